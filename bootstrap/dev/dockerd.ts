@@ -1,0 +1,63 @@
+/** Starts the engine's daemon by hand, also over what a killed one left behind. */
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { answersPing } from './engine-api.ts';
+import { isAlive, type ProcessId, processesNaming, signal, startDaemon, until } from './processes.ts';
+import { writeRecord } from './state.ts';
+
+/** Where one daemon keeps its things. */
+export interface DaemonHome {
+  readonly socketPath: string;
+  /** Images, containers, volumes. */
+  readonly data: string;
+  /** Runtime folder; also holds the pid file and the configuration. */
+  readonly run: string;
+  readonly logPath: string;
+}
+
+const START_SECONDS = 60;
+const LOG_TAIL_LINES = 10;
+
+/** Starts a daemon that outlives its caller, and waits until it answers. No daemon may live in this home. */
+export async function startDaemonOfEngine(
+  home: DaemonHome,
+  flags: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<ProcessId> {
+  const config = join(home.run, 'daemon.json');
+  await mkdir(home.data, { recursive: true });
+  await mkdir(home.run, { recursive: true });
+  await clearAfterKill(home);
+  // Without one of its own it reads the machine's, which may contradict the flags.
+  await writeRecord(config, {});
+
+  const own = [
+    `--config-file=${config}`,
+    `--host=unix://${home.socketPath}`,
+    `--data-root=${home.data}`,
+    `--exec-root=${home.run}`,
+    `--pidfile=${join(home.run, 'engine.pid')}`,
+  ];
+  const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env);
+  const up = () => answersPing(home.socketPath);
+  await until(async () => (await up()) || !(await isAlive(daemon)), START_SECONDS);
+  if ((await isAlive(daemon)) && (await up())) return daemon;
+  const tail = (await readFile(home.logPath, 'utf8')).trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
+  throw new Error(`The container engine did not start. The end of its log ${home.logPath}:\n${tail}`);
+}
+
+/** Kills every process that names `text`, and what descends from it, and waits until all are gone. */
+export async function killNaming(text: string): Promise<void> {
+  for (const pid of await processesNaming(text)) signal(pid, 'SIGKILL');
+  const gone = await until(async () => (await processesNaming(text)).length === 0, 10);
+  if (!gone) throw new Error(`Processes that name ${text} do not end.`);
+}
+
+/**
+ * A killed daemon leaves pid files, which the next one believes even when the pid is that of a zombie or of somebody
+ * else by now; and its containerd may take a moment to die.
+ */
+async function clearAfterKill(home: DaemonHome): Promise<void> {
+  await killNaming(join(home.run, 'containerd/containerd.toml'));
+  for (const file of ['engine.pid', 'containerd/containerd.pid']) await rm(join(home.run, file), { force: true });
+}

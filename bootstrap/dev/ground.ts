@@ -1,0 +1,112 @@
+/**
+ * The ground that quickstart and the tests stand on: an engine, a registry, and images published by digest.
+ *
+ * Everything here may be called again and by several processes at once; when all is there it costs milliseconds.
+ * A caller that needs one image asks for that one and does not wait for the others.
+ *
+ *   sh bootstrap/dev/with-node.sh bootstrap/dev/ground.ts          prints the ground as one JSON line
+ *   sh bootstrap/dev/with-node.sh bootstrap/dev/ground.ts tiny     the same with only the images named
+ */
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { ENGINE_SOCKET, ensureEngine, isOurEngine, stopEngine } from './engine.ts';
+import { answersPing, askEngine, callEngine } from './engine-api.ts';
+import { removeIfEmpty } from './engine-traces.ts';
+import type { ImageName } from './images/recipe.ts';
+import { ensureImage, imageNames, RECIPE_LABEL } from './images.ts';
+import { installedByUs, purgePackages } from './packages.ts';
+import { emptyEngine, unmountBelow } from './private-engine.ts';
+import { step } from './progress.ts';
+import type { PublishedImage } from './publish.ts';
+import { bridgeGateway } from './python-index.ts';
+import { ensureRegistry, stopRegistry } from './registry.ts';
+import { cacheDir, stateDir } from './state.ts';
+
+/** What everything else needs of the engine and the registry. */
+export interface GroundBase {
+  readonly engine: {
+    readonly socketPath: string;
+    /** The host's address on the engine's default bridge: where containers find what a test serves. */
+    readonly bridgeAddress: string;
+  };
+  readonly registry: { readonly host: string };
+}
+
+/** The ground with these images. */
+export interface GroundWith<N extends ImageName> extends GroundBase {
+  readonly images: { readonly [I in N]: PublishedImage };
+}
+
+/** The whole ground. */
+export interface Ground extends GroundWith<ImageName> {
+  readonly images: GroundWith<ImageName>['images'] & { readonly runtimeCpu: PublishedImage };
+}
+
+/** Makes sure that the engine, the registry and every image are there. */
+export async function ensureGround(): Promise<Ground>;
+/** The same with only the images named: nobody waits for an image that he does not use. */
+export async function ensureGround<N extends ImageName>(names: readonly N[]): Promise<GroundWith<N>>;
+export async function ensureGround(names: readonly ImageName[] = imageNames): Promise<GroundWith<ImageName>> {
+  const base = await ensureBase();
+  const found = await Promise.all(names.map(async (name) => [name, await imageOn(base, name)] as const));
+  const images = Object.fromEntries(found) as Ground['images'];
+  return { ...base, images: images['runtime-cpu'] ? { ...images, runtimeCpu: images['runtime-cpu'] } : images };
+}
+
+/** Makes sure that the engine and the registry run. */
+export async function ensureBase(): Promise<GroundBase> {
+  const { socketPath } = await ensureEngine();
+  const [{ host }, bridgeAddress] = await Promise.all([ensureRegistry(), bridgeGateway(socketPath)]);
+  return { engine: { socketPath, bridgeAddress }, registry: { host } };
+}
+
+/** Makes sure that the engine, the registry and this one image are there. */
+export async function groundImage(name: ImageName): Promise<PublishedImage> {
+  return await imageOn(await ensureBase(), name);
+}
+
+/**
+ * Takes the ground away: registry, images, engine, folders. An engine that was there before stays, without our images;
+ * with `purge` the packages that were installed go too. Gives one line for each thing that is left.
+ */
+export async function tearDown(options: { readonly purge: boolean }): Promise<{ readonly kept: readonly string[] }> {
+  const kept: string[] = [];
+  await stopRegistry();
+  if (await isOurEngine()) {
+    await step('removing all containers', () => emptyEngine(ENGINE_SOCKET));
+    await stopEngine();
+  } else if (await answersPing(ENGINE_SOCKET)) {
+    await step('removing our images', () => removeImages(ENGINE_SOCKET));
+    kept.push('the container engine, which was not started from here');
+  }
+  const packages = options.purge ? await purgePackages() : await installedByUs();
+  const why = options.purge ? 'others need them' : '--purge removes them';
+  if (packages.length > 0) kept.push(`system packages (${why}): ${packages.join(' ')}`);
+  for (const folder of [cacheDir(), stateDir()]) {
+    await unmountBelow(folder);
+    await rm(folder, { recursive: true, force: true });
+  }
+  if (process.env['GPUAAS_DEV_CACHE'] === undefined) await removeIfEmpty(dirname(cacheDir()));
+  return { kept };
+}
+
+async function imageOn(base: GroundBase, name: ImageName): Promise<PublishedImage> {
+  return await ensureImage({ socketPath: base.engine.socketPath, host: base.registry.host }, name);
+}
+
+async function removeImages(socketPath: string): Promise<void> {
+  const filters = JSON.stringify({ label: [RECIPE_LABEL] });
+  const path = `/images/json?${new URLSearchParams({ filters })}`;
+  for (const { Id } of await askEngine<{ Id: string }[]>({ socketPath, method: 'GET', path })) {
+    await callEngine({ socketPath, method: 'DELETE', path: `/images/${Id}?force=1` });
+  }
+}
+
+async function main(names: readonly string[]): Promise<void> {
+  const unknown = names.find((name) => !imageNames.includes(name as ImageName));
+  if (unknown !== undefined) throw new Error(`There is no image ${unknown}. There are: ${imageNames.join(', ')}.`);
+  const ground = names.length === 0 ? await ensureGround() : await ensureGround(names as ImageName[]);
+  process.stdout.write(`${JSON.stringify(ground)}\n`);
+}
+
+if (import.meta.main) await main(process.argv.slice(2));

@@ -1,0 +1,159 @@
+/**
+ * Image registries on loopback, from Debian's `docker-registry`.
+ *
+ * The ground has one, on a port chosen once: references that were handed out stay valid until everything is torn down.
+ * Tests start private ones, with or without credentials, in a folder of their own.
+ */
+import { randomInt } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { unpackPackage } from './packages.ts';
+import { isAlive, type ProcessId, rotateLog, startDaemon, stopProcess, until } from './processes.ts';
+import { step } from './progress.ts';
+import { cacheDir, readRecord, stateDir, withLock, writeRecord } from './state.ts';
+
+/** A registry that answers. */
+export interface DevRegistry {
+  /** `127.0.0.1:PORT`, as it stands at the head of an image reference. */
+  readonly host: string;
+}
+
+/** A registry of a test. */
+export interface PrivateRegistry extends DevRegistry {
+  readonly pid: number;
+  /** Every request so far is in this file, one line each. */
+  readonly logPath: string;
+  stop(): Promise<void>;
+}
+
+/** Credentials of a private registry for tests, with the password file that admits them. */
+export const TEST_LOGIN = {
+  username: 'tester',
+  password: 'U*U',
+  htpasswd: 'tester:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n',
+} as const;
+
+interface RegistryRecord {
+  readonly port: number;
+  readonly process: ProcessId;
+}
+
+const START_SECONDS = 20;
+
+/** Makes sure that the ground's registry runs. Idempotent; its port never changes while the state folder lives. */
+export async function ensureRegistry(): Promise<DevRegistry> {
+  return (await runningRegistry()) ?? (await withLock('registry', startSharedRegistry));
+}
+
+/** Stops the ground's registry; its blobs stay. */
+export async function stopRegistry(): Promise<boolean> {
+  return await withLock('registry', async () => {
+    const known = await readRecord<RegistryRecord>(recordPath());
+    if (known === undefined || !(await isAlive(known.process))) return false;
+    await step('stopping the registry', () => stopProcess(known.process));
+    return true;
+  });
+}
+
+/**
+ * Starts a registry that keeps everything in `dir`.
+ * `htpasswd` is the content of such a file (bcrypt entries); with it, anonymous calls are answered with 401.
+ */
+export async function startRegistry(dir: string, options: { htpasswd?: string } = {}): Promise<PrivateRegistry> {
+  const port = await freePort();
+  const running = await launch(dir, join(dir, 'blobs'), port, options.htpasswd);
+  return {
+    host: `127.0.0.1:${port}`,
+    pid: running.pid,
+    logPath: join(dir, 'registry.log'),
+    stop: () => stopProcess(running),
+  };
+}
+
+async function runningRegistry(): Promise<DevRegistry | undefined> {
+  const known = await readRecord<RegistryRecord>(recordPath());
+  if (known === undefined || !(await isAlive(known.process)) || !(await answers(known.port))) return undefined;
+  await rotateLog(join(stateDir(), 'registry', 'registry.log'));
+  return { host: `127.0.0.1:${known.port}` };
+}
+
+async function startSharedRegistry(): Promise<DevRegistry> {
+  const running = await runningRegistry();
+  if (running !== undefined) return running;
+  const known = await readRecord<RegistryRecord>(recordPath());
+  const port = known?.port ?? (await quietPort());
+  await step(`starting the registry on 127.0.0.1:${port}`, async () => {
+    const started = await launch(join(stateDir(), 'registry'), join(cacheDir(), 'registry'), port, undefined);
+    await writeRecord(recordPath(), { port, process: started } satisfies RegistryRecord);
+  });
+  return { host: `127.0.0.1:${port}` };
+}
+
+async function launch(dir: string, blobs: string, port: number, htpasswd: string | undefined): Promise<ProcessId> {
+  await mkdir(blobs, { recursive: true });
+  const config = join(dir, 'registry.json');
+  const passwords = join(dir, 'htpasswd');
+  const log = join(dir, 'registry.log');
+  await mkdir(dir, { recursive: true });
+  if (htpasswd === undefined) await rm(passwords, { force: true });
+  else await writeFile(passwords, htpasswd, { mode: 0o600 });
+  // The registry reads YAML, of which JSON is a part.
+  await writeFile(
+    config,
+    JSON.stringify({
+      version: '0.1',
+      log: { level: 'info', accesslog: { disabled: false } },
+      storage: { filesystem: { rootdirectory: blobs }, delete: { enabled: true } },
+      http: { addr: `127.0.0.1:${port}` },
+      ...(htpasswd === undefined ? {} : { auth: { htpasswd: { realm: 'gpuaas', path: passwords } } }),
+    }),
+  );
+
+  const program = join(await unpackPackage('docker-registry'), 'usr/bin/docker-registry');
+  const started = await startDaemon(program, ['serve', config], log);
+  const up = await until(async () => (await answers(port)) || !(await isAlive(started)), START_SECONDS);
+  if (!up || !(await isAlive(started))) throw new Error(`The registry did not start on port ${port}; see ${log}.`);
+  return started;
+}
+
+/** A registry that asks for credentials answers 401, and that is an answer. */
+async function answers(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/v2/`, { signal: AbortSignal.timeout(2000) });
+    await response.body?.cancel();
+    return response.headers.get('docker-distribution-api-version') !== null;
+  } catch (error) {
+    if (error instanceof Error) return false;
+    throw error;
+  }
+}
+
+/** A free port below those that the kernel hands out by itself, so that it is still free after a stop. */
+async function quietPort(): Promise<number> {
+  for (let tries = 0; tries < 50; tries += 1) {
+    const port = randomInt(20_000, 32_000);
+    if ((await bind(port)) === port) return port;
+  }
+  throw new Error('No free port between 20000 and 32000 on 127.0.0.1.');
+}
+
+/** A TCP port of 127.0.0.1 that nobody held a moment ago. */
+export async function freePort(): Promise<number> {
+  const port = await bind(0);
+  if (port === undefined) throw new Error('The machine gave no port.');
+  return port;
+}
+
+async function bind(wanted: number): Promise<number | undefined> {
+  const server = createServer();
+  const bound = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(wanted, '127.0.0.1', () => resolve(true));
+  });
+  const address = server.address();
+  if (bound) await new Promise((resolve) => server.close(resolve));
+  return address === null || typeof address === 'string' ? undefined : address.port;
+}
+
+const recordPath = () => join(stateDir(), 'registry.json');

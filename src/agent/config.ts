@@ -1,0 +1,314 @@
+/**
+ * Configuration of agent and gate: one file, checked by schema, with an environment variable for every value.
+ *
+ * Precedence is environment, file, default. Each effective value remembers where it came from, so that an operator is
+ * never left guessing which of the three won.
+ */
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { type Static, type TSchema, Type } from 'typebox';
+import { AgentError } from '../contract/failures.ts';
+import { identifierPattern } from '../contract/identifiers.ts';
+import { judge, type PathError, pointerToken } from '../contract/validate.ts';
+import { findUser, type HostUser } from '../host/user.ts';
+import { HostPolicy } from '../policy/host-policy.ts';
+
+const closed = { additionalProperties: false } as const;
+const path = (fallback: string, description: string) =>
+  Type.String({ pattern: '^/[^\\u0000]*[^/\\u0000]$', default: fallback, description });
+
+const policy = HostPolicy.properties;
+
+function withDefault<S extends TSchema>(schema: S, value: Static<S>): S {
+  return { ...schema, default: value };
+}
+
+export const AgentConfig = Type.Object(
+  {
+    node_id: Type.String({
+      pattern: identifierPattern,
+      description: "Name of this host. Default: the machine's host name.",
+    }),
+    state_dir: path('/var/lib/gpuaas-node-agent', 'What the agent must not lose: identity, task logs. Mode 0700.'),
+    run_dir: path('/run/gpuaas-node-agent', 'Sockets of the agent; may be empty after a boot.'),
+    log_level: Type.Enum(['debug', 'info', 'warn', 'error'], {
+      default: 'info',
+      description: 'Least severe log line.',
+    }),
+    allocation: Type.Object(
+      {
+        id: Type.String({ pattern: identifierPattern, description: 'The allocation this host serves.' }),
+        user: Type.Union(
+          [
+            Type.String({ minLength: 1, maxLength: 256, description: 'Name of a user of this host.' }),
+            Type.Object(
+              {
+                uid: policy.allocation.properties.uid,
+                gid: policy.allocation.properties.gid,
+                home: policy.allocation.properties.home,
+              },
+              { ...closed, description: 'The same, spelled out.' },
+            ),
+          ],
+          { description: 'User that workloads run as and whose home holds their data. Never root.' },
+        ),
+      },
+      { ...closed, description: 'Allocation and its user.' },
+    ),
+    gate: Type.Object(
+      {
+        socket: path('/run/gpuaas-node-agent-gate/gate.sock', 'Where the gate listens.'),
+        state_dir: path('/var/lib/gpuaas-node-agent-gate', "The gate's key. Mode 0700, apart from the agent's state."),
+        engine_socket: path('/var/run/docker.sock', "The engine's socket. Only the gate opens it."),
+        socket_gid: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: 4294967294,
+            description: "Group that may connect to the gate: the agent's own. Absent: only the user the gate runs as.",
+          }),
+        ),
+      },
+      { ...closed, default: {}, description: 'The engine gate.' },
+    ),
+    registries: withDefault(policy.registries, []),
+    local_images: withDefault(policy.local_images, []),
+    project_storage: withDefault(policy.project_storage, false),
+    network_pool: withDefault(policy.network_pool, '10.213.0.0/20'),
+    approved_engines: withDefault(policy.approved_engines, ['docker']),
+    sandboxes: withDefault(policy.sandboxes, { runc: 'runc' }),
+    reserves: withDefault(policy.reserves, { cpu_cores: 0, memory_gib: 1, disk_gib: 2 }),
+    limits: withDefault(policy.limits, { pids: 4096, open_files: 16384 }),
+    secrets_dir: withDefault(policy.secrets_dir, '/run/gpuaas-node-agent-gate/secrets'),
+    task_logs: Type.Object(
+      {
+        max_size_mib: Type.Integer({ minimum: 1, maximum: 1024, default: 8, description: 'Size of one task log.' }),
+        max_tasks: Type.Integer({
+          minimum: 1,
+          maximum: 100000,
+          default: 500,
+          description: 'Task logs kept; oldest go first.',
+        }),
+      },
+      { ...closed, default: {}, description: 'Structured task logs on disk.' },
+    ),
+  },
+  { ...closed, description: 'Configuration of node-agent: /etc/gpuaas-node-agent/agent.json.' },
+);
+export type AgentConfig = Static<typeof AgentConfig>;
+
+export const defaultConfigFile = '/etc/gpuaas-node-agent/agent.json';
+
+export interface LoadedConfig {
+  readonly config: AgentConfig;
+  /** JSON pointer of each leaf → `default`, `file /etc/…` or `env GPUAAS_AGENT_…`. */
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+/** Reads file and environment; `config.invalid` with every wrong path at once. */
+export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEnv): Promise<LoadedConfig> {
+  const named = file ?? env['GPUAAS_AGENT_CONFIG'];
+  const chosen = named ?? defaultConfigFile;
+  const sources: Record<string, string> = {};
+  const config: JsonObject = {};
+
+  const { sandboxes, ...defaults } = defaultsOf(AgentConfig);
+  merge(config, { node_id: hostname().replaceAll(/[^a-zA-Z0-9_-]/g, '-'), ...defaults }, 'default', sources);
+  merge(config, await readConfigFile(chosen, named !== undefined), `file ${chosen}`, sources);
+  for (const { name, keys, schema } of variablesOf(AgentConfig)) {
+    const value = env[name];
+    if (value !== undefined) {
+      merge(config, nest(keys, parseValue(value, schema)), `env ${name}`, sources);
+    }
+  }
+
+  if (!Object.hasOwn(config, 'sandboxes')) {
+    // A list of what is allowed: giving one replaces the default, it does not add to it.
+    merge(config, { sandboxes }, 'default', sources);
+  }
+
+  refuseUnknownVariables(env);
+  const judged = judge(AgentConfig, config);
+  if (!judged.ok) {
+    throw invalid(judged.errors, sources, chosen);
+  }
+  return { config: judged.value, sources };
+}
+
+/** The part of the configuration that decides what may run, with the user looked up. Shared by agent and gate. */
+export async function hostPolicyOf(config: AgentConfig): Promise<HostPolicy> {
+  const user: HostUser =
+    typeof config.allocation.user === 'string' ? await findUser(config.allocation.user) : config.allocation.user;
+  const { node_id, registries, local_images, project_storage, network_pool, approved_engines } = config;
+  const { sandboxes, reserves, limits, secrets_dir } = config;
+  const judged = judge(HostPolicy, {
+    ...{ node_id, registries, local_images, project_storage, network_pool, approved_engines },
+    ...{ sandboxes, reserves, limits, secrets_dir },
+    allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
+  });
+  if (!judged.ok) {
+    throw new AgentError('config.invalid', {
+      reason: judged.errors.map(({ path, message }) => `${path} ${message}.`).join(' '),
+      errors: judged.errors.map((error) => ({ ...error })),
+    });
+  }
+  return judged.value;
+}
+
+type JsonObject = { [key: string]: unknown };
+
+function invalid(errors: readonly PathError[], sources: Record<string, string>, file: string): AgentError {
+  return new AgentError('config.invalid', {
+    reason: `${errors.map(({ path, message }) => `${path || '/'} ${message}`).join('; ')}.`,
+    file,
+    errors: errors.map((error) => ({ ...error, source: sources[error.path] ?? null })),
+  });
+}
+
+async function readConfigFile(file: string, required: boolean): Promise<JsonObject> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && !required) {
+      return {};
+    }
+    throw new AgentError(
+      'config.invalid',
+      { reason: `${file} cannot be read: ${code ?? 'error'}.`, file },
+      { cause: error },
+    );
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) {
+      return value;
+    }
+  } catch (error) {
+    throw new AgentError(
+      'config.invalid',
+      { reason: `${file} is not JSON: ${(error as Error).message}.`, file },
+      { cause: error },
+    );
+  }
+  throw new AgentError('config.invalid', { reason: `${file} must hold one JSON object.`, file });
+}
+
+/** Lays `layer` over `target`, noting for each leaf where it came from. Arrays and scalars replace, objects merge. */
+function merge(
+  target: JsonObject,
+  layer: JsonObject,
+  source: string,
+  sources: Record<string, string>,
+  base = '',
+): void {
+  for (const [key, value] of Object.entries(layer)) {
+    const pointer = `${base}/${pointerToken(key)}`;
+    const below = Object.hasOwn(target, key) ? target[key] : undefined;
+    if (isObject(value) && (isObject(below) || below === undefined)) {
+      const inner = isObject(below) ? below : {};
+      define(target, key, inner);
+      merge(inner, value, source, sources, pointer);
+    } else {
+      forget(pointer, sources);
+      define(target, key, value);
+      sources[pointer] = source;
+    }
+  }
+}
+
+/** Takes away the notes on what was in a value that is replaced. */
+function forget(pointer: string, sources: Record<string, string>): void {
+  for (const known of Object.keys(sources).filter((each) => each.startsWith(`${pointer}/`))) {
+    delete sources[known];
+  }
+}
+
+/** Assignment that a key named `__proto__` cannot turn into something else; the schema refuses it afterwards. */
+function define(target: JsonObject, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function defaultsOf(schema: TSchema): JsonObject {
+  const found: JsonObject = {};
+  for (const [key, property] of Object.entries(propertiesOf(schema))) {
+    const own = (property as { default?: unknown }).default;
+    if (isObject(own) || own === undefined) {
+      const inner = { ...(isObject(own) ? own : {}), ...defaultsOf(property) };
+      if (Object.keys(inner).length > 0) {
+        found[key] = inner;
+      }
+    } else {
+      found[key] = own;
+    }
+  }
+  return found;
+}
+
+function propertiesOf(schema: TSchema): Record<string, TSchema> {
+  return (schema as { properties?: Record<string, TSchema> }).properties ?? {};
+}
+
+interface Variable {
+  readonly name: string;
+  readonly pointer: string;
+  readonly keys: readonly string[];
+  readonly schema: TSchema;
+}
+
+/** `GPUAAS_AGENT_STATE_DIR`, `GPUAAS_AGENT_GATE_SOCKET`: the path in capitals, joined by `_`. */
+function variablesOf(schema: TSchema, keys: readonly string[] = []): Variable[] {
+  return Object.entries(propertiesOf(schema)).flatMap(([key, property]) => {
+    const path = [...keys, key];
+    const own = {
+      name: `GPUAAS_AGENT_${path.join('_').toUpperCase()}`,
+      pointer: `/${path.map(pointerToken).join('/')}`,
+      keys: path,
+      schema: property,
+    };
+    return [own, ...variablesOf(property, path)];
+  });
+}
+
+/** The variables that this configuration knows, with what each sets. */
+export function configVariables(): readonly Variable[] {
+  return variablesOf(AgentConfig);
+}
+
+function refuseUnknownVariables(env: NodeJS.ProcessEnv): void {
+  const known = new Set(['GPUAAS_AGENT_CONFIG', ...variablesOf(AgentConfig).map(({ name }) => name)]);
+  const unknown = Object.keys(env).filter((name) => name.startsWith('GPUAAS_AGENT_') && !known.has(name));
+  if (unknown.length > 0) {
+    throw new AgentError('config.invalid', {
+      reason: `Unknown environment variable ${unknown.join(', ')}.`,
+      errors: unknown.map((name) => ({ path: '', code: 'unknown_variable', message: `${name} sets nothing` })),
+    });
+  }
+}
+
+function nest(keys: readonly string[], value: unknown): JsonObject {
+  const [key = '', ...rest] = keys;
+  return { [key]: rest.length === 0 ? value : nest(rest, value) };
+}
+
+/** Lists, objects, numbers and truth values are JSON; where a text is wanted, `123` is a text. */
+function parseValue(text: string, schema: TSchema): unknown {
+  const { type, anyOf = [] } = schema as { type?: string; anyOf?: { type?: string }[] };
+  const scalar = type === 'number' || type === 'integer' || type === 'boolean';
+  const nested = [type, ...anyOf.map((option) => option.type)].some((each) => each === 'array' || each === 'object');
+  if (!scalar && !(nested && /^\s*[[{]/.test(text))) {
+    return text;
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      return text;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * Carries out one task: judges the envelope, runs the handler under deadline and cancel, turns whatever is thrown into
+ * a failure. The only place where an error becomes a result.
+ *
+ *   envelope ─▶ schema ─▶ type ─▶ node, allocation ─▶ time ─▶ params ─▶ handler ─▶ result
+ *                  └─────────┴───────────┴──────────────┴───────┴──▶ rejected, nothing was done
+ *
+ * Tasks of one workload run one after another; different workloads run side by side.
+ */
+import { AgentError, type Failure } from '../contract/failures.ts';
+import { TaskEnvelope, type TaskResult } from '../contract/task-envelope.ts';
+import { isTaskType, type TaskParams, type TaskType, taskSchemas } from '../contract/tasks.ts';
+import { judge, type PathError } from '../contract/validate.ts';
+import type { WorkloadEvent } from '../contract/workload-output.ts';
+import { move, type WorkloadState } from '../contract/workload-state.ts';
+import { redact, redactText } from '../kit/log.ts';
+import { KeyedMutex } from '../kit/mutex.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
+import { patientEngine } from '../runtime/patient-engine.ts';
+import { Admission } from '../tasks/admission.ts';
+import { FailedTask } from '../tasks/failed-task.ts';
+import { taskHandlers } from '../tasks/index.ts';
+import type { TaskContext, TaskHandler } from '../tasks/task-context.ts';
+import { openTaskLog, type TaskLog, type TaskLogOptions } from './task-log.ts';
+
+export interface DispatcherOptions {
+  readonly engine: ContainerEngine;
+  readonly policy: HostPolicy;
+  readonly taskLogs: TaskLogOptions;
+  /** Opens a sealed value; see `identity.ts`. */
+  readonly unseal: (jwe: string) => Promise<Buffer>;
+  readonly pullCredential?: (task: TaskEnvelope) => Promise<PullCredential | undefined>;
+  /** The time that `not_after` is judged by, in milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface RunOptions {
+  /** Cancels the task: what it made is taken away again. */
+  readonly cancel?: AbortSignal;
+  readonly onEvent?: (event: WorkloadEvent) => void;
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #admission: Admission;
+  readonly #workloads = new KeyedMutex();
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#admission = new Admission({ engine: patientEngine(options.engine, () => undefined), policy: options.policy });
+  }
+
+  /** Always resolves with exactly one result, whatever the envelope is. */
+  async run(envelope: unknown, { cancel, onEvent }: RunOptions = {}): Promise<TaskResult> {
+    const startedAt = new Date().toISOString();
+    let task: AcceptedTask;
+    try {
+      task = accept(envelope, this.#options);
+    } catch (error) {
+      return resultOf(taskIdOf(envelope), startedAt, { status: 'rejected', output: null, failure: asFailure(error) });
+    }
+
+    // The deadline counts from here, also while the task waits for another one of its workload.
+    const deadline = AbortSignal.timeout(task.envelope.deadline_seconds * 1000);
+    // Read-only tasks wait for nobody: a status must be had while a long launch runs.
+    const work = () => this.#carryOut(task, deadline, cancel, onEvent);
+    let outcome: Outcome;
+    try {
+      outcome = await (taskSchemas[task.type].mutates ? this.#workloads.run(task.envelope.workload_id, work) : work());
+    } catch (error) {
+      outcome = couldNotBegin(error);
+    }
+    return resultOf(task.envelope.task_id, startedAt, outcome);
+  }
+
+  async #carryOut(
+    { envelope, type, params }: AcceptedTask,
+    deadline: AbortSignal,
+    cancel: AbortSignal | undefined,
+    onEvent: RunOptions['onEvent'],
+  ): Promise<Outcome> {
+    const base = { task_type: type, instance: envelope.workload_id };
+    const taskLog = openTaskLog(envelope.task_id, base, this.#options.taskLogs);
+    const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
+    const progress = new Progress(taskLog, onEvent);
+    const context = this.#contextFor(envelope, type, taskLog, progress, signal);
+    taskLog.log.info({ attempt: envelope.attempt, fencing: envelope.fencing }, 'task begins');
+
+    let outcome: Outcome;
+    try {
+      signal.throwIfAborted();
+      const handler = taskHandlers[type] as TaskHandler<TaskType>;
+      outcome = { status: 'succeeded', output: await handler(params, context), failure: null };
+    } catch (error) {
+      outcome = failedOutcome(error, { deadline, cancel, phase: progress.phase });
+      taskLog.log.error({ code: outcome.failure?.code, phase: progress.phase, err: error }, 'task failed');
+    }
+    taskLog.log.info({ status: outcome.status }, 'task ends');
+    return { ...taskLog.clean(outcome), status: outcome.status };
+  }
+
+  #contextFor(
+    envelope: TaskEnvelope,
+    type: TaskType,
+    taskLog: TaskLog,
+    progress: Progress,
+    signal: AbortSignal,
+  ): TaskContext {
+    const { engine, policy, unseal, pullCredential } = this.#options;
+    return {
+      ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, signal, log: taskLog.log },
+      engine: taskSchemas[type].mutates
+        ? patientEngine(engine, () => progress.emit('engine.away', 'The engine is away; waiting for it.', {}))
+        : engine,
+      admission: this.#admission,
+      enter: (phase) => progress.enter(phase),
+      emit: (type, message, values = {}) => progress.emit(type, message, values),
+      events: () => progress.events(),
+      unseal: async (jwe) => {
+        const bytes = await unseal(jwe);
+        taskLog.hide(bytes.toString('utf8'));
+        return bytes;
+      },
+      pullCredential: async () => await pullCredential?.(envelope),
+    };
+  }
+}
+
+interface AcceptedTask {
+  readonly envelope: TaskEnvelope;
+  readonly type: TaskType;
+  readonly params: TaskParams<TaskType>;
+}
+
+interface Outcome {
+  readonly status: TaskResult['status'];
+  readonly output: unknown;
+  readonly failure: Failure | null;
+}
+
+/** Everything that can be said about a task before anything is done. */
+function accept(value: unknown, { policy, now }: DispatcherOptions): AcceptedTask {
+  const envelope = judge(TaskEnvelope, value);
+  if (!envelope.ok) {
+    throw invalidTask(envelope.errors);
+  }
+  const { type, schema_version, node_id, allocation_id, not_after, workload_id } = envelope.value;
+  if (!isTaskType(type) || taskSchemas[type].version !== schema_version) {
+    throw new AgentError('task.unsupported', {
+      reason: `It is ${type} version ${schema_version}.`,
+      type,
+      schema_version,
+    });
+  }
+  if (node_id !== policy.node_id || allocation_id !== policy.allocation.id) {
+    const expected = `${policy.node_id}, ${policy.allocation.id}`;
+    throw new AgentError('task.untrusted', { reason: `This host is ${expected}.`, node_id, allocation_id });
+  }
+  // A date that is none is NaN: nothing is before it, so the task is refused.
+  if (!(now() <= Date.parse(not_after))) {
+    throw new AgentError('task.expired', { not_after });
+  }
+
+  const params = judge(taskSchemas[type].params, envelope.value.params);
+  if (!params.ok) {
+    throw invalidTask(params.errors.map((error) => ({ ...error, path: `/params${error.path}` })));
+  }
+  const accepted = params.value as TaskParams<TaskType>;
+  if ('identity' in accepted && accepted.identity.app_instance_id !== workload_id) {
+    const message = 'must be the app_instance_id of the params';
+    throw invalidTask([{ path: '/workload_id', code: 'mismatch', message }]);
+  }
+  return { envelope: envelope.value, type, params: accepted };
+}
+
+function invalidTask(errors: readonly PathError[]): AgentError {
+  const reason = errors.map(({ path, message }) => `${path || '/'} ${message}`).join('; ');
+  return new AgentError('task.invalid', { reason: `${reason}.`, errors: errors.map((error) => ({ ...error })) });
+}
+
+/** A task whose log cannot be opened is not begun: nobody could tell later what it did. */
+function couldNotBegin(error: unknown): Outcome {
+  const full = (error as NodeJS.ErrnoException | undefined)?.code === 'ENOSPC';
+  const cause = full
+    ? new AgentError('disk.full', { reason: 'The task log cannot be opened.' }, { cause: error })
+    : error;
+  return { status: 'rejected', output: null, failure: asFailure(cause) };
+}
+
+interface Circumstances {
+  readonly deadline: AbortSignal;
+  readonly cancel: AbortSignal | undefined;
+  readonly phase: WorkloadState | null;
+}
+
+function failedOutcome(error: unknown, circumstances: Circumstances): Outcome {
+  const cause = error instanceof FailedTask ? error.cause : error;
+  const failure = withPhase(asFailure(cause, circumstances), circumstances.phase);
+  const nothingDone = circumstances.phase === null && (failure.kind === 'invalid' || failure.kind === 'denied');
+  return {
+    status: failure.kind === 'cancelled' ? 'cancelled' : nothingDone ? 'rejected' : 'failed',
+    output: error instanceof FailedTask ? error.output(failure) : null,
+    failure,
+  };
+}
+
+function withPhase(failure: Failure, phase: WorkloadState | null): Failure {
+  return phase === null ? failure : { ...failure, detail: { phase, ...failure.detail } };
+}
+
+/** Whose fault an abort was is known here only: the handlers just see their signal. */
+function asFailure(error: unknown, circumstances?: Circumstances): Failure {
+  if (circumstances?.cancel?.aborted && isAbort(error, circumstances.cancel)) {
+    return new AgentError('task.cancelled', { phase: circumstances.phase }, { cause: error }).toFailure();
+  }
+  if (circumstances?.deadline.aborted && isAbort(error, circumstances.deadline)) {
+    return new AgentError('task.timed_out', { phase: circumstances.phase }, { cause: error }).toFailure();
+  }
+  if (error instanceof AgentError) {
+    return error.toFailure();
+  }
+  const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new AgentError('internal', { reason }, { cause: error }).toFailure();
+}
+
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  return (
+    error === signal.reason ||
+    (error instanceof Error && error.cause === signal.reason) ||
+    !(error instanceof AgentError)
+  );
+}
+
+function resultOf(taskId: string, startedAt: string, outcome: Outcome): TaskResult {
+  return { task_id: taskId, ...outcome, started_at: startedAt, finished_at: new Date().toISOString() };
+}
+
+/** The id of an envelope that may be anything at all. */
+function taskIdOf(envelope: unknown): string {
+  const id =
+    typeof envelope === 'object' && envelope !== null ? (envelope as { task_id?: unknown }).task_id : undefined;
+  return typeof id === 'string' ? id.slice(0, 64) : '';
+}
+
+/** Most events that a result carries; older ones are dropped first. */
+const maxEvents = 200;
+
+/** What a task reported so far: goes to its log, to whoever listens, and into its output. */
+class Progress {
+  readonly #taskLog: TaskLog;
+  readonly #onEvent: RunOptions['onEvent'];
+  readonly #events: WorkloadEvent[] = [];
+  phase: WorkloadState | null = null;
+
+  constructor(taskLog: TaskLog, onEvent: RunOptions['onEvent']) {
+    this.#taskLog = taskLog;
+    this.#onEvent = onEvent;
+  }
+
+  enter(phase: WorkloadState): void {
+    const from = this.phase;
+    this.phase = from === null ? phase : move(from, phase);
+    this.emit('phase.entered', `The workload is ${phase.replaceAll('_', ' ')}.`, { from, to: phase });
+  }
+
+  emit(type: string, message: string, values: Record<string, unknown>): void {
+    const time = new Date().toISOString();
+    const event: WorkloadEvent = this.#taskLog.clean({
+      ...{ time, type, phase: this.phase, message: redactText(message), values: redact(values) },
+    });
+    if (type === 'image.progress' && this.#events.at(-1)?.type === type) {
+      // A long pull must not push everything else out of the result.
+      this.#events.pop();
+    }
+    this.#events.push(event);
+    if (this.#events.length > maxEvents) {
+      this.#events.shift();
+    }
+    this.#taskLog.log.info({ event: type, phase: this.phase, text: message, ...values }, 'event');
+    this.#onEvent?.(event);
+  }
+
+  events(): WorkloadEvent[] {
+    return [...this.#events];
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * One process at a time per state directory: the daemon, or one `run-task`.
+ *
+ * The lock is an exclusive transaction on a database file of its own, which the kernel releases when the process dies,
+ * however it dies. There is no pid file to go stale, and no moment in which two processes both believe they hold it.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { AgentError } from '../../contract/failures.ts';
+import { pause } from '../../kit/backoff.ts';
+
+export interface StateLock {
+  release(): void;
+}
+
+export interface LockOptions {
+  /** Who is asking, shown to those who have to wait, for example `node-agent run-task`. */
+  readonly owner: string;
+  /** How long to wait for the holder to end; 0 asks once. */
+  readonly waitMs: number;
+  readonly signal?: AbortSignal;
+  /** Called once, when the wait begins. */
+  readonly onWait?: (holder: string) => void;
+}
+
+/** Takes the lock, or fails with `agent.busy` naming the holder once the wait is over. */
+export async function lockState(stateDir: string, { owner, waitMs, signal, onWait }: LockOptions): Promise<StateLock> {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const holderFile = join(stateDir, 'lock.holder');
+  const until = performance.now() + waitMs;
+  let told = false;
+
+  for (;;) {
+    const database = tryLock(join(stateDir, 'lock.db'));
+    if (database) {
+      try {
+        writeFileSync(holderFile, `${owner} (pid ${process.pid})\n`, { mode: 0o600 });
+      } catch (error) {
+        database.close();
+        throw error;
+      }
+      return { release: () => database.close() };
+    }
+    const holder = holderOf(holderFile);
+    if (performance.now() >= until) {
+      throw new AgentError('agent.busy', { reason: `It is held by ${holder}.`, holder });
+    }
+    if (!told) {
+      told = true;
+      onWait?.(holder);
+    }
+    await pause(50, signal);
+  }
+}
+
+/** SQLite's code for a lock that somebody else holds. */
+const busy = 5;
+
+function tryLock(file: string): DatabaseSync | undefined {
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    database.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE');
+    return database;
+  } catch (error) {
+    database.close();
+    if ((error as { errcode?: number }).errcode === busy) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function holderOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return 'another process';
+    }
+    throw error;
+  }
+}

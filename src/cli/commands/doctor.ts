@@ -1,0 +1,48 @@
+/** `node-agent doctor`: whether this host can do its work, and what to do where it cannot. Changes nothing. */
+import { hostPolicyOf, loadConfig } from '../../agent/config.ts';
+import { type CheckResult, type CheckStatus, runChecks } from '../../host/doctor/check.ts';
+import { hostChecks } from '../../host/doctor.ts';
+import { createLog } from '../../kit/log.ts';
+import { openEngine } from '../engine-access.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { printJson, printLine } from '../output.ts';
+
+const marks: Readonly<Record<CheckStatus, string>> = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', skipped: '-   ' };
+
+/** Longest that all checks together may take. */
+const doctorTimeoutMs = 60_000;
+
+export async function runDoctor({ config: file, json }: { config?: string; json: boolean }): Promise<number> {
+  const { config } = await loadConfig(file, process.env);
+  const policy = await hostPolicyOf(config);
+  const access = await openEngine(config, policy, createLog({ level: 'error' }));
+  try {
+    const checks = hostChecks({
+      ...{ policy, stateDir: config.state_dir, path: process.env['PATH'] },
+      askEngine: (signal) => access.engine.facts(signal),
+    });
+    const results = await runChecks(checks, { signal: AbortSignal.timeout(doctorTimeoutMs) });
+    const failed = results.filter(({ status }) => status === 'fail').length;
+    if (json) {
+      printJson({ healthy: failed === 0, checks: results });
+    } else {
+      printFindings(results, failed);
+    }
+    return failed === 0 ? exitCodes.ok : exitCodes.failed;
+  } finally {
+    await access.close();
+  }
+}
+
+function printFindings(results: readonly CheckResult[], failed: number): void {
+  for (const { name, status, found, why, fix } of results) {
+    printLine(`${marks[status]}  ${name}: ${found}`);
+    if (fix !== null) {
+      printLine(`        why: ${why}`);
+      printLine(`        do:  ${fix}`);
+    }
+  }
+  const warnings = results.filter(({ status }) => status === 'warn').length;
+  printLine('');
+  printLine(`${results.length} checks, ${failed} failed, ${warnings} warnings`);
+}

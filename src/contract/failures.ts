@@ -1,0 +1,345 @@
+/**
+ * Every way a task can fail, in one table.
+ *
+ * Codes are contract: never renamed, never reused. Messages and hints are for people and may change. The table is the
+ * only place where a code gets its kind, so that the control plane, the CLI and the docs cannot disagree about it.
+ */
+import { type Static, Type } from 'typebox';
+
+/** What sort of trouble a failure is: decides whether trying again can help and how a client should present it. */
+export const failureKinds = [
+  'invalid',
+  'denied',
+  'conflict',
+  'exhausted',
+  'unavailable',
+  'cancelled',
+  'timed_out',
+  'internal',
+] as const;
+export type FailureKind = (typeof failureKinds)[number];
+
+interface FailureEntry {
+  readonly kind: FailureKind;
+  readonly message: string;
+  readonly hint: string;
+  /** True where the same task may succeed later with no change by anybody. */
+  readonly retryable: boolean;
+}
+
+export const failures = {
+  'task.invalid': {
+    kind: 'invalid',
+    message: 'The task does not match its schema.',
+    hint: 'Correct the listed paths; `node-agent schema TYPE` prints what is accepted.',
+    retryable: false,
+  },
+  'task.unsupported': {
+    kind: 'invalid',
+    message: 'This agent does not know the task type or its version.',
+    hint: 'Update the agent, or send one of the types that `node-agent schema` lists.',
+    retryable: false,
+  },
+  'task.untrusted': {
+    kind: 'denied',
+    message: 'The task is not meant for this host, or its origin cannot be proven.',
+    hint: 'Compare node, allocation and signing key with `node-agent config`.',
+    retryable: false,
+  },
+  'task.expired': {
+    kind: 'denied',
+    message: 'The task arrived after the time it was valid for.',
+    hint: 'Issue the task again.',
+    retryable: false,
+  },
+  'task.stale': {
+    kind: 'conflict',
+    message: 'A newer task for this workload was already carried out.',
+    hint: 'Issue the task again with a fencing number above the one in the detail.',
+    retryable: false,
+  },
+  'task.cancelled': {
+    kind: 'cancelled',
+    message: 'The task was cancelled before it ended.',
+    hint: 'What it had begun was undone; issue it again when it is wanted.',
+    retryable: false,
+  },
+  'task.timed_out': {
+    kind: 'timed_out',
+    message: 'The task ran past its deadline.',
+    hint: 'The detail names the phase that was running; allow more `deadline_seconds` or look why that phase is slow.',
+    retryable: true,
+  },
+  'agent.draining': {
+    kind: 'unavailable',
+    message: 'The agent is draining and takes no new work.',
+    hint: 'Send the task to another host, or wait until the drain has ended.',
+    retryable: true,
+  },
+  'agent.busy': {
+    kind: 'unavailable',
+    message: 'Another node-agent process holds this state directory.',
+    hint: 'Wait for the process named in the detail to end, or give another `state_dir`.',
+    retryable: true,
+  },
+  'config.invalid': {
+    kind: 'invalid',
+    message: 'The configuration cannot be used.',
+    hint: 'Correct the listed paths; `node-agent config` prints the effective values and where each came from.',
+    retryable: false,
+  },
+  'image.not_pinned': {
+    kind: 'invalid',
+    message: 'The image is not pinned by a sha256 digest.',
+    hint: 'Use registry/repository@sha256:<64 hex digits>.',
+    retryable: false,
+  },
+  'image.registry_denied': {
+    kind: 'denied',
+    message: 'The image does not come from an allowed registry and repository.',
+    hint: 'Publish it to an allowed registry, or have the operator add the repository prefix to `registries`.',
+    retryable: false,
+  },
+  'image.unauthorized': {
+    kind: 'denied',
+    message: 'The registry refused to hand over the image.',
+    hint: 'Check the pull credential of the artifact.',
+    retryable: false,
+  },
+  'image.rate_limited': {
+    kind: 'unavailable',
+    message: 'The registry limits how often this host may pull.',
+    hint: 'Wait for the time in the detail, or pull with a credential that has a higher limit.',
+    retryable: true,
+  },
+  'image.not_found': {
+    kind: 'invalid',
+    message: 'The image does not exist.',
+    hint: 'Check repository and digest; a retired artifact may have been deleted from the registry.',
+    retryable: false,
+  },
+  'image.digest_mismatch': {
+    kind: 'denied',
+    message: 'What the engine holds is not what the digest promises. The image was not run.',
+    hint: 'Treat the registry as compromised until the cause is known.',
+    retryable: false,
+  },
+  'image.pull_failed': {
+    kind: 'unavailable',
+    message: 'The image could not be pulled.',
+    hint: 'The detail has the last error; check network, proxy and registry of this host.',
+    retryable: true,
+  },
+  'policy.refused': {
+    kind: 'denied',
+    message: 'The safety policy of this host refuses the request.',
+    hint: 'The detail names each refused path. The policy is host configuration and cannot be changed by a task.',
+    retryable: false,
+  },
+  'mount.refused': {
+    kind: 'denied',
+    message: 'A mount is not where this workload may have one.',
+    hint: 'Look at the folder named in the detail: something on its path is a link, or belongs to another user.',
+    retryable: false,
+  },
+  'secret.unavailable': {
+    kind: 'denied',
+    message: 'A sealed value cannot be opened or delivered on this host.',
+    hint: 'Seal it again for the public key that `node-agent config` prints.',
+    retryable: false,
+  },
+  'port.conflict': {
+    kind: 'conflict',
+    message: 'A requested host port is already taken.',
+    hint: 'Choose another host_port; the detail names the one that is taken.',
+    retryable: false,
+  },
+  'gpu.none_free': {
+    kind: 'exhausted',
+    message: 'No GPU on this host is free.',
+    hint: 'Stop a workload or choose another allocation.',
+    retryable: true,
+  },
+  'gpu.unhealthy': {
+    kind: 'unavailable',
+    message: 'A GPU of this workload does not work as it should.',
+    hint: 'Look at `node-agent doctor`; the card stays quarantined until it passes.',
+    retryable: true,
+  },
+  'resources.exceeded': {
+    kind: 'exhausted',
+    message: 'The host has not enough free CPU or memory.',
+    hint: 'Ask for less, stop another workload, or choose a larger allocation.',
+    retryable: true,
+  },
+  'network.exhausted': {
+    kind: 'exhausted',
+    message: 'The network pool of this host has no free subnet.',
+    hint: 'Remove workloads that are not needed, or have the operator enlarge `network_pool`.',
+    retryable: true,
+  },
+  'disk.full': {
+    kind: 'exhausted',
+    message: 'The host has not enough free disk.',
+    hint: 'Free space on the file system named in the detail; unused images are the usual cause.',
+    retryable: true,
+  },
+  'packages.invalid': {
+    kind: 'invalid',
+    message: 'A Python package is not a single plain requirement.',
+    hint: 'Write name, extras and version specifiers without spaces, for example numpy==2.4.4.',
+    retryable: false,
+  },
+  'packages.failed': {
+    kind: 'invalid',
+    message: 'The Python packages could not be installed.',
+    hint: 'The detail ends with what the installer said; check names, versions and the package index.',
+    retryable: false,
+  },
+  'readiness.timed_out': {
+    kind: 'timed_out',
+    message: 'The workload did not become ready in time.',
+    hint: 'The detail has the last answer of the probe; read the log of the workload, or allow more time.',
+    retryable: false,
+  },
+  'container.exited': {
+    kind: 'invalid',
+    message: 'The container ended although it should keep running.',
+    hint: 'The detail has the exit code and the last lines of its log.',
+    retryable: false,
+  },
+  'container.oom_killed': {
+    kind: 'exhausted',
+    message: 'The container was killed because it used more memory than it may.',
+    hint: 'Launch it with more memory_gib.',
+    retryable: false,
+  },
+  'container.not_found': {
+    kind: 'invalid',
+    message: 'There is no such workload on this host.',
+    hint: 'It was never launched or is already removed; launch it first.',
+    retryable: false,
+  },
+  'engine.unavailable': {
+    kind: 'unavailable',
+    message: 'The container engine or the gate in front of it cannot be reached.',
+    hint: 'Run `node-agent doctor`; check the services docker and gpuaas-node-agent-gate.',
+    retryable: true,
+  },
+  'engine.timed_out': {
+    kind: 'timed_out',
+    message: 'The container engine did not answer in time.',
+    hint: 'The engine hangs: look at its journal and at disk load; running workloads are not touched.',
+    retryable: true,
+  },
+  'engine.failed': {
+    kind: 'internal',
+    message: 'The container engine reported an error.',
+    hint: "The detail has the engine's own words.",
+    retryable: true,
+  },
+  'name.conflict': {
+    kind: 'conflict',
+    message: 'Something that is not ours already has the name of this workload.',
+    hint: 'Look at it with the engine CLI and remove it by hand; the agent never touches what it did not make.',
+    retryable: false,
+  },
+  'compose.refused': {
+    kind: 'denied',
+    message: 'The stack document asks for something this host does not allow.',
+    hint: 'The detail names each refused path.',
+    retryable: false,
+  },
+  'sandbox.unavailable': {
+    kind: 'unavailable',
+    message: 'The requested sandbox is not installed on this host.',
+    hint: 'Install its runtime and add it to the engine; the agent never falls back to a weaker one.',
+    retryable: false,
+  },
+  'input.failed': {
+    kind: 'unavailable',
+    message: 'An input of the job could not be fetched.',
+    hint: 'The detail names the input and the last error.',
+    retryable: true,
+  },
+  'step.failed': {
+    kind: 'invalid',
+    message: 'A step of the job failed.',
+    hint: 'The detail names the step, its exit code and the end of its log.',
+    retryable: false,
+  },
+  'output.missing': {
+    kind: 'invalid',
+    message: 'A required output of the job does not exist.',
+    hint: 'The detail names the path that was looked for.',
+    retryable: false,
+  },
+  'job.cancelled': {
+    kind: 'cancelled',
+    message: 'The job was cancelled.',
+    hint: 'Submit it again if it is still wanted.',
+    retryable: false,
+  },
+  'update.untrusted': {
+    kind: 'denied',
+    message: 'The update is not signed by a key this agent trusts, is expired, or is older than allowed.',
+    hint: 'Publish a release signed by the current release key.',
+    retryable: false,
+  },
+  'update.rolled_back': {
+    kind: 'internal',
+    message: 'The new version did not prove itself; the previous one runs again.',
+    hint: 'Read the journal of the failed start; that version is skipped from now on.',
+    retryable: false,
+  },
+  internal: {
+    kind: 'internal',
+    message: 'The agent met a state it was not written for.',
+    hint: 'Keep the task log and report it; the cause is in the log.',
+    retryable: false,
+  },
+} as const satisfies Record<string, FailureEntry>;
+
+export type FailureCode = keyof typeof failures;
+export const failureCodes = Object.keys(failures) as FailureCode[];
+
+/** A value that survives JSON unchanged. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type FailureDetail = Readonly<Record<string, Json>>;
+
+export const Failure = Type.Object(
+  {
+    code: Type.Enum(failureCodes, { description: 'Stable dotted code. The list is docs/failures.md.' }),
+    kind: Type.Enum([...failureKinds], { description: 'Class of the failure; decides how a client treats it.' }),
+    message: Type.String({ description: 'What went wrong, in one or two sentences for a person.' }),
+    hint: Type.String({ description: 'The next step a person can take.' }),
+    detail: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'Facts of this one case: path, port, exit_code, excerpt and the like. Never a secret.',
+    }),
+    retryable: Type.Boolean({ description: 'True if the same task may succeed later unchanged.' }),
+  },
+  { additionalProperties: false, description: 'Why a task did not succeed.' },
+);
+export type Failure = Static<typeof Failure>;
+
+/**
+ * The one error class of the project. `code` decides everything else; `detail` carries the facts of this case and must
+ * never hold a secret; `detail.reason`, where given, is one sentence that is shown behind the table's message.
+ */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code: FailureCode;
+  readonly detail: FailureDetail;
+
+  constructor(code: FailureCode, detail: FailureDetail = {}, options?: { cause?: unknown }) {
+    const reason = typeof detail['reason'] === 'string' ? ` ${detail['reason']}` : '';
+    super(`${failures[code].message}${reason}`, options);
+    this.code = code;
+    this.detail = detail;
+  }
+
+  toFailure(): Failure {
+    const { kind, hint, retryable } = failures[this.code];
+    return { code: this.code, kind, message: this.message, hint, detail: { ...this.detail }, retryable };
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Names on the host. They are deterministic, so that an agent that lost its memory finds what it made by name, and the
+ * same everywhere: tests, operators and tools rely on them.
+ */
+
+/** Name of the container (and later of the compose project) of an instance. */
+export function containerName(appInstanceId: string): string {
+  return `gpuaas-${appInstanceId}`;
+}
+
+/** Name of the network that belongs to one instance alone. */
+export function networkName(appInstanceId: string): string {
+  return `gpuaas-${appInstanceId}`;
+}
+
+/** Every name we give on the engine begins so. The prefix proves nothing: only a valid seal does. */
+export const namePrefix = 'gpuaas-';
+
+/** Labels on everything we make. Images can carry labels too, so none of them but a valid seal proves anything. */
+export const labels = {
+  instance: 'gpuaas.instance',
+  project: 'gpuaas.project',
+  allocation: 'gpuaas.allocation',
+  task: 'gpuaas.task',
+  /** sha256 of the rendered spec: tells whether a launch asks for what already runs. */
+  spec: 'gpuaas.spec',
+  /** Highest fencing number of the workload when the container was made. */
+  fencing: 'gpuaas.fencing',
+  /** Declared endpoints as `name:protocol:host_port`, comma-separated: a control or a rebuilt journal reads them here. */
+  endpoints: 'gpuaas.endpoints',
+  /** Random per create: no two containers ever have the same seal. Set by the gate. */
+  generation: 'gpuaas.generation',
+  /** HMAC of the gate over name, spec, fencing, generation, ports, mounts, GPUs and limits. Set by the gate. */
+  seal: 'gpuaas.seal',
+} as const;

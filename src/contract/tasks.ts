@@ -1,0 +1,32 @@
+/**
+ * The task types, each with the schemas of its params and its output. A type that is listed here and has no handler
+ * does not compile (`src/tasks/index.ts`); one that has no fixture, test or docs fails a test.
+ */
+import type { Static } from 'typebox';
+import { WorkloadOciControlParams } from './workload-oci-control.ts';
+import { WorkloadOciLaunchParams } from './workload-oci-launch.ts';
+import { WorkloadOciRemoveParams } from './workload-oci-remove.ts';
+import { WorkloadOciRuntimeStatusOutput, WorkloadOciRuntimeStatusParams } from './workload-oci-runtime-status.ts';
+import { WorkloadOutput } from './workload-output.ts';
+
+export const taskSchemas = {
+  'workload.oci_runtime_status': {
+    version: 1,
+    /** A type that changes nothing needs no identity and takes no fencing. */
+    mutates: false,
+    params: WorkloadOciRuntimeStatusParams,
+    output: WorkloadOciRuntimeStatusOutput,
+  },
+  'workload.oci_launch': { version: 1, mutates: true, params: WorkloadOciLaunchParams, output: WorkloadOutput },
+  'workload.oci_control': { version: 1, mutates: true, params: WorkloadOciControlParams, output: WorkloadOutput },
+  'workload.oci_remove': { version: 1, mutates: true, params: WorkloadOciRemoveParams, output: WorkloadOutput },
+} as const;
+
+export type TaskType = keyof typeof taskSchemas;
+export const taskTypes = Object.keys(taskSchemas) as TaskType[];
+export type TaskParams<T extends TaskType> = Static<(typeof taskSchemas)[T]['params']>;
+export type TaskOutput<T extends TaskType> = Static<(typeof taskSchemas)[T]['output']>;
+
+export function isTaskType(type: string): type is TaskType {
+  return Object.hasOwn(taskSchemas, type);
+}

@@ -1,0 +1,137 @@
+/**
+ * Judges a value that came from outside by one of our schemas and says at which paths it is wrong.
+ *
+ * All errors are reported at once, as JSON pointers, so that a person corrects a document in one go. Schemas are
+ * compiled on first use only: starting the agent must not pay for schemas it does not need.
+ */
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { Static, TSchema } from 'typebox';
+
+export interface PathError {
+  /** JSON pointer into the judged value; empty for the value itself. */
+  readonly path: string;
+  /** Name of the violated keyword or rule, stable enough for a program. */
+  readonly code: string;
+  /** What is wrong and what would be right. */
+  readonly message: string;
+}
+
+export type Judged<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly errors: PathError[] };
+
+const maxErrors = 50;
+/** More values than any document of ours has. Judging all of a hostile array would hold up the process for seconds. */
+const maxValues = 20_000;
+/** Characters of an unknown key that an error repeats: it must never be larger than what it is about. */
+const maxKey = 128;
+const compiled = new WeakMap<object, ValidateFunction>();
+let ajv: Ajv | undefined;
+
+/** Returns the value as its type, or every error with its path (at most 50). The value is never changed. */
+export function judge<S extends TSchema>(schema: S, value: unknown): Judged<Static<S>> {
+  if (holdsMoreThan(maxValues, value)) {
+    return {
+      ok: false,
+      errors: [{ path: '', code: 'too_large', message: `must not hold more than ${maxValues} values` }],
+    };
+  }
+  const validate = validatorOf(schema);
+  if (validate(value)) {
+    return { ok: true, value: value as Static<S> };
+  }
+
+  const seen = new Set<string>();
+  const errors: PathError[] = [];
+  for (const error of validate.errors ?? []) {
+    const found = describe(error);
+    const key = `${found.path} ${found.message}`;
+    if (!seen.has(key) && errors.length < maxErrors) {
+      seen.add(key);
+      errors.push(found);
+    }
+  }
+  return { ok: false, errors };
+}
+
+function validatorOf(schema: TSchema): ValidateFunction {
+  const known = compiled.get(schema);
+  if (known) {
+    return known;
+  }
+  ajv ??= new Ajv({
+    ...{ allErrors: true, strict: true, strictTypes: false, discriminator: true, ownProperties: true },
+    // Errors then know the schema they are from.
+    verbose: true,
+  });
+  const validate = ajv.compile(schema);
+  compiled.set(schema, validate);
+  return validate;
+}
+
+function describe(error: ErrorObject): PathError {
+  const { keyword, params, instancePath, message = 'is not valid' } = error;
+  switch (keyword) {
+    case 'additionalProperties':
+      return {
+        path: `${instancePath}/${pointerToken(cut(String(params['additionalProperty'])))}`,
+        code: 'unknown_key',
+        message: 'is not a known key',
+      };
+    case 'required':
+      return {
+        path: `${instancePath}/${pointerToken(String(params['missingProperty']))}`,
+        code: 'required',
+        message: 'is missing',
+      };
+    case 'enum':
+      return {
+        path: instancePath,
+        code: keyword,
+        message: `must be one of ${JSON.stringify(params['allowedValues'])}`,
+      };
+    case 'discriminator':
+      return {
+        path: `${instancePath}/${pointerToken(String(params['tag']))}`,
+        code: 'enum',
+        message: `must be one of ${JSON.stringify(tagsOf(error))}`,
+      };
+    case 'const':
+      return { path: instancePath, code: keyword, message: `must be ${JSON.stringify(params['allowedValue'])}` };
+    default:
+      return { path: instancePath, code: keyword, message };
+  }
+}
+
+function cut(key: string): string {
+  return key.length > maxKey ? `${key.slice(0, maxKey)}…` : key;
+}
+
+/** Without recursion and without a copy: a document may be very deep or very wide. */
+function holdsMoreThan(limit: number, document: unknown): boolean {
+  const open: unknown[] = [document];
+  let seen = 1;
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value !== 'object' || value === null) {
+      continue;
+    }
+    for (const key in value) {
+      seen += 1;
+      if (seen > limit) {
+        return true;
+      }
+      open.push((value as Record<string, unknown>)[key]);
+    }
+  }
+  return false;
+}
+
+/** The values that the tag of a tagged union may have. */
+function tagsOf({ params, parentSchema }: ErrorObject): unknown[] {
+  const { oneOf } = parentSchema as { oneOf: { properties: Record<string, { const: unknown }> }[] };
+  return oneOf.map(({ properties }) => properties[params['tag'] as string]?.const);
+}
+
+/** Escapes one key for use in a JSON pointer (RFC 6901). */
+export function pointerToken(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}

@@ -1,0 +1,86 @@
+/** Params and output of `workload.oci_runtime_status`: a probe that changes nothing. */
+import { type Static, Type } from 'typebox';
+
+export const WorkloadOciRuntimeStatusParams = Type.Object(
+  {},
+  { additionalProperties: false, description: 'The probe needs no parameter.' },
+);
+export type WorkloadOciRuntimeStatusParams = Static<typeof WorkloadOciRuntimeStatusParams>;
+
+export const runtimeNames = ['docker', 'podman', 'nerdctl'] as const;
+
+export const RuntimeProbe = Type.Object(
+  {
+    name: Type.Enum([...runtimeNames], { description: 'Which runtime this is about.' }),
+    state: Type.Enum(['not_installed', 'not_running', 'no_permission', 'ready'], {
+      description:
+        'not_installed: no program found. not_running: nobody answers. no_permission: it answers others, not us.',
+    }),
+    found: Type.Union([Type.String(), Type.Null()], { description: 'Path of the program; null if it was not found.' }),
+    searched: Type.Array(Type.String(), { description: 'Folders that were searched: PATH, then the known places.' }),
+    version: Type.Union([Type.String(), Type.Null()], {
+      description: 'Version it reports; null if it does not answer.',
+    }),
+    approved: Type.Boolean({ description: 'True if host policy allows workloads on it.' }),
+    reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it cannot be used; null if it can.' }),
+  },
+  { additionalProperties: false, description: 'One container runtime of the host.' },
+);
+export type RuntimeProbe = Static<typeof RuntimeProbe>;
+
+const Amount = Type.Object(
+  {
+    total: Type.Number({ description: 'What the host has.' }),
+    reserved: Type.Number({ description: 'What host policy keeps for the system.' }),
+    used: Type.Number({ description: 'What workloads of ours are promised.' }),
+    free: Type.Number({ description: 'What a launch may still ask for.' }),
+  },
+  { additionalProperties: false, description: 'A resource of the host.' },
+);
+
+export const WorkloadOciRuntimeStatusOutput = Type.Object(
+  {
+    ready: Type.Boolean({ description: 'True if a launch could run now.' }),
+    reasons: Type.Array(Type.String(), { description: 'Why not, one sentence each; empty when ready.' }),
+    probed_at: Type.String({ description: 'RFC 3339 time of the probe.' }),
+    runtimes: Type.Array(RuntimeProbe, { description: 'docker, podman and nerdctl, in this order.' }),
+    compose_version: Type.Union([Type.String(), Type.Null()], {
+      description: 'Version of Compose v2; null if absent.',
+    }),
+    engine: Type.Union(
+      [
+        Type.Object(
+          {
+            version: Type.String({ description: 'Version of the engine that workloads run on.' }),
+            api_version: Type.String({ description: 'Its API version.' }),
+            runtimes: Type.Array(Type.String(), { description: 'OCI runtimes it knows: runc, nvidia, runsc, …' }),
+            storage_driver: Type.String({ description: 'Storage driver, for example overlay2.' }),
+            cgroup_driver: Type.String({ description: 'cgroupfs or systemd.' }),
+            cgroup_version: Type.String({ description: '1 or 2.' }),
+            root_dir: Type.String({ description: 'Where it keeps images and containers.' }),
+          },
+          { additionalProperties: false, description: 'The engine behind the gate.' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'Facts about the engine; null when it does not answer.' },
+    ),
+    gpus: Type.Array(
+      Type.Object(
+        {
+          uuid: Type.String({ description: "The card's own UUID." }),
+          name: Type.String({ description: 'Product name.' }),
+          memory_mib: Type.Integer({ description: 'Memory of the card in MiB.' }),
+        },
+        { additionalProperties: false, description: 'A GPU of the host.' },
+      ),
+      { description: 'GPUs that the driver reports; empty without a driver.' },
+    ),
+    resources: Type.Object(
+      { cpu_cores: Amount, memory_gib: Amount, disk_gib: Amount },
+      { additionalProperties: false, description: 'What the host has and what is left of it.' },
+    ),
+  },
+  { additionalProperties: false, description: 'Whether, and with what, this host can run containers.' },
+);
+export type WorkloadOciRuntimeStatusOutput = Static<typeof WorkloadOciRuntimeStatusOutput>;

@@ -1,0 +1,103 @@
+/** What every launch, control and remove answers, from every adapter. */
+import { type Static, Type } from 'typebox';
+import { Failure } from './failures.ts';
+import { WorkloadState } from './workload-state.ts';
+
+export const Endpoint = Type.Object(
+  {
+    name: Type.String({ description: 'Name of the declared port.' }),
+    protocol: Type.Enum(['http', 'tcp'], { description: 'What is spoken there.' }),
+    host: Type.Literal('127.0.0.1', { description: 'Always the loopback address of the host.' }),
+    port: Type.Integer({ description: 'Port on that address.' }),
+    url: Type.Union([Type.String(), Type.Null()], {
+      description: 'URL on the host, for http endpoints. Never with a token.',
+    }),
+    exposure_mode: Type.Literal('private', { description: 'Reachable from the host itself only.' }),
+  },
+  { additionalProperties: false, description: 'Where the workload answers.' },
+);
+export type Endpoint = Static<typeof Endpoint>;
+
+const Reference = Type.Object(
+  {
+    name: Type.String({ description: 'What the reference is for, for example `container`.' }),
+    ref: Type.String({ description: 'Opaque reference that the agent resolves later, for example `instance:<id>`.' }),
+  },
+  { additionalProperties: false, description: 'A stream or series that can be asked for.' },
+);
+
+export const WorkloadEvent = Type.Object(
+  {
+    time: Type.String({ description: "RFC 3339 time; the engine's own where the engine reported it." }),
+    type: Type.String({
+      description: 'Dotted name, for example `phase.entered`, `image.progress`, `container.exited`.',
+    }),
+    phase: Type.Union([WorkloadState, Type.Null()], { description: 'Phase the task was in.' }),
+    message: Type.String({ description: 'One sentence for a person.' }),
+    values: Type.Record(Type.String(), Type.Unknown(), { description: 'Facts of the event. Never a secret.' }),
+  },
+  { additionalProperties: false, description: 'Something that happened on the way.' },
+);
+export type WorkloadEvent = Static<typeof WorkloadEvent>;
+
+export const Cleanup = Type.Object(
+  {
+    removed: Type.Array(Type.String(), {
+      description: 'What is gone: `container gpuaas-x`, `network gpuaas-x`, `folder …`.',
+    }),
+    kept: Type.Array(Type.String(), { description: 'What was left on purpose.' }),
+    failed: Type.Array(Type.String(), { description: 'What should be gone and is not, with the reason.' }),
+  },
+  { additionalProperties: false, description: 'Result of a clean-up.' },
+);
+export type Cleanup = Static<typeof Cleanup>;
+
+export const OciAdapterStatus = Type.Object(
+  {
+    kind: Type.Literal('oci_container', { description: 'Which adapter this status is from.' }),
+    container_id: Type.Union([Type.String(), Type.Null()], {
+      description: "The engine's id; null when there is none.",
+    }),
+    container_name: Type.String({ description: 'Name on the engine.' }),
+    container_state: Type.Union([Type.String(), Type.Null()], {
+      description: "The engine's word: created, running, exited, …",
+    }),
+    health: Type.Union([Type.String(), Type.Null()], {
+      description: "The image's health check; null where it has none.",
+    }),
+    exit_code: Type.Union([Type.Integer(), Type.Null()], {
+      description: 'Exit code of the last run; null while it runs.',
+    }),
+    oom_killed: Type.Boolean({ description: 'True if the kernel ended the last run for its memory.' }),
+    restart_count: Type.Integer({ description: 'Starts after the first.' }),
+    image_digest: Type.Union([Type.String(), Type.Null()], {
+      description: 'Digest that runs, verified after the pull.',
+    }),
+    image_id: Type.Union([Type.String(), Type.Null()], { description: "The engine's image id." }),
+    adopted: Type.Boolean({ description: 'True if an earlier run of the same task had made the container.' }),
+    packages_excerpt: Type.Union([Type.String(), Type.Null()], {
+      description: 'Bounded tail of the package installation; null if none ran.',
+    }),
+  },
+  { additionalProperties: false, description: 'What only this adapter knows.' },
+);
+export type OciAdapterStatus = Static<typeof OciAdapterStatus>;
+
+export const WorkloadOutput = Type.Object(
+  {
+    state: WorkloadState,
+    summary: Type.String({ description: 'One sentence for a person.' }),
+    endpoints: Type.Array(Endpoint, { description: 'Declared endpoints and where they are.' }),
+    logs: Type.Array(Reference, { description: 'Log streams that can be opened.' }),
+    metrics: Type.Array(Reference, { description: 'Metric series that can be read.' }),
+    events: Type.Array(WorkloadEvent, { description: 'What happened during the task, oldest first, bounded.' }),
+    failure: Type.Union([Failure, Type.Null()], { description: 'Why the workload is not as asked; null if it is.' }),
+    cleanup: Type.Union([Cleanup, Type.Null()], {
+      description: 'What was removed, kept and could not be removed; null if nothing was to be.',
+    }),
+    topology: Type.Null({ description: 'Services of a stack; null for a single container.' }),
+    adapter: OciAdapterStatus,
+  },
+  { additionalProperties: false, description: 'State of the workload after the task.' },
+);
+export type WorkloadOutput = Static<typeof WorkloadOutput>;

@@ -1,0 +1,95 @@
+/**
+ * `POST /containers/create`: the one way a container of ours comes to be.
+ *
+ * First what can be judged without the engine, then what the engine knows about the image, then the folders and the
+ * network, and only then a request of our own making, sealed. What the engine made of it is looked at once: a container
+ * on which the seal does not hold is taken away again, since nobody could ever stop or remove it through the gate.
+ */
+import { AgentError } from '../contract/failures.ts';
+import type { PathError } from '../contract/validate.ts';
+import { checkContainerRequest } from '../policy/check-container.ts';
+import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
+import { refuse } from '../policy/refusal.ts';
+import { sendAnswer } from './answers.ts';
+import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import type { ImageObject } from './engine-objects.ts';
+import { prepareMounts, removeCreated } from './mount-folders.ts';
+import { requireNetwork } from './networks.ts';
+import { engineMessage } from './sealed-containers.ts';
+import type { EngineAnswer } from './upstream.ts';
+
+export async function createContainer(call: GateCall, gate: GateContext): Promise<void> {
+  const name = call.query['name'] ?? '';
+  check(name, call.body, gate, assumedFacts(call.body));
+  const request = call.body as ContainerRequest;
+  check(name, request, gate, await imageFacts(request.Image, gate, call.signal));
+
+  const answer = await gate.locks.run(`container ${name}`, () => {
+    call.signal.throwIfAborted();
+    return create(name, request, gate);
+  });
+  sendAnswer(call.response, answer);
+}
+
+async function create(name: string, request: ContainerRequest, gate: GateContext): Promise<EngineAnswer> {
+  // Not the client's signal: it may go away, but a container that was begun is finished and checked.
+  const signal = AbortSignal.timeout(ownDeadlineMs);
+  await requireNetwork(request.HostConfig.NetworkMode, gate, signal);
+  const { created } = await prepareMounts(request.HostConfig.Mounts, gate.policy);
+
+  try {
+    const body = { ...request, Labels: gate.seals.sealContainer(name, request, request.Labels) };
+    const answer = await gate.engine.ask({ method: 'POST', path: '/containers/create', query: { name }, body, signal });
+    if (answer.status === 409) await refuseForeignName(name, gate, signal);
+    if (answer.status === 201) await assertSealed(name, answer, gate, signal);
+    else await removeCreated(created);
+    return answer;
+  } catch (error) {
+    await removeCreated(created);
+    throw error;
+  }
+}
+
+function check(name: string, request: unknown, { policy }: GateContext, image: ImageFacts): void {
+  const errors: PathError[] = checkContainerRequest({ name, request, policy, image });
+  refuse([{ failure: 'policy.refused', errors }]);
+}
+
+/** Stands for the image in the first check: an image of exactly that reference, with nothing in it to object to. */
+function assumedFacts(request: unknown): ImageFacts {
+  const image = (request as { Image?: unknown } | null | undefined)?.Image;
+  const reference = typeof image === 'string' ? image : '';
+  return { id: reference, repoDigests: [reference], env: [], volumes: [], hasHealthcheck: false };
+}
+
+async function imageFacts(reference: string, gate: GateContext, signal: AbortSignal): Promise<ImageFacts> {
+  const path = `/images/${encodeURIComponent(reference)}/json`;
+  const answer = await gate.engine.ask({ method: 'GET', path, signal });
+  if (answer.status === 404) throw new AgentError('image.not_found', { image: reference });
+  if (answer.status !== 200) {
+    throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+  }
+  const { Id, RepoDigests, Config } = JSON.parse(answer.body.toString()) as ImageObject;
+  const test = Config?.Healthcheck?.Test ?? [];
+  return {
+    id: Id,
+    repoDigests: RepoDigests ?? [],
+    env: Config?.Env ?? [],
+    volumes: Object.keys(Config?.Volumes ?? {}),
+    hasHealthcheck: test.length > 0 && test[0] !== 'NONE',
+  };
+}
+
+async function refuseForeignName(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const seen = await gate.containers.look(name, signal);
+  if (seen.kind === 'foreign') throw new AgentError('name.conflict', { container: name });
+}
+
+async function assertSealed(name: string, made: EngineAnswer, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const { Id } = JSON.parse(made.body.toString()) as { Id: string };
+  const seen = await gate.containers.look(Id, signal);
+  if (seen.kind === 'sealed') return;
+  gate.log.error({ container: name, container_id: Id }, 'new container does not carry its seal, removed');
+  await gate.engine.ask({ method: 'DELETE', path: `/containers/${Id}`, query: { v: '1', force: '1' }, signal });
+  throw new AgentError('engine.failed', { reason: 'The engine changed what it was asked to create.' });
+}

@@ -1,0 +1,58 @@
+/**
+ * What the gate reads of the engine's own objects (Docker Engine API 1.41). The engine is trusted; everything may be
+ * absent all the same, because other engines and other versions leave out what they do not have.
+ */
+export type Labels = Readonly<Record<string, string>>;
+
+export interface HostConfigObject {
+  readonly Mounts?: readonly MountObject[] | null;
+  readonly PortBindings?: Readonly<Record<string, readonly { HostIp?: string; HostPort?: string }[] | null>> | null;
+  readonly NetworkMode?: string;
+  readonly Runtime?: string;
+  readonly [key: string]: unknown;
+}
+
+export interface MountObject {
+  readonly Type?: string;
+  readonly Source?: string;
+  readonly Target?: string;
+  readonly ReadOnly?: boolean;
+  readonly [key: string]: unknown;
+}
+
+export interface ContainerObject {
+  readonly Id: string;
+  /** With a leading slash. */
+  readonly Name: string;
+  readonly State: { readonly Running?: boolean; readonly Pid?: number; readonly StartedAt?: string };
+  readonly Config: {
+    readonly Image?: string;
+    readonly User?: string;
+    readonly Labels?: Labels | null;
+    /** Paths that the image declares as volumes. */
+    readonly Volumes?: Readonly<Record<string, unknown>> | null;
+  };
+  readonly HostConfig: HostConfigObject;
+}
+
+export interface NetworkObject {
+  readonly Id: string;
+  readonly Name: string;
+  readonly Driver?: string;
+  readonly Labels?: Labels | null;
+  readonly Options?: Labels | null;
+  readonly IPAM?: { readonly Config?: readonly { readonly Subnet?: string; readonly Gateway?: string }[] | null };
+  readonly Internal?: boolean;
+  readonly Attachable?: boolean;
+  readonly EnableIPv6?: boolean;
+}
+
+export interface ImageObject {
+  readonly Id: string;
+  readonly RepoDigests?: readonly string[] | null;
+  readonly Config?: {
+    readonly Env?: readonly string[] | null;
+    readonly Volumes?: Readonly<Record<string, unknown>> | null;
+    readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
+  } | null;
+}

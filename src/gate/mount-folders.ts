@@ -1,0 +1,182 @@
+/**
+ * Prepares the folders on the host that a container mounts.
+ *
+ * They lie in the home of the allocation's user, who may change anything there at any time, also between a check and
+ * its use. So nothing here trusts a path twice: folders are opened without following links, made and given away by
+ * handle, and what the kernel really mounted is compared after the start (verify-mounts.ts).
+ */
+import { type FileHandle, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AgentError } from '../contract/failures.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { MountObject } from './engine-objects.ts';
+import { parseMountTable, placeOf } from './mount-table.ts';
+import { assertOwner, entryOf, mountIdOf, openChild, openFolder, pathOf, refuseFolder } from './safe-folders.ts';
+
+/** One bind mount whose folder was found in order, with the place the kernel must show for it. */
+export interface PreparedMount {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+  readonly device: string;
+  readonly root: string;
+}
+
+export interface PreparedMounts {
+  readonly mounts: readonly PreparedMount[];
+  /** Folders of the workload that did not exist before, outermost first. */
+  readonly created: readonly string[];
+}
+
+const parentMode = 0o750;
+const mountMode = 0o700;
+
+/**
+ * Makes missing folders and checks all of them; `mount.refused` with the path of the first that is not in order, after
+ * which nothing that was made is left.
+ */
+export async function prepareMounts(mounts: readonly MountObject[], policy: HostPolicy): Promise<PreparedMounts> {
+  const created: string[] = [];
+  try {
+    const prepared: PreparedMount[] = [];
+    for (const { Source: source = '', Target: target = '', ReadOnly: readOnly = false } of mounts) {
+      const folder = await openMountFolder(source, policy, created);
+      try {
+        prepared.push({ source, target, readOnly, ...(await whereIs(folder, source)) });
+      } finally {
+        await folder.close();
+      }
+    }
+    return { mounts: prepared, created };
+  } catch (error) {
+    await removeCreated(created);
+    throw error;
+  }
+}
+
+/** Takes back what `prepareMounts` made, as far as it is still empty. */
+export async function removeCreated(created: readonly string[]): Promise<void> {
+  for (const path of created.toReversed()) {
+    try {
+      const parent = await openFolder(dirname(path));
+      try {
+        await rmdir(entryOf(parent, path.slice(path.lastIndexOf('/') + 1)));
+      } finally {
+        await parent.close();
+      }
+    } catch (error) {
+      // Somebody was quicker: it is gone, in use, or lies elsewhere now. Then it is not ours to remove.
+      const { code } = error as NodeJS.ErrnoException;
+      if (!(error instanceof AgentError) && !['ENOENT', 'ENOTEMPTY', 'ENOTDIR'].includes(code ?? '')) throw error;
+    }
+  }
+}
+
+async function openMountFolder(source: string, policy: HostPolicy, created: string[]): Promise<FileHandle> {
+  const { home, uid } = policy.allocation;
+  if (source.startsWith(`${policy.secrets_dir}/`)) {
+    return await openOwned(source, uid);
+  }
+  if (!source.startsWith(`${home}/gpuaas/`)) {
+    throw refuseFolder(source, "is outside the allocation user's data");
+  }
+
+  let folder = await openFolder(home);
+  try {
+    assertOwner(await folder.stat(), home, [0, uid]);
+    const names = source.slice(home.length + 1).split('/');
+    for (const [index, name] of names.entries()) {
+      const isMount = index === names.length - 1;
+      const path = `${home}/${names.slice(0, index + 1).join('/')}`;
+      const next = await ensureChild(folder, name, path, isMount ? mountMode : parentMode, policy, created);
+      await folder.close();
+      folder = next;
+      // The mounted folder itself must be the user's own: what root keeps in a home with
+      // rights for its group must not come into reach by being moved here.
+      assertOwner(await folder.stat(), path, isMount ? [uid] : [0, uid]);
+    }
+    return folder;
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}
+
+async function openOwned(path: string, uid: number): Promise<FileHandle> {
+  try {
+    const folder = await openFolder(path);
+    if ((await folder.stat()).uid === uid) return folder;
+    await folder.close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw refuseFolder(path, 'does not exist; secrets are put there before the container is made', error);
+  }
+  throw refuseFolder(path, 'does not belong to the allocation user');
+}
+
+async function ensureChild(
+  parent: FileHandle,
+  name: string,
+  path: string,
+  mode: number,
+  policy: HostPolicy,
+  created: string[],
+): Promise<FileHandle> {
+  try {
+    return await openChild(parent, name, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return await makeChild(parent, name, path, mode, policy, created);
+}
+
+/**
+ * Makes a folder and gives it to the user by handle. What is opened after `mkdir` may already be another folder that
+ * the user moved there, so it is given away only if it is root's, closed to others and empty: as it was made.
+ */
+async function makeChild(
+  parent: FileHandle,
+  name: string,
+  path: string,
+  mode: number,
+  { allocation: { uid, gid, home } }: HostPolicy,
+  created: string[],
+): Promise<FileHandle> {
+  const isNew = await makeFolder(entryOf(parent, name));
+  const folder = await openChild(parent, name, path);
+  try {
+    if (!isNew) return folder;
+    // Storage of a project, and the folders above, belong to others as well: they are never taken back.
+    if (path.startsWith(`${home}/gpuaas/workloads/`)) created.push(path);
+    const made = await folder.stat();
+    const content = await readdir(`/proc/self/fd/${folder.fd}`);
+    if (made.uid !== process.geteuid?.() || (made.mode & 0o777) !== 0o700 || content.length > 0) {
+      throw refuseFolder(path, 'was replaced while it was made');
+    }
+    await folder.chown(uid, gid);
+    await folder.chmod(mode);
+    return folder;
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}
+
+/** False if something of this name is already there. */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw new AgentError('disk.full', { path }, { cause: error });
+    throw error;
+  }
+}
+
+/** Device and root that a bind mount of this folder shows. A folder that is not at its path any more is refused. */
+async function whereIs(folder: FileHandle, path: string): Promise<{ device: string; root: string }> {
+  if ((await pathOf(folder)) !== path) throw refuseFolder(path, 'was moved while it was checked');
+  return placeOf(path, await mountIdOf(folder), parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')));
+}

@@ -1,0 +1,120 @@
+/**
+ * Networks of workloads: one each, from the pool of this host, sealed like containers.
+ *
+ * The gate alone chooses subnets, under one lock, so that two launches at once never ask for the same one. What others
+ * use is seen in the engine's list; what the engine still objects to is skipped.
+ */
+import { AgentError } from '../contract/failures.ts';
+import {
+  checkNetworkRequest,
+  type NetworkRequest,
+  overlaps,
+  renderNetwork,
+  subnetsOf,
+} from '../policy/network-request.ts';
+import { refuse } from '../policy/refusal.ts';
+import { sendAnswer, sendJson } from './answers.ts';
+import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import type { NetworkObject } from './engine-objects.ts';
+import { routedRanges } from './host-routes.ts';
+import { engineMessage, isOurName } from './sealed-containers.ts';
+import type { EngineAnswer } from './upstream.ts';
+
+/** Subnets that the engine may object to before it is believed that it objects to something else. */
+const maxAttempts = 8;
+
+export async function createNetwork(call: GateCall, gate: GateContext): Promise<void> {
+  refuse([{ failure: 'policy.refused', errors: checkNetworkRequest(call.body, gate.policy) }]);
+  const request = call.body as NetworkRequest;
+  sendAnswer(call.response, await gate.locks.run('networks', () => create(request, gate)));
+}
+
+export async function inspectNetwork(call: GateCall, gate: GateContext): Promise<void> {
+  const ref = call.params['network'] ?? '';
+  const { network } = await find(ref, gate, call.signal);
+  if (network !== undefined) {
+    sendJson(call.response, 200, network);
+    return;
+  }
+  throw noSuchNetwork(ref);
+}
+
+export async function listNetworks(call: GateCall, gate: GateContext): Promise<void> {
+  const networks = await list(gate, call.signal);
+  sendJson(
+    call.response,
+    200,
+    networks.filter((network) => gate.seals.holdsForNetwork(network)),
+  );
+}
+
+export async function removeNetwork(call: GateCall, gate: GateContext): Promise<void> {
+  const ref = call.params['network'] ?? '';
+  const { network } = await find(ref, gate, call.signal);
+  if (network === undefined) throw noSuchNetwork(ref);
+  const signal = AbortSignal.timeout(ownDeadlineMs);
+  sendAnswer(call.response, await gate.engine.ask({ method: 'DELETE', path: `/networks/${network.Id}`, signal }));
+}
+
+/** Refuses the network of a container request unless it is there and ours: `name.conflict` if it is another's. */
+export async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const { network } = await find(name, gate, signal);
+  if (network === undefined) throw noSuchNetwork(name);
+}
+
+interface FoundNetwork {
+  /** Undefined if there is none of ours. */
+  readonly network: NetworkObject | undefined;
+}
+
+async function find(ref: string, gate: GateContext, signal: AbortSignal): Promise<FoundNetwork> {
+  const answer = await gate.engine.ask({ method: 'GET', path: `/networks/${encodeURIComponent(ref)}`, signal });
+  if (answer.status === 404) return { network: undefined };
+  if (answer.status !== 200) throw engineFailure(answer);
+  const network = JSON.parse(answer.body.toString()) as NetworkObject;
+  if (gate.seals.holdsForNetwork(network)) return { network };
+  if (isOurName(ref)) throw new AgentError('name.conflict', { network: ref });
+  return { network: undefined };
+}
+
+async function list(gate: GateContext, signal: AbortSignal): Promise<NetworkObject[]> {
+  const answer = await gate.engine.ask({ method: 'GET', path: '/networks', signal });
+  if (answer.status !== 200) throw engineFailure(answer);
+  return JSON.parse(answer.body.toString()) as NetworkObject[];
+}
+
+async function create(request: NetworkRequest, gate: GateContext): Promise<EngineAnswer> {
+  const signal = AbortSignal.timeout(ownDeadlineMs);
+  const present = await list(gate, signal);
+  refuseForeignName(request.Name, present, gate);
+
+  const taken = present.flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []));
+  taken.push(...(await routedRanges()));
+  let attempts = 0;
+  for (const subnet of subnetsOf(gate.policy.network_pool)) {
+    if (taken.some((other) => overlaps(other, subnet))) continue;
+    const body = renderNetwork(request, subnet);
+    const sealed = { ...body, Labels: gate.seals.sealNetwork(body) };
+    const answer = await gate.engine.ask({ method: 'POST', path: '/networks/create', body: sealed, signal });
+    attempts += 1;
+    // 403 is the engine's word for a subnet that it counts as taken although no network shows it.
+    if (answer.status !== 403 || attempts === maxAttempts) return answer;
+    gate.log.warn({ network: request.Name, subnet, reason: engineMessage(answer) }, 'subnet refused, next one tried');
+  }
+  throw new AgentError('network.exhausted', { network: request.Name, pool: gate.policy.network_pool });
+}
+
+function refuseForeignName(name: string, present: readonly NetworkObject[], gate: GateContext): void {
+  const same = present.filter(({ Name }) => Name === name);
+  if (same.some((network) => !gate.seals.holdsForNetwork(network))) {
+    throw new AgentError('name.conflict', { network: name });
+  }
+}
+
+function noSuchNetwork(ref: string): AgentError {
+  return new AgentError('container.not_found', { network: ref, reason: `There is no network ${ref}.` });
+}
+
+function engineFailure(answer: EngineAnswer): AgentError {
+  return new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+}

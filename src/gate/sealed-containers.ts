@@ -1,0 +1,135 @@
+/**
+ * Knows which containers are ours.
+ *
+ * A reference (name or id) is looked up at the engine and its seal checked; what is not sealed does not exist for a
+ * client. The verdict is kept by id, because what the seal covers never changes for an id short of an operator's
+ * `docker update` or `rename`; those count from the next look on. Calls go upstream by that id, never by name: should
+ * somebody put another container under the name meanwhile, it is not reached.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { labels, namePrefix } from '../contract/names.ts';
+import type { ContainerObject } from './engine-objects.ts';
+import type { Seals } from './seal.ts';
+import type { EngineAnswer, Upstream } from './upstream.ts';
+
+export interface SealedContainer {
+  readonly id: string;
+  readonly name: string;
+  /** The instance it belongs to. */
+  readonly instance: string;
+}
+
+/** A container as the engine has it now, sealed or not. */
+export type Seen =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'foreign' }
+  | {
+      readonly kind: 'sealed';
+      readonly container: SealedContainer;
+      readonly object: ContainerObject;
+      readonly answer: EngineAnswer;
+    };
+
+/** Verdicts kept; an old one that is dropped costs one inspect. */
+const maxKnown = 4096;
+
+export class SealedContainers {
+  readonly #engine: Upstream;
+  readonly #seals: Seals;
+  readonly #byId = new Map<string, SealedContainer>();
+  readonly #idByName = new Map<string, string>();
+
+  constructor(engine: Upstream, seals: Seals) {
+    this.#engine = engine;
+    this.#seals = seals;
+  }
+
+  /** Asks the engine now, and remembers what it learns. */
+  async look(ref: string, signal: AbortSignal): Promise<Seen> {
+    const path = `/containers/${encodeURIComponent(ref)}/json`;
+    const answer = await this.#engine.ask({ method: 'GET', path, signal });
+    if (answer.status !== 200) {
+      this.#idByName.delete(ref);
+      if (answer.status === 404) return { kind: 'absent' };
+      throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+    }
+    const object = JSON.parse(answer.body.toString()) as ContainerObject;
+    if (!this.#seals.holdsForContainer(object)) {
+      this.#idByName.delete(ref);
+      return { kind: 'foreign' };
+    }
+    return { kind: 'sealed', container: this.#remember(object), object, answer };
+  }
+
+  /** Like `look` for one that must be ours; `container.not_found` if it is not. */
+  async require(ref: string, signal: AbortSignal): Promise<Extract<Seen, { kind: 'sealed' }>> {
+    const seen = await this.look(ref, signal);
+    if (seen.kind !== 'sealed') throw noSuchContainer(ref);
+    return seen;
+  }
+
+  /** One of ours, from memory where it is known; `container.not_found` if it is not ours. */
+  async find(ref: string, signal: AbortSignal): Promise<SealedContainer> {
+    return this.known(ref) ?? (await this.require(ref, signal)).container;
+  }
+
+  /** Looks at everything that claims to be ours and is not known yet. */
+  async lookAtAll(signal: AbortSignal): Promise<void> {
+    const query = { all: '1', filters: JSON.stringify({ label: [labels.seal] }) };
+    const answer = await this.#engine.ask({ method: 'GET', path: '/containers/json', query, signal });
+    if (answer.status !== 200) return;
+    for (const { Id } of JSON.parse(answer.body.toString()) as { Id: string }[]) {
+      if (this.known(Id) === undefined) await this.look(Id, signal);
+    }
+  }
+
+  /** What is remembered of a full id or name. Also of a container that is gone: its last events are still ours. */
+  known(ref: string): SealedContainer | undefined {
+    return this.#byId.get(this.#idByName.get(ref) ?? ref);
+  }
+
+  /** After the engine said that it has no such container. */
+  forgetName({ id, name }: SealedContainer): void {
+    if (this.#idByName.get(name) === id) this.#idByName.delete(name);
+  }
+
+  #remember({ Id, Name, Config }: ContainerObject): SealedContainer {
+    const name = Name.replace(/^\//, '');
+    const container = { id: Id, name, instance: Config.Labels?.[labels.instance] ?? '' };
+    this.#byId.delete(Id);
+    this.#byId.set(Id, container);
+    this.#idByName.set(name, Id);
+    dropOldest(this.#byId, maxKnown);
+    dropOldest(this.#idByName, maxKnown);
+    return container;
+  }
+}
+
+/** The same words whether there is none or it is not ours: nothing is to be learnt from the difference. */
+export function noSuchContainer(ref: string): AgentError {
+  return new AgentError('container.not_found', { container: ref });
+}
+
+/** True for a name that only things of ours may have. */
+export function isOurName(ref: string): boolean {
+  return ref.startsWith(namePrefix);
+}
+
+/** What the engine said went wrong, or the beginning of what it sent instead. */
+export function engineMessage({ body }: EngineAnswer): string {
+  const text = body.toString('utf8', 0, 4096);
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? message : text;
+  } catch (error) {
+    if (error instanceof SyntaxError) return text;
+    throw error;
+  }
+}
+
+function dropOldest(map: Map<string, unknown>, limit: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= limit) return;
+    map.delete(key);
+  }
+}

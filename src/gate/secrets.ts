@@ -1,0 +1,105 @@
+/**
+ * Secret files of an instance: in memory, for its user alone, gone with its container.
+ *
+ * They are written beside their place and moved there whole, so that a container never sees half of them. Everything
+ * above the instance's folder belongs to the gate's own user.
+ */
+import { randomBytes } from 'node:crypto';
+import { chown, mkdir, open, rename, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import { AgentError } from '../contract/failures.ts';
+import { judge } from '../contract/validate.ts';
+import { type HostPolicy, secretsRoot } from '../policy/host-policy.ts';
+import { refuse } from '../policy/refusal.ts';
+import type { GateCall, GateContext } from './context.ts';
+import { removeTree } from './remove-tree.ts';
+import { openFolder } from './safe-folders.ts';
+
+export const SecretsRequest = Type.Object(
+  {
+    files: Type.Record(
+      Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$' }),
+      Type.String({ maxLength: 524288, pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' }),
+      { maxProperties: 64, additionalProperties: false, description: 'Content by file name, in base64.' },
+    ),
+  },
+  { additionalProperties: false, description: 'Body of `PUT /gpuaas/v1/secrets/{instance}`.' },
+);
+export type SecretsRequest = Static<typeof SecretsRequest>;
+
+/** Type of tmpfs, see statfs(2). */
+const memoryType = 0x01021994;
+
+/** Replaces all secret files of the instance. */
+export async function putSecrets(call: GateCall, gate: GateContext): Promise<void> {
+  const judged = judge(SecretsRequest, call.body);
+  if (!judged.ok) {
+    refuse([{ failure: 'policy.refused', errors: judged.errors }]);
+    return;
+  }
+  const instance = call.params['instance'] ?? '';
+  const files = Object.entries(judged.value.files).map(([name, text]) => [name, Buffer.from(text, 'base64')] as const);
+  await gate.locks.run(`secrets ${instance}`, () => write(instance, files, gate.policy));
+  call.response.writeHead(204).end();
+}
+
+/** True if there were any. */
+export async function removeSecrets(instance: string, policy: HostPolicy): Promise<boolean> {
+  return await removeTree(secretsRoot(policy, instance));
+}
+
+type SecretFile = readonly [name: string, content: Buffer];
+
+async function write(instance: string, files: readonly SecretFile[], policy: HostPolicy): Promise<void> {
+  const { uid, gid } = policy.allocation;
+  await mkdir(policy.secrets_dir, { recursive: true, mode: 0o700 });
+  await assertRoomInMemory(policy.secrets_dir, files);
+
+  const draft = join(policy.secrets_dir, `.${randomBytes(8).toString('hex')}`);
+  try {
+    await mkdir(draft, { mode: 0o700 });
+    for (const [name, content] of files) await writeSecret(join(draft, name), content, uid, gid);
+    const folder = await open(draft, 'r');
+    try {
+      await folder.chmod(0o500);
+    } finally {
+      await folder.close();
+    }
+    await chown(draft, uid, gid);
+    await removeSecrets(instance, policy);
+    await rename(draft, secretsRoot(policy, instance));
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function writeSecret(path: string, content: Buffer, uid: number, gid: number): Promise<void> {
+  const file = await open(path, 'wx', 0o400);
+  try {
+    await file.writeFile(content);
+    await file.chown(uid, gid);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Refuses a folder on disk, one that others can change, and more than half of the memory set aside for it. */
+async function assertRoomInMemory(path: string, files: readonly SecretFile[]): Promise<void> {
+  const folder = await openFolder(path);
+  try {
+    const { uid, mode } = await folder.stat();
+    if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) throw unavailable(path, 'can be changed by others');
+  } finally {
+    await folder.close();
+  }
+  const { type, blocks, bavail, bsize } = await statfs(path);
+  if (type !== memoryType) throw unavailable(path, 'is not on a file system in memory');
+  const needed = files.reduce((sum, [, content]) => sum + content.length + bsize, 0);
+  if (bavail * bsize - needed < (blocks * bsize) / 2) throw unavailable(path, 'has not enough free memory');
+}
+
+function unavailable(path: string, what: string): AgentError {
+  return new AgentError('secret.unavailable', { path, reason: `${path} ${what}.` });
+}

@@ -1,0 +1,188 @@
+/**
+ * The gate's side towards its clients: from bytes on a socket to a parsed call, and from a failure to an answer.
+ *
+ * Node's strict parser takes the bytes apart; what it objects to ends the connection. A body is read to its end before
+ * a handler runs, so no part of one request can be taken for the next.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { AgentError, failures } from '../contract/failures.ts';
+import { describeFailure, type GateFailure, sendJson } from './answers.ts';
+import { announcesBody, BodyReader } from './body.ts';
+import type { GateContext } from './context.ts';
+import { type Route, routes } from './routes.ts';
+import { compileRoutes } from './routing.ts';
+import { endRaw } from './streams.ts';
+import { parseStrictJson } from './strict-json.ts';
+
+const maxHeaderBytes = 32 * 1024;
+const maxConnections = 512;
+const requestTimeoutMs = 60_000;
+const ignoredBodyBytes = 64 * 1024;
+/** Bodies that are being read at once, all clients together. */
+const bodyBudgetBytes = 128 * 1024 * 1024;
+const findRoute = compileRoutes(routes);
+
+export interface GateServer {
+  readonly server: Server;
+  /** Every open connection, those after a protocol switch included. */
+  readonly sockets: ReadonlySet<Duplex>;
+}
+
+export function createGateServer(gate: GateContext): GateServer {
+  const server = createServer({
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: 10_000,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: 60_000,
+    // Never looser than this, whatever flags the process was started with. A Host header says nothing here.
+    insecureHTTPParser: false,
+    requireHostHeader: false,
+    shouldUpgradeCallback: mayUpgrade,
+  });
+  server.maxConnections = maxConnections;
+  const bodies = new BodyReader(bodyBudgetBytes);
+  const sockets = new Set<Duplex>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', (err) => gate.log.debug({ err }, 'client connection broke'));
+  });
+
+  const serve = (request: IncomingMessage, response: ServerResponse) => void serveCall(request, response, bodies, gate);
+  server.on('request', serve);
+  server.on('checkContinue', serve);
+  server.on('checkExpectation', serve);
+  server.on('upgrade', (request, socket) => void serveUpgrade(request, socket, bodies, gate));
+  server.on('connect', (request, socket) => endWith(socket, request, refusal('method', 'CONNECT is refused'), gate));
+  server.on('clientError', (error, socket) => answerMalformed(error, socket, gate));
+  server.on('drop', () => gate.log.warn({ count: maxConnections }, 'too many connections, one refused'));
+  return { server, sockets };
+}
+
+async function serveCall(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bodies: BodyReader,
+  gate: GateContext,
+): Promise<void> {
+  const client = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) client.abort();
+  });
+  try {
+    if (request.httpVersion !== '1.1') throw refusal('protocol', 'only HTTP/1.1 is spoken');
+    if (request.headers.upgrade !== undefined) throw refusal('upgrade', 'this call has no protocol to switch to');
+    if ((request.headers.expect ?? '100-continue') !== '100-continue')
+      throw refusal('expect', 'nothing can be expected');
+    const { route, params, query } = findRoute(request.method ?? '', request.url ?? '');
+    const body = await bodyFor(route, request, response, bodies);
+    await route.handle({ params, query, body, request, response, signal: client.signal }, gate);
+  } catch (error) {
+    if (client.signal.aborted) return;
+    const failure = report(error, request, gate);
+    if (response.headersSent) {
+      // Cut off: an answer that ended well would look complete.
+      response.destroy();
+      return;
+    }
+    if (!request.complete) response.setHeader('connection', 'close');
+    sendJson(response, failure.status, failure.body);
+  }
+}
+
+async function serveUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  bodies: BodyReader,
+  gate: GateContext,
+): Promise<void> {
+  const client = new AbortController();
+  socket.once('close', () => client.abort());
+  // The server's own timeouts end at the switch.
+  const late = setTimeout(() => socket.destroy(), requestTimeoutMs);
+  try {
+    const { route, params, query } = findRoute(request.method ?? '', request.url ?? '');
+    const body = await bodyFor(route, request, null, bodies).finally(() => clearTimeout(late));
+    await route.upgrade?.({ params, query, body, request, socket, signal: client.signal }, gate);
+  } catch (error) {
+    if (!client.signal.aborted) endWith(socket, request, error, gate);
+  }
+}
+
+/** Decides before anything else is read whether a request that asks for a protocol switch is treated as one. */
+function mayUpgrade({ method = '', url = '', headers }: IncomingMessage): boolean {
+  if (headers.upgrade?.toLowerCase() !== 'tcp') return false;
+  try {
+    return findRoute(method, url).route.upgrade !== undefined;
+  } catch (error) {
+    // It is refused, and the refusal logged, when it is served as a plain request.
+    if (error instanceof AgentError) return false;
+    throw error;
+  }
+}
+
+async function bodyFor(
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse | null,
+  bodies: BodyReader,
+): Promise<unknown> {
+  if (route.body === 'none') {
+    if (announcesBody(request)) throw refusal('body', 'this call has no body');
+    return undefined;
+  }
+  const bytes = await bodies.read(request, response, route.body === 'ignored' ? ignoredBodyBytes : route.body);
+  return route.body === 'ignored' ? undefined : parseStrictJson(bytes);
+}
+
+/** One line for each refusal, an error for what the gate was not written for, nothing for what is simply not there. */
+function report(error: unknown, request: IncomingMessage, gate: GateContext) {
+  const failure = describeFailure(error);
+  const where = {
+    method: request.method,
+    route: routeText(request.url),
+    status: failure.status,
+    code: failure.body.code,
+  };
+  const { kind } = failures[failure.body.code];
+  if (failure.body.code === 'internal') gate.log.error({ ...where, err: error }, 'call failed');
+  else if (failure.status === 403) gate.log.warn({ ...where, kind, reason: reasonOf(failure.body) }, 'call refused');
+  else gate.log.debug({ ...where, kind, reason: failure.body.message }, 'call not served');
+  return failure;
+}
+
+function reasonOf({ errors, message }: GateFailure): string {
+  const [first] = errors ?? [];
+  return (first === undefined ? message : `${first.path} ${first.message}`.trim()).slice(0, 500);
+}
+
+/** The path alone, of bounded length: a query can hold what a log must not. */
+function routeText(url = ''): string {
+  return (url.split('?')[0] ?? '').slice(0, 200);
+}
+
+function endWith(socket: Duplex, request: IncomingMessage, error: unknown, gate: GateContext): void {
+  const { status, body } = report(error, request, gate);
+  endRaw(socket, status, body);
+}
+
+/** What Node's parser could not read: told once, and the connection ended. */
+function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, gate: GateContext): void {
+  const code = error.code ?? '';
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  gate.log.warn({ code, reason: error.message.slice(0, 200) }, 'malformed request refused');
+  endRaw(socket, statusOfParserError[code] ?? 400, describeFailure(refusal('malformed', 'is not proper HTTP')).body);
+}
+
+const statusOfParserError: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+function refusal(code: string, message: string): AgentError {
+  return new AgentError('policy.refused', { errors: [{ path: '', code, message }] });
+}

@@ -1,0 +1,193 @@
+/**
+ * The gate's client of the engine: the only code of the project that writes to the engine's socket.
+ *
+ * Everything sent is built here from parsed parts; no byte of a client passes through but the payload of an upgraded
+ * exec stream, and that only after the engine has confirmed the upgrade. The gate speaks one version of the API,
+ * whatever version its clients name.
+ */
+import {
+  Agent,
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
+import type { Duplex } from 'node:stream';
+import { AgentError } from '../contract/failures.ts';
+
+/** The version whose fields the policy knows. A newer engine that dropped it is spoken to in its oldest version. */
+const spokenVersion = [1, 41] as const;
+
+/** Answers that are read whole are small: an inspect, a list, an error. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+
+/** Connections to the engine at once; further calls wait. Each open stream takes one. */
+const maxSockets = 256;
+const negotiationTimeoutMs = 10_000;
+
+export interface EngineCall {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE';
+  /** Path without a version. Whoever builds it escapes what is variable in it. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Aborts the call, and the stream of its answer. */
+  readonly signal: AbortSignal;
+}
+
+/** What the engine answered, read whole. */
+export interface EngineAnswer {
+  readonly status: number;
+  readonly contentType: string | undefined;
+  readonly body: Buffer;
+}
+
+/** An exec stream after the engine switched protocols. */
+export interface UpgradedStream {
+  readonly upgraded: Duplex;
+  /** What the engine sent right behind its headers. */
+  readonly head: Buffer;
+}
+
+export class Upstream {
+  readonly #socketPath: string;
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 8, maxSockets });
+  #prefix: Promise<string> | undefined;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** Resolves when the answer's headers are there. Throws `engine.unavailable`, or the reason of the signal. */
+  async stream(call: EngineCall): Promise<IncomingMessage> {
+    return await this.#answerTo(await this.#send(call, { agent: this.#agent }), call.signal);
+  }
+
+  /** Like `stream`, and reads the answer whole. */
+  async ask(call: EngineCall): Promise<EngineAnswer> {
+    const incoming = await this.stream(call);
+    return await readAnswer(incoming, call.signal);
+  }
+
+  /** Asks for a protocol switch. An engine that answers without switching gives its answer instead of a stream. */
+  async upgrade(call: EngineCall): Promise<UpgradedStream | IncomingMessage> {
+    const headers = { ...call.headers, connection: 'Upgrade', upgrade: 'tcp' };
+    // Half-open: the end of what the client sends must not end what the program still has to say.
+    const sent = await this.#send({ ...call, headers }, { agent: false, ...{ allowHalfOpen: true } });
+    return await new Promise((resolve, reject) => {
+      sent.once('upgrade', (_incoming, upgraded, head) => resolve({ upgraded, head }));
+      this.#answerTo(sent, call.signal).then(resolve, reject);
+    });
+  }
+
+  /** `/v1.N` as it is spoken with this engine; asked once, and again after the engine was away. */
+  version(): Promise<string> {
+    this.#prefix ??= this.#negotiate(AbortSignal.timeout(negotiationTimeoutMs)).catch((error: unknown) => {
+      this.#prefix = undefined;
+      throw error;
+    });
+    return this.#prefix;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #send(call: EngineCall, extra: RequestOptions): Promise<ClientRequest> {
+    const prefix = call.path === '/_ping' ? '' : await this.version();
+    return this.#open(prefix, call, extra);
+  }
+
+  #open(prefix: string, call: EngineCall, extra: RequestOptions): ClientRequest {
+    const query = new URLSearchParams(call.query).toString();
+    const json = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
+    const outgoing = httpRequest({
+      ...extra,
+      socketPath: this.#socketPath,
+      method: call.method,
+      path: `${prefix}${call.path}${query === '' ? '' : `?${query}`}`,
+      headers: {
+        host: 'engine',
+        ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(call.method === 'POST' ? { 'content-length': json?.length ?? 0 } : {}),
+        ...call.headers,
+      },
+      signal: call.signal,
+    });
+    outgoing.end(json);
+    return outgoing;
+  }
+
+  async #negotiate(signal: AbortSignal): Promise<string> {
+    const call: EngineCall = { method: 'GET', path: '/version', signal };
+    const outgoing = this.#open('', call, { agent: this.#agent });
+    const answer = await readAnswer(await this.#answerTo(outgoing, signal), signal);
+    const { ApiVersion, MinAPIVersion } = JSON.parse(answer.body.toString()) as Record<string, string | undefined>;
+    const newest = numbersOf(ApiVersion);
+    const oldest = numbersOf(MinAPIVersion);
+    if (isBelow(newest, spokenVersion)) {
+      const reason = `It speaks API ${ApiVersion}; ${spokenVersion.join('.')} is needed.`;
+      throw new AgentError('engine.unavailable', { state: 'too_old', reason });
+    }
+    return `/v${(isBelow(spokenVersion, oldest) ? oldest : spokenVersion).join('.')}`;
+  }
+
+  /** The headers of the answer, or the error that came instead of them. */
+  #answerTo(outgoing: ClientRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      outgoing.once('response', resolve);
+      // Stays for the life of the request: an error after the answer must find a listener, too.
+      outgoing.on('error', (error) => {
+        if (!signal.aborted) this.#prefix = undefined;
+        reject(signal.aborted ? signal.reason : unavailable(error, this.#socketPath));
+      });
+    });
+  }
+}
+
+async function readAnswer(incoming: IncomingMessage, signal: AbortSignal): Promise<EngineAnswer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of incoming as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > maxAnswerBytes) throw new Error(`the engine's answer is larger than ${maxAnswerBytes} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw unavailable(error);
+  }
+  return {
+    status: incoming.statusCode ?? 0,
+    contentType: incoming.headers['content-type'],
+    body: Buffer.concat(chunks),
+  };
+}
+
+/** Says why the engine cannot be reached: nobody there, not allowed, or it went away in the middle. */
+function unavailable(cause: unknown, socket?: string): AgentError {
+  const code = (cause as NodeJS.ErrnoException).code ?? '';
+  const where = socket === undefined ? {} : { socket };
+  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK') {
+    const reason = 'Nothing listens on its socket.';
+    return new AgentError('engine.unavailable', { state: 'not_running', reason, ...where }, { cause });
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    const reason = 'The gate may not use its socket.';
+    return new AgentError('engine.unavailable', { state: 'no_permission', reason, ...where }, { cause });
+  }
+  const reason = 'It closed the connection before it had answered.';
+  return new AgentError('engine.unavailable', { state: 'connection_lost', reason, ...where }, { cause });
+}
+
+function numbersOf(version: string | undefined): readonly [number, number] {
+  const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
+  return [major, minor];
+}
+
+function isBelow(a: readonly [number, number], b: readonly [number, number]): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}

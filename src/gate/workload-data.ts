@@ -1,0 +1,32 @@
+/** `DELETE /gpuaas/v1/workloads/{instance}/data`: what an instance leaves on the host besides its container. */
+
+import { AgentError } from '../contract/failures.ts';
+import { containerName } from '../contract/names.ts';
+import { secretsRoot, workloadRoot } from '../policy/host-policy.ts';
+import { sendJson } from './answers.ts';
+import type { GateCall, GateContext } from './context.ts';
+import { removeTree } from './remove-tree.ts';
+
+/** Secrets always, scratch folders with `data=1`; answers with the folders that are gone. Nothing there is no error. */
+export async function removeData(call: GateCall, gate: GateContext): Promise<void> {
+  const instance = call.params['instance'] ?? '';
+  const withData = ['1', 'true'].includes((call.query['data'] ?? '').toLowerCase());
+  const removed = await gate.locks.run(`container ${containerName(instance)}`, async () => {
+    if (withData) await refuseWhileUsed(instance, gate, call.signal);
+    const folders = [secretsRoot(gate.policy, instance), ...(withData ? [workloadRoot(gate.policy, instance)] : [])];
+    const gone: string[] = [];
+    for (const folder of folders) if (await removeTree(folder)) gone.push(folder);
+    return gone;
+  });
+  sendJson(call.response, 200, { removed });
+}
+
+/** Folders are not pulled away from under a container that has them mounted. */
+async function refuseWhileUsed(instance: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const container = containerName(instance);
+  const seen = await gate.containers.look(container, signal);
+  if (seen.kind === 'sealed') {
+    const error = { path: '?data', code: 'in_use', message: 'the container still exists; remove it first' };
+    throw new AgentError('policy.refused', { container, errors: [error] });
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The create request that we send to the engine: the exact subset of its API that a workload may use.
+ *
+ * This schema is the allow-list. A key that is not in it is refused at the gate, whoever sent it, so an engine option
+ * that a later engine version brings is off until somebody adds it here on purpose. Field names are the engine's
+ * (Docker Engine API 1.41, `POST /containers/create`).
+ */
+import { type Static, Type } from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+const Text = Type.String({ maxLength: 65536, pattern: '^[^\\u0000]*$' });
+
+export const BindMount = Type.Object(
+  {
+    Type: Type.Literal('bind'),
+    Source: Type.String({ maxLength: 4096, pattern: '^/[^\\u0000]*$' }),
+    Target: Type.String({ maxLength: 4096, pattern: '^/[^\\u0000]*$' }),
+    ReadOnly: Type.Boolean(),
+    BindOptions: Type.Object({ Propagation: Type.Literal('rprivate') }, closed),
+  },
+  { ...closed, description: 'A folder that the gate prepared. Never `Binds`: those create missing folders as root.' },
+);
+export type BindMount = Static<typeof BindMount>;
+
+export const ContainerRequest = Type.Object(
+  {
+    Image: Type.String({ maxLength: 512 }),
+    User: Type.String({ pattern: '^[0-9]+:[0-9]+$' }),
+    Env: Type.Array(Text, { maxItems: 1024, description: 'NAME=value; a bare NAME removes what the image set.' }),
+    Cmd: Type.Optional(Type.Array(Text, { maxItems: 1024 })),
+    Entrypoint: Type.Optional(Type.Array(Text, { maxItems: 256 })),
+    Labels: Type.Record(
+      Type.String({ pattern: '^gpuaas\\.(instance|project|allocation|task|spec|fencing|endpoints)$' }),
+      Text,
+      closed,
+    ),
+    ExposedPorts: Type.Record(Type.String({ pattern: '^[0-9]{1,5}/tcp$' }), Type.Object({}, closed), closed),
+    Healthcheck: Type.Optional(
+      Type.Object(
+        { Test: Type.Array(Type.Literal('NONE'), { minItems: 1, maxItems: 1 }) },
+        {
+          ...closed,
+          description: "Present to switch the image's own health check off; absent to keep it.",
+        },
+      ),
+    ),
+    StopSignal: Type.Optional(Type.Literal('SIGTERM')),
+    HostConfig: Type.Object(
+      {
+        Mounts: Type.Array(BindMount, { maxItems: 40 }),
+        PortBindings: Type.Record(
+          Type.String({ pattern: '^[0-9]{1,5}/tcp$' }),
+          Type.Array(
+            Type.Object(
+              { HostIp: Type.Literal('127.0.0.1'), HostPort: Type.String({ pattern: '^[0-9]{4,5}$' }) },
+              closed,
+            ),
+            { minItems: 1, maxItems: 1 },
+          ),
+          closed,
+        ),
+        NetworkMode: Type.String({ pattern: '^gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$' }),
+        NanoCpus: Type.Integer({ minimum: 1 }),
+        Memory: Type.Integer({ minimum: 1 }),
+        MemorySwap: Type.Integer({ minimum: 1 }),
+        PidsLimit: Type.Integer({ minimum: 1 }),
+        ShmSize: Type.Integer({ minimum: 1 }),
+        Ulimits: Type.Array(
+          Type.Object({ Name: Type.Enum(['nofile', 'core']), Soft: Type.Integer(), Hard: Type.Integer() }, closed),
+          { minItems: 2, maxItems: 2 },
+        ),
+        CapDrop: Type.Array(Type.Literal('ALL'), { minItems: 1, maxItems: 1 }),
+        SecurityOpt: Type.Array(Type.Literal('no-new-privileges'), { minItems: 1, maxItems: 1 }),
+        Init: Type.Literal(true),
+        Privileged: Type.Literal(false),
+        IpcMode: Type.Literal('private'),
+        CgroupnsMode: Type.Literal('private'),
+        Runtime: Type.String(),
+        RestartPolicy: Type.Object({ Name: Type.Literal('no') }, closed),
+        LogConfig: Type.Object(
+          {
+            Type: Type.Literal('json-file'),
+            Config: Type.Object(
+              {
+                'max-size': Type.String({ pattern: '^[1-9][0-9]{0,3}m$' }),
+                'max-file': Type.String({ pattern: '^[1-9][0-9]?$' }),
+              },
+              closed,
+            ),
+          },
+          closed,
+        ),
+      },
+      {
+        ...closed,
+        description: 'Limits and isolation. Devices, namespaces, sysctls, volumes: not in the list, so refused.',
+      },
+    ),
+  },
+  { ...closed, description: 'Create request of a workload container.' },
+);
+export type ContainerRequest = Static<typeof ContainerRequest>;
+
+/** What the engine knows about an image and the policy must know before a container of it may be made. */
+export interface ImageFacts {
+  /** The engine's image id, `sha256:…`. */
+  readonly id: string;
+  /** `repository@sha256:…` under which the engine verified the image; empty for a local one. */
+  readonly repoDigests: readonly string[];
+  /** `NAME=value` as the image sets them. */
+  readonly env: readonly string[];
+  /** Paths the image declares as volumes. */
+  readonly volumes: readonly string[];
+  readonly hasHealthcheck: boolean;
+}

@@ -1,0 +1,107 @@
+/**
+ * What the operator of this host allows. It comes from the host's own configuration, never from a task: agent and gate
+ * read it separately, so that a taken-over agent cannot widen it.
+ */
+import { type Static, Type } from 'typebox';
+import { identifierPattern } from '../contract/identifiers.ts';
+
+/** One registry and the repositories in it that may be used. */
+export const AllowedRegistry = Type.Object(
+  {
+    host: Type.String({
+      pattern: '^[a-z0-9.-]+(:[0-9]{1,5})?$',
+      description: 'Registry host, lower case, with its port where it is not 443, for example `127.0.0.1:5000`.',
+    }),
+    prefixes: Type.Array(Type.String({ pattern: '^([a-z0-9._/-]+)?$' }), {
+      minItems: 1,
+      description:
+        'Repository prefixes, matched at whole path segments: `curated` allows `curated/x`. Empty allows all.',
+    }),
+  },
+  { additionalProperties: false, description: 'A registry that images may come from.' },
+);
+export type AllowedRegistry = Static<typeof AllowedRegistry>;
+
+export const HostPolicy = Type.Object(
+  {
+    node_id: Type.String({
+      pattern: identifierPattern,
+      description: 'Name of this host; tasks for another are refused.',
+    }),
+    allocation: Type.Object(
+      {
+        id: Type.String({ pattern: identifierPattern, description: 'The allocation this host serves.' }),
+        uid: Type.Integer({ minimum: 1, maximum: 4294967294, description: 'User that workloads run as. Never 0.' }),
+        gid: Type.Integer({
+          minimum: 1,
+          maximum: 4294967294,
+          description: 'Primary group of that user. Never 0: a setgid file in its home would lend the group of root.',
+        }),
+        home: Type.String({
+          pattern: '^/[^\\u0000]*[^/\\u0000]$',
+          description: 'Home of that user. Workload data lives in `gpuaas/` below it, and nowhere else.',
+        }),
+      },
+      { additionalProperties: false, description: 'Allocation and user of this host.' },
+    ),
+    registries: Type.Array(AllowedRegistry, { description: 'Where images may come from. Empty: nowhere.' }),
+    local_images: Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), {
+      description: 'Image ids of this host that may run although they came from no registry.',
+    }),
+    project_storage: Type.Boolean({ description: 'True if this allocation offers project storage.' }),
+    network_pool: Type.String({
+      pattern: '^\\d{1,3}(\\.\\d{1,3}){3}/(1[2-9]|2[0-8])$',
+      description: 'IPv4 range that workload networks are cut from, a /28 each.',
+    }),
+    approved_engines: Type.Array(Type.Enum(['docker', 'podman', 'nerdctl']), {
+      description: 'Engines that workloads may run on.',
+    }),
+    sandboxes: Type.Object(
+      {
+        runc: Type.Optional(Type.String({ pattern: '^[a-z0-9-]{1,32}$', description: 'Engine runtime for runc.' })),
+        gvisor: Type.Optional(Type.String({ pattern: '^[a-z0-9-]{1,32}$', description: 'Engine runtime for gVisor.' })),
+      },
+      {
+        additionalProperties: false,
+        description:
+          'Engine runtime that stands for a sandbox name: `{"runc": "runc", "gvisor": "runsc"}`. Absent: not offered.',
+      },
+    ),
+    reserves: Type.Object(
+      {
+        cpu_cores: Type.Number({ minimum: 0, description: 'Cores kept for the system.' }),
+        memory_gib: Type.Number({ minimum: 0, description: 'GiB of memory kept for the system.' }),
+        disk_gib: Type.Number({ minimum: 0, description: "GiB that must stay free on the engine's disk." }),
+      },
+      { additionalProperties: false, description: 'What workloads never get.' },
+    ),
+    limits: Type.Object(
+      {
+        pids: Type.Integer({ minimum: 16, maximum: 4194304, description: 'Processes and threads of one workload.' }),
+        open_files: Type.Integer({ minimum: 256, maximum: 1048576, description: 'Open files of one process.' }),
+      },
+      { additionalProperties: false, description: 'Bounds of every workload, whatever the task says.' },
+    ),
+    secrets_dir: Type.String({
+      pattern: '^/[^\\u0000]*[^/\\u0000]$',
+      description: 'Folder on a memory file system for opened secret files, one folder per instance below it.',
+    }),
+  },
+  { additionalProperties: false, description: 'What the operator allows on this host.' },
+);
+export type HostPolicy = Static<typeof HostPolicy>;
+
+/** Root of the data of one workload; each scratch mount is one folder below it. */
+export function workloadRoot(policy: HostPolicy, appInstanceId: string): string {
+  return `${policy.allocation.home}/gpuaas/workloads/${appInstanceId}`;
+}
+
+/** Root of the storage that the workloads of one project share. */
+export function projectRoot(policy: HostPolicy, projectId: string): string {
+  return `${policy.allocation.home}/gpuaas/projects/${projectId}`;
+}
+
+/** Folder of the opened secret files of one workload. */
+export function secretsRoot(policy: HostPolicy, appInstanceId: string): string {
+  return `${policy.secrets_dir}/${appInstanceId}`;
+}

@@ -1,0 +1,137 @@
+/**
+ * Writes the create request of a launch that has passed every check: see `render-container.ts`.
+ *
+ * Nothing of a task gets into the request except through a field that is written out here; whatever is not written out
+ * has the engine's default, or does not exist for a workload.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { labels, networkName } from '../contract/names.ts';
+import type { Port, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
+import type { BindMount, ContainerRequest, ImageFacts } from './container-request.ts';
+import { endpointsLabel } from './endpoints.ts';
+import { neutralised, noUserSite } from './environment.ts';
+import { type HostPolicy, secretsRoot } from './host-policy.ts';
+import { mountSource, secretsTarget } from './mounts.ts';
+
+export interface RenderInput {
+  readonly params: WorkloadOciLaunchParams;
+  readonly policy: HostPolicy;
+  /** What the engine holds now, after the pull. */
+  readonly image: ImageFacts;
+  /** Opened values of `sealed_env`, under the same names. */
+  readonly sealedEnv: Readonly<Record<string, string>>;
+  readonly taskId: string;
+  readonly fencing: number;
+}
+
+/** GiB of /dev/shm where the task says nothing: the engine's own 64 MiB. */
+export const defaultShmGib = 0.0625;
+
+/** The whole request but for the label with the hash of it. `reference` is the verified name of the image. */
+export function renderRequest(input: RenderInput, reference: string): ContainerRequest {
+  const { params, policy, image } = input;
+  const { command, entrypoint, readiness, ports } = params;
+  const keepsHealthcheck = readiness.some(({ type }) => type === 'container_health');
+  return {
+    Image: reference,
+    User: `${policy.allocation.uid}:${policy.allocation.gid}`,
+    Env: [...renderEnv(input), ...neutralised(image.env)],
+    ...(command && { Cmd: [...command] }),
+    ...(entrypoint && { Entrypoint: [...entrypoint] }),
+    Labels: renderLabels(input),
+    ExposedPorts: Object.fromEntries(ports.map((port) => [portKey(port), {}])),
+    ...(!keepsHealthcheck && { Healthcheck: { Test: ['NONE'] } }),
+    HostConfig: renderHostConfig(params, policy),
+  };
+}
+
+/** Sorted, so that the order of a task's keys changes nothing. HOME is the profile's own business. */
+function renderEnv({ params, sealedEnv }: RenderInput): string[] {
+  return [...Object.entries(params.env), ...Object.entries(sealedEnv)]
+    .filter(([name]) => name !== noUserSite.name)
+    .concat([[noUserSite.name, noUserSite.value]])
+    .map(([name, value]) => `${name}=${value}`)
+    .sort();
+}
+
+function renderLabels({ params: { identity, ports }, taskId, fencing }: RenderInput): Record<string, string> {
+  return {
+    [labels.instance]: identity.app_instance_id,
+    [labels.project]: identity.project_id,
+    [labels.allocation]: identity.allocation_id,
+    [labels.task]: taskId,
+    [labels.fencing]: String(fencing),
+    [labels.endpoints]: endpointsLabel(ports),
+  };
+}
+
+function renderHostConfig(params: WorkloadOciLaunchParams, policy: HostPolicy): ContainerRequest['HostConfig'] {
+  const { identity, resources, log_limits: logLimits } = params;
+  const memory = bytes(resources.memory_gib);
+  return {
+    Mounts: renderMounts(params, policy),
+    PortBindings: Object.fromEntries(
+      params.ports.map((port) => [portKey(port), [{ HostIp: '127.0.0.1', HostPort: String(port.host_port) }]]),
+    ),
+    NetworkMode: networkName(identity.app_instance_id),
+    NanoCpus: Math.round(resources.cpu_cores * 1e9),
+    Memory: memory,
+    // The sum of memory and swap: equal means no swap.
+    MemorySwap: memory,
+    PidsLimit: policy.limits.pids,
+    ShmSize: bytes(resources.shm_gib ?? defaultShmGib),
+    Ulimits: [
+      { Name: 'nofile', Soft: policy.limits.open_files, Hard: policy.limits.open_files },
+      { Name: 'core', Soft: 0, Hard: 0 },
+    ],
+    CapDrop: ['ALL'],
+    SecurityOpt: ['no-new-privileges'],
+    Init: true,
+    Privileged: false,
+    IpcMode: 'private',
+    CgroupnsMode: 'private',
+    Runtime: runtimeOf(params, policy),
+    RestartPolicy: { Name: 'no' },
+    LogConfig: {
+      Type: 'json-file',
+      Config: { 'max-size': `${logLimits.max_size_mib}m`, 'max-file': String(logLimits.max_files) },
+    },
+  };
+}
+
+function renderMounts(params: WorkloadOciLaunchParams, policy: HostPolicy): BindMount[] {
+  return bindMounts(params).map(({ target, mount }) => ({
+    Type: 'bind',
+    Source: mount ? mountSource(policy, params.identity, mount) : secretsRoot(policy, params.identity.app_instance_id),
+    Target: target,
+    ReadOnly: mount?.read_only ?? true,
+    BindOptions: { Propagation: 'rprivate' },
+  }));
+}
+
+/** Where something is mounted in the container. */
+export function bindTargets(params: WorkloadOciLaunchParams): string[] {
+  return bindMounts(params).map(({ target }) => target);
+}
+
+/** All targets: the declared mounts, and the secret files where there are any. */
+function bindMounts({ mounts, sealed_files = {} }: WorkloadOciLaunchParams) {
+  const declared = mounts.map((mount) => ({ target: mount.path, mount }));
+  return Object.keys(sealed_files).length > 0 ? [...declared, { target: secretsTarget, mount: undefined }] : declared;
+}
+
+function runtimeOf({ sandbox }: WorkloadOciLaunchParams, { sandboxes }: HostPolicy): string {
+  const runtime = sandboxes[sandbox];
+  if (runtime === undefined) {
+    throw new AgentError('sandbox.unavailable', { sandbox });
+  }
+  return runtime;
+}
+
+function portKey({ container_port }: Port): string {
+  return `${container_port}/tcp`;
+}
+
+function bytes(gib: number): number {
+  return Math.round(gib * 2 ** 30);
+}

@@ -1,0 +1,59 @@
+/** The container engine behind the gate, as the Docker Engine API knows it. Opening it touches nothing yet. */
+import type { ContainerEngine } from '../engine.ts';
+import { Calls, type EngineTimeouts } from './calls.ts';
+import {
+  createContainer,
+  inspectContainer,
+  listContainers,
+  removeContainer,
+  startContainer,
+  stopContainer,
+  waitForContainer,
+} from './containers.ts';
+import { readEvents } from './events.ts';
+import { runExec } from './exec.ts';
+import { readFacts } from './facts.ts';
+import { putSecrets, removeData } from './gate-routes.ts';
+import { inspectImage } from './images.ts';
+import { readLogs } from './logs.ts';
+import { ensureNetwork, removeNetwork } from './networks.ts';
+import { Puller, type PullSettings, usualPullSettings } from './pull.ts';
+import { readStats } from './stats.ts';
+
+export interface DockerEngineOptions {
+  /** The gate's socket. */
+  readonly socketPath: string;
+  readonly timeouts?: Partial<EngineTimeouts> | undefined;
+  readonly pulls?: Partial<PullSettings> | undefined;
+}
+
+export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: DockerEngineOptions): ContainerEngine {
+  const calls = new Calls(socketPath, timeouts);
+  const puller = new Puller(calls, { ...usualPullSettings, ...pulls });
+
+  return {
+    facts: (signal) => readFacts(calls, signal),
+    pull: (image, options) => puller.pull(image, options),
+    image: (reference, signal) => inspectImage(calls, reference, signal),
+
+    list: (signal) => listContainers(calls, signal),
+    inspect: (name, signal) => inspectContainer(calls, name, signal),
+    create: (name, request, signal) => createContainer(calls, name, request, signal),
+    start: (name, signal) => startContainer(calls, name, signal),
+    stop: (name, graceSeconds, signal) => stopContainer(calls, name, graceSeconds, signal),
+    remove: (name, signal) => removeContainer(calls, name, signal),
+    wait: (name, signal) => waitForContainer(calls, name, signal),
+
+    exec: (name, argv, options) => runExec(calls, name, argv, options),
+    logs: (name, options) => readLogs(calls, name, options),
+    stats: (name, signal) => readStats(calls, name, signal),
+    events: (options) => readEvents(calls, options),
+
+    ensureNetwork: (name, labels, signal) => ensureNetwork(calls, name, labels, signal),
+    removeNetwork: (name, signal) => removeNetwork(calls, name, signal),
+
+    putSecrets: (instance, files, signal) => putSecrets(calls, instance, files, signal),
+    removeData: (instance, what, signal) => removeData(calls, instance, what, signal),
+    close: () => calls.transport.closeIdle(),
+  };
+}

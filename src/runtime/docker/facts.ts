@@ -1,0 +1,31 @@
+/** What the engine says about itself. */
+import type { EngineFacts } from '../engine.ts';
+import type { Calls } from './calls.ts';
+
+interface InfoAnswer {
+  readonly Runtimes?: Readonly<Record<string, unknown>> | null;
+  readonly Driver?: string;
+  readonly CgroupDriver?: string;
+  readonly CgroupVersion?: string;
+  readonly DockerRootDir?: string;
+}
+
+export async function readFacts(calls: Calls, signal: AbortSignal): Promise<EngineFacts> {
+  const options = { call: 'facts', timeoutMs: calls.timeouts.lookMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    // Not dockerode's: its `info` and `version` take no signal in their types.
+    const [info, version] = await Promise.all([
+      calls.transport.json({ method: 'GET', path: '/info', signal: abort }) as Promise<InfoAnswer>,
+      calls.transport.json({ method: 'GET', path: '/version', signal: abort }) as Promise<Record<string, string>>,
+    ]);
+    return {
+      version: version['Version'] ?? '',
+      apiVersion: version['ApiVersion'] ?? '',
+      runtimes: Object.keys(info.Runtimes ?? {}),
+      storageDriver: info.Driver ?? '',
+      cgroupDriver: info.CgroupDriver ?? '',
+      cgroupVersion: info.CgroupVersion ?? '1',
+      rootDir: info.DockerRootDir ?? '',
+    };
+  });
+}

@@ -1,0 +1,32 @@
+/** What only the gate offers, beside the engine's own API: secret files in memory, and the data of a workload. */
+import type { Calls } from './calls.ts';
+
+export async function putSecrets(
+  calls: Calls,
+  instance: string,
+  files: Readonly<Record<string, Buffer>>,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = { call: 'secrets', timeoutMs: calls.timeouts.changeMs, signal };
+  const encoded = Object.entries(files).map(([name, content]) => [name, content.toString('base64')]);
+  const body = { files: Object.fromEntries(encoded) };
+  await calls.run(options, async (_docker, abort) => {
+    await calls.transport.json({ method: 'PUT', path: `/gpuaas/v1/secrets/${instance}`, body, signal: abort });
+  });
+}
+
+/** Returns the folders that are gone. Safe to repeat. */
+export async function removeData(
+  calls: Calls,
+  instance: string,
+  { data }: { data: boolean },
+  signal: AbortSignal,
+): Promise<string[]> {
+  const options = { call: 'data', timeoutMs: calls.timeouts.changeMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const path = `/gpuaas/v1/workloads/${instance}/data`;
+    const call = { method: 'DELETE', path, query: { data: data ? 1 : 0 }, signal: abort } as const;
+    const { removed } = (await calls.transport.json(call)) as { readonly removed: readonly string[] };
+    return [...removed];
+  });
+}

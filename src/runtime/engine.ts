@@ -1,0 +1,185 @@
+/**
+ * The container engine as the tasks see it. Nothing in here names a vendor; `docker/` implements it through the gate.
+ *
+ * Every call has a deadline of its own: a hung engine is `engine.timed_out`, a missing engine or gate
+ * `engine.unavailable`, anything the gate refuses carries the gate's code. Calls that say "ensure" are safe to repeat.
+ */
+import { type Static, Type } from 'typebox';
+import type { RegistryImage } from '../contract/workload-oci-launch.ts';
+import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
+
+const secretText = Type.String({ minLength: 1, maxLength: 65536 });
+
+/** Credential for one pull. Handed to the engine for this one pull, never stored. */
+export const PullCredential = Type.Object(
+  {
+    bearer: Type.Optional({ ...secretText, description: 'Registry token; excludes the other two.' }),
+    username: Type.Optional({ ...secretText, description: 'Static user, with `password`.' }),
+    password: Type.Optional({ ...secretText, description: 'Static password, with `username`.' }),
+  },
+  { additionalProperties: false, description: 'How the registry is told who asks.' },
+);
+export type PullCredential = Static<typeof PullCredential>;
+
+export interface PullProgress {
+  readonly layers: number;
+  readonly layersDone: number;
+  readonly bytes: number;
+  /** Null while the engine does not know yet. */
+  readonly bytesTotal: number | null;
+}
+
+export interface PullOptions {
+  readonly signal: AbortSignal;
+  /** Gives the credential for each attempt; asked again once after the registry refused it. */
+  readonly credential?: (() => Promise<PullCredential | undefined>) | undefined;
+  /** At most a few times a second. */
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+  /** Before each wait for another attempt. */
+  readonly onRetry?: ((retry: { attempt: number; delayMs: number; error: unknown }) => void) | undefined;
+  /** Bytes that must stay free on the engine's disk (host reserve). */
+  readonly diskReserveBytes: number;
+}
+
+export interface ContainerFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly imageId: string;
+  readonly imageReference: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** created, running, paused, restarting, removing, exited, dead */
+  readonly status: string;
+  readonly pid: number;
+  readonly exitCode: number | null;
+  readonly oomKilled: boolean;
+  /** The engine's error of the last start, or empty. */
+  readonly error: string;
+  /** starting, healthy, unhealthy; null where the image has no health check. */
+  readonly health: string | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly restartCount: number;
+  readonly execIds: readonly string[];
+  readonly cpuCores: number;
+  readonly memoryBytes: number;
+  readonly hostPorts: readonly number[];
+}
+
+/** What a list costs nothing extra to know about each of our containers. */
+export interface ContainerSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly status: string;
+  readonly cpuCores: number;
+  readonly memoryBytes: number;
+}
+
+export interface CreatedContainer {
+  readonly id: string;
+  /** True if the gate had to make the scratch root: nothing of an earlier launch is in it. */
+  readonly freshData: boolean;
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  /** Bounded tail of stdout and stderr, interleaved as it came. */
+  readonly tail: string;
+  /** True if an earlier agent had started it: its output is not known. */
+  readonly adopted: boolean;
+}
+
+export interface ExecOptions {
+  readonly signal: AbortSignal;
+  readonly onOutput?: ((channel: LogChannel, text: string) => void) | undefined;
+  /** Join a still running exec with the same argument vector instead of starting a second one. */
+  readonly adopt?: boolean | undefined;
+}
+
+export type LogChannel = 'stdout' | 'stderr';
+
+export interface LogEntry {
+  /** Opaque position after this entry; give it as `cursor` to go on behind it. */
+  readonly cursor: string;
+  /** RFC 3339 with nanoseconds, as the engine wrote it. */
+  readonly time: string;
+  readonly channel: LogChannel;
+  /** At most 16 KiB; a longer line comes as several entries with `partial` set on all but the last. */
+  readonly data: Buffer;
+  readonly partial: boolean;
+}
+
+export interface LogOptions {
+  readonly signal: AbortSignal;
+  readonly cursor?: string | undefined;
+  readonly tail?: number | undefined;
+  readonly follow: boolean;
+}
+
+export interface ContainerStats {
+  readonly time: string;
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+  readonly memoryLimitBytes: number;
+  readonly networkReceivedBytes: number;
+  readonly networkSentBytes: number;
+  readonly pids: number;
+}
+
+export interface EngineEvent {
+  /** The engine's own time, RFC 3339. */
+  readonly time: string;
+  readonly container: string;
+  readonly instance: string;
+  /** start, die, oom, kill, stop, destroy, health_status: healthy, … */
+  readonly action: string;
+  readonly exitCode: number | null;
+}
+
+export interface EngineFacts {
+  readonly version: string;
+  readonly apiVersion: string;
+  readonly runtimes: readonly string[];
+  readonly storageDriver: string;
+  readonly cgroupDriver: string;
+  readonly cgroupVersion: string;
+  readonly rootDir: string;
+}
+
+export interface ContainerEngine {
+  facts(signal: AbortSignal): Promise<EngineFacts>;
+  /** Pulls by digest, one pull per digest at a time, and verifies by inspection what the engine then holds. */
+  pull(image: RegistryImage, options: PullOptions): Promise<ImageFacts>;
+  /** Undefined if the engine does not have it. `reference` is a digest reference or an image id. */
+  image(reference: string, signal: AbortSignal): Promise<ImageFacts | undefined>;
+
+  /** Our sealed containers only. */
+  list(signal: AbortSignal): Promise<ContainerSummary[]>;
+  /** Undefined if there is none; `name.conflict` if the name belongs to something that is not ours. */
+  inspect(name: string, signal: AbortSignal): Promise<ContainerFacts | undefined>;
+  /** `name.conflict` where the name is taken. */
+  create(name: string, request: ContainerRequest, signal: AbortSignal): Promise<CreatedContainer>;
+  /** Starting what runs already succeeds. `port.conflict` where a port is taken. */
+  start(name: string, signal: AbortSignal): Promise<void>;
+  stop(name: string, graceSeconds: number, signal: AbortSignal): Promise<void>;
+  /** Removes container and anonymous volumes; false if there was none. */
+  remove(name: string, signal: AbortSignal): Promise<boolean>;
+  /** Resolves with the exit code when the container ends. */
+  wait(name: string, signal: AbortSignal): Promise<number>;
+
+  exec(name: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+  logs(name: string, options: LogOptions): AsyncGenerator<LogEntry>;
+  stats(name: string, signal: AbortSignal): Promise<ContainerStats>;
+  events(options: { since?: string | undefined; signal: AbortSignal }): AsyncGenerator<EngineEvent>;
+
+  /** The instance's own network, cut from the pool by the gate. */
+  ensureNetwork(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
+  removeNetwork(name: string, signal: AbortSignal): Promise<boolean>;
+
+  /** Writes opened secret files to memory, for the instance's next create. */
+  putSecrets(instance: string, files: Readonly<Record<string, Buffer>>, signal: AbortSignal): Promise<void>;
+  /** Removes secret files, and with `data` the scratch folders; returns the folders that are gone. */
+  removeData(instance: string, what: { data: boolean }, signal: AbortSignal): Promise<string[]>;
+  /** Closes idle connections. */
+  close(): void;
+}

@@ -1,0 +1,91 @@
+/**
+ * An engine that waits a while when it is away: the gate or the engine is being restarted, which must not fail a launch
+ * that is half way through.
+ *
+ * Only `engine.unavailable` is retried, and only calls that may be repeated without harm. A create whose answer was lost
+ * is looked up by name first: the gate's seal tells whether it happened. Streams are left to their readers, who have
+ * cursors.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { labels } from '../contract/names.ts';
+import { type Backoff, backoffDelay, pause } from '../kit/backoff.ts';
+import type { ContainerEngine } from './engine.ts';
+
+export interface Patience {
+  /** How long an engine may stay away before the call fails after all. */
+  readonly patienceMs: number;
+  readonly backoff: Backoff;
+}
+
+const usual: Patience = { patienceMs: 60_000, backoff: { firstMs: 100, maxMs: 2000, factor: 2 } };
+
+/** `onAway` is called once per absence. */
+export function patientEngine(
+  engine: ContainerEngine,
+  onAway: () => void,
+  patience: Patience = usual,
+): ContainerEngine {
+  const retry = <T>(signal: AbortSignal, call: () => Promise<T>) => persist(call, signal, patience, onAway);
+
+  return {
+    ...{ logs: engine.logs.bind(engine), events: engine.events.bind(engine), close: engine.close.bind(engine) },
+    facts: (signal) => retry(signal, () => engine.facts(signal)),
+    pull: (image, options) => retry(options.signal, () => engine.pull(image, options)),
+    image: (reference, signal) => retry(signal, () => engine.image(reference, signal)),
+    list: (signal) => retry(signal, () => engine.list(signal)),
+    inspect: (name, signal) => retry(signal, () => engine.inspect(name, signal)),
+    create: async (name, request, signal) => {
+      let lost = false;
+      return await retry(signal, async () => {
+        const made = lost ? await engine.inspect(name, signal) : undefined;
+        if (made && made.labels[labels.task] === request.Labels[labels.task]) {
+          return { id: made.id, freshData: false };
+        }
+        lost = true;
+        return await engine.create(name, request, signal);
+      });
+    },
+    start: (name, signal) => retry(signal, () => engine.start(name, signal)),
+    stop: (name, grace, signal) => retry(signal, () => engine.stop(name, grace, signal)),
+    remove: (name, signal) => retry(signal, () => engine.remove(name, signal)),
+    wait: (name, signal) => retry(signal, () => engine.wait(name, signal)),
+    exec: (name, argv, options) => {
+      let lost = false;
+      return retry(options.signal, () => {
+        const again = lost;
+        lost = true;
+        return engine.exec(name, argv, again ? { ...options, adopt: true } : options);
+      });
+    },
+    stats: (name, signal) => retry(signal, () => engine.stats(name, signal)),
+    ensureNetwork: (name, owner, signal) => retry(signal, () => engine.ensureNetwork(name, owner, signal)),
+    removeNetwork: (name, signal) => retry(signal, () => engine.removeNetwork(name, signal)),
+    putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
+    removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),
+  };
+}
+
+async function persist<T>(
+  call: () => Promise<T>,
+  signal: AbortSignal,
+  { patienceMs, backoff }: Patience,
+  onAway: () => void,
+): Promise<T> {
+  let until: number | undefined;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.code !== 'engine.unavailable') {
+        throw error;
+      }
+      if (until === undefined) {
+        until = performance.now() + patienceMs;
+        onAway();
+      } else if (performance.now() > until) {
+        throw error;
+      }
+      await pause(backoffDelay(backoff, attempt), signal);
+    }
+  }
+}

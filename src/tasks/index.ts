@@ -1,0 +1,14 @@
+/** The registry of task handlers. A type without a handler does not compile. */
+import type { TaskType } from '../contract/tasks.ts';
+import type { TaskHandler } from './task-context.ts';
+import { controlOci } from './workload-oci-control.ts';
+import { launchOci } from './workload-oci-launch.ts';
+import { removeOci } from './workload-oci-remove.ts';
+import { probeRuntimeStatus } from './workload-oci-runtime-status.ts';
+
+export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
+  'workload.oci_runtime_status': probeRuntimeStatus,
+  'workload.oci_launch': launchOci,
+  'workload.oci_control': controlOci,
+  'workload.oci_remove': removeOci,
+};

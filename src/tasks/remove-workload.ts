@@ -1,0 +1,55 @@
+/**
+ * Takes away what belongs to one instance: container, network, secret files and, if asked, scratch folders.
+ *
+ * Goes on after a part failed, so that one stuck part does not keep the rest, and says of each what became of it.
+ * Safe to repeat; it never touches what carries our name without a valid seal.
+ */
+import type { Identity } from '../contract/identifiers.ts';
+import { containerName, networkName } from '../contract/names.ts';
+import type { Cleanup } from '../contract/workload-output.ts';
+import type { ContainerEngine } from '../runtime/engine.ts';
+
+export interface Removal {
+  readonly cleanup: Cleanup;
+  /** The first error, if any part failed. */
+  readonly error: unknown;
+}
+
+export async function removeWorkload(
+  identity: Identity,
+  { data }: { data: boolean },
+  engine: ContainerEngine,
+  signal: AbortSignal,
+): Promise<Removal> {
+  const instance = identity.app_instance_id;
+  const cleanup: Cleanup = { removed: [], kept: [], failed: [] };
+  let firstError: unknown;
+
+  const attempt = async (what: string, work: () => Promise<string[]>) => {
+    try {
+      cleanup.removed.push(...(await work()));
+    } catch (error) {
+      firstError ??= error;
+      cleanup.failed.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+
+  // The order matters: a network with a container in it cannot go, and a folder may only go when nobody writes there.
+  const container = containerName(instance);
+  const network = networkName(instance);
+  await attempt(`container ${container}`, async () =>
+    (await engine.remove(container, signal)) ? [`container ${container}`] : [],
+  );
+  if (cleanup.failed.length === 0) {
+    await attempt(`network ${network}`, async () =>
+      (await engine.removeNetwork(network, signal)) ? [`network ${network}`] : [],
+    );
+    await attempt(`data of ${instance}`, async () =>
+      (await engine.removeData(instance, { data }, signal)).map((folder) => `folder ${folder}`),
+    );
+  }
+  if (!data) {
+    cleanup.kept.push(`scratch folders of ${instance}`);
+  }
+  return { cleanup, error: firstError };
+}

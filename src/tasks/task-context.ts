@@ -1,0 +1,36 @@
+/**
+ * What a task handler is given. Handlers know no agent: whoever runs them (the daemon, `run-task`, a test) provides
+ * this, and everything a handler does to the world goes through it.
+ */
+import type { TaskOutput, TaskParams, TaskType } from '../contract/tasks.ts';
+import type { WorkloadEvent } from '../contract/workload-output.ts';
+import type { WorkloadState } from '../contract/workload-state.ts';
+import type { Log } from '../kit/log.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
+import type { Admission } from './admission.ts';
+
+export interface TaskContext {
+  readonly taskId: string;
+  /** Strictly increasing per workload; decides between two launches of one instance. */
+  readonly fencing: number;
+  readonly policy: HostPolicy;
+  readonly engine: ContainerEngine;
+  readonly admission: Admission;
+  /** Goes to the task's own log file; values are redacted by allow-list. */
+  readonly log: Log;
+  /** Aborts on cancel and on deadline, never on agent shutdown: workloads outlive the agent. */
+  readonly signal: AbortSignal;
+  /** Declares the phase the workload is in now: an event, a log line, and what a timeout will name. */
+  enter(phase: WorkloadState): void;
+  /** Reports something that happened. Values must not hold a secret. */
+  emit(type: string, message: string, values?: Record<string, unknown>): void;
+  /** What was reported so far, oldest first, bounded. */
+  events(): WorkloadEvent[];
+  /** Opens a compact JWE with the node's wrapping key, in memory. `secret.unavailable` where it cannot. */
+  unseal(jwe: string): Promise<Buffer>;
+  /** Gives the pull credential for the task's image, asked again once after a refusal; undefined for anonymous. */
+  pullCredential(): Promise<PullCredential | undefined>;
+}
+
+export type TaskHandler<T extends TaskType> = (params: TaskParams<T>, context: TaskContext) => Promise<TaskOutput<T>>;

@@ -1,0 +1,238 @@
+/**
+ * Runs `workload.oci_launch`: pull by digest, create, start, install packages, wait for readiness.
+ *
+ * Safe to run twice: container and network are named after the instance and sealed by the gate, so an agent that was
+ * killed anywhere in here finds what it left behind and goes on with it. A launch that fails takes away what it made.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { containerName, labels, networkName } from '../contract/names.ts';
+import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
+import type { WorkloadOutput } from '../contract/workload-output.ts';
+import type { ImageFacts } from '../policy/container-request.ts';
+import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
+import { explainEnd } from '../runtime/container-end.ts';
+import type { ContainerFacts, PullProgress } from '../runtime/engine.ts';
+import { assertPortFree } from '../runtime/ports.ts';
+import { untilReady } from '../runtime/probes/until-ready.ts';
+import { FailedTask } from './failed-task.ts';
+import { refuseStale } from './fencing.ts';
+import { installPackages } from './install-packages.ts';
+import { removeWorkload } from './remove-workload.ts';
+import type { TaskContext, TaskHandler } from './task-context.ts';
+import { workloadOutput } from './workload-report.ts';
+
+export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, context) => {
+  const { engine, policy, signal, log } = context;
+  const name = containerName(params.identity.app_instance_id);
+
+  checkParams(params, policy);
+  const found = await engine.inspect(name, signal);
+  if (found) {
+    refuseStale(found, context.fencing);
+  }
+  // What another task launched is not ours to take away, unless it turns out to be of this very spec.
+  const made: Made = { anything: found?.labels[labels.task] === context.taskId, freshData: false };
+  try {
+    context.enter('pulling');
+    const image = await obtainImage(params, context);
+    const rendered = renderContainer({
+      ...{ params, policy, image, taskId: context.taskId, fencing: context.fencing },
+      sealedEnv: await unsealAll(params.sealed_env ?? {}, context, (bytes) => bytes.toString('utf8')),
+    });
+    const adopted = await ensureContainer(params, rendered, found, made, context);
+    const excerpt = await bringUp(params, name, context);
+    const container = await running(name, context);
+    log.info({ container: name, image: container.imageReference, adopted }, 'workload running');
+    return workloadOutput(
+      params.identity,
+      {
+        ...{ state: 'running', summary: 'The workload is running and ready.', container },
+        adapter: { adopted, packages_excerpt: excerpt },
+      },
+      context,
+    );
+  } catch (error) {
+    throw made.anything ? await undo(params, made, error, context) : error;
+  }
+};
+
+/** What this launch has to take away again if it fails. */
+interface Made {
+  /** True once there may be something of this instance on the engine. */
+  anything: boolean;
+  /** True if its scratch folders did not exist before. */
+  freshData: boolean;
+}
+
+async function obtainImage(params: WorkloadOciLaunchParams, context: TaskContext): Promise<ImageFacts> {
+  const { engine, policy, signal, log } = context;
+  if (params.image.kind === 'local') {
+    const image = await engine.image(params.image.image_id, signal);
+    if (!image) {
+      throw new AgentError('image.not_found', { image: params.image.image_id });
+    }
+    return image;
+  }
+  return await engine.pull(params.image, {
+    signal,
+    credential: () => context.pullCredential(),
+    diskReserveBytes: policy.reserves.disk_gib * 2 ** 30,
+    onProgress: (progress) => context.emit('image.progress', describeProgress(progress), progressValues(progress)),
+    onRetry: ({ attempt, delayMs, error }) =>
+      log.warn({ attempt, delay_ms: delayMs, err: error }, 'pull failed, will retry'),
+  });
+}
+
+function describeProgress({ layers, layersDone, bytes, bytesTotal }: PullProgress): string {
+  const mib = (count: number) => `${(count / 2 ** 20).toFixed(1)} MiB`;
+  return `${layersDone} of ${layers} layers, ${mib(bytes)}${bytesTotal === null ? '' : ` of ${mib(bytesTotal)}`}`;
+}
+
+function progressValues({ layers, layersDone, bytes, bytesTotal }: PullProgress): Record<string, unknown> {
+  return { layers, layers_done: layersDone, bytes, bytes_total: bytesTotal };
+}
+
+/** Leaves exactly one container of this spec on the engine, not necessarily started; true if it was there already. */
+async function ensureContainer(
+  params: WorkloadOciLaunchParams,
+  rendered: RenderedContainer,
+  found: ContainerFacts | undefined,
+  made: Made,
+  context: TaskContext,
+): Promise<boolean> {
+  const { admission, engine, signal } = context;
+  context.enter('creating');
+  if (found?.labels[labels.spec] === rendered.spec) {
+    made.anything = true;
+    return true;
+  }
+  const release = await admission.reserve(params.identity.app_instance_id, params.resources, signal, engine);
+  try {
+    if (found) {
+      await replace(params, found, made, context);
+    }
+    await Promise.all(params.ports.map(({ host_port }) => assertPortFree(host_port)));
+    made.anything = true;
+    await createContainer(params, rendered, made, context);
+    return false;
+  } finally {
+    release();
+  }
+}
+
+/** Takes the old container away for a newer spec. Its data stays. */
+async function replace(
+  params: WorkloadOciLaunchParams,
+  found: ContainerFacts,
+  made: Made,
+  context: TaskContext,
+): Promise<void> {
+  const seen = Number(found.labels[labels.fencing] ?? 0);
+  if (context.fencing <= seen) {
+    throw new AgentError('task.stale', {
+      reason: `Another spec was launched under fencing ${seen}.`,
+      fencing: context.fencing,
+      seen,
+    });
+  }
+  context.emit('container.replaced', 'The container of an older spec is taken away.', { container: found.name });
+  made.anything = true;
+  const { error } = await removeWorkload(params.identity, { data: false }, context.engine, context.signal);
+  if (error !== undefined) {
+    throw error;
+  }
+}
+
+async function createContainer(
+  params: WorkloadOciLaunchParams,
+  { name, request }: RenderedContainer,
+  made: Made,
+  context: TaskContext,
+): Promise<void> {
+  const { engine, signal, log } = context;
+  const instance = params.identity.app_instance_id;
+  const files = await unsealAll(params.sealed_files ?? {}, context, (bytes) => bytes);
+  const owner = Object.fromEntries(
+    [labels.instance, labels.project, labels.allocation].map((label) => [label, request.Labels[label] ?? '']),
+  );
+
+  // One after the other, and each to its end also after a cancel: what is given up half-way can appear on the host when
+  // the clean-up is over. Each call has a deadline of its own.
+  const toItsEnd = new AbortController().signal;
+  await engine.ensureNetwork(networkName(instance), owner, toItsEnd);
+  signal.throwIfAborted();
+  if (Object.keys(files).length > 0) {
+    await engine.putSecrets(instance, byFileName(files), toItsEnd);
+    signal.throwIfAborted();
+  }
+  const created = await engine.create(name, request, toItsEnd);
+  made.freshData = created.freshData;
+  log.info({ container: name, container_id: created.id }, 'container created');
+  signal.throwIfAborted();
+}
+
+/** Starts the container if it does not run, installs packages, waits for readiness; returns the installer's excerpt. */
+async function bringUp(params: WorkloadOciLaunchParams, name: string, context: TaskContext): Promise<string | null> {
+  const { engine, signal } = context;
+  context.enter('starting');
+  await engine.start(name, signal);
+
+  let excerpt: string | null = null;
+  if (params.python_packages.length > 0) {
+    context.enter('installing_packages');
+    excerpt = await installPackages(name, params.python_packages, context);
+  }
+  context.enter('probing');
+  await untilReady(params.readiness, { engine, name, ports: params.ports, signal });
+  return excerpt;
+}
+
+async function running(name: string, context: TaskContext): Promise<ContainerFacts> {
+  const container = await context.engine.inspect(name, context.signal);
+  if (container?.status !== 'running') {
+    throw await explainEnd(context.engine, name, context.signal);
+  }
+  context.enter('running');
+  return container;
+}
+
+/** Longest that the clean-up after a failure may take. It must end even if the task's own time is over. */
+const undoTimeoutMs = 60_000;
+
+async function undo(
+  params: WorkloadOciLaunchParams,
+  made: Made,
+  cause: unknown,
+  context: TaskContext,
+): Promise<FailedTask> {
+  const { cleanup } = await removeWorkload(
+    params.identity,
+    { data: made.freshData },
+    context.engine,
+    AbortSignal.timeout(undoTimeoutMs),
+  );
+  context.log.warn({ removed: cleanup.removed, failed: cleanup.failed }, 'launch undone');
+  return new FailedTask(cause, (failure): WorkloadOutput => {
+    const summary = 'The launch failed and was undone.';
+    return workloadOutput(
+      params.identity,
+      { state: 'failed', summary, container: undefined, cleanup, failure },
+      context,
+    );
+  });
+}
+
+async function unsealAll<V>(
+  sealed: Readonly<Record<string, string>>,
+  context: TaskContext,
+  as: (bytes: Buffer) => V,
+): Promise<Record<string, V>> {
+  const opened = await Promise.all(
+    Object.entries(sealed).map(async ([key, jwe]) => [key, as(await context.unseal(jwe))] as const),
+  );
+  return Object.fromEntries(opened);
+}
+
+function byFileName(files: Record<string, Buffer>): Record<string, Buffer> {
+  return Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path.slice('/run/secrets/'.length), bytes]));
+}

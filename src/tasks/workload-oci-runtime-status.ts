@@ -1,0 +1,151 @@
+/**
+ * Runs `workload.oci_runtime_status`: whether, and with what, this host can run containers.
+ *
+ * Changes nothing, on the file system or the engine. A host that is not ready is an answer and not a failure: the
+ * output says why. Every source has a deadline, so that one that hangs costs seconds and hides none of the others.
+ */
+import { AgentError } from '../contract/failures.ts';
+import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
+import { probeCompose } from '../host/compose.ts';
+import { probeGpus } from '../host/gpus.ts';
+import { readDisk, readTotals } from '../host/resources.ts';
+import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { EngineFacts } from '../runtime/engine.ts';
+import { freeResources, type HostResources, roundDown } from './admission.ts';
+import type { TaskContext, TaskHandler } from './task-context.ts';
+
+type Output = WorkloadOciRuntimeStatusOutput;
+type Amount = Output['resources']['cpu_cores'];
+type StatusContext = Pick<TaskContext, 'engine' | 'policy' | 'admission' | 'log' | 'signal'>;
+
+/** Where the host is looked at; a test points it elsewhere. */
+export interface StatusSources extends Partial<Pick<RuntimeSources, 'places' | 'sockets' | 'socketTable'>> {
+  readonly path: string | undefined;
+  /** Longest that the engine may take to answer. */
+  readonly engineTimeoutMs?: number;
+  /** Longest that one program may take. */
+  readonly programTimeoutMs?: number;
+}
+
+export const probeRuntimeStatus: TaskHandler<'workload.oci_runtime_status'> = async (_params, context) =>
+  await runtimeStatus(context, { path: process.env['PATH'] });
+
+/** Rejects only with the signal's reason. */
+export async function runtimeStatus(context: StatusContext, sources: StatusSources): Promise<Output> {
+  const { policy, log, signal } = context;
+  signal.throwIfAborted();
+  const { programTimeoutMs, engineTimeoutMs = 5000, ...host } = sources;
+  const program = { ...host, signal, ...(programTimeoutMs === undefined ? {} : { timeoutMs: programTimeoutMs }) };
+  const ask = <T>(question: (limit: AbortSignal) => Promise<T>) => within(engineTimeoutMs, signal, question);
+  const facts = ask((limit) => context.engine.facts(limit));
+
+  const [engine, amounts, runtimes, compose, cards] = await Promise.all([
+    unlessAway(facts),
+    unlessAway(ask((limit) => context.admission.read(limit))),
+    probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
+    probeCompose(program),
+    probeGpus(program),
+  ]);
+  const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib);
+
+  const reasons = whyNotReady({ runtimes, engine, disk, policy });
+  for (const reason of [...reasons, compose.reason, cards.reason].filter((text) => text !== null)) {
+    log.warn({ reason }, 'host probe found something missing');
+  }
+  return {
+    ready: reasons.length === 0,
+    reasons,
+    probed_at: new Date().toISOString(),
+    runtimes,
+    compose_version: compose.version,
+    engine: engine === null ? null : describeEngine(engine),
+    gpus: cards.gpus,
+    resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
+  };
+}
+
+/** What stands against any launch. Full CPU and memory do not: a launch may replace what holds them. */
+function whyNotReady({ runtimes, engine, disk, policy }: Findings): string[] {
+  const docker = runtimes.find(({ name }) => name === 'docker');
+  const usable = Object.values(policy.sandboxes).some((runtime) => engine?.runtimes.includes(runtime));
+  return [
+    ...(docker === undefined || docker.reason === null ? [] : [docker.reason]),
+    ...(docker?.approved === true ? [] : ['Host policy does not approve docker, the engine behind the gate.']),
+    ...(engine === null || usable ? [] : ['The engine has none of the runtimes that host policy names as sandboxes.']),
+    ...(disk.free > 0 ? [] : [`The engine's disk is down to what host policy keeps free (${disk.reserved} GiB).`]),
+  ];
+}
+
+interface Findings {
+  readonly runtimes: Output['runtimes'];
+  readonly engine: EngineFacts | null;
+  readonly disk: Amount;
+  readonly policy: HostPolicy;
+}
+
+/** Asks with a deadline of its own, so that a hung engine does not use up the time of the whole task. */
+async function within<T>(ms: number, signal: AbortSignal, question: (limit: AbortSignal) => Promise<T>): Promise<T> {
+  const timeout = AbortSignal.timeout(ms);
+  try {
+    return await question(AbortSignal.any([signal, timeout]));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (timeout.aborted && !(error instanceof AgentError)) {
+      throw new AgentError('engine.timed_out', { timeout_ms: ms }, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Null where engine or gate cannot answer. */
+async function unlessAway<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof AgentError) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+function describeEngine(facts: EngineFacts): NonNullable<Output['engine']> {
+  return {
+    version: facts.version,
+    api_version: facts.apiVersion,
+    runtimes: [...facts.runtimes],
+    storage_driver: facts.storageDriver,
+    cgroup_driver: facts.cgroupDriver,
+    cgroup_version: facts.cgroupVersion,
+    root_dir: facts.rootDir,
+  };
+}
+
+/** While the engine is away nobody knows what is promised, and nothing can be launched. */
+async function nothingFree({ reserves }: HostPolicy): Promise<HostResources> {
+  const { cpu, memory } = freeResources([], await readTotals(), reserves);
+  return { cpu: { ...cpu, free: 0 }, memory: { ...memory, free: 0 } };
+}
+
+function describeResources({ cpu, memory }: HostResources): Pick<Output['resources'], 'cpu_cores' | 'memory_gib'> {
+  const inUnits = (amount: HostResources['cpu'], unit: number): Amount => ({
+    total: roundDown(amount.total / unit),
+    reserved: roundDown(amount.reserved / unit),
+    used: roundDown(amount.used / unit),
+    free: roundDown(amount.free / unit),
+  });
+  return { cpu_cores: inUnits(cpu, 1), memory_gib: inUnits(memory, 2 ** 30) };
+}
+
+/** Disk is promised to nobody: used is what is written there now, by anybody. */
+async function diskAmount(path: string, reserved: number): Promise<Amount> {
+  const { totalBytes, freeBytes } = await readDisk(path);
+  const gib = (bytes: number) => roundDown(bytes / 2 ** 30);
+  return {
+    total: gib(totalBytes),
+    reserved,
+    used: gib(totalBytes - freeBytes),
+    free: Math.max(0, gib(freeBytes - reserved * 2 ** 30)),
+  };
+}

@@ -1,0 +1,166 @@
+/** Commands inside real containers, through the real gate: output, exit codes, joining and re-attaching (FAULTS 13, 36). */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { runWorkload, soon } from './engine-workload.ts';
+
+let host: TestHost;
+let name: string;
+
+beforeAll(async () => {
+  host = await openTestHost();
+  name = await runWorkload(host, 'trap "exit 0" TERM; while :; do sleep 0.1; done');
+});
+
+afterAll(async () => {
+  await host.close();
+});
+
+const sh = (script: string) => ['sh', '-c', script];
+
+/** Resolves once the command runs in the container; it leaves the file behind when it begins. */
+async function begun(container: string, file: string): Promise<void> {
+  for (;;) {
+    const { exitCode } = await host.engine.exec(container, ['test', '-e', file], { signal: soon() });
+    if (exitCode === 0) {
+      return;
+    }
+  }
+}
+
+describe('a command in a container', () => {
+  it('gives its exit code and both channels in order', async () => {
+    const seen: string[] = [];
+
+    const result = await host.engine.exec(name, sh('echo out; sleep 0.2; echo err >&2; exit 3'), {
+      signal: soon(),
+      onOutput: (channel, text) => seen.push(`${channel} ${text}`),
+    });
+
+    expect(result).toEqual({ exitCode: 3, tail: 'out\nerr\n', adopted: false });
+    expect(seen).toEqual(['stdout out\n', 'stderr err\n']);
+  });
+
+  it('gets its arguments as they are', async () => {
+    const argv = ['printf', '%s|', 'a b', '', '$HOME', '"quoted"', "it's", '*', 'ä'];
+
+    const { tail } = await host.engine.exec(name, argv, { signal: soon() });
+
+    expect(tail).toBe('a b||$HOME|"quoted"|it\'s|*|ä|');
+  });
+
+  it('keeps the end of a long output and no more', async () => {
+    let bytes = 0;
+
+    const { tail, exitCode } = await host.engine.exec(name, sh('seq 1 200000; echo last'), {
+      signal: soon(),
+      onOutput: (_channel, text) => {
+        bytes += text.length;
+      },
+    });
+
+    expect(exitCode).toBe(0);
+    expect(bytes).toBeGreaterThan(1_000_000);
+    expect(tail.length).toBeLessThanOrEqual(16 * 1024 + 1);
+    expect(tail.startsWith('…')).toBe(true);
+    expect(tail.endsWith('\n200000\nlast\n')).toBe(true);
+  });
+
+  it('keeps characters whole that arrive in two parts', async () => {
+    const { tail } = await host.engine.exec(name, sh("printf '\\303'; sleep 0.3; printf '\\244'"), { signal: soon() });
+
+    expect(tail).toBe('ä');
+  });
+
+  it('that does not exist ends with 126 or 127 and the reason', async () => {
+    const { exitCode, tail } = await host.engine.exec(name, ['no-such-program'], { signal: soon() });
+
+    expect([126, 127]).toContain(exitCode);
+    expect(tail).toContain('no-such-program');
+  });
+
+  it('that was killed alone is a result, not an ended container', async () => {
+    const { exitCode } = await host.engine.exec(name, sh('kill -9 $$'), { signal: soon() });
+
+    expect(exitCode).toBe(137);
+  });
+
+  it('ends although something it left behind holds its output open', async () => {
+    const began = performance.now();
+
+    const { exitCode, tail } = await host.engine.exec(name, sh('echo mine; sleep 60 & exit 0'), { signal: soon() });
+
+    expect({ exitCode, tail }).toEqual({ exitCode: 0, tail: 'mine\n' });
+    expect(performance.now() - began).toBeLessThan(20_000);
+  });
+
+  it('is given up with the reason of the signal and runs on', async () => {
+    const reason = new Error('enough');
+    const abort = new AbortController();
+
+    const running = host.engine.exec(name, sh('touch /tmp/given-up; sleep 1; touch /tmp/finished'), {
+      signal: abort.signal,
+    });
+    void begun(name, '/tmp/given-up').then(() => abort.abort(reason));
+
+    await expect(running).rejects.toBe(reason);
+    await begun(name, '/tmp/finished');
+  });
+});
+
+describe('a command that is still running', () => {
+  it('is joined by the same argument vector, and by no other', async () => {
+    const script = 'touch /tmp/join; while [ ! -e /tmp/joined ]; do sleep 0.05; done; exit 9';
+    const first = host.engine.exec(name, sh(script), { signal: soon() });
+    await begun(name, '/tmp/join');
+
+    const joined = host.engine.exec(name, sh(script), { signal: soon(), adopt: true });
+    const other = await host.engine.exec(name, sh('touch /tmp/joined; exit 1'), { signal: soon(), adopt: true });
+
+    expect(await first).toEqual({ exitCode: 9, tail: '', adopted: false });
+    expect(await joined).toEqual({ exitCode: 9, tail: '', adopted: true });
+    expect(other).toEqual({ exitCode: 1, tail: '', adopted: false });
+  });
+
+  it('is waited for when the gate restarts in the middle of its output', async () => {
+    const script = 'echo before; touch /tmp/cut; while [ ! -e /tmp/go-on ]; do sleep 0.05; done; exit 6';
+    const running = host.engine.exec(name, sh(script), { signal: soon() });
+    await begun(name, '/tmp/cut');
+
+    await host.restartGate();
+    await sleep(300);
+    await host.engine.exec(name, ['touch', '/tmp/go-on'], { signal: soon() });
+
+    expect(await running).toEqual({ exitCode: 6, tail: 'before\n', adopted: false });
+  });
+});
+
+describe('a container that ends', () => {
+  it('ends its command with container.exited', async () => {
+    const short = await runWorkload(host, 'while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 4');
+
+    const running = host.engine.exec(short, sh('touch /tmp/end; sleep 60'), { signal: soon() });
+
+    await expect(running).rejects.toMatchObject({ code: 'container.exited', detail: { exit_code: 4 } });
+  });
+
+  it('and was removed ends its command, too', async () => {
+    const gone = await runWorkload(host, 'sleep 300');
+    const running = host.engine.exec(gone, sh('touch /tmp/began; sleep 60'), { signal: soon() });
+    const outcome = expect(running).rejects.toMatchObject({ code: 'container.exited' });
+    await begun(gone, '/tmp/began');
+
+    await host.engine.remove(gone, soon());
+
+    await outcome;
+  });
+
+  it('takes no further command', async () => {
+    const stopped = await runWorkload(host, 'exit 0');
+    await host.engine.wait(stopped, soon());
+
+    const late = host.engine.exec(stopped, ['true'], { signal: soon() });
+
+    await expect(late).rejects.toMatchObject({ code: 'container.exited' });
+  });
+});

@@ -1,0 +1,192 @@
+/** Stop, start, restart, remove, relaunch: each twice, and two launches at once, on the real engine. */
+import { existsSync, readdirSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
+import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+
+let host: TestHost;
+let tiny: string;
+
+beforeAll(async () => {
+  host = await openTestHost();
+  tiny = await host.image('tiny');
+});
+afterEach(async () => await host.clear());
+afterAll(async () => await host.close());
+
+const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 20 }];
+const scratch = [{ name: 'workspace', path: '/workspace', mode: 'scratch' as const, read_only: false }];
+
+describe('control (G-151)', () => {
+  it('stops, starts and restarts, and each a second time changes nothing or starts anew', async () => {
+    const params = host.launchParams(tiny, { readiness: ready });
+    succeeded(await host.run('workload.oci_launch', params));
+    const first = await startedAt(params);
+
+    expect(succeeded(await control(params, 'stop'))).toMatchObject({
+      state: 'stopped',
+      adapter: { container_state: 'exited' },
+    });
+    expect(succeeded(await control(params, 'stop'))).toMatchObject({ state: 'stopped', failure: null });
+    expect(succeeded(await control(params, 'start'))).toMatchObject({ state: 'running' });
+    const second = await startedAt(params);
+    expect(second).not.toBe(first);
+    expect(succeeded(await control(params, 'start'))).toMatchObject({ state: 'running' });
+    expect(await startedAt(params)).toBe(second);
+    expect(succeeded(await control(params, 'restart'))).toMatchObject({ state: 'running' });
+    const third = await startedAt(params);
+    expect(third).not.toBe(second);
+    succeeded(await control(params, 'restart'));
+    expect(await startedAt(params)).not.toBe(third);
+    expect(await containersNamed(host, containerOf(params))).toHaveLength(1);
+  });
+
+  it('kills what does not stop within its grace, and calls that stopped, not failed (FAULTS 26)', async () => {
+    const params = host.launchParams(tiny, { command: ['trap "" TERM; while :; do sleep 1; done'], readiness: ready });
+    succeeded(await host.run('workload.oci_launch', params));
+
+    const output = succeeded(await control(params, 'stop', 1));
+
+    expect(output).toMatchObject({ state: 'stopped', failure: null, adapter: { exit_code: 137, oom_killed: false } });
+  });
+
+  it('of a workload that is not there is container.not_found', async () => {
+    const result = await control(host.launchParams(tiny), 'start');
+
+    expect(result).toMatchObject({ status: 'rejected', failure: { code: 'container.not_found' } });
+  });
+
+  it('under an older fencing than the container is task.stale', async () => {
+    const params = host.launchParams(tiny, { readiness: ready });
+    succeeded(await host.run('workload.oci_launch', params, { fencing: 50 }));
+
+    const result = await host.run(
+      'workload.oci_control',
+      { identity: params.identity, action: 'stop', grace_seconds: 1 },
+      { fencing: 49 },
+    );
+
+    expect(result.failure?.code).toBe('task.stale');
+    expect((await inspectRaw(host, containerOf(params))).State.Status).toBe('running');
+  });
+});
+
+describe('remove (G-152, G-130)', () => {
+  it('takes container, network and scratch away, and succeeds again when there is nothing', async () => {
+    const params = host.launchParams(tiny, { mounts: scratch, readiness: ready });
+    const name = containerOf(params);
+    succeeded(await host.run('workload.oci_launch', params));
+    expect(existsSync(rootOf(params))).toBe(true);
+
+    const first = succeeded(await remove(params, false));
+    const second = succeeded(await remove(params, false));
+
+    expect(first.cleanup?.removed).toEqual([`container ${name}`, `network ${name}`, `folder ${rootOf(params)}`]);
+    expect(second).toMatchObject({ state: 'removed', cleanup: { removed: [], failed: [] } });
+    expect(await containersNamed(host, name)).toEqual([]);
+    expect(await networksOf(host, name)).toEqual([]);
+    expect(existsSync(rootOf(params))).toBe(false);
+  });
+
+  it('keeps scratch folders when asked, and a relaunch finds them', async () => {
+    const command = ['echo kept >> /workspace/file; while :; do sleep 1; done'];
+    const params = host.launchParams(tiny, { mounts: scratch, readiness: ready, command });
+    succeeded(await host.run('workload.oci_launch', params));
+
+    succeeded(await remove(params, true));
+    expect(readdirSync(`${rootOf(params)}/workspace`)).toEqual(['file']);
+    succeeded(await host.run('workload.oci_launch', params));
+
+    const name = containerOf(params);
+    const { tail } = await host.engine.exec(name, ['/bin/cat', '/workspace/file'], {
+      signal: AbortSignal.timeout(10_000),
+    });
+    expect(tail).toBe('kept\nkept\n');
+  });
+});
+
+describe('launching again (G-158)', () => {
+  it('with the same params adopts the container', async () => {
+    const params = host.launchParams(tiny, { readiness: ready });
+    const first = succeeded(await host.run('workload.oci_launch', params));
+
+    const second = succeeded(await host.run('workload.oci_launch', params));
+
+    expect(second.adapter).toMatchObject({ adopted: true, container_id: first.adapter.container_id });
+    expect(await containersNamed(host, containerOf(params))).toHaveLength(1);
+  });
+
+  it('with other params replaces it under a higher fencing, and is task.stale otherwise', async () => {
+    const params = host.launchParams(tiny, { readiness: ready });
+    const changed = { ...params, env: { VERSION: '2' } };
+    const first = succeeded(await host.run('workload.oci_launch', params, { fencing: 10 }));
+
+    const stale = await host.run('workload.oci_launch', changed, { fencing: 10 });
+    const replaced = succeeded(await host.run('workload.oci_launch', changed, { fencing: 11 }));
+
+    expect(stale.failure?.code).toBe('task.stale');
+    expect(replaced.adapter.container_id).not.toBe(first.adapter.container_id);
+    expect((await inspectRaw(host, containerOf(params))).Config.Env).toContain('VERSION=2');
+  });
+
+  it('twice at the same moment makes one container', async () => {
+    const params = host.launchParams(tiny, { readiness: ready });
+
+    const results = await Promise.all([
+      host.run('workload.oci_launch', params),
+      host.run('workload.oci_launch', params),
+    ]);
+
+    const ids = results.map((result) => succeeded(result).adapter.container_id);
+    expect(new Set(ids).size).toBe(1);
+    expect(await containersNamed(host, containerOf(params))).toEqual([ids[0]]);
+  });
+
+  it('of different instances at the same moment gives each its own container and network', async () => {
+    const all = Array.from({ length: 4 }, () => host.launchParams(tiny, { readiness: ready }));
+
+    const results = await Promise.all(all.map((params) => host.run('workload.oci_launch', params)));
+
+    const outputs = results.map(succeeded);
+    const subnets = await Promise.all(
+      all.map(async (params) => (await networksOf(host, containerOf(params)))[0]?.IPAM.Config[0]?.Subnet),
+    );
+    expect(new Set(outputs.map(({ adapter }) => adapter.container_id)).size).toBe(4);
+    expect(new Set(subnets).size).toBe(4);
+  });
+
+  it('never promises more memory than the host has, also to two at once', async () => {
+    const status = await host.run('workload.oci_runtime_status', {});
+    const { memory_gib } = (status.output as { resources: { memory_gib: { free: number } } }).resources;
+    const most = Math.floor(memory_gib.free * 0.6 * 16) / 16;
+    const resources = { gpu_count: 0, cpu_cores: 0.1, memory_gib: most };
+    const both = [
+      host.launchParams(tiny, { resources, readiness: ready }),
+      host.launchParams(tiny, { resources, readiness: ready }),
+    ];
+
+    const results = await Promise.all(both.map((params) => host.run('workload.oci_launch', params)));
+
+    expect(results.map(({ status, failure }) => failure?.code ?? status).sort()).toEqual([
+      'resources.exceeded',
+      'succeeded',
+    ]);
+    await Promise.all(both.map((params) => remove(params, false)));
+  });
+});
+
+function control(params: LaunchParams, action: 'stop' | 'start' | 'restart', grace_seconds = 5) {
+  return host.run('workload.oci_control', { identity: params.identity, action, grace_seconds });
+}
+
+function remove(params: LaunchParams, keep_data: boolean) {
+  return host.run('workload.oci_remove', { identity: params.identity, keep_data, grace_seconds: 1 });
+}
+
+function rootOf({ identity }: LaunchParams): string {
+  return `${host.policy.allocation.home}/gpuaas/workloads/${identity.app_instance_id}`;
+}
+
+async function startedAt(params: LaunchParams): Promise<string | null | undefined> {
+  return (await host.engine.inspect(containerOf(params), AbortSignal.timeout(10_000)))?.startedAt;
+}

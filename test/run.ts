@@ -1,0 +1,85 @@
+/**
+ * `npm test`: sets up what is missing, runs everything, and ends with one line `N passed, N failed, N skipped`.
+ *
+ * Static checks first (they are quick and say most), then the unit tests, then the real engine, registry and images are
+ * brought up for the integration tests. A failing stage does not hide the later ones.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const root = resolve(import.meta.dirname, '..');
+const bin = join(root, 'node_modules/.bin');
+const reports = mkdtempSync(join(tmpdir(), 'gpuaas-test-'));
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+try {
+  for (const [name, argv] of Object.entries({
+    'format and lint': [join(bin, 'biome'), 'check', '.'],
+    types: [join(bin, 'tsc'), '--noEmit'],
+    'dead code': [join(bin, 'knip')],
+  })) {
+    add(await check(name, argv));
+  }
+  add(await suite('unit'));
+  if (await stage('engine, registry and images', [process.execPath, join(root, 'bootstrap/dev/ground.ts')])) {
+    add(await suite('integration'));
+  } else {
+    add({ passed: 0, failed: 1, skipped: 0 });
+  }
+} finally {
+  rmSync(reports, { recursive: true, force: true });
+}
+
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+
+/** A static check counts as one test. */
+async function check(name: string, argv: readonly string[]): Promise<Counts> {
+  const ok = await stage(name, argv);
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
+}
+
+async function suite(project: string): Promise<Counts> {
+  const report = join(reports, `${project}.json`);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const ok = await stage(`${project} tests`, [join(bin, 'vitest'), 'run', '--project', project, ...reporters]);
+  return countsOf(report, ok);
+}
+
+/** A run that broke before or beside its tests counts as one failure more, so that it can never look green. */
+function countsOf(report: string, ok: boolean): Counts {
+  let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
+    counts = { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
+  } catch (error) {
+    console.error(`no report of this stage: ${String(error)}`);
+  }
+  return ok || counts.failed > 0 ? counts : { ...counts, failed: 1 };
+}
+
+async function stage(name: string, [program = '', ...args]: readonly string[]): Promise<boolean> {
+  const startedAt = performance.now();
+  console.log(`\n== ${name}`);
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const [code] = await once(child, 'exit');
+  console.log(
+    `== ${name}: ${code === 0 ? 'ok' : 'FAILED'} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+  );
+  return code === 0;
+}
+
+function add({ passed, failed, skipped }: Counts): void {
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
+}

@@ -1,0 +1,67 @@
+/** `node-agent run-task` as the process that people start. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { TaskResult } from '../../src/contract/task-envelope.ts';
+import type { TestHost } from './test-host.ts';
+
+const program = resolve(import.meta.dirname, '../../src/cli/node-agent.ts');
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The last line of stdout, if there was a result. */
+  readonly result: TaskResult | undefined;
+}
+
+export interface RunningTask {
+  readonly child: ChildProcess;
+  /** Resolves when a line of stderr has the text. */
+  saw(text: string): Promise<void>;
+  ended: Promise<Ended>;
+}
+
+export function startRunTask(host: TestHost, task: unknown, args: readonly string[] = []): RunningTask {
+  const file = join(host.folder, `task-${crypto.randomUUID()}.json`);
+  writeFileSync(file, JSON.stringify(task));
+  return startNodeAgent(['run-task', file, '--config', host.configFile, ...args]);
+}
+
+/** `user`: whom it runs as, if not as the test itself. */
+export function startNodeAgent(args: readonly string[], user: { uid?: number; gid?: number } = {}): RunningTask {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...user });
+  let stderr = '';
+  const waiting = new Set<() => void>();
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+    for (const check of waiting) {
+      check();
+    }
+  });
+  const stdout = text(child.stdout);
+
+  return {
+    child,
+    saw: async (wanted) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const check = () => stderr.includes(wanted) && resolve();
+      waiting.add(check);
+      check();
+      await Promise.race([
+        promise,
+        once(child, 'exit').then(() => Promise.reject(new Error(`it ended before it said ${wanted}: ${stderr}`))),
+      ]);
+      waiting.delete(check);
+    },
+    ended: once(child, 'close').then(async ([code, signal]) => {
+      const out = await stdout;
+      const lastLine = out.trimEnd().split('\n').at(-1) ?? '';
+      const result = lastLine.startsWith('{') ? (JSON.parse(lastLine) as TaskResult) : undefined;
+      return { code, signal, stdout: out, stderr, result };
+    }),
+  };
+}

@@ -1,0 +1,115 @@
+/** What a handler needs to be run on a recording engine: a policy, params that it allows, and a context that records. */
+import type { TaskParams } from '../../src/contract/tasks.ts';
+import type { WorkloadEvent } from '../../src/contract/workload-output.ts';
+import type { WorkloadState } from '../../src/contract/workload-state.ts';
+import { createLog } from '../../src/kit/log.ts';
+import type { HostPolicy } from '../../src/policy/host-policy.ts';
+import { renderContainer } from '../../src/policy/render-container.ts';
+import type { ContainerEngine, ContainerFacts } from '../../src/runtime/engine.ts';
+import { Admission } from '../../src/tasks/admission.ts';
+import type { TaskContext } from '../../src/tasks/task-context.ts';
+import { containerFacts, imageFacts } from './recording-engine.ts';
+
+export type LaunchParams = TaskParams<'workload.oci_launch'>;
+
+export const imageReference = `127.0.0.1:5000/curated/runtime-cpu@sha256:${'d'.repeat(64)}`;
+export const localImageId = `sha256:${'b'.repeat(64)}`;
+
+export const hostPolicy: HostPolicy = {
+  node_id: 'node-1',
+  allocation: { id: 'alloc-1', uid: 1001, gid: 1002, home: '/home/tenant' },
+  registries: [{ host: '127.0.0.1:5000', prefixes: ['curated'] }],
+  local_images: [localImageId],
+  project_storage: false,
+  network_pool: '10.213.0.0/20',
+  approved_engines: ['docker'],
+  sandboxes: { runc: 'runc' },
+  reserves: { cpu_cores: 0, memory_gib: 1, disk_gib: 2 },
+  limits: { pids: 4096, open_files: 65536 },
+  secrets_dir: '/run/gpuaas-gate/secrets',
+};
+
+export const identity = {
+  project_id: 'project-7',
+  app_instance_id: 'notebook-1',
+  allocation_id: 'alloc-1',
+  app_slug: 'jupyterlab',
+  app_version: '2026.04-preview',
+  display_name: 'My JupyterLab',
+};
+
+/** A launch that is ready as soon as a command inside says so, without ports: nothing of it touches the machine. */
+export function launchParams(over: Partial<LaunchParams> = {}): LaunchParams {
+  return {
+    identity,
+    image: {
+      kind: 'registry',
+      reference: imageReference,
+      media_type: 'application/vnd.oci.image.manifest.v1+json',
+    },
+    env: { HOME: '/workspace' },
+    resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 2 },
+    mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
+    ports: [],
+    python_packages: [],
+    readiness: [{ type: 'exec', command: ['true'], timeout_seconds: 5 }],
+    sandbox: 'runc',
+    restart: { policy: 'on_failure', max_retries: 3 },
+    log_limits: { max_size_mib: 10, max_files: 3 },
+    ...over,
+  };
+}
+
+/** The container that a launch of these params left behind, started unless `over` says otherwise. */
+export function launchedContainer(
+  params: LaunchParams,
+  {
+    taskId = 'task-0',
+    fencing = 1,
+    sealedEnv = {},
+  }: { taskId?: string; fencing?: number; sealedEnv?: Record<string, string> } = {},
+  over: Partial<ContainerFacts> = {},
+): ContainerFacts {
+  const image = imageFacts(params.image.kind === 'local' ? params.image.image_id : params.image.reference);
+  const { name, request } = renderContainer({ params, policy: hostPolicy, image, sealedEnv, taskId, fencing });
+  return containerFacts({ id: 'found', name, labels: request.Labels, imageReference: request.Image, ...over });
+}
+
+export interface RecordedContext {
+  readonly context: TaskContext;
+  readonly phases: WorkloadState[];
+  readonly events: WorkloadEvent[];
+  readonly logLines: string[];
+}
+
+export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> = {}): RecordedContext {
+  const phases: WorkloadState[] = [];
+  const events: WorkloadEvent[] = [];
+  const logLines: string[] = [];
+  const emit = (type: string, message: string, values: Record<string, unknown> = {}) => {
+    events.push({ time: '2026-11-23T10:00:00.000Z', type, phase: phases.at(-1) ?? null, message, values });
+  };
+  const context: TaskContext = {
+    taskId: 'task-1',
+    fencing: 1,
+    policy: hostPolicy,
+    engine,
+    admission: new Admission({
+      engine,
+      policy: hostPolicy,
+      totals: async () => ({ cpuCores: 8, memoryBytes: 32 * 2 ** 30 }),
+    }),
+    log: createLog({ level: 'debug', destination: { write: (line: string) => void logLines.push(line) } }),
+    signal: new AbortController().signal,
+    enter: (phase) => {
+      phases.push(phase);
+      emit('phase.entered', `The workload is ${phase}.`, { to: phase });
+    },
+    emit,
+    events: () => [...events],
+    unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
+    pullCredential: async () => undefined,
+    ...over,
+  };
+  return { context, phases, events, logLines };
+}

@@ -1,0 +1,197 @@
+/**
+ * A host of a test's own: policy, gate and dispatcher in temporary folders, on the real engine.
+ *
+ * Everything it makes carries its own allocation id, and `close` takes all of it away, whatever the test did.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureEngine } from '../../bootstrap/dev/engine.ts';
+import { ensureImage } from '../../bootstrap/dev/images.ts';
+import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
+import { Dispatcher, type RunOptions } from '../../src/agent/dispatch.ts';
+import { openWrappingKey, type WrappingKey } from '../../src/agent/identity.ts';
+import { labels } from '../../src/contract/names.ts';
+import type { TaskResult } from '../../src/contract/task-envelope.ts';
+import { type TaskParams, type TaskType, taskSchemas } from '../../src/contract/tasks.ts';
+import { type Gate, startGate } from '../../src/gate/gate.ts';
+import { createLog } from '../../src/kit/log.ts';
+import type { HostPolicy } from '../../src/policy/host-policy.ts';
+import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
+import type { ContainerEngine } from '../../src/runtime/engine.ts';
+import { engineCall } from './engine-call.ts';
+
+type ImageName = Parameters<typeof ensureImage>[1];
+export type LaunchParams = TaskParams<'workload.oci_launch'>;
+
+export interface TestHost {
+  readonly folder: string;
+  readonly policy: HostPolicy;
+  readonly engineSocket: string;
+  readonly registryHost: string;
+  readonly engine: ContainerEngine;
+  readonly key: WrappingKey;
+  readonly gate: Gate;
+  /** What the gate logged. */
+  readonly gateLog: string[];
+  /** Path of the configuration that makes `node-agent run-task` this very host. */
+  readonly configFile: string;
+  image(name: ImageName): Promise<string>;
+  /** A launch of the image that sleeps, changed by `over`. */
+  launchParams(image: string, over?: Partial<LaunchParams>): LaunchParams;
+  run<T extends TaskType>(type: T, params: TaskParams<T>, options?: EnvelopeOptions): Promise<TaskResult>;
+  restartGate(): Promise<void>;
+  /** Takes away every workload of this host, so that a test finds all its resources free. */
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface EnvelopeOptions extends RunOptions {
+  readonly fencing?: number;
+  readonly deadlineSeconds?: number;
+  readonly taskId?: string;
+}
+
+export interface TestHostOptions {
+  readonly engineSocket?: string;
+  readonly policy?: Partial<HostPolicy>;
+}
+
+export async function openTestHost(options: TestHostOptions = {}): Promise<TestHost> {
+  const ground = { engine: await ensureEngine(), registry: await ensureRegistry() };
+  const engineSocket = options.engineSocket ?? ground.engine.socketPath;
+  const folder = mkdtempSync(join(tmpdir(), 'gpuaas-host-'));
+  const policy = testPolicy(folder, ground.registry.host, options.policy);
+  const gateLog: string[] = [];
+  const gateOptions = {
+    ...{ socketPath: join(folder, 'gate.sock'), engineSocket, stateDir: join(folder, 'gate'), policy },
+    log: createLog({ level: 'info', destination: { write: (line) => void gateLog.push(line) } }),
+  };
+  let gate = await startGate(gateOptions);
+  const engine = openDockerEngine({ socketPath: gate.socketPath });
+  const key = await openWrappingKey(join(folder, 'state'));
+  const dispatcher = new Dispatcher({
+    ...{ engine, policy, unseal: key.unseal, now: Date.now },
+    taskLogs: { folder: join(folder, 'state/task-logs'), level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
+  });
+  let fencing = 0;
+
+  return {
+    ...{ folder, policy, engineSocket, registryHost: ground.registry.host, engine, key, gateLog },
+    get gate() {
+      return gate;
+    },
+    configFile: writeConfig(folder, policy, engineSocket),
+    image: async (name) =>
+      (await ensureImage({ socketPath: ground.engine.socketPath, host: ground.registry.host }, name)).reference,
+    launchParams: (image, over) => ({ ...sleepingLaunch(image, policy), ...over }),
+    run: async (type, params, { fencing: chosen, deadlineSeconds = 120, taskId = randomUUID(), ...rest } = {}) => {
+      fencing += 1;
+      const instance = 'identity' in params ? params.identity.app_instance_id : 'host';
+      return await dispatcher.run(
+        {
+          ...{ task_id: taskId, type, schema_version: taskSchemas[type].version, node_id: policy.node_id },
+          ...{ allocation_id: policy.allocation.id, workload_id: instance, attempt: 1, fencing: chosen ?? fencing },
+          ...{ deadline_seconds: deadlineSeconds, issued_at: new Date().toISOString() },
+          ...{ not_after: new Date(Date.now() + 3_600_000).toISOString(), trace_id: '', params },
+        },
+        rest,
+      );
+    },
+    restartGate: async () => {
+      await gate.close();
+      gate = await startGate(gateOptions);
+    },
+    clear: async () => await removeEverything(engineSocket, policy.allocation.id),
+    close: async () => {
+      engine.close();
+      await removeEverything(engineSocket, policy.allocation.id);
+      await gate.close();
+      rmSync(policy.secrets_dir, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function testPolicy(folder: string, registryHost: string, over: Partial<HostPolicy> = {}): HostPolicy {
+  const id = randomBytes(5).toString('hex');
+  const user = { uid: 61_901, gid: 61_901, home: join(folder, 'home') };
+  mkdirSync(user.home, { mode: 0o755 });
+  chownSync(user.home, user.uid, user.gid);
+  // Temporary folders are closed to others by default, but the workload's user must get to its home.
+  chownSync(folder, user.uid, user.gid);
+  return {
+    node_id: 'test-node',
+    allocation: { id: `test-${id}`, ...user },
+    registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
+    ...{ local_images: [], project_storage: true, approved_engines: ['docker'], sandboxes: { runc: 'runc' } },
+    network_pool: '10.213.0.0/20',
+    reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
+    limits: { pids: 512, open_files: 4096 },
+    secrets_dir: `/dev/shm/gpuaas-test-${id}`,
+    ...over,
+  };
+}
+
+function writeConfig(folder: string, policy: HostPolicy, engineSocket: string): string {
+  const { allocation, ...rest } = policy;
+  const file = join(folder, 'agent.json');
+  const config = {
+    ...rest,
+    allocation: { id: allocation.id, user: { uid: allocation.uid, gid: allocation.gid, home: allocation.home } },
+    ...{ state_dir: join(folder, 'state'), run_dir: join(folder, 'run') },
+    // A socket nobody listens on: run-task starts a gate of its own, with the same key.
+    gate: { socket: join(folder, 'no-gate.sock'), state_dir: join(folder, 'gate'), engine_socket: engineSocket },
+  };
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+  return file;
+}
+
+function sleepingLaunch(reference: string, policy: HostPolicy): LaunchParams {
+  return {
+    identity: {
+      ...{ project_id: 'project-1', app_instance_id: `test-${randomBytes(5).toString('hex')}` },
+      ...{ allocation_id: policy.allocation.id, app_slug: 'test', app_version: '1', display_name: 'A test' },
+    },
+    image: { kind: 'registry', reference, media_type: 'application/vnd.docker.distribution.manifest.v2+json' },
+    entrypoint: ['/bin/sh', '-c'],
+    command: ['trap "exit 0" TERM; while :; do sleep 1; done'],
+    env: {},
+    resources: { gpu_count: 0, cpu_cores: 0.2, memory_gib: 0.0625 },
+    ...{ mounts: [], ports: [], python_packages: [], readiness: [], sandbox: 'runc' },
+    restart: { policy: 'no', max_retries: 0 },
+    log_limits: { max_size_mib: 1, max_files: 2 },
+  };
+}
+
+/** A port on 127.0.0.1 that nobody has at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (typeof address !== 'object' || address === null) {
+    throw new Error('the system gave no port');
+  }
+  return address.port;
+}
+
+async function removeEverything(engineSocket: string, allocation: string): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${labels.allocation}=${allocation}`] }));
+  const containers = await engineCall<{ Id: string }[]>(
+    engineSocket,
+    'GET',
+    `/containers/json?all=1&filters=${filters}`,
+  );
+  for (const { Id } of containers.body) {
+    await engineCall(engineSocket, 'DELETE', `/containers/${Id}?force=1&v=1`);
+  }
+  const networks = await engineCall<{ Id: string }[]>(engineSocket, 'GET', `/networks?filters=${filters}`);
+  for (const { Id } of networks.body) {
+    await engineCall(engineSocket, 'DELETE', `/networks/${Id}`);
+  }
+}

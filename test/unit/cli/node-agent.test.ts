@@ -1,0 +1,220 @@
+/** The real program, as a process, for all that needs no engine. */
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { lockState } from '../../../src/agent/journal/state-lock.ts';
+import { taskTypes } from '../../../src/contract/tasks.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+const folder = temporaryFolder('cli');
+const config = writeConfig('agent.json', {});
+
+describe.concurrent('node-agent', () => {
+  it('prints its version and the contracts it speaks', async ({ expect }) => {
+    const { code, json } = await nodeAgent('version', '--json');
+
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    expect(code).toBe(0);
+    expect(json).toEqual({
+      version,
+      node: process.versions.node,
+      protocol: 1,
+      tasks: Object.fromEntries(taskTypes.map((type) => [type, 1])),
+    });
+  });
+
+  it('prints the JSON Schema of a task type', async ({ expect }) => {
+    const { code, json, stderr } = await nodeAgent('schema', 'workload.oci_launch', '--json');
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(json).toMatchObject({
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      title: 'workload.oci_launch',
+      type: 'object',
+      additionalProperties: false,
+      properties: { sandbox: { enum: ['runc', 'gvisor'] }, image: { oneOf: [expect.anything(), expect.anything()] } },
+    });
+  });
+
+  it.each(['nope', 'constructor'])('refuses to print the schema of %s, and says what there is', async (type) => {
+    const { code, stdout, stderr } = await nodeAgent('schema', type);
+
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('workload.oci_launch');
+    expect(stderr).toContain('[task.unsupported]');
+  });
+
+  it('explains itself and its exit status', async ({ expect }) => {
+    const { code, stdout } = await nodeAgent('--help');
+
+    expect(code).toBe(0);
+    for (const command of ['run-task', 'schema', 'doctor', 'config', 'gate', 'version', '75 another node-agent']) {
+      expect(stdout).toContain(command);
+    }
+  });
+
+  it.each([
+    ['an unknown command', ['frobnicate']],
+    ['an unknown option', ['version', '--loud']],
+    ['a wait that is no number', ['run-task', 'x.json', '--wait', 'long']],
+    ['no file', ['run-task']],
+  ])('ends with 2 for %s', async (_name, args) => {
+    const { code, stdout, stderr } = await nodeAgent(...args);
+
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('error: ');
+  });
+
+  it('prints the effective configuration with where each value is from', async ({ expect }) => {
+    const file = writeConfig('sources.json', { log_level: 'warn' });
+
+    const { code, json } = await nodeAgent('config', '--json', '--config', file, { GPUAAS_AGENT_NODE_ID: 'node-42' });
+    const { stdout: text } = await nodeAgent('config', '--config', file);
+
+    expect(code).toBe(0);
+    expect(json).toMatchObject({
+      config: { node_id: 'node-42', log_level: 'warn' },
+      sources: { '/node_id': 'env GPUAAS_AGENT_NODE_ID', '/log_level': `file ${file}`, '/run_dir': `file ${file}` },
+      policy: { allocation: { uid: 1001 } },
+      wrapping_key: { kty: 'OKP', crv: 'X25519' },
+    });
+    expect((json as { wrapping_key: object }).wrapping_key).not.toHaveProperty('d');
+    expect(text).toMatch(/^\/log_level +"warn" +file .+ GPUAAS_AGENT_LOG_LEVEL$/m);
+  });
+
+  it('says at which path a configuration is wrong', async ({ expect }) => {
+    const file = writeConfig('wrong.json', { log_level: 'loud', surprise: true });
+
+    const { code, stdout, stderr } = await nodeAgent('config', '--config', file);
+    const { code: jsonCode, json } = await nodeAgent('config', '--json', '--config', file);
+
+    expect([code, stdout, jsonCode]).toEqual([2, '', 2]);
+    expect(stderr).toContain('[config.invalid]');
+    expect(stderr).toContain('  /surprise: is not a known key');
+    expect(stderr).toContain('  /log_level: must be one of');
+    expect(json).toMatchObject({ failure: { code: 'config.invalid', detail: { file } } });
+  });
+});
+
+describe.concurrent('node-agent run-task', () => {
+  const large = fileWith('large.json', `{"type": "${'x'.repeat(2 ** 20)}"}`);
+
+  it.each([
+    ['is not there', join(folder, 'missing.json'), 'cannot be read: ENOENT'],
+    ['is a folder', folder, 'cannot be read: EISDIR'],
+    ['is not JSON', fileWith('broken.json', '{"type": '), 'is not JSON'],
+    ['is too large', large, 'is larger than 1048576 bytes'],
+    ['never ends', '/dev/zero', 'is larger than 1048576 bytes'],
+  ])('ends with 2 and nothing done for a file that %s', async (_name, file, complaint) => {
+    const { code, stdout, stderr } = await nodeAgent('run-task', file, '--config', config);
+
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(`${file} ${complaint}`);
+    expect(stderr).toContain('[task.invalid]');
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a key it does not know', { type: 'workload.oci_remove', params: {}, privileged: true }, '/privileged'],
+    ['parameters that are wrong', { type: 'workload.oci_remove', params: { keep_data: 1 } }, '/params/keep_data'],
+    [
+      'an instance that climbs',
+      { type: 'workload.oci_remove', params: { identity: { app_instance_id: '../x' } } },
+      '/params/identity/app_instance_id',
+    ],
+    ['no type', { params: {} }, '/type'],
+    ['a list', [], ''],
+  ])('rejects %s with 3, as the last line of stdout', async (_name, document, path) => {
+    const file = fileWith(`task-${crypto.randomUUID()}.json`, JSON.stringify(document));
+
+    const { code, json, stderr } = await nodeAgent('run-task', file, '--config', config, '--wait', '60');
+
+    expect(code).toBe(3);
+    const { failure } = json as { failure: { detail: { errors: { path: string }[] } } };
+    expect(json).toMatchObject({ status: 'rejected', output: null, failure: { code: 'task.invalid' } });
+    expect(failure.detail.errors.map((error) => error.path)).toContain(path);
+    expect(stderr).toContain('rejected: ');
+  });
+
+  it('ends with 75 and the name of the holder while another one is at work', async ({ expect }) => {
+    const state = join(folder, 'busy-state');
+    const file = writeConfig('busy.json', { state_dir: state });
+    const lock = await lockState(state, { owner: 'node-agent run', waitMs: 0 });
+
+    const { code, stderr } = await nodeAgent('run-task', fileWith('any.json', '{}'), '--config', file, '--wait', '0');
+    lock.release();
+
+    expect(code).toBe(75);
+    expect(stderr).toContain(`node-agent run (pid ${process.pid})`);
+  });
+
+  it('wants its configuration before it looks at the task', async ({ expect }) => {
+    const { code, stderr } = await nodeAgent(
+      'run-task',
+      join(folder, 'missing.json'),
+      '--config',
+      join(folder, 'none.json'),
+    );
+
+    expect(code).toBe(2);
+    expect(stderr).toContain('[config.invalid]');
+  });
+});
+
+it('starts from anywhere through its link in bin', async () => {
+  const { code, stdout } = await run(join(root, 'src/cli/bin/node-agent'), ['version'], {}, '/');
+
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^node-agent \d+\.\d+\.\d+ /);
+});
+
+interface Answer {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Last line of stdout, where it is JSON. */
+  readonly json: unknown;
+}
+
+async function nodeAgent(...args: (string | Record<string, string>)[]): Promise<Answer> {
+  const words = args.filter((arg) => typeof arg === 'string');
+  const env = Object.assign({}, ...args.filter((arg) => typeof arg !== 'string'));
+  return await run(process.execPath, [join(root, 'src/cli/node-agent.ts'), ...words], env, folder);
+}
+
+function run(program: string, args: string[], env: Record<string, string>, cwd: string): Promise<Answer> {
+  const { promise, resolve: answer } = Promise.withResolvers<Answer>();
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GPUAAS_')));
+  const options = { cwd, env: { ...clean, ...env }, timeout: 20_000, killSignal: 'SIGKILL' as const };
+  const child = execFile(program, args, options, (_error, stdout, stderr) => {
+    const last = stdout.trimEnd().split('\n').at(-1) ?? '';
+    answer({ code: child.exitCode ?? -1, stdout, stderr, json: /^[[{]/.test(last) ? JSON.parse(last) : undefined });
+  });
+  return promise;
+}
+
+/** A configuration whose every folder is in the test's own. */
+function writeConfig(name: string, over: Record<string, unknown>): string {
+  return fileWith(
+    name,
+    JSON.stringify({
+      allocation: { id: 'alloc-1', user: { uid: 1001, gid: 1002, home: join(folder, 'home') } },
+      state_dir: join(folder, 'state'),
+      run_dir: join(folder, 'run'),
+      secrets_dir: join(folder, 'secrets'),
+      gate: {
+        socket: join(folder, 'gate.sock'),
+        state_dir: join(folder, 'gate-state'),
+        engine_socket: join(folder, 'no-engine-here.sock'),
+      },
+      ...over,
+    }),
+  );
+}
+
+function fileWith(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}

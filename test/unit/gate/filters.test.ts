@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { containerFilters, eventFilters } from '../../../src/gate/filters.ts';
+
+describe('filters', () => {
+  it('force the label of the seal, whatever the client asks for', () => {
+    expect(JSON.parse(containerFilters(undefined))).toEqual({ label: ['gpuaas.seal'] });
+    expect(JSON.parse(containerFilters('{"label":["gpuaas.instance=a"],"status":["running"]}'))).toEqual({
+      label: ['gpuaas.instance=a', 'gpuaas.seal'],
+      status: ['running'],
+    });
+  });
+
+  it('are read in both forms that clients write', () => {
+    expect(JSON.parse(containerFilters('{"label":{"gpuaas.instance=a":true}}'))).toEqual({
+      label: ['gpuaas.instance=a', 'gpuaas.seal'],
+    });
+  });
+
+  it('force events of containers', () => {
+    expect(JSON.parse(eventFilters('{"event":["die"]}'))).toEqual({
+      event: ['die'],
+      label: ['gpuaas.seal'],
+      type: ['container'],
+    });
+  });
+
+  it.each([
+    '[]',
+    'null',
+    '"x"',
+    '{"volume":["x"]}',
+    '{"label":["other=1"]}',
+    '{"label":[1]}',
+    '{"label":"gpuaas.instance"}',
+    '{"label":["gpuaas.instance\\u0000"]}',
+    '{"toString":["x"]}',
+    '{"label":[],"label":["x"]}',
+  ])('are refused where they are not known: %s', (text) => {
+    expect(() => containerFilters(text)).toThrow(expect.objectContaining({ code: 'policy.refused' }));
+  });
+
+  it('do not let a client watch networks, images or volumes', () => {
+    expect(() => eventFilters('{"type":["network"]}')).toThrow(expect.objectContaining({ code: 'policy.refused' }));
+  });
+});

@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest';
+import { judge } from '../../../src/contract/validate.ts';
+import { runChecks } from '../../../src/host/doctor/check.ts';
+import { hostChecks } from '../../../src/host/doctor.ts';
+import { HostPolicy } from '../../../src/policy/host-policy.ts';
+import { policy, report } from './doctor/reports.ts';
+import { patience, pretendRoot, testFolder } from './stand-ins.ts';
+
+it('checks everything once, asks the engine once, and gives each failed check a next step', async () => {
+  let questions = 0;
+  const askEngine = () => {
+    questions += 1;
+    return Promise.resolve(report());
+  };
+  const root = pretendRoot({ 'proc/net/route': 'Iface\n', 'sys/devices/system/cpu/online': '0-3' });
+
+  const results = await runChecks(hostChecks({ policy, stateDir: testFolder(), askEngine, path: testFolder(), root }), {
+    signal: patience,
+  });
+
+  expect(results.map(({ name }) => name)).toEqual([
+    ...['engine.reachable', 'engine.version', 'engine.limits', 'engine.storage', 'engine.sandboxes'],
+    ...['engine.live_restore', 'runtime.approved', 'runtime.compose', 'gpu.driver', 'gpu.runtime', 'disk.engine'],
+    ...['disk.state', 'host.reserves', 'host.clock', 'host.secrets_dir', 'host.state_dir', 'allocation.home'],
+    'network.pool',
+  ]);
+  expect(questions).toBe(1);
+  for (const { status, found, why, fix } of results) {
+    expect(found).toMatch(/[.]$/);
+    expect(why).toMatch(/[.]$/);
+    expect(fix === null).toBe(status === 'ok' || status === 'skipped');
+  }
+});
+
+it('takes host policy as it is configured', () => {
+  const configured: HostPolicy = {
+    node_id: 'n',
+    allocation: { id: 'a', uid: 1000, gid: 1000, home: '/home/a' },
+    registries: [],
+    local_images: [],
+    project_storage: false,
+    network_pool: '10.213.0.0/16',
+    approved_engines: ['docker'],
+    sandboxes: { runc: 'runc' },
+    reserves: { cpu_cores: 1, memory_gib: 1, disk_gib: 1 },
+    limits: { pids: 1024, open_files: 1024 },
+    secrets_dir: '/run/s',
+  };
+
+  expect(judge(HostPolicy, configured)).toMatchObject({ ok: true });
+  expect(() =>
+    hostChecks({ policy: configured, stateDir: '/s', askEngine: () => Promise.resolve(report()), path: '' }),
+  ).not.toThrow();
+});

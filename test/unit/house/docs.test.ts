@@ -1,0 +1,120 @@
+/** Runs what the docs show: configuration examples, commands, links, codes. */
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { AgentConfig, configVariables, loadConfig } from '../../../src/agent/config.ts';
+import { exitCodes } from '../../../src/cli/exit-codes.ts';
+import { failureCodes } from '../../../src/contract/failures.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+const run = promisify(execFile);
+const docs = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+const text = (file: string) => readFileSync(join(root, file), 'utf8');
+const blocks = (file: string, language: string) =>
+  [...text(file).matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, block = '']) => block);
+
+describe.each(docs)('%s', (file) => {
+  it('links to files that exist', () => {
+    const links = [...text(file).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target = '']) => target);
+
+    expect(links.filter((target) => !existsSync(join(root, dirname(file), target)))).toEqual([]);
+  });
+
+  it('names source files that exist', () => {
+    const named = [...text(file).matchAll(/`((?:src|test|bootstrap|bench|fixtures|docs)\/[\w./-]+\.\w+)`/g)].map(
+      ([, name = '']) => name,
+    );
+
+    expect(named.filter((name) => !existsSync(join(root, name)))).toEqual([]);
+  });
+
+  it('names failure codes that exist', () => {
+    const families = new Set(failureCodes.map((code) => code.split('.')[0]));
+    const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
+    const known = new Set<string>([...failureCodes, 'image.progress', 'output.cleanup']);
+
+    expect(
+      named
+        .map(([, family, rest]) => `${family}.${rest}`)
+        .filter((code) => !known.has(code) && !code.startsWith('engine.')),
+    ).toEqual([]);
+  });
+
+  it('shows scripts of npm that exist', () => {
+    const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> };
+    const named = [...text(file).matchAll(/npm (?:run ([\w:]+)|(test))\b/g)].map(
+      ([, script, test]) => script ?? test ?? '',
+    );
+
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+});
+
+describe('docs/operators.md', () => {
+  const folder = temporaryFolder('docs');
+
+  it('shows configurations that load', async () => {
+    const examples = blocks('docs/operators.md', 'json');
+
+    expect(examples.length).toBeGreaterThan(0);
+    for (const [index, example] of examples.entries()) {
+      const file = join(folder, `${index}.json`);
+      writeFileSync(file, example);
+      await expect(loadConfig(file, {})).resolves.toMatchObject({ config: JSON.parse(example) });
+    }
+  });
+
+  it('tells the defaults as they are', async () => {
+    const file = join(folder, 'agent.json');
+    writeFileSync(file, JSON.stringify({ allocation: { id: 'a', user: 'u' } }));
+    const { config } = await loadConfig(file, {});
+    const page = text('docs/operators.md');
+
+    expect(page).toContain(`${config.limits.pids} processes, ${config.limits.open_files} open files`);
+    expect(page).toContain(
+      `${config.reserves.cpu_cores} cores, ${config.reserves.memory_gib} GiB memory, ${config.reserves.disk_gib} GiB disk`,
+    );
+    expect(page).toContain(`\`${config.network_pool}\``);
+    expect(page).toContain(`${config.task_logs.max_size_mib} MiB, ${config.task_logs.max_tasks} tasks`);
+  });
+
+  it('names variables and exit statuses that exist', () => {
+    const page = text('docs/operators.md');
+    const known = new Set(['GPUAAS_AGENT_CONFIG', ...configVariables().map(({ name }) => name)]);
+    const named = [...page.matchAll(/`(GPUAAS_AGENT_[A-Z_]*[A-Z])`/g)].map(([, name = '']) => name);
+    const statuses = [...page.matchAll(/^\| (\d+) \|/gm)].map(([, status]) => Number(status));
+
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
+    expect(statuses.sort((a, b) => a - b)).toEqual(Object.values(exitCodes).sort((a, b) => a - b));
+    expect(Object.keys(AgentConfig.properties)).toContain('limits');
+  });
+});
+
+describe('docs/tasks.md', () => {
+  const commands = blocks('docs/tasks.md', 'sh')
+    .flatMap((block) => block.split('\n'))
+    .map((line) => line.replace(/#.*/, '').trim());
+  const schemas = commands.filter((line) => line.startsWith('npx node-agent schema'));
+
+  it.each(schemas)('shows a command that works: %s', async (command) => {
+    const [, , ...args] = command.split(/\s+/);
+
+    const { stdout } = await run(process.execPath, [join(root, 'src/cli/node-agent.ts'), ...args]);
+
+    expect(stdout.length).toBeGreaterThan(100);
+  });
+
+  it('shows some', () => {
+    expect(schemas.length).toBeGreaterThan(1);
+  });
+});

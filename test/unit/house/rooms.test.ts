@@ -1,0 +1,145 @@
+/** Keeps the rooms of src/ apart: who may import whom, and which room owns which package. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../../..');
+const src = join(root, 'src');
+
+const mayImport: Record<string, readonly string[]> = {
+  contract: [],
+  kit: [],
+  policy: ['contract'],
+  host: ['contract', 'kit'],
+  gate: ['contract', 'kit', 'policy'],
+  runtime: ['contract', 'kit', 'policy', 'host'],
+  tasks: ['contract', 'kit', 'policy', 'host', 'runtime'],
+  agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks'],
+  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent'],
+};
+
+/** Packages that belong to certain folders only. */
+const owners: Record<string, readonly string[]> = {
+  dockerode: ['runtime/docker'],
+  'docker-modem': ['runtime/docker'],
+  execa: ['runtime/compose', 'host', 'agent/update'],
+  'node:sqlite': ['agent/journal', 'server/db'],
+  'node:child_process': [],
+  commander: ['cli'],
+  pino: ['kit', 'agent'],
+  ajv: ['contract'],
+  systeminformation: ['host'],
+  jose: ['agent'],
+};
+
+/** Nothing in here may touch the world. */
+const pureRooms = ['contract', 'policy'];
+const worldly = /^node:(fs|net|http|https|child_process|os|dgram|tls|worker_threads|cluster|dns)(\/|$)/;
+
+const statement = /(?:^|\n)\s*(?:import|export)(\s+type)?\s[^;]*?from\s+'([^']+)'/g;
+const call = /import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g;
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+  /** Erased before the program runs. */
+  readonly typeOnly: boolean;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+const imports = files.flatMap((file) => importsOf(join(src, file)).map((found) => ({ file, ...found })));
+
+describe('the rooms of src/', () => {
+  it('are the ones that the table knows', () => {
+    const rooms = new Set(files.map(roomOf));
+
+    expect([...rooms].filter((room) => !(room in mayImport))).toEqual([]);
+  });
+
+  it('import only in the allowed direction', () => {
+    const wrong = imports.filter(({ file, specifier }) => {
+      const target = targetRoom(file, specifier);
+      return target !== undefined && target !== roomOf(file) && !mayImport[roomOf(file)]?.includes(target);
+    });
+
+    expect(wrong).toEqual([]);
+  });
+
+  it('leave packages to their owners', () => {
+    const wrong = imports.filter(({ file, specifier }) => {
+      const folders = owners[packageOf(specifier)];
+      return folders !== undefined && !folders.some((folder) => dirname(file).startsWith(folder));
+    });
+
+    expect(wrong).toEqual([]);
+  });
+
+  it('keep contract and policy free of input and output', () => {
+    const wrong = imports.filter(({ file, specifier }) => pureRooms.includes(roomOf(file)) && worldly.test(specifier));
+
+    expect(wrong).toEqual([]);
+  });
+
+  it('have no import cycles at run time', () => {
+    const graph = new Map(files.map((file) => [file, new Set<string>()]));
+    for (const { file, specifier, typeOnly } of imports) {
+      if (specifier.startsWith('.') && !typeOnly) {
+        graph.get(file)?.add(relative(src, resolve(src, dirname(file), specifier)));
+      }
+    }
+
+    expect(findCycle(graph)).toEqual([]);
+  });
+
+  it('finds imports at all: a known one is seen', () => {
+    expect(imports).toContainEqual({ file: 'agent/dispatch.ts', specifier: '../tasks/index.ts', typeOnly: false });
+  });
+});
+
+function importsOf(file: string): Omit<Import, 'file'>[] {
+  const source = readFileSync(file, 'utf8');
+  return [
+    ...[...source.matchAll(statement)].map(([, type, specifier = '']) => ({ specifier, typeOnly: type !== undefined })),
+    ...[...source.matchAll(call)].map(([, dynamic, bare]) => ({ specifier: dynamic ?? bare ?? '', typeOnly: false })),
+  ];
+}
+
+function roomOf(file: string): string {
+  return file.split('/')[0] ?? '';
+}
+
+function targetRoom(file: string, specifier: string): string | undefined {
+  return specifier.startsWith('.') ? roomOf(relative(src, resolve(src, dirname(file), specifier))) : undefined;
+}
+
+function packageOf(specifier: string): string {
+  const parts = specifier.split('/');
+  return specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '');
+}
+
+function findCycle(graph: Map<string, Set<string>>): string[] {
+  const done = new Set<string>();
+  const visit = (node: string, trail: string[]): string[] => {
+    if (trail.includes(node)) {
+      return [...trail.slice(trail.indexOf(node)), node];
+    }
+    if (done.has(node)) {
+      return [];
+    }
+    for (const next of graph.get(node) ?? []) {
+      const cycle = visit(next, [...trail, node]);
+      if (cycle.length > 0) {
+        return cycle;
+      }
+    }
+    done.add(node);
+    return [];
+  };
+  for (const node of graph.keys()) {
+    const cycle = visit(node, []);
+    if (cycle.length > 0) {
+      return cycle;
+    }
+  }
+  return [];
+}

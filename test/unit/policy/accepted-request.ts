@@ -1,0 +1,46 @@
+/** The accepted request, and ways to look at and change any place in it. */
+import { checkContainerRequest } from '../../../src/policy/check-container.ts';
+import { acceptedRequest, image, policy } from './samples.ts';
+
+export const accepted = acceptedRequest();
+export const check = (request: unknown, others: Partial<Parameters<typeof checkContainerRequest>[0]> = {}) =>
+  checkContainerRequest({ name: accepted.name, policy, image, ...others, request });
+export const pathsOf = (request: unknown, others = {}) => check(request, others).map(({ path }) => path);
+
+/** JSON pointers of all objects in a request. */
+export function objectsIn(value: unknown, at = ''): string[] {
+  if (typeof value !== 'object' || value === null) {
+    return [];
+  }
+  const below = Object.entries(value).flatMap(([key, member]) => objectsIn(member, `${at}/${token(key)}`));
+  return Array.isArray(value) ? below : [at, ...below];
+}
+
+export function token(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+export function lookUp(root: unknown, pointer: string): Record<string, unknown> {
+  const keys = pointer.split('/').slice(1);
+  return keys.reduce<unknown>(
+    (value, key) => (value as Record<string, unknown>)[key.replaceAll('~1', '/').replaceAll('~0', '~')],
+    root,
+  ) as Record<string, unknown>;
+}
+
+/** The accepted request with one key set at one place, as it would come over the wire. */
+export function injected(pointer: string, key: string, value: unknown): unknown {
+  const request = structuredClone(accepted.request);
+  Object.defineProperty(lookUp(request, pointer), key, { value, enumerable: true, configurable: true, writable: true });
+  return request;
+}
+
+export function names(paths: readonly string[], path: string): boolean {
+  return paths.some((found) => found === path || found.startsWith(`${path}/`));
+}
+
+export function leavesIn(value: unknown, at = ''): [pointer: string, key: string][] {
+  return Object.entries(value as object).flatMap(([key, member]) =>
+    typeof member === 'object' ? leavesIn(member, `${at}/${token(key)}`) : [[at, key] as [string, string]],
+  );
+}

@@ -1,0 +1,197 @@
+import { describe, expect, it, vi } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
+import { labels } from '../../../src/contract/names.ts';
+import { judge } from '../../../src/contract/validate.ts';
+import { WorkloadOutput } from '../../../src/contract/workload-output.ts';
+import type { ContainerFacts } from '../../../src/runtime/engine.ts';
+import { controlOci } from '../../../src/tasks/workload-oci-control.ts';
+import { containerFacts, type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
+import { identity, taskContext } from '../../support/task-bench.ts';
+
+// A started workload must run for a second before it counts: that second need not pass here.
+vi.mock('node:timers/promises', () => ({
+  setTimeout: (_ms: number, value: unknown) => new Promise((resolve) => setImmediate(resolve, value)),
+}));
+
+const name = 'gpuaas-notebook-1';
+const stopped = { status: 'exited', pid: 0, exitCode: 143, finishedAt: '2026-11-23T11:00:00Z' };
+const params = (action: 'stop' | 'start' | 'restart', grace_seconds = 7) => ({ identity, action, grace_seconds });
+
+describe('G-151: stop', () => {
+  it('stops with the grace of the task', async () => {
+    const { engine, calls, containers } = withContainer({});
+    const { context, phases } = taskContext(engine);
+
+    const output = await controlOci(params('stop'), context);
+
+    expect(calls).toEqual([`inspect ${name}`, `stop ${name} 7`, `inspect ${name}`]);
+    expect(phases).toEqual(['stopping', 'stopped']);
+    expect(containers.get(name)?.status).toBe('exited');
+    expect(output).toMatchObject({ state: 'stopped', adapter: { container_state: 'exited', exit_code: 143 } });
+    expect(judge(WorkloadOutput, output).ok).toBe(true);
+  });
+
+  it('of what is stopped succeeds and changes nothing', async () => {
+    const { engine, calls } = withContainer(stopped);
+    const { context, phases } = taskContext(engine);
+
+    const output = await controlOci(params('stop'), context);
+
+    expect(calls).toEqual([`inspect ${name}`, `inspect ${name}`]);
+    expect(phases).toEqual([]);
+    expect(output.state).toBe('stopped');
+  });
+
+  it('twice gives the same answer', async () => {
+    const { engine } = withContainer({});
+
+    const outputs = [];
+    for (const round of [1, 2]) {
+      outputs.push(await controlOci(params('stop'), taskContext(engine, { taskId: `task-${round}` }).context));
+    }
+
+    const [first, second] = outputs.map(({ events: _events, ...rest }) => rest);
+    expect(second).toEqual(first);
+  });
+
+  it('is stopped also where the workload had to be killed, or failed by itself', async () => {
+    for (const exitCode of [0, 1, 137, 143]) {
+      const { engine } = withContainer({ ...stopped, exitCode });
+
+      expect((await controlOci(params('stop'), taskContext(engine).context)).state).toBe('stopped');
+    }
+  });
+});
+
+describe('G-151: start', () => {
+  it('starts what is stopped and waits until it stays', async () => {
+    const { engine, calls } = withContainer(stopped);
+    const { context, phases } = taskContext(engine);
+
+    const output = await controlOci(params('start'), context);
+
+    expect(calls).toEqual([`inspect ${name}`, `start ${name}`, `wait ${name}`, `inspect ${name}`, `inspect ${name}`]);
+    expect(phases).toEqual(['starting', 'running']);
+    expect(output).toMatchObject({ state: 'running', adapter: { container_state: 'running', exit_code: null } });
+  });
+
+  it('of what runs succeeds and changes nothing', async () => {
+    const { engine, calls } = withContainer({});
+    const { context, phases } = taskContext(engine);
+
+    const output = await controlOci(params('start'), context);
+
+    expect(calls).toEqual([`inspect ${name}`, `inspect ${name}`]);
+    expect(phases).toEqual([]);
+    expect(output.state).toBe('running');
+  });
+
+  it('FAULTS 27: fails for a workload that ends at once, with its exit code and log', async () => {
+    const { engine } = withContainer(stopped, {
+      start: async () => undefined,
+      wait: async () => 3,
+      logs: async function* () {
+        yield { cursor: '1', time: '', channel: 'stderr', data: Buffer.from('no config\n'), partial: true };
+      },
+    });
+
+    await expect(controlOci(params('start'), taskContext(engine).context)).rejects.toMatchObject({
+      code: 'container.exited',
+      detail: { excerpt: 'no config' },
+    });
+  });
+
+  it('fails as the engine says where it cannot be started', async () => {
+    const conflict = new AgentError('port.conflict', { port: 8888 });
+    const { engine } = withContainer(stopped, { start: () => Promise.reject(conflict) });
+
+    await expect(controlOci(params('start'), taskContext(engine).context)).rejects.toBe(conflict);
+  });
+
+  it('tells of a workload that runs and is not well', async () => {
+    const { engine } = withContainer({ health: 'unhealthy' });
+
+    const output = await controlOci(params('start'), taskContext(engine).context);
+
+    expect(output).toMatchObject({
+      state: 'degraded',
+      summary: 'The workload is degraded.',
+      adapter: { health: 'unhealthy' },
+    });
+  });
+});
+
+describe('G-151: restart', () => {
+  it('stops and starts the same container', async () => {
+    const { engine, calls, containers } = withContainer({});
+    const { context, phases } = taskContext(engine);
+
+    const output = await controlOci(params('restart', 0), context);
+
+    expect(calls.filter((call) => !call.startsWith('inspect') && !call.startsWith('wait'))).toEqual([
+      `stop ${name} 0`,
+      `start ${name}`,
+    ]);
+    expect(phases).toEqual(['stopping', 'stopped', 'starting', 'running']);
+    expect(containers.get(name)?.id).toBe('c0');
+    expect(output.state).toBe('running');
+  });
+
+  it('of what is stopped starts it', async () => {
+    const { engine, calls } = withContainer(stopped);
+
+    await controlOci(params('restart'), taskContext(engine).context);
+
+    expect(calls.filter((call) => call.startsWith('stop'))).toEqual([]);
+    expect(calls).toContain(`start ${name}`);
+  });
+
+  it('does not start again what could not be stopped', async () => {
+    const { engine, calls } = withContainer({}, { stop: () => Promise.reject(new AgentError('engine.timed_out')) });
+
+    await expect(controlOci(params('restart'), taskContext(engine).context)).rejects.toMatchObject({
+      code: 'engine.timed_out',
+    });
+    expect(calls.filter((call) => call.startsWith('start'))).toEqual([]);
+  });
+});
+
+describe.each(['stop', 'start', 'restart'] as const)('%s', (action) => {
+  it('of a workload that is not there is refused', async () => {
+    const { engine, calls } = recordingEngine();
+
+    await expect(controlOci(params(action), taskContext(engine).context)).rejects.toMatchObject({
+      code: 'container.not_found',
+      detail: { container: name },
+    });
+    expect(calls).toEqual([`inspect ${name}`]);
+  });
+
+  it('FAULTS 6: by a task that is older than the container is stale', async () => {
+    const newer = { labels: { [labels.fencing]: '5' } };
+    const { engine, calls } = withContainer(newer);
+
+    await expect(controlOci(params(action), taskContext(engine, { fencing: 4 }).context)).rejects.toMatchObject({
+      code: 'task.stale',
+      detail: { fencing: 4, seen: 5 },
+    });
+    expect(calls).toEqual([`inspect ${name}`]);
+  });
+
+  it('makes, pulls, installs and removes nothing', async () => {
+    const { engine, calls } = withContainer(stopped);
+
+    await controlOci(params(action), taskContext(engine).context);
+
+    expect(calls.filter((call) => /^(pull|create|exec|remove|ensureNetwork|putSecrets)/.test(call))).toEqual([]);
+  });
+});
+
+function withContainer(
+  facts: Partial<ContainerFacts>,
+  overrides: Parameters<typeof recordingEngine>[0] = {},
+): RecordingEngine {
+  const recorded = recordingEngine(overrides);
+  recorded.containers.set(name, containerFacts(facts));
+  return recorded;
+}

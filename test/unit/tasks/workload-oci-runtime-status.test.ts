@@ -1,0 +1,165 @@
+import { expect, it } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
+import { labels } from '../../../src/contract/names.ts';
+import { judge } from '../../../src/contract/validate.ts';
+import { WorkloadOciRuntimeStatusOutput } from '../../../src/contract/workload-oci-runtime-status.ts';
+import { createLog } from '../../../src/kit/log.ts';
+import type { HostPolicy } from '../../../src/policy/host-policy.ts';
+import type { ContainerEngine, EngineFacts } from '../../../src/runtime/engine.ts';
+import { Admission } from '../../../src/tasks/admission.ts';
+import { runtimeStatus, type StatusSources } from '../../../src/tasks/workload-oci-runtime-status.ts';
+import { patience, standIn, testFolder } from '../host/stand-ins.ts';
+
+const gib = 2 ** 30;
+const facts: EngineFacts = {
+  ...{ version: '20.10.24+dfsg1', apiVersion: '1.41', runtimes: ['runc', 'io.containerd.runc.v2'] },
+  ...{ storageDriver: 'overlay2', cgroupDriver: 'cgroupfs', cgroupVersion: '1', rootDir: '/' },
+};
+const away = new AgentError('engine.unavailable', { state: 'not_running', reason: 'Nothing listens on its socket.' });
+
+it('reports a host that is ready, with all that is known about it (G-149, G-156)', async () => {
+  const folder = testFolder();
+  standIn(folder, 'docker', 'echo 2.26.1');
+  standIn(folder, 'nvidia-smi', 'echo "GPU-1a, NVIDIA H100 80GB HBM3, 81559"');
+
+  const { output } = await probe({ path: folder });
+
+  expect(judge(WorkloadOciRuntimeStatusOutput, output)).toEqual({ ok: true, value: output });
+  expect(output).toMatchObject({
+    ...{ ready: true, reasons: [], compose_version: '2.26.1' },
+    runtimes: [
+      { name: 'docker', state: 'ready', version: '20.10.24+dfsg1', found: `${folder}/docker`, approved: true },
+      { name: 'podman', state: 'not_installed', approved: false },
+      { name: 'nerdctl', state: 'not_installed', approved: false },
+    ],
+    engine: { version: '20.10.24+dfsg1', api_version: '1.41', storage_driver: 'overlay2', root_dir: '/' },
+    gpus: [{ uuid: 'GPU-1a', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 }],
+  });
+  expect(Math.abs(Date.now() - Date.parse(output.probed_at))).toBeLessThan(10_000);
+});
+
+it('says how much a launch may still ask for, by what running workloads are promised', async () => {
+  const containers = [
+    { instance: 'a', status: 'running', cpuCores: 1.5, memoryBytes: 2 * gib },
+    { instance: 'b', status: 'exited', cpuCores: 4, memoryBytes: 4 * gib },
+  ];
+
+  const { output } = await probe({ containers });
+
+  expect(output.resources.cpu_cores).toEqual({ total: 8, reserved: 1, used: 1.5, free: 5.5 });
+  expect(output.resources.memory_gib).toEqual({ total: 32, reserved: 4, used: 2, free: 26 });
+  expect(output.resources.disk_gib.total).toBeGreaterThan(output.resources.disk_gib.used);
+  expect(output.resources.disk_gib.used).toBeGreaterThan(0);
+});
+
+it('stays ready when CPU and memory are given out: a launch may replace what holds them', async () => {
+  const { output } = await probe({
+    containers: [{ instance: 'a', status: 'running', cpuCores: 7, memoryBytes: 28 * gib }],
+  });
+
+  expect(output).toMatchObject({ ready: true, resources: { cpu_cores: { free: 0 }, memory_gib: { free: 0 } } });
+});
+
+it('is not ready while the engine is away, and says why; that is no failure of the task (G-191, G-195)', async () => {
+  const { output } = await probe({ engine: { facts: () => Promise.reject(away), list: () => Promise.reject(away) } });
+
+  expect(judge(WorkloadOciRuntimeStatusOutput, output)).toMatchObject({ ok: true });
+  expect(output).toMatchObject({ ready: false, engine: null, compose_version: null });
+  expect(output.reasons).toEqual([expect.stringContaining('No program docker or dockerd')]);
+  expect(output.resources.memory_gib).toMatchObject({ used: 0, free: 0 });
+  expect(output.resources.memory_gib.total).toBeGreaterThan(0);
+});
+
+it('gives up on an engine that hangs and reports the rest (FAULTS 17)', async () => {
+  const folder = testFolder();
+  standIn(folder, 'dockerd', 'exit 0');
+  standIn(folder, 'nvidia-smi', 'echo "GPU-1a, NVIDIA H100 80GB HBM3, 81559"');
+  const hang = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const begun = performance.now();
+
+  const { output } = await probe({ path: folder, engine: { facts: hang, list: hang }, engineTimeoutMs: 200 });
+
+  expect(performance.now() - begun).toBeLessThan(4000);
+  expect(output).toMatchObject({ ready: false, engine: null, gpus: [{ uuid: 'GPU-1a' }] });
+  expect(output.reasons.join()).toContain('did not answer in time');
+});
+
+it('lists what stands against a launch: an engine that is not approved, a runtime that is missing, a full disk', async () => {
+  const { output } = await probe({
+    policy: {
+      approved_engines: ['podman'],
+      sandboxes: { gvisor: 'runsc' },
+      reserves: { ...policy.reserves, disk_gib: 1e9 },
+    },
+  });
+
+  expect(output.ready).toBe(false);
+  expect(output.reasons).toEqual([
+    expect.stringContaining('does not approve docker'),
+    expect.stringContaining('none of the runtimes'),
+    expect.stringContaining("engine's disk"),
+  ]);
+  expect(output.resources.disk_gib.free).toBe(0);
+});
+
+it('logs why cards or Compose are missing, and still reports the host ready', async () => {
+  const folder = testFolder();
+  standIn(folder, 'nvidia-smi', 'exit 9');
+
+  const { output, logged } = await probe({ path: folder });
+
+  expect(output).toMatchObject({ ready: true, gpus: [], compose_version: null });
+  expect(logged.join()).toContain('the driver is not loaded');
+  expect(logged.join()).toContain('docker client');
+});
+
+it('ends with the reason of the signal', async () => {
+  await expect(probe({ signal: AbortSignal.abort(new Error('cancelled')) })).rejects.toThrow('cancelled');
+});
+
+it('does not hide a mistake in the program behind an answer', async () => {
+  const broken = { facts: () => Promise.reject(new TypeError('a bug')), list: () => Promise.resolve([]) };
+
+  await expect(probe({ engine: broken })).rejects.toThrow('a bug');
+});
+
+const policy: HostPolicy = {
+  node_id: 'test-node',
+  allocation: { id: 'alloc', uid: 4242, gid: 4242, home: '/home/alloc' },
+  ...{ registries: [], local_images: [], project_storage: false, network_pool: '10.213.0.0/20' },
+  ...{ approved_engines: ['docker'], sandboxes: { runc: 'runc' }, secrets_dir: '/run/secrets' },
+  reserves: { cpu_cores: 1, memory_gib: 4, disk_gib: 0 },
+  limits: { pids: 512, open_files: 4096 },
+};
+
+interface ProbeOptions extends Partial<StatusSources> {
+  readonly containers?: { instance: string; status: string; cpuCores: number; memoryBytes: number }[];
+  readonly engine?: Pick<ContainerEngine, 'facts' | 'list'>;
+  readonly policy?: Partial<HostPolicy>;
+  readonly signal?: AbortSignal;
+}
+
+async function probe({ containers = [], engine, policy: over, signal = patience, ...sources }: ProbeOptions) {
+  const known = containers.map(({ instance, ...rest }) => ({
+    ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },
+    ...rest,
+  }));
+  const used = engine ?? { facts: () => Promise.resolve(facts), list: () => Promise.resolve(known) };
+  const effective = { ...policy, ...over };
+  const logged: string[] = [];
+  const output = await runtimeStatus(
+    {
+      engine: used as ContainerEngine,
+      policy: effective,
+      admission: new Admission({
+        ...{ engine: used, policy: effective },
+        totals: () => Promise.resolve({ cpuCores: 8, memoryBytes: 32 * gib }),
+      }),
+      log: createLog({ destination: { write: (line) => void logged.push(line) } }),
+      signal,
+    },
+    { path: '', places: [], sockets: { podman: [], nerdctl: [] }, ...sources },
+  );
+  return { output, logged };
+}
