@@ -39,6 +39,6 @@ RUN printf '%s\n' '#!/opt/venv/bin/python' 'import sys' '' 'from jupyterlab.laba
 
 ENV HOME=/workspace
 WORKDIR /workspace
-USER 1000:0
+USER 1000:1000
 EXPOSE 8888
 CMD ["jupyter-lab", "--ip=0.0.0.0", "--port=8888", "--no-browser", "--ServerApp.root_dir=/workspace"]

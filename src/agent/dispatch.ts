@@ -7,7 +7,7 @@
  *
  * Tasks of one workload run one after another; different workloads run side by side.
  */
-import { AgentError, type Failure } from '../contract/failures.ts';
+import { AgentError, type Failure, type FailureKind } from '../contract/failures.ts';
 import { TaskEnvelope, type TaskResult } from '../contract/task-envelope.ts';
 import { isTaskType, type TaskParams, type TaskType, taskSchemas } from '../contract/tasks.ts';
 import { judge, type PathError } from '../contract/validate.ts';
@@ -194,10 +194,13 @@ interface Circumstances {
   readonly phase: WorkloadState | null;
 }
 
+/** Kinds of failure that are an answer to the task itself, and not trouble on the way. */
+const refusals: ReadonlySet<FailureKind> = new Set(['invalid', 'denied', 'conflict', 'exhausted']);
+
 function failedOutcome(error: unknown, circumstances: Circumstances): Outcome {
   const cause = error instanceof FailedTask ? error.cause : error;
   const failure = withPhase(asFailure(cause, circumstances), circumstances.phase);
-  const nothingDone = circumstances.phase === null && (failure.kind === 'invalid' || failure.kind === 'denied');
+  const nothingDone = circumstances.phase === null && refusals.has(failure.kind);
   return {
     status: failure.kind === 'cancelled' ? 'cancelled' : nothingDone ? 'rejected' : 'failed',
     output: error instanceof FailedTask ? error.output(failure) : null,

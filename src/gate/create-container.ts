@@ -6,9 +6,11 @@
  * on which the seal does not hold is taken away again, since nobody could ever stop or remove it through the gate.
  */
 import { AgentError } from '../contract/failures.ts';
+import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkContainerRequest } from '../policy/check-container.ts';
 import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
+import { workloadRoot } from '../policy/host-policy.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
@@ -41,13 +43,22 @@ async function create(name: string, request: ContainerRequest, gate: GateContext
     const body = { ...request, Labels: gate.seals.sealContainer(name, request, request.Labels) };
     const answer = await gate.engine.ask({ method: 'POST', path: '/containers/create', query: { name }, body, signal });
     if (answer.status === 409) await refuseForeignName(name, gate, signal);
-    if (answer.status === 201) await assertSealed(name, answer, gate, signal);
-    else await removeCreated(created);
-    return answer;
+    if (answer.status !== 201) {
+      await removeCreated(created);
+      return answer;
+    }
+    await assertSealed(name, answer, gate, signal);
+    return withFreshData(answer, created.includes(workloadRoot(gate.policy, request.Labels[labels.instance] ?? '')));
   } catch (error) {
     await removeCreated(created);
     throw error;
   }
+}
+
+/** Tells the client, beside what the engine says, whether nothing of an earlier container was in the scratch root. */
+function withFreshData(answer: EngineAnswer, fresh: boolean): EngineAnswer {
+  const body = { ...(JSON.parse(answer.body.toString()) as object), FreshData: fresh };
+  return { ...answer, body: Buffer.from(JSON.stringify(body)) };
 }
 
 function check(name: string, request: unknown, { policy }: GateContext, image: ImageFacts): void {

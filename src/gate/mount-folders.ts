@@ -142,7 +142,7 @@ async function makeChild(
   { allocation: { uid, gid, home } }: HostPolicy,
   created: string[],
 ): Promise<FileHandle> {
-  const isNew = await makeFolder(entryOf(parent, name));
+  const isNew = await makeFolder(entryOf(parent, name), path);
   const folder = await openChild(parent, name, path);
   try {
     if (!isNew) return folder;
@@ -163,14 +163,17 @@ async function makeChild(
 }
 
 /** False if something of this name is already there. */
-async function makeFolder(path: string): Promise<boolean> {
+async function makeFolder(entry: string, path: string): Promise<boolean> {
   try {
-    await mkdir(path, { mode: 0o700 });
+    await mkdir(entry, { mode: 0o700 });
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') return false;
     if (code === 'ENOSPC' || code === 'EDQUOT') throw new AgentError('disk.full', { path }, { cause: error });
+    if (['EACCES', 'EPERM', 'EROFS'].includes(code ?? '')) {
+      throw refuseFolder(path, `cannot be made (${code})`, error);
+    }
     throw error;
   }
 }

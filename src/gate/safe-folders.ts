@@ -45,6 +45,7 @@ export async function openChild(parent: FileHandle, name: string, path: string):
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR' || code === 'ELOOP') throw refuseFolder(path, 'is a link or not a folder', error);
+    if (code === 'EACCES' || code === 'EPERM') throw refuseFolder(path, `cannot be opened (${code})`, error);
     throw error;
   }
 }

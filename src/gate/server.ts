@@ -49,11 +49,16 @@ export function createGateServer(gate: GateContext): GateServer {
     socket.on('error', (err) => gate.log.debug({ err }, 'client connection broke'));
   });
 
-  const serve = (request: IncomingMessage, response: ServerResponse) => void serveCall(request, response, bodies, gate);
+  /** No error of one call ends the process, not even one in telling of another. */
+  const run = (served: Promise<void>): void => {
+    served.catch((err: unknown) => gate.log.error({ err }, 'call failed, and its answer'));
+  };
+  const serve = (request: IncomingMessage, response: ServerResponse): void =>
+    run(serveCall(request, response, bodies, gate));
   server.on('request', serve);
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
-  server.on('upgrade', (request, socket) => void serveUpgrade(request, socket, bodies, gate));
+  server.on('upgrade', (request, socket) => run(serveUpgrade(request, socket, bodies, gate)));
   server.on('connect', (request, socket) => endWith(socket, request, refusal('method', 'CONNECT is refused'), gate));
   server.on('clientError', (error, socket) => answerMalformed(error, socket, gate));
   server.on('drop', () => gate.log.warn({ count: maxConnections }, 'too many connections, one refused'));
@@ -73,8 +78,8 @@ async function serveCall(
   try {
     if (request.httpVersion !== '1.1') throw refusal('protocol', 'only HTTP/1.1 is spoken');
     if (request.headers.upgrade !== undefined) throw refusal('upgrade', 'this call has no protocol to switch to');
-    if ((request.headers.expect ?? '100-continue') !== '100-continue')
-      throw refusal('expect', 'nothing can be expected');
+    const { expect = '100-continue' } = request.headers;
+    if (expect !== '100-continue') throw refusal('expect', 'nothing but 100-continue can be expected');
     const { route, params, query } = findRoute(request.method ?? '', request.url ?? '');
     const body = await bodyFor(route, request, response, bodies);
     await route.handle({ params, query, body, request, response, signal: client.signal }, gate);
@@ -115,10 +120,9 @@ function mayUpgrade({ method = '', url = '', headers }: IncomingMessage): boolea
   if (headers.upgrade?.toLowerCase() !== 'tcp') return false;
   try {
     return findRoute(method, url).route.upgrade !== undefined;
-  } catch (error) {
-    // It is refused, and the refusal logged, when it is served as a plain request.
-    if (error instanceof AgentError) return false;
-    throw error;
+  } catch {
+    // Whatever is wrong with it is said when it is served as a plain request.
+    return false;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Takes a socket file for a server: replaces one that nobody listens on, never one that somebody does. */
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, link, lstat, rename, unlink } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, chown, link, lstat, rename, rm } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
@@ -13,55 +14,75 @@ export interface SocketFile {
   readonly group?: number | undefined;
 }
 
+/** Longest path that a client can connect to, see unix(7). */
+const maxPathBytes = 107;
+
 /**
- * Listens, and resolves when the file can be connected to; `agent.busy` if another process answers there.
+ * Listens, and resolves when the file can be connected to, with a function that removes it; `agent.busy` if another
+ * process answers there, `config.invalid` if nobody can listen there.
  *
  * The socket is bound under another name and gets its rights there; linking it to its place is atomic and fails if the
  * place is taken.
  */
 export async function listenOn(server: Server, { path, mode, group }: SocketFile): Promise<() => Promise<void>> {
+  if (Buffer.byteLength(path) > maxPathBytes) throw unusable(path, `It is longer than ${maxPathBytes} bytes.`);
   const draft = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(draft, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+  await bind(server, draft, path);
   try {
     await chmod(draft, mode);
     if (group !== undefined) await chown(draft, -1, group);
     const { ino } = await lstat(draft);
     await takePlace(draft, path);
     return () => removeOwn(path, ino);
+  } catch (error) {
+    server.close();
+    throw error;
   } finally {
-    await unlink(draft);
+    await rm(draft, { force: true });
+  }
+}
+
+async function bind(server: Server, draft: string, path: string): Promise<void> {
+  try {
+    server.listen(draft);
+    await once(server, 'listening');
+  } catch (cause) {
+    throw unusable(path, `Nobody can listen there: ${(cause as NodeJS.ErrnoException).code}.`, cause);
   }
 }
 
 async function takePlace(draft: string, path: string): Promise<void> {
+  if (await isLinked(draft, path)) return;
+  await setAsideStale(path);
+  if (!(await isLinked(draft, path))) throw busy(path, 'Another gate was quicker.');
+}
+
+/** False if the place is taken. */
+async function isLinked(from: string, to: string): Promise<boolean> {
   try {
-    await link(draft, path);
-    return;
+    await link(from, to);
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
   }
-  await setAsideStale(path);
-  await link(draft, path);
 }
 
 /** Moved away first and asked there, so that two gates that start at once cannot both take it for stale. */
 async function setAsideStale(path: string): Promise<void> {
-  if (!(await lstat(path)).isSocket()) throw busy(path, 'It exists and is no socket.');
-  const aside = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
+  const found = await lstat(path).catch(ignoreAbsence);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw busy(path, 'It exists and is no socket.');
   if (await isAnswered(path)) throw busy(path, 'Another gate listens there.');
-  await rename(path, aside);
+
+  const aside = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
+  await rename(path, aside).catch(ignoreAbsence);
   try {
     if (!(await isAnswered(aside))) return;
-    await link(aside, path);
+    await isLinked(aside, path);
     throw busy(path, 'Another gate listens there.');
   } finally {
-    await unlink(aside);
+    await rm(aside, { force: true });
   }
 }
 
@@ -81,11 +102,16 @@ function isAnswered(path: string): Promise<boolean> {
 
 /** Only if it is still the same socket: a later server may have its own there by now. */
 async function removeOwn(path: string, ino: number): Promise<void> {
-  try {
-    if ((await lstat(path)).ino === ino) await unlink(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+  const found = await lstat(path).catch(ignoreAbsence);
+  if (found?.ino === ino) await rm(path, { force: true });
+}
+
+function ignoreAbsence(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+function unusable(path: string, reason: string, cause?: unknown): AgentError {
+  return new AgentError('config.invalid', { path, reason }, { cause });
 }
 
 function busy(path: string, reason: string): AgentError {

@@ -15,8 +15,12 @@ import { mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { type PreparedMount, prepareMounts } from './mount-folders.ts';
+import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
 import { compareMounts } from './verify-mounts.ts';
+
+/** Looks at a process that may be ending just then. */
+const attempts = 5;
 
 export async function startContainer(call: GateCall, gate: GateContext): Promise<void> {
   const ref = call.params['container'] ?? '';
@@ -81,9 +85,13 @@ async function verifyOrKill(id: string, mounts: readonly PreparedMount[], gate: 
   }
 }
 
+/** The mark goes only with the container's process: a kill that failed is tried again in the background. */
 async function kill(id: string, error: AgentError, gate: GateContext, signal: AbortSignal): Promise<void> {
   gate.log.error({ container_id: id, reason: error.message }, 'container has other mounts than it may have, killed');
-  await gate.engine.ask({ method: 'POST', path: `/containers/${id}/kill`, query: { signal: 'KILL' }, signal });
+  const path = `/containers/${id}/kill`;
+  const answer = await gate.engine.ask({ method: 'POST', path, query: { signal: 'KILL' }, signal });
+  const isEnded = answer.status < 300 || answer.status === 404 || answer.status === 409;
+  if (!isEnded) throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
   await gate.pendingStarts.settle(id);
 }
 
@@ -97,8 +105,6 @@ function wrongMounts(errors: readonly PathError[]): AgentError {
   const reason = `After the start, ${path} ${first?.message}. The container was killed.`;
   return new AgentError('mount.refused', { path, reason, errors: errors.map((error) => ({ ...error })) });
 }
-
-const attempts = 5;
 
 /** A process that cannot be looked at is wrong, unless the engine says that it has ended. */
 async function findWrongMounts(

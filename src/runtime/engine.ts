@@ -144,6 +144,12 @@ export interface EngineFacts {
   readonly cgroupDriver: string;
   readonly cgroupVersion: string;
   readonly rootDir: string;
+  /** Runtime of a container that names none. */
+  readonly defaultRuntime: string;
+  /** Limits that the engine can really enforce. */
+  readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean };
+  /** True if containers live on while the engine restarts. */
+  readonly liveRestore: boolean;
 }
 
 export interface ContainerEngine {

@@ -7,6 +7,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { redactText } from '../kit/log.ts';
 import { explainEnd } from '../runtime/container-end.ts';
+import type { LogChannel } from '../runtime/engine.ts';
 import type { TaskContext } from './task-context.ts';
 
 /** Longest an installation may take, whatever the deadline of the task. */
@@ -23,6 +24,7 @@ export async function installPackages(
   const argv = ['python', '-m', 'pip', 'install', '--no-cache-dir', '--', ...packages];
   const deadline = AbortSignal.timeout(installTimeoutSeconds * 1000);
   const either = AbortSignal.any([signal, deadline]);
+  const rest = { stdout: '', stderr: '' };
 
   try {
     let result = await engine.exec(name, argv, { signal: either, adopt: true, onOutput: logged });
@@ -30,6 +32,8 @@ export async function installPackages(
       // The output of a joined installation is lost; a second run says why it fails.
       result = await engine.exec(name, argv, { signal: either, onOutput: logged });
     }
+    logged('stdout', '\n');
+    logged('stderr', '\n');
     const excerpt = redactText(result.tail).slice(-excerptLimit);
     if (result.exitCode !== 0) {
       throw new AgentError('packages.failed', { exit_code: result.exitCode, excerpt });
@@ -49,7 +53,18 @@ export async function installPackages(
     throw error;
   }
 
-  function logged(channel: string, text: string): void {
-    log.info({ channel, text }, 'installer output');
+  /** By whole lines: a secret that is cut in two would not be recognised. What has no end is logged in pieces. */
+  function logged(channel: LogChannel, text: string): void {
+    const lines = (rest[channel] + text).split('\n');
+    rest[channel] = lines.pop() ?? '';
+    if (rest[channel].length > longestLine) {
+      lines.push(rest[channel]);
+      rest[channel] = '';
+    }
+    for (const line of lines.filter((one) => one !== '')) {
+      log.info({ channel, text: line }, 'installer output');
+    }
   }
 }
+
+const longestLine = 16_384;

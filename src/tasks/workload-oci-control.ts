@@ -5,7 +5,8 @@
  * nothing. A restart keeps the container, and with it the installed packages.
  */
 import { AgentError } from '../contract/failures.ts';
-import { containerName } from '../contract/names.ts';
+import { containerName, labels } from '../contract/names.ts';
+import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { refuseStale } from './fencing.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
@@ -25,7 +26,7 @@ export const controlOci: TaskHandler<'workload.oci_control'> = async (params, co
     await stop(name, params.grace_seconds, context);
   }
   if (params.action === 'restart' || (params.action === 'start' && !running)) {
-    await start(name, context);
+    await start(found, context);
   }
 
   const container = (await engine.inspect(name, signal)) ?? found;
@@ -41,10 +42,19 @@ async function stop(name: string, graceSeconds: number, context: TaskContext): P
   context.enter('stopped');
 }
 
-async function start(name: string, context: TaskContext): Promise<void> {
-  const { engine, signal } = context;
+/** What does not run holds nothing, so it has to fit beside what runs now. */
+async function start(found: ContainerFacts, context: TaskContext): Promise<void> {
+  const { admission, engine, signal } = context;
+  const name = found.name;
   context.enter('starting');
-  await engine.start(name, signal);
+  const resources = { cpu_cores: found.cpuCores, memory_gib: found.memoryBytes / 2 ** 30 };
+  const instance = found.labels[labels.instance] ?? name;
+  const release = await admission.reserve(instance, resources, signal, engine);
+  try {
+    await engine.start(name, signal);
+  } finally {
+    release();
+  }
   await untilReady([], { engine, name, ports: [], signal });
   context.enter('running');
 }

@@ -30,7 +30,7 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
   if (found) {
     refuseStale(found, context.fencing);
   }
-  // What another task launched is not ours to take away, unless it turns out to be of this very spec.
+  // What another task launched is not ours to take away, unless this one replaces it or starts it again.
   const made: Made = { anything: found?.labels[labels.task] === context.taskId, freshData: false };
   try {
     context.enter('pulling');
@@ -39,8 +39,8 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
       ...{ params, policy, image, taskId: context.taskId, fencing: context.fencing },
       sealedEnv: await unsealAll(params.sealed_env ?? {}, context, (bytes) => bytes.toString('utf8')),
     });
-    const adopted = await ensureContainer(params, rendered, found, made, context);
-    const excerpt = await bringUp(params, name, context);
+    const adopted = await ensureStarted(params, rendered, found, made, context);
+    const excerpt = await makeReady(params, name, context);
     const container = await running(name, context);
     log.info({ container: name, image: container.imageReference, adopted }, 'workload running');
     return workloadOutput(
@@ -92,8 +92,8 @@ function progressValues({ layers, layersDone, bytes, bytesTotal }: PullProgress)
   return { layers, layers_done: layersDone, bytes, bytes_total: bytesTotal };
 }
 
-/** Leaves exactly one container of this spec on the engine, not necessarily started; true if it was there already. */
-async function ensureContainer(
+/** Leaves exactly one container of this spec on the engine, started; true if it was there already. */
+async function ensureStarted(
   params: WorkloadOciLaunchParams,
   rendered: RenderedContainer,
   found: ContainerFacts | undefined,
@@ -101,20 +101,29 @@ async function ensureContainer(
   context: TaskContext,
 ): Promise<boolean> {
   const { admission, engine, signal } = context;
+  const adopt = found?.labels[labels.spec] === rendered.spec;
   context.enter('creating');
-  if (found?.labels[labels.spec] === rendered.spec) {
-    made.anything = true;
+  if (adopt && found.status === 'running') {
+    // Launched by another task and at work: should this one fail, it is left as it is.
+    context.enter('starting');
     return true;
   }
+  // What does not run holds nothing, so a container that is started again has to fit as well.
   const release = await admission.reserve(params.identity.app_instance_id, params.resources, signal, engine);
   try {
-    if (found) {
+    if (found && !adopt) {
       await replace(params, found, made, context);
     }
     await Promise.all(params.ports.map(({ host_port }) => assertPortFree(host_port)));
     made.anything = true;
-    await createContainer(params, rendered, made, context);
-    return false;
+    if (adopt) {
+      await putSecretFiles(params, context);
+    } else {
+      await createContainer(params, rendered, made, context);
+    }
+    context.enter('starting');
+    await engine.start(rendered.name, signal);
+    return adopt;
   } finally {
     release();
   }
@@ -150,33 +159,38 @@ async function createContainer(
   context: TaskContext,
 ): Promise<void> {
   const { engine, signal, log } = context;
-  const instance = params.identity.app_instance_id;
-  const files = await unsealAll(params.sealed_files ?? {}, context, (bytes) => bytes);
   const owner = Object.fromEntries(
     [labels.instance, labels.project, labels.allocation].map((label) => [label, request.Labels[label] ?? '']),
   );
 
   // One after the other, and each to its end also after a cancel: what is given up half-way can appear on the host when
   // the clean-up is over. Each call has a deadline of its own.
-  const toItsEnd = new AbortController().signal;
-  await engine.ensureNetwork(networkName(instance), owner, toItsEnd);
+  await engine.ensureNetwork(networkName(params.identity.app_instance_id), owner, toItsEnd());
   signal.throwIfAborted();
-  if (Object.keys(files).length > 0) {
-    await engine.putSecrets(instance, byFileName(files), toItsEnd);
-    signal.throwIfAborted();
-  }
-  const created = await engine.create(name, request, toItsEnd);
+  await putSecretFiles(params, context);
+  const created = await engine.create(name, request, toItsEnd());
   made.freshData = created.freshData;
   log.info({ container: name, container_id: created.id }, 'container created');
   signal.throwIfAborted();
 }
 
-/** Starts the container if it does not run, installs packages, waits for readiness; returns the installer's excerpt. */
-async function bringUp(params: WorkloadOciLaunchParams, name: string, context: TaskContext): Promise<string | null> {
-  const { engine, signal } = context;
-  context.enter('starting');
-  await engine.start(name, signal);
+/** Also for a container that is started again: memory is empty after a boot of the host. */
+async function putSecretFiles(params: WorkloadOciLaunchParams, context: TaskContext): Promise<void> {
+  const files = await unsealAll(params.sealed_files ?? {}, context, (bytes) => bytes);
+  if (Object.keys(files).length > 0) {
+    await context.engine.putSecrets(params.identity.app_instance_id, byFileName(files), toItsEnd());
+    context.signal.throwIfAborted();
+  }
+}
 
+/** A signal that never aborts. */
+function toItsEnd(): AbortSignal {
+  return new AbortController().signal;
+}
+
+/** Installs packages and waits for readiness; returns the installer's excerpt. */
+async function makeReady(params: WorkloadOciLaunchParams, name: string, context: TaskContext): Promise<string | null> {
+  const { engine, signal } = context;
   let excerpt: string | null = null;
   if (params.python_packages.length > 0) {
     context.enter('installing_packages');

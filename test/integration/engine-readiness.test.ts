@@ -1,7 +1,7 @@
 /** Readiness of real containers, and why some never become ready (FAULTS 26, 27; abuse: readiness probes). */
 
 import { once } from 'node:events';
-import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReadinessCheck } from '../../src/contract/workload-oci-launch.ts';
@@ -192,13 +192,6 @@ describe('a container that ends while it is waited for', () => {
     }
   });
 
-  it('just after it answered is not ready', async () => {
-    // The listener answers one connection, and is the container.
-    const { ready } = await launch('echo hi | nc -l -p 8080', [tcp(20)]);
-
-    await expect(ready).rejects.toMatchObject({ code: 'container.exited' });
-  });
-
   it('for its memory is container.oom_killed', async () => {
     const { ready } = await launch('tail /dev/zero', [http('/')]);
 
@@ -225,12 +218,14 @@ describe('a container that ends while it is waited for', () => {
 });
 
 describe('a page of a workload', () => {
+  type Page = (request: IncomingMessage, response: ServerResponse, container: string) => void;
+
   /** A server of the test's own stands for the workload's published port; the container only has to run. */
-  async function probe(listener: RequestListener, path = '/', seconds = 2) {
-    const server = createHttpServer(listener).listen(0, '127.0.0.1');
+  async function probe(listener: Page, path = '/', seconds = 2) {
+    const name = await runWorkload(host, 'sleep 300');
+    const server = createHttpServer((request, response) => listener(request, response, name)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
-    const name = await runWorkload(host, 'sleep 300');
     const attempts: ReadinessAttempt[] = [];
     const began = performance.now();
     try {
@@ -255,6 +250,14 @@ describe('a page of a workload', () => {
 
     expect(seen).toEqual(['GET /lab?x=1 localhost']);
     expect(attempts).toMatchObject([{ ready: true, answer: 'HTTP 302' }]);
+  });
+
+  it('that comes when the container has ended does not make it ready', async () => {
+    const ready = probe((_request, response, name) => {
+      void host.engine.stop(name, 0, soon()).then(() => response.writeHead(200).end());
+    });
+
+    await expect(ready).rejects.toMatchObject({ code: 'container.exited' });
   });
 
   it('may be endless: only its status counts', async () => {
@@ -302,7 +305,7 @@ describe('a page of a workload', () => {
         response.end();
       },
     ],
-  ] satisfies [string, string, RequestListener][])('that %s is not ready', async (_what, answer, listener) => {
+  ] satisfies [string, string, Page][])('that %s is not ready', async (_what, answer, listener) => {
     await expect(probe(listener, '/', 1)).rejects.toMatchObject({
       ...{ code: 'readiness.timed_out', detail: { answer: expect.stringContaining(answer) } },
     });

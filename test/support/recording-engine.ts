@@ -148,7 +148,14 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return {
         ...{ version: '20.10.24', apiVersion: '1.41', runtimes: ['runc'], storageDriver: 'overlay2' },
-        ...{ cgroupDriver: 'cgroupfs', cgroupVersion: '1', rootDir: '/var/lib/docker' },
+        ...{
+          cgroupDriver: 'cgroupfs',
+          cgroupVersion: '1',
+          rootDir: '/var/lib/docker',
+          defaultRuntime: 'runc',
+          limits: { memory: true, cpu: true, pids: true },
+          liveRestore: false,
+        },
       };
     },
     pull: async ({ reference }, { signal }) => {

@@ -20,7 +20,7 @@ export const python: RootRecipe = {
     'ENV LANG=C.UTF-8',
     'ENV HOME=/workspace',
     'WORKDIR /workspace',
-    'USER 1000:0',
+    'USER 1000:1000',
     'CMD ["python"]',
   ],
   fill: fillPython,

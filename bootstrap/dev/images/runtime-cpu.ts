@@ -17,7 +17,7 @@ export const runtimeCpu: LayerRecipe = {
     'ENV JUPYTER_RUNTIME_DIR=/tmp/jupyter-runtime',
     // Without it the server looks for its own pages inside the virtual environment.
     'ENV JUPYTERLAB_DIR=/usr/share/jupyter/lab',
-    'USER 1000:0',
+    'USER 1000:1000',
     'WORKDIR /workspace',
     'EXPOSE 8888/tcp',
     'CMD ["jupyter-lab","--ip=0.0.0.0","--port=8888","--no-browser","--ServerApp.root_dir=/workspace"]',

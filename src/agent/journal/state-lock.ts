@@ -4,7 +4,7 @@
  * The lock is an exclusive transaction on a database file of its own, which the kernel releases when the process dies,
  * however it dies. There is no pid file to go stale, and no moment in which two processes both believe they hold it.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../contract/failures.ts';
@@ -56,7 +56,10 @@ export async function lockState(stateDir: string, { owner, waitMs, signal, onWai
 
 /** SQLite's code for a lock that somebody else holds. */
 const busy = 5;
+/** SQLite's codes for a file that is no database (any more). */
+const unreadable = [11, 26];
 
+/** Undefined if somebody else holds it, or if the next try may do better. */
 function tryLock(file: string): DatabaseSync | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
@@ -64,8 +67,14 @@ function tryLock(file: string): DatabaseSync | undefined {
     return database;
   } catch (error) {
     database.close();
-    if ((error as { errcode?: number }).errcode === busy) {
+    const { errcode } = error as { errcode?: number };
+    if (errcode === busy) {
       return undefined;
+    }
+    if (errcode !== undefined && unreadable.includes(errcode)) {
+      // It holds nothing but the lock, and nobody can hold a lock on what is no database.
+      renameSync(file, `${file}.unreadable`);
+      return tryLock(file);
     }
     throw error;
   }

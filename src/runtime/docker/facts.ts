@@ -8,6 +8,11 @@ interface InfoAnswer {
   readonly CgroupDriver?: string;
   readonly CgroupVersion?: string;
   readonly DockerRootDir?: string;
+  readonly DefaultRuntime?: string;
+  readonly MemoryLimit?: boolean;
+  readonly CpuCfsQuota?: boolean;
+  readonly PidsLimit?: boolean;
+  readonly LiveRestoreEnabled?: boolean;
 }
 
 export async function readFacts(calls: Calls, signal: AbortSignal): Promise<EngineFacts> {
@@ -26,6 +31,13 @@ export async function readFacts(calls: Calls, signal: AbortSignal): Promise<Engi
       cgroupDriver: info.CgroupDriver ?? '',
       cgroupVersion: info.CgroupVersion ?? '1',
       rootDir: info.DockerRootDir ?? '',
+      defaultRuntime: info.DefaultRuntime ?? '',
+      limits: {
+        memory: info.MemoryLimit === true,
+        cpu: info.CpuCfsQuota === true,
+        pids: info.PidsLimit === true,
+      },
+      liveRestore: info.LiveRestoreEnabled === true,
     };
   });
 }

@@ -414,12 +414,12 @@ describe('a task that is cancelled', () => {
     const cancel = new AbortController();
     injected.set('workload.oci_control', async () => {
       cancel.abort(new Error('cancelled'));
-      throw new AgentError('port.conflict');
+      throw new AgentError('engine.failed');
     });
 
     const result = await host().dispatcher.run(control('start'), { cancel: cancel.signal });
 
-    expect(result).toMatchObject({ status: 'failed', failure: { code: 'port.conflict' } });
+    expect(result).toMatchObject({ status: 'failed', failure: { code: 'engine.failed' } });
   });
 
   it('is cancelled with the output of a failure', async () => {

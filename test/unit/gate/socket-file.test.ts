@@ -82,6 +82,14 @@ describe('listenOn', () => {
     expect(await answers()).toBe(true);
   });
 
+  it('says where nobody can listen', async () => {
+    path = join(folder, 'missing/gate.sock');
+    await expect(listen()).rejects.toMatchObject({ code: 'config.invalid', detail: { path } });
+
+    path = join(folder, 'x'.repeat(120));
+    await expect(listen()).rejects.toMatchObject({ code: 'config.invalid', detail: { path } });
+  });
+
   it("does not take away a later server's socket", async () => {
     const release = await listen();
     rmSync(path);

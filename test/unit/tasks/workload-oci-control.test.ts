@@ -70,7 +70,14 @@ describe('G-151: start', () => {
 
     const output = await controlOci(params('start'), context);
 
-    expect(calls).toEqual([`inspect ${name}`, `start ${name}`, `wait ${name}`, `inspect ${name}`, `inspect ${name}`]);
+    expect(calls).toEqual([
+      `inspect ${name}`,
+      'list',
+      `start ${name}`,
+      `wait ${name}`,
+      `inspect ${name}`,
+      `inspect ${name}`,
+    ]);
     expect(phases).toEqual(['starting', 'running']);
     expect(output).toMatchObject({ state: 'running', adapter: { container_state: 'running', exit_code: null } });
   });
@@ -130,6 +137,7 @@ describe('G-151: restart', () => {
 
     expect(calls.filter((call) => !call.startsWith('inspect') && !call.startsWith('wait'))).toEqual([
       `stop ${name} 0`,
+      'list',
       `start ${name}`,
     ]);
     expect(phases).toEqual(['stopping', 'stopped', 'starting', 'running']);

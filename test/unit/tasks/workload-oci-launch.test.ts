@@ -186,7 +186,7 @@ describe('FAULTS 12, 14: a container of the same spec', () => {
 
     const output = await launchOci(launchParams(), context);
 
-    expect(calls.filter((call) => /^(create|list|ensureNetwork|remove)/.test(call))).toEqual([]);
+    expect(calls.filter((call) => /^(create|list|ensureNetwork|remove)/.test(call))).toEqual(['list']);
     expect(calls).toContain(`start ${name}`);
     expect(phases).toEqual(['pulling', 'creating', 'starting', 'probing', 'running']);
     expect(output.adapter).toMatchObject({ adopted: true, container_id: 'found' });
@@ -387,6 +387,20 @@ describe('a launch that fails leaves nothing behind', () => {
     expect(failure.code).toBe('engine.timed_out');
     expect(containers.size).toBe(0);
     expect([...data]).toEqual(['notebook-1']);
+  });
+
+  it('but a running container that another task launched, which is left as it is', async () => {
+    const { engine, containers, calls } = recordingEngine({
+      exec: async () => ({ exitCode: 1, tail: 'no', adopted: false }),
+    });
+    const params = launchParams({ python_packages: ['numpy'] });
+    containers.set(name, launchedContainer(params, { taskId: 'task-0' }));
+
+    const { failure } = await failed(engine, params);
+
+    expect(failure.code).toBe('packages.failed');
+    expect(containers.get(name)?.status).toBe('running');
+    expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
   });
 
   it('nothing to take away where nothing was made: a full host, a pull that fails', async () => {

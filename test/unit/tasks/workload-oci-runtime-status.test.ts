@@ -13,7 +13,15 @@ import { patience, standIn, testFolder } from '../host/stand-ins.ts';
 const gib = 2 ** 30;
 const facts: EngineFacts = {
   ...{ version: '20.10.24+dfsg1', apiVersion: '1.41', runtimes: ['runc', 'io.containerd.runc.v2'] },
-  ...{ storageDriver: 'overlay2', cgroupDriver: 'cgroupfs', cgroupVersion: '1', rootDir: '/' },
+  ...{
+    storageDriver: 'overlay2',
+    cgroupDriver: 'cgroupfs',
+    cgroupVersion: '1',
+    rootDir: '/',
+    defaultRuntime: 'runc',
+    limits: { memory: true, cpu: true, pids: true },
+    liveRestore: false,
+  },
 };
 const away = new AgentError('engine.unavailable', { state: 'not_running', reason: 'Nothing listens on its socket.' });
 

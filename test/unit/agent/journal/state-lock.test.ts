@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { lockState } from '../../../../src/agent/journal/state-lock.ts';
@@ -89,12 +89,16 @@ describe('the lock of a state directory', () => {
     await expect(lockState(dir, { owner: 'b', waitMs: 0 })).rejects.toMatchObject({ code: 'EISDIR' });
   });
 
-  it('is not taken for busy where it is broken', async () => {
+  it('sets a file aside that is no database any more (FAULTS 19)', async () => {
     const dir = join(folder, 'broken');
     mkdirSync(dir);
     writeFileSync(join(dir, 'lock.db'), 'this is no database, and long enough to be seen as none'.repeat(10));
 
-    await expect(lockState(dir, { owner: 'a', waitMs: 0 })).rejects.not.toMatchObject({ code: 'agent.busy' });
+    const lock = await lockState(dir, { owner: 'a', waitMs: 0 });
+
+    await expect(lockState(dir, { owner: 'b', waitMs: 0 })).rejects.toMatchObject({ code: 'agent.busy' });
+    expect(existsSync(join(dir, 'lock.db.unreadable'))).toBe(true);
+    lock.release();
   });
 
   it('is free again when its holder was killed, with nothing to clean up', async () => {
