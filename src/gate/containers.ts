@@ -1,10 +1,10 @@
 /** Calls on one existing container of ours, and the list of them. */
-import type { IncomingMessage } from 'node:http';
 import { AgentError } from '../contract/failures.ts';
 import { sendAnswer, sendJson, sendStream } from './answers.ts';
+import { onContainer } from './container-call.ts';
 import { type GateCall, type GateContext, type Handler, ownDeadlineMs } from './context.ts';
 import { containerFilters } from './filters.ts';
-import { engineMessage, isOurName, noSuchContainer, type SealedContainer } from './sealed-containers.ts';
+import { engineMessage, isOurName, noSuchContainer } from './sealed-containers.ts';
 import { removeSecrets } from './secrets.ts';
 import type { EngineCall } from './upstream.ts';
 
@@ -53,42 +53,25 @@ export async function listContainers(call: GateCall, gate: GateContext): Promise
   if (answer.status !== 200) {
     throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
   }
-  const found = JSON.parse(answer.body.toString()) as { Id: string; Names?: string[] }[];
   const ours: unknown[] = [];
-  for (const item of found) {
-    if (await isOurs(item, gate, call.signal)) ours.push(item);
+  for (const item of JSON.parse(answer.body.toString()) as ListedContainer[]) {
+    const container = await findOurs(item, gate, call.signal);
+    // An engine's list does not say what a container is promised; admission would have to inspect each of them.
+    if (container) ours.push({ ...item, HostConfig: { ...item.HostConfig, ...container.limits } });
   }
   sendJson(call.response, 200, ours);
 }
 
-async function isOurs(
-  item: { Id: string; Names?: string[] },
-  gate: GateContext,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const known = gate.containers.known(item.Id);
-  if (known && item.Names?.includes(`/${known.name}`)) return true;
-  return (await gate.containers.look(item.Id, signal)).kind === 'sealed';
+interface ListedContainer {
+  readonly Id: string;
+  readonly Names?: readonly string[];
+  readonly HostConfig?: object;
 }
 
-/**
- * Sends a call for the container that the client named. If the one that is remembered under the name is gone, the name
- * is looked up anew, once: nothing has happened yet.
- */
-async function onContainer(
-  call: GateCall,
-  gate: GateContext,
-  build: (id: string) => EngineCall,
-): Promise<{ container: SealedContainer; incoming: IncomingMessage }> {
-  const ref = call.params['container'] ?? '';
-  const container = await gate.containers.find(ref, call.signal);
-  const incoming = await gate.engine.stream(build(container.id));
-  if (incoming.statusCode !== 404) return { container, incoming };
-
-  gate.containers.forgetName(container);
-  const seen = await gate.containers.look(ref, call.signal);
-  if (seen.kind === 'sealed' && seen.container.id === container.id) return { container, incoming };
-  incoming.resume();
-  if (seen.kind !== 'sealed') throw noSuchContainer(ref);
-  return { container: seen.container, incoming: await gate.engine.stream(build(seen.container.id)) };
+async function findOurs(item: ListedContainer, gate: GateContext, signal: AbortSignal) {
+  const container = await gate.containers.judge(item.Id, signal);
+  if (container === undefined || item.Names?.includes(`/${container.name}`)) return container;
+  // Somebody renamed it: its seal has to be looked at again.
+  const seen = await gate.containers.look(item.Id, signal);
+  return seen.kind === 'sealed' ? seen.container : undefined;
 }

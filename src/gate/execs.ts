@@ -4,10 +4,11 @@ import { AgentError } from '../contract/failures.ts';
 import { checkExecCreate, checkExecStart } from '../policy/exec-request.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer, sendStream } from './answers.ts';
+import { onContainer } from './container-call.ts';
 import type { GateCall, GateContext, UpgradeCall } from './context.ts';
-import { engineMessage, noSuchContainer } from './sealed-containers.ts';
+import { engineMessage } from './sealed-containers.ts';
 import { joinStreams, rawStreamType } from './streams.ts';
-import type { EngineAnswer, EngineCall } from './upstream.ts';
+import { type EngineAnswer, type EngineCall, readAnswer } from './upstream.ts';
 
 const maxKnown = 4096;
 
@@ -29,17 +30,17 @@ export class KnownExecs {
 }
 
 export async function createExec(call: GateCall, gate: GateContext): Promise<void> {
-  refuse([{ failure: 'policy.refused', errors: checkExecCreate(call.body) }]);
-  const ref = call.params['container'] ?? '';
-  const { id } = await gate.containers.find(ref, call.signal);
-  const path = `/containers/${id}/exec`;
-  const answer = await gate.engine.ask({ method: 'POST', path, body: call.body, signal: call.signal });
-  if (answer.status === 404) {
-    gate.containers.forgetName({ id, name: ref, instance: '' });
-    throw noSuchContainer(ref);
-  }
-  if (answer.status === 201) gate.execs.add((JSON.parse(answer.body.toString()) as { Id: string }).Id, id);
-  sendAnswer(call.response, answer);
+  const { body, signal, response } = call;
+  refuse([{ failure: 'policy.refused', errors: checkExecCreate(body) }]);
+  const { container, incoming } = await onContainer(call, gate, (id) => ({
+    method: 'POST',
+    path: `/containers/${id}/exec`,
+    body,
+    signal,
+  }));
+  const answer = await readAnswer(incoming, signal);
+  if (answer.status === 201) gate.execs.add((JSON.parse(answer.body.toString()) as { Id: string }).Id, container.id);
+  sendAnswer(response, answer);
 }
 
 export async function inspectExec(call: GateCall, gate: GateContext): Promise<void> {

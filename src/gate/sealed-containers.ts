@@ -17,6 +17,8 @@ export interface SealedContainer {
   readonly name: string;
   /** The instance it belongs to. */
   readonly instance: string;
+  /** What it is promised, as the engine writes it. Sealed, so as constant as the rest. */
+  readonly limits: { readonly NanoCpus: number; readonly Memory: number };
 }
 
 /** A container as the engine has it now, sealed or not. */
@@ -38,6 +40,8 @@ export class SealedContainers {
   readonly #seals: Seals;
   readonly #byId = new Map<string, SealedContainer>();
   readonly #idByName = new Map<string, string>();
+  /** Ids that carry a seal which does not hold: nothing that a client may cause ever makes it hold. */
+  readonly #foreign = new Map<string, true>();
 
   constructor(engine: Upstream, seals: Seals) {
     this.#engine = engine;
@@ -56,8 +60,12 @@ export class SealedContainers {
     const object = JSON.parse(answer.body.toString()) as ContainerObject;
     if (!this.#seals.holdsForContainer(object)) {
       this.#idByName.delete(ref);
+      this.#byId.delete(object.Id);
+      this.#foreign.set(object.Id, true);
+      dropOldest(this.#foreign, maxKnown);
       return { kind: 'foreign' };
     }
+    this.#foreign.delete(object.Id);
     return { kind: 'sealed', container: this.#remember(object), object, answer };
   }
 
@@ -73,13 +81,22 @@ export class SealedContainers {
     return this.known(ref) ?? (await this.require(ref, signal)).container;
   }
 
+  /** One of ours by its full id, or undefined; asks the engine only about an id that it has not judged yet. */
+  async judge(id: string, signal: AbortSignal): Promise<SealedContainer | undefined> {
+    if (this.#foreign.has(id)) return undefined;
+    const known = this.#byId.get(id);
+    if (known !== undefined) return known;
+    const seen = await this.look(id, signal);
+    return seen.kind === 'sealed' ? seen.container : undefined;
+  }
+
   /** Looks at everything that claims to be ours and is not known yet. */
   async lookAtAll(signal: AbortSignal): Promise<void> {
     const query = { all: '1', filters: JSON.stringify({ label: [labels.seal] }) };
     const answer = await this.#engine.ask({ method: 'GET', path: '/containers/json', query, signal });
     if (answer.status !== 200) return;
     for (const { Id } of JSON.parse(answer.body.toString()) as { Id: string }[]) {
-      if (this.known(Id) === undefined) await this.look(Id, signal);
+      await this.judge(Id, signal);
     }
   }
 
@@ -93,9 +110,10 @@ export class SealedContainers {
     if (this.#idByName.get(name) === id) this.#idByName.delete(name);
   }
 
-  #remember({ Id, Name, Config }: ContainerObject): SealedContainer {
+  #remember({ Id, Name, Config, HostConfig }: ContainerObject): SealedContainer {
     const name = Name.replace(/^\//, '');
-    const container = { id: Id, name, instance: Config.Labels?.[labels.instance] ?? '' };
+    const limits = { NanoCpus: Number(HostConfig['NanoCpus'] ?? 0), Memory: Number(HostConfig['Memory'] ?? 0) };
+    const container = { id: Id, name, instance: Config.Labels?.[labels.instance] ?? '', limits };
     this.#byId.delete(Id);
     this.#byId.set(Id, container);
     this.#idByName.set(name, Id);

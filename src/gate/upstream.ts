@@ -51,6 +51,11 @@ export interface UpgradedStream {
   readonly head: Buffer;
 }
 
+interface SentCall {
+  readonly sent: ClientRequest;
+  readonly answer: Promise<IncomingMessage>;
+}
+
 export class Upstream {
   readonly #socketPath: string;
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 8, maxSockets });
@@ -62,7 +67,8 @@ export class Upstream {
 
   /** Resolves when the answer's headers are there. Throws `engine.unavailable`, or the reason of the signal. */
   async stream(call: EngineCall): Promise<IncomingMessage> {
-    return await this.#answerTo(await this.#send(call, { agent: this.#agent }), call.signal);
+    const { answer } = await this.#send(call, { agent: this.#agent });
+    return await answer;
   }
 
   /** Like `stream`, and reads the answer whole. */
@@ -75,10 +81,10 @@ export class Upstream {
   async upgrade(call: EngineCall): Promise<UpgradedStream | IncomingMessage> {
     const headers = { ...call.headers, connection: 'Upgrade', upgrade: 'tcp' };
     // Half-open: the end of what the client sends must not end what the program still has to say.
-    const sent = await this.#send({ ...call, headers }, { agent: false, ...{ allowHalfOpen: true } });
+    const { sent, answer } = await this.#send({ ...call, headers }, { agent: false, ...{ allowHalfOpen: true } });
     return await new Promise((resolve, reject) => {
       sent.once('upgrade', (_incoming, upgraded, head) => resolve({ upgraded, head }));
-      this.#answerTo(sent, call.signal).then(resolve, reject);
+      answer.then(resolve, reject);
     });
   }
 
@@ -95,15 +101,16 @@ export class Upstream {
     this.#agent.destroy();
   }
 
-  async #send(call: EngineCall, extra: RequestOptions): Promise<ClientRequest> {
+  async #send(call: EngineCall, extra: RequestOptions): Promise<SentCall> {
     const prefix = call.path === '/_ping' ? '' : await this.version();
     return this.#open(prefix, call, extra);
   }
 
-  #open(prefix: string, call: EngineCall, extra: RequestOptions): ClientRequest {
+  /** Listens for answer and error in the same breath: an error that nobody listens for would end the process. */
+  #open(prefix: string, call: EngineCall, extra: RequestOptions): SentCall {
     const query = new URLSearchParams(call.query).toString();
     const json = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
-    const outgoing = httpRequest({
+    const sent = httpRequest({
       ...extra,
       socketPath: this.#socketPath,
       method: call.method,
@@ -116,14 +123,14 @@ export class Upstream {
       },
       signal: call.signal,
     });
-    outgoing.end(json);
-    return outgoing;
+    const answer = this.#answerTo(sent, call.signal);
+    sent.end(json);
+    return { sent, answer };
   }
 
   async #negotiate(signal: AbortSignal): Promise<string> {
     const call: EngineCall = { method: 'GET', path: '/version', signal };
-    const outgoing = this.#open('', call, { agent: this.#agent });
-    const answer = await readAnswer(await this.#answerTo(outgoing, signal), signal);
+    const answer = await readAnswer(await this.#open('', call, { agent: this.#agent }).answer, signal);
     const { ApiVersion, MinAPIVersion } = JSON.parse(answer.body.toString()) as Record<string, string | undefined>;
     const newest = numbersOf(ApiVersion);
     const oldest = numbersOf(MinAPIVersion);
@@ -135,11 +142,11 @@ export class Upstream {
   }
 
   /** The headers of the answer, or the error that came instead of them. */
-  #answerTo(outgoing: ClientRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  #answerTo(sent: ClientRequest, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      outgoing.once('response', resolve);
+      sent.once('response', resolve);
       // Stays for the life of the request: an error after the answer must find a listener, too.
-      outgoing.on('error', (error) => {
+      sent.on('error', (error) => {
         if (!signal.aborted) this.#prefix = undefined;
         reject(signal.aborted ? signal.reason : unavailable(error, this.#socketPath));
       });
@@ -147,7 +154,8 @@ export class Upstream {
   }
 }
 
-async function readAnswer(incoming: IncomingMessage, signal: AbortSignal): Promise<EngineAnswer> {
+/** The rest of an answer whose headers are there, whole. Throws `engine.unavailable`, or the reason of the signal. */
+export async function readAnswer(incoming: IncomingMessage, signal: AbortSignal): Promise<EngineAnswer> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labels, networkName } from '../../src/contract/names.ts';
+import { untilReady } from '../../src/runtime/probes/until-ready.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { freePort, openTestHost, type TestHost } from '../support/test-host.ts';
 import { prepareWorkload, runWorkload, soon } from './engine-workload.ts';
@@ -69,7 +70,9 @@ describe('a container', () => {
   });
 
   it('is killed when its grace is over', async () => {
-    const name = await runWorkload(host, 'trap "" TERM; while :; do sleep 0.1; done');
+    const name = await runWorkload(host, 'trap "" TERM; touch /tmp/deaf; while :; do sleep 0.1; done');
+    const deaf = { type: 'exec' as const, command: ['/bin/test', '-f', '/tmp/deaf'], timeout_seconds: 20 };
+    await untilReady([deaf], { engine: host.engine, name, ports: [], signal: soon() });
 
     await host.engine.stop(name, 1, soon());
 

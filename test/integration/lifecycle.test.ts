@@ -42,7 +42,10 @@ describe('control (G-151)', () => {
   });
 
   it('kills what does not stop within its grace, and calls that stopped, not failed (FAULTS 26)', async () => {
-    const params = host.launchParams(tiny, { command: ['trap "" TERM; while :; do sleep 1; done'], readiness: ready });
+    const params = host.launchParams(tiny, {
+      command: ['trap "" TERM; touch /tmp/deaf; while :; do sleep 1; done'],
+      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/deaf'], timeout_seconds: 20 }],
+    });
     succeeded(await host.run('workload.oci_launch', params));
 
     const output = succeeded(await control(params, 'stop', 1));
