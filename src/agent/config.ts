@@ -9,9 +9,19 @@ import { hostname } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
 import { identifierPattern } from '../contract/identifiers.ts';
-import { judge, type PathError, pointerToken } from '../contract/validate.ts';
+import { judge, type PathError } from '../contract/validate.ts';
 import { findUser, type HostUser } from '../host/user.ts';
 import { HostPolicy } from '../policy/host-policy.ts';
+import {
+  defaultsOf,
+  isObject,
+  type JsonObject,
+  merge,
+  nest,
+  parseValue,
+  type Variable,
+  variablesOf,
+} from './config-layers.ts';
 
 const closed = { additionalProperties: false } as const;
 const path = (fallback: string, description: string) =>
@@ -154,8 +164,6 @@ export async function hostPolicyOf(config: AgentConfig): Promise<HostPolicy> {
   return judged.value;
 }
 
-type JsonObject = { [key: string]: unknown };
-
 function invalid(errors: readonly PathError[], sources: Record<string, string>, file: string): AgentError {
   return new AgentError('config.invalid', {
     reason: `${errors.map(({ path, message }) => `${path || '/'} ${message}`).join('; ')}.`,
@@ -194,86 +202,6 @@ async function readConfigFile(file: string, required: boolean): Promise<JsonObje
   throw new AgentError('config.invalid', { reason: `${file} must hold one JSON object.`, file });
 }
 
-/** Lays `layer` over `target`, noting for each leaf where it came from. Arrays and scalars replace, objects merge. */
-function merge(
-  target: JsonObject,
-  layer: JsonObject,
-  source: string,
-  sources: Record<string, string>,
-  base = '',
-): void {
-  for (const [key, value] of Object.entries(layer)) {
-    const pointer = `${base}/${pointerToken(key)}`;
-    const below = Object.hasOwn(target, key) ? target[key] : undefined;
-    if (isObject(value) && (isObject(below) || below === undefined)) {
-      const inner = isObject(below) ? below : {};
-      define(target, key, inner);
-      merge(inner, value, source, sources, pointer);
-    } else {
-      forget(pointer, sources);
-      define(target, key, value);
-      sources[pointer] = source;
-    }
-  }
-}
-
-/** Takes away the notes on what was in a value that is replaced. */
-function forget(pointer: string, sources: Record<string, string>): void {
-  for (const known of Object.keys(sources).filter((each) => each.startsWith(`${pointer}/`))) {
-    delete sources[known];
-  }
-}
-
-/** Assignment that a key named `__proto__` cannot turn into something else; the schema refuses it afterwards. */
-function define(target: JsonObject, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function defaultsOf(schema: TSchema): JsonObject {
-  const found: JsonObject = {};
-  for (const [key, property] of Object.entries(propertiesOf(schema))) {
-    const own = (property as { default?: unknown }).default;
-    if (isObject(own) || own === undefined) {
-      const inner = { ...(isObject(own) ? own : {}), ...defaultsOf(property) };
-      if (Object.keys(inner).length > 0) {
-        found[key] = inner;
-      }
-    } else {
-      found[key] = own;
-    }
-  }
-  return found;
-}
-
-function propertiesOf(schema: TSchema): Record<string, TSchema> {
-  return (schema as { properties?: Record<string, TSchema> }).properties ?? {};
-}
-
-interface Variable {
-  readonly name: string;
-  readonly pointer: string;
-  readonly keys: readonly string[];
-  readonly schema: TSchema;
-}
-
-/** `GPUAAS_AGENT_STATE_DIR`, `GPUAAS_AGENT_GATE_SOCKET`: the path in capitals, joined by `_`. */
-function variablesOf(schema: TSchema, keys: readonly string[] = []): Variable[] {
-  return Object.entries(propertiesOf(schema)).flatMap(([key, property]) => {
-    const path = [...keys, key];
-    const own = {
-      name: `GPUAAS_AGENT_${path.join('_').toUpperCase()}`,
-      pointer: `/${path.map(pointerToken).join('/')}`,
-      keys: path,
-      schema: property,
-    };
-    return [own, ...variablesOf(property, path)];
-  });
-}
-
 /** The variables that this configuration knows, with what each sets. */
 export function configVariables(): readonly Variable[] {
   return variablesOf(AgentConfig);
@@ -287,28 +215,5 @@ function refuseUnknownVariables(env: NodeJS.ProcessEnv): void {
       reason: `Unknown environment variable ${unknown.join(', ')}.`,
       errors: unknown.map((name) => ({ path: '', code: 'unknown_variable', message: `${name} sets nothing` })),
     });
-  }
-}
-
-function nest(keys: readonly string[], value: unknown): JsonObject {
-  const [key = '', ...rest] = keys;
-  return { [key]: rest.length === 0 ? value : nest(rest, value) };
-}
-
-/** Lists, objects, numbers and truth values are JSON; where a text is wanted, `123` is a text. */
-function parseValue(text: string, schema: TSchema): unknown {
-  const { type, anyOf = [] } = schema as { type?: string; anyOf?: { type?: string }[] };
-  const scalar = type === 'number' || type === 'integer' || type === 'boolean';
-  const nested = [type, ...anyOf.map((option) => option.type)].some((each) => each === 'array' || each === 'object');
-  if (!scalar && !(nested && /^\s*[[{]/.test(text))) {
-    return text;
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) {
-      return text;
-    }
-    throw error;
   }
 }

@@ -30,18 +30,23 @@ export interface FreshImageOptions {
   /** True for content that compresses to nearly nothing. */
   readonly zeros?: boolean;
   readonly auth?: BasicAuth;
+  /** A static program that becomes `/bin/sh`, so that a container of the image can run. */
+  readonly shell?: Buffer;
 }
 
 /** Pushes a new image to a registry. */
 export async function pushFreshImage(
   host: string,
   repository: string,
-  { layers = 1, layerBytes = 4096, zeros = false, auth }: FreshImageOptions = {},
+  { layers = 1, layerBytes = 4096, zeros = false, auth, shell }: FreshImageOptions = {},
 ): Promise<FreshImage> {
   const tars = Array.from({ length: layers }, (_, index) => {
     const content = zeros ? Buffer.alloc(layerBytes) : randomBytes(layerBytes);
     return tarOf(`data-${index}-${randomBytes(4).toString('hex')}`, content);
   });
+  if (shell) {
+    tars.push(tarOf('bin/sh', shell, '0000755'));
+  }
   const packed = tars.map((tar) => blobOf(gzipSync(tar, { level: 1 })));
   const config = blobOf(
     Buffer.from(
@@ -107,10 +112,10 @@ function blobOf(bytes: Buffer): Blob {
 }
 
 /** A tar archive (ustar) of one file. */
-function tarOf(name: string, content: Buffer): Buffer {
+function tarOf(name: string, content: Buffer, mode = '0000644'): Buffer {
   const header = Buffer.alloc(512);
   header.write(name, 0);
-  header.write('0000644\0', 100);
+  header.write(`${mode}\0`, 100);
   header.write('0000000\0', 108);
   header.write('0000000\0', 116);
   header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);

@@ -4,6 +4,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { labels } from '../../src/contract/names.ts';
+import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
 import { freePort, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
@@ -33,6 +34,19 @@ describe('a container that ends', () => {
     expect({ status, code: failure?.code }).toEqual({ status: 'failed', code: 'container.exited' });
     expect(failure?.detail).toMatchObject({ exit_code: code, excerpt: expect.stringContaining('the last words') });
     expect(output).toMatchObject({ state: 'failed', failure: { code: 'container.exited' } });
+    await expectNothingLeft(params);
+  });
+
+  it('takes the folders that it made with it', async () => {
+    const params = host.launchParams(tiny, {
+      command: ['echo half-done > /workspace/file; exit 1'],
+      mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
+    });
+
+    const { failure, output } = await host.run('workload.oci_launch', params);
+
+    expect(failure?.code).toBe('container.exited');
+    expect((output as WorkloadOutput).cleanup?.removed).toContain(`folder ${rootOf(params)}`);
     await expectNothingLeft(params);
   });
 
