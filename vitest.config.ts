@@ -1,9 +1,26 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+/** A mocked module of Node outlasts its file, so these files do not share a process with others. */
+const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
+  readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
+);
 
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
+      {
+        // One process for many files: the modules of this project are still new in each of them.
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          exclude: mocking,
+          testTimeout: 10_000,
+          isolate: false,
+        },
+      },
+      { test: { name: 'unit-mocking', include: mocking, testTimeout: 10_000 } },
       {
         test: {
           name: 'integration',

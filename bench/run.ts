@@ -11,12 +11,13 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../bootstrap/dev/free-port.ts';
 import { ensureGround } from '../bootstrap/dev/ground.ts';
 import type { WorkloadOutput } from '../src/contract/workload-output.ts';
 import { renderNetwork } from '../src/policy/network-request.ts';
 import { renderContainer } from '../src/policy/render-container.ts';
 import { engineCall } from '../test/support/engine-call.ts';
-import { freePort, type LaunchParams, openTestHost } from '../test/support/test-host.ts';
+import { type LaunchParams, openTestHost } from '../test/support/test-host.ts';
 
 interface Measurement {
   readonly name: string;
@@ -30,7 +31,7 @@ interface Measurement {
   readonly met?: boolean;
 }
 
-const rounds = 20;
+const rounds = 21;
 const calls = 300;
 const run = promisify(execFile);
 
@@ -86,15 +87,25 @@ function callCost(name: string, direct: number[], gated: number[]): Measurement 
 async function launchCost(image: string): Promise<Measurement[]> {
   const launched: number[] = [];
   const raw: number[] = [];
+  const bare: number[] = [];
   const cli: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
+  const ourTurn = async () => {
     const params = await webServer(image);
     launched.push(await timed(() => succeed(params)));
     await remove(params);
-
-    const twin = await webServer(image);
-    raw.push(await rawLaunch(twin));
-    cli.push(await cliLaunch(image));
+  };
+  const theirTurn = async () => {
+    const { network, container } = await rawLaunch(await webServer(image));
+    raw.push(network + container);
+    bare.push(container);
+  };
+  const cliTurn = async () => void cli.push(await cliLaunch(image));
+  const turns = [ourTurn, theirTurn, cliTurn];
+  for (let round = 0; round < rounds; round += 1) {
+    // Each comes first as often as the others: what went before still keeps the engine busy for a while.
+    for (const turn of [...turns.slice(round % 3), ...turns.slice(0, round % 3)]) {
+      await turn();
+    }
   }
   const ours = median(launched);
   const theirs = median(raw);
@@ -102,6 +113,10 @@ async function launchCost(image: string): Promise<Measurement[]> {
     {
       ...{ name: 'oci_launch, warm image', unit: 'ms', ours, theirs, met: ours - theirs <= 40, target: '+40 ms' },
       against: "the engine's own network + create + start of the same request",
+    },
+    {
+      ...{ name: 'oci_launch, warm image', unit: 'ms', ours, theirs: median(bare) },
+      against: 'create + start alone, into a network that is there',
     },
     {
       ...{ name: 'oci_launch, warm image', unit: 'ms', ours, theirs: median(cli) },
@@ -119,7 +134,7 @@ async function webServer(image: string): Promise<LaunchParams> {
   });
 }
 
-async function rawLaunch(params: LaunchParams): Promise<number> {
+async function rawLaunch(params: LaunchParams): Promise<{ network: number; container: number }> {
   const facts = await host.engine.image(referenceOf(params), AbortSignal.timeout(10_000));
   if (!facts) {
     throw new Error('the image is gone');
@@ -140,14 +155,14 @@ async function rawLaunch(params: LaunchParams): Promise<number> {
     '10.222.15.0/28',
   );
 
-  const taken = await timed(async () => {
-    await ok(engineCall(host.engineSocket, 'POST', '/networks/create', network));
+  const made = await timed(() => ok(engineCall(host.engineSocket, 'POST', '/networks/create', network)));
+  const container = await timed(async () => {
     await ok(engineCall(host.engineSocket, 'POST', `/containers/create?name=${name}`, request));
     await ok(engineCall(host.engineSocket, 'POST', `/containers/${name}/start`));
   });
   await engineCall(host.engineSocket, 'DELETE', `/containers/${name}?force=1&v=1`);
   await engineCall(host.engineSocket, 'DELETE', `/networks/${name}`);
-  return taken;
+  return { network: made, container };
 }
 
 async function cliLaunch(image: string): Promise<number> {

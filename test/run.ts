@@ -29,9 +29,9 @@ try {
   })) {
     add(await check(name, argv));
   }
-  add(await suite('unit'));
+  add(await suite('unit', 'unit*'));
   if (await stage('engine, registry and images', [process.execPath, join(root, 'bootstrap/dev/ground.ts')])) {
-    add(await suite('integration'));
+    add(await suite('integration', 'integration'));
   } else {
     add({ passed: 0, failed: 1, skipped: 0 });
   }
@@ -48,10 +48,10 @@ async function check(name: string, argv: readonly string[]): Promise<Counts> {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
 }
 
-async function suite(project: string): Promise<Counts> {
-  const report = join(reports, `${project}.json`);
+async function suite(name: string, projects: string): Promise<Counts> {
+  const report = join(reports, `${name}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const ok = await stage(`${project} tests`, [join(bin, 'vitest'), 'run', '--project', project, ...reporters]);
+  const ok = await stage(`${name} tests`, [join(bin, 'vitest'), 'run', '--project', projects, ...reporters]);
   return countsOf(report, ok);
 }
 

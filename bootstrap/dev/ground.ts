@@ -19,7 +19,7 @@ import { emptyEngine, unmountBelow } from './private-engine.ts';
 import { step } from './progress.ts';
 import type { PublishedImage } from './publish.ts';
 import { bridgeGateway } from './python-index.ts';
-import { ensureRegistry, stopRegistry } from './registry.ts';
+import { ensureRegistry, ownRegistryHost, stopRegistry } from './registry.ts';
 import { cacheDir, stateDir } from './state.ts';
 
 /** What everything else needs of the engine and the registry. */
@@ -67,7 +67,8 @@ export async function groundImage(name: ImageName): Promise<PublishedImage> {
 
 /**
  * Takes the ground away: registry, images, engine, folders. An engine that was there before stays, without our images;
- * with `purge` the packages that were installed go too. Gives one line for each thing that is left.
+ * so do a lent registry and what other grounds have in the engine. With `purge` the packages that were installed go too.
+ * Gives one line for each thing that is left.
  */
 export async function tearDown(options: { readonly purge: boolean }): Promise<{ readonly kept: readonly string[] }> {
   const kept: string[] = [];
@@ -78,6 +79,8 @@ export async function tearDown(options: { readonly purge: boolean }): Promise<{ 
   } else if (await answersPing(ENGINE_SOCKET)) {
     await step('removing our images', () => removeImages(ENGINE_SOCKET));
     kept.push('the container engine, which was not started from here');
+    const others = await imagesOfGrounds(ENGINE_SOCKET);
+    if (others.length > 0) kept.push(`${others.length} images that another development ground made`);
   }
   const packages = options.purge ? await purgePackages() : await installedByUs();
   const why = options.purge ? 'others need them' : '--purge removes them';
@@ -94,12 +97,25 @@ async function imageOn(base: GroundBase, name: ImageName): Promise<PublishedImag
   return await ensureImage({ socketPath: base.engine.socketPath, host: base.registry.host }, name);
 }
 
+/** An image that another ground's registry names too only loses our names. */
 async function removeImages(socketPath: string): Promise<void> {
-  const filters = JSON.stringify({ label: [RECIPE_LABEL] });
-  const path = `/images/json?${new URLSearchParams({ filters })}`;
-  for (const { Id } of await askEngine<{ Id: string }[]>({ socketPath, method: 'GET', path })) {
-    await callEngine({ socketPath, method: 'DELETE', path: `/images/${Id}?force=1` });
+  const host = await ownRegistryHost();
+  if (host === undefined) return;
+  for (const { RepoTags, RepoDigests } of await imagesOfGrounds(socketPath)) {
+    for (const name of [...(RepoTags ?? []), ...(RepoDigests ?? [])].filter((name) => name.startsWith(`${host}/`))) {
+      await callEngine({ socketPath, method: 'DELETE', path: `/images/${name}?force=1` });
+    }
   }
+}
+
+interface NamedImage {
+  readonly RepoTags: readonly string[] | null;
+  readonly RepoDigests: readonly string[] | null;
+}
+
+async function imagesOfGrounds(socketPath: string): Promise<NamedImage[]> {
+  const filters = JSON.stringify({ label: [RECIPE_LABEL] });
+  return await askEngine({ socketPath, method: 'GET', path: `/images/json?${new URLSearchParams({ filters })}` });
 }
 
 async function main(names: readonly string[]): Promise<void> {

@@ -2,12 +2,13 @@
  * Image registries on loopback, from Debian's `docker-registry`.
  *
  * The ground has one, on a port chosen once: references that were handed out stay valid until everything is torn down.
+ * Where GPUAAS_DEV_REGISTRY names another one (`127.0.0.1:PORT`), that is used as it is and never stopped.
  * Tests start private ones, with or without credentials, in a folder of their own.
  */
 import { randomInt } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort, isFreePort } from './free-port.ts';
 import { unpackPackage } from './packages.ts';
 import { isAlive, type ProcessId, rotateLog, startDaemon, stopProcess, until } from './processes.ts';
 import { step } from './progress.ts';
@@ -43,7 +44,15 @@ const START_SECONDS = 20;
 
 /** Makes sure that the ground's registry runs. Idempotent; its port never changes while the state folder lives. */
 export async function ensureRegistry(): Promise<DevRegistry> {
+  const lent = process.env['GPUAAS_DEV_REGISTRY'];
+  if (lent !== undefined) return await lentRegistry(lent);
   return (await runningRegistry()) ?? (await withLock('registry', startSharedRegistry));
+}
+
+/** Host of the registry that this ground started at some time, running or not; never that of a lent one. */
+export async function ownRegistryHost(): Promise<string | undefined> {
+  const known = await readRecord<RegistryRecord>(recordPath());
+  return known === undefined ? undefined : `127.0.0.1:${known.port}`;
 }
 
 /** Stops the ground's registry; its blobs stay. */
@@ -71,9 +80,15 @@ export async function startRegistry(dir: string, options: { htpasswd?: string } 
   };
 }
 
+async function lentRegistry(host: string): Promise<DevRegistry> {
+  if (await answers(host)) return { host };
+  throw new Error(`No registry answers at ${host}, which GPUAAS_DEV_REGISTRY names.`);
+}
+
 async function runningRegistry(): Promise<DevRegistry | undefined> {
   const known = await readRecord<RegistryRecord>(recordPath());
-  if (known === undefined || !(await isAlive(known.process)) || !(await answers(known.port))) return undefined;
+  if (known === undefined || !(await isAlive(known.process)) || !(await answers(`127.0.0.1:${known.port}`)))
+    return undefined;
   await rotateLog(join(stateDir(), 'registry', 'registry.log'));
   return { host: `127.0.0.1:${known.port}` };
 }
@@ -112,15 +127,15 @@ async function launch(dir: string, blobs: string, port: number, htpasswd: string
 
   const program = join(await unpackPackage('docker-registry'), 'usr/bin/docker-registry');
   const started = await startDaemon(program, ['serve', config], log);
-  const up = await until(async () => (await answers(port)) || !(await isAlive(started)), START_SECONDS);
+  const up = await until(async () => (await answers(`127.0.0.1:${port}`)) || !(await isAlive(started)), START_SECONDS);
   if (!up || !(await isAlive(started))) throw new Error(`The registry did not start on port ${port}; see ${log}.`);
   return started;
 }
 
 /** A registry that asks for credentials answers 401, and that is an answer. */
-async function answers(port: number): Promise<boolean> {
+async function answers(host: string): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/v2/`, { signal: AbortSignal.timeout(2000) });
+    const response = await fetch(`http://${host}/v2/`, { signal: AbortSignal.timeout(2000) });
     await response.body?.cancel();
     return response.headers.get('docker-distribution-api-version') !== null;
   } catch (error) {
@@ -133,27 +148,9 @@ async function answers(port: number): Promise<boolean> {
 async function quietPort(): Promise<number> {
   for (let tries = 0; tries < 50; tries += 1) {
     const port = randomInt(20_000, 32_000);
-    if ((await bind(port)) === port) return port;
+    if (await isFreePort(port)) return port;
   }
   throw new Error('No free port between 20000 and 32000 on 127.0.0.1.');
-}
-
-/** A TCP port of 127.0.0.1 that nobody held a moment ago. */
-export async function freePort(): Promise<number> {
-  const port = await bind(0);
-  if (port === undefined) throw new Error('The machine gave no port.');
-  return port;
-}
-
-async function bind(wanted: number): Promise<number | undefined> {
-  const server = createServer();
-  const bound = await new Promise<boolean>((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(wanted, '127.0.0.1', () => resolve(true));
-  });
-  const address = server.address();
-  if (bound) await new Promise((resolve) => server.close(resolve));
-  return address === null || typeof address === 'string' ? undefined : address.port;
 }
 
 const recordPath = () => join(stateDir(), 'registry.json');

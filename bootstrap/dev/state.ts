@@ -11,14 +11,22 @@ import { spawn } from 'node:child_process';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Folder for what may be deleted at any time and made again. */
+const USUAL_STATE = '/var/lib/gpuaas-dev';
+
+/** Folder for what may be deleted at any time and made again. Another state folder has a cache of its own. */
 export function cacheDir(): string {
-  return process.env['GPUAAS_DEV_CACHE'] ?? '/var/cache/gpuaas-node-agent/dev';
+  const usual = isUsualState() ? '/var/cache/gpuaas-node-agent/dev' : join(stateDir(), 'cache');
+  return process.env['GPUAAS_DEV_CACHE'] ?? usual;
 }
 
 /** Folder for what is running now and what was installed on this machine. */
 export function stateDir(): string {
-  return process.env['GPUAAS_DEV_STATE'] ?? '/var/lib/gpuaas-dev';
+  return process.env['GPUAAS_DEV_STATE'] ?? USUAL_STATE;
+}
+
+/** False where GPUAAS_DEV_STATE puts a second ground beside the usual one. */
+export function isUsualState(): boolean {
+  return stateDir() === USUAL_STATE;
 }
 
 /** Reads a JSON record written by {@link writeRecord}; `undefined` when there is none. */

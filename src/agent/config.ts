@@ -9,9 +9,11 @@ import { hostname } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
 import { identifierPattern } from '../contract/identifiers.ts';
-import { judge, type PathError } from '../contract/validate.ts';
+import { judge } from '../contract/validate.ts';
 import { findUser, type HostUser } from '../host/user.ts';
 import { HostPolicy } from '../policy/host-policy.ts';
+import { subnetsOf } from '../policy/network-request.ts';
+import { SpelledOutUser } from './allocation-user.ts';
 import {
   defaultsOf,
   isObject,
@@ -22,6 +24,7 @@ import {
   type Variable,
   variablesOf,
 } from './config-layers.ts';
+import { invalid, missing, plainErrors, type Sources } from './config-refusals.ts';
 
 const closed = { additionalProperties: false } as const;
 const path = (fallback: string, description: string) =>
@@ -49,17 +52,7 @@ export const AgentConfig = Type.Object(
       {
         id: Type.String({ pattern: identifierPattern, description: 'The allocation this host serves.' }),
         user: Type.Union(
-          [
-            Type.String({ minLength: 1, maxLength: 256, description: 'Name of a user of this host.' }),
-            Type.Object(
-              {
-                uid: policy.allocation.properties.uid,
-                gid: policy.allocation.properties.gid,
-                home: policy.allocation.properties.home,
-              },
-              { ...closed, description: 'The same, spelled out.' },
-            ),
-          ],
+          [Type.String({ minLength: 1, maxLength: 256, description: 'Name of a user of this host.' }), SpelledOutUser],
           { description: 'User that workloads run as and whose home holds their data. Never root.' },
         ),
       },
@@ -111,7 +104,7 @@ export const defaultConfigFile = '/etc/gpuaas-node-agent/agent.json';
 export interface LoadedConfig {
   readonly config: AgentConfig;
   /** JSON pointer of each leaf → `default`, `file /etc/…` or `env GPUAAS_AGENT_…`. */
-  readonly sources: Readonly<Record<string, string>>;
+  readonly sources: Sources;
 }
 
 /** Reads file and environment; `config.invalid` with every wrong path at once. */
@@ -123,7 +116,8 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
 
   const { sandboxes, ...defaults } = defaultsOf(AgentConfig);
   merge(config, { node_id: hostname().replaceAll(/[^a-zA-Z0-9_-]/g, '-'), ...defaults }, 'default', sources);
-  merge(config, await readConfigFile(chosen, named !== undefined), `file ${chosen}`, sources);
+  const content = await readConfigFile(chosen, named !== undefined);
+  merge(config, content ?? {}, `file ${chosen}`, sources);
   for (const { name, keys, schema } of variablesOf(AgentConfig)) {
     const value = env[name];
     if (value !== undefined) {
@@ -139,15 +133,19 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
   refuseUnknownVariables(env);
   const judged = judge(AgentConfig, config);
   if (!judged.ok) {
-    throw invalid(judged.errors, sources, chosen);
+    const errors = plainErrors(judged.errors, config);
+    const isFirstContact = content === undefined && !Object.hasOwn(config, 'allocation');
+    throw isFirstContact ? missing(errors, sources, chosen) : invalid(errors, sources, chosen);
+  }
+  if (!isPool(judged.value.network_pool)) {
+    throw invalid([{ path: '/network_pool', code: 'range', message: 'must begin at its own first address' }], sources);
   }
   return { config: judged.value, sources };
 }
 
 /** The part of the configuration that decides what may run, with the user looked up. Shared by agent and gate. */
-export async function hostPolicyOf(config: AgentConfig): Promise<HostPolicy> {
-  const user: HostUser =
-    typeof config.allocation.user === 'string' ? await findUser(config.allocation.user) : config.allocation.user;
+export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<HostPolicy> {
+  const user = await userOf(config, sources);
   const { node_id, registries, local_images, project_storage, network_pool, approved_engines } = config;
   const { sandboxes, reserves, limits, secrets_dir } = config;
   const judged = judge(HostPolicy, {
@@ -156,30 +154,53 @@ export async function hostPolicyOf(config: AgentConfig): Promise<HostPolicy> {
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
   });
   if (!judged.ok) {
-    throw new AgentError('config.invalid', {
-      reason: judged.errors.map(({ path, message }) => `${path} ${message}.`).join(' '),
-      errors: judged.errors.map((error) => ({ ...error })),
-    });
+    throw invalid(judged.errors, sources);
   }
   return judged.value;
 }
 
-function invalid(errors: readonly PathError[], sources: Record<string, string>, file: string): AgentError {
-  return new AgentError('config.invalid', {
-    reason: `${errors.map(({ path, message }) => `${path || '/'} ${message}`).join('; ')}.`,
-    file,
-    errors: errors.map((error) => ({ ...error, source: sources[error.path] ?? null })),
-  });
+async function userOf({ allocation: { user } }: AgentConfig, sources: Sources): Promise<HostUser> {
+  const path = '/allocation/user';
+  if (typeof user !== 'string') {
+    return user;
+  }
+  let found: HostUser;
+  try {
+    found = await findUser(user);
+  } catch (error) {
+    if (error instanceof AgentError && error.code === 'config.invalid') {
+      const message = `${JSON.stringify(user)} is not a user of this host`;
+      throw invalid([{ path, code: 'unknown_user', message }], sources, undefined, error);
+    }
+    throw error;
+  }
+  if (found.uid === 0 || found.gid === 0) {
+    const message = `must not be root, and ${user} has uid ${found.uid} and gid ${found.gid}`;
+    throw invalid([{ path, code: 'root', message }], sources);
+  }
+  return found;
 }
 
-async function readConfigFile(file: string, required: boolean): Promise<JsonObject> {
+function isPool(pool: string): boolean {
+  try {
+    return subnetsOf(pool).next().done !== true;
+  } catch (error) {
+    if (error instanceof AgentError) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** Undefined where there is no file and none was asked for. */
+async function readConfigFile(file: string, required: boolean): Promise<JsonObject | undefined> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' && !required) {
-      return {};
+      return undefined;
     }
     throw new AgentError(
       'config.invalid',

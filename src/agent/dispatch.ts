@@ -22,6 +22,7 @@ import { Admission } from '../tasks/admission.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
 import { taskHandlers } from '../tasks/index.ts';
 import type { TaskContext, TaskHandler } from '../tasks/task-context.ts';
+import { discreetEngine } from './discreet-engine.ts';
 import { openTaskLog, type TaskLog, type TaskLogOptions } from './task-log.ts';
 
 export interface DispatcherOptions {
@@ -110,9 +111,12 @@ export class Dispatcher {
     const { engine, policy, unseal, pullCredential } = this.#options;
     return {
       ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, signal, log: taskLog.log },
-      engine: taskSchemas[type].mutates
-        ? patientEngine(engine, () => progress.emit('engine.away', 'The engine is away; waiting for it.', {}))
-        : engine,
+      engine: discreetEngine(
+        taskSchemas[type].mutates
+          ? patientEngine(engine, (waitMs) => progress.emit('engine.away', awayMessage(waitMs), {}))
+          : engine,
+        (text) => taskLog.clean(text),
+      ),
       admission: this.#admission,
       enter: (phase) => progress.enter(phase),
       emit: (type, message, values = {}) => progress.emit(type, message, values),
@@ -125,6 +129,10 @@ export class Dispatcher {
       pullCredential: async () => await pullCredential?.(envelope),
     };
   }
+}
+
+function awayMessage(waitMs: number): string {
+  return `The engine is away; waiting up to ${waitMs / 1000} s for it.`;
 }
 
 interface AcceptedTask {
@@ -167,9 +175,17 @@ function accept(value: unknown, { policy, now }: DispatcherOptions): AcceptedTas
     throw invalidTask(params.errors.map((error) => ({ ...error, path: `/params${error.path}` })));
   }
   const accepted = params.value as TaskParams<TaskType>;
-  if ('identity' in accepted && accepted.identity.app_instance_id !== workload_id) {
-    const message = 'must be the app_instance_id of the params';
-    throw invalidTask([{ path: '/workload_id', code: 'mismatch', message }]);
+  if ('identity' in accepted) {
+    const { app_instance_id, allocation_id: of } = accepted.identity;
+    if (app_instance_id !== workload_id) {
+      const message = 'must be the app_instance_id of the params';
+      throw invalidTask([{ path: '/workload_id', code: 'mismatch', message }]);
+    }
+    if (of !== policy.allocation.id) {
+      const error = { path: '/params/identity/allocation_id', code: 'other_allocation' };
+      const message = 'is not the allocation of this host';
+      throw new AgentError('task.untrusted', { errors: [{ ...error, message }] });
+    }
   }
   return { envelope: envelope.value, type, params: accepted };
 }

@@ -4,7 +4,7 @@
  * The private half is created on the host, mode 0600, and never leaves it. Opened values exist in memory only.
  */
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { CryptoKey, JWK } from 'jose';
 import { AgentError } from '../contract/failures.ts';
 
@@ -15,13 +15,21 @@ export interface WrappingKey {
   unseal(jwe: string): Promise<Buffer>;
 }
 
+/** True if this node has its wrapping key already; asking makes none. */
+export function hasWrappingKey(stateDir: string): boolean {
+  return existsSync(wrappingKeyFile(stateDir));
+}
+
+function wrappingKeyFile(stateDir: string): string {
+  return join(stateDir, 'identity', 'wrapping.jwk');
+}
+
 /** Reads the node's wrapping key from `<state_dir>/identity`, creating it on first use. */
 export async function openWrappingKey(stateDir: string): Promise<WrappingKey> {
   const jose = await import('jose');
-  const folder = join(stateDir, 'identity');
-  const file = join(folder, 'wrapping.jwk');
+  const file = wrappingKeyFile(stateDir);
   if (!existsSync(file)) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const { privateKey } = await jose.generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
     createOnce(file, JSON.stringify(await jose.exportJWK(privateKey)));
   }

@@ -1,23 +1,24 @@
 /** How the commands talk: results on stdout, everything else on stderr. */
-import { AgentError } from '../contract/failures.ts';
+import { AgentError, type Failure, failures } from '../contract/failures.ts';
 import { exitCodes } from './exit-codes.ts';
+import { harmlessJson, indented, oneLine, printable } from './printable.ts';
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  process.stdout.write(`${harmlessJson(value)}\n`);
 }
 
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printable(text)}\n`);
 }
 
-/** Progress and hints: for the person at the terminal, never for a program. */
+/** Progress and hints, for the person at the terminal. */
 export function tell(text: string): void {
   process.stderr.write(`${printable(text)}\n`);
 }
 
-/** Text of a task or a workload must not steer the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\t\n]/gu, '\ufffd');
+/** One JSON line, for the program that asked for `--json`. */
+export function tellJson(value: unknown): void {
+  process.stderr.write(`${harmlessJson(value)}\n`);
 }
 
 /** Columns padded to their widest cell. */
@@ -48,15 +49,45 @@ export function reportError(error: unknown, json: boolean): number {
   if (json) {
     printJson({ failure });
   } else {
-    tell(`error: ${failure.message} [${failure.code}]`);
-    for (const { path, message } of (failure.detail['errors'] as { path: string; message: string }[] | undefined) ??
-      []) {
-      tell(`  ${path || '/'}: ${message}`);
-    }
-    tell(`hint: ${failure.hint}`);
+    tellFailure('error', failure);
   }
   if (failure.code === 'agent.busy') {
     return exitCodes.busy;
   }
   return failure.kind === 'internal' || failure.kind === 'cancelled' ? exitCodes.failed : exitCodes.unusable;
+}
+
+/** What went wrong, where, the facts of the case with the longest last, and what to do; each fact once. */
+export function tellFailure(label: string, failure: Failure): void {
+  const { code, hint, detail } = failure;
+  const { errors, excerpt, reason: _reason, ...facts } = detail;
+  const listed = Array.isArray(errors) ? (errors as { path: string; message: string }[]) : [];
+  const sentence = sentenceOf(failure, listed);
+
+  tell(`${label}: ${oneLine(sentence)} [${code}]`);
+  for (const { path, message } of listed) {
+    tell(`  ${oneLine(`${path || '/'}: ${message}`)}`);
+  }
+  for (const [name, value] of Object.entries(facts)) {
+    const isTold = typeof value === 'string' && sentence.includes(value);
+    if (value !== null && value !== '' && !isTold) {
+      tellFact(name, value);
+    }
+  }
+  if (typeof excerpt === 'string' && excerpt.trim() !== '') {
+    tellFact('excerpt', excerpt.trimEnd(), true);
+  }
+  tell(`hint: ${hint}`);
+}
+
+/** Without a reason that only repeats the errors, which follow it line by line. */
+function sentenceOf({ code, message, detail }: Failure, listed: readonly { message: string }[]): string {
+  const reason = String(detail['reason'] ?? '');
+  const repeats = listed.length > 0 && listed.every((error) => reason.includes(error.message));
+  return repeats ? failures[code].message : message;
+}
+
+function tellFact(name: string, value: unknown, apart = false): void {
+  const text = typeof value === 'string' ? value : harmlessJson(value);
+  tell(apart || text.includes('\n') ? `  ${oneLine(name)}:\n${indented(text, '    ')}` : `  ${oneLine(name)}: ${text}`);
 }

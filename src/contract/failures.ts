@@ -78,14 +78,32 @@ export const failures = {
   },
   'agent.busy': {
     kind: 'unavailable',
-    message: 'Another node-agent process holds this state directory.',
-    hint: 'Wait for the process named in the detail to end, or give another `state_dir`.',
+    message: 'Another node-agent process is already at work here.',
+    hint: 'Wait until that process has ended; two of them need a `state_dir` and a `gate.socket` each.',
     retryable: true,
+  },
+  'command.invalid': {
+    kind: 'invalid',
+    message: 'The command line cannot be used.',
+    hint: 'Look at `node-agent --help`, or at the `--help` of the command.',
+    retryable: false,
+  },
+  'file.unusable': {
+    kind: 'invalid',
+    message: 'A file that was given cannot be used.',
+    hint: 'Give a readable file with one JSON value, at most 1 MiB; docs/tasks.md shows tasks, docs/operators.md the rest.',
+    retryable: false,
+  },
+  'config.missing': {
+    kind: 'invalid',
+    message: 'This host has no configuration yet.',
+    hint: 'Write one there; the detail shows the smallest useful one, docs/operators.md explains every key.',
+    retryable: false,
   },
   'config.invalid': {
     kind: 'invalid',
     message: 'The configuration cannot be used.',
-    hint: 'Correct the listed paths; `node-agent config` prints the effective values and where each came from.',
+    hint: 'Correct what is named; `node-agent schema config` prints what is accepted, docs/operators.md explains it.',
     retryable: false,
   },
   'image.not_pinned': {

@@ -19,10 +19,11 @@ export interface PathError {
 export type Judged<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly errors: PathError[] };
 
 const maxErrors = 50;
-/** More values than any document of ours has. Judging all of a hostile array would hold up the process for seconds. */
-const maxValues = 20_000;
+/** More values than any document of ours has. Each of a hostile array or object costs an error that is never told. */
+const maxValues = 8_000;
 /** Characters of an unknown key that an error repeats: it must never be larger than what it is about. */
 const maxKey = 128;
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const compiled = new WeakMap<object, ValidateFunction>();
 let ajv: Ajv | undefined;
 
@@ -42,7 +43,7 @@ export function judge<S extends TSchema>(schema: S, value: unknown): Judged<Stat
   const seen = new Set<string>();
   const errors: PathError[] = [];
   for (const error of validate.errors ?? []) {
-    const found = describe(error);
+    const found = printable(describe(error));
     const key = `${found.path} ${found.message}`;
     if (!seen.has(key) && errors.length < maxErrors) {
       seen.add(key);
@@ -99,6 +100,11 @@ function describe(error: ErrorObject): PathError {
     default:
       return { path: instancePath, code: keyword, message };
   }
+}
+
+/** A key can hold what hides or reorders the text around it on a screen or in a log. */
+function printable({ path, code, message }: PathError): PathError {
+  return { path: path.replaceAll(unprintable, '\uFFFD'), code, message: message.replaceAll(unprintable, '\uFFFD') };
 }
 
 function cut(key: string): string {

@@ -4,17 +4,25 @@
  * With an ordinary runtime that is the container's own first process. gVisor's sandbox process sees nothing of the host
  * at all: there the files are served by a second process, the gofer, and its mounts are what the workload reaches.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { type MountEntry, parseMountTable } from './mount-table.ts';
+import { type FolderId, folderId, stepInto } from './safe-folders.ts';
 
 /** argv[0] of gVisor's file server. Workloads are no processes of the host and cannot take the name. */
 const goferName = 'runsc-gofer';
 
+/** What one process sees mounted. */
+export interface ProcessMounts {
+  readonly pid: number;
+  readonly table: readonly MountEntry[];
+}
+
 /** Mount tables to compare; throws if a process ends while it is read, or is not of this container. */
-export async function mountTablesOf(pid: number, containerId: string, isGvisor: boolean): Promise<MountEntry[][]> {
+export async function mountTablesOf(pid: number, containerId: string, isGvisor: boolean): Promise<ProcessMounts[]> {
   const pids = isGvisor ? await findGofers(containerId) : [pid];
   if (pids.length === 0) throw new Error('the sandbox has no process that serves its files');
-  return await Promise.all(pids.map((each) => readMountTable(each, containerId)));
+  return await Promise.all(pids.map(async (each) => ({ pid: each, table: await readMountTable(each, containerId) })));
 }
 
 async function readMountTable(pid: number, containerId: string): Promise<MountEntry[]> {
@@ -24,6 +32,20 @@ async function readMountTable(pid: number, containerId: string): Promise<MountEn
   if (!groups.includes(containerId)) throw new Error(`process ${pid} is not in the control group of the container`);
   if (table.length === 0) throw new Error(`process ${pid} shows no mounts`);
   return table;
+}
+
+/**
+ * The folder that a process of the container sees at a target, by its number. Walked from the process's own root
+ * without following links, so nothing the workload puts in the way can lead elsewhere.
+ */
+export async function folderSeenAt(pid: number, target: string): Promise<FolderId> {
+  let folder = await open(`/proc/${pid}/root`, constants.O_RDONLY | constants.O_DIRECTORY);
+  for (const name of target.split('/').slice(1)) folder = await stepInto(folder, name, target);
+  try {
+    return await folderId(folder);
+  } finally {
+    await folder.close();
+  }
 }
 
 async function findGofers(containerId: string): Promise<number[]> {

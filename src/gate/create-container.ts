@@ -5,12 +5,13 @@
  * network, and only then a request of our own making, sealed. What the engine made of it is looked at once: a container
  * on which the seal does not hold is taken away again, since nobody could ever stop or remove it through the gate.
  */
+import { cpus, totalmem } from 'node:os';
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkContainerRequest } from '../policy/check-container.ts';
 import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
-import { workloadRoot } from '../policy/host-policy.ts';
+import { type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
@@ -24,6 +25,7 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
   const name = call.query['name'] ?? '';
   check(name, call.body, gate, assumedFacts(call.body));
   const request = call.body as ContainerRequest;
+  refuse([{ failure: 'resources.exceeded', errors: checkHostSize(request, gate.policy) }]);
   check(name, request, gate, await imageFacts(request.Image, gate, call.signal));
 
   const answer = await gate.locks.run(`container ${name}`, () => {
@@ -66,11 +68,23 @@ function check(name: string, request: unknown, { policy }: GateContext, image: I
   refuse([{ failure: 'policy.refused', errors }]);
 }
 
+const GiB = 2 ** 30;
+
+/** One container cannot be promised more than the host has: what that would do to the others is the kernel's guess. */
+function checkHostSize({ HostConfig }: ContainerRequest, { reserves }: HostPolicy): PathError[] {
+  const most = { Memory: Math.floor(totalmem() - reserves.memory_gib * GiB), NanoCpus: cpus().length * 1e9 };
+  return (['Memory', 'NanoCpus'] as const).flatMap((key) =>
+    HostConfig[key] > most[key]
+      ? [{ path: `/HostConfig/${key}`, code: 'limit', message: `must not exceed ${most[key]}, which the host has` }]
+      : [],
+  );
+}
+
 /** Stands for the image in the first check: an image of exactly that reference, with nothing in it to object to. */
 function assumedFacts(request: unknown): ImageFacts {
   const image = (request as { Image?: unknown } | null | undefined)?.Image;
   const reference = typeof image === 'string' ? image : '';
-  return { id: reference, repoDigests: [reference], env: [], volumes: [], hasHealthcheck: false };
+  return { id: reference, repoDigests: [reference], env: [], volumes: [], workingDir: '', hasHealthcheck: false };
 }
 
 async function imageFacts(reference: string, gate: GateContext, signal: AbortSignal): Promise<ImageFacts> {
@@ -87,6 +101,7 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
     repoDigests: RepoDigests ?? [],
     env: Config?.Env ?? [],
     volumes: Object.keys(Config?.Volumes ?? {}),
+    workingDir: Config?.WorkingDir ?? '',
     hasHealthcheck: test.length > 0 && test[0] !== 'NONE',
   };
 }

@@ -53,6 +53,7 @@ export interface ImageObject {
   readonly Config?: {
     readonly Env?: readonly string[] | null;
     readonly Volumes?: Readonly<Record<string, unknown>> | null;
+    readonly WorkingDir?: string | null;
     readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
   } | null;
 }

@@ -11,7 +11,17 @@ import { AgentError } from '../contract/failures.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { MountObject } from './engine-objects.ts';
 import { parseMountTable, placeOf } from './mount-table.ts';
-import { assertOwner, entryOf, mountIdOf, openChild, openFolder, pathOf, refuseFolder } from './safe-folders.ts';
+import {
+  assertOwner,
+  entryOf,
+  type FolderId,
+  folderId,
+  mountIdOf,
+  openChild,
+  openFolder,
+  pathOf,
+  refuseFolder,
+} from './safe-folders.ts';
 
 /** One bind mount whose folder was found in order, with the place the kernel must show for it. */
 export interface PreparedMount {
@@ -20,6 +30,8 @@ export interface PreparedMount {
   readonly readOnly: boolean;
   readonly device: string;
   readonly root: string;
+  /** The folder itself, whatever its place: numbers of its file system and its inode. */
+  readonly folder: FolderId;
 }
 
 export interface PreparedMounts {
@@ -33,18 +45,25 @@ const mountMode = 0o700;
 
 /**
  * Makes missing folders and checks all of them; `mount.refused` with the path of the first that is not in order, after
- * which nothing that was made is left.
+ * which nothing that was made is left. The folders are added to `held` open, for the caller to close; without it they
+ * are closed. While a folder is held, its number cannot pass to another.
  */
-export async function prepareMounts(mounts: readonly MountObject[], policy: HostPolicy): Promise<PreparedMounts> {
+export async function prepareMounts(
+  mounts: readonly MountObject[],
+  policy: HostPolicy,
+  held?: FileHandle[],
+): Promise<PreparedMounts> {
   const created: string[] = [];
   try {
     const prepared: PreparedMount[] = [];
     for (const { Source: source = '', Target: target = '', ReadOnly: readOnly = false } of mounts) {
       const folder = await openMountFolder(source, policy, created);
       try {
-        prepared.push({ source, target, readOnly, ...(await whereIs(folder, source)) });
+        const place = await whereIs(folder, source);
+        prepared.push({ source, target, readOnly, ...place, folder: await folderId(folder) });
       } finally {
-        await folder.close();
+        if (held === undefined) await folder.close();
+        else held.push(folder);
       }
     }
     return { mounts: prepared, created };

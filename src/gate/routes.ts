@@ -21,6 +21,8 @@ import { removeData } from './workload-data.ts';
 export interface Route extends RoutePattern {
   readonly body: 'none' | 'ignored' | number;
   readonly handle: Handler;
+  /** True if the answer may go on as long as the client likes. */
+  readonly isStream?: boolean;
   /** For the one route that may switch protocols. */
   readonly upgrade?: UpgradeHandler;
 }
@@ -39,7 +41,7 @@ export const routes: readonly Route[] = [
   { method: 'HEAD', path: '/_ping', query: {}, body: 'none', handle: ping },
   { method: 'GET', path: '/version', query: {}, body: 'none', handle: version },
   { method: 'GET', path: '/info', query: {}, body: 'none', handle: info },
-  { method: 'GET', path: '/events', query: { since: time, until: time, filters: text }, body: 'none', handle: streamEvents },
+  { method: 'GET', path: '/events', query: { since: time, until: time, filters: text }, body: 'none', handle: streamEvents, isStream: true },
 
   { method: 'POST', path: '/images/create', query: { fromImage: text, tag: text }, body: 'ignored', handle: pullImage },
   { method: 'GET', path: '/images/{image}/json', query: {}, body: 'none', handle: inspectImage },
@@ -47,16 +49,16 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/containers/json', query: { all: flag, filters: text }, body: 'none', handle: listContainers },
   { method: 'POST', path: '/containers/create', query: { name: containerName }, body: 4 * MiB, handle: createContainer },
   { method: 'GET', path: '/containers/{container}/json', query: {}, body: 'none', handle: inspectContainer },
-  { method: 'GET', path: '/containers/{container}/logs', query: logQuery, body: 'none', handle: passThrough('GET', 'logs') },
-  { method: 'GET', path: '/containers/{container}/stats', query: { stream: flag, 'one-shot': flag }, body: 'none', handle: passThrough('GET', 'stats') },
+  { method: 'GET', path: '/containers/{container}/logs', query: logQuery, body: 'none', handle: passThrough('GET', 'logs'), isStream: true },
+  { method: 'GET', path: '/containers/{container}/stats', query: { stream: flag, 'one-shot': flag }, body: 'none', handle: passThrough('GET', 'stats'), isStream: true },
   { method: 'POST', path: '/containers/{container}/start', query: {}, body: 'ignored', handle: startContainer },
   { method: 'POST', path: '/containers/{container}/stop', query: { t: seconds }, body: 'ignored', handle: passThrough('POST', 'stop') },
   { method: 'POST', path: '/containers/{container}/kill', query: { signal }, body: 'ignored', handle: passThrough('POST', 'kill') },
-  { method: 'POST', path: '/containers/{container}/wait', query: { condition }, body: 'ignored', handle: passThrough('POST', 'wait') },
+  { method: 'POST', path: '/containers/{container}/wait', query: { condition }, body: 'ignored', handle: passThrough('POST', 'wait'), isStream: true },
   { method: 'DELETE', path: '/containers/{container}', query: { v: flag, force: flag }, body: 'none', handle: removeContainer },
 
   { method: 'POST', path: '/containers/{container}/exec', query: {}, body: 1 * MiB, handle: createExec },
-  { method: 'POST', path: '/exec/{exec}/start', query: {}, body: 4 * KiB, handle: startExec, upgrade: startExecUpgraded },
+  { method: 'POST', path: '/exec/{exec}/start', query: {}, body: 4 * KiB, handle: startExec, upgrade: startExecUpgraded, isStream: true },
   { method: 'GET', path: '/exec/{exec}/json', query: {}, body: 'none', handle: inspectExec },
 
   { method: 'GET', path: '/networks', query: {}, body: 'none', handle: listNetworks },

@@ -50,6 +50,21 @@ export async function openChild(parent: FileHandle, name: string, path: string):
   }
 }
 
+/** What a folder is known by wherever it is moved. */
+export interface FolderId {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+export async function folderId(folder: FileHandle): Promise<FolderId> {
+  const { dev, ino } = await folder.stat({ bigint: true });
+  return { dev, ino };
+}
+
+export function isSameFolder(a: FolderId, b: FolderId): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
 /** Number of the mount that the folder lies on. Two folders with the same number have no mount between them. */
 export async function mountIdOf(folder: FileHandle): Promise<number> {
   const info = await readFile(`/proc/self/fdinfo/${folder.fd}`, 'utf8');

@@ -11,10 +11,13 @@ import { AgentError } from '../contract/failures.ts';
 
 const keyBytes = 32;
 
+/** File of the key in the gate's state folder. */
+export const sealKeyName = 'seal.key';
+
 /** Makes the state folder (0700) and the key (0600) where they are missing, and returns the key. */
 export async function loadSealKey(stateDir: string): Promise<Buffer> {
   await ensurePrivateFolder(stateDir);
-  const path = join(stateDir, 'seal.key');
+  const path = join(stateDir, sealKeyName);
   return (await readKey(path)) ?? (await createKey(stateDir, path));
 }
 
@@ -49,7 +52,7 @@ async function readKey(path: string): Promise<Buffer | undefined> {
 /** Written and synced under another name, then linked: whoever sees the key sees all of it, and only one is made. */
 async function createKey(stateDir: string, path: string): Promise<Buffer> {
   const key = randomBytes(keyBytes);
-  const draft = join(stateDir, `seal.key.${randomBytes(6).toString('hex')}`);
+  const draft = join(stateDir, `${sealKeyName}.${randomBytes(6).toString('hex')}`);
   const file = await open(draft, 'wx', 0o600);
   try {
     await file.writeFile(key);

@@ -5,7 +5,7 @@
  * above the instance's folder belongs to the gate's own user.
  */
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, open, rename, rm, statfs } from 'node:fs/promises';
+import { chown, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
@@ -28,10 +28,13 @@ export const SecretsRequest = Type.Object(
 );
 export type SecretsRequest = Static<typeof SecretsRequest>;
 
+/** Instances with secret files at once; a host has far fewer workloads. */
+const maxInstances = 1024;
+
 /** Type of tmpfs, see statfs(2). */
 const memoryType = 0x01021994;
 
-/** Replaces all secret files of the instance. */
+/** Replaces all secret files of the instance; without any, none are left, nor their folder. */
 export async function putSecrets(call: GateCall, gate: GateContext): Promise<void> {
   const judged = judge(SecretsRequest, call.body);
   if (!judged.ok) {
@@ -40,7 +43,10 @@ export async function putSecrets(call: GateCall, gate: GateContext): Promise<voi
   }
   const instance = call.params['instance'] ?? '';
   const files = Object.entries(judged.value.files).map(([name, text]) => [name, Buffer.from(text, 'base64')] as const);
-  await gate.locks.run(`secrets ${instance}`, () => write(instance, files, gate.policy));
+  await gate.locks.run(`secrets ${instance}`, async () => {
+    if (files.length === 0) await removeSecrets(instance, gate.policy);
+    else await write(instance, files, gate.policy);
+  });
   call.response.writeHead(204).end();
 }
 
@@ -55,6 +61,7 @@ async function write(instance: string, files: readonly SecretFile[], policy: Hos
   const { uid, gid } = policy.allocation;
   await mkdir(policy.secrets_dir, { recursive: true, mode: 0o700 });
   await assertRoomInMemory(policy.secrets_dir, files);
+  await assertFewInstances(policy.secrets_dir, instance);
 
   const draft = join(policy.secrets_dir, `.${randomBytes(8).toString('hex')}`);
   try {
@@ -98,6 +105,12 @@ async function assertRoomInMemory(path: string, files: readonly SecretFile[]): P
   if (type !== memoryType) throw unavailable(path, 'is not on a file system in memory');
   const needed = files.reduce((sum, [, content]) => sum + content.length + bsize, 0);
   if (bavail * bsize - needed < (blocks * bsize) / 2) throw unavailable(path, 'has not enough free memory');
+}
+
+/** Empty folders take memory as well, and whoever asks for them need not have a container. */
+async function assertFewInstances(path: string, instance: string): Promise<void> {
+  const others = (await readdir(path)).filter((name) => name !== instance);
+  if (others.length >= maxInstances) throw unavailable(path, `has secret files of ${maxInstances} instances already`);
 }
 
 function unavailable(path: string, what: string): AgentError {

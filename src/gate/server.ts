@@ -2,7 +2,8 @@
  * The gate's side towards its clients: from bytes on a socket to a parsed call, and from a failure to an answer.
  *
  * Node's strict parser takes the bytes apart; what it objects to ends the connection. A body is read to its end before
- * a handler runs, so no part of one request can be taken for the next.
+ * a handler runs, so no part of one request can be taken for the next. A connection has one call at a time: whoever
+ * sends the next before the answer is cut off. Calls and streams at once are bounded (open-calls.ts).
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -10,6 +11,7 @@ import { AgentError, failures } from '../contract/failures.ts';
 import { describeFailure, type GateFailure, sendJson } from './answers.ts';
 import { announcesBody, BodyReader } from './body.ts';
 import type { GateContext } from './context.ts';
+import { OpenCalls } from './open-calls.ts';
 import { type Route, routes } from './routes.ts';
 import { compileRoutes } from './routing.ts';
 import { endRaw } from './streams.ts';
@@ -42,6 +44,7 @@ export function createGateServer(gate: GateContext): GateServer {
   });
   server.maxConnections = maxConnections;
   const bodies = new BodyReader(bodyBudgetBytes);
+  const calls = new OpenCalls();
   const sockets = new Set<Duplex>();
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -53,22 +56,49 @@ export function createGateServer(gate: GateContext): GateServer {
   const run = (served: Promise<void>): void => {
     served.catch((err: unknown) => gate.log.error({ err }, 'call failed, and its answer'));
   };
-  const serve = (request: IncomingMessage, response: ServerResponse): void =>
-    run(serveCall(request, response, bodies, gate));
+  /** The parser goes on to the end of what it has; a second request in it must not get so far as to be looked at. */
+  const busy = new WeakMap<Duplex, ServerResponse>();
+  const isTooEarly = (request: IncomingMessage): boolean => {
+    const { socket } = request;
+    if (socket.destroyed || socket.writableEnded) return true;
+    const current = busy.get(socket);
+    if (current === undefined) return false;
+    // In the middle of an answer there is no room for another one.
+    if (current.headersSent) socket.destroy();
+    else endWith(socket, request, tooEarly(), gate);
+    return true;
+  };
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    if (isTooEarly(request)) return;
+    busy.set(socket, response);
+    response.once('close', () => busy.delete(socket));
+    run(serveCall(request, response, { bodies, calls }, gate));
+  };
   server.on('request', serve);
   server.on('checkContinue', serve);
   server.on('checkExpectation', serve);
-  server.on('upgrade', (request, socket) => run(serveUpgrade(request, socket, bodies, gate)));
-  server.on('connect', (request, socket) => endWith(socket, request, refusal('method', 'CONNECT is refused'), gate));
+  server.on('upgrade', (request, socket) => {
+    if (!isTooEarly(request)) run(serveUpgrade(request, socket, { bodies, calls }, gate));
+  });
+  server.on('connect', (request, socket) => {
+    if (!isTooEarly(request)) endWith(socket, request, refusal('method', 'CONNECT is refused'), gate);
+  });
   server.on('clientError', (error, socket) => answerMalformed(error, socket, gate));
   server.on('drop', () => gate.log.warn({ count: maxConnections }, 'too many connections, one refused'));
   return { server, sockets };
 }
 
+/** What all calls share of the gate's memory and connections. */
+interface Bounds {
+  readonly bodies: BodyReader;
+  readonly calls: OpenCalls;
+}
+
 async function serveCall(
   request: IncomingMessage,
   response: ServerResponse,
-  bodies: BodyReader,
+  { bodies, calls }: Bounds,
   gate: GateContext,
 ): Promise<void> {
   const client = new AbortController();
@@ -81,8 +111,10 @@ async function serveCall(
     const { expect = '100-continue' } = request.headers;
     if (expect !== '100-continue') throw refusal('expect', 'nothing but 100-continue can be expected');
     const { route, params, query } = findRoute(request.method ?? '', request.url ?? '');
-    const body = await bodyFor(route, request, response, bodies);
-    await route.handle({ params, query, body, request, response, signal: client.signal }, gate);
+    await calls.run(route.isStream === true, async () => {
+      const body = await bodyFor(route, request, response, bodies);
+      await route.handle({ params, query, body, request, response, signal: client.signal }, gate);
+    });
   } catch (error) {
     if (client.signal.aborted) return;
     const failure = report(error, request, gate);
@@ -99,7 +131,7 @@ async function serveCall(
 async function serveUpgrade(
   request: IncomingMessage,
   socket: Duplex,
-  bodies: BodyReader,
+  { bodies, calls }: Bounds,
   gate: GateContext,
 ): Promise<void> {
   const client = new AbortController();
@@ -108,9 +140,12 @@ async function serveUpgrade(
   const late = setTimeout(() => socket.destroy(), requestTimeoutMs);
   try {
     const { route, params, query } = findRoute(request.method ?? '', request.url ?? '');
-    const body = await bodyFor(route, request, null, bodies).finally(() => clearTimeout(late));
-    await route.upgrade?.({ params, query, body, request, socket, signal: client.signal }, gate);
+    await calls.run(true, async () => {
+      const body = await bodyFor(route, request, null, bodies).finally(() => clearTimeout(late));
+      await route.upgrade?.({ params, query, body, request, socket, signal: client.signal }, gate);
+    });
   } catch (error) {
+    clearTimeout(late);
     if (!client.signal.aborted) endWith(socket, request, error, gate);
   }
 }
@@ -186,6 +221,11 @@ const statusOfParserError: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
+
+function tooEarly(): AgentError {
+  const reason = 'A connection takes one request at a time; the next one came before the answer.';
+  return new AgentError('engine.unavailable', { state: 'busy', reason });
+}
 
 function refusal(code: string, message: string): AgentError {
   return new AgentError('policy.refused', { errors: [{ path: '', code, message }] });

@@ -72,7 +72,7 @@ async function isLinked(from: string, to: string): Promise<boolean> {
 async function setAsideStale(path: string): Promise<void> {
   const found = await lstat(path).catch(ignoreAbsence);
   if (found === undefined) return;
-  if (!found.isSocket()) throw busy(path, 'It exists and is no socket.');
+  if (!found.isSocket()) throw unusable(path, 'It exists and is no socket.');
   if (await isAnswered(path)) throw busy(path, 'Another gate listens there.');
 
   const aside = join(dirname(path), `.${randomBytes(6).toString('hex')}`);

@@ -5,22 +5,34 @@
  *   folders ok ──▶ marked pending ──▶ engine starts it ──▶ mounts ok ──▶ mark gone, answer
  *       │                                  │                  └── not ok: killed, mark gone, `mount.refused`
  *       └── `mount.refused`                └── engine's error: mark gone, passed on
+ *
+ * The checked folders are held open across the start, and what the container shows must be those very folders: neither
+ * a link's target nor another real folder moved to the place passes.
+ *
+ * What remains: between the engine's mount and the kill a process runs on the wrong folder, as the allocation's own
+ * user and with nothing else of the container loosened. One that ends within that window cannot be looked at any more;
+ * it is logged, and refused if the folders at the places are others than before, but whoever moves them back in time is
+ * not found out. Only mounts that the gate itself pins and hands to the engine would close the window.
  */
+import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { sendAnswer } from './answers.ts';
-import { mountTablesOf } from './container-processes.ts';
+import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { type PreparedMount, prepareMounts } from './mount-folders.ts';
+import { isSameFolder } from './safe-folders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
 import { compareMounts } from './verify-mounts.ts';
 
 /** Looks at a process that may be ending just then. */
 const attempts = 5;
+/** A container that runs longer than this without having been looked at is killed. */
+const verifyMs = 5_000;
 
 export async function startContainer(call: GateCall, gate: GateContext): Promise<void> {
   const ref = call.params['container'] ?? '';
@@ -36,8 +48,30 @@ export async function startContainer(call: GateCall, gate: GateContext): Promise
 
 async function start(id: string, gate: GateContext, signal: AbortSignal): Promise<EngineAnswer> {
   const { object } = await gate.containers.require(id, signal);
-  const { mounts } = await prepareMounts(object.HostConfig.Mounts ?? [], gate.policy);
+  return await withMounts(object, gate, (mounts) => startAndVerify(id, mounts, gate, signal));
+}
 
+/** Holds the folders open while `use` runs. */
+async function withMounts<T>(
+  { HostConfig }: ContainerObject,
+  gate: GateContext,
+  use: (mounts: readonly PreparedMount[]) => Promise<T>,
+): Promise<T> {
+  const held: FileHandle[] = [];
+  try {
+    const { mounts } = await prepareMounts(HostConfig.Mounts ?? [], gate.policy, held);
+    return await use(mounts);
+  } finally {
+    for (const folder of held) await folder.close();
+  }
+}
+
+async function startAndVerify(
+  id: string,
+  mounts: readonly PreparedMount[],
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<EngineAnswer> {
   const wasPending = gate.pendingStarts.has(id);
   await gate.pendingStarts.mark(id);
   try {
@@ -64,10 +98,9 @@ export async function verifyPending(gate: GateContext, signal: AbortSignal): Pro
   }
 }
 
-async function verifyLate(id: string, { HostConfig }: ContainerObject, gate: GateContext, signal: AbortSignal) {
+async function verifyLate(id: string, object: ContainerObject, gate: GateContext, signal: AbortSignal) {
   try {
-    const { mounts } = await prepareMounts(HostConfig.Mounts ?? [], gate.policy);
-    await verifyOrKill(id, mounts, gate, signal);
+    await withMounts(object, gate, (mounts) => verifyOrKill(id, mounts, gate, signal));
   } catch (error) {
     if (!isMountRefusal(error)) throw error;
     await kill(id, error, gate, signal);
@@ -76,10 +109,13 @@ async function verifyLate(id: string, { HostConfig }: ContainerObject, gate: Gat
 
 /** Returns if the mounts of the running container are right or it has ended by itself; else kills it and throws. */
 async function verifyOrKill(id: string, mounts: readonly PreparedMount[], gate: GateContext, signal: AbortSignal) {
+  const inTime = AbortSignal.timeout(verifyMs);
   try {
-    const errors = await findWrongMounts(id, mounts, gate, signal);
+    const errors = await findWrongMounts(id, mounts, gate, AbortSignal.any([signal, inTime]));
     if (errors.length > 0) throw wrongMounts(errors);
-  } catch (error) {
+  } catch (thrown) {
+    const isLate = inTime.aborted && !signal.aborted && thrown === inTime.reason;
+    const error = isLate ? wrongMounts([unreadable(`not looked at within ${verifyMs} ms`)]) : thrown;
     if (isMountRefusal(error)) await kill(id, error, gate, signal);
     throw error;
   }
@@ -117,7 +153,7 @@ async function findWrongMounts(
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const { object } = await gate.containers.require(id, signal);
     const { Running, Pid } = object.State;
-    if (!Running || !Pid) return [];
+    if (!Running || !Pid) return await judgeEnded(object, mounts, gate);
     try {
       return await judgeProcess(Pid, object, mounts, gate.policy);
     } catch (error) {
@@ -126,7 +162,30 @@ async function findWrongMounts(
       await sleep(20 * attempt, undefined, { signal });
     }
   }
-  return [{ path: '', code: 'unreadable', message: `its mounts cannot be read: ${cause}` }];
+  return [unreadable(cause)];
+}
+
+function unreadable(cause: string): PathError {
+  return { path: '', code: 'unreadable', message: `its mounts cannot be read: ${cause}` };
+}
+
+/** Nothing is left to look at but the folders: others than before at the places are taken for what was mounted. */
+async function judgeEnded(
+  object: ContainerObject,
+  mounts: readonly PreparedMount[],
+  { policy, log }: GateContext,
+): Promise<PathError[]> {
+  if (mounts.length === 0) return [];
+  log.warn({ container_id: object.Id }, 'container ended before its mounts could be looked at');
+  const now = await prepareMounts(object.HostConfig.Mounts ?? [], policy);
+  return mounts.flatMap(({ target, folder }, index) => {
+    const found = now.mounts[index]?.folder;
+    return found !== undefined && isSameFolder(found, folder) ? [] : [otherFolder(target)];
+  });
+}
+
+function otherFolder(target: string): PathError {
+  return { path: target, code: 'wrong_folder', message: 'shows another folder than the one that was checked' };
 }
 
 async function judgeProcess(
@@ -136,9 +195,23 @@ async function judgeProcess(
   { sandboxes }: HostPolicy,
 ): Promise<PathError[]> {
   const isGvisor = sandboxes.gvisor !== undefined && HostConfig.Runtime === sandboxes.gvisor;
-  const tables = await mountTablesOf(pid, Id, isGvisor);
+  const processes = await mountTablesOf(pid, Id, isGvisor);
   const volumes = Object.keys(Config.Volumes ?? {});
-  return tables.flatMap((table) =>
+  const errors = processes.flatMap(({ table }) =>
     compareMounts(table, { containerId: Id, binds, volumes, readOnlyBy: isGvisor ? 'sandbox' : 'mount' }),
   );
+  if (errors.length > 0) return errors;
+  const wrong = await Promise.all(processes.map((each) => findOtherFolders(each.pid, binds)));
+  // Read last, for the same reason as the control group: the process that was looked at is still the container's.
+  await mountTablesOf(pid, Id, isGvisor);
+  return wrong.flat();
+}
+
+/** Binds that show a folder at the right place that is not the one that was checked. */
+async function findOtherFolders(pid: number, binds: readonly PreparedMount[]): Promise<PathError[]> {
+  const errors: PathError[] = [];
+  for (const { target, folder } of binds) {
+    if (!isSameFolder(await folderSeenAt(pid, target), folder)) errors.push(otherFolder(target));
+  }
+  return errors;
 }

@@ -21,8 +21,6 @@ const spokenVersion = [1, 41] as const;
 /** Answers that are read whole are small: an inspect, a list, an error. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 
-/** Connections to the engine at once; further calls wait. Each open stream takes one. */
-const maxSockets = 256;
 const negotiationTimeoutMs = 10_000;
 
 export interface EngineCall {
@@ -58,7 +56,11 @@ interface SentCall {
 
 export class Upstream {
   readonly #socketPath: string;
-  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 8, maxSockets });
+  /**
+   * No call ever waits for another one's connection: one that looks at a started container must not stand behind a
+   * client's streams. How many there are at once is bounded by the calls that the server takes in.
+   */
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 8, maxSockets: Number.POSITIVE_INFINITY });
   #prefix: Promise<string> | undefined;
 
   constructor(socketPath: string) {

@@ -11,7 +11,7 @@ import type { MountEntry } from './mount-table.ts';
 
 export interface AllowedMounts {
   readonly containerId: string;
-  readonly binds: readonly PreparedMount[];
+  readonly binds: readonly Omit<PreparedMount, 'folder'>[];
   /** Paths that the image declares as volumes: the engine mounts a new, empty one of its own at each. */
   readonly volumes: readonly string[];
   /** gVisor keeps folders read-only itself: the mounts of its file server are writable all the same. */

@@ -15,7 +15,7 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
     if (withData) await refuseWhileUsed(instance, gate, call.signal);
     const folders = [secretsRoot(gate.policy, instance), ...(withData ? [workloadRoot(gate.policy, instance)] : [])];
     const gone: string[] = [];
-    for (const folder of folders) if (await removeTree(folder)) gone.push(folder);
+    for (const folder of folders) if (await removeTree(folder, { signal: call.signal })) gone.push(folder);
     return gone;
   });
   sendJson(call.response, 200, { removed });

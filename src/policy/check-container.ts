@@ -13,7 +13,7 @@ import { ContainerRequest, type ImageFacts } from './container-request.ts';
 import { describeBadImageEnv, nameOf, noDevices, whyForbidden } from './environment.ts';
 import { type HostPolicy, projectRoot, secretsRoot, workloadRoot } from './host-policy.ts';
 import { isRepoDigestOf, readAllowedImage } from './image-reference.ts';
-import { checkTargets, describeBadVolumes, secretsTarget } from './mounts.ts';
+import { checkTargets, describeBadVolumes, describeBadWorkingDir, secretsTarget } from './mounts.ts';
 
 export interface RequestToCheck {
   /** Name the container is to have. */
@@ -42,7 +42,7 @@ const checks: readonly ((context: Context) => PathError[])[] = [
   checkImage,
   checkUser,
   checkEnv,
-  checkVolumes,
+  checkImageFolders,
   checkMounts,
   checkPorts,
   checkEndpoints,
@@ -153,9 +153,13 @@ function describeBadEntry(entry: string): string | undefined {
   return forbidden && entry !== noDevices ? 'must not be set' : undefined;
 }
 
-function checkVolumes({ request, image }: Context): PathError[] {
+function checkImageFolders({ request, image }: Context): PathError[] {
   const targets = request.HostConfig.Mounts.map(({ Target }) => Target);
-  return describeBadVolumes(image.volumes, targets).flatMap((message) => wrong('/Image', 'image_refused', message));
+  const sentences = [
+    ...describeBadVolumes(image.volumes, targets),
+    ...describeBadWorkingDir(image.workingDir, targets),
+  ];
+  return sentences.flatMap((message) => wrong('/Image', 'image_refused', message));
 }
 
 /** Every source is one folder of this instance or its project, by name; only secrets may be mounted at their place. */

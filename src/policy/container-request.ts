@@ -8,6 +8,8 @@
 import { type Static, Type } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
+/** Beyond this a number is not the one that was written. What the host has is the gate's to say. */
+const Amount = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const Text = Type.String({ maxLength: 65536, pattern: '^[^\\u0000]*$' });
 
 export const BindMount = Type.Object(
@@ -60,11 +62,11 @@ export const ContainerRequest = Type.Object(
           closed,
         ),
         NetworkMode: Type.String({ pattern: '^gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$' }),
-        NanoCpus: Type.Integer({ minimum: 1 }),
-        Memory: Type.Integer({ minimum: 1 }),
-        MemorySwap: Type.Integer({ minimum: 1 }),
+        NanoCpus: Amount,
+        Memory: Amount,
+        MemorySwap: Amount,
         PidsLimit: Type.Integer({ minimum: 1 }),
-        ShmSize: Type.Integer({ minimum: 1 }),
+        ShmSize: Amount,
         Ulimits: Type.Array(
           Type.Object({ Name: Type.Enum(['nofile', 'core']), Soft: Type.Integer(), Hard: Type.Integer() }, closed),
           { minItems: 2, maxItems: 2 },
@@ -111,5 +113,7 @@ export interface ImageFacts {
   readonly env: readonly string[];
   /** Paths the image declares as volumes. */
   readonly volumes: readonly string[];
+  /** Folder the image's program starts in; empty for the root. The engine makes it, as root, where it is missing. */
+  readonly workingDir: string;
   readonly hasHealthcheck: boolean;
 }

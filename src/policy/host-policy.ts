@@ -22,6 +22,10 @@ export const AllowedRegistry = Type.Object(
 );
 export type AllowedRegistry = Static<typeof AllowedRegistry>;
 
+const octet = '(25[0-5]|2[0-4]\\d|1?\\d?\\d)';
+/** 10/8, 172.16/12 and 192.168/16, and no range that reaches beyond them. */
+const privateRangePattern = `^((10\\.${octet}|172\\.(1[6-9]|2\\d|3[01]))(\\.${octet}){2}/(1[2-9]|2[0-8])|192\\.168(\\.${octet}){2}/(1[6-9]|2[0-8]))$`;
+
 export const HostPolicy = Type.Object(
   {
     node_id: Type.String({
@@ -50,8 +54,8 @@ export const HostPolicy = Type.Object(
     }),
     project_storage: Type.Boolean({ description: 'True if this allocation offers project storage.' }),
     network_pool: Type.String({
-      pattern: '^\\d{1,3}(\\.\\d{1,3}){3}/(1[2-9]|2[0-8])$',
-      description: 'IPv4 range that workload networks are cut from, a /28 each.',
+      pattern: privateRangePattern,
+      description: 'Private IPv4 range (RFC 1918) that workload networks are cut from, a /28 each.',
     }),
     approved_engines: Type.Array(Type.Enum(['docker', 'podman', 'nerdctl']), {
       description: 'Engines that workloads may run on.',

@@ -46,6 +46,8 @@ const systemPaths: Readonly<Record<string, string>> = {
 /** An image may declare a volume anywhere else: it starts as a copy of the image's own files and goes with it. */
 const closedToVolumes = ['/proc', '/sys', '/dev', '/run', '/var/run'];
 
+const closedToWorkingDir = ['/proc', '/sys', '/dev'];
+
 const identifier = new RegExp(identifierPattern);
 const maxSegmentLength = 255;
 const targetText = /^(?:\/[A-Za-z0-9._+@%=~-]+)+$/;
@@ -92,6 +94,19 @@ export function describeBadVolumes(volumes: readonly string[], targets: readonly
       ? []
       : [`the image declares the volume ${path} inside the mount ${target}; mount ${path} itself or another path`];
   });
+}
+
+/**
+ * Sentences about the folder the image starts in that this host does not accept: where the kernel shows itself (an old
+ * runtime follows `/proc/self/fd` out of the container), or inside one of the targets, where the engine would make it as
+ * root in the user's home. Links inside the image are the runtime's to deal with.
+ */
+export function describeBadWorkingDir(workingDir: string, targets: readonly string[]): string[] {
+  const path = normalise(workingDir);
+  const system = closedToWorkingDir.find((closed) => isWithin(path, closed));
+  if (system !== undefined) return [`the image starts in ${path}, and ${system} is closed to that`];
+  const target = targets.find((candidate) => path !== candidate && isWithin(path, candidate));
+  return target === undefined ? [] : [`the image starts in ${path}, inside the mount at ${target}`];
 }
 
 /** Folder on the host of a mount; `mount.refused` where the allocation offers no such storage. */

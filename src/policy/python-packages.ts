@@ -48,7 +48,8 @@ function judgeToken(token: string): TokenError | undefined {
   }
   const suspicion = suspicions.find(({ pattern }) => pattern.test(token));
   if (suspicion) {
-    return suspicion;
+    const { code, message } = suspicion;
+    return { code, message };
   }
   if (token.includes(' ')) {
     const joined = token.replaceAll(' ', '');

@@ -17,7 +17,7 @@ import { checkPorts, checkReadiness } from './endpoints.ts';
 import { checkEnvironment, describeBadImageEnv, neutralised } from './environment.ts';
 import type { HostPolicy } from './host-policy.ts';
 import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-reference.ts';
-import { checkMounts, checkStorage, describeBadVolumes } from './mounts.ts';
+import { checkMounts, checkStorage, describeBadVolumes, describeBadWorkingDir } from './mounts.ts';
 import { judgePackages } from './python-packages.ts';
 import { type Finding, refuse } from './refusal.ts';
 import { bindTargets, defaultShmGib, type RenderInput, renderRequest } from './render-request.ts';
@@ -162,7 +162,12 @@ function verifyImage({ image: source }: WorkloadOciLaunchParams, policy: HostPol
 }
 
 function checkImage({ params, image }: RenderInput): PathError[] {
-  const sentences = [...describeBadImageEnv(image.env), ...describeBadVolumes(image.volumes, bindTargets(params))];
+  const targets = bindTargets(params);
+  const sentences = [
+    ...describeBadImageEnv(image.env),
+    ...describeBadVolumes(image.volumes, targets),
+    ...describeBadWorkingDir(image.workingDir, targets),
+  ];
   const unusable = sentences.map((message) => ({ path: '/image', code: 'image_refused', message }));
   const health = params.readiness.flatMap(({ type }, index) =>
     type === 'container_health' && !image.hasHealthcheck

@@ -85,7 +85,7 @@ export interface ExecResult {
   readonly exitCode: number;
   /** Bounded tail of stdout and stderr, interleaved as it came. */
   readonly tail: string;
-  /** True if an earlier agent had started it: its output is not known. */
+  /** True if its output was not seen to the end: an earlier agent started it, or the stream was cut. The code may then be the engine's own 126. */
   readonly adopted: boolean;
 }
 

@@ -19,10 +19,10 @@ export interface Patience {
 
 const usual: Patience = { patienceMs: 60_000, backoff: { firstMs: 100, maxMs: 2000, factor: 2 } };
 
-/** `onAway` is called once per absence. */
+/** `onAway` is called once per absence, with how long it will be waited at most, in milliseconds. */
 export function patientEngine(
   engine: ContainerEngine,
-  onAway: () => void,
+  onAway: (waitMs: number) => void,
   patience: Patience = usual,
 ): ContainerEngine {
   const retry = <T>(signal: AbortSignal, call: () => Promise<T>) => persist(call, signal, patience, onAway);
@@ -69,7 +69,7 @@ async function persist<T>(
   call: () => Promise<T>,
   signal: AbortSignal,
   { patienceMs, backoff }: Patience,
-  onAway: () => void,
+  onAway: (waitMs: number) => void,
 ): Promise<T> {
   let until: number | undefined;
   for (let attempt = 1; ; attempt += 1) {
@@ -81,7 +81,7 @@ async function persist<T>(
       }
       if (until === undefined) {
         until = performance.now() + patienceMs;
-        onAway();
+        onAway(patienceMs);
       } else if (performance.now() > until) {
         throw error;
       }

@@ -10,9 +10,9 @@ import { AgentError } from '../contract/failures.ts';
 
 /**
  * `port.conflict` if somebody listens on 127.0.0.1 at this port, also by listening on every address. Takes the port for
- * a moment, without accepting anything.
+ * a moment, without accepting anything. `path`: where the port was asked for.
  */
-export async function assertPortFree(port: number): Promise<void> {
+export async function assertPortFree(port: number, path = ''): Promise<void> {
   const server = createServer((socket) => socket.destroy());
   try {
     server.listen({ host: '127.0.0.1', port, exclusive: true, backlog: 1 });
@@ -21,7 +21,8 @@ export async function assertPortFree(port: number): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE' || code === 'EACCES') {
       const reason = code === 'EACCES' ? { reason: 'This process may not use it.' } : {};
-      throw new AgentError('port.conflict', { port, ...reason }, { cause: error });
+      const errors = [{ path, code: 'taken', message: `is ${port}, which is taken` }];
+      throw new AgentError('port.conflict', { port, errors, ...reason }, { cause: error });
     }
     throw error;
   }

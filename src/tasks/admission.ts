@@ -80,6 +80,12 @@ export class Admission {
     });
   }
 
+  /** Fails with `resources.exceeded` if the resources could not be had even on an empty host. */
+  async assertPossible(resources: Pick<Resources, 'cpu_cores' | 'memory_gib'>): Promise<void> {
+    const { policy, totals = () => readTotals() } = this.#options;
+    admit(resources, freeResources([], await totals(), policy.reserves));
+  }
+
   /** What is left now, grants included. */
   async read(signal: AbortSignal): Promise<HostResources> {
     return await this.#read(signal, this.#options.engine);
@@ -122,12 +128,19 @@ export function freeResources(
 export function admit(asked: Pick<Resources, 'cpu_cores' | 'memory_gib'>, { cpu, memory }: HostResources): void {
   const free = { cpu_cores: roundDown(cpu.free), memory_gib: roundDown(memory.free / gib) };
   const lacking = [
-    ...(asked.cpu_cores > cpu.free + tolerance ? [`${asked.cpu_cores} cores, ${free.cpu_cores} free`] : []),
-    ...(asked.memory_gib * gib > memory.free ? [`${asked.memory_gib} GiB of memory, ${free.memory_gib} free`] : []),
+    ...(asked.cpu_cores > cpu.free + tolerance
+      ? [{ key: 'cpu_cores', text: `${asked.cpu_cores} cores, ${free.cpu_cores} free` }]
+      : []),
+    ...(asked.memory_gib * gib > memory.free
+      ? [{ key: 'memory_gib', text: `${asked.memory_gib} GiB of memory, ${free.memory_gib} free` }]
+      : []),
   ];
   if (lacking.length > 0) {
     throw new AgentError('resources.exceeded', {
-      reason: `Asked for ${lacking.join(', and for ')}.`,
+      reason: `Asked for ${lacking.map(({ text }) => text).join(', and for ')}.`,
+      errors: lacking.map(({ key }) => ({
+        ...{ path: `/params/resources/${key}`, code: 'maximum', message: 'is more than is free' },
+      })),
       asked: { cpu_cores: asked.cpu_cores, memory_gib: asked.memory_gib },
       free,
     });

@@ -6,9 +6,12 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
+import type { WorkloadOciControlParams } from '../contract/workload-oci-control.ts';
+import type { WorkloadOutput } from '../contract/workload-output.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
-import { refuseStale } from './fencing.ts';
+import { FailedTask } from './failed-task.ts';
+import { requireSay } from './fencing.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { stateOf, workloadOutput } from './workload-report.ts';
 
@@ -19,22 +22,51 @@ export const controlOci: TaskHandler<'workload.oci_control'> = async (params, co
   if (!found) {
     throw new AgentError('container.not_found', { container: name });
   }
-  refuseStale(found, context.fencing);
+  requireSay(found, params.identity, context.fencing);
 
-  const running = found.status === 'running';
-  if (params.action !== 'start' && running) {
-    await stop(name, params.grace_seconds, context);
+  try {
+    return await control(params, found, context);
+  } catch (error) {
+    const container = await seeAgain(name, context);
+    throw new FailedTask(error, (failure) => {
+      const state = container ? stateOf(container) : 'unknown';
+      const report = { state, summary: `The ${params.action} did not succeed.`, container, failure };
+      return workloadOutput(params.identity, report, context);
+    });
   }
-  if (params.action === 'restart' || (params.action === 'start' && !running)) {
+};
+
+async function control(
+  params: WorkloadOciControlParams,
+  found: ContainerFacts,
+  context: TaskContext,
+): Promise<WorkloadOutput> {
+  const { action, identity } = params;
+  const running = found.status === 'running';
+  if (action !== 'start' && running) {
+    await stop(found.name, params.grace_seconds, context);
+  }
+  if (action === 'restart' || (action === 'start' && !running)) {
     await start(found, context);
   }
 
-  const container = (await engine.inspect(name, signal)) ?? found;
-  const state = stateOf(container);
-  const settled = params.action === 'stop' ? 'stopped' : state;
-  const summary = `The workload is ${settled}.`;
-  return workloadOutput(params.identity, { state: settled, summary, container }, context);
-};
+  const container = (await context.engine.inspect(found.name, context.signal)) ?? found;
+  const state = action === 'stop' ? 'stopped' : stateOf(container);
+  return workloadOutput(identity, { state, summary: `The workload is ${state}.`, container }, context);
+}
+
+/** Longest that a look at the container may take after the task has failed. */
+const lookTimeoutMs = 5000;
+
+/** What the container is like after a failure; undefined where the engine does not tell. */
+async function seeAgain(name: string, { engine, log }: TaskContext): Promise<ContainerFacts | undefined> {
+  try {
+    return await engine.inspect(name, AbortSignal.timeout(lookTimeoutMs));
+  } catch (error) {
+    log.warn({ container: name, err: error }, 'state after the failure is not known');
+    return undefined;
+  }
+}
 
 async function stop(name: string, graceSeconds: number, context: TaskContext): Promise<void> {
   context.enter('stopping');

@@ -7,7 +7,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels, networkName } from '../contract/names.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
-import type { WorkloadOutput } from '../contract/workload-output.ts';
+import type { Cleanup, WorkloadOutput } from '../contract/workload-output.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
 import { explainEnd } from '../runtime/container-end.ts';
@@ -15,8 +15,9 @@ import type { ContainerFacts, PullProgress } from '../runtime/engine.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
-import { refuseStale } from './fencing.ts';
+import { requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
+import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { workloadOutput } from './workload-report.ts';
@@ -25,20 +26,21 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
   const { engine, policy, signal, log } = context;
   const name = containerName(params.identity.app_instance_id);
 
-  checkParams(params, policy);
+  underParams(() => checkParams(params, policy));
+  await context.admission.assertPossible(params.resources);
   const found = await engine.inspect(name, signal);
   if (found) {
-    refuseStale(found, context.fencing);
+    requireSay(found, params.identity, context.fencing);
   }
-  // What another task launched is not ours to take away, unless this one replaces it or starts it again.
-  const made: Made = { anything: found?.labels[labels.task] === context.taskId, freshData: false };
+  await assertPortsFree(params, found);
+  const kept = found ? [`container ${name}`] : [];
+  const made: Made = { anything: await isHalfMade(params, found, context), freshData: false, kept };
   try {
     context.enter('pulling');
     const image = await obtainImage(params, context);
-    const rendered = renderContainer({
-      ...{ params, policy, image, taskId: context.taskId, fencing: context.fencing },
-      sealedEnv: await unsealAll(params.sealed_env ?? {}, context, (bytes) => bytes.toString('utf8')),
-    });
+    const sealedEnv = await unsealAll(params.sealed_env ?? {}, context, (bytes) => bytes.toString('utf8'));
+    const { taskId, fencing } = context;
+    const rendered = underParams(() => renderContainer({ params, policy, image, taskId, fencing, sealedEnv }));
     const adopted = await ensureStarted(params, rendered, found, made, context);
     const excerpt = await makeReady(params, name, context);
     const container = await running(name, context);
@@ -52,9 +54,47 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
       context,
     );
   } catch (error) {
-    throw made.anything ? await undo(params, made, error, context) : error;
+    throw await undo(params, made, error, context);
   }
 };
+
+/**
+ * True if an earlier run of this very task left a container that never got ready. What another task launched, and what
+ * is at work, is not this launch's to take away, unless it replaces or starts it.
+ */
+async function isHalfMade(
+  params: WorkloadOciLaunchParams,
+  found: ContainerFacts | undefined,
+  { engine, signal, taskId }: TaskContext,
+): Promise<boolean> {
+  if (found?.labels[labels.task] !== taskId) {
+    return false;
+  }
+  const checks = params.readiness.map((check) => ({ ...check, timeout_seconds: readyNowSeconds }));
+  try {
+    await untilReady(checks, { engine, name: found.name, ports: params.ports, signal });
+    return false;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof AgentError) {
+      return true;
+    }
+    throw error;
+  }
+}
+
+/** What a workload that is ready may take to say so. */
+const readyNowSeconds = 2;
+
+/** Early, so that nothing is pulled or replaced in vain. Ports that the instance holds itself are its own. */
+async function assertPortsFree({ ports }: WorkloadOciLaunchParams, found: ContainerFacts | undefined): Promise<void> {
+  const own = found?.status === 'running' ? found.hostPorts : [];
+  for (const [index, { host_port }] of ports.entries()) {
+    if (!own.includes(host_port)) {
+      await assertPortFree(host_port, `/params/ports/${index}/host_port`);
+    }
+  }
+}
 
 /** What this launch has to take away again if it fails. */
 interface Made {
@@ -62,6 +102,8 @@ interface Made {
   anything: boolean;
   /** True if its scratch folders did not exist before. */
   freshData: boolean;
+  /** What was there before and stays as it is. */
+  readonly kept: string[];
 }
 
 async function obtainImage(params: WorkloadOciLaunchParams, context: TaskContext): Promise<ImageFacts> {
@@ -114,7 +156,7 @@ async function ensureStarted(
     if (found && !adopt) {
       await replace(params, found, made, context);
     }
-    await Promise.all(params.ports.map(({ host_port }) => assertPortFree(host_port)));
+    await assertPortsFree(params, undefined);
     made.anything = true;
     if (adopt) {
       await putSecretFiles(params, context);
@@ -219,21 +261,19 @@ async function undo(
   cause: unknown,
   context: TaskContext,
 ): Promise<FailedTask> {
-  const { cleanup } = await removeWorkload(
-    params.identity,
-    { data: made.freshData },
-    context.engine,
-    AbortSignal.timeout(undoTimeoutMs),
-  );
-  context.log.warn({ removed: cleanup.removed, failed: cleanup.failed }, 'launch undone');
+  const cleanup = made.anything ? await takeAway(params, made, context) : { removed: [], kept: made.kept, failed: [] };
+  const summary = made.anything ? 'The launch did not succeed and was undone.' : 'The launch did not succeed.';
   return new FailedTask(cause, (failure): WorkloadOutput => {
-    const summary = 'The launch failed and was undone.';
-    return workloadOutput(
-      params.identity,
-      { state: 'failed', summary, container: undefined, cleanup, failure },
-      context,
-    );
+    const report = { state: 'failed', summary, container: undefined, cleanup, failure } as const;
+    return workloadOutput(params.identity, report, context);
   });
+}
+
+async function takeAway(params: WorkloadOciLaunchParams, made: Made, context: TaskContext): Promise<Cleanup> {
+  const limit = AbortSignal.timeout(undoTimeoutMs);
+  const { cleanup } = await removeWorkload(params.identity, { data: made.freshData }, context.engine, limit);
+  context.log.warn({ removed: cleanup.removed, failed: cleanup.failed }, 'launch undone');
+  return cleanup;
 }
 
 async function unsealAll<V>(

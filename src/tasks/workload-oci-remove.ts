@@ -6,7 +6,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { containerName } from '../contract/names.ts';
 import { FailedTask } from './failed-task.ts';
-import { refuseStale } from './fencing.ts';
+import { requireSay } from './fencing.ts';
 import { removeWorkload } from './remove-workload.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { workloadOutput } from './workload-report.ts';
@@ -18,7 +18,7 @@ export const removeOci: TaskHandler<'workload.oci_remove'> = async (params, cont
 
   const container = await engine.inspect(name, signal);
   if (container) {
-    refuseStale(container, context.fencing);
+    requireSay(container, identity, context.fencing);
   }
   context.enter('removing');
   if (container?.status === 'running') {

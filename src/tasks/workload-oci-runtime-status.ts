@@ -73,7 +73,9 @@ function whyNotReady({ runtimes, engine, disk, policy }: Findings): string[] {
     ...(docker === undefined || docker.reason === null ? [] : [docker.reason]),
     ...(docker?.approved === true ? [] : ['Host policy does not approve docker, the engine behind the gate.']),
     ...(engine === null || usable ? [] : ['The engine has none of the runtimes that host policy names as sandboxes.']),
-    ...(disk.free > 0 ? [] : [`The engine's disk is down to what host policy keeps free (${disk.reserved} GiB).`]),
+    ...(disk.free > 0
+      ? []
+      : [`The engine's disk is down to what host policy keeps free (${disk.reserved} GiB): nothing can be pulled.`]),
   ];
 }
 

@@ -3,10 +3,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { labels, networkName } from '../../src/contract/names.ts';
 import { untilReady } from '../../src/runtime/probes/until-ready.ts';
 import { engineCall } from '../support/engine-call.ts';
-import { freePort, openTestHost, type TestHost } from '../support/test-host.ts';
+import { openTestHost, type TestHost } from '../support/test-host.ts';
 import { prepareWorkload, runWorkload, soon } from './engine-workload.ts';
 
 let host: TestHost;

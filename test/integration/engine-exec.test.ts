@@ -131,7 +131,7 @@ describe('a command that is still running', () => {
     await sleep(300);
     await host.engine.exec(name, ['touch', '/tmp/go-on'], { signal: soon() });
 
-    expect(await running).toEqual({ exitCode: 6, tail: 'before\n', adopted: false });
+    expect(await running).toEqual({ exitCode: 6, tail: 'before\n', adopted: true });
   });
 });
 

@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { ReadinessCheck } from '../../src/contract/workload-oci-launch.ts';
 import { assertPortFree } from '../../src/runtime/ports.ts';
 import { type ReadinessAttempt, untilReady } from '../../src/runtime/probes/until-ready.ts';
-import { freePort, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 import { runWorkload, soon } from './engine-workload.ts';
 
 let host: TestHost;

@@ -1,15 +1,16 @@
 /** The engine goes away, the gate goes away, clients go away: nothing breaks that should not. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, type ClientRequest, request } from 'node:http';
 import { connect, createServer } from 'node:net';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startGate } from '../../src/gate/gate.ts';
 import { createLog } from '../../src/kit/log.ts';
 import { engineCall } from '../support/engine-call.ts';
-import { call, type GateGround, openGateGround, until } from './gate-ground.ts';
+import { call, exchange, type GateGround, newInstance, openGateGround, statusesIn, until } from './gate-ground.ts';
 
 let ground: GateGround;
 beforeAll(async () => {
@@ -322,4 +323,83 @@ it('survives that its state folder is taken away under it, and says so', async (
   expect([answer.status, answer.json.code]).toEqual([500, 'internal']);
   expect((await stateOf(instance)).Status).toBe('created');
   expect(ground.log.join('')).toContain('call failed');
+});
+
+describe('a client that opens more than it needs', () => {
+  it('is told so at the 129th stream, while starts are still verified and other calls answered', async () => {
+    const instance = await ground.makeInstance();
+    const streams = Array.from({ length: 300 }, () => openStream('GET', '/events'));
+    await Promise.all(streams.map(({ opened }) => opened));
+
+    const refused = await go('GET', '/events');
+    const started = await go('POST', `/containers/gpuaas-${instance}/start`);
+    const ping = await go('GET', '/_ping');
+    for (const { sent } of streams) sent.destroy();
+
+    expect([refused.status, refused.json.code, refused.json.reason]).toEqual([503, 'engine.unavailable', 'busy']);
+    expect([started.status, ping.status]).toEqual([204, 200]);
+    const later = openStream('GET', '/events');
+    await later.opened;
+    later.sent.destroy();
+    await until('nothing is left open at the engine', () => ground.recorder.open() <= 8);
+  });
+
+  it('is cut off when it sends a request before the answer to the one before', async () => {
+    const before = process.memoryUsage().rss;
+    ground.recorder.forget();
+
+    const received = await exchange(ground.gate, 'GET /info HTTP/1.1\r\n\r\n'.repeat(50_000), 5_000);
+
+    expect(statusesIn(received).length).toBeLessThanOrEqual(1);
+    expect(ground.recorder.requests().length).toBeLessThanOrEqual(2);
+    expect(process.memoryUsage().rss - before).toBeLessThan(200 * 2 ** 20);
+    expect((await go('GET', '/_ping')).status).toBe(200);
+  });
+
+  it('may send one request after the other on one connection', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+    const answers: number[] = [];
+    for (let turn = 0; turn < 20; turn += 1) {
+      answers.push((await call(ground.gate, 'GET', '/info', undefined, { agent })).status);
+    }
+    agent.destroy();
+
+    expect(new Set(answers)).toEqual(new Set([200]));
+  });
+
+  it('cannot be promised more than the host has', async () => {
+    const instance = newInstance();
+    const create = (host: Record<string, unknown>) =>
+      go('POST', `/containers/create?name=gpuaas-${instance}`, ground.containerRequest(instance, { host }));
+    const huge = 2 ** 50;
+    ground.recorder.forget();
+
+    const memory = await create({ Memory: huge, MemorySwap: huge });
+    const cores = await create({ NanoCpus: (cpus().length + 1) * 1e9 });
+
+    expect(memory.json).toMatchObject({ code: 'resources.exceeded', errors: [{ path: '/HostConfig/Memory' }] });
+    expect(cores.json).toMatchObject({ code: 'resources.exceeded', errors: [{ path: '/HostConfig/NanoCpus' }] });
+    expect(ground.recorder.requests()).toEqual([]);
+    const limitless = await create({ NanoCpus: 1e300, Memory: 1e300, MemorySwap: 1e300, ShmSize: 1e300 });
+    expect(limitless.json.errors.map(({ path }: { path: string }) => path).sort()).toEqual([
+      ...['/HostConfig/Memory', '/HostConfig/MemorySwap', '/HostConfig/NanoCpus', '/HostConfig/ShmSize'],
+    ]);
+  });
+
+  it('cannot fill the memory with secret folders of instances that are not there', async () => {
+    const { secrets_dir: secrets } = ground.policy;
+    const put = (instance: string, files: object) => go('PUT', `/gpuaas/v1/secrets/${instance}`, { files });
+    await put('first', { a: 'eA==' });
+    for (let index = 1; index < 1024; index += 1) mkdirSync(join(secrets, `other-${index}`));
+
+    const refused = await put('one-more', { a: 'eA==' });
+    const again = await put('first', { b: 'eA==' });
+    const emptied = await put('first', {});
+
+    expect([refused.status, refused.json.code]).toEqual([403, 'secret.unavailable']);
+    expect([again.status, emptied.status]).toEqual([204, 204]);
+    expect(existsSync(join(secrets, 'first'))).toBe(false);
+    rmSync(secrets, { recursive: true });
+  });
 });

@@ -2,11 +2,12 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { CompactEncrypt, importJWK } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
 import { buildWheel, type PythonIndex, serveIndex } from '../../bootstrap/dev/python-index.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { containerOf, inspectRaw, succeeded } from '../support/looking.ts';
-import { freePort, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 
 const token = 'canary-4f1d9c07b2e84c6fa1';
 const jupyter = '/workspace/.jupyter';

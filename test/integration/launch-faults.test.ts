@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { labels } from '../../src/contract/names.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { freePort, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -177,6 +178,29 @@ describe('data of an earlier launch', () => {
 
     expect(failure?.code).toBe('container.exited');
     expect(readFileSync(`${root}/workspace/thesis.txt`, 'utf8')).toBe('years of work');
+  });
+});
+
+describe('orphans of ours (FAULTS 29)', () => {
+  it('left behind by a killed launch, a network and secrets without a container, go with the next remove', async () => {
+    const params = host.launchParams(tiny);
+    const { app_instance_id, project_id, allocation_id } = params.identity;
+    const owner = {
+      [labels.instance]: app_instance_id,
+      [labels.project]: project_id,
+      [labels.allocation]: allocation_id,
+    };
+    const signal = AbortSignal.timeout(20_000);
+    await host.engine.ensureNetwork(containerOf(params), owner, signal);
+    await host.engine.putSecrets(app_instance_id, { key: Buffer.from('x') }, signal);
+
+    const output = succeeded(
+      await host.run('workload.oci_remove', { identity: params.identity, keep_data: false, grace_seconds: 0 }),
+    );
+
+    expect(output.cleanup?.removed).toContain(`network ${containerOf(params)}`);
+    expect(existsSync(`${host.policy.secrets_dir}/${app_instance_id}`)).toBe(false);
+    await expectNothingLeft(params);
   });
 });
 

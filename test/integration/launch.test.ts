@@ -3,9 +3,10 @@ import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { containerOf, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { freePort, openTestHost, type TestHost } from '../support/test-host.ts';
+import { openTestHost, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -243,8 +244,8 @@ describe('a refused launch', () => {
     const { failure } = await host.run('workload.oci_launch', params);
 
     expect(failure?.detail['errors']).toEqual([
-      expect.objectContaining({ path: '/env/LD_PRELOAD' }),
-      expect.objectContaining({ path: '/env/NVIDIA_VISIBLE_DEVICES' }),
+      expect.objectContaining({ path: '/params/env/LD_PRELOAD' }),
+      expect.objectContaining({ path: '/params/env/NVIDIA_VISIBLE_DEVICES' }),
     ]);
   });
 });

@@ -52,6 +52,18 @@ describe('an opened secret', () => {
     expectClean(JSON.stringify(results), 'the results');
   });
 
+  it('is recognised also where the end of the log is cut in two', async () => {
+    const long = host.launchParams(await host.image('tiny'), {
+      sealed_env: { LONG: await seal(`${'k'.repeat(60)}-canary-long-${'z'.repeat(60)}`) },
+      command: ['echo "$LONG"; head -c 4000 /dev/zero | tr "\\0" x; exit 3'],
+    });
+
+    const { failure } = await host.run('workload.oci_launch', long);
+
+    expect(failure?.code).toBe('container.exited');
+    expect(JSON.stringify(failure)).not.toMatch(/canary-long|zzzz/);
+  });
+
   it('is in no file below the state of agent and gate, task logs included', () => {
     const files = [join(host.folder, 'state'), join(host.folder, 'gate'), join(host.folder, 'home')].flatMap(
       filesBelow,

@@ -39,6 +39,7 @@ export function imageFacts(reference: string): ImageFacts {
     repoDigests: local ? [] : [reference],
     env: ['PATH=/opt/venv/bin:/usr/bin'],
     volumes: [],
+    workingDir: '',
     hasHealthcheck: false,
   };
 }
@@ -50,7 +51,10 @@ export function containerFacts(over: Partial<ContainerFacts> = {}): ContainerFac
     name: 'gpuaas-notebook-1',
     imageId: `sha256:${'e'.repeat(64)}`,
     imageReference: `127.0.0.1:5000/curated/runtime-cpu@${sampleDigest}`,
-    labels: { [labels.instance]: 'notebook-1', [labels.fencing]: '1', [labels.task]: 'task-0', [labels.endpoints]: '' },
+    labels: {
+      ...{ [labels.instance]: 'notebook-1', [labels.project]: 'project-7', [labels.fencing]: '1' },
+      ...{ [labels.task]: 'task-0', [labels.endpoints]: '' },
+    },
     status: 'running',
     pid: 4242,
     exitCode: null,

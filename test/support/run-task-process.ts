@@ -25,7 +25,11 @@ export interface RunningTask {
   ended: Promise<Ended>;
 }
 
-export function startRunTask(host: TestHost, task: unknown, args: readonly string[] = []): RunningTask {
+export function startRunTask(
+  host: Pick<TestHost, 'folder' | 'configFile'>,
+  task: unknown,
+  args: readonly string[] = [],
+): RunningTask {
   const file = join(host.folder, `task-${crypto.randomUUID()}.json`);
   writeFileSync(file, JSON.stringify(task));
   return startNodeAgent(['run-task', file, '--config', host.configFile, ...args]);

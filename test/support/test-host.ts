@@ -4,9 +4,7 @@
  * Everything it makes carries its own allocation id, and `close` takes all of it away, whatever the test did.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
@@ -165,19 +163,6 @@ function sleepingLaunch(reference: string, policy: HostPolicy): LaunchParams {
     restart: { policy: 'no', max_retries: 0 },
     log_limits: { max_size_mib: 1, max_files: 2 },
   };
-}
-
-/** A port on 127.0.0.1 that nobody has at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null) {
-    throw new Error('the system gave no port');
-  }
-  return address.port;
 }
 
 async function removeEverything(engineSocket: string, allocation: string): Promise<void> {

@@ -1,16 +1,25 @@
-/** `node-agent config`: the effective configuration, and where each value came from. */
+/** `node-agent config`: the effective configuration, and where each value came from. Changes nothing. */
 import { join } from 'node:path';
 import { configVariables, hostPolicyOf, loadConfig } from '../../agent/config.ts';
-import { openWrappingKey } from '../../agent/identity.ts';
+import { hasWrappingKey, openWrappingKey } from '../../agent/identity.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, table } from '../output.ts';
 
-export async function printConfig({ config: file, json }: { config?: string; json: boolean }): Promise<number> {
-  const { config, sources } = await loadConfig(file, process.env);
-  const policy = await hostPolicyOf(config);
-  const { publicJwk } = await openWrappingKey(config.state_dir);
+export interface PrintConfigOptions {
+  readonly config?: string;
+  readonly json: boolean;
+  /** Create the wrapping key where there is none yet; without it, nothing on the host is changed. */
+  readonly createKey: boolean;
+}
+
+export async function printConfig({ config: file, json, createKey }: PrintConfigOptions): Promise<number> {
+  const loaded = await loadConfig(file, process.env);
+  const { config, sources } = loaded;
+  const policy = await hostPolicyOf(loaded);
+  const hasKey = createKey || hasWrappingKey(config.state_dir);
+  const wrappingKey = hasKey ? (await openWrappingKey(config.state_dir)).publicJwk : null;
   if (json) {
-    printJson({ config, sources, policy, wrapping_key: publicJwk });
+    printJson({ config, sources, policy, wrapping_key: wrappingKey });
     return exitCodes.ok;
   }
 
@@ -26,7 +35,8 @@ export async function printConfig({ config: file, json }: { config?: string; jso
   printLine(
     `user of the allocation  uid ${policy.allocation.uid}, gid ${policy.allocation.gid}, ${policy.allocation.home}`,
   );
-  printLine(`wrapping key            ${JSON.stringify(publicJwk)}`);
+  const key = wrappingKey ? JSON.stringify(wrappingKey) : 'none yet; `node-agent config --create-key` makes it';
+  printLine(`wrapping key            ${key}`);
   printLine(`task logs               ${join(config.state_dir, 'task-logs')}`);
   return exitCodes.ok;
 }

@@ -13,9 +13,10 @@ const marks: Readonly<Record<CheckStatus, string>> = { ok: 'ok  ', warn: 'WARN',
 const doctorTimeoutMs = 60_000;
 
 export async function runDoctor({ config: file, json }: { config?: string; json: boolean }): Promise<number> {
-  const { config } = await loadConfig(file, process.env);
-  const policy = await hostPolicyOf(config);
-  const access = await openEngine(config, policy, createLog({ level: 'error' }));
+  const loaded = await loadConfig(file, process.env);
+  const { config } = loaded;
+  const policy = await hostPolicyOf(loaded);
+  const access = await openEngine(config, policy, createLog({ level: 'error' }), { lookOnly: true });
   try {
     const checks = hostChecks({
       ...{ policy, stateDir: config.state_dir, path: process.env['PATH'] },

@@ -6,8 +6,9 @@ import { createLog } from '../../kit/log.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 export async function runGate({ config: file }: { config?: string }): Promise<number> {
-  const { config } = await loadConfig(file, process.env);
-  const policy = await hostPolicyOf(config);
+  const loaded = await loadConfig(file, process.env);
+  const { config } = loaded;
+  const policy = await hostPolicyOf(loaded);
   const log = createLog({ level: config.log_level });
   const gate = await startGate({
     socketPath: config.gate.socket,

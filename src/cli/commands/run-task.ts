@@ -1,11 +1,10 @@
 /**
  * `node-agent run-task FILE`: carries out one task on this host with no control plane.
  *
- * The same dispatcher, policy and gate as in the daemon, under the daemon's lock. The result is the last line of stdout;
+ * The same dispatcher, policy and gate as in the daemon; what changes the host runs under the daemon's lock. The result is the last line of stdout;
  * what happens on the way goes to stderr. Interrupting it cancels the task, which takes away what it made.
  */
-import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
@@ -13,7 +12,7 @@ import { openWrappingKey } from '../../agent/identity.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
-import type { TaskResult } from '../../contract/task-envelope.ts';
+import { TaskEnvelope, type TaskResult } from '../../contract/task-envelope.ts';
 import { isTaskType, type TaskType, taskSchemas } from '../../contract/tasks.ts';
 import { judge } from '../../contract/validate.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
@@ -23,7 +22,9 @@ import { type ContainerEngine, PullCredential } from '../../runtime/engine.ts';
 import { fencingOf } from '../../tasks/fencing.ts';
 import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { printJson, tell } from '../output.ts';
+import { printJson, tell, tellFailure, tellJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { readDocument } from '../read-document.ts';
 
 export interface RunTaskOptions {
   readonly config?: string;
@@ -35,28 +36,57 @@ export interface RunTaskOptions {
 }
 
 export async function runTask(file: string, options: RunTaskOptions): Promise<number> {
-  const { json, wait } = options;
-  const { config } = await loadConfig(options.config, process.env);
-  const policy = await hostPolicyOf(config);
-  const document = await readDocument(file);
+  const loaded = await loadConfig(options.config, process.env);
+  const policy = await hostPolicyOf(loaded);
+  const document = await readDocument(file, { mayBeQuoted: true });
   const credential = await readCredential(options.pullCredential);
-  const cancel = cancelOnSignal();
-
-  const lock = await lockState(config.state_dir, {
-    ...{ owner: 'node-agent run-task', waitMs: wait * 1000, signal: cancel },
-    onWait: (holder) => tell(`waiting for ${holder}`),
-  });
-  const log = createLog({ level: json ? 'error' : 'warn' });
-  const access = await openEngine(config, policy, log);
+  const voice = options.json ? forPrograms : forPeople;
+  const interruption = listenForInterruption(voice);
   try {
-    const dispatcher = await openDispatcher(config, policy, access.engine, credential);
-    const envelope = await envelopeOf(document, policy, access.engine, cancel);
-    const result = await dispatcher.run(envelope, { cancel, onEvent: json ? tellEventJson : tellEvent });
+    const result = await carryOut(
+      document,
+      { ...options, config: loaded.config, policy, credential, voice },
+      interruption,
+    );
     printJson(result);
+    if (result.failure && !options.json) {
+      tellFailure(result.status, result.failure);
+    }
     return exitCodeOf(result);
   } finally {
-    await access.close();
-    lock.release();
+    interruption.stopListening();
+  }
+}
+
+interface Run {
+  readonly config: AgentConfig;
+  readonly policy: HostPolicy;
+  readonly credential: PullCredential | undefined;
+  readonly voice: Voice;
+  readonly wait: number;
+  readonly json: boolean;
+}
+
+async function carryOut(document: unknown, run: Run, { signal: cancel }: Interruption): Promise<TaskResult> {
+  const { config, policy, credential, voice, wait, json } = run;
+  const lock = changesHost(document)
+    ? await lockState(config.state_dir, {
+        ...{ owner: 'node-agent run-task', waitMs: wait * 1000, signal: cancel },
+        onWait: (holder) => voice.notice('run.waiting', `waiting for ${holder}, ${wait} s at most`),
+      })
+    : undefined;
+  try {
+    const log = createLog({ level: json ? 'error' : 'warn' });
+    const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
+    try {
+      const dispatcher = await openDispatcher(config, policy, access.engine, credential);
+      const envelope = await envelopeOf(document, policy, access.engine, cancel);
+      return await dispatcher.run(envelope, { cancel, onEvent: voice.event });
+    } finally {
+      await access.close();
+    }
+  } finally {
+    lock?.release();
   }
 }
 
@@ -80,44 +110,6 @@ async function openDispatcher(
   });
 }
 
-/** Largest task file that is read. The wire has the same limit. */
-const maxDocumentBytes = 2 ** 20;
-
-async function readDocument(file: string): Promise<unknown> {
-  const content = await readBounded(file);
-  try {
-    return JSON.parse(content);
-  } catch (error) {
-    throw new AgentError(
-      'task.invalid',
-      { reason: `${file} is not JSON: ${(error as Error).message}.` },
-      { cause: error },
-    );
-  }
-}
-
-/** Reads no more than the limit, also from a pipe or a device that never ends. */
-async function readBounded(file: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of file === '-' ? process.stdin : createReadStream(file)) {
-      size += (chunk as Buffer).length;
-      if (size > maxDocumentBytes) {
-        throw new AgentError('task.invalid', { reason: `${file} is larger than ${maxDocumentBytes} bytes.` });
-      }
-      chunks.push(chunk as Buffer);
-    }
-  } catch (error) {
-    if (error instanceof AgentError) {
-      throw error;
-    }
-    const code = (error as NodeJS.ErrnoException).code ?? 'error';
-    throw new AgentError('task.invalid', { reason: `${file} cannot be read: ${code}.` }, { cause: error });
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 /** From a file, so that it is in no argument list and no environment. Kept in memory, handed to the engine per pull. */
 async function readCredential(file: string | undefined): Promise<PullCredential | undefined> {
   if (file === undefined) {
@@ -125,8 +117,8 @@ async function readCredential(file: string | undefined): Promise<PullCredential 
   }
   const judged = judge(PullCredential, await readDocument(file));
   if (!judged.ok) {
-    const reason = judged.errors.map(({ path, message }) => `${path || '/'} ${message}`).join('; ');
-    throw new AgentError('task.invalid', { reason: `${file}: ${reason}.` });
+    const errors = judged.errors.map((error) => ({ ...error }));
+    throw new AgentError('file.unusable', { reason: `${file} is no pull credential.`, file, errors });
   }
   return judged.value;
 }
@@ -146,7 +138,7 @@ async function envelopeOf(
   const workloadId = known ? workloadOf(type, params) : undefined;
   const day = 24 * 3600;
   return {
-    ...{ task_id: randomUUID(), schema_version: known ? taskSchemas[type].version : 1 },
+    ...{ task_id: taskIdOf(type, params), schema_version: known ? taskSchemas[type].version : 1 },
     ...{ node_id: policy.node_id, allocation_id: policy.allocation.id, workload_id: workloadId ?? 'host', attempt: 1 },
     fencing: workloadId === undefined ? 0 : await nextFencing(workloadId, engine, signal),
     deadline_seconds: day,
@@ -156,6 +148,13 @@ async function envelopeOf(
     // What the file says goes before what is filled in, and the dispatcher refuses what it does not know.
     ...document,
   };
+}
+
+/** The same launch is the same task, so that it takes up, or takes away, what a killed run of it had begun. */
+function taskIdOf(type: unknown, params: unknown): string {
+  return type === 'workload.oci_launch'
+    ? `launch-${createHash('sha256').update(JSON.stringify(params)).digest('hex').slice(0, 32)}`
+    : randomUUID();
 }
 
 /** The workload of params that are valid; others are the dispatcher's to refuse, with nothing asked of the engine. */
@@ -186,30 +185,69 @@ async function nextFencing(workloadId: string, engine: ContainerEngine, signal: 
   }
 }
 
-/** Aborts on the first SIGINT or SIGTERM; a second one ends the process as usual. */
-function cancelOnSignal(): AbortSignal {
+/**
+ * False for a task that only looks, and for one that the dispatcher will refuse whatever the host is like. Neither
+ * needs to wait until another process has ended.
+ */
+function changesHost(document: unknown): boolean {
+  if (!isBare(document) && !judge(TaskEnvelope, document).ok) {
+    return false;
+  }
+  const { type, params } = document as BareTask;
+  return (
+    typeof type === 'string' &&
+    isTaskType(type) &&
+    taskSchemas[type].mutates &&
+    judge(taskSchemas[type].params, params).ok
+  );
+}
+
+/** How the run talks while the task is on its way: each line to stderr. */
+interface Voice {
+  event(event: WorkloadEvent): void;
+  /** Something about the run itself, in the form of an event. */
+  notice(type: string, message: string): void;
+}
+
+const forPeople: Voice = {
+  event: ({ time, type, phase, message }) => {
+    const label = type === 'phase.entered' || phase === null ? '' : `${phase}: `;
+    tell(`${time.slice(11, 19)}  ${oneLine(label + message)}`);
+  },
+  notice: (_type, message) => tell(oneLine(message)),
+};
+
+const forPrograms: Voice = {
+  event: tellJson,
+  notice: (type, message) => tellJson({ time: new Date().toISOString(), type, phase: null, message, values: {} }),
+};
+
+interface Interruption {
+  /** Aborts on the first SIGINT or SIGTERM; a second one ends the process as usual. */
+  readonly signal: AbortSignal;
+  stopListening(): void;
+}
+
+function listenForInterruption(voice: Voice): Interruption {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(name, () => {
-      tell('cancelling; what was made is being taken away');
-      controller.abort(new AgentError('task.cancelled', { reason: `It was ended by ${name}.` }));
-    });
+  const interrupt = (name: NodeJS.Signals) => {
+    voice.notice('run.cancelling', 'cancelling; what was made is being taken away');
+    controller.abort(new AgentError('task.cancelled', { reason: `It was ended by ${name}.` }));
+  };
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  for (const name of names) {
+    process.once(name, interrupt);
   }
-  return controller.signal;
+  return {
+    signal: controller.signal,
+    stopListening: () => {
+      for (const name of names) {
+        process.off(name, interrupt);
+      }
+    },
+  };
 }
 
-function tellEvent({ time, type, phase, message }: WorkloadEvent): void {
-  const label = type === 'phase.entered' ? '' : `${phase ?? ''}: `;
-  tell(`${time.slice(11, 19)}  ${label}${message}`);
-}
-
-function tellEventJson(event: WorkloadEvent): void {
-  tell(JSON.stringify(event));
-}
-
-function exitCodeOf({ status, failure }: TaskResult): number {
-  if (failure) {
-    tell(`${status}: ${failure.message} [${failure.code}]\nhint: ${failure.hint}`);
-  }
+function exitCodeOf({ status }: TaskResult): number {
   return status === 'succeeded' ? exitCodes.ok : status === 'rejected' ? exitCodes.rejected : exitCodes.failed;
 }

@@ -9,6 +9,9 @@ import { printJson, printLine, table } from '../output.ts';
 const others: Record<string, unknown> = { envelope: TaskEnvelope, result: TaskResult, config: AgentConfig };
 
 export function printSchema(type: string | undefined, { json, output }: { json: boolean; output: boolean }): number {
+  if (type === undefined && output) {
+    throw new AgentError('command.invalid', { reason: '--output wants a task type.' });
+  }
   if (type === undefined) {
     const known = taskTypes.map((name) => ({ type: name, version: taskSchemas[name].version }));
     if (json) {
@@ -24,12 +27,15 @@ export function printSchema(type: string | undefined, { json, output }: { json: 
     }
     return exitCodes.ok;
   }
+  if (output && Object.hasOwn(others, type)) {
+    throw new AgentError('command.invalid', { reason: `--output is for task types; ${type} has one schema.` });
+  }
   const other = Object.hasOwn(others, type) ? others[type] : undefined;
   const schema = isTaskType(type) ? taskSchemas[type][output ? 'output' : 'params'] : other;
   if (schema === undefined) {
-    throw new AgentError('task.unsupported', {
-      reason: `Known are ${[...taskTypes, ...Object.keys(others)].join(', ')}.`,
-      type,
+    const known = [...taskTypes, ...Object.keys(others)].join(', ');
+    throw new AgentError('command.invalid', {
+      reason: `There is no schema ${JSON.stringify(type)}. Known are ${known}.`,
     });
   }
   const document = { $schema: 'http://json-schema.org/draft-07/schema#', title: type, ...(schema as object) };

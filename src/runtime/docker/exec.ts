@@ -41,11 +41,12 @@ export async function runExec(
   const id = await createExec(calls, container, argv, signal);
   const tail = new TailBuffer(tailLimit);
   const stream = await startExec(calls, container, id, signal);
-  await copyOutput(stream, signal, (channel, text) => {
+  const isWhole = await copyOutput(stream, signal, (channel, text) => {
     tail.push(text);
     options.onOutput?.(channel, text);
   });
-  return { exitCode: await untilEnded(calls, container, id, signal), tail: tail.toString(), adopted: false };
+  // The engine says 126 for a command that wrote to a stream that was cut, whatever it ended with.
+  return { exitCode: await untilEnded(calls, container, id, signal), tail: tail.toString(), adopted: !isWhole };
 }
 
 async function findRunning(
@@ -103,12 +104,12 @@ async function unlessEnded<T>(container: string, call: Promise<T>): Promise<T> {
   }
 }
 
-/** Ends with the stream, however that ends: what became of the command is asked afterwards. */
+/** Ends with the stream, however that ends: what became of the command is asked afterwards. False if it was cut. */
 async function copyOutput(
   stream: EngineStream,
   signal: AbortSignal,
   onText: (channel: LogChannel, text: string) => void,
-): Promise<void> {
+): Promise<boolean> {
   const frames = new FrameReader();
   const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
   try {
@@ -120,11 +121,13 @@ async function copyOutput(
         }
       }
     }
+    return true;
   } catch (error) {
     signal.throwIfAborted();
     if (!isOutage(error)) {
       throw error;
     }
+    return false;
   }
 }
 

@@ -22,6 +22,7 @@ export async function inspectImage(
       repoDigests: image.RepoDigests ?? [],
       env: config.Env ?? [],
       volumes: Object.keys(config.Volumes ?? {}),
+      workingDir: config.WorkingDir ?? '',
       hasHealthcheck: test.length > 0 && test[0] !== 'NONE',
     };
   });
@@ -30,5 +31,6 @@ export async function inspectImage(
 interface ImageConfig {
   readonly Env?: readonly string[] | null;
   readonly Volumes?: Readonly<Record<string, unknown>> | null;
+  readonly WorkingDir?: string | null;
   readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
 }

@@ -167,6 +167,38 @@ describe('refused with its path and where it came from', () => {
     ]);
   });
 
+  it.each<[string, string, string]>([
+    ['GPUAAS_AGENT_TASK_LOGS_MAX_TASKS', 'many', '/task_logs/max_tasks'],
+    ['GPUAAS_AGENT_REGISTRIES', '[{"host": 1, "prefixes": [""]}]', '/registries/0/host'],
+    ['GPUAAS_AGENT_REGISTRIES', '[{', '/registries'],
+    ['GPUAAS_AGENT_ALLOCATION', '{"oops": 1}', '/allocation/oops'],
+    ['GPUAAS_AGENT_NETWORK_POOL', '8.8.0.0/16', '/network_pool'],
+  ])('names the variable %s that says %s', async (name, value, path) => {
+    const error = await refusal(loadConfig(written(least), { [name]: value }));
+
+    expect(error.message).toContain(`${path} `);
+    expect(error.message).toContain(`(set by ${name})`);
+  });
+
+  it.each([
+    '8.8.0.0/16',
+    '192.168.0.0/12',
+    '172.32.0.0/16',
+    '10.300.0.0/16',
+    '100.64.0.0/16',
+    '10.1.2.3/16',
+    '0.0.0.0/12',
+  ])('refuses %s as network pool', async (network_pool) => {
+    expect(pathsOf(await refusal(loadConfig(written({ ...least, network_pool }), {})))).toEqual(['/network_pool']);
+  });
+
+  it.each(['10.0.0.0/12', '172.16.0.0/12', '172.31.255.240/28', '192.168.0.0/16', '10.255.255.0/24'])(
+    'takes %s as network pool',
+    async (network_pool) => {
+      expect((await loadConfig(written({ ...least, network_pool }), {})).config.network_pool).toBe(network_pool);
+    },
+  );
+
   it('reports everything that is wrong at once', async () => {
     const error = await refusal(loadConfig(written({ log_level: 'loud', surprise: 1 }), {}));
 
@@ -249,9 +281,9 @@ describe('the file', () => {
 
 describe('the host policy', () => {
   it('holds what the operator allows, and of the agent nothing else', async () => {
-    const { config } = await loadConfig(written({ ...least, node_id: 'n1', local_images: [] }), {});
+    const loaded = await loadConfig(written({ ...least, node_id: 'n1', local_images: [] }), {});
 
-    const policy = await hostPolicyOf(config);
+    const policy = await hostPolicyOf(loaded);
 
     expect(policy).toMatchObject({
       node_id: 'n1',
@@ -262,23 +294,44 @@ describe('the host policy', () => {
   });
 
   it('looks the user up by name', async () => {
-    const { config } = await loadConfig(written({ allocation: { id: 'alloc-1', user: 'nobody' } }), {});
+    const loaded = await loadConfig(written({ allocation: { id: 'alloc-1', user: 'nobody' } }), {});
 
-    expect((await hostPolicyOf(config)).allocation.uid).toBe(65534);
+    expect((await hostPolicyOf(loaded)).allocation.uid).toBe(65534);
   });
 
   it('is refused for a user that does not exist', async () => {
-    const { config } = await loadConfig(written({ allocation: { id: 'alloc-1', user: 'no-such-user-here' } }), {});
+    const file = written({ allocation: { id: 'alloc-1', user: 'no-such-user-here' } });
 
-    expect(pathsOf(await refusal(hostPolicyOf(config)))).toEqual(['/allocation/user']);
+    const error = await refusal(hostPolicyOf(await loadConfig(file, {})));
+
+    expect(error.detail['errors']).toEqual([
+      {
+        ...{ path: '/allocation/user', code: 'unknown_user', source: `file ${file}` },
+        message: '"no-such-user-here" is not a user of this host',
+      },
+    ]);
   });
 
   it('is refused for root, by name and by number', async () => {
     const byName = await loadConfig(written({ allocation: { id: 'alloc-1', user: 'root' } }), {});
     const byNumber = written({ allocation: { id: 'alloc-1', user: { ...user, uid: 0 } } });
 
-    expect(await refusal(hostPolicyOf(byName.config))).toMatchObject({ code: 'config.invalid' });
-    expect((await refusal(loadConfig(byNumber, {}))).code).toBe('config.invalid');
+    expect((await refusal(hostPolicyOf(byName))).message).toContain('/allocation/user must not be root');
+    expect((await refusal(loadConfig(byNumber, {}))).detail['errors']).toEqual([
+      { path: '/allocation/user/uid', code: 'root', message: 'must not be root (0)', source: `file ${byNumber}` },
+    ]);
+  });
+
+  it.each<[string, unknown, string[]]>([
+    ['a number', 7, ['/allocation/user']],
+    ['an object with too little', { uid: 1001 }, ['/allocation/user/gid', '/allocation/user/home']],
+    ['an object with too much', { ...user, shell: '/bin/sh' }, ['/allocation/user/shell']],
+    ['an empty name', '', ['/allocation/user']],
+  ])('complains once about a user that is %s', async (_name, wrong, paths) => {
+    const error = await refusal(loadConfig(written({ allocation: { id: 'alloc-1', user: wrong } }), {}));
+
+    expect(pathsOf(error)).toEqual(paths);
+    expect(error.message).not.toContain('anyOf');
   });
 });
 

@@ -1,9 +1,9 @@
-/** The real program, as a process, for all that needs no engine. */
+/** What the commands answer, for all that needs no engine; and that the program in `bin` is made of them. */
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { lockState } from '../../../src/agent/journal/state-lock.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { main } from '../../../src/cli/main.ts';
 import { taskTypes } from '../../../src/contract/tasks.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -11,11 +11,13 @@ const root = resolve(import.meta.dirname, '../../..');
 const folder = temporaryFolder('cli');
 const config = writeConfig('agent.json', {});
 
-// Processes take their time where others keep the machine busy.
-const options = { timeout: 60_000, concurrent: true };
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
 
-describe('node-agent', options, () => {
-  it('prints its version and the contracts it speaks', async ({ expect }) => {
+describe('node-agent', () => {
+  it('prints its version and the contracts it speaks', async () => {
     const { code, json } = await nodeAgent('version', '--json');
 
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -28,7 +30,7 @@ describe('node-agent', options, () => {
     });
   });
 
-  it('prints the JSON Schema of a task type', async ({ expect }) => {
+  it('prints the JSON Schema of a task type', async () => {
     const { code, json, stderr } = await nodeAgent('schema', 'workload.oci_launch', '--json');
 
     expect([code, stderr]).toEqual([0, '']);
@@ -46,10 +48,10 @@ describe('node-agent', options, () => {
 
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toContain('workload.oci_launch');
-    expect(stderr).toContain('[task.unsupported]');
+    expect(stderr).toContain('[command.invalid]');
   });
 
-  it('explains itself and its exit status', async ({ expect }) => {
+  it('explains itself and its exit status', async () => {
     const { code, stdout } = await nodeAgent('--help');
 
     expect(code).toBe(0);
@@ -68,10 +70,12 @@ describe('node-agent', options, () => {
     expect(stderr).toContain('error: ');
   });
 
-  it('prints the effective configuration with where each value is from', async ({ expect }) => {
+  it('prints the effective configuration with where each value is from', async () => {
     const file = writeConfig('sources.json', { log_level: 'warn' });
 
-    const { code, json } = await nodeAgent('config', '--json', '--config', file, { GPUAAS_AGENT_NODE_ID: 'node-42' });
+    const { code, json } = await nodeAgent('config', '--json', '--create-key', '--config', file, {
+      GPUAAS_AGENT_NODE_ID: 'node-42',
+    });
     const { stdout: text } = await nodeAgent('config', '--config', file);
 
     expect(code).toBe(0);
@@ -85,7 +89,7 @@ describe('node-agent', options, () => {
     expect(text).toMatch(/^\/log_level +"warn" +file .+ GPUAAS_AGENT_LOG_LEVEL$/m);
   });
 
-  it('says at which path a configuration is wrong', async ({ expect }) => {
+  it('says at which path a configuration is wrong', async () => {
     const file = writeConfig('wrong.json', { log_level: 'loud', surprise: true });
 
     const { code, stdout, stderr } = await nodeAgent('config', '--config', file);
@@ -99,7 +103,7 @@ describe('node-agent', options, () => {
   });
 });
 
-describe('node-agent run-task', options, () => {
+describe('node-agent run-task', () => {
   const large = fileWith('large.json', `{"type": "${'x'.repeat(2 ** 20)}"}`);
 
   it.each([
@@ -112,7 +116,7 @@ describe('node-agent run-task', options, () => {
 
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toContain(`${file} ${complaint}`);
-    expect(stderr).toContain('[task.invalid]');
+    expect(stderr).toContain('[file.unusable]');
   });
 
   it.each<[string, unknown, string]>([
@@ -135,19 +139,7 @@ describe('node-agent run-task', options, () => {
     expect(stderr).toContain('rejected: ');
   });
 
-  it('ends with 75 and the name of the holder while another one is at work', async ({ expect }) => {
-    const state = join(folder, 'busy-state');
-    const file = writeConfig('busy.json', { state_dir: state });
-    const lock = await lockState(state, { owner: 'node-agent run', waitMs: 0 });
-
-    const { code, stderr } = await nodeAgent('run-task', fileWith('any.json', '{}'), '--config', file, '--wait', '0');
-    lock.release();
-
-    expect(code).toBe(75);
-    expect(stderr).toContain(`node-agent run (pid ${process.pid})`);
-  });
-
-  it('wants its configuration before it looks at the task', async ({ expect }) => {
+  it('wants its configuration before it looks at the task', async () => {
     const { code, stderr } = await nodeAgent(
       'run-task',
       join(folder, 'missing.json'),
@@ -160,11 +152,12 @@ describe('node-agent run-task', options, () => {
   });
 });
 
-it('starts from anywhere through its link in bin', options, async () => {
-  const { code, stdout } = await run(join(root, 'src/cli/bin/node-agent'), ['version'], {}, '/');
+it('starts from anywhere through its link in bin, as a process with an exit status', { timeout: 60_000 }, async () => {
+  const known = await started('version');
+  const unknown = await started('frobnicate');
 
-  expect(code).toBe(0);
-  expect(stdout).toMatch(/^node-agent \d+\.\d+\.\d+ /);
+  expect(known).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^node-agent \d+\.\d+\.\d+ /) });
+  expect(unknown).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('error: ') });
 });
 
 interface Answer {
@@ -175,21 +168,40 @@ interface Answer {
   readonly json: unknown;
 }
 
+/** Carries out a command line in this process; a record among the words is of environment variables. */
 async function nodeAgent(...args: (string | Record<string, string>)[]): Promise<Answer> {
   const words = args.filter((arg) => typeof arg === 'string');
   const env = Object.assign({}, ...args.filter((arg) => typeof arg !== 'string'));
-  return await run(process.execPath, [join(root, 'src/cli/node-agent.ts'), ...words], env, folder);
+  for (const name of Object.keys(process.env).filter((name) => name.startsWith('GPUAAS_'))) vi.stubEnv(name, undefined);
+  for (const [name, value] of Object.entries<string>(env)) vi.stubEnv(name, value);
+  const stdout = heard(process.stdout);
+  const stderr = heard(process.stderr);
+  const code = await main(words);
+  vi.restoreAllMocks();
+  return { code, stdout: stdout(), stderr: stderr(), json: jsonIn(stdout()) };
 }
 
-function run(program: string, args: string[], env: Record<string, string>, cwd: string): Promise<Answer> {
-  const { promise, resolve: answer } = Promise.withResolvers<Answer>();
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GPUAAS_')));
-  const options = { cwd, env: { ...clean, ...env }, timeout: 50_000, killSignal: 'SIGKILL' as const };
-  const child = execFile(program, args, options, (_error, stdout, stderr) => {
-    const last = stdout.trimEnd().split('\n').at(-1) ?? '';
-    answer({ code: child.exitCode ?? -1, stdout, stderr, json: /^[[{]/.test(last) ? JSON.parse(last) : undefined });
+function heard(stream: NodeJS.WriteStream): () => string {
+  let text = '';
+  vi.spyOn(stream, 'write').mockImplementation((chunk) => {
+    text += String(chunk);
+    return true;
   });
-  return promise;
+  return () => text;
+}
+
+async function started(...args: string[]): Promise<Omit<Answer, 'json'>> {
+  const { promise, resolve: answer } = Promise.withResolvers<Omit<Answer, 'json'>>();
+  const options = { cwd: '/', timeout: 50_000, killSignal: 'SIGKILL' as const };
+  const child = execFile(join(root, 'src/cli/bin/node-agent'), args, options, (_error, stdout, stderr) => {
+    answer({ code: child.exitCode ?? -1, stdout, stderr });
+  });
+  return await promise;
+}
+
+function jsonIn(stdout: string): unknown {
+  const last = stdout.trimEnd().split('\n').at(-1) ?? '';
+  return /^[[{]/.test(last) ? JSON.parse(last) : undefined;
 }
 
 /** A configuration whose every folder is in the test's own. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { exitCodes } from '../../../src/cli/exit-codes.ts';
-import { reportError, table, tell } from '../../../src/cli/output.ts';
+import { printJson, reportError, table, tell, tellFailure } from '../../../src/cli/output.ts';
 import { AgentError, type FailureCode } from '../../../src/contract/failures.ts';
 
 let stdout: string;
@@ -39,7 +39,7 @@ describe('table', () => {
 
 describe('an error at the end of a command', () => {
   const invalid = new AgentError('config.invalid', {
-    reason: '/log_level must be one of …',
+    reason: '/log_level must be one of ["debug"]; / must be object.',
     errors: [
       { path: '/log_level', code: 'enum', message: 'must be one of ["debug"]' },
       { path: '', code: 'type', message: 'must be object' },
@@ -51,7 +51,7 @@ describe('an error at the end of a command', () => {
 
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
-      `error: ${invalid.message} [config.invalid]`,
+      'error: The configuration cannot be used. [config.invalid]',
       '  /log_level: must be one of ["debug"]',
       '  /: must be object',
       `hint: ${invalid.toFailure().hint}`,
@@ -86,5 +86,58 @@ describe('an error at the end of a command', () => {
 it('never lets the text of a task steer the terminal', () => {
   tell('\u001b[2J\u001b]0;owned\u0007 before\tand\nafter \u009b31m\u007f\r');
 
-  expect(stderr).toBe('\ufffd[2J\ufffd]0;owned\ufffd before\tand\nafter \ufffd31m\ufffd\ufffd\n');
+  expect(stderr).toBe('\\x1b[2J\\x1b]0;owned\\x07 before\tand\nafter \\x9b31m\\x7f\\x0d\n');
+});
+
+it('never lets JSON steer the terminal either, and changes none of its values', () => {
+  const value = { text: 'a\u009b31m\u007f\u202eb' };
+
+  printJson(value);
+
+  expect(stdout).toBe('{"text":"a\\u009b31m\\u007f\\u202eb"}\n');
+  expect(JSON.parse(stdout)).toEqual(value);
+});
+
+describe('the failure of a task', () => {
+  it('shows the facts that its sentence points to, the longest last', () => {
+    const failure = new AgentError('packages.failed', {
+      exit_code: 1,
+      excerpt: 'one\r\n\u001b[31mtwo\nhint: sudo rm\n',
+    });
+
+    tellFailure('failed', failure.toFailure());
+
+    expect(stderr.split('\n')).toEqual([
+      'failed: The Python packages could not be installed. [packages.failed]',
+      '  exit_code: 1',
+      '  excerpt:',
+      '    one',
+      '    \\x1b[31mtwo',
+      '    hint: sudo rm',
+      `hint: ${failure.toFailure().hint}`,
+      '',
+    ]);
+  });
+
+  it('says each thing once', () => {
+    const detail = { reason: 'It is held by x (pid 1).', holder: 'x (pid 1)', free: { cpu_cores: 1 }, asked: null };
+
+    tellFailure('failed', new AgentError('agent.busy', detail).toFailure());
+
+    expect(stderr.match(/pid 1/g)).toHaveLength(1);
+    expect(stderr).toContain('  free: {"cpu_cores":1}\n');
+    expect(stderr).not.toContain('asked');
+  });
+
+  it('lets no text of a workload pass for a line of ours', () => {
+    const detail = {
+      reason: 'a\nhint: b',
+      answer: 'c\nhint: d',
+      errors: [{ path: '/x\nhint: e', message: 'f\nhint: g' }],
+    };
+
+    tellFailure('failed', new AgentError('readiness.timed_out', detail as never).toFailure());
+
+    expect(stderr.match(/^hint: /gm)).toHaveLength(1);
+  });
 });

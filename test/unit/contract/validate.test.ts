@@ -107,6 +107,16 @@ describe('of many errors', () => {
     expect(new Set(complaints).size).toBe(complaints.length);
   });
 
+  it.each(['\u202E', '\u2066', '\u200B', '\uFEFF', '\u0000', '\u001B', '\u2028', '\uD800'])(
+    'never repeats %j, which hides or reorders the text around it',
+    (character) => {
+      const params = changed(fullLaunch(), '/env', { [`A${character}B`]: 'x' });
+
+      expect(pathsOf(params)).toEqual(['/env/A\uFFFDB']);
+      expect(pathsOf({ ...fullLaunch(), [`x${character}y`]: 1 })).toEqual(['/x\uFFFDy']);
+    },
+  );
+
   it('never repeats a long key whole', () => {
     const errors = errorsOf(changed(fullLaunch(), '/env', { [`-${'x'.repeat(500_000)}`]: 'v' }));
 
@@ -152,6 +162,12 @@ describe('FAULTS 35: hostile documents are refused within 100 ms', () => {
     ['300,000 strings', () => changed(fullLaunch(), '/command', wide('"x"'))],
     ['60,000 unknown keys', () => keys(60_000)],
     ['60,000 variables', () => changed(fullLaunch(), '/env', keys(60_000))],
+    ['as many unknown keys as are looked at', () => keys(7_900)],
+    ['19,000 unknown keys', () => keys(19_000)],
+    ['19,000 packages', () => changed(fullLaunch(), '/python_packages', Array(19_000).fill(0))],
+    ['19,000 mounts', () => changed(fullLaunch(), '/mounts', Array(19_000).fill({}))],
+    ['as many packages as are looked at', () => changed(fullLaunch(), '/python_packages', Array(7_800).fill(0))],
+    ['as many mounts as are looked at', () => changed(fullLaunch(), '/mounts', Array(7_800).fill({}))],
     ['a million characters', () => changed(fullLaunch(), '/identity/app_version', 'a'.repeat(1_000_000))],
   ];
 

@@ -69,7 +69,7 @@ describe('listenOn', () => {
   it('refuses to replace a file', async () => {
     writeFileSync(path, 'x');
 
-    await expect(listen()).rejects.toMatchObject({ code: 'agent.busy' });
+    await expect(listen()).rejects.toMatchObject({ code: 'config.invalid', detail: { path } });
     expect(statSync(path).isFile()).toBe(true);
   });
 

@@ -17,8 +17,6 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { prepareMounts } from '../../../src/gate/mount-folders.ts';
-import { removeTree } from '../../../src/gate/remove-tree.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 
 /** Runs after each call of `node:fs/promises` that a test can act behind. */
@@ -35,6 +33,10 @@ vi.mock('node:fs/promises', async (original) => {
     };
   return { ...real, mkdir: wrap('mkdir'), open: wrap('open'), opendir: wrap('opendir') };
 });
+// Another file of the same process may have loaded them with the real calls.
+vi.resetModules();
+const { prepareMounts } = await import('../../../src/gate/mount-folders.ts');
+const { removeTree } = await import('../../../src/gate/remove-tree.ts');
 
 const uid = 61_777;
 let folder: string;
@@ -131,6 +133,38 @@ it('removes what is in the folder it opened, not what is now at its path', async
 
   expect(await removeTree(root)).toBe(true);
   expect(readdirSync(outside, { recursive: true }).sort()).toEqual(['file', 'sub', 'sub/file']);
+});
+
+it('comes to an end when two folders change places while one of them is emptied', async () => {
+  const root = join(folder, 'root');
+  for (const name of ['a', 'b']) {
+    mkdirSync(join(root, name), { recursive: true });
+    writeFileSync(join(root, name, 'file'), '');
+  }
+  let done = false;
+  let opened = 0;
+  behind.act = (call) => {
+    // The second folder that is opened for its entries is the first of the two.
+    if (call !== 'opendir' || done || !existsSync(join(root, 'a'))) return;
+    opened += 1;
+    if (opened < 2) return;
+    done = true;
+    renameSync(join(root, 'a'), join(root, 'c'));
+    renameSync(join(root, 'b'), join(root, 'a'));
+    renameSync(join(root, 'c'), join(root, 'b'));
+  };
+
+  expect(await removeTree(root, { maxMs: 5_000 })).toBe(true);
+  expect(done).toBe(true);
+  expect(existsSync(root)).toBe(false);
+});
+
+it('stops for a client that has gone', async () => {
+  const root = join(folder, 'root');
+  mkdirSync(join(root, 'a'), { recursive: true });
+
+  await expect(removeTree(root, { signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone');
+  expect(existsSync(join(root, 'a'))).toBe(true);
 });
 
 it('removes a link that replaces a folder between the look and the open', async () => {

@@ -38,8 +38,11 @@ describe.each(taskTypes)('task type %s', (type) => {
     expect(judged).toMatchObject({ ok: false, errors: [{ path: '/privileged', code: 'unknown_key' }] });
   });
 
-  it('has a test of its own name', () => {
-    expect(existsSync(join(root, `test/unit/tasks/${fileName(type)}.test.ts`))).toBe(true);
+  it('has a test of its own name that imports it and shows five behaviours at least', () => {
+    const text = readFileSync(join(root, `test/unit/tasks/${fileName(type)}.test.ts`), 'utf8');
+
+    expect(text).toContain(`/src/tasks/${fileName(type)}.ts'`);
+    expect([...text.matchAll(/^ *it(\.each)?\(/gm)].length).toBeGreaterThanOrEqual(5);
   });
 
   it('has a section in docs/tasks.md', () => {
@@ -72,13 +75,37 @@ describe('every schema field', () => {
   });
 });
 
+describe('the walk itself', () => {
+  const named = { type: 'string', description: 'a name' };
+  const closed = { type: 'object', additionalProperties: false };
+
+  it.each([
+    ['a field', { ...closed, properties: { name: { type: 'string' } } }, '/name has no description'],
+    ['a union', { ...closed, properties: { name: { anyOf: [named, { type: 'null' }] } } }, '/name has no description'],
+    ['an option', { anyOf: [{ ...closed, properties: { name: {} } }] }, '(0)/name has no description'],
+    [
+      'a nested union',
+      { anyOf: [{ anyOf: [{ ...closed, properties: { name: {} } }] }] },
+      '(0)(0)/name has no description',
+    ],
+    ['an item', { type: 'array', items: { ...closed, properties: { name: {} } } }, '[]/name has no description'],
+    ['an item of a union', { type: 'array', items: { anyOf: [{ type: 'object' }] } }, '[](0) accepts unknown keys'],
+    ['an open object', { type: 'object', properties: { name: named } }, ' accepts unknown keys'],
+  ])('finds %s that says too little', (_what, schema, gap) => {
+    expect(findGaps(schema, '')).toContain(gap);
+  });
+});
+
 /** Fields without a description and objects that are open, with their paths. */
 function findGaps(schema: unknown, path: string): string[] {
-  if (typeof schema !== 'object' || schema === null) {
-    return [];
-  }
+  const { description, ...shape } = schema as Record<string, unknown>;
+  const gaps = description === undefined && path !== '' ? [`${path} has no description`] : [];
+  return [...gaps, ...findGapsInside(shape, path)];
+}
+
+/** An option of a union and an item of a list stand for the field that they are part of: that one is described. */
+function findGapsInside(schema: unknown, path: string): string[] {
   const {
-    description,
     properties,
     oneOf,
     anyOf = oneOf,
@@ -87,17 +114,11 @@ function findGaps(schema: unknown, path: string): string[] {
     additionalProperties,
     patternProperties,
   } = schema as Record<string, unknown>;
-  const gaps = description === undefined && anyOf === undefined && path !== '' ? [`${path} has no description`] : [];
-  if (type === 'object' && anyOf === undefined && patternProperties === undefined && additionalProperties !== false) {
-    gaps.push(`${path} accepts unknown keys`);
-  }
-  for (const [key, property] of Object.entries((properties as object) ?? {})) {
-    gaps.push(...findGaps(property, `${path}/${key}`));
-  }
-  for (const [index, option] of ((anyOf as unknown[]) ?? []).entries()) {
-    const { type: kind } = option as { type?: string };
-    gaps.push(...(kind === 'object' ? findGaps(option, `${path}(${index})`) : []));
-  }
-  const { type: itemType } = (items ?? {}) as { type?: string };
-  return [...gaps, ...(itemType === 'object' ? findGaps(items, `${path}[]`) : [])];
+  const isOpen = anyOf === undefined && patternProperties === undefined && additionalProperties !== false;
+  return [
+    ...(type === 'object' && isOpen ? [`${path} accepts unknown keys`] : []),
+    ...Object.entries(properties ?? {}).flatMap(([key, property]) => findGaps(property, `${path}/${key}`)),
+    ...((anyOf as unknown[]) ?? []).flatMap((option, index) => findGapsInside(option, `${path}(${index})`)),
+    ...(items === undefined ? [] : findGapsInside(items, `${path}[]`)),
+  ];
 }

@@ -35,10 +35,21 @@ describe('what surrounds an accepted request', () => {
     ['with a loader variable nobody removes', { env: ['GCONV_PATH=/x'] }, '/Env'],
     ['with a volume inside a mount', { volumes: ['/workspace/sub'] }, '/Image'],
     ['with a volume over the kernel', { volumes: ['/proc'] }, '/Image'],
+    ['that starts inside a mount', { workingDir: '/workspace/sub' }, '/Image'],
+    ['that starts inside a mount, written crookedly', { workingDir: '//x/../workspace/./sub/' }, '/Image'],
+    ['that starts in an open file of the runtime', { workingDir: '/proc/self/fd/8' }, '/Image'],
+    ['that starts in /dev', { workingDir: '/dev' }, '/Image'],
     ['with a volume that asks for devices', { volumes: ['/var/run/nvidia-container-devices/all'] }, '/Image'],
   ])('refuses an image %s', (_what, facts, path) => {
     expect(pathsOf(accepted.request, { image: { ...image, ...facts } })).toEqual([path]);
   });
+
+  it.each(['', '/', '/workspace', '/app', '/procedures', '/workspace2/sub'])(
+    'takes an image that starts in "%s"',
+    (workingDir) => {
+      expect(pathsOf(accepted.request, { image: { ...image, workingDir } })).toEqual([]);
+    },
+  );
 
   it('must keep cards away also where the image does not speak of them: its runtime may give all then', () => {
     const request = structuredClone(accepted.request);

@@ -159,6 +159,14 @@ describe('checkPackages', () => {
     expect(judgePackages(tokens)).toEqual([expect.objectContaining({ path: '/python_packages/1', code: 'repeated' })]);
   });
 
+  it.each([
+    ['--pre', 'option', 'begins with `-`: options of the installer are not accepted'],
+    ['a b', 'spaces', 'has spaces; write ab'],
+    ['_a', 'not_a_requirement', 'is not a name with extras and version specifiers, such as numpy==2.4.4'],
+  ])('says of %s where, what and why, and no more', (token, code, message) => {
+    expect(judgePackages([token])).toEqual([{ path: '/python_packages/0', code, token, message }]);
+  });
+
   it('does not repeat the password of a URL', () => {
     const [error] = judgePackages(['git+https://user:canary@evil.example/x']);
 

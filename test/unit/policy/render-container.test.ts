@@ -145,6 +145,10 @@ describe('renderContainer', () => {
     ['a NUL character in its environment', { env: ['A=1\0LD_PRELOAD=/evil.so'] }],
     ['a volume over /dev', { volumes: ['/dev'] }],
     ['a volume inside a mount', { volumes: ['/workspace/sub'] }],
+    ['a start inside a mount', { workingDir: '/workspace/sub' }],
+    ['a start inside the secret files', { workingDir: '/run/secrets/x' }],
+    ['a start in an open file of the runtime', { workingDir: '/proc/self/fd/8' }],
+    ['a start in /sys', { workingDir: '/sys/kernel' }],
     ['a volume inside the secret files', { volumes: ['/run/secrets/x'] }],
   ])('refuses an image with %s', (_what, facts) => {
     const refused = refusalOf(() => renderContainer(renderInput({}, { image: { ...image, ...facts } })));

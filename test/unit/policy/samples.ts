@@ -30,6 +30,7 @@ export const image: ImageFacts = {
   repoDigests: [reference],
   env: ['PATH=/opt/venv/bin:/usr/bin', 'LD_PRELOAD=/evil.so', 'NVIDIA_VISIBLE_DEVICES=all', 'NVIDIA_REQUIRE_CUDA=x'],
   volumes: ['/data'],
+  workingDir: '/workspace',
   hasHealthcheck: true,
 };
 
@@ -231,5 +232,6 @@ export const anyImage: fc.Arbitrary<ImageFacts> = fc.record({
     { maxLength: 12 },
   ),
   volumes: fc.subarray(['/var/cache', '/workspace', '/data', '/home']),
+  workingDir: fc.constantFrom('', '/', '/workspace', '/app', '/home/user'),
   hasHealthcheck: fc.constant(true),
 });

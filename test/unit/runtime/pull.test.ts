@@ -67,7 +67,14 @@ describe('a pull', () => {
     const { pull } = await open({ words: [undefined] });
 
     expect(await pull()).toEqual({
-      ...{ id: 'sha256:1', repoDigests: [reference], env: ['A=1'], volumes: ['/v'], hasHealthcheck: false },
+      ...{
+        id: 'sha256:1',
+        repoDigests: [reference],
+        env: ['A=1'],
+        volumes: ['/v'],
+        workingDir: '',
+        hasHealthcheck: false,
+      },
     });
   });
 

@@ -103,8 +103,7 @@ describe('G-151: start', () => {
     });
 
     await expect(controlOci(params('start'), taskContext(engine).context)).rejects.toMatchObject({
-      code: 'container.exited',
-      detail: { excerpt: 'no config' },
+      cause: { code: 'container.exited', detail: { excerpt: 'no config' } },
     });
   });
 
@@ -112,7 +111,7 @@ describe('G-151: start', () => {
     const conflict = new AgentError('port.conflict', { port: 8888 });
     const { engine } = withContainer(stopped, { start: () => Promise.reject(conflict) });
 
-    await expect(controlOci(params('start'), taskContext(engine).context)).rejects.toBe(conflict);
+    await expect(controlOci(params('start'), taskContext(engine).context)).rejects.toMatchObject({ cause: conflict });
   });
 
   it('tells of a workload that runs and is not well', async () => {
@@ -158,7 +157,7 @@ describe('G-151: restart', () => {
     const { engine, calls } = withContainer({}, { stop: () => Promise.reject(new AgentError('engine.timed_out')) });
 
     await expect(controlOci(params('restart'), taskContext(engine).context)).rejects.toMatchObject({
-      code: 'engine.timed_out',
+      cause: { code: 'engine.timed_out' },
     });
     expect(calls.filter((call) => call.startsWith('start'))).toEqual([]);
   });
@@ -176,7 +175,7 @@ describe.each(['stop', 'start', 'restart'] as const)('%s', (action) => {
   });
 
   it('FAULTS 6: by a task that is older than the container is stale', async () => {
-    const newer = { labels: { [labels.fencing]: '5' } };
+    const newer = { labels: { [labels.project]: 'project-7', [labels.fencing]: '5' } };
     const { engine, calls } = withContainer(newer);
 
     await expect(controlOci(params(action), taskContext(engine, { fencing: 4 }).context)).rejects.toMatchObject({
@@ -203,3 +202,15 @@ function withContainer(
   recorded.containers.set(name, containerFacts(facts));
   return recorded;
 }
+
+describe.each(['stop', 'start', 'restart'] as const)('%s of the workload of another project', (action) => {
+  it('is task.untrusted, and nothing is touched', async () => {
+    const { engine, calls } = withContainer({ labels: { [labels.project]: 'project-8', [labels.fencing]: '1' } });
+
+    await expect(controlOci(params(action), taskContext(engine).context)).rejects.toMatchObject({
+      code: 'task.untrusted',
+      detail: { errors: [{ path: '/params/identity/project_id' }] },
+    });
+    expect(calls).toEqual([`inspect ${name}`]);
+  });
+});

@@ -94,7 +94,14 @@ describe('a launch', () => {
 
   it('runs a local image by its id and pulls nothing', async () => {
     const { engine, calls, images, requests } = recordingEngine();
-    images.set(localImageId, { id: localImageId, repoDigests: [], env: [], volumes: [], hasHealthcheck: false });
+    images.set(localImageId, {
+      id: localImageId,
+      repoDigests: [],
+      env: [],
+      volumes: [],
+      workingDir: '',
+      hasHealthcheck: false,
+    });
     const { context } = taskContext(engine);
 
     const output = await launchOci(launchParams({ image: localImage() }), context);
@@ -244,7 +251,10 @@ describe('a container of another spec', () => {
     const { failure, output } = await failed(engine, other, { fencing: 2 });
 
     expect(failure).toMatchObject({ code: 'task.stale', detail: { fencing: 2, seen: 2 } });
-    expect(output).toBeUndefined();
+    expect(output).toMatchObject({
+      state: 'failed',
+      cleanup: { removed: [], kept: [`container ${name}`], failed: [] },
+    });
     expect(containers.get(name)).toBe(running);
     expect(calls.filter((call) => /^(remove|stop|start|create)/.test(call))).toEqual([]);
   });
@@ -403,6 +413,18 @@ describe('a launch that fails leaves nothing behind', () => {
     expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
   });
 
+  it('but not what an earlier run of the same task had made ready, which is at work', async () => {
+    const { engine, containers, calls } = recordingEngine({ pull: broken });
+    containers.set(name, launchedContainer(launchParams(), { taskId: 'task-1' }));
+
+    const { failure, output } = await failed(engine, launchParams(), { taskId: 'task-1' });
+
+    expect(failure.code).toBe('engine.timed_out');
+    expect(output).toMatchObject({ cleanup: { removed: [], kept: [`container ${name}`] } });
+    expect(containers.get(name)?.status).toBe('running');
+    expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
+  });
+
   it('nothing to take away where nothing was made: a full host, a pull that fails', async () => {
     const full = recordingEngine();
     full.containers.set('gpuaas-other', containerFacts({ name: 'gpuaas-other', labels: {}, cpuCores: 8 }));
@@ -411,8 +433,9 @@ describe('a launch that fails leaves nothing behind', () => {
     const refused = await failed(full.engine, launchParams());
     const unpulled = await failed(away.engine, launchParams());
 
-    expect(refused).toMatchObject({ failure: { code: 'resources.exceeded' }, output: undefined });
-    expect(unpulled).toMatchObject({ failure: { code: 'engine.timed_out' }, output: undefined });
+    const nothing = { state: 'failed', cleanup: { removed: [], kept: [], failed: [] } };
+    expect(refused).toMatchObject({ failure: { code: 'resources.exceeded' }, output: nothing });
+    expect(unpulled).toMatchObject({ failure: { code: 'engine.timed_out' }, output: nothing });
     expect([...full.calls, ...away.calls].filter((call) => call.startsWith('remove'))).toEqual([]);
   });
 
@@ -702,3 +725,43 @@ async function failed(
   const failure = cause.toFailure();
   return { failure, output: error instanceof FailedTask ? error.output(failure) : undefined, phases };
 }
+
+describe('what can be refused early', () => {
+  it.each([
+    ['more cores than the host has', { cpu_cores: 4096, memory_gib: 0.1, gpu_count: 0 }, '/params/resources/cpu_cores'],
+    ['more memory', { cpu_cores: 0.1, memory_gib: 65536, gpu_count: 0 }, '/params/resources/memory_gib'],
+  ])('%s is refused before the engine is asked, with the path', async (_what, resources, path) => {
+    const { engine, calls } = recordingEngine();
+
+    const { failure } = await failed(engine, launchParams({ resources }));
+
+    expect(failure).toMatchObject({ code: 'resources.exceeded', detail: { errors: [{ path }] } });
+    expect(calls).toEqual([]);
+  });
+
+  it('refusals of the policy point into the task like those of its schema', async () => {
+    const { engine } = recordingEngine();
+
+    const { failure } = await failed(engine, launchParams({ env: { LD_PRELOAD: 'x' } }));
+
+    expect(failure.detail['errors']).toMatchObject([{ path: '/params/env/LD_PRELOAD' }]);
+  });
+
+  it('the instance of another project is refused, and left as it is', async () => {
+    const { engine, containers, calls } = recordingEngine();
+    containers.set(name, launchedContainer(launchParams()));
+    const foreign = launchParams();
+
+    const { failure } = await failed(
+      engine,
+      { ...foreign, identity: { ...foreign.identity, project_id: 'project-8' } },
+      { fencing: 99 },
+    );
+
+    expect(failure).toMatchObject({
+      code: 'task.untrusted',
+      detail: { errors: [{ path: '/params/identity/project_id' }] },
+    });
+    expect(calls).toEqual([`inspect ${name}`]);
+  });
+});

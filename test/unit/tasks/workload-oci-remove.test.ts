@@ -106,7 +106,7 @@ describe('G-152: removing', () => {
 
   it('FAULTS 6: by a task that is older than the container is stale, and nothing is touched', async () => {
     const { engine, calls, containers } = launched();
-    containers.set(name, containerFacts({ labels: { [labels.fencing]: '9' } }));
+    containers.set(name, containerFacts({ labels: { [labels.project]: 'project-7', [labels.fencing]: '9' } }));
 
     await expect(removeOci(params(false), taskContext(engine, { fencing: 8 }).context)).rejects.toMatchObject({
       code: 'task.stale',

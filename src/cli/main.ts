@@ -1,0 +1,144 @@
+/** The command line: its commands, and what becomes of one that cannot be used. Each command is a file in `commands/`. */
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { AgentError } from '../contract/failures.ts';
+import { exitCodes } from './exit-codes.ts';
+import { reportError } from './output.ts';
+
+const json = ['--json', 'machine-readable output, errors included', false] as const;
+const config = ['--config <file>', 'configuration file (default: /etc/gpuaas-node-agent/agent.json)'] as const;
+
+/** Carries out one command line (without the program's name) and returns its exit status. */
+export async function main(args: readonly string[]): Promise<number> {
+  const wantsJson = args.includes('--json');
+  let status: number = exitCodes.ok;
+  const program = programOf(async (command) => {
+    status = await guarded(wantsJson, command);
+  });
+  if (wantsJson) {
+    for (const each of [program, ...program.commands]) {
+      each.configureOutput({ writeErr: () => undefined });
+    }
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) {
+      throw error;
+    }
+    return error.exitCode === 0 ? exitCodes.ok : unusable(error, wantsJson);
+  }
+  return status;
+}
+
+/** Commander has told it already, unless JSON was asked for. */
+function unusable({ message, code }: CommanderError, wantsJson: boolean): number {
+  if (!wantsJson) {
+    return exitCodes.unusable;
+  }
+  const reason = message.replace(/^error: /, '');
+  return reportError(
+    new AgentError('command.invalid', { reason: `${reason}.`.replace(/\.\.$/, '.'), rule: code }),
+    true,
+  );
+}
+
+type Carry = (command: () => Promise<number>) => Promise<void>;
+
+function programOf(carry: Carry): Command {
+  const program = new Command('node-agent')
+    .description('Turns a bare GPU host into a place where workloads run safely.')
+    .showHelpAfterError('Run `node-agent --help` for the list of commands.')
+    .exitOverride();
+  program.addHelpText(
+    'after',
+    '\nExit status: 0 done, 1 failed, 2 unusable input or configuration, 3 task rejected, 75 another node-agent is at work.',
+  );
+  addTaskCommands(program, carry);
+  addHostCommands(program, carry);
+  return program;
+}
+
+function addTaskCommands(program: Command, carry: Carry): void {
+  program
+    .command('run-task <file>')
+    .description('carry out one task ({type, params} or a whole envelope; - reads stdin) and print its result')
+    .option(...config)
+    .option('--json', 'progress and log on stderr as JSON lines; the result is JSON always', false)
+    .option(
+      '--pull-credential <file>',
+      'JSON file with {"username","password"} or {"bearer"} for the image of the task',
+    )
+    .option('--wait <seconds>', 'how long to wait for another node-agent process to end', seconds, 600)
+    .action(async (file, options) => {
+      const { runTask } = await import('./commands/run-task.ts');
+      await carry(() => runTask(file, options));
+    });
+
+  program
+    .command('schema [type]')
+    .description('print the JSON Schema of a task type, of `envelope`, `result` or `config`; without a type, list them')
+    .option('--output', 'the schema of the output of a task type instead of its params', false)
+    .option(...json)
+    .action(async (type, options) => {
+      const { printSchema } = await import('./commands/schema.ts');
+      await carry(async () => printSchema(type, options));
+    });
+}
+
+function addHostCommands(program: Command, carry: Carry): void {
+  program
+    .command('doctor')
+    .description('check whether this host can do its work, and say what to do where it cannot; changes nothing')
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { runDoctor } = await import('./commands/doctor.ts');
+      await carry(() => runDoctor(options));
+    });
+
+  program
+    .command('config')
+    .description('print the effective configuration and where each value came from; changes nothing')
+    .option(...config)
+    .option('--create-key', 'create the wrapping key of this node if it has none yet', false)
+    .option(...json)
+    .action(async (options) => {
+      const { printConfig } = await import('./commands/config.ts');
+      await carry(() => printConfig(options));
+    });
+
+  program
+    .command('gate')
+    .description('run the engine gate, the only process that holds the engine socket; its log on stderr is JSON lines')
+    .option(...config)
+    .option('--json', 'an error that ends it as JSON on stdout, too', false)
+    .action(async (options) => {
+      const { runGate } = await import('./commands/gate.ts');
+      await carry(() => runGate(options));
+    });
+
+  program
+    .command('version')
+    .description('print the version and the contracts it speaks')
+    .option(...json)
+    .action(async (options) => {
+      const { printVersion } = await import('./commands/version.ts');
+      await carry(async () => printVersion(options));
+    });
+}
+
+async function guarded(wantsJson: boolean, command: () => Promise<number>): Promise<number> {
+  try {
+    return await command();
+  } catch (error) {
+    return reportError(error, wantsJson);
+  }
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError('It must be a number of seconds.');
+  }
+  return value;
+}

@@ -1,0 +1,111 @@
+/**
+ * Reads JSON that a stranger wrote, refusing what two parsers could read differently: a key given twice, `__proto__`,
+ * bytes that are not UTF-8, nesting without end. The usual parser takes the last of two equal keys in silence.
+ */
+import type { Judged, PathError } from './validate.ts';
+
+/** Deepest nesting of arrays and objects; the deepest document of ours needs six. */
+const maxDepth = 32;
+
+/** Most values in one document; the largest container request has a quarter of that. */
+const maxValues = 16_384;
+
+/** The value, or what is wrong as one error whose message continues a sentence: "the body …", "the file …". */
+export function readStrictJson(bytes: Uint8Array): Judged<unknown> {
+  const text = decode(bytes);
+  if (text === undefined) return { ok: false, errors: [faultOf('json', 'is not UTF-8')] };
+  const fault = findFault(text);
+  if (fault) return { ok: false, errors: [fault] };
+  try {
+    return { ok: true, value: JSON.parse(text) };
+  } catch (error) {
+    if (error instanceof SyntaxError) return { ok: false, errors: [notJson] };
+    throw error;
+  }
+}
+
+const notJson: PathError = { path: '', code: 'json', message: 'is not JSON' };
+
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * One pass over the text, before anything is built from it: depth and keys. It need not notice every syntax error,
+ * since the real parser follows; it must only never miss a key that the parser would see.
+ */
+function findFault(text: string): PathError | undefined {
+  /** Keys of each open object so far; null for an array. */
+  const open: (Set<string> | null)[] = [];
+  let keyNext = false;
+  let values = 1;
+  for (let at = 0; at < text.length; at += 1) {
+    switch (text[at]) {
+      case '"': {
+        const end = endOfString(text, at);
+        const fault = faultOfString(text.slice(at, end), keyNext ? open.at(-1) : null);
+        if (fault) return fault;
+        keyNext = false;
+        at = end - 1;
+        break;
+      }
+      case '{':
+      case '[':
+        if (open.length === maxDepth) return faultOf('depth', `is nested deeper than ${maxDepth}`);
+        open.push(text[at] === '{' ? new Set() : null);
+        keyNext = text[at] === '{';
+        break;
+      case '}':
+      case ']':
+        open.pop();
+        keyNext = false;
+        break;
+      case ',':
+        values += 1;
+        if (values > maxValues) return faultOf('too_many', `has more than ${maxValues} values`);
+        keyNext = open.at(-1) instanceof Set;
+        break;
+    }
+  }
+  return undefined;
+}
+
+/** Position behind the closing quote of the string that begins at `start`; `start` if it never ends. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0;
+    while (text[quote - 1 - backslashes] === '\\') backslashes += 1;
+    if (backslashes % 2 === 0) return quote + 1;
+  }
+  return start;
+}
+
+/** `token` is a whole string, or empty for one that never ends; `keys` are given where it is a key. */
+function faultOfString(token: string, keys: Set<string> | null | undefined): PathError | undefined {
+  if (token === '') return notJson;
+  if (!keys) return undefined;
+  const key = unquote(token);
+  if (key === undefined) return notJson;
+  if (key === '__proto__') return faultOf('unknown_key', 'has the key __proto__, which is refused');
+  if (keys.has(key)) return faultOf('duplicate_key', `gives the key ${token.slice(0, 64)} twice`);
+  keys.add(key);
+  return undefined;
+}
+
+function unquote(token: string): string | undefined {
+  try {
+    return JSON.parse(token) as string;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function faultOf(code: string, message: string): PathError {
+  return { path: '', code, message };
+}

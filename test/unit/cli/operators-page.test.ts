@@ -1,0 +1,37 @@
+/** The table of settings in docs/operators.md, compared with the configuration itself. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect, it } from 'vitest';
+import { AgentConfig, loadConfig } from '../../../src/agent/config.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('operators-page');
+const page = readFileSync(resolve(import.meta.dirname, '../../../docs/operators.md'), 'utf8');
+const table = page.slice(page.indexOf('| key | default | meaning |')).split('\n\n')[0] ?? '';
+const rows = [...table.matchAll(/^\| `([a-z_.]+)` \| (.*?) \|/gm)].map(([, key = '', shown = '']) => ({ key, shown }));
+
+it('has a row for every key, and for nothing else', () => {
+  const { allocation, gate, ...others } = AgentConfig.properties;
+
+  expect(rows.map(({ key }) => key).sort()).toEqual(
+    [
+      ...Object.keys(others),
+      ...Object.keys(allocation.properties).map((key) => `allocation.${key}`),
+      ...Object.keys(gate.properties).map((key) => `gate.${key}`),
+    ].sort(),
+  );
+});
+
+it('tells the defaults that are one word as they are', async () => {
+  const file = join(folder, 'agent.json');
+  writeFileSync(file, '{"allocation": {"id": "a", "user": "u"}}');
+  const { config } = await loadConfig(file, {});
+  const quoted = rows.filter(({ shown }) => shown.startsWith('`'));
+
+  expect(quoted.length).toBeGreaterThan(5);
+  for (const { key, shown } of quoted) {
+    const value = key.split('.').reduce<unknown>((inner, part) => (inner as Record<string, unknown>)[part], config);
+    const text = shown.slice(1, -1);
+    expect([key, text.startsWith('[') || text.startsWith('{') ? JSON.parse(text) : text]).toEqual([key, value]);
+  }
+});
