@@ -5,7 +5,7 @@
  * its use. So nothing here trusts a path twice: folders are opened without following links, made and given away by
  * handle, and what the kernel really mounted is compared after the start (verify-mounts.ts).
  */
-import { type FileHandle, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -71,6 +71,22 @@ export async function prepareMounts(
     await removeCreated(created);
     throw error;
   }
+}
+
+/**
+ * The folders above the mounts, each with the time of its last change. Whoever moves one of them, or a mounted folder,
+ * and moves it back leaves another time behind: the kernel sets it, and no user can.
+ */
+export async function stateAbove(mounts: readonly PreparedMount[], { allocation: { home } }: HostPolicy) {
+  const above = new Set<string>();
+  for (const { source } of mounts) {
+    for (let path = dirname(source); path.startsWith(`${home}/`); path = dirname(path)) above.add(path);
+  }
+  const states = [...above].map(async (path) => {
+    const { dev, ino, ctimeNs } = await lstat(path, { bigint: true });
+    return `${path} ${dev} ${ino} ${ctimeNs}`;
+  });
+  return (await Promise.all(states)).join('\n');
 }
 
 /** Takes back what `prepareMounts` made, as far as it is still empty. */

@@ -11,8 +11,8 @@
  *
  * What remains: between the engine's mount and the kill a process runs on the wrong folder, as the allocation's own
  * user and with nothing else of the container loosened. One that ends within that window cannot be looked at any more;
- * it is logged, and refused if the folders at the places are others than before, but whoever moves them back in time is
- * not found out. Only mounts that the gate itself pins and hands to the engine would close the window.
+ * it is logged, and refused if anything at or above the places was moved meanwhile, even if it was moved back; what it
+ * did is done. Only mounts that the gate itself pins and hands to the engine would close the window.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,7 +23,7 @@ import { sendAnswer } from './answers.ts';
 import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
-import { type PreparedMount, prepareMounts } from './mount-folders.ts';
+import { type PreparedMount, prepareMounts, stateAbove } from './mount-folders.ts';
 import { isSameFolder } from './safe-folders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
@@ -48,19 +48,25 @@ export async function startContainer(call: GateCall, gate: GateContext): Promise
 
 async function start(id: string, gate: GateContext, signal: AbortSignal): Promise<EngineAnswer> {
   const { object } = await gate.containers.require(id, signal);
-  return await withMounts(object, gate, (mounts) => startAndVerify(id, mounts, gate, signal));
+  return await withMounts(object, gate, (checked) => startAndVerify(id, checked, gate, signal));
+}
+
+/** What was found before a start. */
+interface Checked {
+  readonly mounts: readonly PreparedMount[];
+  readonly above: string;
 }
 
 /** Holds the folders open while `use` runs. */
 async function withMounts<T>(
   { HostConfig }: ContainerObject,
   gate: GateContext,
-  use: (mounts: readonly PreparedMount[]) => Promise<T>,
+  use: (checked: Checked) => Promise<T>,
 ): Promise<T> {
   const held: FileHandle[] = [];
   try {
     const { mounts } = await prepareMounts(HostConfig.Mounts ?? [], gate.policy, held);
-    return await use(mounts);
+    return await use({ mounts, above: await stateAbove(mounts, gate.policy) });
   } finally {
     for (const folder of held) await folder.close();
   }
@@ -68,7 +74,7 @@ async function withMounts<T>(
 
 async function startAndVerify(
   id: string,
-  mounts: readonly PreparedMount[],
+  checked: Checked,
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<EngineAnswer> {
@@ -77,7 +83,7 @@ async function startAndVerify(
   try {
     const answer = await gate.engine.ask({ method: 'POST', path: `/containers/${id}/start`, signal });
     // 304: it ran before this call, and was looked at when it was started, unless an earlier gate never came to that.
-    if (answer.status < 300 || (answer.status === 304 && wasPending)) await verifyOrKill(id, mounts, gate, signal);
+    if (answer.status < 300 || (answer.status === 304 && wasPending)) await verifyOrKill(id, checked, gate, signal);
     await gate.pendingStarts.settle(id);
     return answer;
   } catch (error) {
@@ -100,7 +106,7 @@ export async function verifyPending(gate: GateContext, signal: AbortSignal): Pro
 
 async function verifyLate(id: string, object: ContainerObject, gate: GateContext, signal: AbortSignal) {
   try {
-    await withMounts(object, gate, (mounts) => verifyOrKill(id, mounts, gate, signal));
+    await withMounts(object, gate, (checked) => verifyOrKill(id, checked, gate, signal));
   } catch (error) {
     if (!isMountRefusal(error)) throw error;
     await kill(id, error, gate, signal);
@@ -108,10 +114,10 @@ async function verifyLate(id: string, object: ContainerObject, gate: GateContext
 }
 
 /** Returns if the mounts of the running container are right or it has ended by itself; else kills it and throws. */
-async function verifyOrKill(id: string, mounts: readonly PreparedMount[], gate: GateContext, signal: AbortSignal) {
+async function verifyOrKill(id: string, checked: Checked, gate: GateContext, signal: AbortSignal) {
   const inTime = AbortSignal.timeout(verifyMs);
   try {
-    const errors = await findWrongMounts(id, mounts, gate, AbortSignal.any([signal, inTime]));
+    const errors = await findWrongMounts(id, checked, gate, AbortSignal.any([signal, inTime]));
     if (errors.length > 0) throw wrongMounts(errors);
   } catch (thrown) {
     const isLate = inTime.aborted && !signal.aborted && thrown === inTime.reason;
@@ -145,7 +151,7 @@ function wrongMounts(errors: readonly PathError[]): AgentError {
 /** A process that cannot be looked at is wrong, unless the engine says that it has ended. */
 async function findWrongMounts(
   id: string,
-  mounts: readonly PreparedMount[],
+  checked: Checked,
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<PathError[]> {
@@ -153,9 +159,9 @@ async function findWrongMounts(
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const { object } = await gate.containers.require(id, signal);
     const { Running, Pid } = object.State;
-    if (!Running || !Pid) return await judgeEnded(object, mounts, gate);
+    if (!Running || !Pid) return await judgeEnded(object, checked, gate);
     try {
-      return await judgeProcess(Pid, object, mounts, gate.policy);
+      return await judgeProcess(Pid, object, checked.mounts, gate.policy);
     } catch (error) {
       // Ends while it is read (ENOENT, ESRCH, EINVAL): then the engine will say so in a moment.
       cause = error instanceof Error ? error.message : String(error);
@@ -172,12 +178,15 @@ function unreadable(cause: string): PathError {
 /** Nothing is left to look at but the folders: others than before at the places are taken for what was mounted. */
 async function judgeEnded(
   object: ContainerObject,
-  mounts: readonly PreparedMount[],
+  { mounts, above }: Checked,
   { policy, log }: GateContext,
 ): Promise<PathError[]> {
   if (mounts.length === 0) return [];
   log.warn({ container_id: object.Id }, 'container ended before its mounts could be looked at');
   const now = await prepareMounts(object.HostConfig.Mounts ?? [], policy);
+  if ((await stateAbove(now.mounts, policy)) !== above) {
+    return [{ path: '', code: 'moved', message: 'its folders were moved while it started' }];
+  }
   return mounts.flatMap(({ target, folder }, index) => {
     const found = now.mounts[index]?.folder;
     return found !== undefined && isSameFolder(found, folder) ? [] : [otherFolder(target)];

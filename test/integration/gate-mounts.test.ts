@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -163,6 +164,20 @@ describe('a folder that is swapped after the check', () => {
     expect(answer.json).toMatchObject({ code: 'mount.refused', detail: { path: folderOf(instance) } });
     expect(ground.log.join('')).toContain('ended before its mounts could be looked at');
   });
+});
+
+it('a short-lived container is refused also where the folder was moved back in time', async () => {
+  const instance = await ground.makeInstance({ top: { Cmd: ['exit 0'] } });
+  ground.recorder.before(onStart, () => swapFor(folderOf(instance), outside));
+  ground.recorder.beforeAnswer(onStart, () => {
+    waitUntilEnded(instance);
+    rmSync(folderOf(instance));
+    renameSync(`${folderOf(instance)}-aside`, folderOf(instance));
+  });
+
+  const answer = await startOf(instance);
+
+  expect(answer.json).toMatchObject({ code: 'mount.refused', errors: [{ code: 'moved' }] });
 });
 
 it('a container that cannot be looked at in time is killed', { timeout: 30_000 }, async () => {
