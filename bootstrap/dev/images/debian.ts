@@ -40,6 +40,7 @@ export async function aptAccess(): Promise<string> {
 export async function mirror(): Promise<string> {
   const known = (await run('apt-get', ['indextargets', '--format', '$(REPO_URI)'])).split('\n');
   const main = known.find((uri) => /\/debian\/$/.test(uri));
-  if (main === undefined) throw new Error("apt names no mirror of Debian's main archive. Add one to its sources and run again.");
+  if (main === undefined)
+    throw new Error("apt names no mirror of Debian's main archive. Add one to its sources and run again.");
   return main;
 }
