@@ -14,9 +14,15 @@ export function underParams<T>(check: () => T): T {
 }
 
 function rooted(detail: FailureDetail, errors: readonly Json[]): FailureDetail {
-  const roots = errors.map((error) => {
-    const { path = '' } = error as { path?: string };
-    return { ...(error as object), path: path.startsWith('/params') ? path : `/params${path}` };
-  });
-  return { ...detail, errors: roots };
+  const { reason } = detail;
+  return {
+    ...detail,
+    // The sentence begins with the path of the first error, where it has one.
+    ...(typeof reason === 'string' && reason.startsWith('/') ? { reason: below(reason) } : {}),
+    errors: errors.map((error) => ({ ...(error as object), path: below((error as { path?: string }).path ?? '') })),
+  };
+}
+
+function below(path: string): string {
+  return path.startsWith('/params') ? path : `/params${path}`;
 }

@@ -15,7 +15,7 @@ import type { ContainerFacts, PullProgress } from '../runtime/engine.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
-import { requireSay } from './fencing.ts';
+import { fencingOf, requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
@@ -178,7 +178,7 @@ async function replace(
   made: Made,
   context: TaskContext,
 ): Promise<void> {
-  const seen = Number(found.labels[labels.fencing] ?? 0);
+  const seen = fencingOf(found);
   if (context.fencing <= seen) {
     throw new AgentError('task.stale', {
       reason: `Another spec was launched under fencing ${seen}.`,

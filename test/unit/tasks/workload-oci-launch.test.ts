@@ -745,6 +745,7 @@ describe('what can be refused early', () => {
     const { failure } = await failed(engine, launchParams({ env: { LD_PRELOAD: 'x' } }));
 
     expect(failure.detail['errors']).toMatchObject([{ path: '/params/env/LD_PRELOAD' }]);
+    expect(failure.message).toContain(' /params/env/LD_PRELOAD ');
   });
 
   it('the instance of another project is refused, and left as it is', async () => {
