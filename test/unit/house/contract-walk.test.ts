@@ -3,7 +3,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { AgentConfig } from '../../../src/agent/config.ts';
+import {
+  EnrolAnswer,
+  EnrolRequest,
+  RegistryCredentialAnswer,
+  RegistryCredentialRequest,
+  RotateRequest,
+  TaskKeyRotation,
+} from '../../../src/contract/enrolment.ts';
 import { failureCodes, failures } from '../../../src/contract/failures.ts';
+import { recordBodies } from '../../../src/contract/records.ts';
+import { FromAgent, FromControlPlane } from '../../../src/contract/session-messages.ts';
 import { TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import { taskSchemas, taskTypes } from '../../../src/contract/tasks.ts';
 import { judge } from '../../../src/contract/validate.ts';
@@ -68,6 +78,9 @@ describe('every schema field', () => {
       ]),
     ),
     ...{ envelope: TaskEnvelope, result: TaskResult, config: AgentConfig, policy: HostPolicy },
+    ...{ FromAgent, FromControlPlane, EnrolRequest, EnrolAnswer, TaskKeyRotation, RotateRequest },
+    ...{ RegistryCredentialRequest, RegistryCredentialAnswer },
+    ...Object.fromEntries(Object.entries(recordBodies).map(([kind, body]) => [`record ${kind}`, body])),
   };
 
   it.each(Object.entries(roots))('of %s has a description and refuses unknown keys', (_name, schema) => {

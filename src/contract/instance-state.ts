@@ -1,0 +1,58 @@
+/**
+ * States of an app instance, as the control plane sees it.
+ *
+ *   requested ─▶ deploying ─▶ running ⇄ degraded
+ *                                │  ▲
+ *                  restarting ◀──┤  └── starting ◀── stopped ◀── stopping
+ *                                └──────────────────────────────────▲
+ *
+ *   Any state but decommissioned may become failed, decommissioning (─▶ decommissioned, final) or unknown (the node is
+ *   away). unknown goes back to whatever the node then reports.
+ */
+import { Type } from 'typebox';
+
+const next = {
+  requested: ['deploying', 'failed', 'decommissioning'],
+  deploying: ['running', 'failed', 'decommissioning', 'unknown'],
+  running: ['degraded', 'stopping', 'stopped', 'restarting', 'failed', 'decommissioning', 'unknown'],
+  degraded: ['running', 'stopping', 'stopped', 'restarting', 'failed', 'decommissioning', 'unknown'],
+  stopping: ['stopped', 'running', 'degraded', 'failed', 'decommissioning', 'unknown'],
+  stopped: ['starting', 'restarting', 'failed', 'decommissioning', 'unknown'],
+  starting: ['running', 'degraded', 'stopped', 'failed', 'decommissioning', 'unknown'],
+  restarting: ['running', 'degraded', 'stopped', 'failed', 'decommissioning', 'unknown'],
+  decommissioning: ['decommissioned', 'failed', 'unknown'],
+  decommissioned: [],
+  failed: ['starting', 'restarting', 'stopping', 'running', 'decommissioning', 'unknown'],
+  unknown: [
+    'deploying',
+    'running',
+    'degraded',
+    'stopping',
+    'stopped',
+    'starting',
+    'restarting',
+    'failed',
+    'decommissioning',
+    'decommissioned',
+  ],
+} as const satisfies Record<string, readonly string[]>;
+
+export type InstanceState = keyof typeof next;
+export const instanceStates = Object.keys(next) as InstanceState[];
+
+export const InstanceState = Type.Enum(instanceStates, {
+  description: 'State of the instance; the drawing is in docs/control-plane.md.',
+});
+
+/** Returns `to`, or throws: a forbidden transition is a bug in the control plane, never bad input. */
+export function moveInstance(from: InstanceState, to: InstanceState): InstanceState {
+  if (!mayBecome(from, to)) {
+    throw new Error(`forbidden instance transition ${from} -> ${to}`);
+  }
+  return to;
+}
+
+/** True if an instance that is `from` may be `to` next; staying as it is always may. */
+export function mayBecome(from: InstanceState, to: InstanceState): boolean {
+  return from === to || (next[from] as readonly string[]).includes(to);
+}

@@ -1,0 +1,139 @@
+/**
+ * What the agent reports, in order, until it is acknowledged. Each record has a sequence number of its journal; a rebuilt
+ * journal has another id and begins anew, so the control plane can always tell a repetition from something new.
+ */
+import { type Static, Type } from 'typebox';
+import { Failure } from './failures.ts';
+import { identifierPattern } from './identifiers.ts';
+import { TaskResult } from './task-envelope.ts';
+import { WorkloadOciRuntimeStatusOutput } from './workload-oci-runtime-status.ts';
+import { Endpoint, WorkloadEvent } from './workload-output.ts';
+import { WorkloadState } from './workload-state.ts';
+
+const closed = { additionalProperties: false } as const;
+const workloadId = Type.String({ pattern: identifierPattern, description: 'The workload: an app_instance_id.' });
+const time = (description: string) => Type.String({ maxLength: 40, description: `${description} RFC 3339 in UTC.` });
+
+export const TaskResultBody = Type.Object(
+  {
+    workload_id: workloadId,
+    type: Type.String({ maxLength: 128, description: 'Task type.' }),
+    fencing: Type.Integer({ minimum: 0, description: 'Fencing of the task.' }),
+    result: TaskResult,
+  },
+  { ...closed, description: 'How a task ended. Exactly one per task, however often the task was delivered.' },
+);
+
+export const TaskProgressBody = Type.Object(
+  {
+    workload_id: workloadId,
+    task_id: Type.String({ pattern: identifierPattern, description: 'The task that is at work.' }),
+    event: WorkloadEvent,
+  },
+  { ...closed, description: 'Something that happened while a task was at work. May be thinned.' },
+);
+
+export const EventBody = Type.Object(
+  {
+    workload_id: Type.Union([workloadId, Type.Null()], { description: 'Whom it is about; null for the host.' }),
+    source: Type.Enum(['engine', 'supervisor', 'agent', 'gate', 'host'], { description: 'Who noticed it.' }),
+    event: WorkloadEvent,
+    /** What the workload is after it; null where that did not change. */
+    state: Type.Union([WorkloadState, Type.Null()], {
+      description: 'State of the workload after the event; null where it did not change.',
+    }),
+    failure: Type.Union([Failure, Type.Null()], { description: 'Why the workload is not as asked; null if it is.' }),
+  },
+  { ...closed, description: 'Something that happened outside of a task. Never thinned.' },
+);
+
+export const WorkloadFacts = Type.Object(
+  {
+    workload_id: workloadId,
+    project_id: Type.String({ pattern: identifierPattern, description: 'Project that owns it.' }),
+    allocation_id: Type.String({ pattern: identifierPattern, description: 'Allocation it belongs to.' }),
+    fencing: Type.Integer({ minimum: 0, description: 'Highest fencing seen for it.' }),
+    state: WorkloadState,
+    endpoints: Type.Array(Endpoint, { description: 'Where it answers.' }),
+    restarts: Type.Integer({ minimum: 0, description: 'Restarts by the agent since the launch.' }),
+    since: time('Since when it is in this state.'),
+  },
+  { ...closed, description: 'One workload on the host.' },
+);
+
+export const TopologyBody = Type.Object(
+  {
+    at: time('When the host was looked at.'),
+    workloads: Type.Array(WorkloadFacts, { description: 'All workloads of ours on the host.' }),
+  },
+  { ...closed, description: 'What is on the host, whole: replaces what was reported before.' },
+);
+
+export const WorkloadSample = Type.Object(
+  {
+    workload_id: workloadId,
+    cpu_seconds: Type.Number({ minimum: 0, description: 'CPU time used since it started, in seconds.' }),
+    cpu_cores: Type.Number({ minimum: 0, description: 'CPU in use over the last interval, in cores.' }),
+    memory_bytes: Type.Number({ minimum: 0, description: 'Memory in use, page cache left out.' }),
+    memory_limit_bytes: Type.Number({ minimum: 0, description: 'Memory it may use.' }),
+    network_received_bytes: Type.Number({ minimum: 0, description: 'Bytes received since it started.' }),
+    network_sent_bytes: Type.Number({ minimum: 0, description: 'Bytes sent since it started.' }),
+    pids: Type.Integer({ minimum: 0, description: 'Processes and threads.' }),
+  },
+  { ...closed, description: 'One sample of one workload.' },
+);
+
+export const MetricsBody = Type.Object(
+  {
+    at: time('When it was sampled.'),
+    interval_seconds: Type.Number({ minimum: 0, description: 'Seconds since the sample before.' }),
+    host: Type.Object(
+      {
+        cpu_cores_used: Type.Number({ minimum: 0, description: 'CPU in use over the last interval, in cores.' }),
+        memory_used_bytes: Type.Number({ minimum: 0, description: 'Memory in use, page cache left out.' }),
+        memory_total_bytes: Type.Number({ minimum: 0, description: 'Memory of the host.' }),
+        disk_free_bytes: Type.Number({ minimum: 0, description: 'Free bytes where the engine keeps its data.' }),
+        disk_total_bytes: Type.Number({ minimum: 0, description: "Size of the file system of the engine's data." }),
+      },
+      { ...closed, description: 'The host itself.' },
+    ),
+    workloads: Type.Array(WorkloadSample, { description: 'Running workloads only.' }),
+  },
+  { ...closed, description: 'One sample of everything. May be thinned.' },
+);
+
+export const InventoryBody = Type.Object(
+  {
+    at: time('When the host was looked at.'),
+    agent_version: Type.String({ maxLength: 64, description: 'Version of the agent.' }),
+    hostname: Type.String({ maxLength: 253, description: 'Name that the host gives itself.' }),
+    os: Type.String({ maxLength: 128, description: 'Operating system.' }),
+    kernel: Type.String({ maxLength: 128, description: 'Version of the kernel.' }),
+    arch: Type.String({ maxLength: 32, description: 'x64 or arm64.' }),
+    ssh_user: Type.Union([Type.String({ maxLength: 64 }), Type.Null()], {
+      description: "Name of the allocation's user, for the tunnel command; null where it has no name.",
+    }),
+    draining: Type.Boolean({ description: 'True if the agent takes no new work.' }),
+    runtime: WorkloadOciRuntimeStatusOutput,
+  },
+  { ...closed, description: 'What the host is and has; sent when it changes.' },
+);
+
+/** Kinds of record with the schema of each body. */
+export const recordBodies = {
+  'task.result': TaskResultBody,
+  'task.progress': TaskProgressBody,
+  event: EventBody,
+  topology: TopologyBody,
+  metrics: MetricsBody,
+  inventory: InventoryBody,
+} as const;
+
+export type RecordKind = keyof typeof recordBodies;
+export type RecordBody<K extends RecordKind> = Static<(typeof recordBodies)[K]>;
+export const recordKinds = Object.keys(recordBodies) as RecordKind[];
+
+/** What may be dropped, oldest first, when too much waits to be acknowledged. Results and events never are. */
+export const thinnable: ReadonlySet<RecordKind> = new Set(['task.progress', 'metrics']);
+/** Of these, only the newest that waits is worth keeping. */
+export const latestOnly: ReadonlySet<RecordKind> = new Set(['topology', 'inventory']);
