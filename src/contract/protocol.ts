@@ -2,5 +2,6 @@
  * Version of what agent and control plane say to each other. A dated line per change; additive changes keep the number.
  *
  * 1  2026-11-23  task envelope, result, `workload.oci_*` at schema version 1
+ * 1  2026-11-25  session messages; `pull` says what had arrived, a heartbeat comes at least every 15 s
  */
 export const protocolVersion = 1;

@@ -6,7 +6,7 @@
  *                                       ◀──    hello {node_id, epoch, signature, …}
  *   welcome {epoch, bearer, acked, …}   ──▶
  *                                       ◀──    confirm {epoch}         the epoch is kept on disk
- *                                       ◀──    pull {credits}
+ *                                       ◀──    pull {credits, received}
  *   task {lease_id, jws}                ──▶
  *                                       ◀──    task_accepted           the task is kept on disk
  *                                       ◀──    record {seq, kind, body} …
@@ -77,8 +77,8 @@ export const Welcome = Type.Object(
     epoch: epoch('Epoch of this session, larger than any before.'),
     heartbeat_seconds: Type.Integer({
       minimum: 1,
-      maximum: 60,
-      description: 'How often each side says that it lives.',
+      maximum: 15,
+      description: 'How often each side says that it lives; at most a third of the 45 s a dead peer may go unnoticed.',
     }),
     bearer: Type.String({
       maxLength: 256,
@@ -124,8 +124,17 @@ const Pull = Type.Object(
       maximum: 1024,
       description: 'Tasks the agent can take now, whole: replaces what it said before.',
     }),
+    received: Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description:
+        'Tasks of this session that had arrived when this was said. Those sent after them use the credits up already.',
+    }),
   },
-  { ...closed, description: 'How many tasks may be sent. Each task that is sent uses one.' },
+  {
+    ...closed,
+    description: 'How many tasks may be sent: `credits` less those sent in this session beyond `received`.',
+  },
 );
 
 const Task = Type.Object(
@@ -204,7 +213,7 @@ export const LogSource = taggedUnion(
 );
 export type LogSource = Static<typeof LogSource>;
 
-const LogsOpen = Type.Object(
+export const LogsOpen = Type.Object(
   {
     type: Type.Literal('logs_open', { description: 'Opens a log stream.' }),
     stream: streamId,
@@ -220,6 +229,7 @@ const LogsOpen = Type.Object(
   },
   { ...closed, description: 'Asks for a log.' },
 );
+export type LogsOpen = Static<typeof LogsOpen>;
 
 const LogsCredit = Type.Object(
   {

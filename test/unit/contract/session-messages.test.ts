@@ -13,7 +13,7 @@ describe('a message of the session', () => {
     ],
     [FromControlPlane, { type: 'task', lease_id: 'lease-1', jws: 'a.b.c' }],
     [FromControlPlane, { type: 'ack', journal_id: 'journal-1', seq: 4 }],
-    [FromAgent, { type: 'pull', credits: 4 }],
+    [FromAgent, { type: 'pull', credits: 4, received: 0 }],
     [FromAgent, { type: 'task_accepted', lease_id: 'lease-1', task_id: 'task-1' }],
     [FromAgent, { type: 'heartbeat' }],
   ])('is accepted as it is meant: %#', (schema, message) => {
@@ -32,14 +32,17 @@ describe('a message of the session', () => {
   });
 
   it('with a key that is not declared is refused at that key (FAULTS 8)', () => {
-    expect(judge(FromAgent, { type: 'pull', credits: 1, force: true })).toMatchObject({
+    expect(judge(FromAgent, { type: 'pull', credits: 1, received: 0, force: true })).toMatchObject({
       ok: false,
       errors: [{ path: '/force', code: 'unknown_key' }],
     });
   });
 
   it.each([-1, 1.5, 1025, '4'])('never carries %s credits', (credits) => {
-    expect(judge(FromAgent, { type: 'pull', credits })).toMatchObject({ ok: false, errors: [{ path: '/credits' }] });
+    expect(judge(FromAgent, { type: 'pull', credits, received: 0 })).toMatchObject({
+      ok: false,
+      errors: [{ path: '/credits' }],
+    });
   });
 });
 

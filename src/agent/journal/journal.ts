@@ -1,0 +1,150 @@
+/**
+ * What the agent must not forget, in one file: journal first, act second, report until acknowledged.
+ *
+ *   accept ──▶ enter … ──▶ finish ──▶ (result waits in the outbox) ──▶ acknowledge ──▶ prune
+ *
+ * Every method that changes something has it on the disk when it returns, or throws. All are synchronous: a caller never
+ * sees half of a change, and nothing happens between a check and the write that depends on it.
+ *
+ * It holds no secret in the clear: what a task brings sealed stays sealed.
+ */
+import type { RecordBody, RecordKind } from '../../contract/records.ts';
+import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
+import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
+import type { Endpoint } from '../../contract/workload-output.ts';
+import type { WorkloadState } from '../../contract/workload-state.ts';
+
+export interface Journal {
+  /** Name of this journal towards the control plane; another one after it was rebuilt. */
+  readonly id: string;
+  /** What was wrong with the journal that was there; undefined where it could be used, or where there was none. */
+  readonly rebuilt: Rebuilt | undefined;
+
+  // Tasks
+
+  /**
+   * Keeps a task before anything is done for it. `task.invalid` if its id belongs to another task already; `disk.full`
+   * if there is no room for it, and then nothing of it is kept.
+   */
+  accept(envelope: TaskEnvelope, circumstances: Circumstances): Acceptance;
+  /** Notes the phase that a task is in now. */
+  enter(taskId: string, phase: WorkloadState): void;
+  /** Notes that the task is to be given up; undefined if it is not known or has ended. */
+  cancel(taskId: string): KeptTask | undefined;
+  /** Keeps the result and puts it into the outbox, both or none. The first result of a task stays; a second is ignored. */
+  finish(result: TaskResult): void;
+  task(taskId: string): KeptTask | undefined;
+  /** Tasks without a result, in the order they were accepted. */
+  unfinished(): KeptTask[];
+  /** Newest first. */
+  tasks(filter: { readonly workload_id?: string; readonly limit: number }): KeptTask[];
+
+  // Workloads
+
+  /** Highest fencing number seen for the workload; 0 if none was. */
+  fencing(workloadId: string): number;
+  /** Never lowers it. For what a seal says after a journal was lost. */
+  raiseFencing(workloadId: string, fencing: number): void;
+  workloads(): KeptWorkload[];
+  workload(workloadId: string): KeptWorkload | undefined;
+  keepWorkload(workload: KeptWorkload): void;
+  forgetWorkload(workloadId: string): void;
+
+  // Outbox
+
+  /** Puts something into the outbox, to be sent in this order. Returns its number. */
+  append<K extends RecordKind>(kind: K, body: RecordBody<K>): number;
+  /** What waits behind record number `after`, oldest first. */
+  waiting(after: number, limit: number): WaitingRecord[];
+  /** All records up to this number are kept by the control plane. */
+  acknowledge(seq: number): void;
+  /** What the control plane says at the begin of a session that it has; a journal that lost its end gets a new id. */
+  resume(acked: { readonly journal_id: string; readonly seq: number } | null): void;
+  /** Called after each record that was appended, until the returned function is. */
+  onAppend(listener: () => void): () => void;
+  depth(): OutboxDepth;
+  /** Events that were appended, acknowledged or not, newest first; bounded in number. */
+  events(filter: { readonly workload_id?: string; readonly limit: number }): KeptEvent[];
+
+  /** Forgets ended tasks that nobody can deliver again. `now` is server time in milliseconds since 1970. */
+  prune(now: number): void;
+  close(): void;
+}
+
+export interface Circumstances {
+  /** Server time in milliseconds since 1970; `not_after` is judged by it, once. */
+  readonly now: number;
+  /** True for a task that changes its workload: its fencing must be above all that were seen. */
+  readonly fenced: boolean;
+}
+
+/** What becomes of a task that was delivered. In each case it is on the disk, and the delivery may be answered. */
+export type Acceptance =
+  /** To be carried out. */
+  | { readonly kind: 'new'; readonly task: KeptTask }
+  /** Delivered before, and still at work. */
+  | { readonly kind: 'at_work'; readonly task: KeptTask }
+  /** Delivered before and ended: its result was put into the outbox again. */
+  | { readonly kind: 'ended'; readonly task: KeptTask }
+  /** `task.stale` or `task.expired`: never begun, its result says so. */
+  | { readonly kind: 'rejected'; readonly task: KeptTask };
+
+export interface KeptTask {
+  readonly envelope: TaskEnvelope;
+  /** RFC 3339. */
+  readonly accepted_at: string;
+  /** Phases entered, oldest first; a task that was run again has them more than once. */
+  readonly phases: readonly { readonly phase: WorkloadState; readonly at: string }[];
+  /** True once it was asked to be given up. */
+  readonly cancelled: boolean;
+  readonly result: TaskResult | null;
+}
+
+/** A workload that the agent looks after, also when it was restarted. */
+export interface KeptWorkload {
+  readonly workload_id: string;
+  readonly project_id: string;
+  readonly allocation_id: string;
+  /** The launch it is from. */
+  readonly task_id: string;
+  readonly fencing: number;
+  /** Of the launch. Secrets in it are sealed. */
+  readonly params: WorkloadOciLaunchParams;
+  /** What the control plane wants; what it is may differ. */
+  readonly desired: 'running' | 'stopped';
+  readonly state: WorkloadState;
+  /** RFC 3339; since when it is in this state. */
+  readonly since: string;
+  readonly endpoints: readonly Endpoint[];
+  /** Restarts by the agent since the launch. */
+  readonly restarts: number;
+}
+
+export interface WaitingRecord {
+  readonly seq: number;
+  readonly kind: RecordKind;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly body: unknown;
+}
+
+export interface KeptEvent {
+  readonly at: string;
+  readonly body: RecordBody<'event'>;
+}
+
+export interface OutboxDepth {
+  readonly records: number;
+  readonly bytes: number;
+  /** Records that were dropped since the journal was opened because too many waited; never a result or an event. */
+  readonly thinned: number;
+  /** True while the disk has no room: no new task is accepted. */
+  readonly full: boolean;
+}
+
+export interface Rebuilt {
+  /** What SQLite said. */
+  readonly reason: string;
+  /** Where the unusable file is now. */
+  readonly setAside: string;
+}
