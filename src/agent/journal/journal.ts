@@ -31,8 +31,11 @@ export interface Journal {
   enter(taskId: string, phase: WorkloadState): void;
   /** Notes that the task is to be given up; undefined if it is not known or has ended. */
   cancel(taskId: string): KeptTask | undefined;
-  /** Keeps the result and puts it into the outbox, both or none. The first result of a task stays; a second is ignored. */
-  finish(result: TaskResult): void;
+  /**
+   * Keeps the result and puts it into the outbox, and keeps what became of the workload: all or none. The first result of
+   * a task stays; a second is ignored, and its change with it.
+   */
+  finish(result: TaskResult, change?: WorkloadChange): void;
   task(taskId: string): KeptTask | undefined;
   /** Tasks without a result, in the order they were accepted. */
   unfinished(): KeptTask[];
@@ -47,7 +50,8 @@ export interface Journal {
   raiseFencing(workloadId: string, fencing: number): void;
   workloads(): KeptWorkload[];
   workload(workloadId: string): KeptWorkload | undefined;
-  keepWorkload(workload: KeptWorkload): void;
+  /** Replaces what was known of it, and puts what is said about it into the outbox: both or none. */
+  keepWorkload(workload: KeptWorkload, event?: RecordBody<'event'>): void;
   forgetWorkload(workloadId: string): void;
 
   // Outbox
@@ -108,8 +112,8 @@ export interface KeptWorkload {
   /** The launch it is from. */
   readonly task_id: string;
   readonly fencing: number;
-  /** Of the launch. Secrets in it are sealed. */
-  readonly params: WorkloadOciLaunchParams;
+  /** Of the launch; secrets in it are sealed. Null for a workload that was found by its seal after a journal was lost. */
+  readonly params: WorkloadOciLaunchParams | null;
   /** What the control plane wants; what it is may differ. */
   readonly desired: 'running' | 'stopped';
   readonly state: WorkloadState;
@@ -118,7 +122,12 @@ export interface KeptWorkload {
   readonly endpoints: readonly Endpoint[];
   /** Restarts by the agent since the launch. */
   readonly restarts: number;
+  /** Restarts in a row, without a stable time between them. */
+  readonly streak: number;
 }
+
+/** What a task made of its workload: the row to keep from now on, or null if there is nothing to look after any more. */
+export type WorkloadChange = { readonly workload_id: string; readonly keep: KeptWorkload | null };
 
 export interface WaitingRecord {
   readonly seq: number;
