@@ -106,6 +106,48 @@ export const failures = {
     hint: 'Correct what is named; `node-agent schema config` prints what is accepted, docs/operators.md explains it.',
     retryable: false,
   },
+  'enrolment.refused': {
+    kind: 'denied',
+    message: 'The join token is unknown, wrong, used up or no longer valid.',
+    hint: 'Ask the operator for a new one; each lets one host in, within an hour.',
+    retryable: false,
+  },
+  'node.untrusted': {
+    kind: 'denied',
+    message: 'The host cannot prove that it is the node it says it is.',
+    hint: 'Compare `control_plane.url` and the identity of the host; enrol it anew with a fresh join token.',
+    retryable: false,
+  },
+  'node.revoked': {
+    kind: 'denied',
+    message: 'The node was revoked.',
+    hint: 'Nothing of it comes back; enrol the host anew if it shall serve again.',
+    retryable: false,
+  },
+  'node.quarantined': {
+    kind: 'denied',
+    message: 'Two hosts use the identity of this node, so neither is let in.',
+    hint: 'Find the copy, switch it off, then release the node from quarantine or revoke it.',
+    retryable: false,
+  },
+  'node.away': {
+    kind: 'unavailable',
+    message: 'The node has no session with the control plane at the moment.',
+    hint: 'It comes back by itself when its network does; look at the agent on that host if it does not.',
+    retryable: true,
+  },
+  'credential.refused': {
+    kind: 'denied',
+    message: 'The node has no task that needs this credential.',
+    hint: 'A node gets credentials for registry images of tasks that it holds and that have not ended.',
+    retryable: false,
+  },
+  'server.key_unusable': {
+    kind: 'internal',
+    message: 'A private key of the control plane cannot be used.',
+    hint: 'Restore the file named in the detail from a backup, mode 0600; making a new one means that every node enrols anew.',
+    retryable: false,
+  },
   'image.not_pinned': {
     kind: 'invalid',
     message: 'The image is not pinned by a sha256 digest.',

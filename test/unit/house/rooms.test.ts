@@ -15,6 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   runtime: ['contract', 'kit', 'policy', 'host'],
   tasks: ['contract', 'kit', 'policy', 'host', 'runtime'],
   agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks'],
+  server: ['contract', 'kit', 'policy', 'manifests'],
   cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent'],
 };
 
@@ -29,7 +30,8 @@ const owners: Record<string, readonly string[]> = {
   pino: ['kit', 'agent'],
   ajv: ['contract'],
   systeminformation: ['host'],
-  jose: ['agent'],
+  jose: ['agent', 'server'],
+  ws: ['agent', 'server'],
 };
 
 /** Nothing in here may touch the world. */
