@@ -352,6 +352,12 @@ export const failures = {
     hint: 'Read the journal of the failed start; that version is skipped from now on.',
     retryable: false,
   },
+  'store.unusable': {
+    kind: 'unavailable',
+    message: 'The store of the control plane cannot be used.',
+    hint: 'Look at the file named in the detail: its owner, free disk, and whether an older copy can be put back.',
+    retryable: false,
+  },
   internal: {
     kind: 'internal',
     message: 'The agent met a state it was not written for.',

@@ -16,7 +16,7 @@ const mayImport: Record<string, readonly string[]> = {
   tasks: ['contract', 'kit', 'policy', 'host', 'runtime'],
   agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks'],
   server: ['contract', 'kit', 'policy', 'manifests'],
-  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent'],
+  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent', 'server'],
 };
 
 /** Packages that belong to certain folders only. */
@@ -32,6 +32,8 @@ const owners: Record<string, readonly string[]> = {
   systeminformation: ['host'],
   jose: ['agent', 'server'],
   ws: ['agent', 'server'],
+  fastify: ['server/http'],
+  'prom-client': ['agent', 'server'],
 };
 
 /** Nothing in here may touch the world. */

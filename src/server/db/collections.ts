@@ -1,0 +1,63 @@
+/**
+ * The collections of the store: schema, indexes, and what must be unique. One line here is one table there.
+ *
+ * An index serves `where` on its fields together or on its first ones. What is unique is an index as well.
+ */
+import type { Static, TSchema } from 'typebox';
+import { Allocation } from './entities/allocation.ts';
+import { AppInstance } from './entities/app-instance.ts';
+import { Artifact } from './entities/artifact.ts';
+import { App, AppVersion, Entitlement } from './entities/catalog.ts';
+import { IdempotentAnswer } from './entities/idempotent-answer.ts';
+import { JoinToken, Node, RecordCursor } from './entities/node.ts';
+import { ApiToken, Project } from './entities/project.ts';
+import { Task, WorkloadFencing } from './entities/task.ts';
+
+interface Collection<S extends TSchema, Field extends string> {
+  readonly schema: S;
+  readonly indexes: readonly (readonly Field[])[];
+  readonly unique: readonly (readonly Field[])[];
+}
+
+function collection<
+  S extends TSchema,
+  const I extends readonly (readonly (keyof Static<S> & string)[])[] = [],
+  const U extends readonly (readonly (keyof Static<S> & string)[])[] = [],
+>(
+  schema: S,
+  { indexes, unique }: { indexes?: I; unique?: U } = {},
+): Collection<S, I[number][number] | U[number][number]> {
+  return { schema, indexes: indexes ?? [], unique: unique ?? [] };
+}
+
+export const collections = {
+  projects: collection(Project, { unique: [['name']] }),
+  api_tokens: collection(ApiToken, { indexes: [['project_id']] }),
+  nodes: collection(Node, { indexes: [['allocation_id'], ['status']] }),
+  join_tokens: collection(JoinToken, { indexes: [['allocation_id'], ['expires_at']] }),
+  record_cursors: collection(RecordCursor),
+  allocations: collection(Allocation, { indexes: [['project_id', 'state'], ['state'], ['node_id']] }),
+  artifacts: collection(Artifact, { indexes: [['lifecycle']], unique: [['name', 'digest']] }),
+  apps: collection(App),
+  app_versions: collection(AppVersion, { unique: [['app_slug', 'version']] }),
+  entitlements: collection(Entitlement, { indexes: [['app_slug', 'project_id']] }),
+  app_instances: collection(AppInstance, {
+    indexes: [['project_id', 'state'], ['allocation_id', 'state'], ['node_id', 'state'], ['state']],
+  }),
+  tasks: collection(Task, {
+    indexes: [['node_id', 'state'], ['state'], ['instance_id']],
+    unique: [['workload_id', 'fencing']],
+  }),
+  workload_fencing: collection(WorkloadFencing),
+  idempotent_answers: collection(IdempotentAnswer, { indexes: [['expires_at']] }),
+} as const;
+
+export type CollectionName = keyof typeof collections;
+export const collectionNames = Object.keys(collections) as CollectionName[];
+
+/** What a collection holds. */
+export type EntityOf<N extends CollectionName> = Static<(typeof collections)[N]['schema']>;
+
+/** Fields that can be asked for. */
+export type IndexOf<N extends CollectionName> =
+  (typeof collections)[N] extends Collection<TSchema, infer Field> ? Field : never;

@@ -1,0 +1,81 @@
+/** A workload that runs, ran or shall run: what was asked for, what is, and what it costs whom. */
+import { type Static, Type } from 'typebox';
+import { Failure } from '../../../contract/failures.ts';
+import { InstanceState } from '../../../contract/instance-state.ts';
+import { Cleanup, Endpoint, OciAdapterStatus } from '../../../contract/workload-output.ts';
+import { Shape } from './allocation.ts';
+import { Digest } from './artifact.ts';
+import { closed, id, nullable, text, time } from './fields.ts';
+
+const Member = Type.Object(
+  {
+    name: text(64, 'Name of the member: `main` for a single container.'),
+    node_id: id('Node that it is placed on.'),
+    state: text(32, 'State of the workload, as the adapter reports it.'),
+    health: nullable(text(32, 'Health.'), 'Health, as the adapter reports it; null where it reports none.'),
+    endpoints: Type.Array(Endpoint, { description: 'Where it answers.' }),
+    restarts: Type.Integer({ minimum: 0, description: 'Restarts since the launch.' }),
+    status: nullable(OciAdapterStatus, 'What only the adapter knows; null before its first report.'),
+    reported_at: nullable(time('When.'), 'When the adapter last reported; null before that.'),
+  },
+  { ...closed, description: 'One container of the instance. Only the adapter writes it.' },
+);
+
+const StateChange = Type.Object(
+  {
+    state: InstanceState,
+    at: time('Since when.'),
+    reason: text(500, 'Why, in one sentence.'),
+  },
+  { ...closed, description: 'A state it was in.' },
+);
+
+const RunPeriod = Type.Object(
+  { started_at: time('From.'), stopped_at: nullable(time('To.'), 'To; null while it runs.') },
+  { ...closed, description: 'A time in which it ran.' },
+);
+
+const Billing = Type.Object(
+  {
+    project_id: id('Who pays.'),
+    allocation_id: id('For which allocation.'),
+    gpu_count: Type.Integer({ minimum: 0, description: 'Cards it holds while it runs.' }),
+    periods: Type.Array(RunPeriod, { description: 'When it ran, oldest first.' }),
+  },
+  { ...closed, description: 'Attribution of what it used.' },
+);
+
+export const AppInstance = Type.Object(
+  {
+    id: id('The instance.'),
+    project_id: id('Project that owns it.'),
+    allocation_id: id('Allocation it runs on.'),
+    node_id: nullable(id('The node.'), 'Node that it was placed on; null before that.'),
+    app_slug: id('App.'),
+    app_version: text(64, 'Version of the app.'),
+    display_name: text(128, 'Name for people.'),
+    artifact_id: id('Image it was launched from.'),
+    image: text(600, 'Repository and digest that were rendered.'),
+    image_digest: Digest,
+    engine: text(64, 'Execution engine, for example `node_agent`.'),
+    config: Type.Record(Type.String(), Type.Unknown(), { description: 'Effective values of its parameters.' }),
+    resources: { ...Shape, description: 'What it may use.' },
+    state: InstanceState,
+    state_since: time('Since when it is in this state.'),
+    desired: Type.Enum(['running', 'stopped', 'decommissioned'], { description: 'What was last asked for.' }),
+    failure: nullable(Failure, 'Why it is not as asked; null if it is, or may become so.'),
+    summary: text(500, 'One sentence on how it is.'),
+    members: Type.Array(Member, { description: 'Its containers.' }),
+    endpoints: Type.Array(Endpoint, { description: 'Where it answers, declared endpoints only.' }),
+    cleanup: nullable(Cleanup, 'What its removal took away, left and failed at; null before that.'),
+    history: Type.Array(StateChange, { maxItems: 200, description: 'Last states, oldest first.' }),
+    current_task_id: nullable(id('The task.'), 'Task that was last queued for it; null before the first.'),
+    billing: Billing,
+    created_at: time('When it was accepted.'),
+    created_by: id('API token that asked for it.'),
+    updated_at: time('When it last changed.'),
+    trace_id: text(64, 'Follows the launch through all parts.'),
+  },
+  { ...closed, description: 'An app instance.' },
+);
+export type AppInstance = Static<typeof AppInstance>;

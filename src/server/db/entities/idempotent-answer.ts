@@ -1,0 +1,16 @@
+/** What was answered to a request with an `Idempotency-Key`, so that its repetition gets the same answer. */
+import { type Static, Type } from 'typebox';
+import { closed, secretHash, time } from './fields.ts';
+
+export const IdempotentAnswer = Type.Object(
+  {
+    id: secretHash('sha256 over token, method, address and key.'),
+    body_hash: secretHash('sha256 of the body: another body under the same key is refused.'),
+    status: Type.Integer({ minimum: 200, maximum: 299, description: 'HTTP status.' }),
+    body: Type.Unknown({ description: 'The answer. Secrets that are shown once are not in it.' }),
+    created_at: time('When it was first answered.'),
+    expires_at: time('When it is forgotten.'),
+  },
+  { ...closed, description: 'An answer that can be given again.' },
+);
+export type IdempotentAnswer = Static<typeof IdempotentAnswer>;

@@ -1,0 +1,79 @@
+/** Hosts: how they join, who they are, and what was last heard of them. */
+import { type Static, Type } from 'typebox';
+import { IdentityKey, WrappingPublicKey } from '../../../contract/enrolment.ts';
+import { InventoryBody, TopologyBody } from '../../../contract/records.ts';
+import { WorkloadOciRuntimeStatusOutput } from '../../../contract/workload-oci-runtime-status.ts';
+import { closed, id, nullable, secretHash, text, time } from './fields.ts';
+
+export const JoinToken = Type.Object(
+  {
+    id: Type.String({ pattern: '^[a-z0-9]{16}$', description: 'First part of the token.' }),
+    secret_hash: secretHash('sha256 of the second part.'),
+    allocation_id: id('Allocation that the host will serve.'),
+    created_at: time('When it was made.'),
+    created_by: id('API token that made it.'),
+    expires_at: time('When it stops working; at most an hour after it was made.'),
+    used_at: nullable(time('When it was used.'), 'When a host used it; null until then.'),
+    node_id: nullable(id('The node.'), 'The node that it became; null until then.'),
+  },
+  { ...closed, description: 'Lets one host become a node, once.' },
+);
+export type JoinToken = Static<typeof JoinToken>;
+
+const NodeKeys = Type.Object(
+  { identity_key: IdentityKey, wrapping_key: WrappingPublicKey },
+  { ...closed, description: 'Public keys of a node.' },
+);
+
+export const Node = Type.Object(
+  {
+    id: id('The node.'),
+    name: text(253, 'Name that the host gave itself when it enrolled.'),
+    allocation_id: id('Allocation that it serves.'),
+    status: Type.Enum(['enrolled', 'quarantined', 'revoked'], {
+      description: 'quarantined: two hosts use its identity, an operator has to decide. revoked: must not come back.',
+    }),
+    status_reason: nullable(text(500, 'Why.'), 'Why it is not simply enrolled; null if it is.'),
+    identity_key: IdentityKey,
+    wrapping_key: WrappingPublicKey,
+    next_keys: nullable(NodeKeys, 'Keys after a rotation, until the first hello that uses them; null if none wait.'),
+    epoch_confirmed: Type.Integer({ minimum: 0, description: 'Last epoch that the node has on disk.' }),
+    epoch_offered: nullable(
+      Type.Integer({ minimum: 1 }),
+      'Epoch that was offered and not confirmed yet; null if none.',
+    ),
+    bearer_hash: nullable(secretHash('sha256 of the bearer.'), 'Bearer of the present epoch; null before the first.'),
+    drain: Type.Boolean({ description: 'True if nothing new may be launched there.' }),
+    enrolled_at: time('When it enrolled.'),
+    last_seen_at: nullable(time('When.'), 'When it was last heard of; null before the first session. Not exact.'),
+    agent_version: text(64, 'Version of its agent, as last heard.'),
+    boot_id: nullable(text(64, 'Boot.'), 'Boot of the host, as last heard; null before the first session.'),
+    task_types: Type.Array(
+      Type.Object(
+        { type: text(128, 'Task type.'), version: Type.Integer({ minimum: 1, description: 'Version.' }) },
+        closed,
+      ),
+      { maxItems: 128, description: 'What its agent can carry out.' },
+    ),
+    inventory: nullable(InventoryBody, 'What the host last said that it is and has; null before that.'),
+    runtime: nullable(WorkloadOciRuntimeStatusOutput, 'Its last answer on container runtimes; null before that.'),
+    runtime_at: nullable(
+      time('When.'),
+      'When that answer arrived, by the clock of the control plane; null before that.',
+    ),
+    topology: nullable(TopologyBody, 'What it last said that runs there; null before that.'),
+  },
+  { ...closed, description: 'A host that enrolled.' },
+);
+export type Node = Static<typeof Node>;
+
+export const RecordCursor = Type.Object(
+  {
+    id: id('The node.'),
+    journal_id: id('Journal of the node that is being read.'),
+    seq: Type.Integer({ minimum: 0, description: 'All its records up to this one are kept.' }),
+    updated_at: time('When it last moved.'),
+  },
+  { ...closed, description: 'How far the records of a node are kept.' },
+);
+export type RecordCursor = Static<typeof RecordCursor>;
