@@ -17,6 +17,7 @@ import { FromAgent, FromControlPlane } from '../../../src/contract/session-messa
 import { TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import { taskSchemas, taskTypes } from '../../../src/contract/tasks.ts';
 import { judge } from '../../../src/contract/validate.ts';
+import { WorkloadProfile } from '../../../src/manifests/gpuaas/profile.ts';
 import { HostPolicy } from '../../../src/policy/host-policy.ts';
 import { taskHandlers } from '../../../src/tasks/index.ts';
 
@@ -78,6 +79,7 @@ describe('every schema field', () => {
       ]),
     ),
     ...{ envelope: TaskEnvelope, result: TaskResult, config: AgentConfig, policy: HostPolicy },
+    'workload profile': WorkloadProfile,
     ...{ FromAgent, FromControlPlane, EnrolRequest, EnrolAnswer, TaskKeyRotation, RotateRequest },
     ...{ RegistryCredentialRequest, RegistryCredentialAnswer },
     ...Object.fromEntries(Object.entries(recordBodies).map(([kind, body]) => [`record ${kind}`, body])),

@@ -1,0 +1,107 @@
+/** Holds the form wishes of a profile against its parameters: a form made from them must be able to launch the app. */
+import type { PathError } from '../../contract/validate.ts';
+import type { WorkloadProfile } from './profile.ts';
+import type { ProfileUi } from './profile-ui.ts';
+
+const at = '/parameters/ui';
+
+export function checkUi({ parameters }: WorkloadProfile): PathError[] {
+  const { schema, ui } = parameters;
+  if (!ui) return [];
+  const places = [...orderPlaces(ui), ...groupPlaces(ui), ...wizardPlaces(ui)];
+  const undeclared = places
+    .filter(({ name }) => !Object.hasOwn(schema.properties, name))
+    .map(({ path }) => ({ path, code: 'undeclared', message: 'is not a declared parameter' }));
+  return [
+    ...undeclared,
+    ...twice(orderPlaces(ui)),
+    ...twice(groupPlaces(ui)),
+    ...twice(wizardPlaces(ui)),
+    ...twice((ui.groups ?? []).map(({ id }, index) => ({ name: id, path: `${at}/groups/${index}/id` }))),
+    ...checkWizard(ui, schema),
+  ];
+}
+
+interface Place {
+  readonly name: string;
+  readonly path: string;
+}
+
+function orderPlaces({ order = [] }: ProfileUi): Place[] {
+  return order.map((name, index) => ({ name, path: `${at}/order/${index}` }));
+}
+
+function groupPlaces({ groups = [] }: ProfileUi): Place[] {
+  return groups.flatMap(({ fields }, group) =>
+    fields.map((name, index) => ({ name, path: `${at}/groups/${group}/fields/${index}` })),
+  );
+}
+
+function wizardPlaces(ui: ProfileUi): Place[] {
+  return components(ui).flatMap(({ kind, name, path }) =>
+    kind === 'field' && name !== undefined ? [{ name, path: `${path}/name` }] : [],
+  );
+}
+
+function components({ launch_wizard }: ProfileUi) {
+  return (launch_wizard?.steps ?? []).flatMap((step, index) =>
+    step.components.map((component, position) => ({
+      ...component,
+      step: index,
+      path: `${at}/launch_wizard/steps/${index}/components/${position}`,
+    })),
+  );
+}
+
+function twice(places: readonly Place[]): PathError[] {
+  const seen = new Set<string>();
+  return places.flatMap(({ name, path }) => {
+    const again = seen.has(name);
+    seen.add(name);
+    return again ? [{ path, code: 'repeated', message: `is the second place of ${name}` }] : [];
+  });
+}
+
+/** Without these no launch request can be put together. */
+const needed = ['platform.target_allocation', 'platform.artifact_selector', 'platform.review'] as const;
+
+function checkWizard(ui: ProfileUi, schema: WorkloadProfile['parameters']['schema']): PathError[] {
+  const steps = ui.launch_wizard?.steps;
+  if (!steps) return [];
+  const all = components(ui);
+  const names = all.flatMap(({ kind, name, path }) => {
+    if (kind === 'field' && name === undefined) {
+      return [{ path: `${path}/name`, code: 'required', message: 'is missing: a field shows a parameter' }];
+    }
+    return kind !== 'field' && name !== undefined
+      ? [{ path: `${path}/name`, code: 'unknown_key', message: `has no meaning for ${kind}` }]
+      : [];
+  });
+  const missing = needed
+    .filter((kind) => !all.some((component) => component.kind === kind))
+    .map((kind) => ({ path: `${at}/launch_wizard/steps`, code: 'missing_component', message: `must show ${kind}` }));
+  const review = all.find(({ kind }) => kind === 'platform.review');
+  const late =
+    review && review.step < steps.length - 1
+      ? [{ path: review.path, code: 'not_last', message: 'must be in the last step: it shows what was chosen' }]
+      : [];
+  const unreachable = (schema.required ?? [])
+    .filter((name) => schema.properties[name]?.default === undefined && Object.hasOwn(schema.properties, name))
+    .filter((name) => !all.some((component) => component.kind === 'field' && component.name === name))
+    .map((name) => ({
+      path: `${at}/launch_wizard/steps`,
+      code: 'missing_component',
+      message: `must show ${name}, which is required and has no default`,
+    }));
+  const platform = all
+    .filter(({ kind }) => kind !== 'field')
+    .map(({ kind, path }) => ({ name: kind, path: `${path}/kind` }));
+  return [
+    ...twice(steps.map(({ id }, index) => ({ name: id, path: `${at}/launch_wizard/steps/${index}/id` }))),
+    ...twice(platform),
+    ...names,
+    ...missing,
+    ...late,
+    ...unreachable,
+  ];
+}

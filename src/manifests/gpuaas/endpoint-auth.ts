@@ -1,0 +1,14 @@
+/** How an endpoint keeps strangers out: what the manifest says, or what is known of the app. */
+import type { EndpointAuth, ProfileEndpoint, WorkloadProfile } from './profile.ts';
+
+/**
+ * Apps whose manifests were written before `auth` could be said. Without this, a curated notebook would make a token of
+ * its own that the owner could only find in its log.
+ */
+const known: Readonly<Record<string, EndpointAuth>> = {
+  'jupyterlab web': { mode: 'generated_token', token_file_env: 'JUPYTER_TOKEN_FILE', url_query: 'token' },
+};
+
+export function authOf({ profile }: WorkloadProfile, { name, auth }: ProfileEndpoint): EndpointAuth {
+  return auth ?? known[`${profile.slug} ${name}`] ?? { mode: 'none' };
+}

@@ -1,0 +1,160 @@
+/**
+ * From what a person chose to the values a launch uses: defaults filled in, bounds applied, everything wrong at once.
+ *
+ * Form, CLI and server call this one function, so they cannot disagree. Of each value the first of these counts:
+ *
+ *   resource_overrides (cards, cores and memory only) ▶ config ▶ default of the parameter ▶ resources of the profile
+ */
+import { type PathError, pointerToken } from '../../contract/validate.ts';
+import { mountParameter, portParameter } from './check-parameters.ts';
+import { judgeParameter, type ParameterValue } from './parameter-schema.ts';
+import type { WorkloadProfile } from './profile.ts';
+import { splitPackages } from './split-packages.ts';
+
+/** What a person chose; both parts as they came. */
+export interface Choices {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly resource_overrides: Readonly<Record<string, unknown>>;
+}
+
+export interface LaunchValues {
+  /** All declared parameters that have a value. */
+  readonly parameters: Readonly<Record<string, ParameterValue>>;
+  readonly resources: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
+  /** By name of the mount; a mount without a mode is not wanted. */
+  readonly mounts: Readonly<Record<string, string>>;
+  readonly exposure_mode: string;
+  /** By name of the endpoint. */
+  readonly host_ports: Readonly<Record<string, number>>;
+  readonly python_packages: readonly string[];
+}
+
+export type ResolvedValues =
+  | { readonly ok: true; readonly values: LaunchValues }
+  /** Pointers into a launch request: `/config/host_port`, `/resource_overrides/gpu_count`. */
+  | { readonly ok: false; readonly errors: readonly PathError[] };
+
+export const resourceNames = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
+export type ResourceName = (typeof resourceNames)[number];
+
+/** Smallest amount that the profile accepts of a resource, whatever the parameter says. */
+export function leastOf({ resources }: WorkloadProfile, name: ResourceName): number {
+  const least = {
+    gpu_count: resources?.gpu?.min_count ?? 0,
+    cpu_cores: resources?.cpu?.min_cores ?? 0.1,
+    memory_gib: resources?.memory?.min_gib ?? 0.0625,
+  };
+  return least[name];
+}
+
+export function resolveValues(profile: WorkloadProfile, choices: Choices): ResolvedValues {
+  const { properties, required = [] } = profile.parameters.schema;
+  const errors: PathError[] = [];
+  const parameters: Record<string, ParameterValue> = {};
+
+  for (const name of Object.keys(choices.config)) {
+    if (!Object.hasOwn(properties, name)) {
+      errors.push({
+        path: `/config/${pointerToken(name)}`,
+        code: 'unknown_key',
+        message: 'is not a parameter of this app',
+      });
+    }
+  }
+  for (const [name, property] of Object.entries(properties)) {
+    const [value, path] = chosen(choices, name, property.default);
+    if (value === undefined) {
+      if (required.includes(name)) errors.push({ path, code: 'required', message: 'is missing' });
+      continue;
+    }
+    const wrong = judgeParameter(property, value, path);
+    if (wrong) errors.push(wrong);
+    else parameters[name] = value as ParameterValue;
+  }
+
+  const resources = resolveResources(profile, choices, errors);
+  const ports = resolvePorts(profile, parameters, errors);
+  const packages = splitPackages(String(parameters['python_packages'] ?? ''));
+  errors.push(...packages.errors.map((error) => ({ path: '/config/python_packages', ...error })));
+  if (errors.length > 0) return { ok: false, errors };
+  return {
+    ok: true,
+    values: {
+      ...{ parameters, resources, host_ports: ports, python_packages: packages.tokens },
+      mounts: resolveMounts(profile, parameters),
+      exposure_mode: String(parameters['exposure_mode'] ?? 'private'),
+    },
+  };
+}
+
+/** The value that counts and where it stands in the request. */
+function chosen(
+  { config, resource_overrides: overrides }: Choices,
+  name: string,
+  standard: ParameterValue | undefined,
+): [value: unknown, path: string] {
+  if (isResource(name) && overrides[name] !== undefined) return [overrides[name], `/resource_overrides/${name}`];
+  const path = `/config/${name}`;
+  return Object.hasOwn(config, name) && config[name] !== undefined ? [config[name], path] : [standard, path];
+}
+
+export function isResource(name: string): name is ResourceName {
+  return (resourceNames as readonly string[]).includes(name);
+}
+
+function resolveResources(profile: WorkloadProfile, choices: Choices, errors: PathError[]): LaunchValues['resources'] {
+  const { properties } = profile.parameters.schema;
+  const amounts = { gpu_count: 0, cpu_cores: 0, memory_gib: 0 };
+  for (const name of resourceNames) {
+    const least = leastOf(profile, name);
+    const standard = properties[name]?.default ?? usual(profile, name);
+    const [value, path] = chosen(choices, name, standard);
+    if (errors.some((error) => error.path === path)) continue;
+    if (typeof value !== 'number' || !Number.isFinite(value) || (name === 'gpu_count' && !Number.isInteger(value))) {
+      errors.push({ path, code: 'type', message: `must be ${name === 'gpu_count' ? 'integer' : 'number'}` });
+    } else if (value < least) {
+      errors.push({ path, code: 'below_minimum', message: `must be >= ${least}, which this app needs at least` });
+    } else {
+      amounts[name] = value;
+    }
+  }
+  return amounts;
+}
+
+function usual(profile: WorkloadProfile, name: ResourceName): number {
+  const least = leastOf(profile, name);
+  return name === 'gpu_count' ? (profile.resources?.gpu?.default_count ?? least) : Math.max(1, least);
+}
+
+function resolveMounts({ storage }: WorkloadProfile, parameters: Readonly<Record<string, ParameterValue>>) {
+  const wanted = (storage?.mounts ?? []).flatMap(({ name, modes, required }): [string, string][] => {
+    const mode = parameters[mountParameter(name)];
+    if (mode !== undefined && mode !== '') return [[name, String(mode)]];
+    return required ? [[name, String(modes[0])]] : [];
+  });
+  return Object.fromEntries(wanted);
+}
+
+/** An endpoint that no parameter speaks of has the same port on the host as in the container. */
+function resolvePorts(
+  { network }: WorkloadProfile,
+  parameters: Readonly<Record<string, ParameterValue>>,
+  errors: PathError[],
+): Record<string, number> {
+  const ports: Record<string, number> = {};
+  const taken = new Map<number, string>();
+  for (const [index, { name, port }] of (network?.endpoints ?? []).entries()) {
+    const own = portParameter(name);
+    const parameter = index === 0 && parameters[own] === undefined ? 'host_port' : own;
+    const value = Number(parameters[parameter] ?? port);
+    const other = taken.get(value);
+    if (value < 1024 || value > 65_535) {
+      errors.push({ path: `/config/${parameter}`, code: 'minimum', message: 'must be from 1024 to 65535' });
+    } else if (other !== undefined) {
+      errors.push({ path: `/config/${parameter}`, code: 'repeated', message: `is already the port of ${other}` });
+    }
+    taken.set(value, name);
+    ports[name] = value;
+  }
+  return ports;
+}
