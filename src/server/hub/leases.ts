@@ -1,0 +1,74 @@
+/** How tasks pass from the queue to a node: handed out as leases, answered or handed out again. */
+import { AgentError, type Failure } from '../../contract/failures.ts';
+import type { Task } from '../db/entities/task.ts';
+import { newId } from '../db/new-id.ts';
+import type { Tx } from '../db/store.ts';
+import { neverSent, type TaskQueue } from './task-queue.ts';
+
+/** A task on its way to a node. */
+export type LeasedTask = Task & { readonly state: 'leased'; readonly lease: NonNullable<Task['lease']> };
+
+/** Takes up to `limit` tasks of a node out of the queue, oldest first. Two callers never get the same one (X-5). */
+export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<LeasedTask[]> {
+  const now = queue.now();
+  const queued = await tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });
+  const leased: LeasedTask[] = [];
+  for (const task of queued) {
+    if (neverSent(task) && task.not_after <= now) {
+      await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
+      continue;
+    }
+    const next: LeasedTask = { ...task, state: 'leased', lease: { id: newId(Date.parse(now)), since: now } };
+    await tx.tasks.put(next);
+    leased.push(next);
+  }
+  return leased;
+}
+
+/** The node has the task on disk. Late answers count: what the node has it will report, whichever lease brought it. */
+export async function accepted(tx: Tx, nodeId: string, taskId: string): Promise<Task | undefined> {
+  const task = await tx.tasks.get(taskId);
+  if (!task || task.node_id !== nodeId || task.state === 'ended') return undefined;
+  const next: Task = { ...task, state: 'accepted', lease: null };
+  await tx.tasks.put(next);
+  return next;
+}
+
+/** The node did not take it: for good, unless the failure is one that passes by itself. */
+export async function refused(tx: Tx, queue: TaskQueue, leaseHolder: LeaseAnswer, failure: Failure): Promise<void> {
+  const task = await tx.tasks.get(leaseHolder.taskId);
+  if (task?.lease?.id !== leaseHolder.leaseId || task.node_id !== leaseHolder.nodeId) return;
+  if (failure.retryable) await tx.tasks.put(again(task));
+  else await queue.end(tx, task, 'rejected', failure);
+}
+
+interface LeaseAnswer {
+  readonly nodeId: string;
+  readonly taskId: string;
+  readonly leaseId: string;
+}
+
+/** A delivery was not answered in time: the task is handed out again. */
+export async function lapse(tx: Tx, taskId: string, leaseId: string): Promise<void> {
+  const task = await tx.tasks.get(taskId);
+  if (task?.lease?.id === leaseId) await tx.tasks.put(again(task));
+}
+
+/** The session that deliveries were made on is over, so none of them will be answered. */
+export async function lapseAll(tx: Tx, nodeId: string): Promise<void> {
+  for (const task of await tx.tasks.list({ where: { node_id: nodeId, state: 'leased' } })) {
+    await tx.tasks.put(again(task));
+  }
+}
+
+/** The node lost its journal: what it had accepted it does not know any more. Doing it twice is safe, forgetting it is not. */
+export async function handOutAgain(tx: Tx, queue: TaskQueue, nodeId: string): Promise<void> {
+  for (const task of await tx.tasks.list({ where: { node_id: nodeId, state: 'accepted' } })) {
+    await tx.tasks.put(again(task));
+  }
+  queue.wakeAfter(tx, nodeId);
+}
+
+function again(task: Task): Task {
+  return { ...task, state: 'queued', lease: null, attempt: task.attempt + 1 };
+}
