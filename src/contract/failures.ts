@@ -280,6 +280,30 @@ export const failures = {
     hint: 'It was never launched or is already removed; launch it first.',
     retryable: false,
   },
+  'logs.not_found': {
+    kind: 'invalid',
+    message: 'There is no such log on this host.',
+    hint: 'Look at `node-agent tasks`; logs of the oldest tasks are removed (`task_logs.max_tasks`).',
+    retryable: false,
+  },
+  'logs.exhausted': {
+    kind: 'exhausted',
+    message: 'The agent has as many log streams open as it serves.',
+    hint: 'Close a stream that nobody reads, then open this one again.',
+    retryable: true,
+  },
+  'explain.unknown': {
+    kind: 'invalid',
+    message: 'Nobody on this host has heard of such an instance or task.',
+    hint: 'Compare the id with `node-agent tasks`; what happened long ago is forgotten (`task_logs.max_tasks`).',
+    retryable: false,
+  },
+  'agent.absent': {
+    kind: 'unavailable',
+    message: 'No node-agent daemon answers on this host.',
+    hint: 'Start it (`systemctl start gpuaas-node-agent`, or `node-agent run`), or give the `--config` of the one that runs.',
+    retryable: true,
+  },
   'engine.unavailable': {
     kind: 'unavailable',
     message: 'The container engine or the gate in front of it cannot be reached.',

@@ -107,6 +107,8 @@ export interface LogEntry {
   /** At most 16 KiB; a longer line comes as several entries with `partial` set on all but the last. */
   readonly data: Buffer;
   readonly partial: boolean;
+  /** True if what stood between the cursor and this entry is gone: the engine has rotated it away. */
+  readonly afterGap?: boolean;
 }
 
 export interface LogOptions {
@@ -176,7 +178,12 @@ export interface ContainerEngine {
   exec(name: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
   logs(name: string, options: LogOptions): AsyncGenerator<LogEntry>;
   stats(name: string, signal: AbortSignal): Promise<ContainerStats>;
-  events(options: { since?: string | undefined; signal: AbortSignal }): AsyncGenerator<EngineEvent>;
+  /** Those of the past that the engine still remembers, from `since` on, then those to come; `until` ends it there. */
+  events(options: {
+    since?: string | undefined;
+    until?: string | undefined;
+    signal: AbortSignal;
+  }): AsyncGenerator<EngineEvent>;
 
   /** The instance's own network, cut from the pool by the gate. */
   ensureNetwork(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;

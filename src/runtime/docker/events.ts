@@ -21,11 +21,15 @@ const maxLineBytes = 1024 * 1024;
 
 export async function* readEvents(
   calls: Calls,
-  { since, signal }: { since?: string | undefined; signal: AbortSignal },
+  { since, until, signal }: { since?: string | undefined; until?: string | undefined; signal: AbortSignal },
 ): AsyncGenerator<EngineEvent, void, undefined> {
   const options = { call: 'events', timeoutMs: calls.timeouts.lookMs, signal };
   const filters = JSON.stringify({ type: ['container'], event: actions, label: [labels.instance] });
-  const query = { filters, ...(since === undefined ? {} : { since: behind(since) }) };
+  const query = {
+    filters,
+    ...(since === undefined ? {} : { since: formatSeconds(nanosOf('/since', since) + 1n) }),
+    ...(until === undefined ? {} : { until: formatSeconds(nanosOf('/until', until)) }),
+  };
   const stream = await calls.open(options, (docker, abortSignal) => {
     return docker.getEvents({ ...query, abortSignal } as object);
   });
@@ -59,13 +63,13 @@ export function readEvent(line: string): EngineEvent | undefined {
   };
 }
 
-/** The engine's `since` includes its moment. */
-function behind(time: string): string {
+/** The engine's `since` includes its moment, so one nanosecond is added to it. */
+function nanosOf(path: string, time: string): bigint {
   const nanos = toUnixNanos(time);
   if (nanos === undefined) {
-    throw new AgentError('task.invalid', { path: '/since', reason: 'It is not the time of an event.' });
+    throw new AgentError('task.invalid', { path, reason: 'It is not the time of an event.' });
   }
-  return formatSeconds(nanos + 1n);
+  return nanos;
 }
 
 /** The engine's event (Docker Engine API 1.41), as far as it is read. */

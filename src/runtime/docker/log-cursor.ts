@@ -28,10 +28,14 @@ const disorderNanos = 1_000_000_000n;
 export class LogReader {
   readonly #start: Places;
   readonly #reached: Places = {};
+  /** The newest entry that was read before; undefined once it was met again. */
+  #awaited: (Place & { readonly channel: LogChannel }) | undefined;
+  #gap = false;
 
   /** Reads on behind the cursor, or from the beginning. `task.invalid` for a text that is no cursor of ours. */
   constructor(cursor?: string) {
     this.#start = cursor === undefined ? {} : parseCursor(cursor);
+    this.#awaited = newestPlace(this.#start);
   }
 
   /**
@@ -46,6 +50,7 @@ export class LogReader {
     if (newest > BigInt(Math.ceil(nowMs)) * 1_000_000n + disorderNanos) {
       delete this.#start.stdout;
       delete this.#start.stderr;
+      this.#awaited = undefined;
       return undefined;
     }
     return formatSeconds(newest > disorderNanos ? newest - disorderNanos : 0n);
@@ -56,11 +61,34 @@ export class LogReader {
     const before = this.#reached[channel];
     const index = before?.time === time ? before.index + 1 : 0;
     this.#reached[channel] = { time, index };
+    this.#lookOut(channel, time, index);
     const start = this.#start[channel];
     if (start && (time < start.time || (time === start.time && index <= start.index))) {
       return undefined;
     }
     return this.#cursor();
+  }
+
+  /** True, once, if the entry that was noted last should have come behind one that the engine no longer has. */
+  takeGap(): boolean {
+    const gap = this.#gap;
+    this.#gap = false;
+    return gap;
+  }
+
+  /** The entry at the cursor is read again, unless it was rotated away with what came behind it. */
+  #lookOut(channel: LogChannel, time: string, index: number): void {
+    const awaited = this.#awaited;
+    if (!awaited) {
+      return;
+    }
+    const same = channel === awaited.channel;
+    if (same && time === awaited.time && index === awaited.index) {
+      this.#awaited = undefined;
+    } else if (isBehind(awaited, { time, index }, same)) {
+      this.#awaited = undefined;
+      this.#gap = true;
+    }
   }
 
   #cursor(): string {
@@ -73,6 +101,23 @@ export class LogReader {
     }
     return text;
   }
+}
+
+/** Within a channel entries are in order; those of the other one may be written a little late. */
+function isBehind(awaited: Place, { time, index }: Place, sameChannel: boolean): boolean {
+  if (sameChannel) {
+    return time > awaited.time || (time === awaited.time && index > awaited.index);
+  }
+  const [here, there] = [toUnixNanos(time), toUnixNanos(awaited.time)];
+  return here !== undefined && there !== undefined && here > there + disorderNanos;
+}
+
+function newestPlace(places: Places): (Place & { readonly channel: LogChannel }) | undefined {
+  const found = channels.flatMap((channel) => {
+    const place = places[channel];
+    return place ? [{ ...place, channel }] : [];
+  });
+  return found.sort((a, b) => (a.time < b.time ? 1 : -1))[0];
 }
 
 /** While a channel is being read again, what was delivered of it before is ahead of what is read. */

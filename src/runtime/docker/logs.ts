@@ -51,7 +51,7 @@ async function* readEntries(
       for (const entry of entries.push(piece, piece.channel)) {
         const cursor = reader.advance(entry.channel, entry.time);
         if (cursor !== undefined) {
-          yield { cursor, ...entry };
+          yield { cursor, ...entry, ...(reader.takeGap() ? { afterGap: true } : {}) };
         }
       }
     }

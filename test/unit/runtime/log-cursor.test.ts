@@ -96,4 +96,27 @@ describe('a cursor', () => {
   ])('is not %j', (text) => {
     expect(() => new LogReader(text)).toThrow(expect.objectContaining({ code: 'task.invalid' }));
   });
+
+  it('tells, once, that what stood behind it was rotated away', () => {
+    const log = [0n, 1n, 2n, 3n].map((step): Written => ({ channel: 'stdout', time: formatNanos(start + step) }));
+    const [first] = replay(log, new LogReader());
+    const reader = new LogReader(first?.cursor);
+
+    replay(log.slice(2), reader);
+
+    expect(reader.takeGap()).toBe(true);
+    expect(reader.takeGap()).toBe(false);
+  });
+
+  it('tells of no gap where nothing is missing, wherever it was taken', () => {
+    fc.assert(
+      fc.property(anyLog, (log) => {
+        for (const { cursor } of replay(log, new LogReader())) {
+          const reader = new LogReader(cursor);
+          replay(log, reader);
+          expect(reader.takeGap()).toBe(false);
+        }
+      }),
+    );
+  });
 });
