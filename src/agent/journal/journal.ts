@@ -33,7 +33,7 @@ export interface Journal {
   cancel(taskId: string): KeptTask | undefined;
   /**
    * Keeps the result and puts it into the outbox, and keeps what became of the workload: all or none. The first result of
-   * a task stays; a second is ignored, and its change with it.
+   * a task stays; a second is ignored, and its change with it, and so is one of a task that was never accepted.
    */
   finish(result: TaskResult, change?: WorkloadChange): void;
   task(taskId: string): KeptTask | undefined;
@@ -46,8 +46,8 @@ export interface Journal {
 
   /** Highest fencing number seen for the workload; 0 if none was. */
   fencing(workloadId: string): number;
-  /** Never lowers it. For what a seal says after a journal was lost. */
-  raiseFencing(workloadId: string, fencing: number): void;
+  /** Never lowers it. For what a seal says after a journal was lost; `taskId` is the task that the number is from. */
+  raiseFencing(workloadId: string, fencing: number, taskId: string): void;
   workloads(): KeptWorkload[];
   workload(workloadId: string): KeptWorkload | undefined;
   /** Replaces what was known of it, and puts what is said about it into the outbox: both or none. */
@@ -56,8 +56,11 @@ export interface Journal {
 
   // Outbox
 
-  /** Puts something into the outbox, to be sent in this order. Returns its number. */
-  append<K extends RecordKind>(kind: K, body: RecordBody<K>): number;
+  /**
+   * Puts something into the outbox, to be sent in this order. What may be thinned is dropped and counted where the disk
+   * is full; the rest then uses the journal's reserve.
+   */
+  append<K extends RecordKind>(kind: K, body: RecordBody<K>): void;
   /** What waits behind record number `after`, oldest first. */
   waiting(after: number, limit: number): WaitingRecord[];
   /** All records up to this number are kept by the control plane. */
@@ -70,7 +73,10 @@ export interface Journal {
   /** Events that were appended, acknowledged or not, newest first; bounded in number. */
   events(filter: { readonly workload_id?: string; readonly limit: number }): KeptEvent[];
 
-  /** Forgets ended tasks that nobody can deliver again. `now` is server time in milliseconds since 1970. */
+  /**
+   * Forgets ended tasks that nobody can deliver again, but for the newest (500 by default). `now` is server time in milliseconds since
+   * 1970: past its `not_after` a task is refused, whether it is remembered or not.
+   */
   prune(now: number): void;
   close(): void;
 }

@@ -1,0 +1,154 @@
+/**
+ * One SQLite file that only this process has open: every commit is on the disk before it returns.
+ *
+ * A file that is no database any more is set aside and begun anew: an agent that lost its memory is better off than one
+ * that does not start. The exclusive lock keeps the index of the write-ahead log in memory, so that a full disk cannot
+ * take it away.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { AgentError } from '../../contract/failures.ts';
+
+export interface OpenedDatabase {
+  readonly database: Database;
+  /** Why the file that was there could not be used, and where it is now. */
+  readonly rebuilt: { readonly reason: string; readonly setAside: string } | undefined;
+}
+
+/** SQLite's result codes, without what they are extended by. */
+const codes = { busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const;
+
+/** Unusable files that are kept for whoever wants to know what happened. */
+const keptAside = 3;
+
+/** `schema` must be safe to run on a file that has it already. `agent.busy` where another process has the file open. */
+export function openDatabase(file: string, schema: string): OpenedDatabase {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const reason = emptied(file) ? 'The file was empty.' : undefined;
+  if (reason !== undefined) {
+    return { rebuilt: { reason, setAside: setAside(file) }, database: new Database(file, schema) };
+  }
+  try {
+    return { database: new Database(file, schema), rebuilt: undefined };
+  } catch (error) {
+    if (!isUnreadable(error)) {
+      throw error;
+    }
+    const rebuilt = { reason: (error as Error).message, setAside: setAside(file) };
+    return { rebuilt, database: new Database(file, schema) };
+  }
+}
+
+export class Database {
+  readonly #connection: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(file: string, schema: string) {
+    // For its owner only from the first moment on; the write-ahead log takes its mode from it.
+    closeSync(openSync(file, 'a', 0o600));
+    this.#connection = new DatabaseSync(file, { timeout: 0 });
+    try {
+      this.#connection.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+      this.#connection.exec(
+        'PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304',
+      );
+      const { quick_check } = this.get<{ quick_check: string }>('PRAGMA quick_check(1)') ?? { quick_check: 'nothing' };
+      if (quick_check !== 'ok') {
+        throw new UnreadableDatabase(quick_check);
+      }
+      this.#connection.exec(schema);
+    } catch (error) {
+      this.#connection.close();
+      throw codeOf(error) === codes.busy
+        ? new AgentError('agent.busy', { reason: `${file} is open in another process.` }, { cause: error })
+        : error;
+    }
+  }
+
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).changes);
+  }
+
+  get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#prepare(sql).get(...values) as Row | undefined;
+  }
+
+  all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#prepare(sql).all(...values) as Row[];
+  }
+
+  /** All of `work` or none of it; within another transaction it belongs to that one. */
+  transaction<T>(work: () => T): T {
+    if (this.#connection.isTransaction) {
+      return work();
+    }
+    this.#connection.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.#connection.exec('COMMIT');
+      return result;
+    } catch (error) {
+      // A full disk may have rolled it back already.
+      if (this.#connection.isTransaction) {
+        this.#connection.exec('ROLLBACK');
+      }
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#connection.close();
+  }
+
+  #prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known) {
+      return known;
+    }
+    const statement = this.#connection.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+/** True if the disk had no room for what was written. */
+export function isDiskFull(error: unknown): boolean {
+  return codeOf(error) === codes.full || (error as NodeJS.ErrnoException | undefined)?.code === 'ENOSPC';
+}
+
+class UnreadableDatabase extends Error {}
+
+function isUnreadable(error: unknown): boolean {
+  const code = codeOf(error);
+  return error instanceof UnreadableDatabase || code === codes.corrupt || code === codes.notADatabase;
+}
+
+function codeOf(error: unknown): number | undefined {
+  const { errcode } = (error ?? {}) as { errcode?: number };
+  return errcode === undefined ? undefined : errcode & 0xff;
+}
+
+/** A database that was written to is never empty, unless what it held waits in the write-ahead log. */
+function emptied(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.size === 0 && !existsSync(`${file}-wal`);
+}
+
+/** Moves file and log out of the way, and forgets the oldest of those that were moved before. */
+function setAside(file: string): string {
+  const to = `${file}.unreadable-${new Date().toISOString().replaceAll(/[:.]/g, '')}`;
+  for (const part of ['', '-wal']) {
+    if (existsSync(file + part)) {
+      renameSync(file + part, to + part);
+    }
+  }
+  rmSync(`${file}-shm`, { force: true });
+  const prefix = `${basename(file)}.unreadable-`;
+  const aside = readdirSync(dirname(file)).filter((name) => name.startsWith(prefix) && !name.endsWith('-wal'));
+  for (const name of aside.sort().slice(0, -keptAside)) {
+    rmSync(join(dirname(file), name), { force: true });
+    rmSync(join(dirname(file), `${name}-wal`), { force: true });
+  }
+  return to;
+}

@@ -1,0 +1,296 @@
+/**
+ * The journal on SQLite. A commit is on the disk when it returns (write-ahead log, synchronous in full); a full disk is
+ * met with a reserve that only results and the like may use; a file that cannot be read is set aside and begun anew.
+ */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { AgentError } from '../../contract/failures.ts';
+import { type RecordBody, type RecordKind, thinnable } from '../../contract/records.ts';
+import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
+import type { WorkloadState } from '../../contract/workload-state.ts';
+import { type Database, isDiskFull, type OpenedDatabase, openDatabase } from './database.ts';
+import type {
+  Acceptance,
+  Circumstances,
+  Journal,
+  KeptTask,
+  KeptWorkload,
+  OutboxDepth,
+  Rebuilt,
+  WorkloadChange,
+} from './journal.ts';
+import { Outbox, type OutboxLimits } from './outbox.ts';
+import { Reserve } from './reserve.ts';
+import { journalSchema } from './schema.ts';
+import { TaskTable } from './task-table.ts';
+import { WorkloadTable } from './workload-table.ts';
+
+export interface JournalOptions {
+  readonly stateDir: string;
+  /** Milliseconds since 1970, for the times that are noted. */
+  readonly now?: () => number;
+  readonly limits?: Partial<JournalLimits>;
+  readonly reserveBytes?: number;
+}
+
+export interface JournalLimits extends OutboxLimits {
+  /** Ended tasks that are kept for reading. */
+  readonly keptTasks: number;
+}
+
+const usualLimits: JournalLimits = { maxRecords: 2000, maxBytes: 16 * 2 ** 20, keptEvents: 2000, keptTasks: 500 };
+const usualReserve = 4 * 2 ** 20;
+
+/** Opens `agent.db` in the state directory, making it where there is none. `agent.busy` if another process has it. */
+export function openJournal({
+  stateDir,
+  now = Date.now,
+  limits,
+  reserveBytes = usualReserve,
+}: JournalOptions): Journal {
+  const opened = openDatabase(join(stateDir, 'agent.db'), journalSchema);
+  const reserve = new Reserve(join(stateDir, 'agent.db.reserve'), reserveBytes);
+  return new SqliteJournal(opened, reserve, { ...usualLimits, ...limits }, () => new Date(now()).toISOString());
+}
+
+class SqliteJournal implements Journal {
+  readonly rebuilt: Rebuilt | undefined;
+  readonly #database: Database;
+  readonly #reserve: Reserve;
+  readonly #time: () => string;
+  readonly #tasks: TaskTable;
+  readonly #workloads: WorkloadTable;
+  readonly #outbox: Outbox;
+  readonly #keptTasks: number;
+  readonly #listeners = new Set<() => void>();
+  #id: string;
+
+  constructor({ database, rebuilt }: OpenedDatabase, reserve: Reserve, limits: JournalLimits, time: () => string) {
+    this.rebuilt = rebuilt;
+    this.#database = database;
+    this.#reserve = reserve;
+    this.#time = time;
+    this.#tasks = new TaskTable(database);
+    this.#workloads = new WorkloadTable(database);
+    this.#outbox = new Outbox(database, limits);
+    this.#keptTasks = limits.keptTasks;
+    this.#id = this.#ensureId();
+    if (rebuilt) {
+      const { reason, setAside } = rebuilt;
+      this.#report('journal.rebuilt', 'The journal could not be read and was begun anew.', { reason, path: setAside });
+    }
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  accept(envelope: TaskEnvelope, circumstances: Circumstances): Acceptance {
+    const known = this.#tasks.known(envelope);
+    if (known) {
+      return known.task.result === null ? { kind: 'at_work', task: known.task } : this.#again(known);
+    }
+    if (!this.#reserve.restore()) {
+      throw new AgentError('disk.full', { reason: 'The journal has no room for another task.' });
+    }
+    try {
+      return this.#write(() => this.#insert(envelope, circumstances));
+    } catch (error) {
+      throw isDiskFull(error)
+        ? new AgentError('disk.full', { reason: 'The journal has no room for another task.' }, { cause: error })
+        : error;
+    }
+  }
+
+  enter(taskId: string, phase: WorkloadState): void {
+    this.#writeAtAllCosts(() => this.#tasks.enter(taskId, phase, this.#time()));
+  }
+
+  cancel(taskId: string): KeptTask | undefined {
+    return this.#writeAtAllCosts(() => this.#tasks.cancel(taskId)) ? this.#tasks.task(taskId) : undefined;
+  }
+
+  finish(result: TaskResult, change?: WorkloadChange): void {
+    const task = this.#tasks.task(result.task_id);
+    if (task && task.result === null) {
+      this.#writeAtAllCosts(() => {
+        this.#end(task.envelope, result);
+        if (change) {
+          this.#workloads.set(change.workload_id, change.keep);
+        }
+      });
+    }
+  }
+
+  task(taskId: string): KeptTask | undefined {
+    return this.#tasks.task(taskId);
+  }
+
+  unfinished(): KeptTask[] {
+    return this.#tasks.unfinished();
+  }
+
+  tasks({ workload_id, limit }: { workload_id?: string; limit: number }): KeptTask[] {
+    return this.#tasks.newest(workload_id, limit);
+  }
+
+  fencing(workloadId: string): number {
+    return this.#tasks.fencing(workloadId);
+  }
+
+  raiseFencing(workloadId: string, fencing: number, taskId: string): void {
+    this.#writeAtAllCosts(() => this.#tasks.raiseFencing(workloadId, fencing, taskId));
+  }
+
+  workloads(): KeptWorkload[] {
+    return this.#workloads.all();
+  }
+
+  workload(workloadId: string): KeptWorkload | undefined {
+    return this.#workloads.get(workloadId);
+  }
+
+  keepWorkload(workload: KeptWorkload, event?: RecordBody<'event'>): void {
+    this.#writeAtAllCosts(() => {
+      this.#workloads.set(workload.workload_id, workload);
+      if (event) {
+        this.#outbox.append('event', event, this.#time());
+      }
+    });
+  }
+
+  forgetWorkload(workloadId: string): void {
+    this.#writeAtAllCosts(() => this.#workloads.set(workloadId, null));
+  }
+
+  append<K extends RecordKind>(kind: K, body: RecordBody<K>): void {
+    const work = () => this.#outbox.append(kind, body, this.#time());
+    if (!thinnable.has(kind)) {
+      this.#writeAtAllCosts(work);
+      return;
+    }
+    try {
+      this.#write(work);
+    } catch (error) {
+      if (!isDiskFull(error)) {
+        throw error;
+      }
+      this.#outbox.thinned += 1;
+    }
+  }
+
+  waiting(after: number, limit: number) {
+    return this.#outbox.waiting(after, limit);
+  }
+
+  acknowledge(seq: number): void {
+    this.#writeAtAllCosts(() => this.#outbox.acknowledge(seq));
+  }
+
+  resume(acked: { readonly journal_id: string; readonly seq: number } | null): void {
+    if (acked?.journal_id !== this.#id) {
+      return;
+    }
+    const last = this.#outbox.last();
+    if (acked.seq <= last) {
+      this.acknowledge(acked.seq);
+      return;
+    }
+    // Numbers that are known over there would be given out again: what has them would be taken for a repetition.
+    this.#id = this.#writeAtAllCosts(() => this.#renewId());
+    const reason = `It ends at record ${last}; the control plane has had ${acked.seq}.`;
+    this.#report('journal.truncated', 'The end of the journal was lost; it goes on under another name.', { reason });
+  }
+
+  onAppend(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  depth(): OutboxDepth {
+    return { ...this.#outbox.depth(), thinned: this.#outbox.thinned, full: !this.#reserve.held };
+  }
+
+  events({ workload_id, limit }: { workload_id?: string; limit: number }) {
+    return this.#outbox.events(workload_id, limit);
+  }
+
+  prune(now: number): void {
+    this.#writeAtAllCosts(() => this.#tasks.prune(now, this.#keptTasks));
+  }
+
+  close(): void {
+    this.#listeners.clear();
+    this.#database.close();
+  }
+
+  #insert(envelope: TaskEnvelope, circumstances: Circumstances): Acceptance {
+    const failure = this.#tasks.refusalOf(envelope, circumstances);
+    const at = this.#time();
+    this.#tasks.insert(envelope, at);
+    if (failure) {
+      const nothing = { status: 'rejected', output: null, failure, started_at: at, finished_at: at } as const;
+      this.#end(envelope, { task_id: envelope.task_id, ...nothing });
+    } else if (circumstances.fenced) {
+      this.#tasks.raiseFencing(envelope.workload_id, envelope.fencing, envelope.task_id);
+    }
+    const task = this.#tasks.task(envelope.task_id);
+    if (!task) {
+      throw new Error(`task ${envelope.task_id} is not there after it was written`);
+    }
+    return { kind: failure ? 'rejected' : 'new', task };
+  }
+
+  /** Whoever asks again has not kept the result; one that waits already is on its way. */
+  #again({ task, result_seq }: { task: KeptTask; result_seq: number | null }): Acceptance {
+    const { envelope, result } = task;
+    if (result !== null && !this.#outbox.holds(result_seq ?? 0)) {
+      this.#writeAtAllCosts(() => this.#end(envelope, result));
+    }
+    return { kind: 'ended', task };
+  }
+
+  #end({ workload_id, type, fencing }: TaskEnvelope, result: TaskResult): void {
+    const seq = this.#outbox.append('task.result', { workload_id, type, fencing, result }, this.#time());
+    this.#tasks.end(result, seq);
+  }
+
+  #report(type: string, message: string, values: Record<string, unknown>): void {
+    const event = { time: this.#time(), type, phase: null, message, values };
+    this.append('event', { workload_id: null, source: 'agent', event, state: null, failure: null });
+  }
+
+  #ensureId(): string {
+    const row = this.#database.get<{ value: string }>("SELECT value FROM meta WHERE key = 'journal_id'");
+    return row?.value ?? this.#writeAtAllCosts(() => this.#renewId());
+  }
+
+  #renewId(): string {
+    const id = randomUUID();
+    this.#database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('journal_id', ?)", id);
+    return id;
+  }
+
+  /** Gives the reserve up where there is no other room. */
+  #writeAtAllCosts<T>(work: () => T): T {
+    try {
+      return this.#write(work);
+    } catch (error) {
+      if (isDiskFull(error) && this.#reserve.giveUp()) {
+        return this.#write(work);
+      }
+      throw error;
+    }
+  }
+
+  #write<T>(work: () => T): T {
+    const before = this.#outbox.last();
+    const result = this.#database.transaction(work);
+    if (this.#outbox.last() !== before) {
+      for (const listener of this.#listeners) {
+        listener();
+      }
+    }
+    return result;
+  }
+}

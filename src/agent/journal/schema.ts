@@ -1,0 +1,55 @@
+/**
+ * Tables of the journal. Safe to run on a file that has them; changes are additive for one release, so that a version
+ * that was rolled back still reads what the newer one wrote.
+ */
+export const journalSchema = `
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+  CREATE TABLE IF NOT EXISTS tasks (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id     TEXT NOT NULL UNIQUE,
+    workload_id TEXT NOT NULL,
+    asks_for    TEXT NOT NULL,          -- hash of what it asks for, the same however often it is delivered
+    envelope    TEXT NOT NULL,
+    not_after   INTEGER NOT NULL,       -- milliseconds since 1970, by the clock of the control plane
+    accepted_at TEXT NOT NULL,
+    cancelled   INTEGER NOT NULL DEFAULT 0,
+    result      TEXT,
+    result_seq  INTEGER                 -- its record in the outbox
+  );
+  CREATE INDEX IF NOT EXISTS tasks_of_workload ON tasks (workload_id, number);
+  CREATE INDEX IF NOT EXISTS unfinished_tasks ON tasks (number) WHERE result IS NULL;
+
+  CREATE TABLE IF NOT EXISTS phases (
+    number INTEGER NOT NULL REFERENCES tasks (number),
+    phase  TEXT NOT NULL,
+    at     TEXT NOT NULL
+  );
+  CREATE INDEX IF NOT EXISTS phases_of_task ON phases (number);
+
+  CREATE TABLE IF NOT EXISTS fencing (
+    workload_id TEXT PRIMARY KEY,
+    highest     INTEGER NOT NULL,
+    task_id     TEXT NOT NULL           -- the task that the number is from
+  ) WITHOUT ROWID;
+
+  CREATE TABLE IF NOT EXISTS workloads (workload_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+
+  CREATE TABLE IF NOT EXISTS outbox (
+    seq   INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind  TEXT NOT NULL,
+    at    TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    body  TEXT NOT NULL
+  );
+  -- With the bytes, so that adding them up does not read the bodies.
+  CREATE INDEX IF NOT EXISTS outbox_by_kind ON outbox (kind, seq, bytes);
+
+  CREATE TABLE IF NOT EXISTS events (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    workload_id TEXT,
+    at          TEXT NOT NULL,
+    body        TEXT NOT NULL
+  );
+  CREATE INDEX IF NOT EXISTS events_of_workload ON events (workload_id, number);
+`;
