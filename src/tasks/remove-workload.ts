@@ -16,7 +16,7 @@ export interface Removal {
 }
 
 export async function removeWorkload(
-  identity: Identity,
+  identity: Pick<Identity, 'app_instance_id'>,
   { data }: { data: boolean },
   engine: ContainerEngine,
   signal: AbortSignal,

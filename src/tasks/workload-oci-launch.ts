@@ -19,6 +19,7 @@ import { fencingOf, requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
+import { deliverSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { workloadOutput } from './workload-report.ts';
 
@@ -38,7 +39,7 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
   try {
     context.enter('pulling');
     const image = await obtainImage(params, context);
-    const sealedEnv = await unsealAll(params.sealed_env ?? {}, context, (bytes) => bytes.toString('utf8'));
+    const sealedEnv = await unsealEnv(params, context);
     const { taskId, fencing } = context;
     const rendered = underParams(() => renderContainer({ params, policy, image, taskId, fencing, sealedEnv }));
     const adopted = await ensureStarted(params, rendered, found, made, context);
@@ -216,13 +217,9 @@ async function createContainer(
   signal.throwIfAborted();
 }
 
-/** Also for a container that is started again: memory is empty after a boot of the host. */
 async function putSecretFiles(params: WorkloadOciLaunchParams, context: TaskContext): Promise<void> {
-  const files = await unsealAll(params.sealed_files ?? {}, context, (bytes) => bytes);
-  if (Object.keys(files).length > 0) {
-    await context.engine.putSecrets(params.identity.app_instance_id, byFileName(files), toItsEnd());
-    context.signal.throwIfAborted();
-  }
+  await deliverSecretFiles(params, context);
+  context.signal.throwIfAborted();
 }
 
 /** A signal that never aborts. */
@@ -276,17 +273,11 @@ async function takeAway(params: WorkloadOciLaunchParams, made: Made, context: Ta
   return cleanup;
 }
 
-async function unsealAll<V>(
-  sealed: Readonly<Record<string, string>>,
-  context: TaskContext,
-  as: (bytes: Buffer) => V,
-): Promise<Record<string, V>> {
+async function unsealEnv(params: WorkloadOciLaunchParams, context: TaskContext): Promise<Record<string, string>> {
   const opened = await Promise.all(
-    Object.entries(sealed).map(async ([key, jwe]) => [key, as(await context.unseal(jwe))] as const),
+    Object.entries(params.sealed_env ?? {}).map(
+      async ([name, jwe]) => [name, (await context.unseal(jwe)).toString('utf8')] as const,
+    ),
   );
   return Object.fromEntries(opened);
-}
-
-function byFileName(files: Record<string, Buffer>): Record<string, Buffer> {
-  return Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path.slice('/run/secrets/'.length), bytes]));
 }

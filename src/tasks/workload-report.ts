@@ -76,7 +76,8 @@ function stoppedBySignal(exitCode: number): boolean {
   return exitCode === 143 || exitCode === 137;
 }
 
-function endpointsOf(container: ContainerFacts): Endpoint[] {
+/** The declared endpoints, from the label that the launch left on its container. */
+export function endpointsOf(container: Pick<ContainerFacts, 'labels'>): Endpoint[] {
   const declared = container.labels[labels.endpoints];
   return (declared ? declared.split(',') : []).map((entry) => {
     const [name = '', protocol, port] = entry.split(':');

@@ -1,0 +1,237 @@
+/**
+ * Looks after the workloads of this host between tasks. Containers live without it; it notices, tells and repairs.
+ *
+ * - What happens to a container becomes an event with its cause and the engine's own time.
+ * - An ended workload is started again as its launch said, with backoff; nothing else is ever started or stopped.
+ * - An engine that is away makes every workload `unknown`, never `failed`.
+ * - A container with a valid seal that the journal does not know is adopted; one that a task had removed is taken away.
+ *   Whatever has no valid seal is not even listed by the gate.
+ *
+ * Tasks have precedence: `standAside` before one, and what it returns afterwards.
+ */
+import { labels } from '../../contract/names.ts';
+import type { RecordBody } from '../../contract/records.ts';
+import type { WorkloadState } from '../../contract/workload-state.ts';
+import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
+import { removeWorkload } from '../../tasks/remove-workload.ts';
+import type { Journal, KeptWorkload } from '../journal/journal.ts';
+import { EngineWatch } from './engine-watch.ts';
+import { rebuiltWorkload } from './sighting.ts';
+import { type WatchMeans, WorkloadWatch } from './workload-watch.ts';
+
+export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
+
+export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway'> {
+  readonly journal: Pick<
+    Journal,
+    'workloads' | 'workload' | 'keepWorkload' | 'forgetWorkload' | 'fencing' | 'raiseFencing' | 'append'
+  >;
+  /** Called after something changed in what `workloads` tells. */
+  readonly onChange?: () => void;
+}
+
+/** A task that is at work on a workload, as far as others want to know of it. */
+export interface Occupation {
+  readonly project_id: string;
+  readonly allocation_id: string;
+  readonly fencing: number;
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #watches = new Map<string, WorkloadWatch>();
+  readonly #busy = new Map<string, Busy>();
+  readonly #engine: EngineWatch;
+  readonly #means: WatchMeans;
+  #awaySince = '';
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    const { journal, clock, log, engine } = options;
+    const telling: WatchMeans['journal'] = {
+      workload: (id) => journal.workload(id),
+      keepWorkload: (workload, event) => {
+        journal.keepWorkload(workload, event);
+        options.onChange?.();
+      },
+    };
+    this.#means = { ...options, journal: telling, onEngineAway: () => this.#engine.suspect() };
+    this.#engine = new EngineWatch({
+      ...{ engine, clock, log },
+      lookAtAll: (signal) => this.lookAtAll(signal),
+      onEvent: (event) => this.#onEvent(event),
+      onAway: (error) => this.#onAway(error),
+      onBack: () => this.#onBack(),
+    });
+  }
+
+  /** Supervises until the signal is aborted, then stands aside for good; workloads run on. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#engine.run(signal);
+    await Promise.all([...this.#watches.values()].map((watch) => watch.standAside()));
+  }
+
+  /** True while the engine does not answer. */
+  get engineAway(): boolean {
+    return this.#engine.away;
+  }
+
+  /**
+   * Resolves when nothing of the supervisor is at work on the workload, and keeps it so until the returned function is
+   * called, once.
+   */
+  async standAside(workloadId: string, occupation: Occupation): Promise<() => void> {
+    const busy = this.#busy.get(workloadId) ?? { tasks: 0, occupation, phase: undefined };
+    this.#busy.set(workloadId, { ...busy, tasks: busy.tasks + 1, occupation });
+    const watch = this.#watch(workloadId);
+    await watch.standAside();
+    return () => {
+      const now = this.#busy.get(workloadId);
+      if (now === undefined || now.tasks === 1) {
+        this.#busy.delete(workloadId);
+      } else {
+        this.#busy.set(workloadId, { ...now, tasks: now.tasks - 1, phase: undefined });
+      }
+      watch.resume();
+      this.#options.onChange?.();
+    };
+  }
+
+  /** The phase that a task is in; shown as the state of its workload. */
+  notePhase(workloadId: string, phase: WorkloadState): void {
+    const busy = this.#busy.get(workloadId);
+    if (busy) {
+      this.#busy.set(workloadId, { ...busy, phase });
+      this.#options.onChange?.();
+    }
+  }
+
+  /** Every workload of this host, with those that a task is just making. */
+  workloads(): WorkloadFacts[] {
+    const kept = this.#options.journal.workloads();
+    const known = new Set(kept.map(({ workload_id }) => workload_id));
+    const coming = [...this.#busy]
+      .filter(([id, { phase }]) => !known.has(id) && phase !== undefined && phase !== 'removed')
+      .map(([id, { occupation, phase = 'absent' }]) => ({
+        ...{ workload_id: id, ...occupation, state: phase, endpoints: [], restarts: 0 },
+        since: new Date(this.#options.clock.wallMs()).toISOString(),
+      }));
+    return [...kept.map((row) => this.#factsOf(row)), ...coming];
+  }
+
+  /** Finds what is new, what is left over and what changed; rejects where the engine is away. */
+  async lookAtAll(signal: AbortSignal): Promise<void> {
+    const { engine, journal } = this.#options;
+    const containers = await engine.list(signal);
+    for (const container of containers) {
+      const id = container.labels[labels.instance];
+      if (id !== undefined && !this.#busy.has(id) && !journal.workload(id)) {
+        await this.#meet(id, container, signal);
+      }
+    }
+    await Promise.all(journal.workloads().map(({ workload_id }) => this.#watch(workload_id).look()));
+    for (const id of this.#watches.keys()) {
+      if (!journal.workload(id) && !this.#busy.has(id)) {
+        this.#watches.delete(id);
+      }
+    }
+  }
+
+  /** A container of ours that no row of the journal speaks of. */
+  async #meet(id: string, container: ContainerSummary, signal: AbortSignal): Promise<void> {
+    const { journal, engine, clock } = this.#options;
+    const seen = journal.fencing(id);
+    const fencing = Number(container.labels[labels.fencing] ?? 0);
+    if (seen > 0 && fencing <= seen) {
+      await this.#reap(id, container, signal);
+      return;
+    }
+    const facts = await engine.inspect(container.name, signal);
+    const row = facts && rebuiltWorkload(facts, new Date(clock.wallMs()).toISOString());
+    if (!row || this.#busy.has(id)) {
+      return;
+    }
+    const message = 'A workload of ours was found that the journal did not know; it is looked after from now on.';
+    journal.keepWorkload(row, { ...this.#event(id, 'workload.adopted', message, { fencing }), state: row.state });
+    // In this order: a fencing without a row would make it an orphan.
+    journal.raiseFencing(id, fencing);
+    this.#options.onChange?.();
+  }
+
+  /** What a task had removed, or given up, and is there all the same. */
+  async #reap(id: string, { name }: ContainerSummary, signal: AbortSignal): Promise<void> {
+    const { engine, journal, log } = this.#options;
+    const { cleanup } = await removeWorkload({ app_instance_id: id }, { data: false }, engine, signal);
+    const { removed, failed } = cleanup;
+    log.warn({ instance: id, container: name, removed, failed }, 'orphan taken away');
+    const message = 'A container was left of a workload that a task had removed; it was taken away.';
+    journal.append('event', this.#event(id, 'orphan.removed', message, { removed, failed }));
+  }
+
+  #onEvent({ action, instance, time }: EngineEvent): void {
+    if (!this.#options.journal.workload(instance)) {
+      return;
+    }
+    const watch = this.#watch(instance);
+    void (action === 'oom' ? watch.noteOom(time) : watch.look());
+  }
+
+  #onAway(error: unknown): void {
+    const { journal, clock, log } = this.#options;
+    this.#awaySince = new Date(clock.wallMs()).toISOString();
+    log.warn({ err: error }, 'engine is away');
+    const code = (error as { code?: string }).code ?? 'engine.unavailable';
+    const message = 'The container engine does not answer. What becomes of the workloads is not known until it does.';
+    journal.append('event', this.#event(null, 'engine.away', message, { code }));
+    for (const { workload_id } of journal.workloads()) {
+      const unknown = this.#event(workload_id, 'workload.unknown', 'The engine is away.', {});
+      journal.append('event', { ...unknown, state: 'unknown' });
+    }
+    this.#options.onChange?.();
+  }
+
+  #onBack(): void {
+    const { journal, log } = this.#options;
+    log.info({}, 'engine is back');
+    journal.append('event', this.#event(null, 'engine.back', 'The container engine answers again.', {}));
+    for (const { workload_id, state } of journal.workloads()) {
+      journal.append('event', { ...this.#event(workload_id, 'workload.seen', 'The engine is back.', {}), state });
+    }
+    this.#options.onChange?.();
+  }
+
+  #event(id: string | null, type: string, message: string, values: Record<string, unknown>): RecordBody<'event'> {
+    const time = new Date(this.#options.clock.wallMs()).toISOString();
+    return {
+      ...{ workload_id: id, source: 'supervisor', state: null, failure: null },
+      event: { time, type, phase: null, message, values },
+    };
+  }
+
+  #watch(id: string): WorkloadWatch {
+    const known = this.#watches.get(id);
+    if (known) {
+      return known;
+    }
+    const watch = new WorkloadWatch(id, this.#means);
+    this.#watches.set(id, watch);
+    return watch;
+  }
+
+  #factsOf(row: KeptWorkload): WorkloadFacts {
+    const { workload_id, project_id, allocation_id, fencing, state, endpoints, restarts, since } = row;
+    const phase = this.#busy.get(workload_id)?.phase;
+    const shown = phase ?? (this.engineAway ? 'unknown' : state);
+    return {
+      ...{ workload_id, project_id, allocation_id, fencing, endpoints: [...endpoints], restarts },
+      ...{ state: shown, since: shown === 'unknown' ? this.#awaySince : since },
+    };
+  }
+}
+
+interface Busy {
+  /** Tasks that are at work on it or wait for their turn. */
+  readonly tasks: number;
+  readonly occupation: Occupation;
+  readonly phase: WorkloadState | undefined;
+}

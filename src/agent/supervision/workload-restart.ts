@@ -1,0 +1,141 @@
+/**
+ * Brings an ended workload back: waits out the backoff, starts the container as it is, waits until it is ready.
+ *
+ * With the same file system, and with its packages in it. What does not run holds nothing, so it has to fit beside what
+ * runs by now; and memory is empty after a boot of the host, so secret files are delivered again.
+ */
+import { AgentError, type Failure } from '../../contract/failures.ts';
+import { containerName } from '../../contract/names.ts';
+import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
+import type { ContainerEngine } from '../../runtime/engine.ts';
+import { untilReady } from '../../runtime/probes/until-ready.ts';
+import type { Admission } from '../../tasks/admission.ts';
+import { deliverSecretFiles } from '../../tasks/secret-files.ts';
+import type { Journal, KeptWorkload } from '../journal/journal.ts';
+import { decideRestart } from './restart-policy.ts';
+import { type VoiceMeans, WorkloadVoice } from './workload-voice.ts';
+
+export interface RestartMeans extends VoiceMeans {
+  readonly engine: ContainerEngine;
+  readonly journal: Pick<Journal, 'keepWorkload' | 'workload'>;
+  readonly admission: Pick<Admission, 'reserve'>;
+  readonly unseal: (jwe: string) => Promise<Buffer>;
+  /** Lots of the jitter between restarts: 0 to 1. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** `ready`; `running` for one that runs and is not ready; `ended` for one that did not last; `off` where nothing may be done. */
+export type Restarted = 'ready' | 'running' | 'ended' | 'off';
+
+/** Tries until it runs or its retries are used up. Rejects with the signal's reason, or where the engine is away. */
+export async function restartWorkload(
+  id: string,
+  delayMs: number,
+  means: RestartMeans,
+  signal: AbortSignal,
+): Promise<Restarted> {
+  const voice = new WorkloadVoice(means);
+  for (let delay = delayMs; ; ) {
+    await means.clock.pause(delay, signal);
+    const row = means.journal.workload(id);
+    if (row?.desired !== 'running' || !row.params) {
+      return 'off';
+    }
+    const tried = { ...row, streak: row.streak + 1 };
+    try {
+      await start(row.params, means, signal);
+    } catch (error) {
+      if (signal.aborted || isEngineAway(error)) {
+        throw error;
+      }
+      const decision = decideRestart(row.params.restart, unstarted, tried.streak, means.random);
+      tellStartFailed(tried, error, decision.restart, voice);
+      if (!decision.restart) {
+        return 'off';
+      }
+      delay = decision.delayMs;
+      continue;
+    }
+    const started = { ...tried, restarts: tried.restarts + 1 };
+    const values = { attempt: started.streak, delay_ms: delay };
+    voice.tell(started, row.state, { type: 'workload.restarted', message: 'The workload was started again.', values });
+    return await awaitReady(started, row.params, means, voice, signal);
+  }
+}
+
+const unstarted = { exitCode: null, oomKilled: false };
+
+async function start(
+  params: WorkloadOciLaunchParams,
+  { engine, admission, unseal }: RestartMeans,
+  signal: AbortSignal,
+): Promise<void> {
+  const instance = params.identity.app_instance_id;
+  const release = await admission.reserve(instance, params.resources, signal, engine);
+  try {
+    await deliverSecretFiles(params, { engine, unseal });
+    signal.throwIfAborted();
+    // To its end: a start that is given up half-way can still happen later.
+    await engine.start(containerName(instance), new AbortController().signal);
+  } finally {
+    release();
+  }
+}
+
+/** No room, a taken port, a secret that cannot be opened: counts as an attempt. */
+function tellStartFailed(row: KeptWorkload, error: unknown, again: boolean, voice: WorkloadVoice): void {
+  const failure = failureOf(error);
+  const message = `The workload could not be started again: ${failure.message}`;
+  voice.tell(row, again ? row.state : 'failed', { type: 'restart.failed', message }, failure);
+}
+
+async function awaitReady(
+  row: KeptWorkload,
+  params: WorkloadOciLaunchParams,
+  means: RestartMeans,
+  voice: WorkloadVoice,
+  signal: AbortSignal,
+): Promise<Restarted> {
+  try {
+    await ready(params, means.engine, signal);
+  } catch (error) {
+    if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
+      throw error;
+    }
+    if (error.code !== 'readiness.timed_out') {
+      return 'ended';
+    }
+    const message = 'The workload was started again and runs, but is not ready; it is left running.';
+    voice.tell(row, 'degraded', { type: 'readiness.timed_out', message }, error.toFailure());
+    return 'running';
+  }
+  voice.tell(row, 'running', { type: 'workload.running', message: 'The workload is ready again.' });
+  return 'ready';
+}
+
+/** Resolves when every readiness check passes, as after a launch. `withinSeconds` shortens the time of each. */
+export async function ready(
+  { identity, ports, readiness }: WorkloadOciLaunchParams,
+  engine: ContainerEngine,
+  signal: AbortSignal,
+  withinSeconds = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  const checks = readiness.map((each) => ({
+    ...each,
+    timeout_seconds: Math.min(each.timeout_seconds, withinSeconds),
+  }));
+  await untilReady(checks, { engine, name: containerName(identity.app_instance_id), ports, signal });
+}
+
+/** True for a failure that says nothing about the workload: the engine or the gate is away, or hangs. */
+export function isEngineAway(error: unknown): boolean {
+  return error instanceof AgentError && (error.code === 'engine.unavailable' || error.code === 'engine.timed_out');
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof AgentError) {
+    return error.toFailure();
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return new AgentError('internal', { reason }, { cause: error }).toFailure();
+}

@@ -1,0 +1,463 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { KeptWorkload } from '../../../../src/agent/journal/journal.ts';
+import { Supervisor } from '../../../../src/agent/supervision/supervisor.ts';
+import { AgentError } from '../../../../src/contract/failures.ts';
+import { labels } from '../../../../src/contract/names.ts';
+import { createLog } from '../../../../src/kit/log.ts';
+import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../../../src/runtime/engine.ts';
+import { keptWorkload, keptWorkloads } from '../../../support/kept-workloads.ts';
+import { manualClock } from '../../../support/manual-clock.ts';
+import { containerFacts, recordingEngine } from '../../../support/recording-engine.ts';
+import { launchParams } from '../../../support/task-bench.ts';
+
+const name = 'gpuaas-notebook-1';
+const id = 'notebook-1';
+const occupation = { project_id: 'project-7', allocation_id: 'alloc-1', fencing: 2 };
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await Promise.all(stops.splice(0).map((stop) => stop()));
+});
+
+/** A supervisor at work on a recording engine, with the clock and the engine's events in the hand of the test. */
+async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], overrides: Partial<ContainerEngine> = {}) {
+  const clock = manualClock();
+  const kept = keptWorkloads(...rows);
+  const stream = eventStream();
+  const recorder = recordingEngine({ events: stream.events, ...overrides });
+  for (const container of containers) {
+    recorder.containers.set(container.name, container);
+  }
+  const log: string[] = [];
+  const supervisor = new Supervisor({
+    ...{ engine: recorder.engine, journal: kept.journal, clock, random: () => 1 },
+    admission: { reserve: async () => () => undefined },
+    unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
+    log: createLog({ destination: { write: (line: string) => void log.push(line) } }),
+  });
+  const stop = new AbortController();
+  const running = supervisor.run(stop.signal);
+  stops.push(async () => {
+    stop.abort();
+    await running;
+  });
+  await clock.advance(0);
+  const change = (over: Partial<ContainerFacts>) => {
+    recorder.containers.set(name, { ...(recorder.containers.get(name) ?? containerFacts()), ...over });
+  };
+  return {
+    ...{ supervisor, clock, ...recorder, ...kept, stream, log, change, row: () => kept.rows.get(id) },
+    /** The container ends, and the engine says so. */
+    end: async (over: Partial<ContainerFacts>) => {
+      change({ status: 'exited', pid: 0, finishedAt: '2026-11-25T12:00:00.000000001Z', ...over });
+      stream.say({ action: 'die', exitCode: over.exitCode ?? null });
+      await clock.advance(0);
+    },
+  };
+}
+
+function eventStream() {
+  let wake = Promise.withResolvers<void>();
+  let waiting: (EngineEvent | Error)[] = [];
+  const push = (item: EngineEvent | Error) => {
+    waiting.push(item);
+    wake.resolve();
+  };
+  return {
+    say: (over: Partial<EngineEvent>) =>
+      push({
+        time: '2026-11-25T12:00:00.000000001Z',
+        container: name,
+        instance: id,
+        action: 'die',
+        exitCode: null,
+        ...over,
+      }),
+    cut: () => push(new AgentError('engine.unavailable')),
+    events: async function* ({ signal }: { signal: AbortSignal }): AsyncGenerator<EngineEvent> {
+      const { promise: over, reject } = Promise.withResolvers<never>();
+      over.catch(() => undefined);
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      for (;;) {
+        await Promise.race([wake.promise, over]);
+        wake = Promise.withResolvers<void>();
+        const items = waiting;
+        waiting = [];
+        for (const item of items) {
+          if (item instanceof Error) {
+            throw item;
+          }
+          yield item;
+        }
+      }
+    } satisfies ContainerEngine['events'],
+  };
+}
+
+const withPolicy = (policy: 'no' | 'on_failure' | 'always', max_retries = 3) =>
+  keptWorkload({ params: launchParams({ restart: { policy, max_retries } }) });
+
+describe('an end', () => {
+  it("is told with the engine's own time, exit code and the end of the log", async () => {
+    const world = await supervise([withPolicy('no')], [containerFacts()], {
+      logs: async function* () {
+        const entry = { cursor: '1', time: '', channel: 'stderr', partial: false } as const;
+        yield { ...entry, data: Buffer.from('Traceback: no such kernel') };
+      },
+    });
+
+    await world.end({ exitCode: 3 });
+
+    expect(world.events).toMatchObject([
+      {
+        ...{ workload_id: id, source: 'supervisor', state: 'failed' },
+        event: { type: 'container.exited', time: '2026-11-25T12:00:00.000000001Z', values: { exit_code: 3 } },
+        failure: { code: 'container.exited', detail: { exit_code: 3, excerpt: 'Traceback: no such kernel' } },
+      },
+    ]);
+    expect(world.row()).toMatchObject({ state: 'failed', since: '2026-11-25T12:00:00.000000001Z' });
+  });
+
+  it('is told once, however often the engine is looked at', async () => {
+    const world = await supervise([withPolicy('no')], [containerFacts()]);
+
+    await world.end({ exitCode: 1 });
+    world.stream.say({ action: 'die' });
+    await world.clock.advance(600_000);
+
+    expect(world.said()).toEqual(['container.exited failed']);
+  });
+
+  it('for memory is container.oom_killed, and SIGKILL by somebody is not (FAULTS 26)', async () => {
+    const oom = await supervise([withPolicy('no')], [containerFacts()]);
+    const killed = await supervise([withPolicy('no')], [containerFacts()]);
+
+    await oom.end({ exitCode: 137, oomKilled: true });
+    await killed.end({ exitCode: 137 });
+
+    expect(oom.events[0]?.failure).toMatchObject({ code: 'container.oom_killed' });
+    expect(killed.events[0]?.failure).toMatchObject({ code: 'container.exited' });
+    expect(killed.events[0]?.failure?.message).toContain('Signal 9');
+  });
+
+  it('for memory is also known from the event alone, where the engine forgets it', async () => {
+    const world = await supervise([withPolicy('no')], [containerFacts()]);
+
+    world.change({ status: 'exited', exitCode: 137, finishedAt: '2026-11-25T12:00:00.000000001Z' });
+    world.stream.say({ action: 'oom' });
+    world.stream.say({ action: 'die', exitCode: 137 });
+    await world.clock.advance(0);
+
+    expect(world.said()).toEqual(['container.oom_killed failed']);
+  });
+
+  it('that a task had asked for is no failure', async () => {
+    const world = await supervise([keptWorkload({ desired: 'stopped' })], [containerFacts()]);
+
+    await world.end({ exitCode: 137 });
+
+    expect(world.said()).toEqual(['workload.stopped stopped']);
+    expect(world.events[0]?.failure).toBeNull();
+  });
+
+  it('with 0 is stopped, without a failure unless it was to run always', async () => {
+    const done = await supervise([withPolicy('on_failure')], [containerFacts()]);
+    const exhausted = await supervise([withPolicy('always', 0)], [containerFacts()]);
+
+    await done.end({ exitCode: 0 });
+    await exhausted.end({ exitCode: 0 });
+
+    expect([done.said(), done.events[0]?.failure]).toEqual([['container.exited stopped'], null]);
+    expect(exhausted.events[0]).toMatchObject({ state: 'stopped', failure: { code: 'container.exited' } });
+  });
+
+  it('of a process inside, killed for memory, does not end the workload', async () => {
+    const world = await supervise([withPolicy('no')], [containerFacts()]);
+
+    world.stream.say({ action: 'oom', time: '2026-11-25T12:00:01.000000000Z' });
+    await world.clock.advance(0);
+
+    expect(world.said()).toEqual(['container.oom']);
+    expect(world.row()?.state).toBe('running');
+  });
+});
+
+describe('a restart', () => {
+  it('comes after the backoff, is counted, and ends in running once it is ready again', async () => {
+    const world = await supervise([withPolicy('on_failure')], [containerFacts()]);
+
+    await world.end({ exitCode: 1 });
+    expect(world.calls).not.toContain(`start ${name}`);
+    await world.clock.advance(1000);
+
+    expect(world.calls.filter((call) => call === `start ${name}`)).toHaveLength(1);
+    expect(world.said()).toEqual(['container.exited degraded', 'workload.restarted', 'workload.running running']);
+    expect(world.row()).toMatchObject({ state: 'running', restarts: 1, streak: 1 });
+  });
+
+  it('checks readiness before the workload counts as running', async () => {
+    let isReady = false;
+    const world = await supervise([withPolicy('on_failure')], [containerFacts()], {
+      exec: async () => ({ exitCode: isReady ? 0 : 1, tail: '', adopted: false }),
+    });
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(1000);
+    await expect.poll(() => world.execs.length).toBeGreaterThan(1);
+    expect(world.row()?.state).toBe('degraded');
+    isReady = true;
+
+    await expect.poll(() => world.row()?.state).toBe('running');
+  });
+
+  it('is given up after max_retries in a row, with a failure', async () => {
+    const world = await supervise([withPolicy('always', 2)], [containerFacts()], {
+      start: async () => {
+        throw new AgentError('port.conflict', { port: 8888 });
+      },
+    });
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(3_600_000);
+
+    expect(world.said()).toEqual(['container.exited degraded', 'restart.failed', 'restart.failed failed']);
+    expect(world.events.at(-1)?.failure).toMatchObject({ code: 'port.conflict' });
+    expect(world.row()).toMatchObject({ state: 'failed', restarts: 0, streak: 2 });
+  });
+
+  it('begins a new row after a workload that ran for long', async () => {
+    const row = { ...withPolicy('on_failure', 1), streak: 1 };
+    const world = await supervise([row], [containerFacts()]);
+
+    await world.end({ exitCode: 1, startedAt: '2026-11-25T11:00:00Z' });
+    await world.clock.advance(1000);
+
+    expect(world.row()).toMatchObject({ state: 'running', streak: 1 });
+  });
+
+  it('delivers secret files again, as memory is empty after a boot', async () => {
+    const params = launchParams({
+      restart: { policy: 'always', max_retries: 1 },
+      sealed_files: { '/run/secrets/token': 'sealed-token' },
+    });
+    const world = await supervise([keptWorkload({ params })], [containerFacts()]);
+
+    await world.end({ exitCode: 0 });
+    await world.clock.advance(1000);
+
+    expect(world.calls).toContain(`putSecrets ${id} token`);
+    expect(world.calls.indexOf(`putSecrets ${id} token`)).toBeLessThan(world.calls.indexOf(`start ${name}`));
+  });
+
+  it('is not told twice by an agent that was killed before it', async () => {
+    const since = '2026-11-25T12:00:00.000000001Z';
+    const ended = containerFacts({ status: 'exited', exitCode: 1, finishedAt: since });
+    const world = await supervise([{ ...withPolicy('on_failure'), state: 'degraded', since }], [ended]);
+
+    await world.clock.advance(1000);
+
+    expect(world.said()).toEqual(['workload.restarted', 'workload.running running']);
+  });
+
+  it('gives way to a task, at once and without having started anything', async () => {
+    const world = await supervise([withPolicy('always')], [containerFacts()]);
+    await world.end({ exitCode: 1 });
+
+    const resume = await world.supervisor.standAside(id, occupation);
+    await world.clock.advance(3_600_000);
+
+    expect(world.calls).not.toContain(`start ${name}`);
+    world.rows.set(id, keptWorkload({ desired: 'stopped', state: 'stopped' }));
+    resume();
+    await world.clock.advance(3_600_000);
+    expect(world.calls).not.toContain(`start ${name}`);
+    expect(world.said()).toEqual(['container.exited degraded']);
+  });
+});
+
+describe('health (FAULTS 28)', () => {
+  it('that fails for a while is degraded, and running again when it has passed for a while', async () => {
+    const world = await supervise([keptWorkload()], [containerFacts({ health: 'healthy' })]);
+
+    world.change({ health: 'unhealthy' });
+    world.stream.say({ action: 'health_status: unhealthy' });
+    await world.clock.advance(9_000);
+    expect(world.said()).toEqual([]);
+    await world.clock.advance(1_000);
+    world.change({ health: 'healthy' });
+    world.stream.say({ action: 'health_status: healthy' });
+    await world.clock.advance(30_000);
+
+    expect(world.said()).toEqual(['health.failing degraded', 'health.recovered running']);
+  });
+
+  it('that flaps a thousand times gives no storm of events', async () => {
+    const world = await supervise([keptWorkload()], [containerFacts({ health: 'healthy' })]);
+
+    for (let flap = 0; flap < 1000; flap += 1) {
+      world.change({ health: flap % 2 === 0 ? 'unhealthy' : 'healthy' });
+      world.stream.say({ action: 'health_status' });
+      await world.clock.advance(4_000);
+    }
+
+    expect(world.events.length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('an engine that is away (FAULTS 16, 17)', () => {
+  it('makes workloads unknown and not failed, and tells what they are when it is back', async () => {
+    let away = false;
+    const world = await supervise([keptWorkload()], [containerFacts()], {
+      list: async () => {
+        if (away) {
+          throw new AgentError('engine.unavailable');
+        }
+        return [];
+      },
+    });
+
+    away = true;
+    world.stream.cut();
+    await world.clock.advance(10_000);
+    const [during] = world.supervisor.workloads();
+    away = false;
+    await world.clock.advance(10_000);
+    const [after] = world.supervisor.workloads();
+
+    expect([during?.state, after?.state]).toEqual(['unknown', 'running']);
+    expect(world.said()).toEqual(['engine.away', 'workload.unknown unknown', 'engine.back', 'workload.seen running']);
+    expect(world.row()?.state).toBe('running');
+  });
+
+  it('is not told where it was back at once', async () => {
+    const world = await supervise([keptWorkload()], [containerFacts()]);
+
+    world.stream.cut();
+    await world.clock.advance(2_000);
+
+    expect(world.said()).toEqual([]);
+    expect(world.calls.filter((call) => call === 'list').length).toBeGreaterThan(1);
+  });
+
+  it('that says nothing at all is noticed by the slow look', async () => {
+    let hangs = false;
+    const world = await supervise([keptWorkload()], [containerFacts()], {
+      list: async () => {
+        if (hangs) {
+          throw new AgentError('engine.timed_out');
+        }
+        return [];
+      },
+    });
+
+    hangs = true;
+    await world.clock.advance(61_000);
+
+    expect(world.supervisor.engineAway).toBe(true);
+    expect(world.said()).toContain('workload.unknown unknown');
+  });
+
+  it('is looked at as a whole when it is back: an end in between is told', async () => {
+    const world = await supervise([withPolicy('no')], [containerFacts()]);
+
+    world.change({ status: 'exited', exitCode: 1, finishedAt: '2026-11-25T12:00:00.000000001Z' });
+    world.stream.cut();
+    await world.clock.advance(2_000);
+
+    expect(world.said()).toEqual(['container.exited failed']);
+  });
+});
+
+describe('containers that the journal does not know', () => {
+  const stranger = (fencing: number) =>
+    containerFacts({ labels: { ...containerFacts().labels, [labels.fencing]: String(fencing) } });
+
+  it('are adopted, with what their labels say, and never started again (FAULTS 19)', async () => {
+    const world = await supervise([], [stranger(5)]);
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(3_600_000);
+
+    expect(world.said()).toEqual(['workload.adopted running', 'container.exited failed']);
+    expect(world.fencings.get(id)).toBe(5);
+    expect(world.calls).not.toContain(`start ${name}`);
+  });
+
+  it('are taken away where a task had removed them (FAULTS 29)', async () => {
+    const world = await supervise([], []);
+    world.fencings.set(id, 5);
+    world.containers.set(name, stranger(5));
+
+    await world.clock.advance(61_000);
+
+    expect(world.containers.has(name)).toBe(false);
+    expect(world.said()).toEqual(['orphan.removed']);
+  });
+
+  it('are left alone while a task is at work on them', async () => {
+    const world = await supervise([], []);
+    world.fencings.set(id, 5);
+    const resume = await world.supervisor.standAside(id, occupation);
+    world.containers.set(name, stranger(5));
+
+    await world.clock.advance(120_000);
+
+    expect(world.containers.has(name)).toBe(true);
+    world.rows.set(id, keptWorkload());
+    resume();
+    await world.clock.advance(61_000);
+    expect(world.containers.has(name)).toBe(true);
+  });
+
+  it('and that have our name without a seal are not touched; ours counts as gone (FAULTS 29)', async () => {
+    const world = await supervise([keptWorkload()], [], {
+      inspect: async () => {
+        throw new AgentError('name.conflict', { container: name });
+      },
+    });
+
+    await world.clock.advance(61_000);
+
+    expect(world.said()).toEqual(['container.gone failed']);
+    expect(world.calls.filter((call) => /^(start|stop|remove|removeNetwork|removeData) /.test(call))).toEqual([]);
+  });
+});
+
+describe('what others are told of the workloads', () => {
+  it('has the phase of a task that is at work, also before there is a row', async () => {
+    const world = await supervise([], []);
+
+    const resume = await world.supervisor.standAside(id, occupation);
+    world.supervisor.notePhase(id, 'pulling');
+    const during = world.supervisor.workloads();
+    resume();
+
+    expect(during).toMatchObject([{ workload_id: id, state: 'pulling', fencing: 2, project_id: 'project-7' }]);
+    expect(world.supervisor.workloads()).toEqual([]);
+  });
+
+  it('waits for all tasks of a workload before it looks again', async () => {
+    const world = await supervise([keptWorkload()], [containerFacts()]);
+    const first = await world.supervisor.standAside(id, occupation);
+    const second = await world.supervisor.standAside(id, occupation);
+    const looks = world.calls.filter((call) => call === `inspect ${name}`).length;
+
+    first();
+    await world.clock.advance(61_000);
+    expect(world.calls.filter((call) => call === `inspect ${name}`)).toHaveLength(looks);
+    second();
+    await world.clock.advance(0);
+
+    expect(world.calls.filter((call) => call === `inspect ${name}`).length).toBeGreaterThan(looks);
+  });
+});
+
+it('touches no workload when it stops, and is at rest afterwards', async () => {
+  const world = await supervise([withPolicy('always')], [containerFacts()]);
+  await world.end({ exitCode: 1 });
+
+  await stops.pop()?.();
+  await world.clock.advance(3_600_000);
+
+  expect(world.calls.filter((call) => /^(start|stop|remove) /.test(call))).toEqual([]);
+});
