@@ -18,6 +18,7 @@ export type Project = Static<typeof Project>;
 
 /** From most to least. `admin` and `operator` belong to the platform, `member` and `viewer` to one project. */
 export const roles = ['admin', 'operator', 'member', 'viewer'] as const;
+export type Role = (typeof roles)[number];
 
 export const ApiToken = Type.Object(
   {

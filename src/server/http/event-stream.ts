@@ -1,0 +1,82 @@
+/**
+ * Events as server-sent events. A client that comes back with `Last-Event-ID` misses nothing and gets nothing twice,
+ * since numbers follow the order of commits. A slow client is waited for: what it has not read yet stays in the store.
+ */
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Event } from '../db/entities/event.ts';
+import type { EventQuery, Store } from '../db/store.ts';
+import type { Streamed } from './route.ts';
+
+/** Keeps proxies from thinking that the connection is dead. */
+const keepAliveMs = 15_000;
+const batch = 200;
+
+export interface EventStreamOptions {
+  readonly store: Store;
+  readonly signal: AbortSignal;
+  /** Begin behind this event; undefined begins with what comes from now on. */
+  readonly after: number | undefined;
+  readonly only: Pick<EventQuery, 'project_id' | 'subject_id'>;
+}
+
+export function eventStream(options: EventStreamOptions): Streamed {
+  return { contentType: 'text/event-stream; charset=utf-8', body: Readable.from(messages(options)) };
+}
+
+async function* messages({ store, signal, after, only }: EventStreamOptions): AsyncGenerator<string> {
+  const bell = new Bell(store);
+  try {
+    const { first, last } = await store.read((tx) => tx.events.range());
+    let cursor = after ?? last;
+    yield ': connected\n\n';
+    if (after !== undefined && after + 1 < first) {
+      yield message('gap', first - 1, { from: after + 1, to: first - 1 });
+      cursor = first - 1;
+    }
+    while (!signal.aborted) {
+      bell.reset();
+      const events = await store.read((tx) => tx.events.list({ ...only, after: cursor, limit: batch }));
+      for (const event of events) {
+        yield message(event.type, event.seq, event);
+        cursor = event.seq;
+      }
+      if (events.length === 0 && !(await bell.rings(keepAliveMs, signal))) {
+        yield signal.aborted ? '' : ': still here\n\n';
+      }
+    }
+  } finally {
+    bell.stop();
+  }
+}
+
+function message(type: string, seq: number, data: Event | object): string {
+  return `id: ${seq}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Rings when something was committed since the last reset, also if nobody waited yet. */
+class Bell {
+  #rang = Promise.withResolvers<true>();
+  readonly stop: () => void;
+
+  constructor(store: Store) {
+    this.stop = store.onCommit(({ lastEvent }) => {
+      if (lastEvent !== undefined) {
+        this.#rang.resolve(true);
+      }
+    });
+  }
+
+  reset(): void {
+    this.#rang = Promise.withResolvers<true>();
+  }
+
+  /** False if it did not ring in time. */
+  async rings(withinMs: number, signal: AbortSignal): Promise<boolean> {
+    const enough = new AbortController();
+    const late = sleep(withinMs, false, { signal: AbortSignal.any([signal, enough.signal]) }).catch(() => false);
+    const rang = await Promise.race([this.#rang.promise, late]);
+    enough.abort();
+    return rang;
+  }
+}

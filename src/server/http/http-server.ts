@@ -1,0 +1,162 @@
+/**
+ * The HTTP server of the control plane: routes in, one envelope out.
+ *
+ * Before a route runs, the request has passed the origin check and its size limit; whatever goes wrong anywhere becomes
+ * an answer here and nowhere else. Connections are plain or TLS; WebSocket upgrades are left to who listens for them.
+ */
+import type { IncomingHttpHeaders, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { AgentError } from '../../contract/failures.ts';
+import type { Log } from '../../kit/log.ts';
+import { newId } from '../db/new-id.ts';
+import type { Store } from '../db/store.ts';
+import { envelopeOf, statusOf } from './errors.ts';
+import type { HttpMetrics } from './metrics.ts';
+import { checkOrigin } from './origin.ts';
+import type { Route, Streamed } from './route.ts';
+import { type Answer, runRoute } from './run-route.ts';
+
+export interface HttpOptions {
+  readonly store: Store;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly routes: readonly Route[];
+  /** Host names that it answers to beside those of the loopback interface. */
+  readonly hostNames: readonly string[];
+  readonly metrics: HttpMetrics;
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Judges every answer by its own schema; for tests. */
+  readonly checkAnswers?: boolean;
+}
+
+export interface HttpServer {
+  /** For WebSocket upgrades. */
+  readonly server: Server;
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Ends streams, waits for requests at work, closes all connections. */
+  close(): Promise<void>;
+}
+
+const defaultBodyLimit = 64 * 1024;
+
+export function createHttpServer(options: HttpOptions): HttpServer {
+  const stopping = new AbortController();
+  const app = fastify({
+    ...(options.tls ? { https: options.tls } : {}),
+    logger: false,
+    bodyLimit: defaultBodyLimit,
+    requestTimeout: 30_000,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
+    genReqId: (request) => correlationIdOf(request.headers, options.now()),
+    return503OnClosing: true,
+  }) as unknown as FastifyInstance;
+  acceptJsonOnly(app);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'x-correlation-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    checkOrigin(request.headers, options.hostNames);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    options.metrics.observe(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime);
+  });
+  app.setNotFoundHandler(async (request) => {
+    throw new AgentError('resource.not_found', { reason: `Nothing answers ${request.method} at this address.` });
+  });
+  app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options.log));
+  for (const route of options.routes) {
+    mount(app, route, options, stopping.signal);
+  }
+
+  return {
+    server: app.server,
+    listen: async (host, port) => {
+      await app.listen({ host, port });
+      return app.server.address() as AddressInfo;
+    },
+    close: async () => {
+      stopping.abort();
+      await app.close();
+    },
+  };
+}
+
+/** Bodies stay bytes until the schema of their route reads them. */
+function acceptJsonOnly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+}
+
+function mount(app: FastifyInstance, route: Route, options: HttpOptions, stopping: AbortSignal): void {
+  app.route({
+    method: route.method,
+    url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    bodyLimit: route.bodyLimit ?? defaultBodyLimit,
+    exposeHeadRoute: false,
+    handler: async (request, reply) => {
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const raw = {
+        ...{ method: request.method, url: request.url, headers: request.headers, correlationId: request.id },
+        ...{
+          params: request.params,
+          query: request.query,
+          body: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
+        },
+        signal: AbortSignal.any([gone.signal, stopping]),
+      };
+      const { store, checkAnswers = false } = options;
+      const answer = await runRoute(route, raw, { store, now: options.now(), checkAnswers });
+      return send(reply, answer);
+    },
+  });
+}
+
+function send(reply: FastifyReply, answer: Answer | Streamed): FastifyReply {
+  if ('contentType' in answer) {
+    return reply.header('content-type', answer.contentType).send(answer.body);
+  }
+  if (answer.replayed) {
+    reply.header('idempotency-replayed', 'true');
+  }
+  return reply
+    .code(answer.status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(answer.body));
+}
+
+function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+  const failure = failureOf(error);
+  const status = statusOf(failure.code);
+  if (status >= 500) {
+    const { method, id: trace_id } = request;
+    log.error({ err: error, method, route: request.routeOptions.url, trace_id, code: failure.code }, 'request failed');
+  }
+  return reply
+    .code(status)
+    .headers(status === 401 ? { 'www-authenticate': 'Bearer' } : {})
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(envelopeOf(failure, request.id)));
+}
+
+/** What the HTTP library refuses by itself becomes one of our codes; anything unforeseen says nothing of its cause. */
+function failureOf(error: unknown): AgentError {
+  if (error instanceof AgentError) {
+    return error;
+  }
+  const { statusCode } = error as { statusCode?: number };
+  if (statusCode === 413) {
+    return new AgentError('request.too_large');
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    const message = statusCode === 415 ? 'must be application/json' : 'is not a request that can be read';
+    return new AgentError('request.invalid', { errors: [{ path: '', code: 'http', message }] });
+  }
+  return new AgentError('internal', {}, { cause: error });
+}
+
+/** The client's own, if it is harmless; else a new one. */
+function correlationIdOf(headers: IncomingHttpHeaders, now: number): string {
+  const given = headers['x-correlation-id'];
+  return typeof given === 'string' && /^[a-zA-Z0-9-]{1,64}$/.test(given) ? given : newId(now);
+}

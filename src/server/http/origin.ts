@@ -1,0 +1,27 @@
+/**
+ * Keeps browsers of other pages out. A page of another origin sends its `Origin`; a name that was rebound to this
+ * address arrives as a foreign `Host`. Both are refused before anything is looked at.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { AgentError } from '../../contract/failures.ts';
+
+const loopback = ['localhost', '127.0.0.1', '[::1]'];
+
+/** `names` are host names that the control plane answers to, beside those of the loopback interface. */
+export function checkOrigin(headers: IncomingHttpHeaders, names: readonly string[]): void {
+  const host = hostOf(`http://${headers.host ?? ''}`);
+  if (host === undefined || ![...loopback, ...names].includes(host.hostname)) {
+    throw new AgentError('request.foreign_origin', { reason: 'Its Host header names another host.' });
+  }
+  const { origin } = headers;
+  if (origin !== undefined && hostOf(origin)?.host !== host.host) {
+    throw new AgentError('request.foreign_origin', { reason: 'Its Origin header names another origin.' });
+  }
+  if (headers['sec-fetch-site'] === 'cross-site' || headers['sec-fetch-site'] === 'same-site') {
+    throw new AgentError('request.foreign_origin', { reason: 'A page of another origin made it.' });
+  }
+}
+
+function hostOf(url: string): URL | undefined {
+  return URL.canParse(url) ? new URL(url) : undefined;
+}

@@ -1,0 +1,105 @@
+/** Carries out one request for one route: who asks, what is asked, and the answer. Knows no HTTP library. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { AgentError } from '../../contract/failures.ts';
+import { judge } from '../../contract/validate.ts';
+import type { Store } from '../db/store.ts';
+import { readBody, readParams, readQuery } from './body.ts';
+import { answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
+import type { Asked, Route, Streamed, Who } from './route.ts';
+import { whoIs } from './tokens.ts';
+
+export interface RawRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: Buffer;
+  readonly correlationId: string;
+  readonly signal: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+  /** True if it was given before, under the same Idempotency-Key. */
+  readonly replayed: boolean;
+}
+
+export interface RunOptions {
+  readonly store: Store;
+  readonly now: number;
+  /** Judges each answer by the schema that `/openapi.json` shows; for tests. */
+  readonly checkAnswers: boolean;
+}
+
+type AnyAsked = Asked<unknown, unknown, unknown, unknown>;
+
+export async function runRoute(route: Route, raw: RawRequest, options: RunOptions): Promise<Answer | Streamed> {
+  const { store, now } = options;
+  const who = await callerOf(route, raw, options);
+  const asked: AnyAsked = {
+    params: readParams(route.params, raw.params),
+    query: readQuery(route.query, raw.query),
+    body: readBody(route.body, raw.body),
+    ...{ who, now, headers: raw.headers, correlationId: raw.correlationId, signal: raw.signal },
+  };
+  if (route.stream) {
+    return route.stream(asked);
+  }
+  if (route.change) {
+    const header = raw.headers['idempotency-key'];
+    const caller = who?.tokenId ?? '';
+    const { method, url, body } = raw;
+    const key = keyOf({ header: typeof header === 'string' ? header : undefined, caller, method, url, body });
+    return change(route, asked, key, options);
+  }
+  const body = await store.read(async (tx) => route.read?.(asked, tx));
+  return checked(route, { status: route.status ?? 200, body, replayed: false }, options);
+}
+
+async function callerOf(route: Route, raw: RawRequest, { store, now }: RunOptions): Promise<Who | undefined> {
+  if (route.allow === 'anyone') {
+    return undefined;
+  }
+  const who = await store.read((tx) => whoIs(raw.headers.authorization, tx, now));
+  if (!route.allow.includes(who.role)) {
+    throw new AgentError('request.forbidden', {
+      reason: `It takes ${route.allow.join(', ')}, and this is ${who.role}.`,
+      roles: route.allow,
+    });
+  }
+  return who;
+}
+
+async function change(route: Route, asked: AnyAsked, key: Key | undefined, options: RunOptions): Promise<Answer> {
+  const { store, now } = options;
+  const before = key && (await store.read((tx) => answeredBefore(tx, key, now)));
+  if (before) {
+    return { status: before.status, body: before.body, replayed: true };
+  }
+  const prepared = await route.prepare?.(asked);
+  return store.write(async (tx) => {
+    // Somebody with the same key may have been faster since.
+    const meanwhile = key && (await answeredBefore(tx, key, now));
+    if (meanwhile) {
+      return { status: meanwhile.status, body: meanwhile.body, replayed: true };
+    }
+    const changed = await route.change?.(asked, tx, prepared);
+    const answer = { status: route.status ?? 200, body: changed?.body, replayed: false };
+    if (key) {
+      await keepAnswer(tx, key, answer, now);
+    }
+    const body = changed?.once ? { ...(answer.body as object), ...(changed.once as object) } : answer.body;
+    return checked(route, { ...answer, body }, options);
+  });
+}
+
+function checked(route: Route, answer: Answer, { checkAnswers }: RunOptions): Answer {
+  const judged = checkAnswers ? judge(route.answer, answer.body) : { ok: true as const };
+  if (!judged.ok) {
+    const errors = judged.errors.map(({ path, message }) => `${path} ${message}`).join('; ');
+    throw new Error(`${route.method} ${route.path} answers what its schema does not say: ${errors}`);
+  }
+  return answer;
+}
