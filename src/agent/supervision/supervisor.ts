@@ -15,6 +15,7 @@ import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
 import { removeWorkload } from '../../tasks/remove-workload.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
+import { leftNothing } from '../task-effects.ts';
 import { EngineWatch } from './engine-watch.ts';
 import { rebuiltWorkload } from './sighting.ts';
 import { type WatchMeans, WorkloadWatch } from './workload-watch.ts';
@@ -22,13 +23,13 @@ import { type WatchMeans, WorkloadWatch } from './workload-watch.ts';
 export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
 
 export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway'> {
-  readonly journal: Pick<
-    Journal,
-    'workloads' | 'workload' | 'keepWorkload' | 'forgetWorkload' | 'fencing' | 'raiseFencing' | 'append'
-  >;
+  readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
   /** Called after something changed in what `workloads` tells. */
   readonly onChange?: () => void;
 }
+
+/** Tasks of a workload that are looked through for what became of it. */
+const rememberedTasks = 20;
 
 /** A task that is at work on a workload, as far as others want to know of it. */
 export interface Occupation {
@@ -140,9 +141,8 @@ export class Supervisor {
   /** A container of ours that no row of the journal speaks of. */
   async #meet(id: string, container: ContainerSummary, signal: AbortSignal): Promise<void> {
     const { journal, engine, clock } = this.#options;
-    const seen = journal.fencing(id);
     const fencing = Number(container.labels[labels.fencing] ?? 0);
-    if (seen > 0 && fencing <= seen) {
+    if (leftNothing(journal.tasks({ workload_id: id, limit: rememberedTasks }), fencing)) {
       await this.#reap(id, container, signal);
       return;
     }
@@ -153,8 +153,7 @@ export class Supervisor {
     }
     const message = 'A workload of ours was found that the journal did not know; it is looked after from now on.';
     journal.keepWorkload(row, { ...this.#event(id, 'workload.adopted', message, { fencing }), state: row.state });
-    // In this order: a fencing without a row would make it an orphan.
-    journal.raiseFencing(id, fencing);
+    journal.raiseFencing(id, fencing, row.task_id);
     this.#options.onChange?.();
   }
 

@@ -5,7 +5,7 @@ import { AgentError } from '../../../../src/contract/failures.ts';
 import { labels } from '../../../../src/contract/names.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../../../src/runtime/engine.ts';
-import { keptWorkload, keptWorkloads } from '../../../support/kept-workloads.ts';
+import { endedTask, keptWorkload, keptWorkloads } from '../../../support/kept-workloads.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
 import { containerFacts, recordingEngine } from '../../../support/recording-engine.ts';
 import { launchParams } from '../../../support/task-bench.ts';
@@ -385,8 +385,8 @@ describe('containers that the journal does not know', () => {
 
   it('are taken away where a task had removed them (FAULTS 29)', async () => {
     const world = await supervise([], []);
-    world.fencings.set(id, 5);
-    world.containers.set(name, stranger(5));
+    world.tasks.push(endedTask({ fencing: 5 }));
+    world.containers.set(name, stranger(4));
 
     await world.clock.advance(61_000);
 
@@ -394,9 +394,25 @@ describe('containers that the journal does not know', () => {
     expect(world.said()).toEqual(['orphan.removed']);
   });
 
+  it.each([
+    ['the removal is older than they are', endedTask({ fencing: 3 })],
+    ['a newer task failed on them', endedTask({ type: 'workload.oci_control', fencing: 9 }, { status: 'failed' })],
+    ['a removal was refused', endedTask({ fencing: 9 }, { status: 'rejected' })],
+    ['a removal is not over', { ...endedTask({ fencing: 9 }), result: null }],
+  ])('are adopted and not taken away where %s', async (_what, task) => {
+    const world = await supervise([], []);
+    world.tasks.push(task);
+    world.containers.set(name, stranger(4));
+
+    await world.clock.advance(61_000);
+
+    expect(world.containers.has(name)).toBe(true);
+    expect(world.said()).toEqual(['workload.adopted running']);
+  });
+
   it('are left alone while a task is at work on them', async () => {
     const world = await supervise([], []);
-    world.fencings.set(id, 5);
+    world.tasks.push(endedTask({ fencing: 5 }));
     const resume = await world.supervisor.standAside(id, occupation);
     world.containers.set(name, stranger(5));
 

@@ -1,0 +1,74 @@
+/**
+ * What a task makes of its workload, from the agent's point of view: the row that supervision goes by afterwards. Pure.
+ */
+import type { TaskEnvelope, TaskResult } from '../contract/task-envelope.ts';
+import type { TaskParams } from '../contract/tasks.ts';
+import type { WorkloadOutput } from '../contract/workload-output.ts';
+import type { KeptTask, KeptWorkload, WorkloadChange } from './journal/journal.ts';
+
+/** Undefined where the task changes nothing that supervision knows. */
+export function changeBy(
+  envelope: TaskEnvelope,
+  result: TaskResult,
+  before: KeptWorkload | undefined,
+): WorkloadChange | undefined {
+  const { type, workload_id } = envelope;
+  const done = result.status === 'succeeded';
+  switch (type) {
+    case 'workload.oci_launch':
+      if (done) {
+        return { workload_id, keep: launched(envelope, result) };
+      }
+      return wasUndone(result) ? { workload_id, keep: null } : undefined;
+    case 'workload.oci_control':
+      return done && before ? { workload_id, keep: controlled(envelope, result, before) } : undefined;
+    case 'workload.oci_remove':
+      return done ? { workload_id, keep: null } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function launched(envelope: TaskEnvelope, result: TaskResult): KeptWorkload {
+  const params = envelope.params as TaskParams<'workload.oci_launch'>;
+  const { state, endpoints } = result.output as WorkloadOutput;
+  const { project_id, allocation_id } = params.identity;
+  return {
+    ...{ workload_id: envelope.workload_id, project_id, allocation_id, task_id: envelope.task_id },
+    ...{ fencing: envelope.fencing, params, desired: 'running', state, since: result.finished_at, endpoints },
+    ...{ restarts: 0, streak: 0 },
+  };
+}
+
+function controlled({ params, fencing }: TaskEnvelope, result: TaskResult, before: KeptWorkload): KeptWorkload {
+  const { action } = params as TaskParams<'workload.oci_control'>;
+  const { state } = result.output as WorkloadOutput;
+  const desired = action === 'stop' ? 'stopped' : 'running';
+  return { ...before, fencing, desired, state, since: result.finished_at, streak: 0 };
+}
+
+/** A launch that failed and had made, replaced or started something: nothing of the workload is left, or should be. */
+function wasUndone({ output }: TaskResult): boolean {
+  const cleanup = (output as WorkloadOutput | null)?.cleanup;
+  return cleanup ? !cleanup.kept.some((what) => what.startsWith('container ')) : false;
+}
+
+/**
+ * True if the newest task that did something to the workload left nothing of it: a container of that task's fencing or
+ * an older one must not be there. `tasks` of one workload, newest first. Without proof it is false: a container is never
+ * taken away because little is known of it.
+ */
+export function leftNothing(tasks: readonly KeptTask[], containerFencing: number): boolean {
+  for (const { envelope, result } of tasks) {
+    if (result === null) {
+      return false;
+    }
+    if (result.status !== 'rejected' && changing.has(envelope.type)) {
+      const change = changeBy(envelope, result, undefined);
+      return change?.keep === null && envelope.fencing >= containerFencing;
+    }
+  }
+  return false;
+}
+
+const changing: ReadonlySet<string> = new Set(['workload.oci_launch', 'workload.oci_control', 'workload.oci_remove']);
