@@ -1,8 +1,9 @@
 /**
  * `node-agent run-task FILE`: carries out one task on this host with no control plane.
  *
- * The same dispatcher, policy and gate as in the daemon; what changes the host runs under the daemon's lock. The result is the last line of stdout;
- * what happens on the way goes to stderr. Interrupting it cancels the task, which takes away what it made.
+ * The same dispatcher, policy and gate as in the daemon; what changes the host runs under the daemon's lock. The result
+ * is the last line of stdout; what happens on the way goes to stderr. Interrupting it cancels the task, which takes away
+ * what it made.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -152,7 +153,7 @@ async function envelopeOf(
 
 /** The same launch is the same task, so that it takes up, or takes away, what a killed run of it had begun. */
 function taskIdOf(type: unknown, params: unknown): string {
-  return type === 'workload.oci_launch'
+  return type === 'workload.oci_launch' && params !== undefined
     ? `launch-${createHash('sha256').update(JSON.stringify(params)).digest('hex').slice(0, 32)}`
     : randomUUID();
 }

@@ -127,6 +127,7 @@ describe('node-agent run-task', () => {
       '/params/identity/app_instance_id',
     ],
     ['no type', { params: {} }, '/type'],
+    ['no params', { type: 'workload.oci_launch' }, '/params'],
   ])('rejects %s with 3, as the last line of stdout', async (_name, document, path) => {
     const file = fileWith(`task-${crypto.randomUUID()}.json`, JSON.stringify(document));
 
