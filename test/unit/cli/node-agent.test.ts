@@ -1,5 +1,6 @@
 /** What the commands answer, for all that needs no engine; and that the program in `bin` is made of them. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -159,6 +160,18 @@ it('starts from anywhere through its link in bin, as a process with an exit stat
 
   expect(known).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^node-agent \d+\.\d+\.\d+ /) });
   expect(unknown).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('error: ') });
+});
+
+it('ends as usual when nobody reads its output any more', { timeout: 60_000 }, async () => {
+  const child = spawn(join(root, 'src/cli/bin/node-agent'), ['schema', 'config'], { killSignal: 'SIGKILL' });
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += String(chunk);
+  });
+  child.stdout.destroy();
+  const [code] = await once(child, 'close');
+
+  expect([code, stderr]).toEqual([0, '']);
 });
 
 interface Answer {
