@@ -23,6 +23,7 @@ import { FailedTask } from '../tasks/failed-task.ts';
 import { taskHandlers } from '../tasks/index.ts';
 import type { TaskContext, TaskHandler } from '../tasks/task-context.ts';
 import { discreetEngine } from './discreet-engine.ts';
+import { readSystemTrouble } from './system-trouble.ts';
 import { openTaskLog, type TaskLog, type TaskLogOptions } from './task-log.ts';
 
 export interface DispatcherOptions {
@@ -197,11 +198,7 @@ function invalidTask(errors: readonly PathError[]): AgentError {
 
 /** A task whose log cannot be opened is not begun: nobody could tell later what it did. */
 function couldNotBegin(error: unknown): Outcome {
-  const full = (error as NodeJS.ErrnoException | undefined)?.code === 'ENOSPC';
-  const cause = full
-    ? new AgentError('disk.full', { reason: 'The task log cannot be opened.' }, { cause: error })
-    : error;
-  return { status: 'rejected', output: null, failure: asFailure(cause) };
+  return { status: 'rejected', output: null, failure: asFailure(readSystemTrouble(error) ?? error) };
 }
 
 interface Circumstances {

@@ -1,4 +1,5 @@
 /** How the commands talk: results on stdout, everything else on stderr. */
+import { readSystemTrouble } from '../agent/system-trouble.ts';
 import { AgentError, type Failure, failures } from '../contract/failures.ts';
 import { exitCodes } from './exit-codes.ts';
 import { harmlessJson, indented, oneLine, printable } from './printable.ts';
@@ -41,11 +42,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 /** Prints an error as the command's answer and returns the exit status that stands for it. */
 export function reportError(error: unknown, json: boolean): number {
-  const failure = (
-    error instanceof AgentError
-      ? error
-      : new AgentError('internal', { reason: error instanceof Error ? error.message : String(error) }, { cause: error })
-  ).toFailure();
+  const failure = asAgentError(error).toFailure();
   if (json) {
     printJson({ failure });
   } else {
@@ -55,6 +52,14 @@ export function reportError(error: unknown, json: boolean): number {
     return exitCodes.busy;
   }
   return failure.kind === 'internal' || failure.kind === 'cancelled' ? exitCodes.failed : exitCodes.unusable;
+}
+
+function asAgentError(error: unknown): AgentError {
+  if (error instanceof AgentError) {
+    return error;
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return readSystemTrouble(error) ?? new AgentError('internal', { reason }, { cause: error });
 }
 
 /** What went wrong, where, the facts of the case with the longest last, and what to do; each fact once. */

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../contract/failures.ts';
 import { pause } from '../../kit/backoff.ts';
+import { notUsable } from '../system-trouble.ts';
 
 export interface StateLock {
   release(): void;
@@ -61,7 +62,7 @@ const unreadable = [11, 26];
 
 /** Undefined if somebody else holds it, or if the next try may do better. */
 function tryLock(file: string): DatabaseSync | undefined {
-  const database = new DatabaseSync(file, { timeout: 0 });
+  const database = openDatabase(file);
   try {
     database.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE');
     return database;
@@ -77,6 +78,14 @@ function tryLock(file: string): DatabaseSync | undefined {
       return tryLock(file);
     }
     throw error;
+  }
+}
+
+function openDatabase(file: string): DatabaseSync {
+  try {
+    return new DatabaseSync(file, { timeout: 0 });
+  } catch (error) {
+    throw notUsable(file, 'it cannot be opened', error);
   }
 }
 

@@ -347,7 +347,7 @@ describe('a task that fails', () => {
 
     const result = await dispatcher.run(launch());
 
-    expect(result).toMatchObject({ status: 'rejected', output: null, failure: { code: 'internal' } });
+    expect(result).toMatchObject({ status: 'rejected', output: null, failure: { code: 'config.invalid' } });
     expect(calls).toEqual([]);
   });
 });

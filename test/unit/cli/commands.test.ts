@@ -13,6 +13,7 @@ const removal = resolve(import.meta.dirname, '../../../fixtures/tasks/workload-o
 const looking = fileWith('look.json', '{"type": "workload.oci_runtime_status", "params": {}}');
 const config = writeConfig('agent.json');
 const wrong = fileWith('wrong.json', '{"allocation": {"id": "a", "user": {"uid": 0, "gid": 1, "home": "/h"}}}');
+const homeless = writeConfig('homeless.json', join(config, 'below-a-file'));
 const absent = join(folder, 'absent.json');
 
 let stdout: string;
@@ -60,6 +61,9 @@ describe('a command that cannot do its work', () => {
       ['run-task', removal, '--config', config, '--pull-credential', looking],
       'file.unusable',
     ],
+    ['a task where the state cannot be', ['run-task', removal, '--config', homeless], 'config.invalid'],
+    ['a key where the state cannot be', ['config', '--create-key', '--config', homeless], 'config.invalid'],
+    ['a gate where its state cannot be', ['gate', '--config', homeless], 'config.invalid'],
   ])('for %s says so once, with 2, as text or as JSON', async (_name, args, code) => {
     const text = await run(...args);
     const json = await run(...args, '--json');

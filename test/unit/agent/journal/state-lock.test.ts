@@ -33,6 +33,16 @@ describe('the lock of a state directory', () => {
     held.release();
   });
 
+  it('is config.invalid where its file cannot be opened', async () => {
+    const dir = join(folder, 'closed');
+    mkdirSync(join(dir, 'lock.db'), { recursive: true });
+
+    await expect(lockState(dir, { owner: 'a', waitMs: 0 })).rejects.toMatchObject({
+      code: 'config.invalid',
+      detail: { path: join(dir, 'lock.db') },
+    });
+  });
+
   it('does not keep another directory waiting', async () => {
     const one = await lockState(join(folder, 'one'), { owner: 'a', waitMs: 0 });
     const other = await lockState(join(folder, 'other'), { owner: 'b', waitMs: 0 });
