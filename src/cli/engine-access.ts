@@ -30,7 +30,7 @@ export async function openEngine(
   log: Log,
   { lookOnly = false }: AccessOptions = {},
 ): Promise<EngineAccess> {
-  if (await answers(config.gate.socket)) {
+  if (await isThere(config.gate.socket)) {
     const engine = openDockerEngine({ socketPath: config.gate.socket });
     return { engine, close: async () => engine.close() };
   }
@@ -97,11 +97,12 @@ function copyKey(from: string, to: string): void {
   }
 }
 
-async function answers(socketPath: string): Promise<boolean> {
+/** Also true for a gate that lets others in and not us: a second one beside it would not help, and each call says so. */
+async function isThere(socketPath: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connect(socketPath);
   socket.once('connect', () => resolve(true));
-  socket.once('error', () => resolve(false));
+  socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EACCES'));
   const answer = await promise;
   socket.destroy();
   return answer;

@@ -186,7 +186,7 @@ function unavailable(cause: unknown, socket?: string): AgentError {
     return new AgentError('engine.unavailable', { state: 'not_running', reason, ...where }, { cause });
   }
   if (code === 'EACCES' || code === 'EPERM') {
-    const reason = 'The gate may not use its socket.';
+    const reason = 'The user that the gate runs as may not use its socket.';
     return new AgentError('engine.unavailable', { state: 'no_permission', reason, ...where }, { cause });
   }
   const reason = 'It closed the connection before it had answered.';

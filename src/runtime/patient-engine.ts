@@ -2,7 +2,7 @@
  * An engine that waits a while when it is away: the gate or the engine is being restarted, which must not fail a launch
  * that is half way through.
  *
- * Only `engine.unavailable` is retried, and only calls that may be repeated without harm. A create whose answer was lost
+ * Only `engine.unavailable` is retried, where it can pass by itself, and only calls that may be repeated without harm. A create whose answer was lost
  * is looked up by name first: the gate's seal tells whether it happened. Streams are left to their readers, who have
  * cursors.
  */
@@ -76,7 +76,7 @@ async function persist<T>(
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof AgentError) || error.code !== 'engine.unavailable') {
+      if (!isPassing(error)) {
         throw error;
       }
       if (until === undefined) {
@@ -88,4 +88,11 @@ async function persist<T>(
       await pause(backoffDelay(backoff, attempt), signal);
     }
   }
+}
+
+/** States of an absence that somebody has to end: no restart does. */
+const lasting: readonly unknown[] = ['no_permission', 'too_old'];
+
+function isPassing(error: unknown): boolean {
+  return error instanceof AgentError && error.code === 'engine.unavailable' && !lasting.includes(error.detail['state']);
 }

@@ -66,6 +66,28 @@ it('cannot reach the engine past the gate', async () => {
   expect((await engineCall(host.engineSocket, 'GET', '/_ping')).status).toBe(200);
 });
 
+it('tells a user whom the gate does not let in so at once, and starts no gate of its own', async () => {
+  const stranger = { uid: agent.uid + 1, gid: agent.gid + 1 };
+  const own = join(host.folder, 'stranger');
+  mkdirSync(own, { mode: 0o700 });
+  chownSync(own, stranger.uid, stranger.gid);
+  const file = join(host.folder, 'stranger.json');
+  const config = JSON.parse(readFileSync(configFile, 'utf8'));
+  const theirs = { ...config, state_dir: join(own, 'state'), run_dir: join(own, 'run') };
+  writeFileSync(file, JSON.stringify(theirs), { mode: 0o644 });
+  const task = join(host.folder, 'removal.json');
+  const { identity } = host.launchParams(await host.image('tiny'));
+  const params = { identity, keep_data: false, grace_seconds: 0 };
+  writeFileSync(task, JSON.stringify({ type: 'workload.oci_remove', params }), { mode: 0o644 });
+
+  const { result, stderr } = await startNodeAgent(['run-task', task, '--config', file], stranger).ended;
+
+  const failure = { code: 'engine.unavailable', detail: { state: 'no_permission', socket } };
+  expect(result).toMatchObject({ status: 'failed', failure });
+  expect(stderr).not.toContain('waiting');
+  expect(stderr).toContain('This user may not use the socket of the gate.');
+});
+
 async function runTask(task: unknown): Promise<{ status: string | undefined; stderr: string }> {
   const file = join(host.folder, `task-${crypto.randomUUID()}.json`);
   writeFileSync(file, JSON.stringify(task), { mode: 0o644 });

@@ -19,10 +19,10 @@ export function toAgentError(error: unknown, socket: string, { call, container }
   }
   const code = (error as NodeJS.ErrnoException).code;
   if (isCut(error) || absentCodes.has(code ?? '')) {
-    const reason = code === 'EACCES' ? 'This user may not use its socket.' : undefined;
+    const denied = { state: 'no_permission', reason: 'This user may not use the socket of the gate.' };
     return new AgentError(
       'engine.unavailable',
-      { socket, ...about, ...(reason === undefined ? {} : { reason }) },
+      { socket, ...about, ...(code === 'EACCES' ? denied : {}) },
       { cause: error },
     );
   }

@@ -50,6 +50,16 @@ describe('while the engine is away', () => {
     expect(absences()).toBe(2);
   });
 
+  it.each(['no_permission', 'too_old'])('waits for nothing where it is %s', async (state) => {
+    const refused = new AgentError('engine.unavailable', { state });
+    const { patient, calls, absences } = impatient({ list: () => Promise.reject(refused) });
+
+    await expect(patient.list(never)).rejects.toBe(refused);
+
+    expect(calls).toEqual(['list']);
+    expect(absences()).toBe(0);
+  });
+
   it('waits longer each time, and never longer than two seconds', async () => {
     const times: number[] = [];
     const { patient } = impatient({
