@@ -77,7 +77,8 @@ async function isHalfMade(
     return false;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof AgentError) {
+    // An engine that does not answer says nothing about the workload, which may be well.
+    if (error instanceof AgentError && error.code !== 'engine.unavailable' && error.code !== 'engine.timed_out') {
       return true;
     }
     throw error;

@@ -425,6 +425,23 @@ describe('a launch that fails leaves nothing behind', () => {
     expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
   });
 
+  it.each<FailureCode>(['engine.timed_out', 'engine.unavailable'])(
+    'but not what may be at work, while nobody can tell because of %s',
+    async (code) => {
+      const { engine, containers, calls } = recordingEngine({
+        exec: () => Promise.reject(new AgentError(code)),
+        pull: broken,
+      });
+      containers.set(name, launchedContainer(launchParams(), { taskId: 'task-1' }));
+
+      const { failure } = await failed(engine, launchParams(), { taskId: 'task-1' });
+
+      expect(failure.code).toBe(code);
+      expect(containers.get(name)?.status).toBe('running');
+      expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
+    },
+  );
+
   it('nothing to take away where nothing was made: a full host, a pull that fails', async () => {
     const full = recordingEngine();
     full.containers.set('gpuaas-other', containerFacts({ name: 'gpuaas-other', labels: {}, cpuCores: 8 }));
