@@ -17,7 +17,7 @@ import type { GateContext } from './context.ts';
 import { KnownExecs } from './execs.ts';
 import { PendingStarts } from './pending-starts.ts';
 import { Seals } from './seal.ts';
-import { loadSealKey } from './seal-key.ts';
+import { loadSealKey, peekSealKey } from './seal-key.ts';
 import { SealedContainers } from './sealed-containers.ts';
 import { createGateServer } from './server.ts';
 import { listenOn } from './socket-file.ts';
@@ -35,6 +35,11 @@ export interface GateOptions {
   readonly engineSocket: string;
   /** Key and memory of the gate; nobody else may read it. Containers are ours only with the key that made them. */
   readonly stateDir: string;
+  /**
+   * Leaves that folder as it is: knows our containers by the key that is there, and has nothing to do with what a gate
+   * that may be at work at the same time remembers.
+   */
+  readonly lookOnly?: boolean | undefined;
   readonly policy: HostPolicy;
   readonly log: Log;
 }
@@ -49,8 +54,8 @@ const settleBackoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
 
 /** Resolves when the gate takes connections. The engine need not run: until it does, calls are `engine.unavailable`. */
 export async function startGate(options: GateOptions): Promise<Gate> {
-  const { socketPath, policy, log } = options;
-  const seals = new Seals(await loadSealKey(options.stateDir));
+  const { socketPath, stateDir, lookOnly = false, policy, log } = options;
+  const seals = new Seals(await (lookOnly ? peekSealKey(stateDir) : loadSealKey(stateDir)));
   const engine = new Upstream(options.engineSocket);
   const closing = new AbortController();
   let settling: Promise<void> | undefined;
@@ -61,7 +66,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     log,
     containers: new SealedContainers(engine, seals),
     execs: new KnownExecs(),
-    pendingStarts: await PendingStarts.open(options.stateDir),
+    pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
     locks: new KeyedMutex(),
     settleSoon: () => {
       settling ??= settlePending(gate, closing.signal).finally(() => {
@@ -76,7 +81,6 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     group: options.socketGroup,
   });
   gate.settleSoon();
-  log.info({ socket: socketPath, engine: options.engineSocket }, 'gate open');
 
   return {
     socketPath,

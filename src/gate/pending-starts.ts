@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { ensurePrivateFolder } from './seal-key.ts';
 
 export class PendingStarts {
-  readonly #folder: string;
+  readonly #folder: string | undefined;
   readonly #ids: Set<string>;
 
-  private constructor(folder: string, ids: Iterable<string>) {
+  /** Without a folder they are forgotten with this process. */
+  constructor(folder?: string, ids: Iterable<string> = []) {
     this.#folder = folder;
     this.#ids = new Set(ids);
   }
@@ -38,11 +39,11 @@ export class PendingStarts {
 
   async mark(id: string): Promise<void> {
     this.#ids.add(id);
-    await writeFile(join(this.#folder, id), '', { mode: 0o600 });
+    if (this.#folder !== undefined) await writeFile(join(this.#folder, id), '', { mode: 0o600 });
   }
 
   async settle(id: string): Promise<void> {
-    await rm(join(this.#folder, id), { force: true });
+    if (this.#folder !== undefined) await rm(join(this.#folder, id), { force: true });
     this.#ids.delete(id);
   }
 }

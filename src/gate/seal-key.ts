@@ -11,14 +11,18 @@ import { AgentError } from '../contract/failures.ts';
 
 const keyBytes = 32;
 
-/** File of the key in the gate's state folder. */
-export const sealKeyName = 'seal.key';
+const sealKeyName = 'seal.key';
 
 /** Makes the state folder (0700) and the key (0600) where they are missing, and returns the key. */
 export async function loadSealKey(stateDir: string): Promise<Buffer> {
   await ensurePrivateFolder(stateDir);
   const path = join(stateDir, sealKeyName);
   return (await readKey(path)) ?? (await createKey(stateDir, path));
+}
+
+/** The key for a gate that changes nothing. Without one that this user may read, no container is ours: any will do. */
+export async function peekSealKey(stateDir: string): Promise<Buffer> {
+  return (await readKey(join(stateDir, sealKeyName)).catch(ignoreDenial)) ?? randomBytes(keyBytes);
 }
 
 /** A folder that nobody but this process's user can enter. */
@@ -68,6 +72,10 @@ async function createKey(stateDir: string, path: string): Promise<Buffer> {
     await file.close();
     await unlink(draft);
   }
+}
+
+function ignoreDenial(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'EACCES') throw error;
 }
 
 function ignoreAbsence(error: NodeJS.ErrnoException): undefined {

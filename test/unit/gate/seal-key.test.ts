@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadSealKey } from '../../../src/gate/seal-key.ts';
+import { loadSealKey, peekSealKey } from '../../../src/gate/seal-key.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -49,5 +49,19 @@ describe('loadSealKey', () => {
 
     await expect(loadSealKey(join(folder, 'link'))).rejects.toMatchObject({ code: 'config.invalid' });
     await expect(loadSealKey(join(folder, 'real'))).rejects.toMatchObject({ code: 'config.invalid' });
+  });
+});
+
+describe('peekSealKey', () => {
+  it('gives the key that is there, and else one of its own that it keeps nowhere', async () => {
+    const key = await loadSealKey(join(folder, 'with'));
+
+    const found = await peekSealKey(join(folder, 'with'));
+    const others = [await peekSealKey(join(folder, 'without')), await peekSealKey(join(folder, 'without'))];
+
+    expect(found).toEqual(key);
+    expect(others.map(({ length }) => length)).toEqual([32, 32]);
+    expect(others[0]).not.toEqual(others[1]);
+    expect(existsSync(join(folder, 'without'))).toBe(false);
   });
 });
