@@ -34,11 +34,7 @@ export async function openWrappingKey(stateDir: string): Promise<WrappingKey> {
     createOnce(file, JSON.stringify(await jose.exportJWK(privateKey)));
   }
 
-  const { d, ...publicJwk } = JSON.parse(readFileSync(file, 'utf8')) as JWK;
-  const privateKey = (await jose.importJWK(
-    { ...publicJwk, ...(d === undefined ? {} : { d }) },
-    'ECDH-ES',
-  )) as CryptoKey;
+  const { publicJwk, privateKey } = await readKey(file, jose);
   return {
     publicJwk,
     unseal: async (jwe) => {
@@ -53,6 +49,28 @@ export async function openWrappingKey(stateDir: string): Promise<WrappingKey> {
       }
     },
   };
+}
+
+/** Opens a sealed value with the key that this node has. Read only now: most tasks bring no secret. */
+export async function unsealWithKeyOf(stateDir: string, jwe: string): Promise<Buffer> {
+  if (!hasWrappingKey(stateDir)) {
+    const reason = 'This node has no wrapping key yet; `node-agent config --create-key` makes it.';
+    throw new AgentError('secret.unavailable', { reason });
+  }
+  return await (await openWrappingKey(stateDir)).unseal(jwe);
+}
+
+/** `config.invalid` for a file that holds something else; its words would quote the key, so they are not kept. */
+async function readKey(file: string, jose: typeof import('jose')): Promise<{ publicJwk: JWK; privateKey: CryptoKey }> {
+  const text = readFileSync(file, 'utf8');
+  try {
+    const { kty = '', crv = '', x = '', d = '' } = JSON.parse(text) as JWK;
+    const publicJwk = { kty, crv, x };
+    return { publicJwk, privateKey: (await jose.importJWK({ ...publicJwk, d }, 'ECDH-ES')) as CryptoKey };
+  } catch {
+    const reason = `${file} does not hold the wrapping key. Restore it; or move it away, make a new one and seal anew.`;
+    throw new AgentError('config.invalid', { path: file, reason });
+  }
 }
 
 /** Writes the file whole or not at all; a second process that comes first wins. */

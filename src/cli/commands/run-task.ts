@@ -9,7 +9,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
-import { openWrappingKey } from '../../agent/identity.ts';
+import { unsealWithKeyOf } from '../../agent/identity.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
@@ -80,7 +80,7 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
     const log = createLog({ level: json ? 'error' : 'warn' });
     const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
     try {
-      const dispatcher = await openDispatcher(config, policy, access.engine, credential);
+      const dispatcher = openDispatcher(config, policy, access.engine, credential);
       const envelope = await envelopeOf(document, policy, access.engine, cancel);
       return await dispatcher.run(envelope, { cancel, onEvent: voice.event });
     } finally {
@@ -91,15 +91,14 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
   }
 }
 
-async function openDispatcher(
+function openDispatcher(
   config: AgentConfig,
   policy: HostPolicy,
   engine: ContainerEngine,
   credential: PullCredential | undefined,
-): Promise<Dispatcher> {
-  const key = await openWrappingKey(config.state_dir);
+): Dispatcher {
   return new Dispatcher({
-    ...{ engine, policy, unseal: key.unseal },
+    ...{ engine, policy, unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe) },
     pullCredential: async () => credential,
     now: Date.now,
     taskLogs: {

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import * as jose from 'jose';
 import { describe, expect, it } from 'vitest';
-import { openWrappingKey } from '../../../src/agent/identity.ts';
+import { openWrappingKey, unsealWithKeyOf } from '../../../src/agent/identity.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('identity');
@@ -43,6 +43,36 @@ describe('the wrapping key', () => {
     expect(new Set(keys)).toHaveLength(1);
     expect(JSON.parse(keys[0] ?? '')).toEqual((await openWrappingKey(state)).publicJwk);
     expect(readdirSync(join(state, 'identity'))).toEqual(['wrapping.jwk']);
+  });
+
+  it.each([
+    'c4nary, which is no JSON',
+    '{"kty": "OKP"}',
+    '{"kty": "OKP", "crv": "X25519", "x": "c4nary", "d": "c4nary"}',
+    'null',
+  ])('that is spoilt (%s) is config.invalid, and nothing of it is said', async (text) => {
+    const file = join(folder, crypto.randomUUID(), 'identity/wrapping.jwk');
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+
+    const error = await openWrappingKey(dirname(dirname(file))).catch((thrown: unknown) => thrown);
+
+    expect(error).toMatchObject({ code: 'config.invalid', detail: { path: file } });
+    expect(error).not.toHaveProperty('cause');
+    expect((error as Error).message).not.toContain('c4nary');
+  });
+
+  it('is used for a task once it is there, and never made by one', async () => {
+    const state = join(folder, 'used');
+    const without = unsealWithKeyOf(state, 'a.b.c.d.e');
+    await expect(without).rejects.toMatchObject({
+      code: 'secret.unavailable',
+      detail: { reason: expect.stringContaining('--create-key') },
+    });
+    expect(existsSync(state)).toBe(false);
+
+    const { publicJwk } = await openWrappingKey(state);
+    expect(await unsealWithKeyOf(state, await seal(Buffer.from(canary), publicJwk))).toEqual(Buffer.from(canary));
   });
 
   it('opens what was sealed for its public half, whatever it is', async () => {
