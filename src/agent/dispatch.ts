@@ -207,13 +207,17 @@ interface Circumstances {
   readonly phase: WorkloadState | null;
 }
 
-/** Kinds of failure that are an answer to the task itself, and not trouble on the way. */
 const refusals: ReadonlySet<FailureKind> = new Set(['invalid', 'denied', 'conflict', 'exhausted']);
+
+/** True for an answer to the task itself, as opposed to trouble on the way. */
+function isRefusal({ code, kind }: Failure): boolean {
+  return refusals.has(kind) || code === 'sandbox.unavailable';
+}
 
 function failedOutcome(error: unknown, circumstances: Circumstances): Outcome {
   const cause = error instanceof FailedTask ? error.cause : error;
   const failure = withPhase(asFailure(cause, circumstances), circumstances.phase);
-  const nothingDone = circumstances.phase === null && refusals.has(failure.kind);
+  const nothingDone = circumstances.phase === null && isRefusal(failure);
   return {
     status: failure.kind === 'cancelled' ? 'cancelled' : nothingDone ? 'rejected' : 'failed',
     output: error instanceof FailedTask ? error.output(failure) : null,

@@ -106,6 +106,15 @@ describe('rejected, with no handler called and the engine untouched', () => {
     expect(JSON.stringify(result).length).toBeLessThan(64 * 1024);
   });
 
+  it('rejects a task for a sandbox that this host does not offer: nothing was done', async () => {
+    const { dispatcher, calls } = host();
+
+    const result = await dispatcher.run(launch({ params: { ...launchParams(), sandbox: 'gvisor' } }));
+
+    expect(result).toMatchObject({ status: 'rejected', output: null, failure: { code: 'sandbox.unavailable' } });
+    expect(calls).toEqual([]);
+  });
+
   it('takes a task until the very millisecond in which it expires', async () => {
     injected.set('workload.oci_launch', async () => ({}));
     const { dispatcher } = host();
