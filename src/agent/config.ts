@@ -4,7 +4,6 @@
  * Precedence is environment, file, default. Each effective value remembers where it came from, so that an operator is
  * never left guessing which of the three won.
  */
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
@@ -25,6 +24,7 @@ import {
   variablesOf,
 } from './config-layers.ts';
 import { invalid, missing, plainErrors, type Sources } from './config-refusals.ts';
+import { readDocument } from './read-document.ts';
 
 const closed = { additionalProperties: false } as const;
 const path = (fallback: string, description: string) =>
@@ -138,7 +138,8 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
     throw isFirstContact ? missing(errors, sources, chosen) : invalid(errors, sources, chosen);
   }
   if (!isPool(judged.value.network_pool)) {
-    throw invalid([{ path: '/network_pool', code: 'range', message: 'must begin at its own first address' }], sources);
+    const error = { path: '/network_pool', code: 'range', message: 'must begin at its own first address' };
+    throw invalid([error], sources, chosen);
   }
   return { config: judged.value, sources };
 }
@@ -194,33 +195,23 @@ function isPool(pool: string): boolean {
 
 /** Undefined where there is no file and none was asked for. */
 async function readConfigFile(file: string, required: boolean): Promise<JsonObject | undefined> {
-  let text: string;
+  let value: unknown;
   try {
-    text = await readFile(file, 'utf8');
+    value = await readDocument(file, { mayBeQuoted: true, failure: 'config.invalid' });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && !required) {
+    if (!required && error instanceof AgentError && isAbsent(error)) {
       return undefined;
     }
-    throw new AgentError(
-      'config.invalid',
-      { reason: `${file} cannot be read: ${code ?? 'error'}.`, file },
-      { cause: error },
-    );
+    throw error;
   }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) {
-      return value;
-    }
-  } catch (error) {
-    throw new AgentError(
-      'config.invalid',
-      { reason: `${file} is not JSON: ${(error as Error).message}.`, file },
-      { cause: error },
-    );
+  if (!isObject(value)) {
+    throw new AgentError('config.invalid', { reason: `${file} must hold one JSON object.`, file });
   }
-  throw new AgentError('config.invalid', { reason: `${file} must hold one JSON object.`, file });
+  return value;
+}
+
+function isAbsent({ cause }: Error): boolean {
+  return cause instanceof Error && (cause as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
 /** The variables that this configuration knows, with what each sets. */

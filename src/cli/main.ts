@@ -137,7 +137,7 @@ async function guarded(wantsJson: boolean, command: () => Promise<number>): Prom
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value < 0) {
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
     throw new InvalidArgumentError('It must be a number of seconds.');
   }
   return value;

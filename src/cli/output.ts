@@ -85,10 +85,10 @@ export function tellFailure(label: string, failure: Failure): void {
   tell(`hint: ${hint}`);
 }
 
-/** Without a reason that only repeats the errors, which follow it line by line. */
+/** Without a reason that only repeats errors, all of which follow it line by line. */
 function sentenceOf({ code, message, detail }: Failure, listed: readonly { message: string }[]): string {
   const reason = String(detail['reason'] ?? '');
-  const repeats = listed.length > 0 && listed.every((error) => reason.includes(error.message));
+  const repeats = listed.some((error) => reason.includes(error.message));
   return repeats ? failures[code].message : message;
 }
 

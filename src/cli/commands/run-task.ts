@@ -11,11 +11,12 @@ import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.t
 import { Dispatcher } from '../../agent/dispatch.ts';
 import { unsealWithKeyOf } from '../../agent/identity.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
+import { readDocument } from '../../agent/read-document.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
 import { TaskEnvelope, type TaskResult } from '../../contract/task-envelope.ts';
 import { isTaskType, type TaskType, taskSchemas } from '../../contract/tasks.ts';
-import { judge } from '../../contract/validate.ts';
+import { judge, type PathError } from '../../contract/validate.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
 import { createLog } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
@@ -25,7 +26,6 @@ import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, tell, tellFailure, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
-import { readDocument } from '../read-document.ts';
 
 export interface RunTaskOptions {
   readonly config?: string;
@@ -116,11 +116,20 @@ async function readCredential(file: string | undefined): Promise<PullCredential 
     return undefined;
   }
   const judged = judge(PullCredential, await readDocument(file));
-  if (!judged.ok) {
-    const errors = judged.errors.map((error) => ({ ...error }));
-    throw new AgentError('file.unusable', { reason: `${file} is no pull credential.`, file, errors });
+  const errors = judged.ok ? checkCredential(judged.value) : judged.errors;
+  if (!judged.ok || errors.length > 0) {
+    const detail = { file, errors: errors.map((error) => ({ ...error })) };
+    throw new AgentError('file.unusable', { reason: `${file} is no pull credential.`, ...detail });
   }
   return judged.value;
+}
+
+function checkCredential({ bearer, username, password }: PullCredential): PathError[] {
+  const isWhole =
+    bearer === undefined
+      ? username !== undefined && password !== undefined
+      : username === undefined && password === undefined;
+  return isWhole ? [] : [{ path: '', code: 'keys', message: 'must be {username, password} or {bearer}' }];
 }
 
 /** A whole envelope as it stands; a bare `{type, params}` as the newest task for its workload on this host. */

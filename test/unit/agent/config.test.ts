@@ -209,11 +209,11 @@ describe('refused with its path and where it came from', () => {
     expect(pathsOf(await refusal(loadConfig(written({}), {})))).toEqual(['/allocation']);
   });
 
-  it('takes __proto__ for the unknown key that it is', async () => {
+  it('refuses the key __proto__', async () => {
     const file = join(folder, 'proto.json');
     writeFileSync(file, `{"__proto__": {"project_storage": true}, "allocation": ${JSON.stringify(least.allocation)}}`);
 
-    expect(pathsOf(await refusal(loadConfig(file, {})))).toEqual(['/__proto__']);
+    expect((await refusal(loadConfig(file, {}))).message).toContain('has the key __proto__');
     expect(({} as Record<string, unknown>)['project_storage']).toBeUndefined();
   });
 
@@ -264,6 +264,8 @@ describe('the file', () => {
     ['empty', '', 'is not JSON'],
     ['a list', '[]', 'must hold one JSON object'],
     ['null', 'null', 'must hold one JSON object'],
+    ['a key given twice', '{"registries": [], "registries": [{}]}', 'gives the key "registries" twice'],
+    ['larger than any configuration', ' '.repeat(2 ** 20 + 1), 'is larger than 1048576 bytes'],
   ])('that is %s is refused with its name', async (_name, text, complaint) => {
     const file = join(folder, 'broken.json');
     writeFileSync(file, text);

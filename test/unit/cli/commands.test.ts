@@ -10,7 +10,6 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('commands');
 const removal = resolve(import.meta.dirname, '../../../fixtures/tasks/workload-oci-remove.json');
-const looking = fileWith('look.json', '{"type": "workload.oci_runtime_status", "params": {}}');
 const config = writeConfig('agent.json');
 const wrong = fileWith('wrong.json', '{"allocation": {"id": "a", "user": {"uid": 0, "gid": 1, "home": "/h"}}}');
 const homeless = writeConfig('homeless.json', join(config, 'below-a-file'));
@@ -43,6 +42,7 @@ describe('a command that cannot do its work', () => {
     ['an argument too many', ['version', 'now'], 'command.invalid'],
     ['a file too few', ['run-task'], 'command.invalid'],
     ['a wait that is no number', ['run-task', removal, '--wait', 'long'], 'command.invalid'],
+    ['a wait that is empty', ['run-task', removal, '--wait', ''], 'command.invalid'],
     ['a schema that nobody knows', ['schema', 'nope'], 'command.invalid'],
     ['the output of what has none', ['schema', 'config', '--output'], 'command.invalid'],
     ['the output of nothing', ['schema', '--output'], 'command.invalid'],
@@ -56,11 +56,21 @@ describe('a command that cannot do its work', () => {
     ['a task that is not there', ['run-task', absent, '--config', config], 'file.unusable'],
     ['a task that is no JSON', task('{"type": '), 'file.unusable'],
     ['a task with a key given twice', task('{"type": "a", "type": "b", "params": {}}'), 'file.unusable'],
-    [
-      'a credential that is none',
-      ['run-task', removal, '--config', config, '--pull-credential', looking],
+    ...[
+      '[]',
+      '{}',
+      '{"token": "t"}',
+      '{"username": "u"}',
+      '{"password": "p"}',
+      '{"bearer": "b", "username": "u", "password": "p"}',
+    ].map((text): [string, string[], FailureCode] => [
+      `a credential that is none, ${text}`,
+      [
+        ...['run-task', removal, '--config', config],
+        ...['--pull-credential', fileWith(`${crypto.randomUUID()}.json`, text)],
+      ],
       'file.unusable',
-    ],
+    ]),
     ['a task where the state cannot be', ['run-task', removal, '--config', homeless], 'config.invalid'],
     ['a key where the state cannot be', ['config', '--create-key', '--config', homeless], 'config.invalid'],
     ['a gate where its state cannot be', ['gate', '--config', homeless], 'config.invalid'],

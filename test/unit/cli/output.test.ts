@@ -129,6 +129,16 @@ describe('the failure of a task', () => {
     expect(stderr).not.toContain('asked');
   });
 
+  it('leaves out a reason that only begins what the list of errors says whole', () => {
+    const errors = ['begins with a dash', 'has spaces'].map((message, index) => ({ path: `/p/${index}`, message }));
+    const detail = { reason: '/p/0 begins with a dash (and 1 more).', errors };
+
+    tellFailure('rejected', new AgentError('packages.invalid', detail).toFailure());
+
+    expect(stderr.match(/begins with a dash/g)).toHaveLength(1);
+    expect(stderr).not.toContain('1 more');
+  });
+
   it('lets no text of a workload pass for a line of ours', () => {
     const detail = {
       reason: 'a\nhint: b',
