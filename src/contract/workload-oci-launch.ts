@@ -5,7 +5,6 @@ import { taggedUnion } from './tagged-union.ts';
 
 const digestPattern = 'sha256:[0-9a-f]{64}';
 
-/** One of our own files: `{registry, repository}@sha256:…`. A tag is never accepted. */
 export const RegistryImage = Type.Object(
   {
     kind: Type.Literal('registry', { description: 'The image is pulled from a registry.' }),
@@ -27,20 +26,31 @@ export const RegistryImage = Type.Object(
 );
 export type RegistryImage = Static<typeof RegistryImage>;
 
+const ImageId = Type.String({ pattern: `^${digestPattern}$`, description: "The engine's own image id." });
+
+const Provenance = Type.Object(
+  {
+    source: Type.Enum(['build', 'import'], { description: 'How the image came to be on this host.' }),
+    digest: Type.String({
+      pattern: `^${digestPattern}$`,
+      description: 'sha256 of what it was made from: build context or imported archive.',
+    }),
+  },
+  { additionalProperties: false, description: 'Where the image came from; must be what the host has on record.' },
+);
+
+/** What a host has on record about an image that it built or imported itself. */
+export const RecordedImage = Type.Object(
+  { image_id: ImageId, provenance: Provenance },
+  { additionalProperties: false, description: 'An image of this host, with where it came from.' },
+);
+export type RecordedImage = Static<typeof RecordedImage>;
+
 export const LocalImage = Type.Object(
   {
     kind: Type.Literal('local', { description: 'The image was built or imported on this host.' }),
-    image_id: Type.String({ pattern: `^${digestPattern}$`, description: "The engine's own image id." }),
-    provenance: Type.Object(
-      {
-        source: Type.Enum(['build', 'import'], { description: 'How the image came to be on this host.' }),
-        digest: Type.String({
-          pattern: `^${digestPattern}$`,
-          description: 'sha256 of what it was made from: build context or imported archive.',
-        }),
-      },
-      { additionalProperties: false, description: 'Where the image came from; must match what the host recorded.' },
-    ),
+    image_id: ImageId,
+    provenance: Provenance,
   },
   { additionalProperties: false, description: 'An image that this host made, pinned by its id.' },
 );

@@ -1,5 +1,6 @@
 /** Images: pulled by digest from allowed repositories, and looked at where a workload could run them. */
 import { AgentError } from '../contract/failures.ts';
+import { recordedImage } from '../policy/host-policy.ts';
 import { assertAllowedImage, readAllowedImage } from '../policy/image-reference.ts';
 import { sendAnswer, sendStream } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
@@ -43,7 +44,7 @@ export async function inspectImage(call: GateCall, gate: GateContext): Promise<v
 }
 
 function mayRun({ Id, RepoDigests }: ImageObject, { policy }: GateContext): boolean {
-  if (policy.local_images.includes(Id)) return true;
+  if (recordedImage(policy, Id) !== undefined) return true;
   // The engine leaves out its default registry and that one's default folder.
   const spellings = (RepoDigests ?? []).flatMap((digest) => [
     digest,

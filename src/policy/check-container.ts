@@ -11,7 +11,7 @@ import { containerName, labels, networkName } from '../contract/names.ts';
 import { judge, type PathError, pointerToken } from '../contract/validate.ts';
 import { ContainerRequest, type ImageFacts } from './container-request.ts';
 import { describeBadImageEnv, nameOf, noDevices, whyForbidden } from './environment.ts';
-import { type HostPolicy, projectRoot, secretsRoot, workloadRoot } from './host-policy.ts';
+import { type HostPolicy, projectRoot, recordedImage, secretsRoot, workloadRoot } from './host-policy.ts';
 import { isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import { checkTargets, describeBadVolumes, describeBadWorkingDir, secretsTarget } from './mounts.ts';
 
@@ -105,7 +105,7 @@ function checkLabels(context: Context): PathError[] {
 /** A verified digest of an allowed repository, or an image id that the operator listed. */
 function checkImage({ request, policy, image }: Context): PathError[] {
   if (request.Image.startsWith('sha256:')) {
-    const fine = request.Image === image.id && policy.local_images.includes(image.id);
+    const fine = request.Image === image.id && recordedImage(policy, image.id) !== undefined;
     return unless(fine, '/Image', 'local_image', 'is not among `local_images` of this host');
   }
   const read = readAllowedImage(request.Image, policy.registries);

@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { identifierPattern } from '../contract/identifiers.ts';
+import { RecordedImage } from '../contract/workload-oci-launch.ts';
 
 /** One registry and the repositories in it that may be used. */
 export const AllowedRegistry = Type.Object(
@@ -49,8 +50,8 @@ export const HostPolicy = Type.Object(
       { additionalProperties: false, description: 'Allocation and user of this host.' },
     ),
     registries: Type.Array(AllowedRegistry, { description: 'Where images may come from. Empty: nowhere.' }),
-    local_images: Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), {
-      description: 'Image ids of this host that may run although they came from no registry.',
+    local_images: Type.Array(RecordedImage, {
+      description: 'Images of this host that may run although they came from no registry.',
     }),
     project_storage: Type.Boolean({ description: 'True if this allocation offers project storage.' }),
     network_pool: Type.String({
@@ -108,4 +109,9 @@ export function projectRoot(policy: HostPolicy, projectId: string): string {
 /** Folder of the opened secret files of one workload. */
 export function secretsRoot(policy: HostPolicy, appInstanceId: string): string {
   return `${policy.secrets_dir}/${appInstanceId}`;
+}
+
+/** What this host has on record about the image of that id; undefined for one that may not run by its id. */
+export function recordedImage({ local_images }: HostPolicy, imageId: string): RecordedImage | undefined {
+  return local_images.find(({ image_id }) => image_id === imageId);
 }

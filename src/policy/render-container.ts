@@ -10,12 +10,12 @@
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
-import type { Resources, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
+import type { LocalImage, Resources, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { ContainerRequest, ImageFacts } from './container-request.ts';
 import { containerSpec } from './container-spec.ts';
 import { checkPorts, checkReadiness } from './endpoints.ts';
 import { checkEnvironment, describeBadImageEnv, neutralised } from './environment.ts';
-import type { HostPolicy } from './host-policy.ts';
+import { type HostPolicy, recordedImage } from './host-policy.ts';
 import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import { checkMounts, checkStorage, describeBadVolumes, describeBadWorkingDir } from './mounts.ts';
 import { judgePackages } from './python-packages.ts';
@@ -79,12 +79,7 @@ function checkVariables({ env, sealed_env = {} }: WorkloadOciLaunchParams): Path
 
 function judgeImage({ image }: WorkloadOciLaunchParams, policy: HostPolicy): Finding {
   if (image.kind === 'local') {
-    const message = 'is not among `local_images` of this host';
-    const listed = policy.local_images.includes(image.image_id);
-    return {
-      failure: 'policy.refused',
-      errors: listed ? [] : [{ path: '/image/image_id', code: 'local_image', message }],
-    };
+    return { failure: 'policy.refused', errors: checkLocalImage(image, policy) };
   }
   const read = readAllowedImage(image.reference, policy.registries);
   return read.ok
@@ -93,6 +88,19 @@ function judgeImage({ image }: WorkloadOciLaunchParams, policy: HostPolicy): Fin
         failure: read.code,
         errors: [{ path: '/image/reference', code: read.code, message: `is refused: ${read.reason}` }],
       };
+}
+
+function checkLocalImage({ image_id, provenance }: LocalImage, policy: HostPolicy): PathError[] {
+  const recorded = recordedImage(policy, image_id);
+  if (recorded === undefined) {
+    const message = 'is not among `local_images` of this host';
+    return [{ path: '/image/image_id', code: 'local_image', message }];
+  }
+  return (['source', 'digest'] as const).flatMap((key) =>
+    provenance[key] === recorded.provenance[key]
+      ? []
+      : [{ path: `/image/provenance/${key}`, code: 'provenance', message: 'is not what `local_images` says of it' }],
+  );
 }
 
 function checkConsistency(params: WorkloadOciLaunchParams): PathError[] {

@@ -171,10 +171,10 @@ describe('a launched workload', () => {
 });
 
 describe('an image of this host, by its id', () => {
-  it('runs if the operator listed it, and is refused if not', async () => {
+  it('runs if the operator listed it with this provenance, and is refused if not', async () => {
     const id = (await host.engine.image(tiny, AbortSignal.timeout(10_000)))?.id ?? '';
     const provenance = { source: 'import' as const, digest: `sha256:${'1'.repeat(64)}` };
-    const other = await openTestHost({ policy: { local_images: [id] } });
+    const other = await openTestHost({ policy: { local_images: [{ image_id: id, provenance }] } });
     const params = other.launchParams(tiny, {
       image: { kind: 'local', image_id: id, provenance },
       readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }],
@@ -183,9 +183,12 @@ describe('an image of this host, by its id', () => {
       const listed = succeeded(await other.run('workload.oci_launch', params));
       const { identity } = host.launchParams(tiny);
       const unlisted = await host.run('workload.oci_launch', { ...params, identity });
+      const image = { kind: 'local' as const, image_id: id, provenance: { ...provenance, source: 'build' as const } };
+      const alleged = await other.run('workload.oci_launch', { ...params, image });
 
       expect(listed.adapter.image_id).toBe(id);
       expect(unlisted).toMatchObject({ status: 'rejected', failure: { code: 'policy.refused' } });
+      expect(alleged).toMatchObject({ status: 'rejected', failure: { code: 'policy.refused' } });
     } finally {
       await other.close();
     }

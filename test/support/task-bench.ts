@@ -14,12 +14,13 @@ export type LaunchParams = TaskParams<'workload.oci_launch'>;
 
 export const imageReference = `127.0.0.1:5000/curated/runtime-cpu@sha256:${'d'.repeat(64)}`;
 export const localImageId = `sha256:${'b'.repeat(64)}`;
+export const localProvenance = { source: 'build', digest: `sha256:${'f'.repeat(64)}` } as const;
 
 export const hostPolicy: HostPolicy = {
   node_id: 'node-1',
   allocation: { id: 'alloc-1', uid: 1001, gid: 1002, home: '/home/tenant' },
   registries: [{ host: '127.0.0.1:5000', prefixes: ['curated'] }],
-  local_images: [localImageId],
+  local_images: [{ image_id: localImageId, provenance: localProvenance }],
   project_storage: false,
   network_pool: '10.213.0.0/20',
   approved_engines: ['docker'],

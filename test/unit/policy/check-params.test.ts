@@ -28,6 +28,18 @@ describe('checkParams', () => {
       { sealed_env: { PYTHONNOUSERSITE: jwe } },
     ],
     ['a local image nobody listed', 'policy.refused', '/image/image_id', { image: { ...local, image_id: digest } }],
+    [
+      'another source of a local image',
+      'policy.refused',
+      '/image/provenance/source',
+      { image: { ...local, provenance: { source: 'import', digest } } },
+    ],
+    [
+      'another origin of a local image',
+      'policy.refused',
+      '/image/provenance/digest',
+      { image: { ...local, provenance: { source: 'build', digest: imageId } } },
+    ],
     ['a tag (G-157)', 'image.not_pinned', '/image/reference', imageOf('127.0.0.1:5000/curated/x:latest')],
     ['another registry', 'image.registry_denied', '/image/reference', imageOf(`evil.example/curated/x@${digest}`)],
     [

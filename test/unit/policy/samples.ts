@@ -15,7 +15,7 @@ export const policy: HostPolicy = {
   node_id: 'node-1',
   allocation: { id: 'alloc-1', uid: 1001, gid: 1002, home: '/home/tenant' },
   registries: [{ host: '127.0.0.1:5000', prefixes: ['curated'] }],
-  local_images: [imageId],
+  local_images: [{ image_id: imageId, provenance: { source: 'build', digest } }],
   project_storage: true,
   network_pool: '10.213.0.0/20',
   approved_engines: ['docker'],

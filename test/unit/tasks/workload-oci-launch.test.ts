@@ -16,6 +16,7 @@ import {
   launchedContainer,
   launchParams,
   localImageId,
+  localProvenance,
   taskContext,
 } from '../../support/task-bench.ts';
 
@@ -714,7 +715,7 @@ function registryImage() {
 }
 
 function localImage(): Extract<LaunchParams['image'], { kind: 'local' }> {
-  return { kind: 'local', image_id: localImageId, provenance: { source: 'build', digest: `sha256:${'f'.repeat(64)}` } };
+  return { kind: 'local', image_id: localImageId, provenance: localProvenance };
 }
 
 interface Outcome {
