@@ -43,7 +43,7 @@ async function control(
 ): Promise<WorkloadOutput> {
   const { action, identity } = params;
   const running = found.status === 'running';
-  if (action !== 'start' && running) {
+  if (action !== 'start' && isAlive(found)) {
     await stop(found.name, params.grace_seconds, context);
   }
   if (action === 'restart' || (action === 'start' && !running)) {
@@ -53,6 +53,11 @@ async function control(
   const container = (await context.engine.inspect(found.name, context.signal)) ?? found;
   const state = action === 'stop' ? 'stopped' : stateOf(container);
   return workloadOutput(identity, { state, summary: `The workload is ${state}.`, container }, context);
+}
+
+/** A paused workload still has its processes and its memory, and can be stopped like a running one. */
+function isAlive({ status }: ContainerFacts): boolean {
+  return ['running', 'paused', 'restarting'].includes(status);
 }
 
 /** Longest that a look at the container may take after the task has failed. */

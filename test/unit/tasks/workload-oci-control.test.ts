@@ -31,6 +31,14 @@ describe('G-151: stop', () => {
     expect(judge(WorkloadOutput, output).ok).toBe(true);
   });
 
+  it.each(['stop', 'restart'] as const)('stops what somebody has paused, for a %s', async (action) => {
+    const { engine, calls } = withContainer({ status: 'paused' });
+
+    await controlOci(params(action), taskContext(engine).context);
+
+    expect(calls).toContain(`stop ${name} 7`);
+  });
+
   it('of what is stopped succeeds and changes nothing', async () => {
     const { engine, calls } = withContainer(stopped);
     const { context, phases } = taskContext(engine);
