@@ -1,10 +1,10 @@
 /**
  * Secret files of an instance: in memory, for its user alone, gone with its container.
  *
- * They are written beside their place and moved there whole, so that a container never sees half of them. Everything
+ * They are written beside their place and moved there whole, so that a container never sees half of them. What a gate
+ * that was killed in between left there goes with the next secrets of the instance, or with the instance. Everything
  * above the instance's folder belongs to the gate's own user.
  */
-import { randomBytes } from 'node:crypto';
 import { chown, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
@@ -51,19 +51,27 @@ export async function putSecrets(call: GateCall, gate: GateContext): Promise<voi
 }
 
 /** True if there were any. */
-export async function removeSecrets(instance: string, policy: HostPolicy): Promise<boolean> {
-  return await removeTree(secretsRoot(policy, instance));
+export async function removeSecrets(instance: string, policy: HostPolicy, signal?: AbortSignal): Promise<boolean> {
+  const options = signal === undefined ? {} : { signal };
+  const hadDraft = await removeTree(draftOf(instance, policy), options);
+  return (await removeTree(secretsRoot(policy, instance), options)) || hadDraft;
+}
+
+/** No instance has a name that begins with a dot. */
+function draftOf(instance: string, { secrets_dir }: HostPolicy): string {
+  return join(secrets_dir, `.${instance}`);
 }
 
 type SecretFile = readonly [name: string, content: Buffer];
 
 async function write(instance: string, files: readonly SecretFile[], policy: HostPolicy): Promise<void> {
   const { uid, gid } = policy.allocation;
+  const draft = draftOf(instance, policy);
+  await removeTree(draft);
   await mkdir(policy.secrets_dir, { recursive: true, mode: 0o700 });
   await assertRoomInMemory(policy.secrets_dir, files);
   await assertFewInstances(policy.secrets_dir, instance);
 
-  const draft = join(policy.secrets_dir, `.${randomBytes(8).toString('hex')}`);
   try {
     await mkdir(draft, { mode: 0o700 });
     for (const [name, content] of files) await writeSecret(join(draft, name), content, uid, gid);
@@ -74,7 +82,7 @@ async function write(instance: string, files: readonly SecretFile[], policy: Hos
       await folder.close();
     }
     await chown(draft, uid, gid);
-    await removeSecrets(instance, policy);
+    await removeTree(secretsRoot(policy, instance));
     await rename(draft, secretsRoot(policy, instance));
   } catch (error) {
     await rm(draft, { recursive: true, force: true });

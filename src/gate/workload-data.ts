@@ -6,6 +6,7 @@ import { secretsRoot, workloadRoot } from '../policy/host-policy.ts';
 import { sendJson } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import { removeTree } from './remove-tree.ts';
+import { removeSecrets } from './secrets.ts';
 
 /** Secrets always, scratch folders with `data=1`; answers with the folders that are gone. Nothing there is no error. */
 export async function removeData(call: GateCall, gate: GateContext): Promise<void> {
@@ -13,9 +14,11 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
   const withData = ['1', 'true'].includes((call.query['data'] ?? '').toLowerCase());
   const removed = await gate.locks.run(`container ${containerName(instance)}`, async () => {
     if (withData) await refuseWhileUsed(instance, gate, call.signal);
-    const folders = [secretsRoot(gate.policy, instance), ...(withData ? [workloadRoot(gate.policy, instance)] : [])];
+    const { policy } = gate;
     const gone: string[] = [];
-    for (const folder of folders) if (await removeTree(folder, { signal: call.signal })) gone.push(folder);
+    if (await removeSecrets(instance, policy, call.signal)) gone.push(secretsRoot(policy, instance));
+    const data = workloadRoot(policy, instance);
+    if (withData && (await removeTree(data, { signal: call.signal }))) gone.push(data);
     return gone;
   });
   sendJson(call.response, 200, { removed });
