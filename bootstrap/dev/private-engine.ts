@@ -15,7 +15,7 @@ import { type DaemonHome, killNaming, startDaemonOfEngine } from './dockerd.ts';
 import { answersPing, askEngine } from './engine-api.ts';
 import { deleteLink, ensureBridge } from './links.ts';
 import { ensurePackages } from './packages.ts';
-import { isAlive, type ProcessId, run as runProgram, signal, stopProcess } from './processes.ts';
+import { freezeProcess, isAlive, type ProcessId, run as runProgram, signal, stopProcess } from './processes.ts';
 
 /** An engine of a test. */
 export interface PrivateEngine {
@@ -25,6 +25,10 @@ export interface PrivateEngine {
   readonly logPath: string;
   /** Ends the engine if it lives and starts it again on the same data. */
   restart(): Promise<void>;
+  /** Makes the engine hang: from when this resolves it answers nothing, until it is thawed, restarted or stopped. */
+  freeze(): Promise<void>;
+  /** Lets it go on. Nothing happens to one that is not frozen. */
+  thaw(): void;
   /** Removes its containers and networks, ends all its processes, undoes its mounts and deletes its data. */
   stop(): Promise<void>;
 }
@@ -61,6 +65,8 @@ export async function startPrivateEngine(dir: string, options: PrivateEngineOpti
       await stopProcess(engine);
       engine = await start(dir, options);
     },
+    freeze: async () => await freezeProcess(engine),
+    thaw: () => signal(engine.pid, 'SIGCONT'),
     stop: async () => {
       if (await isAlive(engine)) signal(engine.pid, 'SIGCONT');
       if (await answersPing(socketPath)) await emptyEngine(socketPath);

@@ -21,6 +21,7 @@ export const SYSTEM_ENV: NodeJS.ProcessEnv = { ...process.env, PATH: `${process.
 
 const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
 const ERROR_TAIL_CHARS = 4000;
+const FREEZE_SECONDS = 30;
 
 /** Runs a program to its end and gives its stdout. Throws with the tail of its output when it fails. */
 export async function run(
@@ -119,6 +120,30 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
+}
+
+/**
+ * Stops a living process where it is; `SIGCONT` lets it go on. SIGSTOP itself returns while threads still run, and those
+ * may do work for a moment more, so this waits for the last of them.
+ */
+export async function freezeProcess(identity: ProcessId): Promise<void> {
+  signal(identity.pid, 'SIGSTOP');
+  if (await until(() => isFrozen(identity.pid), FREEZE_SECONDS, 1)) return;
+  signal(identity.pid, 'SIGCONT');
+  throw new Error(`The process ${identity.pid} does not stop.`);
+}
+
+/** Whether the process has threads and each of them is stopped, or has ended. */
+async function isFrozen(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const states = await Promise.all(threads.map((thread) => stateOf(`/proc/${pid}/task/${thread}/stat`)));
+  return states.includes('T') && states.every((state) => state === undefined || 'TZX'.includes(state));
+}
+
+/** The letter of a thread's state; `undefined` when it is gone. */
+async function stateOf(statPath: string): Promise<string | undefined> {
+  const line = await readFile(statPath, 'utf8').catch(() => '');
+  return line.charAt(line.lastIndexOf(')') + 2) || undefined;
 }
 
 /** Every living process whose command line names `text`, and all that descend from them. */

@@ -14,6 +14,7 @@ import { openTestHost, type TestHost } from '../support/test-host.ts';
 import { type FreshImage, pushFreshImage } from './engine-images.ts';
 import {
   atFirst,
+  dripBlob,
   onBlob,
   onManifest,
   type RegistryFront,
@@ -87,13 +88,6 @@ async function held(image: RegistryImage): Promise<boolean> {
   return (await engineCall(host.engineSocket, 'GET', `/images/${image.reference}/json`)).status === 200;
 }
 
-/** Slow but alive: the engine gives up a download that was cancelled with the next byte it gets. */
-const drip = (_request: unknown, response: ServerResponse) => {
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1_000_000 });
-  const timer = setInterval(() => response.write('.'), 20);
-  response.once('close', () => clearInterval(timer));
-};
-
 const stall = (_request: unknown, response: ServerResponse) => {
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1_000_000 });
   response.write('a few bytes, and then nothing');
@@ -153,7 +147,7 @@ describe('a pull', () => {
 
   it('is given up when the last who wanted it has left', async () => {
     const image = await freshImage();
-    front.rule = onBlob(image.layers[0] ?? '', drip);
+    front.rule = onBlob(image.layers[0] ?? '', (_request, response) => dripBlob(response));
     const abort = new AbortController();
 
     const pulls = [1, 2].map(() => engine.pull(image, options({ signal: abort.signal })));

@@ -64,6 +64,13 @@ export function onBlob(digest: string, answer: (request: IncomingMessage, respon
   return onPath(`/blobs/${digest}`, answer);
 }
 
+/** Begins a blob that never ends: slow, but alive, so that a download that was cancelled is given up with the next byte. */
+export function dripBlob(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1_000_000 });
+  const timer = setInterval(() => response.write('.'), 20);
+  response.once('close', () => clearInterval(timer));
+}
+
 function onPath(part: string, answer: (request: IncomingMessage, response: ServerResponse) => void): Rule {
   return (incoming, response) => {
     const takes = incoming.url?.includes(part) ?? false;

@@ -1,7 +1,6 @@
 /** The gate goes away in the middle of a task and comes back (FAULTS 36); the engine hangs (FAULTS 17). */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -15,7 +14,7 @@ import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
 import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 import { pushFreshImage } from './engine-images.ts';
-import { onBlob, type RegistryFront, startRegistryFront } from './engine-registry-front.ts';
+import { dripBlob, onBlob, type RegistryFront, startRegistryFront } from './engine-registry-front.ts';
 
 let host: TestHost;
 let folder: string;
@@ -75,7 +74,7 @@ describe('a gate that is restarted', () => {
     const [layer = ''] = image.layers;
     const { promise: asked, resolve: sawIt } = Promise.withResolvers<void>();
     front.rule = onBlob(layer, (_request, response) => {
-      drip(response);
+      dripBlob(response);
       sawIt();
     });
     const params = host.launchParams(reference, {
@@ -147,9 +146,9 @@ describe('an engine that hangs', () => {
     const engine = await startPrivateEngine(`${host.folder}/engine`);
     const hung = await openTestHost({ engineSocket: engine.socketPath, policy: { network_pool: '10.223.0.0/24' } });
     try {
-      process.kill(engine.pid, 'SIGSTOP');
+      await engine.freeze();
       const status = await hung.run('workload.oci_runtime_status', {});
-      process.kill(engine.pid, 'SIGCONT');
+      engine.thaw();
       const after = await hung.run('workload.oci_runtime_status', {});
 
       expect(status.output).toMatchObject({ ready: false, engine: null });
@@ -157,7 +156,7 @@ describe('an engine that hangs', () => {
       expect(after.output).toMatchObject({ engine: { version: expect.stringMatching(/^\d/) } });
       expect((await engineCall(engine.socketPath, 'GET', '/_ping')).status).toBe(200);
     } finally {
-      process.kill(engine.pid, 'SIGCONT');
+      engine.thaw();
       await hung.close();
       await engine.stop();
     }
@@ -169,11 +168,4 @@ async function expectOnce(result: TaskResult, params: LaunchParams): Promise<voi
   expect(output.state).toBe('running');
   expect(await containersNamed(host, containerOf(params))).toEqual([output.adapter.container_id]);
   expect(await networksOf(host, containerOf(params))).toHaveLength(1);
-}
-
-/** Slow but alive: the engine gives up a download that was cancelled with the next byte it gets. */
-function drip(response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1_000_000 });
-  const timer = setInterval(() => response.write('.'), 20);
-  response.once('close', () => clearInterval(timer));
 }

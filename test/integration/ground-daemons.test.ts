@@ -11,7 +11,7 @@ import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { linkNames } from '../../bootstrap/dev/links.ts';
 import { startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
-import { processesNaming, until } from '../../bootstrap/dev/processes.ts';
+import { processesNaming } from '../../bootstrap/dev/processes.ts';
 import { pushImage } from '../../bootstrap/dev/publish.ts';
 import { startRegistry, TEST_LOGIN } from '../../bootstrap/dev/registry.ts';
 
@@ -56,8 +56,8 @@ describe('private engine', () => {
       await engine.restart();
       const again = await answersPing(engine.socketPath);
       await startContainer(engine.socketPath, 'second', sleeper);
-      process.kill(engine.pid, 'SIGSTOP');
-      const frozen = await until(async () => !(await answersPing(engine.socketPath)), 10);
+      await engine.freeze();
+      const frozen = !(await answersPing(engine.socketPath));
 
       expect(tiny).toEqual(ground.images.tiny);
       expect(again).toBe(true);

@@ -1,7 +1,6 @@
 /** `run-task` with images that have to be pulled: killed in the middle (FAULTS 11), and with a credential (G-160, G-213). */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -12,7 +11,7 @@ import { containerOf, containersNamed } from '../support/looking.ts';
 import { startRunTask } from '../support/run-task-process.ts';
 import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 import { pushFreshImage } from './engine-images.ts';
-import { onBlob, type RegistryFront, startRegistryFront } from './engine-registry-front.ts';
+import { dripBlob, onBlob, type RegistryFront, startRegistryFront } from './engine-registry-front.ts';
 
 let host: TestHost;
 let folder: string;
@@ -53,7 +52,7 @@ it('killed during the pull and run again pulls again and runs, once (FAULTS 11)'
   const params = launchOf(`${front.host}/${image.repository}@${image.digest}`);
   const { promise: asked, resolve: sawIt } = Promise.withResolvers<void>();
   front.rule = onBlob(image.layers[0] ?? '', (_request, response) => {
-    drip(response);
+    dripBlob(response);
     sawIt();
   });
   const first = startRunTask(host, { type: 'workload.oci_launch', params });
@@ -94,13 +93,6 @@ it('with a pull credential from a file gets what is refused without, and keeps i
 function launchOf(reference: string): LaunchParams {
   references.push(reference);
   return host.launchParams(reference, { readiness: ready, command: ['kill -STOP $$'] });
-}
-
-/** Slow but alive: the engine gives up a download that was cancelled with the next byte it gets. */
-function drip(response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1_000_000 });
-  const timer = setInterval(() => response.write('.'), 20);
-  response.once('close', () => clearInterval(timer));
 }
 
 function filesBelow(path: string): string[] {

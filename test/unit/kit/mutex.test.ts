@@ -1,7 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { KeyedMutex } from '../../../src/kit/mutex.ts';
+import { heldBytes } from '../../support/held-memory.ts';
 
 describe('KeyedMutex', () => {
   it('runs the work of one key one after another, in the order it was asked for', async () => {
@@ -57,11 +56,11 @@ describe('KeyedMutex', () => {
   it('remembers nothing of the keys it is done with', async () => {
     const mutex = new KeyedMutex();
     await useKeys(mutex, 1000);
-    const before = await heapUsed();
+    const before = await heldBytes();
 
     await useKeys(mutex, 150_000);
 
-    expect((await heapUsed()) - before).toBeLessThan(4 * 2 ** 20);
+    expect((await heldBytes()) - before).toBeLessThan(4 * 2 ** 20);
     await expect(mutex.run('key-1', async () => 'still works')).resolves.toBe('still works');
   });
 });
@@ -70,13 +69,4 @@ async function useKeys(mutex: KeyedMutex, count: number): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     await mutex.run(`key-${count}-${index}`, async () => undefined);
   }
-}
-
-/** Bytes that are really held, by the collector that is switched on for this test only. */
-async function heapUsed(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
-  await new Promise((resolve) => setImmediate(resolve));
-  gc();
-  return process.memoryUsage().heapUsed;
 }
