@@ -51,10 +51,27 @@ async function bind(server: Server, draft: string, path: string): Promise<void> 
   }
 }
 
-async function takePlace(draft: string, path: string): Promise<void> {
-  if (await isLinked(draft, path)) return;
-  await setAsideStale(path);
-  if (!(await isLinked(draft, path))) throw busy(path, 'Another gate was quicker.');
+/**
+ * The right to replace a socket that nobody listens on is a link of ours, named after that very socket: one of several
+ * gets it, and moving it to the place replaces what is there in one step. A claim whose gate died is itself a socket
+ * that nobody listens on.
+ */
+async function takePlace(draft: string, path: string, place = path): Promise<void> {
+  if (await isLinked(draft, place)) return;
+  const stale = await staleAt(place, path);
+  if (stale === undefined) {
+    if (await isLinked(draft, place)) return;
+    throw busy(path, 'Another gate was quicker.');
+  }
+  const claim = join(dirname(path), `.${stale.toString(36)}`);
+  await takePlace(draft, path, claim);
+  try {
+    if ((await staleAt(place, path)) !== stale) throw busy(path, 'Another gate was quicker.');
+    await rename(claim, place);
+  } catch (error) {
+    await rm(claim, { force: true });
+    throw error;
+  }
 }
 
 /** False if the place is taken. */
@@ -68,22 +85,13 @@ async function isLinked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Moved away first and asked there, so that two gates that start at once cannot both take it for stale. */
-async function setAsideStale(path: string): Promise<void> {
-  const found = await lstat(path).catch(ignoreAbsence);
-  if (found === undefined) return;
+/** The inode of the socket that nobody listens on; undefined where there is nothing. */
+async function staleAt(place: string, path: string): Promise<number | undefined> {
+  const found = await lstat(place).catch(ignoreAbsence);
+  if (found === undefined) return undefined;
   if (!found.isSocket()) throw unusable(path, 'It exists and is no socket.');
-  if (await isAnswered(path)) throw busy(path, 'Another gate listens there.');
-
-  const aside = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
-  await rename(path, aside).catch(ignoreAbsence);
-  try {
-    if (!(await isAnswered(aside))) return;
-    await isLinked(aside, path);
-    throw busy(path, 'Another gate listens there.');
-  } finally {
-    await rm(aside, { force: true });
-  }
+  if (await isAnswered(place)) throw busy(path, 'Another gate listens there.');
+  return found.ino;
 }
 
 function isAnswered(path: string): Promise<boolean> {

@@ -73,13 +73,18 @@ describe('listenOn', () => {
     expect(statSync(path).isFile()).toBe(true);
   });
 
-  it('lets one win of several that find a stale socket at once', async () => {
-    await leaveStaleSocket();
+  it('lets one win of several that find a stale socket at once, also where one died while it took the place', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      path = join(folder, `${round}.sock`);
+      await leaveStaleSocket();
+      if (round % 2 === 1) await leaveStaleSocket(claimOf(path));
 
-    const results = await Promise.allSettled(Array.from({ length: 6 }, listen));
+      const results = await Promise.allSettled(Array.from({ length: 6 }, listen));
 
-    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(await answers()).toBe(true);
+      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      expect(await answers()).toBe(true);
+    }
+    expect(readdirSync(folder).filter((name) => !name.endsWith('.sock'))).toEqual([]);
   });
 
   it('says where nobody can listen', async () => {
@@ -102,13 +107,18 @@ describe('listenOn', () => {
 });
 
 /** A socket file whose process is gone: a closed server would have removed it. */
-async function leaveStaleSocket(): Promise<void> {
+async function leaveStaleSocket(at = path): Promise<void> {
   const code = `const { createServer } = require('node:net'); const { parentPort } = require('node:worker_threads');
     createServer().listen(${JSON.stringify(join(folder, 'draft'))}, () => {
-      require('node:fs').renameSync(${JSON.stringify(join(folder, 'draft'))}, ${JSON.stringify(path)});
+      require('node:fs').renameSync(${JSON.stringify(join(folder, 'draft'))}, ${JSON.stringify(at)});
       parentPort.postMessage('up');
     });`;
   const worker = new Worker(code, { eval: true });
   await once(worker, 'message');
   await worker.terminate();
+}
+
+/** What a gate makes first that is about to replace this socket. */
+function claimOf(socket: string): string {
+  return join(folder, `.${statSync(socket).ino.toString(36)}`);
 }
