@@ -26,6 +26,11 @@ export interface TaskLog {
   clean<T>(value: T): T;
 }
 
+/** Where the logs of all tasks are. */
+export function taskLogFolder({ state_dir }: { readonly state_dir: string }): string {
+  return join(state_dir, 'task-logs');
+}
+
 /** Shorter texts are no secrets, and taking them out would shred everything else. */
 const shortestSecret = 6;
 

@@ -54,6 +54,7 @@ function programOf(carry: Carry): Command {
     '\nExit status: 0 done, 1 failed, 2 unusable input or configuration, 3 task rejected, 75 another node-agent is at work.',
   );
   addTaskCommands(program, carry);
+  addDaemonCommands(program, carry);
   addHostCommands(program, carry);
   return program;
 }
@@ -82,6 +83,53 @@ function addTaskCommands(program: Command, carry: Carry): void {
     .action(async (type, options) => {
       const { printSchema } = await import('./commands/schema.ts');
       await carry(async () => printSchema(type, options));
+    });
+}
+
+function addDaemonCommands(program: Command, carry: Carry): void {
+  program
+    .command('status')
+    .description('what the daemon is doing: connection, engine, journal, tasks, workloads')
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { printStatus } = await import('./commands/status.ts');
+      await carry(() => printStatus(options));
+    });
+
+  program
+    .command('tasks')
+    .description('the tasks that this host knows, newest first')
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { listTasks } = await import('./commands/tasks.ts');
+      await carry(() => listTasks(options));
+    });
+
+  program
+    .command('logs <id>')
+    .description('the output of an instance, or what the agent did for a task; works without a daemon, too')
+    .option('--task', 'the id is that of a task', false)
+    .option('-f, --follow', 'wait for what comes', false)
+    .option('--tail <entries>', 'begin with the last so many', wholeNumber)
+    .option('--cursor <cursor>', 'go on behind an entry, as --json printed it')
+    .option(...config)
+    .option(...json)
+    .action(async (id, options) => {
+      const { printLogs } = await import('./commands/logs.ts');
+      await carry(() => printLogs(id, options));
+    });
+
+  program
+    .command('drain')
+    .description('take no new work from now on; what runs goes on')
+    .option('--off', 'take work again', false)
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { drain } = await import('./commands/drain.ts');
+      await carry(() => drain(options));
     });
 }
 
@@ -141,4 +189,11 @@ function seconds(text: string): number {
     throw new InvalidArgumentError('It must be a number of seconds.');
   }
   return value;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new InvalidArgumentError('It must be a whole number.');
+  }
+  return Number(text);
 }

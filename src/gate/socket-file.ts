@@ -61,12 +61,12 @@ async function takePlace(draft: string, path: string, place = path): Promise<voi
   const stale = await staleAt(place, path);
   if (stale === undefined) {
     if (await isLinked(draft, place)) return;
-    throw busy(path, 'Another gate was quicker.');
+    throw busy(path, 'Another process was quicker.');
   }
   const claim = join(dirname(path), `.${stale.toString(36)}`);
   await takePlace(draft, path, claim);
   try {
-    if ((await staleAt(place, path)) !== stale) throw busy(path, 'Another gate was quicker.');
+    if ((await staleAt(place, path)) !== stale) throw busy(path, 'Another process was quicker.');
     await rename(claim, place);
   } catch (error) {
     await rm(claim, { force: true });
@@ -90,7 +90,7 @@ async function staleAt(place: string, path: string): Promise<number | undefined>
   const found = await lstat(place).catch(ignoreAbsence);
   if (found === undefined) return undefined;
   if (!found.isSocket()) throw unusable(path, 'It exists and is no socket.');
-  if (await isAnswered(place)) throw busy(path, 'Another gate listens there.');
+  if (await isAnswered(place)) throw busy(path, 'Another process listens there.');
   return found.ino;
 }
 

@@ -1,7 +1,7 @@
 /** `node-agent config`: the effective configuration, and where each value came from. Changes nothing. */
-import { join } from 'node:path';
 import { configVariables, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { hasWrappingKey, openWrappingKey } from '../../agent/identity.ts';
+import { taskLogFolder } from '../../agent/task-log.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, table } from '../output.ts';
 
@@ -37,7 +37,7 @@ export async function printConfig({ config: file, json, createKey }: PrintConfig
   );
   const key = wrappingKey ? JSON.stringify(wrappingKey) : 'none yet; `node-agent config --create-key` makes it';
   printLine(`wrapping key            ${key}`);
-  printLine(`task logs               ${join(config.state_dir, 'task-logs')}`);
+  printLine(`task logs               ${taskLogFolder(config)}`);
   return exitCodes.ok;
 }
 

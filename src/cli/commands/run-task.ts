@@ -6,12 +6,12 @@
  * what it made.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
 import { unsealWithKeyOf } from '../../agent/identity.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
+import { taskLogFolder } from '../../agent/task-log.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
 import { TaskEnvelope, type TaskResult } from '../../contract/task-envelope.ts';
@@ -102,7 +102,7 @@ function openDispatcher(
     pullCredential: async () => credential,
     now: Date.now,
     taskLogs: {
-      folder: join(config.state_dir, 'task-logs'),
+      folder: taskLogFolder(config),
       level: config.log_level,
       maxBytes: config.task_logs.max_size_mib * 2 ** 20,
       maxTasks: config.task_logs.max_tasks,

@@ -1,0 +1,37 @@
+/** What the daemon does for the commands of its host; `server.ts` puts it on the socket. */
+import type { TaskResult } from '../../contract/task-envelope.ts';
+import type { WorkloadEvent } from '../../contract/workload-output.ts';
+import type { CheckResult } from '../../host/doctor/check.ts';
+import type { PullCredential } from '../../runtime/engine.ts';
+import type { Explanation } from '../explain/explanation.ts';
+import type { LogSources } from '../logs/log-source.ts';
+import type { AgentStatus, TaskSummary } from './agent-status.ts';
+
+export interface LocalRun {
+  /** The task has an id from here on: it can be cancelled by it, and its log be read. */
+  readonly onAccepted: (taskId: string) => void;
+  readonly onEvent: (event: WorkloadEvent) => void;
+  readonly credential: PullCredential | undefined;
+}
+
+export interface LocalAgent {
+  readonly logs: LogSources;
+  /** A snapshot; asks nobody and waits for nothing. */
+  status(): AgentStatus;
+  /** Tasks that the journal knows, newest first. */
+  tasks(): readonly TaskSummary[];
+  /** `explain.unknown` where nobody here has heard of such an instance or task. */
+  explain(id: string, signal: AbortSignal): Promise<Explanation>;
+  /** True: takes no new work from now on, until false. Running workloads stay as they are. */
+  drain(on: boolean): Promise<void>;
+  /** Gives a task up; one that has ended already is left alone, false then. */
+  cancel(taskId: string): boolean;
+  /**
+   * Carries out a bare `{type, params}` or an envelope, in turn with the tasks of the control plane; to its end, also if
+   * whoever asked goes away.
+   */
+  runTask(document: unknown, run: LocalRun): Promise<TaskResult>;
+  doctor(signal: AbortSignal): Promise<readonly CheckResult[]>;
+  /** What `node-agent config` prints, as the daemon has it. */
+  config(): Promise<unknown>;
+}

@@ -1,0 +1,95 @@
+/** What can be asked of the agent on its socket. */
+import { type Static, Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { LogSource } from '../../contract/session-messages.ts';
+import { judge } from '../../contract/validate.ts';
+import { AsyncQueue } from '../../kit/async-queue.ts';
+import { PullCredential } from '../../runtime/engine.ts';
+import { type LogLine, linesOf, type RunLine } from './lines.ts';
+import type { LocalAgent } from './local-agent.ts';
+
+export interface ApiCall {
+  readonly agent: LocalAgent;
+  readonly query: URLSearchParams;
+  /** Aborts when the client goes away. */
+  readonly signal: AbortSignal;
+  /** The body, parsed; `command.invalid` for what is no JSON or too large. */
+  body(): Promise<unknown>;
+}
+
+/** Answers with a value, or with a stream of values that become one line each. */
+type Route = (call: ApiCall) => unknown;
+
+export const routes: Readonly<Record<string, Route | undefined>> = {
+  'GET /v1/status': ({ agent }) => agent.status(),
+  'GET /v1/tasks': ({ agent }) => ({ tasks: agent.tasks() }),
+  'GET /v1/config': ({ agent }) => agent.config(),
+  'GET /v1/doctor': async ({ agent, signal }) => ({ checks: await agent.doctor(signal) }),
+  'GET /v1/explain': ({ agent, query, signal }) => agent.explain(query.get('id') ?? '', signal),
+  'GET /v1/logs': readLogs,
+  'POST /v1/drain': setDrain,
+  'POST /v1/cancel': cancelTask,
+  'POST /v1/run-task': runTask,
+};
+
+const Drain = Type.Object({ on: Type.Boolean() }, { additionalProperties: false });
+const Cancel = Type.Object({ task_id: Type.String() }, { additionalProperties: false });
+const Run = Type.Object(
+  { task: Type.Unknown(), credential: Type.Optional(PullCredential) },
+  { additionalProperties: false },
+);
+
+async function setDrain({ agent, body }: ApiCall) {
+  const { on } = judged(Drain, await body());
+  await agent.drain(on);
+  return agent.status();
+}
+
+async function cancelTask({ agent, body }: ApiCall) {
+  const { task_id } = judged(Cancel, await body());
+  return { cancelled: agent.cancel(task_id) };
+}
+
+function readLogs({ agent, query, signal }: ApiCall): AsyncGenerator<LogLine> {
+  const source = judged(LogSource, { kind: query.get('kind'), id: query.get('id') });
+  const tail = query.get('tail');
+  const items = agent.logs.read(source, {
+    ...{ cursor: query.get('cursor') ?? undefined, follow: query.get('follow') === 'true', signal },
+    tail: tail === null ? undefined : Number(tail),
+  });
+  return linesOf(items);
+}
+
+/** Events as they come and the result as the last line. The task goes on where nobody listens any more. */
+async function* runTask({ agent, body, signal }: ApiCall): AsyncGenerator<RunLine> {
+  const { task, credential } = judged(Run, await body());
+  const lines = new AsyncQueue<RunLine>();
+  const say = (line: RunLine) => {
+    if (!signal.aborted) {
+      lines.push(line);
+    }
+  };
+  const ended = agent.runTask(task, {
+    credential,
+    onAccepted: (task_id) => say({ task_id }),
+    onEvent: (event) => say({ event }),
+  });
+  ended.then(
+    (result) => {
+      say({ result });
+      lines.end();
+    },
+    (error: unknown) => lines.fail(error),
+  );
+  yield* lines;
+}
+
+function judged<S extends Parameters<typeof judge>[0]>(schema: S, value: unknown): Static<S> {
+  const result = judge(schema, value);
+  if (!result.ok) {
+    const errors = result.errors.map((error) => ({ ...error }));
+    const reason = `${errors.map(({ path, message }) => `${path || '/'} ${message}`).join('; ')}.`;
+    throw new AgentError('command.invalid', { reason, errors });
+  }
+  return result.value as Static<S>;
+}

@@ -1,0 +1,24 @@
+/** Times and lengths of time as people say them. */
+
+/** How long ago, in the one unit that says enough: `12 s`, `5 min`, `3 h`, `9 d`. */
+export function ago(time: string, now: number): string {
+  return spanOf(Math.max(0, now - Date.parse(time)));
+}
+
+function spanOf(ms: number): string {
+  const seconds = ms / 1000;
+  const units: [number, string][] = [
+    [60, 's'],
+    [60, 'min'],
+    [48, 'h'],
+    [Number.POSITIVE_INFINITY, 'd'],
+  ];
+  let value = seconds;
+  for (const [most, unit] of units) {
+    if (value < most) {
+      return `${Math.floor(value)} ${unit}`;
+    }
+    value /= unit === 'h' ? 24 : 60;
+  }
+  return '';
+}

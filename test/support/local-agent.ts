@@ -1,0 +1,64 @@
+/** A daemon in memory, as the commands of its host see it: it remembers what was asked, and says what it is told to. */
+import type { AgentStatus } from '../../src/agent/local-api/agent-status.ts';
+import type { LocalAgent } from '../../src/agent/local-api/local-agent.ts';
+import { AgentError } from '../../src/contract/failures.ts';
+
+export const agentStatus: AgentStatus = {
+  ...{ version: '0.1.0', pid: 42, node_id: 'node-1', allocation_id: 'alloc-1', draining: false },
+  started_at: '2026-11-25T10:00:00.000Z',
+  session: {
+    ...{ state: 'connected', url: 'https://control.example.com', since: '2026-11-25T10:00:01.000Z', epoch: 3 },
+    ...{ connects: 1, protocol_errors: 0, reason: null },
+  },
+  engine: { state: 'ready', since: '2026-11-25T10:00:00.500Z', reason: null },
+  journal: { journal_id: 'j1', outbox: 2, failure: null },
+  tasks: { running: 1, waiting: 0, parallel: 4 },
+  workloads: [
+    {
+      ...{ workload_id: 'notebook-1', project_id: 'project-7', allocation_id: 'alloc-1', fencing: 3, restarts: 2 },
+      ...{ state: 'running', since: '2026-11-25T10:05:00.000Z' },
+      endpoints: [
+        {
+          ...{ name: 'web', protocol: 'http', host: '127.0.0.1', port: 8888, url: 'http://127.0.0.1:8888/' },
+          exposure_mode: 'private',
+        },
+      ],
+    },
+  ],
+};
+
+export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent; asked: string[] } {
+  const asked: string[] = [];
+  let draining = false;
+  const unknown = async (id: string) => {
+    throw new AgentError('explain.unknown', { id });
+  };
+  return {
+    asked,
+    agent: {
+      logs: {
+        // biome-ignore lint/correctness/useYield: it has no log at all
+        async *read({ id }) {
+          throw new AgentError('logs.not_found', { id });
+        },
+      },
+      status: () => ({ ...agentStatus, draining }),
+      tasks: () => [],
+      explain: unknown,
+      drain: async (on) => {
+        asked.push(`drain ${on}`);
+        draining = on;
+      },
+      cancel: (taskId) => {
+        asked.push(`cancel ${taskId}`);
+        return true;
+      },
+      runTask: async () => {
+        throw new AgentError('task.invalid');
+      },
+      doctor: async () => [],
+      config: async () => ({ config: {} }),
+      ...over,
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/** The commands that ask the daemon of this host, over its real socket. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { LocalAgent } from '../../../src/agent/local-api/local-agent.ts';
+import { type LocalApi, serveLocalApi } from '../../../src/agent/local-api/server.ts';
+import type { LogItem } from '../../../src/agent/logs/log-source.ts';
+import { openTaskLog } from '../../../src/agent/task-log.ts';
+import { describeStatus } from '../../../src/cli/commands/status.ts';
+import { main } from '../../../src/cli/main.ts';
+import { createLog } from '../../../src/kit/log.ts';
+import { agentStatus, localAgent } from '../../support/local-agent.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('daemon-commands');
+const file = join(folder, 'agent.json');
+const config = {
+  allocation: { id: 'alloc-1', user: { uid: 1001, gid: 1001, home: '/home/tenant' } },
+  ...{ state_dir: join(folder, 'state'), run_dir: join(folder, 'run') },
+};
+writeFileSync(file, JSON.stringify(config));
+let api: LocalApi | undefined;
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await api?.close();
+  api = undefined;
+});
+
+async function daemon(over: Partial<LocalAgent> = {}): Promise<string[]> {
+  const { agent, asked } = localAgent(over);
+  api = await serveLocalApi(agent, {
+    socketPath: join(config.run_dir, 'agent.sock'),
+    log: createLog({ level: 'silent' }),
+  });
+  return asked;
+}
+
+async function nodeAgent(...args: string[]) {
+  const written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[stream], 'write').mockImplementation((chunk) => {
+      written[stream] += String(chunk);
+      return true;
+    });
+  }
+  const code = await main([...args, '--config', file]);
+  vi.restoreAllMocks();
+  return { code, ...written };
+}
+
+const item = (text: string, over: object = {}): LogItem => ({
+  ...{ cursor: 'c', time: '2026-11-25T10:00:00.000Z', channel: 'stdout', partial: false },
+  data: Buffer.from(text),
+  ...over,
+});
+
+describe('node-agent, with a daemon', () => {
+  it('tells how it is', async () => {
+    await daemon();
+
+    const { code, stdout } = await nodeAgent('status');
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^control plane +connected to https:\/\/control\.example\.com for /m);
+    expect(stdout).toMatch(/^notebook-1 +running +.* +2 +web 127\.0\.0\.1:8888$/m);
+  });
+
+  it('tells it as JSON', async () => {
+    await daemon();
+
+    const { stdout } = await nodeAgent('status', '--json');
+
+    expect(JSON.parse(stdout)).toEqual(agentStatus);
+  });
+
+  it('lists tasks, with the phase of those at work and the code of those that failed', async () => {
+    const task = { type: 'workload.oci_launch', workload_id: 'notebook-1', fencing: 1, trace_id: 't', ended_at: null };
+    await daemon({
+      tasks: () => [
+        {
+          ...task,
+          task_id: 'b',
+          state: 'running',
+          phase: 'pulling',
+          failure_code: null,
+          accepted_at: '2026-11-25T10:01:00Z',
+        },
+        {
+          ...task,
+          task_id: 'a',
+          state: 'failed',
+          phase: null,
+          failure_code: 'image.not_found',
+          accepted_at: '2026-11-25T10:00:00Z',
+        },
+      ],
+    });
+
+    const { stdout } = await nodeAgent('tasks');
+
+    expect(stdout).toMatch(/b +workload\.oci_launch +notebook-1 +running: pulling$/m);
+    expect(stdout).toMatch(/a +workload\.oci_launch +notebook-1 +failed +image\.not_found$/m);
+  });
+
+  it('prints a log as it is, gaps where they are, and nothing that steers the terminal', async () => {
+    await daemon({
+      logs: {
+        async *read() {
+          yield item('one\u001b[2J');
+          yield { gap: true, dropped: 3 };
+          yield item('zwei', { data: Buffer.from([0xff, 0x7a]) });
+        },
+      },
+    });
+
+    const { code, stdout, stderr } = await nodeAgent('logs', 'notebook-1');
+
+    expect(code).toBe(0);
+    expect(stdout).toBe('one\\x1b[2J\n\ufffdz\n');
+    expect(stderr).toContain('3 entries are missing here');
+  });
+
+  it('drains and takes work again', async () => {
+    const asked = await daemon();
+
+    expect((await nodeAgent('drain')).stdout).toContain('Draining');
+    expect((await nodeAgent('drain', '--off')).stdout).toBe('New work is taken.\n');
+    expect(asked).toEqual(['drain true', 'drain false']);
+  });
+
+  it('says what it is told, in the words of the failure table', async () => {
+    await daemon();
+
+    const { code, stderr } = await nodeAgent('logs', 'x', '--task');
+
+    expect(code).toBe(2);
+    expect(stderr).toContain('There is no such log on this host. [logs.not_found]');
+  });
+});
+
+describe('node-agent, without a daemon', () => {
+  it.each(['status', 'tasks', 'drain'])('%s says that none answers, and how to start one', async (command) => {
+    const { code, stdout, stderr } = await nodeAgent(command);
+
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('No node-agent daemon answers on this host.');
+    expect(stderr).toContain('hint: Start it');
+  });
+
+  it('still prints the log of a task: that is when it is needed', async () => {
+    const options = { folder: join(config.state_dir, 'task-logs'), level: 'info', maxBytes: 2 ** 20, maxTasks: 9 };
+    const { log } = openTaskLog('task-1', { task_type: 'workload.oci_launch' }, options);
+    log.info({ phase: 'pulling', text: 'The workload is pulling.' }, 'event');
+    log.info({ status: 'succeeded' }, 'task ends');
+
+    const { code, stdout } = await nodeAgent('logs', 'task-1', '--task');
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\d\d:\d\d:\d\d\.\d{3} {2}info {2}pulling {2}event {2}The workload is pulling\.$/m);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(2);
+  });
+});
+
+describe('the status in words', () => {
+  it('says why there is no connection, and what does not work', () => {
+    const text = describeStatus(
+      {
+        ...agentStatus,
+        draining: true,
+        session: { ...agentStatus.session, state: 'waiting', since: '2026-11-25T10:10:00Z', reason: 'ECONNREFUSED' },
+        engine: { state: 'away', since: '2026-11-25T10:10:30Z', reason: 'it does not answer' },
+        journal: { journal_id: 'j', outbox: 0, failure: 'The disk is full.' },
+        workloads: [],
+      },
+      Date.parse('2026-11-25T12:10:30Z'),
+    );
+
+    expect(text).toContain('waiting for https://control.example.com for 2 h: ECONNREFUSED');
+    expect(text).toContain('away for 2 h: it does not answer');
+    expect(text).toContain('The disk is full.');
+    expect(text).toContain('none: draining');
+    expect(text).toContain('No workloads.');
+  });
+});
