@@ -8,7 +8,10 @@ import { neverSent, type TaskQueue } from './task-queue.ts';
 /** A task on its way to a node. */
 export type LeasedTask = Task & { readonly state: 'leased'; readonly lease: NonNullable<Task['lease']> };
 
-/** Takes up to `limit` tasks of a node out of the queue, oldest first. Two callers never get the same one (X-5). */
+/**
+ * Takes up to `limit` tasks of a node out of the queue, oldest first. Two callers never get the same one (X-5). The node
+ * must be known to have a session: what is handed out there is taken back by the admission of the next one.
+ */
 export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<LeasedTask[]> {
   const now = queue.now();
   const queued = await tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });

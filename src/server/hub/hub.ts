@@ -1,0 +1,255 @@
+/**
+ * Where nodes come in: one WebSocket each, dialled by the host. Trust goes one way: a node proves who it is, and nothing it
+ * says is believed beyond what it may say about itself.
+ *
+ *   upgrade ─▶ challenge ─▶ hello ─▶ admission (one transaction) ─▶ welcome ─▶ session
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { AgentError } from '../../contract/failures.ts';
+import type { Challenge, FromAgent, Hello } from '../../contract/session-messages.ts';
+import { maxFrameBytes, sessionPath, sessionSubprotocol } from '../../contract/signing.ts';
+import { type Clock, systemClock } from '../../kit/clock.ts';
+import type { Log } from '../../kit/log.ts';
+import type { Node } from '../db/entities/node.ts';
+import type { Store } from '../db/store.ts';
+import type { TaskKeys } from '../keys/task-keys.ts';
+import { admit, nodeOfBearer } from './admission.ts';
+import { Connection } from './connection.ts';
+import { type LogPart, LogRelay, type LogRequest } from './log-relay.ts';
+import { NodeSession, type SessionParts } from './node-session.ts';
+import { releaseNode, revokeNode } from './node-status.ts';
+import { Presence } from './presence.ts';
+import type { RecordSink } from './record-sink.ts';
+import type { TaskQueue } from './task-queue.ts';
+
+/** Strangers that may be at the door at once. More are sent away before anything is done for them. */
+const maxStrangers = 256;
+const helloSeconds = 10;
+const sweepSeconds = 15;
+
+export interface HubOptions {
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly keys: TaskKeys;
+  readonly sink: RecordSink;
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Origin that nodes dial, for example `https://cp:8443`. */
+  audience(): string;
+  readonly heartbeatSeconds?: number;
+  /** Until a task that nobody answered is handed out again. */
+  readonly leaseSeconds?: number;
+  /** Until a node without a session counts as away. */
+  readonly awaySeconds?: number;
+  /** Bytes of a log that may wait for its reader. */
+  readonly logWindowBytes?: number;
+}
+
+export interface HubCounters {
+  sessions: number;
+  admitted: number;
+  refused: number;
+  protocol_errors: number;
+}
+
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #clock: Clock;
+  readonly #heartbeatSeconds: number;
+  readonly #sockets: WebSocketServer;
+  readonly #sessions = new Map<string, NodeSession>();
+  readonly #strangers = new Set<WebSocket>();
+  readonly #relay: LogRelay;
+  readonly #presence: Presence;
+  readonly #parts: SessionParts;
+  readonly #stopped = new AbortController();
+  readonly #counters = { admitted: 0, refused: 0, protocol_errors: 0 };
+
+  constructor(options: HubOptions) {
+    const { clock = systemClock, heartbeatSeconds = 10, leaseSeconds = 30, awaySeconds = 60, logWindowBytes } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#heartbeatSeconds = heartbeatSeconds;
+    this.#relay = new LogRelay({ clock, ...(logWindowBytes === undefined ? {} : { windowBytes: logWindowBytes }) });
+    this.#presence = new Presence({ ...options, clock, awaySeconds });
+    this.#parts = { ...options, clock, relay: this.#relay, leaseSeconds };
+    this.#sockets = new WebSocketServer({
+      ...{ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload: maxFrameBytes },
+      handleProtocols: (offered) => (offered.has(sessionSubprotocol) ? sessionSubprotocol : false),
+    });
+  }
+
+  /** Serves sessions on this server from now on, and everything that belongs to them. */
+  async start(server: Server): Promise<void> {
+    await this.#presence.begin();
+    this.#options.queue.onWork((nodeId) => this.#sessions.get(nodeId)?.wake());
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    void this.#sweep();
+  }
+
+  /** Says goodbye to everybody, each with another time to come back at. */
+  stop(): void {
+    this.#stopped.abort();
+    this.#presence.stop();
+    for (const stranger of this.#strangers) stranger.terminate();
+    const spread = Math.min(this.#sessions.size / 20, 30);
+    for (const session of this.#sessions.values()) {
+      session.connection.send({ type: 'retry_after', seconds: Math.random() * spread });
+      session.end('goingAway');
+    }
+  }
+
+  /** True while the node has a session that tasks can be sent on. */
+  isConnected(nodeId: string): boolean {
+    return this.#sessions.get(nodeId)?.confirmed === true;
+  }
+
+  /** Reads a log of a node until its end, or until `signal` is aborted. */
+  readLog(nodeId: string, request: LogRequest, signal: AbortSignal): AsyncGenerator<LogPart, void, void> {
+    return this.#relay.read(nodeId, request, signal);
+  }
+
+  /** The node that this bearer token was given to, while its epoch lasts. */
+  async authenticate(bearer: string): Promise<Node | undefined> {
+    return await this.#options.store.read((tx) => nodeOfBearer(tx.nodes, bearer));
+  }
+
+  /** Takes everything from a node: it must not come back, and its tasks end. False if there is no such node. */
+  async revoke(nodeId: string, actor: string): Promise<boolean> {
+    const { store, queue } = this.#options;
+    const done = await store.write((tx) => revokeNode(tx, queue, nodeId, actor));
+    this.#sessions.get(nodeId)?.end('revoked');
+    return done;
+  }
+
+  /** Ends a quarantine, once an operator is sure that only one host is left. False if the node is in none. */
+  async release(nodeId: string, actor: string): Promise<boolean> {
+    const { store, queue } = this.#options;
+    return await store.write((tx) => releaseNode(tx, queue, nodeId, actor));
+  }
+
+  counters(): HubCounters {
+    return { sessions: this.#sessions.size, ...this.#counters };
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const refusal = this.#refusalOf(request);
+    if (refusal === undefined) this.#sockets.handleUpgrade(request, socket, head, (client) => this.#greet(client));
+    else socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  }
+
+  /** Status line for what is no agent at the right door; undefined for one that may come in. */
+  #refusalOf({ url, headers }: IncomingMessage): string | undefined {
+    if (URL.parse(url ?? '', 'http://host')?.pathname !== sessionPath) return '404 Not Found';
+    // Agents send none; a browser always does, whatever page it shows.
+    if (headers.origin !== undefined) return '403 Forbidden';
+    if (!headers['sec-websocket-protocol']?.split(/\s*,\s*/).includes(sessionSubprotocol)) return '400 Bad Request';
+    const full = this.#stopped.signal.aborted || this.#strangers.size >= maxStrangers;
+    return full ? '503 Service Unavailable\r\nRetry-After: 5' : undefined;
+  }
+
+  #greet(socket: WebSocket): void {
+    const challenge: Challenge = {
+      ...{ type: 'challenge', nonce: randomBytes(32).toString('base64url'), audience: this.#options.audience() },
+      server_time: new Date(this.#clock.wallMs()).toISOString(),
+    };
+    let session: NodeSession | undefined;
+    let greeted = false;
+    const onHello = (message: FromAgent) => {
+      if (greeted || message.type !== 'hello') {
+        connection.fault(`${message.type} before the welcome`);
+        return;
+      }
+      greeted = true;
+      void this.#admit(connection, challenge, message).then((admitted) => {
+        this.#strangers.delete(socket);
+        session = admitted;
+        if (admitted && connection.gone.aborted) this.#left(admitted);
+      });
+    };
+    const connection = new Connection(socket, {
+      ...{ clock: this.#clock, log: this.#options.log, heartbeatSeconds: this.#heartbeatSeconds },
+      onMessage: (message) => (session ? session.onMessage(message) : onHello(message)),
+      onFault: () => {
+        this.#counters.protocol_errors += 1;
+      },
+      onClosed: () => {
+        this.#strangers.delete(socket);
+        if (session) this.#left(session);
+      },
+    });
+    this.#strangers.add(socket);
+    connection.send(challenge);
+    void this.#clock.pause(helloSeconds * 1000, connection.gone).then(
+      () => greeted || connection.close('unauthenticated', 'no hello'),
+      () => undefined,
+    );
+  }
+
+  /** The session, if the node is let in; otherwise the connection is being closed. */
+  async #admit(connection: Connection, challenge: Challenge, hello: Hello): Promise<NodeSession | undefined> {
+    const { store, keys, log } = this.#options;
+    const now = new Date(this.#clock.wallMs()).toISOString();
+    try {
+      const admission = await store.write((tx) => admit(tx, { challenge, hello, keys, now }));
+      if (admission.kind === 'welcome') {
+        const { node, welcome } = admission;
+        const session = new NodeSession(this.#parts, connection, node.id, welcome);
+        if (!this.#install(session)) return undefined;
+        connection.trust();
+        connection.send({ ...welcome, heartbeat_seconds: this.#heartbeatSeconds });
+        log.info({ node: node.id, version: node.agent_version }, 'node connected');
+        return session;
+      }
+      this.#counters.refused += 1;
+      if (admission.kind === 'quarantined') this.#sessions.get(admission.node.id)?.end('quarantined');
+      const { code } = admission.kind === 'refused' ? admission.failure : new AgentError('node.quarantined');
+      log.warn({ node: hello.node_id, code }, 'node turned away');
+      connection.close(admission.kind === 'refused' ? admission.close : 'quarantined', code);
+    } catch (err) {
+      log.error({ err, node: hello.node_id }, 'could not admit a node');
+      connection.close('goingAway', 'internal error');
+    }
+    return undefined;
+  }
+
+  /** The newest epoch has the node; whatever was there before has to go. False if a newer one is there already. */
+  #install(session: NodeSession): boolean {
+    const before = this.#sessions.get(session.nodeId);
+    if (before && before.epoch > session.epoch) {
+      session.end('superseded');
+      return false;
+    }
+    if (before) this.#relay.detach(before);
+    before?.end('superseded');
+    this.#sessions.set(session.nodeId, session);
+    this.#presence.came(session.nodeId);
+    this.#counters.admitted += 1;
+    return true;
+  }
+
+  #left(session: NodeSession): void {
+    this.#relay.detach(session);
+    if (this.#sessions.get(session.nodeId) !== session) return;
+    this.#sessions.delete(session.nodeId);
+    this.#presence.left(session.nodeId);
+    this.#options.log.info({ node: session.nodeId }, 'node disconnected');
+  }
+
+  /** Ends tasks that waited too long for their node. */
+  async #sweep(): Promise<void> {
+    const { store, queue, log } = this.#options;
+    const pause = () =>
+      this.#clock.pause(sweepSeconds * 1000, this.#stopped.signal).then(
+        () => true,
+        () => false,
+      );
+    while (await pause()) {
+      await store.write((tx) => queue.expire(tx)).catch((err) => log.error({ err }, 'could not end expired tasks'));
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Keeps what a node reports, once each, in the order it was written down.
+ *
+ * How far the records of a node are kept is part of the same transaction as what they change, so a repetition is known
+ * as one whatever was lost in between. A record that makes no sense is dropped with an event: kept back it would block all
+ * behind it for ever.
+ */
+import { AgentError } from '../../contract/failures.ts';
+import { type RecordBody, type RecordKind, recordBodies } from '../../contract/records.ts';
+import type { RecordMessage } from '../../contract/session-messages.ts';
+import type { TaskResult } from '../../contract/task-envelope.ts';
+import { isTaskType, taskSchemas } from '../../contract/tasks.ts';
+import { judge } from '../../contract/validate.ts';
+import type { Node, RecordCursor } from '../db/entities/node.ts';
+import type { Tx } from '../db/store.ts';
+import { handOutAgain } from './leases.ts';
+import type { NodeRecord, RecordSink } from './record-sink.ts';
+import type { TaskQueue } from './task-queue.ts';
+
+export interface RecordKeeper {
+  readonly queue: TaskQueue;
+  readonly sink: RecordSink;
+}
+
+/** Keeps what is new of a batch and returns how far the journal is kept now. The batch is of one journal. */
+export async function keepRecords(
+  tx: Tx,
+  keeper: RecordKeeper,
+  nodeId: string,
+  batch: readonly [RecordMessage, ...RecordMessage[]],
+): Promise<Pick<RecordCursor, 'journal_id' | 'seq'>> {
+  const [{ journal_id }] = batch;
+  const known = await tx.record_cursors.get(nodeId);
+  if (known && known.journal_id !== journal_id) await handOutAgain(tx, keeper.queue, nodeId);
+
+  let seq = known?.journal_id === journal_id ? known.seq : -1;
+  for (const record of batch) {
+    if (record.seq <= seq) continue;
+    await keepRecord(tx, keeper, nodeId, record);
+    seq = record.seq;
+  }
+  const cursor: RecordCursor = { id: nodeId, journal_id, seq: Math.max(seq, 0), updated_at: keeper.queue.now() };
+  await (known ? tx.record_cursors.put(cursor) : tx.record_cursors.insert(cursor));
+  return cursor;
+}
+
+async function keepRecord(tx: Tx, keeper: RecordKeeper, nodeId: string, record: RecordMessage): Promise<void> {
+  const node = await tx.nodes.get(nodeId);
+  if (!node) return;
+  const judged = judge(recordBodies[record.kind], record.body);
+  if (!judged.ok) {
+    const faults = judged.errors.map(({ path, message }) => `${path} ${message}`).slice(0, 5);
+    await reportUnreadable(tx, keeper, node, record, faults);
+    return;
+  }
+  if (record.kind === 'task.result') {
+    await keepResult(tx, keeper, node, judged.value as RecordBody<'task.result'>);
+    return;
+  }
+  // The kind and the schema of the body come from one line of one table.
+  const report = { kind: record.kind, body: judged.value, at: record.at } as NodeRecord;
+  const updated = refreshed(node, report);
+  if (updated !== node) await tx.nodes.put(updated);
+  await keeper.sink.recorded(tx, updated, report);
+}
+
+/** What is remembered of the node itself. */
+function refreshed(node: Node, { kind, body }: NodeRecord): Node {
+  switch (kind) {
+    case 'inventory':
+      return { ...node, inventory: body, agent_version: body.agent_version };
+    case 'topology':
+      return { ...node, topology: body };
+    default:
+      return node;
+  }
+}
+
+/** Results count for tasks of this very node only. One that its schema refuses ends the task all the same. */
+async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, body: RecordBody<'task.result'>): Promise<void> {
+  const { result } = body;
+  const task = await tx.tasks.get(result.task_id);
+  if (!task || task.node_id !== node.id || task.state === 'ended') return;
+  const sound =
+    isTaskType(task.type) && (result.output === null || judge(taskSchemas[task.type].output, result.output).ok);
+  if (!sound) {
+    await queue.finish(
+      tx,
+      task,
+      unreadable(result.task_id, queue, 'The output of the task does not match its schema.'),
+    );
+    return;
+  }
+  if (task.type === 'workload.oci_runtime_status' && result.status === 'succeeded' && result.output !== null) {
+    const runtime = result.output as NonNullable<Node['runtime']>;
+    await tx.nodes.put({ ...node, runtime, runtime_at: queue.now() });
+  }
+  await queue.finish(tx, task, result);
+}
+
+async function reportUnreadable(
+  tx: Tx,
+  { queue }: RecordKeeper,
+  node: Node,
+  { kind, seq, body }: RecordMessage,
+  faults: readonly string[],
+): Promise<void> {
+  await tx.events.append({
+    time: queue.now(),
+    type: 'node.record_dropped',
+    project_id: null,
+    subject: { kind: 'node', id: node.id },
+    actor: `node:${node.id}`,
+    correlation_id: null,
+    message: `The node reported a ${kind satisfies RecordKind} that does not match its schema. It was dropped.`,
+    data: { kind, seq, faults: [...faults] },
+  });
+  const taskId = kind === 'task.result' ? taskNamedIn(body) : undefined;
+  const task = taskId === undefined ? undefined : await tx.tasks.get(taskId);
+  if (task?.node_id === node.id) {
+    await queue.finish(tx, task, unreadable(task.id, queue, 'The result of the task does not match its schema.'));
+  }
+}
+
+function unreadable(task_id: string, queue: TaskQueue, reason: string): TaskResult {
+  const now = queue.now();
+  const failure = new AgentError('internal', { reason }).toFailure();
+  return { task_id, status: 'failed', output: null, failure, started_at: now, finished_at: now };
+}
+
+function taskNamedIn(body: unknown): string | undefined {
+  const id = (body as { result?: { task_id?: unknown } } | null)?.result?.task_id;
+  return typeof id === 'string' ? id : undefined;
+}

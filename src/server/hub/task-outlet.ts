@@ -1,0 +1,177 @@
+/**
+ * Sends the tasks of one node over one session: never more than the node has asked for, each as a lease with a time limit.
+ *
+ * How many may be sent is told by the node as a whole number and how many had reached it by then, so that messages that
+ * crossed each other are not counted twice.
+ */
+import { AgentError, type Failure } from '../../contract/failures.ts';
+import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
+import type { Clock } from '../../kit/clock.ts';
+import type { Log } from '../../kit/log.ts';
+import type { Task } from '../db/entities/task.ts';
+import type { Store } from '../db/store.ts';
+import type { TaskKeys } from '../keys/task-keys.ts';
+import { isCurrent } from './admission.ts';
+import type { Connection } from './connection.ts';
+import { accepted, claim, type LeasedTask, lapse, refused } from './leases.ts';
+import type { TaskQueue } from './task-queue.ts';
+
+/** Most tasks that are leased in one transaction, so that nobody else waits long for the store. */
+const maxBatch = 16;
+/** Longest JWS that fits into a message. */
+const maxJws = 900_000;
+/** After a refusal that passes by itself. */
+const refusalBackoff: Backoff = { firstMs: 1000, maxMs: 60_000, factor: 2 };
+
+export interface TaskOutletOptions {
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly keys: TaskKeys;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly leaseSeconds: number;
+  readonly nodeId: string;
+  readonly epoch: number;
+  readonly connection: Connection;
+  onFailure(error: unknown): void;
+}
+
+export class TaskOutlet {
+  readonly #options: TaskOutletOptions;
+  readonly #leases = new Map<string, { readonly taskId: string; readonly answered: AbortController }>();
+  readonly #cancelled = new Set<string>();
+  #allowed = 0;
+  #sent = 0;
+  #refusals = 0;
+  #resting = false;
+  #working = false;
+  #again = false;
+
+  constructor(options: TaskOutletOptions) {
+    this.#options = options;
+  }
+
+  /** What the node can take, and how many tasks of this session had reached it when it said so. */
+  pull(credits: number, received: number): void {
+    this.#allowed = received + credits;
+    this.wake();
+  }
+
+  /** Something may be there to send. */
+  wake(): void {
+    this.#again = true;
+    if (!this.#working) void this.#work();
+  }
+
+  async accepted(leaseId: string, taskId: string): Promise<void> {
+    this.#answer(leaseId);
+    this.#refusals = 0;
+    const { store, nodeId } = this.#options;
+    const task = await store.write((tx) => accepted(tx, nodeId, taskId));
+    if (task?.cancel_requested) this.#cancel(task);
+  }
+
+  async refused(leaseId: string, failure: Failure): Promise<void> {
+    const lease = this.#answer(leaseId);
+    if (!lease) return;
+    const { store, queue, nodeId } = this.#options;
+    if (failure.retryable) this.#rest();
+    await store.write((tx) => refused(tx, queue, { nodeId, taskId: lease.taskId, leaseId }, failure));
+  }
+
+  #answer(leaseId: string): { readonly taskId: string } | undefined {
+    const lease = this.#leases.get(leaseId);
+    lease?.answered.abort();
+    this.#leases.delete(leaseId);
+    return lease;
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true;
+    try {
+      while (this.#again && !this.#options.connection.gone.aborted) {
+        this.#again = false;
+        await this.#sendOnce();
+      }
+    } catch (error) {
+      this.#options.onFailure(error);
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  async #sendOnce(): Promise<void> {
+    const { store, queue, nodeId, epoch, connection } = this.#options;
+    const room = this.#resting || !connection.keepsUp ? 0 : Math.min(this.#allowed - this.#sent, maxBatch);
+    const { leased, open } = await store.write(async (tx) => {
+      // Another session may have taken over that has taken back all leases of this one: it must not get new ones.
+      if (!isCurrent(await tx.nodes.get(nodeId), epoch)) return { leased: [], open: [] };
+      const claimed = room > 0 ? await claim(tx, queue, nodeId, room) : [];
+      return {
+        leased: claimed,
+        open: await tx.tasks.list({ where: { node_id: nodeId, state: ['leased', 'accepted'] } }),
+      };
+    });
+    for (const task of leased) await this.#send(task);
+    for (const task of open) if (task.cancel_requested) this.#cancel(task);
+    if (leased.length === room && room > 0) this.#again = true;
+  }
+
+  async #send(task: LeasedTask): Promise<void> {
+    const { connection, keys, store, queue } = this.#options;
+    const jws = await keys.sign(envelopeOf(task));
+    if (jws.length > maxJws) {
+      const failure = new AgentError('task.invalid', { reason: 'It is larger than a message may be.' }).toFailure();
+      await store.write((tx) => queue.end(tx, task, 'rejected', failure));
+      return;
+    }
+    const answered = new AbortController();
+    this.#leases.set(task.lease.id, { taskId: task.id, answered });
+    this.#sent += 1;
+    connection.send({ type: 'task', lease_id: task.lease.id, jws });
+    void this.#expect(task, AbortSignal.any([answered.signal, connection.gone]));
+  }
+
+  /** Hands the task out again where nobody answers; where the session ends first, the next one does. */
+  async #expect({ id, lease }: LeasedTask, answered: AbortSignal): Promise<void> {
+    const { clock, leaseSeconds, store, log, onFailure } = this.#options;
+    const late = await clock.pause(leaseSeconds * 1000, answered).then(
+      () => true,
+      () => false,
+    );
+    if (!late) return;
+    this.#leases.delete(lease.id);
+    log.warn({ task_id: id }, 'task was not answered in time, handing it out again');
+    await store.write((tx) => lapse(tx, id, lease.id)).then(() => this.wake(), onFailure);
+  }
+
+  #cancel({ id }: Pick<Task, 'id'>): void {
+    if (this.#cancelled.has(id)) return;
+    this.#cancelled.add(id);
+    this.#options.connection.send({ type: 'task_cancel', task_id: id });
+  }
+
+  /** The node has no room now: sends nothing for a while, longer each time. */
+  #rest(): void {
+    if (this.#resting) return;
+    this.#resting = true;
+    this.#refusals += 1;
+    const { clock, connection } = this.#options;
+    void clock.pause(backoffDelay(refusalBackoff, this.#refusals), connection.gone).then(
+      () => {
+        this.#resting = false;
+        this.wake();
+      },
+      () => undefined,
+    );
+  }
+}
+
+function envelopeOf(task: LeasedTask): Parameters<TaskKeys['sign']>[0] {
+  const { id, type, schema_version, node_id, allocation_id, workload_id, attempt, fencing, deadline_seconds } = task;
+  const { issued_at, not_after, trace_id, params } = task;
+  return {
+    ...{ task_id: id, type, schema_version, node_id, allocation_id, workload_id, attempt, fencing, deadline_seconds },
+    ...{ issued_at, not_after, trace_id, params },
+  };
+}

@@ -1,0 +1,111 @@
+/** A hub on a real socket with a store of its own, one enrolled node, and agents that end with their test. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLog } from '../../src/kit/log.ts';
+import type { Node } from '../../src/server/db/entities/node.ts';
+import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
+import type { Store } from '../../src/server/db/store.ts';
+import { Hub, type HubOptions } from '../../src/server/hub/hub.ts';
+import { type NewTask, TaskQueue } from '../../src/server/hub/task-queue.ts';
+import { TaskKeys } from '../../src/server/keys/task-keys.ts';
+import { type RecordingSink, recordingSink } from './recording-sink.ts';
+import { type AgentKeys, makeAgentKeys, ScriptedAgent } from './scripted-agent.ts';
+
+export type HubSettings = Pick<
+  HubOptions,
+  'clock' | 'heartbeatSeconds' | 'leaseSeconds' | 'awaySeconds' | 'logWindowBytes'
+> & { readonly sink?: RecordingSink; readonly port?: number };
+
+export interface HubGround {
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly keys: TaskKeys;
+  readonly sink: RecordingSink;
+  readonly hub: Hub;
+  readonly origin: string;
+  /** Puts a node into the store, as enrolment does. */
+  addNode(id: string, keys?: AgentKeys, given?: Partial<Node>): Promise<AgentKeys>;
+  node(id: string): Promise<Node>;
+  dial(options?: ConstructorParameters<typeof ScriptedAgent>[1]): ScriptedAgent;
+  enqueue(given?: Partial<typeof removal>): ReturnType<TaskQueue['enqueue']>;
+  /** Stops the hub as a shutdown does; the store stays. */
+  stopHub(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const removal: NewTask<'workload.oci_remove'> = {
+  ...{
+    node_id: 'node-1',
+    allocation_id: 'alloc-1',
+    workload_id: 'app-1',
+    purpose: 'decommission',
+    trace_id: 'trace-1',
+  },
+  type: 'workload.oci_remove',
+  params: {
+    identity: {
+      ...{ project_id: 'p1', app_instance_id: 'app-1', allocation_id: 'alloc-1', app_slug: 'jupyterlab' },
+      ...{ app_version: '1', display_name: 'one' },
+    },
+    keep_data: true,
+    grace_seconds: 5,
+  },
+};
+
+/** Keeps everything in `folder`; a second ground there goes on where the first has stopped. */
+export async function openHubGround(folder: string, settings: HubSettings = {}): Promise<HubGround> {
+  const { sink = recordingSink(), port = 0, ...hubSettings } = settings;
+  const store = openSqliteStore(`${folder}/store.db`);
+  const keys = await TaskKeys.open(`${folder}/keys`);
+  const queue = new TaskQueue(sink, settings.clock);
+  const server = createServer((_, response) => response.writeHead(404).end());
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const log = createLog({ level: 'silent' });
+  const hub = new Hub({ ...{ store, queue, keys, sink, log }, audience: () => origin, ...hubSettings });
+  await hub.start(server);
+  const agents: ScriptedAgent[] = [];
+
+  const stopHub = async () => {
+    hub.stop();
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  };
+  return {
+    ...{ store, queue, keys, sink, hub, origin, stopHub },
+    addNode: async (id, agentKeys = makeAgentKeys(), given = {}) => {
+      const node: Node = { ...newNode(id, agentKeys, keys.current.kid), ...given };
+      await store.write((tx) => tx.nodes.insert(node));
+      return agentKeys;
+    },
+    node: async (id) => (await store.read((tx) => tx.nodes.get(id))) as Node,
+    dial: (options) => {
+      const agent = new ScriptedAgent(origin, options);
+      agents.push(agent);
+      return agent;
+    },
+    enqueue: (given = {}) => store.write((tx) => queue.enqueue(tx, { ...removal, ...given })),
+    close: async () => {
+      for (const { socket } of agents) socket.terminate();
+      await stopHub();
+      await store.close();
+    },
+  };
+}
+
+/** Waits until something is so. The runner's own limit ends a wait that is in vain. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await sleep(5);
+}
+
+function newNode(id: string, { identity_key, wrapping_key }: AgentKeys, task_kid: string): Node {
+  return {
+    ...{ id, name: 'host', allocation_id: 'alloc-1', status: 'enrolled', status_reason: null },
+    ...{ identity_key, wrapping_key, next_keys: null, epoch_confirmed: 0, epoch_offered: null, task_kid },
+    ...{ bearer_hash: null, drain: false, enrolled_at: '2026-11-25T10:00:00.000Z', last_seen_at: null },
+    ...{ agent_version: '1.0.0', boot_id: null, task_types: [], inventory: null, runtime: null, runtime_at: null },
+    topology: null,
+  };
+}
