@@ -12,19 +12,20 @@ import { TaskEnvelope, type TaskResult } from '../contract/task-envelope.ts';
 import { isTaskType, type TaskParams, type TaskType, taskSchemas } from '../contract/tasks.ts';
 import { judge, type PathError } from '../contract/validate.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
-import { move, type WorkloadState } from '../contract/workload-state.ts';
-import { redact, redactText } from '../kit/log.ts';
+import type { WorkloadState } from '../contract/workload-state.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
+import { Slots } from '../kit/slots.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
 import { patientEngine } from '../runtime/patient-engine.ts';
 import { Admission } from '../tasks/admission.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
 import { taskHandlers } from '../tasks/index.ts';
-import type { TaskContext, TaskHandler } from '../tasks/task-context.ts';
+import type { Lifecycle, TaskContext, TaskHandler } from '../tasks/task-context.ts';
 import { discreetEngine } from './discreet-engine.ts';
 import { readSystemTrouble } from './system-trouble.ts';
 import { openTaskLog, type TaskLog, type TaskLogOptions } from './task-log.ts';
+import { TaskProgress } from './task-progress.ts';
 
 export interface DispatcherOptions {
   readonly engine: ContainerEngine;
@@ -35,9 +36,17 @@ export interface DispatcherOptions {
   readonly pullCredential?: (task: TaskEnvelope) => Promise<PullCredential | undefined>;
   /** The time that `not_after` is judged by, in milliseconds since 1970. */
   readonly now: () => number;
+  /** Tasks that change something and may be at work at once; no limit if left out. */
+  readonly parallel?: number;
+  readonly lifecycle?: Lifecycle;
 }
 
+/** A task that was judged and is about to begin. */
+export type Candidate = Pick<AcceptedTask, 'type' | 'params'>;
+
 export interface RunOptions {
+  /** The agent's own say, after everything else was found good: what it throws rejects the task. */
+  readonly admit?: (candidate: Candidate) => void;
   /** Cancels the task: what it made is taken away again. */
   readonly cancel?: AbortSignal;
   readonly onEvent?: (event: WorkloadEvent) => void;
@@ -47,18 +56,26 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #admission: Admission;
   readonly #workloads = new KeyedMutex();
+  readonly #slots: Slots;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#admission = new Admission({ engine: patientEngine(options.engine, () => undefined), policy: options.policy });
+    this.#slots = new Slots(options.parallel ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** What decides whether a workload still fits; for whoever else starts one. */
+  get admission(): Admission {
+    return this.#admission;
   }
 
   /** Always resolves with exactly one result, whatever the envelope is. */
-  async run(envelope: unknown, { cancel, onEvent }: RunOptions = {}): Promise<TaskResult> {
+  async run(envelope: unknown, { cancel, onEvent, admit }: RunOptions = {}): Promise<TaskResult> {
     const startedAt = new Date().toISOString();
     let task: AcceptedTask;
     try {
       task = accept(envelope, this.#options);
+      admit?.(task);
     } catch (error) {
       return resultOf(taskIdOf(envelope), startedAt, { status: 'rejected', output: null, failure: asFailure(error) });
     }
@@ -67,9 +84,12 @@ export class Dispatcher {
     const deadline = AbortSignal.timeout(task.envelope.deadline_seconds * 1000);
     // Read-only tasks wait for nobody: a status must be had while a long launch runs.
     const work = () => this.#carryOut(task, deadline, cancel, onEvent);
+    const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
     let outcome: Outcome;
     try {
-      outcome = await (taskSchemas[task.type].mutates ? this.#workloads.run(task.envelope.workload_id, work) : work());
+      outcome = await (taskSchemas[task.type].mutates
+        ? this.#workloads.run(task.envelope.workload_id, () => this.#slots.run(signal, work))
+        : work());
     } catch (error) {
       outcome = couldNotBegin(error);
     }
@@ -85,7 +105,7 @@ export class Dispatcher {
     const base = { task_type: type, instance: envelope.workload_id };
     const taskLog = openTaskLog(envelope.task_id, base, this.#options.taskLogs);
     const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
-    const progress = new Progress(taskLog, onEvent);
+    const progress = new TaskProgress(taskLog, onEvent);
     const context = this.#contextFor(envelope, type, taskLog, progress, signal);
     taskLog.log.info({ attempt: envelope.attempt, fencing: envelope.fencing }, 'task begins');
 
@@ -106,7 +126,7 @@ export class Dispatcher {
     envelope: TaskEnvelope,
     type: TaskType,
     taskLog: TaskLog,
-    progress: Progress,
+    progress: TaskProgress,
     signal: AbortSignal,
   ): TaskContext {
     const { engine, policy, unseal, pullCredential } = this.#options;
@@ -128,6 +148,7 @@ export class Dispatcher {
         return bytes;
       },
       pullCredential: async () => await pullCredential?.(envelope),
+      lifecycle: this.#options.lifecycle,
     };
   }
 }
@@ -261,47 +282,4 @@ function taskIdOf(envelope: unknown): string {
   const id =
     typeof envelope === 'object' && envelope !== null ? (envelope as { task_id?: unknown }).task_id : undefined;
   return typeof id === 'string' ? id.slice(0, 64) : '';
-}
-
-/** Most events that a result carries; older ones are dropped first. */
-const maxEvents = 200;
-
-/** What a task reported so far: goes to its log, to whoever listens, and into its output. */
-class Progress {
-  readonly #taskLog: TaskLog;
-  readonly #onEvent: RunOptions['onEvent'];
-  readonly #events: WorkloadEvent[] = [];
-  phase: WorkloadState | null = null;
-
-  constructor(taskLog: TaskLog, onEvent: RunOptions['onEvent']) {
-    this.#taskLog = taskLog;
-    this.#onEvent = onEvent;
-  }
-
-  enter(phase: WorkloadState): void {
-    const from = this.phase;
-    this.phase = from === null ? phase : move(from, phase);
-    this.emit('phase.entered', `The workload is ${phase.replaceAll('_', ' ')}.`, { from, to: phase });
-  }
-
-  emit(type: string, message: string, values: Record<string, unknown>): void {
-    const time = new Date().toISOString();
-    const event: WorkloadEvent = this.#taskLog.clean({
-      ...{ time, type, phase: this.phase, message: redactText(message), values: redact(values) },
-    });
-    if (type === 'image.progress' && this.#events.at(-1)?.type === type) {
-      // A long pull must not push everything else out of the result.
-      this.#events.pop();
-    }
-    this.#events.push(event);
-    if (this.#events.length > maxEvents) {
-      this.#events.shift();
-    }
-    this.#taskLog.log.info({ event: type, phase: this.phase, text: message, ...values }, 'event');
-    this.#onEvent?.(event);
-  }
-
-  events(): WorkloadEvent[] {
-    return [...this.#events];
-  }
 }

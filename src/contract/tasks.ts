@@ -3,6 +3,7 @@
  * does not compile (`src/tasks/index.ts`); one that has no fixture, test or docs fails a test.
  */
 import type { Static } from 'typebox';
+import { AgentDrainOutput, AgentDrainParams } from './agent-drain.ts';
 import { WorkloadOciControlParams } from './workload-oci-control.ts';
 import { WorkloadOciLaunchParams } from './workload-oci-launch.ts';
 import { WorkloadOciRemoveParams } from './workload-oci-remove.ts';
@@ -20,6 +21,7 @@ export const taskSchemas = {
   'workload.oci_launch': { version: 1, mutates: true, params: WorkloadOciLaunchParams, output: WorkloadOutput },
   'workload.oci_control': { version: 1, mutates: true, params: WorkloadOciControlParams, output: WorkloadOutput },
   'workload.oci_remove': { version: 1, mutates: true, params: WorkloadOciRemoveParams, output: WorkloadOutput },
+  'agent.drain': { version: 1, mutates: true, params: AgentDrainParams, output: AgentDrainOutput },
 } as const;
 
 export type TaskType = keyof typeof taskSchemas;

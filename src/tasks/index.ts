@@ -1,5 +1,6 @@
 /** The registry of task handlers. A type without a handler does not compile. */
 import type { TaskType } from '../contract/tasks.ts';
+import { drainAgent } from './agent-drain.ts';
 import type { TaskHandler } from './task-context.ts';
 import { controlOci } from './workload-oci-control.ts';
 import { launchOci } from './workload-oci-launch.ts';
@@ -11,4 +12,5 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'workload.oci_launch': launchOci,
   'workload.oci_control': controlOci,
   'workload.oci_remove': removeOci,
+  'agent.drain': drainAgent,
 };

@@ -31,6 +31,17 @@ export interface TaskContext {
   unseal(jwe: string): Promise<Buffer>;
   /** Gives the pull credential for the task's image, asked again once after a refusal; undefined for anonymous. */
   pullCredential(): Promise<PullCredential | undefined>;
+  /** The life of the agent; undefined where a task is run without one. */
+  readonly lifecycle: Lifecycle | undefined;
+}
+
+/** What a task may ask of the agent itself. */
+export interface Lifecycle {
+  /** Takes no new workloads from now on, also after a restart of the agent. A drain that has begun keeps its time. */
+  beginDrain(reason: string): void;
+  endDrain(): void;
+  /** What drains, and what is on the host: workloads that are to run, tasks that are at work or wait. */
+  look(): { readonly drainingSince: string | null; readonly workloads: number; readonly tasks: number };
 }
 
 export type TaskHandler<T extends TaskType> = (params: TaskParams<T>, context: TaskContext) => Promise<TaskOutput<T>>;

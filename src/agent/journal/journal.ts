@@ -27,8 +27,8 @@ export interface Journal {
    * if there is no room for it, and then nothing of it is kept.
    */
   accept(envelope: TaskEnvelope, circumstances: Circumstances): Acceptance;
-  /** Notes the phase that a task is in now. */
-  enter(taskId: string, phase: WorkloadState): void;
+  /** Notes the phase that a task is in now, and puts what is said about it into the outbox: in one write. */
+  enter(taskId: string, phase: WorkloadState, progress?: RecordBody<'task.progress'>): void;
   /** Notes that the task is to be given up; undefined if it is not known or has ended. */
   cancel(taskId: string): KeptTask | undefined;
   /**

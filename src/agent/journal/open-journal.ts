@@ -102,8 +102,13 @@ class SqliteJournal implements Journal {
     }
   }
 
-  enter(taskId: string, phase: WorkloadState): void {
-    this.#writeAtAllCosts(() => this.#tasks.enter(taskId, phase, this.#time()));
+  enter(taskId: string, phase: WorkloadState, progress?: RecordBody<'task.progress'>): void {
+    this.#writeAtAllCosts(() => {
+      this.#tasks.enter(taskId, phase, this.#time());
+      if (progress) {
+        this.#outbox.append('task.progress', progress, this.#time());
+      }
+    });
   }
 
   cancel(taskId: string): KeptTask | undefined {

@@ -378,6 +378,47 @@ describe('a task whose time is over', () => {
   });
 });
 
+describe('the limit of tasks at work', () => {
+  it('holds for those that change something, and for no others', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    injected.set('workload.oci_remove', async (_params: unknown, { taskId }: TaskContext) => {
+      begun.push(taskId);
+      await promise;
+      return null;
+    });
+    injected.set('workload.oci_runtime_status', async () => begun.push('status'));
+    const { dispatcher } = host({ parallel: 2 });
+    const remove = (id: string) => {
+      const params = { identity: { ...identity, app_instance_id: id }, keep_data: false, grace_seconds: 0 };
+      return dispatcher.run(task('workload.oci_remove', params, { task_id: id, workload_id: id }));
+    };
+
+    const removals = ['a', 'b', 'c'].map(remove);
+    await dispatcher.run(task('workload.oci_runtime_status', {}, { task_id: 'status' }));
+    await expect.poll(() => begun).toEqual(['status', 'a', 'b']);
+    resolve();
+    await Promise.all(removals);
+
+    expect(begun).toEqual(['status', 'a', 'b', 'c']);
+  });
+});
+
+describe('a host that has a say of its own', () => {
+  it('rejects what it does not want, before anything is done', async () => {
+    const { dispatcher, calls } = host();
+
+    const result = await dispatcher.run(launch(), {
+      admit: ({ type }) => {
+        throw new AgentError('agent.draining', { reason: `No ${type} today.` });
+      },
+    });
+
+    expect(result).toMatchObject({ status: 'rejected', failure: { code: 'agent.draining', retryable: true } });
+    expect(calls).toEqual([]);
+  });
+});
+
 describe('a task that is cancelled', () => {
   it('is cancelled in the phase it was in, and what it made is taken away', async () => {
     const cancel = new AbortController();

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { AgentConfig, configVariables, loadConfig } from '../../../src/agent/config.ts';
 import { exitCodes } from '../../../src/cli/exit-codes.ts';
 import { failureCodes } from '../../../src/contract/failures.ts';
+import { taskTypes } from '../../../src/contract/tasks.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -41,7 +42,7 @@ describe.each(docs)('%s', (file) => {
   it('names failure codes that exist', () => {
     const families = new Set(failureCodes.map((code) => code.split('.')[0]));
     const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
-    const known = new Set<string>([...failureCodes, 'image.progress', 'output.cleanup']);
+    const known = new Set<string>([...failureCodes, ...taskTypes, 'image.progress', 'output.cleanup']);
 
     expect(
       named

@@ -1,0 +1,187 @@
+/**
+ * Takes tasks from the session to their results: journal first, act second, report until acknowledged.
+ *
+ *   delivered ─▶ accepted (on disk) ─▶ waits for its workload, and for a slot ─▶ at work ─▶ result (on disk) ─▶ outbox
+ *
+ * Whatever is accepted gets exactly one result, also over SIGKILL: at the next start a task without one is simply run
+ * again, and each handler finds what it left behind. A shutdown cancels nothing: it stops taking, and leaves what is at
+ * work to the next start.
+ */
+import { AgentError, type Failure } from '../contract/failures.ts';
+import type { TaskEnvelope, TaskResult } from '../contract/task-envelope.ts';
+import { isTaskType, taskSchemas } from '../contract/tasks.ts';
+import type { WorkloadEvent } from '../contract/workload-output.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { Candidate, Dispatcher } from './dispatch.ts';
+import type { Journal, KeptTask } from './journal/journal.ts';
+import type { TaskAnswer } from './session/session.ts';
+import type { Occupation, Supervisor } from './supervision/supervisor.ts';
+import { changeBy } from './task-effects.ts';
+
+export interface TaskLoopOptions {
+  readonly journal: Journal;
+  readonly dispatcher: Pick<Dispatcher, 'run'>;
+  readonly supervisor: Pick<Supervisor, 'standAside' | 'notePhase'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Tasks that may be at work at once; some more are taken, so that a stop need not wait for a launch elsewhere. */
+  readonly parallel: number;
+  /** Server time in milliseconds since 1970. */
+  readonly serverNow: () => number;
+  /** The host's say over a task that is about to begin: throws where it must not. */
+  readonly admit: (candidate: Candidate) => void;
+  /** Called when more tasks may be sent, with how many in all. */
+  readonly onCredits: (credits: number) => void;
+}
+
+/** Tasks that are taken beyond those that may be at work. */
+const waitingRoom = 8;
+/** Least time between two reports of how a pull goes. */
+const pullReportMs = 1000;
+
+export class TaskLoop {
+  readonly #options: TaskLoopOptions;
+  readonly #cancels = new Map<string, AbortController>();
+  readonly #atWork = new Map<string, Promise<void>>();
+  #closed = false;
+
+  constructor(options: TaskLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Tasks that are at work or wait. */
+  get size(): number {
+    return this.#atWork.size;
+  }
+
+  /** How many tasks may be sent now. */
+  get credits(): number {
+    return this.#closed ? 0 : Math.max(0, this.#options.parallel + waitingRoom - this.#atWork.size);
+  }
+
+  /** Runs again what an earlier life of this agent accepted and did not finish, in its order. */
+  recover(): number {
+    const unfinished = this.#options.journal.unfinished();
+    for (const task of unfinished) {
+      this.#begin(task, { again: true });
+    }
+    return unfinished.length;
+  }
+
+  /** On disk when it returns, or refused. The same delivery twice is one task. */
+  take(envelope: TaskEnvelope): TaskAnswer {
+    const { journal, serverNow, log } = this.#options;
+    const { task_id, type, workload_id, fencing, trace_id } = envelope;
+    if (this.#closed) {
+      return { accepted: false, failure: new AgentError('agent.draining', { reason: 'It is stopping.' }).toFailure() };
+    }
+    try {
+      const fenced = isTaskType(type) && taskSchemas[type].mutates;
+      const { kind, task } = journal.accept(envelope, { now: serverNow(), fenced });
+      log.info({ task_id, task_type: type, instance: workload_id, fencing, trace_id, status: kind }, 'task taken');
+      if (kind === 'new') {
+        this.#begin(task, { again: false });
+      }
+      return { accepted: true };
+    } catch (error) {
+      log.warn({ task_id, task_type: type, instance: workload_id, err: error }, 'task refused');
+      return { accepted: false, failure: failureOf(error) };
+    }
+  }
+
+  /** What the task made is taken away again. One that is unknown or has ended is left alone. */
+  cancel(taskId: string): void {
+    const task = this.#options.journal.cancel(taskId);
+    if (task) {
+      this.#options.log.info({ task_id: taskId, instance: task.envelope.workload_id }, 'task is cancelled');
+      this.#cancels.get(taskId)?.abort(new Error('the task was cancelled'));
+    }
+  }
+
+  /** Takes nothing any more and waits up to `graceMs` for what is at work; cancels nothing. */
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    const over = new AbortController();
+    const ended = Promise.all(this.#atWork.values()).then(() => over.abort());
+    await Promise.race([ended, this.#options.clock.pause(graceMs, over.signal).catch(() => undefined)]);
+  }
+
+  #begin(task: KeptTask, how: { readonly again: boolean }): void {
+    const { task_id } = task.envelope;
+    const cancel = new AbortController();
+    if (task.cancelled) {
+      cancel.abort(new Error('the task was cancelled before the agent was restarted'));
+    }
+    this.#cancels.set(task_id, cancel);
+    const work = this.#carryOut(task, cancel.signal, how)
+      // Only the journal can fail here: the task has no result then, and is run again by the next start.
+      .catch((error: unknown) => this.#options.log.error({ task_id, err: error }, 'task could not be finished'))
+      .finally(() => {
+        this.#cancels.delete(task_id);
+        this.#atWork.delete(task_id);
+        this.#options.onCredits(this.credits);
+      });
+    this.#atWork.set(task_id, work);
+  }
+
+  async #carryOut({ envelope }: KeptTask, cancel: AbortSignal, { again }: { readonly again: boolean }): Promise<void> {
+    const { dispatcher, supervisor, admit } = this.#options;
+    const occupation = occupationBy(envelope);
+    const resume = occupation ? await supervisor.standAside(envelope.workload_id, occupation) : () => undefined;
+    try {
+      const onEvent = this.#reporter(envelope);
+      // What was begun once is finished: the host may refuse new work only.
+      const result = await dispatcher.run(envelope, { cancel, onEvent, ...(again ? {} : { admit }) });
+      this.#finish(envelope, result);
+    } finally {
+      resume();
+    }
+  }
+
+  #finish(envelope: TaskEnvelope, result: TaskResult): void {
+    const { journal, log } = this.#options;
+    const { task_id, workload_id: instance } = envelope;
+    journal.finish(result, changeBy(envelope, result, journal.workload(instance)));
+    log.info({ task_id, instance, status: result.status, code: result.failure?.code }, 'task has ended');
+  }
+
+  #reporter(envelope: TaskEnvelope): (event: WorkloadEvent) => void {
+    const { journal, supervisor, clock } = this.#options;
+    const { task_id, workload_id } = envelope;
+    let pullReportedAt = Number.NEGATIVE_INFINITY;
+    return (event) => {
+      if (event.type === 'image.progress') {
+        if (clock.monotonicMs() - pullReportedAt < pullReportMs) {
+          return;
+        }
+        pullReportedAt = clock.monotonicMs();
+      }
+      const progress = { workload_id, task_id, event };
+      if (event.type === 'phase.entered' && event.phase !== null) {
+        supervisor.notePhase(workload_id, event.phase);
+        journal.enter(task_id, event.phase, progress);
+      } else {
+        journal.append('task.progress', progress);
+      }
+    };
+  }
+}
+
+/** Undefined for a task that leaves all workloads as they are. */
+function occupationBy({ type, params, allocation_id, fencing }: TaskEnvelope): Occupation | undefined {
+  if (!isTaskType(type) || !taskSchemas[type].mutates) {
+    return undefined;
+  }
+  const { identity } = (params ?? {}) as { identity?: { project_id?: unknown } };
+  const project = identity?.project_id;
+  return typeof project === 'string' ? { project_id: project, allocation_id, fencing } : undefined;
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof AgentError) {
+    return error.toFailure();
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return new AgentError('internal', { reason }, { cause: error }).toFailure();
+}

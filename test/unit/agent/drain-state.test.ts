@@ -1,0 +1,45 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { DrainState } from '../../../src/agent/drain-state.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('drain');
+const stateDir = () => {
+  const path = join(folder, crypto.randomUUID());
+  mkdirSync(path);
+  return path;
+};
+
+describe('a drain', () => {
+  it('is none on a new host', () => {
+    expect(new DrainState(stateDir()).current).toBeNull();
+  });
+
+  it('outlives the agent, with the time it began', () => {
+    const path = stateDir();
+    const state = new DrainState(path);
+    state.begin('a new driver', '2026-11-25T12:00:00Z');
+    state.begin('and new memory', '2026-11-25T13:00:00Z');
+
+    expect(new DrainState(path).current).toEqual({ since: '2026-11-25T12:00:00Z', reason: 'and new memory' });
+  });
+
+  it('that has ended leaves nothing behind', () => {
+    const path = stateDir();
+    const state = new DrainState(path);
+    state.begin('a new driver', '2026-11-25T12:00:00Z');
+
+    state.end();
+    state.end();
+
+    expect([state.current, readdirSync(path)]).toEqual([null, []]);
+  });
+
+  it.each(['', '{"since":', '{"since": 1}'])('holds where its file is damaged: %j', (text) => {
+    const path = stateDir();
+    writeFileSync(join(path, 'drain.json'), text);
+
+    expect(new DrainState(path).current).toMatchObject({ reason: expect.stringContaining('cannot be read') });
+  });
+});
