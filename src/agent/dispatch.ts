@@ -31,7 +31,7 @@ export interface DispatcherOptions {
   readonly engine: ContainerEngine;
   readonly policy: HostPolicy;
   readonly taskLogs: TaskLogOptions;
-  /** Opens a sealed value; see `identity.ts`. */
+  /** Opens a sealed value; see `identity/wrapping-key.ts`. */
   readonly unseal: (jwe: string) => Promise<Buffer>;
   readonly pullCredential?: (task: TaskEnvelope) => Promise<PullCredential | undefined>;
   /** The time that `not_after` is judged by, in milliseconds since 1970. */

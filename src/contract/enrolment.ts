@@ -107,6 +107,11 @@ export const RotateRequest = Type.Object(
 );
 export type RotateRequest = Static<typeof RotateRequest>;
 
+export const RotateAnswer = Type.Object(
+  { node_id: Type.String({ pattern: identifierPattern, description: 'The node whose keys are replaced.' }) },
+  { ...closed, description: 'The new keys are kept; asking again with the same ones gives the same answer.' },
+);
+
 export const RegistryCredentialRequest = Type.Object(
   { task_id: Type.String({ pattern: identifierPattern, description: 'A task that this node holds.' }) },
   { ...closed, description: 'Asks for the pull credential of a task, with the bearer of the session.' },

@@ -106,6 +106,42 @@ export const failures = {
     hint: 'Correct what is named; `node-agent schema config` prints what is accepted, docs/operators.md explains it.',
     retryable: false,
   },
+  'control_plane.unavailable': {
+    kind: 'unavailable',
+    message: 'The control plane cannot be reached, or has trouble of its own.',
+    hint: 'The agent tries again by itself; compare `control_plane.url`, name resolution and firewall if this stays.',
+    retryable: true,
+  },
+  'control_plane.refused': {
+    kind: 'denied',
+    message: 'The control plane refused a request of this agent.',
+    hint: 'The reason is its own; look there under the same time, and at whether this node was revoked.',
+    retryable: false,
+  },
+  'control_plane.untrusted': {
+    kind: 'denied',
+    message: 'What answers at `control_plane.url` cannot prove to be the control plane.',
+    hint: 'Compare `control_plane.url` with the certificate it shows, and set `control_plane.ca_file` for a CA of your own.',
+    retryable: false,
+  },
+  'enrolment.token_invalid': {
+    kind: 'invalid',
+    message: 'The join token is not one.',
+    hint: 'Copy it whole, as `id.secret.pin` in one line; `gpuaas nodes join-token` makes a new one.',
+    retryable: false,
+  },
+  'enrolment.untrusted': {
+    kind: 'denied',
+    message: 'The control plane that answered is not the one that the join token was made for.',
+    hint: 'Compare `control_plane.url`; the token names the keys and the CA that this host may trust, and they were others.',
+    retryable: false,
+  },
+  'identity.unusable': {
+    kind: 'internal',
+    message: 'A file of the identity of this node cannot be used.',
+    hint: 'Restore the file that the detail names from a backup, mode 0600, or enrol the host anew with a fresh join token.',
+    retryable: false,
+  },
   'enrolment.refused': {
     kind: 'denied',
     message: 'The join token is unknown, wrong, used up or no longer valid.',

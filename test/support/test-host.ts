@@ -11,7 +11,7 @@ import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { Dispatcher, type RunOptions } from '../../src/agent/dispatch.ts';
-import { openWrappingKey, type WrappingKey } from '../../src/agent/identity.ts';
+import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
 import { labels } from '../../src/contract/names.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas } from '../../src/contract/tasks.ts';

@@ -1,6 +1,6 @@
 /** `node-agent config`: the effective configuration, and where each value came from. Changes nothing. */
 import { configVariables, hostPolicyOf, loadConfig } from '../../agent/config.ts';
-import { hasWrappingKey, openWrappingKey } from '../../agent/identity.ts';
+import { hasWrappingKey, openWrappingKey } from '../../agent/identity/wrapping-key.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, table } from '../output.ts';

@@ -8,7 +8,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
-import { unsealWithKeyOf } from '../../agent/identity.ts';
+import { unsealWithKeyOf } from '../../agent/identity/wrapping-key.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';

@@ -4,11 +4,11 @@ import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import * as jose from 'jose';
 import { describe, expect, it } from 'vitest';
-import { openWrappingKey, unsealWithKeyOf } from '../../../src/agent/identity.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { openWrappingKey, unsealWithKeyOf } from '../../../../src/agent/identity/wrapping-key.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('identity');
-const module = resolve(import.meta.dirname, '../../../src/agent/identity.ts');
+const module = resolve(import.meta.dirname, '../../../../src/agent/identity/wrapping-key.ts');
 const canary = 'c4nary-5ecret';
 
 describe('the wrapping key', () => {
@@ -50,14 +50,14 @@ describe('the wrapping key', () => {
     '{"kty": "OKP"}',
     '{"kty": "OKP", "crv": "X25519", "x": "c4nary", "d": "c4nary"}',
     'null',
-  ])('that is spoilt (%s) is config.invalid, and nothing of it is said', async (text) => {
+  ])('that is spoilt (%s) is identity.unusable, and nothing of it is said', async (text) => {
     const file = join(folder, crypto.randomUUID(), 'identity/wrapping.jwk');
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
 
     const error = await openWrappingKey(dirname(dirname(file))).catch((thrown: unknown) => thrown);
 
-    expect(error).toMatchObject({ code: 'config.invalid', detail: { path: file } });
+    expect(error).toMatchObject({ code: 'identity.unusable', detail: { path: file } });
     expect(error).not.toHaveProperty('cause');
     expect((error as Error).message).not.toContain('c4nary');
   });

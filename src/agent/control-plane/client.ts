@@ -1,0 +1,115 @@
+/**
+ * The agent's HTTP calls to the control plane: few, small, answered by schema, never redirected.
+ *
+ * Node's own client, because it is loaded anyway and takes a CA of one's own; the agent calls a handful of times a day.
+ */
+import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
+import type { Static, TSchema } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { readStrictJson } from '../../contract/strict-json.ts';
+import { judge } from '../../contract/validate.ts';
+import type { ControlPlaneOrigin } from './origin.ts';
+
+export interface PostOptions<S extends TSchema> {
+  readonly body: object;
+  /** What the answer must look like. */
+  readonly answer: S;
+  /** Token of the present session. */
+  readonly bearer?: string | undefined;
+  readonly timeoutMs?: number;
+}
+
+const maxAnswerBytes = 1024 * 1024;
+const usualTimeoutMs = 15_000;
+
+/**
+ * Posts JSON and returns the judged answer. `control_plane.unavailable` where it cannot be reached or has trouble of its
+ * own, `control_plane.refused` where it says no, `control_plane.untrusted` where its certificate or answer is wrong.
+ */
+export async function post<S extends TSchema>(
+  origin: ControlPlaneOrigin,
+  path: string,
+  options: PostOptions<S>,
+): Promise<Static<S>> {
+  const url = origin.audience + path;
+  const { status, bytes } = await exchange(origin, url, options);
+  const read = readStrictJson(bytes);
+  const value = read.ok ? read.value : undefined;
+  if (status < 200 || status > 299) {
+    throw refusal(url, status, value);
+  }
+  const judged = judge(options.answer, value);
+  if (!judged.ok) {
+    const errors = judged.errors.map((error) => ({ ...error }));
+    throw new AgentError('control_plane.untrusted', { reason: 'Its answer is not what was agreed on.', url, errors });
+  }
+  return judged.value;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly bytes: Buffer;
+}
+
+async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOptions<TSchema>): Promise<Answer> {
+  const body = Buffer.from(JSON.stringify(options.body));
+  const request: RequestOptions = {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'content-length': body.length,
+      ...(options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }),
+    },
+    signal: AbortSignal.timeout(options.timeoutMs ?? usualTimeoutMs),
+    ...origin.tlsOptions(),
+  };
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const send = origin.tls ? requestTls : requestPlain;
+    send(url, { ...request, agent: false }, resolve)
+      .on('error', reject)
+      .end(body);
+    const response = await promise;
+    return { status: response.statusCode ?? 0, bytes: await bounded(response) };
+  } catch (error) {
+    throw describeFailure(url, error);
+  }
+}
+
+async function bounded(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxAnswerBytes) {
+      response.destroy();
+      throw new RangeError('its answer is too long');
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Whether a connection failed because the other side could not prove who it is. */
+export function isCertificateTrouble(error: unknown): boolean {
+  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  return /CERT|^ERR_TLS|^UNABLE_TO_|SELF_SIGNED/.test(code);
+}
+
+function describeFailure(url: string, error: unknown): AgentError {
+  const reason = `${(error as Error).message || 'The connection failed'}.`;
+  const code = isCertificateTrouble(error) ? 'control_plane.untrusted' : 'control_plane.unavailable';
+  return new AgentError(code, { reason, url }, { cause: error });
+}
+
+/** The control plane's own words, where it has some. */
+function refusal(url: string, status: number, body: unknown): AgentError {
+  const { error } = (body ?? {}) as { error?: { code?: unknown; message?: unknown } };
+  const said = typeof error?.message === 'string' ? error.message.slice(0, 500) : `It answered with status ${status}.`;
+  const busy = status >= 500 || status === 429 || status === 408;
+  return new AgentError(busy ? 'control_plane.unavailable' : 'control_plane.refused', {
+    ...{ reason: said, url, status },
+    ...(typeof error?.code === 'string' ? { refused_as: error.code.slice(0, 64) } : {}),
+  });
+}

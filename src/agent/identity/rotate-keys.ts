@@ -1,0 +1,83 @@
+/**
+ * Replaces the keys of the node: the new ones are vouched for by the present identity key, and the present ones stay good
+ * until the first hello with the new.
+ *
+ *   make next keys ──▶ ask the control plane ──▶ wrapping key takes its place ──▶ identity key takes its place
+ *
+ * Killed anywhere, it goes on where it was: as long as the next identity key lies there, the rotation is not over. The old
+ * wrapping key is kept beside the new one, because workloads still hold what was sealed for it.
+ */
+import { linkSync } from 'node:fs';
+import { join } from 'node:path';
+import { RotateAnswer, type RotateRequest } from '../../contract/enrolment.ts';
+import { rotateKeysPath, rotateText } from '../../contract/signing.ts';
+import { post } from '../control-plane/client.ts';
+import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
+import { identityKeyFile, openIdentityKey, signingKey } from './identity-key.ts';
+import { ensureKeyPair, readKeyPair } from './key-pair.ts';
+import { type NodeRecord, writeNode } from './node-record.ts';
+import { identityFolder, movePrivateFile } from './private-file.ts';
+import { oldWrappingKeyFile, wrappingKeyFile } from './wrapping-key.ts';
+
+export interface RotateOptions {
+  readonly stateDir: string;
+  readonly origin: ControlPlaneOrigin;
+  readonly node: NodeRecord;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+const maxAgeMs = 30 * 24 * 60 * 60 * 1000;
+
+/** True if the keys are 30 days old, or a rotation was begun and not ended. */
+export function rotationIsDue({ stateDir, node, now }: Omit<RotateOptions, 'origin'>): boolean {
+  return nextIdentity(stateDir) !== undefined || now - Date.parse(node.keys_since) >= maxAgeMs;
+}
+
+/** The control plane has the new keys, and the next hello uses them. Fails as `post` does, and then can be tried again. */
+export async function rotateKeys({ stateDir, origin, node, now }: RotateOptions): Promise<void> {
+  const begun = nextIdentity(stateDir);
+  if (!begun || readKeyPair(nextFile(stateDir, 'wrapping'), 'X25519')) {
+    await ask(stateDir, origin, node);
+    promoteWrapping(stateDir);
+  }
+  movePrivateFile(nextFile(stateDir, 'identity'), identityKeyFile(stateDir));
+  writeNode(stateDir, { ...node, keys_since: new Date(now).toISOString() });
+}
+
+async function ask(stateDir: string, origin: ControlPlaneOrigin, { node_id }: NodeRecord): Promise<void> {
+  // In this order: where the next identity key lies, the wrapping key was there before it.
+  const wrapping = ensureKeyPair(nextFile(stateDir, 'wrapping'), 'X25519');
+  const next = signingKey(ensureKeyPair(nextFile(stateDir, 'identity'), 'Ed25519'));
+  const keys = { identity_key: next.publicJwk, wrapping_key: wrapping.publicJwk };
+  const text = rotateText({ node_id, audience: origin.audience, ...keys });
+  const body: RotateRequest = {
+    ...{ node_id, audience: origin.audience, ...keys },
+    old_signature: openIdentityKey(stateDir).sign(text),
+    new_signature: next.sign(text),
+  };
+  await post(origin, rotateKeysPath, { body, answer: RotateAnswer });
+}
+
+/** At no moment is there no wrapping key: another one would be made in its place. */
+function promoteWrapping(stateDir: string): void {
+  const current = readKeyPair(wrappingKeyFile(stateDir), 'X25519');
+  if (current) {
+    try {
+      linkSync(wrappingKeyFile(stateDir), oldWrappingKeyFile(stateDir, current.publicJwk));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+        throw error;
+      }
+    }
+  }
+  movePrivateFile(nextFile(stateDir, 'wrapping'), wrappingKeyFile(stateDir));
+}
+
+function nextIdentity(stateDir: string) {
+  return readKeyPair(nextFile(stateDir, 'identity'), 'Ed25519');
+}
+
+function nextFile(stateDir: string, which: 'identity' | 'wrapping'): string {
+  return join(identityFolder(stateDir), `${which}.next.jwk`);
+}

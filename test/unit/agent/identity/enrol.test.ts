@@ -1,0 +1,149 @@
+import { createHash, createPublicKey, verify } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
+import { enrol } from '../../../../src/agent/identity/enrol.ts';
+import { epochFile } from '../../../../src/agent/identity/epoch-file.ts';
+import { parseJoinToken, readJoinToken, removeJoinToken } from '../../../../src/agent/identity/join-token.ts';
+import { readNode } from '../../../../src/agent/identity/node-record.ts';
+import { type EnrolAnswer, EnrolRequest } from '../../../../src/contract/enrolment.ts';
+import { enrolText, pinText } from '../../../../src/contract/signing.ts';
+import { judge } from '../../../../src/contract/validate.ts';
+import { type Answering, answerJson, type StandIn, standIn } from '../../../support/control-plane-stand-in.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('enrol');
+const host = { hostname: 'host-1', agent_version: '0.1.0', os: 'Debian 12', arch: 'x64' };
+const key = (letter: string) => ({ kty: 'OKP', crv: 'Ed25519', x: letter.repeat(43) }) as const;
+const answer: EnrolAnswer = {
+  ...{ node_id: 'node-1', allocation_id: 'alloc-1', release_root: key('R'), ca: '' },
+  task_key: { kid: 'k1', jwk: key('T') },
+};
+const secret = 's'.repeat(43);
+const tokenFor = ({ task_key, release_root, ca }: EnrolAnswer) => {
+  const pin = createHash('sha256')
+    .update(pinText({ task_key: task_key.jwk, release_root, ca }))
+    .digest('base64url');
+  return `abcdefgh12345678.${secret}.${pin}`;
+};
+
+let server: StandIn;
+let count = 0;
+afterEach(() => server.close());
+
+async function host1(answering: Answering) {
+  server = await standIn(answering);
+  count += 1;
+  const stateDir = join(folder, `state-${count}`);
+  const now = () => Date.parse('2026-11-25T12:00:00Z');
+  const ask = (token: string) =>
+    enrol({ ...{ stateDir, token, host, now }, origin: controlPlaneOrigin(server.origin) });
+  return { stateDir, ask };
+}
+
+describe('enrolment', () => {
+  it('proves that the host has its keys, and keeps who it is and whom it trusts', async () => {
+    const { stateDir, ask } = await host1((_, response) => answerJson(response, 200, answer));
+
+    const node = await ask(tokenFor(answer));
+
+    const [asked] = server.asked;
+    const judged = judge(EnrolRequest, asked?.body);
+    expect(asked?.path).toBe('/agent/v1/enroll');
+    expect(judged.ok).toBe(true);
+    const body = asked?.body as EnrolRequest;
+    expect(body).toMatchObject({ token_id: 'abcdefgh12345678', token_secret: secret, audience: server.origin, host });
+    const signed = Buffer.from(enrolText(body));
+    const by = createPublicKey({ key: body.identity_key, format: 'jwk' });
+    expect(verify(null, signed, by, Buffer.from(body.signature, 'base64url'))).toBe(true);
+    expect(node).toEqual({
+      ...{ node_id: 'node-1', allocation_id: 'alloc-1', control_plane: server.origin, ca: '', release_root: key('R') },
+      task_keys: [{ kid: 'k1', jwk: key('T'), retire_after: null }],
+      keys_since: '2026-11-25T12:00:00.000Z',
+    });
+    expect(readNode(stateDir)).toEqual(node);
+    expect(readFileSync(join(stateDir, 'identity/node.json'), 'utf8')).not.toContain(secret);
+  });
+
+  it('asks again with the same keys where the answer was lost', async () => {
+    let lose = true;
+    const { ask } = await host1((_, response) => {
+      if (lose) response.destroy();
+      else answerJson(response, 200, answer);
+    });
+
+    await expect(ask(tokenFor(answer))).rejects.toMatchObject({ code: 'control_plane.unavailable' });
+    lose = false;
+    await ask(tokenFor(answer));
+
+    const [first, second] = server.asked;
+    expect(second?.body).toEqual(first?.body);
+  });
+
+  it.each<[string, Partial<EnrolAnswer>]>([
+    ['task key', { task_key: { kid: 'k1', jwk: key('X') } }],
+    ['release root', { release_root: key('X') }],
+    ['CA', { ca: '-----BEGIN CERTIFICATE-----\nX\n-----END CERTIFICATE-----' }],
+  ])('keeps nothing where the %s is not the one that the operator handed over', async (_what, changes) => {
+    const { stateDir, ask } = await host1((_, response) => answerJson(response, 200, { ...answer, ...changes }));
+
+    await expect(ask(tokenFor(answer))).rejects.toMatchObject({ code: 'enrolment.untrusted' });
+
+    expect(readNode(stateDir)).toBeUndefined();
+  });
+
+  it('repeats why the control plane refuses', async () => {
+    const error = { code: 'enrolment.refused', message: 'The join token is used up.', hint: '', errors: [] };
+    const { stateDir, ask } = await host1((_, response) => answerJson(response, 403, { error }));
+
+    await expect(ask(tokenFor(answer))).rejects.toMatchObject({
+      code: 'control_plane.refused',
+      message: expect.stringContaining('The join token is used up.'),
+      detail: { refused_as: 'enrolment.refused', status: 403 },
+    });
+    expect(readNode(stateDir)).toBeUndefined();
+  });
+
+  it('forgets the epoch of the node that the host was before', async () => {
+    let id = 'node-1';
+    const { stateDir, ask } = await host1((_, response) => answerJson(response, 200, { ...answer, node_id: id }));
+    await ask(tokenFor(answer));
+    epochFile(stateDir).write(9);
+
+    await ask(tokenFor(answer));
+    const kept = epochFile(stateDir).read();
+    id = 'node-2';
+    await ask(tokenFor(answer));
+
+    expect(kept).toBe(9);
+    expect(epochFile(stateDir).read()).toBe(0);
+  });
+});
+
+describe('a join token', () => {
+  it.each(['', 'abc', `abcdefgh12345678.${secret}`, `ABCDEFGH12345678.${secret}.${secret}`, `${tokenFor(answer)} x`])(
+    'that is %j is refused without a word of it',
+    async (token) => {
+      server = await standIn(() => undefined);
+
+      expect(() => parseJoinToken(token)).toThrow(
+        expect.objectContaining({ code: 'enrolment.token_invalid', message: expect.not.stringContaining(secret) }),
+      );
+    },
+  );
+
+  it('is read from its file without the line feed, and removed after use', async () => {
+    server = await standIn(() => undefined);
+    const file = join(folder, 'token');
+    writeFileSync(file, `  ${tokenFor(answer)}\n`);
+
+    const token = readJoinToken(file);
+    removeJoinToken(file);
+    removeJoinToken(file);
+
+    expect(token).toBe(tokenFor(answer));
+    expect(existsSync(file)).toBe(false);
+    expect(() => readJoinToken(file)).toThrow(expect.objectContaining({ code: 'file.unusable' }));
+  });
+});
