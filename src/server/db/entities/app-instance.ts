@@ -1,9 +1,10 @@
 /** A workload that runs, ran or shall run: what was asked for, what is, and what it costs whom. */
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
+import { identifierPattern } from '../../../contract/identifiers.ts';
 import { InstanceState } from '../../../contract/instance-state.ts';
+import { Resources } from '../../../contract/workload-oci-launch.ts';
 import { Cleanup, Endpoint, OciAdapterStatus } from '../../../contract/workload-output.ts';
-import { Shape } from './allocation.ts';
 import { Digest } from './artifact.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
 
@@ -59,7 +60,19 @@ export const AppInstance = Type.Object(
     image_digest: Digest,
     engine: text(64, 'Execution engine, for example `node_agent`.'),
     config: Type.Record(Type.String(), Type.Unknown(), { description: 'Effective values of its parameters.' }),
-    resources: { ...Shape, description: 'What it may use.' },
+    resources: { ...Resources, description: 'What it may use.' },
+    host_ports: Type.Record(
+      Type.String({ pattern: identifierPattern }),
+      Type.Integer({ minimum: 1024, maximum: 65535 }),
+      {
+        additionalProperties: false,
+        description: 'Port on the host of each endpoint, by name.',
+      },
+    ),
+    sealed_files: Type.Record(Type.String({ pattern: '^/run/secrets/' }), Type.String({ maxLength: 65536 }), {
+      additionalProperties: false,
+      description: 'Secrets of the instance, sealed for its node: nobody else can open them.',
+    }),
     state: InstanceState,
     state_since: time('Since when it is in this state.'),
     desired: Type.Enum(['running', 'stopped', 'decommissioned'], { description: 'What was last asked for.' }),

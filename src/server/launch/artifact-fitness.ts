@@ -1,0 +1,85 @@
+/**
+ * Whether an artifact can be launched, and whether it is one of an app's images. The picker of the form lists what passes,
+ * and checks 4 and 5 of a launch refuse what does not: one rule for both.
+ */
+import type { FailureCode } from '../../contract/failures.ts';
+import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import type { Artifact } from '../db/entities/artifact.ts';
+import type { LaunchEnvironment } from './environment.ts';
+
+/** Why its lifecycle keeps it from being launched; undefined if it does not (check 4). */
+export function whyNotOffered(
+  { lifecycle }: Pick<Artifact, 'lifecycle'>,
+  { artifactPolicy }: Pick<LaunchEnvironment, 'artifactPolicy'>,
+): FailureCode | undefined {
+  if (lifecycle === 'retired' || lifecycle === 'deprecated') return 'launch.artifact_retired';
+  return lifecycle === 'published' && artifactPolicy === 'promoted' ? 'launch.artifact_not_promoted' : undefined;
+}
+
+/** Why it is not believed; undefined if it is (check 5). */
+export function whyNotTrusted(
+  { trust, digest, repository }: Pick<Artifact, 'trust' | 'digest' | 'repository'>,
+  { registries }: Pick<LaunchEnvironment, 'registries'>,
+): FailureCode | undefined {
+  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) return 'launch.digest_invalid';
+  if (trust !== 'verified') return 'launch.artifact_untrusted';
+  return registries.includes(repository.split('/')[0] ?? '') ? undefined : 'launch.registry_denied';
+}
+
+/**
+ * Media types that stand for each other: the registry answers in the one that the image was pushed in, and an index counts
+ * because the manifest of the platform that runs is recorded beside it.
+ */
+const imageTypes: ReadonlySet<string> = new Set([
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+]);
+
+/** True if a manifest declares it: by name, and as something that an image can be. */
+export function isImageOf({ artifacts }: WorkloadProfile, { name, media_type }: Artifact): boolean {
+  return Object.values(artifacts).some(({ artifact_name }) => artifact_name === name) && imageTypes.has(media_type);
+}
+
+interface Cards {
+  readonly gpu_count: number;
+  /** Names of the cards of the allocation, as the driver gives them; empty where there are none. */
+  readonly gpuNames: readonly string[];
+}
+
+/**
+ * The artifacts that a launch may choose from, for this many cards on this allocation. An image that is named after cards
+ * (`nvidia_h200_image`, `amd_rocm_image`) is for those; without such an image, the primary one serves.
+ */
+export function fittingArtifacts(
+  profile: WorkloadProfile,
+  artifacts: readonly Artifact[],
+  environment: LaunchEnvironment,
+  cards: Cards,
+): Artifact[] {
+  const usable = artifacts.filter(
+    (artifact) =>
+      isImageOf(profile, artifact) &&
+      whyNotOffered(artifact, environment) === undefined &&
+      whyNotTrusted(artifact, environment) === undefined,
+  );
+  const special = usable.filter((artifact) => cards.gpu_count > 0 && isForCards(profile, artifact, cards.gpuNames));
+  if (special.length > 0) return special;
+  const primary = profile.artifacts['primary_image']?.artifact_name;
+  return usable.filter(({ name }) => name === primary);
+}
+
+function isForCards({ artifacts }: WorkloadProfile, { name }: Artifact, gpuNames: readonly string[]): boolean {
+  return Object.entries(artifacts).some(([key, { artifact_name }]) => {
+    const [, vendor = '', model = ''] = /^(nvidia|amd)_([a-z0-9]+)_image$/.exec(key) ?? [];
+    return (
+      artifact_name === name &&
+      vendor !== '' &&
+      gpuNames.some((gpu) => {
+        const words = gpu.toLowerCase().split(/[^a-z0-9]+/);
+        return words.includes(vendor) && (model === 'rocm' || words.includes(model));
+      })
+    );
+  });
+}

@@ -1,0 +1,219 @@
+/**
+ * The nine checks of a launch, in their order. Pure: the facts are loaded before, inside the transaction that accepts the
+ * launch, so two launches for one card cannot both pass.
+ *
+ *   1 allocation active   2 allocation of the project   3 version published and app entitled   4 artifact offered
+ *   5 digest and trust    6 storage                     7 exposure                             8 resources
+ *   9 adapter enabled
+ *
+ * Nothing stops at the first failure: a person corrects a launch in one go. A check whose facts are missing is left out,
+ * since an earlier one has said why they are.
+ */
+
+import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import { type LaunchValues, resolveValues } from '../../manifests/gpuaas/resolve-values.ts';
+import type { Allocation } from '../db/entities/allocation.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Artifact } from '../db/entities/artifact.ts';
+import type { App, AppVersion } from '../db/entities/catalog.ts';
+import { fittingArtifacts, isImageOf, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
+import type { LaunchEnvironment } from './environment.ts';
+import type { LaunchRequest } from './launch-request.ts';
+import { type LaunchRefusal, refusal } from './refusal.ts';
+import { misfits, takenPorts } from './resource-fit.ts';
+
+export interface LaunchFacts {
+  readonly request: LaunchRequest;
+  readonly projectId: string;
+  /** The named allocation, whosever it is; undefined if there is none. */
+  readonly allocation: Allocation | undefined;
+  readonly app: App | undefined;
+  readonly version: AppVersion | undefined;
+  /** Manifest of the version; undefined without a version. */
+  readonly profile: WorkloadProfile | undefined;
+  readonly isEntitled: boolean;
+  /** All artifacts that the manifest could mean, and the named one. */
+  readonly artifacts: readonly Artifact[];
+  /** Other instances of the allocation. */
+  readonly neighbours: readonly AppInstance[];
+  /** Names of the allocation's cards, as its node reports them. */
+  readonly gpuNames: readonly string[];
+  readonly environment: LaunchEnvironment;
+}
+
+/** A launch that passed. Nobody else can make one: adapters take nothing less. */
+export interface CheckedLaunch {
+  readonly request: LaunchRequest;
+  readonly projectId: string;
+  readonly allocation: Allocation;
+  readonly profile: WorkloadProfile;
+  readonly artifact: Artifact;
+  readonly values: LaunchValues;
+}
+
+export type Checked =
+  | { readonly ok: true; readonly launch: CheckedLaunch }
+  | { readonly ok: false; readonly refusals: readonly LaunchRefusal[] };
+
+const passed = new WeakSet<object>();
+
+/** True for what `checkLaunch` has let pass in this process, and for nothing that merely looks like it. */
+export function hasPassed(launch: CheckedLaunch): boolean {
+  return passed.has(launch);
+}
+
+export function checkLaunch(facts: LaunchFacts): Checked {
+  const { request, projectId, profile } = facts;
+  const resolved = profile && resolveValues(profile, choicesOf(request));
+  const values = resolved?.ok ? resolved.values : undefined;
+  const allocation = facts.allocation?.project_id === projectId ? facts.allocation : undefined;
+  const artifact = profile && chooseArtifact(facts, profile, values);
+
+  const refusals = [
+    ...checkAllocation(facts, allocation),
+    ...checkVersion(facts),
+    ...(profile ? checkArtifact(facts, profile, artifact) : []),
+    ...(resolved?.ok === false
+      ? resolved.errors.map(({ path, message }) => refusal('launch.values_invalid', path, `It ${message}.`))
+      : []),
+    ...(profile && values ? checkStorage(profile, values, allocation) : []),
+    ...(profile && values ? checkExposure(facts, profile, values) : []),
+    ...(values && allocation ? checkResources(facts, values, allocation) : []),
+    ...(profile ? checkAdapter(facts, profile) : []),
+  ];
+  if (refusals.length > 0 || !allocation || !profile || !artifact || !values) return { ok: false, refusals };
+  const launch = { request, projectId, allocation, profile, artifact, values };
+  passed.add(launch);
+  return { ok: true, launch };
+}
+
+function choicesOf({ config = {}, resource_overrides = {} }: LaunchRequest) {
+  return { config, resource_overrides };
+}
+
+/** Checks 1 and 2. Of an allocation of another project not even the state is told: it is as if there were none. */
+function checkAllocation({ request }: LaunchFacts, allocation: Allocation | undefined): LaunchRefusal[] {
+  const path = '/placement_intent/target_allocation_id';
+  if (request.placement_intent?.target_allocation_id === undefined) {
+    return [refusal('launch.allocation_missing', path)];
+  }
+  if (!allocation) return [refusal('launch.allocation_not_in_project', path)];
+  return allocation.state === 'active'
+    ? []
+    : [refusal('launch.allocation_not_active', path, `It is ${allocation.state}.`)];
+}
+
+/** Check 3. */
+function checkVersion({ app, version, isEntitled }: LaunchFacts): LaunchRefusal[] {
+  if (app?.status !== 'active') return [refusal('launch.app_not_found', '/app_slug')];
+  const refusals = isEntitled ? [] : [refusal('launch.not_entitled', '/app_slug')];
+  if (!version) return [...refusals, refusal('launch.version_not_found', '/app_version')];
+  return version.status === 'published'
+    ? refusals
+    : [...refusals, refusal('launch.version_not_published', '/app_version', `It is ${version.status}.`)];
+}
+
+function chooseArtifact(
+  { request, artifacts, environment, gpuNames }: LaunchFacts,
+  profile: WorkloadProfile,
+  values: LaunchValues | undefined,
+): Artifact | undefined {
+  if (request.artifact_id !== undefined) return artifacts.find(({ id }) => id === request.artifact_id);
+  if (!values) return undefined;
+  const cards = { gpu_count: values.resources.gpu_count, gpuNames };
+  const [only, ...others] = fittingArtifacts(profile, artifacts, environment, cards);
+  return others.length === 0 ? only : undefined;
+}
+
+/** Checks 4 and 5. */
+function checkArtifact(
+  { request, environment }: LaunchFacts,
+  profile: WorkloadProfile,
+  artifact: Artifact | undefined,
+): LaunchRefusal[] {
+  const path = '/artifact_id';
+  if (!artifact) {
+    return [
+      refusal(request.artifact_id === undefined ? 'launch.artifact_required' : 'launch.artifact_not_found', path),
+    ];
+  }
+  const mismatch = isImageOf(profile, artifact) ? [] : [refusal('launch.artifact_mismatch', path)];
+  const lifecycle = whyNotOffered(artifact, environment);
+  const trust = whyNotTrusted(artifact, environment);
+  return [
+    ...mismatch,
+    ...(lifecycle ? [refusal(lifecycle, path, `It is ${artifact.lifecycle}.`)] : []),
+    ...(trust ? [refusal(trust, path, `Its trust is ${artifact.trust}.`)] : []),
+  ];
+}
+
+/** Check 6. */
+function checkStorage(
+  { storage }: WorkloadProfile,
+  { mounts }: LaunchValues,
+  allocation: Allocation | undefined,
+): LaunchRefusal[] {
+  return (storage?.mounts ?? []).flatMap(({ name, modes }) => {
+    const mode = mounts[name];
+    if (mode === undefined) return [];
+    const path = `/config/${name.replaceAll('-', '_')}_mount`;
+    if (!(modes as readonly string[]).includes(mode)) {
+      return [refusal('launch.storage_mode_not_allowed', path, `Allowed: ${modes.join(', ')}.`)];
+    }
+    return mode === 'project_storage' && allocation && !allocation.project_storage
+      ? [refusal('launch.storage_not_ready', path)]
+      : [];
+  });
+}
+
+/** Check 7: the environment has to support the mode, and every endpoint has to declare it. */
+function checkExposure(
+  { environment }: LaunchFacts,
+  { network }: WorkloadProfile,
+  { exposure_mode: mode }: LaunchValues,
+): LaunchRefusal[] {
+  const path = '/config/exposure_mode';
+  if (!environment.exposureModes.includes(mode)) {
+    return [refusal('launch.exposure_not_supported', path, `Supported: ${environment.exposureModes.join(', ')}.`)];
+  }
+  const unwilling = (network?.endpoints ?? []).filter(
+    ({ exposure_modes: modes }) => !(modes as readonly string[]).includes(mode),
+  );
+  return unwilling.map(({ name }) =>
+    refusal('launch.exposure_not_supported', path, `The endpoint ${name} does not allow ${mode}.`),
+  );
+}
+
+/** Check 8. */
+function checkResources(
+  { neighbours }: LaunchFacts,
+  { resources, host_ports: ports }: LaunchValues,
+  { shape }: Allocation,
+): LaunchRefusal[] {
+  const taken = takenPorts(neighbours);
+  return [
+    ...misfits(resources, shape, neighbours).map(({ name, wanted, free, total }) =>
+      refusal(
+        'launch.resources_exceed_allocation',
+        `/resource_overrides/${name}`,
+        `${name} ${wanted} is more than the ${free} that are free of ${total}.`,
+      ),
+    ),
+    ...Object.entries(ports).flatMap(([, port]) => {
+      const holder = taken.get(port);
+      return holder === undefined
+        ? []
+        : [refusal('launch.host_port_taken', '/config/host_port', `${port} belongs to ${JSON.stringify(holder)}.`)];
+    }),
+  ];
+}
+
+/** Check 9. */
+function checkAdapter({ environment }: LaunchFacts, { execution }: WorkloadProfile): LaunchRefusal[] {
+  const engine = execution.default_engine;
+  const declared = execution.supported_engines.find((one) => one.engine === engine);
+  if (declared?.status !== 'active') return [refusal('launch.engine_not_active', '/app_version', `It is ${engine}.`)];
+  return environment.engines.includes(engine)
+    ? []
+    : [refusal('launch.adapter_not_enabled', '/app_version', `It is ${engine}.`)];
+}

@@ -1,0 +1,42 @@
+/** What of an allocation is promised to its instances already, and what a launch may still have. */
+import type { InstanceState } from '../../contract/instance-state.ts';
+import type { Shape } from '../db/entities/allocation.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
+
+/** In these states nothing runs and nothing is about to: cards, cores and memory are free again. */
+const idle: ReadonlySet<InstanceState> = new Set(['stopped', 'failed', 'decommissioned']);
+/** A stopped instance keeps its port, so that its address is the same when it starts again. */
+const portless: ReadonlySet<InstanceState> = new Set(['failed', 'decommissioned']);
+
+type Amounts = Pick<Shape, 'gpu_count' | 'cpu_cores' | 'memory_gib'>;
+
+export function promised(instances: readonly AppInstance[]): Amounts {
+  const sum = { gpu_count: 0, cpu_cores: 0, memory_gib: 0 };
+  for (const { resources, state } of instances) {
+    if (idle.has(state)) continue;
+    sum.gpu_count += resources.gpu_count;
+    sum.cpu_cores += resources.cpu_cores;
+    sum.memory_gib += resources.memory_gib;
+  }
+  return sum;
+}
+
+/** Name, wish and free amount of everything that does not fit. */
+export function misfits(wanted: Amounts, shape: Amounts, instances: readonly AppInstance[]) {
+  const taken = promised(instances);
+  return (['gpu_count', 'cpu_cores', 'memory_gib'] as const).flatMap((name) => {
+    const free = Math.max(0, shape[name] - taken[name]);
+    return wanted[name] > free ? [{ name, wanted: wanted[name], free, total: shape[name] }] : [];
+  });
+}
+
+/** Host ports that instances of the allocation hold, with the name of the instance. */
+export function takenPorts(instances: readonly AppInstance[]): Map<number, string> {
+  return new Map(
+    instances
+      .filter(({ state }) => !portless.has(state))
+      .flatMap(({ host_ports, display_name }) =>
+        Object.values(host_ports).map((port) => [port, display_name] as const),
+      ),
+  );
+}

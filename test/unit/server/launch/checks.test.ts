@@ -1,0 +1,272 @@
+import { describe, expect, it } from 'vitest';
+import { judge } from '../../../../src/contract/validate.ts';
+import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
+import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
+import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
+import { refused } from '../../../../src/server/launch/refusal.ts';
+import { anInstance } from '../../../support/instance-samples.ts';
+import { anApp, anArtifact, aRequest, aVersion, launchFacts, settings } from '../../../support/launch-samples.ts';
+import { jupyterProfile } from '../../../support/profiles.ts';
+import { anAllocation } from '../../../support/store-samples.ts';
+
+function refusals(given: Partial<LaunchFacts>): string[] {
+  const checked = checkLaunch(launchFacts(given));
+  return checked.ok ? [] : checked.refusals.map(({ code, path }) => `${code} ${path}`);
+}
+
+const config = (values: LaunchRequest['config']) => aRequest({ config: values ?? {} });
+const withCards = (gpu_count: number) => aRequest({ resource_overrides: { gpu_count } });
+const ownArtifact = (given: Parameters<typeof anArtifact>[0]) => ({ artifacts: [anArtifact(given)] });
+const noLaunches = environmentOf({ ...settings, launchEnabled: false });
+const target = '/placement_intent/target_allocation_id';
+const neighbour = (given: Parameters<typeof anInstance>[0]) => ({ neighbours: [anInstance(given)] });
+const oneCard = { gpu_count: 1, cpu_cores: 1, memory_gib: 1 };
+const exposure = '/parameters/schema/properties/exposure_mode/enum';
+const helm = { '/execution/default_engine': 'helm', '/execution/supported_engines/2/status': 'active' };
+
+describe('the nine checks', () => {
+  it('let a launch pass that is as it should be', () => {
+    expect(checkLaunch(launchFacts())).toMatchObject({ ok: true, launch: { values: { host_ports: { web: 8888 } } } });
+  });
+
+  it.each<[string, Partial<LaunchFacts>, string]>([
+    [
+      'no allocation named (G-3, G-101)',
+      { request: aRequest({ placement_intent: {} }) },
+      `launch.allocation_missing ${target}`,
+    ],
+    [
+      '1: an allocation that is being released (G-107)',
+      { allocation: anAllocation({ state: 'releasing' }) },
+      `launch.allocation_not_active ${target}`,
+    ],
+    [
+      '2: an allocation of another project (G-108)',
+      { allocation: anAllocation({ project_id: 'p2' }) },
+      `launch.allocation_not_in_project ${target}`,
+    ],
+    [
+      '3: an unknown app (G-98)',
+      { app: undefined, version: undefined, profile: undefined },
+      'launch.app_not_found /app_slug',
+    ],
+    ['3: a hidden app', { app: anApp({ status: 'hidden' }) }, 'launch.app_not_found /app_slug'],
+    [
+      '3: an unknown version (G-99)',
+      { version: undefined, profile: undefined },
+      'launch.version_not_found /app_version',
+    ],
+    ['3: a draft (G-109)', { version: aVersion({ status: 'draft' }) }, 'launch.version_not_published /app_version'],
+    ['3: no entitlement (G-109)', { isEntitled: false }, 'launch.not_entitled /app_slug'],
+    ['4: an unknown artifact', { artifacts: [] }, 'launch.artifact_not_found /artifact_id'],
+    ['4: a retired artifact (G-110)', ownArtifact({ lifecycle: 'retired' }), 'launch.artifact_retired /artifact_id'],
+    [
+      '4: one that is published only, under a strict policy (G-110)',
+      {
+        ...ownArtifact({ lifecycle: 'published' }),
+        environment: environmentOf({ ...settings, artifactPolicy: 'promoted' }),
+      },
+      'launch.artifact_not_promoted /artifact_id',
+    ],
+    [
+      '4: the artifact of another app (G-31)',
+      ownArtifact({ name: 'runtime-tpu' }),
+      'launch.artifact_mismatch /artifact_id',
+    ],
+    [
+      '4: what is no image (G-33)',
+      ownArtifact({ media_type: 'application/vnd.cncf.helm.config.v1+json' }),
+      'launch.artifact_mismatch /artifact_id',
+    ],
+    ['5: a tag (G-32, G-111, G-211)', ownArtifact({ digest: 'latest' }), 'launch.digest_invalid /artifact_id'],
+    ['5: a short digest (G-111)', ownArtifact({ digest: 'sha256:abc' }), 'launch.digest_invalid /artifact_id'],
+    [
+      '5: an upper-case digest (G-111)',
+      ownArtifact({ digest: `sha256:${'A'.repeat(64)}` }),
+      'launch.digest_invalid /artifact_id',
+    ],
+    [
+      '5: another algorithm (G-111)',
+      ownArtifact({ digest: `sha512:${'a'.repeat(64)}` }),
+      'launch.digest_invalid /artifact_id',
+    ],
+    ['5: revoked trust (G-111)', ownArtifact({ trust: 'revoked' }), 'launch.artifact_untrusted /artifact_id'],
+    [
+      '5: an unverified artifact (G-168)',
+      ownArtifact({ trust: 'unverified' }),
+      'launch.artifact_untrusted /artifact_id',
+    ],
+    [
+      '5: another registry (G-8, G-212)',
+      ownArtifact({ repository: 'docker.io/library/x' }),
+      'launch.registry_denied /artifact_id',
+    ],
+    [
+      '6: storage that the mount does not allow (G-112)',
+      {
+        profile: jupyterProfile({ '/storage/mounts/0/modes': ['scratch'] }),
+        request: config({ workspace_mount: 'project_storage' }),
+      },
+      'launch.storage_mode_not_allowed /config/workspace_mount',
+    ],
+    [
+      '6: storage that the allocation lacks (G-139, G-204)',
+      { request: config({ workspace_mount: 'project_storage' }) },
+      'launch.storage_not_ready /config/workspace_mount',
+    ],
+    [
+      '7: exposure that the environment lacks (G-72, G-113, G-140)',
+      {
+        profile: jupyterProfile({ [exposure]: ['private', 'platform_proxy'] }),
+        request: config({ exposure_mode: 'platform_proxy' }),
+      },
+      'launch.exposure_not_supported /config/exposure_mode',
+    ],
+    [
+      '7: exposure that an endpoint lacks',
+      { profile: jupyterProfile({ '/network/endpoints/0/exposure_modes': ['platform_proxy'] }) },
+      'launch.exposure_not_supported /config/exposure_mode',
+    ],
+    [
+      '8: more cards than there are (G-114)',
+      { request: withCards(2) },
+      'launch.resources_exceed_allocation /resource_overrides/gpu_count',
+    ],
+    [
+      '8: a card that another instance holds (G-114, G-167)',
+      { request: withCards(1), ...neighbour({ resources: oneCard, host_ports: {} }) },
+      'launch.resources_exceed_allocation /resource_overrides/gpu_count',
+    ],
+    [
+      '8: a port that another instance holds',
+      neighbour({ host_ports: { web: 8888 } }),
+      'launch.host_port_taken /config/host_port',
+    ],
+    [
+      '9: everything while the switch is off (G-115, G-163)',
+      { environment: noLaunches },
+      'launch.adapter_not_enabled /app_version',
+    ],
+    [
+      '9: an engine that nothing drives (G-132 to G-135)',
+      { profile: jupyterProfile(helm) },
+      'launch.adapter_not_enabled /app_version',
+    ],
+    ['a value out of range (G-40)', { request: config({ host_port: 80 }) }, 'launch.values_invalid /config/host_port'],
+    [
+      'a value that nobody declared (G-97)',
+      { request: config({ host_path: '/home' }) },
+      'launch.values_invalid /config/host_path',
+    ],
+  ])('refuse %s', (_what, facts, refusal) => {
+    expect(refusals(facts)).toEqual([refusal]);
+  });
+
+  it('report all failures at once, in their order (G-116)', () => {
+    const found = refusals({
+      allocation: anAllocation({ state: 'ended' }),
+      isEntitled: false,
+      ...ownArtifact({ lifecycle: 'retired', trust: 'failed' }),
+      request: aRequest({ config: { workspace_mount: 'project_storage' }, resource_overrides: { gpu_count: 9 } }),
+      environment: noLaunches,
+    });
+
+    expect(found.map((line) => line.split(' ')[0])).toEqual([
+      'launch.allocation_not_active',
+      'launch.not_entitled',
+      'launch.artifact_retired',
+      'launch.artifact_untrusted',
+      'launch.storage_not_ready',
+      'launch.resources_exceed_allocation',
+      'launch.adapter_not_enabled',
+    ]);
+  });
+
+  it('tell nothing of an allocation of another project, not even that it is full (G-108)', () => {
+    const shape = { gpu_count: 0, cpu_cores: 1, memory_gib: 1 };
+    const foreign = anAllocation({ project_id: 'p2', state: 'ended', shape });
+
+    expect(refusals({ allocation: foreign })).toEqual(refusals({ allocation: undefined }));
+  });
+
+  it('give what a stopped or failed instance held free, but keep the port of a stopped one', () => {
+    const holding = (state: 'stopped' | 'failed' | 'decommissioned' | 'unknown') =>
+      refusals({
+        request: withCards(1),
+        ...neighbour({ state, resources: { gpu_count: 1, cpu_cores: 8, memory_gib: 32 }, host_ports: { web: 8888 } }),
+      });
+
+    expect(holding('failed')).toEqual([]);
+    expect(holding('decommissioned')).toEqual([]);
+    expect(holding('stopped')).toEqual(['launch.host_port_taken /config/host_port']);
+    expect(holding('unknown')).toHaveLength(4);
+  });
+
+  it('take the one artifact that fits where none is named, and ask where there are two (G-104)', () => {
+    const { artifact_id: _, ...request } = aRequest();
+    const other = anArtifact({ id: 'artifact-2', digest: `sha256:${'b'.repeat(64)}` });
+
+    expect(refusals({ request })).toEqual([]);
+    expect(refusals({ request, artifacts: [anArtifact(), other] })).toEqual(['launch.artifact_required /artifact_id']);
+    expect(refusals({ request, artifacts: [anArtifact(), { ...other, trust: 'revoked' }] })).toEqual([]);
+  });
+});
+
+describe('a checked launch', () => {
+  it('is known by what it went through, not by how it looks (G-118)', () => {
+    const checked = checkLaunch(launchFacts());
+    const launch = checked.ok ? checked.launch : undefined;
+
+    expect(launch && hasPassed(launch)).toBe(true);
+    expect(hasPassed({ ...launch } as CheckedLaunch)).toBe(false);
+  });
+});
+
+describe('the switch of launches', () => {
+  it('is on for the exact text `true` only (G-164)', () => {
+    expect(['true', 'TRUE', '1', 'yes', ' true', '', undefined].filter(isLaunchEnabled)).toEqual(['true']);
+  });
+});
+
+describe('refused', () => {
+  it('is the failure of the first reason and lists all of them', () => {
+    const checked = checkLaunch(launchFacts({ isEntitled: false, ...ownArtifact({ lifecycle: 'retired' }) }));
+    const error = refused(checked.ok ? [] : checked.refusals);
+
+    expect(error.code).toBe('launch.not_entitled');
+    expect(error.message).toBe('The project is not entitled to the app. 1 more in `errors`.');
+    expect(error.detail['errors']).toMatchObject([
+      { code: 'launch.not_entitled', path: '/app_slug', hint: expect.any(String) },
+      { code: 'launch.artifact_retired', path: '/artifact_id' },
+    ]);
+  });
+});
+
+describe('LaunchRequest', () => {
+  it.each<[string, object, string]>([
+    [
+      'a placement key of Slurm (G-105, G-106)',
+      { placement_intent: { controller_allocation_id: 'x' } },
+      '/placement_intent/controller_allocation_id',
+    ],
+    [
+      'a placement key of RKE2 (G-106)',
+      { placement_intent: { server_allocation_id: 'x' } },
+      '/placement_intent/server_allocation_id',
+    ],
+    ['what is no UUID (G-101)', { placement_intent: { target_allocation_id: 'alloc-1' } }, target],
+    ['an image (G-215)', { image: 'evil/x:latest' }, '/image'],
+    ['a host path (G-205)', { host_path: '/home' }, '/host_path'],
+    ['YAML of an engine (G-97)', { compose: 'services: {}' }, '/compose'],
+    ['a privilege (G-216)', { privileged: true }, '/privileged'],
+    ['an amount nobody knows (G-103)', { resource_overrides: { disk_gib: 4 } }, '/resource_overrides/disk_gib'],
+    ['an empty name (G-100)', { display_name: '' }, '/display_name'],
+    ['a name with control characters (G-100)', { display_name: 'a\u001bb' }, '/display_name'],
+    ['a name that is too long (G-100)', { display_name: 'a'.repeat(129) }, '/display_name'],
+    ['nested configuration', { config: { a: { b: 1 } } }, '/config/a'],
+  ])('refuses %s', (_what, given, path) => {
+    const judged = judge(LaunchRequest, { ...aRequest(), ...given });
+
+    expect(judged.ok ? [] : judged.errors.map((error) => error.path)).toContain(path);
+  });
+});
