@@ -94,6 +94,23 @@ export const AgentConfig = Type.Object(
       },
       { ...closed, default: {}, description: 'Structured task logs on disk.' },
     ),
+    telemetry: Type.Object(
+      {
+        port: Type.Integer({
+          minimum: 0,
+          maximum: 65535,
+          default: 9464,
+          description: 'Port on 127.0.0.1 for /metrics, /healthz and /readyz; 0: none.',
+        }),
+        interval_seconds: Type.Integer({
+          minimum: 1,
+          maximum: 3600,
+          default: 15,
+          description: 'Time between two samples while a workload runs.',
+        }),
+      },
+      { ...closed, default: {}, description: 'Metrics and health.' },
+    ),
   },
   { ...closed, description: 'Configuration of node-agent: /etc/gpuaas-node-agent/agent.json.' },
 );

@@ -1,0 +1,151 @@
+/** Topology and inventory: told when they change, and only then. */
+import { describe, expect, it, vi } from 'vitest';
+import { InventoryReporter } from '../../../../src/agent/telemetry/inventory.ts';
+import { TopologyReporter } from '../../../../src/agent/telemetry/topology.ts';
+import { InventoryBody, type RecordBody, TopologyBody } from '../../../../src/contract/records.ts';
+import { judge } from '../../../../src/contract/validate.ts';
+import type { WorkloadOciRuntimeStatusOutput } from '../../../../src/contract/workload-oci-runtime-status.ts';
+import { createLog } from '../../../../src/kit/log.ts';
+import { agentStatus } from '../../../support/local-agent.ts';
+import { manualClock } from '../../../support/manual-clock.ts';
+
+type Workloads = RecordBody<'topology'>['workloads'];
+const [workload] = agentStatus.workloads as [Workloads[number]];
+
+describe('the topology', () => {
+  function bench(first: Workloads) {
+    const clock = manualClock();
+    let workloads = first;
+    const records: RecordBody<'topology'>[] = [];
+    const reporter = new TopologyReporter({
+      ...{ clock, workloads: () => workloads, record: (body) => void records.push(body), settleMs: 200 },
+    });
+    return { clock, reporter, records, set: (next: Workloads) => (workloads = next) };
+  }
+
+  it('is reported once for changes that come together', async () => {
+    const { clock, reporter, records, set } = bench([workload]);
+
+    reporter.changed();
+    set([{ ...workload, state: 'stopping' }]);
+    reporter.changed();
+    set([{ ...workload, state: 'stopped' }]);
+    reporter.changed();
+    await clock.advance(1000);
+
+    expect(records).toMatchObject([{ workloads: [{ state: 'stopped' }] }]);
+    expect(judge(TopologyBody, records[0]).ok).toBe(true);
+  });
+
+  it('is not reported where nothing has changed, also not in another order', async () => {
+    const other = { ...workload, workload_id: 'a-first' };
+    const { clock, reporter, records, set } = bench([workload, other]);
+    reporter.changed();
+    await clock.advance(1000);
+
+    set([other, workload]);
+    reporter.changed();
+    await clock.advance(1000);
+
+    expect(records).toHaveLength(1);
+    expect(clock.waiting()).toEqual([]);
+  });
+
+  it('is reported to whoever asks, whether it has changed or not', async () => {
+    const { reporter, records } = bench([]);
+
+    reporter.report();
+    reporter.report();
+
+    expect(records).toHaveLength(2);
+  });
+});
+
+describe('the inventory', () => {
+  const runtime: WorkloadOciRuntimeStatusOutput = {
+    ...{
+      ready: true,
+      reasons: [],
+      probed_at: '2026-11-25T12:00:00Z',
+      runtimes: [],
+      compose_version: null,
+      engine: null,
+    },
+    gpus: [],
+    resources: {
+      cpu_cores: { total: 8, reserved: 0, used: 0, free: 8 },
+      memory_gib: { total: 32, reserved: 1, used: 0, free: 31 },
+      disk_gib: { total: 100, reserved: 2, used: 50.1, free: 47.9 },
+    },
+  };
+
+  function bench() {
+    const clock = manualClock();
+    const host = { runtime, draining: false, fails: false, probes: 0 };
+    const records: RecordBody<'inventory'>[] = [];
+    const reporter = new InventoryReporter({
+      ...{ clock, log: createLog({ level: 'silent' }), agentVersion: '0.1.0', sshUser: 'tenant' },
+      draining: () => host.draining,
+      probe: async () => {
+        host.probes += 1;
+        if (host.fails) {
+          throw new Error('nobody answers');
+        }
+        return { ...host.runtime, probed_at: new Date(clock.wallMs()).toISOString() };
+      },
+      record: (body) => void records.push(body),
+      everyMs: 3_600_000,
+    });
+    return { clock, host, reporter, records };
+  }
+  const signal = new AbortController().signal;
+
+  it('is reported at first, and then only when something has changed', async () => {
+    const { reporter, records, host } = bench();
+    await reporter.look(signal);
+    expect(judge(InventoryBody, records[0]).ok).toBe(true);
+
+    host.runtime = {
+      ...runtime,
+      resources: { ...runtime.resources, disk_gib: { ...runtime.resources.disk_gib, free: 47.8 } },
+    };
+    await reporter.look(signal);
+    expect(records).toHaveLength(1);
+
+    host.draining = true;
+    await reporter.look(signal);
+    host.runtime = { ...runtime, gpus: [{ uuid: 'GPU-1', name: 'Card', memory_mib: 1 }] };
+    await reporter.look(signal);
+    expect(records.slice(1)).toMatchObject([{ draining: true }, { runtime: { gpus: [{ uuid: 'GPU-1' }] } }]);
+  });
+
+  it('looks once for all who ask at the same time', async () => {
+    const { reporter, host } = bench();
+
+    await Promise.all([reporter.look(signal), reporter.look(signal)]);
+
+    expect(host.probes).toBe(1);
+  });
+
+  it('is taken again each hour until it is stopped, also after a look that failed', async () => {
+    const { reporter, host, clock } = bench();
+    const stop = new AbortController();
+    const running = reporter.run(stop.signal);
+
+    const hour = async () => {
+      await vi.waitFor(() => expect(clock.waiting()).toEqual([3_600_000]));
+      await clock.advance(3_600_000);
+    };
+
+    await hour();
+    host.fails = true;
+    await hour();
+    host.fails = false;
+    await hour();
+    await vi.waitFor(() => expect(host.probes).toBe(4));
+
+    stop.abort();
+    await running;
+    expect(clock.waiting()).toEqual([]);
+  });
+});
