@@ -1,26 +1,37 @@
 /** A hub on a real socket with a store of its own, one enrolled node, and agents that end with their test. */
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { Node } from '../../src/server/db/entities/node.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
+import { enrolmentRoutes } from '../../src/server/enrolment/enrolment-routes.ts';
+import { createHttpServer } from '../../src/server/http/http-server.ts';
+import { createMetrics } from '../../src/server/http/metrics.ts';
 import { Hub, type HubOptions } from '../../src/server/hub/hub.ts';
 import { type NewTask, TaskQueue } from '../../src/server/hub/task-queue.ts';
-import { TaskKeys } from '../../src/server/keys/task-keys.ts';
+import { openServerKeys, type ServerKeys } from '../../src/server/keys/server-keys.ts';
+import type { TaskKeys } from '../../src/server/keys/task-keys.ts';
+import { registryRoutes } from '../../src/server/registry/registry-routes.ts';
 import { type RecordingSink, recordingSink } from './recording-sink.ts';
 import { type AgentKeys, makeAgentKeys, ScriptedAgent } from './scripted-agent.ts';
 
 export type HubSettings = Pick<
   HubOptions,
   'clock' | 'heartbeatSeconds' | 'leaseSeconds' | 'awaySeconds' | 'logWindowBytes'
-> & { readonly sink?: RecordingSink; readonly port?: number };
+> & {
+  readonly sink?: RecordingSink;
+  readonly port?: number;
+  /** Registry hosts whose token service this is. */
+  readonly tokenRegistries?: readonly string[];
+  readonly upstream?: Record<string, { username: string; password: string }>;
+};
 
 export interface HubGround {
   readonly store: Store;
   readonly queue: TaskQueue;
   readonly keys: TaskKeys;
+  readonly serverKeys: ServerKeys;
   readonly sink: RecordingSink;
   readonly hub: Hub;
   readonly origin: string;
@@ -55,26 +66,35 @@ export const removal: NewTask<'workload.oci_remove'> = {
 
 /** Keeps everything in `folder`; a second ground there goes on where the first has stopped. */
 export async function openHubGround(folder: string, settings: HubSettings = {}): Promise<HubGround> {
-  const { sink = recordingSink(), port = 0, ...hubSettings } = settings;
+  const { sink = recordingSink(), port = 0, tokenRegistries = [], upstream = {}, ...hubSettings } = settings;
+  const { clock = systemClock } = settings;
   const store = openSqliteStore(`${folder}/store.db`);
-  const keys = await TaskKeys.open(`${folder}/keys`);
+  const serverKeys = await openServerKeys(folder);
+  const keys = serverKeys.task;
   const queue = new TaskQueue(sink, settings.clock);
-  const server = createServer((_, response) => response.writeHead(404).end());
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const log = createLog({ level: 'silent' });
-  const hub = new Hub({ ...{ store, queue, keys, sink, log }, audience: () => origin, ...hubSettings });
-  await hub.start(server);
+  let origin = '';
+  const audience = () => origin;
+  const http = createHttpServer({
+    ...{ store, log, metrics: createMetrics(), hostNames: [], checkAnswers: true },
+    now: () => clock.wallMs(),
+    routes: [
+      ...enrolmentRoutes({ store, keys: serverKeys, audience, ca: '' }),
+      ...registryRoutes({ key: serverKeys.registry, tokenRegistries, upstream }),
+    ],
+  });
+  const hub = new Hub({ ...{ store, queue, keys, sink, log }, audience, ...hubSettings });
+  await hub.start(http.server);
+  const address = await http.listen('127.0.0.1', port);
+  origin = `http://127.0.0.1:${address.port}`;
   const agents: ScriptedAgent[] = [];
 
   const stopHub = async () => {
     hub.stop();
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
+    await http.close();
   };
   return {
-    ...{ store, queue, keys, sink, hub, origin, stopHub },
+    ...{ store, queue, keys, serverKeys, sink, hub, origin, stopHub },
     addNode: async (id, agentKeys = makeAgentKeys(), given = {}) => {
       const node: Node = { ...newNode(id, agentKeys, keys.current.kid), ...given };
       await store.write((tx) => tx.nodes.insert(node));

@@ -44,6 +44,7 @@ const byKind: Record<FailureKind, number> = {
 
 const byCode: { readonly [C in FailureCode]?: number } = {
   'request.unauthenticated': 401,
+  'node.untrusted': 401,
   'request.too_large': 413,
   'resource.not_found': 404,
   'idempotency.conflict': 409,

@@ -1,0 +1,96 @@
+/**
+ * A host becomes a node. Idempotent on token and keys: a host that did not get the answer asks again and gets the same
+ * one. Somebody else with a used token is refused like everybody with a wrong one, and the operator is told.
+ */
+import type { EnrolAnswer, EnrolRequest } from '../../contract/enrolment.ts';
+import { AgentError } from '../../contract/failures.ts';
+import { enrolText } from '../../contract/signing.ts';
+import type { JoinToken, Node } from '../db/entities/node.ts';
+import { newId } from '../db/new-id.ts';
+import type { Tx } from '../db/store.ts';
+import { signedBy } from '../hub/admission.ts';
+import type { ServerKeys } from '../keys/server-keys.ts';
+import { hasSecret } from './join-token.ts';
+
+export interface EnrolFacts {
+  readonly keys: ServerKeys;
+  /** Origin that we are; a host that dialled another one is refused. */
+  readonly audience: string;
+  readonly ca: string;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly correlationId: string;
+}
+
+/** The failure is returned, not thrown: what the operator is told about it must be kept. */
+export type Enrolled = { readonly answer: EnrolAnswer } | { readonly failure: AgentError };
+
+export async function enrol(tx: Tx, request: EnrolRequest, facts: EnrolFacts): Promise<Enrolled> {
+  const token = await tx.join_tokens.get(request.token_id);
+  if (!token || !hasSecret(token, request.token_secret)) return refused();
+  if (request.audience !== facts.audience) return refused(`This control plane is ${facts.audience}.`);
+  if (!signedBy(request.identity_key, enrolText(request), request.signature)) {
+    return refused('The host has not signed with the identity key that it shows.');
+  }
+  const node = token.node_id === null ? undefined : await tx.nodes.get(token.node_id);
+  if (node) return await again(tx, token, node, request, facts);
+  if (Date.parse(token.expires_at) <= facts.now) return refused('The token has expired.');
+
+  const allocation = await tx.allocations.get(token.allocation_id);
+  if (allocation?.state !== 'active') return refused('Its allocation has ended.');
+  const before = allocation.node_id === null ? undefined : await tx.nodes.get(allocation.node_id);
+  if (before && before.status !== 'revoked') return refused('Its allocation has a node already; revoke that first.');
+
+  const fresh = newNode(token, request, facts.now);
+  await tx.nodes.insert(fresh);
+  await tx.allocations.put({ ...allocation, node_id: fresh.id });
+  await tx.join_tokens.put({ ...token, used_at: fresh.enrolled_at, node_id: fresh.id });
+  await note(tx, fresh, facts, 'node.enrolled', `Host ${fresh.name} became a node.`);
+  return { answer: answerFor(fresh, token, facts) };
+}
+
+async function again(
+  tx: Tx,
+  token: JoinToken,
+  node: Node,
+  request: EnrolRequest,
+  facts: EnrolFacts,
+): Promise<Enrolled> {
+  const same = node.identity_key.x === request.identity_key.x && node.wrapping_key.x === request.wrapping_key.x;
+  if (same && node.status === 'enrolled') return { answer: answerFor(node, token, facts) };
+  if (!same) {
+    const message = `A second host, which calls itself ${request.host.hostname}, tried the join token of this node.`;
+    await note(tx, node, facts, 'node.join_token_reused', message);
+  }
+  return refused();
+}
+
+function newNode(token: JoinToken, { identity_key, wrapping_key, host }: EnrolRequest, now: number): Node {
+  return {
+    ...{ id: newId(now), name: host.hostname, allocation_id: token.allocation_id },
+    ...{ status: 'enrolled', status_reason: null, identity_key, wrapping_key, next_keys: null },
+    ...{ epoch_confirmed: 0, epoch_offered: null, task_kid: token.task_kid, bearer_hash: null, drain: false },
+    ...{ enrolled_at: new Date(now).toISOString(), last_seen_at: null, agent_version: host.agent_version },
+    ...{ boot_id: null, task_types: [], inventory: null, runtime: null, runtime_at: null, topology: null },
+  };
+}
+
+/** The task key that the pin of this token vouches for; the welcome of a session leads on to the present one. */
+function answerFor(node: Node, token: JoinToken, { keys, ca }: EnrolFacts): EnrolAnswer {
+  const task_key = keys.task.named(token.task_kid) ?? keys.task.current;
+  return { node_id: node.id, allocation_id: node.allocation_id, task_key, release_root: keys.releaseRoot, ca };
+}
+
+function refused(reason?: string): Enrolled {
+  return { failure: new AgentError('enrolment.refused', reason === undefined ? {} : { reason }) };
+}
+
+async function note(tx: Tx, node: Node, facts: EnrolFacts, type: string, message: string): Promise<void> {
+  await tx.events.append({
+    ...{ time: new Date(facts.now).toISOString(), type, project_id: null, message },
+    subject: { kind: 'node', id: node.id },
+    actor: `node:${node.id}`,
+    correlation_id: facts.correlationId,
+    data: { name: node.name, allocation_id: node.allocation_id },
+  });
+}

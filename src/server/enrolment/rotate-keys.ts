@@ -1,0 +1,21 @@
+/** A node replaces its keys: the new ones are vouched for by the present one and count from the first hello with them. */
+
+import type { RotateRequest } from '../../contract/enrolment.ts';
+import { AgentError } from '../../contract/failures.ts';
+import { rotateText } from '../../contract/signing.ts';
+import type { Tx } from '../db/store.ts';
+import { signedBy } from '../hub/admission.ts';
+
+/** `node.untrusted` says the same whatever is wrong. Repeating it changes nothing. */
+export async function rotateNodeKeys(tx: Tx, request: RotateRequest, audience: string): Promise<void> {
+  const { node_id, identity_key, wrapping_key, old_signature, new_signature } = request;
+  const node = await tx.nodes.get(node_id);
+  const text = rotateText(request);
+  const proven =
+    node?.status === 'enrolled' &&
+    request.audience === audience &&
+    signedBy(node.identity_key, text, old_signature) &&
+    signedBy(identity_key, text, new_signature);
+  if (!proven) throw new AgentError('node.untrusted');
+  await tx.nodes.put({ ...node, next_keys: { identity_key, wrapping_key } });
+}

@@ -1,0 +1,48 @@
+/**
+ * The credential for one pull: for a node that holds a task with a registry image, for the one repository of that image, for
+ * fifteen minutes, and readable by that node alone. It is made when it is asked for and kept nowhere (G-121, G-213).
+ */
+import { CompactEncrypt, importJWK } from 'jose';
+import type { RegistryCredentialAnswer } from '../../contract/enrolment.ts';
+import { AgentError } from '../../contract/failures.ts';
+import { judge } from '../../contract/validate.ts';
+import { RegistryImage } from '../../contract/workload-oci-launch.ts';
+import { parseImageReference } from '../../policy/image-reference.ts';
+import type { Node } from '../db/entities/node.ts';
+import type { Task } from '../db/entities/task.ts';
+import type { RegistryKey } from '../keys/registry-key.ts';
+import { makeRegistryToken } from './registry-tokens.ts';
+
+export interface PullCredentialParts {
+  readonly key: RegistryKey;
+  /** Registry hosts whose token service we are. */
+  readonly tokenRegistries: readonly string[];
+  /** User and password for other registries that ask for some. */
+  readonly upstream: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
+}
+
+/** `credential.refused` unless the task is this node's, has not ended, and runs an image from a registry. */
+export async function pullCredential(
+  { key, tokenRegistries, upstream }: PullCredentialParts,
+  node: Node,
+  task: Task | undefined,
+  now: number,
+): Promise<RegistryCredentialAnswer> {
+  const image = judge(RegistryImage, (task?.params as { image?: unknown } | undefined)?.image);
+  if (!image.ok || task?.node_id !== node.id || task.state === 'ended') throw new AgentError('credential.refused');
+  const { host, repository } = parseImageReference(image.value.reference);
+
+  if (tokenRegistries.includes(host)) {
+    const access = [{ repository, actions: ['pull'] as const }];
+    const { token, expiresAt } = await makeRegistryToken(key, `node:${node.id}`, access, now);
+    return { credential: await wrapped(node, { bearer: token }), expires_at: expiresAt.toISOString() };
+  }
+  const login = upstream[host];
+  return { credential: login ? await wrapped(node, login) : null, expires_at: null };
+}
+
+async function wrapped({ wrapping_key }: Node, credential: Readonly<Record<string, string>>): Promise<string> {
+  return await new CompactEncrypt(Buffer.from(JSON.stringify(credential)))
+    .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })
+    .encrypt(await importJWK(wrapping_key, 'ECDH-ES'));
+}

@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EnrolAnswer, type EnrolRequest, type RotateRequest } from '../../../../src/contract/enrolment.ts';
+import { enrolPath, enrolText, pinText, rotateKeysPath, rotateText } from '../../../../src/contract/signing.ts';
+import { judge } from '../../../../src/contract/validate.ts';
+import { makeJoinToken } from '../../../../src/server/enrolment/join-token.ts';
+import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
+import { manualClock } from '../../../support/manual-clock.ts';
+import { type AgentKeys, makeAgentKeys, signText } from '../../../support/scripted-agent.ts';
+import { anAllocation } from '../../../support/store-samples.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const clock = manualClock();
+let ground: HubGround;
+let allocations = 0;
+
+const root = temporaryFolder('enrolment');
+beforeAll(async () => {
+  ground = await openHubGround(root, { clock });
+});
+afterAll(() => ground.close());
+
+async function newAllocation(): Promise<string> {
+  allocations += 1;
+  const id = `0190a000-0000-7000-8000-${String(allocations).padStart(12, '0')}`;
+  await ground.store.write((tx) => tx.allocations.insert(anAllocation({ id })));
+  return id;
+}
+
+async function newToken(allocation_id: string, valid_seconds?: number): Promise<string> {
+  const { serverKeys, store } = ground;
+  const wanted = { allocation_id, created_by: 't1', now: clock.wallMs(), ca: '' };
+  const made = await store.write((tx) =>
+    makeJoinToken(tx, serverKeys, { ...wanted, ...(valid_seconds === undefined ? {} : { valid_seconds }) }),
+  );
+  return made.token;
+}
+
+function requestOf(token: string, keys: AgentKeys, given: Partial<EnrolRequest> = {}): EnrolRequest {
+  const [token_id = '', token_secret = ''] = token.split('.');
+  const { identity_key, wrapping_key } = keys;
+  const facts = { token_id, audience: given.audience ?? ground.origin, identity_key, wrapping_key };
+  return {
+    ...{ ...facts, token_secret, signature: signText(keys.identity, enrolText(facts)) },
+    host: { hostname: 'host-1', agent_version: '1.0.0', os: 'Debian 12', arch: 'x64' },
+    ...given,
+  };
+}
+
+async function post(
+  path: string,
+  body: object,
+): Promise<{ status: number; body: { error: { code: string } } & EnrolAnswer }> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(ground.origin + path, { method: 'POST', headers, body: JSON.stringify(body) });
+  return { status: response.status, body: (await response.json()) as { error: { code: string } } & EnrolAnswer };
+}
+
+const enrol = (body: EnrolRequest) => post(enrolPath, body);
+const typesOf = async (id: string) =>
+  (await ground.store.read((tx) => tx.events.list({ after: 0, limit: 1000, subject_id: id }))).map(({ type }) => type);
+
+describe('enrolment', () => {
+  it('makes the host the node of the allocation, and tells it whom to trust', async () => {
+    const allocation = await newAllocation();
+    const keys = makeAgentKeys();
+
+    const { status, body } = await enrol(requestOf(await newToken(allocation), keys));
+
+    expect(status).toBe(200);
+    expect(judge(EnrolAnswer, body).ok).toBe(true);
+    expect(body).toMatchObject({ allocation_id: allocation, task_key: ground.keys.current, ca: '' });
+    expect(await ground.node(body.node_id)).toMatchObject({ name: 'host-1', identity_key: keys.identity_key });
+    expect((await ground.store.read((tx) => tx.allocations.get(allocation)))?.node_id).toBe(body.node_id);
+    expect(await typesOf(body.node_id)).toEqual(['node.enrolled']);
+    const welcome = await ground.dial().enter(keys, body.node_id, 0);
+    expect(welcome.epoch).toBe(1);
+  });
+
+  it('answers with exactly what the third part of the token has promised, also after the task key was rotated', async () => {
+    const token = await newToken(await newAllocation());
+    await ground.keys.rotate(new Date('2026-12-25T00:00:00Z'));
+    const keys = makeAgentKeys();
+
+    const { body } = await enrol(requestOf(token, keys));
+
+    const { task_key, release_root, ca } = body;
+    const pin = createHash('sha256')
+      .update(pinText({ task_key: task_key.jwk, release_root, ca }))
+      .digest('base64url');
+    expect(token.split('.')[2]).toBe(pin);
+    expect((await ground.dial().enter(keys, body.node_id, 0)).rotations).toHaveLength(1);
+  });
+
+  it('repeated with the same keys gives the same answer, once: nothing is made twice', async () => {
+    const token = await newToken(await newAllocation());
+    const keys = makeAgentKeys();
+
+    const first = await enrol(requestOf(token, keys));
+    await clock.advance(3_600_000);
+    const second = await enrol(requestOf(token, keys));
+
+    expect(second).toEqual(first);
+    expect(await typesOf(first.body.node_id)).toEqual(['node.enrolled']);
+  });
+
+  it('with a used token and other keys is refused, and the operator is told (X-4)', async () => {
+    const token = await newToken(await newAllocation());
+    const { body } = await enrol(requestOf(token, makeAgentKeys()));
+
+    const other = await enrol(requestOf(token, makeAgentKeys()));
+
+    expect(other).toMatchObject({ status: 403, body: { error: { code: 'enrolment.refused' } } });
+    expect(await typesOf(body.node_id)).toEqual(['node.enrolled', 'node.join_token_reused']);
+  });
+
+  it('is refused once the token has expired, and never lasts longer than an hour', async () => {
+    const short = await newToken(await newAllocation(), 60);
+    const greedy = await newToken(await newAllocation(), 86_400);
+
+    await clock.advance(60_000);
+    expect((await enrol(requestOf(short, makeAgentKeys()))).status).toBe(403);
+    await clock.advance(3_540_000);
+    expect((await enrol(requestOf(greedy, makeAgentKeys()))).status).toBe(403);
+  });
+
+  it.each([
+    ['the secret is wrong', { token_secret: 'A'.repeat(43) }],
+    ['the token is unknown', { token_id: '0'.repeat(16) }],
+    ['it was meant for another control plane', { audience: 'https://elsewhere' }],
+    ['the signature is of another key', { identity_key: makeAgentKeys().identity_key }],
+    ['the wrapping key was exchanged on the way', { wrapping_key: makeAgentKeys().wrapping_key }],
+  ])('is refused when %s, and the token stays good', async (_, wrong) => {
+    const token = await newToken(await newAllocation());
+    const keys = makeAgentKeys();
+
+    expect((await enrol(requestOf(token, keys, wrong))).status).toBe(403);
+    expect((await enrol(requestOf(token, keys))).status).toBe(200);
+  });
+
+  it('is refused where the allocation has a node already, until that is revoked', async () => {
+    const allocation = await newAllocation();
+    const { body } = await enrol(requestOf(await newToken(allocation), makeAgentKeys()));
+    const token = await newToken(allocation);
+    const keys = makeAgentKeys();
+    expect((await enrol(requestOf(token, keys))).status).toBe(403);
+
+    await ground.hub.revoke(body.node_id, 'token:t1');
+
+    expect((await enrol(requestOf(token, keys))).status).toBe(200);
+  });
+
+  it('leaves the secret of the token nowhere', async () => {
+    const token = await newToken(await newAllocation());
+    const { body } = await enrol(requestOf(token, makeAgentKeys()));
+
+    const kept = await ground.store.read(async (tx) => [
+      await tx.join_tokens.list(),
+      await tx.events.list({ after: 0, limit: 1000 }),
+    ]);
+    expect(JSON.stringify([kept, body])).not.toContain(token.split('.')[1]);
+  });
+});
+
+describe('a rotation of the keys of a node', () => {
+  async function enrolled(): Promise<{ id: string; keys: AgentKeys }> {
+    const keys = makeAgentKeys();
+    const { body } = await enrol(requestOf(await newToken(await newAllocation()), keys));
+    return { id: body.node_id, keys };
+  }
+
+  function rotation(node_id: string, old: AgentKeys, next: AgentKeys, audience = ground.origin): RotateRequest {
+    const { identity_key, wrapping_key } = next;
+    const text = rotateText({ node_id, audience, identity_key, wrapping_key });
+    return {
+      ...{ node_id, audience, identity_key, wrapping_key },
+      old_signature: signText(old.identity, text),
+      new_signature: signText(next.identity, text),
+    };
+  }
+
+  it('counts from the first hello with the new key; until then the old one is good', async () => {
+    const { id, keys } = await enrolled();
+    const next = makeAgentKeys();
+
+    expect((await post(rotateKeysPath, rotation(id, keys, next))).status).toBe(200);
+
+    await ground.dial().enter(keys, id, 0);
+    await until(() => ground.hub.isConnected(id));
+    await ground.dial().enter(next, id, 1);
+    await until(async () => (await ground.node(id)).identity_key.x === next.identity_key.x);
+  });
+
+  it('is refused without the present key, without the new one, and for another control plane', async () => {
+    const { id, keys } = await enrolled();
+    const [next, stranger] = [makeAgentKeys(), makeAgentKeys()];
+    const good = rotation(id, keys, next);
+    const wrong = [
+      rotation(id, stranger, next),
+      { ...good, new_signature: rotation(id, keys, stranger).new_signature },
+      rotation(id, keys, next, 'https://elsewhere'),
+      rotation('node-nobody', keys, next),
+    ];
+
+    for (const request of wrong) {
+      expect(await post(rotateKeysPath, request)).toMatchObject({
+        status: 401,
+        body: { error: { code: 'node.untrusted' } },
+      });
+    }
+    expect((await ground.node(id)).next_keys).toBeNull();
+  });
+});
