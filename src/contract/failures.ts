@@ -472,6 +472,12 @@ export const failures = {
     hint: 'Correct what is named; `gpuaas serve --help` lists what is accepted.',
     retryable: false,
   },
+  'manifest.invalid': {
+    kind: 'invalid',
+    message: 'The manifest cannot be accepted.',
+    hint: 'Correct the listed paths, which are in the manifest; `gpuaas manifest validate` finds them without a server.',
+    retryable: false,
+  },
   'artifact.unreachable': {
     kind: 'unavailable',
     message: 'The registry of the artifact did not answer as one.',

@@ -1,25 +1,63 @@
-/** Starts the control plane on an open store: routes, HTTP server, sweeping of what is old. */
-import type { ServerContext } from './context.ts';
-import { createHttpServer, type HttpServer } from './http/http-server.ts';
+/** Puts the control plane together on an open store. Reads as a list of its parts. */
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { ServerContext, ServerSettings } from './context.ts';
+import type { Store } from './db/store.ts';
+import { createHttpServer } from './http/http-server.ts';
 import { createMetrics } from './http/metrics.ts';
+import { Hub } from './hub/hub.ts';
+import type { RecordSink } from './hub/record-sink.ts';
+import { TaskQueue } from './hub/task-queue.ts';
+import type { ServerKeys } from './keys/server-keys.ts';
 import { routesOf } from './routes.ts';
+import { keepSweeping } from './sweep.ts';
 
-export interface StartOptions {
-  readonly context: ServerContext;
+export interface ServerParts {
+  readonly store: Store;
+  readonly keys: ServerKeys;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly settings: ServerSettings;
+  readonly sink: RecordSink;
   readonly version: string;
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Judges every answer by its own schema; for tests. */
   readonly checkAnswers?: boolean;
 }
 
-/** Everything is wired and nothing listens yet: `listen` is the caller's. */
-export function createServer({ context, version, tls, checkAnswers = false }: StartOptions): HttpServer {
+export interface ControlPlane {
+  readonly context: ServerContext;
+  /** Serves from now on. */
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Says goodbye to nodes, ends streams, waits for requests at work. The store is the caller's to close. */
+  close(): Promise<void>;
+}
+
+export function createControlPlane(parts: ServerParts): ControlPlane {
+  const { store, keys, log, clock, settings, sink, version, tls, checkAnswers = false } = parts;
+  const queue = new TaskQueue(sink, clock);
+  const hub = new Hub({ store, queue, keys: keys.task, sink, log, clock, audience: () => settings.publicUrl });
+  const context: ServerContext = { store, log, clock, settings, keys, queue, hub };
   const metrics = createMetrics();
-  const { store, log, now, settings } = context;
-  return createHttpServer({
-    ...{ store, log, now, metrics, checkAnswers },
+  const http = createHttpServer({
+    ...{ store, log, metrics, checkAnswers, now: () => clock.wallMs() },
     routes: routesOf(context, metrics, version),
     hostNames: [new URL(settings.publicUrl).hostname],
     ...(tls ? { tls } : {}),
   });
+  const stopped = new AbortController();
+  return {
+    context,
+    listen: async (host, port) => {
+      await hub.start(http.server);
+      void keepSweeping({ store, clock, log }, stopped.signal);
+      return http.listen(host, port);
+    },
+    close: async () => {
+      stopped.abort();
+      hub.stop();
+      await http.close();
+    },
+  };
 }

@@ -1,15 +1,31 @@
 /** Every route of the control plane. */
 import { Type } from 'typebox';
+import { artifactRoutes } from './artifacts/routes.ts';
+import { publishingRoutes } from './catalog/publishing.ts';
+import { catalogRoutes } from './catalog/routes.ts';
 import type { ServerContext } from './context.ts';
 import type { ServerMetrics } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
 import { openRoute, type Route } from './http/route.ts';
+import { allocationRoutes } from './resources/allocations.ts';
 import { tokenRoutes } from './resources/api-tokens.ts';
+import { nodeControl } from './resources/node-control.ts';
+import { nodeRoutes } from './resources/nodes.ts';
 import { projectRoutes } from './resources/projects.ts';
+import { releasing } from './resources/release-allocation.ts';
 import { systemRoutes } from './resources/system.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
-  const routes = [...projectRoutes(), ...tokenRoutes(), ...systemRoutes(context, metrics)];
+  const routes = [
+    ...projectRoutes(),
+    ...tokenRoutes(),
+    ...allocationRoutes(releasing(async () => undefined)),
+    ...nodeRoutes(nodeControl(context.hub, context.queue)),
+    ...artifactRoutes(context, async () => undefined),
+    ...catalogRoutes(context),
+    ...publishingRoutes(),
+    ...systemRoutes(context, metrics),
+  ];
   return [...routes, describing(routes, version)];
 }
 

@@ -1,5 +1,7 @@
 /** Entities as tests need them: valid, and different where they are asked to be. */
 import type { Allocation } from '../../src/server/db/entities/allocation.ts';
+import type { AppInstance } from '../../src/server/db/entities/app-instance.ts';
+import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { NewEvent } from '../../src/server/db/entities/event.ts';
 import type { Project } from '../../src/server/db/entities/project.ts';
 
@@ -33,6 +35,46 @@ export function anEvent(given: Partial<NewEvent> = {}): NewEvent {
   return {
     ...{ time: at, type: 'project.created', project_id: 'p1', subject: { kind: 'project', id: 'p1' }, actor: 'system' },
     ...{ correlation_id: null, message: 'The project was made.', data: {} },
+    ...given,
+  };
+}
+
+export function anArtifact(given: Partial<Artifact> = {}): Artifact {
+  return {
+    ...{ id: 'a1', name: 'runtime-cpu', repository: '127.0.0.1:5000/curated/runtime-cpu' },
+    ...{ digest: `sha256:${'a'.repeat(64)}`, media_type: 'application/vnd.oci.image.manifest.v1+json' },
+    ...{ platform_digest: `sha256:${'a'.repeat(64)}`, size_bytes: 1, lifecycle: 'published', trust: 'verified' },
+    ...{ verification: null, promotions: [], created_at: at, created_by: 'init', updated_at: at },
+    provenance: { source: null, revision: null, builder: null, built_at: null },
+    ...given,
+  };
+}
+
+export function anInstance(given: Partial<AppInstance> = {}): AppInstance {
+  const { id: allocation_id } = anAllocation();
+  return {
+    ...{
+      id: 'i1',
+      project_id: 'p1',
+      allocation_id,
+      node_id: 'n1',
+      app_slug: 'jupyterlab',
+      app_version: '2026.04-preview',
+    },
+    ...{ display_name: 'My notebook', artifact_id: 'a1', engine: 'node_agent', config: {}, state: 'running' },
+    ...{ image: anArtifact().repository, image_digest: anArtifact().digest, state_since: at, desired: 'running' },
+    resources: { gpu_count: 0, cpu_cores: 2, memory_gib: 4 },
+    ...{
+      failure: null,
+      summary: 'Runs.',
+      members: [],
+      endpoints: [],
+      cleanup: null,
+      history: [],
+      current_task_id: null,
+    },
+    billing: { project_id: 'p1', allocation_id, gpu_count: 0, periods: [] },
+    ...{ created_at: at, created_by: 'init', updated_at: at, trace_id: 'trace-1' },
     ...given,
   };
 }

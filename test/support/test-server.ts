@@ -2,13 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
+import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
-import type { ServerContext } from '../../src/server/context.ts';
-import { createServer } from '../../src/server/create-server.ts';
+import type { ServerContext, ServerSettings } from '../../src/server/context.ts';
+import { createControlPlane } from '../../src/server/create-server.ts';
 import type { ApiToken, Role } from '../../src/server/db/entities/project.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { makeToken } from '../../src/server/http/tokens.ts';
+import type { RecordSink } from '../../src/server/hub/record-sink.ts';
+import { openServerKeys } from '../../src/server/keys/server-keys.ts';
 import { aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -45,17 +48,34 @@ const people: readonly [string, Role, string | null][] = [
   ['stranger', 'member', 'p2'],
 ];
 
-/** Call it in `beforeAll`; it is gone when the file's tests are over. */
-export async function testServer(settings: Partial<ServerContext['settings']> = {}): Promise<TestServer> {
+const defaults: ServerSettings = {
+  ...{ publicUrl: 'http://127.0.0.1:1', ca: '', launchEnabled: true, registries: ['127.0.0.1:5000'] },
+  ...{ promotedOnly: false, platform: 'linux/amd64' },
+};
+
+const silentSink: RecordSink = {
+  taskEnded: async () => undefined,
+  recorded: async () => undefined,
+  nodeAway: async () => undefined,
+  nodeBack: async () => undefined,
+};
+
+/** Call it at the top of a test file; it is gone when the file's tests are over. */
+export async function testServer(settings: Partial<ServerSettings> = {}): Promise<TestServer> {
   const folder = temporaryFolder('server');
   const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
   let time = Date.parse('2026-11-25T10:00:00.000Z');
   const tokens = await seed(store);
-  const context: ServerContext = {
-    ...{ store, now: () => time, log: createLog({ level: 'silent' }) },
-    settings: { publicUrl: 'http://127.0.0.1:1', launchEnabled: true, registries: ['127.0.0.1:5000'], ...settings },
-  };
-  const server = createServer({ context, version: '0.0.0-test', checkAnswers: true });
+  const server = createControlPlane({
+    ...{ store, clock: { ...systemClock, wallMs: () => time }, log: createLog({ level: 'silent' }) },
+    ...{
+      keys: await openServerKeys(join(folder, 'data')),
+      sink: silentSink,
+      version: '0.0.0-test',
+      checkAnswers: true,
+    },
+    settings: { ...defaults, ...settings },
+  });
   const { port } = await server.listen('127.0.0.1', 0);
   const url = `http://127.0.0.1:${port}`;
   afterAll(async () => {
@@ -64,7 +84,7 @@ export async function testServer(settings: Partial<ServerContext['settings']> = 
   });
 
   return {
-    ...{ context, store, url, tokens },
+    ...{ context: server.context, store, url, tokens },
     advance: (milliseconds) => {
       time += milliseconds;
     },

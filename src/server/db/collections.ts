@@ -37,7 +37,7 @@ export const collections = {
   join_tokens: collection(JoinToken, { indexes: [['allocation_id'], ['expires_at']] }),
   record_cursors: collection(RecordCursor),
   allocations: collection(Allocation, { indexes: [['project_id', 'state'], ['state'], ['node_id']] }),
-  artifacts: collection(Artifact, { indexes: [['lifecycle']], unique: [['name', 'digest']] }),
+  artifacts: collection(Artifact, { indexes: [['lifecycle'], ['trust']], unique: [['name', 'digest']] }),
   apps: collection(App),
   app_versions: collection(AppVersion, { unique: [['app_slug', 'version']] }),
   entitlements: collection(Entitlement, { indexes: [['app_slug', 'project_id']] }),

@@ -131,6 +131,11 @@ export class Hub {
     return await store.write((tx) => releaseNode(tx, queue, nodeId, actor));
   }
 
+  /** Ends the session of a node that was revoked elsewhere. */
+  shutOut(nodeId: string): void {
+    this.#sessions.get(nodeId)?.end('revoked');
+  }
+
   counters(): HubCounters {
     return { sessions: this.#sessions.size, ...this.#counters };
   }

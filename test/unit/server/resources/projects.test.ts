@@ -1,12 +1,9 @@
-import { beforeAll, describe, expect, it } from 'vitest';
-import { type TestServer, testServer } from '../../../support/test-server.ts';
+import { describe, expect, it } from 'vitest';
+import { testServer } from '../../../support/test-server.ts';
+
+const server = await testServer();
 
 describe('/api/v1/projects', () => {
-  let server: TestServer;
-  beforeAll(async () => {
-    server = await testServer();
-  });
-
   it('makes a project once, whatever comes twice', async () => {
     const body = { name: 'research', display_name: 'Research' };
 

@@ -1,0 +1,252 @@
+/** `/api/v1/artifacts`: images that may be launched. Everybody sees them; the platform's people decide about them. */
+import { type Static, Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { parseImageReference } from '../../policy/image-reference.ts';
+import type { ServerContext } from '../context.ts';
+import { Artifact, channels, Digest, Provenance } from '../db/entities/artifact.ts';
+import { appendEvent, type Cause } from '../db/events.ts';
+import { newId } from '../db/new-id.ts';
+import type { Store, Tx } from '../db/store.ts';
+import { everybody, found, platform } from '../http/access.ts';
+import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
+import { type Route, route, type Who } from '../http/route.ts';
+import { unlessTaken } from '../resources/projects.ts';
+import { moveLifecycle, moveTrust, whyNotLaunchable } from './lifecycle.ts';
+import { mediaTypes } from './media-types.ts';
+import { fetchManifest, type PullAuthorization } from './registry-client.ts';
+import { verifyArtifact } from './verify-artifact.ts';
+
+const { name, repository, lifecycle, trust } = Artifact.properties;
+
+const NewArtifact = Type.Object(
+  {
+    ...{ name, repository, digest: Digest },
+    media_type: Type.Enum([...mediaTypes], {
+      description: 'Media type of what the digest names.',
+    }),
+    provenance: Type.Optional(Type.Partial(Provenance)),
+  },
+  { additionalProperties: false, description: 'An image that was pushed, to be registered.' },
+);
+
+const ArtifactView = Type.Object(
+  {
+    ...Artifact.properties,
+    launchable: Type.Boolean({ description: 'True if it may be launched as it is now.' }),
+    why_not: Type.Array(Type.String(), { description: 'Why it may not be launched; empty if it may.' }),
+  },
+  { additionalProperties: false, description: 'A registered image.' },
+);
+
+const ArtifactQuery = listQuery({
+  name: Type.Optional(name),
+  lifecycle: Type.Optional(lifecycle),
+  trust: Type.Optional(trust),
+});
+
+const Promote = Type.Object(
+  { channel: Type.Enum([...channels], { description: 'Where it is promoted to.' }) },
+  { additionalProperties: false, description: 'A channel.' },
+);
+
+const Reason = Type.Object(
+  { reason: Type.String({ minLength: 1, maxLength: 500, description: 'Why, for those who read the events.' }) },
+  { additionalProperties: false, description: 'Why it is done.' },
+);
+
+const one = { params: pathOf('artifact_id', 'The artifact.'), answer: ArtifactView } as const;
+
+export function artifactRoutes({ store, settings }: ServerContext, authorization: PullAuthorization): Route[] {
+  const view = (artifact: Artifact): Static<typeof ArtifactView> => {
+    const reasons = whyNotLaunchable(artifact, settings);
+    return { ...artifact, launchable: reasons.length === 0, why_not: reasons };
+  };
+  return [
+    route({
+      ...{ method: 'POST', path: '/api/v1/artifacts', tag: 'artifacts' },
+      summary: 'Registers an image by the digest that was pushed. It is not believed before it is verified.',
+      allow: platform,
+      body: NewArtifact,
+      answer: ArtifactView,
+      status: 201,
+      change: async (asked, tx) => {
+        const artifact = newArtifact(asked.body, asked);
+        refuseForeign(artifact, settings.registries);
+        await unlessTaken(() => tx.artifacts.insert(artifact), 'This name has this digest already.');
+        await tell(tx, asked, artifact, 'published', `${artifact.name} was registered as ${artifact.digest}.`);
+        return { body: view(artifact) };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: '/api/v1/artifacts', tag: 'artifacts', summary: 'Lists artifacts.' },
+      allow: everybody,
+      query: ArtifactQuery,
+      answer: listOf(ArtifactView),
+      read: async ({ query }, tx) => {
+        const { limit: _limit, after: _after, ...where } = query;
+        return page(await tx.artifacts.list({ where, ...pageOptions(query) }), query, view);
+      },
+    }),
+    route({
+      ...{
+        method: 'GET',
+        path: '/api/v1/artifacts/{artifact_id}',
+        tag: 'artifacts',
+        summary: 'Shows an artifact.',
+        ...one,
+      },
+      allow: everybody,
+      read: async ({ params: { artifact_id: id } }, tx) => view(found('artifact', id, await tx.artifacts.get(id))),
+    }),
+    ...verifying(store, authorization, settings.platform, view),
+    ...deciding(view),
+  ];
+}
+
+type View = (artifact: Artifact) => Static<typeof ArtifactView>;
+type Caused = Cause & { readonly who: Who };
+
+function verifying(store: Store, authorization: PullAuthorization, wanted: string, view: View): Route[] {
+  return [
+    route({
+      ...{ method: 'POST', path: '/api/v1/artifacts/{artifact_id}/verify', tag: 'artifacts', ...one },
+      summary: 'Asks the registry whether it has exactly this image, and records which manifest runs.',
+      allow: platform,
+      prepare: async ({ params: { artifact_id: id }, signal }) => {
+        const artifact = found('artifact', id, await store.read((tx) => tx.artifacts.get(id)));
+        return verifyArtifact(artifact, wanted, (digest) =>
+          fetchManifest(artifact.repository, digest, authorization, signal),
+        );
+      },
+      change: async (asked, tx, verdict) => {
+        const { artifact_id: id } = asked.params;
+        const before = found('artifact', id, await tx.artifacts.get(id));
+        const at = timeOf(asked);
+        const after: Artifact = {
+          ...before,
+          ...{ trust: moveTrust(before, verdict.trust), updated_at: at, size_bytes: verdict.size_bytes },
+          ...{ platform_digest: verdict.platform_digest },
+          verification: { at, actor: asked.who.tokenId, message: verdict.message },
+        };
+        await tx.artifacts.put(after);
+        await tell(tx, asked, after, verdict.trust, verdict.message);
+        return { body: view(after) };
+      },
+    }),
+  ];
+}
+
+function deciding(view: View): Route[] {
+  const path = '/api/v1/artifacts/{artifact_id}';
+  const change = async (tx: Tx, asked: Caused, id: string, to: (artifact: Artifact) => Partial<Artifact>) => {
+    const before = found('artifact', id, await tx.artifacts.get(id));
+    const after: Artifact = { ...before, ...to(before), updated_at: timeOf(asked) };
+    await tx.artifacts.put(after);
+    return after;
+  };
+  return [
+    route({
+      ...{ method: 'POST', path: `${path}/promote`, tag: 'artifacts', ...one, body: Promote, allow: platform },
+      summary: 'Vouches for a verified artifact on one channel.',
+      change: async (asked, tx) => {
+        const { channel } = asked.body;
+        const after = await change(tx, asked, asked.params.artifact_id, (artifact) =>
+          promoted(artifact, channel, asked),
+        );
+        const message = `${after.name} was promoted to ${channel}.`;
+        await tell(tx, asked, after, 'promoted', message, { channel, digest: after.digest });
+        return { body: view(after) };
+      },
+    }),
+    route({
+      ...{ method: 'POST', path: `${path}/deprecate`, tag: 'artifacts', ...one, body: Reason, allow: platform },
+      summary: 'Nothing new is launched from it; what runs goes on.',
+      change: async (asked, tx) => {
+        const after = await change(tx, asked, asked.params.artifact_id, (artifact) => ({
+          lifecycle: moveLifecycle(artifact, 'deprecated'),
+        }));
+        await tell(tx, asked, after, 'deprecated', asked.body.reason);
+        return { body: view(after) };
+      },
+    }),
+    route({
+      ...{ method: 'POST', path: `${path}/retire`, tag: 'artifacts', ...one, body: Reason, allow: platform },
+      summary: 'Ends its life for good.',
+      change: async (asked, tx) => {
+        const after = await change(tx, asked, asked.params.artifact_id, (artifact) => ({
+          lifecycle: moveLifecycle(artifact, 'retired'),
+        }));
+        await tell(tx, asked, after, 'retired', asked.body.reason);
+        return { body: view(after) };
+      },
+    }),
+    route({
+      ...{ method: 'POST', path: `${path}/revoke`, tag: 'artifacts', ...one, body: Reason, allow: platform },
+      summary: 'Takes the trust in it back for good.',
+      change: async (asked, tx) => {
+        const after = await change(tx, asked, asked.params.artifact_id, (artifact) => ({
+          trust: moveTrust(artifact, 'revoked'),
+        }));
+        await tell(tx, asked, after, 'revoked', asked.body.reason);
+        return { body: view(after) };
+      },
+    }),
+  ];
+}
+
+function promoted(artifact: Artifact, channel: (typeof channels)[number], asked: Caused): Partial<Artifact> {
+  if (artifact.trust !== 'verified') {
+    throw new AgentError('resource.conflict', { reason: `Its trust is ${artifact.trust}; verify it first.` });
+  }
+  const { digest, promotions } = artifact;
+  const promotion = {
+    channel,
+    digest,
+    actor: asked.who.tokenId,
+    at: timeOf(asked),
+    correlation_id: asked.correlationId,
+  };
+  return { lifecycle: moveLifecycle(artifact, 'promoted'), promotions: [...promotions, promotion] };
+}
+
+function newArtifact({ provenance = {}, ...given }: Static<typeof NewArtifact>, asked: Caused): Artifact {
+  const unsaid = { source: null, revision: null, builder: null, built_at: null };
+  return {
+    ...{ id: newId(asked.now), ...given, provenance: { ...unsaid, ...provenance }, lifecycle: 'published' },
+    ...{ trust: 'unverified', verification: null, promotions: [], platform_digest: null, size_bytes: null },
+    ...{ created_at: timeOf(asked), updated_at: timeOf(asked), created_by: asked.who.tokenId },
+  };
+}
+
+/** The registry that is written there must be the one that is asked, and one that the operator accepts (G-212). */
+function refuseForeign({ repository: where, digest }: Artifact, registries: readonly string[]): void {
+  let host: string;
+  try {
+    host = parseImageReference(`${where}@${digest}`).host;
+  } catch (error) {
+    if (!(error instanceof AgentError)) {
+      throw error;
+    }
+    const message = 'must be a registry with its repository, without tag, digest or user';
+    throw new AgentError('request.invalid', { errors: [{ path: '/repository', code: 'repository', message }] });
+  }
+  if (!registries.includes(host)) {
+    throw new AgentError('artifact.refused', { reason: `${host} is not one of ${registries.join(', ')}.` });
+  }
+}
+
+async function tell(
+  tx: Tx,
+  asked: Caused,
+  { id }: Artifact,
+  happened: string,
+  message: string,
+  data: Record<string, unknown> = {},
+): Promise<void> {
+  const subject = { kind: 'artifact', id } as const;
+  await appendEvent(tx, asked, { type: `artifact.${happened}`, project_id: null, subject, message, data });
+}
+
+function timeOf({ now }: Cause): string {
+  return new Date(now).toISOString();
+}

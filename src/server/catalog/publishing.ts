@@ -1,0 +1,181 @@
+/** The platform's side of the catalog: apps, versions from draft to withdrawn, and who may launch them. */
+import { Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
+import { App, AppVersion, Entitlement } from '../db/entities/catalog.ts';
+import { appendEvent, type Cause } from '../db/events.ts';
+import { newId } from '../db/new-id.ts';
+import type { Tx } from '../db/store.ts';
+import { found, platform } from '../http/access.ts';
+import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
+import { type Route, route } from '../http/route.ts';
+import { unlessTaken } from '../resources/projects.ts';
+
+const { display_name, summary, category, status } = App.properties;
+const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
+const closed = { additionalProperties: false } as const;
+
+const NewApp = Type.Object(
+  { slug, display_name, summary, category, status: Type.Optional(status) },
+  { ...closed, description: 'An app to add.' },
+);
+const NewVersion = Type.Object(
+  {
+    version: AppVersion.properties.version,
+    source: Type.String({ maxLength: 262_144, description: 'The manifest as YAML or JSON; kept byte for byte.' }),
+  },
+  { ...closed, description: 'A version to add, as a draft.' },
+);
+const NewEntitlement = Type.Object(
+  { app_slug: slug, project_id: Entitlement.properties.project_id },
+  { ...closed, description: 'Who may launch what.' },
+);
+const VersionPath = Type.Object({ slug, version: AppVersion.properties.version }, closed);
+const versionPath = '/api/v1/catalog/apps/{slug}/versions/{version}';
+
+export function publishingRoutes(): Route[] {
+  return [
+    route({
+      ...{ method: 'POST', path: '/api/v1/catalog/apps', tag: 'catalog', summary: 'Adds an app to the catalog.' },
+      ...{ allow: platform, body: NewApp, answer: App, status: 201 },
+      change: async (asked, tx) => {
+        const { slug: id, status: wanted = 'active', ...card } = asked.body;
+        const app: App = { id, ...card, status: wanted, created_at: timeOf(asked) };
+        await unlessTaken(() => tx.apps.insert(app), `The app ${id} is in the catalog already.`);
+        await tell(tx, asked, 'app', id, 'app.added', `App ${id} was added.`);
+        return { body: app };
+      },
+    }),
+    route({
+      ...{ method: 'POST', path: '/api/v1/catalog/apps/{slug}/versions', tag: 'catalog' },
+      ...{ allow: platform, params: Type.Object({ slug }, closed), body: NewVersion, answer: AppVersion, status: 201 },
+      summary: 'Adds a version as a draft. The manifest is checked whole, and all that is wrong is told at once.',
+      bodyLimit: 600 * 1024,
+      change: async (asked, tx) => {
+        found('app', asked.params.slug, await tx.apps.get(asked.params.slug));
+        const { version, source } = asked.body;
+        const draft: AppVersion = {
+          ...{ id: newId(asked.now), app_slug: asked.params.slug, version, status: 'draft', source },
+          ...{ format: /^\s*\{/.test(source) ? 'json' : 'yaml', manifest: checkedManifest(source, asked.params.slug) },
+          ...{ created_at: timeOf(asked), published_at: null },
+        };
+        await unlessTaken(() => tx.app_versions.insert(draft), `There is a version ${version} already.`);
+        await tell(tx, asked, 'app_version', draft.id, 'app.version.added', `${draft.app_slug} ${version} was added.`);
+        return { body: draft };
+      },
+    }),
+    moving('publish', 'draft', 'published', 'Publishes a draft. From then on its manifest is what it is.'),
+    moving('withdraw', 'published', 'withdrawn', 'Takes a version out of the catalog; what runs goes on.'),
+    ...entitlementRoutes(),
+  ];
+}
+
+function moving(action: string, from: AppVersion['status'], to: AppVersion['status'], description: string): Route {
+  return route({
+    ...{ method: 'POST', path: `${versionPath}/${action}`, tag: 'catalog', summary: description },
+    ...{ allow: platform, params: VersionPath, answer: AppVersion },
+    change: async (asked, tx) => {
+      const { slug: app_slug, version: name } = asked.params;
+      const version = found('version', name, await tx.app_versions.find({ app_slug, version: name }));
+      if (version.status === to) {
+        return { body: version };
+      }
+      if (version.status !== from) {
+        throw new AgentError('resource.conflict', { reason: `The version is ${version.status}, not ${from}.` });
+      }
+      const published_at = to === 'published' ? timeOf(asked) : version.published_at;
+      const moved: AppVersion = { ...version, status: to, published_at };
+      await tx.app_versions.put(moved);
+      await tell(tx, asked, 'app_version', moved.id, `app.version.${to}`, `${app_slug} ${name} is ${to}.`);
+      return { body: moved };
+    },
+  });
+}
+
+function entitlementRoutes(): Route[] {
+  return [
+    route({
+      ...{ method: 'POST', path: '/api/v1/entitlements', tag: 'entitlements' },
+      ...{ allow: platform, body: NewEntitlement, answer: Entitlement, status: 201 },
+      summary: 'Lets a project launch an app, or every project. Safe to repeat.',
+      change: async (asked, tx) => {
+        const { app_slug, project_id } = asked.body;
+        found('app', app_slug, await tx.apps.get(app_slug));
+        if (project_id !== null) {
+          found('project', project_id, await tx.projects.get(project_id));
+        }
+        const before = await tx.entitlements.find({ app_slug, project_id });
+        if (before) {
+          return { body: before };
+        }
+        const entitlement: Entitlement = {
+          ...{ id: newId(asked.now), app_slug, project_id },
+          ...{ created_at: timeOf(asked), created_by: asked.who.tokenId },
+        };
+        await tx.entitlements.insert(entitlement);
+        await tell(
+          tx,
+          asked,
+          'app',
+          app_slug,
+          'app.entitled',
+          `${project_id ?? 'Every project'} may launch ${app_slug}.`,
+        );
+        return { body: entitlement };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: '/api/v1/entitlements', tag: 'entitlements', summary: 'Lists entitlements.' },
+      ...{ allow: platform, answer: listOf(Entitlement), query: listQuery({ app_slug: Type.Optional(slug) }) },
+      read: async ({ query }, tx) => {
+        const where = query.app_slug === undefined ? {} : { app_slug: query.app_slug };
+        return page(await tx.entitlements.list({ where, ...pageOptions(query) }), query, (entitlement) => entitlement);
+      },
+    }),
+    route({
+      ...{ method: 'DELETE', path: '/api/v1/entitlements/{entitlement_id}', tag: 'entitlements' },
+      ...{ allow: platform, params: pathOf('entitlement_id', 'The entitlement.'), answer: Entitlement },
+      summary: 'Takes an entitlement back; what runs goes on.',
+      change: async (asked, tx) => {
+        const { entitlement_id: id } = asked.params;
+        const entitlement = found('entitlement', id, await tx.entitlements.get(id));
+        await tx.entitlements.delete(id);
+        const message = `${entitlement.project_id ?? 'Every project'} may no longer launch ${entitlement.app_slug}.`;
+        await tell(tx, asked, 'app', entitlement.app_slug, 'app.entitlement_removed', message);
+        return { body: entitlement };
+      },
+    }),
+  ];
+}
+
+/** The manifest, or everything that is wrong with it, by pointers into it. */
+function checkedManifest(source: string, appSlug: string): unknown {
+  const read = readProfileText(source);
+  const errors = read.ok
+    ? read.profile.profile.slug === appSlug
+      ? []
+      : [{ path: '/profile/slug', code: 'slug', message: `must be ${appSlug}, the app that the version is added to` }]
+    : read.errors;
+  if (!read.ok || errors.length > 0) {
+    throw new AgentError('manifest.invalid', {
+      errors: errors.map(({ path, code, message }) => ({ path, code, message })),
+    });
+  }
+  return read.profile;
+}
+
+async function tell(
+  tx: Tx,
+  asked: Cause,
+  kind: 'app' | 'app_version',
+  id: string,
+  type: string,
+  message: string,
+): Promise<void> {
+  await appendEvent(tx, asked, { type, project_id: null, subject: { kind, id }, message });
+}
+
+function timeOf({ now }: Cause): string {
+  return new Date(now).toISOString();
+}

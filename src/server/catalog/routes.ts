@@ -1,0 +1,141 @@
+/**
+ * `/api/v1/catalog`: what can be launched. Projects see what they are entitled to and what is published; the people of
+ * the platform see drafts as well, and bring a version from draft to published to withdrawn.
+ */
+import { Readable } from 'node:stream';
+import { Type } from 'typebox';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import { whyNotLaunchable } from '../artifacts/lifecycle.ts';
+import type { ServerContext } from '../context.ts';
+import type { Artifact } from '../db/entities/artifact.ts';
+import { type App, AppVersion } from '../db/entities/catalog.ts';
+import type { ReadTx } from '../db/store.ts';
+import { everybody, found } from '../http/access.ts';
+import { type Route, route, type Who } from '../http/route.ts';
+import { eligibilityOf, isEntitled, matchingArtifacts } from './eligibility.ts';
+import { AppCard, type VersionCard, VersionView } from './views.ts';
+
+const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
+const AppPath = Type.Object({ slug }, { additionalProperties: false });
+const VersionPath = Type.Object({ slug, version: AppVersion.properties.version }, { additionalProperties: false });
+
+export function catalogRoutes(context: ServerContext): Route[] {
+  const { store, settings } = context;
+  return [
+    route({
+      ...{ method: 'GET', path: '/api/v1/catalog/apps', tag: 'catalog', summary: 'Lists the apps of the catalog.' },
+      allow: everybody,
+      answer: Type.Object(
+        { items: Type.Array(AppCard, { description: 'By name.' }) },
+        { additionalProperties: false, description: 'The catalog.' },
+      ),
+      read: async ({ who }, tx) => {
+        const items: AppCard[] = [];
+        for (const app of await tx.apps.list()) {
+          const card = await cardOf(tx, who, app, settings);
+          if (card) {
+            items.push(card);
+          }
+        }
+        return { items };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: '/api/v1/catalog/apps/{slug}', tag: 'catalog', summary: 'Shows an app.' },
+      allow: everybody,
+      params: AppPath,
+      answer: AppCard,
+      read: async ({ who, params }, tx) => {
+        const app = await tx.apps.get(params.slug);
+        return found('app', params.slug, app && (await cardOf(tx, who, app, settings)));
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: '/api/v1/catalog/apps/{slug}/versions/{version}', tag: 'catalog' },
+      summary: 'Shows a version with its manifest and the images for it.',
+      allow: everybody,
+      params: VersionPath,
+      answer: VersionView,
+      read: async ({ who, params }, tx) => {
+        const { app, version } = await versionFor(tx, who, params);
+        const artifacts = await matchingArtifacts(tx, version.manifest as WorkloadProfile);
+        const { source: _source, id: _id, ...shown } = version;
+        const entitled = who.projectId === null ? undefined : true;
+        return {
+          ...shown,
+          ...mutable(eligibilityOf({ app, version, entitled, artifacts, ...settings })),
+          artifacts: choicesOf(version.manifest as WorkloadProfile, artifacts, settings),
+        };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: '/api/v1/catalog/apps/{slug}/versions/{version}/manifest', tag: 'catalog' },
+      summary: 'The manifest, byte for byte as it was given.',
+      allow: everybody,
+      params: VersionPath,
+      answer: Type.String({ description: 'YAML or JSON.' }),
+      stream: async ({ who, params }) => {
+        const { version } = await store.read((tx) => versionFor(tx, who, params));
+        return {
+          contentType: version.format === 'json' ? 'application/json' : 'application/yaml; charset=utf-8',
+          body: Readable.from([Buffer.from(version.source)]),
+        };
+      },
+    }),
+  ];
+}
+
+type Settings = ServerContext['settings'];
+
+/** Undefined where the caller must not know of it. */
+async function cardOf(tx: ReadTx, who: Who, app: App, settings: Settings): Promise<AppCard | undefined> {
+  const entitled = who.projectId === null ? undefined : await isEntitled(tx, app.id, who.projectId);
+  const isHidden = who.projectId !== null && (entitled !== true || app.status !== 'active');
+  if (isHidden) {
+    return undefined;
+  }
+  const all = await tx.app_versions.list({ where: { app_slug: app.id }, order: 'newest' });
+  const versions: VersionCard[] = [];
+  for (const { source: _source, manifest, id: _id, ...version } of all.filter((each) => maySeeVersion(who, each))) {
+    const artifacts = await matchingArtifacts(tx, manifest as WorkloadProfile);
+    const facts = { app, version: { ...version, source: '', manifest, id: '' }, entitled, artifacts };
+    versions.push({ ...version, ...mutable(eligibilityOf({ ...facts, ...settings })) });
+  }
+  const { id, ...card } = app;
+  return { slug: id, ...card, entitled: entitled ?? null, versions };
+}
+
+/** The version, if the caller may see it; `resource.not_found` as if it were not there otherwise. */
+async function versionFor(
+  tx: ReadTx,
+  who: Who,
+  { slug: appSlug, version: name }: { slug: string; version: string },
+): Promise<{ app: App; version: AppVersion }> {
+  const app = await tx.apps.get(appSlug);
+  const isOpen = who.projectId === null || (app?.status === 'active' && (await isEntitled(tx, appSlug, who.projectId)));
+  const version = await tx.app_versions.find({ app_slug: appSlug, version: name });
+  const isShown = isOpen && version !== undefined && maySeeVersion(who, version);
+  return {
+    app: found('app', appSlug, isOpen ? app : undefined),
+    version: found('version', name, isShown ? version : undefined),
+  };
+}
+
+function maySeeVersion(who: Who, { status }: AppVersion): boolean {
+  return who.projectId === null || status === 'published';
+}
+
+function choicesOf({ artifacts: declared }: WorkloadProfile, artifacts: readonly Artifact[], settings: Settings) {
+  return Object.entries(declared).map(([image, { artifact_name }]) => ({
+    ...{ image, artifact_name },
+    artifact_ids: artifacts
+      .filter((artifact) => artifact.name === artifact_name && whyNotLaunchable(artifact, settings).length === 0)
+      .map(({ id }) => id)
+      .reverse(),
+  }));
+}
+
+function mutable({ launchable, reasons }: { launchable: boolean; reasons: readonly string[] }) {
+  return { launchable, reasons: [...reasons] };
+}

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { jupyterlab } from '../../../src/manifests/gpuaas/seeds/jupyterlab.ts';
+import { seedCatalog } from '../../../src/server/catalog/seed.ts';
+import { anArtifact } from '../../support/store-samples.ts';
+import { testServer } from '../../support/test-server.ts';
+
+const server = await testServer();
+const { store, call } = server;
+const now = Date.parse('2026-11-25T10:00:00.000Z');
+const versionPath = `/api/v1/catalog/apps/jupyterlab/versions/${jupyterlab.version}`;
+await store.write((tx) => seedCatalog(tx, now));
+
+describe('the catalog of a new control plane', () => {
+  it('offers JupyterLab to every project, active and published (G-145)', async () => {
+    const { body } = await call('GET', '/api/v1/catalog/apps', { as: 'viewer' });
+
+    expect(body.items).toHaveLength(1);
+    expect(body.items[0]).toMatchObject({ slug: 'jupyterlab', status: 'active', entitled: true });
+    expect(body.items[0].versions).toMatchObject([{ version: jupyterlab.version, status: 'published' }]);
+  });
+
+  it('is seeded once, however often it is asked to be', async () => {
+    await store.write((tx) => seedCatalog(tx, now + 1000));
+
+    expect(await store.read((tx) => tx.app_versions.count())).toBe(1);
+    expect(await store.read((tx) => tx.entitlements.count())).toBe(1);
+  });
+
+  it('gives a manifest back byte for byte (G-10)', async () => {
+    const { body, headers } = await call('GET', `${versionPath}/manifest`, { as: 'member' });
+
+    expect(body).toBe(jupyterlab.source);
+    expect(headers.get('content-type')).toContain('application/yaml');
+  });
+
+  it('says why nothing can be launched until an image is registered and verified (G-146, G-168)', async () => {
+    const launchable = async () => {
+      const { body } = await call('GET', versionPath, { as: 'member' });
+      return { launchable: body.launchable, reasons: body.reasons, artifacts: body.artifacts };
+    };
+    const names = ['runtime-cpu', 'runtime-nvidia-h200', 'runtime-amd-rocm'];
+
+    const without = await launchable();
+    await store.write((tx) => tx.artifacts.insert(anArtifact({ id: 'a1', name: 'runtime-cpu', trust: 'unverified' })));
+    const unverified = await launchable();
+    await store.write((tx) => tx.artifacts.put(anArtifact({ id: 'a1', name: 'runtime-cpu', trust: 'verified' })));
+    const verified = await launchable();
+
+    expect(without).toMatchObject({ launchable: false, reasons: [expect.stringContaining('None of its images')] });
+    expect(without.artifacts.map(({ artifact_name }: { artifact_name: string }) => artifact_name)).toEqual(names);
+    expect(unverified).toMatchObject({ launchable: false });
+    expect(verified).toMatchObject({ launchable: true, reasons: [] });
+    expect(verified.artifacts[0]).toEqual({
+      image: 'primary_image',
+      artifact_name: 'runtime-cpu',
+      artifact_ids: ['a1'],
+    });
+  });
+});
+
+describe('versions', () => {
+  const other = jupyterlab.source.replace('Browser notebook', 'Another notebook');
+  const add = (version: string, source: string, as = 'operator') =>
+    call('POST', '/api/v1/catalog/apps/jupyterlab/versions', { as, body: { version, source } });
+
+  it('of one app stand beside each other with manifests of their own (G-16)', async () => {
+    const added = await add('2026.05', other);
+
+    expect(added).toMatchObject({ status: 201, body: { status: 'draft', source: other, format: 'yaml' } });
+    const both = await store.read((tx) => tx.app_versions.list({ where: { app_slug: 'jupyterlab' } }));
+    expect(both.map(({ source }) => source)).toEqual([jupyterlab.source, other]);
+  });
+
+  it('are seen by projects once they are published, and no longer when they are withdrawn', async () => {
+    await add('2026.06', other);
+    const path = '/api/v1/catalog/apps/jupyterlab/versions/2026.06';
+    const seen = async () => (await call('GET', path, { as: 'member' })).status;
+
+    const before = await seen();
+    await call('POST', `${path}/publish`, { as: 'operator' });
+    const published = await seen();
+    await call('POST', `${path}/withdraw`, { as: 'operator' });
+    const withdrawn = await seen();
+
+    expect([before, published, withdrawn]).toEqual([404, 200, 404]);
+    expect((await call('POST', `${path}/publish`, { as: 'operator' })).status).toBe(409);
+    expect((await call('GET', path, { as: 'operator' })).body.status).toBe('withdrawn');
+  });
+
+  it('are refused with every error of their manifest, and nothing is kept', async () => {
+    const broken = jupyterlab.source.replace('kind: gpuaas.launchable_oci_workload', 'kind: something.else');
+    const foreign = jupyterlab.source.replace('slug: jupyterlab', 'slug: other');
+
+    const answers = [
+      await add('2026.07', broken),
+      await add('2026.07', foreign),
+      await add('2026.07', '{"a":1,"a":2}'),
+    ];
+
+    expect(answers.map(({ status, body }) => [status, body.error.code, body.error.errors[0].path])).toEqual([
+      [400, 'manifest.invalid', '/profile/kind'],
+      [400, 'manifest.invalid', '/profile/slug'],
+      [400, 'manifest.invalid', ''],
+    ]);
+    expect(
+      await store.read((tx) => tx.app_versions.find({ app_slug: 'jupyterlab', version: '2026.07' })),
+    ).toBeUndefined();
+  });
+
+  it('are the business of the platform, and a taken name is a conflict', async () => {
+    expect((await add('2026.08', other, 'member')).body.error.code).toBe('request.forbidden');
+    expect((await add(jupyterlab.version, other)).body.error.code).toBe('resource.conflict');
+  });
+});
+
+describe('entitlements (G-109)', () => {
+  it('decide what a project sees: another app does not exist for it', async () => {
+    const app = { slug: 'vllm', display_name: 'vLLM', summary: 'Serves a model.', category: 'inference' };
+    await call('POST', '/api/v1/catalog/apps', { as: 'operator', body: app });
+    const seen = async (as: string) => (await call('GET', '/api/v1/catalog/apps/vllm', { as })).status;
+    const before = [await seen('member'), await seen('stranger')];
+
+    const grant = { app_slug: 'vllm', project_id: 'p1' };
+    const { body: entitlement } = await call('POST', '/api/v1/entitlements', { as: 'operator', body: grant });
+    const again = await call('POST', '/api/v1/entitlements', { as: 'operator', body: grant });
+    const granted = [await seen('member'), await seen('stranger')];
+    await call('DELETE', `/api/v1/entitlements/${entitlement.id}`, { as: 'operator' });
+
+    expect(before).toEqual([404, 404]);
+    expect(again.body).toEqual(entitlement);
+    expect(granted).toEqual([200, 404]);
+    expect(await seen('member')).toBe(404);
+  });
+
+  it('are granted by the platform only', async () => {
+    const body = { app_slug: 'jupyterlab', project_id: 'p1' };
+
+    expect((await call('POST', '/api/v1/entitlements', { as: 'member', body })).status).toBe(403);
+  });
+});
