@@ -64,6 +64,7 @@ export function anInstance(given: Partial<AppInstance> = {}): AppInstance {
     ...{ display_name: 'My notebook', artifact_id: 'a1', engine: 'node_agent', config: {}, state: 'running' },
     ...{ image: anArtifact().repository, image_digest: anArtifact().digest, state_since: at, desired: 'running' },
     resources: { gpu_count: 0, cpu_cores: 2, memory_gib: 4 },
+    ...{ host_ports: {}, sealed_files: {} },
     ...{
       failure: null,
       summary: 'Runs.',
