@@ -68,7 +68,7 @@ export async function pushImage(target: PublishTarget, imageId: string): Promise
 }
 
 /** The engine's decoder insists on the padding that Node leaves out. */
-function paddedBase64Url(bytes: Buffer): string {
+export function paddedBase64Url(bytes: Buffer): string {
   return bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 }
 

@@ -65,13 +65,23 @@ export async function stopRegistry(): Promise<boolean> {
   });
 }
 
-/**
- * Starts a registry that keeps everything in `dir`.
- * `htpasswd` is the content of such a file (bcrypt entries); with it, anonymous calls are answered with 401.
- */
-export async function startRegistry(dir: string, options: { htpasswd?: string } = {}): Promise<PrivateRegistry> {
+/** Whom a registry believes. Without one of the two, everybody may do everything. */
+export interface RegistryAuth {
+  /** Content of such a file (bcrypt entries); anonymous calls are answered with 401. */
+  readonly htpasswd?: string;
+  /** Sends clients to a token service, and believes its tokens by the certificate (PEM). */
+  readonly token?: {
+    readonly realm: string;
+    readonly service: string;
+    readonly issuer: string;
+    readonly certificate: string;
+  };
+}
+
+/** Starts a registry that keeps everything in `dir`. */
+export async function startRegistry(dir: string, auth: RegistryAuth = {}): Promise<PrivateRegistry> {
   const port = await freePort();
-  const running = await launch(dir, join(dir, 'blobs'), port, options.htpasswd);
+  const running = await launch(dir, join(dir, 'blobs'), port, auth);
   return {
     host: `127.0.0.1:${port}`,
     pid: running.pid,
@@ -99,20 +109,17 @@ async function startSharedRegistry(): Promise<DevRegistry> {
   const known = await readRecord<RegistryRecord>(recordPath());
   const port = known?.port ?? (await quietPort());
   await step(`starting the registry on 127.0.0.1:${port}`, async () => {
-    const started = await launch(join(stateDir(), 'registry'), join(cacheDir(), 'registry'), port, undefined);
+    const started = await launch(join(stateDir(), 'registry'), join(cacheDir(), 'registry'), port, {});
     await writeRecord(recordPath(), { port, process: started } satisfies RegistryRecord);
   });
   return { host: `127.0.0.1:${port}` };
 }
 
-async function launch(dir: string, blobs: string, port: number, htpasswd: string | undefined): Promise<ProcessId> {
+async function launch(dir: string, blobs: string, port: number, auth: RegistryAuth): Promise<ProcessId> {
   await mkdir(blobs, { recursive: true });
   const config = join(dir, 'registry.json');
-  const passwords = join(dir, 'htpasswd');
   const log = join(dir, 'registry.log');
   await mkdir(dir, { recursive: true });
-  if (htpasswd === undefined) await rm(passwords, { force: true });
-  else await writeFile(passwords, htpasswd, { mode: 0o600 });
   // The registry reads YAML, of which JSON is a part.
   await writeFile(
     config,
@@ -121,7 +128,7 @@ async function launch(dir: string, blobs: string, port: number, htpasswd: string
       log: { level: 'info', accesslog: { disabled: false } },
       storage: { filesystem: { rootdirectory: blobs }, delete: { enabled: true } },
       http: { addr: `127.0.0.1:${port}` },
-      ...(htpasswd === undefined ? {} : { auth: { htpasswd: { realm: 'gpuaas', path: passwords } } }),
+      ...(await authOf(dir, auth)),
     }),
   );
 
@@ -130,6 +137,20 @@ async function launch(dir: string, blobs: string, port: number, htpasswd: string
   const up = await until(async () => (await answers(`127.0.0.1:${port}`)) || !(await isAlive(started)), START_SECONDS);
   if (!up || !(await isAlive(started))) throw new Error(`The registry did not start on port ${port}; see ${log}.`);
   return started;
+}
+
+async function authOf(dir: string, { htpasswd, token }: RegistryAuth): Promise<object> {
+  const passwords = join(dir, 'htpasswd');
+  const trusted = join(dir, 'token-issuer.pem');
+  await rm(passwords, { force: true });
+  if (token !== undefined) {
+    const { certificate, ...rest } = token;
+    await writeFile(trusted, certificate);
+    return { auth: { token: { ...rest, rootcertbundle: trusted } } };
+  }
+  if (htpasswd === undefined) return {};
+  await writeFile(passwords, htpasswd, { mode: 0o600 });
+  return { auth: { htpasswd: { realm: 'gpuaas', path: passwords } } };
 }
 
 /** A registry that asks for credentials answers 401, and that is an answer. */
