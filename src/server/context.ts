@@ -27,8 +27,12 @@ export interface ServerSettings {
   readonly launchEnabled: boolean;
   /** Registry hosts that artifacts may come from. */
   readonly registries: readonly string[];
-  /** True if only promoted artifacts may be launched; else published ones may as well. */
-  readonly promotedOnly: boolean;
+  /** Of those, the ones that this control plane is the token service of (`auth: token`). */
+  readonly tokenRegistries: readonly string[];
+  /** User and password for registries that ask for some; handed to nodes only, wrapped. */
+  readonly upstream: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
+  /** Least lifecycle of an artifact that may be launched. */
+  readonly artifactPolicy: 'published' | 'promoted';
   /** What the fleet runs, for example `linux/amd64`. */
   readonly platform: string;
 }

@@ -1,14 +1,19 @@
 /** Every route of the control plane. */
 import { Type } from 'typebox';
+import { pullAuthorization } from './artifacts/pull-authorization.ts';
 import { artifactRoutes } from './artifacts/routes.ts';
 import { publishingRoutes } from './catalog/publishing.ts';
 import { catalogRoutes } from './catalog/routes.ts';
 import type { ServerContext } from './context.ts';
+import { enrolmentRoutes } from './enrolment/enrolment-routes.ts';
 import type { ServerMetrics } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
 import { openRoute, type Route } from './http/route.ts';
+import { registryRoutes } from './registry/registry-routes.ts';
 import { allocationRoutes } from './resources/allocations.ts';
 import { tokenRoutes } from './resources/api-tokens.ts';
+import { environmentRoutes } from './resources/environment.ts';
+import { joinTokenRoutes } from './resources/join-tokens.ts';
 import { nodeControl } from './resources/node-control.ts';
 import { nodeRoutes } from './resources/nodes.ts';
 import { projectRoutes } from './resources/projects.ts';
@@ -16,14 +21,19 @@ import { releasing } from './resources/release-allocation.ts';
 import { systemRoutes } from './resources/system.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
+  const { store, keys, settings } = context;
   const routes = [
     ...projectRoutes(),
     ...tokenRoutes(),
     ...allocationRoutes(releasing(async () => undefined)),
     ...nodeRoutes(nodeControl(context.hub, context.queue)),
-    ...artifactRoutes(context, async () => undefined),
+    ...joinTokenRoutes(context),
+    ...artifactRoutes(context, pullAuthorization(context)),
     ...catalogRoutes(context),
     ...publishingRoutes(),
+    ...environmentRoutes(context, version),
+    ...enrolmentRoutes({ store, keys, audience: () => settings.publicUrl, ca: settings.ca }),
+    ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...systemRoutes(context, metrics),
   ];
   return [...routes, describing(routes, version)];

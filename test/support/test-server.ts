@@ -50,7 +50,7 @@ const people: readonly [string, Role, string | null][] = [
 
 const defaults: ServerSettings = {
   ...{ publicUrl: 'http://127.0.0.1:1', ca: '', launchEnabled: true, registries: ['127.0.0.1:5000'] },
-  ...{ promotedOnly: false, platform: 'linux/amd64' },
+  ...{ artifactPolicy: 'published', platform: 'linux/amd64', tokenRegistries: [], upstream: {} },
 };
 
 const silentSink: RecordSink = {

@@ -1,5 +1,5 @@
 /**
- * What may become of an artifact, and whether it may be launched.
+ * What may become of an artifact. Whether it may be launched is `launch/artifact-fitness.ts`.
  *
  *   published ─▶ promoted ─▶ deprecated ─▶ retired       lifecycle; each may also go straight to retired
  *        └──────────────────────▲
@@ -40,26 +40,4 @@ export function moveTrust({ trust }: Artifact, to: Trust): Trust {
     throw new AgentError('resource.conflict', { reason: `An artifact that is ${trust} cannot become ${to}.` });
   }
   return to;
-}
-
-export type Ineligible = 'retired' | 'deprecated' | 'not_promoted' | 'not_verified' | 'failed' | 'revoked';
-
-/** Why an artifact may not be launched: lifecycle first, then trust; empty if it may (G-110, G-111, G-168, X-6). */
-export function whyNotLaunchable(
-  { lifecycle, trust }: Pick<Artifact, 'lifecycle' | 'trust'>,
-  { promotedOnly }: { readonly promotedOnly: boolean },
-): Ineligible[] {
-  const byLifecycle: Record<Lifecycle, Ineligible | undefined> = {
-    published: promotedOnly ? 'not_promoted' : undefined,
-    promoted: undefined,
-    deprecated: 'deprecated',
-    retired: 'retired',
-  };
-  const byTrust: Record<Trust, Ineligible | undefined> = {
-    unverified: 'not_verified',
-    verified: undefined,
-    failed: 'failed',
-    revoked: 'revoked',
-  };
-  return [byLifecycle[lifecycle], byTrust[trust]].filter((reason) => reason !== undefined);
 }

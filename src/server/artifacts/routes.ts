@@ -10,8 +10,10 @@ import type { Store, Tx } from '../db/store.ts';
 import { everybody, found, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
+import { whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
+import { environmentOf } from '../launch/environment.ts';
 import { unlessTaken } from '../resources/projects.ts';
-import { moveLifecycle, moveTrust, whyNotLaunchable } from './lifecycle.ts';
+import { moveLifecycle, moveTrust } from './lifecycle.ts';
 import { mediaTypes } from './media-types.ts';
 import { fetchManifest, type PullAuthorization } from './registry-client.ts';
 import { verifyArtifact } from './verify-artifact.ts';
@@ -33,7 +35,7 @@ const ArtifactView = Type.Object(
   {
     ...Artifact.properties,
     launchable: Type.Boolean({ description: 'True if it may be launched as it is now.' }),
-    why_not: Type.Array(Type.String(), { description: 'Why it may not be launched; empty if it may.' }),
+    why_not: Type.Array(Type.String(), { description: 'Codes of what stands against it; empty if nothing does.' }),
   },
   { additionalProperties: false, description: 'A registered image.' },
 );
@@ -57,9 +59,11 @@ const Reason = Type.Object(
 const one = { params: pathOf('artifact_id', 'The artifact.'), answer: ArtifactView } as const;
 
 export function artifactRoutes({ store, settings }: ServerContext, authorization: PullAuthorization): Route[] {
+  const environment = environmentOf(settings);
   const view = (artifact: Artifact): Static<typeof ArtifactView> => {
-    const reasons = whyNotLaunchable(artifact, settings);
-    return { ...artifact, launchable: reasons.length === 0, why_not: reasons };
+    const reasons = [whyNotOffered(artifact, environment), whyNotTrusted(artifact, environment)];
+    const why_not = reasons.filter((code) => code !== undefined);
+    return { ...artifact, launchable: why_not.length === 0, why_not };
   };
   return [
     route({

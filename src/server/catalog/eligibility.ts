@@ -1,51 +1,51 @@
 /** Whether a project can launch an app now, and if not, why: what the catalog shows beside the button (G-146). */
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
-import { whyNotLaunchable } from '../artifacts/lifecycle.ts';
-import { fitsMediaType } from '../artifacts/media-types.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
 import type { ReadTx } from '../db/store.ts';
+import { isImageOf, whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
+import type { LaunchEnvironment } from '../launch/environment.ts';
 
-/** The entitlement that lets a project launch an app: its own, or one for everybody. */
+/** True if the project has an entitlement of its own, or everybody has one. */
 export async function isEntitled(tx: ReadTx, appSlug: string, projectId: string): Promise<boolean> {
-  const entitlement = await tx.entitlements.find({ app_slug: appSlug, project_id: [projectId, null] });
-  return entitlement !== undefined;
+  return (await tx.entitlements.find({ app_slug: appSlug, project_id: [projectId, null] })) !== undefined;
 }
 
-/** Artifacts that a manifest names, of the media type that it asks for, whatever their state. */
-export async function matchingArtifacts(tx: ReadTx, { artifacts }: WorkloadProfile): Promise<Artifact[]> {
-  const declared = Object.values(artifacts);
-  const found = await tx.artifacts.list({ where: { name: declared.map(({ artifact_name }) => artifact_name) } });
-  return found.filter(({ name, media_type }) =>
-    declared.some((each) => each.artifact_name === name && fitsMediaType(each.media_type, media_type)),
+/** Artifacts that are images of the app and could be launched as they are, newest first. */
+export async function launchableArtifacts(
+  tx: ReadTx,
+  profile: WorkloadProfile,
+  environment: LaunchEnvironment,
+): Promise<Artifact[]> {
+  const names = Object.values(profile.artifacts).map(({ artifact_name }) => artifact_name);
+  const found = await tx.artifacts.list({ where: { name: names }, order: 'newest' });
+  return found.filter(
+    (artifact) =>
+      isImageOf(profile, artifact) &&
+      whyNotOffered(artifact, environment) === undefined &&
+      whyNotTrusted(artifact, environment) === undefined,
   );
 }
 
-export interface Eligibility {
-  readonly launchable: boolean;
-  /** One sentence each; empty where it can be launched. */
-  readonly reasons: readonly string[];
-}
-
 interface Facts {
-  readonly app: App;
-  readonly version: AppVersion;
+  readonly app: Pick<App, 'status'>;
+  readonly version: Pick<AppVersion, 'status'>;
   /** Undefined for the platform's people, who belong to no project. */
   readonly entitled: boolean | undefined;
   readonly artifacts: readonly Artifact[];
-  readonly promotedOnly: boolean;
-  readonly launchEnabled: boolean;
+  readonly environment: LaunchEnvironment;
 }
 
-export function eligibilityOf({ app, version, entitled, artifacts, promotedOnly, launchEnabled }: Facts): Eligibility {
-  const usable = artifacts.filter((artifact) => whyNotLaunchable(artifact, { promotedOnly }).length === 0);
-  const wanted = promotedOnly ? 'verified and promoted' : 'verified, published or promoted';
+/** One sentence for each thing that stands against a launch; none where nothing does. */
+export function eligibilityOf({ app, version, entitled, artifacts, environment }: Facts) {
+  const { artifactPolicy, engines } = environment;
+  const wanted = artifactPolicy === 'promoted' ? 'verified and promoted' : 'verified, and published or promoted';
   const reasons = [
     ...(app.status === 'active' ? [] : ['The app is not offered at present.']),
     ...(version.status === 'published' ? [] : [`The version is ${version.status}.`]),
     ...(entitled === false ? ['The project is not entitled to this app.'] : []),
-    ...(usable.length > 0 ? [] : [`None of its images is registered, ${wanted}.`]),
-    ...(launchEnabled ? [] : ['Launches are not enabled in this environment.']),
+    ...(artifacts.length > 0 ? [] : [`None of its images is registered, ${wanted}.`]),
+    ...(engines.length > 0 ? [] : ['Launches are not enabled in this environment.']),
   ];
   return { launchable: reasons.length === 0, reasons };
 }

@@ -6,14 +6,14 @@ import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
-import { whyNotLaunchable } from '../artifacts/lifecycle.ts';
 import type { ServerContext } from '../context.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import { type App, AppVersion } from '../db/entities/catalog.ts';
 import type { ReadTx } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { type Route, route, type Who } from '../http/route.ts';
-import { eligibilityOf, isEntitled, matchingArtifacts } from './eligibility.ts';
+import { environmentOf, type LaunchEnvironment } from '../launch/environment.ts';
+import { eligibilityOf, isEntitled, launchableArtifacts } from './eligibility.ts';
 import { AppCard, type VersionCard, VersionView } from './views.ts';
 
 const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
@@ -21,7 +21,8 @@ const AppPath = Type.Object({ slug }, { additionalProperties: false });
 const VersionPath = Type.Object({ slug, version: AppVersion.properties.version }, { additionalProperties: false });
 
 export function catalogRoutes(context: ServerContext): Route[] {
-  const { store, settings } = context;
+  const { store } = context;
+  const environment = environmentOf(context.settings);
   return [
     route({
       ...{ method: 'GET', path: '/api/v1/catalog/apps', tag: 'catalog', summary: 'Lists the apps of the catalog.' },
@@ -33,7 +34,7 @@ export function catalogRoutes(context: ServerContext): Route[] {
       read: async ({ who }, tx) => {
         const items: AppCard[] = [];
         for (const app of await tx.apps.list()) {
-          const card = await cardOf(tx, who, app, settings);
+          const card = await cardOf(tx, who, app, environment);
           if (card) {
             items.push(card);
           }
@@ -48,7 +49,7 @@ export function catalogRoutes(context: ServerContext): Route[] {
       answer: AppCard,
       read: async ({ who, params }, tx) => {
         const app = await tx.apps.get(params.slug);
-        return found('app', params.slug, app && (await cardOf(tx, who, app, settings)));
+        return found('app', params.slug, app && (await cardOf(tx, who, app, environment)));
       },
     }),
     route({
@@ -59,13 +60,14 @@ export function catalogRoutes(context: ServerContext): Route[] {
       answer: VersionView,
       read: async ({ who, params }, tx) => {
         const { app, version } = await versionFor(tx, who, params);
-        const artifacts = await matchingArtifacts(tx, version.manifest as WorkloadProfile);
+        const profile = version.manifest as WorkloadProfile;
+        const artifacts = await launchableArtifacts(tx, profile, environment);
         const { source: _source, id: _id, ...shown } = version;
         const entitled = who.projectId === null ? undefined : true;
         return {
           ...shown,
-          ...mutable(eligibilityOf({ app, version, entitled, artifacts, ...settings })),
-          artifacts: choicesOf(version.manifest as WorkloadProfile, artifacts, settings),
+          ...eligibilityOf({ app, version, entitled, artifacts, environment }),
+          artifacts: choicesOf(profile, artifacts),
         };
       },
     }),
@@ -86,10 +88,8 @@ export function catalogRoutes(context: ServerContext): Route[] {
   ];
 }
 
-type Settings = ServerContext['settings'];
-
 /** Undefined where the caller must not know of it. */
-async function cardOf(tx: ReadTx, who: Who, app: App, settings: Settings): Promise<AppCard | undefined> {
+async function cardOf(tx: ReadTx, who: Who, app: App, environment: LaunchEnvironment): Promise<AppCard | undefined> {
   const entitled = who.projectId === null ? undefined : await isEntitled(tx, app.id, who.projectId);
   const isHidden = who.projectId !== null && (entitled !== true || app.status !== 'active');
   if (isHidden) {
@@ -98,9 +98,8 @@ async function cardOf(tx: ReadTx, who: Who, app: App, settings: Settings): Promi
   const all = await tx.app_versions.list({ where: { app_slug: app.id }, order: 'newest' });
   const versions: VersionCard[] = [];
   for (const { source: _source, manifest, id: _id, ...version } of all.filter((each) => maySeeVersion(who, each))) {
-    const artifacts = await matchingArtifacts(tx, manifest as WorkloadProfile);
-    const facts = { app, version: { ...version, source: '', manifest, id: '' }, entitled, artifacts };
-    versions.push({ ...version, ...mutable(eligibilityOf({ ...facts, ...settings })) });
+    const artifacts = await launchableArtifacts(tx, manifest as WorkloadProfile, environment);
+    versions.push({ ...version, ...eligibilityOf({ app, version, entitled, artifacts, environment }) });
   }
   const { id, ...card } = app;
   return { slug: id, ...card, entitled: entitled ?? null, versions };
@@ -126,16 +125,9 @@ function maySeeVersion(who: Who, { status }: AppVersion): boolean {
   return who.projectId === null || status === 'published';
 }
 
-function choicesOf({ artifacts: declared }: WorkloadProfile, artifacts: readonly Artifact[], settings: Settings) {
+function choicesOf({ artifacts: declared }: WorkloadProfile, artifacts: readonly Artifact[]) {
   return Object.entries(declared).map(([image, { artifact_name }]) => ({
     ...{ image, artifact_name },
-    artifact_ids: artifacts
-      .filter((artifact) => artifact.name === artifact_name && whyNotLaunchable(artifact, settings).length === 0)
-      .map(({ id }) => id)
-      .reverse(),
+    artifact_ids: artifacts.filter(({ name }) => name === artifact_name).map(({ id }) => id),
   }));
-}
-
-function mutable({ launchable, reasons }: { launchable: boolean; reasons: readonly string[] }) {
-  return { launchable, reasons: [...reasons] };
 }
