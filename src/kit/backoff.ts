@@ -1,4 +1,4 @@
-/** Capped exponential backoff with jitter over half of each step, and a wait that can be aborted. */
+/** Capped exponential backoff with jitter over half or all of each step, and a wait that can be aborted. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Backoff {
@@ -8,9 +8,18 @@ export interface Backoff {
 }
 
 /** Milliseconds before attempt number `attempt` (the first retry is 1): anything from half the step to the whole. */
-export function backoffDelay({ firstMs, maxMs, factor }: Backoff, attempt: number, random = Math.random): number {
-  const step = Math.min(maxMs, firstMs * factor ** (attempt - 1));
+export function backoffDelay(backoff: Backoff, attempt: number, random = Math.random): number {
+  const step = stepOf(backoff, attempt);
   return Math.round(step / 2 + (step / 2) * random());
+}
+
+/** The same with anything from nothing to the whole step: for many who would otherwise come back together. */
+export function fullJitterDelay(backoff: Backoff, attempt: number, random = Math.random): number {
+  return Math.round(stepOf(backoff, attempt) * random());
+}
+
+function stepOf({ firstMs, maxMs, factor }: Backoff, attempt: number): number {
+  return Math.min(maxMs, firstMs * factor ** (attempt - 1));
 }
 
 /** Resolves after `ms`, or rejects with the signal's reason as soon as it is aborted. */

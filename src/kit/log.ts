@@ -17,7 +17,7 @@ const allowedKeys = new Set([
   ...['bytes_total', 'layers', 'layers_done', 'packages', 'channel', 'text', 'removed', 'kept', 'failed', 'folder'],
   ...['errors', 'engine', 'action', 'time_of_event', 'signal', 'expected', 'actual', 'cpu_cores', 'memory_gib'],
   ...['allocation', 'node', 'sandbox', 'err', 'oom_killed', 'trace_id', 'event', 'cause', 'free_bytes', 'needed_bytes'],
-  ...['message', 'source'],
+  ...['message', 'source', 'epoch'],
 ]);
 
 export interface LogOptions {

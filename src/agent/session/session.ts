@@ -11,16 +11,25 @@ import type { TaskEnvelope } from '../../contract/task-envelope.ts';
 
 export interface Session {
   readonly state: SessionState;
+  readonly counts: SessionCounts;
   /** Begins to dial. Returns at once; `onState` tells how it goes. */
   start(): void;
-  /** Says how many tasks may be sent from now on, on top of those that have arrived; kept over reconnects. */
-  pull(credits: number): void;
+  /** To be called when `handlers.credits` may have changed: what the control plane may send is said anew where it did. */
+  pull(): void;
   /** Server time in milliseconds since 1970, advanced by the monotonic clock; undefined before the first contact. */
   serverNow(): number | undefined;
   /** Bearer token of the present epoch for HTTP calls; undefined while there is no session. */
   bearer(): string | undefined;
   /** Closes the connection and dials no more. Records that wait stay in the journal. */
   close(): Promise<void>;
+}
+
+/** Since the agent started. */
+export interface SessionCounts {
+  /** Sessions that stood. */
+  readonly connections: number;
+  /** Messages that no schema accepts, or that came at the wrong time. */
+  readonly protocolErrors: number;
 }
 
 export type SessionState =
@@ -39,6 +48,8 @@ export interface SessionHandlers {
    * one at a time, in the order they came. The delivery is answered when this returns: what is accepted must be on disk.
    */
   onTask(task: TaskEnvelope): TaskAnswer | Promise<TaskAnswer>;
+  /** How many tasks can be taken now. Asked at the begin of each session, after each task, and when `pull` is called. */
+  credits(): number;
   /** A task is to be given up; it may be unknown, or have ended. */
   onCancel(taskId: string): void;
   readonly logs: LogRequests;

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffDelay, pause } from '../../../src/kit/backoff.ts';
+import { backoffDelay, fullJitterDelay, pause } from '../../../src/kit/backoff.ts';
 
 describe('backoffDelay', () => {
   const backoffs = fc.record({
@@ -38,6 +38,16 @@ describe('backoffDelay', () => {
     const delays = Array.from({ length: 50 }, () => backoffDelay({ firstMs: 60_000, maxMs: 60_000, factor: 2 }, 1));
 
     expect(new Set(delays).size).toBeGreaterThan(10);
+  });
+});
+
+describe('fullJitterDelay', () => {
+  it('is anything from nothing to the whole step', () => {
+    const backoff = { firstMs: 250, maxMs: 120_000, factor: 1.5 };
+
+    expect(fullJitterDelay(backoff, 3, () => 0)).toBe(0);
+    expect(fullJitterDelay(backoff, 3, () => 1)).toBe(563);
+    expect(fullJitterDelay(backoff, 1000, () => 1)).toBe(120_000);
   });
 });
 
