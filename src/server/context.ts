@@ -4,6 +4,7 @@ import type { Log } from '../kit/log.ts';
 import type { Store } from './db/store.ts';
 import type { Hub } from './hub/hub.ts';
 import type { TaskQueue } from './hub/task-queue.ts';
+import type { MetricsBoard } from './instances/metrics-board.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 
 export interface ServerContext {
@@ -14,6 +15,8 @@ export interface ServerContext {
   readonly keys: ServerKeys;
   readonly queue: TaskQueue;
   readonly hub: Hub;
+  /** The last samples of what runs. */
+  readonly samples: MetricsBoard;
 }
 
 export interface ServerSettings {

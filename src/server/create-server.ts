@@ -7,9 +7,11 @@ import type { Store } from './db/store.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createMetrics } from './http/metrics.ts';
 import { Hub } from './hub/hub.ts';
-import type { RecordSink } from './hub/record-sink.ts';
 import { TaskQueue } from './hub/task-queue.ts';
+import { MetricsBoard } from './instances/metrics-board.ts';
+import { reconciler } from './instances/reconciler.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
+import { environmentOf } from './launch/environment.ts';
 import { routesOf } from './routes.ts';
 import { keepSweeping } from './sweep.ts';
 
@@ -19,7 +21,6 @@ export interface ServerParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly settings: ServerSettings;
-  readonly sink: RecordSink;
   readonly version: string;
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Judges every answer by its own schema; for tests. */
@@ -35,10 +36,12 @@ export interface ControlPlane {
 }
 
 export function createControlPlane(parts: ServerParts): ControlPlane {
-  const { store, keys, log, clock, settings, sink, version, tls, checkAnswers = false } = parts;
-  const queue = new TaskQueue(sink, clock);
+  const { store, keys, log, clock, settings, version, tls, checkAnswers = false } = parts;
+  const samples = new MetricsBoard();
+  const sink = reconciler({ environment: environmentOf(settings), clock, metrics: samples, queue: () => queue });
+  const queue: TaskQueue = new TaskQueue(sink, clock);
   const hub = new Hub({ store, queue, keys: keys.task, sink, log, clock, audience: () => settings.publicUrl });
-  const context: ServerContext = { store, log, clock, settings, keys, queue, hub };
+  const context: ServerContext = { store, log, clock, settings, keys, queue, hub, samples };
   const metrics = createMetrics();
   const http = createHttpServer({
     ...{ store, log, metrics, checkAnswers, now: () => clock.wallMs() },

@@ -9,6 +9,10 @@ import { enrolmentRoutes } from './enrolment/enrolment-routes.ts';
 import type { ServerMetrics } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
 import { openRoute, type Route } from './http/route.ts';
+import { decommission } from './instances/actions.ts';
+import { instanceRoutes } from './instances/instance-routes.ts';
+import { observationRoutes } from './instances/observation-routes.ts';
+import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
 import { allocationRoutes } from './resources/allocations.ts';
 import { tokenRoutes } from './resources/api-tokens.ts';
@@ -21,17 +25,23 @@ import { releasing } from './resources/release-allocation.ts';
 import { systemRoutes } from './resources/system.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
-  const { store, keys, settings } = context;
+  const { store, keys, hub, queue, samples, settings } = context;
+  const release = releasing(async (tx, cause, instance) => {
+    const allocation = await tx.allocations.get(instance.allocation_id);
+    await decommission(tx, queue, cause, instance, allocation?.data_policy === 'keep');
+  });
   const routes = [
     ...projectRoutes(),
     ...tokenRoutes(),
-    ...allocationRoutes(releasing(async () => undefined)),
-    ...nodeRoutes(nodeControl(context.hub, context.queue)),
+    ...allocationRoutes(release),
+    ...nodeRoutes(nodeControl(hub, queue)),
     ...joinTokenRoutes(context),
     ...artifactRoutes(context, pullAuthorization(context)),
     ...catalogRoutes(context),
     ...publishingRoutes(),
     ...environmentRoutes(context, version),
+    ...instanceRoutes({ store, queue, environment: environmentOf(settings) }),
+    ...observationRoutes({ store, logs: hub, metrics: samples }),
     ...enrolmentRoutes({ store, keys, audience: () => settings.publicUrl, ca: settings.ca }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...systemRoutes(context, metrics),

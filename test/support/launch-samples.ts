@@ -1,8 +1,11 @@
 /** Everything that a launch of JupyterLab needs, as the store would have it: all nine checks pass. */
 
+import { taskTypes } from '../../src/contract/tasks.ts';
+import type { WorkloadOciRuntimeStatusOutput } from '../../src/contract/workload-oci-runtime-status.ts';
 import { jupyterlab } from '../../src/manifests/gpuaas/seeds/jupyterlab.ts';
 import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { App, AppVersion } from '../../src/server/db/entities/catalog.ts';
+import type { Node } from '../../src/server/db/entities/node.ts';
 import type { LaunchFacts } from '../../src/server/launch/checks.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import type { LaunchRequest } from '../../src/server/launch/launch-request.ts';
@@ -59,6 +62,29 @@ export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
     ...{ request: aRequest(), projectId: 'p1', allocation: anAllocation(), app: anApp(), version: aVersion() },
     ...{ profile: jupyterProfile(), isEntitled: true, artifacts: [anArtifact()], neighbours: [], gpuNames: [] },
     environment: environmentOf(settings),
+    ...given,
+  };
+}
+
+export function runtimeStatus(given: Partial<WorkloadOciRuntimeStatusOutput> = {}): WorkloadOciRuntimeStatusOutput {
+  const amount = { total: 8, reserved: 0, used: 0, free: 8 };
+  return {
+    ...{ ready: true, reasons: [], probed_at: at, runtimes: [], compose_version: null, engine: null, gpus: [] },
+    resources: { cpu_cores: amount, memory_gib: amount, disk_gib: amount },
+    ...given,
+  };
+}
+
+/** A node that has said just now that it is ready. */
+export function aNode(given: Partial<Node> = {}): Node {
+  const key = { kty: 'OKP', x: 'hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo' } as const;
+  return {
+    ...{ id: 'node-1', name: 'host-1', allocation_id: allocationId, status: 'enrolled', status_reason: null },
+    ...{ identity_key: { ...key, crv: 'Ed25519' }, wrapping_key: { ...key, crv: 'X25519' }, next_keys: null },
+    ...{ task_kid: 'task-key-1', epoch_confirmed: 1, epoch_offered: null, bearer_hash: null, drain: false },
+    ...{ enrolled_at: at, last_seen_at: at, agent_version: '0.1.0', boot_id: null },
+    task_types: taskTypes.map((type) => ({ type, version: 1 })),
+    ...{ inventory: null, runtime: runtimeStatus(), runtime_at: '2026-11-25T12:00:00.000Z', topology: null },
     ...given,
   };
 }

@@ -10,7 +10,6 @@ import type { ApiToken, Role } from '../../src/server/db/entities/project.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { makeToken } from '../../src/server/http/tokens.ts';
-import type { RecordSink } from '../../src/server/hub/record-sink.ts';
 import { openServerKeys } from '../../src/server/keys/server-keys.ts';
 import { aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -53,13 +52,6 @@ const defaults: ServerSettings = {
   ...{ artifactPolicy: 'published', platform: 'linux/amd64', tokenRegistries: [], upstream: {} },
 };
 
-const silentSink: RecordSink = {
-  taskEnded: async () => undefined,
-  recorded: async () => undefined,
-  nodeAway: async () => undefined,
-  nodeBack: async () => undefined,
-};
-
 /** Call it at the top of a test file; it is gone when the file's tests are over. */
 export async function testServer(settings: Partial<ServerSettings> = {}): Promise<TestServer> {
   const folder = temporaryFolder('server');
@@ -70,7 +62,6 @@ export async function testServer(settings: Partial<ServerSettings> = {}): Promis
     ...{ store, clock: { ...systemClock, wallMs: () => time }, log: createLog({ level: 'silent' }) },
     ...{
       keys: await openServerKeys(join(folder, 'data')),
-      sink: silentSink,
       version: '0.0.0-test',
       checkAnswers: true,
     },

@@ -5,6 +5,7 @@ import { identifierPattern } from '../../../contract/identifiers.ts';
 import { InstanceState } from '../../../contract/instance-state.ts';
 import { Resources } from '../../../contract/workload-oci-launch.ts';
 import { Cleanup, Endpoint, OciAdapterStatus } from '../../../contract/workload-output.ts';
+import { WorkloadState } from '../../../contract/workload-state.ts';
 import { Digest } from './artifact.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
 
@@ -12,7 +13,7 @@ const Member = Type.Object(
   {
     name: text(64, 'Name of the member: `main` for a single container.'),
     node_id: id('Node that it is placed on.'),
-    state: text(32, 'State of the workload, as the adapter reports it.'),
+    state: { ...WorkloadState, description: 'State of the workload, as the adapter reports it.' },
     health: nullable(text(32, 'Health.'), 'Health, as the adapter reports it; null where it reports none.'),
     endpoints: Type.Array(Endpoint, { description: 'Where it answers.' }),
     restarts: Type.Integer({ minimum: 0, description: 'Restarts since the launch.' }),

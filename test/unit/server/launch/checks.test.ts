@@ -4,10 +4,9 @@ import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '..
 import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
 import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
 import { refused } from '../../../../src/server/launch/refusal.ts';
-import { anInstance } from '../../../support/instance-samples.ts';
 import { anApp, anArtifact, aRequest, aVersion, launchFacts, settings } from '../../../support/launch-samples.ts';
 import { jupyterProfile } from '../../../support/profiles.ts';
-import { anAllocation } from '../../../support/store-samples.ts';
+import { anAllocation, anInstance } from '../../../support/store-samples.ts';
 
 function refusals(given: Partial<LaunchFacts>): string[] {
   const checked = checkLaunch(launchFacts(given));

@@ -1,0 +1,106 @@
+/** Stop, start, restart and decommission: what each needs, and the task that carries it out. */
+import { AgentError } from '../../contract/failures.ts';
+import type { Identity } from '../../contract/identifiers.ts';
+import { type InstanceState, mayBecome } from '../../contract/instance-state.ts';
+import type { ControlAction } from '../adapters/adapter.ts';
+import { adapterOf } from '../adapters/index.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Cause } from '../db/events.ts';
+import type { Tx } from '../db/store.ts';
+import type { TaskQueue } from '../hub/task-queue.ts';
+import { lookAtNode } from '../launch/preflight.ts';
+import { refusal, refused } from '../launch/refusal.ts';
+import { misfits } from '../launch/resource-fit.ts';
+import { endIfEmpty } from '../resources/release-allocation.ts';
+import { change } from './instance-states.ts';
+import { queueTask } from './launching.ts';
+
+/** The state on the way, and the one that the action leads to. */
+const ways: Readonly<Record<ControlAction, { readonly via: InstanceState; readonly to: InstanceState }>> = {
+  stop: { via: 'stopping', to: 'stopped' },
+  start: { via: 'starting', to: 'running' },
+  restart: { via: 'restarting', to: 'running' },
+};
+
+/**
+ * Queues the action. What is done or under way already is left alone, so a repetition is harmless.
+ * `instance.wrong_state` where the state does not allow it.
+ */
+export async function control(tx: Tx, queue: TaskQueue, cause: Cause, instance: AppInstance, action: ControlAction) {
+  const { via, to } = ways[action];
+  const isDone = action !== 'restart' && (instance.state === to || (to === 'running' && instance.state === 'degraded'));
+  if (instance.state === via || isDone) return instance;
+  if (instance.state === 'unknown' || !mayBecome(instance.state, via)) throw wrongState(instance, action);
+  if (action !== 'stop') await assertRoom(tx, instance, cause.now);
+
+  const task = adapterOf(instance.engine).control(identityOf(instance), action);
+  const { id } = await queueTask(tx, queue, instance, task, action);
+  return change(tx, instance, {
+    ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, now: cause.now },
+    set: { current_task_id: id, desired: action === 'stop' ? 'stopped' : 'running', failure: null },
+  });
+}
+
+/** What stood still has given its cards away: starting it takes them anew, like a launch. */
+async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<void> {
+  const allocation = await tx.allocations.get(instance.allocation_id);
+  if (allocation?.state !== 'active') throw refused([refusal('launch.allocation_not_active', '')]);
+  const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
+  const look = lookAtNode(node, adapterOf(instance.engine), now);
+  const all = await tx.app_instances.list({ where: { allocation_id: instance.allocation_id } });
+  const neighbours = all.filter(({ id }) => id !== instance.id);
+  const refusals = [
+    ...(look.is === 'refused' && look.refusal.code === 'launch.node_unavailable' ? [look.refusal] : []),
+    ...misfits(instance.resources, allocation.shape, neighbours).map(({ name, wanted, free }) =>
+      refusal('launch.resources_exceed_allocation', '', `${name} ${wanted} is more than the ${free} that are free.`),
+    ),
+  ];
+  if (refusals.length > 0) throw refused(refusals);
+}
+
+/**
+ * Takes an instance away, from whatever state it is in. What is under way for it is given up first. With a node that will
+ * never come back there is nobody to ask: the instance ends, and its cleanup says what may be left.
+ */
+export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, instance: AppInstance, keepData: boolean) {
+  // One that failed to go may be asked again.
+  const isLeaving = instance.desired === 'decommissioned' && instance.state !== 'failed';
+  if (isLeaving || instance.state === 'decommissioned') return instance;
+  const { actor } = cause.who;
+  const before = instance.current_task_id;
+  const wasSent = instance.state !== 'requested';
+  const leaving = await change(tx, instance, {
+    ...{ to: 'decommissioning', reason: 'It is being taken away.', actor, now: cause.now },
+    set: { desired: 'decommissioned', current_task_id: null, failure: null },
+  });
+  const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
+  if (!wasSent || node?.status !== 'enrolled') {
+    const failed = wasSent ? [`container of ${instance.id}: its host is gone for good`] : [];
+    return finish(tx, cause, leaving, { removed: [], kept: [], failed });
+  }
+  const task = adapterOf(instance.engine).remove(identityOf(instance), keepData);
+  const { id } = await queueTask(tx, queue, leaving, task, 'decommission');
+  const next = { ...leaving, current_task_id: id };
+  await tx.app_instances.put(next);
+  if (before !== null) await queue.cancel(tx, before);
+  return next;
+}
+
+/** Nothing of it is left to be taken away. The last of an allocation that is being released ends the allocation. */
+export async function finish(tx: Tx, cause: Cause, instance: AppInstance, cleanup: AppInstance['cleanup']) {
+  const done = await change(tx, instance, {
+    ...{ to: 'decommissioned', reason: 'It was taken away.', actor: cause.who.actor, now: cause.now },
+    set: { cleanup, failure: null, endpoints: [], sealed_files: {} },
+  });
+  await endIfEmpty(tx, cause, done.allocation_id);
+  return done;
+}
+
+export function identityOf(instance: AppInstance): Identity {
+  const { project_id, id, allocation_id, app_slug, app_version, display_name } = instance;
+  return { project_id, app_instance_id: id, allocation_id, app_slug, app_version, display_name };
+}
+
+function wrongState({ state }: AppInstance, action: string): AgentError {
+  return new AgentError('instance.wrong_state', { reason: `It is ${state}, and ${action} needs another state.` });
+}

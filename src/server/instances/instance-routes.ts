@@ -1,0 +1,157 @@
+/** `/api/v1/app-instances`: launching apps, looking at what runs, and the actions on it. */
+import { Type } from 'typebox';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import { AppInstance } from '../db/entities/app-instance.ts';
+import { Event } from '../db/entities/event.ts';
+import type { ReadTx, Store } from '../db/store.ts';
+import { everybody, members, projectAsked, projectFilter, visible } from '../http/access.ts';
+import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
+import { type Asked, type Route, route, type Who } from '../http/route.ts';
+import { checkLaunch } from '../launch/checks.ts';
+import { LaunchRequest } from '../launch/launch-request.ts';
+import { loadFacts } from '../launch/load-facts.ts';
+import { control, decommission } from './actions.ts';
+import { type Asking, createInstance, prepareLaunch } from './create-instance.ts';
+import { InstanceView, LaunchedView, viewOf } from './instance-view.ts';
+import type { Launching } from './launching.ts';
+
+export interface InstanceRoutesOptions extends Launching {
+  readonly store: Store;
+}
+
+const closed = { additionalProperties: false } as const;
+const base = '/api/v1/app-instances';
+const one = { params: pathOf('instance_id', 'The instance.'), tag: 'app-instances' } as const;
+
+const Refusals = Type.Object(
+  {
+    accepted: Type.Boolean({ description: 'True if a launch like this would be accepted now.' }),
+    refusals: Type.Array(
+      Type.Object(
+        {
+          code: Type.String({ description: 'Failure code.' }),
+          path: Type.String({ description: 'JSON pointer into the request.' }),
+          message: Type.String({ description: 'What is wrong.' }),
+          hint: Type.String({ description: 'The next step.' }),
+        },
+        { ...closed, description: 'A reason against it.' },
+      ),
+      { description: 'Every reason against it, in the order of the checks.' },
+    ),
+  },
+  { ...closed, description: 'What would come of a launch.' },
+);
+
+const Action = Type.Object(
+  {
+    action: Type.Enum(['stop', 'start', 'restart', 'decommission'], { description: 'What to do.' }),
+    keep_data: Type.Optional(
+      Type.Boolean({
+        description: 'For decommission: true keeps its scratch folders. Project storage is always kept.',
+      }),
+    ),
+  },
+  { ...closed, description: 'An action on an instance.' },
+);
+
+export function instanceRoutes({ store, queue, environment }: InstanceRoutesOptions): Route[] {
+  const launching = { queue, environment };
+  return [
+    route({
+      ...{ method: 'POST', path: base, tag: 'app-instances', summary: 'Launches an app. Use an `Idempotency-Key`.' },
+      ...{ allow: members, body: LaunchRequest, answer: LaunchedView, status: 202 },
+      prepare: (asked) => prepareLaunch(store, environment, askingOf(asked)),
+      change: async (asked, tx, prepared) => {
+        const instance = await createInstance(tx, launching, askingOf(asked), prepared);
+        const body = { ...(await viewOf(tx, instance)), credentials: [] };
+        return { body, once: { credentials: [...prepared.tokens] } };
+      },
+    }),
+    route({
+      ...{ method: 'POST', path: `${base}/checks`, tag: 'app-instances', allow: members },
+      summary: 'Says what would come of a launch, and changes nothing.',
+      ...{ body: LaunchRequest, answer: Refusals },
+      change: async (asked, tx) => {
+        const { request, projectId } = askingOf(asked);
+        const checked = checkLaunch(await loadFacts(tx, request, projectId, environment));
+        return {
+          body: { accepted: checked.ok, refusals: checked.ok ? [] : checked.refusals.map((each) => ({ ...each })) },
+        };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: base, tag: 'app-instances', summary: 'Lists instances.', allow: everybody },
+      query: listQuery({
+        project_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this project.' })),
+        allocation_id: Type.Optional(
+          Type.String({ pattern: identifierPattern, description: 'Only on this allocation.' }),
+        ),
+        state: Type.Optional(AppInstance.properties.state),
+      }),
+      answer: listOf(InstanceView),
+      read: async ({ who, query }, tx) => {
+        const { state, allocation_id } = query;
+        const where = { ...projectFilter(who, query.project_id), ...definedOnly({ state, allocation_id }) };
+        const { items, next } = page(
+          await tx.app_instances.list({ where, ...pageOptions(query) }),
+          query,
+          (each) => each,
+        );
+        const views = [];
+        for (const instance of items) views.push(await viewOf(tx, instance));
+        return { items: views, next };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/{instance_id}`, ...one, summary: 'Shows an instance.', allow: everybody },
+      answer: InstanceView,
+      read: async ({ who, params: { instance_id: id } }, tx) => viewOf(tx, await visibleInstance(tx, who, id)),
+    }),
+    route({
+      ...{ method: 'POST', path: `${base}/{instance_id}/actions`, ...one, allow: members, status: 202 },
+      summary: 'Stops, starts, restarts or decommissions an instance. What is done already is left alone.',
+      ...{ body: Action, answer: InstanceView },
+      change: async (asked, tx) => {
+        const { action, keep_data: keepData = false } = asked.body;
+        const instance = await visibleInstance(tx, asked.who, asked.params.instance_id);
+        const changed =
+          action === 'decommission'
+            ? await decommission(tx, queue, asked, instance, keepData)
+            : await control(tx, queue, asked, instance, action);
+        return { body: await viewOf(tx, changed) };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/{instance_id}/events`, ...one, allow: everybody },
+      summary: 'Lists what happened to an instance, oldest first. `/api/v1/events?subject_id=` follows it.',
+      query: Type.Object(
+        {
+          after: Type.Optional(Type.Integer({ minimum: 0, description: 'Begin behind this event.' })),
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Most events; default 200.' })),
+        },
+        closed,
+      ),
+      answer: Type.Object({ items: Type.Array(Event, { description: 'Oldest first.' }) }, closed),
+      read: async ({ who, params: { instance_id: id }, query: { after = 0, limit = 200 } }, tx) => {
+        await visibleInstance(tx, who, id);
+        return { items: await tx.events.list({ after, limit, subject_id: id }) };
+      },
+    }),
+  ];
+}
+
+function askingOf({ body, who, correlationId, now }: Asked<unknown, unknown, LaunchRequest, Who>): Asking {
+  const { project_id, ...request } = body;
+  const projectId = projectAsked(who, project_id);
+  return { request, projectId, tokenId: who.tokenId, actor: who.actor, traceId: correlationId, now };
+}
+
+export async function visibleInstance(tx: ReadTx, who: Who, id: string): Promise<AppInstance> {
+  return visible(who, 'app instance', id, await tx.app_instances.get(id));
+}
+
+function definedOnly<T extends object>(filters: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

@@ -1,0 +1,100 @@
+/** What the interface shows of an instance: all that people and programs need, and nothing that only a host may read. */
+import { type Static, Type } from 'typebox';
+import type { Allocation } from '../db/entities/allocation.ts';
+import { AppInstance } from '../db/entities/app-instance.ts';
+import type { Node } from '../db/entities/node.ts';
+import type { ReadTx } from '../db/store.ts';
+import { profileOf } from '../launch/load-facts.ts';
+import { recoveries, recoveryOf } from './recovery.ts';
+
+const closed = { additionalProperties: false } as const;
+const { sealed_files: _sealed, image: _image, ...shown } = AppInstance.properties;
+
+const Access = Type.Object(
+  {
+    endpoint: Type.String({ description: 'Name of the endpoint.' }),
+    url: Type.Union([Type.String(), Type.Null()], {
+      description: 'Address once the tunnel is open, without the token; null where a browser has no use for it.',
+    }),
+    tunnel: Type.Union([Type.String(), Type.Null()], {
+      description: 'Command that makes the endpoint reachable from here; null where nobody said how to log in.',
+    }),
+  },
+  { ...closed, description: 'How to reach an endpoint.' },
+);
+type Access = Static<typeof Access>;
+
+export const InstanceView = Type.Object(
+  {
+    ...shown,
+    recovery: Type.Union([Type.Enum([...recoveries], { description: 'Class.' }), Type.Null()], {
+      description: 'What can be done about the failure; null where there is none.',
+    }),
+    access: Type.Array(Access, { description: 'How to reach it while it runs.' }),
+    commands: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ description: 'What it is for.' }),
+          command: Type.String({ description: 'Text to copy; nothing executes it.' }),
+        },
+        { ...closed, description: 'A command for people.' },
+      ),
+      { description: 'Commands that the app suggests.' },
+    ),
+  },
+  { ...closed, description: 'An app instance.' },
+);
+export type InstanceView = Static<typeof InstanceView>;
+
+export const EndpointCredential = Type.Object(
+  {
+    endpoint: Type.String({ description: 'Endpoint that it opens.' }),
+    token: Type.String({ description: 'Token; shown in this one answer and kept nowhere in the clear.' }),
+    url_query: Type.Union([Type.String(), Type.Null()], {
+      description: 'Query parameter by which a browser brings it; null where it is brought in another way.',
+    }),
+  },
+  { ...closed, description: 'Opens an endpoint.' },
+);
+
+export const LaunchedView = Type.Object(
+  {
+    ...InstanceView.properties,
+    credentials: Type.Array(EndpointCredential, {
+      description: 'Shown once, in the first answer: a repetition under the same Idempotency-Key has none.',
+    }),
+  },
+  { ...closed, description: 'An instance that was accepted, with what opens its endpoints.' },
+);
+
+export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<InstanceView> {
+  const { sealed_files: _files, image: _reference, ...rest } = instance;
+  const allocation = await tx.allocations.get(instance.allocation_id);
+  const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
+  const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });
+  return {
+    ...rest,
+    recovery: instance.failure ? recoveryOf(instance.failure.code) : null,
+    access: instance.endpoints.map((endpoint) => accessTo(endpoint, allocation, node)),
+    commands: (version && profileOf(version)?.outputs?.commands) ?? [],
+  };
+}
+
+type Endpoint = AppInstance['endpoints'][number];
+
+function accessTo({ name, port, url }: Endpoint, allocation: Allocation | undefined, node: Node | undefined): Access {
+  const login = loginOf(allocation, node);
+  return { endpoint: name, url, tunnel: login ? `ssh -N -L ${port}:127.0.0.1:${port} ${login}` : null };
+}
+
+/** As the operator said, or as the host says of itself. */
+function loginOf(allocation: Allocation | undefined, node: Node | undefined): string | undefined {
+  if (allocation?.ssh) {
+    const { user, host, port } = allocation.ssh;
+    return `${port === 22 ? '' : `-p ${port} `}${user}@${host}`;
+  }
+  const { ssh_user: user, hostname } = node?.inventory ?? {};
+  const isPlain =
+    user !== null && /^[a-z_][a-z0-9_-]*$/.test(user ?? '') && /^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(hostname ?? '');
+  return isPlain ? `${user}@${hostname}` : undefined;
+}

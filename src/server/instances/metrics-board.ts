@@ -1,0 +1,34 @@
+/**
+ * The last samples of each instance, in memory: enough to draw the last hour. A sample is not worth a write to the disk, and
+ * after a restart the hosts send new ones.
+ */
+import type { RecordBody } from '../../contract/records.ts';
+
+type Sample = RecordBody<'metrics'>['workloads'][number] & { readonly at: string; readonly interval_seconds: number };
+
+const maxSamples = 360;
+/** Instances that are remembered; of more, those that were silent for longest are forgotten. */
+const maxInstances = 10_000;
+
+export class MetricsBoard {
+  readonly #samples = new Map<string, Sample[]>();
+
+  /** Under the node that sent them: nobody reports for the workloads of another. */
+  keep(nodeId: string, { at, interval_seconds, workloads }: RecordBody<'metrics'>): void {
+    for (const sample of workloads) {
+      const key = `${nodeId}/${sample.workload_id}`;
+      const known = this.#samples.get(key) ?? [];
+      known.push({ ...sample, at, interval_seconds });
+      if (known.length > maxSamples) known.shift();
+      // Behind the others, so that the first is the one that was silent for longest.
+      this.#samples.delete(key);
+      this.#samples.set(key, known);
+    }
+    while (this.#samples.size > maxInstances) this.#samples.delete(this.#samples.keys().next().value as string);
+  }
+
+  /** Oldest first. */
+  of(nodeId: string, instanceId: string): readonly Sample[] {
+    return this.#samples.get(`${nodeId}/${instanceId}`) ?? [];
+  }
+}

@@ -1,0 +1,159 @@
+/** `/api/v1/app-instances/{id}/logs|metrics|topology`: looking into what runs. */
+import { Readable } from 'node:stream';
+import { type Static, Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import { WorkloadSample } from '../../contract/records.ts';
+import { StreamedEntry } from '../../contract/session-messages.ts';
+import { AppInstance } from '../db/entities/app-instance.ts';
+import type { Store } from '../db/store.ts';
+import { everybody, found } from '../http/access.ts';
+import { pathOf } from '../http/lists.ts';
+import { type Route, route } from '../http/route.ts';
+import type { LogPart, LogRequest } from '../hub/log-relay.ts';
+import { profileOf } from '../launch/load-facts.ts';
+import { visibleInstance } from './instance-routes.ts';
+import type { MetricsBoard } from './metrics-board.ts';
+
+/** What these routes need of the hub. */
+export interface LogReader {
+  readLog(nodeId: string, request: LogRequest, signal: AbortSignal): AsyncGenerator<LogPart, void, void>;
+}
+
+export interface ObservationOptions {
+  readonly store: Store;
+  readonly logs: LogReader;
+  readonly metrics: MetricsBoard;
+}
+
+const closed = { additionalProperties: false } as const;
+const one = { params: pathOf('instance_id', 'The instance.'), tag: 'app-instances', allow: everybody } as const;
+const base = '/api/v1/app-instances/{instance_id}';
+/** A reader and the host behind it cost memory each. */
+const maxReaders = 200;
+
+const LogsQuery = Type.Object(
+  {
+    task_id: Type.Optional(
+      Type.String({
+        pattern: identifierPattern,
+        description: 'Read the log of this task of the instance instead of the output of its container.',
+      }),
+    ),
+    tail: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'Last entries; all if absent.' })),
+    cursor: Type.Optional(
+      Type.String({ maxLength: 256, description: 'Go on behind this entry. `Last-Event-ID` says the same and wins.' }),
+    ),
+    follow: Type.Optional(Type.Boolean({ description: 'True to wait for what comes.' })),
+  },
+  closed,
+);
+
+const Sample = Type.Object(
+  {
+    ...WorkloadSample.properties,
+    at: Type.String({ description: 'When it was sampled, by the clock of the host.' }),
+    interval_seconds: Type.Number({ description: 'Seconds since the sample before.' }),
+  },
+  closed,
+);
+
+const Names = Type.Array(Type.String(), { description: 'Names.' });
+const Topology = Type.Object(
+  {
+    description: Type.String({ description: 'The shape in a sentence.' }),
+    services: Type.Array(
+      Type.Object({ name: Type.String(), role: Type.String(), endpoints: Names, mounts: Names }, closed),
+      { description: 'What it consists of, as the manifest declares it.' },
+    ),
+    members: { ...AppInstance.properties.members, description: 'What runs of it, as the host reports it.' },
+  },
+  { ...closed, description: 'What an instance consists of, to be drawn. Nothing of how an engine was told.' },
+);
+
+export function observationRoutes({ store, logs, metrics }: ObservationOptions): Route[] {
+  let readers = 0;
+  return [
+    route({
+      ...{ method: 'GET', path: `${base}/logs`, ...one, query: LogsQuery },
+      summary: 'Log entries as server-sent events: `entries`, `gap` where some are missing, `end`. The id is a cursor.',
+      answer: Type.Array(StreamedEntry),
+      stream: async ({ who, params: { instance_id: id }, query, headers, signal }) => {
+        const { nodeId, source } = await store.read(async (tx) => {
+          const instance = await visibleInstance(tx, who, id);
+          const task = query.task_id === undefined ? undefined : await tx.tasks.get(query.task_id);
+          if (query.task_id !== undefined) found('task', query.task_id, task?.instance_id === id ? task : undefined);
+          return {
+            nodeId: found('node', 'of the instance', instance.node_id ?? undefined),
+            source: task ? ({ kind: 'task', id: task.id } as const) : ({ kind: 'instance', id } as const),
+          };
+        });
+        if (readers >= maxReaders)
+          throw new AgentError('server.busy', { reason: `${maxReaders} logs are being read.` });
+        const last = headers['last-event-id'];
+        const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, 256) : query.cursor) ?? null;
+        const request = { source, cursor, tail: query.tail ?? null, follow: query.follow ?? false };
+        const body = Readable.from(messages(logs.readLog(nodeId, request, signal)));
+        readers += 1;
+        body.once('close', () => {
+          readers -= 1;
+        });
+        return { contentType: 'text/event-stream; charset=utf-8', body };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/metrics`, ...one },
+      summary: 'The last samples of an instance, oldest first.',
+      answer: Type.Object({ samples: Type.Array(Sample, { description: 'Oldest first.' }) }, closed),
+      read: async ({ who, params: { instance_id: id } }, tx) => {
+        const { node_id } = await visibleInstance(tx, who, id);
+        return { samples: node_id === null ? [] : [...metrics.of(node_id, id)] };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/topology`, ...one, answer: Topology },
+      summary: 'What an instance consists of.',
+      read: async ({ who, params: { instance_id: id } }, tx) => {
+        const instance = await visibleInstance(tx, who, id);
+        const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });
+        return { ...shapeOf(version && profileOf(version)), members: instance.members };
+      },
+    }),
+  ];
+}
+
+/** A single container is a stack of one. */
+function shapeOf(profile: ReturnType<typeof profileOf>): Omit<Static<typeof Topology>, 'members'> {
+  const declared = profile?.execution.compose?.topology;
+  if (declared) {
+    const services = declared.services.map(({ name, role, endpoints = [], mounts = [] }) => ({
+      name,
+      role,
+      endpoints,
+      mounts,
+    }));
+    return { description: declared.description, services };
+  }
+  const endpoints = (profile?.network?.endpoints ?? []).map(({ name }) => name);
+  const mounts = (profile?.storage?.mounts ?? []).map(({ name }) => name);
+  return {
+    description: profile?.profile.description ?? '',
+    services: [{ name: 'main', role: 'app', endpoints, mounts }],
+  };
+}
+
+async function* messages(parts: AsyncGenerator<LogPart, void, void>): AsyncGenerator<string> {
+  yield ': connected\n\n';
+  for await (const part of parts) {
+    switch (part.kind) {
+      case 'entries':
+        yield `id: ${part.cursor}\nevent: entries\ndata: ${JSON.stringify(part.entries)}\n\n`;
+        break;
+      case 'gap':
+        yield `event: gap\ndata: ${JSON.stringify({ dropped: part.dropped })}\n\n`;
+        break;
+      case 'end':
+        yield `event: end\ndata: ${JSON.stringify({ failure: part.failure })}\n\n`;
+    }
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * Makes instances what their nodes report. The hub calls it inside the transaction that keeps each report, once per
+ * report, so a repetition changes nothing and a lost one is sent again.
+ *
+ *   result of the instance's present task ─▶ decides its state
+ *   anything else about it                ─▶ members and events; its state too, unless a task is at work
+ *   the node is away                      ─▶ unknown, which is not failed: workloads outlive their connection
+ */
+import { AgentError } from '../../contract/failures.ts';
+import type { RecordBody } from '../../contract/records.ts';
+import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
+import type { WorkloadOutput } from '../../contract/workload-output.ts';
+import type { Clock } from '../../kit/clock.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Node } from '../db/entities/node.ts';
+import type { Task } from '../db/entities/task.ts';
+import type { Tx } from '../db/store.ts';
+import type { EndedTask, NodeRecord, RecordSink } from '../hub/record-sink.ts';
+import type { TaskQueue } from '../hub/task-queue.ts';
+import type { LaunchEnvironment } from '../launch/environment.ts';
+import { judgeRuntime } from '../launch/preflight.ts';
+import { decommission, finish } from './actions.ts';
+import { appendReport, declaredEndpoints, memberOf } from './instance-reports.ts';
+import { change } from './instance-states.ts';
+import { fail, goOn } from './launching.ts';
+import type { MetricsBoard } from './metrics-board.ts';
+import { afterReport, afterTask, isUnderWay } from './reported-state.ts';
+
+export interface ReconcilerOptions {
+  readonly environment: LaunchEnvironment;
+  readonly clock: Clock;
+  readonly metrics: MetricsBoard;
+  /** The queue that calls this sink; asked for when it is needed, since each needs the other. */
+  readonly queue: () => TaskQueue;
+}
+
+export function reconciler(options: ReconcilerOptions): RecordSink {
+  return new Reconciler(options);
+}
+
+class Reconciler implements RecordSink {
+  readonly #options: ReconcilerOptions;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async taskEnded(tx: Tx, task: EndedTask): Promise<void> {
+    if (task.purpose === 'preflight') {
+      await this.#answered(tx, task);
+      return;
+    }
+    const instance = task.instance_id === null ? undefined : await tx.app_instances.get(task.instance_id);
+    if (!instance) return;
+    // Of a task that was given up for another only the end is told: the other one decides.
+    if (instance.current_task_id !== task.id || instance.state === 'decommissioned') {
+      await appendReport(tx, instance, `node:${task.node_id}`, this.#at(), {
+        type: 'apps.instance.superseded',
+        message: `The ${task.purpose} that was given up ended as ${task.result.status}.`,
+        data: { task_id: task.id, status: task.result.status },
+      });
+      return;
+    }
+    if (task.purpose === 'decommission') await this.#removed(tx, instance, task);
+    else await this.#done(tx, instance, task);
+  }
+
+  async recorded(tx: Tx, node: Node, record: NodeRecord): Promise<void> {
+    switch (record.kind) {
+      case 'task.progress':
+        return this.#progressed(tx, node, record.body);
+      case 'event':
+        return this.#happened(tx, node, record.body);
+      case 'topology':
+        return this.#looked(tx, node, record.body);
+      case 'metrics':
+        this.#options.metrics.keep(node.id, record.body);
+        return undefined;
+      case 'inventory':
+        return undefined;
+    }
+  }
+
+  async nodeAway(tx: Tx, node: Node): Promise<void> {
+    for (const instance of await this.#instancesOf(tx, node)) {
+      if (['requested', 'failed', 'unknown'].includes(instance.state)) continue;
+      await this.#change(tx, instance, node, 'unknown', 'Its host has not been heard of; what runs there runs on.');
+    }
+  }
+
+  /** Tasks go on where they were, what could not be taken away is tried again, and of the rest the host says what it is. */
+  async nodeBack(tx: Tx, node: Node): Promise<void> {
+    for (const instance of await this.#instancesOf(tx, node)) {
+      if (instance.state === 'failed' && instance.desired === 'decommissioned') {
+        const cause = { now: this.#now(), correlationId: instance.trace_id, who: { actor: 'system' } };
+        await decommission(tx, this.#options.queue(), cause, instance, true);
+      }
+      const task = instance.current_task_id === null ? undefined : await tx.tasks.get(instance.current_task_id);
+      const state = task && task.state !== 'ended' ? whileAtWork[task.purpose] : undefined;
+      if (state && instance.state === 'unknown') {
+        await this.#change(tx, instance, node, state, 'Its host is back and goes on.');
+      }
+    }
+  }
+
+  /** The node has said what it can run; every launch that waited for that goes on or ends. */
+  async #answered(tx: Tx, { id, node_id, result }: EndedTask): Promise<void> {
+    const waiting = await tx.app_instances.list({ where: { node_id, state: 'requested' } });
+    for (const instance of waiting.filter(({ current_task_id }) => current_task_id === id)) {
+      if (result.status === 'succeeded') {
+        const answer = judgeRuntime(result.output as WorkloadOciRuntimeStatusOutput);
+        await goOn(tx, this.#launching(), instance, answer, this.#now());
+      } else {
+        const reason = `Its host did not answer: ${result.failure?.message ?? result.status}`;
+        await fail(tx, instance, new AgentError('launch.node_unavailable', { reason }), this.#now());
+      }
+    }
+  }
+
+  /** Launch, stop, start and restart. */
+  async #done(tx: Tx, instance: AppInstance, task: EndedTask): Promise<void> {
+    const { result, purpose, node_id } = task;
+    const output = result.output as WorkloadOutput | null;
+    const members = output ? [memberOf(instance, node_id, output, this.#at())] : instance.members;
+    const endpoints = output ? await this.#endpoints(tx, instance, node_id, output) : instance.endpoints;
+    const cleanup = output?.cleanup ?? instance.cleanup;
+    const actor = `node:${node_id}`;
+    if (result.status === 'succeeded' && output) {
+      await change(tx, instance, {
+        ...{ to: afterTask(instance.state, output.state), reason: output.summary, actor, now: this.#now() },
+        set: { members, endpoints, cleanup, failure: output.failure },
+      });
+      return;
+    }
+    const failure =
+      result.failure ?? new AgentError('internal', { reason: `The task ended as ${result.status}.` }).toFailure();
+    // A launch that failed has left nothing; what an action failed on may still run as before.
+    const before = purpose === 'launch' ? undefined : (output?.state ?? instance.members[0]?.state);
+    await change(tx, instance, {
+      to: before === undefined ? 'failed' : afterTask(instance.state, before),
+      ...{ reason: failure.message, actor, now: this.#now() },
+      set: { members, endpoints: purpose === 'launch' ? [] : endpoints, cleanup, failure },
+    });
+  }
+
+  async #removed(tx: Tx, instance: AppInstance, { result, node_id, trace_id }: EndedTask): Promise<void> {
+    const output = result.output as WorkloadOutput | null;
+    const cleanup = output?.cleanup ?? null;
+    const actor = `node:${node_id}`;
+    if (result.status === 'succeeded' && (cleanup?.failed.length ?? 0) === 0) {
+      await finish(tx, { now: this.#now(), correlationId: trace_id, who: { actor } }, instance, cleanup);
+      return;
+    }
+    const left = cleanup?.failed.join('; ') ?? result.status;
+    const failure =
+      result.failure ?? output?.failure ?? new AgentError('internal', { reason: `Left: ${left}` }).toFailure();
+    await change(tx, instance, {
+      ...{ to: 'failed', reason: failure.message, actor, now: this.#now() },
+      set: { failure, cleanup },
+    });
+  }
+
+  async #progressed(tx: Tx, node: Node, { workload_id, event }: RecordBody<'task.progress'>): Promise<void> {
+    const instance = await this.#instanceOf(tx, node, workload_id);
+    if (!instance || instance.state === 'decommissioned') return;
+    const at = this.#at();
+    await appendReport(tx, instance, `node:${node.id}`, at, {
+      type: event.type === 'phase.entered' ? 'apps.instance.phase' : 'apps.instance.progress',
+      message: event.message,
+      data: { type: event.type, phase: event.phase, time: event.time, ...event.values },
+    });
+    if (event.type === 'phase.entered' && isUnderWay(instance.state)) {
+      await tx.app_instances.put({ ...instance, summary: event.message.slice(0, 500), updated_at: at });
+    }
+  }
+
+  async #happened(
+    tx: Tx,
+    node: Node,
+    { workload_id, source, event, state, failure }: RecordBody<'event'>,
+  ): Promise<void> {
+    if (workload_id === null) {
+      await tx.events.append({
+        ...{ time: this.#at(), type: 'node.reported', project_id: null, actor: `node:${node.id}` },
+        ...{ subject: { kind: 'node', id: node.id }, correlation_id: null, message: event.message },
+        data: { source, type: event.type, time: event.time, ...event.values },
+      });
+      return;
+    }
+    const instance = await this.#instanceOf(tx, node, workload_id);
+    if (!instance || instance.state === 'decommissioned') return;
+    await appendReport(tx, instance, `node:${node.id}`, this.#at(), {
+      type: 'apps.instance.reported',
+      message: event.message,
+      data: { source, type: event.type, time: event.time, failure: failure?.code ?? null, ...event.values },
+    });
+    const to = state === null ? undefined : afterReport(instance.state, state);
+    if (to) await this.#change(tx, instance, node, to, event.message, { failure });
+  }
+
+  /** What is on the host, whole: what should be there and is not is drift. */
+  async #looked(tx: Tx, node: Node, { workloads }: RecordBody<'topology'>): Promise<void> {
+    const facts = new Map(workloads.map((workload) => [workload.workload_id, workload]));
+    for (const instance of await this.#instancesOf(tx, node)) {
+      const fact = facts.get(instance.id);
+      const to = afterReport(instance.state, fact?.state ?? 'absent');
+      const [main] = instance.members;
+      const members =
+        fact && main ? [{ ...main, state: fact.state, restarts: fact.restarts, reported_at: this.#at() }] : undefined;
+      if (to) {
+        const lost = fact
+          ? null
+          : new AgentError('container.not_found', { reason: 'Its host has no trace of it.' }).toFailure();
+        const reason = lost?.message ?? `Its host reports it as ${fact?.state}.`;
+        const cleared = to === 'running' ? null : instance.failure;
+        await this.#change(tx, instance, node, to, reason, {
+          ...(members ? { members } : {}),
+          failure: lost ?? cleared,
+        });
+      } else if (members) {
+        await tx.app_instances.put({ ...instance, members });
+      }
+    }
+  }
+
+  /** Only what the profile declares and the launch published is an endpoint. */
+  async #endpoints(tx: Tx, instance: AppInstance, nodeId: string, { endpoints }: WorkloadOutput) {
+    const { declared, undeclared } = declaredEndpoints(instance, endpoints);
+    for (const { name, port } of undeclared) {
+      await appendReport(tx, instance, `node:${nodeId}`, this.#at(), {
+        type: 'apps.instance.undeclared_endpoint',
+        message: `The host reported an endpoint that was not asked for. It is not shown.`,
+        data: { name, port },
+      });
+    }
+    return declared;
+  }
+
+  async #change(
+    tx: Tx,
+    instance: AppInstance,
+    node: Node,
+    to: AppInstance['state'],
+    reason: string,
+    set: Partial<AppInstance> = {},
+  ) {
+    await change(tx, instance, { to, reason, actor: `node:${node.id}`, now: this.#now(), set });
+  }
+
+  async #instanceOf(tx: Tx, { id }: Node, instanceId: string): Promise<AppInstance | undefined> {
+    const instance = await tx.app_instances.get(instanceId);
+    return instance?.node_id === id ? instance : undefined;
+  }
+
+  async #instancesOf(tx: Tx, { id }: Node): Promise<AppInstance[]> {
+    const all = await tx.app_instances.list({ where: { node_id: id } });
+    return all.filter(({ state }) => state !== 'decommissioned');
+  }
+
+  #launching() {
+    return { queue: this.#options.queue(), environment: this.#options.environment };
+  }
+
+  #now(): number {
+    return this.#options.clock.wallMs();
+  }
+
+  #at(): string {
+    return new Date(this.#now()).toISOString();
+  }
+}
+
+const whileAtWork: Readonly<Partial<Record<Task['purpose'], AppInstance['state']>>> = {
+  launch: 'deploying',
+  stop: 'stopping',
+  start: 'starting',
+  restart: 'restarting',
+  decommission: 'decommissioning',
+};

@@ -1,0 +1,50 @@
+/**
+ * Whether the node of a launch can run containers now. The nine checks speak of what is written down; this asks the host,
+ * by a `workload.oci_runtime_status` that may be at most 30 seconds old.
+ */
+import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
+import type { ExecutionAdapter } from '../adapters/adapter.ts';
+import type { Node } from '../db/entities/node.ts';
+import { type LaunchRefusal, refusal } from './refusal.ts';
+
+export const freshMs = 30_000;
+/** How long an asked node may take; a launch that waits longer fails. */
+export const preflightSeconds = 60;
+
+export type Preflight =
+  | { readonly is: 'ready' }
+  /** The last answer is too old, or there is none. */
+  | { readonly is: 'unknown' }
+  | { readonly is: 'refused'; readonly refusal: LaunchRefusal };
+
+/** What is known of the node without asking it. */
+export function lookAtNode(node: Node | undefined, { needs }: ExecutionAdapter, now: number): Preflight {
+  const unfit = whyUnfit(node, needs);
+  if (unfit !== undefined || !node)
+    return { is: 'refused', refusal: refusal('launch.node_unavailable', target, unfit) };
+  if (node.runtime === null || node.runtime_at === null || now - Date.parse(node.runtime_at) > freshMs) {
+    return { is: 'unknown' };
+  }
+  return judgeRuntime(node.runtime);
+}
+
+/** What the answer of a node means for a launch. */
+export function judgeRuntime({ ready, reasons }: WorkloadOciRuntimeStatusOutput): Preflight {
+  return ready
+    ? { is: 'ready' }
+    : { is: 'refused', refusal: refusal('launch.runtime_not_ready', target, reasons.slice(0, 3).join(' ')) };
+}
+
+const target = '/placement_intent/target_allocation_id';
+
+function whyUnfit(node: Node | undefined, needs: readonly string[]): string | undefined {
+  if (!node) return 'No host has enrolled for it.';
+  if (node.status !== 'enrolled') return `It is ${node.status}.`;
+  if (node.drain) return 'It is draining.';
+  const known = new Set(node.task_types.map(({ type }) => type));
+  const missing = needs.filter((type) => !known.has(type));
+  // Before its first session nobody knows what it can do, and a launch waits for it.
+  return node.task_types.length > 0 && missing.length > 0
+    ? `Its agent cannot carry out ${missing.join(', ')}; update it.`
+    : undefined;
+}

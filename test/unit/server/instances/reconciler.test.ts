@@ -1,0 +1,406 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { workloadStates } from '../../../../src/contract/workload-state.ts';
+import { decommission } from '../../../../src/server/instances/actions.ts';
+import { releasing } from '../../../../src/server/resources/release-allocation.ts';
+import { failureOf, type LaunchBench, launchBench, workloadOutput } from '../../../support/launch-bench.ts';
+import { allocationId, aNode, aRequest } from '../../../support/launch-samples.ts';
+
+let bench: LaunchBench;
+beforeEach(async () => {
+  bench = await launchBench();
+});
+
+function event(workload_id: string | null, type: string, state: 'failed' | 'running' | 'degraded' | null) {
+  return {
+    kind: 'event' as const,
+    body: {
+      ...{
+        workload_id,
+        source: 'supervisor' as const,
+        state,
+        failure: state === 'failed' ? failureOf('container.exited') : null,
+      },
+      event: {
+        time: '2026-11-25T12:00:02Z',
+        type,
+        phase: null,
+        message: 'Something happened.',
+        values: { exit_code: 1 },
+      },
+    },
+  };
+}
+
+function topology(workloads: readonly { workload_id: string; state: 'running' | 'stopped' | 'degraded' }[]) {
+  const at = '2026-11-25T12:00:03Z';
+  const facts = { project_id: 'p1', allocation_id: allocationId, fencing: 1, endpoints: [], restarts: 2, since: at };
+  return { kind: 'topology' as const, body: { at, workloads: workloads.map((each) => ({ ...facts, ...each })) } };
+}
+
+describe('the result of a launch', () => {
+  it('makes the instance run, with its member, its endpoints and its time counted (G-19, G-124 to G-126, G-166)', async () => {
+    const instance = await bench.running();
+
+    expect(instance).toMatchObject({
+      ...{ state: 'running', failure: null },
+      members: [{ name: 'main', node_id: 'node-1', state: 'running', status: { container_id: 'c1' } }],
+      endpoints: [{ name: 'web', port: 8888, host: '127.0.0.1' }],
+      billing: { periods: [{ started_at: '2026-11-25T12:00:00.000Z', stopped_at: null }] },
+    });
+    expect(instance.history.map(({ state }) => state)).toEqual(['requested', 'deploying', 'running']);
+    expect((await bench.events(instance.id)).at(-1)).toBe('apps.instance.running');
+  });
+
+  it('fails the instance with the reason of the node', async () => {
+    const { id } = await bench.launch();
+
+    await bench.endTaskOf(id, 'readiness.timed_out');
+
+    expect(await bench.instance(id)).toMatchObject({
+      ...{ state: 'failed', failure: { code: 'readiness.timed_out' }, endpoints: [] },
+      billing: { periods: [] },
+    });
+  });
+
+  it('counts once, however often it comes (G-166)', async () => {
+    const { id, current_task_id } = await bench.running();
+    const before = await bench.events(id);
+
+    await bench.end({ id: current_task_id ?? '' }, { status: 'failed', failure: failureOf('internal') });
+
+    expect((await bench.instance(id)).state).toBe('running');
+    expect(await bench.events(id)).toEqual(before);
+  });
+
+  it('shows no endpoint that was not asked for (G-207)', async () => {
+    const { id, current_task_id, host_ports } = await bench.launch();
+    const output = workloadOutput({ id, host_ports: { ...host_ports, shell: 2222 } }, 'running');
+
+    await bench.end({ id: current_task_id ?? '' }, { output });
+
+    const { endpoints } = await bench.instance(id);
+    expect(endpoints.map(({ name }) => name)).toEqual(['web']);
+    expect(await bench.events(id)).toContain('apps.instance.undeclared_endpoint');
+  });
+});
+
+describe('an action', () => {
+  it.each([
+    ['stop', 'stopping', 'stopped', 'stopped'],
+    ['restart', 'restarting', 'running', 'running'],
+  ] as const)('%s goes by %s to %s', async (action, via, reported, to) => {
+    const { id } = await bench.running();
+
+    expect(await bench.act(id, action)).toMatchObject({ state: via });
+    await bench.endTaskOf(id, reported);
+
+    expect((await bench.instance(id)).state).toBe(to);
+  });
+
+  it('counts the time between start and stop, and again from the next start', async () => {
+    const { id } = await bench.running();
+    await bench.clock.advance(60_000);
+    await bench.act(id, 'stop');
+    await bench.endTaskOf(id, 'stopped');
+    await bench.clock.advance(60_000);
+    await bench.act(id, 'start');
+    await bench.endTaskOf(id, 'running');
+
+    expect((await bench.instance(id)).billing.periods).toEqual([
+      { started_at: '2026-11-25T12:00:00.000Z', stopped_at: '2026-11-25T12:01:00.000Z' },
+      { started_at: '2026-11-25T12:02:00.000Z', stopped_at: null },
+    ]);
+  });
+
+  it('that is done already or under way is left alone', async () => {
+    const { id } = await bench.running();
+
+    expect((await bench.act(id, 'start')).state).toBe('running');
+    await bench.act(id, 'stop');
+    expect((await bench.act(id, 'stop')).state).toBe('stopping');
+    expect(await bench.openTasks()).toHaveLength(1);
+    await expect(bench.act(id, 'start')).rejects.toMatchObject({ code: 'instance.wrong_state' });
+  });
+
+  it('that failed leaves the instance as it was, with the reason', async () => {
+    const { id } = await bench.running();
+    await bench.act(id, 'stop');
+
+    await bench.endTaskOf(id, 'engine.timed_out');
+
+    expect(await bench.instance(id)).toMatchObject({ state: 'running', failure: { code: 'engine.timed_out' } });
+  });
+
+  it('start is refused where another instance has taken the card (G-114)', async () => {
+    const card = (port: number) => aRequest({ config: { host_port: port }, resource_overrides: { gpu_count: 1 } });
+    const { id } = await bench.running(card(9001));
+    await bench.act(id, 'stop');
+    await bench.endTaskOf(id, 'stopped');
+    await bench.launch(card(9002));
+
+    await expect(bench.act(id, 'start')).rejects.toMatchObject({ code: 'launch.resources_exceed_allocation' });
+  });
+});
+
+describe('decommission', () => {
+  it('ends with what was removed, and forgets the secrets (G-130)', async () => {
+    const { id } = await bench.running();
+
+    expect((await bench.act(id, 'decommission')).state).toBe('decommissioning');
+    await bench.endTaskOf(id, 'removed');
+
+    expect(await bench.instance(id)).toMatchObject({
+      ...{ state: 'decommissioned', endpoints: [], sealed_files: {} },
+      cleanup: { removed: [`container gpuaas-${id}`] },
+      billing: { periods: [{ stopped_at: '2026-11-25T12:00:00.000Z' }] },
+    });
+  });
+
+  it('gives up a launch that is on its way, whose result then changes nothing', async () => {
+    const { id, current_task_id } = await bench.launch();
+
+    await bench.act(id, 'decommission');
+
+    expect(await bench.openTasks()).toMatchObject([{ type: 'workload.oci_remove', fencing: 2 }]);
+    expect(await bench.instance(id)).toMatchObject({ state: 'decommissioning' });
+    expect(await bench.store.read((tx) => tx.tasks.get(current_task_id ?? ''))).toMatchObject({ state: 'ended' });
+  });
+
+  it('that left something behind has failed, and can be asked for again', async () => {
+    const { id } = await bench.running();
+    const { current_task_id } = await bench.act(id, 'decommission');
+    const cleanup = { removed: [], kept: [], failed: ['folder /home/x: busy'] };
+    await bench.end(
+      { id: current_task_id ?? '' },
+      { output: { ...workloadOutput(await bench.instance(id), 'failed'), cleanup } },
+    );
+
+    expect(await bench.instance(id)).toMatchObject({ state: 'failed', cleanup: { failed: ['folder /home/x: busy'] } });
+    await bench.act(id, 'decommission');
+    await bench.endTaskOf(id, 'removed');
+    expect((await bench.instance(id)).state).toBe('decommissioned');
+  });
+
+  it('that failed is tried again when the host is back', async () => {
+    const { id } = await bench.running();
+    await bench.act(id, 'decommission');
+    await bench.endTaskOf(id, 'engine.unavailable');
+
+    await bench.presence('back');
+
+    expect((await bench.instance(id)).state).toBe('decommissioning');
+  });
+
+  it('of an instance whose host was revoked ends at once and says what may be left', async () => {
+    const { id } = await bench.running();
+    await bench.store.write((tx) => tx.nodes.put(aNode({ status: 'revoked' })));
+
+    expect(await bench.act(id, 'decommission')).toMatchObject({
+      state: 'decommissioned',
+      cleanup: { failed: [expect.stringContaining('gone for good')] },
+    });
+  });
+
+  it('of the last instance ends an allocation that is being released', async () => {
+    const { id } = await bench.running();
+    const cause = { now: bench.clock.wallMs(), correlationId: 'c1', who: { actor: 'token:t' } };
+    const release = releasing(async (tx, why, instance) => {
+      await decommission(tx, bench.queue, why, instance, true);
+    });
+    const state = () => bench.store.read(async (tx) => (await tx.allocations.get(allocationId))?.state);
+    await bench.store.write(async (tx) => {
+      const allocation = await tx.allocations.get(allocationId);
+      return allocation && release(tx, cause, allocation);
+    });
+
+    expect(await state()).toBe('releasing');
+    await bench.endTaskOf(id, 'removed');
+    expect(await state()).toBe('ended');
+  });
+});
+
+describe('what a node reports between tasks', () => {
+  it('fails an instance whose container ended, and lets it run again', async () => {
+    const { id } = await bench.running();
+
+    await bench.report(event(id, 'container.exited', 'failed'));
+    expect(await bench.instance(id)).toMatchObject({ state: 'failed', failure: { code: 'container.exited' } });
+
+    await bench.report(event(id, 'workload.restarted', 'running'));
+    expect(await bench.instance(id)).toMatchObject({ state: 'running', failure: null });
+  });
+
+  it('does not overrule a task that is at work', async () => {
+    const { id } = await bench.running();
+    await bench.act(id, 'stop');
+
+    await bench.report(event(id, 'container.exited', 'failed'));
+
+    expect((await bench.instance(id)).state).toBe('stopping');
+    expect(await bench.events(id)).toContain('apps.instance.reported');
+  });
+
+  it('becomes events of the instance, in order, with the phase as summary (G-5, G-129, G-143)', async () => {
+    const { id } = await bench.launch();
+    const progress = (type: string, message: string) => ({
+      kind: 'task.progress' as const,
+      body: {
+        ...{ workload_id: id, task_id: 't1' },
+        event: { time: '2026-11-25T12:00:01Z', type, phase: 'pulling' as const, message, values: {} },
+      },
+    });
+
+    await bench.report(progress('phase.entered', 'Pulling the image.'));
+    await bench.report(progress('image.progress', '1 of 2 layers.'));
+
+    expect((await bench.events(id)).slice(-2)).toEqual(['apps.instance.phase', 'apps.instance.progress']);
+    expect((await bench.instance(id)).summary).toBe('Pulling the image.');
+  });
+
+  it('finds out that a container is gone (drift)', async () => {
+    const { id } = await bench.running();
+
+    await bench.report(topology([]));
+
+    expect(await bench.instance(id)).toMatchObject({ state: 'failed', failure: { code: 'container.not_found' } });
+  });
+
+  it('keeps members up to date where nothing else changes', async () => {
+    const { id } = await bench.running();
+
+    await bench.report(topology([{ workload_id: id, state: 'running' }]));
+
+    expect((await bench.instance(id)).members).toMatchObject([{ state: 'running', restarts: 2 }]);
+  });
+
+  it('says nothing about instances of other nodes', async () => {
+    const { id } = await bench.running();
+    await bench.store.write(async (tx) => {
+      await tx.nodes.insert(aNode({ id: 'node-2' }));
+      const other = await tx.nodes.get('node-2');
+      if (other)
+        await bench.sink.recorded(tx, other, {
+          ...event(id, 'container.exited', 'failed'),
+          at: '2026-11-25T12:00:00Z',
+        });
+    });
+
+    expect((await bench.instance(id)).state).toBe('running');
+  });
+
+  it('about the host itself is an event that projects do not see', async () => {
+    await bench.report(event(null, 'disk.low', null));
+
+    expect(await bench.store.read((tx) => tx.events.list({ after: 0, limit: 9 }))).toMatchObject([
+      { type: 'node.reported', project_id: null, subject: { kind: 'node', id: 'node-1' } },
+    ]);
+  });
+
+  it('keeps the last samples of an instance in memory (G-128)', async () => {
+    const { id } = await bench.running();
+    const sample = {
+      cpu_seconds: 1,
+      cpu_cores: 0.5,
+      memory_bytes: 5,
+      memory_limit_bytes: 9,
+      network_received_bytes: 0,
+    };
+    const workloads = [{ workload_id: id, ...sample, network_sent_bytes: 0, pids: 3 }];
+    const host = {
+      cpu_cores_used: 1,
+      memory_used_bytes: 1,
+      memory_total_bytes: 2,
+      disk_free_bytes: 1,
+      disk_total_bytes: 2,
+    };
+
+    await bench.report({
+      kind: 'metrics',
+      body: { at: '2026-11-25T12:00:10Z', interval_seconds: 10, host, workloads },
+    });
+
+    expect(bench.metrics.of('node-1', id)).toMatchObject([{ cpu_cores: 0.5, at: '2026-11-25T12:00:10Z' }]);
+    expect(bench.metrics.of('node-2', id)).toEqual([]);
+  });
+});
+
+describe('a node that is away', () => {
+  it('leaves its instances unknown, not failed, and their time runs on (G-200)', async () => {
+    const { id } = await bench.running();
+
+    await bench.presence('away');
+    expect(await bench.instance(id)).toMatchObject({
+      state: 'unknown',
+      billing: { periods: [{ stopped_at: null }] },
+    });
+
+    await bench.presence('back');
+    await bench.report(topology([{ workload_id: id, state: 'running' }]));
+    expect((await bench.instance(id)).state).toBe('running');
+  });
+
+  it('goes on with the task that was at work', async () => {
+    const { id } = await bench.launch();
+
+    await bench.presence('away');
+    expect((await bench.instance(id)).state).toBe('unknown');
+    await bench.presence('back');
+    expect((await bench.instance(id)).state).toBe('deploying');
+    await bench.endTaskOf(id, 'running');
+    expect((await bench.instance(id)).state).toBe('running');
+  });
+
+  it('may bring the result before anything else', async () => {
+    const { id } = await bench.launch();
+    await bench.presence('away');
+
+    await bench.endTaskOf(id, 'running');
+
+    expect((await bench.instance(id)).state).toBe('running');
+  });
+});
+
+describe('any order of actions, results and reports', () => {
+  it('makes no forbidden step, and leaves what is decommissioned alone (G-200)', async () => {
+    const step = fc.oneof(
+      fc.record({ do: fc.constantFrom('stop', 'start', 'restart', 'decommission') }),
+      fc.record({ ends: fc.constantFrom(...workloadStates, 'engine.failed' as const) }),
+      fc.record({ reports: fc.constantFrom('failed', 'running', 'degraded') }),
+      fc.record({ looks: fc.boolean() }),
+      fc.record({ node: fc.constantFrom('away', 'back') }),
+    );
+
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        const { id } = await bench.launch();
+        for (const each of steps) {
+          const before = (await bench.instance(id)).state;
+          await take(id, each);
+          if (before === 'decommissioned') expect((await bench.instance(id)).state).toBe('decommissioned');
+        }
+        await bench.store.write((tx) => tx.app_instances.delete(id));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  type Step = {
+    do?: 'stop' | 'start' | 'restart' | 'decommission';
+    ends?: (typeof workloadStates)[number] | 'engine.failed';
+    reports?: 'failed' | 'running' | 'degraded';
+    looks?: boolean;
+    node?: 'away' | 'back';
+  };
+
+  async function take(id: string, { do: action, ends, reports, looks, node }: Step): Promise<void> {
+    if (node) await bench.presence(node);
+    if (reports) await bench.report(event(id, 'container.changed', reports));
+    if (looks !== undefined) await bench.report(topology(looks ? [{ workload_id: id, state: 'stopped' }] : []));
+    if (action) {
+      await bench.act(id, action).catch((error: { code?: string }) => expect(error.code).toBe('instance.wrong_state'));
+    }
+    if (ends)
+      await bench.endTaskOf(id, ends).catch((error: Error) => expect(error.message).toContain('no task is at work'));
+  }
+});
