@@ -40,7 +40,15 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   const samples = new MetricsBoard();
   const sink = reconciler({ environment: environmentOf(settings), clock, metrics: samples, queue: () => queue });
   const queue: TaskQueue = new TaskQueue(sink, clock);
-  const hub = new Hub({ store, queue, keys: keys.task, sink, log, clock, audience: () => settings.publicUrl });
+  const hub = new Hub({
+    store,
+    queue,
+    keys: keys.task,
+    sink,
+    log,
+    clock,
+    audience: () => new URL(settings.publicUrl).origin,
+  });
   const context: ServerContext = { store, log, clock, settings, keys, queue, hub, samples };
   const metrics = createMetrics();
   const http = createHttpServer({

@@ -42,7 +42,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, metrics: samples }),
-    ...enrolmentRoutes({ store, keys, audience: () => settings.publicUrl, ca: settings.ca }),
+    ...enrolmentRoutes({ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...systemRoutes(context, metrics),
   ];

@@ -9,6 +9,7 @@ import { enrolmentRoutes } from '../../src/server/enrolment/enrolment-routes.ts'
 import { createHttpServer } from '../../src/server/http/http-server.ts';
 import { createMetrics } from '../../src/server/http/metrics.ts';
 import { Hub, type HubOptions } from '../../src/server/hub/hub.ts';
+import { releaseNode, revokeNode } from '../../src/server/hub/node-status.ts';
 import { type NewTask, TaskQueue } from '../../src/server/hub/task-queue.ts';
 import { openServerKeys, type ServerKeys } from '../../src/server/keys/server-keys.ts';
 import type { TaskKeys } from '../../src/server/keys/task-keys.ts';
@@ -40,6 +41,9 @@ export interface HubGround {
   node(id: string): Promise<Node>;
   dial(options?: ConstructorParameters<typeof ScriptedAgent>[1]): ScriptedAgent;
   enqueue(given?: Partial<typeof removal>): ReturnType<TaskQueue['enqueue']>;
+  /** What operators do. */
+  revoke(nodeId: string): Promise<boolean>;
+  release(nodeId: string): Promise<boolean>;
   /** Stops the hub as a shutdown does; the store stays. */
   stopHub(): Promise<void>;
   close(): Promise<void>;
@@ -107,6 +111,12 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
       return agent;
     },
     enqueue: (given = {}) => store.write((tx) => queue.enqueue(tx, { ...removal, ...given })),
+    revoke: (nodeId) =>
+      store.write(async (tx) => {
+        tx.afterCommit(() => hub.shutOut(nodeId));
+        return await revokeNode(tx, queue, nodeId, 'token:t1');
+      }),
+    release: (nodeId) => store.write((tx) => releaseNode(tx, queue, nodeId, 'token:t1')),
     close: async () => {
       for (const { socket } of agents) socket.terminate();
       await stopHub();

@@ -20,7 +20,6 @@ import { admit, nodeOfBearer } from './admission.ts';
 import { Connection } from './connection.ts';
 import { type LogPart, LogRelay, type LogRequest } from './log-relay.ts';
 import { NodeSession, type SessionParts } from './node-session.ts';
-import { releaseNode, revokeNode } from './node-status.ts';
 import { Presence } from './presence.ts';
 import type { RecordSink } from './record-sink.ts';
 import type { TaskQueue } from './task-queue.ts';
@@ -117,21 +116,7 @@ export class Hub {
     return await this.#options.store.read((tx) => nodeOfBearer(tx.nodes, bearer));
   }
 
-  /** Takes everything from a node: it must not come back, and its tasks end. False if there is no such node. */
-  async revoke(nodeId: string, actor: string): Promise<boolean> {
-    const { store, queue } = this.#options;
-    const done = await store.write((tx) => revokeNode(tx, queue, nodeId, actor));
-    this.#sessions.get(nodeId)?.end('revoked');
-    return done;
-  }
-
-  /** Ends a quarantine, once an operator is sure that only one host is left. False if the node is in none. */
-  async release(nodeId: string, actor: string): Promise<boolean> {
-    const { store, queue } = this.#options;
-    return await store.write((tx) => releaseNode(tx, queue, nodeId, actor));
-  }
-
-  /** Ends the session of a node that was revoked elsewhere. */
+  /** Ends the session of a node that was revoked. */
   shutOut(nodeId: string): void {
     this.#sessions.get(nodeId)?.end('revoked');
   }

@@ -145,7 +145,7 @@ describe('enrolment', () => {
     const keys = makeAgentKeys();
     expect((await enrol(requestOf(token, keys))).status).toBe(403);
 
-    await ground.hub.revoke(body.node_id, 'token:t1');
+    await ground.revoke(body.node_id);
 
     expect((await enrol(requestOf(token, keys))).status).toBe(200);
   });

@@ -71,7 +71,7 @@ describe('a node that dials', () => {
     await agent.enter(keys, id, 0);
     await until(() => ground.hub.isConnected(id));
 
-    await ground.hub.revoke(id, 'token:t1');
+    await ground.revoke(id);
 
     expect(await agent.closed).toBe(closeCodes.revoked);
     const again = ground.dial();
@@ -175,7 +175,7 @@ describe('the epochs', () => {
     await stranger.hello(keys, id, 7);
     expect(await stranger.closed).toBe(closeCodes.quarantined);
 
-    expect(await ground.hub.release(id, 'token:t1')).toBe(true);
+    expect(await ground.release(id)).toBe(true);
 
     expect((await ground.dial().enter(keys, id, 7)).epoch).toBe(8);
     await until(() => ground.hub.isConnected(id));
@@ -199,7 +199,7 @@ describe('the bearer of a session', () => {
     for (const wrong of ['', id, `${id}.2.x`, `${next.bearer}x`]) {
       expect(await ground.hub.authenticate(wrong)).toBeUndefined();
     }
-    await ground.hub.revoke(id, 'token:t1');
+    await ground.revoke(id);
     expect(await ground.hub.authenticate(next.bearer)).toBeUndefined();
   });
 
