@@ -1,0 +1,161 @@
+/** What a connection survives, and what ends it. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { closeCodes, maxFrameBytes } from '../../../../src/contract/signing.ts';
+import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
+import { type ManualClock, manualClock } from '../../../support/manual-clock.ts';
+import type { AgentKeys, ScriptedAgent } from '../../../support/scripted-agent.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const root = temporaryFolder('hub-connection');
+let count = 0;
+let ground: HubGround;
+let clock: ManualClock;
+let keys: AgentKeys;
+
+beforeEach(async () => {
+  count += 1;
+  clock = manualClock();
+  ground = await openHubGround(`${root}/${count}`, { clock });
+  keys = await ground.addNode('node-1');
+});
+afterEach(() => ground.close());
+
+async function enter(epoch = 0): Promise<ScriptedAgent> {
+  const agent = ground.dial();
+  await agent.enter(keys, 'node-1', epoch);
+  await until(() => ground.hub.isConnected('node-1'));
+  return agent;
+}
+
+async function heard(agent: ScriptedAgent): Promise<void> {
+  await new Promise((resolve) => {
+    agent.socket.once('pong', resolve);
+    agent.socket.ping();
+  });
+}
+
+describe('messages that make no sense', () => {
+  it.each([
+    ['invalid JSON', '{"type":'],
+    ['a key given twice', '{"type":"heartbeat","type":"pull"}'],
+    ['an unknown message', '{"type":"shell","command":"id"}'],
+    ['a message of the other side', '{"type":"task","lease_id":"l","jws":"a.b.c"}'],
+    ['a wrong state', '{"type":"confirm","epoch":1}'],
+    ['binary', Buffer.from('{"type":"heartbeat"}')],
+  ])('are counted and survived: %s (FAULTS 8)', async (_, data) => {
+    const agent = await enter();
+
+    agent.socket.send(data);
+    await heard(agent);
+    agent.send({ type: 'pull', credits: 1, received: 0 });
+    const { id } = await ground.enqueue();
+
+    expect((await agent.accept()).task_id).toBe(id);
+    expect(ground.hub.counters().protocol_errors).toBe(1);
+  });
+
+  it('end the session when there are too many (FAULTS 8)', async () => {
+    const agent = await enter();
+
+    for (let number = 0; number < 17; number += 1) agent.socket.send('{');
+
+    expect(await agent.closed).toBe(closeCodes.protocolError);
+    expect((await enter(1)).socket.readyState).toBe(1);
+  });
+});
+
+describe('a frame', () => {
+  it('over the limit ends the connection with 1009 before it has arrived, and the node may come back (FAULTS 7)', async () => {
+    const agent = await enter();
+
+    // Only its head is sent: whoever answers now has buffered nothing.
+    const socket = (agent.socket as unknown as { _socket: { write(data: Buffer): void } })._socket;
+    const head = Buffer.alloc(14);
+    head.writeUInt16BE(0x81ff, 0);
+    head.writeBigUInt64BE(BigInt(maxFrameBytes + 1), 2);
+    socket.write(head);
+
+    expect(await agent.closed).toBe(1009);
+    await enter(1);
+  });
+
+  it('of exactly the limit is read', async () => {
+    const agent = await enter();
+
+    agent.socket.send('{"type":"heartbeat"}'.padEnd(maxFrameBytes));
+    await heard(agent);
+
+    expect(ground.hub.counters().protocol_errors).toBe(0);
+  });
+});
+
+describe('a silent agent', () => {
+  it('is dropped within 45 s and is away a minute later (FAULTS 3)', async () => {
+    const agent = await enter();
+    await clock.advance(40_000);
+
+    await agent.closed;
+    expect(ground.hub.isConnected('node-1')).toBe(false);
+    await clock.advance(60_000);
+
+    await until(() => ground.sink.presence.includes('away node-1'));
+    await enter(1);
+    expect(ground.sink.presence).toEqual(['back node-1', 'away node-1', 'back node-1']);
+  });
+
+  it('is told that we live, with our time', async () => {
+    const agent = await enter();
+
+    await clock.advance(10_000);
+
+    expect(await agent.next('heartbeat')).toEqual({ type: 'heartbeat', server_time: '2026-11-25T12:00:10.000Z' });
+  });
+
+  it('that was gone only for a while was never away', async () => {
+    const first = await enter();
+    first.socket.terminate();
+    await until(() => !ground.hub.isConnected('node-1'));
+    await clock.advance(30_000);
+
+    await enter(1);
+    await clock.advance(20_000);
+
+    expect(ground.sink.presence).toEqual(['back node-1', 'back node-1']);
+  });
+
+  it('that does not come after a start of the control plane is away', async () => {
+    await ground.close();
+    ground = await openHubGround(`${root}/${count}`, { clock });
+
+    await clock.advance(60_000);
+
+    await until(() => ground.sink.presence.length > 0);
+    expect(ground.sink.presence).toEqual(['away node-1']);
+  });
+});
+
+describe('a stranger', () => {
+  it('that says nothing does not stay', async () => {
+    const agent = ground.dial();
+    await agent.next('challenge');
+
+    await clock.advance(10_000);
+
+    expect(await agent.closed).toBe(closeCodes.unauthenticated);
+  });
+});
+
+describe('a stop', () => {
+  it('says goodbye: when to come back, then 1001', async () => {
+    const agent = await enter();
+
+    await ground.stopHub();
+
+    expect(await agent.closed).toBe(closeCodes.goingAway);
+    expect(agentSaid(agent, 'retry_after')).toBe(true);
+  });
+});
+
+function agentSaid(agent: ScriptedAgent, type: string): boolean {
+  return agent.received.some((message) => message.type === type);
+}
