@@ -1,48 +1,14 @@
 /** The command line: its commands, and what becomes of one that cannot be used. Each command is a file in `commands/`. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { AgentError } from '../contract/failures.ts';
-import { exitCodes } from './exit-codes.ts';
-import { reportError } from './output.ts';
+import { Command, InvalidArgumentError } from 'commander';
+import { type Carry, runProgram } from './run-program.ts';
 
 const json = ['--json', 'machine-readable output, errors included', false] as const;
 const config = ['--config <file>', 'configuration file (default: /etc/gpuaas-node-agent/agent.json)'] as const;
 
 /** Carries out one command line (without the program's name) and returns its exit status. */
-export async function main(args: readonly string[]): Promise<number> {
-  const wantsJson = args.includes('--json');
-  let status: number = exitCodes.ok;
-  const program = programOf(async (command) => {
-    status = await guarded(wantsJson, command);
-  });
-  if (wantsJson) {
-    for (const each of [program, ...program.commands]) {
-      each.configureOutput({ writeErr: () => undefined });
-    }
-  }
-  try {
-    await program.parseAsync(args, { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) {
-      throw error;
-    }
-    return error.exitCode === 0 ? exitCodes.ok : unusable(error, wantsJson);
-  }
-  return status;
+export function main(args: readonly string[]): Promise<number> {
+  return runProgram(programOf, args);
 }
-
-/** Commander has told it already, unless JSON was asked for. */
-function unusable({ message, code }: CommanderError, wantsJson: boolean): number {
-  if (!wantsJson) {
-    return exitCodes.unusable;
-  }
-  const reason = message.replace(/^error: /, '');
-  return reportError(
-    new AgentError('command.invalid', { reason: `${reason}.`.replace(/\.\.$/, '.'), rule: code }),
-    true,
-  );
-}
-
-type Carry = (command: () => Promise<number>) => Promise<void>;
 
 function programOf(carry: Carry): Command {
   const program = new Command('node-agent')
@@ -173,14 +139,6 @@ function addHostCommands(program: Command, carry: Carry): void {
       const { printVersion } = await import('./commands/version.ts');
       await carry(async () => printVersion(options));
     });
-}
-
-async function guarded(wantsJson: boolean, command: () => Promise<number>): Promise<number> {
-  try {
-    return await command();
-  } catch (error) {
-    return reportError(error, wantsJson);
-  }
 }
 
 function seconds(text: string): number {

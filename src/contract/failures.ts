@@ -472,6 +472,18 @@ export const failures = {
     hint: 'Correct what is named; `gpuaas serve --help` lists what is accepted.',
     retryable: false,
   },
+  'server.not_initialised': {
+    kind: 'invalid',
+    message: 'There is no control plane in this data folder yet.',
+    hint: 'Run `gpuaas serve --init` once; it makes store and keys and prints the first admin token.',
+    retryable: false,
+  },
+  'server.running': {
+    kind: 'unavailable',
+    message: 'Another control plane is at work on this data folder.',
+    hint: 'Stop it first, or give this one a `--data-dir` of its own.',
+    retryable: true,
+  },
   'manifest.invalid': {
     kind: 'invalid',
     message: 'The manifest cannot be accepted.',

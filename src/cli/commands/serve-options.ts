@@ -1,0 +1,152 @@
+/** Turns the options of `gpuaas serve` into settings, or says which of them cannot be. Nothing is opened but files. */
+import { readFileSync } from 'node:fs';
+import { Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { judge } from '../../contract/validate.ts';
+import type { ServerSettings } from '../../server/context.ts';
+import { isLaunchEnabled } from '../../server/launch/environment.ts';
+
+export const artifactPolicies = ['published', 'promoted'] as const;
+
+export interface ServeOptions {
+  readonly init: boolean;
+  readonly newAdminToken: boolean;
+  readonly dataDir: string;
+  readonly listen: string;
+  readonly publicUrl?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly ca?: string;
+  /** A variable of the environment gives text; only `true` turns it on. */
+  readonly insecureListen: boolean | string;
+  readonly registry: readonly string[] | string;
+  readonly tokenRegistry: readonly string[] | string;
+  readonly registryLogins?: string;
+  readonly artifactPolicy: (typeof artifactPolicies)[number];
+  readonly platform: string;
+  readonly logLevel: string;
+  readonly json: boolean;
+}
+
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+/** Where to listen; wider than this machine only with TLS or when told so in so many words. */
+export function listeningOf({ listen, tlsCert, tlsKey, insecureListen }: ServeOptions): Listening {
+  const [, host = '', digits = ''] = /^(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(listen) ?? [];
+  const port = Number(digits);
+  if (host === '' || port > 65_535) {
+    throw refused(`--listen must be HOST:PORT, and is ${JSON.stringify(listen)}.`);
+  }
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw refused('--tls-cert and --tls-key go together.');
+  }
+  const plain = { host: host.replace(/^\[|\]$/g, ''), port };
+  if (tlsCert !== undefined && tlsKey !== undefined) {
+    return { ...plain, tls: { cert: textOf('--tls-cert', tlsCert), key: textOf('--tls-key', tlsKey) } };
+  }
+  const isLocal = plain.host === 'localhost' || plain.host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(plain.host);
+  if (!isLocal && insecureListen !== true && insecureListen !== 'true') {
+    throw refused(
+      `${plain.host} can be reached from other machines, and everything would travel in the clear. Give --tls-cert and --tls-key, or --insecure-listen if something in front does TLS.`,
+    );
+  }
+  return plain;
+}
+
+export function settingsOf(options: ServeOptions, listening: Listening, env: NodeJS.ProcessEnv): ServerSettings {
+  const registries = hostsOf('--registry', options.registry);
+  const tokenRegistries = hostsOf('--token-registry', options.tokenRegistry);
+  if (!/^[a-z0-9]+\/[a-z0-9]+$/.test(options.platform)) {
+    throw refused('--platform must be OS/ARCHITECTURE, for example linux/amd64.');
+  }
+  return {
+    publicUrl: originOf(options.publicUrl) ?? urlOf(listening, listening.port),
+    ca: options.ca === undefined ? '' : textOf('--ca', options.ca),
+    launchEnabled: isLaunchEnabled(env['APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED']),
+    registries: [...new Set([...registries, ...tokenRegistries])],
+    tokenRegistries,
+    upstream: options.registryLogins === undefined ? {} : loginsOf(options.registryLogins),
+    artifactPolicy: options.artifactPolicy,
+    platform: options.platform,
+  };
+}
+
+export function urlOf({ host, tls }: Listening, port: number): string {
+  return new URL(`${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`).origin;
+}
+
+function originOf(url: string | undefined): string | undefined {
+  if (url === undefined) {
+    return undefined;
+  }
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  const isOrigin =
+    parsed && ['http:', 'https:'].includes(parsed.protocol) && [parsed.origin, `${parsed.origin}/`].includes(url);
+  if (!parsed || !isOrigin) {
+    throw refused(`--public-url must be an origin like https://cp.example.com, and is ${JSON.stringify(url)}.`);
+  }
+  return parsed.origin;
+}
+
+/** Repeated on the command line, separated by commas in the environment. */
+function hostsOf(option: string, given: readonly string[] | string): string[] {
+  const hosts = [given]
+    .flat()
+    .flatMap((each) => each.split(','))
+    .filter((each) => each !== '');
+  const wrong = hosts.find((each) => !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/.test(each));
+  if (wrong !== undefined) {
+    throw refused(`${option} takes hosts like registry.example.com:5000, and ${JSON.stringify(wrong)} is none.`);
+  }
+  return hosts;
+}
+
+const Logins = Type.Record(
+  Type.String(),
+  Type.Object(
+    {
+      username: Type.String({ minLength: 1, maxLength: 256, description: 'User.' }),
+      password: Type.String({ minLength: 1, maxLength: 4096, description: 'Password or token.' }),
+    },
+    { additionalProperties: false },
+  ),
+);
+
+function loginsOf(file: string) {
+  let value: unknown;
+  try {
+    value = JSON.parse(textOf('--registry-logins', file));
+  } catch (error) {
+    throw error instanceof AgentError ? error : refused(`--registry-logins: ${file} is not JSON.`);
+  }
+  const judged = judge(Logins, value);
+  if (!judged.ok) {
+    const errors = judged.errors.map(({ path, code, message }) => ({ path, code, message }));
+    throw new AgentError('server.config_invalid', {
+      reason: `--registry-logins: ${file} is not as it should be.`,
+      errors,
+    });
+  }
+  return judged.value;
+}
+
+function textOf(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'error';
+    throw new AgentError(
+      'server.config_invalid',
+      { reason: `${option}: ${file} cannot be read (${code}).`, file },
+      { cause: error },
+    );
+  }
+}
+
+function refused(reason: string): AgentError {
+  return new AgentError('server.config_invalid', { reason });
+}

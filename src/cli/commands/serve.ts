@@ -1,0 +1,99 @@
+/** `gpuaas serve`: runs the control plane until it is told to stop. */
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { AgentError } from '../../contract/failures.ts';
+import { systemClock } from '../../kit/clock.ts';
+import { createLog, type Log } from '../../kit/log.ts';
+import { type ControlPlane, createControlPlane } from '../../server/create-server.ts';
+import { openDataDir } from '../../server/data-dir.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { printJson, printLine } from '../output.ts';
+import { listeningOf, type ServeOptions, settingsOf, urlOf } from './serve-options.ts';
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+/** Requests that are at work may take this long to end. */
+const patienceMs = 10_000;
+
+export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Promise<number> {
+  const listening = listeningOf(options);
+  const settings = { ...settingsOf(options, listening, env) };
+  const log = createLog({ level: options.logLevel });
+  const data = await openDataDir(resolve(options.dataDir), { ...options, now: Date.now() });
+  try {
+    if (data.adminToken !== undefined) {
+      tellToken(data.adminToken, options.json);
+    }
+    const plane = createControlPlane({
+      ...{ store: data.store, keys: data.keys, log, clock: systemClock, settings, version },
+      ...(listening.tls ? { tls: listening.tls } : {}),
+    });
+    const stop = stopSignal();
+    const { port } = await listen(plane, listening.host, listening.port);
+    if (options.publicUrl === undefined) {
+      settings.publicUrl = urlOf(listening, port);
+    }
+    tellReady(settings.publicUrl, urlOf(listening, port), options.json);
+    log.info({ url: settings.publicUrl, port, version }, 'control plane listens');
+    log.info({ signal: await stop }, 'control plane stops');
+    await closing(plane, log);
+    return exitCodes.ok;
+  } finally {
+    await data.close();
+  }
+}
+
+async function listen(plane: ControlPlane, host: string, port: number): Promise<{ port: number }> {
+  try {
+    return await plane.listen(host, port);
+  } catch (error) {
+    await plane.close();
+    const code = (error as NodeJS.ErrnoException).code ?? 'error';
+    throw new AgentError(
+      'server.config_invalid',
+      { reason: `It cannot listen on ${host}:${port} (${code}).` },
+      { cause: error },
+    );
+  }
+}
+
+/** The first signal; whoever sends a second one is not asked to wait any longer. */
+async function stopSignal(): Promise<string> {
+  const first = await Promise.race(
+    ['SIGTERM', 'SIGINT'].map(async (name) => {
+      await once(process, name);
+      return name;
+    }),
+  );
+  for (const name of ['SIGTERM', 'SIGINT']) {
+    process.once(name, () => process.exit(exitCodes.failed));
+  }
+  return first;
+}
+
+async function closing(plane: ControlPlane, log: Log): Promise<void> {
+  const late = new AbortController();
+  const tooLong = systemClock.pause(patienceMs, late.signal).then(
+    () => log.warn({ timeout_ms: patienceMs }, 'requests are still at work, they are cut off'),
+    () => undefined,
+  );
+  await Promise.race([plane.close(), tooLong]);
+  late.abort();
+}
+
+function tellToken(token: string, json: boolean): void {
+  if (json) {
+    printJson({ admin_token: token });
+  } else {
+    printLine(`Admin token, shown once:\n  ${token}`);
+  }
+}
+
+function tellReady(publicUrl: string, url: string, json: boolean): void {
+  if (json) {
+    printJson({ ready: true, url, public_url: publicUrl, version });
+  } else {
+    printLine(`Control plane ${version} at ${publicUrl}`);
+  }
+}

@@ -1,0 +1,73 @@
+/** The command line of `gpuaas`. Each command is a file in `commands/`. */
+import { Command, Option } from 'commander';
+import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
+import { type Carry, runProgram } from './run-program.ts';
+
+/** Carries out one command line (without the program's name) and returns its exit status. */
+export function gpuaas(args: readonly string[]): Promise<number> {
+  return runProgram(programOf, args);
+}
+
+function programOf(carry: Carry): Command {
+  const program = new Command('gpuaas')
+    .description('The GPUaaS control plane: serves it, and speaks to it.')
+    .showHelpAfterError('Run `gpuaas --help` for the list of commands.')
+    .exitOverride();
+  program.addHelpText('after', '\nExit status: 0 done, 1 failed, 2 unusable input or configuration.');
+  addServe(program, carry);
+  return program;
+}
+
+function addServe(program: Command, carry: Carry): void {
+  const variable = (flags: string, description: string, name: string) =>
+    new Option(flags, description).env(`GPUAAS_SERVER_${name}`);
+  program
+    .command('serve')
+    .description('run the control plane: HTTP API, sessions of nodes, embedded store')
+    .option('--init', 'make store, keys and the first admin token (printed once) where they are missing', false)
+    .option('--new-admin-token', 'make one more admin token and print it', false)
+    .addOption(variable('--data-dir <folder>', 'store and keys', 'DATA_DIR').default('/var/lib/gpuaas-server'))
+    .addOption(
+      variable('--listen <host:port>', 'where to listen; port 0 takes a free one', 'LISTEN').default('127.0.0.1:8080'),
+    )
+    .addOption(
+      variable('--public-url <origin>', 'origin that nodes and people use (default: where it listens)', 'PUBLIC_URL'),
+    )
+    .addOption(variable('--tls-cert <file>', 'PEM of the certificate, with its chain', 'TLS_CERT'))
+    .addOption(variable('--tls-key <file>', 'PEM of its private key', 'TLS_KEY'))
+    .addOption(variable('--ca <file>', 'PEM of the CA that nodes shall trust (default: the CAs of their system)', 'CA'))
+    .addOption(
+      variable('--insecure-listen', 'listen beyond this machine without TLS', 'INSECURE_LISTEN').default(false),
+    )
+    .addOption(variable('--registry <hosts...>', 'registries that artifacts may come from', 'REGISTRY').default([]))
+    .addOption(
+      variable(
+        '--token-registry <hosts...>',
+        'those of them that take tokens of this control plane',
+        'TOKEN_REGISTRY',
+      ).default([]),
+    )
+    .addOption(
+      variable(
+        '--registry-logins <file>',
+        'JSON {host: {username, password}} for registries that ask',
+        'REGISTRY_LOGINS',
+      ),
+    )
+    .addOption(
+      variable('--artifact-policy <least>', 'least lifecycle of an artifact that is launched', 'ARTIFACT_POLICY')
+        .choices([...artifactPolicies])
+        .default('published'),
+    )
+    .addOption(variable('--platform <os/arch>', 'what the fleet runs', 'PLATFORM').default('linux/amd64'))
+    .addOption(
+      variable('--log-level <level>', 'least severe log line', 'LOG_LEVEL')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+    .option('--json', 'what it prints as JSON lines; its log on stderr always is', false)
+    .action(async (options: ServeOptions) => {
+      const { serve } = await import('./commands/serve.ts');
+      await carry(() => serve(options, process.env));
+    });
+}

@@ -1,0 +1,79 @@
+/** The folder of a control plane: `control-plane.db`, `keys/`, and a lock that one process holds. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../contract/failures.ts';
+import { seedCatalog } from './catalog/seed.ts';
+import { newId } from './db/new-id.ts';
+import { lockFolder } from './db/sqlite/lock-folder.ts';
+import { openSqliteStore } from './db/sqlite/sqlite-store.ts';
+import type { Store } from './db/store.ts';
+import { makeToken } from './http/tokens.ts';
+import { openServerKeys, type ServerKeys } from './keys/server-keys.ts';
+
+export interface DataDir {
+  readonly store: Store;
+  readonly keys: ServerKeys;
+  /** An admin token that was just made, to be shown once; undefined if none was. */
+  readonly adminToken: string | undefined;
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Makes what is missing; safe to ask for at every start. */
+  readonly init: boolean;
+  readonly newAdminToken: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** `server.not_initialised`, `server.running`, or what keeps store or keys from being used. */
+export async function openDataDir(folder: string, { init, newAdminToken, now }: OpenOptions): Promise<DataDir> {
+  const file = join(folder, 'control-plane.db');
+  if (!init && !existsSync(file)) {
+    throw new AgentError('server.not_initialised', { folder });
+  }
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = lockFolder(folder);
+  let store: Store | undefined;
+  try {
+    store = openSqliteStore(file);
+    const opened = store;
+    const keys = await openServerKeys(folder, new Date(now));
+    const adminToken = await prepare(opened, { init, newAdminToken, now });
+    return {
+      ...{ store: opened, keys, adminToken },
+      close: async () => {
+        await opened.close();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    await store?.close();
+    lock.release();
+    throw error;
+  }
+}
+
+/** Seeds the catalog and makes the first admin token, together or not at all. */
+async function prepare(store: Store, { init, newAdminToken, now }: OpenOptions): Promise<string | undefined> {
+  return store.write(async (tx) => {
+    const isNew = (await tx.api_tokens.count()) === 0;
+    if (init) {
+      await seedCatalog(tx, now);
+    }
+    if (!newAdminToken && !(init && isNew)) {
+      return undefined;
+    }
+    const { id, secret_hash, token } = makeToken();
+    await tx.api_tokens.insert({
+      ...{ id, name: 'admin', project_id: null, role: 'admin', secret_hash, created_by: 'init' },
+      ...{ created_at: new Date(now).toISOString(), expires_at: null, revoked_at: null },
+    });
+    await tx.events.append({
+      ...{ time: new Date(now).toISOString(), type: 'token.created', project_id: null, actor: 'system' },
+      ...{ subject: { kind: 'api_token', id }, correlation_id: newId(now), data: {} },
+      message: 'An admin token was made on the command line.',
+    });
+    return token;
+  });
+}

@@ -1,0 +1,71 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { listeningOf, type ServeOptions, settingsOf } from '../../../src/cli/commands/serve-options.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('serve-options');
+
+describe('the options of gpuaas serve', () => {
+  const options: ServeOptions = {
+    ...{ init: false, newAdminToken: false, dataDir: '/d', listen: '127.0.0.1:8080', insecureListen: false },
+    ...{ registry: [], tokenRegistry: [], artifactPolicy: 'published', platform: 'linux/amd64', logLevel: 'info' },
+    json: false,
+  };
+  const configInvalid = expect.objectContaining({ code: 'server.config_invalid' });
+  const cert = join(folder, 'cert.pem');
+  writeFileSync(cert, 'PEM');
+
+  it.each(['0.0.0.0:8080', '[::]:8080', '10.0.0.1:80', 'cp.example.com:443'])('refuse %s without TLS', (listen) => {
+    expect(() => listeningOf({ ...options, listen })).toThrow(configInvalid);
+    expect(listeningOf({ ...options, listen, insecureListen: true }).port).toBeGreaterThan(0);
+    expect(listeningOf({ ...options, listen, tlsCert: cert, tlsKey: cert }).tls).toEqual({ cert: 'PEM', key: 'PEM' });
+  });
+
+  it.each(['127.0.0.1:8080', 'localhost:80', '[::1]:8080'])('take %s as it is', (listen) => {
+    expect(listeningOf({ ...options, listen }).tls).toBeUndefined();
+  });
+
+  it.each([
+    { listen: 'nowhere' },
+    { listen: '127.0.0.1:99999' },
+    { tlsCert: cert },
+    { tlsCert: '/nowhere.pem', tlsKey: cert },
+    { insecureListen: '1', listen: '0.0.0.0:1' },
+  ])('refuse %o', (wrong) => {
+    expect(() => listeningOf({ ...options, ...wrong })).toThrow(configInvalid);
+  });
+
+  it.each([
+    { publicUrl: 'cp.example.com' },
+    { publicUrl: 'https://cp.example.com/path' },
+    { registry: ['https://registry'] },
+    { registry: 'a,b c' },
+    { platform: 'linux' },
+    { registryLogins: cert },
+    { ca: '/nowhere.pem' },
+  ])('refuse %o', (wrong) => {
+    expect(() => settingsOf({ ...options, ...wrong }, listeningOf(options), {})).toThrow(configInvalid);
+  });
+
+  it.each([
+    ['true', true],
+    ['TRUE', false],
+    ['1', false],
+    ['yes', false],
+    ['', false],
+    [undefined, false],
+  ])('let launches become tasks only for the exact text true, not for %s (G-163, G-164)', (value, enabled) => {
+    const env = value === undefined ? {} : { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: value };
+
+    expect(settingsOf(options, listeningOf(options), env).launchEnabled).toBe(enabled);
+  });
+
+  it('take lists repeated or separated by commas, and count token registries among the registries', () => {
+    const given = { ...options, registry: 'a:1,b', tokenRegistry: ['c:5000'] };
+
+    expect(settingsOf(given, listeningOf(options), {})).toMatchObject({
+      ...{ registries: ['a:1', 'b', 'c:5000'], tokenRegistries: ['c:5000'], publicUrl: 'http://127.0.0.1:8080' },
+    });
+  });
+});
