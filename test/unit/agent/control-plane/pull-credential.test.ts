@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { CompactEncrypt, importJWK } from 'jose';
+import { afterEach, expect, it } from 'vitest';
+import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
+import { fetchPullCredential } from '../../../../src/agent/control-plane/pull-credential.ts';
+import { openWrappingKey } from '../../../../src/agent/identity/wrapping-key.ts';
+import { answerJson, type StandIn, standIn } from '../../../support/control-plane-stand-in.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('pull-credential');
+let server: StandIn;
+afterEach(() => server.close());
+
+async function ask(credential: unknown, { sealedFor = 'node' } = {}) {
+  const key = await openWrappingKey(join(folder, 'node'));
+  const { publicJwk } = await openWrappingKey(join(folder, sealedFor));
+  const sealed = credential === null ? null : await seal(credential, publicJwk);
+  server = await standIn((_, response) => answerJson(response, 200, { credential: sealed, expires_at: null }));
+  const origin = controlPlaneOrigin(server.origin);
+  return await fetchPullCredential('task-1', { origin, bearer: () => 'b-1', unseal: key.unseal });
+}
+
+it('asks with the bearer of the session, for the task, and opens what is sealed for this node', async () => {
+  expect(await ask({ bearer: 'registry-token' })).toEqual({ bearer: 'registry-token' });
+  expect(server.asked).toEqual([
+    { path: '/agent/v1/registry-credentials', authorization: 'Bearer b-1', body: { task_id: 'task-1' } },
+  ]);
+});
+
+it('is nothing where the registry asks for none', async () => {
+  expect(await ask(null)).toBeUndefined();
+});
+
+it('asks for nothing without a session', async () => {
+  server = await standIn(() => undefined);
+  const { unseal } = await openWrappingKey(join(folder, 'node'));
+  const options = { origin: controlPlaneOrigin(server.origin), bearer: () => undefined, unseal };
+
+  await expect(fetchPullCredential('task-1', options)).rejects.toMatchObject({ code: 'control_plane.unavailable' });
+  expect(server.asked).toEqual([]);
+});
+
+it('does not believe what is sealed for another node, or is no credential, and repeats nothing of it', async () => {
+  await expect(ask({ bearer: 'c4nary' }, { sealedFor: 'other' })).rejects.toMatchObject({ code: 'secret.unavailable' });
+  await server.close();
+  await expect(ask({ c4nary: 'c4nary' })).rejects.toMatchObject({
+    code: 'control_plane.untrusted',
+    message: expect.not.stringContaining('c4nary'),
+  });
+});
+
+async function seal(value: unknown, publicJwk: object): Promise<string> {
+  return await new CompactEncrypt(Buffer.from(JSON.stringify(value)))
+    .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })
+    .encrypt(await importJWK(publicJwk, 'ECDH-ES'));
+}
