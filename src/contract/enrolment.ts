@@ -108,7 +108,7 @@ export const RotateRequest = Type.Object(
 export type RotateRequest = Static<typeof RotateRequest>;
 
 export const RotateAnswer = Type.Object(
-  { node_id: Type.String({ pattern: identifierPattern, description: 'The node whose keys are replaced.' }) },
+  {},
   { ...closed, description: 'The new keys are kept; asking again with the same ones gives the same answer.' },
 );
 

@@ -194,6 +194,10 @@ class SqliteJournal implements Journal {
 
   resume(acked: { readonly journal_id: string; readonly seq: number } | null): void {
     if (acked?.journal_id !== this.#id) {
+      // The control plane learns from a record only that this is another journal, and hands out again what it had accepted.
+      if (acked && this.#outbox.depth().records === 0) {
+        this.#report('journal.begun', 'The journal that the control plane knew is gone; a new one was begun.', {});
+      }
       return;
     }
     const last = this.#outbox.last();

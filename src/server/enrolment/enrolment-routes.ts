@@ -1,6 +1,5 @@
 /** What hosts ask for before they have a session. Each proves itself by what it signs. */
-import { Type } from 'typebox';
-import { EnrolAnswer, EnrolRequest, RotateRequest } from '../../contract/enrolment.ts';
+import { EnrolAnswer, EnrolRequest, RotateAnswer, RotateRequest } from '../../contract/enrolment.ts';
 import { enrolPath, rotateKeysPath } from '../../contract/signing.ts';
 import type { Store } from '../db/store.ts';
 import { openRoute, type Route } from '../http/route.ts';
@@ -16,8 +15,6 @@ export interface EnrolmentParts {
   /** PEM of the CA of our certificate; empty where the system's CAs are used. */
   readonly ca: string;
 }
-
-const Done = Type.Object({}, { additionalProperties: false, description: 'It is done.' });
 
 export function enrolmentRoutes({ store, keys, audience, ca }: EnrolmentParts): Route[] {
   return [
@@ -36,7 +33,7 @@ export function enrolmentRoutes({ store, keys, audience, ca }: EnrolmentParts): 
     openRoute({
       ...{ method: 'POST', path: rotateKeysPath, tag: 'agent', summary: 'A node replaces its keys.' },
       body: RotateRequest,
-      answer: Done,
+      answer: RotateAnswer,
       change: async ({ body }, tx) => {
         await rotateNodeKeys(tx, body, audience());
         return { body: {} };

@@ -38,7 +38,7 @@ async function node(answering: Answering) {
   return { stateDir, record, options, identity: openIdentityKey(stateDir), wrapping: await openWrappingKey(stateDir) };
 }
 
-const accept: Answering = (_, response) => answerJson(response, 200, { node_id: 'node-1' });
+const accept: Answering = (_, response) => answerJson(response, 200, {});
 
 it('replaces both keys, vouched for by the old and the new identity key', async () => {
   const { stateDir, options, identity, wrapping } = await node(accept);

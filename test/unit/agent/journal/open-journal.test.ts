@@ -305,6 +305,12 @@ describe('what the control plane says it has', () => {
     expect(journal.waiting(0, 10)).toHaveLength(1);
   });
 
+  it('is told that this is another journal, so that it hands out again what that one had accepted', () => {
+    journal.resume({ journal_id: 'another', seq: 100 });
+
+    expect(journal.waiting(0, 10)).toMatchObject([{ seq: 1, body: { event: { type: 'journal.begun' } } }]);
+  });
+
   it('makes a journal that lost its end go on under another name, with an event, and nothing dropped (FAULTS 19)', () => {
     journal.append('event', exitEvent('instance-1'));
     const { id } = journal;
