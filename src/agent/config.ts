@@ -73,6 +73,37 @@ export const AgentConfig = Type.Object(
       },
       { ...closed, default: {}, description: 'The engine gate.' },
     ),
+    control_plane: Type.Optional(
+      Type.Object(
+        {
+          url: Type.Optional(
+            Type.String({
+              maxLength: 256,
+              pattern: '^https?://[^/?#@\\s]+/?$',
+              description: 'Origin of the control plane. Absent: the one that the host was enrolled with; else none.',
+            }),
+          ),
+          ca_file: Type.Optional(
+            Type.String({
+              pattern: '^/[^\\u0000]*[^/\\u0000]$',
+              description: "PEM of the only CA to trust. Absent: the one learnt at enrolment, else the system's.",
+            }),
+          ),
+        },
+        { ...closed, description: 'Where tasks come from.' },
+      ),
+    ),
+    tasks: Type.Object(
+      {
+        parallel: Type.Integer({
+          minimum: 1,
+          maximum: 64,
+          default: 4,
+          description: 'Tasks that change something and are at work at once; those of one workload never are.',
+        }),
+      },
+      { ...closed, default: {}, description: 'How tasks are carried out.' },
+    ),
     registries: withDefault(policy.registries, []),
     local_images: withDefault(policy.local_images, []),
     project_storage: withDefault(policy.project_storage, false),

@@ -31,8 +31,8 @@ export interface TaskLoopOptions {
   readonly serverNow: () => number;
   /** The host's say over a task that is about to begin: throws where it must not. */
   readonly admit: (candidate: Candidate) => void;
-  /** Called when more tasks may be sent, with how many in all. */
-  readonly onCredits: (credits: number) => void;
+  /** Called when a task has ended, after its result is on disk; there may be room for more now. */
+  readonly onEnded: (envelope: TaskEnvelope, result: TaskResult) => void;
 }
 
 /** Tasks that are taken beyond those that may be at work. */
@@ -43,8 +43,12 @@ const pullReportMs = 1000;
 export class TaskLoop {
   readonly #options: TaskLoopOptions;
   readonly #cancels = new Map<string, AbortController>();
-  readonly #atWork = new Map<string, Promise<void>>();
+  readonly #atWork = new Map<string, Promise<unknown>>();
+  /** Whoever on this host follows a task. */
+  readonly #listeners = new Map<string, (event: WorkloadEvent) => void>();
   #closed = false;
+  /** True once the journal may be closed: what ends after that has no result. */
+  #released = false;
 
   constructor(options: TaskLoopOptions) {
     this.#options = options;
@@ -71,32 +75,45 @@ export class TaskLoop {
 
   /** On disk when it returns, or refused. The same delivery twice is one task. */
   take(envelope: TaskEnvelope): TaskAnswer {
-    const { journal, serverNow, log } = this.#options;
-    const { task_id, type, workload_id, fencing, trace_id } = envelope;
-    if (this.#closed) {
-      return { accepted: false, failure: new AgentError('agent.draining', { reason: 'It is stopping.' }).toFailure() };
-    }
     try {
-      const fenced = isTaskType(type) && taskSchemas[type].mutates;
-      const { kind, task } = journal.accept(envelope, { now: serverNow(), fenced });
-      log.info({ task_id, task_type: type, instance: workload_id, fencing, trace_id, status: kind }, 'task taken');
-      if (kind === 'new') {
-        this.#begin(task, { again: false });
-      }
+      this.#accept(envelope);
       return { accepted: true };
     } catch (error) {
-      log.warn({ task_id, task_type: type, instance: workload_id, err: error }, 'task refused');
+      const { task_id, type, workload_id } = envelope;
+      this.#options.log.warn({ task_id, task_type: type, instance: workload_id, err: error }, 'task refused');
       return { accepted: false, failure: failureOf(error) };
     }
   }
 
-  /** What the task made is taken away again. One that is unknown or has ended is left alone. */
-  cancel(taskId: string): void {
+  /** Takes a task of somebody on this host and sees it to its end. Throws where it is refused. */
+  async runHere(
+    envelope: TaskEnvelope,
+    { onAccepted, onEvent }: { onAccepted: () => void; onEvent: (event: WorkloadEvent) => void },
+  ): Promise<TaskResult> {
+    const { task_id } = envelope;
+    this.#listeners.set(task_id, onEvent);
+    try {
+      this.#accept(envelope);
+      onAccepted();
+      await this.#atWork.get(task_id);
+    } finally {
+      this.#listeners.delete(task_id);
+    }
+    const result = this.#options.journal.task(task_id)?.result;
+    if (!result) {
+      throw new AgentError('internal', { reason: 'The journal could not keep the result of the task.' });
+    }
+    return result;
+  }
+
+  /** What the task made is taken away again. One that is unknown or has ended is left alone: false. */
+  cancel(taskId: string): boolean {
     const task = this.#options.journal.cancel(taskId);
     if (task) {
       this.#options.log.info({ task_id: taskId, instance: task.envelope.workload_id }, 'task is cancelled');
       this.#cancels.get(taskId)?.abort(new Error('the task was cancelled'));
     }
+    return task !== undefined;
   }
 
   /** Takes nothing any more and waits up to `graceMs` for what is at work; cancels nothing. */
@@ -105,6 +122,21 @@ export class TaskLoop {
     const over = new AbortController();
     const ended = Promise.all(this.#atWork.values()).then(() => over.abort());
     await Promise.race([ended, this.#options.clock.pause(graceMs, over.signal).catch(() => undefined)]);
+    this.#released = true;
+  }
+
+  #accept(envelope: TaskEnvelope): void {
+    const { journal, serverNow, log } = this.#options;
+    const { task_id, type, workload_id, fencing, trace_id } = envelope;
+    if (this.#closed) {
+      throw new AgentError('agent.draining', { reason: 'It is stopping.' });
+    }
+    const fenced = isTaskType(type) && taskSchemas[type].mutates;
+    const { kind, task } = journal.accept(envelope, { now: serverNow(), fenced });
+    log.info({ task_id, task_type: type, instance: workload_id, fencing, trace_id, status: kind }, 'task taken');
+    if (kind === 'new') {
+      this.#begin(task, { again: false });
+    }
   }
 
   #begin(task: KeptTask, how: { readonly again: boolean }): void {
@@ -116,16 +148,24 @@ export class TaskLoop {
     this.#cancels.set(task_id, cancel);
     const work = this.#carryOut(task, cancel.signal, how)
       // Only the journal can fail here: the task has no result then, and is run again by the next start.
-      .catch((error: unknown) => this.#options.log.error({ task_id, err: error }, 'task could not be finished'))
+      .catch((error: unknown) => {
+        this.#options.log.error({ task_id, err: error }, 'task could not be finished');
+        return undefined;
+      })
       .finally(() => {
         this.#cancels.delete(task_id);
         this.#atWork.delete(task_id);
-        this.#options.onCredits(this.credits);
-      });
+      })
+      .then((ended) => ended && this.#options.onEnded(task.envelope, ended));
     this.#atWork.set(task_id, work);
   }
 
-  async #carryOut({ envelope }: KeptTask, cancel: AbortSignal, { again }: { readonly again: boolean }): Promise<void> {
+  /** Undefined where the agent was closed meanwhile: the next start runs the task again. */
+  async #carryOut(
+    { envelope }: KeptTask,
+    cancel: AbortSignal,
+    { again }: { readonly again: boolean },
+  ): Promise<TaskResult | undefined> {
     const { dispatcher, supervisor, admit } = this.#options;
     const occupation = occupationBy(envelope);
     const resume = occupation ? await supervisor.standAside(envelope.workload_id, occupation) : () => undefined;
@@ -133,7 +173,11 @@ export class TaskLoop {
       const onEvent = this.#reporter(envelope);
       // What was begun once is finished: the host may refuse new work only.
       const result = await dispatcher.run(envelope, { cancel, onEvent, ...(again ? {} : { admit }) });
+      if (this.#released) {
+        return undefined;
+      }
       this.#finish(envelope, result);
+      return result;
     } finally {
       resume();
     }
@@ -151,6 +195,7 @@ export class TaskLoop {
     const { task_id, workload_id } = envelope;
     let pullReportedAt = Number.NEGATIVE_INFINITY;
     return (event) => {
+      this.#listeners.get(task_id)?.(event);
       if (event.type === 'image.progress') {
         if (clock.monotonicMs() - pullReportedAt < pullReportMs) {
           return;

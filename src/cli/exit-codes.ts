@@ -10,4 +10,6 @@ export const exitCodes = {
   rejected: 3,
   /** Another node-agent process is at work; try again later (EX_TEMPFAIL). */
   busy: 75,
+  /** `run` and `gate`: the configuration cannot be used. A supervisor must not start it again unchanged (EX_CONFIG). */
+  misconfigured: 78,
 } as const;

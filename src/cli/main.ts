@@ -17,7 +17,7 @@ function programOf(carry: Carry): Command {
     .exitOverride();
   program.addHelpText(
     'after',
-    '\nExit status: 0 done, 1 failed, 2 unusable input or configuration, 3 task rejected, 75 another node-agent is at work.',
+    '\nExit status: 0 done, 1 failed, 2 unusable input or configuration, 3 task rejected, 75 another node-agent is at work, 78 `run` is misconfigured.',
   );
   addTaskCommands(program, carry);
   addDaemonCommands(program, carry);
@@ -53,6 +53,29 @@ function addTaskCommands(program: Command, carry: Carry): void {
 }
 
 function addDaemonCommands(program: Command, carry: Carry): void {
+  program
+    .command('run')
+    .description('run the agent: carry out tasks of the control plane and look after workloads, until SIGTERM')
+    .option(...config)
+    .option('--json', 'an error that ends it as JSON on stdout, too', false)
+    .action(async (options) => {
+      const { runAgent } = await import('./commands/run.ts');
+      await carry(() => runAgent(options));
+    });
+
+  program
+    .command('enroll')
+    .description('make this host a node of a control plane, by a join token')
+    .option('--url <origin>', 'control plane, for example https://cp.example.com (default: `control_plane.url`)')
+    .option('--ca <file>', 'PEM of the CA to trust for it (default: `control_plane.ca_file`, or the CAs of the system)')
+    .requiredOption('--token-file <file>', 'file with the join token, removed afterwards; - reads stdin')
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { enroll } = await import('./commands/enroll.ts');
+      await carry(() => enroll(options));
+    });
+
   program
     .command('status')
     .description('what the daemon is doing: connection, engine, journal, tasks, workloads')

@@ -36,7 +36,10 @@ export function startRunTask(
 }
 
 /** `user`: whom it runs as, if not as the test itself. */
-export function startNodeAgent(args: readonly string[], user: { uid?: number; gid?: number } = {}): RunningTask {
+export function startNodeAgent(
+  args: readonly string[],
+  user: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
+): RunningTask {
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...user });
   let stderr = '';
   const waiting = new Set<() => void>();

@@ -123,7 +123,7 @@ function testPolicy(folder: string, registryHost: string, over: Partial<HostPoli
   chownSync(folder, user.uid, user.gid);
   return {
     node_id: 'test-node',
-    allocation: { id: `test-${id}`, ...user },
+    allocation: { id: randomUUID(), ...user },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     ...{ local_images: [], project_storage: true, approved_engines: ['docker'], sandboxes: { runc: 'runc' } },
     network_pool: '10.213.0.0/20',

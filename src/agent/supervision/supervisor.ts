@@ -28,6 +28,14 @@ export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngin
   readonly onChange?: () => void;
 }
 
+/** The engine, as supervision has seen it last. */
+export interface EngineState {
+  /** unknown: it was not asked yet. */
+  readonly state: 'unknown' | 'ready' | 'away';
+  readonly since: string;
+  readonly reason: string | null;
+}
+
 /** Tasks of a workload that are looked through for what became of it. */
 const rememberedTasks = 20;
 
@@ -44,10 +52,11 @@ export class Supervisor {
   readonly #busy = new Map<string, Busy>();
   readonly #engine: EngineWatch;
   readonly #means: WatchMeans;
-  #awaySince = '';
+  #seen: EngineState = { state: 'unknown', since: '', reason: null };
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#see('unknown', null);
     const { journal, clock, log, engine } = options;
     const telling: WatchMeans['journal'] = {
       workload: (id) => journal.workload(id),
@@ -75,6 +84,10 @@ export class Supervisor {
   /** True while the engine does not answer. */
   get engineAway(): boolean {
     return this.#engine.away;
+  }
+
+  get engineState(): EngineState {
+    return this.#seen;
   }
 
   /**
@@ -124,6 +137,9 @@ export class Supervisor {
   async lookAtAll(signal: AbortSignal): Promise<void> {
     const { engine, journal } = this.#options;
     const containers = await engine.list(signal);
+    if (this.#seen.state === 'unknown') {
+      this.#see('ready', null);
+    }
     for (const container of containers) {
       const id = container.labels[labels.instance];
       if (id !== undefined && !this.#busy.has(id) && !journal.workload(id)) {
@@ -176,8 +192,8 @@ export class Supervisor {
   }
 
   #onAway(error: unknown): void {
-    const { journal, clock, log } = this.#options;
-    this.#awaySince = new Date(clock.wallMs()).toISOString();
+    const { journal, log } = this.#options;
+    this.#see('away', error instanceof Error ? error.message : String(error));
     log.warn({ err: error }, 'engine is away');
     const code = (error as { code?: string }).code ?? 'engine.unavailable';
     const message = 'The container engine does not answer. What becomes of the workloads is not known until it does.';
@@ -191,12 +207,17 @@ export class Supervisor {
 
   #onBack(): void {
     const { journal, log } = this.#options;
+    this.#see('ready', null);
     log.info({}, 'engine is back');
     journal.append('event', this.#event(null, 'engine.back', 'The container engine answers again.', {}));
     for (const { workload_id, state } of journal.workloads()) {
       journal.append('event', { ...this.#event(workload_id, 'workload.seen', 'The engine is back.', {}), state });
     }
     this.#options.onChange?.();
+  }
+
+  #see(state: EngineState['state'], reason: string | null): void {
+    this.#seen = { state, since: new Date(this.#options.clock.wallMs()).toISOString(), reason };
   }
 
   #event(id: string | null, type: string, message: string, values: Record<string, unknown>): RecordBody<'event'> {
@@ -223,7 +244,7 @@ export class Supervisor {
     const shown = phase ?? (this.engineAway ? 'unknown' : state);
     return {
       ...{ workload_id, project_id, allocation_id, fencing, endpoints: [...endpoints], restarts },
-      ...{ state: shown, since: shown === 'unknown' ? this.#awaySince : since },
+      ...{ state: shown, since: shown === 'unknown' ? this.#seen.since : since },
     };
   }
 }

@@ -1,8 +1,8 @@
 /** Reports what the host is and has, when that has changed. */
-import { readFile } from 'node:fs/promises';
 import { arch, hostname, release } from 'node:os';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
+import { osName } from '../../host/os-name.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { SingleFlight } from '../../kit/single-flight.ts';
@@ -71,9 +71,4 @@ function lasting({ at: _at, runtime, ...host }: InventoryBody): unknown {
   const { disk_gib: disk } = resources;
   const whole = { ...disk, used: Math.round(disk.used), free: Math.round(disk.free) };
   return { ...host, runtime: { ...rest, resources: { ...resources, disk_gib: whole } } };
-}
-
-async function osName(): Promise<string> {
-  const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
-  return /^PRETTY_NAME="?([^"\n]*)/m.exec(text)?.[1] ?? 'Linux';
 }

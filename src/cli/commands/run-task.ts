@@ -6,6 +6,7 @@
  * what it made.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import { changesHost, envelopeOf, isBare } from '../../agent/bare-task.ts';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
 import { unsealWithKeyOf } from '../../agent/identity/wrapping-key.ts';
@@ -14,8 +15,7 @@ import { readDocument } from '../../agent/read-document.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
-import { TaskEnvelope, type TaskResult } from '../../contract/task-envelope.ts';
-import { isTaskType, type TaskType, taskSchemas } from '../../contract/tasks.ts';
+import type { TaskResult } from '../../contract/task-envelope.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
 import { createLog } from '../../kit/log.ts';
@@ -81,7 +81,7 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
     const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
     try {
       const dispatcher = openDispatcher(config, policy, access.engine, credential);
-      const envelope = await envelopeOf(document, policy, access.engine, cancel);
+      const envelope = await envelopeFor(document, policy, access.engine, cancel);
       return await dispatcher.run(envelope, { cancel, onEvent: voice.event });
     } finally {
       await access.close();
@@ -133,7 +133,7 @@ function checkCredential({ bearer, username, password }: PullCredential): PathEr
 }
 
 /** A whole envelope as it stands; a bare `{type, params}` as the newest task for its workload on this host. */
-async function envelopeOf(
+async function envelopeFor(
   document: unknown,
   policy: HostPolicy,
   engine: ContainerEngine,
@@ -142,21 +142,8 @@ async function envelopeOf(
   if (!isBare(document)) {
     return document;
   }
-  const { type, params } = document;
-  const known = typeof type === 'string' && isTaskType(type);
-  const workloadId = known ? workloadOf(type, params) : undefined;
-  const day = 24 * 3600;
-  return {
-    ...{ task_id: taskIdOf(type, params), schema_version: known ? taskSchemas[type].version : 1 },
-    ...{ node_id: policy.node_id, allocation_id: policy.allocation.id, workload_id: workloadId ?? 'host', attempt: 1 },
-    fencing: workloadId === undefined ? 0 : await nextFencing(workloadId, engine, signal),
-    deadline_seconds: day,
-    issued_at: new Date().toISOString(),
-    not_after: new Date(Date.now() + day * 1000).toISOString(),
-    trace_id: '',
-    // What the file says goes before what is filled in, and the dispatcher refuses what it does not know.
-    ...document,
-  };
+  const taskId = taskIdOf(document.type, document.params);
+  return await envelopeOf(document, { policy, taskId, fencing: (id) => nextFencing(id, engine, signal) });
 }
 
 /** The same launch is the same task, so that it takes up, or takes away, what a killed run of it had begun. */
@@ -164,21 +151,6 @@ function taskIdOf(type: unknown, params: unknown): string {
   return type === 'workload.oci_launch' && params !== undefined
     ? `launch-${createHash('sha256').update(JSON.stringify(params)).digest('hex').slice(0, 32)}`
     : randomUUID();
-}
-
-/** The workload of params that are valid; others are the dispatcher's to refuse, with nothing asked of the engine. */
-function workloadOf(type: TaskType, params: unknown): string | undefined {
-  const judged = judge(taskSchemas[type].params, params);
-  return judged.ok && 'identity' in judged.value ? judged.value.identity.app_instance_id : undefined;
-}
-
-interface BareTask {
-  readonly type?: unknown;
-  readonly params?: unknown;
-}
-
-function isBare(document: unknown): document is BareTask {
-  return typeof document === 'object' && document !== null && !Array.isArray(document) && !('task_id' in document);
 }
 
 async function nextFencing(workloadId: string, engine: ContainerEngine, signal: AbortSignal): Promise<number> {
@@ -192,23 +164,6 @@ async function nextFencing(workloadId: string, engine: ContainerEngine, signal: 
     }
     throw error;
   }
-}
-
-/**
- * False for a task that only looks, and for one that the dispatcher will refuse whatever the host is like. Neither
- * needs to wait until another process has ended.
- */
-function changesHost(document: unknown): boolean {
-  if (!isBare(document) && !judge(TaskEnvelope, document).ok) {
-    return false;
-  }
-  const { type, params } = document as BareTask;
-  return (
-    typeof type === 'string' &&
-    isTaskType(type) &&
-    taskSchemas[type].mutates &&
-    judge(taskSchemas[type].params, params).ok
-  );
 }
 
 /** How the run talks while the task is on its way: each line to stderr. */

@@ -32,10 +32,10 @@ function bench(stateDir = `${folder}/${crypto.randomUUID()}`) {
   const runs: Run[] = [];
   const calls: string[] = [];
   const credits: number[] = [];
-  const loop = new TaskLoop({
+  const loop: TaskLoop = new TaskLoop({
     ...{ journal, clock, parallel: 2, serverNow: () => Date.now(), admit: () => undefined },
     log: createLog({ destination: { write: () => undefined } }),
-    onCredits: (now) => void credits.push(now),
+    onEnded: () => void credits.push(loop.credits),
     supervisor: {
       standAside: async (id) => {
         calls.push(`aside ${id}`);
@@ -222,7 +222,7 @@ describe('credits (FAULTS 33)', () => {
     await expect.poll(() => runs.length).toBe(10);
     runs[0]?.end();
     runs[1]?.end();
-    await expect.poll(() => credits).toEqual([1, 2]);
+    await expect.poll(() => credits.at(-1)).toBe(2);
   });
 });
 

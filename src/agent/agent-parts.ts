@@ -1,0 +1,147 @@
+/** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
+import { AgentError } from '../contract/failures.ts';
+import { probeGpus } from '../host/gpus.ts';
+import { readDisk } from '../host/resources.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { ContainerEngine } from '../runtime/engine.ts';
+import type { LoadedConfig } from './config.ts';
+import { Dispatcher } from './dispatch.ts';
+import { DrainState } from './drain-state.ts';
+import { HostAgent } from './host-agent.ts';
+import { HostPressure } from './host-pressure.ts';
+import { unsealWithKeyOf } from './identity/wrapping-key.ts';
+import type { Journal } from './journal/journal.ts';
+import { admitUnlessDraining, lifecycleOf } from './lifecycle.ts';
+import type { AgentStatus } from './local-api/agent-status.ts';
+import { LogStreams } from './logs/log-streams.ts';
+import { openLogSources } from './logs/open-sources.ts';
+import { Supervisor } from './supervision/supervisor.ts';
+import { taskLogFolder } from './task-log.ts';
+import { TaskLoop } from './task-loop.ts';
+import { TaskCounts } from './telemetry/agent-metrics.ts';
+import type { Uplink } from './uplink.ts';
+
+export interface Ground {
+  readonly loaded: LoadedConfig;
+  readonly policy: HostPolicy;
+  readonly version: string;
+  readonly journal: Journal;
+  readonly engine: ContainerEngine;
+  readonly uplink: Uplink;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Who wants to know that something changed. */
+export interface ChangeListener {
+  workloadsChanged(): void;
+  hostChanged(): void;
+}
+
+export function assembleAgent(ground: Ground) {
+  const { loaded, policy, journal, engine, uplink, clock, log } = ground;
+  const { config } = loaded;
+  const listeners: ChangeListener[] = [];
+  const tell = (what: keyof ChangeListener) => {
+    for (const listener of listeners) {
+      listener[what]();
+    }
+  };
+
+  const unseal = (jwe: string) => unsealWithKeyOf(config.state_dir, jwe);
+  const drain = new DrainState(config.state_dir);
+  const counts = new TaskCounts();
+  const logs = openLogSources({ engine, taskLogs: taskLogFolder(config) });
+  const engineData = { path: undefined as string | undefined };
+  const pressure = pressureOf(ground, engineData);
+
+  const dispatcher: Dispatcher = new Dispatcher({
+    ...{ engine, policy, unseal, parallel: config.tasks.parallel },
+    // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
+    now: () => 0,
+    pullCredential: async (task) => host.credentialOf(task.task_id) ?? (await uplink.credential(task, unseal)),
+    lifecycle: lifecycleOf({
+      ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
+    }),
+    taskLogs: {
+      folder: taskLogFolder(config),
+      level: config.log_level,
+      maxBytes: config.task_logs.max_size_mib * 2 ** 20,
+      maxTasks: config.task_logs.max_tasks,
+    },
+  });
+  const supervisor = new Supervisor({
+    ...{ engine, journal, clock, log, unseal, admission: dispatcher.admission },
+    onChange: () => tell('workloadsChanged'),
+  });
+  const loop: TaskLoop = new TaskLoop({
+    ...{ journal, dispatcher, supervisor, clock, log, parallel: config.tasks.parallel },
+    serverNow: () => uplink.serverNow(),
+    admit: (candidate) => {
+      admitUnlessDraining(drain, candidate);
+      pressure.admit(candidate);
+    },
+    onEnded: ({ type }, result) => {
+      counts.ended(type, result);
+      uplink.pull();
+    },
+  });
+  const status = () => statusOf(ground, { drain, supervisor, loop, startedAt });
+  const startedAt = new Date(clock.wallMs()).toISOString();
+  const host: HostAgent = new HostAgent({
+    ...{ loaded, policy, journal, engine, loop, drain, logs, status, onDrain: () => tell('hostChanged') },
+    explain: async (id) => {
+      throw new AgentError('explain.unknown', { id });
+    },
+  });
+
+  return {
+    ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
+    streams: new LogStreams({ sources: logs }),
+    engineData: () => engineData.path ?? policy.allocation.home,
+    onChange: (listener: ChangeListener) => void listeners.push(listener),
+  };
+}
+
+const factsTimeoutMs = 15_000;
+
+function pressureOf(
+  { policy: { reserves }, engine, journal, clock }: Ground,
+  engineData: { path: string | undefined },
+): HostPressure {
+  return new HostPressure({
+    ...{ clock, diskReserveBytes: reserves.disk_gib * 2 ** 30 },
+    disk: async () => {
+      engineData.path ??= (await engine.facts(AbortSignal.timeout(factsTimeoutMs))).rootDir;
+      return await readDisk(engineData.path);
+    },
+    gpus: (signal) => probeGpus({ path: process.env['PATH'], signal }),
+    report: (event) => journal.append('event', event),
+  });
+}
+
+interface StatusParts {
+  readonly drain: DrainState;
+  readonly supervisor: Supervisor;
+  readonly loop: TaskLoop;
+  readonly startedAt: string;
+}
+
+function statusOf(
+  { loaded: { config }, policy, version, journal, uplink }: Ground,
+  { drain, supervisor, loop, startedAt }: StatusParts,
+): AgentStatus {
+  const { records, full } = journal.depth();
+  const { parallel } = config.tasks;
+  const failure = full ? 'The disk has no room: no new task is accepted.' : null;
+  return {
+    ...{ version, pid: process.pid, node_id: policy.node_id, allocation_id: policy.allocation.id },
+    ...{ started_at: startedAt, draining: drain.current !== null, session: uplink.status() },
+    engine: supervisor.engineState,
+    journal: { journal_id: journal.id, outbox: records, failure },
+    tasks: { running: Math.min(loop.size, parallel), waiting: Math.max(0, loop.size - parallel), parallel },
+    workloads: supervisor.workloads(),
+  };
+}

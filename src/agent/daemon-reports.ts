@@ -1,0 +1,108 @@
+/** What the daemon tells of itself and its host beside the tasks: samples, topology, inventory, metrics and health. */
+
+import { readHostUse } from '../host/use.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { ContainerEngine } from '../runtime/engine.ts';
+import type { Admission } from '../tasks/admission.ts';
+import { runtimeStatus } from '../tasks/workload-oci-runtime-status.ts';
+import type { AgentConfig } from './config.ts';
+import type { DrainState } from './drain-state.ts';
+import type { Journal } from './journal/journal.ts';
+import type { AgentStatus } from './local-api/agent-status.ts';
+import type { LogStreams } from './logs/log-streams.ts';
+import type { Supervisor } from './supervision/supervisor.ts';
+import { agentFamilies, type TaskCounts } from './telemetry/agent-metrics.ts';
+import { serveEndpoint } from './telemetry/endpoint.ts';
+import { InventoryReporter } from './telemetry/inventory.ts';
+import { Sampler } from './telemetry/sampler.ts';
+import { TopologyReporter } from './telemetry/topology.ts';
+
+export interface ReportParts {
+  readonly config: AgentConfig;
+  readonly policy: HostPolicy;
+  readonly version: string;
+  readonly engine: ContainerEngine;
+  readonly admission: Admission;
+  readonly journal: Journal;
+  readonly supervisor: Supervisor;
+  readonly drain: DrainState;
+  readonly streams: LogStreams;
+  readonly counts: TaskCounts;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly status: () => AgentStatus;
+  /** Where the engine keeps its data, as far as is known. */
+  readonly engineData: () => string;
+}
+
+export interface Reports {
+  /** Call it when a workload may have changed. */
+  workloadsChanged(): void;
+  /** Call it when what the host offers may have changed. */
+  hostChanged(): void;
+  /** Tells everything anew: for a control plane that has just been connected to. */
+  reportAll(): void;
+  close(): void;
+}
+
+export async function startReports(parts: ReportParts): Promise<Reports> {
+  const { config, policy, engine, journal, supervisor, clock, log } = parts;
+  const stop = new AbortController();
+  const sampler = new Sampler({
+    ...{ engine, clock, log, intervalMs: config.telemetry.interval_seconds * 1000 },
+    running: () => runningContainers(supervisor),
+    readHost: () => readHostUse(parts.engineData()),
+    record: (body) => journal.append('metrics', body),
+  });
+  const topology = new TopologyReporter({
+    ...{ clock, workloads: () => supervisor.workloads() },
+    record: (body) => journal.append('topology', body),
+  });
+  const inventory = new InventoryReporter({
+    ...{ clock, log, agentVersion: parts.version },
+    sshUser: typeof config.allocation.user === 'string' ? config.allocation.user : null,
+    draining: () => parts.drain.current !== null,
+    probe: (signal) => runtimeStatus({ engine, policy, admission: parts.admission, log, signal }, hostPath()),
+    record: (body) => journal.append('inventory', body),
+  });
+  const endpoint =
+    config.telemetry.port === 0 ? undefined : await serveEndpoint({ ...endpointOf(parts, sampler), log });
+  const look = () => void inventory.look(stop.signal).catch((err: unknown) => log.warn({ err }, 'no inventory'));
+
+  void inventory.run(stop.signal);
+  sampler.wake();
+  return {
+    workloadsChanged: () => {
+      topology.changed();
+      sampler.wake();
+    },
+    hostChanged: look,
+    reportAll: () => topology.report(),
+    close: () => {
+      stop.abort();
+      sampler.stop();
+      topology.stop();
+      endpoint?.close();
+    },
+  };
+}
+
+function endpointOf({ config, status, counts, streams }: ReportParts, sampler: Sampler) {
+  return {
+    ...{ port: config.telemetry.port, status },
+    families: () => agentFamilies({ status: status(), sample: sampler.latest, tasks: counts, logs: streams.counts() }),
+  };
+}
+
+function runningContainers(supervisor: Supervisor): string[] {
+  return supervisor
+    .workloads()
+    .filter(({ state }) => state === 'running' || state === 'degraded')
+    .map(({ workload_id }) => workload_id);
+}
+
+function hostPath() {
+  return { path: process.env['PATH'] };
+}

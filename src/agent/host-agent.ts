@@ -1,0 +1,119 @@
+/** The daemon as the commands of its host see it. */
+import { randomUUID } from 'node:crypto';
+import { AgentError } from '../contract/failures.ts';
+import { type TaskEnvelope, TaskEnvelope as TaskEnvelopeSchema, type TaskResult } from '../contract/task-envelope.ts';
+import { judge } from '../contract/validate.ts';
+import { runChecks } from '../host/doctor/check.ts';
+import { hostChecks } from '../host/doctor.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
+import { envelopeOf, isBare } from './bare-task.ts';
+import type { LoadedConfig } from './config.ts';
+import type { DrainState } from './drain-state.ts';
+import type { Journal } from './journal/journal.ts';
+import type { AgentStatus } from './local-api/agent-status.ts';
+import type { LocalAgent, LocalRun } from './local-api/local-agent.ts';
+import { summaryOf } from './local-api/task-summary.ts';
+import type { LogSources } from './logs/log-source.ts';
+import type { TaskLoop } from './task-loop.ts';
+
+export interface HostAgentParts {
+  readonly loaded: LoadedConfig;
+  readonly policy: HostPolicy;
+  readonly journal: Journal;
+  readonly engine: ContainerEngine;
+  readonly loop: TaskLoop;
+  readonly drain: DrainState;
+  readonly logs: LogSources;
+  readonly status: () => AgentStatus;
+  readonly explain: LocalAgent['explain'];
+  /** Called after the drain began or ended. */
+  readonly onDrain: () => void;
+}
+
+/** Tasks that `node-agent tasks` shows at most. */
+const listedTasks = 200;
+
+export class HostAgent implements LocalAgent {
+  readonly #parts: HostAgentParts;
+  /** Credentials that came with a task, as long as it is at work. */
+  readonly #credentials = new Map<string, PullCredential>();
+
+  constructor(parts: HostAgentParts) {
+    this.#parts = parts;
+  }
+
+  get logs(): LogSources {
+    return this.#parts.logs;
+  }
+
+  get explain(): LocalAgent['explain'] {
+    return this.#parts.explain;
+  }
+
+  status(): AgentStatus {
+    return this.#parts.status();
+  }
+
+  tasks() {
+    return this.#parts.journal.tasks({ limit: listedTasks }).map(summaryOf);
+  }
+
+  async drain(on: boolean): Promise<void> {
+    const { drain, onDrain } = this.#parts;
+    if (on) {
+      drain.begin('An operator asked for it on the host.', new Date().toISOString());
+    } else {
+      drain.end();
+    }
+    onDrain();
+  }
+
+  cancel(taskId: string): boolean {
+    return this.#parts.loop.cancel(taskId);
+  }
+
+  /** The credential that somebody on the host gave for this task. */
+  credentialOf(taskId: string): PullCredential | undefined {
+    return this.#credentials.get(taskId);
+  }
+
+  async runTask(document: unknown, { onAccepted, onEvent, credential }: LocalRun): Promise<TaskResult> {
+    const envelope = await this.#envelopeOf(document);
+    const { task_id } = envelope;
+    if (credential) {
+      this.#credentials.set(task_id, credential);
+    }
+    try {
+      return await this.#parts.loop.runHere(envelope, { onAccepted: () => onAccepted(task_id), onEvent });
+    } finally {
+      this.#credentials.delete(task_id);
+    }
+  }
+
+  async doctor(signal: AbortSignal) {
+    const { policy, loaded, engine } = this.#parts;
+    const checks = hostChecks({
+      ...{ policy, stateDir: loaded.config.state_dir, path: process.env['PATH'] },
+      askEngine: (limit) => engine.facts(limit),
+    });
+    return await runChecks(checks, { signal });
+  }
+
+  async config() {
+    const { loaded, policy } = this.#parts;
+    return { config: loaded.config, sources: loaded.sources, policy };
+  }
+
+  async #envelopeOf(document: unknown): Promise<TaskEnvelope> {
+    const { policy, journal } = this.#parts;
+    const value = isBare(document)
+      ? await envelopeOf(document, { policy, taskId: randomUUID(), fencing: (id) => journal.fencing(id) + 1 })
+      : document;
+    const judged = judge(TaskEnvelopeSchema, value);
+    if (!judged.ok) {
+      throw new AgentError('task.invalid', { errors: judged.errors.map((error) => ({ ...error })) });
+    }
+    return judged.value;
+  }
+}

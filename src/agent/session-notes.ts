@@ -1,0 +1,49 @@
+/** What the agent can say about its connection to the control plane, at any moment. */
+import type { Clock } from '../kit/clock.ts';
+import type { SessionStatus } from './local-api/agent-status.ts';
+import type { SessionState } from './session/session.ts';
+
+export class SessionNotes {
+  readonly #url: string | null;
+  readonly #clock: Clock;
+  #status: Omit<SessionStatus, 'url' | 'protocol_errors'>;
+
+  /** `url`: null where no control plane is configured. `epoch`: of the last session before this start. */
+  constructor(url: string | null, epoch: number, clock: Clock) {
+    this.#url = url;
+    this.#clock = clock;
+    const reason = url === null ? 'No control plane is configured; `node-agent enroll` makes this host a node.' : null;
+    this.#status = {
+      ...{ state: url === null ? 'unconfigured' : 'connecting', epoch, connects: 0, reason },
+      since: this.#now(),
+    };
+  }
+
+  note(state: SessionState): void {
+    const { epoch, connects } = this.#status;
+    const since = this.#now();
+    switch (state.kind) {
+      case 'connecting':
+        this.#status = { ...this.#status, state: 'connecting', since };
+        break;
+      case 'connected':
+        this.#status = { state: 'connected', epoch: state.epoch, connects: connects + 1, reason: null, since };
+        break;
+      case 'waiting': {
+        const refused = state.trouble === 'revoked' || state.trouble === 'quarantined';
+        this.#status = { state: refused ? 'refused' : 'waiting', epoch, connects, reason: state.reason, since };
+        break;
+      }
+      case 'closed':
+        this.#status = { state: 'waiting', epoch, connects, reason: 'The agent is stopping.', since };
+    }
+  }
+
+  status(protocolErrors: number): SessionStatus {
+    return { ...this.#status, url: this.#url, protocol_errors: protocolErrors };
+  }
+
+  #now(): string {
+    return new Date(this.#clock.wallMs()).toISOString();
+  }
+}

@@ -1,0 +1,105 @@
+/** The agent's way to its control plane: session, server time and pull credentials; or none, on a host that is no node. */
+import { readFileSync } from 'node:fs';
+import { AgentError } from '../contract/failures.ts';
+import type { TaskEnvelope } from '../contract/task-envelope.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { PullCredential } from '../runtime/engine.ts';
+import type { AgentConfig } from './config.ts';
+import { type ControlPlaneOrigin, controlPlaneOrigin } from './control-plane/origin.ts';
+import { epochFile } from './identity/epoch-file.ts';
+import type { NodeRecord } from './identity/node-record.ts';
+import type { Journal } from './journal/journal.ts';
+import type { SessionStatus } from './local-api/agent-status.ts';
+import { credentialSource } from './registry-credential.ts';
+import { openSession } from './session/open-session.ts';
+import type { Session, SessionHandlers, SessionState } from './session/session.ts';
+import { SessionNotes } from './session-notes.ts';
+
+export interface UplinkOptions {
+  readonly config: AgentConfig;
+  /** Undefined where the host is not enrolled. */
+  readonly node: NodeRecord | undefined;
+  readonly journal: Journal;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Uplink {
+  /** Dials, if there is somebody to dial. Returns at once. */
+  start(handlers: SessionHandlers): void;
+  /** To be called when more tasks may be sent than before. */
+  pull(): void;
+  /** Server time in milliseconds since 1970; the host's own before the first contact. */
+  serverNow(): number;
+  /** The credential for pulling the image of a task; undefined for an open registry, and on a host that is no node. */
+  credential(task: TaskEnvelope, unseal: (jwe: string) => Promise<Buffer>): Promise<PullCredential | undefined>;
+  status(): SessionStatus;
+  close(): Promise<void>;
+}
+
+export function openUplink({ config, node, journal, version, clock, log }: UplinkOptions): Uplink {
+  if (node === undefined) {
+    return unconfigured(clock);
+  }
+  const origin = originOf(config, node);
+  const notes = new SessionNotes(origin.audience, epochFile(config.state_dir).read(), clock);
+  const { state_dir: stateDir } = config;
+  let session: Session | undefined;
+  let credential: ReturnType<typeof credentialSource> | undefined;
+
+  return {
+    start: ({ onState, ...handlers }) => {
+      const noted = (state: SessionState) => {
+        notes.note(state);
+        onState(state);
+      };
+      session = openSession({
+        ...{ stateDir, origin, node, agentVersion: version, journal, log, clock },
+        handlers: { ...handlers, onState: noted },
+      });
+      session.start();
+    },
+    pull: () => session?.pull(),
+    serverNow: () => session?.serverNow() ?? clock.wallMs(),
+    credential: async (task, unseal) => {
+      credential ??= credentialSource({ origin, bearer: () => session?.bearer(), unseal, clock });
+      return await credential(task);
+    },
+    status: () => notes.status(session?.counts.protocolErrors ?? 0),
+    close: async () => await session?.close(),
+  };
+}
+
+/** A host that is no node runs what it is told on the host, and looks after it. */
+function unconfigured(clock: Clock): Uplink {
+  const notes = new SessionNotes(null, 0, clock);
+  return {
+    start: () => undefined,
+    pull: () => undefined,
+    serverNow: () => clock.wallMs(),
+    credential: async () => undefined,
+    status: () => notes.status(0),
+    close: async () => undefined,
+  };
+}
+
+function originOf({ control_plane = {} }: AgentConfig, node: NodeRecord): ControlPlaneOrigin {
+  const { url, ca_file } = control_plane;
+  return controlPlaneOrigin(url ?? node.control_plane, ca_file === undefined ? node.ca : readCa(ca_file));
+}
+
+/** The PEM in a file. `config.invalid` where it cannot be read. */
+export function readCa(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code = 'error' } = error as NodeJS.ErrnoException;
+    throw new AgentError(
+      'config.invalid',
+      { reason: `control_plane.ca_file cannot be read: ${code}.`, file },
+      { cause: error },
+    );
+  }
+}

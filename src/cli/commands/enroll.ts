@@ -1,0 +1,64 @@
+/**
+ * `node-agent enroll`: makes this host a node of a control plane.
+ *
+ * The join token comes from a file or from standard input, never from an argument, which everybody on the host could read.
+ * Asking again with the same token gives the same node, so an answer that was lost does no harm.
+ */
+import { arch, hostname } from 'node:os';
+import { text } from 'node:stream/consumers';
+import { loadConfig } from '../../agent/config.ts';
+import { controlPlaneOrigin } from '../../agent/control-plane/origin.ts';
+import { enrol } from '../../agent/identity/enrol.ts';
+import { readJoinToken, removeJoinToken } from '../../agent/identity/join-token.ts';
+import { lockState } from '../../agent/journal/state-lock.ts';
+import { configOfNode } from '../../agent/node-config.ts';
+import { readCa } from '../../agent/uplink.ts';
+import { AgentError } from '../../contract/failures.ts';
+import { osName } from '../../host/os-name.ts';
+import { agentVersion } from '../agent-version.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { printJson, printLine } from '../output.ts';
+
+export interface EnrollOptions {
+  readonly config?: string;
+  readonly json: boolean;
+  /** Origin of the control plane; from the configuration if left out. */
+  readonly url?: string;
+  /** PEM of the CA to trust for this call; what is trusted later is what the token's pin covers. */
+  readonly ca?: string;
+  /** File with the join token, which is removed once the host is enrolled. `-`: standard input. */
+  readonly tokenFile: string;
+}
+
+export async function enroll(options: EnrollOptions): Promise<number> {
+  const loaded = await loadConfig(options.config, process.env);
+  const { config } = loaded;
+  const url = options.url ?? config.control_plane?.url;
+  if (url === undefined) {
+    throw new AgentError('command.invalid', { reason: 'Neither --url nor `control_plane.url` says where to enrol.' });
+  }
+  const caFile = options.ca ?? config.control_plane?.ca_file;
+  const origin = controlPlaneOrigin(url, caFile === undefined ? '' : readCa(caFile));
+  const fromStdin = options.tokenFile === '-';
+  const token = fromStdin ? (await text(process.stdin)).trim() : readJoinToken(options.tokenFile);
+
+  const lock = await lockState(config.state_dir, { owner: 'node-agent enroll', waitMs: 0 });
+  try {
+    const host = { hostname: hostname(), agent_version: agentVersion, os: await osName(), arch: arch() };
+    const node = await enrol({ stateDir: config.state_dir, origin, token, host });
+    if (!fromStdin) {
+      removeJoinToken(options.tokenFile);
+    }
+    // Enrolled, but of no use where the file says something else: said now, and not by a daemon that does not start.
+    configOfNode(loaded, node);
+    if (options.json) {
+      printJson({ node_id: node.node_id, allocation_id: node.allocation_id, control_plane: node.control_plane });
+    } else {
+      printLine(`This host is node ${node.node_id} of ${node.control_plane}, for allocation ${node.allocation_id}.`);
+      printLine('`node-agent run` connects it.');
+    }
+    return exitCodes.ok;
+  } finally {
+    lock.release();
+  }
+}

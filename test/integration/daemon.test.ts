@@ -1,0 +1,77 @@
+/** `node-agent run` as a process, against a real control plane and a real engine. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { containerOf, containersNamed, inspectRaw } from '../support/looking.ts';
+import type { RunningTask } from '../support/run-task-process.ts';
+
+let ground: DaemonGround;
+let tiny: string;
+let daemon: RunningTask;
+
+beforeAll(async () => {
+  ground = await openDaemonGround();
+  tiny = await ground.host.image('tiny');
+  daemon = ground.start();
+  await ground.connected();
+});
+afterEach(() => ground.proxy.mend());
+afterAll(async () => await ground?.close());
+
+const readyLaunch = () =>
+  ground.host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }] });
+
+describe('enrolment', () => {
+  it('has removed the token file', () => {
+    expect(existsSync(join(ground.host.folder, 'join-token'))).toBe(false);
+  });
+});
+
+describe('a launch', () => {
+  it('comes from the control plane, runs on the engine, and its result is kept there', async () => {
+    const params = readyLaunch();
+
+    const result = await ground.result(await ground.enqueue('workload.oci_launch', params));
+
+    expect(outputOf(result).state).toBe('running');
+    expect((await inspectRaw(ground.host, containerOf(params))).State.Status).toBe('running');
+  });
+
+  it('whose network is cut in the middle goes on, and its result arrives once (FAULTS 1)', async () => {
+    const params = ground.host.launchParams(tiny, {
+      command: ['sleep 1; touch /tmp/ok; sleep 1000'],
+      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/ok'], timeout_seconds: 30 }],
+    });
+    const taskId = await ground.enqueue('workload.oci_launch', params);
+    await until(async () => (await containersNamed(ground.host, containerOf(params))).length === 1, 'the container');
+
+    ground.proxy.cut();
+    await until(async () => {
+      const { body } = { body: await inspectRaw(ground.host, containerOf(params)) };
+      return body.State.Status === 'running';
+    }, 'the container to run');
+    ground.proxy.mend();
+
+    expect(outputOf(await ground.result(taskId)).state).toBe('running');
+    expect(ground.sink.ended.filter(({ id }) => id === taskId)).toHaveLength(1);
+    expect(await containersNamed(ground.host, containerOf(params))).toHaveLength(1);
+  });
+});
+
+describe('SIGTERM', () => {
+  it('ends the agent with 0, and every workload lives on', async () => {
+    const params = readyLaunch();
+    outputOf(await ground.result(await ground.enqueue('workload.oci_launch', params)));
+    const before = await inspectRaw(ground.host, containerOf(params));
+
+    daemon.child.kill('SIGTERM');
+    const { code } = await daemon.ended;
+
+    const after = await inspectRaw(ground.host, containerOf(params));
+    expect(code).toBe(0);
+    expect([after.State.Status, after.State.Pid]).toEqual(['running', before.State.Pid]);
+    daemon = ground.start();
+    await ground.connected();
+  });
+});
