@@ -23,6 +23,7 @@ import { FailedTask } from '../tasks/failed-task.ts';
 import { taskHandlers } from '../tasks/index.ts';
 import type { Lifecycle, TaskContext, TaskHandler } from '../tasks/task-context.ts';
 import { discreetEngine } from './discreet-engine.ts';
+import { askedFor } from './explain/asked.ts';
 import { readSystemTrouble } from './system-trouble.ts';
 import { openTaskLog, type TaskLog, type TaskLogOptions } from './task-log.ts';
 import { TaskProgress } from './task-progress.ts';
@@ -107,7 +108,8 @@ export class Dispatcher {
     const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
     const progress = new TaskProgress(taskLog, onEvent);
     const context = this.#contextFor(envelope, type, taskLog, progress, signal);
-    taskLog.log.info({ attempt: envelope.attempt, fencing: envelope.fencing }, 'task begins');
+    const { attempt, fencing, trace_id, deadline_seconds } = envelope;
+    taskLog.log.info({ attempt, fencing, trace_id, deadline_seconds, asked: askedFor(type, params) }, 'task begins');
 
     let outcome: Outcome;
     try {
@@ -118,7 +120,7 @@ export class Dispatcher {
       outcome = failedOutcome(error, { deadline, cancel, phase: progress.phase });
       taskLog.log.error({ code: outcome.failure?.code, phase: progress.phase, err: error }, 'task failed');
     }
-    taskLog.log.info({ status: outcome.status }, 'task ends');
+    taskLog.log.info({ status: outcome.status, failure: outcome.failure }, 'task ends');
     return { ...taskLog.clean(outcome), status: outcome.status };
   }
 

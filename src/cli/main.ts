@@ -111,6 +111,16 @@ function addDaemonCommands(program: Command, carry: Carry): void {
     });
 
   program
+    .command('explain <id>')
+    .description('why an instance or a task is as it is, and what to do next; works without a daemon, too')
+    .option(...config)
+    .option(...json)
+    .action(async (id, options) => {
+      const { printExplanation } = await import('./commands/explain.ts');
+      await carry(() => printExplanation(id, options));
+    });
+
+  program
     .command('drain')
     .description('take no new work from now on; what runs goes on')
     .option('--off', 'take work again', false)

@@ -22,3 +22,11 @@ function spanOf(ms: number): string {
   }
   return '';
 }
+
+/** A length with as many digits as matter: `40 ms`, `3.2 s`, `75 s`, `12 min`. */
+export function lengthOf(ms: number): string {
+  if (ms < 1000) {
+    return `${Math.round(ms)} ms`;
+  }
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 120_000 ? `${Math.round(ms / 1000)} s` : spanOf(ms);
+}

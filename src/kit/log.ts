@@ -17,7 +17,9 @@ const allowedKeys = new Set([
   ...['bytes_total', 'layers', 'layers_done', 'packages', 'channel', 'text', 'removed', 'kept', 'failed', 'folder'],
   ...['errors', 'engine', 'action', 'time_of_event', 'signal', 'expected', 'actual', 'cpu_cores', 'memory_gib'],
   ...['allocation', 'node', 'sandbox', 'err', 'oom_killed', 'trace_id', 'event', 'cause', 'free_bytes', 'needed_bytes'],
-  ...['message', 'source', 'epoch'],
+  ...['message', 'source', 'epoch', 'asked', 'failure', 'hint', 'detail', 'retryable', 'excerpt', 'check', 'attempts'],
+  ...['answer', 'seen', 'mount', 'pool', 'call', 'holder', 'free', 'timeout_seconds', 'retry_after_seconds', 'rule'],
+  ...['node_id', 'allocation_id', 'not_after', 'type', 'schema_version'],
 ]);
 
 export interface LogOptions {

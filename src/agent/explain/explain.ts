@@ -1,0 +1,159 @@
+/**
+ * Explains an instance or a task: puts together what journal, task logs, engine and kernel know, in the order it
+ * happened, and draws the conclusion.
+ *
+ *   tasks (asked, phases, end) ┐
+ *   supervisor's events        ├─▶ one timeline ─▶ state and failure now ─▶ what to do next
+ *   engine, kernel             ┘
+ */
+import { AgentError } from '../../contract/failures.ts';
+import type { KeptEvent } from '../journal/journal.ts';
+import { aboutInstance, aboutTask, type EngineWords } from './conclusion.ts';
+import type { Explanation, TimelineEntry } from './explanation.ts';
+import type { ExplainSources } from './sources.ts';
+import { taskEntries } from './task-entries.ts';
+import { storyOf, type TaskStory } from './task-story.ts';
+import { engineEntries, eventEntry, factEntries, kernelEntries } from './world-entries.ts';
+
+/** Tasks and events of an instance that are told; older ones are history. */
+const maxTasks = 10;
+const maxEvents = 50;
+/** Longest that the engine is asked for: an explanation of why it hangs must not hang with it. */
+const engineTimeoutMs = 3000;
+
+export async function explain(id: string, sources: ExplainSources, signal: AbortSignal): Promise<Explanation> {
+  const notes: string[] = [];
+  if (!sources.journal) {
+    notes.push('The journal could not be read: this is told from task logs, engine and kernel.');
+  }
+  const own = await storyFor(id, sources, signal);
+  const stories = own ? [own] : await storiesOf(id, sources, signal, notes);
+  const instance = own?.workloadId ?? id;
+  const events = own ? [] : eventsOf(id, sources, notes);
+  const engine = await askEngine(instance, since(stories, events), sources, signal, notes);
+  if (stories.length === 0 && events.length === 0 && !engine.container && !sources.journal?.workload(id)) {
+    throw new AgentError('explain.unknown', { id });
+  }
+
+  const timeline = timelineOf({ own, stories, events, engine, kernel: kernelOf(sources, notes) });
+  const conclusion = own
+    ? aboutTask(own)
+    : aboutInstance({ id, stories, events, engine, kept: sources.journal?.workload(id) });
+  return {
+    subject: { kind: own ? 'task' : 'instance', id, name: stories.findLast(({ name }) => name !== null)?.name ?? null },
+    at: new Date().toISOString(),
+    ...conclusion,
+    ...{ timeline, notes },
+  };
+}
+
+async function storyFor(id: string, sources: ExplainSources, signal: AbortSignal): Promise<TaskStory | undefined> {
+  // An instance may be called as a task is: whoever asks for one with containers means the instance.
+  return sources.journal?.workload(id)
+    ? undefined
+    : storyOf(id, sources.journal?.task(id), await sources.taskLog(id, signal));
+}
+
+/** Oldest first. */
+async function storiesOf(
+  instance: string,
+  sources: ExplainSources,
+  signal: AbortSignal,
+  notes: string[],
+): Promise<TaskStory[]> {
+  const kept = sources.journal?.tasks({ workload_id: instance, limit: maxTasks + 1 }) ?? [];
+  const logged = await sources.tasksWithLog(instance, signal);
+  const ids = [...new Set([...kept.toReversed().map(({ envelope }) => envelope.task_id), ...logged])];
+  const stories: TaskStory[] = [];
+  for (const taskId of ids) {
+    const story = storyOf(taskId, sources.journal?.task(taskId), await sources.taskLog(taskId, signal));
+    if (story) {
+      stories.push(story);
+    }
+  }
+  stories.sort((a, b) => Date.parse(a.askedAt) - Date.parse(b.askedAt));
+  if (stories.length > maxTasks) {
+    notes.push(`Only the last ${maxTasks} tasks are told; \`node-agent tasks\` lists more.`);
+  }
+  return stories.slice(-maxTasks);
+}
+
+/** Oldest first. */
+function eventsOf(instance: string, { journal }: ExplainSources, notes: string[]): KeptEvent[] {
+  const events = journal?.events({ workload_id: instance, limit: maxEvents + 1 }) ?? [];
+  if (events.length > maxEvents) {
+    notes.push(`Only the last ${maxEvents} events are told.`);
+  }
+  return events.slice(0, maxEvents).toReversed();
+}
+
+function since(stories: readonly TaskStory[], events: readonly KeptEvent[]): string {
+  const times = [...stories.map(({ askedAt }) => askedAt), ...events.map(({ body }) => body.event.time)];
+  return times.sort()[0] ?? new Date(0).toISOString();
+}
+
+async function askEngine(
+  instance: string,
+  from: string,
+  sources: ExplainSources,
+  signal: AbortSignal,
+  notes: string[],
+): Promise<EngineWords> {
+  const timeout = AbortSignal.timeout(engineTimeoutMs);
+  const limited = AbortSignal.any([signal, timeout]);
+  try {
+    const container = await sources.container(instance, limited);
+    const entries = engineEntries(await sources.engineEvents(instance, from, limited));
+    return { container, entries: [...entries, ...(container ? factEntries(container, entries) : [])], failure: null };
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = timeout.aborted ? new AgentError('engine.timed_out', { timeout_ms: engineTimeoutMs }) : error;
+    if (!(failure instanceof AgentError)) {
+      throw failure;
+    }
+    notes.push(`The engine could not be asked: ${failure.message}`);
+    return { container: undefined, entries: [], failure: failure.toFailure() };
+  }
+}
+
+function kernelOf(sources: ExplainSources, notes: string[]) {
+  const lines = sources.kernelLog();
+  if (!lines) {
+    notes.push('The kernel log may not be read by this user; run the command as root to see what the kernel killed.');
+  }
+  return lines ?? [];
+}
+
+interface Material {
+  /** The task that is explained, if it is one. */
+  readonly own: TaskStory | undefined;
+  readonly stories: readonly TaskStory[];
+  readonly events: readonly KeptEvent[];
+  readonly engine: EngineWords;
+  readonly kernel: NonNullable<ReturnType<ExplainSources['kernelLog']>>;
+}
+
+function timelineOf({ own, stories, events, engine, kernel }: Material): TimelineEntry[] {
+  const ids = new Set(stories.flatMap(({ containerIds }) => containerIds));
+  if (engine.container) {
+    ids.add(engine.container.id);
+  }
+  const all = [
+    ...stories.flatMap(taskEntries),
+    ...events.map(eventEntry),
+    ...engine.entries,
+    ...kernelEntries(kernel, ids, since(stories, events)),
+  ];
+  // A task is over with its end; what became of the workload after it is another story.
+  const until = own?.endedAt ?? undefined;
+  const from = own?.askedAt;
+  return all
+    .filter(({ time, task_id }) => task_id !== null || from === undefined || isBetween(time, from, until))
+    .map((entry, index) => ({ entry, index }))
+    .sort((a, b) => Date.parse(a.entry.time) - Date.parse(b.entry.time) || a.index - b.index)
+    .map(({ entry }) => entry);
+}
+
+function isBetween(time: string, from: string, until: string | undefined): boolean {
+  return Date.parse(time) >= Date.parse(from) && (until === undefined || Date.parse(time) <= Date.parse(until));
+}

@@ -1,0 +1,79 @@
+/**
+ * `node-agent explain ID`: why an instance or a task is as it is, and what to do next.
+ *
+ * By the daemon where one runs, else by this process from what is on the disk, the engine and the kernel: a daemon that
+ * is down is one of the things that need explaining.
+ */
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
+import { explain } from '../../agent/explain/explain.ts';
+import type { Explanation } from '../../agent/explain/explanation.ts';
+import { explainSources } from '../../agent/explain/sources.ts';
+import type { Journal } from '../../agent/journal/journal.ts';
+import { openJournal } from '../../agent/journal/open-journal.ts';
+import { taskLogFolder } from '../../agent/task-log.ts';
+import { createLog } from '../../kit/log.ts';
+import { openEngine } from '../engine-access.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { explanationText } from '../explain-text.ts';
+import { untilInterrupted } from '../interruption.ts';
+import { agentIfThere } from '../local-agent.ts';
+import { printJson, printLine } from '../output.ts';
+
+export async function printExplanation(id: string, { config, json }: { config?: string; json: boolean }) {
+  const loaded = await loadConfig(config, process.env);
+  const { signal, stopListening } = untilInterrupted();
+  try {
+    const agent = await agentIfThere(loaded.config);
+    const explanation = agent
+      ? await agent.ask<Explanation>('/v1/explain', { query: { id }, signal })
+      : await explainAlone(id, loaded, signal);
+    if (json) {
+      printJson(explanation);
+    } else {
+      printLine(explanationText(explanation));
+    }
+    return exitCodes.ok;
+  } finally {
+    stopListening();
+  }
+}
+
+async function explainAlone(id: string, loaded: LoadedConfig, signal: AbortSignal): Promise<Explanation> {
+  const { config } = loaded;
+  const access = await openEngine(config, await hostPolicyOf(loaded), createLog({ level: 'silent' }), {
+    lookOnly: true,
+  });
+  const copy = copyOfJournal(config.state_dir);
+  try {
+    const { engine } = access;
+    const sources = explainSources({ engine, journal: copy?.journal, taskLogs: taskLogFolder(config) });
+    const explanation = await explain(id, sources, signal);
+    return { ...explanation, notes: ['No daemon answers; this was put together without it.', ...explanation.notes] };
+  } finally {
+    copy?.remove();
+    await access.close();
+  }
+}
+
+/** Reading the journal itself would repair it on the way. Undefined where there is none. */
+function copyOfJournal(stateDir: string): { journal: Journal; remove(): void } | undefined {
+  const file = 'agent.db';
+  if (!existsSync(join(stateDir, file))) {
+    return undefined;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'gpuaas-look-'));
+  for (const name of [file, `${file}-wal`].filter((each) => existsSync(join(stateDir, each)))) {
+    cpSync(join(stateDir, name), join(folder, name));
+  }
+  const journal = openJournal({ stateDir: folder, reserveBytes: 0 });
+  return {
+    journal,
+    remove: () => {
+      journal.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,225 @@
+/** Explanations from a journal: what supervision saw, tasks at work, sources that are silent. */
+import { describe, expect, it } from 'vitest';
+import { explain } from '../../../src/agent/explain/explain.ts';
+import { Explanation } from '../../../src/agent/explain/explanation.ts';
+import type { ExplainSources } from '../../../src/agent/explain/sources.ts';
+import type { LogFacts } from '../../../src/agent/explain/task-story.ts';
+import type { KeptEvent, KeptTask, KeptWorkload } from '../../../src/agent/journal/journal.ts';
+import { explanationText } from '../../../src/cli/explain-text.ts';
+import { AgentError, type Failure } from '../../../src/contract/failures.ts';
+import { judge } from '../../../src/contract/validate.ts';
+import { keptTask } from '../../support/kept-task.ts';
+import { containerFacts } from '../../support/recording-engine.ts';
+
+const signal = new AbortController().signal;
+const instance = 'notebook-1';
+const containerId = 'a'.repeat(64);
+
+const launched = keptTask({
+  phases: [
+    { phase: 'pulling', at: '2026-11-25T10:00:00.100Z' },
+    { phase: 'starting', at: '2026-11-25T10:00:03.300Z' },
+    { phase: 'running', at: '2026-11-25T10:00:04.000Z' },
+  ],
+  result: {},
+});
+
+const workload: KeptWorkload = {
+  ...{ workload_id: instance, project_id: 'project-7', allocation_id: 'alloc-1', task_id: 'task-1', fencing: 7 },
+  ...{ params: null, desired: 'running', state: 'running', since: '2026-11-25T10:00:04.000Z', endpoints: [] },
+  ...{ restarts: 0, streak: 0 },
+};
+
+interface Facts {
+  readonly tasks?: readonly KeptTask[];
+  readonly workload?: KeptWorkload;
+  /** Oldest first. */
+  readonly events?: readonly KeptEvent[];
+  readonly sources?: Partial<ExplainSources>;
+}
+
+function seen(time: string, type: string, message: string, failure: Failure | null = null, values = {}): KeptEvent {
+  return {
+    at: time,
+    body: {
+      ...{ workload_id: instance, source: 'supervisor', state: failure ? 'failed' : null, failure },
+      event: { time, type, phase: null, message, values },
+    },
+  };
+}
+
+async function explained(id: string, { tasks = [], workload: kept, events = [], sources = {} }: Facts) {
+  const newest = tasks.toReversed();
+  const explanation = await explain(
+    id,
+    {
+      journal: {
+        task: (taskId) => tasks.find(({ envelope }) => envelope.task_id === taskId),
+        tasks: ({ workload_id, limit }) =>
+          newest.filter(({ envelope }) => envelope.workload_id === workload_id).slice(0, limit),
+        workload: (each) => (each === kept?.workload_id ? kept : undefined),
+        events: ({ limit }) => events.toReversed().slice(0, limit),
+      },
+      taskLog: async () => [],
+      tasksWithLog: async () => [],
+      container: async () => undefined,
+      engineEvents: async () => [],
+      kernelLog: () => [],
+      ...sources,
+    },
+    signal,
+  );
+  expect(judge(Explanation, explanation).ok).toBe(true);
+  return { explanation, text: explanationText(explanation) };
+}
+
+describe('an explanation', () => {
+  it('tells who asked for what: task, fencing and trace', async () => {
+    const { text } = await explained(instance, { tasks: [launched], workload });
+
+    expect(text).toContain('instance notebook-1 (My JupyterLab): running');
+    expect(text).toContain('task task-1, fencing 7, trace trace-1');
+    expect(text).toContain('app jupyterlab 2026.04-preview, for project project-7');
+    expect(text).toContain('1 core, 2 GiB of memory');
+    expect(text).toMatch(/10:00:00\.100 {2}agent {8}The workload was pulling\. {2}\(3\.2 s\)/);
+  });
+
+  it('tells what supervision saw and decided, with its own times, and gives advice for the newest trouble', async () => {
+    const failure = new AgentError('container.oom_killed', { container: 'gpuaas-notebook-1', exit_code: 137 });
+    const { explanation, text } = await explained(instance, {
+      tasks: [launched],
+      workload: { ...workload, state: 'failed', restarts: 3 },
+      events: [
+        seen('2026-11-25T11:00:00.123456789Z', 'container.oom', 'The container was killed.', failure.toFailure()),
+        seen('2026-11-25T11:00:01Z', 'restart.given_up', 'It is not started again: 3 of 3 restarts are used up.'),
+      ],
+    });
+
+    expect(explanation).toMatchObject({ state: 'failed', failure: { code: 'container.oom_killed' } });
+    expect(text).toMatch(/11:00:00\.123 {2}supervisor ! The container was killed\./);
+    expect(text).toContain('3 of 3 restarts are used up');
+    expect(explanation.next).toContain('more than 2 GiB of memory, 4 to begin with');
+  });
+
+  it('says when it runs again after all, and how often it was started', async () => {
+    const failure = new AgentError('container.exited', { exit_code: 1 }).toFailure();
+    const { explanation } = await explained(instance, {
+      tasks: [launched],
+      workload: { ...workload, restarts: 2 },
+      events: [seen('2026-11-25T11:00:00Z', 'container.exited', 'The container ended.', failure)],
+    });
+
+    expect(explanation).toMatchObject({ state: 'running', failure: null });
+    expect(explanation.summary).toContain('started it again 2 times');
+  });
+
+  it('of a task that is at work says in which phase, and how to follow it', async () => {
+    const task = keptTask({ phases: [{ phase: 'pulling', at: '2026-11-25T10:00:00.100Z' }] });
+    const log: LogFacts[] = [
+      { time: '2026-11-25T10:00:02Z', msg: 'event', event: 'image.progress', text: '2 of 5 layers, 12.0 MiB' },
+      {
+        time: '2026-11-25T10:00:03Z',
+        msg: 'pull failed, will retry',
+        level: 'warn',
+        attempt: 1,
+        err: { message: 'EOF' },
+      },
+    ];
+
+    const { explanation, text } = await explained('task-1', { tasks: [task], sources: { taskLog: async () => log } });
+
+    expect(explanation).toMatchObject({ subject: { kind: 'task' }, state: 'running', failure: null });
+    expect(text).toContain('2 of 5 layers, 12.0 MiB');
+    expect(text).toMatch(/agent {6}\? Pull failed, will retry\.\n +attempt 1\n +because: EOF/);
+    expect(text).toContain('at work on this now');
+    expect(explanation.next).toContain('node-agent logs --task -f task-1');
+  });
+
+  it('of a full disk says where to look (FAULTS 18)', async () => {
+    const failure = new AgentError('disk.full', { path: '/var/lib/docker', free_bytes: 1, needed_bytes: 2 });
+    const { explanation } = await explained('task-1', { tasks: [keptTask({ failure: failure.toFailure() })] });
+
+    expect(explanation.next).toContain('`df -h /var/lib/docker`');
+  });
+
+  it('says that the engine hangs rather than hang with it (FAULTS 17)', async () => {
+    const { explanation } = await explained(instance, {
+      tasks: [launched],
+      workload,
+      sources: {
+        container: async () => {
+          throw new AgentError('engine.timed_out', { call: 'inspect' });
+        },
+      },
+    });
+
+    expect(explanation).toMatchObject({ state: 'unknown', failure: { code: 'engine.timed_out' } });
+    expect(explanation.next).toContain('The engine hangs');
+  });
+
+  it('names the process that the kernel killed, and no other', async () => {
+    const line = (text: string) => ({ time: '2026-11-25T10:00:05.000Z', text });
+    const oom = (id: string, pid: number) => [
+      line(
+        `oom-kill:constraint=CONSTRAINT_MEMCG,oom_memcg=/docker/${id},task_memcg=/docker/${id},task=python,pid=${pid},uid=0`,
+      ),
+      line(
+        `Memory cgroup out of memory: Killed process ${pid} (python) total-vm:9kB, anon-rss:2097152kB, file-rss:0kB`,
+      ),
+    ];
+    const { text } = await explained(instance, {
+      tasks: [launched],
+      workload,
+      sources: {
+        container: async () => containerFacts({ id: containerId }),
+        kernelLog: () => [...oom('b'.repeat(64), 11), ...oom(containerId, 22)],
+      },
+    });
+
+    expect(text).toContain('The kernel killed python (process 22): the container was at its memory limit.');
+    expect(text).toContain('2048 MiB of it were in memory');
+    expect(text).not.toContain('process 11');
+  });
+
+  it('says what it could not consult, and tells the rest', async () => {
+    const { explanation } = await explained(instance, {
+      tasks: [launched],
+      workload,
+      sources: { kernelLog: () => undefined },
+    });
+
+    expect(explanation.notes).toEqual([expect.stringContaining('run the command as root')]);
+    expect(explanation.timeline.length).toBeGreaterThan(3);
+  });
+
+  it('leaves nothing in the text that steers a terminal or passes for a line of its own', async () => {
+    const failure = new AgentError('container.exited', {
+      ...{ exit_code: 1, excerpt: '\u001b[31mred\nWhat to do next: rm -rf /' },
+    }).toFailure();
+    const { text } = await explained('task-1', { tasks: [keptTask({ failure })] });
+
+    expect(text).not.toContain('\u001b');
+    expect(text.match(/^What to do next: /gm)).toHaveLength(1);
+  });
+
+  it('of a workload that was taken away says that nothing is to be done', async () => {
+    const removal = keptTask({
+      envelope: {
+        ...{ task_id: 'task-2', type: 'workload.oci_remove' },
+        params: { identity: {}, grace_seconds: 10, keep_data: true },
+      },
+      phases: [{ phase: 'removed', at: '2026-11-25T12:00:00.000Z' }],
+      result: { finished_at: '2026-11-25T12:00:01.000Z' },
+    });
+
+    const { explanation, text } = await explained(instance, { tasks: [launched, removal] });
+
+    expect(explanation).toMatchObject({ state: 'removed', failure: null });
+    expect(text).toContain('its data stays');
+    expect(explanation.next).toMatch(/^Nothing: it was taken away\./);
+  });
+
+  it('does not guess about what nobody knows', async () => {
+    await expect(explained('who', {})).rejects.toMatchObject({ code: 'explain.unknown' });
+  });
+});
