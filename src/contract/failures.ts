@@ -611,13 +611,13 @@ export const failures = {
     retryable: false,
   },
   'launch.storage_not_ready': {
-    kind: 'unavailable',
+    kind: 'invalid',
     message: 'The allocation offers no project storage yet.',
     hint: 'Choose scratch, or an allocation with project storage.',
     retryable: false,
   },
   'launch.exposure_not_supported': {
-    kind: 'unavailable',
+    kind: 'invalid',
     message: 'This environment does not support the exposure mode.',
     hint: 'Choose private and open an SSH tunnel.',
     retryable: false,
@@ -635,13 +635,13 @@ export const failures = {
     retryable: false,
   },
   'launch.engine_not_active': {
-    kind: 'unavailable',
+    kind: 'invalid',
     message: 'The execution engine of the app is declared for the future only.',
     hint: 'Choose a version of the app whose default engine is active.',
     retryable: false,
   },
   'launch.adapter_not_enabled': {
-    kind: 'unavailable',
+    kind: 'denied',
     message: 'The execution adapter is not enabled in this environment.',
     hint: 'For node_agent, the operator sets APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED=true; others come later.',
     retryable: false,

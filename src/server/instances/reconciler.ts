@@ -10,6 +10,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import type { WorkloadOutput } from '../../contract/workload-output.ts';
+import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
@@ -24,7 +25,7 @@ import { appendReport, declaredEndpoints, memberOf } from './instance-reports.ts
 import { change } from './instance-states.ts';
 import { fail, goOn } from './launching.ts';
 import type { MetricsBoard } from './metrics-board.ts';
-import { afterReport, afterTask, isUnderWay } from './reported-state.ts';
+import { afterReport, afterTask } from './reported-state.ts';
 
 export interface ReconcilerOptions {
   readonly environment: LaunchEnvironment;
@@ -95,8 +96,8 @@ class Reconciler implements RecordSink {
         const cause = { now: this.#now(), correlationId: instance.trace_id, who: { actor: 'system' } };
         await decommission(tx, this.#options.queue(), cause, instance, true);
       }
-      const task = instance.current_task_id === null ? undefined : await tx.tasks.get(instance.current_task_id);
-      const state = task && task.state !== 'ended' ? whileAtWork[task.purpose] : undefined;
+      const task = await this.#taskAtWork(tx, instance);
+      const state = task && whileAtWork[task.purpose];
       if (state && instance.state === 'unknown') {
         await this.#change(tx, instance, node, state, 'Its host is back and goes on.');
       }
@@ -169,7 +170,7 @@ class Reconciler implements RecordSink {
       message: event.message,
       data: { type: event.type, phase: event.phase, time: event.time, ...event.values },
     });
-    if (event.type === 'phase.entered' && isUnderWay(instance.state)) {
+    if (event.type === 'phase.entered' && (await this.#taskAtWork(tx, instance))) {
       await tx.app_instances.put({ ...instance, summary: event.message.slice(0, 500), updated_at: at });
     }
   }
@@ -194,7 +195,7 @@ class Reconciler implements RecordSink {
       message: event.message,
       data: { source, type: event.type, time: event.time, failure: failure?.code ?? null, ...event.values },
     });
-    const to = state === null ? undefined : afterReport(instance.state, state);
+    const to = state === null ? undefined : await this.#afterReport(tx, instance, state);
     if (to) await this.#change(tx, instance, node, to, event.message, { failure });
   }
 
@@ -203,7 +204,7 @@ class Reconciler implements RecordSink {
     const facts = new Map(workloads.map((workload) => [workload.workload_id, workload]));
     for (const instance of await this.#instancesOf(tx, node)) {
       const fact = facts.get(instance.id);
-      const to = afterReport(instance.state, fact?.state ?? 'absent');
+      const to = await this.#afterReport(tx, instance, fact?.state ?? 'absent');
       const [main] = instance.members;
       const members =
         fact && main ? [{ ...main, state: fact.state, restarts: fact.restarts, reported_at: this.#at() }] : undefined;
@@ -234,6 +235,16 @@ class Reconciler implements RecordSink {
       });
     }
     return declared;
+  }
+
+  async #taskAtWork(tx: Tx, { current_task_id: id }: AppInstance): Promise<Task | undefined> {
+    const task = id === null ? undefined : await tx.tasks.get(id);
+    return task?.state === 'ended' ? undefined : task;
+  }
+
+  /** While a task is at work its result decides, also where the node was away meanwhile. */
+  async #afterReport(tx: Tx, instance: AppInstance, reported: WorkloadState) {
+    return (await this.#taskAtWork(tx, instance)) ? undefined : afterReport(instance.state, reported);
   }
 
   async #change(

@@ -19,23 +19,14 @@ const meaning: Readonly<Record<WorkloadState, InstanceState>> = {
   unknown: 'unknown',
 };
 
-/** While a task is at work its result decides, and reports only tell how far it is. */
-const underWay: ReadonlySet<InstanceState> = new Set([
-  ...(['requested', 'deploying', 'stopping', 'starting', 'restarting', 'decommissioning', 'decommissioned'] as const),
-]);
-
-export function isUnderWay(state: InstanceState): boolean {
-  return underWay.has(state);
-}
-
 /** The state after the result of a task. */
 export function afterTask(from: InstanceState, reported: WorkloadState): InstanceState {
   const to = meaning[reported];
   return mayBecome(from, to) ? to : 'failed';
 }
 
-/** The state after a report that belongs to no task; undefined where it changes nothing. */
+/** The state after a report while no task is at work; undefined where it changes nothing. */
 export function afterReport(from: InstanceState, reported: WorkloadState): InstanceState | undefined {
   const to = meaning[reported];
-  return isUnderWay(from) || to === from || !mayBecome(from, to) ? undefined : to;
+  return to === from || !mayBecome(from, to) ? undefined : to;
 }

@@ -374,12 +374,15 @@ describe('any order of actions, results and reports', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
         const { id } = await bench.launch();
-        for (const each of steps) {
-          const before = (await bench.instance(id)).state;
-          await take(id, each);
-          if (before === 'decommissioned') expect((await bench.instance(id)).state).toBe('decommissioned');
+        try {
+          for (const each of steps) {
+            const before = (await bench.instance(id)).state;
+            await take(id, each);
+            if (before === 'decommissioned') expect((await bench.instance(id)).state).toBe('decommissioned');
+          }
+        } finally {
+          await bench.store.write((tx) => tx.app_instances.delete(id));
         }
-        await bench.store.write((tx) => tx.app_instances.delete(id));
       }),
       { numRuns: 40 },
     );
