@@ -23,6 +23,8 @@ export type HubSettings = Pick<
 > & {
   readonly sink?: RecordingSink;
   readonly port?: number;
+  /** Origin that nodes dial where something stands in between. */
+  readonly audience?: string;
   /** Registry hosts whose token service this is. */
   readonly tokenRegistries?: readonly string[];
   readonly upstream?: Record<string, { username: string; password: string }>;
@@ -70,7 +72,7 @@ export const removal: NewTask<'workload.oci_remove'> = {
 
 /** Keeps everything in `folder`; a second ground there goes on where the first has stopped. */
 export async function openHubGround(folder: string, settings: HubSettings = {}): Promise<HubGround> {
-  const { sink = recordingSink(), port = 0, tokenRegistries = [], upstream = {}, ...hubSettings } = settings;
+  const { sink = recordingSink(), port = 0, tokenRegistries = [], upstream = {} } = settings;
   const { clock = systemClock } = settings;
   const store = openSqliteStore(`${folder}/store.db`);
   const serverKeys = await openServerKeys(folder);
@@ -78,7 +80,7 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
   const queue = new TaskQueue(sink, settings.clock);
   const log = createLog({ level: 'silent' });
   let origin = '';
-  const audience = () => origin;
+  const audience = () => settings.audience ?? origin;
   const http = createHttpServer({
     ...{ store, log, metrics: createMetrics(), hostNames: [], checkAnswers: true },
     now: () => clock.wallMs(),
@@ -87,7 +89,7 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
       ...registryRoutes({ key: serverKeys.registry, tokenRegistries, upstream }),
     ],
   });
-  const hub = new Hub({ ...{ store, queue, keys, sink, log }, audience, ...hubSettings });
+  const hub = new Hub({ ...settings, ...{ store, queue, keys, sink, log, audience } });
   await hub.start(http.server);
   const address = await http.listen('127.0.0.1', port);
   origin = `http://127.0.0.1:${address.port}`;

@@ -1,0 +1,211 @@
+/** The agent's session and the hub, each as it is, with a network between them that fails (FAULTS 1–5, 32). */
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Static } from 'typebox';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EventBody } from '../../src/contract/records.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { type HubGround, type HubSettings, openHubGround, removal, until } from '../support/hub-ground.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { recordingSink } from '../support/recording-sink.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { enrolHost, startAgent, type WiredAgent, type WiredAgentOptions } from '../support/wired-agent.ts';
+
+const root = temporaryFolder('wire');
+let count = 0;
+let folder: string;
+let proxy: FaultProxy;
+let ground: HubGround;
+let closing: (() => Promise<void>)[];
+
+beforeEach(async () => {
+  count += 1;
+  folder = join(root, String(count));
+  closing = [];
+  proxy = await startFaultProxy();
+  await serve();
+});
+afterEach(async () => {
+  await Promise.all(closing.map((close) => close()));
+  await ground.close();
+  await proxy.close();
+});
+
+async function serve(settings: HubSettings = {}): Promise<void> {
+  ground = await openHubGround(join(folder, 'server'), { audience: proxy.origin, heartbeatSeconds: 1, ...settings });
+  proxy.target = Number(new URL(ground.origin).port);
+}
+
+/** An enrolled host and its agent, connected. */
+async function agentOf(number: number, options: Partial<WiredAgentOptions> = {}): Promise<WiredAgent> {
+  const stateDir = join(folder, `agent-${number}`);
+  await enrolHost(ground, proxy.origin, stateDir, number);
+  const agent = start({ stateDir, origin: proxy.origin, ...options });
+  await until(() => ground.hub.isConnected(agent.nodeId));
+  return agent;
+}
+
+function start(options: WiredAgentOptions): WiredAgent {
+  const agent = startAgent(options);
+  closing.push(() => agent.close());
+  return agent;
+}
+
+const enqueue = ({ nodeId }: WiredAgent, workload_id = 'app-1') => ground.enqueue({ node_id: nodeId, workload_id });
+const state = async (id: string) => (await ground.store.read((tx) => tx.tasks.get(id)))?.state;
+const begun = (agent: WiredAgent) => agent.begun.map(({ task_id }) => task_id);
+
+function eventNamed(message: string): Static<typeof EventBody> {
+  return {
+    ...{ workload_id: null, source: 'agent', state: null, failure: null },
+    event: { time: new Date().toISOString(), type: 'agent.note', phase: null, message, values: {} },
+  };
+}
+
+function messages(): string[] {
+  return ground.sink.records.flatMap((record) => (record.kind === 'event' ? [record.body.event.message] : []));
+}
+
+it('a host enrols, gets a task, does it once, and its result is kept (FAULTS 5)', async () => {
+  const agent = await agentOf(1, { work: (task, self) => self.finish(task) });
+
+  const { id } = await enqueue(agent);
+  await until(() => ground.sink.ended.length === 1);
+
+  expect(begun(agent)).toEqual([id]);
+  expect(ground.sink.ended).toMatchObject([{ id, result: { status: 'succeeded' } }]);
+});
+
+it('a cut in the middle of a task: work goes on, the result arrives once (FAULTS 1)', async () => {
+  const agent = await agentOf(1);
+  const { id } = await enqueue(agent);
+  await until(async () => (await state(id)) === 'accepted');
+  proxy.target = undefined;
+  proxy.cut();
+  await until(() => !ground.hub.isConnected(agent.nodeId));
+
+  agent.finish(agent.begun[0] as never);
+  proxy.target = Number(new URL(ground.origin).port);
+  await until(() => ground.sink.ended.length === 1);
+  const next = await enqueue(agent, 'app-2');
+  await until(async () => (await state(next.id)) === 'accepted');
+
+  expect(begun(agent)).toEqual([id, next.id]);
+  expect(ground.sink.ended).toHaveLength(1);
+});
+
+it('a cut before the answer to a task: it comes again and is begun once (FAULTS 5)', async () => {
+  const agent = await agentOf(1);
+  // What the agent answers does not get through, so the control plane cannot know that it has the task.
+  proxy.hold();
+  const { id } = await enqueue(agent);
+  await until(() => agent.begun.length === 1);
+  proxy.cut();
+  proxy.release();
+
+  await until(async () => (await state(id)) === 'accepted');
+
+  expect(begun(agent)).toEqual([id]);
+  expect(await ground.store.read((tx) => tx.tasks.get(id))).toMatchObject({ attempt: 2 });
+});
+
+it('a half-open connection: both ends notice, a new epoch, the old socket is gone (FAULTS 3)', async () => {
+  const agent = await agentOf(1);
+  const before = await ground.node(agent.nodeId);
+
+  proxy.blackhole();
+  await until(async () => ((await ground.node(agent.nodeId)).epoch_confirmed ?? 0) > (before.epoch_confirmed ?? 0));
+  await until(() => proxy.open() === 1);
+  const { id } = await enqueue(agent);
+  await until(async () => (await state(id)) === 'accepted');
+
+  expect(ground.hub.counters().sessions).toBe(1);
+});
+
+it('a control plane that reads slowly: results and events wait and arrive, each once and in order (FAULTS 4)', async () => {
+  const agent = await agentOf(1);
+  const { id } = await enqueue(agent);
+  await until(async () => (await state(id)) === 'accepted');
+  const names = Array.from({ length: 500 }, (_, number) => `event ${number}`);
+
+  proxy.hold();
+  for (const name of names) agent.journal.append('event', eventNamed(name.padEnd(2000)));
+  agent.finish(agent.begun[0] as never);
+  proxy.release();
+  await until(() => ground.sink.ended.length === 1);
+
+  expect(messages().map((message) => message.trim())).toEqual(names);
+  expect(agent.session.counts.protocolErrors).toBe(0);
+});
+
+describe('a restart of the control plane', () => {
+  it('asks nothing twice and goes on behind what it has (FAULTS 2)', async () => {
+    const agent = await agentOf(1);
+    agent.journal.append('event', eventNamed('before'));
+    const { id } = await enqueue(agent);
+    await until(async () => (await state(id)) === 'accepted' && messages().length === 1);
+    await ground.close();
+    agent.journal.append('event', eventNamed('meanwhile'));
+    agent.finish(agent.begun[0] as never);
+
+    await serve({ sink: ground.sink });
+    await until(() => ground.sink.ended.length === 1);
+
+    expect(messages()).toEqual(['before', 'meanwhile']);
+    expect(begun(agent)).toEqual([id]);
+  });
+
+  it('with 200 agents is no storm: they come back one by one, and all of them (FAULTS 2)', async () => {
+    const fleet = 200;
+    const settings = { heartbeatSeconds: 10, sink: recordingSink() };
+    await ground.close();
+    await serve(settings);
+    await Promise.all(Array.from({ length: fleet }, (_, index) => agentOf(index + 1)));
+    proxy.dialled.length = 0;
+    await ground.close();
+
+    await serve(settings);
+    await until(() => ground.hub.counters().sessions === fleet);
+
+    // The control plane gave each another time within ten seconds; a storm would be all of them in the first.
+    const began = proxy.dialled[0] ?? 0;
+    const perSecond = Map.groupBy(proxy.dialled, (at) => Math.floor((at - began) / 1000));
+    expect(Math.max(...[...perSecond.values()].map(({ length }) => length))).toBeLessThan(fleet / 2);
+    expect(proxy.dialled.length).toBeLessThan(fleet * 3);
+    expect(await ground.store.read((tx) => tx.nodes.count({ status: 'enrolled' }))).toBe(fleet);
+  });
+});
+
+it('two hosts with one identity: both are shut out, once, and neither keeps dialling (FAULTS 32)', async () => {
+  const clock = manualClock();
+  const original = await agentOf(1, { clock });
+  const copyDir = join(folder, 'copy');
+  cpSync(join(folder, 'agent-1', 'identity'), join(copyDir, 'identity'), { recursive: true });
+
+  const copy = start({ stateDir: copyDir, origin: proxy.origin });
+  await until(() => original.session.state.kind === 'waiting');
+  expect(original.session.state).toMatchObject({ trouble: 'superseded' });
+  // It has waited as it was told to, and comes back with the epoch that it knows.
+  await clock.advance(90_000);
+  await until(() => copy.session.state.kind === 'waiting' && 'trouble' in copy.session.state);
+  await until(() => original.session.state.kind === 'waiting');
+
+  expect(original.session.state).toMatchObject({ trouble: 'quarantined' });
+  expect(copy.session.state).toMatchObject({ trouble: 'quarantined' });
+  expect(ground.hub.counters()).toMatchObject({ sessions: 0, admitted: 2 });
+  const events = await ground.store.read((tx) => tx.events.list({ after: 0, limit: 100, subject_id: original.nodeId }));
+  expect(events.map(({ type }) => type)).toEqual(['node.enrolled', 'node.quarantined']);
+});
+
+it('a task of the size of a frame arrives whole, and one above it never leaves (FAULTS 7)', async () => {
+  const agent = await agentOf(1);
+  const padded = (length: number) => ({ ...removal.params, padding: 'x'.repeat(length) }) as typeof removal.params;
+
+  const large = await ground.enqueue({ node_id: agent.nodeId, params: padded(600_000) });
+  const huge = await ground.enqueue({ node_id: agent.nodeId, params: padded(700_000) });
+  await until(() => ground.sink.ended.length === 1);
+  await until(async () => (await state(large.id)) === 'accepted');
+
+  expect(ground.sink.ended).toMatchObject([{ id: huge.id, result: { failure: { code: 'task.invalid' } } }]);
+  expect(agent.session.counts.connections).toBe(1);
+});
