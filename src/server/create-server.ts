@@ -7,6 +7,7 @@ import type { Store } from './db/store.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createMetrics } from './http/metrics.ts';
 import { Hub } from './hub/hub.ts';
+import type { RecordSink } from './hub/record-sink.ts';
 import { TaskQueue } from './hub/task-queue.ts';
 import { MetricsBoard } from './instances/metrics-board.ts';
 import { reconciler } from './instances/reconciler.ts';
@@ -22,6 +23,8 @@ export interface ServerParts {
   readonly clock: Clock;
   readonly settings: ServerSettings;
   readonly version: string;
+  /** Gets what nodes report instead of the reconciler; for tests that look at the reports themselves. */
+  readonly sink?: RecordSink;
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Judges every answer by its own schema; for tests. */
   readonly checkAnswers?: boolean;
@@ -38,7 +41,8 @@ export interface ControlPlane {
 export function createControlPlane(parts: ServerParts): ControlPlane {
   const { store, keys, log, clock, settings, version, tls, checkAnswers = false } = parts;
   const samples = new MetricsBoard();
-  const sink = reconciler({ environment: environmentOf(settings), clock, metrics: samples, queue: () => queue });
+  const reports = { environment: environmentOf(settings), clock, metrics: samples, queue: () => queue };
+  const sink = parts.sink ?? reconciler(reports);
   const queue: TaskQueue = new TaskQueue(sink, clock);
   const hub = new Hub({
     store,
