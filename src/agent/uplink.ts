@@ -4,10 +4,12 @@ import { AgentError } from '../contract/failures.ts';
 import type { TaskEnvelope } from '../contract/task-envelope.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import { repeat } from '../kit/repeat.ts';
 import type { PullCredential } from '../runtime/engine.ts';
 import type { AgentConfig } from './config.ts';
 import { type ControlPlaneOrigin, controlPlaneOrigin } from './control-plane/origin.ts';
 import { epochFile } from './identity/epoch-file.ts';
+import { careForKeys } from './identity/key-care.ts';
 import type { NodeRecord } from './identity/node-record.ts';
 import type { Journal } from './journal/journal.ts';
 import type { SessionStatus } from './local-api/agent-status.ts';
@@ -39,6 +41,8 @@ export interface Uplink {
   close(): Promise<void>;
 }
 
+const keyCareMs = 10 * 60 * 1000;
+
 export function openUplink({ config, node, journal, version, clock, log }: UplinkOptions): Uplink {
   if (node === undefined) {
     return unconfigured(clock);
@@ -46,7 +50,9 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
   const origin = originOf(config, node);
   const notes = new SessionNotes(origin.audience, epochFile(config.state_dir).read(), clock);
   const { state_dir: stateDir } = config;
+  const closing = new AbortController();
   let session: Session | undefined;
+  let care: Promise<void> | undefined;
   let credential: ReturnType<typeof credentialSource> | undefined;
 
   return {
@@ -60,6 +66,10 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
         handlers: { ...handlers, onState: noted },
       });
       session.start();
+      care = repeat(() => lookAfterKeys(session), {
+        ...{ everyMs: keyCareMs, clock, signal: closing.signal },
+        onError: (err) => log.warn({ err }, 'keys of the node could not be looked after'),
+      });
     },
     pull: () => session?.pull(),
     serverNow: () => session?.serverNow() ?? clock.wallMs(),
@@ -68,8 +78,20 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
       return await credential(task);
     },
     status: () => notes.status(session?.counts.protocolErrors ?? 0),
-    close: async () => await session?.close(),
+    close: async () => {
+      closing.abort();
+      await session?.close();
+      await care;
+    },
   };
+
+  /** Only with a session: the time is the control plane's, and it is there to be asked. */
+  async function lookAfterKeys(session: Session | undefined): Promise<void> {
+    const now = session?.state.kind === 'connected' ? session.serverNow() : undefined;
+    if (now !== undefined) {
+      await careForKeys({ stateDir, origin, journal, now, log });
+    }
+  }
 }
 
 /** A host that is no node runs what it is told on the host, and looks after it. */

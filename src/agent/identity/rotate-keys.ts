@@ -10,39 +10,50 @@
 import { linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { RotateAnswer, type RotateRequest } from '../../contract/enrolment.ts';
+import { AgentError } from '../../contract/failures.ts';
 import { rotateKeysPath, rotateText } from '../../contract/signing.ts';
 import { post } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
 import { identityKeyFile, openIdentityKey, signingKey } from './identity-key.ts';
 import { ensureKeyPair, readKeyPair } from './key-pair.ts';
-import { type NodeRecord, writeNode } from './node-record.ts';
+import { type NodeRecord, readNode, writeNode } from './node-record.ts';
 import { identityFolder, movePrivateFile } from './private-file.ts';
 import { oldWrappingKeyFile, wrappingKeyFile } from './wrapping-key.ts';
 
 export interface RotateOptions {
   readonly stateDir: string;
   readonly origin: ControlPlaneOrigin;
-  readonly node: NodeRecord;
-  /** Milliseconds since 1970. */
+  /** Server time in milliseconds since 1970. */
   readonly now: number;
 }
 
 const maxAgeMs = 30 * 24 * 60 * 60 * 1000;
 
 /** True if the keys are 30 days old, or a rotation was begun and not ended. */
-export function rotationIsDue({ stateDir, node, now }: Omit<RotateOptions, 'origin'>): boolean {
-  return nextIdentity(stateDir) !== undefined || now - Date.parse(node.keys_since) >= maxAgeMs;
+export function rotationIsDue({ stateDir, now }: Omit<RotateOptions, 'origin'>): boolean {
+  const node = readNode(stateDir);
+  const isOld = node !== undefined && now - Date.parse(node.keys_since) >= maxAgeMs;
+  return isOld || nextIdentity(stateDir) !== undefined;
 }
 
 /** The control plane has the new keys, and the next hello uses them. Fails as `post` does, and then can be tried again. */
-export async function rotateKeys({ stateDir, origin, node, now }: RotateOptions): Promise<void> {
+export async function rotateKeys({ stateDir, origin, now }: RotateOptions): Promise<void> {
   const begun = nextIdentity(stateDir);
   if (!begun || readKeyPair(nextFile(stateDir, 'wrapping'), 'X25519')) {
-    await ask(stateDir, origin, node);
+    await ask(stateDir, origin, nodeIn(stateDir));
     promoteWrapping(stateDir);
   }
   movePrivateFile(nextFile(stateDir, 'identity'), identityKeyFile(stateDir));
-  writeNode(stateDir, { ...node, keys_since: new Date(now).toISOString() });
+  // Read anew: a task key may have been handed on while the control plane was asked.
+  writeNode(stateDir, { ...nodeIn(stateDir), keys_since: new Date(now).toISOString() });
+}
+
+function nodeIn(stateDir: string): NodeRecord {
+  const node = readNode(stateDir);
+  if (!node) {
+    throw new AgentError('identity.unusable', { reason: 'This host is not enrolled.' });
+  }
+  return node;
 }
 
 async function ask(stateDir: string, origin: ControlPlaneOrigin, { node_id }: NodeRecord): Promise<void> {

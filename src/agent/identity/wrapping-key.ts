@@ -2,9 +2,9 @@
  * The node's wrapping key (X25519): what secrets of tasks are sealed for.
  *
  * The private half is created on the host, mode 0600, and never leaves it. Opened values exist in memory only. After a
- * rotation the old key stays until nothing that was sealed for it is left.
+ * rotation the old key stays as long as something may be sealed for it.
  */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CryptoKey } from 'jose';
 import type { WrappingPublicKey } from '../../contract/enrolment.ts';
@@ -48,12 +48,20 @@ export async function unsealWithKeyOf(stateDir: string, jwe: string): Promise<Bu
   return await unseal(jwe, stateDir);
 }
 
-/** Removes the old keys that open none of the given values any more. Returns how many. */
-export async function forgetOldWrappingKeys(stateDir: string, sealed: readonly string[]): Promise<number> {
+export interface Forgetting {
+  /** Only keys that were made before this moment, in milliseconds since 1970. */
+  readonly before: number;
+  /** Values that must stay readable. */
+  readonly sealed: readonly string[];
+}
+
+/** Removes old keys that are of no use any more. Returns how many. */
+export async function forgetOldWrappingKeys(stateDir: string, { before, sealed }: Forgetting): Promise<number> {
   let forgotten = 0;
   for (const file of oldKeyFiles(stateDir)) {
     const pair = readKeyPair(file, 'X25519');
-    const opened = pair ? await Promise.all(sealed.map((jwe) => opens(jwe, pair))) : [];
+    const isOld = statSync(file).mtimeMs < before;
+    const opened = pair && isOld ? await Promise.all(sealed.map((jwe) => opens(jwe, pair))) : [true];
     if (!opened.includes(true)) {
       rmSync(file, { force: true });
       forgotten += 1;

@@ -4,15 +4,16 @@ import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
-import { fetchPullCredential } from '../../../../src/agent/control-plane/pull-credential.ts';
 import { enrol } from '../../../../src/agent/identity/enrol.ts';
 import { type NodeRecord, readNode } from '../../../../src/agent/identity/node-record.ts';
 import { rotateKeys } from '../../../../src/agent/identity/rotate-keys.ts';
 import { openWrappingKey } from '../../../../src/agent/identity/wrapping-key.ts';
 import type { Journal } from '../../../../src/agent/journal/journal.ts';
 import { openJournal } from '../../../../src/agent/journal/open-journal.ts';
+import { credentialSource } from '../../../../src/agent/registry-credential.ts';
 import { openSession } from '../../../../src/agent/session/open-session.ts';
 import type { Session } from '../../../../src/agent/session/session.ts';
+import { systemClock } from '../../../../src/kit/clock.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import { makeJoinToken } from '../../../../src/server/enrolment/join-token.ts';
 import { type HubGround, openHubGround } from '../../../support/hub-ground.ts';
@@ -141,7 +142,7 @@ describe('a host that was let in', () => {
     const { stateDir, node } = agent;
     const before = await openWrappingKey(stateDir);
 
-    await rotateKeys({ stateDir, node, origin: controlPlaneOrigin(ground.origin), now: Date.now() });
+    await rotateKeys({ stateDir, origin: controlPlaneOrigin(ground.origin), now: Date.now() });
     await agent.stop();
     await isConnected(startAgent(stateDir, node));
 
@@ -153,9 +154,10 @@ describe('a host that was let in', () => {
   it('gets no credential for a task that it does not hold', async () => {
     const { session, stateDir } = await connected();
     const { unseal } = await openWrappingKey(stateDir);
-    const options = { origin: controlPlaneOrigin(ground.origin), bearer: () => session.bearer(), unseal };
+    const origin = controlPlaneOrigin(ground.origin);
+    const ask = credentialSource({ origin, bearer: () => session.bearer(), unseal, clock: systemClock });
 
-    await expect(fetchPullCredential('task-x', options)).rejects.toMatchObject({
+    await expect(ask({ task_id: 'task-x' })).rejects.toMatchObject({
       code: 'control_plane.refused',
       detail: { refused_as: 'credential.refused' },
     });

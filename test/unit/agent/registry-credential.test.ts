@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { CompactEncrypt, importJWK } from 'jose';
 import { afterEach, expect, it } from 'vitest';
-import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
-import { fetchPullCredential } from '../../../../src/agent/control-plane/pull-credential.ts';
-import { openWrappingKey } from '../../../../src/agent/identity/wrapping-key.ts';
-import { answerJson, type StandIn, standIn } from '../../../support/control-plane-stand-in.ts';
-import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { controlPlaneOrigin } from '../../../src/agent/control-plane/origin.ts';
+import { openWrappingKey } from '../../../src/agent/identity/wrapping-key.ts';
+import { credentialSource } from '../../../src/agent/registry-credential.ts';
+import { answerJson, type StandIn, standIn } from '../../support/control-plane-stand-in.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('pull-credential');
 let server: StandIn;
@@ -17,7 +18,8 @@ async function ask(credential: unknown, { sealedFor = 'node' } = {}) {
   const sealed = credential === null ? null : await seal(credential, publicJwk);
   server = await standIn((_, response) => answerJson(response, 200, { credential: sealed, expires_at: null }));
   const origin = controlPlaneOrigin(server.origin);
-  return await fetchPullCredential('task-1', { origin, bearer: () => 'b-1', unseal: key.unseal });
+  const source = credentialSource({ origin, bearer: () => 'b-1', unseal: key.unseal, clock: manualClock() });
+  return await source({ task_id: 'task-1' });
 }
 
 it('asks with the bearer of the session, for the task, and opens what is sealed for this node', async () => {
@@ -31,13 +33,24 @@ it('is nothing where the registry asks for none', async () => {
   expect(await ask(null)).toBeUndefined();
 });
 
-it('asks for nothing without a session', async () => {
-  server = await standIn(() => undefined);
+it('waits a little for a session that is just being made, and asks for nothing without one', async () => {
+  server = await standIn((_, response) => answerJson(response, 200, { credential: null, expires_at: null }));
   const { unseal } = await openWrappingKey(join(folder, 'node'));
-  const options = { origin: controlPlaneOrigin(server.origin), bearer: () => undefined, unseal };
+  const clock = manualClock();
+  let token: string | undefined;
+  const ask = credentialSource({ origin: controlPlaneOrigin(server.origin), bearer: () => token, unseal, clock });
 
-  await expect(fetchPullCredential('task-1', options)).rejects.toMatchObject({ code: 'control_plane.unavailable' });
-  expect(server.asked).toEqual([]);
+  const inTime = ask({ task_id: 'task-1' });
+  await clock.advance(5000);
+  token = 'b-2';
+  await clock.advance(1000);
+  await inTime;
+  token = undefined;
+  const never = expect(ask({ task_id: 'task-1' })).rejects.toMatchObject({ code: 'control_plane.unavailable' });
+  await clock.advance(30_000);
+  await never;
+
+  expect(server.asked.map(({ authorization }) => authorization)).toEqual(['Bearer b-2']);
 });
 
 it('does not believe what is sealed for another node, or is no credential, and repeats nothing of it', async () => {
