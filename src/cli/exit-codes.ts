@@ -1,4 +1,6 @@
-/** What the exit status of `node-agent` means. Contract: scripts rely on it. */
+/** What the exit status of `node-agent` and of `gpuaas` means. Contract: scripts rely on it. */
+import type { Failure } from '../contract/failures.ts';
+
 export const exitCodes = {
   /** Done. For `run-task`: the task succeeded. For `doctor`: nothing fails. */
   ok: 0,
@@ -6,10 +8,29 @@ export const exitCodes = {
   failed: 1,
   /** The command line, the file or the configuration cannot be used; nothing was done. */
   unusable: 2,
-  /** The task was refused before anything was done. */
+  /** The task was refused before anything was done; the control plane refused the request and changed nothing. */
   rejected: 3,
-  /** Another node-agent process is at work; try again later (EX_TEMPFAIL). */
+  /** The control plane cannot be reached (EX_UNAVAILABLE). */
+  unreachable: 69,
+  /** Another node-agent process is at work, or `--timeout` is over and it goes on by itself (EX_TEMPFAIL). */
   busy: 75,
   /** `run` and `gate`: the configuration cannot be used. A supervisor must not start it again unchanged (EX_CONFIG). */
   misconfigured: 78,
 } as const;
+
+/** What the control plane answers to a request that it refuses. */
+const refusals = /^(request|resource|idempotency|launch|instance|artifact)\./;
+
+/** The status of a command that ended with a failure. */
+export function exitCodeOf({ code, kind }: Failure): number {
+  if (code === 'agent.busy' || code === 'command.timed_out') {
+    return exitCodes.busy;
+  }
+  if (code === 'server.unreachable') {
+    return exitCodes.unreachable;
+  }
+  if (refusals.test(code)) {
+    return exitCodes.rejected;
+  }
+  return kind === 'internal' || kind === 'cancelled' ? exitCodes.failed : exitCodes.unusable;
+}

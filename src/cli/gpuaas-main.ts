@@ -1,6 +1,12 @@
 /** The command line of `gpuaas`. Each command is a file in `commands/`. */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
+import { exitCodes } from './exit-codes.ts';
+import { addAppCommands } from './gpuaas/app-commands.ts';
+import { withControlPlane } from './gpuaas/carry.ts';
+import { completionOf, shells } from './gpuaas/completion.ts';
+import { addFleetCommands } from './gpuaas/fleet-commands.ts';
+import { printLine } from './output.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
 /** Carries out one command line (without the program's name) and returns its exit status. */
@@ -13,8 +19,15 @@ function programOf(carry: Carry): Command {
     .description('The GPUaaS control plane: serves it, and speaks to it.')
     .showHelpAfterError('Run `gpuaas --help` for the list of commands.')
     .exitOverride();
-  program.addHelpText('after', '\nExit status: 0 done, 1 failed, 2 unusable input or configuration.');
+  program.addHelpText(
+    'after',
+    '\nGPUAAS_URL is the control plane (http://127.0.0.1:8080 by default), GPUAAS_TOKEN the token for it.\n' +
+      'Exit status: 0 done, 1 failed, 2 unusable input or configuration, 3 refused, 69 not reachable, 75 still going on.',
+  );
   addServe(program, carry);
+  addAppCommands(program, withControlPlane(carry));
+  addFleetCommands(program, withControlPlane(carry));
+  addCompletion(program, carry);
   return program;
 }
 
@@ -70,4 +83,17 @@ function addServe(program: Command, carry: Carry): void {
       const { serve } = await import('./commands/serve.ts');
       await carry(() => serve(options, process.env));
     });
+}
+
+function addCompletion(program: Command, carry: Carry): void {
+  program
+    .command('completion')
+    .description('print a script that completes commands: eval "$(gpuaas completion bash)"')
+    .addArgument(new Argument('<shell>', 'which shell').choices([...shells]))
+    .action((shell) =>
+      carry(async () => {
+        printLine(completionOf(program, shell));
+        return exitCodes.ok;
+      }),
+    );
 }

@@ -1,7 +1,7 @@
 /** How the commands talk: results on stdout, everything else on stderr. */
 import { readSystemTrouble } from '../agent/system-trouble.ts';
 import { AgentError, type Failure, failures } from '../contract/failures.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodeOf } from './exit-codes.ts';
 import { harmlessJson, indented, oneLine, printable } from './printable.ts';
 
 export function printJson(value: unknown): void {
@@ -48,10 +48,7 @@ export function reportError(error: unknown, json: boolean): number {
   } else {
     tellFailure('error', failure);
   }
-  if (failure.code === 'agent.busy') {
-    return exitCodes.busy;
-  }
-  return failure.kind === 'internal' || failure.kind === 'cancelled' ? exitCodes.failed : exitCodes.unusable;
+  return exitCodeOf(failure);
 }
 
 function asAgentError(error: unknown): AgentError {

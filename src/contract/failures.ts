@@ -88,6 +88,12 @@ export const failures = {
     hint: 'Look at `node-agent --help`, or at the `--help` of the command.',
     retryable: false,
   },
+  'command.timed_out': {
+    kind: 'timed_out',
+    message: 'The command has waited as long as it was told to.',
+    hint: 'What was asked for goes on: look at it with `gpuaas apps instances describe`, or allow more `--timeout`.',
+    retryable: true,
+  },
   'file.unusable': {
     kind: 'invalid',
     message: 'A file that was given cannot be used.',
@@ -458,6 +464,18 @@ export const failures = {
     kind: 'conflict',
     message: 'What is there already stands against it.',
     hint: 'Read the detail, look at the thing as it is now, and decide again.',
+    retryable: false,
+  },
+  'server.unreachable': {
+    kind: 'unavailable',
+    message: 'The control plane does not answer.',
+    hint: 'Check GPUAAS_URL and that `gpuaas serve` runs; nothing tells whether the last request arrived.',
+    retryable: true,
+  },
+  'server.unintelligible': {
+    kind: 'internal',
+    message: 'The control plane answers what this command does not understand.',
+    hint: 'Compare the versions of both; something else may be listening at GPUAAS_URL.',
     retryable: false,
   },
   'server.busy': {

@@ -1,0 +1,202 @@
+/** `gpuaas apps` and `gpuaas apps instances`: what can be launched, and what runs. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { printJson, printLine, table, tell } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import type { Carry } from './carry.ts';
+import { describeInstance } from './describe.ts';
+import { printEvents } from './events.ts';
+import { whole } from './fleet-commands.ts';
+import { type Instance, instancePath } from './instance.ts';
+import { launch } from './launch.ts';
+import { printInstanceLogs } from './logs.ts';
+import { type Column, field, type Item, printItem, printList } from './things.ts';
+import { untilSettled } from './watch.ts';
+
+const json = ['--json', 'machine-readable output, errors included', false] as const;
+const noWait = ['--no-wait', 'return as soon as it is accepted'] as const;
+const timeout = ['--timeout <seconds>', 'how long to wait; what was asked for goes on', whole, 1800] as const;
+
+export function addAppCommands(program: Command, carry: Carry): void {
+  const apps = program.command('apps').description('what can be launched, and what runs');
+  const path = '/api/v1/catalog/apps';
+  apps
+    .command('list', { isDefault: true })
+    .description('list the apps of the catalog')
+    .option(...json)
+    .action((options) =>
+      carry((client) => printList(client, path, { ...options, columns: appColumns, none: 'The catalog is empty.' })),
+    );
+  apps
+    .command('show <app>')
+    .description('show an app, or one version of it as APP@VERSION')
+    .option(...json)
+    .action((app, options) =>
+      carry(async (client) => {
+        const [slug = '', version] = String(app).split('@').map(encodeURIComponent);
+        const item = await client.get<Item>(`${path}/${slug}${version === undefined ? '' : `/versions/${version}`}`);
+        if (options.json || version !== undefined) printItem(item, options);
+        else printLine(describeApp(item));
+      }),
+    );
+  addInstances(apps, carry);
+}
+
+interface Version {
+  readonly version: string;
+  readonly status: string;
+  readonly launchable: boolean;
+  readonly reasons: readonly string[];
+}
+
+/** An app with its versions, and why one cannot be launched. */
+function describeApp({ versions, ...app }: Item): string {
+  const rows = (versions as Version[]).map(({ version, status, launchable, reasons }) => [
+    ...[version, status, launchable ? 'can be launched' : reasons.map(oneLine).join(' ')],
+  ]);
+  return [
+    table(Object.entries(app).map(([name, value]) => [name.replaceAll('_', ' '), oneLine(String(value ?? '-'))])),
+    '',
+    'Versions',
+    table(rows),
+  ].join('\n');
+}
+
+const appColumns: Column[] = [
+  ['APP', field('slug')],
+  ['NAME', field('display_name')],
+  ['CATEGORY', field('category')],
+  ['VERSIONS', (item) => (item['versions'] as { version: string }[]).map(({ version }) => version).join(', ')],
+  ['LAUNCHABLE', (item) => (item['versions'] as { launchable: boolean }[]).some(({ launchable }) => launchable)],
+];
+
+const instanceColumns: Column[] = [
+  ['ID', field('id')],
+  ['NAME', field('display_name')],
+  ['APP', (item) => `${item['app_slug']}@${item['app_version']}`],
+  ['STATE', field('state')],
+  ['SINCE', field('state_since')],
+  ['ALLOCATION', field('allocation_id')],
+];
+
+function addInstances(apps: Command, carry: Carry): void {
+  const instances = apps.command('instances').description('launch apps, look at what runs, stop and remove it');
+  addLaunch(instances, carry);
+  instances
+    .command('list', { isDefault: true })
+    .description('list instances')
+    .option('--all', 'also those that are decommissioned', false)
+    .option('--allocation <id>', 'only on this allocation')
+    .option('--project <id>', 'only of this project')
+    .option(...json)
+    .action((options) => carry((client) => listInstances(client, options)));
+  instances
+    .command('describe <id>')
+    .description('show how an instance is, how to reach it, and what happened to it')
+    .option(...json)
+    .action((id, options) =>
+      carry(async (client) => {
+        const instance = await client.get<Instance>(instancePath(id));
+        if (options.json) printJson(instance);
+        else printLine(describeInstance(instance, Date.now()));
+      }),
+    );
+  instances
+    .command('events <id>')
+    .description('print what happened to an instance')
+    .option('-f, --follow', 'go on with what happens from now on', false)
+    .option(...json)
+    .action((id, options) => carry((client) => printEvents(client, id, options)));
+  instances
+    .command('logs <id>')
+    .description('print what an instance wrote, also after it ended')
+    .option('-f, --follow', 'go on with what it writes from now on', false)
+    .option('--tail <lines>', 'only the last lines', whole)
+    .option('--task <id>', 'what the agent did for a task of the instance instead')
+    .option(...json)
+    .action((id, options) => carry((client) => printInstanceLogs(client, id, options)));
+  for (const [action, description] of actions) {
+    addAction(instances, carry, action, description);
+  }
+}
+
+const actions = [
+  ['stop', 'stop an instance; its data and packages stay'],
+  ['start', 'start a stopped instance'],
+  ['restart', 'stop and start an instance'],
+  ['decommission', 'take an instance away, with its scratch data'],
+] as const;
+
+function addAction(instances: Command, carry: Carry, action: (typeof actions)[number][0], description: string): void {
+  const command = instances.command(`${action} <id>`).description(description);
+  if (action === 'decommission') {
+    command.option('--keep-data', 'keep its scratch folders', false);
+  }
+  command
+    .option(...noWait)
+    .option(...timeout)
+    .option(...json)
+    .action((id, options) =>
+      carry(async (client) => {
+        const body = { action, ...(options.keepData ? { keep_data: true } : {}) };
+        const asked = await client.change<Instance>('POST', `${instancePath(id)}/actions`, body);
+        const watched = options.wait ? await untilSettled(client, asked, options) : { instance: asked, status: 0 };
+        if (options.json) printJson(watched.instance);
+        else tell(watched.instance.summary);
+        return watched.status;
+      }),
+    );
+}
+
+function addLaunch(instances: Command, carry: Carry): void {
+  instances
+    .command('launch <app>')
+    .description('launch an app (APP or APP@VERSION) on an allocation and wait until it runs')
+    .option('--allocation <id>', 'where to run it')
+    .option('--artifact <id>', 'which image; may be left out where one fits')
+    .option('--name <text>', 'name for people')
+    .option('--project <id>', 'only with a token of no project')
+    .option('--set <name=value>', 'value of a parameter of the app; can be given again', collect, {})
+    .option('--values <file>', 'JSON file with a whole launch request; options win over it')
+    .option('--gpus <count>', 'cards', whole)
+    .option('--cpus <cores>', 'cores', amount)
+    .option('--memory <gib>', 'memory in GiB', amount)
+    .option(...noWait)
+    .option(...timeout)
+    .option(...json)
+    .action((app, options) => carry((client) => launch(client, app, options)));
+}
+
+async function listInstances(
+  client: Parameters<Parameters<Carry>[0]>[0],
+  options: { all: boolean; allocation?: string; project?: string; json: boolean },
+): Promise<void> {
+  const query = { allocation_id: options.allocation, project_id: options.project };
+  await printList(client, '/api/v1/app-instances', {
+    ...{ query, columns: instanceColumns, json: options.json },
+    only: options.all ? () => true : (item) => item['state'] !== 'decommissioned',
+    none: 'Nothing runs: gpuaas apps instances launch APP --allocation ID',
+  });
+}
+
+function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError('It must be a number.');
+  }
+  return value;
+}
+
+/** `host_port=8890` is a number and `true` a truth value; quotes make a text of either: `name="8890"`. */
+function collect(text: string, before: Readonly<Record<string, string | number | boolean>>) {
+  const [, name, value = ''] = /^([a-z][a-z0-9_]*)=([\s\S]*)$/.exec(text) ?? [];
+  if (name === undefined) {
+    throw new InvalidArgumentError('It must be NAME=VALUE.');
+  }
+  return { ...before, [name]: typed(value) };
+}
+
+function typed(text: string): string | number | boolean {
+  if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^".*"$/.test(text) ? text.slice(1, -1) : text;
+}

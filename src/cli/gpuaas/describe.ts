@@ -1,0 +1,66 @@
+/** `gpuaas apps instances describe`: one page that answers how it is, how to reach it and what to do. */
+import { table } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { ago } from '../words.ts';
+import type { Instance } from './instance.ts';
+
+/** As text, `now` in milliseconds since 1970. */
+export function describeInstance(instance: Instance, now: number): string {
+  const { resources } = instance;
+  const facts = [
+    ['instance', instance.id],
+    ['name', instance.display_name],
+    ['app', `${instance.app_slug}@${instance.app_version}`],
+    ['state', `${instance.state} for ${ago(instance.state_since, now)}`],
+    ['summary', instance.summary],
+    ['allocation', instance.allocation_id],
+    ['node', instance.node_id ?? '-'],
+    ['resources', `${resources.gpu_count} GPUs, ${resources.cpu_cores} cores, ${resources.memory_gib} GiB`],
+    ['image', instance.image_digest],
+    [
+      'config',
+      Object.entries(instance.config)
+        .map(([name, value]) => `${name}=${value}`)
+        .join('  '),
+    ],
+  ];
+  return [
+    table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...section('Access', accessLines(instance)),
+    ...section('Failure', failureLines(instance)),
+    ...section('Left behind', cleanupLines(instance)),
+    ...section('History', [table(instance.history.map(({ at, state, reason }) => [at, state, oneLine(reason)]))]),
+  ].join('\n');
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 || lines[0] === ''
+    ? []
+    : ['', title, ...lines.flatMap((line) => line.split('\n')).map((line) => `  ${line}`)];
+}
+
+function accessLines({ access }: Instance): string[] {
+  return access.flatMap(({ endpoint, url, tunnel }) => [
+    tunnel === null ? `${endpoint}: nobody said how to log in to its host` : `${endpoint}: ${tunnel}`,
+    ...(url === null ? [] : [`${' '.repeat(endpoint.length)}  then open ${url}`]),
+  ]);
+}
+
+function failureLines({ failure, recovery }: Instance): string[] {
+  if (failure === null) {
+    return [];
+  }
+  const { message, code, hint } = failure;
+  return [
+    `${oneLine(message)} [${code}]`,
+    `hint: ${oneLine(hint)}`,
+    ...(recovery === null ? [] : [`class: ${recovery.replaceAll('_', ' ')}`]),
+  ];
+}
+
+function cleanupLines({ cleanup }: Instance): string[] {
+  return [
+    ...(cleanup?.kept ?? []).map((each) => `kept: ${oneLine(each)}`),
+    ...(cleanup?.failed ?? []).map((each) => `failed: ${oneLine(each)}`),
+  ];
+}

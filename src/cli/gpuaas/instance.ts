@@ -1,0 +1,43 @@
+/** An app instance as the commands show it; the full shape is `InstanceView` of the control plane. */
+import type { Failure } from '../../contract/failures.ts';
+import type { InstanceState } from '../../contract/instance-state.ts';
+
+export interface Instance {
+  readonly id: string;
+  readonly display_name: string;
+  readonly app_slug: string;
+  readonly app_version: string;
+  readonly allocation_id: string;
+  readonly node_id: string | null;
+  readonly state: InstanceState;
+  readonly state_since: string;
+  readonly desired: 'running' | 'stopped' | 'decommissioned';
+  readonly summary: string;
+  readonly failure: Failure | null;
+  readonly recovery: string | null;
+  readonly resources: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly image_digest: string;
+  readonly endpoints: readonly { readonly name: string; readonly port: number; readonly url: string | null }[];
+  readonly access: readonly {
+    readonly endpoint: string;
+    readonly url: string | null;
+    readonly tunnel: string | null;
+  }[];
+  readonly members: readonly { readonly name: string; readonly state: string; readonly restarts: number }[];
+  readonly history: readonly { readonly state: InstanceState; readonly at: string; readonly reason: string }[];
+  readonly cleanup: { readonly removed: string[]; readonly kept: string[]; readonly failed: string[] } | null;
+}
+
+/** States that nothing leads out of by itself. */
+export const settled: ReadonlySet<InstanceState> = new Set([
+  'running',
+  'degraded',
+  'stopped',
+  'failed',
+  'decommissioned',
+]);
+
+export function instancePath(id: string): string {
+  return `/api/v1/app-instances/${encodeURIComponent(id)}`;
+}

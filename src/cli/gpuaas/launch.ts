@@ -1,0 +1,120 @@
+/**
+ * `gpuaas apps instances launch`: from values to a running instance, with every step on the screen.
+ *
+ * The credentials of its endpoints come in the answer to the launch and nowhere else, so they are printed at once, before
+ * anything can go wrong.
+ */
+
+import { readDocument } from '../../agent/read-document.ts';
+import { AgentError, type Json } from '../../contract/failures.ts';
+import { printJson, printLine, tell } from '../output.ts';
+import type { ControlPlaneClient } from './client.ts';
+import type { Instance } from './instance.ts';
+import type { Item } from './things.ts';
+import { untilSettled } from './watch.ts';
+
+export interface LaunchOptions {
+  readonly allocation?: string;
+  readonly artifact?: string;
+  readonly name?: string;
+  readonly project?: string;
+  readonly values?: string;
+  readonly set: Readonly<Record<string, string | number | boolean>>;
+  readonly gpus?: number;
+  readonly cpus?: number;
+  readonly memory?: number;
+  readonly wait: boolean;
+  readonly timeout: number;
+  readonly json: boolean;
+}
+
+interface Credential {
+  readonly endpoint: string;
+  readonly token: string;
+  readonly url_query: string | null;
+}
+
+type Launched = Instance & { readonly credentials: readonly Credential[] };
+
+export async function launch(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<number> {
+  const body = await requestOf(client, app, options);
+  const { credentials, ...instance } = await client.change<Launched>('POST', '/api/v1/app-instances', body);
+  if (!options.json) {
+    tell(`Instance ${instance.id}: ${instance.display_name}`);
+    for (const { endpoint, token } of credentials) {
+      tell(`Token of endpoint ${endpoint}, shown this once: ${token}`);
+    }
+  }
+  if (!options.wait) {
+    if (options.json) {
+      printJson({ ...instance, credentials });
+    } else {
+      tell(`It is ${instance.state}; follow it with: gpuaas apps instances events -f ${instance.id}`);
+      printLine(instance.id);
+    }
+    return 0;
+  }
+
+  const { instance: settled, status } = await untilSettled(client, instance, options);
+  if (options.json) {
+    printJson({ ...settled, credentials });
+  } else if (status === 0) {
+    sayAccess(settled, credentials);
+  }
+  return status;
+}
+
+/** How to reach what runs: the tunnel, then the address with the token that was just made. */
+function sayAccess({ access, id }: Instance, credentials: readonly Credential[]): void {
+  for (const { endpoint, url, tunnel } of access) {
+    const credential = credentials.find((each) => each.endpoint === endpoint);
+    if (tunnel !== null) {
+      printLine(`From your own computer:  ${tunnel}`);
+    }
+    if (url !== null) {
+      const query = credential?.url_query ? `?${credential.url_query}=${credential.token}` : '';
+      printLine(`Then open:               ${url}${query}`);
+    }
+  }
+  printLine(`Look at it:              gpuaas apps instances describe ${id}`);
+}
+
+async function requestOf(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<Json> {
+  const { allocation, artifact, name, project, values, set, gpus, cpus, memory } = options;
+  const given = values === undefined ? {} : objectOf(await readDocument(values), values);
+  const [slug = '', version = await newestVersion(client, slug)] = app.split('@');
+  const overrides = defined({ gpu_count: gpus, cpu_cores: cpus, memory_gib: memory });
+  const base = objectOf(given['resource_overrides'] ?? {}, 'resource_overrides');
+  return defined({
+    display_name: slug,
+    ...given,
+    app_slug: slug,
+    app_version: version,
+    ...defined({ artifact_id: artifact, display_name: name, project_id: project }),
+    ...(allocation === undefined ? {} : { placement_intent: { target_allocation_id: allocation } }),
+    config: { ...objectOf(given['config'] ?? {}, 'config'), ...set },
+    resource_overrides: { ...base, ...overrides },
+  });
+}
+
+/** The newest version that can be launched; the newest of all where none can, so that the refusal says why. */
+async function newestVersion(client: ControlPlaneClient, slug: string): Promise<string> {
+  const app = await client.get<Item>(`/api/v1/catalog/apps/${encodeURIComponent(slug)}`);
+  const versions = app['versions'] as { version: string; launchable: boolean }[];
+  const chosen = versions.find(({ launchable }) => launchable) ?? versions[0];
+  if (chosen === undefined) {
+    throw new AgentError('launch.version_not_found', { reason: `${slug} has no version.` });
+  }
+  return chosen.version;
+}
+
+function objectOf(value: unknown, what: string): Readonly<Record<string, Json>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AgentError('file.unusable', { reason: `${what} must be a JSON object.` });
+  }
+  return value as Readonly<Record<string, Json>>;
+}
+
+function defined(values: Readonly<Record<string, Json | undefined>>): Readonly<Record<string, Json>> {
+  return Object.fromEntries(Object.entries(values).filter((pair): pair is [string, Json] => pair[1] !== undefined));
+}

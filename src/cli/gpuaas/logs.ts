@@ -1,0 +1,58 @@
+/** `gpuaas apps instances logs`: what a workload wrote, live or after it ended. */
+import { AgentError, type Failure } from '../../contract/failures.ts';
+import type { StreamedEntry } from '../../contract/session-messages.ts';
+import { untilInterrupted } from '../interruption.ts';
+import { printJson, printLine, tell } from '../output.ts';
+import type { ControlPlaneClient } from './client.ts';
+import { followEvents } from './event-lines.ts';
+import { instancePath } from './instance.ts';
+
+export interface LogsOptions {
+  readonly follow: boolean;
+  readonly tail?: number;
+  /** Read the log of this task of the instance instead. */
+  readonly task?: string;
+  readonly json: boolean;
+}
+
+export async function printInstanceLogs(
+  client: ControlPlaneClient,
+  id: string,
+  { follow, tail, task, json }: LogsOptions,
+): Promise<void> {
+  const { signal, stopListening } = untilInterrupted();
+  const query = { follow, tail, task_id: task };
+  try {
+    for await (const { type, data } of followEvents(client, `${instancePath(id)}/logs`, query, { signal })) {
+      const value: unknown = JSON.parse(data);
+      if (type === 'end') {
+        return endWith((value as { failure: Failure | null }).failure);
+      }
+      if (type === 'gap') {
+        const { dropped } = value as { dropped: number | null };
+        tell(`… ${dropped ?? 'some'} entries are missing here: nobody read them in time`);
+      }
+      for (const entry of type === 'entries' ? (value as StreamedEntry[]) : []) {
+        if (json) printJson(entry);
+        else printLine(textOf(entry));
+      }
+    }
+  } catch (error) {
+    // The reader has seen enough.
+    if (!signal.aborted) throw error;
+  } finally {
+    stopListening();
+  }
+}
+
+/** Bytes that are no text are shown with a replacement character for each; `--json` has them whole. */
+function textOf({ text, encoding }: StreamedEntry): string {
+  return encoding === 'utf8' ? text : Buffer.from(text, 'base64').toString('utf8');
+}
+
+/** The host's own words. */
+function endWith(failure: Failure | null): void {
+  if (failure) {
+    throw new AgentError(failure.code, failure.detail as AgentError['detail']);
+  }
+}

@@ -1,0 +1,70 @@
+/** Lists and single things of the control plane, as tables and pages for people or as JSON for programs. */
+
+import { printJson, printLine, table, tell } from '../output.ts';
+import { harmlessJson } from '../printable.ts';
+import type { ControlPlaneClient, Query } from './client.ts';
+
+export type Item = Readonly<Record<string, unknown>>;
+/** Head of a column, and what stands in it. */
+export type Column = readonly [string, (item: Item) => unknown];
+
+export interface Shown {
+  readonly json: boolean;
+}
+
+interface Listing extends Shown {
+  readonly query?: Query;
+  readonly columns: readonly Column[];
+  readonly none: string;
+  /** Which of the items; all by default. */
+  readonly only?: (item: Item) => boolean;
+}
+
+/** Prints all items of a list; `none` is said where there are none. */
+export async function printList(
+  client: ControlPlaneClient,
+  path: string,
+  { query, columns, none, json, only = () => true }: Listing,
+): Promise<void> {
+  const items = (await Array.fromAsync(client.list<Item>(path, query))).filter(only);
+  if (json) {
+    printJson({ items });
+  } else if (items.length === 0) {
+    tell(none);
+  } else {
+    printLine(table([columns.map(([head]) => head), ...items.map((item) => columns.map(([, of]) => cell(of(item))))]));
+  }
+}
+
+/** Prints one thing: a line for each of its fields. */
+export function printItem(item: Item, { json }: Shown): void {
+  if (json) {
+    printJson(item);
+    return;
+  }
+  printLine(table(Object.entries(item).flatMap(([name, value]) => fieldLines(name, value))));
+}
+
+function fieldLines(name: string, value: unknown): string[][] {
+  const label = name.replaceAll('_', ' ');
+  if (Array.isArray(value) && value.length > 1) {
+    return value.map((each, index) => [index === 0 ? label : '', cell(each)]);
+  }
+  return [[label, cell(Array.isArray(value) ? value[0] : value)]];
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined || value === '') {
+    return '-';
+  }
+  if (typeof value === 'boolean') {
+    return value ? 'yes' : 'no';
+  }
+  return typeof value === 'object' ? harmlessJson(value) : String(value);
+}
+
+/** A field, or a field of a field: `shape.gpu_count`. */
+export function field(path: string): (item: Item) => unknown {
+  const keys = path.split('.');
+  return (item) => keys.reduce<unknown>((inner, key) => (inner as Item | null | undefined)?.[key], item);
+}
