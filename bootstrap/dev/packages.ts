@@ -3,7 +3,7 @@
  *
  * What was missing and is installed here is written down, so that a purge can name exactly that.
  */
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, SYSTEM_ENV } from './processes.ts';
 import { say, step } from './progress.ts';
@@ -47,20 +47,29 @@ export async function purgePackages(): Promise<readonly string[]> {
   return left;
 }
 
+/** A release of Debian that is not this machine's own. */
+export interface OtherRelease {
+  readonly mirror: string;
+  readonly suite: string;
+}
+
 /**
  * Unpacks a package into the cache without installing it, and gives the folder: no service starts and no user is made.
  * Only for packages whose programs need nothing but libc.
  */
-export async function unpackPackage(name: string): Promise<string> {
+export async function unpackPackage(name: string, release?: OtherRelease): Promise<string> {
   const root = join(cacheDir(), 'unpacked', name);
   if (await exists(root)) return root;
   return await withLock(`unpack-${name}`, async () => {
     if (await exists(root)) return root;
-    await refreshLists();
     const work = `${root}.${process.pid}`;
     await mkdir(join(work, 'root'), { recursive: true });
     try {
-      await run('apt-get', ['download', '-q', '-o', 'APT::Sandbox::User=root', name], { cwd: work, env: APT_ENV });
+      const options = release === undefined ? [] : await sourcesOf(release, work);
+      if (release === undefined) await refreshLists();
+      else await run('apt-get', [...options, 'update', '-q'], { env: APT_ENV });
+      const download = ['download', '-q', '-o', 'APT::Sandbox::User=root', name];
+      await run('apt-get', [...options, ...download], { cwd: work, env: APT_ENV });
       const archive = (await readdir(work)).find((file) => file.endsWith('.deb'));
       if (archive === undefined) throw new Error(`apt-get downloaded no package ${name}.`);
       await run('dpkg-deb', ['--extract', join(work, archive), join(work, 'root')]);
@@ -70,6 +79,20 @@ export async function unpackPackage(name: string): Promise<string> {
     }
     return root;
   });
+}
+
+/** Options that let apt see that release alone, with all that it keeps below `folder`: the machine's own lists stay. */
+async function sourcesOf({ mirror, suite }: OtherRelease, folder: string): Promise<string[]> {
+  const list = join(folder, 'sources.list');
+  const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
+  await writeFile(list, `deb [signed-by=${keys}] ${mirror} ${suite} main\n`);
+  await mkdir(join(folder, 'lists/partial'), { recursive: true });
+  const settings = {
+    'Dir::Etc::SourceList': list,
+    'Dir::Etc::SourceParts': '-',
+    'Dir::State::Lists': join(folder, 'lists'),
+  };
+  return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
 /** `apt-get update`, once per process. */

@@ -12,6 +12,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
+import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { labels } from '../../src/contract/names.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
 import { createLog } from '../../src/kit/log.ts';
@@ -49,8 +50,14 @@ export interface RawAnswer {
   readonly json: any;
 }
 
-export async function openGateGround(over: Partial<HostPolicy> = {}): Promise<GateGround> {
-  const { engine, registry, images } = await ensureGround(['tiny', 'hostile']);
+/** `engineSocket`: an engine of the test's own, which then has the images as well. */
+export async function openGateGround(over: Partial<HostPolicy> = {}, engineSocket?: string): Promise<GateGround> {
+  const { registry, images, ...shared } = await ensureGround(['tiny', 'hostile']);
+  const engine = { socketPath: engineSocket ?? shared.engine.socketPath };
+  if (engineSocket !== undefined) {
+    const place = { socketPath: engineSocket, host: registry.host };
+    await Promise.all([ensureImage(place, 'tiny'), ensureImage(place, 'hostile')]);
+  }
   const folder = mkdtempSync(join(tmpdir(), 'gate-'));
   const policy = policyOf(folder, registry.host, over);
   const recorder = await startRecorder(join(folder, 'engine.sock'), engine.socketPath);

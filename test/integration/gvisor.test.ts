@@ -1,0 +1,98 @@
+/** gVisor, for real: an engine of its own that has the runtime, and the files that its sandbox really serves. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
+import { ensureImage } from '../../bootstrap/dev/images.ts';
+import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import { engineCall } from '../support/engine-call.ts';
+import { containerOf, inspectRaw } from '../support/looking.ts';
+import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { call, openGateGround, until } from './gate-ground.ts';
+
+const sandboxes = { runc: 'runc', gvisor: GVISOR_RUNTIME };
+const resources = { gpu_count: 0, cpu_cores: 0.5, memory_gib: 0.25 };
+const signal = AbortSignal.timeout(280_000);
+let dir: string;
+let engine: PrivateEngine;
+let host: TestHost;
+let image: string;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'gvisor-'));
+  engine = await startPrivateEngine(dir, { flags: [await gvisorFlag(dir)] });
+  host = await openTestHost({ engineSocket: engine.socketPath, policy: { sandboxes } });
+  ({ reference: image } = await ensureImage({ socketPath: engine.socketPath, host: host.registryHost }, 'tiny'));
+});
+afterAll(async () => {
+  await host.close();
+  await engine.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+it('a launch that asks for gVisor runs on its kernel, with its own folders and no other', async () => {
+  const params = host.launchParams(image, {
+    ...{ sandbox: 'gvisor', resources },
+    mounts: [
+      { name: 'ws', path: '/workspace', mode: 'scratch', read_only: false },
+      { name: 'shown', path: '/shown', mode: 'scratch', read_only: true },
+    ],
+    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+  });
+
+  const result = await host.run('workload.oci_launch', params);
+  const kernel = await inside(params, 'uname -r');
+  const wrote = await inside(params, 'id -u > /workspace/who && cat /workspace/who');
+  const refused = await inside(params, 'echo no > /shown/file');
+  const { HostConfig } = await inspectRaw(host, containerOf(params));
+
+  expect(result).toMatchObject({ status: 'succeeded', output: { state: 'running' } });
+  expect(HostConfig).toMatchObject({ Runtime: GVISOR_RUNTIME, Memory: 2 ** 28, CapDrop: ['ALL'] });
+  expect(kernel.tail.trim()).toBe('4.4.0');
+  expect([wrote.exitCode, wrote.tail.trim()]).toEqual([0, String(host.policy.allocation.uid)]);
+  expect(refused.exitCode).not.toBe(0);
+  const folder = join(host.policy.allocation.home, 'gpuaas/workloads', params.identity.app_instance_id);
+  expect(readFileSync(join(folder, 'ws/who'), 'utf8').trim()).toBe(String(host.policy.allocation.uid));
+  expect(statSync(join(folder, 'ws/who')).uid).toBe(host.policy.allocation.uid);
+  expect(existsSync(join(folder, 'shown/file'))).toBe(false);
+  expect(host.gateLog.join('')).not.toContain('killed');
+
+  const removal = { identity: params.identity, keep_data: false, grace_seconds: 0 };
+  expect((await host.run('workload.oci_remove', removal)).status).toBe('succeeded');
+});
+
+it('a folder that is swapped between check and start gets the sandbox killed', async () => {
+  const ground = await openGateGround({ sandboxes }, engine.socketPath);
+  try {
+    const limits = { Memory: 2 ** 28, MemorySwap: 2 ** 28, Runtime: GVISOR_RUNTIME };
+    const instance = await ground.makeInstance({ host: limits });
+    const outside = join(ground.folder, 'outside');
+    const folder = join(ground.policy.allocation.home, 'gpuaas/workloads', instance, 'ws');
+    mkdirSync(outside);
+    ground.recorder.before(/^POST \S+\/start HTTP/, () => {
+      renameSync(folder, `${folder}-aside`);
+      symlinkSync(outside, folder);
+    });
+
+    const { status, json } = await call(ground.gate, 'POST', `/containers/gpuaas-${instance}/start`);
+
+    expect([status, json.code]).toEqual([403, 'mount.refused']);
+    expect(json.errors[0]).toMatchObject({ path: '/workspace', code: 'wrong_folder' });
+    await until('it is killed', async () => {
+      const { body } = await engineCall<{ State: { Status: string } }>(
+        ground.engineSocket,
+        'GET',
+        `/containers/gpuaas-${instance}/json`,
+      );
+      return body.State.Status === 'exited';
+    });
+  } finally {
+    await ground.close();
+  }
+});
+
+async function inside(params: { identity: { app_instance_id: string } }, script: string) {
+  const name = `gpuaas-${params.identity.app_instance_id}`;
+  return await host.engine.exec(name, ['/bin/sh', '-c', script], { signal });
+}
