@@ -6,7 +6,7 @@
  * above the instance's folder belongs to the gate's own user.
  */
 import { chown, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
 import { judge } from '../contract/validate.ts';
@@ -68,6 +68,8 @@ async function write(instance: string, files: readonly SecretFile[], policy: Hos
   const { uid, gid } = policy.allocation;
   const draft = draftOf(instance, policy);
   await removeTree(draft);
+  // Not all in one: the folder above may be that of the gate's socket, which others have to pass.
+  await mkdir(dirname(policy.secrets_dir), { recursive: true, mode: 0o755 });
   await mkdir(policy.secrets_dir, { recursive: true, mode: 0o700 });
   await assertRoomInMemory(policy.secrets_dir, files);
   await assertFewInstances(policy.secrets_dir, instance);

@@ -1,7 +1,7 @@
 /** Takes a socket file for a server: replaces one that nobody listens on, never one that somebody does. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, chown, link, lstat, rename, rm } from 'node:fs/promises';
+import { chmod, chown, link, lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
@@ -42,8 +42,15 @@ export async function listenOn(server: Server, { path, mode, group }: SocketFile
   }
 }
 
+/** After a boot it is gone. Everybody may pass: who may connect is said by the socket's own rights. */
+async function ensureFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder, { recursive: true });
+  if (made !== undefined) await chmod(folder, 0o755);
+}
+
 async function bind(server: Server, draft: string, path: string): Promise<void> {
   try {
+    await ensureFolder(dirname(path));
     server.listen(draft);
     await once(server, 'listening');
   } catch (cause) {

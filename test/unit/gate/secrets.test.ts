@@ -36,6 +36,15 @@ describe('secret files', () => {
     expect(statSync(join(root, 'token')).mode & 0o777).toBe(0o400);
   });
 
+  it('are below a folder that is closed, whose own folder is not', async () => {
+    policy = { ...policy, secrets_dir: join(folder, 'run/secrets') };
+
+    await put({ token: 'one' });
+
+    const modes = ['run', 'run/secrets'].map((name) => statSync(join(folder, name)).mode & 0o777);
+    expect(modes).toEqual([0o755, 0o700]);
+  });
+
   it('that a killed gate had begun to write go with the next ones', async () => {
     leaveDraft();
 

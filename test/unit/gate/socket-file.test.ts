@@ -41,6 +41,19 @@ describe('listenOn', () => {
     expect(readdirSync(folder)).toEqual(['gate.sock']);
   });
 
+  it('makes the folder that a boot took away, for everybody to pass whatever the umask', async () => {
+    path = join(folder, 'gate-run/gate.sock');
+    const before = process.umask(0o077);
+    try {
+      await listen();
+    } finally {
+      process.umask(before);
+    }
+
+    expect(await answers()).toBe(true);
+    expect(statSync(join(folder, 'gate-run')).mode & 0o777).toBe(0o755);
+  });
+
   it('takes the file away when it is released', async () => {
     const release = await listen();
 
@@ -88,7 +101,8 @@ describe('listenOn', () => {
   });
 
   it('says where nobody can listen', async () => {
-    path = join(folder, 'missing/gate.sock');
+    writeFileSync(join(folder, 'file'), '');
+    path = join(folder, 'file/gate.sock');
     await expect(listen()).rejects.toMatchObject({ code: 'config.invalid', detail: { path } });
 
     path = join(folder, 'x'.repeat(120));
