@@ -8,18 +8,35 @@ export interface SecretMeans {
   readonly unseal: (jwe: string) => Promise<Buffer>;
 }
 
-/** Needed before each start, also of a container that was there: memory is empty after a boot of the host. */
+/** Content by file name. Held no longer than it takes to write it. */
+export type SecretFiles = Readonly<Record<string, Buffer>>;
+
+/** Opened and written in one. Needed before each start, also of a container that was there: see `writeSecretFiles`. */
 export async function deliverSecretFiles(
   params: Pick<WorkloadOciLaunchParams, 'identity' | 'sealed_files'>,
   { engine, unseal }: SecretMeans,
 ): Promise<void> {
-  const sealed = Object.entries(params.sealed_files ?? {});
-  if (sealed.length === 0) {
-    return;
+  await writeSecretFiles(params.identity.app_instance_id, await openSecretFiles(params, { unseal }), engine);
+}
+
+export async function openSecretFiles(
+  { sealed_files = {} }: Pick<WorkloadOciLaunchParams, 'sealed_files'>,
+  { unseal }: Pick<SecretMeans, 'unseal'>,
+): Promise<SecretFiles> {
+  const opened = Object.entries(sealed_files).map(async ([path, jwe]) => [fileName(path), await unseal(jwe)] as const);
+  return Object.fromEntries(await Promise.all(opened));
+}
+
+/** Memory is empty after a boot of the host, so a container that was there needs them written as well. */
+export async function writeSecretFiles(
+  instance: string,
+  files: SecretFiles,
+  engine: SecretMeans['engine'],
+): Promise<void> {
+  if (Object.keys(files).length > 0) {
+    // To its end, also after a cancel: what is given up half-way can appear on the host when the clean-up is over.
+    await engine.putSecrets(instance, files, new AbortController().signal);
   }
-  const opened = await Promise.all(sealed.map(async ([path, jwe]) => [fileName(path), await unseal(jwe)] as const));
-  // To its end, also after a cancel: what is given up half-way can appear on the host when the clean-up is over.
-  await engine.putSecrets(params.identity.app_instance_id, Object.fromEntries(opened), new AbortController().signal);
 }
 
 function fileName(path: string): string {

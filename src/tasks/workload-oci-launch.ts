@@ -19,7 +19,7 @@ import { fencingOf, requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
-import { deliverSecretFiles } from './secret-files.ts';
+import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { workloadOutput } from './workload-report.ts';
 
@@ -152,6 +152,8 @@ async function ensureStarted(
     context.enter('starting');
     return true;
   }
+  // Opened before anything is replaced: what cannot be opened must not cost the workload that runs.
+  const files = await openSecretFiles(params, context);
   // What does not run holds nothing, so a container that is started again has to fit as well.
   const release = await admission.reserve(params.identity.app_instance_id, params.resources, signal, engine);
   try {
@@ -161,9 +163,9 @@ async function ensureStarted(
     await assertPortsFree(params, undefined);
     made.anything = true;
     if (adopt) {
-      await putSecretFiles(params, context);
+      await putSecretFiles(params, files, context);
     } else {
-      await createContainer(params, rendered, made, context);
+      await createContainer(params, rendered, files, made, context);
     }
     context.enter('starting');
     await engine.start(rendered.name, signal);
@@ -199,6 +201,7 @@ async function replace(
 async function createContainer(
   params: WorkloadOciLaunchParams,
   { name, request }: RenderedContainer,
+  files: SecretFiles,
   made: Made,
   context: TaskContext,
 ): Promise<void> {
@@ -211,16 +214,20 @@ async function createContainer(
   // the clean-up is over. Each call has a deadline of its own.
   await engine.ensureNetwork(networkName(params.identity.app_instance_id), owner, toItsEnd());
   signal.throwIfAborted();
-  await putSecretFiles(params, context);
+  await putSecretFiles(params, files, context);
   const created = await engine.create(name, request, toItsEnd());
   made.freshData = created.freshData;
   log.info({ container: name, container_id: created.id }, 'container created');
   signal.throwIfAborted();
 }
 
-async function putSecretFiles(params: WorkloadOciLaunchParams, context: TaskContext): Promise<void> {
-  await deliverSecretFiles(params, context);
-  context.signal.throwIfAborted();
+async function putSecretFiles(
+  { identity }: WorkloadOciLaunchParams,
+  files: SecretFiles,
+  { engine, signal }: TaskContext,
+): Promise<void> {
+  await writeSecretFiles(identity.app_instance_id, files, engine);
+  signal.throwIfAborted();
 }
 
 /** A signal that never aborts. */

@@ -291,6 +291,20 @@ describe('a container of another spec', () => {
     }
   });
 
+  it.each(['sealed_files', 'sealed_env'])('keeps running where %s of the new one cannot be opened', async (field) => {
+    const { engine, containers, calls } = recordingEngine();
+    const running = launchedContainer(launchParams(), { fencing: 1 });
+    containers.set(name, running);
+    const sealed = field === 'sealed_env' ? { TOKEN: 'a.b.c.d.e' } : { '/run/secrets/token': 'a.b.c.d.e' };
+    const unseal = () => Promise.reject(new AgentError('secret.unavailable'));
+
+    const { failure } = await failed(engine, launchParams({ [field]: sealed }), { fencing: 2, unseal });
+
+    expect(failure.code).toBe('secret.unavailable');
+    expect(containers.get(name)).toBe(running);
+    expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
+  });
+
   it('whose removal fails fails the launch, and nothing new is made beside it', async () => {
     const stuck = new AgentError('engine.timed_out', { call: 'remove' });
     const { engine, containers, requests } = recordingEngine({ remove: () => Promise.reject(stuck) });
