@@ -241,7 +241,7 @@ export const failures = {
   'mount.refused': {
     kind: 'denied',
     message: 'A mount is not where this workload may have one.',
-    hint: 'Look at the folder named in the detail: something on its path is a link, or belongs to another user.',
+    hint: 'Look at the folder named in the detail: something on its path is missing, is a link, or belongs to another user.',
     retryable: false,
   },
   'secret.unavailable': {

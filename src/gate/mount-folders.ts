@@ -116,7 +116,7 @@ async function openMountFolder(source: string, policy: HostPolicy, created: stri
     throw refuseFolder(source, "is outside the allocation user's data");
   }
 
-  let folder = await openFolder(home);
+  let folder = await openPresent(home, "does not exist: the allocation's user needs a home");
   try {
     assertOwner(await folder.stat(), home, [0, uid]);
     const names = source.slice(home.length + 1).split('/');
@@ -138,15 +138,20 @@ async function openMountFolder(source: string, policy: HostPolicy, created: stri
 }
 
 async function openOwned(path: string, uid: number): Promise<FileHandle> {
+  const folder = await openPresent(path, 'is gone, as all in memory is after a boot: launch the workload again');
+  if ((await folder.stat()).uid === uid) return folder;
+  await folder.close();
+  throw refuseFolder(path, 'does not belong to the allocation user');
+}
+
+/** `otherwise` says what it means that the folder is not there. */
+async function openPresent(path: string, otherwise: string): Promise<FileHandle> {
   try {
-    const folder = await openFolder(path);
-    if ((await folder.stat()).uid === uid) return folder;
-    await folder.close();
+    return await openFolder(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw refuseFolder(path, 'does not exist; secrets are put there before the container is made', error);
+    throw refuseFolder(path, otherwise, error);
   }
-  throw refuseFolder(path, 'does not belong to the allocation user');
 }
 
 async function ensureChild(

@@ -1,4 +1,5 @@
 /** `node-agent run-task` as a process: result and exit status. */
+import { renameSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { containerOf, containersNamed, networksOf } from '../support/looking.ts';
 import { startNodeAgent, startRunTask } from '../support/run-task-process.ts';
@@ -46,6 +47,21 @@ describe('node-agent run-task', () => {
     const { code, result } = await startRunTask(host, launch(host.launchParams(tiny, { command: ['exit 9'] }))).ended;
 
     expect({ code, failure: result?.failure?.code }).toEqual({ code: 1, failure: 'container.exited' });
+  });
+
+  it('tells a person what its own gate refused once, and not in the log lines of the gate', async () => {
+    const params = host.launchParams(tiny, {
+      mounts: [{ name: 'ws', path: '/workspace', mode: 'scratch', read_only: false }],
+    });
+    const { home } = host.policy.allocation;
+    renameSync(home, `${home}-away`);
+    const { result, stderr } = await startRunTask(host, launch(params)).ended.finally(() => {
+      renameSync(`${home}-away`, home);
+    });
+
+    expect(result?.failure).toMatchObject({ code: 'mount.refused', detail: { path: home } });
+    expect(stderr.match(/does not exist/g)).toHaveLength(1);
+    expect(stderr).not.toContain('"level"');
   });
 
   it('carries out a whole envelope, and refuses one for another node', async () => {

@@ -65,11 +65,10 @@ interface Run {
   readonly credential: PullCredential | undefined;
   readonly voice: Voice;
   readonly wait: number;
-  readonly json: boolean;
 }
 
 async function carryOut(document: unknown, run: Run, { signal: cancel }: Interruption): Promise<TaskResult> {
-  const { config, policy, credential, voice, wait, json } = run;
+  const { config, policy, credential, voice, wait } = run;
   const lock = changesHost(document)
     ? await lockState(config.state_dir, {
         ...{ owner: 'node-agent run-task', waitMs: wait * 1000, signal: cancel },
@@ -77,7 +76,8 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
       })
     : undefined;
   try {
-    const log = createLog({ level: json ? 'error' : 'warn' });
+    // What a gate of our own refuses is in the result already.
+    const log = createLog({ level: 'error' });
     const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
     try {
       const dispatcher = openDispatcher(config, policy, access.engine, credential);

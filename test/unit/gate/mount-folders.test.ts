@@ -99,6 +99,16 @@ describe('prepareMounts', () => {
     ).rejects.toMatchObject({ code: 'mount.refused', detail: { path: join(folder, 'link') } });
   });
 
+  it('refuses a home that is not there, and makes none', async () => {
+    const absent = join(folder, 'absent');
+    const homeless = { ...policy, allocation: { ...policy.allocation, home: absent } };
+
+    await expect(
+      prepareMounts([{ Source: join(absent, 'gpuaas/workloads/i/ws'), Target: '/ws' }], homeless),
+    ).rejects.toMatchObject({ code: 'mount.refused', detail: { path: absent } });
+    expect(existsSync(absent)).toBe(false);
+  });
+
   it('refuses a file in the place of a folder', async () => {
     writeFileSync(join(home, 'gpuaas'), 'x');
 
