@@ -3,10 +3,12 @@ import { type Static, Type } from 'typebox';
 import { Failure } from './failures.ts';
 import { identifierPattern } from './identifiers.ts';
 
-const Time = Type.String({
-  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?Z$',
-  description: 'RFC 3339 time in UTC.',
-});
+/** RFC 3339 in UTC. */
+const time = (description: string) =>
+  Type.String({
+    pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?Z$',
+    description: `${description} RFC 3339 in UTC.`,
+  });
 
 export const TaskEnvelope = Type.Object(
   {
@@ -30,8 +32,8 @@ export const TaskEnvelope = Type.Object(
       maximum: 604800,
       description: 'Seconds from receipt until it is given up.',
     }),
-    issued_at: Time,
-    not_after: Time,
+    issued_at: time('When the control plane issued it.'),
+    not_after: time('The last moment at which it may be begun.'),
     trace_id: Type.String({
       maxLength: 64,
       pattern: '^[a-zA-Z0-9-]*$',
@@ -51,8 +53,8 @@ export const TaskResult = Type.Object(
     }),
     output: Type.Unknown({ description: 'Output by the schema of the type; null if there is none.' }),
     failure: Type.Union([Failure, Type.Null()], { description: 'Why it did not succeed; null if it did.' }),
-    started_at: Time,
-    finished_at: Time,
+    started_at: time('When the agent began with it.'),
+    finished_at: time('When it had ended, clean-up included.'),
   },
   { additionalProperties: false, description: 'How a task ended. Exactly one per task.' },
 );

@@ -28,15 +28,17 @@ export const RuntimeProbe = Type.Object(
 );
 export type RuntimeProbe = Static<typeof RuntimeProbe>;
 
-const Amount = Type.Object(
-  {
-    total: Type.Number({ description: 'What the host has.' }),
-    reserved: Type.Number({ description: 'What host policy keeps for the system.' }),
-    used: Type.Number({ description: 'What workloads of ours are promised.' }),
-    free: Type.Number({ description: 'What a launch may still ask for.' }),
-  },
-  { additionalProperties: false, description: 'A resource of the host.' },
-);
+const amount = (description: string, used: string) =>
+  Type.Object(
+    {
+      total: Type.Number({ description: 'What the host has.' }),
+      reserved: Type.Number({ description: 'What host policy keeps for the system.' }),
+      used: Type.Number({ description: used }),
+      free: Type.Number({ description: 'What a launch may still ask for.' }),
+    },
+    { additionalProperties: false, description },
+  );
+const promised = 'What workloads of ours are promised.';
 
 export const WorkloadOciRuntimeStatusOutput = Type.Object(
   {
@@ -77,7 +79,11 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
       { description: 'GPUs that the driver reports; empty without a driver.' },
     ),
     resources: Type.Object(
-      { cpu_cores: Amount, memory_gib: Amount, disk_gib: Amount },
+      {
+        cpu_cores: amount('Processors, in cores.', promised),
+        memory_gib: amount('Memory, in GiB (2^30 bytes).', promised),
+        disk_gib: amount("The engine's disk, in GiB (2^30 bytes).", 'What is written there now, by anybody.'),
+      },
       { additionalProperties: false, description: 'What the host has and what is left of it.' },
     ),
   },

@@ -105,13 +105,18 @@ describe('the walk itself', () => {
     ],
     ['an item', { type: 'array', items: { ...closed, properties: { name: {} } } }, '[]/name has no description'],
     ['an item of a union', { type: 'array', items: { anyOf: [{ type: 'object' }] } }, '[](0) accepts unknown keys'],
+    [
+      'two fields',
+      { ...closed, properties: { begun: named, name: named } },
+      ' describes two fields by the same words: a name',
+    ],
     ['an open object', { type: 'object', properties: { name: named } }, ' accepts unknown keys'],
   ])('finds %s that says too little', (_what, schema, gap) => {
     expect(findGaps(schema, '')).toContain(gap);
   });
 });
 
-/** Fields without a description and objects that are open, with their paths. */
+/** Fields without a description of their own and objects that are open, with their paths. */
 function findGaps(schema: unknown, path: string): string[] {
   const { description, ...shape } = schema as Record<string, unknown>;
   const gaps = description === undefined && path !== '' ? [`${path} has no description`] : [];
@@ -132,8 +137,15 @@ function findGapsInside(schema: unknown, path: string): string[] {
   const isOpen = anyOf === undefined && patternProperties === undefined && additionalProperties !== false;
   return [
     ...(type === 'object' && isOpen ? [`${path} accepts unknown keys`] : []),
+    ...sharedWords(properties ?? {}).map((words) => `${path} describes two fields by the same words: ${words}`),
     ...Object.entries(properties ?? {}).flatMap(([key, property]) => findGaps(property, `${path}/${key}`)),
     ...((anyOf as unknown[]) ?? []).flatMap((option, index) => findGapsInside(option, `${path}(${index})`)),
     ...(items === undefined ? [] : findGapsInside(items, `${path}[]`)),
   ];
+}
+
+/** Words that describe more than one field of an object, and so say nothing about either. */
+function sharedWords(properties: object): string[] {
+  const all = Object.values(properties).flatMap(({ description }) => description ?? []);
+  return all.filter((words, index) => all.indexOf(words) < index);
 }
