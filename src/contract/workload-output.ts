@@ -45,7 +45,7 @@ export const Cleanup = Type.Object(
     removed: Type.Array(Type.String(), {
       description: 'What is gone: `container gpuaas-x`, `network gpuaas-x`, `folder …`.',
     }),
-    kept: Type.Array(Type.String(), { description: 'What was left on purpose.' }),
+    kept: Type.Array(Type.String(), { description: 'What is there still, on purpose, in the same words.' }),
     failed: Type.Array(Type.String(), { description: 'What should be gone and is not, with the reason.' }),
   },
   { additionalProperties: false, description: 'Result of a clean-up.' },

@@ -1,5 +1,5 @@
 /** `DELETE /gpuaas/v1/workloads/{instance}/data`: what an instance leaves on the host besides its container. */
-
+import { existsSync } from 'node:fs';
 import { AgentError } from '../contract/failures.ts';
 import { containerName } from '../contract/names.ts';
 import { secretsRoot, workloadRoot } from '../policy/host-policy.ts';
@@ -8,20 +8,20 @@ import type { GateCall, GateContext } from './context.ts';
 import { removeTree } from './remove-tree.ts';
 import { removeSecrets } from './secrets.ts';
 
-/** Secrets always, scratch folders with `data=1`; answers with the folders that are gone. Nothing there is no error. */
+/** Secrets always, scratch folders with `data=1`; answers which folders are gone and which stay. Nothing is no error. */
 export async function removeData(call: GateCall, gate: GateContext): Promise<void> {
   const instance = call.params['instance'] ?? '';
   const withData = ['1', 'true'].includes((call.query['data'] ?? '').toLowerCase());
-  const removed = await gate.locks.run(`container ${containerName(instance)}`, async () => {
+  const answer = await gate.locks.run(`container ${containerName(instance)}`, async () => {
     if (withData) await refuseWhileUsed(instance, gate, call.signal);
     const { policy } = gate;
     const gone: string[] = [];
     if (await removeSecrets(instance, policy, call.signal)) gone.push(secretsRoot(policy, instance));
     const data = workloadRoot(policy, instance);
     if (withData && (await removeTree(data, { signal: call.signal }))) gone.push(data);
-    return gone;
+    return { removed: gone, kept: existsSync(data) ? [data] : [] };
   });
-  sendJson(call.response, 200, { removed });
+  sendJson(call.response, 200, answer);
 }
 
 /** Folders are not pulled away from under a container that has them mounted. */

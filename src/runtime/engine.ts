@@ -154,6 +154,13 @@ export interface EngineFacts {
   readonly liveRestore: boolean;
 }
 
+/** What became of the folders of an instance on the host. */
+export interface DataRemoval {
+  readonly removed: readonly string[];
+  /** Scratch folders that are there still. */
+  readonly kept: readonly string[];
+}
+
 export interface ContainerEngine {
   facts(signal: AbortSignal): Promise<EngineFacts>;
   /** Pulls by digest, one pull per digest at a time, and verifies by inspection what the engine then holds. */
@@ -191,8 +198,8 @@ export interface ContainerEngine {
 
   /** Writes opened secret files to memory, for the instance's next create. */
   putSecrets(instance: string, files: Readonly<Record<string, Buffer>>, signal: AbortSignal): Promise<void>;
-  /** Removes secret files, and with `data` the scratch folders; returns the folders that are gone. */
-  removeData(instance: string, what: { data: boolean }, signal: AbortSignal): Promise<string[]>;
+  /** Removes secret files, and with `data` the scratch folders. */
+  removeData(instance: string, what: { data: boolean }, signal: AbortSignal): Promise<DataRemoval>;
   /** Closes idle connections. */
   close(): void;
 }

@@ -44,12 +44,11 @@ export async function removeWorkload(
     await attempt(`network ${network}`, async () =>
       (await engine.removeNetwork(network, signal)) ? [`network ${network}`] : [],
     );
-    await attempt(`data of ${instance}`, async () =>
-      (await engine.removeData(instance, { data }, signal)).map((folder) => `folder ${folder}`),
-    );
-  }
-  if (!data) {
-    cleanup.kept.push(`scratch folders of ${instance}`);
+    await attempt(`data of ${instance}`, async () => {
+      const { removed, kept } = await engine.removeData(instance, { data }, signal);
+      cleanup.kept.push(...kept.map((folder) => `folder ${folder}`));
+      return removed.map((folder) => `folder ${folder}`);
+    });
   }
   return { cleanup, error: firstError };
 }

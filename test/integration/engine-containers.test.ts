@@ -258,7 +258,7 @@ describe('the engine', () => {
     const removed = await host.engine.removeData(instance, { data: true }, soon());
 
     expect(content).toEqual(Buffer.from([0, 255, 10]));
-    expect(removed).toEqual([`${host.policy.secrets_dir}/${instance}`]);
-    expect(await host.engine.removeData(instance, { data: true }, soon())).toEqual([]);
+    expect(removed).toEqual({ removed: [`${host.policy.secrets_dir}/${instance}`], kept: [] });
+    expect(await host.engine.removeData(instance, { data: true }, soon())).toEqual({ removed: [], kept: [] });
   });
 });

@@ -476,7 +476,11 @@ describe('secrets and data through the gate', () => {
     const second = await go('DELETE', `/gpuaas/v1/workloads/${instance}/data?data=1`);
     const third = await go('DELETE', `/gpuaas/v1/workloads/${instance}/data?data=1`);
 
-    expect([first.json.removed, second.json.removed, third.json.removed]).toEqual([[secretsOf(instance)], [data], []]);
+    expect([first.json, second.json, third.json]).toEqual([
+      { removed: [secretsOf(instance)], kept: [data] },
+      { removed: [data], kept: [] },
+      { removed: [], kept: [] },
+    ]);
   });
 
   it('does not remove data under a container', async () => {

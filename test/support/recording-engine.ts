@@ -241,10 +241,12 @@ function engineOf(world: World): ContainerEngine {
     },
     removeData: async (instance, what, signal) => {
       signal.throwIfAborted();
-      return [
+      const scratch = `/home/tenant/gpuaas/workloads/${instance}`;
+      const removed = [
         ...(secrets.delete(instance) ? [`/run/secrets-of/${instance}`] : []),
-        ...(what.data && data.delete(instance) ? [`/home/tenant/gpuaas/workloads/${instance}`] : []),
+        ...(what.data && data.delete(instance) ? [scratch] : []),
       ];
+      return { removed, kept: data.has(instance) ? [scratch] : [] };
     },
     close: () => undefined,
   };

@@ -1,4 +1,5 @@
 /** What only the gate offers, beside the engine's own API: secret files in memory, and the data of a workload. */
+import type { DataRemoval } from '../engine.ts';
 import type { Calls } from './calls.ts';
 
 export async function putSecrets(
@@ -15,18 +16,17 @@ export async function putSecrets(
   });
 }
 
-/** Returns the folders that are gone. Safe to repeat. */
+/** Safe to repeat. */
 export async function removeData(
   calls: Calls,
   instance: string,
   { data }: { data: boolean },
   signal: AbortSignal,
-): Promise<string[]> {
+): Promise<DataRemoval> {
   const options = { call: 'data', timeoutMs: calls.timeouts.changeMs, signal };
   return await calls.run(options, async (_docker, abort) => {
     const path = `/gpuaas/v1/workloads/${instance}/data`;
     const call = { method: 'DELETE', path, query: { data: data ? 1 : 0 }, signal: abort } as const;
-    const { removed } = (await calls.transport.json(call)) as { readonly removed: readonly string[] };
-    return [...removed];
+    return (await calls.transport.json(call)) as DataRemoval;
   });
 }

@@ -387,7 +387,7 @@ describe('a launch that fails leaves nothing behind', () => {
     const { output } = await failed(engine, launchParams());
 
     expect([...data]).toEqual(['notebook-1']);
-    expect(output?.cleanup?.kept).toEqual(['scratch folders of notebook-1']);
+    expect(output?.cleanup?.kept).toEqual(['folder /home/tenant/gpuaas/workloads/notebook-1']);
   });
 
   it('not even the container that an earlier run of the same task had made', async () => {

@@ -47,6 +47,13 @@ describe('G-130: what a removal reports', () => {
     expect(judge(WorkloadOutput, output).ok).toBe(true);
   });
 
+  it('says of no folder that it was kept where there is none', async () => {
+    const { engine, data } = launched();
+    data.clear();
+
+    expect((await removeOci(params(true), taskContext(engine).context)).cleanup?.kept).toEqual([]);
+  });
+
   it('says what was kept on purpose, which secrets never are', async () => {
     const { engine, data, secrets } = launched();
 
@@ -54,7 +61,7 @@ describe('G-130: what a removal reports', () => {
 
     expect(output.cleanup).toEqual({
       removed: [`container ${name}`, `network ${name}`, 'folder /run/secrets-of/notebook-1'],
-      kept: ['scratch folders of notebook-1'],
+      kept: ['folder /home/tenant/gpuaas/workloads/notebook-1'],
       failed: [],
     });
     expect([...data]).toEqual(['notebook-1']);
