@@ -41,7 +41,7 @@ export function hostChecks({ policy, stateDir, askEngine, path, root = '/' }: Do
   const ask = once(askEngine);
   const gpus = once((signal) => probeGpus({ path, signal }));
   return [
-    ...engineChecks({ askEngine: ask, sandboxes: policy.sandboxes, root }),
+    ...engineChecks({ askEngine: ask, sandboxes: policy.sandboxes }),
     ...runtimeChecks({
       askEngine: ask,
       probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine: ask, signal }),

@@ -6,7 +6,6 @@
  * because pip itself gives meaning to much of what can stand in an argument. Every check is a single pass over a
  * bounded text.
  */
-import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
 
 export interface PackageError extends PathError {
@@ -15,18 +14,6 @@ export interface PackageError extends PathError {
 }
 
 const maxTokenLength = 256;
-
-/** `packages.invalid` with `errors: [{path, code, token, message}]` for every token that is refused. */
-export function checkPackages(tokens: readonly string[]): void {
-  const errors = judgePackages(tokens);
-  const [first] = errors;
-  if (first) {
-    throw new AgentError('packages.invalid', {
-      reason: `${first.token}: ${first.message}.`,
-      errors: errors.map((error) => ({ ...error })),
-    });
-  }
-}
 
 /** Every refused token, with its path below `/python_packages`. */
 export function judgePackages(tokens: readonly string[]): PackageError[] {

@@ -1,10 +1,8 @@
 /** Checks of the engine behind the gate. All of them share one question to it. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
 import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
 
-/** What the engine says about itself. What is optional is not known to every caller. */
+/** What the engine says about itself. */
 export interface EngineReport {
   readonly version: string;
   readonly apiVersion: string;
@@ -14,11 +12,11 @@ export interface EngineReport {
   readonly cgroupVersion: string;
   readonly rootDir: string;
   /** Runtime of a container that names none. */
-  readonly defaultRuntime?: string | undefined;
+  readonly defaultRuntime: string;
   /** Limits that the engine can really enforce. */
-  readonly limits?: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean } | undefined;
+  readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean };
   /** True if containers live on while the engine restarts. */
-  readonly liveRestore?: boolean | undefined;
+  readonly liveRestore: boolean;
 }
 
 export type AskEngine = (signal: AbortSignal) => Promise<EngineReport>;
@@ -27,12 +25,10 @@ export interface EngineChecks {
   readonly askEngine: AskEngine;
   /** Runtime of the engine for each sandbox name of host policy. */
   readonly sandboxes: Readonly<Record<string, string>>;
-  /** `/`, or the folder that stands for it in a test. */
-  readonly root: string;
 }
 
-export function engineChecks({ askEngine, sandboxes, root }: EngineChecks): Check[] {
-  const whenItAnswers = (judge: (report: EngineReport) => Finding | Promise<Finding>) => withEngine(askEngine, judge);
+export function engineChecks({ askEngine, sandboxes }: EngineChecks): Check[] {
+  const whenItAnswers = (judge: (report: EngineReport) => Finding) => withEngine(askEngine, judge);
   return [
     check('engine.reachable', 'Nothing can be launched while the gate or the engine behind it is away.', (signal) =>
       judgeReach(askEngine, signal),
@@ -45,7 +41,7 @@ export function engineChecks({ askEngine, sandboxes, root }: EngineChecks): Chec
     check(
       'engine.limits',
       'Without the memory, cpu and pids controllers one workload can take the host from all others.',
-      whenItAnswers((report) => judgeLimits(report, root)),
+      whenItAnswers(judgeLimits),
     ),
     check(
       'engine.storage',
@@ -114,27 +110,14 @@ function judgeVersion({ version }: EngineReport): Finding {
     : ok(`The engine is ${version}.`);
 }
 
-async function judgeLimits({ limits, cgroupVersion }: EngineReport, root: string): Promise<Finding> {
-  const can = limits ?? (await kernelLimits(root));
-  const missing = Object.entries(can).flatMap(([name, there]) => (there ? [] : [name]));
+function judgeLimits({ limits, cgroupVersion }: EngineReport): Finding {
+  const missing = Object.entries(limits).flatMap(([name, there]) => (there ? [] : [name]));
   return missing.length === 0
     ? ok(`The limits memory, cpu and pids are enforced (cgroup version ${cgroupVersion}).`)
     : fail(
         `No limit for ${missing.join(', ')} can be enforced (cgroup version ${cgroupVersion}).`,
         `Enable the cgroup controllers ${missing.join(', ')} (kernel command line \`cgroup_enable=memory\`) and reboot.`,
       );
-}
-
-/** What the kernel offers: the controllers of the unified tree, else those mounted as trees of their own. */
-async function kernelLimits(root: string): Promise<NonNullable<EngineReport['limits']>> {
-  const unified = await readOptional(join(root, 'sys/fs/cgroup/cgroup.controllers'));
-  const names =
-    unified?.trim().split(' ') ??
-    ((await readOptional(join(root, 'proc/cgroups'))) ?? '').split('\n').flatMap((line) => {
-      const [name = '', hierarchy, , enabled] = line.split('\t');
-      return enabled === '1' && hierarchy !== '0' ? [name] : [];
-    });
-  return { memory: names.includes('memory'), cpu: names.includes('cpu'), pids: names.includes('pids') };
 }
 
 const goodStorage = new Set(['overlay2', 'overlayfs', 'overlay', 'btrfs', 'zfs']);
@@ -163,24 +146,10 @@ function judgeSandboxes({ runtimes }: EngineReport, sandboxes: Readonly<Record<s
 }
 
 function judgeLiveRestore({ liveRestore }: EngineReport): Finding {
-  if (liveRestore === undefined) {
-    return skipped('The engine was not asked about it.');
-  }
   return liveRestore
     ? ok('Containers live on while the engine restarts.')
     : warn(
         'A restart of the engine stops every workload.',
         'Set `"live-restore": true` in /etc/docker/daemon.json and reload the engine.',
       );
-}
-
-async function readOptional(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      return undefined;
-    }
-    throw error;
-  }
 }

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AgentError } from '../../../src/contract/failures.ts';
-import { checkPackages, judgePackages } from '../../../src/policy/python-packages.ts';
+import { judgePackages } from '../../../src/policy/python-packages.ts';
 
-describe('checkPackages', () => {
+describe('judgePackages', () => {
   it.each([
     'numpy',
     'numpy==2.4.4',
@@ -130,20 +129,12 @@ describe('checkPackages', () => {
   });
 
   it('names every bad token with its path, and the good ones not at all', () => {
-    const act = () => checkPackages(['numpy', '-r', 'torch~=2.9', 'git+https://evil.example/x']);
+    const errors = judgePackages(['numpy', '-r', 'torch~=2.9', 'git+https://evil.example/x']);
 
-    expect(act).toThrow(AgentError);
-    expect(act).toThrow(
-      expect.objectContaining({
-        code: 'packages.invalid',
-        detail: expect.objectContaining({
-          errors: [
-            expect.objectContaining({ path: '/python_packages/1', token: '-r', message: expect.any(String) }),
-            expect.objectContaining({ path: '/python_packages/3', token: 'git+https://evil.example/x' }),
-          ],
-        }),
-      }),
-    );
+    expect(errors).toMatchObject([
+      { path: '/python_packages/1', token: '-r', message: expect.any(String) },
+      { path: '/python_packages/3', token: 'git+https://evil.example/x' },
+    ]);
   });
 
   it('says how to write a requirement that only has spaces too many (G-175)', () => {
