@@ -4,6 +4,7 @@ import type { AppInstance } from '../../src/server/db/entities/app-instance.ts';
 import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { NewEvent } from '../../src/server/db/entities/event.ts';
 import type { Project } from '../../src/server/db/entities/project.ts';
+import type { Task } from '../../src/server/db/entities/task.ts';
 
 const at = '2026-11-25T10:00:00.000Z';
 
@@ -76,6 +77,36 @@ export function anInstance(given: Partial<AppInstance> = {}): AppInstance {
     },
     billing: { project_id: 'p1', allocation_id, gpu_count: 0, periods: [] },
     ...{ created_at: at, created_by: 'init', updated_at: at, trace_id: 'trace-1' },
+    ...given,
+  };
+}
+
+export function aTask(given: Partial<Task> = {}): Task {
+  return {
+    ...{
+      id: 't1',
+      node_id: 'n1',
+      allocation_id: anAllocation().id,
+      project_id: 'p1',
+      workload_id: 'i1',
+      instance_id: 'i1',
+    },
+    ...{
+      type: 'workload.oci_runtime_status',
+      schema_version: 1,
+      attempt: 1,
+      fencing: 1,
+      deadline_seconds: 60,
+      params: {},
+    },
+    ...{
+      issued_at: at,
+      not_after: '2026-11-25T11:00:00.000Z',
+      trace_id: 'trace-1',
+      purpose: 'launch',
+      state: 'queued',
+    },
+    ...{ lease: null, cancel_requested: false, result: null, created_at: at, ended_at: null },
     ...given,
   };
 }
