@@ -1,0 +1,202 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { testServer } from '../../../support/test-server.ts';
+
+const server = await testServer();
+const { call, store } = server;
+const projects = '/api/v1/projects';
+
+describe('every answer', () => {
+  it('names its request, by the name that the client gave or by one of its own (X-9)', async () => {
+    const given = await call('GET', '/api/v1/projects/p9', { headers: { 'x-correlation-id': 'mine-1' } });
+    const made = await call('GET', '/api/v1/projects/p9', { headers: { 'x-correlation-id': 'not a name' } });
+
+    expect(given.headers.get('x-correlation-id')).toBe('mine-1');
+    expect(given.body.error.correlation_id).toBe('mine-1');
+    expect(made.body.error.correlation_id).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('is never kept by a cache', async () => {
+    expect((await call('GET', projects)).headers.get('cache-control')).toBe('no-store');
+  });
+
+  it('is the same envelope where there is no such address', async () => {
+    const { status, body } = await call('PUT', '/nowhere');
+
+    expect(status).toBe(404);
+    expect(body).toEqual({
+      error: {
+        ...{ code: 'resource.not_found', message: expect.any(String), hint: expect.any(String), errors: [] },
+        correlation_id: expect.any(String),
+      },
+    });
+  });
+
+  it('asks for a token where none is given', async () => {
+    const { status, headers, body } = await call('GET', projects, { as: null });
+
+    expect([status, headers.get('www-authenticate'), body.error.code]).toEqual([
+      401,
+      'Bearer',
+      'request.unauthenticated',
+    ]);
+  });
+});
+
+describe('a body that nobody should have sent (FAULTS 35)', () => {
+  const deep = `${'{"a":'.repeat(200)}1${'}'.repeat(200)}`;
+  const wide = `{"name":"x","list":[${Array.from({ length: 9_000 }, () => 1).join(',')}]}`;
+  const keys = JSON.stringify(Object.fromEntries(Array.from({ length: 6_000 }, (_, index) => [`k${index}`, 1])));
+
+  it.each([
+    ['text', 'nonsense', 'json'],
+    ['half of one', '{"name":', 'json'],
+    ['deep', deep, 'depth'],
+    ['wide', wide, 'too_large'],
+    ['full of keys', keys, 'unknown_key'],
+    ['with a prototype key', '{"name":"x","__proto__":{"admin":true}}', 'unknown_key'],
+    ['with a key twice', '{"name":"x","name":"y"}', 'duplicate_key'],
+    ['of another type', '[1,2]', 'type'],
+    ['with an unknown key', '{"name":"x","backend_yaml":"a: b"}', 'unknown_key'],
+    ['empty', undefined, 'type'],
+  ])('is refused with its reason: %s', async (_what, body, code) => {
+    const { status, body: answer } = await call('POST', projects, body === undefined ? {} : { body });
+
+    expect(status).toBe(400);
+    expect(answer.error.code).toBe('request.invalid');
+    expect(answer.error.errors.map((error: { code: string }) => error.code)).toContain(code);
+    expect(answer.error.errors.length).toBeLessThanOrEqual(50);
+  });
+
+  it('is refused by its size before it is read', async () => {
+    const { status, body } = await call('POST', projects, { body: `{"name":"${'x'.repeat(70_000)}"}` });
+
+    expect([status, body.error.code]).toEqual([413, 'request.too_large']);
+  });
+
+  it('is refused if it is no JSON by its type', async () => {
+    const headers = { 'content-type': 'text/plain' };
+
+    const { status, body } = await call('POST', projects, { body: '{"name":"plain"}', headers });
+
+    expect([status, body.error.errors[0].message]).toEqual([400, 'must be application/json']);
+  });
+
+  it('leaves the server as it was: it answers the next one', async () => {
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.end('GET / HTTP/9.9\r\n\x00\xff\r\n\r\n');
+    await once(socket.resume(), 'close');
+
+    expect((await call('GET', '/healthz', { as: null })).body).toEqual({ status: 'ok' });
+  });
+});
+
+describe('a browser', () => {
+  const ask = (headers: Record<string, string>, path = projects) =>
+    new Promise<number>((resolve, reject) => {
+      const all = { authorization: `Bearer ${server.tokens['admin']}`, ...headers };
+      const asking = request(`${server.url}${path}`, { headers: all }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      asking.on('error', reject).end();
+    });
+  const { host } = new URL(server.url);
+
+  it.each([
+    ['a rebound host name', { host: 'evil.example.com' }, 403],
+    ['a rebound host name with our port', { host: `evil.example.com:${host.split(':')[1]}` }, 403],
+    ['another origin', { origin: 'https://evil.example.com' }, 403],
+    ['an opaque origin', { origin: 'null' }, 403],
+    ['another port of this machine', { origin: 'http://127.0.0.1:1' }, 403],
+    ['a page of another site', { 'sec-fetch-site': 'cross-site' }, 403],
+    ['our own page', { origin: `http://${host}`, 'sec-fetch-site': 'same-origin' }, 200],
+    ['no page at all', {}, 200],
+    ['another name of this machine', { host: `localhost:${host.split(':')[1]}` }, 200],
+  ])('that comes from %s', async (_what, headers, status) => {
+    expect(await ask(headers)).toBe(status);
+  });
+
+  it('is refused a token in the address, so that none gets into a log or a history', async () => {
+    const token = server.tokens['admin'];
+
+    expect(await ask({ authorization: '' }, `${projects}?access_token=${token}`)).toBe(401);
+    expect((await call('GET', `${projects}?token=${token}`)).body.error.errors).toMatchObject([
+      { path: '/query/token', code: 'unknown_key' },
+    ]);
+  });
+
+  it('gets no permission to read answers across origins', async () => {
+    const { headers } = await call('GET', projects);
+
+    expect([...headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+});
+
+describe('Idempotency-Key (X-9)', () => {
+  const make = (name: string, key: string, as = 'admin') =>
+    call('POST', projects, { as, body: { name }, headers: { 'idempotency-key': key } });
+
+  it('gives the same answer to the same request, and makes one thing', async () => {
+    const first = await make('once', 'k1');
+    const second = await make('once', 'k1');
+
+    expect(second).toMatchObject({ status: first.status, body: first.body });
+    expect([first, second].map(({ headers }) => headers.get('idempotency-replayed'))).toEqual([null, 'true']);
+    expect(await store.read((tx) => tx.projects.count({ name: 'once' }))).toBe(1);
+  });
+
+  it('is a conflict with another body', async () => {
+    await make('first', 'k2');
+
+    const { status, body } = await make('second', 'k2');
+
+    expect([status, body.error.code]).toEqual([409, 'idempotency.conflict']);
+    expect(await store.read((tx) => tx.projects.count({ name: 'second' }))).toBe(0);
+  });
+
+  it('makes one thing of many that come at once', async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => make('storm', 'k3')));
+
+    expect(new Set(answers.map(({ status, body }) => `${status} ${body.id}`)).size).toBe(1);
+    expect(answers[0]?.status).toBe(201);
+  });
+
+  it('keeps no failure: what went wrong can be tried again', async () => {
+    await make('taken', 'k4');
+    const refused = await make('taken', 'k5');
+    const taken = await store.read((tx) => tx.projects.find({ name: 'taken' }));
+    await store.write((tx) => tx.projects.delete(taken?.id ?? ''));
+
+    const again = await make('taken', 'k5');
+
+    expect([refused.status, again.status]).toEqual([409, 201]);
+  });
+
+  it('is each caller’s own', async () => {
+    const token = (as: string) =>
+      call('POST', '/api/v1/tokens', {
+        as,
+        body: { name: 'x', role: 'viewer' },
+        headers: { 'idempotency-key': 'shared' },
+      });
+
+    const [mine, theirs] = [await token('member'), await token('stranger')];
+
+    expect([mine.body.project_id, theirs.body.project_id]).toEqual(['p1', 'p2']);
+    expect(theirs.body.id).not.toBe(mine.body.id);
+  });
+
+  it('is forgotten after a day', async () => {
+    await make('daily', 'k6');
+    server.advance(24 * 60 * 60 * 1000);
+
+    expect((await make('daily', 'k6')).body.error.code).toBe('resource.conflict');
+  });
+
+  it('is refused if it is no key', async () => {
+    expect((await make('odd', 'with space')).body.error.errors).toMatchObject([{ code: 'idempotency_key' }]);
+  });
+});
