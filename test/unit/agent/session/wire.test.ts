@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
 import { enrol } from '../../../../src/agent/identity/enrol.ts';
 import { type NodeRecord, readNode } from '../../../../src/agent/identity/node-record.ts';
@@ -16,6 +16,7 @@ import type { Session } from '../../../../src/agent/session/session.ts';
 import { systemClock } from '../../../../src/kit/clock.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import { makeJoinToken } from '../../../../src/server/enrolment/join-token.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { type HubGround, openHubGround } from '../../../support/hub-ground.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -104,11 +105,11 @@ async function connected(): Promise<Agent> {
   return agent;
 }
 
-const isConnected = ({ node }: Agent) => vi.waitFor(() => expect(ground.hub.isConnected(node.node_id)).toBe(true));
+const isConnected = ({ node }: Agent) => eventually(() => expect(ground.hub.isConnected(node.node_id)).toBe(true));
 const enqueue = ({ node }: Agent, given = {}) =>
   ground.enqueue({ node_id: node.node_id, allocation_id: node.allocation_id, ...given });
 const stateOf = async (id: string) => (await ground.store.read((tx) => tx.tasks.get(id)))?.state;
-const becomes = (id: string, state: string) => vi.waitFor(async () => expect(await stateOf(id)).toBe(state));
+const becomes = (id: string, state: string) => eventually(async () => expect(await stateOf(id)).toBe(state));
 
 describe('a host that was let in', () => {
   it('has a session, takes a task, and what it reports is kept there and forgotten here', async () => {
@@ -119,7 +120,7 @@ describe('a host that was let in', () => {
     agent.journal.append('event', exitEvent('app-1'));
     agent.journal.finish(succeeded(id));
     await becomes(id, 'ended');
-    await vi.waitFor(() => expect(agent.journal.depth().records).toBe(0));
+    await eventually(() => expect(agent.journal.depth().records).toBe(0));
 
     expect(agent.begun).toEqual([id]);
     expect(agent.journal.task(id)?.result?.status).toBe('succeeded');
@@ -192,7 +193,7 @@ describe('what is on its way when something ends', () => {
     ground = await openHubGround(join(folder, 'server'), { port });
     await isConnected(agent);
     await becomes(id, 'ended');
-    await vi.waitFor(() => expect(agent.journal.depth().records).toBe(0));
+    await eventually(() => expect(agent.journal.depth().records).toBe(0));
 
     expect(ground.sink.ended.map((task) => task.id)).toEqual([id]);
     expect(agent.begun).toEqual([id]);
@@ -203,12 +204,12 @@ describe('what is on its way when something ends', () => {
     const { id } = await enqueue(agent);
     await becomes(id, 'accepted');
     agent.journal.append('event', exitEvent('app-1'));
-    await vi.waitFor(() => expect(agent.journal.depth().records).toBe(0));
+    await eventually(() => expect(agent.journal.depth().records).toBe(0));
     await agent.stop();
     rmSync(join(agent.stateDir, 'agent.db'));
 
     const again = startAgent(agent.stateDir, agent.node);
-    await vi.waitFor(() => expect(again.begun).toEqual([id]));
+    await eventually(() => expect(again.begun).toEqual([id]));
   });
 });
 
@@ -222,7 +223,7 @@ it('two hosts with one identity are both put into quarantine, and neither comes 
 
   const clone = startAgent(copy, agent.node);
 
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(clone.session.state).toMatchObject({ kind: 'waiting', trouble: 'quarantined' });
     expect(original.session.state).toMatchObject({ kind: 'waiting', trouble: 'quarantined' });
   });
@@ -241,13 +242,15 @@ it('a thousand tasks for a host that fits four are sent four at a time (FAULTS 3
       });
     }
   });
-  await vi.waitFor(() => expect(agent.begun).toHaveLength(4));
+  await eventually(() => expect(agent.begun).toHaveLength(4));
   agent.journal.finish(succeeded(agent.begun[0]));
   agent.session.pull();
-  await vi.waitFor(() => expect(agent.begun).toHaveLength(5));
+  await eventually(() => expect(agent.begun).toHaveLength(5));
 
-  const open = await ground.store.read((tx) => tx.tasks.list({ where: { state: 'leased' }, limit: 10 }));
-  expect(open).toEqual([]);
+  const inState = (state: 'leased' | 'accepted') =>
+    ground.store.read((tx) => tx.tasks.list({ where: { state }, limit: 10 }));
+  await eventually(async () => expect(await inState('leased')).toEqual([]));
+  await eventually(async () => expect(await inState('accepted')).toHaveLength(4));
   expect(agent.session.counts.protocolErrors).toBe(0);
 }, 30_000);
 
