@@ -7,6 +7,9 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
   readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
 );
 
+/** Bounds of what waits for a condition: they only tell what hangs from what does not. */
+const expectations = { poll: { timeout: 20_000, interval: 20 } };
+
 export default defineConfig({
   test: {
     projects: [
@@ -16,15 +19,17 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           exclude: mocking,
-          testTimeout: 10_000,
+          expect: expectations,
+          testTimeout: 30_000,
           isolate: false,
         },
       },
-      { test: { name: 'unit-mocking', include: mocking, testTimeout: 10_000 } },
+      { test: { name: 'unit-mocking', include: mocking, expect: expectations, testTimeout: 30_000 } },
       {
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          expect: expectations,
           testTimeout: 120_000,
           hookTimeout: 300_000,
           maxWorkers: 2,

@@ -549,14 +549,19 @@ describe('tasks at the same time', () => {
     const { dispatcher } = host();
     const long = dispatcher.run(control('stop', { task_id: 'long' }));
 
-    const late = dispatcher.run(control('stop', { task_id: 'late', deadline_seconds: 1 }));
-    await new Promise((resolve) => setTimeout(resolve, 1050));
+    const deadline = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(deadline.signal);
+    const late = dispatcher.run(control('stop', { task_id: 'late', deadline_seconds: 7 }));
+    const counted = [...timeout.mock.calls];
+    timeout.mockRestore();
+    deadline.abort(new DOMException('The deadline is over.', 'TimeoutError'));
     gate.resolve();
 
     expect(await late).toMatchObject({
       status: 'failed',
       failure: { code: 'task.timed_out', detail: { phase: null } },
     });
+    expect(counted).toEqual([[7000]]);
     expect((await long).status).toBe('succeeded');
     expect(handler).toHaveBeenCalledTimes(1);
   });

@@ -174,14 +174,13 @@ describe('prepareMounts', () => {
 });
 
 describe('prepareMounts while somebody swaps folders and links', () => {
-  it('never gives away nor reports anything outside', async () => {
+  it('never gives away nor reports anything outside', async ({ signal }) => {
     const outside = join(folder, 'outside');
     mkdirSync(join(outside, 'workloads/i/ws'), { recursive: true, mode: 0o700 });
     const racer = new Worker(racerCode, { eval: true, workerData: { home, outside } });
     const results = { ok: 0, refused: 0 };
-    const end = performance.now() + 700;
 
-    while (performance.now() < end) {
+    while (!signal.aborted && (results.ok < 20 || results.refused < 200)) {
       try {
         const { mounts } = await prepareMounts([scratch()], policy);
         expect(mounts[0]?.root.endsWith('/home/gpuaas/workloads/i/ws')).toBe(true);
@@ -202,8 +201,6 @@ describe('prepareMounts while somebody swaps folders and links', () => {
       expect(statSync(path)).toMatchObject({ uid: 0, gid: 0 });
       expect(statSync(path).mode & 0o777).toBe(0o700);
     }
-    expect(results.ok).toBeGreaterThan(0);
-    expect(results.refused).toBeGreaterThan(0);
   });
 });
 
@@ -213,13 +210,12 @@ function isExpected(error: unknown): boolean {
   return code === 'mount.refused' || code === 'ENOENT' || code === 'ENOTEMPTY';
 }
 
-/** Puts a link to `outside`, or a real folder, at each level in turn, as fast as it can. */
+/** Puts a link to `outside`, or a real folder, at each level in turn, as fast as it can, until it is ended. */
 const racerCode = `
 const fs = require('node:fs'); const { join } = require('node:path');
 const { home, outside } = require('node:worker_threads').workerData;
 const levels = [['gpuaas', ''], ['gpuaas/workloads', 'workloads'], ['gpuaas/workloads/i', 'workloads/i'], ['gpuaas/workloads/i/ws', 'workloads/i/ws']];
-const end = Date.now() + 5000;
-for (let turn = 0; Date.now() < end; turn += 1) {
+for (let turn = 0; ; turn += 1) {
   const [name, target] = levels[turn % levels.length];
   const path = join(home, name), aside = join(home, 'aside' + (turn % 50));
   try { fs.rmSync(aside, { recursive: true, force: true }); } catch {}

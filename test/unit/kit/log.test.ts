@@ -131,14 +131,12 @@ describe('redaction', () => {
 
   it('takes time in proportion to the text: workloads write it', () => {
     const pieces = ['token', ' ', 'token ', 'authorization: ', 'a.', 'a://', '://', 'x', '"', 'https://a:b@', 'cookie'];
-    const texts = pieces.flatMap((piece) => [piece.repeat(20_000), `token${piece.repeat(20_000)}`]);
-    const began = performance.now();
+    const texts = pieces.flatMap((piece) => [piece.repeat(100_000), `token${piece.repeat(100_000)}`]);
 
+    // What took the square of the length would not be over before the test is ended.
     for (const text of texts) {
-      redactText(text);
+      expect(redactText(text).length).toBeLessThanOrEqual(2 * text.length);
     }
-
-    expect((performance.now() - began) / texts.length).toBeLessThan(50);
   });
 });
 

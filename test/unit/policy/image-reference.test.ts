@@ -154,15 +154,13 @@ describe('parseImageReference', () => {
   });
 
   it('answers long hostile text at once (FAULTS 35)', () => {
-    const texts = ['a-', 'a.', '_', '/', ':', '@', 'a__', '.'].map((part) => part.repeat(50_000));
+    const texts = ['a-', 'a.', '_', '/', ':', '@', 'a__', '.'].map((part) => part.repeat(300_000));
 
-    const started = performance.now();
+    // One that took the square of the length would not be over before the test is ended.
     for (const text of texts) {
       expect(() => parseImageReference(`r.example/${text}${pin}`)).toThrow(AgentError);
       expect(() => parseImageReference(`${text}/a${pin}`)).toThrow(AgentError);
     }
-
-    expect(performance.now() - started).toBeLessThan(500);
   });
 });
 

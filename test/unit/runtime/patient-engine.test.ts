@@ -7,16 +7,7 @@ import { patientEngine } from '../../../src/runtime/patient-engine.ts';
 import { containerFacts, type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
 
 // The clock of these tests is not the machine's: a minute of patience passes at once.
-vi.mock('node:timers/promises', () => ({
-  setTimeout: (ms: number, value: unknown, { signal }: { signal?: AbortSignal } = {}) =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(resolve, ms, value);
-      signal?.addEventListener('abort', () => {
-        clearTimeout(timer);
-        reject(signal.reason);
-      });
-    }),
-}));
+vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
 
 const never = new AbortController().signal;
 const name = 'gpuaas-notebook-1';

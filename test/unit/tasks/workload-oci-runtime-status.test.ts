@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
@@ -25,7 +25,10 @@ const facts: EngineFacts = {
 };
 const away = new AgentError('engine.unavailable', { state: 'not_running', reason: 'Nothing listens on its socket.' });
 
+afterEach(() => void vi.useRealTimers());
+
 it('reports a host that is ready, with all that is known about it (G-149, G-156)', async () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.parse('2026-11-23T10:00:00Z') });
   const folder = testFolder();
   standIn(folder, 'docker', 'echo 2.26.1');
   standIn(folder, 'nvidia-smi', 'echo "GPU-1a, NVIDIA H100 80GB HBM3, 81559"');
@@ -43,7 +46,7 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
     engine: { version: '20.10.24+dfsg1', api_version: '1.41', storage_driver: 'overlay2', root_dir: '/' },
     gpus: [{ uuid: 'GPU-1a', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 }],
   });
-  expect(Math.abs(Date.now() - Date.parse(output.probed_at))).toBeLessThan(10_000);
+  expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');
 });
 
 it('says how much a launch may still ask for, by what running workloads are promised', async () => {
@@ -84,11 +87,9 @@ it('gives up on an engine that hangs and reports the rest (FAULTS 17)', async ()
   standIn(folder, 'nvidia-smi', 'echo "GPU-1a, NVIDIA H100 80GB HBM3, 81559"');
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-  const begun = performance.now();
 
   const { output } = await probe({ path: folder, engine: { facts: hang, list: hang }, engineTimeoutMs: 200 });
 
-  expect(performance.now() - begun).toBeLessThan(4000);
   expect(output).toMatchObject({ ready: false, engine: null, gpus: [{ uuid: 'GPU-1a' }] });
   expect(output.reasons.join()).toContain('did not answer in time');
 });

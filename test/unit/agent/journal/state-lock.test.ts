@@ -2,12 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { lockState } from '../../../../src/agent/journal/state-lock.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
+vi.mock('node:timers/promises', () => import('../../../support/global-timers.ts'));
+
 const folder = temporaryFolder('lock');
 const module = resolve(import.meta.dirname, '../../../../src/agent/journal/state-lock.ts');
+
+afterEach(() => void vi.useRealTimers());
 
 describe('the lock of a state directory', () => {
   it('is held by one, waited for by the second, and refused to the third with the name of the holder', async () => {
@@ -56,11 +60,19 @@ describe('the lock of a state directory', () => {
   it('gives up after the wait, not before', async () => {
     const dir = join(folder, 'patience');
     const lock = await lockState(dir, { owner: 'a', waitMs: 0 });
-    const began = performance.now();
+    vi.useFakeTimers();
+    let refused: unknown;
 
-    await expect(lockState(dir, { owner: 'b', waitMs: 120 })).rejects.toMatchObject({ code: 'agent.busy' });
+    const waiting = lockState(dir, { owner: 'b', waitMs: 1000 }).catch((error: unknown) => {
+      refused = error;
+    });
+    await vi.advanceTimersByTimeAsync(999);
+    const early = refused;
+    await vi.advanceTimersByTimeAsync(100);
+    await waiting;
 
-    expect(performance.now() - began).toBeGreaterThanOrEqual(120);
+    expect(early).toBeUndefined();
+    expect(refused).toMatchObject({ code: 'agent.busy' });
     lock.release();
   });
 
