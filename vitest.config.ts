@@ -9,6 +9,7 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
 
 /** Bounds of what waits for a condition: they only tell what hangs from what does not. */
 const expectations = { poll: { timeout: 20_000, interval: 20 } };
+const setupFiles = ['test/support/fixed-seed.ts'];
 
 export default defineConfig({
   test: {
@@ -19,12 +20,13 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           exclude: mocking,
+          setupFiles,
           expect: expectations,
           testTimeout: 30_000,
           isolate: false,
         },
       },
-      { test: { name: 'unit-mocking', include: mocking, expect: expectations, testTimeout: 30_000 } },
+      { test: { name: 'unit-mocking', include: mocking, setupFiles, expect: expectations, testTimeout: 30_000 } },
       {
         test: {
           name: 'integration',
