@@ -64,10 +64,10 @@ export async function streamEngine(call: EngineCall): Promise<Record<string, unk
   return lines;
 }
 
-/** Whether an engine answers at this socket within two seconds. */
-export async function answersPing(socketPath: string): Promise<boolean> {
+/** Whether an engine answers at this socket in time. Where nobody listens it is known at once. */
+export async function answersPing(socketPath: string, seconds = 2): Promise<boolean> {
   try {
-    const answer = await callEngine({ socketPath, method: 'GET', path: '/_ping', idleSeconds: 2 });
+    const answer = await callEngine({ socketPath, method: 'GET', path: '/_ping', idleSeconds: seconds });
     return answer.status === 200;
   } catch (error) {
     if (error instanceof Error) return false;

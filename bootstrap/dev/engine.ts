@@ -30,9 +30,9 @@ const BUSY_SECONDS = 60;
 
 /** Makes sure that an engine answers at the usual socket. Idempotent. */
 export async function ensureEngine(): Promise<DevEngine> {
-  if (await answersPing(ENGINE_SOCKET)) return await runningEngine();
+  if (await answersPing(ENGINE_SOCKET, BUSY_SECONDS)) return await runningEngine();
   return await withLock('engine', async () => {
-    if (await answersPing(ENGINE_SOCKET)) return await runningEngine();
+    if (await answersPing(ENGINE_SOCKET, BUSY_SECONDS)) return await runningEngine();
     const installed = await ensurePackages(['docker.io', 'iptables', 'ca-certificates']);
     if (installed.includes('docker.io') && (await installStartedOne())) return await runningEngine();
     await step('starting the container engine', startByHand);

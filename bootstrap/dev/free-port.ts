@@ -1,29 +1,37 @@
-/** TCP ports of 127.0.0.1 that nobody held a moment ago. */
+/**
+ * TCP ports of 127.0.0.1 that nobody has and nobody gets.
+ *
+ * They are below those that the kernel hands out by itself, to every connection and to whoever asks for any port; and two
+ * processes that look for one at the same time find different ones.
+ */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { claim } from './claims.ts';
 
-/** The wished port if nobody has it, else one that the system gives. */
-export async function freePort(wished = 0): Promise<number> {
-  const port = (await bindOnce(wished)) ?? (await bindOnce(0));
-  if (port === undefined) throw new Error('No port of 127.0.0.1 is free.');
-  return port;
+/** The wished port if it can be had, else another one. It is nobody else's until this process ends. */
+export async function freePort(wished?: number): Promise<number> {
+  if (wished !== undefined && (await isOurs(wished))) return wished;
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = randomInt(20_000, 32_000);
+    if (await isOurs(port)) return port;
+  }
+  throw new Error('No free port between 20000 and 32000 on 127.0.0.1.');
 }
 
-/** Whether nobody holds this port. */
-export async function isFreePort(port: number): Promise<boolean> {
-  return (await bindOnce(port)) !== undefined;
+async function isOurs(port: number): Promise<boolean> {
+  return (await claim(`port/${port}`)) && (await canBeBound(port));
 }
 
-async function bindOnce(port: number): Promise<number | undefined> {
-  const server = createServer().listen(port, '127.0.0.1');
+async function canBeBound(port: number): Promise<boolean> {
+  const server = createServer().listen({ host: '127.0.0.1', port, exclusive: true });
   try {
     await once(server, 'listening');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
     throw error;
   }
-  const address = server.address();
   server.close();
   await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : undefined;
+  return true;
 }

@@ -20,6 +20,7 @@ import {
   imageIdOf,
   type PublishedImage,
   type PublishTarget,
+  publishedAs,
   publishRoot,
   pullImage,
   pushImage,
@@ -56,7 +57,20 @@ export async function ensureImage(ground: ImageGround, name: ImageName): Promise
 }
 
 async function restoreOrMake(ground: ImageGround, name: ImageName, key: string): Promise<PublishedImage> {
-  return (await present(ground, name, key)) ?? (await restore(ground, name, key)) ?? (await make(ground, name, key));
+  return (
+    (await present(ground, name, key)) ??
+    (await restore(ground, name, key)) ??
+    (await recall(ground, name, key)) ??
+    (await make(ground, name, key))
+  );
+}
+
+/** The registry knows by its tag what was made of a recipe, also when another checkout has another one since. */
+async function recall(ground: ImageGround, name: ImageName, key: string): Promise<PublishedImage | undefined> {
+  const found = await publishedAs(targetOf(ground, name, key));
+  if (found === undefined) return undefined;
+  await remember(name, key, found);
+  return await restore(ground, name, key);
 }
 
 async function present(ground: ImageGround, name: ImageName, key: string): Promise<PublishedImage | undefined> {

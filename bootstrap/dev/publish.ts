@@ -88,10 +88,22 @@ export async function imageIdOf(socketPath: string, reference: string): Promise<
 
 /** Whether a registry without credentials holds this manifest. */
 export async function registryHas(host: string, repository: string, digest: string): Promise<boolean> {
-  const response = await fetch(`http://${host}/v2/${repository}/manifests/${digest}`, {
-    method: 'HEAD',
+  return (await askForManifest('HEAD', host, repository, digest)).status === 200;
+}
+
+/** What a registry without credentials has under the target's tag; `undefined` when it has nothing. */
+export async function publishedAs({ host, repository, tag }: PublishTarget): Promise<PublishedImage | undefined> {
+  const response = await askForManifest('GET', host, repository, tag);
+  const digest = response.headers.get('docker-content-digest');
+  if (response.status !== 200 || digest === null) return undefined;
+  const { config } = (await response.json()) as { config: { digest: string } };
+  return { reference: `${host}/${repository}@${digest}`, digest, image_id: config.digest };
+}
+
+async function askForManifest(method: string, host: string, repository: string, reference: string): Promise<Response> {
+  return await fetch(`http://${host}/v2/${repository}/manifests/${reference}`, {
+    method,
     headers: { accept: 'application/vnd.docker.distribution.manifest.v2+json' },
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(60_000),
   });
-  return response.status === 200;
 }

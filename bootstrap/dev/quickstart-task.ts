@@ -45,10 +45,10 @@ export async function writeTask(quickstart: Quickstart, wanted: Wanted): Promise
   return { file, token: chosen };
 }
 
-/** The port that the index must have for an earlier launch to fit; 0 for any. */
-export function wishedIndexPort(quickstart: Quickstart): number {
+/** The port that the index must have for an earlier launch to fit, or one that it can have again for the next. */
+export async function indexPort(quickstart: Quickstart): Promise<number> {
   const url = earlierTask(quickstart)?.params.env.PIP_INDEX_URL;
-  return url === undefined ? 0 : Number(new URL(url).port);
+  return url === undefined ? await freePort() : Number(new URL(url).port);
 }
 
 function stillFits({ params }: LaunchTask, wanted: Wanted, hostPort: number): boolean {

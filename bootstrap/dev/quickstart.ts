@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { CompactEncrypt, importJWK, type JWK } from 'jose';
 import { ensureGround, tearDown } from './ground.ts';
 import { buildWheel, serveIndex } from './python-index.ts';
-import { wishedIndexPort, writeTask } from './quickstart-task.ts';
+import { indexPort, writeTask } from './quickstart-task.ts';
 import { isUsualState, stateDir } from './state.ts';
 
 const usage = `Usage: npm run quickstart [-- OPTION…]
@@ -126,7 +126,7 @@ const hello = "greeting = 'installed before the notebook was ready, gone when it
 /** Launches or adopts the notebook. The index of its package is only there meanwhile. */
 async function launch(socketPath: string, bridgeAddress: string, imageReference: string) {
   const wheel = buildWheel('quickstart-hello', '1.0.0', { modules: { 'quickstart_hello.py': hello } });
-  const index = await serveIndex([wheel], bridgeAddress, { port: wishedIndexPort(quickstart) });
+  const index = await serveIndex([wheel], bridgeAddress, { port: await indexPort(quickstart) });
   try {
     const { file, token } = await writeTask(quickstart, { socketPath, imageReference, indexUrl: index.url, seal });
     const { endpoints } = await runTask(file, 'JupyterLab did not come up');

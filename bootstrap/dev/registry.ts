@@ -5,10 +5,9 @@
  * Where GPUAAS_DEV_REGISTRY names another one (`127.0.0.1:PORT`), that is used as it is and never stopped.
  * Tests start private ones, with or without credentials, in a folder of their own.
  */
-import { randomInt } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, isFreePort } from './free-port.ts';
+import { freePort } from './free-port.ts';
 import { unpackPackage } from './packages.ts';
 import { isAlive, type ProcessId, rotateLog, startDaemon, stopProcess, until } from './processes.ts';
 import { step } from './progress.ts';
@@ -40,7 +39,8 @@ interface RegistryRecord {
   readonly process: ProcessId;
 }
 
-const START_SECONDS = 20;
+/** How long a registry that is on its way up, or very busy, may take to answer. */
+const START_SECONDS = 60;
 
 /** Makes sure that the ground's registry runs. Idempotent; its port never changes while the state folder lives. */
 export async function ensureRegistry(): Promise<DevRegistry> {
@@ -107,7 +107,7 @@ async function startSharedRegistry(): Promise<DevRegistry> {
   const running = await runningRegistry();
   if (running !== undefined) return running;
   const known = await readRecord<RegistryRecord>(recordPath());
-  const port = known?.port ?? (await quietPort());
+  const port = known?.port ?? (await freePort());
   await step(`starting the registry on 127.0.0.1:${port}`, async () => {
     const started = await launch(join(stateDir(), 'registry'), join(cacheDir(), 'registry'), port, {});
     await writeRecord(recordPath(), { port, process: started } satisfies RegistryRecord);
@@ -156,22 +156,13 @@ async function authOf(dir: string, { htpasswd, token }: RegistryAuth): Promise<o
 /** A registry that asks for credentials answers 401, and that is an answer. */
 async function answers(host: string): Promise<boolean> {
   try {
-    const response = await fetch(`http://${host}/v2/`, { signal: AbortSignal.timeout(2000) });
+    const response = await fetch(`http://${host}/v2/`, { signal: AbortSignal.timeout(START_SECONDS * 1000) });
     await response.body?.cancel();
     return response.headers.get('docker-distribution-api-version') !== null;
   } catch (error) {
     if (error instanceof Error) return false;
     throw error;
   }
-}
-
-/** A free port below those that the kernel hands out by itself, so that it is still free after a stop. */
-async function quietPort(): Promise<number> {
-  for (let tries = 0; tries < 50; tries += 1) {
-    const port = randomInt(20_000, 32_000);
-    if (await isFreePort(port)) return port;
-  }
-  throw new Error('No free port between 20000 and 32000 on 127.0.0.1.');
 }
 
 const recordPath = () => join(stateDir(), 'registry.json');
