@@ -67,7 +67,7 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
   const environment = environmentOf({ ...settings, launchEnabled: given.launchEnabled ?? true });
   const sink = reconciler({ environment, clock, metrics, queue: () => queue });
   const queue: TaskQueue = new TaskQueue(sink, clock);
-  await seed(store, given);
+  await seedLaunches(store, given);
 
   const asking = (request: LaunchRequest, projectId: string): Asking => ({
     ...{ request, projectId, tokenId: 'token-1', actor: 'token:token-1', traceId: 'trace-1', now: clock.wallMs() },
@@ -133,7 +133,7 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
   return bench;
 }
 
-async function seed(store: Store, { node, allocation }: Given): Promise<void> {
+export async function seedLaunches(store: Store, { node, allocation }: Given): Promise<void> {
   await store.write(async (tx) => {
     await tx.projects.insert(aProject());
     await tx.nodes.insert(aNode(node));

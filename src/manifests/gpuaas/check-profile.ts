@@ -78,7 +78,7 @@ function checkStorage({ storage, execution }: WorkloadProfile): PathError[] {
   ];
 }
 
-function checkEndpoints({ network }: WorkloadProfile): PathError[] {
+function checkEndpoints({ network, execution }: WorkloadProfile): PathError[] {
   const endpoints = network?.endpoints ?? [];
   const uselessAuth = endpoints.flatMap(({ auth, protocol }, index) =>
     auth?.mode === 'generated_token' && auth.url_query !== undefined && protocol !== 'http'
@@ -91,10 +91,19 @@ function checkEndpoints({ network }: WorkloadProfile): PathError[] {
         ]
       : [],
   );
+  const variables = endpoints.flatMap(({ auth }, index) => {
+    const name = auth?.token_file_env;
+    if (name === undefined) return [];
+    const path = `/network/endpoints/${index}/auth/token_file_env`;
+    return Object.hasOwn(execution.container_env ?? {}, name)
+      ? [{ path, code: 'repeated', message: 'is in container_env as well' }]
+      : checkEnvironment({ [name]: '' }, '').map(({ code, message }) => ({ path, code, message }));
+  });
   return [
     ...repeated(endpoints, 'name', '/network/endpoints'),
     ...repeated(endpoints, 'port', '/network/endpoints'),
     ...uselessAuth,
+    ...variables,
   ];
 }
 

@@ -179,6 +179,16 @@ describe('readProfile', () => {
     ],
     ['a port out of range (G-71)', { '/network/endpoints/0/port': 70_000 }, '/network/endpoints/0/port maximum'],
     [
+      'a token in a variable of the loader',
+      { '/network/endpoints/0/auth': { mode: 'generated_token', token_file_env: 'LD_PRELOAD' } },
+      '/network/endpoints/0/auth/token_file_env forbidden_variable',
+    ],
+    [
+      'a token in a variable that is taken',
+      { '/network/endpoints/0/auth': { mode: 'generated_token', token_file_env: 'HOME' } },
+      '/network/endpoints/0/auth/token_file_env repeated',
+    ],
+    [
       'a default engine that is future (G-73)',
       { '/execution/default_engine': 'helm' },
       '/execution/default_engine engine_not_active',
