@@ -1,4 +1,5 @@
 /** Every route of the control plane. */
+import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { pullAuthorization } from './artifacts/pull-authorization.ts';
 import { artifactRoutes } from './artifacts/routes.ts';
@@ -50,10 +51,11 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
 }
 
 function describing(routes: readonly Route[], version: string): Route {
-  const document = openApiOf(routes, version);
+  const document = JSON.stringify(openApiOf(routes, version));
   return openRoute({
     ...{ method: 'GET', path: '/openapi.json', tag: 'system', summary: 'This interface, as OpenAPI 3.1.' },
     answer: Type.Unknown({ description: 'OpenAPI document.' }),
-    read: async () => document,
+    produces: 'application/json',
+    stream: async () => ({ contentType: 'application/json; charset=utf-8', body: Readable.from([document]) }),
   });
 }

@@ -77,6 +77,7 @@ export function catalogRoutes(context: ServerContext): Route[] {
       allow: everybody,
       params: VersionPath,
       answer: Type.String({ description: 'YAML or JSON.' }),
+      produces: 'application/yaml',
       stream: async ({ who, params }) => {
         const { version } = await store.read((tx) => versionFor(tx, who, params));
         return {

@@ -29,7 +29,7 @@ export function openApiOf(routes: readonly Route[], version: string) {
 
 function operationOf(route: Route): Operation {
   const { tag, summary, allow, body, answer, status = 200 } = route;
-  const type = route.stream ? 'text/event-stream' : 'application/json';
+  const type = route.stream ? (route.produces ?? 'text/event-stream') : 'application/json';
   return {
     tags: [tag],
     summary,

@@ -62,6 +62,8 @@ interface Declared<P extends TObject, Q extends TObject, B extends TSchema, A ex
   /** Most bytes of the body; default 64 KiB. */
   readonly bodyLimit?: number;
   readonly answer: A;
+  /** Media type of what a `stream` sends; default `text/event-stream`. */
+  readonly produces?: string;
   /** Default 200. */
   readonly status?: 200 | 201 | 202;
 }

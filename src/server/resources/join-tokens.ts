@@ -56,8 +56,8 @@ export function joinTokenRoutes({ keys, settings }: ServerContext): Route[] {
           ...(valid_seconds === undefined ? {} : { valid_seconds }),
         });
         await appendEvent(tx, asked, {
-          ...{ type: 'join_token.created', project_id: null, subject: { kind: 'allocation', id: allocation_id } },
-          message: 'A join token was made.',
+          ...{ type: 'node.invited', project_id: null, subject: { kind: 'allocation', id: allocation_id } },
+          message: 'A host was invited: a join token was made.',
           data: { join_token: entity.id, expires_at: entity.expires_at },
         });
         return { body: { ...viewOf(entity), token: null }, once: { token } };

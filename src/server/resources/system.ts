@@ -39,6 +39,7 @@ export function systemRoutes({ store }: ServerContext, metrics: ServerMetrics): 
       ...{ method: 'GET', path: '/metrics', tag: 'system', summary: 'Metrics as Prometheus text.' },
       allow: platform,
       answer: Type.String({ description: 'Prometheus text.' }),
+      produces: 'text/plain',
       stream: async () => ({
         contentType: metrics.registry.contentType,
         body: Readable.from([await metrics.text(store)]),
