@@ -1,5 +1,4 @@
 /** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
-import { AgentError } from '../contract/failures.ts';
 import { probeGpus } from '../host/gpus.ts';
 import { readDisk } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -9,6 +8,8 @@ import type { ContainerEngine } from '../runtime/engine.ts';
 import type { LoadedConfig } from './config.ts';
 import { Dispatcher } from './dispatch.ts';
 import { DrainState } from './drain-state.ts';
+import { explain } from './explain/explain.ts';
+import { explainSources } from './explain/sources.ts';
 import { HostAgent } from './host-agent.ts';
 import { HostPressure } from './host-pressure.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
@@ -90,11 +91,10 @@ export function assembleAgent(ground: Ground) {
   });
   const status = () => statusOf(ground, { drain, supervisor, loop, startedAt });
   const startedAt = new Date(clock.wallMs()).toISOString();
+  const facts = explainSources({ engine, journal, taskLogs: taskLogFolder(config) });
   const host: HostAgent = new HostAgent({
     ...{ loaded, policy, journal, engine, loop, drain, logs, status, onDrain: () => tell('hostChanged') },
-    explain: async (id) => {
-      throw new AgentError('explain.unknown', { id });
-    },
+    explain: (id, signal) => explain(id, facts, signal),
   });
 
   return {

@@ -27,7 +27,7 @@ export function localClient(socketPath: string): LocalClient {
     },
     stream: async function* <T>(path: string, options: AskOptions = {}) {
       const response = await call(socketPath, path, options);
-      for await (const line of readLines(response, maxLineBytes)) {
+      for await (const line of readLines(unbroken(response, options.signal), maxLineBytes)) {
         const value = JSON.parse(line) as T | { failure: Failure };
         if (isFailure(value)) {
           throw said(value.failure);
@@ -70,6 +70,16 @@ async function call(socketPath: string, path: string, { query = {}, body, signal
     throw said(((await json(response)) as { failure: Failure }).failure);
   }
   return response;
+}
+
+/** A connection that ends before the answer does is a daemon that went away. */
+async function* unbroken(response: IncomingMessage, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  try {
+    yield* response as AsyncIterable<Buffer>;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new AgentError('agent.absent', { reason: 'It went away before its answer ended.' }, { cause });
+  }
 }
 
 /** `failure` is a key of no line but the last one of an answer that broke off. */

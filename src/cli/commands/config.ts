@@ -1,8 +1,10 @@
 /** `node-agent config`: the effective configuration, and where each value came from. Changes nothing. */
-import { configVariables, hostPolicyOf, loadConfig } from '../../agent/config.ts';
+import { configVariables, hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
 import { hasWrappingKey, openWrappingKey } from '../../agent/identity/wrapping-key.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
+import type { HostPolicy } from '../../policy/host-policy.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { agentIfThere } from '../local-agent.ts';
 import { printJson, printLine, table } from '../output.ts';
 
 export interface PrintConfigOptions {
@@ -12,10 +14,17 @@ export interface PrintConfigOptions {
   readonly createKey: boolean;
 }
 
+interface EffectiveConfig extends LoadedConfig {
+  readonly policy: HostPolicy;
+}
+
 export async function printConfig({ config: file, json, createKey }: PrintConfigOptions): Promise<number> {
-  const loaded = await loadConfig(file, process.env);
-  const { config, sources } = loaded;
-  const policy = await hostPolicyOf(loaded);
+  const own = await loadConfig(file, process.env);
+  const agent = await agentIfThere(own.config);
+  // A daemon goes by what it read when it started, and by what the control plane told it.
+  const { config, sources, policy } = agent
+    ? await agent.ask<EffectiveConfig>('/v1/config')
+    : { ...own, policy: await hostPolicyOf(own) };
   const hasKey = createKey || hasWrappingKey(config.state_dir);
   const wrappingKey = hasKey ? (await openWrappingKey(config.state_dir)).publicJwk : null;
   if (json) {

@@ -1,8 +1,8 @@
 /**
  * `node-agent run-task FILE`: carries out one task on this host with no control plane.
  *
- * The same dispatcher, policy and gate as in the daemon; what changes the host runs under the daemon's lock. The result
- * is the last line of stdout; what happens on the way goes to stderr. Interrupting it cancels the task, which takes away
+ * By the daemon where one runs, in turn with its other tasks; else by this process, with the same dispatcher, policy and
+ * gate, and under the daemon's lock where it changes the host. The result is the last line of stdout; what happens on the way goes to stderr. Interrupting it cancels the task, which takes away
  * what it made.
  */
 import { createHash, randomUUID } from 'node:crypto';
@@ -24,8 +24,10 @@ import { type ContainerEngine, PullCredential } from '../../runtime/engine.ts';
 import { fencingOf } from '../../tasks/fencing.ts';
 import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { agentIfThere } from '../local-agent.ts';
 import { printJson, tell, tellFailure, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
+import { runByDaemon } from '../run-by-daemon.ts';
 
 export interface RunTaskOptions {
   readonly config?: string;
@@ -69,6 +71,10 @@ interface Run {
 
 async function carryOut(document: unknown, run: Run, { signal: cancel }: Interruption): Promise<TaskResult> {
   const { config, policy, credential, voice, wait } = run;
+  const agent = await agentIfThere(config);
+  if (agent) {
+    return await runByDaemon(agent, document, { credential, cancel, onEvent: voice.event });
+  }
   const lock = changesHost(document)
     ? await lockState(config.state_dir, {
         ...{ owner: 'node-agent run-task', waitMs: wait * 1000, signal: cancel },
