@@ -92,15 +92,11 @@ function said({ code, detail }: Failure): AgentError {
   return new AgentError(code, detail as AgentError['detail']);
 }
 
-const unanswered = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
-
+/** Whatever keeps somebody from connecting: there is no daemon for this command. */
 function absent(socket: string, cause: NodeJS.ErrnoException): AgentError {
-  if (cause.code === 'EACCES') {
-    const reason = `${socket} may only be opened by the user that the agent runs as, and by root.`;
-    return new AgentError('agent.absent', { socket, reason }, { cause });
-  }
-  const reason = `Nobody answers on ${socket}.`;
-  return unanswered.has(cause.code ?? '')
-    ? new AgentError('agent.absent', { socket, reason }, { cause })
-    : new AgentError('internal', { socket, reason: cause.message }, { cause });
+  const reason =
+    cause.code === 'EACCES'
+      ? `${socket} may only be opened by the user that the agent runs as, and by root.`
+      : `Nobody answers on ${socket}: ${cause.code ?? cause.message}.`;
+  return new AgentError('agent.absent', { socket, reason }, { cause });
 }

@@ -5,7 +5,6 @@ import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci
 import { osName } from '../../host/os-name.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import { SingleFlight } from '../../kit/single-flight.ts';
 
 type InventoryBody = RecordBody<'inventory'>;
 
@@ -25,7 +24,7 @@ export interface InventoryOptions {
 
 export class InventoryReporter {
   readonly #options: InventoryOptions;
-  readonly #looks = new SingleFlight<void>();
+  #looking: Promise<void> | undefined;
   #reported = '';
 
   constructor(options: InventoryOptions) {
@@ -43,25 +42,30 @@ export class InventoryReporter {
 
   /** Looks now; reports if something is not as it was. Looks at the same time are one. */
   async look(signal: AbortSignal): Promise<void> {
-    await this.#looks.run('host', async () => {
-      const { clock, agentVersion, sshUser, draining, probe, record } = this.#options;
-      const body: InventoryBody = {
-        at: new Date(clock.wallMs()).toISOString(),
-        agent_version: agentVersion,
-        hostname: hostname(),
-        os: await osName(),
-        kernel: release(),
-        arch: arch(),
-        ssh_user: sshUser,
-        draining: draining(),
-        runtime: await probe(signal),
-      };
-      const text = JSON.stringify(lasting(body));
-      if (text !== this.#reported) {
-        record(body);
-        this.#reported = text;
-      }
+    this.#looking ??= this.#take(signal).finally(() => {
+      this.#looking = undefined;
     });
+    await this.#looking;
+  }
+
+  async #take(signal: AbortSignal): Promise<void> {
+    const { clock, agentVersion, sshUser, draining, probe, record } = this.#options;
+    const body: InventoryBody = {
+      at: new Date(clock.wallMs()).toISOString(),
+      agent_version: agentVersion,
+      hostname: hostname(),
+      os: await osName(),
+      kernel: release(),
+      arch: arch(),
+      ssh_user: sshUser,
+      draining: draining(),
+      runtime: await probe(signal),
+    };
+    const text = JSON.stringify(lasting(body));
+    if (text !== this.#reported) {
+      record(body);
+      this.#reported = text;
+    }
   }
 }
 
