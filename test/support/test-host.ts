@@ -42,6 +42,8 @@ export interface TestHost {
   launchParams(image: string, over?: Partial<LaunchParams>): LaunchParams;
   run<T extends TaskType>(type: T, params: TaskParams<T>, options?: EnvelopeOptions): Promise<TaskResult>;
   restartGate(): Promise<void>;
+  /** Sends a signal to the main process of a container, as somebody on the host would. */
+  signal(container: string, name: string): Promise<void>;
   /** Takes away every workload of this host, so that a test finds all its resources free. */
   clear(): Promise<void>;
   close(): Promise<void>;
@@ -102,6 +104,9 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
     restartGate: async () => {
       await gate.close();
       gate = await startGate(gateOptions);
+    },
+    signal: async (container, name) => {
+      await engineCall(engineSocket, 'POST', `/containers/${container}/kill?signal=${name}`);
     },
     clear: async () => await removeEverything(engineSocket, policy.allocation.id),
     close: async () => {

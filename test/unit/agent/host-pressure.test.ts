@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import type { Candidate } from '../../../src/agent/dispatch.ts';
+import { HostPressure } from '../../../src/agent/host-pressure.ts';
+import type { RecordBody } from '../../../src/contract/records.ts';
+import type { GpuProbe } from '../../../src/host/gpus.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+import { identity, launchParams } from '../../support/task-bench.ts';
+
+const gib = 2 ** 30;
+const card = { uuid: 'GPU-a', name: 'A100', memory_mib: 40_000 } as unknown as GpuProbe['gpus'][number];
+const never = new AbortController().signal;
+
+function host() {
+  const events: RecordBody<'event'>[] = [];
+  const world = { freeBytes: 100 * gib, gpus: { gpus: [card], tool: '/nvidia-smi', reason: null } as GpuProbe };
+  const pressure = new HostPressure({
+    ...{ diskReserveBytes: 10 * gib, clock: manualClock(), report: (event) => void events.push(event) },
+    disk: async () => ({ totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 }),
+    gpus: async () => world.gpus,
+  });
+  return { world, pressure, types: () => events.map(({ event }) => event.type) };
+}
+
+const launch = (gpu_count = 0): Candidate => ({
+  type: 'workload.oci_launch',
+  params: launchParams({ resources: { gpu_count, cpu_cores: 1, memory_gib: 1 } }),
+});
+const remove: Candidate = {
+  type: 'workload.oci_remove',
+  params: { identity, keep_data: false, grace_seconds: 0 },
+};
+
+describe('a disk that is nearly full (FAULTS 18)', () => {
+  it('has launches refused, and nothing that frees room', async () => {
+    const { world, pressure } = host();
+    world.freeBytes = 9 * gib;
+
+    await pressure.look(never);
+
+    expect(() => pressure.admit(launch())).toThrow(expect.objectContaining({ code: 'disk.full' }));
+    expect(() => pressure.admit(remove)).not.toThrow();
+  });
+
+  it('recovers by itself, and gives no storm of events where it hovers around the mark', async () => {
+    const { world, pressure, types } = host();
+    for (const free of [9, 11, 9, 12, 9.9, 13, 20]) {
+      world.freeBytes = free * gib;
+      await pressure.look(never);
+    }
+
+    expect(types()).toEqual(['disk.short', 'disk.relieved']);
+    expect(() => pressure.admit(launch())).not.toThrow();
+  });
+});
+
+describe('GPUs that are not well', () => {
+  it('have launches that want some refused, and others not', async () => {
+    const { world, pressure, types } = host();
+    await pressure.look(never);
+    world.gpus = { ...world.gpus, gpus: [], reason: 'the driver hangs' };
+    await pressure.look(never);
+
+    expect(() => pressure.admit(launch(1))).toThrow(expect.objectContaining({ code: 'gpu.unhealthy' }));
+    expect(() => pressure.admit(launch(0))).not.toThrow();
+    expect(types()).toEqual(['gpu.unhealthy']);
+  });
+
+  it('are also those that vanished without a word, until they are back', async () => {
+    const { world, pressure, types } = host();
+    await pressure.look(never);
+    world.gpus = { ...world.gpus, gpus: [] };
+    await pressure.look(never);
+    expect(() => pressure.admit(launch(1))).toThrow(/GPU-a/);
+    world.gpus = { ...world.gpus, gpus: [card] };
+    await pressure.look(never);
+
+    expect(() => pressure.admit(launch(1))).not.toThrow();
+    expect(types()).toEqual(['gpu.unhealthy', 'gpu.recovered']);
+  });
+});
