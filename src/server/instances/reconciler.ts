@@ -82,9 +82,15 @@ class Reconciler implements RecordSink {
     }
   }
 
+  /** What waits for an answer of the node ends: nobody knows whether there will be one. */
   async nodeAway(tx: Tx, node: Node): Promise<void> {
     for (const instance of await this.#instancesOf(tx, node)) {
-      if (['requested', 'failed', 'unknown'].includes(instance.state)) continue;
+      if (instance.state === 'failed' || instance.state === 'unknown') continue;
+      if (instance.state === 'requested') {
+        const reason = 'Its host went away before it said what it can run.';
+        await fail(tx, instance, new AgentError('launch.node_unavailable', { reason }), this.#now());
+        continue;
+      }
       await this.#change(tx, instance, node, 'unknown', 'Its host has not been heard of; what runs there runs on.');
     }
   }

@@ -100,6 +100,17 @@ describe('a launch on a node that nobody has asked lately', () => {
     expect(await bench.instance(id)).toMatchObject({ state: 'failed', failure: { code: 'launch.node_unavailable' } });
   });
 
+  it('fails where the node goes away with the question, whose late answer changes nothing (FAULTS 34)', async () => {
+    const { id } = await bench.launch();
+
+    await bench.presence('away');
+    expect(await bench.instance(id)).toMatchObject({ state: 'failed', failure: { code: 'launch.node_unavailable' } });
+    await bench.answerPreflight();
+
+    expect((await bench.instance(id)).state).toBe('failed');
+    expect(await bench.openTasks()).toEqual([]);
+  });
+
   it('is checked again when the answer is there: what was revoked meanwhile is not launched', async () => {
     const { id } = await bench.launch();
     await bench.store.write((tx) => tx.artifacts.put(anArtifact({ trust: 'revoked' })));
