@@ -4,6 +4,8 @@
  */
 import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { CompactSign, importJWK, type JWK } from 'jose';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -38,22 +40,25 @@ export interface SessionStandIn {
   close(): Promise<void>;
 }
 
-export async function sessionStandIn(port = 0): Promise<SessionStandIn> {
+export async function sessionStandIn(tls?: { key: string; cert: string }): Promise<SessionStandIn> {
+  const http = tls ? createTlsServer(tls) : createServer();
   const server = new WebSocketServer({
-    ...{ port, host: '127.0.0.1', path: sessionPath },
+    ...{ server: http, path: sessionPath },
     handleProtocols: (offered) => offered.has(sessionSubprotocol) && sessionSubprotocol,
   });
   const peers = mailbox<Peer>();
   server.on('connection', (socket) => peers.put(peerOf(socket)));
-  await once(server, 'listening');
+  await once(http.listen(0, '127.0.0.1'), 'listening');
   return {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    origin: `${tls ? 'https' : 'http'}://127.0.0.1:${(http.address() as AddressInfo).port}`,
     nextPeer: () => peers.take(() => true),
     close: async () => {
       for (const client of server.clients) {
         client.terminate();
       }
       await new Promise((closed) => server.close(closed));
+      http.closeAllConnections();
+      await new Promise((closed) => http.close(closed));
     },
   };
 }

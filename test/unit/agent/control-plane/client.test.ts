@@ -1,10 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Type } from 'typebox';
 import { afterEach, describe, expect, it } from 'vitest';
 import { post } from '../../../../src/agent/control-plane/client.ts';
 import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
+import { certificate } from '../../../support/certificate.ts';
 import { type Answering, answerJson, type StandIn, standIn } from '../../../support/control-plane-stand-in.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -55,7 +53,7 @@ describe('a call to the control plane', () => {
   });
 
   it('believes the configured CA over TLS, and not the system where there is one', async () => {
-    const { key, cert } = certificate();
+    const { key, cert } = certificate(folder);
     server = await standIn((_, response) => answerJson(response, 200, { hello: 'tls' }), { key, cert });
     const question = { body: {}, answer: Greeting };
 
@@ -104,17 +102,4 @@ function flood(response: Parameters<Answering>[1]): void {
   };
   response.on('drain', more).on('error', () => undefined);
   more();
-}
-
-function certificate(): { key: string; cert: string } {
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-      ...['-subj', '/CN=test', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert],
-    ],
-    { stdio: 'ignore' },
-  );
-  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { certificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
 import { challengeFrom, isProven, welcomeWith } from '../../../support/session-stand-in.ts';
@@ -62,6 +63,27 @@ describe('a session begins', () => {
     expect(peer.heard).toEqual([]);
     await eventually(() => expect(said.states).toContainEqual(expect.objectContaining({ kind: 'waiting' })));
     expect(said.log.join('')).toContain('control_plane.untrusted');
+  });
+
+  it('over TLS with a control plane that the trusted CA vouches for', async () => {
+    const tls = certificate(folder);
+    const { welcome, session } = await open({ tls, ca: tls.cert });
+
+    await welcome();
+
+    await eventually(() => expect(session.state.kind).toBe('connected'));
+  });
+
+  it('not over TLS with a control plane that only vouches for itself', async () => {
+    const { said } = await open({ tls: certificate(folder) });
+
+    await eventually(() =>
+      expect(said.states).toContainEqual(
+        expect.objectContaining({ kind: 'waiting', reason: expect.stringContaining('self-signed certificate') }),
+      ),
+    );
+
+    expect(said.states).not.toContainEqual(expect.objectContaining({ kind: 'connected' }));
   });
 
   it('not with an epoch that was there before', async () => {

@@ -29,10 +29,15 @@ export interface BenchOptions {
   readonly onTask?: (task: TaskEnvelope) => TaskAnswer;
   /** True where a task that is accepted takes one of the places. */
   readonly takesPlaces?: boolean;
+  /** Key and certificate of the control plane. */
+  readonly tls?: { readonly key: string; readonly cert: string };
+  /** PEM that the agent trusts; empty for the CAs of the system. */
+  readonly ca?: string;
 }
 
-export async function sessionBench({ folder, clock = systemClock, onTask, takesPlaces = false }: BenchOptions) {
-  const server = await sessionStandIn();
+export async function sessionBench(options: BenchOptions) {
+  const { folder, clock = systemClock, onTask, takesPlaces = false, tls, ca = '' } = options;
+  const server = await sessionStandIn(tls);
   const stateDir = join(folder, randomUUID());
   const signer = signerNamed('task-key-1');
   const node: NodeRecord = {
@@ -74,7 +79,7 @@ export async function sessionBench({ folder, clock = systemClock, onTask, takesP
   });
   const session = openSession({
     ...{ stateDir, node, journal, handlers, clock, bootId: 'boot-1', agentVersion: '0.1.0', random: () => 0 },
-    origin: controlPlaneOrigin(server.origin),
+    origin: controlPlaneOrigin(server.origin, ca),
     log: createLog({ destination }),
   });
   session.start();
