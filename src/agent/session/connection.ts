@@ -237,11 +237,9 @@ export class Connection {
 
   /** What was not kept must not be confirmed: the connection ends, and another one begins where this one was. */
   #giveUp(error: unknown): void {
-    if (this.#stage !== 'ended') {
-      const code = error instanceof AgentError ? error.code : 'internal';
-      this.#parts.log.error({ code, err: error }, 'connection given up');
-      this.#socket?.drop(error instanceof Error ? error.message : String(error));
-    }
+    const code = error instanceof AgentError ? error.code : 'internal';
+    this.#parts.log.error({ code, err: error }, 'connection given up');
+    this.#socket?.drop(error instanceof Error ? error.message : String(error));
   }
 
   #send(message: Parameters<AgentSocket['send']>[0]): void {

@@ -57,11 +57,15 @@ export class RecordPump {
     return true;
   }
 
-  /** What was acknowledged is written down. */
+  /** What was acknowledged is written down; where it cannot be, it is only sent again later. */
   stop(): void {
     this.#unlisten?.();
     this.#stopped.abort();
-    this.#write();
+    try {
+      this.#write();
+    } catch (error) {
+      this.#options.onFailure(error);
+    }
   }
 
   /** Many records of one moment are read from the journal together, and never within a call that wrote one. */

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { eventually } from '../../../support/eventually.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { exitEvent, progress } from '../journal/samples.ts';
@@ -75,5 +75,23 @@ describe('records', () => {
     await eventually(() => expect(session.counts.protocolErrors).toBe(2));
 
     expect(journal.depth().records).toBe(1);
+  });
+
+  it('whose acknowledgement cannot be written down are sent again, and nothing else comes of it', async () => {
+    const { welcome, journal, session } = await open();
+    const peer = await welcome();
+    journal.append('event', exitEvent(null));
+    await peer.next('record');
+    const acknowledge = vi.spyOn(journal, 'acknowledge').mockImplementation(() => {
+      throw new Error('database or disk is full');
+    });
+
+    peer.say({ type: 'ack', journal_id: journal.id, seq: 1 });
+    const next = await welcome();
+    acknowledge.mockRestore();
+
+    expect((await next.next('record')).seq).toBe(1);
+    await eventually(() => expect(session.state.kind).toBe('connected'));
+    expect(bench.said.log.join('')).toContain('database or disk is full');
   });
 });
