@@ -84,7 +84,7 @@ export class Hub {
   /** Serves sessions on this server from now on, and everything that belongs to them. */
   async start(server: Server): Promise<void> {
     await this.#presence.begin();
-    this.#options.queue.onWork((nodeId) => this.#sessions.get(nodeId)?.wake());
+    this.#options.queue.onWork((nodeId, cancelled) => this.#sessions.get(nodeId)?.wake(cancelled));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     void this.#sweep();
   }

@@ -62,8 +62,11 @@ export class NodeSession {
     return this.#confirmed;
   }
 
-  wake(): void {
-    if (this.#confirmed) this.#tasks.wake();
+  /** There is something to do for the node: a task to take, or `cancelled` to give up. */
+  wake(cancelled?: string): void {
+    if (!this.#confirmed) return;
+    if (cancelled === undefined) this.#tasks.wake();
+    else this.#tasks.cancel(cancelled);
   }
 
   /** Ends it. Nothing that arrives afterwards counts. */
@@ -98,7 +101,7 @@ export class NodeSession {
       relay.attach(this);
       for (const message of this.#early) this.#act(message);
       this.connection.resume();
-      this.#tasks.wake();
+      await this.#tasks.begin();
     } catch (error) {
       this.#giveUp(error);
     }

@@ -8,7 +8,6 @@ import { AgentError, type Failure } from '../../contract/failures.ts';
 import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import type { Task } from '../db/entities/task.ts';
 import type { Store } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
 import { isCurrent } from './admission.ts';
@@ -57,6 +56,21 @@ export class TaskOutlet {
     this.wake();
   }
 
+  /** Tells the node what was given up while it was away. */
+  async begin(): Promise<void> {
+    const { store, nodeId } = this.#options;
+    const held = await store.read((tx) => tx.tasks.list({ where: { node_id: nodeId, state: 'accepted' } }));
+    for (const { id, cancel_requested } of held) if (cancel_requested) this.cancel(id);
+    this.wake();
+  }
+
+  /** Asks the node to give a task up, once; about one that it does not have yet it is asked again behind it. */
+  cancel(taskId: string): void {
+    if (this.#cancelled.has(taskId)) return;
+    this.#cancelled.add(taskId);
+    this.#options.connection.send({ type: 'task_cancel', task_id: taskId });
+  }
+
   /** Something may be there to send. */
   wake(): void {
     this.#again = true;
@@ -68,7 +82,7 @@ export class TaskOutlet {
     this.#refusals = 0;
     const { store, nodeId } = this.#options;
     const task = await store.write((tx) => accepted(tx, nodeId, taskId));
-    if (task?.cancel_requested) this.#cancel(task);
+    if (task?.cancel_requested) this.cancel(task.id);
   }
 
   async refused(leaseId: string, failure: Failure): Promise<void> {
@@ -103,18 +117,13 @@ export class TaskOutlet {
   async #sendOnce(): Promise<void> {
     const { store, queue, nodeId, epoch, connection } = this.#options;
     const room = this.#resting || !connection.keepsUp ? 0 : Math.min(this.#allowed - this.#sent, maxBatch);
-    const { leased, open } = await store.write(async (tx) => {
+    if (room <= 0) return;
+    const leased = await store.write(async (tx) =>
       // Another session may have taken over that has taken back all leases of this one: it must not get new ones.
-      if (!isCurrent(await tx.nodes.get(nodeId), epoch)) return { leased: [], open: [] };
-      const claimed = room > 0 ? await claim(tx, queue, nodeId, room) : [];
-      return {
-        leased: claimed,
-        open: await tx.tasks.list({ where: { node_id: nodeId, state: ['leased', 'accepted'] } }),
-      };
-    });
+      isCurrent(await tx.nodes.get(nodeId), epoch) ? await claim(tx, queue, nodeId, room) : [],
+    );
     for (const task of leased) await this.#send(task);
-    for (const task of open) if (task.cancel_requested) this.#cancel(task);
-    if (leased.length === room && room > 0) this.#again = true;
+    if (leased.length === room) this.#again = true;
   }
 
   async #send(task: LeasedTask): Promise<void> {
@@ -129,6 +138,10 @@ export class TaskOutlet {
     this.#leases.set(task.lease.id, { taskId: task.id, answered });
     this.#sent += 1;
     connection.send({ type: 'task', lease_id: task.lease.id, jws });
+    if (task.cancel_requested) {
+      this.#cancelled.delete(task.id);
+      this.cancel(task.id);
+    }
     void this.#expect(task, AbortSignal.any([answered.signal, connection.gone]));
   }
 
@@ -143,12 +156,6 @@ export class TaskOutlet {
     this.#leases.delete(lease.id);
     log.warn({ task_id: id }, 'task was not answered in time, handing it out again');
     await store.write((tx) => lapse(tx, id, lease.id)).then(() => this.wake(), onFailure);
-  }
-
-  #cancel({ id }: Pick<Task, 'id'>): void {
-    if (this.#cancelled.has(id)) return;
-    this.#cancelled.add(id);
-    this.#options.connection.send({ type: 'task_cancel', task_id: id });
   }
 
   /** The node has no room now: sends nothing for a while, longer each time. */

@@ -33,12 +33,15 @@ export interface NewTask<T extends TaskType> {
   readonly valid_seconds?: number;
 }
 
+/** `cancelled` is the task that is to be given up, where that is the change. */
+type WorkListener = (nodeId: string, cancelled?: string) => void;
+
 const defaults = { deadline_seconds: 3600, valid_seconds: 900 } as const;
 
 export class TaskQueue {
   readonly #sink: RecordSink;
   readonly #clock: Clock;
-  readonly #listeners = new Set<(nodeId: string) => void>();
+  readonly #listeners = new Set<WorkListener>();
 
   constructor(sink: RecordSink, clock: Clock = systemClock) {
     this.#sink = sink;
@@ -81,7 +84,7 @@ export class TaskQueue {
       return;
     }
     await tx.tasks.put({ ...task, cancel_requested: true });
-    this.wakeAfter(tx, task.node_id);
+    this.wakeAfter(tx, task.node_id, task.id);
   }
 
   /** Ends a task without its node: `failure` says why. */
@@ -118,15 +121,15 @@ export class TaskQueue {
     for (const task of open) await this.end(tx, task, 'failed', failure);
   }
 
-  /** Calls back with the node whose tasks changed, after the change is on disk. Returns the way out. */
-  onWork(listener: (nodeId: string) => void): () => void {
+  /** Calls back after each change of what a node has to do is on disk. Returns the way out. */
+  onWork(listener: WorkListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  wakeAfter(tx: Tx, nodeId: string): void {
+  wakeAfter(tx: Tx, nodeId: string, cancelled?: string): void {
     tx.afterCommit(() => {
-      for (const listener of this.#listeners) listener(nodeId);
+      for (const listener of this.#listeners) listener(nodeId, cancelled);
     });
   }
 

@@ -171,6 +171,24 @@ describe('a task', () => {
     expect(agent.received.filter(({ type }) => type === 'task_cancel')).toEqual([]);
   });
 
+  it('that was given up between two deliveries is cancelled behind the second', async () => {
+    const first = await enter();
+    first.send({ type: 'pull', credits: 1, received: 0 });
+    const { id } = await ground.enqueue();
+    await first.task();
+    first.socket.terminate();
+    await until(() => !ground.hub.isConnected('node-1'));
+    const agent = await enter(1);
+    await ground.store.write((tx) => ground.queue.cancel(tx, id));
+
+    agent.send({ type: 'pull', credits: 1, received: 0 });
+    await agent.accept();
+    await settled(agent);
+
+    expect(agent.received.at(-1)).toEqual({ type: 'task_cancel', task_id: id });
+    expect((await ground.store.read((tx) => tx.tasks.get(id)))?.state).toBe('accepted');
+  });
+
   it('that was given up while its node was away is cancelled when that is back', async () => {
     const first = await enter();
     first.send({ type: 'pull', credits: 1, received: 0 });
