@@ -33,6 +33,8 @@ type Sighted<K extends Sighting['kind']> = Extract<Sighting, { kind: K }>;
 const readyNowSeconds = 3;
 /** How long after the kernel's word an end by SIGKILL counts as brought about for memory. */
 const oomEchoMs = 10_000;
+/** How long a workload has to live on after that, to be said to live on. */
+const oomSettleMs = 2000;
 
 export class WorkloadWatch {
   readonly #id: string;
@@ -74,6 +76,8 @@ export class WorkloadWatch {
     this.#oomAt = this.#means.clock.monotonicMs();
     const { signal } = this.#stop;
     await this.#guarded(signal, async () => {
+      // The workload often ends of it, a moment later: that is then the one thing to be told.
+      await this.#means.clock.pause(oomSettleMs, signal);
       const facts = await this.#inspect(signal);
       const row = this.#row();
       if (row && facts?.status === 'running') {
@@ -119,6 +123,10 @@ export class WorkloadWatch {
   }
 
   async #lookNow(signal: AbortSignal): Promise<void> {
+    if (this.#restart !== undefined) {
+      // Asked for before the restart was decided: that one looks again when it is over.
+      return;
+    }
     const facts = await this.#inspect(signal);
     signal.throwIfAborted();
     const row = this.#row();

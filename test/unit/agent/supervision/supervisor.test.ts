@@ -175,7 +175,7 @@ describe('an end', () => {
     const world = await supervise([withPolicy('no')], [containerFacts()]);
 
     world.stream.say({ action: 'oom', time: '2026-11-25T12:00:01.000000000Z' });
-    await world.clock.advance(0);
+    await world.clock.advance(2000);
 
     expect(world.said()).toEqual(['container.oom']);
     expect(world.row()?.state).toBe('running');
@@ -193,6 +193,20 @@ describe('a restart', () => {
     expect(world.calls.filter((call) => call === `start ${name}`)).toHaveLength(1);
     expect(world.said()).toEqual(['container.exited degraded', 'workload.restarted', 'workload.running running']);
     expect(world.row()).toMatchObject({ state: 'running', restarts: 1, streak: 1 });
+  });
+
+  it('is one, however many events tell of the end', async () => {
+    const world = await supervise([withPolicy('on_failure')], [containerFacts()]);
+
+    world.change({ status: 'exited', exitCode: 137, finishedAt: '2026-11-25T12:00:00.000000001Z' });
+    world.stream.say({ action: 'kill' });
+    await Promise.resolve();
+    world.stream.say({ action: 'die', exitCode: 137 });
+    await world.clock.advance(0);
+    await Promise.all([world.supervisor.lookAtAll(AbortSignal.timeout(1000)), world.clock.advance(5000)]);
+
+    expect(world.calls.filter((call) => call === `start ${name}`)).toHaveLength(1);
+    expect(world.said().filter((type) => type === 'workload.restarted')).toHaveLength(1);
   });
 
   it('checks readiness before the workload counts as running', async () => {
