@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { openSqliteStore } from '../../../src/server/db/sqlite/sqlite-store.ts';
+import { sweep } from '../../../src/server/sweep.ts';
+import { anEvent } from '../../support/store-samples.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('sweep');
+const now = Date.parse('2026-11-25T12:00:00.000Z');
+const at = (ms: number) => new Date(now + ms).toISOString();
+
+it('forgets what nobody can ask for again, however much that is, and nothing else', async () => {
+  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  const day = 24 * 60 * 60 * 1000;
+  const answer = (name: string, expires_at: string) => ({
+    ...{
+      id: name.padStart(43, 'a'),
+      body_hash: 'h'.repeat(43),
+      status: 201,
+      body: {},
+      created_at: at(-day),
+      expires_at,
+    },
+  });
+  await store.write(async (tx) => {
+    for (let index = 0; index < 1200; index += 1) {
+      await tx.idempotent_answers.insert(answer(String(index), at(-1)));
+    }
+    await tx.idempotent_answers.insert(answer('kept', at(1)));
+    await tx.events.append(anEvent({ time: at(-91 * day), message: 'old' }));
+    await tx.events.append(anEvent({ time: at(-89 * day), message: 'young' }));
+  });
+
+  await sweep(store, now);
+
+  const left = await store.read(async (tx) => ({
+    answers: (await tx.idempotent_answers.list()).map(({ id }) => id.slice(-4)),
+    events: (await tx.events.list({ after: 0, limit: 10 })).map(({ message }) => message),
+  }));
+  await store.close();
+  expect(left).toEqual({ answers: ['kept'], events: ['young'] });
+});
