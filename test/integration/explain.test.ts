@@ -239,8 +239,10 @@ describe('explain, of an instance', () => {
   });
 
   it('that ended after its launch: says how, by the engine’s own clock', async () => {
-    const { instance } = await launch({ command: ['sleep 1; exit 9'] });
-    await host.engine.wait(`gpuaas-${instance}`, AbortSignal.timeout(30_000));
+    const { instance } = await launch({ command: ['while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 9'] });
+    const signal = AbortSignal.timeout(60_000);
+    await host.engine.exec(`gpuaas-${instance}`, ['touch', '/tmp/end'], { signal });
+    await host.engine.wait(`gpuaas-${instance}`, signal);
 
     const { explanation, text } = await explained(instance);
 
