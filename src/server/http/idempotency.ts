@@ -1,8 +1,11 @@
 /**
  * `Idempotency-Key`: the answer to a change is kept in the same transaction as the change. A client that did not hear the
  * answer asks again and gets it; the change is made once, whatever died in between.
+ *
+ * Secrets in an answer are kept sealed, under a key that only the caller's token and its Idempotency-Key make together: a
+ * launch whose answer was lost does not lose the credentials of what it launched, and the store alone gives nothing away.
  */
-import { createHash } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
 import type { IdempotentAnswer } from '../db/entities/idempotent-answer.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
@@ -13,18 +16,22 @@ export const keptMs = 24 * 60 * 60 * 1000;
 export interface Key {
   readonly id: string;
   readonly bodyHash: string;
+  /** Seals what only this caller may see again. Never stored. */
+  readonly sealingKey: Buffer;
 }
 
 interface Facts {
   readonly header: string | undefined;
   readonly caller: string;
+  /** What the caller proved itself with. */
+  readonly credential: string;
   readonly method: string;
   readonly url: string;
   readonly body: Buffer;
 }
 
 /** Undefined where the client gave no key. Two callers never share one. */
-export function keyOf({ header, caller, method, url, body }: Facts): Key | undefined {
+export function keyOf({ header, caller, credential, method, url, body }: Facts): Key | undefined {
   if (header === undefined) {
     return undefined;
   }
@@ -33,7 +40,9 @@ export function keyOf({ header, caller, method, url, body }: Facts): Key | undef
       errors: [{ path: '', code: 'idempotency_key', message: 'Idempotency-Key must be 1 to 255 visible characters' }],
     });
   }
-  return { id: sha256([caller, method, url, header].join('\n')), bodyHash: sha256(body) };
+  const id = sha256([caller, method, url, header].join('\n'));
+  const sealingKey = Buffer.from(hkdfSync('sha256', `${credential}\n${header}`, id, 'gpuaas-idempotent-answer-v1', 32));
+  return { id, bodyHash: sha256(body), sealingKey };
 }
 
 /** The answer that was given before; `idempotency.conflict` if it was to something else. */
@@ -51,15 +60,41 @@ export async function answeredBefore(tx: ReadTx, key: Key, now: number): Promise
 export async function keepAnswer(
   tx: Tx,
   key: Key,
-  answer: { status: number; body: unknown },
+  answer: { status: number; body: unknown; secrets: object | undefined },
   now: number,
 ): Promise<void> {
   await tx.idempotent_answers.delete(key.id);
   await tx.idempotent_answers.insert({
     ...{ id: key.id, body_hash: key.bodyHash, status: answer.status, body: answer.body },
+    sealed: answer.secrets === undefined ? null : seal(answer.secrets, key),
     created_at: new Date(now).toISOString(),
     expires_at: new Date(now + keptMs).toISOString(),
   });
+}
+
+/** The answer as it was given, its secrets included. */
+export function answerAgain({ body, sealed }: IdempotentAnswer, key: Key): unknown {
+  return sealed === null ? body : { ...(body as object), ...open(sealed, key) };
+}
+
+const ivBytes = 12;
+const tagBytes = 16;
+
+function seal(secrets: object, { id, sealingKey }: Key): string {
+  const iv = randomBytes(ivBytes);
+  const cipher = createCipheriv('aes-256-gcm', sealingKey, iv).setAAD(Buffer.from(id));
+  const text = Buffer.concat([cipher.update(JSON.stringify(secrets)), cipher.final()]);
+  return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url');
+}
+
+function open(sealed: string, { id, sealingKey }: Key): object {
+  const bytes = Buffer.from(sealed, 'base64url');
+  const decipher = createDecipheriv('aes-256-gcm', sealingKey, bytes.subarray(0, ivBytes))
+    .setAAD(Buffer.from(id))
+    .setAuthTag(bytes.subarray(ivBytes, ivBytes + tagBytes));
+  return JSON.parse(
+    `${decipher.update(bytes.subarray(ivBytes + tagBytes), undefined, 'utf8')}${decipher.final('utf8')}`,
+  );
 }
 
 function sha256(data: string | Buffer): string {

@@ -40,7 +40,10 @@ export interface Asked<P, Q, B, W> {
 
 export interface Changed<A> {
   readonly body: A;
-  /** Laid over `body` in this one answer and kept nowhere: for secrets that are shown once. */
+  /**
+   * Laid over `body` in this answer, and in its repetition for the same caller under the same Idempotency-Key; kept in the
+   * clear nowhere. For secrets that are shown once.
+   */
   readonly once?: Partial<A>;
 }
 

@@ -4,7 +4,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Store } from '../db/store.ts';
 import { readBody, readParams, readQuery } from './body.ts';
-import { answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
+import { answerAgain, answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
 import type { Asked, Route, Streamed, Who } from './route.ts';
 import { whoIs } from './tokens.ts';
 
@@ -51,7 +51,10 @@ export async function runRoute(route: Route, raw: RawRequest, options: RunOption
     const header = raw.headers['idempotency-key'];
     const caller = who?.tokenId ?? '';
     const { method, url, body } = raw;
-    const key = keyOf({ header: typeof header === 'string' ? header : undefined, caller, method, url, body });
+    const key = keyOf({
+      ...{ header: typeof header === 'string' ? header : undefined, caller, method, url, body },
+      credential: raw.headers.authorization ?? '',
+    });
     return change(route, asked, key, options);
   }
   const body = await store.read(async (tx) => route.read?.(asked, tx));
@@ -76,19 +79,19 @@ async function change(route: Route, asked: AnyAsked, key: Key | undefined, optio
   const { store, now } = options;
   const before = key && (await store.read((tx) => answeredBefore(tx, key, now)));
   if (before) {
-    return { status: before.status, body: before.body, replayed: true };
+    return { status: before.status, body: answerAgain(before, key), replayed: true };
   }
   const prepared = await route.prepare?.(asked);
   return store.write(async (tx) => {
     // Somebody with the same key may have been faster since.
     const meanwhile = key && (await answeredBefore(tx, key, now));
     if (meanwhile) {
-      return { status: meanwhile.status, body: meanwhile.body, replayed: true };
+      return { status: meanwhile.status, body: answerAgain(meanwhile, key), replayed: true };
     }
     const changed = await route.change?.(asked, tx, prepared);
     const answer = { status: route.status ?? 200, body: changed?.body, replayed: false };
     if (key) {
-      await keepAnswer(tx, key, answer, now);
+      await keepAnswer(tx, key, { ...answer, secrets: changed?.once }, now);
     }
     const body = changed?.once ? { ...(answer.body as object), ...(changed.once as object) } : answer.body;
     return checked(route, { ...answer, body }, options);

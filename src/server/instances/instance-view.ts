@@ -61,7 +61,7 @@ export const LaunchedView = Type.Object(
   {
     ...InstanceView.properties,
     credentials: Type.Array(EndpointCredential, {
-      description: 'Shown once, in the first answer: a repetition under the same Idempotency-Key has none.',
+      description: 'Shown in the answer to this launch only, also where it is repeated under the same Idempotency-Key.',
     }),
   },
   { ...closed, description: 'An instance that was accepted, with what opens its endpoints.' },

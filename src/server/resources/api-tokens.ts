@@ -18,7 +18,8 @@ const MadeToken = Type.Object(
   {
     ...shown,
     token: Type.Union([Type.String(), Type.Null()], {
-      description: 'What to send as bearer. Shown in this answer only: null when the same request is repeated.',
+      description:
+        'What to send as bearer. In this answer only, also where it is repeated under the same Idempotency-Key.',
     }),
   },
   { additionalProperties: false, description: 'A token that was made.' },

@@ -20,7 +20,7 @@ const MadeJoinToken = Type.Object(
     ...shown,
     token: Type.Union([Type.String(), Type.Null()], {
       description:
-        'What `node-agent enroll` reads from a file or stdin. In this answer only: null when the request is repeated.',
+        'What `node-agent enroll` reads from a file or stdin. In this answer only, also where it is repeated under its key.',
     }),
   },
   { ...closed, description: 'A join token that was made.' },

@@ -19,6 +19,7 @@ it('forgets what nobody can ask for again, however much that is, and nothing els
       body_hash: 'h'.repeat(43),
       status: 201,
       body: {},
+      sealed: null,
       created_at: at(-day),
       expires_at,
     },

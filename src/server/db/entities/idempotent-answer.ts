@@ -1,6 +1,6 @@
 /** What was answered to a request with an `Idempotency-Key`, so that its repetition gets the same answer. */
 import { type Static, Type } from 'typebox';
-import { closed, secretHash, time } from './fields.ts';
+import { closed, nullable, secretHash, text, time } from './fields.ts';
 
 export const IdempotentAnswer = Type.Object(
   {
@@ -8,6 +8,11 @@ export const IdempotentAnswer = Type.Object(
     body_hash: secretHash('sha256 of the body: another body under the same key is refused.'),
     status: Type.Integer({ minimum: 200, maximum: 299, description: 'HTTP status.' }),
     body: Type.Unknown({ description: 'The answer. Secrets that are shown once are not in it.' }),
+    sealed: nullable(
+      text(65_536, 'AES-256-GCM, base64url.'),
+      'Secrets that are shown to this caller only, under a key that its token and its Idempotency-Key make together; ' +
+        'neither is kept, so nobody else can open them. Null where there are none.',
+    ),
     created_at: time('When it was first answered.'),
     expires_at: time('When it is forgotten.'),
   },

@@ -85,7 +85,7 @@ export function describeStore(name: string, openEmpty: () => Promise<Store>): vo
 
       it('list only what is below a value', async () => {
         const answer = (id: string, expires_at: string) => ({
-          ...{ id: id.repeat(43), body_hash: 'h'.repeat(43), status: 201, body: { id }, expires_at },
+          ...{ id: id.repeat(43), body_hash: 'h'.repeat(43), status: 201, body: { id }, sealed: null, expires_at },
           created_at: '2026-11-25T10:00:00.000Z',
         });
         await store.write(async (tx) => {

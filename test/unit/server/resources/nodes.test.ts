@@ -96,7 +96,7 @@ describe('/api/v1/nodes/join-tokens', () => {
 
     expect(first).toMatchObject({ status: 201, body: { allocation_id: theirs, used_at: null } });
     expect(first.body.token).toMatch(/^[a-z0-9]{16}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}$/);
-    expect(second.body).toEqual({ ...first.body, token: null });
+    expect(second.body).toEqual(first.body);
     const kept = JSON.stringify(await store.read((tx) => tx.join_tokens.list()));
     expect(kept).toContain(first.body.id);
     expect(kept).not.toContain(first.body.token.split('.')[1]);
