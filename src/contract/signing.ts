@@ -15,6 +15,9 @@ export const registryCredentialsPath = '/agent/v1/registry-credentials';
 /** Most bytes of one text frame, either way; a larger one ends the session with 1009. */
 export const maxFrameBytes = 1024 * 1024;
 
+/** Most bytes of the reason in a closing frame (RFC 6455, 5.5): the code takes two of its 125. */
+export const maxCloseReasonBytes = 123;
+
 /** Why a session was closed, beyond the codes of RFC 6455. */
 export const closeCodes = {
   /** A message that no schema accepts, too often. */

@@ -6,10 +6,11 @@
  */
 import type { RawData, WebSocket } from 'ws';
 import { type FromAgent, FromControlPlane } from '../../contract/session-messages.ts';
-import { maxFrameBytes, sessionPath, sessionSubprotocol } from '../../contract/signing.ts';
+import { maxCloseReasonBytes, maxFrameBytes, sessionPath, sessionSubprotocol } from '../../contract/signing.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { optionsByTag } from '../../contract/tagged-union.ts';
 import { judge } from '../../contract/validate.ts';
+import { cutUtf8 } from '../../kit/cut-utf8.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
 import type { Ending } from './reconnect.ts';
 
@@ -89,7 +90,7 @@ export class AgentSocket {
   }
 
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason.slice(0, 120));
+    this.#socket.close(code, cutUtf8(reason, maxCloseReasonBytes));
   }
 
   /** For a peer that does not answer any more. */

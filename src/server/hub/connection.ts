@@ -11,10 +11,11 @@ import {
   FromAgent as FromAgentSchema,
   type FromControlPlane,
 } from '../../contract/session-messages.ts';
-import { closeCodes } from '../../contract/signing.ts';
+import { closeCodes, maxCloseReasonBytes } from '../../contract/signing.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { cutUtf8 } from '../../kit/cut-utf8.ts';
 import type { Log } from '../../kit/log.ts';
 
 /** Messages that make no sense, before the session is given up (FAULTS 8). One of a stranger is enough. */
@@ -97,12 +98,13 @@ export class Connection {
   fault(reason: string): void {
     this.#faults += 1;
     this.#options.onFault();
-    this.#options.log.warn({ reason, count: this.#faults }, 'protocol error of an agent');
+    this.#options.log.warn({ reason: reason.slice(0, 500), count: this.#faults }, 'protocol error of an agent');
     if (!this.#trusted || this.#faults > toleratedFaults) this.close('protocolError', reason);
   }
 
   close(why: keyof typeof closeCodes, reason = ''): void {
-    this.#socket.close(closeCodes[why], reason.slice(0, 120));
+    // The other side's own words may be in it, and a frame that closes has room for bytes, not for characters.
+    this.#socket.close(closeCodes[why], cutUtf8(reason, maxCloseReasonBytes));
     // A side that does not answer the close must not keep the socket.
     void this.#options.clock.pause(5000, this.gone).then(
       () => this.#socket.terminate(),

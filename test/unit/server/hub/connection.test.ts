@@ -54,6 +54,19 @@ describe('messages that make no sense', () => {
     expect(ground.hub.counters().protocol_errors).toBe(1);
   });
 
+  it.each([
+    ['a key that is no ASCII', `{"${'日'.repeat(64)}":1,"${'日'.repeat(64)}":2}`],
+    ['a field that is no ASCII', `{"type":"hello","${'日'.repeat(64)}":2}`],
+  ])('close the door to a stranger, and to nobody else: %s', async (_, data) => {
+    const stranger = ground.dial();
+    await stranger.next('challenge');
+
+    stranger.socket.send(data);
+
+    expect(await stranger.closed).toBe(closeCodes.protocolError);
+    expect((await enter()).socket.readyState).toBe(1);
+  });
+
   it('end the session when there are too many (FAULTS 8)', async () => {
     const agent = await enter();
 
