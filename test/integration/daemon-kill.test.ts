@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
 import { buildWheel, serveIndex } from '../../bootstrap/dev/python-index.ts';
 import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
-import { containerOf, containersNamed, inspectRaw, networksOf } from '../support/looking.ts';
+import { containerOf, containersNamed, inspectRaw, networksOf, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import type { LaunchParams } from '../support/test-host.ts';
 
@@ -103,7 +103,7 @@ describe('SIGKILL while nothing is at work', () => {
     await daemon.ended;
 
     await ground.host.signal(Id, 'USR1');
-    await until(async () => (await inspectRaw(ground.host, Id)).State.Status === 'exited', 'the end');
+    await until(async () => (await statusOf(ground.host, Id)) === 'exited', 'the end');
     daemon = ground.start();
 
     const id = params.identity.app_instance_id;

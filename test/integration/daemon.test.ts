@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
-import { containerOf, containersNamed, inspectRaw } from '../support/looking.ts';
+import { containerOf, containersNamed, inspectRaw, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 
 let ground: DaemonGround;
@@ -47,10 +47,7 @@ describe('a launch', () => {
     await until(async () => (await containersNamed(ground.host, containerOf(params))).length === 1, 'the container');
 
     ground.proxy.cut();
-    await until(async () => {
-      const { body } = { body: await inspectRaw(ground.host, containerOf(params)) };
-      return body.State.Status === 'running';
-    }, 'the container to run');
+    await until(async () => (await statusOf(ground.host, containerOf(params))) === 'running', 'the container to run');
     ground.proxy.mend();
 
     expect(outputOf(await ground.result(taskId)).state).toBe('running');

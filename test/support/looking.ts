@@ -60,6 +60,15 @@ export async function inspectRaw(host: TestHost, name: string): Promise<RawConta
   return body;
 }
 
+/**
+ * The engine's word for what the container does; undefined where it knows none. While it makes one, an engine lists it for
+ * a moment before it lets it be inspected.
+ */
+export async function statusOf(host: Pick<TestHost, 'engineSocket'>, name: string): Promise<string | undefined> {
+  const { status, body } = await engineCall<RawContainer>(host.engineSocket, 'GET', `/containers/${name}/json`);
+  return status === 200 ? body.State.Status : undefined;
+}
+
 /** Ids of all containers with exactly this name: none or one. */
 export async function containersNamed(host: TestHost, name: string): Promise<string[]> {
   const filters = encodeURIComponent(JSON.stringify({ name: [`^/${name}$`] }));
