@@ -2,7 +2,8 @@
  * Runs `workload.oci_control`: stop, start, restart.
  *
  * Each action says what should be, not what to do: stopping what is stopped and starting what runs succeed and change
- * nothing. A restart keeps the container, and with it the installed packages.
+ * nothing. A restart keeps the container, and with it the installed packages. A workload that somebody has paused is none
+ * that runs: to start it is to restart it.
  */
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
@@ -43,7 +44,7 @@ async function control(
 ): Promise<WorkloadOutput> {
   const { action, identity } = params;
   const running = found.status === 'running';
-  if (action !== 'start' && isAlive(found)) {
+  if ((action !== 'start' || found.status === 'paused') && isAlive(found)) {
     await stop(found.name, params.grace_seconds, context);
   }
   if (action === 'restart' || (action === 'start' && !running)) {

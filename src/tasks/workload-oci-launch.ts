@@ -90,7 +90,7 @@ const readyNowSeconds = 2;
 
 /** Early, so that nothing is pulled or replaced in vain. Ports that the instance holds itself are its own. */
 async function assertPortsFree({ ports }: WorkloadOciLaunchParams, found: ContainerFacts | undefined): Promise<void> {
-  const own = found?.status === 'running' ? found.hostPorts : [];
+  const own = found && ['running', 'paused'].includes(found.status) ? found.hostPorts : [];
   for (const [index, { host_port }] of ports.entries()) {
     if (!own.includes(host_port)) {
       await assertPortFree(host_port, `/params/ports/${index}/host_port`);
@@ -160,6 +160,9 @@ async function ensureStarted(
     if (found && !adopt) {
       await replace(params, found, made, context);
     }
+    if (adopt) {
+      await endPaused(found, context);
+    }
     await assertPortsFree(params, undefined);
     made.anything = true;
     if (adopt) {
@@ -195,6 +198,20 @@ async function replace(
   const { error } = await removeWorkload(params.identity, { data: false }, context.engine, context.signal);
   if (error !== undefined) {
     throw error;
+  }
+}
+
+/** How long what was paused may take to end by itself. */
+const pausedGraceSeconds = 10;
+
+/**
+ * What somebody has paused is started anew, with its file system and its packages but without its memory: whoever launches
+ * wants a workload that runs, and going on in the middle is not what the gate offers.
+ */
+async function endPaused({ name, status }: ContainerFacts, { engine, signal, emit }: TaskContext): Promise<void> {
+  if (status === 'paused') {
+    emit('container.paused', 'Somebody has paused the container; it is ended and started again.', { container: name });
+    await engine.stop(name, pausedGraceSeconds, signal);
   }
 }
 

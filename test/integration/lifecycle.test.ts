@@ -1,6 +1,7 @@
 /** Stop, start, restart, remove, relaunch: each twice, and two launches at once, on the real engine. */
 import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
 import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 
@@ -51,6 +52,21 @@ describe('control (G-151)', () => {
     const output = succeeded(await control(params, 'stop', 1));
 
     expect(output).toMatchObject({ state: 'stopped', failure: null, adapter: { exit_code: 137, oom_killed: false } });
+  });
+
+  it('starts a workload that somebody has paused anew, for a start as for another launch of it', async () => {
+    const params = host.launchParams(tiny, { readiness: ready });
+    const launched = succeeded(await host.run('workload.oci_launch', params));
+    const pause = () => engineCall(host.engineSocket, 'POST', `/containers/${containerOf(params)}/pause`);
+
+    await pause();
+    const started = succeeded(await control(params, 'start', 0));
+    await pause();
+    const again = succeeded(await host.run('workload.oci_launch', params));
+
+    expect([started.state, again.state]).toEqual(['running', 'running']);
+    expect(again.adapter).toMatchObject({ adopted: true, container_id: launched.adapter.container_id });
+    expect((await inspectRaw(host, containerOf(params))).State.Status).toBe('running');
   });
 
   it('of a workload that is not there is container.not_found', async () => {

@@ -39,6 +39,17 @@ describe('G-151: stop', () => {
     expect(calls).toContain(`stop ${name} 7`);
   });
 
+  it('restarts what somebody has paused, for a start', async () => {
+    const { engine, calls } = withContainer({ status: 'paused' });
+    const { context, phases } = taskContext(engine);
+
+    const output = await controlOci(params('start'), context);
+
+    expect(calls.filter((call) => /^(stop|start) /.test(call))).toEqual([`stop ${name} 7`, `start ${name}`]);
+    expect(phases).toEqual(['stopping', 'stopped', 'starting', 'running']);
+    expect(output.state).toBe('running');
+  });
+
   it('of what is stopped succeeds and changes nothing', async () => {
     const { engine, calls } = withContainer(stopped);
     const { context, phases } = taskContext(engine);

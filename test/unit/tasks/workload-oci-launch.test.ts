@@ -200,6 +200,21 @@ describe('FAULTS 12, 14: a container of the same spec', () => {
     expect(output.adapter).toMatchObject({ adopted: true, container_id: 'found' });
   });
 
+  it('is started anew where somebody has paused it: the same container, which is neither failed nor taken away', async () => {
+    const { engine, containers, calls } = recordingEngine();
+    containers.set(name, launchedContainer(launchParams(), {}, { status: 'paused' }));
+    const { context, events } = taskContext(engine, { taskId: 'task-5', fencing: 2 });
+
+    const output = await launchOci(launchParams(), context);
+
+    expect(calls.filter((call) => /^(stop|start|create|remove) /.test(call))).toEqual([
+      `stop ${name} 10`,
+      `start ${name}`,
+    ]);
+    expect(events.map(({ type }) => type)).toContain('container.paused');
+    expect(output).toMatchObject({ state: 'running', adapter: { adopted: true, container_id: 'found' } });
+  });
+
   it('is adopted whoever launched it, under a higher fencing as well', async () => {
     const { engine, containers, requests } = recordingEngine();
     containers.set(name, launchedContainer(launchParams(), { taskId: 'task-0', fencing: 3 }));
