@@ -5,7 +5,8 @@
  *   envelope ─▶ schema ─▶ type ─▶ node, allocation ─▶ time ─▶ params ─▶ handler ─▶ result
  *                  └─────────┴───────────┴──────────────┴───────┴──▶ rejected, nothing was done
  *
- * Tasks of one workload run one after another; different workloads run side by side.
+ * Tasks of one workload run one after another; different workloads run side by side. One that is cancelled, or whose time
+ * is over, while it waits for its turn has its result at once.
  */
 import { AgentError, type Failure, type FailureKind } from '../contract/failures.ts';
 import { TaskEnvelope, type TaskResult } from '../contract/task-envelope.ts';
@@ -89,7 +90,7 @@ export class Dispatcher {
     let outcome: Outcome;
     try {
       outcome = await (taskSchemas[task.type].mutates
-        ? this.#workloads.run(task.envelope.workload_id, () => this.#slots.run(signal, work))
+        ? this.#workloads.run(task.envelope.workload_id, () => this.#slots.run(signal, work), signal)
         : work());
     } catch (error) {
       outcome = couldNotBegin(error);

@@ -142,11 +142,11 @@ export class TaskLoop {
   #begin(task: KeptTask, how: { readonly again: boolean }): void {
     const { task_id } = task.envelope;
     const cancel = new AbortController();
-    if (task.cancelled) {
-      cancel.abort(new Error('the task was cancelled before the agent was restarted'));
+    if (task.cancelled && task.phases.length === 0) {
+      cancel.abort(cancelledBefore());
     }
     this.#cancels.set(task_id, cancel);
-    const work = this.#carryOut(task, cancel.signal, how)
+    const work = this.#carryOut(task, cancel, how)
       // Only the journal can fail here: the task has no result then, and is run again by the next start.
       .catch((error: unknown) => {
         this.#options.log.error({ task_id, err: error }, 'task could not be finished');
@@ -162,17 +162,24 @@ export class TaskLoop {
 
   /** Undefined where the agent was closed meanwhile: the next start runs the task again. */
   async #carryOut(
-    { envelope }: KeptTask,
-    cancel: AbortSignal,
+    { envelope, cancelled }: KeptTask,
+    cancel: AbortController,
     { again }: { readonly again: boolean },
   ): Promise<TaskResult | undefined> {
     const { dispatcher, supervisor, admit } = this.#options;
     const occupation = occupationBy(envelope);
     const resume = occupation ? await supervisor.standAside(envelope.workload_id, occupation) : () => undefined;
     try {
-      const onEvent = this.#reporter(envelope);
+      const report = this.#reporter(envelope);
+      const onEvent = (event: WorkloadEvent) => {
+        report(event);
+        // It had begun when it was cancelled: only once it is at work again can it take away what it had made.
+        if (cancelled && event.type === 'phase.entered') {
+          cancel.abort(cancelledBefore());
+        }
+      };
       // What was begun once is finished: the host may refuse new work only.
-      const result = await dispatcher.run(envelope, { cancel, onEvent, ...(again ? {} : { admit }) });
+      const result = await dispatcher.run(envelope, { cancel: cancel.signal, onEvent, ...(again ? {} : { admit }) });
       if (this.#released) {
         return undefined;
       }
@@ -211,6 +218,10 @@ export class TaskLoop {
       }
     };
   }
+}
+
+function cancelledBefore(): Error {
+  return new Error('the task was cancelled before the agent was restarted');
 }
 
 /** Undefined for a task that leaves all workloads as they are. */

@@ -2,13 +2,18 @@
 export class KeyedMutex {
   readonly #tails = new Map<string, Promise<unknown>>();
 
-  run<T>(key: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Where the signal is aborted while the work waits, it runs at once, to say so itself: beside whoever is at work, so it
+   * must do nothing else. Those behind it wait for both.
+   */
+  run<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.#tails.get(key) ?? Promise.resolve();
-    const result = before.then(work, work);
-    const tail = result.then(
+    const result = (signal ? unlessAborted(before, signal) : before).then(work);
+    const settled = result.then(
       () => undefined,
       () => undefined,
     );
+    const tail = before.then(() => settled);
     this.#tails.set(key, tail);
     void tail.then(() => {
       if (this.#tails.get(key) === tail) {
@@ -17,4 +22,15 @@ export class KeyedMutex {
     });
     return result;
   }
+}
+
+/** Resolves with the turn, or as soon as the signal is aborted. */
+function unlessAborted(turn: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const leave = () => resolve();
+  signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) {
+    resolve();
+  }
+  return Promise.race([turn, promise]).finally(() => signal.removeEventListener('abort', leave));
 }

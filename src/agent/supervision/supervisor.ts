@@ -49,7 +49,8 @@ export interface Occupation {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #watches = new Map<string, WorkloadWatch>();
-  readonly #busy = new Map<string, Busy>();
+  /** Tasks of each workload in the order they came: the first one is at work, the others wait. */
+  readonly #busy = new Map<string, Busy[]>();
   readonly #engine: EngineWatch;
   readonly #means: WatchMeans;
   #seen: EngineState = { state: 'unknown', since: '', reason: null };
@@ -95,16 +96,16 @@ export class Supervisor {
    * called, once.
    */
   async standAside(workloadId: string, occupation: Occupation): Promise<() => void> {
-    const busy = this.#busy.get(workloadId) ?? { tasks: 0, occupation, phase: undefined };
-    this.#busy.set(workloadId, { ...busy, tasks: busy.tasks + 1, occupation });
+    const task: Busy = { occupation, phase: undefined };
+    this.#busy.set(workloadId, [...(this.#busy.get(workloadId) ?? []), task]);
     const watch = this.#watch(workloadId);
     await watch.standAside();
     return () => {
-      const now = this.#busy.get(workloadId);
-      if (now === undefined || now.tasks === 1) {
+      const others = (this.#busy.get(workloadId) ?? []).filter((each) => each !== task);
+      if (others.length === 0) {
         this.#busy.delete(workloadId);
       } else {
-        this.#busy.set(workloadId, { ...now, tasks: now.tasks - 1, phase: undefined });
+        this.#busy.set(workloadId, others);
       }
       watch.resume();
       this.#options.onChange?.();
@@ -113,9 +114,9 @@ export class Supervisor {
 
   /** The phase that a task is in; shown as the state of its workload. */
   notePhase(workloadId: string, phase: WorkloadState): void {
-    const busy = this.#busy.get(workloadId);
-    if (busy) {
-      this.#busy.set(workloadId, { ...busy, phase });
+    const [atWork] = this.#busy.get(workloadId) ?? [];
+    if (atWork) {
+      atWork.phase = phase;
       this.#options.onChange?.();
     }
   }
@@ -125,6 +126,7 @@ export class Supervisor {
     const kept = this.#options.journal.workloads();
     const known = new Set(kept.map(({ workload_id }) => workload_id));
     const coming = [...this.#busy]
+      .flatMap(([id, [atWork]]) => (atWork ? [[id, atWork] as const] : []))
       .filter(([id, { phase }]) => !known.has(id) && phase !== undefined && phase !== 'removed')
       .map(([id, { occupation, phase = 'absent' }]) => ({
         ...{ workload_id: id, ...occupation, state: phase, endpoints: [], restarts: 0 },
@@ -240,7 +242,7 @@ export class Supervisor {
 
   #factsOf(row: KeptWorkload): WorkloadFacts {
     const { workload_id, project_id, allocation_id, fencing, state, endpoints, restarts, since } = row;
-    const phase = this.#busy.get(workload_id)?.phase;
+    const phase = this.#busy.get(workload_id)?.[0]?.phase;
     const shown = phase ?? (this.engineAway ? 'unknown' : state);
     return {
       ...{ workload_id, project_id, allocation_id, fencing, endpoints: [...endpoints], restarts },
@@ -250,8 +252,6 @@ export class Supervisor {
 }
 
 interface Busy {
-  /** Tasks that are at work on it or wait for their turn. */
-  readonly tasks: number;
   readonly occupation: Occupation;
-  readonly phase: WorkloadState | undefined;
+  phase: WorkloadState | undefined;
 }

@@ -448,6 +448,28 @@ describe('a task that is cancelled', () => {
     expect(calls).toEqual([]);
   });
 
+  it('has its result at once while it waits for another one of its workload, which goes on', async () => {
+    const gate = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    injected.set('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
+      begun.push(taskId);
+      await gate.promise;
+    });
+    const { dispatcher } = host();
+    const cancelLater = new AbortController();
+    const long = dispatcher.run(control('stop', { task_id: 'long' }));
+    const waiting = dispatcher.run(control('stop', { task_id: 'waiting' }), { cancel: cancelLater.signal });
+    const next = dispatcher.run(control('stop', { task_id: 'next' }));
+
+    cancelLater.abort(new Error('the operator changed his mind'));
+
+    expect(await waiting).toMatchObject({ status: 'cancelled', output: null, failure: { code: 'task.cancelled' } });
+    expect(begun).toEqual(['long']);
+    gate.resolve();
+    expect((await Promise.all([long, next])).map(({ status }) => status)).toEqual(['succeeded', 'succeeded']);
+    expect(begun).toEqual(['long', 'next']);
+  });
+
   it('is cancelled also where the engine dresses that up as an error of its own', async () => {
     const cancel = new AbortController();
     injected.set('workload.oci_control', async (_params: unknown, { signal }: TaskContext) => {

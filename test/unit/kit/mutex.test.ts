@@ -53,6 +53,36 @@ describe('KeyedMutex', () => {
     await expect(mutex.run('k', async () => 'next')).resolves.toBe('next');
   });
 
+  it('lets work whose signal is aborted run beside whoever is at work, and makes the next wait for both', async () => {
+    const mutex = new KeyedMutex();
+    const gate = Promise.withResolvers<string>();
+    const given = new AbortController();
+    const seen: string[] = [];
+    const note = (what: string) => void seen.push(what);
+    const first = mutex.run('k', () => gate.promise).then(note);
+    const second = mutex.run('k', async () => 'second', given.signal).then(note);
+    const third = mutex.run('k', async () => 'third', given.signal).then(note);
+    const fourth = mutex.run('k', async () => 'fourth').then(note);
+
+    given.abort();
+    await Promise.all([second, third]);
+    seen.push('the first ends');
+    gate.resolve('first');
+    await Promise.all([first, fourth]);
+
+    expect(seen).toEqual(['second', 'third', 'the first ends', 'first', 'fourth']);
+  });
+
+  it('waits for its turn as ever where the signal is not aborted', async () => {
+    const mutex = new KeyedMutex();
+    const seen: string[] = [];
+    const { signal } = new AbortController();
+
+    await Promise.all(['a', 'b'].map((name) => mutex.run('k', async () => void seen.push(name), signal)));
+
+    expect(seen).toEqual(['a', 'b']);
+  });
+
   it('remembers nothing of the keys it is done with', async () => {
     const mutex = new KeyedMutex();
     await useKeys(mutex, 1000);

@@ -466,6 +466,17 @@ describe('what others are told of the workloads', () => {
     expect(world.supervisor.workloads()).toEqual([]);
   });
 
+  it('keeps the phase of the task at work when one that waits behind it is given up', async () => {
+    const world = await supervise([], []);
+    await world.supervisor.standAside(id, occupation);
+    const giveUp = await world.supervisor.standAside(id, { ...occupation, fencing: 3 });
+    world.supervisor.notePhase(id, 'probing');
+
+    giveUp();
+
+    expect(world.supervisor.workloads()).toMatchObject([{ workload_id: id, state: 'probing', fencing: 2 }]);
+  });
+
   it('waits for all tasks of a workload before it looks again', async () => {
     const world = await supervise([keptWorkload()], [containerFacts()]);
     const first = await world.supervisor.standAside(id, occupation);
