@@ -225,7 +225,11 @@ export const LogsOpen = Type.Object(
       description: 'Last entries to begin with; null for all. Not looked at where there is a cursor.',
     }),
     follow: Type.Boolean({ description: 'True to wait for what comes; false to end where the log ends.' }),
-    bytes: Type.Integer({ minimum: 0, maximum: 16_777_216, description: 'First credit in bytes of entry data.' }),
+    bytes: Type.Integer({
+      minimum: 0,
+      maximum: 16_777_216,
+      description: 'First credit: what may be sent, as `creditOf` counts.',
+    }),
   },
   { ...closed, description: 'Asks for a log.' },
 );
@@ -238,7 +242,7 @@ const LogsCredit = Type.Object(
     bytes: Type.Integer({
       minimum: 1,
       maximum: 16_777_216,
-      description: 'Bytes of entry data on top of what is left.',
+      description: 'Credit on top of what is left, as `creditOf` counts.',
     }),
   },
   { ...closed, description: 'The reader has room again.' },
@@ -264,6 +268,9 @@ export const StreamedEntry = Type.Object(
 );
 export type StreamedEntry = Static<typeof StreamedEntry>;
 
+/** Most entries of one message: with their fields they stay well below what the judge looks at. */
+export const maxChunkEntries = 1000;
+
 export const LogsChunk = Type.Object(
   {
     type: Type.Literal('logs_chunk', { description: 'A piece of a log.' }),
@@ -272,9 +279,9 @@ export const LogsChunk = Type.Object(
       maxLength: 256,
       description: 'Position behind the last entry; good for a later `logs_open`.',
     }),
-    block: Type.Array(StreamedEntry, { minItems: 1, maxItems: 4096, description: 'Entries, oldest first.' }),
+    block: Type.Array(StreamedEntry, { minItems: 1, maxItems: maxChunkEntries, description: 'Entries, oldest first.' }),
   },
-  { ...closed, description: 'Uses credit for the bytes of its entries.' },
+  { ...closed, description: 'Uses the credit that its entries cost.' },
 );
 export type LogsChunk = Static<typeof LogsChunk>;
 

@@ -3,6 +3,8 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Static } from 'typebox';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LogItem, LogSources } from '../../src/agent/logs/log-source.ts';
+import { LogStreams } from '../../src/agent/logs/log-streams.ts';
 import type { EventBody } from '../../src/contract/records.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type HubGround, type HubSettings, openHubGround, removal, until } from '../support/hub-ground.ts';
@@ -177,6 +179,46 @@ describe('a restart of the control plane', () => {
     expect(await ground.store.read((tx) => tx.nodes.count({ status: 'enrolled' }))).toBe(fleet);
   });
 });
+
+it.for([
+  ['empty', ''],
+  ['short', 'x'],
+  ['of letters that take several bytes', 'ä€🙂'.repeat(20)],
+  ['no UTF-8', Buffer.from([0xff, 0xfe, 0x00])],
+] as const)('a log of 20,000 lines that are %s arrives whole through a small window (FAULTS 4)', async ([, line]) => {
+  const total = 20_000;
+  await ground.close();
+  await serve({ logWindowBytes: 4096 });
+  const agent = await agentOf(1, { logs: new LogStreams({ sources: repeating(Buffer.from(line), total) }) });
+  const request = { source: { kind: 'instance', id: 'app-1' }, cursor: null, tail: null, follow: false } as const;
+  const seen = { entries: 0, gaps: 0, wrong: 0 };
+
+  for await (const part of ground.hub.readLog(agent.nodeId, request, new AbortController().signal)) {
+    if (part.kind === 'end') expect(part.failure).toBeNull();
+    else if (part.kind === 'gap') seen.gaps += 1;
+    else {
+      seen.entries += part.entries.length;
+      seen.wrong += part.entries.filter(
+        ({ text, encoding }) => !Buffer.from(text, encoding).equals(Buffer.from(line)),
+      ).length;
+    }
+  }
+
+  expect(seen).toEqual({ entries: total, gaps: 0, wrong: 0 });
+  expect(ground.hub.counters().protocol_errors).toBe(0);
+});
+
+/** A log of the same line over and over. */
+function repeating(data: Buffer, total: number): LogSources {
+  return {
+    async *read(_source, { cursor }): AsyncGenerator<LogItem, void, undefined> {
+      for (let line = Number(cursor ?? 0) + 1; line <= total; line += 1) {
+        const time = '2026-11-25T10:00:00.000000000Z';
+        yield { cursor: String(line), time, channel: 'stdout', data, partial: false };
+      }
+    },
+  };
+}
 
 it('two hosts with one identity: both are shut out, once, and neither keeps dialling (FAULTS 32)', async () => {
   const clock = manualClock();

@@ -10,7 +10,14 @@
  */
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import { creditOf } from '../../contract/log-credit.ts';
-import type { LogsChunk, LogsEnd, LogsGap, LogsOpen, StreamedEntry } from '../../contract/session-messages.ts';
+import {
+  type LogsChunk,
+  type LogsEnd,
+  type LogsGap,
+  type LogsOpen,
+  maxChunkEntries,
+  type StreamedEntry,
+} from '../../contract/session-messages.ts';
 import type { LogReply, LogRequests } from '../session/session.ts';
 import { Credit } from './credit.ts';
 import type { LogItem, LogSources } from './log-source.ts';
@@ -32,8 +39,8 @@ export interface LogCounts {
   readonly gaps: number;
 }
 
-/** Most that one message holds, in units of credit and in entries: far below the limits of a frame and of a schema. */
-const maxBlock = { credit: 64 * 1024, entries: 1000 } as const;
+/** Most credit that one message uses: far below the limit of a frame. */
+const maxBlockCredit = 64 * 1024;
 
 type LogMessage = LogsChunk | LogsGap | LogsEnd;
 
@@ -181,7 +188,7 @@ class Block {
   }
 
   isFull(credit: number): boolean {
-    return this.#cost >= Math.min(maxBlock.credit, credit) || this.#entries.length >= maxBlock.entries;
+    return this.#cost >= Math.min(maxBlockCredit, credit) || this.#entries.length >= maxChunkEntries;
   }
 
   take(): { entries: StreamedEntry[]; cost: number; cursor: string | undefined } {

@@ -1,10 +1,11 @@
 /**
  * Logs on their way from a node to whoever reads them, as fast as the reader reads and no faster.
  *
- * The node may send a window of bytes ahead of the reader; what the reader has taken makes room for more. A stream
- * survives its session: when the node is back it is asked to go on behind the last entry that arrived.
+ * The node may send a window ahead of the reader, in the unit of `creditOf`; what the reader has taken makes room for
+ * more. A stream survives its session: when the node is back it is asked to go on behind the last entry that arrived.
  */
 import { AgentError, type Failure } from '../../contract/failures.ts';
+import { creditOf } from '../../contract/log-credit.ts';
 import type {
   FromControlPlane,
   LogSource,
@@ -41,7 +42,7 @@ export interface LogSession {
 
 export interface LogRelayOptions {
   readonly clock: Clock;
-  /** Bytes of entries that may wait for a reader. */
+  /** Entries that may wait for a reader, in the unit of `creditOf`. */
   readonly windowBytes?: number;
   /** How long a reader waits for a node that has no session. */
   readonly patienceSeconds?: number;
@@ -54,9 +55,9 @@ interface Stream {
   /** Position behind the last entry that arrived. */
   cursor: string | null;
   readonly parts: LogPart[];
-  /** Bytes that arrived and were not taken yet. */
+  /** What arrived and was not taken yet, in credit. */
   waiting: number;
-  /** Bytes that were taken and not yet given back to the node as credit. */
+  /** Credit of what was taken that was not yet given back to the node. */
   owed: number;
   /** Name of the stream in the present session; undefined while there is none. */
   wire: string | undefined;
@@ -165,9 +166,9 @@ export class LogRelay {
   }
 
   #chunk(stream: Stream, { connection }: LogSession, { cursor, block }: LogsChunk): void {
-    const bytes = sizeOf(block);
+    const cost = costOf(block);
     // A message that was begun within the credit may end beyond it; twice the window nobody sends by mistake.
-    if (stream.waiting + bytes > 2 * this.#window && stream.waiting > 0) {
+    if (stream.waiting + cost > 2 * this.#window && stream.waiting > 0) {
       connection.fault('more log than there was credit for');
       if (stream.wire !== undefined) connection.send({ type: 'logs_close', stream: stream.wire });
       this.#close(stream);
@@ -175,16 +176,16 @@ export class LogRelay {
       push(stream, { kind: 'end', failure });
       return;
     }
-    stream.waiting += bytes;
+    stream.waiting += cost;
     stream.cursor = cursor;
     push(stream, { kind: 'entries', cursor, entries: block });
   }
 
   #taken(stream: Stream, part: LogPart): void {
     if (part.kind !== 'entries') return;
-    const bytes = sizeOf(part.entries);
-    stream.waiting -= bytes;
-    stream.owed += bytes;
+    const cost = costOf(part.entries);
+    stream.waiting -= cost;
+    stream.owed += cost;
     if (stream.wire === undefined || stream.owed < this.#window / 4) return;
     const session = this.#sessions.get(stream.nodeId);
     session?.connection.send({ type: 'logs_credit', stream: stream.wire, bytes: stream.owed });
@@ -232,6 +233,6 @@ function ended({ parts }: Stream): boolean {
   return parts.at(-1)?.kind === 'end';
 }
 
-function sizeOf(entries: readonly StreamedEntry[]): number {
-  return entries.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+function costOf(entries: readonly StreamedEntry[]): number {
+  return entries.reduce((sum, entry) => sum + creditOf(entry), 0);
 }

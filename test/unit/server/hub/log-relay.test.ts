@@ -88,7 +88,7 @@ describe('a log', () => {
     expect(credits()).toEqual([]);
 
     await log.next();
-    expect(credits()).toEqual([{ type: 'logs_credit', stream, bytes: 400 }]);
+    expect(credits()).toEqual([{ type: 'logs_credit', stream, bytes: 464 }]);
   });
 
   it('that comes without credit ends, and its node has made a mistake', async () => {
@@ -142,7 +142,7 @@ describe('a log', () => {
     relay.attach(after);
 
     // What the reader holds in its hands counts until it asks for the next.
-    expect(after.sent).toMatchObject([{ type: 'logs_open', cursor: 'c2', bytes: 200 }]);
+    expect(after.sent).toMatchObject([{ type: 'logs_open', cursor: 'c2', bytes: 72 }]);
   });
 
   it('of a node that does not come back ends with the reason, after some patience', async () => {
