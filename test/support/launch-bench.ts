@@ -95,7 +95,7 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
         if (!found) throw new Error(`no instance ${id}`);
         return action === 'decommission'
           ? decommission(tx, queue, cause(), found, false)
-          : control(tx, queue, cause(), found, action);
+          : control(tx, { queue, environment }, cause(), found, action);
       }),
     openTasks: () => store.read((tx) => tx.tasks.list({ where: { state: ['queued', 'leased', 'accepted'] } })),
     end: (task, result) => store.write((tx) => queue.finish(tx, task, resultOf(task.id, result))),

@@ -13,7 +13,8 @@ import { refusal, refused } from '../launch/refusal.ts';
 import { misfits } from '../launch/resource-fit.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
 import { change } from './instance-states.ts';
-import { queueTask } from './launching.ts';
+import { type Launching, queueTask } from './launching.ts';
+import { hasNothingLeft, relaunch } from './relaunch.ts';
 
 /** The state on the way, and the one that the action leads to. */
 const ways: Readonly<Record<ControlAction, { readonly via: InstanceState; readonly to: InstanceState }>> = {
@@ -23,18 +24,29 @@ const ways: Readonly<Record<ControlAction, { readonly via: InstanceState; readon
 };
 
 /**
- * Queues the action. What is done or under way already is left alone, so a repetition is harmless.
- * `instance.wrong_state` where the state does not allow it.
+ * Queues the action. What is done or under way already is left alone, so a repetition is harmless. Where nothing is left of
+ * an instance, start and restart launch it anew. `instance.wrong_state` where the state does not allow the action.
  */
-export async function control(tx: Tx, queue: TaskQueue, cause: Cause, instance: AppInstance, action: ControlAction) {
+export async function control(
+  tx: Tx,
+  launching: Launching,
+  cause: Cause,
+  instance: AppInstance,
+  action: ControlAction,
+): Promise<AppInstance> {
   const { via, to } = ways[action];
+  if (hasNothingLeft(instance)) {
+    if (action !== 'stop') return relaunch(tx, launching, cause, instance);
+    const reason = 'Nothing of it is left to be stopped: restart launches it anew, decommission ends it.';
+    throw new AgentError('instance.wrong_state', { reason });
+  }
   const isDone = action !== 'restart' && (instance.state === to || (to === 'running' && instance.state === 'degraded'));
   if (instance.state === via || isDone) return instance;
   if (instance.state === 'unknown' || !mayBecome(instance.state, via)) throw wrongState(instance, action);
   if (action !== 'stop') await assertRoom(tx, instance, cause.now);
 
   const task = adapterOf(instance.engine).control(identityOf(instance), action);
-  const { id } = await queueTask(tx, queue, instance, task, action);
+  const { id } = await queueTask(tx, launching.queue, instance, task, action);
   return change(tx, instance, {
     ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, now: cause.now },
     set: { current_task_id: id, desired: action === 'stop' ? 'stopped' : 'running', failure: null },
@@ -68,7 +80,8 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
   if (isLeaving || instance.state === 'decommissioned') return instance;
   const { actor } = cause.who;
   const before = instance.current_task_id;
-  const wasSent = instance.state !== 'requested';
+  // One that is being launched anew was there before.
+  const wasSent = instance.state !== 'requested' || instance.history.some(({ state }) => state === 'deploying');
   const leaving = await change(tx, instance, {
     ...{ to: 'decommissioning', reason: 'It is being taken away.', actor, now: cause.now },
     set: { desired: 'decommissioned', current_task_id: null, failure: null },

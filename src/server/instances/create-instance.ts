@@ -68,12 +68,14 @@ interface Admitted {
   readonly isReady: boolean;
 }
 
-async function admit(
+/** What stands against it is thrown, all at once. `exceptInstance` does not count as a neighbour of itself. */
+export async function admit(
   tx: ReadTx,
   environment: LaunchEnvironment,
-  { request, projectId, now }: Asking,
+  { request, projectId, now }: Pick<Asking, 'request' | 'projectId' | 'now'>,
+  exceptInstance?: string,
 ): Promise<Admitted> {
-  const facts = await loadFacts(tx, request, projectId, environment);
+  const facts = await loadFacts(tx, request, projectId, environment, exceptInstance);
   const checked = checkLaunch(facts);
   if (!checked.ok) throw refused(checked.refusals);
   const { launch } = checked;

@@ -109,7 +109,8 @@ export function instanceRoutes({ store, queue, environment }: InstanceRoutesOpti
     }),
     route({
       ...{ method: 'POST', path: `${base}/{instance_id}/actions`, ...one, allow: members, status: 202 },
-      summary: 'Stops, starts, restarts or decommissions an instance. What is done already is left alone.',
+      summary:
+        'Stops, starts, restarts or decommissions an instance. What is done already is left alone; start and restart of one whose launch failed launch it anew.',
       ...{ body: Action, answer: InstanceView },
       change: async (asked, tx) => {
         const { action, keep_data: keepData = false } = asked.body;
@@ -117,7 +118,7 @@ export function instanceRoutes({ store, queue, environment }: InstanceRoutesOpti
         const changed =
           action === 'decommission'
             ? await decommission(tx, queue, asked, instance, keepData)
-            : await control(tx, queue, asked, instance, action);
+            : await control(tx, launching, asked, instance, action);
         return { body: await viewOf(tx, changed) };
       },
     }),

@@ -1,8 +1,8 @@
 /**
  * What can be done about a failure, in four classes, so that a page or a program can offer the right thing:
  *
- *   retryable     the same request may succeed later, unchanged
- *   drift         what is on the host is not what was asked for; restarting or launching anew puts it right
+ *   retryable     the same may succeed later, unchanged: `restart` tries it again, also a launch
+ *   drift         what is on the host is not what was asked for; `restart` puts it right
  *   repairable    the request, the image or the values have to be corrected
  *   intervention  a person has to look at the host or the platform first
  */
