@@ -129,7 +129,8 @@ export class Hub {
     socket.on('error', () => socket.destroy());
     const refusal = this.#refusalOf(request);
     if (refusal === undefined) this.#sockets.handleUpgrade(request, socket, head, (client) => this.#greet(client));
-    else socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    // Nobody else closes a socket that was given away for an upgrade: one that does not hang up must not be kept.
+    else socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
   }
 
   /** Status line for what is no agent at the right door; undefined for one that may come in. */

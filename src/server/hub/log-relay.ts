@@ -225,8 +225,17 @@ export class LogRelay {
 
 function push(stream: Stream, part: LogPart): void {
   if (ended(stream)) return;
-  stream.parts.push(part);
+  const last = stream.parts.at(-1);
+  // Gaps need no credit, so they must not pile up either.
+  if (part.kind === 'gap' && last?.kind === 'gap') stream.parts[stream.parts.length - 1] = bothGaps(last, part);
+  else stream.parts.push(part);
   stream.notify();
+}
+
+type Gap = Extract<LogPart, { kind: 'gap' }>;
+
+function bothGaps(one: Gap, other: Gap): Gap {
+  return { kind: 'gap', dropped: one.dropped === null || other.dropped === null ? null : one.dropped + other.dropped };
 }
 
 function ended({ parts }: Stream): boolean {

@@ -1,4 +1,5 @@
 /** What a connection survives, and what ends it. */
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { closeCodes, maxFrameBytes } from '../../../../src/contract/signing.ts';
 import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
@@ -75,6 +76,18 @@ describe('messages that make no sense', () => {
     expect(await agent.closed).toBe(closeCodes.protocolError);
     expect((await enter(1)).socket.readyState).toBe(1);
   });
+});
+
+it('keeps no socket of somebody who was refused and does not hang up', async () => {
+  const { hostname, port } = new URL(ground.origin);
+  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  // Written again and again: only a socket that is gone over there answers that with an end.
+  socket.on('error', () => undefined).on('data', () => setInterval(() => socket.write('x'), 5).unref());
+
+  socket.write('GET /elsewhere HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+
+  await closed;
 });
 
 describe('a frame', () => {

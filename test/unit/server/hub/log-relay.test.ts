@@ -91,6 +91,22 @@ describe('a log', () => {
     expect(credits()).toEqual([{ type: 'logs_credit', stream, bytes: 464 }]);
   });
 
+  it('of nothing but gaps is one gap for a reader that was slow', async () => {
+    const session = sessionOf();
+    relay.attach(session);
+    const log = reader();
+    const first = log.next();
+    const stream = streamOf(session);
+
+    relay.receive(session, chunk(stream, 'c1', 'one'));
+    for (let count = 0; count < 1000; count += 1) relay.receive(session, { type: 'logs_gap', stream, dropped: 2 });
+    relay.receive(session, { type: 'logs_end', stream, failure: null });
+
+    await first;
+    expect(await log.next()).toEqual({ kind: 'gap', dropped: 2000 });
+    expect(await log.next()).toEqual({ kind: 'end', failure: null });
+  });
+
   it('that comes without credit ends, and its node has made a mistake', async () => {
     const session = sessionOf();
     relay.attach(session);
