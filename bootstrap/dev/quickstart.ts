@@ -1,51 +1,27 @@
 /**
- * `npm run quickstart`: from a fresh machine to a running JupyterLab, through `node-agent run-task`.
+ * `npm run quickstart`: from a fresh machine to a running JupyterLab, the way that people of a platform would go.
  *
- *   engine, registry, image ─▶ configuration ─▶ sealed token ─▶ run-task ─▶ http://127.0.0.1:…/lab?token=…
+ *   engine, registry, image ─▶ control plane ─▶ allocation, artifact ─▶ this host becomes a node ─▶ launch ─▶ http://127.0.0.1:…
  *
- * Can be run again at any time: what is there is used, what is missing is made. Everything is named after the state folder
- * (GPUAAS_DEV_STATE), so that a second quickstart beside the usual one touches nothing of it.
+ * Can be run again at any time: what is there is used, what is missing is made.
  */
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { CompactEncrypt, importJWK, type JWK } from 'jose';
 import { ensureGround, tearDown } from './ground.ts';
-import { buildWheel, serveIndex } from './python-index.ts';
-import { indexPort, writeTask } from './quickstart-task.ts';
-import { isUsualState, stateDir } from './state.ts';
+import { say } from './progress.ts';
+import { stopDaemon } from './quickstart-daemons.ts';
+import { decommission, ensureNotebook, notebooksOf, type RunningNotebook } from './quickstart-notebook.ts';
+import { place } from './quickstart-place.ts';
+import { ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
 
 const usage = `Usage: npm run quickstart [-- OPTION…]
 
-Brings up a container engine, a registry, the curated image and JupyterLab on this host, as root.
+Brings up a container engine, a registry, the curated image, a control plane and this host as its node, and launches
+JupyterLab there. As root.
 
   --down    take everything away again
   --purge   with --down: also the system packages that it had installed
   --help    this text`;
-
-const root = resolve(import.meta.dirname, '../..');
-const name = isUsualState()
-  ? 'quickstart'
-  : `quickstart-${createHash('sha256').update(stateDir()).digest('hex').slice(0, 8)}`;
-const folder = join(stateDir(), 'quickstart');
-const configFile = join(folder, 'agent.json');
-const user = { uid: 61800, gid: 61800, home: join(folder, 'home') };
-const quickstart = {
-  folder,
-  secretsDir: `/dev/shm/gpuaas-${name}`,
-  identity: {
-    project_id: name,
-    app_instance_id: `${name}-jupyterlab`,
-    allocation_id: name,
-    app_slug: 'jupyterlab',
-    app_version: '2026.04-preview',
-    display_name: 'JupyterLab',
-  },
-};
 
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
@@ -93,60 +69,51 @@ function readOptions(args: readonly string[]): Options | string {
 }
 
 async function up(): Promise<void> {
-  say('1/4  engine, registry and the curated image (some minutes the first time)');
-  const ground = await ensureGround(['runtime-cpu']);
+  part('1/5  engine, registry and the curated image (some minutes the first time)');
+  const { engine, registry, images } = await ensureGround(['runtime-cpu']);
 
-  say('2/4  configuration of the agent');
-  writeConfig(ground.engine.socketPath, ground.registry.host);
+  part('2/5  control plane, with a project, an allocation and the image as a promoted artifact');
+  const login = await ensureControlPlane(registry.host);
+  const tenancy = await ensureTenancy(login);
+  const artifactId = await ensureArtifact(login, images['runtime-cpu']);
 
-  say('3/4  JupyterLab, through node-agent run-task');
-  const { port, token } = await launch(
-    ground.engine.socketPath,
-    ground.engine.bridgeAddress,
-    ground.images['runtime-cpu'].reference,
-  );
+  part('3/5  this host becomes the node of the allocation');
+  const host = { engineSocket: engine.socketPath, registryHost: registry.host };
+  await ensureNode(login, { allocationId: tenancy.allocationId, ...host });
 
-  say('4/4  asking JupyterLab itself');
-  const status = await fetch(`http://127.0.0.1:${port}/api/status?token=${token}`);
+  part('4/5  JupyterLab, through the API');
+  const notebook = await ensureNotebook(login, { ...tenancy, artifactId });
+
+  part('5/5  asking JupyterLab itself');
+  const status = await fetch(`http://127.0.0.1:${notebook.port}/api/status?token=${notebook.token}`);
   if (!status.ok) throw new Error(`JupyterLab answers ${status.status} to its own token.`);
+  tellWhere(notebook, login.GPUAAS_URL);
+}
+
+function tellWhere({ id, port, token, tunnel }: RunningNotebook, url: string): void {
   console.log(`
 JupyterLab runs, on this host only:
 
   http://127.0.0.1:${port}/lab?token=${token}
 
-From your own computer:    ssh -L ${port}:127.0.0.1:${port} <this host>
-Its installed package:     import quickstart_hello; print(quickstart_hello.greeting)
-What the agent did:        ${join(folder, 'state/task-logs')}
-Look at the host:          npx node-agent doctor --config ${configFile}
-Stop and remove it all:    npm run quickstart -- --down`);
-}
-
-const hello = "greeting = 'installed before the notebook was ready, gone when it is launched anew'\n";
-
-/** Launches or adopts the notebook. The index of its package is only there meanwhile. */
-async function launch(socketPath: string, bridgeAddress: string, imageReference: string) {
-  const wheel = buildWheel('quickstart-hello', '1.0.0', { modules: { 'quickstart_hello.py': hello } });
-  const index = await serveIndex([wheel], bridgeAddress, { port: await indexPort(quickstart) });
-  try {
-    const { file, token } = await writeTask(quickstart, { socketPath, imageReference, indexUrl: index.url, seal });
-    const { endpoints } = await runTask(file, 'JupyterLab did not come up');
-    return { port: endpoints[0]?.port, token };
-  } finally {
-    await index.close();
-  }
+From your own computer:     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}
+The control plane:          ${url}/openapi.json
+Ask it, in this shell:      . ${place.loginFile}
+  how JupyterLab is:        npx gpuaas apps instances describe ${id}
+  what it writes:           npx gpuaas apps instances logs -f ${id}
+What happened on the host:  npx node-agent explain ${id} --config ${place.configFile}
+Logs of the three daemons:  ${place.logs}
+Stop and remove it all:     npm run quickstart -- --down`);
 }
 
 async function down(purge: boolean): Promise<void> {
-  if (existsSync(configFile)) {
-    say('removing JupyterLab');
-    await ensureGround([]);
-    const file = join(folder, 'remove.json');
-    const params = { identity: quickstart.identity, keep_data: false, grace_seconds: 5 };
-    writeFileSync(file, JSON.stringify({ type: 'workload.oci_remove', params }), { mode: 0o600 });
-    await runTask(file, 'JupyterLab could not be removed');
+  if (existsSync(place.configFile)) {
+    part('removing JupyterLab, through the API');
+    await removeNotebooks();
   }
-  say('removing registry, images, engine and folders');
-  rmSync(quickstart.secretsDir, { recursive: true, force: true });
+  part('ending agent, gate and control plane; removing registry, images, engine and folders');
+  for (const name of ['agent', 'gate', 'control-plane'] as const) await stopDaemon(name);
+  rmSync(place.memory, { recursive: true, force: true });
   const { kept } = await tearDown({ purge });
   for (const line of kept) {
     console.log(`kept: ${line}`);
@@ -154,64 +121,15 @@ async function down(purge: boolean): Promise<void> {
   console.log('All of quickstart is gone.');
 }
 
-function writeConfig(engineSocket: string, registryHost: string): void {
-  mkdirSync(user.home, { recursive: true, mode: 0o755 });
-  chownSync(user.home, user.uid, user.gid);
-  const config = {
-    node_id: name,
-    state_dir: join(folder, 'state'),
-    run_dir: join(folder, 'run'),
-    allocation: { id: quickstart.identity.allocation_id, user },
-    gate: {
-      socket: join(folder, 'gate/gate.sock'),
-      state_dir: join(folder, 'gate'),
-      engine_socket: engineSocket,
-    },
-    registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
-    secrets_dir: quickstart.secretsDir,
-  };
-  writeFileSync(configFile, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
-}
-
-async function seal(value: string): Promise<string> {
-  const answer = await nodeAgent(['config', '--create-key', '--config', configFile, '--json'], 'ignore');
-  const { wrapping_key: key, failure } = (answer ?? {}) as { wrapping_key?: JWK; failure?: Failure };
-  if (key === undefined) throw new Error(`The agent gave no key: ${wordsOf(failure)}`);
-  return await new CompactEncrypt(Buffer.from(value))
-    .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })
-    .encrypt(await importJWK(key, 'ECDH-ES'));
-}
-
-interface Failure {
-  readonly message: string;
-  readonly hint: string;
-}
-
-interface Result {
-  readonly status: string;
-  readonly output: { readonly endpoints: readonly { readonly port: number }[] };
-  readonly failure: Failure | null;
-}
-
-/** The output of a task that succeeded; `complaint` begins the error of one that did not. */
-async function runTask(file: string, complaint: string): Promise<Result['output']> {
-  const result = (await nodeAgent(['run-task', file, '--config', configFile], 'inherit')) as Result | undefined;
-  if (result?.status === 'succeeded') return result.output;
-  throw new Error(`${complaint}: ${wordsOf(result?.failure)} The task log is in ${join(folder, 'state/task-logs')}.`);
-}
-
-function wordsOf(failure: Failure | null | undefined): string {
-  return failure ? `${failure.message} ${failure.hint}` : 'it says why above.';
-}
-
-/** The last line of stdout, where it is JSON. */
-async function nodeAgent(args: readonly string[], stderr: 'inherit' | 'ignore'): Promise<unknown> {
-  const child = spawn(process.execPath, [join(root, 'src/cli/node-agent.ts'), ...args], {
-    stdio: ['ignore', 'pipe', stderr],
-  });
-  const [stdout] = await Promise.all([text(child.stdout), once(child, 'exit')]);
-  const lastLine = stdout.trimEnd().split('\n').at(-1) ?? '';
-  return lastLine.startsWith('{') ? JSON.parse(lastLine) : undefined;
+/** Wakes what is needed for it: daemons that died have left their workloads behind. */
+async function removeNotebooks(): Promise<void> {
+  const { engine, registry } = await ensureGround([]);
+  const login = await ensureControlPlane(registry.host);
+  const { allocationId } = await ensureTenancy(login);
+  const notebooks = await notebooksOf(login, allocationId);
+  if (notebooks.length === 0) return;
+  await ensureNode(login, { allocationId, engineSocket: engine.socketPath, registryHost: registry.host });
+  for (const { id } of notebooks) await decommission(login, id);
 }
 
 function sentenceOf(error: unknown): string {
@@ -219,8 +137,8 @@ function sentenceOf(error: unknown): string {
   return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
 }
 
-function say(text: string): void {
-  console.error(`\n== ${text}`);
+function part(text: string): void {
+  say(`\n== ${text}`);
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -1,22 +1,26 @@
 /**
  * Quickstart as people start it, beside the usual one of this host: a state folder of its own, which lends it the engine,
  * the registry and the image that are there. None of them is its own to take away.
+ *
+ *   quickstart ─▶ gpuaas serve, node-agent gate, node-agent run (its processes) ─▶ JupyterLab, launched through the API
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
+import { identify } from '../../bootstrap/dev/processes.ts';
 import { imageIdOf } from '../../bootstrap/dev/publish.ts';
 import { cacheDir } from '../../bootstrap/dev/state.ts';
-import { containerName, networkName } from '../../src/contract/names.ts';
+import { labels } from '../../src/contract/names.ts';
 import { engineCall } from '../support/engine-call.ts';
 
 const script = resolve(import.meta.dirname, '../../bootstrap/dev/quickstart.ts');
+const gpuaas = `${process.execPath} ${resolve(import.meta.dirname, '../../src/cli/gpuaas.ts')}`;
 const state = mkdtempSync(join(tmpdir(), 'gpuaas-quickstart-'));
 const stranger: Server = createServer();
 let ground: GroundWith<'runtime-cpu'>;
@@ -54,18 +58,56 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(await notebookId()).toBe(before);
   });
 
-  it('replaces the notebook of another image, at the same port and with the same token', async () => {
+  it('says how to ask the control plane, which does answer so', async () => {
+    const { stdout } = await quickstart();
+
+    const asked = /\. (\S+)\n.*npx gpuaas (.+)/.exec(stdout);
+    const { code, stdout: answer } = await shell(`. ${asked?.[1]} && ${gpuaas} ${asked?.[2]}`);
+
+    expect(code).toBe(0);
+    expect(answer).toMatch(/^state +running for /m);
+    expect(answer).toContain(`ssh -N -L ${url.port}:127.0.0.1:${url.port} `);
+  });
+
+  it('keeps tokens in memory only', async () => {
+    const { loginFile } = ownNames();
+    const secrets = [
+      url.searchParams.get('token') ?? '',
+      /GPUAAS_TOKEN='(.+)'/.exec(readFileSync(loginFile, 'utf8'))?.[1] ?? '',
+    ];
+
+    const found = filesOf(state).filter((file) => secrets.some((secret) => readFileSync(file).includes(secret)));
+
+    expect(secrets.every((secret) => secret.length > 30)).toBe(true);
+    // The notebook itself writes its token into its own runtime folder.
+    expect(found.filter((file) => !file.includes('/workspace/.jupyter/runtime/'))).toEqual([]);
+  });
+
+  it('starts what has died, and the notebook has run on', async () => {
     const before = await notebookId();
-    const file = join(state, 'quickstart/jupyterlab.json');
-    const older = readFileSync(file, 'utf8').replace(/@sha256:[0-9a-f]{64}/, `@sha256:${'0'.repeat(64)}`);
-    writeFileSync(file, older);
+    for (const daemon of ['control-plane', 'gate', 'agent']) process.kill(pidOf(daemon), 'SIGKILL');
 
     const { code, stdout } = await quickstart();
 
     expect(code).toBe(0);
     expect(urlIn(stdout).href).toBe(url.href);
+    expect(await notebookId()).toBe(before);
+  });
+
+  it('launches a notebook anew whose token is lost, at the same port', async () => {
+    const before = await notebookId();
+    const { memory } = ownNames();
+    rmSync(memory, { recursive: true });
+
+    const { code, stdout } = await quickstart();
+
+    expect(code).toBe(0);
+    const anew = urlIn(stdout);
+    expect(anew.port).toBe(url.port);
+    expect(anew.search).not.toBe(url.search);
     expect(await notebookId()).not.toBe(before);
-    expect((await fetch(new URL(`/api/status${url.search}`, url))).status).toBe(200);
+    expect((await fetch(new URL(`/api/status${anew.search}`, anew))).status).toBe(200);
+    url = anew;
   });
 
   it('says in words what is in its way, with no stack, and keeps what is there', async () => {
@@ -81,16 +123,19 @@ describe('quickstart', { timeout: 300_000 }, () => {
   });
 
   it('--down takes away what is its own, and nothing else', async () => {
-    const { instance, secretsDir } = ownNames();
+    const { memory } = ownNames();
+    const container = await notebookName();
+    const daemons = ['control-plane', 'gate', 'agent'].map(pidOf);
 
     const { code, stdout } = await quickstart('--down');
 
     expect(code).toBe(0);
     expect(stdout).toContain('kept: the container engine, which was not started from here');
-    expect(await statusOf(`/containers/${containerName(instance)}/json`)).toBe(404);
-    expect(await statusOf(`/networks/${networkName(instance)}`)).toBe(404);
+    expect(await statusOf(`/containers/${container}/json`)).toBe(404);
+    expect(await statusOf(`/networks/${container}`)).toBe(404);
+    expect(await Promise.all(daemons.map(identify))).toEqual([undefined, undefined, undefined]);
     expect(existsSync(state)).toBe(false);
-    expect(existsSync(secretsDir)).toBe(false);
+    expect(existsSync(memory)).toBe(false);
     const { reference, image_id } = ground.images['runtime-cpu'];
     expect(await imageIdOf(ground.engine.socketPath, reference)).toBe(image_id);
     expect((await fetch(`http://${ground.registry.host}/v2/`)).status).toBe(200);
@@ -119,15 +164,40 @@ describe('the options of quickstart', () => {
   );
 });
 
-/** What quickstart named itself, from the configuration that it wrote. */
-function ownNames(): { readonly instance: string; readonly secretsDir: string } {
-  const { node_id, secrets_dir } = JSON.parse(readFileSync(join(state, 'quickstart/agent.json'), 'utf8'));
-  return { instance: `${node_id}-jupyterlab`, secretsDir: secrets_dir };
+/** Where quickstart keeps what is only in memory, from the configuration that it wrote. */
+function ownNames(): { readonly memory: string; readonly loginFile: string } {
+  const { secrets_dir } = JSON.parse(readFileSync(join(state, 'quickstart/agent.json'), 'utf8'));
+  const memory = dirname(secrets_dir);
+  return { memory, loginFile: join(memory, 'login') };
 }
 
-async function notebookId(): Promise<string> {
-  const path = `/containers/${containerName(ownNames().instance)}/json`;
-  return (await engineCall<{ Id: string }>(ground.engine.socketPath, 'GET', path)).body.Id;
+/** The one container of the allocation that quickstart made. */
+async function notebook(): Promise<{ readonly Id: string; readonly Names: readonly string[] }> {
+  const { allocation } = JSON.parse(readFileSync(join(state, 'quickstart/agent.json'), 'utf8'));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${labels.allocation}=${allocation.id}`] }));
+  const path = `/containers/json?filters=${filters}`;
+  const { body } = await engineCall<{ Id: string; Names: string[] }[]>(ground.engine.socketPath, 'GET', path);
+  expect(body).toHaveLength(1);
+  return body[0] ?? { Id: '', Names: [] };
+}
+
+const notebookId = async () => (await notebook()).Id;
+const notebookName = async () => (await notebook()).Names[0]?.slice(1) ?? '';
+
+function pidOf(daemon: string): number {
+  return JSON.parse(readFileSync(join(state, `quickstart/processes/${daemon}.json`), 'utf8')).pid;
+}
+
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+}
+
+async function shell(command: string): Promise<Ended> {
+  const child = spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code: child.exitCode, stdout, stderr };
 }
 
 async function statusOf(path: string): Promise<number> {

@@ -29,11 +29,11 @@ export async function untilSettled(
   const wanted = before.desired;
   try {
     let instance = await client.get<Instance>(instancePath(before.id), {}, signal);
-    // From the first event on: what happened before the stream was open is told as well.
+    // From the first event on, for some came before the stream was open; those of earlier changes are not told.
     const events = followEvents(client, '/api/v1/events', { subject_id: before.id }, { after: '0', signal });
     if (!isSettled(instance, wanted)) {
       for await (const { data } of events) {
-        say(data, json);
+        say(data, before.state_since, json);
         instance = await client.get<Instance>(instancePath(before.id), {}, signal);
         if (isSettled(instance, wanted)) break;
       }
@@ -60,11 +60,14 @@ function isSettled({ state, desired }: Instance, wanted: Instance['desired']): b
   );
 }
 
-function say(data: string, json: boolean): void {
+function say(data: string, since: string, json: boolean): void {
   const event = JSON.parse(data) as { time?: string; message?: string; type?: string };
+  if (event.time === undefined || event.time < since) {
+    return;
+  }
   if (json) {
     tellJson(event);
-  } else if (event.time !== undefined) {
+  } else {
     tell(`${event.time.slice(11, 19)}  ${oneLine(event.message ?? event.type ?? '')}`);
   }
 }

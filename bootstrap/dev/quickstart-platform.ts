@@ -1,0 +1,217 @@
+/**
+ * What an operator does before anybody can launch anything: a control plane, a project with an allocation, an image that is
+ * vouched for, and a host that serves the allocation. All of it through the public API, by the commands of `gpuaas`.
+ *
+ * Each step looks before it acts, so all of it may be called again.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { callEngine } from './engine-api.ts';
+import { freePort } from './free-port.ts';
+import { until } from './processes.ts';
+import type { PublishedImage } from './publish.ts';
+import { ensureDaemon, isRunning, stopDaemon } from './quickstart-daemons.ts';
+import { type Login, place, readLogin, writeLogin } from './quickstart-place.ts';
+import { argvOf, ask } from './quickstart-programs.ts';
+
+const usualPort = 8080;
+const usualTelemetryPort = 9464;
+const connectSeconds = 60;
+
+/** Makes sure that the control plane runs and that we have a token for it. */
+export async function ensureControlPlane(registryHost: string): Promise<Login> {
+  const known = readLogin();
+  const port = await portOf('control-plane', known && Number(new URL(known.GPUAAS_URL).port), usualPort);
+  const url = `http://127.0.0.1:${port}`;
+  const isKnown = known !== undefined && existsSync(place.serverDir);
+  const login = { GPUAAS_URL: url, GPUAAS_TOKEN: isKnown ? known.GPUAAS_TOKEN : await adminToken() };
+  writeLogin(login);
+  await ensureDaemon({
+    ...{ name: 'control-plane', program: 'gpuaas' },
+    args: ['serve', '--data-dir', place.serverDir, '--listen', `127.0.0.1:${port}`, '--registry', registryHost],
+    env: { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' },
+    isReady: () => answers(`${url}/api/v1/environment/capabilities`, login.GPUAAS_TOKEN),
+  });
+  return login;
+}
+
+/** The ports of our daemons are theirs as long as they run. */
+async function portOf(name: 'control-plane' | 'agent', known: number | undefined, usual: number): Promise<number> {
+  return known !== undefined && (await isRunning(name)) ? known : await freePort(known ?? usual);
+}
+
+/**
+ * Makes store, keys and an admin token, which this process alone sees: the daemon itself writes its output to a file.
+ * A token that was lost, as all are when the host restarts, is replaced by another.
+ */
+async function adminToken(): Promise<string> {
+  await stopDaemon('control-plane');
+  const what = existsSync(join(place.serverDir, 'control-plane.db')) ? '--new-admin-token' : '--init';
+  const args = ['serve', what, '--json', '--data-dir', place.serverDir, '--listen', '127.0.0.1:0'];
+  const [command, ...rest] = argvOf('gpuaas', args);
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = once(child, 'exit');
+  let token: string | undefined;
+  let failure = 'it says nothing';
+  for await (const line of createInterface({ input: child.stdout })) {
+    const said = JSON.parse(line) as { admin_token?: string; ready?: boolean; failure?: { message: string } };
+    token ??= said.admin_token;
+    failure = said.failure?.message ?? failure;
+    if (said.ready) child.kill('SIGTERM');
+  }
+  await ended;
+  if (token === undefined) throw new Error(`The control plane gave no token: ${failure}`);
+  return token;
+}
+
+export interface Tenancy {
+  readonly projectId: string;
+  readonly allocationId: string;
+}
+
+/** Makes sure that there is a project with an active allocation. */
+export async function ensureTenancy(login: Login): Promise<Tenancy> {
+  const projects = await itemsOf<{ name: string }>(login, 'projects');
+  const project =
+    projects.find(({ name }) => name === place.name) ??
+    (await gpuaas<{ id: string }>(login, ['projects', 'create', place.name]));
+  const allocations = await itemsOf<{ project_id: string; state: string }>(login, 'allocations');
+  const allocation =
+    allocations.find(({ project_id, state }) => project_id === project.id && state === 'active') ??
+    (await gpuaas<{ id: string }>(login, [
+      ...['allocations', 'create', place.name, '--project', project.id, '--cpus', '2', '--memory', '4'],
+      ...['--ssh', `${process.env['SUDO_USER'] ?? userInfo().username}@${hostname()}`, '--wipe'],
+    ]));
+  return { projectId: project.id, allocationId: allocation.id };
+}
+
+const mediaType = 'application/vnd.docker.distribution.manifest.v2+json';
+
+/** Makes sure that the image is registered, verified against the registry, and promoted; the id of the artifact. */
+export async function ensureArtifact(login: Login, { reference, digest }: PublishedImage): Promise<string> {
+  const known = await itemsOf<Artifact>(login, 'artifacts');
+  const register = ['artifacts', 'register', 'runtime-cpu', reference, '--media-type', mediaType];
+  let artifact =
+    known.find((each) => each.digest === digest && each.name === 'runtime-cpu') ??
+    (await gpuaas<Artifact>(login, register));
+  if (artifact.trust !== 'verified') artifact = await gpuaas(login, ['artifacts', 'verify', artifact.id]);
+  if (artifact.trust !== 'verified') throw new Error(`The image is not trusted: ${artifact.verification?.message}`);
+  if (artifact.lifecycle === 'published') {
+    artifact = await gpuaas(login, ['artifacts', 'promote', artifact.id, '--channel', 'dev']);
+  }
+  return artifact.id;
+}
+
+interface Artifact {
+  readonly id: string;
+  readonly name: string;
+  readonly digest: string;
+  readonly lifecycle: string;
+  readonly trust: string;
+  readonly verification: { readonly message: string } | null;
+}
+
+interface HostWith {
+  readonly engineSocket: string;
+  readonly registryHost: string;
+  readonly allocationId: string;
+}
+
+/** Makes sure that this host serves the allocation and is connected: enrolment, gate, agent. Gives the node's id. */
+export async function ensureNode(login: Login, wanted: HostWith): Promise<string> {
+  const config = await writeConfig(login, wanted);
+  await enrol(login, wanted.allocationId);
+  await ensureGate(config);
+  const nodeId = readNode()?.node_id ?? '';
+  const isConnected = async () => (await showNode(login, nodeId)).connected;
+  const args = ['run', '--config', place.configFile];
+  await ensureDaemon({
+    ...{ name: 'agent', program: 'node-agent', args, reads: config },
+    isReady: async () => existsSync(join(place.folder, 'run/agent.sock')),
+  });
+  if (!(await until(isConnected, connectSeconds, 250))) {
+    throw new Error(`The agent does not reach the control plane; its log is ${join(place.logs, 'agent.log')}.`);
+  }
+  return nodeId;
+}
+
+function readNode(): { readonly node_id: string; readonly allocation_id: string } | undefined {
+  const file = join(place.folder, 'state/identity/node.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+async function ensureGate(config: string): Promise<void> {
+  const socketPath = join(place.folder, 'gate/gate.sock');
+  await ensureDaemon({
+    ...{ name: 'gate', program: 'node-agent', args: ['gate', '--config', place.configFile], reads: config },
+    isReady: async () => existsSync(socketPath) && (await pings(socketPath)),
+  });
+}
+
+/** A host that belongs to this allocation already is left as it is. */
+async function enrol(login: Login, allocationId: string): Promise<void> {
+  const node = readNode();
+  if (node?.allocation_id === allocationId) return;
+  if (node) throw new Error(`This host serves ${node.allocation_id}, which is gone: npm run quickstart -- --down`);
+  const { token } = await gpuaas<{ token: string }>(login, ['nodes', 'join-token', allocationId]);
+  const args = ['enroll', '--url', login.GPUAAS_URL, '--token-file', '-', '--config', place.configFile];
+  await ask('node-agent', args, 'This host could not be enrolled', { input: token });
+}
+
+/** The configuration as text. */
+async function writeConfig(login: Login, { engineSocket, registryHost, allocationId }: HostWith): Promise<string> {
+  const { user } = place;
+  mkdirSync(user.home, { recursive: true, mode: 0o755 });
+  chownSync(user.home, user.uid, user.gid);
+  const config = {
+    state_dir: join(place.folder, 'state'),
+    run_dir: join(place.folder, 'run'),
+    allocation: { id: allocationId, user },
+    control_plane: { url: login.GPUAAS_URL },
+    gate: {
+      socket: join(place.folder, 'gate/gate.sock'),
+      state_dir: join(place.folder, 'gate'),
+      engine_socket: engineSocket,
+    },
+    registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
+    secrets_dir: place.secretsDir,
+    telemetry: { port: await portOf('agent', earlierTelemetryPort(), usualTelemetryPort) },
+  };
+  const text = `${JSON.stringify(config, null, 2)}\n`;
+  writeFileSync(place.configFile, text, { mode: 0o600 });
+  return text;
+}
+
+function earlierTelemetryPort(): number | undefined {
+  if (!existsSync(place.configFile)) return undefined;
+  return (JSON.parse(readFileSync(place.configFile, 'utf8')) as { telemetry: { port: number } }).telemetry.port;
+}
+
+/** Runs a command of `gpuaas` with the quickstart's token. */
+export async function gpuaas<T>(login: Login, args: readonly string[]): Promise<T> {
+  const complaint = `gpuaas ${args.slice(0, 2).join(' ')}`;
+  return (await ask('gpuaas', args, complaint, { env: { ...login } })) as T;
+}
+
+export async function itemsOf<T>(login: Login, ...words: readonly string[]): Promise<(T & { readonly id: string })[]> {
+  return (await gpuaas<{ items: (T & { id: string })[] }>(login, [...words, 'list'])).items;
+}
+
+async function showNode(login: Login, id: string): Promise<{ connected: boolean }> {
+  return await gpuaas(login, ['nodes', 'show', id]);
+}
+
+async function pings(socketPath: string): Promise<boolean> {
+  const answer = await callEngine({ socketPath, method: 'GET', path: '/_ping' }).catch(() => undefined);
+  return answer?.status === 200;
+}
+
+async function answers(url: string, token: string): Promise<boolean> {
+  const headers = { authorization: `Bearer ${token}` };
+  const answer = await fetch(url, { headers, signal: AbortSignal.timeout(5000) }).catch(() => undefined);
+  return answer?.status === 200;
+}
