@@ -14,6 +14,7 @@ import { python } from './images/python.ts';
 import { type ImageName, placeFolders, type Recipe, type RootRecipe } from './images/recipe.ts';
 import { runtimeCpu } from './images/runtime-cpu.ts';
 import { tiny } from './images/tiny.ts';
+import { web } from './images/web.ts';
 import { commitLayer } from './layer.ts';
 import { step } from './progress.ts';
 import {
@@ -28,7 +29,14 @@ import {
 } from './publish.ts';
 import { cacheDir, readRecord, withLock, writeRecord } from './state.ts';
 
-const recipes: { readonly [N in ImageName]: Recipe } = { tiny, hostile, healthy, python, 'runtime-cpu': runtimeCpu };
+const recipes: { readonly [N in ImageName]: Recipe } = {
+  tiny,
+  hostile,
+  healthy,
+  web,
+  python,
+  'runtime-cpu': runtimeCpu,
+};
 
 /** Every image there is. */
 export const imageNames = Object.keys(recipes) as readonly ImageName[];

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import type { TestHost } from './test-host.ts';
 
-const program = resolve(import.meta.dirname, '../../src/cli/node-agent.ts');
+const cli = resolve(import.meta.dirname, '../../src/cli');
 
 export interface Ended {
   readonly code: number | null;
@@ -40,7 +40,21 @@ export function startNodeAgent(
   args: readonly string[],
   user: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
 ): RunningTask {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...user });
+  return startProgram('node-agent', args, user);
+}
+
+/** `gpuaas` with the control plane and the token of somebody. */
+export function startGpuaas(args: readonly string[], url: string, token: string): RunningTask {
+  return startProgram('gpuaas', args, { env: { ...process.env, GPUAAS_URL: url, GPUAAS_TOKEN: token } });
+}
+
+function startProgram(
+  name: 'node-agent' | 'gpuaas',
+  args: readonly string[],
+  options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv },
+): RunningTask {
+  const program = join(cli, `${name}.ts`);
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   let stderr = '';
   const waiting = new Set<() => void>();
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {

@@ -170,7 +170,8 @@ function sleepingLaunch(reference: string, policy: HostPolicy): LaunchParams {
   };
 }
 
-async function removeEverything(engineSocket: string, allocation: string): Promise<void> {
+/** Takes away what is on the engine for an allocation, past the gate. */
+export async function removeEverything(engineSocket: string, allocation: string): Promise<void> {
   const filters = encodeURIComponent(JSON.stringify({ label: [`${labels.allocation}=${allocation}`] }));
   const containers = await engineCall<{ Id: string }[]>(
     engineSocket,

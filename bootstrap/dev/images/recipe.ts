@@ -3,7 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The images of the development ground. */
-export type ImageName = 'tiny' | 'hostile' | 'healthy' | 'python' | 'runtime-cpu';
+export type ImageName = 'tiny' | 'hostile' | 'healthy' | 'web' | 'python' | 'runtime-cpu';
 
 interface RecipeCommon {
   readonly name: ImageName;
