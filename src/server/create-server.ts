@@ -7,6 +7,7 @@ import type { Store } from './db/store.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createMetrics } from './http/metrics.ts';
 import { Hub } from './hub/hub.ts';
+import { exposeHub } from './hub/hub-metrics.ts';
 import type { RecordSink } from './hub/record-sink.ts';
 import { TaskQueue } from './hub/task-queue.ts';
 import { MetricsBoard } from './instances/metrics-board.ts';
@@ -55,6 +56,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   });
   const context: ServerContext = { store, log, clock, settings, keys, queue, hub, samples };
   const metrics = createMetrics();
+  exposeHub(metrics.registry, { hub, queue });
   const http = createHttpServer({
     ...{ store, log, metrics, checkAnswers, now: () => clock.wallMs() },
     routes: routesOf(context, metrics, version),

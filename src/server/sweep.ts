@@ -1,11 +1,13 @@
-/** Forgets what nobody will ask for again: answers that can no longer be repeated, old events, join tokens. */
+/** Forgets what nobody will ask for again: answers that can no longer be repeated, old events, join tokens, ended tasks. */
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
-import type { Store } from './db/store.ts';
+import type { Store, Tx } from './db/store.ts';
 
 const everyMs = 10 * 60 * 1000;
 const eventsKeptMs = 90 * 24 * 60 * 60 * 1000;
 const joinTokensKeptMs = 7 * 24 * 60 * 60 * 1000;
+/** Far longer than a node may hold back a result: one that comes later changes nothing and is acknowledged. */
+const tasksKeptMs = 30 * 24 * 60 * 60 * 1000;
 /** Entities of one transaction: others wait for it. */
 const batch = 500;
 
@@ -26,19 +28,33 @@ export async function keepSweeping({ store, clock, log }: Parts, signal: AbortSi
 export async function sweep(store: Store, now: number): Promise<void> {
   const timeOf = (ms: number) => new Date(ms).toISOString();
   await store.write((tx) => tx.events.forgetBefore(timeOf(now - eventsKeptMs)));
-  await sweepOf(store, 'idempotent_answers', timeOf(now));
-  await sweepOf(store, 'join_tokens', timeOf(now - joinTokensKeptMs));
+  await sweepOf(store, (tx, limit) => expired(tx, 'idempotent_answers', timeOf(now), limit));
+  await sweepOf(store, (tx, limit) => expired(tx, 'join_tokens', timeOf(now - joinTokensKeptMs), limit));
+  await sweepOf(store, (tx, limit) => endedTasks(tx, timeOf(now - tasksKeptMs), limit));
 }
 
-async function sweepOf(store: Store, name: 'idempotent_answers' | 'join_tokens', before: string): Promise<void> {
-  let swept = batch;
-  while (swept === batch) {
-    swept = await store.write(async (tx) => {
-      const old = await tx[name].list({ below: { expires_at: before }, limit: batch });
-      for (const { id } of old) {
-        await tx[name].delete(id);
-      }
-      return old.length;
-    });
+/** Deletes up to `limit` and returns how many it found. */
+type Sweeping = (tx: Tx, limit: number) => Promise<number>;
+
+async function sweepOf(store: Store, sweeping: Sweeping): Promise<void> {
+  while ((await store.write((tx) => sweeping(tx, batch))) === batch);
+}
+
+async function expired(tx: Tx, name: 'idempotent_answers' | 'join_tokens', before: string, limit: number) {
+  const old = await tx[name].list({ below: { expires_at: before }, limit });
+  for (const { id } of old) await tx[name].delete(id);
+  return old.length;
+}
+
+/** With the last task of an instance that is gone for good, the number goes that its tasks were fenced by. */
+async function endedTasks(tx: Tx, before: string, limit: number): Promise<number> {
+  const old = await tx.tasks.list({ below: { ended_at: before }, limit });
+  for (const { id, instance_id, workload_id } of old) {
+    await tx.tasks.delete(id);
+    const instance = instance_id === null ? undefined : await tx.app_instances.get(instance_id);
+    if (instance?.state === 'decommissioned' && (await tx.tasks.count({ instance_id: instance.id })) === 0) {
+      await tx.workload_fencing.delete(workload_id);
+    }
   }
+  return old.length;
 }

@@ -45,7 +45,7 @@ export const collections = {
     indexes: [['project_id', 'state'], ['allocation_id', 'state'], ['node_id', 'state'], ['state']],
   }),
   tasks: collection(Task, {
-    indexes: [['node_id', 'state'], ['state'], ['instance_id']],
+    indexes: [['node_id', 'state'], ['state'], ['instance_id'], ['ended_at']],
     unique: [['workload_id', 'fencing']],
   }),
   workload_fencing: collection(WorkloadFencing),

@@ -64,6 +64,12 @@ export class Connection {
     return this.#gone.signal;
   }
 
+  /** When something last came from the other side, in milliseconds since 1970. */
+  get heardAt(): number {
+    const { clock } = this.#options;
+    return clock.wallMs() - (clock.monotonicMs() - this.#heardAt);
+  }
+
   /** True while what was sent is being read at the other end. */
   get keepsUp(): boolean {
     return this.#socket.bufferedAmount < maxUnread / 2;

@@ -18,6 +18,8 @@ import type { Store } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
 import { admit, nodeOfBearer } from './admission.ts';
 import { Connection } from './connection.ts';
+import type { HubCounts } from './hub-metrics.ts';
+import { keepLastSeen } from './last-seen.ts';
 import { type LogPart, LogRelay, type LogRequest } from './log-relay.ts';
 import { NodeSession, type SessionParts } from './node-session.ts';
 import { Presence } from './presence.ts';
@@ -28,6 +30,8 @@ import type { TaskQueue } from './task-queue.ts';
 const maxStrangers = 256;
 const helloSeconds = 10;
 const sweepSeconds = 15;
+/** Sweeps between two notes of who was heard of. */
+const seenEvery = 4;
 
 export interface HubOptions {
   readonly store: Store;
@@ -47,13 +51,6 @@ export interface HubOptions {
   readonly logWindowBytes?: number;
 }
 
-export interface HubCounters {
-  sessions: number;
-  admitted: number;
-  refused: number;
-  protocol_errors: number;
-}
-
 export class Hub {
   readonly #options: HubOptions;
   readonly #clock: Clock;
@@ -65,7 +62,7 @@ export class Hub {
   readonly #presence: Presence;
   readonly #parts: SessionParts;
   readonly #stopped = new AbortController();
-  readonly #counters = { admitted: 0, refused: 0, protocol_errors: 0 };
+  readonly #counts = { admitted: 0, reconnected: 0, refused: 0, protocol_errors: 0, records: 0 };
 
   constructor(options: HubOptions) {
     const { clock = systemClock, heartbeatSeconds = 10, leaseSeconds = 30, awaySeconds = 60, logWindowBytes } = options;
@@ -74,7 +71,12 @@ export class Hub {
     this.#heartbeatSeconds = heartbeatSeconds;
     this.#relay = new LogRelay({ clock, ...(logWindowBytes === undefined ? {} : { windowBytes: logWindowBytes }) });
     this.#presence = new Presence({ ...options, clock, awaySeconds });
-    this.#parts = { ...options, clock, relay: this.#relay, leaseSeconds };
+    this.#parts = {
+      ...{ ...options, clock, relay: this.#relay, leaseSeconds },
+      onKept: (count) => {
+        this.#counts.records += count;
+      },
+    };
     this.#sockets = new WebSocketServer({
       ...{ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload: maxFrameBytes },
       handleProtocols: (offered) => (offered.has(sessionSubprotocol) ? sessionSubprotocol : false),
@@ -121,8 +123,8 @@ export class Hub {
     this.#sessions.get(nodeId)?.end('revoked');
   }
 
-  counters(): HubCounters {
-    return { sessions: this.#sessions.size, ...this.#counters };
+  counters(): HubCounts {
+    return { sessions: this.#sessions.size, ...this.#counts };
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -166,7 +168,7 @@ export class Hub {
       ...{ clock: this.#clock, log: this.#options.log, heartbeatSeconds: this.#heartbeatSeconds },
       onMessage: (message) => (session ? session.onMessage(message) : onHello(message)),
       onFault: () => {
-        this.#counters.protocol_errors += 1;
+        this.#counts.protocol_errors += 1;
       },
       onClosed: () => {
         this.#strangers.delete(socket);
@@ -196,7 +198,7 @@ export class Hub {
         log.info({ node: node.id, version: node.agent_version }, 'node connected');
         return session;
       }
-      this.#counters.refused += 1;
+      this.#counts.refused += 1;
       if (admission.kind === 'quarantined') this.#sessions.get(admission.node.id)?.end('quarantined');
       const { code } = admission.kind === 'refused' ? admission.failure : new AgentError('node.quarantined');
       log.warn({ node: hello.node_id, code }, 'node turned away');
@@ -219,7 +221,8 @@ export class Hub {
     before?.end('superseded');
     this.#sessions.set(session.nodeId, session);
     this.#presence.came(session.nodeId);
-    this.#counters.admitted += 1;
+    this.#counts.admitted += 1;
+    if (session.epoch > 1) this.#counts.reconnected += 1;
     return true;
   }
 
@@ -231,7 +234,7 @@ export class Hub {
     this.#options.log.info({ node: session.nodeId }, 'node disconnected');
   }
 
-  /** Ends tasks that waited too long for their node. */
+  /** Ends tasks that waited too long for their node, and notes now and then who is there. */
   async #sweep(): Promise<void> {
     const { store, queue, log } = this.#options;
     const pause = () =>
@@ -239,8 +242,12 @@ export class Hub {
         () => true,
         () => false,
       );
-    while (await pause()) {
+    for (let turn = 1; await pause(); turn += 1) {
       await store.write((tx) => queue.expire(tx)).catch((err) => log.error({ err }, 'could not end expired tasks'));
+      if (turn % seenEvery === 0) {
+        const seen = [...this.#sessions.values()].map(({ nodeId, connection }) => ({ nodeId, at: connection.heardAt }));
+        await keepLastSeen(store, seen).catch((err) => log.error({ err }, 'could not note which nodes are there'));
+      }
     }
   }
 }

@@ -28,6 +28,8 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly leaseSeconds: number;
+  /** So many records were kept. */
+  onKept(count: number): void;
 }
 
 export class NodeSession {
@@ -133,8 +135,9 @@ export class NodeSession {
   }
 
   async #keep(batch: readonly [RecordMessage, ...RecordMessage[]]): Promise<void> {
-    const { store, queue, sink } = this.#parts;
-    const { journal_id, seq } = await store.write((tx) => keepRecords(tx, { queue, sink }, this.nodeId, batch));
+    const { store, queue, sink, onKept } = this.#parts;
+    const { journal_id, seq, kept } = await store.write((tx) => keepRecords(tx, { queue, sink }, this.nodeId, batch));
+    onKept(kept);
     this.connection.send({ type: 'ack', journal_id, seq });
   }
 

@@ -22,26 +22,31 @@ export interface RecordKeeper {
   readonly sink: RecordSink;
 }
 
-/** Keeps what is new of a batch and returns how far the journal is kept now. The batch is of one journal. */
+/** How far a journal is kept, and how many records of a batch were new. */
+type KeptBatch = Pick<RecordCursor, 'journal_id' | 'seq'> & { readonly kept: number };
+
+/** Keeps what is new of a batch. The batch is of one journal. */
 export async function keepRecords(
   tx: Tx,
   keeper: RecordKeeper,
   nodeId: string,
   batch: readonly [RecordMessage, ...RecordMessage[]],
-): Promise<Pick<RecordCursor, 'journal_id' | 'seq'>> {
+): Promise<KeptBatch> {
   const [{ journal_id }] = batch;
   const known = await tx.record_cursors.get(nodeId);
   if (known && known.journal_id !== journal_id) await handOutAgain(tx, keeper.queue, nodeId);
 
   let seq = known?.journal_id === journal_id ? known.seq : -1;
+  let kept = 0;
   for (const record of batch) {
     if (record.seq <= seq) continue;
     await keepRecord(tx, keeper, nodeId, record);
     seq = record.seq;
+    kept += 1;
   }
   const cursor: RecordCursor = { id: nodeId, journal_id, seq: Math.max(seq, 0), updated_at: keeper.queue.now() };
   await (known ? tx.record_cursors.put(cursor) : tx.record_cursors.insert(cursor));
-  return cursor;
+  return { journal_id, seq: cursor.seq, kept };
 }
 
 async function keepRecord(tx: Tx, keeper: RecordKeeper, nodeId: string, record: RecordMessage): Promise<void> {

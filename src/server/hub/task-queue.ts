@@ -42,6 +42,7 @@ export class TaskQueue {
   readonly #sink: RecordSink;
   readonly #clock: Clock;
   readonly #listeners = new Set<WorkListener>();
+  readonly #ended: Record<TaskResult['status'], number> = { succeeded: 0, failed: 0, cancelled: 0, rejected: 0 };
 
   constructor(sink: RecordSink, clock: Clock = systemClock) {
     this.#sink = sink;
@@ -103,6 +104,9 @@ export class TaskQueue {
     const ended: EndedTask = { ...task, state: 'ended', lease: null, result, ended_at: this.now() };
     await tx.tasks.put(ended);
     await this.#sink.taskEnded(tx, ended);
+    tx.afterCommit(() => {
+      this.#ended[result.status] += 1;
+    });
   }
 
   /** Ends what waited too long for its node. What a node may have already is left to the node, which judges the same time. */
@@ -119,6 +123,11 @@ export class TaskQueue {
   async abandon(tx: Tx, nodeId: string, failure: Failure): Promise<void> {
     const open = await tx.tasks.list({ where: { node_id: nodeId, state: ['queued', 'leased', 'accepted'] } });
     for (const task of open) await this.end(tx, task, 'failed', failure);
+  }
+
+  /** How many tasks ended in which way since this was made. */
+  ended(): Readonly<Record<TaskResult['status'], number>> {
+    return { ...this.#ended };
   }
 
   /** Calls back after each change of what a node has to do is on disk. Returns the way out. */
