@@ -91,6 +91,15 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** What was to be kept is not as its schema says. Nothing of the transaction is kept. */
+export class Misshapen extends Error {
+  override readonly name = 'Misshapen';
+
+  constructor(what: string, errors: readonly { readonly path: string; readonly message: string }[]) {
+    super(`${what} is not as its schema says: ${errors.map(({ path, message }) => `${path} ${message}`).join('; ')}`);
+  }
+}
+
 /** An id or a unique value is taken. */
 export class Duplicate extends Error {
   override readonly name = 'Duplicate';

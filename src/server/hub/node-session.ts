@@ -13,7 +13,7 @@ import { confirm } from './admission.ts';
 import type { Connection } from './connection.ts';
 import type { LogRelay } from './log-relay.ts';
 import { RecordInlet } from './record-inlet.ts';
-import { keepRecords } from './record-keeper.ts';
+import { keepBatch } from './record-keeper.ts';
 import type { RecordSink } from './record-sink.ts';
 import { TaskOutlet } from './task-outlet.ts';
 import type { TaskQueue } from './task-queue.ts';
@@ -135,9 +135,8 @@ export class NodeSession {
   }
 
   async #keep(batch: readonly [RecordMessage, ...RecordMessage[]]): Promise<void> {
-    const { store, queue, sink, onKept } = this.#parts;
-    const { journal_id, seq, kept } = await store.write((tx) => keepRecords(tx, { queue, sink }, this.nodeId, batch));
-    onKept(kept);
+    const { journal_id, seq, kept } = await keepBatch(this.#parts, this.nodeId, batch);
+    this.#parts.onKept(kept);
     this.connection.send({ type: 'ack', journal_id, seq });
   }
 

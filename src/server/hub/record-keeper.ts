@@ -12,7 +12,7 @@ import type { TaskResult } from '../../contract/task-envelope.ts';
 import { isTaskType, taskSchemas } from '../../contract/tasks.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Node, RecordCursor } from '../db/entities/node.ts';
-import type { Tx } from '../db/store.ts';
+import { Misshapen, type Store, type Tx } from '../db/store.ts';
 import { handOutAgain } from './leases.ts';
 import type { NodeRecord, RecordSink } from './record-sink.ts';
 import type { TaskQueue } from './task-queue.ts';
@@ -25,12 +25,59 @@ export interface RecordKeeper {
 /** How far a journal is kept, and how many records of a batch were new. */
 type KeptBatch = Pick<RecordCursor, 'journal_id' | 'seq'> & { readonly kept: number };
 
-/** Keeps what is new of a batch. The batch is of one journal. */
-export async function keepRecords(
+type Batch = readonly [RecordMessage, ...RecordMessage[]];
+
+/**
+ * Keeps what is new of a batch, in one transaction. The batch is of one journal.
+ *
+ * A record can be as it should be and yet make something too large of what is kept already. The store refuses that
+ * transaction whole, so its records are kept one by one, and the one it is about is dropped.
+ */
+export async function keepBatch(
+  parts: RecordKeeper & { readonly store: Store },
+  nodeId: string,
+  batch: Batch,
+): Promise<KeptBatch> {
+  const whole = await unlessMisshapen(parts.store.write((tx) => keepRecords(tx, parts, nodeId, batch, keepRecord)));
+  if (!(whole instanceof Misshapen)) return whole;
+  const [first, ...others] = batch;
+  let last = await keepAlone(parts, nodeId, first);
+  let { kept } = last;
+  for (const record of others) {
+    last = await keepAlone(parts, nodeId, record);
+    kept += last.kept;
+  }
+  return { ...last, kept };
+}
+
+async function keepAlone(
+  parts: RecordKeeper & { readonly store: Store },
+  nodeId: string,
+  record: RecordMessage,
+): Promise<KeptBatch> {
+  const { store } = parts;
+  const kept = await unlessMisshapen(store.write((tx) => keepRecords(tx, parts, nodeId, [record], keepRecord)));
+  if (!(kept instanceof Misshapen)) return kept;
+  const faults = [kept.message.slice(0, 500)];
+  const drop: KeepOne = (tx, keeper, node) => reportUnreadable(tx, keeper, node, record, faults);
+  return await store.write((tx) => keepRecords(tx, parts, nodeId, [record], drop));
+}
+
+async function unlessMisshapen<T>(work: Promise<T>): Promise<T | Misshapen> {
+  return await work.catch((error: unknown) => {
+    if (error instanceof Misshapen) return error;
+    throw error;
+  });
+}
+
+type KeepOne = (tx: Tx, keeper: RecordKeeper, node: Node, record: RecordMessage) => Promise<void>;
+
+async function keepRecords(
   tx: Tx,
   keeper: RecordKeeper,
   nodeId: string,
-  batch: readonly [RecordMessage, ...RecordMessage[]],
+  batch: Batch,
+  keep: KeepOne,
 ): Promise<KeptBatch> {
   const [{ journal_id }] = batch;
   const known = await tx.record_cursors.get(nodeId);
@@ -40,7 +87,8 @@ export async function keepRecords(
   let kept = 0;
   for (const record of batch) {
     if (record.seq <= seq) continue;
-    await keepRecord(tx, keeper, nodeId, record);
+    const node = await tx.nodes.get(nodeId);
+    if (node) await keep(tx, keeper, node, record);
     seq = record.seq;
     kept += 1;
   }
@@ -49,9 +97,7 @@ export async function keepRecords(
   return { journal_id, seq: cursor.seq, kept };
 }
 
-async function keepRecord(tx: Tx, keeper: RecordKeeper, nodeId: string, record: RecordMessage): Promise<void> {
-  const node = await tx.nodes.get(nodeId);
-  if (!node) return;
+async function keepRecord(tx: Tx, keeper: RecordKeeper, node: Node, record: RecordMessage): Promise<void> {
   const judged = judge(recordBodies[record.kind], record.body);
   if (!judged.ok) {
     const faults = judged.errors.map(({ path, message }) => `${path} ${message}`).slice(0, 5);

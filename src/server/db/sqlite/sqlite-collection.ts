@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox';
 import { judge } from '../../../contract/validate.ts';
 import { type CollectionName, collections, type EntityOf } from '../collections.ts';
-import { Duplicate, type ListOptions, type Readable, type Where, type Writable } from '../store.ts';
+import { Duplicate, type ListOptions, Misshapen, type Readable, type Where, type Writable } from '../store.ts';
 import { bodyField, conditionsOf } from './conditions.ts';
 import type { Connection } from './connection.ts';
 
@@ -99,7 +99,6 @@ function entityOf<N extends CollectionName>(row: Record<string, unknown>): Entit
 function assertValid(name: CollectionName, entity: { readonly id: string }): void {
   const judged = judge<TSchema>(collections[name].schema, entity);
   if (!judged.ok) {
-    const errors = judged.errors.map(({ path, message }) => `${path} ${message}`).join('; ');
-    throw new Error(`${name}: ${entity.id} is not as its schema says: ${errors}`);
+    throw new Misshapen(`${name}: ${entity.id}`, judged.errors);
   }
 }

@@ -1,7 +1,7 @@
 /** The event log inside of one transaction. Writers are serial, so the numbers grow in the order of commits. */
 import { judge } from '../../../contract/validate.ts';
 import { Event, type NewEvent } from '../entities/event.ts';
-import type { EventLog, EventQuery, WritableEventLog } from '../store.ts';
+import { type EventLog, type EventQuery, Misshapen, type WritableEventLog } from '../store.ts';
 import type { Connection } from './connection.ts';
 
 interface EventScope {
@@ -41,8 +41,7 @@ export class WritableEvents extends ReadableEvents implements WritableEventLog {
   async append(event: NewEvent): Promise<Event> {
     const judged = judge(Event, { ...event, seq: 1 });
     if (!judged.ok) {
-      const errors = judged.errors.map(({ path, message }) => `${path} ${message}`).join('; ');
-      throw new Error(`event ${event.type} is not as its schema says: ${errors}`);
+      throw new Misshapen(`event ${event.type}`, judged.errors);
     }
     const row = this.scope
       .connection()

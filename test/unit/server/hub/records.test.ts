@@ -102,6 +102,30 @@ describe('a record', () => {
     expect(events).toMatchObject([{ type: 'node.record_dropped', data: { kind: 'event', seq: 1 } }]);
   });
 
+  it('that makes something of what is kept that the store refuses is dropped alone, with an event', async () => {
+    const agent = await enter();
+    const { recorded } = ground.sink;
+    ground.sink.recorded = async (tx, node, record) => {
+      await recorded(tx, node, record);
+      const message = record.kind === 'event' ? record.body.event.message : '';
+      if (message.startsWith('two')) await tx.nodes.put({ ...node, name: message });
+    };
+
+    say(agent, 1, 'event', eventOf('one'));
+    say(agent, 2, 'event', eventOf('two'.padEnd(3000)));
+    say(agent, 3, 'event', eventOf('three'));
+    await acked(agent, 3);
+
+    expect(
+      messages()
+        .filter((message) => !message.startsWith('two'))
+        .slice(-2),
+    ).toEqual(['one', 'three']);
+    expect((await ground.node('node-1')).name).toBe('host');
+    const events = await ground.store.read((tx) => tx.events.list({ after: 0, limit: 10, subject_id: 'node-1' }));
+    expect(events).toMatchObject([{ type: 'node.record_dropped', data: { kind: 'event', seq: 2 } }]);
+  });
+
   it('of a rebuilt journal is new, whatever its number, and what the node had accepted is given again (FAULTS 19)', async () => {
     const agent = await enter();
     agent.send({ type: 'pull', credits: 4, received: 0 });
