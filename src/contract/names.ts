@@ -28,6 +28,8 @@ export const labels = {
   fencing: 'gpuaas.fencing',
   /** Declared endpoints as `name:protocol:host_port`, comma-separated: a control or a rebuilt journal reads them here. */
   endpoints: 'gpuaas.endpoints',
+  /** Restart policy and most restarts in a row, as `on_failure:3`: an agent whose journal was lost goes by it. */
+  restart: 'gpuaas.restart',
   /** Random per create: no two containers ever have the same seal. Set by the gate. */
   generation: 'gpuaas.generation',
   /** HMAC of the gate over name, spec, fencing, generation, ports, mounts, GPUs and limits. Set by the gate. */

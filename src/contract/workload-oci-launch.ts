@@ -172,6 +172,7 @@ export const RestartPolicy = Type.Object(
   },
   { additionalProperties: false, description: "The agent's own restart policy; the engine's is always `no`." },
 );
+export type RestartPolicy = Static<typeof RestartPolicy>;
 
 export const LogLimits = Type.Object(
   {

@@ -52,6 +52,7 @@ const checks: readonly ((context: Context) => PathError[])[] = [
 
 const identifier = new RegExp(identifierPattern);
 const specPattern = /^[0-9a-f]{64}$/;
+const restartPattern = /^(no|on_failure|always):(0|[1-9][0-9]?|100)$/;
 const countPattern = /^(0|[1-9][0-9]{0,15})$/;
 const envName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const maxLogMib = 1024;
@@ -96,6 +97,7 @@ function checkLabels(context: Context): PathError[] {
       (value) => countPattern.test(value) && Number.isSafeInteger(Number(value)),
       'must be a number in plain digits',
     ],
+    [labels.restart, (value) => restartPattern.test(value), 'must be policy:retries, as on_failure:3'],
   ];
   return rules.flatMap(([name, fine, message]) =>
     unless(fine(label(context, name)), `/Labels/${pointerToken(name)}`, 'label', message),

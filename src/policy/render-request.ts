@@ -54,7 +54,7 @@ function renderEnv({ params, sealedEnv }: RenderInput): string[] {
     .sort();
 }
 
-function renderLabels({ params: { identity, ports }, taskId, fencing }: RenderInput): Record<string, string> {
+function renderLabels({ params: { identity, ports, restart }, taskId, fencing }: RenderInput): Record<string, string> {
   return {
     [labels.instance]: identity.app_instance_id,
     [labels.project]: identity.project_id,
@@ -62,6 +62,7 @@ function renderLabels({ params: { identity, ports }, taskId, fencing }: RenderIn
     [labels.task]: taskId,
     [labels.fencing]: String(fencing),
     [labels.endpoints]: endpointsLabel(ports),
+    [labels.restart]: `${restart.policy}:${restart.max_retries}`,
   };
 }
 

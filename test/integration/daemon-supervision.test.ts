@@ -80,8 +80,8 @@ describe('a gate that is restarted', () => {
 });
 
 describe('a journal that is damaged', () => {
-  it('is set aside; workloads are adopted by their seals and run on (FAULTS 19)', async () => {
-    const params = await launch({});
+  it('is set aside; workloads are adopted by their seals, run on, and are restarted as before (FAULTS 19)', async () => {
+    const params = await launch({ restart: { policy: 'on_failure', max_retries: 3 } });
     const before = await inspectRaw(ground.host, containerOf(params));
     daemon.child.kill('SIGKILL');
     await daemon.ended;
@@ -96,6 +96,10 @@ describe('a journal that is damaged', () => {
     const after = await inspectRaw(ground.host, containerOf(params));
     expect([after.Id, after.State.Pid]).toEqual([before.Id, before.State.Pid]);
     expect(ground.events(null).map(({ event }) => event.type)).toContain('journal.rebuilt');
+
+    await ground.host.signal(before.Id, 'KILL');
+    await until(() => typesOf(params).includes('workload.running'), 'the workload to be back');
+    expect((await inspectRaw(ground.host, containerOf(params))).State.Status).toBe('running');
   });
 });
 

@@ -314,7 +314,13 @@ function containerRequest(instance: string, policy: HostPolicy, image: string, c
     Cmd: ['trap "exit 0" TERM; echo ready; while :; do sleep 1; done'],
     Labels: {
       ...identity(instance, policy),
-      ...{ [labels.task]: 'task-1', [labels.spec]: 'a'.repeat(64), [labels.fencing]: '1', [labels.endpoints]: '' },
+      ...{
+        [labels.task]: 'task-1',
+        [labels.spec]: 'a'.repeat(64),
+        [labels.fencing]: '1',
+        [labels.endpoints]: '',
+        [labels.restart]: 'no:0',
+      },
       ...changes.labels,
     },
     ExposedPorts: {},

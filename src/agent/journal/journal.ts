@@ -10,7 +10,7 @@
  */
 import type { RecordBody, RecordKind } from '../../contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
-import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
+import type { RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { Endpoint } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 
@@ -120,6 +120,8 @@ export interface KeptWorkload {
   readonly fencing: number;
   /** Of the launch; secrets in it are sealed. Null for a workload that was found by its seal after a journal was lost. */
   readonly params: WorkloadOciLaunchParams | null;
+  /** For one without params: what the label of its container says. See `restartOf`. */
+  readonly restart?: RestartPolicy;
   /** What the control plane wants; what it is may differ. */
   readonly desired: 'running' | 'stopped';
   readonly state: WorkloadState;

@@ -8,10 +8,11 @@
  * Each but the first of a row of restarts waits longer. A workload that then runs for a while has recovered: the row
  * begins anew. After `max_retries` in a row it is left as it is, so that one that always crashes costs nothing.
  */
-import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
+import { labels } from '../../contract/names.ts';
+import { judge } from '../../contract/validate.ts';
+import { RestartPolicy } from '../../contract/workload-oci-launch.ts';
 import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
-
-export type RestartPolicy = WorkloadOciLaunchParams['restart'];
+import type { KeptWorkload } from '../journal/journal.ts';
 
 export interface ContainerEnd {
   /** Null where the engine does not know it. */
@@ -42,6 +43,20 @@ export function decideRestart(
   }
   return { restart: true, delayMs: backoffDelay(backoff, streak + 1, random) };
 }
+
+/** As its launch said, or, where the journal was lost, as its container says; never where nobody says anything. */
+export function restartOf({ params, restart }: Pick<KeptWorkload, 'params' | 'restart'>): RestartPolicy {
+  return params?.restart ?? restart ?? never;
+}
+
+/** From the label that the launch left on the container; sealed, so that nobody but the gate has written it. */
+export function restartFromLabels(found: Readonly<Record<string, string>>): RestartPolicy {
+  const [policy, retries = ''] = found[labels.restart]?.split(':') ?? [];
+  const judged = judge(RestartPolicy, { policy, max_retries: Number(retries) });
+  return judged.ok ? judged.value : never;
+}
+
+const never: RestartPolicy = { policy: 'no', max_retries: 0 };
 
 /** By itself, with 0. */
 export function endedWell({ exitCode, oomKilled }: ContainerEnd): boolean {

@@ -4,7 +4,7 @@ import { labels } from '../../contract/names.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
 import { endpointsOf } from '../../tasks/workload-report.ts';
 import type { KeptWorkload } from '../journal/journal.ts';
-import type { ContainerEnd } from './restart-policy.ts';
+import { type ContainerEnd, restartFromLabels } from './restart-policy.ts';
 
 export type Sighting =
   | { readonly kind: 'gone' }
@@ -65,6 +65,7 @@ export function rebuiltWorkload(facts: ContainerFacts, now: string): KeptWorkloa
     fencing: Number(facts.labels[labels.fencing] ?? 0),
     task_id: facts.labels[labels.task] ?? '',
     params: null,
+    restart: restartFromLabels(facts.labels),
     desired: running ? 'running' : 'stopped',
     state: running ? 'running' : 'stopped',
     since: (running ? facts.startedAt : facts.finishedAt) ?? now,

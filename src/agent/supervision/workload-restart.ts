@@ -2,17 +2,19 @@
  * Brings an ended workload back: waits out the backoff, starts the container as it is, waits until it is ready.
  *
  * With the same file system, and with its packages in it. What does not run holds nothing, so it has to fit beside what
- * runs by now; and memory is empty after a boot of the host, so secret files are delivered again.
+ * runs by now; and memory is empty after a boot of the host, so secret files are delivered again. Of a workload that was
+ * found by its seal after a journal was lost, only what its container says is known: it is ready when it stays up, and its
+ * secret files must still be there.
  */
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
-import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
+import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { untilReady } from '../../runtime/probes/until-ready.ts';
 import type { Admission } from '../../tasks/admission.ts';
 import { deliverSecretFiles } from '../../tasks/secret-files.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
-import { decideRestart } from './restart-policy.ts';
+import { decideRestart, restartOf } from './restart-policy.ts';
 import { type VoiceMeans, WorkloadVoice } from './workload-voice.ts';
 
 export interface RestartMeans extends VoiceMeans {
@@ -38,17 +40,17 @@ export async function restartWorkload(
   for (let delay = delayMs; ; ) {
     await means.clock.pause(delay, signal);
     const row = means.journal.workload(id);
-    if (row?.desired !== 'running' || !row.params) {
+    if (row?.desired !== 'running') {
       return 'off';
     }
     const tried = { ...row, streak: row.streak + 1 };
     try {
-      await start(row.params, means, signal);
+      await start(row, means, signal);
     } catch (error) {
       if (signal.aborted || isEngineAway(error)) {
         throw error;
       }
-      const decision = decideRestart(row.params.restart, unstarted, tried.streak, means.random);
+      const decision = decideRestart(restartOf(row), unstarted, tried.streak, means.random);
       tellStartFailed(tried, error, decision.restart, voice);
       if (!decision.restart) {
         return 'off';
@@ -59,27 +61,42 @@ export async function restartWorkload(
     const started = { ...tried, restarts: tried.restarts + 1 };
     const values = { attempt: started.streak, delay_ms: delay };
     voice.tell(started, row.state, { type: 'workload.restarted', message: 'The workload was started again.', values });
-    return await awaitReady(started, row.params, means, voice, signal);
+    return await awaitReady(started, means, voice, signal);
   }
 }
 
 const unstarted = { exitCode: null, oomKilled: false };
 
 async function start(
-  params: WorkloadOciLaunchParams,
+  { workload_id: instance, params }: KeptWorkload,
   { engine, admission, unseal }: RestartMeans,
   signal: AbortSignal,
 ): Promise<void> {
-  const instance = params.identity.app_instance_id;
-  const release = await admission.reserve(instance, params.resources, signal, engine);
+  const resources = params?.resources ?? (await promisedTo(instance, engine, signal));
+  const release = await admission.reserve(instance, resources, signal, engine);
   try {
-    await deliverSecretFiles(params, { engine, unseal });
+    if (params) {
+      await deliverSecretFiles(params, { engine, unseal });
+    }
     signal.throwIfAborted();
     // To its end: a start that is given up half-way can still happen later.
     await engine.start(containerName(instance), new AbortController().signal);
   } finally {
     release();
   }
+}
+
+async function promisedTo(
+  instance: string,
+  engine: ContainerEngine,
+  signal: AbortSignal,
+): Promise<Pick<Resources, 'cpu_cores' | 'memory_gib'>> {
+  const container = containerName(instance);
+  const facts = await engine.inspect(container, signal);
+  if (!facts) {
+    throw new AgentError('container.not_found', { container });
+  }
+  return { cpu_cores: facts.cpuCores, memory_gib: facts.memoryBytes / 2 ** 30 };
 }
 
 /** No room, a taken port, a secret that cannot be opened: counts as an attempt. */
@@ -91,13 +108,12 @@ function tellStartFailed(row: KeptWorkload, error: unknown, again: boolean, voic
 
 async function awaitReady(
   row: KeptWorkload,
-  params: WorkloadOciLaunchParams,
   means: RestartMeans,
   voice: WorkloadVoice,
   signal: AbortSignal,
 ): Promise<Restarted> {
   try {
-    await ready(params, means.engine, signal);
+    await ready(row, means.engine, signal);
   } catch (error) {
     if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
       throw error;
@@ -115,16 +131,17 @@ async function awaitReady(
 
 /** Resolves when every readiness check passes, as after a launch. `withinSeconds` shortens the time of each. */
 export async function ready(
-  { identity, ports, readiness }: WorkloadOciLaunchParams,
+  { workload_id, params }: Pick<KeptWorkload, 'workload_id' | 'params'>,
   engine: ContainerEngine,
   signal: AbortSignal,
   withinSeconds = Number.POSITIVE_INFINITY,
 ): Promise<void> {
+  const { readiness = [], ports = [] } = params ?? {};
   const checks = readiness.map((each) => ({
     ...each,
     timeout_seconds: Math.min(each.timeout_seconds, withinSeconds),
   }));
-  await untilReady(checks, { engine, name: containerName(identity.app_instance_id), ports, signal });
+  await untilReady(checks, { engine, name: containerName(workload_id), ports, signal });
 }
 
 /** True for a failure that says nothing about the workload: the engine or the gate is away, or hangs. */

@@ -17,7 +17,7 @@ import { readExcerpt } from '../../runtime/container-end.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
 import type { KeptWorkload } from '../journal/journal.ts';
 import { type HealthMemory, healthy, seeHealth } from './health.ts';
-import { decideRestart, endedWell, stableMs } from './restart-policy.ts';
+import { decideRestart, endedWell, restartOf, stableMs } from './restart-policy.ts';
 import { failureOfEnd, type Sighting, sightingOf } from './sighting.ts';
 import { isEngineAway, type RestartMeans, ready, restartWorkload } from './workload-restart.ts';
 import { WorkloadVoice } from './workload-voice.ts';
@@ -150,16 +150,16 @@ export class WorkloadWatch {
     if (row.state !== 'running' && row.state !== 'degraded') {
       const message = 'The container runs, although no task had started it.';
       this.#voice.tell(row, 'running', { type: 'workload.running', message, time: since });
-    } else if (this.#unproven && row.params) {
-      await this.#prove(row, row.params, signal);
+    } else if (this.#unproven && !(unhealthy && row.params === null)) {
+      await this.#prove(row, signal);
     } else {
       this.#seeHealth(row, unhealthy);
     }
   }
 
-  async #prove(row: KeptWorkload, params: NonNullable<KeptWorkload['params']>, signal: AbortSignal): Promise<void> {
+  async #prove(row: KeptWorkload, signal: AbortSignal): Promise<void> {
     try {
-      await ready(params, this.#means.engine, signal, readyNowSeconds);
+      await ready(row, this.#means.engine, signal, readyNowSeconds);
     } catch (error) {
       if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
         throw error;
@@ -197,8 +197,7 @@ export class WorkloadWatch {
       return;
     }
     const streak = ranLong ? 0 : row.streak;
-    const policy = row.params?.restart ?? ({ policy: 'no', max_retries: 0 } as const);
-    const decision = decideRestart(policy, end, streak, this.#means.random);
+    const decision = decideRestart(restartOf(row), end, streak, this.#means.random);
     // An agent that was killed between telling and restarting tells it once only.
     if (row.state !== 'degraded' || row.since !== end.at) {
       const excerpt = await readExcerpt(this.#means.engine, containerName(this.#id), signal);
@@ -222,7 +221,7 @@ export class WorkloadWatch {
         ? `; it was restarted ${row.streak} times in a row and is left so`
         : '';
     const values = { exit_code: end.exitCode, oom_killed: end.oomKilled, attempt: row.streak };
-    const wanted = done && row.params?.restart.policy !== 'always';
+    const wanted = done && restartOf(row).policy !== 'always';
     const event = { type: failure.code, message: `${what}${next}.`, values, time: end.at };
     this.#voice.tell(row, state, event, wanted ? null : failure);
   }

@@ -30,6 +30,7 @@ describe('renderContainer', () => {
         'gpuaas.task': 'task-1',
         'gpuaas.fencing': '7',
         'gpuaas.endpoints': 'web:http:18888,metrics:tcp:19000',
+        'gpuaas.restart': 'on_failure:3',
         'gpuaas.spec': spec,
       },
       ExposedPorts: { '8888/tcp': {}, '9000/tcp': {} },

@@ -199,7 +199,10 @@ export const validParams: fc.Arbitrary<WorkloadOciLaunchParams> = fc
         [{ type: 'exec', command: ['true'], timeout_seconds: 5 }],
       ),
       sandbox: fc.constantFrom('runc' as const, 'gvisor' as const),
-      restart: fc.constant(params.restart),
+      restart: fc.record({
+        policy: fc.constantFrom('no' as const, 'on_failure' as const, 'always' as const),
+        max_retries: fc.integer({ min: 0, max: 100 }),
+      }),
       log_limits: fc.record({
         max_size_mib: fc.integer({ min: 1, max: 1024 }),
         max_files: fc.integer({ min: 1, max: 20 }),

@@ -29,9 +29,15 @@ async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], ove
     recorder.containers.set(container.name, container);
   }
   const log: string[] = [];
+  const reserved: unknown[] = [];
   const supervisor = new Supervisor({
     ...{ engine: recorder.engine, journal: kept.journal, clock, random: () => 1 },
-    admission: { reserve: async () => () => undefined },
+    admission: {
+      reserve: async (_instance, resources) => {
+        reserved.push(resources);
+        return () => undefined;
+      },
+    },
     unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
     log: createLog({ destination: { write: (line: string) => void log.push(line) } }),
   });
@@ -46,7 +52,7 @@ async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], ove
     recorder.containers.set(name, { ...(recorder.containers.get(name) ?? containerFacts()), ...over });
   };
   return {
-    ...{ supervisor, clock, ...recorder, ...kept, stream, log, change, row: () => kept.rows.get(id) },
+    ...{ supervisor, clock, ...recorder, ...kept, stream, log, reserved, change, row: () => kept.rows.get(id) },
     /** The container ends, and the engine says so. */
     end: async (over: Partial<ContainerFacts>) => {
       change({ status: 'exited', pid: 0, finishedAt: '2026-11-25T12:00:00.000000001Z', ...over });
@@ -386,15 +392,44 @@ describe('containers that the journal does not know', () => {
   const stranger = (fencing: number) =>
     containerFacts({ labels: { ...containerFacts().labels, [labels.fencing]: String(fencing) } });
 
-  it('are adopted, with what their labels say, and never started again (FAULTS 19)', async () => {
+  it('are adopted, with what their labels say (FAULTS 19)', async () => {
     const world = await supervise([], [stranger(5)]);
+
+    expect(world.said()).toEqual(['workload.adopted running']);
+    expect(world.fencings.get(id)).toBe(5);
+    expect(world.row()).toMatchObject({ project_id: 'project-7', desired: 'running', params: null });
+  });
+
+  it.each([
+    ['no word of restarts', {}],
+    ['a word that is none', { [labels.restart]: 'sometimes:lots' }],
+    ['the word that it is not', { [labels.restart]: 'no:0' }],
+  ])('are never started again with %s', async (_what, more) => {
+    const found = stranger(5);
+    const world = await supervise([], [{ ...found, labels: { ...found.labels, ...more } }]);
 
     await world.end({ exitCode: 1 });
     await world.clock.advance(3_600_000);
 
     expect(world.said()).toEqual(['workload.adopted running', 'container.exited failed']);
-    expect(world.fencings.get(id)).toBe(5);
     expect(world.calls).not.toContain(`start ${name}`);
+  });
+
+  it('are started again as their label says, within what their container was promised (FAULTS 19)', async () => {
+    const found = stranger(5);
+    const world = await supervise([], [{ ...found, labels: { ...found.labels, [labels.restart]: 'on_failure:1' } }]);
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(1000);
+    await expect.poll(() => world.row()?.state).toBe('running');
+    await world.end({ exitCode: 1, startedAt: '2026-11-25T12:00:30Z', finishedAt: '2026-11-25T12:01:00Z' });
+    await world.clock.advance(3_600_000);
+
+    expect(world.said()).toEqual([
+      ...['workload.adopted running', 'container.exited degraded', 'workload.restarted', 'workload.running running'],
+      'container.exited failed',
+    ]);
+    expect(world.reserved).toEqual([{ cpu_cores: 1, memory_gib: 1 }]);
   });
 
   it('are taken away where a task had removed them (FAULTS 29)', async () => {
