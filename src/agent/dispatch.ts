@@ -41,6 +41,8 @@ export interface DispatcherOptions {
   /** Tasks that change something and may be at work at once; no limit if left out. */
   readonly parallel?: number;
   readonly lifecycle?: Lifecycle;
+  /** Of the launch that made a workload, where somebody remembers it. */
+  readonly launchParams?: (workloadId: string) => TaskParams<'workload.oci_launch'> | undefined;
 }
 
 /** A task that was judged and is about to begin. */
@@ -151,6 +153,7 @@ export class Dispatcher {
         return bytes;
       },
       pullCredential: async () => await pullCredential?.(envelope),
+      launchParams: this.#options.launchParams?.(envelope.workload_id),
       lifecycle: this.#options.lifecycle,
     };
   }

@@ -3,6 +3,7 @@
  * this, and everything a handler does to the world goes through it.
  */
 import type { TaskOutput, TaskParams, TaskType } from '../contract/tasks.ts';
+import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
 import type { Log } from '../kit/log.ts';
@@ -31,6 +32,8 @@ export interface TaskContext {
   unseal(jwe: string): Promise<Buffer>;
   /** Gives the pull credential for the task's image, asked again once after a refusal; undefined for anonymous. */
   pullCredential(): Promise<PullCredential | undefined>;
+  /** Of the launch that made the workload of this task, its secrets sealed; undefined where nobody remembers it. */
+  readonly launchParams: WorkloadOciLaunchParams | undefined;
   /** The life of the agent; undefined where a task is run without one. */
   readonly lifecycle: Lifecycle | undefined;
 }

@@ -3,7 +3,8 @@
  *
  * Each action says what should be, not what to do: stopping what is stopped and starting what runs succeed and change
  * nothing. A restart keeps the container, and with it the installed packages. A workload that somebody has paused is none
- * that runs: to start it is to restart it.
+ * that runs: to start it is to restart it. Secret files are delivered again with each start, as memory is empty after a boot
+ * of the host; where nobody remembers the launch, the gate refuses to start a workload whose files are gone.
  */
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
@@ -13,6 +14,7 @@ import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
+import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { stateOf, workloadOutput } from './workload-report.ts';
 
@@ -44,11 +46,14 @@ async function control(
 ): Promise<WorkloadOutput> {
   const { action, identity } = params;
   const running = found.status === 'running';
+  const starts = action === 'restart' || (action === 'start' && !running);
+  // Opened before anything is stopped: what cannot be opened must not cost the workload that runs.
+  const files = starts && context.launchParams ? await openSecretFiles(context.launchParams, context) : {};
   if ((action !== 'start' || found.status === 'paused') && isAlive(found)) {
     await stop(found.name, params.grace_seconds, context);
   }
-  if (action === 'restart' || (action === 'start' && !running)) {
-    await start(found, context);
+  if (starts) {
+    await start(found, files, context);
   }
 
   const container = (await context.engine.inspect(found.name, context.signal)) ?? found;
@@ -81,7 +86,7 @@ async function stop(name: string, graceSeconds: number, context: TaskContext): P
 }
 
 /** What does not run holds nothing, so it has to fit beside what runs now. */
-async function start(found: ContainerFacts, context: TaskContext): Promise<void> {
+async function start(found: ContainerFacts, files: SecretFiles, context: TaskContext): Promise<void> {
   const { admission, engine, signal } = context;
   const name = found.name;
   context.enter('starting');
@@ -89,6 +94,7 @@ async function start(found: ContainerFacts, context: TaskContext): Promise<void>
   const instance = found.labels[labels.instance] ?? name;
   const release = await admission.reserve(instance, resources, signal, engine);
   try {
+    await writeSecretFiles(instance, files, engine);
     await engine.start(name, signal);
   } finally {
     release();

@@ -110,6 +110,7 @@ export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> 
     events: () => [...events],
     unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
     pullCredential: async () => undefined,
+    launchParams: undefined,
     lifecycle: undefined,
     ...over,
   };

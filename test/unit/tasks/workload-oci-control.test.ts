@@ -6,7 +6,7 @@ import { WorkloadOutput } from '../../../src/contract/workload-output.ts';
 import type { ContainerFacts } from '../../../src/runtime/engine.ts';
 import { controlOci } from '../../../src/tasks/workload-oci-control.ts';
 import { containerFacts, type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
-import { identity, taskContext } from '../../support/task-bench.ts';
+import { identity, launchParams, taskContext } from '../../support/task-bench.ts';
 
 // A started workload must run for a second before it counts: that second need not pass here.
 vi.mock('node:timers/promises', () => ({
@@ -101,6 +101,19 @@ describe('G-151: start', () => {
     expect(output).toMatchObject({ state: 'running', adapter: { container_state: 'running', exit_code: null } });
   });
 
+  it('delivers the secret files of the launch again, before the start', async () => {
+    const { engine, calls, secrets } = withContainer(stopped);
+    const launched = launchParams({ sealed_files: { '/run/secrets/token': 'sealed-token' } });
+
+    await controlOci(params('start'), taskContext(engine, { launchParams: launched }).context);
+
+    expect(calls.filter((call) => /^(putSecrets|start) /.test(call))).toEqual([
+      `putSecrets notebook-1 token`,
+      `start ${name}`,
+    ]);
+    expect(secrets.get('notebook-1')?.['token']?.toString()).toBe('opened sealed-token');
+  });
+
   it('of what runs succeeds and changes nothing', async () => {
     const { engine, calls } = withContainer({});
     const { context, phases } = taskContext(engine);
@@ -170,6 +183,18 @@ describe('G-151: restart', () => {
 
     expect(calls.filter((call) => call.startsWith('stop'))).toEqual([]);
     expect(calls).toContain(`start ${name}`);
+  });
+
+  it('stops nothing where a secret of it cannot be opened any more', async () => {
+    const { engine, calls } = withContainer({});
+    const refused = new AgentError('secret.unavailable');
+    const launched = launchParams({ sealed_files: { '/run/secrets/token': 'sealed-token' } });
+    const given = { launchParams: launched, unseal: () => Promise.reject(refused) };
+
+    await expect(controlOci(params('restart'), taskContext(engine, given).context)).rejects.toMatchObject({
+      cause: refused,
+    });
+    expect(calls.filter((call) => /^(stop|start|putSecrets) /.test(call))).toEqual([]);
   });
 
   it('does not start again what could not be stopped', async () => {
