@@ -6,6 +6,7 @@ import { addAppCommands } from './gpuaas/app-commands.ts';
 import { withControlPlane } from './gpuaas/carry.ts';
 import { completionOf, shells } from './gpuaas/completion.ts';
 import { addFleetCommands } from './gpuaas/fleet-commands.ts';
+import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { printLine } from './output.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
@@ -27,6 +28,7 @@ function programOf(carry: Carry): Command {
   addServe(program, carry);
   addAppCommands(program, withControlPlane(carry));
   addFleetCommands(program, withControlPlane(carry));
+  addKeyCommands(program, withControlPlane(carry));
   addCompletion(program, carry);
   return program;
 }

@@ -24,6 +24,7 @@ import { nodeRoutes } from './resources/nodes.ts';
 import { projectRoutes } from './resources/projects.ts';
 import { releasing } from './resources/release-allocation.ts';
 import { systemRoutes } from './resources/system.ts';
+import { taskKeyRoutes } from './resources/task-keys.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
   const { store, keys, hub, queue, samples, settings } = context;
@@ -45,6 +46,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...observationRoutes({ store, logs: hub, metrics: samples }),
     ...enrolmentRoutes({ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
+    ...taskKeyRoutes(keys.task, () => hub.renew()),
     ...systemRoutes(context, metrics),
   ];
   return [...routes, describing(routes, version)];

@@ -220,6 +220,54 @@ function repeating(data: Buffer, total: number): LogSources {
   };
 }
 
+describe('a new task key', () => {
+  const rotate = () => ground.keys.rotate(new Date(Date.now() + 3_600_000));
+
+  it('is followed by every node, also by one that was away for several', async () => {
+    const [here, away] = [await agentOf(1), await agentOf(2)];
+    await away.close();
+    for (let turn = 0; turn < 3; turn += 1) {
+      await rotate();
+      ground.hub.renew();
+    }
+    const back = start({ stateDir: join(folder, 'agent-2'), origin: proxy.origin });
+    const tasks = [await enqueue(here, 'app-1'), await enqueue(back, 'app-2')];
+
+    for (const { id } of tasks) await until(async () => (await state(id)) === 'accepted');
+
+    expect([begun(here), begun(back)]).toEqual(tasks.map(({ id }) => [id]));
+    for (const { nodeId } of [here, back]) {
+      expect((await ground.node(nodeId)).task_kid).toBe(ground.keys.current.kid);
+    }
+  });
+
+  it('never signs a task for a node that has not heard of it yet: that one reconnects first', async () => {
+    const agent = await agentOf(1);
+    await rotate();
+
+    const { id } = await enqueue(agent);
+    await until(async () => (await state(id)) === 'accepted');
+
+    expect(begun(agent)).toEqual([id]);
+    expect(ground.sink.ended).toEqual([]);
+    expect(agent.session.counts.connections).toBe(2);
+  });
+
+  it('loses no task of the many that are on their way', async () => {
+    const agent = await agentOf(1, { credits: 100 });
+
+    const tasks = [];
+    for (let number = 0; number < 40; number += 1) {
+      tasks.push(await enqueue(agent, `app-${number}`));
+      if (number % 10 === 5) await rotate();
+    }
+    for (const { id } of tasks) await until(async () => (await state(id)) === 'accepted');
+
+    expect(begun(agent).toSorted()).toEqual(tasks.map(({ id }) => id).toSorted());
+    expect(ground.sink.ended).toEqual([]);
+  });
+});
+
 it('two hosts with one identity: both are shut out, once, and neither keeps dialling (FAULTS 32)', async () => {
   const clock = manualClock();
   const original = await agentOf(1, { clock });

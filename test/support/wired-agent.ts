@@ -26,6 +26,7 @@ export interface WiredAgent {
   readonly begun: TaskEnvelope[];
   /** Ends a task that was begun. */
   finish(task: TaskEnvelope): void;
+  /** As often as it is called. */
   close(): Promise<void>;
 }
 
@@ -65,6 +66,7 @@ export function startAgent(options: WiredAgentOptions): WiredAgent {
   const journal = openJournal({ stateDir, reserveBytes: 4096 });
   const states: SessionState[] = [];
   const begun: TaskEnvelope[] = [];
+  let closing: Promise<void> | undefined;
 
   const session = openSession({
     ...{ stateDir, node, journal, clock, agentVersion: '1.0.0', log: createLog({ level: 'silent' }) },
@@ -91,9 +93,9 @@ export function startAgent(options: WiredAgentOptions): WiredAgent {
       journal.finish({ task_id, status: 'succeeded', output: null, failure: null, started_at: at, finished_at: at });
       session.pull();
     },
-    close: async () => {
-      await session.close();
-      journal.close();
+    close: () => {
+      closing ??= session.close().then(() => journal.close());
+      return closing;
     },
   };
   session.start();

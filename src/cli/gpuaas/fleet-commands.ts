@@ -278,7 +278,7 @@ function readyWord(ready: unknown): string {
 }
 
 /** Without the keys that nobody gave. */
-function given(body: Readonly<Record<string, Json | undefined>>): Json {
+export function given(body: Readonly<Record<string, Json | undefined>>): Json {
   return Object.fromEntries(Object.entries(body).filter((pair): pair is [string, Json] => pair[1] !== undefined));
 }
 

@@ -78,11 +78,11 @@ export async function admit(tx: Tx, { challenge, hello, keys, now }: AdmissionFa
   };
 }
 
-/** The node has the epoch on disk, and believes the current task key. Undefined if a later session has taken over. */
-export async function confirm(tx: Tx, nodeId: string, epoch: number, keys: TaskKeys): Promise<Node | undefined> {
+/** The node has the epoch on disk, and believes the task key of its welcome. Undefined if a later session has taken over. */
+export async function confirm(tx: Tx, nodeId: string, epoch: number, taskKid: string): Promise<Node | undefined> {
   const node = await tx.nodes.get(nodeId);
   if (node?.epoch_offered !== epoch || node.status !== 'enrolled') return undefined;
-  const confirmed: Node = { ...node, epoch_confirmed: epoch, epoch_offered: null, task_kid: keys.current.kid };
+  const confirmed: Node = { ...node, epoch_confirmed: epoch, epoch_offered: null, task_kid: taskKid };
   await tx.nodes.put(confirmed);
   return confirmed;
 }

@@ -96,11 +96,13 @@ export class Hub {
     this.#stopped.abort();
     this.#presence.stop();
     for (const stranger of this.#strangers) stranger.terminate();
+    this.renew();
+  }
+
+  /** Lets all nodes come back, each at another time: their next welcome has what changed. */
+  renew(): void {
     const spread = Math.min(this.#sessions.size / 20, 30);
-    for (const session of this.#sessions.values()) {
-      session.connection.send({ type: 'retry_after', seconds: Math.random() * spread });
-      session.end('goingAway');
-    }
+    for (const session of this.#sessions.values()) session.comeBack(Math.random() * spread);
   }
 
   /** True while the node has a session that tasks can be sent on. */

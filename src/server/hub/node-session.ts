@@ -32,20 +32,26 @@ export interface SessionParts {
   onKept(count: number): void;
 }
 
+type Offered = Pick<Welcome, 'epoch' | 'task_keys'>;
+
 export class NodeSession {
   readonly nodeId: string;
   readonly epoch: number;
   readonly connection: Connection;
   readonly #parts: SessionParts;
+  /** Task key that the node believes since its welcome. */
+  readonly taskKid: string;
   readonly #records: RecordInlet;
   readonly #tasks: TaskOutlet;
   #confirmed = false;
   /** Messages that came while the epoch was being kept; undefined before and not used after. */
   #early: FromAgent[] | undefined;
 
-  constructor(parts: SessionParts, connection: Connection, nodeId: string, { epoch }: Pick<Welcome, 'epoch'>) {
+  constructor(parts: SessionParts, connection: Connection, nodeId: string, welcome: Offered) {
+    const { epoch, task_keys } = welcome;
     this.nodeId = nodeId;
     this.epoch = epoch;
+    this.taskKid = task_keys.at(-1)?.kid ?? '';
     this.connection = connection;
     this.#parts = parts;
     const onFailure = (error: unknown) => this.#giveUp(error);
@@ -55,7 +61,10 @@ export class NodeSession {
       resume: () => connection.resume(),
       onFailure,
     });
-    this.#tasks = new TaskOutlet({ ...parts, nodeId, epoch, connection, onFailure });
+    this.#tasks = new TaskOutlet({
+      ...{ ...parts, nodeId, epoch, taskKid: this.taskKid, connection, onFailure },
+      onKeyReplaced: () => this.comeBack(0),
+    });
     connection.gone.addEventListener('abort', () => this.#records.close(), { once: true });
   }
 
@@ -77,6 +86,12 @@ export class NodeSession {
     this.connection.close(why, reason);
   }
 
+  /** Ends it, and asks the node to come back after so many seconds: its next welcome has what changed. */
+  comeBack(seconds: number): void {
+    this.connection.send({ type: 'retry_after', seconds });
+    this.end('goingAway');
+  }
+
   onMessage(message: FromAgent): void {
     if (this.#confirmed) this.#act(message);
     else if (this.#early) this.#early.push(message);
@@ -88,10 +103,10 @@ export class NodeSession {
   async #confirm(): Promise<void> {
     this.#early = [];
     this.connection.pause();
-    const { store, keys, sink, relay } = this.#parts;
+    const { store, sink, relay } = this.#parts;
     try {
       const node = await store.write(async (tx) => {
-        const confirmed = await confirm(tx, this.nodeId, this.epoch, keys);
+        const confirmed = await confirm(tx, this.nodeId, this.epoch, this.taskKid);
         if (confirmed) await sink.nodeBack(tx, confirmed);
         return confirmed;
       });

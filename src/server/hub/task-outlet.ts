@@ -31,7 +31,11 @@ export interface TaskOutletOptions {
   readonly leaseSeconds: number;
   readonly nodeId: string;
   readonly epoch: number;
+  /** Task key that the node believes. */
+  readonly taskKid: string;
   readonly connection: Connection;
+  /** Tasks are signed with a key by now that the node learns of with its next welcome only. */
+  onKeyReplaced(): void;
   onFailure(error: unknown): void;
 }
 
@@ -117,7 +121,7 @@ export class TaskOutlet {
   async #sendOnce(): Promise<void> {
     const { store, queue, nodeId, epoch, connection } = this.#options;
     const room = this.#resting || !connection.keepsUp ? 0 : Math.min(this.#allowed - this.#sent, maxBatch);
-    if (room <= 0) return;
+    if (room <= 0 || this.#isKeyReplaced()) return;
     const leased = await store.write(async (tx) =>
       // Another session may have taken over that has taken back all leases of this one: it must not get new ones.
       isCurrent(await tx.nodes.get(nodeId), epoch) ? await claim(tx, queue, nodeId, room) : [],
@@ -126,9 +130,19 @@ export class TaskOutlet {
     if (leased.length === room) this.#again = true;
   }
 
+  /** True if the session is over for that: signed by a key it does not know, the node would refuse the task for good. */
+  #isKeyReplaced(): boolean {
+    const { keys, taskKid, onKeyReplaced } = this.#options;
+    const isReplaced = keys.current.kid !== taskKid;
+    if (isReplaced) onKeyReplaced();
+    return isReplaced;
+  }
+
   async #send(task: LeasedTask): Promise<void> {
     const { connection, keys, store, queue } = this.#options;
     const jws = await keys.sign(envelopeOf(task));
+    // What is not sent goes back to the queue with the session.
+    if (this.#isKeyReplaced()) return;
     if (jws.length > maxJws) {
       const failure = new AgentError('task.invalid', { reason: 'It is larger than a message may be.' }).toFailure();
       await store.write((tx) => queue.end(tx, task, 'rejected', failure));

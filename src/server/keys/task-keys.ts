@@ -12,6 +12,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { rotationJwsType, taskJwsType } from '../../contract/signing.ts';
 import type { TaskEnvelope } from '../../contract/task-envelope.ts';
 import { judge } from '../../contract/validate.ts';
+import { KeyedMutex } from '../../kit/mutex.ts';
 import { keyFile } from './key-file.ts';
 
 const StoredKey = Type.Object(
@@ -31,6 +32,7 @@ export const maxRotations = 8;
 
 export class TaskKeys {
   readonly #file: ReturnType<typeof keyFile>;
+  readonly #rotations = new KeyedMutex();
   #keys: readonly StoredKey[];
   #signer: CryptoKey;
 
@@ -80,16 +82,22 @@ export class TaskKeys {
   }
 
   /** Hands over to a new key, which is on disk before it signs anything. Nodes learn of it with their next welcome. */
-  async rotate(retireAfter: Date): Promise<TaskKey> {
+  rotate(retireAfter: Date): Promise<TaskKey> {
+    return this.#rotations.run('rotate', () => this.#rotate(retireAfter));
+  }
+
+  async #rotate(retireAfter: Date): Promise<TaskKey> {
     const next = await makeKey();
     const statement: TaskKeyRotation = {
       next: { kid: next.kid, jwk: next.jwk },
       retire_after: retireAfter.toISOString(),
     };
     const keys = [...this.#keys, { ...next, rotation: await this.#signed(rotationJwsType, statement) }];
+    const signer = await signerOf(next);
     this.#file.replace(keys);
+    // Together: what is signed meanwhile names the key that signs it.
     this.#keys = keys;
-    this.#signer = await signerOf(next);
+    this.#signer = signer;
     return this.current;
   }
 

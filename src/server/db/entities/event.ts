@@ -11,6 +11,7 @@ export const subjectKinds = [
   'app',
   'app_version',
   'app_instance',
+  'task_key',
 ] as const;
 
 export const Event = Type.Object(

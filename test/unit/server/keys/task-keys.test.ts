@@ -66,6 +66,15 @@ describe('the task keys', () => {
     await expect(read(await keys.sign(envelope), believed)).resolves.toMatchObject({ payload: envelope });
   });
 
+  it('are replaced one after another, also where two ask at once', async () => {
+    const keys = await TaskKeys.open(newFolder());
+    const first = keys.current;
+
+    await Promise.all([keys.rotate(retireAfter), keys.rotate(retireAfter), keys.rotate(retireAfter)]);
+
+    expect(keys.rotationsAfter(first.kid)).toHaveLength(3);
+  });
+
   it('have nothing to tell a node that is up to date, and no way for one that was away too long or pins a stranger', async () => {
     const keys = await TaskKeys.open(newFolder());
     const first = keys.current;
