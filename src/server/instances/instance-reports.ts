@@ -9,19 +9,34 @@ interface Report {
   readonly data: Record<string, unknown>;
 }
 
+/** Longest message of an event, in characters. */
+const maxMessage = 2000;
+/** Most bytes of facts that an event keeps of what a node says. The engine's own words fit, with room to spare. */
+const maxFacts = 16 * 1024;
+
+/** Facts in a node's own words, beside ours, which they cannot replace. Too many are left out, and that is said. */
+export function factsOf(values: Record<string, unknown>, ours: Record<string, unknown>): Record<string, unknown> {
+  const bytes = Buffer.byteLength(JSON.stringify(values));
+  return bytes > maxFacts ? { ...ours, left_out_bytes: bytes } : { ...values, ...ours };
+}
+
+export function shortMessage(message: string): string {
+  return message.slice(0, maxMessage);
+}
+
 export async function appendReport(tx: Tx, instance: AppInstance, actor: string, time: string, report: Report) {
   await tx.events.append({
     ...{ time, type: report.type, project_id: instance.project_id, actor, correlation_id: instance.trace_id },
     ...{ subject: { kind: 'app_instance', id: instance.id }, data: report.data },
-    message: report.message.slice(0, 2000),
+    message: shortMessage(report.message),
   });
 }
 
-/** The one container of an instance, as the adapter says it is. */
+/** The one container of an instance, as the adapter says it is; `endpoints` are the declared ones. */
 export function memberOf(
-  { members }: AppInstance,
+  { members, endpoints }: Pick<AppInstance, 'members' | 'endpoints'>,
   nodeId: string,
-  { state, endpoints, adapter }: WorkloadOutput,
+  { state, adapter }: WorkloadOutput,
   at: string,
 ): AppInstance['members'][number] {
   return {
@@ -30,11 +45,16 @@ export function memberOf(
   };
 }
 
-/** Tells endpoints that the launch published, by name and port, from others. */
-export function declaredEndpoints({ host_ports: ports }: AppInstance, endpoints: readonly Endpoint[]) {
-  const isDeclared = ({ name, port }: Endpoint) => Object.hasOwn(ports, name) && ports[name] === port;
-  return {
-    declared: endpoints.filter(isDeclared),
-    undeclared: endpoints.filter((endpoint) => !isDeclared(endpoint)),
-  };
+/**
+ * Tells endpoints that the launch published, by name and port, from others. Of the declared ones only that they are there is
+ * the node's word: people open the address, so it is ours.
+ */
+export function declaredEndpoints({ host_ports }: AppInstance, reported: readonly Endpoint[]) {
+  const isDeclared = ({ name, port }: Endpoint) => Object.hasOwn(host_ports, name) && host_ports[name] === port;
+  const declared = new Map(reported.filter(isDeclared).map((endpoint) => [endpoint.name, withOwnUrl(endpoint)]));
+  return { declared: [...declared.values()], undeclared: reported.filter((endpoint) => !isDeclared(endpoint)) };
+}
+
+function withOwnUrl(endpoint: Endpoint): Endpoint {
+  return { ...endpoint, url: endpoint.url === null ? null : `http://127.0.0.1:${endpoint.port}/` };
 }

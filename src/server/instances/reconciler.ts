@@ -7,6 +7,7 @@
  *   the node is away                      ─▶ unknown, which is not failed: workloads outlive their connection
  */
 import { AgentError } from '../../contract/failures.ts';
+import { instanceStates } from '../../contract/instance-state.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import type { WorkloadOutput } from '../../contract/workload-output.ts';
@@ -21,7 +22,7 @@ import type { TaskQueue } from '../hub/task-queue.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import { judgeRuntime } from '../launch/preflight.ts';
 import { decommission, finish } from './actions.ts';
-import { appendReport, declaredEndpoints, memberOf } from './instance-reports.ts';
+import { appendReport, declaredEndpoints, factsOf, memberOf, shortMessage } from './instance-reports.ts';
 import { change } from './instance-states.ts';
 import { fail, goOn } from './launching.ts';
 import type { MetricsBoard } from './metrics-board.ts';
@@ -34,6 +35,10 @@ export interface ReconcilerOptions {
   /** The queue that calls this sink; asked for when it is needed, since each needs the other. */
   readonly queue: () => TaskQueue;
 }
+
+const alive = instanceStates.filter((state) => state !== 'decommissioned');
+/** Endpoints that nobody asked for, of one report, that are told one by one. */
+const maxUndeclared = 10;
 
 export function reconciler(options: ReconcilerOptions): RecordSink {
   return new Reconciler(options);
@@ -75,8 +80,7 @@ class Reconciler implements RecordSink {
       case 'topology':
         return this.#looked(tx, node, record.body);
       case 'metrics':
-        this.#options.metrics.keep(node.id, record.body);
-        return undefined;
+        return this.#sampled(tx, node, record.body);
       case 'inventory':
         return undefined;
     }
@@ -128,8 +132,8 @@ class Reconciler implements RecordSink {
   async #done(tx: Tx, instance: AppInstance, task: EndedTask): Promise<void> {
     const { result, purpose, node_id } = task;
     const output = result.output as WorkloadOutput | null;
-    const members = output ? [memberOf(instance, node_id, output, this.#at())] : instance.members;
     const endpoints = output ? await this.#endpoints(tx, instance, node_id, output) : instance.endpoints;
+    const members = output ? [memberOf({ ...instance, endpoints }, node_id, output, this.#at())] : instance.members;
     const cleanup = output?.cleanup ?? instance.cleanup;
     const actor = `node:${node_id}`;
     if (result.status === 'succeeded' && output) {
@@ -174,7 +178,7 @@ class Reconciler implements RecordSink {
     await appendReport(tx, instance, `node:${node.id}`, at, {
       type: event.type === 'phase.entered' ? 'apps.instance.phase' : 'apps.instance.progress',
       message: event.message,
-      data: { type: event.type, phase: event.phase, time: event.time, ...event.values },
+      data: factsOf(event.values, { type: event.type, phase: event.phase, time: event.time }),
     });
     if (event.type === 'phase.entered' && (await this.#taskAtWork(tx, instance))) {
       await tx.app_instances.put({ ...instance, summary: event.message.slice(0, 500), updated_at: at });
@@ -189,8 +193,9 @@ class Reconciler implements RecordSink {
     if (workload_id === null) {
       await tx.events.append({
         ...{ time: this.#at(), type: 'node.reported', project_id: null, actor: `node:${node.id}` },
-        ...{ subject: { kind: 'node', id: node.id }, correlation_id: null, message: event.message },
-        data: { source, type: event.type, time: event.time, ...event.values },
+        ...{ subject: { kind: 'node', id: node.id }, correlation_id: null },
+        message: shortMessage(event.message),
+        data: factsOf(event.values, { source, type: event.type, time: event.time }),
       });
       return;
     }
@@ -199,10 +204,17 @@ class Reconciler implements RecordSink {
     await appendReport(tx, instance, `node:${node.id}`, this.#at(), {
       type: 'apps.instance.reported',
       message: event.message,
-      data: { source, type: event.type, time: event.time, failure: failure?.code ?? null, ...event.values },
+      data: factsOf(event.values, { source, type: event.type, time: event.time, failure: failure?.code ?? null }),
     });
     const to = state === null ? undefined : await this.#afterReport(tx, instance, state);
     if (to) await this.#change(tx, instance, node, to, event.message, { failure });
+  }
+
+  /** Of what is not there nobody asks for samples, and a node could name as much of it as it likes. */
+  async #sampled(tx: Tx, node: Node, body: RecordBody<'metrics'>): Promise<void> {
+    const known = new Set((await this.#instancesOf(tx, node)).map(({ id }) => id));
+    const workloads = body.workloads.filter(({ workload_id }) => known.has(workload_id));
+    this.#options.metrics.keep(node.id, { ...body, workloads });
   }
 
   /** What is on the host, whole: what should be there and is not is drift. */
@@ -233,11 +245,11 @@ class Reconciler implements RecordSink {
   /** Only what the profile declares and the launch published is an endpoint. */
   async #endpoints(tx: Tx, instance: AppInstance, nodeId: string, { endpoints }: WorkloadOutput) {
     const { declared, undeclared } = declaredEndpoints(instance, endpoints);
-    for (const { name, port } of undeclared) {
+    for (const { name, port } of undeclared.slice(0, maxUndeclared)) {
       await appendReport(tx, instance, `node:${nodeId}`, this.#at(), {
         type: 'apps.instance.undeclared_endpoint',
         message: `The host reported an endpoint that was not asked for. It is not shown.`,
-        data: { name, port },
+        data: factsOf({ name }, { port }),
       });
     }
     return declared;
@@ -270,8 +282,7 @@ class Reconciler implements RecordSink {
   }
 
   async #instancesOf(tx: Tx, { id }: Node): Promise<AppInstance[]> {
-    const all = await tx.app_instances.list({ where: { node_id: id } });
-    return all.filter(({ state }) => state !== 'decommissioned');
+    return tx.app_instances.list({ where: { node_id: id, state: alive } });
   }
 
   #launching() {

@@ -79,9 +79,21 @@ describe('the result of a launch', () => {
 
     await bench.end({ id: current_task_id ?? '' }, { output });
 
-    const { endpoints } = await bench.instance(id);
+    const { endpoints, members } = await bench.instance(id);
     expect(endpoints.map(({ name }) => name)).toEqual(['web']);
+    expect(members[0]?.endpoints).toEqual(endpoints);
     expect(await bench.events(id)).toContain('apps.instance.undeclared_endpoint');
+  });
+
+  it('shows an endpoint once and at our address, whatever address the node says (G-207)', async () => {
+    const { id, current_task_id, host_ports } = await bench.launch();
+    const output = workloadOutput({ id, host_ports }, 'running');
+    const lies = output.endpoints.map((endpoint) => ({ ...endpoint, url: 'https://login.example/?next=\n' }));
+
+    await bench.end({ id: current_task_id ?? '' }, { output: { ...output, endpoints: [...lies, ...lies] } });
+
+    const { endpoints } = await bench.instance(id);
+    expect(endpoints.map(({ url }) => url)).toEqual([`http://127.0.0.1:${host_ports['web']}/`]);
   });
 });
 
@@ -322,6 +334,48 @@ describe('what a node reports between tasks', () => {
 
     expect(bench.metrics.of('node-1', id)).toMatchObject([{ cpu_cores: 0.5, at: '2026-11-25T12:00:10Z' }]);
     expect(bench.metrics.of('node-2', id)).toEqual([]);
+  });
+
+  it('keeps no samples of what does not run there: a node that invents workloads displaces nothing', async () => {
+    const zeros = { cpu_seconds: 0, cpu_cores: 0, memory_bytes: 0, memory_limit_bytes: 0, network_received_bytes: 0 };
+    const host = {
+      ...{ cpu_cores_used: 0, memory_used_bytes: 0, memory_total_bytes: 0 },
+      ...{ disk_free_bytes: 0, disk_total_bytes: 0 },
+    };
+    const workloads = [{ workload_id: 'invented', ...zeros, network_sent_bytes: 0, pids: 0 }];
+
+    await bench.report({
+      kind: 'metrics',
+      body: { at: '2026-11-25T12:00:10Z', interval_seconds: 10, host, workloads },
+    });
+
+    expect(bench.metrics.of('node-1', 'invented')).toEqual([]);
+  });
+
+  it.each([
+    ['in the words of the node, which do not replace ours', { type: 'other', exit_code: 1 }, { exit_code: 1 }],
+    ['of no size: what is too much for an event is left out', { text: 'x'.repeat(20_000) }, { left_out_bytes: 20_011 }],
+  ])('brings facts %s', async (_, values, facts) => {
+    const { id } = await bench.running();
+    const report = event(id, 'container.noted', null);
+
+    await bench.report({ ...report, body: { ...report.body, event: { ...report.body.event, values } } });
+
+    const events = await bench.store.read((tx) => tx.events.list({ after: 0, limit: 50, subject_id: id }));
+    const ours = { source: 'supervisor', type: 'container.noted', time: '2026-11-25T12:00:02Z', failure: null };
+    expect(events.at(-1)?.data).toEqual({ ...ours, ...facts });
+  });
+
+  it('about the host with a message of any length is an event', async () => {
+    const report = event(null, 'disk.low', null);
+
+    await bench.report({
+      ...report,
+      body: { ...report.body, event: { ...report.body.event, message: 'x'.repeat(100_000) } },
+    });
+
+    const [told] = await bench.store.read((tx) => tx.events.list({ after: 0, limit: 9 }));
+    expect(told?.message).toHaveLength(2000);
   });
 });
 
