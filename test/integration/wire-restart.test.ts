@@ -1,0 +1,181 @@
+/**
+ * Either side of the wire is killed while something goes on: nothing is lost, nothing is done twice, and whoever follows
+ * logs or events sees no seam (FAULTS 1, 2, 5, 11 to 14, 34, 36).
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../support/daemon-ground.ts';
+import type { RunningTask } from '../support/run-task-process.ts';
+import { openWire, type Wire } from '../support/wire-ground.ts';
+
+let wire: Wire;
+
+beforeAll(async () => {
+  wire = await openWire();
+});
+afterAll(async () => await wire?.close());
+
+/** A command that follows something, with the lines that it has printed so far. */
+function follow(...args: readonly string[]) {
+  const command: RunningTask = wire.member.cli('apps', 'instances', ...args);
+  let printed = '';
+  command.child.stdout?.on('data', (text: string) => {
+    printed += text;
+  });
+  return {
+    lines: () => printed.split('\n').slice(0, -1),
+    end: async () => {
+      command.child.kill('SIGINT');
+      return await command.ended;
+    },
+  };
+}
+
+const numbers = (lines: readonly string[]) => lines.map((line) => Number(line.replace('line ', '')));
+const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
+
+describe('logs that are followed', () => {
+  it.each(['server', 'agent', 'gate'] as const)(
+    'go on over a kill of the %s, without gap or repetition',
+    async (side) => {
+      const { id } = await wire.launch();
+      await wire.reaches(id, 'running');
+      const logs = follow('logs', '-f', id);
+      await until(() => logs.lines().length > 5, 'the first lines');
+
+      await wire[side].stop('SIGKILL');
+      await wire[side].start();
+      const before = logs.lines().length;
+      await until(() => logs.lines().length > before + 20, 'lines after the kill');
+
+      const { stderr } = await logs.end();
+      expect(numbers(logs.lines())).toEqual(upTo(logs.lines().length));
+      expect(stderr).not.toContain('missing');
+    },
+  );
+
+  it('can be read after the workload has stopped', async () => {
+    const { id } = await wire.launch();
+    await wire.reaches(id, 'running');
+    await wire.member.cli('apps', 'instances', 'stop', id).ended;
+
+    const { code, stdout } = await wire.member.cli('apps', 'instances', 'logs', id).ended;
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^line 1\nline 2\n/);
+  });
+});
+
+describe('events that are followed', () => {
+  it('go on over a kill of the control plane, each once and in order (FAULTS 2)', async () => {
+    const { id } = await wire.launch();
+    await wire.reaches(id, 'running');
+    const events = follow('events', '-f', id, '--json');
+    await until(() => events.lines().some((line) => line.includes('apps.instance.running')), 'the first events');
+
+    await wire.server.stop('SIGKILL');
+    await wire.server.start();
+    await until(async () => (await wire.member.cli('apps', 'instances', 'stop', id).ended).code === 0, 'the stop');
+    await until(() => events.lines().some((line) => line.includes('apps.instance.stopped')), 'events after the kill');
+
+    await events.end();
+    const followed = events.lines().map((line) => JSON.parse(line).seq);
+    const { items } = (await wire.member.call('GET', `/api/v1/app-instances/${id}/events`)).body;
+    expect(followed).toEqual(items.map(({ seq }: { seq: number }) => seq).slice(0, followed.length));
+  });
+});
+
+describe('a launch in the middle of which', () => {
+  it('the control plane is killed ends up running, with one container (FAULTS 34)', async () => {
+    const { id } = await wire.launch({ wait_seconds: 3 });
+    await until(async () => (await wire.containers(id)).length === 1, 'the container');
+
+    await wire.server.stop('SIGKILL');
+    await wire.server.start();
+
+    await wire.reaches(id, 'running');
+    expect(await wire.containers(id)).toHaveLength(1);
+  });
+
+  it('the control plane is killed just after it was accepted ends up running (FAULTS 34)', async () => {
+    const { id } = await wire.launch();
+
+    await wire.server.stop('SIGKILL');
+    await wire.server.start();
+
+    await wire.reaches(id, 'running');
+    expect(await wire.containers(id)).toHaveLength(1);
+  });
+
+  it('the control plane is away while it comes to its end is reported when it is back (FAULTS 1)', async () => {
+    const { id } = await wire.launch({ wait_seconds: 2 });
+    const { host_port: port } = (await wire.instance(id)).config;
+    await until(async () => (await wire.containers(id)).length === 1, 'the container');
+    await wire.server.stop('SIGKILL');
+    await until(async () => (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined))?.ok === true, 'the page');
+
+    await wire.server.start();
+
+    const { history } = await wire.reaches(id, 'running');
+    expect(history.filter(({ state }: { state: string }) => state === 'running')).toHaveLength(1);
+  });
+
+  it('the agent is killed ends up running, with the container that it had (FAULTS 12 to 14)', async () => {
+    const { id } = await wire.launch({ wait_seconds: 3 });
+    await until(async () => (await wire.containers(id))[0]?.State === 'running', 'the container');
+    const [before] = await wire.containers(id);
+
+    await wire.agent.stop('SIGKILL');
+    await wire.agent.start();
+
+    await wire.reaches(id, 'running');
+    expect((await wire.containers(id)).map(({ Id }) => Id)).toEqual([before?.Id]);
+  });
+
+  it('the gate is killed ends up running, with one container (FAULTS 36)', async () => {
+    const { id } = await wire.launch({ wait_seconds: 3 });
+    await until(async () => (await wire.containers(id)).length === 1, 'the container');
+
+    await wire.gate.stop('SIGKILL');
+    await wire.gate.start();
+
+    await wire.reaches(id, 'running');
+    expect(await wire.containers(id)).toHaveLength(1);
+  });
+});
+
+describe('a host that is away', () => {
+  it('makes what runs there unknown, and running again when it is back; nothing of it was touched', async () => {
+    const { id } = await wire.launch();
+    await wire.reaches(id, 'running');
+    const { Id, State } = await wire.inspect(id);
+
+    await wire.agent.stop('SIGKILL');
+    await wire.reaches(id, 'unknown');
+    const refused = await wire.member.cli('apps', 'instances', 'stop', id).ended;
+    await wire.agent.start();
+    await wire.reaches(id, 'running');
+
+    expect(refused.code).toBe(3);
+    const after = await wire.inspect(id);
+    expect([after.Id, after.State.Pid]).toEqual([Id, State.Pid]);
+  });
+
+  it('and whose workload dies meanwhile tells it when it is back', async () => {
+    const { id } = await wire.launch();
+    await wire.reaches(id, 'running');
+    const { State } = await wire.inspect(id);
+    await wire.agent.stop('SIGKILL');
+
+    process.kill(State.Pid, 'SIGKILL');
+    await wire.agent.start();
+
+    await until(async () => (await wire.inspect(id)).State.Pid > 0, 'the restart');
+    await until(async () => {
+      const { items } = (await wire.member.call('GET', `/api/v1/app-instances/${id}/events`)).body;
+      return items.some(
+        ({ data }: { data: { source?: string } }) => data.source === 'engine' || data.source === 'supervisor',
+      );
+    }, 'the event');
+    await wire.reaches(id, 'running');
+  });
+});
