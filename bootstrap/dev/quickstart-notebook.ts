@@ -5,6 +5,7 @@
  * anew at the same port: the control plane shows a token once, in the answer to the launch.
  */
 import { freePort } from './free-port.ts';
+import { helloPackage, withPackages } from './quickstart-packages.ts';
 import { forgetNotebookToken, type Login, readNotebookToken, writeNotebookToken } from './quickstart-place.ts';
 import { gpuaas, itemsOf, type Tenancy } from './quickstart-platform.ts';
 
@@ -29,6 +30,8 @@ export interface RunningNotebook {
 
 export interface Wanted extends Tenancy {
   readonly artifactId: string;
+  /** Address of this host that a container reaches. */
+  readonly bridgeAddress: string;
 }
 
 const usualPort = 8888;
@@ -75,7 +78,10 @@ async function launch(login: Login, wanted: Wanted, port = usualPort): Promise<R
     'JupyterLab',
   ];
   const size = ['--gpus', '0', '--cpus', '2', '--memory', '4', '--set', `host_port=${await freePort(port)}`];
-  const launched = await instances<Launched>(login, 'launch', 'jupyterlab', ...place, ...size);
+  const packages = ['--set', `python_packages=${helloPackage}`];
+  const launched = await withPackages(login, wanted.bridgeAddress, (version) =>
+    instances<Launched>(login, 'launch', `jupyterlab@${version}`, ...place, ...size, ...packages),
+  );
   const token = launched.credentials[0]?.token;
   if (launched.state !== 'running' || token === undefined) throw new Error(`JupyterLab is ${launched.state}.`);
   writeNotebookToken(launched.id, token);

@@ -82,7 +82,7 @@ async function up(): Promise<void> {
   await ensureNode(login, { allocationId: tenancy.allocationId, ...host });
 
   part('4/5  JupyterLab, through the API');
-  const notebook = await ensureNotebook(login, { ...tenancy, artifactId });
+  const notebook = await ensureNotebook(login, { ...tenancy, artifactId, bridgeAddress: engine.bridgeAddress });
 
   part('5/5  asking JupyterLab itself');
   const status = await fetch(`http://127.0.0.1:${notebook.port}/api/status?token=${notebook.token}`);
@@ -96,6 +96,7 @@ JupyterLab runs, on this host only:
 
   http://127.0.0.1:${port}/lab?token=${token}
 
+Its installed package:      import quickstart_hello; print(quickstart_hello.greeting)
 From your own computer:     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}
 The control plane:          ${url}/openapi.json
 Ask it, in this shell:      . ${place.loginFile}

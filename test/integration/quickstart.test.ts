@@ -48,6 +48,18 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect((await fetch(new URL('/api/status', url))).status).toBe(403);
   });
 
+  it('has installed its package from the index of this host, before it was ready (G-174)', async () => {
+    const { loginFile } = ownNames();
+    const id = (await notebookName()).replace('gpuaas-', '');
+
+    const greeting = await runInNotebook('import quickstart_hello; print(quickstart_hello.greeting)');
+    const { stdout: events } = await shell(`. ${loginFile} && ${gpuaas} apps instances events ${id}`);
+
+    expect(greeting).toContain('installed before the notebook was ready');
+    expect(events.indexOf('is installing packages')).toBeGreaterThan(0);
+    expect(events.indexOf('is probing')).toBeGreaterThan(events.indexOf('is installing packages'));
+  });
+
   it('adopts the notebook when it is run again', async () => {
     const before = await notebookId();
 
@@ -183,6 +195,14 @@ async function notebook(): Promise<{ readonly Id: string; readonly Names: readon
 
 const notebookId = async () => (await notebook()).Id;
 const notebookName = async () => (await notebook()).Names[0]?.slice(1) ?? '';
+
+/** What Python prints in the notebook's container, as the multiplexed stream of the engine. */
+async function runInNotebook(code: string): Promise<string> {
+  const { socketPath } = ground.engine;
+  const wish = { Cmd: ['python', '-c', code], AttachStdout: true, AttachStderr: true };
+  const { body } = await engineCall<{ Id: string }>(socketPath, 'POST', `/containers/${await notebookId()}/exec`, wish);
+  return (await engineCall<string>(socketPath, 'POST', `/exec/${body.Id}/start`, { Detach: false, Tty: false })).body;
+}
 
 function pidOf(daemon: string): number {
   return JSON.parse(readFileSync(join(state, `quickstart/processes/${daemon}.json`), 'utf8')).pid;

@@ -10,6 +10,7 @@ import { type Instance, instancePath } from './instance.ts';
 import { launch } from './launch.ts';
 import { printInstanceLogs } from './logs.ts';
 import { type Column, field, type Item, printItem, printList } from './things.ts';
+import { addVersionCommands } from './version-commands.ts';
 import { untilSettled } from './watch.ts';
 
 const json = ['--json', 'machine-readable output, errors included', false] as const;
@@ -38,6 +39,7 @@ export function addAppCommands(program: Command, carry: Carry): void {
         else printLine(describeApp(item));
       }),
     );
+  addVersionCommands(apps, carry);
   addInstances(apps, carry);
 }
 

@@ -1,0 +1,58 @@
+/**
+ * The Python package of quickstart: an index of this host's own, and the version of JupyterLab that installs from it.
+ *
+ * Where packages come from is the profile's to say, never a launch's, so an operator who has an index of its own publishes
+ * a version of the app that names it. The index is only there while something is launched.
+ */
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildWheel, serveIndex } from './python-index.ts';
+import { type Login, place } from './quickstart-place.ts';
+import { gpuaas, itemsOf } from './quickstart-platform.ts';
+
+const usualPort = 8081;
+const hello = "greeting = 'installed before the notebook was ready, gone when it is launched anew'\n";
+
+/** Single package that a launch asks for. */
+export const helloPackage = 'quickstart-hello==1.0.0';
+
+/** Runs `work` with a version of JupyterLab whose index answers meanwhile. */
+export async function withPackages<T>(
+  login: Login,
+  bridgeAddress: string,
+  work: (version: string) => Promise<T>,
+): Promise<T> {
+  const wheel = buildWheel('quickstart-hello', '1.0.0', { modules: { 'quickstart_hello.py': hello } });
+  const index = await serveIndex([wheel], bridgeAddress, { port: usualPort });
+  try {
+    return await work(await ensureVersion(login, index.env));
+  } finally {
+    await index.close();
+  }
+}
+
+/** A version of the curated profile with this environment; another index is another version, since none ever changes. */
+async function ensureVersion(login: Login, env: Readonly<Record<string, string>>): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(env)).digest('hex').slice(0, 8);
+  const version = `2026.04-quickstart.${hash}`;
+  const apps = await itemsOf<{ slug: string; versions: { version: string; status: string }[] }>(login, 'apps');
+  const known = apps.find(({ slug }) => slug === 'jupyterlab')?.versions.find((each) => each.version === version);
+  if (known === undefined) {
+    const file = join(place.folder, 'jupyterlab.json');
+    writeFileSync(file, JSON.stringify(await manifestWith(login, env), null, 2));
+    await gpuaas(login, ['apps', 'versions', 'add', `jupyterlab@${version}`, file]);
+  }
+  if (known?.status !== 'published') await gpuaas(login, ['apps', 'versions', 'publish', `jupyterlab@${version}`]);
+  return version;
+}
+
+interface Manifest {
+  readonly execution: { readonly container_env: Readonly<Record<string, string>> };
+}
+
+async function manifestWith(login: Login, env: Readonly<Record<string, string>>): Promise<Manifest> {
+  const { manifest } = await gpuaas<{ manifest: Manifest }>(login, ['apps', 'show', 'jupyterlab@2026.04-preview']);
+  const { execution } = manifest;
+  return { ...manifest, execution: { ...execution, container_env: { ...execution.container_env, ...env } } };
+}
