@@ -289,6 +289,28 @@ it('two hosts with one identity: both are shut out, once, and neither keeps dial
   expect(events.map(({ type }) => type)).toEqual(['node.enrolled', 'node.quarantined']);
 });
 
+it('a node that an operator releases from quarantine is back within a minute, and goes on with its tasks (FAULTS 32)', async () => {
+  const clock = manualClock();
+  const agent = await agentOf(1, { clock });
+  const { epoch_confirmed } = await ground.node(agent.nodeId);
+  const copyDir = join(folder, 'copy');
+  cpSync(join(folder, 'agent-1', 'identity'), join(copyDir, 'identity'), { recursive: true });
+  const copy = start({ stateDir: copyDir, origin: proxy.origin });
+  await until(() => agent.session.state.kind === 'waiting');
+  await clock.advance(60_000);
+  await until(async () => (await ground.node(agent.nodeId)).status === 'quarantined');
+  await until(() => agent.session.state.kind === 'waiting');
+  await copy.close();
+
+  const { id } = await enqueue(agent);
+  await ground.release(agent.nodeId);
+  await clock.advance(60_000);
+  await until(async () => (await state(id)) === 'accepted');
+
+  expect(begun(agent)).toEqual([id]);
+  expect((await ground.node(agent.nodeId)).epoch_confirmed).toBeGreaterThan(epoch_confirmed ?? 0);
+});
+
 it('a task of the size of a frame arrives whole, and one above it never leaves (FAULTS 7)', async () => {
   const agent = await agentOf(1);
   const padded = (length: number) => ({ ...removal.params, padding: 'x'.repeat(length) }) as typeof removal.params;

@@ -2,7 +2,10 @@
  * When to dial again. Pure.
  *
  * Trouble of the network is met with capped exponential backoff and full jitter, so that a fleet does not come back as one;
- * a no of the control plane with patience, because only a person can turn it into a yes.
+ * a no of the control plane with patience, because only a person can turn it into a yes. Where that person may do so at
+ * any moment (a quarantine that is released, a copy that is switched off), the node is back within a minute: to be asked so
+ * often costs the control plane next to nothing, and two copies cannot use it to take turns, since the epoch fence lets
+ * neither in.
  */
 import { closeCodes } from '../../contract/signing.ts';
 import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
@@ -29,13 +32,15 @@ export interface Retry {
 const backoff: Backoff = { firstMs: 250, maxMs: 120_000, factor: 1.5 };
 const stableMs = 60_000;
 const minute = 60_000;
+/** With what is left to chance, at most a minute. */
+const aboutAMinute = 40_000;
 
 /** Least wait after a no; half as much again is left to chance. */
 const patience: Record<number, { readonly trouble: SessionTrouble; readonly ms: number }> = {
   [closeCodes.unauthenticated]: { trouble: 'unauthenticated', ms: 2 * minute },
   [closeCodes.revoked]: { trouble: 'revoked', ms: 30 * minute },
-  [closeCodes.superseded]: { trouble: 'superseded', ms: minute },
-  [closeCodes.quarantined]: { trouble: 'quarantined', ms: 15 * minute },
+  [closeCodes.superseded]: { trouble: 'superseded', ms: aboutAMinute },
+  [closeCodes.quarantined]: { trouble: 'quarantined', ms: aboutAMinute },
 };
 
 export function retryAfter(ending: Ending, attemptsBefore: number, random = Math.random): Retry {

@@ -197,8 +197,8 @@ describe('a connection', () => {
   it.each([
     [4401, 'unauthenticated', 120_000],
     [4403, 'revoked', 1_800_000],
-    [4409, 'superseded', 60_000],
-    [4423, 'quarantined', 900_000],
+    [4409, 'superseded', 40_000],
+    [4423, 'quarantined', 40_000],
   ])('that is closed with %i is not dialled again soon: %s (FAULTS 32)', async (code, trouble, ms) => {
     const clock = manualClock();
     const { welcome, session } = await open({ clock });

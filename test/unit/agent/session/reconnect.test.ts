@@ -38,8 +38,8 @@ describe('a no of the control plane', () => {
   it.each([
     [4401, 'unauthenticated', 120_000],
     [4403, 'revoked', 1_800_000],
-    [4409, 'superseded', 60_000],
-    [4423, 'quarantined', 900_000],
+    [4409, 'superseded', 40_000],
+    [4423, 'quarantined', 40_000],
   ])('by close code %i is %s and waits at least %i ms', (code, trouble, ms) => {
     const no: Ending = { code, reason: '', stoodMs: 120_000 };
 
