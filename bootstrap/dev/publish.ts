@@ -22,8 +22,8 @@ export interface PublishTarget {
   readonly host: string;
   readonly repository: string;
   readonly tag: string;
-  /** Credentials that the registry asks for. */
-  readonly auth?: { readonly username: string; readonly password: string };
+  /** Credentials that the registry asks for, or a token that it believes. */
+  readonly auth?: { readonly username: string; readonly password: string } | { readonly registrytoken: string };
 }
 
 /**

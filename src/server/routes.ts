@@ -1,6 +1,7 @@
 /** Every route of the control plane. */
 import { Readable } from 'node:stream';
 import { Type } from 'typebox';
+import { publishRoute } from './artifacts/publish-route.ts';
 import { pullAuthorization } from './artifacts/pull-authorization.ts';
 import { artifactRoutes } from './artifacts/routes.ts';
 import { publishingRoutes } from './catalog/publishing.ts';
@@ -38,6 +39,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...allocationRoutes(release),
     ...nodeRoutes(nodeControl(hub, queue)),
     ...joinTokenRoutes(context),
+    publishRoute(context),
     ...artifactRoutes(context, pullAuthorization(context)),
     ...catalogRoutes(context),
     ...publishingRoutes(),

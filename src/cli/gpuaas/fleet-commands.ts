@@ -247,6 +247,23 @@ function addArtifacts(program: Command, carry: Carry): void {
         printItem(await client.change<Item>('POST', path, body), options);
       }),
     );
+  command
+    .command('publish <repository>')
+    .description('get a token to push to one repository; it is printed this once')
+    .option('--expires <seconds>', 'how long pushes may begin', whole)
+    .option(...json)
+    .action((repository, options) =>
+      carry(async (client) => {
+        const body = given({ repository, expires_in_seconds: options.expires });
+        const made = await client.change<Item>('POST', `${path}/publish`, body);
+        if (options.json) {
+          printJson(made);
+        } else {
+          tell(`Good for pushes to ${repository} until ${made['expires_at']}. Then: gpuaas artifacts register, verify`);
+          printLine(String(made['token']));
+        }
+      }),
+    );
   const act = (name: string, description: string) =>
     command
       .command(`${name} <id>`)

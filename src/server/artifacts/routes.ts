@@ -1,7 +1,6 @@
 /** `/api/v1/artifacts`: images that may be launched. Everybody sees them; the platform's people decide about them. */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
-import { parseImageReference } from '../../policy/image-reference.ts';
 import type { ServerContext } from '../context.ts';
 import { Artifact, channels, Digest, Provenance } from '../db/entities/artifact.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
@@ -13,6 +12,7 @@ import { type Route, route, type Who } from '../http/route.ts';
 import { whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
 import { environmentOf } from '../launch/environment.ts';
 import { unlessTaken } from '../resources/projects.ts';
+import { acceptedRepository } from './accepted-repository.ts';
 import { moveLifecycle, moveTrust } from './lifecycle.ts';
 import { mediaTypes } from './media-types.ts';
 import { fetchManifest, type PullAuthorization } from './registry-client.ts';
@@ -75,7 +75,7 @@ export function artifactRoutes({ store, settings }: ServerContext, authorization
       status: 201,
       change: async (asked, tx) => {
         const artifact = newArtifact(asked.body, asked);
-        refuseForeign(artifact, settings.registries);
+        acceptedRepository(artifact.repository, settings.registries);
         await unlessTaken(() => tx.artifacts.insert(artifact), 'This name has this digest already.');
         await tell(tx, asked, artifact, 'published', `${artifact.name} was registered as ${artifact.digest}.`);
         return { body: view(artifact) };
@@ -220,23 +220,6 @@ function newArtifact({ provenance = {}, ...given }: Static<typeof NewArtifact>, 
     ...{ trust: 'unverified', verification: null, promotions: [], platform_digest: null, size_bytes: null },
     ...{ created_at: timeOf(asked), updated_at: timeOf(asked), created_by: asked.who.tokenId },
   };
-}
-
-/** The registry that is written there must be the one that is asked, and one that the operator accepts (G-212). */
-function refuseForeign({ repository: where, digest }: Artifact, registries: readonly string[]): void {
-  let host: string;
-  try {
-    host = parseImageReference(`${where}@${digest}`).host;
-  } catch (error) {
-    if (!(error instanceof AgentError)) {
-      throw error;
-    }
-    const message = 'must be a registry with its repository, without tag, digest or user';
-    throw new AgentError('request.invalid', { errors: [{ path: '/repository', code: 'repository', message }] });
-  }
-  if (!registries.includes(host)) {
-    throw new AgentError('artifact.refused', { reason: `${host} is not one of ${registries.join(', ')}.` });
-  }
 }
 
 async function tell(

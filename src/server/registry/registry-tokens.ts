@@ -7,7 +7,7 @@ import { type RegistryKey, tokenIssuer } from '../keys/registry-key.ts';
 
 /** Name of the registries that ask us; `auth.token.service` in their configuration. */
 export const registryService = 'gpuaas-registry';
-/** Pull tokens never live longer. */
+/** Tokens of nodes and of the token service never live longer. */
 export const longestSeconds = 900;
 /** A registry whose clock is a little behind believes a new token all the same. */
 const skewSeconds = 30;
@@ -29,14 +29,15 @@ export async function makeRegistryToken(
   access: readonly Access[],
   /** Milliseconds since 1970. */
   now: number,
+  lifeSeconds = longestSeconds,
 ): Promise<RegistryToken> {
   const seconds = Math.floor(now / 1000);
   const token = await key.sign({
     ...{ iss: tokenIssuer, sub: subject, aud: registryService, jti: randomUUID() },
-    ...{ iat: seconds, nbf: seconds - skewSeconds, exp: seconds + longestSeconds },
+    ...{ iat: seconds, nbf: seconds - skewSeconds, exp: seconds + lifeSeconds },
     access: access.map(({ repository, actions }) => ({ type: 'repository', name: repository, actions })),
   });
-  return { token, issuedAt: new Date(seconds * 1000), expiresAt: new Date((seconds + longestSeconds) * 1000) };
+  return { token, issuedAt: new Date(seconds * 1000), expiresAt: new Date((seconds + lifeSeconds) * 1000) };
 }
 
 const scopePattern = /^repository:([a-z0-9][a-z0-9._/-]{0,254}):([a-z,*]{1,64})$/;

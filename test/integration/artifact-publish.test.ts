@@ -1,0 +1,114 @@
+/** From the intent to publish to a verified artifact, with the real registry and the real engine (X-8). */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ensureEngine } from '../../bootstrap/dev/engine.ts';
+import { type PublishedImage, publishRoot } from '../../bootstrap/dev/publish.ts';
+import { type PrivateRegistry, startRegistry } from '../../bootstrap/dev/registry.ts';
+import { tokenIssuer } from '../../src/server/keys/registry-key.ts';
+import { tokenPath } from '../../src/server/registry/registry-routes.ts';
+import { registryService } from '../../src/server/registry/registry-tokens.ts';
+import { engineCall } from '../support/engine-call.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { testServer } from '../support/test-server.ts';
+
+const folder = temporaryFolder('artifact-publish');
+const prefix = `publish-${randomBytes(4).toString('hex')}`;
+const media_type = 'application/vnd.docker.distribution.manifest.v2+json';
+const registries: string[] = [];
+const { call, advance, context } = await testServer({ registries, tokenRegistries: registries });
+const published: PublishedImage[] = [];
+let registry: PrivateRegistry;
+let socketPath: string;
+
+beforeAll(async () => {
+  // The registry goes by its own clock.
+  advance(Date.now() - context.clock.wallMs());
+  registry = await startRegistry(join(folder, 'registry'), {
+    token: {
+      ...{ realm: `http://127.0.0.1:1${tokenPath}`, service: registryService, issuer: tokenIssuer },
+      certificate: context.keys.registry.certificate,
+    },
+  });
+  registries.push(registry.host);
+  ({ socketPath } = await ensureEngine());
+});
+afterAll(async () => {
+  for (const { image_id } of published) await engineCall(socketPath, 'DELETE', `/images/${image_id}?force=true`);
+  await registry?.stop();
+});
+
+const publish = (repository: string, headers: Record<string, string> = {}) =>
+  call('POST', '/api/v1/artifacts/publish', { as: 'operator', body: { repository }, headers });
+const where = (name: string) => `${registry.host}/${prefix}/${name}`;
+
+async function push(name: string, registrytoken: string): Promise<PublishedImage> {
+  const root = join(folder, name);
+  mkdirSync(root, { recursive: true });
+  writeFileSync(join(root, 'content'), randomBytes(64));
+  const target = { socketPath, host: registry.host, repository: `${prefix}/${name}`, tag: 'v1' };
+  const image = await publishRoot({ ...target, auth: { registrytoken } }, root, []);
+  published.push(image);
+  return image;
+}
+
+async function registered(name: string, digest: string) {
+  const body = { name: `${prefix}-${name}`, repository: where(name), digest, media_type };
+  return (await call('POST', '/api/v1/artifacts', { as: 'operator', body })).body;
+}
+
+it('an operator gets a token, pushes straight to the registry, registers the digest, and verify finds it (X-8)', async () => {
+  const intent = await publish(where('one'));
+  const image = await push('one', intent.body.token);
+  const { id, trust } = await registered('one', image.digest);
+
+  const { body } = await call('POST', `/api/v1/artifacts/${id}/verify`, { as: 'operator' });
+
+  expect(intent.status).toBe(201);
+  expect(trust).toBe('unverified');
+  expect(body).toMatchObject({ trust: 'verified', platform_digest: image.digest, launchable: true });
+  expect(body.size_bytes).toBeGreaterThan(0);
+});
+
+it('verify finds out that the registry has no such image, also where the repository is there', async () => {
+  const { body: intent } = await publish(where('two'));
+  await push('two', intent.token);
+  const { id } = await registered('two', `sha256:${'0'.repeat(64)}`);
+
+  const { body } = await call('POST', `/api/v1/artifacts/${id}/verify`, { as: 'operator' });
+
+  expect(body).toMatchObject({ trust: 'failed', platform_digest: null, launchable: false });
+});
+
+it('the token pushes to its repository alone, and not at all without it', async () => {
+  const { body: intent } = await publish(where('three'));
+
+  await expect(push('four', intent.token)).rejects.toThrow();
+  await expect(push('three', 'no.such.token')).rejects.toThrow();
+
+  await expect(push('three', intent.token)).resolves.toMatchObject({ digest: expect.stringMatching(/^sha256:/) });
+});
+
+it('the token is shown once to the one who asked, and is in no event and no table', async () => {
+  const { body } = await publish(where('five'), { 'idempotency-key': 'publish-five' });
+
+  const kept = await context.store.read(async (tx) => [
+    await tx.events.list({ after: 0, limit: 1000 }),
+    await tx.idempotent_answers.list(),
+  ]);
+
+  expect(body.token).toMatch(/^ey/);
+  expect(JSON.stringify(kept)).toContain(where('five'));
+  expect(JSON.stringify(kept)).not.toContain(body.token);
+});
+
+it('is refused for a registry that is not ours, and to people of a project', async () => {
+  const body = { repository: 'registry.example.com/curated/one' };
+
+  const foreign = await call('POST', '/api/v1/artifacts/publish', { as: 'operator', body });
+  const member = await call('POST', '/api/v1/artifacts/publish', { as: 'member', body: { repository: where('six') } });
+
+  expect(foreign.body.error).toMatchObject({ code: 'artifact.refused' });
+  expect(member.status).toBe(403);
+});
