@@ -34,6 +34,8 @@ const stableMs = 60_000;
 const minute = 60_000;
 /** With what is left to chance, at most a minute. */
 const aboutAMinute = 40_000;
+/** Whatever stands at that address cannot send the agent away for longer: `retry_after` of the session has the same limit. */
+const longestAskedMs = 60 * minute;
 
 /** Least wait after a no; half as much again is left to chance. */
 const patience: Record<number, { readonly trouble: SessionTrouble; readonly ms: number }> = {
@@ -49,7 +51,7 @@ export function retryAfter(ending: Ending, attemptsBefore: number, random = Math
   if (no) {
     return { attempt, delayMs: Math.round(no.ms * (1 + random() / 2)), trouble: no.trouble };
   }
-  const asked = (ending.retryAfterSeconds ?? 0) * 1000;
+  const asked = Math.min((ending.retryAfterSeconds ?? 0) * 1000, longestAskedMs);
   // Those who are told the same time must not come at the same moment either.
   const spread = asked === 0 ? 0 : random() * Math.min(asked, 30_000);
   return { attempt, delayMs: Math.round(asked + spread) + fullJitterDelay(backoff, attempt, random) };

@@ -27,6 +27,8 @@ export interface SocketHandlers {
 }
 
 const handshakeTimeoutMs = 10_000;
+/** Bytes that may wait for a control plane that does not read; records and logs in flight are a part of it. */
+const maxUnread = 8 * 1024 * 1024;
 /** Messages that may wait for those before them. */
 const maxWaiting = 32;
 
@@ -82,6 +84,10 @@ export class AgentSocket {
 
   async sendText(text: string): Promise<boolean> {
     if (this.#socket.readyState !== this.#socket.OPEN) {
+      return false;
+    }
+    if (this.#socket.bufferedAmount > maxUnread) {
+      this.drop('the control plane asks and does not read');
       return false;
     }
     const { promise, resolve } = Promise.withResolvers<boolean>();

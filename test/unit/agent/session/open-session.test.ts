@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { AgentError } from '../../../../src/contract/failures.ts';
 import { certificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
@@ -168,6 +169,30 @@ describe('a connection', () => {
     expect(tolerated).toEqual({ connections: 1, protocolErrors: 10 });
     expect(await peer.closed).toBe(4400);
     expect(bench.epochs.read()).toBe(1);
+  });
+
+  it('whose other end asks without reading the answers is dropped (FAULTS 4)', async () => {
+    const { welcome, said } = await open();
+    const peer = await welcome();
+    peer.socket.pause();
+
+    const failure = new AgentError('logs.not_found', { excerpt: 'x'.repeat(1_000_000) }).toFailure();
+    for (let number = 1; number <= 32; number += 1) {
+      const source = { kind: 'task', id: 'task-1' } as const;
+      const rest = { source, cursor: null, tail: null, follow: false, bytes: 1 };
+      peer.say({ type: 'logs_open', stream: `s${number}`, ...rest });
+    }
+    await eventually(() => expect(said.streams).toHaveLength(32));
+
+    for (const { request, reply } of said.streams) {
+      void reply.send({ type: 'logs_end', stream: request.stream, failure });
+    }
+
+    await eventually(() =>
+      expect(said.states).toContainEqual(
+        expect.objectContaining({ kind: 'waiting', reason: 'the control plane asks and does not read' }),
+      ),
+    );
   });
 
   it('over which a task comes before the welcome takes none', async () => {

@@ -32,6 +32,15 @@ describe('a control plane that goes away', () => {
     expect(retryAfter(asked, 0, most).delayMs).toBe(90_250);
     expect(retryAfter({ ...asked, retryAfterSeconds: 4 }, 0, most).delayMs).toBe(8250);
   });
+
+  it.each([3601, 2_147_484, 1e300, Number.POSITIVE_INFINITY])(
+    'is asked again after an hour at most: %d s',
+    (seconds) => {
+      const asked: Ending = { code: undefined, reason: '', stoodMs: 0, retryAfterSeconds: seconds };
+
+      expect(retryAfter(asked, 0, () => 0).delayMs).toBe(3_600_000);
+    },
+  );
 });
 
 describe('a no of the control plane', () => {
