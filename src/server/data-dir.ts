@@ -1,5 +1,5 @@
 /** The folder of a control plane: `control-plane.db`, `keys/`, and a lock that one process holds. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import { seedCatalog } from './catalog/seed.ts';
@@ -31,6 +31,9 @@ export async function openDataDir(folder: string, { init, newAdminToken, now }: 
   const file = join(folder, 'control-plane.db');
   if (!init && !existsSync(file)) {
     throw new AgentError('server.not_initialised', { folder });
+  }
+  if (!init && statSync(file).size === 0) {
+    throw new AgentError('store.unusable', { reason: 'The file is empty: what it held is lost.', file });
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = lockFolder(folder);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ServeProcess, serveProcess } from '../support/serve-process.ts';
@@ -72,6 +72,16 @@ describe('gpuaas serve', () => {
     expect(refused.url).toBeUndefined();
     expect(refused.lines).toMatchObject([{ failure: { code: 'server.not_initialised' } }]);
     expect(await refused.stop()).toBe(2);
+  });
+
+  it('is refused on a store that was emptied: nobody shall take it for a new one', async () => {
+    const dir = newDir();
+    await (await start(dir, '--init')).stop();
+    truncateSync(join(dir, 'control-plane.db'));
+
+    const refused = await start(dir);
+
+    expect(refused.lines).toMatchObject([{ failure: { code: 'store.unusable' } }]);
   });
 
   it('is refused beside another one on the same folder', async () => {

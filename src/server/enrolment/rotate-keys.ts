@@ -10,12 +10,10 @@ import { signedBy } from '../hub/admission.ts';
 export async function rotateNodeKeys(tx: Tx, request: RotateRequest, audience: string): Promise<void> {
   const { node_id, identity_key, wrapping_key, old_signature, new_signature } = request;
   const node = await tx.nodes.get(node_id);
+  // Compared first: a stranger's audience may hold what no signed text can.
+  if (node?.status !== 'enrolled' || request.audience !== audience) throw new AgentError('node.untrusted');
   const text = rotateText(request);
-  const proven =
-    node?.status === 'enrolled' &&
-    request.audience === audience &&
-    signedBy(node.identity_key, text, old_signature) &&
-    signedBy(identity_key, text, new_signature);
+  const proven = signedBy(node.identity_key, text, old_signature) && signedBy(identity_key, text, new_signature);
   if (!proven) throw new AgentError('node.untrusted');
   await tx.nodes.put({ ...node, next_keys: { identity_key, wrapping_key } });
 }

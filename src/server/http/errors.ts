@@ -53,6 +53,7 @@ const byCode: { readonly [C in FailureCode]?: number } = {
   'launch.artifact_not_found': 404,
   'idempotency.conflict': 409,
   'server.busy': 503,
+  'disk.full': 507,
   'artifact.unreachable': 502,
 };
 

@@ -1,6 +1,6 @@
 /** The store in one SQLite file: one connection writes, a few others read what was committed. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AgentError } from '../../../contract/failures.ts';
 import type { Commit, ReadTx, Store, Tx } from '../store.ts';
@@ -10,10 +10,13 @@ import { Writer } from './writer.ts';
 
 /** Connections that are kept for the next read. */
 const idleReaders = 4;
+/** SQLite's code for a disk without room. */
+const full = 13;
 
 /** Opens the file, or makes it; `store.unusable` where it cannot be used. The folder is this user's alone. */
 export function openSqliteStore(file: string): Store {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  keepToOneself(file);
   let connection: Connection | undefined;
   try {
     connection = new Connection(file);
@@ -29,6 +32,16 @@ export function openSqliteStore(file: string): Store {
     if (error instanceof AgentError) {
       throw error;
     }
+    throw new AgentError('store.unusable', { reason: `${(error as Error).message}.`, file }, { cause: error });
+  }
+}
+
+/** Also in a folder that others may look into. What SQLite puts beside the file is as open as the file. */
+function keepToOneself(file: string): void {
+  try {
+    closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
+  } catch (error) {
     throw new AgentError('store.unusable', { reason: `${(error as Error).message}.`, file }, { cause: error });
   }
 }
@@ -65,7 +78,15 @@ class SqliteStore implements Store {
 
   async write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     this.#assertUsable();
-    return this.#writer.run((tx) => this.#guarded(() => work(tx)));
+    try {
+      return await this.#writer.run((tx) => this.#guarded(() => work(tx)));
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode !== full) {
+        throw error;
+      }
+      const reason = 'The store of the control plane cannot grow; what it holds can be read.';
+      throw new AgentError('disk.full', { reason, file: this.#file }, { cause: error });
+    }
   }
 
   onCommit(listener: (commit: Commit) => void): () => void {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
@@ -31,6 +31,20 @@ describe('the SQLite file', () => {
     const store = openSqliteStore(file);
 
     expect(statSync(join(file, '..')).mode & 0o777).toBe(0o700);
+    await store.close();
+  });
+
+  it('is for its user alone in a folder that others may look into, with all that lies beside it', async () => {
+    const open = join(folder, randomUUID());
+    mkdirSync(open, { mode: 0o755 });
+    const file = join(open, 'control-plane.db');
+    writeFileSync(file, '', { mode: 0o644 });
+
+    const store = openSqliteStore(file);
+    await store.write((tx) => tx.projects.insert(aProject()));
+
+    const modes = readdirSync(open).map((name) => [name, statSync(join(open, name)).mode & 0o777]);
+    expect(Object.fromEntries(modes)).toMatchObject({ 'control-plane.db': 0o600, 'control-plane.db-wal': 0o600 });
     await store.close();
   });
 

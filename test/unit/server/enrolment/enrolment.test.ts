@@ -200,6 +200,7 @@ describe('a rotation of the keys of a node', () => {
       { ...good, new_signature: rotation(id, keys, stranger).new_signature },
       rotation(id, keys, next, 'https://elsewhere'),
       rotation('node-nobody', keys, next),
+      { ...good, audience: 'two\nlines' },
     ];
 
     for (const request of wrong) {
