@@ -188,7 +188,7 @@ async function writeConfig(login: Login, { engineSocket, registryHost, allocatio
 
 function earlierTelemetryPort(): number | undefined {
   if (!existsSync(place.configFile)) return undefined;
-  return (JSON.parse(readFileSync(place.configFile, 'utf8')) as { telemetry: { port: number } }).telemetry.port;
+  return (JSON.parse(readFileSync(place.configFile, 'utf8')) as { telemetry?: { port: number } }).telemetry?.port;
 }
 
 /** Runs a command of `gpuaas` with the quickstart's token. */

@@ -119,6 +119,32 @@ describe('a launch in the middle of which', () => {
     expect(history.filter(({ state }: { state: string }) => state === 'running')).toHaveLength(1);
   });
 
+  it('the control plane is killed is one instance, also if its answer to the command was lost (X-9)', async () => {
+    const known = async () => (await wire.member.call('GET', '/api/v1/app-instances')).body.items.length;
+    const before = await known();
+    const { config } = await wire.request();
+    const port = `host_port=${(config as { host_port: number }).host_port}`;
+
+    const launch = wire.member.cli(
+      'apps',
+      'instances',
+      'launch',
+      'web',
+      '--allocation',
+      wire.allocationId,
+      '--set',
+      port,
+    );
+    await until(async () => (await known()) > before, 'the instance');
+    await wire.server.stop('SIGKILL');
+    await wire.server.start();
+
+    const { code, stdout } = await launch.ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\?token=[0-9a-f]{48}/);
+    expect(await known()).toBe(before + 1);
+  });
+
   it('the agent is killed ends up running, with the container that it had (FAULTS 12 to 14)', async () => {
     const { id } = await wire.launch({ wait_seconds: 3 });
     await until(async () => (await wire.containers(id))[0]?.State === 'running', 'the container');

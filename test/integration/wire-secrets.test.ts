@@ -23,9 +23,15 @@ beforeAll(async () => {
   await wire.reaches(id, 'running');
   const failed = await wire.launch({ mode: 'fail' });
   await wire.reaches(failed.id, 'failed');
+  const { config } = await wire.request();
+  const command = ['launch', 'web', '--allocation', wire.allocationId, '--no-wait', '--json'];
+  const port = `host_port=${(config as { host_port: number }).host_port}`;
+  const byCommand = JSON.parse((await wire.member.cli('apps', 'instances', ...command, '--set', port).ended).stdout);
+  await wire.reaches(byCommand.id, 'running');
   const secretOf = (token: string) => token.split('_').slice(2).join('_');
   secrets = {
     'token of the endpoint': endpointToken,
+    'token that may be shown again under its Idempotency-Key': byCommand.credentials[0].token,
     'token of the admin': secretOf(wire.admin.token),
     'token of the member': secretOf(wire.member.token),
     'join token': wire.joinToken.split('.')[1] ?? '',

@@ -99,7 +99,7 @@ export async function openWire(): Promise<Wire> {
   await addWebApp(made, reference);
   const member = await memberOf(admin, url, 'first');
   const stranger = await memberOf(admin, url, 'second');
-  const shape = { gpu_count: 0, cpu_cores: 8, memory_gib: 16 };
+  const shape = { gpu_count: 0, cpu_cores: 400, memory_gib: 400 };
   const ssh = { user: 'tenant', host: 'gpu.example.com', port: 22 };
   const allocation = await made('POST', '/api/v1/allocations', {
     ...{ project_id: member.projectId, name: 'a host', shape, ssh, data_policy: 'wipe' },
