@@ -1,7 +1,7 @@
 /** Lists and single things of the control plane, as tables and pages for people or as JSON for programs. */
 
 import { printJson, printLine, table, tell } from '../output.ts';
-import { harmlessJson } from '../printable.ts';
+import { harmlessJson, oneLine } from '../printable.ts';
 import type { ControlPlaneClient, Query } from './client.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
@@ -60,7 +60,8 @@ function cell(value: unknown): string {
   if (typeof value === 'boolean') {
     return value ? 'yes' : 'no';
   }
-  return typeof value === 'object' ? harmlessJson(value) : String(value);
+  // A host names itself: no line of its name may pass for one of the table.
+  return typeof value === 'object' ? harmlessJson(value) : oneLine(String(value));
 }
 
 /** A field, or a field of a field: `shape.gpu_count`. */

@@ -51,10 +51,13 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
     genReqId: (request) => correlationIdOf(request.headers, options.now()),
     return503OnClosing: true,
+    // For an address that cannot be read no hook is called.
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      void answerFailure(error, request, reply.headers(headersOf(request)), options.log),
   }) as unknown as FastifyInstance;
   acceptJsonOnly(app);
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-correlation-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    reply.headers(headersOf(request));
     checkOrigin(request.headers, options.hostNames);
   });
   app.addHook('onResponse', async (request, reply) => {
@@ -79,6 +82,11 @@ export function createHttpServer(options: HttpOptions): HttpServer {
       await app.close();
     },
   };
+}
+
+/** Of every answer. */
+function headersOf({ id }: FastifyRequest): Record<string, string> {
+  return { 'x-correlation-id': id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 }
 
 /** Bodies stay bytes until the schema of their route reads them. */

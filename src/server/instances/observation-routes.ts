@@ -1,7 +1,6 @@
 /** `/api/v1/app-instances/{id}/logs|metrics|topology`: looking into what runs. */
 import { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
-import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { WorkloadSample } from '../../contract/records.ts';
 import { StreamedEntry } from '../../contract/session-messages.ts';
@@ -10,6 +9,7 @@ import type { Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
+import { Seats } from '../http/seats.ts';
 import type { LogPart, LogRequest } from '../hub/log-relay.ts';
 import { profileOf } from '../launch/load-facts.ts';
 import { visibleInstance } from './instance-routes.ts';
@@ -30,7 +30,7 @@ const closed = { additionalProperties: false } as const;
 const one = { params: pathOf('instance_id', 'The instance.'), tag: 'app-instances', allow: everybody } as const;
 const base = '/api/v1/app-instances/{instance_id}';
 /** A reader and the host behind it cost memory each. */
-const maxReaders = 200;
+const readers = { what: 'logs', all: 200, each: 50 } as const;
 
 const LogsQuery = Type.Object(
   {
@@ -72,7 +72,7 @@ const Topology = Type.Object(
 );
 
 export function observationRoutes({ store, logs, metrics }: ObservationOptions): Route[] {
-  let readers = 0;
+  const seats = new Seats(readers);
   return [
     route({
       ...{ method: 'GET', path: `${base}/logs`, ...one, query: LogsQuery },
@@ -88,16 +88,12 @@ export function observationRoutes({ store, logs, metrics }: ObservationOptions):
             source: task ? ({ kind: 'task', id: task.id } as const) : ({ kind: 'instance', id } as const),
           };
         });
-        if (readers >= maxReaders)
-          throw new AgentError('server.busy', { reason: `${maxReaders} logs are being read.` });
         const last = headers['last-event-id'];
         const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, 256) : query.cursor) ?? null;
         const request = { source, cursor, tail: query.tail ?? null, follow: query.follow ?? false };
+        const leave = seats.take(who);
         const body = Readable.from(messages(logs.readLog(nodeId, request, signal)));
-        readers += 1;
-        body.once('close', () => {
-          readers -= 1;
-        });
+        body.once('close', leave);
         return { contentType: 'text/event-stream; charset=utf-8', body };
       },
     }),

@@ -9,9 +9,10 @@ import { everybody, platform, projectFilter } from '../http/access.ts';
 import { eventStream } from '../http/event-stream.ts';
 import type { ServerMetrics } from '../http/metrics.ts';
 import { openRoute, type Route, route, type Streamed } from '../http/route.ts';
+import { Seats } from '../http/seats.ts';
 
 /** Streams that may be open at once: each holds a connection and reads the store after every commit. */
-const maxStreams = 500;
+const streams = { what: 'event streams', all: 500, each: 100 } as const;
 
 const EventQuery = Type.Object(
   {
@@ -25,7 +26,7 @@ const EventQuery = Type.Object(
 );
 
 export function systemRoutes({ store }: ServerContext, metrics: ServerMetrics): Route[] {
-  let open = 0;
+  const seats = new Seats(streams);
   return [
     openRoute({
       ...{ method: 'GET', path: '/healthz', tag: 'system', summary: 'Answers while the process and its store work.' },
@@ -52,16 +53,12 @@ export function systemRoutes({ store }: ServerContext, metrics: ServerMetrics): 
       query: EventQuery,
       answer: Event,
       stream: async ({ who, query, headers, signal }): Promise<Streamed> => {
-        if (open >= maxStreams) {
-          throw new AgentError('server.busy', { reason: `${maxStreams} event streams are open.` });
-        }
         const { subject_id } = query;
         const only = { ...projectFilter(who, query.project_id), ...(subject_id === undefined ? {} : { subject_id }) };
-        const streamed = eventStream({ store, signal, after: cursorOf(headers['last-event-id']) ?? query.after, only });
-        open += 1;
-        streamed.body.once('close', () => {
-          open -= 1;
-        });
+        const after = cursorOf(headers['last-event-id']) ?? query.after;
+        const leave = seats.take(who);
+        const streamed = eventStream({ store, signal, after, only });
+        streamed.body.once('close', leave);
         return streamed;
       },
     }),

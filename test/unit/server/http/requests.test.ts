@@ -34,6 +34,12 @@ describe('every answer', () => {
     });
   });
 
+  it('is the same envelope for an address that cannot be read', async () => {
+    const { status, headers, body } = await call('GET', '/api/v1/projects/%zz');
+
+    expect([status, body.error.code, headers.get('cache-control')]).toEqual([400, 'request.invalid', 'no-store']);
+  });
+
   it('asks for a token where none is given', async () => {
     const { status, headers, body } = await call('GET', projects, { as: null });
 
