@@ -51,7 +51,7 @@ export interface DaemonGround {
 
 export async function openDaemonGround(
   hostOptions: TestHostOptions = {},
-  config: Partial<AgentConfig> = {},
+  config: Partial<AgentConfig> | ((host: TestHost) => Partial<AgentConfig>) = {},
 ): Promise<DaemonGround> {
   const host = await openTestHost(hostOptions);
   const sink = recordingSink();
@@ -59,7 +59,7 @@ export async function openDaemonGround(
   const keys = await openServerKeys(join(host.folder, 'server-keys'));
   let running = await startServer(host, proxy, sink, keys);
   const stateDir = join(host.folder, 'state');
-  const configFile = writeDaemonConfig(host, config);
+  const configFile = writeDaemonConfig(host, typeof config === 'function' ? config(host) : config);
   await enrol(host, running.store, keys, proxy, configFile);
   const nodeId = (JSON.parse(readFileSync(join(stateDir, 'identity/node.json'), 'utf8')) as { node_id: string })
     .node_id;
