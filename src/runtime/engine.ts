@@ -75,6 +75,12 @@ export interface ContainerSummary {
   readonly memoryBytes: number;
 }
 
+/** A network of ours. */
+export interface NetworkSummary {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 export interface CreatedContainer {
   readonly id: string;
   /** True if the gate had to make the scratch root: nothing of an earlier launch is in it. */
@@ -195,6 +201,8 @@ export interface ContainerEngine {
   /** The instance's own network, cut from the pool by the gate. */
   ensureNetwork(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
   removeNetwork(name: string, signal: AbortSignal): Promise<boolean>;
+  /** Our sealed networks only. */
+  networks(signal: AbortSignal): Promise<NetworkSummary[]>;
 
   /** Writes opened secret files to memory, for the instance's next create. */
   putSecrets(instance: string, files: Readonly<Record<string, Buffer>>, signal: AbortSignal): Promise<void>;

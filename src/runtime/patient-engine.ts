@@ -59,6 +59,7 @@ export function patientEngine(
     },
     stats: (name, signal) => retry(signal, () => engine.stats(name, signal)),
     ensureNetwork: (name, owner, signal) => retry(signal, () => engine.ensureNetwork(name, owner, signal)),
+    networks: (signal) => retry(signal, () => engine.networks(signal)),
     removeNetwork: (name, signal) => retry(signal, () => engine.removeNetwork(name, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
     removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),

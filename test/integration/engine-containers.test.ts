@@ -190,9 +190,11 @@ describe('the network of an instance', () => {
     await engine.ensureNetwork(name, owner, soon());
     const filters = encodeURIComponent(JSON.stringify({ name: [name] }));
     const there = await engineCall<unknown[]>(host.engineSocket, 'GET', `/networks?filters=${filters}`);
+    const listed = await engine.networks(soon());
     const removals = [await engine.removeNetwork(name, soon()), await engine.removeNetwork(name, soon())];
 
     expect(there.body).toHaveLength(1);
+    expect(listed).toContainEqual({ name, labels: expect.objectContaining({ [labels.instance]: instance }) });
     expect(removals).toEqual([true, false]);
   });
 

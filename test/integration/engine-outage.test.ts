@@ -76,6 +76,7 @@ describe('an engine that hangs', () => {
       engine.events({ signal: soon() }).next(),
       engine.ensureNetwork('gpuaas-frozen', {}, soon()),
       engine.removeNetwork('gpuaas-frozen', soon()),
+      engine.networks(soon()),
       engine.image(prepared.request.Image, soon()),
       engine.pull(imageOf(prepared.request.Image), { signal: soon(), diskReserveBytes: 0 }),
     ]);

@@ -131,6 +131,7 @@ const words: { readonly [M in Method]?: (...args: Parameters<ContainerEngine[M]>
   stats: (name) => [name],
   ensureNetwork: (name) => [name],
   removeNetwork: (name) => [name],
+  networks: () => [],
   putSecrets: (instance, files) => [instance, ...Object.keys(files)],
   removeData: (instance, { data }) => [instance, ...(data ? ['(data)'] : [])],
 };
@@ -230,6 +231,10 @@ function engineOf(world: World): ContainerEngine {
     ensureNetwork: async (name, _owner, signal) => {
       signal.throwIfAborted();
       networks.add(name);
+    },
+    networks: async (signal) => {
+      signal.throwIfAborted();
+      return [...networks].map((name) => ({ name, labels: { [labels.instance]: name.slice('gpuaas-'.length) } }));
     },
     removeNetwork: async (name, signal) => {
       signal.throwIfAborted();

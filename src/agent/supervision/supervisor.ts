@@ -6,6 +6,7 @@
  * - An engine that is away makes every workload `unknown`, never `failed`.
  * - A container with a valid seal that the journal does not know is adopted; one that a task had removed is taken away.
  *   Whatever has no valid seal is not even listed by the gate.
+ * - A network of ours without a container, a row and a task is what an interrupted launch left; it is taken away as well.
  *
  * Tasks have precedence: `standAside` before one, and what it returns afterwards.
  */
@@ -13,10 +14,10 @@ import { labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
-import { removeWorkload } from '../../tasks/remove-workload.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
 import { leftNothing } from '../task-effects.ts';
 import { EngineWatch } from './engine-watch.ts';
+import { Reaper } from './reaper.ts';
 import { rebuiltWorkload } from './sighting.ts';
 import { type WatchMeans, WorkloadWatch } from './workload-watch.ts';
 
@@ -51,6 +52,7 @@ export class Supervisor {
   readonly #watches = new Map<string, WorkloadWatch>();
   /** Tasks of each workload in the order they came: the first one is at work, the others wait. */
   readonly #busy = new Map<string, Busy[]>();
+  readonly #reaper: Reaper;
   readonly #engine: EngineWatch;
   readonly #means: WatchMeans;
   #seen: EngineState = { state: 'unknown', since: '', reason: null };
@@ -67,6 +69,10 @@ export class Supervisor {
       },
     };
     this.#means = { ...options, journal: telling, onEngineAway: () => this.#engine.suspect() };
+    this.#reaper = new Reaper({
+      ...{ engine, log },
+      tell: (id, message, values) => journal.append('event', this.#event(id, 'orphan.removed', message, values)),
+    });
     this.#engine = new EngineWatch({
       ...{ engine, clock, log },
       lookAtAll: (signal) => this.lookAtAll(signal),
@@ -99,7 +105,7 @@ export class Supervisor {
     const task: Busy = { occupation, phase: undefined };
     this.#busy.set(workloadId, [...(this.#busy.get(workloadId) ?? []), task]);
     const watch = this.#watch(workloadId);
-    await watch.standAside();
+    await Promise.all([watch.standAside(), this.#reaper.done(workloadId)]);
     return () => {
       const others = (this.#busy.get(workloadId) ?? []).filter((each) => each !== task);
       if (others.length === 0) {
@@ -138,6 +144,8 @@ export class Supervisor {
   /** Finds what is new, what is left over and what changed; rejects where the engine is away. */
   async lookAtAll(signal: AbortSignal): Promise<void> {
     const { engine, journal } = this.#options;
+    // Networks first: one that is seen before its container is listed has a row by then, or a task at work.
+    const networks = await engine.networks(signal);
     const containers = await engine.list(signal);
     if (this.#seen.state === 'unknown') {
       this.#see('ready', null);
@@ -146,6 +154,13 @@ export class Supervisor {
       const id = container.labels[labels.instance];
       if (id !== undefined && !this.#busy.has(id) && !journal.workload(id)) {
         await this.#meet(id, container, signal);
+      }
+    }
+    const inUse = new Set(containers.map((container) => container.labels[labels.instance]));
+    for (const { name, labels: of } of networks) {
+      const id = of[labels.instance];
+      if (id !== undefined && !inUse.has(id) && !this.#busy.has(id) && !journal.workload(id)) {
+        await this.#reaper.takeNetwork(id, name, signal);
       }
     }
     await Promise.all(journal.workloads().map(({ workload_id }) => this.#watch(workload_id).look()));
@@ -161,7 +176,7 @@ export class Supervisor {
     const { journal, engine, clock } = this.#options;
     const fencing = Number(container.labels[labels.fencing] ?? 0);
     if (leftNothing(journal.tasks({ workload_id: id, limit: rememberedTasks }), fencing)) {
-      await this.#reap(id, container, signal);
+      await this.#reaper.takeWorkload(id, container.name, signal);
       return;
     }
     const facts = await engine.inspect(container.name, signal);
@@ -173,16 +188,6 @@ export class Supervisor {
     journal.keepWorkload(row, { ...this.#event(id, 'workload.adopted', message, { fencing }), state: row.state });
     journal.raiseFencing(id, fencing, row.task_id);
     this.#options.onChange?.();
-  }
-
-  /** What a task had removed, or given up, and is there all the same. */
-  async #reap(id: string, { name }: ContainerSummary, signal: AbortSignal): Promise<void> {
-    const { engine, journal, log } = this.#options;
-    const { cleanup } = await removeWorkload({ app_instance_id: id }, { data: false }, engine, signal);
-    const { removed, failed } = cleanup;
-    log.warn({ instance: id, container: name, removed, failed }, 'orphan taken away');
-    const message = 'A container was left of a workload that a task had removed; it was taken away.';
-    journal.append('event', this.#event(id, 'orphan.removed', message, { removed, failed }));
   }
 
   #onEvent({ action, instance, time }: EngineEvent): void {

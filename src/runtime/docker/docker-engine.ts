@@ -16,7 +16,7 @@ import { readFacts } from './facts.ts';
 import { putSecrets, removeData } from './gate-routes.ts';
 import { inspectImage } from './images.ts';
 import { readLogs } from './logs.ts';
-import { ensureNetwork, removeNetwork } from './networks.ts';
+import { ensureNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { Puller, type PullSettings, usualPullSettings } from './pull.ts';
 import { readStats } from './stats.ts';
 
@@ -51,6 +51,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
 
     ensureNetwork: (name, labels, signal) => ensureNetwork(calls, name, labels, signal),
     removeNetwork: (name, signal) => removeNetwork(calls, name, signal),
+    networks: (signal) => listNetworks(calls, signal),
 
     putSecrets: (instance, files, signal) => putSecrets(calls, instance, files, signal),
     removeData: (instance, what, signal) => removeData(calls, instance, what, signal),

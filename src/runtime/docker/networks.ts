@@ -1,5 +1,6 @@
-/** The one network of an instance. Its subnet is the gate's choice. */
+/** The one network of each instance. Its subnet is the gate's choice. */
 import { pause } from '../../kit/backoff.ts';
+import type { NetworkSummary } from '../engine.ts';
 import { orUndefined } from './call-errors.ts';
 import type { Calls } from './calls.ts';
 import { hasActiveEndpoints } from './engine-words.ts';
@@ -54,5 +55,18 @@ export async function removeNetwork(calls: Calls, network: string, signal: Abort
       }
       await pause(detachPollMs, abortSignal);
     }
+  });
+}
+
+interface NetworkObject {
+  readonly Name: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+}
+
+export async function listNetworks(calls: Calls, signal: AbortSignal): Promise<NetworkSummary[]> {
+  const options = { call: 'network', timeoutMs: calls.timeouts.lookMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const found = (await calls.transport.json({ method: 'GET', path: '/networks', signal: abort })) as NetworkObject[];
+    return found.map(({ Name, Labels }) => ({ name: Name, labels: Labels ?? {} }));
   });
 }

@@ -136,6 +136,7 @@ describe('every call but the streams', () => {
     exec: (engine) => engine.exec(name, ['true'], { signal: never }),
     stats: (engine) => engine.stats(name, never),
     ensureNetwork: (engine) => engine.ensureNetwork(name, {}, never),
+    networks: (engine) => engine.networks(never),
     removeNetwork: (engine) => engine.removeNetwork(name, never),
     putSecrets: (engine) => engine.putSecrets('notebook-1', {}, never),
     removeData: (engine) => engine.removeData('notebook-1', { data: true }, never),

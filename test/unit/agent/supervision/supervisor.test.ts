@@ -474,6 +474,56 @@ describe('containers that the journal does not know', () => {
     expect(world.containers.has(name)).toBe(true);
   });
 
+  it('and of which only the network is there: it is taken away, unless a row, a container or a task has it', async () => {
+    const world = await supervise([keptWorkload()], []);
+    const other = (instance: string) => `gpuaas-${instance}`;
+    const labelled = { ...containerFacts().labels, [labels.instance]: 'adopted' };
+    world.containers.set(other('adopted'), containerFacts({ name: other('adopted'), labels: labelled }));
+    await world.supervisor.standAside('launching', occupation);
+    for (const instance of [id, 'adopted', 'launching', 'orphan']) {
+      world.networks.add(other(instance));
+    }
+
+    await world.clock.advance(61_000);
+
+    expect([...world.networks]).toEqual([id, 'adopted', 'launching'].map(other));
+    expect(world.events.filter(({ event }) => event.type === 'orphan.removed')).toMatchObject([
+      { workload_id: 'orphan', event: { values: { removed: ['network gpuaas-orphan'] } } },
+    ]);
+  });
+
+  it('and whose network cannot be taken away do not keep the others from being looked at', async () => {
+    const world = await supervise([keptWorkload()], [containerFacts()], {
+      removeNetwork: () => Promise.reject(new AgentError('engine.failed')),
+    });
+    world.networks.add('gpuaas-orphan');
+
+    world.change({ status: 'exited', exitCode: 0, finishedAt: '2026-11-25T12:00:00Z' });
+    await world.clock.advance(61_000);
+
+    expect(world.row()?.state).not.toBe('running');
+    expect(world.log.join('')).toContain('orphan could not be taken away');
+  });
+
+  it('are gone before a task of theirs begins: it would lose what it makes', async () => {
+    const removal = Promise.withResolvers<boolean>();
+    const world = await supervise([], [], { removeNetwork: () => removal.promise });
+    world.networks.add(name);
+    await world.clock.advance(61_000);
+    expect(world.calls).toContain(`removeNetwork ${name}`);
+    let begun = false;
+
+    const aside = world.supervisor.standAside(id, occupation).then(() => {
+      begun = true;
+    });
+    await world.clock.advance(0);
+    const begunEarly = begun;
+    removal.resolve(true);
+    await aside;
+
+    expect([begunEarly, begun]).toEqual([false, true]);
+  });
+
   it('and that have our name without a seal are not touched; ours counts as gone (FAULTS 29)', async () => {
     const world = await supervise([keptWorkload()], [], {
       inspect: async () => {
