@@ -1,14 +1,18 @@
 /**
  * A process that writes to the store until it is killed. Each transaction makes an instance, its task, and an event that
- * names both; a line on stdout says that one was acknowledged.
+ * names both; a line on stdout says that one was acknowledged. It begins once it is told to by anything on stdin, so that
+ * a process that has loaded its code already can wait for its turn.
  *
  *   server-store-writer.ts FILE PREFIX
  */
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import { anEvent, anInstance, aTask } from '../support/store-samples.ts';
 
 const [, , file = '', prefix = ''] = process.argv;
+await once(process.stdin, 'data');
+process.stdin.pause();
 const store = openSqliteStore(file);
 
 async function launch(number: number): Promise<void> {
