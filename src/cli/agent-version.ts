@@ -1,6 +1,4 @@
 /** Which version of the agent this is. */
-import { createRequire } from 'node:module';
+import agent from '../../package.json' with { type: 'json' };
 
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-
-export const agentVersion = version;
+export const agentVersion: string = agent.version;

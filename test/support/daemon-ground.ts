@@ -20,7 +20,7 @@ import { makeJoinToken } from '../../src/server/enrolment/join-token.ts';
 import { openServerKeys } from '../../src/server/keys/server-keys.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { type RecordingSink, recordingSink } from './recording-sink.ts';
-import { type RunningTask, startNodeAgent } from './run-task-process.ts';
+import { type AgentProcessOptions, type RunningTask, startNodeAgent } from './run-task-process.ts';
 import { anAllocation, aProject } from './store-samples.ts';
 import { openTestHost, type TestHost, type TestHostOptions } from './test-host.ts';
 
@@ -32,7 +32,7 @@ export interface DaemonGround {
   readonly stateDir: string;
   readonly configFile: string;
   /** Starts the daemon; it ends with the ground. */
-  start(env?: NodeJS.ProcessEnv): RunningTask;
+  start(options?: AgentProcessOptions): RunningTask;
   /** Resolves when the node has a session. */
   connected(): Promise<void>;
   /** Queues a task for the node and returns its id. */
@@ -74,8 +74,8 @@ export async function openDaemonGround(
   };
   return {
     ...{ host, proxy, sink, nodeId, stateDir, configFile, stopControlPlane, startControlPlane },
-    start: (env) => {
-      const daemon = startNodeAgent(['run', '--config', configFile], env === undefined ? {} : { env });
+    start: (options) => {
+      const daemon = startNodeAgent(['run', '--config', configFile], options);
       daemons.push(daemon);
       return daemon;
     },

@@ -35,25 +35,32 @@ export function startRunTask(
   return startNodeAgent(['run-task', file, '--config', host.configFile, ...args]);
 }
 
-/** `user`: whom it runs as, if not as the test itself. */
+export interface AgentProcessOptions {
+  /** Whom it runs as, if not as the test itself. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly env?: NodeJS.ProcessEnv;
+  /** What runs, if not the sources: a bundle. */
+  readonly program?: string;
+}
+
 export function startNodeAgent(
   args: readonly string[],
-  user: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
+  { program = join(cli, 'node-agent.ts'), ...options }: AgentProcessOptions = {},
 ): RunningTask {
-  return startProgram('node-agent', args, user);
+  return startProgram(program, args, options);
 }
 
 /** `gpuaas` with the control plane and the token of somebody. */
 export function startGpuaas(args: readonly string[], url: string, token: string): RunningTask {
-  return startProgram('gpuaas', args, { env: { ...process.env, GPUAAS_URL: url, GPUAAS_TOKEN: token } });
+  return startProgram(join(cli, 'gpuaas.ts'), args, { env: { ...process.env, GPUAAS_URL: url, GPUAAS_TOKEN: token } });
 }
 
 function startProgram(
-  name: 'node-agent' | 'gpuaas',
+  program: string,
   args: readonly string[],
-  options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv },
+  options: Omit<AgentProcessOptions, 'program'>,
 ): RunningTask {
-  const program = join(cli, `${name}.ts`);
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   let stderr = '';
   const waiting = new Set<() => void>();

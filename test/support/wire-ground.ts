@@ -80,7 +80,8 @@ export interface Restartable {
 
 const enabled = { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' };
 
-export async function openWire(): Promise<Wire> {
+/** `program`: what runs as the agent and the gate, if not the sources: a bundle. */
+export async function openWire({ program }: { readonly program?: string } = {}): Promise<Wire> {
   await using undo = new AsyncDisposableStack();
   const [{ socketPath: engineSocket }, { host: registryHost }] = [await ensureEngine(), await ensureRegistry()];
   const { reference } = await ensureImage({ socketPath: engineSocket, host: registryHost }, 'web');
@@ -113,11 +114,11 @@ export async function openWire(): Promise<Wire> {
   const { token: joinToken } = await made('POST', '/api/v1/nodes/join-tokens', { allocation_id: allocationId });
   const nodeId = await enrol(folder, url, configFile, joinToken as string);
   const gateSocket = join(folder, 'gate/gate.sock');
-  const gate = daemonOf(['gate', '--config', configFile], logs, () => existsSync(gateSocket));
+  const gate = daemonOf(['gate', '--config', configFile], { program, logs, isReady: () => existsSync(gateSocket) });
   undo.defer(() => gate.stop('SIGKILL'));
   await gate.start();
   const isConnected = async () => (await admin.call('GET', `/api/v1/nodes/${nodeId}`)).body?.connected === true;
-  const agent = daemonOf(['run', '--config', configFile], logs, isConnected);
+  const agent = daemonOf(['run', '--config', configFile], { program, logs, isReady: isConnected });
   undo.defer(() => agent.stop('SIGKILL'));
   await agent.start();
 
@@ -178,7 +179,13 @@ function serverOf(folder: string, proxy: CuttingProxy, args: readonly string[], 
   };
 }
 
-function daemonOf(args: readonly string[], logs: (() => string)[], isReady: () => boolean | Promise<boolean>) {
+interface DaemonOptions {
+  readonly program: string | undefined;
+  readonly logs: (() => string)[];
+  readonly isReady: () => boolean | Promise<boolean>;
+}
+
+function daemonOf(args: readonly string[], { program, logs, isReady }: DaemonOptions) {
   let running: RunningTask | undefined;
   let ended: Promise<unknown> | undefined;
   return {
@@ -186,7 +193,7 @@ function daemonOf(args: readonly string[], logs: (() => string)[], isReady: () =
       return running?.child.pid ?? 0;
     },
     start: async () => {
-      const started = startNodeAgent(args);
+      const started = startNodeAgent(args, program === undefined ? {} : { program });
       let stderr = '';
       started.child.stderr?.on('data', (text: string) => {
         stderr += text;

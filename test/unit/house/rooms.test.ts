@@ -38,6 +38,9 @@ const owners: Record<string, readonly string[]> = {
   'prom-client': ['agent', 'server'],
 };
 
+/** Belongs to no room: it says which version this is. */
+const packageFile = '../package.json';
+
 /** Nothing in here may touch the world. */
 const pureRooms = ['contract', 'policy', 'manifests'];
 const worldly = /^node:(fs|net|http|https|child_process|os|dgram|tls|worker_threads|cluster|dns)(\/|$)/;
@@ -115,7 +118,8 @@ function roomOf(file: string): string {
 }
 
 function targetRoom(file: string, specifier: string): string | undefined {
-  return specifier.startsWith('.') ? roomOf(relative(src, resolve(src, dirname(file), specifier))) : undefined;
+  const target = relative(src, resolve(src, dirname(file), specifier));
+  return specifier.startsWith('.') && target !== packageFile ? roomOf(target) : undefined;
 }
 
 function packageOf(specifier: string): string {

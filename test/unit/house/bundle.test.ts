@@ -1,0 +1,46 @@
+/** The bundle that `npm run build` writes: complete in one file, and light where it is meant to be. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { buildAgent } from '../../../bootstrap/dev/build.ts';
+import { agentVersion } from '../../../src/cli/agent-version.ts';
+import { leftOutOfDockerode } from '../../../src/runtime/docker/load-dockerode.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder('bundle');
+let program: string;
+
+beforeAll(async () => {
+  program = await buildAgent(folder);
+});
+
+const modulesOf = () => (JSON.parse(readFileSync(`${program}.map`, 'utf8')) as { sources: string[] }).sources;
+
+describe('the bundle of the agent', () => {
+  it('runs where there is no node_modules, and says its version', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [program, 'version', '--json'], { cwd: tmpdir() });
+
+    expect(JSON.parse(stdout)).toMatchObject({ version: agentVersion, protocol: 1 });
+  });
+
+  it('has its source map beside it, in terms of the sources', () => {
+    expect(modulesOf().some((source) => source.endsWith('src/agent/daemon.ts'))).toBe(true);
+  });
+
+  it('leaves out what dockerode drags along, and nothing of the agent', () => {
+    const packages = new Set(
+      modulesOf().flatMap((source) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []),
+    );
+
+    expect([...packages]).toContain('dockerode');
+    expect([...leftOutOfDockerode, 'ssh2', 'fastify'].filter((name) => packages.has(name))).toEqual([]);
+  });
+
+  it('imports no module of Node but the one that gives it `require`', () => {
+    const imports = readFileSync(program, 'utf8').matchAll(/^import ?\{?[^;]*? ?from ?["']([^"']+)["']/gm);
+
+    expect([...imports].map(([, name]) => name)).toEqual(['node:module']);
+  });
+});
