@@ -25,10 +25,17 @@ export interface Endpoint {
   close(): void;
 }
 
+const maxConnections = 32;
+/** For the head of a request, and for all of it. */
+const patienceMs = 10_000;
+
 /** Undefined where nobody can listen there: an agent without metrics is better than none. */
 export async function serveEndpoint(options: EndpointOptions): Promise<Endpoint | undefined> {
   const { port, log } = options;
   const server = createServer((request, response) => answer(options, request, response));
+  // Every user of the host can connect, and the agent needs its file descriptors for other things.
+  server.maxConnections = maxConnections;
+  server.requestTimeout = server.headersTimeout = patienceMs;
   try {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');

@@ -39,7 +39,7 @@ export interface AdmissionFacts {
 export async function admit(tx: Tx, { challenge, hello, keys, now }: AdmissionFacts): Promise<Admission> {
   const known = await tx.nodes.get(hello.node_id);
   const node = known && proven(known, challenge, hello);
-  if (!node) return refused('unauthenticated', 'node.untrusted');
+  if (!node) return unproven();
   if (node.status === 'revoked') return refused('revoked', 'node.revoked');
   if (node.status === 'quarantined') return refused('quarantined', 'node.quarantined');
   if (hello.protocol !== protocolVersion) {
@@ -99,7 +99,7 @@ export async function nodeOfBearer(nodes: Pick<Tx['nodes'], 'get'>, bearer: stri
 }
 
 /** The node, if the hello is signed by its key: by the next one after a rotation, which then is its only one. */
-function proven(node: Node, challenge: Challenge, hello: Hello): Node | undefined {
+export function proven(node: Node, challenge: Challenge, hello: Hello): Node | undefined {
   const text = helloText({ ...hello, nonce: challenge.nonce, audience: challenge.audience });
   if (signedBy(node.identity_key, text, hello.signature)) return node;
   if (!node.next_keys || !signedBy(node.next_keys.identity_key, text, hello.signature)) return undefined;
@@ -126,6 +126,11 @@ async function quarantine(tx: Tx, node: Node, now: string): Promise<Node> {
     data: { name: node.name, allocation_id: node.allocation_id },
   });
   return quarantined;
+}
+
+/** The answer to a node that nobody knows, or that is not who it says. */
+export function unproven(): Admission {
+  return refused('unauthenticated', 'node.untrusted');
 }
 
 function refused(close: keyof typeof closeCodes, code: FailureCode, reason?: string): Admission {

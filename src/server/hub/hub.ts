@@ -16,7 +16,7 @@ import type { Log } from '../../kit/log.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Store } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
-import { admit, nodeOfBearer } from './admission.ts';
+import { admit, nodeOfBearer, proven, unproven } from './admission.ts';
 import { Connection } from './connection.ts';
 import type { HubCounts } from './hub-metrics.ts';
 import { keepLastSeen } from './last-seen.ts';
@@ -26,8 +26,10 @@ import { Presence } from './presence.ts';
 import type { RecordSink } from './record-sink.ts';
 import type { TaskQueue } from './task-queue.ts';
 
-/** Strangers that may be at the door at once. More are sent away before anything is done for them. */
+/** Strangers that may stand at the door and say nothing. With one more, the one that stood there longest has to go. */
 const maxStrangers = 256;
+/** Hellos that may be looked at together. More are sent away before anything is done for them. */
+const maxAdmissions = 256;
 const helloSeconds = 10;
 const sweepSeconds = 15;
 /** Sweeps between two notes of who was heard of. */
@@ -57,7 +59,10 @@ export class Hub {
   readonly #heartbeatSeconds: number;
   readonly #sockets: WebSocketServer;
   readonly #sessions = new Map<string, NodeSession>();
+  /** Those that said nothing yet, in the order they came. */
   readonly #strangers = new Set<WebSocket>();
+  /** Those whose hello is being looked at. */
+  readonly #applicants = new Set<WebSocket>();
   readonly #relay: LogRelay;
   readonly #presence: Presence;
   readonly #parts: SessionParts;
@@ -95,7 +100,7 @@ export class Hub {
   stop(): void {
     this.#stopped.abort();
     this.#presence.stop();
-    for (const stranger of this.#strangers) stranger.terminate();
+    for (const stranger of [...this.#strangers, ...this.#applicants]) stranger.terminate();
     this.renew();
   }
 
@@ -143,7 +148,7 @@ export class Hub {
     // Agents send none; a browser always does, whatever page it shows.
     if (headers.origin !== undefined) return '403 Forbidden';
     if (!headers['sec-websocket-protocol']?.split(/\s*,\s*/).includes(sessionSubprotocol)) return '400 Bad Request';
-    const full = this.#stopped.signal.aborted || this.#strangers.size >= maxStrangers;
+    const full = this.#stopped.signal.aborted || this.#applicants.size >= maxAdmissions;
     return full ? '503 Service Unavailable\r\nRetry-After: 5' : undefined;
   }
 
@@ -160,8 +165,10 @@ export class Hub {
         return;
       }
       greeted = true;
+      this.#strangers.delete(socket);
+      this.#applicants.add(socket);
       void this.#admit(connection, challenge, message).then((admitted) => {
-        this.#strangers.delete(socket);
+        this.#applicants.delete(socket);
         session = admitted;
         if (admitted && connection.gone.aborted) this.#left(admitted);
       });
@@ -177,7 +184,7 @@ export class Hub {
         if (session) this.#left(session);
       },
     });
-    this.#strangers.add(socket);
+    this.#welcomeStranger(socket);
     connection.send(challenge);
     void this.#clock.pause(helloSeconds * 1000, connection.gone).then(
       () => greeted || connection.close('unauthenticated', 'no hello'),
@@ -185,12 +192,25 @@ export class Hub {
     );
   }
 
+  #welcomeStranger(socket: WebSocket): void {
+    this.#strangers.add(socket);
+    const [eldest] = this.#strangers;
+    if (eldest && this.#strangers.size > maxStrangers) {
+      this.#strangers.delete(eldest);
+      eldest.terminate();
+    }
+  }
+
   /** The session, if the node is let in; otherwise the connection is being closed. */
   async #admit(connection: Connection, challenge: Challenge, hello: Hello): Promise<NodeSession | undefined> {
     const { store, keys, log } = this.#options;
     const now = new Date(this.#clock.wallMs()).toISOString();
     try {
-      const admission = await store.write((tx) => admit(tx, { challenge, hello, keys, now }));
+      // Looked at twice: who is nobody must not make those wait who have something to write.
+      const known = await store.read((tx) => tx.nodes.get(hello.node_id));
+      const facts = { challenge, hello, keys, now };
+      const admission =
+        known && proven(known, challenge, hello) ? await store.write((tx) => admit(tx, facts)) : unproven();
       if (admission.kind === 'welcome') {
         const { node, welcome } = admission;
         const session = new NodeSession(this.#parts, connection, node.id, welcome);

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AgentStatus } from '../../../../src/agent/local-api/agent-status.ts';
 import { agentFamilies, TaskCounts } from '../../../../src/agent/telemetry/agent-metrics.ts';
 import { type Endpoint, serveEndpoint } from '../../../../src/agent/telemetry/endpoint.ts';
 import { renderFamilies } from '../../../../src/agent/telemetry/exposition.ts';
 import { createLog } from '../../../../src/kit/log.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { agentStatus } from '../../../support/local-agent.ts';
 
 let endpoint: Endpoint | undefined;
@@ -86,6 +87,19 @@ describe('metrics and health', () => {
     expect(await ask('/metrics', {}, { host: 'evil.example.com' })).toMatchObject({ code: 421 });
     expect(await ask('/metrics', {}, {}, 'POST')).toMatchObject({ code: 405 });
     expect(await ask('/')).toMatchObject({ code: 404 });
+  });
+
+  it('take a bounded number of connections: the agent needs its files for other things', async () => {
+    await ask('/healthz');
+    const port = endpoint?.port ?? 0;
+    let refused = 0;
+
+    const held = Array.from({ length: 40 }, () => connect(port, '127.0.0.1').on('close', () => (refused += 1)));
+    await eventually(() => expect(refused).toBeGreaterThanOrEqual(8));
+
+    for (const socket of held) socket.destroy();
+    await eventually(() => expect(refused).toBe(40));
+    expect(await ask('/healthz')).toMatchObject({ code: 200 });
   });
 
   it('are done without where the port is taken', async () => {

@@ -171,6 +171,18 @@ describe('a stranger', () => {
   });
 });
 
+describe('any number of strangers', () => {
+  it('that say nothing keep no node out', async () => {
+    const silent = Array.from({ length: 300 }, () => ground.dial());
+    await Promise.all(silent.map((stranger) => stranger.next('challenge').catch(() => undefined)));
+
+    const agent = await enter();
+
+    expect(agent.socket.readyState).toBe(1);
+    expect(silent.filter(({ socket }) => socket.readyState === 1).length).toBeLessThanOrEqual(256);
+  });
+});
+
 describe('a stop', () => {
   it('says goodbye: when to come back, then 1001', async () => {
     const agent = await enter();
