@@ -19,6 +19,37 @@ import { EntryReader } from './log-entries.ts';
 export async function* readLogs(
   calls: Calls,
   container: string,
+  options: LogOptions,
+): AsyncGenerator<LogEntry, void, undefined> {
+  let cursor = options.cursor;
+  for await (const entry of readStream(calls, container, options)) {
+    cursor = entry.cursor;
+    yield entry;
+  }
+  // Where the container ends before its reader is done, engines cut the stream off somewhere, as if that were its end.
+  if (options.follow && (cursor !== undefined || options.tail === undefined)) {
+    yield* readRest(calls, container, { signal: options.signal, cursor, follow: false });
+  }
+}
+
+/** Nothing where the container is gone by now. */
+async function* readRest(
+  calls: Calls,
+  container: string,
+  options: LogOptions,
+): AsyncGenerator<LogEntry, void, undefined> {
+  try {
+    yield* readStream(calls, container, options);
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.code !== 'container.not_found') {
+      throw error;
+    }
+  }
+}
+
+async function* readStream(
+  calls: Calls,
+  container: string,
   { signal, cursor, tail, follow }: LogOptions,
 ): AsyncGenerator<LogEntry, void, undefined> {
   const reader = new LogReader(cursor);

@@ -225,6 +225,46 @@ describe('a deadline', () => {
   });
 });
 
+describe('a log that is followed', () => {
+  const entry = (second: number, text: string) => {
+    const line = Buffer.from(`2026-01-01T00:00:0${second}.000000000Z ${text}\n`);
+    return Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, line.length]), line]);
+  };
+  const textsOf = async (engine: ContainerEngine, over: { tail?: number } = {}) => {
+    const texts: string[] = [];
+    for await (const { data } of engine.logs(name, { signal: soon(), follow: true, ...over })) {
+      texts.push(data.toString());
+    }
+    return texts;
+  };
+
+  it('is read to its end where the engine cuts the stream off with the end of the container', async () => {
+    const { engine, seen } = await open(({ line }, response) => {
+      const all = [entry(1, 'one'), entry(2, 'two'), entry(3, 'three')];
+      response.writeHead(200).end(Buffer.concat(line.includes('follow=1') ? all.slice(0, 1) : all));
+    });
+
+    expect(await textsOf(engine)).toEqual(['one', 'two', 'three']);
+    expect(seen).toHaveLength(2);
+  });
+
+  it('ends in peace where the container was removed meanwhile', async () => {
+    const { engine } = await open(({ line }, response) => {
+      if (line.includes('follow=1')) response.writeHead(200).end(entry(1, 'one'));
+      else sendJson(response, 404, { message: `No such container: ${name}` });
+    });
+
+    expect(await textsOf(engine)).toEqual(['one']);
+  });
+
+  it('from its end on, and silent, is not read from its beginning afterwards', async () => {
+    const { engine, seen } = await open((_request, response) => void response.writeHead(200).end());
+
+    expect(await textsOf(engine, { tail: 0 })).toEqual([]);
+    expect(seen).toHaveLength(1);
+  });
+});
+
 describe("the caller's signal", () => {
   it('that is aborted already asks nothing', async () => {
     const { engine, seen } = await open((_request, response) => sendJson(response, 200, []));
