@@ -21,7 +21,7 @@ afterAll(async () => {
   await host.close();
 });
 
-const timeout_seconds = 20;
+const timeout_seconds = 60;
 const http = (path: string, seconds = timeout_seconds): ReadinessCheck => ({
   ...{ type: 'http', endpoint: 'web', path, timeout_seconds: seconds },
 });
@@ -40,11 +40,15 @@ interface Watched {
   readonly tookMs: () => number;
 }
 
-/** Starts the script with one published port and waits for the checks. */
+/** What a script does to go on only when {@link launch} lets it. */
+const whenLetGo = 'until [ -e /tmp/go ]; do sleep 0.1; done';
+
+/** Starts the script with one published port and waits for the checks; lets it go once `letGo` holds. */
 async function launch(
   script: string,
   checks: readonly ReadinessCheck[],
   over: Partial<LaunchParams> = {},
+  letGo: (attempts: readonly ReadinessAttempt[]) => boolean = () => false,
 ): Promise<Watched> {
   const hostPort = await freePort();
   const ports = [{ name: 'web', container_port: 8080, host_port: hostPort, protocol: 'http' as const }];
@@ -54,7 +58,12 @@ async function launch(
   let took = 0;
   const ready = untilReady(checks, {
     ...{ engine: host.engine, name, ports, signal: soon() },
-    onAttempt: (attempt) => attempts.push(attempt),
+    onAttempt: (attempt) => {
+      attempts.push(attempt);
+      if (letGo(attempts)) {
+        void host.engine.exec(name, ['touch', '/tmp/go'], { signal: soon() });
+      }
+    },
   }).finally(() => {
     took = performance.now() - began;
   });
@@ -62,11 +71,13 @@ async function launch(
   return { name, attempts, ready, tookMs: () => took };
 }
 
+const afterThree = ({ length }: readonly unknown[]) => length === 3;
+
 const serve = 'mkdir -p /tmp/www; cd /tmp/www; echo hello > index.html; exec httpd -f -p 8080';
 
 describe('a workload', () => {
   it('is ready when its page answers, and not before', async () => {
-    const { ready, attempts } = await launch(`sleep 1; ${serve}`, [http('/index.html')]);
+    const { ready, attempts } = await launch(`${whenLetGo}; ${serve}`, [http('/index.html')], {}, afterThree);
 
     await ready;
 
@@ -76,7 +87,8 @@ describe('a workload', () => {
   });
 
   it('is ready by tcp only when something listens behind the proxy of the engine', async () => {
-    const { ready, attempts } = await launch('sleep 1; exec nc -ll -p 8080 -e sleep 5', [tcp()]);
+    const script = `${whenLetGo}; exec nc -ll -p 8080 -e sleep 5`;
+    const { ready, attempts } = await launch(script, [tcp()], {}, afterThree);
 
     await ready;
 
@@ -85,7 +97,8 @@ describe('a workload', () => {
   });
 
   it('is ready when its command exits 0', async () => {
-    const { ready, attempts } = await launch('sleep 0.5; touch /tmp/up; sleep 300', [exec(['test', '-e', '/tmp/up'])]);
+    const check = exec(['test', '-e', '/tmp/go']);
+    const { ready, attempts } = await launch('sleep 300', [check], {}, ({ length }) => length === 1);
 
     await ready;
 
@@ -100,9 +113,12 @@ describe('a workload', () => {
       reference,
       media_type: 'application/vnd.docker.distribution.manifest.v2+json',
     } as const;
-    const { ready, attempts } = await launch('sleep 2; touch /tmp/healthy; sleep 300', [health()], {
-      ...{ image, readiness: [health()] },
-    });
+    const { ready, attempts } = await launch(
+      `${whenLetGo}; touch /tmp/healthy; sleep 300`,
+      [health()],
+      { image, readiness: [health()] },
+      ({ length }) => length === 1,
+    );
 
     await ready;
 
@@ -117,10 +133,8 @@ describe('a workload', () => {
   });
 
   it('is ready only when all of its checks have passed', async () => {
-    const { ready, attempts } = await launch(`(sleep 2; touch /tmp/up) & ${serve}`, [
-      http('/index.html'),
-      exec(['test', '-e', '/tmp/up']),
-    ]);
+    const checks = [http('/index.html'), exec(['test', '-e', '/tmp/go'])];
+    const { ready, attempts } = await launch(serve, checks, {}, (seen) => seen.at(-1)?.ready === true);
 
     await ready;
 
@@ -133,12 +147,13 @@ describe('a workload', () => {
 
     await ready;
 
-    expect(tookMs()).toBeGreaterThanOrEqual(1000);
+    // A timer may come a little early.
+    expect(tookMs()).toBeGreaterThanOrEqual(950);
   });
 
   it('that does not answer in time is readiness.timed_out with the last answer and its log', async () => {
     const { ready, name } = await launch('echo password=hunter22; echo still loading; sleep 300', [
-      http('/ready?token=abc', 1),
+      http('/ready?token=abc', 5),
     ]);
 
     const error = await ready.catch((caught: unknown) => caught);
@@ -146,19 +161,20 @@ describe('a workload', () => {
     expect(error).toMatchObject({
       code: 'readiness.timed_out',
       detail: {
-        ...{ check: 'http', endpoint: 'web', path: '/ready', timeout_seconds: 1 },
+        ...{ check: 'http', endpoint: 'web', path: '/ready', timeout_seconds: 5 },
         excerpt: 'password=[redacted]\nstill loading',
       },
     });
-    expect(JSON.stringify(error)).toMatch(/ECONNRESET|socket hang up/);
+    // The last attempt may have been begun so late that there was no time for its answer.
+    expect(JSON.stringify(error)).toMatch(/ECONNRESET|socket hang up|no answer within/);
     expect(await host.engine.inspect(name, soon())).toMatchObject({ status: 'running' });
   });
 
   it('whose command hangs is readiness.timed_out, too', async () => {
     const { ready, attempts } = await launch('sleep 300', [exec(['sleep', '30'], 1)]);
 
-    await expect(ready).rejects.toMatchObject({ code: 'readiness.timed_out', detail: { check: 'exec', attempts: 1 } });
-    expect(attempts).toHaveLength(1);
+    await expect(ready).rejects.toMatchObject({ code: 'readiness.timed_out', detail: { check: 'exec' } });
+    expect(attempts[0]).toMatchObject({ ready: false, answer: expect.stringContaining('no answer within') });
   });
 
   it('stops being waited for with the reason of the signal', async () => {
@@ -166,8 +182,10 @@ describe('a workload', () => {
     const abort = new AbortController();
     const reason = new Error('cancelled');
 
-    const waiting = untilReady([exec(['false'])], { engine: host.engine, name, ports: [], signal: abort.signal });
-    setTimeout(() => abort.abort(reason), 200);
+    const waiting = untilReady([exec(['false'])], {
+      ...{ engine: host.engine, name, ports: [], signal: abort.signal },
+      onAttempt: () => abort.abort(reason),
+    });
 
     await expect(waiting).rejects.toBe(reason);
   });
@@ -176,14 +194,13 @@ describe('a workload', () => {
 describe('a container that ends while it is waited for', () => {
   it.each([0, 1, 42])('with %i fails the launch at once, with the end of its log', async (code) => {
     const script = `echo starting; echo "Authorization: Bearer s3cr3t-t0ken" >&2; sleep 0.3; echo giving up; exit ${code}`;
-    const { ready, name, tookMs } = await launch(script, [http('/', 60)]);
+    const { ready, name } = await launch(script, [http('/', 90)]);
 
     const error = await ready.catch((caught: unknown) => caught);
 
     expect(error).toMatchObject({ code: 'container.exited', detail: { container: name, exit_code: code } });
     expect(error).toMatchObject({ detail: { excerpt: expect.stringMatching(/starting\n(?:.*\n)*giving up$/) } });
     expect(JSON.stringify(error)).not.toContain('s3cr3t-t0ken');
-    expect(tookMs()).toBeLessThan(10_000);
   });
 
   it('with 0 at once is not ready, although its check would pass', async () => {
@@ -222,19 +239,20 @@ describe('a page of a workload', () => {
   type Page = (request: IncomingMessage, response: ServerResponse, container: string) => void;
 
   /** A server of the test's own stands for the workload's published port; the container only has to run. */
-  async function probe(listener: Page, path = '/', seconds = 2) {
+  async function probe(listener: Page, path = '/', seconds = timeout_seconds) {
     const name = await runWorkload(host, 'sleep 300');
     const server = createHttpServer((request, response) => listener(request, response, name)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
     const attempts: ReadinessAttempt[] = [];
-    const began = performance.now();
     try {
-      await untilReady([http(path, seconds)], {
-        ...{ engine: host.engine, name, ports: [{ name: 'web', host_port: port }], signal: soon() },
-        onAttempt: (attempt) => attempts.push(attempt),
-      });
-      return { attempts, tookMs: performance.now() - began };
+      const [outcome] = await Promise.allSettled([
+        untilReady([http(path, seconds)], {
+          ...{ engine: host.engine, name, ports: [{ name: 'web', host_port: port }], signal: soon() },
+          onAttempt: (attempt) => attempts.push(attempt),
+        }),
+      ]);
+      return { attempts, outcome };
     } finally {
       server.closeAllConnections();
       server.close();
@@ -254,22 +272,22 @@ describe('a page of a workload', () => {
   });
 
   it('that comes when the container has ended does not make it ready', async () => {
-    const ready = probe((_request, response, name) => {
+    const { outcome } = await probe((_request, response, name) => {
       void host.engine.stop(name, 0, soon()).then(() => response.writeHead(200).end());
     });
 
-    await expect(ready).rejects.toMatchObject({ code: 'container.exited' });
+    expect(outcome).toMatchObject({ reason: { code: 'container.exited' } });
   });
 
   it('may be endless: only its status counts', async () => {
-    const { attempts, tookMs } = await probe((_request, response) => {
+    const { attempts, outcome } = await probe((_request, response) => {
       response.writeHead(200);
       const timer = setInterval(() => response.write('x'), 10);
       response.once('close', () => clearInterval(timer));
     });
 
     expect(attempts).toMatchObject([{ ready: true, answer: 'HTTP 200' }]);
-    expect(tookMs).toBeLessThan(2000);
+    expect(outcome.status).toBe('fulfilled');
   });
 
   it('may be giant: little of it is read', async () => {
@@ -307,9 +325,10 @@ describe('a page of a workload', () => {
       },
     ],
   ] satisfies [string, string, Page][])('that %s is not ready', async (_what, answer, listener) => {
-    await expect(probe(listener, '/', 1)).rejects.toMatchObject({
-      ...{ code: 'readiness.timed_out', detail: { answer: expect.stringContaining(answer) } },
-    });
+    const { attempts, outcome } = await probe(listener, '/', 1);
+
+    expect(outcome).toMatchObject({ reason: { code: 'readiness.timed_out' } });
+    expect(attempts[0]).toMatchObject({ ready: false, answer: expect.stringContaining(answer) });
   });
 });
 

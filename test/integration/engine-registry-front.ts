@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 
-/** Returns true if it took the request over; else it goes to the real registry. */
-export type Rule = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** True if it took the request over; else it goes to the real registry, and waits as long as the rule does. */
+export type Rule = (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>;
 
 export interface RegistryFront {
   readonly host: string;
@@ -18,14 +18,14 @@ export interface RegistryFront {
 
 export async function startRegistryFront(registryHost: string): Promise<RegistryFront> {
   const [host, port] = registryHost.split(':');
-  const server = createServer((incoming, response) => {
+  const server = createServer(async (incoming, response) => {
     front.asked.push(`${incoming.method} ${incoming.url}`);
     response.once('close', () => {
       if (!response.writableFinished) {
         front.abandoned.push(incoming.url ?? '');
       }
     });
-    if (front.rule?.(incoming, response)) {
+    if (await front.rule?.(incoming, response)) {
       return;
     }
     const outgoing = request(
@@ -56,11 +56,14 @@ export async function startRegistryFront(registryHost: string): Promise<Registry
 }
 
 /** Answers requests for manifests only. */
-export function onManifest(answer: (request: IncomingMessage, response: ServerResponse) => void): Rule {
+export function onManifest(answer: (request: IncomingMessage, response: ServerResponse) => void): SwiftRule {
   return onPath('/manifests/', answer);
 }
 
-export function onBlob(digest: string, answer: (request: IncomingMessage, response: ServerResponse) => void): Rule {
+export function onBlob(
+  digest: string,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): SwiftRule {
   return onPath(`/blobs/${digest}`, answer);
 }
 
@@ -71,7 +74,7 @@ export function dripBlob(response: ServerResponse): void {
   response.once('close', () => clearInterval(timer));
 }
 
-function onPath(part: string, answer: (request: IncomingMessage, response: ServerResponse) => void): Rule {
+function onPath(part: string, answer: (request: IncomingMessage, response: ServerResponse) => void): SwiftRule {
   return (incoming, response) => {
     const takes = incoming.url?.includes(part) ?? false;
     if (takes) {
@@ -81,8 +84,18 @@ function onPath(part: string, answer: (request: IncomingMessage, response: Serve
   };
 }
 
+/** Keeps requests for this blob back until then. */
+export function untilThen(then: Promise<void>, digest: string): Rule {
+  return async ({ url }) => {
+    if (url?.includes(`/blobs/${digest}`)) {
+      await then;
+    }
+    return false;
+  };
+}
+
 /** A rule that holds for the first `times` requests it takes over. */
-export function atFirst(times: number, rule: Rule): Rule {
+export function atFirst(times: number, rule: SwiftRule): SwiftRule {
   let left = times;
   return (incoming, response) => {
     const took = left > 0 && rule(incoming, response);
@@ -90,6 +103,9 @@ export function atFirst(times: number, rule: Rule): Rule {
     return took;
   };
 }
+
+/** A rule that waits for nothing. */
+type SwiftRule = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** An error as registries write it. */
 export function registryError(status: number, code: string, message: string, headers: Record<string, string> = {}) {

@@ -13,7 +13,7 @@ export interface PreparedWorkload {
 }
 
 /** Long enough for anything here, short enough to end a test that hangs. */
-export const soon = (seconds = 60) => AbortSignal.timeout(seconds * 1000);
+export const soon = (seconds = 100) => AbortSignal.timeout(seconds * 1000);
 
 /** Image, network and request of a container that runs `script`, ready to be created. */
 export async function prepareWorkload(

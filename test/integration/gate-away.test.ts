@@ -111,7 +111,7 @@ describe('a gate that is restarted', () => {
       command: ['import time; time.sleep(100000)'],
       env: { PIP_INDEX_URL: index.url, PIP_TRUSTED_HOST: new URL(index.url).hostname },
       python_packages: ['late-arrival==1.0.0'],
-      readiness: [{ type: 'exec', command: ['python', '-c', 'import late_arrival'], timeout_seconds: 5 }],
+      readiness: [{ type: 'exec', command: ['python', '-c', 'import late_arrival'], timeout_seconds: 60 }],
       resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 0.25 },
     });
     try {
@@ -130,14 +130,14 @@ describe('a gate that is restarted', () => {
 
   it('does not touch what runs, and knows it again by its seal', async () => {
     const params = host.launchParams(tiny, {
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }],
+      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
     });
     succeeded(await host.run('workload.oci_launch', params));
     const before = (await inspectRaw(host, containerOf(params))).State.Pid;
 
     await host.restartGate();
 
-    expect((await host.engine.inspect(containerOf(params), AbortSignal.timeout(5000)))?.pid).toBe(before);
+    expect((await host.engine.inspect(containerOf(params), AbortSignal.timeout(60_000)))?.pid).toBe(before);
   });
 });
 

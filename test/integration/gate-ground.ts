@@ -4,13 +4,14 @@
  * Clients here are raw: they write to the socket themselves, because a library would refuse to write what an attacker
  * does.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { type Agent, request } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { claim } from '../../bootstrap/dev/claims.ts';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { labels } from '../../src/contract/names.ts';
@@ -102,6 +103,14 @@ export async function openGateGround(over: Partial<HostPolicy> = {}, engineSocke
   return ground;
 }
 
+/** The first three numbers of addresses that no other test uses, in whatever process: `10.230.7`. */
+export async function ownRange(): Promise<string> {
+  for (;;) {
+    const range = `10.${randomInt(230, 240)}.${randomInt(256)}`;
+    if (await claim(`range/${range}`)) return range;
+  }
+}
+
 export function newInstance(): string {
   return `gate-${randomBytes(5).toString('hex')}`;
 }
@@ -131,11 +140,11 @@ export async function call(
   return { status: response.statusCode, headers: response.headers, text: received, json: parseOrNull(received) };
 }
 
-/** Writes these bytes and gives everything that comes back until the gate closes the connection, or `ms` have passed. */
+/** Writes these bytes and gives everything that comes back until the gate closes the connection; leaves after `ms`. */
 export async function exchange(
   { socketPath }: { socketPath: string },
   bytes: string | Buffer,
-  ms = 2000,
+  ms = 60_000,
 ): Promise<string> {
   const socket = connect(socketPath);
   let received = '';
@@ -260,9 +269,9 @@ function fire(watches: Watch[], request: string): void {
   }
 }
 
-/** Waits until the condition holds; throws after 20 seconds. */
+/** Waits until the condition holds; throws after a minute, which only tells what hangs. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
+  const end = performance.now() + 60_000;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`still not so: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -292,7 +301,7 @@ function policyOf(folder: string, registry: string, over: Partial<HostPolicy>): 
     allocation: { id: `gate-${id}`, ...user },
     registries: [{ host: registry, prefixes: ['gpuaas-dev'] }],
     ...{ local_images: [], project_storage: true, approved_engines: ['docker'], sandboxes: { runc: 'runc' } },
-    network_pool: '10.229.0.0/20',
+    network_pool: `10.229.${randomInt(16) * 16}.0/20`,
     reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
     limits: { pids: 512, open_files: 4096 },
     secrets_dir: `/dev/shm/gpuaas-gate-${id}`,

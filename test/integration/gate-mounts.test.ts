@@ -180,7 +180,7 @@ it('a short-lived container is refused also where the folder was moved back in t
   expect(answer.json).toMatchObject({ code: 'mount.refused', errors: [{ code: 'moved' }] });
 });
 
-it('a container that cannot be looked at in time is killed', { timeout: 30_000 }, async () => {
+it('a container that cannot be looked at in time is killed', async () => {
   const instance = await ground.makeInstance();
   ground.recorder.beforeAnswer(onStart, () => {
     // The engine falls silent at the first look, for longer than the gate waits.

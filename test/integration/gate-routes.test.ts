@@ -8,7 +8,16 @@ import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labels } from '../../src/contract/names.ts';
 import { engineCall } from '../support/engine-call.ts';
-import { call, exchange, type GateGround, newInstance, openGateGround, statusesIn, until } from './gate-ground.ts';
+import {
+  call,
+  exchange,
+  type GateGround,
+  newInstance,
+  openGateGround,
+  ownRange,
+  statusesIn,
+  until,
+} from './gate-ground.ts';
 
 let ground: GateGround;
 beforeAll(async () => {
@@ -18,11 +27,17 @@ afterAll(async () => await ground.close());
 
 const go = (method: string, path: string, body?: unknown) => call(ground.gate, method, path, body);
 
-/** A started container of a new instance. */
+/** A started container of a new instance, which listens to signals by now. */
 async function running(): Promise<string> {
   const instance = await ground.makeInstance();
   expect((await go('POST', `/containers/gpuaas-${instance}/start`)).status).toBe(204);
+  await untilListening(instance);
   return instance;
+}
+
+async function untilListening(instance: string): Promise<void> {
+  const path = `/containers/gpuaas-${instance}/logs?stdout=1`;
+  await until('it says that it is ready', async () => (await go('GET', path)).text.includes('ready'));
 }
 
 describe('what the gate tells about the engine', () => {
@@ -83,6 +98,7 @@ describe('the life of a container through the gate', () => {
     expect((await go('POST', `/containers/${name}/start`)).status).toBe(204);
     expect((await go('POST', `/containers/${name}/start`)).status).toBe(304);
     expect((await go('GET', `/containers/${name}/json`)).json.State.Status).toBe('running');
+    await untilListening(instance);
     const waiting = go('POST', `/containers/${name}/wait?condition=not-running`);
     expect((await go('POST', `/containers/${name}/stop?t=5`)).status).toBe(204);
     expect((await waiting).json.StatusCode).toBe(0);
@@ -353,9 +369,10 @@ describe('networks through the gate', () => {
   });
 
   it('skip a subnet that somebody else has', async () => {
-    const foreign = { Name: `foreign-${newInstance()}`, IPAM: { Config: [{ Subnet: '10.230.7.0/27' }] } };
+    const range = await ownRange();
+    const foreign = { Name: `foreign-${newInstance()}`, IPAM: { Config: [{ Subnet: `${range}.0/27` }] } };
     const { body } = await engineCall<{ Id: string }>(ground.engineSocket, 'POST', '/networks/create', foreign);
-    const other = await openGateGround({ network_pool: '10.230.7.0/26' });
+    const other = await openGateGround({ network_pool: `${range}.0/26` });
     try {
       const instances = [newInstance(), newInstance(), newInstance()];
       const made = [];

@@ -1,7 +1,7 @@
 /** The development ground itself: what every other integration test takes for granted. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -55,7 +55,7 @@ describe('ground', () => {
     const name = newName();
 
     await startContainer(socketPath, name, { Image: reference, Entrypoint: ['/bin/sh', '-c', 'echo it runs'] });
-    const code = await waitContainer(socketPath, name, 30);
+    const code = await waitContainer(socketPath, name, 100);
 
     expect(code).toBe(0);
     expect(await containerLog(socketPath, name)).toBe('it runs\n');
@@ -63,14 +63,15 @@ describe('ground', () => {
     expect(await imageIdOf(socketPath, reference)).toBe(image_id);
   });
 
-  it('gives two processes that ask at once the same ground, and quickly', async () => {
+  it('gives two processes that ask at once the same ground, and makes nothing anew', async () => {
     const ask = ['bootstrap/dev/with-node.sh', 'bootstrap/dev/ground.ts'];
-    const begin = performance.now();
 
     const answers = await Promise.all([1, 2].map(() => programs('sh', ask, { cwd: root })));
 
-    for (const { stdout } of answers) expect(JSON.parse(stdout)).toEqual(ground);
-    expect(performance.now() - begin).toBeLessThan(5000);
+    for (const { stdout, stderr } of answers) {
+      expect(JSON.parse(stdout)).toEqual(ground);
+      expect(stderr).not.toMatch(/making|starting|installing/);
+    }
   });
 
   it('frees a lock whose holder was killed', async () => {
@@ -88,7 +89,8 @@ await withLock(process.argv[2] ?? '', async () => { console.log('held'); await n
     const waiting = withLock(lockName, async () => {
       mine = true;
     });
-    const early = await until(async () => mine, 0.3);
+    await expect.poll(() => waitersFor(join(stateDir(), 'locks', lockName))).toBe(1);
+    const early = mine;
     holder.kill('SIGKILL');
     await waiting;
 
@@ -104,7 +106,7 @@ describe('images', () => {
     await startContainer(socketPath, name, { Image: ground.images.hostile.reference });
     const checked = await until(
       async () => (await execIn(socketPath, name, ['test', '-e', '/tmp/healthcheck-ran'])).code === 0,
-      20,
+      60,
       200,
     );
     const seen = await inspect(name);
@@ -129,7 +131,7 @@ describe('images', () => {
   it('healthy is healthy while its file exists', async () => {
     const name = newName();
     const becomes = (status: string) =>
-      until(async () => (await inspect(name)).State.Health?.Status === status, 20, 200);
+      until(async () => (await inspect(name)).State.Health?.Status === status, 60, 200);
 
     await startContainer(socketPath, name, { Image: ground.images.healthy.reference });
     const first = (await inspect(name)).State.Health?.Status;
@@ -194,7 +196,7 @@ describe('images', () => {
     });
     const port = (await inspect(name)).NetworkSettings.Ports['8888/tcp']?.[0]?.HostPort;
     const url = `http://127.0.0.1:${port}`;
-    const up = await until(async () => (await statusOf(`${url}/api`)) === 200, 60, 200);
+    const up = await until(async () => (await statusOf(`${url}/api`)) === 200, 90, 200);
     const kernel = await execIn(socketPath, name, ['python', '/workspace/kernel.py']);
     const files = await execIn(socketPath, name, ['grep', '-rls', 'gt-token', '/workspace']);
 
@@ -240,15 +242,22 @@ async function inspect(name: string): Promise<Inspected> {
   return await askEngine<Inspected>({ socketPath, method: 'GET', path: `/containers/${name}/json` });
 }
 
+/** How many processes wait for a lock on this file, as the kernel tells it. */
+async function waitersFor(path: string): Promise<number> {
+  const { ino } = await stat(path);
+  const lines = (await readFile('/proc/locks', 'utf8')).split('\n');
+  return lines.filter((line) => line.includes('->') && line.includes(`:${ino} `)).length;
+}
+
 async function outputOf(spec: Parameters<typeof startContainer>[2]): Promise<string> {
   const name = newName();
   await startContainer(socketPath, name, spec);
-  await waitContainer(socketPath, name, 60);
+  await waitContainer(socketPath, name, 100);
   return await containerLog(socketPath, name);
 }
 
 async function statusOf(url: string): Promise<number | undefined> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
+  const response = await fetch(url, { signal: AbortSignal.timeout(20_000) }).catch(() => undefined);
   await response?.body?.cancel();
   return response?.status;
 }

@@ -20,7 +20,7 @@ const { gateSocket, policy, sources, uid } = JSON.parse(process.argv[2] ?? '') a
 const engine = openDockerEngine({ socketPath: gateSocket });
 const context = {
   ...{ engine, policy, admission: new Admission({ engine, policy }) },
-  ...{ log: createLog({ level: 'silent' }), signal: AbortSignal.timeout(30_000) },
+  ...{ log: createLog({ level: 'silent' }), signal: AbortSignal.timeout(100_000) },
 };
 
 let status = await runtimeStatus(context, sources);

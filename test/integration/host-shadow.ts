@@ -53,7 +53,7 @@ export async function onShadow(socket: string | undefined, program: readonly str
     const args = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', work, socket ?? '', ...program];
     const { stdout } = await exec('unshare', args, {
       cwd: join(import.meta.dirname, '../..'),
-      timeout: 60_000,
+      timeout: 110_000,
       killSignal: 'SIGKILL',
       env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', HOME: '/root' },
     });

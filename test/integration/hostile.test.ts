@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(async () => await host.close());
 
-const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 20 }];
+const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 60 }];
 
 describe('an image that brings its own ENV, USER, VOLUME, HEALTHCHECK and setuid files', () => {
   let params: LaunchParams;
@@ -187,7 +187,7 @@ describe('a workload that attacks its host', () => {
     const script =
       'ls /dev; cat /proc/sysrq-trigger 2>&1; echo x > /proc/sys/kernel/hostname; mknod /tmp/d b 8 0; mount -t tmpfs none /mnt; ls /proc | grep -c "^[0-9]*$"';
     const { tail } = await host.engine.exec(containerOf(neighbour), ['/bin/sh', '-c', `(${script}) 2>&1`], {
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(60_000),
     });
 
     expect(tail).not.toMatch(/^(sda|vda|nvme|kvm|mem|nvidia)/m);
@@ -251,7 +251,7 @@ describe('a workload that fills the disk', () => {
 });
 
 async function inside(name: string, script: string, on = host) {
-  return await on.engine.exec(name, ['/bin/sh', '-c', script], { signal: AbortSignal.timeout(30_000) });
+  return await on.engine.exec(name, ['/bin/sh', '-c', script], { signal: AbortSignal.timeout(60_000) });
 }
 
 async function diskOf(on: TestHost) {

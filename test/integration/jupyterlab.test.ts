@@ -139,6 +139,6 @@ function workspace(): string {
 }
 
 async function inPython(code: string): Promise<string> {
-  const { tail } = await host.engine.exec(name, ['python', '-c', code], { signal: AbortSignal.timeout(30_000) });
+  const { tail } = await host.engine.exec(name, ['python', '-c', code], { signal: AbortSignal.timeout(60_000) });
   return tail;
 }

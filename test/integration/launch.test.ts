@@ -36,7 +36,7 @@ describe('a launched workload', () => {
         { name: 'shared', path: '/mnt/shared', mode: 'project_storage', read_only: true },
       ],
       ports: [{ name: 'web', container_port: 8888, host_port: port, protocol: 'http' }],
-      readiness: [{ type: 'http', endpoint: 'web', path: '/', timeout_seconds: 20 }],
+      readiness: [{ type: 'http', endpoint: 'web', path: '/', timeout_seconds: 60 }],
     });
     output = succeeded(await host.run('workload.oci_launch', params));
     name = containerOf(params);
@@ -166,18 +166,18 @@ describe('a launched workload', () => {
   });
 
   async function inside(script: string) {
-    return await host.engine.exec(name, ['/bin/sh', '-c', script], { signal: AbortSignal.timeout(20_000) });
+    return await host.engine.exec(name, ['/bin/sh', '-c', script], { signal: AbortSignal.timeout(60_000) });
   }
 });
 
 describe('an image of this host, by its id', () => {
   it('runs if the operator listed it with this provenance, and is refused if not', async () => {
-    const id = (await host.engine.image(tiny, AbortSignal.timeout(10_000)))?.id ?? '';
+    const id = (await host.engine.image(tiny, AbortSignal.timeout(60_000)))?.id ?? '';
     const provenance = { source: 'import' as const, digest: `sha256:${'1'.repeat(64)}` };
     const other = await openTestHost({ policy: { local_images: [{ image_id: id, provenance }] } });
     const params = other.launchParams(tiny, {
       image: { kind: 'local', image_id: id, provenance },
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }],
+      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
     });
     try {
       const listed = succeeded(await other.run('workload.oci_launch', params));

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterEach(async () => await host.clear());
 afterAll(async () => await host.close());
 
-const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 20 }];
+const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 60 }];
 const scratch = [{ name: 'workspace', path: '/workspace', mode: 'scratch' as const, read_only: false }];
 
 describe('control (G-151)', () => {
@@ -45,7 +45,7 @@ describe('control (G-151)', () => {
   it('kills what does not stop within its grace, and calls that stopped, not failed (FAULTS 26)', async () => {
     const params = host.launchParams(tiny, {
       command: ['trap "" TERM; touch /tmp/deaf; while :; do sleep 1; done'],
-      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/deaf'], timeout_seconds: 20 }],
+      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/deaf'], timeout_seconds: 60 }],
     });
     succeeded(await host.run('workload.oci_launch', params));
 
@@ -118,7 +118,7 @@ describe('remove (G-152, G-130)', () => {
 
     const name = containerOf(params);
     const { tail } = await host.engine.exec(name, ['/bin/cat', '/workspace/file'], {
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(60_000),
     });
     expect(tail).toBe('kept\nkept\n');
   });
@@ -207,5 +207,5 @@ function rootOf({ identity }: LaunchParams): string {
 }
 
 async function startedAt(params: LaunchParams): Promise<string | null | undefined> {
-  return (await host.engine.inspect(containerOf(params), AbortSignal.timeout(10_000)))?.startedAt;
+  return (await host.engine.inspect(containerOf(params), AbortSignal.timeout(60_000)))?.startedAt;
 }

@@ -16,7 +16,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   owned = host.launchParams(await host.image('tiny'), {
     mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }],
+    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
   });
   succeeded(await host.run('workload.oci_launch', owned));
   file = join(workloadRoot(host.policy, owned.identity.app_instance_id), 'workspace/thesis.txt');

@@ -23,6 +23,7 @@ const script = resolve(import.meta.dirname, '../../bootstrap/dev/quickstart.ts')
 const gpuaas = `${process.execPath} ${resolve(import.meta.dirname, '../../src/cli/gpuaas.ts')}`;
 const state = mkdtempSync(join(tmpdir(), 'gpuaas-quickstart-'));
 const stranger: Server = createServer();
+let succession: NodeJS.Timeout | undefined;
 let ground: GroundWith<'runtime-cpu'>;
 let url: URL;
 
@@ -32,6 +33,7 @@ beforeAll(async () => {
   await occupy(8888);
 });
 afterAll(async () => {
+  clearTimeout(succession);
   stranger.close();
   if (existsSync(join(state, 'quickstart/agent.json'))) await quickstart('--down');
   rmSync(state, { recursive: true, force: true });
@@ -228,12 +230,14 @@ function urlIn(stdout: string): URL {
   return new URL(/http:\S+\/lab\?token=\w+/.exec(stdout)?.[0] ?? '');
 }
 
-/** If it is taken already, that is as good. */
+/** If somebody has it already, that is as good: he is followed as soon as he leaves. */
 async function occupy(port: number): Promise<void> {
-  stranger.listen(port, '127.0.0.1');
-  await once(stranger, 'listening').catch((error: NodeJS.ErrnoException) => {
+  const listen = () => stranger.listen(port, '127.0.0.1');
+  stranger.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE') throw error;
+    succession = setTimeout(listen, 10);
   });
+  await once(listen(), 'listening').catch((error: NodeJS.ErrnoException) => expect(error.code).toBe('EADDRINUSE'));
 }
 
 interface Ended {

@@ -9,6 +9,7 @@ import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
 import { buildWheel, serveIndex } from '../../bootstrap/dev/python-index.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
+import { workloadRoot } from '../../src/policy/host-policy.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { type EngineFront, startEngineFront } from '../support/engine-front.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf } from '../support/looking.ts';
@@ -41,21 +42,24 @@ afterAll(async () => {
 
 const launch = (params: LaunchParams) => ({ type: 'workload.oci_launch', params });
 const launchThatIsReady = () =>
-  host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }] });
+  host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }] });
 /** Starts of this container that reached the engine. */
 const startsOf = (id: string) => front.reached.filter((line) => line.endsWith(`/containers/${id}/start`));
 
 describe('SIGKILL in the middle of a launch, then the same task again', () => {
   it.each(['pulling', 'creating', 'starting', 'probing'])('while %s: one container, running', async (phase) => {
+    // Ready when the test says so: the first run cannot end before it is killed.
     const params = host.launchParams(tiny, {
-      command: ['sleep 1; touch /tmp/ok; sleep 1000'],
-      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/ok'], timeout_seconds: 30 }],
+      mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
+      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/workspace/ok'], timeout_seconds: 90 }],
     });
 
     await killAt(phase, params);
-    const again = await startRunTask(host, launch(params)).ended;
+    const again = startRunTask(host, launch(params));
+    await again.saw('The workload is probing.');
+    writeFileSync(join(workloadRoot(host.policy, params.identity.app_instance_id), 'workspace/ok'), '');
 
-    await expectOnce(again, params);
+    await expectOnce(await again.ended, params);
   });
 
   it('between create and start: the created container is adopted and started once (FAULTS 12)', async () => {
@@ -115,7 +119,7 @@ describe('SIGKILL in the middle of a launch, then the same task again', () => {
       command: ['import time; time.sleep(100000)'],
       env: { PIP_INDEX_URL: index.url, PIP_TRUSTED_HOST: new URL(index.url).hostname },
       python_packages: ['slow-arrival==1.0.0'],
-      readiness: [{ type: 'exec', command: ['python', '-c', 'import slow_arrival'], timeout_seconds: 5 }],
+      readiness: [{ type: 'exec', command: ['python', '-c', 'import slow_arrival'], timeout_seconds: 60 }],
       resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 0.25 },
     });
     try {

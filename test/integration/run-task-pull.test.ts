@@ -45,7 +45,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const ready = [{ type: 'exec' as const, command: ['/bin/sh', '-c', 'true'], timeout_seconds: 20 }];
+const ready = [{ type: 'exec' as const, command: ['/bin/sh', '-c', 'true'], timeout_seconds: 60 }];
 
 it('killed during the pull and run again pulls again and runs, once (FAULTS 11)', async () => {
   const image = await pushFreshImage(open.host, `fresh/${randomBytes(4).toString('hex')}`, { layers: 2, shell });

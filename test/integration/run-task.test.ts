@@ -20,7 +20,7 @@ const launch = (params: LaunchParams) => ({ type: 'workload.oci_launch', params 
 describe('node-agent run-task', () => {
   it('prints the result as the last line of stdout, progress on stderr, and exits 0 only on success', async () => {
     const params = host.launchParams(tiny, {
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }],
+      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
     });
 
     const { code, result, stderr, stdout } = await startRunTask(host, launch(params)).ended;
@@ -135,7 +135,7 @@ describe('node-agent run-task', () => {
       await gate.saw('gate listens');
       const { code } = await startRunTask(
         host,
-        launch(host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }] })),
+        launch(host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }] })),
       ).ended;
 
       expect(code).toBe(0);

@@ -20,7 +20,7 @@ beforeAll(async () => {
     sealed_files: { '/run/secrets/key': await seal(fileCanary) },
     sealed_env: { API_KEY: await seal(envCanary) },
     command: ['cat /run/secrets/key; echo; echo $API_KEY; sleep 100000'],
-    readiness: [{ type: 'exec', command: ['/bin/test', '-s', '/run/secrets/key'], timeout_seconds: 20 }],
+    readiness: [{ type: 'exec', command: ['/bin/test', '-s', '/run/secrets/key'], timeout_seconds: 60 }],
   });
   const failing = {
     ...params,
@@ -37,7 +37,7 @@ describe('an opened secret', () => {
     const show =
       'cat /run/secrets/key; echo; ls -ln /run/secrets/key; grep " /run/secrets " /proc/mounts; echo x > /run/secrets/y';
     const { tail } = await host.engine.exec(containerOf(params), ['/bin/sh', '-c', `(${show}) 2>&1`], {
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(60_000),
     });
 
     expect(tail).toContain(fileCanary);

@@ -43,7 +43,7 @@ it('launches and removes as an ordinary user, through the gate', async () => {
   const image = await host.image('tiny');
   const params = host.launchParams(image, {
     mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 20 }],
+    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
   });
 
   const launched = await runTask({ type: 'workload.oci_launch', params });

@@ -3,7 +3,7 @@
  *
  * Everything it makes carries its own allocation id, and `close` takes all of it away, whatever the test did.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -131,7 +131,7 @@ function testPolicy(folder: string, registryHost: string, over: Partial<HostPoli
     allocation: { id: randomUUID(), ...user },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     ...{ local_images: [], project_storage: true, approved_engines: ['docker'], sandboxes: { runc: 'runc' } },
-    network_pool: '10.213.0.0/20',
+    network_pool: `10.213.${randomInt(16) * 16}.0/20`,
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
     limits: { pids: 512, open_files: 4096 },
     secrets_dir: `/dev/shm/gpuaas-test-${id}`,

@@ -1,5 +1,5 @@
 /** Streams over sources in memory: credit, blocks, gaps, cursors, ends (FAULTS 4, 21). */
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { LogItem, LogSources, ReadOptions } from '../../../../src/agent/logs/log-source.ts';
 import { LogStreams } from '../../../../src/agent/logs/log-streams.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
@@ -12,6 +12,7 @@ import {
   type LogsOpen,
 } from '../../../../src/contract/session-messages.ts';
 import { judge } from '../../../../src/contract/validate.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 const time = '2026-11-25T10:00:00.000000000Z';
 const item = (index: number, text = `line ${index}`): LogItem => ({
@@ -71,7 +72,7 @@ function streamsOver(sources: LogSources, over: { maxStreams?: number; holdMs?: 
   const of = (type: LogMessage['type']) => sent.filter((message) => message.type === type);
   const texts = () =>
     sent.flatMap((message) => (message.type === 'logs_chunk' ? message.block : [])).map((e) => e.text);
-  const ended = () => vi.waitFor(() => expect(of('logs_end')).toHaveLength(1));
+  const ended = () => eventually(() => expect(of('logs_end')).toHaveLength(1));
   return { streams, sent, of, texts, ended };
 }
 
@@ -107,13 +108,13 @@ describe('a log stream', () => {
     const cost = creditOf({ text: 'line 0' });
 
     streams.open(open({ bytes: cost * 10 }));
-    await vi.waitFor(() => expect(texts()).toHaveLength(10));
+    await eventually(() => expect(texts()).toHaveLength(10));
     await new Promise((resolve) => setImmediate(resolve));
 
     expect(texts()).toHaveLength(10);
     expect(seen.read).toBeLessThanOrEqual(11);
     streams.credit('s1', cost * 5);
-    await vi.waitFor(() => expect(texts()).toHaveLength(15));
+    await eventually(() => expect(texts()).toHaveLength(15));
     streams.close('s1');
   });
 
@@ -135,7 +136,7 @@ describe('a log stream', () => {
     const { streams, texts, ended } = streamsOver(sources, { holdMs: 1 });
 
     streams.open(open({ bytes: creditOf({ text: 'line 0' }) * 4, tail: 20, follow: true }));
-    await vi.waitFor(() => expect(reads[0]?.signal.aborted).toBe(true));
+    await eventually(() => expect(reads[0]?.signal.aborted).toBe(true));
     expect(reads).toHaveLength(1);
     streams.credit('s1', 1_000_000);
     await ended();
@@ -178,7 +179,7 @@ describe('a log stream', () => {
     const { streams, texts, ended } = streamsOver(sources);
 
     streams.open(open({ follow: true }));
-    await vi.waitFor(() => expect(texts()).toEqual(['line 1']));
+    await eventually(() => expect(texts()).toEqual(['line 1']));
     more.resolve();
 
     await ended();
@@ -211,7 +212,7 @@ describe('a log stream', () => {
     };
     const { streams, sent, texts } = streamsOver(sources);
     streams.open(open({ follow: true }));
-    await vi.waitFor(() => expect(texts()).toEqual(['line 1']));
+    await eventually(() => expect(texts()).toEqual(['line 1']));
 
     streams.close('s1');
     await new Promise((resolve) => setImmediate(resolve));
@@ -232,7 +233,7 @@ describe('a log stream', () => {
     streams.open(open({ stream: 'first' }));
     streams.open(open({ stream: 'second' }));
 
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(sent).toMatchObject([{ type: 'logs_end', stream: 'second', failure: { code: 'logs.exhausted' } }]),
     );
     streams.close('first');
@@ -244,11 +245,11 @@ describe('a log stream', () => {
     const streams = new LogStreams({ sources });
 
     streams.open(open({ bytes: 16_777_216 }), { send: () => stalled.promise });
-    await vi.waitFor(() => expect(seen.read).toBeGreaterThan(10));
+    await eventually(() => expect(seen.read).toBeGreaterThan(10));
     await new Promise((resolve) => setImmediate(resolve));
 
     expect(seen.read).toBeLessThanOrEqual(1001);
     stalled.resolve(false);
-    await vi.waitFor(() => expect(seen.closed).toBe(1));
+    await eventually(() => expect(seen.closed).toBe(1));
   });
 });

@@ -1,9 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { LogItem, ReadOptions } from '../../../../src/agent/logs/log-source.ts';
 import { readTaskLog } from '../../../../src/agent/logs/task-log-file.ts';
 import { openTaskLog } from '../../../../src/agent/task-log.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const top = temporaryFolder('task-log-file');
@@ -109,7 +110,7 @@ describe('the log of a task, read', () => {
     })();
 
     for (let index = 1; index < 9; index += 1) {
-      await vi.waitFor(() => expect(items).toHaveLength(index));
+      await eventually(() => expect(items).toHaveLength(index));
       log.info({ count: index }, 'one of some');
     }
     log.info({ count: 9 }, 'task ends');
