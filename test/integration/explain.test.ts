@@ -41,7 +41,7 @@ afterAll(async () => {
 async function explained(id: string, engine: ContainerEngine = host.engine) {
   const taskLogs = join(host.folder, 'state/task-logs');
   const sources = explainSources({ engine, journal: undefined, taskLogs });
-  const explanation = await explain(id, sources, AbortSignal.timeout(30_000));
+  const explanation = await explain(id, sources, AbortSignal.timeout(100_000));
   expect(judge(Explanation, explanation).ok).toBe(true);
   const text = explanationText(explanation);
   expect(text.split('\n').at(-1)).toBe(`What to do next: ${explanation.next}`);

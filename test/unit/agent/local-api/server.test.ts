@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { AgentStatus } from '../../../../src/agent/local-api/agent-status.ts';
 import { isAgentThere, localClient } from '../../../../src/agent/local-api/client.ts';
 import type { LogLine, RunLine } from '../../../../src/agent/local-api/lines.ts';
@@ -14,6 +14,7 @@ import { AgentError } from '../../../../src/contract/failures.ts';
 import type { TaskResult } from '../../../../src/contract/task-envelope.ts';
 import { judge } from '../../../../src/contract/validate.ts';
 import { createLog } from '../../../../src/kit/log.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { agentStatus, localAgent } from '../../../support/local-agent.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -117,7 +118,7 @@ describe('the socket of the agent', () => {
       break;
     }
 
-    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true));
+    await eventually(() => expect(signals[0]?.aborted).toBe(true));
   });
 
   it('says in a last line why a stream broke off', async () => {
@@ -178,7 +179,7 @@ describe('the socket of the agent', () => {
     }
     goOn.resolve();
 
-    await vi.waitFor(() => expect(ended).toEqual(['to its end']));
+    await eventually(() => expect(ended).toEqual(['to its end']));
   });
 
   it.each([

@@ -1,11 +1,12 @@
 /** Topology and inventory: told when they change, and only then. */
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { InventoryReporter } from '../../../../src/agent/telemetry/inventory.ts';
 import { TopologyReporter } from '../../../../src/agent/telemetry/topology.ts';
 import { InventoryBody, type RecordBody, TopologyBody } from '../../../../src/contract/records.ts';
 import { judge } from '../../../../src/contract/validate.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../../../src/contract/workload-oci-runtime-status.ts';
 import { createLog } from '../../../../src/kit/log.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { agentStatus } from '../../../support/local-agent.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
 
@@ -133,7 +134,7 @@ describe('the inventory', () => {
     const running = reporter.run(stop.signal);
 
     const hour = async () => {
-      await vi.waitFor(() => expect(clock.waiting()).toEqual([3_600_000]));
+      await eventually(() => expect(clock.waiting()).toEqual([3_600_000]));
       await clock.advance(3_600_000);
     };
 
@@ -142,7 +143,7 @@ describe('the inventory', () => {
     await hour();
     host.fails = false;
     await hour();
-    await vi.waitFor(() => expect(host.probes).toBe(4));
+    await eventually(() => expect(host.probes).toBe(4));
 
     stop.abort();
     await running;
