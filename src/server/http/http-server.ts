@@ -114,7 +114,7 @@ function mount(app: FastifyInstance, route: Route, options: HttpOptions, stoppin
         signal: AbortSignal.any([gone.signal, stopping]),
       };
       const { store, checkAnswers = false } = options;
-      const answer = await runRoute(route, raw, { store, now: options.now(), checkAnswers });
+      const answer = await runRoute(route, raw, { store, now: options.now(), clock: options.now, checkAnswers });
       return send(reply, answer);
     },
   });

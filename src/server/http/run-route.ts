@@ -7,6 +7,7 @@ import { readBody, readParams, readQuery } from './body.ts';
 import { answerAgain, answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
 import type { Asked, Route, Streamed, Who } from './route.ts';
 import { whoIs } from './tokens.ts';
+import { whileValid } from './while-valid.ts';
 
 export interface RawRequest {
   readonly method: string;
@@ -29,6 +30,8 @@ export interface Answer {
 export interface RunOptions {
   readonly store: Store;
   readonly now: number;
+  /** The time later on, for what outlasts its request. */
+  readonly clock: () => number;
   /** Judges each answer by the schema that `/openapi.json` shows; for tests. */
   readonly checkAnswers: boolean;
 }
@@ -36,7 +39,7 @@ export interface RunOptions {
 type AnyAsked = Asked<unknown, unknown, unknown, unknown>;
 
 export async function runRoute(route: Route, raw: RawRequest, options: RunOptions): Promise<Answer | Streamed> {
-  const { store, now } = options;
+  const { store, now, clock } = options;
   const who = await callerOf(route, raw, options);
   const asked: AnyAsked = {
     params: readParams(route.params, raw.params),
@@ -45,7 +48,9 @@ export async function runRoute(route: Route, raw: RawRequest, options: RunOption
     ...{ who, now, headers: raw.headers, correlationId: raw.correlationId, signal: raw.signal },
   };
   if (route.stream) {
-    return route.stream(asked);
+    const { authorization } = raw.headers;
+    const signal = who ? whileValid({ store, authorization, signal: raw.signal, now: clock }) : raw.signal;
+    return route.stream({ ...asked, signal });
   }
   if (route.change) {
     const header = raw.headers['idempotency-key'];

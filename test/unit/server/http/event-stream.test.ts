@@ -55,6 +55,18 @@ describe('/api/v1/events', () => {
     expect(first[0]).toMatchObject({ id: String(all[0]?.seq), type: 'apps.instance.running', data: all[0] });
   });
 
+  it('ends with the token that it was asked for with', async () => {
+    const { body } = await server.call('POST', '/api/v1/tokens', {
+      body: { name: 'short', role: 'viewer', project_id: 'p1' },
+    });
+    const response = await fetch(`${server.url}/api/v1/events`, { headers: { authorization: `Bearer ${body.token}` } });
+    const ended = response.text();
+
+    await server.call('DELETE', `/api/v1/tokens/${body.id}`);
+
+    expect(await ended).toContain(': connected');
+  });
+
   it('begins with what happens from now on if nothing was seen', async () => {
     await append('before');
 
