@@ -276,8 +276,9 @@ export const LogsChunk = Type.Object(
     type: Type.Literal('logs_chunk', { description: 'A piece of a log.' }),
     stream: streamId,
     cursor: Type.String({
-      maxLength: 256,
-      description: 'Position behind the last entry; good for a later `logs_open`.',
+      pattern: '^[!-~]{1,256}$',
+      description:
+        'Position behind the last entry; good for a later `logs_open`. On one line: it names events of a stream.',
     }),
     block: Type.Array(StreamedEntry, { minItems: 1, maxItems: maxChunkEntries, description: 'Entries, oldest first.' }),
   },

@@ -1,6 +1,7 @@
 /** What can be asked of the agent on its socket. */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
+import { Identifier } from '../../contract/identifiers.ts';
 import { LogSource } from '../../contract/session-messages.ts';
 import { judge } from '../../contract/validate.ts';
 import { AsyncQueue } from '../../kit/async-queue.ts';
@@ -25,7 +26,7 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/tasks': ({ agent }) => ({ tasks: agent.tasks() }),
   'GET /v1/config': ({ agent }) => agent.config(),
   'GET /v1/doctor': async ({ agent, signal }) => ({ checks: await agent.doctor(signal) }),
-  'GET /v1/explain': ({ agent, query, signal }) => agent.explain(query.get('id') ?? '', signal),
+  'GET /v1/explain': ({ agent, query, signal }) => agent.explain(judged(Identifier, query.get('id')), signal),
   'GET /v1/logs': readLogs,
   'POST /v1/drain': setDrain,
   'POST /v1/cancel': cancelTask,
@@ -34,6 +35,7 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
 
 const Drain = Type.Object({ on: Type.Boolean() }, { additionalProperties: false });
 const Cancel = Type.Object({ task_id: Type.String() }, { additionalProperties: false });
+const Tail = Type.Integer({ minimum: 0 });
 const Run = Type.Object(
   { task: Type.Unknown(), credential: Type.Optional(PullCredential) },
   { additionalProperties: false },
@@ -55,7 +57,7 @@ function readLogs({ agent, query, signal }: ApiCall): AsyncGenerator<LogLine> {
   const tail = query.get('tail');
   const items = agent.logs.read(source, {
     ...{ cursor: query.get('cursor') ?? undefined, follow: query.get('follow') === 'true', signal },
-    tail: tail === null ? undefined : Number(tail),
+    tail: tail === null ? undefined : judged(Tail, Number(tail)),
   });
   return linesOf(items);
 }

@@ -38,6 +38,16 @@ describe('a message of the session', () => {
     });
   });
 
+  it('has a cursor that stays on its line, wherever it is written', () => {
+    const block = [{ time: '2026-11-25T10:00:00Z', channel: 'stdout', text: '', encoding: 'utf8', partial: false }];
+    const cursor = 'c1\nevent: end\ndata: {}\n';
+
+    expect(judge(FromAgent, { type: 'logs_chunk', stream: 's1', cursor, block })).toMatchObject({
+      ok: false,
+      errors: [{ path: '/cursor' }],
+    });
+  });
+
   it.each([-1, 1.5, 1025, '4'])('never carries %s credits', (credits) => {
     expect(judge(FromAgent, { type: 'pull', credits, received: 0 })).toMatchObject({
       ok: false,

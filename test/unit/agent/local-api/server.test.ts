@@ -186,7 +186,9 @@ describe('the socket of the agent', () => {
     ['an unknown path', '/v1/nothing', undefined, 'command.invalid'],
     ['a log of no kind', '/v1/logs', undefined, 'command.invalid'],
     ['a body that says nothing', '/v1/drain', {}, 'command.invalid'],
-    ['what nobody knows', '/v1/explain', undefined, 'explain.unknown'],
+    ['what nobody knows', '/v1/explain?id=nobody', undefined, 'explain.unknown'],
+    ['an id that is a path', '/v1/explain?id=../../secret', undefined, 'command.invalid'],
+    ['a number that is none', '/v1/logs?kind=task&id=task-1&tail=many', undefined, 'command.invalid'],
   ])('refuses %s in the words of the table', async (_what, path, body, code) => {
     const { client } = await served();
 
