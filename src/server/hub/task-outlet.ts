@@ -152,10 +152,9 @@ export class TaskOutlet {
     this.#leases.set(task.lease.id, { taskId: task.id, answered });
     this.#sent += 1;
     connection.send({ type: 'task', lease_id: task.lease.id, jws });
-    if (task.cancel_requested) {
-      this.#cancelled.delete(task.id);
-      this.cancel(task.id);
-    }
+    // Also one that was asked while the task was being signed: the node did not know what that was about.
+    const asked = this.#cancelled.delete(task.id);
+    if (asked || task.cancel_requested) this.cancel(task.id);
     void this.#expect(task, AbortSignal.any([answered.signal, connection.gone]));
   }
 

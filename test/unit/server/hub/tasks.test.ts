@@ -1,5 +1,5 @@
 import { compactVerify, importJWK, type JWK } from 'jose';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { FromAgent } from '../../../../src/contract/session-messages.ts';
 import { type HubGround, openHubGround, removal, until } from '../../../support/hub-ground.ts';
@@ -187,6 +187,29 @@ describe('a task', () => {
 
     expect(agent.received.at(-1)).toEqual({ type: 'task_cancel', task_id: id });
     expect((await ground.store.read((tx) => tx.tasks.get(id)))?.state).toBe('accepted');
+  });
+
+  it('that is given up while it is on its way is cancelled behind its delivery', async () => {
+    const agent = await enter();
+    const { promise: signing, resolve: seen } = Promise.withResolvers<void>();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const sign = ground.keys.sign.bind(ground.keys);
+    vi.spyOn(ground.keys, 'sign').mockImplementation(async (envelope) => {
+      seen();
+      await released;
+      return await sign(envelope);
+    });
+    agent.send({ type: 'pull', credits: 1, received: 0 });
+    const { id } = await ground.enqueue();
+    await signing;
+
+    await ground.store.write((tx) => ground.queue.cancel(tx, id));
+    // The node does not know yet what that is about.
+    await agent.next('task_cancel');
+    release();
+    await agent.accept();
+
+    expect(await agent.next('task_cancel')).toEqual({ type: 'task_cancel', task_id: id });
   });
 
   it('that was given up while its node was away is cancelled when that is back', async () => {
