@@ -13,6 +13,7 @@ import { isTaskType, taskSchemas } from '../contract/tasks.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import { Cancellation } from './cancellation.ts';
 import type { Candidate, Dispatcher } from './dispatch.ts';
 import type { Journal, KeptTask } from './journal/journal.ts';
 import type { TaskAnswer } from './session/session.ts';
@@ -42,7 +43,7 @@ const pullReportMs = 1000;
 
 export class TaskLoop {
   readonly #options: TaskLoopOptions;
-  readonly #cancels = new Map<string, AbortController>();
+  readonly #cancels = new Map<string, Cancellation>();
   readonly #atWork = new Map<string, Promise<unknown>>();
   /** Whoever on this host follows a task. */
   readonly #listeners = new Map<string, (event: WorkloadEvent) => void>();
@@ -111,7 +112,7 @@ export class TaskLoop {
     const task = this.#options.journal.cancel(taskId);
     if (task) {
       this.#options.log.info({ task_id: taskId, instance: task.envelope.workload_id }, 'task is cancelled');
-      this.#cancels.get(taskId)?.abort(new Error('the task was cancelled'));
+      this.#cancels.get(taskId)?.ask();
     }
     return task !== undefined;
   }
@@ -141,9 +142,9 @@ export class TaskLoop {
 
   #begin(task: KeptTask, how: { readonly again: boolean }): void {
     const { task_id } = task.envelope;
-    const cancel = new AbortController();
-    if (task.cancelled && task.phases.length === 0) {
-      cancel.abort(cancelledBefore());
+    const cancel = new Cancellation({ hadBegun: task.phases.length > 0 });
+    if (task.cancelled) {
+      cancel.ask();
     }
     this.#cancels.set(task_id, cancel);
     const work = this.#carryOut(task, cancel, how)
@@ -162,8 +163,8 @@ export class TaskLoop {
 
   /** Undefined where the agent was closed meanwhile: the next start runs the task again. */
   async #carryOut(
-    { envelope, cancelled }: KeptTask,
-    cancel: AbortController,
+    { envelope }: KeptTask,
+    cancel: Cancellation,
     { again }: { readonly again: boolean },
   ): Promise<TaskResult | undefined> {
     const { dispatcher, supervisor, admit } = this.#options;
@@ -173,9 +174,8 @@ export class TaskLoop {
       const report = this.#reporter(envelope);
       const onEvent = (event: WorkloadEvent) => {
         report(event);
-        // It had begun when it was cancelled: only once it is at work again can it take away what it had made.
-        if (cancelled && event.type === 'phase.entered') {
-          cancel.abort(cancelledBefore());
+        if (event.type === 'phase.entered') {
+          cancel.begun();
         }
       };
       // What was begun once is finished: the host may refuse new work only.
@@ -218,10 +218,6 @@ export class TaskLoop {
       }
     };
   }
-}
-
-function cancelledBefore(): Error {
-  return new Error('the task was cancelled before the agent was restarted');
 }
 
 /** Undefined for a task that leaves all workloads as they are. */

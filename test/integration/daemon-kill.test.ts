@@ -61,6 +61,21 @@ describe('SIGKILL in the middle of a launch, then the next life of the agent', (
     await expectOnce(taskId, params);
   });
 
+  it('which was cancelled meanwhile: what it had made is taken away', async () => {
+    const params = ground.host.launchParams(tiny, {
+      readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 100 }],
+    });
+    const taskId = await ground.enqueue('workload.oci_launch', params);
+    await killIn('probing', taskId);
+
+    await ground.cancel(taskId);
+    daemon = ground.start();
+
+    expect((await ground.result(taskId)).status).toBe('cancelled');
+    expect(await containersNamed(ground.host, containerOf(params))).toEqual([]);
+    expect(await networksOf(ground.host, containerOf(params))).toEqual([]);
+  });
+
   it('while packages are installed: joined or run again, never ready too early (FAULTS 13)', async () => {
     const python = await ensureGround(['python']);
     const wheel = await buildWheel('late-arrival', '1.0.0', { modules: { 'late_arrival.py': 'here = True\n' } });

@@ -56,6 +56,26 @@ describe('a launch', () => {
   });
 });
 
+describe('a task that is cancelled', () => {
+  it('while it waits behind another one of its workload has its result at once, and the other one goes on', async () => {
+    const params = ground.host.launchParams(tiny, {
+      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/ok'], timeout_seconds: 100 }],
+    });
+    const launch = await ground.enqueue('workload.oci_launch', params);
+    await until(async () => (await statusOf(ground.host, containerOf(params))) === 'running', 'the container to run');
+    const stop = { identity: params.identity, action: 'stop', grace_seconds: 0 } as const;
+    const waiting = await ground.enqueue('workload.oci_control', stop);
+
+    await ground.cancel(waiting);
+
+    expect(await ground.result(waiting)).toMatchObject({ status: 'cancelled', failure: { code: 'task.cancelled' } });
+    expect(ground.sink.ended.map(({ id }) => id)).not.toContain(launch);
+    await ground.cancel(launch);
+    expect((await ground.result(launch)).status).toBe('cancelled');
+    expect(await containersNamed(ground.host, containerOf(params))).toEqual([]);
+  });
+});
+
 describe('SIGTERM', () => {
   it('ends the agent with 0, and every workload lives on', async () => {
     const params = readyLaunch();

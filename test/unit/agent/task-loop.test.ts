@@ -288,25 +288,37 @@ describe('the next life of the agent', () => {
     expect(results(second.journal)).toMatchObject([{ result: { status: 'cancelled' } }]);
   });
 
-  it('lets a task that had begun begin again before it is cancelled: only then can it take away what it made', async () => {
-    const first = bench();
-    first.loop.take(envelope());
-    first.journal.enter('task-1', 'pulling');
-    first.journal.cancel('task-1');
-    first.journal.close();
-    open.splice(0);
+  it.each(['before the agent was killed', 'after it was started again'])(
+    'lets a task that had begun, and is cancelled %s, begin again first: only then can it take away what it made',
+    async (when) => {
+      const first = bench();
+      first.loop.take(envelope());
+      first.journal.enter('task-1', 'pulling');
+      if (when.startsWith('before')) {
+        first.journal.cancel('task-1');
+      }
+      first.journal.close();
+      open.splice(0);
 
-    const second = bench(first.stateDir);
-    second.loop.recover();
-    await expect.poll(() => second.runs.length).toBe(1);
-    const before = second.runs[0]?.options.cancel?.aborted;
-    const event = { time: new Date().toISOString(), type: 'phase.entered', phase: 'pulling', message: '', values: {} };
-    second.runs[0]?.options.onEvent?.({ ...event, phase: 'pulling' });
-    await expect.poll(() => second.loop.size).toBe(0);
+      const second = bench(first.stateDir);
+      second.loop.recover();
+      await expect.poll(() => second.runs.length).toBe(1);
+      second.loop.cancel('task-1');
+      const before = second.runs[0]?.options.cancel?.aborted;
+      const event = {
+        time: new Date().toISOString(),
+        type: 'phase.entered',
+        phase: 'pulling',
+        message: '',
+        values: {},
+      };
+      second.runs[0]?.options.onEvent?.({ ...event, phase: 'pulling' });
+      await expect.poll(() => second.loop.size).toBe(0);
 
-    expect(before).toBe(false);
-    expect(results(second.journal)).toMatchObject([{ result: { status: 'cancelled' } }]);
-  });
+      expect(before).toBe(false);
+      expect(results(second.journal)).toMatchObject([{ result: { status: 'cancelled' } }]);
+    },
+  );
 });
 
 describe('closing', () => {
