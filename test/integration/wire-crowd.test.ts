@@ -18,7 +18,7 @@ async function launchLarge(): Promise<string> {
   return ok(await wire.member.call('POST', '/api/v1/app-instances', body)).id;
 }
 
-it('takes as many as it fits, refuses the others with the reason, and takes one more when one has gone', async () => {
+it('takes as many as it fits, refuses the others with the reason, and launches one of them anew when one has gone (X-12)', async () => {
   const ids: string[] = [];
   for (let count = 0; count < asked; count += 1) ids.push(await launchLarge());
 
@@ -34,5 +34,8 @@ it('takes as many as it fits, refuses the others with the reason, and takes one 
 
   const [gone] = running;
   await wire.member.cli('apps', 'instances', 'decommission', gone.id).ended;
-  await wire.reaches(await launchLarge(), 'running');
+  const { id: again } = failed[0];
+  await wire.member.cli('apps', 'instances', 'restart', again).ended;
+  await wire.reaches(again, 'running');
+  expect(await wire.containers(again)).toHaveLength(1);
 });

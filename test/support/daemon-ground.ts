@@ -17,7 +17,7 @@ import { type ControlPlane, createControlPlane } from '../../src/server/create-s
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { makeJoinToken } from '../../src/server/enrolment/join-token.ts';
-import { openServerKeys } from '../../src/server/keys/server-keys.ts';
+import { openServerKeys, type ServerKeys } from '../../src/server/keys/server-keys.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { type RecordingSink, recordingSink } from './recording-sink.ts';
 import { type AgentProcessOptions, type RunningTask, startNodeAgent } from './run-task-process.ts';
@@ -31,6 +31,8 @@ export interface DaemonGround {
   readonly nodeId: string;
   readonly stateDir: string;
   readonly configFile: string;
+  /** Of the control plane; for tests that sign as nobody should. */
+  readonly keys: ServerKeys;
   /** Starts the daemon; it ends with the ground. */
   start(options?: AgentProcessOptions): RunningTask;
   /** Resolves when the node has a session. */
@@ -38,6 +40,8 @@ export interface DaemonGround {
   /** Queues a task for the node and returns its id. */
   enqueue<T extends TaskType>(type: T, params: TaskParams<T>): Promise<string>;
   cancel(taskId: string): Promise<void>;
+  /** Tasks that were sent to the node and have not ended. */
+  atNode(): Promise<number>;
   /** Resolves with the result that the control plane has kept; also for one that came earlier. */
   result(taskId: string): Promise<TaskResult>;
   /** Events that were reported about a workload, in order. */
@@ -73,7 +77,7 @@ export async function openDaemonGround(
     running = await startServer(host, proxy, sink, keys);
   };
   return {
-    ...{ host, proxy, sink, nodeId, stateDir, configFile, stopControlPlane, startControlPlane },
+    ...{ host, proxy, sink, nodeId, stateDir, configFile, keys, stopControlPlane, startControlPlane },
     start: (options) => {
       const daemon = startNodeAgent(['run', '--config', configFile], options);
       daemons.push(daemon);
@@ -96,6 +100,8 @@ export async function openDaemonGround(
       const { store, controlPlane } = running;
       await store.write((tx) => controlPlane.context.queue.cancel(tx, taskId));
     },
+    atNode: async () =>
+      await running.store.read((tx) => tx.tasks.count({ node_id: nodeId, state: ['leased', 'accepted'] })),
     result: async (taskId) => {
       const find = () => sink.ended.find(({ id }) => id === taskId)?.result;
       await until(() => find() !== undefined, `the result of ${taskId}`);
@@ -130,7 +136,7 @@ async function startServer(
   host: TestHost,
   proxy: CuttingProxy,
   sink: RecordingSink,
-  keys: Awaited<ReturnType<typeof openServerKeys>>,
+  keys: ServerKeys,
 ): Promise<Server> {
   const store = openSqliteStore(join(host.folder, 'control-plane.db'));
   const controlPlane = createControlPlane({
@@ -157,7 +163,7 @@ function writeDaemonConfig(host: TestHost, over: Partial<AgentConfig>): string {
 async function enrol(
   { folder, policy }: TestHost,
   store: Store,
-  keys: Awaited<ReturnType<typeof openServerKeys>>,
+  keys: ServerKeys,
   proxy: CuttingProxy,
   configFile: string,
 ): Promise<void> {
