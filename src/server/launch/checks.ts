@@ -72,7 +72,8 @@ export function checkLaunch(facts: LaunchFacts): Checked {
   const refusals = [
     ...checkAllocation(facts, allocation),
     ...checkVersion(facts),
-    ...(profile ? checkArtifact(facts, profile, artifact) : []),
+    // Which image fits depends on the cards: without values nobody can choose one.
+    ...(profile && (values || request.artifact_id !== undefined) ? checkArtifact(facts, profile, artifact) : []),
     ...(resolved?.ok === false
       ? resolved.errors.map(({ path, message }) => refusal('launch.values_invalid', path, `It ${message}.`))
       : []),

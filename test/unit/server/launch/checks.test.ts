@@ -209,6 +209,12 @@ describe('the nine checks', () => {
     expect(refusals({ request, artifacts: [anArtifact(), other] })).toEqual(['launch.artifact_required /artifact_id']);
     expect(refusals({ request, artifacts: [anArtifact(), { ...other, trust: 'revoked' }] })).toEqual([]);
   });
+
+  it('blame no image where it is the values that cannot be used', () => {
+    const { artifact_id: _, ...request } = aRequest({ config: { bogus: 1 } });
+
+    expect(refusals({ request })).toEqual(['launch.values_invalid /config/bogus']);
+  });
 });
 
 describe('a checked launch', () => {
