@@ -116,8 +116,9 @@ export class NodeSession {
       }
       this.#confirmed = true;
       relay.attach(this);
-      for (const message of this.#early) this.#act(message);
+      // Before they are acted upon: what the records among them hold back must stay held back.
       this.connection.resume();
+      for (const message of this.#early) this.#act(message);
       await this.#tasks.begin();
     } catch (error) {
       this.#giveUp(error);
