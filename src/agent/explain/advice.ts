@@ -43,16 +43,17 @@ const advices: { readonly [Code in FailureCode]?: Advice } = {
     `Look at ${logOf(about)} for why it does not answer${text(detail['endpoint']) ? ` on ${text(detail['endpoint'])}` : ''}; if it is only slow, launch it with a larger readiness timeout_seconds.`,
   'packages.failed': (detail) => {
     const excerpt = text(detail['excerpt']) ?? '';
+    // An installer that reaches no index says in the end that there is no such package, too.
+    if (/Failed to establish|Temporary failure|Connection refused|timed out/.test(excerpt)) {
+      return 'Make the package index reachable from the container (network, PIP_INDEX_URL of the profile), then launch it again.';
+    }
     const missing = /No matching distribution found for (\S+)/.exec(excerpt)?.[1];
     const conflict = /ResolutionImpossible|conflicting dependencies/.test(excerpt);
     if (missing !== undefined) {
       return `Correct \`${missing}\` in python_packages: the package index has no such package or version. Then launch it again.`;
     }
-    if (conflict) {
-      return 'Choose versions in python_packages that fit together; the installer says above which do not. Then launch it again.';
-    }
-    return /Failed to establish|Temporary failure|Connection refused|timed out/.test(excerpt)
-      ? 'Make the package index reachable from the container (network, PIP_INDEX_URL of the profile), then launch it again.'
+    return conflict
+      ? 'Choose versions in python_packages that fit together; the installer says above which do not. Then launch it again.'
       : undefined;
   },
   'image.not_found': (detail) =>

@@ -135,6 +135,16 @@ describe('an explanation', () => {
     expect(explanation.next).toContain('node-agent logs --task -f task-1');
   });
 
+  it('blames no package where it is the index that cannot be reached', async () => {
+    const excerpt =
+      'Failed to establish a new connection: [Errno 111] Connection refused\nERROR: No matching distribution found for numpy';
+    const failure = new AgentError('packages.failed', { excerpt }).toFailure();
+
+    const { explanation } = await explained('task-1', { tasks: [keptTask({ failure })] });
+
+    expect(explanation.next).toMatch(/^Make the package index reachable/);
+  });
+
   it('of a full disk says where to look (FAULTS 18)', async () => {
     const failure = new AgentError('disk.full', { path: '/var/lib/docker', free_bytes: 1, needed_bytes: 2 });
     const { explanation } = await explained('task-1', { tasks: [keptTask({ failure: failure.toFailure() })] });
