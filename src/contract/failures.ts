@@ -85,7 +85,7 @@ export const failures = {
   'command.invalid': {
     kind: 'invalid',
     message: 'The command line cannot be used.',
-    hint: 'Look at `node-agent --help`, or at the `--help` of the command.',
+    hint: 'Look at the `--help` of the command.',
     retryable: false,
   },
   'command.timed_out': {
@@ -427,7 +427,7 @@ export const failures = {
   'request.too_large': {
     kind: 'invalid',
     message: 'The body of the request is larger than this address accepts.',
-    hint: 'Send less; the detail has the limit in bytes.',
+    hint: 'Send less, or in several requests.',
     retryable: false,
   },
   'request.unauthenticated': {

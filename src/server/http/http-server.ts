@@ -134,7 +134,7 @@ function send(reply: FastifyReply, answer: Answer | Streamed): FastifyReply {
 }
 
 function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
-  const failure = failureOf(error);
+  const failure = failureOf(error, request.routeOptions.bodyLimit);
   const status = statusOf(failure.code);
   if (status >= 500) {
     const { method, id: trace_id } = request;
@@ -148,13 +148,13 @@ function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyRe
 }
 
 /** What the HTTP library refuses by itself becomes one of our codes; anything unforeseen says nothing of its cause. */
-function failureOf(error: unknown): AgentError {
+function failureOf(error: unknown, bodyLimit: number | undefined): AgentError {
   if (error instanceof AgentError) {
     return error;
   }
   const { statusCode } = error as { statusCode?: number };
   if (statusCode === 413) {
-    return new AgentError('request.too_large');
+    return new AgentError('request.too_large', { reason: `It accepts ${bodyLimit ?? defaultBodyLimit} bytes.` });
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const message = statusCode === 415 ? 'must be application/json' : 'is not a request that can be read';

@@ -80,6 +80,7 @@ describe('a body that nobody should have sent (FAULTS 35)', () => {
     const { status, body } = await call('POST', projects, { body: `{"name":"${'x'.repeat(70_000)}"}` });
 
     expect([status, body.error.code]).toEqual([413, 'request.too_large']);
+    expect(body.error.message).toContain('65536 bytes');
   });
 
   it('is refused if it is no JSON by its type', async () => {
