@@ -12,6 +12,8 @@ export interface EngineFront {
   readonly socketPath: string;
   /** `METHOD path` of every request that was handed to the engine, in order. */
   readonly reached: readonly string[];
+  /** How long the engine took until it began to answer, of every call that it answered, in order. */
+  readonly answered: readonly { readonly call: string; readonly ms: number }[];
   /** Holds back the next call that matches. Resolves when it is held: it stays so until its connection ends. */
   hold(what: 'request' | 'answer', method: string, path: RegExp): Promise<void>;
   /** From now on nothing more is held back. */
@@ -27,6 +29,7 @@ interface Hold {
 
 export async function startEngineFront(socketPath: string, engineSocket: string): Promise<EngineFront> {
   const reached: string[] = [];
+  const answered: { call: string; ms: number }[] = [];
   const open = new Set<Socket>();
   let hold: Hold | undefined;
   const take = (what: Hold['what'], line: string): boolean => {
@@ -41,6 +44,7 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const upstream = connect({ path: engineSocket, allowHalfOpen: true });
     let line = '';
+    let askedAt: number | undefined;
     let isDropped = false;
     socket.on('data', (chunk) => {
       const [, begun] = /^([A-Z]+ \S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1')) ?? [];
@@ -51,10 +55,15 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
       }
       if (begun !== undefined) {
         reached.push(line);
+        askedAt = performance.now();
       }
       upstream.write(chunk);
     });
     upstream.on('data', (chunk) => {
+      if (askedAt !== undefined) {
+        answered.push({ call: line, ms: performance.now() - askedAt });
+        askedAt = undefined;
+      }
       if (take('answer', line)) {
         upstream.pause();
       } else {
@@ -83,8 +92,7 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
   }
 
   return {
-    socketPath,
-    reached,
+    ...{ socketPath, reached, answered },
     hold: async (what, method, path) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       const matches = (line: string) => {

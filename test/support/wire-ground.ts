@@ -80,8 +80,14 @@ export interface Restartable {
 
 const enabled = { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' };
 
-/** `program`: what runs as the agent and the gate, if not the sources: a bundle. */
-export async function openWire({ program }: { readonly program?: string } = {}): Promise<Wire> {
+export interface WireOptions {
+  /** What runs as the agent and the gate, if not the sources: a bundle. */
+  readonly program?: string;
+  /** Puts something between gate and engine, in the folder; returns the socket that the gate shall use. */
+  readonly before?: (engineSocket: string, folder: string) => Promise<string>;
+}
+
+export async function openWire({ program, before }: WireOptions = {}): Promise<Wire> {
   await using undo = new AsyncDisposableStack();
   const [{ socketPath: engineSocket }, { host: registryHost }] = [await ensureEngine(), await ensureRegistry()];
   const { reference } = await ensureImage({ socketPath: engineSocket, host: registryHost }, 'web');
@@ -110,7 +116,8 @@ export async function openWire({ program }: { readonly program?: string } = {}):
 
   const secrets = `/dev/shm/gpuaas-wire-${randomBytes(5).toString('hex')}`;
   undo.defer(() => rmSync(secrets, { recursive: true, force: true }));
-  const configFile = writeConfig(folder, { allocationId, engineSocket, registryHost, secrets });
+  const gateway = (await before?.(engineSocket, folder)) ?? engineSocket;
+  const configFile = writeConfig(folder, { allocationId, engineSocket: gateway, registryHost, secrets });
   const { token: joinToken } = await made('POST', '/api/v1/nodes/join-tokens', { allocation_id: allocationId });
   const nodeId = await enrol(folder, url, configFile, joinToken as string);
   const gateSocket = join(folder, 'gate/gate.sock');
