@@ -8,8 +8,6 @@ import type { Event } from '../db/entities/event.ts';
 import type { EventQuery, Store } from '../db/store.ts';
 import type { Streamed } from './route.ts';
 
-/** Keeps proxies from thinking that the connection is dead. */
-const keepAliveMs = 15_000;
 const batch = 200;
 
 export interface EventStreamOptions {
@@ -18,14 +16,18 @@ export interface EventStreamOptions {
   /** Begin behind this event; undefined begins with what comes from now on. */
   readonly after: number | undefined;
   readonly only: Pick<EventQuery, 'project_id' | 'subject_id'>;
+  /** Longest silence: proxies take a silent connection for a dead one. Default 15 s. */
+  readonly keepAliveMs?: number;
 }
 
 export function eventStream(options: EventStreamOptions): Streamed {
   return { contentType: 'text/event-stream; charset=utf-8', body: Readable.from(messages(options)) };
 }
 
-async function* messages({ store, signal, after, only }: EventStreamOptions): AsyncGenerator<string> {
+async function* messages(options: EventStreamOptions): AsyncGenerator<string> {
+  const { store, signal, after, only, keepAliveMs = 15_000 } = options;
   const bell = new Bell(store);
+  let saidAt = performance.now();
   try {
     const { first, last } = await store.read((tx) => tx.events.range());
     let cursor = after ?? last;
@@ -41,8 +43,15 @@ async function* messages({ store, signal, after, only }: EventStreamOptions): As
         yield message(event.type, event.seq, event);
         cursor = event.seq;
       }
-      if (events.length === 0 && !(await bell.rings(keepAliveMs, signal))) {
+      if (events.length > 0) {
+        saidAt = performance.now();
+        continue;
+      }
+      // Events of others ring as well, and nothing is said of them here.
+      const left = saidAt + keepAliveMs - performance.now();
+      if (left <= 0 || !(await bell.rings(left, signal))) {
         yield signal.aborted ? '' : ': still here\n\n';
+        saidAt = performance.now();
       }
     }
   } finally {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { eventStream } from '../../../../src/server/http/event-stream.ts';
 import { anEvent } from '../../../support/store-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
@@ -65,6 +66,26 @@ describe('/api/v1/events', () => {
     await server.call('DELETE', `/api/v1/tokens/${body.id}`);
 
     expect(await ended).toContain(': connected');
+  });
+
+  it('keeps its connection alive while all that happens is about others', async () => {
+    const gone = new AbortController();
+    const { body } = eventStream({ store, signal: gone.signal, after: undefined, only: {}, keepAliveMs: 40 });
+    const quiet = eventStream({
+      ...{ store, signal: gone.signal, after: undefined, only: { subject_id: 'nobody' }, keepAliveMs: 40 },
+    });
+    body.on('data', () => void append('of another').catch(() => undefined));
+    await append('of another');
+
+    let said = '';
+    for await (const piece of quiet.body) {
+      said += piece;
+      if (said.includes(': still here')) break;
+    }
+    gone.abort();
+    body.destroy();
+
+    expect(said).toContain(': still here');
   });
 
   it('begins with what happens from now on if nothing was seen', async () => {
