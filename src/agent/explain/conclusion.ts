@@ -9,7 +9,7 @@ import type { Explanation, TimelineEntry } from './explanation.ts';
 import type { TaskStory } from './task-story.ts';
 
 /** How a task ended, behind "it". */
-const endings = {
+export const endings = {
   succeeded: 'succeeded',
   failed: 'failed',
   cancelled: 'was cancelled',

@@ -1,5 +1,6 @@
 /** The part of the timeline that a task is responsible for: what was asked, each phase, what stood out, how it ended. */
 import type { Failure } from '../../contract/failures.ts';
+import { endings } from './conclusion.ts';
 import { exitWords } from './exit-words.ts';
 import type { TimelineEntry } from './explanation.ts';
 import type { LogFacts, TaskStory } from './task-story.ts';
@@ -91,13 +92,6 @@ function endEntries({ taskId, type, status, failure, endedAt }: TaskStory): Time
     },
   ];
 }
-
-const endings = {
-  succeeded: 'succeeded',
-  failed: 'failed',
-  cancelled: 'was cancelled',
-  rejected: 'was refused before anything was done',
-} as const;
 
 /** The facts of a failure, one a line, the end of a log last. */
 export function failureDetails({ detail }: Failure): string[] {
