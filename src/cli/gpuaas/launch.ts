@@ -7,7 +7,7 @@
 
 import { readDocument } from '../../agent/read-document.ts';
 import { AgentError, type Json } from '../../contract/failures.ts';
-import { printJson, printLine, tell } from '../output.ts';
+import { printJson, printLine, tell, tellJson } from '../output.ts';
 import type { ControlPlaneClient } from './client.ts';
 import type { Instance } from './instance.ts';
 import type { Item } from './things.ts';
@@ -53,6 +53,9 @@ export async function launch(client: ControlPlaneClient, app: string, options: L
       printLine(instance.id);
     }
     return 0;
+  }
+  if (options.json) {
+    tellJson({ type: 'accepted', instance: instance.id, credentials });
   }
 
   const { instance: settled, status } = await untilSettled(client, instance, options);
