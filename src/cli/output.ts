@@ -59,27 +59,26 @@ function asAgentError(error: unknown): AgentError {
   return readSystemTrouble(error) ?? new AgentError('internal', { reason }, { cause: error });
 }
 
-/** What went wrong, where, the facts of the case with the longest last, and what to do; each fact once. */
 export function tellFailure(label: string, failure: Failure): void {
+  tell(`${label}: ${failureLines(failure).join('\n')}`);
+}
+
+/** What went wrong, where, the facts of the case with the longest last, and what to do; each fact once. */
+export function failureLines(failure: Failure): string[] {
   const { code, hint, detail } = failure;
   const { errors, excerpt, reason: _reason, ...facts } = detail;
   const listed = Array.isArray(errors) ? (errors as { path: string; message: string }[]) : [];
   const sentence = sentenceOf(failure, listed);
-
-  tell(`${label}: ${oneLine(sentence)} [${code}]`);
-  for (const { path, message } of listed) {
-    tell(`  ${oneLine(`${path || '/'}: ${message}`)}`);
-  }
-  for (const [name, value] of Object.entries(facts)) {
-    const isTold = typeof value === 'string' && sentence.includes(value);
-    if (value !== null && value !== '' && !isTold) {
-      tellFact(name, value);
-    }
-  }
-  if (typeof excerpt === 'string' && excerpt.trim() !== '') {
-    tellFact('excerpt', excerpt.trimEnd(), true);
-  }
-  tell(`hint: ${hint}`);
+  const isTold = (value: unknown) => typeof value === 'string' && sentence.includes(value);
+  return [
+    `${oneLine(sentence)} [${code}]`,
+    ...listed.map(({ path, message }) => `  ${oneLine(`${path || '/'}: ${message}`)}`),
+    ...Object.entries(facts)
+      .filter(([, value]) => value !== null && value !== '' && !isTold(value))
+      .map(([name, value]) => factText(name, value)),
+    ...(typeof excerpt === 'string' && excerpt.trim() !== '' ? [factText('excerpt', excerpt.trimEnd(), true)] : []),
+    `hint: ${hint}`,
+  ];
 }
 
 /** Without a reason that only repeats errors, all of which follow it line by line. */
@@ -89,7 +88,9 @@ function sentenceOf({ code, message, detail }: Failure, listed: readonly { messa
   return repeats ? failures[code].message : message;
 }
 
-function tellFact(name: string, value: unknown, apart = false): void {
+function factText(name: string, value: unknown, apart = false): string {
   const text = typeof value === 'string' ? value : harmlessJson(value);
-  tell(apart || text.includes('\n') ? `  ${oneLine(name)}:\n${indented(text, '    ')}` : `  ${oneLine(name)}: ${text}`);
+  return apart || text.includes('\n')
+    ? `  ${oneLine(name)}:\n${indented(text, '    ')}`
+    : `  ${oneLine(name)}: ${text}`;
 }

@@ -1,5 +1,5 @@
 /** `gpuaas apps instances describe`: one page that answers how it is, how to reach it and what to do. */
-import { table } from '../output.ts';
+import { failureLines, table } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import { ago } from '../words.ts';
 import type { Instance } from './instance.ts';
@@ -15,6 +15,7 @@ export function describeInstance(instance: Instance, now: number): string {
     ['summary', instance.summary],
     ['allocation', instance.allocation_id],
     ['node', instance.node_id ?? '-'],
+    ['last task', instance.current_task_id ?? '-'],
     ['resources', `${resources.gpu_count} GPUs, ${resources.cpu_cores} cores, ${resources.memory_gib} GiB`],
     ['image', instance.image_digest],
     [
@@ -27,7 +28,7 @@ export function describeInstance(instance: Instance, now: number): string {
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
     ...section('Access', accessLines(instance)),
-    ...section('Failure', failureLines(instance)),
+    ...section('Failure', troubleLines(instance)),
     ...section('Left behind', cleanupLines(instance)),
     ...section('History', [table(instance.history.map(({ at, state, reason }) => [at, state, oneLine(reason)]))]),
   ].join('\n');
@@ -46,16 +47,11 @@ function accessLines({ access }: Instance): string[] {
   ]);
 }
 
-function failureLines({ failure, recovery }: Instance): string[] {
+function troubleLines({ failure, recovery }: Instance): string[] {
   if (failure === null) {
     return [];
   }
-  const { message, code, hint } = failure;
-  return [
-    `${oneLine(message)} [${code}]`,
-    `hint: ${oneLine(hint)}`,
-    ...(recovery === null ? [] : [`class: ${recovery.replaceAll('_', ' ')}`]),
-  ];
+  return [...failureLines(failure), ...(recovery === null ? [] : [`class: ${recovery.replaceAll('_', ' ')}`])];
 }
 
 function cleanupLines({ cleanup }: Instance): string[] {

@@ -13,6 +13,8 @@ export interface Instance {
   readonly state_since: string;
   readonly desired: 'running' | 'stopped' | 'decommissioned';
   readonly summary: string;
+  /** The newest task of it; `logs --task` prints what the agent did for it. */
+  readonly current_task_id: string | null;
   readonly failure: Failure | null;
   readonly recovery: string | null;
   readonly resources: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
