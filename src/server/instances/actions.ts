@@ -87,7 +87,8 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
     set: { desired: 'decommissioned', current_task_id: null, failure: null },
   });
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
-  if (!wasSent || node?.status !== 'enrolled') {
+  // A quarantine may end: what runs there is taken away then.
+  if (!wasSent || node === undefined || node.status === 'revoked') {
     const failed = wasSent ? [`container of ${instance.id}: its host is gone for good`] : [];
     return finish(tx, cause, leaving, { removed: [], kept: [], failed });
   }

@@ -214,6 +214,16 @@ describe('decommission', () => {
     });
   });
 
+  it('of an instance whose host is in quarantine waits for the host: its container is still there', async () => {
+    const { id } = await bench.running();
+    await bench.store.write((tx) => tx.nodes.put(aNode({ status: 'quarantined' })));
+
+    await bench.act(id, 'decommission');
+
+    expect(await bench.instance(id)).toMatchObject({ state: 'decommissioning', cleanup: null });
+    expect(await bench.openTasks()).toMatchObject([{ type: 'workload.oci_remove' }]);
+  });
+
   it('of the last instance ends an allocation that is being released', async () => {
     const { id } = await bench.running();
     const cause = { now: bench.clock.wallMs(), correlationId: 'c1', who: { actor: 'token:t' } };
