@@ -166,7 +166,7 @@ function addNodes(program: Command, carry: Carry): void {
     ['CONNECTED', field('connected')],
     ['RUNTIME', (item) => readyWord(field('runtime.ready')(item))],
     ['PROBED', field('runtime_at')],
-    ['DRAIN', field('drain')],
+    ['DRAIN', drainWord],
     ['AGENT', field('agent_version')],
     ['ALLOCATION', field('allocation_id')],
   ];
@@ -292,6 +292,11 @@ function addArtifacts(program: Command, carry: Carry): void {
 
 function readyWord(ready: unknown): string {
   return ready === undefined ? 'unknown' : ready === true ? 'ready' : 'not ready';
+}
+
+/** Asked for here, or by somebody on the host, which refuses new work just the same. */
+function drainWord(node: Item): string {
+  return field('drain')(node) ? 'yes' : field('inventory.draining')(node) ? 'by its host' : 'no';
 }
 
 /** Without the keys that nobody gave. */
