@@ -19,8 +19,20 @@ function askedEntry({ taskId, type, fencing, attempt, traceId, askedAt, asked, c
   return {
     ...{ time: askedAt, source: 'request', task_id: taskId, level: 'info', duration_ms: null },
     title: `${type} was asked for.`,
-    details: [ids.join(', '), ...asked, ...(cancelled ? ['later it was asked to give up'] : [])],
+    details: [
+      ids.join(', '),
+      ...(fencing === null ? [] : [askedBy(traceId)]),
+      ...asked,
+      ...(cancelled ? ['later it was asked to give up'] : []),
+    ],
   };
+}
+
+/** A host knows no people: a task of the control plane has a trace, a bare one of `run-task` has none. */
+function askedBy(traceId: string): string {
+  return traceId === ''
+    ? 'by a command on this host'
+    : 'by the control plane, whose events of this trace name who asked there';
 }
 
 /** Each phase lasts until the next, the last one until the task ends. */

@@ -13,6 +13,7 @@ export function describeInstance(instance: Instance, now: number): string {
     ['app', `${instance.app_slug}@${instance.app_version}`],
     ['state', `${instance.state} for ${ago(instance.state_since, now)}`],
     ['summary', instance.summary],
+    ['asked for', `${instance.created_at} by token ${instance.created_by}, trace ${instance.trace_id}`],
     ['allocation', instance.allocation_id],
     ['node', instance.node_id ?? '-'],
     ['last task', instance.current_task_id ?? '-'],

@@ -13,6 +13,10 @@ export interface Instance {
   readonly state_since: string;
   readonly desired: 'running' | 'stopped' | 'decommissioned';
   readonly summary: string;
+  readonly created_at: string;
+  /** Id of the token that launched it. */
+  readonly created_by: string;
+  readonly trace_id: string;
   /** The newest task of it; `logs --task` prints what the agent did for it. */
   readonly current_task_id: string | null;
   readonly failure: Failure | null;

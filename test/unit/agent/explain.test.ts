@@ -78,10 +78,17 @@ describe('an explanation', () => {
     const { text } = await explained(instance, { tasks: [launched], workload });
 
     expect(text).toContain('instance notebook-1 (My JupyterLab): running');
-    expect(text).toContain('task task-1, fencing 7, trace trace-1');
+    expect(text).toContain('task task-1, fencing 7, trace trace-1\n');
+    expect(text).toContain('by the control plane, whose events of this trace name who asked there\n');
     expect(text).toContain('app jupyterlab 2026.04-preview, for project project-7');
     expect(text).toContain('1 core, 2 GiB of memory');
     expect(text).toMatch(/10:00:00\.100 {2}agent {8}The workload was pulling\. {2}\(3\.2 s\)/);
+  });
+
+  it('tells a task of the command line from one of the control plane', async () => {
+    const task = keptTask({ envelope: { trace_id: '' }, result: {} });
+
+    expect((await explained(instance, { tasks: [task], workload })).text).toContain('by a command on this host\n');
   });
 
   it('tells what supervision saw and decided, with its own times, and gives advice for the newest trouble', async () => {
