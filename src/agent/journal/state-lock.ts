@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../contract/failures.ts';
 import { pause } from '../../kit/backoff.ts';
 import { notUsable } from '../system-trouble.ts';
+import { isDiskFull } from './database.ts';
 
 export interface StateLock {
   release(): void;
@@ -38,8 +39,11 @@ export async function lockState(stateDir: string, { owner, waitMs, signal, onWai
       try {
         writeFileSync(holderFile, `${owner} (pid ${process.pid})\n`, { mode: 0o600 });
       } catch (error) {
-        database.close();
-        throw error;
+        // The name helps those who wait. A full disk must not keep the agent from starting for it.
+        if (!isDiskFull(error)) {
+          database.close();
+          throw error;
+        }
       }
       return { release: () => database.close() };
     }
@@ -91,7 +95,7 @@ function openDatabase(file: string): DatabaseSync {
 
 function holderOf(file: string): string {
   try {
-    return readFileSync(file, 'utf8').trim();
+    return readFileSync(file, 'utf8').trim() || 'another process';
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       return 'another process';

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { lockState } from '../../../../src/agent/journal/state-lock.ts';
@@ -109,6 +109,18 @@ describe('the lock of a state directory', () => {
 
     // A lock that had been kept would be `agent.busy` now.
     await expect(lockState(dir, { owner: 'b', waitMs: 0 })).rejects.toMatchObject({ code: 'EISDIR' });
+  });
+
+  it('is kept on a full disk, where the name of the holder has no room (FAULTS 18)', async () => {
+    const dir = join(folder, 'no-room');
+    mkdirSync(dir);
+    symlinkSync('/dev/full', join(dir, 'lock.holder'));
+
+    const lock = await lockState(dir, { owner: 'node-agent run', waitMs: 0 });
+    rmSync(join(dir, 'lock.holder'));
+
+    await expect(lockState(dir, { owner: 'second', waitMs: 0 })).rejects.toMatchObject({ code: 'agent.busy' });
+    lock.release();
   });
 
   it('sets a file aside that is no database any more (FAULTS 19)', async () => {
