@@ -8,7 +8,7 @@ export const exitCodes = {
   failed: 1,
   /** The command line, the file or the configuration cannot be used; nothing was done. */
   unusable: 2,
-  /** The task was refused before anything was done; the control plane refused the request and changed nothing. */
+  /** The task was refused before anything was done; the control plane refused the request and changed nothing; there is no such thing. */
   rejected: 3,
   /** The control plane cannot be reached (EX_UNAVAILABLE). */
   unreachable: 69,
@@ -18,8 +18,8 @@ export const exitCodes = {
   misconfigured: 78,
 } as const;
 
-/** What the control plane answers to a request that it refuses. */
-const refusals = /^(request|resource|idempotency|launch|instance|artifact)\./;
+/** What the control plane answers to a request that it refuses, and a host that has no such thing. */
+const refusals = /^(request|resource|idempotency|launch|instance|artifact)\.|^(container\.not_found|logs\.not_found|explain\.unknown)$/;
 
 /** The status of a command that ended with a failure. */
 export function exitCodeOf({ code, kind }: Failure): number {

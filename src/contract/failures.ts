@@ -319,7 +319,7 @@ export const failures = {
   'container.not_found': {
     kind: 'invalid',
     message: 'There is no such workload on this host.',
-    hint: 'It was never launched or is already removed; launch it first.',
+    hint: 'It was never launched, could not be, or is already removed; its last task tells which.',
     retryable: false,
   },
   'logs.not_found': {

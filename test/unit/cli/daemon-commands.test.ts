@@ -134,7 +134,7 @@ describe('node-agent, with a daemon', () => {
 
     const { code, stderr } = await nodeAgent('logs', 'x', '--task');
 
-    expect(code).toBe(2);
+    expect(code).toBe(3);
     expect(stderr).toContain('There is no such log on this host. [logs.not_found]');
   });
 });
