@@ -19,7 +19,8 @@ export const exitCodes = {
 } as const;
 
 /** What the control plane answers to a request that it refuses, and a host that has no such thing. */
-const refusals = /^(request|resource|idempotency|launch|instance|artifact)\.|^(container\.not_found|logs\.not_found|explain\.unknown)$/;
+const refusals =
+  /^(request|resource|idempotency|launch|instance|artifact)\.|^(container\.not_found|logs\.not_found|explain\.unknown)$/;
 
 /** The status of a command that ended with a failure. */
 export function exitCodeOf({ code, kind }: Failure): number {
