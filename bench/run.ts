@@ -98,11 +98,11 @@ function report(): void {
     target: target === undefined ? '' : `${target}${met ? ' met' : ' MISSED'}`,
   }));
   console.table(rows);
-  const load = [loadBefore, loadavg()[0]].map((value) => (value ?? 0).toFixed(1));
-  console.log(`Load of the machine: ${load[0]} before, ${load[1]} after.`);
+  const [before = 0, after = 0] = [loadBefore, loadavg()[0]].map((value) => Number((value ?? 0).toFixed(1)));
+  console.log(`Load of the machine: ${before} before, ${after} after.`);
   if (chosen.length > 0) return;
   const file = join(import.meta.dirname, 'results.json');
   const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.versions.node };
-  const result = { taken_at: new Date().toISOString(), machine, load: load.map(Number), measurements };
+  const result = { taken_at: new Date().toISOString(), machine, load: { before, after }, measurements };
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
 }
