@@ -24,9 +24,16 @@ export default defineConfig({
           expect: expectations,
           testTimeout: 30_000,
           isolate: false,
+          // By itself it would leave a core idle.
+          maxWorkers: 2,
         },
       },
-      { test: { name: 'unit-mocking', include: mocking, setupFiles, expect: expectations, testTimeout: 30_000 } },
+      {
+        test: {
+          ...{ name: 'unit-mocking', include: mocking, setupFiles, expect: expectations, testTimeout: 30_000 },
+          maxWorkers: 2,
+        },
+      },
       {
         test: {
           name: 'integration',
