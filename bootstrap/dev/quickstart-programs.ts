@@ -54,7 +54,9 @@ function wordsOf({ message, hint, code, detail: { errors = [] } }: Failure): str
 async function showSteps(stream: NodeJS.ReadableStream): Promise<void> {
   for await (const line of createInterface({ input: stream })) {
     const step = parsed(line);
-    const { time, message } = (step ?? {}) as { time?: string; message?: string };
+    const { type, time, message } = (step ?? {}) as { type?: string; time?: string; message?: string };
+    // The answer to a launch, with its token: for programs, and it comes again at the end.
+    if (type === 'accepted') continue;
     if (time === undefined || message === undefined) say(line);
     else say(`${time.slice(11, 19)}  ${message}`);
   }
