@@ -9,7 +9,7 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
 
 /** Bounds of what waits for a condition: they only tell what hangs from what does not. */
 const expectations = { poll: { timeout: 20_000, interval: 20 } };
-const setupFiles = ['test/support/fixed-seed.ts'];
+const setupFiles = ['test/support/set-up.ts'];
 
 export default defineConfig({
   test: {
@@ -39,6 +39,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           expect: expectations,
+          setupFiles,
           testTimeout: 120_000,
           hookTimeout: 300_000,
           maxWorkers: 2,

@@ -1,5 +1,5 @@
 /** Tasks that a real daemon must not take, and more of them than it can, over the real wire (FAULTS 10, 33). */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -7,6 +7,7 @@ import type { FailureCode } from '../../src/contract/failures.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import { TaskKeys } from '../../src/server/keys/task-keys.ts';
 import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { heldBytesOf, inspectable } from '../support/held-memory.ts';
 import { containerOf, containersNamed } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import { signerNamed } from '../support/session-stand-in.ts';
@@ -20,7 +21,7 @@ let tiny: string;
 beforeAll(async () => {
   ground = await openDaemonGround({}, { tasks: { parallel } });
   tiny = await ground.host.image('tiny');
-  daemon = ground.start();
+  daemon = ground.start(inspectable);
   await ground.connected();
 });
 afterEach(async () => {
@@ -99,7 +100,7 @@ it('a thousand launches for a host that fits four: credits hold, refusals are cl
   };
 
   await until(() => watched(asked / 4), 'a quarter of the launches to end', 300);
-  const before = privateBytes(daemon);
+  const before = await heldBytesOf(daemon);
   await until(() => watched(asked), 'all launches to end', 600);
 
   const failures = ended().flatMap(({ result }) => (result.status === 'succeeded' ? [] : [result.failure]));
@@ -110,7 +111,7 @@ it('a thousand launches for a host that fits four: credits hold, refusals are cl
   expect(mostAtOnce(ended().map(({ result }) => result))).toBeLessThanOrEqual(4 * parallel);
   // At the node are those it works on, and those whose results are on their way; all the others wait in the store.
   expect(most).toBeLessThan(asked / 10);
-  expect(privateBytes(daemon) - before).toBeLessThan(32 * 2 ** 20);
+  expect((await heldBytesOf(daemon)) - before).toBeLessThan(4 * 2 ** 20);
 }, 900_000);
 
 /** How many the daemon had taken and not ended at the same time. */
@@ -128,10 +129,4 @@ function mostAtOnce(results: readonly TaskResult[]): number {
       return now;
     }),
   );
-}
-
-/** Memory that is the daemon's alone. */
-function privateBytes({ child }: RunningTask): number {
-  const [, kib = ''] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? [];
-  return Number(kib) * 1024;
 }

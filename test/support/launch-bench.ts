@@ -2,9 +2,7 @@
  * Launches without a network: a real store and queue with the reconciler behind them, and a node that says what a test
  * makes it say.
  */
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import type { Failure } from '../../src/contract/failures.ts';
 import { AgentError, type FailureCode } from '../../src/contract/failures.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
@@ -24,6 +22,7 @@ import { MetricsBoard } from '../../src/server/instances/metrics-board.ts';
 import { reconciler } from '../../src/server/instances/reconciler.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import type { LaunchRequest } from '../../src/server/launch/launch-request.ts';
+import { atFileEnd } from './file-end.ts';
 import { aNode, anApp, anArtifact, aRequest, aVersion, runtimeStatus, settings } from './launch-samples.ts';
 import { type ManualClock, manualClock } from './manual-clock.ts';
 import { anAllocation, aProject } from './store-samples.ts';
@@ -60,8 +59,8 @@ interface Given {
 }
 
 export async function launchBench(given: Given = {}): Promise<LaunchBench> {
-  const store = openSqliteStore(join(temporaryFolder('launch'), randomUUID(), 'control-plane.db'));
-  afterAll(() => store.close());
+  const store = openSqliteStore(join(temporaryFolder('launch'), 'control-plane.db'));
+  atFileEnd(() => store.close());
   const clock = manualClock();
   const metrics = new MetricsBoard();
   const environment = environmentOf({ ...settings, launchEnabled: given.launchEnabled ?? true });

@@ -20,8 +20,8 @@ export interface Ended {
 
 export interface RunningTask {
   readonly child: ChildProcess;
-  /** Resolves when a line of stderr has the text. */
-  saw(text: string): Promise<void>;
+  /** Resolves when stderr has the text, with what matched. */
+  saw(wanted: string | RegExp): Promise<RegExpExecArray>;
   ended: Promise<Ended>;
 }
 
@@ -75,15 +75,22 @@ function startProgram(
   return {
     child,
     saw: async (wanted) => {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const check = () => stderr.includes(wanted) && resolve();
+      const { promise, resolve } = Promise.withResolvers<RegExpExecArray>();
+      const pattern = typeof wanted === 'string' ? new RegExp(RegExp.escape(wanted)) : wanted;
+      const check = () => {
+        const found = pattern.exec(stderr);
+        return found && resolve(found);
+      };
       waiting.add(check);
       check();
-      await Promise.race([
+      const found = await Promise.race([
         promise,
-        once(child, 'exit').then(() => Promise.reject(new Error(`it ended before it said ${wanted}: ${stderr}`))),
+        once(child, 'exit').then(() =>
+          Promise.reject<never>(new Error(`it ended before it said ${wanted}: ${stderr}`)),
+        ),
       ]);
       waiting.delete(check);
+      return found;
     },
     ended: once(child, 'close').then(async ([code, signal]) => {
       const out = await stdout;

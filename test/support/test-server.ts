@@ -1,7 +1,5 @@
 /** A control plane of one test file's own: real HTTP on a free port, a store of its own, a token for every role. */
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { ServerContext, ServerSettings } from '../../src/server/context.ts';
@@ -11,6 +9,7 @@ import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { makeToken } from '../../src/server/http/tokens.ts';
 import { openServerKeys } from '../../src/server/keys/server-keys.ts';
+import { atFileEnd } from './file-end.ts';
 import { aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -52,10 +51,10 @@ const defaults: ServerSettings = {
   ...{ artifactPolicy: 'published', platform: 'linux/amd64', tokenRegistries: [], upstream: {} },
 };
 
-/** Call it at the top of a test file; it is gone when the file's tests are over. */
+/** Gone when the file's tests are over. */
 export async function testServer(settings: Partial<ServerSettings> = {}): Promise<TestServer> {
   const folder = temporaryFolder('server');
-  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  const store = openSqliteStore(join(folder, 'control-plane.db'));
   let time = Date.parse('2026-11-25T10:00:00.000Z');
   const tokens = await seed(store);
   const server = createControlPlane({
@@ -69,7 +68,7 @@ export async function testServer(settings: Partial<ServerSettings> = {}): Promis
   });
   const { port } = await server.listen('127.0.0.1', 0);
   const url = `http://127.0.0.1:${port}`;
-  afterAll(async () => {
+  atFileEnd(async () => {
     await server.close();
     await store.close();
   });

@@ -1,7 +1,0 @@
-/**
- * Properties are tried on the same random values in every run: a change that lands must not fail by luck.
- * FAST_CHECK_SEED=$RANDOM looks at others.
- */
-import fc from 'fast-check';
-
-fc.configureGlobal({ seed: Number(process.env['FAST_CHECK_SEED'] ?? 20_261_123) });
