@@ -1,26 +1,46 @@
 /** Tells when a file is written, rotated or made, at no cost in between. */
-import { watch } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
 export interface FileWatch {
-  /** Resolves after the next change; at once if there was one since the last call. Rejects with the signal's reason. */
-  changed(): Promise<void>;
+  /**
+   * Resolves with true after the next change, at once if there was one since the last call; with false where nothing
+   * more will come: the folder is gone or cannot be watched any more. Rejects with the signal's reason.
+   */
+  changed(): Promise<boolean>;
+  close(): void;
+}
+
+type OnChange = (event: string, changed: string | null) => void;
+
+interface Watcher {
+  on(event: 'error', listener: () => void): unknown;
   close(): void;
 }
 
 /** Watches the folder, so that a file of the same name that takes its place is seen, too. */
-export function watchFile(path: string, signal: AbortSignal): FileWatch {
-  const name = basename(path);
+export function watchFile(
+  path: string,
+  signal: AbortSignal,
+  open: (folder: string, onChange: OnChange) => Watcher = watch,
+): FileWatch {
+  const [folder, name] = [dirname(path), basename(path)];
   let seen = false;
+  let over = false;
   let wake: (() => void) | undefined;
-  const watcher = watch(dirname(path), (_event, changed) => {
-    if (changed === null || changed === name) {
+  const end = () => {
+    over = true;
+    wake?.();
+  };
+  const watcher = open(folder, (_event, changed) => {
+    if (changed === basename(folder) && !existsSync(folder)) {
+      end();
+    } else if (changed === null || changed === name) {
       seen = true;
       wake?.();
     }
   });
-  // The folder itself went away: nothing more will come, and the next look at the file says so.
-  watcher.on('error', () => wake?.());
+  watcher.on('error', end);
 
   return {
     changed: async () => {
@@ -29,12 +49,15 @@ export function watchFile(path: string, signal: AbortSignal): FileWatch {
       const stop = () => reject(signal.reason);
       signal.addEventListener('abort', stop, { once: true });
       wake = resolve;
-      if (seen) {
+      if (seen || over) {
         resolve();
       }
       try {
         await promise;
+        // What was written before the end is looked at first.
+        const more = seen || !over;
         seen = false;
+        return more;
       } finally {
         wake = undefined;
         signal.removeEventListener('abort', stop);

@@ -22,7 +22,7 @@ interface Position {
 const cursorText = /^task=([0-9a-f]{16}):(\d{1,15})\+(\d{1,15})$/;
 const maxEntryBytes = 16 * 1024;
 
-/** `logs.not_found` if there is none. Followed, it ends with the task. */
+/** `logs.not_found` if there is none. Followed, it ends with the task, or with the folder of its log. */
 export async function* readTaskLog(
   folder: string,
   taskId: string,
@@ -82,9 +82,7 @@ async function* readFiles(path: string, first: OpenFile, { position, skip, chang
         if (!newer.follows || next.id !== newer.id) {
           yield lost;
         }
-      } else if (changes && !ended) {
-        await changes.changed();
-      } else {
+      } else if (!changes || ended || !(await changes.changed())) {
         return;
       }
     }
