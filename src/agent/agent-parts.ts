@@ -62,7 +62,8 @@ export function assembleAgent(ground: Ground) {
     ...{ engine, policy, unseal, parallel: config.tasks.parallel },
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
-    pullCredential: async (task) => host.credentialOf(task.task_id) ?? (await uplink.credential(task, unseal)),
+    pullCredential: async (task, signal) =>
+      host.credentialOf(task.task_id) ?? (await uplink.credential(task, unseal, signal)),
     launchParams: (id) => journal.workload(id)?.params ?? undefined,
     lifecycle: lifecycleOf({
       ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },

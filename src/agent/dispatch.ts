@@ -35,7 +35,7 @@ export interface DispatcherOptions {
   readonly taskLogs: TaskLogOptions;
   /** Opens a sealed value; see `identity/wrapping-key.ts`. */
   readonly unseal: (jwe: string) => Promise<Buffer>;
-  readonly pullCredential?: (task: TaskEnvelope) => Promise<PullCredential | undefined>;
+  readonly pullCredential?: (task: TaskEnvelope, signal: AbortSignal) => Promise<PullCredential | undefined>;
   /** The time that `not_after` is judged by, in milliseconds since 1970. */
   readonly now: () => number;
   /** Tasks that change something and may be at work at once; no limit if left out. */
@@ -152,7 +152,7 @@ export class Dispatcher {
         taskLog.hide(bytes.toString('utf8'));
         return bytes;
       },
-      pullCredential: async () => await pullCredential?.(envelope),
+      pullCredential: async (wanted) => await pullCredential?.(envelope, wanted),
       launchParams: this.#options.launchParams?.(envelope.workload_id),
       lifecycle: this.#options.lifecycle,
     };

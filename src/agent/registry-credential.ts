@@ -20,21 +20,28 @@ export interface CredentialMeans {
 const sessionPatienceMs = 20_000;
 const lookMs = 100;
 
-/** Undefined for an open registry. `control_plane.unavailable` while there is no session, which is waited for a little. */
+/**
+ * Undefined for an open registry. `control_plane.unavailable` while there is no session, which is waited for a little.
+ * Rejects with the signal's reason as soon as it is aborted.
+ */
 export function credentialSource({ origin, bearer, unseal, clock }: CredentialMeans) {
-  return async ({ task_id }: Pick<TaskEnvelope, 'task_id'>): Promise<PullCredential | undefined> => {
-    const token = await untilBearer(bearer, clock);
+  return async (
+    { task_id }: Pick<TaskEnvelope, 'task_id'>,
+    signal: AbortSignal,
+  ): Promise<PullCredential | undefined> => {
+    const token = await untilBearer(bearer, clock, signal);
     const { credential } = await post(origin, registryCredentialsPath, {
-      ...{ body: { task_id }, answer: RegistryCredentialAnswer, bearer: token },
+      ...{ body: { task_id }, answer: RegistryCredentialAnswer, bearer: token, signal },
     });
     return credential === null ? undefined : await opened(credential, unseal);
   };
 }
 
 /** A task that is run again after a restart may be here before the session is. */
-async function untilBearer(bearer: () => string | undefined, clock: Clock): Promise<string> {
+async function untilBearer(bearer: () => string | undefined, clock: Clock, signal: AbortSignal): Promise<string> {
   const until = clock.monotonicMs() + sessionPatienceMs;
   for (;;) {
+    signal.throwIfAborted();
     const token = bearer();
     if (token !== undefined) {
       return token;
@@ -43,7 +50,7 @@ async function untilBearer(bearer: () => string | undefined, clock: Clock): Prom
       const reason = 'There is no session, so it cannot be asked for the pull credential.';
       throw new AgentError('control_plane.unavailable', { reason });
     }
-    await clock.pause(lookMs);
+    await clock.pause(lookMs, signal);
   }
 }
 

@@ -36,7 +36,11 @@ export interface Uplink {
   /** Server time in milliseconds since 1970; the host's own before the first contact. */
   serverNow(): number;
   /** The credential for pulling the image of a task; undefined for an open registry, and on a host that is no node. */
-  credential(task: TaskEnvelope, unseal: (jwe: string) => Promise<Buffer>): Promise<PullCredential | undefined>;
+  credential(
+    task: TaskEnvelope,
+    unseal: (jwe: string) => Promise<Buffer>,
+    signal: AbortSignal,
+  ): Promise<PullCredential | undefined>;
   status(): SessionStatus;
   close(): Promise<void>;
 }
@@ -73,9 +77,9 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
     },
     pull: () => session?.pull(),
     serverNow: () => session?.serverNow() ?? clock.wallMs(),
-    credential: async (task, unseal) => {
+    credential: async (task, unseal, signal) => {
       credential ??= credentialSource({ origin, bearer: () => session?.bearer(), unseal, clock });
-      return await credential(task);
+      return await credential(task, signal);
     },
     status: () => notes.status(session?.counts.protocolErrors ?? 0),
     close: async () => {

@@ -31,8 +31,8 @@ export interface PullProgress {
 
 export interface PullOptions {
   readonly signal: AbortSignal;
-  /** Gives the credential for each attempt; asked again once after the registry refused it. */
-  readonly credential?: (() => Promise<PullCredential | undefined>) | undefined;
+  /** Gives the credential for each attempt; asked again once after the registry refused it. Given up with the signal. */
+  readonly credential?: ((signal: AbortSignal) => Promise<PullCredential | undefined>) | undefined;
   /** At most a few times a second. */
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
   /** Before each wait for another attempt. */

@@ -31,7 +31,7 @@ export interface TaskContext {
   /** Opens a compact JWE with the node's wrapping key, in memory. `secret.unavailable` where it cannot. */
   unseal(jwe: string): Promise<Buffer>;
   /** Gives the pull credential for the task's image, asked again once after a refusal; undefined for anonymous. */
-  pullCredential(): Promise<PullCredential | undefined>;
+  pullCredential(signal: AbortSignal): Promise<PullCredential | undefined>;
   /** Of the launch that made the workload of this task, its secrets sealed; undefined where nobody remembers it. */
   readonly launchParams: WorkloadOciLaunchParams | undefined;
   /** The life of the agent; undefined where a task is run without one. */

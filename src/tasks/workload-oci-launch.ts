@@ -119,7 +119,7 @@ async function obtainImage(params: WorkloadOciLaunchParams, context: TaskContext
   }
   return await engine.pull(params.image, {
     signal,
-    credential: () => context.pullCredential(),
+    credential: (wanted) => context.pullCredential(wanted),
     diskReserveBytes: policy.reserves.disk_gib * 2 ** 30,
     onProgress: (progress) => context.emit('image.progress', describeProgress(progress), progressValues(progress)),
     onRetry: ({ attempt, delayMs, error }) =>

@@ -18,6 +18,8 @@ export interface PostOptions<S extends TSchema> {
   /** Token of the present session. */
   readonly bearer?: string | undefined;
   readonly timeoutMs?: number;
+  /** Gives the call up; it rejects with the signal's reason then. */
+  readonly signal?: AbortSignal;
 }
 
 const maxAnswerBytes = 1024 * 1024;
@@ -54,6 +56,7 @@ interface Answer {
 
 async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOptions<TSchema>): Promise<Answer> {
   const body = Buffer.from(JSON.stringify(options.body));
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? usualTimeoutMs);
   const request: RequestOptions = {
     method: 'POST',
     headers: {
@@ -61,7 +64,7 @@ async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOp
       'content-length': body.length,
       ...(options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }),
     },
-    signal: AbortSignal.timeout(options.timeoutMs ?? usualTimeoutMs),
+    signal: options.signal ? AbortSignal.any([timeout, options.signal]) : timeout,
     ...origin.tlsOptions(),
   };
   try {
@@ -73,6 +76,7 @@ async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOp
     const response = await promise;
     return { status: response.statusCode ?? 0, bytes: await bounded(response) };
   } catch (error) {
+    options.signal?.throwIfAborted();
     throw describeFailure(url, error);
   }
 }

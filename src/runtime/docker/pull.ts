@@ -84,7 +84,7 @@ export class Puller {
     const { rootDir } = await readFacts(this.#calls, signal);
     const assertRoom = (bytes: number) => assertDiskRoom(rootDir, bytes + reserveOf(waiting));
     await assertRoom(0);
-    const credential = await firstOf(waiting)?.credential?.();
+    const credential = await firstOf(waiting)?.credential?.(signal);
     signal.throwIfAborted();
 
     const onProgress = (progress: PullProgress) => {

@@ -171,7 +171,7 @@ describe('a task that is carried out', () => {
     const given: unknown[] = [];
     const { dispatcher } = host({ pullCredential }, (defaults) => ({
       pull: async (image, options) => {
-        given.push(await options.credential?.());
+        given.push(await options.credential?.(options.signal));
         return await defaults().pull(image, options);
       },
     }));
@@ -179,7 +179,10 @@ describe('a task that is carried out', () => {
     await dispatcher.run(launch());
 
     expect(given).toEqual([{ bearer: 'for this one' }]);
-    expect(pullCredential).toHaveBeenCalledWith(expect.objectContaining({ task_id: 'task-1' }));
+    expect(pullCredential).toHaveBeenCalledWith(
+      expect.objectContaining({ task_id: 'task-1' }),
+      expect.any(AbortSignal),
+    );
   });
 
   it.each(['inspect', 'pull', 'list', 'ensureNetwork', 'create', 'start', 'exec', 'wait'] as const)(

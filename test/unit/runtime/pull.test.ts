@@ -136,6 +136,26 @@ describe('a pull', () => {
     expect(auth).toEqual([undefined]);
   });
 
+  it('gives the credential up when nobody wants the image any more', async () => {
+    const { pull } = await open({ words: [] });
+    const wants = new AbortController();
+    const asked = Promise.withResolvers<AbortSignal>();
+
+    const pulling = pull({
+      signal: wants.signal,
+      credential: (signal) => {
+        asked.resolve(signal);
+        return new Promise(() => undefined);
+      },
+    });
+    const wanted = await asked.promise;
+    expect(wanted.aborted).toBe(false);
+    wants.abort(new Error('cancelled'));
+
+    await expect(pulling).rejects.toThrow('cancelled');
+    expect(wanted.aborted).toBe(true);
+  });
+
   it('fails as its credential fails', async () => {
     const { pull } = await open({ words: [] });
     const broken = new Error('the control plane is away');

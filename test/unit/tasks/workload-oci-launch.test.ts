@@ -83,7 +83,7 @@ describe('a launch', () => {
     await launchOci(launchParams(), context);
 
     expect(given).toMatchObject({ diskReserveBytes: hostPolicy.reserves.disk_gib * 2 ** 30, signal: context.signal });
-    expect(await given?.credential?.()).toBe(credential);
+    expect(await given?.credential?.(context.signal)).toBe(credential);
     expect(events.find(({ type }) => type === 'image.progress')).toMatchObject({
       phase: 'pulling',
       message: '1 of 3 layers, 1.0 MiB',

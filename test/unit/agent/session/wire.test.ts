@@ -158,7 +158,8 @@ describe('a host that was let in', () => {
     const origin = controlPlaneOrigin(ground.origin);
     const ask = credentialSource({ origin, bearer: () => session.bearer(), unseal, clock: systemClock });
 
-    await expect(ask({ task_id: 'task-x' })).rejects.toMatchObject({
+    const { signal } = new AbortController();
+    await expect(ask({ task_id: 'task-x' }, signal)).rejects.toMatchObject({
       code: 'control_plane.refused',
       detail: { refused_as: 'credential.refused' },
     });
