@@ -34,9 +34,7 @@ export class Outbox {
   }
 
   depth(): { readonly records: number; readonly bytes: number } {
-    const row = this.#database.get<{ records: number; bytes: number }>(
-      'SELECT count(*) AS records, coalesce(sum(bytes), 0) AS bytes FROM outbox',
-    );
+    const row = this.#database.get<{ records: number; bytes: number }>('SELECT records, bytes FROM outbox_depth');
     return row ?? { records: 0, bytes: 0 };
   }
 

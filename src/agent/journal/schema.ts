@@ -42,8 +42,17 @@ export const journalSchema = `
     bytes INTEGER NOT NULL,
     body  TEXT NOT NULL
   );
-  -- With the bytes, so that adding them up does not read the bodies.
   CREATE INDEX IF NOT EXISTS outbox_by_kind ON outbox (kind, seq, bytes);
+
+  -- What the outbox holds: kept by the database, so that it is undone with whatever is.
+  CREATE TABLE IF NOT EXISTS outbox_depth (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER, bytes INTEGER);
+  CREATE TRIGGER IF NOT EXISTS outbox_grows AFTER INSERT ON outbox BEGIN
+    UPDATE outbox_depth SET records = records + 1, bytes = bytes + new.bytes;
+  END;
+  CREATE TRIGGER IF NOT EXISTS outbox_shrinks AFTER DELETE ON outbox BEGIN
+    UPDATE outbox_depth SET records = records - 1, bytes = bytes - old.bytes;
+  END;
+  INSERT OR IGNORE INTO outbox_depth SELECT 1, count(*), coalesce(sum(bytes), 0) FROM outbox;
 
   CREATE TABLE IF NOT EXISTS events (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
