@@ -44,6 +44,8 @@ export class Connection {
   #heartbeat: Heartbeat | undefined;
   #stage: Stage = 'dialled';
   #faults = 0;
+  /** True while a task that has arrived is not among those at hand yet: its place is not taken, but its credit is. */
+  #receiving = false;
   #closing = false;
   #stoodSince: number | undefined;
   #retryAfter: number | undefined;
@@ -81,7 +83,7 @@ export class Connection {
 
   /** Says how many tasks may be sent, where the control plane believes otherwise. */
   pull(): void {
-    if (this.#stage === 'confirmed') {
+    if (this.#stage === 'confirmed' && !this.#receiving) {
       this.#credits.announce(this.#parts.handlers.credits());
     }
   }
@@ -211,6 +213,7 @@ export class Connection {
       this.#fault('a task beyond the credits');
       return;
     }
+    this.#receiving = true;
     try {
       const task = await receiveTask(jws, trust, node.node_id, serverClock.now() ?? Number.NaN);
       const answer = await handlers.onTask(task);
@@ -221,6 +224,8 @@ export class Connection {
       const failure = error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error });
       log.warn({ code: failure.code, err: error }, 'task refused');
       this.#send({ type: 'task_refused', lease_id, failure: failure.toFailure() });
+    } finally {
+      this.#receiving = false;
     }
     // One that was refused, or known already, has used a credit up over there and none here.
     this.pull();

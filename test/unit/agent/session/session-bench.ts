@@ -26,7 +26,7 @@ export interface BenchOptions {
   readonly folder: string;
   readonly clock?: Clock;
   /** Answer to a task; default: accepted. */
-  readonly onTask?: (task: TaskEnvelope) => TaskAnswer;
+  readonly onTask?: (task: TaskEnvelope) => TaskAnswer | Promise<TaskAnswer>;
   /** True where a task that is accepted takes one of the places. */
   readonly takesPlaces?: boolean;
   /** Key and certificate of the control plane. */

@@ -122,6 +122,30 @@ describe('credits', () => {
     expect(await peer.next('pull')).toEqual({ type: 'pull', credits: 4, received: 2 });
   });
 
+  it('are not said while a task is in hand, which has arrived and taken no place yet', async () => {
+    const taken = Promise.withResolvers<void>();
+    const { welcome, signer, capacity, session, said } = await open({
+      onTask: async () => {
+        await taken.promise;
+        capacity.credits = 3;
+        return { accepted: true };
+      },
+    });
+    const peer = await welcome();
+    expect(await peer.next('pull')).toMatchObject({ credits: 4, received: 0 });
+
+    peer.say({ type: 'task', lease_id: 'lease-1', jws: await signer.sign(launchTask()) });
+    await eventually(() => expect(said.tasks).toHaveLength(1));
+    session.pull();
+    taken.resolve();
+    await peer.next('task_accepted');
+    capacity.credits = 4;
+    session.pull();
+
+    expect(await peer.next('pull')).toEqual({ type: 'pull', credits: 4, received: 1 });
+    expect(peer.heard).toEqual([]);
+  });
+
   it('hold: what is sent beyond them is not taken', async () => {
     const { welcome, signer, said, session } = await open({ takesPlaces: true });
     const peer = await welcome();
