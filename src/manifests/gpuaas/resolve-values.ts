@@ -29,10 +29,22 @@ export interface LaunchValues {
   readonly python_packages: readonly string[];
 }
 
+/**
+ * What can be relied on although other values are wrong: what is wrong itself is left out. Whoever judges further judges
+ * this, so that a person hears of everything at once.
+ */
+export interface SoundValues {
+  readonly parameters: LaunchValues['parameters'];
+  readonly resources: Partial<LaunchValues['resources']>;
+  readonly mounts: LaunchValues['mounts'];
+  readonly exposure_mode: string | undefined;
+  readonly host_ports: LaunchValues['host_ports'];
+}
+
 export type ResolvedValues =
   | { readonly ok: true; readonly values: LaunchValues }
   /** Pointers into a launch request: `/config/host_port`, `/resource_overrides/gpu_count`. */
-  | { readonly ok: false; readonly errors: readonly PathError[] };
+  | { readonly ok: false; readonly errors: readonly PathError[]; readonly sound: SoundValues };
 
 export const resourceNames = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
 export type ResourceName = (typeof resourceNames)[number];
@@ -73,18 +85,21 @@ export function resolveValues(profile: WorkloadProfile, choices: Choices): Resol
   }
 
   const resources = resolveResources(profile, choices, errors);
-  const ports = resolvePorts(profile, parameters, errors);
+  const host_ports = resolvePorts(profile, parameters, errors);
+  const mounts = resolveMounts(profile, parameters, errors);
+  const exposure_mode = isWrong(errors, '/config/exposure_mode')
+    ? undefined
+    : String(parameters['exposure_mode'] ?? 'private');
   const packages = splitPackages(String(parameters['python_packages'] ?? ''));
   errors.push(...packages.errors.map((error) => ({ path: '/config/python_packages', ...error })));
-  if (errors.length > 0) return { ok: false, errors };
-  return {
-    ok: true,
-    values: {
-      ...{ parameters, resources, host_ports: ports, python_packages: packages.tokens },
-      mounts: resolveMounts(profile, parameters),
-      exposure_mode: String(parameters['exposure_mode'] ?? 'private'),
-    },
-  };
+  const sound = { parameters, resources, mounts, exposure_mode, host_ports };
+  return errors.length > 0
+    ? { ok: false, errors, sound }
+    : { ok: true, values: { ...sound, python_packages: packages.tokens } as LaunchValues };
+}
+
+function isWrong(errors: readonly PathError[], path: string): boolean {
+  return errors.some((error) => error.path === path);
 }
 
 /** The value that counts and where it stands in the request. */
@@ -102,14 +117,14 @@ export function isResource(name: string): name is ResourceName {
   return (resourceNames as readonly string[]).includes(name);
 }
 
-function resolveResources(profile: WorkloadProfile, choices: Choices, errors: PathError[]): LaunchValues['resources'] {
+function resolveResources(profile: WorkloadProfile, choices: Choices, errors: PathError[]): SoundValues['resources'] {
   const { properties } = profile.parameters.schema;
-  const amounts = { gpu_count: 0, cpu_cores: 0, memory_gib: 0 };
+  const amounts: { [N in ResourceName]?: number } = {};
   for (const name of resourceNames) {
     const least = leastOf(profile, name);
     const standard = properties[name]?.default ?? usual(profile, name);
     const [value, path] = chosen(choices, name, standard);
-    if (errors.some((error) => error.path === path)) continue;
+    if (isWrong(errors, path)) continue;
     if (typeof value !== 'number' || !Number.isFinite(value) || (name === 'gpu_count' && !Number.isInteger(value))) {
       errors.push({ path, code: 'type', message: `must be ${name === 'gpu_count' ? 'integer' : 'number'}` });
     } else if (value < least) {
@@ -126,9 +141,15 @@ function usual(profile: WorkloadProfile, name: ResourceName): number {
   return name === 'gpu_count' ? (profile.resources?.gpu?.default_count ?? least) : Math.max(1, least);
 }
 
-function resolveMounts({ storage }: WorkloadProfile, parameters: Readonly<Record<string, ParameterValue>>) {
+function resolveMounts(
+  { storage }: WorkloadProfile,
+  parameters: Readonly<Record<string, ParameterValue>>,
+  errors: readonly PathError[],
+) {
   const wanted = (storage?.mounts ?? []).flatMap(({ name, modes, required }): [string, string][] => {
-    const mode = parameters[mountParameter(name)];
+    const parameter = mountParameter(name);
+    if (isWrong(errors, `/config/${parameter}`)) return [];
+    const mode = parameters[parameter];
     if (mode !== undefined && mode !== '') return [[name, String(mode)]];
     return required ? [[name, String(modes[0])]] : [];
   });
@@ -145,16 +166,19 @@ function resolvePorts(
   const taken = new Map<number, string>();
   for (const [index, { name, port }] of (network?.endpoints ?? []).entries()) {
     const own = portParameter(name);
-    const parameter = index === 0 && parameters[own] === undefined ? 'host_port' : own;
+    const isOwn = index > 0 || parameters[own] !== undefined || isWrong(errors, `/config/${own}`);
+    const parameter = isOwn ? own : 'host_port';
+    if (isWrong(errors, `/config/${parameter}`)) continue;
     const value = Number(parameters[parameter] ?? port);
     const other = taken.get(value);
     if (value < 1024 || value > 65_535) {
       errors.push({ path: `/config/${parameter}`, code: 'minimum', message: 'must be from 1024 to 65535' });
     } else if (other !== undefined) {
       errors.push({ path: `/config/${parameter}`, code: 'repeated', message: `is already the port of ${other}` });
+    } else {
+      taken.set(value, name);
+      ports[name] = value;
     }
-    taken.set(value, name);
-    ports[name] = value;
   }
   return ports;
 }

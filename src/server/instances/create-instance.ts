@@ -18,7 +18,7 @@ import type { LaunchEnvironment } from '../launch/environment.ts';
 import type { LaunchRequest } from '../launch/launch-request.ts';
 import { loadFacts } from '../launch/load-facts.ts';
 import { lookAtNode } from '../launch/preflight.ts';
-import { refusal, refused } from '../launch/refusal.ts';
+import { type LaunchRefusal, refusal, refused } from '../launch/refusal.ts';
 import { askNode, deploy, type Launching } from './launching.ts';
 
 export interface Asking {
@@ -72,18 +72,34 @@ interface Admitted {
 export async function admit(
   tx: ReadTx,
   environment: LaunchEnvironment,
-  { request, projectId, now }: Pick<Asking, 'request' | 'projectId' | 'now'>,
+  asked: LaunchAsked,
   exceptInstance?: string,
 ): Promise<Admitted> {
+  const judged = await judgeLaunch(tx, environment, asked, exceptInstance);
+  if (!judged.ok) throw refused(judged.refusals);
+  return judged;
+}
+
+type LaunchAsked = Pick<Asking, 'request' | 'projectId' | 'now'>;
+type Judged = ({ readonly ok: true } & Admitted) | { readonly ok: false; readonly refusals: readonly LaunchRefusal[] };
+
+/** The nine checks, and behind them what is known of the node. Of the node of somebody else's allocation nothing is. */
+export async function judgeLaunch(
+  tx: ReadTx,
+  environment: LaunchEnvironment,
+  { request, projectId, now }: LaunchAsked,
+  exceptInstance?: string,
+): Promise<Judged> {
   const facts = await loadFacts(tx, request, projectId, environment, exceptInstance);
   const checked = checkLaunch(facts);
-  if (!checked.ok) throw refused(checked.refusals);
-  const { launch } = checked;
-  const look = lookAtNode(facts.node, adapterOf(launch.profile.execution.default_engine), now);
-  if (look.is === 'refused' || !facts.node) {
-    throw refused([look.is === 'refused' ? look.refusal : refusal('launch.node_unavailable', '/placement_intent')]);
-  }
-  return { launch, node: facts.node, isReady: look.is === 'ready' };
+  const { node, profile, allocation } = facts;
+  const engine = profile?.execution.default_engine ?? '';
+  const isPlaced = allocation?.project_id === projectId && allocation.state === 'active';
+  const look = isPlaced && environment.engines.includes(engine) ? lookAtNode(node, adapterOf(engine), now) : undefined;
+  const refusals = [...(checked.ok ? [] : checked.refusals), ...(look?.is === 'refused' ? [look.refusal] : [])];
+  return checked.ok && node && refusals.length === 0
+    ? { ok: true, launch: checked.launch, node, isReady: look?.is === 'ready' }
+    : { ok: false, refusals };
 }
 
 async function reserve(

@@ -7,11 +7,9 @@ import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, members, projectAsked, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Asked, type Route, route, type Who } from '../http/route.ts';
-import { checkLaunch } from '../launch/checks.ts';
 import { LaunchRequest } from '../launch/launch-request.ts';
-import { loadFacts } from '../launch/load-facts.ts';
 import { control, decommission } from './actions.ts';
-import { type Asking, createInstance, prepareLaunch } from './create-instance.ts';
+import { type Asking, createInstance, judgeLaunch, prepareLaunch } from './create-instance.ts';
 import { InstanceView, LaunchedView, viewOf } from './instance-view.ts';
 import type { Launching } from './launching.ts';
 
@@ -72,10 +70,9 @@ export function instanceRoutes({ store, queue, environment }: InstanceRoutesOpti
       summary: 'Says what would come of a launch, and changes nothing.',
       ...{ body: LaunchRequest, answer: Refusals },
       change: async (asked, tx) => {
-        const { request, projectId } = askingOf(asked);
-        const checked = checkLaunch(await loadFacts(tx, request, projectId, environment));
+        const judged = await judgeLaunch(tx, environment, askingOf(asked));
         return {
-          body: { accepted: checked.ok, refusals: checked.ok ? [] : checked.refusals.map((each) => ({ ...each })) },
+          body: { accepted: judged.ok, refusals: judged.ok ? [] : judged.refusals.map((each) => ({ ...each })) },
         };
       },
     }),

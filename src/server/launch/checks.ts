@@ -10,8 +10,14 @@
  * since an earlier one has said why they are.
  */
 
+import { portParameter } from '../../manifests/gpuaas/check-parameters.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
-import { type LaunchValues, resolveValues } from '../../manifests/gpuaas/resolve-values.ts';
+import {
+  type LaunchValues,
+  type ResourceName,
+  resolveValues,
+  type SoundValues,
+} from '../../manifests/gpuaas/resolve-values.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
@@ -65,15 +71,17 @@ export function hasPassed(launch: CheckedLaunch): boolean {
 export function checkLaunch(facts: LaunchFacts): Checked {
   const { request, projectId, profile } = facts;
   const resolved = profile && resolveValues(profile, choicesOf(request));
-  const values = resolved?.ok ? resolved.values : undefined;
+  const values = resolved && (resolved.ok ? resolved.values : resolved.sound);
   const allocation = facts.allocation?.project_id === projectId ? facts.allocation : undefined;
   const artifact = profile && chooseArtifact(facts, profile, values);
 
   const refusals = [
     ...checkAllocation(facts, allocation),
     ...checkVersion(facts),
-    // Which image fits depends on the cards: without values nobody can choose one.
-    ...(profile && (values || request.artifact_id !== undefined) ? checkArtifact(facts, profile, artifact) : []),
+    // Which image fits depends on the cards: without their number nobody can choose one.
+    ...(profile && (values?.resources.gpu_count !== undefined || request.artifact_id !== undefined)
+      ? checkArtifact(facts, profile, artifact)
+      : []),
     ...(resolved?.ok === false
       ? resolved.errors.map(({ path, message }) => refusal('launch.values_invalid', path, `It ${message}.`))
       : []),
@@ -82,8 +90,8 @@ export function checkLaunch(facts: LaunchFacts): Checked {
     ...(values && allocation ? checkResources(facts, values, allocation) : []),
     ...(profile ? checkAdapter(facts, profile) : []),
   ];
-  if (refusals.length > 0 || !allocation || !profile || !artifact || !values) return { ok: false, refusals };
-  const launch = { request, projectId, allocation, profile, artifact, values };
+  if (refusals.length > 0 || !allocation || !profile || !artifact || !resolved?.ok) return { ok: false, refusals };
+  const launch = { request, projectId, allocation, profile, artifact, values: resolved.values };
   passed.add(launch);
   return { ok: true, launch };
 }
@@ -117,11 +125,12 @@ function checkVersion({ app, version, isEntitled }: LaunchFacts): LaunchRefusal[
 function chooseArtifact(
   { request, artifacts, environment, gpuNames }: LaunchFacts,
   profile: WorkloadProfile,
-  values: LaunchValues | undefined,
+  values: SoundValues | undefined,
 ): Artifact | undefined {
   if (request.artifact_id !== undefined) return artifacts.find(({ id }) => id === request.artifact_id);
-  if (!values) return undefined;
-  const cards = { gpu_count: values.resources.gpu_count, gpuNames };
+  const gpu_count = values?.resources.gpu_count;
+  if (gpu_count === undefined) return undefined;
+  const cards = { gpu_count, gpuNames };
   const [only, ...others] = fittingArtifacts(profile, artifacts, environment, cards);
   return others.length === 0 ? only : undefined;
 }
@@ -151,7 +160,7 @@ function checkArtifact(
 /** Check 6. */
 function checkStorage(
   { storage }: WorkloadProfile,
-  { mounts }: LaunchValues,
+  { mounts }: SoundValues,
   allocation: Allocation | undefined,
 ): LaunchRefusal[] {
   return (storage?.mounts ?? []).flatMap(({ name, modes }) => {
@@ -171,8 +180,9 @@ function checkStorage(
 function checkExposure(
   { environment }: LaunchFacts,
   { network }: WorkloadProfile,
-  { exposure_mode: mode }: LaunchValues,
+  { exposure_mode: mode }: SoundValues,
 ): LaunchRefusal[] {
+  if (mode === undefined) return [];
   const path = '/config/exposure_mode';
   if (!environment.exposureModes.includes(mode)) {
     return [refusal('launch.exposure_not_supported', path, `Supported: ${environment.exposureModes.join(', ')}.`)];
@@ -187,8 +197,8 @@ function checkExposure(
 
 /** Check 8. */
 function checkResources(
-  { neighbours }: LaunchFacts,
-  { resources, host_ports: ports }: LaunchValues,
+  { request, neighbours }: LaunchFacts,
+  { resources, host_ports: ports, parameters }: SoundValues,
   { shape }: Allocation,
 ): LaunchRefusal[] {
   const taken = takenPorts(neighbours);
@@ -196,17 +206,25 @@ function checkResources(
     ...misfits(resources, shape, neighbours).map(({ name, wanted, free, total }) =>
       refusal(
         'launch.resources_exceed_allocation',
-        `/resource_overrides/${name}`,
+        resourcePath(request, name),
         `${name} ${wanted} is more than the ${free} that are free of ${total}.`,
       ),
     ),
-    ...Object.entries(ports).flatMap(([, port]) => {
+    ...Object.entries(ports).flatMap(([endpoint, port]) => {
       const holder = taken.get(port);
+      const own = portParameter(endpoint);
+      const path = `/config/${Object.hasOwn(parameters, own) ? own : 'host_port'}`;
       return holder === undefined
         ? []
-        : [refusal('launch.host_port_taken', '/config/host_port', `${port} belongs to ${JSON.stringify(holder)}.`)];
+        : [refusal('launch.host_port_taken', path, `${port} belongs to ${JSON.stringify(holder)}.`)];
     }),
   ];
+}
+
+/** Where the amount that counts stands; an amount that nobody chose would be chosen among the overrides. */
+function resourcePath({ config = {}, resource_overrides = {} }: LaunchRequest, name: ResourceName): string {
+  const isInConfig = resource_overrides[name] === undefined && config[name] !== undefined;
+  return `/${isInConfig ? 'config' : 'resource_overrides'}/${name}`;
 }
 
 /** Check 9. */

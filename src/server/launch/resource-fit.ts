@@ -21,12 +21,13 @@ export function promised(instances: readonly AppInstance[]): Amounts {
   return sum;
 }
 
-/** Name, wish and free amount of everything that does not fit. */
-export function misfits(wanted: Amounts, shape: Amounts, instances: readonly AppInstance[]) {
+/** Name, wish and free amount of everything that does not fit; what is not known to be wanted fits. */
+export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
   const taken = promised(instances);
   return (['gpu_count', 'cpu_cores', 'memory_gib'] as const).flatMap((name) => {
     const free = Math.max(0, shape[name] - taken[name]);
-    return wanted[name] > free ? [{ name, wanted: wanted[name], free, total: shape[name] }] : [];
+    const amount = wanted[name] ?? 0;
+    return amount > free ? [{ name, wanted: amount, free, total: shape[name] }] : [];
   });
 }
 

@@ -168,6 +168,24 @@ describe('POST /api/v1/app-instances/checks', () => {
     expect(free.body).toEqual({ accepted: true, refusals: [] });
     expect(await server.store.read((tx) => tx.app_instances.count())).toBe(before);
   });
+
+  it('says what stands against it on the node as well, as the launch itself does (G-116)', async () => {
+    const wrong = wish({ config: { host_port: 80 }, resource_overrides: { gpu_count: 9 } });
+    await server.store.write((tx) => tx.nodes.put(aNode({ drain: true })));
+
+    const judged = await server.call('POST', `${instances}/checks`, { as: 'member', body: wrong });
+    const refused = await launch(wrong);
+    const only = await server.call('POST', `${instances}/checks`, { as: 'member', body: wish() });
+    await server.store.write((tx) => tx.nodes.put(aNode({ runtime_at: '2026-11-25T10:00:00.000Z' })));
+
+    expect(judged.body.refusals.map(({ code }: { code: string }) => code)).toEqual([
+      'launch.values_invalid',
+      'launch.resources_exceed_allocation',
+      'launch.node_unavailable',
+    ]);
+    expect(refused.body.error.errors).toEqual(judged.body.refusals);
+    expect(only.body).toMatchObject({ accepted: false, refusals: [{ code: 'launch.node_unavailable' }] });
+  });
 });
 
 describe('an instance', () => {

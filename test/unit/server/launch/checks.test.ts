@@ -181,6 +181,43 @@ describe('the nine checks', () => {
     ]);
   });
 
+  it('report a wrong value together with what the other values lead to (G-116)', () => {
+    const { artifact_id: _, ...request } = aRequest({
+      config: { host_port: 80, workspace_mount: 'project_storage', gpu_count: 9, python_packages: '-r x' },
+      resource_overrides: { cpu_cores: 0.5, memory_gib: 4096 },
+    });
+
+    expect(refusals({ request, artifacts: [] })).toEqual([
+      'launch.artifact_required /artifact_id',
+      'launch.values_invalid /config/host_port',
+      'launch.values_invalid /resource_overrides/cpu_cores',
+      'launch.values_invalid /config/python_packages',
+      'launch.storage_not_ready /config/workspace_mount',
+      'launch.resources_exceed_allocation /config/gpu_count',
+      'launch.resources_exceed_allocation /resource_overrides/memory_gib',
+    ]);
+  });
+
+  it('say of a wrong value that it is wrong, and draw nothing from what it would be by default', () => {
+    const { artifact_id: _, ...request } = aRequest({
+      config: { host_port: 80, workspace_mount: 'nfs', exposure_mode: 'public' },
+      resource_overrides: { gpu_count: -1 },
+    });
+    const profile = jupyterProfile({
+      '/storage/mounts/0/modes': ['project_storage'],
+      '/network/endpoints/0/exposure_modes': ['platform_proxy'],
+    });
+
+    const found = refusals({ request, profile, artifacts: [], ...neighbour({ host_ports: { web: 8888 } }) });
+
+    expect(found).toEqual([
+      'launch.values_invalid /config/workspace_mount',
+      'launch.values_invalid /config/exposure_mode',
+      'launch.values_invalid /config/host_port',
+      'launch.values_invalid /resource_overrides/gpu_count',
+    ]);
+  });
+
   it('tell nothing of an allocation of another project, not even that it is full (G-108)', () => {
     const shape = { gpu_count: 0, cpu_cores: 1, memory_gib: 1 };
     const foreign = anAllocation({ project_id: 'p2', state: 'ended', shape });
