@@ -160,6 +160,12 @@ export const failures = {
     hint: 'Compare `control_plane.url` and the identity of the host; enrol it anew with a fresh join token.',
     retryable: false,
   },
+  'node.key_invalid': {
+    kind: 'invalid',
+    message: 'A public key that the host shows cannot be used.',
+    hint: 'Remove the identity folder of the agent, so that it makes new keys, and enrol the host again.',
+    retryable: false,
+  },
   'node.revoked': {
     kind: 'denied',
     message: 'The node was revoked.',

@@ -5,12 +5,14 @@
 import type { EnrolAnswer, EnrolRequest } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { enrolText } from '../../contract/signing.ts';
+import type { Allocation } from '../db/entities/allocation.ts';
 import type { JoinToken, Node } from '../db/entities/node.ts';
 import { newId } from '../db/new-id.ts';
-import type { Tx } from '../db/store.ts';
+import type { ReadTx, Tx } from '../db/store.ts';
 import { signedBy } from '../hub/admission.ts';
 import type { ServerKeys } from '../keys/server-keys.ts';
 import { hasSecret } from './join-token.ts';
+import { assertSoundKeys } from './sound-keys.ts';
 
 export interface EnrolFacts {
   readonly keys: ServerKeys;
@@ -29,6 +31,7 @@ export async function enrol(tx: Tx, request: EnrolRequest, facts: EnrolFacts): P
   const token = await tx.join_tokens.get(request.token_id);
   if (!token || !hasSecret(token, request.token_secret)) return refused();
   if (request.audience !== facts.audience) return refused(`This control plane is ${facts.audience}.`);
+  assertSoundKeys(request);
   if (!signedBy(request.identity_key, enrolText(request), request.signature)) {
     return refused('The host has not signed with the identity key that it shows.');
   }
@@ -38,8 +41,7 @@ export async function enrol(tx: Tx, request: EnrolRequest, facts: EnrolFacts): P
 
   const allocation = await tx.allocations.get(token.allocation_id);
   if (allocation?.state !== 'active') return refused('Its allocation has ended.');
-  const before = allocation.node_id === null ? undefined : await tx.nodes.get(allocation.node_id);
-  if (before && before.status !== 'revoked') return refused('Its allocation has a node already; revoke that first.');
+  if (await nodeInPlace(tx, allocation)) return refused('Its allocation has a node already; revoke that first.');
 
   const fresh = newNode(token, request, facts.now);
   await tx.nodes.insert(fresh);
@@ -47,6 +49,12 @@ export async function enrol(tx: Tx, request: EnrolRequest, facts: EnrolFacts): P
   await tx.join_tokens.put({ ...token, used_at: fresh.enrolled_at, node_id: fresh.id });
   await note(tx, fresh, facts, 'node.enrolled', `Host ${fresh.name} became a node.`);
   return { answer: answerFor(fresh, token, facts) };
+}
+
+/** The node that an allocation has, unless that was revoked: another host takes the place of a revoked one only. */
+export async function nodeInPlace(tx: ReadTx, { node_id: id }: Allocation): Promise<Node | undefined> {
+  const node = id === null ? undefined : await tx.nodes.get(id);
+  return node?.status === 'revoked' ? undefined : node;
 }
 
 async function again(

@@ -5,15 +5,20 @@ import { AgentError } from '../../contract/failures.ts';
 import { rotateText } from '../../contract/signing.ts';
 import type { Tx } from '../db/store.ts';
 import { signedBy } from '../hub/admission.ts';
+import { assertSoundKeys } from './sound-keys.ts';
 
-/** `node.untrusted` says the same whatever is wrong. Repeating it changes nothing. */
+/**
+ * `node.untrusted` says the same whatever is wrong; only who has the present key hears of the next one. Repeating it changes
+ * nothing.
+ */
 export async function rotateNodeKeys(tx: Tx, request: RotateRequest, audience: string): Promise<void> {
   const { node_id, identity_key, wrapping_key, old_signature, new_signature } = request;
   const node = await tx.nodes.get(node_id);
   // Compared first: a stranger's audience may hold what no signed text can.
   if (node?.status !== 'enrolled' || request.audience !== audience) throw new AgentError('node.untrusted');
   const text = rotateText(request);
-  const proven = signedBy(node.identity_key, text, old_signature) && signedBy(identity_key, text, new_signature);
-  if (!proven) throw new AgentError('node.untrusted');
+  if (!signedBy(node.identity_key, text, old_signature)) throw new AgentError('node.untrusted');
+  assertSoundKeys(request);
+  if (!signedBy(identity_key, text, new_signature)) throw new AgentError('node.untrusted');
   await tx.nodes.put({ ...node, next_keys: { identity_key, wrapping_key } });
 }

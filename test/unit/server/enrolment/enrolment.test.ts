@@ -20,6 +20,41 @@ beforeAll(async () => {
 });
 afterAll(() => ground.close());
 
+const little = (hex: string) => Buffer.from(hex.padEnd(64, '0'), 'hex').toString('base64url');
+const wrapping = (x: string): AgentKeys => {
+  const keys = makeAgentKeys();
+  return { ...keys, wrapping_key: { ...keys.wrapping_key, x } };
+};
+const identity = (x: string): AgentKeys => {
+  const keys = makeAgentKeys();
+  return { ...keys, identity_key: { ...keys.identity_key, x } };
+};
+/** By nobody's key, over no text in particular: the first of the small Ed25519 keys calls it good. */
+const forged = Buffer.from('01'.padEnd(128, '0'), 'hex').toString('base64url');
+const p = (low: string) => `${low}${'ff'.repeat(30)}7f`;
+
+const uselessKeys: [string, string, AgentKeys][] = [
+  ['X25519 of zero', '/wrapping_key/x', wrapping(little('00'))],
+  ['X25519 of one', '/wrapping_key/x', wrapping(little('01'))],
+  [
+    'X25519 of order 8',
+    '/wrapping_key/x',
+    wrapping(little('e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800')),
+  ],
+  ['X25519 of minus one', '/wrapping_key/x', wrapping(little(p('ec')))],
+  ['X25519 of zero, written as p', '/wrapping_key/x', wrapping(little(p('ed')))],
+  ['X25519 with bits to spare', '/wrapping_key/x', wrapping(`${makeAgentKeys().wrapping_key.x.slice(0, 42)}_`)],
+  ['Ed25519 of order 1', '/identity_key/x', identity(little('01'))],
+  ['Ed25519 of order 2', '/identity_key/x', identity(little(p('ec')))],
+  ['Ed25519 of order 4', '/identity_key/x', identity(little('00'))],
+  ['Ed25519 of order 4, the other sign', '/identity_key/x', identity(little(`${'00'.repeat(31)}80`))],
+  [
+    'Ed25519 of order 8',
+    '/identity_key/x',
+    identity(little('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05')),
+  ],
+];
+
 async function newAllocation(): Promise<string> {
   allocations += 1;
   const id = `0190a000-0000-7000-8000-${String(allocations).padStart(12, '0')}`;
@@ -138,6 +173,18 @@ describe('enrolment', () => {
     expect((await enrol(requestOf(token, keys))).status).toBe(200);
   });
 
+  it.each(uselessKeys)('is refused for a key that is no good: %s, and the token stays good', async (_, path, keys) => {
+    const token = await newToken(await newAllocation());
+
+    const { status, body } = await enrol(
+      requestOf(token, keys, path === '/identity_key/x' ? { signature: forged } : {}),
+    );
+
+    expect(status).toBe(400);
+    expect(body.error).toMatchObject({ code: 'node.key_invalid', errors: [{ path }] });
+    expect((await enrol(requestOf(token, makeAgentKeys()))).status).toBe(200);
+  });
+
   it('is refused where the allocation has a node already, until that is revoked', async () => {
     const allocation = await newAllocation();
     const { body } = await enrol(requestOf(await newToken(allocation), makeAgentKeys()));
@@ -189,6 +236,15 @@ describe('a rotation of the keys of a node', () => {
     await until(() => ground.hub.isConnected(id));
     await ground.dial().enter(next, id, 1);
     await until(async () => (await ground.node(id)).identity_key.x === next.identity_key.x);
+  });
+
+  it.each(uselessKeys.slice(0, 1))('is refused to a key that is no good: %s', async (_, path, useless) => {
+    const { id, keys } = await enrolled();
+
+    const { status, body } = await post(rotateKeysPath, rotation(id, keys, useless));
+
+    expect({ status, ...body.error }).toMatchObject({ status: 400, code: 'node.key_invalid', errors: [{ path }] });
+    expect((await ground.node(id)).next_keys).toBeNull();
   });
 
   it('is refused without the present key, without the new one, and for another control plane', async () => {
