@@ -5,6 +5,7 @@ import { identifierPattern } from '../../contract/identifiers.ts';
 import type { ServerContext } from '../context.ts';
 import { JoinToken } from '../db/entities/node.ts';
 import { appendEvent } from '../db/events.ts';
+import { nodeInPlace } from '../enrolment/enrol.ts';
 import { makeJoinToken } from '../enrolment/join-token.ts';
 import { found, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions } from '../http/lists.ts';
@@ -50,6 +51,11 @@ export function joinTokenRoutes({ keys, settings }: ServerContext): Route[] {
         const allocation = found('allocation', allocation_id, await tx.allocations.get(allocation_id));
         if (allocation.state !== 'active') {
           throw new AgentError('resource.conflict', { reason: `The allocation is ${allocation.state}.` });
+        }
+        const node = await nodeInPlace(tx, allocation);
+        if (node) {
+          const way = `If that host is lost, revoke it first: gpuaas nodes revoke ${node.id}.`;
+          throw new AgentError('resource.conflict', { reason: `The allocation has the node ${node.name}. ${way}` });
         }
         const { token, entity } = await makeJoinToken(tx, keys, {
           ...{ allocation_id, created_by: asked.who.tokenId, now: asked.now, ca: settings.ca },

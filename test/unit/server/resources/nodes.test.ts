@@ -109,6 +109,21 @@ describe('/api/v1/nodes/join-tokens', () => {
     expect((await make({ allocation_id: theirs, expires_in_seconds: 3601 })).status).toBe(400);
   });
 
+  it('makes none for an allocation that has a node, and says the way: revoke it first', async () => {
+    await store.write((tx) => tx.allocations.put(anAllocation({ id: theirs, project_id: 'p2', node_id: 'n2' })));
+
+    const refused = await make({ allocation_id: theirs });
+    await act('n2', 'revoke');
+    const made = await make({ allocation_id: theirs });
+
+    expect(refused.body.error).toMatchObject({
+      code: 'resource.conflict',
+      message: expect.stringContaining('revoke it first: gpuaas nodes revoke n2.'),
+    });
+    expect(await store.read((tx) => tx.join_tokens.count())).toBe(1);
+    expect(made.status).toBe(201);
+  });
+
   it('makes none for an allocation that ends, and none for members', async () => {
     await store.write((tx) => tx.allocations.put(anAllocation({ id: theirs, project_id: 'p2', state: 'releasing' })));
 
