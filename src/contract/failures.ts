@@ -472,6 +472,12 @@ export const failures = {
     hint: 'Read the detail, look at the thing as it is now, and decide again.',
     retryable: false,
   },
+  'resource.exceeds_host': {
+    kind: 'exhausted',
+    message: 'The host of the allocation has less than that.',
+    hint: 'Ask for at most what the listed paths say, or lower the reserves in the configuration of that host.',
+    retryable: false,
+  },
   'server.unreachable': {
     kind: 'unavailable',
     message: 'The control plane does not answer.',

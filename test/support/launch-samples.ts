@@ -61,6 +61,7 @@ export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
   return {
     ...{ request: aRequest(), projectId: 'p1', allocation: anAllocation(), app: anApp(), version: aVersion() },
     ...{ profile: jupyterProfile(), isEntitled: true, artifacts: [anArtifact()], neighbours: [], gpuNames: [] },
+    capacity: undefined,
     environment: environmentOf(settings),
     ...given,
   };
@@ -69,7 +70,8 @@ export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
 export function runtimeStatus(given: Partial<WorkloadOciRuntimeStatusOutput> = {}): WorkloadOciRuntimeStatusOutput {
   const amount = { total: 8, reserved: 0, used: 0, free: 8 };
   return {
-    ...{ ready: true, reasons: [], probed_at: at, runtimes: [], compose_version: null, engine: null, gpus: [] },
+    ...{ ready: true, reasons: [], probed_at: at, runtimes: [], compose_version: null, engine: null },
+    gpus: [{ uuid: 'GPU-1', name: 'a card', memory_mib: 1024 }],
     resources: { cpu_cores: amount, memory_gib: amount, disk_gib: amount },
     ...given,
   };

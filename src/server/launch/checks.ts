@@ -26,7 +26,7 @@ import { fittingArtifacts, isImageOf, whyNotOffered, whyNotTrusted } from './art
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
 import { type LaunchRefusal, refusal } from './refusal.ts';
-import { misfits, takenPorts } from './resource-fit.ts';
+import { type Amounts, excess, misfits, takenPorts } from './resource-fit.ts';
 
 export interface LaunchFacts {
   readonly request: LaunchRequest;
@@ -44,6 +44,8 @@ export interface LaunchFacts {
   readonly neighbours: readonly AppInstance[];
   /** Names of the allocation's cards, as its node reports them. */
   readonly gpuNames: readonly string[];
+  /** What the node has for workloads; undefined while nobody knows. */
+  readonly capacity: Amounts | undefined;
   readonly environment: LaunchEnvironment;
 }
 
@@ -197,17 +199,26 @@ function checkExposure(
 
 /** Check 8. */
 function checkResources(
-  { request, neighbours }: LaunchFacts,
+  { request, neighbours, capacity }: LaunchFacts,
   { resources, host_ports: ports, parameters }: SoundValues,
   { shape }: Allocation,
 ): LaunchRefusal[] {
   const taken = takenPorts(neighbours);
+  const beyondShape = misfits(resources, shape, neighbours);
+  const beyondHost = excess(resources, capacity).filter(({ name }) => !beyondShape.some((each) => each.name === name));
   return [
-    ...misfits(resources, shape, neighbours).map(({ name, wanted, free, total }) =>
+    ...beyondShape.map(({ name, wanted, free, total }) =>
       refusal(
         'launch.resources_exceed_allocation',
         resourcePath(request, name),
         `${name} ${wanted} is more than the ${free} that are free of ${total}.`,
+      ),
+    ),
+    ...beyondHost.map(({ name, asked, have }) =>
+      refusal(
+        'launch.resources_exceed_allocation',
+        resourcePath(request, name),
+        `${name} ${asked} is more than the ${have} that its host has for workloads.`,
       ),
     ),
     ...Object.entries(ports).flatMap(([endpoint, port]) => {

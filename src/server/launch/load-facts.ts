@@ -8,6 +8,7 @@ import type { ReadTx } from '../db/store.ts';
 import type { LaunchFacts } from './checks.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
+import { capacityOf } from './resource-fit.ts';
 
 export interface LoadedFacts extends LaunchFacts {
   /** The node of the allocation; undefined where none has enrolled, or the allocation is not the project's. */
@@ -39,6 +40,7 @@ export async function loadFacts(
         )
       : [],
     gpuNames: (node?.runtime ?? node?.inventory?.runtime)?.gpus.map(({ name }) => name) ?? [],
+    capacity: capacityOf(node),
   };
 }
 

@@ -2,13 +2,15 @@
 import type { InstanceState } from '../../contract/instance-state.ts';
 import type { Shape } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Node } from '../db/entities/node.ts';
 
 /** In these states nothing runs and nothing is about to: cards, cores and memory are free again. */
 const idle: ReadonlySet<InstanceState> = new Set(['stopped', 'failed', 'decommissioned']);
 /** A stopped instance keeps its port, so that its address is the same when it starts again. */
 const portless: ReadonlySet<InstanceState> = new Set(['failed', 'decommissioned']);
 
-type Amounts = Pick<Shape, 'gpu_count' | 'cpu_cores' | 'memory_gib'>;
+const names = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
+export type Amounts = Pick<Shape, (typeof names)[number]>;
 
 export function promised(instances: readonly AppInstance[]): Amounts {
   const sum = { gpu_count: 0, cpu_cores: 0, memory_gib: 0 };
@@ -24,7 +26,7 @@ export function promised(instances: readonly AppInstance[]): Amounts {
 /** Name, wish and free amount of everything that does not fit; what is not known to be wanted fits. */
 export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
   const taken = promised(instances);
-  return (['gpu_count', 'cpu_cores', 'memory_gib'] as const).flatMap((name) => {
+  return names.flatMap((name) => {
     const free = Math.max(0, shape[name] - taken[name]);
     const amount = wanted[name] ?? 0;
     return amount > free ? [{ name, wanted: amount, free, total: shape[name] }] : [];
@@ -40,4 +42,22 @@ export function takenPorts(instances: readonly AppInstance[]): Map<number, strin
         Object.values(host_ports).map((port) => [port, display_name] as const),
       ),
   );
+}
+
+/** What a host has for workloads, as it last said; undefined before it said anything. */
+export function capacityOf(node: Pick<Node, 'runtime' | 'inventory'> | undefined): Amounts | undefined {
+  const known = node?.runtime ?? node?.inventory?.runtime;
+  if (!known) return undefined;
+  const { cpu_cores, memory_gib } = known.resources;
+  // In thousandths, never more than there is.
+  const left = ({ total, reserved }: typeof cpu_cores) => Math.max(0, Math.floor((total - reserved) * 1000) / 1000);
+  return { gpu_count: known.gpus.length, cpu_cores: left(cpu_cores), memory_gib: left(memory_gib) };
+}
+
+/** Where more is asked than a host has, whatever runs there; nothing while nobody knows what it has. */
+export function excess(asked: Partial<Amounts>, capacity: Amounts | undefined) {
+  return names.flatMap((name) => {
+    const amount = asked[name] ?? 0;
+    return capacity && amount > capacity[name] ? [{ name, asked: amount, have: capacity[name] }] : [];
+  });
 }

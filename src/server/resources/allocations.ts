@@ -5,19 +5,45 @@
  *
  * While it is releasing nothing new starts there, and its instances are being decommissioned; with the last of them it
  * ends by itself.
+ *
+ * An allocation is given before its host is known. What it then promises beyond the host is shown with it, and from then
+ * on it can only be changed to what the host has.
  */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { Allocation, Shape, SshAccess } from '../db/entities/allocation.ts';
 import { appendEvent } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
+import type { ReadTx } from '../db/store.ts';
 import { everybody, found, platform, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
+import { capacityOf, excess } from '../launch/resource-fit.ts';
 import type { ReleaseAllocation } from './release-allocation.ts';
 
 const { name, project_id, project_storage, data_policy, state } = Allocation.properties;
+
+const AllocationView = Type.Object(
+  {
+    ...Allocation.properties,
+    excess: Type.Array(
+      Type.Object(
+        {
+          name: Type.Enum(['gpu_count', 'cpu_cores', 'memory_gib'], { description: 'Key of `shape`.' }),
+          asked: Type.Number({ description: 'What the allocation promises.' }),
+          have: Type.Number({ description: 'What its host has for workloads.' }),
+        },
+        { additionalProperties: false, description: 'One amount that is too large.' },
+      ),
+      {
+        description: 'Where it promises more than its host has; empty where all fits, and while the host is not known.',
+      },
+    ),
+  },
+  { additionalProperties: false, description: 'A host, or a part of one, that a project may use.' },
+);
+type AllocationView = Static<typeof AllocationView>;
 
 const NewAllocation = Type.Object(
   {
@@ -30,7 +56,12 @@ const NewAllocation = Type.Object(
 );
 
 const AllocationChange = Type.Object(
-  { name: Type.Optional(name), ssh: Type.Optional(SshAccess), project_storage: Type.Optional(project_storage) },
+  {
+    name: Type.Optional(name),
+    shape: Type.Optional(Shape),
+    ssh: Type.Optional(SshAccess),
+    project_storage: Type.Optional(project_storage),
+  },
   { additionalProperties: false, minProperties: 1, description: 'What shall be otherwise.' },
 );
 
@@ -39,7 +70,7 @@ const AllocationQuery = listQuery({
   state: Type.Optional(state),
 });
 
-const one = { params: pathOf('allocation_id', 'The allocation.'), answer: Allocation } as const;
+const one = { params: pathOf('allocation_id', 'The allocation.'), answer: AllocationView } as const;
 
 export function allocationRoutes(release: ReleaseAllocation): Route[] {
   return [
@@ -52,7 +83,7 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
       },
       allow: platform,
       body: NewAllocation,
-      answer: Allocation,
+      answer: AllocationView,
       status: 201,
       change: async (asked, tx) => {
         const {
@@ -72,17 +103,24 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
           ...{ type: 'allocation.created', project_id: projectId, subject: { kind: 'allocation', id: allocation.id } },
           message: `Allocation ${JSON.stringify(allocation.name)} was given.`,
         });
-        return { body: allocation };
+        return { body: await viewOf(tx, allocation) };
       },
     }),
     route({
       ...{ method: 'GET', path: '/api/v1/allocations', tag: 'allocations', summary: 'Lists allocations.' },
       allow: everybody,
       query: AllocationQuery,
-      answer: listOf(Allocation),
+      answer: listOf(AllocationView),
       read: async ({ who, query }, tx) => {
         const where = { ...projectFilter(who, query.project_id), ...(query.state ? { state: query.state } : {}) };
-        return page(await tx.allocations.list({ where, ...pageOptions(query) }), query, (allocation) => allocation);
+        const { items, next } = page(
+          await tx.allocations.list({ where, ...pageOptions(query) }),
+          query,
+          (each) => each,
+        );
+        const views = [];
+        for (const allocation of items) views.push(await viewOf(tx, allocation));
+        return { items: views, next };
       },
     }),
     route({
@@ -90,11 +128,11 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
       summary: 'Shows an allocation.',
       allow: everybody,
       read: async ({ who, params: { allocation_id: id } }, tx) =>
-        visible(who, 'allocation', id, await tx.allocations.get(id)),
+        viewOf(tx, visible(who, 'allocation', id, await tx.allocations.get(id))),
     }),
     route({
       ...{ method: 'PATCH', path: '/api/v1/allocations/{allocation_id}', tag: 'allocations', ...one },
-      summary: 'Changes the name, the way in, or the storage of an allocation.',
+      summary: 'Changes the name, the amounts, the way in, or the storage of an allocation.',
       allow: platform,
       body: AllocationChange,
       change: async (asked, tx) => {
@@ -104,12 +142,13 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
           throw new AgentError('resource.conflict', { reason: `The allocation is ${before.state}.` });
         }
         const after: Allocation = { ...before, ...asked.body };
+        if (asked.body.shape) await assertHostHas(tx, after);
         await tx.allocations.put(after);
         await appendEvent(tx, asked, {
           ...{ type: 'allocation.changed', project_id: after.project_id, subject: { kind: 'allocation', id } },
           message: `Changed: ${Object.keys(asked.body).join(', ')}.`,
         });
-        return { body: after };
+        return { body: await viewOf(tx, after) };
       },
     }),
     route({
@@ -120,8 +159,25 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
       change: async (asked, tx) => {
         const { allocation_id: id } = asked.params;
         const allocation = found('allocation', id, await tx.allocations.get(id));
-        return { body: allocation.state === 'active' ? await release(tx, asked, allocation) : allocation };
+        const after = allocation.state === 'active' ? await release(tx, asked, allocation) : allocation;
+        return { body: await viewOf(tx, after) };
       },
     }),
   ];
+}
+
+async function viewOf(tx: ReadTx, allocation: Allocation): Promise<AllocationView> {
+  return { ...allocation, excess: await excessOf(tx, allocation) };
+}
+
+async function excessOf(tx: ReadTx, { shape, node_id }: Allocation): Promise<AllocationView['excess']> {
+  return excess(shape, capacityOf(node_id === null ? undefined : await tx.nodes.get(node_id)));
+}
+
+async function assertHostHas(tx: ReadTx, allocation: Allocation): Promise<void> {
+  const errors = (await excessOf(tx, allocation)).map(({ name, asked, have }) => ({
+    ...{ path: `/shape/${name}`, code: 'maximum' },
+    message: `is ${asked}, and the host has ${have} for workloads`,
+  }));
+  if (errors.length > 0) throw new AgentError('resource.exceeds_host', { errors });
 }

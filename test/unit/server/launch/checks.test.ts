@@ -137,6 +137,19 @@ describe('the nine checks', () => {
       'launch.resources_exceed_allocation /resource_overrides/gpu_count',
     ],
     [
+      '8: more than the host has, although the allocation promises it (G-114)',
+      {
+        request: aRequest({ resource_overrides: { gpu_count: 1, cpu_cores: 8, memory_gib: 32 } }),
+        capacity: { gpu_count: 1, cpu_cores: 8, memory_gib: 31.5 },
+      },
+      'launch.resources_exceed_allocation /resource_overrides/memory_gib',
+    ],
+    [
+      '8: what neither the allocation nor its host has, once',
+      { request: withCards(2), capacity: { gpu_count: 0, cpu_cores: 8, memory_gib: 32 } },
+      'launch.resources_exceed_allocation /resource_overrides/gpu_count',
+    ],
+    [
       '8: a port that another instance holds',
       neighbour({ host_ports: { web: 8888 } }),
       'launch.host_port_taken /config/host_port',

@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import type { WorkloadOciRuntimeStatusOutput } from '../../../../src/contract/workload-oci-runtime-status.ts';
+import type { Node } from '../../../../src/server/db/entities/node.ts';
 import { endIfEmpty, releasing } from '../../../../src/server/resources/release-allocation.ts';
+import { aNode, runtimeStatus } from '../../../support/launch-samples.ts';
 import { anAllocation, anInstance } from '../../../support/store-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
+const inventoryWith = (runtime: WorkloadOciRuntimeStatusOutput): NonNullable<Node['inventory']> => ({
+  ...{ at: '2026-11-25T10:00:00.000Z', agent_version: '1.0.0', hostname: 'host-1', os: 'Debian 12', kernel: '6.1' },
+  ...{ arch: 'x64', ssh_user: null, draining: false, runtime },
+});
 const { store, call } = await testServer();
 const shape = { gpu_count: 1, cpu_cores: 8, memory_gib: 32 };
 const give = (project_id: string, more: object = {}) =>
@@ -55,9 +62,41 @@ describe('/api/v1/allocations', () => {
 
     expect(changed.body).toEqual({ ...body, project_storage: true });
     expect(late.body.error).toMatchObject({ code: 'resource.conflict', message: expect.stringContaining('ended') });
-    expect((await call('PATCH', path, { as: 'operator', body: { shape } })).body.error.errors).toMatchObject([
-      { path: '/shape', code: 'unknown_key' },
+    expect((await call('PATCH', path, { as: 'operator', body: { state: 'ended' } })).body.error.errors).toMatchObject([
+      { path: '/state', code: 'unknown_key' },
     ]);
+  });
+
+  it('shows what it promises beyond its host as soon as that is known, and is changed only to what the host has', async () => {
+    const { body } = await give('p1', { shape: { gpu_count: 1, cpu_cores: 8, memory_gib: 32 } });
+    const path = `/api/v1/allocations/${body.id}`;
+    const amount = (total: number, reserved: number) => ({ total, reserved, used: 0, free: 0 });
+    const resources = { cpu_cores: amount(8, 0.5), memory_gib: amount(64, 1), disk_gib: amount(1, 0) };
+    const change = (given: object) => call('PATCH', path, { as: 'operator', body: { shape: { ...shape, ...given } } });
+    const enlarged = await change({ cpu_cores: 16, memory_gib: 65 });
+
+    await store.write(async (tx) => {
+      const runtime = runtimeStatus({ resources });
+      await tx.nodes.insert(aNode({ allocation_id: body.id, runtime: null, inventory: inventoryWith(runtime) }));
+      await tx.allocations.put(anAllocation({ id: body.id, shape: enlarged.body.shape, node_id: 'node-1' }));
+    });
+    const shown = await call('GET', path, { as: 'member' });
+    const [listed] = (await call('GET', '/api/v1/allocations?limit=1', { as: 'member' })).body.items;
+    const refused = await change({ gpu_count: 2, cpu_cores: 8 });
+    const fitting = await change({ cpu_cores: 7, memory_gib: 63 });
+
+    expect([body.excess, enlarged.body.excess]).toEqual([[], []]);
+    expect(shown.body.excess).toEqual([
+      { name: 'cpu_cores', asked: 16, have: 7.5 },
+      { name: 'memory_gib', asked: 65, have: 63 },
+    ]);
+    expect(listed.excess).toEqual(shown.body.excess);
+    expect(refused).toMatchObject({ status: 409, body: { error: { code: 'resource.exceeds_host' } } });
+    expect(refused.body.error.errors).toMatchObject([
+      { path: '/shape/gpu_count', message: 'is 2, and the host has 1 for workloads' },
+      { path: '/shape/cpu_cores', message: 'is 8, and the host has 7.5 for workloads' },
+    ]);
+    expect(fitting).toMatchObject({ status: 200, body: { excess: [], shape: { cpu_cores: 7 } } });
   });
 
   it('is the business of the platform', async () => {
