@@ -32,7 +32,11 @@ const Rotated = Type.Object(
   { ...closed, description: 'A new task key.' },
 );
 
-/** `renew` lets all nodes come back for their next welcome. */
+/**
+ * `renew` lets all nodes come back for their next welcome, without which they get no task any more. So it is called as soon
+ * as the key is on disk: the event is only the record of it, and where that cannot be kept the request fails and can be
+ * made again, which replaces the key once more.
+ */
 export function taskKeyRoutes(keys: TaskKeys, renew: () => void): Route[] {
   return [
     route({
@@ -42,6 +46,7 @@ export function taskKeyRoutes(keys: TaskKeys, renew: () => void): Route[] {
         const retireAfter = new Date(now + seconds * 1000);
         const previous = keys.current.kid;
         const { kid } = await keys.rotate(retireAfter);
+        renew();
         return { kid, previous_kid: previous, retire_after: retireAfter.toISOString() };
       },
       change: async (asked, tx, rotated) => {
@@ -49,7 +54,6 @@ export function taskKeyRoutes(keys: TaskKeys, renew: () => void): Route[] {
           ...{ type: 'keys.rotated', project_id: null, subject: { kind: 'task_key', id: rotated.kid } },
           ...{ message: 'Tasks are signed with a new key.', data: { ...rotated } },
         });
-        tx.afterCommit(renew);
         return { body: rotated };
       },
     }),
