@@ -5,7 +5,7 @@
  * than `--version`: anything further (`podman info`) leaves files behind, and a connection would start a sleeping
  * service.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
@@ -140,12 +140,14 @@ async function versionOf(
 
 /**
  * Without root's rights even `podman --version` makes folders in the home, the runtime folder and the temporary folder
- * of its user, and fails where it cannot. Here all three are one folder, which goes again.
+ * of its user, and fails where it cannot. Here all three are one folder, which goes again: if not with this probe, because
+ * the agent was killed meanwhile, then with a later one.
  */
 async function withScratch(work: (env: Record<string, string>) => Promise<ProgramResult>): Promise<ProgramResult> {
   let scratch: string;
   try {
-    scratch = await mkdtemp(join(tmpdir(), 'gpuaas-probe-'));
+    await sweepScratch();
+    scratch = await mkdtemp(join(tmpdir(), scratchPrefix));
   } catch (error) {
     return { outcome: 'broken', why: `no temporary folder (${(error as NodeJS.ErrnoException).code})` };
   }
@@ -153,6 +155,22 @@ async function withScratch(work: (env: Record<string, string>) => Promise<Progra
     return await work({ HOME: scratch, XDG_RUNTIME_DIR: scratch, TMPDIR: scratch });
   } finally {
     await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** No probe takes as long: a folder that old has lost its owner. */
+const abandonedMs = 60_000;
+const scratchPrefix = 'gpuaas-probe-';
+
+async function sweepScratch(): Promise<void> {
+  const names = (await readdir(tmpdir())).filter((name) => name.startsWith(scratchPrefix));
+  for (const path of names.map((name) => join(tmpdir(), name))) {
+    // Another probe may sweep, too.
+    const found = await stat(path).catch(() => undefined);
+    if (found?.uid === process.getuid?.() && Date.now() - (found?.mtimeMs ?? 0) > abandonedMs) {
+      // What cannot be removed must not keep the host from being looked at.
+      await rm(path, { recursive: true, force: true }).catch(() => undefined);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { RuntimeProbe } from '../../../src/contract/workload-oci-runtime-status.ts';
@@ -199,3 +199,20 @@ async function listen(folder: string, name: string): Promise<string> {
   onTestFinished(() => void server.close());
   return path;
 }
+
+it('takes away what a probe left behind that was killed, and nothing of one that is at work', async () => {
+  const [folder, temporary] = [testFolder(), testFolder()];
+  standIn(folder, 'podman', 'echo podman version 5.4.0');
+  vi.stubEnv('TMPDIR', temporary);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  for (const name of ['gpuaas-probe-killed', 'gpuaas-probe-at-work', 'of-others']) {
+    mkdirSync(join(temporary, name, 'storage'), { recursive: true });
+  }
+  for (const name of ['gpuaas-probe-killed', 'of-others']) {
+    utimesSync(join(temporary, name), 0, 0);
+  }
+
+  await probe({ path: folder });
+
+  expect(readdirSync(temporary).sort()).toEqual(['gpuaas-probe-at-work', 'of-others']);
+});
