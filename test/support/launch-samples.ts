@@ -77,6 +77,15 @@ export function runtimeStatus(given: Partial<WorkloadOciRuntimeStatusOutput> = {
   };
 }
 
+/** What a host says that it is. */
+export function inventory(given: Partial<NonNullable<Node['inventory']>> = {}): NonNullable<Node['inventory']> {
+  return {
+    ...{ at, agent_version: '0.1.0', hostname: 'host-1', os: 'Debian 13', kernel: '6.12', arch: 'x64' },
+    ...{ ssh_user: 'tenant', draining: false, runtime: runtimeStatus() },
+    ...given,
+  };
+}
+
 /** A node that has said just now that it is ready. */
 export function aNode(given: Partial<Node> = {}): Node {
   const key = { kty: 'OKP', x: 'hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo' } as const;

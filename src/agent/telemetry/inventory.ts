@@ -50,16 +50,18 @@ export class InventoryReporter {
 
   async #take(signal: AbortSignal): Promise<void> {
     const { clock, agentVersion, sshUser, draining, probe, record } = this.#options;
+    const [os, runtime] = [await osName(), await probe(signal)];
     const body: InventoryBody = {
       at: new Date(clock.wallMs()).toISOString(),
       agent_version: agentVersion,
       hostname: hostname(),
-      os: await osName(),
+      os,
       kernel: release(),
       arch: arch(),
       ssh_user: sshUser,
+      // Asked last: a drain that begins while the host is looked at must not wait for the next look.
       draining: draining(),
-      runtime: await probe(signal),
+      runtime,
     };
     const text = JSON.stringify(lasting(body));
     if (text !== this.#reported) {

@@ -41,6 +41,7 @@ function whyUnfit(node: Node | undefined, needs: readonly string[]): string | un
   if (!node) return 'No host has enrolled for it.';
   if (node.status !== 'enrolled') return `It is ${node.status}.`;
   if (node.drain) return 'It is draining.';
+  if (node.inventory?.draining) return 'It is draining: somebody on the host asked for it.';
   const known = new Set(node.task_types.map(({ type }) => type));
   const missing = needs.filter((type) => !known.has(type));
   // Before its first session nobody knows what it can do, and a launch waits for it.

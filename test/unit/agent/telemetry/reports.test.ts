@@ -82,13 +82,14 @@ describe('the inventory', () => {
 
   function bench() {
     const clock = manualClock();
-    const host = { runtime, draining: false, fails: false, probes: 0 };
+    const host = { runtime, draining: false, fails: false, probes: 0, meanwhile: () => undefined as unknown };
     const records: RecordBody<'inventory'>[] = [];
     const reporter = new InventoryReporter({
       ...{ clock, log: createLog({ level: 'silent' }), agentVersion: '0.1.0', sshUser: 'tenant' },
       draining: () => host.draining,
       probe: async () => {
         host.probes += 1;
+        await host.meanwhile();
         if (host.fails) {
           throw new Error('nobody answers');
         }
@@ -118,6 +119,17 @@ describe('the inventory', () => {
     host.runtime = { ...runtime, gpus: [{ uuid: 'GPU-1', name: 'Card', memory_mib: 1 }] };
     await reporter.look(signal);
     expect(records.slice(1)).toMatchObject([{ draining: true }, { runtime: { gpus: [{ uuid: 'GPU-1' }] } }]);
+  });
+
+  it('tells of a drain that began while it was taken', async () => {
+    const { reporter, records, host } = bench();
+    host.meanwhile = () => {
+      host.draining = true;
+    };
+
+    await reporter.look(signal);
+
+    expect(records.at(-1)?.draining).toBe(true);
   });
 
   it('looks once for all who ask at the same time', async () => {

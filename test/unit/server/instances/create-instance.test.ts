@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { type LaunchBench, launchBench } from '../../../support/launch-bench.ts';
-import { aNode, anArtifact, aRequest } from '../../../support/launch-samples.ts';
+import { aNode, anArtifact, aRequest, inventory } from '../../../support/launch-samples.ts';
 
 let bench: LaunchBench;
 beforeEach(async () => {
@@ -149,6 +149,7 @@ describe('a launch that is refused', () => {
 
   it.each([
     ['is draining', { drain: true }],
+    ['drains because somebody on the host wants it', { inventory: inventory({ draining: true }) }],
     ['was revoked', { status: 'revoked' }],
     ['is in quarantine', { status: 'quarantined' }],
     ['cannot carry out launches', { task_types: [{ type: 'workload.oci_runtime_status', version: 1 }] }],
