@@ -1,6 +1,6 @@
 /** The bundle of the agent does what the sources do: a task on the real engine, and a session with a real control plane. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildAgent } from '../../bootstrap/dev/build.ts';
 import { type DaemonGround, openDaemonGround, outputOf } from '../support/daemon-ground.ts';
@@ -14,6 +14,17 @@ beforeAll(async () => {
   program = await buildAgent(join(ground.host.folder, 'dist'));
 });
 afterAll(async () => await ground?.close());
+
+it('has beside it the licence of every package that its source map names', () => {
+  const { sources } = JSON.parse(readFileSync(`${program}.map`, 'utf8')) as { sources: string[] };
+  const names = sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []);
+  const licences = readFileSync(join(dirname(program), 'THIRD-PARTY-LICENSES'), 'utf8');
+  const told = licences.split(/^={80}$/m).map((licence) => licence.trim());
+
+  expect(new Set(told.map((licence) => licence.split(' ')[0]))).toEqual(new Set(names));
+  expect(told.filter((licence) => !/copyright/i.test(licence))).toEqual([]);
+  expect(names).toContain('dockerode');
+});
 
 const readyWhenItAnswers = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 20 }];
 
