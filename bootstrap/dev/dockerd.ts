@@ -38,7 +38,7 @@ export async function startDaemonOfEngine(
     `--exec-root=${home.run}`,
     `--pidfile=${join(home.run, 'engine.pid')}`,
   ];
-  const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env);
+  const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env && { env });
   const up = () => answersPing(home.socketPath);
   await until(async () => (await up()) || !(await isAlive(daemon)), START_SECONDS);
   if ((await isAlive(daemon)) && (await up())) return daemon;

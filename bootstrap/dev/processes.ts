@@ -54,18 +54,24 @@ export async function run(
   throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${tail}`);
 }
 
+/** A user of the system, who need not have a name; without groups beside its own. */
+export interface UserId {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** Starts a daemon in a session of its own, with its output appended to `log`; it survives the caller. */
 export async function startDaemon(
   command: string,
   args: readonly string[],
   log: string,
-  env: NodeJS.ProcessEnv = SYSTEM_ENV,
+  { env = SYSTEM_ENV, ...user }: { readonly env?: NodeJS.ProcessEnv } & Partial<UserId> = {},
 ): Promise<ProcessId> {
   await mkdir(dirname(log), { recursive: true });
   await rotateLog(log);
   const output = openSync(log, 'a');
   try {
-    const child = spawn(command, args, { detached: true, stdio: ['ignore', output, output], env, cwd: '/' });
+    const child = spawn(command, args, { detached: true, stdio: ['ignore', output, output], env, cwd: '/', ...user });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', reject);

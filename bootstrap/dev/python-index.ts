@@ -4,7 +4,9 @@
  * A container reaches it at the gateway of its bridge; nothing of it leaves the machine.
  */
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { askEngine } from './engine-api.ts';
 import { storedZip } from './zip.ts';
 
@@ -32,7 +34,7 @@ export interface PythonIndex {
 export interface IndexOptions {
   /** Credentials that the index asks for. */
   readonly auth?: { readonly user: string; readonly password: string };
-  /** A port that must be the same as in an earlier run; without it, or when it is taken, a free one. */
+  /** Without it, a free one. */
   readonly port?: number;
   /** Runs before each answer: a promise that does not end makes the index hang. */
   readonly beforeAnswer?: (path: string) => Promise<void>;
@@ -84,23 +86,24 @@ export async function serveIndex(
     response.end(request.method === 'HEAD' ? undefined : page.body);
   }
 
-  await listen(server, host, options.port ?? 0);
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The index has no port.');
-  const { auth } = options;
-  const login = auth === undefined ? '' : `${encodeURIComponent(auth.user)}:${encodeURIComponent(auth.password)}@`;
-  const url = `http://${login}${host}:${address.port}/simple/`;
+  server.listen(options.port ?? 0, host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const env = envOfIndex(host, port, options.auth);
   return {
-    url,
-    port: address.port,
-    env: { PIP_INDEX_URL: url, PIP_TRUSTED_HOST: `${host}:${address.port}` },
-    requests,
+    ...{ url: env.PIP_INDEX_URL, port, env, requests },
     close: () =>
       new Promise((resolve, reject) => {
         server.close((error) => (error === undefined ? resolve() : reject(error)));
         server.closeAllConnections();
       }),
   };
+}
+
+/** What pip must find in its environment to use the index at this address alone. */
+export function envOfIndex(host: string, port: number, auth?: IndexOptions['auth']): PythonIndex['env'] {
+  const login = auth === undefined ? '' : `${encodeURIComponent(auth.user)}:${encodeURIComponent(auth.password)}@`;
+  return { PIP_INDEX_URL: `http://${login}${host}:${port}/simple/`, PIP_TRUSTED_HOST: `${host}:${port}` };
 }
 
 /** The host's address on the engine's default bridge: where a container finds what the tests serve. */
@@ -116,18 +119,6 @@ export async function bridgeGateway(socketPath: string): Promise<string> {
   const address = gateway || first;
   if (address === undefined) throw new Error('The engine has no default bridge.');
   return address;
-}
-
-async function listen(server: Server, host: string, wished: number): Promise<void> {
-  const listening = new Promise<void>((resolve, reject) => {
-    server.once('listening', resolve);
-    server.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE' && wished !== 0) server.listen(0, host);
-      else reject(error);
-    });
-  });
-  server.listen(wished, host);
-  await listening;
 }
 
 interface Page {

@@ -5,7 +5,7 @@
  * anew at the same port: the control plane shows a token once, in the answer to the launch.
  */
 import { freePort } from './free-port.ts';
-import { helloPackage, withPackages } from './quickstart-packages.ts';
+import { helloPackage } from './quickstart-packages.ts';
 import { forgetNotebookToken, type Login, readNotebookToken, writeNotebookToken } from './quickstart-place.ts';
 import { gpuaas, itemsOf, type Tenancy } from './quickstart-platform.ts';
 
@@ -30,8 +30,8 @@ export interface RunningNotebook {
 
 export interface Wanted extends Tenancy {
   readonly artifactId: string;
-  /** Address of this host that a container reaches. */
-  readonly bridgeAddress: string;
+  /** Of the app; of a notebook that is adopted it may be another. */
+  readonly version: string;
 }
 
 const usualPort = 8888;
@@ -66,7 +66,7 @@ async function adopt(login: Login, notebook: Notebook, { artifactId }: Wanted): 
 }
 
 async function launch(login: Login, wanted: Wanted, port = usualPort): Promise<RunningNotebook> {
-  const { projectId, allocationId, artifactId } = wanted;
+  const { projectId, allocationId, artifactId, version } = wanted;
   const place = [
     '--project',
     projectId,
@@ -79,9 +79,7 @@ async function launch(login: Login, wanted: Wanted, port = usualPort): Promise<R
   ];
   const size = ['--gpus', '0', '--cpus', '2', '--memory', '4', '--set', `host_port=${await freePort(port)}`];
   const packages = ['--set', `python_packages=${helloPackage}`];
-  const launched = await withPackages(login, wanted.bridgeAddress, (version) =>
-    instances<Launched>(login, 'launch', `jupyterlab@${version}`, ...place, ...size, ...packages),
-  );
+  const launched = await instances<Launched>(login, 'launch', `jupyterlab@${version}`, ...place, ...size, ...packages);
   const token = launched.credentials[0]?.token;
   if (launched.state !== 'running' || token === undefined) throw new Error(`JupyterLab is ${launched.state}.`);
   writeNotebookToken(launched.id, token);

@@ -2,34 +2,31 @@
  * The Python package of quickstart: an index of this host's own, and the version of JupyterLab that installs from it.
  *
  * Where packages come from is the profile's to say, never a launch's, so an operator who has an index of its own publishes
- * a version of the app that names it. The index is only there while something is launched.
+ * a version of the app that names it. The index stays there: what is launched later, or anew, installs from it as well.
  */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildWheel, serveIndex } from './python-index.ts';
+import { envOfIndex } from './python-index.ts';
+import { ensureDaemon, portOf } from './quickstart-daemons.ts';
 import { type Login, place } from './quickstart-place.ts';
-import { gpuaas, itemsOf } from './quickstart-platform.ts';
+import { answers, gpuaas, itemsOf } from './quickstart-platform.ts';
 
 const usualPort = 8081;
-const hello = "greeting = 'installed before the notebook was ready, gone when it is launched anew'\n";
 
 /** Single package that a launch asks for. */
 export const helloPackage = 'quickstart-hello==1.0.0';
 
-/** Runs `work` with a version of JupyterLab whose index answers meanwhile. */
-export async function withPackages<T>(
-  login: Login,
-  bridgeAddress: string,
-  work: (version: string) => Promise<T>,
-): Promise<T> {
-  const wheel = buildWheel('quickstart-hello', '1.0.0', { modules: { 'quickstart_hello.py': hello } });
-  const index = await serveIndex([wheel], bridgeAddress, { port: usualPort });
-  try {
-    return await work(await ensureVersion(login, index.env));
-  } finally {
-    await index.close();
-  }
+/** Makes sure that the index answers and that there is a version of JupyterLab that installs from it: its name. */
+export async function ensureAppVersion(login: Login, bridgeAddress: string): Promise<string> {
+  const port = await portOf('package-index', usualPort, bridgeAddress);
+  const env = envOfIndex(bridgeAddress, port);
+  await ensureDaemon({
+    ...{ name: 'package-index', program: 'package-index', args: [bridgeAddress, `${port}`], port },
+    user: place.users.packageIndex,
+    isReady: () => answers(env.PIP_INDEX_URL),
+  });
+  return await ensureVersion(login, env);
 }
 
 /** A version of the curated profile with this environment; another index is another version, since none ever changes. */

@@ -1,10 +1,11 @@
 /**
- * Where one quickstart keeps its things and what it is called. Everything is named after the state folder
+ * Where one quickstart keeps its things, whose they are, and what it is called. Everything is named after the state folder
  * (GPUAAS_DEV_STATE), so that a second quickstart beside the usual one touches nothing of it.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { run, type UserId } from './processes.ts';
 import { isUsualState, stateDir } from './state.ts';
 
 const name = isUsualState()
@@ -16,17 +17,51 @@ const memory = `/dev/shm/gpuaas-${name}`;
 
 export const place = {
   name,
+  /** What people type for this very quickstart. */
+  command: isUsualState() ? 'npm run quickstart' : `GPUAAS_DEV_STATE=${stateDir()} npm run quickstart`,
   folder,
   configFile: join(folder, 'agent.json'),
+  /** Of the control plane. */
   serverDir: join(folder, 'server'),
+  /** Of the agent. */
+  stateDir: join(folder, 'state'),
+  runDir: join(folder, 'run'),
+  gateSocket: join(folder, 'gate-run/gate.sock'),
+  gateDir: join(folder, 'gate'),
+  programs: join(folder, 'programs'),
   logs: join(folder, 'logs'),
-  user: { uid: 61800, gid: 61800, home: join(folder, 'home') },
+  /** Whom workloads run as. */
+  user: { uid: 61_800, gid: 61_800, home: join(folder, 'home') },
+  /** Whom the daemons but the gate run as. Numbers without a name: nothing is added to the machine's users. */
+  users: {
+    agent: { uid: 61_801, gid: 61_801 },
+    controlPlane: { uid: 61_802, gid: 61_802 },
+    packageIndex: { uid: 61_803, gid: 61_803 },
+  },
   /** Of the gate. */
   secretsDir: join(memory, 'secrets'),
   /** GPUAAS_URL and GPUAAS_TOKEN, to be sourced by a shell. */
   loginFile: join(memory, 'login'),
   memory,
 } as const;
+
+/** Makes sure that every user can get to what is his below the state folder. Throws where the way there is closed. */
+export function openTheWay(): void {
+  for (let above = dirname(stateDir()); above !== dirname(above); above = dirname(above)) {
+    if (!existsSync(above) || (statSync(above).mode & 0o001) !== 0) continue;
+    const why = 'Agent and control plane run as ordinary users';
+    throw new Error(`${why}, who may not enter ${above}: let GPUAAS_DEV_STATE name another folder.`);
+  }
+  mkdirSync(folder, { recursive: true });
+  for (const own of [stateDir(), folder]) chmodSync(own, statSync(own).mode | 0o011);
+}
+
+/** Makes sure that the folder is there and that it, with all that is in it, belongs to the user alone. */
+export async function ensureOwned(path: string, { uid, gid }: UserId): Promise<void> {
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, 0o700);
+  if (statSync(path).uid !== uid) await run('chown', ['-hR', `${uid}:${gid}`, path]);
+}
 
 export interface Login {
   readonly GPUAAS_URL: string;
@@ -63,7 +98,8 @@ export function forgetNotebookToken(instance: string): void {
 const notebookFile = (instance: string) => join(place.memory, `notebook-${instance}`);
 
 function writeSecret(file: string, content: string): void {
-  mkdirSync(place.memory, { recursive: true, mode: 0o700 });
-  chmodSync(place.memory, 0o700);
+  mkdirSync(place.memory, { recursive: true });
+  // Nobody else can list it; the doctor, who asks as the agent's user, gets to the folder for secrets that is in it.
+  chmodSync(place.memory, 0o711);
   writeFileSync(file, content, { mode: 0o600 });
 }

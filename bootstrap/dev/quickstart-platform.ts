@@ -6,17 +6,16 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { callEngine } from './engine-api.ts';
-import { freePort } from './free-port.ts';
 import { until } from './processes.ts';
 import type { PublishedImage } from './publish.ts';
-import { ensureDaemon, isRunning, stopDaemon } from './quickstart-daemons.ts';
-import { type Login, place, readLogin, writeLogin } from './quickstart-place.ts';
-import { argvOf, ask } from './quickstart-programs.ts';
+import { ensureDaemon, portOf, stopDaemon } from './quickstart-daemons.ts';
+import { ensureOwned, type Login, place, readLogin, writeLogin } from './quickstart-place.ts';
+import { argvOf, ask, circumstances } from './quickstart-programs.ts';
 
 const usualPort = 8080;
 const usualTelemetryPort = 9464;
@@ -25,7 +24,7 @@ const connectSeconds = 60;
 /** Makes sure that the control plane runs and that we have a token for it. */
 export async function ensureControlPlane(registryHost: string): Promise<Login> {
   const known = readLogin();
-  const port = await portOf('control-plane', known && Number(new URL(known.GPUAAS_URL).port), usualPort);
+  const port = await portOf('control-plane', usualPort);
   const url = `http://127.0.0.1:${port}`;
   const isKnown = known !== undefined && existsSync(place.serverDir);
   const login = { GPUAAS_URL: url, GPUAAS_TOKEN: isKnown ? known.GPUAAS_TOKEN : await adminToken() };
@@ -34,14 +33,10 @@ export async function ensureControlPlane(registryHost: string): Promise<Login> {
     ...{ name: 'control-plane', program: 'gpuaas' },
     args: ['serve', '--data-dir', place.serverDir, '--listen', `127.0.0.1:${port}`, '--registry', registryHost],
     env: { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' },
+    ...{ user: place.users.controlPlane, owns: [place.serverDir], port },
     isReady: () => answers(`${url}/api/v1/environment/capabilities`, login.GPUAAS_TOKEN),
   });
   return login;
-}
-
-/** The ports of our daemons are theirs as long as they run. */
-async function portOf(name: 'control-plane' | 'agent', known: number | undefined, usual: number): Promise<number> {
-  return known !== undefined && (await isRunning(name)) ? known : await freePort(known ?? usual);
 }
 
 /**
@@ -49,11 +44,14 @@ async function portOf(name: 'control-plane' | 'agent', known: number | undefined
  * A token that was lost, as all are when the host restarts, is replaced by another.
  */
 async function adminToken(): Promise<string> {
+  const user = place.users.controlPlane;
   await stopDaemon('control-plane');
+  await ensureOwned(place.serverDir, user);
   const what = existsSync(join(place.serverDir, 'control-plane.db')) ? '--new-admin-token' : '--init';
   const args = ['serve', what, '--json', '--data-dir', place.serverDir, '--listen', '127.0.0.1:0'];
   const [command, ...rest] = argvOf('gpuaas', args);
-  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const stdio: ['ignore', 'pipe', 'ignore'] = ['ignore', 'pipe', 'ignore'];
+  const child = spawn(command, rest, { ...circumstances({}, user), cwd: '/', stdio });
   const ended = once(child, 'exit');
   let token: string | undefined;
   let failure = 'it says nothing';
@@ -123,15 +121,17 @@ interface HostWith {
 
 /** Makes sure that this host serves the allocation and is connected: enrolment, gate, agent. Gives the node's id. */
 export async function ensureNode(login: Login, wanted: HostWith): Promise<string> {
-  const config = await writeConfig(login, wanted);
+  const port = await portOf('agent', usualTelemetryPort);
+  const config = writeConfig(login, wanted, port);
   await enrol(login, wanted.allocationId);
   await ensureGate(config);
   const nodeId = readNode()?.node_id ?? '';
   const isConnected = async () => (await showNode(login, nodeId)).connected;
   const args = ['run', '--config', place.configFile];
   await ensureDaemon({
-    ...{ name: 'agent', program: 'node-agent', args, reads: config },
-    isReady: async () => existsSync(join(place.folder, 'run/agent.sock')),
+    ...{ name: 'agent', program: 'node-agent', args, reads: config, port },
+    ...{ user: place.users.agent, owns: [place.stateDir, place.runDir] },
+    isReady: async () => existsSync(join(place.runDir, 'agent.sock')),
   });
   if (!(await until(isConnected, connectSeconds, 250))) {
     throw new Error(`The agent does not reach the control plane; its log is ${join(place.logs, 'agent.log')}.`);
@@ -140,15 +140,14 @@ export async function ensureNode(login: Login, wanted: HostWith): Promise<string
 }
 
 function readNode(): { readonly node_id: string; readonly allocation_id: string } | undefined {
-  const file = join(place.folder, 'state/identity/node.json');
+  const file = join(place.stateDir, 'identity/node.json');
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
 }
 
 async function ensureGate(config: string): Promise<void> {
-  const socketPath = join(place.folder, 'gate/gate.sock');
   await ensureDaemon({
     ...{ name: 'gate', program: 'node-agent', args: ['gate', '--config', place.configFile], reads: config },
-    isReady: async () => existsSync(socketPath) && (await pings(socketPath)),
+    isReady: async () => existsSync(place.gateSocket) && (await pings(place.gateSocket)),
   });
 }
 
@@ -156,39 +155,36 @@ async function ensureGate(config: string): Promise<void> {
 async function enrol(login: Login, allocationId: string): Promise<void> {
   const node = readNode();
   if (node?.allocation_id === allocationId) return;
-  if (node) throw new Error(`This host serves ${node.allocation_id}, which is gone: npm run quickstart -- --down`);
+  if (node) throw new Error(`This host serves ${node.allocation_id}, which is gone: ${place.command} -- --down`);
   const { token } = await gpuaas<{ token: string }>(login, ['nodes', 'join-token', allocationId]);
   const args = ['enroll', '--url', login.GPUAAS_URL, '--token-file', '-', '--config', place.configFile];
-  await ask('node-agent', args, 'This host could not be enrolled', { input: token });
+  const user = place.users.agent;
+  await ensureOwned(place.stateDir, user);
+  await ask('node-agent', args, 'This host could not be enrolled', { input: token, user });
 }
 
 /** The configuration as text. */
-async function writeConfig(login: Login, { engineSocket, registryHost, allocationId }: HostWith): Promise<string> {
+function writeConfig(login: Login, { engineSocket, registryHost, allocationId }: HostWith, port: number): string {
   const { user } = place;
   mkdirSync(user.home, { recursive: true, mode: 0o755 });
   chownSync(user.home, user.uid, user.gid);
   const config = {
-    state_dir: join(place.folder, 'state'),
-    run_dir: join(place.folder, 'run'),
+    ...{ state_dir: place.stateDir, run_dir: place.runDir },
     allocation: { id: allocationId, user },
     control_plane: { url: login.GPUAAS_URL },
     gate: {
-      socket: join(place.folder, 'gate/gate.sock'),
-      state_dir: join(place.folder, 'gate'),
-      engine_socket: engineSocket,
+      ...{ socket: place.gateSocket, socket_gid: place.users.agent.gid },
+      ...{ state_dir: place.gateDir, engine_socket: engineSocket },
     },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     secrets_dir: place.secretsDir,
-    telemetry: { port: await portOf('agent', earlierTelemetryPort(), usualTelemetryPort) },
+    telemetry: { port },
   };
   const text = `${JSON.stringify(config, null, 2)}\n`;
-  writeFileSync(place.configFile, text, { mode: 0o600 });
+  writeFileSync(place.configFile, text);
+  // No secret is in it, and the agent has to read it.
+  chmodSync(place.configFile, 0o644);
   return text;
-}
-
-function earlierTelemetryPort(): number | undefined {
-  if (!existsSync(place.configFile)) return undefined;
-  return (JSON.parse(readFileSync(place.configFile, 'utf8')) as { telemetry?: { port: number } }).telemetry?.port;
 }
 
 /** Runs a command of `gpuaas` with the quickstart's token. */
@@ -210,8 +206,9 @@ async function pings(socketPath: string): Promise<boolean> {
   return answer?.status === 200;
 }
 
-async function answers(url: string, token: string): Promise<boolean> {
-  const headers = { authorization: `Bearer ${token}` };
+/** Whether something answers there, to who has the token. */
+export async function answers(url: string, token?: string): Promise<boolean> {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const answer = await fetch(url, { headers, signal: AbortSignal.timeout(5000) }).catch(() => undefined);
   return answer?.status === 200;
 }

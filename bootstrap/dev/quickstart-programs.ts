@@ -1,19 +1,63 @@
-/** The commands of this checkout as quickstart runs them: the same that people type. */
-import { type SpawnOptions, spawn } from 'node:child_process';
+/**
+ * The commands of this checkout as quickstart runs them: the same that people type, as one file each beside a Node of their
+ * own. The users that they run as need not get into the checkout, and what runs does not change with it.
+ */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
+import { constants, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { bundle } from './build.ts';
+import type { UserId } from './processes.ts';
 import { say } from './progress.ts';
+import { place } from './quickstart-place.ts';
 
-export type Program = 'gpuaas' | 'node-agent';
+const sources = {
+  gpuaas: 'src/cli/gpuaas.ts',
+  'node-agent': 'src/cli/node-agent.ts',
+  'package-index': 'bootstrap/dev/quickstart-index.ts',
+} as const;
+
+export type Program = keyof typeof sources;
 type Json = Readonly<Record<string, unknown>>;
 
-const cli = resolve(import.meta.dirname, '../../src/cli');
+const node = join(place.programs, `node-${process.version}`);
+/** What an init system gives its daemons; what the shell of the person has in it is nobody else's business. */
+const cleanEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+
+/** Makes sure that the programs are those of the checkout as it is now. */
+export async function ensurePrograms(): Promise<void> {
+  mkdirSync(place.programs, { recursive: true });
+  if (!existsSync(node)) {
+    replace(node, (draft) => copyFileSync(process.execPath, draft, constants.COPYFILE_FICLONE));
+  }
+  await Promise.all(
+    Object.entries(sources).map(async ([program, source]) => {
+      const { text: code } = await bundle(source);
+      replace(fileOf(program as Program), (draft) => writeFileSync(draft, code));
+    }),
+  );
+}
+
+/** In one step: a daemon that starts now reads the old one or the new one. */
+function replace(file: string, write: (draft: string) => void): void {
+  const draft = `${file}.${process.pid}`;
+  write(draft);
+  renameSync(draft, file);
+}
+
+/** The one file of a program. */
+export const fileOf = (program: Program): string => join(place.programs, `${program}.mjs`);
 
 /** What to start for a command of ours. */
 export function argvOf(program: Program, args: readonly string[]): [string, ...string[]] {
-  return [process.execPath, join(cli, `${program}.ts`), ...args];
+  return [node, fileOf(program), ...args];
+}
+
+/** As whom and with what environment a command of ours is started. */
+export function circumstances(env: NodeJS.ProcessEnv = {}, user: UserId | undefined = undefined) {
+  return { env: { ...cleanEnv, ...env }, ...user };
 }
 
 interface Failure {
@@ -21,6 +65,13 @@ interface Failure {
   readonly hint: string;
   readonly code: string;
   readonly detail: { readonly errors?: readonly { readonly path: string; readonly message: string }[] };
+}
+
+interface Asking {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+  /** Whom the command runs as, if not as we do. */
+  readonly user?: UserId;
 }
 
 /**
@@ -31,13 +82,11 @@ export async function ask<T extends Json>(
   program: Program,
   args: readonly string[],
   complaint: string,
-  { env = {}, input = '' }: { env?: NodeJS.ProcessEnv; input?: string } = {},
+  { env, input = '', user }: Asking = {},
 ): Promise<T> {
   const [command, ...rest] = argvOf(program, [...args, '--json']);
-  const options: SpawnOptions = { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] };
-  const child = spawn(command, rest, options) as ReturnType<typeof spawn> & { stdin: NonNullable<unknown> };
-  child.stdin?.end(input);
-  if (!child.stdout || !child.stderr) throw new Error(`${program} has no output`);
+  const child = spawn(command, rest, { ...circumstances(env, user), cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdin.end(input);
   const [stdout] = await Promise.all([text(child.stdout), showSteps(child.stderr), once(child, 'exit')]);
   const answer = lastJson(stdout);
   if (child.exitCode === 0 && answer !== undefined) return answer as T;

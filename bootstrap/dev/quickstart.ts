@@ -3,21 +3,24 @@
  *
  *   engine, registry, image ─▶ control plane ─▶ allocation, artifact ─▶ this host becomes a node ─▶ launch ─▶ http://127.0.0.1:…
  *
- * Can be run again at any time: what is there is used, what is missing is made.
+ * Can be run again at any time: what is there is used, what is missing is made, what runs from other sources is replaced.
+ * Only the gate runs as root, as on a host of a platform; agent and control plane have users of their own.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ensureGround, tearDown } from './ground.ts';
 import { say } from './progress.ts';
-import { stopDaemon } from './quickstart-daemons.ts';
+import { daemonNames, stopDaemon } from './quickstart-daemons.ts';
 import { decommission, ensureNotebook, notebooksOf, type RunningNotebook } from './quickstart-notebook.ts';
-import { place } from './quickstart-place.ts';
+import { ensureAppVersion } from './quickstart-packages.ts';
+import { openTheWay, place } from './quickstart-place.ts';
 import { ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
+import { ensurePrograms } from './quickstart-programs.ts';
 
 const usage = `Usage: npm run quickstart [-- OPTION…]
 
 Brings up a container engine, a registry, the curated image, a control plane and this host as its node, and launches
-JupyterLab there. As root.
+JupyterLab there. As root, as which of its daemons only the engine gate runs then.
 
   --down    take everything away again
   --purge   with --down: also the system packages that it had installed
@@ -37,11 +40,12 @@ async function main(args: readonly string[]): Promise<number> {
     console.error('Quickstart starts a container engine and changes the owner of folders: run it as root.');
     return 2;
   }
+  process.umask(0o022);
   try {
     await (options.down ? down(options.purge) : up());
     return 0;
   } catch (error) {
-    const again = options.down ? 'npm run quickstart -- --down' : 'npm run quickstart';
+    const again = options.down ? `${place.command} -- --down` : place.command;
     console.error(`\n${sentenceOf(error)}\nWhat is there is kept. Mend that and run it again: ${again}`);
     return 1;
   }
@@ -69,10 +73,12 @@ function readOptions(args: readonly string[]): Options | string {
 }
 
 async function up(): Promise<void> {
+  openTheWay();
   part('1/5  engine, registry and the curated image (some minutes the first time)');
   const { engine, registry, images } = await ensureGround(['runtime-cpu']);
 
   part('2/5  control plane, with a project, an allocation and the image as a promoted artifact');
+  await ensurePrograms();
   const login = await ensureControlPlane(registry.host);
   const tenancy = await ensureTenancy(login);
   const artifactId = await ensureArtifact(login, images['runtime-cpu']);
@@ -82,7 +88,8 @@ async function up(): Promise<void> {
   await ensureNode(login, { allocationId: tenancy.allocationId, ...host });
 
   part('4/5  JupyterLab, through the API');
-  const notebook = await ensureNotebook(login, { ...tenancy, artifactId, bridgeAddress: engine.bridgeAddress });
+  const version = await ensureAppVersion(login, engine.bridgeAddress);
+  const notebook = await ensureNotebook(login, { ...tenancy, artifactId, version });
 
   part('5/5  asking JupyterLab itself');
   const status = await fetch(`http://127.0.0.1:${notebook.port}/api/status?token=${notebook.token}`);
@@ -96,15 +103,16 @@ JupyterLab runs, on this host only:
 
   http://127.0.0.1:${port}/lab?token=${token}
 
-Its installed package:      import quickstart_hello; print(quickstart_hello.greeting)
-From your own computer:     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}
+From your own computer:     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}  (then the same address)
+The package it came with:   import quickstart_hello; print(quickstart_hello.greeting)
 The control plane:          ${url}/openapi.json
-Ask it, in this shell:      . ${place.loginFile}
+To ask it, in this folder:  . ${place.loginFile}
   how JupyterLab is:        npx gpuaas apps instances describe ${id}
   what it writes:           npx gpuaas apps instances logs -f ${id}
-What happened on the host:  npx node-agent explain ${id} --config ${place.configFile}
-Logs of the three daemons:  ${place.logs}
-Stop and remove it all:     npm run quickstart -- --down`);
+How the host is:            npx node-agent status --config ${place.configFile}
+  what happened there:      npx node-agent explain ${id} --config ${place.configFile}
+Logs of the daemons:        ${place.logs}
+Stop and remove it all:     ${place.command} -- --down`);
 }
 
 async function down(purge: boolean): Promise<void> {
@@ -113,7 +121,7 @@ async function down(purge: boolean): Promise<void> {
     await removeNotebooks();
   }
   part('ending agent, gate and control plane; removing registry, images, engine and folders');
-  for (const name of ['agent', 'gate', 'control-plane'] as const) await stopDaemon(name);
+  for (const name of daemonNames) await stopDaemon(name);
   rmSync(place.memory, { recursive: true, force: true });
   const { kept } = await tearDown({ purge });
   for (const line of kept) {
@@ -124,7 +132,9 @@ async function down(purge: boolean): Promise<void> {
 
 /** Wakes what is needed for it: daemons that died have left their workloads behind. */
 async function removeNotebooks(): Promise<void> {
+  openTheWay();
   const { engine, registry } = await ensureGround([]);
+  await ensurePrograms();
   const login = await ensureControlPlane(registry.host);
   const { allocationId } = await ensureTenancy(login);
   const notebooks = await notebooksOf(login, allocationId);

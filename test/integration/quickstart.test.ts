@@ -2,26 +2,40 @@
  * Quickstart as people start it, beside the usual one of this host: a state folder of its own, which lends it the engine,
  * the registry and the image that are there. None of them is its own to take away.
  *
- *   quickstart ─▶ gpuaas serve, node-agent gate, node-agent run (its processes) ─▶ JupyterLab, launched through the API
+ *   quickstart ─▶ gpuaas serve, node-agent gate, node-agent run, an index (its processes) ─▶ JupyterLab, through the API
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
-import { identify } from '../../bootstrap/dev/processes.ts';
+import { identify, type UserId } from '../../bootstrap/dev/processes.ts';
 import { imageIdOf } from '../../bootstrap/dev/publish.ts';
+import { daemonNames } from '../../bootstrap/dev/quickstart-daemons.ts';
 import { cacheDir } from '../../bootstrap/dev/state.ts';
 import { labels } from '../../src/contract/names.ts';
 import { engineCall } from '../support/engine-call.ts';
 
-const script = resolve(import.meta.dirname, '../../bootstrap/dev/quickstart.ts');
-const gpuaas = `${process.execPath} ${resolve(import.meta.dirname, '../../src/cli/gpuaas.ts')}`;
+const root = resolve(import.meta.dirname, '../..');
+const gpuaas = `${process.execPath} ${join(root, 'src/cli/gpuaas.ts')}`;
 const state = mkdtempSync(join(tmpdir(), 'gpuaas-quickstart-'));
+/** A later checkout of the same. */
+const later = mkdtempSync(join(tmpdir(), 'gpuaas-checkout-'));
 const stranger: Server = createServer();
 let succession: NodeJS.Timeout | undefined;
 let ground: GroundWith<'runtime-cpu'>;
@@ -36,7 +50,7 @@ afterAll(async () => {
   clearTimeout(succession);
   stranger.close();
   if (existsSync(join(state, 'quickstart/agent.json'))) await quickstart('--down');
-  rmSync(state, { recursive: true, force: true });
+  for (const folder of [state, later]) rmSync(folder, { recursive: true, force: true });
 });
 
 describe('quickstart', { timeout: 300_000 }, () => {
@@ -62,14 +76,58 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(events.indexOf('is probing')).toBeGreaterThan(events.indexOf('is installing packages'));
   });
 
-  it('adopts the notebook when it is run again', async () => {
+  it('keeps the index: what is installed later comes from there as well', async () => {
+    const code = 'import pip; pip.main(["install", "--force-reinstall", "quickstart-hello"])';
+
+    expect(await runInNotebook(code)).toContain('Successfully installed quickstart-hello-1.0.0');
+  });
+
+  it('runs only the gate as root, and the agent cannot reach the engine past it', async () => {
+    const users = daemonNames.map((name) => ({ name, ...userOf(pidOf(name)) }));
+    const agent = users.find(({ name }) => name === 'agent') ?? { uid: 0, gid: 0 };
+    const { gate } = JSON.parse(readFileSync(join(state, 'quickstart/agent.json'), 'utf8'));
+
+    expect(users.filter(({ uid, gid }) => uid === 0 || gid === 0).map(({ name }) => name)).toEqual(['gate']);
+    expect(users.flatMap(({ groups }) => groups)).toEqual([]);
+    expect(new Set(users.map(({ uid }) => uid)).size).toBe(users.length);
+    expect(await connecting(ground.engine.socketPath, agent)).toBe('EACCES');
+    expect(await connecting(gate.socket, agent)).toBe('connected');
+    expect(await connecting(gate.socket, { uid: agent.uid + 100, gid: agent.gid + 100 })).toBe('EACCES');
+    expect(statSync(join(state, 'quickstart/state'))).toMatchObject({ uid: agent.uid, mode: 0o40700 });
+  });
+
+  it('adopts the notebook when it is run again, and leaves the daemons alone', async () => {
     const before = await notebookId();
+    const pids = daemonNames.map(pidOf);
 
     const { code, stdout } = await quickstart();
 
     expect(code).toBe(0);
     expect(urlIn(stdout).href).toBe(url.href);
     expect(await notebookId()).toBe(before);
+    expect(daemonNames.map(pidOf)).toEqual(pids);
+  });
+
+  it('replaces daemons whose sources are others by now, and the notebook has run on', async () => {
+    const before = await notebookStart();
+    makeCheckout(later, '9.9.9');
+
+    const { code, stdout } = await quickstartWith({ checkout: later });
+
+    expect(code).toBe(0);
+    expect(urlIn(stdout).href).toBe(url.href);
+    const logs = ['agent', 'control-plane'].map((name) =>
+      readFileSync(join(state, `quickstart/logs/${name}.log`), 'utf8'),
+    );
+    expect(
+      logs.map((log) =>
+        log
+          .trimEnd()
+          .split('\n')
+          .findLast((line) => line.includes('"version"')),
+      ),
+    ).toEqual([expect.stringContaining('"version":"9.9.9"'), expect.stringContaining('"version":"9.9.9"')]);
+    expect(await notebookStart()).toBe(before);
   });
 
   it('says how to ask the control plane, which does answer so', async () => {
@@ -99,7 +157,7 @@ describe('quickstart', { timeout: 300_000 }, () => {
 
   it('starts what has died, and the notebook has run on', async () => {
     const before = await notebookId();
-    for (const daemon of ['control-plane', 'gate', 'agent']) process.kill(pidOf(daemon), 'SIGKILL');
+    for (const daemon of daemonNames) process.kill(pidOf(daemon), 'SIGKILL');
 
     const { code, stdout } = await quickstart();
 
@@ -127,19 +185,30 @@ describe('quickstart', { timeout: 300_000 }, () => {
   it('says in words what is in its way, with no stack, and keeps what is there', async () => {
     const nobody = { GPUAAS_DEV_REGISTRY: '127.0.0.1:1' };
 
-    const { code, stdout, stderr } = await quickstart(nobody);
+    const { code, stdout, stderr } = await quickstartWith({ env: nobody });
 
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('No registry answers at 127.0.0.1:1, which GPUAAS_DEV_REGISTRY names.');
-    expect(stderr).toContain('run it again: npm run quickstart');
+    expect(stderr).toContain(`run it again: GPUAAS_DEV_STATE=${state} npm run quickstart`);
     expect(stderr).not.toMatch(/^\s+at /m);
     expect((await fetch(new URL(`/api/status${url.search}`, url))).status).toBe(200);
+  });
+
+  it('refuses a place that its daemons could not enter before it makes anything there', async () => {
+    const closed = join(later, 'closed');
+    mkdirSync(closed, { mode: 0o700 });
+
+    const { code, stderr } = await quickstartWith({ env: { GPUAAS_DEV_STATE: join(closed, 'state') } });
+
+    expect(code).toBe(1);
+    expect(stderr).toContain(`may not enter ${closed}: let GPUAAS_DEV_STATE name another folder.`);
+    expect(readdirSync(closed)).toEqual([]);
   });
 
   it('--down takes away what is its own, and nothing else', async () => {
     const { memory } = ownNames();
     const container = await notebookName();
-    const daemons = ['control-plane', 'gate', 'agent'].map(pidOf);
+    const daemons = daemonNames.map(pidOf);
 
     const { code, stdout } = await quickstart('--down');
 
@@ -147,7 +216,7 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(stdout).toContain('kept: the container engine, which was not started from here');
     expect(await statusOf(`/containers/${container}/json`)).toBe(404);
     expect(await statusOf(`/networks/${container}`)).toBe(404);
-    expect(await Promise.all(daemons.map(identify))).toEqual([undefined, undefined, undefined]);
+    expect((await Promise.all(daemons.map(identify))).filter((one) => one !== undefined)).toEqual([]);
     expect(existsSync(state)).toBe(false);
     expect(existsSync(memory)).toBe(false);
     const { reference, image_id } = ground.images['runtime-cpu'];
@@ -198,6 +267,17 @@ async function notebook(): Promise<{ readonly Id: string; readonly Names: readon
 const notebookId = async () => (await notebook()).Id;
 const notebookName = async () => (await notebook()).Names[0]?.slice(1) ?? '';
 
+/** Another one after each start of the container. */
+async function notebookStart(): Promise<string> {
+  const path = `/containers/${await notebookId()}/json`;
+  const { body } = await engineCall<{ Id: string; State: { StartedAt: string } }>(
+    ground.engine.socketPath,
+    'GET',
+    path,
+  );
+  return `${body.Id} ${body.State.StartedAt}`;
+}
+
 /** What Python prints in the notebook's container, as the multiplexed stream of the engine. */
 async function runInNotebook(code: string): Promise<string> {
   const { socketPath } = ground.engine;
@@ -240,19 +320,49 @@ async function occupy(port: number): Promise<void> {
   await once(listen(), 'listening').catch((error: NodeJS.ErrnoException) => expect(error.code).toBe('EADDRINUSE'));
 }
 
+function makeCheckout(folder: string, version: string): void {
+  for (const part of ['src', 'bootstrap', 'tsconfig.json']) {
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }));
+}
+
+/** As whom a process runs, by the word of the kernel; `groups` are those beside its own. */
+function userOf(pid: number): UserId & { readonly groups: readonly string[] } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const ids = (name: string) => new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1]?.trim().split(/\s+/) ?? [];
+  return { uid: Number(ids('Uid')[0]), gid: Number(ids('Gid')[0]), groups: ids('Groups').filter(Boolean) };
+}
+
+/** What a process of that user gets when it connects to a Unix socket. */
+async function connecting(socket: string, { uid, gid }: UserId): Promise<string> {
+  const code = `require('node:net').connect(${JSON.stringify(socket)})
+    .on('connect', () => { console.log('connected'); process.exit() }).on('error', (error) => console.log(error.code))`;
+  const node = join(state, `quickstart/programs/node-${process.version}`);
+  const child = spawn(node, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'], cwd: '/', uid, gid });
+  return (await text(child.stdout)).trim();
+}
+
 interface Ended {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-async function quickstart(...args: (string | Record<string, string>)[]): Promise<Ended> {
-  const words = args.filter((arg) => typeof arg === 'string');
-  const over = Object.assign({}, ...args.filter((arg) => typeof arg !== 'string'));
+const quickstart = async (...words: string[]) => await quickstartWith({}, ...words);
+
+interface Circumstances {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly checkout?: string;
+}
+
+async function quickstartWith({ env, checkout = root }: Circumstances, ...words: string[]): Promise<Ended> {
   const { GPUAAS_DEV_CACHE: _shared, ...usual } = process.env;
-  const child = spawn(process.execPath, [script, ...words], {
+  const child = spawn(process.execPath, [join(checkout, 'bootstrap/dev/quickstart.ts'), ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...usual, GPUAAS_DEV_STATE: state, GPUAAS_DEV_REGISTRY: ground.registry.host, ...over },
+    env: { ...usual, GPUAAS_DEV_STATE: state, GPUAAS_DEV_REGISTRY: ground.registry.host, ...env },
   });
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code: child.exitCode, stdout, stderr };

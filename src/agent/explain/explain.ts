@@ -119,7 +119,7 @@ async function askEngine(
 function kernelOf(sources: ExplainSources, notes: string[]) {
   const lines = sources.kernelLog();
   if (!lines) {
-    notes.push('The kernel log may not be read by this user; run the command as root to see what the kernel killed.');
+    notes.push('The kernel log may not be read without root; as root, `dmesg` shows what the kernel killed.');
   }
   return lines ?? [];
 }

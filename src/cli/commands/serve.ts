@@ -1,7 +1,7 @@
 /** `gpuaas serve`: runs the control plane until it is told to stop. */
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
+import gpuaas from '../../../package.json' with { type: 'json' };
 import { AgentError } from '../../contract/failures.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { createLog, type Log } from '../../kit/log.ts';
@@ -11,7 +11,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine } from '../output.ts';
 import { listeningOf, type ServeOptions, settingsOf, urlOf } from './serve-options.ts';
 
-const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+const { version } = gpuaas;
 
 /** Requests that are at work may take this long to end. */
 const patienceMs = 10_000;
