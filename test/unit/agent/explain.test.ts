@@ -205,7 +205,7 @@ describe('an explanation', () => {
       sources: { kernelLog: () => undefined },
     });
 
-    expect(explanation.notes).toEqual([expect.stringContaining('run the command as root')]);
+    expect(explanation.notes).toEqual([expect.stringContaining('as root, `dmesg`')]);
     expect(explanation.timeline.length).toBeGreaterThan(3);
   });
 
