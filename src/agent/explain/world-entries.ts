@@ -33,12 +33,14 @@ const actions: Readonly<Record<string, string>> = {
 
 /** `kill` is left out: the end of the container follows and says more. */
 export function engineEntries(events: readonly EngineEvent[]): TimelineEntry[] {
-  return events.filter(isFirst).flatMap(({ time, action, exitCode }): TimelineEntry[] => {
+  const told = events.filter(isFirst);
+  return told.flatMap(({ time, action, exitCode }, index): TimelineEntry[] => {
     const base = { ...alone, time, source: 'engine' as const, details: [] as string[] };
     if (action === 'die') {
       const code = exitCode ?? 0;
-      const title = `The container ended with exit code ${code}: ${exitWords(code)}.`;
-      return [{ ...base, title, level: code === 0 ? 'info' : 'error' }];
+      const asked = wasAskedToEnd(told.slice(0, index));
+      const title = `The container ended with exit code ${code}: ${exitWords(code)}${asked ? ', as it was told to' : ''}.`;
+      return [{ ...base, title, level: code === 0 || asked ? 'info' : 'error' }];
     }
     if (action.startsWith('health_status')) {
       const health = action.slice(action.indexOf(':') + 1).trim();
@@ -47,6 +49,11 @@ export function engineEntries(events: readonly EngineEvent[]): TimelineEntry[] {
     const title = actions[action];
     return title === undefined ? [] : [{ ...base, title, level: action === 'oom' ? 'error' : 'info' }];
   });
+}
+
+/** True if somebody had the engine end it: what it made of that is no fault. The kernel asks no engine. */
+function wasAskedToEnd(before: readonly EngineEvent[]): boolean {
+  return before.findLast(({ action }) => action === 'kill' || action === 'start')?.action === 'kill';
 }
 
 /** The engine repeats itself: a group that runs out of memory says so for each process. */

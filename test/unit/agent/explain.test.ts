@@ -120,6 +120,26 @@ describe('an explanation', () => {
     expect(explanation.summary).toContain('started it again 2 times');
   });
 
+  it('marks the end of a container as a fault only where nobody had told the engine to end it', async () => {
+    const event = (second: number, action: string, exitCode?: number) => ({
+      ...{ time: `2026-11-25T10:00:0${second}Z`, action, exitCode: exitCode ?? null },
+      ...{ container: containerId, instance },
+    });
+    const engineEvents = async () => [
+      ...[event(1, 'start'), event(2, 'die', 137), event(3, 'start'), event(4, 'kill'), event(5, 'die', 137)],
+      event(6, 'destroy'),
+    ];
+
+    const { text } = await explained(instance, { tasks: [launched], workload, sources: { engineEvents } });
+
+    expect(text).toMatch(
+      /10:00:02\.000 {2}engine {5}! The container ended with exit code 137: it was ended by SIGKILL\.\n/,
+    );
+    expect(text).toMatch(
+      /10:00:05\.000 {2}engine {7}The container ended with exit code 137: it was ended by SIGKILL, as it was told to\.\n/,
+    );
+  });
+
   it('of a task that is at work says in which phase, and how to follow it', async () => {
     const task = keptTask({ phases: [{ phase: 'pulling', at: '2026-11-25T10:00:00.100Z' }] });
     const log: LogFacts[] = [
