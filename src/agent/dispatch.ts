@@ -120,7 +120,8 @@ export class Dispatcher {
       const handler = taskHandlers[type] as TaskHandler<TaskType>;
       outcome = { status: 'succeeded', output: await handler(params, context), failure: null };
     } catch (error) {
-      outcome = failedOutcome(error, { deadline, cancel, phase: progress.phase });
+      const clean = <Value>(value: Value) => taskLog.clean(value);
+      outcome = failedOutcome(error, { deadline, cancel, phase: progress.phase, clean });
       taskLog.log.error({ code: outcome.failure?.code, phase: progress.phase, err: error }, 'task failed');
     }
     taskLog.log.info({ status: outcome.status, failure: outcome.failure }, 'task ends');
@@ -232,6 +233,8 @@ interface Circumstances {
   readonly deadline: AbortSignal;
   readonly cancel: AbortSignal | undefined;
   readonly phase: WorkloadState | null;
+  /** Takes the task's secrets out of a value. */
+  readonly clean: <Value>(value: Value) => Value;
 }
 
 const refusals: ReadonlySet<FailureKind> = new Set(['invalid', 'denied', 'conflict', 'exhausted']);
@@ -265,10 +268,10 @@ function asFailure(error: unknown, circumstances?: Circumstances): Failure {
     return new AgentError('task.timed_out', { phase: circumstances.phase }, { cause: error }).toFailure();
   }
   if (error instanceof AgentError) {
-    return error.toFailure();
+    return error.toFailure(circumstances?.clean);
   }
   const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return new AgentError('internal', { reason }, { cause: error }).toFailure();
+  return new AgentError('internal', { reason }, { cause: error }).toFailure(circumstances?.clean);
 }
 
 function isAbort(error: unknown, signal: AbortSignal): boolean {

@@ -1,4 +1,5 @@
 /** What a task reported so far: goes to its log, to whoever listens, and into its output. */
+import { bounds, cutFacts, cutText } from '../contract/bounds.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import { move, type WorkloadState } from '../contract/workload-state.ts';
 import { redact, redactText } from '../kit/log.ts';
@@ -26,9 +27,12 @@ export class TaskProgress {
 
   emit(type: string, message: string, values: Record<string, unknown>): void {
     const time = new Date().toISOString();
-    const event: WorkloadEvent = this.#taskLog.clean({
-      ...{ time, type, phase: this.phase, message: redactText(message), values: redact(values) },
-    });
+    const clean = this.#taskLog.clean({ message: redactText(message), values: redact(values) });
+    const event: WorkloadEvent = {
+      ...{ time, type, phase: this.phase },
+      // Cut last: half a secret would not be found.
+      ...{ message: cutText(clean.message, bounds.message), values: cutFacts(clean.values) },
+    };
     if (type === 'image.progress' && this.#events.at(-1)?.type === type) {
       // A long pull must not push everything else out of the result.
       this.#events.pop();

@@ -5,6 +5,7 @@
  * only place where a code gets its kind, so that the control plane, the CLI and the docs cannot disagree about it.
  */
 import { type Static, Type } from 'typebox';
+import { bounds, cutFacts, cutText } from './bounds.ts';
 
 /** What sort of trouble a failure is: decides whether trying again can help and how a client should present it. */
 export const failureKinds = [
@@ -713,10 +714,14 @@ export const Failure = Type.Object(
   {
     code: Type.Enum(failureCodes, { description: 'Stable dotted code. The list is docs/failures.md.' }),
     kind: Type.Enum([...failureKinds], { description: 'Class of the failure; decides how a client treats it.' }),
-    message: Type.String({ description: 'What went wrong, in one or two sentences for a person.' }),
+    message: Type.String({
+      maxLength: bounds.message * 2,
+      description: 'What went wrong, in one or two sentences for a person.',
+    }),
     hint: Type.String({ description: 'The next step a person can take.' }),
     detail: Type.Record(Type.String(), Type.Unknown(), {
-      description: 'Facts of this one case: path, port, exit_code, excerpt and the like. Never a secret.',
+      description:
+        'Facts of this one case: path, port, exit_code, excerpt and the like, cut where they are long. Never a secret.',
     }),
     retryable: Type.Boolean({ description: 'True if the same task may succeed later unchanged.' }),
   },
@@ -740,8 +745,10 @@ export class AgentError extends Error {
     this.detail = detail;
   }
 
-  toFailure(): Failure {
+  /** `clean` takes out what must not leave the agent: before anything is cut, as half a secret would not be found. */
+  toFailure(clean: <Value>(value: Value) => Value = (value) => value): Failure {
     const { kind, hint, retryable } = failures[this.code];
-    return { code: this.code, kind, message: this.message, hint, detail: { ...this.detail }, retryable };
+    const [message, detail] = [cutText(clean(this.message), bounds.message), cutFacts(clean(this.detail))];
+    return { code: this.code, kind, message, hint, detail, retryable };
   }
 }

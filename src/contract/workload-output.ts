@@ -1,5 +1,6 @@
 /** What every launch, control and remove answers, from every adapter. */
 import { type Static, Type } from 'typebox';
+import { bounds } from './bounds.ts';
 import { Failure } from './failures.ts';
 import { WorkloadState } from './workload-state.ts';
 
@@ -33,36 +34,43 @@ export const WorkloadEvent = Type.Object(
       description: 'Dotted name, for example `phase.entered`, `image.progress`, `container.exited`.',
     }),
     phase: Type.Union([WorkloadState, Type.Null()], { description: 'Phase the task was in.' }),
-    message: Type.String({ description: 'One sentence for a person.' }),
-    values: Type.Record(Type.String(), Type.Unknown(), { description: 'Facts of the event. Never a secret.' }),
+    message: Type.String({ maxLength: bounds.message * 2, description: 'One sentence for a person.' }),
+    values: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'Facts of the event, cut where they are long. Never a secret.',
+    }),
   },
   { additionalProperties: false, description: 'Something that happened on the way.' },
 );
 export type WorkloadEvent = Static<typeof WorkloadEvent>;
 
+const lines = (options: { description: string }) =>
+  Type.Array(Type.String({ maxLength: bounds.line * 2 }), { maxItems: bounds.lines, ...options });
+
 export const Cleanup = Type.Object(
   {
-    removed: Type.Array(Type.String(), {
+    removed: lines({
       description: 'What is gone: `container gpuaas-x`, `network gpuaas-x`, `folder …`.',
     }),
-    kept: Type.Array(Type.String(), { description: 'What is there still, on purpose, in the same words.' }),
-    failed: Type.Array(Type.String(), { description: 'What should be gone and is not, with the reason.' }),
+    kept: lines({ description: 'What is there still, on purpose, in the same words.' }),
+    failed: lines({ description: 'What should be gone and is not, with the reason.' }),
   },
   { additionalProperties: false, description: 'Result of a clean-up.' },
 );
 export type Cleanup = Static<typeof Cleanup>;
 
+const word = Type.String({ maxLength: bounds.word * 2 });
+
 export const OciAdapterStatus = Type.Object(
   {
     kind: Type.Literal('oci_container', { description: 'Which adapter this status is from.' }),
-    container_id: Type.Union([Type.String(), Type.Null()], {
+    container_id: Type.Union([word, Type.Null()], {
       description: "The engine's id; null when there is none.",
     }),
     container_name: Type.String({ description: 'Name on the engine.' }),
-    container_state: Type.Union([Type.String(), Type.Null()], {
+    container_state: Type.Union([word, Type.Null()], {
       description: "The engine's word: created, running, exited, …",
     }),
-    health: Type.Union([Type.String(), Type.Null()], {
+    health: Type.Union([word, Type.Null()], {
       description: "The image's health check; null where it has none.",
     }),
     exit_code: Type.Union([Type.Integer(), Type.Null()], {
@@ -70,12 +78,12 @@ export const OciAdapterStatus = Type.Object(
     }),
     oom_killed: Type.Boolean({ description: 'True if the kernel ended the last run for its memory.' }),
     restart_count: Type.Integer({ description: 'Starts after the first.' }),
-    image_digest: Type.Union([Type.String(), Type.Null()], {
+    image_digest: Type.Union([word, Type.Null()], {
       description: 'Digest that runs, verified after the pull.',
     }),
-    image_id: Type.Union([Type.String(), Type.Null()], { description: "The engine's image id." }),
+    image_id: Type.Union([word, Type.Null()], { description: "The engine's image id." }),
     adopted: Type.Boolean({ description: 'True if an earlier run of the same task had made the container.' }),
-    packages_excerpt: Type.Union([Type.String(), Type.Null()], {
+    packages_excerpt: Type.Union([Type.String({ maxLength: bounds.fact * 2 }), Type.Null()], {
       description: 'Bounded tail of the package installation; null if none ran.',
     }),
   },

@@ -1,7 +1,8 @@
 /** Puts together the one output that launch, control and remove share. */
+import { bounds, cutLines, cutText } from '../contract/bounds.ts';
 import type { Identity } from '../contract/identifiers.ts';
 import { containerName, labels } from '../contract/names.ts';
-import type { Endpoint, OciAdapterStatus, WorkloadOutput } from '../contract/workload-output.ts';
+import type { Cleanup, Endpoint, OciAdapterStatus, WorkloadOutput } from '../contract/workload-output.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import type { TaskContext } from './task-context.ts';
@@ -26,7 +27,7 @@ export function workloadOutput(identity: Identity, report: Report, context: Task
     metrics: container ? [{ name: 'container', ref: reference }] : [],
     events: context.events(),
     failure: report.failure ?? null,
-    cleanup: report.cleanup ?? null,
+    cleanup: report.cleanup ? cutCleanup(report.cleanup) : null,
     topology: null,
     adapter: {
       kind: 'oci_container',
@@ -39,17 +40,25 @@ export function workloadOutput(identity: Identity, report: Report, context: Task
   };
 }
 
+function cutCleanup({ removed, kept, failed }: Cleanup): Cleanup {
+  return { removed: cutLines(removed), kept: cutLines(kept), failed: cutLines(failed) };
+}
+
 function adapterStatus(container: ContainerFacts | undefined) {
   return {
-    container_id: container?.id ?? null,
-    container_state: container?.status ?? null,
-    health: container?.health ?? null,
+    container_id: word(container?.id),
+    container_state: word(container?.status),
+    health: word(container?.health),
     exit_code: container && container.status !== 'running' ? container.exitCode : null,
     oom_killed: container?.oomKilled ?? false,
     restart_count: container?.restartCount ?? 0,
-    image_digest: container ? (digestOf(container.imageReference) ?? null) : null,
-    image_id: container?.imageId ?? null,
+    image_digest: word(container && digestOf(container.imageReference)),
+    image_id: word(container?.imageId),
   };
+}
+
+function word(text: string | null | undefined): string | null {
+  return text === null || text === undefined ? null : cutText(text, bounds.word);
 }
 
 function digestOf(reference: string): string | undefined {

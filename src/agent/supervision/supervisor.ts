@@ -10,6 +10,7 @@
  *
  * Tasks have precedence: `standAside` before one, and what it returns afterwards.
  */
+import { bounds, cutFacts, cutText } from '../../contract/bounds.ts';
 import { labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
@@ -231,7 +232,7 @@ export class Supervisor {
     const time = new Date(this.#options.clock.wallMs()).toISOString();
     return {
       ...{ workload_id: id, source: 'supervisor', state: null, failure: null },
-      event: { time, type, phase: null, message, values },
+      event: { time, type, phase: null, message: cutText(message, bounds.message), values: cutFacts(values) },
     };
   }
 

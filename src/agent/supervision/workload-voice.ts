@@ -1,4 +1,5 @@
 /** How supervision says what it saw of a workload: its row and the event in one write, and a line in the log. */
+import { bounds, cutFacts, cutText } from '../../contract/bounds.ts';
 import type { Failure } from '../../contract/failures.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -35,7 +36,10 @@ export class WorkloadVoice {
       { ...row, state, since: changed ? time : row.since },
       {
         ...{ workload_id: row.workload_id, source: 'supervisor', state: state === row.state ? null : state, failure },
-        event: { time, type: event.type, phase: null, message: event.message, values: event.values ?? {} },
+        event: {
+          ...{ time, type: event.type, phase: null },
+          ...{ message: cutText(event.message, bounds.message), values: cutFacts(event.values ?? {}) },
+        },
       },
     );
   }

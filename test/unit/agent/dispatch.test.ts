@@ -620,6 +620,29 @@ describe('G-160: a secret that a task opens', () => {
     expect(JSON.stringify([result, told]) + logs.join('')).not.toContain('c4nary');
   });
 
+  it('is not half in what is cut to its bounds', async () => {
+    const { dispatcher } = host({ unseal: async () => Buffer.from(canary) });
+    injected.set('workload.oci_launch', async (_params: unknown, context: TaskContext) => {
+      await context.unseal(sealed);
+      context.emit('said', `${'x'.repeat(2030)}${canary} and on and on and on`, {
+        reason: `${'x'.repeat(8170)}${canary} and on and on and on`,
+      });
+      throw new AgentError('engine.failed', {
+        ...{
+          reason: `${'x'.repeat(1900)}${canary.repeat(20)}`,
+          fact: `${'x'.repeat(8170)}${canary} and on and on and on`,
+        },
+      });
+    });
+    const told: WorkloadEvent[] = [];
+
+    const { failure } = await dispatcher.run(launch(), { onEvent: (event) => told.push(event) });
+
+    expect(String(failure?.detail['fact']).endsWith('[cut]')).toBe(true);
+    expect(told[0]?.message.endsWith('[cut]')).toBe(true);
+    expect(JSON.stringify([failure, told]).includes('c4n')).toBe(false);
+  });
+
   it('does not break the result where it is a word that results are made of', async () => {
     const { dispatcher } = host({ unseal: async () => Buffer.from('succeeded') });
 

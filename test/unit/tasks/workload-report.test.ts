@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { labels } from '../../../src/contract/names.ts';
+import { maxFrameBytes } from '../../../src/contract/signing.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { WorkloadOutput } from '../../../src/contract/workload-output.ts';
 import type { ContainerFacts } from '../../../src/runtime/engine.ts';
@@ -37,6 +38,20 @@ describe('the output of every launch, control and removal', () => {
       adopted: false,
       packages_excerpt: null,
     });
+  });
+
+  it('has no more of the words of others than its schema allows', () => {
+    const odd = launchedContainer(launchParams({ ports }), {}, { health: 'x'.repeat(9000) });
+    const lines = Array.from({ length: 300 }, (_, number) => `folder ${number} ${'x'.repeat(2000)}`);
+    const cleanup = { removed: lines, kept: [], failed: lines };
+
+    const output = workloadOutput(identity, { ...running, container: odd, cleanup }, context);
+
+    expect(judge(WorkloadOutput, output).ok).toBe(true);
+    expect(output.adapter.health).toMatch(/^x+… \[cut\]$/);
+    expect(output.cleanup?.removed).toHaveLength(100);
+    expect(output.cleanup?.failed.at(-1)).toBe('… [201 more]');
+    expect(Buffer.byteLength(JSON.stringify(output))).toBeLessThan(maxFrameBytes / 2);
   });
 
   it('G-126, G-208: has every declared endpoint, on the loopback address and nowhere else', () => {
