@@ -58,7 +58,7 @@ async function measureDispatch(folder: string, tasks: number): Promise<Dispatch>
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const hub = new Hub({ store, queue, keys: keys.task, sink, log, audience: () => origin });
-  await hub.start(server);
+  await hub.start(server, () => undefined);
 
   const stateDir = join(folder, 'agent');
   const record: NodeRecord = {

@@ -1,5 +1,6 @@
 /** The command line of `gpuaas`. Each command is a file in `commands/`. */
 import { Argument, Command, Option } from 'commander';
+import { defaultDoorLimits } from '../server/http/door.ts';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { addAppCommands } from './gpuaas/app-commands.ts';
@@ -73,6 +74,16 @@ function addServe(program: Command, carry: Carry): void {
       variable('--artifact-policy <least>', 'least lifecycle of an artifact that is launched', 'ARTIFACT_POLICY')
         .choices([...artifactPolicies])
         .default('published'),
+    )
+    .addOption(
+      variable(
+        '--strangers-per-address <count>',
+        'connections of one address on which nobody has proven who they are',
+        'STRANGERS_PER_ADDRESS',
+      ).default(String(defaultDoorLimits.perAddress)),
+    )
+    .addOption(
+      variable('--strangers <count>', 'such connections in all', 'STRANGERS').default(String(defaultDoorLimits.all)),
     )
     .addOption(variable('--platform <os/arch>', 'what the fleet runs', 'PLATFORM').default('linux/amd64'))
     .addOption(

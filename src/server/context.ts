@@ -2,6 +2,7 @@
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Store } from './db/store.ts';
+import type { DoorLimits } from './http/door.ts';
 import type { Hub } from './hub/hub.ts';
 import type { TaskQueue } from './hub/task-queue.ts';
 import type { MetricsBoard } from './instances/metrics-board.ts';
@@ -36,6 +37,8 @@ export interface ServerSettings {
   readonly upstream: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
   /** Least lifecycle of an artifact that may be launched. */
   readonly artifactPolicy: 'published' | 'promoted';
+  /** Connections on which nobody has proven yet who they are. */
+  readonly strangers?: DoorLimits;
   /** What the fleet runs, for example `linux/amd64`. */
   readonly platform: string;
 }

@@ -62,12 +62,13 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     routes: routesOf(context, metrics, version),
     hostNames: [new URL(settings.publicUrl).hostname],
     ...(tls ? { tls } : {}),
+    ...(settings.strangers ? { strangers: settings.strangers } : {}),
   });
   const stopped = new AbortController();
   return {
     context,
     listen: async (host, port) => {
-      await hub.start(http.server);
+      await hub.start(http.server, (socket) => http.door.letIn(socket));
       void keepSweeping({ store, clock, log }, stopped.signal);
       return http.listen(host, port);
     },

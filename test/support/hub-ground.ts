@@ -90,7 +90,7 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
     ],
   });
   const hub = new Hub({ ...settings, ...{ store, queue, keys, sink, log, audience } });
-  await hub.start(http.server);
+  await hub.start(http.server, (socket) => http.door.letIn(socket));
   const address = await http.listen('127.0.0.1', port);
   origin = `http://127.0.0.1:${address.port}`;
   const agents: ScriptedAgent[] = [];

@@ -24,6 +24,8 @@ export interface ServeOptions {
   readonly registryLogins?: string;
   readonly artifactPolicy: (typeof artifactPolicies)[number];
   readonly platform: string;
+  readonly strangersPerAddress: string;
+  readonly strangers: string;
   readonly logLevel: string;
   readonly json: boolean;
 }
@@ -72,6 +74,10 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
     upstream: options.registryLogins === undefined ? {} : loginsOf(options.registryLogins),
     artifactPolicy: options.artifactPolicy,
     platform: options.platform,
+    strangers: {
+      perAddress: countOf('--strangers-per-address', options.strangersPerAddress),
+      all: countOf('--strangers', options.strangers),
+    },
   };
 }
 
@@ -90,6 +96,13 @@ function originOf(url: string | undefined): string | undefined {
     throw refused(`--public-url must be an origin like https://cp.example.com, and is ${JSON.stringify(url)}.`);
   }
   return parsed.origin;
+}
+
+function countOf(option: string, text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) {
+    throw refused(`${option} must be a number from 1 to 999999, and is ${JSON.stringify(text)}.`);
+  }
+  return Number(text);
 }
 
 /** Repeated on the command line, separated by commas in the environment. */

@@ -11,6 +11,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { Log } from '../../kit/log.ts';
 import { newId } from '../db/new-id.ts';
 import type { Store } from '../db/store.ts';
+import { Door, type DoorLimits } from './door.ts';
 import { envelopeOf, statusOf } from './errors.ts';
 import type { HttpMetrics } from './metrics.ts';
 import { checkOrigin } from './origin.ts';
@@ -26,13 +27,33 @@ export interface HttpOptions {
   readonly hostNames: readonly string[];
   readonly metrics: HttpMetrics;
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Connections on which nobody has proven yet who they are. */
+  readonly strangers?: DoorLimits;
+  /** For tests: shorter than anybody would want it. */
+  readonly patience?: Patience;
   /** Judges every answer by its own schema; for tests. */
   readonly checkAnswers?: boolean;
 }
 
+/** How long a connection may take, in milliseconds. */
+interface Patience {
+  /** From its begin to the end of its TLS handshake. */
+  readonly handshakeMs: number;
+  /** From the begin of a request to the end of its headers. */
+  readonly headersMs: number;
+  /** From the begin of a request to the end of its body. */
+  readonly requestMs: number;
+  /** How often that is looked at. */
+  readonly checkMs: number;
+}
+
+const usualPatience: Patience = { handshakeMs: 10_000, headersMs: 10_000, requestMs: 30_000, checkMs: 5000 };
+
 export interface HttpServer {
   /** For WebSocket upgrades. */
   readonly server: Server;
+  /** Where whoever upgrades a connection says that its other side is known. */
+  readonly door: Door;
   listen(host: string, port: number): Promise<AddressInfo>;
   /** Ends streams, waits for requests at work, closes all connections. */
   close(): Promise<void>;
@@ -42,23 +63,31 @@ const defaultBodyLimit = 64 * 1024;
 
 export function createHttpServer(options: HttpOptions): HttpServer {
   const stopping = new AbortController();
+  const { handshakeMs, headersMs, requestMs, checkMs } = options.patience ?? usualPatience;
+  const timeouts = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: checkMs };
   const app = fastify({
-    ...(options.tls ? { https: options.tls } : {}),
+    ...(options.tls ? { https: { ...options.tls, ...timeouts, handshakeTimeout: handshakeMs } } : { http: timeouts }),
     logger: false,
     bodyLimit: defaultBodyLimit,
-    requestTimeout: 30_000,
+    requestTimeout: requestMs,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
     genReqId: (request) => correlationIdOf(request.headers, options.now()),
     return503OnClosing: true,
     // For an address that cannot be read no hook is called.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      void answerFailure(error, request, reply.headers(headersOf(request)), options.log),
+      void answerFailure(error, request, reply.headers({ ...headersOf(request), connection: 'close' }), options.log),
   }) as unknown as FastifyInstance;
   acceptJsonOnly(app);
+  const door = new Door(options.strangers);
+  door.watch(app.server);
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(headersOf(request));
     checkOrigin(request.headers, options.hostNames);
+  });
+  app.addHook('onSend', async (request, reply) => {
+    // Nobody comes in by waiting: a stranger's connection ends with its answer.
+    if (door.isStranger(request.raw.socket)) reply.header('connection', 'close');
   });
   app.addHook('onResponse', async (request, reply) => {
     options.metrics.observe(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime);
@@ -68,17 +97,18 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   });
   app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options.log));
   for (const route of options.routes) {
-    mount(app, route, options, stopping.signal);
+    mount(app, route, { ...options, door }, stopping.signal);
   }
 
   return {
-    server: app.server,
+    ...{ server: app.server, door },
     listen: async (host, port) => {
       await app.listen({ host, port });
       return app.server.address() as AddressInfo;
     },
     close: async () => {
       stopping.abort();
+      door.close();
       await app.close();
     },
   };
@@ -95,7 +125,12 @@ function acceptJsonOnly(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 }
 
-function mount(app: FastifyInstance, route: Route, options: HttpOptions, stopping: AbortSignal): void {
+function mount(
+  app: FastifyInstance,
+  route: Route,
+  options: HttpOptions & { readonly door: Door },
+  stopping: AbortSignal,
+): void {
   app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
@@ -114,7 +149,14 @@ function mount(app: FastifyInstance, route: Route, options: HttpOptions, stoppin
         signal: AbortSignal.any([gone.signal, stopping]),
       };
       const { store, checkAnswers = false } = options;
-      const answer = await runRoute(route, raw, { store, now: options.now(), clock: options.now, checkAnswers });
+      const onKnown = () => options.door.letIn(request.raw.socket);
+      const answer = await runRoute(route, raw, {
+        store,
+        now: options.now(),
+        clock: options.now,
+        checkAnswers,
+        onKnown,
+      });
       return send(reply, answer);
     },
   });

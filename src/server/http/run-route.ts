@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly clock: () => number;
   /** Judges each answer by the schema that `/openapi.json` shows; for tests. */
   readonly checkAnswers: boolean;
+  /** The caller has shown a token that is good. */
+  onKnown(): void;
 }
 
 type AnyAsked = Asked<unknown, unknown, unknown, unknown>;
@@ -66,11 +68,12 @@ export async function runRoute(route: Route, raw: RawRequest, options: RunOption
   return checked(route, { status: route.status ?? 200, body, replayed: false }, options);
 }
 
-async function callerOf(route: Route, raw: RawRequest, { store, now }: RunOptions): Promise<Who | undefined> {
+async function callerOf(route: Route, raw: RawRequest, { store, now, onKnown }: RunOptions): Promise<Who | undefined> {
   if (route.allow === 'anyone') {
     return undefined;
   }
   const who = await store.read((tx) => whoIs(raw.headers.authorization, tx, now));
+  onKnown();
   if (!route.allow.includes(who.role)) {
     throw new AgentError('request.forbidden', {
       reason: `It takes ${route.allow.join(', ')}, and this is ${who.role}.`,

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AgentError } from '../../contract/failures.ts';
@@ -26,8 +27,6 @@ import { Presence } from './presence.ts';
 import type { RecordSink } from './record-sink.ts';
 import type { TaskQueue } from './task-queue.ts';
 
-/** Strangers that may stand at the door and say nothing. With one more, the one that stood there longest has to go. */
-const maxStrangers = 256;
 /** Hellos that may be looked at together. More are sent away before anything is done for them. */
 const maxAdmissions = 256;
 const helloSeconds = 10;
@@ -59,8 +58,6 @@ export class Hub {
   readonly #heartbeatSeconds: number;
   readonly #sockets: WebSocketServer;
   readonly #sessions = new Map<string, NodeSession>();
-  /** Those that said nothing yet, in the order they came. */
-  readonly #strangers = new Set<WebSocket>();
   /** Those whose hello is being looked at. */
   readonly #applicants = new Set<WebSocket>();
   readonly #relay: LogRelay;
@@ -88,11 +85,11 @@ export class Hub {
     });
   }
 
-  /** Serves sessions on this server from now on, and everything that belongs to them. */
-  async start(server: Server): Promise<void> {
+  /** Serves sessions on this server from now on, and everything that belongs to them. `letIn` is told who is known. */
+  async start(server: Server, letIn: (socket: Socket) => void): Promise<void> {
     await this.#presence.begin();
     this.#options.queue.onWork((nodeId, cancelled) => this.#sessions.get(nodeId)?.wake(cancelled));
-    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head, letIn));
     void this.#sweep();
   }
 
@@ -100,7 +97,7 @@ export class Hub {
   stop(): void {
     this.#stopped.abort();
     this.#presence.stop();
-    for (const stranger of [...this.#strangers, ...this.#applicants]) stranger.terminate();
+    for (const applicant of this.#applicants) applicant.terminate();
     this.renew();
   }
 
@@ -134,10 +131,11 @@ export class Hub {
     return { sessions: this.#sessions.size, ...this.#counts };
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, letIn: (socket: Socket) => void): void {
     socket.on('error', () => socket.destroy());
     const refusal = this.#refusalOf(request);
-    if (refusal === undefined) this.#sockets.handleUpgrade(request, socket, head, (client) => this.#greet(client));
+    const greet = (client: WebSocket) => this.#greet(client, () => letIn(request.socket));
+    if (refusal === undefined) this.#sockets.handleUpgrade(request, socket, head, greet);
     // Nobody else closes a socket that was given away for an upgrade: one that does not hang up must not be kept.
     else socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
   }
@@ -152,7 +150,7 @@ export class Hub {
     return full ? '503 Service Unavailable\r\nRetry-After: 5' : undefined;
   }
 
-  #greet(socket: WebSocket): void {
+  #greet(socket: WebSocket, letIn: () => void): void {
     const challenge: Challenge = {
       ...{ type: 'challenge', nonce: randomBytes(32).toString('base64url'), audience: this.#options.audience() },
       server_time: new Date(this.#clock.wallMs()).toISOString(),
@@ -165,11 +163,11 @@ export class Hub {
         return;
       }
       greeted = true;
-      this.#strangers.delete(socket);
       this.#applicants.add(socket);
       void this.#admit(connection, challenge, message).then((admitted) => {
         this.#applicants.delete(socket);
         session = admitted;
+        if (admitted) letIn();
         if (admitted && connection.gone.aborted) this.#left(admitted);
       });
     };
@@ -180,25 +178,14 @@ export class Hub {
         this.#counts.protocol_errors += 1;
       },
       onClosed: () => {
-        this.#strangers.delete(socket);
         if (session) this.#left(session);
       },
     });
-    this.#welcomeStranger(socket);
     connection.send(challenge);
     void this.#clock.pause(helloSeconds * 1000, connection.gone).then(
       () => greeted || connection.close('unauthenticated', 'no hello'),
       () => undefined,
     );
-  }
-
-  #welcomeStranger(socket: WebSocket): void {
-    this.#strangers.add(socket);
-    const [eldest] = this.#strangers;
-    if (eldest && this.#strangers.size > maxStrangers) {
-      this.#strangers.delete(eldest);
-      eldest.terminate();
-    }
   }
 
   /** The session, if the node is let in; otherwise the connection is being closed. */

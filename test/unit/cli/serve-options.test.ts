@@ -10,7 +10,7 @@ describe('the options of gpuaas serve', () => {
   const options: ServeOptions = {
     ...{ init: false, newAdminToken: false, dataDir: '/d', listen: '127.0.0.1:8080', insecureListen: false },
     ...{ registry: [], tokenRegistry: [], artifactPolicy: 'published', platform: 'linux/amd64', logLevel: 'info' },
-    json: false,
+    ...{ strangersPerAddress: '256', strangers: '1024', json: false },
   };
   const configInvalid = expect.objectContaining({ code: 'server.config_invalid' });
   const cert = join(folder, 'cert.pem');
@@ -44,8 +44,16 @@ describe('the options of gpuaas serve', () => {
     { platform: 'linux' },
     { registryLogins: cert },
     { ca: '/nowhere.pem' },
+    { strangers: '0' },
+    { strangersPerAddress: 'many' },
   ])('refuse %o', (wrong) => {
     expect(() => settingsOf({ ...options, ...wrong }, listeningOf(options), {})).toThrow(configInvalid);
+  });
+
+  it('bound connections of strangers', () => {
+    const settings = settingsOf({ ...options, strangersPerAddress: '4' }, listeningOf(options), {});
+
+    expect(settings.strangers).toEqual({ perAddress: 4, all: 1024 });
   });
 
   it.each([
