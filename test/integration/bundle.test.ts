@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildAgent } from '../../bootstrap/dev/build.ts';
 import { type DaemonGround, openDaemonGround, outputOf } from '../support/daemon-ground.ts';
 import { startNodeAgent } from '../support/run-task-process.ts';
+import { readyAtOnce } from '../support/test-host.ts';
 
 let ground: DaemonGround;
 let program: string;
@@ -26,10 +27,8 @@ it('has beside it the licence of every package that its source map names', () =>
   expect(names).toContain('dockerode');
 });
 
-const readyWhenItAnswers = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 20 }];
-
 it('carries out a task from the command line', async () => {
-  const params = ground.host.launchParams(await ground.host.image('tiny'), { readiness: readyWhenItAnswers });
+  const params = ground.host.launchParams(await ground.host.image('tiny'), { readiness: readyAtOnce });
   const file = join(ground.host.folder, 'task.json');
   writeFileSync(file, JSON.stringify({ type: 'workload.oci_launch', params }));
 
@@ -49,7 +48,7 @@ it('runs as the daemon: connects, and launches what the control plane asks for',
   ground.start({ program });
   await ground.connected();
 
-  const params = ground.host.launchParams(await ground.host.image('tiny'), { readiness: readyWhenItAnswers });
+  const params = ground.host.launchParams(await ground.host.image('tiny'), { readiness: readyAtOnce });
   const id = await ground.enqueue('workload.oci_launch', params);
 
   expect(outputOf(await ground.result(id)).state).toBe('running');

@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { labels } from '../../src/contract/names.ts';
 import { renderContainer } from '../../src/policy/render-container.ts';
-import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
@@ -24,10 +24,7 @@ let daemon: RunningTask;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'gpd-'));
   engine = await startPrivateEngine(join(folder, 'e'), { flags: ['--live-restore'] });
-  ground = await openDaemonGround({ engineSocket: engine.socketPath });
-  tiny = await ground.host.image('tiny');
-  daemon = ground.start();
-  await ground.connected();
+  ({ ground, daemon, tiny } = await openConnectedGround({ engineSocket: engine.socketPath }));
 });
 afterEach(() => engine.thaw());
 afterAll(async () => {
@@ -38,7 +35,7 @@ afterAll(async () => {
 
 async function launch(over: Partial<LaunchParams> = {}): Promise<LaunchParams> {
   const params = ground.host.launchParams(tiny, over);
-  outputOf(await ground.result(await ground.enqueue('workload.oci_launch', params)));
+  outputOf(await ground.run('workload.oci_launch', params));
   return params;
 }
 
@@ -48,7 +45,7 @@ const hostTypes = () => ground.events(null).map(({ event }) => event.type);
 
 async function remove({ identity }: Pick<LaunchParams, 'identity'>) {
   const params = { identity, keep_data: false, grace_seconds: 0 };
-  return await ground.result(await ground.enqueue('workload.oci_remove', params));
+  return await ground.run('workload.oci_remove', params);
 }
 
 describe('an engine that restarts (FAULTS 16)', () => {
@@ -88,7 +85,7 @@ describe('an engine that hangs (FAULTS 17)', () => {
 
     await engine.freeze();
     const stop = { identity: params.identity, action: 'stop', grace_seconds: 0 } as const;
-    const stopped = await ground.result(await ground.enqueue('workload.oci_control', stop));
+    const stopped = await ground.run('workload.oci_control', stop);
     await until(() => hostTypes().slice(seen).includes('engine.away'), 'the absence to be told', 120);
     engine.thaw();
     await until(() => hostTypes().slice(seen).includes('engine.back'), 'the engine to be back', 120);
@@ -141,7 +138,7 @@ describe('what is left over, and what is not ours (FAULTS 29)', () => {
     const params = ground.host.launchParams(tiny);
     const foreign = await strange(containerOf(params));
 
-    const launched = await ground.result(await ground.enqueue('workload.oci_launch', params));
+    const launched = await ground.run('workload.oci_launch', params);
     const removed = await remove(params);
 
     expect([launched.failure?.code, removed.failure?.code]).toEqual(['name.conflict', 'name.conflict']);

@@ -7,7 +7,7 @@ import type { AgentStatus, TaskSummary } from '../../src/agent/local-api/agent-s
 import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf, containersNamed, inspectRaw } from '../support/looking.ts';
 import { type RunningTask, startNodeAgent } from '../support/run-task-process.ts';
-import type { LaunchParams } from '../support/test-host.ts';
+import { type LaunchParams, readyAtOnce } from '../support/test-host.ts';
 
 let ground: DaemonGround;
 let daemon: RunningTask;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await ground.connected();
   params = ground.host.launchParams(await ground.host.image('tiny'), {
     command: ['echo I am up; trap "exit 0" TERM; while :; do sleep 1; done'],
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }],
+    readiness: readyAtOnce,
   });
   taskId = await ground.enqueue('workload.oci_launch', params);
   outputOf(await ground.result(taskId));
@@ -90,7 +90,7 @@ describe('beside its daemon, node-agent', () => {
 
   it('run-task has the daemon carry out a task, in the same journal', async () => {
     const launch = ground.host.launchParams(await ground.host.image('tiny'), {
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }],
+      readiness: readyAtOnce,
     });
 
     const { code, stdout, stderr } = await nodeAgent(

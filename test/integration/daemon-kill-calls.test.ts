@@ -11,6 +11,7 @@ import { type DaemonGround, openDaemonGround, outputOf } from '../support/daemon
 import { type EngineFront, startEngineFront } from '../support/engine-front.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
+import { readyAtOnce } from '../support/test-host.ts';
 
 let folder: string;
 let front: EngineFront;
@@ -46,7 +47,7 @@ it.each([
   ['after the start, before the journal knew: adopted as it is (FAULTS 14)', 'answer', 'running'],
 ] as const)('SIGKILL %s', async (_when, what, status) => {
   const params = ground.host.launchParams(await ground.host.image('tiny'), {
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }],
+    readiness: readyAtOnce,
   });
   const name = containerOf(params);
   const held = front.hold(what, 'POST', startCall);

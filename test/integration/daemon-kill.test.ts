@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
 import { buildWheel, serveIndex } from '../../bootstrap/dev/python-index.ts';
-import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import type { LaunchParams } from '../support/test-host.ts';
@@ -12,10 +12,7 @@ let tiny: string;
 let daemon: RunningTask;
 
 beforeAll(async () => {
-  ground = await openDaemonGround();
-  tiny = await ground.host.image('tiny');
-  daemon = ground.start();
-  await ground.connected();
+  ({ ground, daemon, tiny } = await openConnectedGround());
 });
 afterEach(async () => await ground.host.clear());
 afterAll(async () => await ground?.close());
@@ -112,7 +109,7 @@ describe('SIGKILL while nothing is at work', () => {
       command: ['trap "exit 3" USR1; while :; do sleep 0.1; done'],
       restart: { policy: 'no', max_retries: 0 },
     });
-    outputOf(await ground.result(await ground.enqueue('workload.oci_launch', params)));
+    outputOf(await ground.run('workload.oci_launch', params));
     const { Id } = await inspectRaw(ground.host, containerOf(params));
     daemon.child.kill('SIGKILL');
     await daemon.ended;

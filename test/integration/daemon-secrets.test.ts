@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CompactEncrypt, importJWK } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
-import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import type { LaunchParams } from '../support/test-host.ts';
@@ -14,10 +14,7 @@ let tiny: string;
 let daemon: RunningTask;
 
 beforeAll(async () => {
-  ground = await openDaemonGround();
-  tiny = await ground.host.image('tiny');
-  daemon = ground.start();
-  await ground.connected();
+  ({ ground, daemon, tiny } = await openConnectedGround());
 });
 afterEach(async () => await ground.host.clear());
 afterAll(async () => await ground?.close());
@@ -27,12 +24,12 @@ async function launchWithSecret(): Promise<LaunchParams> {
     .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })
     .encrypt(await importJWK(ground.host.key.publicJwk, 'ECDH-ES'));
   const params = ground.host.launchParams(tiny, { sealed_files: { '/run/secrets/key': jwe } });
-  outputOf(await ground.result(await ground.enqueue('workload.oci_launch', params)));
+  outputOf(await ground.run('workload.oci_launch', params));
   return params;
 }
 
 async function control({ identity }: LaunchParams, action: 'stop' | 'start'): Promise<TaskResult> {
-  return await ground.result(await ground.enqueue('workload.oci_control', { identity, action, grace_seconds: 0 }));
+  return await ground.run('workload.oci_control', { identity, action, grace_seconds: 0 });
 }
 
 /** As a boot does. */

@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf, containersNamed, inspectRaw } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import type { LaunchParams } from '../support/test-host.ts';
@@ -12,17 +12,14 @@ let tiny: string;
 let daemon: RunningTask;
 
 beforeAll(async () => {
-  ground = await openDaemonGround();
-  tiny = await ground.host.image('tiny');
-  daemon = ground.start();
-  await ground.connected();
+  ({ ground, daemon, tiny } = await openConnectedGround());
 });
 afterEach(async () => await ground.host.clear());
 afterAll(async () => await ground?.close());
 
 async function launch(over: Partial<LaunchParams>): Promise<LaunchParams> {
   const params = ground.host.launchParams(tiny, over);
-  outputOf(await ground.result(await ground.enqueue('workload.oci_launch', params)));
+  outputOf(await ground.run('workload.oci_launch', params));
   return params;
 }
 
@@ -55,7 +52,7 @@ describe('a workload that ends', () => {
     const params = await launch({ restart: { policy: 'always', max_retries: 3 } });
 
     const stop = { identity: params.identity, action: 'stop', grace_seconds: 0 } as const;
-    outputOf(await ground.result(await ground.enqueue('workload.oci_control', stop)));
+    outputOf(await ground.run('workload.oci_control', stop));
     await launch({});
 
     expect((await inspectRaw(ground.host, containerOf(params))).State.Status).toBe('exited');
@@ -106,15 +103,15 @@ describe('a journal that is damaged', () => {
 describe('a host that drains', () => {
   it('rejects launches, carries out what empties it, and remembers it over a restart', async () => {
     const params = await launch({});
-    outputOf(await ground.result(await ground.enqueue('agent.drain', { drain: true, reason: 'a new driver' })));
+    outputOf(await ground.run('agent.drain', { drain: true, reason: 'a new driver' }));
     daemon.child.kill('SIGTERM');
     await daemon.ended;
     daemon = ground.start();
 
-    const refused = await ground.result(await ground.enqueue('workload.oci_launch', ground.host.launchParams(tiny)));
+    const refused = await ground.run('workload.oci_launch', ground.host.launchParams(tiny));
     const remove = { identity: params.identity, keep_data: false, grace_seconds: 0 };
-    const removed = await ground.result(await ground.enqueue('workload.oci_remove', remove));
-    outputOf(await ground.result(await ground.enqueue('agent.drain', { drain: false, reason: '' })));
+    const removed = await ground.run('workload.oci_remove', remove);
+    outputOf(await ground.run('agent.drain', { drain: false, reason: '' }));
 
     expect(refused).toMatchObject({ status: 'rejected', failure: { code: 'agent.draining' } });
     expect(outputOf(removed).state).toBe('removed');

@@ -6,12 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { FailureCode } from '../../src/contract/failures.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import { TaskKeys } from '../../src/server/keys/task-keys.ts';
-import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { heldBytesOf, inspectable } from '../support/held-memory.ts';
 import { containerOf, containersNamed } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import { signerNamed } from '../support/session-stand-in.ts';
-import type { LaunchParams } from '../support/test-host.ts';
+import { type LaunchParams, readyAtOnce } from '../support/test-host.ts';
 
 const parallel = 4;
 let ground: DaemonGround;
@@ -19,10 +19,7 @@ let daemon: RunningTask;
 let tiny: string;
 
 beforeAll(async () => {
-  ground = await openDaemonGround({}, { tasks: { parallel } });
-  tiny = await ground.host.image('tiny');
-  daemon = ground.start(inspectable);
-  await ground.connected();
+  ({ ground, daemon, tiny } = await openConnectedGround({}, { tasks: { parallel } }, inspectable));
 });
 afterEach(async () => {
   vi.restoreAllMocks();
@@ -33,7 +30,7 @@ afterAll(async () => await ground?.close());
 const launch = (over: Partial<LaunchParams> = {}) =>
   ground.host.launchParams(tiny, {
     ...{ mounts: [{ name: 'work', path: '/work', mode: 'scratch', read_only: false }] },
-    ...{ readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }], ...over },
+    ...{ readiness: readyAtOnce, ...over },
   });
 
 type Sign = (envelope: TaskEnvelope) => Promise<string>;
@@ -57,7 +54,7 @@ describe('a task that the daemon must not take', () => {
     const sign = await forge(ground.keys.task.sign.bind(ground.keys.task));
     vi.spyOn(ground.keys.task, 'sign').mockImplementationOnce(sign);
 
-    const { status, failure, output } = await ground.result(await ground.enqueue('workload.oci_launch', params));
+    const { status, failure, output } = await ground.run('workload.oci_launch', params);
 
     expect({ status, code: failure?.code, output }).toEqual({ status: 'rejected', code, output: null });
     expect(await containersNamed(ground.host, containerOf(params))).toEqual([]);
@@ -67,9 +64,9 @@ describe('a task that the daemon must not take', () => {
 
   it('does not keep it from the next one', async () => {
     vi.spyOn(ground.keys.task, 'sign').mockImplementationOnce(signerNamed('unknown').sign);
-    await ground.result(await ground.enqueue('workload.oci_launch', launch()));
+    await ground.run('workload.oci_launch', launch());
 
-    expect(outputOf(await ground.result(await ground.enqueue('workload.oci_launch', launch()))).state).toBe('running');
+    expect(outputOf(await ground.run('workload.oci_launch', launch())).state).toBe('running');
   });
 });
 

@@ -2,25 +2,22 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type DaemonGround, openDaemonGround, outputOf, until } from '../support/daemon-ground.ts';
+import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf, containersNamed, inspectRaw, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
+import { readyAtOnce } from '../support/test-host.ts';
 
 let ground: DaemonGround;
 let tiny: string;
 let daemon: RunningTask;
 
 beforeAll(async () => {
-  ground = await openDaemonGround();
-  tiny = await ground.host.image('tiny');
-  daemon = ground.start();
-  await ground.connected();
+  ({ ground, daemon, tiny } = await openConnectedGround());
 });
 afterEach(() => ground.proxy.mend());
 afterAll(async () => await ground?.close());
 
-const readyLaunch = () =>
-  ground.host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 30 }] });
+const readyLaunch = () => ground.host.launchParams(tiny, { readiness: readyAtOnce });
 
 describe('enrolment', () => {
   it('has removed the token file', () => {
@@ -32,7 +29,7 @@ describe('a launch', () => {
   it('comes from the control plane, runs on the engine, and its result is kept there', async () => {
     const params = readyLaunch();
 
-    const result = await ground.result(await ground.enqueue('workload.oci_launch', params));
+    const result = await ground.run('workload.oci_launch', params);
 
     expect(outputOf(result).state).toBe('running');
     expect((await inspectRaw(ground.host, containerOf(params))).State.Status).toBe('running');
@@ -79,7 +76,7 @@ describe('a task that is cancelled', () => {
 describe('SIGTERM', () => {
   it('ends the agent with 0, and every workload lives on', async () => {
     const params = readyLaunch();
-    outputOf(await ground.result(await ground.enqueue('workload.oci_launch', params)));
+    outputOf(await ground.run('workload.oci_launch', params));
     const before = await inspectRaw(ground.host, containerOf(params));
 
     daemon.child.kill('SIGTERM');

@@ -12,7 +12,7 @@ import { ensureRegistry, type PrivateRegistry, startRegistry } from '../../boots
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 import { pushFreshImage } from './engine-images.ts';
 import { dripBlob, onBlob, type RegistryFront, startRegistryFront } from './engine-registry-front.ts';
 
@@ -130,7 +130,7 @@ describe('a gate that is restarted', () => {
 
   it('does not touch what runs, and knows it again by its seal', async () => {
     const params = host.launchParams(tiny, {
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+      readiness: readyAtOnce,
     });
     succeeded(await host.run('workload.oci_launch', params));
     const before = (await inspectRaw(host, containerOf(params))).State.Pid;

@@ -8,7 +8,7 @@ import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, inspectRaw } from '../support/looking.ts';
-import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 import { call, openGateGround, until } from './gate-ground.ts';
 
 const sandboxes = { runc: 'runc', gvisor: GVISOR_RUNTIME };
@@ -38,7 +38,7 @@ it('a launch that asks for gVisor runs on its kernel, with its own folders and n
       { name: 'ws', path: '/workspace', mode: 'scratch', read_only: false },
       { name: 'shown', path: '/shown', mode: 'scratch', read_only: true },
     ],
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+    readiness: readyAtOnce,
   });
 
   const result = await host.run('workload.oci_launch', params);

@@ -39,7 +39,7 @@ let folder: string;
 beforeAll(async () => {
   engineSocket = (await ensureEngine()).socketPath;
   await ensurePackages(['podman']);
-  folder = mkdtempSync(join(tmpdir(), 'gpuaas-host-'));
+  folder = mkdtempSync(join(tmpdir(), 'gp-'));
 });
 
 afterAll(() => {

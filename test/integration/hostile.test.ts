@@ -8,7 +8,7 @@ import { run } from '../../bootstrap/dev/processes.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../src/contract/workload-oci-runtime-status.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, succeeded } from '../support/looking.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 import { until } from './gate-ground.ts';
 
 let host: TestHost;
@@ -22,14 +22,12 @@ beforeAll(async () => {
 });
 afterAll(async () => await host.close());
 
-const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 60 }];
-
 describe('an image that brings its own ENV, USER, VOLUME, HEALTHCHECK and setuid files', () => {
   let params: LaunchParams;
   let name: string;
 
   beforeAll(async () => {
-    params = host.launchParams(hostile, { readiness: ready });
+    params = host.launchParams(hostile, { readiness: readyAtOnce });
     name = containerOf(params);
     succeeded(await host.run('workload.oci_launch', params));
   });
@@ -80,7 +78,7 @@ describe('a workload that attacks its host', () => {
   const attackers: LaunchParams[] = [];
 
   beforeAll(async () => {
-    neighbour = host.launchParams(tiny, { readiness: ready });
+    neighbour = host.launchParams(tiny, { readiness: readyAtOnce });
     succeeded(await host.run('workload.oci_launch', neighbour));
     neighbourPid = (await inspectRaw(host, containerOf(neighbour))).State.Pid;
   });
@@ -95,7 +93,7 @@ describe('a workload that attacks its host', () => {
     const params = host.launchParams(tiny, {
       command: [`until [ -e /tmp/go ]; do sleep 0.1; done; (${attack}) & exec sleep 100000`],
       resources: { gpu_count: 0, cpu_cores: 0.5, memory_gib },
-      readiness: ready,
+      readiness: readyAtOnce,
     });
     attackers.push(params);
     succeeded(await host.run('workload.oci_launch', params));
@@ -224,9 +222,9 @@ describe('a workload that fills the disk', () => {
   it('is seen in what the host reports, and nothing more is pulled until there is room again', async () => {
     const filler = smallHost.launchParams(tiny, {
       resources: { gpu_count: 0, cpu_cores: 0.5, memory_gib: 0.5 },
-      readiness: ready,
+      readiness: readyAtOnce,
     });
-    const cold = smallHost.launchParams(hostile, { readiness: ready });
+    const cold = smallHost.launchParams(hostile, { readiness: readyAtOnce });
     succeeded(await smallHost.run('workload.oci_launch', filler));
     const before = await diskOf(smallHost);
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { containerOf, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -177,7 +177,7 @@ describe('an image of this host, by its id', () => {
     const other = await openTestHost({ policy: { local_images: [{ image_id: id, provenance }] } });
     const params = other.launchParams(tiny, {
       image: { kind: 'local', image_id: id, provenance },
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+      readiness: readyAtOnce,
     });
     try {
       const listed = succeeded(await other.run('workload.oci_launch', params));

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -15,12 +15,11 @@ beforeAll(async () => {
 afterEach(async () => await host.clear());
 afterAll(async () => await host.close());
 
-const ready = [{ type: 'exec' as const, command: ['/bin/true'], timeout_seconds: 60 }];
 const scratch = [{ name: 'workspace', path: '/workspace', mode: 'scratch' as const, read_only: false }];
 
 describe('control (G-151)', () => {
   it('stops, starts and restarts, and each a second time changes nothing or starts anew', async () => {
-    const params = host.launchParams(tiny, { readiness: ready });
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
     succeeded(await host.run('workload.oci_launch', params));
     const first = await startedAt(params);
 
@@ -55,7 +54,7 @@ describe('control (G-151)', () => {
   });
 
   it('starts a workload that somebody has paused anew, for a start as for another launch of it', async () => {
-    const params = host.launchParams(tiny, { readiness: ready });
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
     const launched = succeeded(await host.run('workload.oci_launch', params));
     const pause = () => engineCall(host.engineSocket, 'POST', `/containers/${containerOf(params)}/pause`);
 
@@ -76,7 +75,7 @@ describe('control (G-151)', () => {
   });
 
   it('under an older fencing than the container is task.stale', async () => {
-    const params = host.launchParams(tiny, { readiness: ready });
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
     succeeded(await host.run('workload.oci_launch', params, { fencing: 50 }));
 
     const result = await host.run(
@@ -92,7 +91,7 @@ describe('control (G-151)', () => {
 
 describe('remove (G-152, G-130)', () => {
   it('takes container, network and scratch away, and succeeds again when there is nothing', async () => {
-    const params = host.launchParams(tiny, { mounts: scratch, readiness: ready });
+    const params = host.launchParams(tiny, { mounts: scratch, readiness: readyAtOnce });
     const name = containerOf(params);
     succeeded(await host.run('workload.oci_launch', params));
     expect(existsSync(rootOf(params))).toBe(true);
@@ -109,7 +108,7 @@ describe('remove (G-152, G-130)', () => {
 
   it('keeps scratch folders when asked, and a relaunch finds them', async () => {
     const command = ['echo kept >> /workspace/file; while :; do sleep 1; done'];
-    const params = host.launchParams(tiny, { mounts: scratch, readiness: ready, command });
+    const params = host.launchParams(tiny, { mounts: scratch, readiness: readyAtOnce, command });
     succeeded(await host.run('workload.oci_launch', params));
 
     succeeded(await remove(params, true));
@@ -126,7 +125,7 @@ describe('remove (G-152, G-130)', () => {
 
 describe('launching again (G-158)', () => {
   it('with the same params adopts the container', async () => {
-    const params = host.launchParams(tiny, { readiness: ready });
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
     const first = succeeded(await host.run('workload.oci_launch', params));
 
     const second = succeeded(await host.run('workload.oci_launch', params));
@@ -136,7 +135,7 @@ describe('launching again (G-158)', () => {
   });
 
   it('with other params replaces it under a higher fencing, and is task.stale otherwise', async () => {
-    const params = host.launchParams(tiny, { readiness: ready });
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
     const changed = { ...params, env: { VERSION: '2' } };
     const first = succeeded(await host.run('workload.oci_launch', params, { fencing: 10 }));
 
@@ -149,7 +148,7 @@ describe('launching again (G-158)', () => {
   });
 
   it('twice at the same moment makes one container', async () => {
-    const params = host.launchParams(tiny, { readiness: ready });
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
 
     const results = await Promise.all([
       host.run('workload.oci_launch', params),
@@ -162,7 +161,7 @@ describe('launching again (G-158)', () => {
   });
 
   it('of different instances at the same moment gives each its own container and network', async () => {
-    const all = Array.from({ length: 4 }, () => host.launchParams(tiny, { readiness: ready }));
+    const all = Array.from({ length: 4 }, () => host.launchParams(tiny, { readiness: readyAtOnce }));
 
     const results = await Promise.all(all.map((params) => host.run('workload.oci_launch', params)));
 
@@ -180,8 +179,8 @@ describe('launching again (G-158)', () => {
     const most = Math.floor(memory_gib.free * 0.6 * 16) / 16;
     const resources = { gpu_count: 0, cpu_cores: 0.1, memory_gib: most };
     const both = [
-      host.launchParams(tiny, { resources, readiness: ready }),
-      host.launchParams(tiny, { resources, readiness: ready }),
+      host.launchParams(tiny, { resources, readiness: readyAtOnce }),
+      host.launchParams(tiny, { resources, readiness: readyAtOnce }),
     ];
 
     const results = await Promise.all(both.map((params) => host.run('workload.oci_launch', params)));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { workloadRoot } from '../../src/policy/host-policy.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let owned: LaunchParams;
@@ -16,7 +16,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   owned = host.launchParams(await host.image('tiny'), {
     mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+    readiness: readyAtOnce,
   });
   succeeded(await host.run('workload.oci_launch', owned));
   file = join(workloadRoot(host.policy, owned.identity.app_instance_id), 'workspace/thesis.txt');

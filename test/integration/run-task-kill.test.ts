@@ -14,7 +14,7 @@ import { engineCall } from '../support/engine-call.ts';
 import { type EngineFront, startEngineFront } from '../support/engine-front.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf } from '../support/looking.ts';
 import { type Ended, type RunningTask, startRunTask } from '../support/run-task-process.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let front: EngineFront;
@@ -41,8 +41,7 @@ afterAll(async () => {
 });
 
 const launch = (params: LaunchParams) => ({ type: 'workload.oci_launch', params });
-const launchThatIsReady = () =>
-  host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }] });
+const launchThatIsReady = () => host.launchParams(tiny, { readiness: readyAtOnce });
 /** Starts of this container that reached the engine. */
 const startsOf = (id: string) => front.reached.filter((line) => line.endsWith(`/containers/${id}/start`));
 
@@ -154,7 +153,7 @@ describe('a port', () => {
     expect(removed.code).toBe(0);
     const next = host.launchParams(tiny, {
       ports: [{ name: 'web', container_port: 80, host_port: port, protocol: 'tcp' }],
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+      readiness: readyAtOnce,
     });
     succeededOrThrow(await startRunTask(host, launch(next)).ended);
   });

@@ -3,7 +3,7 @@ import { renameSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { containerOf, containersNamed, networksOf } from '../support/looking.ts';
 import { startNodeAgent, startRunTask } from '../support/run-task-process.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { type LaunchParams, openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -20,7 +20,7 @@ const launch = (params: LaunchParams) => ({ type: 'workload.oci_launch', params 
 describe('node-agent run-task', () => {
   it('prints the result as the last line of stdout, progress on stderr, and exits 0 only on success', async () => {
     const params = host.launchParams(tiny, {
-      readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+      readiness: readyAtOnce,
     });
 
     const { code, result, stderr, stdout } = await startRunTask(host, launch(params)).ended;
@@ -133,10 +133,7 @@ describe('node-agent run-task', () => {
     const gate = startNodeAgent(['gate', '--config', host.configFile]);
     try {
       await gate.saw('gate listens');
-      const { code } = await startRunTask(
-        host,
-        launch(host.launchParams(tiny, { readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }] })),
-      ).ended;
+      const { code } = await startRunTask(host, launch(host.launchParams(tiny, { readiness: readyAtOnce }))).ended;
 
       expect(code).toBe(0);
     } finally {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, inspectRaw } from '../support/looking.ts';
 import { type RunningTask, startNodeAgent } from '../support/run-task-process.ts';
-import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 
 const agent = { uid: 61_950, gid: 61_950 };
 let host: TestHost;
@@ -43,7 +43,7 @@ it('launches and removes as an ordinary user, through the gate', async () => {
   const image = await host.image('tiny');
   const params = host.launchParams(image, {
     mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
-    readiness: [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }],
+    readiness: readyAtOnce,
   });
 
   const launched = await runTask({ type: 'workload.oci_launch', params });

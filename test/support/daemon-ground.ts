@@ -44,6 +44,8 @@ export interface DaemonGround {
   atNode(): Promise<number>;
   /** Resolves with the result that the control plane has kept; also for one that came earlier. */
   result(taskId: string): Promise<TaskResult>;
+  /** Queues a task and resolves with its result. */
+  run<T extends TaskType>(type: T, params: TaskParams<T>): Promise<TaskResult>;
   /** Events that were reported about a workload, in order. */
   events(workloadId: string | null): RecordBody<'event'>[];
   /** Ends the control plane and starts it again on the same store, behind the same origin. */
@@ -57,56 +59,65 @@ export async function openDaemonGround(
   hostOptions: TestHostOptions = {},
   config: Partial<AgentConfig> | ((host: TestHost) => Partial<AgentConfig>) = {},
 ): Promise<DaemonGround> {
+  await using undo = new AsyncDisposableStack();
   const host = await openTestHost(hostOptions);
+  undo.defer(() => host.close());
   const sink = recordingSink();
   const proxy = await startCuttingProxy(0);
+  undo.defer(() => proxy.close());
   const keys = await openServerKeys(join(host.folder, 'server-keys'));
   let running = await startServer(host, proxy, sink, keys);
+  const stopControlPlane = async () => {
+    await running.controlPlane.close();
+    await running.store.close();
+  };
+  undo.defer(stopControlPlane);
   const stateDir = join(host.folder, 'state');
   const configFile = writeDaemonConfig(host, typeof config === 'function' ? config(host) : config);
   await enrol(host, running.store, keys, proxy, configFile);
   const nodeId = (JSON.parse(readFileSync(join(stateDir, 'identity/node.json'), 'utf8')) as { node_id: string })
     .node_id;
-  const daemons: RunningTask[] = [];
-
-  const stopControlPlane = async () => {
-    await running.controlPlane.close();
-    await running.store.close();
-  };
   const startControlPlane = async () => {
     running = await startServer(host, proxy, sink, keys);
   };
+  const enqueue: DaemonGround['enqueue'] = async (type, params) => {
+    const { store, controlPlane } = running;
+    const workload_id = 'identity' in params ? params.identity.app_instance_id : nodeId;
+    const task = await store.write((tx) =>
+      controlPlane.context.queue.enqueue(tx, {
+        ...{ node_id: nodeId, allocation_id: host.policy.allocation.id, type, params, workload_id },
+        ...{ purpose: 'launch', trace_id: 'trace-1' },
+      }),
+    );
+    return task.id;
+  };
+  const result: DaemonGround['result'] = async (taskId) => {
+    const find = () => sink.ended.find(({ id }) => id === taskId)?.result;
+    await until(() => find() !== undefined, `the result of ${taskId}`);
+    return find() as TaskResult;
+  };
+  const all = undo.move();
   return {
-    ...{ host, proxy, sink, nodeId, stateDir, configFile, keys, stopControlPlane, startControlPlane },
-    start: (options) => {
-      const daemon = startNodeAgent(['run', '--config', configFile], options);
-      daemons.push(daemon);
+    ...{ host, proxy, sink, nodeId, stateDir, configFile, keys, stopControlPlane, startControlPlane, enqueue, result },
+    run: async (type, params) => await result(await enqueue(type, params)),
+    start: ({ env = process.env, ...options } = {}) => {
+      // What it leaves behind when it is killed goes with the host.
+      const own = { ...env, TMPDIR: host.folder };
+      const daemon = startNodeAgent(['run', '--config', configFile], { ...options, env: own });
+      all.defer(async () => {
+        daemon.child.kill('SIGKILL');
+        await daemon.ended;
+      });
       return daemon;
     },
     connected: async () =>
       await until(() => running.controlPlane.context.hub.isConnected(nodeId), 'the node to connect'),
-    enqueue: async (type, params) => {
-      const { store, controlPlane } = running;
-      const workload_id = 'identity' in params ? params.identity.app_instance_id : nodeId;
-      const task = await store.write((tx) =>
-        controlPlane.context.queue.enqueue(tx, {
-          ...{ node_id: nodeId, allocation_id: host.policy.allocation.id, type, params, workload_id },
-          ...{ purpose: 'launch', trace_id: 'trace-1' },
-        }),
-      );
-      return task.id;
-    },
     cancel: async (taskId) => {
       const { store, controlPlane } = running;
       await store.write((tx) => controlPlane.context.queue.cancel(tx, taskId));
     },
     atNode: async () =>
       await running.store.read((tx) => tx.tasks.count({ node_id: nodeId, state: ['leased', 'accepted'] })),
-    result: async (taskId) => {
-      const find = () => sink.ended.find(({ id }) => id === taskId)?.result;
-      await until(() => find() !== undefined, `the result of ${taskId}`);
-      return find() as TaskResult;
-    },
     events: (workloadId) =>
       sink.records.flatMap((record) =>
         record.kind === 'event' && record.body.workload_id === workloadId ? [record.body] : [],
@@ -115,16 +126,31 @@ export async function openDaemonGround(
       await stopControlPlane();
       await startControlPlane();
     },
-    close: async () => {
-      for (const { child } of daemons) {
-        child.kill('SIGKILL');
-      }
-      await Promise.all(daemons.map(({ ended }) => ended));
-      await stopControlPlane();
-      await proxy.close();
-      await host.close();
-    },
+    close: async () => await all.disposeAsync(),
   };
+}
+
+interface ConnectedGround {
+  readonly ground: DaemonGround;
+  readonly daemon: RunningTask;
+  /** Reference of the smallest image. */
+  readonly tiny: string;
+}
+
+/** The same with a daemon that has a session. */
+export async function openConnectedGround(
+  hostOptions?: TestHostOptions,
+  config?: Parameters<typeof openDaemonGround>[1],
+  options?: AgentProcessOptions,
+): Promise<ConnectedGround> {
+  await using undo = new AsyncDisposableStack();
+  const ground = await openDaemonGround(hostOptions, config);
+  undo.defer(() => ground.close());
+  const tiny = await ground.host.image('tiny');
+  const daemon = ground.start(options);
+  await ground.connected();
+  undo.move();
+  return { ground, daemon, tiny };
 }
 
 interface Server {

@@ -25,6 +25,9 @@ import { engineCall } from './engine-call.ts';
 type ImageName = Parameters<typeof ensureImage>[1];
 export type LaunchParams = TaskParams<'workload.oci_launch'>;
 
+/** For a workload that is ready as soon as it runs. */
+export const readyAtOnce: LaunchParams['readiness'] = [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }];
+
 export interface TestHost {
   readonly folder: string;
   readonly policy: HostPolicy;

@@ -121,11 +121,13 @@ export async function openWire({ program, before }: WireOptions = {}): Promise<W
   const { token: joinToken } = await made('POST', '/api/v1/nodes/join-tokens', { allocation_id: allocationId });
   const nodeId = await enrol(folder, url, configFile, joinToken as string);
   const gateSocket = join(folder, 'gate/gate.sock');
-  const gate = daemonOf(['gate', '--config', configFile], { program, logs, isReady: () => existsSync(gateSocket) });
+  const gate = daemonOf(folder, ['gate', '--config', configFile], {
+    ...{ program, logs, isReady: () => existsSync(gateSocket) },
+  });
   undo.defer(() => gate.stop('SIGKILL'));
   await gate.start();
   const isConnected = async () => (await admin.call('GET', `/api/v1/nodes/${nodeId}`)).body?.connected === true;
-  const agent = daemonOf(['run', '--config', configFile], { program, logs, isReady: isConnected });
+  const agent = daemonOf(folder, ['run', '--config', configFile], { program, logs, isReady: isConnected });
   undo.defer(() => agent.stop('SIGKILL'));
   await agent.start();
 
@@ -192,7 +194,7 @@ interface DaemonOptions {
   readonly isReady: () => boolean | Promise<boolean>;
 }
 
-function daemonOf(args: readonly string[], { program, logs, isReady }: DaemonOptions) {
+function daemonOf(folder: string, args: readonly string[], { program, logs, isReady }: DaemonOptions) {
   let running: RunningTask | undefined;
   let ended: Promise<unknown> | undefined;
   return {
@@ -200,7 +202,9 @@ function daemonOf(args: readonly string[], { program, logs, isReady }: DaemonOpt
       return running?.child.pid ?? 0;
     },
     start: async () => {
-      const started = startNodeAgent(args, program === undefined ? {} : { program });
+      // What it leaves behind when it is killed goes with the folder.
+      const env = { ...process.env, TMPDIR: folder };
+      const started = startNodeAgent(args, { env, ...(program === undefined ? {} : { program }) });
       let stderr = '';
       started.child.stderr?.on('data', (text: string) => {
         stderr += text;
