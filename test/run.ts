@@ -2,11 +2,12 @@
  * `npm test`: sets up what is missing, runs everything, and ends with one line `N passed, N failed, N skipped`.
  *
  * Static checks first (they are quick and say most), then the unit tests, then the real engine, registry and images are
- * brought up for the integration tests. A failing stage does not hide the later ones.
+ * brought up for the integration tests. A failing stage does not hide the later ones. The tests have a temporary folder of
+ * their own, and leaving something there is a failure, too.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -19,6 +20,10 @@ interface Counts {
 const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 const reports = mkdtempSync(join(tmpdir(), 'gpuaas-test-'));
+/** A short name: paths of sockets in it have a limit. */
+const temporary = mkdtempSync(join(tmpdir(), 'g'));
+// As the temporary folder of a machine is: some tests run programs as other users.
+chmodSync(temporary, 0o1777);
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 
 try {
@@ -35,8 +40,9 @@ try {
   } else {
     add({ passed: 0, failed: 1, skipped: 0 });
   }
+  add(nothingLeft());
 } finally {
-  rmSync(reports, { recursive: true, force: true });
+  for (const folder of [reports, temporary]) rmSync(folder, { recursive: true, force: true });
 }
 
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
@@ -51,8 +57,17 @@ async function check(name: string, argv: readonly string[]): Promise<Counts> {
 async function suite(name: string, projects: string): Promise<Counts> {
   const report = join(reports, `${name}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const ok = await stage(`${name} tests`, [join(bin, 'vitest'), 'run', '--project', projects, ...reporters]);
+  const argv = [join(bin, 'vitest'), 'run', '--project', projects, ...reporters];
+  const ok = await stage(`${name} tests`, argv, { ...process.env, TMPDIR: temporary });
   return countsOf(report, ok);
+}
+
+/** Counts as one test, as a static check does. */
+function nothingLeft(): Counts {
+  const left = readdirSync(temporary);
+  if (left.length === 0) return { passed: 1, failed: 0, skipped: 0 };
+  console.log(`\n== left in the temporary folder: FAILED\n${left.join('\n')}`);
+  return { passed: 0, failed: 1, skipped: 0 };
 }
 
 /** A run that broke before or beside its tests counts as one failure more, so that it can never look green. */
@@ -67,10 +82,10 @@ function countsOf(report: string, ok: boolean): Counts {
   return ok || counts.failed > 0 ? counts : { ...counts, failed: 1 };
 }
 
-async function stage(name: string, [program = '', ...args]: readonly string[]): Promise<boolean> {
+async function stage(name: string, [program = '', ...args]: readonly string[], env = process.env): Promise<boolean> {
   const startedAt = performance.now();
   console.log(`\n== ${name}`);
-  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env });
   const [code] = await once(child, 'exit');
   console.log(
     `== ${name}: ${code === 0 ? 'ok' : 'FAILED'} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,

@@ -5,7 +5,7 @@
  * the host as it is, and each of its writes lands in a folder of the caller's own. What others do meanwhile does not.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -49,17 +49,20 @@ export interface ShadowRun {
 /** `socket` stays the real one: a Unix socket cannot be reached through an overlay. */
 export async function onShadow(socket: string | undefined, program: readonly string[]): Promise<ShadowRun> {
   const work = mkdtempSync(join(tmpdir(), 'gpuaas-shadow-'));
+  // In that of the machine a program finds what others left behind, and may clear it away.
+  const temporary = mkdtempSync(join(tmpdir(), 'gpuaas-tmp-'));
+  chmodSync(temporary, 0o1777);
   try {
     const args = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', work, socket ?? '', ...program];
     const { stdout } = await exec('unshare', args, {
       cwd: join(import.meta.dirname, '../..'),
       timeout: 110_000,
       killSignal: 'SIGKILL',
-      env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', HOME: '/root' },
+      env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', HOME: '/root', TMPDIR: temporary },
     });
     const [output = '', written = ''] = stdout.split('\0');
     return { stdout: output, written: written.split('\n').filter((path) => path !== '') };
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    for (const folder of [work, temporary]) rmSync(folder, { recursive: true, force: true });
   }
 }
