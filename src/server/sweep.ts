@@ -1,11 +1,15 @@
-/** Forgets what nobody will ask for again: answers that can no longer be repeated, old events, join tokens, ended tasks. */
+/**
+ * Forgets what nobody will ask for again: answers that can no longer be repeated, old events, tokens that work no more, tasks
+ * that ended. Everything else in the store is as much as people have made.
+ */
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Store, Tx } from './db/store.ts';
 
 const everyMs = 10 * 60 * 1000;
 const eventsKeptMs = 90 * 24 * 60 * 60 * 1000;
-const joinTokensKeptMs = 7 * 24 * 60 * 60 * 1000;
+/** Tokens that work no more, so that whoever looks for one finds out why. */
+const tokensKeptMs = 7 * 24 * 60 * 60 * 1000;
 /** Far longer than a node may hold back a result: one that comes later changes nothing and is acknowledged. */
 const tasksKeptMs = 30 * 24 * 60 * 60 * 1000;
 /** Entities of one transaction: others wait for it. */
@@ -27,9 +31,11 @@ export async function keepSweeping({ store, clock, log }: Parts, signal: AbortSi
 
 export async function sweep(store: Store, now: number): Promise<void> {
   const timeOf = (ms: number) => new Date(ms).toISOString();
-  await store.write((tx) => tx.events.forgetBefore(timeOf(now - eventsKeptMs)));
+  await sweepOf(store, (tx, limit) => tx.events.forgetBefore(timeOf(now - eventsKeptMs), limit));
   await sweepOf(store, (tx, limit) => expired(tx, 'idempotent_answers', timeOf(now), limit));
-  await sweepOf(store, (tx, limit) => expired(tx, 'join_tokens', timeOf(now - joinTokensKeptMs), limit));
+  await sweepOf(store, (tx, limit) => expired(tx, 'join_tokens', timeOf(now - tokensKeptMs), limit));
+  await sweepOf(store, (tx, limit) => expired(tx, 'api_tokens', timeOf(now - tokensKeptMs), limit));
+  await sweepOf(store, (tx, limit) => revokedTokens(tx, timeOf(now - tokensKeptMs), limit));
   await sweepOf(store, (tx, limit) => endedTasks(tx, timeOf(now - tasksKeptMs), limit));
 }
 
@@ -40,9 +46,20 @@ async function sweepOf(store: Store, sweeping: Sweeping): Promise<void> {
   while ((await store.write((tx) => sweeping(tx, batch))) === batch);
 }
 
-async function expired(tx: Tx, name: 'idempotent_answers' | 'join_tokens', before: string, limit: number) {
+async function expired(
+  tx: Tx,
+  name: 'idempotent_answers' | 'join_tokens' | 'api_tokens',
+  before: string,
+  limit: number,
+) {
   const old = await tx[name].list({ below: { expires_at: before }, limit });
   for (const { id } of old) await tx[name].delete(id);
+  return old.length;
+}
+
+async function revokedTokens(tx: Tx, before: string, limit: number): Promise<number> {
+  const old = await tx.api_tokens.list({ below: { revoked_at: before }, limit });
+  for (const { id } of old) await tx.api_tokens.delete(id);
   return old.length;
 }
 

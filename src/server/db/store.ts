@@ -63,8 +63,8 @@ export interface EventLog {
 
 export interface WritableEventLog extends EventLog {
   append(event: NewEvent): Promise<Event>;
-  /** Forgets events that happened before this time (RFC 3339); returns how many. */
-  forgetBefore(time: string): Promise<number>;
+  /** Of the oldest `limit` events, forgets those that happened before this time (RFC 3339); returns how many. */
+  forgetBefore(time: string, limit: number): Promise<number>;
 }
 
 export type ReadTx = { readonly [N in CollectionName]: Readable<N> } & { readonly events: EventLog };

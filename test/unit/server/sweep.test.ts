@@ -1,18 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { createLog } from '../../../src/kit/log.ts';
+import type { CollectionName } from '../../../src/server/db/collections.ts';
+import type { JoinToken } from '../../../src/server/db/entities/node.ts';
+import type { ApiToken } from '../../../src/server/db/entities/project.ts';
 import { openSqliteStore } from '../../../src/server/db/sqlite/sqlite-store.ts';
-import { sweep } from '../../../src/server/sweep.ts';
+import type { Store } from '../../../src/server/db/store.ts';
+import { keepSweeping, sweep } from '../../../src/server/sweep.ts';
+import { until } from '../../support/hub-ground.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { anEvent, anInstance, aTask } from '../../support/store-samples.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('sweep');
 const now = Date.parse('2026-11-25T12:00:00.000Z');
+const day = 24 * 60 * 60 * 1000;
 const at = (ms: number) => new Date(now + ms).toISOString();
 
 it('forgets what nobody can ask for again, however much that is, and nothing else', async () => {
   const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
-  const day = 24 * 60 * 60 * 1000;
   const answer = (name: string, expires_at: string) => ({
     ...{
       id: name.padStart(43, 'a'),
@@ -45,7 +52,6 @@ it('forgets what nobody can ask for again, however much that is, and nothing els
 
 it('forgets tasks that ended long ago, and the fencing of a workload with its last task (no earlier)', async () => {
   const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
-  const day = 24 * 60 * 60 * 1000;
   const ended = (id: string, instance_id: string, fencing: number, ms: number) =>
     aTask({ id, instance_id, workload_id: instance_id, fencing, state: 'ended', ended_at: at(ms) });
   await store.write(async (tx) => {
@@ -67,4 +73,127 @@ it('forgets tasks that ended long ago, and the fencing of a workload with its la
   }));
   await store.close();
   expect(left).toEqual({ tasks: ['leaving-2', 'runs-2'], fencing: ['leaving', 'runs'] });
+});
+
+const hash = 'h'.repeat(43);
+
+function aToken(id: string, given: Partial<ApiToken>): ApiToken {
+  return {
+    ...{ id, name: 'one', project_id: null, role: 'admin', secret_hash: hash, created_by: 'init' },
+    ...{ created_at: at(-400 * day), expires_at: null, revoked_at: null },
+    ...given,
+  };
+}
+
+function aJoinToken(id: string, expires_at: string): JoinToken {
+  return {
+    ...{ id: id.padStart(16, '0'), secret_hash: hash, allocation_id: 'a1', task_kid: 'k1', created_by: 'init' },
+    ...{ created_at: at(-400 * day), expires_at, used_at: null, node_id: null },
+  };
+}
+
+it('forgets tokens a week after they stopped working, and none that works', async () => {
+  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  await store.write(async (tx) => {
+    await tx.api_tokens.insert(aToken('for-ever', {}));
+    await tx.api_tokens.insert(aToken('expired', { expires_at: at(-7 * day - 1) }));
+    await tx.api_tokens.insert(aToken('expired-lately', { expires_at: at(-7 * day + 1) }));
+    await tx.api_tokens.insert(aToken('revoked', { revoked_at: at(-7 * day - 1), expires_at: at(day) }));
+    await tx.api_tokens.insert(aToken('revoked-lately', { revoked_at: at(-7 * day + 1) }));
+    await tx.join_tokens.insert(aJoinToken('1', at(-7 * day - 1)));
+    await tx.join_tokens.insert(aJoinToken('2', at(-7 * day + 1)));
+  });
+
+  await sweep(store, now);
+
+  const left = await store.read(async (tx) => [...(await tx.api_tokens.list()), ...(await tx.join_tokens.list())]);
+  await store.close();
+  expect(left.map(({ id }) => id)).toEqual(['expired-lately', 'for-ever', 'revoked-lately', '2'.padStart(16, '0')]);
+});
+
+/** A day of everything that comes by itself or by programs. */
+async function live(store: Store, time: number): Promise<void> {
+  const today = new Date(time).toISOString();
+  const name = `${Math.round(time / day)}`;
+  await store.write(async (tx) => {
+    await tx.events.append(anEvent({ time: today }));
+    await tx.api_tokens.insert(aToken(`t${name}`, { expires_at: today }));
+    await tx.api_tokens.insert(aToken(`r${name}`, { revoked_at: today }));
+    await tx.join_tokens.insert(aJoinToken(name, today));
+    await tx.idempotent_answers.insert({
+      ...{ id: name.padStart(43, 'a'), body_hash: hash, status: 201, body: {}, sealed: null },
+      ...{ created_at: today, expires_at: new Date(time + day).toISOString() },
+    });
+    await tx.workload_fencing.insert({ id: name, fencing: 1 });
+    await tx.app_instances.insert(anInstance({ id: name, state: 'decommissioned' }));
+    const ids = { id: name, instance_id: name, workload_id: name };
+    await tx.tasks.insert(aTask({ ...ids, fencing: 1, state: 'ended', ended_at: today }));
+  });
+}
+
+it('keeps the store from growing, day after day', async () => {
+  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  const names: CollectionName[] = ['api_tokens', 'join_tokens', 'idempotent_answers', 'workload_fencing', 'tasks'];
+  const sizes = () =>
+    store.read(async (tx) => {
+      const counted = await Promise.all(names.map(async (name) => [name, await tx[name].count()] as const));
+      const { first, last } = await tx.events.range();
+      return { ...Object.fromEntries(counted), events: last - first + 1 };
+    });
+  const bounds = {
+    ...{ api_tokens: 16, join_tokens: 8, idempotent_answers: 2, workload_fencing: 31, tasks: 31, events: 91 },
+  };
+
+  const seen = [];
+  for (let passed = 1; passed <= 200; passed += 1) {
+    await live(store, now + passed * day);
+    await sweep(store, now + passed * day);
+    if (passed % 100 === 0) seen.push(await sizes());
+  }
+
+  await store.close();
+  expect(seen).toEqual([bounds, bounds]);
+});
+
+it('goes on sweeping after it could not', async () => {
+  const clock = manualClock(now);
+  const stop = new AbortController();
+  let sweeps = 0;
+  const broken = {
+    write: async () => {
+      sweeps += 1;
+      throw new Error('disk I/O error');
+    },
+  } as unknown as Store;
+  const ended = keepSweeping({ store: broken, clock, log: createLog({ level: 'silent' }) }, stop.signal);
+
+  await until(() => clock.waiting().length > 0);
+  await clock.advance(20 * 60 * 1000);
+  await until(() => sweeps === 3);
+
+  stop.abort();
+  await ended;
+});
+
+it('keeps others waiting for a few hundred at a time only, however much there is', async () => {
+  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  await store.write(async (tx) => {
+    for (let index = 0; index < 1700; index += 1) await tx.events.append(anEvent({ time: at(-91 * day) }));
+  });
+  const forgotten: number[] = [];
+  const watched: Store = Object.assign(Object.create(store), {
+    write: async (work: Parameters<Store['write']>[0]) => {
+      const count = async () => store.read(async (tx) => (await tx.events.list({ after: 0, limit: 5000 })).length);
+      const before = await count();
+      const done = await store.write(work);
+      forgotten.push(before - (await count()));
+      return done;
+    },
+  });
+
+  await sweep(watched, now);
+
+  await store.close();
+  expect(forgotten.reduce((sum, each) => sum + each, 0)).toBe(1700);
+  expect(Math.max(...forgotten)).toBeLessThanOrEqual(500);
 });
