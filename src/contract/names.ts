@@ -30,6 +30,8 @@ export const labels = {
   endpoints: 'gpuaas.endpoints',
   /** Restart policy and most restarts in a row, as `on_failure:3`: an agent whose journal was lost goes by it. */
   restart: 'gpuaas.restart',
+  /** Readiness checks as JSON, `unnoted` where they are too long: an agent whose journal was lost asks the same. */
+  readiness: 'gpuaas.readiness',
   /** Random per create: no two containers ever have the same seal. Set by the gate. */
   generation: 'gpuaas.generation',
   /** HMAC of the gate over name, spec, fencing, generation, ports, mounts, GPUs and limits. Set by the gate. */

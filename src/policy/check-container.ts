@@ -14,6 +14,7 @@ import { describeBadImageEnv, nameOf, noDevices, whyForbidden } from './environm
 import { type HostPolicy, projectRoot, recordedImage, secretsRoot, workloadRoot } from './host-policy.ts';
 import { isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import { checkTargets, describeBadVolumes, describeBadWorkingDir, secretsTarget } from './mounts.ts';
+import { isReadinessLabel } from './readiness-label.ts';
 
 export interface RequestToCheck {
   /** Name the container is to have. */
@@ -98,6 +99,7 @@ function checkLabels(context: Context): PathError[] {
       'must be a number in plain digits',
     ],
     [labels.restart, (value) => restartPattern.test(value), 'must be policy:retries, as on_failure:3'],
+    [labels.readiness, isReadinessLabel, 'must be readiness checks'],
   ];
   return rules.flatMap(([name, fine, message]) =>
     unless(fine(label(context, name)), `/Labels/${pointerToken(name)}`, 'label', message),

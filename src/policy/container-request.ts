@@ -32,7 +32,9 @@ export const ContainerRequest = Type.Object(
     Cmd: Type.Optional(Type.Array(Text, { maxItems: 1024 })),
     Entrypoint: Type.Optional(Type.Array(Text, { maxItems: 256 })),
     Labels: Type.Record(
-      Type.String({ pattern: '^gpuaas\\.(instance|project|allocation|task|spec|fencing|endpoints|restart)$' }),
+      Type.String({
+        pattern: '^gpuaas\\.(instance|project|allocation|task|spec|fencing|endpoints|restart|readiness)$',
+      }),
       Text,
       closed,
     ),

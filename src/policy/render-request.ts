@@ -12,6 +12,7 @@ import { endpointsLabel } from './endpoints.ts';
 import { neutralised, noUserSite } from './environment.ts';
 import { type HostPolicy, secretsRoot } from './host-policy.ts';
 import { mountSource, secretsTarget } from './mounts.ts';
+import { readinessLabel } from './readiness-label.ts';
 
 export interface RenderInput {
   readonly params: WorkloadOciLaunchParams;
@@ -54,7 +55,8 @@ function renderEnv({ params, sealedEnv }: RenderInput): string[] {
     .sort();
 }
 
-function renderLabels({ params: { identity, ports, restart }, taskId, fencing }: RenderInput): Record<string, string> {
+function renderLabels({ params, taskId, fencing }: RenderInput): Record<string, string> {
+  const { identity, ports, restart, readiness } = params;
   return {
     [labels.instance]: identity.app_instance_id,
     [labels.project]: identity.project_id,
@@ -63,6 +65,7 @@ function renderLabels({ params: { identity, ports, restart }, taskId, fencing }:
     [labels.fencing]: String(fencing),
     [labels.endpoints]: endpointsLabel(ports),
     [labels.restart]: `${restart.policy}:${restart.max_retries}`,
+    [labels.readiness]: readinessLabel(readiness),
   };
 }
 

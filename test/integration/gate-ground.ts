@@ -329,6 +329,7 @@ function containerRequest(instance: string, policy: HostPolicy, image: string, c
         [labels.fencing]: '1',
         [labels.endpoints]: '',
         [labels.restart]: 'no:0',
+        [labels.readiness]: '[]',
       },
       ...changes.labels,
     },

@@ -10,7 +10,7 @@
  */
 import type { RecordBody, RecordKind } from '../../contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
-import type { RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
+import type { ReadinessCheck, RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { Endpoint } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 
@@ -122,6 +122,8 @@ export interface KeptWorkload {
   readonly params: WorkloadOciLaunchParams | null;
   /** For one without params: what the label of its container says. See `restartOf`. */
   readonly restart?: RestartPolicy;
+  /** The same for its readiness checks; left out where nobody knows them. */
+  readonly readiness?: readonly ReadinessCheck[];
   /** What the control plane wants; what it is may differ. */
   readonly desired: 'running' | 'stopped';
   readonly state: WorkloadState;

@@ -1,6 +1,7 @@
 /** What a look at the engine says about one workload, in the few words that supervision decides by. Pure. */
 import { AgentError, type Failure, type FailureDetail } from '../../contract/failures.ts';
 import { labels } from '../../contract/names.ts';
+import { readReadinessLabel } from '../../policy/readiness-label.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
 import { endpointsOf } from '../../tasks/workload-report.ts';
 import type { KeptWorkload } from '../journal/journal.ts';
@@ -58,6 +59,7 @@ export function rebuiltWorkload(facts: ContainerFacts, now: string): KeptWorkloa
     return undefined;
   }
   const running = facts.status === 'running';
+  const readiness = readReadinessLabel(facts.labels[labels.readiness]);
   return {
     workload_id: id,
     project_id: facts.labels[labels.project] ?? '',
@@ -66,6 +68,7 @@ export function rebuiltWorkload(facts: ContainerFacts, now: string): KeptWorkloa
     task_id: facts.labels[labels.task] ?? '',
     params: null,
     restart: restartFromLabels(facts.labels),
+    ...(readiness ? { readiness } : {}),
     desired: running ? 'running' : 'stopped',
     state: running ? 'running' : 'stopped',
     since: (running ? facts.startedAt : facts.finishedAt) ?? now,

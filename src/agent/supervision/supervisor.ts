@@ -185,8 +185,8 @@ export class Supervisor {
     if (!row || this.#busy.has(id)) {
       return;
     }
-    const message = 'A workload of ours was found that the journal did not know; it is looked after from now on.';
-    journal.keepWorkload(row, { ...this.#event(id, 'workload.adopted', message, { fencing }), state: row.state });
+    const event = this.#event(id, 'workload.adopted', adoptionOf(row), { fencing });
+    journal.keepWorkload(row, { ...event, state: row.state });
     journal.raiseFencing(id, fencing, row.task_id);
     this.#options.onChange?.();
   }
@@ -260,4 +260,13 @@ export class Supervisor {
 interface Busy {
   readonly occupation: Occupation;
   phase: WorkloadState | undefined;
+}
+
+/** With what is not known of it, and what follows from that. */
+function adoptionOf({ desired, readiness }: KeptWorkload): string {
+  const found = 'A workload of ours was found that the journal did not know; it is looked after from now on.';
+  if (desired === 'stopped') {
+    return `${found} It does not run, and whether it should is not known: it is left so; start it where it is wanted.`;
+  }
+  return readiness ? found : `${found} Its readiness checks are not known: it counts as ready while it stays up.`;
 }

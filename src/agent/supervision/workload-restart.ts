@@ -3,8 +3,7 @@
  *
  * With the same file system, and with its packages in it. What does not run holds nothing, so it has to fit beside what
  * runs by now; and memory is empty after a boot of the host, so secret files are delivered again. Of a workload that was
- * found by its seal after a journal was lost, only what its container says is known: it is ready when it stays up, and its
- * secret files must still be there.
+ * found by its seal after a journal was lost, only what its container says is known: its secret files must still be there.
  */
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
@@ -131,12 +130,13 @@ async function awaitReady(
 
 /** Resolves when every readiness check passes, as after a launch. `withinSeconds` shortens the time of each. */
 export async function ready(
-  { workload_id, params }: Pick<KeptWorkload, 'workload_id' | 'params'>,
+  { workload_id, params, endpoints, ...row }: Pick<KeptWorkload, 'workload_id' | 'params' | 'readiness' | 'endpoints'>,
   engine: ContainerEngine,
   signal: AbortSignal,
   withinSeconds = Number.POSITIVE_INFINITY,
 ): Promise<void> {
-  const { readiness = [], ports = [] } = params ?? {};
+  const readiness = params?.readiness ?? row.readiness ?? [];
+  const ports = params?.ports ?? endpoints.map(({ name, port }) => ({ name, host_port: port }));
   const checks = readiness.map((each) => ({
     ...each,
     timeout_seconds: Math.min(each.timeout_seconds, withinSeconds),

@@ -150,7 +150,7 @@ export class WorkloadWatch {
     if (row.state !== 'running' && row.state !== 'degraded') {
       const message = 'The container runs, although no task had started it.';
       this.#voice.tell(row, 'running', { type: 'workload.running', message, time: since });
-    } else if (this.#unproven && !(unhealthy && row.params === null)) {
+    } else if (this.#unproven && !(unhealthy && row.params === null && row.readiness === undefined)) {
       await this.#prove(row, signal);
     } else {
       this.#seeHealth(row, unhealthy);

@@ -30,6 +30,7 @@ const labels = {
   'gpuaas.spec': 'f'.repeat(64),
   'gpuaas.fencing': '3',
   'gpuaas.restart': 'no:0',
+  'gpuaas.readiness': '[]',
 };
 
 /** The request as an engine shows it afterwards: with its defaults, and every kind of "nothing". */
@@ -101,15 +102,19 @@ describe('the seal of a container', () => {
     expect(seals.holdsForContainer(inspected(over))).toBe(false);
   });
 
-  it.each(['gpuaas.spec', 'gpuaas.fencing', 'gpuaas.instance', 'gpuaas.restart', 'gpuaas.generation'])(
-    'covers the label %s',
-    (label) => {
-      const { Config, ...rest } = inspected();
-      const changed = { ...Config, Labels: { ...Config.Labels, [label]: '9' } };
+  it.each([
+    'gpuaas.spec',
+    'gpuaas.fencing',
+    'gpuaas.instance',
+    'gpuaas.restart',
+    'gpuaas.readiness',
+    'gpuaas.generation',
+  ])('covers the label %s', (label) => {
+    const { Config, ...rest } = inspected();
+    const changed = { ...Config, Labels: { ...Config.Labels, [label]: '9' } };
 
-      expect(seals.holdsForContainer({ ...rest, Config: changed })).toBe(false);
-    },
-  );
+    expect(seals.holdsForContainer({ ...rest, Config: changed })).toBe(false);
+  });
 
   it.each([undefined, null, {}, { 'gpuaas.seal': '' }, { 'gpuaas.seal': 'x'.repeat(43) }])(
     'is not there without its label: %j',

@@ -31,6 +31,8 @@ describe('renderContainer', () => {
         'gpuaas.fencing': '7',
         'gpuaas.endpoints': 'web:http:18888,metrics:tcp:19000',
         'gpuaas.restart': 'on_failure:3',
+        'gpuaas.readiness':
+          '[{"endpoint":"web","path":"/api/status","timeout_seconds":60,"type":"http"},{"endpoint":"metrics","timeout_seconds":60,"type":"tcp"}]',
         'gpuaas.spec': spec,
       },
       ExposedPorts: { '8888/tcp': {}, '9000/tcp': {} },

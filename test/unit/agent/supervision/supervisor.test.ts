@@ -432,6 +432,40 @@ describe('containers that the journal does not know', () => {
     expect(world.reserved).toEqual([{ cpu_cores: 1, memory_gib: 1 }]);
   });
 
+  it('are asked for their readiness after a restart, as their label says (FAULTS 19)', async () => {
+    const checks = [{ type: 'exec', command: ['is-it-up'], timeout_seconds: 60 }];
+    const more = { [labels.restart]: 'on_failure:1', [labels.readiness]: JSON.stringify(checks) };
+    const asked: unknown[] = [];
+    const found = stranger(5);
+    const world = await supervise([], [{ ...found, labels: { ...found.labels, ...more } }], {
+      exec: async (_name, argv) => {
+        asked.push(argv);
+        return { exitCode: asked.length < 3 ? 1 : 0, tail: '', adopted: false };
+      },
+    });
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(1000);
+    await expect.poll(() => world.row()?.state).toBe('running');
+
+    expect(asked).toEqual([['is-it-up'], ['is-it-up'], ['is-it-up']]);
+    expect(world.events[0]?.event.message).not.toContain('not known:');
+  });
+
+  it.each([
+    [
+      'where they do not run, that they are left so',
+      { status: 'exited', exitCode: 0 },
+      'It does not run, and whether it should',
+    ],
+    ['where they run, that nobody knows when they are ready', {}, 'Its readiness checks are not known'],
+  ] as const)('tell with their adoption, %s (FAULTS 19)', async (_what, over, words) => {
+    const world = await supervise([], [{ ...stranger(5), ...over }]);
+
+    expect(world.events[0]).toMatchObject({ workload_id: id, event: { type: 'workload.adopted' } });
+    expect(world.events[0]?.event.message).toContain(words);
+  });
+
   it('are taken away where a task had removed them (FAULTS 29)', async () => {
     const world = await supervise([], []);
     world.tasks.push(endedTask({ fencing: 5 }));
