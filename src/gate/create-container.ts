@@ -1,8 +1,8 @@
 /**
  * `POST /containers/create`: the one way a container of ours comes to be.
  *
- * First what can be judged without the engine, then what the engine knows about the image, then the folders and the
- * network, and only then a request of our own making, sealed. What the engine made of it is looked at once: a container
+ * First what can be judged without the engine, then what the engine knows about the image and the network, then the
+ * folders, and only then a request of our own making, sealed. What the engine made of it is looked at once: a container
  * on which the seal does not hold is taken away again, since nobody could ever stop or remove it through the gate.
  */
 import { cpus, totalmem } from 'node:os';
@@ -26,7 +26,11 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
   check(name, call.body, gate, assumedFacts(call.body));
   const request = call.body as ContainerRequest;
   refuse([{ failure: 'resources.exceeded', errors: checkHostSize(request, gate.policy) }]);
-  check(name, request, gate, await imageFacts(request.Image, gate, call.signal));
+  const [image] = await Promise.all([
+    imageFacts(request.Image, gate, call.signal),
+    requireNetwork(request.HostConfig.NetworkMode, gate, call.signal),
+  ]);
+  check(name, request, gate, image);
 
   const answer = await gate.locks.run(`container ${name}`, () => {
     call.signal.throwIfAborted();
@@ -38,7 +42,6 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
 async function create(name: string, request: ContainerRequest, gate: GateContext): Promise<EngineAnswer> {
   // Not the client's signal: it may go away, but a container that was begun is finished and checked.
   const signal = AbortSignal.timeout(ownDeadlineMs);
-  await requireNetwork(request.HostConfig.NetworkMode, gate, signal);
   const { created } = await prepareMounts(request.HostConfig.Mounts, gate.policy);
 
   try {

@@ -86,7 +86,7 @@ async function list(gate: GateContext, signal: AbortSignal): Promise<NetworkObje
 async function create(request: NetworkRequest, gate: GateContext): Promise<EngineAnswer> {
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const present = await list(gate, signal);
-  refuseForeignName(request.Name, present, gate);
+  if (isThere(request.Name, present, gate)) return alreadyThere(request.Name);
 
   const taken = present.flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []));
   taken.push(...(await routedRanges()));
@@ -104,11 +104,19 @@ async function create(request: NetworkRequest, gate: GateContext): Promise<Engin
   throw new AgentError('network.exhausted', { network: request.Name, pool: gate.policy.network_pool });
 }
 
-function refuseForeignName(name: string, present: readonly NetworkObject[], gate: GateContext): void {
+/** True if it is there and ours; `name.conflict` if it is another's. */
+function isThere(name: string, present: readonly NetworkObject[], gate: GateContext): boolean {
   const same = present.filter(({ Name }) => Name === name);
   if (same.some((network) => !gate.seals.holdsForNetwork(network))) {
     throw new AgentError('name.conflict', { network: name });
   }
+  return same.length > 0;
+}
+
+/** In the engine's own words, which need not be asked for: two launches of one instance share its network. */
+function alreadyThere(name: string): EngineAnswer {
+  const message = `network with name ${name} already exists`;
+  return { status: 409, contentType: 'application/json', body: Buffer.from(JSON.stringify({ message })) };
 }
 
 function noSuchNetwork(ref: string): AgentError {

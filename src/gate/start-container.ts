@@ -36,19 +36,15 @@ const verifyMs = 5_000;
 
 export async function startContainer(call: GateCall, gate: GateContext): Promise<void> {
   const ref = call.params['container'] ?? '';
-  const { container } = await gate.containers.require(ref, call.signal);
+  // Of what it shows, the start uses what stays as it is for this id: its mounts.
+  const { container, object } = await gate.containers.require(ref, call.signal);
   // Not the client's signal from here on: whatever was started is looked at, also when nobody waits for it any more.
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const answer = await gate.locks.run(`start ${container.id}`, () => {
     call.signal.throwIfAborted();
-    return start(container.id, gate, signal);
+    return withMounts(object, gate, (checked) => startAndVerify(container.id, checked, gate, signal));
   });
   sendAnswer(call.response, answer);
-}
-
-async function start(id: string, gate: GateContext, signal: AbortSignal): Promise<EngineAnswer> {
-  const { object } = await gate.containers.require(id, signal);
-  return await withMounts(object, gate, (checked) => startAndVerify(id, checked, gate, signal));
 }
 
 /** What was found before a start. */

@@ -1,5 +1,5 @@
 /**
- * One SQLite file that only this process has open: every commit is on the disk before it returns.
+ * One SQLite file that only this process has open: a commit is on the disk before it returns, unless it may be hasty.
  *
  * A file that is no database any more is set aside and begun anew: an agent that lost its memory is better off than one
  * that does not start. The exclusive lock keeps the index of the write-ahead log in memory, so that a full disk cannot
@@ -78,12 +78,15 @@ export class Database {
     return this.#prepare(sql).all(...values) as Row[];
   }
 
-  /** All of `work` or none of it; within another transaction it belongs to that one. */
-  transaction<T>(work: () => T): T {
+  /**
+   * All of `work` or none of it; within another transaction it belongs to that one. A hasty one outlives this process as
+   * any other, but the machine only with the next that is not: it does not wait for the disk.
+   */
+  transaction<T>(work: () => T, { hasty = false } = {}): T {
     if (this.#connection.isTransaction) {
       return work();
     }
-    this.#connection.exec('BEGIN IMMEDIATE');
+    this.#connection.exec(`PRAGMA synchronous = ${hasty ? 'NORMAL' : 'FULL'}; BEGIN IMMEDIATE`);
     try {
       const result = work();
       this.#connection.exec('COMMIT');

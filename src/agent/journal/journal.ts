@@ -3,7 +3,9 @@
  *
  *   accept ──▶ enter … ──▶ finish ──▶ (result waits in the outbox) ──▶ acknowledge ──▶ prune
  *
- * Every method that changes something has it on the disk when it returns, or throws. All are synchronous: a caller never
+ * Every method that changes something has it on the disk when it returns, or throws; only what is said on the way (phases,
+ * progress, metrics) and acknowledgements are kept from the end of the machine no sooner than the next of the others, for
+ * which nothing waits. All are synchronous: a caller never
  * sees half of a change, and nothing happens between a check and the write that depends on it.
  *
  * It holds no secret in the clear: what a task brings sealed stays sealed.
@@ -27,7 +29,7 @@ export interface Journal {
    * if there is no room for it, and then nothing of it is kept.
    */
   accept(envelope: TaskEnvelope, circumstances: Circumstances): Acceptance;
-  /** Notes the phase that a task is in now, and puts what is said about it into the outbox: in one write. */
+  /** Notes the phase that a task is in now, and puts what is said about it into the outbox: both or none. */
   enter(taskId: string, phase: WorkloadState, progress?: RecordBody<'task.progress'>): void;
   /** Notes that the task is to be given up; undefined if it is not known or has ended. */
   cancel(taskId: string): KeptTask | undefined;
@@ -67,8 +69,8 @@ export interface Journal {
   acknowledge(seq: number): void;
   /** What the control plane says at the begin of a session that it has; a journal that lost its end gets a new id. */
   resume(acked: { readonly journal_id: string; readonly seq: number } | null): void;
-  /** Called after each record that was appended, until the returned function is. */
-  onAppend(listener: () => void): () => void;
+  /** Called after each write that appended something, until the returned function is. Progress and metrics can wait. */
+  onAppend(listener: (how: { readonly canWait: boolean }) => void): () => void;
   depth(): OutboxDepth;
   /** Events that were appended, acknowledged or not, newest first; bounded in number. */
   events(filter: { readonly workload_id?: string; readonly limit: number }): KeptEvent[];

@@ -62,8 +62,10 @@ class SqliteJournal implements Journal {
   readonly #workloads: WorkloadTable;
   readonly #outbox: Outbox;
   readonly #keptTasks: number;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(how: { readonly canWait: boolean }) => void>();
   #id: string;
+  /** Newest record that the control plane can have had. */
+  #handedOut: number;
 
   constructor({ database, rebuilt }: OpenedDatabase, reserve: Reserve, limits: JournalLimits, time: () => string) {
     this.rebuilt = rebuilt;
@@ -75,6 +77,7 @@ class SqliteJournal implements Journal {
     this.#outbox = new Outbox(database, limits);
     this.#keptTasks = limits.keptTasks;
     this.#id = this.#ensureId();
+    this.#handedOut = this.#outbox.last();
     if (rebuilt) {
       const { reason, setAside } = rebuilt;
       this.#report('journal.rebuilt', 'The journal could not be read and was begun anew.', { reason, path: setAside });
@@ -103,12 +106,13 @@ class SqliteJournal implements Journal {
   }
 
   enter(taskId: string, phase: WorkloadState, progress?: RecordBody<'task.progress'>): void {
-    this.#writeAtAllCosts(() => {
+    const work = () => {
       this.#tasks.enter(taskId, phase, this.#time());
       if (progress) {
         this.#outbox.append('task.progress', progress, this.#time());
       }
-    });
+    };
+    this.#writeAtAllCosts(work, { hasty: true });
   }
 
   cancel(taskId: string): KeptTask | undefined {
@@ -175,7 +179,7 @@ class SqliteJournal implements Journal {
       return;
     }
     try {
-      this.#write(work);
+      this.#write(work, { hasty: true });
     } catch (error) {
       if (!isDiskFull(error)) {
         throw error;
@@ -185,11 +189,14 @@ class SqliteJournal implements Journal {
   }
 
   waiting(after: number, limit: number) {
-    return this.#outbox.waiting(after, limit);
+    const records = this.#outbox.waiting(after, limit);
+    this.#handedOut = Math.max(this.#handedOut, records.at(-1)?.seq ?? 0);
+    return records;
   }
 
   acknowledge(seq: number): void {
-    this.#writeAtAllCosts(() => this.#outbox.acknowledge(seq));
+    // A lost one only repeats records.
+    this.#writeAtAllCosts(() => this.#outbox.acknowledge(seq), { hasty: true });
   }
 
   resume(acked: { readonly journal_id: string; readonly seq: number } | null): void {
@@ -200,18 +207,18 @@ class SqliteJournal implements Journal {
       }
       return;
     }
-    const last = this.#outbox.last();
+    const last = this.#handedOut;
+    this.acknowledge(Math.min(acked.seq, last));
     if (acked.seq <= last) {
-      this.acknowledge(acked.seq);
       return;
     }
-    // Numbers that are known over there would be given out again: what has them would be taken for a repetition.
+    // Numbers that are known over there have been, or would be, given out again: what has them would be taken for a repetition.
     this.#id = this.#writeAtAllCosts(() => this.#renewId());
-    const reason = `It ends at record ${last}; the control plane has had ${acked.seq}.`;
+    const reason = `It ended at record ${last}; the control plane has had ${acked.seq}.`;
     this.#report('journal.truncated', 'The end of the journal was lost; it goes on under another name.', { reason });
   }
 
-  onAppend(listener: () => void): () => void {
+  onAppend(listener: (how: { readonly canWait: boolean }) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -281,23 +288,23 @@ class SqliteJournal implements Journal {
   }
 
   /** Gives the reserve up where there is no other room. */
-  #writeAtAllCosts<T>(work: () => T): T {
+  #writeAtAllCosts<T>(work: () => T, how?: { readonly hasty: boolean }): T {
     try {
-      return this.#write(work);
+      return this.#write(work, how);
     } catch (error) {
       if (isDiskFull(error) && this.#reserve.giveUp()) {
-        return this.#write(work);
+        return this.#write(work, how);
       }
       throw error;
     }
   }
 
-  #write<T>(work: () => T): T {
+  #write<T>(work: () => T, how?: { readonly hasty: boolean }): T {
     const before = this.#outbox.last();
-    const result = this.#database.transaction(work);
+    const result = this.#database.transaction(work, how);
     if (this.#outbox.last() !== before) {
       for (const listener of this.#listeners) {
-        listener();
+        listener({ canWait: how?.hasty === true });
       }
     }
     return result;

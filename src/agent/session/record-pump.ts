@@ -19,6 +19,8 @@ export interface RecordPumpOptions {
 /** Most that is on its way without an acknowledgement; one record may always be. */
 const window = { records: 256, bytes: 1024 * 1024 } as const;
 const batch = 64;
+/** Progress and metrics wait for what follows them at once: each message costs both sides more than what is in it. */
+const lingerMs = 15;
 /** Acknowledgements are written down together: each write waits for the disk, and a lost one only repeats records. */
 const acknowledgeAfterMs = 50;
 
@@ -30,6 +32,7 @@ export class RecordPump {
   #sent = 0;
   #acked = 0;
   #scheduled = false;
+  #lingering: Promise<void> | undefined;
   #writing: Promise<void> | undefined;
   #unlisten: (() => void) | undefined;
 
@@ -38,7 +41,13 @@ export class RecordPump {
   }
 
   start(): void {
-    this.#unlisten = this.#options.journal.onAppend(() => this.#schedule());
+    this.#unlisten = this.#options.journal.onAppend(({ canWait }) => {
+      if (canWait) {
+        this.#lingering ??= this.#scheduleLater();
+      } else {
+        this.#schedule();
+      }
+    });
     this.#schedule();
   }
 
@@ -81,6 +90,13 @@ export class RecordPump {
         }
       });
     }
+  }
+
+  async #scheduleLater(): Promise<void> {
+    // Where it was stopped, nothing is sent any more.
+    await this.#options.clock.pause(lingerMs, this.#stopped.signal).catch(() => undefined);
+    this.#lingering = undefined;
+    this.#schedule();
   }
 
   #pump(): void {

@@ -19,15 +19,12 @@ export async function ensureNetwork(
 ): Promise<void> {
   const options = { call: 'network', timeoutMs: calls.timeouts.changeMs, signal };
   await calls.run(options, async (docker, abortSignal) => {
-    if (await orUndefined(calls.transport.json({ method: 'GET', path: `/networks/${network}`, signal: abortSignal }))) {
-      return;
-    }
     try {
       const body = { Name: network, Driver: 'bridge', Labels: labels };
       // Without the two words the body would become the query, too.
       await docker.createNetwork({ ...body, ...{ _query: {}, _body: body }, abortSignal });
     } catch (error) {
-      // Somebody else made it just now. What is there by this name and not ours is refused by the gate, with a code.
+      // It is there. What is there by this name and not ours is refused by the gate, with a code.
       if (!(error instanceof AnswerError && error.status === 409 && error.body.code === undefined)) {
         throw error;
       }

@@ -359,7 +359,6 @@ describe('what is sent', () => {
       `POST /containers/${name}/start `,
       `POST /containers/${name}/stop?t=7 `,
       `DELETE /containers/${name}?v=true&force=true `,
-      `GET /networks/${name} `,
       `POST /networks/create {"Name":"${name}","Driver":"bridge","Labels":{"gpuaas.instance":"a"}}`,
       'PUT /gpuaas/v1/secrets/a {"files":{"key":"cw=="}}',
     ]);

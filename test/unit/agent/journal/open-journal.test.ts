@@ -290,10 +290,36 @@ describe('what the control plane says it has', () => {
   it('need not be sent again', () => {
     journal.append('event', exitEvent(null));
     journal.append('event', exitEvent(null));
+    journal.waiting(0, 10);
 
     journal.resume({ journal_id: journal.id, seq: 1 });
 
     expect(journal.waiting(0, 10)).toMatchObject([{ seq: 2 }]);
+  });
+
+  it('need not be sent again by the next life of the agent', () => {
+    journal.append('event', exitEvent(null));
+    journal.append('event', exitEvent(null));
+    reopen();
+
+    journal.resume({ journal_id: journal.id, seq: 1 });
+
+    expect(journal.waiting(0, 10)).toMatchObject([{ seq: 2 }]);
+  });
+
+  it('is seen to be of an end that was lost also where as much was written since (FAULTS 19)', () => {
+    const { id } = journal;
+    for (const name of ['instance-1', 'instance-2', 'instance-3']) {
+      journal.append('event', exitEvent(name));
+    }
+
+    journal.resume({ journal_id: id, seq: 2 });
+
+    expect(journal.id).not.toBe(id);
+    expect(journal.waiting(0, 10)).toMatchObject([
+      ...['instance-1', 'instance-2', 'instance-3'].map((workload_id) => ({ body: { workload_id } })),
+      { body: { event: { type: 'journal.truncated' } } },
+    ]);
   });
 
   it('is of no interest where it is of another journal, or nothing', () => {

@@ -40,6 +40,7 @@ describe('records', () => {
     const { welcome, journal } = await open();
     journal.append('event', exitEvent(null));
     journal.append('event', exitEvent(null));
+    journal.waiting(0, 2);
 
     const peer = await welcome({ acked: { journal_id: journal.id, seq: 1 } });
 
