@@ -99,14 +99,14 @@ async function up(): Promise<void> {
 
 function tellWhere({ id, port, token, tunnel }: RunningNotebook, url: string): void {
   console.log(`
-JupyterLab runs, on this host only:
+JupyterLab runs. Only this host gets to it; the tunnel brings it to your own computer, at the same address:
 
   http://127.0.0.1:${port}/lab?token=${token}
 
-From your own computer:     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}  (then the same address)
-The package it came with:   import quickstart_hello; print(quickstart_hello.greeting)
+Tunnel:                     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}
+In a notebook, try:         import quickstart_hello; print(quickstart_hello.greeting)
 The control plane:          ${url}/openapi.json
-To ask it, in this folder:  . ${place.loginFile}
+Log in there, in a shell:   . ${place.loginFile}
   how JupyterLab is:        npx gpuaas apps instances describe ${id}
   what it writes:           npx gpuaas apps instances logs -f ${id}
 How the host is:            npx node-agent status --config ${place.configFile}

@@ -40,6 +40,8 @@ const stranger: Server = createServer();
 let succession: NodeJS.Timeout | undefined;
 let ground: GroundWith<'runtime-cpu'>;
 let url: URL;
+/** What the first run has shown. */
+let screen: string;
 
 beforeAll(async () => {
   ground = await ensureGround(['runtime-cpu']);
@@ -55,13 +57,23 @@ afterAll(async () => {
 
 describe('quickstart', { timeout: 300_000 }, () => {
   it('takes another port where a stranger has the usual one, and says where JupyterLab is', async () => {
-    const { code, stdout } = await quickstart();
+    const { code, stdout, stderr } = await quickstart();
 
     expect(code).toBe(0);
+    screen = `${stderr}${stdout}`;
     url = urlIn(stdout);
     expect(Number(url.port)).not.toBe(8888);
     expect((await fetch(new URL(`/api/status${url.search}`, url))).status).toBe(200);
     expect((await fetch(new URL('/api/status', url))).status).toBe(403);
+  });
+
+  it('shows what the README shows', () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+    const recorded = /^\$ .*npm run quickstart\n([^`]*)```/m.exec(readme)?.[1] ?? '';
+
+    expect(fixedWords(recorded).length).toBeGreaterThan(15);
+    expect(fixedWords(screen)).toEqual(fixedWords(recorded));
   });
 
   it('has installed its package from the index of this host, before it was ready (G-174)', async () => {
@@ -308,6 +320,13 @@ async function statusOf(path: string): Promise<number> {
 
 function urlIn(stdout: string): URL {
   return new URL(/http:\S+\/lab\?token=\w+/.exec(stdout)?.[0] ?? '');
+}
+
+/** Of a screen, the lines that are the same everywhere, and the labels of those that are not. */
+function fixedWords(text: string): string[] {
+  return [...text.matchAll(/^(?:== .*|✓ .*(?= \()|JupyterLab runs.*|(?: {2})?[A-Za-z][^:\n]*: {2,})/gm)].map(
+    ([words]) => words,
+  );
 }
 
 /** If somebody has it already, that is as good: he is followed as soon as he leaves. */
