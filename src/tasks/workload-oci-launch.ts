@@ -17,6 +17,7 @@ import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { fencingOf, requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
+import { keepOutput } from './keep-output.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
 import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
@@ -293,6 +294,7 @@ async function undo(
 
 async function takeAway(params: WorkloadOciLaunchParams, made: Made, context: TaskContext): Promise<Cleanup> {
   const limit = AbortSignal.timeout(undoTimeoutMs);
+  await keepOutput(containerName(params.identity.app_instance_id), context, limit);
   const { cleanup } = await removeWorkload(params.identity, { data: made.freshData }, context.engine, limit);
   context.log.warn({ removed: cleanup.removed, failed: cleanup.failed }, 'launch undone');
   return cleanup;

@@ -12,6 +12,7 @@ import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { explain } from '../../src/agent/explain/explain.ts';
 import { Explanation } from '../../src/agent/explain/explanation.ts';
 import { explainSources } from '../../src/agent/explain/sources.ts';
+import { openLogSources } from '../../src/agent/logs/open-sources.ts';
 import { explanationText } from '../../src/cli/explain-text.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { judge } from '../../src/contract/validate.ts';
@@ -46,6 +47,14 @@ async function explained(id: string, engine: ContainerEngine = host.engine) {
   const text = explanationText(explanation);
   expect(text.split('\n').at(-1)).toBe(`What to do next: ${explanation.next}`);
   return { explanation, text };
+}
+
+/** What `node-agent logs` shows, although the container is gone. */
+async function outputOf(id: string): Promise<string[]> {
+  const sources = openLogSources({ engine: host.engine, taskLogs: join(host.folder, 'state/task-logs') });
+  const options = { follow: false, signal: AbortSignal.timeout(100_000) };
+  const items = await Array.fromAsync(sources.read({ kind: 'instance', id }, options));
+  return items.map((item) => ('gap' in item ? '…' : item.data.toString()));
 }
 
 interface Failed {
@@ -116,6 +125,7 @@ describe('explain, after a launch that failed because', () => {
     expect(text).toContain('exit code 3: it ended with an error of its own');
     expect(text).toContain('I cannot find my model');
     expect(explanation.next).toContain(`node-agent logs ${failed.instance}`);
+    expect(await outputOf(failed.instance)).toEqual(['I cannot find my model']);
   });
 
   it('it did its work and ended: says that a workload must keep running', async () => {

@@ -31,7 +31,7 @@ const advices: { readonly [Code in FailureCode]?: Advice } = {
       return 'Give it a command that keeps running: this one did its work and ended, and a workload must not.';
     }
     const seen = text(detail['excerpt'])?.trim() ? 'the last lines of its log are above, ' : '';
-    return `Find the error in its own output (${seen}the whole is ${logOf(about)} while the container is there), correct it and launch it again.`;
+    return `Find the error in its own output (${seen}more of it is ${logOf(about)}), correct it and launch it again.`;
   },
   'port.conflict': (detail) => {
     const port = text(detail['port']);

@@ -1,11 +1,9 @@
 /** Where an explanation gets its facts. Any of them may be silent; the explanation then says so. */
-import { readdir } from 'node:fs/promises';
 import { containerName } from '../../contract/names.ts';
 import { type KernelLine, readKernelLog } from '../../host/kernel-log.ts';
 import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../runtime/engine.ts';
 import type { Journal } from '../journal/journal.ts';
-import { readTaskLog } from '../logs/task-log-file.ts';
-import type { LogFacts } from './task-story.ts';
+import { type LogFacts, readTaskLines, tasksOf } from '../logs/task-lines.ts';
 
 export type JournalFacts = Pick<Journal, 'task' | 'tasks' | 'workload' | 'events'>;
 
@@ -36,7 +34,7 @@ export function explainSources({ engine, journal, taskLogs }: ExplainPlaces): Ex
   return {
     journal,
     taskLog: (taskId, signal) => readFacts(taskLogs, taskId, { tail: maxLines, signal }),
-    tasksWithLog: (instance, signal) => tasksWithLog(taskLogs, instance, signal),
+    tasksWithLog: async (instance, signal) => (await tasksOf(taskLogs, instance, signal)).map(({ taskId }) => taskId),
     container: (instance, signal) => engine.inspect(containerName(instance), signal),
     engineEvents: async (instance, since, signal) => {
       const until = new Date().toISOString();
@@ -52,55 +50,15 @@ async function readFacts(
   taskId: string,
   { tail, signal }: { tail: number; signal: AbortSignal },
 ): Promise<LogFacts[]> {
-  const facts: LogFacts[] = [];
-  let line = '';
+  const lines: LogFacts[] = [];
   try {
-    for await (const item of readTaskLog(folder, taskId, { tail, follow: false, signal })) {
-      if ('gap' in item) {
-        continue;
-      }
-      line += item.data.toString('utf8');
-      if (!item.partial) {
-        facts.push(...parsed(line));
-        line = '';
-      }
+    for await (const { facts } of readTaskLines(folder, taskId, { tail, signal })) {
+      lines.push(facts);
     }
   } catch (error) {
     if ((error as { code?: string }).code !== 'logs.not_found') {
       throw error;
     }
   }
-  return facts;
-}
-
-/** Nothing for a line that a full disk or a crash has cut. */
-function parsed(line: string): LogFacts[] {
-  try {
-    const value = JSON.parse(line) as LogFacts;
-    return typeof value.time === 'string' ? [value] : [];
-  } catch (error) {
-    if (error instanceof SyntaxError) {
-      return [];
-    }
-    throw error;
-  }
-}
-
-const suffix = '.ndjson';
-
-/** The first line of each log names the instance. */
-async function tasksWithLog(folder: string, instance: string, signal: AbortSignal): Promise<string[]> {
-  const names = await readdir(folder).catch(() => []);
-  const found: string[] = [];
-  for (const name of names.filter((each) => each.endsWith(suffix))) {
-    const taskId = name.slice(0, -suffix.length);
-    const log = readTaskLog(folder, taskId, { follow: false, signal });
-    const first = await log.next();
-    await log.return();
-    const facts = first.value && 'data' in first.value ? parsed(first.value.data.toString('utf8')) : [];
-    if (facts[0]?.['instance'] === instance) {
-      found.push(taskId);
-    }
-  }
-  return found;
+  return lines;
 }

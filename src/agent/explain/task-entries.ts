@@ -1,9 +1,10 @@
 /** The part of the timeline that a task is responsible for: what was asked, each phase, what stood out, how it ended. */
 import type { Failure } from '../../contract/failures.ts';
+import type { LogFacts } from '../logs/task-lines.ts';
 import { endings } from './conclusion.ts';
 import { exitWords } from './exit-words.ts';
 import type { TimelineEntry } from './explanation.ts';
-import type { LogFacts, TaskStory } from './task-story.ts';
+import type { TaskStory } from './task-story.ts';
 
 export function taskEntries(story: TaskStory): TimelineEntry[] {
   return [askedEntry(story), ...phaseEntries(story), ...remarks(story), ...endEntries(story)];

@@ -5,6 +5,7 @@
 import type { Failure } from '../../contract/failures.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
 import type { KeptTask } from '../journal/journal.ts';
+import type { LogFacts } from '../logs/task-lines.ts';
 import { askedFor } from './asked.ts';
 
 export interface TaskStory {
@@ -27,9 +28,6 @@ export interface TaskStory {
   readonly containerIds: readonly string[];
   readonly log: readonly LogFacts[];
 }
-
-/** One line of a task log. */
-export type LogFacts = Readonly<Record<string, unknown>> & { readonly time: string; readonly msg: string };
 
 export function storyOf(taskId: string, kept: KeptTask | undefined, log: readonly LogFacts[]): TaskStory | undefined {
   const begun = log.find(({ msg }) => msg === 'task begins');

@@ -135,6 +135,11 @@ function isEnd({ data }: FileLine): boolean {
   return data.includes('"msg":"task ends"');
 }
 
+/** True for a position in a task log. */
+export function isTaskCursor(cursor: string | undefined): boolean {
+  return cursor !== undefined && cursorText.test(cursor);
+}
+
 function parseCursor(text: string): Position {
   const [, file, offset, within] = cursorText.exec(text) ?? [];
   if (file === undefined) {

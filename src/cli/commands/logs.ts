@@ -5,7 +5,7 @@
  */
 import { hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
 import { type LogLine, linesOf } from '../../agent/local-api/lines.ts';
-import { readInstanceLog } from '../../agent/logs/instance-log.ts';
+import { readOutput } from '../../agent/logs/open-sources.ts';
 import { readTaskLog } from '../../agent/logs/task-log-file.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
 import { createLog } from '../../kit/log.ts';
@@ -67,7 +67,7 @@ async function* ownLines(
     lookOnly: true,
   });
   try {
-    yield* linesOf(readInstanceLog(access.engine, id, options));
+    yield* linesOf(readOutput({ engine: access.engine, taskLogs: taskLogFolder(config) }, id, options));
   } finally {
     await access.close();
   }

@@ -690,6 +690,25 @@ describe('G-174: packages', () => {
   });
 });
 
+it('a launch that fails keeps the output of its container before it takes it away', async () => {
+  const { engine, calls } = recordingEngine({
+    exec: async () => ({ exitCode: 1, tail: '', adopted: false }),
+    logs: async function* () {
+      calls.push('logs');
+      yield { cursor: '1', time: '', channel: 'stdout', data: Buffer.from('no such model'), partial: false };
+    },
+  });
+  const { context, logLines } = taskContext(engine);
+
+  await expect(launchOci(launchParams({ python_packages: ['numpy'] }), context)).rejects.toThrow(FailedTask);
+
+  expect(logLines.some((line) => line.includes('"msg":"container output"') && line.includes('no such model'))).toBe(
+    true,
+  );
+  expect(calls.indexOf('logs')).toBeGreaterThan(-1);
+  expect(calls.lastIndexOf('logs')).toBeLessThan(calls.indexOf(`remove ${name}`));
+});
+
 describe('secrets', () => {
   const withSecrets = launchParams({
     sealed_env: { API_KEY: `${sealed}a` },

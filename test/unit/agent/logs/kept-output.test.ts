@@ -1,0 +1,104 @@
+/** What a container said is there after a failed launch has taken it away. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { LogItem, ReadOptions } from '../../../../src/agent/logs/log-source.ts';
+import { openLogSources } from '../../../../src/agent/logs/open-sources.ts';
+import { openTaskLog } from '../../../../src/agent/task-log.ts';
+import { AgentError } from '../../../../src/contract/failures.ts';
+import type { LogEntry } from '../../../../src/runtime/engine.ts';
+import { keepOutput } from '../../../../src/tasks/keep-output.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const top = temporaryFolder('kept-output');
+const { signal } = new AbortController();
+let count = 0;
+
+function bench() {
+  count += 1;
+  const folder = join(top, String(count));
+  mkdirSync(folder);
+  let there: string[] | undefined;
+  const logs = async function* (): AsyncGenerator<LogEntry> {
+    if (!there) {
+      throw new AgentError('container.not_found');
+    }
+    for (const text of there) {
+      const time = '2026-11-25T10:00:00.000000001Z';
+      yield { cursor: 'engine', time, channel: 'stdout', data: Buffer.from(text), partial: false };
+    }
+  };
+  const sources = openLogSources({ engine: { logs }, taskLogs: folder });
+  return {
+    /** A launch of which this was the output when it failed. */
+    failed: async (taskId: string, output: string[], { secret = 'never-said', instance = 'notebook-1' } = {}) => {
+      // Which launch is the newest is told by the time in its log.
+      const before = Date.now();
+      await eventually(() => expect(Date.now()).toBeGreaterThan(before));
+      const base = { task_type: 'workload.oci_launch', instance };
+      const { log, hide } = openTaskLog(taskId, base, { folder, level: 'info', maxBytes: 2 ** 20, maxTasks: 9 });
+      log.info({}, 'task begins');
+      hide(secret);
+      there = output;
+      await keepOutput('gpuaas-notebook-1', { engine: { logs } as never, log }, signal);
+      there = undefined;
+    },
+    runs: (output: string[]) => {
+      there = output;
+    },
+    read: async (options: Partial<ReadOptions> = {}) =>
+      await Array.fromAsync(
+        sources.read({ kind: 'instance', id: 'notebook-1' }, { follow: false, signal, ...options }),
+      ),
+  };
+}
+
+const texts = (items: readonly LogItem[]) => items.map((item) => ('gap' in item ? 'gap' : item.data.toString()));
+const cursorOf = (item: LogItem | undefined) => (item && 'cursor' in item ? item.cursor : undefined);
+
+describe('the log of an instance whose launch failed', () => {
+  it('is the end of its output, as it was written, without the secrets of the task', async () => {
+    const { failed, read } = bench();
+    await failed('task-1', ['starting', 'bad token: s3cr3t-token'], { secret: 's3cr3t-token' });
+
+    const items = await read();
+
+    expect(texts(items)).toEqual(['starting', 'bad token: [redacted]']);
+    expect(items[0]).toMatchObject({ channel: 'stdout', partial: false, time: '2026-11-25T10:00:00.000000001Z' });
+  });
+
+  it('can be read in part: the last lines, and behind a cursor', async () => {
+    const { failed, read } = bench();
+    await failed('task-1', ['one', 'two', 'three']);
+
+    expect(texts(await read({ tail: 2 }))).toEqual(['two', 'three']);
+    const [first] = await read();
+    expect(texts(await read({ cursor: cursorOf(first) }))).toEqual(['two', 'three']);
+  });
+
+  it('is that of the newest launch, and of no other instance', async () => {
+    const { failed, read } = bench();
+    await failed('task-1', ['of the first']);
+    await failed('task-2', ['of the second']);
+    await failed('task-3', ['of another'], { instance: 'notebook-2' });
+
+    expect(texts(await read())).toEqual(['of the second']);
+  });
+
+  it('is not what its container says where there is one', async () => {
+    const { failed, read, runs } = bench();
+    await failed('task-1', ['of the first']);
+    runs(['at work']);
+
+    expect(texts(await read())).toEqual(['at work']);
+  });
+
+  it('is not there where nothing was kept', async () => {
+    const { failed, read } = bench();
+    await expect(read()).rejects.toMatchObject({ code: 'container.not_found' });
+
+    await failed('task-1', []);
+    await expect(read()).rejects.toMatchObject({ code: 'container.not_found' });
+  });
+});
