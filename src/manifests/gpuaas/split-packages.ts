@@ -7,26 +7,39 @@ export interface SplitPackages {
   readonly errors: readonly { readonly code: string; readonly message: string }[];
 }
 
-const operator = '(?:===|==|~=|!=|<=|>=|<|>)';
-const spaced = new RegExp(`[^\\s<>=~!]+(?:\\[[^\\]]*\\])?(?:\\s+${operator}\\s*|${operator}\\s+)[^\\s<>=~!]+`, 'g');
 const maxTokens = 256;
 
 export function splitPackages(text: string): SplitPackages {
-  const apart = [...text.matchAll(spaced)].map(([requirement]) => ({
-    code: 'spaces',
-    message: `${cut(requirement)}: has spaces; write ${cut(requirement.replaceAll(/\s+/g, ''))}`,
-  }));
-  const tokens = text
-    .replaceAll(spaced, ' ')
-    .split(/\s+/)
-    .filter((token) => token !== '');
+  const written = requirementsOf(text.split(/\s+/).filter((word) => word !== ''));
   const many =
-    tokens.length > maxTokens ? [{ code: 'too_many', message: `must not be more than ${maxTokens} packages` }] : [];
-  const refused = judgePackages(tokens.slice(0, maxTokens)).map(({ code, token, message }) => ({
+    written.length > maxTokens ? [{ code: 'too_many', message: `must not be more than ${maxTokens} packages` }] : [];
+  const kept = written.slice(0, maxTokens);
+  const apart = kept
+    .filter((words) => words.length > 1)
+    .map((words) => ({
+      code: 'spaces',
+      message: `${cut(words.join(' '))}: has spaces; write ${cut(words.join(''))}`,
+    }));
+  const tokens = kept.flatMap((words) => (words.length === 1 ? words : []));
+  const refused = judgePackages(tokens).map(({ code, token, message }) => ({
     code,
     message: `${token}: ${message.replace(/the package of \/python_packages\/\d+/, 'a package')}`,
   }));
   return { tokens, errors: [...apart, ...many, ...refused] };
+}
+
+/** The words of each requirement: those around an operator and inside of brackets belong together, however they are spaced. */
+function requirementsOf(words: readonly string[]): string[][] {
+  const requirements: string[][] = [];
+  for (const word of words) {
+    const open = requirements.at(-1);
+    const before = open?.at(-1) ?? '';
+    const goesOn =
+      /^[<>=~!]/.test(word) || /[<>=~!]$/.test(before) || before.lastIndexOf('[') > before.lastIndexOf(']');
+    if (open && goesOn) open.push(word);
+    else requirements.push([word]);
+  }
+  return requirements;
 }
 
 function cut(text: string): string {

@@ -78,6 +78,31 @@ it('has routes to walk', () => {
   expect(openToMembers.length).toBeGreaterThan(20);
 });
 
+it('judges texts in time that grows with them, whatever they are (FAULTS 35)', () => {
+  const patterns = [...new Set(patternsOf(document))].map((pattern) => new RegExp(pattern, 'u'));
+  const pieces = ['a', '0', '-', '.', '_', '/', 'a.', '-_', '\u0000', ' ', ':', '@', 'sha256:', '0a-', '日'];
+
+  // One that took the square of the length would not be over before the test is ended.
+  for (const pattern of patterns) {
+    for (const piece of pieces) {
+      pattern.test(piece.repeat(100_000));
+      pattern.test(`a${piece.repeat(100_000)}\n`);
+    }
+  }
+
+  expect(patterns.length).toBeGreaterThan(15);
+});
+
+/** Every pattern in it, those of names included. */
+function patternsOf(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  return Object.entries(schema).flatMap(([key, value]) => [
+    ...(key === 'pattern' && typeof value === 'string' ? [value] : []),
+    ...(key === 'patternProperties' ? Object.keys(value as object) : []),
+    ...patternsOf(value),
+  ]);
+}
+
 describe('what the store keeps', () => {
   it.each([...collectionNames.map((name) => [name, collections[name].schema] as const), ['events', Event] as const])(
     'of %s is described, field by field',

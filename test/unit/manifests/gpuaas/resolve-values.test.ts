@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Choices, resolveValues } from '../../../../src/manifests/gpuaas/resolve-values.ts';
+import { splitPackages } from '../../../../src/manifests/gpuaas/split-packages.ts';
 import { type Changes, jupyterProfile } from '../../../support/profiles.ts';
 
 function resolve(choices: Partial<Choices>, changes: Changes = {}) {
@@ -126,12 +127,22 @@ describe('resolveValues', () => {
     ).toEqual(['numpy==2.4.4', 'pandas>=2.2', 'torch~=2.9']);
   });
 
+  it.each(['[', 'a', 'a[', '>', '> ', 'a> ', ' ', 'a ', '[ '])(
+    'splits a long text of %j at once (FAULTS 35)',
+    (part) => {
+      // One that took the square of the length would not be over before the test is ended.
+      expect(splitPackages(part.repeat(300_000)).tokens.length).toBeLessThanOrEqual(256);
+    },
+  );
+
   it('tells how to write a requirement that was typed with spaces (G-175)', () => {
-    const resolved = resolve({ config: { python_packages: 'scipy numpy == 2.4.4 pandas >=2.2' } });
+    const python_packages = 'scipy numpy == 2.4.4 pandas >=2.2, <3\njax[cpu, x] ~= 0.4 flax';
+    const resolved = resolve({ config: { python_packages } });
 
     expect(!resolved.ok && resolved.errors.map(({ message }) => message)).toEqual([
       'numpy == 2.4.4: has spaces; write numpy==2.4.4',
-      'pandas >=2.2: has spaces; write pandas>=2.2',
+      'pandas >=2.2, <3: has spaces; write pandas>=2.2,<3',
+      'jax[cpu, x] ~= 0.4: has spaces; write jax[cpu,x]~=0.4',
     ]);
   });
 });
