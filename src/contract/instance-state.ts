@@ -39,6 +39,8 @@ const next = {
 
 export type InstanceState = keyof typeof next;
 export const instanceStates = Object.keys(next) as InstanceState[];
+/** Of what is not over and done with. */
+export const livingStates = instanceStates.filter((state) => next[state].length > 0);
 
 export const InstanceState = Type.Enum(instanceStates, {
   description: 'State of the instance; the drawing is in docs/control-plane.md.',

@@ -1,7 +1,7 @@
 /** Stop, start, restart and decommission: what each needs, and the task that carries it out. */
 import { AgentError } from '../../contract/failures.ts';
 import type { Identity } from '../../contract/identifiers.ts';
-import { type InstanceState, mayBecome } from '../../contract/instance-state.ts';
+import { type InstanceState, livingStates, mayBecome } from '../../contract/instance-state.ts';
 import type { ControlAction } from '../adapters/adapter.ts';
 import { adapterOf } from '../adapters/index.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
@@ -59,7 +59,7 @@ async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<v
   if (allocation?.state !== 'active') throw refused([refusal('launch.allocation_not_active', '')]);
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
   const look = lookAtNode(node, adapterOf(instance.engine), now);
-  const all = await tx.app_instances.list({ where: { allocation_id: instance.allocation_id } });
+  const all = await tx.app_instances.list({ where: { allocation_id: instance.allocation_id, state: livingStates } });
   const neighbours = all.filter(({ id }) => id !== instance.id);
   const refusals = [
     ...(look.is === 'refused' && look.refusal.code === 'launch.node_unavailable' ? [look.refusal] : []),

@@ -7,7 +7,7 @@
  *   the node is away                      ─▶ unknown, which is not failed: workloads outlive their connection
  */
 import { AgentError } from '../../contract/failures.ts';
-import { instanceStates } from '../../contract/instance-state.ts';
+import { livingStates } from '../../contract/instance-state.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import type { WorkloadOutput } from '../../contract/workload-output.ts';
@@ -36,7 +36,6 @@ export interface ReconcilerOptions {
   readonly queue: () => TaskQueue;
 }
 
-const alive = instanceStates.filter((state) => state !== 'decommissioned');
 /** Endpoints that nobody asked for, of one report, that are told one by one. */
 const maxUndeclared = 10;
 
@@ -282,7 +281,7 @@ class Reconciler implements RecordSink {
   }
 
   async #instancesOf(tx: Tx, { id }: Node): Promise<AppInstance[]> {
-    return tx.app_instances.list({ where: { node_id: id, state: alive } });
+    return tx.app_instances.list({ where: { node_id: id, state: livingStates } });
   }
 
   #launching() {

@@ -1,5 +1,6 @@
 /** Loads what the checks of a launch look at, in one transaction. */
 
+import { livingStates } from '../../contract/instance-state.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { readProfile } from '../../manifests/gpuaas/read-profile.ts';
 import type { AppVersion } from '../db/entities/catalog.ts';
@@ -35,7 +36,7 @@ export async function loadFacts(
     isEntitled: (await tx.entitlements.count({ app_slug: request.app_slug, project_id: [projectId, null] })) > 0,
     artifacts: profile ? await artifactsOf(tx, profile, request.artifact_id) : [],
     neighbours: isOwn
-      ? (await tx.app_instances.list({ where: { allocation_id: allocation.id } })).filter(
+      ? (await tx.app_instances.list({ where: { allocation_id: allocation.id, state: livingStates } })).filter(
           ({ id }) => id !== exceptInstance,
         )
       : [],
