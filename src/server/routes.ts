@@ -28,7 +28,7 @@ import { systemRoutes } from './resources/system.ts';
 import { taskKeyRoutes } from './resources/task-keys.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
-  const { store, keys, hub, queue, samples, settings } = context;
+  const { store, keys, hub, queue, samples, settings, clock } = context;
   const release = releasing(async (tx, cause, instance) => {
     const allocation = await tx.allocations.get(instance.allocation_id);
     await decommission(tx, queue, cause, instance, allocation?.data_policy === 'keep');
@@ -45,7 +45,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...publishingRoutes(),
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, queue, environment: environmentOf(settings) }),
-    ...observationRoutes({ store, logs: hub, metrics: samples }),
+    ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
     ...enrolmentRoutes({ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...taskKeyRoutes(keys.task, () => hub.renew()),

@@ -23,6 +23,7 @@ function follow(...args: readonly string[]) {
   });
   return {
     lines: () => printed.split('\n').slice(0, -1),
+    ended: command.ended,
     end: async () => {
       command.child.kill('SIGINT');
       return await command.ended;
@@ -30,6 +31,8 @@ function follow(...args: readonly string[]) {
   };
 }
 
+/** How often the workload has begun to count. */
+const lives = (lines: readonly string[]) => lines.filter((line) => line === 'line 1').length;
 const numbers = (lines: readonly string[]) => lines.map((line) => Number(line.replace('line ', '')));
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
@@ -53,6 +56,23 @@ describe('logs that are followed', () => {
     },
   );
 
+  it('go on over restarts of the workload, its own and one that was asked for, and end when it is stopped', async () => {
+    const { id } = await wire.launch();
+    const logs = follow('logs', '-f', id);
+    await until(() => logs.lines().length > 5, 'the first lines, of a launch that was followed from its beginning');
+
+    process.kill((await wire.inspect(id)).State.Pid, 'SIGKILL');
+    await until(() => lives(logs.lines()) === 2, 'lines after the end of its process');
+    await wire.reaches(id, 'running');
+    expect((await wire.member.cli('apps', 'instances', 'restart', id).ended).code).toBe(0);
+    await until(() => lives(logs.lines()) === 3, 'lines after the restart');
+    expect((await wire.member.cli('apps', 'instances', 'stop', id).ended).code).toBe(0);
+    const { code, stderr, stdout } = await logs.ended;
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toBe((await wire.member.cli('apps', 'instances', 'logs', id).ended).stdout);
+  });
+
   it('can be read after the workload has stopped', async () => {
     const { id } = await wire.launch();
     await wire.reaches(id, 'running');
@@ -66,22 +86,26 @@ describe('logs that are followed', () => {
 });
 
 describe('events that are followed', () => {
-  it('go on over a kill of the control plane, each once and in order (FAULTS 2)', async () => {
-    const { id } = await wire.launch();
-    await wire.reaches(id, 'running');
-    const events = follow('events', '-f', id, '--json');
-    await until(() => events.lines().some((line) => line.includes('apps.instance.running')), 'the first events');
+  it.each(['server', 'agent'] as const)(
+    'go on over a kill of the %s, each once and in order (FAULTS 2)',
+    async (side) => {
+      const { id } = await wire.launch();
+      await wire.reaches(id, 'running');
+      const events = follow('events', '-f', id, '--json');
+      await until(() => events.lines().some((line) => line.includes('apps.instance.running')), 'the first events');
 
-    await wire.server.stop('SIGKILL');
-    await wire.server.start();
-    await until(async () => (await wire.member.cli('apps', 'instances', 'stop', id).ended).code === 0, 'the stop');
-    await until(() => events.lines().some((line) => line.includes('apps.instance.stopped')), 'events after the kill');
+      await wire[side].stop('SIGKILL');
+      await wire[side].start();
+      await until(async () => (await wire.member.cli('apps', 'instances', 'stop', id).ended).code === 0, 'the stop');
+      await until(() => events.lines().some((line) => line.includes('apps.instance.stopped')), 'events after the kill');
 
-    await events.end();
-    const followed = events.lines().map((line) => JSON.parse(line).seq);
-    const { items } = (await wire.member.call('GET', `/api/v1/app-instances/${id}/events`)).body;
-    expect(followed).toEqual(items.map(({ seq }: { seq: number }) => seq).slice(0, followed.length));
-  });
+      await events.end();
+      const followed = events.lines().map((line) => JSON.parse(line).seq);
+      const { items } = (await wire.member.call('GET', `/api/v1/app-instances/${id}/events`)).body;
+      expect(followed).toEqual(items.map(({ seq }: { seq: number }) => seq).slice(0, followed.length));
+      expect(items.at(followed.length - 1).type).toBe('apps.instance.stopped');
+    },
+  );
 });
 
 describe('a launch in the middle of which', () => {

@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { WorkloadSample } from '../../contract/records.ts';
 import { StreamedEntry } from '../../contract/session-messages.ts';
+import type { Clock } from '../../kit/clock.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
@@ -12,6 +13,7 @@ import { type Route, route } from '../http/route.ts';
 import { Seats } from '../http/seats.ts';
 import type { LogPart, LogRequest } from '../hub/log-relay.ts';
 import { profileOf } from '../launch/load-facts.ts';
+import { followLog } from './follow-log.ts';
 import { visibleInstance } from './instance-routes.ts';
 import type { MetricsBoard } from './metrics-board.ts';
 
@@ -24,6 +26,7 @@ export interface ObservationOptions {
   readonly store: Store;
   readonly logs: LogReader;
   readonly metrics: MetricsBoard;
+  readonly clock: Clock;
 }
 
 const closed = { additionalProperties: false } as const;
@@ -44,7 +47,12 @@ const LogsQuery = Type.Object(
     cursor: Type.Optional(
       Type.String({ maxLength: 256, description: 'Go on behind this entry. `Last-Event-ID` says the same and wins.' }),
     ),
-    follow: Type.Optional(Type.Boolean({ description: 'True to wait for what comes.' })),
+    follow: Type.Optional(
+      Type.Boolean({
+        description:
+          'True to wait for what comes, over restarts, until the instance is stopped, failed or taken away, or the task ends.',
+      }),
+    ),
   },
   closed,
 );
@@ -71,7 +79,7 @@ const Topology = Type.Object(
   { ...closed, description: 'What an instance consists of, to be drawn. Nothing of how an engine was told.' },
 );
 
-export function observationRoutes({ store, logs, metrics }: ObservationOptions): Route[] {
+export function observationRoutes({ store, logs, metrics, clock }: ObservationOptions): Route[] {
   const seats = new Seats(readers);
   return [
     route({
@@ -92,7 +100,11 @@ export function observationRoutes({ store, logs, metrics }: ObservationOptions):
         const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, 256) : query.cursor) ?? null;
         const request = { source, cursor, tail: query.tail ?? null, follow: query.follow ?? false };
         const leave = seats.take(who);
-        const body = Readable.from(messages(logs.readLog(nodeId, request, signal)));
+        const read = (from: string | null) => logs.readLog(nodeId, { ...request, cursor: from }, signal);
+        const state = () => store.read(async (tx) => (await tx.app_instances.get(id))?.state);
+        const goesOn = request.follow && source.kind === 'instance';
+        const parts = goesOn ? followLog({ read, state, cursor, clock, signal }) : read(cursor);
+        const body = Readable.from(messages(parts));
         body.once('close', leave);
         return { contentType: 'text/event-stream; charset=utf-8', body };
       },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../../src/kit/clock.ts';
 import type { LogPart, LogRequest } from '../../../../src/server/hub/log-relay.ts';
 import { MetricsBoard } from '../../../../src/server/instances/metrics-board.ts';
 import { observationRoutes } from '../../../../src/server/instances/observation-routes.ts';
@@ -25,7 +26,9 @@ async function readLogs(bench: LaunchBench, query: object, headers: Record<strin
     yield* parts;
   }
   const [instance] = await bench.store.read((tx) => tx.app_instances.list());
-  const routes = observationRoutes({ store: bench.store, logs: { readLog }, metrics: new MetricsBoard() });
+  const routes = observationRoutes({
+    ...{ store: bench.store, logs: { readLog }, metrics: new MetricsBoard(), clock: systemClock },
+  });
   const who = { tokenId: 't1', role: 'viewer', projectId, actor: 'token:t1' } as const;
   const streamed = await routes
     .find(({ path }) => path.endsWith('/logs'))
@@ -43,7 +46,7 @@ describe('GET /api/v1/app-instances/{id}/logs', () => {
     const bench = await launchBench();
     await bench.running();
 
-    const { text, requests, instance } = await readLogs(bench, { tail: 10, follow: true });
+    const { text, requests, instance } = await readLogs(bench, { tail: 10 });
 
     expect(text).toBe(
       [
@@ -54,7 +57,7 @@ describe('GET /api/v1/app-instances/{id}/logs', () => {
       ].join(''),
     );
     expect(requests).toEqual([
-      { source: { kind: 'instance', id: instance?.id }, cursor: null, tail: 10, follow: true },
+      { source: { kind: 'instance', id: instance?.id }, cursor: null, tail: 10, follow: false },
     ]);
   });
 
