@@ -12,7 +12,7 @@ export const exitCodes = {
   rejected: 3,
   /** The control plane cannot be reached (EX_UNAVAILABLE). */
   unreachable: 69,
-  /** Another node-agent process is at work, or `--timeout` is over and it goes on by itself (EX_TEMPFAIL). */
+  /** Another node-agent process is at work, or the command stopped waiting (`--timeout`, Ctrl-C) and it goes on by itself (EX_TEMPFAIL). */
   busy: 75,
   /** `run` and `gate`: the configuration cannot be used. A supervisor must not start it again unchanged (EX_CONFIG). */
   misconfigured: 78,
@@ -24,7 +24,7 @@ const refusals =
 
 /** The status of a command that ended with a failure. */
 export function exitCodeOf({ code, kind }: Failure): number {
-  if (code === 'agent.busy' || code === 'command.timed_out') {
+  if (code === 'agent.busy' || code === 'command.timed_out' || code === 'command.interrupted') {
     return exitCodes.busy;
   }
   if (code === 'server.unreachable') {

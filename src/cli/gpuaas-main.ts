@@ -4,10 +4,12 @@ import { defaultDoorLimits } from '../server/http/door.ts';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { addAppCommands } from './gpuaas/app-commands.ts';
+import { addArtifactCommands } from './gpuaas/artifact-commands.ts';
 import { withControlPlane } from './gpuaas/carry.ts';
 import { completionOf, shells } from './gpuaas/completion.ts';
 import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
+import { addNodeCommands } from './gpuaas/node-commands.ts';
 import { printLine } from './output.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
@@ -23,13 +25,14 @@ function programOf(carry: Carry): Command {
     .exitOverride();
   program.addHelpText(
     'after',
-    '\nGPUAAS_URL is the control plane (http://127.0.0.1:8080 by default), GPUAAS_TOKEN the token for it.\n' +
+    '\nGPUAAS_URL is the control plane (http://127.0.0.1:8080 by default), GPUAAS_TOKEN the token for it,\n' +
+      'GPUAAS_CA a PEM file with the only CA to trust for it (default: the CAs of the system).\n' +
       'Exit status: 0 done, 1 failed, 2 unusable input or configuration, 3 refused, 69 not reachable, 75 still going on.',
   );
   addServe(program, carry);
-  addAppCommands(program, withControlPlane(carry));
-  addFleetCommands(program, withControlPlane(carry));
-  addKeyCommands(program, withControlPlane(carry));
+  for (const add of [addAppCommands, addFleetCommands, addNodeCommands, addArtifactCommands, addKeyCommands]) {
+    add(program, withControlPlane(carry));
+  }
   addCompletion(program, carry);
   return program;
 }

@@ -81,11 +81,12 @@ export function failureLines(failure: Failure): string[] {
   ];
 }
 
-/** Without a reason that only repeats errors, all of which follow it line by line. */
+/** Without a reason that only repeats or counts errors, all of which follow it line by line. */
 function sentenceOf({ code, message, detail }: Failure, listed: readonly { message: string }[]): string {
   const reason = String(detail['reason'] ?? '');
-  const repeats = listed.some((error) => reason.includes(error.message));
-  return repeats ? failures[code].message : message;
+  const plain = failures[code].message;
+  const repeats = listed.some((error) => reason.includes(error.message) || error.message.startsWith(plain));
+  return repeats ? plain : message;
 }
 
 function factText(name: string, value: unknown, apart = false): string {

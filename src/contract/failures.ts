@@ -95,6 +95,12 @@ export const failures = {
     hint: 'What was asked for goes on: look at it with `gpuaas apps instances describe`, or allow more `--timeout`.',
     retryable: true,
   },
+  'command.interrupted': {
+    kind: 'cancelled',
+    message: 'The command was interrupted; what was asked for goes on.',
+    hint: 'Look at it with `gpuaas apps instances describe`; `gpuaas apps instances decommission` takes it away.',
+    retryable: false,
+  },
   'file.unusable': {
     kind: 'invalid',
     message: 'A file that was given cannot be used.',
@@ -484,6 +490,12 @@ export const failures = {
     message: 'The control plane does not answer.',
     hint: 'Check GPUAAS_URL and that `gpuaas serve` runs; nothing tells whether the last request arrived.',
     retryable: true,
+  },
+  'server.untrusted': {
+    kind: 'denied',
+    message: 'What answers cannot prove to be the control plane, so the token was not sent.',
+    hint: 'Compare GPUAAS_URL with the names in its certificate; for a CA of your own, GPUAAS_CA names its PEM file.',
+    retryable: false,
   },
   'server.unintelligible': {
     kind: 'internal',

@@ -94,7 +94,10 @@ describe('the CLI', () => {
     const launch = ['apps', 'instances', 'launch', 'web', '--allocation', wire.allocationId];
     const { code, stdout, stderr } = await wire.member.cli(...launch, '--set', `host_port=${port}`).ended;
 
-    expect([code, stderr]).toEqual([0, expect.stringContaining('The workload is running.')]);
+    expect(code).toBe(0);
+    const steps = stderr.match(/(?<=^\d\d:\d\d:\d\d {2}).+$/gm);
+    expect(steps?.[0]).toMatch(/was asked for\.$/);
+    expect(steps?.at(-1)).toBe('The workload is running and ready.');
     expect(stdout).toMatch(new RegExp(`ssh -N -L ${port}:127.0.0.1:${port} tenant@gpu.example.com`));
     expect(stdout).toMatch(new RegExp(`http://127.0.0.1:${port}/\\?token=[0-9a-f]{48}`));
   });
@@ -123,6 +126,35 @@ describe('the CLI', () => {
     expect(state).toBe('decommissioned');
     expect(billing).toMatchObject({ project_id: wire.projectId, allocation_id: wire.allocationId });
     expect(billing.periods).toHaveLength(3);
+  });
+
+  it('lets go of a launch on Ctrl-C, and says that it goes on, and how to look at it or end it', async () => {
+    const { host_port } = (await wire.request())['config'] as { host_port: number };
+    const values = ['--set', `host_port=${host_port}`, '--set', 'wait_seconds=2'];
+    const launch = wire.member.cli('apps', 'instances', 'launch', 'web', '--allocation', wire.allocationId, ...values);
+    await launch.saw('The workload is probing.');
+
+    launch.child.kill('SIGINT');
+    const { code, stdout, stderr } = await launch.ended;
+
+    expect([code, stdout]).toEqual([75, '']);
+    expect(stderr).toMatch(
+      /^error: The command was interrupted; what was asked for goes on\. \[command\.interrupted\]$/m,
+    );
+    expect(stderr).toContain('gpuaas apps instances decommission');
+    await wire.reaches(/instance: (\S+)/.exec(stderr)?.[1] ?? '', 'running');
+  });
+
+  it('names the options of a launch that is refused, and asks whoever has no project of his own for one', async () => {
+    const launch = ['apps', 'instances', 'launch', 'web', '--allocation', wire.allocationId];
+
+    const wrong = await wire.member.cli(...launch, '--set', 'mode=dance', '--set', 'host_port=80').ended;
+    const admin = await wire.admin.cli(...launch).ended;
+
+    expect(wrong.stderr).toContain('--set mode=… (/config/mode): ');
+    expect(wrong.stderr).toContain('--set host_port=… (/config/host_port): ');
+    expect(admin.stderr).toContain('--project (/project_id): is missing');
+    expect([wrong.code, admin.code]).toEqual([3, 3]);
   });
 
   it('says by its exit status how it ended', async () => {

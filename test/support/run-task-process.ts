@@ -51,9 +51,9 @@ export function startNodeAgent(
   return startProgram(program, args, options);
 }
 
-/** `gpuaas` with the control plane and the token of somebody. */
-export function startGpuaas(args: readonly string[], url: string, token: string): RunningTask {
-  return startProgram(join(cli, 'gpuaas.ts'), args, { env: { ...process.env, GPUAAS_URL: url, GPUAAS_TOKEN: token } });
+/** `gpuaas` with the control plane and the token of somebody in its environment. */
+export function startGpuaas(args: readonly string[], env: Readonly<Record<string, string>>): RunningTask {
+  return startProgram(join(cli, 'gpuaas.ts'), args, { env: { ...process.env, ...env } });
 }
 
 function startProgram(

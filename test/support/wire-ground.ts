@@ -8,10 +8,10 @@
  *
  * Everything of it is made through the public API. `close` takes all of it away, whatever the test did.
  */
-import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setDefaultCACertificates } from 'node:tls';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
@@ -21,10 +21,10 @@ import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { until } from './daemon-ground.ts';
 import { engineCall } from './engine-call.ts';
 import type { RawContainer } from './looking.ts';
-import { type RunningTask, startGpuaas, startNodeAgent } from './run-task-process.ts';
+import { type RunningTask, startGpuaas } from './run-task-process.ts';
 import { type ServeProcess, serveProcess } from './serve-process.ts';
-import { removeEverything } from './test-host.ts';
 import { addWebApp } from './wire-app.ts';
+import { openHost, type WireHost } from './wire-host.ts';
 
 export interface Answer {
   readonly status: number;
@@ -39,7 +39,8 @@ export interface Person {
   cli(...args: readonly string[]): RunningTask;
 }
 
-export interface Wire {
+/** The control plane, people, and a first host. */
+export interface Wire extends WireHost {
   readonly folder: string;
   readonly proxy: CuttingProxy;
   readonly url: string;
@@ -49,13 +50,9 @@ export interface Wire {
   /** Member of a project that has nothing. */
   readonly stranger: Person;
   readonly projectId: string;
-  readonly allocationId: string;
-  readonly nodeId: string;
-  readonly joinToken: string;
-  readonly configFile: string;
   readonly server: Restartable;
-  readonly agent: Restartable;
-  readonly gate: Restartable;
+  /** One more host, with an allocation of the same project, in a folder of this name. */
+  addHost(name: string): Promise<WireHost>;
   /** What the processes have written to stderr so far, those that have ended included. */
   logs(): string;
   /** A request for the app `web` at a free port, changed by `config`. */
@@ -85,9 +82,11 @@ export interface WireOptions {
   readonly program?: string;
   /** Puts something between gate and engine, in the folder; returns the socket that the gate shall use. */
   readonly before?: (engineSocket: string, folder: string) => Promise<string>;
+  /** PEM files for a wire that is TLS from end to end: the certificate of the control plane, its key, and the CA. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
 }
 
-export async function openWire({ program, before }: WireOptions = {}): Promise<Wire> {
+export async function openWire({ program, before, tls }: WireOptions = {}): Promise<Wire> {
   await using undo = new AsyncDisposableStack();
   const [{ socketPath: engineSocket }, { host: registryHost }] = [await ensureEngine(), await ensureRegistry()];
   const { reference } = await ensureImage({ socketPath: engineSocket, host: registryHost }, 'web');
@@ -95,41 +94,34 @@ export async function openWire({ program, before }: WireOptions = {}): Promise<W
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
   const proxy = await startCuttingProxy(0);
   undo.defer(() => proxy.close());
-  const url = `http://127.0.0.1:${proxy.port}`;
+  const url = `${tls ? 'https' : 'http'}://127.0.0.1:${proxy.port}`;
   const logs: (() => string)[] = [];
 
-  const server = serverOf(folder, proxy, ['--public-url', url, '--registry', registryHost], logs);
+  const args = ['--public-url', url, '--registry', registryHost, ...(tls ? tlsOptions(tls) : [])];
+  const server = serverOf(folder, proxy, args, logs);
   undo.defer(() => server.stop('SIGKILL'));
   const adminToken = await server.init();
-  const admin = personOf(url, adminToken);
+  const ca = tls?.ca;
+  // For what the test itself calls.
+  if (ca !== undefined) setDefaultCACertificates([readFileSync(ca, 'utf8')]);
+  const admin = personOf(url, adminToken, ca);
   const made = async (method: string, path: string, body?: unknown) => ok(await admin.call(method, path, body));
   await addWebApp(made, reference);
-  const member = await memberOf(admin, url, 'first');
-  const stranger = await memberOf(admin, url, 'second');
-  const shape = { gpu_count: 0, cpu_cores: 400, memory_gib: 400 };
-  const ssh = { user: 'tenant', host: 'gpu.example.com', port: 22 };
-  const allocation = await made('POST', '/api/v1/allocations', {
-    ...{ project_id: member.projectId, name: 'a host', shape, ssh, data_policy: 'wipe' },
-  });
-  const allocationId = allocation.id as string;
-  undo.defer(() => removeEverything(engineSocket, allocationId));
+  const member = await memberOf(admin, url, 'first', ca);
+  const stranger = await memberOf(admin, url, 'second', ca);
 
-  const secrets = `/dev/shm/gpuaas-wire-${randomBytes(5).toString('hex')}`;
-  undo.defer(() => rmSync(secrets, { recursive: true, force: true }));
   const gateway = (await before?.(engineSocket, folder)) ?? engineSocket;
-  const configFile = writeConfig(folder, { allocationId, engineSocket: gateway, registryHost, secrets });
-  const { token: joinToken } = await made('POST', '/api/v1/nodes/join-tokens', { allocation_id: allocationId });
-  const nodeId = await enrol(folder, url, configFile, joinToken as string);
-  const gateSocket = join(folder, 'gate/gate.sock');
-  const gate = daemonOf(folder, ['gate', '--config', configFile], {
-    ...{ program, logs, isReady: () => existsSync(gateSocket) },
-  });
-  undo.defer(() => gate.stop('SIGKILL'));
-  await gate.start();
-  const isConnected = async () => (await admin.call('GET', `/api/v1/nodes/${nodeId}`)).body?.connected === true;
-  const agent = daemonOf(folder, ['run', '--config', configFile], { program, logs, isReady: isConnected });
-  undo.defer(() => agent.stop('SIGKILL'));
-  await agent.start();
+  const addHost = async (name: string) => {
+    const own = join(folder, name);
+    mkdirSync(own, { recursive: true });
+    return await openHost({
+      ...{ folder: own, url, ca, projectId: member.projectId, engineSocket, gateway, registryHost },
+      ...{ program, logs, made, undo: hosts },
+    });
+  };
+  const hosts = undo.use(new AsyncDisposableStack());
+  const host = await addHost('');
+  const { allocationId } = host;
 
   const request = async (config: Readonly<Record<string, unknown>> = {}) => ({
     ...{ app_slug: 'web', app_version: '1.0', display_name: 'A page' },
@@ -139,8 +131,8 @@ export async function openWire({ program, before }: WireOptions = {}): Promise<W
   const instance = async (id: string) => ok(await member.call('GET', `/api/v1/app-instances/${id}`));
   const all = undo.move();
   return {
-    ...{ folder, proxy, url, admin, member, stranger, projectId: member.projectId, allocationId, nodeId, joinToken },
-    ...{ configFile, server, agent, gate, request, instance, logs: () => logs.map((log) => log()).join('') },
+    ...{ folder, proxy, url, admin, member, stranger, projectId: member.projectId, ...host, addHost },
+    ...{ server, request, instance, logs: () => logs.map((log) => log()).join('') },
     launch: async (config) => ok(await member.call('POST', '/api/v1/app-instances', await request(config))),
     reaches: async (id, ...states) => {
       let last: Answer | undefined;
@@ -188,42 +180,12 @@ function serverOf(folder: string, proxy: CuttingProxy, args: readonly string[], 
   };
 }
 
-interface DaemonOptions {
-  readonly program: string | undefined;
-  readonly logs: (() => string)[];
-  readonly isReady: () => boolean | Promise<boolean>;
-}
+const tlsOptions = ({ cert, key, ca }: NonNullable<WireOptions['tls']>) => [
+  ...['--tls-cert', cert, '--tls-key', key, '--ca', ca],
+];
 
-function daemonOf(folder: string, args: readonly string[], { program, logs, isReady }: DaemonOptions) {
-  let running: RunningTask | undefined;
-  let ended: Promise<unknown> | undefined;
-  return {
-    get pid() {
-      return running?.child.pid ?? 0;
-    },
-    start: async () => {
-      // What it leaves behind when it is killed goes with the folder.
-      const env = { ...process.env, TMPDIR: folder };
-      const started = startNodeAgent(args, { env, ...(program === undefined ? {} : { program }) });
-      let stderr = '';
-      started.child.stderr?.on('data', (text: string) => {
-        stderr += text;
-      });
-      logs.push(() => stderr);
-      running = started;
-      ended = started.ended;
-      await until(isReady, `${args[0]} to be at work`).catch((error: Error) => {
-        throw new Error(`${error.message}: ${stderr}`);
-      });
-    },
-    stop: async (signal: NodeJS.Signals = 'SIGTERM') => {
-      running?.child.kill(signal);
-      await ended;
-    },
-  } satisfies Restartable;
-}
-
-export function personOf(url: string, token: string): Person {
+/** `ca` is the PEM file of the only CA that the person's commands believe; calls go by what the test's process believes. */
+export function personOf(url: string, token: string, ca?: string): Person {
   return {
     token,
     call: async (method, path, body, headers = {}) => {
@@ -240,53 +202,15 @@ export function personOf(url: string, token: string): Person {
       const isJson = response.headers.get('content-type')?.includes('json') === true;
       return { status: response.status, body: isJson ? JSON.parse(text) : text };
     },
-    cli: (...args) => startGpuaas(args, url, token),
+    cli: (...args) => startGpuaas(args, { GPUAAS_URL: url, GPUAAS_TOKEN: token, ...(ca ? { GPUAAS_CA: ca } : {}) }),
   };
 }
 
-async function memberOf(admin: Person, url: string, name: string): Promise<Person & { readonly projectId: string }> {
+async function memberOf(admin: Person, url: string, name: string, ca: string | undefined) {
   const project = ok(await admin.call('POST', '/api/v1/projects', { name }));
   const body = { name: `${name} member`, role: 'member', project_id: project.id };
   const { token } = ok(await admin.call('POST', '/api/v1/tokens', body));
-  return { ...personOf(url, token), projectId: project.id };
-}
-
-async function enrol(folder: string, url: string, configFile: string, token: string): Promise<string> {
-  const file = join(folder, 'join-token');
-  writeFileSync(file, token, { mode: 0o600 });
-  const args = ['enroll', '--url', url, '--token-file', file, '--config', configFile, '--json'];
-  const { code, stdout, stderr } = await startNodeAgent(args).ended;
-  if (code !== 0) throw new Error(`enrolment ended with ${code}: ${stdout}${stderr}`);
-  return (JSON.parse(readFileSync(join(folder, 'state/identity/node.json'), 'utf8')) as { node_id: string }).node_id;
-}
-
-interface HostConfig {
-  readonly allocationId: string;
-  readonly engineSocket: string;
-  readonly registryHost: string;
-  readonly secrets: string;
-}
-
-function writeConfig(folder: string, { allocationId, engineSocket, registryHost, secrets }: HostConfig): string {
-  const user = { uid: 61_902, gid: 61_902, home: join(folder, 'home') };
-  mkdirSync(user.home, { mode: 0o755 });
-  chownSync(user.home, user.uid, user.gid);
-  // Temporary folders are closed to others by default, but the workload's user must get to its home.
-  chownSync(folder, user.uid, user.gid);
-  const file = join(folder, 'agent.json');
-  const config = {
-    ...{ state_dir: join(folder, 'state'), run_dir: join(folder, 'run') },
-    allocation: { id: allocationId, user },
-    gate: {
-      ...{ socket: join(folder, 'gate/gate.sock'), state_dir: join(folder, 'gate') },
-      engine_socket: engineSocket,
-    },
-    registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
-    ...{ secrets_dir: secrets, telemetry: { port: 0 } },
-    reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
-  };
-  writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
-  return file;
+  return { ...personOf(url, token, ca), projectId: project.id as string };
 }
 
 /** The body of an answer that must be good. */

@@ -9,6 +9,7 @@ import type { Static, TSchema } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
+import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import type { ControlPlaneOrigin } from './origin.ts';
 
 export interface PostOptions<S extends TSchema> {
@@ -93,12 +94,6 @@ async function bounded(response: IncomingMessage): Promise<Buffer> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/** Whether a connection failed because the other side could not prove who it is. */
-export function isCertificateTrouble(error: unknown): boolean {
-  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
-  return /CERT|^ERR_TLS|^UNABLE_TO_|SELF_SIGNED/.test(code);
 }
 
 function describeFailure(url: string, error: unknown): AgentError {

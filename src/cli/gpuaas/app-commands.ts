@@ -5,15 +5,14 @@ import { oneLine } from '../printable.ts';
 import type { Carry } from './carry.ts';
 import { describeInstance } from './describe.ts';
 import { printEvents } from './events.ts';
-import { whole } from './fleet-commands.ts';
 import { type Instance, instancePath } from './instance.ts';
 import { launch } from './launch.ts';
 import { printInstanceLogs } from './logs.ts';
-import { type Column, field, type Item, printItem, printList } from './things.ts';
+import { json, whole } from './options.ts';
+import { type Column, field, type Item, itemText, printItem, printList } from './things.ts';
 import { addVersionCommands } from './version-commands.ts';
 import { untilSettled } from './watch.ts';
 
-const json = ['--json', 'machine-readable output, errors included', false] as const;
 const noWait = ['--no-wait', 'return as soon as it is accepted'] as const;
 const timeout = ['--timeout <seconds>', 'how long to wait; what was asked for goes on', whole, 1800] as const;
 
@@ -55,12 +54,7 @@ function describeApp({ versions, ...app }: Item): string {
   const rows = (versions as Version[]).map(({ version, status, launchable, reasons }) => [
     ...[version, status, launchable ? 'can be launched' : reasons.map(oneLine).join(' ')],
   ]);
-  return [
-    table(Object.entries(app).map(([name, value]) => [name.replaceAll('_', ' '), oneLine(String(value ?? '-'))])),
-    '',
-    'Versions',
-    table(rows),
-  ].join('\n');
+  return [itemText(app), '', 'Versions', table(rows)].join('\n');
 }
 
 const appColumns: Column[] = [
@@ -111,7 +105,7 @@ function addInstances(apps: Command, carry: Carry): void {
   instances
     .command('logs <id>')
     .description('print what an instance wrote, also after it ended')
-    .option('-f, --follow', 'go on with what it writes from now on', false)
+    .option('-f, --follow', 'go on with what it writes from now on, until it is stopped or gone', false)
     .option('--tail <lines>', 'only the last lines', whole)
     .option('--task <id>', 'what the agent did for a task of the instance instead')
     .option(...json)
@@ -141,9 +135,9 @@ function addAction(instances: Command, carry: Carry, action: (typeof actions)[nu
       carry(async (client) => {
         const body = { action, ...(options.keepData ? { keep_data: true } : {}) };
         const asked = await client.change<Instance>('POST', `${instancePath(id)}/actions`, body);
+        if (!options.wait && !options.json) tell(asked.summary);
         const watched = options.wait ? await untilSettled(client, asked, options) : { instance: asked, status: 0 };
         if (options.json) printJson(watched.instance);
-        else tell(watched.instance.summary);
         return watched.status;
       }),
     );
@@ -156,7 +150,7 @@ function addLaunch(instances: Command, carry: Carry): void {
     .option('--allocation <id>', 'where to run it')
     .option('--artifact <id>', 'which image; may be left out where one fits')
     .option('--name <text>', 'name for people')
-    .option('--project <id>', 'only with a token of no project')
+    .option('--project <id>', 'its project; needed only with a token that belongs to none (admin, operator)')
     .option('--set <name=value>', 'value of a parameter of the app; can be given again', collect, {})
     .option('--values <file>', 'JSON file with a whole launch request; options win over it')
     .option('--gpus <count>', 'cards', whole)

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { AgentError, type FailureCode, type FailureDetail, failures, type Json } from '../../contract/failures.ts';
 import { pause } from '../../kit/backoff.ts';
+import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -69,8 +70,7 @@ export class ControlPlaneClient {
         throw await failureOf(answer);
       } catch (error) {
         options.signal?.throwIfAborted();
-        const mayWork = error instanceof AgentError && passing.has(error.code);
-        if (!mayWork || attempt === attempts) {
+        if (!isPassing(error) || attempt === attempts) {
           throw error;
         }
         await pause(250 * 2 ** attempt, options.signal);
@@ -101,8 +101,7 @@ export class ControlPlaneClient {
       });
     } catch (error) {
       signal?.throwIfAborted();
-      const reason = `${this.#origin.origin} cannot be reached: ${causeOf(error)}.`;
-      throw new AgentError('server.unreachable', { reason, url: this.#origin.origin }, { cause: error });
+      throw troubleWith(this.#origin.origin, error);
     }
   }
 }
@@ -115,8 +114,10 @@ interface Sent {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Trouble on the way, not an answer to the request. */
-const passing: ReadonlySet<FailureCode> = new Set(['server.unreachable', 'server.busy']);
+/** Trouble on the way, not an answer to the request: later it may work. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof AgentError && (error.code === 'server.unreachable' || error.code === 'server.busy');
+}
 
 const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
 
@@ -132,9 +133,15 @@ function originOf(text: string): URL {
   return url;
 }
 
-function causeOf(error: unknown): string {
-  const { cause } = error as { cause?: { code?: string; message?: string } };
-  return cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
+function troubleWith(url: string, error: unknown): AgentError {
+  const { cause = error } = error as { cause?: unknown };
+  const { code = '', message = '' } = cause as NodeJS.ErrnoException;
+  if (isCertificateTrouble(cause)) {
+    return new AgentError('server.untrusted', { reason: `${url}: ${message || code}.`, url }, { cause: error });
+  }
+  // OpenSSL's own words are of no use to anybody.
+  const why = code.startsWith('ERR_SSL_') ? `it does not speak TLS (${code})` : message || code || String(cause);
+  return new AgentError('server.unreachable', { reason: `${url} cannot be reached: ${why}.`, url }, { cause: error });
 }
 
 interface ErrorEnvelope {

@@ -3,10 +3,18 @@
  *
  * A stream that breaks is taken up again behind the last thing that was seen, so nothing is lost or shown twice.
  */
-import { AgentError } from '../../contract/failures.ts';
 import { pause } from '../../kit/backoff.ts';
 import { readLines } from '../../kit/lines.ts';
-import type { ControlPlaneClient, Query } from './client.ts';
+import { tell, tellJson } from '../output.ts';
+import { type ControlPlaneClient, isPassing, type Query } from './client.ts';
+
+export interface FollowOptions {
+  /** Id of the last thing that was seen. */
+  readonly after?: string | undefined;
+  readonly signal: AbortSignal;
+  /** True for progress as JSON. */
+  readonly json: boolean;
+}
 
 /** An event is a row of the store, far below this. */
 const maxLineBytes = 4 * 1024 * 1024;
@@ -19,19 +27,22 @@ export interface ServerEvent {
 
 /**
  * What is sent behind `after`, and from then on, over any number of connections, until `signal` aborts. Whoever knows the
- * last one when it comes stops reading.
+ * last one when it comes stops reading. A connection that was lost shows as a `TypeError`.
  */
 export async function* followEvents(
   client: ControlPlaneClient,
   path: string,
   query: Query,
-  { after, signal }: { after?: string | undefined; signal: AbortSignal },
+  { after, signal, json }: FollowOptions,
 ): AsyncGenerator<ServerEvent> {
   let last = after;
+  let away = false;
   for (let delay = 250; ; delay = Math.min(delay * 2, 10_000)) {
     try {
       const headers: Record<string, string> = last === undefined ? {} : { 'last-event-id': last };
       const body = await client.open(path, query, headers, signal);
+      if (away) say('The control plane is back.', json);
+      away = false;
       for await (const event of parseEvents(body)) {
         delay = 250;
         last = event.id === '' ? last : event.id;
@@ -39,19 +50,21 @@ export async function* followEvents(
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (!isBroken(error)) {
+      if (!isPassing(error) && !(error instanceof TypeError)) {
         throw error;
+      }
+      if (isPassing(error) && !away) {
+        away = true;
+        say('The control plane does not answer; this goes on when it does.', json);
       }
     }
     await pause(delay, signal);
   }
 }
 
-/** True for a connection that was lost, or could not be made for now. */
-function isBroken(error: unknown): boolean {
-  return error instanceof AgentError
-    ? error.code === 'server.unreachable' || error.code === 'server.busy'
-    : error instanceof TypeError;
+function say(message: string, json: boolean): void {
+  if (json) tellJson({ type: 'stream', message });
+  else tell(`… ${message}`);
 }
 
 /** The events of one connection. Comments, which keep it alive, are left out. */

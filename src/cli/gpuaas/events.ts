@@ -4,16 +4,7 @@ import { printJson, printLine, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { ControlPlaneClient } from './client.ts';
 import { followEvents } from './event-lines.ts';
-import { instancePath } from './instance.ts';
-
-interface Event {
-  readonly seq: number;
-  readonly time: string;
-  readonly type: string;
-  readonly message: string;
-}
-
-const pageSize = 1000;
+import { eventsSoFar, type InstanceEvent } from './event-pages.ts';
 
 export async function printEvents(
   client: ControlPlaneClient,
@@ -21,28 +12,19 @@ export async function printEvents(
   { follow, json }: { follow: boolean; json: boolean },
 ): Promise<void> {
   let last = 0;
-  for (let full = true; full; ) {
-    const query = { after: last, limit: pageSize };
-    const { items } = await client.get<{ items: Event[] }>(`${instancePath(id)}/events`, query);
-    for (const event of items) {
-      print(event, json);
-      last = event.seq;
-    }
-    full = items.length === pageSize;
+  for await (const event of eventsSoFar(client, id)) {
+    print(event, json);
+    last = event.seq;
   }
   if (!follow) {
     return;
   }
   const { signal, stopListening } = untilInterrupted();
+  const options = { after: String(last), signal, json };
   try {
-    for await (const { type, data } of followEvents(
-      client,
-      '/api/v1/events',
-      { subject_id: id },
-      { after: String(last), signal },
-    )) {
+    for await (const { type, data } of followEvents(client, '/api/v1/events', { subject_id: id }, options)) {
       if (type === 'gap') tell('… some events are missing here: they are older than what is kept');
-      else print(JSON.parse(data) as Event, json);
+      else print(JSON.parse(data) as InstanceEvent, json);
     }
   } catch (error) {
     // The reader has seen enough.
@@ -52,7 +34,7 @@ export async function printEvents(
   }
 }
 
-function print(event: Event, json: boolean): void {
+function print(event: InstanceEvent, json: boolean): void {
   if (json) printJson(event);
   else printLine(`${event.time}  ${event.type}  ${oneLine(event.message)}`);
 }

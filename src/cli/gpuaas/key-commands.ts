@@ -1,7 +1,7 @@
 /** `gpuaas keys`: the key that tasks are signed with. */
 import type { Command } from 'commander';
 import type { Carry } from './carry.ts';
-import { given, whole } from './fleet-commands.ts';
+import { given, json, whole } from './options.ts';
 import { type Item, printItem } from './things.ts';
 
 export function addKeyCommands(program: Command, carry: Carry): void {
@@ -11,7 +11,7 @@ export function addKeyCommands(program: Command, carry: Carry): void {
     .command('rotate')
     .description('replace it; nodes reconnect and follow, what runs is left alone')
     .option('--retire-in <seconds>', 'how long nodes go on to take tasks of the old key; 0 if it leaked', whole)
-    .option('--json', 'machine-readable output, errors included', false)
+    .option(...json)
     .action((options) =>
       carry(async (client) => {
         const body = given({ retire_in_seconds: options.retireIn });

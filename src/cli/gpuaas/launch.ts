@@ -38,7 +38,7 @@ type Launched = Instance & { readonly credentials: readonly Credential[] };
 
 export async function launch(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<number> {
   const body = await requestOf(client, app, options);
-  const { credentials, ...instance } = await client.change<Launched>('POST', '/api/v1/app-instances', body);
+  const { credentials, ...instance } = await accepted(client, body, options);
   if (!options.json) {
     tell(`Instance ${instance.id}: ${instance.display_name}`);
     for (const { endpoint, token } of credentials) {
@@ -65,6 +65,37 @@ export async function launch(client: ControlPlaneClient, app: string, options: L
     sayAccess(settled, credentials);
   }
   return status;
+}
+
+async function accepted(client: ControlPlaneClient, body: Json, { json }: LaunchOptions): Promise<Launched> {
+  try {
+    return await client.change<Launched>('POST', '/api/v1/app-instances', body);
+  } catch (error) {
+    const { errors } = error instanceof AgentError ? error.detail : {};
+    if (!(error instanceof AgentError) || !Array.isArray(errors) || json) throw error;
+    const named = (errors as { path: string }[]).map((each) => ({ ...each, path: optionAt(each.path) }));
+    throw new AgentError(error.code, { ...error.detail, errors: named }, { cause: error });
+  }
+}
+
+/** Where a value of the request comes from on the command line. */
+const optionOf: Readonly<Record<string, string>> = {
+  '/app_slug': 'APP',
+  '/app_version': 'APP@VERSION',
+  '/placement_intent': '--allocation',
+  '/placement_intent/target_allocation_id': '--allocation',
+  '/artifact_id': '--artifact',
+  '/display_name': '--name',
+  '/project_id': '--project',
+  '/resource_overrides/gpu_count': '--gpus',
+  '/resource_overrides/cpu_cores': '--cpus',
+  '/resource_overrides/memory_gib': '--memory',
+};
+
+function optionAt(path: string): string {
+  const [, parameter] = /^\/config\/([^/]+)$/.exec(path) ?? [];
+  const option = parameter === undefined ? optionOf[path] : `--set ${parameter}=…`;
+  return option === undefined ? path : `${option} (${path})`;
 }
 
 /** How to reach what runs: the tunnel, then the address with the token that was just made. */

@@ -23,7 +23,7 @@ export async function printInstanceLogs(
   const { signal, stopListening } = untilInterrupted();
   const query = { follow, tail, task_id: task };
   try {
-    for await (const { type, data } of followEvents(client, `${instancePath(id)}/logs`, query, { signal })) {
+    for await (const { type, data } of followEvents(client, `${instancePath(id)}/logs`, query, { signal, json })) {
       const value: unknown = JSON.parse(data);
       if (type === 'end') {
         return endWith((value as { failure: Failure | null }).failure);

@@ -36,13 +36,15 @@ export async function printList(
   }
 }
 
-/** Prints one thing: a line for each of its fields. */
-export function printItem(item: Item, { json }: Shown): void {
-  if (json) {
-    printJson(item);
-    return;
-  }
-  printLine(table(Object.entries(item).flatMap(([name, value]) => fieldLines(name, value))));
+/** Prints one thing, as its page where it has one. */
+export function printItem(item: Item, { json }: Shown, pageOf = itemText): void {
+  if (json) printJson(item);
+  else printLine(pageOf(item));
+}
+
+/** A line for each field. */
+export function itemText(item: Item): string {
+  return table(Object.entries(item).flatMap(([name, value]) => fieldLines(name, value)));
 }
 
 function fieldLines(name: string, value: unknown): string[][] {

@@ -5,9 +5,8 @@ import type { Command } from 'commander';
 import { AgentError } from '../../contract/failures.ts';
 import { printLine } from '../output.ts';
 import type { Carry } from './carry.ts';
+import { json } from './options.ts';
 import { type Item, printItem } from './things.ts';
-
-const json = ['--json', 'machine-readable output, errors included', false] as const;
 
 export function addVersionCommands(apps: Command, carry: Carry): void {
   apps

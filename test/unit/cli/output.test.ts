@@ -59,6 +59,25 @@ describe('an error at the end of a command', () => {
     ]);
   });
 
+  it('says what is listed once: neither counted, nor repeated in front', () => {
+    const message = 'The launch names no allocation to run on.';
+    const refused = new AgentError('launch.allocation_missing', {
+      reason: '1 more in `errors`.',
+      errors: [
+        { path: '/placement_intent', code: 'launch.allocation_missing', message },
+        { path: '/config/x', code: 'launch.value_invalid', message: 'is no number' },
+      ],
+    });
+
+    reportError(refused, false);
+
+    expect(stderr.split('\n').slice(0, 3)).toEqual([
+      `error: ${message} [launch.allocation_missing]`,
+      `  /placement_intent: ${message}`,
+      '  /config/x: is no number',
+    ]);
+  });
+
   it('is one JSON line on stdout where JSON was asked for', () => {
     reportError(invalid, true);
 

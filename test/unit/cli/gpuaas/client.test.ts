@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { followEvents } from '../../../../src/cli/gpuaas/event-lines.ts';
 
 const closers: (() => void)[] = [];
 afterEach(() => {
+  vi.restoreAllMocks();
   for (const close of closers.splice(0)) close();
 });
 
@@ -114,7 +115,7 @@ describe('events', () => {
     const signal = new AbortController().signal;
     const seen: string[] = [];
 
-    for await (const { id, type, data } of followEvents(client, '/api/v1/events', {}, { signal })) {
+    for await (const { id, type, data } of followEvents(client, '/api/v1/events', {}, { signal, json: false })) {
       seen.push(`${id} ${type} ${data}`);
       if (type === 'end') break;
     }
@@ -128,9 +129,49 @@ describe('events', () => {
       const error = { code: 'resource.not_found', message: 'x', hint: '', correlation_id: 'c', errors: [] };
       response.writeHead(404).end(JSON.stringify({ error }));
     });
-    const events = followEvents(client, '/api/v1/events', {}, { signal: new AbortController().signal });
+    const events = followEvents(client, '/api/v1/events', {}, { signal: new AbortController().signal, json: false });
 
     await expect(events.next()).rejects.toMatchObject({ code: 'resource.not_found' });
     expect(asked).toHaveLength(1);
+  });
+});
+
+describe('a control plane that cannot be reached', () => {
+  it.each([
+    ['where nobody listens', 'http://127.0.0.1:9', /ECONNREFUSED/],
+    ['whose name nobody knows', 'https://nowhere.invalid', /nowhere\.invalid/],
+  ])('%s is told with the reason in words', async (_what, url, reason) => {
+    const asked = new ControlPlaneClient({ url, token: 'secret' }).open('/', {}, {}, new AbortController().signal);
+
+    await expect(asked).rejects.toMatchObject({ code: 'server.unreachable', detail: { reason, url } });
+  });
+
+  it('because it does not speak TLS is told so', async () => {
+    const { url } = await serve((_request, response) => response.end());
+    const client = new ControlPlaneClient({ url: url.replace('http', 'https'), token: 'secret' });
+
+    await expect(client.open('/', {}, {}, new AbortController().signal)).rejects.toMatchObject({
+      ...{ code: 'server.unreachable', detail: { reason: expect.stringContaining('does not speak TLS') } },
+    });
+  });
+
+  it('while something is followed is told once, and that it is back', async () => {
+    const said: string[] = [];
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+    let times = 0;
+    const { client } = await serve((request, response) => {
+      times += 1;
+      if (times < 3) request.socket.destroy();
+      else response.end('id: 1\ndata: {}\n\n');
+    });
+    const events = followEvents(client, '/', {}, { signal: new AbortController().signal, json: false });
+
+    expect((await events.next()).value).toMatchObject({ id: '1' });
+    await events.return(undefined);
+
+    expect(said).toEqual([
+      '… The control plane does not answer; this goes on when it does.\n',
+      '… The control plane is back.\n',
+    ]);
   });
 });

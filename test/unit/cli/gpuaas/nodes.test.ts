@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
-import { addFleetCommands } from '../../../../src/cli/gpuaas/fleet-commands.ts';
+import { addNodeCommands } from '../../../../src/cli/gpuaas/node-commands.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -16,7 +16,7 @@ it('tells of each node whether it takes new work, and who said that it shall not
   ];
   const client = { list: () => nodes.values() } as unknown as ControlPlaneClient;
   const program = new Command();
-  addFleetCommands(program, async (work) => void (await work(client)));
+  addNodeCommands(program, async (work) => void (await work(client)));
   let shown = '';
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
     shown += String(text);

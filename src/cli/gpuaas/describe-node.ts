@@ -1,0 +1,89 @@
+/** `gpuaas nodes show`: one page that answers whether a host takes work, and why not. `--json` has all that it reported. */
+import { table } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { ago } from '../words.ts';
+
+/** The part of `NodeView` that people are shown. What a host reports is missing until it has reported. */
+export interface Node {
+  readonly id: string;
+  readonly name: string;
+  readonly allocation_id: string;
+  readonly status: string;
+  readonly status_reason: string | null;
+  readonly connected: boolean;
+  readonly last_seen_at: string | null;
+  readonly drain: boolean;
+  readonly enrolled_at: string;
+  readonly agent_version: string | null;
+  readonly inventory: {
+    readonly os: string;
+    readonly kernel: string;
+    readonly arch: string;
+    readonly draining: boolean;
+  } | null;
+  readonly runtime: Runtime | null;
+  readonly topology: {
+    readonly workloads: readonly { readonly workload_id: string; readonly state: string; readonly restarts: number }[];
+  } | null;
+}
+
+interface Runtime {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+  readonly probed_at: string;
+  readonly runtimes: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly version: string | null;
+    readonly reason: string | null;
+  }[];
+  readonly gpus: readonly object[];
+  readonly resources: Readonly<Record<string, { readonly total: number; readonly free: number }>>;
+}
+
+/** As text, `now` in milliseconds since 1970. */
+export function describeNode(node: Node, now: number): string {
+  const { inventory, runtime, topology } = node;
+  const facts = [
+    ['node', node.id],
+    ['name', node.name],
+    ['allocation', node.allocation_id],
+    ['status', node.status_reason === null ? node.status : `${node.status}: ${node.status_reason}`],
+    ['connected', connection(node, now)],
+    ['drain', drainWord(node)],
+    ['enrolled', `${ago(node.enrolled_at, now)} ago`],
+    ['agent', node.agent_version ?? '-'],
+    ['system', inventory === null ? '-' : `${inventory.os}, kernel ${inventory.kernel}, ${inventory.arch}`],
+    ...(runtime === null ? [['runtime', 'not asked yet']] : runtimeFacts(runtime, now)),
+  ];
+  const workloads = (topology?.workloads ?? []).map(({ workload_id, state, restarts }) => [
+    ...[workload_id, state, restarts === 0 ? '' : `restarted ${restarts} times`],
+  ]);
+  return [
+    table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...(workloads.length === 0 ? [] : ['', 'Workloads', table(workloads.map((row) => row.map(oneLine)))]),
+  ].join('\n');
+}
+
+/** Asked for here, or by somebody on the host, which refuses new work just the same. */
+export function drainWord({ drain, inventory }: Pick<Node, 'drain'> & { inventory: { draining: boolean } | null }) {
+  return drain ? 'yes' : inventory?.draining ? 'by its host' : 'no';
+}
+
+function connection({ connected, last_seen_at }: Node, now: number): string {
+  if (connected) return 'yes';
+  return last_seen_at === null ? 'never was' : `no, last seen ${ago(last_seen_at, now)} ago`;
+}
+
+function runtimeFacts({ ready, reasons, probed_at, runtimes, gpus, resources }: Runtime, now: number): string[][] {
+  return [
+    ['runtime', `${ready ? 'ready' : `not ready: ${reasons.join(' ')}`}, asked ${ago(probed_at, now)} ago`],
+    ...runtimes.map(({ name, state, version, reason }) => [
+      ...['', `${[name, version].filter(Boolean).join(' ')}: ${reason ?? state.replaceAll('_', ' ')}`],
+    ]),
+    ['GPUs', String(gpus.length)],
+    ...Object.entries(resources).map(([name, { free, total }]) => [
+      ...[name.replaceAll('_', ' '), `${free} free of ${total}`],
+    ]),
+  ];
+}

@@ -1,0 +1,75 @@
+/** `gpuaas nodes`: hosts, how they join, and how they are kept from work. */
+import type { Command } from 'commander';
+import { printJson, printLine, tell } from '../output.ts';
+import type { Carry } from './carry.ts';
+import { describeNode, drainWord, type Node } from './describe-node.ts';
+import { addShow, group } from './group.ts';
+import { given, json, whole } from './options.ts';
+import { type Column, field, type Item, printItem } from './things.ts';
+
+export function addNodeCommands(program: Command, carry: Carry): void {
+  const path = '/api/v1/nodes';
+  const columns: Column[] = [
+    ['ID', field('id')],
+    ['NAME', field('name')],
+    ['STATUS', field('status')],
+    ['CONNECTED', field('connected')],
+    ['RUNTIME', (item) => readyWord(field('runtime.ready')(item))],
+    ['PROBED', field('runtime_at')],
+    ['DRAIN', (item) => drainWord(item as unknown as Node)],
+    ['AGENT', field('agent_version')],
+    ['ALLOCATION', field('allocation_id')],
+  ];
+  const none = 'No nodes yet: gpuaas nodes join-token ALLOCATION';
+  const command = group(program, carry, 'hosts, and how they join', { name: 'nodes', path, columns, none });
+  addShow(command, carry, path, page);
+  command
+    .command('join-token <allocation>')
+    .description('make a token with which one host becomes a node; it is printed this once')
+    .option('--minutes <count>', 'how long it works', whole)
+    .option(...json)
+    .action((allocation, options) =>
+      carry(async (client) => {
+        const seconds = options.minutes === undefined ? undefined : options.minutes * 60;
+        const body = given({ allocation_id: allocation, expires_in_seconds: seconds });
+        const made = await client.change<Item>('POST', '/api/v1/nodes/join-tokens', body);
+        if (options.json) {
+          printJson(made);
+        } else {
+          tell(`Good for one host until ${made['expires_at']}. On the host: node-agent enroll --token-file FILE`);
+          printLine(String(made['token']));
+        }
+      }),
+    );
+  command
+    .command('drain <id>')
+    .description('keep new work away from a node; what runs is left alone')
+    .option('--off', 'let new work come again', false)
+    .option(...json)
+    .action((id, options) =>
+      carry(async (client) => {
+        const body = { drain: !options.off };
+        printItem(await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/drain`, body), options, page);
+      }),
+    );
+  for (const [name, description] of [
+    ['revoke', 'shut a node out for good'],
+    ['release', 'end the quarantine of a node'],
+  ] as const) {
+    command
+      .command(`${name} <id>`)
+      .description(description)
+      .option(...json)
+      .action((id, options) =>
+        carry(async (client) =>
+          printItem(await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/${name}`), options, page),
+        ),
+      );
+  }
+}
+
+function readyWord(ready: unknown): string {
+  return ready === undefined ? 'unknown' : ready === true ? 'ready' : 'not ready';
+}
+
+const page = (item: Item) => describeNode(item as unknown as Node, Date.now());

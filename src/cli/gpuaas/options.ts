@@ -1,0 +1,17 @@
+/** Options that many commands have, and what is made of their values. */
+import { InvalidArgumentError } from 'commander';
+import type { Json } from '../../contract/failures.ts';
+
+export const json = ['--json', 'machine-readable output, errors included', false] as const;
+
+/** Without the keys that nobody gave. */
+export function given(body: Readonly<Record<string, Json | undefined>>): Json {
+  return Object.fromEntries(Object.entries(body).filter((pair): pair is [string, Json] => pair[1] !== undefined));
+}
+
+export function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new InvalidArgumentError('It must be a whole number.');
+  }
+  return Number(text);
+}

@@ -1,0 +1,120 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
+import type { Instance } from '../../../../src/cli/gpuaas/instance.ts';
+import { untilSettled } from '../../../../src/cli/gpuaas/watch.ts';
+
+// Nobody waits between two attempts.
+vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
+  ...(await original()),
+  pause: async (_ms, signal) => signal?.throwIfAborted(),
+}));
+
+const asked = { id: 'i-1', state: 'deploying', desired: 'running', state_since: '2026-11-25T10:00:00.000Z' };
+const event = (seq: number, message: string, time = '2026-11-25T10:00:01.000Z') => ({ seq, time, type: 'x', message });
+const all = [
+  event(1, 'Of an earlier change.', '2026-11-25T09:00:00.000Z'),
+  event(2, 'The workload is pulling.'),
+  event(3, 'The workload is stopped.'),
+  event(4, 'The workload is stopped.'),
+  event(5, 'The workload is running and ready.'),
+];
+
+let instance: object;
+/** How many of the events the stream has, and what answers for the instance while it is not itself. */
+let streamed: number;
+let answer: (response: ServerResponse) => boolean;
+let said: string[];
+const server = createServer((request, response) => {
+  if (request.url?.startsWith('/api/v1/events')) stream(response);
+  else if (request.url?.includes('/events')) response.end(JSON.stringify({ items: all.slice(afterOf(request)) }));
+  else if (!answer(response)) response.end(JSON.stringify(instance));
+});
+
+beforeEach(async () => {
+  instance = asked;
+  streamed = all.length;
+  answer = () => false;
+  said = [];
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text).trimEnd()) > 0);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  server.closeAllConnections();
+  server.close();
+});
+
+function afterOf({ url = '' }: IncomingMessage): number {
+  return Number(new URL(url, 'http://x').searchParams.get('after') ?? 0);
+}
+
+/** The instance is settled as soon as the first event is out: it is ahead of the stream. */
+function stream(response: ServerResponse): void {
+  instance = { ...asked, state: 'running', summary: 'The workload is running and ready.', failure: null };
+  for (const each of all.slice(0, streamed)) response.write(`id: ${each.seq}\ndata: ${JSON.stringify(each)}\n\n`);
+}
+
+async function watched(json = false) {
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = new ControlPlaneClient({ url, token: 'secret' });
+  return await untilSettled(client, asked as unknown as Instance, { json, timeout: 30 });
+}
+
+it('says every step up to the last, also where the instance is settled before the stream has told of it', async () => {
+  streamed = 2;
+
+  const { status } = await watched();
+
+  expect(status).toBe(0);
+  expect(said).toEqual([
+    '10:00:01  The workload is pulling.',
+    '10:00:01  The workload is stopped.',
+    '10:00:01  The workload is running and ready.',
+  ]);
+});
+
+it('leaves out for programs only what belongs to an earlier change', async () => {
+  await watched(true);
+
+  expect(said.map((line) => JSON.parse(line).seq)).toEqual([2, 3, 4, 5]);
+});
+
+it('waits for a control plane that goes away in the middle, longer than for the answer to one request', async () => {
+  let refused = 0;
+  answer = (response) => {
+    refused += 1;
+    if (refused <= 6) response.destroy();
+    return refused <= 6;
+  };
+
+  const { instance: last } = await watched();
+
+  expect(last.state).toBe('running');
+  expect(refused).toBeGreaterThan(6);
+});
+
+it('ends on Ctrl-C with what that means', async () => {
+  streamed = 0;
+  const waiting = watched();
+  const refusal = expect(waiting).rejects.toMatchObject({ code: 'command.interrupted', detail: { instance: 'i-1' } });
+  await vi.waitUntil(() => process.listenerCount('SIGINT') > 0);
+
+  process.emit('SIGINT');
+
+  await refusal;
+  expect(process.listenerCount('SIGINT')).toBe(0);
+});
+
+it('says how it is where nothing had to be done', async () => {
+  instance = { ...asked, state: 'running', summary: 'The workload is running.', failure: null };
+  const since = { ...asked, state_since: '2026-11-25T11:00:00.000Z' };
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  await untilSettled(new ControlPlaneClient({ url, token: 'secret' }), since as unknown as Instance, {
+    ...{ json: false, timeout: 30 },
+  });
+
+  expect(said).toEqual(['The workload is running.']);
+});
