@@ -1,13 +1,14 @@
 /** A TCP proxy on the loopback address that a test cuts, stalls and mends: the network between two real processes. */
 import { once } from 'node:events';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface CuttingProxy {
   readonly port: number;
   /** Where it leads; may change while it is there. */
   target: number;
-  /** Ends every connection at once and refuses new ones, until `mend`. */
-  cut(): void;
+  /** Ends every connection at once and refuses new ones, until `mend`; with a process only its own. */
+  cut(pid?: number): void;
   /** Passes nothing on any more and says nothing about it, as a dead router does, until `mend`. */
   stall(): void;
   mend(): void;
@@ -17,8 +18,10 @@ export interface CuttingProxy {
 export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   let state: 'open' | 'cut' | 'stalled' = 'open';
+  let cutOff: number | undefined;
+  const isCutOff = (socket: Socket) => cutOff !== undefined && isOf(cutOff, socket.remotePort ?? 0);
   const server = createServer((socket) => {
-    if (state === 'cut') {
+    if (state === 'cut' || isCutOff(socket)) {
       socket.destroy();
       return;
     }
@@ -37,17 +40,19 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     }
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  const end = () => {
+  const end = (which: (socket: Socket) => boolean = () => true) => {
     for (const [socket, behind] of pairs) {
+      if (!which(socket)) continue;
       socket.destroy();
       behind.destroy();
     }
   };
   const proxy: CuttingProxy = {
     ...{ port: (server.address() as AddressInfo).port, target },
-    cut: () => {
-      state = 'cut';
-      end();
+    cut: (pid) => {
+      cutOff = pid;
+      if (pid === undefined) state = 'cut';
+      end(pid === undefined ? undefined : isCutOff);
     },
     stall: () => {
       state = 'stalled';
@@ -58,6 +63,7 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
         end();
       }
       state = 'open';
+      cutOff = undefined;
     },
     close: async () => {
       end();
@@ -66,4 +72,21 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     },
   };
   return proxy;
+}
+
+/** Whether the process has the socket of the loopback address with this port. */
+function isOf(pid: number, port: number): boolean {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  const inode = rows.map((row) => row.trim().split(/\s+/)).find((row) => row[1] === local)?.[9];
+  return readdirSync(`/proc/${pid}/fd`).some((name) => linkOf(`/proc/${pid}/fd/${name}`) === `socket:[${inode}]`);
+}
+
+/** A descriptor may be closed meanwhile. */
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }

@@ -150,13 +150,17 @@ function writeConfig(folder: string, { allocationId, engineSocket, registryHost,
   return file;
 }
 
-/** Writes the configuration of a host again, for the same host in another folder, which is made; returns the file. */
-export function cloneConfig(configFile: string, folder: string): string {
+/**
+ * Writes the configuration of a host again, for the same host or one of another allocation in another folder, which is made;
+ * returns the file.
+ */
+export function cloneConfig(configFile: string, folder: string, allocationId?: string): string {
   mkdirSync(folder, { recursive: true });
   const config = JSON.parse(readFileSync(configFile, 'utf8'));
   const file = join(folder, 'agent.json');
   const clone = {
     ...config,
+    allocation: { ...config.allocation, id: allocationId ?? config.allocation.id },
     ...{ state_dir: join(folder, 'state'), run_dir: join(folder, 'run'), secrets_dir: `${config.secrets_dir}-clone` },
     gate: { ...config.gate, socket: join(folder, 'gate/gate.sock'), state_dir: join(folder, 'gate') },
   };
