@@ -20,29 +20,30 @@ export function openLogSources(places: LogPlaces): LogSources {
   };
 }
 
-/** What the container says; where there is none, what was kept of a launch that failed. Else `container.not_found`. */
+/**
+ * What the container says; where there is none, what was kept of a launch that failed. Else `container.not_found`. Behind what
+ * was kept, a container is one of a later launch and is read from its beginning.
+ */
 export async function* readOutput(
   { engine, taskLogs }: LogPlaces,
   instance: string,
   options: ReadOptions,
 ): AsyncGenerator<LogItem, void, undefined> {
-  if (!isTaskCursor(options.cursor)) {
-    let begun = options.cursor !== undefined;
-    try {
-      for await (const item of readInstanceLog(engine, instance, options)) {
-        begun = true;
-        yield item;
-      }
-      return;
-    } catch (error) {
-      const kept = isGone(error) && !begun ? await readKeptOutput(taskLogs, instance, options) : undefined;
-      if (!kept) {
-        throw error;
-      }
-      return yield* kept;
+  const behindKept = isTaskCursor(options.cursor);
+  let begun = options.cursor !== undefined && !behindKept;
+  try {
+    const own = behindKept ? { ...options, cursor: undefined, tail: undefined } : options;
+    for await (const item of readInstanceLog(engine, instance, own)) {
+      begun = true;
+      yield item;
     }
+  } catch (error) {
+    const kept = isGone(error) && !begun ? await readKeptOutput(taskLogs, instance, options) : undefined;
+    if (!kept) {
+      throw error;
+    }
+    yield* kept;
   }
-  yield* (await readKeptOutput(taskLogs, instance, options)) ?? [];
 }
 
 function isGone(error: unknown): boolean {

@@ -49,7 +49,8 @@ export async function* followLog(log: FollowedLog): AsyncGenerator<LogPart, void
     }
     const state = await log.state();
     if (!goesOn(state, failure)) {
-      yield { kind: 'end', failure };
+      // A container that is taken away is an end like any other for whoever has read what it said.
+      yield { kind: 'end', failure: cursor !== null && isGone(failure) ? null : failure };
       return;
     }
     await log.clock.pause(backoffDelay(waits, attempt), log.signal).catch(() => undefined);
@@ -60,5 +61,9 @@ function goesOn(state: InstanceState | undefined, failure: Failure | null): bool
   if (state === undefined || atRest.has(state)) {
     return false;
   }
-  return failure === null || (failure.code === 'container.not_found' && beginning.has(state));
+  return failure === null || (isGone(failure) && beginning.has(state));
+}
+
+function isGone(failure: Failure | null): boolean {
+  return failure?.code === 'container.not_found';
 }

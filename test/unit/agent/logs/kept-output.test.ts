@@ -94,6 +94,15 @@ describe('the log of an instance whose launch failed', () => {
     expect(texts(await read())).toEqual(['at work']);
   });
 
+  it('goes on with all that the container of a later launch says', async () => {
+    const { failed, read, runs } = bench();
+    await failed('task-1', ['of the first']);
+    const [kept] = await read();
+    runs(['begins anew', 'at work']);
+
+    expect(texts(await read({ cursor: cursorOf(kept), tail: 1 }))).toEqual(['begins anew', 'at work']);
+  });
+
   it('is not there where nothing was kept', async () => {
     const { failed, read } = bench();
     await expect(read()).rejects.toMatchObject({ code: 'container.not_found' });

@@ -57,8 +57,23 @@ it('waits for the container of an instance that is still being launched, and lon
   expect(waited[2]).toBeGreaterThan(waited[0] ?? 0);
 });
 
+it('ends as usual where a launch that failed has taken its container away before that was known here', async () => {
+  const { parts } = await follow([
+    [[line('a'), end], 'deploying'],
+    [[ended('container.not_found')], 'deploying'],
+    [[ended('container.not_found')], 'failed'],
+  ]);
+
+  expect(parts).toEqual([line('a'), end]);
+});
+
+it('ends with `container.not_found` where there never was a line', async () => {
+  const { parts } = await follow([[[ended('container.not_found')], 'decommissioned']]);
+
+  expect(parts).toEqual([ended('container.not_found')]);
+});
+
 it.each([
-  ['container.not_found', 'running'],
   ['node.away', 'unknown'],
   ['engine.failed', 'restarting'],
 ] as const)('ends with %s of an instance that is %s: waiting would not help', async (code, state) => {
