@@ -1,5 +1,5 @@
 /** `node-agent run` as a process, against a real control plane and a real engine. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
@@ -22,6 +22,38 @@ const readyLaunch = () => ground.host.launchParams(tiny, { readiness: readyAtOnc
 describe('enrolment', () => {
   it('has removed the token file', () => {
     expect(existsSync(join(ground.host.folder, 'join-token'))).toBe(false);
+  });
+});
+
+const [established, accepting] = ['01', '0A'];
+
+/** Local addresses of the TCP sockets of a process that are in this state, as the kernel writes both. */
+function socketsOf(pid: number | undefined, wanted: string): string[] {
+  const fds = `/proc/${pid}/fd`;
+  const own = new Set(readdirSync(fds).map((fd) => readlinkUnlessGone(join(fds, fd))));
+  const rows = ['tcp', 'tcp6'].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1),
+  );
+  return rows
+    .map((row) => row.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state === wanted && own.has(`socket:[${inode}]`))
+    .map(([, local = '']) => local.split(':')[0] ?? '');
+}
+
+function readlinkUnlessGone(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+describe('the daemon', () => {
+  it('dials, and accepts no connection over a network: nobody dials a host (X-1)', async () => {
+    await ground.connected();
+
+    expect(socketsOf(daemon.child.pid, established)).not.toEqual([]);
+    expect(socketsOf(daemon.child.pid, accepting)).toEqual([]);
   });
 });
 

@@ -61,7 +61,7 @@ describe('rejected, with no handler called and the engine untouched', () => {
     ],
     ['FAULTS 9: no parameters', launch({ params: null }), 'task.invalid', '/params'],
     ['another workload than its parameters', launch({ params: foreign }), 'task.invalid', '/workload_id'],
-    ['FAULTS 10: an unknown type', launch({ type: 'workload.vm_launch' }), 'task.unsupported'],
+    ['FAULTS 10, X-3: an unknown type', launch({ type: 'workload.vm_launch' }), 'task.unsupported'],
     ['FAULTS 10: a type that objects inherit', launch({ type: 'constructor' }), 'task.unsupported'],
     ['FAULTS 10: an unknown version', launch({ schema_version: 2 }), 'task.unsupported'],
     ['FAULTS 10: another node', launch({ node_id: 'node-2' }), 'task.untrusted'],

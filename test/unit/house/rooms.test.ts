@@ -83,6 +83,19 @@ describe('the rooms of src/', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('keep product and engines apart: who judges a launch knows no adapter, only what one is (G-14)', () => {
+    const product = ['contract/', 'manifests/', 'server/launch/', 'server/catalog/', 'server/artifacts/'];
+    const isEngine = (target: string) =>
+      target.startsWith('server/adapters/') && target !== 'server/adapters/adapter.ts';
+    const engines = imports
+      .filter(({ specifier }) => specifier.startsWith('.'))
+      .map(({ file, specifier }) => ({ file, target: relative(src, resolve(src, dirname(file), specifier)) }))
+      .filter(({ target }) => isEngine(target));
+
+    expect(engines.filter(({ file }) => product.some((folder) => file.startsWith(folder)))).toEqual([]);
+    expect(engines.map(({ file }) => file)).toContain('server/instances/create-instance.ts');
+  });
+
   it('keep contract, policy and manifests free of input and output', () => {
     const wrong = imports.filter(({ file, specifier }) => pureRooms.includes(roomOf(file)) && worldly.test(specifier));
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { jupyterlab } from '../../../src/manifests/gpuaas/seeds/jupyterlab.ts';
 import { seedCatalog } from '../../../src/server/catalog/seed.ts';
+import { jupyterProfile } from '../../support/profiles.ts';
 import { anArtifact } from '../../support/store-samples.ts';
 import { testServer } from '../../support/test-server.ts';
 
@@ -11,11 +12,13 @@ const versionPath = `/api/v1/catalog/apps/jupyterlab/versions/${jupyterlab.versi
 await store.write((tx) => seedCatalog(tx, now));
 
 describe('the catalog of a new control plane', () => {
-  it('offers JupyterLab to every project, active and published (G-145)', async () => {
+  it('offers JupyterLab to every project, active and published, as its manifest describes it (G-26, G-137, G-145)', async () => {
     const { body } = await call('GET', '/api/v1/catalog/apps', { as: 'viewer' });
 
     expect(body.items).toHaveLength(1);
+    const { display_name, description } = jupyterProfile().profile;
     expect(body.items[0]).toMatchObject({ slug: 'jupyterlab', status: 'active', entitled: true });
+    expect(body.items[0]).toMatchObject({ display_name, summary: description, category: jupyterlab.category });
     expect(body.items[0].versions).toMatchObject([{ version: jupyterlab.version, status: 'published' }]);
   });
 
@@ -33,7 +36,7 @@ describe('the catalog of a new control plane', () => {
     expect(headers.get('content-type')).toContain('application/yaml');
   });
 
-  it('says why nothing can be launched until an image is registered and verified (G-146, G-168)', async () => {
+  it('says why nothing can be launched until an image is registered and verified (G-146, G-168, G-176)', async () => {
     const launchable = async () => {
       const { body } = await call('GET', versionPath, { as: 'member' });
       return { launchable: body.launchable, reasons: body.reasons, artifacts: body.artifacts };
@@ -55,6 +58,29 @@ describe('the catalog of a new control plane', () => {
       artifact_name: 'runtime-cpu',
       artifact_ids: ['a1'],
     });
+  });
+});
+
+describe('an app that nobody knew before', () => {
+  it('is offered with its card, its versions and its form as soon as it has a published manifest (G-1, G-15)', async () => {
+    const card = { slug: 'studio', display_name: 'Studio', summary: 'Draws.', category: 'notebook' };
+    const source = jupyterlab.source.replace('slug: jupyterlab', 'slug: studio');
+    const versions = '/api/v1/catalog/apps/studio/versions';
+    const offered = async () => {
+      const { body } = await call('GET', '/api/v1/catalog/apps', { as: 'member' });
+      return body.items.filter(({ slug }: { slug: string }) => slug === 'studio');
+    };
+
+    await call('POST', '/api/v1/catalog/apps', { as: 'operator', body: card });
+    await call('POST', versions, { as: 'operator', body: { version: '1', source } });
+    await call('POST', '/api/v1/entitlements', { as: 'operator', body: { app_slug: 'studio', project_id: 'p1' } });
+    await call('POST', `${versions}/1/publish`, { as: 'operator' });
+    await call('POST', versions, { as: 'operator', body: { version: '2', source } });
+    await call('POST', `${versions}/2/publish`, { as: 'operator' });
+
+    const cards = await offered();
+    expect(cards).toMatchObject([{ ...card, status: 'active', versions: [{}, {}] }]);
+    expect((await call('GET', `${versions}/1/manifest`, { as: 'member' })).body).toBe(source);
   });
 });
 
@@ -87,7 +113,7 @@ describe('versions', () => {
     expect((await call('GET', path, { as: 'operator' })).body.status).toBe('withdrawn');
   });
 
-  it('are refused with every error of their manifest, and nothing is kept', async () => {
+  it('are refused with every error of their manifest, another class of app included, and nothing is kept (G-7)', async () => {
     const broken = jupyterlab.source.replace('kind: gpuaas.launchable_oci_workload', 'kind: something.else');
     const foreign = jupyterlab.source.replace('slug: jupyterlab', 'slug: other');
 

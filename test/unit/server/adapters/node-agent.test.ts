@@ -100,6 +100,35 @@ describe('the node_agent adapter', () => {
     ]);
   });
 
+  it('gets the seven inputs of a launch as they were decided, and nothing else (G-13, G-117 to G-123)', () => {
+    const launch = checked({ request: aRequest({ config: { host_port: 9000 } }) });
+
+    const input = adapterInput(launch, placed);
+
+    expect(input.profile).toBe(launch.profile);
+    expect(input.values).toBe(launch.values);
+    expect(input).toEqual({
+      ...{ profile: launch.profile, values: launch.values, sealed_files: placed.sealedFiles },
+      identity: {
+        ...{ project_id: 'p1', app_instance_id: 'instance-1', allocation_id: launch.allocation.id },
+        ...{ app_slug: 'jupyterlab', app_version: '2026.04-preview', display_name: 'My JupyterLab' },
+      },
+      placement: { allocation_id: launch.allocation.id, node_id: 'node-1' },
+      image: {
+        kind: 'registry',
+        reference: `${launch.artifact.repository}@${launch.artifact.digest}`,
+        media_type: 'application/vnd.oci.image.manifest.v1+json',
+      },
+      storage: [{ name: 'workspace', path: '/workspace', mode: 'scratch' }],
+      exposure: [
+        {
+          ...{ endpoint: 'web', protocol: 'http', container_port: 8888, host_port: 9000, mode: 'private' },
+          token: { path: '/run/secrets/web-token', env: 'JUPYTER_TOKEN_FILE' },
+        },
+      ],
+    });
+  });
+
   it('refuses a launch that no check has seen (G-118)', () => {
     expect(() => adapterInput({ ...checked() }, placed)).toThrow('without its checks');
   });

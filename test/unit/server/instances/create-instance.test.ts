@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { type LaunchBench, launchBench } from '../../../support/launch-bench.ts';
-import { aNode, anArtifact, aRequest, inventory } from '../../../support/launch-samples.ts';
+import { allocationId, aNode, anArtifact, aRequest, imageDigest, inventory } from '../../../support/launch-samples.ts';
 
 let bench: LaunchBench;
 beforeEach(async () => {
@@ -11,7 +11,8 @@ beforeEach(async () => {
 const oneCard = (port: number) => aRequest({ config: { host_port: port }, resource_overrides: { gpu_count: 1 } });
 
 describe('a launch on a node that has just said that it is ready', () => {
-  it('is a task and `deploying` in one transaction (G-165)', async () => {
+  it('is a task for the node of its allocation and `deploying`, in one transaction (G-120, G-165)', async () => {
+    await bench.store.write((tx) => tx.nodes.insert(aNode({ id: 'node-0', allocation_id: 'another' })));
     const instance = await bench.launch();
 
     expect(instance).toMatchObject({
@@ -29,6 +30,16 @@ describe('a launch on a node that has just said that it is ready', () => {
       },
     ]);
     expect(await bench.events(instance.id)).toEqual(['apps.instance.requested', 'apps.instance.deploying']);
+  });
+
+  it('is kept with what was chosen for it and the states it went through (G-18)', async () => {
+    const { id } = await bench.launch();
+
+    expect(await bench.instance(id)).toMatchObject({
+      ...{ app_slug: 'jupyterlab', app_version: '2026.04-preview', artifact_id: 'artifact-cpu' },
+      ...{ allocation_id: allocationId, image_digest: imageDigest },
+      history: [{ state: 'requested' }, { state: 'deploying' }],
+    });
   });
 
   it('keeps secrets only as the node can read them (G-210)', async () => {

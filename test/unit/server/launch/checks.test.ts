@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { judge } from '../../../../src/contract/validate.ts';
+import { initialChoices } from '../../../../src/manifests/gpuaas/form-model.ts';
 import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
 import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
 import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
@@ -24,7 +25,7 @@ const exposure = '/parameters/schema/properties/exposure_mode/enum';
 const helm = { '/execution/default_engine': 'helm', '/execution/supported_engines/2/status': 'active' };
 
 describe('the nine checks', () => {
-  it('let a launch pass that is as it should be', () => {
+  it('let a launch on an allocation pass that is as it should be (G-138)', () => {
     expect(checkLaunch(launchFacts())).toMatchObject({ ok: true, launch: { values: { host_ports: { web: 8888 } } } });
   });
 
@@ -298,6 +299,12 @@ describe('refused', () => {
 });
 
 describe('LaunchRequest', () => {
+  it('takes the values that the form makes, as they are (G-12)', () => {
+    const { config, resource_overrides } = initialChoices(jupyterProfile());
+
+    expect(judge(LaunchRequest, { ...aRequest(), config, resource_overrides }).ok).toBe(true);
+  });
+
   it.each<[string, object, string]>([
     [
       'a placement key of Slurm (G-105, G-106)',

@@ -1,15 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { WorkloadOciRuntimeStatusOutput } from '../../../../src/contract/workload-oci-runtime-status.ts';
-import type { Node } from '../../../../src/server/db/entities/node.ts';
 import { endIfEmpty, releasing } from '../../../../src/server/resources/release-allocation.ts';
-import { aNode, runtimeStatus } from '../../../support/launch-samples.ts';
+import { aNode, inventory, runtimeStatus } from '../../../support/launch-samples.ts';
 import { anAllocation, anInstance } from '../../../support/store-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
-const inventoryWith = (runtime: WorkloadOciRuntimeStatusOutput): NonNullable<Node['inventory']> => ({
-  ...{ at: '2026-11-25T10:00:00.000Z', agent_version: '1.0.0', hostname: 'host-1', os: 'Debian 12', kernel: '6.1' },
-  ...{ arch: 'x64', ssh_user: null, draining: false, runtime },
-});
 const { store, call } = await testServer();
 const shape = { gpu_count: 1, cpu_cores: 8, memory_gib: 32 };
 const give = (project_id: string, more: object = {}) =>
@@ -77,7 +71,7 @@ describe('/api/v1/allocations', () => {
 
     await store.write(async (tx) => {
       const runtime = runtimeStatus({ resources });
-      await tx.nodes.insert(aNode({ allocation_id: body.id, runtime: null, inventory: inventoryWith(runtime) }));
+      await tx.nodes.insert(aNode({ allocation_id: body.id, runtime: null, inventory: inventory({ runtime }) }));
       await tx.allocations.put(anAllocation({ id: body.id, shape: enlarged.body.shape, node_id: 'node-1' }));
     });
     const shown = await call('GET', path, { as: 'member' });
