@@ -530,7 +530,7 @@ export const failures = {
   'manifest.invalid': {
     kind: 'invalid',
     message: 'The manifest cannot be accepted.',
-    hint: 'Correct the listed paths, which are in the manifest; `gpuaas manifest validate` finds them without a server.',
+    hint: 'Correct the listed paths, which are in the manifest; `docs/manifests.md` says what each may be.',
     retryable: false,
   },
   'artifact.unreachable': {
