@@ -83,6 +83,8 @@ describe('a launch over HTTP', () => {
     expect(failure.detail.excerpt).toContain('told to fail');
     expect(recovery).toBe('drift');
     expect(await wire.containers(id)).toEqual([]);
+    const logs = await wire.member.cli('apps', 'instances', 'logs', id).ended;
+    expect([logs.code, logs.stdout]).toEqual([0, expect.stringContaining('told to fail')]);
   });
 });
 
