@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeptWorkload } from '../../../../src/agent/journal/journal.ts';
 import { Supervisor } from '../../../../src/agent/supervision/supervisor.ts';
+import { bounds } from '../../../../src/contract/bounds.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { labels } from '../../../../src/contract/names.ts';
+import { EventBody } from '../../../../src/contract/records.ts';
+import { judge } from '../../../../src/contract/validate.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../../../src/runtime/engine.ts';
 import { endedTask, keptWorkload, keptWorkloads } from '../../../support/kept-workloads.ts';
@@ -228,6 +231,23 @@ describe('a restart', () => {
     isReady = true;
 
     await expect.poll(() => world.row()?.state).toBe('running');
+  });
+
+  it('is told with no more of the words of the engine than an event may have', async () => {
+    const world = await supervise([withPolicy('always', 1)], [containerFacts()], {
+      start: async () => {
+        throw new AgentError('engine.failed', { reason: 'x'.repeat(2 ** 20), said: 'y'.repeat(2 ** 20) });
+      },
+    });
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(3_600_000);
+
+    const told = world.events.find(({ event }) => event.type === 'restart.failed');
+    expect(told?.event.message).toMatch(/^The workload could not be started again: .* \[cut\]$/);
+    expect(told?.event.message.length).toBeLessThanOrEqual(bounds.message);
+    expect(judge(EventBody, told).ok).toBe(true);
+    expect(JSON.stringify(told).length).toBeLessThan(30_000);
   });
 
   it('is given up after max_retries in a row, with a failure', async () => {
