@@ -176,7 +176,7 @@ describe('a connection', () => {
     const peer = await welcome();
     peer.socket.pause();
 
-    const failure = new AgentError('logs.not_found', { excerpt: 'x'.repeat(1_000_000) }).toFailure();
+    const failure = { ...new AgentError('logs.not_found').toFailure(), detail: { excerpt: 'x'.repeat(1_000_000) } };
     for (let number = 1; number <= 32; number += 1) {
       const source = { kind: 'task', id: 'task-1' } as const;
       const rest = { source, cursor: null, tail: null, follow: false, bytes: 1 };
