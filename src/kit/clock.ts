@@ -14,6 +14,15 @@ export interface Clock {
   pause(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/**
+ * The time of day as the clock has it now, continued by the monotonic clock, in milliseconds since 1970: what is valid until
+ * a time of this does not expire because somebody sets the host's clock.
+ */
+export function steadyTime(clock: Clock): () => number {
+  const origin = clock.wallMs() - clock.monotonicMs();
+  return () => Math.floor(origin + clock.monotonicMs());
+}
+
 export const systemClock: Clock = {
   wallMs: Date.now,
   monotonicMs: () => performance.now(),

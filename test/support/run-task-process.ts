@@ -40,6 +40,7 @@ export interface AgentProcessOptions {
   readonly uid?: number;
   readonly gid?: number;
   readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
   /** What runs, if not the sources: a bundle. */
   readonly program?: string;
 }

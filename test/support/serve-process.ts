@@ -1,7 +1,7 @@
 /** `gpuaas serve` as a real process of a test's own, on a free port. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const entry = resolve(import.meta.dirname, '../../src/cli/gpuaas.ts');
@@ -26,7 +26,13 @@ export async function serveProcess(
   env: NodeJS.ProcessEnv = {},
 ): Promise<ServeProcess> {
   const all = [entry, 'serve', '--json', '--data-dir', dataDir, '--listen', '127.0.0.1:0', ...args];
-  const child = spawn(process.execPath, all, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  // A core that it leaves goes with its data.
+  const cwd = dirname(resolve(dataDir));
+  const child = spawn(process.execPath, all, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;

@@ -16,6 +16,7 @@ import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
+import type { AgentConfig } from '../../src/agent/config.ts';
 import { containerName, labels } from '../../src/contract/names.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { until } from './daemon-ground.ts';
@@ -84,9 +85,16 @@ export interface WireOptions {
   readonly before?: (engineSocket: string, folder: string) => Promise<string>;
   /** PEM files for a wire that is TLS from end to end: the certificate of the control plane, its key, and the CA. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** What the configuration of agents and gates says otherwise. */
+  readonly agentConfig?: Partial<AgentConfig>;
+  /** What these processes have in their environment besides ours. */
+  readonly environment?: { readonly server?: NodeJS.ProcessEnv; readonly agent?: NodeJS.ProcessEnv };
+  /** Further arguments of `gpuaas serve`. */
+  readonly serve?: readonly string[];
 }
 
-export async function openWire({ program, before, tls }: WireOptions = {}): Promise<Wire> {
+export async function openWire(options: WireOptions = {}): Promise<Wire> {
+  const { program, before, tls, agentConfig = {}, environment = {}, serve = [] } = options;
   await using undo = new AsyncDisposableStack();
   const [{ socketPath: engineSocket }, { host: registryHost }] = [await ensureEngine(), await ensureRegistry()];
   const { reference } = await ensureImage({ socketPath: engineSocket, host: registryHost }, 'web');
@@ -97,8 +105,8 @@ export async function openWire({ program, before, tls }: WireOptions = {}): Prom
   const url = `${tls ? 'https' : 'http'}://127.0.0.1:${proxy.port}`;
   const logs: (() => string)[] = [];
 
-  const args = ['--public-url', url, '--registry', registryHost, ...(tls ? tlsOptions(tls) : [])];
-  const server = serverOf(folder, proxy, args, logs);
+  const args = ['--public-url', url, '--registry', registryHost, ...(tls ? tlsOptions(tls) : []), ...serve];
+  const server = serverOf(folder, proxy, args, { ...enabled, ...environment.server }, logs);
   undo.defer(() => server.stop('SIGKILL'));
   const adminToken = await server.init();
   const ca = tls?.ca;
@@ -116,7 +124,7 @@ export async function openWire({ program, before, tls }: WireOptions = {}): Prom
     mkdirSync(own, { recursive: true });
     return await openHost({
       ...{ folder: own, url, ca, projectId: member.projectId, engineSocket, gateway, registryHost },
-      ...{ program, logs, made, undo: hosts },
+      ...{ program, logs, made, undo: hosts, agentConfig, environment: environment.agent ?? {} },
     });
   };
   const hosts = undo.use(new AsyncDisposableStack());
@@ -160,10 +168,16 @@ export async function openWire({ program, before, tls }: WireOptions = {}): Prom
   };
 }
 
-function serverOf(folder: string, proxy: CuttingProxy, args: readonly string[], logs: (() => string)[]) {
+function serverOf(
+  folder: string,
+  proxy: CuttingProxy,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  logs: (() => string)[],
+) {
   let running: ServeProcess | undefined;
   const start = async (...more: readonly string[]) => {
-    const started = await serveProcess(join(folder, 'server'), [...more, ...args], enabled);
+    const started = await serveProcess(join(folder, 'server'), [...more, ...args], env);
     if (started.url === undefined) throw new Error(`serve ended: ${JSON.stringify(started.lines)} ${started.stderr()}`);
     logs.push(started.stderr);
     running = started;

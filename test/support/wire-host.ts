@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AgentConfig } from '../../src/agent/config.ts';
 import { until } from './daemon-ground.ts';
 import { type RunningTask, startNodeAgent } from './run-task-process.ts';
 import { removeEverything } from './test-host.ts';
@@ -32,6 +33,10 @@ export interface HostOptions {
   readonly registryHost: string;
   /** What runs as the agent and the gate, if not the sources. */
   readonly program: string | undefined;
+  /** What the configuration says otherwise. */
+  readonly agentConfig: Partial<AgentConfig>;
+  /** What the agent has in its environment besides ours. */
+  readonly environment: NodeJS.ProcessEnv;
   readonly logs: (() => string)[];
   /** Makes something as an admin; throws where that is refused. */
   readonly made: (method: string, path: string, body?: unknown) => Promise<Answer['body']>;
@@ -40,7 +45,7 @@ export interface HostOptions {
 }
 
 /** Resolves when its agent is connected. */
-export async function openHost({ undo, made, ...options }: HostOptions): Promise<WireHost> {
+export async function openHost({ undo, made, agentConfig, environment, ...options }: HostOptions): Promise<WireHost> {
   const { folder, url, ca, projectId, engineSocket, gateway, registryHost, program, logs } = options;
   const shape = { gpu_count: 0, cpu_cores: 400, memory_gib: 400 };
   const ssh = { user: 'tenant', host: 'gpu.example.com', port: 22 };
@@ -50,7 +55,7 @@ export async function openHost({ undo, made, ...options }: HostOptions): Promise
   undo.defer(() => removeEverything(engineSocket, allocationId));
   const secrets = `/dev/shm/gpuaas-wire-${randomBytes(5).toString('hex')}`;
   undo.defer(() => rmSync(secrets, { recursive: true, force: true }));
-  const configFile = writeConfig(folder, { allocationId, engineSocket: gateway, registryHost, secrets });
+  const configFile = writeConfig(folder, { allocationId, engineSocket: gateway, registryHost, secrets }, agentConfig);
   const { token: joinToken } = await made('POST', '/api/v1/nodes/join-tokens', { allocation_id: allocationId });
   const { code, stdout, stderr } = await enrolment({ folder, url, ca, configFile, token: joinToken });
   if (code !== 0) throw new Error(`enrolment ended with ${code}: ${stdout}${stderr}`);
@@ -63,7 +68,8 @@ export async function openHost({ undo, made, ...options }: HostOptions): Promise
   undo.defer(() => gate.stop('SIGKILL'));
   await gate.start();
   const isConnected = async () => (await made('GET', `/api/v1/nodes/${nodeId}`)).connected === true;
-  const agent = daemonOf(folder, ['run', '--config', configFile], { program, logs, isReady: isConnected });
+  const run = ['run', '--config', configFile];
+  const agent = daemonOf(folder, run, { program, env: environment, logs, isReady: isConnected });
   undo.defer(() => agent.stop('SIGKILL'));
   await agent.start();
   return { allocationId, nodeId, joinToken, configFile, agent, gate };
@@ -71,6 +77,7 @@ export async function openHost({ undo, made, ...options }: HostOptions): Promise
 
 export interface DaemonOptions {
   readonly program?: string | undefined;
+  readonly env?: NodeJS.ProcessEnv;
   readonly logs: (() => string)[];
   readonly isReady: () => boolean | Promise<boolean>;
 }
@@ -79,7 +86,7 @@ export interface DaemonOptions {
 export function daemonOf(
   folder: string,
   args: readonly string[],
-  { program, logs, isReady }: DaemonOptions,
+  { program, env: more, logs, isReady }: DaemonOptions,
 ): Restartable {
   let running: RunningTask | undefined;
   let ended: Promise<unknown> | undefined;
@@ -88,8 +95,8 @@ export function daemonOf(
       return running?.child.pid ?? 0;
     },
     start: async () => {
-      const env = { ...process.env, TMPDIR: folder };
-      const started = startNodeAgent(args, { env, ...(program === undefined ? {} : { program }) });
+      const env = { ...process.env, TMPDIR: folder, ...more };
+      const started = startNodeAgent(args, { cwd: folder, env, ...(program === undefined ? {} : { program }) });
       let stderr = '';
       started.child.stderr?.on('data', (text: string) => {
         stderr += text;
@@ -128,7 +135,11 @@ interface HostConfig {
   readonly secrets: string;
 }
 
-function writeConfig(folder: string, { allocationId, engineSocket, registryHost, secrets }: HostConfig): string {
+function writeConfig(
+  folder: string,
+  { allocationId, engineSocket, registryHost, secrets }: HostConfig,
+  over: Partial<AgentConfig>,
+): string {
   const user = { uid: 61_902, gid: 61_902, home: join(folder, 'home') };
   mkdirSync(user.home, { mode: 0o755 });
   chownSync(user.home, user.uid, user.gid);
@@ -145,6 +156,7 @@ function writeConfig(folder: string, { allocationId, engineSocket, registryHost,
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     ...{ secrets_dir: secrets, telemetry: { port: 0 } },
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
+    ...over,
   };
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
   return file;

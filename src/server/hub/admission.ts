@@ -34,9 +34,11 @@ export interface AdmissionFacts {
   readonly keys: TaskKeys;
   /** RFC 3339. */
   readonly now: string;
+  /** RFC 3339; what the node judges tasks by. */
+  readonly serverTime: string;
 }
 
-export async function admit(tx: Tx, { challenge, hello, keys, now }: AdmissionFacts): Promise<Admission> {
+export async function admit(tx: Tx, { challenge, hello, keys, now, serverTime }: AdmissionFacts): Promise<Admission> {
   const known = await tx.nodes.get(hello.node_id);
   const node = known && proven(known, challenge, hello);
   if (!node) return unproven();
@@ -72,7 +74,7 @@ export async function admit(tx: Tx, { challenge, hello, keys, now }: AdmissionFa
     node: welcomed,
     welcome: {
       type: 'welcome',
-      ...{ epoch, bearer, rotations: [...rotations], task_keys: [keys.current], server_time: now },
+      ...{ epoch, bearer, rotations: [...rotations], task_keys: [keys.current], server_time: serverTime },
       acked: cursor ? { journal_id: cursor.journal_id, seq: cursor.seq } : null,
     },
   };

@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly heartbeatSeconds: number;
+  /** RFC 3339. */
+  readonly serverTime: () => string;
   onMessage(message: FromAgent): void;
   /** A message that no schema accepts, or that is said at the wrong time. */
   onFault(): void;
@@ -129,7 +131,7 @@ export class Connection {
 
   /** Says that we live, and notices where the other side does not (FAULTS 3). */
   async #watch(): Promise<void> {
-    const { clock, heartbeatSeconds, log } = this.#options;
+    const { clock, heartbeatSeconds, serverTime, log } = this.#options;
     const interval = heartbeatSeconds * 1000;
     while (
       await clock.pause(interval, this.gone).then(
@@ -143,7 +145,7 @@ export class Connection {
         this.#socket.terminate();
         return;
       }
-      if (this.#trusted) this.send({ type: 'heartbeat', server_time: new Date(clock.wallMs()).toISOString() });
+      if (this.#trusted) this.send({ type: 'heartbeat', server_time: serverTime() });
     }
   }
 }

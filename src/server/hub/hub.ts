@@ -153,7 +153,7 @@ export class Hub {
   #greet(socket: WebSocket, letIn: () => void): void {
     const challenge: Challenge = {
       ...{ type: 'challenge', nonce: randomBytes(32).toString('base64url'), audience: this.#options.audience() },
-      server_time: new Date(this.#clock.wallMs()).toISOString(),
+      server_time: this.#options.queue.serverTime(),
     };
     let session: NodeSession | undefined;
     let greeted = false;
@@ -173,6 +173,7 @@ export class Hub {
     };
     const connection = new Connection(socket, {
       ...{ clock: this.#clock, log: this.#options.log, heartbeatSeconds: this.#heartbeatSeconds },
+      serverTime: () => this.#options.queue.serverTime(),
       onMessage: (message) => (session ? session.onMessage(message) : onHello(message)),
       onFault: () => {
         this.#counts.protocol_errors += 1;
@@ -190,12 +191,12 @@ export class Hub {
 
   /** The session, if the node is let in; otherwise the connection is being closed. */
   async #admit(connection: Connection, challenge: Challenge, hello: Hello): Promise<NodeSession | undefined> {
-    const { store, keys, log } = this.#options;
+    const { store, keys, queue, log } = this.#options;
     const now = new Date(this.#clock.wallMs()).toISOString();
     try {
       // Looked at twice: who is nobody must not make those wait who have something to write.
       const known = await store.read((tx) => tx.nodes.get(hello.node_id));
-      const facts = { challenge, hello, keys, now };
+      const facts = { challenge, hello, keys, now, serverTime: queue.serverTime() };
       const admission =
         known && proven(known, challenge, hello) ? await store.write((tx) => admit(tx, facts)) : unproven();
       if (admission.kind === 'welcome') {

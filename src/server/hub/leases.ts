@@ -13,7 +13,7 @@ export type LeasedTask = Task & { readonly state: 'leased'; readonly lease: NonN
  * must be known to have a session: what is handed out there is taken back by the admission of the next one.
  */
 export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<LeasedTask[]> {
-  const now = queue.now();
+  const now = queue.serverTime();
   const queued = await tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });
   const leased: LeasedTask[] = [];
   for (const task of queued) {
@@ -21,7 +21,7 @@ export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: num
       await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
       continue;
     }
-    const next: LeasedTask = { ...task, state: 'leased', lease: { id: newId(Date.parse(now)), since: now } };
+    const next: LeasedTask = { ...task, state: 'leased', lease: { id: newId(Date.parse(now)), since: queue.now() } };
     await tx.tasks.put(next);
     leased.push(next);
   }

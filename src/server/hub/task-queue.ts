@@ -8,7 +8,7 @@
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas } from '../../contract/tasks.ts';
-import { type Clock, systemClock } from '../../kit/clock.ts';
+import { type Clock, steadyTime, systemClock } from '../../kit/clock.ts';
 import type { Task } from '../db/entities/task.ts';
 import { newId } from '../db/new-id.ts';
 import type { Tx } from '../db/store.ts';
@@ -41,17 +41,19 @@ const defaults = { deadline_seconds: 3600, valid_seconds: 900 } as const;
 export class TaskQueue {
   readonly #sink: RecordSink;
   readonly #clock: Clock;
+  readonly #steady: () => number;
   readonly #listeners = new Set<WorkListener>();
   readonly #ended: Record<TaskResult['status'], number> = { succeeded: 0, failed: 0, cancelled: 0, rejected: 0 };
 
   constructor(sink: RecordSink, clock: Clock = systemClock) {
     this.#sink = sink;
     this.#clock = clock;
+    this.#steady = steadyTime(clock);
   }
 
   /** Queues a task, with the next fencing number of its workload; it is sent once the transaction is committed. */
   async enqueue<T extends TaskType>(tx: Tx, wanted: NewTask<T>): Promise<Task> {
-    const now = this.#clock.wallMs();
+    const now = this.#steady();
     const { node_id, allocation_id, type, params, purpose, trace_id, workload_id = node_id } = wanted;
     const { deadline_seconds = defaults.deadline_seconds, valid_seconds = defaults.valid_seconds } = wanted;
     const task: Task = {
@@ -68,7 +70,7 @@ export class TaskQueue {
       lease: null,
       cancel_requested: false,
       result: null,
-      created_at: new Date(now).toISOString(),
+      created_at: this.now(),
       ended_at: null,
     };
     await tx.tasks.insert(task);
@@ -111,7 +113,7 @@ export class TaskQueue {
 
   /** Ends what waited too long for its node. What a node may have already is left to the node, which judges the same time. */
   async expire(tx: Tx): Promise<void> {
-    const now = this.now();
+    const now = this.serverTime();
     for (const task of await tx.tasks.list({ where: { state: 'queued' } })) {
       if (neverSent(task) && task.not_after <= now) {
         await this.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
@@ -140,6 +142,14 @@ export class TaskQueue {
     tx.afterCommit(() => {
       for (const listener of this.#listeners) listener(nodeId, cancelled);
     });
+  }
+
+  /**
+   * What `not_after` is judged by, here and by the nodes, which are told it. It does not follow a clock that is set, so that
+   * nothing expires by that (FAULTS 20).
+   */
+  serverTime(): string {
+    return new Date(this.#steady()).toISOString();
   }
 
   now(): string {

@@ -22,7 +22,7 @@ export function lookAtNode(node: Node | undefined, { needs }: ExecutionAdapter, 
   const unfit = whyUnfit(node, needs);
   if (unfit !== undefined || !node)
     return { is: 'refused', refusal: refusal('launch.node_unavailable', target, unfit) };
-  if (node.runtime === null || node.runtime_at === null || now - Date.parse(node.runtime_at) > freshMs) {
+  if (node.runtime === null || node.runtime_at === null || Math.abs(now - Date.parse(node.runtime_at)) > freshMs) {
     return { is: 'unknown' };
   }
   return judgeRuntime(node.runtime);

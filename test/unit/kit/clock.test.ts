@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { systemClock } from '../../../src/kit/clock.ts';
+import { steadyTime, systemClock } from '../../../src/kit/clock.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 
 it('goes forward by what was waited for', async () => {
   const before = systemClock.monotonicMs();
@@ -18,4 +19,14 @@ it('gives up waiting with the reason of the signal', async () => {
   abort.abort(new Error('enough'));
 
   await expect(waiting).rejects.toThrow('enough');
+});
+
+it('has a time of day that follows nobody who sets the clock', async () => {
+  const clock = manualClock(Date.parse('2026-11-25T12:00:00Z'));
+  const now = steadyTime(clock);
+
+  clock.setWall(Date.parse('2026-11-26T12:00:00Z'));
+  await clock.advance(1500);
+
+  expect(now()).toBe(Date.parse('2026-11-25T12:00:01.500Z'));
 });

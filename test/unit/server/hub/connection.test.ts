@@ -137,6 +137,15 @@ describe('a silent agent', () => {
     expect(await agent.next('heartbeat')).toEqual({ type: 'heartbeat', server_time: '2026-11-25T12:00:10.000Z' });
   });
 
+  it('is told a time that follows nobody who sets our clock (FAULTS 20)', async () => {
+    const agent = await enter();
+
+    clock.setWall(Date.parse('2026-11-24T12:00:00Z'));
+    await clock.advance(10_000);
+
+    expect(await agent.next('heartbeat')).toMatchObject({ server_time: '2026-11-25T12:00:10.000Z' });
+  });
+
   it('that was gone only for a while was never away', async () => {
     const first = await enter();
     first.socket.terminate();

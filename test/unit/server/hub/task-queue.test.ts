@@ -137,6 +137,20 @@ describe('the queue', () => {
     ]);
   });
 
+  it('ends nothing because somebody sets the clock, and issues nothing that a node would call expired (FAULTS 20)', async () => {
+    const { id } = await enqueue({ valid_seconds: 60 });
+
+    clock.setWall(Date.parse('2026-11-26T12:00:00Z'));
+    await store.write((tx) => queue.expire(tx));
+    const [handedOut] = await claimed();
+    clock.setWall(Date.parse('2026-11-24T12:00:00Z'));
+    const later = await enqueue({ valid_seconds: 60 });
+
+    expect(sink.ended).toEqual([]);
+    expect(handedOut).toMatchObject({ id, not_after: '2026-11-25T12:01:00.000Z' });
+    expect(later.not_after > queue.serverTime()).toBe(true);
+  });
+
   it('leaves it to the node to judge what the node may have already', async () => {
     const { id } = await enqueue({ valid_seconds: 60 });
     await claimed();

@@ -80,6 +80,12 @@ describe('a launch on a node that nobody has asked lately', () => {
     expect(await bench.openTasks()).toMatchObject([{ type: 'workload.oci_launch', purpose: 'launch' }]);
   });
 
+  it('asks as well where the answer is from a time that is not there yet: somebody has set the clock (FAULTS 20)', async () => {
+    bench.clock.setWall(Date.parse('2026-11-24T12:00:00Z'));
+
+    expect((await bench.launch()).state).toBe('requested');
+  });
+
   it('shares the question with other launches that wait', async () => {
     const first = await bench.launch();
     const second = await bench.launch(aRequest({ config: { host_port: 9000 } }));
