@@ -5,6 +5,7 @@ import type { TaskEnvelope } from '../contract/task-envelope.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { repeat } from '../kit/repeat.ts';
+import { SingleFlight } from '../kit/single-flight.ts';
 import type { PullCredential } from '../runtime/engine.ts';
 import type { AgentConfig } from './config.ts';
 import { type ControlPlaneOrigin, controlPlaneOrigin } from './control-plane/origin.ts';
@@ -55,6 +56,7 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
   const notes = new SessionNotes(origin.audience, epochFile(config.state_dir).read(), clock);
   const { state_dir: stateDir } = config;
   const closing = new AbortController();
+  const keyCare = new SingleFlight<void>();
   let session: Session | undefined;
   let care: Promise<void> | undefined;
   let credential: ReturnType<typeof credentialSource> | undefined;
@@ -64,16 +66,16 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
       const noted = (state: SessionState) => {
         notes.note(state);
         onState(state);
+        // A rotation that was interrupted is not kept waiting until the next look.
+        if (state.kind === 'connected') void lookAfterKeys();
       };
       session = openSession({
         ...{ stateDir, origin, node, agentVersion: version, journal, log, clock },
         handlers: { ...handlers, onState: noted },
       });
       session.start();
-      care = repeat(() => lookAfterKeys(session), {
-        ...{ everyMs: keyCareMs, clock, signal: closing.signal },
-        onError: (err) => log.warn({ err }, 'keys of the node could not be looked after'),
-      });
+      const onError = (err: unknown) => log.error({ err }, 'the look at the keys of the node ended');
+      care = repeat(lookAfterKeys, { ...{ everyMs: keyCareMs, clock, signal: closing.signal }, onError });
     },
     pull: () => session?.pull(),
     serverNow: () => session?.serverNow() ?? clock.wallMs(),
@@ -86,15 +88,20 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
       closing.abort();
       await session?.close();
       await care;
+      // One that is under way.
+      await keyCare.run('keys', async () => undefined).catch(() => undefined);
     },
   };
 
-  /** Only with a session: the time is the control plane's, and it is there to be asked. */
-  async function lookAfterKeys(session: Session | undefined): Promise<void> {
+  /** Only with a session: the time is the control plane's, and it is there to be asked. Never rejects. */
+  async function lookAfterKeys(): Promise<void> {
     const now = session?.state.kind === 'connected' ? session.serverNow() : undefined;
-    if (now !== undefined) {
-      await careForKeys({ stateDir, origin, journal, now, log });
+    if (now === undefined || closing.signal.aborted) {
+      return;
     }
+    await keyCare
+      .run('keys', () => careForKeys({ stateDir, origin, journal, now, log }))
+      .catch((err) => closing.signal.aborted || log.warn({ err }, 'keys of the node could not be looked after'));
   }
 }
 
