@@ -1,4 +1,7 @@
 /** The command `gpuaas`: the control plane, and what people do with it. */
+import { leaveNoMemoryBehind } from './crash.ts';
 import { gpuaas } from './gpuaas-main.ts';
+
+leaveNoMemoryBehind();
 
 process.exitCode = await gpuaas(process.argv.slice(2));

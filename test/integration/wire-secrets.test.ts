@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { privatePart, secretOf, secretsIn } from '../support/secrets.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
 let wire: Wire;
@@ -28,7 +29,6 @@ beforeAll(async () => {
   const port = `host_port=${(config as { host_port: number }).host_port}`;
   const byCommand = JSON.parse((await wire.member.cli('apps', 'instances', ...command, '--set', port).ended).stdout);
   await wire.reaches(byCommand.id, 'running');
-  const secretOf = (token: string) => token.split('_').slice(2).join('_');
   secrets = {
     'token of the endpoint': endpointToken,
     'token that may be shown again under its Idempotency-Key': byCommand.credentials[0].token,
@@ -50,19 +50,7 @@ beforeAll(async () => {
 });
 afterAll(async () => await wire?.close());
 
-/** Private keys are kept as JWKs: `d` is what nobody else may have. */
-function privatePart(folder: string): string {
-  const texts = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
-  return texts.map((text) => /"d": ?"([^"]+)"/.exec(text)?.[1]).find((part) => part !== undefined) ?? '';
-}
-
-/** Names of the secrets that a text holds, as they are or as base64. */
-function found(text: string | Buffer): string[] {
-  const content = Buffer.from(text);
-  return Object.entries(secrets)
-    .filter(([, secret]) => content.includes(secret) || content.includes(Buffer.from(secret).toString('base64')))
-    .map(([name]) => name);
-}
+const found = (text: string | Buffer) => secretsIn(text, secrets);
 
 describe('no secret', () => {
   it('is one that this test would not find', () => {

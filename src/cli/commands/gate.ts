@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { startGate } from '../../gate/gate.ts';
 import { createLog } from '../../kit/log.ts';
+import { tellCrashes } from '../crash.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 export async function runGate({ config: file }: { config?: string }): Promise<number> {
@@ -10,6 +11,7 @@ export async function runGate({ config: file }: { config?: string }): Promise<nu
   const { config } = loaded;
   const policy = await hostPolicyOf(loaded);
   const log = createLog({ level: config.log_level });
+  tellCrashes(log);
   const gate = await startGate({
     socketPath: config.gate.socket,
     engineSocket: config.gate.engine_socket,

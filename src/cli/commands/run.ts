@@ -7,6 +7,7 @@ import { createLog, type Log } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import { openDockerEngine } from '../../runtime/docker/docker-engine.ts';
 import { agentVersion } from '../agent-version.ts';
+import { tellCrashes } from '../crash.ts';
 import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { reportError } from '../output.ts';
@@ -17,6 +18,7 @@ export async function runAgent({ config: file, json }: { config?: string; json: 
   try {
     const loaded = await loadConfig(file, process.env);
     const log = createLog({ level: loaded.config.log_level });
+    tellCrashes(log);
     await runDaemon({ loaded, log, version: agentVersion, openEngine: engineOf }, stop.signal);
     await stopped;
     return exitCodes.ok;

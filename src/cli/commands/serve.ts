@@ -7,6 +7,7 @@ import { systemClock } from '../../kit/clock.ts';
 import { createLog, type Log } from '../../kit/log.ts';
 import { type ControlPlane, createControlPlane } from '../../server/create-server.ts';
 import { openDataDir } from '../../server/data-dir.ts';
+import { tellCrashes } from '../crash.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine } from '../output.ts';
 import { listeningOf, type ServeOptions, settingsOf, urlOf } from './serve-options.ts';
@@ -20,6 +21,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
   const listening = listeningOf(options);
   const settings = { ...settingsOf(options, listening, env) };
   const log = createLog({ level: options.logLevel });
+  tellCrashes(log);
   const data = await openDataDir(resolve(options.dataDir), { ...options, now: Date.now() });
   try {
     if (data.adminToken !== undefined) {
