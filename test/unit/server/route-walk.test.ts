@@ -1,4 +1,6 @@
 /** Walks every route of the control plane: each is described, guarded, and blind to what belongs to another project. */
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { collectionNames, collections } from '../../../src/server/db/collections.ts';
 import { Event } from '../../../src/server/db/entities/event.ts';
@@ -45,9 +47,22 @@ describe.each(operations)('$name', ({ method, path, operation }) => {
     expect(Object.keys(operation.responses)).toHaveLength(2);
   });
 
-  it('is open to nobody without a token, unless it proves its callers itself', async () => {
+  it.each([
+    ['a page that had its name rebound to us', { host: 'evil.example.com' }],
+    ['a page of another origin', { origin: 'https://evil.example.com' }],
+  ])('is closed to %s, whatever token it brings', async (_, headers) => {
+    const all = { authorization: `Bearer ${server.tokens['admin']}`, ...headers };
+    const asking = request(`${server.url}${addressOf(path)}`, { method, headers: all }).end();
+    const [response] = (await once(asking, 'response')) as [IncomingMessage];
+    response.resume();
+
+    expect(response.statusCode).toBe(403);
+  });
+
+  it('is open to nobody without a token, also one in its address, unless it proves its callers itself', async () => {
     const proves = ['/healthz', '/openapi.json', '/registry/v1/token'].includes(path) || path.startsWith('/agent/v1/');
-    const { status } = await call(method.toUpperCase(), addressOf(path), { as: null });
+    const address = `${addressOf(path)}?access_token=${server.tokens['admin']}`;
+    const { status } = await call(method.toUpperCase(), address, { as: null });
 
     expect(operation.security.length === 0).toBe(proves);
     expect(proves || status === 401).toBe(true);
