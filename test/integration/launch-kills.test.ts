@@ -9,6 +9,7 @@ import { TaskQueue } from '../../src/server/hub/task-queue.ts';
 import { MetricsBoard } from '../../src/server/instances/metrics-board.ts';
 import { reconciler } from '../../src/server/instances/reconciler.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
+import { killable } from '../support/killable.ts';
 import { seedLaunches } from '../support/launch-bench.ts';
 import { settings } from '../support/launch-samples.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -21,7 +22,8 @@ const folder = temporaryFolder('kills');
 /** Lets a process accept `count` launches and kills it as soon as it says so, whatever it is at then. */
 async function acceptAndKill(file: string, firstPort: number, count: number): Promise<string[]> {
   const host = join(import.meta.dirname, 'launch-host.ts');
-  const child = spawn(process.execPath, [host, file, String(firstPort)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit'];
+  const child = spawn(process.execPath, [host, file, String(firstPort)], { env: killable(), stdio });
   const ended = once(child, 'exit');
   const ids: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {

@@ -6,6 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
+import { killable } from '../support/killable.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const writer = resolve(import.meta.dirname, 'server-store-writer.ts');
@@ -41,7 +42,7 @@ it(`loses nothing that was acknowledged and keeps nothing by halves when it is k
 type Writer = ChildProcessByStdio<Writable, Readable, null>;
 
 function startWriter(round: number): Writer {
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') };
+  const env = { ...killable(), NODE_COMPILE_CACHE: join(folder, 'compiled') };
   return spawn(process.execPath, [writer, file, `r${round}`], { env, stdio: ['pipe', 'pipe', 'inherit'] });
 }
 

@@ -100,10 +100,8 @@ export async function openDaemonGround(
   return {
     ...{ host, proxy, sink, nodeId, stateDir, configFile, keys, stopControlPlane, startControlPlane, enqueue, result },
     run: async (type, params) => await result(await enqueue(type, params)),
-    start: ({ env = process.env, ...options } = {}) => {
-      // What it leaves behind when it is killed goes with the host.
-      const own = { ...env, TMPDIR: host.folder };
-      const daemon = startNodeAgent(['run', '--config', configFile], { ...options, env: own });
+    start: (options) => {
+      const daemon = startNodeAgent(['run', '--config', configFile], options);
       all.defer(async () => {
         daemon.child.kill('SIGKILL');
         await daemon.ended;

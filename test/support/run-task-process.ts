@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
+import { killable } from './killable.ts';
 import type { TestHost } from './test-host.ts';
 
 const cli = resolve(import.meta.dirname, '../../src/cli');
@@ -62,7 +63,8 @@ function startProgram(
   args: readonly string[],
   options: Omit<AgentProcessOptions, 'program'>,
 ): RunningTask {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  const env = killable(options.env);
+  const child = spawn(process.execPath, [program, ...args], { ...options, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   const waiting = new Set<() => void>();
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {

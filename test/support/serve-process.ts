@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { killable } from './killable.ts';
 
 const entry = resolve(import.meta.dirname, '../../src/cli/gpuaas.ts');
 
@@ -30,7 +31,7 @@ export async function serveProcess(
   const cwd = dirname(resolve(dataDir));
   const child = spawn(process.execPath, all, {
     cwd,
-    env: { ...process.env, ...env },
+    env: { ...killable(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stderr = '';

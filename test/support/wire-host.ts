@@ -82,7 +82,7 @@ export interface DaemonOptions {
   readonly isReady: () => boolean | Promise<boolean>;
 }
 
-/** `node-agent` with these arguments, as often as it is started; what it leaves behind when it is killed is in the folder. */
+/** `node-agent` with these arguments, as often as it is started; a core that it leaves is in the folder. */
 export function daemonOf(
   folder: string,
   args: readonly string[],
@@ -95,7 +95,7 @@ export function daemonOf(
       return running?.child.pid ?? 0;
     },
     start: async () => {
-      const env = { ...process.env, TMPDIR: folder, ...more };
+      const env = { ...process.env, ...more };
       const started = startNodeAgent(args, { cwd: folder, env, ...(program === undefined ? {} : { program }) });
       let stderr = '';
       started.child.stderr?.on('data', (text: string) => {
