@@ -34,8 +34,7 @@ export function addAppCommands(program: Command, carry: Carry): void {
       carry(async (client) => {
         const [slug = '', version] = String(app).split('@').map(encodeURIComponent);
         const item = await client.get<Item>(`${path}/${slug}${version === undefined ? '' : `/versions/${version}`}`);
-        if (options.json || version !== undefined) printItem(item, options);
-        else printLine(describeApp(item));
+        printItem(item, options, version === undefined ? describeApp : describeVersion);
       }),
     );
   addVersionCommands(apps, carry);
@@ -55,6 +54,11 @@ function describeApp({ versions, ...app }: Item): string {
     ...[version, status, launchable ? 'can be launched' : reasons.map(oneLine).join(' ')],
   ]);
   return [itemText(app), '', 'Versions', table(rows)].join('\n');
+}
+
+/** A version without its manifest, which `gpuaas apps manifest` prints. */
+function describeVersion({ manifest: _manifest, ...version }: Item): string {
+  return itemText(version);
 }
 
 const appColumns: Column[] = [
@@ -147,7 +151,7 @@ function addLaunch(instances: Command, carry: Carry): void {
   instances
     .command('launch <app>')
     .description('launch an app (APP or APP@VERSION) on an allocation and wait until it runs')
-    .option('--allocation <id>', 'where to run it')
+    .option('--allocation <id>', 'where to run it', allocationId)
     .option('--artifact <id>', 'which image; may be left out where one fits')
     .option('--name <text>', 'name for people')
     .option('--project <id>', 'its project; needed only with a token that belongs to none (admin, operator)')
@@ -172,6 +176,13 @@ async function listInstances(
     only: options.all ? () => true : (item) => item['state'] !== 'decommissioned',
     none: 'Nothing runs: gpuaas apps instances launch APP --allocation ID',
   });
+}
+
+function allocationId(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) {
+    throw new InvalidArgumentError('It must be the id of an allocation; `gpuaas allocations` lists them.');
+  }
+  return text;
 }
 
 function amount(text: string): number {

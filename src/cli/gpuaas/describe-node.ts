@@ -83,7 +83,7 @@ function runtimeFacts({ ready, reasons, probed_at, runtimes, gpus, resources }: 
     ]),
     ['GPUs', String(gpus.length)],
     ...Object.entries(resources).map(([name, { free, total }]) => [
-      ...[name.replaceAll('_', ' '), `${free} free of ${total}`],
+      ...[name.replace('_gib', ' GiB').replaceAll('_', ' '), `${free} free of ${total}`],
     ]),
   ];
 }

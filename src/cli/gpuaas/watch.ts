@@ -55,6 +55,10 @@ async function watch(
   { json }: WatchOptions,
   signal: AbortSignal,
 ): Promise<Instance> {
+  if (isSettled(before, before.desired)) {
+    if (!json) tell(before.summary);
+    return before;
+  }
   const steps = new Steps(before.state_since, json);
   let instance = await present(client, before.id, signal);
   if (!isSettled(instance, before.desired)) {
@@ -69,9 +73,6 @@ async function watch(
   // The instance is ahead of the stream.
   for await (const event of eventsSoFar(client, before.id, steps.last, signal)) {
     steps.tell(event);
-  }
-  if (!json && !steps.any) {
-    tell(instance.summary);
   }
   return instance;
 }
@@ -100,7 +101,6 @@ function isSettled({ state, desired }: Instance, wanted: Instance['desired']): b
 class Steps {
   /** Number of the last event that was seen. */
   last = 0;
-  any = false;
   readonly #since: string;
   readonly #json: boolean;
   #said = '';
@@ -116,7 +116,6 @@ class Steps {
     if (time === undefined || time < this.#since) {
       return;
     }
-    this.any = true;
     if (this.#json) {
       tellJson(event);
     } else if (message !== this.#said) {

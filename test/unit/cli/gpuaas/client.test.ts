@@ -138,12 +138,15 @@ describe('events', () => {
 
 describe('a control plane that cannot be reached', () => {
   it.each([
-    ['where nobody listens', 'http://127.0.0.1:9', /ECONNREFUSED/],
-    ['whose name nobody knows', 'https://nowhere.invalid', /nowhere\.invalid/],
+    ['where nobody listens', 'http://127.0.0.1:2', 'ECONNREFUSED'],
+    ['whose name nobody knows', 'https://nowhere.invalid', 'getaddrinfo'],
   ])('%s is told with the reason in words', async (_what, url, reason) => {
     const asked = new ControlPlaneClient({ url, token: 'secret' }).open('/', {}, {}, new AbortController().signal);
 
-    await expect(asked).rejects.toMatchObject({ code: 'server.unreachable', detail: { reason, url } });
+    await expect(asked).rejects.toMatchObject({
+      code: 'server.unreachable',
+      detail: { reason: expect.stringContaining(reason), url },
+    });
   });
 
   it('because it does not speak TLS is told so', async () => {

@@ -55,6 +55,6 @@ it('says of a node why it takes no work, what is free there and what runs', () =
   expect(text).toMatch(/^ +docker 28.1: Its socket is gone.$/m);
   expect(text).toMatch(/^ +nerdctl: not installed$/m);
   expect(text).toMatch(/^GPUs +2$/m);
-  expect(text).toMatch(/^memory gib +8.5 free of 64$/m);
+  expect(text).toMatch(/^memory GiB +8.5 free of 64$/m);
   expect(text).toMatch(/^app-1 +degraded +restarted 3 times$/m);
 });
