@@ -128,6 +128,7 @@ describe('one identity on two hosts (FAULTS 32)', () => {
       90,
     );
 
+    expect(admitted).toBeGreaterThanOrEqual(3);
     expect((await counters()).gpuaas_sessions_admitted_total).toBe(admitted);
     expect(await node(second)).toMatchObject({ status: 'quarantined', connected: false });
     const { items } = ok(await wire.admin.call('GET', '/api/v1/nodes'));
