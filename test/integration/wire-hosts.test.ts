@@ -17,7 +17,7 @@ let second: WireHost;
 beforeAll(async () => {
   wire = await openWire();
   second = await wire.addHost('second');
-}, 60_000);
+});
 afterAll(async () => await wire?.close());
 
 /** Launches `web` on the host and resolves when it runs. */

@@ -31,7 +31,7 @@ beforeAll(async () => {
   await publishImage(images['runtime-cpu'].reference);
   await publishVersion();
   await launch();
-}, 180_000);
+});
 afterAll(async () => {
   await index?.close();
   await wire?.close();
@@ -106,7 +106,7 @@ async function inKernel<T>(work: (kernel: Kernel) => Promise<T>): Promise<T> {
 const answers = async () => (await notebook.status('/lab').catch(() => undefined)) === 200;
 const workspace = () => join(wire.folder, 'home/gpuaas/workloads', id, 'workspace');
 
-describe('JupyterLab over the wire', { timeout: 120_000 }, () => {
+describe('JupyterLab over the wire', () => {
   it('was launched step by step, each heard of in the stream of events, with its package before it was ready', () => {
     const at = (type: string) => heard.indexOf(type);
 

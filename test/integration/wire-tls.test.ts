@@ -21,7 +21,7 @@ beforeAll(async () => {
   foreign = authority(join(folder, 'foreign'));
   useCertificate(trusted.issue('IP:127.0.0.1'));
   wire = await openWire({ tls: { ...files, ca: trusted.ca } });
-}, 60_000);
+});
 afterAll(async () => await wire?.close());
 
 function useCertificate({ cert, key }: typeof files): void {
