@@ -23,6 +23,7 @@ export default defineConfig({
           setupFiles,
           expect: expectations,
           testTimeout: 30_000,
+          hookTimeout: 60_000,
           isolate: false,
           // By itself it would leave a core idle.
           maxWorkers: 2,
@@ -30,7 +31,14 @@ export default defineConfig({
       },
       {
         test: {
-          ...{ name: 'unit-mocking', include: mocking, setupFiles, expect: expectations, testTimeout: 30_000 },
+          ...{
+            name: 'unit-mocking',
+            include: mocking,
+            setupFiles,
+            expect: expectations,
+            testTimeout: 30_000,
+            hookTimeout: 60_000,
+          },
           maxWorkers: 2,
         },
       },
