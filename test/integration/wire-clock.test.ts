@@ -2,12 +2,18 @@
  * The clock of the host, or of the control plane, jumps a day either way under the real processes: nothing expires, nothing
  * is dropped, nobody is shut out (FAULTS 20).
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../support/daemon-ground.ts';
+import { unpackPackage } from '../../bootstrap/dev/packages.ts';
+import { startRegistry } from '../../bootstrap/dev/registry.ts';
+import { openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
+import { engineCall } from '../support/engine-call.ts';
 import { startNodeAgent } from '../support/run-task-process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { ok, openWire, personOf, type Wire } from '../support/wire-ground.ts';
-import { type WrongClock, wrongClock } from '../support/wrong-clock.ts';
+import { sweepClocks, type WrongClock, wrongClock } from '../support/wrong-clock.ts';
+import { pushFreshImage } from './engine-images.ts';
 
 const folder = temporaryFolder('wire-clock');
 let clocks: Readonly<Record<'agent' | 'server', WrongClock>>;
@@ -26,7 +32,10 @@ afterEach(async () => {
     if (state !== 'decommissioned') await wire.member.cli('apps', 'instances', 'decommission', id).ended;
   }
 });
-afterAll(async () => await wire?.close());
+afterAll(async () => {
+  await wire?.close();
+  sweepClocks();
+});
 
 /** Sessions that the agent has had since it was started. */
 async function connects(): Promise<number> {
@@ -118,3 +127,31 @@ describe.each([
     expect((await wire.instance(old)).state).toBe('running');
   });
 });
+
+it.each(['+1d', '-1d'])(
+  'the bearer of a session is good for a pull when the clock of the agent jumps by %s',
+  async (offset) => {
+    await using undo = new AsyncDisposableStack();
+    const registry = await startRegistry(join(folder, `registry${offset}`));
+    undo.defer(() => registry.stop());
+    const policy = { registries: [{ host: registry.host, prefixes: [''] }] };
+    const clock = await wrongClock(folder);
+    const env = { ...process.env, ...clock.environment };
+    const { ground } = await openConnectedGround({ policy }, {}, { env });
+    undo.defer(() => ground.close());
+    const shell = readFileSync(join(await unpackPackage('busybox-static'), 'bin/busybox'));
+    const { repository, digest } = await pushFreshImage(registry.host, 'clock', { shell });
+    const reference = `${registry.host}/${repository}@${digest}`;
+    undo.defer(async () => {
+      await ground.host.clear();
+      await engineCall(ground.host.engineSocket, 'DELETE', `/images/${reference}`);
+    });
+
+    clock.set(offset);
+    const result = await ground.run('workload.oci_launch', ground.host.launchParams(reference));
+
+    expect(outputOf(result).state).toBe('running');
+    // The agent did have another day.
+    expect(Math.abs(Date.parse(result.started_at) - Date.now())).toBeGreaterThan(80_000_000);
+  },
+);

@@ -3,7 +3,7 @@
  * The monotonic clock stays true.
  */
 import { randomUUID } from 'node:crypto';
-import { globSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from '../../bootstrap/dev/packages.ts';
 
@@ -33,4 +33,12 @@ export async function wrongClock(folder: string): Promise<WrongClock> {
       ...{ DONT_FAKE_MONOTONIC: '1', NO_FAKE_STAT: '1' },
     },
   };
+}
+
+/** Takes away what libfaketime leaves of a process that was killed. To be called when the processes have ended. */
+export function sweepClocks(): void {
+  for (const file of globSync('/dev/shm/{faketime_shm,sem.faketime_sem}_*')) {
+    const pid = /_(\d+)$/.exec(file)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(file, { force: true });
+  }
 }
