@@ -112,11 +112,12 @@ export async function openWire(options: WireOptions = {}): Promise<Wire> {
   const ca = tls?.ca;
   // For what the test itself calls.
   if (ca !== undefined) setDefaultCACertificates([readFileSync(ca, 'utf8')]);
-  const admin = personOf(url, adminToken, ca);
+  const commands = undo.use(new AsyncDisposableStack());
+  const admin = personOf(url, adminToken, ca, commands);
   const made = async (method: string, path: string, body?: unknown) => ok(await admin.call(method, path, body));
   await addWebApp(made, reference);
-  const member = await memberOf(admin, url, 'first', ca);
-  const stranger = await memberOf(admin, url, 'second', ca);
+  const member = await memberOf(admin, 'first', (token) => personOf(url, token, ca, commands));
+  const stranger = await memberOf(admin, 'second', (token) => personOf(url, token, ca, commands));
 
   const gateway = (await before?.(engineSocket, folder)) ?? engineSocket;
   const addHost = async (name: string) => {
@@ -198,8 +199,12 @@ const tlsOptions = ({ cert, key, ca }: NonNullable<WireOptions['tls']>) => [
   ...['--tls-cert', cert, '--tls-key', key, '--ca', ca],
 ];
 
-/** `ca` is the PEM file of the only CA that the person's commands believe; calls go by what the test's process believes. */
-export function personOf(url: string, token: string, ca?: string): Person {
+/**
+ * `ca` is the PEM file of the only CA that the person's commands believe; calls go by what the test's process believes.
+ * Commands that are still at work end with `undo`.
+ */
+export function personOf(url: string, token: string, ca?: string, undo?: AsyncDisposableStack): Person {
+  const env = { GPUAAS_URL: url, GPUAAS_TOKEN: token, ...(ca ? { GPUAAS_CA: ca } : {}) };
   return {
     token,
     call: async (method, path, body, headers = {}) => {
@@ -216,15 +221,19 @@ export function personOf(url: string, token: string, ca?: string): Person {
       const isJson = response.headers.get('content-type')?.includes('json') === true;
       return { status: response.status, body: isJson ? JSON.parse(text) : text };
     },
-    cli: (...args) => startGpuaas(args, { GPUAAS_URL: url, GPUAAS_TOKEN: token, ...(ca ? { GPUAAS_CA: ca } : {}) }),
+    cli: (...args) => {
+      const command = startGpuaas(args, env);
+      undo?.defer(() => void command.child.kill('SIGKILL'));
+      return command;
+    },
   };
 }
 
-async function memberOf(admin: Person, url: string, name: string, ca: string | undefined) {
+async function memberOf(admin: Person, name: string, personWith: (token: string) => Person) {
   const project = ok(await admin.call('POST', '/api/v1/projects', { name }));
   const body = { name: `${name} member`, role: 'member', project_id: project.id };
   const { token } = ok(await admin.call('POST', '/api/v1/tokens', body));
-  return { ...personOf(url, token, ca), projectId: project.id as string };
+  return { ...personWith(token), projectId: project.id as string };
 }
 
 /** The body of an answer that must be good. */
