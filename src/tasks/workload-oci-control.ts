@@ -5,18 +5,21 @@
  * nothing. A restart keeps the container, and with it the installed packages. A workload that somebody has paused is none
  * that runs: to start it is to restart it. Secret files are delivered again with each start, as memory is empty after a boot
  * of the host; where nobody remembers the launch, the gate refuses to start a workload whose files are gone.
+ *
+ * What was started is asked for its readiness as after a launch. One that does not get ready is left running, degraded.
  */
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { WorkloadOciControlParams } from '../contract/workload-oci-control.ts';
 import type { WorkloadOutput } from '../contract/workload-output.ts';
+import { readReadinessLabel } from '../policy/readiness-label.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
 import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
-import { stateOf, workloadOutput } from './workload-report.ts';
+import { endpointsOf, stateOf, workloadOutput } from './workload-report.ts';
 
 export const controlOci: TaskHandler<'workload.oci_control'> = async (params, context) => {
   const { engine, signal } = context;
@@ -32,7 +35,8 @@ export const controlOci: TaskHandler<'workload.oci_control'> = async (params, co
   } catch (error) {
     const container = await seeAgain(name, context);
     throw new FailedTask(error, (failure) => {
-      const state = container ? stateOf(container) : 'unknown';
+      const seen = container ? stateOf(container) : 'unknown';
+      const state = seen === 'running' && failure.code === 'readiness.timed_out' ? 'degraded' : seen;
       const report = { state, summary: `The ${params.action} did not succeed.`, container, failure };
       return workloadOutput(params.identity, report, context);
     });
@@ -99,6 +103,12 @@ async function start(found: ContainerFacts, files: SecretFiles, context: TaskCon
   } finally {
     release();
   }
-  await untilReady([], { engine, name, ports: [], signal });
+  const { launchParams } = context;
+  const readiness = launchParams?.readiness ?? readReadinessLabel(found.labels[labels.readiness]) ?? [];
+  if (readiness.length > 0) {
+    context.enter('probing');
+  }
+  const ports = launchParams?.ports ?? endpointsOf(found).map((each) => ({ name: each.name, host_port: each.port }));
+  await untilReady(readiness, { engine, name, ports, signal });
   context.enter('running');
 }

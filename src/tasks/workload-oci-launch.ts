@@ -10,7 +10,6 @@ import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts
 import type { Cleanup, WorkloadOutput } from '../contract/workload-output.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
-import { explainEnd } from '../runtime/container-end.ts';
 import type { ContainerFacts, PullProgress } from '../runtime/engine.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
@@ -44,8 +43,10 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
     const { taskId, fencing } = context;
     const rendered = underParams(() => renderContainer({ params, policy, image, taskId, fencing, sealedEnv }));
     const adopted = await ensureStarted(params, rendered, found, made, context);
-    const excerpt = await makeReady(params, name, context);
-    const container = await running(name, context);
+    const excerpt = await makePackaged(params, name, context);
+    context.enter('probing');
+    const container = await untilReady(params.readiness, { engine, name, ports: params.ports, signal });
+    context.enter('running');
     log.info({ container: name, image: container.imageReference, adopted }, 'workload running');
     return workloadOutput(
       params.identity,
@@ -228,11 +229,16 @@ async function createContainer(
     [labels.instance, labels.project, labels.allocation].map((label) => [label, request.Labels[label] ?? '']),
   );
 
-  // One after the other, and each to its end also after a cancel: what is given up half-way can appear on the host when
+  // Each to its end, also after a cancel or where another one failed: what is given up half-way can appear on the host when
   // the clean-up is over. Each call has a deadline of its own.
-  await engine.ensureNetwork(networkName(params.identity.app_instance_id), owner, toItsEnd());
-  signal.throwIfAborted();
-  await putSecretFiles(params, files, context);
+  const begun = await Promise.allSettled([
+    engine.ensureNetwork(networkName(params.identity.app_instance_id), owner, toItsEnd()),
+    putSecretFiles(params, files, context),
+  ]);
+  const failed = begun.find((each) => each.status === 'rejected');
+  if (failed) {
+    throw failed.reason;
+  }
   const created = await engine.create(name, request, toItsEnd());
   made.freshData = created.freshData;
   log.info({ container: name, container_id: created.id }, 'container created');
@@ -253,26 +259,17 @@ function toItsEnd(): AbortSignal {
   return new AbortController().signal;
 }
 
-/** Installs packages and waits for readiness; returns the installer's excerpt. */
-async function makeReady(params: WorkloadOciLaunchParams, name: string, context: TaskContext): Promise<string | null> {
-  const { engine, signal } = context;
-  let excerpt: string | null = null;
-  if (params.python_packages.length > 0) {
-    context.enter('installing_packages');
-    excerpt = await installPackages(name, params.python_packages, context);
+/** Installs what was asked for; returns the installer's excerpt. */
+async function makePackaged(
+  { python_packages }: WorkloadOciLaunchParams,
+  name: string,
+  context: TaskContext,
+): Promise<string | null> {
+  if (python_packages.length === 0) {
+    return null;
   }
-  context.enter('probing');
-  await untilReady(params.readiness, { engine, name, ports: params.ports, signal });
-  return excerpt;
-}
-
-async function running(name: string, context: TaskContext): Promise<ContainerFacts> {
-  const container = await context.engine.inspect(name, context.signal);
-  if (container?.status !== 'running') {
-    throw await explainEnd(context.engine, name, context.signal);
-  }
-  context.enter('running');
-  return container;
+  context.enter('installing_packages');
+  return await installPackages(name, python_packages, context);
 }
 
 /** Longest that the clean-up after a failure may take. It must end even if the task's own time is over. */

@@ -36,7 +36,7 @@ const health = (seconds = timeout_seconds): ReadinessCheck => ({
 interface Watched {
   readonly name: string;
   readonly attempts: ReadinessAttempt[];
-  readonly ready: Promise<void>;
+  readonly ready: Promise<unknown>;
   readonly tookMs: () => number;
 }
 

@@ -162,7 +162,7 @@ describe('JupyterLab over the wire', () => {
     await expect(notebook.status('/lab')).rejects.toThrow();
 
     await act('start');
-    await until(answers, 'the page');
+    expect(await answers()).toBe(true);
 
     expect(await inKernel((kernel) => kernel.run("import demo_numbers; print(open('work.txt').read())"))).toBe(
       'kept\n',
@@ -173,7 +173,7 @@ describe('JupyterLab over the wire', () => {
     await inKernel((kernel) => kernel.run('before = 1'));
 
     await act('restart');
-    await until(answers, 'the page');
+    expect(await answers()).toBe(true);
 
     expect(await inKernel((kernel) => kernel.run("import demo_numbers; print(open('work.txt').read())"))).toBe(
       'kept\n',

@@ -9,7 +9,7 @@ import { AgentError, type FailureDetail } from '../../contract/failures.ts';
 import type { Port, ReadinessCheck } from '../../contract/workload-oci-launch.ts';
 import { backoffDelay, pause } from '../../kit/backoff.ts';
 import { explainEnd, readExcerpt } from '../container-end.ts';
-import type { ContainerEngine } from '../engine.ts';
+import type { ContainerEngine, ContainerFacts } from '../engine.ts';
 import { httpProbe } from './http.ts';
 import { execProbe, healthProbe } from './inside.ts';
 import type { Probe, ProbeResult } from './probe.ts';
@@ -41,10 +41,13 @@ const leastAttemptMs = 500;
 const settleMs = 1000;
 
 /**
- * Resolves when every check has passed and the container runs. Otherwise `container.exited` or `container.oom_killed`
+ * Resolves with what the container is like when every check has passed and it runs. Otherwise `container.exited` or `container.oom_killed`
  * as soon as it ends, or `readiness.timed_out` with the last answer of the check that ran out of time.
  */
-export async function untilReady(checks: readonly ReadinessCheck[], options: ReadinessOptions): Promise<void> {
+export async function untilReady(
+  checks: readonly ReadinessCheck[],
+  options: ReadinessOptions,
+): Promise<ContainerFacts> {
   const { engine, name, signal } = options;
   // All of them first: a check that cannot be made must not leave others running.
   const probes = checks.map((check) => ({ check, probe: probeOf(check, options) }));
@@ -61,6 +64,7 @@ export async function untilReady(checks: readonly ReadinessCheck[], options: Rea
   if (container?.status !== 'running') {
     throw await explainEnd(engine, name, signal);
   }
+  return container;
 }
 
 function probeOf(check: ReadinessCheck, { engine, name, ports }: ReadinessOptions): Probe {

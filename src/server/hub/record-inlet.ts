@@ -1,7 +1,8 @@
 /**
  * Takes in the records of one session: those that arrived while the last ones were written are kept in one transaction
- * and acknowledged by one message. Where the disk is slower than the node, the node has to wait.
+ * and acknowledged by one message, and so are those that arrived with the first. Where the disk is slower than the node, the node has to wait.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RecordMessage } from '../../contract/session-messages.ts';
 
 const maxBatch = 128;
@@ -46,6 +47,7 @@ export class RecordInlet {
   async #work(): Promise<void> {
     this.#working = true;
     try {
+      await nextTurn();
       for (let batch = this.#next(); batch && !this.#closed; batch = this.#next()) {
         await this.#options.keep(batch);
         if (this.#paused && this.#waiting.length < maxWaiting / 2) {

@@ -2,7 +2,9 @@ import { describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
+import type { ReadinessCheck } from '../../../src/contract/workload-oci-launch.ts';
 import { WorkloadOutput } from '../../../src/contract/workload-output.ts';
+import { readinessLabel } from '../../../src/policy/readiness-label.ts';
 import type { ContainerFacts } from '../../../src/runtime/engine.ts';
 import { controlOci } from '../../../src/tasks/workload-oci-control.ts';
 import { containerFacts, type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
@@ -99,6 +101,37 @@ describe('G-151: start', () => {
     ]);
     expect(phases).toEqual(['starting', 'running']);
     expect(output).toMatchObject({ state: 'running', adapter: { container_state: 'running', exit_code: null } });
+  });
+
+  const check: ReadinessCheck = { type: 'exec', command: ['ready'], timeout_seconds: 1 };
+  const remembered = { launchParams: launchParams({ readiness: [check] }) };
+  const noted = { labels: { [labels.project]: 'project-7', [labels.readiness]: readinessLabel([check]) } };
+
+  it.each([
+    ['of the launch that the agent remembers', {}, remembered],
+    ['that are noted on the container', noted, {}],
+  ])('asks the readiness checks %s, as after a launch', async (_whose, container, given) => {
+    const answers = [1, 0];
+    const exec = vi.fn(async () => ({ exitCode: answers.shift() ?? 0, tail: '', adopted: false }));
+    const { engine } = withContainer({ ...stopped, ...container }, { exec });
+    const { context, phases } = taskContext(engine, given);
+
+    const output = await controlOci(params('start'), context);
+
+    expect(exec).toHaveBeenCalledTimes(2);
+    expect(phases).toEqual(['starting', 'probing', 'running']);
+    expect(output.state).toBe('running');
+  });
+
+  it('leaves what does not get ready running, degraded, and says so', async () => {
+    const exec = async () => ({ exitCode: 1, tail: 'not yet', adopted: false });
+    const { engine, containers } = withContainer(stopped, { exec });
+
+    const failed = await controlOci(params('start'), taskContext(engine, remembered).context).catch((e) => e);
+
+    expect(failed).toMatchObject({ cause: { code: 'readiness.timed_out' } });
+    expect(failed.output(failed.cause.toFailure())).toMatchObject({ state: 'degraded' });
+    expect(containers.get(name)?.status).toBe('running');
   });
 
   it('delivers the secret files of the launch again, before the start', async () => {

@@ -40,7 +40,6 @@ describe('a launch', () => {
       `exec ${name} true`,
       `wait ${name}`,
       `inspect ${name}`,
-      `inspect ${name}`,
     ]);
     expect(phases).toEqual(['pulling', 'creating', 'starting', 'probing', 'running']);
     expect(output).toMatchObject({ state: 'running', failure: null, cleanup: null, adapter: { adopted: false } });
@@ -127,8 +126,8 @@ describe('a launch', () => {
     const inspect: ContainerEngine['inspect'] = async (asked, signal) => {
       looks += 1;
       const found = await defaults.inspect(asked, signal);
-      // Not yet at the last look of the readiness checks, but right after it.
-      return looks === 3 && found ? { ...found, status: 'exited', exitCode: 3, pid: 0 } : found;
+      // At the last look of the readiness checks, which have passed.
+      return looks === 2 && found ? { ...found, status: 'exited', exitCode: 3, pid: 0 } : found;
     };
 
     const { failure } = await failed({ ...engine, inspect }, launchParams());
