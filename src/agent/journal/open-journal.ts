@@ -77,7 +77,7 @@ class SqliteJournal implements Journal {
     this.#outbox = new Outbox(database, limits);
     this.#keptTasks = limits.keptTasks;
     this.#id = this.#ensureId();
-    this.#handedOut = this.#outbox.last();
+    this.#handedOut = this.#ensureMark();
     if (rebuilt) {
       const { reason, setAside } = rebuilt;
       this.#report('journal.rebuilt', 'The journal could not be read and was begun anew.', { reason, path: setAside });
@@ -200,6 +200,13 @@ class SqliteJournal implements Journal {
   }
 
   resume(acked: { readonly journal_id: string; readonly seq: number } | null): void {
+    const last = this.#handedOut;
+    this.#writeAtAllCosts(() => {
+      if (acked?.journal_id === this.#id) {
+        this.#outbox.acknowledge(Math.min(acked.seq, last));
+      }
+      this.#database.run("DELETE FROM meta WHERE key = 'mark'");
+    });
     if (acked?.journal_id !== this.#id) {
       // The control plane learns from a record only that this is another journal, and hands out again what it had accepted.
       if (acked && this.#outbox.depth().records === 0) {
@@ -207,8 +214,6 @@ class SqliteJournal implements Journal {
       }
       return;
     }
-    const last = this.#handedOut;
-    this.acknowledge(Math.min(acked.seq, last));
     if (acked.seq <= last) {
       return;
     }
@@ -279,6 +284,19 @@ class SqliteJournal implements Journal {
   #ensureId(): string {
     const row = this.#database.get<{ value: string }>("SELECT value FROM meta WHERE key = 'journal_id'");
     return row?.value ?? this.#writeAtAllCosts(() => this.#renewId());
+  }
+
+  /**
+   * Where the outbox ended when the journal was first opened since the control plane last said what it has: what a lost end
+   * held may have reached it, and its numbers have been given out again since.
+   */
+  #ensureMark(): number {
+    const row = this.#database.get<{ value: string }>("SELECT value FROM meta WHERE key = 'mark'");
+    const mark = row ? Number(row.value) : this.#outbox.last();
+    if (!row) {
+      this.#writeAtAllCosts(() => this.#database.run("INSERT INTO meta (key, value) VALUES ('mark', ?)", String(mark)));
+    }
+    return mark;
   }
 
   #renewId(): string {

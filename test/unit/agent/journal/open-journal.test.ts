@@ -298,6 +298,7 @@ describe('what the control plane says it has', () => {
   });
 
   it('need not be sent again by the next life of the agent', () => {
+    journal.resume({ journal_id: journal.id, seq: 0 });
     journal.append('event', exitEvent(null));
     journal.append('event', exitEvent(null));
     reopen();
@@ -305,6 +306,34 @@ describe('what the control plane says it has', () => {
     journal.resume({ journal_id: journal.id, seq: 1 });
 
     expect(journal.waiting(0, 10)).toMatchObject([{ seq: 2 }]);
+  });
+
+  it('is seen to be of an end that was lost also by a later life than the one that wrote as much since (FAULTS 19)', () => {
+    journal.append('event', exitEvent('instance-1'));
+    const { id } = journal;
+    reopen();
+
+    journal.resume({ journal_id: id, seq: 1 });
+
+    expect(journal.id).not.toBe(id);
+    expect(journal.waiting(0, 10)).toMatchObject([{ body: { workload_id: 'instance-1' } }, { seq: 2 }]);
+  });
+
+  it.each([
+    ['nothing', () => null],
+    ['nothing of this journal', () => ({ journal_id: 'another', seq: 40 })],
+    ['the begin of it', () => ({ journal_id: journal.id, seq: 0 })],
+  ])('is believed by later lives once it has said what it has, which may be %s', (_what, acked) => {
+    journal.append('event', exitEvent('instance-1'));
+    journal.resume(acked());
+    journal.waiting(0, 10);
+    const { id } = journal;
+    reopen();
+
+    journal.resume({ journal_id: id, seq: 1 });
+
+    expect(journal.id).toBe(id);
+    expect(journal.waiting(0, 10)).toEqual([]);
   });
 
   it('is seen to be of an end that was lost also where as much was written since (FAULTS 19)', () => {
