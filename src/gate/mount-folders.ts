@@ -75,7 +75,8 @@ export async function prepareMounts(
 
 /**
  * The folders above the mounts, each with the time of its last change. Whoever moves one of them, or a mounted folder,
- * and moves it back leaves another time behind: the kernel sets it, and no user can.
+ * and moves it back leaves another time behind, on itself and on the folder above: the kernel sets it, and no user can.
+ * The two in which all workloads have theirs change with each neighbour that comes or goes, so they count without a time.
  */
 export async function stateAbove(mounts: readonly PreparedMount[], { allocation: { home } }: HostPolicy) {
   const above = new Set<string>();
@@ -84,7 +85,8 @@ export async function stateAbove(mounts: readonly PreparedMount[], { allocation:
   }
   const states = [...above].map(async (path) => {
     const { dev, ino, ctimeNs } = await lstat(path, { bigint: true });
-    return `${path} ${dev} ${ino} ${ctimeNs}`;
+    const isShared = path === `${home}/gpuaas/workloads` || path === `${home}/gpuaas/projects`;
+    return `${path} ${dev} ${ino} ${isShared ? '' : ctimeNs}`;
   });
   return (await Promise.all(states)).join('\n');
 }

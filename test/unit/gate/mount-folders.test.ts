@@ -4,6 +4,8 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -13,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { prepareMounts, removeCreated } from '../../../src/gate/mount-folders.ts';
+import { prepareMounts, removeCreated, stateAbove } from '../../../src/gate/mount-folders.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 
 const uid = 61_777;
@@ -225,3 +227,29 @@ for (let turn = 0; ; turn += 1) {
   try { fs.unlinkSync(path); } catch {}
   for (let spin = 0; spin < 200000; spin += 1) {}
 }`;
+
+describe('stateAbove', () => {
+  const state = async () => await stateAbove((await prepareMounts([scratch()], policy)).mounts, policy);
+
+  it.each(['ws', 'i', 'workloads', 'gpuaas'])('tells where %s was moved away and back', async (name) => {
+    const before = await state();
+    const place = scratch().Source.slice(0, scratch().Source.indexOf(`/${name}`) + name.length + 1);
+
+    renameSync(place, join(home, 'aside'));
+    // The neighbours that come and go meanwhile hide nothing.
+    renameSync(join(home, 'aside'), place);
+    mkdirSync(join(home, 'gpuaas/workloads/neighbour'));
+
+    expect(await state()).not.toBe(before);
+  });
+
+  it('stays the same while neighbours come and go, and while the workload writes', async () => {
+    const before = await state();
+
+    mkdirSync(join(home, 'gpuaas/workloads/neighbour'));
+    rmdirSync(join(home, 'gpuaas/workloads/neighbour'));
+    writeFileSync(join(scratch().Source, 'file'), '');
+
+    expect(await state()).toBe(before);
+  });
+});
