@@ -704,7 +704,7 @@ export const failures = {
   'instance.wrong_state': {
     kind: 'conflict',
     message: 'The instance is in a state that does not allow this.',
-    hint: 'Wait until it has settled, then look at its state again.',
+    hint: 'See its state; where it is on its way to another one, wait until it has settled.',
     retryable: false,
   },
   internal: {

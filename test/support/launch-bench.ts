@@ -71,7 +71,7 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
   const asking = (request: LaunchRequest, projectId: string): Asking => ({
     ...{ request, projectId, tokenId: 'token-1', actor: 'token:token-1', traceId: 'trace-1', now: clock.wallMs() },
   });
-  const cause = () => ({ now: clock.wallMs(), correlationId: 'trace-1', who: { actor: 'token:token-1' } });
+  const cause = () => ({ now: clock.wallMs(), correlationId: 'trace-2', who: { actor: 'token:token-1' } });
   const instance = async (id: string) => {
     const found = await store.read((tx) => tx.app_instances.get(id));
     if (!found) throw new Error(`no instance ${id}`);

@@ -45,9 +45,10 @@ export async function control(
   if (instance.state === 'unknown' || !mayBecome(instance.state, via)) throw wrongState(instance, action);
   if (action !== 'stop') await assertRoom(tx, instance, cause.now);
 
+  const asked = { ...instance, trace_id: cause.correlationId };
   const task = adapterOf(instance.engine).control(identityOf(instance), action);
-  const { id } = await queueTask(tx, launching.queue, instance, task, action);
-  return change(tx, instance, {
+  const { id } = await queueTask(tx, launching.queue, asked, task, action);
+  return change(tx, asked, {
     ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, now: cause.now },
     set: { current_task_id: id, desired: action === 'stop' ? 'stopped' : 'running', failure: null },
   });
@@ -82,7 +83,8 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
   const before = instance.current_task_id;
   // One that is being launched anew was there before.
   const wasSent = instance.state !== 'requested' || instance.history.some(({ state }) => state === 'deploying');
-  const leaving = await change(tx, instance, {
+  const asked = { ...instance, trace_id: cause.correlationId };
+  const leaving = await change(tx, asked, {
     ...{ to: 'decommissioning', reason: 'It is being taken away.', actor, now: cause.now },
     set: { desired: 'decommissioned', current_task_id: null, failure: null },
   });
@@ -116,5 +118,9 @@ export function identityOf(instance: AppInstance): Identity {
 }
 
 function wrongState({ state }: AppInstance, action: string): AgentError {
-  return new AgentError('instance.wrong_state', { reason: `It is ${state}, and ${action} needs another state.` });
+  const reason =
+    state === 'decommissioned'
+      ? 'It is decommissioned, and that is final. Launch the app as a new instance.'
+      : `It is ${state}, and ${action} needs another state.`;
+  return new AgentError('instance.wrong_state', { reason });
 }

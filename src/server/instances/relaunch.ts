@@ -33,7 +33,7 @@ export async function relaunch(
   }
   const again = await change(tx, instance, {
     ...{ to: 'requested', reason: 'It is launched anew.', actor: cause.who.actor, now },
-    set: { desired: 'running', failure: null, cleanup: null, current_task_id: null },
+    set: { trace_id: cause.correlationId, desired: 'running', failure: null, cleanup: null, current_task_id: null },
   });
   return isReady ? deploy(tx, queue, again, launch, now) : askNode(tx, queue, again, node);
 }

@@ -88,7 +88,7 @@ export const AppInstance = Type.Object(
     created_at: time('When it was accepted.'),
     created_by: id('API token that asked for it.'),
     updated_at: time('When it last changed.'),
-    trace_id: text(64, 'Follows the launch through all parts.'),
+    trace_id: text(64, 'Follows the newest thing that was asked for it, the launch or an action, through all parts.'),
   },
   { ...closed, description: 'An app instance.' },
 );

@@ -125,6 +125,20 @@ describe('an action', () => {
     ]);
   });
 
+  it.each(['stop', 'restart', 'decommission'] as const)(
+    '%s can be followed by the id of its own request (X-9)',
+    async (action) => {
+      const { id } = await bench.running();
+
+      await bench.act(id, action);
+
+      expect(await bench.openTasks()).toMatchObject([{ trace_id: 'trace-2', purpose: action }]);
+      const events = await bench.store.read((tx) => tx.events.list({ subject_id: id, after: 0, limit: 100 }));
+      const [asked, newest] = [events.at(0), events.at(-1)];
+      expect([asked?.correlation_id, newest?.correlation_id]).toEqual(['trace-1', 'trace-2']);
+    },
+  );
+
   it('that is done already or under way is left alone', async () => {
     const { id } = await bench.running();
 
