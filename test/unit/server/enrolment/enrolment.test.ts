@@ -238,6 +238,18 @@ describe('a rotation of the keys of a node', () => {
     await until(async () => (await ground.node(id)).identity_key.x === next.identity_key.x);
   });
 
+  it('counts from the next rotation where that comes before a hello, and ends the key before it', async () => {
+    const { id, keys } = await enrolled();
+    const [second, third] = [makeAgentKeys(), makeAgentKeys()];
+    await post(rotateKeysPath, rotation(id, keys, second));
+
+    expect((await post(rotateKeysPath, rotation(id, second, third))).status).toBe(200);
+
+    const { identity_key, next_keys } = await ground.node(id);
+    expect([identity_key.x, next_keys?.identity_key.x]).toEqual([second.identity_key.x, third.identity_key.x]);
+    expect((await post(rotateKeysPath, rotation(id, keys, makeAgentKeys()))).status).toBe(401);
+  });
+
   it.each(uselessKeys.slice(0, 1))('is refused to a key that is no good: %s', async (_, path, useless) => {
     const { id, keys } = await enrolled();
 
