@@ -1,6 +1,7 @@
 /** `gpuaas projects | tokens | allocations`: who may do what, and where. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { printJson, printLine, tell } from '../output.ts';
+import { addAllocations } from './allocation-commands.ts';
 import type { Carry } from './carry.ts';
 import { addShow, group } from './group.ts';
 import { given, json, whole } from './options.ts';
@@ -76,59 +77,4 @@ function addTokens(program: Command, carry: Carry): void {
         printItem(await client.change<Item>('DELETE', `${path}/${encodeURIComponent(id)}`), options),
       ),
     );
-}
-
-function addAllocations(program: Command, carry: Carry): void {
-  const path = '/api/v1/allocations';
-  const columns: Column[] = [
-    ['ID', field('id')],
-    ['NAME', field('name')],
-    ['STATE', field('state')],
-    ['GPUS', field('shape.gpu_count')],
-    ['CORES', field('shape.cpu_cores')],
-    ['MEMORY', (item) => `${field('shape.memory_gib')(item)} GiB`],
-    ['NODE', field('node_id')],
-    ['PROJECT', field('project_id')],
-  ];
-  const none = 'No allocations.';
-  const command = group(program, carry, 'shares of the fleet', { name: 'allocations', path, columns, none });
-  addShow(command, carry, path);
-  command
-    .command('create <name>')
-    .description('give an allocation to a project')
-    .requiredOption('--project <id>', 'project that it is given to')
-    .requiredOption('--cpus <cores>', 'cores', whole)
-    .requiredOption('--memory <gib>', 'memory in GiB', whole)
-    .option('--gpus <count>', 'cards', whole, 0)
-    .option('--ssh <user@host[:port]>', 'how its users log in, for the tunnel command', sshAccess)
-    .option('--project-storage', 'the storage of the project can be mounted there', false)
-    .option('--wipe', 'data of its instances is wiped when it ends, instead of kept', false)
-    .option(...json)
-    .action((name, options) =>
-      carry(async (client) => {
-        const shape = { gpu_count: options.gpus, cpu_cores: options.cpus, memory_gib: options.memory };
-        const body = {
-          ...{ name, project_id: options.project, shape, ssh: options.ssh, project_storage: options.projectStorage },
-          data_policy: options.wipe ? 'wipe' : 'keep',
-        };
-        printItem(await client.change<Item>('POST', path, given(body)), options);
-      }),
-    );
-  command
-    .command('end <id>')
-    .description('end an allocation: its instances are decommissioned')
-    .option(...json)
-    .action((id, options) =>
-      carry(async (client) =>
-        printItem(await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/end`), options),
-      ),
-    );
-}
-
-function sshAccess(text: string): { user: string; host: string; port: number } {
-  const [, user, host, port = '22'] = /^([a-z_][a-z0-9_-]*)@([^@\s]+?)(?::(\d{1,5}))?$/.exec(text) ?? [];
-  if (user === undefined || host === undefined) {
-    throw new InvalidArgumentError('It must be USER@HOST or USER@HOST:PORT.');
-  }
-  return { user, host, port: Number(port) };
 }
