@@ -1,16 +1,19 @@
 /**
  * JupyterLab on the allocation of quickstart, through the public API.
  *
- * A notebook that fits is adopted. One of another image, or whose token nobody knows any more, is taken away and launched
- * anew at the same port: the control plane shows a token once, in the answer to the launch.
+ * A notebook of an earlier quickstart that fits is adopted. One of another image, or whose token nobody knows any more, is
+ * taken away and launched anew at the same port: the control plane shows a token once, in the answer to the launch. What
+ * somebody else has launched beside it is left alone.
  */
 import { freePort } from './free-port.ts';
+import { say } from './progress.ts';
 import { helloPackage } from './quickstart-packages.ts';
 import { forgetNotebookToken, type Login, readNotebookToken, writeNotebookToken } from './quickstart-place.ts';
 import { gpuaas, itemsOf, type Tenancy } from './quickstart-platform.ts';
 
 export interface Notebook {
   readonly id: string;
+  readonly display_name: string;
   readonly state: string;
   readonly config: { readonly host_port: number };
   readonly artifact_id: string;
@@ -35,15 +38,23 @@ export interface Wanted extends Tenancy {
 }
 
 const usualPort = 8888;
+const ownName = 'JupyterLab of quickstart';
 
 /** Resolves when it runs. */
 export async function ensureNotebook(login: Login, wanted: Wanted): Promise<RunningNotebook> {
-  const [before, ...others] = await notebooksOf(login, wanted.allocationId);
-  for (const other of others) await decommission(login, other.id);
+  const [before, ...earlier] = (await notebooksOf(login, wanted.allocationId)).filter(isOwn);
+  for (const { id } of earlier) await decommission(login, id);
   const adopted = before && (await adopt(login, before, wanted));
   if (adopted) return adopted;
-  if (before) await decommission(login, before.id);
+  if (before) {
+    say('The notebook of an earlier quickstart fits no more, or its token is lost: it is replaced.');
+    await decommission(login, before.id);
+  }
   return await launch(login, wanted, before?.config.host_port);
+}
+
+function isOwn({ id, display_name }: Notebook): boolean {
+  return display_name === ownName || readNotebookToken(id) !== undefined;
 }
 
 export async function decommission(login: Login, id: string): Promise<void> {
@@ -67,16 +78,7 @@ async function adopt(login: Login, notebook: Notebook, { artifactId }: Wanted): 
 
 async function launch(login: Login, wanted: Wanted, port = usualPort): Promise<RunningNotebook> {
   const { projectId, allocationId, artifactId, version } = wanted;
-  const place = [
-    '--project',
-    projectId,
-    '--allocation',
-    allocationId,
-    '--artifact',
-    artifactId,
-    '--name',
-    'JupyterLab',
-  ];
+  const place = ['--project', projectId, '--allocation', allocationId, '--artifact', artifactId, '--name', ownName];
   const size = ['--gpus', '0', '--cpus', '2', '--memory', '4', '--set', `host_port=${await freePort(port)}`];
   const packages = ['--set', `python_packages=${helloPackage}`];
   const launched = await instances<Launched>(login, 'launch', `jupyterlab@${version}`, ...place, ...size, ...packages);

@@ -23,6 +23,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
 import { identify, type UserId } from '../../bootstrap/dev/processes.ts';
 import { imageIdOf } from '../../bootstrap/dev/publish.ts';
@@ -118,6 +119,29 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(urlIn(stdout).href).toBe(url.href);
     expect(await notebookId()).toBe(before);
     expect(daemonNames.map(pidOf)).toEqual(pids);
+  });
+
+  it('starts the notebook where it was stopped, and leaves alone what somebody has launched beside it', async () => {
+    const asUser = (words: string) => shell(`. ${ownNames().loginFile} && ${gpuaas} apps instances ${words}`);
+    const [before, id] = [await notebookId(), (await notebookName()).replace('gpuaas-', '')];
+    const { stdout: described } = await asUser(`describe ${id} --json`);
+    const { project_id, allocation_id } = JSON.parse(described);
+    const port = await freePort();
+    const place = `--project ${project_id} --allocation ${allocation_id} --set host_port=${port}`;
+    await asUser(`stop ${id}`);
+    const { stdout: launched } = await asUser(
+      `launch jupyterlab --name mine ${place} --gpus 0 --cpus 2 --memory 4 --json`,
+    );
+    const mine = JSON.parse(launched).id;
+    await asUser(`stop ${mine}`);
+
+    const { code, stdout } = await quickstart();
+
+    expect(code).toBe(0);
+    expect(urlIn(stdout).href).toBe(url.href);
+    expect(await notebookId()).toBe(before);
+    expect(JSON.parse((await asUser(`describe ${mine} --json`)).stdout)).toMatchObject({ state: 'stopped' });
+    expect((await asUser(`decommission ${mine}`)).code).toBe(0);
   });
 
   it('replaces daemons whose sources are others by now, and the notebook has run on', async () => {
