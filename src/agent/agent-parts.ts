@@ -5,6 +5,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
+import { isOfHost } from './bare-task.ts';
 import type { LoadedConfig } from './config.ts';
 import { Dispatcher } from './dispatch.ts';
 import { DrainState } from './drain-state.ts';
@@ -62,12 +63,15 @@ export function assembleAgent(ground: Ground) {
     ...{ engine, policy, unseal, parallel: config.tasks.parallel },
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
+    // Of a task that it does not know the control plane would refuse to answer.
     pullCredential: async (task, signal) =>
-      host.credentialOf(task.task_id) ?? (await uplink.credential(task, unseal, signal)),
+      host.credentialOf(task.task_id) ?? (isOfHost(task) ? undefined : await uplink.credential(task, unseal, signal)),
     launchParams: (id) => journal.workload(id)?.params ?? undefined,
-    lifecycle: lifecycleOf({
-      ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
-    }),
+    lifecycle: (task) =>
+      lifecycleOf({
+        ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
+        by: isOfHost(task) ? 'host' : 'control_plane',
+      }),
     taskLogs: {
       folder: taskLogFolder(config),
       level: config.log_level,
@@ -140,7 +144,7 @@ function statusOf(
   const failure = full ? 'The disk has no room: no new task is accepted.' : null;
   return {
     ...{ version, pid: process.pid, node_id: policy.node_id, allocation_id: policy.allocation.id },
-    ...{ started_at: startedAt, draining: drain.current !== null, session: uplink.status() },
+    ...{ started_at: startedAt, draining: drain.current !== null, drained_by: drain.by, session: uplink.status() },
     engine: supervisor.engineState,
     journal: { journal_id: journal.id, outbox: records, failure },
     tasks: { running: Math.min(loop.size, parallel), waiting: Math.max(0, loop.size - parallel), parallel },

@@ -13,6 +13,11 @@ export function isBare(document: unknown): document is BareTask {
   return typeof document === 'object' && document !== null && !Array.isArray(document) && !('task_id' in document);
 }
 
+/** True for a task that somebody on this host asked for: those of the control plane can be followed there. */
+export function isOfHost({ trace_id }: Pick<TaskEnvelope, 'trace_id'>): boolean {
+  return trace_id === '';
+}
+
 export interface Filling {
   readonly policy: HostPolicy;
   readonly taskId: string;

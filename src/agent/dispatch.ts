@@ -40,7 +40,7 @@ export interface DispatcherOptions {
   readonly now: () => number;
   /** Tasks that change something and may be at work at once; no limit if left out. */
   readonly parallel?: number;
-  readonly lifecycle?: Lifecycle;
+  readonly lifecycle?: (envelope: TaskEnvelope) => Lifecycle;
   /** Of the launch that made a workload, where somebody remembers it. */
   readonly launchParams?: (workloadId: string) => TaskParams<'workload.oci_launch'> | undefined;
 }
@@ -54,6 +54,8 @@ export interface RunOptions {
   /** Cancels the task: what it made is taken away again. */
   readonly cancel?: AbortSignal;
   readonly onEvent?: (event: WorkloadEvent) => void;
+  /** An earlier life of the agent began it. */
+  readonly again?: boolean;
 }
 
 export class Dispatcher {
@@ -74,7 +76,8 @@ export class Dispatcher {
   }
 
   /** Always resolves with exactly one result, whatever the envelope is. */
-  async run(envelope: unknown, { cancel, onEvent, admit }: RunOptions = {}): Promise<TaskResult> {
+  async run(envelope: unknown, options: RunOptions = {}): Promise<TaskResult> {
+    const { cancel, admit } = options;
     const startedAt = new Date().toISOString();
     let task: AcceptedTask;
     try {
@@ -87,7 +90,7 @@ export class Dispatcher {
     // The deadline counts from here, also while the task waits for another one of its workload.
     const deadline = AbortSignal.timeout(task.envelope.deadline_seconds * 1000);
     // Read-only tasks wait for nobody: a status must be had while a long launch runs.
-    const work = () => this.#carryOut(task, deadline, cancel, onEvent);
+    const work = () => this.#carryOut(task, deadline, options);
     const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
     let outcome: Outcome;
     try {
@@ -103,8 +106,7 @@ export class Dispatcher {
   async #carryOut(
     { envelope, type, params }: AcceptedTask,
     deadline: AbortSignal,
-    cancel: AbortSignal | undefined,
-    onEvent: RunOptions['onEvent'],
+    { cancel, onEvent, again = false }: RunOptions,
   ): Promise<Outcome> {
     const base = { task_type: type, instance: envelope.workload_id };
     const taskLog = openTaskLog(envelope.task_id, base, this.#options.taskLogs);
@@ -113,6 +115,9 @@ export class Dispatcher {
     const context = this.#contextFor(envelope, type, taskLog, progress, signal);
     const { attempt, fencing, trace_id, deadline_seconds } = envelope;
     taskLog.log.info({ attempt, fencing, trace_id, deadline_seconds, asked: askedFor(type, params) }, 'task begins');
+    if (again) {
+      progress.emit('task.resumed', 'The agent was started again, and goes on with what it had begun.', {});
+    }
 
     let outcome: Outcome;
     try {
@@ -155,7 +160,7 @@ export class Dispatcher {
       },
       pullCredential: async (wanted) => await pullCredential?.(envelope, wanted),
       launchParams: this.#options.launchParams?.(envelope.workload_id),
-      lifecycle: this.#options.lifecycle,
+      lifecycle: this.#options.lifecycle?.(envelope),
     };
   }
 }

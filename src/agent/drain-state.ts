@@ -1,6 +1,6 @@
 /**
  * Whether this host drains, kept in a file of its own: it outlives a restart of the agent and a journal that was lost, and
- * can be read by whoever is on the host.
+ * can be read by whoever is on the host. Somebody on the host may want it, and the control plane: each ends only his own.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,47 +13,69 @@ const Drain = Type.Object(
 );
 type Drain = Static<typeof Drain>;
 
+export const drainers = ['host', 'control_plane'] as const;
+export type Drainer = (typeof drainers)[number];
+
+const Drains = Type.Object(
+  { host: Type.Optional(Drain), control_plane: Type.Optional(Drain) },
+  { additionalProperties: false },
+);
+type Drains = Static<typeof Drains>;
+
 export class DrainState {
   readonly #file: string;
-  #drain: Drain | null;
+  #drains: Drains;
 
   /** A file that cannot be read counts as a drain: a host that was to be emptied must not fill up again by accident. */
   constructor(stateDir: string) {
     this.#file = join(stateDir, 'drain.json');
-    this.#drain = readDrain(this.#file);
+    this.#drains = readDrains(this.#file);
   }
 
   /** Null if the host takes new work. */
   get current(): Drain | null {
-    return this.#drain;
+    return this.#drains.host ?? this.#drains.control_plane ?? null;
   }
 
-  begin(reason: string, now: string): void {
-    this.#drain = { since: this.#drain?.since ?? now, reason };
-    const temporary = `${this.#file}.new`;
-    writeFileSync(temporary, `${JSON.stringify(this.#drain)}\n`, { mode: 0o600, flush: true });
-    renameSync(temporary, this.#file);
+  /** Whoever wants it. */
+  get by(): Drainer[] {
+    return drainers.filter((by) => this.#drains[by]);
   }
 
-  end(): void {
-    rmSync(this.#file, { force: true });
-    this.#drain = null;
+  begin(by: Drainer, reason: string, now: string): void {
+    this.#keep({ ...this.#drains, [by]: { since: this.#drains[by]?.since ?? now, reason } });
+  }
+
+  end(by: Drainer): void {
+    const { [by]: _ended, ...others } = this.#drains;
+    this.#keep(others);
+  }
+
+  #keep(drains: Drains): void {
+    if (Object.keys(drains).length === 0) {
+      rmSync(this.#file, { force: true });
+    } else {
+      const temporary = `${this.#file}.new`;
+      writeFileSync(temporary, `${JSON.stringify(drains)}\n`, { mode: 0o600, flush: true });
+      renameSync(temporary, this.#file);
+    }
+    this.#drains = drains;
   }
 }
 
-function readDrain(file: string): Drain | null {
+function readDrains(file: string): Drains {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      return null;
+      return {};
     }
     throw error;
   }
-  const unreadable = { since: new Date(0).toISOString(), reason: `${file} cannot be read.` };
+  const unreadable = { host: { since: new Date(0).toISOString(), reason: `${file} cannot be read.` } };
   try {
-    const judged = judge(Drain, JSON.parse(text));
+    const judged = judge(Drains, JSON.parse(text));
     return judged.ok ? judged.value : unreadable;
   } catch (error) {
     if (error instanceof SyntaxError) {

@@ -62,9 +62,9 @@ export class HostAgent implements LocalAgent {
   async drain(on: boolean): Promise<void> {
     const { drain, onDrain } = this.#parts;
     if (on) {
-      drain.begin('An operator asked for it on the host.', new Date().toISOString());
+      drain.begin('host', 'An operator asked for it on the host.', new Date().toISOString());
     } else {
-      drain.end();
+      drain.end('host');
     }
     onDrain();
   }

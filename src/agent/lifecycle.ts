@@ -3,7 +3,7 @@ import { AgentError } from '../contract/failures.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Lifecycle } from '../tasks/task-context.ts';
 import type { Candidate } from './dispatch.ts';
-import type { DrainState } from './drain-state.ts';
+import type { Drainer, DrainState } from './drain-state.ts';
 import type { Journal } from './journal/journal.ts';
 
 export interface LifecycleParts {
@@ -13,16 +13,18 @@ export interface LifecycleParts {
   /** Tasks that are at work or wait. */
   readonly tasks: () => number;
   readonly onDrain: () => void;
+  /** Whose wish a drain is that begins or ends here. */
+  readonly by: Drainer;
 }
 
-export function lifecycleOf({ drain, journal, clock, tasks, onDrain }: LifecycleParts): Lifecycle {
+export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by }: LifecycleParts): Lifecycle {
   return {
     beginDrain: (reason) => {
-      drain.begin(reason, new Date(clock.wallMs()).toISOString());
+      drain.begin(by, reason, new Date(clock.wallMs()).toISOString());
       onDrain();
     },
     endDrain: () => {
-      drain.end();
+      drain.end(by);
       onDrain();
     },
     look: () => ({

@@ -163,11 +163,12 @@ export class TaskLoop {
 
   /** Undefined where the agent was closed meanwhile: the next start runs the task again. */
   async #carryOut(
-    { envelope }: KeptTask,
+    task: KeptTask,
     cancel: Cancellation,
     { again }: { readonly again: boolean },
   ): Promise<TaskResult | undefined> {
     const { dispatcher, supervisor, admit } = this.#options;
+    const { envelope } = task;
     const occupation = occupationBy(envelope);
     const resume = occupation ? await supervisor.standAside(envelope.workload_id, occupation) : () => undefined;
     try {
@@ -179,7 +180,10 @@ export class TaskLoop {
         }
       };
       // What was begun once is finished: the host may refuse new work only.
-      const result = await dispatcher.run(envelope, { cancel: cancel.signal, onEvent, ...(again ? {} : { admit }) });
+      const result = await dispatcher.run(envelope, {
+        ...{ cancel: cancel.signal, onEvent, again: again && task.phases.length > 0 },
+        ...(again ? {} : { admit }),
+      });
       if (this.#released) {
         return undefined;
       }

@@ -105,6 +105,16 @@ describe('beside its daemon, node-agent', () => {
     expect((await inspectRaw(ground.host, containerOf(launch))).State.Status).toBe('running');
   });
 
+  it('run-task asks the control plane for no credential: it knows nothing of the task', async () => {
+    const unknown = `${ground.host.registryHost}/gpuaas-dev/tiny@sha256:${'0'.repeat(64)}`;
+    const launch = ground.host.launchParams(unknown);
+
+    const { code, stderr } = await nodeAgent('run-task', taskFile({ type: 'workload.oci_launch', params: launch }));
+
+    expect(code).toBe(1);
+    expect(stderr).toContain('[image.not_found]');
+  });
+
   it('run-task that is interrupted cancels the task in the daemon, which takes away what it made', async () => {
     const launch = ground.host.launchParams(await ground.host.image('tiny'), {
       readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 60 }],

@@ -4,7 +4,7 @@ import type { LocalAgent } from '../../src/agent/local-api/local-agent.ts';
 import { AgentError } from '../../src/contract/failures.ts';
 
 export const agentStatus: AgentStatus = {
-  ...{ version: '0.1.0', pid: 42, node_id: 'node-1', allocation_id: 'alloc-1', draining: false },
+  ...{ version: '0.1.0', pid: 42, node_id: 'node-1', allocation_id: 'alloc-1', draining: false, drained_by: [] },
   started_at: '2026-11-25T10:00:00.000Z',
   session: {
     ...{ state: 'connected', url: 'https://control.example.com', since: '2026-11-25T10:00:01.000Z', epoch: 3 },
@@ -42,7 +42,7 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
           throw new AgentError('logs.not_found', { id });
         },
       },
-      status: () => ({ ...agentStatus, draining }),
+      status: () => ({ ...agentStatus, draining, drained_by: draining ? ['host'] : [] }),
       tasks: () => [],
       explain: unknown,
       drain: async (on) => {

@@ -18,6 +18,9 @@ import { engineEntries, eventEntry, factEntries, kernelEntries } from './world-e
 /** Tasks and events of an instance that are told; older ones are history. */
 const maxTasks = 10;
 const maxEvents = 50;
+/** Events of the whole host that are looked through for outages. */
+const maxHostEvents = 500;
+const outages = new Set(['engine.away', 'engine.back']);
 /** Longest that the engine is asked for: an explanation of why it hangs must not hang with it. */
 const engineTimeoutMs = 3000;
 
@@ -35,7 +38,14 @@ export async function explain(id: string, sources: ExplainSources, signal: Abort
     throw new AgentError('explain.unknown', { id });
   }
 
-  const timeline = timelineOf({ own, stories, events, engine, kernel: kernelOf(sources, notes) });
+  const outages = outagesOf(sources, since(stories, events));
+  const timeline = timelineOf({
+    own,
+    stories,
+    events: [...events, ...outages],
+    engine,
+    kernel: kernelOf(sources, notes),
+  });
   const conclusion = own
     ? aboutTask(own)
     : aboutInstance({ id, stories, events, engine, kept: sources.journal?.workload(id) });
@@ -85,6 +95,13 @@ function eventsOf(instance: string, { journal }: ExplainSources, notes: string[]
     notes.push(`Only the last ${maxEvents} events are told.`);
   }
   return events.slice(0, maxEvents).toReversed();
+}
+
+/** When the engine was away, which concerns everything on the host. Oldest first. */
+function outagesOf({ journal }: ExplainSources, from: string): KeptEvent[] {
+  return (journal?.events({ limit: maxHostEvents }) ?? [])
+    .filter(({ body: { workload_id, event } }) => workload_id === null && outages.has(event.type) && event.time >= from)
+    .toReversed();
 }
 
 function since(stories: readonly TaskStory[], events: readonly KeptEvent[]): string {

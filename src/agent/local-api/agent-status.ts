@@ -1,6 +1,7 @@
 /** What the agent shows of itself: to `node-agent status`, to `/metrics` and to the health endpoints. */
 import { type Static, Type } from 'typebox';
 import { WorkloadFacts } from '../../contract/records.ts';
+import { drainers } from '../drain-state.ts';
 
 const closed = { additionalProperties: false } as const;
 const time = (description: string) => Type.String({ maxLength: 40, description: `${description} RFC 3339 in UTC.` });
@@ -31,6 +32,9 @@ export const AgentStatus = Type.Object(
     allocation_id: Type.String({ description: 'Allocation that this host serves.' }),
     started_at: time('When the daemon started.'),
     draining: Type.Boolean({ description: 'True if no new work is taken.' }),
+    drained_by: Type.Array(Type.Enum([...drainers]), {
+      description: 'Whoever wants it to drain, and has to end that: somebody on this host, the control plane.',
+    }),
     session: SessionStatus,
     engine: Type.Object(
       {

@@ -11,6 +11,16 @@ interface DrainOptions {
   readonly off: boolean;
 }
 
+const ways: Readonly<Record<AgentStatus['drained_by'][number], string>> = {
+  host: '`node-agent drain --off`',
+  control_plane: '`gpuaas nodes drain NODE --off`, on the side of the control plane',
+};
+
+/** What whoever drains has to do to take work again. */
+export function howItEnds(by: AgentStatus['drained_by']): string {
+  return `${by.map((each) => ways[each]).join(' and ')} ${by.length > 1 ? 'take' : 'takes'} work again`;
+}
+
 export async function drain({ config, json, off }: DrainOptions): Promise<number> {
   const status = await (await askAgent(config)).ask<AgentStatus>('/v1/drain', { body: { on: !off } });
   if (json) {
@@ -18,7 +28,7 @@ export async function drain({ config, json, off }: DrainOptions): Promise<number
   } else if (status.draining) {
     const { running, waiting } = status.tasks;
     printLine(`Draining: no new work is taken. ${running + waiting} tasks are still at work or waiting.`);
-    printLine('Workloads run on. `node-agent drain --off` takes work again.');
+    printLine(`Workloads run on. ${howItEnds(status.drained_by)}.`);
   } else {
     printLine('New work is taken.');
   }

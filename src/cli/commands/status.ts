@@ -4,6 +4,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { askAgent } from '../local-agent.ts';
 import { printJson, printLine, table } from '../output.ts';
 import { ago } from '../words.ts';
+import { howItEnds } from './drain.ts';
 
 export async function printStatus({ config, json }: { config?: string; json: boolean }): Promise<number> {
   const status = await (await askAgent(config)).ask<AgentStatus>('/v1/status');
@@ -27,7 +28,7 @@ export function describeStatus(status: AgentStatus, now: number): string {
     ['engine', `${engine.state} ${since(engine.since)}${because(engine.reason)}`],
     ['journal', journal.failure ?? `${journal.outbox} ${journal.outbox === 1 ? 'record waits' : 'records wait'}`],
     ['tasks', `${tasks.running} at work, ${tasks.waiting} waiting, ${tasks.parallel} at once at most`],
-    ['new work', status.draining ? 'none: draining; `node-agent drain --off` ends it' : 'is taken'],
+    ['new work', status.draining ? `none, it drains: ${howItEnds(status.drained_by)}` : 'is taken'],
   ];
   const workloads = status.workloads.map((workload) => [
     ...[workload.workload_id, workload.state, ago(workload.since, now), String(workload.restarts)],

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DrainState } from '../../../src/agent/drain-state.ts';
+import { type Drainer, DrainState } from '../../../src/agent/drain-state.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('drain');
@@ -19,8 +19,8 @@ describe('a drain', () => {
   it('outlives the agent, with the time it began', () => {
     const path = stateDir();
     const state = new DrainState(path);
-    state.begin('a new driver', '2026-11-25T12:00:00Z');
-    state.begin('and new memory', '2026-11-25T13:00:00Z');
+    state.begin('host', 'a new driver', '2026-11-25T12:00:00Z');
+    state.begin('host', 'and new memory', '2026-11-25T13:00:00Z');
 
     expect(new DrainState(path).current).toEqual({ since: '2026-11-25T12:00:00Z', reason: 'and new memory' });
   });
@@ -28,12 +28,30 @@ describe('a drain', () => {
   it('that has ended leaves nothing behind', () => {
     const path = stateDir();
     const state = new DrainState(path);
-    state.begin('a new driver', '2026-11-25T12:00:00Z');
+    state.begin('host', 'a new driver', '2026-11-25T12:00:00Z');
 
-    state.end();
-    state.end();
+    state.end('host');
+    state.end('host');
 
     expect([state.current, readdirSync(path)]).toEqual([null, []]);
+  });
+
+  it.each<[Drainer, Drainer]>([
+    ['host', 'control_plane'],
+    ['control_plane', 'host'],
+  ])('that the %s wants is not ended by the %s', (one, other) => {
+    const path = stateDir();
+    const state = new DrainState(path);
+    state.begin(one, 'a new driver', '2026-11-25T12:00:00Z');
+    state.begin(other, 'a look at it', '2026-11-25T13:00:00Z');
+    const both = state.by;
+
+    state.end(other);
+
+    expect(both).toEqual(['host', 'control_plane']);
+    for (const each of [state, new DrainState(path)]) {
+      expect([each.by, each.current]).toEqual([[one], { since: '2026-11-25T12:00:00Z', reason: 'a new driver' }]);
+    }
   });
 
   it.each(['', '{"since":', '{"since": 1}'])('holds where its file is damaged: %j', (text) => {

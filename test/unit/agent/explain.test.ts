@@ -58,7 +58,11 @@ async function explained(id: string, { tasks = [], workload: kept, events = [], 
         tasks: ({ workload_id, limit }) =>
           newest.filter(({ envelope }) => envelope.workload_id === workload_id).slice(0, limit),
         workload: (each) => (each === kept?.workload_id ? kept : undefined),
-        events: ({ limit }) => events.toReversed().slice(0, limit),
+        events: ({ workload_id, limit }) =>
+          events
+            .filter(({ body }) => workload_id === undefined || body.workload_id === workload_id)
+            .toReversed()
+            .slice(0, limit),
       },
       taskLog: async () => [],
       tasksWithLog: async () => [],
@@ -106,6 +110,26 @@ describe('an explanation', () => {
     expect(text).toMatch(/11:00:00\.123 {2}supervisor ! The container was killed\./);
     expect(text).toContain('3 of 3 restarts are used up');
     expect(explanation.next).toContain('more than 2 GiB of memory, 4 to begin with');
+  });
+
+  it('tells when the engine was away meanwhile, and nothing of it from before', async () => {
+    const host = (time: string, type: string) => {
+      const told = seen(time, type, `It is ${type}.`);
+      return { ...told, body: { ...told.body, workload_id: null } };
+    };
+    const { text } = await explained(instance, {
+      tasks: [launched],
+      workload,
+      events: [
+        host('2026-11-25T08:00:00Z', 'engine.away'),
+        host('2026-11-25T11:00:00Z', 'engine.away'),
+        host('2026-11-25T11:00:05Z', 'engine.back'),
+        host('2026-11-25T11:00:06Z', 'keys.rotated'),
+      ],
+    });
+
+    const told = text.split('\n').flatMap((line) => / {2}supervisor.*(It is .*)$/.exec(line)?.[1] ?? []);
+    expect(told).toEqual(['It is engine.away.', 'It is engine.back.']);
   });
 
   it('says when it runs again after all, and how often it was started', async () => {

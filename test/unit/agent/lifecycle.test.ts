@@ -25,6 +25,7 @@ describe('the life of the agent, as a task may touch it', () => {
     const lifecycle = lifecycleOf({
       ...{ drain, clock, journal: keptWorkloads().journal, tasks: () => 0 },
       onDrain: () => void told.push(drain.current !== null),
+      by: 'host',
     });
 
     lifecycle.beginDrain('a new driver');
@@ -43,7 +44,7 @@ describe('the life of the agent, as a task may touch it', () => {
       keptWorkload({ workload_id: 'stopped', desired: 'stopped', state: 'stopped' }),
     );
     const lifecycle = lifecycleOf({
-      ...{ drain: aDrain(), journal, clock: manualClock(), tasks: () => 3, onDrain: () => undefined },
+      ...{ drain: aDrain(), journal, clock: manualClock(), tasks: () => 3, onDrain: () => undefined, by: 'host' },
     });
 
     expect(lifecycle.look()).toEqual({ drainingSince: null, workloads: 2, tasks: 3 });
@@ -55,7 +56,7 @@ describe('a host that drains', () => {
 
   it('refuses launches with the reason and since when, and nothing that empties it', () => {
     const drain = aDrain();
-    drain.begin('a new driver', '2026-11-25T12:00:00Z');
+    drain.begin('host', 'a new driver', '2026-11-25T12:00:00Z');
 
     expect(() => admitUnlessDraining(drain, launch)).toThrow(
       expect.objectContaining({
@@ -70,8 +71,8 @@ describe('a host that drains', () => {
 
   it('takes launches again when it does not any more', () => {
     const drain = aDrain();
-    drain.begin('a new driver', '2026-11-25T12:00:00Z');
-    drain.end();
+    drain.begin('host', 'a new driver', '2026-11-25T12:00:00Z');
+    drain.end('host');
 
     expect(() => admitUnlessDraining(drain, launch)).not.toThrow();
   });

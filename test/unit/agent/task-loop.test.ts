@@ -253,6 +253,22 @@ describe('a cancel', () => {
 });
 
 describe('the next life of the agent', () => {
+  it('says so of a task that an earlier one had begun', async () => {
+    const first = bench();
+    first.loop.take(envelope());
+    await expect.poll(() => first.runs.length).toBe(1);
+    first.journal.enter('task-1', 'pulling');
+    first.journal.close();
+    open.splice(0);
+
+    const second = bench(first.stateDir);
+    second.loop.recover();
+
+    await expect.poll(() => second.runs[0]?.options.again).toBe(true);
+    second.runs[0]?.end();
+    await expect.poll(() => second.journal.unfinished()).toEqual([]);
+  });
+
   it('runs again what was accepted and has no result, and does not ask whether there is room for it', async () => {
     const first = bench();
     first.loop.take(envelope());
@@ -269,6 +285,7 @@ describe('the next life of the agent', () => {
 
     expect(found).toBe(1);
     expect(second.runs[0]?.envelope.task_id).toBe('task-1');
+    expect(second.runs[0]?.options.again).toBe(false);
     expect(second.runs[0]?.options.admit).toBeUndefined();
     second.runs[0]?.end();
     await expect.poll(() => second.journal.unfinished()).toEqual([]);
