@@ -41,7 +41,9 @@ export class Door {
 
   /** Somebody on this connection has proven who they are. */
   letIn(ends: Ends): void {
-    this.#forget(nameOf(ends), addressOf(ends));
+    const name = nameOf(ends);
+    const socket = this.#strangers.get(name);
+    if (socket) this.#forget(name, addressOf(ends), socket);
   }
 
   /** Sends all strangers away. */
@@ -55,7 +57,7 @@ export class Door {
     const neighbours = this.#ofAddress.get(address) ?? new Map<string, Socket>();
     this.#strangers.set(name, socket);
     this.#ofAddress.set(address, neighbours.set(name, socket));
-    socket.once('close', () => this.#forget(name, address));
+    socket.once('close', () => this.#forget(name, address, socket));
     if (neighbours.size > this.#limits.perAddress) this.#sendAway(neighbours);
     if (this.#strangers.size > this.#limits.all) this.#sendAway(this.#strangers);
   }
@@ -64,11 +66,13 @@ export class Door {
     const [eldest] = strangers;
     if (!eldest) return;
     const [name, socket] = eldest;
-    this.#forget(name, addressOf(socket));
+    this.#forget(name, addressOf(socket), socket);
     socket.destroy();
   }
 
-  #forget(name: string, address: string): void {
+  /** Unless the name is another connection's by now: its port may be taken again before the end of the last is told. */
+  #forget(name: string, address: string, socket: Socket): void {
+    if (this.#strangers.get(name) !== socket) return;
     this.#strangers.delete(name);
     const neighbours = this.#ofAddress.get(address);
     neighbours?.delete(name);

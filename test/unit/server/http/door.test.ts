@@ -1,14 +1,14 @@
 /** What strangers may cost, on real sockets: few connections, a short time, and nothing of what others have. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Type } from 'typebox';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../../../src/kit/log.ts';
 import { openSqliteStore } from '../../../../src/server/db/sqlite/sqlite-store.ts';
 import { everybody } from '../../../../src/server/http/access.ts';
-import { addressOf } from '../../../../src/server/http/door.ts';
+import { addressOf, Door } from '../../../../src/server/http/door.ts';
 import { createHttpServer, type HttpOptions } from '../../../../src/server/http/http-server.ts';
 import { createMetrics } from '../../../../src/server/http/metrics.ts';
 import { openRoute, route } from '../../../../src/server/http/route.ts';
@@ -163,6 +163,32 @@ describe('strangers', () => {
     await get('/own', agent);
 
     expect(connections.size).toBe(1);
+  });
+
+  it('stay strangers where the end of a connection is told after its port is taken again', () => {
+    const door = new Door({ perAddress: 1, all: 5 });
+    const server = new EventEmitter();
+    door.watch(server as Server);
+    const [eldest, first, second] = ['127.0.0.9', '127.0.0.1', '127.0.0.1'].map((remoteAddress) =>
+      Object.assign(new EventEmitter(), {
+        remoteAddress,
+        remotePort: 4000,
+        destroyed: false,
+        destroy() {
+          this.destroyed = true;
+        },
+      }),
+    ) as unknown as [Socket, Socket, Socket];
+    const late = Object.assign(new EventEmitter(), { remoteAddress: '127.0.0.1', remotePort: 4001 }) as Socket;
+
+    for (const socket of [eldest, first, second]) server.emit('connection', socket);
+    first.emit('close');
+
+    expect(door.isStranger(second)).toBe(true);
+    server.emit('connection', late);
+    expect([eldest, second].map(({ destroyed }) => destroyed)).toEqual([false, true]);
+    door.letIn(late);
+    expect(door.isStranger(late)).toBe(false);
   });
 
   it('are all gone with the server, also those that wait in a WebSocket', async () => {
