@@ -77,7 +77,7 @@ export function failureLines(failure: Failure): string[] {
       .filter(([, value]) => value !== null && value !== '' && !isTold(value))
       .map(([name, value]) => factText(name, value)),
     ...(typeof excerpt === 'string' && excerpt.trim() !== '' ? [factText('excerpt', excerpt.trimEnd(), true)] : []),
-    `hint: ${hint}`,
+    `hint: ${oneLine(hint)}`,
   ];
 }
 

@@ -730,7 +730,7 @@ export const Failure = Type.Object(
       maxLength: bounds.message * 2,
       description: 'What went wrong, in one or two sentences for a person.',
     }),
-    hint: Type.String({ description: 'The next step a person can take.' }),
+    hint: Type.String({ maxLength: 512, description: 'The next step a person can take.' }),
     detail: Type.Record(Type.String(), Type.Unknown(), {
       description:
         'Facts of this one case: path, port, exit_code, excerpt and the like, cut where they are long. Never a secret.',

@@ -7,6 +7,7 @@ import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { agentIfThere } from '../local-agent.ts';
 import { printJson, printLine } from '../output.ts';
+import { oneLine } from '../printable.ts';
 
 const marks: Readonly<Record<CheckStatus, string>> = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', skipped: '-   ' };
 
@@ -47,10 +48,10 @@ async function ownFindings(loaded: LoadedConfig, signal: AbortSignal): Promise<C
 
 function printFindings(results: readonly CheckResult[], failed: number): void {
   for (const { name, status, found, why, fix } of results) {
-    printLine(`${marks[status]}  ${name}: ${found}`);
+    printLine(oneLine(`${marks[status]}  ${name}: ${found}`));
     if (fix !== null) {
-      printLine(`        why: ${why}`);
-      printLine(`        do:  ${fix}`);
+      printLine(oneLine(`        why: ${why}`));
+      printLine(oneLine(`        do:  ${fix}`));
     }
   }
   const warnings = results.filter(({ status }) => status === 'warn').length;

@@ -3,6 +3,7 @@ import type { AgentStatus } from '../../agent/local-api/agent-status.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { askAgent } from '../local-agent.ts';
 import { printJson, printLine, table } from '../output.ts';
+import { oneLine } from '../printable.ts';
 import { ago } from '../words.ts';
 import { howItEnds } from './drain.ts';
 
@@ -35,7 +36,7 @@ export function describeStatus(status: AgentStatus, now: number): string {
     workload.endpoints.map(({ name, port }) => `${name} 127.0.0.1:${port}`).join(', '),
   ]);
   return [
-    table(facts),
+    table(facts.map((row) => row.map(oneLine))),
     '',
     workloads.length === 0
       ? 'No workloads.'

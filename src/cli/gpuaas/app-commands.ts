@@ -139,7 +139,7 @@ function addAction(instances: Command, carry: Carry, action: (typeof actions)[nu
       carry(async (client) => {
         const body = { action, ...(options.keepData ? { keep_data: true } : {}) };
         const asked = await client.change<Instance>('POST', `${instancePath(id)}/actions`, body);
-        if (!options.wait && !options.json) tell(asked.summary);
+        if (!options.wait && !options.json) tell(oneLine(asked.summary));
         const watched = options.wait ? await untilSettled(client, asked, options) : { instance: asked, status: 0 };
         if (options.json) printJson(watched.instance);
         return watched.status;

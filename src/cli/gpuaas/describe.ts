@@ -43,7 +43,7 @@ function section(title: string, lines: readonly string[]): string[] {
 
 function accessLines({ access }: Instance): string[] {
   return access.flatMap(({ endpoint, url, tunnel }) => [
-    tunnel === null ? `${endpoint}: nobody said how to log in to its host` : `${endpoint}: ${tunnel}`,
+    oneLine(`${endpoint}: ${tunnel ?? 'nobody said how to log in to its host'}`),
     ...(url === null ? [] : [`${' '.repeat(endpoint.length)}  then open ${oneLine(url)}`]),
   ]);
 }

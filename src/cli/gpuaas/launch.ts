@@ -8,6 +8,7 @@
 import { readDocument } from '../../agent/read-document.ts';
 import { AgentError, type Json } from '../../contract/failures.ts';
 import { printJson, printLine, tell, tellJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
 import type { ControlPlaneClient } from './client.ts';
 import type { Instance } from './instance.ts';
 import type { Item } from './things.ts';
@@ -40,7 +41,7 @@ export async function launch(client: ControlPlaneClient, app: string, options: L
   const body = await requestOf(client, app, options);
   const { credentials, ...instance } = await accepted(client, body, options);
   if (!options.json) {
-    tell(`Instance ${instance.id}: ${instance.display_name}`);
+    tell(`Instance ${instance.id}: ${oneLine(instance.display_name)}`);
     for (const { endpoint, token } of credentials) {
       tell(`Token of endpoint ${endpoint}, shown this once: ${token}`);
     }
@@ -103,11 +104,11 @@ function sayAccess({ access, id }: Instance, credentials: readonly Credential[])
   for (const { endpoint, url, tunnel } of access) {
     const credential = credentials.find((each) => each.endpoint === endpoint);
     if (tunnel !== null) {
-      printLine(`From your own computer:  ${tunnel}`);
+      printLine(`From your own computer:  ${oneLine(tunnel)}`);
     }
     if (url !== null) {
       const query = credential?.url_query ? `?${credential.url_query}=${credential.token}` : '';
-      printLine(`Then open:               ${url}${query}`);
+      printLine(`Then open:               ${oneLine(url)}${query}`);
     }
   }
   printLine(`Look at it:              gpuaas apps instances describe ${id}`);

@@ -56,7 +56,7 @@ async function watch(
   signal: AbortSignal,
 ): Promise<Instance> {
   if (isSettled(before, before.desired)) {
-    if (!json) tell(before.summary);
+    if (!json) tell(oneLine(before.summary));
     return before;
   }
   const steps = new Steps(before.state_since, json);

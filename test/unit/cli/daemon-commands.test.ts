@@ -169,7 +169,7 @@ describe('the status in words', () => {
         ...agentStatus,
         ...{ draining: true, drained_by: ['host', 'control_plane'] },
         session: { ...agentStatus.session, state: 'waiting', since: '2026-11-25T10:10:00Z', reason: 'ECONNREFUSED' },
-        engine: { state: 'away', since: '2026-11-25T10:10:30Z', reason: 'it does not answer' },
+        engine: { state: 'away', since: '2026-11-25T10:10:30Z', reason: 'it does not answer\n  yet' },
         journal: { journal_id: 'j', outbox: 0, failure: 'The disk is full.' },
         workloads: [],
       },
@@ -177,7 +177,7 @@ describe('the status in words', () => {
     );
 
     expect(text).toContain('waiting for https://control.example.com for 2 h: ECONNREFUSED');
-    expect(text).toContain('away for 2 h: it does not answer');
+    expect(text).toContain('away for 2 h: it does not answer\\n  yet');
     expect(text).toContain('The disk is full.');
     expect(text).toContain('none, it drains: `node-agent drain --off` and `gpuaas nodes drain NODE --off`, on the');
     expect(text).toContain('take work again');

@@ -168,8 +168,10 @@ describe('the failure of a task', () => {
       errors: [{ path: '/x\nhint: e', message: 'f\nhint: g' }],
     };
 
-    tellFailure('failed', new AgentError('readiness.timed_out', detail as never).toFailure());
+    const failure = new AgentError('readiness.timed_out', detail as never).toFailure();
+    tellFailure('failed', { ...failure, hint: 'h\n\nhint: i\n\u001b[2J' });
 
     expect(stderr.match(/^hint: /gm)).toHaveLength(1);
+    expect(stderr).toMatch(/^hint: h\\n\\nhint: i\\n\\x1b\[2J$/m);
   });
 });

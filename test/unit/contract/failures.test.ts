@@ -28,6 +28,12 @@ describe.each(failureCodes)('failure %s', (code) => {
   });
 });
 
+it.each(['message', 'hint'])('takes no failure of a host whose %s is without bound', (field) => {
+  const failure = { ...new AgentError('internal').toFailure(), [field]: 'x'.repeat(5000) };
+
+  expect(judge(Failure, failure).ok).toBe(false);
+});
+
 it('knows the codes that the design names for this part', () => {
   const named = [
     ...['task.invalid', 'task.unsupported', 'task.untrusted', 'task.expired', 'task.stale', 'agent.draining'],

@@ -107,10 +107,10 @@ it('ends on Ctrl-C with what that means', async () => {
   expect(process.listenerCount('SIGINT')).toBe(0);
 });
 
-it('says how it is where nothing had to be done', async () => {
-  const settled = { ...asked, state: 'running', summary: 'The workload is running.', failure: null };
+it('says how it is where nothing had to be done, on one line', async () => {
+  const settled = { ...asked, state: 'running', summary: 'The workload is running.\nLook at it: x', failure: null };
 
   await untilSettled({} as ControlPlaneClient, settled as unknown as Instance, { json: false, timeout: 30 });
 
-  expect(said).toEqual(['The workload is running.']);
+  expect(said).toEqual(['The workload is running.\\nLook at it: x']);
 });
