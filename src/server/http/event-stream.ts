@@ -1,6 +1,7 @@
 /**
  * Events as server-sent events. A client that comes back with `Last-Event-ID` misses nothing and gets nothing twice,
- * since numbers follow the order of commits. A slow client is waited for: what it has not read yet stays in the store.
+ * since numbers follow the order of commits. A slow client is waited for: what it has not read yet stays in the
+ * store. One that takes nothing for a minute is dropped, and may come back.
  */
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,6 +41,7 @@ async function* messages(options: EventStreamOptions): AsyncGenerator<string> {
       bell.reset();
       const events = await store.read((tx) => tx.events.list({ ...only, after: cursor, limit: batch }));
       for (const event of events) {
+        if (signal.aborted) return;
         yield message(event.type, event.seq, event);
         cursor = event.seq;
       }

@@ -4,7 +4,7 @@
  * Before a route runs, the request has passed the origin check and its size limit; whatever goes wrong anywhere becomes
  * an answer here and nowhere else. Connections are plain or TLS; WebSocket upgrades are left to who listens for them.
  */
-import type { IncomingHttpHeaders, Server } from 'node:http';
+import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { AgentError } from '../../contract/failures.ts';
@@ -45,9 +45,14 @@ interface Patience {
   readonly requestMs: number;
   /** How often that is looked at. */
   readonly checkMs: number;
+  /** For which its client takes nothing of an answer that waits for it. */
+  readonly unreadMs: number;
 }
 
-const usualPatience: Patience = { handshakeMs: 10_000, headersMs: 10_000, requestMs: 30_000, checkMs: 5000 };
+const usualPatience: Patience = {
+  ...{ handshakeMs: 10_000, headersMs: 10_000, requestMs: 30_000, checkMs: 5000 },
+  unreadMs: 60_000,
+};
 
 export interface HttpServer {
   /** For WebSocket upgrades. */
@@ -63,7 +68,7 @@ const defaultBodyLimit = 64 * 1024;
 
 export function createHttpServer(options: HttpOptions): HttpServer {
   const stopping = new AbortController();
-  const { handshakeMs, headersMs, requestMs, checkMs } = options.patience ?? usualPatience;
+  const { handshakeMs, headersMs, requestMs, checkMs, unreadMs } = options.patience ?? usualPatience;
   const timeouts = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: checkMs };
   const app = fastify({
     ...(options.tls ? { https: { ...options.tls, ...timeouts, handshakeTimeout: handshakeMs } } : { http: timeouts }),
@@ -82,6 +87,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   const door = new Door(options.strangers);
   door.watch(app.server);
   app.addHook('onRequest', async (request, reply) => {
+    dropUnread(reply.raw, unreadMs);
     reply.headers(headersOf(request));
     checkOrigin(request.headers, options.hostNames);
   });
@@ -112,6 +118,13 @@ export function createHttpServer(options: HttpOptions): HttpServer {
       await app.close();
     },
   };
+}
+
+/** Silence of our own, as of a stream about which nothing happens, drops nobody. */
+function dropUnread(answer: ServerResponse, ms: number): void {
+  answer.setTimeout(ms, () => {
+    if (answer.writableLength > 0) answer.destroy();
+  });
 }
 
 /** Of every answer. */

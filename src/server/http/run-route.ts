@@ -1,5 +1,6 @@
 /** Carries out one request for one route: who asks, what is asked, and the answer. Knows no HTTP library. */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Store } from '../db/store.ts';
@@ -52,7 +53,9 @@ export async function runRoute(route: Route, raw: RawRequest, options: RunOption
   if (route.stream) {
     const { authorization } = raw.headers;
     const signal = who ? whileValid({ store, authorization, signal: raw.signal, now: clock }) : raw.signal;
-    return route.stream({ ...asked, signal });
+    const streamed = await route.stream({ ...asked, signal });
+    endWith(signal, streamed.body);
+    return streamed;
   }
   if (route.change) {
     const header = raw.headers['idempotency-key'];
@@ -66,6 +69,14 @@ export async function runRoute(route: Route, raw: RawRequest, options: RunOption
   }
   const body = await store.read(async (tx) => route.read?.(asked, tx));
   return checked(route, { status: route.status ?? 200, body, replayed: false }, options);
+}
+
+/** A stream ends by itself as soon as it is asked for more; where its client reads nothing, nobody asks. */
+function endWith(signal: AbortSignal, body: Readable): void {
+  const end = () => {
+    if (body.isPaused()) body.destroy();
+  };
+  signal.addEventListener('abort', end, { once: true });
 }
 
 async function callerOf(route: Route, raw: RawRequest, { store, now, onKnown }: RunOptions): Promise<Who | undefined> {

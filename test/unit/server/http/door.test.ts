@@ -85,7 +85,7 @@ async function stranger(port: number, localAddress = '127.0.0.1'): Promise<Stran
 
 describe('a connection that takes its time is closed', () => {
   const hour = 3_600_000;
-  const patient = { handshakeMs: hour, headersMs: hour, requestMs: hour, checkMs: 20 };
+  const patient = { handshakeMs: hour, headersMs: hour, requestMs: hour, checkMs: 20, unreadMs: hour };
 
   it.each([
     ['it says nothing', '', { headersMs: 50 }],
