@@ -30,13 +30,7 @@ export async function createNetwork(call: GateCall, gate: GateContext): Promise<
 }
 
 export async function inspectNetwork(call: GateCall, gate: GateContext): Promise<void> {
-  const ref = call.params['network'] ?? '';
-  const { network } = await find(ref, gate, call.signal);
-  if (network !== undefined) {
-    sendJson(call.response, 200, network);
-    return;
-  }
-  throw noSuchNetwork(ref);
+  sendJson(call.response, 200, await findOurs(call.params['network'] ?? '', gate, call.signal));
 }
 
 export async function listNetworks(call: GateCall, gate: GateContext): Promise<void> {
@@ -48,37 +42,35 @@ export async function listNetworks(call: GateCall, gate: GateContext): Promise<v
   );
 }
 
+/** By its id: the engine allows several networks of one name, and then does not tell them apart by it. */
 export async function removeNetwork(call: GateCall, gate: GateContext): Promise<void> {
-  const ref = call.params['network'] ?? '';
-  const { network } = await find(ref, gate, call.signal);
-  if (network === undefined) throw noSuchNetwork(ref);
+  const { Id } = await findOurs(call.params['network'] ?? '', gate, call.signal);
   const signal = AbortSignal.timeout(ownDeadlineMs);
-  sendAnswer(call.response, await gate.engine.ask({ method: 'DELETE', path: `/networks/${network.Id}`, signal }));
+  sendAnswer(call.response, await gate.engine.ask({ method: 'DELETE', path: `/networks/${Id}`, signal }));
 }
 
-/** Refuses the network of a container request unless it is there and ours: `name.conflict` if it is another's. */
+/** Refuses the network of a container request unless it is there and ours alone: `name.conflict` beside another's. */
 export async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {
-  const { network } = await find(name, gate, signal);
-  if (network === undefined) throw noSuchNetwork(name);
+  if (!isThere(name, await list(gate, signal, { name: [name] }), gate)) throw noSuchNetwork(name);
 }
 
-interface FoundNetwork {
-  /** Undefined if there is none of ours. */
-  readonly network: NetworkObject | undefined;
+/** The one of this name or id whose seal holds; another's is as good as none. */
+async function findOurs(ref: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject> {
+  const networks = await list(gate, signal, { [isOurName(ref) ? 'name' : 'id']: [ref] });
+  const meant = networks.filter(({ Id, Name }) => Name === ref || Id.startsWith(ref));
+  const ours = meant.find((network) => gate.seals.holdsForNetwork(network));
+  if (ours === undefined) throw noSuchNetwork(ref);
+  return ours;
 }
 
-async function find(ref: string, gate: GateContext, signal: AbortSignal): Promise<FoundNetwork> {
-  const answer = await gate.engine.ask({ method: 'GET', path: `/networks/${encodeURIComponent(ref)}`, signal });
-  if (answer.status === 404) return { network: undefined };
-  if (answer.status !== 200) throw engineFailure(answer);
-  const network = JSON.parse(answer.body.toString()) as NetworkObject;
-  if (gate.seals.holdsForNetwork(network)) return { network };
-  if (isOurName(ref)) throw new AgentError('name.conflict', { network: ref });
-  return { network: undefined };
-}
-
-async function list(gate: GateContext, signal: AbortSignal): Promise<NetworkObject[]> {
-  const answer = await gate.engine.ask({ method: 'GET', path: '/networks', signal });
+/** `filters` saves the engine and us the rest, but is no exact match. */
+async function list(
+  gate: GateContext,
+  signal: AbortSignal,
+  filters?: Readonly<Record<string, readonly string[]>>,
+): Promise<NetworkObject[]> {
+  const query = filters === undefined ? {} : { filters: JSON.stringify(filters) };
+  const answer = await gate.engine.ask({ method: 'GET', path: '/networks', query, signal });
   if (answer.status !== 200) throw engineFailure(answer);
   return JSON.parse(answer.body.toString()) as NetworkObject[];
 }

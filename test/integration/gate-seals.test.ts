@@ -239,25 +239,44 @@ describe('a name that changed hands behind the gate', () => {
 });
 
 describe('a network that somebody else made', () => {
-  it('is a conflict where it has one of our names, and cannot be used', async () => {
-    const instance = newInstance();
-    const { Id } = await engine<{ Id: string }>('POST', '/networks/create', {
-      Name: `gpuaas-${instance}`,
-      Labels: marked(),
-      IPAM: { Config: [{ Subnet: `${await ownRange()}.0/28` }] },
-    });
+  const foreignNetwork = async (instance: string) => {
+    const IPAM = { Config: [{ Subnet: `${await ownRange()}.0/28` }] };
+    const body = { Name: `gpuaas-${instance}`, Labels: marked(), IPAM };
+    return (await engine<{ Id: string }>('POST', '/networks/create', body)).Id;
+  };
 
-    const answers = [
-      await go('GET', `/networks/gpuaas-${instance}`),
+  it('is a conflict where it has one of our names, cannot be used, and is nothing that could be removed', async () => {
+    const instance = newInstance();
+    const id = await foreignNetwork(instance);
+
+    const made = [
       await go('POST', '/networks/create', ground.networkRequest(instance)),
       await go('POST', `/containers/create?name=gpuaas-${instance}`, ground.containerRequest(instance)),
-      await go('DELETE', `/networks/gpuaas-${instance}`),
     ];
 
-    expect(answers.map(({ json }) => json.code)).toEqual(Array(4).fill('name.conflict'));
-    expect((await go('GET', `/networks/${Id}`)).json.code).toBe('container.not_found');
-    expect((await go('DELETE', `/networks/${Id}`)).json.code).toBe('container.not_found');
-    expect(await engine('GET', `/networks/${Id}`)).toMatchObject({ Id });
+    expect(made.map(({ json }) => json.code)).toEqual(['name.conflict', 'name.conflict']);
+    for (const ref of [`gpuaas-${instance}`, id]) {
+      expect((await go('GET', `/networks/${ref}`)).json.code).toBe('container.not_found');
+      expect((await go('DELETE', `/networks/${ref}`)).json.code).toBe('container.not_found');
+    }
+    expect(await engine('GET', `/networks/${id}`)).toMatchObject({ Id: id });
+  });
+
+  it('stays, and ours goes, where the engine has both under one name', async () => {
+    const instance = newInstance();
+    const name = `gpuaas-${instance}`;
+    await go('POST', '/networks/create', ground.networkRequest(instance));
+    const { Id: ours } = (await go('GET', `/networks/${name}`)).json;
+    const id = await foreignNetwork(instance);
+
+    expect((await go('GET', `/networks/${name}`)).json.Id).toBe(ours);
+    expect((await go('POST', '/networks/create', ground.networkRequest(instance))).json.code).toBe('name.conflict');
+    const made = await go('POST', `/containers/create?name=${name}`, ground.containerRequest(instance));
+    expect(made.json.code).toBe('name.conflict');
+    expect((await go('DELETE', `/networks/${name}`)).status).toBe(204);
+    expect((await go('DELETE', `/networks/${name}`)).json.code).toBe('container.not_found');
+    const left = await engine<{ Id: string; Name: string }[]>('GET', '/networks');
+    expect(left.filter(({ Name }) => Name === name).map(({ Id }) => Id)).toEqual([id]);
   });
 
   it('is not ours with copied labels', async () => {
