@@ -54,7 +54,7 @@ function addTokens(program: Command, carry: Carry): void {
     .description('make a token; it is printed this once')
     .requiredOption('--role <role>', 'admin, operator, member or viewer')
     .option('--project <id>', 'its project; for member and viewer')
-    .option('--expires <seconds>', 'seconds until it ends; never without', whole)
+    .option('--expires <seconds>', 'seconds until it ends; without, it ends with the token that makes it', whole)
     .option(...json)
     .action((name, options) =>
       carry(async (client) => {
@@ -70,7 +70,7 @@ function addTokens(program: Command, carry: Carry): void {
     );
   command
     .command('revoke <id>')
-    .description('take a token back for good')
+    .description('take a token back for good, and all tokens that it has made')
     .option(...json)
     .action((id, options) =>
       carry(async (client) =>

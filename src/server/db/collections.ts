@@ -32,7 +32,7 @@ function collection<
 
 export const collections = {
   projects: collection(Project, { unique: [['name']] }),
-  api_tokens: collection(ApiToken, { indexes: [['project_id'], ['expires_at'], ['revoked_at']] }),
+  api_tokens: collection(ApiToken, { indexes: [['project_id'], ['created_by'], ['expires_at'], ['revoked_at']] }),
   nodes: collection(Node, { indexes: [['allocation_id'], ['status']] }),
   join_tokens: collection(JoinToken, { indexes: [['allocation_id'], ['expires_at']] }),
   record_cursors: collection(RecordCursor),

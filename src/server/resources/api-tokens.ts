@@ -1,11 +1,13 @@
 /**
  * `/api/v1/tokens`: bearer tokens and their roles. The secret is in the answer that makes a token and nowhere else.
- * Nobody hands out more than they have: members make tokens of their own project only.
+ * Nobody hands out more than they have: members make tokens of their own project only, and no token outlives the one that
+ * made it. Whoever takes one back does not know what it was used for, so all that it has made goes with it.
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { ApiToken } from '../db/entities/project.ts';
 import { appendEvent } from '../db/events.ts';
+import type { ReadTx } from '../db/store.ts';
 import { found, maySee, members, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
@@ -25,6 +27,17 @@ const MadeToken = Type.Object(
   { additionalProperties: false, description: 'A token that was made.' },
 );
 
+const RevokedToken = Type.Object(
+  {
+    ...shown,
+    also_revoked: Type.Integer({
+      minimum: 0,
+      description: 'How many tokens that it has made, or that they have made, were revoked with it.',
+    }),
+  },
+  { additionalProperties: false, description: 'A token that was revoked.' },
+);
+
 const NewToken = Type.Object(
   {
     name: ApiToken.properties.name,
@@ -35,7 +48,11 @@ const NewToken = Type.Object(
       description: 'Its project; for member and viewer.',
     }),
     expires_in_seconds: Type.Optional(
-      Type.Integer({ minimum: 60, maximum: 31_536_000, description: 'When it ends; absent for never.' }),
+      Type.Integer({
+        ...{ minimum: 60, maximum: 31_536_000 },
+        description:
+          'When it ends, not after the token that makes it; absent for when that one does, which may be never.',
+      }),
     ),
   },
   { additionalProperties: false, description: 'A token to make.' },
@@ -55,11 +72,11 @@ export function tokenRoutes(): Route[] {
           found('project', projectId, await tx.projects.get(projectId));
         }
         const { id, secret_hash, token } = makeToken();
-        const { name, role, expires_in_seconds: seconds } = asked.body;
+        const { name, role } = asked.body;
         const entity: ApiToken = {
           ...{ id, name, project_id: projectId, role, secret_hash, created_by: asked.who.tokenId, revoked_at: null },
           created_at: new Date(asked.now).toISOString(),
-          expires_at: seconds === undefined ? null : new Date(asked.now + seconds * 1000).toISOString(),
+          expires_at: endOf(await makerOf(tx, asked.who), asked.now, asked.body),
         };
         await tx.api_tokens.insert(entity);
         await appendEvent(tx, asked, {
@@ -84,25 +101,26 @@ export function tokenRoutes(): Route[] {
         method: 'DELETE',
         path: '/api/v1/tokens/{token_id}',
         tag: 'tokens',
-        summary: 'Takes a token back for good.',
+        summary: 'Takes a token back for good, and all tokens that it has made.',
       },
       allow: members,
       params: pathOf('token_id', 'The token.'),
-      answer: TokenView,
+      answer: RevokedToken,
       change: async (asked, tx) => {
         const { token_id } = asked.params;
         const token = visible(asked.who, 'token', token_id, await tx.api_tokens.get(token_id));
         refuseAbove(asked.who, token.role);
-        if (token.revoked_at !== null) {
-          return { body: viewOf(token) };
+        const revoked_at = new Date(asked.now).toISOString();
+        const working = (await withMade(tx, token)).filter((each) => each.revoked_at === null);
+        for (const each of working) {
+          await tx.api_tokens.put({ ...each, revoked_at });
+          await appendEvent(tx, asked, {
+            ...{ type: 'token.revoked', project_id: each.project_id, subject: { kind: 'api_token', id: each.id } },
+            message: `Token ${JSON.stringify(each.name)} was revoked${each === token ? '' : ` with ${token.id}`}.`,
+          });
         }
-        const revoked = { ...token, revoked_at: new Date(asked.now).toISOString() };
-        await tx.api_tokens.put(revoked);
-        await appendEvent(tx, asked, {
-          ...{ type: 'token.revoked', project_id: token.project_id, subject: { kind: 'api_token', id: token.id } },
-          message: `Token ${JSON.stringify(token.name)} was revoked.`,
-        });
-        return { body: viewOf(revoked) };
+        const also_revoked = working.filter(({ id }) => id !== token.id).length;
+        return { body: { ...viewOf(token), revoked_at: token.revoked_at ?? revoked_at, also_revoked } };
       },
     }),
   ];
@@ -126,6 +144,37 @@ function projectOf(who: Who, { role, project_id }: Static<typeof NewToken>): str
     throw new AgentError('request.invalid', { errors: [{ path: '/project_id', code: 'project', message }] });
   }
   return projectId === null || maySee(who, projectId) ? projectId : found<string>('project', projectId, undefined);
+}
+
+/** The token of the caller, which may have been taken back since it was looked at. */
+async function makerOf(tx: ReadTx, { tokenId }: Who): Promise<ApiToken> {
+  const maker = await tx.api_tokens.get(tokenId);
+  if (!maker || maker.revoked_at !== null) {
+    throw new AgentError('request.unauthenticated');
+  }
+  return maker;
+}
+
+function endOf(maker: ApiToken, now: number, { expires_in_seconds: seconds }: Static<typeof NewToken>): string | null {
+  if (seconds === undefined) {
+    return maker.expires_at;
+  }
+  const end = new Date(now + seconds * 1000).toISOString();
+  if (maker.expires_at !== null && end > maker.expires_at) {
+    const message = `ends after the token that makes it, at ${maker.expires_at}: ask for less, or leave it out`;
+    throw new AgentError('request.invalid', { errors: [{ path: '/expires_in_seconds', code: 'expiry', message }] });
+  }
+  return end;
+}
+
+/** The token, what it has made, what that has made, and so on. */
+async function withMade(tx: ReadTx, token: ApiToken): Promise<ApiToken[]> {
+  const all = [token];
+  // Grows while it is gone through.
+  for (const { id } of all) {
+    for (const made of await tx.api_tokens.list({ where: { created_by: id } })) all.push(made);
+  }
+  return all;
 }
 
 function viewOf({ secret_hash: _secret, ...token }: ApiToken): Static<typeof TokenView> {

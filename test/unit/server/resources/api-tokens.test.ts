@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { until } from '../../../support/hub-ground.ts';
 import { testServer } from '../../../support/test-server.ts';
 
 const server = await testServer();
 const { store, call } = server;
+/** Asks with a token that a test has made. */
+const callWith = (token: string, method: string, path: string, body?: object) =>
+  call(method, path, { as: null, headers: { authorization: `Bearer ${token}` }, ...(body ? { body } : {}) });
 const make = (as: string, body: object, headers: Record<string, string> = {}) =>
   call('POST', '/api/v1/tokens', { as, body, headers });
 
@@ -84,5 +88,78 @@ describe('/api/v1/tokens', () => {
     expect((await call('DELETE', `/api/v1/tokens/${foreign.id}`, { as: 'member' })).status).toBe(404);
     expect(JSON.stringify((await call('GET', '/api/v1/tokens', { as: 'member' })).body)).not.toContain(foreign.id);
     expect((await call('GET', '/api/v1/tokens?project_id=p2', { as: 'member' })).status).toBe(404);
+  });
+});
+
+describe('a token that was made by a token', () => {
+  const child = { name: 'child', role: 'viewer' };
+  const makeWith = async (token: string, body: object = child) => {
+    const answer = await callWith(token, 'POST', '/api/v1/tokens', body);
+    return { ...answer, ...answer.body };
+  };
+  const statusWith = async (token: string) => (await callWith(token, 'GET', '/api/v1/projects')).status;
+
+  it('ends no later than that one, by default with it', async () => {
+    const { body: maker } = await make('member', { name: 'an hour', role: 'member', expires_in_seconds: 3600 });
+
+    const shorter = await makeWith(maker.token, { ...child, expires_in_seconds: 600 });
+    const same = await makeWith(maker.token, { ...child, expires_in_seconds: 3600 });
+    const unsaid = await makeWith(maker.token);
+    const longer = await makeWith(maker.token, { ...child, expires_in_seconds: 3601 });
+
+    expect(shorter.expires_at < maker.expires_at).toBe(true);
+    expect([same.expires_at, unsaid.expires_at]).toEqual([maker.expires_at, maker.expires_at]);
+    expect([longer.status, longer.error.code]).toEqual([400, 'request.invalid']);
+    expect(longer.error.errors).toEqual([
+      expect.objectContaining({
+        path: '/expires_in_seconds',
+        message: `ends after the token that makes it, at ${maker.expires_at}: ask for less, or leave it out`,
+      }),
+    ]);
+  });
+
+  it('goes with it, and all that it has made in turn, each with its event; nothing else goes', async () => {
+    const { body: maker } = await make('member', { name: 'leaked', role: 'member' });
+    const first = await makeWith(maker.token, { name: 'first', role: 'member' });
+    const second = await makeWith(maker.token);
+    const third = await makeWith(first.token, { name: 'third', role: 'member' });
+    const fourth = await makeWith(third.token);
+    const { body: other } = await make('member', { name: 'other', role: 'viewer' });
+    const last = (await store.read((tx) => tx.events.range())).last;
+    await call('DELETE', `/api/v1/tokens/${fourth.id}`);
+
+    const { body: revoked } = await call('DELETE', `/api/v1/tokens/${maker.id}`, { as: 'member' });
+    const { body: again } = await call('DELETE', `/api/v1/tokens/${maker.id}`, { as: 'member' });
+
+    expect(revoked).toMatchObject({ id: maker.id, also_revoked: 3, revoked_at: expect.any(String) });
+    expect(again).toEqual({ ...revoked, also_revoked: 0 });
+    for (const { token } of [maker, first, second, third, fourth]) expect(await statusWith(token)).toBe(401);
+    expect(await statusWith(other.token)).toBe(200);
+    const events = await store.read((tx) => tx.events.list({ after: last, limit: 100 }));
+    expect(events.map(({ type, subject }) => [type, subject.id])).toEqual(
+      [fourth, maker, first, second, third].map(({ id }) => ['token.revoked', id]),
+    );
+    expect(events.at(-1)?.message).toBe(`Token "third" was revoked with ${maker.id}.`);
+  });
+
+  it('is not made any more where that one is taken back meanwhile', async () => {
+    const { body: maker } = await make('member', { name: 'quick', role: 'member' });
+    const begun = Promise.withResolvers<void>();
+    const write = vi.spyOn(store, 'write');
+    const revoking = store.write(async (tx) => {
+      begun.resolve();
+      // Until the request has been let in and waits for its turn.
+      await until(() => write.mock.calls.length === 2);
+      const token = await tx.api_tokens.get(maker.id);
+      if (token) await tx.api_tokens.put({ ...token, revoked_at: '2026-11-25T10:00:00.000Z' });
+    });
+    await begun.promise;
+
+    const late = await makeWith(maker.token);
+
+    await revoking;
+    write.mockRestore();
+    expect([late.status, late.error.code]).toEqual([401, 'request.unauthenticated']);
+    expect(await store.read((tx) => tx.api_tokens.count({ created_by: maker.id }))).toBe(0);
   });
 });
