@@ -136,9 +136,9 @@ describe('a token that was made by a token', () => {
     for (const { token } of [maker, first, second, third, fourth]) expect(await statusWith(token)).toBe(401);
     expect(await statusWith(other.token)).toBe(200);
     const events = await store.read((tx) => tx.events.list({ after: last, limit: 100 }));
-    expect(events.map(({ type, subject }) => [type, subject.id])).toEqual(
-      [fourth, maker, first, second, third].map(({ id }) => ['token.revoked', id]),
-    );
+    expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['token.revoked']));
+    const [, ...together] = events.map(({ subject }) => subject.id);
+    expect(together.sort()).toEqual([maker, first, second, third].map(({ id }) => id).sort());
     expect(events.at(-1)?.message).toBe(`Token "third" was revoked with ${maker.id}.`);
   });
 
