@@ -58,7 +58,12 @@ async function suite(name: string, projects: string): Promise<Counts> {
   const report = join(reports, `${name}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const argv = [join(bin, 'vitest'), 'run', '--project', projects, ...reporters];
-  const ok = await stage(`${name} tests`, argv, { ...process.env, TMPDIR: temporary });
+  const ok = await stage(`${name} tests`, argv, {
+    ...process.env,
+    TMPDIR: temporary,
+    // Compilers that tests start would keep what they have compiled there.
+    NODE_DISABLE_COMPILE_CACHE: '1',
+  });
   return countsOf(report, ok);
 }
 

@@ -74,7 +74,7 @@ describe('an engine that hangs', () => {
       engine.stats(name, soon()),
       engine.logs(name, { signal: soon(), follow: true }).next(),
       engine.events({ signal: soon() }).next(),
-      engine.ensureNetwork('gpuaas-frozen', {}, soon()),
+      engine.ensureNetwork(prepared.name, prepared.owner, soon()),
       engine.removeNetwork('gpuaas-frozen', soon()),
       engine.networks(soon()),
       engine.image(prepared.request.Image, soon()),

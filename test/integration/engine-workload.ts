@@ -10,6 +10,8 @@ export interface PreparedWorkload {
   readonly name: string;
   readonly instance: string;
   readonly request: ContainerRequest;
+  /** Labels of its network. */
+  readonly owner: Readonly<Record<string, string>>;
 }
 
 /** Long enough for anything here, short enough to end a test that hangs. */
@@ -40,7 +42,7 @@ export async function prepareWorkload(
   const rendered = renderContainer({
     ...{ params, policy: host.policy, image: facts, sealedEnv: {}, taskId: randomUUID(), fencing: 1 },
   });
-  return { name: rendered.name, instance, request: rendered.request };
+  return { name: rendered.name, instance, request: rendered.request, owner };
 }
 
 /** Creates and starts it; the host's `close` takes it away. Returns the container's name. */

@@ -9,6 +9,9 @@ import { reconciler } from '../../src/server/instances/reconciler.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import { aRequest, settings } from '../support/launch-samples.ts';
 
+/** A moment after the host of the test was last asked what it can run. */
+const now = Date.parse('2099-01-01T00:00:01Z');
+
 const [file = '', firstPort = ''] = process.argv.slice(2);
 const store = openSqliteStore(file);
 const environment = environmentOf(settings);
@@ -18,7 +21,7 @@ const queue: TaskQueue = new TaskQueue(sink, systemClock);
 for (let port = Number(firstPort); ; port += 1) {
   const request = aRequest({ config: { host_port: port } });
   const who = { projectId: 'p1', tokenId: 'token-1', actor: 'token:token-1', traceId: 'trace-1' };
-  const asking = { request, now: Date.now(), ...who };
+  const asking = { request, now, ...who };
   const prepared = await prepareLaunch(store, environment, asking);
   const { id } = await store.write((tx) => createInstance(tx, { queue, environment }, asking, prepared));
   writeSync(1, `${id}\n`);
