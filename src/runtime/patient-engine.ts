@@ -25,7 +25,7 @@ export function patientEngine(
   onAway: (waitMs: number) => void,
   patience: Patience = usual,
 ): ContainerEngine {
-  const retry = <T>(signal: AbortSignal, call: () => Promise<T>) => persist(call, signal, patience, onAway);
+  const retry = <T>(signal: AbortSignal, call: () => Promise<T>) => patiently(call, signal, patience, onAway);
 
   return {
     ...{ logs: engine.logs.bind(engine), events: engine.events.bind(engine), close: engine.close.bind(engine) },
@@ -66,7 +66,8 @@ export function patientEngine(
   };
 }
 
-async function persist<T>(
+/** Repeats one call while the engine is away. It must be one that may be repeated without harm. */
+export async function patiently<T>(
   call: () => Promise<T>,
   signal: AbortSignal,
   { patienceMs, backoff }: Patience,

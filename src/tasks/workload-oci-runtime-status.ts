@@ -12,6 +12,7 @@ import { readDisk, readTotals } from '../host/resources.ts';
 import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { EngineFacts } from '../runtime/engine.ts';
+import { type Patience, patiently } from '../runtime/patient-engine.ts';
 import { freeResources, type HostResources, roundDown } from './admission.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 
@@ -24,25 +25,36 @@ export interface StatusSources extends Partial<Pick<RuntimeSources, 'places' | '
   readonly path: string | undefined;
   /** Longest that the engine may take to answer. */
   readonly engineTimeoutMs?: number;
+  /** How long an engine that is away may take to come back; without it, one that is away is told at once. */
+  readonly patience?: Patience;
   /** Longest that one program may take. */
   readonly programTimeoutMs?: number;
 }
 
+/** A launch may wait for the answer, and must not fail because gate or engine are just being restarted. */
+const patience: Patience = { patienceMs: 15_000, backoff: { firstMs: 100, maxMs: 1000, factor: 2 } };
+
 export const probeRuntimeStatus: TaskHandler<'workload.oci_runtime_status'> = async (_params, context) =>
-  await runtimeStatus(context, { path: process.env['PATH'] });
+  await runtimeStatus(context, { path: process.env['PATH'], patience });
 
 /** Rejects only with the signal's reason. */
 export async function runtimeStatus(context: StatusContext, sources: StatusSources): Promise<Output> {
   const { policy, log, signal } = context;
   signal.throwIfAborted();
-  const { programTimeoutMs, engineTimeoutMs = 5000, ...host } = sources;
+  const { programTimeoutMs, engineTimeoutMs = 5000, patience, ...host } = sources;
   const program = { ...host, signal, ...(programTimeoutMs === undefined ? {} : { timeoutMs: programTimeoutMs }) };
   const ask = <T>(question: (limit: AbortSignal) => Promise<T>) => within(engineTimeoutMs, signal, question);
-  const facts = ask((limit) => context.engine.facts(limit));
+  const askFacts = () => ask((limit) => context.engine.facts(limit));
+  const onAway = (wait_ms: number) => log.info({ wait_ms }, 'the engine is away, waiting for it');
+  const facts = patience === undefined ? askFacts() : patiently(askFacts, signal, patience, onAway);
+  const amountsOf = async () => {
+    await facts;
+    return await ask((limit) => context.admission.read(limit));
+  };
 
   const [engine, amounts, runtimes, compose, cards] = await Promise.all([
     unlessAway(facts),
-    unlessAway(ask((limit) => context.admission.read(limit))),
+    unlessAway(amountsOf()),
     probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
     probeCompose(program),
     probeGpus(program),

@@ -36,6 +36,21 @@ const lives = (lines: readonly string[]) => lines.filter((line) => line === 'lin
 const numbers = (lines: readonly string[]) => lines.map((line) => Number(line.replace('line ', '')));
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
+// First in this file: a host that was never asked has to be asked.
+it('a launch that asks its host what it can run waits for a gate that is restarted meanwhile (FAULTS 36)', async () => {
+  await wire.gate.stop('SIGKILL');
+
+  const { id, state } = await wire.launch();
+  await until(async () => {
+    const metrics: string = (await wire.admin.call('GET', '/metrics')).body;
+    return metrics.includes('gpuaas_things{kind="task",state="accepted"} 1');
+  }, 'the question');
+  await wire.gate.start();
+
+  expect(state).toBe('requested');
+  await wire.reaches(id, 'running');
+});
+
 describe('logs that are followed', () => {
   it.each(['server', 'agent', 'gate'] as const)(
     'go on over a kill of the %s, without gap or repetition',

@@ -1,6 +1,7 @@
 /**
  * Whether the node of a launch can run containers now. The nine checks speak of what is written down; this asks the host,
- * by a `workload.oci_runtime_status` that may be at most 30 seconds old.
+ * by a `workload.oci_runtime_status` that may be at most 30 seconds old. Only that it is ready is believed so long: what
+ * keeps a host from being ready is often over in a second.
  */
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import type { ExecutionAdapter } from '../adapters/adapter.ts';
@@ -13,7 +14,7 @@ export const preflightSeconds = 60;
 
 export type Preflight =
   | { readonly is: 'ready' }
-  /** The last answer is too old, or there is none. */
+  /** Nothing says that it is ready, or what says so is too old. */
   | { readonly is: 'unknown' }
   | { readonly is: 'refused'; readonly refusal: LaunchRefusal };
 
@@ -22,10 +23,9 @@ export function lookAtNode(node: Node | undefined, { needs }: ExecutionAdapter, 
   const unfit = whyUnfit(node, needs);
   if (unfit !== undefined || !node)
     return { is: 'refused', refusal: refusal('launch.node_unavailable', target, unfit) };
-  if (node.runtime === null || node.runtime_at === null || Math.abs(now - Date.parse(node.runtime_at)) > freshMs) {
-    return { is: 'unknown' };
-  }
-  return judgeRuntime(node.runtime);
+  const { runtime, runtime_at } = node;
+  const isFresh = runtime_at !== null && Math.abs(now - Date.parse(runtime_at)) <= freshMs;
+  return runtime?.ready && isFresh ? { is: 'ready' } : { is: 'unknown' };
 }
 
 /** What the answer of a node means for a launch. */

@@ -81,6 +81,33 @@ it('is not ready while the engine is away, and says why; that is no failure of t
   expect(output.resources.memory_gib.total).toBeGreaterThan(0);
 });
 
+it('waits a while for an engine that is just being restarted, and for what it has promised as well (FAULTS 36)', async () => {
+  let asked = 0;
+  const back = async () => {
+    asked += 1;
+    if (asked <= 3) throw away;
+    return facts;
+  };
+  const list = async () => {
+    if (asked <= 3) throw away;
+    return [];
+  };
+
+  const { output } = await probe({ engine: { facts: back, list }, patience: awhile });
+
+  expect(output).toMatchObject({ ready: true, reasons: [], engine: { version: '20.10.24+dfsg1' } });
+  expect(output.resources.cpu_cores.free).toBe(7);
+});
+
+it('does not wait for ever for an engine that is away', async () => {
+  const gone = { facts: () => Promise.reject(away), list: () => Promise.reject(away) };
+
+  const { output, logged } = await probe({ engine: gone, patience: awhile });
+
+  expect(output).toMatchObject({ ready: false, engine: null });
+  expect(logged.join()).toContain('waiting for it');
+});
+
 it('gives up on an engine that hangs and reports the rest (FAULTS 17)', async () => {
   const folder = testFolder();
   standIn(folder, 'dockerd', 'exit 0');
@@ -133,6 +160,7 @@ it('does not hide a mistake in the program behind an answer', async () => {
   await expect(probe({ engine: broken })).rejects.toThrow('a bug');
 });
 
+const awhile = { patienceMs: 100, backoff: { firstMs: 1, maxMs: 10, factor: 2 } };
 const policy: HostPolicy = {
   node_id: 'test-node',
   allocation: { id: 'alloc', uid: 4242, gid: 4242, home: '/home/alloc' },
