@@ -25,6 +25,7 @@ import { type LogPart, LogRelay, type LogRequest } from './log-relay.ts';
 import { NodeSession, type SessionParts } from './node-session.ts';
 import { Presence } from './presence.ts';
 import type { RecordSink } from './record-sink.ts';
+import { ReportBudget } from './report-budget.ts';
 import type { TaskQueue } from './task-queue.ts';
 
 /** Hellos that may be looked at together. More are sent away before anything is done for them. */
@@ -62,6 +63,7 @@ export class Hub {
   readonly #applicants = new Set<WebSocket>();
   readonly #relay: LogRelay;
   readonly #presence: Presence;
+  readonly #budget: ReportBudget;
   readonly #parts: SessionParts;
   readonly #stopped = new AbortController();
   readonly #counts = { admitted: 0, reconnected: 0, refused: 0, protocol_errors: 0, records: 0 };
@@ -72,9 +74,10 @@ export class Hub {
     this.#clock = clock;
     this.#heartbeatSeconds = heartbeatSeconds;
     this.#relay = new LogRelay({ clock, ...(logWindowBytes === undefined ? {} : { windowBytes: logWindowBytes }) });
+    this.#budget = new ReportBudget(clock);
     this.#presence = new Presence({ ...options, clock, awaySeconds });
     this.#parts = {
-      ...{ ...options, clock, relay: this.#relay, leaseSeconds },
+      ...{ ...options, clock, relay: this.#relay, budget: this.#budget, leaseSeconds },
       onKept: (count) => {
         this.#counts.records += count;
       },
@@ -244,7 +247,7 @@ export class Hub {
     this.#options.log.info({ node: session.nodeId }, 'node disconnected');
   }
 
-  /** Ends tasks that waited too long for their node, and notes now and then who is there. */
+  /** Ends tasks that waited too long for their node, and notes now and then who is there and of whom too much came. */
   async #sweep(): Promise<void> {
     const { store, queue, log } = this.#options;
     const pause = () =>
@@ -257,7 +260,14 @@ export class Hub {
       if (turn % seenEvery === 0) {
         const seen = [...this.#sessions.values()].map(({ nodeId, connection }) => ({ nodeId, at: connection.heardAt }));
         await keepLastSeen(store, seen).catch((err) => log.error({ err }, 'could not note which nodes are there'));
+        await this.#tellDropped();
       }
     }
+    await this.#tellDropped();
+  }
+
+  async #tellDropped(): Promise<void> {
+    const { store, queue, log } = this.#options;
+    await this.#budget.tell(store, queue.now()).catch((err) => log.error({ err }, 'could not note what was dropped'));
   }
 }

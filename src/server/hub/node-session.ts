@@ -15,6 +15,7 @@ import type { LogRelay } from './log-relay.ts';
 import { RecordInlet } from './record-inlet.ts';
 import { keepBatch } from './record-keeper.ts';
 import type { RecordSink } from './record-sink.ts';
+import type { ReportBudget } from './report-budget.ts';
 import { TaskOutlet } from './task-outlet.ts';
 import type { TaskQueue } from './task-queue.ts';
 
@@ -25,6 +26,7 @@ export interface SessionParts {
   readonly keys: TaskKeys;
   readonly sink: RecordSink;
   readonly relay: LogRelay;
+  readonly budget: ReportBudget;
   readonly clock: Clock;
   readonly log: Log;
   readonly leaseSeconds: number;

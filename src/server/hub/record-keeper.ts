@@ -2,8 +2,8 @@
  * Keeps what a node reports, once each, in the order it was written down.
  *
  * How far the records of a node are kept is part of the same transaction as what they change, so a repetition is known
- * as one whatever was lost in between. A record that makes no sense is dropped with an event: kept back it would block all
- * behind it for ever.
+ * as one whatever was lost in between. A record that makes no sense is dropped with an event, and one that is more than its
+ * node may have kept is only counted (report-budget.ts): kept back it would block all behind it for ever.
  */
 import { AgentError } from '../../contract/failures.ts';
 import { type RecordBody, type RecordKind, recordBodies } from '../../contract/records.ts';
@@ -15,14 +15,16 @@ import type { Node, RecordCursor } from '../db/entities/node.ts';
 import { Misshapen, type Store, type Tx } from '../db/store.ts';
 import { handOutAgain } from './leases.ts';
 import type { NodeRecord, RecordSink } from './record-sink.ts';
+import { type Allowance, budgeted, type ReportBudget } from './report-budget.ts';
 import type { TaskQueue } from './task-queue.ts';
 
 export interface RecordKeeper {
   readonly queue: TaskQueue;
   readonly sink: RecordSink;
+  readonly budget: ReportBudget;
 }
 
-/** How far a journal is kept, and how many records of a batch were new. */
+/** How far a journal is kept, and how many records of a batch were new and were not dropped as too many. */
 type KeptBatch = Pick<RecordCursor, 'journal_id' | 'seq'> & { readonly kept: number };
 
 type Batch = readonly [RecordMessage, ...RecordMessage[]];
@@ -59,7 +61,8 @@ async function keepAlone(
   const kept = await unlessMisshapen(store.write((tx) => keepRecords(tx, parts, nodeId, [record], keepRecord)));
   if (!(kept instanceof Misshapen)) return kept;
   const faults = [kept.message.slice(0, 500)];
-  const drop: KeepOne = (tx, keeper, node) => reportUnreadable(tx, keeper, node, record, faults);
+  const drop: KeepOne = (tx, keeper, node, _, allowance) =>
+    reportUnreadable(tx, keeper, node, record, faults, allowance);
   return await store.write((tx) => keepRecords(tx, parts, nodeId, [record], drop));
 }
 
@@ -70,7 +73,7 @@ async function unlessMisshapen<T>(work: Promise<T>): Promise<T | Misshapen> {
   });
 }
 
-type KeepOne = (tx: Tx, keeper: RecordKeeper, node: Node, record: RecordMessage) => Promise<void>;
+type KeepOne = (tx: Tx, keeper: RecordKeeper, node: Node, record: RecordMessage, allowance: Allowance) => Promise<void>;
 
 async function keepRecords(
   tx: Tx,
@@ -85,23 +88,32 @@ async function keepRecords(
 
   let seq = known?.journal_id === journal_id ? known.seq : -1;
   let kept = 0;
+  const allowance = keeper.budget.allowance(nodeId);
   for (const record of batch) {
     if (record.seq <= seq) continue;
-    const node = await tx.nodes.get(nodeId);
-    if (node) await keep(tx, keeper, node, record);
     seq = record.seq;
+    if (budgeted.has(record.kind) && !allowance.take(record)) continue;
+    const node = await tx.nodes.get(nodeId);
+    if (node) await keep(tx, keeper, node, record, allowance);
     kept += 1;
   }
+  tx.afterCommit(() => keeper.budget.settle(nodeId, allowance));
   const cursor: RecordCursor = { id: nodeId, journal_id, seq: Math.max(seq, 0), updated_at: keeper.queue.now() };
   await (known ? tx.record_cursors.put(cursor) : tx.record_cursors.insert(cursor));
   return { journal_id, seq: cursor.seq, kept };
 }
 
-async function keepRecord(tx: Tx, keeper: RecordKeeper, node: Node, record: RecordMessage): Promise<void> {
+async function keepRecord(
+  tx: Tx,
+  keeper: RecordKeeper,
+  node: Node,
+  record: RecordMessage,
+  allowance: Allowance,
+): Promise<void> {
   const judged = judge(recordBodies[record.kind], record.body);
   if (!judged.ok) {
     const faults = judged.errors.map(({ path, message }) => `${path} ${message}`).slice(0, 5);
-    await reportUnreadable(tx, keeper, node, record, faults);
+    await reportUnreadable(tx, keeper, node, record, faults, allowance);
     return;
   }
   if (record.kind === 'task.result') {
@@ -149,23 +161,28 @@ async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, body: Rec
   await queue.finish(tx, task, result);
 }
 
+/** What tells of it is an event like any other, so that records without sense are no flood either. */
 async function reportUnreadable(
   tx: Tx,
   { queue }: RecordKeeper,
   node: Node,
-  { kind, seq, body }: RecordMessage,
+  record: RecordMessage,
   faults: readonly string[],
+  allowance: Allowance,
 ): Promise<void> {
-  await tx.events.append({
-    time: queue.now(),
-    type: 'node.record_dropped',
-    project_id: null,
-    subject: { kind: 'node', id: node.id },
-    actor: `node:${node.id}`,
-    correlation_id: null,
-    message: `The node reported a ${kind satisfies RecordKind} that does not match its schema. It was dropped.`,
-    data: { kind, seq, faults: [...faults] },
-  });
+  const { kind, seq, body } = record;
+  if (budgeted.has(kind) || allowance.take(record)) {
+    await tx.events.append({
+      time: queue.now(),
+      type: 'node.record_dropped',
+      project_id: null,
+      subject: { kind: 'node', id: node.id },
+      actor: `node:${node.id}`,
+      correlation_id: null,
+      message: `The node reported a ${kind satisfies RecordKind} that does not match its schema. It was dropped.`,
+      data: { kind, seq, faults: [...faults] },
+    });
+  }
   const taskId = kind === 'task.result' ? taskNamedIn(body) : undefined;
   const task = taskId === undefined ? undefined : await tx.tasks.get(taskId);
   if (task?.node_id === node.id) {
