@@ -71,10 +71,17 @@ function addTokens(program: Command, carry: Carry): void {
   command
     .command('revoke <id>')
     .description('take a token back for good, and all tokens that it has made')
+    .option('--keep-made', 'leave those that it has made: it is replaced, and has not leaked', false)
     .option(...json)
     .action((id, options) =>
       carry(async (client) =>
-        printItem(await client.change<Item>('DELETE', `${path}/${encodeURIComponent(id)}`), options),
+        printItem(
+          await client.change<Item>(
+            'DELETE',
+            `${path}/${encodeURIComponent(id)}${options.keepMade ? '?keep_made=true' : ''}`,
+          ),
+          options,
+        ),
       ),
     );
 }

@@ -37,11 +37,14 @@ export async function accepted(tx: Tx, nodeId: string, taskId: string): Promise<
   return next;
 }
 
-/** The node did not take it: for good, unless the failure is one that passes by itself. */
+/**
+ * The node did not take it: for good, unless the failure is one that passes by itself and there is time for that. A node
+ * that refuses a task does not have it.
+ */
 export async function refused(tx: Tx, queue: TaskQueue, leaseHolder: LeaseAnswer, failure: Failure): Promise<void> {
   const task = await tx.tasks.get(leaseHolder.taskId);
   if (task?.lease?.id !== leaseHolder.leaseId || task.node_id !== leaseHolder.nodeId) return;
-  if (failure.retryable) await tx.tasks.put(again(task));
+  if (failure.retryable && task.not_after > queue.serverTime()) await tx.tasks.put(again(task));
   else await queue.end(tx, task, 'rejected', failure);
 }
 

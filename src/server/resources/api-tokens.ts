@@ -101,17 +101,28 @@ export function tokenRoutes(): Route[] {
         method: 'DELETE',
         path: '/api/v1/tokens/{token_id}',
         tag: 'tokens',
-        summary: 'Takes a token back for good, and all tokens that it has made.',
+        summary: 'Takes a token back for good, and all tokens that it has made, unless they are to stay.',
       },
       allow: members,
       params: pathOf('token_id', 'The token.'),
+      query: Type.Object(
+        {
+          keep_made: Type.Optional(
+            Type.Boolean({
+              description: 'True: what it has made stays. For a token that is replaced, not for one that leaked.',
+            }),
+          ),
+        },
+        { additionalProperties: false, description: 'What goes with it.' },
+      ),
       answer: RevokedToken,
       change: async (asked, tx) => {
         const { token_id } = asked.params;
         const token = visible(asked.who, 'token', token_id, await tx.api_tokens.get(token_id));
         refuseAbove(asked.who, token.role);
         const revoked_at = new Date(asked.now).toISOString();
-        const working = (await withMade(tx, token)).filter((each) => each.revoked_at === null);
+        const { keep_made: alone = false } = asked.query;
+        const working = (alone ? [token] : await withMade(tx, token)).filter((each) => each.revoked_at === null);
         for (const each of working) {
           await tx.api_tokens.put({ ...each, revoked_at });
           await appendEvent(tx, asked, {

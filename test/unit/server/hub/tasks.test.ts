@@ -129,6 +129,19 @@ describe('a task', () => {
     expect(await agent.task()).toMatchObject({ envelope: { task_id: id, attempt: 2 } });
   });
 
+  it('that a node has no room for until its time is over ends, with the reason of the node', async () => {
+    const agent = await enter();
+    agent.send({ type: 'pull', credits: 1, received: 0 });
+    const { id } = await ground.enqueue({ valid_seconds: 1 });
+    const { lease_id } = await agent.task();
+    await clock.advance(2000);
+
+    agent.send({ type: 'task_refused', lease_id, failure: new AgentError('disk.full').toFailure() });
+
+    await until(() => ground.sink.ended.length === 1);
+    expect(ground.sink.ended).toMatchObject([{ id, result: { status: 'rejected', failure: { code: 'disk.full' } } }]);
+  });
+
   it('that a node does not trust ends, and the reason is told', async () => {
     const agent = await enter();
     agent.send({ type: 'pull', credits: 1, received: 0 });

@@ -118,6 +118,16 @@ describe('a token that was made by a token', () => {
     ]);
   });
 
+  it('stays where the one that made it is only replaced', async () => {
+    const { body: maker } = await make('member', { name: 'old', role: 'member' });
+    const heir = await makeWith(maker.token, { name: 'new', role: 'member' });
+
+    const { body } = await call('DELETE', `/api/v1/tokens/${maker.id}?keep_made=true`, { as: 'member' });
+
+    expect(body.also_revoked).toBe(0);
+    expect([await statusWith(maker.token), await statusWith(heir.token)]).toEqual([401, 200]);
+  });
+
   it('goes with it, and all that it has made in turn, each with its event; nothing else goes', async () => {
     const { body: maker } = await make('member', { name: 'leaked', role: 'member' });
     const first = await makeWith(maker.token, { name: 'first', role: 'member' });
