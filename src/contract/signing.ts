@@ -15,6 +15,9 @@ export const registryCredentialsPath = '/agent/v1/registry-credentials';
 /** Most bytes of one text frame, either way; a larger one ends the session with 1009. */
 export const maxFrameBytes = 1024 * 1024;
 
+/** Most bytes that a node may say before its welcome, more than the longest hello takes; with more it is sent away. */
+export const maxFirstWordsBytes = 32 * 1024;
+
 /** Most bytes of the reason in a closing frame (RFC 6455, 5.5): the code takes two of its 125. */
 export const maxCloseReasonBytes = 123;
 

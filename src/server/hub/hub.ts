@@ -19,6 +19,7 @@ import type { Store } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
 import { admit, nodeOfBearer, proven, unproven } from './admission.ts';
 import { Connection } from './connection.ts';
+import { boundFirstWords } from './first-words.ts';
 import type { HubCounts } from './hub-metrics.ts';
 import { keepLastSeen } from './last-seen.ts';
 import { type LogPart, LogRelay, type LogRequest } from './log-relay.ts';
@@ -137,7 +138,7 @@ export class Hub {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, letIn: (socket: Socket) => void): void {
     socket.on('error', () => socket.destroy());
     const refusal = this.#refusalOf(request);
-    const greet = (client: WebSocket) => this.#greet(client, () => letIn(request.socket));
+    const greet = (client: WebSocket) => this.#greet(client, socket, () => letIn(request.socket));
     if (refusal === undefined) this.#sockets.handleUpgrade(request, socket, head, greet);
     // Nobody else closes a socket that was given away for an upgrade: one that does not hang up must not be kept.
     else socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
@@ -153,7 +154,7 @@ export class Hub {
     return full ? '503 Service Unavailable\r\nRetry-After: 5' : undefined;
   }
 
-  #greet(socket: WebSocket, letIn: () => void): void {
+  #greet(socket: WebSocket, below: Duplex, letIn: () => void): void {
     const challenge: Challenge = {
       ...{ type: 'challenge', nonce: randomBytes(32).toString('base64url'), audience: this.#options.audience() },
       server_time: this.#options.queue.serverTime(),
@@ -170,8 +171,10 @@ export class Hub {
       void this.#admit(connection, challenge, message).then((admitted) => {
         this.#applicants.delete(socket);
         session = admitted;
-        if (admitted) letIn();
-        if (admitted && connection.gone.aborted) this.#left(admitted);
+        if (!admitted) return;
+        liftBound();
+        letIn();
+        if (connection.gone.aborted) this.#left(admitted);
       });
     };
     const connection = new Connection(socket, {
@@ -185,6 +188,7 @@ export class Hub {
         if (session) this.#left(session);
       },
     });
+    const liftBound = boundFirstWords(below, () => connection.fault('more than a hello before the welcome'));
     connection.send(challenge);
     void this.#clock.pause(helloSeconds * 1000, connection.gone).then(
       () => greeted || connection.close('unauthenticated', 'no hello'),

@@ -1,7 +1,7 @@
 /** What a connection survives, and what ends it. */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { closeCodes, maxFrameBytes } from '../../../../src/contract/signing.ts';
+import { closeCodes, maxFirstWordsBytes, maxFrameBytes } from '../../../../src/contract/signing.ts';
 import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
 import { type ManualClock, manualClock } from '../../../support/manual-clock.ts';
 import type { AgentKeys, ScriptedAgent } from '../../../support/scripted-agent.ts';
@@ -27,6 +27,22 @@ async function enter(epoch = 0): Promise<ScriptedAgent> {
   await until(() => ground.hub.isConnected('node-1'));
   return agent;
 }
+
+/** The socket below the WebSocket of an agent. */
+function rawOf(agent: ScriptedAgent): Socket {
+  return (agent.socket as unknown as { _socket: Socket })._socket;
+}
+
+/** Of a text frame whose mask changes nothing. */
+function headOfFrame(length: number): Buffer {
+  const head = Buffer.alloc(14);
+  head.writeUInt16BE(0x81ff, 0);
+  head.writeBigUInt64BE(BigInt(length), 2);
+  return head;
+}
+
+/** Empty, and masked as those of an agent are. */
+const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
 
 async function heard(agent: ScriptedAgent): Promise<void> {
   await new Promise((resolve) => {
@@ -95,11 +111,7 @@ describe('a frame', () => {
     const agent = await enter();
 
     // Only its head is sent: whoever answers now has buffered nothing.
-    const socket = (agent.socket as unknown as { _socket: { write(data: Buffer): void } })._socket;
-    const head = Buffer.alloc(14);
-    head.writeUInt16BE(0x81ff, 0);
-    head.writeBigUInt64BE(BigInt(maxFrameBytes + 1), 2);
-    socket.write(head);
+    rawOf(agent).write(headOfFrame(maxFrameBytes + 1));
 
     expect(await agent.closed).toBe(1009);
     await enter(1);
@@ -177,6 +189,29 @@ describe('a stranger', () => {
     await clock.advance(10_000);
 
     expect(await agent.closed).toBe(closeCodes.unauthenticated);
+  });
+
+  it.each([
+    ['a frame that does not end', Buffer.concat([headOfFrame(maxFrameBytes), Buffer.alloc(maxFirstWordsBytes)])],
+    ['frames that nobody asks for', Buffer.alloc(maxFirstWordsBytes + 6, pong)],
+  ])('that says more than a hello takes is sent away: %s', async (_, words) => {
+    const agent = ground.dial();
+    await agent.next('challenge');
+
+    rawOf(agent).write(words);
+
+    await agent.closed;
+    expect(ground.hub.counters().protocol_errors).toBe(1);
+    expect((await enter()).socket.readyState).toBe(1);
+  });
+
+  it('may say the longest hello there is', async () => {
+    const agent = ground.dial();
+    const task_types = Array.from({ length: 128 }, () => ({ type: 'x'.repeat(128), version: 2 ** 31 }));
+
+    await agent.hello(keys, 'node-1', 0, { task_types, agent_version: 'x'.repeat(64) });
+
+    expect(await agent.next('welcome')).toMatchObject({ epoch: 1 });
   });
 });
 
