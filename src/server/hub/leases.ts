@@ -39,12 +39,14 @@ export async function accepted(tx: Tx, nodeId: string, taskId: string): Promise<
 
 /**
  * The node did not take it: for good, unless the failure is one that passes by itself and there is time for that. A node
- * that refuses a task does not have it.
+ * that refuses a task does not have it. Nobody launches on a full disk in the hope that it will be emptied: whoever waits is
+ * told.
  */
 export async function refused(tx: Tx, queue: TaskQueue, leaseHolder: LeaseAnswer, failure: Failure): Promise<void> {
   const task = await tx.tasks.get(leaseHolder.taskId);
   if (task?.lease?.id !== leaseHolder.leaseId || task.node_id !== leaseHolder.nodeId) return;
-  if (failure.retryable && task.not_after > queue.serverTime()) await tx.tasks.put(again(task));
+  const isHopeless = task.purpose === 'launch' && failure.code === 'disk.full';
+  if (failure.retryable && !isHopeless && task.not_after > queue.serverTime()) await tx.tasks.put(again(task));
   else await queue.end(tx, task, 'rejected', failure);
 }
 
