@@ -88,8 +88,10 @@ export async function startGate(options: GateOptions): Promise<Gate> {
       closing.abort();
       await release();
       const closed = new Promise((resolve) => server.close(resolve));
+      // Calls end by their clients, not as if the engine had gone away: the server is closed before its sockets tell that they are.
+      const left = [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
       for (const socket of sockets) socket.destroy();
-      await closed;
+      await Promise.all([closed, ...left]);
       await settling;
       engine.close();
     },

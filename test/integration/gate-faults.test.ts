@@ -200,9 +200,11 @@ describe('a gate that is restarted in the middle of everything', () => {
     ];
     await Promise.all(streams.map(({ opened }) => opened));
 
+    const said = ground.log.length;
     await ground.restartGate();
 
     await until('every stream is broken', () => streams.every(({ seen }) => seen.isBroken));
+    expect(ground.log.slice(said).filter((line) => line.includes('"level":"error"'))).toEqual([]);
     expect(await stateOf(instance)).toMatchObject({ Status: 'running', Pid });
     await until('the program has ended', async () => (await go('GET', `/exec/${json.Id}/json`)).json.Running === false);
     expect((await go('GET', `/exec/${json.Id}/json`)).json.ExitCode).toBe(0);
