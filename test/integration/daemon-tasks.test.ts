@@ -62,6 +62,20 @@ describe('a task that the daemon must not take', () => {
     expect(existsSync(join(home, 'gpuaas/workloads', params.identity.app_instance_id))).toBe(false);
   });
 
+  it('whose params no schema knows is task.invalid with its path, and leaves nothing behind (FAULTS 9)', async () => {
+    const params = launch();
+    const own = ground.keys.task.sign.bind(ground.keys.task);
+    vi.spyOn(ground.keys.task, 'sign').mockImplementationOnce((task) =>
+      own({ ...task, params: { ...(task.params as object), privileged: true } }),
+    );
+
+    const { status, failure } = await ground.run('workload.oci_launch', params);
+
+    expect([status, failure?.code]).toEqual(['rejected', 'task.invalid']);
+    expect(failure?.detail['errors']).toMatchObject([{ path: '/params/privileged' }]);
+    expect(await containersNamed(ground.host, containerOf(params))).toEqual([]);
+  });
+
   it('does not keep it from the next one', async () => {
     vi.spyOn(ground.keys.task, 'sign').mockImplementationOnce(signerNamed('unknown').sign);
     await ground.run('workload.oci_launch', launch());
