@@ -2,29 +2,66 @@
  * An engine whose words about a workload hold none of the task's secrets.
  *
  * Excerpts of logs and of commands go into failures and results. They are cut to a length there, and half a secret
- * would no longer be recognised: so it is taken out here, from whole lines, before anybody cuts.
+ * would no longer be recognised: so it is taken out here, from whole lines, before anybody cuts. Where a line was cut
+ * before it came here, at the beginning of a log's tail or where a log breaks off, the half that is left goes, too.
  */
-import type { ContainerEngine, LogEntry } from '../runtime/engine.ts';
+import { StringDecoder } from 'node:string_decoder';
+import type { ContainerEngine, LogChannel, LogEntry } from '../runtime/engine.ts';
+import type { CleanPieces, HiddenTexts } from './hidden-texts.ts';
 
-/** `clean` takes the hidden texts out of a text. */
-export function discreetEngine(engine: ContainerEngine, clean: (text: string) => string): ContainerEngine {
+type Hidden = Pick<HiddenTexts, 'cleanTail' | 'pieces'>;
+
+/** `hidden` are the texts that are taken out. */
+export function discreetEngine(engine: ContainerEngine, hidden: Hidden): ContainerEngine {
   return {
     ...engine,
     exec: async (name, argv, options) => {
       const result = await engine.exec(name, argv, options);
-      return { ...result, tail: clean(result.tail) };
+      return { ...result, tail: hidden.cleanTail(result.tail) };
     },
-    logs: (name, options) => cleanEntries(engine.logs(name, options), clean),
+    logs: (name, options) => cleanEntries(engine.logs(name, options), hidden),
   };
 }
 
-async function* cleanEntries(
-  entries: AsyncIterable<LogEntry>,
-  clean: (text: string) => string,
-): AsyncGenerator<LogEntry> {
-  for await (const entry of entries) {
-    const text = entry.data.toString();
-    const cleaned = clean(text);
-    yield cleaned === text ? entry : { ...entry, data: Buffer.from(cleaned) };
+interface OpenLine {
+  readonly decoder: StringDecoder;
+  readonly pieces: CleanPieces;
+  /** The newest entry of it. */
+  entry: LogEntry;
+}
+
+/** Entry by entry; those of one line are cut elsewhere than they were, and never within a character. */
+async function* cleanEntries(entries: AsyncIterable<LogEntry>, hidden: Hidden): AsyncGenerator<LogEntry> {
+  const open = new Map<LogChannel, OpenLine>();
+  const seen = new Set<LogChannel>();
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for await (const entry of entries) {
+      const { channel, data, partial } = entry;
+      const before = open.get(channel);
+      const line = before ?? {
+        ...{ decoder: new StringDecoder('utf8'), entry },
+        pieces: hidden.pieces({ known: seen.has(channel) }),
+      };
+      seen.add(channel);
+      if (partial) {
+        line.entry = entry;
+        open.set(channel, line);
+        yield { ...entry, data: Buffer.from(line.pieces.push(line.decoder.write(data))) };
+        continue;
+      }
+      open.delete(channel);
+      const text = line.decoder.end(data);
+      const cleaned = line.pieces.push(text) + line.pieces.end({ cut: false });
+      yield before === undefined && cleaned === text ? entry : { ...entry, data: Buffer.from(cleaned) };
+    }
+  } catch (error) {
+    failure = { error };
+  }
+  for (const { decoder, pieces, entry } of open.values()) {
+    yield { ...entry, data: Buffer.from(pieces.push(decoder.end()) + pieces.end({ cut: true })) };
+  }
+  if (failure) {
+    throw failure.error;
   }
 }

@@ -147,7 +147,7 @@ export class Dispatcher {
         taskSchemas[type].mutates
           ? patientEngine(engine, (waitMs) => progress.emit('engine.away', awayMessage(waitMs), {}))
           : engine,
-        (text) => taskLog.clean(text),
+        taskLog.hidden,
       ),
       admission: this.#admission,
       enter: (phase) => progress.enter(phase),

@@ -8,6 +8,7 @@ import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } 
 import { join } from 'node:path';
 import type { DestinationStream } from 'pino';
 import { createLog, type Log } from '../kit/log.ts';
+import { HiddenTexts } from './hidden-texts.ts';
 
 export interface TaskLogOptions {
   readonly folder: string;
@@ -24,6 +25,8 @@ export interface TaskLog {
   hide(secret: string): void;
   /** Takes hidden text out of a value that leaves the agent. */
   clean<T>(value: T): T;
+  /** The texts that are hidden. */
+  readonly hidden: HiddenTexts;
 }
 
 /** Where the logs of all tasks are. */
@@ -31,15 +34,11 @@ export function taskLogFolder({ state_dir }: { readonly state_dir: string }): st
   return join(state_dir, 'task-logs');
 }
 
-/** Shorter texts are no secrets, and taking them out would shred everything else. */
-const shortestSecret = 6;
-
 export function openTaskLog(taskId: string, base: Record<string, unknown>, options: TaskLogOptions): TaskLog {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 });
   removeOldest(options.folder, options.maxTasks);
-  let hidden: readonly string[] = [];
-  const clean = <T>(value: T): T => (hidden.length === 0 ? value : (withoutTexts(value, hidden) as T));
-  const cleanLine = (line: string) => (hidden.length === 0 ? line : `${JSON.stringify(clean(JSON.parse(line)))}\n`);
+  const hidden = new HiddenTexts();
+  const cleanLine = (line: string) => (hidden.isEmpty ? line : `${JSON.stringify(hidden.clean(JSON.parse(line)))}\n`);
 
   return {
     log: createLog({
@@ -47,32 +46,10 @@ export function openTaskLog(taskId: string, base: Record<string, unknown>, optio
       base: { task_id: taskId, ...base },
       destination: rotatingFile(join(options.folder, `${taskId}.ndjson`), options.maxBytes, cleanLine),
     }),
-    hide: (secret) => {
-      const texts = [secret, ...secret.split(/\r?\n/)].filter(({ length }) => length >= shortestSecret);
-      // Also as they stand in a JSON text and in a URL. The longest goes first: it may contain another one.
-      const spellings = texts.flatMap((text) => [
-        text,
-        JSON.stringify(text).slice(1, -1),
-        encodeURIComponent(text.toWellFormed()),
-      ]);
-      hidden = [...new Set([...hidden, ...spellings])].sort((a, b) => b.length - a.length);
-    },
-    clean,
+    hide: (secret) => hidden.hide(secret),
+    clean: (value) => hidden.clean(value),
+    hidden,
   };
-}
-
-/** A copy of a JSON value with the texts taken out of every string in it; keys and everything else stay. */
-function withoutTexts(value: unknown, texts: readonly string[]): unknown {
-  if (typeof value === 'string') {
-    return texts.reduce((rest, text) => rest.replaceAll(text, '[redacted]'), value);
-  }
-  if (Array.isArray(value)) {
-    return value.map((each) => withoutTexts(each, texts));
-  }
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutTexts(inner, texts)]));
-  }
-  return value;
 }
 
 /** Never throws on writing: a full disk costs log lines, not workloads. What was lost is counted in the next line. */

@@ -1,6 +1,8 @@
 /**
  * Writes the end of a container's output into the task log, before the container is taken away and the output with it:
  * why a launch failed often stands there and nowhere else.
+ *
+ * The engine of a task has taken its secrets out before anything is cut or dropped here (`agent/discreet-engine.ts`).
  */
 import { AgentError } from '../contract/failures.ts';
 import type { LogEntry } from '../runtime/engine.ts';
@@ -34,7 +36,7 @@ export async function keepOutput(
   let entries = 0;
   let size = 0;
   let dropped = false;
-  // A line that came in pieces is put together again: a secret that is cut in two would not be recognised.
+  // A line that came in pieces is put together again.
   const open: { [channel in LogEntry['channel']]?: Line | undefined } = {};
   const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
@@ -50,7 +52,10 @@ export async function keepOutput(
       entries += 1;
       size += costOf(text);
       while (size > mostCharacters && lines.length > 1) {
-        size -= costOf(lines.shift()?.text ?? '');
+        const oldest = lines.shift() as Line;
+        size -= costOf(oldest.text);
+        // What is still to come of it is a line of its own.
+        if (open[oldest.channel] === oldest) open[oldest.channel] = undefined;
         dropped = true;
       }
     }

@@ -23,15 +23,16 @@ export async function* readTaskLines(
   taskId: string,
   options: LineOptions,
 ): AsyncGenerator<TaskLine, void, undefined> {
-  let line = '';
+  // Its entries may share a character.
+  let line: Buffer[] = [];
   for await (const item of readTaskLog(folder, taskId, { ...options, follow: false })) {
     if ('gap' in item) {
       continue;
     }
-    line += item.data.toString('utf8');
+    line.push(item.data);
     if (!item.partial) {
-      const facts = parsed(line);
-      line = '';
+      const facts = parsed(Buffer.concat(line).toString('utf8'));
+      line = [];
       if (facts) {
         yield { cursor: item.cursor, facts };
       }

@@ -1,34 +1,98 @@
 import { describe, expect, it } from 'vitest';
 import { discreetEngine } from '../../../src/agent/discreet-engine.ts';
+import { HiddenTexts } from '../../../src/agent/hidden-texts.ts';
+import type { LogEntry } from '../../../src/runtime/engine.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
 
-const clean = (text: string) => text.replaceAll('s3cret', '[redacted]');
-const signal = AbortSignal.timeout(5000);
+const secret = 'SuperSecretToken-0123456789abcdefghijklmnop';
+const hidden = new HiddenTexts();
+hidden.hide(secret);
+const { signal } = new AbortController();
+const entry = (data: string | Buffer, over: Partial<LogEntry> = {}): LogEntry => ({
+  ...{ cursor: 'c', time: 't', channel: 'stdout', partial: false },
+  ...{ data: Buffer.from(data), ...over },
+});
+
+async function cleaned(entries: readonly LogEntry[], failure?: Error) {
+  const { engine } = recordingEngine({
+    logs: async function* () {
+      yield* entries;
+      if (failure) {
+        throw failure;
+      }
+    },
+  });
+  const seen: LogEntry[] = [];
+  let thrown: unknown;
+  try {
+    for await (const each of discreetEngine(engine, hidden).logs('gpuaas-x', { signal, follow: false })) {
+      seen.push(each);
+    }
+  } catch (error) {
+    thrown = error;
+  }
+  return { seen, thrown, text: Buffer.concat(seen.map(({ data }) => data)).toString() };
+}
 
 describe('a discreet engine', () => {
-  it('takes secrets out of what a command said', async () => {
-    const { engine } = recordingEngine({ exec: async () => ({ exitCode: 1, tail: 'it is s3cret', adopted: false }) });
+  it('takes secrets out of what a command said, also what is left of one at the beginning of its tail', async () => {
+    const tail = `${secret.slice(20)} and ${secret}`;
+    const { engine } = recordingEngine({ exec: async () => ({ exitCode: 1, tail, adopted: false }) });
 
-    const { tail } = await discreetEngine(engine, clean).exec('gpuaas-x', ['true'], { signal });
+    const result = await discreetEngine(engine, hidden).exec('gpuaas-x', ['true'], { signal });
 
-    expect(tail).toBe('it is [redacted]');
+    expect(result.tail).toBe('[redacted] and [redacted]');
   });
 
   it('takes secrets out of log entries, and leaves others as they are, byte for byte', async () => {
     const binary = Buffer.from([0xff, 0xfe, 0x00]);
-    const entry = { cursor: 'c', time: 't', channel: 'stdout' as const, partial: false };
-    const { engine } = recordingEngine({
-      logs: async function* () {
-        yield { ...entry, data: Buffer.from('token s3cret') };
-        yield { ...entry, data: binary };
-      },
-    });
 
-    const entries = [];
-    for await (const each of discreetEngine(engine, clean).logs('gpuaas-x', { signal, follow: false })) {
-      entries.push(each.data);
-    }
+    const { seen } = await cleaned([entry(`token ${secret}`), entry(binary)]);
 
-    expect(entries).toEqual([Buffer.from('token [redacted]'), binary]);
+    expect(seen.map(({ data }) => data)).toEqual([Buffer.from('token [redacted]'), binary]);
+  });
+
+  it('takes a secret out of a line that comes in pieces, each channel by itself', async () => {
+    const { seen } = await cleaned([
+      entry(`out ${'x'.repeat(100)}${secret.slice(0, 20)}`, { partial: true }),
+      entry(`err ${secret.slice(0, 9)}`, { channel: 'stderr', partial: true }),
+      entry(`${secret.slice(20)} end`),
+      entry(secret.slice(9), { channel: 'stderr' }),
+    ]);
+
+    const of = (channel: string) =>
+      seen.flatMap((each) => (each.channel === channel ? [each.data.toString()] : [])).join('');
+    expect(of('stdout')).toBe(`out ${'x'.repeat(100)}[redacted] end`);
+    expect(of('stderr')).toBe('err [redacted]');
+    expect(seen.map(({ partial }) => partial)).toEqual([true, true, false, false]);
+  });
+
+  it('keeps a character whole that two pieces share', async () => {
+    const [first, second] = [Buffer.from('é').subarray(0, 1), Buffer.from('é').subarray(1)];
+
+    const { text } = await cleaned([entry(first, { partial: true }), entry(second)]);
+
+    expect(text).toBe('é');
+  });
+
+  it('takes out the half of a secret with which a log begins or breaks off, and what it broke off with stays', async () => {
+    const failure = new Error('connection lost');
+
+    const { seen, thrown } = await cleaned(
+      [
+        entry(`${secret.slice(20)} one`),
+        entry(`two ${secret.slice(20)}`),
+        entry(secret.slice(0, 20), { partial: true }),
+      ],
+      failure,
+    );
+
+    expect(seen.map(({ data }) => data.toString())).toEqual([
+      '[redacted] one',
+      `two ${secret.slice(20)}`,
+      '',
+      '[redacted]',
+    ]);
+    expect(thrown).toBe(failure);
   });
 });

@@ -69,3 +69,17 @@ it('keeps what it got where the log breaks off, and is silent where there is no 
   expect(broken.lines[0]).toMatchObject({ level: 'warn', msg: 'output of the container could not be read to its end' });
   expect(absent.lines).toEqual([]);
 });
+
+it('goes on with a line whose beginning it had to drop', async () => {
+  const long = (letter: string, over: Partial<LogEntry> = {}) => entry(letter.repeat(16_000), over);
+  const { texts } = await kept([
+    long('E', { channel: 'stderr', partial: true }),
+    ...Array.from({ length: 20 }, () => long('o')),
+    ...Array.from({ length: 3 }, () => long('F', { channel: 'stderr', partial: true })),
+    entry('why it failed', { channel: 'stderr' }),
+    ...Array.from({ length: 50 }, (_, number) => entry(`last line ${number}`)),
+  ]);
+
+  expect(texts.filter((text) => String(text).endsWith('FFwhy it failed'))).toHaveLength(1);
+  expect(texts.join('').length).toBeGreaterThan(200 * 1024);
+});

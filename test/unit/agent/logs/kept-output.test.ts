@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { discreetEngine } from '../../../../src/agent/discreet-engine.ts';
 import type { LogItem, ReadOptions } from '../../../../src/agent/logs/log-source.ts';
 import { openLogSources } from '../../../../src/agent/logs/open-sources.ts';
 import { openTaskLog } from '../../../../src/agent/task-log.ts';
@@ -19,29 +20,44 @@ function bench() {
   count += 1;
   const folder = join(top, String(count));
   mkdirSync(folder);
-  let there: string[] | undefined;
+  let there: (string | Partial<LogEntry>)[] | undefined;
   const logs = async function* (): AsyncGenerator<LogEntry> {
     if (!there) {
       throw new AgentError('container.not_found');
     }
-    for (const text of there) {
-      const time = '2026-11-25T10:00:00.000000001Z';
-      yield { cursor: 'engine', time, channel: 'stdout', data: Buffer.from(text), partial: false };
+    for (const said of there) {
+      const entry = {
+        cursor: 'engine',
+        time: '2026-11-25T10:00:00.000000001Z',
+        channel: 'stdout',
+        partial: false,
+      } as const;
+      yield { ...entry, data: Buffer.from(String(said)), ...(typeof said === 'string' ? {} : said) };
     }
   };
   const sources = openLogSources({ engine: { logs }, taskLogs: folder });
   return {
     /** A launch of which this was the output when it failed. */
-    failed: async (taskId: string, output: string[], { secret = 'never-said', instance = 'notebook-1' } = {}) => {
+    failed: async (
+      taskId: string,
+      output: (string | Partial<LogEntry>)[],
+      { secret = 'never-said', instance = 'notebook-1' } = {},
+    ) => {
       // Which launch is the newest is told by the time in its log.
       const before = Date.now();
       await eventually(() => expect(Date.now()).toBeGreaterThan(before));
       const base = { task_type: 'workload.oci_launch', instance };
-      const { log, hide } = openTaskLog(taskId, base, { folder, level: 'info', maxBytes: 2 ** 20, maxTasks: 9 });
+      const { log, hide, hidden } = openTaskLog(taskId, base, {
+        folder,
+        level: 'info',
+        maxBytes: 2 ** 20,
+        maxTasks: 9,
+      });
       log.info({}, 'task begins');
       hide(secret);
       there = output;
-      await keepOutput('gpuaas-notebook-1', { engine: { logs } as never, log }, signal);
+      const engine = discreetEngine({ logs } as never, hidden);
+      await keepOutput('gpuaas-notebook-1', { engine, log }, signal);
       there = undefined;
     },
     runs: (output: string[]) => {
@@ -66,6 +82,25 @@ describe('the log of an instance whose launch failed', () => {
 
     expect(texts(items)).toEqual(['starting', 'bad token: [redacted]']);
     expect(items[0]).toMatchObject({ channel: 'stdout', partial: false, time: '2026-11-25T10:00:00.000000001Z' });
+  });
+
+  it('holds no half of a secret either, wherever a long line of it is cut', async () => {
+    const piece = 16 * 1024;
+    const secret = 'SuperSecretToken-0123456789abcdefghijklmnop';
+    for (const before of [4 * piece - 20, piece - 20]) {
+      const line = Buffer.from(`${'x'.repeat(before)}${secret}${'é'.repeat(3 * piece)}`);
+      const pieces = Array.from({ length: Math.ceil(line.length / piece) }, (_, index) => {
+        const data = line.subarray(index * piece, (index + 1) * piece);
+        return { data, partial: (index + 1) * piece < line.length };
+      });
+      const { failed, read } = bench();
+
+      await failed('task-1', [`${secret.slice(20)} begins`, ...pieces], { secret });
+
+      const [first, ...rest] = texts(await read());
+      expect(first).toBe('[redacted] begins');
+      expect(rest.join('')).toBe(`${'x'.repeat(before)}[redacted]${'é'.repeat(3 * piece)}`);
+    }
   });
 
   it('can be read in part: the last lines, and behind a cursor', async () => {
