@@ -1,5 +1,5 @@
 /** The agent's session and the hub, each as it is, with a network between them that fails (FAULTS 1–5, 32). */
-import { cpSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Static } from 'typebox';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -314,6 +314,36 @@ it('a node that an operator releases from quarantine is back within a minute, an
 
   expect(begun(agent)).toEqual([id]);
   expect((await ground.node(agent.nodeId)).epoch_confirmed).toBeGreaterThan(epoch_confirmed ?? 0);
+});
+
+it('a control plane put back from its backup learns what became of its tasks, once their node is released', async () => {
+  const clock = manualClock();
+  const agent = await agentOf(1, { clock });
+  const waitingUntil = (condition: () => boolean | Promise<boolean>) =>
+    until(async () => {
+      if (agent.session.state.kind === 'waiting') await clock.advance(60_000);
+      return await condition();
+    });
+  const [server, backup] = [join(folder, 'server'), join(folder, 'backup')];
+  const { id } = await enqueue(agent);
+  await until(async () => (await state(id)) === 'accepted');
+  await ground.close();
+  cpSync(server, backup, { recursive: true });
+  await serve();
+  await waitingUntil(() => ground.hub.isConnected(agent.nodeId));
+  agent.finish(agent.begun[0] as never);
+  await until(() => ground.sink.ended.length === 1);
+
+  await ground.close();
+  rmSync(server, { recursive: true });
+  cpSync(backup, server, { recursive: true });
+  await serve();
+  await waitingUntil(async () => (await ground.node(agent.nodeId)).status === 'quarantined');
+  await ground.release(agent.nodeId);
+  await waitingUntil(() => ground.sink.ended.length === 1);
+
+  expect(ground.sink.ended).toMatchObject([{ id, result: { status: 'succeeded' } }]);
+  expect(begun(agent)).toEqual([id]);
 });
 
 it('a task of the size of a frame arrives whole, and one above it never leaves (FAULTS 7)', async () => {

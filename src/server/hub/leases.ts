@@ -69,7 +69,7 @@ export async function lapseAll(tx: Tx, nodeId: string): Promise<void> {
   }
 }
 
-/** The node lost its journal: what it had accepted it does not know any more. Doing it twice is safe, forgetting it is not. */
+/** Nobody knows whether the node still has what it had accepted. Doing it twice is safe, forgetting it is not. */
 export async function handOutAgain(tx: Tx, queue: TaskQueue, nodeId: string): Promise<void> {
   for (const task of await tx.tasks.list({ where: { node_id: nodeId, state: 'accepted' } })) {
     await tx.tasks.put(again(task));

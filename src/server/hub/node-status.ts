@@ -2,6 +2,7 @@
 import { AgentError } from '../../contract/failures.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Tx } from '../db/store.ts';
+import { handOutAgain } from './leases.ts';
 import type { TaskQueue } from './task-queue.ts';
 
 /** The node must not come back, and none of its tasks will be done. False if there is no such node. */
@@ -17,7 +18,8 @@ export async function revokeNode(tx: Tx, queue: TaskQueue, nodeId: string, actor
 
 /**
  * Whichever host comes first after this is believed, with any epoch: the operator has seen to it that there is only one.
- * False if the node is in no quarantine.
+ * What the node had accepted is handed out again: it may be another host by now, or this store may be a backup from before
+ * the results. A host that knows a task answers with what became of it. False if the node is in no quarantine.
  */
 export async function releaseNode(tx: Tx, queue: TaskQueue, nodeId: string, actor: string): Promise<boolean> {
   const node = await tx.nodes.get(nodeId);
@@ -25,6 +27,7 @@ export async function releaseNode(tx: Tx, queue: TaskQueue, nodeId: string, acto
   await tx.nodes.put({ ...node, status: 'enrolled', status_reason: null, epoch_confirmed: null });
   const message = 'The node was released from quarantine.';
   await note(tx, node, { time: queue.now(), actor, type: 'node.released', message });
+  await handOutAgain(tx, queue, nodeId);
   return true;
 }
 
