@@ -19,6 +19,10 @@ export async function logReadBack(host: TestHost, image: string): Promise<Measur
   });
   await succeed(host, params);
   const name = `gpuaas-${params.identity.app_instance_id}`;
+  const docker = (...args: string[]) =>
+    run('docker', ['-H', `unix://${host.engineSocket}`, ...args], { maxBuffer: 2 ** 26 });
+  // The engine writes a log down behind the program.
+  while (!(await docker('logs', '--tail', '1', name)).stdout.startsWith(`line ${lines - 1} `));
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < 5; round += 1) {
@@ -33,9 +37,7 @@ export async function logReadBack(host: TestHost, image: string): Promise<Measur
         }
       }),
     );
-    theirs.push(
-      await timed(() => run('docker', ['-H', `unix://${host.engineSocket}`, 'logs', name], { maxBuffer: 2 ** 26 })),
-    );
+    theirs.push(await timed(() => docker('logs', name)));
   }
   await remove(host, params);
   const against = 'docker logs';
