@@ -5,6 +5,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
+import { readStrictJson } from '../contract/strict-json.ts';
 import { judge } from '../contract/validate.ts';
 
 const Drain = Type.Object(
@@ -64,9 +65,9 @@ export class DrainState {
 }
 
 function readDrains(file: string): Drains {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       return {};
@@ -74,13 +75,7 @@ function readDrains(file: string): Drains {
     throw error;
   }
   const unreadable = { host: { since: new Date(0).toISOString(), reason: `${file} cannot be read.` } };
-  try {
-    const judged = judge(Drains, JSON.parse(text));
-    return judged.ok ? judged.value : unreadable;
-  } catch (error) {
-    if (error instanceof SyntaxError) {
-      return unreadable;
-    }
-    throw error;
-  }
+  const read = readStrictJson(bytes);
+  const judged = read.ok ? judge(Drains, read.value) : read;
+  return judged.ok ? judged.value : unreadable;
 }

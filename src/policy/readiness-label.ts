@@ -3,6 +3,7 @@
  * same. They hold no secret: a launch brings those sealed, in fields of their own.
  */
 import { Type } from 'typebox';
+import { readStrictJson } from '../contract/strict-json.ts';
 import { judge } from '../contract/validate.ts';
 import { ReadinessCheck } from '../contract/workload-oci-launch.ts';
 import { canonicalJson } from './container-spec.ts';
@@ -30,13 +31,7 @@ export function readReadinessLabel(value = ''): ReadinessCheck[] | undefined {
   if (value.length > longest) {
     return undefined;
   }
-  try {
-    const judged = judge(ReadinessChecks, JSON.parse(value));
-    return judged.ok ? judged.value : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) {
-      return undefined;
-    }
-    throw error;
-  }
+  const read = readStrictJson(Buffer.from(value));
+  const judged = read.ok ? judge(ReadinessChecks, read.value) : read;
+  return judged.ok ? judged.value : undefined;
 }
