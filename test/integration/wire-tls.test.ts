@@ -121,7 +121,7 @@ describe('a control plane that comes back with a certificate', () => {
 
     await until(async () => (await session()).reason?.includes(words) === true, 'the agent to refuse it');
     const refused = await apps({ GPUAAS_CA: trusted.ca });
-    expect((await session()).state).toBe('waiting');
+    expect((await session()).state).not.toBe('connected');
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining(words)]);
     expect(await (await fetch(endpoints[0].url)).text()).toBe('hello\n');
 
