@@ -92,7 +92,9 @@ export class Hub {
   /** Serves sessions on this server from now on, and everything that belongs to them. `letIn` is told who is known. */
   async start(server: Server, letIn: (socket: Socket) => void): Promise<void> {
     await this.#presence.begin();
-    this.#options.queue.onWork((nodeId, cancelled) => this.#sessions.get(nodeId)?.wake(cancelled));
+    const { queue } = this.#options;
+    queue.onWork((nodeId, cancelled) => this.#sessions.get(nodeId)?.wake(cancelled));
+    queue.handOutBy(async (tx, nodeId) => await this.#sessions.get(nodeId)?.handOut(tx));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head, letIn));
     void this.#sweep();
   }

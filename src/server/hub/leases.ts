@@ -15,16 +15,15 @@ export type LeasedTask = Task & { readonly state: 'leased'; readonly lease: NonN
 export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<LeasedTask[]> {
   const now = queue.serverTime();
   const queued = await tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });
+  const expired = queued.filter((task) => neverSent(task) && task.not_after <= now);
   const leased: LeasedTask[] = [];
-  for (const task of queued) {
-    if (neverSent(task) && task.not_after <= now) {
-      await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
-      continue;
-    }
+  for (const task of queued.filter((each) => !expired.includes(each))) {
     const next: LeasedTask = { ...task, state: 'leased', lease: { id: newId(Date.parse(now)), since: queue.now() } };
     await tx.tasks.put(next);
     leased.push(next);
   }
+  // Last: what follows an end may queue more, and claim it.
+  for (const task of expired) await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
   return leased;
 }
 

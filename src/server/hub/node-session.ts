@@ -7,7 +7,7 @@ import type { FromAgent, RecordMessage, Welcome } from '../../contract/session-m
 import type { closeCodes } from '../../contract/signing.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import type { Store } from '../db/store.ts';
+import type { Store, Tx } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
 import { confirm } from './admission.ts';
 import type { Connection } from './connection.ts';
@@ -80,6 +80,11 @@ export class NodeSession {
     if (!this.#confirmed) return;
     if (cancelled === undefined) this.#tasks.wake();
     else this.#tasks.cancel(cancelled);
+  }
+
+  /** Takes what the node can take out of the queue, in a transaction that queues something. */
+  async handOut(tx: Tx): Promise<void> {
+    if (this.#confirmed) await this.#tasks.claim(tx);
   }
 
   /** Ends it. Nothing that arrives afterwards counts. */

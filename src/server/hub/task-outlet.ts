@@ -8,7 +8,7 @@ import { AgentError, type Failure } from '../../contract/failures.ts';
 import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import type { Store } from '../db/store.ts';
+import type { Store, Tx } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
 import { isCurrent } from './admission.ts';
 import type { Connection } from './connection.ts';
@@ -48,7 +48,10 @@ export class TaskOutlet {
   #refusals = 0;
   #resting = false;
   #working = false;
-  #again = false;
+  /** Claimed and not sent yet. */
+  readonly #claimed: LeasedTask[] = [];
+  /** False while everything that is queued was claimed in the transaction that queued it. */
+  #mayBeQueued = true;
 
   constructor(options: TaskOutletOptions) {
     this.#options = options;
@@ -57,7 +60,7 @@ export class TaskOutlet {
   /** What the node can take, and how many tasks of this session had reached it when it said so. */
   pull(credits: number, received: number): void {
     this.#allowed = received + credits;
-    this.wake();
+    this.#run();
   }
 
   /** Tells the node what was given up while it was away. */
@@ -77,8 +80,22 @@ export class TaskOutlet {
 
   /** Something may be there to send. */
   wake(): void {
-    this.#again = true;
-    if (!this.#working) void this.#work();
+    this.#mayBeQueued = true;
+    this.#run();
+  }
+
+  /** Takes what the node can take out of the queue; sent once the transaction is committed. */
+  async claim(tx: Tx): Promise<void> {
+    const { queue, nodeId, epoch } = this.#options;
+    const room = this.#room - this.#claimed.length;
+    // Another session may have taken over that has taken back all leases of this one: it must not get new ones.
+    if (room > 0 && !isCurrent(await tx.nodes.get(nodeId), epoch)) return;
+    const leased = room > 0 ? await claim(tx, queue, nodeId, room) : [];
+    tx.afterCommit(() => {
+      this.#mayBeQueued ||= leased.length >= room;
+      this.#claimed.push(...leased);
+      this.#run();
+    });
   }
 
   async accepted(leaseId: string, taskId: string): Promise<void> {
@@ -104,12 +121,22 @@ export class TaskOutlet {
     return lease;
   }
 
+  #run(): void {
+    if (!this.#working) void this.#work();
+  }
+
   async #work(): Promise<void> {
     this.#working = true;
     try {
-      while (this.#again && !this.#options.connection.gone.aborted) {
-        this.#again = false;
-        await this.#sendOnce();
+      while (this.#room > 0 && (this.#claimed.length > 0 || this.#mayBeQueued) && !this.#isKeyReplaced()) {
+        const [task] = this.#claimed;
+        if (task) {
+          await this.#send(task);
+          this.#claimed.shift();
+        } else {
+          this.#mayBeQueued = false;
+          await this.#options.store.write((tx) => this.claim(tx));
+        }
       }
     } catch (error) {
       this.#options.onFailure(error);
@@ -118,16 +145,11 @@ export class TaskOutlet {
     }
   }
 
-  async #sendOnce(): Promise<void> {
-    const { store, queue, nodeId, epoch, connection } = this.#options;
-    const room = this.#resting || !connection.keepsUp ? 0 : Math.min(this.#allowed - this.#sent, maxBatch);
-    if (room <= 0 || this.#isKeyReplaced()) return;
-    const leased = await store.write(async (tx) =>
-      // Another session may have taken over that has taken back all leases of this one: it must not get new ones.
-      isCurrent(await tx.nodes.get(nodeId), epoch) ? await claim(tx, queue, nodeId, room) : [],
-    );
-    for (const task of leased) await this.#send(task);
-    if (leased.length === room) this.#again = true;
+  /** How many tasks may be claimed or sent now. */
+  get #room(): number {
+    const { connection } = this.#options;
+    const isShut = this.#resting || !connection.keepsUp || connection.gone.aborted;
+    return isShut ? 0 : Math.min(this.#allowed - this.#sent, maxBatch);
   }
 
   /** True if the session is over for that: signed by a key it does not know, the node would refuse the task for good. */

@@ -36,6 +36,9 @@ export interface NewTask<T extends TaskType> {
 /** `cancelled` is the task that is to be given up, where that is the change. */
 type WorkListener = (nodeId: string, cancelled?: string) => void;
 
+/** Hands tasks of a node out in the transaction that queues one. */
+type HandOut = (tx: Tx, nodeId: string) => Promise<void>;
+
 const defaults = { deadline_seconds: 3600, valid_seconds: 900 } as const;
 
 export class TaskQueue {
@@ -43,6 +46,7 @@ export class TaskQueue {
   readonly #clock: Clock;
   readonly #steady: () => number;
   readonly #listeners = new Set<WorkListener>();
+  #handOut: HandOut = () => Promise.resolve();
   readonly #ended: Record<TaskResult['status'], number> = { succeeded: 0, failed: 0, cancelled: 0, rejected: 0 };
 
   constructor(sink: RecordSink, clock: Clock = systemClock) {
@@ -51,7 +55,10 @@ export class TaskQueue {
     this.#steady = steadyTime(clock);
   }
 
-  /** Queues a task, with the next fencing number of its workload; it is sent once the transaction is committed. */
+  /**
+   * Queues a task, with the next fencing number of its workload; it is sent once the transaction is committed. Handed out
+   * within it where its node can take it, so that it waits for the disk once.
+   */
   async enqueue<T extends TaskType>(tx: Tx, wanted: NewTask<T>): Promise<Task> {
     const now = this.#steady();
     const { node_id, allocation_id, type, params, purpose, trace_id, workload_id = node_id } = wanted;
@@ -74,7 +81,7 @@ export class TaskQueue {
       ended_at: null,
     };
     await tx.tasks.insert(task);
-    this.wakeAfter(tx, node_id);
+    await this.#handOut(tx, node_id);
     return task;
   }
 
@@ -132,7 +139,12 @@ export class TaskQueue {
     return { ...this.#ended };
   }
 
-  /** Calls back after each change of what a node has to do is on disk. Returns the way out. */
+  /** Who hands tasks out as they are queued. */
+  handOutBy(handOut: HandOut): void {
+    this.#handOut = handOut;
+  }
+
+  /** Calls back after a change of what a node has to do is on disk, but for tasks that were queued. Returns the way out. */
   onWork(listener: WorkListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

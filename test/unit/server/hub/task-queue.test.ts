@@ -73,10 +73,7 @@ describe('the queue', () => {
     expect((await enqueue({ workload_id: 'app-2' })).fencing).toBe(1);
   });
 
-  it('queues nothing in a transaction that fails, and wakes nobody for it', async () => {
-    const woken: string[] = [];
-    queue.onWork((node) => woken.push(node));
-
+  it('queues nothing in a transaction that fails', async () => {
     const failing = store.write(async (tx) => {
       await queue.enqueue(tx, removal);
       throw new Error('no');
@@ -84,18 +81,36 @@ describe('the queue', () => {
 
     await expect(failing).rejects.toThrow('no');
     expect(await store.read((tx) => tx.tasks.count())).toBe(0);
-    expect(woken).toEqual([]);
   });
 
-  it('wakes whoever listens once the task is on disk, until it stops listening', async () => {
-    const woken: string[] = [];
-    const stop = queue.onWork((node) => woken.push(node));
+  it('hands a task out in the transaction that queues it, and takes that back with it', async () => {
+    const leased: string[] = [];
+    queue.handOutBy(async (tx, node) => {
+      for (const { id } of await claim(tx, queue, node, 1)) tx.afterCommit(() => leased.push(id));
+    });
+    const failing = store.write(async (tx) => {
+      await queue.enqueue(tx, removal);
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
 
-    await enqueue();
+    const { id } = await enqueue();
+
+    expect(leased).toEqual([id]);
+    expect((await store.read((tx) => tx.tasks.get(id)))?.state).toBe('leased');
+  });
+
+  it('wakes whoever listens once a change is on disk, until it stops listening', async () => {
+    const woken: unknown[] = [];
+    const [first, second] = [await enqueue(), await enqueue()];
+    await claimed();
+    const stop = queue.onWork((...change) => woken.push(change));
+
+    await store.write((tx) => queue.cancel(tx, first.id));
     stop();
-    await enqueue();
+    await store.write((tx) => queue.cancel(tx, second.id));
 
-    expect(woken).toEqual(['node-1']);
+    expect(woken).toEqual([['node-1', first.id]]);
   });
 
   it('hands out each task once, oldest first, to its own node alone (X-5)', async () => {

@@ -56,6 +56,20 @@ describe('a task', () => {
     await until(async () => (await state(id)) === 'accepted');
   });
 
+  it('beyond what its node can take is sent as soon as there is room, in order', async () => {
+    const agent = await enter();
+    agent.send({ type: 'pull', credits: 1, received: 0 });
+    await settled(agent);
+    const queued = [await ground.enqueue(), await ground.enqueue(), await ground.enqueue()];
+    const first = await agent.accept();
+    expect(await state(queued[1]?.id ?? '')).toBe('queued');
+
+    agent.send({ type: 'pull', credits: 2, received: 1 });
+    const others = [await agent.accept(), await agent.accept()];
+
+    expect([first, ...others].map(({ task_id }) => task_id)).toEqual(queued.map(({ id }) => id));
+  });
+
   it('waits for its node, also over a restart of the control plane (FAULTS 2)', async () => {
     const { id } = await ground.enqueue();
     await ground.close();
