@@ -29,6 +29,9 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
 
   underParams(() => checkParams(params, policy));
   await context.admission.assertPossible(params.resources);
+  // Begun while the engine is waited for; whoever needs them is told what went wrong.
+  const files = openSecretFiles(params, context);
+  files.catch(() => undefined);
   const found = await engine.inspect(name, signal);
   if (found) {
     requireSay(found, params.identity, context.fencing);
@@ -42,7 +45,7 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
     const sealedEnv = await unsealEnv(params, context);
     const { taskId, fencing } = context;
     const rendered = underParams(() => renderContainer({ params, policy, image, taskId, fencing, sealedEnv }));
-    const adopted = await ensureStarted(params, rendered, found, made, context);
+    const adopted = await ensureStarted(params, rendered, { found, files }, made, context);
     const excerpt = await makePackaged(params, name, context);
     context.enter('probing');
     const container = await untilReady(params.readiness, { engine, name, ports: params.ports, signal });
@@ -142,7 +145,7 @@ function progressValues({ layers, layersDone, bytes, bytesTotal }: PullProgress)
 async function ensureStarted(
   params: WorkloadOciLaunchParams,
   rendered: RenderedContainer,
-  found: ContainerFacts | undefined,
+  { found, files: opening }: { readonly found: ContainerFacts | undefined; readonly files: Promise<SecretFiles> },
   made: Made,
   context: TaskContext,
 ): Promise<boolean> {
@@ -155,7 +158,7 @@ async function ensureStarted(
     return true;
   }
   // Opened before anything is replaced: what cannot be opened must not cost the workload that runs.
-  const files = await openSecretFiles(params, context);
+  const files = await opening;
   // What does not run holds nothing, so a container that is started again has to fit as well.
   const release = await admission.reserve(params.identity.app_instance_id, params.resources, signal, engine);
   try {

@@ -57,6 +57,7 @@ export class Connection {
     this.#pump = new RecordPump({
       ...{ journal: parts.journal, clock: parts.clock },
       send: (record) => this.#sendText(JSON.stringify(record)),
+      together: (work) => this.#socket?.together(work),
       onFailure: (error) => this.#giveUp(error),
     });
   }

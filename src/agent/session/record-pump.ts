@@ -12,6 +12,8 @@ export interface RecordPumpOptions {
   readonly clock: Clock;
   /** Hands a record to the connection. Returns its size in bytes. */
   send(record: RecordMessage): number;
+  /** What is sent within this leaves at once. */
+  together(work: () => void): void;
   /** The journal cannot be read or written. */
   onFailure(error: unknown): void;
 }
@@ -84,7 +86,7 @@ export class RecordPump {
       queueMicrotask(() => {
         this.#scheduled = false;
         try {
-          this.#pump();
+          this.#options.together(() => this.#pump());
         } catch (error) {
           this.#options.onFailure(error);
         }

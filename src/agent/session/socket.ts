@@ -4,6 +4,7 @@
  *
  * Messages are handed over one at a time, in order; while too many wait, nothing is read, and TCP holds the other side back.
  */
+import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { type FromAgent, FromControlPlane } from '../../contract/session-messages.ts';
 import { maxCloseReasonBytes, maxFrameBytes, sessionPath, sessionSubprotocol } from '../../contract/signing.ts';
@@ -41,6 +42,8 @@ export class AgentSocket {
   #waiting = 0;
   #retryAfter: number | undefined;
   #failure: string | undefined;
+  /** What it runs over, once it is open. */
+  #stream: Duplex | undefined;
 
   private constructor(socket: WebSocket, handlers: SocketHandlers) {
     this.#socket = socket;
@@ -48,6 +51,9 @@ export class AgentSocket {
     socket.on('message', (data, binary) => this.#receive(data, binary));
     socket.on('error', (error) => {
       this.#failure ??= error.message;
+    });
+    socket.on('upgrade', (response) => {
+      this.#stream = response.socket;
     });
     socket.on('unexpected-response', (_request, { statusCode, headers }) => {
       const seconds = Number(headers['retry-after']);
@@ -75,6 +81,16 @@ export class AgentSocket {
   /** False while messages wait and nothing is read: then silence means nothing. */
   get listens(): boolean {
     return !this.#socket.isPaused;
+  }
+
+  /** What is sent meanwhile leaves together, so that the other side is woken once. */
+  together(work: () => void): void {
+    this.#stream?.cork();
+    try {
+      work();
+    } finally {
+      this.#stream?.uncork();
+    }
   }
 
   /** Resolves when it has left the process: true if it went out, false if the connection is gone. */

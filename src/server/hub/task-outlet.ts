@@ -87,9 +87,11 @@ export class TaskOutlet {
   /** Takes what the node can take out of the queue; sent once the transaction is committed. */
   async claim(tx: Tx): Promise<void> {
     const { queue, nodeId, epoch } = this.#options;
-    const room = this.#room - this.#claimed.length;
     // Another session may have taken over that has taken back all leases of this one: it must not get new ones.
-    if (room > 0 && !isCurrent(await tx.nodes.get(nodeId), epoch)) return;
+    if (!isCurrent(await tx.nodes.get(nodeId), epoch)) return;
+    // Also those that were claimed in this very transaction, or in one that is committed with it.
+    const unsent = (await tx.tasks.count({ node_id: nodeId, state: 'leased' })) - this.#leases.size;
+    const room = this.#room - Math.max(unsent, this.#claimed.length);
     const leased = room > 0 ? await claim(tx, queue, nodeId, room) : [];
     tx.afterCommit(() => {
       this.#mayBeQueued ||= leased.length >= room;
