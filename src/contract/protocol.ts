@@ -6,5 +6,6 @@
  * 1  2026-11-25  a `logs_chunk` holds at most 1000 entries, all that its schema's judge can look at; credit is `creditOf`
  * 1  2026-11-25  the cursor of a `logs_chunk` is visible ASCII
  * 1  2026-11-25  a node says at most 32 KiB before its welcome; the longest hello is shorter
+ * 1  2026-11-25  `at` of a record is in the time of the control plane, and what follows from the record has it
  */
 export const protocolVersion = 1;

@@ -181,7 +181,7 @@ export const RecordMessage = Type.Object(
     journal_id: id('Journal of the agent; another one after it was rebuilt.'),
     seq: seq('Number of the record in its journal, increasing; thinned records leave holes.'),
     kind: Type.Enum(recordKinds, { description: 'What the body is.' }),
-    at: time('When it was written down.'),
+    at: time('When it was written down, in the time of the control plane.'),
     body: Type.Unknown({ description: 'Judged by the schema of its kind.' }),
   },
   { ...closed, description: 'Sent in order, again after a reconnect, until acknowledged.' },

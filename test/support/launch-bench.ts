@@ -28,6 +28,8 @@ import { type ManualClock, manualClock } from './manual-clock.ts';
 import { anAllocation, aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
+const resultAt = '2026-11-25T12:00:01.000Z';
+
 export interface LaunchBench {
   readonly store: Store;
   readonly clock: ManualClock;
@@ -44,9 +46,10 @@ export interface LaunchBench {
   /** The node ends the task. */
   end(task: Pick<Task, 'id'>, result: Partial<TaskResult>): Promise<void>;
   /** The node ends the newest task of the instance: in this state, or with this failure. */
-  endTaskOf(id: string, how: WorkloadState | FailureCode): Promise<void>;
+  endTaskOf(id: string, how: WorkloadState | FailureCode, finishedAt?: string): Promise<void>;
   answerPreflight(given?: Parameters<typeof runtimeStatus>[0]): Promise<void>;
-  report(record: Omit<NodeRecord, 'at'>): Promise<void>;
+  /** `at` is when the node wrote it down; default now. */
+  report(record: Omit<NodeRecord, 'at'>, at?: string): Promise<void>;
   presence(how: 'away' | 'back'): Promise<void>;
   /** `type` of every event about the instance. */
   events(id: string): Promise<string[]>;
@@ -98,7 +101,7 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
       }),
     openTasks: () => store.read((tx) => tx.tasks.list({ where: { state: ['queued', 'leased', 'accepted'] } })),
     end: (task, result) => store.write((tx) => queue.finish(tx, task, resultOf(task.id, result))),
-    endTaskOf: async (id, how) => {
+    endTaskOf: async (id, how, finished_at = resultAt) => {
       const { current_task_id } = await instance(id);
       const task = current_task_id === null ? undefined : await store.read((tx) => tx.tasks.get(current_task_id));
       if (!task || task.state === 'ended') throw new Error(`no task is at work for ${id}`);
@@ -106,8 +109,8 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
       await bench.end(
         task,
         isFailure
-          ? { status: 'failed', failure: failureOf(how as FailureCode) }
-          : { output: workloadOutput(await instance(id), how as WorkloadState) },
+          ? { status: 'failed', failure: failureOf(how as FailureCode), finished_at }
+          : { output: workloadOutput(await instance(id), how as WorkloadState), finished_at },
       );
     },
     answerPreflight: async (status) => {
@@ -115,11 +118,10 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
       if (!question) throw new Error('nothing was asked');
       await bench.end(question, { output: runtimeStatus(status) });
     },
-    report: (record) =>
+    report: (record, at = new Date(clock.wallMs()).toISOString()) =>
       store.write(async (tx) => {
         const node = await tx.nodes.get('node-1');
-        if (node)
-          await sink.recorded(tx, node, { ...record, at: new Date(clock.wallMs()).toISOString() } as NodeRecord);
+        if (node) await sink.recorded(tx, node, { ...record, at } as NodeRecord);
       }),
     presence: (how) =>
       store.write(async (tx) => {
@@ -152,8 +154,8 @@ export function failureOf(code: FailureCode): Failure {
 }
 
 function resultOf(task_id: string, given: Partial<TaskResult>): TaskResult {
-  const at = '2026-11-25T12:00:01.000Z';
-  return { task_id, status: 'succeeded', output: null, failure: null, started_at: at, finished_at: at, ...given };
+  const times = { started_at: resultAt, finished_at: resultAt };
+  return { task_id, status: 'succeeded', output: null, failure: null, ...times, ...given };
 }
 
 export function workloadOutput(

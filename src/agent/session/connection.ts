@@ -56,7 +56,8 @@ export class Connection {
     this.#logs = new LogRelay(parts.handlers.logs, async (message) => (await this.#socket?.send(message)) ?? false);
     this.#pump = new RecordPump({
       ...{ journal: parts.journal, clock: parts.clock },
-      send: (record) => this.#sendText(JSON.stringify(record)),
+      // Written down by this host's clock, which may be wrong.
+      send: (record) => this.#sendText(JSON.stringify({ ...record, at: parts.serverClock.timeOf(record.at) })),
       together: (work) => this.#socket?.together(work),
       onFailure: (error) => this.#giveUp(error),
     });

@@ -10,7 +10,7 @@ export type NodeRecord = {
   [K in Exclude<RecordKind, 'task.result'>]: {
     readonly kind: K;
     readonly body: RecordBody<K>;
-    /** When the node wrote it down, by the node's clock. */
+    /** When the node wrote it down, in our time as far as the node is right about it. */
     readonly at: string;
   };
 }[Exclude<RecordKind, 'task.result'>];

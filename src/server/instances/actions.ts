@@ -49,7 +49,7 @@ export async function control(
   const task = adapterOf(instance.engine).control(identityOf(instance), action);
   const { id } = await queueTask(tx, launching.queue, asked, task, action);
   return change(tx, asked, {
-    ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, now: cause.now },
+    ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, at: cause.now },
     set: { current_task_id: id, desired: action === 'stop' ? 'stopped' : 'running', failure: null },
   });
 }
@@ -85,7 +85,7 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
   const wasSent = instance.state !== 'requested' || instance.history.some(({ state }) => state === 'deploying');
   const asked = { ...instance, trace_id: cause.correlationId };
   const leaving = await change(tx, asked, {
-    ...{ to: 'decommissioning', reason: 'It is being taken away.', actor, now: cause.now },
+    ...{ to: 'decommissioning', reason: 'It is being taken away.', actor, at: cause.now },
     set: { desired: 'decommissioned', current_task_id: null, failure: null },
   });
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
@@ -105,7 +105,7 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
 /** Nothing of it is left to be taken away. The last of an allocation that is being released ends the allocation. */
 export async function finish(tx: Tx, cause: Cause, instance: AppInstance, cleanup: AppInstance['cleanup']) {
   const done = await change(tx, instance, {
-    ...{ to: 'decommissioned', reason: 'It was taken away.', actor: cause.who.actor, now: cause.now },
+    ...{ to: 'decommissioned', reason: 'It was taken away.', actor: cause.who.actor, at: cause.now },
     set: { cleanup, failure: null, endpoints: [], sealed_files: {} },
   });
   await endIfEmpty(tx, cause, done.allocation_id);

@@ -12,7 +12,10 @@ export interface Change {
   /** One sentence: the summary of the instance, and the reason in its history. */
   readonly reason: string;
   readonly actor: string;
-  readonly now: number;
+  /** When it happened, in milliseconds since 1970. */
+  readonly at: number;
+  /** Since when it is so, where that is longer ago than it is known again. Default `at`. */
+  readonly since?: number;
   /** What else changes with it. */
   readonly set?: Partial<AppInstance>;
 }
@@ -21,17 +24,21 @@ export interface Change {
  * Keeps the instance in its new state, with an event `apps.instance.<state>`. Returns what is kept. Staying in the same
  * state changes what is in `set` and makes no event.
  */
-export async function change(tx: Tx, instance: AppInstance, { to, reason, actor, now, set = {} }: Change) {
-  const at = new Date(now).toISOString();
+export async function change(tx: Tx, instance: AppInstance, asked: Change) {
+  const { to, reason, actor, set = {} } = asked;
+  const at = new Date(asked.at).toISOString();
+  const since = new Date(asked.since ?? asked.at).toISOString();
   const state = moveInstance(instance.state, to);
   const isNew = state !== instance.state;
   const next: AppInstance = {
     ...instance,
     ...set,
-    ...{ state, summary: reason.slice(0, 500), updated_at: at },
-    state_since: isNew ? at : instance.state_since,
-    history: isNew ? historyWith(instance.history, { state, at, reason: reason.slice(0, 500) }) : instance.history,
-    billing: { ...instance.billing, periods: periodsAfter(instance, state, at) },
+    ...{ state, summary: reason.slice(0, 500), updated_at: laterOf(instance.updated_at, at) },
+    state_since: isNew ? since : instance.state_since,
+    history: isNew
+      ? historyWith(instance.history, { state, at: since, reason: reason.slice(0, 500) })
+      : instance.history,
+    billing: { ...instance.billing, periods: periodsAfter(instance, state, since) },
   };
   await tx.app_instances.put(next);
   if (isNew) {
@@ -44,6 +51,11 @@ export async function change(tx: Tx, instance: AppInstance, { to, reason, actor,
     });
   }
   return next;
+}
+
+/** Times of the store compare as texts. */
+export function laterOf(one: string, other: string): string {
+  return one > other ? one : other;
 }
 
 export function historyWith(history: AppInstance['history'], entry: AppInstance['history'][number]) {

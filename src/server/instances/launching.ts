@@ -44,7 +44,7 @@ export async function deploy(tx: Tx, queue: TaskQueue, instance: AppInstance, la
   const rendered = adapterOf(engine).launch(adapterInput(launch, { instanceId: id, nodeId, sealedFiles }));
   const task = await queueTask(tx, queue, instance, rendered, 'launch');
   return change(tx, instance, {
-    ...{ to: 'deploying', reason: 'Waiting for the node to launch it.', actor: 'system', now },
+    ...{ to: 'deploying', reason: 'Waiting for the node to launch it.', actor: 'system', at: now },
     set: { current_task_id: task.id },
   });
 }
@@ -85,7 +85,7 @@ export async function goOn(
 /** The launch ends here, with a reason. */
 export async function fail(tx: Tx, instance: AppInstance, error: AgentError, now: number): Promise<AppInstance> {
   const failure = error.toFailure();
-  return change(tx, instance, { to: 'failed', reason: failure.message, actor: 'system', now, set: { failure } });
+  return change(tx, instance, { to: 'failed', reason: failure.message, actor: 'system', at: now, set: { failure } });
 }
 
 /** The launch as it was accepted: every choice as a value. */

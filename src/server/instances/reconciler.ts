@@ -5,6 +5,8 @@
  *   result of the instance's present task ─▶ decides its state
  *   anything else about it                ─▶ members and events; its state too, unless a task is at work
  *   the node is away                      ─▶ unknown, which is not failed: workloads outlive their connection
+ *
+ * A report can be old when it arrives, so what follows from it has the time of which it tells (happened-at.ts).
  */
 import { AgentError } from '../../contract/failures.ts';
 import { livingStates } from '../../contract/instance-state.ts';
@@ -22,8 +24,9 @@ import type { TaskQueue } from '../hub/task-queue.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import { judgeRuntime } from '../launch/preflight.ts';
 import { decommission, finish } from './actions.ts';
+import { happenedAt } from './happened-at.ts';
 import { appendReport, declaredEndpoints, factsOf, memberOf, shortMessage } from './instance-reports.ts';
-import { change } from './instance-states.ts';
+import { type Change, change, laterOf } from './instance-states.ts';
 import { fail, goOn } from './launching.ts';
 import type { MetricsBoard } from './metrics-board.ts';
 import { afterReport, afterTask } from './reported-state.ts';
@@ -59,7 +62,7 @@ class Reconciler implements RecordSink {
     if (!instance) return;
     // Of a task that was given up for another only the end is told: the other one decides.
     if (instance.current_task_id !== task.id || instance.state === 'decommissioned') {
-      await appendReport(tx, instance, `node:${task.node_id}`, this.#at(), {
+      await appendReport(tx, instance, `node:${task.node_id}`, this.#timeOf(instance, task.result.finished_at), {
         type: 'apps.instance.superseded',
         message: `The ${task.purpose} that was given up ended as ${task.result.status}.`,
         data: { task_id: task.id, status: task.result.status },
@@ -73,11 +76,11 @@ class Reconciler implements RecordSink {
   async recorded(tx: Tx, node: Node, record: NodeRecord): Promise<void> {
     switch (record.kind) {
       case 'task.progress':
-        return this.#progressed(tx, node, record.body);
+        return this.#progressed(tx, node, record);
       case 'event':
-        return this.#happened(tx, node, record.body);
+        return this.#happened(tx, node, record);
       case 'topology':
-        return this.#looked(tx, node, record.body);
+        return this.#looked(tx, node, record);
       case 'metrics':
         return this.#sampled(tx, node, record.body);
       case 'inventory':
@@ -94,11 +97,15 @@ class Reconciler implements RecordSink {
         await fail(tx, instance, new AgentError('launch.node_unavailable', { reason }), this.#now());
         continue;
       }
-      await this.#change(tx, instance, node, 'unknown', 'Its host has not been heard of; what runs there runs on.');
+      const reason = 'Its host has not been heard of; what runs there runs on.';
+      await this.#change(tx, instance, node, { to: 'unknown', reason, at: this.#now() });
     }
   }
 
-  /** Tasks go on where they were, what could not be taken away is tried again, and of the rest the host says what it is. */
+  /**
+   * Tasks go on where they were, what could not be taken away is tried again, and of the rest the host says what it is. A task
+   * was at work all the while, and may have ended long ago: its state is the one of before, as far as anybody knows.
+   */
   async nodeBack(tx: Tx, node: Node): Promise<void> {
     for (const instance of await this.#instancesOf(tx, node)) {
       if (instance.state === 'failed' && instance.desired === 'decommissioned') {
@@ -108,7 +115,9 @@ class Reconciler implements RecordSink {
       const task = await this.#taskAtWork(tx, instance);
       const state = task && whileAtWork[task.purpose];
       if (state && instance.state === 'unknown') {
-        await this.#change(tx, instance, node, state, 'Its host is back and goes on.');
+        const since = Date.parse(instance.state_since);
+        const reason = 'Its host is back and goes on.';
+        await this.#change(tx, instance, node, { to: state, reason, at: this.#now(), since });
       }
     }
   }
@@ -130,14 +139,17 @@ class Reconciler implements RecordSink {
   /** Launch, stop, start and restart. */
   async #done(tx: Tx, instance: AppInstance, task: EndedTask): Promise<void> {
     const { result, purpose, node_id } = task;
+    const at = this.#at(instance, result.finished_at);
     const output = result.output as WorkloadOutput | null;
-    const endpoints = output ? await this.#endpoints(tx, instance, node_id, output) : instance.endpoints;
-    const members = output ? [memberOf({ ...instance, endpoints }, node_id, output, this.#at())] : instance.members;
+    const endpoints = output ? await this.#endpoints(tx, instance, task, output) : instance.endpoints;
+    const members = output
+      ? [memberOf({ ...instance, endpoints }, node_id, output, iso(this.#now()))]
+      : instance.members;
     const cleanup = output?.cleanup ?? instance.cleanup;
     const actor = `node:${node_id}`;
     if (result.status === 'succeeded' && output) {
       await change(tx, instance, {
-        ...{ to: afterTask(instance.state, output.state), reason: output.summary, actor, now: this.#now() },
+        ...{ to: afterTask(instance.state, output.state), reason: output.summary, actor, at },
         set: { members, endpoints, cleanup, failure: output.failure },
       });
       return;
@@ -148,7 +160,7 @@ class Reconciler implements RecordSink {
     const before = purpose === 'launch' ? undefined : (output?.state ?? instance.members[0]?.state);
     await change(tx, instance, {
       to: before === undefined ? 'failed' : afterTask(instance.state, before),
-      ...{ reason: failure.message, actor, now: this.#now() },
+      ...{ reason: failure.message, actor, at },
       set: { members, endpoints: purpose === 'launch' ? [] : endpoints, cleanup, failure },
     });
   }
@@ -157,41 +169,42 @@ class Reconciler implements RecordSink {
     const output = result.output as WorkloadOutput | null;
     const cleanup = output?.cleanup ?? null;
     const actor = `node:${node_id}`;
+    const at = this.#at(instance, result.finished_at);
     if (result.status === 'succeeded' && (cleanup?.failed.length ?? 0) === 0) {
-      await finish(tx, { now: this.#now(), correlationId: trace_id, who: { actor } }, instance, cleanup);
+      await finish(tx, { now: at, correlationId: trace_id, who: { actor } }, instance, cleanup);
       return;
     }
     const left = cleanup?.failed.join('; ') ?? result.status;
     const failure =
       result.failure ?? output?.failure ?? new AgentError('internal', { reason: `Left: ${left}` }).toFailure();
     await change(tx, instance, {
-      ...{ to: 'failed', reason: failure.message, actor, now: this.#now() },
+      ...{ to: 'failed', reason: failure.message, actor, at },
       set: { failure, cleanup },
     });
   }
 
-  async #progressed(tx: Tx, node: Node, { workload_id, event }: RecordBody<'task.progress'>): Promise<void> {
+  async #progressed(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'task.progress' }): Promise<void> {
+    const { workload_id, event } = body;
     const instance = await this.#instanceOf(tx, node, workload_id);
     if (!instance || instance.state === 'decommissioned') return;
-    const at = this.#at();
-    await appendReport(tx, instance, `node:${node.id}`, at, {
+    const time = this.#timeOf(instance, at);
+    await appendReport(tx, instance, `node:${node.id}`, time, {
       type: event.type === 'phase.entered' ? 'apps.instance.phase' : 'apps.instance.progress',
       message: event.message,
       data: factsOf(event.values, { type: event.type, phase: event.phase, time: event.time }),
     });
     if (event.type === 'phase.entered' && (await this.#taskAtWork(tx, instance))) {
-      await tx.app_instances.put({ ...instance, summary: event.message.slice(0, 500), updated_at: at });
+      const updated_at = laterOf(instance.updated_at, time);
+      await tx.app_instances.put({ ...instance, summary: event.message.slice(0, 500), updated_at });
     }
   }
 
-  async #happened(
-    tx: Tx,
-    node: Node,
-    { workload_id, source, event, state, failure }: RecordBody<'event'>,
-  ): Promise<void> {
+  async #happened(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'event' }): Promise<void> {
+    const { workload_id, source, event, state, failure } = body;
     if (workload_id === null) {
+      const time = iso(happenedAt(at, node.enrolled_at, this.#now()));
       await tx.events.append({
-        ...{ time: this.#at(), type: 'node.reported', project_id: null, actor: `node:${node.id}` },
+        ...{ time, type: 'node.reported', project_id: null, actor: `node:${node.id}` },
         ...{ subject: { kind: 'node', id: node.id }, correlation_id: null },
         message: shortMessage(event.message),
         data: factsOf(event.values, { source, type: event.type, time: event.time }),
@@ -200,13 +213,14 @@ class Reconciler implements RecordSink {
     }
     const instance = await this.#instanceOf(tx, node, workload_id);
     if (!instance || instance.state === 'decommissioned') return;
-    await appendReport(tx, instance, `node:${node.id}`, this.#at(), {
+    await appendReport(tx, instance, `node:${node.id}`, this.#timeOf(instance, at), {
       type: 'apps.instance.reported',
       message: event.message,
       data: factsOf(event.values, { source, type: event.type, time: event.time, failure: failure?.code ?? null }),
     });
     const to = state === null ? undefined : await this.#afterReport(tx, instance, state);
-    if (to) await this.#change(tx, instance, node, to, event.message, { failure });
+    const what = { reason: event.message, at: this.#at(instance, at), set: { failure } };
+    if (to) await this.#change(tx, instance, node, { to, ...what });
   }
 
   /** Of what is not there nobody asks for samples, and a node could name as much of it as it likes. */
@@ -217,24 +231,22 @@ class Reconciler implements RecordSink {
   }
 
   /** What is on the host, whole: what should be there and is not is drift. */
-  async #looked(tx: Tx, node: Node, { workloads }: RecordBody<'topology'>): Promise<void> {
-    const facts = new Map(workloads.map((workload) => [workload.workload_id, workload]));
+  async #looked(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'topology' }): Promise<void> {
+    const facts = new Map(body.workloads.map((workload) => [workload.workload_id, workload]));
+    const reported_at = iso(this.#now());
     for (const instance of await this.#instancesOf(tx, node)) {
       const fact = facts.get(instance.id);
       const to = await this.#afterReport(tx, instance, fact?.state ?? 'absent');
       const [main] = instance.members;
-      const members =
-        fact && main ? [{ ...main, state: fact.state, restarts: fact.restarts, reported_at: this.#at() }] : undefined;
+      const members = fact && main ? [{ ...main, state: fact.state, restarts: fact.restarts, reported_at }] : undefined;
       if (to) {
         const lost = fact
           ? null
           : new AgentError('container.not_found', { reason: 'Its host has no trace of it.' }).toFailure();
         const reason = lost?.message ?? `Its host reports it as ${fact?.state}.`;
         const cleared = to === 'running' ? null : instance.failure;
-        await this.#change(tx, instance, node, to, reason, {
-          ...(members ? { members } : {}),
-          failure: lost ?? cleared,
-        });
+        const set = { ...(members ? { members } : {}), failure: lost ?? cleared };
+        await this.#change(tx, instance, node, { to, reason, at: this.#at(instance, at), set });
       } else if (members) {
         await tx.app_instances.put({ ...instance, members });
       }
@@ -242,10 +254,10 @@ class Reconciler implements RecordSink {
   }
 
   /** Only what the profile declares and the launch published is an endpoint. */
-  async #endpoints(tx: Tx, instance: AppInstance, nodeId: string, { endpoints }: WorkloadOutput) {
+  async #endpoints(tx: Tx, instance: AppInstance, { node_id, result }: EndedTask, { endpoints }: WorkloadOutput) {
     const { declared, undeclared } = declaredEndpoints(instance, endpoints);
     for (const { name, port } of undeclared.slice(0, maxUndeclared)) {
-      await appendReport(tx, instance, `node:${nodeId}`, this.#at(), {
+      await appendReport(tx, instance, `node:${node_id}`, this.#timeOf(instance, result.finished_at), {
         type: 'apps.instance.undeclared_endpoint',
         message: `The host reported an endpoint that was not asked for. It is not shown.`,
         data: factsOf({ name }, { port }),
@@ -264,15 +276,8 @@ class Reconciler implements RecordSink {
     return (await this.#taskAtWork(tx, instance)) ? undefined : afterReport(instance.state, reported);
   }
 
-  async #change(
-    tx: Tx,
-    instance: AppInstance,
-    node: Node,
-    to: AppInstance['state'],
-    reason: string,
-    set: Partial<AppInstance> = {},
-  ) {
-    await change(tx, instance, { to, reason, actor: `node:${node.id}`, now: this.#now(), set });
+  async #change(tx: Tx, instance: AppInstance, node: Node, what: Omit<Change, 'actor'>) {
+    await change(tx, instance, { ...what, actor: `node:${node.id}` });
   }
 
   async #instanceOf(tx: Tx, { id }: Node, instanceId: string): Promise<AppInstance | undefined> {
@@ -292,9 +297,18 @@ class Reconciler implements RecordSink {
     return this.#options.clock.wallMs();
   }
 
-  #at(): string {
-    return new Date(this.#now()).toISOString();
+  /** When it happened to the instance what a node says of that time: never before what happened to it last. */
+  #at(instance: AppInstance, said: string): number {
+    return happenedAt(said, instance.state_since, this.#now());
   }
+
+  #timeOf(instance: AppInstance, said: string): string {
+    return iso(this.#at(instance, said));
+  }
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 const whileAtWork: Readonly<Partial<Record<Task['purpose'], AppInstance['state']>>> = {

@@ -32,7 +32,7 @@ export async function relaunch(
     throw refused([refusal('launch.node_unavailable', '', reason)]);
   }
   const again = await change(tx, instance, {
-    ...{ to: 'requested', reason: 'It is launched anew.', actor: cause.who.actor, now },
+    ...{ to: 'requested', reason: 'It is launched anew.', actor: cause.who.actor, at: now },
     set: { trace_id: cause.correlationId, desired: 'running', failure: null, cleanup: null, current_task_id: null },
   });
   return isReady ? deploy(tx, queue, again, launch, now) : askNode(tx, queue, again, node);

@@ -15,7 +15,8 @@ async function open(options: Partial<BenchOptions> = {}): Promise<SessionBench> 
 
 describe('records', () => {
   it('wait in the journal without a session, and are sent in order until they are acknowledged (FAULTS 1)', async () => {
-    const { welcome, journal } = await open();
+    const { welcome: welcomeAt, journal } = await open();
+    const welcome = () => welcomeAt({ server_time: new Date().toISOString() });
     journal.append('event', exitEvent('instance-1', 'one'));
     const first = await welcome();
     journal.append('event', exitEvent('instance-1', 'two'));
@@ -34,6 +35,15 @@ describe('records', () => {
     expect(two.seq).toBe(2);
     expect(again).toEqual(two);
     expect(second.heard).not.toContainEqual(expect.objectContaining({ type: 'record' }));
+  });
+
+  it('have the time of the control plane where the clock of the host is wrong (FAULTS 20)', async () => {
+    const { welcome, journal } = await open();
+    journal.append('event', exitEvent('instance-1', 'one'));
+
+    const peer = await welcome({ server_time: '2020-01-01T12:00:00.000Z' });
+
+    expect((await peer.next('record')).at).toMatch(/^2020-01-01T/);
   });
 
   it('that the control plane has already are not sent', async () => {

@@ -439,6 +439,79 @@ describe('a node that is away', () => {
   });
 });
 
+describe('what a node tells after an absence', () => {
+  const minute = (number: number) => `2026-11-25T12:${String(number).padStart(2, '0')}:00.000Z`;
+  const timesOf = async (id: string) =>
+    (await bench.store.read((tx) => tx.events.list({ after: 0, limit: 99, subject_id: id }))).map(
+      ({ time, type }) => `${time.slice(14, 16)} ${type.slice('apps.instance.'.length)}`,
+    );
+
+  it('has the time at which it happened: in history, events and what is billed', async () => {
+    const { id } = await bench.running();
+    await bench.clock.advance(60_000);
+    await bench.presence('away');
+    await bench.clock.advance(9 * 60_000);
+    await bench.presence('back');
+
+    await bench.report(event(id, 'container.exited', 'failed'), minute(4));
+    await bench.report(event(id, 'workload.restarted', 'running'), minute(6));
+
+    const { history, state_since, billing } = await bench.instance(id);
+    expect(state_since).toBe(minute(6));
+    expect(history.slice(-3).map(({ state, at }) => [state, at])).toEqual([
+      ['unknown', minute(1)],
+      ['failed', minute(4)],
+      ['running', minute(6)],
+    ]);
+    expect(billing.periods).toEqual([
+      { started_at: minute(0), stopped_at: minute(4) },
+      { started_at: minute(6), stopped_at: null },
+    ]);
+    expect((await timesOf(id)).slice(-4)).toEqual(['04 reported', '04 failed', '06 reported', '06 running']);
+  });
+
+  it('is a result of that time too, though its host is back since later', async () => {
+    const { id } = await bench.launch();
+    await bench.clock.advance(60_000);
+    await bench.presence('away');
+    await bench.clock.advance(9 * 60_000);
+    await bench.presence('back');
+
+    await bench.endTaskOf(id, 'running', minute(3));
+
+    expect((await bench.instance(id)).billing.periods).toEqual([{ started_at: minute(3), stopped_at: null }]);
+    expect((await timesOf(id)).slice(-3)).toEqual(['01 unknown', '10 deploying', '03 running']);
+  });
+
+  it.each([
+    ['before what happened to the instance last', '2020-01-01T00:00:00.000Z', minute(20)],
+    ['in the future', '2099-01-01T00:00:00.000Z', minute(30)],
+    ['no time', 'soon', minute(30)],
+  ])('where it says that it was %s, changes nothing that is settled', async (_, said, believed) => {
+    const { id } = await bench.running();
+    await bench.clock.advance(10 * 60_000);
+    await bench.report(event(id, 'container.exited', 'failed'));
+    await bench.clock.advance(10 * 60_000);
+    await bench.report(event(id, 'workload.restarted', 'running'));
+    await bench.clock.advance(10 * 60_000);
+
+    await bench.report(event(id, 'container.exited', 'failed'), said);
+    await bench.report(event(null, 'disk.low', null), said);
+
+    const { history, billing } = await bench.instance(id);
+    expect(history.at(-1)).toMatchObject({ state: 'failed', at: believed });
+    expect(billing.periods).toEqual([
+      { started_at: minute(0), stopped_at: minute(10) },
+      { started_at: minute(20), stopped_at: believed },
+    ]);
+    const [told] = await bench.store.read((tx) =>
+      tx.events.list({ after: 0, limit: 1, subject_id: 'node-1', latest: true }),
+    );
+    const { enrolled_at } = aNode();
+    expect(told?.time).toBe(said.startsWith('2020') ? enrolled_at : minute(30));
+  });
+});
+
 describe('any order of actions, results and reports', () => {
   it('makes no forbidden step, and leaves what is decommissioned alone (G-200)', async () => {
     const step = fc.oneof(
