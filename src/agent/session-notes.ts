@@ -21,7 +21,8 @@ export class SessionNotes {
 
   note(state: SessionState): void {
     const { epoch, connects } = this.#status;
-    const since = this.#now();
+    // An attempt that begins or fails does not make it newer that there is no session.
+    const since = state.kind === 'connected' || this.#status.state === 'connected' ? this.#now() : this.#status.since;
     switch (state.kind) {
       case 'connecting':
         this.#status = { ...this.#status, state: 'connecting', since };

@@ -542,7 +542,7 @@ export const failures = {
   'artifact.refused': {
     kind: 'denied',
     message: 'The registry of the artifact is not one that this control plane accepts.',
-    hint: 'Push the image to an accepted registry, or have the operator add this one with `--registry`.',
+    hint: 'Copy it to an accepted registry (`skopeo copy`, with a token of `gpuaas artifacts publish`) and register the copy, or have the operator accept this one (`gpuaas serve --registry`).',
     retryable: false,
   },
   'store.unusable': {
@@ -554,13 +554,13 @@ export const failures = {
   'launch.values_invalid': {
     kind: 'invalid',
     message: 'The launch values are not what the app accepts.',
-    hint: 'Correct the listed paths; the form of the app shows what each accepts.',
+    hint: 'Correct what is listed; the form of the app and its manifest (`gpuaas apps manifest`) say what each accepts.',
     retryable: false,
   },
   'launch.allocation_missing': {
     kind: 'invalid',
     message: 'The launch names no allocation to run on.',
-    hint: 'Give `placement_intent.target_allocation_id`; `gpuaas allocations list` shows the ones of the project.',
+    hint: 'Choose one of the allocations of the project; `gpuaas allocations list` shows them.',
     retryable: false,
   },
   'launch.allocation_not_active': {
@@ -602,7 +602,7 @@ export const failures = {
   'launch.artifact_required': {
     kind: 'invalid',
     message: 'The launch names no image, and there is not exactly one that fits.',
-    hint: 'Give `artifact_id`; choose one of the verified and published artifacts of the app.',
+    hint: 'Choose one of the verified and published artifacts of the app; `gpuaas artifacts list` shows them.',
     retryable: false,
   },
   'launch.artifact_not_found': {
@@ -674,7 +674,7 @@ export const failures = {
   'launch.host_port_taken': {
     kind: 'conflict',
     message: 'Another instance of the allocation has this host port.',
-    hint: 'Choose another `host_port`.',
+    hint: 'Choose another host port.',
     retryable: false,
   },
   'launch.engine_not_active': {

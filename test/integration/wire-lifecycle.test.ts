@@ -153,9 +153,9 @@ describe('the CLI', () => {
     const wrong = await wire.member.cli(...launch, '--set', 'mode=dance', '--set', 'host_port=80').ended;
     const admin = await wire.admin.cli(...launch).ended;
 
-    expect(wrong.stderr).toContain('--set mode=… (/config/mode): ');
-    expect(wrong.stderr).toContain('--set host_port=… (/config/host_port): ');
-    expect(admin.stderr).toContain('--project (/project_id): is missing');
+    expect(wrong.stderr).toContain('--set mode=…: ');
+    expect(wrong.stderr).toContain('--set host_port=…: ');
+    expect(admin.stderr).toContain('--project: is missing');
     expect([wrong.code, admin.code]).toEqual([3, 3]);
   });
 

@@ -89,11 +89,11 @@ function remarks({ taskId, log }: TaskStory): TimelineEntry[] {
   });
 }
 
-function endEntries({ taskId, type, status, failure, endedAt }: TaskStory): TimelineEntry[] {
+function endEntries({ taskId, type, asked, status, failure, endedAt }: TaskStory): TimelineEntry[] {
   if (endedAt === null || status === null) {
     return [];
   }
-  const what = type.replace(/^workload\.(oci|compose|job)_/, '').replaceAll('_', ' ');
+  const what = wordOf(type, asked);
   return [
     {
       ...{ time: endedAt, source: 'agent', task_id: taskId, duration_ms: null },
@@ -104,6 +104,12 @@ function endEntries({ taskId, type, status, failure, endedAt }: TaskStory): Time
       details: failure ? failureDetails(failure) : [],
     },
   ];
+}
+
+/** What people call it: a control is the stop, the start or the restart that it asks for. */
+function wordOf(type: string, asked: readonly string[]): string {
+  const word = type.replace(/^workload\.(oci|compose|job)_/, '').replaceAll('_', ' ');
+  return word === 'control' ? (/^(stop|start|restart)\b/.exec(asked[0] ?? '')?.[0] ?? word) : word;
 }
 
 /** The facts of a failure, one a line, the end of a log last. */

@@ -14,7 +14,7 @@ export const SessionStatus = Type.Object(
         'unconfigured: no control plane is set. waiting: until the next attempt. refused: revoked or quarantined.',
     }),
     url: Type.Union([Type.String(), Type.Null()], { description: 'Control plane; null where none is configured.' }),
-    since: time('Since when it is in this state.'),
+    since: time('Since when there is a session, or none.'),
     epoch: Type.Integer({ minimum: 0, description: 'Epoch of the last session; 0 before the first.' }),
     connects: Type.Integer({ minimum: 0, description: 'Sessions since the agent started.' }),
     protocol_errors: Type.Integer({ minimum: 0, description: 'Messages nobody understood, since the agent started.' }),

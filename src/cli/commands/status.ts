@@ -45,5 +45,15 @@ export function describeStatus(status: AgentStatus, now: number): string {
 }
 
 function sessionWords({ state, url }: AgentStatus['session']): string {
-  return state === 'unconfigured' ? 'none is configured' : `${state} ${state === 'connected' ? 'to' : 'for'} ${url}`;
+  switch (state) {
+    case 'unconfigured':
+      return 'none is configured';
+    case 'connected':
+      return `connected to ${url}`;
+    case 'refused':
+      return `refused by ${url}`;
+    case 'connecting':
+    case 'waiting':
+      return `not connected to ${url}`;
+  }
 }

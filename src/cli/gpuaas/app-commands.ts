@@ -10,6 +10,7 @@ import { launch } from './launch.ts';
 import { printInstanceLogs } from './logs.ts';
 import { json, whole } from './options.ts';
 import { type Column, field, type Item, itemText, printItem, printList } from './things.ts';
+import { refuseUnknownCommands } from './unknown-command.ts';
 import { addVersionCommands } from './version-commands.ts';
 import { untilSettled } from './watch.ts';
 
@@ -17,7 +18,7 @@ const noWait = ['--no-wait', 'return as soon as it is accepted'] as const;
 const timeout = ['--timeout <seconds>', 'how long to wait; what was asked for goes on', whole, 1800] as const;
 
 export function addAppCommands(program: Command, carry: Carry): void {
-  const apps = program.command('apps').description('what can be launched, and what runs');
+  const apps = refuseUnknownCommands(program.command('apps').description('what can be launched, and what runs'));
   const path = '/api/v1/catalog/apps';
   apps
     .command('list', { isDefault: true })
@@ -79,7 +80,9 @@ const instanceColumns: Column[] = [
 ];
 
 function addInstances(apps: Command, carry: Carry): void {
-  const instances = apps.command('instances').description('launch apps, look at what runs, stop and remove it');
+  const instances = refuseUnknownCommands(
+    apps.command('instances').description('launch apps, look at what runs, stop and remove it'),
+  );
   addLaunch(instances, carry);
   instances
     .command('list', { isDefault: true })

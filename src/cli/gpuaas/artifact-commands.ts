@@ -86,7 +86,9 @@ export function addArtifactCommands(program: Command, carry: Carry): void {
 function pinned(text: string): { repository: string; digest: string } {
   const [, repository, digest] = /^([^@]+)@(sha256:[0-9a-f]{64})$/.exec(text) ?? [];
   if (repository === undefined || digest === undefined) {
-    throw new InvalidArgumentError('It must be REGISTRY/REPOSITORY@sha256:DIGEST.');
+    throw new InvalidArgumentError(
+      'It must be REGISTRY/REPOSITORY@sha256:DIGEST; `skopeo inspect docker://REGISTRY/REPOSITORY:TAG` prints the digest of a tag.',
+    );
   }
   return { repository, digest };
 }

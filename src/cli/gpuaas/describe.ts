@@ -1,4 +1,6 @@
 /** `gpuaas apps instances describe`: one page that answers how it is, how to reach it and what to do. */
+
+import type { Recovery } from '../../server/instances/recovery.ts';
 import { failureLines, table } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import { ago } from '../words.ts';
@@ -48,12 +50,20 @@ function accessLines({ access }: Instance): string[] {
   ]);
 }
 
-function troubleLines({ failure, recovery }: Instance): string[] {
+function troubleLines({ failure, recovery, id }: Instance): string[] {
   if (failure === null) {
     return [];
   }
-  return [...failureLines(failure), ...(recovery === null ? [] : [`class: ${recovery.replaceAll('_', ' ')}`])];
+  return [...failureLines(failure), ...(recovery === null ? [] : [`next: ${ways[recovery](id)}`])];
 }
+
+/** What can be done about a failure, by its class. */
+const ways: Readonly<Record<Recovery, (id: string) => string>> = {
+  retryable: (id) => `try the same again: gpuaas apps instances restart ${id}`,
+  drift: (id) => `its host lost it or changed it; put it right: gpuaas apps instances restart ${id}`,
+  repairable: () => 'correct the request, its values or the image; the same again would fail again',
+  intervention: () => 'somebody has to look at the host or the platform first',
+};
 
 function cleanupLines({ cleanup }: Instance): string[] {
   return [

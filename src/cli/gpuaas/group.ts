@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Carry } from './carry.ts';
 import { json } from './options.ts';
 import { type Column, type Item, printItem, printList } from './things.ts';
+import { refuseUnknownCommands } from './unknown-command.ts';
 
 export interface Listed {
   readonly name: string;
@@ -13,7 +14,7 @@ export interface Listed {
 
 /** A group with its `list`. */
 export function group(program: Command, carry: Carry, what: string, { name, path, columns, none }: Listed): Command {
-  const command = program.command(name).description(what);
+  const command = refuseUnknownCommands(program.command(name).description(what));
   command
     .command('list', { isDefault: true })
     .description(`list the ${name} that this token sees`)

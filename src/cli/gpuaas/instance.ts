@@ -1,6 +1,7 @@
 /** An app instance as the commands show it; the full shape is `InstanceView` of the control plane. */
 import type { Failure } from '../../contract/failures.ts';
 import type { InstanceState } from '../../contract/instance-state.ts';
+import type { Recovery } from '../../server/instances/recovery.ts';
 
 export interface Instance {
   readonly id: string;
@@ -20,7 +21,7 @@ export interface Instance {
   /** The newest task of it; `logs --task` prints what the agent did for it. */
   readonly current_task_id: string | null;
   readonly failure: Failure | null;
-  readonly recovery: string | null;
+  readonly recovery: Recovery | null;
   readonly resources: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
   readonly config: Readonly<Record<string, unknown>>;
   readonly image_digest: string;

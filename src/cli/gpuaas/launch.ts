@@ -68,12 +68,12 @@ export async function launch(client: ControlPlaneClient, app: string, options: L
   return status;
 }
 
-async function accepted(client: ControlPlaneClient, body: Json, { json }: LaunchOptions): Promise<Launched> {
+async function accepted(client: ControlPlaneClient, body: Json, { json, values }: LaunchOptions): Promise<Launched> {
   try {
     return await client.change<Launched>('POST', '/api/v1/app-instances', body);
   } catch (error) {
     const { errors } = error instanceof AgentError ? error.detail : {};
-    if (!(error instanceof AgentError) || !Array.isArray(errors) || json) throw error;
+    if (!(error instanceof AgentError) || !Array.isArray(errors) || json || values !== undefined) throw error;
     const named = (errors as { path: string }[]).map((each) => ({ ...each, path: optionAt(each.path) }));
     throw new AgentError(error.code, { ...error.detail, errors: named }, { cause: error });
   }
@@ -96,7 +96,7 @@ const optionOf: Readonly<Record<string, string>> = {
 function optionAt(path: string): string {
   const [, parameter] = /^\/config\/([^/]+)$/.exec(path) ?? [];
   const option = parameter === undefined ? optionOf[path] : `--set ${parameter}=…`;
-  return option === undefined ? path : `${option} (${path})`;
+  return option ?? path;
 }
 
 /** How to reach what runs: the tunnel, then the address with the token that was just made. */

@@ -82,8 +82,10 @@ type Wrong = Omit<PathError, 'path'> | undefined;
 function wrongType({ type }: ParameterProperty, value: unknown): Wrong {
   const fits =
     type === 'integer' ? Number.isInteger(value) : type === 'number' ? Number.isFinite(value) : typeof value === type;
-  return fits ? undefined : { code: 'type', message: `must be ${type}` };
+  return fits ? undefined : { code: 'type', message: `must be ${typeWords[type]}` };
 }
+
+const typeWords = { integer: 'a whole number', number: 'a number', string: 'text', boolean: 'true or false' } as const;
 
 function wrongChoice(property: ParameterProperty, value: unknown): Wrong {
   return property.enum === undefined || property.enum.includes(value as string | number)
@@ -100,10 +102,10 @@ function wrongSize({ minimum, maximum, minLength, maxLength }: ParameterProperty
   if (typeof value === 'string') {
     const length = lengthOf(value);
     if (minLength !== undefined && length < minLength) {
-      return { code: 'minLength', message: `must NOT have fewer than ${minLength} characters` };
+      return { code: 'minLength', message: `must have ${minLength} characters at least` };
     }
     if (maxLength !== undefined && length > maxLength) {
-      return { code: 'maxLength', message: `must NOT have more than ${maxLength} characters` };
+      return { code: 'maxLength', message: `must have ${maxLength} characters at most` };
     }
   }
   return undefined;

@@ -126,9 +126,9 @@ function resolveResources(profile: WorkloadProfile, choices: Choices, errors: Pa
     const [value, path] = chosen(choices, name, standard);
     if (isWrong(errors, path)) continue;
     if (typeof value !== 'number' || !Number.isFinite(value) || (name === 'gpu_count' && !Number.isInteger(value))) {
-      errors.push({ path, code: 'type', message: `must be ${name === 'gpu_count' ? 'integer' : 'number'}` });
+      errors.push({ path, code: 'type', message: `must be a ${name === 'gpu_count' ? 'whole number' : 'number'}` });
     } else if (value < least) {
-      errors.push({ path, code: 'below_minimum', message: `must be >= ${least}, which this app needs at least` });
+      errors.push({ path, code: 'below_minimum', message: `must be at least ${least}: this app needs that much` });
     } else {
       amounts[name] = value;
     }

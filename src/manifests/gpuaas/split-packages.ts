@@ -3,7 +3,7 @@ import { judgePackages } from '../../policy/python-packages.ts';
 
 export interface SplitPackages {
   readonly tokens: readonly string[];
-  /** One for each requirement that is refused, which the message names. */
+  /** One for each requirement that is refused, which the message names. It reads behind "it", as all of them do. */
   readonly errors: readonly { readonly code: string; readonly message: string }[];
 }
 
@@ -18,12 +18,12 @@ export function splitPackages(text: string): SplitPackages {
     .filter((words) => words.length > 1)
     .map((words) => ({
       code: 'spaces',
-      message: `${cut(words.join(' '))}: has spaces; write ${cut(words.join(''))}`,
+      message: `has ${cut(words.join(' '))}, which has spaces; write ${cut(words.join(''))}`,
     }));
   const tokens = kept.flatMap((words) => (words.length === 1 ? words : []));
   const refused = judgePackages(tokens).map(({ code, token, message }) => ({
     code,
-    message: `${token}: ${message.replace(/the package of \/python_packages\/\d+/, 'a package')}`,
+    message: `has ${token}, which ${message.replace(/the package of \/python_packages\/\d+/, 'a package')}`,
   }));
   return { tokens, errors: [...apart, ...many, ...refused] };
 }

@@ -18,7 +18,8 @@ export function acceptedRepository(
     parsed = parseImageReference(`${where}@${someDigest}`);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    const message = 'must be a registry with its repository, without tag, digest or user';
+    const message =
+      'must be a registry with its repository, such as registry.example.com/curated/app, without tag, digest or user';
     throw new AgentError('request.invalid', { errors: [{ path: '/repository', code: 'repository', message }] });
   }
   const { host, repository: path } = parsed;

@@ -10,7 +10,7 @@ import type { Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import { lookAtNode } from '../launch/preflight.ts';
 import { refusal, refused } from '../launch/refusal.ts';
-import { misfits } from '../launch/resource-fit.ts';
+import { amountWords, misfits } from '../launch/resource-fit.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
 import { change } from './instance-states.ts';
 import { type Launching, queueTask } from './launching.ts';
@@ -65,7 +65,7 @@ async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<v
   const refusals = [
     ...(look.is === 'refused' && look.refusal.code === 'launch.node_unavailable' ? [look.refusal] : []),
     ...misfits(instance.resources, allocation.shape, neighbours).map(({ name, wanted, free }) =>
-      refusal('launch.resources_exceed_allocation', '', `${name} ${wanted} is more than the ${free} that are free.`),
+      refusal('launch.resources_exceed_allocation', '', `${amountWords[name]}: ${wanted} needed, ${free} free.`),
     ),
   ];
   if (refusals.length > 0) throw refused(refusals);

@@ -1,5 +1,6 @@
 /** What the interface shows of an instance: all that people and programs need, and nothing that only a host may read. */
 import { type Static, Type } from 'typebox';
+import type { InstanceState } from '../../contract/instance-state.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
@@ -30,7 +31,7 @@ export const InstanceView = Type.Object(
     recovery: Type.Union([Type.Enum([...recoveries], { description: 'Class.' }), Type.Null()], {
       description: 'What can be done about the failure; null where there is none.',
     }),
-    access: Type.Array(Access, { description: 'How to reach it while it runs.' }),
+    access: Type.Array(Access, { description: 'How to reach it; empty while it does not run.' }),
     commands: Type.Array(
       Type.Object(
         {
@@ -75,10 +76,13 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
   return {
     ...rest,
     recovery: instance.failure ? recoveryOf(instance.failure.code) : null,
-    access: instance.endpoints.map((endpoint) => accessTo(endpoint, allocation, node)),
+    access: reachable.has(instance.state) ? instance.endpoints.map((each) => accessTo(each, allocation, node)) : [],
     commands: (version && profileOf(version)?.outputs?.commands) ?? [],
   };
 }
+
+/** `unknown` as well: what runs on a host that is away runs on. */
+const reachable: ReadonlySet<InstanceState> = new Set(['running', 'degraded', 'unknown']);
 
 type Endpoint = AppInstance['endpoints'][number];
 

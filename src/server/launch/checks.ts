@@ -26,7 +26,7 @@ import { fittingArtifacts, isImageOf, whyNotOffered, whyNotTrusted } from './art
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
 import { type LaunchRefusal, refusal } from './refusal.ts';
-import { type Amounts, excess, misfits, takenPorts } from './resource-fit.ts';
+import { type Amounts, amountWords, excess, misfits, takenPorts } from './resource-fit.ts';
 
 export interface LaunchFacts {
   readonly request: LaunchRequest;
@@ -211,14 +211,14 @@ function checkResources(
       refusal(
         'launch.resources_exceed_allocation',
         resourcePath(request, name),
-        `${name} ${wanted} is more than the ${free} that are free of ${total}.`,
+        `${amountWords[name]}: ${wanted} asked for, ${free} of ${total} free.`,
       ),
     ),
     ...beyondHost.map(({ name, asked, have }) =>
       refusal(
         'launch.resources_exceed_allocation',
         resourcePath(request, name),
-        `${name} ${asked} is more than the ${have} that its host has for workloads.`,
+        `${amountWords[name]}: ${asked} asked for, ${have} on its host.`,
       ),
     ),
     ...Object.entries(ports).flatMap(([endpoint, port]) => {

@@ -10,6 +10,8 @@ const idle: ReadonlySet<InstanceState> = new Set(['stopped', 'failed', 'decommis
 const portless: ReadonlySet<InstanceState> = new Set(['failed', 'decommissioned']);
 
 const names = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
+/** As people say them. */
+export const amountWords = { gpu_count: 'GPUs', cpu_cores: 'Cores', memory_gib: 'GiB of memory' } as const;
 export type Amounts = Pick<Shape, (typeof names)[number]>;
 
 export function promised(instances: readonly AppInstance[]): Amounts {

@@ -89,6 +89,16 @@ describe('an explanation', () => {
     expect(text).toMatch(/10:00:00\.100 {2}agent {8}The workload was pulling\. {2}\(3\.2 s\)/);
   });
 
+  it.each([
+    ['stop', 'The stop succeeded.'],
+    ['restart', 'The restart succeeded.'],
+  ])('calls a %s what it is', async (action, words) => {
+    const control = { type: 'workload.oci_control', params: { action, grace_seconds: 30 } };
+    const task = keptTask({ envelope: control, result: {} });
+
+    expect((await explained(instance, { tasks: [task], workload })).text).toContain(words);
+  });
+
   it('tells a task of the command line from one of the control plane', async () => {
     const task = keptTask({ envelope: { trace_id: '' }, result: {} });
 

@@ -37,7 +37,9 @@ describe('what is told of the session', () => {
       ...['connecting 4 0', 'connecting 4 0', 'connected 5 1', 'waiting 5 1', 'connecting 5 1', 'connected 6 2'],
       'waiting 6 2',
     ]);
-    expect(seen.map(({ since }) => since)).toEqual([...new Set(seen.map(({ since }) => since))].sort());
+    const seconds = seen.map(({ since }) => (Date.parse(since) - Date.parse(seen[0]?.since ?? '')) / 1000);
+    // As long as there is none, it is the same time: how long a person has been without.
+    expect(seconds).toEqual([0, 0, 2, 3, 3, 5, 6]);
     expect(seen.every((status) => status.url === url && judge(SessionStatus, status).ok)).toBe(true);
   });
 

@@ -176,7 +176,7 @@ describe('the status in words', () => {
       Date.parse('2026-11-25T12:10:30Z'),
     );
 
-    expect(text).toContain('waiting for https://control.example.com for 2 h: ECONNREFUSED');
+    expect(text).toContain('not connected to https://control.example.com for 2 h: ECONNREFUSED');
     expect(text).toContain('away for 2 h: it does not answer\\n  yet');
     expect(text).toContain('The disk is full.');
     expect(text).toContain('none, it drains: `node-agent drain --off` and `gpuaas nodes drain NODE --off`, on the');

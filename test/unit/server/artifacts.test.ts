@@ -82,6 +82,7 @@ describe('registering', () => {
     const { status, body } = await register(digestOf(image), { repository: 'docker.io/library/ubuntu' });
 
     expect([status, body.error.code]).toEqual([403, 'artifact.refused']);
+    expect(body.error.hint).toContain('skopeo copy');
   });
 
   it('takes a digest under a name once', async () => {

@@ -27,5 +27,5 @@ it('shows what a failure is about: which task it was, the facts, and the last th
   expect(text).toContain('[packages.failed]\n    exit_code: 1\n    excerpt:\n');
   expect(text).toContain('ERROR: No matching distribution found for numpy\n');
   expect(text).not.toContain('\u001b');
-  expect(text).toContain('  class: repairable');
+  expect(text).toContain('  next: correct the request, its values or the image');
 });

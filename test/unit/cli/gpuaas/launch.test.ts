@@ -1,33 +1,64 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { launch } from '../../../../src/cli/gpuaas/launch.ts';
+import { failureLines } from '../../../../src/cli/output.ts';
+import { AgentError, failures } from '../../../../src/contract/failures.ts';
 
 const instance = { id: 'i-1', state: 'deploying', desired: 'running', state_since: '2026-11-25T10:00:00Z' };
 const credentials = [{ endpoint: 'web', token: 'only-here', url_query: 'token' }];
+/** What the control plane has against the launch, by path. */
+let refusals: string[];
 const server = createServer((request, response) => {
-  if (request.method === 'POST') response.end(JSON.stringify({ ...instance, credentials }));
+  if (request.method === 'POST' && refusals.length > 0) response.writeHead(400).end(JSON.stringify(refusal()));
+  else if (request.method === 'POST') response.end(JSON.stringify({ ...instance, credentials }));
   else if (request.url?.startsWith('/api/v1/events')) response.write(': connected\n\n');
   else response.end(JSON.stringify(instance));
 });
 
+function refusal() {
+  const { message } = failures['launch.allocation_missing'];
+  const errors = refusals.map((path) => ({ code: 'launch.allocation_missing', path, message }));
+  return { error: { code: 'launch.allocation_missing', message, errors } };
+}
+
+beforeEach(async () => {
+  refusals = [];
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
 afterEach(() => {
   vi.restoreAllMocks();
   server.closeAllConnections();
   server.close();
 });
 
-it('has said the credentials of a launch, as JSON too, before it can give up waiting', async () => {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+function client(): ControlPlaneClient {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return new ControlPlaneClient({ url, token: 'secret' });
+}
+
+it('has said the credentials of a launch, as JSON too, before it can give up waiting', async () => {
   const steps: string[] = [];
   vi.spyOn(process.stderr, 'write').mockImplementation((text) => steps.push(String(text)) > 0);
 
-  const late = launch(new ControlPlaneClient({ url, token: 'secret' }), 'web@1', {
+  const late = launch(client(), 'web@1', {
     ...{ set: {}, wait: true, timeout: 0.2, json: true },
   });
 
   await expect(late).rejects.toMatchObject({ code: 'command.timed_out' });
   expect(JSON.parse(steps[0] ?? '')).toEqual({ type: 'accepted', instance: 'i-1', credentials });
+});
+
+it('names what is wrong by the option that a person gave, or did not', async () => {
+  refusals = ['/placement_intent/target_allocation_id', '/config/host_port', '/resource_overrides/gpu_count'];
+
+  const error = await launch(client(), 'web@1', { set: {}, wait: true, timeout: 1, json: false }).catch((each) => each);
+
+  expect(error).toBeInstanceOf(AgentError);
+  const text = failureLines(error.toFailure()).join('\n');
+  expect(text).toMatch(/^ {2}--allocation: /m);
+  expect(text).toMatch(/^ {2}--set host_port=…: /m);
+  expect(text).toMatch(/^ {2}--gpus: /m);
+  expect(text).not.toMatch(/[a-z]_[a-z]+_id/);
 });

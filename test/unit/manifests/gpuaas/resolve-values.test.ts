@@ -140,9 +140,9 @@ describe('resolveValues', () => {
     const resolved = resolve({ config: { python_packages } });
 
     expect(!resolved.ok && resolved.errors.map(({ message }) => message)).toEqual([
-      'numpy == 2.4.4: has spaces; write numpy==2.4.4',
-      'pandas >=2.2, <3: has spaces; write pandas>=2.2,<3',
-      'jax[cpu, x] ~= 0.4: has spaces; write jax[cpu,x]~=0.4',
+      'has numpy == 2.4.4, which has spaces; write numpy==2.4.4',
+      'has pandas >=2.2, <3, which has spaces; write pandas>=2.2,<3',
+      'has jax[cpu, x] ~= 0.4, which has spaces; write jax[cpu,x]~=0.4',
     ]);
   });
 });

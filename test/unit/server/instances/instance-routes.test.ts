@@ -228,6 +228,17 @@ describe('an instance', () => {
     expect(body.commands).toEqual([{ name: 'inspect', command: 'gpuaas apps instances describe' }]);
   });
 
+  it('shows no way to what is stopped: a tunnel would lead nowhere', async () => {
+    const { body: launched } = await launch(wish());
+    await finish(launched.id);
+    await server.call('POST', `${instances}/${launched.id}/actions`, { as: 'member', body: { action: 'stop' } });
+    await finish(launched.id);
+
+    const { body } = await server.call('GET', `${instances}/${launched.id}`, { as: 'viewer' });
+
+    expect(body).toMatchObject({ state: 'stopped', endpoints: [{ name: 'web' }], access: [] });
+  });
+
   it('is nothing that another project could see or touch', async () => {
     const { body: launched } = await launch(wish());
     const path = `${instances}/${launched.id}`;

@@ -212,6 +212,16 @@ describe('the nine checks', () => {
     ]);
   });
 
+  it.each<[string, Parameters<typeof aRequest>[0], string]>([
+    ['an option of the installer', { config: { python_packages: '-r x' } }, 'It has -r, which begins with `-`: '],
+    ['a number that is text', { config: { host_port: 'high' } }, 'It must be a whole number.'],
+    ['too many cards', { resource_overrides: { gpu_count: 2 } }, ' GPUs: 2 asked for, 1 of 1 free.'],
+  ])('say in a sentence what is wrong with %s', (_what, wish, words) => {
+    const checked = checkLaunch(launchFacts({ request: aRequest(wish) }));
+
+    expect(checked.ok ? '' : checked.refusals.map(({ message }) => message).join('\n')).toContain(words);
+  });
+
   it('say of a wrong value that it is wrong, and draw nothing from what it would be by default', () => {
     const { artifact_id: _, ...request } = aRequest({
       config: { host_port: 80, workspace_mount: 'nfs', exposure_mode: 'public' },
