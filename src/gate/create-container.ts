@@ -1,9 +1,10 @@
 /**
  * `POST /containers/create`: the one way a container of ours comes to be.
  *
- * First what can be judged without the engine, then what the engine knows about the image and the network, then the
- * folders, and only then a request of our own making, sealed. What the engine made of it is looked at once: a container
- * on which the seal does not hold is taken away again, since nobody could ever stop or remove it through the gate.
+ * First what can be judged without the engine, then what the engine knows about the image, then the folders, and only
+ * then a request of our own making, sealed. Its network, named by the seal, may still be in the making: the start asks for
+ * it. What the engine made of it is looked at once: a container on which the seal does not hold is taken away again, since
+ * nobody could ever stop or remove it through the gate.
  */
 import { cpus, totalmem } from 'node:os';
 import { AgentError } from '../contract/failures.ts';
@@ -17,7 +18,6 @@ import { sendAnswer } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ImageObject } from './engine-objects.ts';
 import { prepareMounts, removeCreated } from './mount-folders.ts';
-import { requireNetwork } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
 
@@ -26,11 +26,7 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
   check(name, call.body, gate, assumedFacts(call.body));
   const request = call.body as ContainerRequest;
   refuse([{ failure: 'resources.exceeded', errors: checkHostSize(request, gate.policy) }]);
-  const [image] = await Promise.all([
-    imageFacts(request.Image, gate, call.signal),
-    requireNetwork(request.HostConfig.NetworkMode, gate, call.signal),
-  ]);
-  check(name, request, gate, image);
+  check(name, request, gate, await imageFacts(request.Image, gate, call.signal));
 
   const answer = await gate.locks.run(`container ${name}`, () => {
     call.signal.throwIfAborted();

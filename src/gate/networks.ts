@@ -49,7 +49,10 @@ export async function removeNetwork(call: GateCall, gate: GateContext): Promise<
   sendAnswer(call.response, await gate.engine.ask({ method: 'DELETE', path: `/networks/${Id}`, signal }));
 }
 
-/** Refuses the network of a container request unless it is there and ours alone: `name.conflict` beside another's. */
+/**
+ * Refuses the network of a container unless it is there and ours alone: `name.conflict` beside another's, as the engine
+ * would choose between them.
+ */
 export async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {
   if (!isThere(name, await list(gate, signal, { name: [name] }), gate)) throw noSuchNetwork(name);
 }

@@ -1,10 +1,10 @@
 /**
- * `POST /containers/{container}/start`: folders are checked again right before, and what was really mounted right
- * after. The client has its answer only when both were in order.
+ * `POST /containers/{container}/start`: its network must be ours alone, folders are checked again right before, and what
+ * was really mounted right after. The client has its answer only when all of it was in order.
  *
- *   folders ok ──▶ marked pending ──▶ engine starts it ──▶ mounts ok ──▶ mark gone, answer
- *       │                                  │                  └── not ok: killed, mark gone, `mount.refused`
- *       └── `mount.refused`                └── engine's error: mark gone, passed on
+ *   network, folders ok ──▶ marked pending ──▶ engine starts it ──▶ mounts ok ──▶ mark gone, answer
+ *       │                                           │                  └── not ok: killed, mark gone, `mount.refused`
+ *       └── `name.conflict`, `mount.refused`        └── engine's error: mark gone, passed on
  *
  * The checked folders are held open across the start, and what the container shows must be those very folders: neither
  * a link's target nor another real folder moved to the place passes.
@@ -24,6 +24,7 @@ import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { type PreparedMount, prepareMounts, stateAbove } from './mount-folders.ts';
+import { requireNetwork } from './networks.ts';
 import { isSameFolder } from './safe-folders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
@@ -36,13 +37,19 @@ const verifyMs = 5_000;
 
 export async function startContainer(call: GateCall, gate: GateContext): Promise<void> {
   const ref = call.params['container'] ?? '';
-  // Of what it shows, the start uses what stays as it is for this id: its mounts.
+  // Of what it shows, the start uses what stays as it is for this id: its mounts and its network.
   const { container, object } = await gate.containers.require(ref, call.signal);
   // Not the client's signal from here on: whatever was started is looked at, also when nobody waits for it any more.
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const answer = await gate.locks.run(`start ${container.id}`, () => {
     call.signal.throwIfAborted();
-    return withMounts(object, gate, (checked) => startAndVerify(container.id, checked, gate, signal));
+    const network = requireNetwork(object.HostConfig.NetworkMode ?? '', gate, signal);
+    // Told below, unless the folders are wrong as well.
+    network.catch(() => undefined);
+    return withMounts(object, gate, async (checked) => {
+      await network;
+      return await startAndVerify(container.id, checked, gate, signal);
+    });
   });
   sendAnswer(call.response, answer);
 }

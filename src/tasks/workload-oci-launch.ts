@@ -8,15 +8,15 @@ import { AgentError } from '../contract/failures.ts';
 import { containerName, labels, networkName } from '../contract/names.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { Cleanup, WorkloadOutput } from '../contract/workload-output.ts';
-import type { ImageFacts } from '../policy/container-request.ts';
 import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
-import type { ContainerFacts, PullProgress } from '../runtime/engine.ts';
+import type { ContainerFacts } from '../runtime/engine.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { fencingOf, requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
 import { keepOutput } from './keep-output.ts';
+import { obtainImage } from './obtain-image.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
 import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
@@ -113,34 +113,6 @@ interface Made {
   readonly kept: string[];
 }
 
-async function obtainImage(params: WorkloadOciLaunchParams, context: TaskContext): Promise<ImageFacts> {
-  const { engine, policy, signal, log } = context;
-  if (params.image.kind === 'local') {
-    const image = await engine.image(params.image.image_id, signal);
-    if (!image) {
-      throw new AgentError('image.not_found', { image: params.image.image_id });
-    }
-    return image;
-  }
-  return await engine.pull(params.image, {
-    signal,
-    credential: (wanted) => context.pullCredential(wanted),
-    diskReserveBytes: policy.reserves.disk_gib * 2 ** 30,
-    onProgress: (progress) => context.emit('image.progress', describeProgress(progress), progressValues(progress)),
-    onRetry: ({ attempt, delayMs, error }) =>
-      log.warn({ attempt, delay_ms: delayMs, err: error }, 'pull failed, will retry'),
-  });
-}
-
-function describeProgress({ layers, layersDone, bytes, bytesTotal }: PullProgress): string {
-  const mib = (count: number) => `${(count / 2 ** 20).toFixed(1)} MiB`;
-  return `${layersDone} of ${layers} layers, ${mib(bytes)}${bytesTotal === null ? '' : ` of ${mib(bytesTotal)}`}`;
-}
-
-function progressValues({ layers, layersDone, bytes, bytesTotal }: PullProgress): Record<string, unknown> {
-  return { layers, layers_done: layersDone, bytes, bytes_total: bytesTotal };
-}
-
 /** Leaves exactly one container of this spec on the engine, started; true if it was there already. */
 async function ensureStarted(
   params: WorkloadOciLaunchParams,
@@ -170,11 +142,17 @@ async function ensureStarted(
     }
     await assertPortsFree(params, undefined);
     made.anything = true;
-    if (adopt) {
-      await putSecretFiles(params, files, context);
-    } else {
-      await createContainer(params, rendered, files, made, context);
+    // Each to its end, also after a cancel or where another one failed: what is given up half-way can appear on the host when
+    // the clean-up is over. Each call has a deadline of its own.
+    const begun = await Promise.allSettled([
+      makeNetwork(params, rendered, context),
+      adopt ? putSecretFiles(params, files, context) : createContainer(params, rendered, files, made, context),
+    ]);
+    const failed = begun.find((each) => each.status === 'rejected');
+    if (failed) {
+      throw failed.reason;
     }
+    signal.throwIfAborted();
     context.enter('starting');
     await engine.start(rendered.name, signal);
     return adopt;
@@ -220,6 +198,18 @@ async function endPaused({ name, status }: ContainerFacts, { engine, signal, emi
   }
 }
 
+/** Takes an engine longer than all else before the start, so the container is made beside it. */
+async function makeNetwork(
+  { identity }: WorkloadOciLaunchParams,
+  { request }: RenderedContainer,
+  { engine }: TaskContext,
+): Promise<void> {
+  const owner = Object.fromEntries(
+    [labels.instance, labels.project, labels.allocation].map((label) => [label, request.Labels[label] ?? '']),
+  );
+  await engine.ensureNetwork(networkName(identity.app_instance_id), owner, toItsEnd());
+}
+
 async function createContainer(
   params: WorkloadOciLaunchParams,
   { name, request }: RenderedContainer,
@@ -227,25 +217,11 @@ async function createContainer(
   made: Made,
   context: TaskContext,
 ): Promise<void> {
-  const { engine, signal, log } = context;
-  const owner = Object.fromEntries(
-    [labels.instance, labels.project, labels.allocation].map((label) => [label, request.Labels[label] ?? '']),
-  );
-
-  // Each to its end, also after a cancel or where another one failed: what is given up half-way can appear on the host when
-  // the clean-up is over. Each call has a deadline of its own.
-  const begun = await Promise.allSettled([
-    engine.ensureNetwork(networkName(params.identity.app_instance_id), owner, toItsEnd()),
-    putSecretFiles(params, files, context),
-  ]);
-  const failed = begun.find((each) => each.status === 'rejected');
-  if (failed) {
-    throw failed.reason;
-  }
+  const { engine, log } = context;
+  await putSecretFiles(params, files, context);
   const created = await engine.create(name, request, toItsEnd());
   made.freshData = created.freshData;
   log.info({ container: name, container_id: created.id }, 'container created');
-  signal.throwIfAborted();
 }
 
 async function putSecretFiles(

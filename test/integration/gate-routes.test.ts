@@ -387,13 +387,17 @@ describe('networks through the gate', () => {
     }
   });
 
-  it('have to be there before a container is made', async () => {
+  it('have to be there before a container is started, not before it is made', async () => {
     const instance = newInstance();
+    const name = `gpuaas-${instance}`;
+    const made = await go('POST', `/containers/create?name=${name}`, ground.containerRequest(instance));
 
-    const answer = await go('POST', `/containers/create?name=gpuaas-${instance}`, ground.containerRequest(instance));
+    const early = await go('POST', `/containers/${name}/start`);
+    await go('POST', '/networks/create', ground.networkRequest(instance));
+    const late = await go('POST', `/containers/${name}/start`);
 
-    expect(answer.json).toMatchObject({ code: 'container.not_found', detail: { network: `gpuaas-${instance}` } });
-    expect(existsSync(join(ground.policy.allocation.home, 'gpuaas/workloads', instance))).toBe(false);
+    expect(early.json).toMatchObject({ code: 'container.not_found', detail: { network: name } });
+    expect([made.status, early.status, late.status]).toEqual([201, 404, 204]);
   });
 });
 

@@ -249,12 +249,15 @@ describe('a network that somebody else made', () => {
     const instance = newInstance();
     const id = await foreignNetwork(instance);
 
-    const made = [
+    await go('POST', `/containers/create?name=gpuaas-${instance}`, ground.containerRequest(instance));
+
+    const refused = [
       await go('POST', '/networks/create', ground.networkRequest(instance)),
-      await go('POST', `/containers/create?name=gpuaas-${instance}`, ground.containerRequest(instance)),
+      await go('POST', `/containers/gpuaas-${instance}/start`),
     ];
 
-    expect(made.map(({ json }) => json.code)).toEqual(['name.conflict', 'name.conflict']);
+    expect(refused.map(({ json }) => json.code)).toEqual(['name.conflict', 'name.conflict']);
+    expect((await rawInspect(`gpuaas-${instance}`)).State.Running).toBe(false);
     for (const ref of [`gpuaas-${instance}`, id]) {
       expect((await go('GET', `/networks/${ref}`)).json.code).toBe('container.not_found');
       expect((await go('DELETE', `/networks/${ref}`)).json.code).toBe('container.not_found');
@@ -271,8 +274,9 @@ describe('a network that somebody else made', () => {
 
     expect((await go('GET', `/networks/${name}`)).json.Id).toBe(ours);
     expect((await go('POST', '/networks/create', ground.networkRequest(instance))).json.code).toBe('name.conflict');
-    const made = await go('POST', `/containers/create?name=${name}`, ground.containerRequest(instance));
-    expect(made.json.code).toBe('name.conflict');
+    await go('POST', `/containers/create?name=${name}`, ground.containerRequest(instance));
+    expect((await go('POST', `/containers/${name}/start`)).json.code).toBe('name.conflict');
+    expect((await rawInspect(name)).State.Running).toBe(false);
     expect((await go('DELETE', `/networks/${name}`)).status).toBe(204);
     expect((await go('DELETE', `/networks/${name}`)).json.code).toBe('container.not_found');
     const left = await engine<{ Id: string; Name: string }[]>('GET', '/networks');

@@ -46,6 +46,35 @@ describe('a launch', () => {
     expect(judge(WorkloadOutput, output).ok).toBe(true);
   });
 
+  it('makes the container while the engine makes the network, and starts it with both', async () => {
+    const created = Promise.withResolvers<void>();
+    const { engine, calls } = recordingEngine({ ensureNetwork: () => created.promise });
+    const create: ContainerEngine['create'] = async (...args) => {
+      const made = await engine.create(...args);
+      expect(calls).not.toContain(`start ${name}`);
+      created.resolve();
+      return made;
+    };
+
+    await launchOci(launchParams(), taskContext({ ...engine, create }).context);
+
+    expect(calls).toContain(`start ${name}`);
+  });
+
+  it('whose network cannot be made takes the container away that was made beside it', async () => {
+    const { engine, calls, containers } = recordingEngine({
+      ensureNetwork: async () => {
+        throw new AgentError('network.exhausted', {});
+      },
+    });
+
+    const failing = launchOci(launchParams(), taskContext(engine).context);
+
+    await expect(failing).rejects.toMatchObject({ cause: { code: 'network.exhausted' } });
+    expect(calls).toEqual(expect.arrayContaining([`create ${name}`, `remove ${name}`]));
+    expect(containers.size).toBe(0);
+  });
+
   it('G-158: labels what it makes with instance, project, allocation, task and fencing', async () => {
     const { engine, requests } = recordingEngine();
     let owner: unknown;
@@ -193,8 +222,9 @@ describe('FAULTS 12, 14: a container of the same spec', () => {
 
     const output = await launchOci(launchParams(), context);
 
-    expect(calls.filter((call) => /^(create|list|ensureNetwork|remove)/.test(call))).toEqual(['list']);
-    expect(calls).toContain(`start ${name}`);
+    // An agent that was killed had the container perhaps, and its network not yet.
+    const made = calls.filter((call) => /^(create|list|ensureNetwork|remove|start)/.test(call));
+    expect(made).toEqual(['list', `ensureNetwork ${name}`, `start ${name}`]);
     expect(phases).toEqual(['pulling', 'creating', 'starting', 'probing', 'running']);
     expect(output.adapter).toMatchObject({ adopted: true, container_id: 'found' });
   });
