@@ -14,7 +14,7 @@ const excerptTimeoutMs = 10_000;
 export async function explainEnd(engine: EndWitness, name: string, signal: AbortSignal): Promise<AgentError> {
   const facts = await engine.inspect(name, signal);
   const excerpt = await readExcerpt(engine, name, signal);
-  const reason = facts?.error ? { reason: facts.error.slice(0, 1024) } : {};
+  const reason = facts?.error ? { reason: facts.error } : {};
   const detail = { container: name, exit_code: facts?.exitCode ?? null, excerpt, ...reason };
   return new AgentError(facts?.oomKilled ? 'container.oom_killed' : 'container.exited', detail);
 }

@@ -87,9 +87,12 @@ export interface CreatedContainer {
   readonly freshData: boolean;
 }
 
+/** Characters of a command's output that are kept. */
+export const execTailLength = 16 * 1024;
+
 export interface ExecResult {
   readonly exitCode: number;
-  /** Bounded tail of stdout and stderr, interleaved as it came. */
+  /** The last {@link execTailLength} characters of stdout and stderr, interleaved as they came; `…` stands for the rest. */
   readonly tail: string;
   /** True if its output was not seen to the end: an earlier agent started it, or the stream was cut. The code may then be the engine's own 126. */
   readonly adopted: boolean;

@@ -53,7 +53,7 @@ export async function installPackages(
     throw error;
   }
 
-  /** By whole lines: a secret that is cut in two would not be recognised. What has no end is logged in pieces. */
+  /** By whole lines, and what has no end in pieces. Nothing secret is in them any more: see `agent/discreet-engine.ts`. */
   function logged(channel: LogChannel, text: string): void {
     const lines = (rest[channel] + text).split('\n');
     rest[channel] = lines.pop() ?? '';

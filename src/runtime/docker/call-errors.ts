@@ -81,6 +81,5 @@ function judgeAnswer(error: AnswerError, aboutContainer: boolean): { code: Failu
   if (error.status === 404 && aboutContainer) {
     return { code: 'container.not_found', detail: {} };
   }
-  const reason = error.body.message.slice(0, 2048);
-  return { code: 'engine.failed', detail: { status: error.status, reason } };
+  return { code: 'engine.failed', detail: { status: error.status, reason: error.body.message } };
 }

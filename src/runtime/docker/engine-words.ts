@@ -19,10 +19,10 @@ export function readTrouble(message: string): Trouble | undefined {
     return { code: 'port.conflict', detail: port > 0 ? { port } : {} };
   }
   if (noSpace.test(message)) {
-    return { code: 'disk.full', detail: { reason: message.slice(0, 1024) } };
+    return { code: 'disk.full', detail: { reason: message } };
   }
   if (unknownRuntime.test(message)) {
-    return { code: 'sandbox.unavailable', detail: { reason: message.slice(0, 1024) } };
+    return { code: 'sandbox.unavailable', detail: { reason: message } };
   }
   return undefined;
 }

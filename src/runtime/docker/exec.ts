@@ -10,15 +10,13 @@
 import { AgentError } from '../../contract/failures.ts';
 import { backoffDelay, pause } from '../../kit/backoff.ts';
 import { TailBuffer } from '../../kit/tail-buffer.ts';
-import type { ExecOptions, ExecResult, LogChannel } from '../engine.ts';
+import { type ExecOptions, type ExecResult, execTailLength, type LogChannel } from '../engine.ts';
 import { orUndefined } from './call-errors.ts';
 import type { Calls, EngineStream } from './calls.ts';
 import { inspectContainer } from './containers.ts';
 import { FrameReader } from './frames.ts';
 import { AnswerError } from './transport.ts';
 
-/** Characters of output that are kept. */
-const tailLimit = 16 * 1024;
 const poll = { firstMs: 10, maxMs: 2000, factor: 2 };
 /** An exec whose start was answered begins within this time, or never. */
 const beginMs = 10_000;
@@ -39,7 +37,7 @@ export async function runExec(
     return { exitCode: await untilEnded(calls, container, running, signal), tail: '', adopted: true };
   }
   const id = await createExec(calls, container, argv, signal);
-  const tail = new TailBuffer(tailLimit);
+  const tail = new TailBuffer(execTailLength);
   const stream = await startExec(calls, container, id, signal);
   const isWhole = await copyOutput(stream, signal, (channel, text) => {
     tail.push(text);

@@ -77,7 +77,7 @@ async function* readEntries(
   for await (const chunk of stream.chunks(stallMs)) {
     for (const piece of frames.push(chunk)) {
       if (piece.channel === 'engine') {
-        throw new AgentError('engine.failed', { call: 'logs', reason: piece.data.toString().slice(0, 1024) });
+        throw new AgentError('engine.failed', { call: 'logs', reason: piece.data.toString() });
       }
       for (const entry of entries.push(piece, piece.channel)) {
         const cursor = reader.advance(entry.channel, entry.time);

@@ -25,7 +25,7 @@ export function readPullFailure(error: unknown, image: string): PullFailure {
   }
   const { code, retry, retryAfterMs } = readPullTrouble(cause.message);
   const wait = retryAfterMs === undefined ? {} : { retry_after_seconds: retryAfterMs / 1000 };
-  const detail = { image, reason: redactText(cause.message.slice(0, 1024)), ...wait };
+  const detail = { image, reason: redactText(cause.message), ...wait };
   return {
     error: new AgentError(code, detail, { cause }),
     ...{ code, retry },

@@ -68,11 +68,7 @@ function parseLine(text: string): PullLine {
   const line = text === '' ? {} : parseAnswer<PullLine>(text, 'pull');
   const message = line.errorDetail?.message ?? line.error;
   if (message !== undefined) {
-    throw new AgentError(
-      'engine.failed',
-      { reason: message.slice(0, 1024) },
-      { cause: new AnswerError(200, { message }) },
-    );
+    throw new AgentError('engine.failed', { reason: message }, { cause: new AnswerError(200, { message }) });
   }
   return line;
 }

@@ -211,5 +211,5 @@ function readErrorBody(status: number, text: string): AnswerBody {
       throw error;
     }
   }
-  return { message: text.trim().slice(0, 2048) || `HTTP status ${status}` };
+  return { message: text.trim() || `HTTP status ${status}` };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { discreetEngine } from '../../../src/agent/discreet-engine.ts';
 import { HiddenTexts } from '../../../src/agent/hidden-texts.ts';
-import type { LogEntry } from '../../../src/runtime/engine.ts';
+import type { LogChannel, LogEntry } from '../../../src/runtime/engine.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
 
 const secret = 'SuperSecretToken-0123456789abcdefghijklmnop';
@@ -34,14 +34,65 @@ async function cleaned(entries: readonly LogEntry[], failure?: Error) {
   return { seen, thrown, text: Buffer.concat(seen.map(({ data }) => data)).toString() };
 }
 
+type Said = readonly (readonly [LogChannel, string])[];
+
+async function commandSaying(said: Said, { adopted = false, failure }: { adopted?: boolean; failure?: Error } = {}) {
+  const { engine } = recordingEngine({
+    exec: async (_name, _argv, { onOutput }) => {
+      for (const [channel, text] of said) onOutput?.(channel, text);
+      if (failure) {
+        throw failure;
+      }
+      return { exitCode: 1, tail: said.map(([, text]) => text).join(''), adopted };
+    },
+  });
+  const told = { stdout: '', stderr: '' };
+  const onOutput = (channel: LogChannel, text: string) => {
+    told[channel] += text;
+  };
+  const run = discreetEngine(engine, hidden).exec('gpuaas-x', ['true'], { signal, onOutput });
+  return { told, tail: await run.then(({ tail }) => tail).catch(() => '') };
+}
+
+/** Six characters are what is told from everything else. */
+function holdsPart(text: string): boolean {
+  return Array.from({ length: secret.length - 5 }, (_, at) => secret.slice(at, at + 6)).some((part) =>
+    text.includes(part),
+  );
+}
+
 describe('a discreet engine', () => {
-  it('takes secrets out of what a command said, also what is left of one at the beginning of its tail', async () => {
-    const tail = `${secret.slice(20)} and ${secret}`;
-    const { engine } = recordingEngine({ exec: async () => ({ exitCode: 1, tail, adopted: false }) });
+  it('takes a secret out of what a command says, wherever it is cut, with the other channel in between', async () => {
+    for (let cut = 0; cut <= secret.length; cut += 1) {
+      const { told, tail } = await commandSaying([
+        ['stdout', `begun\nit is ${secret.slice(0, cut)}`],
+        ['stderr', 'an error\n'],
+        ['stdout', `${secret.slice(cut)} then\nends`],
+      ]);
 
-    const result = await discreetEngine(engine, hidden).exec('gpuaas-x', ['true'], { signal });
+      expect(told.stdout).toBe('begun\nit is [redacted] then\nends');
+      expect(told.stderr).toBe('an error\n');
+      expect(tail).toContain('[redacted] then\nends');
+      expect(holdsPart(tail)).toBe(false);
+    }
+  });
 
-    expect(result.tail).toBe('[redacted] and [redacted]');
+  it('keeps no half of a secret where the output of a command is cut to its end', async () => {
+    for (let cut = 0; cut <= secret.length; cut += 1) {
+      const { tail } = await commandSaying([['stdout', `${'.'.repeat(9000)}${secret}${'.'.repeat(16_384 - cut)}`]]);
+
+      expect(tail).toHaveLength(16_385);
+      expect(holdsPart(tail)).toBe(false);
+    }
+  });
+
+  it('takes out the half of a secret with which the output of a command breaks off', async () => {
+    for (let cut = 6; cut < secret.length; cut += 1) {
+      const said: Said = [['stderr', `it is ${secret.slice(0, cut)}`]];
+
+      expect((await commandSaying(said, { adopted: true })).told.stderr).toBe('it is [redacted]');
+      expect((await commandSaying(said, { failure: new Error('gone') })).told.stderr).toBe('it is [redacted]');
+    }
   });
 
   it('takes secrets out of log entries, and leaves others as they are, byte for byte', async () => {

@@ -612,7 +612,7 @@ describe('G-160: a secret that a task opens', () => {
 
     expect(result.failure).toMatchObject({
       code: 'packages.failed',
-      detail: { excerpt: 'cannot log in with [redacted]' },
+      detail: { excerpt: 'the token is [redacted]\n{"token":"[redacted]"}' },
     });
     expect(requests[0]?.Env).toContain(`API_KEY=${canary}`);
     const logs = readdirSync(logFolder).map((name) => readFileSync(join(logFolder, name), 'utf8'));
