@@ -68,7 +68,7 @@ function addDaemonCommands(program: Command, carry: Carry): void {
     .description('make this host a node of a control plane, by a join token')
     .option('--url <origin>', 'control plane, for example https://cp.example.com (default: `control_plane.url`)')
     .option('--ca <file>', 'PEM of the CA to trust for it (default: `control_plane.ca_file`, or the CAs of the system)')
-    .requiredOption('--token-file <file>', 'file with the join token, removed afterwards; - reads stdin')
+    .option('--token-file <file>', 'file with the join token, removed afterwards; - reads stdin')
     .option(...config)
     .option(...json)
     .action(async (options) => {

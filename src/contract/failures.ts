@@ -137,6 +137,12 @@ export const failures = {
     hint: 'Compare `control_plane.url` with the certificate it shows, and set `control_plane.ca_file` for a CA of your own.',
     retryable: false,
   },
+  'enrolment.token_unreadable': {
+    kind: 'invalid',
+    message: 'There is no join token to be read.',
+    hint: 'Give its file by `--token-file FILE`, or `-` for standard input; `gpuaas nodes join-token ALLOCATION` makes one.',
+    retryable: false,
+  },
   'enrolment.token_invalid': {
     kind: 'invalid',
     message: 'The join token is not one.',

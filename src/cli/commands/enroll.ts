@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { loadConfig } from '../../agent/config.ts';
 import { controlPlaneOrigin } from '../../agent/control-plane/origin.ts';
 import { enrol } from '../../agent/identity/enrol.ts';
-import { readJoinToken, removeJoinToken } from '../../agent/identity/join-token.ts';
+import { isOpenToOthers, readJoinToken, removeJoinToken } from '../../agent/identity/join-token.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { configOfNode } from '../../agent/node-config.ts';
 import { readCa } from '../../agent/uplink.ts';
@@ -17,7 +17,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { osName } from '../../host/os-name.ts';
 import { agentVersion } from '../agent-version.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { printJson, printLine } from '../output.ts';
+import { printJson, printLine, tell, tellJson } from '../output.ts';
 
 export interface EnrollOptions {
   readonly config?: string;
@@ -27,10 +27,14 @@ export interface EnrollOptions {
   /** PEM of the CA to trust for this call; what is trusted later is what the token's pin covers. */
   readonly ca?: string;
   /** File with the join token, which is removed once the host is enrolled. `-`: standard input. */
-  readonly tokenFile: string;
+  readonly tokenFile?: string;
 }
 
 export async function enroll(options: EnrollOptions): Promise<number> {
+  const { tokenFile } = options;
+  if (tokenFile === undefined) {
+    throw new AgentError('enrolment.token_unreadable', { reason: 'Neither a file nor standard input was named.' });
+  }
   const loaded = await loadConfig(options.config, process.env);
   const { config } = loaded;
   const url = options.url ?? config.control_plane?.url;
@@ -39,15 +43,18 @@ export async function enroll(options: EnrollOptions): Promise<number> {
   }
   const caFile = options.ca ?? config.control_plane?.ca_file;
   const origin = controlPlaneOrigin(url, caFile === undefined ? '' : readCa(caFile));
-  const fromStdin = options.tokenFile === '-';
-  const token = fromStdin ? (await text(process.stdin)).trim() : readJoinToken(options.tokenFile);
+  const fromStdin = tokenFile === '-';
+  const token = fromStdin ? await fromStandardInput() : readJoinToken(tokenFile);
+  if (!fromStdin && isOpenToOthers(tokenFile)) {
+    warn(`Others on this host can read ${tokenFile}, and so use the token first: \`chmod 600\` the next one.`, options);
+  }
 
   const lock = await lockState(config.state_dir, { owner: 'node-agent enroll', waitMs: 0 });
   try {
     const host = { hostname: hostname(), agent_version: agentVersion, os: await osName(), arch: arch() };
     const node = await enrol({ stateDir: config.state_dir, origin, token, host });
     if (!fromStdin) {
-      removeJoinToken(options.tokenFile);
+      removeJoinToken(tokenFile);
     }
     // Enrolled, but of no use where the file says something else: said now, and not by a daemon that does not start.
     configOfNode(loaded, node);
@@ -61,4 +68,16 @@ export async function enroll(options: EnrollOptions): Promise<number> {
   } finally {
     lock.release();
   }
+}
+
+async function fromStandardInput(): Promise<string> {
+  if (process.stdin.isTTY) {
+    tell('Paste the join token, then press Enter and Ctrl-D.');
+  }
+  return (await text(process.stdin)).trim();
+}
+
+function warn(message: string, { json }: EnrollOptions): void {
+  if (json) tellJson({ type: 'warning', message });
+  else tell(`warning: ${message}`);
 }

@@ -1,5 +1,5 @@
 /** The commands in this very process: what they say when something is wrong, and what they leave alone. */
-import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { defaultConfigFile } from '../../../src/agent/config.ts';
@@ -41,6 +41,12 @@ describe('a command that cannot do its work', () => {
     ['an option that nobody knows', ['doctor', '--loud'], 'command.invalid'],
     ['an argument too many', ['version', 'now'], 'command.invalid'],
     ['a file too few', ['run-task'], 'command.invalid'],
+    ['an enrolment without a token', ['enroll', '--url', 'http://127.0.0.1:1'], 'enrolment.token_unreadable'],
+    ...[absent, folder].map((token): [string, string[], FailureCode] => [
+      `an enrolment with ${token} as its token`,
+      ['enroll', '--url', 'http://127.0.0.1:1', '--config', config, '--token-file', token],
+      'enrolment.token_unreadable',
+    ]),
     ['a wait that is no number', ['run-task', removal, '--wait', 'long'], 'command.invalid'],
     ['a wait that is empty', ['run-task', removal, '--wait', ''], 'command.invalid'],
     ['a schema that nobody knows', ['schema', 'nope'], 'command.invalid'],
@@ -81,6 +87,22 @@ describe('a command that cannot do its work', () => {
     expect([text.status, text.stdout, json.status, json.stderr]).toEqual([2, '', 2, '']);
     expect(text.stderr).toMatch(/^error: /);
     expect(JSON.parse(json.stdout)).toMatchObject({ failure: { code, kind: 'invalid' } });
+  });
+
+  it('says how to go on without a join token, and warns of one that others could read', async () => {
+    const enroll = ['enroll', '--url', 'http://127.0.0.1:1', '--config', config, '--token-file'];
+    const token = fileWith('token', 'not a token');
+
+    const missing = await run(...enroll, absent);
+    chmodSync(token, 0o644);
+    const open = await run(...enroll, token);
+    chmodSync(token, 0o600);
+    const closed = await run(...enroll, token);
+
+    expect(missing.stderr).toContain(`There is no file ${absent}. [enrolment.token_unreadable]`);
+    expect(missing.stderr).toContain('gpuaas nodes join-token ALLOCATION');
+    expect(open.stderr).toMatch(/^warning: Others on this host can read .*chmod 600/);
+    expect(closed.stderr).toMatch(/^error: The join token is not one/);
   });
 
   it('names what is wrong with a task file, and never quotes a credential', async () => {

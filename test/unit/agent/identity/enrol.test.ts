@@ -144,6 +144,6 @@ describe('a join token', () => {
 
     expect(token).toBe(tokenFor(answer));
     expect(existsSync(file)).toBe(false);
-    expect(() => readJoinToken(file)).toThrow(expect.objectContaining({ code: 'file.unusable' }));
+    expect(() => readJoinToken(file)).toThrow(expect.objectContaining({ code: 'enrolment.token_unreadable' }));
   });
 });
