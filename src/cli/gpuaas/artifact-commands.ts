@@ -52,7 +52,8 @@ export function addArtifactCommands(program: Command, carry: Carry): void {
         if (options.json) {
           printJson(made);
         } else {
-          tell(`Good for pushes to ${repository} until ${made['expires_at']}. Then: gpuaas artifacts register, verify`);
+          tell(`Push token, shown this once; good for pushes to ${repository} until ${made['expires_at']}.`);
+          tell('Then: gpuaas artifacts register, verify');
           printLine(String(made['token']));
         }
       }),

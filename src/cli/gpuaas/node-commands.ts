@@ -36,7 +36,8 @@ export function addNodeCommands(program: Command, carry: Carry): void {
         if (options.json) {
           printJson(made);
         } else {
-          tell(`Good for one host until ${made['expires_at']}. On the host: node-agent enroll --token-file FILE`);
+          tell(`Join token, shown this once; good for one host until ${made['expires_at']}.`);
+          tell('On the host: node-agent enroll --token-file FILE');
           printLine(String(made['token']));
         }
       }),
