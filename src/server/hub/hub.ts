@@ -25,6 +25,7 @@ import { keepLastSeen } from './last-seen.ts';
 import { type LogPart, LogRelay, type LogRequest } from './log-relay.ts';
 import { NodeSession, type SessionParts } from './node-session.ts';
 import { Presence } from './presence.ts';
+import { catchUp } from './record-keeper.ts';
 import type { RecordSink } from './record-sink.ts';
 import { ReportBudget } from './report-budget.ts';
 import type { TaskQueue } from './task-queue.ts';
@@ -272,8 +273,14 @@ export class Hub {
     await this.#tellDropped();
   }
 
+  /** Also makes states right that were held back. */
   async #tellDropped(): Promise<void> {
     const { store, queue, log } = this.#options;
+    // Of one that is away nothing is believed any more; it says everything anew when it is back.
+    for (const node of this.#budget.held().filter(({ id }) => this.isConnected(id))) {
+      const onFailure = (err: unknown) => log.error({ err, node: node.id }, 'could not keep what is on a node');
+      await catchUp(this.#parts, node).catch(onFailure);
+    }
     await this.#budget.tell(store, queue.now()).catch((err) => log.error({ err }, 'could not note what was dropped'));
   }
 }

@@ -124,7 +124,35 @@ async function keepRecord(
   const report = { kind: record.kind, body: judged.value, at: record.at } as NodeRecord;
   const updated = refreshed(node, report);
   if (updated !== node) await tx.nodes.put(updated);
-  await keeper.sink.recorded(tx, updated, report);
+  const counts = report.kind !== 'topology' || allowance.takeTopology(changesBy(node.topology, report.body));
+  if (counts) await keeper.sink.recorded(tx, updated, report);
+}
+
+/** How many workloads are not what they were. */
+function changesBy(before: Node['topology'], { workloads }: RecordBody<'topology'>): number {
+  const statesOf = (facts: typeof workloads) => new Map(facts.map(({ workload_id, state }) => [workload_id, state]));
+  const [old, now] = [statesOf(before?.workloads ?? []), statesOf(workloads)];
+  return [...new Set([...old.keys(), ...now.keys()])].filter((id) => old.get(id) !== now.get(id)).length;
+}
+
+/** Of a node whose topology was held back, what it said last counts now. The first time that is told as well. */
+export async function catchUp(
+  { store, queue, sink, budget }: RecordKeeper & { readonly store: Store },
+  { id, held, told }: ReturnType<ReportBudget['held']>[number],
+): Promise<void> {
+  await store.write(async (tx) => {
+    const node = await tx.nodes.get(id);
+    if (node?.topology) await sink.recorded(tx, node, { kind: 'topology', body: node.topology, at: queue.now() });
+    if (!told) {
+      await tx.events.append({
+        ...{ time: queue.now(), type: 'node.changes_held', project_id: null, actor: 'system', correlation_id: null },
+        subject: { kind: 'node', id },
+        message: 'What the node says of its workloads changes more often than is kept. Once a minute it counts.',
+        data: {},
+      });
+    }
+    tx.afterCommit(() => budget.caughtUp(id, held));
+  });
 }
 
 /** What is remembered of the node itself. */

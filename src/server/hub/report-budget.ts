@@ -6,6 +6,9 @@
  *
  * Progress stops at half of it, so that a host that pulls many images keeps room for what happens to its workloads. State is
  * not lost with an event: the topology that follows has it.
+ *
+ * Topology makes events as well where it changes the state of instances, and has a budget of its own, so that a flood of events
+ * leaves states right. Beyond it topology is held back: of what the node says, the last of each minute counts.
  */
 import type { RecordKind } from '../../contract/records.ts';
 import type { RecordMessage } from '../../contract/session-messages.ts';
@@ -19,20 +22,37 @@ import type { Store } from '../db/store.ts';
 export const fullBudget = 10_000;
 /** Far more than 64 workloads that crash for ever, whose restarts are five minutes apart in the end. */
 export const refillPerMinute = 300;
+/** Changes by topology. 64 workloads that start again ten times each make 1280. */
+export const fullChanges = 2000;
+export const changesPerMinute = 60;
 const progressStopsAt = fullBudget / 2;
 const partBytes = 4096;
 
-/** Kinds of record that the budget is for. Results, topology and inventory replace what was there, and metrics are not stored. */
+/** Kinds of record that the budget of reports is for. Results and inventory replace what was there, and metrics are not stored. */
 export const budgeted: ReadonlySet<RecordKind> = new Set(['event', 'task.progress']);
 
 /** What one transaction may keep. It counts for nothing until `settle`. */
 export class Allowance {
   readonly #left: number;
+  readonly #changes: number;
+  readonly #isHeld: boolean;
   spent = 0;
   dropped = 0;
+  changed = 0;
+  held = 0;
 
-  constructor(left: number) {
+  constructor({ left, changes, held }: Pick<Account, 'left' | 'changes' | 'held'>) {
     this.#left = left;
+    this.#changes = changes;
+    this.#isHeld = held > 0;
+  }
+
+  /** True if a topology that changes so many workloads counts now. Behind one that was held back, all are, until that counts. */
+  takeTopology(changes: number): boolean {
+    const fits = !this.#isHeld && this.held === 0 && this.changed + changes <= this.#changes;
+    if (fits) this.changed += changes;
+    else this.held += 1;
+    return fits;
   }
 
   /** True if what this record says may be kept; otherwise it counts as dropped. */
@@ -48,11 +68,19 @@ export class Allowance {
 
 interface Account {
   left: number;
-  /** Monotonic time that `left` is of, in milliseconds. */
+  /** How many changes by topology are left. */
+  changes: number;
+  /** Monotonic time that these are of, in milliseconds. */
   at: number;
   /** Dropped and not told yet. */
   dropped: number;
+  /** Topologies that were held back since one counted. */
+  held: number;
+  /** True once it was told that topologies are held back. */
+  toldHeld: boolean;
 }
+
+const fresh: Omit<Account, 'at'> = { left: fullBudget, changes: fullChanges, dropped: 0, held: 0, toldHeld: false };
 
 export class ReportBudget {
   readonly #clock: Pick<Clock, 'monotonicMs'>;
@@ -69,17 +97,31 @@ export class ReportBudget {
   }
 
   allowance(nodeId: string): Allowance {
-    const account = this.#accounts.get(nodeId);
-    return new Allowance(account ? this.#leftOf(account) : fullBudget);
+    return new Allowance(this.#now(nodeId));
   }
 
   /** For a transaction that is on disk: one that failed has cost nothing, and its records come again. */
-  settle(nodeId: string, { spent, dropped }: Allowance): void {
-    if (spent + dropped === 0) return;
+  settle(nodeId: string, { spent, dropped, changed, held }: Allowance): void {
+    if (spent + dropped + changed + held === 0) return;
+    const now = this.#now(nodeId);
+    this.#accounts.set(nodeId, {
+      ...now,
+      left: Math.max(0, now.left - spent),
+      changes: Math.max(0, now.changes - changed),
+      dropped: now.dropped + dropped,
+      held: now.held + held,
+    });
+  }
+
+  /** Nodes whose last topology was held back. */
+  held(): { readonly id: string; readonly held: number; readonly told: boolean }[] {
+    return [...this.#accounts].flatMap(([id, { held, toldHeld: told }]) => (held > 0 ? [{ id, held, told }] : []));
+  }
+
+  /** So many of those that were held back need not count any more, since the last one does; and that was told. */
+  caughtUp(nodeId: string, held: number): void {
     const account = this.#accounts.get(nodeId);
-    const left = Math.max(0, (account ? this.#leftOf(account) : fullBudget) - spent);
-    const at = this.#clock.monotonicMs();
-    this.#accounts.set(nodeId, { left, at, dropped: (account?.dropped ?? 0) + dropped });
+    if (account) this.#accounts.set(nodeId, { ...account, held: account.held - held, toldHeld: true });
   }
 
   /** Keeps one event for each node of which something was dropped since the last time, and forgets nodes that are silent. */
@@ -98,8 +140,9 @@ export class ReportBudget {
         tx.afterCommit(() => this.#told(flooding));
       });
     }
-    for (const [id, account] of this.#accounts) {
-      if (account.dropped === 0 && this.#leftOf(account) === fullBudget) this.#accounts.delete(id);
+    for (const id of this.#accounts.keys()) {
+      const { left, changes, dropped, held } = this.#now(id);
+      if (dropped + held === 0 && left === fullBudget && changes === fullChanges) this.#accounts.delete(id);
     }
   }
 
@@ -110,7 +153,11 @@ export class ReportBudget {
     }
   }
 
-  #leftOf({ left, at }: Account): number {
-    return Math.min(fullBudget, left + ((this.#clock.monotonicMs() - at) / 60_000) * refillPerMinute);
+  #now(nodeId: string): Account {
+    const at = this.#clock.monotonicMs();
+    const account = this.#accounts.get(nodeId) ?? { ...fresh, at };
+    const minutes = (at - account.at) / 60_000;
+    const left = Math.min(fullBudget, account.left + minutes * refillPerMinute);
+    return { ...account, at, left, changes: Math.min(fullChanges, account.changes + minutes * changesPerMinute) };
   }
 }

@@ -3,7 +3,13 @@ import type { RecordKind } from '../../../../src/contract/records.ts';
 import type { RecordMessage } from '../../../../src/contract/session-messages.ts';
 import { openSqliteStore } from '../../../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../../../src/server/db/store.ts';
-import { fullBudget, ReportBudget, refillPerMinute } from '../../../../src/server/hub/report-budget.ts';
+import {
+  changesPerMinute,
+  fullBudget,
+  fullChanges,
+  ReportBudget,
+  refillPerMinute,
+} from '../../../../src/server/hub/report-budget.ts';
 import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
 import { type ManualClock, manualClock } from '../../../support/manual-clock.ts';
 import type { AgentKeys, ScriptedAgent } from '../../../support/scripted-agent.ts';
@@ -129,6 +135,49 @@ describe('the budget of a node', () => {
   });
 });
 
+describe('the budget of a node for changes by topology', () => {
+  let budget: ReportBudget;
+
+  beforeEach(() => {
+    budget = new ReportBudget(clock);
+  });
+
+  /** Changes so many workloads by each topology of one transaction; returns which count. */
+  function look(...changes: number[]): boolean[] {
+    const allowance = budget.allowance('node-1');
+    const counts = changes.map((number) => allowance.takeTopology(number));
+    budget.settle('node-1', allowance);
+    return counts;
+  }
+
+  it('is enough for 64 workloads that start again ten times, and for one that says the same for ever', () => {
+    expect(look(64 * 20)).toEqual([true]);
+    expect(look(...Array.from({ length: 10_000 }, () => 0))).not.toContain(false);
+  });
+
+  it('holds back what is beyond it and all behind that, until the last of them counts', async () => {
+    expect(look(fullChanges, 1, 0)).toEqual([true, false, false]);
+    await clock.advance(60_000);
+    expect(look(1)).toEqual([false]);
+    expect(budget.held()).toEqual([{ id: 'node-1', held: 3, told: false }]);
+
+    budget.caughtUp('node-1', 3);
+
+    expect(budget.held()).toEqual([]);
+    expect(look(changesPerMinute, 1)).toEqual([true, false]);
+    expect(budget.held()).toEqual([{ id: 'node-1', held: 1, told: true }]);
+  });
+
+  it('does not go with the other: states are right in a flood of events', () => {
+    const allowance = budget.allowance('node-1');
+    const event: RecordMessage = { type: 'record', journal_id: 'journal-1', seq: 1, kind: 'event', at, body: {} };
+    for (let number = 0; number <= fullBudget; number += 1) allowance.take(event);
+    budget.settle('node-1', allowance);
+
+    expect(look(1)).toEqual([true]);
+  });
+});
+
 describe('a node that floods its control plane', () => {
   let ground: HubGround;
   let keys: AgentKeys;
@@ -167,6 +216,15 @@ describe('a node that floods its control plane', () => {
     while ((await agent.next('ack')).seq < seq);
   }
 
+  /** A minute in which the node is heard of. */
+  async function minute(agent: ScriptedAgent): Promise<void> {
+    for (let left = 3; left > 0; left -= 1) {
+      await clock.advance(20_000);
+      say(agent, 'event', {});
+      await acked(agent);
+    }
+  }
+
   const kept = (kind: RecordKind) => ground.sink.records.filter((record) => record.kind === kind).length;
 
   it('has what is too much dropped and acknowledged, results and topology kept, and one event that tells it', async () => {
@@ -190,6 +248,41 @@ describe('a node that floods its control plane', () => {
     await until(async () => (await droppedOf(ground.store)).length > 0);
     await clock.advance(60_000);
     expect(await droppedOf(ground.store)).toEqual([60 - fullBudget / 200]);
+  });
+
+  it('changes states so often by topology and no more; the last of each minute counts, and that is told once', async () => {
+    const agent = await enter();
+    const states = () =>
+      ground.sink.records.flatMap((record) => (record.kind === 'topology' ? [record.body.workloads[0]?.state] : []));
+    const facts = { project_id: 'p1', allocation_id: 'a1', fencing: 1, endpoints: [], restarts: 0, since: at };
+    const look = (state: string) =>
+      say(agent, 'topology', {
+        at,
+        workloads: Array.from({ length: 500 }, (_, number) => ({ ...facts, workload_id: `w${number}`, state })),
+      });
+    const flip = async (last: string) => {
+      for (let left = 10; left > 0; left -= 1) look(left % 2 === 0 ? 'running' : 'stopped');
+      look(last);
+      await acked(agent);
+    };
+    const told = () =>
+      ground.store.read(async (tx) =>
+        (await tx.events.list({ after: 0, limit: 100 })).filter(({ type }) => type === 'node.changes_held'),
+      );
+
+    await flip('degraded');
+    expect(states()).toEqual(['running', 'stopped', 'running', 'stopped']);
+    expect(await told()).toEqual([]);
+
+    await minute(agent);
+    await until(() => states().length === 5);
+    await flip('failed');
+    await minute(agent);
+    await until(() => states().length === 6);
+
+    expect(states().slice(4)).toEqual(['degraded', 'failed']);
+    expect(await told()).toMatchObject([{ subject: { kind: 'node', id: 'node-1' }, project_id: null }]);
+    expect((await ground.node('node-1')).topology?.workloads[0]?.state).toBe('failed');
   });
 
   it('has no more by coming back, and is heard again when it was quiet', async () => {
