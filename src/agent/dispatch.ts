@@ -155,10 +155,16 @@ export class Dispatcher {
       events: () => progress.events(),
       unseal: async (jwe) => {
         const bytes = await unseal(jwe);
-        taskLog.hide(bytes.toString('utf8'));
+        taskLog.hide(bytes);
         return bytes;
       },
-      pullCredential: async (wanted) => await pullCredential?.(envelope, wanted),
+      pullCredential: async (wanted) => {
+        const credential = await pullCredential?.(envelope, wanted);
+        for (const secret of [credential?.bearer, credential?.password]) {
+          if (secret !== undefined) taskLog.hide(secret);
+        }
+        return credential;
+      },
       launchParams: this.#options.launchParams?.(envelope.workload_id),
       lifecycle: this.#options.lifecycle?.(envelope),
     };

@@ -3,78 +3,131 @@
  * a URL, and in the encodings that a program prints without meaning to tell them.
  *
  * A secret that is cut in two is not recognised, so whole texts are cleaned, and what comes in pieces is held back at
- * their borders.
+ * their borders. A text is read once, however many texts are hidden.
  */
+import { textsOf } from './secret-spellings.ts';
 
 /** Shorter texts are no secrets, and taking them out would shred everything else. */
-const shortestSecret = 6;
-/** Bytes; what encodes fewer looks too much like everything else. */
-const shortestEncoded = 8;
+const shortest = 6;
 const redacted = '[redacted]';
 
 export class HiddenTexts {
   readonly #secrets = new Set<string>();
-  /** The longest first: it may contain another one. */
-  #texts: readonly string[] = [];
+  readonly #texts = new Set<string>();
+  /** By their first characters; the longest first: it may contain another one. */
+  readonly #byHead = new Map<string, string[]>();
+  /** 1 at the hash of the first characters of each: nearly every place of a text is passed over by it. */
+  #heads: Uint8Array | undefined;
+  #longest = 0;
 
   get isEmpty(): boolean {
-    return this.#texts.length === 0;
+    return this.#texts.size === 0;
   }
 
-  /** Keeps this text out of what is cleaned from now on. */
-  hide(secret: string): void {
-    if (this.#secrets.has(secret)) {
+  /** Keeps this secret out of what is cleaned from now on. */
+  hide(secret: string | Buffer): void {
+    const key = Buffer.from(secret).toString('latin1');
+    if (this.#secrets.has(key)) {
       return;
     }
-    this.#secrets.add(secret);
-    const lines = secret.split(/\r?\n/);
-    const texts = new Set([...this.#texts, ...[secret, ...lines].flatMap(spellings)]);
-    // Not of each line: of a long key that would be thousands of texts to look for.
-    for (const whole of new Set([secret, secret.trim()])) {
-      for (const encoded of encodings(whole)) texts.add(encoded);
+    this.#secrets.add(key);
+    for (const text of textsOf(secret)) {
+      if (text.length >= shortest && !this.#texts.has(text)) this.#add(text);
     }
-    this.#texts = [...texts].sort((a, b) => b.length - a.length);
   }
 
   /** A copy of a JSON value with the hidden texts taken out of every string in it; keys and everything else stay. */
   clean<T>(value: T): T {
-    return this.isEmpty ? value : (withoutTexts(value, this.#texts) as T);
-  }
-
-  /** Like `clean`, for the end of a text: it may begin within a hidden one. */
-  cleanTail(text: string): string {
-    return this.clean(withoutHead(text, this.#texts));
+    return this.isEmpty ? value : (this.#cleanValue(value) as T);
   }
 
   /** Cleans a text that comes in pieces. It may begin within a hidden text if its beginning is not `known`. */
   pieces({ known }: { readonly known: boolean }): CleanPieces {
     let held = '';
     let begun = known;
-    const whole = (): string => {
-      const text = begun ? held : withoutHead(held, this.#texts);
+    const begin = () => {
+      held = begun ? held : withoutHead(held, this.#texts);
       begun = true;
-      return text;
     };
     return {
       push: (piece) => {
         held += piece;
-        const longest = this.#texts[0]?.length ?? 0;
-        if (held.length <= longest) {
+        if (held.length <= this.#longest) {
           return '';
         }
-        // What is held back is clean, too, and what of it may be the beginning of a hidden text is as it came.
-        const text = this.clean(whole());
-        const cut = borderBefore(text, text.length - longest);
-        held = text.slice(cut);
-        return text.slice(0, cut);
+        begin();
+        // What begins before this has its end in what is held.
+        const { clean, next } = this.#passOver(held, borderBefore(held, held.length - this.#longest));
+        held = held.slice(next);
+        return clean;
       },
       end: ({ cut }) => {
-        const text = this.clean(whole());
+        begin();
+        const { clean } = this.#passOver(held, held.length);
         held = '';
-        return cut ? withoutFoot(text, this.#texts) : text;
+        return cut ? withoutFoot(clean, this.#texts) : clean;
       },
     };
   }
+
+  #add(text: string): void {
+    this.#texts.add(text);
+    this.#longest = Math.max(this.#longest, text.length);
+    const head = text.slice(0, shortest);
+    this.#byHead.set(
+      head,
+      [...(this.#byHead.get(head) ?? []), text].sort((a, b) => b.length - a.length),
+    );
+    this.#heads ??= new Uint8Array(hashes);
+    this.#heads[head.split('').reduce((hash, unit) => next(hash, unit.charCodeAt(0)), 0)] = 1;
+  }
+
+  #cleanValue(value: unknown): unknown {
+    if (typeof value === 'string') {
+      return this.#passOver(value, value.length).clean;
+    }
+    if (Array.isArray(value)) {
+      return value.map((each) => this.#cleanValue(each));
+    }
+    if (typeof value === 'object' && value !== null) {
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, this.#cleanValue(inner)]));
+    }
+    return value;
+  }
+
+  /** The text without the hidden ones that begin before `until`, as far as nothing behind it counts, and where that is. */
+  #passOver(text: string, until: number): { readonly clean: string; readonly next: number } {
+    const heads = this.#heads;
+    let clean = '';
+    let from = 0;
+    let hash = 0;
+    const last = heads === undefined ? 0 : Math.min(text.length, until + shortest - 1);
+    for (let index = 0; index < last; index += 1) {
+      hash = next(hash, text.charCodeAt(index));
+      if (heads?.[hash] === 1) {
+        const start = index - shortest + 1;
+        const found = start < from ? undefined : this.#hiddenAt(text, start);
+        if (found !== undefined) {
+          clean += text.slice(from, start) + redacted;
+          from = start + found.length;
+          index = from - 1;
+        }
+      }
+    }
+    const end = Math.max(from, until);
+    return { clean: clean + text.slice(from, end), next: end };
+  }
+
+  #hiddenAt(text: string, start: number): string | undefined {
+    return this.#byHead.get(text.slice(start, start + shortest))?.find((each) => text.startsWith(each, start));
+  }
+}
+
+const hashes = 0x1_0000;
+
+/** Of the last six characters only: what was before is shifted out. */
+function next(hash: number, code: number): number {
+  return ((hash << 3) ^ code) & (hashes - 1);
 }
 
 export interface CleanPieces {
@@ -84,63 +137,11 @@ export interface CleanPieces {
   end(how: { readonly cut: boolean }): string;
 }
 
-function spellings(text: string): string[] {
-  if (text.length < shortestSecret) {
-    return [];
-  }
-  return [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text.toWellFormed())];
-}
-
-/** Worked out once for each secret: cleaning looks for fixed texts only. */
-function encodings(text: string): string[] {
-  const bytes = Buffer.from(text);
-  if (bytes.length < shortestEncoded) {
-    return [];
-  }
-  const inUrl = encodeURIComponent(text.toWellFormed());
-  const strict = inUrl.replace(/[!'()*]/g, (character) => `%${Buffer.from(character).toString('hex')}`);
-  const hex = bytes.toString('hex');
-  const base64 = [0, 1, 2].map((offset) => base64Within(bytes, offset));
-  return [
-    // As one writes it in a path and in a form, and with every byte escaped.
-    ...[inUrl, strict, inUrl.replaceAll('%2F', '/'), inUrl.replaceAll('%20', '+'), hex.replace(/../g, '%$&')].flatMap(
-      bothCases,
-    ),
-    ...[hex, hex.toUpperCase()],
-    ...base64,
-    ...base64.map((encoded) => encoded.replaceAll('+', '-').replaceAll('/', '_')),
-  ];
-}
-
-/** A URL in both cases of its escapes. */
-function bothCases(url: string): string[] {
-  return [url.replace(/%../g, (code) => code.toUpperCase()), url.replace(/%../g, (code) => code.toLowerCase())];
-}
-
-/** What the base64 of every text has that holds these bytes so many bytes behind a multiple of three. */
-function base64Within(bytes: Buffer, offset: number): string {
-  const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64');
-  return encoded.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + bytes.length) * 8) / 6));
-}
-
-function withoutTexts(value: unknown, texts: readonly string[]): unknown {
-  if (typeof value === 'string') {
-    return texts.reduce((rest, text) => (rest.length < text.length ? rest : rest.replaceAll(text, redacted)), value);
-  }
-  if (Array.isArray(value)) {
-    return value.map((each) => withoutTexts(each, texts));
-  }
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutTexts(inner, texts)]));
-  }
-  return value;
-}
-
 /** Without the end of a hidden text where the text begins. */
-function withoutHead(text: string, texts: readonly string[]): string {
-  const head = text.slice(0, shortestSecret);
+function withoutHead(text: string, texts: Iterable<string>): string {
+  const head = text.slice(0, shortest);
   let longest = 0;
-  for (const hidden of head.length < shortestSecret ? [] : texts) {
+  for (const hidden of head.length < shortest ? [] : texts) {
     for (let from = hidden.indexOf(head, 1); from !== -1; from = hidden.indexOf(head, from + 1)) {
       if (text.startsWith(hidden.slice(from))) longest = Math.max(longest, hidden.length - from);
     }
@@ -149,12 +150,12 @@ function withoutHead(text: string, texts: readonly string[]): string {
 }
 
 /** Without the beginning of a hidden text where the text ends. */
-function withoutFoot(text: string, texts: readonly string[]): string {
-  const foot = text.slice(-shortestSecret);
+function withoutFoot(text: string, texts: Iterable<string>): string {
+  const foot = text.slice(-shortest);
   let longest = 0;
-  for (const hidden of foot.length < shortestSecret ? [] : texts) {
+  for (const hidden of foot.length < shortest ? [] : texts) {
     for (let at = hidden.indexOf(foot); at !== -1; at = hidden.indexOf(foot, at + 1)) {
-      const until = at + shortestSecret;
+      const until = at + shortest;
       if (text.endsWith(hidden.slice(0, until))) longest = Math.max(longest, until);
     }
   }

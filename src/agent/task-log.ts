@@ -21,8 +21,8 @@ export interface TaskLogOptions {
 
 export interface TaskLog {
   readonly log: Log;
-  /** Keeps this text out of every later line. */
-  hide(secret: string): void;
+  /** Keeps this secret out of every later line. */
+  hide(secret: string | Buffer): void;
   /** Takes hidden text out of a value that leaves the agent. */
   clean<T>(value: T): T;
   /** The texts that are hidden. */

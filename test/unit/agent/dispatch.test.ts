@@ -620,6 +620,47 @@ describe('G-160: a secret that a task opens', () => {
     expect(JSON.stringify([result, told]) + logs.join('')).not.toContain('c4nary');
   });
 
+  it('is in nothing either where it is no text', async () => {
+    const binary = Buffer.from('00ff80c3a04142e2820d0afe7f01', 'hex');
+    const { dispatcher, logFolder } = host({ unseal: async () => binary }, () => ({
+      exec: async (_name, _argv, { onOutput }) => {
+        onOutput?.('stdout', `${binary.toString()}\n${binary.toString('latin1')}\n${binary.toString('hex')}\n`);
+        return { exitCode: 1, tail: '', adopted: false };
+      },
+    }));
+    const params = launchParams({ sealed_files: { '/run/secrets/key': sealed }, python_packages: ['numpy'] });
+
+    const { failure } = await dispatcher.run(launch({ params }));
+
+    const logs = readdirSync(logFolder).map((name) => readFileSync(join(logFolder, name), 'utf8'));
+    expect(failure?.detail['excerpt']).toContain('[redacted]');
+    for (const form of [binary.toString(), binary.toString('latin1'), binary.toString('hex')]) {
+      const inJson = JSON.stringify(form.split(/[\r\n]/)[0]).slice(1, -1);
+      expect(JSON.stringify(failure) + logs.join('')).not.toContain(inJson);
+    }
+  });
+
+  it.each([{ bearer: canary }, { username: 'robot', password: canary }])(
+    'and handed to the registry is in nothing: %j',
+    async (credential) => {
+      const { dispatcher, logFolder } = host({ pullCredential: async () => credential }, () => ({
+        pull: async (_image, { credential: ask, signal, onRetry }) => {
+          await ask?.(signal);
+          const error = new AgentError('image.pull_failed', { reason: `It does not know ${canary}.` });
+          onRetry?.({ attempt: 1, delayMs: 1, error });
+          throw error;
+        },
+      }));
+      const told: WorkloadEvent[] = [];
+
+      const result = await dispatcher.run(launch(), { onEvent: (event) => told.push(event) });
+
+      const logs = readdirSync(logFolder).map((name) => readFileSync(join(logFolder, name), 'utf8'));
+      expect(result.failure?.message).toContain('It does not know [redacted].');
+      expect(JSON.stringify([result, told]) + logs.join('')).not.toContain('c4nary');
+    },
+  );
+
   it('is not half in what is cut to its bounds', async () => {
     const { dispatcher } = host({ unseal: async () => Buffer.from(canary) });
     injected.set('workload.oci_launch', async (_params: unknown, context: TaskContext) => {
