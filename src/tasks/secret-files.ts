@@ -27,6 +27,17 @@ export async function openSecretFiles(
   return Object.fromEntries(await Promise.all(opened));
 }
 
+/** The sealed variables, by name. */
+export async function openSecretEnv(
+  { sealed_env = {} }: Pick<WorkloadOciLaunchParams, 'sealed_env'>,
+  { unseal }: Pick<SecretMeans, 'unseal'>,
+): Promise<Record<string, string>> {
+  const opened = Object.entries(sealed_env).map(
+    async ([name, jwe]) => [name, (await unseal(jwe)).toString('utf8')] as const,
+  );
+  return Object.fromEntries(await Promise.all(opened));
+}
+
 /** Memory is empty after a boot of the host, so a container that was there needs them written as well. */
 export async function writeSecretFiles(
   instance: string,

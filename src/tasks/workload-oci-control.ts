@@ -17,7 +17,7 @@ import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
-import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
+import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { endpointsOf, stateOf, workloadOutput } from './workload-report.ts';
 
@@ -52,7 +52,7 @@ async function control(
   const running = found.status === 'running';
   const starts = action === 'restart' || (action === 'start' && !running);
   // Opened before anything is stopped: what cannot be opened must not cost the workload that runs.
-  const files = starts && context.launchParams ? await openSecretFiles(context.launchParams, context) : {};
+  const files = starts && context.launchParams ? await openSecrets(context.launchParams, context) : {};
   if ((action !== 'start' || found.status === 'paused') && isAlive(found)) {
     await stop(found.name, params.grace_seconds, context);
   }
@@ -63,6 +63,15 @@ async function control(
   const container = (await context.engine.inspect(found.name, context.signal)) ?? found;
   const state = action === 'stop' ? 'stopped' : stateOf(container);
   return workloadOutput(identity, { state, summary: `The workload is ${state}.`, container }, context);
+}
+
+/** The files, which are delivered again; the variables are in the container, and opened to be known in what it says. */
+async function openSecrets(
+  launched: NonNullable<TaskContext['launchParams']>,
+  context: TaskContext,
+): Promise<SecretFiles> {
+  const [files] = await Promise.all([openSecretFiles(launched, context), openSecretEnv(launched, context)]);
+  return files;
 }
 
 /** A paused workload still has its processes and its memory, and can be stopped like a running one. */

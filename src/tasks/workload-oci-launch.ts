@@ -19,7 +19,7 @@ import { keepOutput } from './keep-output.ts';
 import { obtainImage } from './obtain-image.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
-import { openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
+import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { workloadOutput } from './workload-report.ts';
 
@@ -42,7 +42,7 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
   try {
     context.enter('pulling');
     const image = await obtainImage(params, context);
-    const sealedEnv = await unsealEnv(params, context);
+    const sealedEnv = await openSecretEnv(params, context);
     const { taskId, fencing } = context;
     const rendered = underParams(() => renderContainer({ params, policy, image, taskId, fencing, sealedEnv }));
     const adopted = await ensureStarted(params, rendered, { found, files }, made, context);
@@ -274,13 +274,4 @@ async function takeAway(params: WorkloadOciLaunchParams, made: Made, context: Ta
   const { cleanup } = await removeWorkload(params.identity, { data: made.freshData }, context.engine, limit);
   context.log.warn({ removed: cleanup.removed, failed: cleanup.failed }, 'launch undone');
   return cleanup;
-}
-
-async function unsealEnv(params: WorkloadOciLaunchParams, context: TaskContext): Promise<Record<string, string>> {
-  const opened = await Promise.all(
-    Object.entries(params.sealed_env ?? {}).map(
-      async ([name, jwe]) => [name, (await context.unseal(jwe)).toString('utf8')] as const,
-    ),
-  );
-  return Object.fromEntries(opened);
 }

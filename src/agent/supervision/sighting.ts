@@ -45,7 +45,7 @@ export function failureOfEnd(name: string, end: ContainerEnd, error: string, exc
   const signal = (end.exitCode ?? 0) > bySignal ? (end.exitCode ?? 0) - bySignal : null;
   const reason =
     error !== ''
-      ? error.slice(0, 1024)
+      ? error
       : signal === null
         ? null
         : `Signal ${signal} ended it, and no task had asked for that: somebody on the host, or the engine as it stopped.`;

@@ -14,6 +14,7 @@ import type { Admission } from '../../tasks/admission.ts';
 import { deliverSecretFiles } from '../../tasks/secret-files.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
 import { decideRestart, restartOf } from './restart-policy.ts';
+import { type Discretion, discreetly } from './workload-secrets.ts';
 import { type VoiceMeans, WorkloadVoice } from './workload-voice.ts';
 
 export interface RestartMeans extends VoiceMeans {
@@ -50,7 +51,7 @@ export async function restartWorkload(
         throw error;
       }
       const decision = decideRestart(restartOf(row), unstarted, tried.streak, means.random);
-      tellStartFailed(tried, error, decision.restart, voice);
+      tellStartFailed(tried, failureOf(error, (await discreetly(row, means)).clean), decision.restart, voice);
       if (!decision.restart) {
         return 'off';
       }
@@ -99,8 +100,7 @@ async function promisedTo(
 }
 
 /** No room, a taken port, a secret that cannot be opened: counts as an attempt. */
-function tellStartFailed(row: KeptWorkload, error: unknown, again: boolean, voice: WorkloadVoice): void {
-  const failure = failureOf(error);
+function tellStartFailed(row: KeptWorkload, failure: Failure, again: boolean, voice: WorkloadVoice): void {
   const message = `The workload could not be started again: ${failure.message}`;
   voice.tell(row, again ? row.state : 'failed', { type: 'restart.failed', message }, failure);
 }
@@ -111,8 +111,9 @@ async function awaitReady(
   voice: WorkloadVoice,
   signal: AbortSignal,
 ): Promise<Restarted> {
+  const { engine, clean } = await discreetly(row, means);
   try {
-    await ready(row, means.engine, signal);
+    await ready(row, engine, signal);
   } catch (error) {
     if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
       throw error;
@@ -121,7 +122,7 @@ async function awaitReady(
       return 'ended';
     }
     const message = 'The workload was started again and runs, but is not ready; it is left running.';
-    voice.tell(row, 'degraded', { type: 'readiness.timed_out', message }, error.toFailure());
+    voice.tell(row, 'degraded', { type: 'readiness.timed_out', message }, error.toFailure(clean));
     return 'running';
   }
   voice.tell(row, 'running', { type: 'workload.running', message: 'The workload is ready again.' });
@@ -149,10 +150,10 @@ export function isEngineAway(error: unknown): boolean {
   return error instanceof AgentError && (error.code === 'engine.unavailable' || error.code === 'engine.timed_out');
 }
 
-function failureOf(error: unknown): Failure {
+function failureOf(error: unknown, clean: Discretion['clean']): Failure {
   if (error instanceof AgentError) {
-    return error.toFailure();
+    return error.toFailure(clean);
   }
   const reason = error instanceof Error ? error.message : String(error);
-  return new AgentError('internal', { reason }, { cause: error }).toFailure();
+  return new AgentError('internal', { reason }, { cause: error }).toFailure(clean);
 }

@@ -20,6 +20,7 @@ import { type HealthMemory, healthy, seeHealth } from './health.ts';
 import { decideRestart, endedWell, restartOf, stableMs } from './restart-policy.ts';
 import { failureOfEnd, type Sighting, sightingOf } from './sighting.ts';
 import { isEngineAway, type RestartMeans, ready, restartWorkload } from './workload-restart.ts';
+import { discreetly } from './workload-secrets.ts';
 import { WorkloadVoice } from './workload-voice.ts';
 
 export interface WatchMeans extends RestartMeans {
@@ -200,8 +201,9 @@ export class WorkloadWatch {
     const decision = decideRestart(restartOf(row), end, streak, this.#means.random);
     // An agent that was killed between telling and restarting tells it once only.
     if (row.state !== 'degraded' || row.since !== end.at) {
-      const excerpt = await readExcerpt(this.#means.engine, containerName(this.#id), signal);
-      this.#tellEnd({ ...row, streak }, end, decision.restart, excerpt);
+      const { engine, clean } = await discreetly(row, this.#means);
+      const excerpt = await readExcerpt(engine, containerName(this.#id), signal);
+      this.#tellEnd({ ...row, streak }, { ...end, error: clean(end.error) }, decision.restart, excerpt);
     }
     if (decision.restart) {
       this.#restartIn(decision.delayMs, signal);

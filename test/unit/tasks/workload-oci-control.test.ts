@@ -147,6 +147,22 @@ describe('G-151: start', () => {
     expect(secrets.get('notebook-1')?.['token']?.toString()).toBe('opened sealed-token');
   });
 
+  it('opens the sealed variables, too, so that they are known in what the workload says', async () => {
+    const opened: string[] = [];
+    const unseal = async (jwe: string) => {
+      opened.push(jwe);
+      return Buffer.from(jwe);
+    };
+    const launched = launchParams({ sealed_env: { TOKEN: 'sealed-token' } });
+
+    await controlOci(
+      params('start'),
+      taskContext(withContainer(stopped).engine, { launchParams: launched, unseal }).context,
+    );
+
+    expect(opened).toEqual(['sealed-token']);
+  });
+
   it('of what runs succeeds and changes nothing', async () => {
     const { engine, calls } = withContainer({});
     const { context, phases } = taskContext(engine);

@@ -191,6 +191,58 @@ describe('an end', () => {
   });
 });
 
+describe('what is told of an end, of a start that fails, and of a workload that does not get ready', () => {
+  const opened = 'opened sealed-token';
+  const params = launchParams({
+    ...{ restart: { policy: 'on_failure' as const, max_retries: 1 }, sealed_env: { TOKEN: 'sealed-token' } },
+  });
+  const logs = async function* () {
+    yield {
+      ...{ cursor: 'c', time: 't', channel: 'stdout' as const, partial: false },
+      data: Buffer.from(`I am told ${opened}.`),
+    };
+  };
+  const failures = (world: Awaited<ReturnType<typeof supervise>>) =>
+    JSON.stringify(world.events.map(({ failure }) => failure));
+
+  it('has no secret of the launch in it', async () => {
+    const world = await supervise([keptWorkload({ params })], [containerFacts()], {
+      logs,
+      start: () => Promise.reject(new AgentError('engine.failed', { reason: `${'x'.repeat(8180)}${opened}` })),
+    });
+
+    await world.end({ exitCode: 1, error: `the engine says ${opened}` });
+    await world.clock.advance(1000);
+
+    expect(world.said()).toContain('restart.failed failed');
+    expect(failures(world)).toContain('I am told [redacted].');
+    expect(failures(world)).toContain('the engine says [redacted]');
+    expect(failures(world)).not.toMatch(/opened|sealed-token/);
+  });
+
+  it('has none in it where it was started again and is not ready', async () => {
+    const exec = async () => ({ exitCode: 1, tail: '', adopted: false });
+    const readiness = [{ type: 'exec' as const, command: ['true'], timeout_seconds: 0 }];
+    const row = keptWorkload({ params: { ...params, readiness } });
+    const world = await supervise([row], [containerFacts()], { logs, exec });
+
+    await world.end({ exitCode: 1 });
+    await world.clock.advance(1000);
+    await expect.poll(() => world.said()).toContain('readiness.timed_out');
+
+    expect(world.events.at(-1)?.failure?.detail['excerpt']).toBe('I am told [redacted].');
+    expect(failures(world)).not.toContain(opened);
+  });
+
+  it('has nothing of the log in it where the secrets are not known any more', async () => {
+    const world = await supervise([keptWorkload({ params: null })], [containerFacts()], { logs });
+
+    await world.end({ exitCode: 1 });
+
+    expect(world.events[0]).toMatchObject({ failure: { code: 'container.exited', detail: { excerpt: '' } } });
+  });
+});
+
 describe('a restart', () => {
   it('comes after the backoff, is counted, and ends in running once it is ready again', async () => {
     const world = await supervise([withPolicy('on_failure')], [containerFacts()]);

@@ -1,0 +1,47 @@
+/** Between tasks nobody has the secrets of a workload open, and its words are told all the same: its end, its last lines. */
+import type { ContainerEngine } from '../../runtime/engine.ts';
+import { openSecretEnv, openSecretFiles } from '../../tasks/secret-files.ts';
+import { discreetEngine } from '../discreet-engine.ts';
+import { HiddenTexts } from '../hidden-texts.ts';
+import type { KeptWorkload } from '../journal/journal.ts';
+
+export interface SecretsMeans {
+  readonly engine: ContainerEngine;
+  readonly unseal: (jwe: string) => Promise<Buffer>;
+}
+
+/** An engine whose words hold no secret of the workload, and what takes them out of other words. */
+export interface Discretion {
+  readonly engine: ContainerEngine;
+  readonly clean: <Value>(value: Value) => Value;
+}
+
+/** Where the secrets are not known any more, its log is silent: nothing could be taken out of it. */
+export async function discreetly(
+  { params }: Pick<KeptWorkload, 'params'>,
+  { engine, unseal }: SecretsMeans,
+): Promise<Discretion> {
+  const hidden = new HiddenTexts();
+  const opened = params && (await openAll(params, unseal));
+  for (const secret of opened ?? []) {
+    hidden.hide(secret);
+  }
+  const known = opened ? engine : { ...engine, logs: nothing };
+  return { engine: discreetEngine(known, hidden), clean: (value) => hidden.clean(value) };
+}
+
+/** Undefined where one of them cannot be opened. */
+async function openAll(
+  params: NonNullable<KeptWorkload['params']>,
+  unseal: SecretsMeans['unseal'],
+): Promise<(string | Buffer)[] | undefined> {
+  const opening = [openSecretEnv(params, { unseal }), openSecretFiles(params, { unseal })];
+  const opened = await Promise.allSettled<Record<string, string | Buffer>>(opening);
+  return opened.every((each) => each.status === 'fulfilled')
+    ? opened.flatMap(({ value }) => Object.values(value))
+    : undefined;
+}
+
+async function* nothing(): AsyncGenerator<never> {
+  yield* [];
+}
