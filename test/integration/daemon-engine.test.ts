@@ -86,9 +86,9 @@ describe('an engine that hangs (FAULTS 17)', () => {
     await engine.freeze();
     const stop = { identity: params.identity, action: 'stop', grace_seconds: 0 } as const;
     const stopped = await ground.run('workload.oci_control', stop);
-    await until(() => hostTypes().slice(seen).includes('engine.away'), 'the absence to be told', 120);
+    await until(() => hostTypes().slice(seen).includes('engine.away'), 'the absence to be told');
     engine.thaw();
-    await until(() => hostTypes().slice(seen).includes('engine.back'), 'the engine to be back', 120);
+    await until(() => hostTypes().slice(seen).includes('engine.back'), 'the engine to be back');
 
     expect(stopped).toMatchObject({ status: 'failed', failure: { code: 'engine.timed_out', retryable: true } });
     const away = ground
@@ -121,7 +121,7 @@ describe('what is left over, and what is not ours (FAULTS 29)', () => {
     const imitation = await strange('imitation', { Labels: { ...owner, [labels.seal]: 'x'.repeat(43) } });
     daemon.child.kill('SIGKILL');
     await daemon.ended;
-    await ground.host.engine.ensureNetwork(network, owner, AbortSignal.timeout(20_000));
+    await ground.host.engine.ensureNetwork(network, owner, AbortSignal.timeout(60_000));
 
     daemon = ground.start();
     await until(() => ground.events(idOf(left)).length > 0, 'the orphan to be taken away');

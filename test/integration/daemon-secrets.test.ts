@@ -38,7 +38,7 @@ function emptyMemory({ identity }: LaunchParams): void {
 }
 
 async function secretOf(params: LaunchParams): Promise<string> {
-  const signal = AbortSignal.timeout(20_000);
+  const signal = AbortSignal.timeout(60_000);
   return (await ground.host.engine.exec(containerOf(params), ['/bin/cat', '/run/secrets/key'], { signal })).tail;
 }
 

@@ -117,15 +117,16 @@ describe('one identity on two hosts (FAULTS 32)', () => {
     );
     // A host that comes back, as after a boot, with the last epoch that it knows.
     await second.agent.stop('SIGKILL');
-    await Promise.all([second.agent.start().catch(() => undefined), quarantined()]);
+    // It gets no session, so nobody waits for one.
+    void second.agent.start().catch(() => undefined);
+    await quarantined();
     for (const file of [second.configFile, configFile]) {
-      await until(async () => (await sessionOf(file)).state === 'refused', 'both to be shut out');
+      await until(async () => (await sessionOf(file))?.state === 'refused', 'both to be shut out');
     }
     const { gpuaas_sessions_admitted_total: admitted, gpuaas_sessions_refused_total: refused } = await counters();
     await until(
       async () => ((await counters()).gpuaas_sessions_refused_total ?? 0) >= (refused ?? 0) + 2,
       'both to ask again',
-      90,
     );
 
     expect(admitted).toBeGreaterThanOrEqual(3);
@@ -144,7 +145,7 @@ describe('one identity on two hosts (FAULTS 32)', () => {
     await second.agent.stop();
     await second.agent.start();
     await wire.reaches(there.id, 'running');
-  }, 240_000);
+  }, 600_000);
 });
 
 const quarantined = () => until(async () => (await node(second)).status === 'quarantined', 'the quarantine');

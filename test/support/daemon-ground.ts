@@ -208,8 +208,11 @@ async function enrol(
   }
 }
 
-/** Waits for a condition of another process, which nobody announces. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 60): Promise<void> {
+/**
+ * Waits for a condition of another process, which nobody announces. The usual limit is above the longest time that an agent
+ * may wait before it dials again, which is two minutes after many attempts.
+ */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 150): Promise<void> {
   const end = performance.now() + seconds * 1000;
   while (!(await condition())) {
     if (performance.now() > end) {

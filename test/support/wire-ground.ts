@@ -152,7 +152,6 @@ export async function openWire(options: WireOptions = {}): Promise<Wire> {
           return states.includes(last?.body.state);
         },
         `${id} to be ${states.join(' or ')}`,
-        90,
       ).catch((error: Error) => {
         throw new Error(`${error.message}; it is ${last?.body.state}: ${JSON.stringify(last?.body.failure)}`);
       });
