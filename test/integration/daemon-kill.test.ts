@@ -5,7 +5,7 @@ import { buildWheel, serveIndex } from '../../bootstrap/dev/python-index.ts';
 import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
-import type { LaunchParams } from '../support/test-host.ts';
+import { type LaunchParams, onUsr1 } from '../support/test-host.ts';
 
 let ground: DaemonGround;
 let tiny: string;
@@ -85,7 +85,7 @@ describe('SIGKILL in the middle of a launch, then the next life of the agent', (
       command: ['import time; time.sleep(100000)'],
       env: { PIP_INDEX_URL: index.url, PIP_TRUSTED_HOST: new URL(index.url).hostname },
       python_packages: ['late-arrival==1.0.0'],
-      readiness: [{ type: 'exec', command: ['python', '-c', 'import late_arrival'], timeout_seconds: 20 }],
+      readiness: [{ type: 'exec', command: ['python', '-c', 'import late_arrival'], timeout_seconds: 60 }],
       resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 0.25 },
     });
     try {
@@ -106,7 +106,7 @@ describe('SIGKILL in the middle of a launch, then the next life of the agent', (
 describe('SIGKILL while nothing is at work', () => {
   it('loses nothing: what ended meanwhile is told by the next life, with the time of the engine (FAULTS 26)', async () => {
     const params = ground.host.launchParams(tiny, {
-      command: ['trap "exit 3" USR1; while :; do sleep 0.1; done'],
+      ...onUsr1('exit 3'),
       restart: { policy: 'no', max_retries: 0 },
     });
     outputOf(await ground.run('workload.oci_launch', params));

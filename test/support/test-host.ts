@@ -28,6 +28,14 @@ export type LaunchParams = TaskParams<'workload.oci_launch'>;
 /** For a workload that is ready as soon as it runs. */
 export const readyAtOnce: LaunchParams['readiness'] = [{ type: 'exec', command: ['/bin/true'], timeout_seconds: 60 }];
 
+/** A workload that listens to SIGUSR1, and is ready when it does: before, the signal would be lost. */
+export function onUsr1(action: string): Pick<LaunchParams, 'command' | 'readiness'> {
+  return {
+    command: [`trap "${action}" USR1; touch /tmp/listens; while :; do sleep 0.1; done`],
+    readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/tmp/listens'], timeout_seconds: 60 }],
+  };
+}
+
 export interface TestHost {
   readonly folder: string;
   readonly policy: HostPolicy;
@@ -109,7 +117,9 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       gate = await startGate(gateOptions);
     },
     signal: async (container, name) => {
-      await engineCall(engineSocket, 'POST', `/containers/${container}/kill?signal=${name}`);
+      const path = `/containers/${container}/kill?signal=${name}`;
+      const { status, body } = await engineCall(engineSocket, 'POST', path);
+      if (status !== 204) throw new Error(`${path}: ${status} ${JSON.stringify(body)}`);
     },
     clear: async () => await removeEverything(engineSocket, policy.allocation.id),
     close: async () => {
