@@ -1,6 +1,7 @@
 /** A Jupyter server as a browser uses it: HTTP with the token of its address, kernels over WebSocket. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { vi } from 'vitest';
 import { WebSocket } from 'ws';
 
 export interface Notebook {
@@ -56,10 +57,37 @@ async function connectTo(url: URL, origin: string): Promise<Kernel> {
   url.protocol = 'ws:';
   const socket = new WebSocket(url, { origin });
   await once(socket, 'open');
+  await heard(socket);
   return {
     channels: new URL(url.pathname, url),
     run: (code) => execute(socket, code),
     close: () => socket.terminate(),
+  };
+}
+
+/**
+ * Resolves when what the kernel publishes arrives here. The connection is open before that, and what is published in between
+ * is lost; so a kernel is asked who it is until one hears it at work, as browsers do.
+ */
+async function heard(socket: WebSocket): Promise<void> {
+  let hears = false;
+  const listen = (data: Buffer) => {
+    hears ||= (JSON.parse(data.toString()) as Message).channel === 'iopub';
+  };
+  socket.on('message', listen);
+  const ask = () => {
+    if (!hears) socket.send(JSON.stringify(request('kernel_info_request')));
+    return hears;
+  };
+  await vi.waitUntil(ask, { timeout: 60_000, interval: 250 });
+  socket.off('message', listen);
+}
+
+function request(msg_type: string, content: object = {}, msg_id: string = randomUUID()) {
+  return {
+    header: { msg_id, msg_type, username: '', session: msg_id, date: '', version: '5.3' },
+    ...{ channel: 'shell', parent_header: {}, metadata: {}, buffers: [] },
+    content,
   };
 }
 
@@ -77,13 +105,8 @@ async function execute(socket: WebSocket, code: string): Promise<string> {
   };
   const broken = () => reject(new Error('the connection to the kernel is gone'));
   socket.on('message', listen).on('close', broken);
-  socket.send(
-    JSON.stringify({
-      header: { msg_id: id, msg_type: 'execute_request', username: '', session: id, date: '', version: '5.3' },
-      ...{ channel: 'shell', parent_header: {}, metadata: {}, buffers: [] },
-      content: { code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false },
-    }),
-  );
+  const content = { code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false };
+  socket.send(JSON.stringify(request('execute_request', content, id)));
   try {
     return await promise;
   } finally {
