@@ -31,6 +31,7 @@ import { daemonNames } from '../../bootstrap/dev/quickstart-daemons.ts';
 import { cacheDir } from '../../bootstrap/dev/state.ts';
 import { labels } from '../../src/contract/names.ts';
 import { engineCall } from '../support/engine-call.ts';
+import { contentsBelow } from '../support/secrets.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const gpuaas = `${process.execPath} ${join(root, 'src/cli/gpuaas.ts')}`;
@@ -184,7 +185,10 @@ describe('quickstart', { timeout: 300_000 }, () => {
       /GPUAAS_TOKEN='(.+)'/.exec(readFileSync(loginFile, 'utf8'))?.[1] ?? '',
     ];
 
-    const found = filesOf(state).filter((file) => secrets.some((secret) => readFileSync(file).includes(secret)));
+    const found = contentsBelow(state)
+      .filter(([, content]) => secrets.some((secret) => content.includes(secret)))
+      .map(([file]) => file)
+      .toArray();
 
     expect(secrets.every((secret) => secret.length > 30)).toBe(true);
     // The notebook itself writes its token into its own runtime folder.
@@ -324,12 +328,6 @@ async function runInNotebook(code: string): Promise<string> {
 
 function pidOf(daemon: string): number {
   return JSON.parse(readFileSync(join(state, `quickstart/processes/${daemon}.json`), 'utf8')).pid;
-}
-
-function filesOf(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => join(parentPath, name));
 }
 
 async function shell(command: string): Promise<Ended> {

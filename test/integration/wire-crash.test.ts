@@ -5,11 +5,11 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { until } from '../support/daemon-ground.ts';
-import { privatePart, secretOf, secretsIn } from '../support/secrets.ts';
+import { contentsBelow, privatePart, secretOf, secretsIn } from '../support/secrets.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
@@ -44,14 +44,15 @@ beforeAll(async () => {
 });
 afterAll(async () => await wire?.close());
 
-/** Files below the folder, but the node's own keys. */
-function files(): string[] {
-  return readdirSync(wire.folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !entry.parentPath.endsWith('state/identity'))
-    .map(({ parentPath, name }) => join(parentPath, name));
-}
+const named = (pattern: RegExp) =>
+  readdirSync(wire.folder, { recursive: true, encoding: 'utf8' }).filter((file) => pattern.test(basename(file)));
 
-const named = (pattern: RegExp) => files().filter((file) => pattern.test(file.split('/').at(-1) ?? ''));
+/** Files that hold a secret, and which, but the node's own keys. */
+const leaks = () =>
+  contentsBelow(wire.folder)
+    .map(([file, content]) => [relative(wire.folder, file), secretsIn(content, secrets)] as const)
+    .filter(([file, found]) => found.length > 0 && !file.startsWith('state/identity/'))
+    .toArray();
 
 describe.each(['agent', 'server'] as const)('the %s', (side) => {
   it.each([
@@ -79,8 +80,7 @@ describe.each(['agent', 'server'] as const)('the %s', (side) => {
     // Node's last report of a process without memory has the environment, unless it was told otherwise from the start.
     const reported = signal === 'SIGPWR' && side === 'agent' ? 1 : 0;
     expect(reports.length - reportsBefore).toBe(reported);
-    const leaks = files().map((file) => [file.slice(wire.folder.length + 1), secretsIn(readFileSync(file), secrets)]);
-    expect(leaks.filter(([, found]) => found?.length !== 0)).toEqual([]);
+    expect(leaks()).toEqual([]);
     expect(secretsIn(wire.logs(), secrets)).toEqual([]);
     expect(await wire.containers(id)).toHaveLength(1);
   });

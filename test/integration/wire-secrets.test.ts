@@ -2,10 +2,10 @@
  * Every secret of the wire is looked for everywhere but where it belongs (G-160, G-210, G-214): files of control plane,
  * agent and gate, what the processes log, every answer of the API, arguments and environments of processes, the engine.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { privatePart, secretOf, secretsIn } from '../support/secrets.ts';
+import { contentsBelow, privatePart, secretOf, secretsIn } from '../support/secrets.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
 let wire: Wire;
@@ -61,13 +61,11 @@ describe('no secret', () => {
   });
 
   it('is in a file of control plane, agent, gate or workload, but the keys in their own', () => {
-    const files = readdirSync(wire.folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map(({ parentPath, name }) => join(parentPath, name));
+    const leaks = contentsBelow(wire.folder)
+      .map(([file, content]) => [file.slice(wire.folder.length + 1), found(content)] as const)
+      .toArray();
 
-    const leaks = files.map((file) => [file.slice(wire.folder.length + 1), found(readFileSync(file))] as const);
-
-    expect(files.map((file) => file.split('/').at(-1))).toEqual(
+    expect(leaks.map(([file]) => file.split('/').at(-1))).toEqual(
       expect.arrayContaining(['control-plane.db', 'agent.db', expect.stringMatching(/\.ndjson$/)]),
     );
     const own = leaks.filter(([, names]) => names.length > 0);

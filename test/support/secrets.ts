@@ -2,6 +2,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** Path and content of every file below a folder. One that goes while the others are read is passed over. */
+export function* contentsBelow(folder: string): Generator<readonly [string, Buffer]> {
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = join(entry.parentPath, entry.name);
+    try {
+      yield [file, readFileSync(file)];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
 /** The part of a token of a person that nobody else may have. */
 export function secretOf(token: string): string {
   return token.split('_').slice(2).join('_');
