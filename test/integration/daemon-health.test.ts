@@ -20,6 +20,9 @@ beforeAll(async () => {
 });
 afterAll(async () => await ground?.close());
 
+const failing = ['health.failing', 'degraded'];
+const recovered = ['health.recovered', 'running'];
+
 type Health = 'healthy' | 'unhealthy';
 
 it('is told as degraded once it lasts, as running once it is over, and not at all while it flickers', async () => {
@@ -54,24 +57,25 @@ it('is told as degraded once it lasts, as running once it is over, and not at al
   const longestUnwell = await flap('healthy', 'unhealthy');
   const whileWell = told();
   await become('unhealthy', 0);
-  await until(() => told().length > 0, 'the control plane to be told');
+  await until(() => told().at(-1)?.[1] === 'degraded', 'the control plane to be told');
   const whenUnwell = told();
   const longestWell = await flap('unhealthy', 'healthy');
   const whileUnwell = told();
   await become('healthy', 0);
-  await until(() => told().at(-1)?.[1] === 'running', 'the recovery', 100);
+  await until(() => told().at(-1)?.[1] === 'running', 'the recovery', 600);
 
-  // On a machine that is so busy that a flicker lasts, it is none.
-  if (longestUnwell < unwellMs) expect(whileWell).toEqual([]);
-  expect(whenUnwell).toEqual([['health.failing', 'degraded']]);
-  if (longestWell < wellMs) expect(whileUnwell).toEqual(whenUnwell);
-  expect(told()).toEqual([
-    ['health.failing', 'degraded'],
-    ['health.recovered', 'running'],
-  ]);
+  // On a machine that is so busy that a flicker lasts, it is none, and is told as well.
+  const flickeredWell = longestUnwell < unwellMs * 0.8;
+  const flickeredUnwell = longestWell < wellMs * 0.8;
+  if (flickeredWell) expect(whileWell).toEqual([]);
+  expect(whenUnwell.at(-1)).toEqual(failing);
+  if (flickeredUnwell) expect(whileUnwell).toEqual(whenUnwell);
+  const turns = told();
+  expect(turns).toEqual(turns.map((_, index) => (index % 2 === 0 ? failing : recovered)));
+  if (flickeredWell && flickeredUnwell) expect(turns).toHaveLength(2);
   const after = await inspectRaw(ground.host, name);
   expect([after.Id, after.State.Pid]).toEqual([before.Id, before.State.Pid]);
-}, 300_000);
+}, 900_000);
 
 async function engineSays(name: string): Promise<string | undefined> {
   const { body } = await engineCall<{ State: { Health?: { Status: string } } }>(

@@ -65,7 +65,8 @@ describe('beside its daemon, node-agent', () => {
   it('logs prints what the workload wrote, and with --task what the agent did', async () => {
     const id = params.identity.app_instance_id;
 
-    expect((await nodeAgent('logs', id)).stdout).toBe('I am up\n');
+    // It is ready at once, before it has said anything.
+    await until(async () => (await nodeAgent('logs', id)).stdout === 'I am up\n', 'what it says first');
     expect((await nodeAgent('logs', taskId, '--task', '--tail', '1')).stdout).toContain('task ends');
   });
 
@@ -161,7 +162,7 @@ describe('the daemon', () => {
   });
 
   it('is ready when a task would be taken, and says why where it would not', async () => {
-    expect((await get('/readyz')).status).toBe(200);
+    await until(async () => (await get('/readyz')).status === 200, 'it to be ready');
 
     ground.proxy.cut();
     await until(async () => (await get('/readyz')).status === 503, 'the session to be missed');

@@ -199,7 +199,8 @@ describe('explain, after a launch that failed because', () => {
   it('it ran out of the time of the task: names the phase that took it', async () => {
     const failed = await launch(
       { readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 60 }] },
-      { deadlineSeconds: 3 },
+      // Enough to get as far as probing, however busy the machine is.
+      { deadlineSeconds: 15 },
     );
 
     const { explanation } = await expectExplained(failed, 'task.timed_out');

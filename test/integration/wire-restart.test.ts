@@ -91,9 +91,11 @@ describe('logs that are followed', () => {
   it('can be read after the workload has stopped', async () => {
     const { id } = await wire.launch();
     await wire.reaches(id, 'running');
+    const read = () => wire.member.cli('apps', 'instances', 'logs', id).ended;
+    await until(async () => (await read()).stdout.includes('line 2\n'), 'the first lines');
     await wire.member.cli('apps', 'instances', 'stop', id).ended;
 
-    const { code, stdout } = await wire.member.cli('apps', 'instances', 'logs', id).ended;
+    const { code, stdout } = await read();
 
     expect(code).toBe(0);
     expect(stdout).toMatch(/^line 1\nline 2\n/);

@@ -45,10 +45,10 @@ it('runs what is launched over it, and streams its log', async () => {
 
   const { code, stdout } = await wire.member.cli('apps', 'instances', ...launch).ended;
   const id = /describe (\S+)/.exec(stdout)?.[1] ?? '';
-  const logs = await wire.member.cli('apps', 'instances', 'logs', id).ended;
 
   expect(code).toBe(0);
-  expect(logs.stdout).toMatch(/^line 1\nline 2\n/);
+  const logged = async () => (await wire.member.cli('apps', 'instances', 'logs', id).ended).stdout;
+  await until(async () => (await logged()).startsWith('line 1\nline 2\n'), 'its log');
   expect(wire.url).toMatch(/^https:/);
   await expect(fetch(wire.url.replace('https', 'http'))).rejects.toThrow();
 });
