@@ -39,7 +39,7 @@ export interface LaunchBench {
   launch(request?: LaunchRequest, projectId?: string): Promise<AppInstance>;
   /** A launch whose task has succeeded. */
   running(request?: LaunchRequest): Promise<AppInstance>;
-  act(id: string, action: 'stop' | 'start' | 'restart' | 'decommission'): Promise<AppInstance>;
+  act(id: string, action: 'stop' | 'start' | 'restart' | 'decommission', traceId?: string): Promise<AppInstance>;
   instance(id: string): Promise<AppInstance>;
   /** Tasks that nobody has ended, oldest first. */
   openTasks(): Promise<Task[]>;
@@ -74,7 +74,9 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
   const asking = (request: LaunchRequest, projectId: string): Asking => ({
     ...{ request, projectId, tokenId: 'token-1', actor: 'token:token-1', traceId: 'trace-1', now: clock.wallMs() },
   });
-  const cause = () => ({ now: clock.wallMs(), correlationId: 'trace-2', who: { actor: 'token:token-1' } });
+  const causeOf = (correlationId: string) => ({
+    ...{ now: clock.wallMs(), correlationId, who: { actor: 'token:token-1' } },
+  });
   const instance = async (id: string) => {
     const found = await store.read((tx) => tx.app_instances.get(id));
     if (!found) throw new Error(`no instance ${id}`);
@@ -91,13 +93,13 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
       await bench.endTaskOf(id, 'running');
       return instance(id);
     },
-    act: (id, action) =>
+    act: (id, action, traceId = 'trace-2') =>
       store.write(async (tx) => {
         const found = await tx.app_instances.get(id);
         if (!found) throw new Error(`no instance ${id}`);
         return action === 'decommission'
-          ? decommission(tx, queue, cause(), found, false)
-          : control(tx, { queue, environment }, cause(), found, action);
+          ? decommission(tx, queue, causeOf(traceId), found, false)
+          : control(tx, { queue, environment }, causeOf(traceId), found, action);
       }),
     openTasks: () => store.read((tx) => tx.tasks.list({ where: { state: ['queued', 'leased', 'accepted'] } })),
     end: (task, result) => store.write((tx) => queue.finish(tx, task, resultOf(task.id, result))),

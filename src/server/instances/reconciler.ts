@@ -24,6 +24,7 @@ import type { TaskQueue } from '../hub/task-queue.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import { judgeRuntime } from '../launch/preflight.ts';
 import { decommission, finish } from './actions.ts';
+import { askAgain } from './ask-again.ts';
 import { happenedAt } from './happened-at.ts';
 import { appendReport, declaredEndpoints, factsOf, memberOf, shortMessage } from './instance-reports.ts';
 import { type Change, change, laterOf } from './instance-states.ts';
@@ -60,15 +61,17 @@ class Reconciler implements RecordSink {
     }
     const instance = task.instance_id === null ? undefined : await tx.app_instances.get(task.instance_id);
     if (!instance) return;
+    const time = this.#timeOf(instance, task.result.finished_at);
     // Of a task that was given up for another only the end is told: the other one decides.
     if (instance.current_task_id !== task.id || instance.state === 'decommissioned') {
-      await appendReport(tx, instance, `node:${task.node_id}`, this.#timeOf(instance, task.result.finished_at), {
+      await appendReport(tx, instance, `node:${task.node_id}`, time, {
         type: 'apps.instance.superseded',
         message: `The ${task.purpose} that was given up ended as ${task.result.status}.`,
         data: { task_id: task.id, status: task.result.status },
       });
       return;
     }
+    if (await askAgain(tx, this.#options.queue(), instance, task, time)) return;
     if (task.purpose === 'decommission') await this.#removed(tx, instance, task);
     else await this.#done(tx, instance, task);
   }

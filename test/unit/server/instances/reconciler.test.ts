@@ -439,6 +439,64 @@ describe('a node that is away', () => {
   });
 });
 
+describe('an action that is refused as stale', () => {
+  /** The node refuses the newest task of the instance, having seen that fencing. */
+  async function refuse(id: string, seen: unknown): Promise<void> {
+    const { current_task_id } = await bench.instance(id);
+    const failure = { ...failureOf('task.stale'), detail: { seen } };
+    await bench.end({ id: current_task_id ?? '' }, { status: 'rejected', failure });
+  }
+
+  it('after a backup was put back is asked again above what its host has seen', async () => {
+    const { id } = await bench.running();
+    const { current_task_id: refused } = await bench.act(id, 'stop');
+
+    await refuse(id, 41);
+
+    const [again] = await bench.openTasks();
+    expect(again).toMatchObject({ purpose: 'stop', fencing: 42, trace_id: 'trace-2', type: 'workload.oci_control' });
+    expect(again?.params).toEqual((await bench.store.read((tx) => tx.tasks.get(refused ?? '')))?.params);
+    expect((await bench.instance(id)).state).toBe('stopping');
+    expect((await bench.events(id)).at(-1)).toBe('apps.instance.asked_again');
+
+    await bench.endTaskOf(id, 'stopped');
+    expect((await bench.instance(id)).state).toBe('stopped');
+  });
+
+  it.each(['stop', 'decommission'] as const)(
+    'is asked again once: %s fails where its host refuses for ever',
+    async (act) => {
+      const { id } = await bench.running();
+      await bench.act(id, act);
+
+      await refuse(id, 41);
+      await refuse(id, 99);
+
+      expect(await bench.openTasks()).toEqual([]);
+      expect(await bench.instance(id)).toMatchObject({ failure: { code: 'task.stale' } });
+
+      // Somebody who asks for it himself is another request.
+      await bench.act(id, act, 'trace-3');
+      await refuse(id, 99);
+      expect(await bench.openTasks()).toMatchObject([{ purpose: act, fencing: 100 }]);
+    },
+  );
+
+  it.each([
+    ['nothing beyond it', 1],
+    ['no number', '41'],
+    ['more than there can have been', 9e15],
+  ])('stands where its host has seen %s', async (_, seen) => {
+    const { id } = await bench.running();
+    await bench.act(id, 'stop');
+
+    await refuse(id, seen);
+
+    expect(await bench.openTasks()).toEqual([]);
+    expect(await bench.instance(id)).toMatchObject({ state: 'running', failure: { code: 'task.stale' } });
+  });
+});
+
 describe('what a node tells after an absence', () => {
   const minute = (number: number) => `2026-11-25T12:${String(number).padStart(2, '0')}:00.000Z`;
   const timesOf = async (id: string) =>
