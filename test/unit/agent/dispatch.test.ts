@@ -366,12 +366,22 @@ describe('a task that fails', () => {
 
 describe('a task whose time is over', () => {
   it('is timed out in the phase it was in, and what it made is taken away', async () => {
+    // The deadline of the task passes when the test says so.
+    const deadline = new AbortController();
     const { dispatcher, containers, data, networks } = host({}, () => ({
-      start: (_name, signal) => untilAborted(signal),
+      start: (_name, signal) => {
+        deadline.abort(new DOMException('The deadline is over.', 'TimeoutError'));
+        return untilAborted(signal);
+      },
     }));
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(deadline.signal);
 
-    const result = await dispatcher.run(launch({ deadline_seconds: 1 }));
+    const running = dispatcher.run(launch({ deadline_seconds: 7 }));
+    const [counted] = timeout.mock.calls;
+    timeout.mockRestore();
+    const result = await running;
 
+    expect(counted).toEqual([7000]);
     expect(result).toMatchObject({
       status: 'failed',
       failure: { code: 'task.timed_out', kind: 'timed_out', detail: { phase: 'starting' } },

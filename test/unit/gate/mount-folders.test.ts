@@ -17,6 +17,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { prepareMounts, removeCreated, stateAbove } from '../../../src/gate/mount-folders.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const uid = 61_777;
 const gid = 61_778;
@@ -233,6 +234,7 @@ describe('stateAbove', () => {
 
   it.each(['ws', 'i', 'workloads', 'gpuaas'])('tells where %s was moved away and back', async (name) => {
     const before = await state();
+    await untilTold();
     const place = scratch().Source.slice(0, scratch().Source.indexOf(`/${name}`) + name.length + 1);
 
     renameSync(place, join(home, 'aside'));
@@ -242,6 +244,15 @@ describe('stateAbove', () => {
 
     expect(await state()).not.toBe(before);
   });
+
+  /** Times of files go on in steps: what changes now can be told from what changed before. */
+  async function untilTold(): Promise<void> {
+    const made = statSync(scratch().Source, { bigint: true }).ctimeNs;
+    await eventually(() => {
+      writeFileSync(join(folder, 'clock'), '');
+      expect(statSync(join(folder, 'clock'), { bigint: true }).mtimeNs).toBeGreaterThan(made);
+    });
+  }
 
   it('stays the same while neighbours come and go, and while the workload writes', async () => {
     const before = await state();

@@ -43,7 +43,7 @@ async function open({ words, holds = inspected, inStream = false }: Behaviour) {
   const engine = openDockerEngine({ socketPath: scripted.socketPath, pulls });
   const retries: unknown[] = [];
   const options = (over: Partial<PullOptions> = {}): PullOptions => ({
-    ...{ signal: AbortSignal.timeout(8000), diskReserveBytes: 0, onRetry: ({ error }) => retries.push(error) },
+    ...{ signal: AbortSignal.timeout(25_000), diskReserveBytes: 0, onRetry: ({ error }) => retries.push(error) },
     ...over,
   });
   return { pull: (over?: Partial<PullOptions>) => engine.pull(image, options(over)), retries, auth };

@@ -49,7 +49,7 @@ async function until(signal: AbortSignal): Promise<never> {
   return await promise;
 }
 
-function options(engine: ReadinessOptions['engine'], signal = AbortSignal.timeout(8000)): ReadinessOptions {
+function options(engine: ReadinessOptions['engine'], signal = AbortSignal.timeout(25_000)): ReadinessOptions {
   return { engine, name: 'gpuaas-a', ports: [{ name: 'web', host_port: port }], signal };
 }
 

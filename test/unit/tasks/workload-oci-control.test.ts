@@ -103,7 +103,7 @@ describe('G-151: start', () => {
     expect(output).toMatchObject({ state: 'running', adapter: { container_state: 'running', exit_code: null } });
   });
 
-  const check: ReadinessCheck = { type: 'exec', command: ['ready'], timeout_seconds: 1 };
+  const check: ReadinessCheck = { type: 'exec', command: ['ready'], timeout_seconds: 60 };
   const remembered = { launchParams: launchParams({ readiness: [check] }) };
   const noted = { labels: { [labels.project]: 'project-7', [labels.readiness]: readinessLabel([check]) } };
 
@@ -124,10 +124,11 @@ describe('G-151: start', () => {
   });
 
   it('leaves what does not get ready running, degraded, and says so', async () => {
+    const hasty = { launchParams: launchParams({ readiness: [{ ...check, timeout_seconds: 1 }] }) };
     const exec = async () => ({ exitCode: 1, tail: 'not yet', adopted: false });
     const { engine, containers } = withContainer(stopped, { exec });
 
-    const failed = await controlOci(params('start'), taskContext(engine, remembered).context).catch((e) => e);
+    const failed = await controlOci(params('start'), taskContext(engine, hasty).context).catch((e) => e);
 
     expect(failed).toMatchObject({ cause: { code: 'readiness.timed_out' } });
     expect(failed.output(failed.cause.toFailure())).toMatchObject({ state: 'degraded' });

@@ -93,7 +93,7 @@ it('waits a while for an engine that is just being restarted, and for what it ha
     return [];
   };
 
-  const { output } = await probe({ engine: { facts: back, list }, patience: awhile });
+  const { output } = await probe({ engine: { facts: back, list }, patience: forLong });
 
   expect(output).toMatchObject({ ready: true, reasons: [], engine: { version: '20.10.24+dfsg1' } });
   expect(output.resources.cpu_cores.free).toBe(7);
@@ -102,7 +102,7 @@ it('waits a while for an engine that is just being restarted, and for what it ha
 it('does not wait for ever for an engine that is away', async () => {
   const gone = { facts: () => Promise.reject(away), list: () => Promise.reject(away) };
 
-  const { output, logged } = await probe({ engine: gone, patience: awhile });
+  const { output, logged } = await probe({ engine: gone, patience: briefly });
 
   expect(output).toMatchObject({ ready: false, engine: null });
   expect(logged.join()).toContain('waiting for it');
@@ -160,7 +160,9 @@ it('does not hide a mistake in the program behind an answer', async () => {
   await expect(probe({ engine: broken })).rejects.toThrow('a bug');
 });
 
-const awhile = { patienceMs: 100, backoff: { firstMs: 1, maxMs: 10, factor: 2 } };
+const backoff = { firstMs: 1, maxMs: 10, factor: 2 };
+const forLong = { patienceMs: 25_000, backoff };
+const briefly = { patienceMs: 100, backoff };
 const policy: HostPolicy = {
   node_id: 'test-node',
   allocation: { id: 'alloc', uid: 4242, gid: 4242, home: '/home/alloc' },

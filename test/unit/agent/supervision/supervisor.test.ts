@@ -264,7 +264,7 @@ describe('a restart', () => {
     await Promise.resolve();
     world.stream.say({ action: 'die', exitCode: 137 });
     await world.clock.advance(0);
-    await Promise.all([world.supervisor.lookAtAll(AbortSignal.timeout(1000)), world.clock.advance(5000)]);
+    await Promise.all([world.supervisor.lookAtAll(AbortSignal.timeout(25_000)), world.clock.advance(5000)]);
 
     expect(world.calls.filter((call) => call === `start ${name}`)).toHaveLength(1);
     expect(world.said().filter((type) => type === 'workload.restarted')).toHaveLength(1);
