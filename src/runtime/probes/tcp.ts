@@ -2,13 +2,13 @@
  * TCP probe: connects to the loopback address and sends nothing.
  *
  * A connection alone proves nothing: the engine's proxy for published ports accepts at once and only then tries the
- * container, closing again (within a few milliseconds, seen up to 17) when nobody listens there. So the connection must
- * either bring a first byte or outlive a short while.
+ * container, closing again when nobody listens there: within a few milliseconds on a quiet host, seen beyond 150 on one
+ * that is overloaded. So the connection must either bring a first byte or outlive a while.
  */
 import { connect } from 'node:net';
 import { failedProbe, type Probe, type ProbeResult } from './probe.ts';
 
-const settleMs = 150;
+const settleMs = 500;
 
 export function tcpProbe(port: number): Probe {
   return async (signal) => {
@@ -17,7 +17,9 @@ export function tcpProbe(port: number): Probe {
     let settle: NodeJS.Timeout | undefined;
     const socket = connect({ host: '127.0.0.1', port, signal });
     socket.once('connect', () => {
-      settle = setTimeout(() => resolve({ ready: true, answer: 'connected' }), settleMs);
+      const stands = () => resolve({ ready: true, answer: 'connected' });
+      // A turn of the loop later: an end that came while this process was busy is seen first.
+      settle = setTimeout(() => setImmediate(stands), settleMs);
     });
     socket.once('data', () => resolve({ ready: true, answer: 'answered' }));
     socket.once('end', () => resolve({ ready: false, answer: 'closed at once' }));

@@ -36,7 +36,7 @@ const backoff = { firstMs: 25, maxMs: 1000, factor: 1.5 };
 /** What one look at an endpoint may take. */
 const attemptMs = 5000;
 /** What it gets although the time of the check is nearly over: an attempt of a millisecond finds out nothing. */
-const leastAttemptMs = 500;
+const leastAttemptMs = 1000;
 /** How long a workload without checks must run. */
 const settleMs = 1000;
 
