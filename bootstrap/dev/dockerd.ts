@@ -16,6 +16,9 @@ export interface DaemonHome {
 }
 
 const START_SECONDS = 60;
+/** An engine that has just begun may take its time to answer; one that is not there yet says so at once. */
+const BUSY_SECONDS = 20;
+const KILL_SECONDS = 60;
 const LOG_TAIL_LINES = 10;
 
 /** Starts a daemon that outlives its caller, and waits until it answers. No daemon may live in this home. */
@@ -39,7 +42,7 @@ export async function startDaemonOfEngine(
     `--pidfile=${join(home.run, 'engine.pid')}`,
   ];
   const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env && { env });
-  const up = () => answersPing(home.socketPath);
+  const up = () => answersPing(home.socketPath, BUSY_SECONDS);
   await until(async () => (await up()) || !(await isAlive(daemon)), START_SECONDS);
   if ((await isAlive(daemon)) && (await up())) return daemon;
   const tail = (await readFile(home.logPath, 'utf8')).trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
@@ -49,7 +52,7 @@ export async function startDaemonOfEngine(
 /** Kills every process that names `text`, and what descends from it, and waits until all are gone. */
 export async function killNaming(text: string): Promise<void> {
   for (const pid of await processesNaming(text)) signal(pid, 'SIGKILL');
-  const gone = await until(async () => (await processesNaming(text)).length === 0, 10);
+  const gone = await until(async () => (await processesNaming(text)).length === 0, KILL_SECONDS);
   if (!gone) throw new Error(`Processes that name ${text} do not end.`);
 }
 

@@ -43,6 +43,8 @@ export interface PrivateEngineOptions {
 
 /** A socket's path may have 107 bytes, and the longest lies deep in the runtime folder. */
 const DIR_LIMIT = 60;
+/** What an engine that hung until now is given to answer again. */
+const THAW_SECONDS = 20;
 const PREDEFINED_NETWORKS: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
 
 /** Starts an engine that keeps everything in `dir` and waits until it answers. */
@@ -69,7 +71,7 @@ export async function startPrivateEngine(dir: string, options: PrivateEngineOpti
     thaw: () => signal(engine.pid, 'SIGCONT'),
     stop: async () => {
       if (await isAlive(engine)) signal(engine.pid, 'SIGCONT');
-      if (await answersPing(socketPath)) await emptyEngine(socketPath);
+      if (await answersPing(socketPath, THAW_SECONDS)) await emptyEngine(socketPath);
       await stopProcess(engine);
       // After a kill containerd, its shims and their containers may live on: all of them descend from what names `dir`.
       await killNaming(`${dir}/`);

@@ -193,7 +193,7 @@ it('a container that cannot be looked at in time is killed', async () => {
   const answer = await startOf(instance);
 
   expect(answer.json).toMatchObject({ code: 'mount.refused', errors: [{ code: 'unreadable' }] });
-  expect((await stateOf(instance)).Status).toBe('exited');
+  await until('it is killed', async () => (await stateOf(instance)).Status === 'exited');
 });
 
 describe('a start that the gate could not see the end of', () => {

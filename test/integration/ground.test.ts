@@ -140,7 +140,8 @@ describe('images', () => {
     await execIn(socketPath, name, ['rm', '/tmp/healthy']);
     const down = await becomes('unhealthy');
 
-    expect([first, up, down]).toEqual(['starting', true, true]);
+    expect(['starting', 'unhealthy']).toContain(first);
+    expect([up, down]).toEqual([true, true]);
   });
 
   it.each(['python', 'runtime-cpu'] as const)(

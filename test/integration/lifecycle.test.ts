@@ -107,8 +107,9 @@ describe('remove (G-152, G-130)', () => {
   });
 
   it('keeps scratch folders when asked, and a relaunch finds them', async () => {
-    const command = ['echo kept >> /workspace/file; while :; do sleep 1; done'];
-    const params = host.launchParams(tiny, { mounts: scratch, readiness: readyAtOnce, command });
+    const command = ['echo kept >> /workspace/file; touch /tmp/kept; while :; do sleep 1; done'];
+    const readiness = [{ type: 'exec' as const, command: ['/bin/test', '-f', '/tmp/kept'], timeout_seconds: 60 }];
+    const params = host.launchParams(tiny, { mounts: scratch, readiness, command });
     succeeded(await host.run('workload.oci_launch', params));
 
     succeeded(await remove(params, true));

@@ -88,7 +88,8 @@ function startProgram(
       check();
       const found = await Promise.race([
         promise,
-        once(child, 'exit').then(() =>
+        // Not `exit`: what it said last may come behind that.
+        once(child, 'close').then(() =>
           Promise.reject<never>(new Error(`it ended before it said ${wanted}: ${stderr}`)),
         ),
       ]);
