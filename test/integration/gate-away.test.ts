@@ -109,7 +109,8 @@ describe('a gate that is restarted', () => {
     const params = host.launchParams(ground.images.python.reference, {
       entrypoint: ['python', '-c'],
       command: ['import time; time.sleep(100000)'],
-      env: { PIP_INDEX_URL: index.url, PIP_TRUSTED_HOST: new URL(index.url).hostname },
+      // It does not ask again for what is held back here.
+      env: { ...index.env, PIP_DEFAULT_TIMEOUT: '100' },
       python_packages: ['late-arrival==1.0.0'],
       readiness: [{ type: 'exec', command: ['python', '-c', 'import late_arrival'], timeout_seconds: 60 }],
       resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 0.25 },

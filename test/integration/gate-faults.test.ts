@@ -279,7 +279,7 @@ describe('clients that go away', () => {
     const bytes = 40_000_000;
     const instance = await ground.makeInstance({
       // It lives on: an engine cuts off the stream of one that ended.
-      top: { Cmd: ['yes $(head -c 1000 /dev/zero | tr "\\0" a) | head -n 40000; touch /workspace/done; sleep 1000'] },
+      top: { Cmd: ['yes $(head -c 1000 /dev/zero | tr "\\0" a) | head -n 40000; echo that is all; sleep 1000'] },
       host: {
         LogConfig: { Type: 'json-file', Config: { 'max-size': '200m', 'max-file': '1' } },
         NanoCpus: 1_000_000_000,
@@ -293,8 +293,10 @@ describe('clients that go away', () => {
     const before = await heldBytes();
 
     // Meanwhile the container writes all it has to say, and another client reads all of it.
-    const done = join(ground.policy.allocation.home, 'gpuaas/workloads', instance, 'ws/done');
-    await until('it has written all', () => existsSync(done));
+    const end = `/containers/gpuaas-${instance}/logs?stdout=1&tail=1`;
+    await until('the engine has written all of it down', async () =>
+      (await go('GET', end)).text.includes('that is all'),
+    );
     const swift = openStream('GET', `/containers/gpuaas-${instance}/logs?stdout=1`, { keep: false });
     await until('the other one has read all', () => swift.seen.isEnded);
 

@@ -95,7 +95,7 @@ describe('workload.oci_runtime_status on this host', () => {
       const [stopped, hung] = await Promise.all(
         ['nobody.sock', 'hanging.sock'].map((name) =>
           withGate(join(folder, name), async ({ ask }) => {
-            return await ask({ ...usualSources, engineTimeoutMs: 1000 });
+            return await ask({ ...usualSources, engineTimeoutMs: 3000 });
           }),
         ),
       );
@@ -173,7 +173,7 @@ describe('the doctor on this host', () => {
   it('ends in time, with a result for every check, when the engine hangs (FAULTS 17)', async () => {
     const hanging = createSocketServer(() => undefined).listen(join(folder, 'hung-doctor.sock'));
     try {
-      const results = await withGate(join(folder, 'hung-doctor.sock'), ({ diagnose }) => diagnose({}, 3000));
+      const results = await withGate(join(folder, 'hung-doctor.sock'), ({ diagnose }) => diagnose({}, 10_000));
 
       expect(results['engine.reachable']?.status).toBe('fail');
       expect(results['host.reserves']?.status).toBe('ok');

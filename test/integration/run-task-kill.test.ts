@@ -116,7 +116,8 @@ describe('SIGKILL in the middle of a launch, then the same task again', () => {
     const params = host.launchParams(ground.images.python.reference, {
       entrypoint: ['python', '-c'],
       command: ['import time; time.sleep(100000)'],
-      env: { PIP_INDEX_URL: index.url, PIP_TRUSTED_HOST: new URL(index.url).hostname },
+      // It does not ask again for what is held back here.
+      env: { ...index.env, PIP_DEFAULT_TIMEOUT: '100' },
       python_packages: ['slow-arrival==1.0.0'],
       readiness: [{ type: 'exec', command: ['python', '-c', 'import slow_arrival'], timeout_seconds: 60 }],
       resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 0.25 },
