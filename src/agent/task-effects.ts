@@ -21,7 +21,7 @@ export function changeBy(
       }
       return wasUndone(result) ? { workload_id, keep: null } : undefined;
     case 'workload.oci_control':
-      return done && before ? { workload_id, keep: controlled(envelope, result, before) } : undefined;
+      return before && wasTried(result) ? { workload_id, keep: controlled(envelope, result, before) } : undefined;
     case 'workload.oci_remove':
       return done ? { workload_id, keep: null } : undefined;
     default:
@@ -40,11 +40,21 @@ function launched(envelope: TaskEnvelope, result: TaskResult): KeptWorkload {
   };
 }
 
+/** True also for an action that failed on the way: it was asked for, and the workload is what it left. */
+function wasTried({ status, output }: TaskResult): boolean {
+  return status !== 'rejected' && output !== null;
+}
+
+/** What the result says, which is what the control plane goes by; what nobody could see is as it was. */
 function controlled({ params, fencing }: TaskEnvelope, result: TaskResult, before: KeptWorkload): KeptWorkload {
   const { action } = params as TaskParams<'workload.oci_control'>;
   const { state } = result.output as WorkloadOutput;
+  const seen =
+    result.status !== 'succeeded' && (state === 'unknown' || state === before.state)
+      ? { state: before.state, since: before.since }
+      : { state, since: result.finished_at };
   const desired = action === 'stop' ? 'stopped' : 'running';
-  return { ...before, fencing, desired, state, since: result.finished_at, streak: 0 };
+  return { ...before, ...seen, fencing, desired, streak: 0 };
 }
 
 /** A launch that failed and had made, replaced or started something: nothing of the workload is left, or should be. */

@@ -7,7 +7,8 @@
  *                                └──────────────────────────────────▲
  *
  *   Any state but decommissioned may become failed, decommissioning (─▶ decommissioned, final) or unknown (the node is
- *   away). unknown goes back to whatever the node then reports. failed becomes requested again where it is launched anew.
+ *   away). unknown goes back to whatever the node then reports, and so does failed, as that may be over by itself; failed
+ *   becomes requested again where it is launched anew.
  */
 import { Type } from 'typebox';
 
@@ -22,7 +23,17 @@ const next = {
   restarting: ['running', 'degraded', 'stopped', 'failed', 'decommissioning', 'unknown'],
   decommissioning: ['decommissioned', 'failed', 'unknown'],
   decommissioned: [],
-  failed: ['requested', 'starting', 'restarting', 'stopping', 'running', 'decommissioning', 'unknown'],
+  failed: [
+    'requested',
+    'starting',
+    'restarting',
+    'stopping',
+    'running',
+    'degraded',
+    'stopped',
+    'decommissioning',
+    'unknown',
+  ],
   unknown: [
     'deploying',
     'running',

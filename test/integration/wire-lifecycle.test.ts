@@ -2,7 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureEngine } from '../../bootstrap/dev/engine.ts';
+import type { AgentStatus } from '../../src/agent/local-api/agent-status.ts';
 import { until } from '../support/daemon-ground.ts';
+import { engineCall } from '../support/engine-call.ts';
+import { startNodeAgent } from '../support/run-task-process.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
 let wire: Wire;
@@ -11,6 +15,22 @@ beforeAll(async () => {
   wire = await openWire();
 });
 afterAll(async () => await wire?.close());
+
+/** What the host's agent says of itself. */
+async function status(): Promise<AgentStatus> {
+  const { stdout } = await startNodeAgent(['status', '--config', wire.configFile, '--json']).ended;
+  return JSON.parse(stdout) as AgentStatus;
+}
+
+/** Runs a line in the container of the instance as somebody who may change its files, to its end. */
+async function asRoot(id: string, line: string): Promise<void> {
+  const { socketPath } = await ensureEngine();
+  const how = { User: '0', Cmd: ['/bin/sh', '-c', line], AttachStdout: true };
+  const made = await engineCall<{ Id: string }>(socketPath, 'POST', `/containers/gpuaas-${id}/exec`, how);
+  await engineCall(socketPath, 'POST', `/exec/${made.body.Id}/start`, { Detach: false });
+  const { body } = await engineCall<{ ExitCode: number }>(socketPath, 'GET', `/exec/${made.body.Id}/json`);
+  expect(body.ExitCode).toBe(0);
+}
 
 const pageAt = async (port: number) => await (await fetch(`http://127.0.0.1:${port}/`)).text();
 
@@ -131,6 +151,22 @@ describe('the CLI', () => {
     expect(state).toBe('decommissioned');
     expect(billing).toMatchObject({ project_id: wire.projectId, allocation_id: wire.allocationId });
     expect(billing.periods).toHaveLength(3);
+  });
+
+  it('tells the same of a restart that failed as the host, at once', async () => {
+    const { id } = await wire.launch();
+    await wire.reaches(id, 'running');
+    await asRoot(id, 'echo "echo no way; exit 3" >/bin/serve');
+
+    const { code, stderr } = await wire.member.cli('apps', 'instances', 'restart', id).ended;
+
+    const { state, failure } = await wire.instance(id);
+    expect([code, state, failure.code]).toEqual([1, 'failed', 'container.exited']);
+    expect(stderr).toContain('[container.exited]');
+    const onHost = (await status()).workloads.find(({ workload_id }) => workload_id === id);
+    expect(onHost?.state).toBe('failed');
+
+    expect((await wire.member.cli('apps', 'instances', 'decommission', id).ended).code).toBe(0);
   });
 
   it('lets go of a launch on Ctrl-C, and says that it goes on, and how to look at it or end it', async () => {

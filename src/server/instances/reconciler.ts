@@ -159,8 +159,9 @@ class Reconciler implements RecordSink {
     }
     const failure =
       result.failure ?? new AgentError('internal', { reason: `The task ended as ${result.status}.` }).toFailure();
-    // A launch that failed has left nothing; what an action failed on may still run as before.
-    const before = purpose === 'launch' ? undefined : (output?.state ?? instance.members[0]?.state);
+    // A launch that failed has left nothing; what an action failed on may still run as before, if it is there.
+    const isGone = purpose === 'launch' || failure.code === 'container.not_found';
+    const before = isGone ? undefined : (output?.state ?? instance.members[0]?.state);
     await change(tx, instance, {
       to: before === undefined ? 'failed' : afterTask(instance.state, before),
       ...{ reason: failure.message, actor, at },
@@ -274,8 +275,12 @@ class Reconciler implements RecordSink {
     return task?.state === 'ended' ? undefined : task;
   }
 
-  /** While a task is at work its result decides, also where the node was away meanwhile. */
+  /**
+   * While a task is at work its result decides, also where the node was away meanwhile. What could not be taken away has
+   * failed until it is gone, however well it runs.
+   */
   async #afterReport(tx: Tx, instance: AppInstance, reported: WorkloadState) {
+    if (instance.desired === 'decommissioned') return undefined;
     return (await this.#taskAtWork(tx, instance)) ? undefined : afterReport(instance.state, reported);
   }
 

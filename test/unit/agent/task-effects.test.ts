@@ -56,6 +56,29 @@ describe('what a task makes of its workload', () => {
     expect(changed?.keep).toEqual({ ...before, desired, state, since: finished_at, fencing: 7, streak: 0 });
   });
 
+  it.each([
+    ['start', 'failed', { desired: 'running', state: 'failed', since: finished_at }],
+    ['restart', 'stopped', { desired: 'running', state: 'stopped', since: finished_at }],
+    ['restart', 'degraded', { desired: 'running', state: 'degraded', since: finished_at }],
+    ['restart', 'unknown', { desired: 'running' }],
+    ['stop', 'running', { desired: 'stopped' }],
+  ])('is what a %s that failed says of it: %s', (action, state, changes) => {
+    const before = keptWorkload({ streak: 3, restarts: 3 });
+
+    const changed = change('workload.oci_control', { action }, { status: 'failed', output: { state } }, before);
+
+    expect(changed?.keep).toEqual({ ...before, fencing: 7, streak: 0, ...changes });
+  });
+
+  it('is what it was, after an action that was refused or saw nothing of it', () => {
+    const action = { action: 'restart' };
+
+    expect(
+      change('workload.oci_control', action, { status: 'rejected', output: { state: 'stopped' } }),
+    ).toBeUndefined();
+    expect(change('workload.oci_control', action, { status: 'failed', output: null })).toBeUndefined();
+  });
+
   it('is not known of a task that only looks', () => {
     expect(change('workload.oci_runtime_status', {}, {})).toBeUndefined();
   });

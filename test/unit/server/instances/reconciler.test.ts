@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { workloadStates } from '../../../../src/contract/workload-state.ts';
+import { type WorkloadState, workloadStates } from '../../../../src/contract/workload-state.ts';
 import { decommission } from '../../../../src/server/instances/actions.ts';
 import { releasing } from '../../../../src/server/resources/release-allocation.ts';
 import { failureOf, type LaunchBench, launchBench, workloadOutput } from '../../../support/launch-bench.ts';
@@ -32,7 +32,7 @@ function event(workload_id: string | null, type: string, state: 'failed' | 'runn
   };
 }
 
-function topology(workloads: readonly { workload_id: string; state: 'running' | 'stopped' | 'degraded' }[]) {
+function topology(workloads: readonly { workload_id: string; state: WorkloadState }[]) {
   const at = '2026-11-25T12:00:03Z';
   const facts = { project_id: 'p1', allocation_id: allocationId, fencing: 1, endpoints: [], restarts: 2, since: at };
   return { kind: 'topology' as const, body: { at, workloads: workloads.map((each) => ({ ...facts, ...each })) } };
@@ -158,6 +158,33 @@ describe('an action', () => {
     expect(await bench.instance(id)).toMatchObject({ state: 'running', failure: { code: 'engine.timed_out' } });
   });
 
+  it.each(['failed', 'stopped', 'degraded'] as const)(
+    'restart that failed leaves the instance %s, as its host says from then on',
+    async (state) => {
+      const { id } = await bench.running();
+      const { current_task_id } = await bench.act(id, 'restart');
+      const failure = failureOf('container.exited');
+      const output = workloadOutput(await bench.instance(id), state, { failure });
+
+      await bench.end({ id: current_task_id ?? '' }, { status: 'failed', failure, output });
+      const before = await bench.instance(id);
+      await bench.report(topology([{ workload_id: id, state }]));
+
+      expect(before).toMatchObject({ state, failure: { code: 'container.exited' } });
+      expect((await bench.instance(id)).history).toEqual(before.history);
+    },
+  );
+
+  it('that found no container has failed at once, and restart launches anew', async () => {
+    const { id } = await bench.running();
+    await bench.act(id, 'restart');
+
+    await bench.endTaskOf(id, 'container.not_found');
+
+    expect(await bench.instance(id)).toMatchObject({ state: 'failed', failure: { code: 'container.not_found' } });
+    expect((await bench.act(id, 'restart')).state).toBe('deploying');
+  });
+
   it('start is refused where another instance has taken the card (G-114)', async () => {
     const card = (port: number) => aRequest({ config: { host_port: port }, resource_overrides: { gpu_count: 1 } });
     const { id } = await bench.running(card(9001));
@@ -206,6 +233,17 @@ describe('decommission', () => {
     await bench.act(id, 'decommission');
     await bench.endTaskOf(id, 'removed');
     expect((await bench.instance(id)).state).toBe('decommissioned');
+  });
+
+  it('that failed stays so while the host says that it runs on, and can be asked for again', async () => {
+    const { id } = await bench.running();
+    await bench.act(id, 'decommission');
+    await bench.endTaskOf(id, 'engine.unavailable');
+
+    await bench.report(topology([{ workload_id: id, state: 'running' }]));
+
+    expect((await bench.instance(id)).state).toBe('failed');
+    expect((await bench.act(id, 'decommission')).state).toBe('decommissioning');
   });
 
   it('that failed is tried again when the host is back', async () => {
@@ -265,6 +303,15 @@ describe('what a node reports between tasks', () => {
 
     await bench.report(event(id, 'workload.restarted', 'running'));
     expect(await bench.instance(id)).toMatchObject({ state: 'running', failure: null });
+  });
+
+  it.each(['degraded', 'stopped'] as const)('is what an instance is that had failed, also %s', async (state) => {
+    const { id } = await bench.running();
+    await bench.report(topology([]));
+
+    await bench.report(topology([{ workload_id: id, state }]));
+
+    expect((await bench.instance(id)).state).toBe(state);
   });
 
   it('does not overrule a task that is at work', async () => {
