@@ -82,6 +82,7 @@ export function assembleAgent(ground: Ground) {
   const supervisor = new Supervisor({
     ...{ engine, journal, clock, log, unseal, admission: dispatcher.admission },
     onChange: () => tell('workloadsChanged'),
+    onEngine: () => tell('hostChanged'),
   });
   const loop: TaskLoop = new TaskLoop({
     ...{ journal, dispatcher, supervisor, clock, log, parallel: config.tasks.parallel },

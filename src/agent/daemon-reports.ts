@@ -5,6 +5,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
+import type { Patience } from '../runtime/patient-engine.ts';
 import type { Admission } from '../tasks/admission.ts';
 import { runtimeStatus } from '../tasks/workload-oci-runtime-status.ts';
 import type { AgentConfig } from './config.ts';
@@ -12,6 +13,7 @@ import type { DrainState } from './drain-state.ts';
 import type { Journal } from './journal/journal.ts';
 import type { AgentStatus } from './local-api/agent-status.ts';
 import type { LogStreams } from './logs/log-streams.ts';
+import { graceMs } from './supervision/engine-watch.ts';
 import type { Supervisor } from './supervision/supervisor.ts';
 import { agentFamilies, type TaskCounts } from './telemetry/agent-metrics.ts';
 import { serveEndpoint } from './telemetry/endpoint.ts';
@@ -36,6 +38,9 @@ export interface ReportParts {
   /** Where the engine keeps its data, as far as is known. */
   readonly engineData: () => string;
 }
+
+/** An engine that is not back by then is away for supervision too, which has the host looked at again when it is back. */
+const patience: Patience = { patienceMs: 2 * graceMs, backoff: { firstMs: 100, maxMs: 1000, factor: 2 } };
 
 export interface Reports {
   /** Call it when a workload may have changed. */
@@ -64,7 +69,10 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
     ...{ clock, log, agentVersion: parts.version },
     sshUser: typeof config.allocation.user === 'string' ? config.allocation.user : null,
     draining: () => parts.drain.current !== null,
-    probe: (signal) => runtimeStatus({ engine, policy, admission: parts.admission, log, signal }, hostPath()),
+    probe: (signal, isPatient) => {
+      const sources = { ...hostPath(), ...(isPatient ? { patience } : {}) };
+      return runtimeStatus({ engine, policy, admission: parts.admission, log, signal }, sources);
+    },
     record: (body) => journal.append('inventory', body),
   });
   const endpoint =

@@ -246,3 +246,29 @@ describe('a host that is away', () => {
     await wire.reaches(id, 'running');
   });
 });
+
+describe('a gate that is away', () => {
+  it('is shown as a host that is not ready, and is why a launch is refused where what is free is not known', async () => {
+    const { id } = await wire.launch();
+    await wire.reaches(id, 'running');
+    // Last in this file: with one core there is room for it only where nothing else runs.
+    const shape = { gpu_count: 0, cpu_cores: 1, memory_gib: 1 };
+    const shows = async (word: string) => (await wire.admin.cli('nodes', 'list').ended).stdout.includes(` ${word} `);
+
+    await wire.gate.stop('SIGKILL');
+    await wire.reaches(id, 'unknown');
+    await until(() => shows('not ready'), 'the host to be shown as not ready');
+    await wire.admin.call('PATCH', `/api/v1/allocations/${wire.allocationId}`, { shape });
+    const { body } = await wire.member.call('POST', '/api/v1/app-instances', await wire.request({ cpu_cores: 1 }));
+    await wire.gate.start();
+    await until(() => shows('ready'), 'the host to be shown as ready');
+
+    expect(body.error.errors).toEqual([
+      expect.objectContaining({
+        code: 'launch.runtime_not_ready',
+        message: expect.stringMatching(/gate/i),
+      }),
+    ]);
+    await wire.reaches(id, 'running');
+  });
+});

@@ -61,7 +61,7 @@ export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
   return {
     ...{ request: aRequest(), projectId: 'p1', allocation: anAllocation(), app: anApp(), version: aVersion() },
     ...{ profile: jupyterProfile(), isEntitled: true, artifacts: [anArtifact()], neighbours: [], gpuNames: [] },
-    capacity: undefined,
+    ...{ capacity: undefined, node: aNode() },
     environment: environmentOf(settings),
     ...given,
   };

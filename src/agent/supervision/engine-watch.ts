@@ -30,7 +30,7 @@ export interface EngineWatchOptions {
 const slowLookMs = 60_000;
 const backoff: Backoff = { firstMs: 250, maxMs: 5000, factor: 2 };
 /** A gate or an engine that is restarted and back by then was never away. */
-const graceMs = 3000;
+export const graceMs = 3000;
 
 export class EngineWatch {
   readonly #options: EngineWatchOptions;

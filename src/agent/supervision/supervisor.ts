@@ -28,6 +28,8 @@ export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngin
   readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
   /** Called after something changed in what `workloads` tells. */
   readonly onChange?: () => void;
+  /** Called when the engine went away, and when it is back. */
+  readonly onEngine?: () => void;
 }
 
 /** The engine, as supervision has seen it last. */
@@ -210,6 +212,7 @@ export class Supervisor {
       const unknown = this.#event(workload_id, 'workload.unknown', 'The engine is away.', {});
       journal.append('event', { ...unknown, state: 'unknown' });
     }
+    this.#options.onEngine?.();
     this.#options.onChange?.();
   }
 
@@ -221,6 +224,7 @@ export class Supervisor {
     for (const { workload_id, state } of journal.workloads()) {
       journal.append('event', { ...this.#event(workload_id, 'workload.seen', 'The engine is back.', {}), state });
     }
+    this.#options.onEngine?.();
     this.#options.onChange?.();
   }
 

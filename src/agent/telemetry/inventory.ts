@@ -15,8 +15,11 @@ export interface InventoryOptions {
   /** Name of the allocation's user; null where it has none. */
   readonly sshUser: string | null;
   readonly draining: () => boolean;
-  /** Looks at engine, cards and resources; see `tasks/workload-oci-runtime-status.ts`. */
-  readonly probe: (signal: AbortSignal) => Promise<WorkloadOciRuntimeStatusOutput>;
+  /**
+   * Looks at engine, cards and resources; see `tasks/workload-oci-runtime-status.ts`. `isPatient`: an engine that is just
+   * being restarted is waited for; who looks because the engine is away does not.
+   */
+  readonly probe: (signal: AbortSignal, isPatient: boolean) => Promise<WorkloadOciRuntimeStatusOutput>;
   readonly record: (body: InventoryBody) => void;
   /** Time between two looks that nobody asked for, in milliseconds: cards come and go without a word. */
   readonly everyMs?: number;
@@ -24,7 +27,8 @@ export interface InventoryOptions {
 
 export class InventoryReporter {
   readonly #options: InventoryOptions;
-  #looking: Promise<void> | undefined;
+  #looks: Promise<void> = Promise.resolve();
+  #waiting: Promise<void> | undefined;
   #reported = '';
 
   constructor(options: InventoryOptions) {
@@ -35,22 +39,28 @@ export class InventoryReporter {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log, everyMs = 3_600_000 } = this.#options;
     while (!signal.aborted) {
-      await this.look(signal).catch((err: unknown) => log.warn({ err }, 'inventory could not be taken'));
+      await this.look(signal, true).catch((err: unknown) => log.warn({ err }, 'inventory could not be taken'));
       await clock.pause(everyMs, signal).catch(() => undefined);
     }
   }
 
-  /** Looks now; reports if something is not as it was. Looks at the same time are one. */
-  async look(signal: AbortSignal): Promise<void> {
-    this.#looking ??= this.#take(signal).finally(() => {
-      this.#looking = undefined;
+  /**
+   * Looks, and reports if something is not as it was. A look that is at work may have seen what is over by now: the next
+   * follows it, and is one for all who ask meanwhile.
+   */
+  look(signal: AbortSignal, isPatient = false): Promise<void> {
+    this.#waiting ??= this.#looks.then(() => {
+      this.#waiting = undefined;
+      const look = this.#take(signal, isPatient);
+      this.#looks = look.catch(() => undefined);
+      return look;
     });
-    await this.#looking;
+    return this.#waiting;
   }
 
-  async #take(signal: AbortSignal): Promise<void> {
+  async #take(signal: AbortSignal, isPatient: boolean): Promise<void> {
     const { clock, agentVersion, sshUser, draining, probe, record } = this.#options;
-    const [os, runtime] = [await osName(), await probe(signal)];
+    const [os, runtime] = [await osName(), await probe(signal, isPatient)];
     const body: InventoryBody = {
       at: new Date(clock.wallMs()).toISOString(),
       agent_version: agentVersion,

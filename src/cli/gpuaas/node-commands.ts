@@ -15,7 +15,7 @@ export function addNodeCommands(program: Command, carry: Carry): void {
     ['STATUS', field('status')],
     ['CONNECTED', field('connected')],
     ['RUNTIME', (item) => readyWord(field('runtime.ready')(item))],
-    ['PROBED', field('runtime_at')],
+    ['PROBED', field('runtime.probed_at')],
     ['DRAIN', (item) => drainWord(item as unknown as Node)],
     ['AGENT', field('agent_version')],
     ['ALLOCATION', field('allocation_id')],

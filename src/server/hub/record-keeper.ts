@@ -159,7 +159,7 @@ export async function catchUp(
 function refreshed(node: Node, { kind, body }: NodeRecord): Node {
   switch (kind) {
     case 'inventory':
-      return { ...node, inventory: body, agent_version: body.agent_version };
+      return { ...node, inventory: body, agent_version: body.agent_version, runtime: body.runtime };
     case 'topology':
       return { ...node, topology: body };
     default:

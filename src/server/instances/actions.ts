@@ -8,7 +8,7 @@ import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Cause } from '../db/events.ts';
 import type { Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
-import { lookAtNode } from '../launch/preflight.ts';
+import { lookAtNode, notSeen } from '../launch/preflight.ts';
 import { refusal, refused } from '../launch/refusal.ts';
 import { amountWords, misfits } from '../launch/resource-fit.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
@@ -62,9 +62,11 @@ async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<v
   const look = lookAtNode(node, adapterOf(instance.engine), now);
   const all = await tx.app_instances.list({ where: { allocation_id: instance.allocation_id, state: livingStates } });
   const neighbours = all.filter(({ id }) => id !== instance.id);
+  const { certain, isUnsure } = misfits(instance.resources, allocation.shape, neighbours);
   const refusals = [
     ...(look.is === 'refused' && look.refusal.code === 'launch.node_unavailable' ? [look.refusal] : []),
-    ...misfits(instance.resources, allocation.shape, neighbours).map(({ name, wanted, free }) =>
+    ...(isUnsure ? [notSeen(node)] : []),
+    ...certain.map(({ name, wanted, free }) =>
       refusal('launch.resources_exceed_allocation', '', `${amountWords[name]}: ${wanted} needed, ${free} free.`),
     ),
   ];

@@ -22,9 +22,11 @@ import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
+import type { Node } from '../db/entities/node.ts';
 import { fittingArtifacts, isImageOf, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
+import { notSeen } from './preflight.ts';
 import { type LaunchRefusal, refusal } from './refusal.ts';
 import { type Amounts, amountWords, excess, misfits, takenPorts } from './resource-fit.ts';
 
@@ -46,6 +48,8 @@ export interface LaunchFacts {
   readonly gpuNames: readonly string[];
   /** What the node has for workloads; undefined while nobody knows. */
   readonly capacity: Amounts | undefined;
+  /** The node, as far as it says whether it can be seen what runs there; undefined where none has enrolled. */
+  readonly node: Pick<Node, 'runtime'> | undefined;
   readonly environment: LaunchEnvironment;
 }
 
@@ -199,12 +203,12 @@ function checkExposure(
 
 /** Check 8. */
 function checkResources(
-  { request, neighbours, capacity }: LaunchFacts,
+  { request, neighbours, capacity, node }: LaunchFacts,
   { resources, host_ports: ports, parameters }: SoundValues,
   { shape }: Allocation,
 ): LaunchRefusal[] {
   const taken = takenPorts(neighbours);
-  const beyondShape = misfits(resources, shape, neighbours);
+  const { certain: beyondShape, isUnsure } = misfits(resources, shape, neighbours);
   const beyondHost = excess(resources, capacity).filter(({ name }) => !beyondShape.some((each) => each.name === name));
   return [
     ...beyondShape.map(({ name, wanted, free, total }) =>
@@ -214,6 +218,7 @@ function checkResources(
         `${amountWords[name]}: ${wanted} asked for, ${free} of ${total} free.`,
       ),
     ),
+    ...(isUnsure ? [notSeen(node)] : []),
     ...beyondHost.map(({ name, asked, have }) =>
       refusal(
         'launch.resources_exceed_allocation',

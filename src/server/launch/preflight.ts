@@ -35,6 +35,14 @@ export function judgeRuntime({ ready, reasons }: WorkloadOciRuntimeStatusOutput)
     : { is: 'refused', refusal: refusal('launch.runtime_not_ready', target, reasons.slice(0, 3).join(' ')) };
 }
 
+/** Where what is free depends on what runs on the node, and nobody knows that. */
+export function notSeen(node: Pick<Node, 'runtime'> | undefined): LaunchRefusal {
+  const said = node?.runtime ? judgeRuntime(node.runtime) : undefined;
+  return said?.is === 'refused'
+    ? said.refusal
+    : refusal('launch.node_unavailable', target, 'It cannot be asked now what runs there, and so what is free.');
+}
+
 const target = '/placement_intent/target_allocation_id';
 
 function whyUnfit(node: Node | undefined, needs: readonly string[]): string | undefined {

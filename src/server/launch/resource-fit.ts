@@ -25,8 +25,20 @@ export function promised(instances: readonly AppInstance[]): Amounts {
   return sum;
 }
 
-/** Name, wish and free amount of everything that does not fit; what is not known to be wanted fits. */
+/**
+ * Name, wish and free amount of everything that does not fit; what is not known to be wanted fits. An instance whose host
+ * cannot say whether it runs counts as running. `isUnsure` where only such instances stand in the way of something: what is
+ * missing then is the word of the host.
+ */
 export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
+  const known = instances.filter(({ state }) => state !== 'unknown');
+  const sure = new Set(beyond(wanted, shape, known).map(({ name }) => name));
+  const all = beyond(wanted, shape, instances);
+  const certain = all.filter(({ name }) => sure.has(name));
+  return { certain, isUnsure: certain.length < all.length };
+}
+
+function beyond(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
   const taken = promised(instances);
   return names.flatMap((name) => {
     const free = Math.max(0, shape[name] - taken[name]);

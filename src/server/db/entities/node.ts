@@ -61,10 +61,13 @@ export const Node = Type.Object(
       { maxItems: 128, description: 'What its agent can carry out.' },
     ),
     inventory: nullable(InventoryBody, 'What the host last said that it is and has; null before that.'),
-    runtime: nullable(WorkloadOciRuntimeStatusOutput, 'Its last answer on container runtimes; null before that.'),
+    runtime: nullable(
+      WorkloadOciRuntimeStatusOutput,
+      'What it last said of its container runtimes, in an answer or with its inventory; null before that.',
+    ),
     runtime_at: nullable(
       time('When.'),
-      'When that answer arrived, by the clock of the control plane; null before that.',
+      'When it last answered for a launch, by the clock of the control plane; null before that.',
     ),
     topology: nullable(TopologyBody, 'What it last said that runs there; null before that.'),
   },

@@ -33,7 +33,8 @@ async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], ove
   }
   const log: string[] = [];
   const reserved: unknown[] = [];
-  const supervisor = new Supervisor({
+  const engineStates: string[] = [];
+  const supervisor: Supervisor = new Supervisor({
     ...{ engine: recorder.engine, journal: kept.journal, clock, random: () => 1 },
     admission: {
       reserve: async (_instance, resources) => {
@@ -42,6 +43,7 @@ async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], ove
       },
     },
     unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
+    onEngine: () => void engineStates.push(supervisor.engineState.state),
     log: createLog({ destination: { write: (line: string) => void log.push(line) } }),
   });
   const stop = new AbortController();
@@ -55,7 +57,18 @@ async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], ove
     recorder.containers.set(name, { ...(recorder.containers.get(name) ?? containerFacts()), ...over });
   };
   return {
-    ...{ supervisor, clock, ...recorder, ...kept, stream, log, reserved, change, row: () => kept.rows.get(id) },
+    ...{
+      supervisor,
+      clock,
+      ...recorder,
+      ...kept,
+      stream,
+      log,
+      reserved,
+      engineStates,
+      change,
+      row: () => kept.rows.get(id),
+    },
     /** The container ends, and the engine says so. */
     end: async (over: Partial<ContainerFacts>) => {
       change({ status: 'exited', pid: 0, finishedAt: '2026-11-25T12:00:00.000000001Z', ...over });
@@ -418,6 +431,7 @@ describe('an engine that is away (FAULTS 16, 17)', () => {
 
     expect([during?.state, after?.state]).toEqual(['unknown', 'running']);
     expect(world.said()).toEqual(['engine.away', 'workload.unknown unknown', 'engine.back', 'workload.seen running']);
+    expect(world.engineStates).toEqual(['away', 'ready']);
     expect(world.row()?.state).toBe('running');
   });
 

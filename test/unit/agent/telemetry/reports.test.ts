@@ -121,6 +121,26 @@ describe('the inventory', () => {
     expect(records.slice(1)).toMatchObject([{ draining: true }, { runtime: { gpus: [{ uuid: 'GPU-1' }] } }]);
   });
 
+  it('is taken once more for all who ask while it is taken: it may have seen what is over', async () => {
+    const { reporter, records, host } = bench();
+    const { promise: asked, resolve: began } = Promise.withResolvers<void>();
+    const { promise: goOn, resolve: answer } = Promise.withResolvers<void>();
+    host.meanwhile = () => {
+      began();
+      return goOn;
+    };
+    const first = reporter.look(signal);
+    await asked;
+
+    const others = [reporter.look(signal), reporter.look(signal)];
+    host.runtime = { ...runtime, ready: false, reasons: ['The gate is away.'] };
+    answer();
+    await Promise.all([first, ...others]);
+
+    expect(host.probes).toBe(2);
+    expect(records.at(-1)?.runtime.reasons).toEqual(['The gate is away.']);
+  });
+
   it('tells of a drain that began while it was taken', async () => {
     const { reporter, records, host } = bench();
     host.meanwhile = () => {

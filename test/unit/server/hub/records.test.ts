@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RecordKind } from '../../../../src/contract/records.ts';
 import type { TaskResult } from '../../../../src/contract/task-envelope.ts';
 import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
+import { inventory, runtimeStatus } from '../../../support/launch-samples.ts';
 import type { AgentKeys, ScriptedAgent } from '../../../support/scripted-agent.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -72,6 +73,19 @@ describe('a record', () => {
 
     expect(known).toEqual({ journal_id: 'journal-1', seq: 2 });
     expect(messages()).toEqual(['one', 'two', 'five, after two that were thinned']);
+  });
+
+  it('of what the host has says the last of its runtime, and is no answer to a launch', async () => {
+    const agent = await enter();
+
+    for (const [seq, ready] of [true, false].entries()) {
+      const runtime = runtimeStatus({ ready, reasons: ready ? [] : ['The gate is away.'] });
+      say(agent, seq + 1, 'inventory', inventory({ runtime }));
+    }
+    await acked(agent, 2);
+
+    const node = await ground.store.read((tx) => tx.nodes.get('node-1'));
+    expect(node).toMatchObject({ runtime: { ready: false, reasons: ['The gate is away.'] }, runtime_at: null });
   });
 
   it('is not acknowledged where it could not be kept: the session ends and the record comes again', async () => {

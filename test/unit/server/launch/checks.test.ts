@@ -5,7 +5,16 @@ import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '..
 import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
 import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
 import { refused } from '../../../../src/server/launch/refusal.ts';
-import { anApp, anArtifact, aRequest, aVersion, launchFacts, settings } from '../../../support/launch-samples.ts';
+import {
+  aNode,
+  anApp,
+  anArtifact,
+  aRequest,
+  aVersion,
+  launchFacts,
+  runtimeStatus,
+  settings,
+} from '../../../support/launch-samples.ts';
 import { jupyterProfile } from '../../../support/profiles.ts';
 import { anAllocation, anInstance } from '../../../support/store-samples.ts';
 
@@ -138,6 +147,25 @@ describe('the nine checks', () => {
       'launch.resources_exceed_allocation /resource_overrides/gpu_count',
     ],
     [
+      '8: a card that may be free, but the runtime of the host cannot be reached',
+      {
+        request: withCards(1),
+        ...neighbour({ state: 'unknown', resources: oneCard, host_ports: {} }),
+        node: aNode({ runtime: runtimeStatus({ ready: false, reasons: ['The gate is away.'] }) }),
+      },
+      `launch.runtime_not_ready ${target}`,
+    ],
+    [
+      '8: a card that may be free, but the host cannot be asked',
+      { request: withCards(1), ...neighbour({ state: 'unknown', resources: oneCard, host_ports: {} }) },
+      `launch.node_unavailable ${target}`,
+    ],
+    [
+      '8: more cards than there are, whatever the host would say',
+      { request: withCards(2), ...neighbour({ state: 'unknown', resources: oneCard, host_ports: {} }) },
+      'launch.resources_exceed_allocation /resource_overrides/gpu_count',
+    ],
+    [
       '8: more than the host has, although the allocation promises it (G-114)',
       {
         request: aRequest({ resource_overrides: { gpu_count: 1, cpu_cores: 8, memory_gib: 32 } }),
@@ -259,7 +287,8 @@ describe('the nine checks', () => {
     expect(holding('failed')).toEqual([]);
     expect(holding('decommissioned')).toEqual([]);
     expect(holding('stopped')).toEqual(['launch.host_port_taken /config/host_port']);
-    expect(holding('unknown')).toHaveLength(4);
+    const notAsked = `launch.node_unavailable ${target}`;
+    expect(holding('unknown')).toEqual([notAsked, 'launch.host_port_taken /config/host_port']);
   });
 
   it('take the one artifact that fits where none is named, and ask where there are two (G-104)', () => {
