@@ -7,6 +7,8 @@ export interface InstanceEvent {
   readonly time: string;
   readonly type: string;
   readonly message: string;
+  /** `token:ID`, `node:ID` or `system`. */
+  readonly actor: string;
 }
 
 const pageSize = 1000;

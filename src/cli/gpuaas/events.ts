@@ -36,5 +36,9 @@ export async function printEvents(
 
 function print(event: InstanceEvent, json: boolean): void {
   if (json) printJson(event);
-  else printLine(`${event.time}  ${event.type}  ${oneLine(event.message)}`);
+  else printLine(oneLine(`${event.time}  ${event.type}  ${event.message}  (by ${whoIs(event.actor)})`));
+}
+
+function whoIs(actor: string): string {
+  return actor === 'system' ? 'the control plane' : actor.replace(':', ' ');
 }
