@@ -8,11 +8,14 @@ import { type ControlPlaneClient, isPassing } from './client.ts';
 import { followEvents } from './event-lines.ts';
 import { eventsSoFar, type InstanceEvent } from './event-pages.ts';
 import { type Instance, instancePath, settled } from './instance.ts';
+import { QuietWatch, whyQuiet } from './quiet.ts';
 
 export interface WatchOptions {
   readonly json: boolean;
   /** Seconds after which the command gives up; what was asked for goes on. */
   readonly timeout: number;
+  /** Milliseconds without news after which it says why there are none. */
+  readonly quietMs?: number;
 }
 
 export interface Watched {
@@ -52,7 +55,7 @@ export async function untilSettled(
 async function watch(
   client: ControlPlaneClient,
   before: Instance,
-  { json }: WatchOptions,
+  { json, quietMs = 30_000 }: WatchOptions,
   signal: AbortSignal,
 ): Promise<Instance> {
   if (isSettled(before, before.desired)) {
@@ -62,12 +65,18 @@ async function watch(
   const steps = new Steps(before.state_since, json);
   let instance = await present(client, before.id, signal);
   if (!isSettled(instance, before.desired)) {
+    const quiet = new QuietWatch(quietMs, () => void sayWhyQuiet(client, before.id, steps, signal));
     // From the first event on, for some came before the stream was open; those of earlier changes are not told.
     const options = { after: '0', signal, json };
-    for await (const { data } of followEvents(client, '/api/v1/events', { subject_id: before.id }, options)) {
-      steps.tell(JSON.parse(data) as Partial<InstanceEvent>);
-      instance = await present(client, before.id, signal);
-      if (isSettled(instance, before.desired)) break;
+    try {
+      for await (const { data } of followEvents(client, '/api/v1/events', { subject_id: before.id }, options)) {
+        steps.tell(JSON.parse(data) as Partial<InstanceEvent>);
+        quiet.heard();
+        instance = await present(client, before.id, signal);
+        if (isSettled(instance, before.desired)) break;
+      }
+    } finally {
+      quiet.stop();
     }
   }
   // The instance is ahead of the stream.
@@ -75,6 +84,13 @@ async function watch(
     steps.tell(event);
   }
   return instance;
+}
+
+/** Says nothing where the control plane is away: the stream of events has said so. */
+async function sayWhyQuiet(client: ControlPlaneClient, id: string, steps: Steps, signal: AbortSignal): Promise<void> {
+  const { last, said } = steps;
+  const why = await whyQuiet(client, id, { last: said, now: Date.now(), signal }).catch(() => undefined);
+  if (why !== undefined && steps.last === last) steps.remark(why);
 }
 
 /** As it is now; a control plane that is away for a while is waited for, as the stream of events does. */
@@ -103,7 +119,8 @@ class Steps {
   last = 0;
   readonly #since: string;
   readonly #json: boolean;
-  #said = '';
+  /** What was told last. */
+  said = '';
 
   constructor(since: string, json: boolean) {
     this.#since = since;
@@ -118,9 +135,15 @@ class Steps {
     }
     if (this.#json) {
       tellJson(event);
-    } else if (message !== this.#said) {
+    } else if (message !== this.said) {
       tell(`${time.slice(11, 19)}  ${oneLine(message)}`);
     }
-    this.#said = message;
+    this.said = message;
+  }
+
+  /** What is no event. */
+  remark(message: string): void {
+    if (this.#json) tellJson({ type: 'quiet', message });
+    else tell(`… ${message}`);
   }
 }

@@ -11,8 +11,15 @@ vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
   pause: async (_ms, signal) => signal?.throwIfAborted(),
 }));
 
-const asked = { id: 'i-1', state: 'deploying', desired: 'running', state_since: '2026-11-25T10:00:00.000Z' };
+const asked = {
+  id: 'i-1',
+  node_id: 'n-1',
+  state: 'deploying',
+  desired: 'running',
+  state_since: '2026-11-25T10:00:00.000Z',
+};
 const event = (seq: number, message: string, time = '2026-11-25T10:00:01.000Z') => ({ seq, time, type: 'x', message });
+const settled = { ...asked, state: 'running', summary: 'The workload is running and ready.', failure: null };
 const all = [
   event(1, 'Of an earlier change.', '2026-11-25T09:00:00.000Z'),
   event(2, 'The workload is pulling.'),
@@ -22,18 +29,23 @@ const all = [
 ];
 
 let instance: object;
+let node: object;
+/** Whether it settles once the stream is open. */
+let settlesBy: 'stream' | 'nothing';
 /** How many of the events the stream has, and what answers for the instance while it is not itself. */
 let streamed: number;
 let answer: (response: ServerResponse) => boolean;
 let said: string[];
 const server = createServer((request, response) => {
   if (request.url?.startsWith('/api/v1/events')) stream(response);
+  else if (request.url?.startsWith('/api/v1/nodes/')) response.end(JSON.stringify(node));
   else if (request.url?.includes('/events')) response.end(JSON.stringify({ items: all.slice(afterOf(request)) }));
   else if (!answer(response)) response.end(JSON.stringify(instance));
 });
 
 beforeEach(async () => {
   instance = asked;
+  settlesBy = 'stream';
   streamed = all.length;
   answer = () => false;
   said = [];
@@ -52,14 +64,14 @@ function afterOf({ url = '' }: IncomingMessage): number {
 
 /** The instance is settled as soon as the first event is out: it is ahead of the stream. */
 function stream(response: ServerResponse): void {
-  instance = { ...asked, state: 'running', summary: 'The workload is running and ready.', failure: null };
+  if (settlesBy === 'stream') instance = settled;
   for (const each of all.slice(0, streamed)) response.write(`id: ${each.seq}\ndata: ${JSON.stringify(each)}\n\n`);
 }
 
-async function watched(json = false) {
+async function watched(json = false, quietMs = 30_000) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const client = new ControlPlaneClient({ url, token: 'secret' });
-  return await untilSettled(client, asked as unknown as Instance, { json, timeout: 30 });
+  return await untilSettled(client, asked as unknown as Instance, { json, timeout: 30, quietMs });
 }
 
 it('says every step up to the last, also where the instance is settled before the stream has told of it', async () => {
@@ -105,6 +117,29 @@ it('ends on Ctrl-C with what that means', async () => {
 
   await refusal;
   expect(process.listenerCount('SIGINT')).toBe(0);
+});
+
+it.each([
+  [true, 'its node is connected'],
+  [false, 'its node is away, last seen'],
+])('says why there is no news, where its node is connected: %j', async (connected, words) => {
+  settlesBy = 'nothing';
+  streamed = 2;
+  node = { connected, last_seen_at: '2026-11-25T10:00:00.000Z' };
+  const waiting = watched(false, 5);
+  const refusal = expect(waiting).rejects.toMatchObject({ code: 'command.interrupted' });
+
+  await vi.waitUntil(() => said.length >= 4);
+  process.emit('SIGINT');
+  await refusal;
+
+  expect(said[0]).toBe('10:00:01  The workload is pulling.');
+  for (const line of said.slice(1)) {
+    expect(line).toMatch(
+      /^… nothing new: it has been deploying for \d+ \w+; its node is .*\. Last: The workload is pulling\.$/,
+    );
+    expect(line).toContain(words);
+  }
 });
 
 it('says how it is where nothing had to be done, on one line', async () => {
