@@ -24,6 +24,7 @@ export async function printEvents(
   try {
     for await (const { type, data } of followEvents(client, '/api/v1/events', { subject_id: id }, options)) {
       if (type === 'gap') tell('… some events are missing here: they are older than what is kept');
+      else if (type === 'reset') tell('… the control plane was put back from a backup; this begins anew');
       else print(JSON.parse(data) as InstanceEvent, json);
     }
   } catch (error) {

@@ -2,6 +2,9 @@
  * Events as server-sent events. A client that comes back with `Last-Event-ID` misses nothing and gets nothing twice,
  * since numbers follow the order of commits. A slow client is waited for: what it has not read yet stays in the
  * store. One that takes nothing for a minute is dropped, and may come back.
+ *
+ * A client that has seen a higher number than there is has seen it before this store was put back from a backup: numbers are
+ * given again since, to other events. Nobody knows which of them it has seen, so it is told, and gets everything anew.
  */
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,6 +39,10 @@ async function* messages(options: EventStreamOptions): AsyncGenerator<string> {
     if (after !== undefined && after + 1 < first) {
       yield message('gap', first - 1, { from: after + 1, to: first - 1 });
       cursor = first - 1;
+    }
+    if (cursor > last) {
+      cursor = Math.max(first - 1, 0);
+      yield message('reset', cursor, { seen: after, last });
     }
     while (!signal.aborted) {
       bell.reset();

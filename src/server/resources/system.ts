@@ -48,7 +48,8 @@ export function systemRoutes({ store }: ServerContext, metrics: ServerMetrics): 
     }),
     route({
       ...{ method: 'GET', path: '/api/v1/events', tag: 'events' },
-      summary: 'Events as server-sent events, from now on or behind one that was seen; `gap` tells what is lost.',
+      summary:
+        'Events as server-sent events, from now on or behind one that was seen; `gap` tells what is lost, `reset` that it begins anew.',
       allow: everybody,
       query: EventQuery,
       answer: Event,

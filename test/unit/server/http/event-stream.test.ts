@@ -131,6 +131,27 @@ describe('/api/v1/events', () => {
     expect(seen[0]?.data.to).toBe(next.seq - 1);
   });
 
+  it('begins anew where more was seen than there is, as after a backup was put back, and goes on from there', async () => {
+    const { seq } = await append('known');
+    const seen = { 'last-event-id': String(seq + 100) };
+
+    const [reset, ...again] = await follow('admin', '?subject_id=i9', 2, seen, () => append('new', 'p1', 'i9'));
+    const behind = await follow('admin', '?subject_id=i9', 1, { 'last-event-id': String(reset?.id) });
+
+    expect(reset).toMatchObject({ type: 'reset', data: { seen: seq + 100, last: seq } });
+    expect(again.map(({ data }) => data.message)).toEqual(['new']);
+    expect(behind).toEqual(again);
+  });
+
+  it('begins anew with everything that is kept', async () => {
+    const { seq } = await append('the first that is kept, or another');
+    const { first } = await store.read((tx) => tx.events.range());
+
+    const [, next] = await follow('admin', `?after=${seq + 1}`, 2);
+
+    expect(next?.data.seq).toBe(first);
+  });
+
   it('refuses a cursor that is none', async () => {
     const { body } = await server.call('GET', '/api/v1/events', { headers: { 'last-event-id': 'abc' } });
 
