@@ -53,6 +53,42 @@ describe('control (G-151)', () => {
     expect(output).toMatchObject({ state: 'stopped', failure: null, adapter: { exit_code: 137, oom_killed: false } });
   });
 
+  it('tells of a start that failed what was said since then, and nothing of the lives before (FAULTS 27)', async () => {
+    const command = ['echo life; test -e /tmp/again && exit 3; touch /tmp/again; while :; do sleep 1; done'];
+    const readiness = [{ type: 'exec' as const, command: ['/bin/test', '-f', '/tmp/again'], timeout_seconds: 60 }];
+    const params = host.launchParams(tiny, { command, readiness });
+    succeeded(await host.run('workload.oci_launch', params));
+
+    const first = await control(params, 'restart', 0);
+    const second = await control(params, 'start', 0);
+
+    const excerpts = [first, second].map(({ failure }) => [failure?.code, failure?.detail['excerpt']]);
+    expect(excerpts).toEqual(Array.from({ length: 2 }, () => ['container.exited', 'life']));
+  });
+
+  it('starts nothing beside a network of its name that is not ours, and touches neither (name.conflict)', async () => {
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
+    succeeded(await host.run('workload.oci_launch', params));
+    const [own] = await networksOf(host, containerOf(params));
+    const body = { Name: containerOf(params), CheckDuplicate: false, Internal: true };
+    const { body: foreign } = await engineCall<{ Id: string }>(host.engineSocket, 'POST', '/networks/create', body);
+    try {
+      const refused = await control(params, 'restart', 0);
+      await engineCall(host.engineSocket, 'DELETE', `/networks/${foreign.Id}`);
+      const started = succeeded(await control(params, 'start'));
+
+      expect(refused).toMatchObject({
+        status: 'failed',
+        failure: { code: 'name.conflict' },
+        output: { state: 'stopped' },
+      });
+      expect(started.state).toBe('running');
+      expect(await networksOf(host, containerOf(params))).toEqual([own]);
+    } finally {
+      await engineCall(host.engineSocket, 'DELETE', `/networks/${foreign.Id}`);
+    }
+  });
+
   it('starts a workload that somebody has paused anew, for a start as for another launch of it', async () => {
     const params = host.launchParams(tiny, { readiness: readyAtOnce });
     const launched = succeeded(await host.run('workload.oci_launch', params));
