@@ -119,7 +119,8 @@ describe('a command that is still running', () => {
     await begun(name, '/tmp/join');
 
     const joined = host.engine.exec(name, sh(script), { signal: soon(), adopt: true });
-    const other = await host.engine.exec(name, sh('touch /tmp/joined; exit 1'), { signal: soon(), adopt: true });
+    const other = await host.engine.exec(name, sh('exit 1'), { signal: soon(), adopt: true });
+    await host.engine.exec(name, ['touch', '/tmp/joined'], { signal: soon() });
 
     expect(await first).toEqual({ exitCode: 9, tail: '', adopted: false });
     expect(await joined).toEqual({ exitCode: 9, tail: '', adopted: true });
