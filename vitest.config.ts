@@ -8,7 +8,7 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
 );
 
 /** Bounds of what waits for a condition: they only tell what hangs from what does not. */
-const expectations = { poll: { timeout: 20_000, interval: 20 } };
+const expectations = { poll: { timeout: 60_000, interval: 20 } };
 const setupFiles = ['test/support/set-up.ts'];
 
 export default defineConfig({
@@ -22,8 +22,8 @@ export default defineConfig({
           exclude: mocking,
           setupFiles,
           expect: expectations,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           isolate: false,
           // By itself it would leave a core idle.
           maxWorkers: 2,
@@ -36,8 +36,8 @@ export default defineConfig({
             include: mocking,
             setupFiles,
             expect: expectations,
-            testTimeout: 30_000,
-            hookTimeout: 60_000,
+            testTimeout: 120_000,
+            hookTimeout: 120_000,
           },
           maxWorkers: 2,
         },

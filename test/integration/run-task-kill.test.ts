@@ -50,7 +50,7 @@ describe('SIGKILL in the middle of a launch, then the same task again', () => {
     // Ready when the test says so: the first run cannot end before it is killed.
     const params = host.launchParams(tiny, {
       mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
-      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/workspace/ok'], timeout_seconds: 90 }],
+      readiness: [{ type: 'exec', command: ['/bin/test', '-f', '/workspace/ok'], timeout_seconds: 600 }],
     });
 
     await killAt(phase, params);

@@ -86,7 +86,7 @@ describe('node-agent run-task', () => {
 
   it('cancelled by SIGTERM takes away what it made', async () => {
     const params = host.launchParams(tiny, {
-      readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 90 }],
+      readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 600 }],
     });
     const running = startRunTask(host, launch(params));
     await running.saw('probing');
@@ -101,7 +101,7 @@ describe('node-agent run-task', () => {
 
   it('waits its turn when another one is at work, or says who is with --wait 0; a look waits for nobody', async () => {
     const params = host.launchParams(tiny, {
-      readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 90 }],
+      readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 600 }],
     });
     const first = startRunTask(host, launch(params));
     await first.saw('probing');

@@ -2,5 +2,5 @@
 import { vi } from 'vitest';
 
 export async function eventually<T>(check: () => T | Promise<T>): Promise<T> {
-  return await vi.waitFor(check, { timeout: 25_000, interval: 10 });
+  return await vi.waitFor(check, { timeout: 60_000, interval: 10 });
 }

@@ -154,7 +154,7 @@ describe('node-agent run-task', () => {
   });
 });
 
-it('starts from anywhere through its link in bin, as a process with an exit status', { timeout: 60_000 }, async () => {
+it('starts from anywhere through its link in bin, as a process with an exit status', async () => {
   const known = await started('version');
   const unknown = await started('frobnicate');
 
@@ -162,7 +162,7 @@ it('starts from anywhere through its link in bin, as a process with an exit stat
   expect(unknown).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('error: ') });
 });
 
-it('ends as usual when nobody reads its output any more', { timeout: 60_000 }, async () => {
+it('ends as usual when nobody reads its output any more', async () => {
   const child = spawn(join(root, 'src/cli/bin/node-agent'), ['schema', 'config'], { killSignal: 'SIGKILL' });
   let stderr = '';
   child.stderr.on('data', (chunk) => {

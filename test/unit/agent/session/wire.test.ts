@@ -253,7 +253,7 @@ it('a thousand tasks for a host that fits four are sent four at a time (FAULTS 3
   await eventually(async () => expect(await inState('leased')).toEqual([]));
   await eventually(async () => expect(await inState('accepted')).toHaveLength(4));
   expect(agent.session.counts.protocolErrors).toBe(0);
-}, 30_000);
+});
 
 function identityOf(instance: string) {
   return {
