@@ -1,16 +1,15 @@
 /** The command line of `gpuaas`. Each command is a file in `commands/`. */
-import { Argument, Command, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { defaultDoorLimits } from '../server/http/door.ts';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
-import { exitCodes } from './exit-codes.ts';
+import { addCompletion } from './completion.ts';
 import { addAppCommands } from './gpuaas/app-commands.ts';
 import { addArtifactCommands } from './gpuaas/artifact-commands.ts';
 import { withControlPlane } from './gpuaas/carry.ts';
-import { completionOf, shells } from './gpuaas/completion.ts';
+import { completions } from './gpuaas/completions.ts';
 import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
-import { printLine } from './output.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
 /** Carries out one command line (without the program's name) and returns its exit status. */
@@ -33,7 +32,7 @@ function programOf(carry: Carry): Command {
   for (const add of [addAppCommands, addFleetCommands, addNodeCommands, addArtifactCommands, addKeyCommands]) {
     add(program, withControlPlane(carry));
   }
-  addCompletion(program, carry);
+  addCompletion(program, carry, completions);
   return program;
 }
 
@@ -99,17 +98,4 @@ function addServe(program: Command, carry: Carry): void {
       const { serve } = await import('./commands/serve.ts');
       await carry(() => serve(options, process.env));
     });
-}
-
-function addCompletion(program: Command, carry: Carry): void {
-  program
-    .command('completion')
-    .description('print a script that completes commands: eval "$(gpuaas completion bash)"')
-    .addArgument(new Argument('<shell>', 'which shell').choices([...shells]))
-    .action((shell) =>
-      carry(async () => {
-        printLine(completionOf(program, shell));
-        return exitCodes.ok;
-      }),
-    );
 }

@@ -1,5 +1,7 @@
 /** The command line: its commands, and what becomes of one that cannot be used. Each command is a file in `commands/`. */
 import { Command, InvalidArgumentError } from 'commander';
+import { completions } from './commands/completions.ts';
+import { addCompletion } from './completion.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
 const json = ['--json', 'machine-readable output, errors included', false] as const;
@@ -22,6 +24,7 @@ function programOf(carry: Carry): Command {
   addTaskCommands(program, carry);
   addDaemonCommands(program, carry);
   addHostCommands(program, carry);
+  addCompletion(program, carry, completions);
   return program;
 }
 

@@ -8,6 +8,9 @@ import { printJson, printLine, table } from '../output.ts';
 
 const others: Record<string, unknown> = { envelope: TaskEnvelope, result: TaskResult, config: AgentConfig };
 
+/** All that has a schema. */
+export const schemaNames: readonly string[] = [...taskTypes, ...Object.keys(others)];
+
 export function printSchema(type: string | undefined, { json, output }: { json: boolean; output: boolean }): number {
   if (type === undefined && output) {
     throw new AgentError('command.invalid', { reason: '--output wants a task type.' });
@@ -33,9 +36,8 @@ export function printSchema(type: string | undefined, { json, output }: { json: 
   const other = Object.hasOwn(others, type) ? others[type] : undefined;
   const schema = isTaskType(type) ? taskSchemas[type][output ? 'output' : 'params'] : other;
   if (schema === undefined) {
-    const known = [...taskTypes, ...Object.keys(others)].join(', ');
     throw new AgentError('command.invalid', {
-      reason: `There is no schema ${JSON.stringify(type)}. Known are ${known}.`,
+      reason: `There is no schema ${JSON.stringify(type)}. Known are ${schemaNames.join(', ')}.`,
     });
   }
   const document = { $schema: 'http://json-schema.org/draft-07/schema#', title: type, ...(schema as object) };

@@ -1,6 +1,7 @@
 /** `gpuaas artifacts`: images, from the push to the end of their life. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Json } from '../../contract/failures.ts';
+import { channels } from '../../server/db/entities/artifact.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import type { Carry } from './carry.ts';
 import { addShow, group } from './group.ts';
@@ -71,7 +72,7 @@ export function addArtifactCommands(program: Command, carry: Carry): void {
     send(id, 'verify', undefined, options),
   );
   act('promote', 'vouch for a verified artifact on one channel')
-    .requiredOption('--channel <name>', 'dev, test, staging or prod')
+    .addOption(new Option('--channel <name>', 'how far').choices([...channels]).makeOptionMandatory())
     .action((id, options) => send(id, 'promote', { channel: options.channel }, options));
   act('deprecate', 'nothing new is launched from it; what runs goes on')
     .requiredOption(...reason)

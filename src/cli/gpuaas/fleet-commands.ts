@@ -1,5 +1,6 @@
 /** `gpuaas projects | tokens | allocations`: who may do what, and where. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { roles } from '../../server/db/entities/project.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { addAllocations } from './allocation-commands.ts';
 import type { Carry } from './carry.ts';
@@ -52,7 +53,7 @@ function addTokens(program: Command, carry: Carry): void {
   command
     .command('create <name>')
     .description('make a token; it is printed this once')
-    .requiredOption('--role <role>', 'admin, operator, member or viewer')
+    .addOption(new Option('--role <role>', 'what it may do').choices([...roles]).makeOptionMandatory())
     .option('--project <id>', 'its project; for member and viewer')
     .option('--expires <seconds>', 'seconds until it ends; without, it ends with the token that makes it', whole)
     .option(...json)

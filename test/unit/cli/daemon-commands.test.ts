@@ -2,10 +2,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { TaskSummary } from '../../../src/agent/local-api/agent-status.ts';
 import type { LocalAgent } from '../../../src/agent/local-api/local-agent.ts';
 import { type LocalApi, serveLocalApi } from '../../../src/agent/local-api/server.ts';
 import type { LogItem } from '../../../src/agent/logs/log-source.ts';
 import { openTaskLog } from '../../../src/agent/task-log.ts';
+import { idsOnHost } from '../../../src/cli/commands/completions.ts';
 import { describeStatus } from '../../../src/cli/commands/status.ts';
 import { main } from '../../../src/cli/main.ts';
 import { createLog } from '../../../src/kit/log.ts';
@@ -56,6 +58,14 @@ const item = (text: string, over: object = {}): LogItem => ({
 });
 
 describe('node-agent, with a daemon', () => {
+  it('knows what can be completed: its workloads and tasks', async () => {
+    await daemon({ tasks: () => [{ task_id: 'task-1' } as TaskSummary] });
+
+    const ids = (await idsOnHost(file, AbortSignal.timeout(10_000))).map(({ value }) => value);
+
+    expect(ids).toEqual([agentStatus.workloads[0]?.workload_id, 'task-1']);
+  });
+
   it('tells how it is', async () => {
     await daemon();
 

@@ -1,0 +1,23 @@
+/** What `node-agent completion` asks for: what is on this host, and what has a schema. */
+import type { AgentStatus, TaskSummary } from '../../agent/local-api/agent-status.ts';
+import type { Candidate, Kinds } from '../completion.ts';
+
+export const completions: Kinds = {
+  ids: (signal) => idsOnHost(undefined, signal),
+  types: async () => {
+    const { schemaNames } = await import('./schema.ts');
+    return schemaNames.map((value) => ({ value }));
+  },
+};
+
+/** Workloads and tasks that the daemon knows. */
+export async function idsOnHost(config: string | undefined, signal: AbortSignal): Promise<Candidate[]> {
+  const { askAgent } = await import('../local-agent.ts');
+  const agent = await askAgent(config);
+  const { workloads } = await agent.ask<AgentStatus>('/v1/status', { signal });
+  const { tasks } = await agent.ask<{ tasks: TaskSummary[] }>('/v1/tasks', { signal });
+  return [
+    ...workloads.map(({ workload_id }) => ({ value: workload_id })),
+    ...tasks.map(({ task_id }) => ({ value: task_id })),
+  ];
+}

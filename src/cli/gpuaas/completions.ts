@@ -1,0 +1,31 @@
+/** What `gpuaas completion` asks the control plane for: ids of what there is, by the name of the group that lists them. */
+import type { Candidate, Kinds } from '../completion.ts';
+import { connect } from './connection.ts';
+import type { Item } from './things.ts';
+
+/** Enough for a person to choose from, in one answer. */
+const most = 200;
+
+export const completions: Kinds = {
+  allocations: known('allocations', (item) => (item['state'] === 'active' ? named(item, 'name') : undefined)),
+  apps: known('catalog/apps', ({ slug, display_name }) => ({ value: String(slug), name: String(display_name) })),
+  artifacts: known('artifacts', (item) => named(item, 'name')),
+  instances: known('app-instances', (item) =>
+    item['state'] === 'decommissioned' ? undefined : named(item, 'display_name'),
+  ),
+  nodes: known('nodes', (item) => named(item, 'name')),
+  projects: known('projects', (item) => named(item, 'name')),
+  tokens: known('tokens', (item) => (item['revoked_at'] === null ? named(item, 'name') : undefined)),
+};
+
+function known(path: string, read: (item: Item) => Candidate | undefined): Kinds[string] {
+  return async (signal) => {
+    const query = path === 'catalog/apps' ? {} : { limit: most };
+    const { items } = await connect().get<{ items: readonly Item[] }>(`/api/v1/${path}`, query, signal);
+    return items.flatMap((item) => read(item) ?? []);
+  };
+}
+
+function named(item: Item, name: string): Candidate {
+  return { value: String(item['id']), name: String(item[name]) };
+}
