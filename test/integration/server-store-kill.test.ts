@@ -37,7 +37,7 @@ it(`loses nothing that was acknowledged and keeps nothing by halves when it is k
   expect(kept.tasks.map(({ instance_id }) => instance_id).sort()).toEqual([...ids].sort());
   expect(kept.events.map(({ subject }) => subject.id).sort()).toEqual([...ids].sort());
   expect(kept.events.map(({ seq }) => seq)).toEqual(kept.events.map((_, index) => index + 1));
-}, 300_000);
+}, 900_000);
 
 type Writer = ChildProcessByStdio<Writable, Readable, null>;
 
