@@ -5,7 +5,7 @@
  * an answer here and nowhere else. Connections are plain or TLS; WebSocket upgrades are left to who listens for them.
  */
 import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { AgentError } from '../../contract/failures.ts';
 import type { Log } from '../../kit/log.ts';
@@ -17,6 +17,7 @@ import type { HttpMetrics } from './metrics.ts';
 import { checkOrigin } from './origin.ts';
 import type { Route, Streamed } from './route.ts';
 import { type Answer, runRoute } from './run-route.ts';
+import { answerUnreadable } from './unreadable.ts';
 
 export interface HttpOptions {
   readonly store: Store;
@@ -69,9 +70,15 @@ const defaultBodyLimit = 64 * 1024;
 export function createHttpServer(options: HttpOptions): HttpServer {
   const stopping = new AbortController();
   const { handshakeMs, headersMs, requestMs, checkMs, unreadMs } = options.patience ?? usualPatience;
-  const timeouts = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: checkMs };
+  const http = {
+    ...{ headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: checkMs },
+    // Judged with its origin, and answered like that.
+    requireHostHeader: false,
+  };
+  /** Newest answer of each connection. */
+  const answers = new WeakMap<Socket, ServerResponse>();
   const app = fastify({
-    ...(options.tls ? { https: { ...options.tls, ...timeouts, handshakeTimeout: handshakeMs } } : { http: timeouts }),
+    ...(options.tls ? { https: { ...options.tls, ...http, handshakeTimeout: handshakeMs } } : { http }),
     logger: false,
     bodyLimit: defaultBodyLimit,
     requestTimeout: requestMs,
@@ -82,11 +89,14 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     // For an address that cannot be read no hook is called.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
       void answerFailure(error, request, reply.headers({ ...headersOf(request), connection: 'close' }), options.log),
+    clientErrorHandler: (error, socket) =>
+      answerUnreadable(error, socket, answers.get(socket), headersOf({ id: newId(options.now()) })),
   }) as unknown as FastifyInstance;
   acceptJsonOnly(app);
   const door = new Door(options.strangers);
   door.watch(app.server);
   app.addHook('onRequest', async (request, reply) => {
+    answers.set(request.raw.socket, reply.raw);
     dropUnread(reply.raw, unreadMs);
     reply.headers(headersOf(request));
     checkOrigin(request.headers, options.hostNames);
@@ -128,7 +138,7 @@ function dropUnread(answer: ServerResponse, ms: number): void {
 }
 
 /** Of every answer. */
-function headersOf({ id }: FastifyRequest): Record<string, string> {
+function headersOf({ id }: Pick<FastifyRequest, 'id'>) {
   return { 'x-correlation-id': id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 }
 

@@ -8,6 +8,23 @@ const server = await testServer();
 const { call, store } = server;
 const projects = '/api/v1/projects';
 
+/** What is answered to these bytes, until the connection ends; `then` follows the first words of an answer. */
+async function raw(text: string, then?: string): Promise<{ readonly head: string; readonly body: string }> {
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.write(text);
+  let answer = '';
+  let next = then;
+  for await (const piece of socket) {
+    answer += piece;
+    if (next !== undefined && answer.includes('\n\n')) {
+      socket.write(next);
+      next = undefined;
+    }
+  }
+  const [head = '', ...body] = answer.split('\r\n\r\n');
+  return { head, body: body.join('\r\n\r\n') };
+}
+
 describe('every answer', () => {
   it('names its request, by the name that the client gave or by one of its own (X-9)', async () => {
     const given = await call('GET', '/api/v1/projects/p9', { headers: { 'x-correlation-id': 'mine-1' } });
@@ -38,6 +55,36 @@ describe('every answer', () => {
     const { status, headers, body } = await call('GET', '/api/v1/projects/%zz');
 
     expect([status, body.error.code, headers.get('cache-control')]).toEqual([400, 'request.invalid', 'no-store']);
+  });
+
+  it.each([
+    ['what is no HTTP', 'HELLO\r\n\r\n', 400, 'request.invalid'],
+    ['headers that are too large', `GET / HTTP/1.1\r\nx: ${'x'.repeat(17_000)}\r\n\r\n`, 431, 'request.too_large'],
+    ['a request without a Host header', 'GET / HTTP/1.1\r\n\r\n', 403, 'request.foreign_origin'],
+    [
+      'a body that breaks off its framing',
+      `POST ${projects} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`,
+      ...([400, 'request.invalid'] as const),
+    ],
+  ])('is the same envelope for %s', async (_, text, status, code) => {
+    const { head, body } = await raw(text);
+
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(head.toLowerCase()).toContain('\r\ncache-control: no-store\r\n');
+    expect(JSON.parse(body)).toMatchObject({
+      error: { code, correlation_id: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+    });
+  });
+
+  it('that has begun ends where its connection stops being HTTP, without another one in it', async () => {
+    const { head, body } = await raw(
+      `GET /api/v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${server.tokens['member']}\r\n\r\n`,
+      'HELLO\r\n\r\n',
+    );
+
+    expect(head).toMatch(/^HTTP\/1\.1 200 /);
+    expect(body).toContain(': connected');
+    expect(body).not.toContain('HTTP/1.1');
   });
 
   it('asks for a token where none is given', async () => {
@@ -77,7 +124,7 @@ describe('a body that nobody should have sent (FAULTS 35)', () => {
   });
 
   it('is refused by its size before it is read', async () => {
-    const { status, body } = await call('POST', projects, { body: `{"name":"${'x'.repeat(70_000)}"}` });
+    const { status, body } = await call('POST', projects, { body: `{"name":"${'x'.repeat(17_000)}"}` });
 
     expect([status, body.error.code]).toEqual([413, 'request.too_large']);
     expect(body.error.message).toContain('65536 bytes');
