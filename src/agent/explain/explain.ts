@@ -7,6 +7,7 @@
  *   engine, kernel             ┘
  */
 import { AgentError } from '../../contract/failures.ts';
+import type { KernelLine } from '../../host/kernel-log.ts';
 import type { KeptEvent } from '../journal/journal.ts';
 import { aboutInstance, aboutTask, type EngineWords } from './conclusion.ts';
 import type { Explanation, TimelineEntry } from './explanation.ts';
@@ -39,21 +40,43 @@ export async function explain(id: string, sources: ExplainSources, signal: Abort
   }
 
   const outages = outagesOf(sources, since(stories, events));
-  const timeline = timelineOf({
-    own,
-    stories,
-    events: [...events, ...outages],
-    engine,
-    kernel: kernelOf(sources, notes),
-  });
+  const timeline = timelineOf({ own, stories, events: [...events, ...outages], engine });
   const conclusion = own
     ? aboutTask(own)
     : aboutInstance({ id, stories, events, engine, kept: sources.journal?.workload(id) });
-  return {
+  const containers = new Set(stories.flatMap(({ containerIds }) => containerIds));
+  if (engine.container) {
+    containers.add(engine.container.id);
+  }
+  const explanation: Explanation = {
     subject: { kind: own ? 'task' : 'instance', id, name: stories.findLast(({ name }) => name !== null)?.name ?? null },
     at: new Date().toISOString(),
     ...conclusion,
-    ...{ timeline, notes },
+    kernel: {
+      ...{ read: false, containers: [...containers], since: since(stories, events) },
+      // A task is over with its end; what became of the workload after it is another story.
+      until: own?.endedAt ?? null,
+    },
+    ...{ timeline, notes: [...notes, kernelUnread] },
+  };
+  return withKernelLog(explanation, sources.kernelLog());
+}
+
+const kernelUnread = 'The kernel log may not be read without root; as root, `dmesg` shows what the kernel killed.';
+
+/** With what the kernel log says of it, where it was not read yet and can be; `lines` are undefined where it cannot. */
+export function withKernelLog(explanation: Explanation, lines: readonly KernelLine[] | undefined): Explanation {
+  const { kernel, subject, timeline, notes } = explanation;
+  if (kernel.read || lines === undefined) {
+    return explanation;
+  }
+  const entries = kernelEntries(lines, new Set(kernel.containers), kernel.since);
+  const own = subject.kind === 'task' ? entries.filter(({ time }) => isWithin(time, kernel)) : entries;
+  return {
+    ...explanation,
+    kernel: { ...kernel, read: true },
+    timeline: inOrder([...timeline, ...own]),
+    notes: notes.filter((note) => note !== kernelUnread),
   };
 }
 
@@ -133,44 +156,27 @@ async function askEngine(
   }
 }
 
-function kernelOf(sources: ExplainSources, notes: string[]) {
-  const lines = sources.kernelLog();
-  if (!lines) {
-    notes.push('The kernel log may not be read without root; as root, `dmesg` shows what the kernel killed.');
-  }
-  return lines ?? [];
-}
-
 interface Material {
   /** The task that is explained, if it is one. */
   readonly own: TaskStory | undefined;
   readonly stories: readonly TaskStory[];
   readonly events: readonly KeptEvent[];
   readonly engine: EngineWords;
-  readonly kernel: NonNullable<ReturnType<ExplainSources['kernelLog']>>;
 }
 
-function timelineOf({ own, stories, events, engine, kernel }: Material): TimelineEntry[] {
-  const ids = new Set(stories.flatMap(({ containerIds }) => containerIds));
-  if (engine.container) {
-    ids.add(engine.container.id);
-  }
-  const all = [
-    ...stories.flatMap(taskEntries),
-    ...events.map(eventEntry),
-    ...engine.entries,
-    ...kernelEntries(kernel, ids, since(stories, events)),
-  ];
-  // A task is over with its end; what became of the workload after it is another story.
-  const until = own?.endedAt ?? undefined;
-  const from = own?.askedAt;
-  return all
-    .filter(({ time, task_id }) => task_id !== null || from === undefined || isBetween(time, from, until))
+function timelineOf({ own, stories, events, engine }: Material): TimelineEntry[] {
+  const all = [...stories.flatMap(taskEntries), ...events.map(eventEntry), ...engine.entries];
+  const period = own && { since: own.askedAt, until: own.endedAt };
+  return inOrder(all.filter(({ time, task_id }) => task_id !== null || !period || isWithin(time, period)));
+}
+
+function inOrder(entries: readonly TimelineEntry[]): TimelineEntry[] {
+  return entries
     .map((entry, index) => ({ entry, index }))
     .sort((a, b) => Date.parse(a.entry.time) - Date.parse(b.entry.time) || a.index - b.index)
     .map(({ entry }) => entry);
 }
 
-function isBetween(time: string, from: string, until: string | undefined): boolean {
-  return Date.parse(time) >= Date.parse(from) && (until === undefined || Date.parse(time) <= Date.parse(until));
+function isWithin(time: string, { since, until }: { since: string; until: string | null }): boolean {
+  return Date.parse(time) >= Date.parse(since) && (until === null || Date.parse(time) <= Date.parse(until));
 }

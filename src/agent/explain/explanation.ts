@@ -40,6 +40,17 @@ export const Explanation = Type.Object(
     failure: Type.Union([Failure, Type.Null()], {
       description: 'Why it is not as asked; null where nothing is wrong.',
     }),
+    kernel: Type.Object(
+      {
+        read: Type.Boolean({
+          description: 'True if the kernel log was read; it wants root, which a daemon often is not.',
+        }),
+        containers: Type.Array(Type.String(), { description: 'Ids of the containers that its lines would be about.' }),
+        since: text('Before that, nothing of the graphics cards is told, nor of a task.'),
+        until: orNull('After that, nothing is told; null where it goes on.'),
+      },
+      { ...closed, description: 'What of the kernel log belongs to it, so that a caller may add it who can read it.' },
+    ),
     timeline: Type.Array(TimelineEntry, { description: 'What led here, oldest first.' }),
     notes: Type.Array(Type.String(), { description: 'What could not be consulted or is not told in full, and why.' }),
     next: text('What to do next.'),

@@ -2,18 +2,20 @@
  * `node-agent explain ID`: why an instance or a task is as it is, and what to do next.
  *
  * By the daemon where one runs, else by this process from what is on the disk, the engine and the kernel: a daemon that
- * is down is one of the things that need explaining.
+ * is down is one of the things that need explaining. What the kernel says is added here where the daemon may not read it and
+ * the caller, root, may.
  */
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
-import { explain } from '../../agent/explain/explain.ts';
+import { explain, withKernelLog } from '../../agent/explain/explain.ts';
 import type { Explanation } from '../../agent/explain/explanation.ts';
 import { explainSources } from '../../agent/explain/sources.ts';
 import type { Journal } from '../../agent/journal/journal.ts';
 import { openJournal } from '../../agent/journal/open-journal.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
+import { type KernelLine, readKernelLog } from '../../host/kernel-log.ts';
 import { createLog } from '../../kit/log.ts';
 import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -22,13 +24,17 @@ import { untilInterrupted } from '../interruption.ts';
 import { agentIfThere } from '../local-agent.ts';
 import { printJson, printLine } from '../output.ts';
 
-export async function printExplanation(id: string, { config, json }: { config?: string; json: boolean }) {
+export async function printExplanation(
+  id: string,
+  { config, json }: { config?: string; json: boolean },
+  kernelLog: () => readonly KernelLine[] | undefined = readKernelLog,
+) {
   const loaded = await loadConfig(config, process.env);
   const { signal, stopListening } = untilInterrupted();
   try {
     const agent = await agentIfThere(loaded.config);
     const explanation = agent
-      ? await agent.ask<Explanation>('/v1/explain', { query: { id }, signal })
+      ? withKernelLog(await agent.ask<Explanation>('/v1/explain', { query: { id }, signal }), kernelLog())
       : await explainAlone(id, loaded, signal);
     if (json) {
       printJson(explanation);

@@ -1,6 +1,6 @@
 /** Explanations from a journal: what supervision saw, tasks at work, sources that are silent. */
 import { describe, expect, it } from 'vitest';
-import { explain } from '../../../src/agent/explain/explain.ts';
+import { explain, withKernelLog } from '../../../src/agent/explain/explain.ts';
 import { Explanation } from '../../../src/agent/explain/explanation.ts';
 import type { ExplainSources } from '../../../src/agent/explain/sources.ts';
 import type { KeptEvent, KeptTask, KeptWorkload } from '../../../src/agent/journal/journal.ts';
@@ -261,6 +261,30 @@ describe('an explanation', () => {
 
     expect(explanation.notes).toEqual([expect.stringContaining('as root, `dmesg`')]);
     expect(explanation.timeline.length).toBeGreaterThan(3);
+  });
+
+  it.each([instance, 'task-1'])('is the same where somebody else adds the kernel log later: %s', async (id) => {
+    const container = 'c'.repeat(64);
+    const said = (second: number, text: string) => ({ time: `2026-11-25T10:00:0${second}.500Z`, text });
+    const lines = [
+      said(3, 'NVRM: Xid (PCI:0000:01:00): 79, pid=1, GPU has fallen off the bus.'),
+      said(4, `oom-kill:constraint=X,task_memcg=/docker/${container},task=python,pid=22,uid=0`),
+      said(4, 'Memory cgroup out of memory: Killed process 22 (python) total-vm:9kB, anon-rss:2048kB'),
+      { time: '2027-01-01T00:00:00.000Z', text: 'NVRM: Xid (PCI:0000:01:00): 13, long after the task.' },
+    ];
+    const facts = { tasks: [launched], ...(id === instance ? { workload } : {}) };
+    const containerOf = async () => containerFacts({ id: container });
+    const at = (kernelLog: () => typeof lines | undefined) =>
+      explained(id, { ...facts, sources: { container: containerOf, kernelLog } });
+    const { explanation: whole } = await at(() => lines);
+
+    const { explanation: without } = await at(() => undefined);
+
+    expect(without.timeline.filter(({ source }) => source === 'kernel')).toEqual([]);
+    expect(whole.timeline.filter(({ source }) => source === 'kernel')).toHaveLength(id === instance ? 3 : 2);
+    expect({ ...withKernelLog(without, lines), at: '' }).toEqual({ ...whole, at: '' });
+    expect(withKernelLog(without, undefined)).toBe(without);
+    expect(withKernelLog(whole, lines)).toBe(whole);
   });
 
   it('leaves nothing in the text that steers a terminal or passes for a line of its own', async () => {

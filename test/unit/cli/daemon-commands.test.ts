@@ -8,6 +8,7 @@ import { type LocalApi, serveLocalApi } from '../../../src/agent/local-api/serve
 import type { LogItem } from '../../../src/agent/logs/log-source.ts';
 import { openTaskLog } from '../../../src/agent/task-log.ts';
 import { idsOnHost } from '../../../src/cli/commands/completions.ts';
+import { printExplanation } from '../../../src/cli/commands/explain.ts';
 import { describeStatus } from '../../../src/cli/commands/status.ts';
 import { main } from '../../../src/cli/main.ts';
 import { createLog } from '../../../src/kit/log.ts';
@@ -129,6 +130,32 @@ describe('node-agent, with a daemon', () => {
     expect(code).toBe(0);
     expect(stdout).toBe('one\\x1b[2J\n\ufffdz\n');
     expect(stderr).toContain('3 entries are missing here');
+  });
+
+  it('adds to an explanation what the kernel says, where the daemon may not read that and the caller may', async () => {
+    const container = 'c'.repeat(64);
+    const time = '2026-11-25T10:00:04.000Z';
+    await daemon({
+      explain: async (id) => ({
+        ...{
+          subject: { kind: 'instance', id, name: null },
+          at: time,
+          state: 'failed',
+          summary: 'It ended.',
+          failure: null,
+        },
+        kernel: { read: false, containers: [container], since: '2026-11-25T10:00:00.000Z', until: null },
+        ...{ timeline: [], notes: [], next: 'Nothing.' },
+      }),
+    });
+    const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+
+    const code = await printExplanation('notebook-1', { config: file, json: false }, () => [
+      { time, text: `oom-kill:constraint=X,task_memcg=/docker/${container},task=python,pid=22,uid=0` },
+      { time, text: 'Memory cgroup out of memory: Killed process 22 (python) total-vm:9kB, anon-rss:2048kB' },
+    ]);
+
+    expect([code, written.mock.calls.join('')]).toEqual([0, expect.stringContaining('The kernel killed python')]);
   });
 
   it('drains and takes work again', async () => {
