@@ -602,7 +602,7 @@ export const failures = {
   'launch.not_entitled': {
     kind: 'denied',
     message: 'The project is not entitled to the app.',
-    hint: 'Ask an operator for an entitlement.',
+    hint: 'Ask an operator for an entitlement: `gpuaas apps entitlements grant APP --project ID`.',
     retryable: false,
   },
   'launch.artifact_required': {

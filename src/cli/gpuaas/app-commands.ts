@@ -4,6 +4,7 @@ import { printJson, printLine, table, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry } from './carry.ts';
 import { describeInstance } from './describe.ts';
+import { addEntitlementCommands } from './entitlement-commands.ts';
 import { printEvents } from './events.ts';
 import { type Instance, instancePath } from './instance.ts';
 import { launch } from './launch.ts';
@@ -39,6 +40,7 @@ export function addAppCommands(program: Command, carry: Carry): void {
       }),
     );
   addVersionCommands(apps, carry);
+  addEntitlementCommands(apps, carry);
   addInstances(apps, carry);
 }
 

@@ -10,6 +10,7 @@ export const completions: Kinds = {
   allocations: known('allocations', (item) => (item['state'] === 'active' ? named(item, 'name') : undefined)),
   apps: known('catalog/apps', ({ slug, display_name }) => ({ value: String(slug), name: String(display_name) })),
   artifacts: known('artifacts', (item) => named(item, 'name')),
+  entitlements: known('entitlements', (item) => named(item, 'app_slug')),
   instances: known('app-instances', (item) =>
     item['state'] === 'decommissioned' ? undefined : named(item, 'display_name'),
   ),
