@@ -485,6 +485,12 @@ export const failures = {
     hint: 'Read the detail, look at the thing as it is now, and decide again.',
     retryable: false,
   },
+  'resource.too_many': {
+    kind: 'exhausted',
+    message: 'There are as many of these as there may be.',
+    hint: 'The detail says how many and of whom; take back what nobody uses, or wait until what is over was forgotten.',
+    retryable: false,
+  },
   'resource.exceeds_host': {
     kind: 'exhausted',
     message: 'The host of the allocation has less than that.',

@@ -1,7 +1,8 @@
 /**
  * `/api/v1/tokens`: bearer tokens and their roles. The secret is in the answer that makes a token and nowhere else.
  * Nobody hands out more than they have: members make tokens of their own project only, and no token outlives the one that
- * made it. Whoever takes one back does not know what it was used for, so all that it has made goes with it.
+ * made it. Whoever takes one back does not know what it was used for, so all that it has made goes with it. How many there may
+ * be is bounded, so that a token that leaked fills no store.
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
@@ -58,6 +59,11 @@ const NewToken = Type.Object(
   { additionalProperties: false, description: 'A token to make.' },
 );
 
+/** Tokens that one token has made and that were not taken back. */
+const mostOfMaker = 1000;
+/** Tokens of a project that are kept, also those that stopped working within the last week. */
+const mostOfProject = 5000;
+
 export function tokenRoutes(): Route[] {
   return [
     route({
@@ -71,6 +77,7 @@ export function tokenRoutes(): Route[] {
         if (projectId !== null) {
           found('project', projectId, await tx.projects.get(projectId));
         }
+        await refuseTooMany(tx, asked.who);
         const { id, secret_hash, token } = makeToken();
         const { name, role } = asked.body;
         const entity: ApiToken = {
@@ -142,6 +149,17 @@ const rank = { admin: 3, operator: 2, member: 1, viewer: 0 } as const;
 function refuseAbove(who: Who, role: ApiToken['role']): void {
   if (rank[role] > rank[who.role]) {
     throw new AgentError('request.forbidden', { reason: `The role ${role} is above ${who.role}.` });
+  }
+}
+
+/** The platform's people are not bound by what a project has made. */
+async function refuseTooMany(tx: ReadTx, { tokenId, projectId }: Who): Promise<void> {
+  if ((await tx.api_tokens.count({ created_by: tokenId, revoked_at: null })) >= mostOfMaker) {
+    throw new AgentError('resource.too_many', { reason: `This token has made ${mostOfMaker} tokens.` });
+  }
+  if (projectId !== null && (await tx.api_tokens.count({ project_id: projectId })) >= mostOfProject) {
+    const reason = `The project has ${mostOfProject} tokens, with those that stopped working within a week.`;
+    throw new AgentError('resource.too_many', { reason });
   }
 }
 

@@ -1,4 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { ApiToken } from '../../../../src/server/db/entities/project.ts';
+import { makeToken } from '../../../../src/server/http/tokens.ts';
 import { until } from '../../../support/hub-ground.ts';
 import { testServer } from '../../../support/test-server.ts';
 
@@ -171,5 +173,46 @@ describe('a token that was made by a token', () => {
     write.mockRestore();
     expect([late.status, late.error.code]).toEqual([401, 'request.unauthenticated']);
     expect(await store.read((tx) => tx.api_tokens.count({ created_by: maker.id }))).toBe(0);
+  });
+});
+
+describe('a token that makes tokens without end', () => {
+  /** Puts tokens into the store as if they had been made. */
+  const stock = (count: number, given: Partial<ApiToken>) =>
+    store.write(async (tx) => {
+      const [sample] = await tx.api_tokens.list({ limit: 1 });
+      for (let number = 0; number < count; number += 1) {
+        const { id, secret_hash } = makeToken();
+        if (sample) await tx.api_tokens.insert({ ...sample, id, secret_hash, role: 'viewer', ...given });
+      }
+    });
+  const project = async () => {
+    const name = `p-${Math.random().toString(36).slice(2)}`;
+    return (await call('POST', '/api/v1/projects', { body: { name, display_name: name } })).body.id as string;
+  };
+  const viewer = { name: 'one more', role: 'viewer' };
+
+  it('is refused one more, until it takes one back', async () => {
+    const project_id = await project();
+    const { body: maker } = await make('admin', { name: 'maker', role: 'member', project_id });
+    await stock(999, { project_id, created_by: maker.id, revoked_at: null });
+    const last = await callWith(maker.token, 'POST', '/api/v1/tokens', viewer);
+
+    const refused = await callWith(maker.token, 'POST', '/api/v1/tokens', viewer);
+    await callWith(maker.token, 'DELETE', `/api/v1/tokens/${last.body.id}`);
+
+    expect([last.status, refused.status, refused.body.error.code]).toEqual([201, 409, 'resource.too_many']);
+    expect((await callWith(maker.token, 'POST', '/api/v1/tokens', viewer)).status).toBe(201);
+  });
+
+  it('is refused by what its project has in all, taken back or not; the platform is not', async () => {
+    const project_id = await project();
+    const { body: maker } = await make('admin', { name: 'maker', role: 'member', project_id });
+    await stock(4999, { project_id, created_by: 'others', revoked_at: '2026-11-25T10:00:00.000Z' });
+
+    const refused = await callWith(maker.token, 'POST', '/api/v1/tokens', viewer);
+
+    expect([refused.status, refused.body.error.code]).toEqual([409, 'resource.too_many']);
+    expect((await make('admin', { ...viewer, project_id })).status).toBe(201);
   });
 });
