@@ -1,4 +1,4 @@
-/** A TCP proxy on the loopback address that a test cuts, stalls and mends: the network between two real processes. */
+/** A TCP proxy on the loopback address that a test cuts, stalls, slows down and mends: the network between two real processes. */
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -12,6 +12,8 @@ export interface CuttingProxy {
   /** Passes nothing on any more and says nothing about it, as a dead router does, until `mend`. */
   stall(): void;
   mend(): void;
+  /** From now on takes so many bytes a second from each of those who dial; undefined for as many as come. */
+  throttle(bytesPerSecond: number | undefined): void;
   close(): Promise<void>;
 }
 
@@ -19,6 +21,17 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   let state: 'open' | 'cut' | 'stalled' = 'open';
   let cutOff: number | undefined;
+  let rate: number | undefined;
+  const slowed = new Map<Socket, NodeJS.Timeout>();
+  const slowDown = (socket: Socket, bytes: number) => {
+    if (rate === undefined) return;
+    // What it does not take fills the buffers on the way, and then the sender has to wait.
+    socket.pause();
+    slowed.set(
+      socket,
+      setTimeout(() => socket.resume(), (bytes / rate) * 1000),
+    );
+  };
   const isCutOff = (socket: Socket) => cutOff !== undefined && isOf(cutOff, socket.remotePort ?? 0);
   const server = createServer((socket) => {
     if (state === 'cut' || isCutOff(socket)) {
@@ -28,11 +41,14 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     const behind = connect(proxy.target, '127.0.0.1');
     const pair = [socket, behind] as const;
     pairs.add(pair);
+    socket.on('data', (chunk) => slowDown(socket, chunk.length));
     for (const [from, to] of [pair, [behind, socket] as const]) {
       from.on('data', (chunk) => state === 'open' && to.write(chunk));
       from.on('error', () => to.destroy());
       from.on('close', () => {
         pairs.delete(pair);
+        clearTimeout(slowed.get(socket));
+        slowed.delete(socket);
         if (state === 'open') {
           to.destroy();
         }
@@ -65,7 +81,16 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
       state = 'open';
       cutOff = undefined;
     },
+    throttle: (bytesPerSecond) => {
+      rate = bytesPerSecond;
+      for (const [socket, timer] of slowed) {
+        clearTimeout(timer);
+        socket.resume();
+      }
+      slowed.clear();
+    },
     close: async () => {
+      proxy.throttle(undefined);
       end();
       server.close();
       await once(server, 'close');

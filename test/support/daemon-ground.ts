@@ -17,6 +17,7 @@ import { type ControlPlane, createControlPlane } from '../../src/server/create-s
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { makeJoinToken } from '../../src/server/enrolment/join-token.ts';
+import type { LogPart } from '../../src/server/hub/log-relay.ts';
 import { openServerKeys, type ServerKeys } from '../../src/server/keys/server-keys.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { type RecordingSink, recordingSink } from './recording-sink.ts';
@@ -46,6 +47,8 @@ export interface DaemonGround {
   result(taskId: string): Promise<TaskResult>;
   /** Queues a task and resolves with its result. */
   run<T extends TaskType>(type: T, params: TaskParams<T>): Promise<TaskResult>;
+  /** The log of a workload from now on, as the control plane gets it from the node. */
+  followLog(workloadId: string, signal: AbortSignal): AsyncIterable<LogPart>;
   /** Events that were reported about a workload, in order. */
   events(workloadId: string | null): RecordBody<'event'>[];
   /** Ends the control plane and starts it again on the same store, behind the same origin. */
@@ -116,6 +119,10 @@ export async function openDaemonGround(
     },
     atNode: async () =>
       await running.store.read((tx) => tx.tasks.count({ node_id: nodeId, state: ['leased', 'accepted'] })),
+    followLog: (id, signal) => {
+      const request = { source: { kind: 'instance', id }, cursor: null, tail: 0, follow: true } as const;
+      return running.controlPlane.context.hub.readLog(nodeId, request, signal);
+    },
     events: (workloadId) =>
       sink.records.flatMap((record) =>
         record.kind === 'event' && record.body.workload_id === workloadId ? [record.body] : [],
