@@ -1,6 +1,6 @@
 /**
  * A socket before the engine's that can hold back one call: the request, which then never reaches the engine, or its
- * answer, when the engine has done what it was asked.
+ * answer, when the engine has done what it was asked. It can also refuse a call in the engine's place.
  *
  * It works on bytes, so that upgraded streams pass. The gate sends each request in one piece and the next on the same
  * connection only after the answer.
@@ -16,7 +16,9 @@ export interface EngineFront {
   readonly answered: readonly { readonly call: string; readonly ms: number }[];
   /** Holds back the next call that matches. Resolves when it is held: it stays so until its connection ends. */
   hold(what: 'request' | 'answer', method: string, path: RegExp): Promise<void>;
-  /** From now on nothing more is held back. */
+  /** From now on refuses every call that matches, with what `words` make of the request, until `release`. */
+  refuse(method: string, path: RegExp, words: (request: string) => string): void;
+  /** From now on nothing more is held back or refused. */
   release(): void;
   close(): Promise<void>;
 }
@@ -32,6 +34,7 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
   const answered: { call: string; ms: number }[] = [];
   const open = new Set<Socket>();
   let hold: Hold | undefined;
+  let refusal: { readonly matches: Hold['matches']; readonly words: (request: string) => string } | undefined;
   const take = (what: Hold['what'], line: string): boolean => {
     const taken = hold?.what === what && hold.matches(line) ? hold : undefined;
     if (taken) {
@@ -51,6 +54,10 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
       line = begun ?? line;
       isDropped ||= begun !== undefined && take('request', line);
       if (isDropped) {
+        return;
+      }
+      if (begun !== undefined && refusal?.matches(line)) {
+        socket.end(refusing(refusal.words(chunk.toString())));
         return;
       }
       if (begun !== undefined) {
@@ -95,15 +102,15 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
     ...{ socketPath, reached, answered },
     hold: async (what, method, path) => {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const matches = (line: string) => {
-        const [asked, target = ''] = line.split(' ');
-        return asked === method && path.test(target);
-      };
-      hold = { what, matches, seen: resolve };
+      hold = { what, matches: matching(method, path), seen: resolve };
       await promise;
+    },
+    refuse: (method, path, words) => {
+      refusal = { matches: matching(method, path), words };
     },
     release: () => {
       hold = undefined;
+      refusal = undefined;
     },
     close: async () => {
       for (const socket of open) {
@@ -113,4 +120,17 @@ export async function startEngineFront(socketPath: string, engineSocket: string)
       await once(server, 'close');
     },
   };
+}
+
+function matching(method: string, path: RegExp): Hold['matches'] {
+  return (line) => {
+    const [asked, target = ''] = line.split(' ');
+    return asked === method && path.test(target);
+  };
+}
+
+function refusing(message: string): string {
+  const body = JSON.stringify({ message });
+  const headers = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
+  return `HTTP/1.1 500 Internal Server Error\r\n${headers}\r\n\r\n${body}`;
 }
