@@ -8,11 +8,17 @@ import { neverSent, type TaskQueue } from './task-queue.ts';
 /** A task on its way to a node. */
 export type LeasedTask = Task & { readonly state: 'leased'; readonly lease: NonNullable<Task['lease']> };
 
+export interface Claimed {
+  readonly leased: readonly LeasedTask[];
+  /** False if more may be queued. */
+  readonly isAll: boolean;
+}
+
 /**
  * Takes up to `limit` tasks of a node out of the queue, oldest first. Two callers never get the same one (X-5). The node
  * must be known to have a session: what is handed out there is taken back by the admission of the next one.
  */
-export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<LeasedTask[]> {
+export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<Claimed> {
   const now = queue.serverTime();
   const queued = await tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });
   const expired = queued.filter((task) => neverSent(task) && task.not_after <= now);
@@ -24,7 +30,7 @@ export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: num
   }
   // Last: what follows an end may queue more, and claim it.
   for (const task of expired) await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
-  return leased;
+  return { leased, isAll: queued.length < limit };
 }
 
 /** The node has the task on disk. Late answers count: what the node has it will report, whichever lease brought it. */

@@ -117,7 +117,8 @@ async function keepRecord(
     return;
   }
   if (record.kind === 'task.result') {
-    await keepResult(tx, keeper, node, judged.value as RecordBody<'task.result'>);
+    const { result } = judged.value as RecordBody<'task.result'>;
+    await keepResult(tx, keeper, node, inOurTime(result, record.at));
     return;
   }
   // The kind and the schema of the body come from one line of one table.
@@ -168,8 +169,7 @@ function refreshed(node: Node, { kind, body }: NodeRecord): Node {
 }
 
 /** Results count for tasks of this very node only. One that its schema refuses ends the task all the same. */
-async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, body: RecordBody<'task.result'>): Promise<void> {
-  const { result } = body;
+async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, result: TaskResult): Promise<void> {
   const task = await tx.tasks.get(result.task_id);
   if (!task || task.node_id !== node.id || task.state === 'ended') return;
   const sound =
@@ -187,6 +187,15 @@ async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, body: Rec
     await tx.nodes.put({ ...node, runtime, runtime_at: queue.now() });
   }
   await queue.finish(tx, task, result);
+}
+
+/** Its times are by the clock of the host, which may be wrong; `at` is when its end was written down, in our time. */
+function inOurTime(result: TaskResult, at: string): TaskResult {
+  const ahead = Date.parse(result.finished_at) - Date.parse(at);
+  const moved = (time: string) => new Date(Date.parse(time) - ahead).toISOString();
+  return Number.isNaN(ahead) || Number.isNaN(Date.parse(result.started_at))
+    ? result
+    : { ...result, started_at: moved(result.started_at), finished_at: moved(result.finished_at) };
 }
 
 /** What tells of it is an event like any other, so that records without sense are no flood either. */

@@ -192,6 +192,20 @@ describe('a result', () => {
     expect(ground.sink.ended).toMatchObject([{ id, state: 'ended', result: { status: 'succeeded' } }]);
   });
 
+  it('has times by the clock of its host, which are kept in the time of the control plane', async () => {
+    const agent = await enter();
+    const id = await heldTask(agent);
+    const dayAhead = (secondsBefore: number) =>
+      new Date(Date.parse(at) + 86_400_000 - secondsBefore * 1000).toISOString();
+
+    say(agent, 1, 'task.result', resultOf(id, { started_at: dayAhead(5), finished_at: dayAhead(0) }));
+    await acked(agent, 1);
+
+    const started_at = new Date(Date.parse(at) - 5000).toISOString();
+    const finished_at = new Date(at).toISOString();
+    expect(ground.sink.ended).toMatchObject([{ id, result: { started_at, finished_at } }]);
+  });
+
   it('counts before its acceptance was noted: a fast task is not handed out again', async () => {
     const agent = await enter();
     agent.send({ type: 'pull', credits: 4, received: 0 });

@@ -4,7 +4,15 @@ import type { TaskResult } from '../../../../src/contract/task-envelope.ts';
 import type { Task } from '../../../../src/server/db/entities/task.ts';
 import { openSqliteStore } from '../../../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../../../src/server/db/store.ts';
-import { accepted, claim, handOutAgain, lapse, lapseAll, refused } from '../../../../src/server/hub/leases.ts';
+import {
+  accepted,
+  claim,
+  handOutAgain,
+  type LeasedTask,
+  lapse,
+  lapseAll,
+  refused,
+} from '../../../../src/server/hub/leases.ts';
 import { type NewTask, TaskQueue } from '../../../../src/server/hub/task-queue.ts';
 import { type ManualClock, manualClock } from '../../../support/manual-clock.ts';
 import { type RecordingSink, recordingSink } from '../../../support/recording-sink.ts';
@@ -47,9 +55,10 @@ const removal: NewTask<'workload.oci_remove'> = {
 
 const enqueue = (given: Partial<typeof removal> = {}) =>
   store.write((tx) => queue.enqueue(tx, { ...removal, ...given }));
-const claimed = (limit = 10, node = 'node-1') => store.write((tx) => claim(tx, queue, node, limit));
+const claimed = async (limit = 10, node = 'node-1') =>
+  (await store.write((tx) => claim(tx, queue, node, limit))).leased;
 const kept = (id: string) => store.read((tx) => tx.tasks.get(id)) as Promise<Task>;
-const pass = () => claimed().then(([task]) => task as Awaited<ReturnType<typeof claim>>[number]);
+const pass = () => claimed().then(([task]) => task as LeasedTask);
 
 function resultOf(task_id: string): TaskResult {
   return {
@@ -86,7 +95,7 @@ describe('the queue', () => {
   it('hands a task out in the transaction that queues it, and takes that back with it', async () => {
     const leased: string[] = [];
     queue.handOutBy(async (tx, node) => {
-      for (const { id } of await claim(tx, queue, node, 1)) tx.afterCommit(() => leased.push(id));
+      for (const { id } of (await claim(tx, queue, node, 1)).leased) tx.afterCommit(() => leased.push(id));
     });
     const failing = store.write(async (tx) => {
       await queue.enqueue(tx, removal);

@@ -70,6 +70,18 @@ describe('a task', () => {
     expect([first, ...others].map(({ task_id }) => task_id)).toEqual(queued.map(({ id }) => id));
   });
 
+  it('is sent where it waited behind others whose time is over', async () => {
+    await ground.enqueue({ valid_seconds: 5 });
+    await ground.enqueue({ valid_seconds: 5 });
+    await clock.advance(6000);
+    const { id } = await ground.enqueue();
+
+    const agent = await enter();
+    agent.send({ type: 'pull', credits: 2, received: 0 });
+
+    expect((await agent.accept()).task_id).toBe(id);
+  });
+
   it('waits for its node, also over a restart of the control plane (FAULTS 2)', async () => {
     const { id } = await ground.enqueue();
     await ground.close();
