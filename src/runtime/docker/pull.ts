@@ -20,11 +20,12 @@ import type { PullOptions, PullProgress } from '../engine.ts';
 import type { Calls } from './calls.ts';
 import { readFacts } from './facts.ts';
 import { inspectImage } from './images.ts';
+import { PullCredentials } from './pull-credentials.ts';
 import { type PullFailure, readPullFailure } from './pull-failure.ts';
 import { pullOnce } from './pull-once.ts';
 
 export interface PullSettings {
-  /** Attempts in all. The one with a fresh credential is not counted. */
+  /** Attempts in all. Those with a fresh credential are not counted. */
   readonly attempts: number;
   readonly backoff: Backoff;
   /** Longest wait that a registry may ask for; beyond it the pull fails and says so. */
@@ -62,16 +63,14 @@ export class Puller {
   }
 
   async #persist(reference: string, ref: ImageRef, waiting: Waiting, signal: AbortSignal): Promise<ImageFacts> {
-    let refreshed = false;
+    const credentials = new PullCredentials(waiting);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(reference, ref, waiting, signal);
+        return await this.#attempt(reference, ref, waiting, credentials, signal);
       } catch (error) {
         signal.throwIfAborted();
         const failure = readPullFailure(error, reference);
-        if (failure.code === 'image.unauthorized' && !refreshed && firstOf(waiting)?.credential) {
-          // It may have run out since it was given: the next attempt asks for a new one, once.
-          refreshed = true;
+        if (credentials.mayGoOn(failure)) {
           attempt -= 1;
         } else {
           await this.#waitBeforeNext(attempt, failure, waiting, signal);
@@ -80,11 +79,17 @@ export class Puller {
     }
   }
 
-  async #attempt(reference: string, ref: ImageRef, waiting: Waiting, signal: AbortSignal): Promise<ImageFacts> {
+  async #attempt(
+    reference: string,
+    ref: ImageRef,
+    waiting: Waiting,
+    credentials: PullCredentials,
+    signal: AbortSignal,
+  ): Promise<ImageFacts> {
     const { rootDir } = await readFacts(this.#calls, signal);
     const assertRoom = (bytes: number) => assertDiskRoom(rootDir, bytes + reserveOf(waiting));
     await assertRoom(0);
-    const credential = await firstOf(waiting)?.credential?.(signal);
+    const credential = await credentials.next(signal);
     signal.throwIfAborted();
 
     const onProgress = (progress: PullProgress) => {
@@ -126,11 +131,6 @@ export class Puller {
     }
     await pause(delayMs, signal);
   }
-}
-
-function firstOf(waiting: Waiting): PullOptions | undefined {
-  const [first] = waiting;
-  return first;
 }
 
 function reserveOf(waiting: Waiting): number {

@@ -1,8 +1,10 @@
 /** How often and how long a pull is tried, against a scripted engine: what real registries cannot be made to do in time. */
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
 import { openDockerEngine } from '../../../src/runtime/docker/docker-engine.ts';
 import type { PullOptions } from '../../../src/runtime/engine.ts';
+import { eventually } from '../../support/eventually.ts';
 import { type ScriptedEngine, sendJson, startScriptedEngine } from './scripted-engine.ts';
 
 const reference = `registry.example/x/y@sha256:${'a'.repeat(64)}`;
@@ -47,6 +49,12 @@ async function open({ words, holds = inspected, inStream = false }: Behaviour) {
     ...over,
   });
   return { pull: (over?: Partial<PullOptions>) => engine.pull(image, options(over)), retries, auth };
+}
+
+/** Two want the image, and know that the engine does not have it. */
+async function bothAsked(): Promise<void> {
+  const looks = () => scripted?.seen.filter(({ line }) => line.startsWith('GET /images/'));
+  await eventually(() => expect(looks()).toHaveLength(2));
 }
 
 function readAuth(header: string | string[] | undefined): string | undefined {
@@ -154,6 +162,60 @@ describe('a pull', () => {
 
     await expect(pulling).rejects.toThrow('cancelled');
     expect(wanted.aborted).toBe(true);
+  });
+
+  it('goes by the credential of the next who waits, where that of the first is refused', async () => {
+    const { pull, auth, retries } = await open({ words: ['unauthorized', 'unauthorized', undefined] });
+    const bearer = (text: string) => ({ credential: async () => await bothAsked().then(() => ({ bearer: text })) });
+
+    const both = await Promise.all([pull(bearer('refused')), pull(bearer('good'))]);
+
+    expect(both.map(({ id }) => id)).toEqual(['sha256:1', 'sha256:1']);
+    expect(auth.map((text) => JSON.parse(text ?? '{}').registrytoken)).toEqual(['refused', 'refused', 'good']);
+    expect(retries).toEqual([]);
+  });
+
+  it('goes by the credential of the next who waits, where the first has none to give', async () => {
+    const { pull, auth } = await open({ words: [undefined] });
+    const broken = {
+      credential: async () => {
+        await bothAsked();
+        throw new AgentError('image.unauthorized');
+      },
+    };
+
+    await Promise.all([pull(broken), pull({ credential: async () => ({ bearer: 'good' }) })]);
+
+    expect(auth.map((text) => JSON.parse(text ?? '{}').registrytoken)).toEqual(['good']);
+  });
+
+  it('goes by the credential of the next who waits, where the first goes while it is asked', async () => {
+    const { pull, auth } = await open({ words: [undefined] });
+    const wants = new AbortController();
+    const first = pull({
+      signal: wants.signal,
+      credential: async (signal) => {
+        wants.abort(new Error('cancelled'));
+        signal.throwIfAborted();
+        return { bearer: 'of somebody who has gone' };
+      },
+    });
+    const second = pull({ credential: async () => ({ bearer: 'good' }) });
+
+    await expect(first).rejects.toThrow('cancelled');
+    await second;
+
+    expect(auth.map((text) => JSON.parse(text ?? '{}').registrytoken)).toEqual(['good']);
+  });
+
+  it('fails where the credentials of all who wait are refused', async () => {
+    const { pull, auth } = await open({ words: Array.from({ length: 4 }, () => 'unauthorized') });
+    const credential = async () => await bothAsked().then(() => ({ bearer: 'refused' }));
+
+    const both = await Promise.allSettled([pull({ credential }), pull({ credential })]);
+
+    expect(both).toMatchObject(Array.from({ length: 2 }, () => ({ reason: { code: 'image.unauthorized' } })));
+    expect(auth).toHaveLength(4);
   });
 
   it('fails as its credential fails', async () => {
