@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { heldBytesOf, inspectable } from '../support/held-memory.ts';
+import { containerOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import { type LaunchParams, readyAtOnce } from '../support/test-host.ts';
 
@@ -43,6 +44,12 @@ async function launchAndRemove(params: LaunchParams): Promise<string[]> {
     await ground.enqueue('workload.oci_launch', params),
     await ground.enqueue('workload.oci_remove', { identity, keep_data: false, grace_seconds: 0 }),
   ];
+}
+
+/** Ends a workload that waits for that. */
+async function end(params: LaunchParams): Promise<void> {
+  const { engine } = ground.host;
+  await engine.exec(containerOf(params), ['touch', '/tmp/end'], { signal: AbortSignal.timeout(60_000) });
 }
 
 /** What was reported of it between tasks, in the order in which it arrived. */
@@ -84,11 +91,17 @@ it('drops entries of the log and says so, brings every result and event once and
 
   ground.proxy.throttle(slow);
   const launched = Array.from({ length: 3 }, () => launch());
-  const crashing = launch({ command: ['sleep 3; exit 3'], restart: { policy: 'on_failure', max_retries: 1 } });
+  const crashing = launch({
+    command: ['while ! [ -e /tmp/end ]; do sleep 0.1; done; rm /tmp/end; exit 3'],
+    restart: { policy: 'on_failure', max_retries: 1 },
+  });
   const asked = (await Promise.all(launched.map(launchAndRemove))).flat();
   asked.push(await ground.enqueue('workload.oci_launch', crashing));
   const resultsOf = (id: string) => ground.sink.ended.filter((task) => task.id === id);
   await until(() => asked.every((id) => resultsOf(id).length > 0), 'the results', seconds);
+  await end(crashing);
+  await until(() => toldOf(crashing).at(-1)?.event.type === 'workload.running', 'the restart', seconds);
+  await end(crashing);
   await until(() => toldOf(crashing).at(-1)?.state === 'failed', 'the events', seconds);
   await until(() => seen.gaps > 0, 'a gap in the log', seconds);
   const held = (await heldBytesOf(daemon)) - before;

@@ -104,7 +104,7 @@ describe('enrolment', () => {
   });
 });
 
-describe('a control plane that comes back with a certificate', () => {
+describe('a control plane that comes back with a certificate', { timeout: 600_000 }, () => {
   it.each([
     ['that has expired', () => trusted.issue('IP:127.0.0.1', -1), 'expired'],
     ['of another host', () => trusted.issue('DNS:cp.example.com'), 'does not match'],
