@@ -86,7 +86,7 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
       ...{ method: 'GET', path: `${base}/logs`, ...one, query: LogsQuery },
       summary: 'Log entries as server-sent events: `entries`, `gap` where some are missing, `end`. The id is a cursor.',
       answer: Type.Array(StreamedEntry),
-      stream: async ({ who, params: { instance_id: id }, query, headers, signal }) => {
+      stream: async ({ who, params: { instance_id: id }, query, headers, signal: over }) => {
         const { nodeId, source } = await store.read(async (tx) => {
           const instance = await visibleInstance(tx, who, id);
           const task = query.task_id === undefined ? undefined : await tx.tasks.get(query.task_id);
@@ -99,13 +99,14 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
         const last = headers['last-event-id'];
         const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, 256) : query.cursor) ?? null;
         const request = { source, cursor, tail: query.tail ?? null, follow: query.follow ?? false };
-        const leave = seats.take(who);
+        const seat = seats.take(who);
+        const signal = AbortSignal.any([over, seat.lost]);
         const read = (from: string | null) => logs.readLog(nodeId, { ...request, cursor: from }, signal);
         const state = () => store.read(async (tx) => (await tx.app_instances.get(id))?.state);
         const goesOn = request.follow && source.kind === 'instance';
         const parts = goesOn ? followLog({ read, state, cursor, clock, signal }) : read(cursor);
         const body = Readable.from(messages(parts));
-        body.once('close', leave);
+        body.once('close', seat.leave);
         return { contentType: 'text/event-stream; charset=utf-8', body };
       },
     }),

@@ -57,9 +57,9 @@ export function systemRoutes({ store }: ServerContext, metrics: ServerMetrics): 
         const { subject_id } = query;
         const only = { ...projectFilter(who, query.project_id), ...(subject_id === undefined ? {} : { subject_id }) };
         const after = cursorOf(headers['last-event-id']) ?? query.after;
-        const leave = seats.take(who);
-        const streamed = eventStream({ store, signal, after, only });
-        streamed.body.once('close', leave);
+        const seat = seats.take(who);
+        const streamed = eventStream({ store, signal: AbortSignal.any([signal, seat.lost]), after, only });
+        streamed.body.once('close', seat.leave);
         return streamed;
       },
     }),

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventStream } from '../../../../src/server/http/event-stream.ts';
+import { createMetrics } from '../../../../src/server/http/metrics.ts';
+import { systemRoutes } from '../../../../src/server/resources/system.ts';
 import { anEvent } from '../../../support/store-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
@@ -150,6 +152,26 @@ describe('/api/v1/events', () => {
     const [, next] = await follow('admin', `?after=${seq + 1}`, 2);
 
     expect(next?.data.seq).toBe(first);
+  });
+
+  it('ends the eldest stream of who has most where another finds no place', async () => {
+    const events = systemRoutes(server.context, createMetrics()).find(({ path }) => path === '/api/v1/events');
+    const { signal } = new AbortController();
+    const open = async (projectId: string) => {
+      const who = { tokenId: 't', projectId, role: 'member' };
+      const asked = { who, query: {}, headers: {}, params: {}, signal } as unknown as Parameters<
+        NonNullable<NonNullable<typeof events>['stream']>
+      >[0];
+      const streamed = await events?.stream?.(asked);
+      if (!streamed) throw new Error('no stream');
+      return streamed.body;
+    };
+    const [eldest] = await Promise.all(Array.from({ length: 500 }, (_, number) => open(`p${number % 5}`)));
+
+    await open('another');
+
+    // Reads to its end.
+    expect((await eldest?.toArray())?.join('')).toContain(': connected');
   });
 
   it('refuses a cursor that is none', async () => {

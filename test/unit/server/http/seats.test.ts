@@ -21,15 +21,42 @@ describe('seats', () => {
   });
 
   it('are no more than there are', () => {
-    for (const who of [one, two, operator]) seats.take(who);
+    const given = [one, two, operator].map((who) => seats.take(who));
 
     expect(() => seats.take(two)).toThrow(busy);
+    expect(given.map(({ lost }) => lost.aborted)).toEqual([false, false, false]);
+  });
+
+  it('go from who has most to who has fewer where all are taken, the eldest first', () => {
+    const first = seats.take(one);
+    const second = seats.take(one);
+    seats.take(two);
+
+    const third = seats.take(operator);
+
+    expect([first, second, third].map(({ lost }) => lost.aborted)).toEqual([true, false, false]);
+    expect(() => seats.take(one)).toThrow(busy);
+    // What was lost cannot be given back once more.
+    first.leave();
+    expect(() => seats.take(two)).toThrow(busy);
+  });
+
+  it('are found by everybody where some projects take all they get', () => {
+    const many = new Seats({ what: 'streams', all: 500, each: 100 });
+    const greedy = Array.from({ length: 20 }, (_, number) => ({ projectId: `greedy ${number}`, tokenId: 't' }));
+    const takeAll = (who: (typeof greedy)[number]) => {
+      for (;;) many.take(who);
+    };
+
+    for (const who of [...greedy, ...greedy]) expect(() => takeAll(who)).toThrow(busy);
+
+    expect(() => [one, two, operator].map((who) => many.take(who))).not.toThrow();
   });
 
   it('can be taken again by others when they were given back', () => {
     const given = [seats.take(one), seats.take(one), seats.take(two)];
 
-    for (const giveBack of given) giveBack();
+    for (const { leave } of given) leave();
 
     expect(() => [operator, two, one].map((who) => seats.take(who))).not.toThrow();
   });
