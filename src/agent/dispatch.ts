@@ -23,6 +23,7 @@ import { Admission } from '../tasks/admission.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
 import { taskHandlers } from '../tasks/index.ts';
 import type { Lifecycle, TaskContext, TaskHandler } from '../tasks/task-context.ts';
+import { cleanOutput } from './clean-output.ts';
 import { discreetEngine } from './discreet-engine.ts';
 import { askedFor } from './explain/asked.ts';
 import { readSystemTrouble } from './system-trouble.ts';
@@ -130,7 +131,9 @@ export class Dispatcher {
       taskLog.log.error({ code: outcome.failure?.code, phase: progress.phase, err: error }, 'task failed');
     }
     taskLog.log.info({ status: outcome.status, failure: outcome.failure }, 'task ends');
-    return { ...taskLog.clean(outcome), status: outcome.status };
+    // Its failure has been cleaned where it was made.
+    const output = cleanOutput(taskSchemas[type].output, outcome.output, (value) => taskLog.clean(value));
+    return { ...outcome, output };
   }
 
   #contextFor(
