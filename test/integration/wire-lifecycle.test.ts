@@ -28,8 +28,11 @@ async function asRoot(id: string, line: string): Promise<void> {
   const how = { User: '0', Cmd: ['/bin/sh', '-c', line], AttachStdout: true };
   const made = await engineCall<{ Id: string }>(socketPath, 'POST', `/containers/gpuaas-${id}/exec`, how);
   await engineCall(socketPath, 'POST', `/exec/${made.body.Id}/start`, { Detach: false });
-  const { body } = await engineCall<{ ExitCode: number }>(socketPath, 'GET', `/exec/${made.body.Id}/json`);
-  expect(body.ExitCode).toBe(0);
+  type Exec = { readonly Running: boolean; readonly ExitCode: number | null };
+  const exec = async () => (await engineCall<Exec>(socketPath, 'GET', `/exec/${made.body.Id}/json`)).body;
+  // What it prints may end before the engine knows how it ended.
+  await until(async () => !(await exec()).Running, 'the end of the command');
+  expect((await exec()).ExitCode).toBe(0);
 }
 
 const pageAt = async (port: number) => await (await fetch(`http://127.0.0.1:${port}/`)).text();
