@@ -38,7 +38,7 @@ export async function change(tx: Tx, instance: AppInstance, asked: Change) {
     history: isNew
       ? historyWith(instance.history, { state, at: since, reason: reason.slice(0, 500) })
       : instance.history,
-    billing: { ...instance.billing, periods: periodsAfter(instance, state, since) },
+    billing: billingAfter(instance, state, since),
   };
   await tx.app_instances.put(next);
   if (isNew) {
@@ -65,12 +65,23 @@ export function historyWith(history: AppInstance['history'], entry: AppInstance[
 /** A host that is away does not stop what runs on it, so the time goes on counting. */
 const running: ReadonlySet<InstanceState> = new Set(['running', 'degraded', 'unknown', 'stopping', 'decommissioning']);
 
+/** However often it stops and runs, nothing of what it used is forgotten. */
+function billingAfter(instance: AppInstance, state: InstanceState, at: string): AppInstance['billing'] {
+  const { billing } = instance;
+  const periods = periodsAfter(instance, state, at);
+  const seconds = periods.slice(0, -maxPeriods).map(({ started_at: from, stopped_at: until }) => {
+    return until === null ? 0 : (Date.parse(until) - Date.parse(from)) / 1000;
+  });
+  const earlier = seconds.reduce((sum, each) => sum + each, billing.earlier_seconds ?? 0);
+  return { ...billing, periods: periods.slice(-maxPeriods), ...(earlier > 0 ? { earlier_seconds: earlier } : {}) };
+}
+
 function periodsAfter({ billing, state: before }: AppInstance, state: InstanceState, at: string) {
   const { periods } = billing;
   const last = periods.at(-1);
   const isOpen = last?.stopped_at === null;
   if ((state === 'running' || state === 'degraded') && !isOpen) {
-    return [...periods, { started_at: at, stopped_at: null }].slice(-maxPeriods);
+    return [...periods, { started_at: at, stopped_at: null }];
   }
   return isOpen && before !== state && !running.has(state)
     ? [...periods.slice(0, -1), { ...last, stopped_at: at }]

@@ -42,7 +42,13 @@ const Billing = Type.Object(
     project_id: id('Who pays.'),
     allocation_id: id('For which allocation.'),
     gpu_count: Type.Integer({ minimum: 0, description: 'Cards it holds while it runs.' }),
-    periods: Type.Array(RunPeriod, { description: 'When it ran, oldest first.' }),
+    periods: Type.Array(RunPeriod, { description: 'When it ran, oldest first: the last 1000 times.' }),
+    earlier_seconds: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        description: 'How long it ran before these, in seconds; left out where they are all.',
+      }),
+    ),
   },
   { ...closed, description: 'Attribution of what it used.' },
 );

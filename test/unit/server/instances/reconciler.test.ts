@@ -575,6 +575,23 @@ describe('what a node tells after an absence', () => {
     expect((await timesOf(id)).slice(-4)).toEqual(['04 reported', '04 failed', '06 reported', '06 running']);
   });
 
+  it('keeps how long it ran, however often', async () => {
+    const { id } = await bench.running();
+    await bench.clock.advance(60_000);
+    await bench.report(event(id, 'container.exited', 'failed'));
+    const often = Array.from({ length: 1000 }, () => ({ started_at: minute(0), stopped_at: minute(1) }));
+    await bench.store.write(async (tx) => {
+      const instance = await tx.app_instances.get(id);
+      if (instance) await tx.app_instances.put({ ...instance, billing: { ...instance.billing, periods: often } });
+    });
+
+    await bench.report(event(id, 'workload.restarted', 'running'));
+
+    const { earlier_seconds, periods } = (await bench.instance(id)).billing;
+    expect([earlier_seconds, periods.length]).toEqual([60, 1000]);
+    expect(periods.at(-1)).toEqual({ started_at: minute(1), stopped_at: null });
+  });
+
   it('is a result of that time too, though its host is back since later', async () => {
     const { id } = await bench.launch();
     await bench.clock.advance(60_000);
