@@ -253,7 +253,8 @@ describe('a gate that is away', () => {
     await wire.reaches(id, 'running');
     // Last in this file: with one core there is room for it only where nothing else runs.
     const shape = { gpu_count: 0, cpu_cores: 1, memory_gib: 1 };
-    const shows = async (word: string) => (await wire.admin.cli('nodes', 'list').ended).stdout.includes(` ${word} `);
+    const shows = async (word: string) =>
+      new RegExp(`(?<! not) ${word} `).test((await wire.admin.cli('nodes', 'list').ended).stdout);
 
     await wire.gate.stop('SIGKILL');
     await wire.reaches(id, 'unknown');

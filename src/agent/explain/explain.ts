@@ -67,7 +67,8 @@ const kernelUnread = 'The kernel log may not be read without root; as root, `dme
 /** With what the kernel log says of it, where it was not read yet and can be; `lines` are undefined where it cannot. */
 export function withKernelLog(explanation: Explanation, lines: readonly KernelLine[] | undefined): Explanation {
   const { kernel, subject, timeline, notes } = explanation;
-  if (kernel.read || lines === undefined) {
+  // An agent of an older version says nothing of it.
+  if (kernel?.read !== false || lines === undefined) {
     return explanation;
   }
   const entries = kernelEntries(lines, new Set(kernel.containers), kernel.since);

@@ -50,17 +50,27 @@ function accessLines({ access }: Instance): string[] {
   ]);
 }
 
-function troubleLines({ failure, recovery, id }: Instance): string[] {
+function troubleLines({ failure, recovery, id, desired }: Instance): string[] {
   if (failure === null) {
     return [];
   }
-  return [...failureLines(failure), ...(recovery === null ? [] : [`next: ${ways[recovery](id)}`])];
+  return [
+    ...failureLines(failure),
+    ...(recovery === null ? [] : [`next: ${ways[recovery](`gpuaas apps instances ${actions[desired]} ${id}`)}`]),
+  ];
 }
 
+/** What brings about what is wanted. */
+const actions: Readonly<Record<Instance['desired'], string>> = {
+  running: 'restart',
+  stopped: 'stop',
+  decommissioned: 'decommission',
+};
+
 /** What can be done about a failure, by its class. */
-const ways: Readonly<Record<Recovery, (id: string) => string>> = {
-  retryable: (id) => `try the same again: gpuaas apps instances restart ${id}`,
-  drift: (id) => `its host lost it or changed it; put it right: gpuaas apps instances restart ${id}`,
+const ways: Readonly<Record<Recovery, (command: string) => string>> = {
+  retryable: (command) => `try the same again: ${command}`,
+  drift: (command) => `it is not on its host as it was wanted; put it right: ${command}`,
   repairable: () => 'correct the request, its values or the image; the same again would fail again',
   intervention: () => 'somebody has to look at the host or the platform first',
 };

@@ -38,9 +38,10 @@ function seenBeyond({ fencing, result, cancel_requested }: EndedTask): number | 
   return isSane && !cancel_requested ? (seen as number) : undefined;
 }
 
-async function wasAskedAgain(tx: Tx, { id, instance_id, trace_id }: EndedTask): Promise<boolean> {
+/** True for one that is the other attempt itself: it counts on from where a refusal had said. */
+async function wasAskedAgain(tx: Tx, { instance_id, fencing }: EndedTask): Promise<boolean> {
   const others = instance_id === null ? [] : await tx.tasks.list({ where: { instance_id } });
-  return others.some(
-    (each) => each.id !== id && each.trace_id === trace_id && each.result?.failure?.code === 'task.stale',
-  );
+  return others.some(({ result }) => {
+    return result?.failure?.code === 'task.stale' && result.failure.detail['seen'] === fencing - 1;
+  });
 }
