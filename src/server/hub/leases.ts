@@ -50,10 +50,12 @@ export async function accepted(tx: Tx, nodeId: string, taskId: string): Promise<
 export async function refused(tx: Tx, queue: TaskQueue, leaseHolder: LeaseAnswer, failure: Failure): Promise<void> {
   const task = await tx.tasks.get(leaseHolder.taskId);
   if (task?.lease?.id !== leaseHolder.leaseId || task.node_id !== leaseHolder.nodeId) return;
-  const isHopeless = task.purpose === 'launch' && failure.code === 'disk.full';
+  const isHopeless = leadsToLaunch.has(task.purpose) && failure.code === 'disk.full';
   if (failure.retryable && !isHopeless && task.not_after > queue.serverTime()) await tx.tasks.put(again(task));
   else await queue.end(tx, task, 'rejected', failure);
 }
+
+const leadsToLaunch: ReadonlySet<Task['purpose']> = new Set(['preflight', 'launch']);
 
 interface LeaseAnswer {
   readonly nodeId: string;

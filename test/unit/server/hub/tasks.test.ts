@@ -155,17 +155,20 @@ describe('a task', () => {
     expect(await agent.task()).toMatchObject({ envelope: { task_id: id, attempt: 2 } });
   });
 
-  it('launches nothing on a node whose disk is full: it ends, and the reason is told (FAULTS 18)', async () => {
-    const agent = await enter();
-    agent.send({ type: 'pull', credits: 1, received: 0 });
-    const { id } = await ground.enqueue({ purpose: 'launch' });
-    const { lease_id } = await agent.task();
+  it.each(['preflight', 'launch'] as const)(
+    'launches nothing on a node whose disk is full: its %s ends (FAULTS 18)',
+    async (purpose) => {
+      const agent = await enter();
+      agent.send({ type: 'pull', credits: 1, received: 0 });
+      const { id } = await ground.enqueue({ purpose });
+      const { lease_id } = await agent.task();
 
-    agent.send({ type: 'task_refused', lease_id, failure: new AgentError('disk.full').toFailure() });
+      agent.send({ type: 'task_refused', lease_id, failure: new AgentError('disk.full').toFailure() });
 
-    await until(() => ground.sink.ended.length === 1);
-    expect(ground.sink.ended).toMatchObject([{ id, result: { status: 'rejected', failure: { code: 'disk.full' } } }]);
-  });
+      await until(() => ground.sink.ended.length === 1);
+      expect(ground.sink.ended).toMatchObject([{ id, result: { status: 'rejected', failure: { code: 'disk.full' } } }]);
+    },
+  );
 
   it('that a node has no room for until its time is over ends, with the reason of the node', async () => {
     const agent = await enter();
