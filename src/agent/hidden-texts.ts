@@ -3,19 +3,24 @@
  * a URL, and in the encodings that a program prints without meaning to tell them.
  *
  * A secret that is cut in two is not recognised, so whole texts are cleaned, and what comes in pieces is held back at
- * their borders. A text is read once, however many texts are hidden.
+ * their borders. A text is read once, however many texts are hidden and however much they and it are alike: workloads write
+ * what they like, and all of it is read by the one thread of the agent.
  */
 import { textsOf } from './secret-spellings.ts';
 
 /** Shorter texts are no secrets, and taking them out would shred everything else. */
 const shortest = 6;
+/** What agrees so far with a longer one is taken out as far as it goes on agreeing. */
+const beginning = 64;
 const redacted = '[redacted]';
 
 export class HiddenTexts {
   readonly #secrets = new Set<string>();
   readonly #texts = new Set<string>();
-  /** By their first characters; the longest first: it may contain another one. */
-  readonly #byHead = new Map<string, string[]>();
+  /** By their first 64 characters; of one that has fewer, by all of it. */
+  readonly #byBeginning = new Map<string, string[]>();
+  /** How long the beginnings are that have these first characters; the longest first: it may contain another one. */
+  readonly #lengths = new Map<string, number[]>();
   /** 1 at the hash of the first characters of each: nearly every place of a text is passed over by it. */
   #heads: Uint8Array | undefined;
   #longest = 0;
@@ -73,11 +78,14 @@ export class HiddenTexts {
   #add(text: string): void {
     this.#texts.add(text);
     this.#longest = Math.max(this.#longest, text.length);
+    const begun = text.slice(0, beginning);
+    this.#byBeginning.getOrInsertComputed(begun, () => []).push(text);
     const head = text.slice(0, shortest);
-    this.#byHead.set(
-      head,
-      [...(this.#byHead.get(head) ?? []), text].sort((a, b) => b.length - a.length),
-    );
+    const lengths = this.#lengths.getOrInsertComputed(head, () => []);
+    if (!lengths.includes(begun.length)) {
+      lengths.push(begun.length);
+      lengths.sort((a, b) => b - a);
+    }
     this.#heads ??= new Uint8Array(hashes);
     this.#heads[head.split('').reduce((hash, unit) => next(hash, unit.charCodeAt(0)), 0)] = 1;
   }
@@ -106,10 +114,10 @@ export class HiddenTexts {
       hash = next(hash, text.charCodeAt(index));
       if (heads?.[hash] === 1) {
         const start = index - shortest + 1;
-        const found = start < from ? undefined : this.#hiddenAt(text, start);
-        if (found !== undefined) {
+        const length = start < from ? 0 : this.#hiddenAt(text, start);
+        if (length > 0) {
           clean += text.slice(from, start) + redacted;
-          from = start + found.length;
+          from = start + length;
           index = from - 1;
         }
       }
@@ -118,9 +126,25 @@ export class HiddenTexts {
     return { clean: clean + text.slice(from, end), next: end };
   }
 
-  #hiddenAt(text: string, start: number): string | undefined {
-    return this.#byHead.get(text.slice(start, start + shortest))?.find((each) => text.startsWith(each, start));
+  /** How many characters have to go from there; 0 where nothing hidden begins. */
+  #hiddenAt(text: string, start: number): number {
+    for (const length of this.#lengths.get(text.slice(start, start + shortest)) ?? []) {
+      const texts = this.#byBeginning.get(text.slice(start, start + length));
+      if (texts !== undefined) {
+        return length < beginning ? length : Math.max(...texts.map((each) => agreement(each, text, start)));
+      }
+    }
+    return 0;
   }
+}
+
+/** How many characters of `hidden` stand in the text from `start` on. */
+function agreement(hidden: string, text: string, start: number): number {
+  let length = beginning;
+  while (length < hidden.length && hidden.charCodeAt(length) === text.charCodeAt(start + length)) {
+    length += 1;
+  }
+  return length;
 }
 
 const hashes = 0x1_0000;
@@ -142,11 +166,9 @@ function withoutHead(text: string, texts: Iterable<string>): string {
   const head = text.slice(0, shortest);
   let longest = 0;
   for (const hidden of head.length < shortest ? [] : texts) {
-    for (let from = hidden.indexOf(head, 1); from !== -1; from = hidden.indexOf(head, from + 1)) {
-      if (text.startsWith(hidden.slice(from))) longest = Math.max(longest, hidden.length - from);
-    }
+    if (hidden.includes(head, 1)) longest = Math.max(longest, overlap(text.slice(0, hidden.length - 1), hidden));
   }
-  return longest === 0 ? text : redacted + text.slice(longest);
+  return longest < shortest ? text : redacted + text.slice(longest);
 }
 
 /** Without the beginning of a hidden text where the text ends. */
@@ -154,12 +176,28 @@ function withoutFoot(text: string, texts: Iterable<string>): string {
   const foot = text.slice(-shortest);
   let longest = 0;
   for (const hidden of foot.length < shortest ? [] : texts) {
-    for (let at = hidden.indexOf(foot); at !== -1; at = hidden.indexOf(foot, at + 1)) {
-      const until = at + shortest;
-      if (text.endsWith(hidden.slice(0, until))) longest = Math.max(longest, until);
-    }
+    if (hidden.includes(foot)) longest = Math.max(longest, overlap(hidden, text.slice(-hidden.length)));
   }
-  return longest === 0 ? text : text.slice(0, -longest) + redacted;
+  return longest < shortest ? text : text.slice(0, -longest) + redacted;
+}
+
+/** The longest beginning of `pattern` that `subject` ends with, after Knuth, Morris and Pratt: in time that grows with both. */
+function overlap(pattern: string, subject: string): number {
+  const shorter = new Int32Array(pattern.length);
+  const step = (matched: number, code: number): number => {
+    let length = matched;
+    while (length > 0 && (length === pattern.length || pattern.charCodeAt(length) !== code)) {
+      length = shorter[length - 1] ?? 0;
+    }
+    return pattern.charCodeAt(length) === code ? length + 1 : 0;
+  };
+  for (let at = 1, matched = 0; at < pattern.length; at += 1) {
+    matched = step(matched, pattern.charCodeAt(at));
+    shorter[at] = matched;
+  }
+  let matched = 0;
+  for (let at = 0; at < subject.length; at += 1) matched = step(matched, subject.charCodeAt(at));
+  return matched;
 }
 
 /** At most `index`, and not within a character. */

@@ -33,6 +33,8 @@ export interface ContainerObject {
     readonly Volumes?: Readonly<Record<string, unknown>> | null;
   };
   readonly HostConfig: HostConfigObject;
+  /** By name; without an id where it was never started in it. */
+  readonly NetworkSettings?: { readonly Networks?: Readonly<Record<string, { readonly NetworkID?: string }>> | null };
 }
 
 export interface NetworkObject {

@@ -15,7 +15,7 @@ import {
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer, sendJson } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
-import type { NetworkObject } from './engine-objects.ts';
+import type { ContainerObject, NetworkObject } from './engine-objects.ts';
 import { routedRanges } from './host-routes.ts';
 import { engineMessage, isOurName } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
@@ -53,8 +53,30 @@ export async function removeNetwork(call: GateCall, gate: GateContext): Promise<
  * Refuses the network of a container unless it is there and ours alone: `name.conflict` beside another's, as the engine
  * would choose between them.
  */
-export async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {
-  if (!isThere(name, await list(gate, signal, { name: [name] }), gate)) throw noSuchNetwork(name);
+async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject> {
+  const ours = findAlone(name, await list(gate, signal, { name: [name] }), gate);
+  if (ours !== undefined) return ours;
+  throw new AgentError('engine.failed', { network: name, reason: `There is no network ${name} to start in.` });
+}
+
+/**
+ * Puts a container that does not run into the network of its name. The engine knows networks by their ids: a container that
+ * was in one that was taken away and made anew would be started in the old one, and so never again.
+ */
+export async function attach(
+  { Id, HostConfig: { NetworkMode: name = '' }, NetworkSettings }: ContainerObject,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const network = await requireNetwork(name, gate, signal);
+  const known = NetworkSettings?.Networks?.[name]?.NetworkID ?? '';
+  if (known === '' || known === network.Id) return;
+  gate.log.warn({ container_id: Id, network: name }, 'network was made anew, container is put into it');
+  for (const [action, how] of [['disconnect', { Force: true }] as const, ['connect', {}] as const]) {
+    const path = `/networks/${network.Id}/${action}`;
+    const answer = await gate.engine.ask({ method: 'POST', path, body: { Container: Id, ...how }, signal });
+    if (answer.status !== 200) throw engineFailure(answer);
+  }
 }
 
 /** The one of this name or id whose seal holds; another's is as good as none. */
@@ -81,7 +103,7 @@ async function list(
 async function create(request: NetworkRequest, gate: GateContext): Promise<EngineAnswer> {
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const present = await list(gate, signal);
-  if (isThere(request.Name, present, gate)) return alreadyThere(request.Name);
+  if (findAlone(request.Name, present, gate)) return alreadyThere(request.Name);
 
   const taken = present.flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []));
   taken.push(...(await routedRanges()));
@@ -99,13 +121,13 @@ async function create(request: NetworkRequest, gate: GateContext): Promise<Engin
   throw new AgentError('network.exhausted', { network: request.Name, pool: gate.policy.network_pool });
 }
 
-/** True if it is there and ours; `name.conflict` if it is another's. */
-function isThere(name: string, present: readonly NetworkObject[], gate: GateContext): boolean {
+/** The one of this name, if it is ours; `name.conflict` if there is another's. */
+function findAlone(name: string, present: readonly NetworkObject[], gate: GateContext): NetworkObject | undefined {
   const same = present.filter(({ Name }) => Name === name);
   if (same.some((network) => !gate.seals.holdsForNetwork(network))) {
     throw new AgentError('name.conflict', { network: name });
   }
-  return same.length > 0;
+  return same[0];
 }
 
 /** In the engine's own words, which need not be asked for: two launches of one instance share its network. */

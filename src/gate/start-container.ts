@@ -24,7 +24,7 @@ import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { type PreparedMount, prepareMounts, stateAbove } from './mount-folders.ts';
-import { requireNetwork } from './networks.ts';
+import { attach } from './networks.ts';
 import { isSameFolder } from './safe-folders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
@@ -43,9 +43,9 @@ export async function startContainer(call: GateCall, gate: GateContext): Promise
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const answer = await gate.locks.run(`start ${container.id}`, () => {
     call.signal.throwIfAborted();
-    const network = requireNetwork(object.HostConfig.NetworkMode ?? '', gate, signal);
+    const network = object.State.Running ? undefined : attach(object, gate, signal);
     // Told below, unless the folders are wrong as well.
-    network.catch(() => undefined);
+    network?.catch(() => undefined);
     return withMounts(object, gate, async (checked) => {
       await network;
       return await startAndVerify(container.id, checked, gate, signal);

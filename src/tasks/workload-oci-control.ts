@@ -9,6 +9,7 @@
  * What was started is asked for its readiness as after a launch. One that does not get ready is left running, degraded.
  */
 import { AgentError } from '../contract/failures.ts';
+import type { Identity } from '../contract/identifiers.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { WorkloadOciControlParams } from '../contract/workload-oci-control.ts';
 import type { WorkloadOutput } from '../contract/workload-output.ts';
@@ -17,6 +18,7 @@ import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
+import { ensureOwnNetwork } from './own-network.ts';
 import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { endpointsOf, stateOf, workloadOutput } from './workload-report.ts';
@@ -57,7 +59,7 @@ async function control(
     await stop(found.name, params.grace_seconds, context);
   }
   if (starts) {
-    await start(found, files, context);
+    await start(identity, found, files, context);
   }
 
   const container = (await context.engine.inspect(found.name, context.signal)) ?? found;
@@ -99,7 +101,12 @@ async function stop(name: string, graceSeconds: number, context: TaskContext): P
 }
 
 /** What does not run holds nothing, so it has to fit beside what runs now. */
-async function start(found: ContainerFacts, files: SecretFiles, context: TaskContext): Promise<void> {
+async function start(
+  identity: Identity,
+  found: ContainerFacts,
+  files: SecretFiles,
+  context: TaskContext,
+): Promise<void> {
   const { admission, engine, signal } = context;
   const name = found.name;
   context.enter('starting');
@@ -107,7 +114,7 @@ async function start(found: ContainerFacts, files: SecretFiles, context: TaskCon
   const instance = found.labels[labels.instance] ?? name;
   const release = await admission.reserve(instance, resources, signal, engine);
   try {
-    await writeSecretFiles(instance, files, engine);
+    await Promise.all([writeSecretFiles(instance, files, engine), ensureOwnNetwork(identity, engine)]);
     await engine.start(name, signal);
   } finally {
     release();

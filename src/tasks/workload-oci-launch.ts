@@ -5,7 +5,7 @@
  * killed anywhere in here finds what it left behind and goes on with it. A launch that fails takes away what it made.
  */
 import { AgentError } from '../contract/failures.ts';
-import { containerName, labels, networkName } from '../contract/names.ts';
+import { containerName, labels } from '../contract/names.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { Cleanup, WorkloadOutput } from '../contract/workload-output.ts';
 import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
@@ -17,6 +17,7 @@ import { fencingOf, requireSay } from './fencing.ts';
 import { installPackages } from './install-packages.ts';
 import { keepOutput } from './keep-output.ts';
 import { obtainImage } from './obtain-image.ts';
+import { ensureOwnNetwork } from './own-network.ts';
 import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
 import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
@@ -145,7 +146,8 @@ async function ensureStarted(
     // Each to its end, also after a cancel or where another one failed: what is given up half-way can appear on the host when
     // the clean-up is over. Each call has a deadline of its own.
     const begun = await Promise.allSettled([
-      makeNetwork(params, rendered, context),
+      // Takes an engine longer than all else before the start, so the container is made beside it.
+      ensureOwnNetwork(params.identity, engine),
       adopt ? putSecretFiles(params, files, context) : createContainer(params, rendered, files, made, context),
     ]);
     const failed = begun.find((each) => each.status === 'rejected');
@@ -196,18 +198,6 @@ async function endPaused({ name, status }: ContainerFacts, { engine, signal, emi
     emit('container.paused', 'Somebody has paused the container; it is ended and started again.', { container: name });
     await engine.stop(name, pausedGraceSeconds, signal);
   }
-}
-
-/** Takes an engine longer than all else before the start, so the container is made beside it. */
-async function makeNetwork(
-  { identity }: WorkloadOciLaunchParams,
-  { request }: RenderedContainer,
-  { engine }: TaskContext,
-): Promise<void> {
-  const owner = Object.fromEntries(
-    [labels.instance, labels.project, labels.allocation].map((label) => [label, request.Labels[label] ?? '']),
-  );
-  await engine.ensureNetwork(networkName(identity.app_instance_id), owner, toItsEnd());
 }
 
 async function createContainer(

@@ -41,6 +41,22 @@ describe('control (G-151)', () => {
     expect(await containersNamed(host, containerOf(params))).toHaveLength(1);
   });
 
+  it('starts what was stopped when the engine was cleaned of networks meanwhile', async () => {
+    const params = host.launchParams(tiny, { readiness: readyAtOnce });
+    succeeded(await host.run('workload.oci_launch', params));
+    succeeded(await control(params, 'stop'));
+    const name = containerOf(params);
+    const remove = await engineCall(host.engineSocket, 'DELETE', `/networks/${name}`);
+
+    const outputs = [succeeded(await control(params, 'start')), succeeded(await control(params, 'restart'))];
+
+    expect(remove.status).toBe(204);
+    expect(outputs).toMatchObject([{ state: 'running' }, { state: 'running' }]);
+    const [network] = await networksOf(host, name);
+    const { NetworkSettings } = await inspectRaw(host, name);
+    expect(NetworkSettings.Networks).toMatchObject({ [name]: { NetworkID: network?.Id } });
+  });
+
   it('kills what does not stop within its grace, and calls that stopped, not failed (FAULTS 26)', async () => {
     const params = host.launchParams(tiny, {
       command: ['trap "" TERM; touch /tmp/deaf; while :; do sleep 1; done'],

@@ -31,10 +31,12 @@ export interface RawContainer {
   }[];
   readonly NetworkSettings: {
     readonly Ports: Readonly<Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[] | null>>;
+    readonly Networks: Readonly<Record<string, { readonly NetworkID: string }>>;
   };
 }
 
 interface RawNetwork {
+  readonly Id: string;
   readonly Name: string;
   readonly IPAM: { readonly Config: readonly { readonly Subnet: string }[] };
 }

@@ -11,6 +11,7 @@ import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { untilReady } from '../../runtime/probes/until-ready.ts';
 import type { Admission } from '../../tasks/admission.ts';
+import { ensureOwnNetwork } from '../../tasks/own-network.ts';
 import { deliverSecretFiles } from '../../tasks/secret-files.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
 import { decideRestart, restartOf } from './restart-policy.ts';
@@ -68,7 +69,7 @@ export async function restartWorkload(
 const unstarted = { exitCode: null, oomKilled: false };
 
 async function start(
-  { workload_id: instance, params }: KeptWorkload,
+  { workload_id: instance, project_id, allocation_id, params }: KeptWorkload,
   { engine, admission, unseal }: RestartMeans,
   signal: AbortSignal,
 ): Promise<void> {
@@ -78,6 +79,7 @@ async function start(
     if (params) {
       await deliverSecretFiles(params, { engine, unseal });
     }
+    await ensureOwnNetwork({ app_instance_id: instance, project_id, allocation_id }, engine);
     signal.throwIfAborted();
     // To its end: a start that is given up half-way can still happen later.
     await engine.start(containerName(instance), new AbortController().signal);

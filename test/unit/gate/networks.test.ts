@@ -1,8 +1,8 @@
 /** Which network a reference means where the engine has several of one name. */
 import { describe, expect, it } from 'vitest';
 import type { GateCall, GateContext } from '../../../src/gate/context.ts';
-import type { NetworkObject } from '../../../src/gate/engine-objects.ts';
-import { inspectNetwork, removeNetwork, requireNetwork } from '../../../src/gate/networks.ts';
+import type { ContainerObject, NetworkObject } from '../../../src/gate/engine-objects.ts';
+import { attach, inspectNetwork, removeNetwork } from '../../../src/gate/networks.ts';
 import { Seals } from '../../../src/gate/seal.ts';
 import type { EngineCall } from '../../../src/gate/upstream.ts';
 
@@ -14,6 +14,11 @@ const ours: NetworkObject = { ...made, Id: 'a'.repeat(64), Labels: seals.sealNet
 const foreign: NetworkObject = { ...made, Id: 'b'.repeat(64) };
 /** Its name contains ours, as the engine's filter by name would have it. */
 const longer: NetworkObject = { ...foreign, Name: `${name}-longer`, Id: 'c'.repeat(64) };
+
+const container: ContainerObject = {
+  ...{ Id: 'd'.repeat(64), Name: `/${name}`, State: {}, Config: {} },
+  HostConfig: { NetworkMode: name },
+};
 
 function bench(networks: readonly NetworkObject[]) {
   const asked: string[] = [];
@@ -60,7 +65,7 @@ describe('a foreign network of the same name', () => {
   ])('is a conflict for a container, %s', async (_where, networks) => {
     const { gate } = bench(networks);
 
-    await expect(requireNetwork(name, gate, signal)).rejects.toMatchObject({ code: 'name.conflict' });
+    await expect(attach(container, gate, signal)).rejects.toMatchObject({ code: 'name.conflict' });
   });
 });
 
@@ -78,11 +83,12 @@ describe('a network of ours', () => {
 
   it('has to be there for a container, and is asked for once', async () => {
     const { asked, gate } = bench([longer, ours]);
-    await requireNetwork(name, gate, signal);
+    await attach(container, gate, signal);
 
     expect(asked).toHaveLength(1);
-    await expect(requireNetwork(name, bench([longer]).gate, signal)).rejects.toMatchObject({
-      code: 'container.not_found',
+    await expect(attach(container, bench([longer]).gate, signal)).rejects.toMatchObject({
+      code: 'engine.failed',
+      detail: { network: name },
     });
   });
 });
