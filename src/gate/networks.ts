@@ -30,7 +30,8 @@ export async function createNetwork(call: GateCall, gate: GateContext): Promise<
 }
 
 export async function inspectNetwork(call: GateCall, gate: GateContext): Promise<void> {
-  sendJson(call.response, 200, await findOurs(call.params['network'] ?? '', gate, call.signal));
+  const [network] = await findOurs(call.params['network'] ?? '', gate, call.signal);
+  sendJson(call.response, 200, network);
 }
 
 export async function listNetworks(call: GateCall, gate: GateContext): Promise<void> {
@@ -42,11 +43,12 @@ export async function listNetworks(call: GateCall, gate: GateContext): Promise<v
   );
 }
 
-/** By its id: the engine allows several networks of one name, and then does not tell them apart by it. */
+/** By their ids: the engine allows several networks of one name, and then does not tell them apart by it. */
 export async function removeNetwork(call: GateCall, gate: GateContext): Promise<void> {
-  const { Id } = await findOurs(call.params['network'] ?? '', gate, call.signal);
+  const [first, ...others] = await findOurs(call.params['network'] ?? '', gate, call.signal);
   const signal = AbortSignal.timeout(ownDeadlineMs);
-  sendAnswer(call.response, await gate.engine.ask({ method: 'DELETE', path: `/networks/${Id}`, signal }));
+  await removeSpare(others, gate, signal);
+  sendAnswer(call.response, await remove(first, gate, signal));
 }
 
 /**
@@ -54,7 +56,8 @@ export async function removeNetwork(call: GateCall, gate: GateContext): Promise<
  * would choose between them.
  */
 async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject> {
-  const ours = findAlone(name, await list(gate, signal, { name: [name] }), gate);
+  const [ours, ...others] = findAlone(name, await list(gate, signal, { name: [name] }), gate);
+  await removeSpare(others, gate, signal);
   if (ours !== undefined) return ours;
   throw new AgentError('engine.failed', { network: name, reason: `There is no network ${name} to start in.` });
 }
@@ -79,13 +82,32 @@ export async function attach(
   }
 }
 
-/** The one of this name or id whose seal holds; another's is as good as none. */
-async function findOurs(ref: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject> {
+/** Those of this name, or the one of this id, whose seal holds; another's is as good as none. */
+async function findOurs(
+  ref: string,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<[NetworkObject, ...NetworkObject[]]> {
   const networks = await list(gate, signal, { [isOurName(ref) ? 'name' : 'id']: [ref] });
   const meant = networks.filter(({ Id, Name }) => Name === ref || Id.startsWith(ref));
-  const ours = meant.find((network) => gate.seals.holdsForNetwork(network));
-  if (ours === undefined) throw noSuchNetwork(ref);
-  return ours;
+  const [first, ...others] = meant.filter((network) => gate.seals.holdsForNetwork(network));
+  if (first === undefined) throw noSuchNetwork(ref);
+  return [first, ...others];
+}
+
+/**
+ * A gate that is killed while the engine makes a network leaves one that the next gate may not see yet: then there are two, and
+ * the engine starts nothing in either. Nothing has, so the spare ones can go.
+ */
+async function removeSpare(networks: readonly NetworkObject[], gate: GateContext, signal: AbortSignal): Promise<void> {
+  for (const network of networks) {
+    const answer = await remove(network, gate, signal);
+    if (answer.status !== 204 && answer.status !== 404) throw engineFailure(answer);
+  }
+}
+
+async function remove({ Id }: NetworkObject, gate: GateContext, signal: AbortSignal): Promise<EngineAnswer> {
+  return await gate.engine.ask({ method: 'DELETE', path: `/networks/${Id}`, signal });
 }
 
 /** `filters` saves the engine and us the rest, but is no exact match. */
@@ -103,7 +125,7 @@ async function list(
 async function create(request: NetworkRequest, gate: GateContext): Promise<EngineAnswer> {
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const present = await list(gate, signal);
-  if (findAlone(request.Name, present, gate)) return alreadyThere(request.Name);
+  if (findAlone(request.Name, present, gate).length > 0) return alreadyThere(request.Name);
 
   const taken = present.flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []));
   taken.push(...(await routedRanges()));
@@ -121,13 +143,13 @@ async function create(request: NetworkRequest, gate: GateContext): Promise<Engin
   throw new AgentError('network.exhausted', { network: request.Name, pool: gate.policy.network_pool });
 }
 
-/** The one of this name, if it is ours; `name.conflict` if there is another's. */
-function findAlone(name: string, present: readonly NetworkObject[], gate: GateContext): NetworkObject | undefined {
+/** Those of this name, if all are ours; `name.conflict` if there is another's. */
+function findAlone(name: string, present: readonly NetworkObject[], gate: GateContext): NetworkObject[] {
   const same = present.filter(({ Name }) => Name === name);
   if (same.some((network) => !gate.seals.holdsForNetwork(network))) {
     throw new AgentError('name.conflict', { network: name });
   }
-  return same[0];
+  return same;
 }
 
 /** In the engine's own words, which need not be asked for: two launches of one instance share its network. */

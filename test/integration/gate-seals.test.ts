@@ -1,8 +1,12 @@
 /** What is not ours does not exist for a client of the gate, whatever labels or names it has. */
 import { once } from 'node:events';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labels } from '../../src/contract/names.ts';
+import { Seals } from '../../src/gate/seal.ts';
+import { loadSealKey } from '../../src/gate/seal-key.ts';
+import { type NetworkRequest, renderNetwork } from '../../src/policy/network-request.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { call, exchange, type GateGround, newInstance, openGateGround, ownRange, statusesIn } from './gate-ground.ts';
 
@@ -282,6 +286,28 @@ describe('a network that somebody else made', () => {
     const left = await engine<{ Id: string; Name: string }[]>('GET', '/networks');
     expect(left.filter(({ Name }) => Name === name).map(({ Id }) => Id)).toEqual([id]);
   });
+
+  it.each(['start', 'removal'])(
+    'of ours that is there twice, as a killed gate may leave it, is one at the %s',
+    async (what) => {
+      const instance = newInstance();
+      const name = `gpuaas-${instance}`;
+      await go('POST', '/networks/create', ground.networkRequest(instance));
+      const again = renderNetwork(ground.networkRequest(instance) as NetworkRequest, `${await ownRange()}.0/28`);
+      const seals = new Seals(await loadSealKey(join(ground.folder, 'state')));
+      const body = { ...again, CheckDuplicate: false, Labels: seals.sealNetwork(again) };
+      await engine('POST', '/networks/create', body);
+      await go('POST', `/containers/create?name=${name}`, ground.containerRequest(instance));
+      const named = async () =>
+        (await engine<{ Name: string }[]>('GET', '/networks')).filter(({ Name }) => Name === name).length;
+      expect(await named()).toBe(2);
+
+      const answer =
+        what === 'start' ? await go('POST', `/containers/${name}/start`) : await go('DELETE', `/networks/${name}`);
+
+      expect([answer.status, await named()]).toEqual([204, what === 'start' ? 1 : 0]);
+    },
+  );
 
   it('is not ours with copied labels', async () => {
     const instance = newInstance();

@@ -35,9 +35,7 @@ export async function change(tx: Tx, instance: AppInstance, asked: Change) {
     ...set,
     ...{ state, summary: reason.slice(0, 500), updated_at: laterOf(instance.updated_at, at) },
     state_since: isNew ? since : instance.state_since,
-    history: isNew
-      ? historyWith(instance.history, { state, at, reason: reason.slice(0, 500) })
-      : instance.history,
+    history: isNew ? historyWith(instance.history, { state, at, reason: reason.slice(0, 500) }) : instance.history,
     billing: billingAfter(instance, state, since),
   };
   await tx.app_instances.put(next);
