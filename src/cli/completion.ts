@@ -40,7 +40,8 @@ export function addCompletion(program: Command, carry: Carry, kinds: Kinds): voi
   program.command(`${asking} <kind> [begun]`, { hidden: true }).action((kind, begun = '') =>
     carry(async () => {
       // Whoever completes a line has no use for an error in the middle of it.
-      const all = (await kinds[kind]?.(AbortSignal.timeout(patienceMs)).catch(() => [])) ?? [];
+      const find = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+      const all = (await find?.(AbortSignal.timeout(patienceMs)).catch(() => [])) ?? [];
       for (const { value, name = '' } of all) {
         if (harmless.test(value) && (value.startsWith(begun) || name.startsWith(begun))) {
           printLine([value, ...(name === '' ? [] : [name.replaceAll(/\s+/g, ' ')])].join('\t'));

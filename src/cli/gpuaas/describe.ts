@@ -70,8 +70,8 @@ const actions: Readonly<Record<Instance['desired'], string>> = {
 /** What can be done about a failure, by its class. */
 const ways: Readonly<Record<Recovery, (command: string) => string>> = {
   retryable: (command) => `try the same again: ${command}`,
-  drift: (command) => `it is not on its host as it was wanted; put it right: ${command}`,
-  repairable: () => 'correct the request, its values or the image; the same again would fail again',
+  drift: (command) => `if its log shows no error of its own, put it right: ${command}`,
+  repairable: () => 'correct the request, its values or the image, or take away what stands in its way',
   intervention: () => 'somebody has to look at the host or the platform first',
 };
 

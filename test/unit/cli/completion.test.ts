@@ -116,6 +116,7 @@ describe('what the scripts ask', () => {
 
     expect(await printed(gpuaas, 'complete', 'instances')).toEqual({ status: 0, text: '' });
     expect(await printed(gpuaas, 'complete', 'nonsense')).toEqual({ status: 0, text: '' });
+    expect(await printed(gpuaas, 'complete', 'constructor')).toEqual({ status: 0, text: '' });
   });
 
   it('is answered by node-agent as well, which has a script of its own', async () => {
