@@ -94,6 +94,7 @@ describe('G-151: start', () => {
     expect(calls).toEqual([
       `inspect ${name}`,
       'list',
+      `ensureNetwork ${name}`,
       `start ${name}`,
       `wait ${name}`,
       `inspect ${name}`,
@@ -219,6 +220,7 @@ describe('G-151: restart', () => {
     expect(calls.filter((call) => !call.startsWith('inspect') && !call.startsWith('wait'))).toEqual([
       `stop ${name} 0`,
       'list',
+      `ensureNetwork ${name}`,
       `start ${name}`,
     ]);
     expect(phases).toEqual(['stopping', 'stopped', 'starting', 'running']);
@@ -279,12 +281,13 @@ describe.each(['stop', 'start', 'restart'] as const)('%s', (action) => {
     expect(calls).toEqual([`inspect ${name}`]);
   });
 
-  it('makes, pulls, installs and removes nothing', async () => {
+  it('makes nothing but a network that is gone, and pulls, installs and removes nothing', async () => {
     const { engine, calls } = withContainer(stopped);
 
     await controlOci(params(action), taskContext(engine).context);
 
-    expect(calls.filter((call) => /^(pull|create|exec|remove|ensureNetwork|putSecrets)/.test(call))).toEqual([]);
+    const network = action === 'stop' ? [] : [`ensureNetwork ${name}`];
+    expect(calls.filter((call) => /^(pull|create|exec|remove|ensureNetwork|putSecrets)/.test(call))).toEqual(network);
   });
 });
 
