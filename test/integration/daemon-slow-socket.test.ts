@@ -61,20 +61,22 @@ function follow(id: string) {
   const stop = new AbortController();
   const seen = { bytes: 0, gaps: 0, newest: 0, lostUnsaid: [] as number[] };
   let missing = true;
+  const take = (text: string) => {
+    const number = Number.parseInt(text, 10);
+    if (number > seen.newest + 1 && !missing) seen.lostUnsaid.push(number);
+    // Engines repeat some entries where their log file is rotated; what was there before says nothing of what is missing.
+    if (number > seen.newest) missing = false;
+    seen.newest = Math.max(seen.newest, number);
+    seen.bytes += text.length;
+  };
   const read = async () => {
     for await (const part of ground.followLog(id, stop.signal)) {
       if (part.kind === 'end') throw new Error(`the log ended: ${JSON.stringify(part.failure)}`);
-      if (part.kind === 'gap') {
+      if (part.kind === 'entries') {
+        for (const { text } of part.entries) take(text);
+      } else {
         seen.gaps += 1;
         missing = true;
-      }
-      for (const { text } of part.kind === 'entries' ? part.entries : []) {
-        const number = Number.parseInt(text, 10);
-        if (number > seen.newest + 1 && !missing) seen.lostUnsaid.push(number);
-        // Engines repeat some entries where their log file is rotated; what was there before says nothing of what is missing.
-        if (number > seen.newest) missing = false;
-        seen.newest = Math.max(seen.newest, number);
-        seen.bytes += text.length;
       }
     }
   };
