@@ -1,11 +1,12 @@
 /** The network of a workload, which has one of its own. */
 import type { Identity } from '../contract/identifiers.ts';
 import { labels, networkName } from '../contract/names.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 
 /**
  * Makes it unless it is there. Needed before each start: what no running container holds is taken away by an engine's
- * `network prune`. To its end, also after a cancel: what is given up half-way can appear on the host when the clean-up is over.
+ * `network prune`.
  */
 export async function ensureOwnNetwork(
   { app_instance_id, project_id, allocation_id }: Pick<Identity, 'app_instance_id' | 'project_id' | 'allocation_id'>,
@@ -16,5 +17,5 @@ export async function ensureOwnNetwork(
     [labels.project]: project_id,
     [labels.allocation]: allocation_id,
   };
-  await engine.ensureNetwork(networkName(app_instance_id), owner, new AbortController().signal);
+  await engine.ensureNetwork(networkName(app_instance_id), owner, toItsEnd());
 }

@@ -1,5 +1,6 @@
 /** Opens the sealed files of a workload and writes them where its container finds them: in memory, on this host only. */
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 
 export interface SecretMeans {
@@ -45,8 +46,7 @@ export async function writeSecretFiles(
   engine: SecretMeans['engine'],
 ): Promise<void> {
   if (Object.keys(files).length > 0) {
-    // To its end, also after a cancel: what is given up half-way can appear on the host when the clean-up is over.
-    await engine.putSecrets(instance, files, new AbortController().signal);
+    await engine.putSecrets(instance, files, toItsEnd());
   }
 }
 

@@ -8,6 +8,7 @@ import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { Cleanup, WorkloadOutput } from '../contract/workload-output.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
 import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import { assertPortFree } from '../runtime/ports.ts';
@@ -143,8 +144,7 @@ async function ensureStarted(
     }
     await assertPortsFree(params, undefined);
     made.anything = true;
-    // Each to its end, also after a cancel or where another one failed: what is given up half-way can appear on the host when
-    // the clean-up is over. Each call has a deadline of its own.
+    // Each to its end, also where another one failed.
     const begun = await Promise.allSettled([
       // Takes an engine longer than all else before the start, so the container is made beside it.
       ensureOwnNetwork(params.identity, engine),
@@ -221,11 +221,6 @@ async function putSecretFiles(
 ): Promise<void> {
   await writeSecretFiles(identity.app_instance_id, files, engine);
   signal.throwIfAborted();
-}
-
-/** A signal that never aborts. */
-function toItsEnd(): AbortSignal {
-  return new AbortController().signal;
 }
 
 /** Installs what was asked for; returns the installer's excerpt. */

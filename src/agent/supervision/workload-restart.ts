@@ -8,6 +8,7 @@
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import { containerName } from '../../contract/names.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
+import { toItsEnd } from '../../kit/to-its-end.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { untilReady } from '../../runtime/probes/until-ready.ts';
 import type { Admission } from '../../tasks/admission.ts';
@@ -81,8 +82,7 @@ async function start(
     }
     await ensureOwnNetwork({ app_instance_id: instance, project_id, allocation_id }, engine);
     signal.throwIfAborted();
-    // To its end: a start that is given up half-way can still happen later.
-    await engine.start(containerName(instance), new AbortController().signal);
+    await engine.start(containerName(instance), toItsEnd());
   } finally {
     release();
   }

@@ -8,29 +8,27 @@ import { neverSent, type TaskQueue } from './task-queue.ts';
 /** A task on its way to a node. */
 export type LeasedTask = Task & { readonly state: 'leased'; readonly lease: NonNullable<Task['lease']> };
 
-export interface Claimed {
-  readonly leased: readonly LeasedTask[];
-  /** False if more may be queued. */
-  readonly isAll: boolean;
-}
-
 /**
  * Takes up to `limit` tasks of a node out of the queue, oldest first. Two callers never get the same one (X-5). The node
  * must be known to have a session: what is handed out there is taken back by the admission of the next one.
  */
-export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<Claimed> {
+export async function claim(tx: Tx, queue: TaskQueue, nodeId: string, limit: number): Promise<LeasedTask[]> {
   const now = queue.serverTime();
-  const queued = await tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });
-  const expired = queued.filter((task) => neverSent(task) && task.not_after <= now);
+  const listed = () => tx.tasks.list({ where: { node_id: nodeId, state: 'queued' }, limit });
+  const isExpired = (task: Task) => neverSent(task) && task.not_after <= now;
+  let queued = await listed();
+  // First: what follows an end may queue more, and claim that behind all that came before it.
+  for (let expired = queued.filter(isExpired); expired.length > 0; expired = queued.filter(isExpired)) {
+    for (const task of expired) await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
+    queued = await listed();
+  }
   const leased: LeasedTask[] = [];
-  for (const task of queued.filter((each) => !expired.includes(each))) {
+  for (const task of queued) {
     const next: LeasedTask = { ...task, state: 'leased', lease: { id: newId(Date.parse(now)), since: queue.now() } };
     await tx.tasks.put(next);
     leased.push(next);
   }
-  // Last: what follows an end may queue more, and claim it.
-  for (const task of expired) await queue.end(tx, task, 'rejected', new AgentError('task.expired').toFailure());
-  return { leased, isAll: queued.length < limit };
+  return leased;
 }
 
 /** The node has the task on disk. Late answers count: what the node has it will report, whichever lease brought it. */

@@ -92,9 +92,9 @@ export class TaskOutlet {
     // Also those that were claimed in this very transaction, or in one that is committed with it.
     const unsent = (await tx.tasks.count({ node_id: nodeId, state: 'leased' })) - this.#leases.size;
     const room = this.#room - Math.max(unsent, this.#claimed.length);
-    const { leased, isAll } = room > 0 ? await claim(tx, queue, nodeId, room) : { leased: [], isAll: false };
+    const leased = room > 0 ? await claim(tx, queue, nodeId, room) : [];
     tx.afterCommit(() => {
-      this.#mayBeQueued ||= !isAll;
+      this.#mayBeQueued ||= leased.length >= room;
       this.#claimed.push(...leased);
       this.#run();
     });

@@ -3,7 +3,7 @@ import { AgentError } from '../../../../src/contract/failures.ts';
 import type { TaskResult } from '../../../../src/contract/task-envelope.ts';
 import type { Task } from '../../../../src/server/db/entities/task.ts';
 import { openSqliteStore } from '../../../../src/server/db/sqlite/sqlite-store.ts';
-import type { Store } from '../../../../src/server/db/store.ts';
+import type { Store, Tx } from '../../../../src/server/db/store.ts';
 import {
   accepted,
   claim,
@@ -55,8 +55,7 @@ const removal: NewTask<'workload.oci_remove'> = {
 
 const enqueue = (given: Partial<typeof removal> = {}) =>
   store.write((tx) => queue.enqueue(tx, { ...removal, ...given }));
-const claimed = async (limit = 10, node = 'node-1') =>
-  (await store.write((tx) => claim(tx, queue, node, limit))).leased;
+const claimed = (limit = 10, node = 'node-1') => store.write((tx) => claim(tx, queue, node, limit));
 const kept = (id: string) => store.read((tx) => tx.tasks.get(id)) as Promise<Task>;
 const pass = () => claimed().then(([task]) => task as LeasedTask);
 
@@ -95,7 +94,7 @@ describe('the queue', () => {
   it('hands a task out in the transaction that queues it, and takes that back with it', async () => {
     const leased: string[] = [];
     queue.handOutBy(async (tx, node) => {
-      for (const { id } of (await claim(tx, queue, node, 1)).leased) tx.afterCommit(() => leased.push(id));
+      for (const { id } of await claim(tx, queue, node, 1)) tx.afterCommit(() => leased.push(id));
     });
     const failing = store.write(async (tx) => {
       await queue.enqueue(tx, removal);
@@ -159,6 +158,29 @@ describe('the queue', () => {
       [id, 'rejected', 'task.expired'],
       [other.id, 'rejected', 'task.expired'],
     ]);
+  });
+
+  it('hands out in order, also where the end of one whose time is over queues another', async () => {
+    const order: string[] = [];
+    const chained: TaskQueue = new TaskQueue(
+      { ...sink, taskEnded: async (tx) => void (await chained.enqueue(tx, removal)) },
+      clock,
+    );
+    const add = (given: Partial<NewTask<'workload.oci_remove'>>) =>
+      store.write((tx) => chained.enqueue(tx, { ...removal, ...given }));
+    await add({ valid_seconds: 60 });
+    await clock.advance(60_000);
+    const { id } = await add({});
+    await clock.advance(10);
+    const handOut = async (tx: Tx, node: string) => {
+      const leased = await claim(tx, chained, node, 10);
+      tx.afterCommit(() => order.push(...leased.map((task) => task.id)));
+    };
+    chained.handOutBy(handOut);
+
+    await store.write((tx) => handOut(tx, 'node-1'));
+
+    expect(order).toEqual([id, expect.any(String)]);
   });
 
   it('ends nothing because somebody sets the clock, and issues nothing that a node would call expired (FAULTS 20)', async () => {
