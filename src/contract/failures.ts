@@ -389,6 +389,18 @@ export const failures = {
     hint: 'Look at it with the engine CLI and remove it by hand; the agent never touches what it did not make.',
     retryable: false,
   },
+  'compose.unavailable': {
+    kind: 'unavailable',
+    message: 'Docker Compose v2 cannot be used on this host.',
+    hint: 'Install the Compose plugin (`docker compose version` must answer); `node-agent doctor` tells what is missing.',
+    retryable: true,
+  },
+  'compose.failed': {
+    kind: 'internal',
+    message: 'Docker Compose could not do what it was asked.',
+    hint: "The detail has Compose's own words; the task log has all of them.",
+    retryable: true,
+  },
   'compose.refused': {
     kind: 'denied',
     message: 'The stack document asks for something this host does not allow.',

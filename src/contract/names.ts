@@ -3,8 +3,16 @@
  * same everywhere: tests, operators and tools rely on them.
  */
 
-/** Name of the container (and later of the compose project) of an instance. */
-export function containerName(appInstanceId: string): string {
+/**
+ * Name of the container of an instance, or of a service of its stack. No identifier holds a dot, so that no two of them
+ * give one name.
+ */
+export function containerName(appInstanceId: string, service?: string): string {
+  return service === undefined ? `gpuaas-${appInstanceId}` : `gpuaas-${appInstanceId}.${service}`;
+}
+
+/** Name of the compose project of an instance. Compose wants lower case. */
+export function composeProject(appInstanceId: string): string {
   return `gpuaas-${appInstanceId}`;
 }
 
@@ -22,6 +30,10 @@ export const labels = {
   project: 'gpuaas.project',
   allocation: 'gpuaas.allocation',
   task: 'gpuaas.task',
+  /** Service of the stack; absent on the container of a single one. */
+  service: 'gpuaas.service',
+  /** Cards that it holds, by UUID, comma-separated and sorted; empty for none. */
+  gpus: 'gpuaas.gpus',
   /** sha256 of the rendered spec: tells whether a launch asks for what already runs. */
   spec: 'gpuaas.spec',
   /** Highest fencing number of the workload when the container was made. */

@@ -7,5 +7,7 @@
  * 1  2026-11-25  the cursor of a `logs_chunk` is visible ASCII
  * 1  2026-11-25  a node says at most 32 KiB before its welcome; the longest hello is shorter
  * 1  2026-11-25  `at` of a record is in the time of the control plane, and what follows from the record has it
+ * 1  2026-11-26  `workload.compose_*` at schema version 1; `bearer_env` of an HTTP readiness check; `services` and `gpus` of
+ *                a workload, `gpus` of metrics; a card says vendor, driver, place, MIG, health and holder
  */
 export const protocolVersion = 1;

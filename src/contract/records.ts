@@ -3,7 +3,9 @@
  * journal has another id and begins anew, so the control plane can always tell a repetition from something new.
  */
 import { type Static, Type } from 'typebox';
+import { ServiceName } from './compose-document.ts';
 import { Failure } from './failures.ts';
+import { GpuUuid } from './gpus.ts';
 import { identifierPattern } from './identifiers.ts';
 import { TaskResult } from './task-envelope.ts';
 import { WorkloadOciRuntimeStatusOutput } from './workload-oci-runtime-status.ts';
@@ -47,6 +49,16 @@ export const EventBody = Type.Object(
   { ...closed, description: 'Something that happened outside of a task. Never thinned.' },
 );
 
+const ServiceFacts = Type.Object(
+  {
+    service: ServiceName,
+    state: WorkloadState,
+    restarts: Type.Integer({ minimum: 0, description: 'Restarts by the agent since the launch.' }),
+    since: time('Since when it is in this state.'),
+  },
+  { ...closed, description: 'One service of a stack.' },
+);
+
 export const WorkloadFacts = Type.Object(
   {
     workload_id: workloadId,
@@ -57,6 +69,10 @@ export const WorkloadFacts = Type.Object(
     endpoints: Type.Array(Endpoint, { description: 'Where it answers.' }),
     restarts: Type.Integer({ minimum: 0, description: 'Restarts by the agent since the launch.' }),
     since: time('Since when it is in this state.'),
+    services: Type.Optional(
+      Type.Array(ServiceFacts, { maxItems: 16, description: 'Services of a stack; absent for a single container.' }),
+    ),
+    gpus: Type.Optional(Type.Array(GpuUuid, { maxItems: 64, description: 'Cards that it holds; absent for none.' })),
   },
   { ...closed, description: 'One workload on the host.' },
 );
@@ -69,18 +85,49 @@ export const TopologyBody = Type.Object(
   { ...closed, description: 'What is on the host, whole: replaces what was reported before.' },
 );
 
+const use = {
+  cpu_seconds: Type.Number({ minimum: 0, description: 'CPU time used since it started, in seconds.' }),
+  cpu_cores: Type.Number({ minimum: 0, description: 'CPU in use over the last interval, in cores.' }),
+  memory_bytes: Type.Number({ minimum: 0, description: 'Memory in use, page cache left out.' }),
+  memory_limit_bytes: Type.Number({ minimum: 0, description: 'Memory it may use.' }),
+  network_received_bytes: Type.Number({ minimum: 0, description: 'Bytes received since it started.' }),
+  network_sent_bytes: Type.Number({ minimum: 0, description: 'Bytes sent since it started.' }),
+  pids: Type.Integer({ minimum: 0, description: 'Processes and threads.' }),
+};
+
 export const WorkloadSample = Type.Object(
   {
     workload_id: workloadId,
-    cpu_seconds: Type.Number({ minimum: 0, description: 'CPU time used since it started, in seconds.' }),
-    cpu_cores: Type.Number({ minimum: 0, description: 'CPU in use over the last interval, in cores.' }),
-    memory_bytes: Type.Number({ minimum: 0, description: 'Memory in use, page cache left out.' }),
-    memory_limit_bytes: Type.Number({ minimum: 0, description: 'Memory it may use.' }),
-    network_received_bytes: Type.Number({ minimum: 0, description: 'Bytes received since it started.' }),
-    network_sent_bytes: Type.Number({ minimum: 0, description: 'Bytes sent since it started.' }),
-    pids: Type.Integer({ minimum: 0, description: 'Processes and threads.' }),
+    ...use,
+    services: Type.Optional(
+      Type.Array(
+        Type.Object({ service: ServiceName, ...use }, { ...closed, description: 'One sample of one service.' }),
+        {
+          maxItems: 16,
+          description: 'Running services of a stack, whose sum is above; absent for a single container.',
+        },
+      ),
+    ),
   },
   { ...closed, description: 'One sample of one workload.' },
+);
+
+const maybe = (minimum: number, description: string) =>
+  Type.Union([Type.Number({ minimum }), Type.Null()], {
+    description: `${description} Null where the card does not tell.`,
+  });
+
+export const GpuSample = Type.Object(
+  {
+    uuid: GpuUuid,
+    workload_id: Type.Union([workloadId, Type.Null()], { description: 'Who holds it; null for a free card.' }),
+    utilization_percent: maybe(0, 'Share of the last moments in which the card was at work, 0 to 100.'),
+    memory_used_mib: maybe(0, 'Memory in use, in MiB.'),
+    memory_total_mib: maybe(0, 'Memory of the card, in MiB.'),
+    temperature_celsius: maybe(-100, 'Temperature.'),
+    power_watts: maybe(0, 'Power drawn.'),
+  },
+  { ...closed, description: 'One sample of one card.' },
 );
 
 export const MetricsBody = Type.Object(
@@ -98,6 +145,7 @@ export const MetricsBody = Type.Object(
       { ...closed, description: 'The host itself.' },
     ),
     workloads: Type.Array(WorkloadSample, { description: 'Running workloads only.' }),
+    gpus: Type.Optional(Type.Array(GpuSample, { maxItems: 128, description: 'Cards that answered; absent for none.' })),
   },
   { ...closed, description: 'One sample of everything. May be thinned.' },
 );

@@ -59,8 +59,15 @@ export type LocalImage = Static<typeof LocalImage>;
 export const ImageSource = taggedUnion('kind', [RegistryImage, LocalImage], 'What to run.');
 export type ImageSource = Static<typeof ImageSource>;
 
-const Argument = Type.String({ maxLength: 32768, pattern: '^[^\\u0000]*$', description: 'One argument, without NUL.' });
-const absolutePath = '^/[^\\u0000]*$';
+export const Argument = Type.String({
+  maxLength: 32768,
+  pattern: '^[^\\u0000]*$',
+  description: 'One argument, without NUL.',
+});
+export const absolutePath = '^/[^\\u0000]*$';
+
+/** `__proto__` would be a fine variable name, but not a fine key of an object. */
+export const EnvName = Type.String({ pattern: '^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,127}$' });
 
 export const Resources = Type.Object(
   {
@@ -117,30 +124,38 @@ const timeoutSeconds = Type.Integer({
   description: 'Seconds from the start of probing until the launch fails with readiness.timed_out.',
 });
 
+export const HttpReadiness = Type.Object(
+  {
+    type: Type.Literal('http', { description: 'Ready when a GET answers 2xx or 3xx. Redirects are not followed.' }),
+    endpoint: Type.String({ pattern: identifierPattern, description: 'Name of a declared port.' }),
+    path: Type.String({
+      maxLength: 2048,
+      pattern: '^/[\\u0021-\\u007e]*$',
+      description: 'Path and query of the request, beginning with `/`.',
+    }),
+    bearer_env: Type.Optional({
+      ...EnvName,
+      description: 'Name of a variable in `sealed_env` whose value is sent as a bearer token; without one, none is.',
+    }),
+    timeout_seconds: timeoutSeconds,
+  },
+  { additionalProperties: false, description: 'HTTP probe of a declared endpoint on the loopback address.' },
+);
+
+export const TcpReadiness = Type.Object(
+  {
+    type: Type.Literal('tcp', { description: 'Ready when the port accepts a connection and keeps it.' }),
+    endpoint: Type.String({ pattern: identifierPattern, description: 'Name of a declared port.' }),
+    timeout_seconds: timeoutSeconds,
+  },
+  { additionalProperties: false, description: 'TCP probe of a declared endpoint on the loopback address.' },
+);
+
 export const ReadinessCheck = taggedUnion(
   'type',
   [
-    Type.Object(
-      {
-        type: Type.Literal('http', { description: 'Ready when a GET answers 2xx or 3xx. Redirects are not followed.' }),
-        endpoint: Type.String({ pattern: identifierPattern, description: 'Name of a declared port.' }),
-        path: Type.String({
-          maxLength: 2048,
-          pattern: '^/[\\u0021-\\u007e]*$',
-          description: 'Path and query of the request, beginning with `/`.',
-        }),
-        timeout_seconds: timeoutSeconds,
-      },
-      { additionalProperties: false, description: 'HTTP probe of a declared endpoint on the loopback address.' },
-    ),
-    Type.Object(
-      {
-        type: Type.Literal('tcp', { description: 'Ready when the port accepts a connection and keeps it.' }),
-        endpoint: Type.String({ pattern: identifierPattern, description: 'Name of a declared port.' }),
-        timeout_seconds: timeoutSeconds,
-      },
-      { additionalProperties: false, description: 'TCP probe of a declared endpoint on the loopback address.' },
-    ),
+    HttpReadiness,
+    TcpReadiness,
     Type.Object(
       {
         type: Type.Literal('exec', { description: 'Ready when the command exits 0 inside the container.' }),
@@ -189,8 +204,23 @@ const SealedValue = Type.String({
   description: "Compact JWE for this node's wrapping key. Opened in memory only.",
 });
 
-/** `__proto__` would be a fine variable name, but not a fine key of an object. */
-const EnvName = Type.String({ pattern: '^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,127}$' });
+export const SealedEnv = Type.Record(EnvName, SealedValue, {
+  maxProperties: 64,
+  additionalProperties: false,
+  description: 'Secret environment, for apps that cannot read a file. The engine stores the opened value.',
+});
+
+export const SealedFiles = Type.Record(
+  Type.String({ pattern: '^/run/secrets/[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$' }),
+  SealedValue,
+  {
+    maxProperties: 64,
+    additionalProperties: false,
+    description: 'Secret files, kept in memory and mounted read-only under /run/secrets.',
+  },
+);
+
+export const Sandbox = Type.Enum(['runc', 'gvisor'], { description: 'Runtime class. Never replaced by another one.' });
 
 export const WorkloadOciLaunchParams = Type.Object(
   {
@@ -207,20 +237,8 @@ export const WorkloadOciLaunchParams = Type.Object(
       additionalProperties: false,
       description: 'Environment of the workload. Values are strings. Never for secrets: the engine stores it.',
     }),
-    sealed_env: Type.Optional(
-      Type.Record(EnvName, SealedValue, {
-        maxProperties: 64,
-        additionalProperties: false,
-        description: 'Secret environment, for apps that cannot read a file. The engine stores the opened value.',
-      }),
-    ),
-    sealed_files: Type.Optional(
-      Type.Record(Type.String({ pattern: '^/run/secrets/[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$' }), SealedValue, {
-        maxProperties: 64,
-        additionalProperties: false,
-        description: 'Secret files, kept in memory and mounted read-only under /run/secrets.',
-      }),
-    ),
+    sealed_env: Type.Optional(SealedEnv),
+    sealed_files: Type.Optional(SealedFiles),
     resources: Resources,
     mounts: Type.Array(Mount, { maxItems: 32, description: 'Folders of the workload.' }),
     ports: Type.Array(Port, { maxItems: 32, description: 'Endpoints of the workload.' }),
@@ -232,7 +250,7 @@ export const WorkloadOciLaunchParams = Type.Object(
       maxItems: 16,
       description: 'All of them must pass before the state is running.',
     }),
-    sandbox: Type.Enum(['runc', 'gvisor'], { description: 'Runtime class. Never replaced by another one.' }),
+    sandbox: Sandbox,
     restart: RestartPolicy,
     log_limits: LogLimits,
   },

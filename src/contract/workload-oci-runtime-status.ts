@@ -1,5 +1,6 @@
 /** Params and output of `workload.oci_runtime_status`: a probe that changes nothing. */
 import { type Static, Type } from 'typebox';
+import { Gpu } from './gpus.ts';
 
 export const WorkloadOciRuntimeStatusParams = Type.Object(
   {},
@@ -67,17 +68,7 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
       ],
       { description: 'Facts about the engine; null when it does not answer.' },
     ),
-    gpus: Type.Array(
-      Type.Object(
-        {
-          uuid: Type.String({ description: "The card's own UUID." }),
-          name: Type.String({ description: 'Product name.' }),
-          memory_mib: Type.Integer({ description: 'Memory of the card in MiB.' }),
-        },
-        { additionalProperties: false, description: 'A GPU of the host.' },
-      ),
-      { description: 'GPUs that the driver reports; empty without a driver.' },
-    ),
+    gpus: Type.Array(Gpu, { maxItems: 128, description: 'Cards of the host; empty without a driver.' }),
     resources: Type.Object(
       {
         cpu_cores: amount('Processors, in cores.', promised),

@@ -5,11 +5,9 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
+import type { Gpu } from '../contract/gpus.ts';
 import { findProgram, searchFolders } from './programs.ts';
 import { type ProgramResult, runProgram } from './run-program.ts';
-
-export type Gpu = WorkloadOciRuntimeStatusOutput['gpus'][number];
 
 export interface GpuProbe {
   /** Cards that answered; empty without a driver. */
@@ -72,7 +70,10 @@ function readTable(stdout: string): { gpus: Gpu[]; strange: string[] } {
       strange.push(line);
     } else {
       // A card that shares the memory of the host reports `[N/A]`.
-      gpus.push({ uuid, name, memory_mib: memory.startsWith('[') ? 0 : Number(memory) });
+      gpus.push({
+        ...{ uuid, name, vendor: 'nvidia', memory_mib: memory.startsWith('[') ? 0 : Number(memory) },
+        ...{ driver: null, pci_address: null, mig: null, health: 'healthy', reason: null, held_by: null },
+      });
     }
   }
   return { gpus, strange };

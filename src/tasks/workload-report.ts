@@ -54,7 +54,13 @@ function adapterStatus(container: ContainerFacts | undefined) {
     restart_count: container?.restartCount ?? 0,
     image_digest: word(container && digestOf(container.imageReference)),
     image_id: word(container?.imageId),
+    gpus: gpusOf(container),
   };
+}
+
+/** Cards that the container holds, by UUID. */
+export function gpusOf(container: Pick<ContainerFacts, 'labels'> | undefined): string[] {
+  return (container?.labels[labels.gpus] ?? '').split(',').filter((uuid) => uuid !== '');
 }
 
 function word(text: string | null | undefined): string | null {

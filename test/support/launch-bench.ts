@@ -182,7 +182,7 @@ export function workloadOutput(
     adapter: {
       ...{ kind: 'oci_container', container_id: 'c1', container_name: `gpuaas-${id}`, container_state: 'running' },
       ...{ health: null, exit_code: null, oom_killed: false, restart_count: 0, image_digest: null, image_id: null },
-      ...{ adopted: false, packages_excerpt: null },
+      ...{ adopted: false, gpus: [], packages_excerpt: null },
     },
     ...given,
   };

@@ -9,6 +9,7 @@ import type { Node } from '../../src/server/db/entities/node.ts';
 import type { LaunchFacts } from '../../src/server/launch/checks.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import type { LaunchRequest } from '../../src/server/launch/launch-request.ts';
+import { sampleGpu } from './gpus.ts';
 import { jupyterProfile } from './profiles.ts';
 import { anAllocation } from './store-samples.ts';
 
@@ -71,7 +72,7 @@ export function runtimeStatus(given: Partial<WorkloadOciRuntimeStatusOutput> = {
   const amount = { total: 8, reserved: 0, used: 0, free: 8 };
   return {
     ...{ ready: true, reasons: [], probed_at: at, runtimes: [], compose_version: null, engine: null },
-    gpus: [{ uuid: 'GPU-1', name: 'a card', memory_mib: 1024 }],
+    gpus: [sampleGpu({ name: 'a card', memory_mib: 1024 })],
     resources: { cpu_cores: amount, memory_gib: amount, disk_gib: amount },
     ...given,
   };

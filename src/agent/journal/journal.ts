@@ -12,6 +12,7 @@
  */
 import type { RecordBody, RecordKind } from '../../contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
+import type { WorkloadComposeLaunchParams } from '../../contract/workload-compose-launch.ts';
 import type { ReadinessCheck, RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { Endpoint } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
@@ -135,6 +136,24 @@ export interface KeptWorkload {
   /** Restarts by the agent since the launch. */
   readonly restarts: number;
   /** Restarts in a row, without a stable time between them. */
+  readonly streak: number;
+  /** Set for a stack, whose `params` above are null. */
+  readonly stack?: KeptStack;
+}
+
+export interface KeptStack {
+  /** Of the launch; null for a stack that was found by its seals after a journal was lost. */
+  readonly params: WorkloadComposeLaunchParams | null;
+  /** Every service, in the order of its topology. */
+  readonly services: readonly KeptService[];
+}
+
+/** One service of a stack, with the meaning that the same fields have for a workload. */
+export interface KeptService {
+  readonly service: string;
+  readonly state: WorkloadState;
+  readonly since: string;
+  readonly restarts: number;
   readonly streak: number;
 }
 

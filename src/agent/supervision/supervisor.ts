@@ -255,7 +255,16 @@ export class Supervisor {
     const phase = this.#busy.get(workload_id)?.[0]?.phase;
     const shown = phase ?? (this.engineAway ? 'unknown' : state);
     return {
-      ...{ workload_id, project_id, allocation_id, fencing, endpoints: [...endpoints], restarts },
+      ...{
+        workload_id,
+        project_id,
+        allocation_id,
+        fencing,
+        endpoints: [...endpoints],
+        restarts,
+        services: [],
+        gpus: [],
+      },
       ...{ state: shown, since: shown === 'unknown' ? this.#seen.since : since },
     };
   }

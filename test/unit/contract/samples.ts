@@ -27,7 +27,7 @@ export function fullLaunch(): TaskParams<'workload.oci_launch'> {
     resources: { ...params.resources, shm_gib: 0.5 },
     python_packages: ['numpy==2.4.4'],
     readiness: [
-      { type: 'http', endpoint: 'web', path: '/api', timeout_seconds: 120 },
+      { type: 'http', endpoint: 'web', path: '/api', bearer_env: 'API_KEY', timeout_seconds: 120 },
       { type: 'tcp', endpoint: 'web', timeout_seconds: 10 },
       { type: 'exec', command: ['true'], timeout_seconds: 10 },
       { type: 'container_health', timeout_seconds: 10 },

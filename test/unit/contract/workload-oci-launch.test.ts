@@ -101,6 +101,7 @@ const bounds: [string, unknown[], unknown[]][] = [
     ['/', `/${'a'.repeat(2047)}`, '/a?b=c#d'],
     ['', 'api', 'http://evil/', '/a b', '/a\r\nHost: x', '/ä', `/${'a'.repeat(2048)}`],
   ],
+  ['/readiness/0/bearer_env', ['API_KEY'], ['', 'A-B', '__proto__', `A${'b'.repeat(128)}`]],
   ['/readiness/2/command', [['true'], many(256, 'a')], [[], many(257, 'a'), 'true', ['\u0000']]],
   ['/sandbox', ['runc', 'gvisor'], ['kata', 'io.containerd.runc.v2', '', 'RUNC']],
   ['/restart/policy', ['no', 'on_failure', 'always'], ['unless-stopped', '']],

@@ -2,8 +2,11 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { nvidiaCardsOnBus, probeGpus } from '../../../src/host/gpus.ts';
+import { sampleGpu } from '../../support/gpus.ts';
 import { patience, pretendRoot, standIn, testFolder } from './stand-ins.ts';
 
+const card = (uuid: string, name: string, memory_mib: number) =>
+  sampleGpu({ uuid, name, memory_mib, driver: null, pci_address: null });
 const h100 = 'GPU-2f0a1c3e-5b6d-47f8-9a0b-1c2d3e4f5a6b, NVIDIA H100 80GB HBM3, 81559';
 
 it('reads the cards that the driver reports', async () => {
@@ -15,9 +18,9 @@ it('reads the cards that the driver reports', async () => {
 
   expect(probe).toEqual({
     gpus: [
-      { uuid: 'GPU-2f0a1c3e-5b6d-47f8-9a0b-1c2d3e4f5a6b', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 },
-      { uuid: 'GPU-00000000-0000-0000-0000-000000000001', name: 'Odd, Name', memory_mib: 1024 },
-      { uuid: 'GPU-00000000-0000-0000-0000-000000000002', name: 'NVIDIA GB10', memory_mib: 0 },
+      card('GPU-2f0a1c3e-5b6d-47f8-9a0b-1c2d3e4f5a6b', 'NVIDIA H100 80GB HBM3', 81559),
+      card('GPU-00000000-0000-0000-0000-000000000001', 'Odd, Name', 1024),
+      card('GPU-00000000-0000-0000-0000-000000000002', 'NVIDIA GB10', 0),
     ],
     tool: expect.stringMatching(/nvidia-smi$/),
     reason: null,

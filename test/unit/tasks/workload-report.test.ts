@@ -35,6 +35,7 @@ describe('the output of every launch, control and removal', () => {
       restart_count: 2,
       image_digest: `sha256:${'d'.repeat(64)}`,
       image_id: `sha256:${'e'.repeat(64)}`,
+      gpus: [],
       adopted: false,
       packages_excerpt: null,
     });

@@ -1,4 +1,5 @@
 /** Topology and inventory: told when they change, and only then. */
+
 import { describe, expect, it } from 'vitest';
 import { InventoryReporter } from '../../../../src/agent/telemetry/inventory.ts';
 import { TopologyReporter } from '../../../../src/agent/telemetry/topology.ts';
@@ -7,6 +8,7 @@ import { judge } from '../../../../src/contract/validate.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../../../src/contract/workload-oci-runtime-status.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { sampleGpu } from '../../../support/gpus.ts';
 import { agentStatus } from '../../../support/local-agent.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
 
@@ -116,7 +118,7 @@ describe('the inventory', () => {
 
     host.draining = true;
     await reporter.look(signal);
-    host.runtime = { ...runtime, gpus: [{ uuid: 'GPU-1', name: 'Card', memory_mib: 1 }] };
+    host.runtime = { ...runtime, gpus: [sampleGpu()] };
     await reporter.look(signal);
     expect(records.slice(1)).toMatchObject([{ draining: true }, { runtime: { gpus: [{ uuid: 'GPU-1' }] } }]);
   });

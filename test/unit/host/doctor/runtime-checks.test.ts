@@ -3,10 +3,11 @@ import { AgentError } from '../../../../src/contract/failures.ts';
 import type { RuntimeProbe } from '../../../../src/contract/workload-oci-runtime-status.ts';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
 import { type RuntimeChecks, runtimeChecks } from '../../../../src/host/doctor/runtime-checks.ts';
+import { sampleGpu } from '../../../support/gpus.ts';
 import { patience } from '../stand-ins.ts';
 import { report } from './reports.ts';
 
-const card = { uuid: 'GPU-1', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 };
+const card = sampleGpu();
 const twoCards = { gpus: [card, { ...card, uuid: 'GPU-2' }], tool: '/usr/bin/nvidia-smi', reason: null };
 
 it('passes a host without cards', async () => {
