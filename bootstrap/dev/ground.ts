@@ -1,5 +1,5 @@
 /**
- * The ground that quickstart and the tests stand on: an engine, a registry, and images published by digest.
+ * The ground that quickstart and the tests stand on: an engine, a registry, images published by digest, and Compose.
  *
  * Everything here may be called again and by several processes at once; when all is there it costs milliseconds.
  * A caller that needs one image asks for that one and does not wait for the others.
@@ -9,6 +9,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ensureCompose } from './compose.ts';
 import { ENGINE_SOCKET, ensureEngine, isOurEngine, stopEngine } from './engine.ts';
 import { answersPing, askEngine, callEngine } from './engine-api.ts';
 import { removeIfEmpty } from './engine-traces.ts';
@@ -40,17 +41,21 @@ export interface GroundWith<N extends ImageName> extends GroundBase {
 /** The whole ground. */
 export interface Ground extends GroundWith<ImageName> {
   readonly images: GroundWith<ImageName>['images'] & { readonly runtimeCpu: PublishedImage };
+  /** Folder of `docker-compose`, see {@link ensureCompose}. */
+  readonly compose: string;
 }
 
-/** Makes sure that the engine, the registry and every image are there. */
+/** Makes sure that the engine, the registry, every image and Compose are there. */
 export async function ensureGround(): Promise<Ground>;
 /** The same with only the images named: nobody waits for an image that he does not use. */
 export async function ensureGround<N extends ImageName>(names: readonly N[]): Promise<GroundWith<N>>;
-export async function ensureGround(names: readonly ImageName[] = imageNames): Promise<GroundWith<ImageName>> {
+export async function ensureGround(names?: readonly ImageName[]): Promise<Ground | GroundWith<ImageName>> {
   const base = await ensureBase();
-  const found = await Promise.all(names.map(async (name) => [name, await imageOn(base, name)] as const));
-  const images = Object.fromEntries(found) as Ground['images'];
-  return { ...base, images: images['runtime-cpu'] ? { ...images, runtimeCpu: images['runtime-cpu'] } : images };
+  const wanted = names ?? imageNames;
+  const found = await Promise.all(wanted.map(async (name) => [name, await imageOn(base, name)] as const));
+  const images = Object.fromEntries(found) as GroundWith<ImageName>['images'];
+  if (names !== undefined) return { ...base, images };
+  return { ...base, images: { ...images, runtimeCpu: images['runtime-cpu'] }, compose: await ensureCompose() };
 }
 
 /** Makes sure that the engine and the registry run. */

@@ -12,7 +12,7 @@ export const GVISOR_RUNTIME = 'runsc';
  * in gVisor's own network stack nothing starts on recent kernels.
  */
 export async function gvisorFlag(dir: string): Promise<string> {
-  const root = await unpackPackage('runsc', { mirror: await mirror(), suite: SUITE });
+  const root = await unpackPackage('runsc', async () => ({ mirror: await mirror(), suite: SUITE }));
   const program = join(dir, GVISOR_RUNTIME);
   await writeFile(program, `#!/bin/sh\nexec ${join(root, 'usr/bin/runsc')} --network=host "$@"\n`, { mode: 0o755 });
   return `--add-runtime=${GVISOR_RUNTIME}=${program}`;

@@ -55,9 +55,9 @@ export interface OtherRelease {
 
 /**
  * Unpacks a package into the cache without installing it, and gives the folder: no service starts and no user is made.
- * Only for packages whose programs need nothing but libc.
+ * Only for packages whose programs need nothing but libc. `release` is asked for only where it is not there yet.
  */
-export async function unpackPackage(name: string, release?: OtherRelease): Promise<string> {
+export async function unpackPackage(name: string, release?: () => Promise<OtherRelease>): Promise<string> {
   const root = join(cacheDir(), 'unpacked', name);
   if (await exists(root)) return root;
   return await withLock(`unpack-${name}`, async () => {
@@ -65,7 +65,7 @@ export async function unpackPackage(name: string, release?: OtherRelease): Promi
     const work = `${root}.${process.pid}`;
     await mkdir(join(work, 'root'), { recursive: true });
     try {
-      const options = release === undefined ? [] : await sourcesOf(release, work);
+      const options = release === undefined ? [] : await sourcesOf(await release(), work);
       if (release === undefined) await refreshLists();
       else await run('apt-get', [...options, 'update', '-q'], { env: APT_ENV });
       const download = ['download', '-q', '-o', 'APT::Sandbox::User=root', name];

@@ -50,6 +50,12 @@ afterAll(async () => {
 });
 
 describe('ground', () => {
+  it('has Compose of the second kind', async () => {
+    const { stdout } = await programs(join(ground.compose, 'docker-compose'), ['version', '--short'], { env: {} });
+
+    expect(stdout).toMatch(/^2\.\d+/);
+  });
+
   it.each(imageNames)('runs the image %s by digest', async (image) => {
     const { reference, image_id } = ground.images[image];
     const name = newName();
