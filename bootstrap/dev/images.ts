@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { callEngine } from './engine-api.ts';
 import { healthy } from './images/healthy.ts';
 import { hostile } from './images/hostile.ts';
+import { openai } from './images/openai.ts';
 import { python } from './images/python.ts';
 import { type ImageName, placeFolders, type Recipe, type RootRecipe } from './images/recipe.ts';
 import { runtimeCpu } from './images/runtime-cpu.ts';
@@ -36,6 +37,7 @@ const recipes: { readonly [N in ImageName]: Recipe } = {
   web,
   python,
   'runtime-cpu': runtimeCpu,
+  openai,
 };
 
 /** Every image there is. */

@@ -23,7 +23,9 @@ export async function commitLayer(
   const work = await mkdtemp(join(cacheDir(), `${recipe.name}-layer-`));
   const name = `gpuaas-dev-${recipe.name}-${crypto.randomUUID().slice(0, 8)}`;
   try {
-    await copyFile(join(import.meta.dirname, 'images', recipe.script), join(work, 'install.sh'));
+    const own = (file: string) => join(import.meta.dirname, 'images', file);
+    await copyFile(own(recipe.script), join(work, 'install.sh'));
+    for (const file of recipe.files ?? []) await copyFile(own(file), join(work, file));
     await writeFile(join(work, 'apt.conf'), await aptAccess());
     // Environment, labels and volumes set here would stay in the image: nothing is set but what `changes` undoes.
     await startContainer(socketPath, name, {

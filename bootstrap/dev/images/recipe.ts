@@ -3,7 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The images of the development ground. */
-export type ImageName = 'tiny' | 'hostile' | 'healthy' | 'web' | 'python' | 'runtime-cpu';
+export type ImageName = 'tiny' | 'hostile' | 'healthy' | 'web' | 'python' | 'runtime-cpu' | 'openai';
 
 interface RecipeCommon {
   readonly name: ImageName;
@@ -26,6 +26,8 @@ export interface LayerRecipe extends RecipeCommon {
   readonly base: ImageName;
   /** POSIX shell script beside the recipes. */
   readonly script: string;
+  /** Files beside the recipes that the script finds in `/mnt`. */
+  readonly files?: readonly string[];
 }
 
 export type Recipe = RootRecipe | LayerRecipe;
