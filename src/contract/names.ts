@@ -8,7 +8,12 @@
  * give one name.
  */
 export function containerName(appInstanceId: string, service?: string): string {
-  return service === undefined ? `gpuaas-${appInstanceId}` : `gpuaas-${appInstanceId}.${service}`;
+  return `${namePrefix}${memberName(appInstanceId, service)}`;
+}
+
+/** An instance, or a service of its stack: what a container is of, and whose secret files are kept together. */
+export function memberName(appInstanceId: string, service?: string): string {
+  return service === undefined ? appInstanceId : `${appInstanceId}.${service}`;
 }
 
 /** Name of the compose project of an instance. Compose wants lower case. */

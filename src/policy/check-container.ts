@@ -6,25 +6,19 @@
  * refused by the schema; what it does name is held here against host policy, against the image and against itself. An
  * engine must be sent the judged value written anew, never the bytes it was read from: engines read JSON more loosely.
  */
+
+import { serviceNamePattern } from '../contract/compose-document.ts';
 import { identifierPattern } from '../contract/identifiers.ts';
 import { containerName, labels, networkName } from '../contract/names.ts';
 import { judge, type PathError, pointerToken } from '../contract/validate.ts';
-import { ContainerRequest, type ImageFacts } from './container-request.ts';
+import { checkComposeLabels, checkHealthcheck, checkNetworking } from './check-service.ts';
+import { ContainerRequest } from './container-request.ts';
 import { describeBadImageEnv, nameOf, noDevices, whyForbidden } from './environment.ts';
-import { type HostPolicy, projectRoot, recordedImage, secretsRoot, workloadRoot } from './host-policy.ts';
+import { projectRoot, recordedImage, secretsRoot, workloadRoot } from './host-policy.ts';
 import { isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import { checkTargets, describeBadVolumes, describeBadWorkingDir, secretsTarget } from './mounts.ts';
 import { isReadinessLabel } from './readiness-label.ts';
-
-export interface RequestToCheck {
-  /** Name the container is to have. */
-  readonly name: string;
-  readonly request: unknown;
-  /** The gate's own, never one that came with the request. */
-  readonly policy: HostPolicy;
-  /** What the engine says about the image that the request names. */
-  readonly image: ImageFacts;
-}
+import { type CheckContext, label, type RequestToCheck, serviceOf, unless, wrong } from './request-check.ts';
 
 /** Every path at which the request is not one this host runs; empty if it may be created. */
 export function checkContainerRequest({ name, request, policy, image }: RequestToCheck): PathError[] {
@@ -32,14 +26,16 @@ export function checkContainerRequest({ name, request, policy, image }: RequestT
   if (!judged.ok) {
     return judged.errors;
   }
-  const context: Context = { name, request: judged.value, policy, image };
+  const context: CheckContext = { name, request: judged.value, policy, image };
   return checks.flatMap((check) => check(context));
 }
 
-type Context = Omit<RequestToCheck, 'request'> & { readonly request: ContainerRequest };
-const checks: readonly ((context: Context) => PathError[])[] = [
+const checks: readonly ((context: CheckContext) => PathError[])[] = [
   checkNames,
   checkLabels,
+  checkComposeLabels,
+  checkHealthcheck,
+  checkNetworking,
   checkImage,
   checkUser,
   checkEnv,
@@ -52,6 +48,7 @@ const checks: readonly ((context: Context) => PathError[])[] = [
 ];
 
 const identifier = new RegExp(identifierPattern);
+const service = new RegExp(serviceNamePattern);
 const specPattern = /^[0-9a-f]{64}$/;
 const restartPattern = /^(no|on_failure|always):(0|[1-9][0-9]?|100)$/;
 const countPattern = /^(0|[1-9][0-9]{0,15})$/;
@@ -59,24 +56,17 @@ const envName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const maxLogMib = 1024;
 const maxLogFiles = 20;
 
-function wrong(path: string, code: string, message: string): PathError[] {
-  return [{ path, code, message }];
-}
-
-function unless(fine: boolean, path: string, code: string, message: string): PathError[] {
-  return fine ? [] : wrong(path, code, message);
-}
-
-function label({ request }: Context, name: string): string {
-  return request.Labels[name] ?? '';
-}
-
 /** Container and network are the instance's own. */
-function checkNames(context: Context): PathError[] {
+function checkNames(context: CheckContext): PathError[] {
   const instance = label(context, labels.instance);
   const network = context.request.HostConfig.NetworkMode;
   return [
-    ...unless(context.name === containerName(instance), '', 'name', 'the name is not that of the labelled instance'),
+    ...unless(
+      context.name === containerName(instance, serviceOf(context)),
+      '',
+      'name',
+      'the name is not that of the labelled instance or service',
+    ),
     ...unless(
       network === networkName(instance),
       '/HostConfig/NetworkMode',
@@ -86,7 +76,7 @@ function checkNames(context: Context): PathError[] {
   ];
 }
 
-function checkLabels(context: Context): PathError[] {
+function checkLabels(context: CheckContext): PathError[] {
   const rules: readonly [label: string, fine: (value: string) => boolean, message: string][] = [
     [labels.instance, (value) => identifier.test(value), 'must be an identifier'],
     [labels.project, (value) => identifier.test(value), 'must be an identifier'],
@@ -100,6 +90,8 @@ function checkLabels(context: Context): PathError[] {
     ],
     [labels.restart, (value) => restartPattern.test(value), 'must be policy:retries, as on_failure:3'],
     [labels.readiness, isReadinessLabel, 'must be readiness checks'],
+    [labels.service, (value) => serviceOf(context) === undefined || service.test(value), 'must name a service'],
+    [labels.gpus, (value) => value === '', 'must be empty: no card is held'],
   ];
   return rules.flatMap(([name, fine, message]) =>
     unless(fine(label(context, name)), `/Labels/${pointerToken(name)}`, 'label', message),
@@ -107,7 +99,7 @@ function checkLabels(context: Context): PathError[] {
 }
 
 /** A verified digest of an allowed repository, or an image id that the operator listed. */
-function checkImage({ request, policy, image }: Context): PathError[] {
+function checkImage({ request, policy, image }: CheckContext): PathError[] {
   if (request.Image.startsWith('sha256:')) {
     const fine = request.Image === image.id && recordedImage(policy, image.id) !== undefined;
     return unless(fine, '/Image', 'local_image', 'is not among `local_images` of this host');
@@ -120,7 +112,7 @@ function checkImage({ request, policy, image }: Context): PathError[] {
   return unless(verified, '/Image', 'image.digest_mismatch', 'the engine holds no image of this digest');
 }
 
-function checkUser({ request, policy: { allocation } }: Context): PathError[] {
+function checkUser({ request, policy: { allocation } }: CheckContext): PathError[] {
   const expected = `${allocation.uid}:${allocation.gid}`;
   return unless(request.User === expected, '/User', 'user', `must be the user of the allocation, ${expected}`);
 }
@@ -129,7 +121,7 @@ function checkUser({ request, policy: { allocation } }: Context): PathError[] {
  * No name twice: an engine keeps both entries, and programs differ in which one they see. A bare name may only remove
  * what is forbidden, and must for all that the image sets.
  */
-function checkEnv({ request, image }: Context): PathError[] {
+function checkEnv({ request, image }: CheckContext): PathError[] {
   const names = request.Env.map(nameOf);
   const present = new Set(names);
   const errors = request.Env.flatMap((entry, index) => {
@@ -157,7 +149,7 @@ function describeBadEntry(entry: string): string | undefined {
   return forbidden && entry !== noDevices ? 'must not be set' : undefined;
 }
 
-function checkImageFolders({ request, image }: Context): PathError[] {
+function checkImageFolders({ request, image }: CheckContext): PathError[] {
   const targets = request.HostConfig.Mounts.map(({ Target }) => Target);
   const sentences = [
     ...describeBadVolumes(image.volumes, targets),
@@ -167,9 +159,9 @@ function checkImageFolders({ request, image }: Context): PathError[] {
 }
 
 /** Every source is one folder of this instance or its project, by name; only secrets may be mounted at their place. */
-function checkMounts(context: Context): PathError[] {
+function checkMounts(context: CheckContext): PathError[] {
   const mounts = context.request.HostConfig.Mounts;
-  const secrets = secretsRoot(context.policy, label(context, labels.instance));
+  const secrets = secretsRoot(context.policy, label(context, labels.instance), serviceOf(context));
   const declared = [...mounts.entries()].filter(([, { Source }]) => Source !== secrets);
   const sources = mounts.map(({ Source }) => Source);
   return [
@@ -198,7 +190,7 @@ function sourcePath(index: number): string {
   return `/HostConfig/Mounts/${index}/Source`;
 }
 
-function isWorkloadFolder(source: string, context: Context): boolean {
+function isWorkloadFolder(source: string, context: CheckContext): boolean {
   const { policy } = context;
   const slash = source.lastIndexOf('/');
   const folder = source.slice(0, slash);
@@ -207,7 +199,7 @@ function isWorkloadFolder(source: string, context: Context): boolean {
   return (own || shared) && identifier.test(source.slice(slash + 1));
 }
 
-function checkPorts({ request }: Context): PathError[] {
+function checkPorts({ request }: CheckContext): PathError[] {
   const { ExposedPorts: exposed, HostConfig } = request;
   const bindings = Object.entries(HostConfig.PortBindings);
   const hostPorts = bindings.map(([, [binding]]) => binding?.HostPort ?? '');
@@ -233,7 +225,7 @@ function isPort(text: string, minimum: number): boolean {
 }
 
 /** The label is what others believe about the endpoints, so it must not name a port that is not bound. */
-function checkEndpoints(context: Context): PathError[] {
+function checkEndpoints(context: CheckContext): PathError[] {
   const value = label(context, labels.endpoints);
   const bindings = Object.values(context.request.HostConfig.PortBindings);
   const bound = bindings.map(([binding]) => binding?.HostPort);
@@ -251,7 +243,7 @@ function checkEndpoints(context: Context): PathError[] {
   );
 }
 
-function checkLimits({ request: { HostConfig: config }, policy: { limits } }: Context): PathError[] {
+function checkLimits({ request: { HostConfig: config }, policy: { limits } }: CheckContext): PathError[] {
   const { 'max-size': size, 'max-file': files } = config.LogConfig.Config;
   return [
     ...unless(config.MemorySwap === config.Memory, '/HostConfig/MemorySwap', 'limit', 'must equal Memory'),
@@ -278,7 +270,7 @@ function checkUlimits(ulimits: ContainerRequest['HostConfig']['Ulimits'], openFi
 }
 
 /** A runtime that stands for no sandbox could be any program of the host. */
-function checkRuntime({ request, policy }: Context): PathError[] {
+function checkRuntime({ request, policy }: CheckContext): PathError[] {
   const offered = Object.values(policy.sandboxes);
   return unless(offered.includes(request.HostConfig.Runtime), '/HostConfig/Runtime', 'runtime', 'is no sandbox here');
 }

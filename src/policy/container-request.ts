@@ -10,6 +10,7 @@ import { type Static, Type } from 'typebox';
 const closed = { additionalProperties: false } as const;
 /** Beyond this a number is not the one that was written. What the host has is the gate's to say. */
 const Amount = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+const Nanoseconds = Type.Integer({ minimum: 1e9, maximum: 1e13, description: 'From a second to hours.' });
 const Text = Type.String({ maxLength: 65536, pattern: '^[^\\u0000]*$' });
 
 export const BindMount = Type.Object(
@@ -33,7 +34,11 @@ export const ContainerRequest = Type.Object(
     Entrypoint: Type.Optional(Type.Array(Text, { maxItems: 256 })),
     Labels: Type.Record(
       Type.String({
-        pattern: '^gpuaas\\.(instance|project|allocation|task|spec|fencing|endpoints|restart|readiness)$',
+        pattern:
+          '^(gpuaas\\.(instance|project|allocation|task|service|gpus|spec|fencing|endpoints|restart|readiness)' +
+          '|com\\.docker\\.compose\\.(config-hash|container-number|depends_on|image|oneoff|service|version' +
+          '|project(\\.(config_files|environment_file|working_dir))?))$',
+        description: 'Ours, and those by which Compose finds the containers of a project. The latter prove nothing.',
       }),
       Text,
       closed,
@@ -41,10 +46,17 @@ export const ContainerRequest = Type.Object(
     ExposedPorts: Type.Record(Type.String({ pattern: '^[0-9]{1,5}/tcp$' }), Type.Object({}, closed), closed),
     Healthcheck: Type.Optional(
       Type.Object(
-        { Test: Type.Array(Type.Literal('NONE'), { minItems: 1, maxItems: 1 }) },
+        {
+          Test: Type.Array(Text, { minItems: 1, maxItems: 65, description: '`NONE` alone, or `CMD` and what to run.' }),
+          Interval: Type.Optional(Nanoseconds),
+          Timeout: Type.Optional(Nanoseconds),
+          StartPeriod: Type.Optional(Nanoseconds),
+          Retries: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
+        },
         {
           ...closed,
-          description: "Present to switch the image's own health check off; absent to keep it.",
+          description:
+            "Absent to keep the image's own health check. With `CMD`, nothing is left to the engine's defaults.",
         },
       ),
     ),
@@ -99,6 +111,18 @@ export const ContainerRequest = Type.Object(
         ...closed,
         description: 'Limits and isolation. Devices, namespaces, sysctls, volumes: not in the list, so refused.',
       },
+    ),
+    NetworkingConfig: Type.Optional(
+      Type.Object(
+        {
+          EndpointsConfig: Type.Record(
+            Type.String({ maxLength: 128 }),
+            Type.Object({ Aliases: Type.Array(Text, { maxItems: 8 }) }, closed),
+            { ...closed, minProperties: 1, maxProperties: 1 },
+          ),
+        },
+        { ...closed, description: 'Names in the one network. The gate writes those of a service itself.' },
+      ),
     ),
   },
   { ...closed, description: 'Create request of a workload container.' },

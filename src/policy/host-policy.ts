@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { identifierPattern } from '../contract/identifiers.ts';
+import { memberName } from '../contract/names.ts';
 import { RecordedImage } from '../contract/workload-oci-launch.ts';
 
 /** One registry and the repositories in it that may be used. */
@@ -89,7 +90,8 @@ export const HostPolicy = Type.Object(
     ),
     secrets_dir: Type.String({
       pattern: '^/[^\\u0000]*[^/\\u0000]$',
-      description: 'Folder on a memory file system for opened secret files, one folder per instance below it.',
+      description:
+        'Folder on a memory file system for opened secret files, one folder per instance or service below it.',
     }),
   },
   { additionalProperties: false, description: 'What the operator allows on this host.' },
@@ -106,9 +108,9 @@ export function projectRoot(policy: HostPolicy, projectId: string): string {
   return `${policy.allocation.home}/gpuaas/projects/${projectId}`;
 }
 
-/** Folder of the opened secret files of one workload. */
-export function secretsRoot(policy: HostPolicy, appInstanceId: string): string {
-  return `${policy.secrets_dir}/${appInstanceId}`;
+/** Folder of the opened secret files of one workload, or of one service of it. */
+export function secretsRoot(policy: HostPolicy, appInstanceId: string, service?: string): string {
+  return `${policy.secrets_dir}/${memberName(appInstanceId, service)}`;
 }
 
 /** What this host has on record about the image of that id; undefined for one that may not run by its id. */
