@@ -78,7 +78,8 @@ export class HostPressure {
   }
 
   async #lookAtGpus(signal: AbortSignal): Promise<void> {
-    const { gpus, reason } = await this.#options.gpus(signal);
+    const { gpus, drivers } = await this.#options.gpus(signal);
+    const reason = drivers.map((driver) => driver.reason).find((said) => said !== null) ?? null;
     const seen = new Set(gpus.map(({ uuid }) => uuid));
     this.#cards ??= reason === null ? seen : undefined;
     const lost = [...(this.#cards ?? [])].filter((uuid) => !seen.has(uuid));

@@ -55,6 +55,7 @@ export async function runProgram(
   try {
     const result = await Promise.race([ended, limit.reached]);
     if (result.outcome !== 'exited') {
+      rememberUntilGone(file, child);
       abandon(child);
     }
     signal?.throwIfAborted();
@@ -62,6 +63,29 @@ export async function runProgram(
   } finally {
     limit.clear();
   }
+}
+
+/** Processes that were given up and are still there, by program: more than none only for as long as the kernel holds them. */
+const leftBehind = new Map<string, number>();
+
+/** True while a call of this program that was given up is still not gone: another one would only hang beside it. */
+export function isLeftBehind(file: string): boolean {
+  return (leftBehind.get(file) ?? 0) > 0;
+}
+
+function rememberUntilGone(file: string, child: Child): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) {
+    return;
+  }
+  leftBehind.set(file, (leftBehind.get(file) ?? 0) + 1);
+  child.once('exit', () => {
+    const others = (leftBehind.get(file) ?? 1) - 1;
+    if (others > 0) {
+      leftBehind.set(file, others);
+    } else {
+      leftBehind.delete(file);
+    }
+  });
 }
 
 function firstOf(timeoutMs: number, signal: AbortSignal | undefined) {
@@ -79,6 +103,9 @@ function firstOf(timeoutMs: number, signal: AbortSignal | undefined) {
 /** What is needed of a child to let go of it. */
 interface Child {
   readonly pid?: number | undefined;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+  once(event: 'exit', listener: () => void): unknown;
   readonly stdout: { destroy(): unknown } | null;
   readonly stderr: { destroy(): unknown } | null;
   unref(): void;

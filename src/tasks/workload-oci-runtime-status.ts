@@ -62,7 +62,9 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
   const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib);
 
   const reasons = whyNotReady({ runtimes, engine, disk, policy });
-  for (const reason of [...reasons, compose.reason, cards.reason].filter((text) => text !== null)) {
+  for (const reason of [...reasons, compose.reason, ...cards.drivers.map(({ reason }) => reason)].filter(
+    (text) => text !== null,
+  )) {
     log.warn({ reason }, 'host probe found something missing');
   }
   return {
@@ -72,7 +74,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     runtimes,
     compose_version: compose.version,
     engine: engine === null ? null : describeEngine(engine),
-    gpus: cards.gpus,
+    gpus: [...cards.gpus],
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
 }

@@ -1,5 +1,7 @@
 /** Cards as a host reports them. */
 import type { Gpu } from '../../src/contract/gpus.ts';
+import type { DriverProbe } from '../../src/host/driver-probe.ts';
+import type { GpuProbe } from '../../src/host/gpus.ts';
 
 /** A healthy, free card of NVIDIA; what is given wins. */
 export function sampleGpu(given: Partial<Gpu> = {}): Gpu {
@@ -9,4 +11,15 @@ export function sampleGpu(given: Partial<Gpu> = {}): Gpu {
     ...{ health: 'healthy', reason: null, held_by: null },
     ...given,
   };
+}
+
+/** What a host with the drivers given says; one without any driver where there are none. */
+export function sampleProbe(...drivers: Partial<DriverProbe>[]): GpuProbe {
+  const all = drivers.map(
+    (given): DriverProbe => ({
+      ...{ vendor: 'nvidia', tool: '/usr/bin/nvidia-smi', gpus: [], partitioned: [], reason: null },
+      ...given,
+    }),
+  );
+  return { gpus: all.flatMap(({ gpus }) => gpus), drivers: all, renderNodes: new Map() };
 }

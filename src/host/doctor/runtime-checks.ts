@@ -73,11 +73,12 @@ function judgeCompose({ version, reason }: ComposeProbe): Finding {
     : ok(`Compose ${version} is there.`);
 }
 
-function judgeDriver(cards: readonly string[], { gpus, tool, reason }: GpuProbe): Finding {
-  if (reason !== null) {
-    return fail(reason, 'Read the kernel log for NVRM and Xid lines, then reload the driver or reboot.');
+function judgeDriver(cards: readonly string[], { drivers }: GpuProbe): Finding {
+  const driver = drivers.find(({ vendor }) => vendor === 'nvidia');
+  if (driver !== undefined && driver.reason !== null) {
+    return fail(driver.reason, 'Read the kernel log for NVRM and Xid lines, then reload the driver or reboot.');
   }
-  if (tool === null) {
+  if (driver === undefined) {
     return cards.length === 0
       ? skipped('This host has no NVIDIA card.')
       : fail(
@@ -85,9 +86,11 @@ function judgeDriver(cards: readonly string[], { gpus, tool, reason }: GpuProbe)
           'Install the NVIDIA driver with nvidia-smi, then run the bootstrap script again.',
         );
   }
-  if (gpus.length < cards.length) {
+  const { gpus, partitioned } = driver;
+  const answered = gpus.filter(({ mig }) => mig === null).length + partitioned.length;
+  if (answered < cards.length) {
     return fail(
-      `The driver reports ${gpus.length} of the ${cards.length} NVIDIA cards on the bus.`,
+      `The driver reports ${answered} of the ${cards.length} NVIDIA cards on the bus.`,
       'Read the kernel log for NVRM and Xid lines; a card that fell off the bus needs a reboot.',
     );
   }

@@ -2,17 +2,17 @@ import { describe, expect, it } from 'vitest';
 import type { Candidate } from '../../../src/agent/dispatch.ts';
 import { HostPressure } from '../../../src/agent/host-pressure.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
-import type { GpuProbe } from '../../../src/host/gpus.ts';
+import { sampleGpu, sampleProbe } from '../../support/gpus.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { identity, launchParams } from '../../support/task-bench.ts';
 
 const gib = 2 ** 30;
-const card = { uuid: 'GPU-a', name: 'A100', memory_mib: 40_000 } as unknown as GpuProbe['gpus'][number];
+const card = sampleGpu({ uuid: 'GPU-a' });
 const never = new AbortController().signal;
 
 function host() {
   const events: RecordBody<'event'>[] = [];
-  const world = { freeBytes: 100 * gib, gpus: { gpus: [card], tool: '/nvidia-smi', reason: null } as GpuProbe };
+  const world = { freeBytes: 100 * gib, gpus: sampleProbe({ gpus: [card] }) };
   const pressure = new HostPressure({
     ...{ diskReserveBytes: 10 * gib, clock: manualClock(), report: (event) => void events.push(event) },
     disk: async () => ({ totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 }),
@@ -57,7 +57,7 @@ describe('GPUs that are not well', () => {
   it('have launches that want some refused, and others not', async () => {
     const { world, pressure, types } = host();
     await pressure.look(never);
-    world.gpus = { ...world.gpus, gpus: [], reason: 'the driver hangs' };
+    world.gpus = sampleProbe({ reason: 'the driver hangs' });
     await pressure.look(never);
 
     expect(() => pressure.admit(launch(1))).toThrow(expect.objectContaining({ code: 'gpu.unhealthy' }));
@@ -68,10 +68,10 @@ describe('GPUs that are not well', () => {
   it('are also those that vanished without a word, until they are back', async () => {
     const { world, pressure, types } = host();
     await pressure.look(never);
-    world.gpus = { ...world.gpus, gpus: [] };
+    world.gpus = sampleProbe({ gpus: [] });
     await pressure.look(never);
     expect(() => pressure.admit(launch(1))).toThrow(/GPU-a/);
-    world.gpus = { ...world.gpus, gpus: [card] };
+    world.gpus = sampleProbe({ gpus: [card] });
     await pressure.look(never);
 
     expect(() => pressure.admit(launch(1))).not.toThrow();

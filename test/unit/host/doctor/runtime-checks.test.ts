@@ -3,12 +3,12 @@ import { AgentError } from '../../../../src/contract/failures.ts';
 import type { RuntimeProbe } from '../../../../src/contract/workload-oci-runtime-status.ts';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
 import { type RuntimeChecks, runtimeChecks } from '../../../../src/host/doctor/runtime-checks.ts';
-import { sampleGpu } from '../../../support/gpus.ts';
+import { sampleGpu, sampleProbe } from '../../../support/gpus.ts';
 import { patience } from '../stand-ins.ts';
 import { report } from './reports.ts';
 
 const card = sampleGpu();
-const twoCards = { gpus: [card, { ...card, uuid: 'GPU-2' }], tool: '/usr/bin/nvidia-smi', reason: null };
+const twoCards = sampleProbe({ gpus: [card, { ...card, uuid: 'GPU-2' }] });
 
 it('passes a host without cards', async () => {
   const results = await diagnose({});
@@ -72,7 +72,7 @@ it('fails when there are cards and no driver, or fewer cards than the bus has', 
 
 it('fails with what the driver said when it is in trouble', async () => {
   const { 'gpu.driver': found } = await diagnose({
-    probeGpus: () => Promise.resolve({ gpus: [], tool: '/usr/bin/nvidia-smi', reason: 'It hangs.' }),
+    probeGpus: () => Promise.resolve(sampleProbe({ reason: 'It hangs.' })),
   });
 
   expect(found).toMatchObject({ status: 'fail', found: 'It hangs.' });
@@ -115,7 +115,7 @@ async function diagnose(sources: Partial<RuntimeChecks>) {
     askEngine: () => Promise.resolve(report()),
     probeRuntimes: () => Promise.resolve([runtime({})]),
     probeCompose: () => Promise.resolve({ version: '2.26.1', reason: null }),
-    probeGpus: () => Promise.resolve({ gpus: [], tool: null, reason: null }),
+    probeGpus: () => Promise.resolve(sampleProbe()),
     cardsOnBus: () => Promise.resolve([]),
     ...sources,
   });
