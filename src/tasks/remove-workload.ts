@@ -1,5 +1,5 @@
 /**
- * Takes away what belongs to one instance: container, network, secret files and, if asked, scratch folders.
+ * Takes away what belongs to one instance: containers, network, secret files and, if asked, scratch folders.
  *
  * Goes on after a part failed, so that one stuck part does not keep the rest, and says of each what became of it.
  * Safe to repeat; it never touches what carries our name without a valid seal.
@@ -15,9 +15,16 @@ export interface Removal {
   readonly error: unknown;
 }
 
+export interface WhatGoes {
+  /** True for scratch folders as well. */
+  readonly data: boolean;
+  /** By name; the one of a workload that is no stack if absent. */
+  readonly containers?: readonly string[];
+}
+
 export async function removeWorkload(
   identity: Pick<Identity, 'app_instance_id'>,
-  { data }: { data: boolean },
+  { data, containers = [containerName(identity.app_instance_id)] }: WhatGoes,
   engine: ContainerEngine,
   signal: AbortSignal,
 ): Promise<Removal> {
@@ -35,11 +42,12 @@ export async function removeWorkload(
   };
 
   // The order matters: a network with a container in it cannot go, and a folder may only go when nobody writes there.
-  const container = containerName(instance);
   const network = networkName(instance);
-  await attempt(`container ${container}`, async () =>
-    (await engine.remove(container, signal)) ? [`container ${container}`] : [],
-  );
+  for (const container of containers) {
+    await attempt(`container ${container}`, async () =>
+      (await engine.remove(container, signal)) ? [`container ${container}`] : [],
+    );
+  }
   if (cleanup.failed.length === 0) {
     await attempt(`network ${network}`, async () =>
       (await engine.removeNetwork(network, signal)) ? [`network ${network}`] : [],

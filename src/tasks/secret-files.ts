@@ -12,14 +12,6 @@ export interface SecretMeans {
 /** Content by file name. Held no longer than it takes to write it. */
 export type SecretFiles = Readonly<Record<string, Buffer>>;
 
-/** Opened and written in one. Needed before each start, also of a container that was there: see `writeSecretFiles`. */
-export async function deliverSecretFiles(
-  params: Pick<WorkloadOciLaunchParams, 'identity' | 'sealed_files'>,
-  { engine, unseal }: SecretMeans,
-): Promise<void> {
-  await writeSecretFiles(params.identity.app_instance_id, await openSecretFiles(params, { unseal }), engine);
-}
-
 export async function openSecretFiles(
   { sealed_files = {} }: Pick<WorkloadOciLaunchParams, 'sealed_files'>,
   { unseal }: Pick<SecretMeans, 'unseal'>,
@@ -39,14 +31,17 @@ export async function openSecretEnv(
   return Object.fromEntries(await Promise.all(opened));
 }
 
-/** Memory is empty after a boot of the host, so a container that was there needs them written as well. */
+/**
+ * Needed before each start, also of a container that was there: memory is empty after a boot of the host. `owner`: the
+ * instance, or `<instance>.<service>`.
+ */
 export async function writeSecretFiles(
-  instance: string,
+  owner: string,
   files: SecretFiles,
   engine: SecretMeans['engine'],
 ): Promise<void> {
   if (Object.keys(files).length > 0) {
-    await engine.putSecrets(instance, files, toItsEnd());
+    await engine.putSecrets(owner, files, toItsEnd());
   }
 }
 

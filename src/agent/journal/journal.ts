@@ -139,6 +139,8 @@ export interface KeptWorkload {
   readonly streak: number;
   /** Set for a stack, whose `params` above are null. */
   readonly stack?: KeptStack;
+  /** Cards that its containers hold, by UUID; left out for none. */
+  readonly gpus?: readonly string[];
 }
 
 export interface KeptStack {
@@ -146,6 +148,8 @@ export interface KeptStack {
   readonly params: WorkloadComposeLaunchParams | null;
   /** Every service, in the order of its topology. */
   readonly services: readonly KeptService[];
+  /** For one without params: services that those that were found depend on, and that were not there. */
+  readonly missing?: readonly string[];
 }
 
 /** One service of a stack, with the meaning that the same fields have for a workload. */
@@ -155,6 +159,10 @@ export interface KeptService {
   readonly since: string;
   readonly restarts: number;
   readonly streak: number;
+  /** For one without params: what the label of its container says; left out where nobody knows it. */
+  readonly readiness?: readonly ReadinessCheck[];
+  /** The same for a service that has done its work when it ends with 0. */
+  readonly once?: boolean;
 }
 
 /** What a task made of its workload: the row to keep from now on, or null if there is nothing to look after any more. */

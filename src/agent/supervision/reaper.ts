@@ -7,7 +7,7 @@
 import type { Log } from '../../kit/log.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { removeWorkload } from '../../tasks/remove-workload.ts';
-import { isEngineAway } from './workload-restart.ts';
+import { isEngineAway } from './part-restart.ts';
 
 export interface ReaperOptions {
   readonly engine: ContainerEngine;
@@ -30,13 +30,14 @@ export class Reaper {
   }
 
   /** What a task had removed, or given up, and is there all the same. */
-  async takeWorkload(id: string, container: string, signal: AbortSignal): Promise<void> {
+  async takeWorkload(id: string, containers: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#take(id, async () => {
       const { engine, log, tell } = this.#options;
-      const { cleanup } = await removeWorkload({ app_instance_id: id }, { data: false }, engine, signal);
+      const { cleanup } = await removeWorkload({ app_instance_id: id }, { data: false, containers }, engine, signal);
       const { removed, failed } = cleanup;
-      log.warn({ instance: id, container, removed, failed }, 'orphan taken away');
-      tell(id, 'A container was left of a workload that a task had removed; it was taken away.', { removed, failed });
+      log.warn({ instance: id, removed, failed }, 'orphan taken away');
+      const [left, gone] = containers.length === 1 ? ['A container was', 'it was'] : ['Containers were', 'they were'];
+      tell(id, `${left} left of a workload that a task had removed; ${gone} taken away.`, { removed, failed });
     });
   }
 

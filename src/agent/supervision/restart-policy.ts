@@ -45,8 +45,12 @@ export function decideRestart(
 }
 
 /** As its launch said, or, where the journal was lost, as its container says; never where nobody says anything. */
-export function restartOf({ params, restart }: Pick<KeptWorkload, 'params' | 'restart'>): RestartPolicy {
-  return params?.restart ?? restart ?? never;
+export function restartOf({
+  params,
+  stack,
+  restart,
+}: Pick<KeptWorkload, 'params' | 'stack' | 'restart'>): RestartPolicy {
+  return params?.restart ?? stack?.params?.restart ?? restart ?? never;
 }
 
 /** From the label that the launch left on the container; sealed, so that nobody but the gate has written it. */

@@ -1,11 +1,7 @@
 /** What a look at the engine says about one workload, in the few words that supervision decides by. Pure. */
 import { AgentError, type Failure, type FailureDetail } from '../../contract/failures.ts';
-import { labels } from '../../contract/names.ts';
-import { readReadinessLabel } from '../../policy/readiness-label.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
-import { endpointsOf } from '../../tasks/workload-report.ts';
-import type { KeptWorkload } from '../journal/journal.ts';
-import { type ContainerEnd, restartFromLabels } from './restart-policy.ts';
+import type { ContainerEnd } from './restart-policy.ts';
 
 export type Sighting =
   | { readonly kind: 'gone' }
@@ -50,30 +46,4 @@ export function failureOfEnd(name: string, end: ContainerEnd, error: string, exc
         ? null
         : `Signal ${signal} ended it, and no task had asked for that: somebody on the host, or the engine as it stopped.`;
   return new AgentError('container.exited', reason === null ? detail : { ...detail, reason }).toFailure();
-}
-
-/** What a container of ours says about itself, for an agent that knows nothing of it any more (FAULTS 19). */
-export function rebuiltWorkload(facts: ContainerFacts, now: string): KeptWorkload | undefined {
-  const id = facts.labels[labels.instance];
-  if (id === undefined) {
-    return undefined;
-  }
-  const running = facts.status === 'running';
-  const readiness = readReadinessLabel(facts.labels[labels.readiness]);
-  return {
-    workload_id: id,
-    project_id: facts.labels[labels.project] ?? '',
-    allocation_id: facts.labels[labels.allocation] ?? '',
-    fencing: Number(facts.labels[labels.fencing] ?? 0),
-    task_id: facts.labels[labels.task] ?? '',
-    params: null,
-    restart: restartFromLabels(facts.labels),
-    ...(readiness ? { readiness } : {}),
-    desired: running ? 'running' : 'stopped',
-    state: running ? 'running' : 'stopped',
-    since: (running ? facts.startedAt : facts.finishedAt) ?? now,
-    endpoints: endpointsOf(facts),
-    restarts: 0,
-    streak: 0,
-  };
 }

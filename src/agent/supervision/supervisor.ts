@@ -18,13 +18,14 @@ import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
 import { leftNothing } from '../task-effects.ts';
 import { EngineWatch } from './engine-watch.ts';
+import type { WatchMeans } from './part-watch.ts';
 import { Reaper } from './reaper.ts';
-import { rebuiltWorkload } from './sighting.ts';
-import { type WatchMeans, WorkloadWatch } from './workload-watch.ts';
+import { rebuiltWorkload } from './rebuilt-workload.ts';
+import { WorkloadWatch } from './workload-watch.ts';
 
 export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
 
-export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway'> {
+export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway' | 'shownState'> {
   readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
   /** Called after something changed in what `workloads` tells. */
   readonly onChange?: () => void;
@@ -71,7 +72,12 @@ export class Supervisor {
         options.onChange?.();
       },
     };
-    this.#means = { ...options, journal: telling, onEngineAway: () => this.#engine.suspect() };
+    this.#means = {
+      ...options,
+      journal: telling,
+      shownState: (row) => this.#shownState(row),
+      onEngineAway: () => this.#engine.suspect(),
+    };
     this.#reaper = new Reaper({
       ...{ engine, log },
       tell: (id, message, values) => journal.append('event', this.#event(id, 'orphan.removed', message, values)),
@@ -153,16 +159,15 @@ export class Supervisor {
     if (this.#seen.state === 'unknown') {
       this.#see('ready', null);
     }
-    for (const container of containers) {
-      const id = container.labels[labels.instance];
+    const found = Map.groupBy(containers, (container) => container.labels[labels.instance]);
+    for (const [id, its] of found) {
       if (id !== undefined && !this.#busy.has(id) && !journal.workload(id)) {
-        await this.#meet(id, container, signal);
+        await this.#meet(id, its, signal);
       }
     }
-    const inUse = new Set(containers.map((container) => container.labels[labels.instance]));
     for (const { name, labels: of } of networks) {
       const id = of[labels.instance];
-      if (id !== undefined && !inUse.has(id) && !this.#busy.has(id) && !journal.workload(id)) {
+      if (id !== undefined && !found.has(id) && !this.#busy.has(id) && !journal.workload(id)) {
         await this.#reaper.takeNetwork(id, name, signal);
       }
     }
@@ -174,16 +179,18 @@ export class Supervisor {
     }
   }
 
-  /** A container of ours that no row of the journal speaks of. */
-  async #meet(id: string, container: ContainerSummary, signal: AbortSignal): Promise<void> {
+  /** Containers of ours that no row of the journal speaks of: all of one workload. */
+  async #meet(id: string, containers: readonly ContainerSummary[], signal: AbortSignal): Promise<void> {
     const { journal, engine, clock } = this.#options;
-    const fencing = Number(container.labels[labels.fencing] ?? 0);
+    const fencing = Math.max(...containers.map(({ labels: of }) => Number(of[labels.fencing] ?? 0)));
+    const names = containers.map(({ name }) => name);
     if (leftNothing(journal.tasks({ workload_id: id, limit: rememberedTasks }), fencing)) {
-      await this.#reaper.takeWorkload(id, container.name, signal);
+      await this.#reaper.takeWorkload(id, names, signal);
       return;
     }
-    const facts = await engine.inspect(container.name, signal);
-    const row = facts && rebuiltWorkload(facts, new Date(clock.wallMs()).toISOString());
+    const facts = await Promise.all(names.map((name) => engine.inspect(name, signal)));
+    const there = facts.filter((each) => each !== undefined);
+    const row = rebuiltWorkload(there, new Date(clock.wallMs()).toISOString());
     if (!row || this.#busy.has(id)) {
       return;
     }
@@ -193,12 +200,12 @@ export class Supervisor {
     this.#options.onChange?.();
   }
 
-  #onEvent({ action, instance, time }: EngineEvent): void {
+  #onEvent({ action, container, instance, time }: EngineEvent): void {
     if (!this.#options.journal.workload(instance)) {
       return;
     }
     const watch = this.#watch(instance);
-    void (action === 'oom' ? watch.noteOom(time) : watch.look());
+    void (action === 'oom' ? watch.noteOom(container, time) : watch.lookAt(container));
   }
 
   #onAway(error: unknown): void {
@@ -221,8 +228,9 @@ export class Supervisor {
     this.#see('ready', null);
     log.info({}, 'engine is back');
     journal.append('event', this.#event(null, 'engine.back', 'The container engine answers again.', {}));
-    for (const { workload_id, state } of journal.workloads()) {
-      journal.append('event', { ...this.#event(workload_id, 'workload.seen', 'The engine is back.', {}), state });
+    for (const row of journal.workloads()) {
+      const seen = this.#event(row.workload_id, 'workload.seen', 'The engine is back.', {});
+      journal.append('event', { ...seen, state: this.#shownState(row) });
     }
     this.#options.onEngine?.();
     this.#options.onChange?.();
@@ -251,22 +259,24 @@ export class Supervisor {
   }
 
   #factsOf(row: KeptWorkload): WorkloadFacts {
-    const { workload_id, project_id, allocation_id, fencing, state, endpoints, restarts, since } = row;
+    const { workload_id, project_id, allocation_id, fencing, endpoints, restarts, since, stack, gpus } = row;
     const phase = this.#busy.get(workload_id)?.[0]?.phase;
-    const shown = phase ?? (this.engineAway ? 'unknown' : state);
+    const shown = phase ?? (this.engineAway ? 'unknown' : this.#shownState(row));
+    const services = stack?.services.map(({ service, state, restarts: again, since: then }) => {
+      const seen = this.engineAway ? { state: 'unknown' as const, since: this.#seen.since } : { state, since: then };
+      return { service, restarts: again, ...seen };
+    });
     return {
-      ...{
-        workload_id,
-        project_id,
-        allocation_id,
-        fencing,
-        endpoints: [...endpoints],
-        restarts,
-        services: [],
-        gpus: [],
-      },
+      ...{ workload_id, project_id, allocation_id, fencing, endpoints: [...endpoints], restarts },
       ...{ state: shown, since: shown === 'unknown' ? this.#seen.since : since },
+      ...(services ? { services } : {}),
+      ...(gpus && gpus.length > 0 ? { gpus: [...gpus] } : {}),
     };
+  }
+
+  /** What its containers make of it, and what is the matter with its cards. */
+  #shownState(row: KeptWorkload): WorkloadState {
+    return row.state;
   }
 }
 
@@ -276,10 +286,14 @@ interface Busy {
 }
 
 /** With what is not known of it, and what follows from that. */
-function adoptionOf({ desired, readiness }: KeptWorkload): string {
+function adoptionOf({ desired, stack, readiness }: KeptWorkload): string {
   const found = 'A workload of ours was found that the journal did not know; it is looked after from now on.';
   if (desired === 'stopped') {
     return `${found} It does not run, and whether it should is not known: it is left so; start it where it is wanted.`;
   }
-  return readiness ? found : `${found} Its readiness checks are not known: it counts as ready while it stays up.`;
+  if (stack?.missing) {
+    return `${found} It is half a stack: of ${stack.missing.join(', ')} there is no container. Launch it again to have it whole.`;
+  }
+  const known = stack ? stack.services.every((service) => service.once || service.readiness) : readiness;
+  return known ? found : `${found} Its readiness checks are not known: it counts as ready while it stays up.`;
 }

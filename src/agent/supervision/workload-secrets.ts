@@ -3,9 +3,11 @@ import type { ContainerEngine } from '../../runtime/engine.ts';
 import { openSecretEnv, openSecretFiles } from '../../tasks/secret-files.ts';
 import { discreetEngine } from '../discreet-engine.ts';
 import { HiddenTexts } from '../hidden-texts.ts';
-import type { KeptWorkload } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
+import { type Sealed, secretsOf } from './parts.ts';
 
 export interface SecretsMeans {
+  readonly journal: Pick<Journal, 'workload'>;
   readonly engine: ContainerEngine;
   readonly unseal: (jwe: string) => Promise<Buffer>;
 }
@@ -16,13 +18,15 @@ export interface Discretion {
   readonly clean: <Value>(value: Value) => Value;
 }
 
-/** Where the secrets are not known any more, its log is silent: nothing could be taken out of it. */
-export async function discreetly(
-  { params }: Pick<KeptWorkload, 'params'>,
-  { engine, unseal }: SecretsMeans,
-): Promise<Discretion> {
+/**
+ * Of all services of a stack, as any of them may be told the secret of another. Where the secrets are not known any more,
+ * its log is silent: nothing could be taken out of it.
+ */
+export async function discreetly(workloadId: string, { journal, engine, unseal }: SecretsMeans): Promise<Discretion> {
   const hidden = new HiddenTexts();
-  const opened = params && (await openAll(params, unseal));
+  const row = journal.workload(workloadId);
+  const sealed = row && secretsOf(row);
+  const opened = sealed && (await openAll(sealed, unseal));
   for (const secret of opened ?? []) {
     hidden.hide(secret);
   }
@@ -32,10 +36,10 @@ export async function discreetly(
 
 /** Undefined where one of them cannot be opened. */
 async function openAll(
-  params: NonNullable<KeptWorkload['params']>,
+  sealed: readonly Sealed[],
   unseal: SecretsMeans['unseal'],
 ): Promise<(string | Buffer)[] | undefined> {
-  const opening = [openSecretEnv(params, { unseal }), openSecretFiles(params, { unseal })];
+  const opening = sealed.flatMap((each) => [openSecretEnv(each, { unseal }), openSecretFiles(each, { unseal })]);
   const opened = await Promise.allSettled<Record<string, string | Buffer>>(opening);
   return opened.every((each) => each.status === 'fulfilled')
     ? opened.flatMap(({ value }) => Object.values(value))

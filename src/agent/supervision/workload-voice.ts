@@ -5,6 +5,7 @@ import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
+import { type Part, withPart } from './parts.ts';
 
 export interface SeenEvent {
   readonly type: string;
@@ -15,9 +16,11 @@ export interface SeenEvent {
 }
 
 export interface VoiceMeans {
-  readonly journal: Pick<Journal, 'keepWorkload'>;
+  readonly journal: Pick<Journal, 'keepWorkload' | 'workload'>;
   readonly clock: Clock;
   readonly log: Log;
+  /** State that others are told, which may be worse than what its containers make of it. */
+  readonly shownState: (row: KeptWorkload) => WorkloadState;
 }
 
 export class WorkloadVoice {
@@ -27,20 +30,27 @@ export class WorkloadVoice {
     this.#means = means;
   }
 
-  /** Keeps the row as being in that state since the event, and queues the event. */
-  tell(row: KeptWorkload, state: WorkloadState, event: SeenEvent, failure: Failure | null = null): void {
-    const time = event.time ?? new Date(this.#means.clock.wallMs()).toISOString();
-    const changed = state !== row.state || typeof event.time === 'string';
-    this.#means.log.info({ instance: row.workload_id, from: row.state, to: state, event: event.type }, 'workload seen');
-    this.#means.journal.keepWorkload(
-      { ...row, state, since: changed ? time : row.since },
-      {
-        ...{ workload_id: row.workload_id, source: 'supervisor', state: state === row.state ? null : state, failure },
-        event: {
-          ...{ time, type: event.type, phase: null },
-          ...{ message: cutText(event.message, bounds.message), values: cutFacts(event.values ?? {}) },
-        },
+  /** Keeps the part as being in that state since the event, and queues the event. */
+  tell(part: Part, state: WorkloadState, event: SeenEvent, failure: Failure | null = null): void {
+    const { journal, clock, log, shownState } = this.#means;
+    const { workload_id, service } = part;
+    const before = journal.workload(workload_id);
+    if (!before) {
+      return;
+    }
+    const time = event.time ?? new Date(clock.wallMs()).toISOString();
+    const changed = state !== part.state || typeof event.time === 'string';
+    const after = withPart(before, { ...part, state, since: changed ? time : part.since });
+    const [was, is] = [shownState(before), shownState(after)];
+    const of = service === null ? {} : { service };
+    log.info({ instance: workload_id, ...of, from: part.state, to: state, event: event.type }, 'workload seen');
+    journal.keepWorkload(after, {
+      ...{ workload_id, source: 'supervisor', state: is === was ? null : is },
+      failure: failure && { ...failure, detail: { ...failure.detail, ...of } },
+      event: {
+        ...{ time, type: event.type, phase: null },
+        ...{ message: cutText(event.message, bounds.message), values: cutFacts({ ...of, ...event.values }) },
       },
-    );
+    });
   }
 }

@@ -1,120 +1,21 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { KeptWorkload } from '../../../../src/agent/journal/journal.ts';
-import { Supervisor } from '../../../../src/agent/supervision/supervisor.ts';
 import { bounds } from '../../../../src/contract/bounds.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { labels } from '../../../../src/contract/names.ts';
 import { EventBody } from '../../../../src/contract/records.ts';
 import { judge } from '../../../../src/contract/validate.ts';
-import { createLog } from '../../../../src/kit/log.ts';
-import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../../../src/runtime/engine.ts';
-import { endedTask, keptWorkload, keptWorkloads } from '../../../support/kept-workloads.ts';
-import { manualClock } from '../../../support/manual-clock.ts';
-import { containerFacts, recordingEngine } from '../../../support/recording-engine.ts';
+import { endedTask, keptWorkload } from '../../../support/kept-workloads.ts';
+import { containerFacts } from '../../../support/recording-engine.ts';
+import { stops, supervise } from '../../../support/supervised.ts';
 import { launchParams } from '../../../support/task-bench.ts';
 
 const name = 'gpuaas-notebook-1';
 const id = 'notebook-1';
 const occupation = { project_id: 'project-7', allocation_id: 'alloc-1', fencing: 2 };
 
-const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
   await Promise.all(stops.splice(0).map((stop) => stop()));
 });
-
-/** A supervisor at work on a recording engine, with the clock and the engine's events in the hand of the test. */
-async function supervise(rows: KeptWorkload[], containers: ContainerFacts[], overrides: Partial<ContainerEngine> = {}) {
-  const clock = manualClock();
-  const kept = keptWorkloads(...rows);
-  const stream = eventStream();
-  const recorder = recordingEngine({ events: stream.events, ...overrides });
-  for (const container of containers) {
-    recorder.containers.set(container.name, container);
-  }
-  const log: string[] = [];
-  const reserved: unknown[] = [];
-  const engineStates: string[] = [];
-  const supervisor: Supervisor = new Supervisor({
-    ...{ engine: recorder.engine, journal: kept.journal, clock, random: () => 1 },
-    admission: {
-      reserve: async (_instance, resources) => {
-        reserved.push(resources);
-        return () => undefined;
-      },
-    },
-    unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
-    onEngine: () => void engineStates.push(supervisor.engineState.state),
-    log: createLog({ destination: { write: (line: string) => void log.push(line) } }),
-  });
-  const stop = new AbortController();
-  const running = supervisor.run(stop.signal);
-  stops.push(async () => {
-    stop.abort();
-    await running;
-  });
-  await clock.advance(0);
-  const change = (over: Partial<ContainerFacts>) => {
-    recorder.containers.set(name, { ...(recorder.containers.get(name) ?? containerFacts()), ...over });
-  };
-  return {
-    ...{
-      supervisor,
-      clock,
-      ...recorder,
-      ...kept,
-      stream,
-      log,
-      reserved,
-      engineStates,
-      change,
-      row: () => kept.rows.get(id),
-    },
-    /** The container ends, and the engine says so. */
-    end: async (over: Partial<ContainerFacts>) => {
-      change({ status: 'exited', pid: 0, finishedAt: '2026-11-25T12:00:00.000000001Z', ...over });
-      stream.say({ action: 'die', exitCode: over.exitCode ?? null });
-      await clock.advance(0);
-    },
-  };
-}
-
-function eventStream() {
-  let wake = Promise.withResolvers<void>();
-  let waiting: (EngineEvent | Error)[] = [];
-  const push = (item: EngineEvent | Error) => {
-    waiting.push(item);
-    wake.resolve();
-  };
-  return {
-    say: (over: Partial<EngineEvent>) =>
-      push({
-        time: '2026-11-25T12:00:00.000000001Z',
-        container: name,
-        instance: id,
-        action: 'die',
-        exitCode: null,
-        ...over,
-      }),
-    cut: () => push(new AgentError('engine.unavailable')),
-    events: async function* ({ signal }: { signal: AbortSignal }): AsyncGenerator<EngineEvent> {
-      const { promise: over, reject } = Promise.withResolvers<never>();
-      over.catch(() => undefined);
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      for (;;) {
-        await Promise.race([wake.promise, over]);
-        wake = Promise.withResolvers<void>();
-        const items = waiting;
-        waiting = [];
-        for (const item of items) {
-          if (item instanceof Error) {
-            throw item;
-          }
-          yield item;
-        }
-      }
-    } satisfies ContainerEngine['events'],
-  };
-}
 
 const withPolicy = (policy: 'no' | 'on_failure' | 'always', max_retries = 3) =>
   keptWorkload({ params: launchParams({ restart: { policy, max_retries } }) });

@@ -1,21 +1,23 @@
 /**
- * Brings an ended workload back: waits out the backoff, starts the container as it is, waits until it is ready.
+ * Brings an ended part of a workload back: waits out the backoff, starts its container as it is, waits until it is ready.
  *
- * With the same file system, and with its packages in it. What does not run holds nothing, so it has to fit beside what
- * runs by now; and memory is empty after a boot of the host, so secret files are delivered again. Of a workload that was
- * found by its seal after a journal was lost, only what its container says is known: its secret files must still be there.
+ * With the same file system, and with its packages in it. What does not run holds nothing, so the whole workload has to fit
+ * beside what runs by now; and memory is empty after a boot of the host, so secret files are delivered again. Of a workload
+ * that was found by its seals after a journal was lost, only what its containers say is known: its secret files must still be
+ * there. The other services of a stack are left as they are, whoever depends on whom.
  */
 import { AgentError, type Failure } from '../../contract/failures.ts';
-import { containerName } from '../../contract/names.ts';
+import { labels } from '../../contract/names.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import { toItsEnd } from '../../kit/to-its-end.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { untilReady } from '../../runtime/probes/until-ready.ts';
 import type { Admission } from '../../tasks/admission.ts';
 import { ensureOwnNetwork } from '../../tasks/own-network.ts';
-import { deliverSecretFiles } from '../../tasks/secret-files.ts';
+import { openSecretFiles, writeSecretFiles } from '../../tasks/secret-files.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
-import { decideRestart, restartOf } from './restart-policy.ts';
+import { nameOf, type Part, partsOf } from './parts.ts';
+import { decideRestart } from './restart-policy.ts';
 import { type Discretion, discreetly } from './workload-secrets.ts';
 import { type VoiceMeans, WorkloadVoice } from './workload-voice.ts';
 
@@ -32,8 +34,9 @@ export interface RestartMeans extends VoiceMeans {
 export type Restarted = 'ready' | 'running' | 'ended' | 'off';
 
 /** Tries until it runs or its retries are used up. Rejects with the signal's reason, or where the engine is away. */
-export async function restartWorkload(
+export async function restartPart(
   id: string,
+  container: string,
   delayMs: number,
   means: RestartMeans,
   signal: AbortSignal,
@@ -42,18 +45,19 @@ export async function restartWorkload(
   for (let delay = delayMs; ; ) {
     await means.clock.pause(delay, signal);
     const row = means.journal.workload(id);
-    if (row?.desired !== 'running') {
+    const part = row && partsOf(row).find((each) => each.container === container);
+    if (part?.desired !== 'running') {
       return 'off';
     }
-    const tried = { ...row, streak: row.streak + 1 };
+    const tried = { ...part, streak: part.streak + 1 };
     try {
-      await start(row, means, signal);
+      await start(row as KeptWorkload, part, means, signal);
     } catch (error) {
       if (signal.aborted || isEngineAway(error)) {
         throw error;
       }
-      const decision = decideRestart(restartOf(row), unstarted, tried.streak, means.random);
-      tellStartFailed(tried, failureOf(error, (await discreetly(row, means)).clean), decision.restart, voice);
+      const decision = decideRestart(part.policy, unstarted, tried.streak, means.random);
+      tellStartFailed(tried, failureOf(error, (await discreetly(id, means)).clean), decision.restart, voice);
       if (!decision.restart) {
         return 'off';
       }
@@ -62,7 +66,8 @@ export async function restartWorkload(
     }
     const started = { ...tried, restarts: tried.restarts + 1 };
     const values = { attempt: started.streak, delay_ms: delay };
-    voice.tell(started, row.state, { type: 'workload.restarted', message: 'The workload was started again.', values });
+    const message = `The ${nameOf(part)} was started again.`;
+    voice.tell(started, part.state, { type: 'workload.restarted', message, values });
     return await awaitReady(started, means, voice, signal);
   }
 }
@@ -70,52 +75,55 @@ export async function restartWorkload(
 const unstarted = { exitCode: null, oomKilled: false };
 
 async function start(
-  { workload_id: instance, project_id, allocation_id, params }: KeptWorkload,
+  { workload_id, project_id, allocation_id, params }: KeptWorkload,
+  { container, owner, sealed = {} }: Part,
   { engine, admission, unseal }: RestartMeans,
   signal: AbortSignal,
 ): Promise<void> {
-  const resources = params?.resources ?? (await promisedTo(instance, engine, signal));
-  const release = await admission.reserve(instance, resources, signal, engine);
+  const resources = params?.resources ?? (await promisedTo(workload_id, container, engine, signal));
+  const release = await admission.reserve(workload_id, resources, signal, engine);
   try {
-    if (params) {
-      await deliverSecretFiles(params, { engine, unseal });
-    }
-    await ensureOwnNetwork({ app_instance_id: instance, project_id, allocation_id }, engine);
+    await writeSecretFiles(owner, await openSecretFiles(sealed, { unseal }), engine);
+    await ensureOwnNetwork({ app_instance_id: workload_id, project_id, allocation_id }, engine);
     signal.throwIfAborted();
-    await engine.start(containerName(instance), toItsEnd());
+    await engine.start(container, toItsEnd());
   } finally {
     release();
   }
 }
 
+/** All its containers together: what runs of a stack counts no less while one of its services is away. */
 async function promisedTo(
   instance: string,
+  container: string,
   engine: ContainerEngine,
   signal: AbortSignal,
 ): Promise<Pick<Resources, 'cpu_cores' | 'memory_gib'>> {
-  const container = containerName(instance);
-  const facts = await engine.inspect(container, signal);
-  if (!facts) {
+  const all = (await engine.list(signal)).filter(({ labels: of }) => of[labels.instance] === instance);
+  if (!all.some(({ name }) => name === container)) {
     throw new AgentError('container.not_found', { container });
   }
-  return { cpu_cores: facts.cpuCores, memory_gib: facts.memoryBytes / 2 ** 30 };
+  return {
+    cpu_cores: all.reduce((sum, { cpuCores }) => sum + cpuCores, 0),
+    memory_gib: all.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0) / 2 ** 30,
+  };
 }
 
 /** No room, a taken port, a secret that cannot be opened: counts as an attempt. */
-function tellStartFailed(row: KeptWorkload, failure: Failure, again: boolean, voice: WorkloadVoice): void {
-  const message = `The workload could not be started again: ${failure.message}`;
-  voice.tell(row, again ? row.state : 'failed', { type: 'restart.failed', message }, failure);
+function tellStartFailed(part: Part, failure: Failure, again: boolean, voice: WorkloadVoice): void {
+  const message = `The ${nameOf(part)} could not be started again: ${failure.message}`;
+  voice.tell(part, again ? part.state : 'failed', { type: 'restart.failed', message }, failure);
 }
 
 async function awaitReady(
-  row: KeptWorkload,
+  part: Part,
   means: RestartMeans,
   voice: WorkloadVoice,
   signal: AbortSignal,
 ): Promise<Restarted> {
-  const { engine, clean } = await discreetly(row, means);
+  const { engine, clean } = await discreetly(part.workload_id, means);
   try {
-    await ready(row, engine, signal);
+    await ready(part, engine, signal);
   } catch (error) {
     if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
       throw error;
@@ -123,28 +131,26 @@ async function awaitReady(
     if (error.code !== 'readiness.timed_out') {
       return 'ended';
     }
-    const message = 'The workload was started again and runs, but is not ready; it is left running.';
-    voice.tell(row, 'degraded', { type: 'readiness.timed_out', message }, error.toFailure(clean));
+    const message = `The ${nameOf(part)} was started again and runs, but is not ready; it is left running.`;
+    voice.tell(part, 'degraded', { type: 'readiness.timed_out', message }, error.toFailure(clean));
     return 'running';
   }
-  voice.tell(row, 'running', { type: 'workload.running', message: 'The workload is ready again.' });
+  voice.tell(part, 'running', { type: 'workload.running', message: `The ${nameOf(part)} is ready again.` });
   return 'ready';
 }
 
 /** Resolves when every readiness check passes, as after a launch. `withinSeconds` shortens the time of each. */
 export async function ready(
-  { workload_id, params, endpoints, ...row }: Pick<KeptWorkload, 'workload_id' | 'params' | 'readiness' | 'endpoints'>,
+  { container, readiness = [], ports }: Part,
   engine: ContainerEngine,
   signal: AbortSignal,
   withinSeconds = Number.POSITIVE_INFINITY,
 ): Promise<void> {
-  const readiness = params?.readiness ?? row.readiness ?? [];
-  const ports = params?.ports ?? endpoints.map(({ name, port }) => ({ name, host_port: port }));
   const checks = readiness.map((each) => ({
     ...each,
     timeout_seconds: Math.min(each.timeout_seconds, withinSeconds),
   }));
-  await untilReady(checks, { engine, name: containerName(workload_id), ports, signal });
+  await untilReady(checks, { engine, name: container, ports, signal });
 }
 
 /** True for a failure that says nothing about the workload: the engine or the gate is away, or hangs. */
