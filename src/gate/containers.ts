@@ -36,12 +36,13 @@ export async function removeContainer(call: GateCall, gate: GateContext): Promis
   const { container, incoming } = await onContainer(call, gate, (id) => ({
     method: 'DELETE',
     path: `/containers/${id}`,
-    query: call.query,
+    // What an image declares as a volume is of this container alone, and nobody could name it afterwards.
+    query: { ...call.query, v: '1' },
     signal: AbortSignal.timeout(ownDeadlineMs),
   }));
   if (incoming.statusCode === 204) {
     gate.containers.forgetName(container);
-    await removeSecrets(container.instance, gate.policy);
+    await removeSecrets(container.member, gate.policy);
   }
   await sendStream(call.response, incoming);
 }

@@ -11,24 +11,29 @@ import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkContainerRequest } from '../policy/check-container.ts';
+import { readClientRequest } from '../policy/client-request.ts';
 import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
 import { type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ImageObject } from './engine-objects.ts';
+import { instanceLock } from './locks.ts';
 import { prepareMounts, removeCreated } from './mount-folders.ts';
+import { endpointOf, isOurs } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
 
 export async function createContainer(call: GateCall, gate: GateContext): Promise<void> {
   const name = call.query['name'] ?? '';
-  check(name, call.body, gate, assumedFacts(call.body));
-  const request = call.body as ContainerRequest;
+  const { request: plain, networkId } = readClientRequest(call.body);
+  check(name, plain, gate, assumedFacts(plain));
+  const request = plain as ContainerRequest;
   refuse([{ failure: 'resources.exceeded', errors: checkHostSize(request, gate.policy) }]);
+  if (networkId !== undefined) await assertNetwork(networkId, request, gate, call.signal);
   check(name, request, gate, await imageFacts(request.Image, gate, call.signal));
 
-  const answer = await gate.locks.run(`container ${name}`, () => {
+  const answer = await gate.locks.run(instanceLock(instanceOf(request)), () => {
     call.signal.throwIfAborted();
     return create(name, request, gate);
   });
@@ -41,7 +46,8 @@ async function create(name: string, request: ContainerRequest, gate: GateContext
   const { created } = await prepareMounts(request.HostConfig.Mounts, gate.policy);
 
   try {
-    const body = { ...request, Labels: gate.seals.sealContainer(name, request, request.Labels) };
+    const Labels = gate.seals.sealContainer(name, request, request.Labels);
+    const body = { ...request, NetworkingConfig: networkingOf(request), Labels };
     const answer = await gate.engine.ask({ method: 'POST', path: '/containers/create', query: { name }, body, signal });
     if (answer.status === 409) await refuseForeignName(name, gate, signal);
     if (answer.status !== 201) {
@@ -49,11 +55,28 @@ async function create(name: string, request: ContainerRequest, gate: GateContext
       return answer;
     }
     await assertSealed(name, answer, gate, signal);
-    return withFreshData(answer, created.includes(workloadRoot(gate.policy, request.Labels[labels.instance] ?? '')));
+    return withFreshData(answer, created.includes(workloadRoot(gate.policy, instanceOf(request))));
   } catch (error) {
     await removeCreated(created);
     throw error;
   }
+}
+
+function instanceOf({ Labels }: ContainerRequest): string {
+  return Labels[labels.instance] ?? '';
+}
+
+/** Not as the client wrote it: the same as when the container is put into a network that was made anew. */
+function networkingOf({ HostConfig, Labels }: ContainerRequest): ContainerRequest['NetworkingConfig'] {
+  const endpoint = endpointOf(Labels);
+  return endpoint && { EndpointsConfig: { [HostConfig.NetworkMode]: endpoint } };
+}
+
+/** A client that names its network by id means the one of the labelled instance, or is refused. */
+async function assertNetwork(id: string, { HostConfig }: ContainerRequest, gate: GateContext, signal: AbortSignal) {
+  const error = { path: '/HostConfig/NetworkMode', code: 'network', message: 'is not the network of the instance' };
+  const fine = await isOurs(id, HostConfig.NetworkMode, gate, signal);
+  refuse([{ failure: 'policy.refused', errors: fine ? [] : [error] }]);
 }
 
 /** Tells the client, beside what the engine says, whether nothing of an earlier container was in the scratch root. */

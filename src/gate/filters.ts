@@ -10,19 +10,25 @@ import { parseStrictJson } from './strict-json.ts';
 
 type Shapes = Readonly<Record<string, RegExp>>;
 
-const label = /^gpuaas\.[a-z]{1,32}(?:=[A-Za-z0-9_.:,-]{0,256})?$/;
+const label = /^(?:gpuaas\.[a-z]{1,32}|com\.docker\.compose\.[a-z_.-]{1,64})(?:=[A-Za-z0-9_.:,-]{0,256})?$/;
 const ofContainers: Shapes = {
   label,
   status: /^[a-z]{1,16}$/,
-  name: /^[A-Za-z0-9_^$/-]{1,128}$/,
+  name: /^[A-Za-z0-9_.^$/-]{1,128}$/,
   id: /^[0-9a-f]{1,64}$/,
 };
-const ofEvents: Shapes = { label, type: /^container$/, event: /^[a-z_]{1,32}$/, container: /^[A-Za-z0-9_-]{1,128}$/ };
+const ofNetworks: Shapes = { label, name: /^[A-Za-z0-9_.-]{1,128}$/, id: /^[0-9a-f]{1,64}$/ };
+const ofEvents: Shapes = { label, type: /^container$/, event: /^[a-z_]{1,32}$/, container: /^[A-Za-z0-9_.-]{1,128}$/ };
 
 /** Containers that claim to be ours. */
 export function containerFilters(text: string | undefined): string {
   const filters = read(text, ofContainers);
   return JSON.stringify({ ...filters, label: [...(filters['label'] ?? []), labels.seal] });
+}
+
+/** The client's own alone: which networks are ours their seals say. Undefined where there are none. */
+export function networkFilters(text: string | undefined): Readonly<Record<string, readonly string[]>> | undefined {
+  return text === undefined ? undefined : read(text, ofNetworks);
 }
 
 /** Events of containers that claim to be ours. */

@@ -5,6 +5,7 @@
  * use is seen in the engine's list; what the engine still objects to is skipped.
  */
 import { AgentError } from '../contract/failures.ts';
+import { labels } from '../contract/names.ts';
 import {
   checkNetworkRequest,
   type NetworkRequest,
@@ -15,7 +16,8 @@ import {
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer, sendJson } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
-import type { ContainerObject, NetworkObject } from './engine-objects.ts';
+import type { ContainerObject, Labels, NetworkObject } from './engine-objects.ts';
+import { networkFilters } from './filters.ts';
 import { routedRanges } from './host-routes.ts';
 import { engineMessage, isOurName } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
@@ -35,7 +37,7 @@ export async function inspectNetwork(call: GateCall, gate: GateContext): Promise
 }
 
 export async function listNetworks(call: GateCall, gate: GateContext): Promise<void> {
-  const networks = await list(gate, call.signal);
+  const networks = await list(gate, call.signal, networkFilters(call.query['filters']));
   sendJson(
     call.response,
     200,
@@ -67,7 +69,7 @@ async function requireNetwork(name: string, gate: GateContext, signal: AbortSign
  * was in one that was taken away and made anew would be started in the old one, and so never again.
  */
 export async function attach(
-  { Id, HostConfig: { NetworkMode: name = '' }, NetworkSettings }: ContainerObject,
+  { Id, Config: { Labels }, HostConfig: { NetworkMode: name = '' }, NetworkSettings }: ContainerObject,
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<void> {
@@ -75,11 +77,23 @@ export async function attach(
   const known = NetworkSettings?.Networks?.[name]?.NetworkID ?? '';
   if (known === '' || known === network.Id) return;
   gate.log.warn({ container_id: Id, network: name }, 'network was made anew, container is put into it');
-  for (const [action, how] of [['disconnect', { Force: true }] as const, ['connect', {}] as const]) {
+  const EndpointConfig = endpointOf(Labels ?? {});
+  for (const [action, how] of [['disconnect', { Force: true }] as const, ['connect', { EndpointConfig }] as const]) {
     const path = `/networks/${network.Id}/${action}`;
     const answer = await gate.engine.ask({ method: 'POST', path, body: { Container: Id, ...how }, signal });
     if (answer.status !== 200) throw engineFailure(answer);
   }
+}
+
+/** By which name the others of a stack find a service in their network; undefined for a single container. */
+export function endpointOf({ [labels.service]: service }: Labels): { Aliases: string[] } | undefined {
+  return service === undefined ? undefined : { Aliases: [service] };
+}
+
+/** True if the engine knows a network of ours by this full id and this name. */
+export async function isOurs(id: string, name: string, gate: GateContext, signal: AbortSignal): Promise<boolean> {
+  const networks = await list(gate, signal, { id: [id] });
+  return networks.some((network) => network.Id === id && network.Name === name && gate.seals.holdsForNetwork(network));
 }
 
 /** Those of this name, or the one of this id, whose seal holds; another's is as good as none. */

@@ -15,7 +15,8 @@ import { inspectImage, pullImage } from './images.ts';
 import { createNetwork, inspectNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { queryShapes, type RoutePattern } from './routing.ts';
 import { putSecrets } from './secrets.ts';
-import { startContainer } from './start-container.ts';
+import { restartContainer, startContainer } from './start-container.ts';
+import { listVolumes } from './volumes.ts';
 import { removeData } from './workload-data.ts';
 
 export interface Route extends RoutePattern {
@@ -29,10 +30,9 @@ export interface Route extends RoutePattern {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const { flag, seconds, time, lines, text } = queryShapes;
+const { flag, seconds, time, lines, text, containerName } = queryShapes;
 const signal = /^(?:SIG)?(?:TERM|INT|QUIT|HUP|USR1|USR2|KILL)$/;
 const condition = /^(?:not-running|next-exit|removed)$/;
-const containerName = /^gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$/;
 const logQuery = { stdout: flag, stderr: flag, since: time, until: time, timestamps: flag, tail: lines, follow: flag };
 
 // biome-ignore format: a table is read by its columns
@@ -53,6 +53,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/containers/{container}/stats', query: { stream: flag, 'one-shot': flag }, body: 'none', handle: passThrough('GET', 'stats'), isStream: true },
   { method: 'POST', path: '/containers/{container}/start', query: {}, body: 'ignored', handle: startContainer },
   { method: 'POST', path: '/containers/{container}/stop', query: { t: seconds }, body: 'ignored', handle: passThrough('POST', 'stop') },
+  { method: 'POST', path: '/containers/{container}/restart', query: { t: seconds }, body: 'ignored', handle: restartContainer },
   { method: 'POST', path: '/containers/{container}/kill', query: { signal }, body: 'ignored', handle: passThrough('POST', 'kill') },
   { method: 'POST', path: '/containers/{container}/wait', query: { condition }, body: 'ignored', handle: passThrough('POST', 'wait'), isStream: true },
   { method: 'DELETE', path: '/containers/{container}', query: { v: flag, force: flag }, body: 'none', handle: removeContainer },
@@ -61,11 +62,13 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/exec/{exec}/start', query: {}, body: 4 * KiB, handle: startExec, upgrade: startExecUpgraded, isStream: true },
   { method: 'GET', path: '/exec/{exec}/json', query: {}, body: 'none', handle: inspectExec },
 
-  { method: 'GET', path: '/networks', query: {}, body: 'none', handle: listNetworks },
+  { method: 'GET', path: '/networks', query: { filters: text }, body: 'none', handle: listNetworks },
   { method: 'POST', path: '/networks/create', query: {}, body: 16 * KiB, handle: createNetwork },
   { method: 'GET', path: '/networks/{network}', query: {}, body: 'none', handle: inspectNetwork },
   { method: 'DELETE', path: '/networks/{network}', query: {}, body: 'none', handle: removeNetwork },
 
-  { method: 'PUT', path: '/gpuaas/v1/secrets/{instance}', query: {}, body: 32 * MiB, handle: putSecrets },
+  { method: 'GET', path: '/volumes', query: { filters: text }, body: 'none', handle: listVolumes },
+
+  { method: 'PUT', path: '/gpuaas/v1/secrets/{member}', query: {}, body: 32 * MiB, handle: putSecrets },
   { method: 'DELETE', path: '/gpuaas/v1/workloads/{instance}/data', query: { data: flag }, body: 'none', handle: removeData },
 ];

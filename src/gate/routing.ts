@@ -4,16 +4,22 @@
  * A path has one spelling: no percent sign, no empty segment, no dot segment, no second form. Query keys appear once
  * and only where the route lists them, with values of the listed shape. What does not fit is no route.
  */
+import { serviceNamePattern } from '../contract/compose-document.ts';
 import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
+
+const instance = '[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}';
+/** An instance, or a service of its stack. */
+const member = `${instance}(?:\\.${serviceNamePattern.slice(1, -1)})?`;
 
 /** Pattern text of each kind of variable path segment. */
 const segmentPatterns = {
   /** One of our names, or an id of at least the length that engine clients print. */
-  container: 'gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}|[0-9a-f]{12,64}',
-  network: 'gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}|[0-9a-f]{12,64}',
+  container: `gpuaas-${member}|[0-9a-f]{12,64}`,
+  network: `gpuaas-${instance}|[0-9a-f]{12,64}`,
   exec: '[0-9a-f]{64}',
-  instance: '[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}',
+  instance,
+  member,
   image: '(?:[a-z0-9][a-z0-9.:_-]*(?:/[a-z0-9][a-z0-9._-]*)*@)?sha256:[0-9a-f]{64}',
 } as const;
 
@@ -24,6 +30,7 @@ export const queryShapes = {
   time: /^[0-9][0-9T:.Z+-]{0,39}$/,
   lines: /^(?:all|\d{1,9})$/,
   text: /^[^\p{Cc}]{1,4096}$/u,
+  containerName: new RegExp(`^gpuaas-${member}$`),
 } as const;
 
 export interface RoutePattern {

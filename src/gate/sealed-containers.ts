@@ -7,7 +7,7 @@
  * somebody put another container under the name meanwhile, it is not reached.
  */
 import { AgentError } from '../contract/failures.ts';
-import { labels, namePrefix } from '../contract/names.ts';
+import { labels, memberName, namePrefix } from '../contract/names.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import type { Seals } from './seal.ts';
 import type { EngineAnswer, Upstream } from './upstream.ts';
@@ -15,8 +15,8 @@ import type { EngineAnswer, Upstream } from './upstream.ts';
 export interface SealedContainer {
   readonly id: string;
   readonly name: string;
-  /** The instance it belongs to. */
-  readonly instance: string;
+  /** The instance that it is of, or the service of its stack. */
+  readonly member: string;
   /** What it is promised, as the engine writes it. Sealed, so as constant as the rest. */
   readonly limits: { readonly NanoCpus: number; readonly Memory: number };
 }
@@ -90,14 +90,19 @@ export class SealedContainers {
     return seen.kind === 'sealed' ? seen.container : undefined;
   }
 
-  /** Looks at everything that claims to be ours and is not known yet. */
-  async lookAtAll(signal: AbortSignal): Promise<void> {
-    const query = { all: '1', filters: JSON.stringify({ label: [labels.seal] }) };
+  /** Ours with these labels, each `name` or `name=value`, whether they run or not. All are known from then on. */
+  async list(wanted: readonly string[], signal: AbortSignal): Promise<SealedContainer[]> {
+    const query = { all: '1', filters: JSON.stringify({ label: [...wanted, labels.seal] }) };
     const answer = await this.#engine.ask({ method: 'GET', path: '/containers/json', query, signal });
-    if (answer.status !== 200) return;
-    for (const { Id } of JSON.parse(answer.body.toString()) as { Id: string }[]) {
-      await this.judge(Id, signal);
+    if (answer.status !== 200) {
+      throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
     }
+    const ours: SealedContainer[] = [];
+    for (const { Id } of JSON.parse(answer.body.toString()) as { Id: string }[]) {
+      const container = await this.judge(Id, signal);
+      if (container) ours.push(container);
+    }
+    return ours;
   }
 
   /** What is remembered of a full id or name. Also of a container that is gone: its last events are still ours. */
@@ -113,7 +118,8 @@ export class SealedContainers {
   #remember({ Id, Name, Config, HostConfig }: ContainerObject): SealedContainer {
     const name = Name.replace(/^\//, '');
     const limits = { NanoCpus: Number(HostConfig['NanoCpus'] ?? 0), Memory: Number(HostConfig['Memory'] ?? 0) };
-    const container = { id: Id, name, instance: Config.Labels?.[labels.instance] ?? '', limits };
+    const { [labels.instance]: instance = '', [labels.service]: service } = Config.Labels ?? {};
+    const container = { id: Id, name, member: memberName(instance, service), limits };
     this.#byId.delete(Id);
     this.#byId.set(Id, container);
     this.#idByName.set(name, Id);

@@ -1,5 +1,6 @@
 /**
- * Secret files of an instance: in memory, for its user alone, gone with its container.
+ * Secret files of an instance, or of a service of its stack (a member): in memory, for its user alone, gone with its
+ * container.
  *
  * They are written beside their place and moved there whole, so that a container never sees half of them. What a gate
  * that was killed in between left there goes with the next secrets of the instance, or with the instance. Everything
@@ -24,55 +25,73 @@ export const SecretsRequest = Type.Object(
       { maxProperties: 64, additionalProperties: false, description: 'Content by file name, in base64.' },
     ),
   },
-  { additionalProperties: false, description: 'Body of `PUT /gpuaas/v1/secrets/{instance}`.' },
+  { additionalProperties: false, description: 'Body of `PUT /gpuaas/v1/secrets/{member}`.' },
 );
 export type SecretsRequest = Static<typeof SecretsRequest>;
 
-/** Instances with secret files at once; a host has far fewer workloads. */
-const maxInstances = 1024;
+/** Members with secret files at once; a host has far fewer containers. */
+const maxMembers = 1024;
 
 /** Type of tmpfs, see statfs(2). */
 const memoryType = 0x01021994;
 
-/** Replaces all secret files of the instance; without any, none are left, nor their folder. */
+/** Replaces all secret files of the member; without any, none are left, nor their folder. */
 export async function putSecrets(call: GateCall, gate: GateContext): Promise<void> {
   const judged = judge(SecretsRequest, call.body);
   if (!judged.ok) {
     refuse([{ failure: 'policy.refused', errors: judged.errors }]);
     return;
   }
-  const instance = call.params['instance'] ?? '';
+  const member = call.params['member'] ?? '';
   const files = Object.entries(judged.value.files).map(([name, text]) => [name, Buffer.from(text, 'base64')] as const);
-  await gate.locks.run(`secrets ${instance}`, async () => {
-    if (files.length === 0) await removeSecrets(instance, gate.policy);
-    else await write(instance, files, gate.policy);
+  await gate.locks.run(`secrets ${member}`, async () => {
+    if (files.length === 0) await removeSecrets(member, gate.policy);
+    else await write(member, files, gate.policy);
   });
   call.response.writeHead(204).end();
 }
 
 /** True if there were any. */
-export async function removeSecrets(instance: string, policy: HostPolicy, signal?: AbortSignal): Promise<boolean> {
+export async function removeSecrets(member: string, policy: HostPolicy, signal?: AbortSignal): Promise<boolean> {
   const options = signal === undefined ? {} : { signal };
-  const hadDraft = await removeTree(draftOf(instance, policy), options);
-  return (await removeTree(secretsRoot(policy, instance), options)) || hadDraft;
+  const hadDraft = await removeTree(draftOf(member, policy), options);
+  return (await removeTree(secretsRoot(policy, member), options)) || hadDraft;
 }
 
-/** No instance has a name that begins with a dot. */
-function draftOf(instance: string, { secrets_dir }: HostPolicy): string {
-  return join(secrets_dir, `.${instance}`);
+/** Those of the instance and of every service of it; the folders that are gone. */
+export async function removeAllSecrets(instance: string, policy: HostPolicy, signal: AbortSignal): Promise<string[]> {
+  const names = (await namesIn(policy.secrets_dir)).map((name) => name.replace(/^\./, ''));
+  const members = names.filter((name) => name === instance || name.startsWith(`${instance}.`));
+  const gone: string[] = [];
+  for (const member of new Set(members.sort())) {
+    if (await removeSecrets(member, policy, signal)) gone.push(secretsRoot(policy, member));
+  }
+  return gone;
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  return await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+}
+
+/** No member has a name that begins with a dot. */
+function draftOf(member: string, { secrets_dir }: HostPolicy): string {
+  return join(secrets_dir, `.${member}`);
 }
 
 type SecretFile = readonly [name: string, content: Buffer];
 
-async function write(instance: string, files: readonly SecretFile[], policy: HostPolicy): Promise<void> {
+async function write(member: string, files: readonly SecretFile[], policy: HostPolicy): Promise<void> {
   const { uid, gid } = policy.allocation;
-  const draft = draftOf(instance, policy);
+  const draft = draftOf(member, policy);
   await removeTree(draft);
   // Not all in one: the folder above may be that of the gate's socket, which others have to pass.
   await mkdir(dirname(policy.secrets_dir), { recursive: true, mode: 0o755 });
   await mkdir(policy.secrets_dir, { recursive: true, mode: 0o700 });
   await assertRoomInMemory(policy.secrets_dir, files);
-  await assertFewInstances(policy.secrets_dir, instance);
+  await assertFew(policy.secrets_dir, member);
 
   try {
     await mkdir(draft, { mode: 0o700 });
@@ -84,8 +103,8 @@ async function write(instance: string, files: readonly SecretFile[], policy: Hos
       await folder.close();
     }
     await chown(draft, uid, gid);
-    await removeTree(secretsRoot(policy, instance));
-    await rename(draft, secretsRoot(policy, instance));
+    await removeTree(secretsRoot(policy, member));
+    await rename(draft, secretsRoot(policy, member));
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     throw error;
@@ -118,9 +137,9 @@ async function assertRoomInMemory(path: string, files: readonly SecretFile[]): P
 }
 
 /** Empty folders take memory as well, and whoever asks for them need not have a container. */
-async function assertFewInstances(path: string, instance: string): Promise<void> {
-  const others = (await readdir(path)).filter((name) => name !== instance);
-  if (others.length >= maxInstances) throw unavailable(path, `has secret files of ${maxInstances} instances already`);
+async function assertFew(path: string, member: string): Promise<void> {
+  const others = (await readdir(path)).filter((name) => name !== member);
+  if (others.length >= maxMembers) throw unavailable(path, `has secret files of ${maxMembers} containers already`);
 }
 
 function unavailable(path: string, what: string): AgentError {

@@ -163,7 +163,7 @@ describe('other calls of the engine', () => {
     ['POST', '/grpc'],
     ['POST', '/auth'],
     ['POST', '/commit?container=x'],
-    ['GET', '/volumes'],
+    ['GET', '/volumes/x'],
     ['POST', '/volumes/create'],
     ['DELETE', '/volumes/x'],
     ['POST', '/volumes/prune'],
@@ -187,7 +187,7 @@ describe('other calls of the engine', () => {
     ['GET', `/containers/${name}/top`],
     ['POST', `/containers/${name}/rename?name=gpuaas-y`],
     ['POST', `/containers/${name}/update`],
-    ['POST', `/containers/${name}/restart`],
+    ['POST', `/containers/${name}/unpause`],
     ['POST', `/containers/${name}/pause`],
     ['POST', `/containers/${name}/resize?h=1&w=1`],
     ['POST', `/containers/${name}/checkpoints`],
@@ -378,7 +378,12 @@ describe('bodies', () => {
     for (const files of [{ '../x': '' }, { '.x': '' }, { 'a/b': '' }, { '': '' }, { a: 'not base64!' }, { a: 1 }, []]) {
       expect((await call(ground.gate, 'PUT', `/gpuaas/v1/secrets/${newInstance()}`, { files })).status).toBe(403);
     }
-    for (const path of ['/gpuaas/v1/secrets/..', '/gpuaas/v1/secrets/a.b', '/gpuaas/v1/workloads/%2e%2e/data']) {
+    for (const path of [
+      '/gpuaas/v1/secrets/..',
+      '/gpuaas/v1/secrets/a.B',
+      '/gpuaas/v1/secrets/a.b.c',
+      '/gpuaas/v1/workloads/a.b/data',
+    ]) {
       expect((await call(ground.gate, path.includes('data') ? 'DELETE' : 'PUT', path)).status).toBe(403);
     }
     expectUntouched();

@@ -73,6 +73,6 @@ function leaveDraft(): void {
 async function put(files: Record<string, string>): Promise<void> {
   const encoded = Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString('base64')]);
   const response = { writeHead: () => ({ end: () => undefined }) };
-  const call = { params: { instance: 'notebook-1' }, body: { files: Object.fromEntries(encoded) }, response };
+  const call = { params: { member: 'notebook-1' }, body: { files: Object.fromEntries(encoded) }, response };
   await putSecrets(call as unknown as GateCall, { policy, locks: new KeyedMutex() } as unknown as GateContext);
 }
