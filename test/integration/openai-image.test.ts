@@ -6,6 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { containerLog, removeContainer, startContainer, waitContainer } from '../../bootstrap/dev/containers.ts';
 import { askEngine } from '../../bootstrap/dev/engine-api.ts';
 import { ensureGround } from '../../bootstrap/dev/ground.ts';
+import { ensureImage } from '../../bootstrap/dev/images.ts';
+import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
+import { engineWithCards } from '../support/engine-with-cards.ts';
 import { eventually } from '../support/eventually.ts';
 import { type OpenAi, openAiAt } from '../support/open-ai.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -248,4 +251,25 @@ describe('it fails', () => {
 
     expect(await ended(name)).toBe(137);
   });
+});
+
+it('sees the cards that an engine gave it by their ids', async () => {
+  const engine = await engineWithCards();
+  try {
+    const { host } = await ensureRegistry();
+    const { reference } = await ensureImage({ socketPath: engine.socketPath, host }, 'openai');
+    const name = `${prefix}-cards`;
+    const request = { Driver: 'nvidia', DeviceIDs: ['GPU-a', 'GPU-b'], Capabilities: [['gpu', 'compute', 'utility']] };
+
+    await startContainer(engine.socketPath, name, {
+      ...{ Image: reference, Cmd: ['m', '--tensor-parallel-size=3'], HostConfig: { DeviceRequests: [request] } },
+    });
+
+    expect(await waitContainer(engine.socketPath, name, 100)).toBe(1);
+    const log = await containerLog(engine.socketPath, name);
+    expect(log).toContain('cards: GPU-a, GPU-b');
+    expect(log).toContain('World size (3) is larger than the number of available GPUs (2)');
+  } finally {
+    await engine.stop();
+  }
 });
