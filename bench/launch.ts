@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { freePort } from '../bootstrap/dev/free-port.ts';
+import { noCards } from '../src/policy/given-cards.ts';
 import { renderNetwork } from '../src/policy/network-request.ts';
 import { renderContainer } from '../src/policy/render-container.ts';
 import { engineCall } from '../test/support/engine-call.ts';
@@ -70,7 +71,7 @@ async function rawLaunch(host: TestHost, params: LaunchParams): Promise<{ networ
     throw new Error('the image is gone');
   }
   const { name, request } = renderContainer({
-    ...{ params, policy: host.policy, image: facts, sealedEnv: {}, taskId: 'bench', fencing: 1 },
+    ...{ params, policy: host.policy, image: facts, sealedEnv: {}, cards: noCards, taskId: 'bench', fencing: 1 },
   });
   const network = renderNetwork(
     {

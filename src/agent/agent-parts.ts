@@ -12,6 +12,7 @@ import { DrainState } from './drain-state.ts';
 import { explain } from './explain/explain.ts';
 import { explainSources } from './explain/sources.ts';
 import { HostAgent } from './host-agent.ts';
+import { conflictEvent, openGpuLedger } from './host-gpus.ts';
 import { HostPressure } from './host-pressure.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
 import type { Journal } from './journal/journal.ts';
@@ -59,8 +60,13 @@ export function assembleAgent(ground: Ground) {
   const engineData = { path: undefined as string | undefined };
   const pressure = pressureOf(ground, engineData);
 
+  const gpus = openGpuLedger({
+    engine,
+    store: { all: () => journal.leases(), replace: (instance, leases) => journal.keepLeases(instance, leases) },
+    onConflict: (conflict) => journal.append('event', conflictEvent(conflict, clock)),
+  });
   const dispatcher: Dispatcher = new Dispatcher({
-    ...{ engine, policy, unseal, parallel: config.tasks.parallel },
+    ...{ engine, policy, gpus, unseal, parallel: config.tasks.parallel },
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
     // Of a task that it does not know the control plane would refuse to answer.

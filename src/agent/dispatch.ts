@@ -21,6 +21,7 @@ import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
 import { patientEngine } from '../runtime/patient-engine.ts';
 import { Admission } from '../tasks/admission.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
+import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { taskHandlers } from '../tasks/index.ts';
 import type { Lifecycle, TaskContext, TaskHandler } from '../tasks/task-context.ts';
 import { cleanOutput } from './clean-output.ts';
@@ -34,6 +35,7 @@ export interface DispatcherOptions {
   readonly engine: ContainerEngine;
   readonly policy: HostPolicy;
   readonly taskLogs: TaskLogOptions;
+  readonly gpus: GpuLedger;
   /** Opens a sealed value; see `identity/wrapping-key.ts`. */
   readonly unseal: (jwe: string) => Promise<Buffer>;
   readonly pullCredential?: (task: TaskEnvelope, signal: AbortSignal) => Promise<PullCredential | undefined>;
@@ -143,9 +145,9 @@ export class Dispatcher {
     progress: TaskProgress,
     signal: AbortSignal,
   ): TaskContext {
-    const { engine, policy, unseal, pullCredential } = this.#options;
+    const { engine, policy, gpus, unseal, pullCredential } = this.#options;
     return {
-      ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, signal, log: taskLog.log },
+      ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, gpus, signal, log: taskLog.log },
       engine: discreetEngine(
         taskSchemas[type].mutates
           ? patientEngine(engine, (waitMs) => progress.emit('engine.away', awayMessage(waitMs), {}))

@@ -37,7 +37,7 @@ export const labels = {
   task: 'gpuaas.task',
   /** Service of the stack; absent on the container of a single one. */
   service: 'gpuaas.service',
-  /** Cards that it holds, by UUID, comma-separated and sorted; empty for none. */
+  /** Cards that it holds, by UUID, comma-separated and sorted; absent for none. */
   gpus: 'gpuaas.gpus',
   /** sha256 of the rendered spec: tells whether a launch asks for what already runs. */
   spec: 'gpuaas.spec',

@@ -91,7 +91,6 @@ function checkLabels(context: CheckContext): PathError[] {
     [labels.restart, (value) => restartPattern.test(value), 'must be policy:retries, as on_failure:3'],
     [labels.readiness, isReadinessLabel, 'must be readiness checks'],
     [labels.service, (value) => serviceOf(context) === undefined || service.test(value), 'must name a service'],
-    [labels.gpus, (value) => value === '', 'must be empty: no card is held'],
   ];
   return rules.flatMap(([name, fine, message]) =>
     unless(fine(label(context, name)), `/Labels/${pointerToken(name)}`, 'label', message),

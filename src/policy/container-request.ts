@@ -6,6 +6,7 @@
  * (Docker Engine API 1.41, `POST /containers/create`).
  */
 import { type Static, Type } from 'typebox';
+import { taggedUnion } from '../contract/tagged-union.ts';
 
 const closed = { additionalProperties: false } as const;
 /** Beyond this a number is not the one that was written. What the host has is the gate's to say. */
@@ -24,6 +25,45 @@ export const BindMount = Type.Object(
   { ...closed, description: 'A folder that the gate prepared. Never `Binds`: those create missing folders as root.' },
 );
 export type BindMount = Static<typeof BindMount>;
+
+/** Lower case only: a UUID that is written in two ways would be two cards to whoever compares them. */
+const cardUuid = '(GPU|MIG)-[0-9a-z-]{1,64}';
+
+const cardsByDriver = (driver: string, idPattern: string, capabilities: readonly string[]) =>
+  Type.Object(
+    {
+      Driver: Type.Literal(driver),
+      DeviceIDs: Type.Array(Type.String({ pattern: `^${idPattern}$` }), {
+        ...{ minItems: 1, maxItems: 64, uniqueItems: true },
+      }),
+      Capabilities: Type.Array(
+        Type.Array(Type.Enum([...capabilities]), {
+          ...{ minItems: capabilities.length, maxItems: capabilities.length, uniqueItems: true },
+        }),
+        { minItems: 1, maxItems: 1 },
+      ),
+    },
+    closed,
+  );
+
+export const CardDeviceRequest = taggedUnion(
+  'Driver',
+  [
+    cardsByDriver('nvidia', cardUuid, ['gpu', 'compute', 'utility']),
+    cardsByDriver('cdi', `nvidia\\.com/gpu=${cardUuid}`, ['gpu']),
+  ],
+  'NVIDIA cards by UUID. Never a count, never an index, never `all`.',
+);
+
+/** A device of an AMD card, at its own place. */
+export const CardDevice = Type.Object(
+  {
+    PathOnHost: Type.String({ pattern: '^/dev/(kfd|dri/renderD[1-9][0-9]{2,3})$' }),
+    PathInContainer: Type.String({ pattern: '^/dev/(kfd|dri/renderD[1-9][0-9]{2,3})$' }),
+    CgroupPermissions: Type.Literal('rw'),
+  },
+  closed,
+);
 
 export const ContainerRequest = Type.Object(
   {
@@ -87,6 +127,11 @@ export const ContainerRequest = Type.Object(
         ),
         CapDrop: Type.Array(Type.Literal('ALL'), { minItems: 1, maxItems: 1 }),
         SecurityOpt: Type.Array(Type.Literal('no-new-privileges'), { minItems: 1, maxItems: 1 }),
+        DeviceRequests: Type.Optional(Type.Array(CardDeviceRequest, { minItems: 1, maxItems: 1 })),
+        Devices: Type.Optional(Type.Array(CardDevice, { minItems: 2, maxItems: 65 })),
+        GroupAdd: Type.Optional(
+          Type.Array(Type.String({ pattern: '^[1-9][0-9]{0,9}$' }), { minItems: 1, maxItems: 64, uniqueItems: true }),
+        ),
         Init: Type.Literal(true),
         Privileged: Type.Literal(false),
         IpcMode: Type.Literal('private'),
@@ -109,7 +154,7 @@ export const ContainerRequest = Type.Object(
       },
       {
         ...closed,
-        description: 'Limits and isolation. Devices, namespaces, sysctls, volumes: not in the list, so refused.',
+        description: 'Limits and isolation. Other devices, namespaces, sysctls, volumes: not in the list, so refused.',
       },
     ),
     NetworkingConfig: Type.Optional(

@@ -30,7 +30,10 @@ const forbidden: readonly { readonly pattern: RegExp; readonly reason: string }[
 /** Keeps packages out of the persistent workspace: a relaunch starts without them. */
 export const noUserSite = { name: 'PYTHONNOUSERSITE', value: '1' } as const;
 
-/** The only NVIDIA variable of a request. Always there without a card: where it is missing, old images get all cards. */
+/**
+ * The only NVIDIA variable of a request. Always there unless the engine writes its own for the cards that were asked for by
+ * id: where it is missing, old images get all cards.
+ */
 export const noDevices = 'NVIDIA_VISIBLE_DEVICES=void';
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -74,11 +77,15 @@ export function nameOf(entry: string): string {
 /**
  * What must follow in a request's `Env` so that the forbidden variables of the image vanish: a bare name removes what
  * the image set. Entries with an empty name are harmless and cannot be removed; ones with NUL are for
- * `describeBadImageEnv` to refuse.
+ * `describeBadImageEnv` to refuse. `engineNames`: the engine itself writes which cards the container sees.
  */
-export function neutralised(imageEnv: readonly string[]): string[] {
-  const names = imageEnv.map(nameOf).filter((name) => whyForbidden(name) !== undefined && name !== nameOf(noDevices));
-  return [...[...new Set(names)].sort(), noDevices];
+export function neutralised(imageEnv: readonly string[], { engineNames = false } = {}): string[] {
+  const names = new Set(imageEnv.map(nameOf).filter((name) => whyForbidden(name) !== undefined));
+  if (engineNames) {
+    return [...names].sort();
+  }
+  names.delete(nameOf(noDevices));
+  return [...[...names].sort(), noDevices];
 }
 
 /** Sentences about entries of the image's environment that could mean something else behind the engine's back. */

@@ -15,6 +15,7 @@ import type { ContainerRequest, ImageFacts } from './container-request.ts';
 import { containerSpec } from './container-spec.ts';
 import { checkPorts, checkReadiness } from './endpoints.ts';
 import { checkEnvironment, describeBadImageEnv, neutralised } from './environment.ts';
+import { noCards } from './given-cards.ts';
 import { type HostPolicy, recordedImage } from './host-policy.ts';
 import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import { checkMounts, checkStorage, describeBadVolumes, describeBadWorkingDir } from './mounts.ts';
@@ -25,14 +26,14 @@ import { bindTargets, defaultShmGib, type RenderInput, renderRequest } from './r
 export interface RenderedContainer {
   readonly name: string;
   readonly request: ContainerRequest;
-  /** sha256 of all that decides the container, also in its label: see `containerSpec`. */
+  /** sha256 of all that decides the container, also in its label: see `specOf`. */
   readonly spec: string;
 }
 
 /**
  * Throws with every refused path in `detail.errors`: `task.untrusted` (and nothing else) for another allocation, else
  * the first that applies of `policy.refused`, `mount.refused`, `image.not_pinned`, `image.registry_denied`,
- * `packages.invalid`, `task.invalid` (fields that contradict each other), `sandbox.unavailable`, `gpu.none_free`.
+ * `packages.invalid`, `task.invalid` (fields that contradict each other), `sandbox.unavailable`.
  */
 export function checkParams(params: WorkloadOciLaunchParams, policy: HostPolicy): void {
   refuse([{ failure: 'task.untrusted', errors: checkAllocation(params, policy) }]);
@@ -43,7 +44,6 @@ export function checkParams(params: WorkloadOciLaunchParams, policy: HostPolicy)
     { failure: 'packages.invalid', errors: judgePackages(params.python_packages) },
     { failure: 'task.invalid', errors: checkConsistency(params) },
     { failure: 'sandbox.unavailable', errors: checkSandbox(params, policy) },
-    { failure: 'gpu.none_free', errors: checkGpus(params.resources) },
   ]);
 }
 
@@ -52,19 +52,39 @@ const maxEntryLength = 65536;
 const maxEntries = 1024;
 
 /**
- * Renders the request. Throws what `checkParams` throws; `image.digest_mismatch` if the engine holds another image than
- * the task names; `policy.refused` for an image or an opened value that this host cannot make safe.
+ * The spec of what would be rendered, whichever cards it gets and however they are given: how many is in the params. So a
+ * launch knows the container it left behind before it asks for cards again. Throws what `checkParams` throws;
+ * `image.digest_mismatch` if the engine holds another image than the task names; `policy.refused` for an image or an opened
+ * value that this host cannot make safe.
  */
+export function specOf(input: Omit<RenderInput, 'cards'>): string {
+  return hashOf(input, verified(input));
+}
+
+function hashOf(input: Omit<RenderInput, 'cards'>, reference: string): string {
+  return containerSpec(input.params, renderRequest({ ...input, cards: noCards }, reference));
+}
+
+/** Renders the request. Throws what `specOf` throws. */
 export function renderContainer(input: RenderInput): RenderedContainer {
+  const { params, cards } = input;
+  if (cards.uuids.length !== params.resources.gpu_count) {
+    throw new AgentError('internal', { reason: 'The leased cards are not as many as were asked for.' });
+  }
+  const reference = verified(input);
+  const spec = hashOf(input, reference);
+  const rendered = renderRequest(input, reference);
+  const request = { ...rendered, Labels: { ...rendered.Labels, [labels.spec]: spec } };
+  return { name: containerName(params.identity.app_instance_id), request, spec };
+}
+
+/** The verified name of the image, once everything is found in order. */
+function verified(input: Omit<RenderInput, 'cards'>): string {
   const { params, policy, image } = input;
   checkParams(params, policy);
   const reference = verifyImage(params, policy, image);
   refuse([{ failure: 'policy.refused', errors: [...checkImage(input), ...checkEnv(input)] }]);
-
-  const rendered = renderRequest(input, reference);
-  const spec = containerSpec(params, rendered);
-  const request = { ...rendered, Labels: { ...rendered.Labels, [labels.spec]: spec } };
-  return { name: containerName(params.identity.app_instance_id), request, spec };
+  return reference;
 }
 
 function checkAllocation({ identity }: WorkloadOciLaunchParams, { allocation }: HostPolicy): PathError[] {
@@ -141,16 +161,12 @@ function checkSharedMemory({ memory_gib, shm_gib = defaultShmGib }: Resources): 
     : [];
 }
 
-function checkSandbox({ sandbox }: WorkloadOciLaunchParams, { sandboxes }: HostPolicy): PathError[] {
-  return sandboxes[sandbox] === undefined
-    ? [{ path: '/sandbox', code: 'unavailable', message: `${sandbox} is not offered by this host` }]
-    : [];
-}
-
-/** No host hands out cards yet: the ledger that makes them exclusive does not exist. */
-function checkGpus({ gpu_count }: Resources): PathError[] {
-  return gpu_count > 0
-    ? [{ path: '/resources/gpu_count', code: 'maximum', message: 'must be 0: this host hands out no GPU' }]
+function checkSandbox({ sandbox, resources }: WorkloadOciLaunchParams, { sandboxes }: HostPolicy): PathError[] {
+  if (sandboxes[sandbox] === undefined) {
+    return [{ path: '/sandbox', code: 'unavailable', message: `${sandbox} is not offered by this host` }];
+  }
+  return sandbox === 'gvisor' && resources.gpu_count > 0
+    ? [{ path: '/sandbox', code: 'no_cards', message: 'must be runc for a workload with cards' }]
     : [];
 }
 
@@ -169,7 +185,7 @@ function verifyImage({ image: source }: WorkloadOciLaunchParams, policy: HostPol
   return source.reference;
 }
 
-function checkImage({ params, image }: RenderInput): PathError[] {
+function checkImage({ params, image }: Omit<RenderInput, 'cards'>): PathError[] {
   const targets = bindTargets(params);
   const sentences = [
     ...describeBadImageEnv(image.env),
@@ -186,7 +202,7 @@ function checkImage({ params, image }: RenderInput): PathError[] {
 }
 
 /** Values that were sealed until now have not been judged yet. They are never repeated. */
-function checkEnv({ params, sealedEnv, image }: RenderInput): PathError[] {
+function checkEnv({ params, sealedEnv, image }: Omit<RenderInput, 'cards'>): PathError[] {
   const sealed = Object.keys(params.sealed_env ?? {});
   if (sealed.length !== Object.keys(sealedEnv).length || !sealed.every((name) => Object.hasOwn(sealedEnv, name))) {
     throw new AgentError('internal', { reason: 'The opened variables are not those that were sealed.' });

@@ -10,6 +10,7 @@ import type { Port, WorkloadOciLaunchParams } from '../contract/workload-oci-lau
 import type { BindMount, ContainerRequest, ImageFacts } from './container-request.ts';
 import { endpointsLabel } from './endpoints.ts';
 import { neutralised, noUserSite } from './environment.ts';
+import { cardRequest, cardsLabel, engineNames, type GivenCards } from './given-cards.ts';
 import { type HostPolicy, secretsRoot } from './host-policy.ts';
 import { mountSource, secretsTarget } from './mounts.ts';
 import { readinessLabel } from './readiness-label.ts';
@@ -21,6 +22,8 @@ export interface RenderInput {
   readonly image: ImageFacts;
   /** Opened values of `sealed_env`, under the same names. */
   readonly sealedEnv: Readonly<Record<string, string>>;
+  /** As many as the params ask for. */
+  readonly cards: GivenCards;
   readonly taskId: string;
   readonly fencing: number;
 }
@@ -30,19 +33,19 @@ export const defaultShmGib = 0.0625;
 
 /** The whole request but for the label with the hash of it. `reference` is the verified name of the image. */
 export function renderRequest(input: RenderInput, reference: string): ContainerRequest {
-  const { params, policy, image } = input;
+  const { params, policy, image, cards } = input;
   const { command, entrypoint, readiness, ports } = params;
   const keepsHealthcheck = readiness.some(({ type }) => type === 'container_health');
   return {
     Image: reference,
     User: `${policy.allocation.uid}:${policy.allocation.gid}`,
-    Env: [...renderEnv(input), ...neutralised(image.env)],
+    Env: [...renderEnv(input), ...neutralised(image.env, { engineNames: engineNames(cards) })],
     ...(command && { Cmd: [...command] }),
     ...(entrypoint && { Entrypoint: [...entrypoint] }),
     Labels: renderLabels(input),
     ExposedPorts: Object.fromEntries(ports.map((port) => [portKey(port), {}])),
     ...(!keepsHealthcheck && { Healthcheck: { Test: ['NONE'] } }),
-    HostConfig: renderHostConfig(params, policy),
+    HostConfig: { ...renderHostConfig(params, policy), ...cardRequest(cards) },
   };
 }
 
@@ -55,13 +58,14 @@ function renderEnv({ params, sealedEnv }: RenderInput): string[] {
     .sort();
 }
 
-function renderLabels({ params, taskId, fencing }: RenderInput): Record<string, string> {
+function renderLabels({ params, cards, taskId, fencing }: RenderInput): Record<string, string> {
   const { identity, ports, restart, readiness } = params;
   return {
     [labels.instance]: identity.app_instance_id,
     [labels.project]: identity.project_id,
     [labels.allocation]: identity.allocation_id,
     [labels.task]: taskId,
+    ...(cards.uuids.length > 0 && { [labels.gpus]: cardsLabel(cards) }),
     [labels.fencing]: String(fencing),
     [labels.endpoints]: endpointsLabel(ports),
     [labels.restart]: `${restart.policy}:${restart.max_retries}`,

@@ -161,6 +161,8 @@ export interface EngineFacts {
   readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean };
   /** True if containers live on while the engine restarts. */
   readonly liveRestore: boolean;
+  /** Folders with the CDI specs that it resolves device names by; empty where it does not. */
+  readonly cdiFolders: readonly string[];
 }
 
 /** What became of the folders of an instance on the host. */

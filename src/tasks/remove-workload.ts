@@ -11,6 +11,8 @@ import type { ContainerEngine } from '../runtime/engine.ts';
 
 export interface Removal {
   readonly cleanup: Cleanup;
+  /** All of them are, so nothing holds their cards any more. */
+  readonly containersGone: boolean;
   /** The first error, if any part failed. */
   readonly error: unknown;
 }
@@ -48,7 +50,8 @@ export async function removeWorkload(
       (await engine.remove(container, signal)) ? [`container ${container}`] : [],
     );
   }
-  if (cleanup.failed.length === 0) {
+  const containersGone = cleanup.failed.length === 0;
+  if (containersGone) {
     await attempt(`network ${network}`, async () =>
       (await engine.removeNetwork(network, signal)) ? [`network ${network}`] : [],
     );
@@ -58,5 +61,5 @@ export async function removeWorkload(
       return removed.map((folder) => `folder ${folder}`);
     });
   }
-  return { cleanup, error: firstError };
+  return { cleanup, containersGone, error: firstError };
 }

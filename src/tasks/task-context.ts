@@ -10,6 +10,7 @@ import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
 import type { Admission } from './admission.ts';
+import type { GpuLedger } from './gpu-ledger.ts';
 
 export interface TaskContext {
   readonly taskId: string;
@@ -18,6 +19,8 @@ export interface TaskContext {
   readonly policy: HostPolicy;
   readonly engine: ContainerEngine;
   readonly admission: Admission;
+  /** Cards of this host: leased before they are given to a container. */
+  readonly gpus: GpuLedger;
   /** Goes to the task's own log file; values are redacted by allow-list. */
   readonly log: Log;
   /** Aborts on cancel and on deadline, never on agent shutdown: workloads outlive the agent. */

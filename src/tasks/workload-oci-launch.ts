@@ -9,7 +9,9 @@ import { containerName, labels } from '../contract/names.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { Cleanup, WorkloadOutput } from '../contract/workload-output.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
-import { checkParams, type RenderedContainer, renderContainer } from '../policy/render-container.ts';
+import { type GivenCards, noCards } from '../policy/given-cards.ts';
+import { checkParams, renderContainer, specOf } from '../policy/render-container.ts';
+import type { RenderInput } from '../policy/render-request.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
@@ -39,18 +41,20 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
     requireSay(found, params.identity, context.fencing);
   }
   await assertPortsFree(params, found);
-  const kept = found ? [`container ${name}`] : [];
-  const made: Made = { anything: await isHalfMade(params, found, context), freshData: false, kept };
+  const made: Made = { anything: await isHalfMade(params, found, context), freshData: false, found };
   try {
+    // Early, so that nothing is pulled in vain. A container that is there has its cards.
+    const cards = found ? undefined : await leaseCards(params, context);
     context.enter('pulling');
     const image = await obtainImage(params, context);
     const sealedEnv = await openSecretEnv(params, context);
     const { taskId, fencing } = context;
-    const rendered = underParams(() => renderContainer({ params, policy, image, taskId, fencing, sealedEnv }));
-    const adopted = await ensureStarted(params, rendered, { found, files }, made, context);
+    const wanted = { params, policy, image, taskId, fencing, sealedEnv };
+    const adopted = await ensureStarted(wanted, { found, files, cards }, made, context);
     const excerpt = await makePackaged(params, name, context);
     context.enter('probing');
     const container = await untilReady(params.readiness, { engine, name, ports: params.ports, signal });
+    context.gpus.settle(params.identity.app_instance_id, [container]);
     context.enter('running');
     log.info({ container: name, image: container.imageReference, adopted }, 'workload running');
     return workloadOutput(
@@ -111,20 +115,38 @@ interface Made {
   anything: boolean;
   /** True if its scratch folders did not exist before. */
   freshData: boolean;
-  /** What was there before and stays as it is. */
-  readonly kept: string[];
+  /** What was there before; it stays as it is unless this launch replaces or starts it. */
+  readonly found: ContainerFacts | undefined;
+}
+
+type Wanted = Omit<RenderInput, 'cards'>;
+
+/** What the launch came upon, and what it had prepared by then. */
+interface Findings {
+  readonly found: ContainerFacts | undefined;
+  readonly files: Promise<SecretFiles>;
+  readonly cards: GivenCards | undefined;
+}
+
+async function leaseCards(
+  { identity, resources }: WorkloadOciLaunchParams,
+  { gpus, signal }: TaskContext,
+): Promise<GivenCards> {
+  const leased = await gpus.lease(identity.app_instance_id, [{ service: null, count: resources.gpu_count }], signal);
+  return leased.get(null) ?? noCards;
 }
 
 /** Leaves exactly one container of this spec on the engine, started; true if it was there already. */
 async function ensureStarted(
-  params: WorkloadOciLaunchParams,
-  rendered: RenderedContainer,
-  { found, files: opening }: { readonly found: ContainerFacts | undefined; readonly files: Promise<SecretFiles> },
+  wanted: Wanted,
+  { found, files: opening, cards: leased }: Findings,
   made: Made,
   context: TaskContext,
 ): Promise<boolean> {
   const { admission, engine, signal } = context;
-  const adopt = found?.labels[labels.spec] === rendered.spec;
+  const { params } = wanted;
+  const spec = underParams(() => specOf(wanted));
+  const adopt = found?.labels[labels.spec] === spec;
   context.enter('creating');
   if (adopt && found.status === 'running') {
     // Launched by another task and at work: should this one fail, it is left as it is.
@@ -136,6 +158,8 @@ async function ensureStarted(
   // What does not run holds nothing, so a container that is started again has to fit as well.
   const release = await admission.reserve(params.identity.app_instance_id, params.resources, signal, engine);
   try {
+    // Of a container that is replaced as well: one that cannot have its cards must not cost the workload that runs.
+    const cards = adopt ? noCards : (leased ?? (await leaseCards(params, context)));
     if (found && !adopt) {
       await replace(params, found, made, context);
     }
@@ -148,7 +172,7 @@ async function ensureStarted(
     const begun = await Promise.allSettled([
       // Takes an engine longer than all else before the start, so the container is made beside it.
       ensureOwnNetwork(params.identity, engine),
-      adopt ? putSecretFiles(params, files, context) : createContainer(params, rendered, files, made, context),
+      adopt ? putSecretFiles(params, files, context) : createContainer({ ...wanted, cards }, files, made, context),
     ]);
     const failed = begun.find((each) => each.status === 'rejected');
     if (failed) {
@@ -156,7 +180,7 @@ async function ensureStarted(
     }
     signal.throwIfAborted();
     context.enter('starting');
-    await engine.start(rendered.name, signal);
+    await engine.start(containerName(params.identity.app_instance_id), signal);
     return adopt;
   } finally {
     release();
@@ -201,14 +225,14 @@ async function endPaused({ name, status }: ContainerFacts, { engine, signal, emi
 }
 
 async function createContainer(
-  params: WorkloadOciLaunchParams,
-  { name, request }: RenderedContainer,
+  input: RenderInput,
   files: SecretFiles,
   made: Made,
   context: TaskContext,
 ): Promise<void> {
   const { engine, log } = context;
-  await putSecretFiles(params, files, context);
+  const { name, request } = underParams(() => renderContainer(input));
+  await putSecretFiles(input.params, files, context);
   const created = await engine.create(name, request, toItsEnd());
   made.freshData = created.freshData;
   log.info({ container: name, container_id: created.id }, 'container created');
@@ -245,7 +269,7 @@ async function undo(
   cause: unknown,
   context: TaskContext,
 ): Promise<FailedTask> {
-  const cleanup = made.anything ? await takeAway(params, made, context) : { removed: [], kept: made.kept, failed: [] };
+  const cleanup = made.anything ? await takeAway(params, made, context) : leaveAsFound(params, made, context);
   const summary = made.anything ? 'The launch did not succeed and was undone.' : 'The launch did not succeed.';
   return new FailedTask(cause, (failure): WorkloadOutput => {
     const report = { state: 'failed', summary, container: undefined, cleanup, failure } as const;
@@ -253,10 +277,20 @@ async function undo(
   });
 }
 
+/** Cards that were leased for a container that was not made are free again; those of one that was there are its own. */
+function leaveAsFound({ identity }: WorkloadOciLaunchParams, { found }: Made, { gpus }: TaskContext): Cleanup {
+  gpus.settle(identity.app_instance_id, found ? [found] : []);
+  return { removed: [], kept: found ? [`container ${found.name}`] : [], failed: [] };
+}
+
 async function takeAway(params: WorkloadOciLaunchParams, made: Made, context: TaskContext): Promise<Cleanup> {
   const limit = AbortSignal.timeout(undoTimeoutMs);
   await keepOutput(containerName(params.identity.app_instance_id), context, limit);
-  const { cleanup } = await removeWorkload(params.identity, { data: made.freshData }, context.engine, limit);
+  const removal = await removeWorkload(params.identity, { data: made.freshData }, context.engine, limit);
+  const { cleanup, containersGone } = removal;
+  if (containersGone) {
+    context.gpus.release(params.identity.app_instance_id);
+  }
   context.log.warn({ removed: cleanup.removed, failed: cleanup.failed }, 'launch undone');
   return cleanup;
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { labels } from '../../src/contract/names.ts';
+import { noCards } from '../../src/policy/given-cards.ts';
 import { renderContainer } from '../../src/policy/render-container.ts';
 import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
@@ -173,7 +174,7 @@ async function makeAgain(params: LaunchParams): Promise<void> {
   if (!image) {
     throw new Error('the image is gone');
   }
-  const made = { params, policy: host.policy, image, sealedEnv: {}, taskId: 'late', fencing: 1 };
+  const made = { params, policy: host.policy, image, sealedEnv: {}, cards: noCards, taskId: 'late', fencing: 1 };
   const { name, request } = renderContainer(made);
   await host.engine.ensureNetwork(name, ownerOf(params.identity), signal);
   await host.engine.create(name, request, signal);

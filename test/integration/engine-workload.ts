@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { labels, networkName } from '../../src/contract/names.ts';
 import type { ContainerRequest } from '../../src/policy/container-request.ts';
+import { noCards } from '../../src/policy/given-cards.ts';
 import { renderContainer } from '../../src/policy/render-container.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
 import type { LaunchParams, TestHost } from '../support/test-host.ts';
@@ -40,7 +41,7 @@ export async function prepareWorkload(
   };
   await engine.ensureNetwork(networkName(instance), owner, soon());
   const rendered = renderContainer({
-    ...{ params, policy: host.policy, image: facts, sealedEnv: {}, taskId: randomUUID(), fencing: 1 },
+    ...{ params, policy: host.policy, image: facts, sealedEnv: {}, cards: noCards, taskId: randomUUID(), fencing: 1 },
   });
   return { name: rendered.name, instance, request: rendered.request, owner };
 }

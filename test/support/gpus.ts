@@ -2,6 +2,10 @@
 import type { Gpu } from '../../src/contract/gpus.ts';
 import type { DriverProbe } from '../../src/host/driver-probe.ts';
 import type { GpuProbe } from '../../src/host/gpus.ts';
+import type { CardLink } from '../../src/policy/choose-cards.ts';
+import type { CardWays } from '../../src/policy/given-cards.ts';
+import type { ContainerEngine } from '../../src/runtime/engine.ts';
+import { type CardConflict, GpuLedger, type LeaseStore, leasesInMemory } from '../../src/tasks/gpu-ledger.ts';
 
 /** A healthy, free card of NVIDIA; what is given wins. */
 export function sampleGpu(given: Partial<Gpu> = {}): Gpu {
@@ -22,4 +26,37 @@ export function sampleProbe(...drivers: Partial<DriverProbe>[]): GpuProbe {
     }),
   );
   return { gpus: all.flatMap(({ gpus }) => gpus), drivers: all, renderNodes: new Map() };
+}
+
+/** A host that gives NVIDIA cards by their ids, as an engine without CDI does. */
+export const plainWays: CardWays = { cdiNames: new Set(), renderNodes: new Map(), computeGroup: undefined };
+
+export interface CardBench {
+  readonly ledger: GpuLedger;
+  readonly store: LeaseStore;
+  readonly conflicts: CardConflict[];
+  /** What the host has from now on. */
+  readonly cards: Gpu[];
+}
+
+/** A ledger over cards that a test made up. */
+export function cardLedger(
+  engine: Pick<ContainerEngine, 'list'>,
+  cards: readonly Gpu[] = [],
+  { links = [], ways = plainWays, store = leasesInMemory(), reason = null }: Partial<CardBenchOptions> = {},
+): CardBench {
+  const bench = { store, conflicts: [] as CardConflict[], cards: [...cards] };
+  const ledger = new GpuLedger({
+    ...{ store, engine, ways: async () => ways },
+    inventory: async () => ({ gpus: bench.cards, links, renderNodes: new Map(), reason }),
+    onConflict: (conflict) => void bench.conflicts.push(conflict),
+  });
+  return { ledger, ...bench };
+}
+
+export interface CardBenchOptions {
+  readonly links: readonly CardLink[];
+  readonly ways: CardWays;
+  readonly store: LeaseStore;
+  readonly reason: string | null;
 }

@@ -160,6 +160,7 @@ function engineOf(world: World): ContainerEngine {
           defaultRuntime: 'runc',
           limits: { memory: true, cpu: true, pids: true },
           liveRestore: false,
+          cdiFolders: [],
         },
       };
     },

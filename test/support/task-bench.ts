@@ -3,11 +3,13 @@ import type { TaskParams } from '../../src/contract/tasks.ts';
 import type { WorkloadEvent } from '../../src/contract/workload-output.ts';
 import type { WorkloadState } from '../../src/contract/workload-state.ts';
 import { createLog } from '../../src/kit/log.ts';
+import { type GivenCards, noCards } from '../../src/policy/given-cards.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
 import { renderContainer } from '../../src/policy/render-container.ts';
 import type { ContainerEngine, ContainerFacts } from '../../src/runtime/engine.ts';
 import { Admission } from '../../src/tasks/admission.ts';
 import type { TaskContext } from '../../src/tasks/task-context.ts';
+import { cardLedger } from './gpus.ts';
 import { containerFacts, imageFacts } from './recording-engine.ts';
 
 export type LaunchParams = TaskParams<'workload.oci_launch'>;
@@ -68,11 +70,12 @@ export function launchedContainer(
     taskId = 'task-0',
     fencing = 1,
     sealedEnv = {},
-  }: { taskId?: string; fencing?: number; sealedEnv?: Record<string, string> } = {},
+    cards = noCards,
+  }: { taskId?: string; fencing?: number; sealedEnv?: Record<string, string>; cards?: GivenCards } = {},
   over: Partial<ContainerFacts> = {},
 ): ContainerFacts {
   const image = imageFacts(params.image.kind === 'local' ? params.image.image_id : params.image.reference);
-  const { name, request } = renderContainer({ params, policy: hostPolicy, image, sealedEnv, taskId, fencing });
+  const { name, request } = renderContainer({ params, policy: hostPolicy, image, sealedEnv, cards, taskId, fencing });
   return containerFacts({ id: 'found', name, labels: request.Labels, imageReference: request.Image, ...over });
 }
 
@@ -100,6 +103,7 @@ export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> 
       policy: hostPolicy,
       totals: async () => ({ cpuCores: 8, memoryBytes: 32 * 2 ** 30 }),
     }),
+    gpus: cardLedger(engine).ledger,
     log: createLog({ level: 'debug', destination: { write: (line: string) => void logLines.push(line) } }),
     signal: new AbortController().signal,
     enter: (phase) => {

@@ -11,6 +11,7 @@ import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { Dispatcher, type RunOptions } from '../../src/agent/dispatch.ts';
+import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
 import { labels } from '../../src/contract/names.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
@@ -85,7 +86,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   const engine = openDockerEngine({ socketPath: gate.socketPath });
   const key = await openWrappingKey(join(folder, 'state'));
   const dispatcher = new Dispatcher({
-    ...{ engine, policy, unseal: key.unseal, now: Date.now },
+    ...{ engine, policy, gpus: openGpuLedger({ engine }), unseal: key.unseal, now: Date.now },
     taskLogs: { folder: join(folder, 'state/task-logs'), level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
   });
   let fencing = 0;

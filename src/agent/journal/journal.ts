@@ -16,6 +16,7 @@ import type { WorkloadComposeLaunchParams } from '../../contract/workload-compos
 import type { ReadinessCheck, RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { Endpoint } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import type { Lease } from '../../tasks/gpu-ledger.ts';
 
 export interface Journal {
   /** Name of this journal towards the control plane; another one after it was rebuilt. */
@@ -56,6 +57,13 @@ export interface Journal {
   /** Replaces what was known of it, and puts what is said about it into the outbox: both or none. */
   keepWorkload(workload: KeptWorkload, event?: RecordBody<'event'>): void;
   forgetWorkload(workloadId: string): void;
+
+  // Cards
+
+  /** Ordered by UUID. */
+  leases(): Lease[];
+  /** Replaces all leases of the instance: all or none. Fails where another instance has one of the cards. */
+  keepLeases(instance: string, leases: readonly Lease[]): void;
 
   // Outbox
 

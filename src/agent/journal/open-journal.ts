@@ -8,6 +8,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { type RecordBody, type RecordKind, thinnable } from '../../contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import type { Lease } from '../../tasks/gpu-ledger.ts';
 import { type Database, isDiskFull, type OpenedDatabase, openDatabase } from './database.ts';
 import type {
   Acceptance,
@@ -19,6 +20,7 @@ import type {
   Rebuilt,
   WorkloadChange,
 } from './journal.ts';
+import { LeaseTable } from './lease-table.ts';
 import { Outbox, type OutboxLimits } from './outbox.ts';
 import { Reserve } from './reserve.ts';
 import { journalSchema } from './schema.ts';
@@ -60,6 +62,7 @@ class SqliteJournal implements Journal {
   readonly #time: () => string;
   readonly #tasks: TaskTable;
   readonly #workloads: WorkloadTable;
+  readonly #leases: LeaseTable;
   readonly #outbox: Outbox;
   readonly #keptTasks: number;
   readonly #listeners = new Set<(how: { readonly canWait: boolean }) => void>();
@@ -74,6 +77,7 @@ class SqliteJournal implements Journal {
     this.#time = time;
     this.#tasks = new TaskTable(database);
     this.#workloads = new WorkloadTable(database);
+    this.#leases = new LeaseTable(database);
     this.#outbox = new Outbox(database, limits);
     this.#keptTasks = limits.keptTasks;
     this.#id = this.#ensureId();
@@ -170,6 +174,14 @@ class SqliteJournal implements Journal {
 
   forgetWorkload(workloadId: string): void {
     this.#writeAtAllCosts(() => this.#workloads.set(workloadId, null));
+  }
+
+  leases(): Lease[] {
+    return this.#leases.all();
+  }
+
+  keepLeases(instance: string, leases: readonly Lease[]): void {
+    this.#writeAtAllCosts(() => this.#leases.replace(instance, leases));
   }
 
   append<K extends RecordKind>(kind: K, body: RecordBody<K>): void {

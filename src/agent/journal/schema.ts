@@ -35,6 +35,13 @@ export const journalSchema = `
 
   CREATE TABLE IF NOT EXISTS workloads (workload_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 
+  -- A card is with one workload at most: the key says so whatever else goes wrong.
+  CREATE TABLE IF NOT EXISTS gpu_leases (
+    uuid     TEXT PRIMARY KEY,
+    instance TEXT NOT NULL,
+    service  TEXT                       -- null for a single container
+  ) WITHOUT ROWID;
+
   CREATE TABLE IF NOT EXISTS outbox (
     seq   INTEGER PRIMARY KEY AUTOINCREMENT,
     kind  TEXT NOT NULL,

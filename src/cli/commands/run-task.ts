@@ -9,6 +9,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { changesHost, envelopeOf, isBare } from '../../agent/bare-task.ts';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
+import { openGpuLedger } from '../../agent/host-gpus.ts';
 import { unsealWithKeyOf } from '../../agent/identity/wrapping-key.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
@@ -104,7 +105,7 @@ function openDispatcher(
   credential: PullCredential | undefined,
 ): Dispatcher {
   return new Dispatcher({
-    ...{ engine, policy, unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe) },
+    ...{ engine, policy, gpus: openGpuLedger({ engine }), unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe) },
     pullCredential: async () => credential,
     now: Date.now,
     taskLogs: {

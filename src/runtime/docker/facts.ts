@@ -13,6 +13,7 @@ interface InfoAnswer {
   readonly CpuCfsQuota?: boolean;
   readonly PidsLimit?: boolean;
   readonly LiveRestoreEnabled?: boolean;
+  readonly CDISpecDirs?: readonly string[] | null;
 }
 
 export async function readFacts(calls: Calls, signal: AbortSignal): Promise<EngineFacts> {
@@ -38,6 +39,13 @@ export async function readFacts(calls: Calls, signal: AbortSignal): Promise<Engi
         pids: info.PidsLimit === true,
       },
       liveRestore: info.LiveRestoreEnabled === true,
+      cdiFolders: knowsCdi(version['ApiVersion']) ? (info.CDISpecDirs ?? []) : [],
     };
   });
+}
+
+/** Engines before API 1.44 may name the folders without resolving a name. */
+function knowsCdi(apiVersion = ''): boolean {
+  const [major = 0, minor = 0] = apiVersion.split('.').map(Number);
+  return major > 1 || (major === 1 && minor >= 44);
 }

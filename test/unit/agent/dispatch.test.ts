@@ -11,6 +11,7 @@ import type { ContainerEngine } from '../../../src/runtime/engine.ts';
 import { FailedTask } from '../../../src/tasks/failed-task.ts';
 import type { TaskContext } from '../../../src/tasks/task-context.ts';
 import { workloadOutput } from '../../../src/tasks/workload-report.ts';
+import { cardLedger } from '../../support/gpus.ts';
 import { type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
 import { hostPolicy, identity, launchParams } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -735,6 +736,7 @@ function host(
   const recorded: RecordingEngine = recordingEngine(overrides(() => recorded.defaults));
   const dispatcher = new Dispatcher({
     engine: recorded.engine,
+    gpus: cardLedger(recorded.engine).ledger,
     policy: { ...hostPolicy, reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 } },
     taskLogs: { folder: logFolder, level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
     unseal: async () => Buffer.from('opened'),

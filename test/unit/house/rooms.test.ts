@@ -30,7 +30,7 @@ const owners: Record<string, readonly string[]> = {
   commander: ['cli'],
   pino: ['kit', 'agent'],
   ajv: ['contract'],
-  yaml: ['manifests', 'server/adapters'],
+  yaml: ['manifests', 'server/adapters', 'host'],
   systeminformation: ['host'],
   jose: ['agent', 'server'],
   ws: ['agent', 'server'],

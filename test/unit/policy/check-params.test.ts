@@ -88,10 +88,10 @@ describe('checkParams', () => {
     ],
     ['an entrypoint without a program', 'task.invalid', '/entrypoint/0', { entrypoint: [''] }],
     [
-      'cards, while there is no ledger',
-      'gpu.none_free',
-      '/resources/gpu_count',
-      { resources: { ...resources, gpu_count: 1 } },
+      'cards in a sandbox that cannot have them',
+      'sandbox.unavailable',
+      '/sandbox',
+      { sandbox: 'gvisor', resources: { ...resources, gpu_count: 1 } },
     ],
     [
       'another allocation',
@@ -136,7 +136,7 @@ describe('checkParams', () => {
           env: { LD_PRELOAD: 'canary-1', NVIDIA_X: 'canary-2' },
           mounts: [{ ...mount, path: '/proc' }],
           python_packages: ['numpy', ';'],
-          resources: { ...params.resources, gpu_count: 2 },
+          ...{ resources: { ...params.resources, gpu_count: 2 }, sandbox: 'gvisor' },
         },
         policy,
       ),
@@ -144,7 +144,7 @@ describe('checkParams', () => {
 
     expect(refused.code).toBe('policy.refused');
     expect(refused.paths).toEqual([
-      ...['/env/LD_PRELOAD', '/env/NVIDIA_X', '/mounts/0/path', '/python_packages/1', '/resources/gpu_count'],
+      ...['/env/LD_PRELOAD', '/env/NVIDIA_X', '/mounts/0/path', '/python_packages/1', '/sandbox'],
     ]);
     expect(JSON.stringify(refused)).not.toContain('canary');
   });

@@ -4,6 +4,7 @@ import { AgentError, type FailureCode } from '../../../src/contract/failures.ts'
 import type { PathError } from '../../../src/contract/validate.ts';
 import type { WorkloadOciLaunchParams } from '../../../src/contract/workload-oci-launch.ts';
 import type { ContainerRequest, ImageFacts } from '../../../src/policy/container-request.ts';
+import { noCards } from '../../../src/policy/given-cards.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 import { renderContainer } from '../../../src/policy/render-container.ts';
 
@@ -82,6 +83,7 @@ export function renderInput(
     policy: others.policy ?? policy,
     image: others.image ?? image,
     sealedEnv: others.sealedEnv ?? (changes.sealed_env ? {} : sealedEnv),
+    cards: noCards,
     taskId: 'task-1',
     fencing: 7,
   };
@@ -95,6 +97,7 @@ export function inputOf(launch: WorkloadOciLaunchParams, facts: ImageFacts = ima
     policy,
     image: facts,
     sealedEnv: Object.fromEntries(opened) as Record<string, string>,
+    cards: noCards,
     taskId: 'task-1',
     fencing: 7,
   };

@@ -197,7 +197,6 @@ describe('refused before the engine is asked for anything', () => {
     ],
     ['G-173: an option among packages', { python_packages: ['numpy', '--index-url=http://evil/'] }, 'packages.invalid'],
     ['G-161: a sandbox that is not offered', { sandbox: 'gvisor' }, 'sandbox.unavailable'],
-    ['a GPU', { resources: { gpu_count: 1, cpu_cores: 1, memory_gib: 1 } }, 'gpu.none_free'],
     [
       'a probe of an undeclared endpoint',
       { readiness: [{ type: 'tcp', endpoint: 'web', timeout_seconds: 1 }] },

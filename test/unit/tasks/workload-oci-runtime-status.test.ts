@@ -21,6 +21,7 @@ const facts: EngineFacts = {
     defaultRuntime: 'runc',
     limits: { memory: true, cpu: true, pids: true },
     liveRestore: false,
+    cdiFolders: [],
   },
 };
 const away = new AgentError('engine.unavailable', { state: 'not_running', reason: 'Nothing listens on its socket.' });

@@ -1,0 +1,68 @@
+/** The ledger of this host's cards, as agent and `run-task` use it. */
+import { bounds, cutText } from '../contract/bounds.ts';
+import type { RecordBody } from '../contract/records.ts';
+import { deviceNode, readCdiNames } from '../host/card-ways.ts';
+import { probeGpus } from '../host/gpus.ts';
+import type { Clock } from '../kit/clock.ts';
+import { type CardWays, computeDevice } from '../policy/given-cards.ts';
+import type { ContainerEngine } from '../runtime/engine.ts';
+import {
+  type CardConflict,
+  type CardInventory,
+  GpuLedger,
+  type GpuLedgerOptions,
+  leasesInMemory,
+} from '../tasks/gpu-ledger.ts';
+
+export interface HostGpusOptions extends Partial<Pick<GpuLedgerOptions, 'store' | 'inventory' | 'onConflict'>> {
+  readonly engine: Pick<ContainerEngine, 'list' | 'facts'>;
+}
+
+/** Without a store leases end with this process; what containers hold is read from their labels in any case. */
+export function openGpuLedger({ engine, ...options }: HostGpusOptions): GpuLedger {
+  return new GpuLedger({
+    ...{ engine, store: leasesInMemory(), inventory: lookAtCards, ...options },
+    ways: (inventory, signal) => waysOf(inventory, engine, signal),
+  });
+}
+
+async function lookAtCards(signal: AbortSignal): Promise<CardInventory> {
+  const { gpus, drivers, renderNodes } = await probeGpus({ path: process.env['PATH'], signal });
+  const reasons = drivers.flatMap(({ reason }) => reason ?? []);
+  return { gpus, renderNodes, links: [], reason: reasons.length > 0 ? reasons.join(' ') : null };
+}
+
+async function waysOf(
+  { renderNodes }: CardInventory,
+  engine: Pick<ContainerEngine, 'facts'>,
+  signal: AbortSignal,
+): Promise<CardWays> {
+  const { cdiFolders } = await engine.facts(signal);
+  const nodes = await Promise.all(
+    renderNodes.entries().map(async ([uuid, path]) => {
+      const node = await deviceNode(path);
+      return node ? [[uuid, node] as const] : [];
+    }),
+  );
+  return {
+    cdiNames: await readCdiNames(cdiFolders),
+    renderNodes: new Map(nodes.flat()),
+    computeGroup: (await deviceNode(computeDevice))?.group,
+  };
+}
+
+/** Tells that several containers hold one card, or that this is over. */
+export function conflictEvent({ uuid, instances }: CardConflict, clock: Pick<Clock, 'wallMs'>): RecordBody<'event'> {
+  const [type, message] =
+    instances.length > 1
+      ? ([
+          'gpu.conflict',
+          `Card ${uuid} is held by containers of ${instances.join(' and ')}; nobody else gets it until one is removed.`,
+        ] as const)
+      : (['gpu.conflict_resolved', `Card ${uuid} is with one workload at most again.`] as const);
+  const event = { time: new Date(clock.wallMs()).toISOString(), type, phase: null };
+  return {
+    ...{ workload_id: null, source: 'supervisor', state: null, failure: null },
+    event: { ...event, message: cutText(message, bounds.message), values: { uuid, instances } },
+  };
+}

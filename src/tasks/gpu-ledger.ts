@@ -1,0 +1,323 @@
+/**
+ * Who has which card of this host. Exclusive by UUID: a card is never with two workloads at once.
+ *
+ *   free ──lease──▶ leased ──container made──▶ held ──container removed──▶ release ──▶ free
+ *
+ * A lease is on the disk before anything is made for it, and the same owner gets the same cards again, so that an agent that
+ * was killed in between goes on where it was. What a sealed container's label says is the truth: it makes leases that were
+ * lost, and takes those back that nobody stands behind. Stopping a workload keeps its cards; removing it is what frees them.
+ *
+ * Two containers that hold one card, which only somebody else than this agent can bring about, make it nobody's: it is
+ * given to no other workload until one of them is gone.
+ */
+import { AgentError } from '../contract/failures.ts';
+import type { Gpu } from '../contract/gpus.ts';
+import { labels } from '../contract/names.ts';
+import { type CardLink, chooseCards } from '../policy/choose-cards.ts';
+import { type CardWays, type GivenCards, giveCards, noCards, readCardsLabel } from '../policy/given-cards.ts';
+import type { ContainerEngine } from '../runtime/engine.ts';
+
+export interface Lease {
+  readonly uuid: string;
+  readonly instance: string;
+  /** Service of the stack; null for a single container. */
+  readonly service: string | null;
+}
+
+/** Where leases are kept. Synchronous: what returned is on the disk, and nothing happened in between. */
+export interface LeaseStore {
+  all(): readonly Lease[];
+  /** Replaces all leases of the instance: all or none. */
+  replace(instance: string, leases: readonly Lease[]): void;
+}
+
+/** What one container asks for. */
+export interface CardAsk {
+  readonly service: string | null;
+  readonly count: number;
+}
+
+export interface CardInventory {
+  /** What can be leased: a card that is cut into parts is not in it, its parts are. */
+  readonly gpus: readonly Gpu[];
+  readonly links: readonly CardLink[];
+  /** Device file of each AMD card, by its UUID. */
+  readonly renderNodes: ReadonlyMap<string, string>;
+  /** What is wrong with a driver as a whole, one sentence; null if nothing is. */
+  readonly reason: string | null;
+}
+
+export interface GpuLedgerOptions {
+  readonly store: LeaseStore;
+  readonly engine: Pick<ContainerEngine, 'list'>;
+  /** Looks at the cards; must end by itself where the driver hangs, with a reason. */
+  readonly inventory: (signal: AbortSignal) => Promise<CardInventory>;
+  /** How this host and its engine hand out cards. */
+  readonly ways: (inventory: CardInventory, signal: AbortSignal) => Promise<CardWays>;
+  /** Told once when two containers hold one card, and once when that is over. */
+  readonly onConflict?: (conflict: CardConflict) => void;
+}
+
+export interface CardConflict {
+  readonly uuid: string;
+  /** Instances that hold it; one or none where it is over. */
+  readonly instances: readonly string[];
+}
+
+/** A container of ours as the engine lists it, as far as cards are concerned. */
+export interface CardHolder {
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export class GpuLedger {
+  readonly #options: GpuLedgerOptions;
+  readonly #conflicts = new Map<string, readonly string[]>();
+  #freed = 0;
+
+  constructor(options: GpuLedgerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Leases cards for the containers of an instance, by service; on the disk when it resolves. `gpu.none_free` or
+   * `gpu.unhealthy` where there are not enough, and then nothing is changed.
+   *
+   * Cards that an older container of the instance still holds stay leased until {@link GpuLedger.settle}. Nothing is asked
+   * of the host where no card is asked for.
+   */
+  async lease(
+    instance: string,
+    asks: readonly CardAsk[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string | null, GivenCards>> {
+    const none = new Map(asks.map(({ service }) => [service, noCards] as const));
+    const wanted = asks.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
+    if (wanted.length === 0) {
+      return none;
+    }
+    const inventory = await this.#options.inventory(signal);
+    await this.#look(signal);
+    // From here to the end of `replace` nothing else happens: no two launches choose at once.
+    const chosen = choose(wanted, { instance, inventory, leases: this.#leases(), conflicts: this.#conflicts });
+    const leases = [...chosen].flatMap(([service, cards]) => cards.map(({ uuid }) => ({ uuid, instance, service })));
+    const taken = new Set(leases.map(({ uuid }) => uuid));
+    const kept = this.#leases().filter((lease) => lease.instance === instance && !taken.has(lease.uuid));
+    this.#options.store.replace(instance, [...leases, ...kept]);
+
+    const ways = await this.#options.ways(inventory, signal);
+    return new Map([...none, ...[...chosen].map(([service, cards]) => [service, give(cards, ways)] as const)]);
+  }
+
+  /** From now on the instance has the cards that these containers hold, which are all of its, and no others. */
+  settle(instance: string, containers: readonly CardHolder[]): void {
+    const leases = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance);
+    if (this.#leases().some((lease) => lease.instance === instance) || leases.length > 0) {
+      this.#options.store.replace(instance, leases);
+      this.#freed += 1;
+    }
+  }
+
+  /** After the containers of the instance were removed, and never before. */
+  release(instance: string): void {
+    this.settle(instance, []);
+  }
+
+  /** Cards of each instance, by UUID. */
+  holders(): ReadonlyMap<string, string> {
+    return new Map(this.#leases().map(({ uuid, instance }) => [uuid, instance]));
+  }
+
+  /** Cards of one instance, sorted. */
+  cardsOf(instance: string): string[] {
+    const own = this.#leases().filter((lease) => lease.instance === instance);
+    return own.map(({ uuid }) => uuid).sort();
+  }
+
+  /** The cards with who holds them, those that two containers hold as unhealthy. */
+  describe(gpus: readonly Gpu[]): Gpu[] {
+    const holders = this.holders();
+    return gpus.map((gpu) => {
+      const rivals = this.#conflicts.get(gpu.uuid);
+      const held = { ...gpu, held_by: holders.get(gpu.uuid) ?? null };
+      return rivals ? { ...held, health: 'unhealthy', reason: conflictReason(rivals) } : held;
+    });
+  }
+
+  /** Changes whenever cards were freed: a list of containers that was asked for before may show what is gone. */
+  get moment(): number {
+    return this.#freed;
+  }
+
+  /**
+   * Brings leases in line with all containers of ours, listed since `moment`: a label without a lease makes one; a lease
+   * without a container is dropped unless somebody `expects` its instance, because a task is at work on it or the journal
+   * has it. A list that is out of date is left alone.
+   */
+  reconcile(containers: readonly CardHolder[], moment: number, expects: (instance: string) => boolean): void {
+    if (moment !== this.#freed) {
+      return;
+    }
+    this.#learn(containers);
+    const present = new Set(containers.map((container) => container.labels[labels.instance]));
+    for (const instance of new Set(this.#leases().map((lease) => lease.instance))) {
+      if (!present.has(instance) && !expects(instance)) {
+        this.release(instance);
+      }
+    }
+  }
+
+  #leases(): readonly Lease[] {
+    return this.#options.store.all();
+  }
+
+  /** Learns from the containers as they are now, not as they were before something was freed. */
+  async #look(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const moment = this.#freed;
+      const containers = await this.#options.engine.list(signal);
+      if (moment === this.#freed) {
+        this.#learn(containers);
+        return;
+      }
+    }
+  }
+
+  #learn(containers: readonly CardHolder[]): void {
+    const held = containers.flatMap(leasesOf);
+    this.#judge(held);
+    const known = new Map(this.#leases().map((lease) => [lease.uuid, lease]));
+    const news = held.filter(
+      ({ uuid, instance }) => !this.#conflicts.has(uuid) && known.get(uuid)?.instance !== instance,
+    );
+    for (const lease of news) {
+      const rival = known.get(lease.uuid)?.instance;
+      if (rival !== undefined) {
+        this.#options.store.replace(
+          rival,
+          this.#leases().filter(({ instance, uuid }) => instance === rival && uuid !== lease.uuid),
+        );
+      }
+      const own = this.#leases().filter(({ instance }) => instance === lease.instance);
+      this.#options.store.replace(lease.instance, [...own, lease]);
+    }
+  }
+
+  #judge(held: readonly Lease[]): void {
+    const byCard = Map.groupBy(held, ({ uuid }) => uuid);
+    for (const uuid of new Set([...byCard.keys(), ...this.#conflicts.keys()])) {
+      const holders = byCard.get(uuid) ?? [];
+      const instances = [...new Set(holders.map(({ instance }) => instance))].sort();
+      if (holders.length > 1 !== this.#conflicts.has(uuid)) {
+        if (holders.length > 1) {
+          this.#conflicts.set(uuid, instances);
+        } else {
+          this.#conflicts.delete(uuid);
+        }
+        this.#options.onConflict?.({ uuid, instances });
+      }
+    }
+  }
+}
+
+/** Leases that end with this process; what sealed containers hold is learnt from them. */
+export function leasesInMemory(): LeaseStore {
+  let leases: readonly Lease[] = [];
+  return {
+    all: () => leases,
+    replace: (instance, of) => {
+      leases = [...leases.filter((lease) => lease.instance !== instance), ...of];
+    },
+  };
+}
+
+function leasesOf({ labels: of }: CardHolder): Lease[] {
+  const instance = of[labels.instance] ?? '';
+  const service = of[labels.service] ?? null;
+  return readCardsLabel(of[labels.gpus]).map((uuid) => ({ uuid, instance, service }));
+}
+
+function conflictReason(instances: readonly string[]): string {
+  return `It is held by several containers, of ${instances.join(' and ')}; it is free again when all but one are removed.`;
+}
+
+interface Situation {
+  readonly instance: string;
+  readonly inventory: CardInventory;
+  readonly leases: readonly Lease[];
+  readonly conflicts: ReadonlyMap<string, unknown>;
+}
+
+/** The same cards as before where they are as many and well; else the best of what is free or the instance's own. */
+function choose(wanted: readonly CardAsk[], situation: Situation): Map<string | null, Gpu[]> {
+  const { instance, inventory, leases } = situation;
+  const cards = inventory.gpus;
+  const held = new Map(leases.map((lease) => [lease.uuid, lease]));
+  const isWell = ({ uuid, health }: Gpu) => health === 'healthy' && !situation.conflicts.has(uuid);
+  let available = cards.filter(
+    (card) => (held.get(card.uuid)?.instance ?? instance) === instance && isFree(card, held),
+  );
+  const chosen = new Map<string | null, Gpu[]>();
+  const take = (service: string | null, taken: readonly Gpu[]) => {
+    chosen.set(service, [...taken]);
+    available = available.filter(({ uuid }) => !taken.some((card) => card.uuid === uuid));
+  };
+  for (const { service, count } of wanted) {
+    const own = available.filter((card) => held.get(card.uuid)?.service === service && held.has(card.uuid));
+    if (own.length === count && own.every(isWell)) {
+      take(service, own);
+    }
+  }
+  for (const { service, count } of wanted.filter((ask) => !chosen.has(ask.service))) {
+    const best = chooseCards(available.filter(isWell), inventory.links, count);
+    if (best === undefined) {
+      throw refusal(wanted, situation, { cards, isWell, held });
+    }
+    take(service, best);
+  }
+  return chosen;
+}
+
+/** False for a part of a card that is leased whole: both would be the same silicon. */
+function isFree({ mig }: Gpu, held: ReadonlyMap<string, Lease>): boolean {
+  return mig === null || !held.has(mig.parent);
+}
+
+interface Stock {
+  readonly cards: readonly Gpu[];
+  readonly isWell: (card: Gpu) => boolean;
+  readonly held: ReadonlyMap<string, Lease>;
+}
+
+function refusal(
+  wanted: readonly CardAsk[],
+  { instance, inventory }: Situation,
+  { cards, isWell, held }: Stock,
+): AgentError {
+  const asked = wanted.reduce((total, { count }) => total + count, 0);
+  const open = cards.filter((card) => (held.get(card.uuid)?.instance ?? instance) === instance && isFree(card, held));
+  const free = open.filter(isWell).length;
+  const unhealthy = cards.filter((card) => !isWell(card));
+  const holders = [...new Set([...held.values()].map((lease) => lease.instance))]
+    .filter((id) => id !== instance)
+    .sort();
+  const detail = { asked, free, unhealthy: unhealthy.length, cards: cards.length, held_by: holders };
+  if (inventory.reason !== null || (free < asked && asked <= open.length)) {
+    const reasons =
+      inventory.reason === null ? unhealthy.map(({ uuid, reason }) => `${uuid}: ${reason}`) : [inventory.reason];
+    return new AgentError('gpu.unhealthy', { reason: reasons.join(' '), ...detail });
+  }
+  const whose = holders.length > 0 ? ` Others are with ${holders.join(', ')}.` : '';
+  return new AgentError('gpu.none_free', {
+    reason: `Asked for ${asked}, ${free} of ${cards.length} are free.${whose}`,
+    ...detail,
+  });
+}
+
+function give(cards: readonly Gpu[], ways: CardWays): GivenCards {
+  const given = giveCards(cards, ways);
+  if (given === undefined) {
+    const uuids = cards.map(({ uuid }) => uuid).join(', ');
+    throw new AgentError('gpu.unhealthy', { reason: `The devices of ${uuids} are not to be found on this host.` });
+  }
+  return given;
+}
