@@ -29,7 +29,7 @@ export function openGpuLedger({ engine, ...options }: HostGpusOptions): GpuLedge
 async function lookAtCards(signal: AbortSignal): Promise<CardInventory> {
   const { gpus, drivers, renderNodes } = await probeGpus({ path: process.env['PATH'], signal });
   const reasons = drivers.flatMap(({ reason }) => reason ?? []);
-  return { gpus, renderNodes, links: [], reason: reasons.length > 0 ? reasons.join(' ') : null };
+  return { gpus, renderNodes, links: new Map(), reason: reasons.length > 0 ? reasons.join(' ') : null };
 }
 
 async function waysOf(

@@ -11,6 +11,7 @@ import { serviceNamePattern } from '../contract/compose-document.ts';
 import { identifierPattern } from '../contract/identifiers.ts';
 import { containerName, labels, networkName } from '../contract/names.ts';
 import { judge, type PathError, pointerToken } from '../contract/validate.ts';
+import { checkCards, checkCardVariable } from './check-cards.ts';
 import { checkComposeLabels, checkHealthcheck, checkNetworking } from './check-service.ts';
 import { ContainerRequest } from './container-request.ts';
 import { describeBadImageEnv, nameOf, noDevices, whyForbidden } from './environment.ts';
@@ -38,6 +39,7 @@ const checks: readonly ((context: CheckContext) => PathError[])[] = [
   checkNetworking,
   checkImage,
   checkUser,
+  checkCards,
   checkEnv,
   checkImageFolders,
   checkMounts,
@@ -120,7 +122,8 @@ function checkUser({ request, policy: { allocation } }: CheckContext): PathError
  * No name twice: an engine keeps both entries, and programs differ in which one they see. A bare name may only remove
  * what is forbidden, and must for all that the image sets.
  */
-function checkEnv({ request, image }: CheckContext): PathError[] {
+function checkEnv(context: CheckContext): PathError[] {
+  const { request, image } = context;
   const names = request.Env.map(nameOf);
   const present = new Set(names);
   const errors = request.Env.flatMap((entry, index) => {
@@ -130,7 +133,7 @@ function checkEnv({ request, image }: CheckContext): PathError[] {
   const left = new Set(image.env.map(nameOf).filter((name) => whyForbidden(name) !== undefined && !present.has(name)));
   return [
     ...errors,
-    ...unless(request.Env.includes(noDevices), '/Env', 'variable', `must hold ${noDevices}`),
+    ...checkCardVariable(context),
     ...[...left].flatMap((name) => wrong('/Env', 'variable', `must remove ${name}, which the image sets`)),
     ...describeBadImageEnv(image.env).flatMap((message) => wrong('/Image', 'image_refused', message)),
   ];

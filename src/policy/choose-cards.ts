@@ -7,18 +7,18 @@
  */
 import type { Gpu } from '../contract/gpus.ts';
 
-/** How two cards reach each other, in the words of `nvidia-smi topo -m`: NV4, PIX, PXB, PHB, NODE, SYS. */
-export interface CardLink {
-  readonly between: readonly [string, string];
-  readonly kind: string;
-}
+/**
+ * How cards reach each other, in the words of `nvidia-smi topo -m`: NV4, PIX, PXB, PHB, NODE, SYS; by UUID, in both
+ * directions. A pair that is not there counts as the farthest.
+ */
+export type CardLinks = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 export type ChoosableCard = Pick<Gpu, 'uuid' | 'vendor' | 'name' | 'memory_mib' | 'mig'>;
 
 /** The cards, ordered by UUID; undefined where there are not enough that go together. */
 export function chooseCards<C extends ChoosableCard>(
   free: readonly C[],
-  links: readonly CardLink[],
+  links: CardLinks,
   count: number,
 ): C[] | undefined {
   const cards = [...free].sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
@@ -36,11 +36,11 @@ export function chooseCards<C extends ChoosableCard>(
 /** Beyond this many sets the best one is not searched for but grown, card by card. */
 const maxSets = 20_000;
 
-const weights: Readonly<Record<string, number>> = { XGMI: 64, PIX: 16, PXB: 8, PHB: 4, NODE: 2, SYS: 1 };
+const weights: Readonly<Record<string, number>> = { PIX: 16, PXB: 8, PHB: 4, NODE: 2, SYS: 1 };
 
 /** Every direct link between cards outweighs any way over the PCI bus; an unknown way counts as the longest. */
 export function linkWeight(kind: string): number {
-  const [, lanes] = /^NV(\d{1,2})$/.exec(kind) ?? [];
+  const [, lanes] = /^NV(\d{1,3})$/.exec(kind) ?? [];
   return lanes === undefined ? (weights[kind] ?? 1) : 64 * Math.max(1, Number(lanes));
 }
 
@@ -58,7 +58,7 @@ interface Score {
   readonly rest: number;
 }
 
-function bestOf<C extends ChoosableCard>(cards: readonly C[], links: readonly CardLink[], count: number): C[] {
+function bestOf<C extends ChoosableCard>(cards: readonly C[], links: CardLinks, count: number): C[] {
   const board = boardOf(cards, links);
   const sets =
     combinations(cards.length, count) <= maxSets ? subsets(cards.length, count) : grownSets(cards.length, count, board);
@@ -72,9 +72,8 @@ function bestOf<C extends ChoosableCard>(cards: readonly C[], links: readonly Ca
   return cards.filter((_card, index) => best?.set.includes(index));
 }
 
-function boardOf(cards: readonly ChoosableCard[], links: readonly CardLink[]): Board {
-  const known = new Map(links.map(({ between, kind }) => [[...between].sort().join(' '), linkWeight(kind)]));
-  const table = cards.map((a) => cards.map((b) => known.get([a.uuid, b.uuid].sort().join(' ')) ?? 1));
+function boardOf(cards: readonly ChoosableCard[], links: CardLinks): Board {
+  const table = cards.map((a) => cards.map((b) => linkWeight(links.get(a.uuid)?.get(b.uuid) ?? 'SYS')));
   return { names: cards.map(({ name }) => name), weight: (a, b) => table[a]?.[b] ?? 1 };
 }
 
@@ -91,7 +90,7 @@ function scoreOf(set: readonly number[], { names, weight }: Board): Score {
 }
 
 function isBetter(a: Score, b: Score): boolean {
-  return (b.models - a.models || byAmount(a.weakest, b.weakest) || a.inside - b.inside || a.rest - b.rest || 0) > 0;
+  return (b.models - a.models || byAmount(a.weakest, b.weakest) || a.inside - b.inside || a.rest - b.rest) > 0;
 }
 
 /** Also where both are infinite: a single card has no weakest link. */

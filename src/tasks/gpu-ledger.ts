@@ -13,7 +13,7 @@
 import { AgentError } from '../contract/failures.ts';
 import type { Gpu } from '../contract/gpus.ts';
 import { labels } from '../contract/names.ts';
-import { type CardLink, chooseCards } from '../policy/choose-cards.ts';
+import { type CardLinks, chooseCards } from '../policy/choose-cards.ts';
 import { type CardWays, type GivenCards, giveCards, noCards, readCardsLabel } from '../policy/given-cards.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 
@@ -40,7 +40,7 @@ export interface CardAsk {
 export interface CardInventory {
   /** What can be leased: a card that is cut into parts is not in it, its parts are. */
   readonly gpus: readonly Gpu[];
-  readonly links: readonly CardLink[];
+  readonly links: CardLinks;
   /** Device file of each AMD card, by its UUID. */
   readonly renderNodes: ReadonlyMap<string, string>;
   /** What is wrong with a driver as a whole, one sentence; null if nothing is. */

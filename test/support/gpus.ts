@@ -2,7 +2,7 @@
 import type { Gpu } from '../../src/contract/gpus.ts';
 import type { DriverProbe } from '../../src/host/driver-probe.ts';
 import type { GpuProbe } from '../../src/host/gpus.ts';
-import type { CardLink } from '../../src/policy/choose-cards.ts';
+import type { CardLinks } from '../../src/policy/choose-cards.ts';
 import type { CardWays } from '../../src/policy/given-cards.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
 import { type CardConflict, GpuLedger, type LeaseStore, leasesInMemory } from '../../src/tasks/gpu-ledger.ts';
@@ -43,7 +43,7 @@ export interface CardBench {
 export function cardLedger(
   engine: Pick<ContainerEngine, 'list'>,
   cards: readonly Gpu[] = [],
-  { links = [], ways = plainWays, store = leasesInMemory(), reason = null }: Partial<CardBenchOptions> = {},
+  { links = new Map(), ways = plainWays, store = leasesInMemory(), reason = null }: Partial<CardBenchOptions> = {},
 ): CardBench {
   const bench = { store, conflicts: [] as CardConflict[], cards: [...cards] };
   const ledger = new GpuLedger({
@@ -55,7 +55,7 @@ export function cardLedger(
 }
 
 export interface CardBenchOptions {
-  readonly links: readonly CardLink[];
+  readonly links: CardLinks;
   readonly ways: CardWays;
   readonly store: LeaseStore;
   readonly reason: string | null;
