@@ -25,7 +25,12 @@ export const removeOci: TaskHandler<'workload.oci_remove'> = async (params, cont
     await stopPolitely(name, params.grace_seconds, context);
   }
 
-  const { cleanup, containersGone, error } = await removeWorkload(identity, { data: !params.keep_data }, engine, signal);
+  const { cleanup, containersGone, error } = await removeWorkload(
+    identity,
+    { data: !params.keep_data },
+    engine,
+    signal,
+  );
   log.info({ removed: cleanup.removed, kept: cleanup.kept, failed: cleanup.failed }, 'workload removed');
   if (containersGone) {
     context.gpus.release(identity.app_instance_id);
