@@ -56,7 +56,13 @@ export function assembleAgent(ground: Ground) {
   const unseal = (jwe: string) => unsealWithKeyOf(config.state_dir, jwe);
   const drain = new DrainState(config.state_dir);
   const counts = new TaskCounts();
-  const logs = openLogSources({ engine, taskLogs: taskLogFolder(config) });
+  const logs = openLogSources({
+    ...{ engine, taskLogs: taskLogFolder(config) },
+    servicesOf: (id) => {
+      const row = journal.workload(id);
+      return row && (row.stack?.services ?? []).map(({ service }) => service);
+    },
+  });
   const engineData = { path: undefined as string | undefined };
   const pressure = pressureOf(ground, engineData);
 

@@ -1,4 +1,4 @@
-/** Times and lengths of time as people say them. */
+/** Times, lengths of time and lines of services as people read them. */
 
 /** How long ago, in the one unit that says enough: `12 s`, `5 min`, `3 h`, `9 d`. */
 export function ago(time: string, now: number): string {
@@ -29,4 +29,9 @@ export function lengthOf(ms: number): string {
     return `${Math.round(ms)} ms`;
   }
   return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 120_000 ? `${Math.round(ms / 1000)} s` : spanOf(ms);
+}
+
+/** A line as it is read beside those of other services. */
+export function ofService(service: string | undefined, line: string): string {
+  return service === undefined ? line : `${service} | ${line}`;
 }

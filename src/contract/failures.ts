@@ -347,6 +347,12 @@ export const failures = {
     hint: 'Look at `node-agent tasks`; logs of the oldest tasks are removed (`task_logs.max_tasks`).',
     retryable: false,
   },
+  'service.not_found': {
+    kind: 'invalid',
+    message: 'The workload has no service of that name.',
+    hint: 'Ask for one of the services that the detail names, or for all of them.',
+    retryable: false,
+  },
   'logs.exhausted': {
     kind: 'exhausted',
     message: 'The agent has as many log streams open as it serves.',

@@ -9,5 +9,7 @@
  * 1  2026-11-25  `at` of a record is in the time of the control plane, and what follows from the record has it
  * 1  2026-11-26  `workload.compose_*` at schema version 1; `bearer_env` of an HTTP readiness check; `services` and `gpus` of
  *                a workload, `gpus` of metrics; a card says vendor, driver, place, MIG, health and holder
+ * 1  2026-11-26  `logs_open` has a source `service`; the log of a stack is those of its services, each entry with its service;
+ *                a cursor has at most 4096 characters
  */
 export const protocolVersion = 1;

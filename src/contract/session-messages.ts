@@ -16,6 +16,7 @@
  *   heartbeat                          ◀──▶    heartbeat
  */
 import { type Static, Type } from 'typebox';
+import { ServiceName } from './compose-document.ts';
 import { TaskKey } from './enrolment.ts';
 import { Failure } from './failures.ts';
 import { identifierPattern } from './identifiers.ts';
@@ -202,7 +203,15 @@ export const LogSource = taggedUnion(
   [
     Type.Object(
       { kind: Type.Literal('instance', { description: 'Output of a workload.' }), id: id('The app_instance_id.') },
-      { ...closed, description: 'Output of the container of an instance.' },
+      { ...closed, description: 'Output of the container of an instance, or of all services of a stack as one.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('service', { description: 'Output of one service of a stack.' }),
+        id: id('The app_instance_id.'),
+        service: ServiceName,
+      },
+      { ...closed, description: 'Output of the container of one service.' },
     ),
     Type.Object(
       { kind: Type.Literal('task', { description: 'Structured log of a task.' }), id: id('The task_id.') },
@@ -213,16 +222,19 @@ export const LogSource = taggedUnion(
 );
 export type LogSource = Static<typeof LogSource>;
 
+/** Longest cursor: that of a stack has a place in the log of each service. */
+export const maxCursor = 4096;
+
 export const LogsOpen = Type.Object(
   {
     type: Type.Literal('logs_open', { description: 'Opens a log stream.' }),
     stream: streamId,
     source: LogSource,
-    cursor: Type.Union([Type.String({ maxLength: 256 }), Type.Null()], {
+    cursor: Type.Union([Type.String({ maxLength: maxCursor }), Type.Null()], {
       description: 'Go on behind this entry; null to begin where `tail` says.',
     }),
     tail: Type.Union([Type.Integer({ minimum: 0, maximum: 100_000 }), Type.Null()], {
-      description: 'Last entries to begin with; null for all. Not looked at where there is a cursor.',
+      description: 'Last entries to begin with, of each service; null for all. Not looked at where there is a cursor.',
     }),
     follow: Type.Boolean({ description: 'True to wait for what comes; false to end where the log ends.' }),
     bytes: Type.Integer({
@@ -262,7 +274,11 @@ export const StreamedEntry = Type.Object(
       description: 'The line, without its line feed. base64 where `encoding` says so.',
     }),
     encoding: Type.Enum(['utf8', 'base64'], { description: 'base64 for bytes that are not UTF-8: nothing is lost.' }),
-    partial: Type.Boolean({ description: 'True if the line goes on in the next entry.' }),
+    partial: Type.Boolean({ description: 'True if the line goes on in the next entry of its channel and service.' }),
+    service: Type.Optional({
+      ...ServiceName,
+      description: 'Service that wrote it, where those of a stack are read as one.',
+    }),
   },
   { ...closed, description: 'One line, or a part of a long one.' },
 );
@@ -276,7 +292,7 @@ export const LogsChunk = Type.Object(
     type: Type.Literal('logs_chunk', { description: 'A piece of a log.' }),
     stream: streamId,
     cursor: Type.String({
-      pattern: '^[!-~]{1,256}$',
+      pattern: `^[!-~]{1,${maxCursor}}$`,
       description:
         'Position behind the last entry; good for a later `logs_open`. On one line: it names events of a stream.',
     }),

@@ -53,7 +53,10 @@ async function cancelTask({ agent, body }: ApiCall) {
 }
 
 function readLogs({ agent, query, signal }: ApiCall): AsyncGenerator<LogLine> {
-  const source = judged(LogSource, { kind: query.get('kind'), id: query.get('id') });
+  const source = judged(LogSource, {
+    ...{ kind: query.get('kind'), id: query.get('id') },
+    ...(query.has('service') ? { service: query.get('service') } : {}),
+  });
   const tail = query.get('tail');
   const items = agent.logs.read(source, {
     ...{ cursor: query.get('cursor') ?? undefined, follow: query.get('follow') === 'true', signal },

@@ -4,25 +4,25 @@
  */
 import type { LogChannel } from '../../runtime/engine.ts';
 import { keptOutput, longerOutput } from '../../tasks/keep-output.ts';
-import type { LogItem, ReadOptions } from './log-source.ts';
+import type { LogItem, OutputSource, ReadOptions } from './log-source.ts';
 import { type LogFacts, readTaskLines, tasksOf } from './task-lines.ts';
 
-/** Undefined where nothing was kept. The cursors of its entries are those of the task log. */
+/** Undefined where nothing was kept; of the service alone, where one is asked for. Cursors are those of the task log. */
 export async function readKeptOutput(
   folder: string,
-  instance: string,
+  source: OutputSource,
   { cursor, tail, signal }: ReadOptions,
 ): Promise<LogItem[] | undefined> {
-  const launches = (await tasksOf(folder, instance, signal))
-    .filter(({ begun }) => begun['task_type'] === 'workload.oci_launch')
+  const its = (await tasksOf(folder, source.id, signal))
+    .filter(({ begun }) => launches.has(String(begun['task_type'])))
     .sort((a, b) => Date.parse(a.begun.time) - Date.parse(b.begun.time));
-  const newest = launches.at(-1);
+  const newest = its.at(-1);
   if (!newest) {
     return undefined;
   }
   const items: LogItem[] = [];
   for await (const { cursor: behind, facts } of readTaskLines(folder, newest.taskId, { cursor, signal })) {
-    items.push(...itemsOf(facts, behind));
+    items.push(...itemsOf(facts, behind, source));
   }
   if (items.length === 0 && cursor === undefined) {
     return undefined;
@@ -30,7 +30,13 @@ export async function readKeptOutput(
   return tail === undefined || cursor !== undefined ? items : items.slice(Math.max(0, items.length - tail));
 }
 
-function itemsOf({ msg, ...line }: LogFacts, cursor: string): LogItem[] {
+const launches: ReadonlySet<string> = new Set(['workload.oci_launch', 'workload.compose_launch']);
+
+function itemsOf({ msg, ...line }: LogFacts, cursor: string, source: OutputSource): LogItem[] {
+  const service = line['service'] === undefined ? undefined : String(line['service']);
+  if (source.kind === 'service' && source.service !== service) {
+    return [];
+  }
   if (msg === longerOutput) {
     return [{ gap: true, dropped: null }];
   }
@@ -39,5 +45,6 @@ function itemsOf({ msg, ...line }: LogFacts, cursor: string): LogItem[] {
   }
   const channel = line['channel'] as LogChannel;
   const data = Buffer.from(String(line['text']));
-  return [{ cursor, time: String(line['time_of_event']), channel, data, partial: false }];
+  const of = source.kind === 'instance' && service !== undefined ? { service } : {};
+  return [{ cursor, time: String(line['time_of_event']), channel, data, partial: false, ...of }];
 }

@@ -6,6 +6,9 @@
  */
 import type { LogSource, StreamedEntry } from '../../contract/session-messages.ts';
 
+/** Output of a workload, or of one service of it. */
+export type OutputSource = Exclude<LogSource, { kind: 'task' }>;
+
 export interface SourceEntry {
   /** Position behind this entry; good for a later `read`, also after a restart of the agent or the engine. */
   readonly cursor: string;
@@ -13,8 +16,10 @@ export interface SourceEntry {
   readonly channel: StreamedEntry['channel'];
   /** Bytes as they were written, at most 16 KiB, without the line feed. */
   readonly data: Buffer;
-  /** True if the line goes on in the next entry of its channel. */
+  /** True if the line goes on in the next entry of its channel, and of its service. */
   readonly partial: boolean;
+  /** Service that wrote it, where several are read as one. */
+  readonly service?: string;
 }
 
 /** Stands before the next entry where something is missing: it was rotated away before it could be read. */
@@ -29,7 +34,7 @@ export type LogItem = SourceEntry | SourceGap;
 export interface ReadOptions {
   /** Go on behind this entry. `task.invalid` for a text that is no cursor of ours. */
   readonly cursor?: string | undefined;
-  /** Last entries to begin with; all without it. Not looked at where there is a cursor. */
+  /** Last entries to begin with, of each service; all without it. Not looked at where there is a cursor. */
   readonly tail?: number | undefined;
   /** True to wait for what comes until the container or the task ends; false to end where the log ends now. */
   readonly follow: boolean;
@@ -37,6 +42,6 @@ export interface ReadOptions {
 }
 
 export interface LogSources {
-  /** `container.not_found` or `logs.not_found` where there is no such log on this host. */
+  /** `container.not_found`, `service.not_found` or `logs.not_found` where there is no such log on this host. */
   read(source: LogSource, options: ReadOptions): AsyncGenerator<LogItem, void, undefined>;
 }

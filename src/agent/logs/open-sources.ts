@@ -1,49 +1,92 @@
-/** The logs of this host: of each instance through the engine, of each task from its file. */
+/** The logs of this host: of each instance and service through the engine, of each task from its file. */
+import { AgentError } from '../../contract/failures.ts';
+import { containerName, labels } from '../../contract/names.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
-import { readInstanceLog } from './instance-log.ts';
+import { readContainerLog } from './container-log.ts';
 import { readKeptOutput } from './kept-output.ts';
-import type { LogItem, LogSources, ReadOptions } from './log-source.ts';
+import type { LogItem, LogSources, OutputSource, ReadOptions } from './log-source.ts';
+import { readStackLog } from './stack-log.ts';
 import { isTaskCursor, readTaskLog } from './task-log-file.ts';
 
 export interface LogPlaces {
-  readonly engine: Pick<ContainerEngine, 'logs'>;
+  readonly engine: Pick<ContainerEngine, 'logs' | 'events' | 'list'>;
   /** Folder of the task logs. */
   readonly taskLogs: string;
+  /** Services of a workload that the agent looks after, none for a single container; undefined for one that it does not know. */
+  readonly servicesOf?: (instance: string) => readonly string[] | undefined;
 }
 
 export function openLogSources(places: LogPlaces): LogSources {
   return {
     read: (source, options) =>
-      source.kind === 'instance'
-        ? readOutput(places, source.id, options)
-        : readTaskLog(places.taskLogs, source.id, options),
+      source.kind === 'task' ? readTaskLog(places.taskLogs, source.id, options) : readOutput(places, source, options),
   };
 }
 
 /**
- * What the container says; where there is none, what was kept of a launch that failed. Else `container.not_found`. Behind what
- * was kept, a container is one of a later launch and is read from its beginning.
+ * What the containers say; where there are none, what was kept of a launch that failed. Else `container.not_found`. Behind
+ * what was kept, a container is one of a later launch and is read from its beginning.
  */
 export async function* readOutput(
-  { engine, taskLogs }: LogPlaces,
-  instance: string,
+  places: LogPlaces,
+  source: OutputSource,
   options: ReadOptions,
 ): AsyncGenerator<LogItem, void, undefined> {
   const behindKept = isTaskCursor(options.cursor);
   let begun = options.cursor !== undefined && !behindKept;
   try {
     const own = behindKept ? { ...options, cursor: undefined, tail: undefined } : options;
-    for await (const item of readInstanceLog(engine, instance, own)) {
+    for await (const item of readContainers(places, source, own)) {
       begun = true;
       yield item;
     }
   } catch (error) {
-    const kept = isGone(error) && !begun ? await readKeptOutput(taskLogs, instance, options) : undefined;
+    const kept = isGone(error) && !begun ? await readKeptOutput(places.taskLogs, source, options) : undefined;
     if (!kept) {
       throw error;
     }
     yield* kept;
   }
+}
+
+async function* readContainers(
+  places: LogPlaces,
+  source: OutputSource,
+  options: ReadOptions,
+): AsyncGenerator<LogItem, void, undefined> {
+  const { engine } = places;
+  const known = places.servicesOf?.(source.id);
+  if (source.kind === 'service') {
+    const { service } = source;
+    if (known && !known.includes(service)) {
+      throw new AgentError('service.not_found', { services: [...known] });
+    }
+    yield* readContainerLog(engine, containerName(source.id, service), options);
+    return;
+  }
+  if (known && known.length > 0) {
+    yield* readStackLog(engine, source.id, known, options);
+    return;
+  }
+  let begun = false;
+  try {
+    for await (const item of readContainerLog(engine, containerName(source.id), options)) {
+      begun = true;
+      yield item;
+    }
+  } catch (error) {
+    // A stack that is being launched, or that only its containers know of.
+    const services = isGone(error) && !begun && !known ? await listed(engine, source.id, options.signal) : [];
+    if (services.length === 0) {
+      throw error;
+    }
+    yield* readStackLog(engine, source.id, services, options);
+  }
+}
+
+async function listed(engine: Pick<ContainerEngine, 'list'>, instance: string, signal: AbortSignal): Promise<string[]> {
+  const its = (await engine.list(signal)).filter(({ labels: of }) => of[labels.instance] === instance);
+  return its.flatMap(({ labels: of }) => of[labels.service] ?? []).sort();
 }
 
 function isGone(error: unknown): boolean {

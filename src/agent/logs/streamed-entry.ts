@@ -6,7 +6,10 @@ import type { SourceEntry } from './log-source.ts';
 /**
  * A character that a long line is cut in makes both parts base64: joined as bytes they are the line again.
  */
-export function streamedEntry({ time, channel, data, partial }: SourceEntry): StreamedEntry {
+export function streamedEntry({ time, channel, data, partial, service }: SourceEntry): StreamedEntry {
   const utf8 = isUtf8(data);
-  return { time, channel, text: data.toString(utf8 ? 'utf8' : 'base64'), encoding: utf8 ? 'utf8' : 'base64', partial };
+  return {
+    ...{ time, channel, text: data.toString(utf8 ? 'utf8' : 'base64'), encoding: utf8 ? 'utf8' : 'base64', partial },
+    ...(service === undefined ? {} : { service }),
+  };
 }

@@ -4,6 +4,12 @@ import type { Candidate, Kinds } from '../completion.ts';
 
 export const completions: Kinds = {
   ids: (signal) => idsOnHost(undefined, signal),
+  services: async (signal) => {
+    const { askAgent } = await import('../local-agent.ts');
+    const { workloads } = await (await askAgent(undefined)).ask<AgentStatus>('/v1/status', { signal });
+    const names = workloads.flatMap(({ services = [] }) => services.map(({ service }) => service));
+    return [...new Set(names)].map((value) => ({ value }));
+  },
   types: async () => {
     const { schemaNames } = await import('./schema.ts');
     return schemaNames.map((value) => ({ value }));

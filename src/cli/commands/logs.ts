@@ -14,11 +14,14 @@ import { exitCodes } from '../exit-codes.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { agentIfThere } from '../local-agent.ts';
 import { printJson, printLine, tell } from '../output.ts';
+import { ofService } from '../words.ts';
 
 export interface LogsOptions {
   readonly config?: string;
   readonly json: boolean;
   readonly task: boolean;
+  /** Of this service of a stack alone. */
+  readonly service?: string;
   readonly follow: boolean;
   readonly tail?: number;
   /** Go on behind this cursor, as `--json` printed it. */
@@ -31,8 +34,9 @@ export async function printLogs(id: string, options: LogsOptions): Promise<numbe
   const print = options.json ? printJson : printEntry;
   try {
     const agent = await agentIfThere(loaded.config);
+    const kind = options.task ? 'task' : options.service === undefined ? 'instance' : 'service';
     const query = {
-      ...{ kind: options.task ? 'task' : 'instance', id, follow: String(options.follow), cursor: options.cursor },
+      ...{ kind, id, service: options.service, follow: String(options.follow), cursor: options.cursor },
       tail: options.tail === undefined ? undefined : String(options.tail),
     };
     const lines = agent ? agent.stream<LogLine>('/v1/logs', { query, signal }) : ownLines(loaded, id, options, signal);
@@ -54,7 +58,7 @@ export async function printLogs(id: string, options: LogsOptions): Promise<numbe
 async function* ownLines(
   loaded: LoadedConfig,
   id: string,
-  { task, follow, tail, cursor }: LogsOptions,
+  { task, service, follow, tail, cursor }: LogsOptions,
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
   const { config } = loaded;
@@ -67,7 +71,9 @@ async function* ownLines(
     lookOnly: true,
   });
   try {
-    yield* linesOf(readOutput({ engine: access.engine, taskLogs: taskLogFolder(config) }, id, options));
+    const source =
+      service === undefined ? ({ kind: 'instance', id } as const) : ({ kind: 'service', id, service } as const);
+    yield* linesOf(readOutput({ engine: access.engine, taskLogs: taskLogFolder(config) }, source, options));
   } finally {
     await access.close();
   }
@@ -80,9 +86,9 @@ function printEntry(line: LogLine): void {
     tell(`… ${dropped === null ? 'some' : dropped} entries are missing here: they were rotated away`);
     return;
   }
-  const { text, encoding, channel } = line.entry;
+  const { text, encoding, channel, service } = line.entry;
   const words = encoding === 'utf8' ? text : Buffer.from(text, 'base64').toString('utf8');
-  printLine(channel === 'task' ? taskLine(words) : words);
+  printLine(channel === 'task' ? taskLine(words) : ofService(service, words));
 }
 
 /** A line of a task log, for people: time, phase, what happened. What is no such line comes as it is. */

@@ -115,7 +115,8 @@ function addInstances(apps: Command, carry: Carry): void {
     .command('logs <id>')
     .description('print what an instance wrote, also after it ended')
     .option('-f, --follow', 'go on with what it writes from now on, until it is stopped or gone', false)
-    .option('--tail <lines>', 'only the last lines', whole)
+    .option('--tail <lines>', 'only the last lines, of each service', whole)
+    .option('--service <name>', 'only this service of a stack')
     .option('--task <id>', 'what the agent did for a task of the instance instead')
     .option(...json)
     .action((id, options) => carry((client) => printInstanceLogs(client, id, options)));

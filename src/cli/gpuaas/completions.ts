@@ -16,15 +16,24 @@ export const completions: Kinds = {
   ),
   nodes: known('nodes', (item) => named(item, 'name')),
   projects: known('projects', (item) => named(item, 'name')),
+  services: async (signal) => {
+    const { items } = await itemsOf('app-instances', signal);
+    const members = items.flatMap((item) => item['members'] as readonly { readonly name: string }[]);
+    return [...new Set(members.map(({ name }) => name))].map((value) => ({ value }));
+  },
   tokens: known('tokens', (item) => (item['revoked_at'] === null ? named(item, 'name') : undefined)),
 };
 
 function known(path: string, read: (item: Item) => Candidate | undefined): Kinds[string] {
   return async (signal) => {
-    const query = path === 'catalog/apps' ? {} : { limit: most };
-    const { items } = await connect().get<{ items: readonly Item[] }>(`/api/v1/${path}`, query, signal);
+    const { items } = await itemsOf(path, signal);
     return items.flatMap((item) => read(item) ?? []);
   };
+}
+
+async function itemsOf(path: string, signal: AbortSignal): Promise<{ readonly items: readonly Item[] }> {
+  const query = path === 'catalog/apps' ? {} : { limit: most };
+  return await connect().get(`/api/v1/${path}`, query, signal);
 }
 
 function named(item: Item, name: string): Candidate {

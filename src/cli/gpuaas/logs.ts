@@ -3,6 +3,7 @@ import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { StreamedEntry } from '../../contract/session-messages.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { printJson, printLine, tell } from '../output.ts';
+import { ofService } from '../words.ts';
 import type { ControlPlaneClient } from './client.ts';
 import { followEvents } from './event-lines.ts';
 import { instancePath } from './instance.ts';
@@ -10,6 +11,8 @@ import { instancePath } from './instance.ts';
 export interface LogsOptions {
   readonly follow: boolean;
   readonly tail?: number;
+  /** Of this service of a stack alone. */
+  readonly service?: string;
   /** Read the log of this task of the instance instead. */
   readonly task?: string;
   readonly json: boolean;
@@ -18,10 +21,10 @@ export interface LogsOptions {
 export async function printInstanceLogs(
   client: ControlPlaneClient,
   id: string,
-  { follow, tail, task, json }: LogsOptions,
+  { follow, tail, service, task, json }: LogsOptions,
 ): Promise<void> {
   const { signal, stopListening } = untilInterrupted();
-  const query = { follow, tail, task_id: task };
+  const query = { follow, tail, service, task_id: task };
   try {
     for await (const { type, data } of followEvents(client, `${instancePath(id)}/logs`, query, { signal, json })) {
       const value: unknown = JSON.parse(data);
@@ -34,7 +37,7 @@ export async function printInstanceLogs(
       }
       for (const entry of type === 'entries' ? (value as StreamedEntry[]) : []) {
         if (json) printJson(entry);
-        else printLine(textOf(entry));
+        else printLine(ofService(entry.service, textOf(entry)));
       }
     }
   } catch (error) {

@@ -1,9 +1,10 @@
 /** `/api/v1/app-instances/{id}/logs|metrics|topology`: looking into what runs. */
 import { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
+import { ServiceName } from '../../contract/compose-document.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { WorkloadSample } from '../../contract/records.ts';
-import { StreamedEntry } from '../../contract/session-messages.ts';
+import { type LogSource, maxCursor, StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Store } from '../db/store.ts';
@@ -43,9 +44,18 @@ const LogsQuery = Type.Object(
         description: 'Read the log of this task of the instance instead of the output of its container.',
       }),
     ),
-    tail: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'Last entries; all if absent.' })),
+    service: Type.Optional({
+      ...ServiceName,
+      description: 'Only the output of this service of a stack; that of all of them, with their names, if absent.',
+    }),
+    tail: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 100_000, description: 'Last entries, of each service; all if absent.' }),
+    ),
     cursor: Type.Optional(
-      Type.String({ maxLength: 256, description: 'Go on behind this entry. `Last-Event-ID` says the same and wins.' }),
+      Type.String({
+        maxLength: maxCursor,
+        description: 'Go on behind this entry. `Last-Event-ID` says the same and wins.',
+      }),
     ),
     follow: Type.Optional(
       Type.Boolean({
@@ -93,17 +103,17 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
           if (query.task_id !== undefined) found('task', query.task_id, task?.instance_id === id ? task : undefined);
           return {
             nodeId: found('node', 'of the instance', instance.node_id ?? undefined),
-            source: task ? ({ kind: 'task', id: task.id } as const) : ({ kind: 'instance', id } as const),
+            source: sourceOf(id, task?.id, query.service),
           };
         });
         const last = headers['last-event-id'];
-        const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, 256) : query.cursor) ?? null;
+        const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, maxCursor) : query.cursor) ?? null;
         const request = { source, cursor, tail: query.tail ?? null, follow: query.follow ?? false };
         const seat = seats.take(who);
         const signal = AbortSignal.any([over, seat.lost]);
         const read = (from: string | null) => logs.readLog(nodeId, { ...request, cursor: from }, signal);
-        const state = () => store.read(async (tx) => (await tx.app_instances.get(id))?.state);
-        const goesOn = request.follow && source.kind === 'instance';
+        const state = () => store.read(async (tx) => stateOf(await tx.app_instances.get(id), query.service));
+        const goesOn = request.follow && source.kind !== 'task';
         const parts = goesOn ? followLog({ read, state, cursor, clock, signal }) : read(cursor);
         const body = Readable.from(messages(parts));
         body.once('close', seat.leave);
@@ -129,6 +139,17 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
       },
     }),
   ];
+}
+
+function sourceOf(id: string, task: string | undefined, service: string | undefined): LogSource {
+  if (task !== undefined) return { kind: 'task', id: task };
+  return service === undefined ? { kind: 'instance', id } : { kind: 'service', id, service };
+}
+
+/** Of the instance; a service that has ended for good is at rest, however its instance goes on. */
+function stateOf(instance: AppInstance | undefined, service: string | undefined): AppInstance['state'] | undefined {
+  const member = instance?.members.find(({ name }) => name === service)?.state;
+  return member === 'stopped' || member === 'failed' ? member : instance?.state;
 }
 
 /** A single container is a stack of one. */

@@ -35,7 +35,7 @@ function bench() {
       yield { ...entry, data: Buffer.from(String(said)), ...(typeof said === 'string' ? {} : said) };
     }
   };
-  const sources = openLogSources({ engine: { logs }, taskLogs: folder });
+  const sources = openLogSources({ engine: { logs, list: async () => [], events: logs as never }, taskLogs: folder });
   return {
     /** A launch of which this was the output when it failed. */
     failed: async (

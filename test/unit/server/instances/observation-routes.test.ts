@@ -77,6 +77,30 @@ describe('GET /api/v1/app-instances/{id}/logs', () => {
     await expect(readLogs(bench, { task_id: 'other' })).rejects.toMatchObject({ code: 'resource.not_found' });
   });
 
+  it('reads one service of a stack', async () => {
+    const bench = await launchBench();
+    await bench.running();
+
+    const { requests, instance } = await readLogs(bench, { service: 'web' });
+
+    expect(requests[0]?.source).toEqual({ kind: 'service', id: instance?.id, service: 'web' });
+  });
+
+  it('ends where the service that is followed has ended for good, while its instance runs on', async () => {
+    const bench = await launchBench();
+    await bench.running();
+    await bench.store.write(async (tx) => {
+      const [instance] = await tx.app_instances.list();
+      const members = instance?.members.map((member) => ({ ...member, name: 'init', state: 'stopped' as const }));
+      if (instance && members) await tx.app_instances.put({ ...instance, members });
+    });
+
+    const { text, requests } = await readLogs(bench, { service: 'init', follow: true });
+
+    expect(requests).toHaveLength(1);
+    expect(text).toContain('event: end');
+  });
+
   it('tells another project nothing', async () => {
     const bench = await launchBench();
     await bench.running();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readInstanceLog } from '../../../../src/agent/logs/instance-log.ts';
+import { readContainerLog } from '../../../../src/agent/logs/container-log.ts';
 import type { LogItem } from '../../../../src/agent/logs/log-source.ts';
 import { AgentError, type FailureCode } from '../../../../src/contract/failures.ts';
 import type { LogEntry, LogOptions } from '../../../../src/runtime/engine.ts';
@@ -32,11 +32,13 @@ async function all(items: AsyncIterable<LogItem>): Promise<LogItem[]> {
   return await Array.fromAsync(items);
 }
 
-describe('the log of an instance', () => {
+describe('the log of a container', () => {
   it('goes on behind its last entry when the engine comes back, while it is followed', async () => {
     const engine = breaking([[entry(1), entry(2)], [], [entry(3)]]);
 
-    const items = await all(readInstanceLog(engine, 'notebook-1', { follow: true, tail: 9, signal: never }, atOnce));
+    const items = await all(
+      readContainerLog(engine, 'gpuaas-notebook-1', { follow: true, tail: 9, signal: never }, atOnce),
+    );
 
     expect(items.map((item) => 'data' in item && item.data.toString())).toEqual(['line 1', 'line 2', 'line 3']);
     expect(engine.asked.map(({ cursor }) => cursor)).toEqual([undefined, 'c2', 'c2']);
@@ -45,15 +47,15 @@ describe('the log of an instance', () => {
   it('fails where it is not followed: whoever asked wants the log now', async () => {
     const engine = breaking([[entry(1)], [entry(2)]]);
 
-    await expect(all(readInstanceLog(engine, 'notebook-1', { follow: false, signal: never }, atOnce))).rejects.toThrow(
-      expect.objectContaining({ code: 'engine.unavailable' }),
-    );
+    await expect(
+      all(readContainerLog(engine, 'gpuaas-notebook-1', { follow: false, signal: never }, atOnce)),
+    ).rejects.toThrow(expect.objectContaining({ code: 'engine.unavailable' }));
   });
 
   it('fails where waiting cannot help', async () => {
     const engine = breaking([[entry(1)], []], 'container.not_found');
 
-    await expect(all(readInstanceLog(engine, 'gone', { follow: true, signal: never }, atOnce))).rejects.toThrow(
+    await expect(all(readContainerLog(engine, 'gone', { follow: true, signal: never }, atOnce))).rejects.toThrow(
       expect.objectContaining({ code: 'container.not_found' }),
     );
   });
@@ -61,7 +63,9 @@ describe('the log of an instance', () => {
   it('says where the engine has rotated something away', async () => {
     const engine = breaking([[entry(5, { afterGap: true }), entry(6)]]);
 
-    const items = await all(readInstanceLog(engine, 'notebook-1', { cursor: 'c1', follow: false, signal: never }));
+    const items = await all(
+      readContainerLog(engine, 'gpuaas-notebook-1', { cursor: 'c1', follow: false, signal: never }),
+    );
 
     expect(items[0]).toEqual({ gap: true, dropped: null });
     expect(items).toHaveLength(3);
@@ -70,7 +74,7 @@ describe('the log of an instance', () => {
   it('ends as soon as nobody reads any more, also while it waits for the engine', async () => {
     const reader = new AbortController();
     const engine = breaking([[entry(1)], []]);
-    const log = readInstanceLog(engine, 'notebook-1', { follow: true, signal: reader.signal });
+    const log = readContainerLog(engine, 'gpuaas-notebook-1', { follow: true, signal: reader.signal });
     await log.next();
 
     const waiting = log.next();

@@ -1,26 +1,25 @@
-/** The log of a workload's container, read on over restarts of the engine and of the gate. */
+/** The log of one container, read on over restarts of the engine and of the gate. */
 import { AgentError } from '../../contract/failures.ts';
-import { containerName } from '../../contract/names.ts';
 import { type Backoff, backoffDelay, pause } from '../../kit/backoff.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import type { LogItem, ReadOptions } from './log-source.ts';
 
-const usual: Backoff = { firstMs: 200, maxMs: 5000, factor: 2 };
+export const usualBackoff: Backoff = { firstMs: 200, maxMs: 5000, factor: 2 };
 
 /**
  * Ends with the log, or when a followed container ends. While it is followed, an engine that is away is waited for as
  * long as the reader waits; nothing is missed over that and nothing comes twice.
  */
-export async function* readInstanceLog(
+export async function* readContainerLog(
   engine: Pick<ContainerEngine, 'logs'>,
-  instance: string,
+  container: string,
   { cursor, ...options }: ReadOptions,
-  backoff = usual,
+  backoff = usualBackoff,
 ): AsyncGenerator<LogItem, void, undefined> {
   let position = cursor;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      for await (const entry of engine.logs(containerName(instance), { ...options, cursor: position })) {
+      for await (const entry of engine.logs(container, { ...options, cursor: position })) {
         attempt = 1;
         position = entry.cursor;
         if (entry.afterGap) {
@@ -31,7 +30,7 @@ export async function* readInstanceLog(
       }
       return;
     } catch (error) {
-      if (!options.follow || !(error instanceof AgentError) || !isPassing(error)) {
+      if (!options.follow || !isPassing(error)) {
         throw error;
       }
       await pause(backoffDelay(backoff, attempt), options.signal);
@@ -39,6 +38,7 @@ export async function* readInstanceLog(
   }
 }
 
-function isPassing({ code }: AgentError): boolean {
-  return code === 'engine.unavailable' || code === 'engine.timed_out';
+/** True for trouble of engine or gate that is over by itself. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof AgentError && (error.code === 'engine.unavailable' || error.code === 'engine.timed_out');
 }
