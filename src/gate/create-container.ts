@@ -16,6 +16,7 @@ import type { ContainerRequest, ImageFacts } from '../policy/container-request.t
 import { type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
+import { withCards } from './cards.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ImageObject } from './engine-objects.ts';
 import { instanceLock } from './locks.ts';
@@ -35,7 +36,7 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
 
   const answer = await gate.locks.run(instanceLock(instanceOf(request)), () => {
     call.signal.throwIfAborted();
-    return create(name, request, gate);
+    return withCards(name, request, gate, call.signal, () => create(name, request, gate));
   });
   sendAnswer(call.response, answer);
 }

@@ -9,7 +9,17 @@ export interface HostConfigObject {
   readonly PortBindings?: Readonly<Record<string, readonly { HostIp?: string; HostPort?: string }[] | null>> | null;
   readonly NetworkMode?: string;
   readonly Runtime?: string;
+  readonly Devices?: readonly { readonly PathOnHost: string }[] | null;
+  readonly DeviceRequests?: readonly DeviceRequestObject[] | null;
   readonly [key: string]: unknown;
+}
+
+export interface DeviceRequestObject {
+  readonly Driver?: string;
+  readonly Count?: number;
+  readonly DeviceIDs?: readonly string[] | null;
+  readonly Capabilities?: readonly (readonly string[])[] | null;
+  readonly Options?: Labels | null;
 }
 
 export interface MountObject {

@@ -7,7 +7,14 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { labels as labelNames } from '../contract/names.ts';
-import type { ContainerObject, HostConfigObject, Labels, MountObject, NetworkObject } from './engine-objects.ts';
+import type {
+  ContainerObject,
+  DeviceRequestObject,
+  HostConfigObject,
+  Labels,
+  MountObject,
+  NetworkObject,
+} from './engine-objects.ts';
 
 const sealedLabels: readonly string[] = Object.values(labelNames).filter((name) => name !== labelNames.seal);
 
@@ -98,7 +105,7 @@ function containerFacts(name: string, { Image, User, HostConfig: host }: Sealabl
     shm: amount(host['ShmSize']),
     devices: list(host['Devices']).map(canonicalJson),
     device_rules: list(host['DeviceCgroupRules']),
-    device_requests: list(host['DeviceRequests']).map(canonicalJson),
+    device_requests: (host.DeviceRequests ?? []).map(deviceRequestFacts),
     sysctls: host['Sysctls'] ?? {},
   };
 }
@@ -119,6 +126,10 @@ function networkFacts({ Name, Driver, Labels, Options, IPAM, ...flags }: Omit<Ne
 
 function mountFacts({ Type, Source, Target, ReadOnly, ...rest }: MountObject): string {
   return canonicalJson([text(Type), text(Source), text(Target), flag(ReadOnly), rest]);
+}
+
+function deviceRequestFacts({ Driver, Count, DeviceIDs, Capabilities, Options }: DeviceRequestObject): string {
+  return canonicalJson([text(Driver), amount(Count), list(DeviceIDs), list(Capabilities), Options ?? {}]);
 }
 
 function portFacts([port, bindings]: [string, readonly { HostIp?: string; HostPort?: string }[] | null]): string {

@@ -8,6 +8,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { labels, memberName, namePrefix } from '../contract/names.ts';
+import { exclusiveOf } from '../policy/check-cards.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import type { Seals } from './seal.ts';
 import type { EngineAnswer, Upstream } from './upstream.ts';
@@ -17,6 +18,8 @@ export interface SealedContainer {
   readonly name: string;
   /** The instance that it is of, or the service of its stack. */
   readonly member: string;
+  /** What of the host's cards no other container may have. */
+  readonly exclusive: readonly string[];
   /** What it is promised, as the engine writes it. Sealed, so as constant as the rest. */
   readonly limits: { readonly NanoCpus: number; readonly Memory: number };
 }
@@ -118,8 +121,9 @@ export class SealedContainers {
   #remember({ Id, Name, Config, HostConfig }: ContainerObject): SealedContainer {
     const name = Name.replace(/^\//, '');
     const limits = { NanoCpus: Number(HostConfig['NanoCpus'] ?? 0), Memory: Number(HostConfig['Memory'] ?? 0) };
+    const exclusive = exclusiveOf({ Labels: Config.Labels ?? null, HostConfig });
     const { [labels.instance]: instance = '', [labels.service]: service } = Config.Labels ?? {};
-    const container = { id: Id, name, member: memberName(instance, service), limits };
+    const container = { id: Id, name, member: memberName(instance, service), limits, exclusive };
     this.#byId.delete(Id);
     this.#byId.set(Id, container);
     this.#idByName.set(name, Id);

@@ -8,9 +8,24 @@ import { nameOf, noDevices } from './environment.ts';
 import { type CheckContext, label, unless } from './request-check.ts';
 
 const cdiPrefix = 'nvidia.com/gpu=';
-const computeNode = '/dev/kfd';
+/** The device that all AMD cards share. */
+export const computeNode = '/dev/kfd';
 /** In lower case alone, as in the request's schema. */
 const uuidPattern = /^(GPU|MIG)-[0-9a-z-]{1,64}$/;
+
+/**
+ * What a container has to itself by what it asks for: NVIDIA cards by UUID; AMD cards by UUID and by render node, so that a
+ * wrong label does not help. Read from a request or from what the engine shows of a container.
+ */
+export function exclusiveOf({ Labels, HostConfig }: Holding): string[] {
+  const nodes = (HostConfig.Devices ?? []).map(({ PathOnHost }) => PathOnHost);
+  return [...labelled(Labels?.[labels.gpus] ?? ''), ...nodes.filter((path) => path !== computeNode)];
+}
+
+export interface Holding {
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  readonly HostConfig: { readonly Devices?: readonly { readonly PathOnHost: string }[] | null };
+}
 
 export function checkCards(context: CheckContext): PathError[] {
   const { DeviceRequests = [], Devices = [], GroupAdd = [], Runtime } = context.request.HostConfig;

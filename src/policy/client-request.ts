@@ -98,6 +98,7 @@ const saysNothing = {
     ConsoleSize: (value: unknown) => Array.isArray(value) && value.length === 2 && value.every(isZero),
   },
   restart: { MaximumRetryCount: isZero },
+  deviceRequest: { Count: isZero, Options: isNone },
   endpoint: {
     ...{ MacAddress: isNoText, NetworkID: isNoText, EndpointID: isNoText, Gateway: isNoText, IPAddress: isNoText },
     ...{ IPv6Gateway: isNoText, GlobalIPv6Address: isNoText },
@@ -107,11 +108,15 @@ const saysNothing = {
 } satisfies Record<string, Readonly<Record<string, Says>>>;
 
 function plainHostConfig(host: Fields, { id, name }: Network): Fields {
-  const { Mounts: mounts, RestartPolicy: restart, NetworkMode: mode } = host;
+  const { Mounts: mounts, RestartPolicy: restart, NetworkMode: mode, DeviceRequests: cards } = host;
   return {
     ...absent.host,
     ...without(host, saysNothing.host),
     ...(id !== undefined && mode === id && { NetworkMode: name }),
+    ...(Array.isArray(cards) &&
+      cards.length > 0 && {
+        DeviceRequests: cards.map((each) => (isObject(each) ? without(each, saysNothing.deviceRequest) : each)),
+      }),
     ...(isObject(restart) && { RestartPolicy: without(restart, saysNothing.restart) }),
     ...(Array.isArray(mounts) && {
       Mounts: mounts.map((mount) => (isObject(mount) ? { ...absent.mount, ...mount } : mount)),

@@ -13,28 +13,16 @@
 import { AgentError } from '../contract/failures.ts';
 import type { Gpu } from '../contract/gpus.ts';
 import { labels } from '../contract/names.ts';
-import { type CardLinks, chooseCards } from '../policy/choose-cards.ts';
+import type { CardLinks } from '../policy/choose-cards.ts';
 import { type CardWays, type GivenCards, giveCards, noCards, readCardsLabel } from '../policy/given-cards.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
-
-export interface Lease {
-  readonly uuid: string;
-  readonly instance: string;
-  /** Service of the stack; null for a single container. */
-  readonly service: string | null;
-}
+import { type CardAsk, chooseLeases, type Lease } from './lease-choice.ts';
 
 /** Where leases are kept. Synchronous: what returned is on the disk, and nothing happened in between. */
 export interface LeaseStore {
   all(): readonly Lease[];
   /** Replaces all leases of the instance: all or none. */
   replace(instance: string, leases: readonly Lease[]): void;
-}
-
-/** What one container asks for. */
-export interface CardAsk {
-  readonly service: string | null;
-  readonly count: number;
 }
 
 export interface CardInventory {
@@ -91,14 +79,15 @@ export class GpuLedger {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string | null, GivenCards>> {
     const none = new Map(asks.map(({ service }) => [service, noCards] as const));
-    const wanted = asks.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
+    const wanted = asks.filter(({ count }) => count > 0);
     if (wanted.length === 0) {
       return none;
     }
     const inventory = await this.#options.inventory(signal);
     await this.#look(signal);
     // From here to the end of `replace` nothing else happens: no two launches choose at once.
-    const chosen = choose(wanted, { instance, inventory, leases: this.#leases(), conflicts: this.#conflicts });
+    const situation = { instance, cards: this.describe(inventory.gpus), leases: this.#leases() };
+    const chosen = chooseLeases(wanted, { ...situation, links: inventory.links, trouble: inventory.reason });
     const leases = [...chosen].flatMap(([service, cards]) => cards.map(({ uuid }) => ({ uuid, instance, service })));
     const taken = new Set(leases.map(({ uuid }) => uuid));
     const kept = this.#leases().filter((lease) => lease.instance === instance && !taken.has(lease.uuid));
@@ -108,11 +97,16 @@ export class GpuLedger {
     return new Map([...none, ...[...chosen].map(([service, cards]) => [service, give(cards, ways)] as const)]);
   }
 
-  /** From now on the instance has the cards that these containers hold, which are all of its, and no others. */
+  /**
+   * From now on the instance has the cards that these containers hold, which are all of its, and no others. One that another
+   * instance has as well stays with that one.
+   */
   settle(instance: string, containers: readonly CardHolder[]): void {
-    const leases = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance);
-    if (this.#leases().some((lease) => lease.instance === instance) || leases.length > 0) {
-      this.#options.store.replace(instance, leases);
+    const others = new Set(this.#leases().flatMap((lease) => (lease.instance === instance ? [] : lease.uuid)));
+    const held = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance && !others.has(lease.uuid));
+    const leases = new Map(held.map((lease) => [lease.uuid, lease]));
+    if (leases.size > 0 || this.#leases().some((lease) => lease.instance === instance)) {
+      this.#options.store.replace(instance, [...leases.values()]);
       this.#freed += 1;
     }
   }
@@ -138,7 +132,7 @@ export class GpuLedger {
     const holders = this.holders();
     return gpus.map((gpu) => {
       const rivals = this.#conflicts.get(gpu.uuid);
-      const held = { ...gpu, held_by: holders.get(gpu.uuid) ?? null };
+      const held = { ...gpu, held_by: holders.get(gpu.uuid) ?? rivals?.[0] ?? null };
       return rivals ? { ...held, health: 'unhealthy', reason: conflictReason(rivals) } : held;
     });
   }
@@ -238,79 +232,6 @@ function leasesOf({ labels: of }: CardHolder): Lease[] {
 
 function conflictReason(instances: readonly string[]): string {
   return `It is held by several containers, of ${instances.join(' and ')}; it is free again when all but one are removed.`;
-}
-
-interface Situation {
-  readonly instance: string;
-  readonly inventory: CardInventory;
-  readonly leases: readonly Lease[];
-  readonly conflicts: ReadonlyMap<string, unknown>;
-}
-
-/** The same cards as before where they are as many and well; else the best of what is free or the instance's own. */
-function choose(wanted: readonly CardAsk[], situation: Situation): Map<string | null, Gpu[]> {
-  const { instance, inventory, leases } = situation;
-  const cards = inventory.gpus;
-  const held = new Map(leases.map((lease) => [lease.uuid, lease]));
-  const isWell = ({ uuid, health }: Gpu) => health === 'healthy' && !situation.conflicts.has(uuid);
-  let available = cards.filter(
-    (card) => (held.get(card.uuid)?.instance ?? instance) === instance && isFree(card, held),
-  );
-  const chosen = new Map<string | null, Gpu[]>();
-  const take = (service: string | null, taken: readonly Gpu[]) => {
-    chosen.set(service, [...taken]);
-    available = available.filter(({ uuid }) => !taken.some((card) => card.uuid === uuid));
-  };
-  for (const { service, count } of wanted) {
-    const own = available.filter((card) => held.get(card.uuid)?.service === service && held.has(card.uuid));
-    if (own.length === count && own.every(isWell)) {
-      take(service, own);
-    }
-  }
-  for (const { service, count } of wanted.filter((ask) => !chosen.has(ask.service))) {
-    const best = chooseCards(available.filter(isWell), inventory.links, count);
-    if (best === undefined) {
-      throw refusal(wanted, situation, { cards, isWell, held });
-    }
-    take(service, best);
-  }
-  return chosen;
-}
-
-/** False for a part of a card that is leased whole: both would be the same silicon. */
-function isFree({ mig }: Gpu, held: ReadonlyMap<string, Lease>): boolean {
-  return mig === null || !held.has(mig.parent);
-}
-
-interface Stock {
-  readonly cards: readonly Gpu[];
-  readonly isWell: (card: Gpu) => boolean;
-  readonly held: ReadonlyMap<string, Lease>;
-}
-
-function refusal(
-  wanted: readonly CardAsk[],
-  { instance, inventory }: Situation,
-  { cards, isWell, held }: Stock,
-): AgentError {
-  const asked = wanted.reduce((total, { count }) => total + count, 0);
-  const open = cards.filter((card) => (held.get(card.uuid)?.instance ?? instance) === instance && isFree(card, held));
-  const free = open.filter(isWell).length;
-  const unhealthy = cards.filter((card) => !isWell(card));
-  const holders = [...new Set([...held.values()].map((lease) => lease.instance))]
-    .filter((id) => id !== instance)
-    .sort();
-  const detail = { asked, free, unhealthy: unhealthy.length, cards: cards.length, held_by: holders };
-  if (inventory.reason !== null || (free < asked && asked <= open.length)) {
-    const reasons =
-      inventory.reason === null ? unhealthy.map(({ uuid, reason }) => `${uuid}: ${reason}`) : [inventory.reason];
-    return new AgentError('gpu.unhealthy', { reason: reasons.join(' '), ...detail });
-  }
-  const whose = holders.length > 0 ? ` Others are with ${holders.join(', ')}.` : '';
-  return new AgentError('gpu.none_free', {
-    reason: `Asked for ${asked}, ${free} of ${cards.length} are free.${whose}`,
-    ...detail,
-  });
 }
 
 function give(cards: readonly Gpu[], ways: CardWays): GivenCards {

@@ -16,7 +16,7 @@ import type { WorkloadComposeLaunchParams } from '../../contract/workload-compos
 import type { ReadinessCheck, RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { Endpoint } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
-import type { Lease } from '../../tasks/gpu-ledger.ts';
+import type { Lease } from '../../tasks/lease-choice.ts';
 
 export interface Journal {
   /** Name of this journal towards the control plane; another one after it was rebuilt. */

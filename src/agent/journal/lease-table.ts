@@ -1,5 +1,5 @@
 /** Leases of cards in the journal. */
-import type { Lease } from '../../tasks/gpu-ledger.ts';
+import type { Lease } from '../../tasks/lease-choice.ts';
 import type { Database } from './database.ts';
 
 export class LeaseTable {

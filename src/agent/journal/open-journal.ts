@@ -8,7 +8,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { type RecordBody, type RecordKind, thinnable } from '../../contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
-import type { Lease } from '../../tasks/gpu-ledger.ts';
+import type { Lease } from '../../tasks/lease-choice.ts';
 import { type Database, isDiskFull, type OpenedDatabase, openDatabase } from './database.ts';
 import type {
   Acceptance,

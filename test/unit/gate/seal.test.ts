@@ -67,6 +67,22 @@ describe('the seal of a container', () => {
     expect(seals.holdsForContainer(inspected())).toBe(true);
   });
 
+  it('holds on cards as an engine shows them, and on no others', () => {
+    const request = (DeviceIDs: readonly string[]) => ({
+      ...{ Driver: 'nvidia', DeviceIDs, Capabilities: [['gpu', 'compute', 'utility']] },
+    });
+    const asked = { HostConfig: { DeviceRequests: [request(['GPU-1a'])] } };
+    const sealed = seals.sealContainer('gpuaas-a', asked, labels);
+    const shown = (DeviceIDs: readonly string[], Count = 0): ContainerObject => ({
+      ...{ Id: 'c'.repeat(64), Name: '/gpuaas-a', State: {}, Config: { Labels: sealed } },
+      HostConfig: { DeviceRequests: [{ ...request(DeviceIDs), Count, Options: null }] },
+    });
+
+    expect(seals.holdsForContainer(shown(['GPU-1a']))).toBe(true);
+    expect(seals.holdsForContainer(shown(['GPU-2b']))).toBe(false);
+    expect(seals.holdsForContainer(shown(['GPU-1a'], -1))).toBe(false);
+  });
+
   it('is another one each time', () => {
     expect(seals.sealContainer(name, request, labels)).not.toEqual(seals.sealContainer(name, request, labels));
   });

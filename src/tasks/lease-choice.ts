@@ -1,0 +1,89 @@
+/** Which cards a launch gets of those that are there, or why it gets none. Pure. */
+import { AgentError } from '../contract/failures.ts';
+import type { Gpu } from '../contract/gpus.ts';
+import { type CardLinks, chooseCards } from '../policy/choose-cards.ts';
+
+export interface Lease {
+  readonly uuid: string;
+  readonly instance: string;
+  /** Service of the stack; null for a single container. */
+  readonly service: string | null;
+}
+
+/** What one container asks for. */
+export interface CardAsk {
+  readonly service: string | null;
+  readonly count: number;
+}
+
+export interface LeaseSituation {
+  /** Whom the cards are for. */
+  readonly instance: string;
+  /** With who holds them, and as unhealthy where nobody may have them. */
+  readonly cards: readonly Gpu[];
+  readonly links: CardLinks;
+  readonly leases: readonly Lease[];
+  /** What is wrong with a driver as a whole; null if nothing is. */
+  readonly trouble: string | null;
+}
+
+/**
+ * By service: the same cards as before where they are as many and well, else the best of what is free or the instance's own,
+ * for the largest request first. `gpu.none_free` or `gpu.unhealthy` where there are not enough.
+ */
+export function chooseLeases(asks: readonly CardAsk[], situation: LeaseSituation): Map<string | null, Gpu[]> {
+  const { instance, cards, links, leases } = situation;
+  const wanted = [...asks].sort((a, b) => b.count - a.count);
+  const serviceOf = new Map(leases.map(({ uuid, service }) => [uuid, service]));
+  let available = openCards(situation).filter(isWell);
+  const chosen = new Map<string | null, Gpu[]>();
+  const take = (service: string | null, taken: Gpu[]) => {
+    chosen.set(service, taken);
+    available = available.filter((card) => !taken.includes(card));
+  };
+  for (const { service, count } of wanted) {
+    const before = cards.filter(({ uuid, held_by }) => held_by === instance && serviceOf.get(uuid) === service);
+    if (before.length === count && before.every((card) => available.includes(card))) {
+      take(service, before);
+    }
+  }
+  for (const { service, count } of wanted.filter((ask) => !chosen.has(ask.service))) {
+    const best = chooseCards(available, links, count);
+    if (best === undefined) {
+      throw refusal(wanted, situation);
+    }
+    take(service, best);
+  }
+  return chosen;
+}
+
+/** Nobody else's, and no part of a card that is leased whole: both would be the same silicon. */
+function openCards({ instance, cards, leases }: LeaseSituation): Gpu[] {
+  const whole = new Set(leases.map(({ uuid }) => uuid));
+  return cards.filter(
+    ({ held_by, mig }) => (held_by === null || held_by === instance) && (mig === null || !whole.has(mig.parent)),
+  );
+}
+
+function isWell({ health }: Gpu): boolean {
+  return health === 'healthy';
+}
+
+function refusal(wanted: readonly CardAsk[], situation: LeaseSituation): AgentError {
+  const { instance, cards, leases, trouble } = situation;
+  const open = openCards(situation);
+  const asked = wanted.reduce((total, { count }) => total + count, 0);
+  const free = open.filter(isWell).length;
+  const sick = open.filter((card) => !isWell(card));
+  const holders = [...new Set(leases.map((lease) => lease.instance))].filter((id) => id !== instance).sort();
+  const detail = { asked, free, unhealthy: sick.length, cards: cards.length, held_by: holders };
+  if (trouble !== null || (free < asked && asked <= open.length)) {
+    const reason = trouble ?? sick.map(({ uuid, reason: why }) => `${uuid}: ${why}`).join(' ');
+    return new AgentError('gpu.unhealthy', { reason, ...detail });
+  }
+  const whose = holders.length > 0 ? ` Others are with ${holders.join(', ')}.` : '';
+  return new AgentError('gpu.none_free', {
+    reason: `Asked for ${asked}, ${free} of ${cards.length} are free.${whose}`,
+    ...detail,
+  });
+}
