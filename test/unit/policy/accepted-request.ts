@@ -28,9 +28,9 @@ export function lookUp(root: unknown, pointer: string): Record<string, unknown> 
   ) as Record<string, unknown>;
 }
 
-/** The accepted request with one key set at one place, as it would come over the wire. */
-export function injected(pointer: string, key: string, value: unknown): unknown {
-  const request = structuredClone(accepted.request);
+/** The accepted request, or another, with one key set at one place, as it would come over the wire. */
+export function injected(pointer: string, key: string, value: unknown, into: unknown = accepted.request): unknown {
+  const request = structuredClone(into);
   Object.defineProperty(lookUp(request, pointer), key, { value, enumerable: true, configurable: true, writable: true });
   return request;
 }
@@ -41,6 +41,8 @@ export function names(paths: readonly string[], path: string): boolean {
 
 export function leavesIn(value: unknown, at = ''): [pointer: string, key: string][] {
   return Object.entries(value as object).flatMap(([key, member]) =>
-    typeof member === 'object' ? leavesIn(member, `${at}/${token(key)}`) : [[at, key] as [string, string]],
+    typeof member === 'object' && member !== null
+      ? leavesIn(member, `${at}/${token(key)}`)
+      : [[at, key] as [string, string]],
   );
 }
