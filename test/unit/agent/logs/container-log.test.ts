@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readContainerLog } from '../../../../src/agent/logs/container-log.ts';
 import type { LogItem } from '../../../../src/agent/logs/log-source.ts';
 import { AgentError, type FailureCode } from '../../../../src/contract/failures.ts';
@@ -81,5 +81,55 @@ describe('the log of a container', () => {
     reader.abort(new Error('closed'));
 
     await expect(waiting).rejects.toThrow('closed');
+  });
+
+  describe('that a late reader is shown a jump in (FAULTS 4)', () => {
+    const begin = Date.parse('2026-11-25T10:00:00Z');
+    const at = (ms: number) => new Date(begin + ms).toISOString();
+
+    /** Gives the first two entries of the first part `lateMs` after they were written, and the rest of all parts at once. */
+    async function readLate(parts: readonly LogEntry[][], lateMs: number, options: { follow: boolean }) {
+      vi.useFakeTimers({ toFake: ['Date'], now: begin });
+      onTestFinished(() => void vi.useRealTimers());
+      const asked: (string | undefined)[] = [];
+      const engine = {
+        logs: async function* (_name: string, { cursor }: LogOptions) {
+          const part = parts[asked.length] ?? [];
+          asked.push(cursor);
+          for (const [index, each] of part.entries()) {
+            if (index === 1) vi.setSystemTime(Date.parse(each.time) + lateMs);
+            yield each;
+          }
+        },
+      };
+      const items = await all(readContainerLog(engine, 'gpuaas-notebook-1', { ...options, signal: never }, atOnce));
+      return { asked, told: items.map((item) => ('gap' in item ? 'gap' : item.data.toString())) };
+    }
+    const jump = [entry(1, { time: at(0) }), entry(9, { time: at(200) })];
+
+    it('is opened anew behind the last entry, and tells what the engine has lost between', async () => {
+      const anew = [entry(9, { time: at(200), afterGap: true })];
+
+      const { asked, told } = await readLate([jump, anew], 10_000, { follow: true });
+
+      expect(asked).toEqual([undefined, 'c1']);
+      expect(told).toEqual(['line 1', 'gap', 'line 9']);
+    });
+
+    it('tells no gap where nothing is missing', async () => {
+      const { told } = await readLate([jump, [entry(9, { time: at(200) })]], 10_000, { follow: true });
+
+      expect(told).toEqual(['line 1', 'line 9']);
+    });
+
+    it.each([
+      ['for a reader who keeps up', jump, 500, { follow: true }],
+      ['without a jump', [entry(1, { time: at(0) }), entry(2, { time: at(20) })], 10_000, { follow: true }],
+      ['where it is not followed', jump, 10_000, { follow: false }],
+    ])('is read on %s', async (_when, part, lateMs, options) => {
+      const { asked } = await readLate([part], lateMs, options);
+
+      expect(asked).toEqual([undefined]);
+    });
   });
 });
