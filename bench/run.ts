@@ -20,6 +20,7 @@ import { launchCost } from './launch.ts';
 import { logReadBack } from './logs.ts';
 import type { Measurement } from './measurement.ts';
 import { requestCost } from './request.ts';
+import { samplingCost } from './sampling.ts';
 
 const chosen = process.argv.slice(2);
 const wants = (...topics: string[]) => chosen.length === 0 || topics.some((topic) => chosen.includes(topic));
@@ -29,7 +30,7 @@ const { engine, images } = await ensureGround(['tiny', 'web']);
 const folder = mkdtempSync(join(tmpdir(), 'gpuaas-bench-'));
 const measurements: Measurement[] = [];
 try {
-  if (wants('gate', 'launch', 'logs')) {
+  if (wants('gate', 'launch', 'logs', 'sampling')) {
     await measureTasks();
   }
   if (wants('dispatch')) {
@@ -55,6 +56,9 @@ async function measureTasks(): Promise<void> {
     }
     if (wants('logs')) {
       measurements.push(await logReadBack(host, image));
+    }
+    if (wants('sampling')) {
+      measurements.push(await samplingCost(host));
     }
   } finally {
     await host.close();

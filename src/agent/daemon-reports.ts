@@ -1,5 +1,7 @@
 /** What the daemon tells of itself and its host beside the tasks: samples, topology, inventory, metrics and health. */
 
+import { containerName } from '../contract/names.ts';
+import type { WorkloadState } from '../contract/workload-state.ts';
 import { readHostUse } from '../host/use.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
@@ -18,6 +20,7 @@ import type { Supervisor } from './supervision/supervisor.ts';
 import { agentFamilies, type TaskCounts } from './telemetry/agent-metrics.ts';
 import { serveEndpoint } from './telemetry/endpoint.ts';
 import { InventoryReporter } from './telemetry/inventory.ts';
+import type { Measured } from './telemetry/sample.ts';
 import { Sampler } from './telemetry/sampler.ts';
 import { TopologyReporter } from './telemetry/topology.ts';
 
@@ -59,6 +62,7 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
     ...{ engine, clock, log, intervalMs: config.telemetry.interval_seconds * 1000 },
     running: () => runningContainers(supervisor),
     readHost: () => readHostUse(parts.engineData()),
+    readGpus: async () => [],
     record: (body) => journal.append('metrics', body),
   });
   const topology = new TopologyReporter({
@@ -104,11 +108,19 @@ function endpointOf({ config, status, counts, streams }: ReportParts, sampler: S
   };
 }
 
-function runningContainers(supervisor: Supervisor): string[] {
-  return supervisor
-    .workloads()
-    .filter(({ state }) => state === 'running' || state === 'degraded')
-    .map(({ workload_id }) => workload_id);
+/** Of a stack its services that run; one that is away or done is not asked for. */
+function runningContainers(supervisor: Supervisor): Measured[] {
+  return supervisor.workloads().flatMap(({ workload_id, state, services }): Measured[] => {
+    if (services) {
+      const up = services.filter((each) => isUp(each.state));
+      return up.map(({ service }) => ({ workload_id, service, container: containerName(workload_id, service) }));
+    }
+    return isUp(state) ? [{ workload_id, service: null, container: containerName(workload_id) }] : [];
+  });
+}
+
+function isUp(state: WorkloadState): boolean {
+  return state === 'running' || state === 'degraded';
 }
 
 function hostPath() {

@@ -1,12 +1,10 @@
 /** Metrics of the agent, made at the moment somebody asks: nothing is counted up in the background but what ended. */
 
-import type { Static } from 'typebox';
-import type { WorkloadSample } from '../../contract/records.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
 import type { AgentStatus } from '../local-api/agent-status.ts';
 import type { LogCounts } from '../logs/log-streams.ts';
 import type { Family, Sample } from './exposition.ts';
-import type { MetricsBody } from './sample.ts';
+import type { GpuSample, MetricsBody } from './sample.ts';
 
 /** Tasks that have ended since the agent started. */
 export class TaskCounts {
@@ -63,19 +61,38 @@ export function agentFamilies({ status, sample, tasks, logs }: MetricSources): F
     counter('gpuaas_agent_log_entries_total', 'Log entries that were sent.', one(logs.entries)),
     counter('gpuaas_agent_log_gaps_total', 'Gaps that readers were told of.', one(logs.gaps)),
     ...workloadFamilies(status, sample?.workloads ?? []),
+    ...gpuFamilies(sample?.gpus ?? []),
     ...(sample ? hostFamilies(sample.host) : []),
     ...processFamilies(),
   ];
 }
 
-function workloadFamilies({ workloads }: AgentStatus, samples: readonly Static<typeof WorkloadSample>[]): Family[] {
-  const of = (pick: (sample: (typeof samples)[number]) => number): Sample[] =>
-    samples.map((sample) => ({ labels: { workload: sample.workload_id }, value: pick(sample) }));
+/** Of a stack each service, told apart by its label: their sum is for whoever asks. */
+function workloadFamilies({ workloads }: AgentStatus, samples: MetricsBody['workloads']): Family[] {
+  const of = (pick: (sample: Omit<MetricsBody['workloads'][number], 'workload_id'>) => number): Sample[] =>
+    samples.flatMap(({ workload_id, services, ...whole }) =>
+      services
+        ? services.map((each) => ({ labels: { workload: workload_id, service: each.service }, value: pick(each) }))
+        : [{ labels: { workload: workload_id }, value: pick(whole) }],
+    );
+  const states = workloads.flatMap(({ workload_id, services = [] }) =>
+    services.map(({ service, state, restarts }) => ({ labels: { workload: workload_id, service }, state, restarts })),
+  );
   return [
     gauge(
       'gpuaas_workload_state',
       '1 for the state that the workload is in.',
       workloads.map(({ workload_id, state }) => ({ labels: { workload: workload_id, state }, value: 1 })),
+    ),
+    gauge(
+      'gpuaas_service_state',
+      '1 for the state that the service of a stack is in.',
+      states.map(({ labels, state }) => ({ labels: { ...labels, state }, value: 1 })),
+    ),
+    counter(
+      'gpuaas_service_restarts_total',
+      'Restarts of the service by the agent since the launch.',
+      states.map(({ labels, restarts }) => ({ labels, value: restarts })),
     ),
     counter(
       'gpuaas_workload_restarts_total',
@@ -111,6 +128,44 @@ function workloadFamilies({ workloads }: AgentStatus, samples: readonly Static<t
       'gpuaas_workload_pids',
       'Processes and threads.',
       of((each) => each.pids),
+    ),
+  ];
+}
+
+/** Of each card what it tells; a free one has no workload. */
+function gpuFamilies(samples: readonly GpuSample[]): Family[] {
+  const of = (pick: (sample: GpuSample) => number | null): Sample[] =>
+    samples.flatMap((sample) => {
+      const value = pick(sample);
+      const labels = { uuid: sample.uuid, ...(sample.workload_id === null ? {} : { workload: sample.workload_id }) };
+      return value === null ? [] : [{ labels, value }];
+    });
+  const mib = (value: number | null) => (value === null ? null : value * 2 ** 20);
+  return [
+    gauge(
+      'gpuaas_gpu_utilization_ratio',
+      'Share of the last moments in which the card was at work, 0 to 1.',
+      of(({ utilization_percent: percent }) => (percent === null ? null : percent / 100)),
+    ),
+    gauge(
+      'gpuaas_gpu_memory_used_bytes',
+      'Memory of the card in use.',
+      of(({ memory_used_mib }) => mib(memory_used_mib)),
+    ),
+    gauge(
+      'gpuaas_gpu_memory_bytes',
+      'Memory of the card.',
+      of(({ memory_total_mib }) => mib(memory_total_mib)),
+    ),
+    gauge(
+      'gpuaas_gpu_temperature_celsius',
+      'Temperature of the card.',
+      of((each) => each.temperature_celsius),
+    ),
+    gauge(
+      'gpuaas_gpu_power_watts',
+      'Power that the card draws.',
+      of((each) => each.power_watts),
     ),
   ];
 }

@@ -1,23 +1,24 @@
 /**
- * The one loop that measures host and workloads. It runs while a workload does, and costs nothing else: no timer, no
- * question to the engine.
+ * The one loop that measures host, workloads and cards. It runs while a workload does, and costs nothing else: no timer, no
+ * question to the engine. Cards are asked while a workload that holds one runs: each question starts the driver's tool.
  */
 
 import { AgentError } from '../../contract/failures.ts';
-import { containerName } from '../../contract/names.ts';
 import type { HostUse } from '../../host/use.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import type { ContainerEngine, ContainerStats } from '../../runtime/engine.ts';
-import { type MetricsBody, type Reading, sampleOf } from './sample.ts';
+import { type GpuSample, type Measured, type MetricsBody, type Reading, sampleOf } from './sample.ts';
 
 export interface SamplerOptions {
   readonly engine: Pick<ContainerEngine, 'stats'>;
   readonly clock: Clock;
   readonly log: Log;
-  /** Instances whose containers run now. */
-  readonly running: () => readonly string[];
+  /** Containers that run now. */
+  readonly running: () => readonly Measured[];
   readonly readHost: () => Promise<HostUse>;
+  /** Cards that answer, with who holds them; none while no workload that holds one runs. */
+  readonly readGpus: (signal: AbortSignal) => Promise<readonly GpuSample[]>;
   readonly record: (body: MetricsBody) => void;
   readonly intervalMs: number;
 }
@@ -74,20 +75,25 @@ export class Sampler {
   }
 
   async #read(): Promise<Reading> {
-    const { clock, running, readHost } = this.#options;
-    const ids = running();
-    const [host, stats] = await Promise.all([readHost(), Promise.all(ids.map((id) => this.#statsOf(id)))]);
-    const known = ids.flatMap((id, index): [string, ContainerStats][] => {
+    const { clock, running, readHost, readGpus } = this.#options;
+    const measured = running();
+    const [host, gpus, stats] = await Promise.all([
+      readHost(),
+      readGpus(this.#stop.signal),
+      Promise.all(measured.map(({ container }) => this.#statsOf(container))),
+    ]);
+    const known = measured.flatMap((each, index) => {
       const found = stats[index];
-      return found ? [[id, found]] : [];
+      return found ? [[each.container, { ...each, stats: found }] as const] : [];
     });
-    return { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs(), host, workloads: new Map(known) };
+    const times = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
+    return { ...times, host, gpus, containers: new Map(known) };
   }
 
-  /** Undefined for a workload that has just ended, and while the engine is away. */
-  async #statsOf(id: string): Promise<ContainerStats | undefined> {
+  /** Undefined for a container that has just ended, and while the engine is away. */
+  async #statsOf(container: string): Promise<ContainerStats | undefined> {
     try {
-      return await this.#options.engine.stats(containerName(id), this.#stop.signal);
+      return await this.#options.engine.stats(container, this.#stop.signal);
     } catch (error) {
       if (error instanceof AgentError) {
         return undefined;

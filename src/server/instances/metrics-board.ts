@@ -4,7 +4,12 @@
  */
 import type { RecordBody } from '../../contract/records.ts';
 
-type Sample = RecordBody<'metrics'>['workloads'][number] & { readonly at: string; readonly interval_seconds: number };
+type Sample = RecordBody<'metrics'>['workloads'][number] & {
+  readonly at: string;
+  readonly interval_seconds: number;
+  /** Its own cards; left out for none. */
+  readonly gpus?: NonNullable<RecordBody<'metrics'>['gpus']>;
+};
 
 const maxSamples = 360;
 /** Instances that are remembered; of more, those that were silent for longest are forgotten. */
@@ -14,11 +19,12 @@ export class MetricsBoard {
   readonly #samples = new Map<string, Sample[]>();
 
   /** Under the node that sent them: nobody reports for the workloads of another. */
-  keep(nodeId: string, { at, interval_seconds, workloads }: RecordBody<'metrics'>): void {
+  keep(nodeId: string, { at, interval_seconds, workloads, gpus = [] }: RecordBody<'metrics'>): void {
     for (const sample of workloads) {
       const key = `${nodeId}/${sample.workload_id}`;
       const known = this.#samples.get(key) ?? [];
-      known.push({ ...sample, at, interval_seconds });
+      const own = gpus.filter(({ workload_id }) => workload_id === sample.workload_id);
+      known.push({ ...sample, at, interval_seconds, ...(own.length > 0 ? { gpus: own } : {}) });
       if (known.length > maxSamples) known.shift();
       // Behind the others, so that the first is the one that was silent for longest.
       this.#samples.delete(key);

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
 import { ServiceName } from '../../contract/compose-document.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
-import { WorkloadSample } from '../../contract/records.ts';
+import { GpuSample, WorkloadSample } from '../../contract/records.ts';
 import { type LogSource, maxCursor, StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
@@ -72,6 +72,7 @@ const Sample = Type.Object(
     ...WorkloadSample.properties,
     at: Type.String({ description: 'When it was sampled, by the clock of the host.' }),
     interval_seconds: Type.Number({ description: 'Seconds since the sample before.' }),
+    gpus: Type.Optional(Type.Array(GpuSample, { description: 'Its own cards; absent for none.' })),
   },
   closed,
 );

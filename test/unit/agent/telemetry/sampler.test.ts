@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { MetricsBody } from '../../../../src/agent/telemetry/sample.ts';
+import type { GpuSample, Measured, MetricsBody } from '../../../../src/agent/telemetry/sample.ts';
 import { Sampler } from '../../../../src/agent/telemetry/sampler.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { MetricsBody as MetricsSchema } from '../../../../src/contract/records.ts';
@@ -8,6 +8,12 @@ import { createLog } from '../../../../src/kit/log.ts';
 import type { ContainerStats } from '../../../../src/runtime/engine.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
 
+/** `a` is a container of its own, `b.web` that of a service. */
+function measured(text: string): Measured {
+  const [workload_id = '', service = null] = text.split('.');
+  return { workload_id, service, container: `gpuaas-${text}` };
+}
+
 /** A host on which each second costs one second of CPU in all, and half of one for each workload. */
 function bench(first: readonly string[]) {
   const clock = manualClock();
@@ -15,13 +21,15 @@ function bench(first: readonly string[]) {
   let running = [...first];
   const asked: string[] = [];
   const gone = new Set<string>();
+  const cards: GpuSample[] = [];
   const records: MetricsBody[] = [];
   const elapsed = () => (clock.wallMs() - start) / 1000;
   const sampler = new Sampler({
     clock,
     log: createLog({ level: 'silent' }),
     intervalMs: 10_000,
-    running: () => running,
+    running: () => running.map(measured),
+    readGpus: async () => cards,
     record: (body) => void records.push(body),
     readHost: async () => ({
       ...{ cpuSeconds: 500 + elapsed(), memoryUsedBytes: 3, memoryTotalBytes: 8, diskFreeBytes: 5, diskTotalBytes: 9 },
@@ -39,7 +47,7 @@ function bench(first: readonly string[]) {
       },
     },
   });
-  return { clock, sampler, asked, records, gone, run: (...ids: string[]) => (running = ids) };
+  return { clock, sampler, asked, records, gone, cards, run: (...ids: string[]) => (running = ids) };
 }
 
 describe('the sampling loop', () => {
@@ -88,6 +96,40 @@ describe('the sampling loop', () => {
     sampler.wake();
     await clock.advance(10_000);
     expect(records.at(-1)).toMatchObject({ workloads: [{ workload_id: 'b' }] });
+    sampler.stop();
+  });
+
+  it('has each service of a stack, and their sum', async () => {
+    const { sampler, clock, records, run, gone } = bench(['b.web', 'b.db', 'a']);
+    sampler.wake();
+    await clock.advance(10_000);
+    gone.add('gpuaas-b.db');
+    await clock.advance(10_000);
+    run('b.web', 'a');
+
+    const [both, one] = records.map(({ workloads }) => workloads.find(({ workload_id }) => workload_id === 'b'));
+    expect(both).toMatchObject({ cpu_seconds: 10, cpu_cores: 1, memory_bytes: 200, pids: 8 });
+    expect(both?.services).toMatchObject([
+      { service: 'web', cpu_cores: 0.5, memory_bytes: 100 },
+      { service: 'db', cpu_cores: 0.5 },
+    ]);
+    expect(one).toMatchObject({ cpu_cores: 0.5, services: [{ service: 'web' }] });
+    expect(records[0]?.workloads.find(({ workload_id }) => workload_id === 'a')).not.toHaveProperty('services');
+    expect(records.filter((body) => !judge(MetricsSchema, body).ok)).toEqual([]);
+    sampler.stop();
+  });
+
+  it('has the cards that answer, and no word of cards where none do', async () => {
+    const { sampler, clock, records, cards } = bench(['a']);
+    sampler.wake();
+    await clock.advance(10_000);
+    const card = { uuid: 'GPU-1', workload_id: 'a', utilization_percent: 97, memory_used_mib: 10 };
+    cards.push({ ...card, memory_total_mib: null, temperature_celsius: 61, power_watts: 412.5 });
+    await clock.advance(10_000);
+
+    expect(records[0]).not.toHaveProperty('gpus');
+    expect(records[1]?.gpus).toEqual(cards);
+    expect(judge(MetricsSchema, records[1]).ok).toBe(true);
     sampler.stop();
   });
 
