@@ -1,4 +1,8 @@
 /** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
+
+import type { RecordBody } from '../contract/records.ts';
+import { readBootId } from '../host/boot-id.ts';
+import { probeGpuLinks } from '../host/gpu-topology.ts';
 import { probeGpus } from '../host/gpus.ts';
 import { readDisk } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -11,6 +15,7 @@ import { Dispatcher } from './dispatch.ts';
 import { DrainState } from './drain-state.ts';
 import { explain } from './explain/explain.ts';
 import { explainSources } from './explain/sources.ts';
+import { GpuHealth } from './gpus/gpu-health.ts';
 import { HostAgent } from './host-agent.ts';
 import { conflictEvent, openGpuLedger } from './host-gpus.ts';
 import { HostPressure } from './host-pressure.ts';
@@ -66,8 +71,14 @@ export function assembleAgent(ground: Ground) {
   const engineData = { path: undefined as string | undefined };
   const pressure = pressureOf(ground, engineData);
 
+  const health: GpuHealth = new GpuHealth({
+    ...healthSources(ground),
+    heldBy: (uuid) => gpus.holders().get(uuid) ?? null,
+    onChange: () => tell('hostChanged'),
+  });
   const gpus = openGpuLedger({
     engine,
+    inventory: (signal) => health.inventory(signal),
     store: { all: () => journal.leases(), replace: (instance, leases) => journal.keepLeases(instance, leases) },
     onConflict: (conflict) => journal.append('event', conflictEvent(conflict, clock)),
   });
@@ -112,12 +123,14 @@ export function assembleAgent(ground: Ground) {
   const startedAt = new Date(clock.wallMs()).toISOString();
   const facts = explainSources({ engine, journal, taskLogs: taskLogFolder(config) });
   const host: HostAgent = new HostAgent({
-    ...{ loaded, policy, journal, engine, loop, drain, logs, status, onDrain: () => tell('hostChanged') },
+    ...{ loaded, policy, journal, engine, loop, drain, logs, status, gpus, health },
+    onDrain: () => tell('hostChanged'),
     explain: (id, signal) => explain(id, facts, signal),
   });
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
+    ...{ gpus, health },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),
@@ -136,9 +149,19 @@ function pressureOf(
       engineData.path ??= (await engine.facts(AbortSignal.timeout(factsTimeoutMs))).rootDir;
       return await readDisk(engineData.path);
     },
-    gpus: (signal) => probeGpus({ path: process.env['PATH'], signal }),
     report: (event) => journal.append('event', event),
   });
+}
+
+function healthSources({ loaded: { config }, journal, clock, log }: Ground) {
+  const sources = (signal: AbortSignal) => ({ path: process.env['PATH'], signal });
+  return {
+    ...{ clock, log, stateDir: config.state_dir, bootId: readBootId(), kernelLog: config.gpus.kernel_log },
+    lookEveryMs: config.gpus.interval_seconds * 1000,
+    probe: (signal: AbortSignal) => probeGpus(sources(signal)),
+    links: (signal: AbortSignal) => probeGpuLinks(sources(signal)),
+    report: (event: RecordBody<'event'>) => void journal.append('event', event),
+  };
 }
 
 interface StatusParts {

@@ -125,6 +125,18 @@ export const AgentConfig = Type.Object(
       },
       { ...closed, default: {}, description: 'Structured task logs on disk.' },
     ),
+    gpus: Type.Object(
+      {
+        interval_seconds: Type.Integer({
+          minimum: 1,
+          maximum: 3600,
+          default: 60,
+          description: 'Time between two looks at the cards, on a host that has a driver for any.',
+        }),
+        kernel_log: path('/dev/kmsg', "Where the kernel's messages are read, for what its drivers say of cards."),
+      },
+      { ...closed, default: {}, description: 'How the cards of the host are looked after.' },
+    ),
     telemetry: Type.Object(
       {
         port: Type.Integer({

@@ -9,6 +9,7 @@ import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 import type { Patience } from '../runtime/patient-engine.ts';
 import type { Admission } from '../tasks/admission.ts';
+import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { runtimeStatus } from '../tasks/workload-oci-runtime-status.ts';
 import type { AgentConfig } from './config.ts';
 import type { DrainState } from './drain-state.ts';
@@ -30,6 +31,7 @@ export interface ReportParts {
   readonly version: string;
   readonly engine: ContainerEngine;
   readonly admission: Admission;
+  readonly gpus: GpuLedger;
   readonly journal: Journal;
   readonly supervisor: Supervisor;
   readonly drain: DrainState;
@@ -75,7 +77,7 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
     draining: () => parts.drain.current !== null,
     probe: (signal, isPatient) => {
       const sources = { ...hostPath(), ...(isPatient ? { patience } : {}) };
-      return runtimeStatus({ engine, policy, admission: parts.admission, log, signal }, sources);
+      return runtimeStatus({ engine, policy, admission: parts.admission, gpus: parts.gpus, log, signal }, sources);
     },
     record: (body) => journal.append('inventory', body),
   });

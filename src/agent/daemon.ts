@@ -74,7 +74,8 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
   const ending = new AbortController();
   const background = [
     agent.supervisor.run(ending.signal),
-    repeat(() => agent.pressure.look(ending.signal), {
+    agent.health.run(ending.signal),
+    repeat(() => agent.pressure.look(), {
       ...{ everyMs: minuteMs, clock, signal: ending.signal },
       onError: (err) => log.warn({ err }, 'host could not be looked at'),
     }),

@@ -7,11 +7,13 @@ import { runChecks } from '../host/doctor/check.ts';
 import { hostChecks } from '../host/doctor.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
+import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { envelopeOf, isBare } from './bare-task.ts';
 import type { LoadedConfig } from './config.ts';
 import type { DrainState } from './drain-state.ts';
+import type { GpuHealth } from './gpus/gpu-health.ts';
 import type { Journal } from './journal/journal.ts';
-import type { AgentStatus } from './local-api/agent-status.ts';
+import type { AgentStatus, HostCards } from './local-api/agent-status.ts';
 import type { LocalAgent, LocalRun } from './local-api/local-agent.ts';
 import { summaryOf } from './local-api/task-summary.ts';
 import type { LogSources } from './logs/log-source.ts';
@@ -27,6 +29,8 @@ export interface HostAgentParts {
   readonly logs: LogSources;
   readonly status: () => AgentStatus;
   readonly explain: LocalAgent['explain'];
+  readonly gpus: Pick<GpuLedger, 'describe'>;
+  readonly health: Pick<GpuHealth, 'cards' | 'clear' | 'hearsKernel'>;
   /** Called after the drain began or ended. */
   readonly onDrain: () => void;
 }
@@ -67,6 +71,15 @@ export class HostAgent implements LocalAgent {
       drain.end('host');
     }
     onDrain();
+  }
+
+  cards(): HostCards {
+    const { gpus, health } = this.#parts;
+    return { gpus: gpus.describe(health.cards()), hears_kernel: health.hearsKernel };
+  }
+
+  clearCard(uuid: string): boolean {
+    return this.#parts.health.clear(uuid);
   }
 
   cancel(taskId: string): boolean {

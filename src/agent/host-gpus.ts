@@ -2,6 +2,8 @@
 import { bounds, cutText } from '../contract/bounds.ts';
 import type { RecordBody } from '../contract/records.ts';
 import { deviceNode, readCdiNames } from '../host/card-ways.ts';
+import { type DriverProbe, isInTrouble } from '../host/driver-probe.ts';
+import { probeGpuLinks } from '../host/gpu-topology.ts';
 import { probeGpus } from '../host/gpus.ts';
 import type { Clock } from '../kit/clock.ts';
 import { type CardWays, computeDevice } from '../policy/given-cards.ts';
@@ -26,10 +28,18 @@ export function openGpuLedger({ engine, ...options }: HostGpusOptions): GpuLedge
   });
 }
 
+/** Of a host where nobody looks after the cards. */
 async function lookAtCards(signal: AbortSignal): Promise<CardInventory> {
-  const { gpus, drivers, renderNodes } = await probeGpus({ path: process.env['PATH'], signal });
-  const reasons = drivers.flatMap(({ reason }) => reason ?? []);
-  return { gpus, renderNodes, links: new Map(), reason: reasons.length > 0 ? reasons.join(' ') : null };
+  const sources = { path: process.env['PATH'], signal };
+  const { gpus, drivers, renderNodes } = await probeGpus(sources);
+  const links = gpus.length > 1 ? await probeGpuLinks(sources) : new Map();
+  return { gpus, renderNodes, links, reason: troublesOf(drivers) };
+}
+
+/** What is wrong with whole drivers; null if nothing is. One that lists some cards and complains is not meant. */
+export function troublesOf(drivers: readonly DriverProbe[]): string | null {
+  const reasons = drivers.filter(isInTrouble).flatMap(({ reason }) => reason ?? []);
+  return reasons.length > 0 ? reasons.join(' ') : null;
 }
 
 async function waysOf(

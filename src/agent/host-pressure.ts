@@ -1,5 +1,5 @@
 /**
- * Watches what a host runs short of, and has new work refused before it hurts what runs: the engine's disk and the GPUs.
+ * Watches what a host runs short of, and has new work refused before it hurts what runs: the engine's disk.
  *
  *   free ──(below the reserve)──▶ short ──(above the reserve and a quarter more)──▶ free
  *
@@ -7,8 +7,6 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import type { RecordBody } from '../contract/records.ts';
-import type { TaskParams } from '../contract/tasks.ts';
-import type { GpuProbe } from '../host/gpus.ts';
 import type { DiskSpace } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Candidate } from './dispatch.ts';
@@ -18,7 +16,6 @@ export interface PressureOptions {
   readonly diskReserveBytes: number;
   /** Undefined while nobody knows where the engine keeps its data. */
   readonly disk: () => Promise<DiskSpace | undefined>;
-  readonly gpus: (signal: AbortSignal) => Promise<GpuProbe>;
   readonly clock: Clock;
   readonly report: (event: RecordBody<'event'>) => void;
 }
@@ -30,20 +27,13 @@ export class HostPressure {
   readonly #options: PressureOptions;
   #diskShort = false;
   #freeBytes = 0;
-  #gpuTrouble: string | null = null;
-  /** Cards that were there at the first look. */
-  #cards: ReadonlySet<string> | undefined;
 
   constructor(options: PressureOptions) {
     this.#options = options;
   }
 
-  async look(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#lookAtDisk(), this.#lookAtGpus(signal)]);
-  }
-
-  /** Throws `disk.full` or `gpu.unhealthy` for a launch that this host should not begin now. */
-  admit({ type, params }: Candidate): void {
+  /** Throws `disk.full` for a launch that this host should not begin now. */
+  admit({ type }: Candidate): void {
     if (type !== 'workload.oci_launch') {
       return;
     }
@@ -54,13 +44,9 @@ export class HostPressure {
         needed_bytes: this.#options.diskReserveBytes,
       });
     }
-    const { gpu_count } = (params as TaskParams<'workload.oci_launch'>).resources;
-    if (gpu_count > 0 && this.#gpuTrouble !== null) {
-      throw new AgentError('gpu.unhealthy', { reason: this.#gpuTrouble });
-    }
   }
 
-  async #lookAtDisk(): Promise<void> {
+  async look(): Promise<void> {
     const disk = await this.#options.disk();
     if (disk === undefined) {
       return;
@@ -75,23 +61,6 @@ export class HostPressure {
         : (['disk.relieved', 'The disk of the engine has room again.'] as const);
       this.#tell(type, message, { free_bytes: disk.freeBytes, needed_bytes: diskReserveBytes });
     }
-  }
-
-  async #lookAtGpus(signal: AbortSignal): Promise<void> {
-    const { gpus, drivers } = await this.#options.gpus(signal);
-    const reason = drivers.map((driver) => driver.reason).find((said) => said !== null) ?? null;
-    const seen = new Set(gpus.map(({ uuid }) => uuid));
-    this.#cards ??= reason === null ? seen : undefined;
-    const lost = [...(this.#cards ?? [])].filter((uuid) => !seen.has(uuid));
-    const trouble = reason ?? (lost.length > 0 ? `${lost.join(', ')} is not there any more.` : null);
-    if ((trouble === null) !== (this.#gpuTrouble === null)) {
-      const [type, message] =
-        trouble === null
-          ? (['gpu.recovered', 'The GPUs answer again.'] as const)
-          : (['gpu.unhealthy', `The GPUs are not well: ${trouble}`] as const);
-      this.#tell(type, message, trouble === null ? {} : { reason: trouble });
-    }
-    this.#gpuTrouble = trouble;
   }
 
   #tell(type: string, message: string, values: Record<string, unknown>): void {

@@ -1,5 +1,5 @@
 /** The command line: its commands, and what becomes of one that cannot be used. Each command is a file in `commands/`. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { completions } from './commands/completions.ts';
 import { addCompletion } from './completion.ts';
 import { type Carry, runProgram } from './run-program.ts';
@@ -145,6 +145,20 @@ function addHostCommands(program: Command, carry: Carry): void {
     .action(async (options) => {
       const { runDoctor } = await import('./commands/doctor.ts');
       await carry(() => runDoctor(options));
+    });
+
+  program
+    .command('gpus')
+    .description('the cards of this host, how they are and who has them; `clear UUID`: somebody has seen to that card')
+    .addArgument(
+      new Argument('[action]', 'clear: not quarantined any more, or given up where it is gone').choices(['clear']),
+    )
+    .argument('[uuid]', 'the card to clear')
+    .option(...config)
+    .option(...json)
+    .action(async (action, uuid, options) => {
+      const { clearGpu, listGpus } = await import('./commands/gpus.ts');
+      await carry(() => (action === 'clear' ? clearGpu(uuid, options) : listGpus(options)));
     });
 
   program

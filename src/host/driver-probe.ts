@@ -21,3 +21,8 @@ export interface DriverProbe {
   /** What is wrong, one sentence; null if nothing is. With no card beside it, the whole driver is in trouble. */
   readonly reason: string | null;
 }
+
+/** True if nothing at all is to be had from it. A driver that lists some cards and complains has lost the others. */
+export function isInTrouble({ gpus, partitioned, reason }: DriverProbe): boolean {
+  return reason !== null && gpus.length === 0 && partitioned.length === 0;
+}

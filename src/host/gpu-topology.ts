@@ -4,7 +4,6 @@
  * NVIDIA's driver tells it by `nvidia-smi topo -m`; of AMD's cards nothing is known, and all choices count the same.
  */
 import { stripVTControlCharacters } from 'node:util';
-import type { Gpu } from '../contract/gpus.ts';
 import { askDriver, driverTimeoutMs } from './ask-driver.ts';
 import { findProgram, searchFolders } from './programs.ts';
 import type { ProgramResult } from './run-program.ts';
@@ -15,7 +14,7 @@ import type { ProgramResult } from './run-program.ts';
  */
 export type LinkKind = `NV${number}` | 'PIX' | 'PXB' | 'PHB' | 'NODE' | 'SYS';
 
-/** Kind of the link between two cards; a pair that is not there is not known. Each pair is there in both directions. */
+/** Kind of the link between two whole cards, by UUID and in both directions; a pair that is not there is not known. */
 export type GpuLinks = ReadonlyMap<string, ReadonlyMap<string, LinkKind>>;
 
 export interface TopologySources {
@@ -37,11 +36,6 @@ export async function probeGpuLinks(sources: TopologySources): Promise<GpuLinks>
     await askDriver(tool, ['topo', '-m'], { timeoutMs, signal }),
   ];
   return readLinks(cardsByIndex(outputOf(list)), outputOf(matrix));
-}
-
-/** Links between these cards; parts of one card are linked by nothing, and parts of two cards as these are. */
-export function linkBetween(links: GpuLinks, one: Gpu, other: Gpu): LinkKind | undefined {
-  return links.get(one.mig?.parent ?? one.uuid)?.get(other.mig?.parent ?? other.uuid);
 }
 
 function outputOf(result: ProgramResult): string {

@@ -127,6 +127,12 @@ export class GpuLedger {
     return own.map(({ uuid }) => uuid).sort();
   }
 
+  /** All cards of the host as {@link GpuLedger.describe} has them, and what is wrong with their drivers. */
+  async cards(signal: AbortSignal): Promise<{ readonly gpus: Gpu[]; readonly reason: string | null }> {
+    const { gpus, reason } = await this.#options.inventory(signal);
+    return { gpus: this.describe(gpus), reason };
+  }
+
   /** The cards with who holds them, those that two containers hold as unhealthy. */
   describe(gpus: readonly Gpu[]): Gpu[] {
     const holders = this.holders();

@@ -7,7 +7,6 @@
 import { AgentError } from '../contract/failures.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
 import { probeCompose } from '../host/compose.ts';
-import { probeGpus } from '../host/gpus.ts';
 import { readDisk, readTotals } from '../host/resources.ts';
 import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -18,7 +17,7 @@ import type { TaskContext, TaskHandler } from './task-context.ts';
 
 type Output = WorkloadOciRuntimeStatusOutput;
 type Amount = Output['resources']['cpu_cores'];
-type StatusContext = Pick<TaskContext, 'engine' | 'policy' | 'admission' | 'log' | 'signal'>;
+type StatusContext = Pick<TaskContext, 'engine' | 'policy' | 'admission' | 'gpus' | 'log' | 'signal'>;
 
 /** Where the host is looked at; a test points it elsewhere. */
 export interface StatusSources extends Partial<Pick<RuntimeSources, 'places' | 'sockets' | 'socketTable'>> {
@@ -57,14 +56,12 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     unlessAway(amountsOf()),
     probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
     probeCompose(program),
-    probeGpus(program),
+    context.gpus.cards(signal),
   ]);
   const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib);
 
   const reasons = whyNotReady({ runtimes, engine, disk, policy });
-  for (const reason of [...reasons, compose.reason, ...cards.drivers.map(({ reason }) => reason)].filter(
-    (text) => text !== null,
-  )) {
+  for (const reason of [...reasons, compose.reason, cards.reason].filter((text) => text !== null)) {
     log.warn({ reason }, 'host probe found something missing');
   }
   return {
@@ -74,7 +71,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     runtimes,
     compose_version: compose.version,
     engine: engine === null ? null : describeEngine(engine),
-    gpus: [...cards.gpus],
+    gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
 }

@@ -3,6 +3,7 @@
  *
  * With `uid` it asks once as it is, so that everything is loaded, then becomes that user for good and asks again.
  */
+import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
@@ -19,7 +20,7 @@ interface Question {
 const { gateSocket, policy, sources, uid } = JSON.parse(process.argv[2] ?? '') as Question;
 const engine = openDockerEngine({ socketPath: gateSocket });
 const context = {
-  ...{ engine, policy, admission: new Admission({ engine, policy }) },
+  ...{ engine, policy, admission: new Admission({ engine, policy }), gpus: openGpuLedger({ engine }) },
   ...{ log: createLog({ level: 'silent' }), signal: AbortSignal.timeout(100_000) },
 };
 

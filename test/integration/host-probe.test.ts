@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { claim } from '../../bootstrap/dev/claims.ts';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { ensurePackages } from '../../bootstrap/dev/packages.ts';
+import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { judge } from '../../src/contract/validate.ts';
 import { WorkloadOciRuntimeStatusOutput } from '../../src/contract/workload-oci-runtime-status.ts';
 import { startGate } from '../../src/gate/gate.ts';
@@ -205,7 +206,17 @@ async function withGate<T>(socket: string, work: (host: GateHost) => Promise<T>)
       policy,
       gateSocket: gate.socketPath,
       ask: (sources) =>
-        runtimeStatus({ engine, policy, admission: new Admission({ engine, policy }), log, signal }, sources),
+        runtimeStatus(
+          {
+            engine,
+            policy,
+            admission: new Admission({ engine, policy }),
+            gpus: openGpuLedger({ engine }),
+            log,
+            signal,
+          },
+          sources,
+        ),
       diagnose: async (over, timeoutMs = 60_000) => {
         const stateDir = join(place, 'gate');
         const askEngine = (limit: AbortSignal) => engine.facts(limit);

@@ -2,6 +2,7 @@
 import type { AgentStatus } from '../../src/agent/local-api/agent-status.ts';
 import type { LocalAgent } from '../../src/agent/local-api/local-agent.ts';
 import { AgentError } from '../../src/contract/failures.ts';
+import { sampleGpu } from './gpus.ts';
 
 export const agentStatus: AgentStatus = {
   ...{ version: '0.1.0', pid: 42, node_id: 'node-1', allocation_id: 'alloc-1', draining: false, drained_by: [] },
@@ -48,6 +49,11 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
       drain: async (on) => {
         asked.push(`drain ${on}`);
         draining = on;
+      },
+      cards: () => ({ gpus: [sampleGpu({ uuid: 'GPU-1', held_by: 'notebook-1' })], hears_kernel: true }),
+      clearCard: (uuid) => {
+        asked.push(`clear ${uuid}`);
+        return uuid === 'GPU-1';
       },
       cancel: (taskId) => {
         asked.push(`cancel ${taskId}`);

@@ -1,5 +1,6 @@
 /** What the agent shows of itself: to `node-agent status`, to `/metrics` and to the health endpoints. */
 import { type Static, Type } from 'typebox';
+import { Gpu } from '../../contract/gpus.ts';
 import { WorkloadFacts } from '../../contract/records.ts';
 import { drainers } from '../drain-state.ts';
 
@@ -84,3 +85,14 @@ export const TaskSummary = Type.Object(
   { ...closed, description: 'A task that the journal knows.' },
 );
 export type TaskSummary = Static<typeof TaskSummary>;
+
+export const HostCards = Type.Object(
+  {
+    gpus: Type.Array(Gpu, { description: 'Cards that were seen and not given up, with who holds them.' }),
+    hears_kernel: Type.Boolean({
+      description: "False where the kernel's log cannot be read: what it says of a card (Xid) goes unheard.",
+    }),
+  },
+  { ...closed, description: 'The cards of the host, as the daemon knows them.' },
+);
+export type HostCards = Static<typeof HostCards>;

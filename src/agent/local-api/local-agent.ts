@@ -5,7 +5,7 @@ import type { CheckResult } from '../../host/doctor/check.ts';
 import type { PullCredential } from '../../runtime/engine.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import type { LogSources } from '../logs/log-source.ts';
-import type { AgentStatus, TaskSummary } from './agent-status.ts';
+import type { AgentStatus, HostCards, TaskSummary } from './agent-status.ts';
 
 export interface LocalRun {
   /** The task has an id from here on: it can be cancelled by it, and its log be read. */
@@ -24,6 +24,10 @@ export interface LocalAgent {
   explain(id: string, signal: AbortSignal): Promise<Explanation>;
   /** True: takes no new work from now on, until false. Running workloads stay as they are. */
   drain(on: boolean): Promise<void>;
+  /** A snapshot; asks nobody and waits for nothing. */
+  cards(): HostCards;
+  /** An operator has seen to a card: it is no longer quarantined, or given up where it is gone. False where nobody knows it. */
+  clearCard(uuid: string): boolean;
   /** Gives a task up; one that has ended already is left alone, false then. */
   cancel(taskId: string): boolean;
   /**

@@ -1,6 +1,7 @@
 /** What can be asked of the agent on its socket. */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
+import { GpuUuid } from '../../contract/gpus.ts';
 import { Identifier } from '../../contract/identifiers.ts';
 import { LogSource } from '../../contract/session-messages.ts';
 import { judge } from '../../contract/validate.ts';
@@ -24,17 +25,20 @@ type Route = (call: ApiCall) => unknown;
 export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/status': ({ agent }) => agent.status(),
   'GET /v1/tasks': ({ agent }) => ({ tasks: agent.tasks() }),
+  'GET /v1/gpus': ({ agent }) => agent.cards(),
   'GET /v1/config': ({ agent }) => agent.config(),
   'GET /v1/doctor': async ({ agent, signal }) => ({ checks: await agent.doctor(signal) }),
   'GET /v1/explain': ({ agent, query, signal }) => agent.explain(judged(Identifier, query.get('id')), signal),
   'GET /v1/logs': readLogs,
   'POST /v1/drain': setDrain,
   'POST /v1/cancel': cancelTask,
+  'POST /v1/gpus/clear': clearCard,
   'POST /v1/run-task': runTask,
 };
 
 const Drain = Type.Object({ on: Type.Boolean() }, { additionalProperties: false });
 const Cancel = Type.Object({ task_id: Type.String() }, { additionalProperties: false });
+const Card = Type.Object({ uuid: GpuUuid }, { additionalProperties: false });
 const Tail = Type.Integer({ minimum: 0 });
 const Run = Type.Object(
   { task: Type.Unknown(), credential: Type.Optional(PullCredential) },
@@ -50,6 +54,16 @@ async function setDrain({ agent, body }: ApiCall) {
 async function cancelTask({ agent, body }: ApiCall) {
   const { task_id } = judged(Cancel, await body());
   return { cancelled: agent.cancel(task_id) };
+}
+
+async function clearCard({ agent, body }: ApiCall) {
+  const { uuid } = judged(Card, await body());
+  if (!agent.clearCard(uuid)) {
+    throw new AgentError('command.invalid', {
+      reason: `No card of this host is ${uuid}; \`node-agent gpus\` lists them.`,
+    });
+  }
+  return agent.cards();
 }
 
 function readLogs({ agent, query, signal }: ApiCall): AsyncGenerator<LogLine> {

@@ -1,7 +1,7 @@
 /**
  * The session on WebSockets: one connection after another, for as long as the agent lives.
  */
-import { readFileSync } from 'node:fs';
+import { readBootId } from '../../host/boot-id.ts';
 import { type Clock, systemClock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
@@ -141,8 +141,4 @@ class WebSocketSession implements Session {
 function keepTaskKeys({ stateDir, node }: SessionOptions, keys: readonly TrustedTaskKey[]): void {
   // Read anew: a rotation of the node's own keys may have written it since.
   writeNode(stateDir, { ...(readNode(stateDir) ?? node), task_keys: [...keys] });
-}
-
-function readBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

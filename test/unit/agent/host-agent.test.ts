@@ -9,6 +9,7 @@ import { AgentError } from '../../../src/contract/failures.ts';
 import type { TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import type { WorkloadEvent } from '../../../src/contract/workload-output.ts';
 import { createLog } from '../../../src/kit/log.ts';
+import { sampleGpu } from '../../support/gpus.ts';
 import { agentStatus, localAgent } from '../../support/local-agent.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
@@ -47,6 +48,8 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
   const host = new HostAgent({
     ...{ journal, loop, drain, policy: hostPolicy, engine: recordingEngine().engine, logs: agent.logs },
     ...{ status: () => agentStatus, explain: agent.explain, onDrain: () => void drains.push(drain.current !== null) },
+    gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
+    health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
     loaded: { config: { state_dir: stateDir }, sources: { '/state_dir': 'default' } } as never,
   });
   return { host, journal, drains };
@@ -172,3 +175,10 @@ async function envelopeOfOne(): Promise<TaskEnvelope> {
     params: launchParams(),
   };
 }
+
+it('shows the cards with who holds them, and forgets what it has against one when somebody has seen to it', () => {
+  const { host } = bench(succeeded);
+
+  expect(host.cards()).toEqual({ gpus: [sampleGpu({ held_by: 'notebook-1' })], hears_kernel: true });
+  expect([host.clearCard('GPU-1'), host.clearCard('GPU-other')]).toEqual([true, false]);
+});

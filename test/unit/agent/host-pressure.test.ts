@@ -2,21 +2,17 @@ import { describe, expect, it } from 'vitest';
 import type { Candidate } from '../../../src/agent/dispatch.ts';
 import { HostPressure } from '../../../src/agent/host-pressure.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
-import { sampleGpu, sampleProbe } from '../../support/gpus.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { identity, launchParams } from '../../support/task-bench.ts';
 
 const gib = 2 ** 30;
-const card = sampleGpu({ uuid: 'GPU-a' });
-const never = new AbortController().signal;
 
 function host() {
   const events: RecordBody<'event'>[] = [];
-  const world = { freeBytes: 100 * gib, gpus: sampleProbe({ gpus: [card] }) };
+  const world = { freeBytes: 100 * gib };
   const pressure = new HostPressure({
     ...{ diskReserveBytes: 10 * gib, clock: manualClock(), report: (event) => void events.push(event) },
     disk: async () => ({ totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 }),
-    gpus: async () => world.gpus,
   });
   return { world, pressure, types: () => events.map(({ event }) => event.type) };
 }
@@ -35,7 +31,7 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
     const { world, pressure } = host();
     world.freeBytes = 9 * gib;
 
-    await pressure.look(never);
+    await pressure.look();
 
     expect(() => pressure.admit(launch())).toThrow(expect.objectContaining({ code: 'disk.full' }));
     expect(() => pressure.admit(remove)).not.toThrow();
@@ -45,36 +41,10 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
     const { world, pressure, types } = host();
     for (const free of [9, 11, 9, 12, 9.9, 13, 20]) {
       world.freeBytes = free * gib;
-      await pressure.look(never);
+      await pressure.look();
     }
 
     expect(types()).toEqual(['disk.short', 'disk.relieved']);
     expect(() => pressure.admit(launch())).not.toThrow();
-  });
-});
-
-describe('GPUs that are not well', () => {
-  it('have launches that want some refused, and others not', async () => {
-    const { world, pressure, types } = host();
-    await pressure.look(never);
-    world.gpus = sampleProbe({ reason: 'the driver hangs' });
-    await pressure.look(never);
-
-    expect(() => pressure.admit(launch(1))).toThrow(expect.objectContaining({ code: 'gpu.unhealthy' }));
-    expect(() => pressure.admit(launch(0))).not.toThrow();
-    expect(types()).toEqual(['gpu.unhealthy']);
-  });
-
-  it('are also those that vanished without a word, until they are back', async () => {
-    const { world, pressure, types } = host();
-    await pressure.look(never);
-    world.gpus = sampleProbe({ gpus: [] });
-    await pressure.look(never);
-    expect(() => pressure.admit(launch(1))).toThrow(/GPU-a/);
-    world.gpus = sampleProbe({ gpus: [card] });
-    await pressure.look(never);
-
-    expect(() => pressure.admit(launch(1))).not.toThrow();
-    expect(types()).toEqual(['gpu.unhealthy', 'gpu.recovered']);
   });
 });

@@ -12,7 +12,9 @@ import { printExplanation } from '../../../src/cli/commands/explain.ts';
 import { describeStatus } from '../../../src/cli/commands/status.ts';
 import { main } from '../../../src/cli/main.ts';
 import { createLog } from '../../../src/kit/log.ts';
+import { sampleGpu } from '../../support/gpus.ts';
 import { agentStatus, localAgent } from '../../support/local-agent.ts';
+import { nvidiaSmi } from '../../support/nvidia-smi.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('daemon-commands');
@@ -166,6 +168,40 @@ describe('node-agent, with a daemon', () => {
     expect(asked).toEqual(['drain true', 'drain false']);
   });
 
+  it('lists cards with who holds them and why one is not well, and clears one', async () => {
+    const sick = sampleGpu({
+      uuid: 'GPU-2',
+      health: 'unhealthy',
+      reason: 'Xid 79: \u001b[2Jthe host has to be rebooted.',
+    });
+    const asked = await daemon({
+      cards: () => ({ gpus: [sampleGpu({ held_by: 'notebook-1' }), sick], hears_kernel: false }),
+    });
+
+    const { stdout, stderr } = await nodeAgent('gpus');
+    expect(stdout).toMatch(/^GPU-1 {2}NVIDIA H100 80GB HBM3 {2}80 GiB {2}0000:17:00\.0 {2}healthy {4}notebook-1$/m);
+    expect(stdout).toMatch(/^GPU-2 .* unhealthy {2}free$/m);
+    expect(stdout).toContain('GPU-2: Xid 79:');
+    expect(stdout).not.toContain('\u001b');
+    expect(stderr).toContain('go unheard');
+    expect(JSON.parse((await nodeAgent('gpus', '--json')).stdout)).toMatchObject({ hears_kernel: false });
+    expect((await nodeAgent('gpus', 'clear', 'GPU-1')).code).toBe(0);
+    expect(asked).toEqual(['clear GPU-1']);
+  });
+
+  it.each([
+    ['a card that nobody knows', ['clear', 'GPU-9'], 'No card of this host is GPU-9'],
+    ['no card at all', ['clear'], 'uuid'],
+    ['what is no card', ['clear', '../x'], 'uuid'],
+  ])('clears not %s', async (_what, args, words) => {
+    await daemon();
+
+    const { code, stderr } = await nodeAgent('gpus', ...args);
+
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
+  });
+
   it('says what it is told, in the words of the failure table', async () => {
     await daemon();
 
@@ -177,6 +213,17 @@ describe('node-agent, with a daemon', () => {
 });
 
 describe('node-agent, without a daemon', () => {
+  it('lists cards as their drivers tell, and says what it cannot know', async () => {
+    const smi = nvidiaSmi(join(folder, 'driver'), [{ uuid: 'GPU-1' }]);
+    vi.stubEnv('PATH', `${smi.folder}:${process.env['PATH']}`);
+
+    const { code, stdout, stderr } = await nodeAgent('gpus');
+    vi.unstubAllEnvs();
+
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^GPU-1 .* healthy/m)]);
+    expect(stderr).toContain('No daemon runs here');
+  });
+
   it.each(['status', 'tasks', 'drain'])('%s says that none answers, and how to start one', async (command) => {
     const { code, stdout, stderr } = await nodeAgent(command);
 

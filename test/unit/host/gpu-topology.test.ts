@@ -1,15 +1,11 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { linkBetween, probeGpuLinks } from '../../../src/host/gpu-topology.ts';
-import { sampleGpu } from '../../support/gpus.ts';
+import { probeGpuLinks } from '../../../src/host/gpu-topology.ts';
 import { nvidiaSmi } from '../../support/nvidia-smi.ts';
 import { patience, standIn, testFolder } from './stand-ins.ts';
 
 const topo = join(import.meta.dirname, '../../../fixtures/gpus/nvidia-smi-topo.txt');
 const list = [0, 1, 2, 3].map((at) => `echo "GPU ${at}: NVIDIA A100-SXM4-80GB (UUID: GPU-${'abcd'[at]})"`).join('; ');
-const card = (uuid: string) => sampleGpu({ uuid });
-const [a, b, c, d] = [card('GPU-a'), card('GPU-b'), card('GPU-c'), card('GPU-d')] as const;
-
 it('reads the links between cards, and none to network cards', async () => {
   const links = await ask(`case "$1" in -L) ${list} ;; *) cat ${topo} ;; esac`);
 
@@ -19,26 +15,14 @@ it('reads the links between cards, and none to network cards', async () => {
     ['GPU-c', 'SYS'],
     ['GPU-d', 'SYS'],
   ]);
-  expect([linkBetween(links, b, a), linkBetween(links, d, c), linkBetween(links, a, a)]).toEqual([
-    'NV3',
-    'PXB',
-    undefined,
-  ]);
+  expect([links.get('GPU-b')?.get('GPU-a'), links.get('GPU-d')?.get('GPU-c')]).toEqual(['NV3', 'PXB']);
 });
 
 it('reads a head that is underlined for a terminal', async () => {
   const underlined = `printf '\\t\\033[4mGPU0\\tGPU1\\tCPU Affinity\\033[0m\\nGPU0\\t X \\tPHB\\t0-11\\nGPU1\\tPHB\\t X \\t0-11\\n'`;
   const links = await ask(`case "$1" in -L) ${list} ;; *) ${underlined} ;; esac`);
 
-  expect(linkBetween(links, a, b)).toBe('PHB');
-});
-
-it('links parts of cards as their cards are linked', async () => {
-  const links = await ask(`case "$1" in -L) ${list} ;; *) cat ${topo} ;; esac`);
-  const partOf = (parent: string) => sampleGpu({ uuid: `MIG-of-${parent}`, mig: { parent, profile: '1g.10gb' } });
-
-  expect(linkBetween(links, partOf('GPU-a'), partOf('GPU-b'))).toBe('NV3');
-  expect(linkBetween(links, partOf('GPU-a'), partOf('GPU-a'))).toBeUndefined();
+  expect(links.get('GPU-a')?.get('GPU-b')).toBe('PHB');
 });
 
 it.each([
@@ -58,7 +42,7 @@ it('understands the stand-in that other tests choose cards with', async () => {
 
   const links = await probeGpuLinks({ path: smi.folder, places: [], signal: patience });
 
-  expect(linkBetween(links, a, b)).toBe('NV18');
+  expect(links.get('GPU-a')?.get('GPU-b')).toBe('NV18');
 });
 
 async function ask(script: string, timeoutMs = 5000) {

@@ -42,7 +42,8 @@ describe.each(docs)('%s', (file) => {
   it('names failure codes that exist', () => {
     const families = new Set(failureCodes.map((code) => code.split('.')[0]));
     const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
-    const events = ['image.progress', 'node.events_dropped', 'node.changes_held'];
+    const cards = ['gpu.vanished', 'gpu.recovered', 'gpu.xid'];
+    const events = ['image.progress', 'node.events_dropped', 'node.changes_held', ...cards];
     const known = new Set<string>([...failureCodes, ...taskTypes, ...events, 'output.cleanup']);
 
     expect(

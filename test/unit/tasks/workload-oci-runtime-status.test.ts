@@ -1,5 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
+import type { Gpu } from '../../../src/contract/gpus.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { WorkloadOciRuntimeStatusOutput } from '../../../src/contract/workload-oci-runtime-status.ts';
@@ -8,6 +9,7 @@ import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 import type { ContainerEngine, EngineFacts } from '../../../src/runtime/engine.ts';
 import { Admission } from '../../../src/tasks/admission.ts';
 import { runtimeStatus, type StatusSources } from '../../../src/tasks/workload-oci-runtime-status.ts';
+import { cardLedger, sampleGpu } from '../../support/gpus.ts';
 import { patience, standIn, testFolder } from '../host/stand-ins.ts';
 
 const gib = 2 ** 30;
@@ -32,9 +34,8 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
   vi.useFakeTimers({ toFake: ['Date'], now: Date.parse('2026-11-23T10:00:00Z') });
   const folder = testFolder();
   standIn(folder, 'docker', 'echo 2.26.1');
-  standIn(folder, 'nvidia-smi', 'echo "GPU-1a, NVIDIA H100 80GB HBM3, 81559"');
 
-  const { output } = await probe({ path: folder });
+  const { output } = await probe({ path: folder, cards: [sampleGpu({ uuid: 'GPU-1a' })] });
 
   expect(judge(WorkloadOciRuntimeStatusOutput, output)).toEqual({ ok: true, value: output });
   expect(output).toMatchObject({
@@ -112,11 +113,11 @@ it('does not wait for ever for an engine that is away', async () => {
 it('gives up on an engine that hangs and reports the rest (FAULTS 17)', async () => {
   const folder = testFolder();
   standIn(folder, 'dockerd', 'exit 0');
-  standIn(folder, 'nvidia-smi', 'echo "GPU-1a, NVIDIA H100 80GB HBM3, 81559"');
+  const cards = [sampleGpu({ uuid: 'GPU-1a' })];
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
-  const { output } = await probe({ path: folder, engine: { facts: hang, list: hang }, engineTimeoutMs: 200 });
+  const { output } = await probe({ path: folder, cards, engine: { facts: hang, list: hang }, engineTimeoutMs: 200 });
 
   expect(output).toMatchObject({ ready: false, engine: null, gpus: [{ uuid: 'GPU-1a' }] });
   expect(output.reasons.join()).toContain('did not answer in time');
@@ -141,10 +142,7 @@ it('lists what stands against a launch: an engine that is not approved, a runtim
 });
 
 it('logs why cards or Compose are missing, and still reports the host ready', async () => {
-  const folder = testFolder();
-  standIn(folder, 'nvidia-smi', 'exit 9');
-
-  const { output, logged } = await probe({ path: folder });
+  const { output, logged } = await probe({ driverTrouble: 'nvidia-smi ended with 9 (the driver is not loaded).' });
 
   expect(output).toMatchObject({ ready: true, gpus: [], compose_version: null });
   expect(logged.join()).toContain('the driver is not loaded');
@@ -175,15 +173,18 @@ const policy: HostPolicy = {
 
 interface ProbeOptions extends Partial<StatusSources> {
   readonly containers?: { instance: string; status: string; cpuCores: number; memoryBytes: number }[];
+  readonly cards?: Gpu[];
+  readonly driverTrouble?: string;
   readonly engine?: Pick<ContainerEngine, 'facts' | 'list'>;
   readonly policy?: Partial<HostPolicy>;
   readonly signal?: AbortSignal;
 }
 
-async function probe({ containers = [], engine, policy: over, signal = patience, ...sources }: ProbeOptions) {
-  const known = containers.map(({ instance, ...rest }) => ({
+async function probe({ containers = [], engine, policy: over, signal = patience, ...rest }: ProbeOptions) {
+  const { cards, driverTrouble: reason = null, ...sources } = rest;
+  const known = containers.map(({ instance, ...facts }) => ({
     ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },
-    ...rest,
+    ...facts,
   }));
   const used = engine ?? { facts: () => Promise.resolve(facts), list: () => Promise.resolve(known) };
   const effective = { ...policy, ...over };
@@ -196,6 +197,7 @@ async function probe({ containers = [], engine, policy: over, signal = patience,
         ...{ engine: used, policy: effective },
         totals: () => Promise.resolve({ cpuCores: 8, memoryBytes: 32 * gib }),
       }),
+      gpus: cardLedger(used, cards, { reason }).ledger,
       log: createLog({ destination: { write: (line) => void logged.push(line) } }),
       signal,
     },
