@@ -9,6 +9,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
+import type { StackRunner } from '../runtime/stacks.ts';
 import { isOfHost } from './bare-task.ts';
 import type { LoadedConfig } from './config.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -37,6 +38,7 @@ export interface Ground {
   readonly version: string;
   readonly journal: Journal;
   readonly engine: ContainerEngine;
+  readonly stacks: StackRunner;
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly log: Log;
@@ -49,7 +51,7 @@ export interface ChangeListener {
 }
 
 export function assembleAgent(ground: Ground) {
-  const { loaded, policy, journal, engine, uplink, clock, log } = ground;
+  const { loaded, policy, journal, engine, stacks, uplink, clock, log } = ground;
   const { config } = loaded;
   const listeners: ChangeListener[] = [];
   const tell = (what: keyof ChangeListener) => {
@@ -83,13 +85,14 @@ export function assembleAgent(ground: Ground) {
     onConflict: (conflict) => journal.append('event', conflictEvent(conflict, clock)),
   });
   const dispatcher: Dispatcher = new Dispatcher({
-    ...{ engine, policy, gpus, unseal, parallel: config.tasks.parallel },
+    ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
     // Of a task that it does not know the control plane would refuse to answer.
     pullCredential: async (task, signal) =>
       host.credentialOf(task.task_id) ?? (isOfHost(task) ? undefined : await uplink.credential(task, unseal, signal)),
     launchParams: (id) => journal.workload(id)?.params ?? undefined,
+    stackParams: (id) => journal.workload(id)?.stack?.params ?? undefined,
     lifecycle: (task) =>
       lifecycleOf({
         ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },

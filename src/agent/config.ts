@@ -9,6 +9,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
 import { identifierPattern } from '../contract/identifiers.ts';
 import { judge } from '../contract/validate.ts';
+import { pluginFolders } from '../host/compose.ts';
 import { findUser, type HostUser } from '../host/user.ts';
 import { HostPolicy } from '../policy/host-policy.ts';
 import { subnetsOf } from '../policy/network-request.ts';
@@ -72,6 +73,15 @@ export const AgentConfig = Type.Object(
         ),
       },
       { ...closed, default: {}, description: 'The engine gate.' },
+    ),
+    stacks: Type.Object(
+      {
+        plugin_folders: Type.Array(Type.String({ pattern: '^/[^\\u0000]*[^/\\u0000]$' }), {
+          default: [...pluginFolders],
+          description: 'Folders where the Compose plugin is looked for, in this order.',
+        }),
+      },
+      { ...closed, default: {}, description: 'What stacks are run with.' },
     ),
     control_plane: Type.Optional(
       Type.Object(

@@ -8,6 +8,7 @@ import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 import type { Patience } from '../runtime/patient-engine.ts';
+import type { StackRunner } from '../runtime/stacks.ts';
 import type { Admission } from '../tasks/admission.ts';
 import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { runtimeStatus } from '../tasks/workload-oci-runtime-status.ts';
@@ -30,6 +31,7 @@ export interface ReportParts {
   readonly policy: HostPolicy;
   readonly version: string;
   readonly engine: ContainerEngine;
+  readonly stacks: StackRunner;
   readonly admission: Admission;
   readonly gpus: GpuLedger;
   readonly journal: Journal;
@@ -58,7 +60,7 @@ export interface Reports {
 }
 
 export async function startReports(parts: ReportParts): Promise<Reports> {
-  const { config, policy, engine, journal, supervisor, clock, log } = parts;
+  const { config, policy, engine, stacks, journal, supervisor, clock, log } = parts;
   const stop = new AbortController();
   const sampler = new Sampler({
     ...{ engine, clock, log, intervalMs: config.telemetry.interval_seconds * 1000 },
@@ -77,7 +79,8 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
     draining: () => parts.drain.current !== null,
     probe: (signal, isPatient) => {
       const sources = { ...hostPath(), ...(isPatient ? { patience } : {}) };
-      return runtimeStatus({ engine, policy, admission: parts.admission, gpus: parts.gpus, log, signal }, sources);
+      const asked = { engine, stacks, policy, admission: parts.admission, gpus: parts.gpus, log, signal };
+      return runtimeStatus(asked, sources);
     },
     record: (body) => journal.append('inventory', body),
   });

@@ -11,6 +11,7 @@ import { type Clock, systemClock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { repeat } from '../kit/repeat.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
+import { openStacks } from '../runtime/compose/open-stacks.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 import { assembleAgent } from './agent-parts.ts';
 import { type AgentConfig, hostPolicyOf, type LoadedConfig } from './config.ts';
@@ -32,6 +33,8 @@ export interface DaemonOptions {
 
 export interface OpenedEngine {
   readonly engine: ContainerEngine;
+  /** Of the gate. */
+  readonly socketPath: string;
   close(): Promise<void>;
 }
 
@@ -61,12 +64,13 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
   const policy = await hostPolicyOf(loaded);
   const journal = openJournal({ stateDir });
   life.defer(() => journal.close());
-  const { engine, close } = await options.openEngine(config, policy, log);
+  const { engine, socketPath, close } = await options.openEngine(config, policy, log);
   life.defer(close);
 
+  const stacks = openStacks({ socketPath, stateDir, folders: config.stacks.plugin_folders });
   const uplink = openUplink({ config, node, journal, clock, log, version });
-  const agent = assembleAgent({ loaded, policy, version, journal, engine, uplink, clock, log });
-  const reports = await startReports({ ...agent, config, policy, version, engine, journal, clock, log });
+  const agent = assembleAgent({ loaded, policy, version, journal, engine, stacks, uplink, clock, log });
+  const reports = await startReports({ ...agent, config, policy, version, engine, stacks, journal, clock, log });
   life.defer(() => reports.close());
   agent.onChange(reports);
 

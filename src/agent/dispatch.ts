@@ -18,7 +18,8 @@ import { KeyedMutex } from '../kit/mutex.ts';
 import { Slots } from '../kit/slots.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
-import { patientEngine } from '../runtime/patient-engine.ts';
+import { patientEngine, patientStacks } from '../runtime/patient-engine.ts';
+import type { StackRunner } from '../runtime/stacks.ts';
 import { Admission } from '../tasks/admission.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
 import type { GpuLedger } from '../tasks/gpu-ledger.ts';
@@ -33,6 +34,7 @@ import { TaskProgress } from './task-progress.ts';
 
 export interface DispatcherOptions {
   readonly engine: ContainerEngine;
+  readonly stacks: StackRunner;
   readonly policy: HostPolicy;
   readonly taskLogs: TaskLogOptions;
   readonly gpus: GpuLedger;
@@ -46,6 +48,7 @@ export interface DispatcherOptions {
   readonly lifecycle?: (envelope: TaskEnvelope) => Lifecycle;
   /** Of the launch that made a workload, where somebody remembers it. */
   readonly launchParams?: (workloadId: string) => TaskParams<'workload.oci_launch'> | undefined;
+  readonly stackParams?: (workloadId: string) => TaskParams<'workload.compose_launch'> | undefined;
 }
 
 /** A task that was judged and is about to begin. */
@@ -145,15 +148,12 @@ export class Dispatcher {
     progress: TaskProgress,
     signal: AbortSignal,
   ): TaskContext {
-    const { engine, policy, gpus, unseal, pullCredential } = this.#options;
+    const { engine, stacks, policy, gpus, unseal, pullCredential } = this.#options;
+    const onAway = (waitMs: number) => progress.emit('engine.away', awayMessage(waitMs), {});
     return {
       ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, gpus, signal, log: taskLog.log },
-      engine: discreetEngine(
-        taskSchemas[type].mutates
-          ? patientEngine(engine, (waitMs) => progress.emit('engine.away', awayMessage(waitMs), {}))
-          : engine,
-        taskLog.hidden,
-      ),
+      engine: discreetEngine(taskSchemas[type].mutates ? patientEngine(engine, onAway) : engine, taskLog.hidden),
+      stacks: patientStacks(stacks, onAway),
       admission: this.#admission,
       enter: (phase) => progress.enter(phase),
       emit: (type, message, values = {}) => progress.emit(type, message, values),
@@ -171,6 +171,7 @@ export class Dispatcher {
         return credential;
       },
       launchParams: this.#options.launchParams?.(envelope.workload_id),
+      stackParams: this.#options.stackParams?.(envelope.workload_id),
       lifecycle: this.#options.lifecycle?.(envelope),
     };
   }

@@ -108,6 +108,7 @@ export class HostAgent implements LocalAgent {
     const { policy, loaded, engine } = this.#parts;
     const checks = hostChecks({
       ...{ policy, stateDir: loaded.config.state_dir, path: process.env['PATH'] },
+      pluginFolders: loaded.config.stacks.plugin_folders,
       askEngine: (limit) => engine.facts(limit),
     });
     return await runChecks(checks, { signal });

@@ -7,6 +7,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import type { RecordBody } from '../contract/records.ts';
+import { isLaunch } from '../contract/tasks.ts';
 import type { DiskSpace } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Candidate } from './dispatch.ts';
@@ -34,7 +35,7 @@ export class HostPressure {
 
   /** Throws `disk.full` for a launch that this host should not begin now. */
   admit({ type }: Candidate): void {
-    if (type !== 'workload.oci_launch') {
+    if (!isLaunch(type)) {
       return;
     }
     if (this.#diskShort) {

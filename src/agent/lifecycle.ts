@@ -1,5 +1,6 @@
 /** The agent's own life, as tasks may touch it: whether it drains, and what it has in hand. */
 import { AgentError } from '../contract/failures.ts';
+import { isLaunch } from '../contract/tasks.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Lifecycle } from '../tasks/task-context.ts';
 import type { Candidate } from './dispatch.ts';
@@ -37,7 +38,7 @@ export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by }: Lifec
 
 /** Throws `agent.draining` for a launch on a host that drains; everything that empties the host goes on. */
 export function admitUnlessDraining({ current }: DrainState, { type }: Candidate): void {
-  if (current !== null && type === 'workload.oci_launch') {
+  if (current !== null && isLaunch(type)) {
     throw new AgentError('agent.draining', { reason: current.reason, since: current.since });
   }
 }

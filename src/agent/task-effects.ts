@@ -1,10 +1,12 @@
 /**
  * What a task makes of its workload, from the agent's point of view: the row that supervision goes by afterwards. Pure.
  */
+import type { Identity } from '../contract/identifiers.ts';
+import type { LiveTopology } from '../contract/stack-topology.ts';
 import type { TaskEnvelope, TaskResult } from '../contract/task-envelope.ts';
 import type { TaskParams } from '../contract/tasks.ts';
-import type { WorkloadOutput } from '../contract/workload-output.ts';
-import type { KeptTask, KeptWorkload, WorkloadChange } from './journal/journal.ts';
+import type { StackOutput, WorkloadOutput } from '../contract/workload-output.ts';
+import type { KeptStack, KeptTask, KeptWorkload, WorkloadChange } from './journal/journal.ts';
 
 /** Undefined where the task changes nothing that supervision knows. */
 export function changeBy(
@@ -16,13 +18,16 @@ export function changeBy(
   const done = result.status === 'succeeded';
   switch (type) {
     case 'workload.oci_launch':
+    case 'workload.compose_launch':
       if (done) {
         return { workload_id, keep: launched(envelope, result) };
       }
       return wasUndone(result) ? { workload_id, keep: null } : undefined;
     case 'workload.oci_control':
+    case 'workload.compose_control':
       return before && wasTried(result) ? { workload_id, keep: controlled(envelope, result, before) } : undefined;
     case 'workload.oci_remove':
+    case 'workload.compose_remove':
       return done ? { workload_id, keep: null } : undefined;
     default:
       return undefined;
@@ -30,13 +35,19 @@ export function changeBy(
 }
 
 function launched(envelope: TaskEnvelope, result: TaskResult): KeptWorkload {
-  const params = envelope.params as TaskParams<'workload.oci_launch'>;
-  const { state, endpoints } = result.output as WorkloadOutput;
-  const { project_id, allocation_id } = params.identity;
+  const { project_id, allocation_id } = (envelope.params as { readonly identity: Identity }).identity;
+  const { state, endpoints, topology } = result.output as WorkloadOutput | StackOutput;
+  const params = topology ? null : (envelope.params as TaskParams<'workload.oci_launch'>);
+  const stack = topology && {
+    params: envelope.params as TaskParams<'workload.compose_launch'>,
+    services: topology.services.map(({ name, state: of }) => ({
+      ...{ service: name, state: of, since: result.finished_at, restarts: 0, streak: 0 },
+    })),
+  };
   return {
     ...{ workload_id: envelope.workload_id, project_id, allocation_id, task_id: envelope.task_id },
     ...{ fencing: envelope.fencing, params, desired: 'running', state, since: result.finished_at, endpoints },
-    ...{ restarts: 0, streak: 0 },
+    ...{ restarts: 0, streak: 0, ...(stack && { stack }) },
   };
 }
 
@@ -47,19 +58,32 @@ function wasTried({ status, output }: TaskResult): boolean {
 
 /** What the result says, which is what the control plane goes by; what nobody could see is as it was. */
 function controlled({ params, fencing }: TaskEnvelope, result: TaskResult, before: KeptWorkload): KeptWorkload {
-  const { action } = params as TaskParams<'workload.oci_control'>;
-  const { state } = result.output as WorkloadOutput;
+  const { action } = params as TaskParams<'workload.oci_control' | 'workload.compose_control'>;
+  const { state, topology } = result.output as WorkloadOutput | StackOutput;
   const seen =
     result.status !== 'succeeded' && (state === 'unknown' || state === before.state)
       ? { state: before.state, since: before.since }
       : { state, since: result.finished_at };
   const desired = action === 'stop' ? 'stopped' : 'running';
-  return { ...before, ...seen, fencing, desired, streak: 0 };
+  const stack = before.stack && topology ? { stack: stackAfter(before.stack, topology, result.finished_at) } : {};
+  return { ...before, ...seen, ...stack, fencing, desired, streak: 0 };
+}
+
+/** Each service as the result says it is; one that nobody could see is as it was. */
+function stackAfter(before: KeptStack, { services }: LiveTopology, at: string): KeptStack {
+  return {
+    ...before,
+    services: before.services.map((kept) => {
+      const now = services.find(({ name }) => name === kept.service)?.state ?? 'unknown';
+      const changed = now !== 'unknown' && now !== kept.state;
+      return { ...kept, streak: 0, ...(changed ? { state: now, since: at } : {}) };
+    }),
+  };
 }
 
 /** A launch that failed and had made, replaced or started something: nothing of the workload is left, or should be. */
 function wasUndone({ output }: TaskResult): boolean {
-  const cleanup = (output as WorkloadOutput | null)?.cleanup;
+  const cleanup = (output as WorkloadOutput | StackOutput | null)?.cleanup;
   return cleanup ? !cleanup.kept.some((what) => what.startsWith('container ')) : false;
 }
 
@@ -81,4 +105,7 @@ export function leftNothing(tasks: readonly KeptTask[], containerFencing: number
   return false;
 }
 
-const changing: ReadonlySet<string> = new Set(['workload.oci_launch', 'workload.oci_control', 'workload.oci_remove']);
+const actions = ['launch', 'control', 'remove'];
+const changing: ReadonlySet<string> = new Set(
+  actions.flatMap((action) => [`workload.oci_${action}`, `workload.compose_${action}`]),
+);

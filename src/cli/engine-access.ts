@@ -12,6 +12,8 @@ import type { ContainerEngine } from '../runtime/engine.ts';
 
 export interface EngineAccess {
   readonly engine: ContainerEngine;
+  /** Of the gate, for programs that talk to it themselves. */
+  readonly socketPath: string;
   close(): Promise<void>;
 }
 
@@ -27,8 +29,9 @@ export async function openEngine(
   { lookOnly = false }: AccessOptions = {},
 ): Promise<EngineAccess> {
   if (await isThere(config.gate.socket)) {
-    const engine = openDockerEngine({ socketPath: config.gate.socket });
-    return { engine, close: async () => engine.close() };
+    const socketPath = config.gate.socket;
+    const engine = openDockerEngine({ socketPath });
+    return { engine, socketPath, close: async () => engine.close() };
   }
 
   const place = lookOnly ? passingPlace() : lastingPlace(config.run_dir);
@@ -41,7 +44,7 @@ export async function openEngine(
     });
     const engine = openDockerEngine({ socketPath: gate.socketPath });
     return {
-      engine,
+      ...{ engine, socketPath: gate.socketPath },
       close: async () => {
         engine.close();
         await gate.close();

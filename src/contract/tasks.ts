@@ -4,11 +4,14 @@
  */
 import type { Static } from 'typebox';
 import { AgentDrainOutput, AgentDrainParams } from './agent-drain.ts';
+import { WorkloadComposeControlParams } from './workload-compose-control.ts';
+import { WorkloadComposeLaunchParams } from './workload-compose-launch.ts';
+import { WorkloadComposeRemoveParams } from './workload-compose-remove.ts';
 import { WorkloadOciControlParams } from './workload-oci-control.ts';
 import { WorkloadOciLaunchParams } from './workload-oci-launch.ts';
 import { WorkloadOciRemoveParams } from './workload-oci-remove.ts';
 import { WorkloadOciRuntimeStatusOutput, WorkloadOciRuntimeStatusParams } from './workload-oci-runtime-status.ts';
-import { WorkloadOutput } from './workload-output.ts';
+import { StackOutput, WorkloadOutput } from './workload-output.ts';
 
 export const taskSchemas = {
   'workload.oci_runtime_status': {
@@ -21,6 +24,9 @@ export const taskSchemas = {
   'workload.oci_launch': { version: 1, mutates: true, params: WorkloadOciLaunchParams, output: WorkloadOutput },
   'workload.oci_control': { version: 1, mutates: true, params: WorkloadOciControlParams, output: WorkloadOutput },
   'workload.oci_remove': { version: 1, mutates: true, params: WorkloadOciRemoveParams, output: WorkloadOutput },
+  'workload.compose_launch': { version: 1, mutates: true, params: WorkloadComposeLaunchParams, output: StackOutput },
+  'workload.compose_control': { version: 1, mutates: true, params: WorkloadComposeControlParams, output: StackOutput },
+  'workload.compose_remove': { version: 1, mutates: true, params: WorkloadComposeRemoveParams, output: StackOutput },
   'agent.drain': { version: 1, mutates: true, params: AgentDrainParams, output: AgentDrainOutput },
 } as const;
 
@@ -28,6 +34,11 @@ export type TaskType = keyof typeof taskSchemas;
 export const taskTypes = Object.keys(taskSchemas) as TaskType[];
 export type TaskParams<T extends TaskType> = Static<(typeof taskSchemas)[T]['params']>;
 export type TaskOutput<T extends TaskType> = Static<(typeof taskSchemas)[T]['output']>;
+
+/** True for a type that brings a workload to a host. */
+export function isLaunch(type: string): type is 'workload.oci_launch' | 'workload.compose_launch' {
+  return type === 'workload.oci_launch' || type === 'workload.compose_launch';
+}
 
 export function isTaskType(type: string): type is TaskType {
   return Object.hasOwn(taskSchemas, type);

@@ -221,6 +221,7 @@ export const SealedFiles = Type.Record(
 );
 
 export const Sandbox = Type.Enum(['runc', 'gvisor'], { description: 'Runtime class. Never replaced by another one.' });
+export type Sandbox = Static<typeof Sandbox>;
 
 export const WorkloadOciLaunchParams = Type.Object(
   {

@@ -1,8 +1,10 @@
-/** Finds out whether Compose v2 is there: the plugin of the docker client that stacks are run with. Changes nothing. */
-import { findProgram, searchFolders } from './programs.ts';
+/** Finds Compose v2: the plugin of the docker client, which is a program of its own. Changes nothing. */
+import { findProgram } from './programs.ts';
 import { runProgram } from './run-program.ts';
 
 export interface ComposeProbe {
+  /** Path of the program; null if it cannot be used. */
+  readonly file: string | null;
   /** Version of Compose v2 or later; null if it cannot be used. */
   readonly version: string | null;
   /** Why not, one sentence; null if there is a version. */
@@ -10,45 +12,55 @@ export interface ComposeProbe {
 }
 
 export interface ComposeSources {
-  readonly path: string | undefined;
-  readonly places?: readonly string[];
+  /** Where the plugin is looked for; see {@link pluginFolders}. */
+  readonly folders?: readonly string[] | undefined;
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * A folder that does not exist: the client finds no configuration, no credential and no plugin of a person's own, and
- * so shows what the stacks will get.
+ * Where packages put plugins of the docker client. No home folder is among them: what runs as root must not be something
+ * that a user could have put there. Version 1 was a Python program in PATH and is never found here.
  */
-const noConfiguration = { DOCKER_CONFIG: '/nonexistent/docker', HOME: '/nonexistent' };
+export const pluginFolders = [
+  '/usr/local/lib/docker/cli-plugins',
+  '/usr/local/libexec/docker/cli-plugins',
+  '/usr/lib/docker/cli-plugins',
+  '/usr/libexec/docker/cli-plugins',
+] as const;
+
+/**
+ * A folder that does not exist: no configuration and no credential of a person's own, so that a probe shows what the stacks
+ * will get.
+ */
+export const noConfiguration = { DOCKER_CONFIG: '/nonexistent/docker', HOME: '/nonexistent' } as const;
 
 /** Rejects only with the signal's reason. */
-export async function probeCompose(sources: ComposeSources): Promise<ComposeProbe> {
-  const { timeoutMs = 5000, signal } = sources;
-  const folders = searchFolders(sources.path, sources.places);
-  const client = await findProgram('docker', folders);
-  if (client === null) {
-    return { version: null, reason: 'The docker client, which Compose is a plugin of, is not installed.' };
+export async function probeCompose({
+  folders = pluginFolders,
+  timeoutMs = 5000,
+  signal,
+}: ComposeSources): Promise<ComposeProbe> {
+  const file = await findProgram('docker-compose', folders);
+  if (file === null) {
+    return unusable('The docker client has no Compose plugin.');
   }
 
-  const options = { timeoutMs, signal, env: noConfiguration };
-  const result = await runProgram(client, ['compose', 'version', '--short'], options);
+  const result = await runProgram(file, ['version', '--short'], { timeoutMs, signal, env: noConfiguration });
   if (result.outcome === 'timed_out') {
-    return { version: null, reason: `${client} compose version did not end within ${timeoutMs / 1000} s.` };
+    return unusable(`${file} version did not end within ${timeoutMs / 1000} s.`);
   }
   const version = result.outcome === 'exited' && result.exitCode === 0 ? versionIn(result.stdout) : undefined;
-  if (version !== undefined && !version.startsWith('1.')) {
-    return { version, reason: null };
+  if (version === undefined) {
+    return unusable(`${file} does not tell its version.`);
   }
-  return { version: null, reason: await explainAbsence(folders) };
+  return version.startsWith('1.')
+    ? unusable(`${file} is version ${version}; version 1 is not supported.`)
+    : { file, version, reason: null };
 }
 
-/** Version 1 was a program of its own; it is found by name only, never run. */
-async function explainAbsence(folders: readonly string[]): Promise<string> {
-  const standalone = await findProgram('docker-compose', folders);
-  return standalone === null
-    ? 'The docker client has no Compose plugin.'
-    : `The docker client has no Compose plugin; ${standalone} is not one (version 1 is not supported).`;
+function unusable(reason: string): ComposeProbe {
+  return { file: null, version: null, reason };
 }
 
 function versionIn(stdout: string): string | undefined {

@@ -30,6 +30,8 @@ export interface DoctorInput {
   readonly stateDir: string;
   /** Asks the engine through the gate; fails with an AgentError that says what is wrong. */
   readonly askEngine: AskEngine;
+  /** Where the Compose plugin is looked for; the folders of packages if left out. */
+  readonly pluginFolders?: readonly string[];
   /** PATH of this process. */
   readonly path: string | undefined;
   /** `/`, or the folder that stands for it in a test. */
@@ -37,7 +39,7 @@ export interface DoctorInput {
 }
 
 /** All checks of this host, in the order in which a person should read them. */
-export function hostChecks({ policy, stateDir, askEngine, path, root = '/' }: DoctorInput): Check[] {
+export function hostChecks({ policy, stateDir, askEngine, pluginFolders, path, root = '/' }: DoctorInput): Check[] {
   const ask = once(askEngine);
   const gpus = once((signal) => probeGpus({ path, signal }));
   return [
@@ -45,7 +47,7 @@ export function hostChecks({ policy, stateDir, askEngine, path, root = '/' }: Do
     ...runtimeChecks({
       askEngine: ask,
       probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine: ask, signal }),
-      probeCompose: (signal) => probeCompose({ path, signal }),
+      probeCompose: (signal) => probeCompose({ folders: pluginFolders, signal }),
       probeGpus: gpus,
       cardsOnBus: () => nvidiaCardsOnBus(root),
     }),

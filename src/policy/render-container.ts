@@ -10,7 +10,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
-import type { LocalImage, Resources, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
+import type { LocalImage, Resources, Sandbox, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { ContainerRequest, ImageFacts } from './container-request.ts';
 import { containerSpec } from './container-spec.ts';
 import { checkPorts, checkReadiness } from './endpoints.ts';
@@ -37,14 +37,18 @@ export interface RenderedContainer {
  */
 export function checkParams(params: WorkloadOciLaunchParams, policy: HostPolicy): void {
   refuse([{ failure: 'task.untrusted', errors: checkAllocation(params, policy) }]);
-  refuse([
+  refuse([...judgeContainer(params, policy), { failure: 'sandbox.unavailable', errors: checkSandbox(params, policy) }]);
+}
+
+/** What is wrong with the container itself; a service of a stack is one as well. */
+export function judgeContainer(params: WorkloadOciLaunchParams, policy: HostPolicy): Finding[] {
+  return [
     { failure: 'policy.refused', errors: checkVariables(params) },
     { failure: 'mount.refused', errors: [...checkMounts(params.mounts), ...checkStorage(params.mounts, policy)] },
     judgeImage(params, policy),
     { failure: 'packages.invalid', errors: judgePackages(params.python_packages) },
     { failure: 'task.invalid', errors: checkConsistency(params) },
-    { failure: 'sandbox.unavailable', errors: checkSandbox(params, policy) },
-  ]);
+  ];
 }
 
 /** Longest entry and most entries of an environment that the request's schema takes. */
@@ -75,7 +79,7 @@ export function renderContainer(input: RenderInput): RenderedContainer {
   const spec = hashOf(input, reference);
   const rendered = renderRequest(input, reference);
   const request = { ...rendered, Labels: { ...rendered.Labels, [labels.spec]: spec } };
-  return { name: containerName(params.identity.app_instance_id), request, spec };
+  return { name: containerName(params.identity.app_instance_id, input.service), request, spec };
 }
 
 /** The verified name of the image, once everything is found in order. */
@@ -87,7 +91,10 @@ function verified(input: Omit<RenderInput, 'cards'>): string {
   return reference;
 }
 
-function checkAllocation({ identity }: WorkloadOciLaunchParams, { allocation }: HostPolicy): PathError[] {
+export function checkAllocation(
+  { identity }: Pick<WorkloadOciLaunchParams, 'identity'>,
+  { allocation }: HostPolicy,
+): PathError[] {
   return identity.allocation_id === allocation.id
     ? []
     : [{ path: '/identity/allocation_id', code: 'other_allocation', message: 'is not the allocation of this host' }];
@@ -161,7 +168,10 @@ function checkSharedMemory({ memory_gib, shm_gib = defaultShmGib }: Resources): 
     : [];
 }
 
-function checkSandbox({ sandbox, resources }: WorkloadOciLaunchParams, { sandboxes }: HostPolicy): PathError[] {
+export function checkSandbox(
+  { sandbox, resources }: { readonly sandbox: Sandbox; readonly resources: Pick<Resources, 'gpu_count'> },
+  { sandboxes }: HostPolicy,
+): PathError[] {
   if (sandboxes[sandbox] === undefined) {
     return [{ path: '/sandbox', code: 'unavailable', message: `${sandbox} is not offered by this host` }];
   }

@@ -26,6 +26,8 @@ export interface RenderInput {
   readonly cards: GivenCards;
   readonly taskId: string;
   readonly fencing: number;
+  /** Of a stack; left out for a single container. */
+  readonly service?: string;
 }
 
 /** GiB of /dev/shm where the task says nothing: the engine's own 64 MiB. */
@@ -45,7 +47,7 @@ export function renderRequest(input: RenderInput, reference: string): ContainerR
     Labels: renderLabels(input),
     ExposedPorts: Object.fromEntries(ports.map((port) => [portKey(port), {}])),
     ...(!keepsHealthcheck && { Healthcheck: { Test: ['NONE'] } }),
-    HostConfig: { ...renderHostConfig(params, policy), ...cardRequest(cards) },
+    HostConfig: { ...renderHostConfig(input), ...cardRequest(cards) },
   };
 }
 
@@ -58,7 +60,7 @@ function renderEnv({ params, sealedEnv }: RenderInput): string[] {
     .sort();
 }
 
-function renderLabels({ params, cards, taskId, fencing }: RenderInput): Record<string, string> {
+function renderLabels({ params, cards, taskId, fencing, service }: RenderInput): Record<string, string> {
   const { identity, ports, restart, readiness } = params;
   return {
     [labels.instance]: identity.app_instance_id,
@@ -70,14 +72,16 @@ function renderLabels({ params, cards, taskId, fencing }: RenderInput): Record<s
     [labels.endpoints]: endpointsLabel(ports),
     [labels.restart]: `${restart.policy}:${restart.max_retries}`,
     [labels.readiness]: readinessLabel(readiness),
+    ...(service === undefined ? {} : { [labels.service]: service }),
   };
 }
 
-function renderHostConfig(params: WorkloadOciLaunchParams, policy: HostPolicy): ContainerRequest['HostConfig'] {
+function renderHostConfig(input: RenderInput): ContainerRequest['HostConfig'] {
+  const { params, policy } = input;
   const { identity, resources, log_limits: logLimits } = params;
   const memory = bytes(resources.memory_gib);
   return {
-    Mounts: renderMounts(params, policy),
+    Mounts: renderMounts(input),
     PortBindings: Object.fromEntries(
       params.ports.map((port) => [portKey(port), [{ HostIp: '127.0.0.1', HostPort: String(port.host_port) }]]),
     ),
@@ -107,10 +111,11 @@ function renderHostConfig(params: WorkloadOciLaunchParams, policy: HostPolicy): 
   };
 }
 
-function renderMounts(params: WorkloadOciLaunchParams, policy: HostPolicy): BindMount[] {
+function renderMounts({ params, policy, service }: RenderInput): BindMount[] {
+  const { app_instance_id: instance } = params.identity;
   return bindMounts(params).map(({ target, mount }) => ({
     Type: 'bind',
-    Source: mount ? mountSource(policy, params.identity, mount) : secretsRoot(policy, params.identity.app_instance_id),
+    Source: mount ? mountSource(policy, params.identity, mount) : secretsRoot(policy, instance, service),
     Target: target,
     ReadOnly: mount?.read_only ?? true,
     BindOptions: { Propagation: 'rprivate' },

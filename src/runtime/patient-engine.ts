@@ -10,6 +10,7 @@ import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
 import { type Backoff, backoffDelay, pause } from '../kit/backoff.ts';
 import type { ContainerEngine } from './engine.ts';
+import type { StackRunner } from './stacks.ts';
 
 export interface Patience {
   /** How long an engine may stay away before the call fails after all. */
@@ -63,6 +64,21 @@ export function patientEngine(
     removeNetwork: (name, signal) => retry(signal, () => engine.removeNetwork(name, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
     removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),
+  };
+}
+
+/** The same for stacks: Compose may be run again, and finds what it had made. */
+export function patientStacks(
+  stacks: StackRunner,
+  onAway: (waitMs: number) => void,
+  patience: Patience = usual,
+): StackRunner {
+  const retry = (signal: AbortSignal, call: () => Promise<void>) => patiently(call, signal, patience, onAway);
+  return {
+    ...stacks,
+    up: (stack, options) => retry(options.signal, () => stacks.up(stack, options)),
+    stop: (instance, grace, options) => retry(options.signal, () => stacks.stop(instance, grace, options)),
+    start: (instance, options) => retry(options.signal, () => stacks.start(instance, options)),
   };
 }
 

@@ -159,21 +159,24 @@ function amount(total: number, reserved: number, used: number): Amount {
 /** A container that ended holds nothing; one that was created is about to start. */
 const holdsNothing = new Set(['exited', 'dead', 'removing']);
 
-/** An instance with both a container and a grant is being replaced: the larger of the two counts. */
+/**
+ * The containers of a stack hold their sum. An instance with both containers and a grant is being replaced: the larger of the
+ * two counts.
+ */
 function promisesOf(containers: readonly ContainerSummary[], grants: readonly Grant[]): Promised[] {
   const promises = new Map<string, Promised>();
-  const add = (key: string, { cpuCores, memoryBytes }: Promised) => {
+  const add = (key: string, { cpuCores, memoryBytes }: Promised, join: (a: number, b: number) => number) => {
     const known = promises.get(key) ?? { cpuCores: 0, memoryBytes: 0 };
     promises.set(key, {
-      cpuCores: Math.max(known.cpuCores, cpuCores),
-      memoryBytes: Math.max(known.memoryBytes, memoryBytes),
+      cpuCores: join(known.cpuCores, cpuCores),
+      memoryBytes: join(known.memoryBytes, memoryBytes),
     });
   };
   for (const container of containers.filter(({ status }) => !holdsNothing.has(status))) {
-    add(instanceOf(container) ?? container.id, container);
+    add(instanceOf(container) ?? container.id, container, (a, b) => a + b);
   }
   for (const grant of grants) {
-    add(grant.instance, grant);
+    add(grant.instance, grant, Math.max);
   }
   return [...promises.values()];
 }

@@ -5,7 +5,7 @@ import { labels } from '../contract/names.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 
 /** Fencing number that the container was made under. */
-export function fencingOf(container: ContainerFacts): number {
+export function fencingOf(container: Pick<ContainerFacts, 'labels'>): number {
   return Number(container.labels[labels.fencing] ?? 0);
 }
 

@@ -2,6 +2,9 @@
 import type { TaskType } from '../contract/tasks.ts';
 import { drainAgent } from './agent-drain.ts';
 import type { TaskHandler } from './task-context.ts';
+import { controlStack } from './workload-compose-control.ts';
+import { launchStack } from './workload-compose-launch.ts';
+import { removeStack } from './workload-compose-remove.ts';
 import { controlOci } from './workload-oci-control.ts';
 import { launchOci } from './workload-oci-launch.ts';
 import { removeOci } from './workload-oci-remove.ts';
@@ -12,5 +15,8 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'workload.oci_launch': launchOci,
   'workload.oci_control': controlOci,
   'workload.oci_remove': removeOci,
+  'workload.compose_launch': launchStack,
+  'workload.compose_control': controlStack,
+  'workload.compose_remove': removeStack,
   'agent.drain': drainAgent,
 };

@@ -13,6 +13,22 @@ export function underParams<T>(check: () => T): T {
   }
 }
 
+/** The same of what a promise rejects with. */
+export async function underParamsOf<T>(work: Promise<T>, pathOf: (path: string) => string): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof AgentError && Array.isArray(error.detail['errors'])) {
+      const errors = (error.detail['errors'] as { path: string }[]).map((each) => ({
+        ...each,
+        path: pathOf(each.path),
+      }));
+      throw new AgentError(error.code, { ...error.detail, errors }, { cause: error });
+    }
+    throw error;
+  }
+}
+
 function rooted(detail: FailureDetail, errors: readonly Json[]): FailureDetail {
   const { reason } = detail;
   return {

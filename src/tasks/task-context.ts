@@ -3,12 +3,14 @@
  * this, and everything a handler does to the world goes through it.
  */
 import type { TaskOutput, TaskParams, TaskType } from '../contract/tasks.ts';
+import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
+import type { StackRunner } from '../runtime/stacks.ts';
 import type { Admission } from './admission.ts';
 import type { GpuLedger } from './gpu-ledger.ts';
 
@@ -18,6 +20,7 @@ export interface TaskContext {
   readonly fencing: number;
   readonly policy: HostPolicy;
   readonly engine: ContainerEngine;
+  readonly stacks: StackRunner;
   readonly admission: Admission;
   /** Cards of this host: leased before they are given to a container. */
   readonly gpus: GpuLedger;
@@ -37,6 +40,8 @@ export interface TaskContext {
   pullCredential(signal: AbortSignal): Promise<PullCredential | undefined>;
   /** Of the launch that made the workload of this task, its secrets sealed; undefined where nobody remembers it. */
   readonly launchParams: WorkloadOciLaunchParams | undefined;
+  /** The same where the workload is a stack. */
+  readonly stackParams: WorkloadComposeLaunchParams | undefined;
   /** The life of the agent; undefined where a task is run without one. */
   readonly lifecycle: Lifecycle | undefined;
 }

@@ -18,6 +18,7 @@ import type { ContainerFacts } from '../runtime/engine.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
+import { refuseStack } from './find-stack.ts';
 import { ensureOwnNetwork } from './own-network.ts';
 import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
@@ -28,6 +29,7 @@ export const controlOci: TaskHandler<'workload.oci_control'> = async (params, co
   const name = containerName(params.identity.app_instance_id);
   const found = await engine.inspect(name, signal);
   if (!found) {
+    await refuseStack(params.identity.app_instance_id, context);
     throw new AgentError('container.not_found', { container: name });
   }
   requireSay(found, params.identity, context.fencing);

@@ -7,6 +7,7 @@ import { AgentError } from '../contract/failures.ts';
 import { containerName } from '../contract/names.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
+import { refuseStack } from './find-stack.ts';
 import { removeWorkload } from './remove-workload.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 import { workloadOutput } from './workload-report.ts';
@@ -19,6 +20,8 @@ export const removeOci: TaskHandler<'workload.oci_remove'> = async (params, cont
   const container = await engine.inspect(name, signal);
   if (container) {
     requireSay(container, identity, context.fencing);
+  } else {
+    await refuseStack(identity.app_instance_id, context);
   }
   context.enter('removing');
   if (container?.status === 'running') {

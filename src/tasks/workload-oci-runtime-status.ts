@@ -6,7 +6,6 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
-import { probeCompose } from '../host/compose.ts';
 import { readDisk, readTotals } from '../host/resources.ts';
 import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -17,7 +16,7 @@ import type { TaskContext, TaskHandler } from './task-context.ts';
 
 type Output = WorkloadOciRuntimeStatusOutput;
 type Amount = Output['resources']['cpu_cores'];
-type StatusContext = Pick<TaskContext, 'engine' | 'policy' | 'admission' | 'gpus' | 'log' | 'signal'>;
+type StatusContext = Pick<TaskContext, 'engine' | 'stacks' | 'policy' | 'admission' | 'gpus' | 'log' | 'signal'>;
 
 /** Where the host is looked at; a test points it elsewhere. */
 export interface StatusSources extends Partial<Pick<RuntimeSources, 'places' | 'sockets' | 'socketTable'>> {
@@ -55,7 +54,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     unlessAway(facts),
     unlessAway(amountsOf()),
     probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
-    probeCompose(program),
+    askCompose(context),
     context.gpus.cards(signal),
   ]);
   const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib);
@@ -74,6 +73,21 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
+}
+
+/** The version, or why there is none: a host without Compose runs single containers. */
+async function askCompose({
+  stacks,
+  signal,
+}: StatusContext): Promise<{ version: string | null; reason: string | null }> {
+  try {
+    return { version: await stacks.version(signal), reason: null };
+  } catch (error) {
+    if (error instanceof AgentError && error.code === 'compose.unavailable') {
+      return { version: null, reason: error.message };
+    }
+    throw error;
+  }
 }
 
 /** What stands against any launch. Full CPU and memory do not: a launch may replace what holds them. */

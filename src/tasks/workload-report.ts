@@ -40,11 +40,11 @@ export function workloadOutput(identity: Identity, report: Report, context: Task
   };
 }
 
-function cutCleanup({ removed, kept, failed }: Cleanup): Cleanup {
+export function cutCleanup({ removed, kept, failed }: Cleanup): Cleanup {
   return { removed: cutLines(removed), kept: cutLines(kept), failed: cutLines(failed) };
 }
 
-function adapterStatus(container: ContainerFacts | undefined) {
+export function adapterStatus(container: ContainerFacts | undefined) {
   return {
     container_id: word(container?.id),
     container_state: word(container?.status),

@@ -6,6 +6,7 @@
 import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
+import { openStacks } from '../../src/runtime/compose/open-stacks.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import { Admission } from '../../src/tasks/admission.ts';
 import { runtimeStatus, type StatusSources } from '../../src/tasks/workload-oci-runtime-status.ts';
@@ -21,6 +22,7 @@ const { gateSocket, policy, sources, uid } = JSON.parse(process.argv[2] ?? '') a
 const engine = openDockerEngine({ socketPath: gateSocket });
 const context = {
   ...{ engine, policy, admission: new Admission({ engine, policy }), gpus: openGpuLedger({ engine }) },
+  stacks: openStacks({ socketPath: gateSocket, stateDir: '/nonexistent' }),
   ...{ log: createLog({ level: 'silent' }), signal: AbortSignal.timeout(100_000) },
 };
 

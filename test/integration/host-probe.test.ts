@@ -22,6 +22,7 @@ import { runChecks } from '../../src/host/doctor/check.ts';
 import { hostChecks } from '../../src/host/doctor.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
+import { openStacks } from '../../src/runtime/compose/open-stacks.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import { Admission } from '../../src/tasks/admission.ts';
 import { runtimeStatus, type StatusSources } from '../../src/tasks/workload-oci-runtime-status.ts';
@@ -200,6 +201,7 @@ async function withGate<T>(socket: string, work: (host: GateHost) => Promise<T>)
   const options = { socketPath: join(place, 'gate.sock'), engineSocket: socket, stateDir: join(place, 'gate') };
   const gate = await startGate({ ...options, policy, log });
   const engine = openDockerEngine({ socketPath: gate.socketPath });
+  const stacks = openStacks({ socketPath: gate.socketPath, stateDir: join(place, 'state') });
   const signal = AbortSignal.timeout(110_000);
   try {
     return await work({
@@ -208,12 +210,8 @@ async function withGate<T>(socket: string, work: (host: GateHost) => Promise<T>)
       ask: (sources) =>
         runtimeStatus(
           {
-            engine,
-            policy,
-            admission: new Admission({ engine, policy }),
-            gpus: openGpuLedger({ engine }),
-            log,
-            signal,
+            ...{ engine, stacks, policy, admission: new Admission({ engine, policy }) },
+            ...{ gpus: openGpuLedger({ engine }), log, signal },
           },
           sources,
         ),

@@ -11,6 +11,7 @@ import { Admission } from '../../src/tasks/admission.ts';
 import type { TaskContext } from '../../src/tasks/task-context.ts';
 import { cardLedger } from './gpus.ts';
 import { containerFacts, imageFacts } from './recording-engine.ts';
+import { recordingStacks } from './recording-stacks.ts';
 
 export type LaunchParams = TaskParams<'workload.oci_launch'>;
 
@@ -98,6 +99,7 @@ export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> 
     fencing: 1,
     policy: hostPolicy,
     engine,
+    stacks: recordingStacks().stacks,
     admission: new Admission({
       engine,
       policy: hostPolicy,
@@ -115,6 +117,7 @@ export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> 
     unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
     pullCredential: async () => undefined,
     launchParams: undefined,
+    stackParams: undefined,
     lifecycle: undefined,
     ...over,
   };

@@ -7,6 +7,7 @@ import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureCompose } from '../../bootstrap/dev/compose.ts';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
@@ -19,6 +20,7 @@ import { type TaskParams, type TaskType, taskSchemas } from '../../src/contract/
 import { type Gate, startGate } from '../../src/gate/gate.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
+import { openStacks } from '../../src/runtime/compose/open-stacks.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
 import { engineCall } from './engine-call.ts';
@@ -84,9 +86,11 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   };
   let gate = await startGate(gateOptions);
   const engine = openDockerEngine({ socketPath: gate.socketPath });
+  const composeFolder = await ensureCompose();
+  const stacks = openStacks({ socketPath: gate.socketPath, stateDir: join(folder, 'state'), folders: [composeFolder] });
   const key = await openWrappingKey(join(folder, 'state'));
   const dispatcher = new Dispatcher({
-    ...{ engine, policy, gpus: openGpuLedger({ engine }), unseal: key.unseal, now: Date.now },
+    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine }), unseal: key.unseal, now: Date.now },
     taskLogs: { folder: join(folder, 'state/task-logs'), level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
   });
   let fencing = 0;
@@ -96,7 +100,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
     get gate() {
       return gate;
     },
-    configFile: writeConfig(folder, policy, engineSocket),
+    configFile: writeConfig(folder, policy, { engineSocket, composeFolder }),
     image: async (name) =>
       (await ensureImage({ socketPath: ground.engine.socketPath, host: ground.registry.host }, name)).reference,
     launchParams: (image, over) => ({ ...sleepingLaunch(image, policy), ...over }),
@@ -153,13 +157,18 @@ function testPolicy(folder: string, registryHost: string, over: Partial<HostPoli
   };
 }
 
-function writeConfig(folder: string, policy: HostPolicy, engineSocket: string): string {
+function writeConfig(
+  folder: string,
+  policy: HostPolicy,
+  { engineSocket, composeFolder }: { engineSocket: string; composeFolder: string },
+): string {
   const { allocation, ...rest } = policy;
   const file = join(folder, 'agent.json');
   const config = {
     ...rest,
     allocation: { id: allocation.id, user: { uid: allocation.uid, gid: allocation.gid, home: allocation.home } },
     ...{ state_dir: join(folder, 'state'), run_dir: join(folder, 'run') },
+    stacks: { plugin_folders: [composeFolder] },
     // A socket nobody listens on: run-task starts a gate of its own, with the same key.
     gate: { socket: join(folder, 'no-gate.sock'), state_dir: join(folder, 'gate'), engine_socket: engineSocket },
   };

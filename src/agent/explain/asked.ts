@@ -1,4 +1,5 @@
 /** What a task asks for, in a few lines for people. Never a value of an environment variable or of a file. */
+import type { WorkloadComposeLaunchParams } from '../../contract/workload-compose-launch.ts';
 import type { WorkloadOciControlParams } from '../../contract/workload-oci-control.ts';
 import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { WorkloadOciRemoveParams } from '../../contract/workload-oci-remove.ts';
@@ -8,10 +9,14 @@ export function askedFor(type: string, params: unknown): string[] {
   switch (type) {
     case 'workload.oci_launch':
       return launch(params as WorkloadOciLaunchParams);
+    case 'workload.compose_launch':
+      return launchStack(params as WorkloadComposeLaunchParams);
+    case 'workload.compose_control':
     case 'workload.oci_control': {
       const { action, grace_seconds } = params as WorkloadOciControlParams;
       return [action === 'start' ? action : `${action}, with ${grace_seconds} s of grace`];
     }
+    case 'workload.compose_remove':
     case 'workload.oci_remove':
       return [(params as WorkloadOciRemoveParams).keep_data ? 'its data stays' : 'its data goes as well'];
     default:
@@ -35,6 +40,24 @@ function launch(params: WorkloadOciLaunchParams): string[] {
     ...listed('packages', python_packages),
     ...listed('ready when', checks),
     `restart ${restart.policy.replaceAll('_', ' ')}${restart.policy === 'no' ? '' : `, ${restart.max_retries} times at most`}`,
+  ];
+}
+
+function launchStack({ identity, document, readiness, restart, sandbox }: WorkloadComposeLaunchParams): string[] {
+  const services = Object.entries(document.services);
+  return [
+    `app ${identity.app_slug} ${identity.app_version}, for project ${identity.project_id}`,
+    ...services.map(([name, { image, cpus, mem_limit, ports = [], deploy }]) => {
+      const cards = deploy?.resources.reservations.devices[0]?.count ?? 0;
+      const served = ports.map((port) => `${port.name} 127.0.0.1:${port.published} to ${port.target}`);
+      const held = `${cpus} ${cpus === 1 ? 'core' : 'cores'}, ${mem_limit / 2 ** 30} GiB of memory${cards ? `, ${cards} GPUs` : ''}`;
+      return [`service ${name}: image ${image}`, held, ...served].join(', ');
+    }),
+    ...listed(
+      'ready when',
+      readiness.map(({ type, endpoint, timeout_seconds }) => `${endpoint} by ${type} within ${timeout_seconds} s`),
+    ),
+    `sandbox ${sandbox}, restart ${restart.policy.replaceAll('_', ' ')}`,
   ];
 }
 

@@ -2,6 +2,7 @@
  * The output of a launch that failed: its container is gone, and the end of what it said is in the log of the launch
  * (see `tasks/keep-output.ts`). Only the newest launch counts: an older one says nothing about the workload as it is.
  */
+import { isLaunch } from '../../contract/tasks.ts';
 import type { LogChannel } from '../../runtime/engine.ts';
 import { keptOutput, longerOutput } from '../../tasks/keep-output.ts';
 import type { LogItem, OutputSource, ReadOptions } from './log-source.ts';
@@ -14,7 +15,7 @@ export async function readKeptOutput(
   { cursor, tail, signal }: ReadOptions,
 ): Promise<LogItem[] | undefined> {
   const its = (await tasksOf(folder, source.id, signal))
-    .filter(({ begun }) => launches.has(String(begun['task_type'])))
+    .filter(({ begun }) => isLaunch(String(begun['task_type'])))
     .sort((a, b) => Date.parse(a.begun.time) - Date.parse(b.begun.time));
   const newest = its.at(-1);
   if (!newest) {
@@ -29,8 +30,6 @@ export async function readKeptOutput(
   }
   return tail === undefined || cursor !== undefined ? items : items.slice(Math.max(0, items.length - tail));
 }
-
-const launches: ReadonlySet<string> = new Set(['workload.oci_launch', 'workload.compose_launch']);
 
 function itemsOf({ msg, ...line }: LogFacts, cursor: string, source: OutputSource): LogItem[] {
   const service = line['service'] === undefined ? undefined : String(line['service']);

@@ -38,6 +38,7 @@ async function ownFindings(loaded: LoadedConfig, signal: AbortSignal): Promise<C
   try {
     const checks = hostChecks({
       ...{ policy, stateDir: config.state_dir, path: process.env['PATH'] },
+      pluginFolders: config.stacks.plugin_folders,
       askEngine: (limit) => access.engine.facts(limit),
     });
     return await runChecks(checks, { signal });

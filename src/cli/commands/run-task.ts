@@ -15,15 +15,17 @@ import { lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
 import { AgentError } from '../../contract/failures.ts';
-import { containerName } from '../../contract/names.ts';
+import { labels } from '../../contract/names.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
+import { isLaunch } from '../../contract/tasks.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
 import { createLog } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
+import { openStacks } from '../../runtime/compose/open-stacks.ts';
 import { type ContainerEngine, PullCredential } from '../../runtime/engine.ts';
 import { fencingOf } from '../../tasks/fencing.ts';
-import { openEngine } from '../engine-access.ts';
+import { type EngineAccess, openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { agentIfThere } from '../local-agent.ts';
 import { printJson, tell, tellFailure, tellJson } from '../output.ts';
@@ -87,7 +89,7 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
     const log = createLog({ level: 'error' });
     const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
     try {
-      const dispatcher = openDispatcher(config, policy, access.engine, credential);
+      const dispatcher = openDispatcher(config, policy, access, credential);
       const envelope = await envelopeFor(document, policy, access.engine, cancel);
       return await dispatcher.run(envelope, { cancel, onEvent: voice.event });
     } finally {
@@ -101,11 +103,13 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
 function openDispatcher(
   config: AgentConfig,
   policy: HostPolicy,
-  engine: ContainerEngine,
+  { engine, socketPath }: EngineAccess,
   credential: PullCredential | undefined,
 ): Dispatcher {
+  const stacks = openStacks({ socketPath, stateDir: config.state_dir, folders: config.stacks.plugin_folders });
   return new Dispatcher({
-    ...{ engine, policy, gpus: openGpuLedger({ engine }), unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe) },
+    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine }) },
+    unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe),
     pullCredential: async () => credential,
     now: Date.now,
     taskLogs: {
@@ -155,15 +159,15 @@ async function envelopeFor(
 
 /** The same launch is the same task, so that it takes up, or takes away, what a killed run of it had begun. */
 function taskIdOf(type: unknown, params: unknown): string {
-  return type === 'workload.oci_launch' && params !== undefined
+  return typeof type === 'string' && isLaunch(type) && params !== undefined
     ? `launch-${createHash('sha256').update(JSON.stringify(params)).digest('hex').slice(0, 32)}`
     : randomUUID();
 }
 
 async function nextFencing(workloadId: string, engine: ContainerEngine, signal: AbortSignal): Promise<number> {
   try {
-    const container = await engine.inspect(containerName(workloadId), signal);
-    return container ? fencingOf(container) + 1 : 1;
+    const seen = (await engine.list(signal)).filter((container) => container.labels[labels.instance] === workloadId);
+    return Math.max(0, ...seen.map(fencingOf)) + 1;
   } catch (error) {
     // The dispatcher meets the same trouble and reports it as the result of the task.
     if (error instanceof AgentError) {

@@ -37,8 +37,9 @@ export async function runAgent({ config: file, json }: { config?: string; json: 
  */
 async function engineOf(config: AgentConfig, policy: HostPolicy, log: Log): Promise<OpenedEngine> {
   if (process.geteuid?.() !== 0) {
-    const engine = openDockerEngine({ socketPath: config.gate.socket });
-    return { engine, close: async () => engine.close() };
+    const socketPath = config.gate.socket;
+    const engine = openDockerEngine({ socketPath });
+    return { engine, socketPath, close: async () => engine.close() };
   }
   return await openEngine(config, policy, log);
 }

@@ -8,7 +8,7 @@ import { type AskEngine, type EngineReport, withEngine } from './engine-checks.t
 export interface RuntimeChecks {
   readonly askEngine: AskEngine;
   readonly probeRuntimes: (signal: AbortSignal) => Promise<RuntimeProbe[]>;
-  readonly probeCompose: (signal: AbortSignal) => Promise<ComposeProbe>;
+  readonly probeCompose: (signal: AbortSignal) => Promise<Pick<ComposeProbe, 'version' | 'reason'>>;
   readonly probeGpus: (signal: AbortSignal) => Promise<GpuProbe>;
   /** PCI addresses of NVIDIA cards. */
   readonly cardsOnBus: () => Promise<string[]>;
@@ -64,7 +64,7 @@ const fixes: Readonly<Record<Exclude<RuntimeProbe['state'], 'ready'>, string>> =
   no_permission: 'Run the gate as root, and this command as root or as the user of the agent.',
 };
 
-function judgeCompose({ version, reason }: ComposeProbe): Finding {
+function judgeCompose({ version, reason }: Pick<ComposeProbe, 'version' | 'reason'>): Finding {
   return version === null
     ? warn(
         reason ?? 'Compose is not there.',

@@ -12,13 +12,17 @@ const maxHeaderBytes = 64 * 1024;
 const maxBodyBytes = 64 * 1024;
 const maxBodyMs = 250;
 
-/** `path` begins with a slash and is sent as it is. */
-export function httpProbe(port: number, path: string): Probe {
+/** `path` begins with a slash and is sent as it is; `bearer` as a token, and is never told. */
+export function httpProbe(port: number, path: string, bearer?: string): Probe {
+  const authorization = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
   return async (signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const outgoing = request({
       ...{ host: '127.0.0.1', port, path, method: 'GET', agent: false, signal, maxHeaderSize: maxHeaderBytes },
-      headers: { host: `localhost:${port}`, accept: '*/*', connection: 'close', 'user-agent': 'gpuaas-readiness' },
+      headers: {
+        ...{ host: `localhost:${port}`, accept: '*/*', connection: 'close', 'user-agent': 'gpuaas-readiness' },
+        ...authorization,
+      },
     });
     outgoing.once('response', resolve);
     outgoing.once('upgrade', (answer, socket) => {

@@ -1,7 +1,8 @@
 /**
  * Waits until a started workload is ready, and notices at once when it never will be.
  *
- * All checks run side by side, each with its own limit; the end of the container is watched at the same time, and it is
+ * The checks of one endpoint run in their order, all others side by side, each with its own limit from the start; the end of
+ * the container is watched at the same time, and it is
  * looked at once more after the last check: a workload that answered and ended is not ready. Without a check it must run
  * for a short while.
  */
@@ -21,6 +22,8 @@ export interface ReadinessOptions {
   readonly name: string;
   /** The declared endpoints that checks may name. */
   readonly ports: readonly Pick<Port, 'name' | 'host_port'>[];
+  /** Opened values of the sealed variables that checks may name as `bearer_env`. */
+  readonly sealedEnv?: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal;
   /** After each attempt of each check. */
   readonly onAttempt?: ((attempt: ReadinessAttempt) => void) | undefined;
@@ -49,13 +52,11 @@ export async function untilReady(
   options: ReadinessOptions,
 ): Promise<ContainerFacts> {
   const { engine, name, signal } = options;
-  // All of them first: a check that cannot be made must not leave others running.
-  const probes = checks.map((check) => ({ check, probe: probeOf(check, options) }));
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   try {
-    const passed = probes.map(({ check, probe }) => untilPassed(check, probe, options, either));
-    const ready = checks.length === 0 ? pause(settleMs, either) : Promise.all(passed);
+    const ready =
+      checks.length === 0 ? pause(settleMs, either) : untilAllPassed(checks, { ...options, signal: either });
     await Promise.race([ready, untilEnded(options, either)]);
   } finally {
     stop.abort();
@@ -67,10 +68,25 @@ export async function untilReady(
   return container;
 }
 
-function probeOf(check: ReadinessCheck, { engine, name, ports }: ReadinessOptions): Probe {
+/** The checks alone: whether the container ends meanwhile is for the caller to see. */
+export async function untilAllPassed(checks: readonly ReadinessCheck[], options: ReadinessOptions): Promise<void> {
+  const begun = performance.now();
+  // All of them first: a check that cannot be made must not leave others running.
+  const probes = checks.map((check) => ({ check, probe: probeOf(check, options) }));
+  const turns = Map.groupBy(probes, ({ check }) => ('endpoint' in check ? check.endpoint : check));
+  await Promise.all(
+    [...turns.values()].map(async (turn) => {
+      for (const { check, probe } of turn) {
+        await untilPassed(check, probe, options, begun);
+      }
+    }),
+  );
+}
+
+function probeOf(check: ReadinessCheck, { engine, name, ports, sealedEnv }: ReadinessOptions): Probe {
   switch (check.type) {
     case 'http':
-      return httpProbe(portOf(check.endpoint, ports), check.path);
+      return httpProbe(portOf(check.endpoint, ports), check.path, sealedEnv?.[check.bearer_env ?? '']);
     case 'tcp':
       return tcpProbe(portOf(check.endpoint, ports));
     case 'exec':
@@ -99,9 +115,10 @@ async function untilPassed(
   check: ReadinessCheck,
   probe: Probe,
   options: ReadinessOptions,
-  signal: AbortSignal,
+  begun: number,
 ): Promise<void> {
-  const until = performance.now() + check.timeout_seconds * 1000;
+  const { signal } = options;
+  const until = begun + check.timeout_seconds * 1000;
   for (let attempt = 1; ; attempt += 1) {
     const result = await attemptOnce(check, probe, until - performance.now(), signal);
     options.onAttempt?.({ check, attempt, ...result });

@@ -13,6 +13,7 @@ import type { TaskContext } from '../../../src/tasks/task-context.ts';
 import { workloadOutput } from '../../../src/tasks/workload-report.ts';
 import { cardLedger } from '../../support/gpus.ts';
 import { type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
+import { recordingStacks } from '../../support/recording-stacks.ts';
 import { hostPolicy, identity, launchParams } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -737,6 +738,7 @@ function host(
   const dispatcher = new Dispatcher({
     engine: recorded.engine,
     gpus: cardLedger(recorded.engine).ledger,
+    stacks: recordingStacks().stacks,
     policy: { ...hostPolicy, reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 } },
     taskLogs: { folder: logFolder, level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
     unseal: async () => Buffer.from('opened'),

@@ -50,7 +50,10 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
     ...{ status: () => agentStatus, explain: agent.explain, onDrain: () => void drains.push(drain.current !== null) },
     gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
     health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
-    loaded: { config: { state_dir: stateDir }, sources: { '/state_dir': 'default' } } as never,
+    loaded: {
+      config: { state_dir: stateDir, stacks: { plugin_folders: [] } },
+      sources: { '/state_dir': 'default' },
+    } as never,
   });
   return { host, journal, drains };
 }

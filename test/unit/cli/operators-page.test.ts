@@ -11,7 +11,7 @@ const table = page.slice(page.indexOf('| key | default | meaning |')).split('\n\
 const rows = [...table.matchAll(/^\| `([a-z_.]+)` \| (.*?) \|/gm)].map(([, key = '', shown = '']) => ({ key, shown }));
 
 it('has a row for every key, and for nothing else', () => {
-  const { allocation, gate, control_plane, tasks, ...others } = AgentConfig.properties;
+  const { allocation, gate, control_plane, tasks, stacks, ...others } = AgentConfig.properties;
 
   expect(rows.map(({ key }) => key).sort()).toEqual(
     [
@@ -19,6 +19,7 @@ it('has a row for every key, and for nothing else', () => {
       ...Object.keys(allocation.properties).map((key) => `allocation.${key}`),
       ...Object.keys(gate.properties).map((key) => `gate.${key}`),
       ...Object.keys(control_plane.properties).map((key) => `control_plane.${key}`),
+      ...Object.keys(stacks.properties).map((key) => `stacks.${key}`),
       ...Object.keys(tasks.properties).map((key) => `tasks.${key}`),
     ].sort(),
   );

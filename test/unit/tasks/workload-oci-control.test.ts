@@ -267,7 +267,7 @@ describe.each(['stop', 'start', 'restart'] as const)('%s', (action) => {
       code: 'container.not_found',
       detail: { container: name },
     });
-    expect(calls).toEqual([`inspect ${name}`]);
+    expect(calls).toEqual([`inspect ${name}`, 'list']);
   });
 
   it('FAULTS 6: by a task that is older than the container is stale', async () => {

@@ -817,7 +817,11 @@ async function failed(
     throw cause;
   }
   const failure = cause.toFailure();
-  return { failure, output: error instanceof FailedTask ? error.output(failure) : undefined, phases };
+  return {
+    failure,
+    output: error instanceof FailedTask ? (error.output(failure) as WorkloadOutput) : undefined,
+    phases,
+  };
 }
 
 describe('what can be refused early', () => {

@@ -7,9 +7,11 @@ import { WorkloadOciRuntimeStatusOutput } from '../../../src/contract/workload-o
 import { createLog } from '../../../src/kit/log.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 import type { ContainerEngine, EngineFacts } from '../../../src/runtime/engine.ts';
+import type { StackRunner } from '../../../src/runtime/stacks.ts';
 import { Admission } from '../../../src/tasks/admission.ts';
 import { runtimeStatus, type StatusSources } from '../../../src/tasks/workload-oci-runtime-status.ts';
 import { cardLedger, sampleGpu } from '../../support/gpus.ts';
+import { recordingStacks } from '../../support/recording-stacks.ts';
 import { patience, standIn, testFolder } from '../host/stand-ins.ts';
 
 const gib = 2 ** 30;
@@ -33,7 +35,7 @@ afterEach(() => void vi.useRealTimers());
 it('reports a host that is ready, with all that is known about it (G-149, G-156)', async () => {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.parse('2026-11-23T10:00:00Z') });
   const folder = testFolder();
-  standIn(folder, 'docker', 'echo 2.26.1');
+  standIn(folder, 'docker', 'exit 1');
 
   const { output } = await probe({ path: folder, cards: [sampleGpu({ uuid: 'GPU-1a' })] });
 
@@ -77,7 +79,7 @@ it('is not ready while the engine is away, and says why; that is no failure of t
   const { output } = await probe({ engine: { facts: () => Promise.reject(away), list: () => Promise.reject(away) } });
 
   expect(judge(WorkloadOciRuntimeStatusOutput, output)).toMatchObject({ ok: true });
-  expect(output).toMatchObject({ ready: false, engine: null, compose_version: null });
+  expect(output).toMatchObject({ ready: false, engine: null, compose_version: '2.26.1' });
   expect(output.reasons).toEqual([expect.stringContaining('No program docker or dockerd')]);
   expect(output.resources.memory_gib).toMatchObject({ used: 0, free: 0 });
   expect(output.resources.memory_gib.total).toBeGreaterThan(0);
@@ -142,7 +144,14 @@ it('lists what stands against a launch: an engine that is not approved, a runtim
 });
 
 it('logs why cards or Compose are missing, and still reports the host ready', async () => {
-  const { output, logged } = await probe({ driverTrouble: 'nvidia-smi ended with 9 (the driver is not loaded).' });
+  const reason = 'The docker client has no Compose plugin.';
+  const version = () => Promise.reject(new AgentError('compose.unavailable', { reason }));
+  const { stacks } = recordingStacks({ version });
+
+  const { output, logged } = await probe({
+    driverTrouble: 'nvidia-smi ended with 9 (the driver is not loaded).',
+    stacks,
+  });
 
   expect(output).toMatchObject({ ready: true, gpus: [], compose_version: null });
   expect(logged.join()).toContain('the driver is not loaded');
@@ -177,10 +186,11 @@ interface ProbeOptions extends Partial<StatusSources> {
   readonly driverTrouble?: string;
   readonly engine?: Pick<ContainerEngine, 'facts' | 'list'>;
   readonly policy?: Partial<HostPolicy>;
+  readonly stacks?: StackRunner;
   readonly signal?: AbortSignal;
 }
 
-async function probe({ containers = [], engine, policy: over, signal = patience, ...rest }: ProbeOptions) {
+async function probe({ containers = [], engine, stacks, policy: over, signal = patience, ...rest }: ProbeOptions) {
   const { cards, driverTrouble: reason = null, ...sources } = rest;
   const known = containers.map(({ instance, ...facts }) => ({
     ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },
@@ -192,6 +202,7 @@ async function probe({ containers = [], engine, policy: over, signal = patience,
   const output = await runtimeStatus(
     {
       engine: used as ContainerEngine,
+      stacks: stacks ?? recordingStacks().stacks,
       policy: effective,
       admission: new Admission({
         ...{ engine: used, policy: effective },

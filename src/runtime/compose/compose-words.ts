@@ -1,0 +1,50 @@
+/**
+ * The one place where the sentences of Compose are read: it gives neither codes nor the body of an answer, only what it
+ * prints. Seen with 2.26; a sentence that nobody knows is `compose.failed`.
+ */
+import { AgentError, type FailureCode, failures } from '../../contract/failures.ts';
+import { redactText } from '../../kit/log.ts';
+import { readTrouble } from '../docker/engine-words.ts';
+
+export interface Step {
+  readonly container: string;
+  readonly step: string;
+}
+
+/** ` Container gpuaas-x.web  Started`; undefined for a line that says something else. */
+export function readStep(line: string): Step | undefined {
+  const [, container, step] = /^\s*Container (\S+)\s+([A-Z][a-z]+)\s*$/.exec(line) ?? [];
+  return container === undefined || step === undefined ? undefined : { container, step };
+}
+
+/** What it means that Compose has failed. `words` are the last lines that it said, steps left out. */
+export function readComposeFailure(words: readonly string[], exitCode: number | null): AgentError {
+  const errors = words.filter((line) => !/level=(?:warning|info|debug)/.test(line));
+  const reason = redactText(errors.join(' ').trim());
+  if (isAway(reason)) {
+    return new AgentError('engine.unavailable', { reason });
+  }
+  const code = codeIn(reason);
+  if (code !== undefined) {
+    return new AgentError(code, { reason: afterMessage(reason, code) });
+  }
+  const trouble = readTrouble(reason);
+  return trouble === undefined
+    ? new AgentError('compose.failed', { reason: reason || 'It said nothing.', exit_code: exitCode })
+    : new AgentError(trouble.code, { ...trouble.detail });
+}
+
+function isAway(text: string): boolean {
+  return /cannot connect to the docker daemon|error during connect|connection refused|\bEOF\b/i.test(text);
+}
+
+/** The gate begins what it says with the message of the failure. */
+function codeIn(text: string): FailureCode | undefined {
+  const codes = Object.keys(failures) as FailureCode[];
+  return codes.find((code) => text.includes(`: ${failures[code].message}`));
+}
+
+function afterMessage(text: string, code: FailureCode): string {
+  const { message } = failures[code];
+  return text.slice(text.indexOf(message) + message.length).trim();
+}

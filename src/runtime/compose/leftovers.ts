@@ -1,0 +1,28 @@
+/**
+ * Ends what a killed agent has left running: its Compose is a process of its own, and would go on making containers beside
+ * the next one. It is known by the folder of the state, which is in its arguments and which only one agent has.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { killGroup } from './run-compose.ts';
+
+export async function endLeftovers(folder: string): Promise<void> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids) {
+    if ((await argumentsOf(pid)).some((argument) => argument.startsWith(`${folder}/`))) {
+      killGroup(Number(pid));
+    }
+  }
+}
+
+/** Of a run of Compose; none for anything else, or what is gone. */
+async function argumentsOf(pid: string): Promise<string[]> {
+  try {
+    const [program = '', ...rest] = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+    return program.endsWith('/docker-compose') ? rest : [];
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) {
+      return [];
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,86 @@
+/** Stacks by Docker Compose v2, which talks to the gate like every other client of ours. */
+import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AgentError } from '../../contract/failures.ts';
+import { composeProject } from '../../contract/names.ts';
+import { type ComposeProbe, probeCompose } from '../../host/compose.ts';
+import type { StackOptions, StackRunner } from '../stacks.ts';
+import { endLeftovers } from './leftovers.ts';
+import { runCompose } from './run-compose.ts';
+
+export interface ComposeOptions {
+  /** Socket of the gate. */
+  readonly socketPath: string;
+  /** State of the agent; the documents are in a folder below it. */
+  readonly stateDir: string;
+  /** Folders that the plugin is looked for in; those of packages if left out. */
+  readonly folders?: readonly string[] | undefined;
+}
+
+export function openStacks({ socketPath, stateDir, folders }: ComposeOptions): StackRunner {
+  const root = join(stateDir, 'stacks');
+  let ready: Promise<ComposeProbe> | undefined;
+
+  /** Asked once; one that cannot be used may have been mended since. */
+  async function compose(signal: AbortSignal): Promise<{ file: string; version: string }> {
+    ready ??= prepare(root, folders);
+    const { file, version, reason } = await ready;
+    if (file === null || version === null) {
+      ready = undefined;
+      throw new AgentError('compose.unavailable', reason === null ? {} : { reason });
+    }
+    signal.throwIfAborted();
+    return { file, version };
+  }
+
+  async function run(instance: string, args: readonly string[], options: StackOptions, env = {}): Promise<void> {
+    const { file } = await compose(options.signal);
+    const project = ['--project-name', composeProject(instance), '--project-directory', join(root, instance)];
+    const all = ['--ansi', 'never', '--progress', 'plain', ...project, ...args];
+    await runCompose({ ...options, file, args: all, socketPath, env });
+  }
+
+  return {
+    version: async (signal) => (await compose(signal)).version,
+    up: async ({ instance, document, env }, options) => {
+      const [path] = await Promise.all([writeDocument(root, instance, document), compose(options.signal)]);
+      const how = ['--detach', '--no-build', '--no-recreate', '--pull', 'never'];
+      await run(instance, ['--file', path, 'up', ...how], options, env);
+    },
+    stop: (instance, grace, options) => run(instance, ['stop', '--timeout', String(grace)], options),
+    start: (instance, options) => run(instance, ['start'], options),
+    forget: async (instance) => {
+      const folder = join(root, instance);
+      const there = await access(folder).then(
+        () => true,
+        () => false,
+      );
+      await rm(folder, { recursive: true, force: true });
+      return there;
+    },
+  };
+}
+
+/** The probe is nobody's in particular, so nobody's signal ends it: it has a limit of its own. */
+async function prepare(root: string, folders: readonly string[] | undefined): Promise<ComposeProbe> {
+  const [probe] = await Promise.all([
+    probeCompose({ folders, signal: new AbortController().signal }),
+    endLeftovers(root),
+  ]);
+  return probe;
+}
+
+/** Whole or not at all, for this user only. */
+async function writeDocument(root: string, instance: string, document: object): Promise<string> {
+  const folder = join(root, instance);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, 'compose.json');
+  const file = await open(`${path}.new`, 'w', 0o600);
+  try {
+    await file.writeFile(`${JSON.stringify(document, null, 2)}\n`);
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  return path;
+}
