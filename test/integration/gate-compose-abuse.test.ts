@@ -84,10 +84,10 @@ const abuses: Record<string, readonly [sentence: string, abuse: Abuse]> = {
     { service: { volumes: ['data:/workspace'] }, document: { volumes: { data: external('foreign') } } },
   ],
   'a nameless volume': ['/HostConfig/Mounts/0/Source is missing', mount('/workspace')],
-  'memory as a folder': ['/HostConfig/Tmpfs', { service: { tmpfs: ['/workspace:exec'] } }],
+  'memory as a folder': ['/HostConfig/Tmpfs', { service: { tmpfs: ['/scratch:exec'] } }],
   'memory as a mount': ['/HostConfig/Mounts/0', mount({ type: 'tmpfs', target: '/workspace' })],
   'a file of the host as a secret': [
-    '/BindOptions is missing',
+    '/BindOptions',
     { service: { secrets: ['hosts'] }, document: { secrets: { hosts: { file: '/etc/hosts' } } } },
   ],
   'a network that is there': [
@@ -98,7 +98,7 @@ const abuses: Record<string, readonly [sentence: string, abuse: Abuse]> = {
     },
   ],
   'a network of its own making': [
-    '/CheckDuplicate',
+    'is not a known key (and ',
     {
       service: { networks: { default: {}, other: {} } },
       document: { networks: { default: external('OWN'), other: {} } },

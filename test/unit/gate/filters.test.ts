@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { containerFilters, eventFilters } from '../../../src/gate/filters.ts';
+import { containerFilters, eventFilters, networkFilters } from '../../../src/gate/filters.ts';
 
 describe('filters', () => {
   it('force the label of the seal, whatever the client asks for', () => {
@@ -16,6 +16,20 @@ describe('filters', () => {
     });
   });
 
+  it('let Compose ask for the containers of a project', () => {
+    const asked = '{"label":{"com.docker.compose.oneoff=False":true,"com.docker.compose.project=gpuaas-a":true}}';
+
+    expect(JSON.parse(containerFilters(asked))).toEqual({
+      label: ['com.docker.compose.oneoff=False', 'com.docker.compose.project=gpuaas-a', 'gpuaas.seal'],
+    });
+  });
+
+  it('of networks are passed on, and none where none are given', () => {
+    expect(networkFilters('{"name":{"gpuaas-a":true}}')).toEqual({ name: ['gpuaas-a'] });
+    expect(networkFilters(undefined)).toBeUndefined();
+    expect(() => networkFilters('{"type":["builtin"]}')).toThrow(expect.objectContaining({ code: 'policy.refused' }));
+  });
+
   it('force events of containers', () => {
     expect(JSON.parse(eventFilters('{"event":["die"]}'))).toEqual({
       event: ['die'],
@@ -30,6 +44,8 @@ describe('filters', () => {
     '"x"',
     '{"volume":["x"]}',
     '{"label":["other=1"]}',
+    '{"label":["com.docker.stack.namespace=x"]}',
+    '{"label":["xcom.docker.compose.project=x"]}',
     '{"label":[1]}',
     '{"label":"gpuaas.instance"}',
     '{"label":["gpuaas.instance\\u0000"]}',

@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GateCall, GateContext } from '../../../src/gate/context.ts';
-import { putSecrets, removeSecrets } from '../../../src/gate/secrets.ts';
+import { putSecrets, removeAllSecrets, removeSecrets } from '../../../src/gate/secrets.ts';
 import { KeyedMutex } from '../../../src/kit/mutex.ts';
 import { policy as samplePolicy } from '../policy/samples.ts';
 
@@ -60,6 +60,17 @@ describe('secret files', () => {
     expect(await removeSecrets('notebook-1', policy)).toBe(true);
     expect(await removeSecrets('notebook-1', policy)).toBe(false);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('of every service go with the instance, half written ones as well, and of nobody else', async () => {
+    for (const name of ['a', 'a.api', '.a.web', 'a-b', '.a-b', 'b.a']) mkdirSync(join(folder, name));
+    const { signal } = new AbortController();
+
+    const gone = await removeAllSecrets('a', policy, signal);
+
+    expect(gone).toEqual(['a', 'a.api', 'a.web'].map((name) => join(folder, name)));
+    expect(readdirSync(folder).sort()).toEqual(['.a-b', 'a-b', 'b.a']);
+    expect(await removeAllSecrets('a', { ...policy, secrets_dir: join(folder, 'none') }, signal)).toEqual([]);
   });
 });
 

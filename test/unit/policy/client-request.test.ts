@@ -75,6 +75,13 @@ describe.each([
   });
 });
 
+it.each(['MaskedPaths', 'ReadonlyPaths'])(
+  'an empty list of %s says that nothing is to be hidden, and is refused',
+  (key) => {
+    expect(errorPaths(injected('/HostConfig', key, [], compose240))).toEqual([`/HostConfig/${key}`]);
+  },
+);
+
 describe('the network of a request', () => {
   const endpoint = Object.values(compose226.NetworkingConfig.EndpointsConfig)[0];
   const withEndpoints = (EndpointsConfig: object) => ({ ...compose226, NetworkingConfig: { EndpointsConfig } });
