@@ -4,14 +4,19 @@
  * It looks and advises; it changes nothing. Checks run side by side and each has a deadline, so that one that hangs
  * does not hide the others.
  */
+
+import { deviceNode } from './card-ways.ts';
 import { probeCompose } from './compose.ts';
 import type { Check } from './doctor/check.ts';
 import { type AskEngine, engineChecks } from './doctor/engine-checks.ts';
+import { gpuChecks } from './doctor/gpu-checks.ts';
 import { homeCheck } from './doctor/home-check.ts';
 import { machineChecks } from './doctor/machine-checks.ts';
 import { networkCheck } from './doctor/network-check.ts';
 import { runtimeChecks } from './doctor/runtime-checks.ts';
-import { nvidiaCardsOnBus, probeGpus } from './gpus.ts';
+import { cardsOnBus, probeGpus } from './gpus.ts';
+import { KernelLog } from './kernel-log.ts';
+import { findProgram, searchFolders } from './programs.ts';
 import { probeRuntimes, type RuntimeName } from './runtimes.ts';
 
 /** The part of host policy that says something about the host. */
@@ -41,15 +46,18 @@ export interface DoctorInput {
 /** All checks of this host, in the order in which a person should read them. */
 export function hostChecks({ policy, stateDir, askEngine, pluginFolders, path, root = '/' }: DoctorInput): Check[] {
   const ask = once(askEngine);
-  const gpus = once((signal) => probeGpus({ path, signal }));
+  const gpus = once((signal) => probeGpus({ path, root, signal }));
   return [
     ...engineChecks({ askEngine: ask, sandboxes: policy.sandboxes }),
     ...runtimeChecks({
-      askEngine: ask,
       probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine: ask, signal }),
       probeCompose: (signal) => probeCompose({ folders: pluginFolders, signal }),
-      probeGpus: gpus,
-      cardsOnBus: () => nvidiaCardsOnBus(root),
+    }),
+    ...gpuChecks({
+      ...{ askEngine: ask, probeGpus: gpus, cardsOnBus: (maker) => cardsOnBus(maker, root) },
+      findProgram: (name) => findProgram(name, searchFolders(path)),
+      groupOf: async (device) => (await deviceNode(device, root))?.group,
+      canReadKernelLog,
     }),
     ...machineChecks({
       ...{ askEngine: ask, reserves: policy.reserves, stateDir, secretsDir: policy.secrets_dir, path, root },
@@ -66,4 +74,9 @@ function once<T>(question: (signal: AbortSignal) => Promise<T>): (signal: AbortS
     answer ??= question(signal);
     return answer;
   };
+}
+
+function canReadKernelLog(): boolean {
+  using log = KernelLog.open();
+  return log !== undefined;
 }

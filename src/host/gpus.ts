@@ -62,20 +62,26 @@ function eachOnce(driver: DriverProbe): DriverProbe {
   };
 }
 
-/** Addresses of the NVIDIA display controllers on the PCI bus, driver or not. */
-export async function nvidiaCardsOnBus(root = '/'): Promise<string[]> {
-  return await cardsOnBus('0x10de', root);
-}
+/**
+ * Maker of each, and the PCI classes of what computes. The display controllers of AMD are left out: most of them are part of a
+ * processor.
+ */
+const onBus = {
+  nvidia: { maker: '0x10de', classes: ['0x03'] },
+  amd: { maker: '0x1002', classes: ['0x0380', '0x1200'] },
+} as const;
 
-async function cardsOnBus(maker: string, root: string): Promise<string[]> {
+/** Addresses of the cards on the PCI bus, driver or not. */
+export async function cardsOnBus(vendor: Gpu['vendor'], root = '/'): Promise<string[]> {
+  const { maker, classes } = onBus[vendor];
   const folder = join(root, 'sys/bus/pci/devices');
   const addresses = await readdir(folder).catch(absent([]));
   const cards = await Promise.all(
     addresses.map(async (address) => {
-      const [vendor, kind] = await Promise.all(
+      const [found, kind] = await Promise.all(
         ['vendor', 'class'].map((file) => readFile(join(folder, address, file), 'utf8').catch(absent(''))),
       );
-      return vendor?.trim() === maker && kind?.startsWith('0x03') ? [address] : [];
+      return found?.trim() === maker && classes.some((each) => kind?.startsWith(each)) ? [address] : [];
     }),
   );
   return cards.flat().sort();

@@ -15,6 +15,8 @@ export interface EngineReport {
   readonly defaultRuntime: string;
   /** Limits that the engine can really enforce. */
   readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean };
+  /** Where the engine reads CDI specs; empty where it knows none. */
+  readonly cdiFolders: readonly string[];
   /** True if containers live on while the engine restarts. */
   readonly liveRestore: boolean;
 }

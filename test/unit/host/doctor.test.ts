@@ -20,7 +20,8 @@ it('checks everything once, asks the engine once, and gives each failed check a 
 
   expect(results.map(({ name }) => name)).toEqual([
     ...['engine.reachable', 'engine.version', 'engine.limits', 'engine.storage', 'engine.sandboxes'],
-    ...['engine.live_restore', 'runtime.approved', 'runtime.compose', 'gpu.driver', 'gpu.runtime', 'disk.engine'],
+    ...['engine.live_restore', 'runtime.approved', 'runtime.compose', 'gpu.driver', 'gpu.runtime', 'gpu.mig'],
+    ...['gpu.devices', 'gpu.kernel_log', 'disk.engine'],
     ...['disk.state', 'host.reserves', 'host.clock', 'host.secrets_dir', 'host.state_dir', 'allocation.home'],
     'network.pool',
   ]);

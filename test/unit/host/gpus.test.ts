@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Gpu } from '../../../src/contract/gpus.ts';
 import { judge } from '../../../src/contract/validate.ts';
-import { type GpuProbe, nvidiaCardsOnBus, probeGpus } from '../../../src/host/gpus.ts';
+import { cardsOnBus, type GpuProbe, probeGpus } from '../../../src/host/gpus.ts';
 import { sampleGpu } from '../../support/gpus.ts';
 import { patience, pretendRoot, standIn, testFolder } from './stand-ins.ts';
 
@@ -154,19 +154,24 @@ it('gives a reason when the tool cannot be run at all', async () => {
   expect(reasonOf(probe)).toContain('could not be run: ENOENT');
 });
 
-it('counts NVIDIA display controllers on the bus, and neither other cards nor other functions of them', async () => {
+it('finds cards on the bus, and neither other functions of them nor the graphics of a processor', async () => {
   const bus = 'sys/bus/pci/devices';
   const root = pretendRoot({
     [`${bus}/0000:41:00.0/vendor`]: '0x10de\n',
     [`${bus}/0000:41:00.0/class`]: '0x030200\n',
     [`${bus}/0000:41:00.1/vendor`]: '0x10de\n',
     [`${bus}/0000:41:00.1/class`]: '0x040300\n',
+    [`${bus}/0000:05:00.0/vendor`]: '0x1002\n',
+    [`${bus}/0000:05:00.0/class`]: '0x120000\n',
+    [`${bus}/0000:15:00.0/vendor`]: '0x1002\n',
+    [`${bus}/0000:15:00.0/class`]: '0x030000\n',
     [`${bus}/0000:01:00.0/vendor`]: '0x1234\n',
     [`${bus}/0000:01:00.0/class`]: '0x030000\n',
   });
 
-  expect(await nvidiaCardsOnBus(root)).toEqual(['0000:41:00.0']);
-  expect(await nvidiaCardsOnBus(testFolder())).toEqual([]);
+  expect(await cardsOnBus('nvidia', root)).toEqual(['0000:41:00.0']);
+  expect(await cardsOnBus('amd', root)).toEqual(['0000:05:00.0']);
+  expect(await cardsOnBus('nvidia', testFolder())).toEqual([]);
 });
 
 async function ask(script: string, timeoutMs = 5000) {

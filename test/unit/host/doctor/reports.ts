@@ -15,6 +15,7 @@ export function report(changes: Partial<EngineReport> = {}): EngineReport {
     defaultRuntime: 'runc',
     limits: { memory: true, cpu: true, pids: true },
     liveRestore: true,
+    cdiFolders: [],
     ...changes,
   };
 }
