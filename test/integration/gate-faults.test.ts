@@ -162,7 +162,7 @@ describe('an engine that hangs', () => {
     ground.recorder.hold(true);
     const waiting = go('GET', `/containers/gpuaas-${instance}/json`);
 
-    expect((await go('GET', '/volumes')).status).toBe(403);
+    expect((await go('GET', '/images/json')).status).toBe(403);
     ground.recorder.hold(false);
 
     expect((await waiting).status).toBe(200);
