@@ -18,7 +18,7 @@ import { explain } from './explain/explain.ts';
 import { explainSources } from './explain/sources.ts';
 import { GpuHealth } from './gpus/gpu-health.ts';
 import { HostAgent } from './host-agent.ts';
-import { conflictEvent, openGpuLedger } from './host-gpus.ts';
+import { cardsToReconcile, conflictEvent, openGpuLedger } from './host-gpus.ts';
 import { HostPressure } from './host-pressure.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
 import type { Journal } from './journal/journal.ts';
@@ -106,6 +106,7 @@ export function assembleAgent(ground: Ground) {
     },
   });
   const supervisor = new Supervisor({
+    cards: cardsToReconcile(gpus, journal),
     ...{ engine, journal, clock, log, unseal, admission: dispatcher.admission },
     onChange: () => tell('workloadsChanged'),
     onEngine: () => tell('hostChanged'),

@@ -15,6 +15,8 @@ import {
   type GpuLedgerOptions,
   leasesInMemory,
 } from '../tasks/gpu-ledger.ts';
+import type { Journal } from './journal/journal.ts';
+import type { SupervisorOptions } from './supervision/supervisor.ts';
 
 export interface HostGpusOptions extends Partial<Pick<GpuLedgerOptions, 'store' | 'inventory' | 'onConflict'>> {
   readonly engine: Pick<ContainerEngine, 'list' | 'facts'>;
@@ -58,6 +60,22 @@ async function waysOf(
     cdiNames: await readCdiNames(cdiFolders),
     renderNodes: new Map(nodes.flat()),
     computeGroup: (await deviceNode(computeDevice))?.group,
+  };
+}
+
+/** Leases are kept for workloads that the journal has and for tasks that are to be run, though they have no container. */
+export function cardsToReconcile(
+  ledger: GpuLedger,
+  journal: Pick<Journal, 'workload' | 'unfinished'>,
+): NonNullable<SupervisorOptions['cards']> {
+  return {
+    get moment() {
+      return ledger.moment;
+    },
+    reconcile: (containers, moment) => {
+      const tasks = new Set(journal.unfinished().map(({ envelope }) => envelope.workload_id));
+      ledger.reconcile(containers, moment, (id) => tasks.has(id) || journal.workload(id) !== undefined);
+    },
   };
 }
 

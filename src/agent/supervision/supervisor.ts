@@ -27,6 +27,11 @@ export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
 
 export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway' | 'shownState'> {
   readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
+  /** Brings the leases of cards in line with each look at the engine; left out where nobody leases any. */
+  readonly cards?: {
+    readonly moment: number;
+    reconcile(containers: readonly ContainerSummary[], moment: number): void;
+  };
   /** Called after something changed in what `workloads` tells. */
   readonly onChange?: () => void;
   /** Called when the engine went away, and when it is back. */
@@ -152,9 +157,10 @@ export class Supervisor {
 
   /** Finds what is new, what is left over and what changed; rejects where the engine is away. */
   async lookAtAll(signal: AbortSignal): Promise<void> {
-    const { engine, journal } = this.#options;
+    const { engine, journal, cards } = this.#options;
     // Networks first: one that is seen before its container is listed has a row by then, or a task at work.
     const networks = await engine.networks(signal);
+    const moment = cards?.moment ?? 0;
     const containers = await engine.list(signal);
     if (this.#seen.state === 'unknown') {
       this.#see('ready', null);
@@ -171,6 +177,8 @@ export class Supervisor {
         await this.#reaper.takeNetwork(id, name, signal);
       }
     }
+    // Once what was found has its rows: a lease stays for whom the journal knows.
+    cards?.reconcile(containers, moment);
     await Promise.all(journal.workloads().map(({ workload_id }) => this.#watch(workload_id).look()));
     for (const id of this.#watches.keys()) {
       if (!journal.workload(id) && !this.#busy.has(id)) {
