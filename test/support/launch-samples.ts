@@ -2,6 +2,7 @@
 
 import { taskTypes } from '../../src/contract/tasks.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../src/contract/workload-oci-runtime-status.ts';
+import type { WorkloadProfile } from '../../src/manifests/gpuaas/profile.ts';
 import { jupyterlab } from '../../src/manifests/gpuaas/seeds/jupyterlab.ts';
 import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { App, AppVersion } from '../../src/server/db/entities/catalog.ts';
@@ -10,7 +11,7 @@ import type { LaunchFacts } from '../../src/server/launch/checks.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import type { LaunchRequest } from '../../src/server/launch/launch-request.ts';
 import { sampleGpu } from './gpus.ts';
-import { jupyterProfile } from './profiles.ts';
+import { jupyterProfile, smokeProfile, vllmProfile } from './profiles.ts';
 import { anAllocation } from './store-samples.ts';
 
 const at = '2026-11-25T10:00:00.000Z';
@@ -66,6 +67,33 @@ export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
     environment: environmentOf(settings),
     ...given,
   };
+}
+
+/** A launch of the curated model server; `request` wins. */
+export function vllmFacts(request: Partial<LaunchRequest> = {}): LaunchFacts {
+  const profile = vllmProfile();
+  const artifact = anArtifact({
+    ...{ id: 'artifact-vllm', name: 'vllm-openai-cuda', repository: '127.0.0.1:5000/curated/vllm-openai-cuda' },
+  });
+  return stackFacts(profile, artifact, { app_version: '2026.11', display_name: 'My vLLM', ...request });
+}
+
+/** A launch of the smoke test of a host. */
+export function smokeFacts(request: Partial<LaunchRequest> = {}): LaunchFacts {
+  return stackFacts(smokeProfile(), anArtifact(), { app_version: '1', display_name: 'Smoke test', ...request });
+}
+
+function stackFacts(profile: WorkloadProfile, artifact: Artifact, request: Partial<LaunchRequest>): LaunchFacts {
+  const { slug } = profile.profile;
+  const asked = { app_slug: slug, artifact_id: artifact.id, config: {}, resource_overrides: {}, ...request };
+  return launchFacts({
+    ...{ request: aRequest(asked), profile, artifacts: [artifact], app: anApp({ id: slug }) },
+    version: aVersion({ app_slug: slug, version: asked.app_version ?? '1', manifest: profile }),
+    allocation: anAllocation({
+      shape: { gpu_count: 2, cpu_cores: 64, memory_gib: 512 },
+      project_storage: true,
+    }),
+  });
 }
 
 export function runtimeStatus(given: Partial<WorkloadOciRuntimeStatusOutput> = {}): WorkloadOciRuntimeStatusOutput {

@@ -1,14 +1,31 @@
-/** The curated JupyterLab manifest, and ways to change a copy of it by JSON pointer. */
+/** The curated manifests and the one of the smoke test, and ways to change a copy of each by JSON pointer. */
 
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { WorkloadProfile } from '../../src/manifests/gpuaas/profile.ts';
 import { readProfile, readProfileText } from '../../src/manifests/gpuaas/read-profile.ts';
 import { jupyterlab } from '../../src/manifests/gpuaas/seeds/jupyterlab.ts';
+import { vllmOpenai } from '../../src/manifests/gpuaas/seeds/vllm-openai.ts';
 
 /** Value at each pointer; `undefined` takes it away. Folders on the way are made. */
 export type Changes = Readonly<Record<string, unknown>>;
 
-export function jupyterDocument(changes: Changes = {}): Record<string, unknown> {
-  const document = JSON.parse(JSON.stringify(accepted())) as Record<string, unknown>;
+const folder = join(resolve(import.meta.dirname, '../..'), 'fixtures/manifests/gpuaas');
+export const smokeStackSource = readFileSync(join(folder, 'smoke-stack.yaml'), 'utf8');
+
+export const jupyterDocument = (changes: Changes = {}) => changed(jupyterlab.source, changes);
+export const vllmDocument = (changes: Changes = {}) => changed(vllmOpenai.source, changes);
+export const smokeDocument = (changes: Changes = {}) => changed(smokeStackSource, changes);
+
+/** Profiles that must be valid after the changes. */
+export const jupyterProfile = (changes: Changes = {}) => valid(jupyterDocument(changes));
+export const vllmProfile = (changes: Changes = {}) => valid(vllmDocument(changes));
+export const smokeProfile = (changes: Changes = {}) => valid(smokeDocument(changes));
+
+function changed(source: string, changes: Changes): Record<string, unknown> {
+  const read = readProfileText(source);
+  if (!read.ok) throw new Error(JSON.stringify(read.errors));
+  const document = JSON.parse(JSON.stringify(read.profile)) as Record<string, unknown>;
   for (const [pointer, value] of Object.entries(changes)) {
     const keys = pointer.split('/').slice(1);
     const last = keys.pop() ?? '';
@@ -22,15 +39,8 @@ export function jupyterDocument(changes: Changes = {}): Record<string, unknown> 
   return document;
 }
 
-/** A profile that must be valid after the changes. */
-export function jupyterProfile(changes: Changes = {}): WorkloadProfile {
-  const read = readProfile(jupyterDocument(changes));
-  if (!read.ok) throw new Error(JSON.stringify(read.errors));
-  return read.profile;
-}
-
-function accepted(): WorkloadProfile {
-  const read = readProfileText(jupyterlab.source);
+function valid(document: unknown): WorkloadProfile {
+  const read = readProfile(document);
   if (!read.ok) throw new Error(JSON.stringify(read.errors));
   return read.profile;
 }

@@ -13,6 +13,9 @@ const known: Readonly<Record<string, ParameterProperty['type']>> = {
   cpu_cores: 'number',
   memory_gib: 'number',
   python_packages: 'string',
+  shm_gib: 'number',
+  tensor_parallel_size: 'integer',
+  start_timeout_seconds: 'integer',
 };
 
 export function checkParameters(profile: WorkloadProfile): PathError[] {

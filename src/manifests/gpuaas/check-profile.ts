@@ -4,13 +4,15 @@
  * Container paths, environment and readiness are judged by the same policy that judges a launch on the host, so that a
  * manifest that is accepted here is not refused there.
  */
-import { type PathError, pointerToken } from '../../contract/validate.ts';
+import type { PathError } from '../../contract/validate.ts';
 import { checkEnvironment } from '../../policy/environment.ts';
 import { checkMounts } from '../../policy/mounts.ts';
 import { checkParameters } from './check-parameters.ts';
+import { checkStack } from './check-stack.ts';
 import { checkUi } from './check-ui.ts';
 import { authOf } from './endpoint-auth.ts';
 import type { WorkloadProfile } from './profile.ts';
+import { repeated } from './repeated.ts';
 
 /** Every contradiction in a profile that its schema accepts. */
 export function checkProfile(profile: WorkloadProfile): PathError[] {
@@ -20,7 +22,9 @@ export function checkProfile(profile: WorkloadProfile): PathError[] {
     ...checkUi(profile),
     ...checkStorage(profile),
     ...checkEndpoints(profile),
+    ...checkSecretVariables(profile),
     ...checkExecution(profile),
+    ...checkStack(profile),
     ...checkOutputs(profile),
     ...checkReadiness(profile),
   ];
@@ -78,7 +82,7 @@ function checkStorage({ storage, execution }: WorkloadProfile): PathError[] {
   ];
 }
 
-function checkEndpoints({ network, execution }: WorkloadProfile): PathError[] {
+function checkEndpoints({ network }: WorkloadProfile): PathError[] {
   const endpoints = network?.endpoints ?? [];
   const uselessAuth = endpoints.flatMap(({ auth, protocol }, index) =>
     auth?.mode === 'generated_token' && auth.url_query !== undefined && protocol !== 'http'
@@ -91,47 +95,50 @@ function checkEndpoints({ network, execution }: WorkloadProfile): PathError[] {
         ]
       : [],
   );
-  const variables = endpoints.flatMap(({ auth }, index) => {
-    const name = auth?.token_file_env;
-    if (name === undefined) return [];
-    const path = `/network/endpoints/${index}/auth/token_file_env`;
-    return Object.hasOwn(execution.container_env ?? {}, name)
-      ? [{ path, code: 'repeated', message: 'is in container_env as well' }]
-      : checkEnvironment({ [name]: '' }, '').map(({ code, message }) => ({ path, code, message }));
-  });
   return [
     ...repeated(endpoints, 'name', '/network/endpoints'),
     ...repeated(endpoints, 'port', '/network/endpoints'),
     ...uselessAuth,
-    ...variables,
   ];
 }
 
-function checkExecution({ execution, network, storage }: WorkloadProfile): PathError[] {
-  const { default_engine: engine, supported_engines: engines, compose } = execution;
-  const errors = repeated(engines, 'engine', '/execution/supported_engines');
-  if (engines.find((one) => one.engine === engine)?.status !== 'active') {
-    errors.push({
-      path: '/execution/default_engine',
-      code: 'engine_not_active',
-      message: 'must be one of supported_engines with status active',
-    });
-  }
-  if (engine === 'docker_compose' && !compose) {
-    errors.push({ path: '/execution/compose', code: 'required', message: 'is missing: it says how the stack is made' });
-  }
-  const services = compose?.topology.services ?? [];
-  const endpoints = new Set((network?.endpoints ?? []).map(({ name }) => name));
-  const mounts = new Set((storage?.mounts ?? []).map(({ name }) => name));
-  const at = '/execution/compose/topology/services';
+function checkExecution({ execution }: WorkloadProfile): PathError[] {
+  const { default_engine: engine, supported_engines: engines } = execution;
+  const isActive = engines.find((one) => one.engine === engine)?.status === 'active';
   return [
-    ...errors,
-    ...repeated(services, 'name', at),
-    ...services.flatMap((service, index) => [
-      ...undeclared(service.endpoints ?? [], endpoints, `${at}/${index}/endpoints`, 'endpoint'),
-      ...undeclared(service.mounts ?? [], mounts, `${at}/${index}/mounts`, 'mount'),
-    ]),
+    ...repeated(engines, 'engine', '/execution/supported_engines'),
+    ...(isActive
+      ? []
+      : [
+          {
+            path: '/execution/default_engine',
+            code: 'engine_not_active',
+            message: 'must be one of supported_engines with status active',
+          },
+        ]),
   ];
+}
+
+/** Variables that tell of secrets: none is taken already, and a host would accept each. */
+function checkSecretVariables({ network, parameters, execution }: WorkloadProfile): PathError[] {
+  const secrets = parameters.secrets ?? [];
+  const told = [
+    ...(network?.endpoints ?? []).flatMap(({ auth }, index) => [
+      { path: `/network/endpoints/${index}/auth/token_file_env`, name: auth?.token_file_env },
+      { path: `/network/endpoints/${index}/auth/token_env`, name: auth?.token_env },
+    ]),
+    ...secrets.map(({ file_env }, index) => ({ path: `/parameters/secrets/${index}/file_env`, name: file_env })),
+  ].flatMap(({ path, name }) => (name === undefined ? [] : [{ path, name }]));
+  const wrong = told.flatMap(({ path, name }, index) => {
+    if (Object.hasOwn(execution.container_env ?? {}, name)) {
+      return [{ path, code: 'repeated', message: 'is in container_env as well' }];
+    }
+    if (told.findIndex((one) => one.name === name) < index) {
+      return [{ path, code: 'repeated', message: 'tells of another secret already' }];
+    }
+    return checkEnvironment({ [name]: '' }, '').map(({ code, message }) => ({ path, code, message }));
+  });
+  return [...wrong, ...repeated(secrets, 'name', '/parameters/secrets')];
 }
 
 function checkOutputs({ outputs, network }: WorkloadProfile): PathError[] {
@@ -150,7 +157,7 @@ function checkOutputs({ outputs, network }: WorkloadProfile): PathError[] {
 
 function checkReadiness({ validation, network }: WorkloadProfile): PathError[] {
   const checks = validation?.readiness ?? [];
-  const wrong = checks.flatMap(({ endpoint, path }, index) => {
+  const wrong = checks.flatMap(({ endpoint, path, bearer_env: bearer }, index) => {
     const declared = network?.endpoints.find(({ name }) => name === endpoint);
     const at = `/validation/readiness/${index}`;
     if (!declared) return [{ path: `${at}/endpoint`, code: 'undeclared', message: 'is not a declared endpoint' }];
@@ -158,6 +165,9 @@ function checkReadiness({ validation, network }: WorkloadProfile): PathError[] {
       return [
         { path: `${at}/type`, code: 'protocol', message: `asks ${endpoint} over http, which is declared as tcp` },
       ];
+    }
+    if (bearer !== undefined && bearer !== declared.auth?.token_env) {
+      return [{ path: `${at}/bearer_env`, code: 'undeclared', message: `is not the token_env of ${endpoint}` }];
     }
     return path.startsWith('//') || path.includes('\\')
       ? [{ path: `${at}/path`, code: 'other_host', message: 'must not begin with `//` or hold a backslash' }]
@@ -168,34 +178,6 @@ function checkReadiness({ validation, network }: WorkloadProfile): PathError[] {
     ...repeated(checks, 'name', '/validation/readiness'),
     ...repeated(validation?.smoke ?? [], 'name', '/validation/smoke'),
   ];
-}
-
-function undeclared(names: readonly string[], known: ReadonlySet<string>, path: string, what: string): PathError[] {
-  return names.flatMap((name, index) =>
-    known.has(name) ? [] : [{ path: `${path}/${index}`, code: 'undeclared', message: `is not a declared ${what}` }],
-  );
-}
-
-/** Every entry whose `key` an earlier entry has already. */
-export function repeated<K extends string>(
-  list: readonly { readonly [key in K]: string | number }[],
-  key: K,
-  path: string,
-): PathError[] {
-  const firstOf = new Map<string | number, number>();
-  return list.flatMap((entry, index) => {
-    const first = firstOf.get(entry[key]);
-    firstOf.set(entry[key], first ?? index);
-    return first === undefined
-      ? []
-      : [
-          {
-            path: `${path}/${index}/${pointerToken(key)}`,
-            code: 'repeated',
-            message: `is already that of ${path}/${first}`,
-          },
-        ];
-  });
 }
 
 function below(prefix: string, errors: readonly PathError[]): PathError[] {

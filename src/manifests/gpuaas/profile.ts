@@ -6,22 +6,16 @@
  * of an engine: there is no field for them.
  */
 import { type Static, Type } from 'typebox';
-import { identifierPattern } from '../../contract/identifiers.ts';
-import { ParameterSchema } from './parameter-schema.ts';
+import { ParameterSchema, parameterNamePattern } from './parameter-schema.ts';
+import { Execution } from './profile-execution.ts';
+import { closed, name, text, variableName } from './profile-fields.ts';
 import { ProfileUi } from './profile-ui.ts';
-
-const closed = { additionalProperties: false } as const;
 
 export const profileKind = 'gpuaas.launchable_oci_workload';
 export const profileVersion = 'v1';
 
 export const exposureModes = ['private', 'platform_proxy'] as const;
 export const storageModes = ['scratch', 'project_storage'] as const;
-export const engineNames = ['node_agent', 'docker_compose', 'kubernetes', 'helm', 'dstack'] as const;
-
-const name = (description: string) => Type.String({ pattern: identifierPattern, description });
-const text = (maxLength: number, description: string) =>
-  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]*$', description });
 
 const About = Type.Object(
   {
@@ -60,8 +54,31 @@ const Artifact = Type.Object(
   { ...closed, description: 'An image that this app can run from.' },
 );
 
+const Secret = Type.Object(
+  {
+    name: Type.String({ pattern: parameterNamePattern, description: 'Name of the secret, for example `hub_token`.' }),
+    title: text(128, 'Label of the field.'),
+    description: Type.Optional(text(1024, 'What it is needed for.')),
+    file_env: Type.Optional(
+      Type.String({
+        pattern: variableName,
+        description: 'Variable in which the app is told the path of the file with the secret.',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'A secret that people may bring; given as a file in memory, and kept nowhere in the clear.',
+  },
+);
+export type ProfileSecret = Static<typeof Secret>;
+
 const Parameters = Type.Object(
-  { schema: ParameterSchema, ui: Type.Optional(ProfileUi) },
+  {
+    schema: ParameterSchema,
+    ui: Type.Optional(ProfileUi),
+    secrets: Type.Optional(Type.Array(Secret, { maxItems: 16, description: 'Secrets of people. None is required.' })),
+  },
   { ...closed, description: 'What people choose when they launch the app.' },
 );
 
@@ -119,8 +136,14 @@ export const EndpointAuth = Type.Object(
     }),
     token_file_env: Type.Optional(
       Type.String({
-        pattern: '^[A-Za-z_][A-Za-z0-9_]{0,127}$',
+        pattern: variableName,
         description: 'Variable in which the app is told the path of the file with the token.',
+      }),
+    ),
+    token_env: Type.Optional(
+      Type.String({
+        pattern: variableName,
+        description: 'Variable that holds the token itself, for apps that cannot read a file: the engine stores it.',
       }),
     ),
     url_query: Type.Optional(
@@ -149,63 +172,6 @@ const ProfileEndpoint = Type.Object(
   { ...closed, description: 'Where the app answers. What is not declared is not published.' },
 );
 export type ProfileEndpoint = Static<typeof ProfileEndpoint>;
-
-const ComposeService = Type.Object(
-  {
-    name: name('Name of the service.'),
-    role: text(64, 'What the service does in the stack.'),
-    endpoints: Type.Optional(
-      Type.Array(name('A declared endpoint.'), { maxItems: 32, description: 'Endpoints it serves.' }),
-    ),
-    mounts: Type.Optional(Type.Array(name('A declared mount.'), { maxItems: 32, description: 'Mounts it uses.' })),
-  },
-  { ...closed, description: 'One service of the stack.' },
-);
-
-const Compose = Type.Object(
-  {
-    renderer: Type.Enum(['vllm_openai'], { description: "Which of the platform's renderers makes the stack." }),
-    topology: Type.Object(
-      {
-        description: text(1024, 'The stack in a sentence; shown above its drawing.'),
-        services: Type.Array(ComposeService, { minItems: 1, maxItems: 32, description: 'Services of the stack.' }),
-      },
-      { ...closed, description: 'Shape of the stack, to be drawn. Not what runs: that is rendered.' },
-    ),
-  },
-  { ...closed, description: 'How a stack of several services is made. Never the YAML of an engine.' },
-);
-
-const SupportedEngine = Type.Object(
-  {
-    engine: Type.Enum([...engineNames], { description: 'Execution engine.' }),
-    adapter: Type.Enum(['oci_container', 'compose_v2', 'kubernetes_resources', 'helm_values', 'dstack_run'], {
-      description: 'How the engine is driven.',
-    }),
-    status: Type.Enum(['active', 'future'], { description: 'future: declared, cannot be launched yet.' }),
-  },
-  { ...closed, description: 'An engine that the app is meant to run on.' },
-);
-
-const Execution = Type.Object(
-  {
-    default_engine: Type.Enum([...engineNames], { description: 'Engine that a launch uses; must be active.' }),
-    container_env: Type.Optional(
-      Type.Record(
-        Type.String({ pattern: '^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,127}$' }),
-        Type.String({ maxLength: 32768, pattern: '^[^\\u0000]*$' }),
-        {
-          maxProperties: 256,
-          additionalProperties: false,
-          description: 'Environment of the container. Never a secret.',
-        },
-      ),
-    ),
-    supported_engines: Type.Array(SupportedEngine, { minItems: 1, maxItems: 8, description: 'Engines, each once.' }),
-    compose: Type.Optional(Compose),
-  },
-  { ...closed, description: 'How it is run.' },
-);
 
 const Outputs = Type.Object(
   {
@@ -247,8 +213,18 @@ const Readiness = Type.Object(
       pattern: '^/[\\u0021-\\u007e]*$',
       description: 'Path and query of the request.',
     }),
+    bearer_env: Type.Optional(
+      Type.String({
+        pattern: variableName,
+        description: 'The `token_env` of the endpoint: its token is sent as a bearer token.',
+      }),
+    ),
     timeout_seconds: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 7200, description: 'Seconds until the launch fails; 120 if absent.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 7200,
+        description: 'Seconds until the launch fails; 120 if absent. The parameter `start_timeout_seconds` wins.',
+      }),
     ),
   },
   { ...closed, description: 'When the app is ready.' },

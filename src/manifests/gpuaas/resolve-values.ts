@@ -10,6 +10,7 @@ import { mountParameter, portParameter } from './check-parameters.ts';
 import { judgeParameter, type ParameterValue } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
 import { splitPackages } from './split-packages.ts';
+import { rulesOf } from './stack-rules.ts';
 
 /** What a person chose; both parts as they came. */
 export interface Choices {
@@ -90,6 +91,7 @@ export function resolveValues(profile: WorkloadProfile, choices: Choices): Resol
   const exposure_mode = isWrong(errors, '/config/exposure_mode')
     ? undefined
     : String(parameters['exposure_mode'] ?? 'private');
+  errors.push(...judgeBounds(parameters, resources), ...(rulesOf(profile)?.judgeValues(parameters) ?? []));
   const packages = splitPackages(String(parameters['python_packages'] ?? ''));
   errors.push(...packages.errors.map((error) => ({ path: '/config/python_packages', ...error })));
   const sound = { parameters, resources, mounts, exposure_mode, host_ports };
@@ -134,6 +136,25 @@ function resolveResources(profile: WorkloadProfile, choices: Choices, errors: Pa
     }
   }
   return amounts;
+}
+
+/** Longest that a host waits for a workload to become ready. */
+const maxStartSeconds = 7200;
+
+/** Parameters that the platform knows and that are bounded by more than their schema. */
+function judgeBounds(parameters: LaunchValues['parameters'], resources: SoundValues['resources']): PathError[] {
+  const { gpu_count: cards = Number.POSITIVE_INFINITY, memory_gib: memory = Number.POSITIVE_INFINITY } = resources;
+  const bounds: [name: string, least: number, most: number, because: string][] = [
+    ['tensor_parallel_size', 1, Math.max(1, cards), 'so many cards it has'],
+    ['shm_gib', 0.0625, memory, 'it is a part of the memory'],
+    ['start_timeout_seconds', 1, maxStartSeconds, 'so long a host waits'],
+  ];
+  return bounds.flatMap(([name, least, most, because]) => {
+    const value = parameters[name];
+    return typeof value !== 'number' || (value >= least && value <= most)
+      ? []
+      : [{ path: `/config/${name}`, code: 'range', message: `must be from ${least} to ${most}: ${because}` }];
+  });
 }
 
 function usual(profile: WorkloadProfile, name: ResourceName): number {

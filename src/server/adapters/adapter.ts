@@ -25,8 +25,20 @@ export interface AdapterInput {
   readonly storage: readonly StorageDecision[];
   /** 7: what is reachable how. */
   readonly exposure: readonly ExposureDecision[];
+  /** Secrets that people brought for this launch. */
+  readonly secrets: readonly SecretDecision[];
   /** Secrets by path, sealed for the node. */
   readonly sealed_files: Readonly<Record<string, string>>;
+  /** Secrets by variable, sealed for the node, where an app cannot read a file. */
+  readonly sealed_env: Readonly<Record<string, string>>;
+}
+
+export interface SecretDecision {
+  /** As the profile declares it. */
+  readonly name: string;
+  /** File in the container with it, and the variable that names the file; null where none does. */
+  readonly path: string;
+  readonly env: string | null;
 }
 
 export interface StorageDecision {
@@ -42,8 +54,17 @@ export interface ExposureDecision {
   /** Port on the loopback address of the host: the only address there is for `private`. */
   readonly host_port: number;
   readonly mode: 'private';
-  /** File in the container with the token of the endpoint, and the variable that names it; null where it has none. */
-  readonly token: { readonly path: string; readonly env: string | null } | null;
+  /** How the workload learns of the token of the endpoint; null where it has none. */
+  readonly token: TokenDecision | null;
+}
+
+export interface TokenDecision {
+  /** File in the container with the token; null where the app reads a variable only. */
+  readonly path: string | null;
+  /** Variable that names the file; null where none does. */
+  readonly env: string | null;
+  /** Variable that holds the token itself; null where none does. */
+  readonly value_env: string | null;
 }
 
 /** A task that an adapter wants to be carried out on the node of the placement. */
@@ -58,6 +79,8 @@ export interface ExecutionAdapter {
   readonly engine: string;
   /** Task types that a node must know. */
   readonly needs: readonly TaskType[];
+  /** True if its tasks need Compose on the host. */
+  readonly needsCompose: boolean;
   launch(input: AdapterInput): AdapterTask;
   control(identity: Identity, action: ControlAction): AdapterTask;
   remove(identity: Identity, keepData: boolean): AdapterTask;

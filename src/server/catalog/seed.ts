@@ -2,11 +2,12 @@
 
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
 import { jupyterlab } from '../../manifests/gpuaas/seeds/jupyterlab.ts';
+import { vllmOpenai } from '../../manifests/gpuaas/seeds/vllm-openai.ts';
 import { appendEvent } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { Tx } from '../db/store.ts';
 
-const curated = [jupyterlab] as const;
+const curated = [jupyterlab, vllmOpenai] as const;
 
 /**
  * Adds what is missing and leaves alone what is there. Images are not seeded: an artifact is a digest in a registry, and

@@ -5,7 +5,7 @@
  * Secrets in an answer are kept sealed, under a key that only the caller's token and its Idempotency-Key make together: a
  * launch whose answer was lost does not lose the credentials of what it launched, and the store alone gives nothing away.
  */
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
 import type { IdempotentAnswer } from '../db/entities/idempotent-answer.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
@@ -42,7 +42,8 @@ export function keyOf({ header, caller, credential, method, url, body }: Facts):
   }
   const id = sha256([caller, method, url, header].join('\n'));
   const sealingKey = Buffer.from(hkdfSync('sha256', `${credential}\n${header}`, id, 'gpuaas-idempotent-answer-v1', 32));
-  return { id, bodyHash: sha256(body), sealingKey };
+  // Keyed, since a body may bring a secret: nobody who has the store can try what it was.
+  return { id, bodyHash: createHmac('sha256', sealingKey).update(body).digest('base64url'), sealingKey };
 }
 
 /** The answer that was given before; `idempotency.conflict` if it was to something else. */
@@ -97,6 +98,6 @@ function open(sealed: string, { id, sealingKey }: Key): object {
   );
 }
 
-function sha256(data: string | Buffer): string {
+function sha256(data: string): string {
   return createHash('sha256').update(data).digest('base64url');
 }

@@ -108,7 +108,7 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
 export async function finish(tx: Tx, cause: Cause, instance: AppInstance, cleanup: AppInstance['cleanup']) {
   const done = await change(tx, instance, {
     ...{ to: 'decommissioned', reason: 'It was taken away.', actor: cause.who.actor, at: cause.now },
-    set: { cleanup, failure: null, endpoints: [], sealed_files: {} },
+    set: { cleanup, failure: null, endpoints: [], sealed_files: {}, sealed_env: {} },
   });
   await endIfEmpty(tx, cause, done.allocation_id);
   return done;

@@ -13,12 +13,12 @@ import { newId } from '../db/new-id.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
 import { runningDigest } from '../launch/adapter-input.ts';
 import { type CheckedLaunch, checkLaunch } from '../launch/checks.ts';
-import { type MadeTokens, makeTokens } from '../launch/endpoint-tokens.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import type { LaunchRequest } from '../launch/launch-request.ts';
 import { loadFacts } from '../launch/load-facts.ts';
 import { lookAtNode } from '../launch/preflight.ts';
 import { type LaunchRefusal, refusal, refused } from '../launch/refusal.ts';
+import { type SealedSecrets, sealSecrets } from '../launch/seal-secrets.ts';
 import { askNode, deploy, type Launching } from './launching.ts';
 
 export interface Asking {
@@ -30,7 +30,7 @@ export interface Asking {
   readonly now: number;
 }
 
-export interface PreparedLaunch extends MadeTokens {
+export interface PreparedLaunch extends SealedSecrets {
   /** The node that the secrets are sealed for. */
   readonly nodeId: string;
 }
@@ -42,20 +42,20 @@ export async function prepareLaunch(
   asking: Asking,
 ): Promise<PreparedLaunch> {
   const { launch, node } = await store.read((tx) => admit(tx, environment, asking));
-  return { nodeId: node.id, ...(await makeTokens(launch.profile, node.wrapping_key)) };
+  return { nodeId: node.id, ...(await sealSecrets(launch.profile, asking.request.secrets ?? {}, node.wrapping_key)) };
 }
 
 export async function createInstance(
   tx: Tx,
   launching: Launching,
   asking: Asking,
-  { nodeId, sealedFiles }: PreparedLaunch,
+  { nodeId, ...secrets }: PreparedLaunch,
 ): Promise<AppInstance> {
   const { launch, node, isReady } = await admit(tx, launching.environment, asking);
   if (node.id !== nodeId) {
     throw refused([refusal('launch.node_unavailable', '/placement_intent', 'Its host was just replaced; try again.')]);
   }
-  const instance = await reserve(tx, asking, launch, node, sealedFiles);
+  const instance = await reserve(tx, asking, launch, node, secrets);
   return isReady
     ? deploy(tx, launching.queue, instance, launch, asking.now)
     : askNode(tx, launching.queue, instance, node);
@@ -107,7 +107,7 @@ async function reserve(
   { tokenId, actor, traceId, now }: Asking,
   { request, projectId, allocation, profile, artifact, values }: CheckedLaunch,
   node: Node,
-  sealed_files: Readonly<Record<string, string>>,
+  { sealedFiles, sealedEnv }: SealedSecrets,
 ): Promise<AppInstance> {
   const at = new Date(now).toISOString();
   const reason = 'Accepted; its allocation is reserved.';
@@ -117,7 +117,7 @@ async function reserve(
     ...{ app_slug: request.app_slug, app_version: request.app_version, display_name: request.display_name },
     ...{ artifact_id: artifact.id, image: `${artifact.repository}@${digest}`, image_digest: digest },
     ...{ engine: profile.execution.default_engine, config: { ...values.parameters }, resources: values.resources },
-    ...{ host_ports: { ...values.host_ports }, sealed_files: { ...sealed_files } },
+    ...{ host_ports: { ...values.host_ports }, sealed_files: { ...sealedFiles }, sealed_env: { ...sealedEnv } },
     ...{ state: 'requested', state_since: at, desired: 'running', failure: null, summary: reason },
     ...{ members: [], endpoints: [], cleanup: null, history: [{ state: 'requested', at, reason }] },
     current_task_id: null,

@@ -9,7 +9,7 @@ import { profileOf } from '../launch/load-facts.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
 
 const closed = { additionalProperties: false } as const;
-const { sealed_files: _sealed, image: _image, ...shown } = AppInstance.properties;
+const { sealed_files: _sealed, sealed_env: _sealedEnv, image: _image, ...shown } = AppInstance.properties;
 
 const Access = Type.Object(
   {
@@ -69,7 +69,7 @@ export const LaunchedView = Type.Object(
 );
 
 export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<InstanceView> {
-  const { sealed_files: _files, image: _reference, ...rest } = instance;
+  const { sealed_files: _files, sealed_env: _variables, image: _reference, ...rest } = instance;
   const allocation = await tx.allocations.get(instance.allocation_id);
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
   const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });

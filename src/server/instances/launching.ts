@@ -39,9 +39,10 @@ export async function queueTask(
 
 /** Renders the launch and queues it; the instance is `deploying` in the same transaction. */
 export async function deploy(tx: Tx, queue: TaskQueue, instance: AppInstance, launch: CheckedLaunch, now: number) {
-  const { id, node_id: nodeId, sealed_files: sealedFiles, engine } = instance;
+  const { id, node_id: nodeId, sealed_files: sealedFiles, sealed_env: sealedEnv = {}, engine } = instance;
   if (nodeId === null) throw new Error(`instance ${id} has no node`);
-  const rendered = adapterOf(engine).launch(adapterInput(launch, { instanceId: id, nodeId, sealedFiles }));
+  const placed = { instanceId: id, nodeId, sealedFiles, sealedEnv };
+  const rendered = adapterOf(engine).launch(adapterInput(launch, placed));
   const task = await queueTask(tx, queue, instance, rendered, 'launch');
   return change(tx, instance, {
     ...{ to: 'deploying', reason: 'Waiting for the node to launch it.', actor: 'system', at: now },

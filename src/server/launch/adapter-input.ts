@@ -2,29 +2,38 @@
 import type { Identity } from '../../contract/identifiers.ts';
 import type { RegistryImage } from '../../contract/workload-oci-launch.ts';
 import { authOf } from '../../manifests/gpuaas/endpoint-auth.ts';
-import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import type { EndpointAuth, WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import type { LaunchValues } from '../../manifests/gpuaas/resolve-values.ts';
-import type { AdapterInput, ExposureDecision, StorageDecision } from '../adapters/adapter.ts';
+import type {
+  AdapterInput,
+  ExposureDecision,
+  SecretDecision,
+  StorageDecision,
+  TokenDecision,
+} from '../adapters/adapter.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import { type CheckedLaunch, hasPassed } from './checks.ts';
 
 export interface Placed {
   readonly instanceId: string;
   readonly nodeId: string;
+  /** Secrets by path and by variable, sealed for the node. */
   readonly sealedFiles: Readonly<Record<string, string>>;
+  readonly sealedEnv: Readonly<Record<string, string>>;
 }
 
 /** Throws for a launch that no check has seen: that is a bug. */
-export function adapterInput(launch: CheckedLaunch, { instanceId, nodeId, sealedFiles }: Placed): AdapterInput {
+export function adapterInput(launch: CheckedLaunch, { instanceId, nodeId, ...sealed }: Placed): AdapterInput {
   if (!hasPassed(launch)) throw new Error('a launch reached an adapter without its checks');
   const { profile, values, allocation } = launch;
   return {
-    ...{ profile, values, sealed_files: sealedFiles },
+    ...{ profile, values, sealed_files: sealed.sealedFiles, sealed_env: sealed.sealedEnv },
     identity: identityOf(launch, instanceId),
     placement: { allocation_id: allocation.id, node_id: nodeId },
     image: imageOf(launch),
     storage: storageOf(profile, values),
     exposure: exposureOf(profile, values),
+    secrets: secretsOf(profile, sealed.sealedFiles),
   };
 }
 
@@ -59,15 +68,33 @@ function storageOf({ storage }: WorkloadProfile, { mounts }: LaunchValues): Stor
 function exposureOf(profile: WorkloadProfile, { host_ports: ports }: LaunchValues): ExposureDecision[] {
   return (profile.network?.endpoints ?? []).map((endpoint) => {
     const { name, protocol, port } = endpoint;
-    const auth = authOf(profile, endpoint);
     return {
       ...{ endpoint: name, protocol, container_port: port, host_port: ports[name] ?? port, mode: 'private' as const },
-      token: auth.mode === 'generated_token' ? { path: tokenPath(name), env: auth.token_file_env ?? null } : null,
+      token: tokenOf(name, authOf(profile, endpoint)),
     };
   });
 }
 
-/** File in memory, inside the container, with the token of an endpoint. */
-export function tokenPath(endpoint: string): string {
-  return `/run/secrets/${endpoint}-token`;
+/** How a workload learns of the token of an endpoint: by a file in memory, unless it can read nothing but a variable. */
+export function tokenOf(endpoint: string, { mode, token_file_env, token_env }: EndpointAuth): TokenDecision | null {
+  if (mode !== 'generated_token') return null;
+  const isFile = token_env === undefined || token_file_env !== undefined;
+  return {
+    path: isFile ? `/run/secrets/${endpoint}-token` : null,
+    env: token_file_env ?? null,
+    value_env: token_env ?? null,
+  };
+}
+
+/** Those that were given. */
+function secretsOf({ parameters }: WorkloadProfile, files: Placed['sealedFiles']): SecretDecision[] {
+  return (parameters.secrets ?? []).flatMap(({ name, file_env }) => {
+    const path = secretPath(name);
+    return Object.hasOwn(files, path) ? [{ name, path, env: file_env ?? null }] : [];
+  });
+}
+
+/** File in memory, inside the container, with a secret that somebody brought. Its name has no dash, as those of tokens have. */
+export function secretPath(name: string): string {
+  return `/run/secrets/${name}`;
 }

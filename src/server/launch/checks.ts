@@ -91,6 +91,7 @@ export function checkLaunch(facts: LaunchFacts): Checked {
     ...(resolved?.ok === false
       ? resolved.errors.map(({ path, message }) => refusal('launch.values_invalid', path, `It ${message}.`))
       : []),
+    ...(profile ? checkSecrets(request, profile) : []),
     ...(profile && values ? checkStorage(profile, values, allocation) : []),
     ...(profile && values ? checkExposure(facts, profile, values) : []),
     ...(values && allocation ? checkResources(facts, values, allocation) : []),
@@ -161,6 +162,13 @@ function checkArtifact(
     ...(lifecycle ? [refusal(lifecycle, path, `It is ${artifact.lifecycle}.`)] : []),
     ...(trust ? [refusal(trust, path, `Its trust is ${artifact.trust}.`)] : []),
   ];
+}
+
+/** Secrets belong to the values: only declared ones are taken. What is wrong with one is never said with it. */
+function checkSecrets({ secrets = {} }: LaunchRequest, { parameters }: WorkloadProfile): LaunchRefusal[] {
+  return Object.keys(secrets)
+    .filter((name) => !parameters.secrets?.some((each) => each.name === name))
+    .map((name) => refusal('launch.values_invalid', `/secrets/${name}`, 'It is not a secret of this app.'));
 }
 
 /** Check 6. */

@@ -59,6 +59,18 @@ export const LaunchRequest = Type.Object(
         { ...closed, description: 'Amounts that win over `config` and over the defaults of the app.' },
       ),
     ),
+    secrets: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: parameterNamePattern }),
+        Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\u0021-\\u007e]*$' }),
+        {
+          maxProperties: 16,
+          additionalProperties: false,
+          description:
+            'Secrets that the app declares, by name. Sealed for the host at once, and never kept or shown again.',
+        },
+      ),
+    ),
     project_id: Type.Optional(
       Type.String({ pattern: identifierPattern, description: 'Only for callers that belong to no project.' }),
     ),

@@ -12,10 +12,11 @@ const versionPath = `/api/v1/catalog/apps/jupyterlab/versions/${jupyterlab.versi
 await store.write((tx) => seedCatalog(tx, now));
 
 describe('the catalog of a new control plane', () => {
-  it('offers JupyterLab to every project, active and published, as its manifest describes it (G-26, G-137, G-145)', async () => {
+  it('offers JupyterLab and vLLM to every project, active and published, as their manifests describe them (G-26, G-137, G-145, G-181)', async () => {
     const { body } = await call('GET', '/api/v1/catalog/apps', { as: 'viewer' });
 
-    expect(body.items).toHaveLength(1);
+    expect(body.items.map(({ slug }: { slug: string }) => slug)).toEqual(['jupyterlab', 'vllm-openai']);
+    expect(body.items[1]).toMatchObject({ status: 'active', entitled: true, versions: [{ status: 'published' }] });
     const { display_name, description } = jupyterProfile().profile;
     expect(body.items[0]).toMatchObject({ slug: 'jupyterlab', status: 'active', entitled: true });
     expect(body.items[0]).toMatchObject({ display_name, summary: description, category: jupyterlab.category });
@@ -25,8 +26,8 @@ describe('the catalog of a new control plane', () => {
   it('is seeded once, however often it is asked to be', async () => {
     await store.write((tx) => seedCatalog(tx, now + 1000));
 
-    expect(await store.read((tx) => tx.app_versions.count())).toBe(1);
-    expect(await store.read((tx) => tx.entitlements.count())).toBe(1);
+    expect(await store.read((tx) => tx.app_versions.count())).toBe(2);
+    expect(await store.read((tx) => tx.entitlements.count())).toBe(2);
   });
 
   it('gives a manifest back byte for byte (G-10)', async () => {

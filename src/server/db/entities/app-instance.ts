@@ -6,6 +6,7 @@ import { InstanceState } from '../../../contract/instance-state.ts';
 import { Resources } from '../../../contract/workload-oci-launch.ts';
 import { Cleanup, Endpoint, OciAdapterStatus } from '../../../contract/workload-output.ts';
 import { WorkloadState } from '../../../contract/workload-state.ts';
+import { variableName } from '../../../manifests/gpuaas/profile-fields.ts';
 import { Digest } from './artifact.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
 
@@ -80,6 +81,12 @@ export const AppInstance = Type.Object(
       additionalProperties: false,
       description: 'Secrets of the instance, sealed for its node: nobody else can open them.',
     }),
+    sealed_env: Type.Optional(
+      Type.Record(Type.String({ pattern: variableName }), Type.String({ maxLength: 65536 }), {
+        additionalProperties: false,
+        description: 'The same, by variable, for apps that cannot read a file; absent on instances of before.',
+      }),
+    ),
     state: InstanceState,
     state_since: time('Since when it is in this state.'),
     desired: Type.Enum(['running', 'stopped', 'decommissioned'], { description: 'What was last asked for.' }),

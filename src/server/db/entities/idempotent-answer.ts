@@ -5,7 +5,7 @@ import { closed, nullable, secretHash, text, time } from './fields.ts';
 export const IdempotentAnswer = Type.Object(
   {
     id: secretHash('sha256 over token, method, address and key.'),
-    body_hash: secretHash('sha256 of the body: another body under the same key is refused.'),
+    body_hash: secretHash('HMAC of the body under a key that is not kept: another body under the same key is refused.'),
     status: Type.Integer({ minimum: 200, maximum: 299, description: 'HTTP status.' }),
     body: Type.Unknown({ description: 'The answer. Secrets that are shown once are not in it.' }),
     sealed: nullable(

@@ -41,25 +41,6 @@ describe('the schema', () => {
 
     expect(ajv.compile(WorkloadProfile)(jupyterDocument())).toBe(true);
   });
-
-  it('carries a stack of two services (G-6, G-91 to G-93)', () => {
-    expect(
-      faults({
-        '/execution/default_engine': 'docker_compose',
-        '/execution/supported_engines/1/status': 'active',
-        '/execution/compose': {
-          renderer: 'vllm_openai',
-          topology: {
-            description: 'A server and a page for it.',
-            services: [
-              { name: 'server', role: 'openai_server', endpoints: ['web'], mounts: ['workspace'] },
-              { name: 'page', role: 'chat' },
-            ],
-          },
-        },
-      }),
-    ).toEqual([]);
-  });
 });
 
 describe('readProfile', () => {

@@ -10,14 +10,17 @@ import { checkParams } from '../../../../src/policy/render-container.ts';
 import { adapterOf, adapters, plannedEngines } from '../../../../src/server/adapters/index.ts';
 import { adapterInput } from '../../../../src/server/launch/adapter-input.ts';
 import { type CheckedLaunch, checkLaunch, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
-import { makeTokens } from '../../../../src/server/launch/endpoint-tokens.ts';
+import { sealSecrets } from '../../../../src/server/launch/seal-secrets.ts';
 import { anArtifact, aRequest, launchFacts } from '../../../support/launch-samples.ts';
 import { type Changes, jupyterProfile } from '../../../support/profiles.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 import { hostPolicy } from '../../../support/task-bench.ts';
 
 const golden = join(resolve(import.meta.dirname, '../../../..'), 'fixtures/manifests/gpuaas/jupyterlab.out.json');
-const placed = { instanceId: 'instance-1', nodeId: 'node-1', sealedFiles: { '/run/secrets/web-token': 'a.b.c.d.e' } };
+const placed = {
+  ...{ instanceId: 'instance-1', nodeId: 'node-1', sealedEnv: {} },
+  sealedFiles: { '/run/secrets/web-token': 'a.b.c.d.e' },
+};
 
 function checked(given: Partial<LaunchFacts> = {}): CheckedLaunch {
   const result = checkLaunch(launchFacts(given));
@@ -109,6 +112,7 @@ describe('the node_agent adapter', () => {
     expect(input.values).toBe(launch.values);
     expect(input).toEqual({
       ...{ profile: launch.profile, values: launch.values, sealed_files: placed.sealedFiles },
+      ...{ sealed_env: {}, secrets: [] },
       identity: {
         ...{ project_id: 'p1', app_instance_id: 'instance-1', allocation_id: launch.allocation.id },
         ...{ app_slug: 'jupyterlab', app_version: '2026.04-preview', display_name: 'My JupyterLab' },
@@ -123,7 +127,7 @@ describe('the node_agent adapter', () => {
       exposure: [
         {
           ...{ endpoint: 'web', protocol: 'http', container_port: 8888, host_port: 9000, mode: 'private' },
-          token: { path: '/run/secrets/web-token', env: 'JUPYTER_TOKEN_FILE' },
+          token: { path: '/run/secrets/web-token', env: 'JUPYTER_TOKEN_FILE', value_env: null },
         },
       ],
     });
@@ -144,21 +148,21 @@ describe('the node_agent adapter', () => {
 });
 
 describe('the adapters', () => {
-  it('are one; the planned engines have none (G-133 to G-135)', () => {
-    expect(Object.keys(adapters)).toEqual(['node_agent']);
+  it('are two; the planned engines have none (G-133 to G-135)', () => {
+    expect(Object.keys(adapters)).toEqual(['node_agent', 'docker_compose']);
     for (const engine of [...plannedEngines, 'constructor']) {
       expect(() => adapterOf(engine)).toThrow('no adapter');
     }
   });
 });
 
-describe('makeTokens', () => {
+describe('sealSecrets', () => {
   it('makes a token of 192 bits per endpoint, sealed for the node alone (G-210)', async () => {
     const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
     const key = (await exportJWK(publicKey)) as WrappingPublicKey;
 
-    const made = await makeTokens(jupyterProfile(), key);
-    const again = await makeTokens(jupyterProfile(), key);
+    const made = await sealSecrets(jupyterProfile(), {}, key);
+    const again = await sealSecrets(jupyterProfile(), {}, key);
 
     const [first] = made.tokens;
     expect(first).toEqual({ endpoint: 'web', token: expect.stringMatching(/^[0-9a-f]{48}$/), url_query: 'token' });
@@ -173,6 +177,6 @@ describe('makeTokens', () => {
     const { publicKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
     const key = (await exportJWK(publicKey)) as WrappingPublicKey;
 
-    await expect(makeTokens(profile, key)).resolves.toEqual({ tokens: [], sealedFiles: {} });
+    await expect(sealSecrets(profile, {}, key)).resolves.toEqual({ tokens: [], sealedFiles: {}, sealedEnv: {} });
   });
 });

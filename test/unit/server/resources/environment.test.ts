@@ -14,8 +14,9 @@ it('names every engine, whether launches may use it, and why not (G-133 to G-135
   const { engines } = await ask(open);
 
   expect(engines[0]).toEqual({ name: 'node_agent', enabled: true, reason: null });
-  expect(engines.slice(1)).toEqual(
-    ['docker_compose', 'kubernetes', 'helm', 'dstack'].map((name) => ({
+  expect(engines[1]).toEqual({ name: 'docker_compose', enabled: true, reason: null });
+  expect(engines.slice(2)).toEqual(
+    ['kubernetes', 'helm', 'dstack'].map((name) => ({
       ...{ name, enabled: false, reason: 'It is not available yet.' },
     })),
   );

@@ -1,14 +1,15 @@
 /**
- * Tokens of endpoints: made here, one per instance and endpoint, and sealed for the one node that will hand them to the
- * workload as a file in memory. The control plane keeps the sealed form only; the owner sees the token in the answer to
- * the launch and nowhere else.
+ * The secrets of a launch, sealed for the one node that will hand them to the workload.
+ *
+ * Tokens of endpoints are made here, one per instance and endpoint, and shown to the owner in the answer to the launch.
+ * Secrets that people bring are sealed as they come. The control plane keeps the sealed forms only, which it cannot open.
  */
 import { randomBytes } from 'node:crypto';
 import { CompactEncrypt, importJWK } from 'jose';
 import type { WrappingPublicKey } from '../../contract/enrolment.ts';
 import { authOf } from '../../manifests/gpuaas/endpoint-auth.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
-import { tokenPath } from './adapter-input.ts';
+import { secretPath, tokenOf } from './adapter-input.ts';
 
 export interface EndpointToken {
   readonly endpoint: string;
@@ -17,26 +18,37 @@ export interface EndpointToken {
   readonly url_query: string | null;
 }
 
-export interface MadeTokens {
+export interface SealedSecrets {
   readonly tokens: readonly EndpointToken[];
   /** By path in the container. */
   readonly sealedFiles: Readonly<Record<string, string>>;
+  /** By variable, where an app cannot read a file. */
+  readonly sealedEnv: Readonly<Record<string, string>>;
 }
 
 /** 192 bits, in letters that need no quoting anywhere. */
 const tokenBytes = 24;
 
-export async function makeTokens(profile: WorkloadProfile, key: WrappingPublicKey): Promise<MadeTokens> {
+/** `brought` are secrets that the profile declares, by name. */
+export async function sealSecrets(
+  profile: WorkloadProfile,
+  brought: Readonly<Record<string, string>>,
+  key: WrappingPublicKey,
+): Promise<SealedSecrets> {
   const tokens: EndpointToken[] = [];
   const sealedFiles: Record<string, string> = {};
+  const sealedEnv: Record<string, string> = {};
   for (const endpoint of profile.network?.endpoints ?? []) {
     const auth = authOf(profile, endpoint);
-    if (auth.mode !== 'generated_token') continue;
+    const how = tokenOf(endpoint.name, auth);
+    if (how === null) continue;
     const token = randomBytes(tokenBytes).toString('hex');
     tokens.push({ endpoint: endpoint.name, token, url_query: auth.url_query ?? null });
-    sealedFiles[tokenPath(endpoint.name)] = await seal(token, key);
+    if (how.path !== null) sealedFiles[how.path] = await seal(token, key);
+    if (how.value_env !== null) sealedEnv[how.value_env] = await seal(token, key);
   }
-  return { tokens, sealedFiles };
+  for (const [name, secret] of Object.entries(brought)) sealedFiles[secretPath(name)] = await seal(secret, key);
+  return { tokens, sealedFiles, sealedEnv };
 }
 
 async function seal(text: string, key: WrappingPublicKey): Promise<string> {

@@ -1,0 +1,24 @@
+/** Entries of a list that must differ. */
+import { type PathError, pointerToken } from '../../contract/validate.ts';
+
+/** Every entry whose `key` an earlier entry has already. */
+export function repeated<K extends string>(
+  list: readonly { readonly [key in K]: string | number }[],
+  key: K,
+  path: string,
+): PathError[] {
+  const firstOf = new Map<string | number, number>();
+  return list.flatMap((entry, index) => {
+    const first = firstOf.get(entry[key]);
+    firstOf.set(entry[key], first ?? index);
+    return first === undefined
+      ? []
+      : [
+          {
+            path: `${path}/${index}/${pointerToken(key)}`,
+            code: 'repeated',
+            message: `is already that of ${path}/${first}`,
+          },
+        ];
+  });
+}

@@ -1,0 +1,148 @@
+/**
+ * What the renderer `vllm_openai` asks: a server that answers as OpenAI does, on cards of one host, behind a key of its own.
+ *
+ * Every value becomes one argument of the server, so each is a word of a known kind. There is no parameter for arguments,
+ * and none that lets the code of a model run. A model is one that the profile lists, or a folder below the first folder of
+ * the service: whoever may choose any name could make the server fetch and run what nobody has looked at.
+ */
+import { type PathError, pointerToken } from '../../contract/validate.ts';
+import type { ParameterProperty } from './parameter-schema.ts';
+import type { WorkloadProfile } from './profile.ts';
+import type { StackRules } from './stack-rules.ts';
+
+/** Parameters that become arguments of the server, with the type that each must have. */
+export const vllmParameters: Readonly<Record<string, ParameterProperty['type']>> = {
+  model: 'string',
+  model_path: 'string',
+  served_model_name: 'string',
+  max_model_len: 'integer',
+  tensor_parallel_size: 'integer',
+  gpu_memory_utilization: 'number',
+  dtype: 'string',
+  quantization: 'string',
+  max_num_seqs: 'integer',
+};
+
+/** Variable of the key that the server asks for. */
+export const apiKeyEnv = 'VLLM_API_KEY';
+
+/** They open the server, or let a request run code in it; the key is not for the manifest to say. */
+const forbidden = [
+  'VLLM_SERVER_DEV_MODE',
+  'VLLM_ALLOW_RUNTIME_LORA_UPDATING',
+  'VLLM_ALLOW_INSECURE_SERIALIZATION',
+  apiKeyEnv,
+];
+
+/** Words whose only values are these. Empty text leaves the choice to the server. */
+const listed: Readonly<Record<string, readonly string[]>> = {
+  dtype: ['auto', 'half', 'float16', 'bfloat16', 'float', 'float32'],
+  quantization: ['none', 'awq', 'awq_marlin', 'gptq', 'gptq_marlin', 'fp8', 'bitsandbytes', 'compressed-tensors'],
+};
+
+const part = '[A-Za-z0-9][A-Za-z0-9._-]{0,95}';
+const hubName = new RegExp(`^${part}(/${part})?$`);
+const folder = new RegExp(`^${part}(/${part}){0,7}$`);
+const servedName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+
+export const vllmOpenai: StackRules = {
+  services: 1,
+  leastCards: 1,
+  checkProfile: (profile) => [
+    ...checkModel(profile),
+    ...checkParameters(profile),
+    ...checkKey(profile),
+    ...checkVariables(profile),
+    ...checkFolder(profile),
+  ],
+  judgeValues: ({ model = '', model_path: path = '', served_model_name: served = '', ...rest }) => [
+    ...(model === '' && path === ''
+      ? [wrong('model', 'required', 'is missing: choose a model, or give its folder')]
+      : []),
+    ...(path === '' || folder.test(String(path))
+      ? []
+      : [wrong('model_path', 'path', 'must be names of folders between slashes, below the folder of the app')]),
+    ...(served === '' || servedName.test(String(served))
+      ? []
+      : [wrong('served_model_name', 'pattern', 'must be a name of letters, digits and `._:/-`')]),
+    ...share(rest['gpu_memory_utilization']),
+  ],
+};
+
+function share(utilization: unknown): PathError[] {
+  const isShare = utilization === undefined || (Number(utilization) >= 0.05 && Number(utilization) <= 1);
+  return isShare ? [] : [wrong('gpu_memory_utilization', 'range', 'must be from 0.05 to 1: a share of the memory')];
+}
+
+function wrong(name: string, code: string, message: string): PathError {
+  return { path: `/config/${name}`, code, message };
+}
+
+const at = '/parameters/schema/properties';
+
+function checkModel({ parameters }: WorkloadProfile): PathError[] {
+  const { model, model_path: path } = parameters.schema.properties;
+  if (model === undefined) {
+    return path ? [] : [{ path: `${at}/model`, code: 'required', message: 'is missing, and so is model_path' }];
+  }
+  if (model.enum === undefined) {
+    return [
+      { path: `${at}/model/enum`, code: 'required', message: 'is missing: only models that are listed are served' },
+    ];
+  }
+  return model.enum.flatMap((name, index) =>
+    (name === '' && path !== undefined) || hubName.test(String(name))
+      ? []
+      : [{ path: `${at}/model/enum/${index}`, code: 'pattern', message: 'is not a name of a model' }],
+  );
+}
+
+function checkParameters({ parameters }: WorkloadProfile): PathError[] {
+  return Object.entries(parameters.schema.properties).flatMap(([name, property]) => {
+    const type = Object.hasOwn(vllmParameters, name) ? vllmParameters[name] : property.type;
+    const path = `${at}/${pointerToken(name)}`;
+    if (property.type !== type) {
+      return [{ path: `${path}/type`, code: 'type', message: `must be ${type}: it is an argument of the server` }];
+    }
+    const words = Object.hasOwn(listed, name) ? listed[name] : undefined;
+    const isListed = property.enum?.every((word) => words?.includes(String(word))) ?? false;
+    return words === undefined || isListed
+      ? []
+      : [{ path: `${path}/enum`, code: 'enum', message: `must be there, with some of ${words.join(', ')}` }];
+  });
+}
+
+/** What listens on the port of a host answers everybody who may log in there: without a key, any of them. */
+function checkKey({ network }: WorkloadProfile): PathError[] {
+  const endpoints = network?.endpoints ?? [];
+  const [{ protocol, auth } = {}] = endpoints;
+  if (endpoints.length !== 1 || protocol !== 'http') {
+    return [{ path: '/network/endpoints', code: 'one_endpoint', message: 'must be one, of protocol http' }];
+  }
+  return auth?.mode === 'generated_token' && auth.token_env === apiKeyEnv
+    ? []
+    : [
+        {
+          path: '/network/endpoints/0/auth',
+          code: 'no_key',
+          message: `must be of mode generated_token with token_env ${apiKeyEnv}: the server asks for a key`,
+        },
+      ];
+}
+
+function checkVariables({ execution }: WorkloadProfile): PathError[] {
+  return forbidden
+    .filter((name) => Object.hasOwn(execution.container_env ?? {}, name))
+    .map((name) => ({
+      ...{ path: `/execution/container_env/${name}`, code: 'forbidden_variable' },
+      message: 'must not be set: it opens the server',
+    }));
+}
+
+/** Models and caches are larger than what a container may write to itself. */
+function checkFolder({ execution, storage }: WorkloadProfile): PathError[] {
+  const [first] = execution.compose?.topology.services[0]?.mounts ?? [];
+  const isThere = storage?.mounts.some(({ name, required }) => name === first && required);
+  const path = '/execution/compose/topology/services/0/mounts';
+  return isThere ? [] : [{ path, code: 'required', message: 'must begin with a required mount: it holds the models' }];
+}
