@@ -647,6 +647,12 @@ export const failures = {
     hint: 'Choose an artifact with a name and a media type that the manifest declares.',
     retryable: false,
   },
+  'launch.image_unfit': {
+    kind: 'invalid',
+    message: 'The image is made for cards of another vendor.',
+    hint: 'Choose the artifact for the cards of the host; `gpuaas nodes show` lists them, the manifest its images.',
+    retryable: false,
+  },
   'launch.artifact_not_promoted': {
     kind: 'denied',
     message: 'The artifact is not promoted as far as this environment asks.',

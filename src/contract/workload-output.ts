@@ -99,6 +99,12 @@ export const OciAdapterStatus = Type.Object(
 );
 export type OciAdapterStatus = Static<typeof OciAdapterStatus>;
 
+export const ServiceStatus = Type.Object(
+  { service: ServiceName, ...containerStatus },
+  { additionalProperties: false, description: 'The container of one service.' },
+);
+export type ServiceStatus = Static<typeof ServiceStatus>;
+
 export const ComposeAdapterStatus = Type.Object(
   {
     kind: Type.Literal('compose_stack', { description: 'Which adapter this status is from.' }),
@@ -107,13 +113,10 @@ export const ComposeAdapterStatus = Type.Object(
       description: 'Version of Compose; null where it was not asked.',
     }),
     adopted,
-    services: Type.Array(
-      Type.Object(
-        { service: ServiceName, ...containerStatus },
-        { additionalProperties: false, description: 'The container of one service.' },
-      ),
-      { maxItems: 16, description: 'One entry a service, in the order of the topology.' },
-    ),
+    services: Type.Array(ServiceStatus, {
+      maxItems: 16,
+      description: 'One entry a service, in the order of the topology.',
+    }),
   },
   { additionalProperties: false, description: 'What only this adapter knows.' },
 );

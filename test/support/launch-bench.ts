@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Failure } from '../../src/contract/failures.ts';
 import { AgentError, type FailureCode } from '../../src/contract/failures.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
-import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
+import type { StackOutput, WorkloadOutput } from '../../src/contract/workload-output.ts';
 import type { WorkloadState } from '../../src/contract/workload-state.ts';
 import type { Allocation } from '../../src/server/db/entities/allocation.ts';
 import type { AppInstance } from '../../src/server/db/entities/app-instance.ts';
@@ -23,8 +23,18 @@ import { reconciler } from '../../src/server/instances/reconciler.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import type { LaunchRequest } from '../../src/server/launch/launch-request.ts';
 import { atFileEnd } from './file-end.ts';
-import { aNode, anApp, anArtifact, aRequest, aVersion, runtimeStatus, settings } from './launch-samples.ts';
+import {
+  aNode,
+  anApp,
+  anArtifact,
+  aRequest,
+  aVersion,
+  runtimeStatus,
+  settings,
+  vllmArtifact,
+} from './launch-samples.ts';
 import { type ManualClock, manualClock } from './manual-clock.ts';
+import { vllmProfile } from './profiles.ts';
 import { anAllocation, aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -112,7 +122,7 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
         task,
         isFailure
           ? { status: 'failed', failure: failureOf(how as FailureCode), finished_at }
-          : { output: workloadOutput(await instance(id), how as WorkloadState), finished_at },
+          : { output: outputOf(await instance(id), how as WorkloadState), finished_at },
       );
     },
     answerPreflight: async (status) => {
@@ -144,15 +154,59 @@ export async function seedLaunches(store: Store, { node, allocation }: Given): P
     await tx.apps.insert(anApp());
     await tx.app_versions.insert(aVersion());
     await tx.artifacts.insert(anArtifact());
-    await tx.entitlements.insert({
-      ...{ id: 'entitlement-1', app_slug: 'jupyterlab', project_id: null, created_by: 'seed' },
-      created_at: '2026-11-25T10:00:00.000Z',
-    });
+    await tx.apps.insert(anApp({ id: 'vllm-openai', display_name: 'vLLM' }));
+    await tx.app_versions.insert(
+      aVersion({ id: 'version-2', app_slug: 'vllm-openai', version: '2026.11', manifest: vllmProfile() }),
+    );
+    await tx.artifacts.insert(vllmArtifact());
+    for (const [index, app_slug] of ['jupyterlab', 'vllm-openai'].entries()) {
+      await tx.entitlements.insert({
+        ...{ id: `entitlement-${index + 1}`, app_slug, project_id: null, created_by: 'seed' },
+        created_at: '2026-11-25T10:00:00.000Z',
+      });
+    }
   });
 }
 
 export function failureOf(code: FailureCode): Failure {
   return new AgentError(code).toFailure();
+}
+
+function outputOf(instance: AppInstance, state: WorkloadState): WorkloadOutput | StackOutput {
+  return instance.engine === 'docker_compose'
+    ? stackOutput(instance, { vllm: state })
+    : workloadOutput(instance, state);
+}
+
+/** What a host says of a stack whose services are in these states; the first one serves all endpoints and has a card. */
+export function stackOutput(
+  instance: Pick<AppInstance, 'id' | 'host_ports'>,
+  services: Readonly<Record<string, WorkloadState>>,
+  given: Partial<StackOutput> = {},
+): StackOutput {
+  const states = Object.values(services);
+  const state = states.every((each) => each === states[0]) ? (states[0] ?? 'absent') : 'degraded';
+  const { adapter: single, topology: _, ...common } = workloadOutput(instance, state);
+  const { kind: _kind, adopted, packages_excerpt: _packages, ...container } = single;
+  const names = Object.keys(instance.host_ports);
+  const project = `gpuaas-${instance.id}`;
+  return {
+    ...common,
+    topology: {
+      description: 'A stack.',
+      services: Object.entries(services).map(([name, each], index) => ({
+        ...{ name, role: 'server', endpoints: index === 0 ? names : [], mounts: [], state: each },
+      })),
+    },
+    adapter: {
+      ...{ kind: 'compose_stack', project, compose_version: '2.26.1', adopted },
+      services: Object.keys(services).map((service, index) => ({
+        ...{ service, ...container, container_id: `c-${service}`, container_name: `${project}.${service}` },
+        gpus: index === 0 ? ['GPU-1'] : [],
+      })),
+    },
+    ...given,
+  };
 }
 
 function resultOf(task_id: string, given: Partial<TaskResult>): TaskResult {

@@ -62,39 +62,46 @@ export const settings = { launchEnabled: true, registries: ['127.0.0.1:5000'] };
 export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
   return {
     ...{ request: aRequest(), projectId: 'p1', allocation: anAllocation(), app: anApp(), version: aVersion() },
-    ...{ profile: jupyterProfile(), isEntitled: true, artifacts: [anArtifact()], neighbours: [], gpuNames: [] },
+    ...{ profile: jupyterProfile(), isEntitled: true, artifacts: [anArtifact()], neighbours: [] },
+    host: undefined,
     ...{ capacity: undefined, node: aNode() },
     environment: environmentOf(settings),
     ...given,
   };
 }
 
-/** A launch of the curated model server; `request` wins. */
-export function vllmFacts(request: Partial<LaunchRequest> = {}): LaunchFacts {
-  const profile = vllmProfile();
-  const artifact = anArtifact({
+export const vllmArtifact = () =>
+  anArtifact({
     ...{ id: 'artifact-vllm', name: 'vllm-openai-cuda', repository: '127.0.0.1:5000/curated/vllm-openai-cuda' },
   });
-  return stackFacts(profile, artifact, { app_version: '2026.11', display_name: 'My vLLM', ...request });
+
+export function vllmRequest(given: Partial<LaunchRequest> = {}): LaunchRequest {
+  const app = { app_slug: 'vllm-openai', app_version: '2026.11', display_name: 'My vLLM' };
+  return aRequest({ ...app, artifact_id: 'artifact-vllm', config: {}, resource_overrides: {}, ...given });
+}
+
+/** A launch of the curated model server; `request` wins. */
+export function vllmFacts(request: Partial<LaunchRequest> = {}): LaunchFacts {
+  return stackFacts(vllmProfile(), vllmArtifact(), vllmRequest(request));
 }
 
 /** A launch of the smoke test of a host. */
 export function smokeFacts(request: Partial<LaunchRequest> = {}): LaunchFacts {
-  return stackFacts(smokeProfile(), anArtifact(), { app_version: '1', display_name: 'Smoke test', ...request });
+  const app = { app_slug: 'smoke-stack', app_version: '1', display_name: 'Smoke test' };
+  return stackFacts(smokeProfile(), anArtifact(), aRequest({ ...app, config: {}, resource_overrides: {}, ...request }));
 }
 
-function stackFacts(profile: WorkloadProfile, artifact: Artifact, request: Partial<LaunchRequest>): LaunchFacts {
-  const { slug } = profile.profile;
-  const asked = { app_slug: slug, artifact_id: artifact.id, config: {}, resource_overrides: {}, ...request };
+function stackFacts(profile: WorkloadProfile, artifact: Artifact, request: LaunchRequest): LaunchFacts {
+  const { app_slug: slug, app_version: version } = request;
   return launchFacts({
-    ...{ request: aRequest(asked), profile, artifacts: [artifact], app: anApp({ id: slug }) },
-    version: aVersion({ app_slug: slug, version: asked.app_version ?? '1', manifest: profile }),
-    allocation: anAllocation({
-      shape: { gpu_count: 2, cpu_cores: 64, memory_gib: 512 },
-      project_storage: true,
-    }),
+    ...{ request, profile, artifacts: [artifact], app: anApp({ id: slug }) },
+    version: aVersion({ app_slug: slug, version, manifest: profile }),
+    allocation: anAllocation({ shape: largeShape, project_storage: true }),
   });
 }
+
+/** Two cards, and what a model on both of them needs. */
+export const largeShape = { gpu_count: 2, cpu_cores: 64, memory_gib: 512 };
 
 export function runtimeStatus(given: Partial<WorkloadOciRuntimeStatusOutput> = {}): WorkloadOciRuntimeStatusOutput {
   const amount = { total: 8, reserved: 0, used: 0, free: 8 };

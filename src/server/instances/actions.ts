@@ -14,7 +14,8 @@ import { amountWords, misfits } from '../launch/resource-fit.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
 import { change } from './instance-states.ts';
 import { type Launching, queueTask } from './launching.ts';
-import { hasNothingLeft, relaunch } from './relaunch.ts';
+import { hasNothingLeft } from './nothing-left.ts';
+import { relaunch } from './relaunch.ts';
 
 /** The state on the way, and the one that the action leads to. */
 const ways: Readonly<Record<ControlAction, { readonly via: InstanceState; readonly to: InstanceState }>> = {
@@ -54,7 +55,7 @@ export async function control(
   });
 }
 
-/** What stood still has given its cards away: starting it takes them anew, like a launch. */
+/** What stood still has given its cores and its memory away: starting it takes them anew, like a launch. It has its cards. */
 async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<void> {
   const allocation = await tx.allocations.get(instance.allocation_id);
   if (allocation?.state !== 'active') throw refused([refusal('launch.allocation_not_active', '')]);

@@ -1,5 +1,9 @@
 /** What a node reports about an instance, as the control plane keeps it: members, endpoints, events. */
-import type { Endpoint, WorkloadOutput } from '../../contract/workload-output.ts';
+
+import type { Static } from 'typebox';
+import type { WorkloadFacts } from '../../contract/records.ts';
+import type { Endpoint, StackOutput, WorkloadOutput } from '../../contract/workload-output.ts';
+import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Tx } from '../db/store.ts';
 
@@ -32,17 +36,48 @@ export async function appendReport(tx: Tx, instance: AppInstance, actor: string,
   });
 }
 
-/** The one container of an instance, as the adapter says it is; `endpoints` are the declared ones. */
-export function memberOf(
+type Member = AppInstance['members'][number];
+
+/** The containers of an instance, as the adapter says they are; `endpoints` are the declared ones. */
+export function membersOf(
   { members, endpoints }: Pick<AppInstance, 'members' | 'endpoints'>,
-  nodeId: string,
-  { state, adapter }: WorkloadOutput,
-  at: string,
-): AppInstance['members'][number] {
-  return {
-    ...{ name: 'main', node_id: nodeId, state, health: adapter.health, endpoints, status: adapter, reported_at: at },
-    restarts: Math.max(adapter.restart_count, state === 'running' ? 0 : (members[0]?.restarts ?? 0)),
-  };
+  node_id: string,
+  { state, adapter, topology }: WorkloadOutput | StackOutput,
+  reported_at: string,
+): Member[] {
+  if (adapter.kind === 'oci_container') {
+    const restarts = Math.max(adapter.restart_count, state === 'running' ? 0 : (members[0]?.restarts ?? 0));
+    return [
+      { name: 'main', node_id, state, health: adapter.health, endpoints, status: adapter, reported_at, restarts },
+    ];
+  }
+  return (topology?.services ?? []).map((service) => {
+    const status = adapter.services.find((each) => each.service === service.name) ?? null;
+    const before = service.state === 'running' ? undefined : members.find(({ name }) => name === service.name);
+    return {
+      ...{ name: service.name, node_id, state: service.state, health: status?.health ?? null, status, reported_at },
+      endpoints: endpoints.filter(({ name }) => service.endpoints.includes(name)),
+      restarts: Math.max(status?.restart_count ?? 0, before?.restarts ?? 0),
+    };
+  });
+}
+
+/** The members as a look at their host found them. A service that it says nothing of is as it was. */
+export function membersSeen(
+  members: readonly Member[],
+  { state, restarts, services }: Static<typeof WorkloadFacts>,
+  reported_at: string,
+): Member[] {
+  return members.map((member) => {
+    const seen = services ? services.find(({ service }) => service === member.name) : { state, restarts };
+    return seen ? { ...member, state: seen.state, restarts: seen.restarts, reported_at } : member;
+  });
+}
+
+/** What all members together are; undefined before anything was reported. */
+export function stateOfAll(members: readonly Member[]): WorkloadState | undefined {
+  const [first, ...others] = members.map(({ state }) => state);
+  return others.every((state) => state === first) ? first : 'degraded';
 }
 
 /**

@@ -12,9 +12,10 @@ import { AgentError } from '../../contract/failures.ts';
 import { livingStates } from '../../contract/instance-state.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
-import type { WorkloadOutput } from '../../contract/workload-output.ts';
+import type { StackOutput, WorkloadOutput } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { adapterOf } from '../adapters/index.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Task } from '../db/entities/task.ts';
@@ -26,7 +27,15 @@ import { judgeRuntime } from '../launch/preflight.ts';
 import { decommission, finish } from './actions.ts';
 import { askAgain } from './ask-again.ts';
 import { happenedAt } from './happened-at.ts';
-import { appendReport, declaredEndpoints, factsOf, memberOf, shortMessage } from './instance-reports.ts';
+import {
+  appendReport,
+  declaredEndpoints,
+  factsOf,
+  membersOf,
+  membersSeen,
+  shortMessage,
+  stateOfAll,
+} from './instance-reports.ts';
 import { type Change, change, laterOf } from './instance-states.ts';
 import { fail, goOn } from './launching.ts';
 import type { MetricsBoard } from './metrics-board.ts';
@@ -39,6 +48,9 @@ export interface ReconcilerOptions {
   /** The queue that calls this sink; asked for when it is needed, since each needs the other. */
   readonly queue: () => TaskQueue;
 }
+
+/** What every task of an instance answers. */
+type Output = WorkloadOutput | StackOutput;
 
 /** Endpoints that nobody asked for, of one report, that are told one by one. */
 const maxUndeclared = 10;
@@ -130,7 +142,7 @@ class Reconciler implements RecordSink {
     const waiting = await tx.app_instances.list({ where: { node_id, state: 'requested' } });
     for (const instance of waiting.filter(({ current_task_id }) => current_task_id === id)) {
       if (result.status === 'succeeded') {
-        const answer = judgeRuntime(result.output as WorkloadOciRuntimeStatusOutput);
+        const answer = judgeRuntime(result.output as WorkloadOciRuntimeStatusOutput, adapterOf(instance.engine));
         await goOn(tx, this.#launching(), instance, answer, this.#now());
       } else {
         const reason = `Its host did not answer: ${result.failure?.message ?? result.status}`;
@@ -143,10 +155,10 @@ class Reconciler implements RecordSink {
   async #done(tx: Tx, instance: AppInstance, task: EndedTask): Promise<void> {
     const { result, purpose, node_id } = task;
     const at = this.#at(instance, result.finished_at);
-    const output = result.output as WorkloadOutput | null;
+    const output = result.output as Output | null;
     const endpoints = output ? await this.#endpoints(tx, instance, task, output) : instance.endpoints;
     const members = output
-      ? [memberOf({ ...instance, endpoints }, node_id, output, iso(this.#now()))]
+      ? membersOf({ ...instance, endpoints }, node_id, output, iso(this.#now()))
       : instance.members;
     const cleanup = output?.cleanup ?? instance.cleanup;
     const actor = `node:${node_id}`;
@@ -161,7 +173,7 @@ class Reconciler implements RecordSink {
       result.failure ?? new AgentError('internal', { reason: `The task ended as ${result.status}.` }).toFailure();
     // A launch that failed has left nothing; what an action failed on may still run as before, if it is there.
     const isGone = purpose === 'launch' || failure.code === 'container.not_found';
-    const before = isGone ? undefined : (output?.state ?? instance.members[0]?.state);
+    const before = isGone ? undefined : (output?.state ?? stateOfAll(instance.members));
     await change(tx, instance, {
       to: before === undefined ? 'failed' : afterTask(instance.state, before),
       ...{ reason: failure.message, actor, at },
@@ -170,7 +182,7 @@ class Reconciler implements RecordSink {
   }
 
   async #removed(tx: Tx, instance: AppInstance, { result, node_id, trace_id }: EndedTask): Promise<void> {
-    const output = result.output as WorkloadOutput | null;
+    const output = result.output as Output | null;
     const cleanup = output?.cleanup ?? null;
     const actor = `node:${node_id}`;
     const at = this.#at(instance, result.finished_at);
@@ -241,8 +253,8 @@ class Reconciler implements RecordSink {
     for (const instance of await this.#instancesOf(tx, node)) {
       const fact = facts.get(instance.id);
       const to = await this.#afterReport(tx, instance, fact?.state ?? 'absent');
-      const [main] = instance.members;
-      const members = fact && main ? [{ ...main, state: fact.state, restarts: fact.restarts, reported_at }] : undefined;
+      const members =
+        fact && instance.members.length > 0 ? membersSeen(instance.members, fact, reported_at) : undefined;
       if (to) {
         const lost = fact
           ? null
@@ -258,7 +270,7 @@ class Reconciler implements RecordSink {
   }
 
   /** Only what the profile declares and the launch published is an endpoint. */
-  async #endpoints(tx: Tx, instance: AppInstance, { node_id, result }: EndedTask, { endpoints }: WorkloadOutput) {
+  async #endpoints(tx: Tx, instance: AppInstance, { node_id, result }: EndedTask, { endpoints }: Output) {
     const { declared, undeclared } = declaredEndpoints(instance, endpoints);
     for (const { name, port } of undeclared.slice(0, maxUndeclared)) {
       await appendReport(tx, instance, `node:${node_id}`, this.#timeOf(instance, result.finished_at), {

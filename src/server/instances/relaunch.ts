@@ -10,13 +10,6 @@ import { admit } from './create-instance.ts';
 import { change } from './instance-states.ts';
 import { askNode, deploy, type Launching, requestOf } from './launching.ts';
 
-/** True where there is no container that an action could act on: the launch failed, or the host has lost it. */
-export function hasNothingLeft({ state, desired, failure, history }: AppInstance): boolean {
-  if (state !== 'failed' || desired === 'decommissioned') return false;
-  const before = history.findLast((each) => each.state !== 'failed' && each.state !== 'unknown')?.state;
-  return before === 'requested' || before === 'deploying' || failure?.code === 'container.not_found';
-}
-
 export async function relaunch(
   tx: Tx,
   { queue, environment }: Launching,

@@ -3,8 +3,10 @@
  * and checks 4 and 5 of a launch refuse what does not: one rule for both.
  */
 import type { FailureCode } from '../../contract/failures.ts';
+import type { Gpu } from '../../contract/gpus.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
+import { cardImage } from './card-fit.ts';
 import type { LaunchEnvironment } from './environment.ts';
 
 /** Why its lifecycle keeps it from being launched; undefined if it does not (check 4). */
@@ -44,8 +46,8 @@ export function isImageOf({ artifacts }: WorkloadProfile, { name, media_type }: 
 
 interface Cards {
   readonly gpu_count: number;
-  /** Names of the cards of the allocation, as the driver gives them; empty where there are none. */
-  readonly gpuNames: readonly string[];
+  /** Cards of the allocation, as its host reports them; empty where there are none. */
+  readonly cards: readonly Pick<Gpu, 'vendor' | 'name'>[];
 }
 
 /**
@@ -56,7 +58,7 @@ export function fittingArtifacts(
   profile: WorkloadProfile,
   artifacts: readonly Artifact[],
   environment: LaunchEnvironment,
-  cards: Cards,
+  { gpu_count, cards }: Cards,
 ): Artifact[] {
   const usable = artifacts.filter(
     (artifact) =>
@@ -64,22 +66,15 @@ export function fittingArtifacts(
       whyNotOffered(artifact, environment) === undefined &&
       whyNotTrusted(artifact, environment) === undefined,
   );
-  const special = usable.filter((artifact) => cards.gpu_count > 0 && isForCards(profile, artifact, cards.gpuNames));
+  const special = usable.filter((artifact) => gpu_count > 0 && isForCards(profile, artifact, cards));
   if (special.length > 0) return special;
   const primary = profile.artifacts['primary_image']?.artifact_name;
   return usable.filter(({ name }) => name === primary);
 }
 
-function isForCards({ artifacts }: WorkloadProfile, { name }: Artifact, gpuNames: readonly string[]): boolean {
+function isForCards({ artifacts }: WorkloadProfile, { name }: Artifact, cards: Cards['cards']): boolean {
   return Object.entries(artifacts).some(([key, { artifact_name }]) => {
-    const [, vendor = '', model = ''] = /^(nvidia|amd)_([a-z0-9]+)_image$/.exec(key) ?? [];
-    return (
-      artifact_name === name &&
-      vendor !== '' &&
-      gpuNames.some((gpu) => {
-        const words = gpu.toLowerCase().split(/[^a-z0-9]+/);
-        return words.includes(vendor) && (model === 'rocm' || words.includes(model));
-      })
-    );
+    const image = cardImage(key);
+    return artifact_name === name && image !== undefined && cards.some(image.fits);
   });
 }

@@ -10,25 +10,20 @@
  * since an earlier one has said why they are.
  */
 
-import { portParameter } from '../../manifests/gpuaas/check-parameters.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
-import {
-  type LaunchValues,
-  type ResourceName,
-  resolveValues,
-  type SoundValues,
-} from '../../manifests/gpuaas/resolve-values.ts';
+import { type LaunchValues, resolveValues, type SoundValues } from '../../manifests/gpuaas/resolve-values.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
 import type { Node } from '../db/entities/node.ts';
 import { fittingArtifacts, isImageOf, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
+import { type HostCards, vendorOf } from './card-fit.ts';
+import { checkResources, checkVendor } from './check-resources.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
-import { notSeen } from './preflight.ts';
 import { type LaunchRefusal, refusal } from './refusal.ts';
-import { type Amounts, amountWords, excess, misfits, takenPorts } from './resource-fit.ts';
+import type { Amounts } from './resource-fit.ts';
 
 export interface LaunchFacts {
   readonly request: LaunchRequest;
@@ -44,8 +39,8 @@ export interface LaunchFacts {
   readonly artifacts: readonly Artifact[];
   /** Other instances of the allocation. */
   readonly neighbours: readonly AppInstance[];
-  /** Names of the allocation's cards, as its node reports them. */
-  readonly gpuNames: readonly string[];
+  /** The cards of its host; undefined while nobody knows. */
+  readonly host: HostCards | undefined;
   /** What the node has for workloads; undefined while nobody knows. */
   readonly capacity: Amounts | undefined;
   /** The node, as far as it says whether it can be seen what runs there; undefined where none has enrolled. */
@@ -86,7 +81,7 @@ export function checkLaunch(facts: LaunchFacts): Checked {
     ...checkVersion(facts),
     // Which image fits depends on the cards: without their number nobody can choose one.
     ...(profile && (values?.resources.gpu_count !== undefined || request.artifact_id !== undefined)
-      ? checkArtifact(facts, profile, artifact)
+      ? checkArtifact(facts, profile, artifact, values)
       : []),
     ...(resolved?.ok === false
       ? resolved.errors.map(({ path, message }) => refusal('launch.values_invalid', path, `It ${message}.`))
@@ -94,7 +89,7 @@ export function checkLaunch(facts: LaunchFacts): Checked {
     ...(profile ? checkSecrets(request, profile) : []),
     ...(profile && values ? checkStorage(profile, values, allocation) : []),
     ...(profile && values ? checkExposure(facts, profile, values) : []),
-    ...(values && allocation ? checkResources(facts, values, allocation) : []),
+    ...(values && allocation ? checkResources(facts, values, allocation, artifact) : []),
     ...(profile ? checkAdapter(facts, profile) : []),
   ];
   if (refusals.length > 0 || !allocation || !profile || !artifact || !resolved?.ok) return { ok: false, refusals };
@@ -130,23 +125,24 @@ function checkVersion({ app, version, isEntitled }: LaunchFacts): LaunchRefusal[
 }
 
 function chooseArtifact(
-  { request, artifacts, environment, gpuNames }: LaunchFacts,
+  { request, artifacts, environment, host }: LaunchFacts,
   profile: WorkloadProfile,
   values: SoundValues | undefined,
 ): Artifact | undefined {
   if (request.artifact_id !== undefined) return artifacts.find(({ id }) => id === request.artifact_id);
   const gpu_count = values?.resources.gpu_count;
   if (gpu_count === undefined) return undefined;
-  const cards = { gpu_count, gpuNames };
+  const cards = { gpu_count, cards: host?.cards ?? [] };
   const [only, ...others] = fittingArtifacts(profile, artifacts, environment, cards);
   return others.length === 0 ? only : undefined;
 }
 
 /** Checks 4 and 5. */
 function checkArtifact(
-  { request, environment }: LaunchFacts,
+  { request, environment, host }: LaunchFacts,
   profile: WorkloadProfile,
   artifact: Artifact | undefined,
+  values: SoundValues | undefined,
 ): LaunchRefusal[] {
   const path = '/artifact_id';
   if (!artifact) {
@@ -161,6 +157,7 @@ function checkArtifact(
     ...mismatch,
     ...(lifecycle ? [refusal(lifecycle, path, `It is ${artifact.lifecycle}.`)] : []),
     ...(trust ? [refusal(trust, path, `Its trust is ${artifact.trust}.`)] : []),
+    ...checkVendor(host, vendorOf(profile, artifact), values?.resources.gpu_count ?? 0),
   ];
 }
 
@@ -207,48 +204,6 @@ function checkExposure(
   return unwilling.map(({ name }) =>
     refusal('launch.exposure_not_supported', path, `The endpoint ${name} does not allow ${mode}.`),
   );
-}
-
-/** Check 8. */
-function checkResources(
-  { request, neighbours, capacity, node }: LaunchFacts,
-  { resources, host_ports: ports, parameters }: SoundValues,
-  { shape }: Allocation,
-): LaunchRefusal[] {
-  const taken = takenPorts(neighbours);
-  const { certain: beyondShape, isUnsure } = misfits(resources, shape, neighbours);
-  const beyondHost = excess(resources, capacity).filter(({ name }) => !beyondShape.some((each) => each.name === name));
-  return [
-    ...beyondShape.map(({ name, wanted, free, total }) =>
-      refusal(
-        'launch.resources_exceed_allocation',
-        resourcePath(request, name),
-        `${amountWords[name]}: ${wanted} asked for, ${free} of ${total} free.`,
-      ),
-    ),
-    ...(isUnsure ? [notSeen(node)] : []),
-    ...beyondHost.map(({ name, asked, have }) =>
-      refusal(
-        'launch.resources_exceed_allocation',
-        resourcePath(request, name),
-        `${amountWords[name]}: ${asked} asked for, ${have} on its host.`,
-      ),
-    ),
-    ...Object.entries(ports).flatMap(([endpoint, port]) => {
-      const holder = taken.get(port);
-      const own = portParameter(endpoint);
-      const path = `/config/${Object.hasOwn(parameters, own) ? own : 'host_port'}`;
-      return holder === undefined
-        ? []
-        : [refusal('launch.host_port_taken', path, `${port} belongs to ${JSON.stringify(holder)}.`)];
-    }),
-  ];
-}
-
-/** Where the amount that counts stands; an amount that nobody chose would be chosen among the overrides. */
-function resourcePath({ config = {}, resource_overrides = {} }: LaunchRequest, name: ResourceName): string {
-  const isInConfig = resource_overrides[name] === undefined && config[name] !== undefined;
-  return `/${isInConfig ? 'config' : 'resource_overrides'}/${name}`;
 }
 
 /** Check 9. */

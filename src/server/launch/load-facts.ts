@@ -6,6 +6,7 @@ import { readProfile } from '../../manifests/gpuaas/read-profile.ts';
 import type { AppVersion } from '../db/entities/catalog.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
+import type { HostCards } from './card-fit.ts';
 import type { LaunchFacts } from './checks.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
@@ -31,18 +32,30 @@ export async function loadFacts(
   const version = app && (await tx.app_versions.find({ app_slug: app.id, version: request.app_version }));
   const profile = version && profileOf(version);
   const node = isOwn && allocation.node_id !== null ? await tx.nodes.get(allocation.node_id) : undefined;
+  const neighbours = isOwn
+    ? (await tx.app_instances.list({ where: { allocation_id: allocation.id, state: livingStates } })).filter(
+        ({ id }) => id !== exceptInstance,
+      )
+    : [];
   return {
     ...{ request, projectId, allocation, app, version, profile, environment, node },
     isEntitled: (await tx.entitlements.count({ app_slug: request.app_slug, project_id: [projectId, null] })) > 0,
     artifacts: profile ? await artifactsOf(tx, profile, request.artifact_id) : [],
-    neighbours: isOwn
-      ? (await tx.app_instances.list({ where: { allocation_id: allocation.id, state: livingStates } })).filter(
-          ({ id }) => id !== exceptInstance,
-        )
-      : [],
-    gpuNames: (node?.runtime ?? node?.inventory?.runtime)?.gpus.map(({ name }) => name) ?? [],
+    neighbours,
+    host: await cardsOf(tx, node),
     capacity: capacityOf(node),
   };
+}
+
+/** Undefined while the host has said nothing. */
+async function cardsOf(tx: ReadTx, node: Node | undefined): Promise<HostCards | undefined> {
+  const cards = (node?.runtime ?? node?.inventory?.runtime)?.gpus;
+  if (!cards) return undefined;
+  const strangers = new Set<string>();
+  for (const holder of new Set(cards.flatMap(({ held_by }) => held_by ?? []))) {
+    if (!(await tx.app_instances.get(holder))) strangers.add(holder);
+  }
+  return { cards, strangers };
 }
 
 /** The stored manifest was accepted when it was registered; it is read again, so that what runs was judged by this version. */

@@ -19,17 +19,24 @@ export type Preflight =
   | { readonly is: 'refused'; readonly refusal: LaunchRefusal };
 
 /** What is known of the node without asking it. */
-export function lookAtNode(node: Node | undefined, { needs }: ExecutionAdapter, now: number): Preflight {
+export function lookAtNode(node: Node | undefined, { needs, needsCompose }: ExecutionAdapter, now: number): Preflight {
   const unfit = whyUnfit(node, needs);
   if (unfit !== undefined || !node)
     return { is: 'refused', refusal: refusal('launch.node_unavailable', target, unfit) };
   const { runtime, runtime_at } = node;
   const isFresh = runtime_at !== null && Math.abs(now - Date.parse(runtime_at)) <= freshMs;
-  return runtime?.ready && isFresh ? { is: 'ready' } : { is: 'unknown' };
+  const canRun = runtime?.ready && (!needsCompose || runtime.compose_version !== null);
+  return canRun && isFresh ? { is: 'ready' } : { is: 'unknown' };
 }
 
 /** What the answer of a node means for a launch. */
-export function judgeRuntime({ ready, reasons }: WorkloadOciRuntimeStatusOutput): Preflight {
+export function judgeRuntime(
+  { ready, reasons, compose_version }: WorkloadOciRuntimeStatusOutput,
+  { needsCompose }: Pick<ExecutionAdapter, 'needsCompose'> = { needsCompose: false },
+): Preflight {
+  if (ready && needsCompose && compose_version === null) {
+    return { is: 'refused', refusal: refusal('compose.unavailable', target) };
+  }
   return ready
     ? { is: 'ready' }
     : { is: 'refused', refusal: refusal('launch.runtime_not_ready', target, reasons.slice(0, 3).join(' ')) };

@@ -3,8 +3,9 @@ import type { InstanceState } from '../../contract/instance-state.ts';
 import type { Shape } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
+import { hasNothingLeft } from '../instances/nothing-left.ts';
 
-/** In these states nothing runs and nothing is about to: cards, cores and memory are free again. */
+/** In these states nothing runs and nothing is about to: cores and memory are free again. */
 const idle: ReadonlySet<InstanceState> = new Set(['stopped', 'failed', 'decommissioned']);
 /** A stopped instance keeps its port, so that its address is the same when it starts again. */
 const portless: ReadonlySet<InstanceState> = new Set(['failed', 'decommissioned']);
@@ -14,11 +15,17 @@ const names = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
 export const amountWords = { gpu_count: 'GPUs', cpu_cores: 'Cores', memory_gib: 'GiB of memory' } as const;
 export type Amounts = Pick<Shape, (typeof names)[number]>;
 
+/** A container holds its cards until it is removed, whether it runs or not. */
+export function holdsCards(instance: AppInstance): boolean {
+  return instance.state !== 'decommissioned' && !hasNothingLeft(instance);
+}
+
 export function promised(instances: readonly AppInstance[]): Amounts {
   const sum = { gpu_count: 0, cpu_cores: 0, memory_gib: 0 };
-  for (const { resources, state } of instances) {
+  for (const instance of instances) {
+    const { resources, state } = instance;
+    if (holdsCards(instance)) sum.gpu_count += resources.gpu_count;
     if (idle.has(state)) continue;
-    sum.gpu_count += resources.gpu_count;
     sum.cpu_cores += resources.cpu_cores;
     sum.memory_gib += resources.memory_gib;
   }

@@ -4,7 +4,7 @@ import { Failure } from '../../../contract/failures.ts';
 import { identifierPattern } from '../../../contract/identifiers.ts';
 import { InstanceState } from '../../../contract/instance-state.ts';
 import { Resources } from '../../../contract/workload-oci-launch.ts';
-import { Cleanup, Endpoint, OciAdapterStatus } from '../../../contract/workload-output.ts';
+import { Cleanup, Endpoint, OciAdapterStatus, ServiceStatus } from '../../../contract/workload-output.ts';
 import { WorkloadState } from '../../../contract/workload-state.ts';
 import { variableName } from '../../../manifests/gpuaas/profile-fields.ts';
 import { Digest } from './artifact.ts';
@@ -12,13 +12,15 @@ import { closed, id, nullable, text, time } from './fields.ts';
 
 const Member = Type.Object(
   {
-    name: text(64, 'Name of the member: `main` for a single container.'),
+    name: text(64, 'Name of the member: `main` for a single container, of its service for one of a stack.'),
     node_id: id('Node that it is placed on.'),
-    state: { ...WorkloadState, description: 'State of the workload, as the adapter reports it.' },
+    state: { ...WorkloadState, description: 'Its state, as the adapter reports it.' },
     health: nullable(text(32, 'Health.'), 'Health, as the adapter reports it; null where it reports none.'),
     endpoints: Type.Array(Endpoint, { description: 'Where it answers.' }),
     restarts: Type.Integer({ minimum: 0, description: 'Restarts since the launch.' }),
-    status: nullable(OciAdapterStatus, 'What only the adapter knows; null before its first report.'),
+    status: Type.Union([OciAdapterStatus, ServiceStatus, Type.Null()], {
+      description: 'What only the adapter knows; null before its first report.',
+    }),
     reported_at: nullable(time('When.'), 'When the adapter last reported; null before that.'),
   },
   { ...closed, description: 'One container of the instance. Only the adapter writes it.' },

@@ -185,14 +185,28 @@ describe('an action', () => {
     expect((await bench.act(id, 'restart')).state).toBe('deploying');
   });
 
-  it('start is refused where another instance has taken the card (G-114)', async () => {
-    const card = (port: number) => aRequest({ config: { host_port: port }, resource_overrides: { gpu_count: 1 } });
+  it('start is refused where another instance has taken the memory (G-114)', async () => {
+    const shape = { gpu_count: 1, cpu_cores: 8, memory_gib: 12 };
+    const crowded = await launchBench({ allocation: { shape } });
+    const large = (host_port: number) =>
+      aRequest({ config: { host_port }, resource_overrides: { memory_gib: 8, gpu_count: 0 } });
+    const { id } = await crowded.running(large(9001));
+    await crowded.act(id, 'stop');
+    await crowded.endTaskOf(id, 'stopped');
+    await crowded.launch(large(9002));
+
+    await expect(crowded.act(id, 'start')).rejects.toMatchObject({ code: 'launch.resources_exceed_allocation' });
+  });
+
+  it('stop leaves the card with it: its container holds it until it is removed (G-114)', async () => {
+    const card = (host_port: number) => aRequest({ config: { host_port }, resource_overrides: { gpu_count: 1 } });
     const { id } = await bench.running(card(9001));
     await bench.act(id, 'stop');
     await bench.endTaskOf(id, 'stopped');
-    await bench.launch(card(9002));
 
-    await expect(bench.act(id, 'start')).rejects.toMatchObject({ code: 'launch.resources_exceed_allocation' });
+    await expect(bench.launch(card(9002))).rejects.toMatchObject({ code: 'launch.resources_exceed_allocation' });
+    await bench.act(id, 'start');
+    expect(await bench.instance(id)).toMatchObject({ state: 'starting' });
   });
 });
 

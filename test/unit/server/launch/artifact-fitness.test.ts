@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { lifecycles, trusts } from '../../../../src/server/db/entities/artifact.ts';
 import { fittingArtifacts } from '../../../../src/server/launch/artifact-fitness.ts';
 import { environmentOf } from '../../../../src/server/launch/environment.ts';
+import { sampleGpu } from '../../../support/gpus.ts';
 import { anArtifact, settings } from '../../../support/launch-samples.ts';
 import { jupyterProfile } from '../../../support/profiles.ts';
 
@@ -13,8 +14,9 @@ const images = [
   anArtifact({ id: 'other', name: 'runtime-tpu', digest: `sha256:${'d'.repeat(64)}` }),
 ];
 
-function offered(gpu_count: number, gpuNames: readonly string[], artifacts = images): string[] {
-  return fittingArtifacts(jupyterProfile(), artifacts, environment, { gpu_count, gpuNames }).map(({ id }) => id);
+function offered(gpu_count: number, names: readonly string[], artifacts = images): string[] {
+  const cards = names.map((name) => sampleGpu({ name, vendor: name.startsWith('AMD') ? 'amd' : 'nvidia' }));
+  return fittingArtifacts(jupyterProfile(), artifacts, environment, { gpu_count, cards }).map(({ id }) => id);
 }
 
 describe('fittingArtifacts', () => {

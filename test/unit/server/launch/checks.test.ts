@@ -277,16 +277,17 @@ describe('the nine checks', () => {
     expect(refusals({ allocation: foreign })).toEqual(refusals({ allocation: undefined }));
   });
 
-  it('give what a stopped or failed instance held free, but keep the port of a stopped one', () => {
+  it('give cores and memory of a stopped or failed instance free, but not its cards, nor the port of a stopped one', () => {
+    const noCard = 'launch.resources_exceed_allocation /resource_overrides/gpu_count';
     const holding = (state: 'stopped' | 'failed' | 'decommissioned' | 'unknown') =>
       refusals({
         request: withCards(1),
         ...neighbour({ state, resources: { gpu_count: 1, cpu_cores: 8, memory_gib: 32 }, host_ports: { web: 8888 } }),
       });
 
-    expect(holding('failed')).toEqual([]);
     expect(holding('decommissioned')).toEqual([]);
-    expect(holding('stopped')).toEqual(['launch.host_port_taken /config/host_port']);
+    expect(holding('stopped')).toEqual([noCard, 'launch.host_port_taken /config/host_port']);
+    expect(holding('failed')).toEqual([noCard]);
     const notAsked = `launch.node_unavailable ${target}`;
     expect(holding('unknown')).toEqual([notAsked, 'launch.host_port_taken /config/host_port']);
   });

@@ -1,0 +1,86 @@
+/**
+ * Which cards of a host a launch can have now. The allocation says how many its instances are promised; this asks the host
+ * which of them are well, and who holds each. Which ones it gets in the end is the host's to choose.
+ */
+import type { Gpu } from '../../contract/gpus.ts';
+import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Artifact } from '../db/entities/artifact.ts';
+import { holdsCards } from './resource-fit.ts';
+
+/** What a host says of its cards. */
+export interface HostCards {
+  readonly cards: readonly Gpu[];
+  /** Holders that no instance of ours is: somebody ran them on the host itself. */
+  readonly strangers: ReadonlySet<string>;
+}
+
+type Vendor = Gpu['vendor'];
+
+/** Whose cards an image is made for, by the names that the manifest gives it; undefined for any, or none. */
+export function vendorOf({ artifacts }: WorkloadProfile, { name }: Pick<Artifact, 'name'>): Vendor | undefined {
+  const vendors = Object.entries(artifacts).flatMap(([key, { artifact_name }]) => {
+    const vendor = cardImage(key)?.vendor;
+    return artifact_name === name && vendor ? [vendor] : [];
+  });
+  return new Set(vendors).size === 1 ? vendors[0] : undefined;
+}
+
+/** Kinds that every card of a vendor is. */
+const families: ReadonlySet<string> = new Set(['cuda', 'rocm']);
+
+/** What the name of an image in a manifest says of cards: `nvidia_h200_image`, `amd_rocm_image`. */
+export function cardImage(key: string) {
+  const [, vendor, model = ''] = /^(nvidia|amd)_([a-z0-9]+)_image$/.exec(key) ?? [];
+  if (vendor === undefined) return undefined;
+  return {
+    vendor: vendor as Vendor,
+    fits: (card: Pick<Gpu, 'vendor' | 'name'>) =>
+      card.vendor === vendor &&
+      (families.has(model) ||
+        card.name
+          .toLowerCase()
+          .split(/[^a-z0-9]+/)
+          .includes(model)),
+  };
+}
+
+export interface CardFit {
+  /** Cards that are there, well and free; of the vendor, where it matters. */
+  readonly free: number;
+  readonly total: number;
+  /** Why each of the others cannot be had, one sentence each. */
+  readonly reasons: readonly string[];
+}
+
+/**
+ * `neighbours` are the other instances of the allocation. What the host says can be older than what they were promised, so
+ * promises count that are not held yet, and holders that are gone do not.
+ */
+export function fitOf(
+  { cards, strangers }: HostCards,
+  neighbours: readonly AppInstance[],
+  vendor: Vendor | undefined,
+): CardFit {
+  const holders = neighbours.filter(holdsCards);
+  const reasons = cards.flatMap((card) => {
+    const reason = whyNot(card, strangers, holders, vendor);
+    return reason === undefined ? [] : [`${card.uuid} ${reason}.`];
+  });
+  const isHeldBy = (id: string) => cards.filter(({ held_by }) => held_by === id).length;
+  const pending = holders.reduce((sum, { id, resources }) => sum + Math.max(0, resources.gpu_count - isHeldBy(id)), 0);
+  return { free: Math.max(0, cards.length - reasons.length - pending), total: cards.length, reasons };
+}
+
+function whyNot(
+  { health, reason, held_by: holder, vendor: made }: Gpu,
+  strangers: ReadonlySet<string>,
+  holders: readonly AppInstance[],
+  vendor: Vendor | undefined,
+): string | undefined {
+  if (vendor !== undefined && made !== vendor) return 'is of another vendor';
+  if (health !== 'healthy') return `is not well: ${(reason ?? 'its host does not say why').replace(/\.$/, '')}`;
+  const instance = holders.find(({ id }) => id === holder);
+  if (instance) return `is held by ${JSON.stringify(instance.display_name)}`;
+  return holder !== null && strangers.has(holder) ? 'is held by something that was run on the host itself' : undefined;
+}
