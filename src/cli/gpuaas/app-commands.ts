@@ -162,6 +162,7 @@ function addLaunch(instances: Command, carry: Carry): void {
     .option('--name <text>', 'name for people')
     .option('--project <id>', 'its project; needed only with a token that belongs to none (admin, operator)')
     .option('--set <name=value>', 'value of a parameter of the app; can be given again', collect, {})
+    .option('--secret-file <name=file>', 'file with a secret that the app asks for, - for standard input', collectFile)
     .option('--values <file>', 'JSON file with a whole launch request; options win over it')
     .option('--gpus <count>', 'cards', whole)
     .option('--cpus <cores>', 'cores', amount)
@@ -206,6 +207,15 @@ function collect(text: string, before: Readonly<Record<string, string | number |
     throw new InvalidArgumentError('It must be NAME=VALUE.');
   }
   return { ...before, [name]: typed(value) };
+}
+
+/** Files by the name of the secret. */
+function collectFile(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const [, name, file] = /^([a-z][a-z0-9_]*)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || file === undefined) {
+    throw new InvalidArgumentError('It must be NAME=FILE.');
+  }
+  return { ...before, [name]: file };
 }
 
 function typed(text: string): string | number | boolean {

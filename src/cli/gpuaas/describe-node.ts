@@ -27,6 +27,17 @@ export interface Node {
   } | null;
 }
 
+interface Card {
+  readonly uuid: string;
+  readonly vendor: string;
+  readonly name: string;
+  readonly memory_mib: number;
+  readonly mig: { readonly parent: string; readonly profile: string } | null;
+  readonly health: string;
+  readonly reason: string | null;
+  readonly held_by: string | null;
+}
+
 interface Runtime {
   readonly ready: boolean;
   readonly reasons: readonly string[];
@@ -37,7 +48,8 @@ interface Runtime {
     readonly version: string | null;
     readonly reason: string | null;
   }[];
-  readonly gpus: readonly object[];
+  readonly compose_version: string | null;
+  readonly gpus: readonly Card[];
   readonly resources: Readonly<Record<string, { readonly total: number; readonly free: number }>>;
 }
 
@@ -59,10 +71,20 @@ export function describeNode(node: Node, now: number): string {
   const workloads = (topology?.workloads ?? []).map(({ workload_id, state, restarts }) => [
     ...[workload_id, state, restarts === 0 ? '' : `restarted ${restarts} times`],
   ]);
+  const cards = (runtime?.gpus ?? []).map(cardRow);
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...(cards.length === 0 ? [] : ['', 'Cards', table(cards.map((row) => row.map(oneLine)))]),
     ...(workloads.length === 0 ? [] : ['', 'Workloads', table(workloads.map((row) => row.map(oneLine)))]),
   ].join('\n');
+}
+
+function cardRow({ uuid, vendor, name, memory_mib, mig, health, reason, held_by: holder }: Card): string[] {
+  const size = memory_mib === 0 ? 'memory of the host' : `${memory_mib} MiB`;
+  return [
+    ...[uuid, vendor, mig === null ? name : `${name} (${mig.profile} of ${mig.parent})`, size],
+    ...[reason === null ? health : `${health}: ${reason}`, holder === null ? 'free' : `held by ${holder}`],
+  ];
 }
 
 /** Asked for here, or by somebody on the host, which refuses new work just the same. */
@@ -75,12 +97,16 @@ function connection({ connected, last_seen_at }: Node, now: number): string {
   return last_seen_at === null ? 'never was' : `no, last seen ${ago(last_seen_at, now)} ago`;
 }
 
-function runtimeFacts({ ready, reasons, probed_at, runtimes, gpus, resources }: Runtime, now: number): string[][] {
+function runtimeFacts(
+  { ready, reasons, probed_at, runtimes, compose_version, gpus, resources }: Runtime,
+  now: number,
+): string[][] {
   return [
     ['runtime', `${ready ? 'ready' : `not ready: ${reasons.join(' ')}`}, asked ${ago(probed_at, now)} ago`],
     ...runtimes.map(({ name, state, version, reason }) => [
       ...['', `${[name, version].filter(Boolean).join(' ')}: ${reason ?? state.replaceAll('_', ' ')}`],
     ]),
+    ['compose', compose_version ?? 'not installed: no stack can be launched'],
     ['GPUs', String(gpus.length)],
     ...Object.entries(resources).map(([name, { free, total }]) => [
       ...[name.replace('_gib', ' GiB').replaceAll('_', ' '), `${free} free of ${total}`],

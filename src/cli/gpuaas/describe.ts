@@ -30,6 +30,8 @@ export function describeInstance(instance: Instance, now: number): string {
   ];
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...section('Services', [table(serviceRows(instance))]),
+    ...section('Cards', [table(cardRows(instance))]),
     ...section('Access', accessLines(instance)),
     ...section('Failure', troubleLines(instance)),
     ...section('Left behind', cleanupLines(instance)),
@@ -41,6 +43,33 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 || lines[0] === ''
     ? []
     : ['', title, ...lines.flatMap((line) => line.split('\n')).map((line) => `  ${line}`)];
+}
+
+/** A single container is its instance, of which all is said already. */
+function serviceRows({ members }: Instance): string[][] {
+  const services = members.filter(({ name }) => name !== 'main');
+  return services.map(({ name, state, health, restarts, status }) =>
+    [
+      name,
+      state,
+      ...[health ?? '', restarts === 0 ? '' : `restarted ${restarts} times`],
+      status?.exit_code == null ? '' : `exit ${status.exit_code}`,
+    ].map(oneLine),
+  );
+}
+
+function cardRows({ gpus }: Instance): string[][] {
+  return gpus.map(({ uuid, service, card }) =>
+    [
+      uuid,
+      ...(card === null ? ['its host does not report it'] : [card.name, `${card.memory_mib} MiB`, healthOf(card)]),
+      service ?? '',
+    ].map(oneLine),
+  );
+}
+
+function healthOf({ health, reason }: { health: string; reason: string | null }): string {
+  return reason === null ? health : `${health}: ${reason}`;
 }
 
 function accessLines({ access }: Instance): string[] {

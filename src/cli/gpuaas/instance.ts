@@ -31,7 +31,23 @@ export interface Instance {
     readonly url: string | null;
     readonly tunnel: string | null;
   }[];
-  readonly members: readonly { readonly name: string; readonly state: string; readonly restarts: number }[];
+  readonly members: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly health: string | null;
+    readonly restarts: number;
+    readonly status: { readonly container_name: string; readonly exit_code: number | null } | null;
+  }[];
+  readonly gpus: readonly {
+    readonly uuid: string;
+    readonly service: string | null;
+    readonly card: {
+      readonly name: string;
+      readonly memory_mib: number;
+      readonly health: string;
+      readonly reason: string | null;
+    } | null;
+  }[];
   readonly history: readonly { readonly state: InstanceState; readonly at: string; readonly reason: string }[];
   readonly cleanup: { readonly removed: string[]; readonly kept: string[]; readonly failed: string[] } | null;
 }

@@ -9,6 +9,7 @@ import { readDocument } from '../../agent/read-document.ts';
 import { AgentError, type Json } from '../../contract/failures.ts';
 import { printJson, printLine, tell, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
+import { readSecrets } from '../secret-file.ts';
 import type { ControlPlaneClient } from './client.ts';
 import type { Instance } from './instance.ts';
 import type { Item } from './things.ts';
@@ -21,6 +22,8 @@ export interface LaunchOptions {
   readonly project?: string;
   readonly values?: string;
   readonly set: Readonly<Record<string, string | number | boolean>>;
+  /** File of each secret, by name; `-` is standard input. */
+  readonly secretFile?: Readonly<Record<string, string>>;
   readonly gpus?: number;
   readonly cpus?: number;
   readonly memory?: number;
@@ -33,6 +36,7 @@ interface Credential {
   readonly endpoint: string;
   readonly token: string;
   readonly url_query: string | null;
+  readonly bearer_path: string | null;
 }
 
 type Launched = Instance & { readonly credentials: readonly Credential[] };
@@ -94,8 +98,9 @@ const optionOf: Readonly<Record<string, string>> = {
 };
 
 function optionAt(path: string): string {
-  const [, parameter] = /^\/config\/([^/]+)$/.exec(path) ?? [];
-  const option = parameter === undefined ? optionOf[path] : `--set ${parameter}=…`;
+  const [, part, name] = /^\/(config|secrets)\/([^/]+)$/.exec(path) ?? [];
+  const option =
+    part === undefined ? optionOf[path] : part === 'config' ? `--set ${name}=…` : `--secret-file ${name}=…`;
   return option ?? path;
 }
 
@@ -106,7 +111,10 @@ function sayAccess({ access, id }: Instance, credentials: readonly Credential[])
     if (tunnel !== null) {
       printLine(`From your own computer:  ${oneLine(tunnel)}`);
     }
-    if (url !== null) {
+    if (url !== null && credential?.bearer_path) {
+      const header = `'Authorization: Bearer ${credential.token}'`;
+      printLine(`Then ask:                curl -H ${header} ${oneLine(new URL(credential.bearer_path, url).href)}`);
+    } else if (url !== null) {
       const query = credential?.url_query ? `?${credential.url_query}=${credential.token}` : '';
       printLine(`Then open:               ${oneLine(url)}${query}`);
     }
@@ -115,7 +123,7 @@ function sayAccess({ access, id }: Instance, credentials: readonly Credential[])
 }
 
 async function requestOf(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<Json> {
-  const { allocation, artifact, name, project, values, set, gpus, cpus, memory } = options;
+  const { allocation, artifact, name, project, values, set, secretFile, gpus, cpus, memory } = options;
   const given = values === undefined ? {} : objectOf(await readDocument(values), values);
   const [slug = '', version = await newestVersion(client, slug)] = app.split('@');
   const overrides = defined({ gpu_count: gpus, cpu_cores: cpus, memory_gib: memory });
@@ -128,6 +136,9 @@ async function requestOf(client: ControlPlaneClient, app: string, options: Launc
     ...defined({ artifact_id: artifact, display_name: name, project_id: project }),
     ...(allocation === undefined ? {} : { placement_intent: { target_allocation_id: allocation } }),
     config: { ...objectOf(given['config'] ?? {}, 'config'), ...set },
+    ...(secretFile === undefined
+      ? {}
+      : { secrets: { ...objectOf(given['secrets'] ?? {}, 'secrets'), ...(await readSecrets(secretFile)) } }),
     resource_overrides: { ...base, ...overrides },
   });
 }

@@ -36,7 +36,7 @@ export async function change(tx: Tx, instance: AppInstance, asked: Change) {
     ...{ state, summary: reason.slice(0, 500), updated_at: laterOf(instance.updated_at, at) },
     state_since: isNew ? since : instance.state_since,
     history: isNew ? historyWith(instance.history, { state, at, reason: reason.slice(0, 500) }) : instance.history,
-    billing: billingAfter(instance, state, since),
+    billing: billingAfter({ ...instance, ...set }, state, since),
   };
   await tx.app_instances.put(next);
   if (isNew) {
@@ -74,12 +74,13 @@ function billingAfter(instance: AppInstance, state: InstanceState, at: string): 
   return { ...billing, periods: periods.slice(-maxPeriods), ...(earlier > 0 ? { earlier_seconds: earlier } : {}) };
 }
 
-function periodsAfter({ billing, state: before }: AppInstance, state: InstanceState, at: string) {
+function periodsAfter({ billing, state: before, members }: AppInstance, state: InstanceState, at: string) {
   const { periods } = billing;
   const last = periods.at(-1);
   const isOpen = last?.stopped_at === null;
   if ((state === 'running' || state === 'degraded') && !isOpen) {
-    return [...periods, { started_at: at, stopped_at: null }];
+    const gpus = members.flatMap(({ status }) => status?.gpus ?? []);
+    return [...periods, { started_at: at, stopped_at: null, ...(gpus.length > 0 ? { gpus } : {}) }];
   }
   return isOpen && before !== state && !running.has(state)
     ? [...periods.slice(0, -1), { ...last, stopped_at: at }]

@@ -6,6 +6,7 @@ import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
 import { profileOf } from '../launch/load-facts.ts';
+import { cardsOf, InstanceCard } from './instance-cards.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -32,6 +33,7 @@ export const InstanceView = Type.Object(
       description: 'What can be done about the failure; null where there is none.',
     }),
     access: Type.Array(Access, { description: 'How to reach it; empty while it does not run.' }),
+    gpus: Type.Array(InstanceCard, { description: 'Cards that it holds.' }),
     commands: Type.Array(
       Type.Object(
         {
@@ -53,6 +55,9 @@ export const EndpointCredential = Type.Object(
     token: Type.String({ description: 'Token; shown in this one answer and kept nowhere in the clear.' }),
     url_query: Type.Union([Type.String(), Type.Null()], {
       description: 'Query parameter by which a browser brings it; null where it is brought in another way.',
+    }),
+    bearer_path: Type.Union([Type.String(), Type.Null()], {
+      description: 'Path that asks for it as a bearer token; null where it is brought in another way.',
     }),
   },
   { ...closed, description: 'Opens an endpoint.' },
@@ -77,6 +82,7 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
     ...rest,
     recovery: instance.failure ? recoveryOf(instance.failure.code) : null,
     access: reachable.has(instance.state) ? instance.endpoints.map((each) => accessTo(each, allocation, node)) : [],
+    gpus: cardsOf(instance, node),
     commands: (version && profileOf(version)?.outputs?.commands) ?? [],
   };
 }

@@ -1,12 +1,12 @@
 /** `/api/v1/app-instances/{id}/logs|metrics|topology`: looking into what runs. */
 import { Readable } from 'node:stream';
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 import { ServiceName } from '../../contract/compose-document.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { GpuSample, WorkloadSample } from '../../contract/records.ts';
 import { type LogSource, maxCursor, StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
-import { AppInstance } from '../db/entities/app-instance.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
@@ -16,6 +16,7 @@ import type { LogPart, LogRequest } from '../hub/log-relay.ts';
 import { profileOf } from '../launch/load-facts.ts';
 import { followLog } from './follow-log.ts';
 import { visibleInstance } from './instance-routes.ts';
+import { InstanceTopology, topologyOf } from './instance-topology.ts';
 import type { MetricsBoard } from './metrics-board.ts';
 
 /** What these routes need of the hub. */
@@ -77,19 +78,6 @@ const Sample = Type.Object(
   closed,
 );
 
-const Names = Type.Array(Type.String(), { description: 'Names.' });
-const Topology = Type.Object(
-  {
-    description: Type.String({ description: 'The shape in a sentence.' }),
-    services: Type.Array(
-      Type.Object({ name: Type.String(), role: Type.String(), endpoints: Names, mounts: Names }, closed),
-      { description: 'What it consists of, as the manifest declares it.' },
-    ),
-    members: { ...AppInstance.properties.members, description: 'What runs of it, as the host reports it.' },
-  },
-  { ...closed, description: 'What an instance consists of, to be drawn. Nothing of how an engine was told.' },
-);
-
 export function observationRoutes({ store, logs, metrics, clock }: ObservationOptions): Route[] {
   const seats = new Seats(readers);
   return [
@@ -131,12 +119,12 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
       },
     }),
     route({
-      ...{ method: 'GET', path: `${base}/topology`, ...one, answer: Topology },
-      summary: 'What an instance consists of.',
+      ...{ method: 'GET', path: `${base}/topology`, ...one, answer: InstanceTopology },
+      summary: 'What an instance consists of, with the state of each service.',
       read: async ({ who, params: { instance_id: id } }, tx) => {
         const instance = await visibleInstance(tx, who, id);
         const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });
-        return { ...shapeOf(version && profileOf(version)), members: instance.members };
+        return topologyOf(instance, version && profileOf(version));
       },
     }),
   ];
@@ -151,26 +139,6 @@ function sourceOf(id: string, task: string | undefined, service: string | undefi
 function stateOf(instance: AppInstance | undefined, service: string | undefined): AppInstance['state'] | undefined {
   const member = instance?.members.find(({ name }) => name === service)?.state;
   return member === 'stopped' || member === 'failed' ? member : instance?.state;
-}
-
-/** A single container is a stack of one. */
-function shapeOf(profile: ReturnType<typeof profileOf>): Omit<Static<typeof Topology>, 'members'> {
-  const declared = profile?.execution.compose?.topology;
-  if (declared) {
-    const services = declared.services.map(({ name, role, endpoints = [], mounts = [] }) => ({
-      name,
-      role,
-      endpoints,
-      mounts,
-    }));
-    return { description: declared.description, services };
-  }
-  const endpoints = (profile?.network?.endpoints ?? []).map(({ name }) => name);
-  const mounts = (profile?.storage?.mounts ?? []).map(({ name }) => name);
-  return {
-    description: profile?.profile.description ?? '',
-    services: [{ name: 'main', role: 'app', endpoints, mounts }],
-  };
 }
 
 async function* messages(parts: AsyncGenerator<LogPart, void, void>): AsyncGenerator<string> {

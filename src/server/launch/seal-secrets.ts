@@ -16,6 +16,8 @@ export interface EndpointToken {
   readonly token: string;
   /** Query parameter by which a browser brings it; null where it is brought in another way. */
   readonly url_query: string | null;
+  /** Path that asks for it as a bearer token; null where it is brought in another way. */
+  readonly bearer_path: string | null;
 }
 
 export interface SealedSecrets {
@@ -43,12 +45,21 @@ export async function sealSecrets(
     const how = tokenOf(endpoint.name, auth);
     if (how === null) continue;
     const token = randomBytes(tokenBytes).toString('hex');
-    tokens.push({ endpoint: endpoint.name, token, url_query: auth.url_query ?? null });
+    const { name } = endpoint;
+    tokens.push({ endpoint: name, token, url_query: auth.url_query ?? null, bearer_path: bearerPath(profile, name) });
     if (how.path !== null) sealedFiles[how.path] = await seal(token, key);
     if (how.value_env !== null) sealedEnv[how.value_env] = await seal(token, key);
   }
   for (const [name, secret] of Object.entries(brought)) sealedFiles[secretPath(name)] = await seal(secret, key);
   return { tokens, sealedFiles, sealedEnv };
+}
+
+/** As the profile itself asks whether the endpoint is ready. */
+function bearerPath({ validation }: WorkloadProfile, name: string): string | null {
+  const asked = validation?.readiness?.find(
+    ({ endpoint, bearer_env }) => endpoint === name && bearer_env !== undefined,
+  );
+  return asked?.path ?? null;
 }
 
 async function seal(text: string, key: WrappingPublicKey): Promise<string> {

@@ -36,7 +36,13 @@ const StateChange = Type.Object(
 );
 
 const RunPeriod = Type.Object(
-  { started_at: time('From.'), stopped_at: nullable(time('To.'), 'To; null while it runs.') },
+  {
+    started_at: time('From.'),
+    stopped_at: nullable(time('To.'), 'To; null while it runs.'),
+    gpus: Type.Optional(
+      Type.Array(text(128, 'UUID.'), { maxItems: 64, description: 'Cards that it ran on; absent for none.' }),
+    ),
+  },
   { ...closed, description: 'A time in which it ran.' },
 );
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { describeNode, type Node } from '../../../../src/cli/gpuaas/describe-node.ts';
+import { sampleGpu } from '../../../support/gpus.ts';
 
 const now = Date.parse('2026-11-25T10:05:00Z');
 const fresh: Node = {
@@ -35,7 +36,13 @@ it('says of a node why it takes no work, what is free there and what runs', () =
       },
       inventory: { os: 'Debian 12', kernel: '6.1', arch: 'x64', draining: true },
       runtime: {
-        ...{ ready: false, reasons: ['The engine is away.'], probed_at: '2026-11-25T10:04:30Z', gpus: [{}, {}] },
+        ...{ ready: false, reasons: ['The engine is away.'], probed_at: '2026-11-25T10:04:30Z' },
+        compose_version: null,
+        gpus: [
+          sampleGpu({ held_by: 'app-1' }),
+          sampleGpu({ uuid: 'GPU-2', health: 'unhealthy', reason: 'It does not answer.' }),
+          sampleGpu({ uuid: 'MIG-3', mig: { parent: 'GPU-2', profile: '1g.10gb' } }),
+        ],
         runtimes: [
           { name: 'docker', state: 'not_running', version: '28.1', reason: 'Its socket is gone.' },
           { name: 'nerdctl', state: 'not_installed', version: null, reason: null },
@@ -54,7 +61,11 @@ it('says of a node why it takes no work, what is free there and what runs', () =
   expect(text).toMatch(/^runtime +not ready: The engine is away., asked 30 s ago$/m);
   expect(text).toMatch(/^ +docker 28.1: Its socket is gone.$/m);
   expect(text).toMatch(/^ +nerdctl: not installed$/m);
-  expect(text).toMatch(/^GPUs +2$/m);
+  expect(text).toMatch(/^compose +not installed: no stack can be launched$/m);
+  expect(text).toMatch(/^GPUs +3$/m);
+  expect(text).toMatch(/^GPU-1 +nvidia +NVIDIA H100 80GB HBM3 +81559 MiB +healthy +held by app-1$/m);
+  expect(text).toMatch(/^GPU-2 .* unhealthy: It does not answer. +free$/m);
+  expect(text).toMatch(/^MIG-3 +nvidia +NVIDIA H100 80GB HBM3 \(1g.10gb of GPU-2\)/m);
   expect(text).toMatch(/^memory GiB +8.5 free of 64$/m);
   expect(text).toMatch(/^app-1 +degraded +restarted 3 times$/m);
 });

@@ -15,6 +15,7 @@ it('shows what a failure is about: which task it was, the facts, and the last th
       endpoints: [],
       access: [],
       members: [],
+      gpus: [],
       history: [],
     },
     failure: new AgentError('packages.failed', { exit_code: 1, excerpt }).toFailure(),
@@ -28,4 +29,48 @@ it('shows what a failure is about: which task it was, the facts, and the last th
   expect(text).toContain('ERROR: No matching distribution found for numpy\n');
   expect(text).not.toContain('\u001b');
   expect(text).toContain('  next: correct the request, its values or the image');
+});
+
+it('shows the services of a stack and the cards that it holds', () => {
+  const status = (exit_code: number | null) => ({ container_name: 'gpuaas-i-1.x', exit_code });
+  const card = { name: 'NVIDIA H200', memory_mib: 143_771 };
+  const text = describeInstance(
+    {
+      ...{
+        id: 'i-1',
+        display_name: 'Mine',
+        app_slug: 'vllm-openai',
+        app_version: '1',
+        allocation_id: 'a',
+        node_id: 'n',
+      },
+      ...{ state: 'degraded', state_since: '2026-11-25T10:00:00Z', desired: 'running', summary: 'A service ended.' },
+      ...{ created_at: '2026-11-25T09:59:00Z', created_by: 'abc', trace_id: 'trace-1', current_task_id: null },
+      ...{
+        failure: null,
+        recovery: null,
+        image_digest: 'sha256:1',
+        config: {},
+        cleanup: null,
+        endpoints: [],
+        access: [],
+      },
+      ...{ resources: { gpu_count: 2, cpu_cores: 1, memory_gib: 1 }, history: [] },
+      members: [
+        { name: 'vllm', state: 'running', health: 'healthy', restarts: 0, status: status(null) },
+        { name: 'watch', state: 'failed', health: null, restarts: 3, status: status(1) },
+      ],
+      gpus: [
+        { uuid: 'GPU-1', service: 'vllm', card: { ...card, health: 'healthy', reason: null } },
+        { uuid: 'GPU-2', service: 'vllm', card: { ...card, health: 'unhealthy', reason: 'XID 79.' } },
+        { uuid: 'GPU-3', service: 'vllm', card: null },
+      ],
+    },
+    Date.parse('2026-11-25T10:01:00Z'),
+  );
+
+  expect(text).toMatch(/^Services\n {2}vllm +running +healthy\n {2}watch +failed +restarted 3 times +exit 1$/m);
+  expect(text).toMatch(/^Cards\n {2}GPU-1 +NVIDIA H200 +143771 MiB +healthy +vllm$/m);
+  expect(text).toMatch(/^ {2}GPU-2 .* unhealthy: XID 79. +vllm$/m);
+  expect(text).toMatch(/^ {2}GPU-3 +its host does not report it +vllm$/m);
 });

@@ -1,16 +1,29 @@
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { launch } from '../../../../src/cli/gpuaas/launch.ts';
 import { failureLines } from '../../../../src/cli/output.ts';
 import { AgentError, failures } from '../../../../src/contract/failures.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
-const instance = { id: 'i-1', state: 'deploying', desired: 'running', state_since: '2026-11-25T10:00:00Z' };
-const credentials = [{ endpoint: 'web', token: 'only-here', url_query: 'token' }];
+const instance = {
+  id: 'i-1',
+  display_name: 'Mine',
+  summary: 'Waits.',
+  state: 'deploying',
+  desired: 'running',
+  state_since: '2026-11-25T10:00:00Z',
+};
+const credentials = [{ endpoint: 'web', token: 'only-here', url_query: 'token', bearer_path: null }];
 /** What the control plane has against the launch, by path. */
 let refusals: string[];
+/** Body of the launch. */
+let asked: string;
 const server = createServer((request, response) => {
+  if (request.method === 'POST') request.setEncoding('utf8').on('data', (text) => (asked += text));
   if (request.method === 'POST' && refusals.length > 0) response.writeHead(400).end(JSON.stringify(refusal()));
   else if (request.method === 'POST') response.end(JSON.stringify({ ...instance, credentials }));
   else if (request.url?.startsWith('/api/v1/events')) response.write(': connected\n\n');
@@ -25,6 +38,7 @@ function refusal() {
 
 beforeEach(async () => {
   refusals = [];
+  asked = '';
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });
 afterEach(() => {
@@ -61,4 +75,41 @@ it('names what is wrong by the option that a person gave, or did not', async () 
   expect(text).toMatch(/^ {2}--set host_port=…: /m);
   expect(text).toMatch(/^ {2}--gpus: /m);
   expect(text).not.toMatch(/[a-z]_[a-z]+_id/);
+});
+
+it('takes secrets out of files, and names the option where one is refused', async () => {
+  const file = join(temporaryFolder('secret'), 'token');
+  writeFileSync(file, 'hf_canary\n');
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const options = { set: {}, secretFile: { hub_token: file }, wait: false, timeout: 1, json: false };
+
+  await launch(client(), 'web@1', options);
+
+  expect(JSON.parse(asked)).toMatchObject({ secrets: { hub_token: 'hf_canary' } });
+  refusals = ['/secrets/hub_token'];
+  const error = await launch(client(), 'web@1', options).catch((each) => each);
+  expect(failureLines(error.toFailure()).join('\n')).toMatch(/^ {2}--secret-file hub_token=…: /m);
+});
+
+it('says how to ask an endpoint that wants its token as a bearer', async () => {
+  const said: string[] = [];
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+  const access = [
+    { endpoint: 'openai', url: 'http://127.0.0.1:8000/', tunnel: 'ssh -N -L 8000:127.0.0.1:8000 me@host' },
+  ];
+  Object.assign(instance, { state: 'running', access });
+  credentials.splice(0, 1, {
+    endpoint: 'openai',
+    token: 'only-here',
+    url_query: null,
+    bearer_path: '/v1/models',
+  } as never);
+
+  await launch(client(), 'vllm-openai@1', { set: {}, wait: true, timeout: 5, json: false });
+
+  expect(said.join('')).toContain(
+    "Then ask:                curl -H 'Authorization: Bearer only-here' http://127.0.0.1:8000/v1/models\n",
+  );
 });

@@ -215,7 +215,7 @@ it('seals the key and the token of the hub for the node alone; only the key is t
   const sealed = await sealSecrets(vllmProfile(), { hub_token: 'hf_canary' }, key);
 
   expect(sealed.tokens).toEqual([
-    { endpoint: 'openai', token: expect.stringMatching(/^[0-9a-f]{48}$/), url_query: null },
+    { endpoint: 'openai', token: expect.stringMatching(/^[0-9a-f]{48}$/), bearer_path: '/v1/models', url_query: null },
   ]);
   expect(await open(sealed.sealedEnv['VLLM_API_KEY'])).toBe(sealed.tokens[0]?.token);
   expect(await open(sealed.sealedFiles['/run/secrets/hub_token'])).toBe('hf_canary');

@@ -165,7 +165,9 @@ describe('sealSecrets', () => {
     const again = await sealSecrets(jupyterProfile(), {}, key);
 
     const [first] = made.tokens;
-    expect(first).toEqual({ endpoint: 'web', token: expect.stringMatching(/^[0-9a-f]{48}$/), url_query: 'token' });
+    expect(first).toEqual({
+      ...{ endpoint: 'web', token: expect.stringMatching(/^[0-9a-f]{48}$/), url_query: 'token', bearer_path: null },
+    });
     expect(again.tokens[0]?.token).not.toBe(first?.token);
     const opened = await compactDecrypt(made.sealedFiles['/run/secrets/web-token'] ?? '', privateKey);
     expect(new TextDecoder().decode(opened.plaintext)).toBe(first?.token);
