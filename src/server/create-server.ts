@@ -12,6 +12,7 @@ import type { RecordSink } from './hub/record-sink.ts';
 import { TaskQueue } from './hub/task-queue.ts';
 import { MetricsBoard } from './instances/metrics-board.ts';
 import { reconciler } from './instances/reconciler.ts';
+import { exposeSamples } from './instances/sample-metrics.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
 import { routesOf } from './routes.ts';
@@ -57,6 +58,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   const context: ServerContext = { store, log, clock, settings, keys, queue, hub, samples };
   const metrics = createMetrics();
   exposeHub(metrics.registry, { hub, queue });
+  exposeSamples(metrics.registry, samples, () => clock.wallMs());
   const http = createHttpServer({
     ...{ store, log, metrics, checkAnswers, now: () => clock.wallMs() },
     routes: routesOf(context, metrics, version),

@@ -4,11 +4,12 @@
  */
 import type { RecordBody } from '../../contract/records.ts';
 
-type Sample = RecordBody<'metrics'>['workloads'][number] & {
+type Body = RecordBody<'metrics'>;
+type Sample = Body['workloads'][number] & {
   readonly at: string;
   readonly interval_seconds: number;
   /** Its own cards; left out for none. */
-  readonly gpus?: NonNullable<RecordBody<'metrics'>['gpus']>;
+  readonly gpus?: NonNullable<Body['gpus']>;
 };
 
 const maxSamples = 360;
@@ -17,9 +18,13 @@ const maxInstances = 10_000;
 
 export class MetricsBoard {
   readonly #samples = new Map<string, Sample[]>();
+  /** The last of each node, with when it came. */
+  readonly #latest = new Map<string, { readonly body: Body; readonly cameAt: number }>();
 
   /** Under the node that sent them: nobody reports for the workloads of another. */
-  keep(nodeId: string, { at, interval_seconds, workloads, gpus = [] }: RecordBody<'metrics'>): void {
+  keep(nodeId: string, body: Body, now: number): void {
+    const { at, interval_seconds, workloads, gpus = [] } = body;
+    this.#latest.set(nodeId, { body, cameAt: now });
     for (const sample of workloads) {
       const key = `${nodeId}/${sample.workload_id}`;
       const known = this.#samples.get(key) ?? [];
@@ -31,6 +36,13 @@ export class MetricsBoard {
       this.#samples.set(key, known);
     }
     while (this.#samples.size > maxInstances) this.#samples.delete(this.#samples.keys().next().value as string);
+  }
+
+  /** What nodes said last, of those that have said it within `ageMs`. */
+  latest(now: number, ageMs: number): (readonly [nodeId: string, body: Body])[] {
+    return [...this.#latest].flatMap(([node, { body, cameAt }]) =>
+      now - cameAt <= ageMs ? [[node, body] as const] : [],
+    );
   }
 
   /** Oldest first. */

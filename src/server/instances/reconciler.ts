@@ -243,7 +243,7 @@ class Reconciler implements RecordSink {
   async #sampled(tx: Tx, node: Node, body: RecordBody<'metrics'>): Promise<void> {
     const known = new Set((await this.#instancesOf(tx, node)).map(({ id }) => id));
     const workloads = body.workloads.filter(({ workload_id }) => known.has(workload_id));
-    this.#options.metrics.keep(node.id, { ...body, workloads });
+    this.#options.metrics.keep(node.id, { ...body, workloads }, this.#now());
   }
 
   /** What is on the host, whole: what should be there and is not is drift. */

@@ -1,9 +1,14 @@
 /** An instance that is a stack: from its launch to its removal, as the control plane sees it. */
+import { Registry } from 'prom-client';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { WorkloadState } from '../../../../src/contract/workload-state.ts';
 import type { AppInstance } from '../../../../src/server/db/entities/app-instance.ts';
+import { topologyOf } from '../../../../src/server/instances/instance-topology.ts';
+import { viewOf } from '../../../../src/server/instances/instance-view.ts';
+import { exposeSamples } from '../../../../src/server/instances/sample-metrics.ts';
 import { type LaunchBench, launchBench, stackOutput } from '../../../support/launch-bench.ts';
 import { largeShape, runtimeStatus, vllmRequest } from '../../../support/launch-samples.ts';
+import { vllmProfile } from '../../../support/profiles.ts';
 
 const withCompose = runtimeStatus({ compose_version: '2.26.1' });
 let bench: LaunchBench;
@@ -98,6 +103,106 @@ describe('a launch of vLLM', () => {
   });
 });
 
+const card = { uuid: 'GPU-1', utilization_percent: 90, memory_used_mib: 70_000, memory_total_mib: 81_559 };
+
+/** One sample of a host with this stack and a card of another. */
+function sample(workload_id: string) {
+  const use = {
+    ...{ cpu_seconds: 1, cpu_cores: 0.5, memory_bytes: 100, memory_limit_bytes: 200 },
+    ...{ network_received_bytes: 0, network_sent_bytes: 0, pids: 3 },
+  };
+  const none = { temperature_celsius: 60, power_watts: 500 };
+  return {
+    kind: 'metrics' as const,
+    body: {
+      ...{ at: '2026-11-25T12:00:04Z', interval_seconds: 5 },
+      host: {
+        ...{ cpu_cores_used: 1, memory_used_bytes: 1, memory_total_bytes: 2, disk_free_bytes: 1, disk_total_bytes: 2 },
+      },
+      workloads: [{ workload_id, ...use, services: [{ service: 'vllm', ...use }] }],
+      gpus: [
+        { ...card, workload_id, ...none },
+        { ...card, uuid: 'GPU-2', workload_id: 'another', ...none },
+      ],
+    },
+  };
+}
+
+describe('what is seen of a stack', () => {
+  const see = (instance: AppInstance) =>
+    bench.store.read(async (tx) => ({
+      view: await viewOf(tx, instance),
+      topology: topologyOf(instance, vllmProfile()),
+    }));
+
+  it('is the shape of its manifest, with the state of each service before and after its host has spoken (G-92, G-184)', async () => {
+    const before = await launched();
+    const { topology } = await see(before);
+    const after = await see(await endWith(before, { vllm: 'running' }));
+
+    const shape = { name: 'vllm', role: 'openai_server', endpoints: ['openai'], mounts: ['workspace'] };
+    expect(topology).toEqual({
+      description: 'Single-node OpenAI-compatible inference endpoint.',
+      services: [{ ...shape, state: null, health: null, restarts: 0, gpus: [] }],
+      members: [],
+    });
+    expect(after.topology.services).toEqual([
+      { ...shape, state: 'running', health: null, restarts: 0, gpus: ['GPU-1'] },
+    ]);
+  });
+
+  it('are its cards, as their host last reported them', async () => {
+    const { view } = await see(await endWith(await launched(), { vllm: 'running' }));
+
+    const { name, vendor, memory_mib, health, reason } = withCompose.gpus[0] ?? {};
+    expect(view.gpus).toEqual([{ uuid: 'GPU-1', service: 'vllm', card: { name, vendor, memory_mib, health, reason } }]);
+  });
+
+  it('says nothing of a card that its host does not report any more', async () => {
+    const instance = await endWith(await launched(), { vllm: 'running' });
+    await bench.store.write(async (tx) => {
+      const node = await tx.nodes.get('node-1');
+      if (node) await tx.nodes.put({ ...node, runtime: { ...withCompose, gpus: [] } });
+    });
+
+    expect((await see(instance)).view.gpus).toEqual([{ uuid: 'GPU-1', service: 'vllm', card: null }]);
+  });
+
+  it('is nothing that is secret', async () => {
+    const instance = await launched();
+    const { view } = await see(instance);
+
+    expect(instance.sealed_env).not.toEqual({});
+    expect(Object.keys(view)).not.toContain('sealed_env');
+    expect(JSON.stringify(view)).not.toContain(instance.sealed_env?.['VLLM_API_KEY']);
+  });
+
+  it('is what each service and each of its cards uses, and of no other card', async () => {
+    const { id } = await endWith(await launched(), { vllm: 'running' });
+
+    await bench.report(sample(id));
+
+    expect(bench.metrics.of('node-1', id)).toMatchObject([
+      { cpu_cores: 0.5, services: [{ service: 'vllm', pids: 3 }], gpus: [{ uuid: 'GPU-1', utilization_percent: 90 }] },
+    ]);
+    expect(bench.metrics.of('node-1', id)[0]?.gpus).toHaveLength(1);
+  });
+
+  it('is told to Prometheus while it is new, for each service and card', async () => {
+    const { id } = await endWith(await launched(), { vllm: 'running' });
+    const registry = new Registry();
+    exposeSamples(registry, bench.metrics, () => bench.clock.wallMs());
+    await bench.report(sample(id));
+
+    const text = await registry.metrics();
+    expect(text).toContain(`gpuaas_workload_cpu_cores{node="node-1",instance="${id}",service="vllm"} 0.5\n`);
+    expect(text).toContain(`gpuaas_workload_memory_bytes{node="node-1",instance="${id}",service=""} 100\n`);
+    expect(text).toContain(`gpuaas_gpu_utilization_ratio{node="node-1",gpu="GPU-1",instance="${id}"} 0.9\n`);
+    await bench.clock.advance(121_000);
+    expect(await registry.metrics()).not.toContain('GPU-1');
+  });
+});
+
 describe('a stack', () => {
   it('has a member for each service, with its state, its endpoints and its cards (G-124 to G-126, G-184)', async () => {
     const instance = await endWith(await launched(), { vllm: 'running', watch: 'running' });
@@ -112,7 +217,7 @@ describe('a stack', () => {
       },
       { name: 'watch', state: 'running', endpoints: [], status: { container_id: 'c-watch', gpus: [] } },
     ]);
-    expect(instance.billing).toMatchObject({ gpu_count: 1, periods: [{ stopped_at: null }] });
+    expect(instance.billing).toMatchObject({ gpu_count: 1, periods: [{ stopped_at: null, gpus: ['GPU-1'] }] });
   });
 
   it('is degraded where one of its services does not run', async () => {
