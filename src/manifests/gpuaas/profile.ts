@@ -71,7 +71,6 @@ const Secret = Type.Object(
     description: 'A secret that people may bring; given as a file in memory, and kept nowhere in the clear.',
   },
 );
-export type ProfileSecret = Static<typeof Secret>;
 
 const Parameters = Type.Object(
   {

@@ -1,5 +1,4 @@
 /** What this environment can do: settings of the control plane, as launches and forms see them. */
-import { adapters } from '../adapters/index.ts';
 
 export interface LaunchEnvironment {
   /** Exposure modes beyond which nothing is offered. `platform_proxy` is declared by manifests and offered by nobody. */
@@ -26,7 +25,7 @@ interface EnvironmentSettings {
 export function environmentOf({ launchEnabled, registries, artifactPolicy }: EnvironmentSettings): LaunchEnvironment {
   return {
     exposureModes: ['private'],
-    engines: launchEnabled ? Object.keys(adapters) : [],
+    engines: launchEnabled ? ['node_agent', 'docker_compose'] : [],
     artifactPolicy: artifactPolicy ?? 'published',
     registries,
   };

@@ -16,7 +16,7 @@ it('keeps with each instance its own cards, and no others', () => {
   const host = {} as RecordBody<'metrics'>['host'];
   const board = new MetricsBoard();
 
-  board.keep('node-1', { at: '2026-11-25T12:00:00Z', interval_seconds: 15, host, workloads, gpus });
+  board.keep('node-1', { at: '2026-11-25T12:00:00Z', interval_seconds: 15, host, workloads, gpus }, 0);
 
   expect(board.of('node-1', 'a')).toMatchObject([{ gpus: [card('GPU-1', 'a')] }]);
   expect(board.of('node-1', 'c')[0]).not.toHaveProperty('gpus');
