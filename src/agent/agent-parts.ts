@@ -76,7 +76,10 @@ export function assembleAgent(ground: Ground) {
   const health: GpuHealth = new GpuHealth({
     ...healthSources(ground),
     heldBy: (uuid) => gpus.holders().get(uuid) ?? null,
-    onChange: () => tell('hostChanged'),
+    onChange: () => {
+      supervisor.cardsChanged();
+      tell('hostChanged');
+    },
   });
   const gpus = openGpuLedger({
     engine,
@@ -105,9 +108,14 @@ export function assembleAgent(ground: Ground) {
       maxTasks: config.task_logs.max_tasks,
     },
   });
-  const supervisor = new Supervisor({
+  const supervisor: Supervisor = new Supervisor({
     cards: cardsToReconcile(gpus, journal),
     ...{ engine, journal, clock, log, unseal, admission: dispatcher.admission },
+    cardHealth: {
+      heldBy: (id) => journal.leases().filter(({ instance }) => instance === id),
+      unhealthy: () => health.unhealthy(),
+      vanished: () => health.vanished(),
+    },
     onChange: () => tell('workloadsChanged'),
     onEngine: () => tell('hostChanged'),
   });

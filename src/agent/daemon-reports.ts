@@ -2,6 +2,7 @@
 
 import { containerName } from '../contract/names.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
+import { GpuUseReader } from '../host/gpu-use.ts';
 import { readHostUse } from '../host/use.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
@@ -14,6 +15,7 @@ import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { runtimeStatus } from '../tasks/workload-oci-runtime-status.ts';
 import type { AgentConfig } from './config.ts';
 import type { DrainState } from './drain-state.ts';
+import type { GpuHealth } from './gpus/gpu-health.ts';
 import type { Journal } from './journal/journal.ts';
 import type { AgentStatus } from './local-api/agent-status.ts';
 import type { LogStreams } from './logs/log-streams.ts';
@@ -22,7 +24,7 @@ import type { Supervisor } from './supervision/supervisor.ts';
 import { agentFamilies, type TaskCounts } from './telemetry/agent-metrics.ts';
 import { serveEndpoint } from './telemetry/endpoint.ts';
 import { InventoryReporter } from './telemetry/inventory.ts';
-import type { Measured } from './telemetry/sample.ts';
+import type { GpuSample, Measured } from './telemetry/sample.ts';
 import { Sampler } from './telemetry/sampler.ts';
 import { TopologyReporter } from './telemetry/topology.ts';
 
@@ -34,6 +36,7 @@ export interface ReportParts {
   readonly stacks: StackRunner;
   readonly admission: Admission;
   readonly gpus: GpuLedger;
+  readonly health: Pick<GpuHealth, 'cards'>;
   readonly journal: Journal;
   readonly supervisor: Supervisor;
   readonly drain: DrainState;
@@ -62,11 +65,12 @@ export interface Reports {
 export async function startReports(parts: ReportParts): Promise<Reports> {
   const { config, policy, engine, stacks, journal, supervisor, clock, log } = parts;
   const stop = new AbortController();
+  const cardUse = new GpuUseReader(hostPath());
   const sampler = new Sampler({
     ...{ engine, clock, log, intervalMs: config.telemetry.interval_seconds * 1000 },
     running: () => runningContainers(supervisor),
     readHost: () => readHostUse(parts.engineData()),
-    readGpus: async () => [],
+    readGpus: (signal) => readCards(parts, cardUse, signal),
     record: (body) => journal.append('metrics', body),
   });
   const topology = new TopologyReporter({
@@ -122,6 +126,19 @@ function runningContainers(supervisor: Supervisor): Measured[] {
     }
     return isUp(state) ? [{ workload_id, service: null, container: containerName(workload_id) }] : [];
   });
+}
+
+/** All cards, while a workload that holds one runs; else nobody is asked. */
+async function readCards(
+  { supervisor, gpus, health }: ReportParts,
+  use: GpuUseReader,
+  signal: AbortSignal,
+): Promise<GpuSample[]> {
+  const holders = gpus.holders();
+  const running = new Set(runningContainers(supervisor).map(({ workload_id }) => workload_id));
+  const isInUse = [...holders.values()].some((id) => running.has(id));
+  const uses = isInUse ? await use.read(health.cards(), signal) : [];
+  return uses.map((each) => ({ ...each, workload_id: holders.get(each.uuid) ?? null }));
 }
 
 function isUp(state: WorkloadState): boolean {

@@ -66,7 +66,9 @@ function controlled({ params, fencing }: TaskEnvelope, result: TaskResult, befor
       : { state, since: result.finished_at };
   const desired = action === 'stop' ? 'stopped' : 'running';
   const stack = before.stack && topology ? { stack: stackAfter(before.stack, topology, result.finished_at) } : {};
-  return { ...before, ...seen, ...stack, fencing, desired, streak: 0 };
+  // What is the matter with its cards is looked at anew: another start may have them back.
+  const cards = before.sick_gpus ? { sick_gpus: [] } : {};
+  return { ...before, ...seen, ...stack, ...cards, fencing, desired, streak: 0 };
 }
 
 /** Each service as the result says it is; one that nobody could see is as it was. */

@@ -284,7 +284,7 @@ export const failures = {
   'gpu.unhealthy': {
     kind: 'unavailable',
     message: 'A GPU of this workload does not work as it should.',
-    hint: 'Look at `node-agent gpus` on the host: it says why; the card is quarantined until it is well again.',
+    hint: 'Look at `node-agent gpus` on the host: it says why; the card is quarantined until it is well again. Where it was gone, restart or relaunch the workload.',
     retryable: true,
   },
   'resources.exceeded': {

@@ -3,6 +3,7 @@ import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
 import { stateOf } from '../../tasks/workload-report.ts';
 import type { KeptEvent, KeptWorkload } from '../journal/journal.ts';
+import { shownState } from '../supervision/sick-cards.ts';
 import { adviceFor } from './advice.ts';
 import { exitWords } from './exit-words.ts';
 import type { Explanation, TimelineEntry } from './explanation.ts';
@@ -81,7 +82,8 @@ export function aboutInstance({ id, stories, events, engine, kept }: InstanceFac
       next: next(failure, launch, id),
     };
   }
-  const state = kept?.state ?? (engine.container ? stateOf(engine.container) : (stateAfter(last) ?? 'unknown'));
+  const state =
+    (kept && shownState(kept)) ?? (engine.container ? stateOf(engine.container) : (stateAfter(last) ?? 'unknown'));
   const failure =
     state === 'running' || state === 'stopped' || state === 'removed' ? null : trouble(last, events, engine);
   const refused =

@@ -152,6 +152,11 @@ export class GpuHealth {
     return this.#unhealthy;
   }
 
+  /** Cards that are gone. */
+  vanished(): ReadonlySet<string> {
+    return new Set(this.#quarantine.verdicts().flatMap(({ gpu, vanished }) => (vanished ? [gpu.uuid] : [])));
+  }
+
   /** False also for a card that nobody knows. */
   isHealthy(uuid: string): boolean {
     return this.#quarantine.verdicts().some(({ gpu, reason }) => gpu.uuid === uuid && reason === null);

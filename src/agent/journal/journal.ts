@@ -147,8 +147,17 @@ export interface KeptWorkload {
   readonly streak: number;
   /** Set for a stack, whose `params` above are null. */
   readonly stack?: KeptStack;
-  /** Cards that its containers hold, by UUID; left out for none. */
-  readonly gpus?: readonly string[];
+  /** Cards of it that are not well, as others were told; left out for none. */
+  readonly sick_gpus?: readonly SickCard[];
+}
+
+export interface SickCard {
+  readonly uuid: string;
+  /** The one that holds it; null for a single container. */
+  readonly service: string | null;
+  readonly reason: string;
+  /** True for one that was gone: its container does not get it back. */
+  readonly lost: boolean;
 }
 
 export interface KeptStack {

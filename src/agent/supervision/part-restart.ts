@@ -14,7 +14,7 @@ import type { ContainerEngine } from '../../runtime/engine.ts';
 import { untilReady } from '../../runtime/probes/until-ready.ts';
 import type { Admission } from '../../tasks/admission.ts';
 import { ensureOwnNetwork } from '../../tasks/own-network.ts';
-import { openSecretFiles, writeSecretFiles } from '../../tasks/secret-files.ts';
+import { openSecretEnv, openSecretFiles, writeSecretFiles } from '../../tasks/secret-files.ts';
 import type { Journal, KeptWorkload } from '../journal/journal.ts';
 import { nameOf, type Part, partsOf } from './parts.ts';
 import { decideRestart } from './restart-policy.ts';
@@ -123,7 +123,7 @@ async function awaitReady(
 ): Promise<Restarted> {
   const { engine, clean } = await discreetly(part.workload_id, means);
   try {
-    await ready(part, engine, signal);
+    await ready(part, { ...means, engine }, signal);
   } catch (error) {
     if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
       throw error;
@@ -139,18 +139,21 @@ async function awaitReady(
   return 'ready';
 }
 
-/** Resolves when every readiness check passes, as after a launch. `withinSeconds` shortens the time of each. */
+/**
+ * Resolves when every readiness check passes, as after a launch. `withinSeconds` shortens the time of each. A check that
+ * comes with a secret that nobody knows any more is left out.
+ */
 export async function ready(
-  { container, readiness = [], ports }: Part,
-  engine: ContainerEngine,
+  { container, readiness = [], ports, sealed }: Part,
+  { engine, unseal }: Pick<RestartMeans, 'engine' | 'unseal'>,
   signal: AbortSignal,
   withinSeconds = Number.POSITIVE_INFINITY,
 ): Promise<void> {
-  const checks = readiness.map((each) => ({
-    ...each,
-    timeout_seconds: Math.min(each.timeout_seconds, withinSeconds),
-  }));
-  await untilReady(checks, { engine, name: container, ports, signal });
+  const sealedEnv = sealed && (await openSecretEnv(sealed, { unseal }));
+  const checks = readiness
+    .filter((each) => each.type !== 'http' || each.bearer_env === undefined || sealedEnv !== undefined)
+    .map((each) => ({ ...each, timeout_seconds: Math.min(each.timeout_seconds, withinSeconds) }));
+  await untilReady(checks, { engine, name: container, ports, signal, sealedEnv });
 }
 
 /** True for a failure that says nothing about the workload: the engine or the gate is away, or hangs. */

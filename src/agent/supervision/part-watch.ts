@@ -153,7 +153,7 @@ export class PartWatch {
 
   async #prove(part: Part, signal: AbortSignal): Promise<void> {
     try {
-      await ready(part, this.#means.engine, signal, readyNowSeconds);
+      await ready(part, this.#means, signal, readyNowSeconds);
     } catch (error) {
       if (signal.aborted || isEngineAway(error) || !(error instanceof AgentError)) {
         throw error;

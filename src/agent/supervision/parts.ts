@@ -8,7 +8,6 @@
  *
  * A service that others only wait for to have done its work counts no more once it has.
  */
-import type { ComposeDocument, ComposeService } from '../../contract/compose-document.ts';
 import { containerName, memberName } from '../../contract/names.ts';
 import type { WorkloadComposeLaunchParams } from '../../contract/workload-compose-launch.ts';
 import type {
@@ -18,8 +17,10 @@ import type {
   WorkloadOciLaunchParams,
 } from '../../contract/workload-oci-launch.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import { servicesOfLaunch } from '../../tasks/stack-services.ts';
 import type { KeptService, KeptStack, KeptWorkload } from '../journal/journal.ts';
 import { restartOf } from './restart-policy.ts';
+import { afterStart } from './sick-cards.ts';
 
 /** Secrets of a launch, as they came. */
 export type Sealed = Pick<WorkloadOciLaunchParams, 'sealed_env' | 'sealed_files'>;
@@ -69,14 +70,15 @@ function wholePart(row: KeptWorkload): Part {
 function servicePart(row: KeptWorkload, params: WorkloadComposeLaunchParams | null, kept: KeptService): Part {
   const { workload_id, desired, endpoints } = row;
   const { service, state, since, restarts, streak } = kept;
+  const launched = params && servicesOfLaunch(params, new Map()).find(({ name }) => name === service);
   return {
     ...{ workload_id, desired, state, since, restarts, streak, service },
     ...{ container: containerName(workload_id, service), owner: memberName(workload_id, service) },
     policy: restartOf(row),
-    readiness: params ? checksOf(params, service) : kept.readiness,
-    ports: portsOf(endpoints),
+    readiness: launched?.checks ?? kept.readiness,
+    ports: launched?.ports ?? portsOf(endpoints),
     sealed: params ? sealedOf(params, service) : undefined,
-    once: params ? isOnce(params.document, service) : (kept.once ?? false),
+    once: launched?.mayEnd ?? kept.once ?? false,
   };
 }
 
@@ -98,39 +100,22 @@ function sealedOf({ sealed_env, sealed_files }: WorkloadComposeLaunchParams, ser
   return { ...(env ? { sealed_env: env } : {}), ...(files ? { sealed_files: files } : {}) };
 }
 
-/** Those of its endpoints; and its own health check, where it has one. */
-function checksOf({ document, readiness }: WorkloadComposeLaunchParams, service: string): ReadinessCheck[] {
-  const { ports = [], healthcheck } = document.services[service] ?? {};
-  const own = readiness.filter(({ endpoint }) => ports.some(({ name }) => name === endpoint));
-  return healthcheck ? [...own, { type: 'container_health', timeout_seconds: healthSeconds(healthcheck) }] : [...own];
-}
-
-/** When it has to have said at the latest how it is. */
-function healthSeconds(check: NonNullable<ComposeService['healthcheck']>): number {
-  const [interval, timeout, start] = [check.interval, check.timeout, check.start_period].map((each) =>
-    Number.parseInt(each, 10),
-  );
-  return Math.min(7200, (start ?? 0) + check.retries * ((interval ?? 0) + (timeout ?? 0)));
-}
-
-function isOnce({ services }: ComposeDocument, service: string): boolean {
-  const conditions = Object.values(services).flatMap(({ depends_on }) => depends_on?.[service]?.condition ?? []);
-  return conditions.length > 0 && conditions.every((condition) => condition === 'service_completed_successfully');
-}
-
 /** The row with that part in it, and the state of the whole that follows from it. */
 export function withPart(row: KeptWorkload, part: Part): KeptWorkload {
   const { service, state, since, restarts, streak } = part;
-  if (!row.stack) {
-    return { ...row, state, since, restarts, streak };
+  const before = partsOf(row).find(({ container }) => container === part.container);
+  const isNew = restarts > (before?.restarts ?? restarts);
+  const whole = isNew && row.sick_gpus ? { ...row, sick_gpus: afterStart(row.sick_gpus, service) } : row;
+  if (!whole.stack) {
+    return { ...whole, state, since, restarts, streak };
   }
-  const services = row.stack.services.map((kept) =>
+  const services = whole.stack.services.map((kept) =>
     kept.service === service ? { ...kept, state, since, restarts, streak } : kept,
   );
-  const stack = { ...row.stack, services };
-  const whole = stateOfStack({ ...row, stack });
+  const stack = { ...whole.stack, services };
+  const worst = stateOfStack({ ...whole, stack });
   return {
-    ...{ ...row, stack, state: whole, since: whole === row.state ? row.since : since },
+    ...{ ...whole, stack, state: worst, since: worst === row.state ? row.since : since },
     restarts: services.reduce((sum, kept) => sum + kept.restarts, 0),
   };
 }

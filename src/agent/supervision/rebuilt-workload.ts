@@ -7,7 +7,7 @@
 import { labels } from '../../contract/names.ts';
 import { readReadinessLabel } from '../../policy/readiness-label.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
-import { endpointsOf, gpusOf } from '../../tasks/workload-report.ts';
+import { endpointsOf } from '../../tasks/workload-report.ts';
 import type { KeptService, KeptStack, KeptWorkload } from '../journal/journal.ts';
 import { stateOfStack } from './parts.ts';
 import { restartFromLabels } from './restart-policy.ts';
@@ -28,7 +28,6 @@ export function rebuiltWorkload(containers: readonly ContainerFacts[], now: stri
   const isStack = serviceOf(newest) !== undefined;
   const own = isStack ? services : [newest];
   const isWanted = own.some(({ status }) => status === 'running');
-  const gpus = own.flatMap(gpusOf).sort();
   const whole: KeptWorkload = {
     workload_id: id,
     project_id: newest.labels[labels.project] ?? '',
@@ -43,7 +42,6 @@ export function rebuiltWorkload(containers: readonly ContainerFacts[], now: stri
     endpoints: own.flatMap(endpointsOf),
     restarts: 0,
     streak: 0,
-    ...(gpus.length > 0 ? { gpus } : {}),
   };
   if (isStack) {
     const stack = stackOf(services, isWanted, now);

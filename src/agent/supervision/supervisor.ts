@@ -11,27 +11,31 @@
  * Tasks have precedence: `standAside` before one, and what it returns afterwards.
  */
 import { bounds, cutFacts, cutText } from '../../contract/bounds.ts';
+import { AgentError, type Failure } from '../../contract/failures.ts';
 import { labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
-import type { Journal, KeptWorkload } from '../journal/journal.ts';
+import type { Journal, KeptWorkload, SickCard } from '../journal/journal.ts';
 import { leftNothing } from '../task-effects.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { WatchMeans } from './part-watch.ts';
 import { Reaper } from './reaper.ts';
 import { rebuiltWorkload } from './rebuilt-workload.ts';
+import { type CardHealth, shownState, sickCards } from './sick-cards.ts';
 import { WorkloadWatch } from './workload-watch.ts';
 
 export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
 
-export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway' | 'shownState'> {
+export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway'> {
   readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
   /** Brings the leases of cards in line with each look at the engine; left out where nobody leases any. */
   readonly cards?: {
     readonly moment: number;
     reconcile(containers: readonly ContainerSummary[], moment: number): void;
   };
+  /** Left out where nobody looks after cards. */
+  readonly cardHealth?: CardHealth;
   /** Called after something changed in what `workloads` tells. */
   readonly onChange?: () => void;
   /** Called when the engine went away, and when it is back. */
@@ -80,7 +84,6 @@ export class Supervisor {
     this.#means = {
       ...options,
       journal: telling,
-      shownState: (row) => this.#shownState(row),
       onEngineAway: () => this.#engine.suspect(),
     };
     this.#reaper = new Reaper({
@@ -128,6 +131,7 @@ export class Supervisor {
         this.#busy.set(workloadId, others);
       }
       watch.resume();
+      this.#seeCards(workloadId);
       this.#options.onChange?.();
     };
   }
@@ -138,6 +142,13 @@ export class Supervisor {
     if (atWork) {
       atWork.phase = phase;
       this.#options.onChange?.();
+    }
+  }
+
+  /** Cards came, went, or are not as they were. */
+  cardsChanged(): void {
+    for (const { workload_id } of this.#options.journal.workloads()) {
+      this.#seeCards(workload_id);
     }
   }
 
@@ -180,6 +191,7 @@ export class Supervisor {
     // Once what was found has its rows: a lease stays for whom the journal knows.
     cards?.reconcile(containers, moment);
     await Promise.all(journal.workloads().map(({ workload_id }) => this.#watch(workload_id).look()));
+    this.cardsChanged();
     for (const id of this.#watches.keys()) {
       if (!journal.workload(id) && !this.#busy.has(id)) {
         this.#watches.delete(id);
@@ -216,6 +228,29 @@ export class Supervisor {
     void (action === 'oom' ? watch.noteOom(container, time) : watch.lookAt(container));
   }
 
+  /** A workload is told once of each card that it has to do without, and nothing is done to it: what it does without is its own. */
+  #seeCards(id: string): void {
+    const { journal, cardHealth } = this.#options;
+    const row = journal.workload(id);
+    if (!row || !cardHealth || this.#busy.has(id)) {
+      return;
+    }
+    const [before, now] = [row.sick_gpus ?? [], sickCards(row, cardHealth)];
+    if (JSON.stringify(before) === JSON.stringify(now)) {
+      return;
+    }
+    const after = { ...row, sick_gpus: now };
+    const news = now.filter(({ uuid }) => !before.some((known) => known.uuid === uuid));
+    const isOver = now.length === 0;
+    const event = isOver
+      ? this.#event(id, 'gpu.recovered', 'The cards of the workload are well again.', {})
+      : this.#event(id, 'gpu.unhealthy', troubleOf(news), { gpus: news.map(({ uuid }) => uuid) });
+    const [was, is] = [shownState(row), shownState(after)];
+    const told = { ...event, state: is === was ? null : is, failure: isOver ? null : failureOf(now) };
+    journal.keepWorkload(after, isOver || news.length > 0 ? told : undefined);
+    this.#options.onChange?.();
+  }
+
   #onAway(error: unknown): void {
     const { journal, log } = this.#options;
     this.#see('away', error instanceof Error ? error.message : String(error));
@@ -238,7 +273,7 @@ export class Supervisor {
     journal.append('event', this.#event(null, 'engine.back', 'The container engine answers again.', {}));
     for (const row of journal.workloads()) {
       const seen = this.#event(row.workload_id, 'workload.seen', 'The engine is back.', {});
-      journal.append('event', { ...seen, state: this.#shownState(row) });
+      journal.append('event', { ...seen, state: shownState(row) });
     }
     this.#options.onEngine?.();
     this.#options.onChange?.();
@@ -267,9 +302,11 @@ export class Supervisor {
   }
 
   #factsOf(row: KeptWorkload): WorkloadFacts {
-    const { workload_id, project_id, allocation_id, fencing, endpoints, restarts, since, stack, gpus } = row;
+    const { cardHealth } = this.#options;
+    const { workload_id, project_id, allocation_id, fencing, endpoints, restarts, since, stack } = row;
+    const gpus = (cardHealth?.heldBy(workload_id) ?? []).map(({ uuid }) => uuid).sort();
     const phase = this.#busy.get(workload_id)?.[0]?.phase;
-    const shown = phase ?? (this.engineAway ? 'unknown' : this.#shownState(row));
+    const shown = phase ?? (this.engineAway ? 'unknown' : shownState(row));
     const services = stack?.services.map(({ service, state, restarts: again, since: then }) => {
       const seen = this.engineAway ? { state: 'unknown' as const, since: this.#seen.since } : { state, since: then };
       return { service, restarts: again, ...seen };
@@ -278,14 +315,21 @@ export class Supervisor {
       ...{ workload_id, project_id, allocation_id, fencing, endpoints: [...endpoints], restarts },
       ...{ state: shown, since: shown === 'unknown' ? this.#seen.since : since },
       ...(services ? { services } : {}),
-      ...(gpus && gpus.length > 0 ? { gpus: [...gpus] } : {}),
+      ...(gpus.length > 0 ? { gpus } : {}),
     };
   }
+}
 
-  /** What its containers make of it, and what is the matter with its cards. */
-  #shownState(row: KeptWorkload): WorkloadState {
-    return row.state;
-  }
+function troubleOf(cards: readonly SickCard[]): string {
+  const each = cards.map(
+    ({ uuid, service, reason }) => `${uuid}${service === null ? '' : ` of the service ${service}`}: ${reason}`,
+  );
+  return `A card of the workload is not well. ${each.join(' ')}`;
+}
+
+function failureOf(cards: readonly SickCard[]): Failure {
+  const reason = cards.map(({ uuid, reason: why }) => `${uuid}: ${why}`).join(' ');
+  return new AgentError('gpu.unhealthy', { gpus: cards.map(({ uuid }) => uuid), reason }).toFailure();
 }
 
 interface Busy {

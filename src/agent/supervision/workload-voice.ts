@@ -4,8 +4,9 @@ import type { Failure } from '../../contract/failures.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import type { Journal, KeptWorkload } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
 import { type Part, withPart } from './parts.ts';
+import { shownState } from './sick-cards.ts';
 
 export interface SeenEvent {
   readonly type: string;
@@ -19,8 +20,6 @@ export interface VoiceMeans {
   readonly journal: Pick<Journal, 'keepWorkload' | 'workload'>;
   readonly clock: Clock;
   readonly log: Log;
-  /** State that others are told, which may be worse than what its containers make of it. */
-  readonly shownState: (row: KeptWorkload) => WorkloadState;
 }
 
 export class WorkloadVoice {
@@ -32,7 +31,7 @@ export class WorkloadVoice {
 
   /** Keeps the part as being in that state since the event, and queues the event. */
   tell(part: Part, state: WorkloadState, event: SeenEvent, failure: Failure | null = null): void {
-    const { journal, clock, log, shownState } = this.#means;
+    const { journal, clock, log } = this.#means;
     const { workload_id, service } = part;
     const before = journal.workload(workload_id);
     if (!before) {

@@ -3,6 +3,7 @@ import type { KeptWorkload } from '../../../../src/agent/journal/journal.ts';
 import type { ComposeDocument } from '../../../../src/contract/compose-document.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { labels } from '../../../../src/contract/names.ts';
+import type { WorkloadComposeLaunchParams } from '../../../../src/contract/workload-compose-launch.ts';
 import type { ContainerEngine, ContainerFacts } from '../../../../src/runtime/engine.ts';
 import { endedTask, keptStack, stackParams } from '../../../support/kept-workloads.ts';
 import { containerFacts } from '../../../support/recording-engine.ts';
@@ -40,6 +41,11 @@ const withInit: ComposeDocument = {
     },
   },
 };
+
+function initParams(over: Partial<WorkloadComposeLaunchParams> = {}): WorkloadComposeLaunchParams {
+  const services = ['init', 'web'].map((name) => ({ name, role: name, endpoints: [], mounts: [] }));
+  return stackParams({ document: withInit, topology: { description: 'A server and its setup.', services }, ...over });
+}
 
 const kept = (service: string, state: 'running' | 'stopped' = 'running') => {
   return { service, state, since: '2026-11-25T11:00:00.000Z', restarts: 0, streak: 0 };
@@ -148,12 +154,11 @@ describe('a service that ends', () => {
 });
 
 describe('a service that others wait for to have done its work', () => {
-  const row = () =>
-    keptStack({ stack: { params: stackParams({ document: withInit }), services: [kept('init'), kept('web')] } });
+  const row = () => keptStack({ stack: { params: initParams(), services: [kept('init'), kept('web')] } });
   const init = 'gpuaas-stack-1.init';
 
   it('is done with 0: the stack runs, whatever the policy says', async () => {
-    const always = stackParams({ document: withInit, restart: { policy: 'always', max_retries: 9 } });
+    const always = initParams({ restart: { policy: 'always', max_retries: 9 } });
     const stack = { params: always, services: [kept('init'), kept('web')] };
     const world = await supervise([keptStack({ stack })], [serviceFacts('web'), serviceFacts('init')]);
 
@@ -316,7 +321,7 @@ describe('containers of a stack that the journal does not know', () => {
 
   it('are adopted as one workload, and started again as their labels say (FAULTS 19)', async () => {
     const readiness = { [labels.readiness]: '[]' };
-    const endpoint = { [labels.endpoints]: 'api:http:8000', [labels.gpus]: 'GPU-2,GPU-1' };
+    const endpoint = { [labels.endpoints]: 'api:http:8000' };
     const world = await supervise([], [sealed('web', { ...readiness, ...endpoint }), sealed('db', readiness)]);
 
     await world.end({ exitCode: 1 }, db);
@@ -329,7 +334,7 @@ describe('containers of a stack that the journal does not know', () => {
     expect(world.events[0]?.event.message).not.toMatch(/not known:|half/);
     expect(world.supervisor.workloads()).toMatchObject([
       {
-        ...{ workload_id: 'stack-1', fencing: 5, endpoints: [{ name: 'api', port: 8000 }], gpus: ['GPU-1', 'GPU-2'] },
+        ...{ workload_id: 'stack-1', fencing: 5, endpoints: [{ name: 'api', port: 8000 }] },
         services: [
           { service: 'db', restarts: 1 },
           { service: 'web', restarts: 0 },
