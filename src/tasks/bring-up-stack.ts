@@ -55,13 +55,17 @@ export function composeOptions(
   onStep: StackOptions['onStep'] = () => undefined,
 ): StackOptions {
   const services = new Map([...containers].map(([service, container]) => [container, service]));
+  // Compose calls what was there already created as well.
+  const making = new Set<string>();
   return {
     signal,
     onLine: (text) => log.info({ text }, 'compose'),
     onStep: (container, step) => {
       const service = services.get(container);
       const words = told[step];
-      if (service !== undefined && words !== undefined) {
+      if (step === 'Creating') making.add(container);
+      const isNews = step !== 'Created' || making.has(container);
+      if (service !== undefined && words !== undefined && isNews) {
         emit(`service.${step.toLowerCase()}`, `${service} ${words}.`, { service, container });
       }
       onStep(container, step);

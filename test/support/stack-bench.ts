@@ -102,7 +102,7 @@ function composeOn(containers: Map<string, ContainerFacts>): StackRunner {
           step(name, options, 'Running');
           continue;
         }
-        if (!found) step(name, options, 'Creating', 'Created');
+        step(name, options, ...(found ? ['Created'] : ['Creating', 'Created']));
         start(found ?? containerFacts({ id: name, name, labels: given, status: 'created' }), options);
       }
     },

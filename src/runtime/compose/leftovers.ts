@@ -17,8 +17,8 @@ export async function endLeftovers(folder: string): Promise<void> {
 /** Of a run of Compose; none for anything else, or what is gone. */
 async function argumentsOf(pid: string): Promise<string[]> {
   try {
-    const [program = '', ...rest] = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
-    return program.endsWith('/docker-compose') ? rest : [];
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+    return argv.some((argument) => argument.endsWith('/docker-compose')) ? argv : [];
   } catch (error) {
     if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) {
       return [];
