@@ -25,7 +25,7 @@ import type { RawContainer } from './looking.ts';
 import { type RunningTask, startGpuaas } from './run-task-process.ts';
 import { type ServeProcess, serveProcess } from './serve-process.ts';
 import { addWebApp } from './wire-app.ts';
-import { openHost, type WireHost } from './wire-host.ts';
+import { type HostOptions, openHost, type WireHost } from './wire-host.ts';
 
 export interface Answer {
   readonly status: number;
@@ -91,12 +91,17 @@ export interface WireOptions {
   readonly environment?: { readonly server?: NodeJS.ProcessEnv; readonly agent?: NodeJS.ProcessEnv };
   /** Further arguments of `gpuaas serve`. */
   readonly serve?: readonly string[];
+  /** An engine of the test's own, in place of the one that all share. */
+  readonly engineSocket?: string;
+  /** What the allocation of each host says otherwise. */
+  readonly allocation?: HostOptions['allocation'];
 }
 
 export async function openWire(options: WireOptions = {}): Promise<Wire> {
-  const { program, before, tls, agentConfig = {}, environment = {}, serve = [] } = options;
+  const { program, before, tls, agentConfig = {}, environment = {}, serve = [], allocation = {} } = options;
   await using undo = new AsyncDisposableStack();
-  const [{ socketPath: engineSocket }, { host: registryHost }] = [await ensureEngine(), await ensureRegistry()];
+  const engineSocket = options.engineSocket ?? (await ensureEngine()).socketPath;
+  const { host: registryHost } = await ensureRegistry();
   const { reference } = await ensureImage({ socketPath: engineSocket, host: registryHost }, 'web');
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-wire-'));
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -125,7 +130,7 @@ export async function openWire(options: WireOptions = {}): Promise<Wire> {
     mkdirSync(own, { recursive: true });
     return await openHost({
       ...{ folder: own, url, ca, projectId: member.projectId, engineSocket, gateway, registryHost },
-      ...{ program, logs, made, undo: hosts, agentConfig, environment: environment.agent ?? {} },
+      ...{ program, logs, made, undo: hosts, agentConfig, allocation, environment: environment.agent ?? {} },
     });
   };
   const hosts = undo.use(new AsyncDisposableStack());

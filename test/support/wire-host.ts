@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ensureCompose } from '../../bootstrap/dev/compose.ts';
 import type { AgentConfig } from '../../src/agent/config.ts';
 import { until } from './daemon-ground.ts';
 import { type RunningTask, startNodeAgent } from './run-task-process.ts';
@@ -35,6 +36,11 @@ export interface HostOptions {
   readonly program: string | undefined;
   /** What the configuration says otherwise. */
   readonly agentConfig: Partial<AgentConfig>;
+  /** What the allocation says otherwise. */
+  readonly allocation: {
+    readonly shape?: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
+    readonly ssh?: { readonly user: string; readonly host: string; readonly port: number };
+  };
   /** What the agent has in its environment besides ours. */
   readonly environment: NodeJS.ProcessEnv;
   readonly logs: (() => string)[];
@@ -46,16 +52,18 @@ export interface HostOptions {
 
 /** Resolves when its agent is connected. */
 export async function openHost({ undo, made, agentConfig, environment, ...options }: HostOptions): Promise<WireHost> {
-  const { folder, url, ca, projectId, engineSocket, gateway, registryHost, program, logs } = options;
+  const { folder, url, ca, projectId, engineSocket, gateway, registryHost, program, logs, allocation } = options;
   const shape = { gpu_count: 0, cpu_cores: 400, memory_gib: 400 };
   const ssh = { user: 'tenant', host: 'gpu.example.com', port: 22 };
   const { id: allocationId } = await made('POST', '/api/v1/allocations', {
-    ...{ project_id: projectId, name: 'a host', shape, ssh, data_policy: 'wipe' },
+    ...{ project_id: projectId, name: 'a host', shape, ssh, data_policy: 'wipe', ...allocation },
   });
   undo.defer(() => removeEverything(engineSocket, allocationId));
   const secrets = `/dev/shm/gpuaas-wire-${randomBytes(5).toString('hex')}`;
   undo.defer(() => rmSync(secrets, { recursive: true, force: true }));
-  const configFile = writeConfig(folder, { allocationId, engineSocket: gateway, registryHost, secrets }, agentConfig);
+  const compose = await ensureCompose();
+  const about = { allocationId, engineSocket: gateway, registryHost, secrets, compose };
+  const configFile = writeConfig(folder, about, agentConfig);
   const { token: joinToken } = await made('POST', '/api/v1/nodes/join-tokens', { allocation_id: allocationId });
   const { code, stdout, stderr } = await enrolment({ folder, url, ca, configFile, token: joinToken });
   if (code !== 0) throw new Error(`enrolment ended with ${code}: ${stdout}${stderr}`);
@@ -133,11 +141,13 @@ interface HostConfig {
   readonly engineSocket: string;
   readonly registryHost: string;
   readonly secrets: string;
+  /** Folder of Compose. */
+  readonly compose: string;
 }
 
 function writeConfig(
   folder: string,
-  { allocationId, engineSocket, registryHost, secrets }: HostConfig,
+  { allocationId, engineSocket, registryHost, secrets, compose }: HostConfig,
   over: Partial<AgentConfig>,
 ): string {
   const user = { uid: 61_902, gid: 61_902, home: join(folder, 'home') };
@@ -154,7 +164,7 @@ function writeConfig(
       engine_socket: engineSocket,
     },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
-    ...{ secrets_dir: secrets, telemetry: { port: 0 } },
+    ...{ secrets_dir: secrets, telemetry: { port: 0 }, stacks: { plugin_folders: [compose] } },
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
     ...over,
   };

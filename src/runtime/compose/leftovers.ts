@@ -1,8 +1,9 @@
 /**
  * Ends what a killed agent has left running: its Compose is a process of its own, and would go on making containers beside
- * the next one. It is known by the folder of the state, which is in its arguments and which only one agent has.
+ * the next one. It is known by the folder of the state, which is in its arguments and which only one agent has, and by its
+ * user: anybody on the host, workloads included, may call a process so.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { killGroup } from './run-compose.ts';
 
 export async function endLeftovers(folder: string): Promise<void> {
@@ -14,9 +15,12 @@ export async function endLeftovers(folder: string): Promise<void> {
   }
 }
 
-/** Of a run of Compose; none for anything else, or what is gone. */
+/** Of a run of Compose by this user; none for anything else, or what is gone. */
 async function argumentsOf(pid: string): Promise<string[]> {
   try {
+    if ((await stat(`/proc/${pid}`)).uid !== process.getuid?.()) {
+      return [];
+    }
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
     return argv.some((argument) => argument.endsWith('/docker-compose')) ? argv : [];
   } catch (error) {

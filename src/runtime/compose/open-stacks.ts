@@ -77,10 +77,20 @@ async function writeDocument(root: string, instance: string, document: object): 
   const path = join(folder, 'compose.json');
   const file = await open(`${path}.new`, 'w', 0o600);
   try {
-    await file.writeFile(`${JSON.stringify(document, null, 2)}\n`);
+    await file.writeFile(`${asYaml(document)}\n`);
   } finally {
     await file.close();
   }
   await rename(`${path}.new`, path);
   return path;
+}
+
+/**
+ * JSON is YAML, but for characters that a reader of YAML refuses or takes for white space unless they are escaped. Half a
+ * character becomes what the engine's own interface makes of it.
+ */
+function asYaml(document: object): string {
+  const whole = (_key: string, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value);
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(document, whole, 2).replaceAll(/[\u007f-\u009f\u2028\u2029\ufffe\uffff]/g, escaped);
 }
