@@ -527,13 +527,13 @@ describe('the request line and headers', () => {
 });
 
 describe('requests in one another', () => {
-  const evil = 'GET /volumes HTTP/1.1\r\nHost: x\r\n\r\n';
+  const evil = 'GET /images/json HTTP/1.1\r\nHost: x\r\n\r\n';
 
   it('one behind the other end the connection before the second is looked at', async () => {
     const received = await exchange(ground.gate, `GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n${evil}`);
 
     expect(statusesIn(received)).toEqual([503]);
-    expect(ground.recorder.text()).not.toContain('volumes');
+    expect(ground.recorder.text()).not.toContain('images/json');
   });
 
   it('one in the body of another is a body', async () => {
@@ -543,7 +543,7 @@ describe('requests in one another', () => {
     );
 
     expect(statusesIn(received)).toEqual([404]);
-    expect(ground.recorder.text()).not.toContain('volumes');
+    expect(ground.recorder.text()).not.toContain('images/json');
   });
 
   it('one behind the chunks of another ends the connection', async () => {
@@ -553,7 +553,7 @@ describe('requests in one another', () => {
     );
 
     expect(statusesIn(received)).toEqual([503]);
-    expect(ground.recorder.text()).not.toMatch(/volumes|trailer|chunked/i);
+    expect(ground.recorder.text()).not.toMatch(/images\/json|trailer|chunked/i);
   });
 
   it.each([
@@ -572,7 +572,7 @@ describe('requests in one another', () => {
     );
 
     expect(statusesIn(received).filter((status) => status < 400)).toEqual([]);
-    expect(ground.recorder.text()).not.toContain('volumes');
+    expect(ground.recorder.text()).not.toContain('images/json');
   });
 
   it('behind a refused switch are never the engine’s', async () => {
@@ -582,7 +582,7 @@ describe('requests in one another', () => {
     );
 
     expect(statusesIn(received)).toEqual([404]);
-    expect(ground.recorder.text()).not.toContain('volumes');
+    expect(ground.recorder.text()).not.toContain('images/json');
   });
 });
 
@@ -600,7 +600,7 @@ describe('a client that does not play along', () => {
   });
 
   it('may send a thousand requests at once', async () => {
-    const received = await exchange(ground.gate, 'GET /volumes HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
+    const received = await exchange(ground.gate, 'GET /images/json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
 
     expect(statusesIn(received).length).toBeGreaterThan(0);
     expectUntouched();
