@@ -48,7 +48,7 @@ export interface DaemonGround {
   /** Queues a task and resolves with its result. */
   run<T extends TaskType>(type: T, params: TaskParams<T>): Promise<TaskResult>;
   /** The log of a workload from now on, as the control plane gets it from the node. */
-  followLog(workloadId: string, signal: AbortSignal): AsyncIterable<LogPart>;
+  followLog(workloadId: string, signal: AbortSignal, service?: string): AsyncIterable<LogPart>;
   /** Events that were reported about a workload, in order. */
   events(workloadId: string | null): RecordBody<'event'>[];
   /** Ends the control plane and starts it again on the same store, behind the same origin. */
@@ -119,8 +119,10 @@ export async function openDaemonGround(
     },
     atNode: async () =>
       await running.store.read((tx) => tx.tasks.count({ node_id: nodeId, state: ['leased', 'accepted'] })),
-    followLog: (id, signal) => {
-      const request = { source: { kind: 'instance', id }, cursor: null, tail: 0, follow: true } as const;
+    followLog: (id, signal, service) => {
+      const source =
+        service === undefined ? ({ kind: 'instance', id } as const) : ({ kind: 'service', id, service } as const);
+      const request = { source, cursor: null, tail: 0, follow: true } as const;
       return running.controlPlane.context.hub.readLog(nodeId, request, signal);
     },
     events: (workloadId) =>

@@ -3,6 +3,7 @@ import type { Journal, KeptTask, KeptWorkload } from '../../src/agent/journal/jo
 import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import type { WorkloadComposeLaunchParams } from '../../src/contract/workload-compose-launch.ts';
+import { stackParams } from './stack-bench.ts';
 import { launchParams } from './task-bench.ts';
 
 export interface KeptWorkloads {
@@ -65,28 +66,6 @@ export function keptStack(
   const service = (name: string) => ({ service: name, state: 'running' as const, since, restarts, streak });
   const kept = { params: null, stack: { params, services: ['web', 'db'].map(service) } };
   return keptWorkload({ workload_id: 'stack-1', ...kept, ...over });
-}
-
-/** A server with an endpoint, which waits for a store with a health check. */
-export function stackParams(over: Partial<WorkloadComposeLaunchParams> = {}): WorkloadComposeLaunchParams {
-  const image = `127.0.0.1:5000/curated/tiny@sha256:${'d'.repeat(64)}`;
-  const own = { image, cpus: 1, mem_limit: 2 ** 30 };
-  return {
-    identity: { ...launchParams().identity, app_instance_id: 'stack-1' },
-    document: {
-      services: {
-        web: { ...own, depends_on: { db: { condition: 'service_started' } } },
-        db: own,
-      },
-    },
-    topology: {
-      description: 'A server and its store.',
-      services: ['web', 'db'].map((name) => ({ name, role: name, endpoints: [], mounts: [] })),
-    },
-    ...{ readiness: [], sandbox: 'runc', restart: { policy: 'on_failure', max_retries: 2 } },
-    log_limits: { max_size_mib: 1, max_files: 1 },
-    ...over,
-  };
 }
 
 /** A task that ended, as the journal has it. */

@@ -5,8 +5,9 @@ import { AgentError } from '../../../../src/contract/failures.ts';
 import { labels } from '../../../../src/contract/names.ts';
 import type { WorkloadComposeLaunchParams } from '../../../../src/contract/workload-compose-launch.ts';
 import type { ContainerEngine, ContainerFacts } from '../../../../src/runtime/engine.ts';
-import { endedTask, keptStack, stackParams } from '../../../support/kept-workloads.ts';
+import { endedTask, keptStack } from '../../../support/kept-workloads.ts';
 import { containerFacts } from '../../../support/recording-engine.ts';
+import { stackParams } from '../../../support/stack-bench.ts';
 import { stops, supervise } from '../../../support/supervised.ts';
 
 const web = 'gpuaas-stack-1.web';
