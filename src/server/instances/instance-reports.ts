@@ -51,15 +51,19 @@ export function membersOf(
       { name: 'main', node_id, state, health: adapter.health, endpoints, status: adapter, reported_at, restarts },
     ];
   }
-  return (topology?.services ?? []).map((service) => {
+  const placeOf = (name: string) => members.findIndex((member) => member.name === name);
+  const reported = (topology?.services ?? []).map((service): Member => {
     const status = adapter.services.find((each) => each.service === service.name) ?? null;
-    const before = service.state === 'running' ? undefined : members.find(({ name }) => name === service.name);
+    const before = members[placeOf(service.name)];
+    const own = new Set([...service.endpoints, ...(before?.endpoints ?? []).map(({ name }) => name)]);
     return {
       ...{ name: service.name, node_id, state: service.state, health: status?.health ?? null, status, reported_at },
-      endpoints: endpoints.filter(({ name }) => service.endpoints.includes(name)),
-      restarts: Math.max(status?.restart_count ?? 0, before?.restarts ?? 0),
+      endpoints: endpoints.filter(({ name }) => own.has(name)),
+      restarts: Math.max(status?.restart_count ?? 0, service.state === 'running' ? 0 : (before?.restarts ?? 0)),
     };
   });
+  // The launch knew the manifest's order; what comes later may have it from the engine.
+  return reported.sort((one, other) => placeOf(one.name) - placeOf(other.name));
 }
 
 /** The members as a look at their host found them. A service that it says nothing of is as it was. */

@@ -9,6 +9,7 @@ import { judge } from '../../../../src/contract/validate.ts';
 import type { WorkloadComposeLaunchParams } from '../../../../src/contract/workload-compose-launch.ts';
 import type { WorkloadProfile } from '../../../../src/manifests/gpuaas/profile.ts';
 import { rendererNames } from '../../../../src/manifests/gpuaas/profile-execution.ts';
+import { checkStackParams } from '../../../../src/policy/check-stack.ts';
 import { adapterOf } from '../../../../src/server/adapters/index.ts';
 import { renderers } from '../../../../src/server/adapters/renderers/index.ts';
 import { adapterInput } from '../../../../src/server/launch/adapter-input.ts';
@@ -17,6 +18,7 @@ import type { LaunchRequest } from '../../../../src/server/launch/launch-request
 import { sealSecrets } from '../../../../src/server/launch/seal-secrets.ts';
 import { smokeFacts, vllmFacts } from '../../../support/launch-samples.ts';
 import { type Changes, smokeProfile, vllmProfile } from '../../../support/profiles.ts';
+import { hostPolicy } from '../../../support/task-bench.ts';
 
 const fixtures = join(resolve(import.meta.dirname, '../../../..'), 'fixtures/manifests/gpuaas');
 const jwe = `${'a'.repeat(20)}..b.c.d`;
@@ -81,6 +83,13 @@ describe.each(launches)('the launch %s', (name, render) => {
     for (const { image } of Object.values(params.document.services)) {
       expect(image).toMatch(/^[^@\s]+@sha256:[0-9a-f]{64}$/);
     }
+  });
+
+  it('is accepted by the policy of a host', () => {
+    const params = render();
+    const allocation = { ...hostPolicy.allocation, id: params.identity.allocation_id };
+
+    expect(() => checkStackParams(params, { ...hostPolicy, allocation, project_storage: true })).not.toThrow();
   });
 
   it('is the same each time, and says nothing that is secret', () => {

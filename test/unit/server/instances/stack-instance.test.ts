@@ -248,6 +248,26 @@ describe('a stack', () => {
     expect(await bench.instance(id)).toMatchObject({ state: 'decommissioned', sealed_env: {}, sealed_files: {} });
   });
 
+  it('keeps the order and the endpoints of its launch where a later answer has them from the engine', async () => {
+    const { id } = await endWith(await launched(), { vllm: 'running', watch: 'running' });
+    const { members: before, current_task_id, host_ports } = await bench.act(id, 'restart');
+    const output = stackOutput({ id, host_ports }, { watch: 'running', vllm: 'running' });
+    const services = output.topology.services.map((service) => ({ ...service, endpoints: [] }));
+
+    await bench.end(
+      { id: current_task_id ?? '' },
+      { output: { ...output, topology: { ...output.topology, services } } },
+    );
+
+    const { members } = await bench.instance(id);
+    const shape = (all: typeof members) => all.map(({ name, endpoints }) => [name, endpoints.map((each) => each.name)]);
+    expect(shape(members)).toEqual(shape(before));
+    expect(shape(before)).toEqual([
+      ['vllm', ['openai']],
+      ['watch', []],
+    ]);
+  });
+
   it('runs on as it was where an action failed that some of it did not follow', async () => {
     const { id } = await endWith(await launched(), { vllm: 'running', watch: 'running' });
     await bench.report(looked(id, { vllm: ['running', 0], watch: ['failed', 3] }, 'degraded'));
