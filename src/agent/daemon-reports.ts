@@ -110,10 +110,13 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
   };
 }
 
-function endpointOf({ config, status, counts, streams }: ReportParts, sampler: Sampler) {
+function endpointOf({ config, status, counts, streams, health }: ReportParts, sampler: Sampler) {
   return {
     ...{ port: config.telemetry.port, status },
-    families: () => agentFamilies({ status: status(), sample: sampler.latest, tasks: counts, logs: streams.counts() }),
+    families: () => {
+      const [sample, logs, cards] = [sampler.latest, streams.counts(), health.cards()];
+      return agentFamilies({ status: status(), sample, tasks: counts, logs, cards });
+    },
   };
 }
 

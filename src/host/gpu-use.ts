@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Static } from 'typebox';
 import type { Gpu } from '../contract/gpus.ts';
 import type { GpuSample } from '../contract/records.ts';
-import { askDriver, driverTimeoutMs } from './ask-driver.ts';
+import { askDriver } from './ask-driver.ts';
 import { findProgram, searchFolders } from './programs.ts';
 
 export type GpuUse = Omit<Static<typeof GpuSample>, 'workload_id'>;
@@ -25,6 +25,9 @@ const query = [
   '--query-gpu=uuid,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw',
   '--format=csv,noheader,nounits',
 ];
+
+/** Shorter than for a look at the cards: everything else that is sampled waits with it. */
+const patienceMs = 5000;
 
 export class GpuUseReader {
   readonly #sources: GpuUseSources;
@@ -44,7 +47,7 @@ export class GpuUseReader {
   }
 
   async #readNvidia(cards: readonly Gpu[], signal: AbortSignal): Promise<GpuUse[]> {
-    const { path, places, timeoutMs = driverTimeoutMs } = this.#sources;
+    const { path, places, timeoutMs = patienceMs } = this.#sources;
     const tool = cards.length === 0 ? null : await findProgram('nvidia-smi', searchFolders(path, places));
     if (tool === null) {
       return [];
@@ -61,7 +64,7 @@ export class GpuUseReader {
     if (cards.length === 0 || this.#reading !== undefined) {
       return [];
     }
-    const { root = '/', timeoutMs = driverTimeoutMs } = this.#sources;
+    const { root = '/', timeoutMs = patienceMs } = this.#sources;
     const reading = Promise.all(cards.map((card) => readFiles(card, root)));
     this.#reading = reading;
     const done = () => {

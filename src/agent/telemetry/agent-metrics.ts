@@ -1,5 +1,6 @@
 /** Metrics of the agent, made at the moment somebody asks: nothing is counted up in the background but what ended. */
 
+import type { Gpu } from '../../contract/gpus.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
 import type { AgentStatus } from '../local-api/agent-status.ts';
 import type { LogCounts } from '../logs/log-streams.ts';
@@ -41,9 +42,11 @@ export interface MetricSources {
   readonly sample: MetricsBody | undefined;
   readonly tasks: TaskCounts;
   readonly logs: LogCounts;
+  /** As they are known, whether or not anything runs. */
+  readonly cards: readonly Gpu[];
 }
 
-export function agentFamilies({ status, sample, tasks, logs }: MetricSources): Family[] {
+export function agentFamilies({ status, sample, tasks, logs, cards }: MetricSources): Family[] {
   const { session, engine, journal } = status;
   return [
     gauge('gpuaas_agent_info', 'Who this agent is.', one(1, { version: status.version, node: status.node_id })),
@@ -61,6 +64,11 @@ export function agentFamilies({ status, sample, tasks, logs }: MetricSources): F
     counter('gpuaas_agent_log_entries_total', 'Log entries that were sent.', one(logs.entries)),
     counter('gpuaas_agent_log_gaps_total', 'Gaps that readers were told of.', one(logs.gaps)),
     ...workloadFamilies(status, sample?.workloads ?? []),
+    gauge(
+      'gpuaas_gpu_healthy',
+      '0 while the card is quarantined, else 1.',
+      cards.map(({ uuid, health }) => ({ labels: { uuid }, value: health === 'healthy' ? 1 : 0 })),
+    ),
     ...gpuFamilies(sample?.gpus ?? []),
     ...(sample ? hostFamilies(sample.host) : []),
     ...processFamilies(),

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { agentFamilies, TaskCounts } from '../../../../src/agent/telemetry/agent-metrics.ts';
 import { renderFamilies } from '../../../../src/agent/telemetry/exposition.ts';
 import type { MetricsBody } from '../../../../src/agent/telemetry/sample.ts';
+import { sampleGpu } from '../../../support/gpus.ts';
 import { agentStatus } from '../../../support/local-agent.ts';
 
 const use = {
@@ -34,10 +35,11 @@ it('tells services of a stack by their label, and counts nothing twice', () => {
   const since = '2026-11-25T12:00:00Z';
   const services = [{ service: 'web', state: 'degraded' as const, restarts: 3, since }];
   const workloads = workload ? [{ ...workload, workload_id: 'stack-1', services }] : [];
+  const cards = [sampleGpu(), sampleGpu({ uuid: 'GPU-2', health: 'unhealthy', reason: 'It vanished.' })];
   const logs = { open: 0, entries: 0, bytes: 0, gaps: 0 };
 
   const text = renderFamilies(
-    agentFamilies({ status: { ...agentStatus, workloads }, sample, tasks: new TaskCounts(), logs }),
+    agentFamilies({ status: { ...agentStatus, workloads }, sample, tasks: new TaskCounts(), logs, cards }),
   );
 
   const lines = text.split('\n').filter((line) => /^gpuaas_(workload_memory_bytes|service|gpu)/.test(line));
@@ -46,6 +48,8 @@ it('tells services of a stack by their label, and counts nothing twice', () => {
     'gpuaas_service_restarts_total{workload="stack-1",service="web"} 3',
     'gpuaas_workload_memory_bytes{workload="notebook-1"} 100',
     'gpuaas_workload_memory_bytes{workload="stack-1",service="web"} 300',
+    'gpuaas_gpu_healthy{uuid="GPU-1"} 1',
+    'gpuaas_gpu_healthy{uuid="GPU-2"} 0',
     'gpuaas_gpu_utilization_ratio{uuid="GPU-1",workload="stack-1"} 0.5',
     'gpuaas_gpu_utilization_ratio{uuid="GPU-2"} 0',
     'gpuaas_gpu_memory_used_bytes{uuid="GPU-1",workload="stack-1"} 2097152',

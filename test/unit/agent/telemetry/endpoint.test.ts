@@ -29,7 +29,7 @@ async function ask(
   const status = () => ({ ...agentStatus, ...over });
   endpoint ??= await serveEndpoint({
     ...{ port: 0, status, log },
-    families: () => agentFamilies({ status: status(), sample: undefined, tasks: new TaskCounts(), logs }),
+    families: () => agentFamilies({ status: status(), sample: undefined, tasks: new TaskCounts(), logs, cards: [] }),
   });
   const { promise, resolve, reject } = Promise.withResolvers<{
     code: number | undefined;
