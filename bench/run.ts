@@ -13,6 +13,7 @@ import { ensureGround } from '../bootstrap/dev/ground.ts';
 import { type EngineFront, startEngineFront } from '../test/support/engine-front.ts';
 import { openTestHost, type TestHost } from '../test/support/test-host.ts';
 import { openWire } from '../test/support/wire-ground.ts';
+import { composeCost } from './compose.ts';
 import { daemonCost } from './daemon.ts';
 import { dispatchCost } from './dispatch.ts';
 import { gateCost, inspectCost } from './gate.ts';
@@ -30,7 +31,7 @@ const { engine, images } = await ensureGround(['tiny', 'web']);
 const folder = mkdtempSync(join(tmpdir(), 'gpuaas-bench-'));
 const measurements: Measurement[] = [];
 try {
-  if (wants('gate', 'launch', 'logs', 'sampling')) {
+  if (wants('gate', 'launch', 'compose', 'logs', 'sampling')) {
     await measureTasks();
   }
   if (wants('dispatch')) {
@@ -53,6 +54,9 @@ async function measureTasks(): Promise<void> {
     }
     if (wants('launch')) {
       measurements.push(...(await launchCost(host, image)));
+    }
+    if (wants('compose')) {
+      measurements.push(await composeCost(host, image));
     }
     if (wants('logs')) {
       measurements.push(await logReadBack(host, image));
