@@ -16,6 +16,11 @@ export function memberName(appInstanceId: string, service?: string): string {
   return service === undefined ? appInstanceId : `${appInstanceId}.${service}`;
 }
 
+/** The service whose container has that name; undefined for that of an instance. */
+export function serviceOfContainer(name: string): string | undefined {
+  return name.split('.')[1];
+}
+
 /** Name of the compose project of an instance. Compose wants lower case. */
 export function composeProject(appInstanceId: string): string {
   return `gpuaas-${appInstanceId}`;

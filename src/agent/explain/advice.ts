@@ -14,7 +14,10 @@ export function adviceFor(failure: Failure, about: About): string {
   return advices[failure.code]?.(failure.detail, about) ?? failure.hint;
 }
 
-const logOf = ({ instance }: About) => `\`node-agent logs ${instance}\``;
+const logOf = ({ instance }: About, detail: Detail = {}) => {
+  const service = text(detail['service']);
+  return `\`node-agent logs ${instance}${service === undefined ? '' : ` --service ${service}`}\``;
+};
 const text = (value: unknown) => (typeof value === 'string' || typeof value === 'number' ? String(value) : undefined);
 
 const advices: { readonly [Code in FailureCode]?: Advice } = {
@@ -31,7 +34,7 @@ const advices: { readonly [Code in FailureCode]?: Advice } = {
       return 'Give it a command that keeps running: this one did its work and ended, and a workload must not.';
     }
     const seen = text(detail['excerpt'])?.trim() ? 'the last lines of its log are above, ' : '';
-    return `Find the error in its own output (${seen}more of it is ${logOf(about)}), correct it and launch it again.`;
+    return `Find the error in its own output (${seen}more of it is ${logOf(about, detail)}), correct it and launch it again.`;
   },
   'port.conflict': (detail) => {
     const port = text(detail['port']);
@@ -55,6 +58,12 @@ const advices: { readonly [Code in FailureCode]?: Advice } = {
     return conflict
       ? 'Choose versions in python_packages that fit together; the installer says above which do not. Then launch it again.'
       : undefined;
+  },
+  'gpu.unhealthy': (detail, { instance }) => {
+    const cards = Array.isArray(detail['gpus']) ? detail['gpus'].map(String).join(', ') : undefined;
+    return cards === undefined
+      ? undefined
+      : `Look at \`node-agent gpus\` for what ${cards} needs. ${instance} is left running; restart it where it has lost its card, or launch it again to have another one.`;
   },
   'image.not_found': (detail) =>
     `Check that ${text(detail['image']) ?? 'the image'} is still in its registry; publish it again or launch another version.`,

@@ -18,8 +18,8 @@ export const endings = {
 } as const;
 
 export interface EngineWords {
-  /** Undefined where there is none, and where the engine does not say. */
-  readonly container: ContainerFacts | undefined;
+  /** Of the instance, or of the services of its stack; none where the engine does not say. */
+  readonly containers: readonly ContainerFacts[];
   readonly entries: readonly TimelineEntry[];
   /** Why the engine says nothing. */
   readonly failure: Failure | null;
@@ -55,7 +55,9 @@ export function aboutTask(story: TaskStory): Conclusion {
 }
 
 function next(failure: Failure, story: TaskStory | undefined, instance = story?.workloadId ?? ''): string {
-  const gib = /([\d.]+) GiB of memory/.exec(story?.asked.join('\n') ?? '')?.[1];
+  const service = String(failure.detail['service'] ?? '');
+  const asked = story?.asked.filter((line) => service === '' || line.startsWith(`service ${service}:`)) ?? [];
+  const gib = /([\d.]+) GiB of memory/.exec(asked.join('\n'))?.[1];
   return adviceFor(failure, { instance, memoryGib: gib === undefined ? null : Number(gib) });
 }
 
@@ -83,7 +85,8 @@ export function aboutInstance({ id, stories, events, engine, kept }: InstanceFac
     };
   }
   const state =
-    (kept && shownState(kept)) ?? (engine.container ? stateOf(engine.container) : (stateAfter(last) ?? 'unknown'));
+    (kept && shownState(kept)) ??
+    (engine.containers.length > 0 ? stateOfAll(engine.containers) : (stateAfter(last) ?? 'unknown'));
   const failure =
     state === 'running' || state === 'stopped' || state === 'removed' ? null : trouble(last, events, engine);
   const refused =
@@ -109,7 +112,7 @@ function stateAfter(last: TaskStory | undefined): string | undefined {
 function trouble(
   last: TaskStory | undefined,
   events: readonly KeptEvent[],
-  { container }: EngineWords,
+  { containers }: EngineWords,
 ): Failure | null {
   const seen = events.findLast(({ body }) => body.failure !== null);
   const taskIsNewer = seen === undefined || (last?.endedAt ?? '') > seen.body.event.time;
@@ -119,7 +122,11 @@ function trouble(
   if (seen?.body.failure) {
     return seen.body.failure;
   }
-  if (container && container.exitCode !== null && container.status !== 'running') {
+  const container = containers.find(
+    // A service of a stack may have done its work.
+    ({ exitCode, status }) => exitCode !== null && status !== 'running' && (exitCode !== 0 || containers.length === 1),
+  );
+  if (container && container.exitCode !== null) {
     const code = container.oomKilled ? 'container.oom_killed' : 'container.exited';
     const detail = {
       container: container.name,
@@ -129,6 +136,13 @@ function trouble(
     return new AgentError(code, detail).toFailure();
   }
   return null;
+}
+
+/** Nobody remembers what was asked for: as bad as the worst of them. */
+function stateOfAll(containers: readonly ContainerFacts[]): string {
+  const states = new Set(containers.map(stateOf));
+  const [first = 'unknown'] = states;
+  return states.size === 1 ? first : 'degraded';
 }
 
 function words(state: string, restarts: number): string {

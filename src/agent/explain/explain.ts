@@ -35,18 +35,18 @@ export async function explain(id: string, sources: ExplainSources, signal: Abort
   const instance = own?.workloadId ?? id;
   const events = own ? [] : eventsOf(id, sources, notes);
   const engine = await askEngine(instance, since(stories, events), sources, signal, notes);
-  if (stories.length === 0 && events.length === 0 && !engine.container && !sources.journal?.workload(id)) {
+  if (stories.length === 0 && events.length === 0 && engine.containers.length === 0 && !sources.journal?.workload(id)) {
     throw new AgentError('explain.unknown', { id });
   }
 
-  const outages = outagesOf(sources, since(stories, events));
+  const outages = hostEventsOf(instance, sources, since(stories, events));
   const timeline = timelineOf({ own, stories, events: [...events, ...outages], engine });
   const conclusion = own
     ? aboutTask(own)
     : aboutInstance({ id, stories, events, engine, kept: sources.journal?.workload(id) });
   const containers = new Set(stories.flatMap(({ containerIds }) => containerIds));
-  if (engine.container) {
-    containers.add(engine.container.id);
+  for (const container of engine.containers) {
+    containers.add(container.id);
   }
   const explanation: Explanation = {
     subject: { kind: own ? 'task' : 'instance', id, name: stories.findLast(({ name }) => name !== null)?.name ?? null },
@@ -121,10 +121,13 @@ function eventsOf(instance: string, { journal }: ExplainSources, notes: string[]
   return events.slice(0, maxEvents).toReversed();
 }
 
-/** When the engine was away, which concerns everything on the host. Oldest first. */
-function outagesOf({ journal }: ExplainSources, from: string): KeptEvent[] {
+/** What concerns it of the host: when the engine was away, and what became of cards that it holds. Oldest first. */
+function hostEventsOf(instance: string, { journal }: ExplainSources, from: string): KeptEvent[] {
   return (journal?.events({ limit: maxHostEvents }) ?? [])
-    .filter(({ body: { workload_id, event } }) => workload_id === null && outages.has(event.type) && event.time >= from)
+    .filter(({ body: { workload_id, event } }) => {
+      const isOfCard = event.type.startsWith('gpu.') && event.values['held_by'] === instance;
+      return workload_id === null && event.time >= from && (outages.has(event.type) || isOfCard);
+    })
     .toReversed();
 }
 
@@ -143,9 +146,10 @@ async function askEngine(
   const timeout = AbortSignal.timeout(engineTimeoutMs);
   const limited = AbortSignal.any([signal, timeout]);
   try {
-    const container = await sources.container(instance, limited);
+    const containers = await sources.containers(instance, limited);
     const entries = engineEntries(await sources.engineEvents(instance, from, limited));
-    return { container, entries: [...entries, ...(container ? factEntries(container, entries) : [])], failure: null };
+    const facts = containers.flatMap((container) => factEntries(container, entries));
+    return { containers, entries: [...entries, ...facts], failure: null };
   } catch (error) {
     signal.throwIfAborted();
     const failure = timeout.aborted ? new AgentError('engine.timed_out', { timeout_ms: engineTimeoutMs }) : error;
@@ -153,7 +157,7 @@ async function askEngine(
       throw failure;
     }
     notes.push(`The engine could not be asked: ${failure.message}`);
-    return { container: undefined, entries: [], failure: failure.toFailure() };
+    return { containers: [], entries: [], failure: failure.toFailure() };
   }
 }
 

@@ -1,5 +1,5 @@
 /** Where an explanation gets its facts. Any of them may be silent; the explanation then says so. */
-import { containerName } from '../../contract/names.ts';
+import { containerName, labels } from '../../contract/names.ts';
 import { type KernelLine, readKernelLog } from '../../host/kernel-log.ts';
 import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../runtime/engine.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -14,7 +14,8 @@ export interface ExplainSources {
   taskLog(taskId: string, signal: AbortSignal): Promise<LogFacts[]>;
   /** Tasks whose log says that they are about this instance. */
   tasksWithLog(instance: string, signal: AbortSignal): Promise<string[]>;
-  container(instance: string, signal: AbortSignal): Promise<ContainerFacts | undefined>;
+  /** That of the instance, or those of the services of its stack. */
+  containers(instance: string, signal: AbortSignal): Promise<readonly ContainerFacts[]>;
   /** What the engine still remembers of it. */
   engineEvents(instance: string, since: string, signal: AbortSignal): Promise<EngineEvent[]>;
   /** Undefined where this user may not read it. */
@@ -22,7 +23,7 @@ export interface ExplainSources {
 }
 
 export interface ExplainPlaces {
-  readonly engine: Pick<ContainerEngine, 'inspect' | 'events'>;
+  readonly engine: Pick<ContainerEngine, 'inspect' | 'list' | 'events'>;
   readonly journal: JournalFacts | undefined;
   readonly taskLogs: string;
 }
@@ -35,7 +36,7 @@ export function explainSources({ engine, journal, taskLogs }: ExplainPlaces): Ex
     journal,
     taskLog: (taskId, signal) => readFacts(taskLogs, taskId, { tail: maxLines, signal }),
     tasksWithLog: async (instance, signal) => (await tasksOf(taskLogs, instance, signal)).map(({ taskId }) => taskId),
-    container: (instance, signal) => engine.inspect(containerName(instance), signal),
+    containers: (instance, signal) => containersOf(instance, { engine, journal }, signal),
     engineEvents: async (instance, since, signal) => {
       const until = new Date().toISOString();
       const events = await Array.fromAsync(engine.events({ since, until, signal }));
@@ -43,6 +44,23 @@ export function explainSources({ engine, journal, taskLogs }: ExplainPlaces): Ex
     },
     kernelLog: () => readKernelLog(),
   };
+}
+
+async function containersOf(
+  instance: string,
+  { engine, journal }: Pick<ExplainPlaces, 'engine' | 'journal'>,
+  signal: AbortSignal,
+): Promise<ContainerFacts[]> {
+  const services = journal?.workload(instance)?.stack?.services.map(({ service }) => service);
+  const single = services ? undefined : await engine.inspect(containerName(instance), signal);
+  if (single) {
+    return [single];
+  }
+  const names =
+    services?.map((service) => containerName(instance, service)) ??
+    (await engine.list(signal)).filter(({ labels: of }) => of[labels.instance] === instance).map(({ name }) => name);
+  const facts = await Promise.all(names.map((name) => engine.inspect(name, signal)));
+  return facts.filter((each) => each !== undefined);
 }
 
 async function readFacts(

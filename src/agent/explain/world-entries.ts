@@ -1,4 +1,5 @@
 /** What the supervisor, the engine and the kernel say, as entries of the timeline. */
+import { serviceOfContainer } from '../../contract/names.ts';
 import type { KernelLine } from '../../host/kernel-log.ts';
 import type { ContainerFacts, EngineEvent } from '../../runtime/engine.ts';
 import type { KeptEvent } from '../journal/journal.ts';
@@ -21,34 +22,53 @@ export function eventEntry({ body: { source, event, failure, state } }: KeptEven
 }
 
 const actions: Readonly<Record<string, string>> = {
-  create: 'The container was created.',
-  start: 'The container was started.',
-  restart: 'The container was restarted.',
-  stop: 'The container was stopped.',
-  oom: 'A process of the container ran out of the memory it may use.',
-  destroy: 'The container was removed.',
-  pause: 'The container was paused.',
-  unpause: 'The container was resumed.',
+  create: 'was created.',
+  start: 'was started.',
+  restart: 'was restarted.',
+  stop: 'was stopped.',
+  destroy: 'was removed.',
+  pause: 'was paused.',
+  unpause: 'was resumed.',
 };
 
-/** `kill` is left out: the end of the container follows and says more. */
+/** How a container is called in a sentence: of a stack by its service. */
+function named(container: string): string {
+  const service = serviceOfContainer(container);
+  return service === undefined ? 'The container' : `The container of the service ${service}`;
+}
+
+/** `kill` is left out: the end of the container follows and says more. In the order of the events, each container by itself. */
 export function engineEntries(events: readonly EngineEvent[]): TimelineEntry[] {
-  const told = events.filter(isFirst);
-  return told.flatMap(({ time, action, exitCode }, index): TimelineEntry[] => {
-    const base = { ...alone, time, source: 'engine' as const, details: [] as string[] };
-    if (action === 'die') {
-      const code = exitCode ?? 0;
-      const asked = wasAskedToEnd(told.slice(0, index));
-      const title = `The container ended with exit code ${code}: ${exitWords(code)}${asked ? ', as it was told to' : ''}.`;
-      return [{ ...base, title, level: code === 0 || asked ? 'info' : 'error' }];
-    }
-    if (action.startsWith('health_status')) {
-      const health = action.slice(action.indexOf(':') + 1).trim();
-      return [{ ...base, title: `Its health check says: ${health}.`, level: health === 'healthy' ? 'info' : 'warn' }];
-    }
-    const title = actions[action];
-    return title === undefined ? [] : [{ ...base, title, level: action === 'oom' ? 'error' : 'info' }];
+  return [...Map.groupBy(events, ({ container }) => container)].flatMap(([container, own]) => {
+    const told = own.filter(isFirst);
+    return told.flatMap((event, index) => entryOf(event, named(container), told.slice(0, index)));
   });
+}
+
+function entryOf(
+  { time, action, exitCode }: EngineEvent,
+  name: string,
+  before: readonly EngineEvent[],
+): TimelineEntry[] {
+  const base = { ...alone, time, source: 'engine' as const, details: [] as string[] };
+  if (action === 'die') {
+    const code = exitCode ?? 0;
+    const asked = wasAskedToEnd(before);
+    const title = `${name} ended with exit code ${code}: ${exitWords(code)}${asked ? ', as it was told to' : ''}.`;
+    return [{ ...base, title, level: code === 0 || asked ? 'info' : 'error' }];
+  }
+  if (action === 'oom') {
+    const title = `A process of ${name.replace('The', 'the')} ran out of the memory it may use.`;
+    return [{ ...base, title, level: 'error' }];
+  }
+  if (action.startsWith('health_status')) {
+    const health = action.slice(action.indexOf(':') + 1).trim();
+    const whose =
+      name === 'The container' ? 'Its health check' : `The health check of ${name.replace('The container of t', 't')}`;
+    return [{ ...base, title: `${whose} says: ${health}.`, level: health === 'healthy' ? 'info' : 'warn' }];
+  }
+  const what = actions[action];
+  return what === undefined ? [] : [{ ...base, title: `${name} ${what}`, level: 'info' }];
 }
 
 /** True if somebody had the engine end it: what it made of that is no fault. The kernel asks no engine. */
@@ -63,18 +83,19 @@ function isFirst({ action }: EngineEvent, index: number, events: readonly Engine
 
 /** What the engine says about a container that is there, where its events are forgotten. */
 export function factEntries(facts: ContainerFacts, known: readonly TimelineEntry[]): TimelineEntry[] {
+  const name = named(facts.name);
   const has = (start: string) => known.some(({ source, title }) => source === 'engine' && title.startsWith(start));
   const { startedAt, finishedAt, exitCode, status, oomKilled } = facts;
   const entries: TimelineEntry[] = [];
-  if (startedAt !== null && !has('The container was started')) {
-    const title = 'The container was started.';
+  if (startedAt !== null && !has(`${name} was started`)) {
+    const title = `${name} was started.`;
     entries.push({ ...alone, time: startedAt, source: 'engine', level: 'info', title, details: [] });
   }
   const ended = status === 'exited' || status === 'dead';
-  if (ended && finishedAt !== null && exitCode !== null && !has('The container ended')) {
+  if (ended && finishedAt !== null && exitCode !== null && !has(`${name} ended`)) {
     entries.push({
       ...{ ...alone, time: finishedAt, source: 'engine', level: exitCode === 0 ? 'info' : 'error' },
-      title: `The container ended with exit code ${exitCode}: ${exitWords(exitCode)}.`,
+      title: `${name} ended with exit code ${exitCode}: ${exitWords(exitCode)}.`,
       details: oomKilled ? ['the kernel killed it for its memory'] : [],
     });
   }

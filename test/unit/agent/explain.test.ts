@@ -9,6 +9,7 @@ import { explanationText } from '../../../src/cli/explain-text.ts';
 import { AgentError, type Failure } from '../../../src/contract/failures.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { keptTask } from '../../support/kept-task.ts';
+import { keptStack } from '../../support/kept-workloads.ts';
 import { containerFacts } from '../../support/recording-engine.ts';
 
 const signal = new AbortController().signal;
@@ -66,7 +67,7 @@ async function explained(id: string, { tasks = [], workload: kept, events = [], 
       },
       taskLog: async () => [],
       tasksWithLog: async () => [],
-      container: async () => undefined,
+      containers: async () => [],
       engineEvents: async () => [],
       kernelLog: () => [],
       ...sources,
@@ -174,6 +175,60 @@ describe('an explanation', () => {
     );
   });
 
+  it('of a stack tells which service did what, and where to read on', async () => {
+    const event = (second: number, service: string, action: string, exitCode: number | null = null) => ({
+      ...{ time: `2026-11-25T10:00:0${second}Z`, action, exitCode },
+      ...{ container: `gpuaas-stack-1.${service}`, instance: 'stack-1' },
+    });
+    const engineEvents = async () => [
+      ...[event(1, 'db', 'start'), event(2, 'web', 'start'), event(3, 'db', 'die', 3), event(4, 'web', 'oom')],
+    ];
+    const detail = { container: 'gpuaas-stack-1.db', service: 'db', exit_code: 3 };
+    const failure = new AgentError('container.exited', detail).toFailure();
+    const broken = keptStack({ state: 'failed' });
+    const end = seen('2026-11-25T10:00:03Z', 'container.exited', 'The service db ended with 3.', failure);
+
+    const { explanation, text } = await explained('stack-1', {
+      ...{ workload: broken, sources: { engineEvents } },
+      events: [{ ...end, body: { ...end.body, workload_id: 'stack-1' } }],
+    });
+
+    expect(explanation).toMatchObject({ state: 'failed', failure: { detail: { service: 'db' } } });
+    expect(explanation.next).toContain('`node-agent logs stack-1 --service db`');
+    expect(text).toMatch(/10:00:02\.000 .*The container of the service web was started\./);
+    expect(text).toMatch(/10:00:03\.000 .*The container of the service db ended with exit code 3/);
+    expect(text).toMatch(/10:00:04\.000 .*A process of the container of the service web ran out of the memory/);
+  });
+
+  it('tells what became of its cards, and of no others', async () => {
+    const card = (uuid: string, held_by: string) => ({
+      at: '2026-11-25T10:00:05Z',
+      body: {
+        ...{ workload_id: null, source: 'host' as const, state: null, failure: null },
+        event: {
+          ...{ time: '2026-11-25T10:00:05Z', type: 'gpu.vanished', phase: null },
+          ...{ message: `The card ${uuid} is gone.`, values: { uuid, held_by } },
+        },
+      },
+    });
+    const sick = { uuid: 'GPU-1', service: null, reason: 'It is gone.', lost: true };
+    const failure = new AgentError('gpu.unhealthy', { gpus: ['GPU-1'], reason: 'GPU-1: It is gone.' }).toFailure();
+
+    const { explanation, text } = await explained(instance, {
+      tasks: [launched],
+      workload: { ...workload, state: 'running', sick_gpus: [sick] },
+      events: [
+        ...[card('GPU-1', instance), card('GPU-2', 'other')],
+        seen('2026-11-25T10:00:06Z', 'gpu.unhealthy', 'A card of the workload is not well.', failure),
+      ],
+    });
+
+    expect(explanation).toMatchObject({ state: 'degraded', failure: { code: 'gpu.unhealthy' } });
+    expect(explanation.next).toContain('restart it where it has lost its card');
+    expect(text).toContain('The card GPU-1 is gone.');
+    expect(text).not.toContain('GPU-2');
+  });
+
   it('of a task that is at work says in which phase, and how to follow it', async () => {
     const task = keptTask({ phases: [{ phase: 'pulling', at: '2026-11-25T10:00:00.100Z' }] });
     const log: LogFacts[] = [
@@ -218,7 +273,7 @@ describe('an explanation', () => {
       tasks: [launched],
       workload,
       sources: {
-        container: async () => {
+        containers: async () => {
           throw new AgentError('engine.timed_out', { call: 'inspect' });
         },
       },
@@ -242,7 +297,7 @@ describe('an explanation', () => {
       tasks: [launched],
       workload,
       sources: {
-        container: async () => containerFacts({ id: containerId }),
+        containers: async () => [containerFacts({ id: containerId })],
         kernelLog: () => [...oom('b'.repeat(64), 11), ...oom(containerId, 22)],
       },
     });
@@ -273,9 +328,9 @@ describe('an explanation', () => {
       { time: '2027-01-01T00:00:00.000Z', text: 'NVRM: Xid (PCI:0000:01:00): 13, long after the task.' },
     ];
     const facts = { tasks: [launched], ...(id === instance ? { workload } : {}) };
-    const containerOf = async () => containerFacts({ id: container });
+    const containers = async () => [containerFacts({ id: container })];
     const at = (kernelLog: () => typeof lines | undefined) =>
-      explained(id, { ...facts, sources: { container: containerOf, kernelLog } });
+      explained(id, { ...facts, sources: { containers, kernelLog } });
     const { explanation: whole } = await at(() => lines);
 
     const { explanation: without } = await at(() => undefined);
