@@ -1,4 +1,5 @@
 /** Reads what clients send: never more than a route allows, and all together never more than the gate can hold. */
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AgentError } from '../contract/failures.ts';
 
@@ -36,6 +37,29 @@ export class BodyReader {
       this.#held -= length;
     }
   }
+}
+
+const drainBytes = 4 * 1024 * 1024;
+const drainMs = 1_000;
+
+/**
+ * Drops what is still to come of a body that nobody asked for, within limits. A client that is cut off while it writes never
+ * reads why: engine clients tell of a broken pipe then.
+ */
+export async function drain(request: IncomingMessage): Promise<void> {
+  const { 'content-length': declared = 0, expect } = request.headers;
+  if (expect !== undefined || Number(declared) > drainBytes) return;
+  const enough = new AbortController();
+  let length = 0;
+  request.on('data', (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > drainBytes) enough.abort();
+  });
+  request.resume();
+  // However it ends, the answer is the same.
+  await once(request, 'end', { signal: AbortSignal.any([enough.signal, AbortSignal.timeout(drainMs)]) }).catch(
+    () => undefined,
+  );
 }
 
 /** True if the request announces a body of at least one byte. */

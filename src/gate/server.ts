@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { AgentError, failures } from '../contract/failures.ts';
 import { describeFailure, type GateFailure, sendJson } from './answers.ts';
-import { announcesBody, BodyReader } from './body.ts';
+import { announcesBody, BodyReader, drain } from './body.ts';
 import type { GateContext } from './context.ts';
 import { OpenCalls } from './open-calls.ts';
 import { type Route, routes } from './routes.ts';
@@ -123,7 +123,11 @@ async function serveCall(
       response.destroy();
       return;
     }
-    if (!request.complete) response.setHeader('connection', 'close');
+    if (!request.complete) {
+      response.setHeader('connection', 'close');
+      if (announcesBody(request)) await drain(request);
+      if (client.signal.aborted) return;
+    }
     sendJson(response, failure.status, failure.body);
   }
 }

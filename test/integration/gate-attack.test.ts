@@ -2,6 +2,8 @@
  * The agent taken over: a raw client that says whatever it likes on the gate's socket. Each attempt is refused, logged
  * as one line, and never reaches the engine.
  */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   call,
@@ -597,6 +599,37 @@ describe('a client that does not play along', () => {
     }
     await exchange(ground.gate, 'GET /events HTTP/1.1\r\nHost: x\r\n\r\n', 50);
     await exchange(ground.gate, Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]), 50);
+  });
+
+  it.each(['Content-Length: 2\r\n\r\n', 'Transfer-Encoding: chunked\r\n\r\n'])(
+    'is told why only when it has said all that it had to say, or it would read nothing: %j',
+    async (head) => {
+      const socket = connect(ground.gate.socketPath);
+      let received = '';
+      socket.setEncoding('latin1').on('data', (chunk: string) => {
+        received += chunk;
+      });
+      socket.write(`POST /containers/create?name=x HTTP/1.1\r\nHost: x\r\n${head}`);
+      // The gate has seen it by the time that it has answered the next one.
+      expect((await call(ground.gate, 'GET', '/images/json')).status).toBe(403);
+
+      expect(received).toBe('');
+      socket.write(head.includes('chunked') ? '2\r\n{}\r\n0\r\n\r\n' : '{}');
+
+      await once(socket, 'close');
+      expect(statusesIn(received)).toEqual([403]);
+      expect(received).toContain('?name has a value that is not allowed');
+      expectUntouched();
+    },
+  );
+
+  it('is told why also where it never ends', async () => {
+    const received = await exchange(
+      ground.gate,
+      'POST /containers/create?name=x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{',
+    );
+
+    expect(statusesIn(received)).toEqual([403]);
   });
 
   it('may send a thousand requests at once', async () => {
