@@ -14,6 +14,7 @@ export interface RawContainer {
     readonly Pid: number;
     readonly ExitCode: number;
     readonly OOMKilled: boolean;
+    readonly StartedAt: string;
     readonly FinishedAt: string;
   };
   readonly Config: {

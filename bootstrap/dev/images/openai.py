@@ -50,7 +50,8 @@ def parse():
     serve.add_argument("--max-num-seqs", type=int, default=256)
     serve.add_argument("--gpu-memory-utilization", type=float, default=0.9)
     serve.add_argument("--dtype", default="auto", choices=["auto", "bfloat16", "float", "float16", "float32", "half"])
-    serve.add_argument("--quantization", "-q", choices=["awq", "bitsandbytes", "compressed-tensors", "fp8", "gptq"])
+    quantizations = ["awq", "awq_marlin", "bitsandbytes", "compressed-tensors", "fp8", "gptq", "gptq_marlin"]
+    serve.add_argument("--quantization", "-q", choices=quantizations)
     serve.add_argument("--tokenizer-mode", default="auto", choices=["auto", "hf", "mistral", "slow"])
     serve.add_argument("--config-format", default="auto", choices=["auto", "hf", "mistral"])
     serve.add_argument("--load-format", default="auto", choices=["auto", "dummy", "mistral", "safetensors"])
