@@ -5,7 +5,7 @@
 import type { ComposeService } from '../contract/compose-document.ts';
 import type { PathError } from '../contract/validate.ts';
 import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
-import { checkReadiness } from './endpoints.ts';
+import { checkBearers, checkReadiness } from './endpoints.ts';
 import type { HostPolicy } from './host-policy.ts';
 import { type Finding, refuse } from './refusal.ts';
 import { checkAllocation, checkSandbox, judgeContainer } from './render-container.ts';
@@ -190,16 +190,10 @@ function checkPorts(params: WorkloadComposeLaunchParams): PathError[] {
 function checkStackReadiness(params: WorkloadComposeLaunchParams): PathError[] {
   const services = servicesOf(params);
   const ports = services.flatMap(([, service]) => portsOf(service));
-  const bearers = params.readiness.flatMap((check, index): PathError[] => {
-    if (check.type !== 'http' || check.bearer_env === undefined) {
-      return [];
-    }
-    const owner = services.find(([, service]) => service.ports?.some(({ name }) => name === check.endpoint))?.[0];
-    const sealed = (owner === undefined ? undefined : params.sealed_env?.[owner]) ?? {};
-    const message = 'is no sealed variable of the service of that endpoint';
-    return Object.hasOwn(sealed, check.bearer_env)
-      ? []
-      : [{ path: `/readiness/${index}/bearer_env`, code: 'undeclared', message }];
-  });
-  return [...checkReadiness(params.readiness, ports), ...bearers];
+  const ownerOf = (endpoint: string) =>
+    services.find(([, service]) => service.ports?.some(({ name }) => name === endpoint))?.[0] ?? '';
+  return [
+    ...checkReadiness(params.readiness, ports),
+    ...checkBearers(params.readiness, (endpoint) => params.sealed_env?.[ownerOf(endpoint)]),
+  ];
 }

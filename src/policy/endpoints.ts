@@ -34,6 +34,25 @@ export function checkReadiness(readiness: readonly ReadinessCheck[], ports: read
   });
 }
 
+/** Every check that would send a variable which is not among the sealed ones of the service of its endpoint. */
+export function checkBearers(
+  readiness: readonly ReadinessCheck[],
+  sealedOf: (endpoint: string) => Readonly<Record<string, string>> | undefined,
+): PathError[] {
+  return readiness.flatMap((check, index) =>
+    check.type !== 'http' ||
+    check.bearer_env === undefined ||
+    Object.hasOwn(sealedOf(check.endpoint) ?? {}, check.bearer_env)
+      ? []
+      : [
+          {
+            ...{ path: `/readiness/${index}/bearer_env`, code: 'undeclared' },
+            message: 'is no sealed variable of whoever serves that endpoint',
+          },
+        ],
+  );
+}
+
 function checkHttp(requestPath: string, port: Port, path: string): PathError[] {
   const errors: PathError[] = [];
   if (port.protocol !== 'http') {

@@ -13,7 +13,7 @@ import type { PathError } from '../contract/validate.ts';
 import type { LocalImage, Resources, Sandbox, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { ContainerRequest, ImageFacts } from './container-request.ts';
 import { containerSpec } from './container-spec.ts';
-import { checkPorts, checkReadiness } from './endpoints.ts';
+import { checkBearers, checkPorts, checkReadiness } from './endpoints.ts';
 import { checkEnvironment, describeBadImageEnv, neutralised } from './environment.ts';
 import { noCards } from './given-cards.ts';
 import { type HostPolicy, recordedImage } from './host-policy.ts';
@@ -134,6 +134,7 @@ function checkConsistency(params: WorkloadOciLaunchParams): PathError[] {
   return [
     ...checkPorts(params.ports),
     ...checkReadiness(params.readiness, params.ports),
+    ...checkBearers(params.readiness, () => params.sealed_env),
     ...checkSealedTwice(params),
     ...checkProgram(params),
     ...checkSharedMemory(params.resources),

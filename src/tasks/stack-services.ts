@@ -3,9 +3,9 @@
 import { containerName, labels } from '../contract/names.ts';
 import type { StackTopology } from '../contract/stack-topology.ts';
 import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
-import type { ReadinessCheck } from '../contract/workload-oci-launch.ts';
 import { readReadinessLabel } from '../policy/readiness-label.ts';
 import { containerParams, servicesOf } from '../policy/stack-service.ts';
+import { asksForSecret } from '../runtime/probes/until-ready.ts';
 import type { StackService } from '../runtime/probes/until-stack-ready.ts';
 import type { FoundStack } from './find-stack.ts';
 import { endpointsOf } from './workload-report.ts';
@@ -60,13 +60,9 @@ export function servicesOfContainers(found: FoundStack): StackService[] {
   return [...found].map(([name, container]) => ({
     ...{ name, container: container.name, mayEnd: container.status === 'exited' && container.exitCode === 0 },
     ports: endpointsOf(container).map((endpoint) => ({ name: endpoint.name, host_port: endpoint.port })),
-    checks: (readReadinessLabel(container.labels[labels.readiness]) ?? []).filter(canBeAsked),
+    checks: (readReadinessLabel(container.labels[labels.readiness]) ?? []).filter((check) => !asksForSecret(check)),
     sealedEnv: undefined,
   }));
-}
-
-function canBeAsked(check: ReadinessCheck): boolean {
-  return check.type !== 'http' || check.bearer_env === undefined;
 }
 
 /** The topology of the launch; without it what the containers tell, by name. */

@@ -15,7 +15,7 @@ import type { WorkloadOciControlParams } from '../contract/workload-oci-control.
 import type { WorkloadOutput } from '../contract/workload-output.ts';
 import { readReadinessLabel } from '../policy/readiness-label.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
-import { untilReady } from '../runtime/probes/until-ready.ts';
+import { asksForSecret, untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { requireSay } from './fencing.ts';
 import { refuseStack } from './find-stack.ts';
@@ -56,12 +56,12 @@ async function control(
   const running = found.status === 'running';
   const starts = action === 'restart' || (action === 'start' && !running);
   // Opened before anything is stopped: what cannot be opened must not cost the workload that runs.
-  const files = starts && context.launchParams ? await openSecrets(context.launchParams, context) : {};
+  const secrets = starts && context.launchParams ? await openSecrets(context.launchParams, context) : noSecrets;
   if ((action !== 'start' || found.status === 'paused') && isAlive(found)) {
     await stop(found.name, params.grace_seconds, context);
   }
   if (starts) {
-    await start(identity, found, files, context);
+    await start(identity, found, secrets, context);
   }
 
   const container = (await context.engine.inspect(found.name, context.signal)) ?? found;
@@ -69,13 +69,18 @@ async function control(
   return workloadOutput(identity, { state, summary: `The workload is ${state}.`, container }, context);
 }
 
-/** The files, which are delivered again; the variables are in the container, and opened to be known in what it says. */
-async function openSecrets(
-  launched: NonNullable<TaskContext['launchParams']>,
-  context: TaskContext,
-): Promise<SecretFiles> {
-  const [files] = await Promise.all([openSecretFiles(launched, context), openSecretEnv(launched, context)]);
-  return files;
+interface Secrets {
+  /** Delivered again. */
+  readonly files: SecretFiles;
+  /** In the container; opened for its readiness checks, and to be known in what it says. Undefined where nobody knows them. */
+  readonly env: Readonly<Record<string, string>> | undefined;
+}
+
+const noSecrets: Secrets = { files: {}, env: undefined };
+
+async function openSecrets(launched: NonNullable<TaskContext['launchParams']>, context: TaskContext): Promise<Secrets> {
+  const [files, env] = await Promise.all([openSecretFiles(launched, context), openSecretEnv(launched, context)]);
+  return { files, env };
 }
 
 /** A paused workload still has its processes and its memory, and can be stopped like a running one. */
@@ -106,7 +111,7 @@ async function stop(name: string, graceSeconds: number, context: TaskContext): P
 async function start(
   identity: Identity,
   found: ContainerFacts,
-  files: SecretFiles,
+  { files, env: sealedEnv }: Secrets,
   context: TaskContext,
 ): Promise<void> {
   const { admission, engine, signal } = context;
@@ -127,6 +132,8 @@ async function start(
     context.enter('probing');
   }
   const ports = launchParams?.ports ?? endpointsOf(found).map((each) => ({ name: each.name, host_port: each.port }));
-  await untilReady(readiness, { engine, name, ports, signal });
+  // What asks for a secret cannot be asked where nobody knows it.
+  const asked = readiness.filter((check) => sealedEnv !== undefined || !asksForSecret(check));
+  await untilReady(asked, { engine, name, ports, sealedEnv, signal });
   context.enter('running');
 }

@@ -53,7 +53,8 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
     const adopted = await ensureStarted(wanted, { found, files, cards }, made, context);
     const excerpt = await makePackaged(params, name, context);
     context.enter('probing');
-    const container = await untilReady(params.readiness, { engine, name, ports: params.ports, signal });
+    const ready = { engine, name, ports: params.ports, sealedEnv, signal };
+    const container = await untilReady(params.readiness, ready);
     context.gpus.settle(params.identity.app_instance_id, [container]);
     context.enter('running');
     log.info({ container: name, image: container.imageReference, adopted }, 'workload running');
@@ -77,14 +78,16 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
 async function isHalfMade(
   params: WorkloadOciLaunchParams,
   found: ContainerFacts | undefined,
-  { engine, signal, taskId }: TaskContext,
+  context: TaskContext,
 ): Promise<boolean> {
+  const { engine, signal, taskId } = context;
   if (found?.labels[labels.task] !== taskId) {
     return false;
   }
+  const sealedEnv = await openSecretEnv(params, context);
   const checks = params.readiness.map((check) => ({ ...check, timeout_seconds: readyNowSeconds }));
   try {
-    await untilReady(checks, { engine, name: found.name, ports: params.ports, signal });
+    await untilReady(checks, { engine, name: found.name, ports: params.ports, sealedEnv, signal });
     return false;
   } catch (error) {
     signal.throwIfAborted();

@@ -34,6 +34,18 @@ export function readComposeFailure(words: readonly string[], exitCode: number | 
     : new AgentError(trouble.code, { ...trouble.detail });
 }
 
+/**
+ * True if a container of ours came to be while Compose was at it: what a Compose that was ended had begun at the engine. Names
+ * of others are the gate's to refuse, in other words.
+ */
+export function cameToBeMeanwhile(error: unknown): boolean {
+  return (
+    error instanceof AgentError &&
+    error.code === 'compose.failed' &&
+    /container name \S+ is already in use/i.test(String(error.detail['reason']))
+  );
+}
+
 function isAway(text: string): boolean {
   return /cannot connect to the docker daemon|error during connect|connection refused|\bEOF\b/i.test(text);
 }

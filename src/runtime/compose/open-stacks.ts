@@ -5,6 +5,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { composeProject } from '../../contract/names.ts';
 import { type ComposeProbe, probeCompose } from '../../host/compose.ts';
 import type { StackOptions, StackRunner } from '../stacks.ts';
+import { cameToBeMeanwhile } from './compose-words.ts';
 import { endLeftovers } from './leftovers.ts';
 import { runCompose } from './run-compose.ts';
 
@@ -45,7 +46,11 @@ export function openStacks({ socketPath, stateDir, folders }: ComposeOptions): S
     up: async ({ instance, document, env }, options) => {
       const [path] = await Promise.all([writeDocument(root, instance, document), compose(options.signal)]);
       const how = ['--detach', '--no-build', '--no-recreate', '--pull', 'never'];
-      await run(instance, ['--file', path, 'up', ...how], options, env);
+      const bringUp = () => run(instance, ['--file', path, 'up', ...how], options, env);
+      await bringUp().catch((error) => {
+        if (!cameToBeMeanwhile(error)) throw error;
+        return bringUp();
+      });
     },
     stop: (instance, grace, options) => run(instance, ['stop', '--timeout', String(grace)], options),
     start: (instance, options) => run(instance, ['start'], options),

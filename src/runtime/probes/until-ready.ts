@@ -68,6 +68,11 @@ export async function untilReady(
   return container;
 }
 
+/** True for a check that sends a sealed variable, and so can be made only by who has opened it. */
+export function asksForSecret(check: ReadinessCheck): boolean {
+  return check.type === 'http' && check.bearer_env !== undefined;
+}
+
 /** The checks alone: whether the container ends meanwhile is for the caller to see. */
 export async function untilAllPassed(checks: readonly ReadinessCheck[], options: ReadinessOptions): Promise<void> {
   const begun = performance.now();

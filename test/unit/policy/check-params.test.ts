@@ -18,6 +18,12 @@ describe('checkParams', () => {
 
   const { resources, identity } = params;
   it.each<[what: string, code: string, path: string, changes: Partial<WorkloadOciLaunchParams>]>([
+    [
+      'a bearer that is not sealed',
+      'task.invalid',
+      '/readiness/0/bearer_env',
+      { readiness: [{ ...http, bearer_env: 'OTHER' }] },
+    ],
     ['a loader variable', 'policy.refused', '/env/LD_PRELOAD', { env: { LD_PRELOAD: '/x' } }],
     ['a device variable', 'policy.refused', '/env/NVIDIA_VISIBLE_DEVICES', { env: { NVIDIA_VISIBLE_DEVICES: 'all' } }],
     ['a sealed loader variable', 'policy.refused', '/sealed_env/LD_AUDIT', { sealed_env: { LD_AUDIT: jwe } }],

@@ -71,6 +71,18 @@ describe('up', () => {
     });
   });
 
+  it('goes on where a container came to be meanwhile, once', async () => {
+    const said =
+      'Error response from daemon: Conflict. The container name "/gpuaas-x.a" is already in use by container "1"';
+    const { folder, stacks } = withCompose(
+      `echo x >> "$(dirname "$0")/runs"; [ $(wc -l < "$(dirname "$0")/runs") -gt 1 ] && exit; echo '${said}' >&2; exit 1`,
+    );
+
+    await stacks.up(stack, { signal: patience });
+
+    expect(readFileSync(join(folder, 'runs'), 'utf8')).toBe('x\nx\n');
+  });
+
   it('ends Compose and all that it has started with the signal', async () => {
     const { folder, stacks } = withCompose('sleep 600 & echo $! > "$(dirname "$0")/child"; echo started; wait');
     const abort = new AbortController();

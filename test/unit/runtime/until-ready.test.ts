@@ -151,3 +151,45 @@ describe('readiness', () => {
     expect(execs).toBe(after);
   });
 });
+
+describe('checks of one endpoint', () => {
+  const bearer: ReadinessCheck = { ...check, path: '/v1/models', bearer_env: 'KEY' };
+
+  it('send the sealed variable that they name, and tell it nobody', async () => {
+    const seen = new Map<string, string | undefined>();
+    server.on('request', ({ url = '', headers }) => seen.set(url, headers.authorization));
+    const ports = [{ name: 'web', host_port: port }];
+    const attempts: unknown[] = [];
+
+    await untilReady([check, bearer], {
+      ...{ engine: standIn(), name: 'c', ports, signal: new AbortController().signal, sealedEnv: { KEY: 's3' } },
+      onAttempt: (attempt) => attempts.push(attempt),
+    });
+
+    expect([...seen]).toEqual([
+      ['/', undefined],
+      ['/v1/models', 'Bearer s3'],
+    ]);
+    expect(JSON.stringify(attempts)).not.toContain('s3');
+  });
+
+  it('run in their order: the second is not made before the first has passed', async () => {
+    const attempts: string[] = [];
+    const answers = [503, 503, 200, 200];
+    const slow = createServer((_request, response) => response.writeHead(answers.shift() ?? 500).end());
+    slow.listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const ports = [{ name: 'web', host_port: (slow.address() as { port: number }).port }];
+
+    try {
+      await untilReady([check, { ...check, path: '/later' }], {
+        ...{ engine: standIn(), name: 'c', ports, signal: new AbortController().signal },
+        onAttempt: ({ check: made, ready }) => attempts.push(`${'path' in made ? made.path : ''} ${ready}`),
+      });
+    } finally {
+      slow.close();
+    }
+
+    expect(attempts).toEqual(['/ false', '/ false', '/ true', '/later true']);
+  });
+});
