@@ -75,21 +75,32 @@ export class GpuHealth {
 
   /** Looks after the cards until the signal is aborted. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, lookEveryMs, kernelLog } = this.#options;
+    const { clock, log } = this.#options;
     while (!signal.aborted) {
-      await this.look(signal).catch((err: unknown) => {
+      try {
+        await this.look(signal);
+        await this.#rest(signal);
+      } catch (err) {
         if (!signal.aborted) {
           log.warn({ err }, 'cards could not be looked at');
+          // Whoever waits for the first look must not wait for one that succeeds.
+          this.#firstLook.resolve();
+          await clock.pause(kernelEveryMs, signal).catch(() => undefined);
         }
-      });
-      if (this.#drivers.length === 0) {
-        await clock.pause(noDriverEveryMs, signal).catch(() => undefined);
-      } else {
-        this.#kernelLog ??= KernelLog.open(kernelLog);
-        await this.#listenFor(lookEveryMs, signal);
       }
     }
     this.#kernelLog?.[Symbol.dispose]();
+  }
+
+  /** Until the next look is due. */
+  async #rest(signal: AbortSignal): Promise<void> {
+    const { clock, lookEveryMs, kernelLog } = this.#options;
+    if (this.#drivers.length === 0) {
+      await clock.pause(noDriverEveryMs, signal);
+    } else {
+      this.#kernelLog ??= KernelLog.open(kernelLog);
+      await this.#listenFor(lookEveryMs, signal);
+    }
   }
 
   /** Asks the drivers. Rejects only with the signal's reason. */
@@ -180,7 +191,7 @@ export class GpuHealth {
   async #listenFor(ms: number, signal: AbortSignal): Promise<void> {
     let isNews = this.#listen();
     for (let waited = 0; waited < ms && !isNews && !signal.aborted; waited += kernelEveryMs) {
-      await this.#options.clock.pause(Math.min(kernelEveryMs, ms - waited), signal).catch(() => undefined);
+      await this.#options.clock.pause(Math.min(kernelEveryMs, ms - waited), signal);
       isNews = this.#listen();
     }
   }

@@ -21,7 +21,14 @@ function bench() {
   const folder = testFolder();
   const kernelLog = join(folder, 'kmsg');
   writeFileSync(kernelLog, '');
-  const world = { probe: both as GpuProbe, held: new Map<string, string>(), looks: 0, changes: 0, line: 0 };
+  const world = {
+    probe: both as GpuProbe,
+    held: new Map<string, string>(),
+    looks: 0,
+    changes: 0,
+    line: 0,
+    onReport: (): void => undefined,
+  };
   const events: RecordBody<'event'>['event'][] = [];
   const clock = manualClock();
   const open = (bootId = 'boot-1') =>
@@ -33,7 +40,10 @@ function bench() {
       },
       links: async () => new Map(),
       heldBy: (uuid) => world.held.get(uuid) ?? null,
-      report: ({ event }) => void events.push(event),
+      report: ({ event }) => {
+        world.onReport();
+        events.push(event);
+      },
       onChange: () => {
         world.changes += 1;
       },
@@ -404,6 +414,41 @@ it('goes on where nothing can be written down', async () => {
 
   expect(types()).toEqual(['gpu.vanished']);
   expect(existsSync(join(folder, 'gpu-health.json'))).toBe(false);
+});
+
+it('goes on where an event could not be kept, and does not ask for cards without an end', async () => {
+  const { open, say, clock, world } = bench();
+  const health = open();
+  world.onReport = () => {
+    throw new Error('The disk is full.');
+  };
+  await listening(health, clock, async () => {
+    say(offTheBus);
+    await clock.advance(5000);
+    expect(health.isHealthy('GPU-b')).toBe(false);
+    const before = world.looks;
+    await clock.advance(600_000);
+    expect(world.looks - before).toBeLessThanOrEqual(12);
+    world.onReport = () => undefined;
+    say('Xid (PCI:0000:17:00): 95, pid=1, name=python3, Uncontained: FBHUB');
+    await clock.advance(10_000);
+  });
+
+  expect(health.isHealthy('GPU-a')).toBe(false);
+});
+
+it('keeps nobody waiting where the cards cannot be looked at', async () => {
+  const { open, clock, world } = bench();
+  const health = open();
+  Object.defineProperty(world, 'probe', {
+    get: () => {
+      throw new Error('EIO');
+    },
+  });
+  const asked = health.inventory(never);
+  await listening(health, clock, () => undefined);
+
+  expect((await asked).gpus).toEqual([]);
 });
 
 /** Runs it while `meanwhile` goes on; everything that was said has been heard when it resolves. */
