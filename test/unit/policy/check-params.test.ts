@@ -22,7 +22,7 @@ describe('checkParams', () => {
       'a bearer that is not sealed',
       'task.invalid',
       '/readiness/0/bearer_env',
-      { readiness: [{ ...http, bearer_env: 'OTHER' }] },
+      { ports: [web], readiness: [{ ...http, bearer_env: 'OTHER' }] },
     ],
     ['a loader variable', 'policy.refused', '/env/LD_PRELOAD', { env: { LD_PRELOAD: '/x' } }],
     ['a device variable', 'policy.refused', '/env/NVIDIA_VISIBLE_DEVICES', { env: { NVIDIA_VISIBLE_DEVICES: 'all' } }],
