@@ -79,8 +79,8 @@ async function instances(): Promise<string[]> {
 }
 
 /** What the program in the container was told. */
-async function toldTo(params: LaunchParams): Promise<string | undefined> {
-  const { Pid } = (await inspectRaw(ground.host, containerOf(params))).State;
+async function toldTo(container: string): Promise<string | undefined> {
+  const { Pid } = (await inspectRaw(ground.host, container)).State;
   const variables = readFileSync(`/proc/${Pid}/environ`, 'utf8').split('\0');
   return variables.find((entry) => entry.startsWith('NVIDIA_VISIBLE_DEVICES='))?.split('=')[1];
 }
@@ -97,8 +97,8 @@ describe('cards', () => {
     const given = await Promise.all([cardsOf(one), cardsOf(two)]);
 
     expect(given.flat().sort()).toEqual(cards);
-    expect(await toldTo(one)).toBe(given[0].join(','));
-    expect(await toldTo(two)).toBe(given[1].join(','));
+    expect(await toldTo(containerOf(one))).toBe(given[0].join(','));
+    expect(await toldTo(containerOf(two))).toBe(given[1].join(','));
     const { status, failure } = await ground.run('workload.oci_launch', third);
     expect([status, failure?.code]).toEqual(['rejected', 'gpu.none_free']);
     expect(failure?.detail).toMatchObject({
@@ -111,7 +111,7 @@ describe('cards', () => {
     const params = withCards(0);
 
     expect(await cardsOf(params)).toEqual([]);
-    expect(await toldTo(params)).toBe('void');
+    expect(await toldTo(containerOf(params))).toBe('void');
   });
 
   it('stay with a workload that is stopped, and are free once it is removed', async () => {
@@ -162,7 +162,7 @@ it.each(['pulling', 'creating', 'starting', 'probing'])(
 
     const { adapter } = outputOf(await ground.result(taskId));
     expect(adapter.gpus).toHaveLength(2);
-    expect(await toldTo(params)).toBe(adapter.gpus.join(','));
+    expect(await toldTo(containerOf(params))).toBe(adapter.gpus.join(','));
     expect([...adapter.gpus, ...(await cardsOf(withCards(1)))].sort()).toEqual(cards);
   },
 );
