@@ -69,7 +69,9 @@ export function fitOf(
   });
   const isHeldBy = (id: string) => cards.filter(({ held_by }) => held_by === id).length;
   const pending = holders.reduce((sum, { id, resources }) => sum + Math.max(0, resources.gpu_count - isHeldBy(id)), 0);
-  return { free: Math.max(0, cards.length - reasons.length - pending), total: cards.length, reasons };
+  const free = Math.max(0, cards.length - reasons.length - pending);
+  const promised = pending === 0 ? [] : [`${pending} more are promised to other instances.`];
+  return { free, total: cards.length, reasons: [...reasons, ...promised] };
 }
 
 function whyNot(

@@ -57,6 +57,17 @@ describe('a launch on cards', () => {
     ]);
   });
 
+  it('is refused with what other instances were promised, though their host does not know it yet', () => {
+    const checked = checkLaunch({
+      ...vllmFacts({ config: { host_port: 9001 } }),
+      ...{ host: host(card('GPU-1')), neighbours: [withCards(1)] },
+    });
+
+    expect(checked.ok ? '' : checked.refusals[0]?.message).toContain(
+      'GPUs: 1 asked for, 0 of 1 on its host can be had. 1 more are promised to other instances.',
+    );
+  });
+
   it('is refused for an image of the other vendor (G-201)', () => {
     const found = refusals(host(card('GPU-1', { vendor: 'amd' }), card('GPU-2', { vendor: 'amd' })));
 
