@@ -9,6 +9,7 @@ import { withControlPlane } from './gpuaas/carry.ts';
 import { completions } from './gpuaas/completions.ts';
 import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
+import { addManifestCommands } from './gpuaas/manifest-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
@@ -32,6 +33,7 @@ function programOf(carry: Carry): Command {
   for (const add of [addAppCommands, addFleetCommands, addNodeCommands, addArtifactCommands, addKeyCommands]) {
     add(program, withControlPlane(carry));
   }
+  addManifestCommands(program, carry);
   addCompletion(program, carry, completions);
   return program;
 }

@@ -70,7 +70,7 @@ function partsOf(name: string): { collection: string; version: string } {
   return { collection: `/api/v1/catalog/apps/${encodeURIComponent(slug)}/versions`, version };
 }
 
-async function manifestText(file: string): Promise<string> {
+export async function manifestText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {

@@ -58,14 +58,14 @@ export function runningDigest({ platform_digest, digest }: Artifact): string {
   return platform_digest ?? digest;
 }
 
-function storageOf({ storage }: WorkloadProfile, { mounts }: LaunchValues): StorageDecision[] {
+export function storageOf({ storage }: WorkloadProfile, { mounts }: LaunchValues): StorageDecision[] {
   return (storage?.mounts ?? []).flatMap(({ name, path }) => {
     const mode = mounts[name];
     return mode === 'scratch' || mode === 'project_storage' ? [{ name, path, mode }] : [];
   });
 }
 
-function exposureOf(profile: WorkloadProfile, { host_ports: ports }: LaunchValues): ExposureDecision[] {
+export function exposureOf(profile: WorkloadProfile, { host_ports: ports }: LaunchValues): ExposureDecision[] {
   return (profile.network?.endpoints ?? []).map((endpoint) => {
     const { name, protocol, port } = endpoint;
     return {

@@ -1,0 +1,93 @@
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { gpuaas } from '../../../../src/cli/gpuaas-main.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const folder = join(resolve(import.meta.dirname, '../../../..'), 'fixtures/manifests/gpuaas');
+const digest = `sha256:${'b'.repeat(64)}`;
+const own = temporaryFolder('manifest');
+let printed: string[];
+let told: string[];
+
+beforeEach(() => {
+  printed = [];
+  told = [];
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => printed.push(String(text)) > 0);
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => told.push(String(text)) > 0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+function file(name: string, text: string): string {
+  writeFileSync(join(own, name), text);
+  return join(own, name);
+}
+
+it('renders a stack offline, with the image that a pin resolves', async () => {
+  const values = file(
+    'values.json',
+    JSON.stringify({ config: { host_port: 9000 }, resource_overrides: { gpu_count: 2 } }),
+  );
+  const pin = `vllm-openai-cuda=registry.example.com/curated/vllm@${digest}`;
+
+  const status = await gpuaas([
+    'manifest',
+    'render',
+    join(folder, 'vllm-openai.yaml'),
+    '--values',
+    values,
+    '--pin',
+    pin,
+  ]);
+
+  const { tasks, unresolved } = JSON.parse(printed.join(''));
+  expect({ status, unresolved }).toEqual({ status: 0, unresolved: [] });
+  expect(tasks[0].type).toBe('workload.compose_launch');
+  expect(tasks[0].params.document.services.vllm).toMatchObject({
+    image: `registry.example.com/curated/vllm@${digest}`,
+    ports: [{ published: 9000 }],
+    deploy: { resources: { reservations: { devices: [{ count: 2 }] } } },
+  });
+});
+
+it('lists an image that nothing resolves, of a stack and of a single container', async () => {
+  for (const [name, reference] of [
+    ['smoke-stack', 'runtime-cpu'],
+    ['jupyterlab', 'runtime-cpu'],
+  ]) {
+    printed = [];
+    expect(await gpuaas(['manifest', 'render', join(folder, `${name}.yaml`)])).toBe(0);
+    expect(JSON.parse(printed.join('')).unresolved).toEqual([
+      { path: '/artifacts/primary_image/artifact_name', reference },
+    ]);
+  }
+});
+
+it('refuses values that a launch would not take, and pins without a digest', async () => {
+  const values = file('wrong.json', JSON.stringify({ config: { tensor_parallel_size: 4 } }));
+
+  expect(await gpuaas(['manifest', 'render', join(folder, 'vllm-openai.yaml'), '--values', values])).toBe(1);
+  expect(told.join('')).toContain('/config/tensor_parallel_size: must be from 1 to 1');
+  expect(await gpuaas(['manifest', 'render', join(folder, 'vllm-openai.yaml'), '--pin', 'a=b:latest'])).toBe(2);
+});
+
+it('says of each file whether it is valid, and all that is wrong', async () => {
+  const broken = file('broken.yaml', 'profile: {kind: gpuaas.launchable_oci_workload, schema_version: v1}');
+
+  expect(await gpuaas(['manifest', 'validate', join(folder, 'vllm-openai.yaml'), broken, '--json'])).toBe(1);
+
+  const [good, bad] = printed
+    .join('')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(good).toEqual({
+    ...{ file: join(folder, 'vllm-openai.yaml'), dialect: 'gpuaas', valid: true },
+    errors: [],
+    warnings: [],
+  });
+  expect(bad.errors).toContainEqual(expect.objectContaining({ path: '/artifacts', code: 'required' }));
+  expect(await gpuaas(['manifest', 'validate', join(own, 'nothing.yaml')])).toBe(2);
+});
