@@ -52,7 +52,7 @@ function serviceRows({ members }: Instance): string[][] {
     [
       name,
       state,
-      ...[health ?? '', restarts === 0 ? '' : `restarted ${restarts} times`],
+      ...[health === null ? '' : `health check: ${health}`, restarts === 0 ? '' : `restarted ${restarts} times`],
       status?.exit_code == null ? '' : `exit ${status.exit_code}`,
     ].map(oneLine),
   );
