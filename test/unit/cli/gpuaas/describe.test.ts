@@ -69,7 +69,9 @@ it('shows the services of a stack and the cards that it holds', () => {
     Date.parse('2026-11-25T10:01:00Z'),
   );
 
-  expect(text).toMatch(/^Services\n {2}vllm +running +health check: healthy\n {2}watch +failed +restarted 3 times +exit 1$/m);
+  expect(text).toMatch(
+    /^Services\n {2}vllm +running +health check: healthy\n {2}watch +failed +restarted 3 times +exit 1$/m,
+  );
   expect(text).toMatch(/^Cards\n {2}GPU-1 +NVIDIA H200 +143771 MiB +healthy +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-2 .* unhealthy: XID 79. +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-3 +its host does not report it +vllm$/m);
