@@ -7,7 +7,7 @@
 import { AgentError } from '../../contract/failures.ts';
 import type { ReadinessCheck } from '../../contract/workload-oci-launch.ts';
 import { pause } from '../../kit/backoff.ts';
-import { explainEnd } from '../container-end.ts';
+import { explainEnd, readExcerpt } from '../container-end.ts';
 import type { ContainerFacts } from '../engine.ts';
 import { type ReadinessOptions, untilAllPassed } from './until-ready.ts';
 
@@ -90,6 +90,11 @@ export class StackWatch {
       const facts = await this.#engine.inspect(service.container, this.#signal);
       if (facts && (facts.status === 'exited' || facts.status === 'dead') && !endedWell(service, facts.exitCode)) {
         return await this.#explainEnd(service);
+      }
+      if (facts?.health === 'unhealthy') {
+        const excerpt = await readExcerpt(this.#engine, service.container, this.#signal, facts);
+        const check = { check: 'container_health', answer: 'unhealthy' };
+        return new AgentError('readiness.timed_out', { service: service.name, ...check, excerpt });
       }
     }
     return undefined;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { changeBy, leftNothing } from '../../../src/agent/task-effects.ts';
 import type { TaskResult } from '../../../src/contract/task-envelope.ts';
 import { endedTask, keptWorkload } from '../../support/kept-workloads.ts';
+import { stackParams } from '../../support/stack-bench.ts';
 import { identity, launchParams } from '../../support/task-bench.ts';
 
 const finished_at = '2026-11-25T12:00:00.000Z';
@@ -25,6 +26,54 @@ describe('what a task makes of its workload', () => {
         ...{ restarts: 0, streak: 0 },
       },
     });
+  });
+
+  it('is a row with each service, after the launch of a stack', () => {
+    const params = stackParams();
+    const services = [
+      { name: 'web', state: 'running' },
+      { name: 'db', state: 'stopped' },
+    ];
+    const output = { state: 'running', endpoints: [], topology: { services } };
+
+    const since = { since: finished_at, restarts: 0, streak: 0 };
+    expect(change('workload.compose_launch', params, { output })?.keep).toMatchObject({
+      params: null,
+      stack: {
+        params,
+        services: [
+          { service: 'web', state: 'running', ...since },
+          { service: 'db', state: 'stopped', ...since },
+        ],
+      },
+    });
+  });
+
+  it('has each service as the result says it is, after a control of a stack; what nobody saw is as it was', () => {
+    const kept = { since: 'before', restarts: 2, streak: 2 };
+    const states = ['web', 'db', 'cache'].map((service) => ({ service, state: 'running', ...kept }) as const);
+    const before = keptWorkload({ params: null, stack: { params: stackParams(), services: states } });
+    const services = [
+      { name: 'web', state: 'stopped' },
+      { name: 'db', state: 'unknown' },
+    ];
+
+    const changed = change(
+      'workload.compose_control',
+      { action: 'stop' },
+      { output: { state: 'stopped', topology: { services } } },
+      before,
+    );
+
+    expect(changed?.keep?.stack?.services).toEqual([
+      { ...states[0], state: 'stopped', since: finished_at, streak: 0 },
+      { ...states[1], streak: 0 },
+      { ...states[2], streak: 0 },
+    ]);
+  });
+
+  it.each(['oci', 'compose'])('is nothing any more, after workload.%s_remove', (kind) => {
+    expect(change(`workload.${kind}_remove`, { identity }, {})?.keep).toBeNull();
   });
 
   it('is nothing any more, after a launch that was undone or a remove', () => {

@@ -215,6 +215,24 @@ describe('a launch that fails', () => {
     expect(bench.containers.size).toBe(0);
   });
 
+  it('names the service that others waited for in vain, where it is unhealthy', async () => {
+    const bench = stackBench({
+      stacks: (usual) => ({
+        up: async (stack, options) => {
+          await usual.up(stack, options);
+          bench.containers.set(db, { ...serviceOf(bench.containers, db), health: 'unhealthy' });
+          throw new AgentError('compose.failed', { reason: 'dependency failed to start' });
+        },
+      }),
+    });
+
+    const { code, detail } = await failed(stackParams(), bench);
+
+    expect({ code, detail }).toMatchObject({
+      ...{ code: 'readiness.timed_out', detail: { service: 'db', answer: 'unhealthy' } },
+    });
+  });
+
   it('does not mind a service that has done its work', async () => {
     const condition = { condition: 'service_completed_successfully' } as const;
     const services = { db: aService(), web: aService({ depends_on: { db: condition } }) };
