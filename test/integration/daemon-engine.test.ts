@@ -7,13 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
-import { labels } from '../../src/contract/names.ts';
+import { containerName, labels } from '../../src/contract/names.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import { renderContainer } from '../../src/policy/render-container.ts';
 import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, statusOf } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
+import { stackLaunchParams } from '../support/stack-launch.ts';
 import type { LaunchParams } from '../support/test-host.ts';
 
 let folder: string;
@@ -76,6 +77,32 @@ describe('an engine that restarts (FAULTS 16)', () => {
     expect(typesOf(params).filter((type) => ends.includes(type))).toEqual(ends);
     expect(ground.events(idOf(params)).map(({ state }) => state)).not.toContain('failed');
     outputOf(await remove(params));
+  });
+});
+
+describe('an engine that restarts under a stack (FAULTS 16)', () => {
+  it('makes it unknown, never failed; what ended meanwhile is told by service, and restarted alone', async () => {
+    const params = stackLaunchParams(ground.host, tiny);
+    const id = params.identity.app_instance_id;
+    const [web, db] = ['web', 'db'].map((service) => containerName(id, service));
+    const events = () => ground.events(id);
+    outputOf(await ground.run('workload.compose_launch', params));
+    const before = await inspectRaw(ground.host, String(web));
+    const { State } = await inspectRaw(ground.host, String(db));
+
+    process.kill(engine.pid, 'SIGKILL');
+    await until(() => events().some(({ event }) => event.type === 'workload.unknown'), 'the absence to be told');
+    process.kill(State.Pid, 'SIGKILL');
+    await engine.restart();
+    await until(() => events().some(({ event }) => event.type === 'workload.running'), 'the service to be back');
+
+    const ended = events().find(({ event }) => event.type === 'container.exited');
+    expect(ended?.event.values).toMatchObject({ service: 'db' });
+    expect(events().map(({ state }) => state)).not.toContain('failed');
+    expect((await inspectRaw(ground.host, String(web))).State.Pid).toBe(before.State.Pid);
+    outputOf(
+      await ground.run('workload.compose_remove', { identity: params.identity, keep_data: false, grace_seconds: 0 }),
+    );
   });
 });
 

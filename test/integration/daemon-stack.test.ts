@@ -11,9 +11,8 @@ import { type DaemonGround, openConnectedGround, outputOf, until } from '../supp
 import { engineCall } from '../support/engine-call.ts';
 import { inspectRaw } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
+import { type Services, stackLaunchParams } from '../support/stack-launch.ts';
 import { onUsr1 } from '../support/test-host.ts';
-
-type Service = WorkloadComposeLaunchParams['document']['services'][string];
 
 let ground: DaemonGround;
 let tiny: string;
@@ -27,30 +26,10 @@ afterEach(async () => await ground.host.clear());
 afterAll(async () => await ground?.close());
 
 /** Launches a stack of `web`, which waits for `db`; both sleep unless told otherwise. */
-async function launch(
-  services: Record<string, Partial<Service>> = {},
-  over: Partial<WorkloadComposeLaunchParams> = {},
-) {
-  const { identity, entrypoint = [], command = [] } = ground.host.launchParams(tiny);
-  const usual = { image: tiny, entrypoint, command, cpus: 0.1, mem_limit: 2 ** 26 };
-  const params: WorkloadComposeLaunchParams = {
-    identity,
-    document: {
-      services: {
-        web: { ...usual, depends_on: { db: { condition: 'service_started' } }, ...services['web'] },
-        db: { ...usual, ...services['db'] },
-      },
-    },
-    topology: {
-      description: 'A page and its store.',
-      services: ['web', 'db'].map((name) => ({ name, role: name, endpoints: [], mounts: [] })),
-    },
-    ...{ readiness: [], sandbox: 'runc', restart: { policy: 'on_failure', max_retries: 3 } },
-    log_limits: { max_size_mib: 1, max_files: 2 },
-    ...over,
-  };
+async function launch(...over: [services?: Services, over?: Partial<WorkloadComposeLaunchParams>]) {
+  const params = stackLaunchParams(ground.host, tiny, ...over);
   outputOf(await ground.run('workload.compose_launch', params));
-  const id = identity.app_instance_id;
+  const id = params.identity.app_instance_id;
   return { id, params, web: containerName(id, 'web'), db: containerName(id, 'db') };
 }
 

@@ -1,8 +1,9 @@
 /**
- * The credential for one pull: for a node that holds a task with a registry image, for the one repository of that image, for
+ * The credential for one pull: for a node that holds a task with registry images, for the repositories of those images, for
  * fifteen minutes, and readable by that node alone. It is made when it is asked for and kept nowhere (G-121, G-213).
  */
 import { CompactEncrypt, importJWK } from 'jose';
+import { ComposeDocument } from '../../contract/compose-document.ts';
 import type { RegistryCredentialAnswer } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
@@ -21,24 +22,46 @@ export interface PullCredentialParts {
   readonly upstream: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
 }
 
-/** `credential.refused` unless the task is this node's, has not ended, and runs an image from a registry. */
+/**
+ * `credential.refused` unless the task is this node's, has not ended, and runs images from a registry: from one alone, where
+ * one of them asks for a credential, as what is for one registry is nobody else's to see.
+ */
 export async function pullCredential(
   { key, tokenRegistries, upstream }: PullCredentialParts,
   node: Node,
   task: Task | undefined,
   now: number,
 ): Promise<RegistryCredentialAnswer> {
-  const image = judge(RegistryImage, (task?.params as { image?: unknown } | undefined)?.image);
-  if (!image.ok || task?.node_id !== node.id || task.state === 'ended') throw new AgentError('credential.refused');
-  const { host, repository } = parseImageReference(image.value.reference);
-
+  const images = imagesOf(task?.params).map(parseImageReference);
+  const hosts = [...new Set(images.map(({ host }) => host))];
+  const [host] = hosts;
+  if (host === undefined || task?.node_id !== node.id || task.state === 'ended') {
+    throw new AgentError('credential.refused');
+  }
+  const asking = hosts.filter((each) => tokenRegistries.includes(each) || upstream[each] !== undefined);
+  if (asking.length > 0 && hosts.length > 1) {
+    throw new AgentError('credential.refused', {
+      reason: `The images are from several registries: ${hosts.join(', ')}.`,
+    });
+  }
   if (tokenRegistries.includes(host)) {
-    const access = [{ repository, actions: ['pull'] as const }];
+    const repositories = [...new Set(images.map(({ repository }) => repository))];
+    const access = repositories.map((repository) => ({ repository, actions: ['pull'] as const }));
     const { token, expiresAt } = await makeRegistryToken(key, `node:${node.id}`, access, now);
     return { credential: await wrapped(node, { bearer: token }), expires_at: expiresAt.toISOString() };
   }
   const login = upstream[host];
   return { credential: login ? await wrapped(node, login) : null, expires_at: null };
+}
+
+/** References of what the task pulls: of its image, or of each service of its stack. */
+function imagesOf(params: unknown): string[] {
+  const image = judge(RegistryImage, (params as { image?: unknown } | undefined)?.image);
+  const document = judge(ComposeDocument, (params as { document?: unknown } | undefined)?.document);
+  if (document.ok) {
+    return Object.values(document.value.services).map((service) => service.image);
+  }
+  return image.ok ? [image.value.reference] : [];
 }
 
 async function wrapped({ wrapping_key }: Node, credential: Readonly<Record<string, string>>): Promise<string> {

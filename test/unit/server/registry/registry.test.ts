@@ -77,6 +77,27 @@ describe('the pull credential of a task', () => {
     expect(open.body).toEqual({ credential: null, expires_at: null });
   });
 
+  it('is for all repositories of a stack, and for one registry alone', async () => {
+    const stack = async (...images: string[]) => {
+      const services = images.map((image, index) => [`s${index}`, { image, cpus: 1, mem_limit: 2 ** 26 }]);
+      const params = { document: { services: Object.fromEntries(services) } };
+      const task = { ...launchTask('node-1', `registry.local:5000/none@${digest}`), params: params as never };
+      return await ask((await ground.store.write((tx) => ground.queue.enqueue(tx, task))).id);
+    };
+    const [app, store] = ['apps/jupyter', 'apps/store'].map((name) => `registry.local:5000/${name}@${digest}`);
+
+    const given = await stack(String(app), String(store), String(app));
+    const open = await stack(`open.example/a@${digest}`, `other.example/b@${digest}`);
+    const mixed = await stack(String(app), `upstream.example/apps/jupyter@${digest}`);
+
+    const { bearer: token } = (await opened(given.body.credential, keys)) as { bearer: string };
+    expect(decodeJwt(token)['access']).toEqual(
+      ['apps/jupyter', 'apps/store'].map((name) => ({ type: 'repository', name, actions: ['pull'] })),
+    );
+    expect(open.body).toEqual({ credential: null, expires_at: null });
+    expect(mixed).toMatchObject({ status: 403, body: { error: { code: 'credential.refused' } } });
+  });
+
   it('is refused for what is not such a task of this node', async () => {
     const foreign = await launch(`registry.local:5000/apps/jupyter@${digest}`, 'node-2');
     const ended = await launch(`registry.local:5000/apps/jupyter@${digest}`);
