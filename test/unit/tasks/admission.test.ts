@@ -59,6 +59,21 @@ it('lets only one of two launches at once have the last core', async () => {
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
 });
 
+it('counts every container of a stack, and the larger of that and of what replaces it', async () => {
+  const stack = ['db', 'web'].map((service) => {
+    const found = container('a', { cpuCores: 1, memoryBytes: gib });
+    return { ...found, id: service, labels: { ...found.labels, [labels.service]: service } };
+  });
+  const { admission } = host({ containers: stack });
+
+  expect((await admission.read(never)).cpu.used).toBe(2);
+  const release = await admission.reserve('a', { cpu_cores: 3, memory_gib: 1 }, never);
+  const { cpu, memory } = await admission.read(never);
+  release();
+
+  expect([cpu.used, memory.used]).toEqual([3, 2 * gib]);
+});
+
 it('gives back what a failed launch had, once', async () => {
   const { admission } = host();
   const one = await admission.reserve('a', { cpu_cores: 3, memory_gib: 1 }, never);
