@@ -29,7 +29,7 @@ describe('gpuaas serve', () => {
     const status = await first.stop();
 
     expect(answer.status).toBe(200);
-    expect(await answer.json()).toMatchObject({ items: [{ slug: 'jupyterlab' }] });
+    expect(await answer.json()).toMatchObject({ items: [{ slug: 'jupyterlab' }, { slug: 'vllm-openai' }] });
     expect(status).toBe(0);
     expect(readdirSync(dir)).toEqual(expect.arrayContaining(['control-plane.db', 'keys']));
     expect(statSync(dir).mode & 0o777).toBe(0o700);

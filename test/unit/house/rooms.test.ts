@@ -17,7 +17,7 @@ const mayImport: Record<string, readonly string[]> = {
   tasks: ['contract', 'kit', 'policy', 'host', 'runtime'],
   agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks'],
   server: ['contract', 'kit', 'policy', 'manifests'],
-  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent', 'server'],
+  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent', 'server', 'manifests'],
 };
 
 /** Packages that belong to certain folders only. */
