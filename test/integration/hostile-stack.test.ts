@@ -12,17 +12,19 @@ import { containerName } from '../../src/contract/names.ts';
 import { type DaemonGround, openConnectedGround } from '../support/daemon-ground.ts';
 import { type EngineFront, startEngineFront } from '../support/engine-front.ts';
 import { inspectRaw } from '../support/looking.ts';
+import type { RunningTask } from '../support/run-task-process.ts';
 import { aStack, type StackParams, sleepingService } from '../support/stacks.ts';
 
 let folder: string;
 let front: EngineFront;
 let ground: DaemonGround;
+let daemon: RunningTask;
 let tiny: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'gphs-'));
   front = await startEngineFront(join(folder, 'engine.sock'), (await ensureEngine()).socketPath);
-  ({ ground, tiny } = await openConnectedGround({ engineSocket: front.socketPath }));
+  ({ ground, daemon, tiny } = await openConnectedGround({ engineSocket: front.socketPath }));
 });
 afterAll(async () => {
   await ground?.close();
@@ -83,6 +85,9 @@ it(control, async () => {
   const stranger = spawn('sh', ['-c', 'while :; do sleep 0.1; done', document], {
     ...{ argv0: '/x/docker-compose', uid: 61_999, detached: true, stdio: 'ignore' },
   });
+  daemon.child.kill('SIGKILL');
+  await daemon.ended;
+  ground.start();
   const params = fine();
   Object.assign(params.document.services['web'] ?? {}, { environment: texts });
   try {
