@@ -61,24 +61,27 @@ export async function unpackPackage(name: string, release?: () => Promise<OtherR
   const root = join(cacheDir(), 'unpacked', name);
   if (await exists(root)) return root;
   return await withLock(`unpack-${name}`, async () => {
-    if (await exists(root)) return root;
-    const work = `${root}.${process.pid}`;
-    await mkdir(join(work, 'root'), { recursive: true });
-    try {
-      const options = release === undefined ? [] : await sourcesOf(await release(), work);
-      if (release === undefined) await refreshLists();
-      else await run('apt-get', [...options, 'update', '-q'], { env: APT_ENV });
-      const download = ['download', '-q', '-o', 'APT::Sandbox::User=root', name];
-      await run('apt-get', [...options, ...download], { cwd: work, env: APT_ENV });
-      const archive = (await readdir(work)).find((file) => file.endsWith('.deb'));
-      if (archive === undefined) throw new Error(`apt-get downloaded no package ${name}.`);
-      await run('dpkg-deb', ['--extract', join(work, archive), join(work, 'root')]);
-      await rename(join(work, 'root'), root);
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
+    if (!(await exists(root))) await step(`fetching ${name}`, () => unpackTo(root, name, release));
     return root;
   });
+}
+
+async function unpackTo(root: string, name: string, release?: () => Promise<OtherRelease>): Promise<void> {
+  const work = `${root}.${process.pid}`;
+  await mkdir(join(work, 'root'), { recursive: true });
+  try {
+    const options = release === undefined ? [] : await sourcesOf(await release(), work);
+    if (release === undefined) await refreshLists();
+    else await run('apt-get', [...options, 'update', '-q'], { env: APT_ENV });
+    const download = ['download', '-q', '-o', 'APT::Sandbox::User=root', name];
+    await run('apt-get', [...options, ...download], { cwd: work, env: APT_ENV });
+    const archive = (await readdir(work)).find((file) => file.endsWith('.deb'));
+    if (archive === undefined) throw new Error(`apt-get downloaded no package ${name}.`);
+    await run('dpkg-deb', ['--extract', join(work, archive), join(work, 'root')]);
+    await rename(join(work, 'root'), root);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
 }
 
 /** Options that let apt see that release alone, with all that it keeps below `folder`: the machine's own lists stay. */

@@ -15,7 +15,7 @@ import { until } from './processes.ts';
 import type { PublishedImage } from './publish.ts';
 import { ensureDaemon, portOf, stopDaemon } from './quickstart-daemons.ts';
 import { ensureOwned, type Login, place, readLogin, writeLogin } from './quickstart-place.ts';
-import { argvOf, ask, circumstances } from './quickstart-programs.ts';
+import { argvOf, ask, circumstances, pluginFolder } from './quickstart-programs.ts';
 
 const usualPort = 8080;
 const usualTelemetryPort = 9464;
@@ -178,6 +178,7 @@ function writeConfig(login: Login, { engineSocket, registryHost, allocationId }:
     },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     secrets_dir: place.secretsDir,
+    stacks: { plugin_folders: [pluginFolder] },
     telemetry: { port },
   };
   const text = `${JSON.stringify(config, null, 2)}\n`;

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { bundle } from './build.ts';
+import { ensureCompose } from './compose.ts';
 import type { UserId } from './processes.ts';
 import { say } from './progress.ts';
 import { place } from './quickstart-place.ts';
@@ -38,6 +39,18 @@ export async function ensurePrograms(): Promise<void> {
       replace(fileOf(program as Program), (draft) => writeFileSync(draft, code));
     }),
   );
+}
+
+/** Where the agent finds Compose: its user need not get into the cache. */
+export const pluginFolder = join(place.programs, 'cli-plugins');
+
+/** Makes sure that the agent can launch stacks. */
+export async function ensureComposePlugin(): Promise<void> {
+  const file = join(pluginFolder, 'docker-compose');
+  if (existsSync(file)) return;
+  const source = join(await ensureCompose(), 'docker-compose');
+  mkdirSync(pluginFolder, { recursive: true });
+  replace(file, (draft) => copyFileSync(source, draft, constants.COPYFILE_FICLONE));
 }
 
 /** In one step: a daemon that starts now reads the old one or the new one. */

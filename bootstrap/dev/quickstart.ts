@@ -15,7 +15,7 @@ import { decommission, ensureNotebook, notebooksOf, type RunningNotebook } from 
 import { ensureAppVersion } from './quickstart-packages.ts';
 import { openTheWay, place } from './quickstart-place.ts';
 import { ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
-import { ensurePrograms } from './quickstart-programs.ts';
+import { ensureComposePlugin, ensurePrograms } from './quickstart-programs.ts';
 
 const usage = `Usage: npm run quickstart [-- OPTION…]
 
@@ -75,7 +75,7 @@ function readOptions(args: readonly string[]): Options | string {
 async function up(): Promise<void> {
   openTheWay();
   part('1/5  engine, registry and the curated image (some minutes the first time)');
-  const { engine, registry, images } = await ensureGround(['runtime-cpu']);
+  const [{ engine, registry, images }] = await Promise.all([ensureGround(['runtime-cpu']), ensureComposePlugin()]);
 
   part('2/5  control plane, with a project, an allocation and the image as a promoted artifact');
   await ensurePrograms();

@@ -110,7 +110,7 @@ export function assembleAgent(ground: Ground) {
   });
   const supervisor: Supervisor = new Supervisor({
     cards: cardsToReconcile(gpus, journal),
-    ...{ engine, journal, clock, log, unseal, admission: dispatcher.admission },
+    ...{ engine, stacks, journal, clock, log, unseal, admission: dispatcher.admission },
     cardHealth: {
       heldBy: (id) => journal.leases().filter(({ instance }) => instance === id),
       unhealthy: () => health.unhealthy(),

@@ -15,7 +15,7 @@ import { inspectImage, pullImage } from './images.ts';
 import { createNetwork, inspectNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { queryShapes, type RoutePattern } from './routing.ts';
 import { putSecrets } from './secrets.ts';
-import { restartContainer, startContainer } from './start-container.ts';
+import { startContainer } from './start-container.ts';
 import { listVolumes } from './volumes.ts';
 import { removeData } from './workload-data.ts';
 
@@ -53,7 +53,6 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/containers/{container}/stats', query: { stream: flag, 'one-shot': flag }, body: 'none', handle: passThrough('GET', 'stats'), isStream: true },
   { method: 'POST', path: '/containers/{container}/start', query: {}, body: 'ignored', handle: startContainer },
   { method: 'POST', path: '/containers/{container}/stop', query: { t: seconds }, body: 'ignored', handle: passThrough('POST', 'stop') },
-  { method: 'POST', path: '/containers/{container}/restart', query: { t: seconds }, body: 'ignored', handle: restartContainer },
   { method: 'POST', path: '/containers/{container}/kill', query: { signal }, body: 'ignored', handle: passThrough('POST', 'kill') },
   { method: 'POST', path: '/containers/{container}/wait', query: { condition }, body: 'ignored', handle: passThrough('POST', 'wait'), isStream: true },
   { method: 'DELETE', path: '/containers/{container}', query: { v: flag, force: flag }, body: 'none', handle: removeContainer },

@@ -1,6 +1,6 @@
 /**
- * `POST /containers/{container}/start`, and `restart`, which stops first: its network must be ours alone, folders are checked again right before, and what
- * was really mounted right after. The client has its answer only when all of it was in order.
+ * `POST /containers/{container}/start`: its network must be ours alone, folders are checked again right before, and what was
+ * really mounted right after. The client has its answer only when all of it was in order.
  *
  *   network, folders ok ──▶ marked pending ──▶ engine starts it ──▶ mounts ok ──▶ mark gone, answer
  *       │                                           │                  └── not ok: killed, mark gone, `mount.refused`
@@ -36,27 +36,13 @@ const attempts = 5;
 const verifyMs = 5_000;
 
 export async function startContainer(call: GateCall, gate: GateContext): Promise<void> {
-  sendAnswer(call.response, await start(call.params['container'] ?? '', gate, call.signal));
-}
-
-/** A stop and a start like any other: the engine's own restart would start it past all that is looked at. */
-export async function restartContainer(call: GateCall, gate: GateContext): Promise<void> {
-  const { container } = await gate.containers.require(call.params['container'] ?? '', call.signal);
-  const graceMs = Number(call.query['t'] ?? 0) * 1000;
-  // Not the client's signal either: one that has gone did not ask for a container that is stopped.
-  const signal = AbortSignal.timeout(ownDeadlineMs + graceMs);
-  const path = `/containers/${container.id}/stop`;
-  const stopped = await gate.engine.ask({ method: 'POST', path, query: call.query, signal });
-  sendAnswer(call.response, stopped.status < 400 ? await start(container.id, gate, signal) : stopped);
-}
-
-async function start(ref: string, gate: GateContext, client: AbortSignal): Promise<EngineAnswer> {
+  const ref = call.params['container'] ?? '';
   // Of what it shows, the start uses what stays as it is for this id: its mounts and its network.
-  const { container, object } = await gate.containers.require(ref, client);
+  const { container, object } = await gate.containers.require(ref, call.signal);
   // Not the client's signal from here on: whatever was started is looked at, also when nobody waits for it any more.
   const signal = AbortSignal.timeout(ownDeadlineMs);
-  return await gate.locks.run(`start ${container.id}`, () => {
-    client.throwIfAborted();
+  const answer = await gate.locks.run(`start ${container.id}`, () => {
+    call.signal.throwIfAborted();
     const network = object.State.Running ? undefined : attach(object, gate, signal);
     // Told below, unless the folders are wrong as well.
     network?.catch(() => undefined);
@@ -65,6 +51,7 @@ async function start(ref: string, gate: GateContext, client: AbortSignal): Promi
       return await startAndVerify(container.id, checked, gate, signal);
     });
   });
+  sendAnswer(call.response, answer);
 }
 
 /** What was found before a start. */

@@ -27,12 +27,10 @@ interface Line {
   text: string;
 }
 
-/** `service`: the one whose container it is, for a stack. */
 export async function keepOutput(
   name: string,
   { engine, log }: Pick<TaskContext, 'engine' | 'log'>,
   signal: AbortSignal,
-  service?: string,
 ): Promise<void> {
   const lines: Line[] = [];
   let entries = 0;
@@ -67,10 +65,10 @@ export async function keepOutput(
     }
   }
   if (dropped || entries >= mostEntries) {
-    log.info({ container: name, service }, longerOutput);
+    log.info({ container: name }, longerOutput);
   }
   for (const { channel, time, text } of lines) {
-    log.info({ channel, time_of_event: time, text, service }, keptOutput);
+    log.info({ channel, time_of_event: time, text }, keptOutput);
   }
 }
 

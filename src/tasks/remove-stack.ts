@@ -2,6 +2,7 @@
  * Takes away what belongs to one stack. It goes through the engine, not through Compose: what the engine has is known by its
  * seals, so this works where Compose is gone, and says of each part what became of it.
  */
+import { AgentError } from '../contract/failures.ts';
 import type { Identity } from '../contract/identifiers.ts';
 import { containerName } from '../contract/names.ts';
 import { servicesThere } from './find-stack.ts';
@@ -32,14 +33,20 @@ export async function removeContainers(
     cleanup.removed.push(...part.removed);
     cleanup.failed.push(...part.failed);
     cleanup.kept = part.kept;
-    if (error !== undefined) {
-      return { cleanup, containersGone, error };
-    }
     // What the engine had begun for a Compose that was ended half-way can appear after the first look.
-    left = await servicesThere(instance, engine, signal);
-    if (left.length === 0 || round === rounds) {
+    left = containersGone ? await servicesThere(instance, engine, signal) : left;
+    if (error !== undefined) {
+      return { cleanup, containersGone: containersGone && left.length === 0, error };
+    }
+    if (left.length === 0) {
       await stacks.forget(instance);
-      return { cleanup, containersGone: left.length === 0, error: undefined };
+      return { cleanup, containersGone: true, error: undefined };
+    }
+    if (round === rounds) {
+      const there = left.map((service) => `container ${containerName(instance, service)}`);
+      cleanup.failed.push(...there.map((container) => `${container}: It came to be again and again.`));
+      const reason = `${there.join(', ')} came to be again and again while the stack was taken away.`;
+      return { cleanup, containersGone: false, error: new AgentError('engine.failed', { reason }) };
     }
   }
 }

@@ -14,8 +14,6 @@ export interface StackReport {
   readonly topology: StackTopology;
   /** What is there now. */
   readonly found: FoundStack;
-  /** State of a service that has no container; that of the stack if left out. */
-  readonly absent?: WorkloadState;
   readonly adopted?: boolean;
   readonly composeVersion?: string | null;
   readonly cleanup?: Cleanup;
@@ -42,7 +40,8 @@ export function stackOutput(identity: Identity, report: StackReport, context: Ta
       description: topology.description,
       services: topology.services.map((service) => {
         const container = found.get(service.name);
-        return { ...service, state: container ? stateOf(container) : (report.absent ?? state) };
+        // Of a stack that was stopped none has failed, whatever it ended with.
+        return { ...service, state: container && state !== 'stopped' ? stateOf(container) : state };
       }),
     },
     adapter: {

@@ -5,6 +5,7 @@ import type { StackTopology } from '../contract/stack-topology.ts';
 import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
 import { readReadinessLabel } from '../policy/readiness-label.ts';
 import { containerParams, servicesOf } from '../policy/stack-service.ts';
+import type { ContainerFacts } from '../runtime/engine.ts';
 import { asksForSecret } from '../runtime/probes/until-ready.ts';
 import type { StackService } from '../runtime/probes/until-stack-ready.ts';
 import type { FoundStack } from './find-stack.ts';
@@ -15,28 +16,37 @@ export type StackEnv = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
 /** In the order of the topology. */
 export function servicesOfLaunch(params: WorkloadComposeLaunchParams, sealedEnv: StackEnv): StackService[] {
-  const mayEnd = new Set(
-    servicesOf(params).flatMap(([, { depends_on = {} }]) =>
-      Object.entries(depends_on)
-        .filter(([, { condition }]) => condition === 'service_completed_successfully')
-        .map(([name]) => name),
-    ),
-  );
   return params.topology.services.flatMap(({ name }): StackService[] => {
     const service = params.document.services[name];
     if (service === undefined) {
       return [];
     }
     const { readiness, ports } = containerParams(params, name, service);
-    const health = readiness.length === 0 && !mayEnd.has(name) ? service.healthcheck : undefined;
+    const ends = mayEnd(params, name);
+    const health = readiness.length === 0 && !ends ? service.healthcheck : undefined;
     return [
       {
-        ...{ name, container: containerName(params.identity.app_instance_id, name), ports, mayEnd: mayEnd.has(name) },
+        ...{ name, container: containerName(params.identity.app_instance_id, name), ports, mayEnd: ends },
         checks: health ? [{ type: 'container_health', timeout_seconds: healthSeconds(health) }] : readiness,
         sealedEnv: sealedEnv.get(name),
       },
     ];
   });
+}
+
+/** True if others wait for the end of this service. Nobody knows without the launch. */
+export function mayEnd(params: WorkloadComposeLaunchParams | undefined, service: string): boolean {
+  const all = params ? servicesOf(params) : [];
+  return all.some(([, { depends_on }]) => depends_on?.[service]?.condition === 'service_completed_successfully');
+}
+
+/** True if a start would change nothing: it runs, or has done its work. */
+export function isAsStarted(
+  params: WorkloadComposeLaunchParams | undefined,
+  service: string,
+  { status, exitCode }: Pick<ContainerFacts, 'status' | 'exitCode'>,
+): boolean {
+  return status === 'running' || (status === 'exited' && exitCode === 0 && mayEnd(params, service));
 }
 
 interface Health {

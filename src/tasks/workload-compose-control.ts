@@ -17,7 +17,7 @@ import { type FoundStack, findStack } from './find-stack.ts';
 import { ensureOwnNetwork } from './own-network.ts';
 import { stackOutput, stateOfStack } from './stack-report.ts';
 import { openStackEnv, openStackFiles, type StackFiles, writeStackFiles } from './stack-secrets.ts';
-import { servicesOfContainers, servicesOfLaunch, topologyOf } from './stack-services.ts';
+import { isAsStarted, mayEnd, servicesOfContainers, servicesOfLaunch, topologyOf } from './stack-services.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 
 export const controlStack: TaskHandler<'workload.compose_control'> = async (params, context) => {
@@ -46,7 +46,7 @@ async function control(
 ): Promise<StackOutput> {
   const instance = identity.app_instance_id;
   const there = [...found.values()];
-  const isUp = [...found].every(([name, container]) => isAsStarted(name, container, context));
+  const isUp = [...found].every(([name, container]) => isAsStarted(context.stackParams, name, container));
   const starts = action === 'restart' || (action === 'start' && !isUp);
   // Opened before anything is stopped: what cannot be opened must not cost the stack that runs.
   const secrets = starts ? await openSecrets(context) : undefined;
@@ -62,7 +62,7 @@ async function control(
   }
 
   const now = await findStack(identity, [], context);
-  const state = action === 'stop' ? 'stopped' : stateOfStack(now, (name) => mayEnd(name, context));
+  const state = action === 'stop' ? 'stopped' : stateOfStack(now, (name) => mayEnd(context.stackParams, name));
   const report = { state, summary: `The stack is ${state}.`, topology: topologyOf(context.stackParams, found) };
   return stackOutput(identity, { ...report, found: now, composeVersion }, context);
 }
@@ -70,16 +70,6 @@ async function control(
 /** A paused service still has its processes and its memory, and can be stopped like a running one. */
 function isAlive({ status }: ContainerFacts): boolean {
   return ['running', 'paused', 'restarting'].includes(status);
-}
-
-function isAsStarted(name: string, { status, exitCode }: ContainerFacts, context: TaskContext): boolean {
-  return status === 'running' || (status === 'exited' && exitCode === 0 && mayEnd(name, context));
-}
-
-/** True if others wait for the end of this service. */
-function mayEnd(name: string, { stackParams }: TaskContext): boolean {
-  const services = Object.values(stackParams?.document.services ?? {});
-  return services.some(({ depends_on }) => depends_on?.[name]?.condition === 'service_completed_successfully');
 }
 
 interface Secrets {
@@ -145,6 +135,6 @@ async function seeAgain(
 }
 
 function stateAfter(seen: FoundStack, code: string, context: TaskContext) {
-  const state = stateOfStack(seen, (name) => mayEnd(name, context));
+  const state = stateOfStack(seen, (name) => mayEnd(context.stackParams, name));
   return state === 'running' && code === 'readiness.timed_out' ? 'degraded' : state;
 }

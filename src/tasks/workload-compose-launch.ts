@@ -26,7 +26,7 @@ import { underParams, underParamsOf } from './param-paths.ts';
 import { removeContainers } from './remove-stack.ts';
 import { stackOutput } from './stack-report.ts';
 import { openStackEnv, openStackFiles, type StackFiles, writeStackFiles } from './stack-secrets.ts';
-import { servicesOfLaunch } from './stack-services.ts';
+import { isAsStarted, servicesOfLaunch } from './stack-services.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
 
 export const launchStack: TaskHandler<'workload.compose_launch'> = async (params, context) => {
@@ -162,7 +162,7 @@ async function ensureUp(
   const isSame = there.every((container) => container.labels[labels.spec] === spec);
   const adopted = isSame && found.size === servicesOf(params).length;
   context.enter('creating');
-  if (adopted && there.every(({ status }) => status === 'running')) {
+  if (adopted && [...found].every(([service, container]) => isAsStarted(params, service, container))) {
     context.enter('starting');
     return true;
   }

@@ -17,6 +17,7 @@ import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
 import { fencingOf, requireSay } from './fencing.ts';
+import { refuseStack } from './find-stack.ts';
 import { installPackages } from './install-packages.ts';
 import { keepOutput } from './keep-output.ts';
 import { obtainImage } from './obtain-image.ts';
@@ -36,7 +37,10 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
   // Begun while the engine is waited for; whoever needs them is told what went wrong.
   const files = openSecretFiles(params, context);
   files.catch(() => undefined);
-  const found = await engine.inspect(name, signal);
+  const [found] = await Promise.all([
+    engine.inspect(name, signal),
+    refuseStack(params.identity.app_instance_id, context),
+  ]);
   if (found) {
     requireSay(found, params.identity, context.fencing);
   }

@@ -298,18 +298,31 @@ it('refuses each key that reaches beyond a container, with its path, before anyt
   await expectNothing(plain);
 });
 
-it('keeps stacks and single containers apart', async () => {
-  const params = realStack(host, { a: sleeper(tiny) });
+it('keeps stacks and single containers apart, in both directions', async () => {
+  const params = realStack(host, {
+    a: sleeper(tiny, { volumes: [{ type: 'volume', source: 'data', target: '/data', read_only: false }] }),
+  });
   const { identity } = params;
   succeededStack(await launch(params));
 
+  const single = host.launchParams(tiny);
+  const { app_instance_id } = single.identity;
+  const singleStack = { ...params, identity: { ...identity, app_instance_id } };
+  expect(await host.run('workload.oci_launch', single)).toMatchObject({ status: 'succeeded' });
   const refused = [
+    await host.run('workload.oci_launch', { ...host.launchParams(tiny), identity }),
+    await launch(singleStack),
+    await control(singleStack, 'stop'),
+    await remove(singleStack),
     await host.run('workload.oci_control', { identity, action: 'stop', grace_seconds: 1 }),
     await host.run('workload.oci_remove', { identity, keep_data: false, grace_seconds: 1 }),
   ];
 
-  expect(refused.map(({ failure }) => failure?.code)).toEqual(['task.invalid', 'task.invalid']);
+  expect(refused.map(({ failure }) => failure?.code)).toEqual(Array(6).fill('task.invalid'));
   expect((await containersOf(host, params)).get('a')?.state).toBe('running');
+  expect((await containersOf(host, singleStack)).get('')?.state).toBe('running');
+  expect(await networksOf(host, `gpuaas-${identity.app_instance_id}`)).toHaveLength(1);
+  expect(statSync(join(workloadRoot(host.policy, identity.app_instance_id), 'data')).isDirectory()).toBe(true);
 });
 
 async function expectNothing(params: WorkloadComposeLaunchParams): Promise<void> {

@@ -1,5 +1,5 @@
 /** The real Docker Compose through the gate: a stack of ours does all that a stack does, and nothing else is reached. */
-import { existsSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
@@ -65,7 +65,7 @@ function pageAndReader(instance: string, port: number): Loose {
 }
 
 describe('a stack', () => {
-  it('comes up in order, is reached and reaches itself, stops, starts, restarts and is taken down', async () => {
+  it('comes up in order, is reached and reaches itself, stops, starts and is taken down', async () => {
     const instance = newInstance();
     const port = await freePort();
     await makeNetwork(instance);
@@ -82,14 +82,7 @@ describe('a stack', () => {
     expect(await statesOf(instance, 'api', 'web')).toEqual(['exited', 'exited']);
 
     await run(instance, ['start']);
-    const before = await rawInspect(nameOf(instance, 'web'));
     expect(await statesOf(instance, 'api', 'web')).toEqual(['running', 'running']);
-
-    await run(instance, ['restart', '-t', '5']);
-    expect(await statesOf(instance, 'api', 'web')).toEqual(['running', 'running']);
-    const after = await rawInspect(nameOf(instance, 'web'));
-    expect([after.Id, after.State.StartedAt]).not.toEqual([before.Id, before.State.StartedAt]);
-    expect(after.Id).toBe(before.Id);
 
     await run(instance, ['down', '-t', '5']);
     const left = await engine<unknown[]>('GET', `/containers/json?all=1&filters=${filter(labels.instance, instance)}`);
@@ -169,24 +162,6 @@ describe('a stack', () => {
     await until('web reads again what api serves', async () => (await read()) > before);
     expect(await statesOf(instance, 'api', 'web')).toEqual(['running', 'running']);
   });
-
-  it('is not restarted into another folder than its own', async () => {
-    const instance = newInstance();
-    await makeNetwork(instance);
-    await up(instance, { api: serviceOf(ground, instance, 'api') });
-    const folder = join(ground.policy.allocation.home, 'gpuaas/workloads', instance, 'ws');
-    const outside = join(ground.folder, instance);
-    mkdirSync(outside);
-    renameSync(folder, `${folder}-aside`);
-    symlinkSync(outside, folder);
-
-    const { code, said } = await compose(ground, ['-p', `gpuaas-${instance}`, 'restart', '-t', '3']);
-
-    expect(code).not.toBe(0);
-    expect(said).toContain('Error response from daemon: ');
-    expect(said).toContain(folder);
-    expect(await statesOf(instance, 'api')).toEqual(['exited']);
-  });
 });
 
 describe('secret files of a stack', () => {
@@ -261,7 +236,6 @@ describe('what others made with the labels of our project', () => {
 
     const listed = await run(instance, ['ps', '-a', '--format', '{{.Name}}']);
     await run(instance, ['stop', '-t', '0']);
-    await run(instance, ['restart', '-t', '0']);
     await run(instance, ['down', '-t', '0', '--volumes', '--remove-orphans']);
 
     try {

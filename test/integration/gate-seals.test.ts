@@ -54,7 +54,6 @@ async function everyCall(ref: string): Promise<Record<string, string>> {
     ['GET', '/stats?stream=0'],
     ['POST', '/start'],
     ['POST', '/stop?t=1'],
-    ['POST', '/restart?t=1'],
     ['POST', '/kill'],
     ['POST', '/wait'],
     ['POST', '/exec', { Cmd: ['/bin/true'] }],

@@ -8,6 +8,7 @@ import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../src/run
 import { keptWorkloads } from './kept-workloads.ts';
 import { manualClock } from './manual-clock.ts';
 import { containerFacts, recordingEngine } from './recording-engine.ts';
+import { recordingStacks } from './recording-stacks.ts';
 
 const name = 'gpuaas-notebook-1';
 const id = 'notebook-1';
@@ -28,11 +29,12 @@ export async function supervise(
   for (const container of containers) {
     recorder.containers.set(container.name, container);
   }
+  const stacks = recordingStacks();
   const log: string[] = [];
   const reserved: unknown[] = [];
   const engineStates: string[] = [];
   const supervisor: Supervisor = new Supervisor({
-    ...{ engine: recorder.engine, journal: kept.journal, clock, random: () => 1 },
+    ...{ engine: recorder.engine, stacks: stacks.stacks, journal: kept.journal, clock, random: () => 1 },
     admission: {
       reserve: async (_instance, resources) => {
         reserved.push(resources);
@@ -60,6 +62,7 @@ export async function supervise(
       clock,
       ...recorder,
       ...kept,
+      stacks,
       stream,
       log,
       reserved,

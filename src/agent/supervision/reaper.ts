@@ -6,11 +6,13 @@
  */
 import type { Log } from '../../kit/log.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
+import type { StackRunner } from '../../runtime/stacks.ts';
 import { removeWorkload } from '../../tasks/remove-workload.ts';
 import { isEngineAway } from './part-restart.ts';
 
 export interface ReaperOptions {
   readonly engine: ContainerEngine;
+  readonly stacks: Pick<StackRunner, 'forget'>;
   readonly log: Log;
   /** Called with what was taken away, and what could not be. */
   readonly tell: (workloadId: string, message: string, values: Record<string, unknown>) => void;
@@ -32,9 +34,12 @@ export class Reaper {
   /** What a task had removed, or given up, and is there all the same. */
   async takeWorkload(id: string, containers: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#take(id, async () => {
-      const { engine, log, tell } = this.#options;
+      const { engine, stacks, log, tell } = this.#options;
       const { cleanup } = await removeWorkload({ app_instance_id: id }, { data: false, containers }, engine, signal);
       const { removed, failed } = cleanup;
+      if (failed.length === 0) {
+        await stacks.forget(id);
+      }
       log.warn({ instance: id, removed, failed }, 'orphan taken away');
       const [left, gone] = containers.length === 1 ? ['A container was', 'it was'] : ['Containers were', 'they were'];
       tell(id, `${left} left of a workload that a task had removed; ${gone} taken away.`, { removed, failed });

@@ -16,6 +16,7 @@ import { labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
+import type { StackRunner } from '../../runtime/stacks.ts';
 import type { Journal, KeptWorkload, SickCard } from '../journal/journal.ts';
 import { leftNothing } from '../task-effects.ts';
 import { EngineWatch } from './engine-watch.ts';
@@ -29,6 +30,7 @@ export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
 
 export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway'> {
   readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
+  readonly stacks: Pick<StackRunner, 'forget'>;
   /** Brings the leases of cards in line with each look at the engine; left out where nobody leases any. */
   readonly cards?: {
     readonly moment: number;
@@ -73,7 +75,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#see('unknown', null);
-    const { journal, clock, log, engine } = options;
+    const { journal, clock, log, engine, stacks } = options;
     const telling: WatchMeans['journal'] = {
       workload: (id) => journal.workload(id),
       keepWorkload: (workload, event) => {
@@ -87,7 +89,7 @@ export class Supervisor {
       onEngineAway: () => this.#engine.suspect(),
     };
     this.#reaper = new Reaper({
-      ...{ engine, log },
+      ...{ engine, stacks, log },
       tell: (id, message, values) => journal.append('event', this.#event(id, 'orphan.removed', message, values)),
     });
     this.#engine = new EngineWatch({

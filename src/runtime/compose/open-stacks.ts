@@ -20,12 +20,19 @@ export interface ComposeOptions {
 
 export function openStacks({ socketPath, stateDir, folders }: ComposeOptions): StackRunner {
   const root = join(stateDir, 'stacks');
+  let alone: Promise<void> | undefined;
   let ready: Promise<ComposeProbe> | undefined;
 
   /** Asked once; one that cannot be used may have been mended since. */
   async function compose(signal: AbortSignal): Promise<{ file: string; version: string }> {
-    ready ??= prepare(root, folders);
-    const { file, version, reason } = await ready;
+    // Once for all: whatever runs in this folder later is ours.
+    alone ??= endLeftovers(root).catch((error) => {
+      alone = undefined;
+      throw error;
+    });
+    // The probe is nobody's in particular, so nobody's signal ends it: it has a limit of its own.
+    ready ??= probeCompose({ folders, signal: new AbortController().signal });
+    const [{ file, version, reason }] = await Promise.all([ready, alone]);
     if (file === null || version === null) {
       ready = undefined;
       throw new AgentError('compose.unavailable', reason === null ? {} : { reason });
@@ -38,13 +45,20 @@ export function openStacks({ socketPath, stateDir, folders }: ComposeOptions): S
     const { file } = await compose(options.signal);
     const project = ['--project-name', composeProject(instance), '--project-directory', join(root, instance)];
     const all = ['--ansi', 'never', '--progress', 'plain', ...project, ...args];
-    await runCompose({ ...options, file, args: all, socketPath, env });
+    try {
+      await runCompose({ ...options, file, args: all, socketPath, env });
+    } catch (error) {
+      // Taken away, or replaced, since it was asked.
+      if (error instanceof AgentError && error.code === 'compose.unavailable') ready = undefined;
+      throw error;
+    }
   }
 
   return {
     version: async (signal) => (await compose(signal)).version,
     up: async ({ instance, document, env }, options) => {
-      const [path] = await Promise.all([writeDocument(root, instance, document), compose(options.signal)]);
+      await compose(options.signal);
+      const path = await writeDocument(root, instance, document);
       const how = ['--detach', '--no-build', '--no-recreate', '--pull', 'never'];
       const bringUp = () => run(instance, ['--file', path, 'up', ...how], options, env);
       await bringUp().catch((error) => {
@@ -64,15 +78,6 @@ export function openStacks({ socketPath, stateDir, folders }: ComposeOptions): S
       return there;
     },
   };
-}
-
-/** The probe is nobody's in particular, so nobody's signal ends it: it has a limit of its own. */
-async function prepare(root: string, folders: readonly string[] | undefined): Promise<ComposeProbe> {
-  const [probe] = await Promise.all([
-    probeCompose({ folders, signal: new AbortController().signal }),
-    endLeftovers(root),
-  ]);
-  return probe;
 }
 
 /** Whole or not at all, for this user only. */

@@ -2,6 +2,7 @@
  * Runs Compose once: an environment of ours and nothing else, a process group of its own, output that is read line by line
  * and kept in bounds. Secrets come by the environment only; they are in no argument.
  */
+import { AgentError } from '../../contract/failures.ts';
 import { noConfiguration } from '../../host/compose.ts';
 import type { StackOptions } from '../stacks.ts';
 import { readComposeFailure, readStep } from './compose-words.ts';
@@ -19,7 +20,10 @@ const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const mostWords = 20;
 const longestLine = 4096;
 
-/** Resolves when it has exited with 0; the failure that its words mean otherwise, the signal's reason once it is aborted. */
+/**
+ * Resolves when it has exited with 0; the failure that its words mean otherwise, `compose.unavailable` where there is nothing
+ * to start, the signal's reason once it is aborted.
+ */
 export async function runCompose({ file, args, socketPath, env, signal, onStep, onLine }: ComposeCall): Promise<void> {
   const { execa } = await import('execa');
   signal.throwIfAborted();
@@ -47,6 +51,9 @@ export async function runCompose({ file, args, socketPath, env, signal, onStep, 
   try {
     const [result] = await Promise.all([child, readLines(child.stdout, take), readLines(child.stderr, take)]);
     signal.throwIfAborted();
+    if (child.pid === undefined) {
+      throw new AgentError('compose.unavailable', { reason: `${file} cannot be started: ${result.code}.` });
+    }
     if (result.exitCode !== 0) {
       throw readComposeFailure(words, result.exitCode ?? null);
     }

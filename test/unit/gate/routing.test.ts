@@ -27,7 +27,7 @@ describe('the route table', () => {
     ['POST', '/containers/gpuaas-x/kill?signal=SIGTERM', '/containers/{container}/kill'],
     ['GET', `/images/127.0.0.1:5000/a/b@${digest}/json`, '/images/{image}/json'],
     ['GET', `/images/${digest}/json`, '/images/{image}/json'],
-    ['POST', '/containers/gpuaas-x.web-1/restart?t=10', '/containers/{container}/restart'],
+    ['POST', '/containers/gpuaas-x.web-1/stop?t=10', '/containers/{container}/stop'],
     ['POST', '/containers/create?name=gpuaas-x.web', '/containers/create'],
     ['GET', '/v1.41/volumes?filters=%7B%7D', '/volumes'],
     ['PUT', '/gpuaas/v1/secrets/x', '/gpuaas/v1/secrets/{member}'],

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openStacks } from '../../../src/runtime/compose/open-stacks.ts';
@@ -126,6 +126,42 @@ it('looks again where Compose was missing', async () => {
   standIn(folder, 'docker-compose', 'echo 2.30.0');
 
   expect(await stacks.version(patience)).toBe('2.30.0');
+});
+
+it.each([
+  ['taken away', (file: string) => rmSync(file)],
+  ['replaced by something that cannot be started', (file: string) => chmodSync(file, 0o644)],
+])('is unavailable while Compose is %s, and is there again with it', async (_what, spoil) => {
+  const { folder, stacks } = withCompose('exit 0');
+  await stacks.up(stack, { signal: patience });
+  spoil(join(folder, 'docker-compose'));
+
+  for (const again of [1, 2]) {
+    await expect(stacks.up(stack, { signal: patience }), `${again}`).rejects.toMatchObject({
+      code: 'compose.unavailable',
+    });
+  }
+  rmSync(join(folder, 'docker-compose'), { force: true });
+  standIn(folder, 'docker-compose', '[ "$1" = version ] && echo 2.30.0; exit 0');
+
+  await stacks.up(stack, { signal: patience });
+  expect(await stacks.version(patience)).toBe('2.30.0');
+});
+
+it('does not take the Compose of one task for a leftover while another looks for the program again', async () => {
+  const { folder, stacks } = withCompose('echo at work; sleep 600');
+  const abort = new AbortController();
+  const atWork = Promise.withResolvers<void>();
+  const up = stacks.up(stack, { signal: abort.signal, onLine: () => atWork.resolve() });
+  const ended = expect(up).rejects.toThrow('by the test');
+  await atWork.promise;
+  renameSync(join(folder, 'docker-compose'), join(folder, 'aside'));
+
+  await expect(stacks.stop('stack-2', 1, { signal: patience })).rejects.toMatchObject({ code: 'compose.unavailable' });
+  await expect(stacks.version(patience)).rejects.toMatchObject({ code: 'compose.unavailable' });
+
+  abort.abort(new Error('by the test'));
+  await ended;
 });
 
 function isZombie(pid: string): boolean {

@@ -48,6 +48,24 @@ describe('stop', () => {
     });
   });
 
+  it('leaves no service failed, whatever it ended with when it was asked to', async () => {
+    const bench: StackBench = withStack(
+      {},
+      {
+        stacks: ({ stop }) => ({
+          stop: async (...args) => {
+            await stop(...args);
+            bench.containers.set('gpuaas-stack-1.db', serviceContainer('db', { ...stopped, exitCode: 1 }));
+          },
+        }),
+      },
+    );
+
+    const { state, topology } = await controlStack(params('stop'), bench.context);
+
+    expect([state, ...topology.services.map((service) => service.state)]).toEqual(['stopped', 'stopped', 'stopped']);
+  });
+
   it('of what is stopped succeeds and changes nothing', async () => {
     const bench = withStack(stopped);
 

@@ -98,6 +98,28 @@ describe('a second launch', () => {
     expect(output.adapter.adopted).toBe(true);
   });
 
+  it('adopts a stack of which a service has done its work, and does not have it done again', async () => {
+    const condition = { condition: 'service_completed_successfully' } as const;
+    const document = { services: { db: aService(), web: aService({ depends_on: { db: condition } }) } };
+    const bench: StackBench = stackBench({
+      engine: { wait: async (name, signal) => (name === db ? 0 : await forever(signal)) },
+      stacks: (usual) => ({
+        up: async (stack, options) => {
+          await usual.up(stack, options);
+          bench.containers.set(db, { ...serviceOf(bench.containers, db), status: 'exited', exitCode: 0 });
+        },
+      }),
+    });
+    await launchStack(stackParams({ document }), bench.context);
+    bench.calls.splice(0);
+
+    const output = await launchStack(stackParams({ document }), bench.again({ taskId: 'task-2' }).context);
+
+    expect(bench.calls).toEqual([]);
+    expect(output.adapter.adopted).toBe(true);
+    expect(serviceOf(bench.containers, db).status).toBe('exited');
+  });
+
   it.each([
     [
       'makes what is missing',

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
@@ -94,6 +94,47 @@ it('takes away what came to be while it looked', async () => {
   await removeStack(params, bench.context);
 
   expect(bench.containers.size).toBe(0);
+});
+
+it('G-154: fails, with their names, where containers come to be again and again, and keeps their cards', async () => {
+  const bench: StackBench = withStack({
+    engine: {
+      removeNetwork: async () => {
+        bench.containers.set('gpuaas-stack-1.db', serviceContainer('db'));
+        return true;
+      },
+    },
+  });
+  const released = vi.spyOn(bench.context.gpus, 'release');
+
+  const error = await removeStack(params, bench.context).catch((thrown: unknown) => thrown);
+
+  expect(error).toBeInstanceOf(FailedTask);
+  const { cause, output } = error as FailedTask;
+  expect(cause).toMatchObject({
+    code: 'engine.failed',
+    detail: { reason: expect.stringContaining('gpuaas-stack-1.db') },
+  });
+  expect(output((cause as AgentError).toFailure())).toMatchObject({
+    ...{ state: 'failed', cleanup: { failed: [expect.stringContaining('container gpuaas-stack-1.db: ')] } },
+  });
+  expect(released).not.toHaveBeenCalled();
+});
+
+it('keeps the cards of a container that came to be while something else could not be removed', async () => {
+  const bench: StackBench = withStack({
+    engine: {
+      removeNetwork: async () => {
+        bench.containers.set('gpuaas-stack-1.db', serviceContainer('db'));
+        throw new AgentError('engine.failed', { reason: 'network is busy' });
+      },
+    },
+  });
+  const released = vi.spyOn(bench.context.gpus, 'release');
+
+  await expect(removeStack(params, bench.context)).rejects.toBeInstanceOf(FailedTask);
+
+  expect(released).not.toHaveBeenCalled();
 });
 
 it('goes on after a part that cannot be removed, and fails with what became of each', async () => {

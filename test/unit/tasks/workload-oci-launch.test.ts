@@ -32,6 +32,7 @@ describe('a launch', () => {
 
     expect(calls).toEqual([
       `inspect ${name}`,
+      'list',
       `pull ${imageReference}`,
       'list',
       `ensureNetwork ${name}`,
@@ -146,7 +147,7 @@ describe('a launch', () => {
     const { failure } = await failed(engine, launchParams({ image: localImage() }));
 
     expect(failure).toMatchObject({ code: 'image.not_found', detail: { image: localImageId } });
-    expect(calls).toEqual([`inspect ${name}`, `image ${localImageId}`]);
+    expect(calls).toEqual([`inspect ${name}`, 'list', `image ${localImageId}`]);
   });
 
   it('ends only where the engine says that it runs', async () => {
@@ -223,7 +224,7 @@ describe('FAULTS 12, 14: a container of the same spec', () => {
 
     // An agent that was killed had the container perhaps, and its network not yet.
     const made = calls.filter((call) => /^(create|list|ensureNetwork|remove|start)/.test(call));
-    expect(made).toEqual(['list', `ensureNetwork ${name}`, `start ${name}`]);
+    expect(made).toEqual(['list', 'list', `ensureNetwork ${name}`, `start ${name}`]);
     expect(phases).toEqual(['pulling', 'creating', 'starting', 'probing', 'running']);
     expect(output.adapter).toMatchObject({ adopted: true, container_id: 'found' });
   });
@@ -274,7 +275,7 @@ describe('a container of another spec', () => {
 
     const output = await launchOci(other, context);
 
-    expect(calls.slice(2, 8)).toEqual([
+    expect(calls.slice(3, 9)).toEqual([
       'list',
       `remove ${name}`,
       `removeNetwork ${name}`,
@@ -311,7 +312,7 @@ describe('a container of another spec', () => {
     const { failure } = await failed(engine, launchParams(), { fencing: 4 });
 
     expect(failure).toMatchObject({ code: 'task.stale', detail: { fencing: 4, seen: 5 } });
-    expect(calls).toEqual([`inspect ${name}`]);
+    expect(calls).toEqual([`inspect ${name}`, 'list']);
     expect(containers.get(name)).toBe(running);
   });
 
@@ -606,7 +607,7 @@ describe('G-174: packages', () => {
     await launchOci(withPackages, context);
 
     expect(execs[0]).toEqual(argv);
-    expect(calls.slice(5, 8)).toEqual([`start ${name}`, `exec ${name} ${argv.join(' ')} (adopt)`, `exec ${name} true`]);
+    expect(calls.slice(6, 9)).toEqual([`start ${name}`, `exec ${name} ${argv.join(' ')} (adopt)`, `exec ${name} true`]);
     expect(phases.slice(2)).toEqual(['starting', 'installing_packages', 'probing', 'running']);
   });
 
@@ -846,6 +847,20 @@ describe('what can be refused early', () => {
     expect(failure.message).toContain(' /params/env/LD_PRELOAD ');
   });
 
+  it('an instance that is a stack is refused before anything happens', async () => {
+    const service = { ...launchedContainer(launchParams()), name: `${name}.web` };
+    const { engine, containers, calls } = recordingEngine();
+    containers.set(service.name, { ...service, labels: { ...service.labels, [labels.service]: 'web' } });
+
+    const { failure } = await failed(engine, launchParams(), { fencing: 99 });
+
+    expect(failure).toMatchObject({
+      code: 'task.invalid',
+      detail: { errors: [{ path: '/type', code: 'other_kind' }] },
+    });
+    expect(calls).toEqual([`inspect ${name}`, 'list']);
+  });
+
   it('the instance of another project is refused, and left as it is', async () => {
     const { engine, containers, calls } = recordingEngine();
     containers.set(name, launchedContainer(launchParams()));
@@ -861,6 +876,6 @@ describe('what can be refused early', () => {
       code: 'task.untrusted',
       detail: { errors: [{ path: '/params/identity/project_id' }] },
     });
-    expect(calls).toEqual([`inspect ${name}`]);
+    expect(calls).toEqual([`inspect ${name}`, 'list']);
   });
 });

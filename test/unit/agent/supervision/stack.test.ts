@@ -387,7 +387,7 @@ describe('containers of a stack that the journal does not know', () => {
     expect(world.calls.filter((call) => call.startsWith('start'))).toEqual([]);
   });
 
-  it('are taken away whole, their network as well, where a task had removed them (FAULTS 29)', async () => {
+  it('are taken away whole, their network and document as well, where a task had removed them (FAULTS 29)', async () => {
     const world = await supervise([], []);
     world.tasks.push(endedTask({ workload_id: 'stack-1', fencing: 5 }));
     for (const container of [sealed('web'), sealed('db')]) {
@@ -398,6 +398,7 @@ describe('containers of a stack that the journal does not know', () => {
     await world.clock.advance(61_000);
 
     expect([[...world.containers.keys()], [...world.networks]]).toEqual([[], []]);
+    expect(world.stacks.calls).toEqual(['forget stack-1']);
     expect(world.said()).toEqual(['orphan.removed']);
   });
 });
