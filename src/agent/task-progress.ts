@@ -7,6 +7,8 @@ import type { TaskLog } from './task-log.ts';
 
 /** Most events that a result carries; older ones are dropped first. */
 const maxEvents = 200;
+/** Each says what the one before said, as it is by now. */
+const repeated: ReadonlySet<string> = new Set(['image.progress', 'readiness.waiting']);
 
 export class TaskProgress {
   readonly #taskLog: TaskLog;
@@ -33,8 +35,8 @@ export class TaskProgress {
       // Cut last: half a secret would not be found.
       ...{ message: cutText(clean.message, bounds.message), values: cutFacts(clean.values) },
     };
-    if (type === 'image.progress' && this.#events.at(-1)?.type === type) {
-      // A long pull must not push everything else out of the result.
+    if (repeated.has(type) && this.#events.at(-1)?.type === type) {
+      // A long pull or start must not push everything else out of the result.
       this.#events.pop();
     }
     this.#events.push(event);

@@ -19,6 +19,7 @@ import { stackOutput, stateOfStack } from './stack-report.ts';
 import { openStackEnv, openStackFiles, type StackFiles, writeStackFiles } from './stack-secrets.ts';
 import { isAsStarted, mayEnd, servicesOfContainers, servicesOfLaunch, topologyOf } from './stack-services.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
+import { tellWaiting } from './tell-waiting.ts';
 
 export const controlStack: TaskHandler<'workload.compose_control'> = async (params, context) => {
   const { identity, action } = params;
@@ -110,7 +111,7 @@ async function start(
     });
     release();
     context.enter('probing');
-    await watch.untilReady();
+    await tellWaiting(context, (note) => watch.untilReady(note));
     context.enter('running');
   } finally {
     release();

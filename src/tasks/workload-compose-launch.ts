@@ -28,6 +28,7 @@ import { stackOutput } from './stack-report.ts';
 import { openStackEnv, openStackFiles, type StackFiles, writeStackFiles } from './stack-secrets.ts';
 import { isAsStarted, servicesOfLaunch } from './stack-services.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
+import { tellWaiting } from './tell-waiting.ts';
 
 export const launchStack: TaskHandler<'workload.compose_launch'> = async (params, context) => {
   const { policy, signal, log, stacks, engine } = context;
@@ -55,7 +56,8 @@ export const launchStack: TaskHandler<'workload.compose_launch'> = async (params
     watch = new StackWatch(servicesOfLaunch(params, sealedEnv), { engine, signal });
     const adopted = await ensureUp(wanted, { found, files, watch, cards }, made, context);
     context.enter('probing');
-    const ready = await watch.untilReady();
+    const looking = watch;
+    const ready = await tellWaiting(context, (note) => looking.untilReady(note));
     context.gpus.settle(identity.app_instance_id, [...ready.values()]);
     context.enter('running');
     log.info({ count: ready.size, adopted }, 'stack running');

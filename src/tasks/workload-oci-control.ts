@@ -22,6 +22,7 @@ import { refuseStack } from './find-stack.ts';
 import { ensureOwnNetwork } from './own-network.ts';
 import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
+import { tellWaiting } from './tell-waiting.ts';
 import { endpointsOf, stateOf, workloadOutput } from './workload-report.ts';
 
 export const controlOci: TaskHandler<'workload.oci_control'> = async (params, context) => {
@@ -134,6 +135,7 @@ async function start(
   const ports = launchParams?.ports ?? endpointsOf(found).map((each) => ({ name: each.name, host_port: each.port }));
   // What asks for a secret cannot be asked where nobody knows it.
   const asked = readiness.filter((check) => sealedEnv !== undefined || !asksForSecret(check));
-  await untilReady(asked, { engine, name, ports, sealedEnv, signal });
+  const options = { engine, name, ports, sealedEnv, signal };
+  await tellWaiting(context, (onAttempt) => untilReady(asked, { ...options, onAttempt }));
   context.enter('running');
 }

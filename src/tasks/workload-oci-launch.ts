@@ -26,6 +26,7 @@ import { underParams } from './param-paths.ts';
 import { removeWorkload } from './remove-workload.ts';
 import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
+import { tellWaiting } from './tell-waiting.ts';
 import { workloadOutput } from './workload-report.ts';
 
 export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, context) => {
@@ -58,7 +59,7 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
     const excerpt = await makePackaged(params, name, context);
     context.enter('probing');
     const ready = { engine, name, ports: params.ports, sealedEnv, signal };
-    const container = await untilReady(params.readiness, ready);
+    const container = await tellWaiting(context, (onAttempt) => untilReady(params.readiness, { ...ready, onAttempt }));
     context.gpus.settle(params.identity.app_instance_id, [container]);
     context.enter('running');
     log.info({ container: name, image: container.imageReference, adopted }, 'workload running');

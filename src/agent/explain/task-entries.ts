@@ -49,7 +49,7 @@ function phaseEntries({ taskId, phases, endedAt, log, failure }: TaskStory): Tim
       level: isLast && failure !== null ? 'error' : 'info',
       title: lasting ? `The workload was ${words}.` : `The workload is ${words}.`,
       details: [
-        ...(phase === 'pulling' ? lastProgress(log) : []),
+        ...lastOf(news[phase], log),
         ...(isLast && failure !== null ? ['it did not get beyond this'] : []),
         ...(took === null && lasting && endedAt === null ? ['at work on this now'] : []),
       ],
@@ -57,12 +57,15 @@ function phaseEntries({ taskId, phases, endedAt, log, failure }: TaskStory): Tim
   });
 }
 
-function lastProgress(log: readonly LogFacts[]): string[] {
-  const last = log.findLast((line) => line['event'] === 'image.progress');
+/** What says again and again how far a phase is. */
+const news: Readonly<Record<string, string>> = { pulling: 'image.progress', probing: 'readiness.waiting' };
+
+function lastOf(type: string | undefined, log: readonly LogFacts[]): string[] {
+  const last = type === undefined ? undefined : log.findLast((line) => line['event'] === type);
   return last ? [String(last['text'])] : [];
 }
 
-const told = new Set(['phase.entered', 'image.progress']);
+const told = new Set(['phase.entered', ...Object.values(news)]);
 const common = new Set(['time', 'level', 'msg', 'task_id', 'task_type', 'instance', 'phase', 'event', 'text', 'err']);
 
 /** Warnings and events that are neither a phase nor progress; the failure itself is told at the end. */

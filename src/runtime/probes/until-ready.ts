@@ -170,8 +170,8 @@ async function timedOut(
   return new AgentError('readiness.timed_out', { ...detail, timeout_seconds: check.timeout_seconds });
 }
 
-/** Without arguments and query: they may hold anything. */
-function placeOf(check: ReadinessCheck): FailureDetail {
+/** Where a check looks, without arguments and query: they may hold anything. */
+export function placeOf(check: ReadinessCheck): FailureDetail {
   switch (check.type) {
     case 'http':
       return { endpoint: check.endpoint, path: check.path.split('?')[0] ?? '' };

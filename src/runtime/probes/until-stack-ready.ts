@@ -9,7 +9,7 @@ import type { ReadinessCheck } from '../../contract/workload-oci-launch.ts';
 import { pause } from '../../kit/backoff.ts';
 import { explainEnd, readExcerpt } from '../container-end.ts';
 import type { ContainerFacts } from '../engine.ts';
-import { type ReadinessOptions, untilAllPassed } from './until-ready.ts';
+import { type ReadinessAttempt, type ReadinessOptions, untilAllPassed } from './until-ready.ts';
 
 export interface StackService {
   readonly name: string;
@@ -23,6 +23,7 @@ export interface StackService {
 }
 
 type Engine = ReadinessOptions['engine'];
+type OnAttempt = (attempt: ReadinessAttempt, service: string) => void;
 
 /** How long a stack without any check must run. */
 const settleMs = 1000;
@@ -66,14 +67,19 @@ export class StackWatch {
     }
   }
 
-  /** Resolves with what each container is like once every check has passed and every service is as it should be. */
-  async untilReady(): Promise<Map<string, ContainerFacts>> {
+  /**
+   * Resolves with what each container is like once every check has passed and every service is as it should be. `onAttempt` is
+   * called after each attempt of each check.
+   */
+  async untilReady(onAttempt?: OnAttempt): Promise<Map<string, ContainerFacts>> {
     for (const { container } of this.#services) {
       this.started(container);
     }
     await this.during(async (signal) => {
       const checked = this.#services.filter(({ checks }) => checks.length > 0);
-      const passing = checked.map((service) => untilServicePassed(service, { engine: this.#engine, signal }));
+      const passing = checked.map((service) =>
+        untilServicePassed(service, { engine: this.#engine, signal, onAttempt }),
+      );
       await (checked.length > 0 ? Promise.all(passing) : pause(settleMs, signal));
     });
     return await this.#lookAtAll();
@@ -126,10 +132,13 @@ export class StackWatch {
 
 async function untilServicePassed(
   { name, checks, container, ports, sealedEnv }: StackService,
-  options: { engine: Engine; signal: AbortSignal },
+  { engine, signal, onAttempt }: { engine: Engine; signal: AbortSignal; onAttempt: OnAttempt | undefined },
 ): Promise<void> {
   try {
-    await untilAllPassed(checks, { ...options, name: container, ports, sealedEnv });
+    await untilAllPassed(checks, {
+      ...{ engine, signal, name: container, ports, sealedEnv },
+      onAttempt: (attempt) => onAttempt?.(attempt, name),
+    });
   } catch (error) {
     throw error instanceof AgentError && error.code === 'readiness.timed_out'
       ? new AgentError(error.code, { service: name, ...error.detail }, { cause: error })

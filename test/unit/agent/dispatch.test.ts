@@ -246,6 +246,20 @@ describe('the events of a result', () => {
     expect(events[1]?.values).toMatchObject({ bytes: 999 });
   });
 
+  it('hold the newest word only of what is waited for', async () => {
+    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+      for (let minutes = 0; minutes < 300; minutes += 1) {
+        context.emit('readiness.waiting', `Not ready yet after ${minutes} min.`, { seen: ['web: HTTP 503'] });
+      }
+      return context.events();
+    });
+    const { dispatcher } = host();
+
+    const events = (await dispatcher.run(control('stop'))).output as WorkloadEvent[];
+
+    expect(events).toMatchObject([{ message: 'Not ready yet after 299 min.', values: { seen: ['web: HTTP 503'] } }]);
+  });
+
   it('hold no value under a key that nobody declared, and no credential in a text', async () => {
     injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       context.emit('x', 'GET https://user:c4nary@host/', { password: 'c4nary', errors: [{ token: 'c4nary' }] });

@@ -251,6 +251,20 @@ describe('an explanation', () => {
     expect(explanation.next).toContain('node-agent logs --task -f task-1');
   });
 
+  it('of a start that takes long says what it waited for last', async () => {
+    const task = keptTask({ phases: [{ phase: 'probing', at: '2026-11-25T10:00:00.100Z' }] });
+    const waiting = (time: string, text: string) => ({ time, msg: 'event', event: 'readiness.waiting', text });
+    const log: LogFacts[] = [
+      waiting('2026-11-25T10:00:30Z', 'Not ready yet after 30 s.'),
+      waiting('2026-11-25T10:01:30Z', 'Not ready yet after 90 s.'),
+    ];
+
+    const { text } = await explained('task-1', { tasks: [task], sources: { taskLog: async () => log } });
+
+    expect(text).toContain('Not ready yet after 90 s.');
+    expect(text).not.toContain('Not ready yet after 30 s.');
+  });
+
   it('blames no package where it is the index that cannot be reached', async () => {
     const excerpt =
       'Failed to establish a new connection: [Errno 111] Connection refused\nERROR: No matching distribution found for numpy';

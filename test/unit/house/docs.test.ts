@@ -43,7 +43,7 @@ describe.each(docs)('%s', (file) => {
     const families = new Set(failureCodes.map((code) => code.split('.')[0]));
     const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
     const cards = ['gpu.vanished', 'gpu.recovered', 'gpu.xid'];
-    const events = ['image.progress', 'node.events_dropped', 'node.changes_held', ...cards];
+    const events = ['image.progress', 'readiness.waiting', 'node.events_dropped', 'node.changes_held', ...cards];
     const known = new Set<string>([...failureCodes, ...taskTypes, ...events, 'output.cleanup']);
 
     expect(
