@@ -18,7 +18,7 @@ import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
 import { withCards } from './cards.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
-import type { ImageObject } from './engine-objects.ts';
+import type { ImageObject, Labels } from './engine-objects.ts';
 import { instanceLock } from './locks.ts';
 import { prepareMounts, removeCreated } from './mount-folders.ts';
 import { endpointOf, isOurs } from './networks.ts';
@@ -118,6 +118,7 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
     throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
   }
   const { Id, RepoDigests, Config } = JSON.parse(answer.body.toString()) as ImageObject;
+  refuse([{ failure: 'policy.refused', errors: checkImageLabels(Config?.Labels ?? {}) }]);
   const test = Config?.Healthcheck?.Test ?? [];
   return {
     id: Id,
@@ -127,6 +128,15 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
     workingDir: Config?.WorkingDir ?? '',
     hasHealthcheck: test.length > 0 && test[0] !== 'NONE',
   };
+}
+
+const maxLabelBytes = 64 * 1024;
+
+/** The engine writes them on each container of the image, into every list and every event: large ones would end both for all. */
+function checkImageLabels(labelsOfImage: Labels): PathError[] {
+  const tooLarge = Buffer.byteLength(JSON.stringify(labelsOfImage)) > maxLabelBytes;
+  const message = `the labels of the image are larger than ${maxLabelBytes} bytes`;
+  return tooLarge ? [{ path: '/Image', code: 'image_refused', message }] : [];
 }
 
 async function refuseForeignName(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {

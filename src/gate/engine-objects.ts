@@ -64,6 +64,7 @@ export interface ImageObject {
   readonly RepoDigests?: readonly string[] | null;
   readonly Config?: {
     readonly Env?: readonly string[] | null;
+    readonly Labels?: Labels | null;
     readonly Volumes?: Readonly<Record<string, unknown>> | null;
     readonly WorkingDir?: string | null;
     readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;

@@ -32,13 +32,14 @@ export interface FreshImageOptions {
   readonly auth?: BasicAuth;
   /** A static program that becomes `/bin/sh`, so that a container of the image can run. */
   readonly shell?: Buffer;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Pushes a new image to a registry. */
 export async function pushFreshImage(
   host: string,
   repository: string,
-  { layers = 1, layerBytes = 4096, zeros = false, auth, shell }: FreshImageOptions = {},
+  { layers = 1, layerBytes = 4096, zeros = false, auth, shell, labels = {} }: FreshImageOptions = {},
 ): Promise<FreshImage> {
   const tars = Array.from({ length: layers }, (_, index) => {
     const content = zeros ? Buffer.alloc(layerBytes) : randomBytes(layerBytes);
@@ -53,7 +54,7 @@ export async function pushFreshImage(
       JSON.stringify({
         architecture: 'amd64',
         os: 'linux',
-        config: { Cmd: ['/none'] },
+        config: { Cmd: ['/none'], Labels: labels },
         rootfs: { type: 'layers', diff_ids: tars.map((tar) => blobOf(tar).digest) },
       }),
     ),

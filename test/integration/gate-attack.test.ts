@@ -5,6 +5,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { engineCall } from '../support/engine-call.ts';
+import { pushFreshImage } from './engine-images.ts';
 import {
   call,
   exchange,
@@ -153,6 +155,30 @@ describe('a create request', () => {
     expect(answer.status).toBe(403);
     expectUntouched();
   });
+
+  it.each([
+    [16_384, 201],
+    [65_536, 403],
+  ])(
+    'of an image with %i bytes of labels is answered with %i: they would be in every list and event',
+    async (size, status) => {
+      const [host = ''] = ground.images.tiny.split('/');
+      const { repository, digest } = await pushFreshImage(host, 'gpuaas-dev/labelled', {
+        labels: { a: 'x'.repeat(size) },
+      });
+      const image = `${host}/${repository}@${digest}`;
+      await call(ground.gate, 'POST', `/images/create?fromImage=${host}/${repository}&tag=${digest}`);
+      const instance = newInstance();
+      const request = ground.containerRequest(instance, { top: { Image: image } });
+
+      const answer = await call(ground.gate, 'POST', `/containers/create?name=gpuaas-${instance}`, request);
+      await engineCall(ground.engineSocket, 'DELETE', `/containers/gpuaas-${instance}?force=1`);
+      await engineCall(ground.engineSocket, 'DELETE', `/images/${encodeURIComponent(image)}?force=1`);
+
+      expect(answer.status).toBe(status);
+      if (status === 403) expect(answer.json.errors).toMatchObject([{ path: '/Image', code: 'image_refused' }]);
+    },
+  );
 });
 
 describe('other calls of the engine', () => {
