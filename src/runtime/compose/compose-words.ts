@@ -21,12 +21,14 @@ export function readStep(line: string): Step | undefined {
 export function readComposeFailure(words: readonly string[], exitCode: number | null): AgentError {
   const errors = words.filter((line) => !/level=(?:warning|info|debug)/.test(line));
   const reason = redactText(errors.join(' ').trim());
-  if (isAway(reason)) {
+  // Behind its mark is what gate or engine say, with texts of image and document in it: those decide nothing.
+  const [own = '', ...answer] = reason.split(answerMark);
+  if (isAway(own)) {
     return new AgentError('engine.unavailable', { reason });
   }
-  const code = codeIn(reason);
-  if (code !== undefined) {
-    return new AgentError(code, { reason: afterMessage(reason, code) });
+  const refusal = readRefusal(answer.join(answerMark));
+  if (refusal !== undefined) {
+    return refusal;
   }
   const trouble = readTrouble(reason);
   return trouble === undefined
@@ -46,17 +48,14 @@ export function cameToBeMeanwhile(error: unknown): boolean {
   );
 }
 
+const answerMark = 'Error response from daemon: ';
+
 function isAway(text: string): boolean {
   return /cannot connect to the docker daemon|error during connect|connection refused|\bEOF\b/i.test(text);
 }
 
 /** The gate begins what it says with the message of the failure. */
-function codeIn(text: string): FailureCode | undefined {
-  const codes = Object.keys(failures) as FailureCode[];
-  return codes.find((code) => text.includes(`: ${failures[code].message}`));
-}
-
-function afterMessage(text: string, code: FailureCode): string {
-  const { message } = failures[code];
-  return text.slice(text.indexOf(message) + message.length).trim();
+function readRefusal(answer: string): AgentError | undefined {
+  const code = (Object.keys(failures) as FailureCode[]).find((each) => answer.startsWith(failures[each].message));
+  return code && new AgentError(code, { reason: answer.slice(failures[code].message.length).trim() });
 }

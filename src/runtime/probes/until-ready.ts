@@ -91,7 +91,7 @@ export async function untilAllPassed(checks: readonly ReadinessCheck[], options:
 function probeOf(check: ReadinessCheck, { engine, name, ports, sealedEnv }: ReadinessOptions): Probe {
   switch (check.type) {
     case 'http':
-      return httpProbe(portOf(check.endpoint, ports), check.path, sealedEnv?.[check.bearer_env ?? '']);
+      return httpProbe(portOf(check.endpoint, ports), check.path, bearerOf(check, sealedEnv));
     case 'tcp':
       return tcpProbe(portOf(check.endpoint, ports));
     case 'exec':
@@ -99,6 +99,21 @@ function probeOf(check: ReadinessCheck, { engine, name, ports, sealedEnv }: Read
     case 'container_health':
       return healthProbe(engine, name);
   }
+}
+
+/** What a header may hold. */
+const headerText = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+function bearerOf(
+  { bearer_env: name = '' }: { readonly bearer_env?: string },
+  sealedEnv: ReadinessOptions['sealedEnv'],
+) {
+  const bearer = sealedEnv?.[name];
+  if (bearer !== undefined && !headerText.test(bearer)) {
+    const error = { path: '/readiness', code: 'bearer', message: `names ${name}, which no header can carry` };
+    throw new AgentError('task.invalid', { errors: [error] });
+  }
+  return bearer;
 }
 
 function portOf(endpoint: string, ports: ReadinessOptions['ports']): number {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AgentError } from '../../../src/contract/failures.ts';
+import { AgentError, failures } from '../../../src/contract/failures.ts';
 import { describeFailure } from '../../../src/gate/answers.ts';
 import { readComposeFailure, readStep } from '../../../src/runtime/compose/compose-words.ts';
 
@@ -50,6 +50,13 @@ describe('why Compose failed', () => {
     ],
     ['Error response from daemon: mkdir /x: no space left on device', 'disk.full'],
     ['dependency failed to start: container gpuaas-x.db is unhealthy', 'compose.failed'],
+    ['Error response from daemon: runc: chdir to cwd ("/EOF") set in config.json failed', 'compose.failed'],
+    ['Error response from daemon: mkdir /srv/error during connect: connection refused', 'compose.failed'],
+    [`Error response from daemon: chdir to "/x: ${failures['gpu.none_free'].message}"`, 'compose.failed'],
+    [
+      `Error response from daemon: chdir to "Error response from daemon: ${failures['gpu.none_free'].message}"`,
+      'compose.failed',
+    ],
   ])('%s', (line, code) => {
     expect(said(line).code).toBe(code);
   });

@@ -173,6 +173,15 @@ describe('checks of one endpoint', () => {
     expect(JSON.stringify(attempts)).not.toContain('s3');
   });
 
+  it.each(['s3\nHost: x', 's3\0', 's\u20ac3'])('cannot send what no header may hold: %j', async (secret) => {
+    const failing = untilReady([bearer], { ...options(standIn()), sealedEnv: { KEY: secret } });
+
+    const error = await failing.catch((thrown: unknown) => thrown);
+
+    expect(error).toMatchObject({ code: 'task.invalid', detail: { errors: [{ code: 'bearer' }] } });
+    expect(JSON.stringify(error)).not.toContain('s3');
+  });
+
   it('run in their order: the second is not made before the first has passed', async () => {
     const attempts: string[] = [];
     const answers = [503, 503, 200, 200];
