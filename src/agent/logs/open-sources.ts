@@ -14,12 +14,34 @@ export interface LogPlaces {
   readonly taskLogs: string;
   /** Services of a workload that the agent looks after, none for a single container; undefined for one that it does not know. */
   readonly servicesOf?: (instance: string) => readonly string[] | undefined;
+  /** Shared by all who read here; none for a reader who is alone. */
+  readonly serviceLogs?: ServiceLogs;
+}
+
+/** Each log of a service is a stream of the gate's, which has 128 for all that is done on this host. */
+const mostServiceLogs = 48;
+
+/** Counts the logs that readers of whole stacks have open. */
+class ServiceLogs {
+  #open = 0;
+
+  /** Room for so many, until it is disposed of; else `logs.exhausted`. */
+  take(count: number): { [Symbol.dispose](): void } {
+    if (this.#open + count > mostServiceLogs) throw new AgentError('logs.exhausted', { count: this.#open });
+    this.#open += count;
+    return {
+      [Symbol.dispose]: () => {
+        this.#open -= count;
+      },
+    };
+  }
 }
 
 export function openLogSources(places: LogPlaces): LogSources {
+  const shared = { ...places, serviceLogs: new ServiceLogs() };
   return {
     read: (source, options) =>
-      source.kind === 'task' ? readTaskLog(places.taskLogs, source.id, options) : readOutput(places, source, options),
+      source.kind === 'task' ? readTaskLog(places.taskLogs, source.id, options) : readOutput(shared, source, options),
   };
 }
 
@@ -65,7 +87,7 @@ async function* readContainers(
     return;
   }
   if (known && known.length > 0) {
-    yield* readStackLog(engine, source.id, known, options);
+    yield* readServices(places, source.id, known, options);
     return;
   }
   let begun = false;
@@ -80,8 +102,18 @@ async function* readContainers(
     if (services.length === 0) {
       throw error;
     }
-    yield* readStackLog(engine, source.id, services, options);
+    yield* readServices(places, source.id, services, options);
   }
+}
+
+async function* readServices(
+  { engine, serviceLogs }: LogPlaces,
+  instance: string,
+  services: readonly string[],
+  options: ReadOptions,
+): AsyncGenerator<LogItem, void, undefined> {
+  using _room = serviceLogs?.take(services.length);
+  yield* readStackLog(engine, instance, services, options);
 }
 
 async function listed(engine: Pick<ContainerEngine, 'list'>, instance: string, signal: AbortSignal): Promise<string[]> {
