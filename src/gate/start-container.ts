@@ -209,8 +209,9 @@ async function judgeProcess(
   const isGvisor = sandboxes.gvisor !== undefined && HostConfig.Runtime === sandboxes.gvisor;
   const processes = await mountTablesOf(pid, Id, isGvisor);
   const volumes = Object.keys(Config.Volumes ?? {});
+  const cards = (HostConfig.DeviceRequests ?? []).length > 0;
   const errors = processes.flatMap(({ table }) =>
-    compareMounts(table, { containerId: Id, binds, volumes, readOnlyBy: isGvisor ? 'sandbox' : 'mount' }),
+    compareMounts(table, { containerId: Id, binds, volumes, cards, readOnlyBy: isGvisor ? 'sandbox' : 'mount' }),
   );
   if (errors.length > 0) return errors;
   const wrong = await Promise.all(processes.map((each) => findOtherFolders(each.pid, binds)));

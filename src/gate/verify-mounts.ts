@@ -6,6 +6,7 @@
  * process is the truth: every line of it must be explained, and every mount that was asked for must be there.
  */
 import type { PathError } from '../contract/validate.ts';
+import { isCardMount } from './card-mounts.ts';
 import type { PreparedMount } from './mount-folders.ts';
 import type { MountEntry } from './mount-table.ts';
 
@@ -16,6 +17,8 @@ export interface AllowedMounts {
   readonly volumes: readonly string[];
   /** gVisor keeps folders read-only itself: the mounts of its file server are writable all the same. */
   readonly readOnlyBy: 'mount' | 'sandbox';
+  /** True for a container with cards of NVIDIA, whose toolkit mounts what belongs to them. */
+  readonly cards: boolean;
 }
 
 /** What every container has, by mount point: nothing in here can be reached by a request or by a folder of a user. */
@@ -59,7 +62,8 @@ export function compareMounts(table: readonly MountEntry[], allowed: AllowedMoun
 }
 
 /** Undefined if the entry is explained. */
-function judgeEntry(entry: MountEntry, { containerId, binds, volumes, readOnlyBy }: AllowedMounts): string | undefined {
+function judgeEntry(entry: MountEntry, allowed: AllowedMounts): string | undefined {
+  const { containerId, binds, volumes, readOnlyBy, cards } = allowed;
   const { mountPoint, root, device, options, fsType } = entry;
   const isReadOnly = readOnlyBy === 'sandbox' || options.includes('ro');
   const bind = binds.find(({ target }) => target === mountPoint);
@@ -80,7 +84,12 @@ function judgeEntry(entry: MountEntry, { containerId, binds, volumes, readOnlyBy
     ({ at, types, root: roots }) =>
       at.test(mountPoint) && (types.length === 0 || types.includes(fsType)) && roots.test(root),
   );
-  return isKernels ? undefined : 'unexpected';
+  return isKernels || (cards && !isBelowFolder(mountPoint, allowed) && isCardMount(entry)) ? undefined : 'unexpected';
+}
+
+/** A folder brings what is mounted in it, whatever it is called. */
+function isBelowFolder(mountPoint: string, { binds, volumes }: AllowedMounts): boolean {
+  return [...binds.map(({ target }) => target), ...volumes].some((folder) => mountPoint.startsWith(`${folder}/`));
 }
 
 function describe({ mountPoint, root, device, fsType }: MountEntry, code: string): PathError {

@@ -61,3 +61,24 @@ export const gofer = `436 433 0:127 / / ro,nosuid,nodev,relatime master:12 - ove
 441 436 254:0 ${files}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw,discard
 442 436 254:0 ${files}/hosts /etc/hosts rw,relatime - ext4 /dev/vda rw,discard
 `;
+
+/**
+ * What NVIDIA's toolkit adds for one card, by the mounts that libnvidia-container's log names: the driver's files, its
+ * firmware, the socket of its daemon, device files, a tmpfs over its folder in /proc and the card's own folder in it.
+ */
+export const nvidiaCard = `301 75 0:61 / /proc/driver/nvidia rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,mode=555
+302 74 254:0 /usr/bin/nvidia-smi /usr/bin/nvidia-smi ro,nosuid,nodev,relatime - ext4 /dev/vda rw
+303 74 254:0 /usr/bin/nvidia-cuda-mps-control /bin/nvidia-cuda-mps-control ro,nosuid,nodev,relatime - ext4 /dev/vda rw
+304 74 254:0 /usr/lib/x86_64-linux-gnu/libcuda.so.570.86.15 /usr/lib/x86_64-linux-gnu/libcuda.so.570.86.15 ro,nosuid,nodev - ext4 /dev/vda rw
+305 74 254:0 /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.570.86.15 /usr/lib64/libnvidia-ml.so.570.86.15 ro,nosuid,nodev - ext4 /dev/vda rw
+306 74 254:0 /usr/lib/x86_64-linux-gnu/libcudadebugger.so.570.86.15 /lib/x86_64-linux-gnu/libcudadebugger.so.570.86.15 ro,nosuid - ext4 /dev/vda rw
+307 74 0:39 /usr/local/cuda-12.8/compat/libcuda.so.570.86.10 /usr/lib/x86_64-linux-gnu/libcuda.so.570.86.10 ro,nosuid,nodev - overlay overlay rw
+308 74 254:0 /usr/lib/firmware/nvidia/570.86.15/gsp_ga10x.bin /usr/lib/firmware/nvidia/570.86.15/gsp_ga10x.bin ro,nosuid,nodev - ext4 /dev/vda rw
+309 74 0:25 /nvidia-persistenced/socket /run/nvidia-persistenced/socket rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw
+310 76 0:5 /nvidiactl /dev/nvidiactl ro,nosuid,noexec,relatime - devtmpfs udev rw
+311 76 0:5 /nvidia-uvm /dev/nvidia-uvm ro,nosuid,noexec,relatime - devtmpfs udev rw
+312 76 0:5 /nvidia3 /dev/nvidia3 ro,nosuid,noexec,relatime - devtmpfs udev rw
+313 76 0:5 /nvidia-caps/nvidia-cap21 /dev/nvidia-caps/nvidia-cap21 ro,nosuid,noexec - devtmpfs udev rw
+314 301 0:22 /driver/nvidia/gpus/0000:3b:00.0 /proc/driver/nvidia/gpus/0000:3b:00.0 ro,nosuid,nodev,noexec - proc proc rw
+315 301 0:62 /nvct-params /proc/driver/nvidia/params ro,relatime - tmpfs tmpfs rw
+`;

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { parseMountTable } from '../../../src/gate/mount-table.ts';
 import { type AllowedMounts, compareMounts } from '../../../src/gate/verify-mounts.ts';
-import { cgroupV1, cgroupV2, containerId, gofer } from './mount-tables.ts';
+import { cgroupV1, cgroupV2, containerId, gofer, nvidiaCard } from './mount-tables.ts';
 
 const bind = {
   ...{ source: '/home/u/gpuaas/workloads/i/ws', target: '/workspace', readOnly: false },
   ...{ device: '254:0', root: '/home/u/gpuaas/workloads/i/ws' },
 };
-const allowed: AllowedMounts = { containerId, binds: [bind], volumes: [], readOnlyBy: 'mount' };
+const allowed: AllowedMounts = { containerId, binds: [bind], volumes: [], readOnlyBy: 'mount', cards: false };
 
 function codes(text: string, over: Partial<AllowedMounts> = {}): string[] {
   return compareMounts(parseMountTable(text), { ...allowed, ...over }).map(({ path, code }) => `${path} ${code}`);
@@ -91,5 +91,50 @@ describe('the mounts of a started container', () => {
 
   it('are wrong where init could be changed', () => {
     expect(codes(changed(/docker-init ro/, 'docker-init rw'))).toEqual(['/sbin/docker-init writable']);
+  });
+});
+
+describe('the mounts of a container with a card', () => {
+  const withCard = `${cgroupV1}${nvidiaCard}`;
+
+  it("are right with what NVIDIA's toolkit brings", () => {
+    expect(codes(withCard, { cards: true })).toEqual([]);
+  });
+
+  it('are each wrong without one, but for an empty folder in /proc', () => {
+    expect(codes(withCard)).toHaveLength(nvidiaCard.trimEnd().split('\n').length - 1);
+  });
+
+  it.each([
+    ['the file system of the host', '254:0 / /usr/lib/x86_64-linux-gnu/libnvidia-evil.so.1 ro'],
+    ['a folder of the host', '254:0 /etc /usr/lib/x86_64-linux-gnu/libcuda.so.1 ro'],
+    ['another file under the name of one of the driver', '254:0 /etc/shadow /usr/bin/nvidia-smi2 ro'],
+    ['a file that can be written to', '254:0 /usr/bin/nvidia-debugdump /usr/bin/nvidia-debugdump rw'],
+    ["a file at a place that is no driver's", '254:0 /root/nvidia.key /root/nvidia.key ro'],
+    ['a library of another kind', '254:0 /usr/lib/libc.so.6 /usr/lib/libc.so.6 ro'],
+    ['a way out of the place', '254:0 /x/libcuda.so /usr/lib/../../root/libcuda.so.d ro'],
+    ['a disk', '0:5 /vda /dev/vda rw'],
+    ['another device under the name of a card', '0:5 /vda /dev/nvidia9 rw'],
+    ['the sockets of others', '0:25 /docker.sock /run/docker.sock rw'],
+    ['the folder of a daemon', '0:25 /nvidia-persistenced /run/nvidia-persistenced rw'],
+    ['all that the driver tells', '0:22 /driver/nvidia/gpus /proc/driver/nvidia/gpus ro'],
+  ])('are wrong with %s', (_what, mount) => {
+    const [device, root, at, options] = mount.split(' ');
+    const type = device === '0:5' ? 'devtmpfs' : device === '0:22' ? 'proc' : 'ext4';
+
+    const text = `${withCard}399 74 ${device} ${root} ${at} ${options},relatime - ${type} x rw\n`;
+
+    expect(codes(text, { cards: true })).toEqual([`${at} unexpected`]);
+  });
+
+  it('are wrong where a folder of the workload brings something with the name of a driver', () => {
+    const at = '/workspace/usr/lib/libcuda.so.1';
+    const text = `${withCard}399 92 254:0 /x/libcuda.so.1 ${at} ro - ext4 /dev/vda rw\n`;
+    const system = { ...bind, target: '/usr' };
+
+    expect(codes(text, { cards: true })).toEqual([`${at} unexpected`]);
+    expect(codes(withCard.replace(' /workspace ', ' /usr '), { cards: true, binds: [system] })).toContain(
+      '/usr/bin/nvidia-smi unexpected',
+    );
   });
 });
