@@ -80,9 +80,12 @@ export function topologyOf(params: WorkloadComposeLaunchParams | undefined, foun
   return (
     params?.topology ?? {
       description: '',
-      services: [...found].map(([name, container]) => ({
-        ...{ name, role: name, mounts: [], endpoints: endpointsOf(container).map((endpoint) => endpoint.name) },
-      })),
+      // The engine lists the newest first, which says nothing.
+      services: [...found]
+        .map(([name, container]) => ({
+          ...{ name, role: name, mounts: [], endpoints: endpointsOf(container).map((endpoint) => endpoint.name) },
+        }))
+        .sort((one, other) => (one.name < other.name ? -1 : 1)),
     }
   );
 }

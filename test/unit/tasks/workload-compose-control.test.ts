@@ -66,6 +66,31 @@ describe('stop', () => {
     expect([state, ...topology.services.map((service) => service.state)]).toEqual(['stopped', 'stopped', 'stopped']);
   });
 
+  it('tells the services in the order of the launch, or by name, whatever the order of the engine', async () => {
+    const order = async (bench: StackBench) => {
+      const { topology, adapter } = await controlStack(params('stop'), bench.context);
+      return [topology.services.map(({ name }) => name), adapter.services.map(({ service }) => service)];
+    };
+    const bench = withStack();
+    const backwards = [...bench.containers.values()].reverse();
+    const newestFirst = () => {
+      bench.containers.clear();
+      for (const container of backwards) bench.containers.set(container.name, container);
+    };
+
+    for (const reorder of [() => undefined, newestFirst]) {
+      reorder();
+      expect(await order(bench)).toEqual([
+        ['web', 'db'],
+        ['web', 'db'],
+      ]);
+      expect(await order(bench.again({ stackParams: undefined }))).toEqual([
+        ['db', 'web'],
+        ['db', 'web'],
+      ]);
+    }
+  });
+
   it('of what is stopped succeeds and changes nothing', async () => {
     const bench = withStack(stopped);
 
@@ -165,7 +190,7 @@ describe('restart', () => {
     const output = await controlStack(params('restart'), bench.context);
 
     expect(output.state).toBe('running');
-    expect(output.topology.services.map(({ name }) => name).sort()).toEqual(['db', 'web']);
+    expect(output.topology.services.map(({ name }) => name)).toEqual(['db', 'web']);
   });
 });
 
