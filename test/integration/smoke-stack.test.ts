@@ -60,8 +60,8 @@ it('stops, starts and goes, with nothing of it left', async () => {
   const { identity } = params;
   const act = async (task: ReturnType<typeof control>) => await host.run(task.type, task.params);
 
-  const stopped = await act(control(identity, 'stop'));
-  const started = await act(control(identity, 'start'));
+  const stopped = await act(control(identity, 'stop', {}));
+  const started = await act(control(identity, 'start', {}));
   const removed = await act(remove(identity, false));
 
   expect(output(stopped).state).toBe('stopped');

@@ -16,7 +16,7 @@ import { addVersionCommands } from './version-commands.ts';
 import { untilSettled } from './watch.ts';
 
 const noWait = ['--no-wait', 'return as soon as it is accepted'] as const;
-const timeout = ['--timeout <seconds>', 'how long to wait; what was asked for goes on', whole, 1800] as const;
+const timeout = ['--timeout <seconds>', 'how long to wait, if not as long as it may take', whole] as const;
 
 export function addAppCommands(program: Command, carry: Carry): void {
   const apps = refuseUnknownCommands(program.command('apps').description('what can be launched, and what runs'));

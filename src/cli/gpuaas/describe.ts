@@ -73,10 +73,16 @@ function healthOf({ health, reason }: { health: string; reason: string | null })
 }
 
 function accessLines({ access }: Instance): string[] {
-  return access.flatMap(({ endpoint, url, tunnel }) => [
+  return access.flatMap(({ endpoint, url, bearer_path, tunnel }) => [
     oneLine(`${endpoint}: ${tunnel ?? 'nobody said how to log in to its host'}`),
-    ...(url === null ? [] : [`${' '.repeat(endpoint.length)}  then open ${oneLine(url)}`]),
+    ...(url === null ? [] : [`${' '.repeat(endpoint.length)}  then ${useOf(url, bearer_path)}`]),
   ]);
+}
+
+function useOf(url: string, bearerPath: string | null): string {
+  return bearerPath === null
+    ? `open ${oneLine(url)}`
+    : `ask: curl -H 'Authorization: Bearer TOKEN' ${oneLine(new URL(bearerPath, url).href)}`;
 }
 
 function troubleLines({ failure, recovery, id, desired }: Instance): string[] {

@@ -24,11 +24,15 @@ export interface Instance {
   readonly recovery: Recovery | null;
   readonly resources: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
   readonly config: Readonly<Record<string, unknown>>;
+  /** Most seconds that its launch may take, from the request on. */
+  readonly launch_seconds: number;
   readonly image_digest: string;
   readonly endpoints: readonly { readonly name: string; readonly port: number; readonly url: string | null }[];
   readonly access: readonly {
     readonly endpoint: string;
     readonly url: string | null;
+    /** To be asked with the token as a bearer; null for a page. */
+    readonly bearer_path: string | null;
     readonly tunnel: string | null;
   }[];
   readonly members: readonly {

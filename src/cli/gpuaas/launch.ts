@@ -28,7 +28,7 @@ export interface LaunchOptions {
   readonly cpus?: number;
   readonly memory?: number;
   readonly wait: boolean;
-  readonly timeout: number;
+  readonly timeout?: number;
   readonly json: boolean;
 }
 

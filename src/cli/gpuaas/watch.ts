@@ -12,8 +12,8 @@ import { QuietWatch, whyQuiet } from './quiet.ts';
 
 export interface WatchOptions {
   readonly json: boolean;
-  /** Seconds after which the command gives up; what was asked for goes on. */
-  readonly timeout: number;
+  /** Seconds after which the command gives up, if not as many as a launch may take; what was asked for goes on. */
+  readonly timeout?: number;
   /** Milliseconds without news after which it says why there are none. */
   readonly quietMs?: number;
 }
@@ -30,7 +30,8 @@ export async function untilSettled(
   before: Instance,
   options: WatchOptions,
 ): Promise<Watched> {
-  const late = AbortSignal.timeout(options.timeout * 1000);
+  const { timeout = before.launch_seconds } = options;
+  const late = AbortSignal.timeout(timeout * 1000);
   const interruption = untilInterrupted();
   try {
     const instance = await watch(client, before, options, AbortSignal.any([late, interruption.signal]));
@@ -45,7 +46,7 @@ export async function untilSettled(
     if (!late.aborted) {
       throw error;
     }
-    const reason = `${options.timeout} s are over and it is not ${before.desired} yet; it goes on by itself.`;
+    const reason = `${timeout} s are over and it is not ${before.desired} yet; it goes on by itself.`;
     throw new AgentError('command.timed_out', { reason, instance: before.id }, { cause: error });
   } finally {
     interruption.stopListening();

@@ -12,3 +12,15 @@ const known: Readonly<Record<string, EndpointAuth>> = {
 export function authOf({ profile }: WorkloadProfile, { name, auth }: ProfileEndpoint): EndpointAuth {
   return auth ?? known[`${profile.slug} ${name}`] ?? { mode: 'none' };
 }
+
+/**
+ * Path that asks the endpoint with its token as a bearer: as the profile itself asks whether it is ready, else the root where
+ * the app takes a token and no browser can bring it. Null for what is a page.
+ */
+export function bearerPath(profile: WorkloadProfile, endpoint: ProfileEndpoint): string | null {
+  const asked = profile.validation?.readiness?.find(
+    ({ endpoint: name, bearer_env }) => name === endpoint.name && bearer_env !== undefined,
+  );
+  const { token_env, url_query } = authOf(profile, endpoint);
+  return asked?.path ?? (token_env !== undefined && url_query === undefined ? '/' : null);
+}

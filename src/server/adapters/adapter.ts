@@ -82,6 +82,7 @@ export interface ExecutionAdapter {
   /** True if its tasks need Compose on the host. */
   readonly needsCompose: boolean;
   launch(input: AdapterInput): AdapterTask;
-  control(identity: Identity, action: ControlAction): AdapterTask;
+  /** `parameters`: the values of the launch. */
+  control(identity: Identity, action: ControlAction, parameters: Readonly<Record<string, unknown>>): AdapterTask;
   remove(identity: Identity, keepData: boolean): AdapterTask;
 }

@@ -18,6 +18,7 @@ import {
   launchSeconds,
   logLimits,
   readiness,
+  removeSeconds,
   restart,
   secretPaths,
   startTimeout,
@@ -28,17 +29,21 @@ export const dockerCompose: ExecutionAdapter = {
   needs: ['workload.compose_launch', 'workload.compose_control', 'workload.compose_remove'],
   needsCompose: true,
   launch: (input) => ({
-    ...{ type: 'workload.compose_launch', params: launchParams(input), deadline_seconds: launchSeconds(input) },
+    ...{
+      type: 'workload.compose_launch',
+      params: launchParams(input),
+      deadline_seconds: launchSeconds(input.values.parameters),
+    },
   }),
-  control: (identity, action) => ({
+  control: (identity, action, parameters) => ({
     type: 'workload.compose_control',
     params: { identity, action, grace_seconds: graceSeconds },
-    deadline_seconds: controlSeconds,
+    deadline_seconds: controlSeconds(parameters),
   }),
   remove: (identity, keep_data) => ({
     type: 'workload.compose_remove',
     params: { identity, keep_data, grace_seconds: graceSeconds },
-    deadline_seconds: controlSeconds,
+    deadline_seconds: removeSeconds,
   }),
 };
 

@@ -14,6 +14,7 @@ import {
   launchSeconds,
   logLimits,
   readiness,
+  removeSeconds,
   restart,
   secretPaths,
 } from './workload-params.ts';
@@ -23,17 +24,21 @@ export const nodeAgent: ExecutionAdapter = {
   needs: ['workload.oci_launch', 'workload.oci_control', 'workload.oci_remove'],
   needsCompose: false,
   launch: (input) => ({
-    ...{ type: 'workload.oci_launch', params: launchParams(input), deadline_seconds: launchSeconds(input) },
+    ...{
+      type: 'workload.oci_launch',
+      params: launchParams(input),
+      deadline_seconds: launchSeconds(input.values.parameters),
+    },
   }),
-  control: (identity, action) => ({
+  control: (identity, action, parameters) => ({
     type: 'workload.oci_control',
     params: { identity, action, grace_seconds: graceSeconds },
-    deadline_seconds: controlSeconds,
+    deadline_seconds: controlSeconds(parameters),
   }),
   remove: (identity, keep_data) => ({
     type: 'workload.oci_remove',
     params: { identity, keep_data, grace_seconds: graceSeconds },
-    deadline_seconds: controlSeconds,
+    deadline_seconds: removeSeconds,
   }),
 };
 

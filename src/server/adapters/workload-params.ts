@@ -2,25 +2,33 @@
 
 import type { Static } from 'typebox';
 import type { HttpReadiness, LogLimits, RestartPolicy, TcpReadiness } from '../../contract/workload-oci-launch.ts';
-import type { ParameterValue } from '../../manifests/gpuaas/parameter-schema.ts';
 import type { AdapterInput, ExposureDecision, SecretDecision } from './adapter.ts';
 
 /** Pulling a large image over a slow line takes its time; readiness and packages have bounds of their own. */
 const pullSeconds = 3600;
-export const controlSeconds = 900;
+export const removeSeconds = 900;
+const stopSeconds = 900;
 export const graceSeconds = 30;
 const readinessSeconds = 120;
 
 export const restart: Static<typeof RestartPolicy> = { policy: 'on_failure', max_retries: 3 };
 export const logLimits: Static<typeof LogLimits> = { max_size_mib: 10, max_files: 3 };
 
+/** Values of a launch. */
+type Parameters = Readonly<Record<string, unknown>>;
+
 /** Seconds until a launch is given up. */
-export function launchSeconds({ values }: AdapterInput): number {
-  return pullSeconds + (startTimeout(values.parameters) ?? 0);
+export function launchSeconds(parameters: Parameters): number {
+  return pullSeconds + (startTimeout(parameters) ?? 0);
+}
+
+/** Seconds until stop, start or restart is given up: what was started may take as long to get ready as after a launch. */
+export function controlSeconds(parameters: Parameters): number {
+  return stopSeconds + (startTimeout(parameters) ?? 0);
 }
 
 /** How long it may take to become ready, where a parameter says it. */
-export function startTimeout(parameters: Readonly<Record<string, ParameterValue>>): number | undefined {
+export function startTimeout(parameters: Parameters): number | undefined {
   const seconds = parameters['start_timeout_seconds'];
   return typeof seconds === 'number' ? seconds : undefined;
 }

@@ -39,7 +39,9 @@ type WorkListener = (nodeId: string, cancelled?: string) => void;
 /** Hands tasks of a node out in the transaction that queues one. */
 type HandOut = (tx: Tx, nodeId: string) => Promise<void>;
 
-const defaults = { deadline_seconds: 3600, valid_seconds: 900 } as const;
+/** How long a task waits for its node, where nobody says. */
+export const validSeconds = 900;
+const defaults = { deadline_seconds: 3600, valid_seconds: validSeconds } as const;
 
 export class TaskQueue {
   readonly #sink: RecordSink;

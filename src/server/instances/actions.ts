@@ -47,7 +47,7 @@ export async function control(
   if (action !== 'stop') await assertRoom(tx, instance, cause.now);
 
   const asked = { ...instance, trace_id: cause.correlationId };
-  const task = adapterOf(instance.engine).control(identityOf(instance), action);
+  const task = adapterOf(instance.engine).control(identityOf(instance), action, instance.config);
   const { id } = await queueTask(tx, launching.queue, asked, task, action);
   return change(tx, asked, {
     ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, at: cause.now },

@@ -1,12 +1,15 @@
 /** What the interface shows of an instance: all that people and programs need, and nothing that only a host may read. */
 import { type Static, Type } from 'typebox';
 import type { InstanceState } from '../../contract/instance-state.ts';
+import { bearerPath } from '../../manifests/gpuaas/endpoint-auth.ts';
+import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
 import { profileOf } from '../launch/load-facts.ts';
 import { cardsOf, InstanceCard } from './instance-cards.ts';
+import { longestLaunch } from './launching.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -17,6 +20,9 @@ const Access = Type.Object(
     endpoint: Type.String({ description: 'Name of the endpoint.' }),
     url: Type.Union([Type.String(), Type.Null()], {
       description: 'Address once the tunnel is open, without the token; null where a browser has no use for it.',
+    }),
+    bearer_path: Type.Union([Type.String(), Type.Null()], {
+      description: 'Path to ask with the token as a bearer, where it is no page for a browser; null where it is one.',
     }),
     tunnel: Type.Union([Type.String(), Type.Null()], {
       description: 'Command that makes the endpoint reachable from here; null where nobody said how to log in.',
@@ -31,6 +37,10 @@ export const InstanceView = Type.Object(
     ...shown,
     recovery: Type.Union([Type.Enum([...recoveries], { description: 'Class.' }), Type.Null()], {
       description: 'What can be done about the failure; null where there is none.',
+    }),
+    launch_seconds: Type.Integer({
+      minimum: 1,
+      description: 'Most seconds that its launch may take, from the request on; no action on it takes longer.',
     }),
     access: Type.Array(Access, { description: 'How to reach it; empty while it does not run.' }),
     gpus: Type.Array(InstanceCard, { description: 'Cards that it holds.' }),
@@ -77,13 +87,16 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
   const { sealed_files: _files, sealed_env: _variables, image: _reference, ...rest } = instance;
   const allocation = await tx.allocations.get(instance.allocation_id);
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
+  const { state, endpoints } = instance;
   const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });
+  const profile = version && profileOf(version);
   return {
     ...rest,
+    launch_seconds: longestLaunch(instance),
     recovery: instance.failure ? recoveryOf(instance.failure.code) : null,
-    access: reachable.has(instance.state) ? instance.endpoints.map((each) => accessTo(each, allocation, node)) : [],
+    access: reachable.has(state) ? endpoints.map((each) => accessTo(each, profile, loginOf(allocation, node))) : [],
     gpus: cardsOf(instance, node),
-    commands: (version && profileOf(version)?.outputs?.commands) ?? [],
+    commands: profile?.outputs?.commands ?? [],
   };
 }
 
@@ -92,9 +105,12 @@ const reachable: ReadonlySet<InstanceState> = new Set(['running', 'degraded', 'u
 
 type Endpoint = AppInstance['endpoints'][number];
 
-function accessTo({ name, port, url }: Endpoint, allocation: Allocation | undefined, node: Node | undefined): Access {
-  const login = loginOf(allocation, node);
-  return { endpoint: name, url, tunnel: login ? `ssh -N -L ${port}:127.0.0.1:${port} ${login}` : null };
+function accessTo({ name, port, url }: Endpoint, profile?: WorkloadProfile, login?: string): Access {
+  const declared = profile?.network?.endpoints.find((each) => each.name === name);
+  return {
+    ...{ endpoint: name, url, bearer_path: profile && declared ? bearerPath(profile, declared) : null },
+    tunnel: login ? `ssh -N -L ${port}:127.0.0.1:${port} ${login}` : null,
+  };
 }
 
 /** As the operator said, or as the host says of itself. */

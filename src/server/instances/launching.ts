@@ -2,11 +2,12 @@
 import type { AgentError } from '../../contract/failures.ts';
 import type { AdapterTask } from '../adapters/adapter.ts';
 import { adapterOf } from '../adapters/index.ts';
+import { launchSeconds } from '../adapters/workload-params.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Task } from '../db/entities/task.ts';
 import type { Tx } from '../db/store.ts';
-import type { TaskQueue } from '../hub/task-queue.ts';
+import { type TaskQueue, validSeconds } from '../hub/task-queue.ts';
 import { adapterInput } from '../launch/adapter-input.ts';
 import { type CheckedLaunch, checkLaunch } from '../launch/checks.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
@@ -81,6 +82,11 @@ export async function goOn(
   const refusals = answer.is === 'refused' ? [answer.refusal] : checked.ok ? [] : checked.refusals;
   if (refusals.length > 0 || !checked.ok) return fail(tx, instance, refused(refusals), now);
   return deploy(tx, queue, instance, checked.launch, now);
+}
+
+/** Most seconds from the request until a launch has ended. */
+export function longestLaunch({ config }: Pick<AppInstance, 'config'>): number {
+  return preflightSeconds + validSeconds + launchSeconds(config);
 }
 
 /** The launch ends here, with a reason. */

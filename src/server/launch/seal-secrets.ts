@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { CompactEncrypt, importJWK } from 'jose';
 import type { WrappingPublicKey } from '../../contract/enrolment.ts';
-import { authOf } from '../../manifests/gpuaas/endpoint-auth.ts';
+import { authOf, bearerPath } from '../../manifests/gpuaas/endpoint-auth.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { secretPath, tokenOf } from './adapter-input.ts';
 
@@ -46,20 +46,17 @@ export async function sealSecrets(
     if (how === null) continue;
     const token = randomBytes(tokenBytes).toString('hex');
     const { name } = endpoint;
-    tokens.push({ endpoint: name, token, url_query: auth.url_query ?? null, bearer_path: bearerPath(profile, name) });
+    tokens.push({
+      endpoint: name,
+      token,
+      url_query: auth.url_query ?? null,
+      bearer_path: bearerPath(profile, endpoint),
+    });
     if (how.path !== null) sealedFiles[how.path] = await seal(token, key);
     if (how.value_env !== null) sealedEnv[how.value_env] = await seal(token, key);
   }
   for (const [name, secret] of Object.entries(brought)) sealedFiles[secretPath(name)] = await seal(secret, key);
   return { tokens, sealedFiles, sealedEnv };
-}
-
-/** As the profile itself asks whether the endpoint is ready. */
-function bearerPath({ validation }: WorkloadProfile, name: string): string | null {
-  const asked = validation?.readiness?.find(
-    ({ endpoint, bearer_env }) => endpoint === name && bearer_env !== undefined,
-  );
-  return asked?.path ?? null;
 }
 
 async function seal(text: string, key: WrappingPublicKey): Promise<string> {

@@ -17,6 +17,7 @@ it('shows what a failure is about: which task it was, the facts, and the last th
       members: [],
       gpus: [],
       history: [],
+      launch_seconds: 60,
     },
     failure: new AgentError('packages.failed', { exit_code: 1, excerpt }).toFailure(),
   };
@@ -31,7 +32,7 @@ it('shows what a failure is about: which task it was, the facts, and the last th
   expect(text).toContain('  next: correct the request, its values or the image');
 });
 
-it('shows the services of a stack and the cards that it holds', () => {
+it('shows the services of a stack, how to reach them and the cards that it holds', () => {
   const status = (exit_code: number | null) => ({ container_name: 'gpuaas-i-1.x', exit_code });
   const card = { name: 'NVIDIA H200', memory_mib: 143_771 };
   const text = describeInstance(
@@ -53,7 +54,11 @@ it('shows the services of a stack and the cards that it holds', () => {
         config: {},
         cleanup: null,
         endpoints: [],
-        access: [],
+        access: [
+          { endpoint: 'page', url: 'http://127.0.0.1:9000/', bearer_path: null, tunnel: null },
+          { endpoint: 'openai', url: 'http://127.0.0.1:8000/', bearer_path: '/v1/models', tunnel: null },
+        ],
+        launch_seconds: 60,
       },
       ...{ resources: { gpu_count: 2, cpu_cores: 1, memory_gib: 1 }, history: [] },
       members: [
@@ -72,6 +77,8 @@ it('shows the services of a stack and the cards that it holds', () => {
   expect(text).toMatch(
     /^Services\n {2}vllm +running +health check: healthy\n {2}watch +failed +restarted 3 times +exit 1$/m,
   );
+  expect(text).toContain('  then open http://127.0.0.1:9000/\n');
+  expect(text).toContain("  then ask: curl -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8000/v1/models");
   expect(text).toMatch(/^Cards\n {2}GPU-1 +NVIDIA H200 +143771 MiB +healthy +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-2 .* unhealthy: XID 79. +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-3 +its host does not report it +vllm$/m);

@@ -16,6 +16,7 @@ const instance = {
   state: 'deploying',
   desired: 'running',
   state_since: '2026-11-25T10:00:00Z',
+  launch_seconds: 60,
 };
 const credentials = [{ endpoint: 'web', token: 'only-here', url_query: 'token', bearer_path: null }];
 /** What the control plane has against the launch, by path. */
@@ -62,6 +63,17 @@ it('has said the credentials of a launch, as JSON too, before it can give up wai
 
   await expect(late).rejects.toMatchObject({ code: 'command.timed_out' });
   expect(JSON.parse(steps[0] ?? '')).toEqual({ type: 'accepted', instance: 'i-1', credentials });
+});
+
+it('waits as long as the launch may take, unless it is told otherwise', async () => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const timers = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => AbortSignal.abort(new Error('late')));
+  const options = { set: {}, wait: true, json: true };
+
+  await expect(launch(client(), 'web@1', options)).rejects.toMatchObject({ code: 'command.timed_out' });
+  await expect(launch(client(), 'web@1', { ...options, timeout: 5 })).rejects.toThrow();
+
+  expect(timers.mock.calls).toEqual([[60_000], [5000]]);
 });
 
 it('names what is wrong by the option that a person gave, or did not', async () => {

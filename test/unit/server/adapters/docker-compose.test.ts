@@ -209,11 +209,19 @@ describe('the docker_compose adapter', () => {
     const { identity } = rendered(smokeProfile());
     const adapter = adapterOf('docker_compose');
 
-    for (const task of [adapter.control(identity, 'stop'), adapter.remove(identity, true)]) {
+    for (const task of [adapter.control(identity, 'stop', {}), adapter.remove(identity, true)]) {
       expect(task.type).toMatch(/^workload\.compose_/);
       expect(judge(taskSchemas[task.type].params, task.params).ok).toBe(true);
     }
   });
+});
+
+it.each(['node_agent', 'docker_compose'])('%s gives a start as long as the launch had to get ready', (engine) => {
+  const { identity } = rendered(smokeProfile());
+  const deadline = (parameters: Record<string, unknown>) =>
+    adapterOf(engine).control(identity, 'restart', parameters).deadline_seconds;
+
+  expect(deadline({ start_timeout_seconds: 7200 }) - deadline({})).toBe(7200);
 });
 
 it('seals the key and the token of the hub for the node alone; only the key is told (G-210)', async () => {

@@ -141,7 +141,7 @@ describe('the node_agent adapter', () => {
     const { identity } = rendered();
     const adapter = adapterOf('node_agent');
 
-    for (const task of [adapter.control(identity, 'stop'), adapter.remove(identity, true)]) {
+    for (const task of [adapter.control(identity, 'stop', {}), adapter.remove(identity, true)]) {
       expect(judge(taskSchemas[task.type].params, task.params).ok).toBe(true);
     }
   });

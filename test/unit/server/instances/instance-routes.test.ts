@@ -222,6 +222,7 @@ describe('an instance', () => {
       {
         endpoint: 'web',
         url: `http://127.0.0.1:${port}/`,
+        bearer_path: null,
         tunnel: `ssh -N -L ${port}:127.0.0.1:${port} -p 2222 tenant@gpu-1.example.com`,
       },
     ]);

@@ -120,6 +120,10 @@ describe('a stack that runs', () => {
     expect(body.gpus).toMatchObject([
       { uuid: 'GPU-1', service: 'vllm', card: { vendor: 'nvidia', health: 'healthy' } },
     ]);
-    expect(body.access).toMatchObject([{ endpoint: 'openai', url: 'http://127.0.0.1:8000/' }]);
+    expect(body.access).toMatchObject([
+      { endpoint: 'openai', url: 'http://127.0.0.1:8000/', bearer_path: '/v1/models' },
+    ]);
+    // A minute for the question, 15 for the node to come, an hour for the image, and what the profile has for the start.
+    expect(body.launch_seconds).toBe(60 + 900 + 3600 + Number(body.config.start_timeout_seconds));
   });
 });
