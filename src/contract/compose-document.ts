@@ -12,6 +12,9 @@ import { Argument, absolutePath, EnvName } from './workload-oci-launch.ts';
 
 const closed = { additionalProperties: false } as const;
 
+/** Most services of a stack: as many addresses as its network, a /28, has beside its own, the gateway's and the broadcast. */
+export const maxServices = 13;
+
 /** A DNS label: services find each other by it. `gpuaas-<instance>.<service>` is the container. */
 export const serviceNamePattern = '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$';
 export const ServiceName = Type.String({
@@ -138,7 +141,7 @@ export const ComposeService = Type.Object(
           },
           { ...closed, description: 'How far the other service must be.' },
         ),
-        { minProperties: 1, maxProperties: 16, ...closed, description: 'Services that come first.' },
+        { minProperties: 1, maxProperties: maxServices, ...closed, description: 'Services that come first.' },
       ),
     ),
     healthcheck: Type.Optional(ComposeHealthcheck),
@@ -151,7 +154,7 @@ export const ComposeDocument = Type.Object(
   {
     services: Type.Record(ServiceName, ComposeService, {
       minProperties: 1,
-      maxProperties: 16,
+      maxProperties: maxServices,
       ...closed,
       description: 'The services by name.',
     }),

@@ -1,6 +1,6 @@
 /** The shape of a stack, as its manifest describes it and as it is drawn; with a state per service once it runs. */
 import { type Static, Type } from 'typebox';
-import { ServiceName } from './compose-document.ts';
+import { maxServices, ServiceName } from './compose-document.ts';
 import { identifierPattern } from './identifiers.ts';
 import { WorkloadState } from './workload-state.ts';
 
@@ -20,7 +20,7 @@ export const StackTopology = Type.Object(
     description,
     services: Type.Array(Type.Object(shape, { ...closed, description: 'One service of the stack.' }), {
       minItems: 1,
-      maxItems: 16,
+      maxItems: maxServices,
       description: 'Every service of the document, each once.',
     }),
   },

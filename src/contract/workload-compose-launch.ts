@@ -1,6 +1,6 @@
 /** Params of `workload.compose_launch`: pull by digest, bring the stack up, wait for readiness. */
 import { type Static, Type } from 'typebox';
-import { ComposeDocument, ServiceName } from './compose-document.ts';
+import { ComposeDocument, maxServices, ServiceName } from './compose-document.ts';
 import { Identity } from './identifiers.ts';
 import { StackTopology } from './stack-topology.ts';
 import { taggedUnion } from './tagged-union.ts';
@@ -21,7 +21,7 @@ export const StackReadinessCheck = taggedUnion(
 );
 export type StackReadinessCheck = Static<typeof StackReadinessCheck>;
 
-const perService = { maxProperties: 16, additionalProperties: false } as const;
+const perService = { maxProperties: maxServices, additionalProperties: false } as const;
 
 export const WorkloadComposeLaunchParams = Type.Object(
   {

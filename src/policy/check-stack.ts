@@ -9,7 +9,7 @@ import { checkBearers, checkReadiness } from './endpoints.ts';
 import type { HostPolicy } from './host-policy.ts';
 import { type Finding, refuse } from './refusal.ts';
 import { checkAllocation, checkSandbox, judgeContainer } from './render-container.ts';
-import { cardsOf, containerParams, inDocument, pathOf, portsOf, servicesOf } from './stack-service.ts';
+import { cardsOf, containerParams, inDocument, ownOf, pathOf, portsOf, servicesOf } from './stack-service.ts';
 
 /**
  * Throws with every refused path in `detail.errors`: `task.untrusted` (and nothing else) for another allocation, else what
@@ -194,6 +194,6 @@ function checkStackReadiness(params: WorkloadComposeLaunchParams): PathError[] {
     services.find(([, service]) => service.ports?.some(({ name }) => name === endpoint))?.[0] ?? '';
   return [
     ...checkReadiness(params.readiness, ports),
-    ...checkBearers(params.readiness, (endpoint) => params.sealed_env?.[ownerOf(endpoint)]),
+    ...checkBearers(params.readiness, (endpoint) => ownOf(params.sealed_env, ownerOf(endpoint))),
   ];
 }

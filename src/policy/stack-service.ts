@@ -40,7 +40,7 @@ export function containerParams(
 ): WorkloadOciLaunchParams {
   const { identity, document, sandbox, restart, log_limits, readiness } = params;
   const { entrypoint, command, environment = {}, shm_size } = service;
-  const [sealedEnv, sealedFiles] = [params.sealed_env?.[name], params.sealed_files?.[name]];
+  const [sealedEnv, sealedFiles] = [ownOf(params.sealed_env, name), ownOf(params.sealed_files, name)];
   const ports = portsOf(service);
   return {
     ...{ identity, sandbox, restart, log_limits, ports, python_packages: [], env: environment },
@@ -62,8 +62,13 @@ export function containerParams(
 function mountsOf({ volumes = [] }: ComposeService, document: ComposeDocument): Mount[] {
   return volumes.map(({ source, target, read_only }) => ({
     ...{ name: source, path: target, read_only },
-    mode: document.volumes?.[source]?.['x-gpuaas'].mode ?? 'scratch',
+    mode: ownOf(document.volumes, source)?.['x-gpuaas'].mode ?? 'scratch',
   }));
+}
+
+/** What is written there: a name like `constructor` means something to every object. */
+export function ownOf<T>(named: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return named && Object.hasOwn(named, name) ? named[name] : undefined;
 }
 
 /** Pointer to a service in the params. */

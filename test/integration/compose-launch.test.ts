@@ -8,6 +8,7 @@ import { CompactEncrypt, importJWK } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ensureCompose } from '../../bootstrap/dev/compose.ts';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
+import { maxServices } from '../../src/contract/compose-document.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import type { WorkloadComposeLaunchParams } from '../../src/contract/workload-compose-launch.ts';
 import type { StackOutput, WorkloadEvent } from '../../src/contract/workload-output.ts';
@@ -281,6 +282,15 @@ const forbidden: readonly (readonly [string, unknown])[] = [
   ...[['oom_kill_disable', true] as const, ['gpus', 'all'] as const, ['post_start', []] as const],
   ...[['device_cgroup_rules', ['a *:* rwm']] as const, ['use_api_socket', true] as const],
 ];
+
+it('has room in its network for as many services as a document may have', async () => {
+  const names = Array.from({ length: maxServices }, (_, index) => `s${index}`);
+  const params = realStack(host, Object.fromEntries(names.map((name) => [name, sleeper(tiny)])));
+
+  const { topology } = succeededStack(await launch(params));
+
+  expect(topology.services.map(({ name, state }) => [name, state])).toEqual(names.map((name) => [name, 'running']));
+});
 
 it('refuses each key that reaches beyond a container, with its path, before anything is made', async () => {
   const plain = realStack(host, { a: sleeper(tiny) });

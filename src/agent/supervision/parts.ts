@@ -17,6 +17,7 @@ import type {
   WorkloadOciLaunchParams,
 } from '../../contract/workload-oci-launch.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import { ownOf } from '../../policy/stack-service.ts';
 import { servicesOfLaunch } from '../../tasks/stack-services.ts';
 import type { KeptService, KeptStack, KeptWorkload } from '../journal/journal.ts';
 import { restartOf } from './restart-policy.ts';
@@ -96,7 +97,7 @@ export function secretsOf({ params, stack }: Pick<KeptWorkload, 'params' | 'stac
 }
 
 function sealedOf({ sealed_env, sealed_files }: WorkloadComposeLaunchParams, service: string): Sealed {
-  const [env, files] = [sealed_env?.[service], sealed_files?.[service]];
+  const [env, files] = [ownOf(sealed_env, service), ownOf(sealed_files, service)];
   return { ...(env ? { sealed_env: env } : {}), ...(files ? { sealed_files: files } : {}) };
 }
 

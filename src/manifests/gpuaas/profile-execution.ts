@@ -1,6 +1,6 @@
 /** How a profile is run: which engines, with which environment, and as which stack. Never with the YAML of an engine. */
 import { type Static, Type } from 'typebox';
-import { serviceNamePattern } from '../../contract/compose-document.ts';
+import { maxServices, serviceNamePattern } from '../../contract/compose-document.ts';
 import { parameterNamePattern } from './parameter-schema.ts';
 import { closed, name, text, variableName } from './profile-fields.ts';
 
@@ -34,7 +34,11 @@ const Compose = Type.Object(
     topology: Type.Object(
       {
         description: text(1024, 'The stack in a sentence; shown above its drawing.'),
-        services: Type.Array(ComposeService, { minItems: 1, maxItems: 16, description: 'Services of the stack.' }),
+        services: Type.Array(ComposeService, {
+          minItems: 1,
+          maxItems: maxServices,
+          description: 'Services of the stack.',
+        }),
       },
       { ...closed, description: 'Shape of the stack, to be drawn. Not what runs: that is rendered.' },
     ),

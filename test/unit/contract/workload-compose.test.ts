@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
+import { maxServices } from '../../../src/contract/compose-document.ts';
 import { composeProject, containerName } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { WorkloadComposeControlParams } from '../../../src/contract/workload-compose-control.ts';
@@ -18,6 +19,17 @@ it.each([
   ['remove', WorkloadComposeRemoveParams],
 ])('takes the example of workload.compose_%s', (name, schema) => {
   expect(judge(schema, paramsOf(name))).toMatchObject({ ok: true });
+});
+
+it.each([
+  [maxServices, true],
+  [maxServices + 1, false],
+])('%i services: %s, as many as have an address in the network of a stack', (count, ok) => {
+  const params = paramsOf('launch');
+  const { watch } = params.document.services;
+  const services = Object.fromEntries(Array.from({ length: count }, (_, index) => [`s${index}`, watch]));
+
+  expect(judge(WorkloadComposeLaunchParams, changed(params, '/document/services', services)).ok).toBe(ok);
 });
 
 /** Every key of a Compose service that could reach beyond its container. */

@@ -176,6 +176,7 @@ describe('what of a stack is refused, with its path', () => {
     ['a sealed one', '/sealed_env/vllm/LD_PRELOAD', 'x', 'policy.refused', '/sealed_env/vllm/LD_PRELOAD'],
     ['a mount over the system', `${vllm}/volumes/0/target`, '/etc', 'mount.refused', `${vllm}/volumes/0/target`],
     ['a volume that is not there', `${vllm}/volumes/0/source`, 'x', 'compose.refused', `${vllm}/volumes/0/source`],
+    ['one of every object', `${vllm}/volumes/0/source`, 'constructor', 'compose.refused', `${vllm}/volumes/0/source`],
     ['shared memory beyond memory', `${vllm}/shm_size`, 2 ** 40, 'task.invalid', `${vllm}/shm_size`],
     ['a variable twice', `${vllm}/environment/VLLM_API_KEY`, 'x', 'task.invalid', '/sealed_env/vllm/VLLM_API_KEY'],
     ['an upper-case instance', '/identity/app_instance_id', 'Stack', 'compose.refused', '/identity/app_instance_id'],
@@ -219,6 +220,15 @@ describe('what of a stack is refused, with its path', () => {
     const given = changed(changed(params, vllm, rest), path, 'service_healthy');
 
     expect(refused(given)).toEqual({ code: 'compose.refused', paths: [path] });
+  });
+
+  it('a bearer that only looks as if somebody had sealed it: a service may have the name of what every object has', () => {
+    const port = { ...params.document.services['vllm']?.ports?.[0], name: 'b', published: 9001 };
+    const { vllm: other, watch } = params.document.services;
+    const document = { ...params.document, services: { vllm: other, constructor: { ...watch, ports: [port] } } };
+    const readiness = [{ type: 'http', endpoint: 'b', path: '/', timeout_seconds: 5, bearer_env: 'name' }];
+
+    expect(refused({ ...params, document, readiness } as never).paths).toContain('/readiness/0/bearer_env');
   });
 
   it('a port, a name and a target that are taken in the stack', () => {
