@@ -7,9 +7,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
+import { availableParallelism, hostname, totalmem, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { probeGpus } from '../../src/host/gpus.ts';
 import { callEngine } from './engine-api.ts';
 import { until } from './processes.ts';
 import type { PublishedImage } from './publish.ts';
@@ -81,10 +82,17 @@ export async function ensureTenancy(login: Login): Promise<Tenancy> {
   const allocation =
     allocations.find(({ project_id, state }) => project_id === project.id && state === 'active') ??
     (await gpuaas<{ id: string }>(login, [
-      ...['allocations', 'create', place.name, '--project', project.id, '--cpus', '2', '--memory', '4'],
+      ...['allocations', 'create', place.name, '--project', project.id, ...(await sizeOfHost())],
       ...['--ssh', `${process.env['SUDO_USER'] ?? userInfo().username}@${hostname()}`, '--wipe'],
     ]));
   return { projectId: project.id, allocationId: allocation.id };
+}
+
+/** Its cards, and what it has beside the notebook: whoever tries out more finds room for it, unless the host is small. */
+async function sizeOfHost(): Promise<string[]> {
+  const { gpus } = await probeGpus({ path: process.env['PATH'], signal: new AbortController().signal });
+  const [cores, gib] = [availableParallelism(), Math.floor(totalmem() / 2 ** 30) - 2];
+  return ['--gpus', `${gpus.length}`, '--cpus', `${Math.max(2, cores)}`, '--memory', `${Math.max(4, gib)}`];
 }
 
 const mediaType = 'application/vnd.docker.distribution.manifest.v2+json';

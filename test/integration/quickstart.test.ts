@@ -23,6 +23,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureCompose } from '../../bootstrap/dev/compose.ts';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
 import { identify, type UserId } from '../../bootstrap/dev/processes.ts';
@@ -46,8 +47,11 @@ let url: URL;
 let screen: string;
 
 beforeAll(async () => {
-  ground = await ensureGround(['runtime-cpu']);
+  [ground] = await Promise.all([ensureGround(['runtime-cpu']), ensureCompose()]);
   cpSync(join(cacheDir(), 'images/runtime-cpu.json'), join(state, 'cache/images/runtime-cpu.json'));
+  cpSync(join(cacheDir(), 'unpacked/docker-compose'), join(state, 'cache/unpacked/docker-compose'), {
+    recursive: true,
+  });
   await occupy(8888);
 });
 afterAll(async () => {
@@ -143,6 +147,32 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(await notebookId()).toBe(before);
     expect(JSON.parse((await asUser(`describe ${mine} --json`)).stdout)).toMatchObject({ state: 'stopped' });
     expect((await asUser(`decommission ${mine}`)).code).toBe(0);
+  });
+
+  it('can launch a stack, by the very commands of docs/manifests.md', async () => {
+    const page = readFileSync(join(root, 'docs/manifests.md'), 'utf8');
+    const commands = /```sh\n(gpuaas apps add smoke-stack[^`]*)```/.exec(page)?.[1] ?? '';
+    const asUser = (words: string) => shell(`cd ${root} && . ${ownNames().loginFile} && ${words}`);
+    const id = (await notebookName()).replace('gpuaas-', '');
+    const { stdout: described } = await asUser(`${gpuaas} apps instances describe ${id} --json`);
+    const { project_id, allocation_id } = JSON.parse(described);
+    await asUser(`${gpuaas} apps instances stop ${id}`);
+
+    const port = await freePort();
+    const typed = commands
+      .trim()
+      .replace('ALLOCATION', allocation_id)
+      .replace('PROJECT', `${project_id} --set host_port=${port} --json`)
+      .replaceAll(/^gpuaas/gm, gpuaas)
+      .replaceAll('\n', ' && ');
+    const { code, stdout, stderr } = await asUser(typed);
+
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const stack = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+    expect(stack).toMatchObject({ state: 'running', app_slug: 'smoke-stack' });
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+    expect((await asUser(`${gpuaas} apps instances decommission ${stack.id}`)).code).toBe(0);
+    expect((await asUser(`${gpuaas} apps instances start ${id}`)).code).toBe(0);
   });
 
   it('replaces daemons whose sources are others by now, and the notebook has run on', async () => {

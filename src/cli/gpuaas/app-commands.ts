@@ -39,6 +39,19 @@ export function addAppCommands(program: Command, carry: Carry): void {
         printItem(item, options, version === undefined ? describeApp : describeVersion);
       }),
     );
+  apps
+    .command('add <app>')
+    .description('add an app to the catalog; versions of it and entitlements to it come next')
+    .requiredOption('--name <text>', 'name for people')
+    .requiredOption('--summary <text>', 'one line about it')
+    .requiredOption('--category <text>', 'group in the catalog, for example notebook')
+    .option(...json)
+    .action((slug, { name, summary, category, ...options }) =>
+      carry(async (client) => {
+        const app = await client.change<Item>('POST', path, { slug, display_name: name, summary, category });
+        printItem(app, options);
+      }),
+    );
   addVersionCommands(apps, carry);
   addEntitlementCommands(apps, carry);
   addInstances(apps, carry);
