@@ -32,6 +32,10 @@ afterAll(async () => {
   await engine?.stop();
 });
 
+const gpus = (count: number): Partial<ComposeService> => ({
+  deploy: { resources: { reservations: { devices: [{ capabilities: ['gpu'], count }] } } },
+});
+
 /** What the program in the container was told. */
 async function toldTo(container: string): Promise<string | undefined> {
   const { Pid } = (await inspectRaw(host, container)).State;
@@ -39,11 +43,8 @@ async function toldTo(container: string): Promise<string | undefined> {
   return variables.find((entry) => entry.startsWith('NVIDIA_VISIBLE_DEVICES='))?.split('=')[1];
 }
 
-it('go to the services of a stack, each its own, and are free when it is removed', async () => {
+it('go to the services of a stack, each its own, stay with them while it is stopped, and are free when it is removed', async () => {
   const tiny = await host.image('tiny');
-  const gpus = (count: number): Partial<ComposeService> => ({
-    deploy: { resources: { reservations: { devices: [{ capabilities: ['gpu'], count }] } } },
-  });
   const params = aStack(host.policy.allocation.id, {
     web: sleepingService(tiny),
     embed: sleepingService(tiny, gpus(1)),
@@ -64,7 +65,32 @@ it('go to the services of a stack, each its own, and are free when it is removed
     ...{ code: 'gpu.none_free', detail: { held_by: [identity.app_instance_id] } },
   });
 
+  for (const action of ['stop', 'start', 'restart'] as const) {
+    const { adapter } = succeededStack(
+      await host.run('workload.compose_control', { identity, action, grace_seconds: 0 }),
+    );
+    expect(new Map(adapter.services.map(({ service, gpus: of }) => [service, of]))).toEqual(given);
+    expect((await host.run('workload.oci_launch', single)).failure?.code).toBe('gpu.none_free');
+  }
+  expect(await toldTo(containerName(identity.app_instance_id, 'embed'))).toBe(given.get('embed')?.join(','));
+
   const removed = await host.run('workload.compose_remove', { identity, grace_seconds: 0, keep_data: false });
   expect(removed.status).toBe('succeeded');
   expect((await host.run('workload.oci_launch', single)).status).toBe('succeeded');
+  const away = { identity: single.identity, grace_seconds: 0, keep_data: false };
+  expect((await host.run('workload.oci_remove', away)).status).toBe('succeeded');
+});
+
+it('are free again where a service fails, and are none for a stack that wants one too many', async () => {
+  const tiny = await host.image('tiny');
+  const stack = (llm: Partial<ComposeService>, count: number) =>
+    aStack(host.policy.allocation.id, { llm: sleepingService(tiny, { ...gpus(count), ...llm }) });
+
+  const failed = await host.run('workload.compose_launch', stack({ command: ['exit 3'] }, 3));
+  const two = await host.run('workload.compose_launch', stack({}, 2));
+  const another = await host.run('workload.compose_launch', stack({}, 2));
+
+  expect(failed.failure).toMatchObject({ code: 'container.exited', detail: { service: 'llm' } });
+  expect(succeededStack(two).adapter.services[0]?.gpus).toHaveLength(2);
+  expect(another.failure).toMatchObject({ code: 'gpu.none_free' });
 });
