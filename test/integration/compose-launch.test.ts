@@ -185,6 +185,21 @@ describe('another launch of a stack', () => {
     expect(stepsOf(output.events).sort()).toEqual(['b started', 'c created', 'c started']);
   });
 
+  it('adopts one of which a service has done its work, and does not have it done again', async () => {
+    const done = { setup: { condition: 'service_completed_successfully' } } as const;
+    const params = realStack(host, {
+      setup: sleeper(tiny, { command: ['exit 0'] }),
+      main: sleeper(tiny, { depends_on: done }),
+    });
+    succeededStack(await launch(params));
+    const before = (await inspectRaw(host, container(params, 'setup'))).State;
+
+    const output = succeededStack(await launch(params));
+
+    expect([output.adapter.adopted, stepsOf(output.events)]).toEqual([true, []]);
+    expect((await inspectRaw(host, container(params, 'setup'))).State).toEqual(before);
+  });
+
   it('replaces an older spec under a higher fencing, its data left, and is stale under none', async () => {
     const volumes = [{ type: 'volume', source: 'data', target: '/data', read_only: false } as const];
     const params = realStack(host, { a: sleeper(tiny, { volumes }), old: sleeper(tiny) });
