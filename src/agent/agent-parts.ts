@@ -86,6 +86,10 @@ export function assembleAgent(ground: Ground) {
     inventory: (signal) => health.inventory(signal),
     store: { all: () => journal.leases(), replace: (instance, leases) => journal.keepLeases(instance, leases) },
     onConflict: (conflict) => journal.append('event', conflictEvent(conflict, clock)),
+    onChange: () => {
+      tell('workloadsChanged');
+      tell('hostChanged');
+    },
   });
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },

@@ -18,7 +18,8 @@ import {
 import type { Journal } from './journal/journal.ts';
 import type { SupervisorOptions } from './supervision/supervisor.ts';
 
-export interface HostGpusOptions extends Partial<Pick<GpuLedgerOptions, 'store' | 'inventory' | 'onConflict'>> {
+export interface HostGpusOptions
+  extends Partial<Pick<GpuLedgerOptions, 'store' | 'inventory' | 'onConflict' | 'onChange'>> {
   readonly engine: Pick<ContainerEngine, 'list' | 'facts'>;
 }
 
@@ -63,10 +64,10 @@ async function waysOf(
   };
 }
 
-/** Leases are kept for workloads that the journal has and for tasks that are to be run, though they have no container. */
+/** Leases of a task that is to be run are kept, though nothing may have been made for them yet. */
 export function cardsToReconcile(
   ledger: GpuLedger,
-  journal: Pick<Journal, 'workload' | 'unfinished'>,
+  journal: Pick<Journal, 'unfinished'>,
 ): NonNullable<SupervisorOptions['cards']> {
   return {
     get moment() {
@@ -74,7 +75,7 @@ export function cardsToReconcile(
     },
     reconcile: (containers, moment) => {
       const tasks = new Set(journal.unfinished().map(({ envelope }) => envelope.workload_id));
-      ledger.reconcile(containers, moment, (id) => tasks.has(id) || journal.workload(id) !== undefined);
+      ledger.reconcile(containers, moment, (id) => tasks.has(id));
     },
   };
 }

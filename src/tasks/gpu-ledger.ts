@@ -44,6 +44,8 @@ export interface GpuLedgerOptions {
   readonly ways: (inventory: CardInventory, signal: AbortSignal) => Promise<CardWays>;
   /** Told once when two containers hold one card, and once when that is over. */
   readonly onConflict?: (conflict: CardConflict) => void;
+  /** Told after a card was leased or freed; {@link GpuLedger.describe} says it by then. */
+  readonly onChange?: () => void;
 }
 
 export interface CardConflict {
@@ -91,7 +93,7 @@ export class GpuLedger {
     const leases = [...chosen].flatMap(([service, cards]) => cards.map(({ uuid }) => ({ uuid, instance, service })));
     const taken = new Set(leases.map(({ uuid }) => uuid));
     const kept = this.#leases().filter((lease) => lease.instance === instance && !taken.has(lease.uuid));
-    this.#options.store.replace(instance, [...leases, ...kept]);
+    this.#replace(instance, [...leases, ...kept]);
 
     const ways = await this.#options.ways(inventory, signal);
     return new Map([...none, ...[...chosen].map(([service, cards]) => [service, give(cards, ways)] as const)]);
@@ -102,13 +104,8 @@ export class GpuLedger {
    * instance has as well stays with that one.
    */
   settle(instance: string, containers: readonly CardHolder[]): void {
-    const others = new Set(this.#leases().flatMap((lease) => (lease.instance === instance ? [] : lease.uuid)));
-    const held = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance && !others.has(lease.uuid));
-    const leases = new Map(held.map((lease) => [lease.uuid, lease]));
-    if (leases.size > 0 || this.#leases().some((lease) => lease.instance === instance)) {
-      this.#options.store.replace(instance, [...leases.values()]);
-      this.#freed += 1;
-    }
+    this.#keepHeld(instance, containers);
+    this.#freed += 1;
   }
 
   /** After the containers of the instance were removed, and never before. */
@@ -143,31 +140,45 @@ export class GpuLedger {
     });
   }
 
-  /** Changes whenever cards were freed: a list of containers that was asked for before may show what is gone. */
+  /** Changes whenever cards may have been freed: a list of containers that was asked for before may show what is gone. */
   get moment(): number {
     return this.#freed;
   }
 
   /**
-   * Brings leases in line with all containers of ours, listed since `moment`: a label without a lease makes one; a lease
-   * without a container is dropped unless somebody `expects` its instance, because a task is at work on it or the journal
-   * has it. A list that is out of date is left alone.
+   * Brings leases in line with all containers of ours, listed since `moment`: every instance has the cards that its containers
+   * hold, but where a task `isAtWork` on it, which leases before it makes anything. A list that is out of date is left alone.
    */
-  reconcile(containers: readonly CardHolder[], moment: number, expects: (instance: string) => boolean): void {
+  reconcile(containers: readonly CardHolder[], moment: number, isAtWork: (instance: string) => boolean): void {
     if (moment !== this.#freed) {
       return;
     }
     this.#learn(containers);
-    const present = new Set(containers.map((container) => container.labels[labels.instance]));
     for (const instance of new Set(this.#leases().map((lease) => lease.instance))) {
-      if (!present.has(instance) && !expects(instance)) {
-        this.release(instance);
+      if (!isAtWork(instance)) {
+        this.#keepHeld(instance, containers);
       }
     }
   }
 
   #leases(): readonly Lease[] {
     return this.#options.store.all();
+  }
+
+  #keepHeld(instance: string, containers: readonly CardHolder[]): void {
+    const others = new Set(this.#leases().flatMap((lease) => (lease.instance === instance ? [] : lease.uuid)));
+    const held = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance && !others.has(lease.uuid));
+    this.#replace(instance, [...new Map(held.map((lease) => [lease.uuid, lease])).values()]);
+  }
+
+  /** Keeps these leases of the instance in the place of those that it had; nothing is written or told where they are the same. */
+  #replace(instance: string, leases: readonly Lease[]): void {
+    const before = this.#leases().filter((lease) => lease.instance === instance);
+    if (textOf(before) === textOf(leases)) {
+      return;
+    }
+    this.#options.store.replace(instance, leases);
+    this.#options.onChange?.();
   }
 
   /** Learns from the containers as they are now, not as they were before something was freed. */
@@ -192,13 +203,13 @@ export class GpuLedger {
     for (const lease of news) {
       const rival = known.get(lease.uuid)?.instance;
       if (rival !== undefined) {
-        this.#options.store.replace(
+        this.#replace(
           rival,
           this.#leases().filter(({ instance, uuid }) => instance === rival && uuid !== lease.uuid),
         );
       }
       const own = this.#leases().filter(({ instance }) => instance === lease.instance);
-      this.#options.store.replace(lease.instance, [...own, lease]);
+      this.#replace(lease.instance, [...own, lease]);
     }
   }
 
@@ -234,6 +245,10 @@ function leasesOf({ labels: of }: CardHolder): Lease[] {
   const instance = of[labels.instance] ?? '';
   const service = of[labels.service] ?? null;
   return readCardsLabel(of[labels.gpus]).map((uuid) => ({ uuid, instance, service }));
+}
+
+function textOf(leases: readonly Lease[]): string {
+  return JSON.stringify(leases.map(({ uuid, service }) => [uuid, service]).sort());
 }
 
 function conflictReason(instances: readonly string[]): string {

@@ -90,6 +90,29 @@ async function untilHealth(uuid: string, health: Gpu['health']): Promise<Gpu | u
   return card;
 }
 
+/** Who has which card, as the control plane was told last. */
+function heldBy(): Record<string, string | null> | undefined {
+  const last = ground.sink.records.flatMap(({ kind, body }) => (kind === 'inventory' ? [body] : [])).at(-1);
+  return last && Object.fromEntries(last.runtime.gpus.map(({ uuid, held_by }) => [uuid, held_by]));
+}
+
+/** The state of a workload, as the control plane was told last. */
+function stateOf(workload: string): string | undefined {
+  const last = ground.sink.records.flatMap(({ kind, body }) => (kind === 'topology' ? [body] : [])).at(-1);
+  return last?.workloads.find(({ workload_id }) => workload_id === workload)?.state;
+}
+
+/** What the control plane was told of the cards of a workload since the test began to look. */
+function troublesFrom(workload: string) {
+  const before = ground.events(workload).length;
+  return () =>
+    ground
+      .events(workload)
+      .slice(before)
+      .filter(({ event }) => event.type.startsWith('gpu.'))
+      .map(({ event, state, failure }) => ({ type: event.type, state, message: event.message, code: failure?.code }));
+}
+
 /** Events about a card since the test began to look. */
 function eventsFrom(): (uuid: string) => string[] {
   const before = ground.events(null).length;
@@ -109,11 +132,17 @@ describe('a daemon on a host with cards', () => {
     const samples = () =>
       ground.sink.records.flatMap(({ kind, body }) => (kind === 'metrics' ? (body.gpus ?? []) : []));
     await until(() => samples().some(({ workload_id }) => workload_id === holder), 'a sample of the card');
+    await until(() => heldBy()?.[held] === holder, 'the inventory to say who has the card');
+    const other = await launch(1);
+    await until(() => heldBy()?.[free] === other.workload, 'the inventory to say who has the other card');
+    await remove(other.workload);
+    await until(() => heldBy()?.[free] === null, 'the inventory to say that it is free again');
 
     expect(inventory()?.runtime.gpus).toMatchObject([
       { uuid: 'GPU-a', driver: '570.86.15', pci_address: '0000:17:00.0', health: 'healthy' },
       { uuid: 'GPU-b', pci_address: '0000:18:00.0', health: 'healthy' },
     ]);
+    expect(heldBy()).toEqual({ [held]: holder, [free]: null });
     expect(samples().find(({ workload_id }) => workload_id === holder)).toMatchObject({
       ...{ uuid: held, utilization_percent: 37, memory_used_mib: 40_960, power_watts: 412.5 },
     });
@@ -138,11 +167,29 @@ describe('a daemon on a host with cards', () => {
     await remove(given.workload);
   });
 
+  it('tells that a workload does without the card that vanished under it, until the card is well again', async () => {
+    const troubles = troublesFrom(holder);
+    expect(stateOf(holder)).toBe('running');
+
+    smi.show(cards.filter(({ uuid }) => uuid === free));
+    await until(() => stateOf(holder) === 'degraded', 'the workload to be degraded');
+    await until(() => troubles().length === 1, 'an event of the workload');
+    smi.show(cards);
+    await until(() => stateOf(holder) === 'running', 'the workload to be well again');
+    await until(() => troubles().length === 2, 'two events of the workload');
+
+    expect(troubles()).toEqual([
+      { type: 'gpu.unhealthy', state: 'degraded', code: 'gpu.unhealthy', message: expect.stringContaining(held) },
+      { type: 'gpu.recovered', state: 'running', code: undefined, message: expect.any(String) },
+    ]);
+  });
+
   it('quarantines a card of which the kernel reports an Xid, over a kill, until somebody has seen to it', async () => {
-    const told = eventsFrom();
+    const [told, troubles] = [eventsFrom(), troublesFrom(holder)];
     appendFileSync(kernelLog, `3,2,2000000,-;NVRM: Xid (PCI:${slots[held]}): 79, GPU has fallen off the bus.\n`);
     const card = await untilHealth(held, 'unhealthy');
     await until(() => told(held).length === 2, 'two events');
+    await until(() => stateOf(holder) === 'degraded', 'its workload to be degraded');
     daemon.child.kill('SIGKILL');
     await daemon.ended;
     daemon = start();
@@ -152,12 +199,18 @@ describe('a daemon on a host with cards', () => {
     const { code } = await gpus('clear', held);
     const cleared = await untilHealth(held, 'healthy');
     await until(() => told(held).length === 3, 'three events');
+    await until(() => stateOf(holder) === 'running', 'its workload to be well again');
+    await until(() => troubles().length === 2, 'two events of the workload');
 
     expect(card).toMatchObject({ held_by: holder, reason: expect.stringContaining('Xid 79') });
     expect(after).toEqual(card);
     expect(code).toBe(0);
     expect(cleared).toMatchObject({ held_by: holder, reason: null });
     expect(told(held)).toEqual(['gpu.unhealthy', 'gpu.xid', 'gpu.recovered']);
+    expect(troubles()).toMatchObject([
+      { type: 'gpu.unhealthy', state: 'degraded', message: expect.stringContaining('Xid 79') },
+      { type: 'gpu.recovered', state: 'running' },
+    ]);
   });
 
   it('launches what wants no card while the driver hangs, and tells of the cards (FAULTS 30)', async () => {

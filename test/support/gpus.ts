@@ -35,6 +35,8 @@ export interface CardBench {
   readonly ledger: GpuLedger;
   readonly store: LeaseStore;
   readonly conflicts: CardConflict[];
+  /** Who held which card each time that this changed. */
+  readonly told: ReadonlyMap<string, string>[];
   /** What the host has from now on. */
   readonly cards: Gpu[];
 }
@@ -45,11 +47,17 @@ export function cardLedger(
   cards: readonly Gpu[] = [],
   { links = new Map(), ways = plainWays, store = leasesInMemory(), reason = null }: Partial<CardBenchOptions> = {},
 ): CardBench {
-  const bench = { store, conflicts: [] as CardConflict[], cards: [...cards] };
-  const ledger = new GpuLedger({
+  const bench = {
+    store,
+    conflicts: [] as CardConflict[],
+    told: [] as ReadonlyMap<string, string>[],
+    cards: [...cards],
+  };
+  const ledger: GpuLedger = new GpuLedger({
     ...{ store, engine, ways: async () => ways },
     inventory: async () => ({ gpus: bench.cards, links, renderNodes: new Map(), reason }),
     onConflict: (conflict) => void bench.conflicts.push(conflict),
+    onChange: () => void bench.told.push(ledger.holders()),
   });
   return { ledger, ...bench };
 }

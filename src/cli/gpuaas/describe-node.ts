@@ -23,12 +23,7 @@ export interface Node {
   } | null;
   readonly runtime: Runtime | null;
   readonly topology: {
-    readonly workloads: readonly {
-      readonly workload_id: string;
-      readonly state: string;
-      readonly restarts: number;
-      readonly gpus?: readonly string[];
-    }[];
+    readonly workloads: readonly { readonly workload_id: string; readonly state: string; readonly restarts: number }[];
   } | null;
 }
 
@@ -76,10 +71,7 @@ export function describeNode(node: Node, now: number): string {
   const workloads = (topology?.workloads ?? []).map(({ workload_id, state, restarts }) => [
     ...[workload_id, state, restarts === 0 ? '' : `restarted ${restarts} times`],
   ]);
-  // What runs is told as it changes; the cards are as old as the last look at the host.
-  const holderOf = ({ uuid, held_by }: Card) =>
-    topology === null ? held_by : topology.workloads.find(({ gpus }) => gpus?.includes(uuid))?.workload_id;
-  const cards = (runtime?.gpus ?? []).map((card) => cardRow(card, holderOf(card)));
+  const cards = (runtime?.gpus ?? []).map(cardRow);
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
     ...(cards.length === 0 ? [] : ['', 'Cards', table(cards.map((row) => row.map(oneLine)))]),
@@ -87,14 +79,11 @@ export function describeNode(node: Node, now: number): string {
   ].join('\n');
 }
 
-function cardRow(
-  { uuid, vendor, name, memory_mib, mig, health, reason }: Card,
-  holder: string | null | undefined,
-): string[] {
+function cardRow({ uuid, vendor, name, memory_mib, mig, health, reason, held_by: holder }: Card): string[] {
   const size = memory_mib === 0 ? 'memory of the host' : `${memory_mib} MiB`;
   return [
     ...[uuid, vendor, mig === null ? name : `${name} (${mig.profile} of ${mig.parent})`, size],
-    ...[reason === null ? health : `${health}: ${reason}`, holder ? `held by ${holder}` : 'free'],
+    ...[reason === null ? health : `${health}: ${reason}`, holder === null ? 'free' : `held by ${holder}`],
   ];
 }
 

@@ -55,16 +55,17 @@ export interface CardFit {
 
 /**
  * `neighbours` are the other instances of the allocation. What the host says can be older than what they were promised, so
- * promises count that are not held yet, and holders that are gone do not.
+ * promises count that are not held yet, and holders that are gone do not. All `wanted` cards are for one container.
  */
 export function fitOf(
   { cards, strangers }: HostCards,
   neighbours: readonly AppInstance[],
   vendor: Vendor | undefined,
+  wanted: number,
 ): CardFit {
   const holders = neighbours.filter(holdsCards);
   const reasons = cards.flatMap((card) => {
-    const reason = whyNot(card, strangers, holders, vendor);
+    const reason = whyNot(card, strangers, holders, vendor) ?? whyNoPart(card, wanted);
     return reason === undefined ? [] : [`${card.uuid} ${reason}.`];
   });
   const isHeldBy = (id: string) => cards.filter(({ held_by }) => held_by === id).length;
@@ -85,4 +86,9 @@ function whyNot(
   const instance = holders.find(({ id }) => id === holder);
   if (instance) return `is held by ${JSON.stringify(instance.display_name)}`;
   return holder !== null && strangers.has(holder) ? 'is held by something that was run on the host itself' : undefined;
+}
+
+/** As hosts choose them: a program uses one part of a card at most. */
+function whyNoPart({ mig }: Gpu, wanted: number): string | undefined {
+  return mig !== null && wanted > 1 ? 'is a part of a card, which serves a launch with one card only' : undefined;
 }

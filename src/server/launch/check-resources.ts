@@ -22,7 +22,7 @@ export function checkResources(
   const beyondHost = excess(resources, capacity).filter(({ name }) => !beyondShape.some((each) => each.name === name));
   const isJudged = isUnsure || [...beyondShape, ...beyondHost].some(({ name }) => name === 'gpu_count');
   const vendor = profile && artifact && vendorOf(profile, artifact);
-  const fit = host && !isJudged ? fitOf(host, neighbours, vendor) : undefined;
+  const fit = host && !isJudged ? fitOf(host, neighbours, vendor, resources.gpu_count ?? 0) : undefined;
   return [
     ...beyondShape.map(({ name, wanted, free, total }) =>
       refusal(

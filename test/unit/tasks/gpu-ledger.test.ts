@@ -206,6 +206,43 @@ describe('what containers hold', () => {
     ]);
   });
 
+  it('is all that a workload has once no task is at work on it: a launch that failed early leaves nothing', async () => {
+    const { containers, lease, ledger } = bench(['GPU-a', 'GPU-b', 'GPU-c']);
+    containers.push(holder('one', ['GPU-a'], 'web'), holder('one', [], 'db'));
+    await lease('one', 3, 'web');
+
+    ledger.reconcile(containers, ledger.moment, (instance) => instance === 'one');
+    expect(ledger.cardsOf('one')).toEqual(['GPU-a', 'GPU-b', 'GPU-c']);
+    ledger.reconcile(containers, ledger.moment, () => false);
+
+    expect(ledger.cardsOf('one')).toEqual(['GPU-a']);
+    expect(await lease('two', 2)).toEqual(['GPU-b', 'GPU-c']);
+  });
+
+  it('is told whenever it changes, and not where all is as it was', async () => {
+    const { containers, lease, ledger, told } = bench(['GPU-a', 'GPU-b']);
+
+    await lease('one', 1);
+    containers.push(holder('one', ['GPU-a']));
+    ledger.settle('one', containers);
+    ledger.reconcile(containers, ledger.moment, () => false);
+    await lease('one', 1);
+    expect(told).toEqual([new Map([['GPU-a', 'one']])]);
+    containers.push(holder('two', ['GPU-b']));
+    ledger.reconcile(containers, ledger.moment, () => false);
+    containers.shift();
+    ledger.release('one');
+    ledger.release('one');
+
+    expect(told.slice(1)).toEqual([
+      new Map([
+        ['GPU-a', 'one'],
+        ['GPU-b', 'two'],
+      ]),
+      new Map([['GPU-b', 'two']]),
+    ]);
+  });
+
   it('is not learnt from a list that is older than the last removal', () => {
     const { ledger, store } = bench(['GPU-a'], { store: storeWith({ uuid: 'GPU-a', instance: 'one', service: null }) });
     const moment = ledger.moment;

@@ -34,7 +34,18 @@ describe('fitOf', () => {
     ],
     ['cards of two vendors', host(card('GPU-1'), card('GPU-2', { vendor: 'amd' })), [], 1],
   ])('counts what can be had of %s', (_what, facts, neighbours, free) => {
-    expect(fitOf(facts, neighbours, 'nvidia').free).toBe(free);
+    expect(fitOf(facts, neighbours, 'nvidia', 1).free).toBe(free);
+  });
+
+  it('counts parts of cards for a launch that wants one of them, and for no other', () => {
+    const part = (uuid: string) => card(uuid, { mig: { parent: 'GPU-0', profile: '1g.10gb' } });
+    const facts = host(part('MIG-1'), part('MIG-2'), card('GPU-3'));
+
+    expect(fitOf(facts, [], 'nvidia', 1).free).toBe(3);
+    expect(fitOf(facts, [], 'nvidia', 2)).toMatchObject({
+      ...{ free: 1, total: 3 },
+      reasons: [expect.stringMatching(/^MIG-1 is a part of a card/), expect.stringMatching(/^MIG-2 /)],
+    });
   });
 });
 
