@@ -15,6 +15,7 @@ import {
   type GpuLedgerOptions,
   leasesInMemory,
 } from '../tasks/gpu-ledger.ts';
+import type { Lease } from '../tasks/lease-choice.ts';
 import type { Journal } from './journal/journal.ts';
 import type { SupervisorOptions } from './supervision/supervisor.ts';
 
@@ -64,10 +65,10 @@ async function waysOf(
   };
 }
 
-/** Leases of a task that is to be run are kept, though nothing may have been made for them yet. */
+/** Leases are kept for workloads that the journal has and for tasks that are to be run, though they have no container. */
 export function cardsToReconcile(
   ledger: GpuLedger,
-  journal: Pick<Journal, 'unfinished'>,
+  journal: Pick<Journal, 'workload' | 'unfinished'>,
 ): NonNullable<SupervisorOptions['cards']> {
   return {
     get moment() {
@@ -75,9 +76,18 @@ export function cardsToReconcile(
     },
     reconcile: (containers, moment) => {
       const tasks = new Set(journal.unfinished().map(({ envelope }) => envelope.workload_id));
-      ledger.reconcile(containers, moment, (id) => tasks.has(id));
+      ledger.reconcile(containers, moment, {
+        isAtWork: (id) => tasks.has(id),
+        knows: (lease) => knows(journal, lease),
+      });
     },
   };
+}
+
+function knows(journal: Pick<Journal, 'workload'>, { instance, service }: Lease): boolean {
+  const row = journal.workload(instance);
+  const services: readonly (string | null)[] = row?.stack?.services.map((each) => each.service) ?? [null];
+  return row !== undefined && services.includes(service);
 }
 
 /** Tells that several containers hold one card, or that this is over. */

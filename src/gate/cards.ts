@@ -35,16 +35,22 @@ export async function withCards<T>(
 async function refuseHeld(name: string, wanted: readonly string[], gate: GateContext, signal: AbortSignal) {
   const holders = await gate.containers.list([labels.gpus], signal);
   const rivals = holders.filter(
-    (holder) => holder.name !== name && holder.exclusive.some((each) => wanted.includes(each)),
+    (holder) => holder.name !== name && holder.exclusive.some((each) => wanted.some((one) => isSameCard(one, each))),
   );
   if (rivals.length === 0) return;
-  const held = wanted.filter((each) => rivals.some(({ exclusive }) => exclusive.includes(each)));
+  const held = wanted.filter((one) => rivals.some(({ exclusive }) => exclusive.some((each) => isSameCard(one, each))));
   const instances = [...new Set(rivals.map(({ member }) => member.split('.')[0] ?? ''))].sort();
   gate.log.warn({ container: name, reason: held.join(', ') }, 'card is with another container, refused');
   throw new AgentError('gpu.none_free', {
     reason: `${held.join(', ')} ${held.length === 1 ? 'is' : 'are'} with ${instances.join(', ')}.`,
     held_by: instances,
   });
+}
+
+/** NVIDIA's tools take the beginning of a UUID for all of it. */
+function isSameCard(one: string, other: string): boolean {
+  const isPath = one.startsWith('/') || other.startsWith('/');
+  return isPath ? one === other : one.startsWith(other) || other.startsWith(one);
 }
 
 /** What the kernel says of a device file. */

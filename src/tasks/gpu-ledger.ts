@@ -54,6 +54,14 @@ export interface CardConflict {
   readonly instances: readonly string[];
 }
 
+/** Whose leases stay though no container holds them. */
+export interface Expects {
+  /** A task is or will be at work on the instance: it leases before it makes anything, and settles in the end. */
+  readonly isAtWork: (instance: string) => boolean;
+  /** There should be a container for it: one that is not listed may still run, with a seal that somebody broke. */
+  readonly knows: (lease: Lease) => boolean;
+}
+
 /** A container of ours as the engine lists it, as far as cards are concerned. */
 export interface CardHolder {
   readonly labels: Readonly<Record<string, string>>;
@@ -146,17 +154,23 @@ export class GpuLedger {
   }
 
   /**
-   * Brings leases in line with all containers of ours, listed since `moment`: every instance has the cards that its containers
-   * hold, but where a task `isAtWork` on it, which leases before it makes anything. A list that is out of date is left alone.
+   * Brings leases in line with all containers of ours, listed since `moment`: what a container holds it has, and no more. A
+   * lease without its container stays where `expects` says so. A list that is out of date is left alone.
    */
-  reconcile(containers: readonly CardHolder[], moment: number, isAtWork: (instance: string) => boolean): void {
+  reconcile(containers: readonly CardHolder[], moment: number, expects: Expects): void {
     if (moment !== this.#freed) {
       return;
     }
     this.#learn(containers);
-    for (const instance of new Set(this.#leases().map((lease) => lease.instance))) {
-      if (!isAtWork(instance)) {
-        this.#keepHeld(instance, containers);
+    const present = new Set(containers.map(({ labels: of }) => partOf(of[labels.instance], of[labels.service])));
+    for (const [instance, leases] of Map.groupBy(this.#leases(), (lease) => lease.instance)) {
+      if (!expects.isAtWork(instance)) {
+        const isGone = ({ service }: Lease) => !present.has(partOf(instance, service));
+        this.#keepHeld(
+          instance,
+          containers,
+          leases.filter((lease) => isGone(lease) && expects.knows(lease)),
+        );
       }
     }
   }
@@ -165,10 +179,10 @@ export class GpuLedger {
     return this.#options.store.all();
   }
 
-  #keepHeld(instance: string, containers: readonly CardHolder[]): void {
-    const others = new Set(this.#leases().flatMap((lease) => (lease.instance === instance ? [] : lease.uuid)));
-    const held = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance && !others.has(lease.uuid));
-    this.#replace(instance, [...new Map(held.map((lease) => [lease.uuid, lease])).values()]);
+  #keepHeld(instance: string, containers: readonly CardHolder[], others: readonly Lease[] = []): void {
+    const taken = new Set(this.#leases().flatMap((lease) => (lease.instance === instance ? [] : lease.uuid)));
+    const held = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance && !taken.has(lease.uuid));
+    this.#replace(instance, [...new Map([...others, ...held].map((lease) => [lease.uuid, lease])).values()]);
   }
 
   /** Keeps these leases of the instance in the place of those that it had; nothing is written or told where they are the same. */
@@ -245,6 +259,10 @@ function leasesOf({ labels: of }: CardHolder): Lease[] {
   const instance = of[labels.instance] ?? '';
   const service = of[labels.service] ?? null;
   return readCardsLabel(of[labels.gpus]).map((uuid) => ({ uuid, instance, service }));
+}
+
+function partOf(instance: string | undefined, service: string | null | undefined): string {
+  return JSON.stringify([instance, service ?? null]);
 }
 
 function textOf(leases: readonly Lease[]): string {

@@ -82,6 +82,17 @@ describe('a card that another container of ours holds', () => {
     await remove(rival);
   });
 
+  it.each([
+    ['the beginning of its UUID', 'GPU-b0b1-77', 'GPU-b'],
+    ['more than its UUID', 'GPU-c', 'GPU-c0c1-77'],
+  ])('is not to be had by %s either, which the tools of NVIDIA take for it', async (_what, held, asked) => {
+    const [holder, rival] = [newInstance(), newInstance()];
+    expect((await create(holder, withCards([held]))).status).toBe(201);
+
+    expect(await create(rival, withCards([asked]))).toMatchObject({ status: 507, json: { code: 'gpu.none_free' } });
+    await remove(holder);
+  });
+
   it('goes to one of many who ask at once', async () => {
     const instances = Array.from({ length: 6 }, newInstance);
 

@@ -190,6 +190,7 @@ export class Supervisor {
         await this.#reaper.takeNetwork(id, name, signal);
       }
     }
+    // Once what was found has its rows: a lease stays for whom the journal knows.
     cards?.reconcile(containers, moment);
     await Promise.all(journal.workloads().map(({ workload_id }) => this.#watch(workload_id).look()));
     this.cardsChanged();

@@ -53,7 +53,10 @@ class Host {
 
   reconcile(): void {
     const { ledger } = this;
-    ledger.reconcile([...this.containers.values()], ledger.moment, (instance) => this.unfinished.has(instance));
+    ledger.reconcile([...this.containers.values()], ledger.moment, {
+      isAtWork: (instance) => this.unfinished.has(instance),
+      knows: () => false,
+    });
   }
 
   /** As a launch does it: lease, take the old container away, make the new one, settle. It may be killed before it makes it. */

@@ -8,6 +8,10 @@ import { cardLedger, sampleGpu } from '../../support/gpus.ts';
 const signal = new AbortController().signal;
 const cards = (...uuids: readonly string[]) => uuids.map((uuid) => sampleGpu({ uuid }));
 
+/** Nothing is at work, and the journal knows nothing. */
+const quiet = { isAtWork: () => false, knows: () => false };
+const busy = { isAtWork: () => true, knows: () => true };
+
 /** A container of ours as the engine lists it. */
 function holder(instance: string, uuids: readonly string[], service?: string): ContainerSummary {
   return {
@@ -199,7 +203,10 @@ describe('what containers hold', () => {
     const launching = { uuid: 'GPU-c', instance: 'launching', service: null };
     const { ledger, store } = bench(['GPU-a', 'GPU-b', 'GPU-c'], { store: storeWith(left, launching) });
 
-    ledger.reconcile([holder('found', ['GPU-a'])], ledger.moment, (instance) => instance === 'launching');
+    ledger.reconcile([holder('found', ['GPU-a'])], ledger.moment, {
+      ...quiet,
+      isAtWork: (instance) => instance === 'launching',
+    });
 
     expect(store.all().toSorted((a, b) => (a.uuid < b.uuid ? -1 : 1))).toEqual([
       ...[{ uuid: 'GPU-a', instance: 'found', service: null }, launching],
@@ -211,12 +218,25 @@ describe('what containers hold', () => {
     containers.push(holder('one', ['GPU-a'], 'web'), holder('one', [], 'db'));
     await lease('one', 3, 'web');
 
-    ledger.reconcile(containers, ledger.moment, (instance) => instance === 'one');
+    ledger.reconcile(containers, ledger.moment, { ...quiet, isAtWork: (instance) => instance === 'one' });
     expect(ledger.cardsOf('one')).toEqual(['GPU-a', 'GPU-b', 'GPU-c']);
-    ledger.reconcile(containers, ledger.moment, () => false);
+    ledger.reconcile(containers, ledger.moment, quiet);
 
     expect(ledger.cardsOf('one')).toEqual(['GPU-a']);
     expect(await lease('two', 2)).toEqual(['GPU-b', 'GPU-c']);
+  });
+
+  it('is not all where a container that should be there is not listed: it may run with a seal that somebody broke', () => {
+    const lease = (uuid: string, service: string) => ({ uuid, instance: 'one', service });
+    const leases = [lease('GPU-a', 'web'), lease('GPU-b', 'llm'), lease('GPU-c', 'left')];
+    const { ledger, store } = bench(['GPU-a', 'GPU-b', 'GPU-c'], { store: storeWith(...leases) });
+
+    ledger.reconcile([holder('one', [], 'web')], ledger.moment, {
+      ...quiet,
+      knows: ({ service }) => service !== 'left',
+    });
+
+    expect(store.all()).toEqual([lease('GPU-b', 'llm')]);
   });
 
   it('is told whenever it changes, and not where all is as it was', async () => {
@@ -225,11 +245,11 @@ describe('what containers hold', () => {
     await lease('one', 1);
     containers.push(holder('one', ['GPU-a']));
     ledger.settle('one', containers);
-    ledger.reconcile(containers, ledger.moment, () => false);
+    ledger.reconcile(containers, ledger.moment, quiet);
     await lease('one', 1);
     expect(told).toEqual([new Map([['GPU-a', 'one']])]);
     containers.push(holder('two', ['GPU-b']));
-    ledger.reconcile(containers, ledger.moment, () => false);
+    ledger.reconcile(containers, ledger.moment, quiet);
     containers.shift();
     ledger.release('one');
     ledger.release('one');
@@ -248,7 +268,7 @@ describe('what containers hold', () => {
     const moment = ledger.moment;
 
     ledger.release('one');
-    ledger.reconcile([holder('one', ['GPU-a'])], moment, () => true);
+    ledger.reconcile([holder('one', ['GPU-a'])], moment, busy);
 
     expect(store.all()).toEqual([]);
   });
@@ -267,7 +287,7 @@ describe('two containers with one card', () => {
     ]);
 
     containers.pop();
-    ledger.reconcile([...containers], ledger.moment, () => true);
+    ledger.reconcile([...containers], ledger.moment, busy);
     expect(conflicts.at(-1)).toEqual({ uuid: 'GPU-a', instances: ['one'] });
     expect(ledger.describe(cards('GPU-a', 'GPU-b'))).toMatchObject([
       { health: 'healthy', held_by: 'one' },
@@ -282,7 +302,7 @@ describe('two containers with one card', () => {
   it('are two also where both are services of one stack', () => {
     const { ledger, conflicts } = bench(['GPU-a']);
 
-    ledger.reconcile([holder('one', ['GPU-a'], 'llm'), holder('one', ['GPU-a'], 'web')], ledger.moment, () => true);
+    ledger.reconcile([holder('one', ['GPU-a'], 'llm'), holder('one', ['GPU-a'], 'web')], ledger.moment, busy);
 
     expect(conflicts).toEqual([{ uuid: 'GPU-a', instances: ['one'] }]);
   });
@@ -290,7 +310,7 @@ describe('two containers with one card', () => {
   it('leave both as they are where one of them is settled', async () => {
     const { containers, ledger, store } = bench(['GPU-a']);
     containers.push(holder('one', ['GPU-a']));
-    ledger.reconcile(containers, ledger.moment, () => true);
+    ledger.reconcile(containers, ledger.moment, busy);
     containers.push(holder('two', ['GPU-a']));
 
     ledger.settle('two', [holder('two', ['GPU-a'])]);
