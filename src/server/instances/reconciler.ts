@@ -2,7 +2,7 @@
  * Makes instances what their nodes report. The hub calls it inside the transaction that keeps each report, once per
  * report, so a repetition changes nothing and a lost one is sent again.
  *
- *   result of the instance's present task ─▶ decides its state
+ *   result of the instance's present task ─▶ decides its state (task-results.ts)
  *   anything else about it                ─▶ members and events; its state too, unless a task is at work
  *   the node is away                      ─▶ unknown, which is not failed: workloads outlive their connection
  *
@@ -11,49 +11,24 @@
 import { AgentError } from '../../contract/failures.ts';
 import { livingStates } from '../../contract/instance-state.ts';
 import type { RecordBody } from '../../contract/records.ts';
-import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
-import type { StackOutput, WorkloadOutput } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
-import type { Clock } from '../../kit/clock.ts';
-import { adapterOf } from '../adapters/index.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Task } from '../db/entities/task.ts';
 import type { Tx } from '../db/store.ts';
 import type { EndedTask, NodeRecord, RecordSink } from '../hub/record-sink.ts';
-import type { TaskQueue } from '../hub/task-queue.ts';
-import type { LaunchEnvironment } from '../launch/environment.ts';
-import { judgeRuntime } from '../launch/preflight.ts';
-import { decommission, finish } from './actions.ts';
-import { askAgain } from './ask-again.ts';
-import { happenedAt } from './happened-at.ts';
-import {
-  appendReport,
-  declaredEndpoints,
-  factsOf,
-  membersOf,
-  membersSeen,
-  shortMessage,
-  stateOfAll,
-} from './instance-reports.ts';
+import { decommission } from './actions.ts';
+import { happenedAt, iso, ReportTimes } from './happened-at.ts';
+import { appendReport, factsOf, membersSeen, shortMessage } from './instance-reports.ts';
 import { type Change, change, laterOf } from './instance-states.ts';
-import { fail, goOn } from './launching.ts';
+import { fail } from './launching.ts';
 import type { MetricsBoard } from './metrics-board.ts';
-import { afterReport, afterTask } from './reported-state.ts';
+import { afterReport } from './reported-state.ts';
+import { TaskResults, type TaskResultsOptions } from './task-results.ts';
 
-export interface ReconcilerOptions {
-  readonly environment: LaunchEnvironment;
-  readonly clock: Clock;
+export interface ReconcilerOptions extends TaskResultsOptions {
   readonly metrics: MetricsBoard;
-  /** The queue that calls this sink; asked for when it is needed, since each needs the other. */
-  readonly queue: () => TaskQueue;
 }
-
-/** What every task of an instance answers. */
-type Output = WorkloadOutput | StackOutput;
-
-/** Endpoints that nobody asked for, of one report, that are told one by one. */
-const maxUndeclared = 10;
 
 export function reconciler(options: ReconcilerOptions): RecordSink {
   return new Reconciler(options);
@@ -61,31 +36,17 @@ export function reconciler(options: ReconcilerOptions): RecordSink {
 
 class Reconciler implements RecordSink {
   readonly #options: ReconcilerOptions;
+  readonly #times: ReportTimes;
+  readonly #results: TaskResults;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#times = new ReportTimes(options.clock);
+    this.#results = new TaskResults(options);
   }
 
-  async taskEnded(tx: Tx, task: EndedTask): Promise<void> {
-    if (task.purpose === 'preflight') {
-      await this.#answered(tx, task);
-      return;
-    }
-    const instance = task.instance_id === null ? undefined : await tx.app_instances.get(task.instance_id);
-    if (!instance) return;
-    const time = this.#timeOf(instance, task.result.finished_at);
-    // Of a task that was given up for another only the end is told: the other one decides.
-    if (instance.current_task_id !== task.id || instance.state === 'decommissioned') {
-      await appendReport(tx, instance, `node:${task.node_id}`, time, {
-        type: 'apps.instance.superseded',
-        message: `The ${task.purpose} that was given up ended as ${task.result.status}.`,
-        data: { task_id: task.id, status: task.result.status },
-      });
-      return;
-    }
-    if (await askAgain(tx, this.#options.queue(), instance, task, time)) return;
-    if (task.purpose === 'decommission') await this.#removed(tx, instance, task);
-    else await this.#done(tx, instance, task);
+  taskEnded(tx: Tx, task: EndedTask): Promise<void> {
+    return this.#results.taskEnded(tx, task);
   }
 
   async recorded(tx: Tx, node: Node, record: NodeRecord): Promise<void> {
@@ -109,11 +70,11 @@ class Reconciler implements RecordSink {
       if (instance.state === 'failed' || instance.state === 'unknown') continue;
       if (instance.state === 'requested') {
         const reason = 'Its host went away before it said what it can run.';
-        await fail(tx, instance, new AgentError('launch.node_unavailable', { reason }), this.#now());
+        await fail(tx, instance, new AgentError('launch.node_unavailable', { reason }), this.#times.now());
         continue;
       }
       const reason = 'Its host has not been heard of; what runs there runs on.';
-      await this.#change(tx, instance, node, { to: 'unknown', reason, at: this.#now() });
+      await this.#change(tx, instance, node, { to: 'unknown', reason, at: this.#times.now() });
     }
   }
 
@@ -124,7 +85,7 @@ class Reconciler implements RecordSink {
   async nodeBack(tx: Tx, node: Node): Promise<void> {
     for (const instance of await this.#instancesOf(tx, node)) {
       if (instance.state === 'failed' && instance.desired === 'decommissioned') {
-        const cause = { now: this.#now(), correlationId: instance.trace_id, who: { actor: 'system' } };
+        const cause = { now: this.#times.now(), correlationId: instance.trace_id, who: { actor: 'system' } };
         await decommission(tx, this.#options.queue(), cause, instance, true);
       }
       const task = await this.#taskAtWork(tx, instance);
@@ -132,78 +93,16 @@ class Reconciler implements RecordSink {
       if (state && instance.state === 'unknown') {
         const since = Date.parse(instance.state_since);
         const reason = 'Its host is back and goes on.';
-        await this.#change(tx, instance, node, { to: state, reason, at: this.#now(), since });
+        await this.#change(tx, instance, node, { to: state, reason, at: this.#times.now(), since });
       }
     }
-  }
-
-  /** The node has said what it can run; every launch that waited for that goes on or ends. */
-  async #answered(tx: Tx, { id, node_id, result }: EndedTask): Promise<void> {
-    const waiting = await tx.app_instances.list({ where: { node_id, state: 'requested' } });
-    for (const instance of waiting.filter(({ current_task_id }) => current_task_id === id)) {
-      if (result.status === 'succeeded') {
-        const answer = judgeRuntime(result.output as WorkloadOciRuntimeStatusOutput, adapterOf(instance.engine));
-        await goOn(tx, this.#launching(), instance, answer, this.#now());
-      } else {
-        const reason = `Its host did not answer: ${result.failure?.message ?? result.status}`;
-        await fail(tx, instance, new AgentError('launch.node_unavailable', { reason }), this.#now());
-      }
-    }
-  }
-
-  /** Launch, stop, start and restart. */
-  async #done(tx: Tx, instance: AppInstance, task: EndedTask): Promise<void> {
-    const { result, purpose, node_id } = task;
-    const at = this.#at(instance, result.finished_at);
-    const output = result.output as Output | null;
-    const endpoints = output ? await this.#endpoints(tx, instance, task, output) : instance.endpoints;
-    const members = output
-      ? membersOf({ ...instance, endpoints }, node_id, output, iso(this.#now()))
-      : instance.members;
-    const cleanup = output?.cleanup ?? instance.cleanup;
-    const actor = `node:${node_id}`;
-    if (result.status === 'succeeded' && output) {
-      await change(tx, instance, {
-        ...{ to: afterTask(instance.state, output.state), reason: output.summary, actor, at },
-        set: { members, endpoints, cleanup, failure: output.failure },
-      });
-      return;
-    }
-    const failure =
-      result.failure ?? new AgentError('internal', { reason: `The task ended as ${result.status}.` }).toFailure();
-    // A launch that failed has left nothing; what an action failed on may still run as before, if it is there.
-    const isGone = purpose === 'launch' || failure.code === 'container.not_found';
-    const before = isGone ? undefined : (output?.state ?? stateOfAll(instance.members));
-    await change(tx, instance, {
-      to: before === undefined ? 'failed' : afterTask(instance.state, before),
-      ...{ reason: failure.message, actor, at },
-      set: { members, endpoints: purpose === 'launch' ? [] : endpoints, cleanup, failure },
-    });
-  }
-
-  async #removed(tx: Tx, instance: AppInstance, { result, node_id, trace_id }: EndedTask): Promise<void> {
-    const output = result.output as Output | null;
-    const cleanup = output?.cleanup ?? null;
-    const actor = `node:${node_id}`;
-    const at = this.#at(instance, result.finished_at);
-    if (result.status === 'succeeded' && (cleanup?.failed.length ?? 0) === 0) {
-      await finish(tx, { now: at, correlationId: trace_id, who: { actor } }, instance, cleanup);
-      return;
-    }
-    const left = cleanup?.failed.join('; ') ?? result.status;
-    const failure =
-      result.failure ?? output?.failure ?? new AgentError('internal', { reason: `Left: ${left}` }).toFailure();
-    await change(tx, instance, {
-      ...{ to: 'failed', reason: failure.message, actor, at },
-      set: { failure, cleanup },
-    });
   }
 
   async #progressed(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'task.progress' }): Promise<void> {
     const { workload_id, event } = body;
     const instance = await this.#instanceOf(tx, node, workload_id);
     if (!instance || instance.state === 'decommissioned') return;
-    const time = this.#timeOf(instance, at);
+    const time = this.#times.of(instance, at);
     await appendReport(tx, instance, `node:${node.id}`, time, {
       type: event.type === 'phase.entered' ? 'apps.instance.phase' : 'apps.instance.progress',
       message: event.message,
@@ -218,7 +117,7 @@ class Reconciler implements RecordSink {
   async #happened(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'event' }): Promise<void> {
     const { workload_id, source, event, state, failure } = body;
     if (workload_id === null) {
-      const time = iso(happenedAt(at, node.enrolled_at, this.#now()));
+      const time = iso(happenedAt(at, node.enrolled_at, this.#times.now()));
       await tx.events.append({
         ...{ time, type: 'node.reported', project_id: null, actor: `node:${node.id}` },
         ...{ subject: { kind: 'node', id: node.id }, correlation_id: null },
@@ -229,13 +128,13 @@ class Reconciler implements RecordSink {
     }
     const instance = await this.#instanceOf(tx, node, workload_id);
     if (!instance || instance.state === 'decommissioned') return;
-    await appendReport(tx, instance, `node:${node.id}`, this.#timeOf(instance, at), {
+    await appendReport(tx, instance, `node:${node.id}`, this.#times.of(instance, at), {
       type: 'apps.instance.reported',
       message: event.message,
       data: factsOf(event.values, { source, type: event.type, time: event.time, failure: failure?.code ?? null }),
     });
     const to = state === null ? undefined : await this.#afterReport(tx, instance, state);
-    const what = { reason: event.message, at: this.#at(instance, at), set: { failure } };
+    const what = { reason: event.message, at: this.#times.at(instance, at), set: { failure } };
     if (to) await this.#change(tx, instance, node, { to, ...what });
   }
 
@@ -243,13 +142,13 @@ class Reconciler implements RecordSink {
   async #sampled(tx: Tx, node: Node, body: RecordBody<'metrics'>): Promise<void> {
     const known = new Set((await this.#instancesOf(tx, node)).map(({ id }) => id));
     const workloads = body.workloads.filter(({ workload_id }) => known.has(workload_id));
-    this.#options.metrics.keep(node.id, { ...body, workloads }, this.#now());
+    this.#options.metrics.keep(node.id, { ...body, workloads }, this.#times.now());
   }
 
   /** What is on the host, whole: what should be there and is not is drift. */
   async #looked(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'topology' }): Promise<void> {
     const facts = new Map(body.workloads.map((workload) => [workload.workload_id, workload]));
-    const reported_at = iso(this.#now());
+    const reported_at = iso(this.#times.now());
     for (const instance of await this.#instancesOf(tx, node)) {
       const fact = facts.get(instance.id);
       const to = await this.#afterReport(tx, instance, fact?.state ?? 'absent');
@@ -262,24 +161,11 @@ class Reconciler implements RecordSink {
         const reason = lost?.message ?? `Its host reports it as ${fact?.state}.`;
         const cleared = to === 'running' ? null : instance.failure;
         const set = { ...(members ? { members } : {}), failure: lost ?? cleared };
-        await this.#change(tx, instance, node, { to, reason, at: this.#at(instance, at), set });
+        await this.#change(tx, instance, node, { to, reason, at: this.#times.at(instance, at), set });
       } else if (members) {
         await tx.app_instances.put({ ...instance, members });
       }
     }
-  }
-
-  /** Only what the profile declares and the launch published is an endpoint. */
-  async #endpoints(tx: Tx, instance: AppInstance, { node_id, result }: EndedTask, { endpoints }: Output) {
-    const { declared, undeclared } = declaredEndpoints(instance, endpoints);
-    for (const { name, port } of undeclared.slice(0, maxUndeclared)) {
-      await appendReport(tx, instance, `node:${node_id}`, this.#timeOf(instance, result.finished_at), {
-        type: 'apps.instance.undeclared_endpoint',
-        message: `The host reported an endpoint that was not asked for. It is not shown.`,
-        data: factsOf({ name }, { port }),
-      });
-    }
-    return declared;
   }
 
   async #taskAtWork(tx: Tx, { current_task_id: id }: AppInstance): Promise<Task | undefined> {
@@ -308,27 +194,6 @@ class Reconciler implements RecordSink {
   async #instancesOf(tx: Tx, { id }: Node): Promise<AppInstance[]> {
     return tx.app_instances.list({ where: { node_id: id, state: livingStates } });
   }
-
-  #launching() {
-    return { queue: this.#options.queue(), environment: this.#options.environment };
-  }
-
-  #now(): number {
-    return this.#options.clock.wallMs();
-  }
-
-  /** When it happened to the instance what a node says of that time: never before what happened to it last. */
-  #at(instance: AppInstance, said: string): number {
-    return happenedAt(said, instance.state_since, this.#now());
-  }
-
-  #timeOf(instance: AppInstance, said: string): string {
-    return iso(this.#at(instance, said));
-  }
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 const whileAtWork: Readonly<Partial<Record<Task['purpose'], AppInstance['state']>>> = {
