@@ -278,7 +278,7 @@ export const failures = {
   'gpu.none_free': {
     kind: 'exhausted',
     message: 'No GPU on this host is free.',
-    hint: 'Stop a workload or choose another allocation.',
+    hint: 'Decommission a workload, since a stopped one keeps its cards, or choose another allocation.',
     retryable: true,
   },
   'gpu.unhealthy': {
@@ -704,7 +704,7 @@ export const failures = {
   'launch.resources_exceed_allocation': {
     kind: 'exhausted',
     message: 'The allocation has not enough free cards, cores or memory.',
-    hint: 'Ask for less, stop another instance, or choose a larger allocation.',
+    hint: 'Ask for less, stop another instance (decommission it for its cards), or choose a larger allocation.',
     retryable: true,
   },
   'launch.host_port_taken': {

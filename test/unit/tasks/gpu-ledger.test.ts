@@ -51,6 +51,28 @@ describe('a lease', () => {
     });
   });
 
+  it('is exclusive among a hundred at once, some of which are cancelled or refused while they lease', async () => {
+    const { ledger, store } = bench(['GPU-a', 'GPU-b']);
+    const names = Array.from({ length: 100 }, (_each, at) => `w${at}`);
+
+    const given = await Promise.allSettled(
+      names.map(async (name, at) => {
+        const cancel = new AbortController();
+        const leasing = ledger.lease(name, [{ service: null, count: 1 }], cancel.signal);
+        if (at % 3 === 0) cancel.abort();
+        const uuids = (await leasing).get(null)?.uuids;
+        if (at % 2 === 0) ledger.release(name);
+        return uuids;
+      }),
+    );
+
+    const won = given.flatMap((each, at) => (each.status === 'fulfilled' && at % 2 === 1 ? [names[at]] : []));
+    const kept = store.all();
+    expect(new Set(kept.map(({ uuid }) => uuid)).size).toBe(kept.length);
+    expect(kept.map(({ instance }) => instance).sort()).toEqual(won.sort());
+    expect(given.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0);
+  });
+
   it('is the same again for the same owner, also after the agent was killed', async () => {
     const store = leasesInMemory();
     const before = await bench(['GPU-a', 'GPU-b', 'GPU-c'], { store }).lease('one', 2);
