@@ -50,7 +50,7 @@ function launchStack({ identity, document, readiness, restart, sandbox }: Worklo
     ...services.map(([name, { image, cpus, mem_limit, ports = [], deploy }]) => {
       const cards = deploy?.resources.reservations.devices[0]?.count ?? 0;
       const served = ports.map((port) => `${port.name} 127.0.0.1:${port.published} to ${port.target}`);
-      const held = `${cpus} ${cpus === 1 ? 'core' : 'cores'}, ${mem_limit / 2 ** 30} GiB of memory${cards ? `, ${cards} GPUs` : ''}`;
+      const held = `${cpus} ${cpus === 1 ? 'core' : 'cores'}, ${Math.round((mem_limit / 2 ** 30) * 1000) / 1000} GiB of memory${cards ? `, ${cards} GPUs` : ''}`;
       return [`service ${name}: image ${image}`, held, ...served].join(', ');
     }),
     ...listed(

@@ -57,13 +57,25 @@ export function membersOf(
     const before = members[placeOf(service.name)];
     const own = new Set([...service.endpoints, ...(before?.endpoints ?? []).map(({ name }) => name)]);
     return {
-      ...{ name: service.name, node_id, state: service.state, health: status?.health ?? null, status, reported_at },
+      ...{
+        name: service.name,
+        node_id,
+        state: service.state,
+        health: decided(status?.health, service.state),
+        status,
+        reported_at,
+      },
       endpoints: endpoints.filter(({ name }) => own.has(name)),
       restarts: Math.max(status?.restart_count ?? 0, service.state === 'running' ? 0 : (before?.restarts ?? 0)),
     };
   });
   // The launch knew the manifest's order; what comes later may have it from the engine.
   return reported.sort((one, other) => placeOf(one.name) - placeOf(other.name));
+}
+
+/** Nobody tells when a check that has just begun passes: until it says something, and while nothing runs, nothing is known. */
+function decided(health: string | null | undefined, state: WorkloadState): string | null {
+  return state === 'running' && health !== 'starting' ? (health ?? null) : null;
 }
 
 /** The members as a look at their host found them. A service that it says nothing of is as it was. */
@@ -74,7 +86,9 @@ export function membersSeen(
 ): Member[] {
   return members.map((member) => {
     const seen = services ? services.find(({ service }) => service === member.name) : { state, restarts };
-    return seen ? { ...member, state: seen.state, restarts: seen.restarts, reported_at } : member;
+    if (!seen) return member;
+    const health = seen.state === member.state ? member.health : null;
+    return { ...member, state: seen.state, restarts: seen.restarts, health, reported_at };
   });
 }
 
