@@ -118,7 +118,7 @@ async function signerOf({ jwk, private: d }: Omit<StoredKey, 'rotation'>): Promi
   return (await importJWK({ ...(jwk as JWK), d }, 'EdDSA')) as CryptoKey;
 }
 
-/** Names a key by what it is, so that two keys never share a name. */
+/** Names a key by what it is, so that two keys never share a name. An identifier: events speak of it. */
 function kidOf(x: string): string {
-  return createHash('sha256').update(x).digest('base64url').slice(0, 16);
+  return createHash('sha256').update(x).digest('hex').slice(0, 24);
 }

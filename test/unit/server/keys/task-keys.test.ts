@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { compactVerify, importJWK, type JWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import type { TaskKey, TaskKeyRotation } from '../../../../src/contract/enrolment.ts';
+import { identifierPattern } from '../../../../src/contract/identifiers.ts';
 import { rotationJwsType, taskJwsType } from '../../../../src/contract/signing.ts';
 import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
 import { maxRotations, TaskKeys } from '../../../../src/server/keys/task-keys.ts';
@@ -64,6 +65,16 @@ describe('the task keys', () => {
     expect(believed).toEqual(keys.current);
     expect(believed).not.toEqual(pinned);
     await expect(read(await keys.sign(envelope), believed)).resolves.toMatchObject({ payload: envelope });
+  });
+
+  it('have names that events can speak of, whatever the keys are', async () => {
+    const keys = await TaskKeys.open(newFolder());
+    const names = new Set([keys.current.kid]);
+
+    for (let count = 0; count < 150; count += 1) names.add((await keys.rotate(retireAfter)).kid);
+
+    expect(names.size).toBe(151);
+    expect([...names].filter((name) => !new RegExp(identifierPattern).test(name))).toEqual([]);
   });
 
   it('are replaced one after another, also where two ask at once', async () => {
