@@ -38,7 +38,7 @@ export async function untilSettled(
     if (!options.json && instance.failure) {
       tellFailure(instance.state, instance.failure);
     }
-    return { instance, status: instance.state === 'failed' ? exitCodes.failed : exitCodes.ok };
+    return { instance, status: isRefused(instance) ? exitCodes.failed : exitCodes.ok };
   } catch (error) {
     if (interruption.signal.aborted) {
       throw new AgentError('command.interrupted', { instance: before.id }, { cause: error });
@@ -105,13 +105,19 @@ async function present(client: ControlPlaneClient, id: string, signal: AbortSign
   }
 }
 
-function isSettled({ state, desired }: Instance, wanted: Instance['desired']): boolean {
+function isSettled(instance: Instance, wanted: Instance['desired']): boolean {
+  const { state, desired } = instance;
   return (
     state === wanted ||
-    state === 'failed' ||
+    isRefused(instance) ||
     (wanted === 'running' && state === 'degraded') ||
     (desired !== wanted && settled.has(state))
   );
+}
+
+/** True for one that failed, and for one that rests where it was because its host could not do what was asked. */
+function isRefused({ state, desired, failure }: Instance): boolean {
+  return state === 'failed' || (state === 'stopped' && desired !== 'stopped' && failure !== null);
 }
 
 /** What is told of the events since a moment: for people, what one says in the same words as the one before is left out. */

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import type { Instance } from '../../../../src/cli/gpuaas/instance.ts';
 import { untilSettled } from '../../../../src/cli/gpuaas/watch.ts';
+import { AgentError } from '../../../../src/contract/failures.ts';
 
 // Nobody waits between two attempts.
 vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
@@ -29,6 +30,8 @@ const all = [
 ];
 
 let instance: object;
+/** What it is in the end. */
+let end: object;
 let node: object;
 /** Whether it settles once the stream is open. */
 let settlesBy: 'stream' | 'nothing';
@@ -45,6 +48,7 @@ const server = createServer((request, response) => {
 
 beforeEach(async () => {
   instance = asked;
+  end = settled;
   settlesBy = 'stream';
   streamed = all.length;
   answer = () => false;
@@ -64,7 +68,7 @@ function afterOf({ url = '' }: IncomingMessage): number {
 
 /** The instance is settled as soon as the first event is out: it is ahead of the stream. */
 function stream(response: ServerResponse): void {
-  if (settlesBy === 'stream') instance = settled;
+  if (settlesBy === 'stream') instance = end;
   for (const each of all.slice(0, streamed)) response.write(`id: ${each.seq}\ndata: ${JSON.stringify(each)}\n\n`);
 }
 
@@ -91,6 +95,16 @@ it('leaves out for programs only what belongs to an earlier change', async () =>
   await watched(true);
 
   expect(said.map((line) => JSON.parse(line).seq)).toEqual([2, 3, 4, 5]);
+});
+
+it('ends where the host refused what was asked, with the reason', async () => {
+  const failure = new AgentError('resources.exceeded', { reason: 'Asked for 2 cores, 1 free.' }).toFailure();
+  end = { ...settled, state: 'stopped', failure };
+
+  const { status } = await watched();
+
+  expect(status).toBe(1);
+  expect(said.join('\n')).toContain('Asked for 2 cores, 1 free.');
 });
 
 it('waits for a control plane that goes away in the middle, longer than for the answer to one request', async () => {
