@@ -35,7 +35,8 @@ export interface ReadinessAttempt extends ProbeResult {
   readonly attempt: number;
 }
 
-const backoff = { firstMs: 25, maxMs: 1000, factor: 1.5 };
+/** Slowly growing: a workload that is ready is kept waiting for a seventh of the time that it took, and never a second. */
+const backoff = { firstMs: 25, maxMs: 1000, factor: 1.15 };
 /** What one look at an endpoint may take. */
 const attemptMs = 5000;
 /** What it gets although the time of the check is nearly over: an attempt of a millisecond finds out nothing. */
