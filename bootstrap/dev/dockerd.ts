@@ -25,14 +25,17 @@ const LOG_TAIL_LINES = 10;
 export async function startDaemonOfEngine(
   home: DaemonHome,
   flags: readonly string[],
-  env?: NodeJS.ProcessEnv,
+  {
+    env,
+    config: settings = {},
+  }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly config?: object | undefined } = {},
 ): Promise<ProcessId> {
   const config = join(home.run, 'daemon.json');
   await mkdir(home.data, { recursive: true });
   await mkdir(home.run, { recursive: true });
   await clearAfterKill(home);
   // Without one of its own it reads the machine's, which may contradict the flags.
-  await writeRecord(config, {});
+  await writeRecord(config, settings);
 
   const own = [
     `--config-file=${config}`,

@@ -39,6 +39,8 @@ export interface PrivateEngineOptions {
   readonly flags?: readonly string[];
   /** The engine's environment; its PATH decides which runtimes and hooks it finds. */
   readonly env?: NodeJS.ProcessEnv;
+  /** What its configuration file says, for settings that have no flag. */
+  readonly config?: object;
 }
 
 /** A socket's path may have 107 bytes, and the longest lies deep in the runtime folder. */
@@ -97,7 +99,7 @@ async function start(dir: string, options: PrivateEngineOptions): Promise<Proces
     '--shutdown-timeout=5',
     ...(options.flags ?? []),
   ];
-  return await startDaemonOfEngine(homeOf(dir), flags, options.env);
+  return await startDaemonOfEngine(homeOf(dir), flags, options);
 }
 
 function homeOf(dir: string): DaemonHome {
