@@ -16,6 +16,7 @@ export const profileVersion = 'v1';
 
 export const exposureModes = ['private', 'platform_proxy'] as const;
 export const storageModes = ['scratch', 'project_storage'] as const;
+export const supportLevels = ['platform_curated', 'community', 'experimental'] as const;
 
 const About = Type.Object(
   {
@@ -27,7 +28,7 @@ const About = Type.Object(
     }),
     display_name: text(128, 'Name for people, on cards and pages.'),
     description: text(2048, 'What the app is, in a sentence or two.'),
-    support_level: Type.Enum(['platform_curated', 'community', 'experimental'], {
+    support_level: Type.Enum([...supportLevels], {
       description: 'Who stands for the app; shown as a badge.',
     }),
     launch_mode: Type.Literal('existing_allocation', {

@@ -8,6 +8,7 @@ import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
 import { profileOf } from '../launch/load-facts.ts';
+import { aboutOf, InstanceAbout } from './instance-about.ts';
 import { cardsOf, InstanceCard } from './instance-cards.ts';
 import { longestLaunch } from './launching.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
@@ -35,6 +36,7 @@ type Access = Static<typeof Access>;
 export const InstanceView = Type.Object(
   {
     ...shown,
+    about: InstanceAbout,
     recovery: Type.Union([Type.Enum([...recoveries], { description: 'Class.' }), Type.Null()], {
       description: 'What can be done about the failure; null where there is none.',
     }),
@@ -92,6 +94,7 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
   const profile = version && profileOf(version);
   return {
     ...rest,
+    about: await aboutOf(tx, instance, { profile, allocation, node }),
     launch_seconds: longestLaunch(instance),
     recovery: instance.failure ? recoveryOf(instance.failure.code) : null,
     access: reachable.has(state) ? endpoints.map((each) => accessTo(each, profile, loginOf(allocation, node))) : [],

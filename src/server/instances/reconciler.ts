@@ -99,14 +99,14 @@ class Reconciler implements RecordSink {
   }
 
   async #progressed(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'task.progress' }): Promise<void> {
-    const { workload_id, event } = body;
+    const { workload_id, task_id, event } = body;
     const instance = await this.#instanceOf(tx, node, workload_id);
     if (!instance || instance.state === 'decommissioned') return;
     const time = this.#times.of(instance, at);
     await appendReport(tx, instance, `node:${node.id}`, time, {
       type: event.type === 'phase.entered' ? 'apps.instance.phase' : 'apps.instance.progress',
       message: event.message,
-      data: factsOf(event.values, { type: event.type, phase: event.phase, time: event.time }),
+      data: factsOf(event.values, { type: event.type, phase: event.phase, time: event.time, task_id }),
     });
     if (event.type === 'phase.entered' && (await this.#taskAtWork(tx, instance))) {
       const updated_at = laterOf(instance.updated_at, time);

@@ -19,6 +19,7 @@ import { iso, ReportTimes } from './happened-at.ts';
 import { appendReport, declaredEndpoints, factsOf, membersOf, stateOfAll } from './instance-reports.ts';
 import { change } from './instance-states.ts';
 import { fail, goOn } from './launching.ts';
+import { packagesEvent } from './packages-event.ts';
 import { afterTask } from './reported-state.ts';
 
 export interface TaskResultsOptions {
@@ -90,6 +91,8 @@ export class TaskResults {
       : instance.members;
     const cleanup = output?.cleanup ?? instance.cleanup;
     const actor = `node:${node_id}`;
+    const packages = packagesEvent(result);
+    if (packages) await appendReport(tx, instance, actor, iso(at), packages);
     if (result.status === 'succeeded' && output) {
       await change(tx, instance, {
         ...{ to: afterTask(instance.state, output.state), reason: output.summary, actor, at },

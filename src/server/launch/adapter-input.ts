@@ -58,7 +58,7 @@ export function runningDigest({ platform_digest, digest }: Artifact): string {
   return platform_digest ?? digest;
 }
 
-export function storageOf({ storage }: WorkloadProfile, { mounts }: LaunchValues): StorageDecision[] {
+export function storageOf({ storage }: WorkloadProfile, { mounts }: Pick<LaunchValues, 'mounts'>): StorageDecision[] {
   return (storage?.mounts ?? []).flatMap(({ name, path }) => {
     const mode = mounts[name];
     return mode === 'scratch' || mode === 'project_storage' ? [{ name, path, mode }] : [];

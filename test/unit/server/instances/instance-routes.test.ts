@@ -240,6 +240,18 @@ describe('an instance', () => {
     expect(body).toMatchObject({ state: 'stopped', endpoints: [{ name: 'web' }], access: [] });
   });
 
+  it('says the names behind its ids, and what was chosen for it (G-222 to G-226)', async () => {
+    const { body } = await launch(wish({ config: { host_port: 29_999, workspace_mount: 'scratch' } }));
+
+    const shown = await server.call('GET', `${instances}/${body.id}`, { as: 'viewer' });
+
+    expect(shown.body.about).toEqual({
+      ...{ app: 'JupyterLab', support_level: 'platform_curated', artifact: 'runtime-cpu', exposure_mode: 'private' },
+      ...{ allocation: 'host one', node: aNode().name },
+      storage: [{ name: 'workspace', path: expect.stringMatching(/^\//), mode: 'scratch' }],
+    });
+  });
+
   it('is nothing that another project could see or touch', async () => {
     const { body: launched } = await launch(wish());
     const path = `${instances}/${launched.id}`;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { AgentError } from '../../../../src/contract/failures.ts';
 import { type WorkloadState, workloadStates } from '../../../../src/contract/workload-state.ts';
 import { decommission } from '../../../../src/server/instances/actions.ts';
 import { releasing } from '../../../../src/server/resources/release-allocation.ts';
@@ -10,6 +11,14 @@ let bench: LaunchBench;
 beforeEach(async () => {
   bench = await launchBench();
 });
+
+function eventsOf({ store }: LaunchBench, id: string) {
+  return store.read((tx) => tx.events.list({ subject_id: id, after: 0, limit: 100 }));
+}
+
+async function lastEvent(bench: LaunchBench, id: string) {
+  return (await eventsOf(bench, id)).at(-1);
+}
 
 function event(workload_id: string | null, type: string, state: 'failed' | 'running' | 'degraded' | null) {
   return {
@@ -94,6 +103,51 @@ describe('the result of a launch', () => {
 
     const { endpoints } = await bench.instance(id);
     expect(endpoints.map(({ url }) => url)).toEqual([`http://127.0.0.1:${host_ports['web']}/`]);
+  });
+});
+
+describe('the output of a package installation', () => {
+  it('is an event of the instance, bounded and without what looks like a credential (G-237)', async () => {
+    const { id, current_task_id, host_ports } = await bench.launch();
+    const output = workloadOutput({ id, host_ports }, 'running');
+    const packages_excerpt = `${'x'.repeat(5000)}\nLooking at https://me:hunter2@index.example\nInstalled <b>numpy</b>`;
+
+    await bench.end(
+      { id: current_task_id ?? '' },
+      { output: { ...output, adapter: { ...output.adapter, packages_excerpt } } },
+    );
+
+    expect((await bench.events(id)).slice(-2)).toEqual(['apps.instance.packages', 'apps.instance.running']);
+    const { message, data } = (await eventsOf(bench, id)).at(-2) ?? {};
+    expect(message).toBe('Packages were installed.');
+    expect(data).toEqual({
+      task_id: current_task_id,
+      excerpt: expect.stringMatching(/^x+\n.*\nInstalled <b>numpy<\/b>$/),
+    });
+    expect(data?.['excerpt']).toHaveLength(4096);
+    expect(JSON.stringify(data)).not.toContain('hunter2');
+  });
+
+  it('is told as well where it is why the launch failed, before the failure (G-237)', async () => {
+    const { id, current_task_id } = await bench.launch();
+    const failure = new AgentError('packages.failed', {
+      exit_code: 1,
+      excerpt: 'No matching distribution',
+    }).toFailure();
+
+    await bench.end({ id: current_task_id ?? '' }, { status: 'failed', failure });
+
+    expect((await bench.events(id)).slice(-2)).toEqual(['apps.instance.packages', 'apps.instance.failed']);
+    expect((await eventsOf(bench, id)).at(-2)).toMatchObject({
+      message: 'Packages could not be installed.',
+      data: { task_id: current_task_id, excerpt: 'No matching distribution' },
+    });
+  });
+
+  it('is not told where nothing was installed', async () => {
+    const { id } = await bench.running();
+
+    expect(await bench.events(id)).not.toContain('apps.instance.packages');
   });
 });
 
@@ -352,6 +406,7 @@ describe('what a node reports between tasks', () => {
     await bench.report(progress('image.progress', '1 of 2 layers.'));
 
     expect((await bench.events(id)).slice(-2)).toEqual(['apps.instance.phase', 'apps.instance.progress']);
+    expect((await lastEvent(bench, id))?.data).toMatchObject({ phase: 'pulling', task_id: 't1' });
     expect((await bench.instance(id)).summary).toBe('Pulling the image.');
   });
 
