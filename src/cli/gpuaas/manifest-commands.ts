@@ -1,9 +1,11 @@
 /** `gpuaas manifest validate` and `render`: manifests in files, without a control plane. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { Type } from 'typebox';
 import { readDocument } from '../../agent/read-document.ts';
-import { judge } from '../../contract/validate.ts';
-import { type ReadProfile, readProfileText } from '../../manifests/gpuaas/read-profile.ts';
+import { judge, type PathError } from '../../contract/validate.ts';
+import { profileSchemaText } from '../../manifests/gpuaas/profile-schema.ts';
+import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
+import { locator } from '../../manifests/locate.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
@@ -29,37 +31,78 @@ export function addManifestCommands(program: Command, carry: Carry): void {
     .option('--values <file>', 'JSON file with a launch request; its config and resource_overrides count')
     .option('--pin <name=reference>', 'image of an artifact, as registry/repository@sha256:…', collectPin, {})
     .action((file: string, options) => carry(() => render(file, options)));
+  manifest
+    .command('schema')
+    .addArgument(new Argument('<dialect>', 'kind of manifest').choices(['gpuaas']))
+    .description('print the JSON Schema of a kind of manifest, for editors and programs')
+    .action(() =>
+      carry(async () => {
+        process.stdout.write(profileSchemaText());
+        return exitCodes.ok;
+      }),
+    );
 }
 
+/** Every file is looked at, also behind one that cannot be read. */
 async function validate(files: readonly string[], options: { json: boolean }): Promise<number> {
   let isValid = true;
+  const unreadable: unknown[] = [];
   for (const file of files) {
-    const read = readProfileText(await manifestText(file));
-    isValid &&= read.ok;
-    if (options.json) printJson(verdictOf(file, read));
-    else sayVerdict(file, read);
+    const text = await manifestText(file).catch((error: unknown) => {
+      unreadable.push(error);
+      return undefined;
+    });
+    if (text === undefined) continue;
+    const verdict = verdictOf(file, text);
+    isValid &&= verdict.valid;
+    if (options.json) printJson(verdict);
+    else sayVerdict(verdict);
   }
+  if (unreadable.length > 0) throw unreadable[0];
   return isValid ? exitCodes.ok : exitCodes.failed;
 }
 
-function verdictOf(file: string, read: ReadProfile) {
+/** A fault of a manifest, with the line that it stands in; line and column are null for the document as a whole. */
+interface Fault extends PathError {
+  readonly line: number | null;
+  readonly column: number | null;
+}
+
+interface Verdict {
+  readonly file: string;
+  readonly dialect: 'gpuaas';
+  readonly valid: boolean;
+  readonly errors: readonly Fault[];
+  readonly warnings: readonly Fault[];
+}
+
+function verdictOf(file: string, text: string): Verdict {
+  const read = readProfileText(text);
   const { errors, warnings } = read.ok
     ? { errors: [], warnings: read.warnings }
     : { errors: read.errors, warnings: [] };
-  return { file, dialect: 'gpuaas', valid: read.ok, errors, warnings };
+  // Faults of the text itself have no path, and the text cannot be relied on then.
+  const locate = [...errors, ...warnings].some(({ path }) => path !== '') ? locator(text) : undefined;
+  const placed = ({ path, code, message }: PathError): Fault => {
+    const { line = null, column = null } = locate?.(path) ?? {};
+    return { path, code, message, line, column };
+  };
+  return { file, dialect: 'gpuaas', valid: read.ok, errors: errors.map(placed), warnings: warnings.map(placed) };
 }
 
-function sayVerdict(file: string, read: ReadProfile): void {
-  printLine(`${oneLine(file)}: ${read.ok ? 'valid' : 'not valid'}`);
-  for (const { path, message } of read.ok ? read.warnings : read.errors) {
-    printLine(`  ${read.ok ? 'warning: ' : ''}${oneLine(`${path || '/'} ${message}`)}`);
+function sayVerdict({ file, valid, errors, warnings }: Verdict): void {
+  printLine(`${oneLine(file)}: ${valid ? 'valid' : 'not valid'}`);
+  for (const { path, message, line, column } of valid ? warnings : errors) {
+    const place = line === null ? '' : `${line}:${column} `;
+    printLine(`  ${valid ? 'warning: ' : ''}${oneLine(`${place}${path || '/'} ${message}`)}`);
   }
 }
 
 async function render(file: string, options: { values?: string; pin: Record<string, string> }): Promise<number> {
-  const read = readProfileText(await manifestText(file));
+  const text = await manifestText(file);
+  const read = readProfileText(text);
   if (!read.ok) {
-    sayVerdict(file, read);
+    sayVerdict(verdictOf(file, text));
     return exitCodes.failed;
   }
   const given = options.values === undefined ? {} : await readDocument(options.values);

@@ -6,12 +6,13 @@ import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import { profileSchemaPath, profileSchemaText } from '../../manifests/gpuaas/profile-schema.ts';
 import type { ServerContext } from '../context.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import { type App, AppVersion } from '../db/entities/catalog.ts';
 import type { ReadTx } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
-import { type Route, route, type Who } from '../http/route.ts';
+import { openRoute, type Route, route, type Who } from '../http/route.ts';
 import { environmentOf, type LaunchEnvironment } from '../launch/environment.ts';
 import { eligibilityOf, isEntitled, launchableArtifacts } from './eligibility.ts';
 import { AppCard, type VersionCard, VersionView } from './views.ts';
@@ -85,6 +86,20 @@ export function catalogRoutes(context: ServerContext): Route[] {
           body: Readable.from([Buffer.from(version.source)]),
         };
       },
+    }),
+    openRoute({
+      ...{
+        method: 'GET',
+        path: profileSchemaPath,
+        tag: 'catalog',
+        summary: 'The schema that manifests are judged by.',
+      },
+      answer: Type.Unknown({ description: 'JSON Schema, draft 7.' }),
+      produces: 'application/schema+json',
+      stream: async () => ({
+        contentType: 'application/schema+json; charset=utf-8',
+        body: Readable.from([Buffer.from(profileSchemaText())]),
+      }),
     }),
   ];
 }

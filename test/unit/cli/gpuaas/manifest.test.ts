@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { gpuaas } from '../../../../src/cli/gpuaas-main.ts';
@@ -90,4 +90,46 @@ it('says of each file whether it is valid, and all that is wrong', async () => {
   });
   expect(bad.errors).toContainEqual(expect.objectContaining({ path: '/artifacts', code: 'required' }));
   expect(await gpuaas(['manifest', 'validate', join(own, 'nothing.yaml')])).toBe(2);
+});
+
+it('says in which line a fault stands, in YAML and in JSON, and of what is missing where it is missing from', async () => {
+  const yaml = readFileSync(join(folder, 'jupyterlab.yaml'), 'utf8')
+    .replace('support_level: platform_curated', 'support_level: gold')
+    .replace('      port: 8888\n', '')
+    .replace('  placement: allocation_local', '  placement: allocation_local\n    extra: 1');
+  const json = '{\n  "profile": {\n    "kind": "gpuaas.launchable_oci_workload",\n    "slug": 7\n  }\n}';
+
+  expect(await gpuaas(['manifest', 'validate', file('lines.yaml', yaml), '--json'])).toBe(1);
+  expect(await gpuaas(['manifest', 'validate', file('lines.json', json), '--json'])).toBe(1);
+  expect(await gpuaas(['manifest', 'validate', file('lines.yaml', yaml)])).toBe(1);
+
+  const [first = '', second = '', ...spoken] = printed;
+  const places = (verdict: string) =>
+    JSON.parse(verdict).errors.map(({ path, line, column }: Record<string, unknown>) => `${path} ${line}:${column}`);
+  const lineOf = (part: string) => yaml.split('\n').findIndex((line) => line.includes(part)) + 1;
+  expect(places(first)).toEqual(
+    expect.arrayContaining([
+      `/profile/support_level ${lineOf('support_level')}:3`,
+      `/resources/gpu/extra ${lineOf('extra')}:5`,
+    ]),
+  );
+  expect(places(second)).toEqual(expect.arrayContaining(['/profile/slug 4:5', '/profile/schema_version 2:3']));
+  expect(spoken.join('')).toContain(`${lineOf('support_level')}:3 /profile/support_level must be one of`);
+});
+
+it('looks at every file, also behind one that cannot be read', async () => {
+  const good = join(folder, 'jupyterlab.yaml');
+
+  expect(await gpuaas(['manifest', 'validate', join(own, 'nothing.yaml'), good])).toBe(2);
+
+  expect(printed.join('')).toContain(`${good}: valid`);
+  expect(told.join('')).toContain('nothing.yaml cannot be read (ENOENT)');
+});
+
+it('prints the schema of profiles as it is published, and knows no other dialect (G-21)', async () => {
+  const published = join(folder, '../../../docs/schemas/launchable_oci_workload_profile.v1.schema.json');
+
+  expect(await gpuaas(['manifest', 'schema', 'gpuaas'])).toBe(0);
+  expect(printed.join('')).toBe(readFileSync(published, 'utf8'));
+  expect(await gpuaas(['manifest', 'schema', 'helm'])).toBe(2);
 });
