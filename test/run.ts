@@ -1,8 +1,8 @@
 /**
  * `npm test`: sets up what is missing, runs everything, and ends with one line `N passed, N failed, N skipped`.
  *
- * Static checks first (they are quick and say most), then the unit tests, then the real engine, registry and images are
- * brought up for the integration tests. A failing stage does not hide the later ones. The tests have a temporary folder of
+ * Static checks first (they are quick and say most), then the unit tests, then the real engine, registry, images and
+ * browser are brought up for the integration tests and those of the console's pages. A failing stage does not hide the later ones. The tests have a temporary folder of
  * their own, and leaving something there is a failure, too.
  */
 import { spawn } from 'node:child_process';
@@ -35,10 +35,11 @@ try {
     add(await check(name, argv));
   }
   add(await suite('unit', 'unit*'));
-  if (await stage('engine, registry and images', [process.execPath, join(root, 'bootstrap/dev/ground.ts')])) {
+  if (await stage('engine, registry, images and browser', [process.execPath, join(root, 'bootstrap/dev/ground.ts')])) {
     add(await suite('integration', 'integration'));
+    add(await suite('browser', 'browser'));
   } else {
-    add({ passed: 0, failed: 1, skipped: 0 });
+    add({ passed: 0, failed: 2, skipped: 0 });
   }
   add(nothingLeft());
 } finally {

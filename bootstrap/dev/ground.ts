@@ -1,5 +1,5 @@
 /**
- * The ground that quickstart and the tests stand on: an engine, a registry, images published by digest, and Compose.
+ * The ground that quickstart and the tests stand on: an engine, a registry, images published by digest, Compose, and a browser.
  *
  * Everything here may be called again and by several processes at once; when all is there it costs milliseconds.
  * A caller that needs one image asks for that one and does not wait for the others.
@@ -9,6 +9,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ensureBrowser } from './browser.ts';
 import { ensureCompose } from './compose.ts';
 import { ENGINE_SOCKET, ensureEngine, isOurEngine, stopEngine } from './engine.ts';
 import { answersPing, askEngine, callEngine } from './engine-api.ts';
@@ -43,9 +44,11 @@ export interface Ground extends GroundWith<ImageName> {
   readonly images: GroundWith<ImageName>['images'] & { readonly runtimeCpu: PublishedImage };
   /** Folder of `docker-compose`, see {@link ensureCompose}. */
   readonly compose: string;
+  /** Program of the browser, see {@link ensureBrowser}. */
+  readonly browser: string;
 }
 
-/** Makes sure that the engine, the registry, every image and Compose are there. */
+/** Makes sure that the engine, the registry, every image, Compose and the browser are there. */
 export async function ensureGround(): Promise<Ground>;
 /** The same with only the images named: nobody waits for an image that he does not use. */
 export async function ensureGround<N extends ImageName>(names: readonly N[]): Promise<GroundWith<N>>;
@@ -55,7 +58,8 @@ export async function ensureGround(names?: readonly ImageName[]): Promise<Ground
   const found = await Promise.all(wanted.map(async (name) => [name, await imageOn(base, name)] as const));
   const images = Object.fromEntries(found) as GroundWith<ImageName>['images'];
   if (names !== undefined) return { ...base, images };
-  return { ...base, images: { ...images, runtimeCpu: images['runtime-cpu'] }, compose: await ensureCompose() };
+  const programs = { compose: await ensureCompose(), browser: await ensureBrowser() };
+  return { ...base, images: { ...images, runtimeCpu: images['runtime-cpu'] }, ...programs };
 }
 
 /** Makes sure that the engine and the registry run. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { browserArgs } from '../../bootstrap/dev/browser.ts';
 import {
   containerLog,
   execIn,
@@ -54,6 +55,18 @@ describe('ground', () => {
     const { stdout } = await programs(join(ground.compose, 'docker-compose'), ['version', '--short'], { env: {} });
 
     expect(stdout).toMatch(/^2\.\d+/);
+  });
+
+  it('has a browser that runs as root', async () => {
+    const args = [
+      ...browserArgs,
+      `--user-data-dir=${join(folder, 'profile')}`,
+      '--dump-dom',
+      'data:text/html,<p>it runs',
+    ];
+    const { stdout } = await programs(ground.browser, args);
+
+    expect(stdout).toContain('<p>it runs</p>');
   });
 
   it.each(imageNames)('runs the image %s by digest', async (image) => {
