@@ -89,6 +89,13 @@ function addServe(program: Command, carry: Carry): void {
     .addOption(
       variable('--strangers <count>', 'such connections in all', 'STRANGERS').default(String(defaultDoorLimits.all)),
     )
+    .addOption(
+      variable(
+        '--environment <name>',
+        'what this control plane is called, for example production',
+        'ENVIRONMENT',
+      ).default('development'),
+    )
     .addOption(variable('--platform <os/arch>', 'what the fleet runs', 'PLATFORM').default('linux/amd64'))
     .addOption(
       variable('--log-level <level>', 'least severe log line', 'LOG_LEVEL')

@@ -29,6 +29,8 @@ export interface ServerSettings {
    * `APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED`: only the exact text `true` lets launches become tasks of nodes.
    */
   readonly launchEnabled: boolean;
+  /** What this control plane is called: `production`, or a name of one's own. */
+  readonly environment: string;
   /** Registry hosts that artifacts may come from. */
   readonly registries: readonly string[];
   /** Of those, the ones that this control plane is the token service of (`auth: token`). */

@@ -24,6 +24,7 @@ import { nodeControl } from './resources/node-control.ts';
 import { nodeRoutes } from './resources/nodes.ts';
 import { projectRoutes } from './resources/projects.ts';
 import { releasing } from './resources/release-allocation.ts';
+import { sessionRoutes } from './resources/session.ts';
 import { systemRoutes } from './resources/system.ts';
 import { taskKeyRoutes } from './resources/task-keys.ts';
 
@@ -35,6 +36,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
   });
   const routes = [
     ...projectRoutes(),
+    ...sessionRoutes(context),
     ...tokenRoutes(),
     ...allocationRoutes(release),
     ...nodeRoutes(nodeControl(hub, queue)),

@@ -1,10 +1,12 @@
 /**
- * Forgets what nobody will ask for again: answers that can no longer be repeated, old events, tokens that work no more, tasks
+ * Forgets what nobody will ask for again: answers that can no longer be repeated, old events, tokens that work no more, sessions
+ * that nobody uses, tasks
  * that ended. Everything else in the store is as much as people have made.
  */
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Store, Tx } from './db/store.ts';
+import { idleMs } from './http/callers.ts';
 
 const everyMs = 10 * 60 * 1000;
 const eventsKeptMs = 90 * 24 * 60 * 60 * 1000;
@@ -36,6 +38,7 @@ export async function sweep(store: Store, now: number): Promise<void> {
   await sweepOf(store, (tx, limit) => expired(tx, 'join_tokens', timeOf(now - tokensKeptMs), limit));
   await sweepOf(store, (tx, limit) => expired(tx, 'api_tokens', timeOf(now - tokensKeptMs), limit));
   await sweepOf(store, (tx, limit) => revokedTokens(tx, timeOf(now - tokensKeptMs), limit));
+  await sweepOf(store, (tx, limit) => idleSessions(tx, timeOf(now - idleMs), limit));
   await sweepOf(store, (tx, limit) => endedTasks(tx, timeOf(now - tasksKeptMs), limit));
 }
 
@@ -61,6 +64,13 @@ async function revokedTokens(tx: Tx, before: string, limit: number): Promise<num
   const old = await tx.api_tokens.list({ below: { revoked_at: before }, limit });
   for (const { id } of old) await tx.api_tokens.delete(id);
   return old.length;
+}
+
+/** Those of tokens that work no more are not used any more either. */
+async function idleSessions(tx: Tx, before: string, limit: number): Promise<number> {
+  const idle = await tx.sessions.list({ below: { used_at: before }, limit });
+  for (const { id } of idle) await tx.sessions.delete(id);
+  return idle.length;
 }
 
 /** With the last task of an instance that is gone for good, the number goes that its tasks were fenced by. */

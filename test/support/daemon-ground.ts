@@ -177,7 +177,7 @@ async function startServer(
     settings: {
       ...{ publicUrl: `http://127.0.0.1:${proxy.port}`, ca: '', launchEnabled: true },
       ...{ registries: [host.registryHost], tokenRegistries: [], upstream: {} },
-      ...{ artifactPolicy: 'published', platform: 'linux/amd64' },
+      ...{ artifactPolicy: 'published', platform: 'linux/amd64', environment: 'test' },
     },
   });
   proxy.target = (await controlPlane.listen('127.0.0.1', 0)).port;

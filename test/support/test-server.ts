@@ -48,7 +48,7 @@ const people: readonly [string, Role, string | null][] = [
 
 const defaults: ServerSettings = {
   ...{ publicUrl: 'http://127.0.0.1:1', ca: '', launchEnabled: true, registries: ['127.0.0.1:5000'] },
-  ...{ artifactPolicy: 'published', platform: 'linux/amd64', tokenRegistries: [], upstream: {} },
+  ...{ artifactPolicy: 'published', platform: 'linux/amd64', environment: 'test', tokenRegistries: [], upstream: {} },
 };
 
 /** Gone when the file's tests are over. */

@@ -23,6 +23,7 @@ export interface ServeOptions {
   readonly tokenRegistry: readonly string[] | string;
   readonly registryLogins?: string;
   readonly artifactPolicy: (typeof artifactPolicies)[number];
+  readonly environment: string;
   readonly platform: string;
   readonly strangersPerAddress: string;
   readonly strangers: string;
@@ -65,10 +66,14 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
   if (!/^[a-z0-9]+\/[a-z0-9]+$/.test(options.platform)) {
     throw refused('--platform must be OS/ARCHITECTURE, for example linux/amd64.');
   }
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(options.environment)) {
+    throw refused('--environment must be a name of lower-case letters, digits and dashes, for example production.');
+  }
   return {
     publicUrl: originOf(options.publicUrl) ?? urlOf(listening, listening.port),
     ca: options.ca === undefined ? '' : textOf('--ca', options.ca),
     launchEnabled: isLaunchEnabled(env['APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED']),
+    environment: options.environment,
     registries: [...new Set([...registries, ...tokenRegistries])],
     tokenRegistries,
     upstream: options.registryLogins === undefined ? {} : loginsOf(options.registryLogins),

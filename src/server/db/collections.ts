@@ -11,6 +11,7 @@ import { App, AppVersion, Entitlement } from './entities/catalog.ts';
 import { IdempotentAnswer } from './entities/idempotent-answer.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
+import { Session } from './entities/session.ts';
 import { Task, WorkloadFencing } from './entities/task.ts';
 
 interface Collection<S extends TSchema, Field extends string> {
@@ -33,6 +34,7 @@ function collection<
 export const collections = {
   projects: collection(Project, { unique: [['name']] }),
   api_tokens: collection(ApiToken, { indexes: [['project_id'], ['created_by'], ['expires_at'], ['revoked_at']] }),
+  sessions: collection(Session, { indexes: [['token_id'], ['used_at']] }),
   nodes: collection(Node, { indexes: [['allocation_id'], ['status']] }),
   join_tokens: collection(JoinToken, { indexes: [['allocation_id'], ['expires_at']] }),
   record_cursors: collection(RecordCursor),

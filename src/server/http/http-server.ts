@@ -194,6 +194,7 @@ function send(reply: FastifyReply, answer: Answer | Streamed): FastifyReply {
   }
   return reply
     .code(answer.status)
+    .headers(answer.headers ?? {})
     .header('content-type', 'application/json; charset=utf-8')
     .send(JSON.stringify(answer.body));
 }

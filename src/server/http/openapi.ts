@@ -56,5 +56,7 @@ function parametersOf(place: 'path' | 'query', schema: TObject | undefined): Ope
 function keyOf(route: Route): Operation[] {
   const schema = { type: 'string', maxLength: 255 };
   const description = 'The same key with the same body gets the same answer, for a day.';
-  return route.change ? [{ name: 'Idempotency-Key', in: 'header', required: false, schema, description }] : [];
+  return route.change && route.allow !== 'anyone'
+    ? [{ name: 'Idempotency-Key', in: 'header', required: false, schema, description }]
+    : [];
 }

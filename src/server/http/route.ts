@@ -22,6 +22,8 @@ export interface Who {
   readonly projectId: string | null;
   /** As events name it: `token:<id>`. */
   readonly actor: string;
+  /** The session of a browser that it asks through; null for a token of its own. */
+  readonly sessionId: string | null;
 }
 
 export interface Asked<P, Q, B, W> {
@@ -45,6 +47,8 @@ export interface Changed<A> {
    * clear nowhere. For secrets that are shown once.
    */
   readonly once?: Partial<A>;
+  /** Of this answer alone, for example `set-cookie`; never kept. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Streamed {

@@ -5,9 +5,9 @@ import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Store } from '../db/store.ts';
 import { readBody, readParams, readQuery } from './body.ts';
+import { type Caller, callerOf, noteUse } from './callers.ts';
 import { answerAgain, answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
-import type { Asked, Route, Streamed, Who } from './route.ts';
-import { whoIs } from './tokens.ts';
+import type { Asked, Route, Streamed } from './route.ts';
 import { whileValid } from './while-valid.ts';
 
 export interface RawRequest {
@@ -26,6 +26,8 @@ export interface Answer {
   readonly body: unknown;
   /** True if it was given before, under the same Idempotency-Key. */
   readonly replayed: boolean;
+  /** Of this answer alone. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface RunOptions {
@@ -43,28 +45,22 @@ type AnyAsked = Asked<unknown, unknown, unknown, unknown>;
 
 export async function runRoute(route: Route, raw: RawRequest, options: RunOptions): Promise<Answer | Streamed> {
   const { store, now, clock } = options;
-  const who = await callerOf(route, raw, options);
+  const caller = await admit(route, raw, options);
   const asked: AnyAsked = {
     params: readParams(route.params, raw.params),
     query: readQuery(route.query, raw.query),
     body: readBody(route.body, raw.body),
-    ...{ who, now, headers: raw.headers, correlationId: raw.correlationId, signal: raw.signal },
+    ...{ who: caller?.who, now, headers: raw.headers, correlationId: raw.correlationId, signal: raw.signal },
   };
   if (route.stream) {
-    const { authorization } = raw.headers;
-    const signal = who ? whileValid({ store, authorization, signal: raw.signal, now: clock }) : raw.signal;
+    const { headers } = raw;
+    const signal = caller ? whileValid({ store, headers, signal: raw.signal, now: clock }) : raw.signal;
     const streamed = await route.stream({ ...asked, signal });
     endWith(signal, streamed.body);
     return streamed;
   }
   if (route.change) {
-    const header = raw.headers['idempotency-key'];
-    const caller = who?.tokenId ?? '';
-    const { method, url, body } = raw;
-    const key = keyOf({
-      ...{ header: typeof header === 'string' ? header : undefined, caller, method, url, body },
-      credential: raw.headers.authorization ?? '',
-    });
+    const key = caller && keyFor(caller, raw);
     return change(route, asked, key, options);
   }
   const body = await store.read(async (tx) => route.read?.(asked, tx));
@@ -79,19 +75,31 @@ function endWith(signal: AbortSignal, body: Readable): void {
   signal.addEventListener('abort', end, { once: true });
 }
 
-async function callerOf(route: Route, raw: RawRequest, { store, now, onKnown }: RunOptions): Promise<Who | undefined> {
+async function admit(route: Route, raw: RawRequest, { store, now, onKnown }: RunOptions): Promise<Caller | undefined> {
   if (route.allow === 'anyone') {
     return undefined;
   }
-  const who = await store.read((tx) => whoIs(raw.headers.authorization, tx, now));
+  const caller = await store.read((tx) => callerOf(raw.headers, tx, now));
   onKnown();
-  if (!route.allow.includes(who.role)) {
+  const { role } = caller.who;
+  if (!route.allow.includes(role)) {
     throw new AgentError('request.forbidden', {
-      reason: `It takes ${route.allow.join(', ')}, and this is ${who.role}.`,
+      reason: `It takes ${route.allow.join(', ')}, and this is ${role}.`,
       roles: route.allow,
     });
   }
-  return who;
+  // On a full disk people shall still be able to look.
+  if (caller.session) await noteUse(store, caller.session, now).catch(() => undefined);
+  return caller;
+}
+
+/** Who proves nothing repeats nothing: its answers could be asked for by everybody. */
+function keyFor({ name, credential }: Caller, { method, url, body, headers }: RawRequest): Key | undefined {
+  const header = headers['idempotency-key'];
+  return keyOf({
+    ...{ header: typeof header === 'string' ? header : undefined, caller: name, credential },
+    ...{ method, url, body },
+  });
 }
 
 async function change(route: Route, asked: AnyAsked, key: Key | undefined, options: RunOptions): Promise<Answer> {
@@ -113,7 +121,8 @@ async function change(route: Route, asked: AnyAsked, key: Key | undefined, optio
       await keepAnswer(tx, key, { ...answer, secrets: changed?.once }, now);
     }
     const body = changed?.once ? { ...(answer.body as object), ...(changed.once as object) } : answer.body;
-    return checked(route, { ...answer, body }, options);
+    const { headers } = changed ?? {};
+    return checked(route, { ...answer, body, ...(headers ? { headers } : {}) }, options);
   });
 }
 

@@ -31,14 +31,22 @@ export function makeToken(): NewToken {
 export async function whoIs(header: string | undefined, tx: ReadTx, now: number): Promise<Who> {
   const [, id, secret] = pattern.exec(header ?? '') ?? [];
   const token = id === undefined ? undefined : await tx.api_tokens.get(id);
-  if (!token || secret === undefined || !isValid(token, secret, now)) {
+  if (!token || secret === undefined || !isSecret(secret, token.secret_hash) || !isAlive(token, now)) {
     throw new AgentError('request.unauthenticated');
   }
-  return { tokenId: token.id, role: token.role, projectId: token.project_id, actor: `token:${token.id}` };
+  return whoOf(token);
 }
 
-function isValid(token: ApiToken, secret: string, now: number): boolean {
-  const same = timingSafeEqual(Buffer.from(hashSecret(secret)), Buffer.from(token.secret_hash));
-  const alive = token.expires_at === null || Date.parse(token.expires_at) > now;
-  return same && alive && token.revoked_at === null;
+export function whoOf(token: ApiToken, sessionId: string | null = null): Who {
+  return { tokenId: token.id, role: token.role, projectId: token.project_id, actor: `token:${token.id}`, sessionId };
+}
+
+/** In constant time. */
+export function isSecret(secret: string, hash: string): boolean {
+  return timingSafeEqual(Buffer.from(hashSecret(secret)), Buffer.from(hash));
+}
+
+/** Neither taken back nor expired. */
+export function isAlive({ expires_at, revoked_at }: ApiToken, now: number): boolean {
+  return revoked_at === null && (expires_at === null || Date.parse(expires_at) > now);
 }

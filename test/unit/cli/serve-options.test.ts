@@ -9,7 +9,14 @@ const folder = temporaryFolder('serve-options');
 describe('the options of gpuaas serve', () => {
   const options: ServeOptions = {
     ...{ init: false, newAdminToken: false, dataDir: '/d', listen: '127.0.0.1:8080', insecureListen: false },
-    ...{ registry: [], tokenRegistry: [], artifactPolicy: 'published', platform: 'linux/amd64', logLevel: 'info' },
+    ...{
+      registry: [],
+      tokenRegistry: [],
+      artifactPolicy: 'published',
+      platform: 'linux/amd64',
+      environment: 'development',
+      logLevel: 'info',
+    },
     ...{ strangersPerAddress: '256', strangers: '1024', json: false },
   };
   const configInvalid = expect.objectContaining({ code: 'server.config_invalid' });

@@ -29,7 +29,7 @@ async function readLogs(bench: LaunchBench, query: object, headers: Record<strin
   const routes = observationRoutes({
     ...{ store: bench.store, logs: { readLog }, metrics: new MetricsBoard(), clock: systemClock },
   });
-  const who = { tokenId: 't1', role: 'viewer', projectId, actor: 'token:t1' } as const;
+  const who = { tokenId: 't1', role: 'viewer', projectId, actor: 'token:t1', sessionId: null } as const;
   const streamed = await routes
     .find(({ path }) => path.endsWith('/logs'))
     ?.stream?.({
