@@ -1,7 +1,7 @@
 /** Stop, start, restart and decommission: what each needs, and the task that carries it out. */
 import { AgentError } from '../../contract/failures.ts';
 import type { Identity } from '../../contract/identifiers.ts';
-import { type InstanceState, livingStates, mayBecome } from '../../contract/instance-state.ts';
+import { livingStates } from '../../contract/instance-state.ts';
 import type { ControlAction } from '../adapters/adapter.ts';
 import { adapterOf } from '../adapters/index.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
@@ -15,14 +15,8 @@ import { endIfEmpty } from '../resources/release-allocation.ts';
 import { change } from './instance-states.ts';
 import { type Launching, queueTask } from './launching.ts';
 import { hasNothingLeft } from './nothing-left.ts';
+import { allows, isDone, isLeaving, ways } from './possible-actions.ts';
 import { relaunch } from './relaunch.ts';
-
-/** The state on the way, and the one that the action leads to. */
-const ways: Readonly<Record<ControlAction, { readonly via: InstanceState; readonly to: InstanceState }>> = {
-  stop: { via: 'stopping', to: 'stopped' },
-  start: { via: 'starting', to: 'running' },
-  restart: { via: 'restarting', to: 'running' },
-};
 
 /**
  * Queues the action. What is done or under way already is left alone, so a repetition is harmless. Where nothing is left of
@@ -35,22 +29,20 @@ export async function control(
   instance: AppInstance,
   action: ControlAction,
 ): Promise<AppInstance> {
-  const { via, to } = ways[action];
   if (hasNothingLeft(instance)) {
     if (action !== 'stop') return relaunch(tx, launching, cause, instance);
     const reason = 'Nothing of it is left to be stopped: restart launches it anew, decommission ends it.';
     throw new AgentError('instance.wrong_state', { reason });
   }
-  const isDone = action !== 'restart' && (instance.state === to || (to === 'running' && instance.state === 'degraded'));
-  if (instance.state === via || isDone) return instance;
-  if (instance.state === 'unknown' || !mayBecome(instance.state, via)) throw wrongState(instance, action);
+  if (isDone(instance, action)) return instance;
+  if (!allows(instance, action)) throw wrongState(instance, action);
   if (action !== 'stop') await assertRoom(tx, instance, cause.now);
 
   const asked = { ...instance, trace_id: cause.correlationId };
   const task = adapterOf(instance.engine).control(identityOf(instance), action, instance.config);
   const { id } = await queueTask(tx, launching.queue, asked, task, action);
   return change(tx, asked, {
-    ...{ to: via, reason: `${action} was asked for.`, actor: cause.who.actor, at: cause.now },
+    ...{ to: ways[action].via, reason: `${action} was asked for.`, actor: cause.who.actor, at: cause.now },
     set: { current_task_id: id, desired: action === 'stop' ? 'stopped' : 'running', failure: null },
   });
 }
@@ -79,9 +71,7 @@ async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<v
  * never come back there is nobody to ask: the instance ends, and its cleanup says what may be left.
  */
 export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, instance: AppInstance, keepData: boolean) {
-  // One that failed to go may be asked again.
-  const isLeaving = instance.desired === 'decommissioned' && instance.state !== 'failed';
-  if (isLeaving || instance.state === 'decommissioned') return instance;
+  if (isLeaving(instance)) return instance;
   const { actor } = cause.who;
   const before = instance.current_task_id;
   // One that is being launched anew was there before.

@@ -12,6 +12,7 @@ import { control, decommission } from './actions.ts';
 import { type Asking, createInstance, judgeLaunch, prepareLaunch } from './create-instance.ts';
 import { InstanceView, LaunchedView, viewOf } from './instance-view.ts';
 import type { Launching } from './launching.ts';
+import { instanceActions } from './possible-actions.ts';
 
 export interface InstanceRoutesOptions extends Launching {
   readonly store: Store;
@@ -42,7 +43,7 @@ const Refusals = Type.Object(
 
 const Action = Type.Object(
   {
-    action: Type.Enum(['stop', 'start', 'restart', 'decommission'], { description: 'What to do.' }),
+    action: Type.Enum([...instanceActions], { description: 'What to do.' }),
     keep_data: Type.Optional(
       Type.Boolean({
         description: 'For decommission: true keeps its scratch folders. Project storage is always kept.',

@@ -11,6 +11,7 @@ import { profileOf } from '../launch/load-facts.ts';
 import { aboutOf, InstanceAbout } from './instance-about.ts';
 import { cardsOf, InstanceCard } from './instance-cards.ts';
 import { longestLaunch } from './launching.ts';
+import { instanceActions, possibleActions } from './possible-actions.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -37,6 +38,10 @@ export const InstanceView = Type.Object(
   {
     ...shown,
     about: InstanceAbout,
+    actions: Type.Array(Type.Enum([...instanceActions], { description: 'Action.' }), {
+      description:
+        'Actions that would change something now; `restart` of one of which nothing is left launches it anew.',
+    }),
     recovery: Type.Union([Type.Enum([...recoveries], { description: 'Class.' }), Type.Null()], {
       description: 'What can be done about the failure; null where there is none.',
     }),
@@ -95,6 +100,7 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
   return {
     ...rest,
     about: await aboutOf(tx, instance, { profile, allocation, node }),
+    actions: possibleActions(instance),
     launch_seconds: longestLaunch(instance),
     recovery: instance.failure ? recoveryOf(instance.failure.code) : null,
     access: reachable.has(state) ? endpoints.map((each) => accessTo(each, profile, loginOf(allocation, node))) : [],
