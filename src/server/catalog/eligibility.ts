@@ -3,7 +3,7 @@ import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
 import type { ReadTx } from '../db/store.ts';
-import { isImageOf, whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
+import { noneUsable, usableArtifacts } from '../launch/artifact-fitness.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 
 /** True if the project has an entitlement of its own, or everybody has one. */
@@ -19,12 +19,7 @@ export async function launchableArtifacts(
 ): Promise<Artifact[]> {
   const names = Object.values(profile.artifacts).map(({ artifact_name }) => artifact_name);
   const found = await tx.artifacts.list({ where: { name: names }, order: 'newest' });
-  return found.filter(
-    (artifact) =>
-      isImageOf(profile, artifact) &&
-      whyNotOffered(artifact, environment) === undefined &&
-      whyNotTrusted(artifact, environment) === undefined,
-  );
+  return usableArtifacts(profile, found, environment);
 }
 
 interface Facts {
@@ -38,14 +33,12 @@ interface Facts {
 
 /** One sentence for each thing that stands against a launch; none where nothing does. */
 export function eligibilityOf({ app, version, entitled, artifacts, environment }: Facts) {
-  const { artifactPolicy, engines } = environment;
-  const wanted = artifactPolicy === 'promoted' ? 'verified and promoted' : 'verified, and published or promoted';
   const reasons = [
     ...(app.status === 'active' ? [] : ['The app is not offered at present.']),
     ...(version.status === 'published' ? [] : [`The version is ${version.status}.`]),
     ...(entitled === false ? ['The project is not entitled to this app.'] : []),
-    ...(artifacts.length > 0 ? [] : [`None of its images is registered, ${wanted}.`]),
-    ...(engines.length > 0 ? [] : ['Launches are not enabled in this environment.']),
+    ...(artifacts.length > 0 ? [] : [noneUsable(environment)]),
+    ...(environment.engines.length > 0 ? [] : ['Launches are not enabled in this environment.']),
   ];
   return { launchable: reasons.length === 0, reasons };
 }

@@ -15,7 +15,9 @@ import { everybody, found } from '../http/access.ts';
 import { openRoute, type Route, route, type Who } from '../http/route.ts';
 import { environmentOf, type LaunchEnvironment } from '../launch/environment.ts';
 import { eligibilityOf, isEntitled, launchableArtifacts } from './eligibility.ts';
+import { launchOptionsRoute } from './launch-options.ts';
 import { AppCard, type VersionCard, VersionView } from './views.ts';
+import { maySeeVersion, versionFor } from './visible-version.ts';
 
 const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
 const AppPath = Type.Object({ slug }, { additionalProperties: false });
@@ -101,6 +103,7 @@ export function catalogRoutes(context: ServerContext): Route[] {
         body: Readable.from([Buffer.from(profileSchemaText())]),
       }),
     }),
+    launchOptionsRoute(context),
   ];
 }
 
@@ -119,26 +122,6 @@ async function cardOf(tx: ReadTx, who: Who, app: App, environment: LaunchEnviron
   }
   const { id, ...card } = app;
   return { slug: id, ...card, entitled: entitled ?? null, versions };
-}
-
-/** The version, if the caller may see it; `resource.not_found` as if it were not there otherwise. */
-async function versionFor(
-  tx: ReadTx,
-  who: Who,
-  { slug: appSlug, version: name }: { slug: string; version: string },
-): Promise<{ app: App; version: AppVersion }> {
-  const app = await tx.apps.get(appSlug);
-  const isOpen = who.projectId === null || (app?.status === 'active' && (await isEntitled(tx, appSlug, who.projectId)));
-  const version = await tx.app_versions.find({ app_slug: appSlug, version: name });
-  const isShown = isOpen && version !== undefined && maySeeVersion(who, version);
-  return {
-    app: found('app', appSlug, isOpen ? app : undefined),
-    version: found('version', name, isShown ? version : undefined),
-  };
-}
-
-function maySeeVersion(who: Who, { status }: AppVersion): boolean {
-  return who.projectId === null || status === 'published';
 }
 
 function choicesOf({ artifacts: declared }: WorkloadProfile, artifacts: readonly Artifact[]) {

@@ -6,19 +6,18 @@
  * part of the same transaction.
  */
 
-import { adapterOf } from '../adapters/index.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import { newId } from '../db/new-id.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
 import { runningDigest } from '../launch/adapter-input.ts';
-import { type CheckedLaunch, checkLaunch } from '../launch/checks.ts';
+import type { CheckedLaunch } from '../launch/checks.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import type { LaunchRequest } from '../launch/launch-request.ts';
 import { loadFacts } from '../launch/load-facts.ts';
-import { lookAtNode } from '../launch/preflight.ts';
-import { type LaunchRefusal, refusal, refused } from '../launch/refusal.ts';
+import { refusal, refused } from '../launch/refusal.ts';
 import { type SealedSecrets, sealSecrets } from '../launch/seal-secrets.ts';
+import { type Admitted, type Judged, judgeFacts } from './judge-launch.ts';
 import { askNode, deploy, type Launching } from './launching.ts';
 
 export interface Asking {
@@ -61,13 +60,6 @@ export async function createInstance(
     : askNode(tx, launching.queue, instance, node);
 }
 
-interface Admitted {
-  readonly launch: CheckedLaunch;
-  readonly node: Node;
-  /** False if the node has to be asked first. */
-  readonly isReady: boolean;
-}
-
 /** What stands against it is thrown, all at once. `exceptInstance` does not count as a neighbour of itself. */
 export async function admit(
   tx: ReadTx,
@@ -81,25 +73,14 @@ export async function admit(
 }
 
 type LaunchAsked = Pick<Asking, 'request' | 'projectId' | 'now'>;
-type Judged = ({ readonly ok: true } & Admitted) | { readonly ok: false; readonly refusals: readonly LaunchRefusal[] };
 
-/** The nine checks, and behind them what is known of the node. Of the node of somebody else's allocation nothing is. */
 export async function judgeLaunch(
   tx: ReadTx,
   environment: LaunchEnvironment,
   { request, projectId, now }: LaunchAsked,
   exceptInstance?: string,
 ): Promise<Judged> {
-  const facts = await loadFacts(tx, request, projectId, environment, exceptInstance);
-  const checked = checkLaunch(facts);
-  const { node, profile, allocation } = facts;
-  const engine = profile?.execution.default_engine ?? '';
-  const isPlaced = allocation?.project_id === projectId && allocation.state === 'active';
-  const look = isPlaced && environment.engines.includes(engine) ? lookAtNode(node, adapterOf(engine), now) : undefined;
-  const refusals = [...(checked.ok ? [] : checked.refusals), ...(look?.is === 'refused' ? [look.refusal] : [])];
-  return checked.ok && node && refusals.length === 0
-    ? { ok: true, launch: checked.launch, node, isReady: look?.is === 'ready' }
-    : { ok: false, refusals };
+  return judgeFacts(await loadFacts(tx, request, projectId, environment, exceptInstance), now);
 }
 
 async function reserve(

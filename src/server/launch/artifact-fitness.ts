@@ -44,6 +44,26 @@ export function isImageOf({ artifacts }: WorkloadProfile, { name, media_type }: 
   return Object.values(artifacts).some(({ artifact_name }) => artifact_name === name) && imageTypes.has(media_type);
 }
 
+/** Those that are images of the app and could be launched as they are, whatever cards there are; in their order. */
+export function usableArtifacts(
+  profile: WorkloadProfile,
+  artifacts: readonly Artifact[],
+  environment: LaunchEnvironment,
+): Artifact[] {
+  return artifacts.filter(
+    (artifact) =>
+      isImageOf(profile, artifact) &&
+      whyNotOffered(artifact, environment) === undefined &&
+      whyNotTrusted(artifact, environment) === undefined,
+  );
+}
+
+/** Said where there is none of them. */
+export function noneUsable({ artifactPolicy }: Pick<LaunchEnvironment, 'artifactPolicy'>): string {
+  const wanted = artifactPolicy === 'promoted' ? 'verified and promoted' : 'verified, and published or promoted';
+  return `None of its images is registered, ${wanted}.`;
+}
+
 interface Cards {
   readonly gpu_count: number;
   /** Cards of the allocation, as its host reports them; empty where there are none. */
@@ -60,12 +80,7 @@ export function fittingArtifacts(
   environment: LaunchEnvironment,
   { gpu_count, cards }: Cards,
 ): Artifact[] {
-  const usable = artifacts.filter(
-    (artifact) =>
-      isImageOf(profile, artifact) &&
-      whyNotOffered(artifact, environment) === undefined &&
-      whyNotTrusted(artifact, environment) === undefined,
-  );
+  const usable = usableArtifacts(profile, artifacts, environment);
   const special = usable.filter((artifact) => gpu_count > 0 && isForCards(profile, artifact, cards));
   if (special.length > 0) return special;
   const primary = profile.artifacts['primary_image']?.artifact_name;

@@ -64,15 +64,28 @@ export function fitOf(
   wanted: number,
 ): CardFit {
   const holders = neighbours.filter(holdsCards);
-  const reasons = cards.flatMap((card) => {
-    const reason = whyNot(card, strangers, holders, vendor) ?? whyNoPart(card, wanted);
-    return reason === undefined ? [] : [`${card.uuid} ${reason}.`];
-  });
+  const reasons = judgeCards({ cards, strangers }, neighbours, vendor, wanted).flatMap(({ card, reason }) =>
+    reason === undefined ? [] : [`${card.uuid} ${reason}.`],
+  );
   const isHeldBy = (id: string) => cards.filter(({ held_by }) => held_by === id).length;
   const pending = holders.reduce((sum, { id, resources }) => sum + Math.max(0, resources.gpu_count - isHeldBy(id)), 0);
   const free = Math.max(0, cards.length - reasons.length - pending);
   const promised = pending === 0 ? [] : [`${pending} more are promised to other instances.`];
   return { free, total: cards.length, reasons: [...reasons, ...promised] };
+}
+
+/** Each card, with why it cannot be had; undefined where it can. */
+export function judgeCards(
+  { cards, strangers }: HostCards,
+  neighbours: readonly AppInstance[],
+  vendor: Vendor | undefined,
+  wanted: number,
+): { readonly card: Gpu; readonly reason: string | undefined }[] {
+  const holders = neighbours.filter(holdsCards);
+  return cards.map((card) => ({
+    card,
+    reason: whyNot(card, strangers, holders, vendor) ?? whyNoPart(card, wanted),
+  }));
 }
 
 function whyNot(

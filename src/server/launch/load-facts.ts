@@ -1,8 +1,10 @@
-/** Loads what the checks of a launch look at, in one transaction. */
+/** Loads what the checks of a launch look at. What belongs to another project is loaded only as far as check 2 needs it. */
 
 import { livingStates } from '../../contract/instance-state.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { readProfile } from '../../manifests/gpuaas/read-profile.ts';
+import type { Allocation } from '../db/entities/allocation.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { AppVersion } from '../db/entities/catalog.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
@@ -12,10 +14,16 @@ import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
 import { capacityOf } from './resource-fit.ts';
 
-export interface LoadedFacts extends LaunchFacts {
+/** What a launch finds where it shall run. */
+export interface Place extends Pick<LaunchFacts, 'allocation' | 'neighbours' | 'host' | 'capacity'> {
   /** The node of the allocation; undefined where none has enrolled, or the allocation is not the project's. */
   readonly node: Node | undefined;
 }
+
+/** What is known of an app and of the project that asks for it, wherever it shall run. */
+export type AppFacts = Omit<LaunchFacts, 'request' | 'node' | keyof Place>;
+
+export type LoadedFacts = LaunchFacts & Place;
 
 /** `exceptInstance` is not a neighbour of itself. */
 export async function loadFacts(
@@ -25,35 +33,76 @@ export async function loadFacts(
   environment: LaunchEnvironment,
   exceptInstance?: string,
 ): Promise<LoadedFacts> {
-  const allocationId = request.placement_intent?.target_allocation_id;
-  const allocation = allocationId === undefined ? undefined : await tx.allocations.get(allocationId);
-  const isOwn = allocation?.project_id === projectId;
-  const app = await tx.apps.get(request.app_slug);
-  const version = app && (await tx.app_versions.find({ app_slug: app.id, version: request.app_version }));
+  const app = await loadApp(tx, request, projectId, environment);
+  return { request, ...app, ...(await loadPlace(tx, request, projectId, exceptInstance)) };
+}
+
+export async function loadApp(
+  tx: ReadTx,
+  { app_slug, app_version, artifact_id }: Pick<LaunchRequest, 'app_slug' | 'app_version' | 'artifact_id'>,
+  projectId: string,
+  environment: LaunchEnvironment,
+): Promise<AppFacts> {
+  const app = await tx.apps.get(app_slug);
+  const version = app && (await tx.app_versions.find({ app_slug: app.id, version: app_version }));
   const profile = version && profileOf(version);
-  const node = isOwn && allocation.node_id !== null ? await tx.nodes.get(allocation.node_id) : undefined;
-  const neighbours = isOwn
-    ? (await tx.app_instances.list({ where: { allocation_id: allocation.id, state: livingStates } })).filter(
-        ({ id }) => id !== exceptInstance,
-      )
-    : [];
   return {
-    ...{ request, projectId, allocation, app, version, profile, environment, node },
-    isEntitled: (await tx.entitlements.count({ app_slug: request.app_slug, project_id: [projectId, null] })) > 0,
-    artifacts: profile ? await artifactsOf(tx, profile, request.artifact_id) : [],
-    neighbours,
-    host: await cardsOf(tx, node),
-    capacity: capacityOf(node),
+    ...{ projectId, app, version, profile, environment },
+    isEntitled: (await tx.entitlements.count({ app_slug, project_id: [projectId, null] })) > 0,
+    artifacts: profile ? await artifactsOf(tx, profile, artifact_id) : [],
   };
 }
 
-/** Undefined while the host has said nothing. */
-async function cardsOf(tx: ReadTx, node: Node | undefined): Promise<HostCards | undefined> {
+async function loadPlace(
+  tx: ReadTx,
+  { placement_intent }: LaunchRequest,
+  projectId: string,
+  exceptInstance: string | undefined,
+): Promise<Place> {
+  const id = placement_intent?.target_allocation_id;
+  const allocation = id === undefined ? undefined : await tx.allocations.get(id);
+  if (allocation?.project_id !== projectId) return placeOf(allocation, undefined, [], undefined);
+  const node = allocation.node_id === null ? undefined : await tx.nodes.get(allocation.node_id);
+  const living = await tx.app_instances.list({ where: { allocation_id: allocation.id, state: livingStates } });
+  const neighbours = living.filter((each) => each.id !== exceptInstance);
+  return placeOf(allocation, node, neighbours, await cardsOf(tx, node, new Set(living.map((each) => each.id))));
+}
+
+/** All places that a project has, in a few questions to the store however many they are; newest first. */
+export async function loadPlaces(tx: ReadTx, projectId: string): Promise<Place[]> {
+  const allocations = await tx.allocations.list({
+    ...{ where: { project_id: projectId, state: ['active', 'releasing'] }, order: 'newest' },
+  });
+  const hosts = await tx.nodes.list({ where: { allocation_id: allocations.map(({ id }) => id) } });
+  const nodes = new Map(hosts.map((node) => [node.id, node]));
+  const living = await tx.app_instances.list({ where: { project_id: projectId, state: livingStates } });
+  const neighbours = Map.groupBy(living, ({ allocation_id }) => allocation_id);
+  const known = new Set(living.map(({ id }) => id));
+  const places: Place[] = [];
+  for (const allocation of allocations) {
+    const node = allocation.node_id === null ? undefined : nodes.get(allocation.node_id);
+    const cards = await cardsOf(tx, node, known);
+    places.push(placeOf(allocation, node, neighbours.get(allocation.id) ?? [], cards));
+  }
+  return places;
+}
+
+function placeOf(
+  allocation: Allocation | undefined,
+  node: Node | undefined,
+  neighbours: readonly AppInstance[],
+  host: HostCards | undefined,
+): Place {
+  return { allocation, node, neighbours, host, capacity: capacityOf(node) };
+}
+
+/** Undefined while the host has said nothing. `known` are instances that need not be looked up. */
+async function cardsOf(tx: ReadTx, node: Node | undefined, known: ReadonlySet<string>): Promise<HostCards | undefined> {
   const cards = (node?.runtime ?? node?.inventory?.runtime)?.gpus;
   if (!cards) return undefined;
   const strangers = new Set<string>();
   for (const holder of new Set(cards.flatMap(({ held_by }) => held_by ?? []))) {
-    if (!(await tx.app_instances.get(holder))) strangers.add(holder);
+    if (!known.has(holder) && !(await tx.app_instances.get(holder))) strangers.add(holder);
   }
   return { cards, strangers };
 }

@@ -45,10 +45,17 @@ export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: rea
   return { certain, isUnsure: certain.length < all.length };
 }
 
-function beyond(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
+/** What of a shape is promised to nobody. */
+export function left(shape: Amounts, instances: readonly AppInstance[]): Amounts {
   const taken = promised(instances);
+  const free = (name: keyof Amounts) => Math.max(0, shape[name] - taken[name]);
+  return { gpu_count: free('gpu_count'), cpu_cores: free('cpu_cores'), memory_gib: free('memory_gib') };
+}
+
+function beyond(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
+  const nobodys = left(shape, instances);
   return names.flatMap((name) => {
-    const free = Math.max(0, shape[name] - taken[name]);
+    const free = nobodys[name];
     const amount = wanted[name] ?? 0;
     return amount > free ? [{ name, wanted: amount, free, total: shape[name] }] : [];
   });

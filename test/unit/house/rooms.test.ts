@@ -93,7 +93,7 @@ describe('the rooms of src/', () => {
       .filter(({ target }) => isEngine(target));
 
     expect(engines.filter(({ file }) => product.some((folder) => file.startsWith(folder)))).toEqual([]);
-    expect(engines.map(({ file }) => file)).toContain('server/instances/create-instance.ts');
+    expect(engines.map(({ file }) => file)).toContain('server/instances/judge-launch.ts');
   });
 
   it('keep contract, policy and manifests free of input and output', () => {
