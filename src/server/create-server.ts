@@ -4,6 +4,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { ServerContext, ServerSettings } from './context.ts';
 import type { Store } from './db/store.ts';
+import type { ConsoleFiles } from './http/console-files.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createMetrics } from './http/metrics.ts';
 import { Hub } from './hub/hub.ts';
@@ -27,6 +28,8 @@ export interface ServerParts {
   readonly version: string;
   /** Gets what nodes report instead of the reconciler; for tests that look at the reports themselves. */
   readonly sink?: RecordSink;
+  /** Loads what `/` shows; undefined where there is no console. */
+  readonly console?: () => Promise<ConsoleFiles>;
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Judges every answer by its own schema; for tests. */
   readonly checkAnswers?: boolean;
@@ -64,6 +67,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     routes: routesOf(context, metrics, version),
     hostNames: [new URL(settings.publicUrl).hostname],
     ...(tls ? { tls } : {}),
+    ...(parts.console ? { console: parts.console } : {}),
     ...(settings.strangers ? { strangers: settings.strangers } : {}),
   });
   const stopped = new AbortController();

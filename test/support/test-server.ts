@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { ServerContext, ServerSettings } from '../../src/server/context.ts';
-import { createControlPlane } from '../../src/server/create-server.ts';
+import { createControlPlane, type ServerParts } from '../../src/server/create-server.ts';
 import type { ApiToken, Role } from '../../src/server/db/entities/project.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
@@ -52,7 +52,10 @@ const defaults: ServerSettings = {
 };
 
 /** Gone when the file's tests are over. */
-export async function testServer(settings: Partial<ServerSettings> = {}): Promise<TestServer> {
+export async function testServer(
+  settings: Partial<ServerSettings> = {},
+  more: Pick<ServerParts, 'console'> = {},
+): Promise<TestServer> {
   const folder = temporaryFolder('server');
   const store = openSqliteStore(join(folder, 'control-plane.db'));
   let time = Date.parse('2026-11-25T10:00:00.000Z');
@@ -65,6 +68,7 @@ export async function testServer(settings: Partial<ServerSettings> = {}): Promis
       checkAnswers: true,
     },
     settings: { ...defaults, ...settings },
+    ...more,
   });
   const { port } = await server.listen('127.0.0.1', 0);
   const url = `http://127.0.0.1:${port}`;

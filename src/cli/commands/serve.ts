@@ -9,6 +9,7 @@ import { type ControlPlane, createControlPlane } from '../../server/create-serve
 import { openDataDir } from '../../server/data-dir.ts';
 import { tellCrashes } from '../crash.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { findConsole } from '../find-console.ts';
 import { printJson, printLine } from '../output.ts';
 import { listeningOf, type ServeOptions, settingsOf, urlOf } from './serve-options.ts';
 
@@ -27,8 +28,11 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     if (data.adminToken !== undefined) {
       tellToken(data.adminToken, options.json);
     }
+    const console = findConsole();
+    if (!console) log.warn({}, 'there is no console beside this program, it serves the interface alone');
     const plane = createControlPlane({
       ...{ store: data.store, keys: data.keys, log, clock: systemClock, settings, version },
+      ...(console ? { console } : {}),
       ...(listening.tls ? { tls: listening.tls } : {}),
     });
     const stop = stopSignal();

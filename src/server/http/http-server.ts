@@ -11,6 +11,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { Log } from '../../kit/log.ts';
 import { newId } from '../db/new-id.ts';
 import type { Store } from '../db/store.ts';
+import { type ConsoleFiles, pagePath, serveConsole } from './console-files.ts';
 import { Door, type DoorLimits } from './door.ts';
 import { envelopeOf, statusOf } from './errors.ts';
 import type { HttpMetrics } from './metrics.ts';
@@ -27,6 +28,8 @@ export interface HttpOptions {
   /** Host names that it answers to beside those of the loopback interface. */
   readonly hostNames: readonly string[];
   readonly metrics: HttpMetrics;
+  /** What `/` shows, loaded when it is first asked for; undefined where there is no console. */
+  readonly console?: () => Promise<ConsoleFiles>;
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Connections on which nobody has proven yet who they are. */
   readonly strangers?: DoorLimits;
@@ -99,7 +102,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     answers.set(request.raw.socket, reply.raw);
     dropUnread(reply.raw, unreadMs);
     reply.headers(headersOf(request));
-    checkOrigin(request.headers, options.hostNames);
+    checkOrigin(request.headers, options.hostNames, request.routeOptions.url === pagePath);
   });
   app.addHook('onSend', async (request, reply) => {
     // Nobody comes in by waiting: a stranger's connection ends with its answer.
@@ -112,6 +115,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     throw new AgentError('resource.not_found', { reason: `Nothing answers ${request.method} at this address.` });
   });
   app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options.log));
+  serveConsole(app, options.console);
   for (const route of options.routes) {
     mount(app, route, { ...options, door }, stopping.signal);
   }

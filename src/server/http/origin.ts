@@ -7,8 +7,11 @@ import { AgentError } from '../../contract/failures.ts';
 
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
 
-/** `names` are host names that the control plane answers to, beside those of the loopback interface. */
-export function checkOrigin(headers: IncomingHttpHeaders, names: readonly string[]): void {
+/**
+ * `names` are host names that the control plane answers to, beside those of the loopback interface. A page that is the same for
+ * everybody may be come to from anywhere, as by a link in a mail.
+ */
+export function checkOrigin(headers: IncomingHttpHeaders, names: readonly string[], isPage: boolean): void {
   const host = hostOf(`http://${headers.host ?? ''}`);
   if (host === undefined || ![...loopback, ...names].includes(host.hostname)) {
     throw new AgentError('request.foreign_origin', { reason: 'Its Host header names another host.' });
@@ -17,7 +20,8 @@ export function checkOrigin(headers: IncomingHttpHeaders, names: readonly string
   if (origin !== undefined && hostOf(origin)?.host !== host.host) {
     throw new AgentError('request.foreign_origin', { reason: 'Its Origin header names another origin.' });
   }
-  if (headers['sec-fetch-site'] === 'cross-site' || headers['sec-fetch-site'] === 'same-site') {
+  const isVisit = isPage && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+  if (!isVisit && (headers['sec-fetch-site'] === 'cross-site' || headers['sec-fetch-site'] === 'same-site')) {
     throw new AgentError('request.foreign_origin', { reason: 'A page of another origin made it.' });
   }
 }
