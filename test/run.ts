@@ -30,6 +30,7 @@ try {
   for (const [name, argv] of Object.entries({
     'format and lint': [join(bin, 'biome'), 'check', '.'],
     types: [join(bin, 'tsc'), '--noEmit'],
+    'types of the console': [join(bin, 'tsc'), '--noEmit', '-p', join(root, 'src/console')],
     'dead code': [join(bin, 'knip')],
   })) {
     add(await check(name, argv));

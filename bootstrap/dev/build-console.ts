@@ -1,0 +1,44 @@
+/**
+ * The console as the files that the control plane serves, made in memory: nothing of an older build can be left over.
+ *
+ * Scripts and styles carry a hash in their names, so that they may be kept for ever; the page that names them may not.
+ */
+import { readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { build } from 'esbuild';
+
+const root = resolve(import.meta.dirname, '../..');
+const source = join(root, 'src/console');
+
+export interface ConsoleFile {
+  readonly bytes: Uint8Array;
+  readonly contentType: string;
+  /** Its name tells its content: it may be kept for ever. */
+  readonly immutable: boolean;
+}
+
+/** By path: `/` and `/assets/…`. */
+export type ConsoleFiles = ReadonlyMap<string, ConsoleFile>;
+
+const contentTypes: Readonly<Record<string, string>> = {
+  js: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+};
+
+export async function buildConsole(): Promise<ConsoleFiles> {
+  const { outputFiles } = await build({
+    ...{ entryPoints: [join(source, 'main.tsx')], outdir: '/assets', absWorkingDir: root, write: false },
+    ...{ bundle: true, format: 'esm', target: ['es2022'], minify: true, entryNames: '[name]-[hash]' },
+    ...{ jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none', logLevel: 'warning' },
+  });
+  const icon = { bytes: readFileSync(join(source, 'icon.svg')), contentType: 'image/svg+xml', immutable: false };
+  const files = new Map<string, ConsoleFile>([['/assets/icon.svg', icon]]);
+  let page = readFileSync(join(source, 'index.html'), 'utf8');
+  for (const { path, contents } of outputFiles) {
+    const name = basename(path);
+    const extension = name.slice(name.lastIndexOf('.') + 1);
+    files.set(`/assets/${name}`, { bytes: contents, contentType: contentTypes[extension] ?? '', immutable: true });
+    page = page.replace(`/assets/main.${extension}`, `/assets/${name}`);
+  }
+  return files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8', immutable: false });
+}
