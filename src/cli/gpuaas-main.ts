@@ -1,5 +1,6 @@
 /** The command line of `gpuaas`. Each command is a file in `commands/`. */
 import { Command, Option } from 'commander';
+import { channels } from '../server/db/entities/artifact.ts';
 import { defaultDoorLimits } from '../server/http/door.ts';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
 import { addCompletion } from './completion.ts';
@@ -78,6 +79,11 @@ function addServe(program: Command, carry: Carry): void {
       variable('--artifact-policy <least>', 'least lifecycle of an artifact that is launched', 'ARTIFACT_POLICY')
         .choices([...artifactPolicies])
         .default('published'),
+    )
+    .addOption(
+      variable('--artifact-channel <name>', 'channel that it must be promoted to', 'ARTIFACT_CHANNEL').choices([
+        ...channels,
+      ]),
     )
     .addOption(
       variable(

@@ -659,6 +659,12 @@ export const failures = {
     hint: 'Have an operator promote it, or choose a promoted artifact.',
     retryable: false,
   },
+  'launch.artifact_not_locked': {
+    kind: 'denied',
+    message: 'The artifact is not one of the release that this version is locked to.',
+    hint: 'Choose the artifact that `gpuaas apps show APP@VERSION` lists, leave it out, or launch another version.',
+    retryable: false,
+  },
   'launch.artifact_retired': {
     kind: 'denied',
     message: 'The artifact is retired or on its way there.',

@@ -1,6 +1,7 @@
 /** What every part of the control plane gets: made once at the start, the same for all. */
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import type { Channel } from './db/entities/artifact.ts';
 import type { Store } from './db/store.ts';
 import type { DoorLimits } from './http/door.ts';
 import type { Hub } from './hub/hub.ts';
@@ -39,6 +40,8 @@ export interface ServerSettings {
   readonly upstream: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
   /** Least lifecycle of an artifact that may be launched. */
   readonly artifactPolicy: 'published' | 'promoted';
+  /** With `promoted`: the channel that counts; any where it is left out. */
+  readonly artifactChannel?: Channel;
   /** Connections on which nobody has proven yet who they are. */
   readonly strangers?: DoorLimits;
   /** What the fleet runs, for example `linux/amd64`. */

@@ -5,6 +5,7 @@ import { publishRoute } from './artifacts/publish-route.ts';
 import { pullAuthorization } from './artifacts/pull-authorization.ts';
 import { artifactRoutes } from './artifacts/routes.ts';
 import { publishingRoutes } from './catalog/publishing.ts';
+import { releaseLockRoutes } from './catalog/release-lock.ts';
 import { catalogRoutes } from './catalog/routes.ts';
 import type { ServerContext } from './context.ts';
 import { enrolmentRoutes } from './enrolment/enrolment-routes.ts';
@@ -45,6 +46,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...artifactRoutes(context, pullAuthorization(context)),
     ...catalogRoutes(context),
     ...publishingRoutes(),
+    ...releaseLockRoutes(environmentOf(settings)),
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, metrics: samples, clock }),

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { ServerSettings } from '../../server/context.ts';
+import type { Channel } from '../../server/db/entities/artifact.ts';
 import { isLaunchEnabled } from '../../server/launch/environment.ts';
 
 export const artifactPolicies = ['published', 'promoted'] as const;
@@ -24,6 +25,7 @@ export interface ServeOptions {
   readonly registryLogins?: string;
   readonly artifactPolicy: (typeof artifactPolicies)[number];
   readonly environment: string;
+  readonly artifactChannel?: Channel;
   readonly platform: string;
   readonly strangersPerAddress: string;
   readonly strangers: string;
@@ -69,6 +71,9 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(options.environment)) {
     throw refused('--environment must be a name of lower-case letters, digits and dashes, for example production.');
   }
+  if (options.artifactChannel !== undefined && options.artifactPolicy !== 'promoted') {
+    throw refused('--artifact-channel says how far artifacts must be promoted: it needs --artifact-policy promoted.');
+  }
   return {
     publicUrl: originOf(options.publicUrl) ?? urlOf(listening, listening.port),
     ca: options.ca === undefined ? '' : textOf('--ca', options.ca),
@@ -78,6 +83,7 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
     tokenRegistries,
     upstream: options.registryLogins === undefined ? {} : loginsOf(options.registryLogins),
     artifactPolicy: options.artifactPolicy,
+    ...(options.artifactChannel === undefined ? {} : { artifactChannel: options.artifactChannel }),
     platform: options.platform,
     strangers: {
       perAddress: countOf('--strangers-per-address', options.strangersPerAddress),

@@ -11,20 +11,21 @@ export async function isEntitled(tx: ReadTx, appSlug: string, projectId: string)
   return (await tx.entitlements.find({ app_slug: appSlug, project_id: [projectId, null] })) !== undefined;
 }
 
-/** Artifacts that are images of the app and could be launched as they are, newest first. */
+/** Artifacts that are images of the version and could be launched as they are, newest first. */
 export async function launchableArtifacts(
   tx: ReadTx,
-  profile: WorkloadProfile,
+  { manifest, lock }: Pick<AppVersion, 'manifest' | 'lock'>,
   environment: LaunchEnvironment,
 ): Promise<Artifact[]> {
+  const profile = manifest as WorkloadProfile;
   const names = Object.values(profile.artifacts).map(({ artifact_name }) => artifact_name);
   const found = await tx.artifacts.list({ where: { name: names }, order: 'newest' });
-  return usableArtifacts(profile, found, environment);
+  return usableArtifacts(profile, found, environment, lock);
 }
 
 interface Facts {
   readonly app: Pick<App, 'status'>;
-  readonly version: Pick<AppVersion, 'status'>;
+  readonly version: Pick<AppVersion, 'status' | 'lock'>;
   /** Undefined for the platform's people, who belong to no project. */
   readonly entitled: boolean | undefined;
   readonly artifacts: readonly Artifact[];
@@ -37,7 +38,7 @@ export function eligibilityOf({ app, version, entitled, artifacts, environment }
     ...(app.status === 'active' ? [] : ['The app is not offered at present.']),
     ...(version.status === 'published' ? [] : [`The version is ${version.status}.`]),
     ...(entitled === false ? ['The project is not entitled to this app.'] : []),
-    ...(artifacts.length > 0 ? [] : [noneUsable(environment)]),
+    ...(artifacts.length > 0 ? [] : [noneUsable(environment, version.lock)]),
     ...(environment.engines.length > 0 ? [] : ['Launches are not enabled in this environment.']),
   ];
   return { launchable: reasons.length === 0, reasons };

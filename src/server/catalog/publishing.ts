@@ -31,8 +31,8 @@ const NewEntitlement = Type.Object(
   { app_slug: slug, project_id: Entitlement.properties.project_id },
   { ...closed, description: 'Who may launch what.' },
 );
-const VersionPath = Type.Object({ slug, version: AppVersion.properties.version }, closed);
-const versionPath = '/api/v1/catalog/apps/{slug}/versions/{version}';
+export const VersionPath = Type.Object({ slug, version: AppVersion.properties.version }, closed);
+export const versionPath = '/api/v1/catalog/apps/{slug}/versions/{version}';
 
 export function publishingRoutes(): Route[] {
   return [
@@ -50,18 +50,27 @@ export function publishingRoutes(): Route[] {
     route({
       ...{ method: 'POST', path: '/api/v1/catalog/apps/{slug}/versions', tag: 'catalog' },
       ...{ allow: platform, params: Type.Object({ slug }, closed), body: NewVersion, answer: AppVersion, status: 201 },
-      summary: 'Adds a version as a draft. The manifest is checked whole, and all that is wrong is told at once.',
+      summary:
+        'Adds a version as a draft, or replaces the draft; the same manifest again changes nothing. All that is wrong is told at once.',
       bodyLimit: 600 * 1024,
       change: async (asked, tx) => {
         found('app', asked.params.slug, await tx.apps.get(asked.params.slug));
         const { version, source } = asked.body;
+        const before = await tx.app_versions.find({ app_slug: asked.params.slug, version });
+        if (before?.source === source) return { body: before };
+        if (before && before.status !== 'draft') {
+          const reason = `Version ${version} is ${before.status} with another manifest, and that one never changes. Give this one another version.`;
+          throw new AgentError('resource.conflict', { reason });
+        }
         const draft: AppVersion = {
-          ...{ id: newId(asked.now), app_slug: asked.params.slug, version, status: 'draft', source },
+          ...{ id: before?.id ?? newId(asked.now), app_slug: asked.params.slug, version, status: 'draft', source },
           ...{ format: /^\s*\{/.test(source) ? 'json' : 'yaml', manifest: checkedManifest(source, asked.params.slug) },
           ...{ created_at: timeOf(asked), published_at: null },
         };
-        await unlessTaken(() => tx.app_versions.insert(draft), `There is a version ${version} already.`);
-        await tell(tx, asked, 'app_version', draft.id, 'app.version.added', `${draft.app_slug} ${version} was added.`);
+        await (before ? tx.app_versions.put(draft) : tx.app_versions.insert(draft));
+        const happened = before ? 'replaced' : 'added';
+        const message = `${draft.app_slug} ${version} was ${happened}.`;
+        await tell(tx, asked, 'app_version', draft.id, `app.version.${happened}`, message);
         return { body: draft };
       },
     }),

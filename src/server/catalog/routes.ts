@@ -64,7 +64,7 @@ export function catalogRoutes(context: ServerContext): Route[] {
       read: async ({ who, params }, tx) => {
         const { app, version } = await versionFor(tx, who, params);
         const profile = version.manifest as WorkloadProfile;
-        const artifacts = await launchableArtifacts(tx, profile, environment);
+        const artifacts = await launchableArtifacts(tx, version, environment);
         const { source: _source, id: _id, ...shown } = version;
         const entitled = who.projectId === null ? undefined : true;
         return {
@@ -117,7 +117,7 @@ async function cardOf(tx: ReadTx, who: Who, app: App, environment: LaunchEnviron
   const all = await tx.app_versions.list({ where: { app_slug: app.id }, order: 'newest' });
   const versions: VersionCard[] = [];
   for (const { source: _source, manifest, id: _id, ...version } of all.filter((each) => maySeeVersion(who, each))) {
-    const artifacts = await launchableArtifacts(tx, manifest as WorkloadProfile, environment);
+    const artifacts = await launchableArtifacts(tx, { ...version, manifest }, environment);
     versions.push({ ...version, ...eligibilityOf({ app, version, entitled, artifacts, environment }) });
   }
   const { id, ...card } = app;

@@ -62,10 +62,13 @@ export function placeOption(facts: OptionFacts, place: Place, { gpuCount }: Pick
 }
 
 /** Images that fit the chosen cards, newest first; all of the app while nothing is chosen. The first preferred one is taken by default. */
-export function artifactOptions({ profile, artifacts, environment }: OptionFacts, { place, gpuCount }: Chosen) {
-  const usable = usableArtifacts(profile, artifacts, environment);
+export function artifactOptions(
+  { profile, artifacts, environment, version: { lock } }: OptionFacts,
+  { place, gpuCount }: Chosen,
+) {
+  const usable = usableArtifacts(profile, artifacts, environment, lock);
   const gpu_count = gpuCount ?? usualCards(profile);
-  const cards = { gpu_count, cards: place?.host?.cards ?? [] };
+  const cards = { gpu_count, cards: place?.host?.cards ?? [], lock };
   const fitting = (place ? fittingArtifacts(profile, artifacts, environment, cards) : usable).toReversed();
   const preferred = fitting.find(({ lifecycle }) => lifecycle === 'promoted') ?? fitting[0];
   return {
@@ -74,7 +77,7 @@ export function artifactOptions({ profile, artifacts, environment }: OptionFacts
       fitting.length > 0
         ? null
         : usable.length === 0
-          ? noneUsable(environment)
+          ? noneUsable(environment, lock)
           : `None of its images is for ${gpu_count === 0 ? 'a launch without cards' : 'the cards there'}.`,
   };
 }

@@ -6,16 +6,29 @@ import type { FailureCode } from '../../contract/failures.ts';
 import type { Gpu } from '../../contract/gpus.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
+import type { AppVersion } from '../db/entities/catalog.ts';
 import { cardImage } from './card-fit.ts';
 import type { LaunchEnvironment } from './environment.ts';
 
 /** Why its lifecycle keeps it from being launched; undefined if it does not (check 4). */
 export function whyNotOffered(
-  { lifecycle }: Pick<Artifact, 'lifecycle'>,
-  { artifactPolicy }: Pick<LaunchEnvironment, 'artifactPolicy'>,
+  { lifecycle, promotions, digest }: Pick<Artifact, 'lifecycle' | 'promotions' | 'digest'>,
+  { artifactPolicy, artifactChannel }: Pick<LaunchEnvironment, 'artifactPolicy' | 'artifactChannel'>,
 ): FailureCode | undefined {
   if (lifecycle === 'retired' || lifecycle === 'deprecated') return 'launch.artifact_retired';
-  return lifecycle === 'published' && artifactPolicy === 'promoted' ? 'launch.artifact_not_promoted' : undefined;
+  if (artifactPolicy === 'published') return undefined;
+  const isThere =
+    artifactChannel === null || promotions.some((each) => each.channel === artifactChannel && each.digest === digest);
+  return lifecycle === 'promoted' && isThere ? undefined : 'launch.artifact_not_promoted';
+}
+
+/** Images that make up the release of a version; null or absent where it is not locked. */
+export type Lock = AppVersion['lock'];
+
+/** Why the release lock of a version keeps an artifact from being launched as that version; undefined if it does not. */
+export function whyNotLocked({ id, name }: Pick<Artifact, 'id' | 'name'>, lock: Lock): FailureCode | undefined {
+  const locked = lock && Object.hasOwn(lock.artifacts, name) ? lock.artifacts[name] : undefined;
+  return lock && locked?.artifact_id !== id ? 'launch.artifact_not_locked' : undefined;
 }
 
 /** Why it is not believed; undefined if it is (check 5). */
@@ -44,30 +57,38 @@ export function isImageOf({ artifacts }: WorkloadProfile, { name, media_type }: 
   return Object.values(artifacts).some(({ artifact_name }) => artifact_name === name) && imageTypes.has(media_type);
 }
 
-/** Those that are images of the app and could be launched as they are, whatever cards there are; in their order. */
+/** Those that are images of the version and could be launched as they are, whatever cards there are; in their order. */
 export function usableArtifacts(
   profile: WorkloadProfile,
   artifacts: readonly Artifact[],
   environment: LaunchEnvironment,
+  lock: Lock,
 ): Artifact[] {
   return artifacts.filter(
     (artifact) =>
       isImageOf(profile, artifact) &&
+      whyNotLocked(artifact, lock) === undefined &&
       whyNotOffered(artifact, environment) === undefined &&
       whyNotTrusted(artifact, environment) === undefined,
   );
 }
 
 /** Said where there is none of them. */
-export function noneUsable({ artifactPolicy }: Pick<LaunchEnvironment, 'artifactPolicy'>): string {
-  const wanted = artifactPolicy === 'promoted' ? 'verified and promoted' : 'verified, and published or promoted';
-  return `None of its images is registered, ${wanted}.`;
+export function noneUsable(
+  { artifactPolicy, artifactChannel }: Pick<LaunchEnvironment, 'artifactPolicy' | 'artifactChannel'>,
+  lock: Lock,
+): string {
+  const promoted = `verified and promoted${artifactChannel === null ? '' : ` to ${artifactChannel}`}`;
+  const wanted = artifactPolicy === 'promoted' ? promoted : 'verified, and published or promoted';
+  return `None of ${lock ? 'the images of its release lock' : 'its images'} is registered, ${wanted}.`;
 }
 
 interface Cards {
   readonly gpu_count: number;
   /** Cards of the allocation, as its host reports them; empty where there are none. */
   readonly cards: readonly Pick<Gpu, 'vendor' | 'name'>[];
+  /** Of the version. */
+  readonly lock: Lock;
 }
 
 /**
@@ -78,9 +99,9 @@ export function fittingArtifacts(
   profile: WorkloadProfile,
   artifacts: readonly Artifact[],
   environment: LaunchEnvironment,
-  { gpu_count, cards }: Cards,
+  { gpu_count, cards, lock }: Cards,
 ): Artifact[] {
-  const usable = usableArtifacts(profile, artifacts, environment);
+  const usable = usableArtifacts(profile, artifacts, environment, lock);
   const special = usable.filter((artifact) => gpu_count > 0 && isForCards(profile, artifact, cards));
   if (special.length > 0) return special;
   const primary = profile.artifacts['primary_image']?.artifact_name;

@@ -17,7 +17,7 @@ import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
 import type { Node } from '../db/entities/node.ts';
-import { fittingArtifacts, isImageOf, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
+import { fittingArtifacts, isImageOf, whyNotLocked, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
 import { type HostCards, vendorOf } from './card-fit.ts';
 import { checkResources, checkVendor } from './check-resources.ts';
 import type { LaunchEnvironment } from './environment.ts';
@@ -125,21 +125,21 @@ function checkVersion({ app, version, isEntitled }: LaunchFacts): LaunchRefusal[
 }
 
 function chooseArtifact(
-  { request, artifacts, environment, host }: LaunchFacts,
+  { request, artifacts, environment, host, version }: LaunchFacts,
   profile: WorkloadProfile,
   values: SoundValues | undefined,
 ): Artifact | undefined {
   if (request.artifact_id !== undefined) return artifacts.find(({ id }) => id === request.artifact_id);
   const gpu_count = values?.resources.gpu_count;
   if (gpu_count === undefined) return undefined;
-  const cards = { gpu_count, cards: host?.cards ?? [] };
+  const cards = { gpu_count, cards: host?.cards ?? [], lock: version?.lock };
   const [only, ...others] = fittingArtifacts(profile, artifacts, environment, cards);
   return others.length === 0 ? only : undefined;
 }
 
 /** Checks 4 and 5. */
 function checkArtifact(
-  { request, environment, host }: LaunchFacts,
+  { request, environment, host, version }: LaunchFacts,
   profile: WorkloadProfile,
   artifact: Artifact | undefined,
   values: SoundValues | undefined,
@@ -151,14 +151,22 @@ function checkArtifact(
     ];
   }
   const mismatch = isImageOf(profile, artifact) ? [] : [refusal('launch.artifact_mismatch', path)];
+  const locked = whyNotLocked(artifact, version?.lock);
   const lifecycle = whyNotOffered(artifact, environment);
   const trust = whyNotTrusted(artifact, environment);
   return [
     ...mismatch,
-    ...(lifecycle ? [refusal(lifecycle, path, `It is ${artifact.lifecycle}.`)] : []),
+    ...(locked && mismatch.length === 0 ? [refusal(locked, path)] : []),
+    ...(lifecycle ? [refusal(lifecycle, path, lifecycleOf(artifact, environment))] : []),
     ...(trust ? [refusal(trust, path, `Its trust is ${artifact.trust}.`)] : []),
     ...checkVendor(host, vendorOf(profile, artifact), values?.resources.gpu_count ?? 0),
   ];
+}
+
+function lifecycleOf({ lifecycle, promotions }: Artifact, { artifactChannel }: LaunchEnvironment): string {
+  if (artifactChannel === null || lifecycle !== 'promoted') return `It is ${lifecycle}.`;
+  const reached = [...new Set(promotions.map(({ channel }) => channel))].join(', ');
+  return `It is promoted to ${reached || 'no channel'}, and this environment launches what is promoted to ${artifactChannel}.`;
 }
 
 /** Secrets belong to the values: only declared ones are taken. What is wrong with one is never said with it. */

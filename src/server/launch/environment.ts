@@ -1,4 +1,5 @@
 /** What this environment can do: settings of the control plane, as launches and forms see them. */
+import type { Channel } from '../db/entities/artifact.ts';
 
 export interface LaunchEnvironment {
   /** Exposure modes beyond which nothing is offered. `platform_proxy` is declared by manifests and offered by nobody. */
@@ -7,6 +8,8 @@ export interface LaunchEnvironment {
   readonly engines: readonly string[];
   /** `promoted` takes promoted artifacts only; `published` takes those that are published as well. */
   readonly artifactPolicy: 'published' | 'promoted';
+  /** With the policy `promoted`: the channel that counts; null where any does. */
+  readonly artifactChannel: Channel | null;
   /** Registry hosts that artifacts may come from, with their port. */
   readonly registries: readonly string[];
 }
@@ -20,13 +23,14 @@ interface EnvironmentSettings {
   readonly launchEnabled: boolean;
   readonly registries: readonly string[];
   readonly artifactPolicy?: LaunchEnvironment['artifactPolicy'];
+  readonly artifactChannel?: Channel | null;
 }
 
-export function environmentOf({ launchEnabled, registries, artifactPolicy }: EnvironmentSettings): LaunchEnvironment {
+export function environmentOf(settings: EnvironmentSettings): LaunchEnvironment {
+  const { launchEnabled, registries, artifactPolicy = 'published', artifactChannel = null } = settings;
   return {
     exposureModes: ['private'],
     engines: launchEnabled ? ['node_agent', 'docker_compose'] : [],
-    artifactPolicy: artifactPolicy ?? 'published',
-    registries,
+    ...{ artifactPolicy, artifactChannel, registries },
   };
 }

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { protocolVersion } from '../../contract/protocol.ts';
 import { adapters, plannedEngines } from '../adapters/index.ts';
 import type { ServerContext } from '../context.ts';
+import { channels } from '../db/entities/artifact.ts';
 import { closed } from '../db/entities/fields.ts';
 import { everybody } from '../http/access.ts';
 import { type Route, route } from '../http/route.ts';
@@ -24,13 +25,16 @@ const Capabilities = Type.Object(
     exposure_modes: Type.Array(Type.String(), { description: 'How endpoints may be exposed.' }),
     engines: Type.Array(Engine, { description: 'Execution engines, those that are planned included.' }),
     artifact_policy: Type.String({ description: 'Least lifecycle of an artifact that may be launched.' }),
+    artifact_channel: Type.Union([Type.Enum([...channels], { description: 'Channel.' }), Type.Null()], {
+      description: 'Channel that an artifact must be promoted to; null where any does, or none is asked for.',
+    }),
     registries: Type.Array(Type.String(), { description: 'Registries that artifacts may come from.' }),
   },
   { ...closed, description: 'What can be had here.' },
 );
 
 export function environmentRoutes({ settings }: ServerContext, version: string): Route[] {
-  const { exposureModes, engines, artifactPolicy, registries } = environmentOf(settings);
+  const { exposureModes, engines, artifactPolicy, artifactChannel, registries } = environmentOf(settings);
   const known = Object.keys(adapters).map((name) => {
     const enabled = engines.includes(name);
     return { name, enabled, reason: enabled ? null : 'It is switched off in this environment.' };
@@ -43,7 +47,8 @@ export function environmentRoutes({ settings }: ServerContext, version: string):
       answer: Capabilities,
       read: async () => ({
         ...{ version, agent_protocol: protocolVersion, exposure_modes: [...exposureModes] },
-        ...{ engines: [...known, ...planned], artifact_policy: artifactPolicy, registries: [...registries] },
+        ...{ engines: [...known, ...planned], registries: [...registries] },
+        ...{ artifact_policy: artifactPolicy, artifact_channel: artifactChannel },
       }),
     }),
   ];

@@ -51,6 +51,7 @@ describe('the options of gpuaas serve', () => {
     { platform: 'linux' },
     { registryLogins: cert },
     { ca: '/nowhere.pem' },
+    { artifactChannel: 'prod' as const },
     { strangers: '0' },
     { strangersPerAddress: 'many' },
   ])('refuse %o', (wrong) => {

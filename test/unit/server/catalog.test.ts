@@ -134,6 +134,23 @@ describe('versions', () => {
     ).toBeUndefined();
   });
 
+  it('may be replaced while they are drafts, and never change afterwards: the same manifest again is no conflict (G-10)', async () => {
+    await add('2026.09', other);
+    const replaced = await add('2026.09', jupyterlab.source);
+    await call('POST', '/api/v1/catalog/apps/jupyterlab/versions/2026.09/publish', { as: 'operator' });
+
+    const same = await add('2026.09', jupyterlab.source);
+    const changed = await add('2026.09', other);
+
+    expect([replaced.status, replaced.body.status, replaced.body.source]).toEqual([201, 'draft', jupyterlab.source]);
+    expect([same.status, same.body.status]).toEqual([201, 'published']);
+    expect([changed.status, changed.body.error.code]).toEqual([409, 'resource.conflict']);
+    expect(changed.body.error.message).toContain('Give this one another version.');
+    expect((await call('GET', '/api/v1/catalog/apps/jupyterlab/versions/2026.09/manifest')).body).toBe(
+      jupyterlab.source,
+    );
+  });
+
   it('are the business of the platform, and a taken name is a conflict', async () => {
     expect((await add('2026.08', other, 'member')).body.error.code).toBe('request.forbidden');
     expect((await add(jupyterlab.version, other)).body.error.code).toBe('resource.conflict');

@@ -8,6 +8,7 @@ import { closed, id, nullable, text, time } from './fields.ts';
 export const lifecycles = ['published', 'promoted', 'deprecated', 'retired'] as const;
 export const trusts = ['unverified', 'verified', 'failed', 'revoked'] as const;
 export const channels = ['dev', 'test', 'staging', 'prod'] as const;
+export type Channel = (typeof channels)[number];
 
 export const Digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', description: 'sha256, lower-case hex.' });
 

@@ -1,5 +1,6 @@
 /** What can be launched, in which version, and by whom. */
 import { type Static, Type } from 'typebox';
+import { channels, Digest } from './artifact.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
 
 export const App = Type.Object(
@@ -14,6 +15,31 @@ export const App = Type.Object(
   { ...closed, description: 'A family of versions and its card in the catalog.' },
 );
 export type App = Static<typeof App>;
+
+const Locked = Type.Object(
+  { artifact_id: id('The artifact.'), digest: Digest },
+  { ...closed, description: 'The one image under its name.' },
+);
+
+export const ReleaseLock = Type.Object(
+  {
+    artifacts: Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,127}$' }), Locked, {
+      minProperties: 1,
+      maxProperties: 32,
+      additionalProperties: false,
+      description: 'By name of the artifact. A name of the manifest that is not here is not launched.',
+    }),
+    channel: nullable(
+      Type.Enum([...channels], { description: 'Channel.' }),
+      'Channel it was read from; null for chosen.',
+    ),
+    at: time('When.'),
+    actor: id('API token that did it.'),
+    correlation_id: text(64, 'Request that did it.'),
+  },
+  { ...closed, description: 'Which images make up the release: the version is launched from these and no others.' },
+);
+export type ReleaseLock = Static<typeof ReleaseLock>;
 
 export const AppVersion = Type.Object(
   {
@@ -31,6 +57,7 @@ export const AppVersion = Type.Object(
     manifest: Type.Unknown({ description: 'The same manifest, parsed and checked.' }),
     created_at: time('When it was added.'),
     published_at: nullable(time('When.'), 'When it was published; null before that.'),
+    lock: Type.Optional(nullable(ReleaseLock, 'Its images; null or absent: whatever fits is launched.')),
   },
   { ...closed, description: 'A workload profile manifest under a version.' },
 );

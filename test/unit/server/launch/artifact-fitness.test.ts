@@ -16,7 +16,9 @@ const images = [
 
 function offered(gpu_count: number, names: readonly string[], artifacts = images): string[] {
   const cards = names.map((name) => sampleGpu({ name, vendor: name.startsWith('AMD') ? 'amd' : 'nvidia' }));
-  return fittingArtifacts(jupyterProfile(), artifacts, environment, { gpu_count, cards }).map(({ id }) => id);
+  return fittingArtifacts(jupyterProfile(), artifacts, environment, { gpu_count, cards, lock: undefined }).map(
+    ({ id }) => id,
+  );
 }
 
 describe('fittingArtifacts', () => {
@@ -30,6 +32,27 @@ describe('fittingArtifacts', () => {
   it('offers the primary image for cards that no image is made for', () => {
     expect(offered(1, ['NVIDIA L4'])).toEqual(['cpu']);
     expect(offered(1, ['NVIDIA H200'], [anArtifact({ id: 'cpu' })])).toEqual(['cpu']);
+  });
+
+  const promoted = (channel: 'dev' | 'prod', digest = images[0]?.digest ?? '') =>
+    anArtifact({
+      ...{ id: 'cpu', lifecycle: 'promoted' },
+      promotions: [{ channel, digest, actor: 'token-1', at: '2026-11-25T10:00:00.000Z', correlation_id: 'c' }],
+    });
+
+  it.each([
+    ['nothing that is promoted to another channel', [promoted('dev')], []],
+    ['what is promoted to its channel', [promoted('prod')], ['cpu']],
+    ['nothing whose promotion was of another image', [promoted('prod', `sha256:${'9'.repeat(64)}`)], []],
+    ['nothing that is published only', [anArtifact({ lifecycle: 'published' })], []],
+  ])('offers in an environment of one channel %s (G-110, X-7)', (_what, artifacts, ids) => {
+    const strict = environmentOf({ ...settings, artifactPolicy: 'promoted', artifactChannel: 'prod' });
+
+    expect(
+      fittingArtifacts(jupyterProfile(), artifacts, strict, { gpu_count: 0, cards: [], lock: null }).map(
+        ({ id }) => id,
+      ),
+    ).toEqual(ids);
   });
 
   it.each(lifecycles.flatMap((lifecycle) => trusts.map((trust) => [lifecycle, trust] as const)))(

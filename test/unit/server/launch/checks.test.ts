@@ -78,6 +78,26 @@ describe('the nine checks', () => {
       'launch.artifact_not_promoted /artifact_id',
     ],
     [
+      '4: one that is promoted to another channel (G-110)',
+      {
+        ...ownArtifact({ lifecycle: 'promoted', promotions: [] }),
+        environment: environmentOf({ ...settings, artifactPolicy: 'promoted', artifactChannel: 'prod' }),
+      },
+      'launch.artifact_not_promoted /artifact_id',
+    ],
+    [
+      '4: one that is not of the release that the version is locked to (G-243)',
+      {
+        version: aVersion({
+          lock: {
+            artifacts: { 'runtime-cpu': { artifact_id: 'other', digest: `sha256:${'b'.repeat(64)}` } },
+            ...{ channel: null, at: '2026-11-25T10:00:00.000Z', actor: 'token-1', correlation_id: 'c' },
+          },
+        }),
+      },
+      'launch.artifact_not_locked /artifact_id',
+    ],
+    [
       '4: the artifact of another app (G-31)',
       ownArtifact({ name: 'runtime-tpu' }),
       'launch.artifact_mismatch /artifact_id',
