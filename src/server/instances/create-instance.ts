@@ -13,20 +13,16 @@ import type { ReadTx, Store, Tx } from '../db/store.ts';
 import { runningDigest } from '../launch/adapter-input.ts';
 import type { CheckedLaunch } from '../launch/checks.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
-import type { LaunchRequest } from '../launch/launch-request.ts';
 import { loadFacts } from '../launch/load-facts.ts';
 import { refusal, refused } from '../launch/refusal.ts';
 import { type SealedSecrets, sealSecrets } from '../launch/seal-secrets.ts';
-import { type Admitted, type Judged, judgeFacts } from './judge-launch.ts';
+import { type Admitted, judgeFacts, type LaunchAsked } from './judge-launch.ts';
 import { askNode, deploy, type Launching } from './launching.ts';
 
-export interface Asking {
-  readonly request: LaunchRequest;
-  readonly projectId: string;
+export interface Asking extends LaunchAsked {
   readonly tokenId: string;
   readonly actor: string;
   readonly traceId: string;
-  readonly now: number;
 }
 
 export interface PreparedLaunch extends SealedSecrets {
@@ -67,20 +63,10 @@ export async function admit(
   asked: LaunchAsked,
   exceptInstance?: string,
 ): Promise<Admitted> {
-  const judged = await judgeLaunch(tx, environment, asked, exceptInstance);
+  const { request, projectId, now } = asked;
+  const judged = judgeFacts(await loadFacts(tx, request, projectId, environment, exceptInstance), now);
   if (!judged.ok) throw refused(judged.refusals);
   return judged;
-}
-
-type LaunchAsked = Pick<Asking, 'request' | 'projectId' | 'now'>;
-
-export async function judgeLaunch(
-  tx: ReadTx,
-  environment: LaunchEnvironment,
-  { request, projectId, now }: LaunchAsked,
-  exceptInstance?: string,
-): Promise<Judged> {
-  return judgeFacts(await loadFacts(tx, request, projectId, environment, exceptInstance), now);
 }
 
 async function reserve(

@@ -9,10 +9,11 @@ import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Asked, type Route, route, type Who } from '../http/route.ts';
 import { LaunchRequest } from '../launch/launch-request.ts';
 import { control, decommission } from './actions.ts';
-import { type Asking, createInstance, judgeLaunch, prepareLaunch } from './create-instance.ts';
+import { type Asking, createInstance, prepareLaunch } from './create-instance.ts';
 import { InstanceView, LaunchedView, viewOf } from './instance-view.ts';
 import type { Launching } from './launching.ts';
 import { instanceActions } from './possible-actions.ts';
+import { Preview, previewLaunch } from './preview-launch.ts';
 
 export interface InstanceRoutesOptions extends Launching {
   readonly store: Store;
@@ -21,25 +22,6 @@ export interface InstanceRoutesOptions extends Launching {
 const closed = { additionalProperties: false } as const;
 const base = '/api/v1/app-instances';
 const one = { params: pathOf('instance_id', 'The instance.'), tag: 'app-instances' } as const;
-
-const Refusals = Type.Object(
-  {
-    accepted: Type.Boolean({ description: 'True if a launch like this would be accepted now.' }),
-    refusals: Type.Array(
-      Type.Object(
-        {
-          code: Type.String({ description: 'Failure code.' }),
-          path: Type.String({ description: 'JSON pointer into the request.' }),
-          message: Type.String({ description: 'What is wrong.' }),
-          hint: Type.String({ description: 'The next step.' }),
-        },
-        { ...closed, description: 'A reason against it.' },
-      ),
-      { description: 'Every reason against it, in the order of the checks.' },
-    ),
-  },
-  { ...closed, description: 'What would come of a launch.' },
-);
 
 const Action = Type.Object(
   {
@@ -69,13 +51,8 @@ export function instanceRoutes({ store, queue, environment }: InstanceRoutesOpti
     route({
       ...{ method: 'POST', path: `${base}/checks`, tag: 'app-instances', allow: members },
       summary: 'Says what would come of a launch, and changes nothing.',
-      ...{ body: LaunchRequest, answer: Refusals },
-      change: async (asked, tx) => {
-        const judged = await judgeLaunch(tx, environment, askingOf(asked));
-        return {
-          body: { accepted: judged.ok, refusals: judged.ok ? [] : judged.refusals.map((each) => ({ ...each })) },
-        };
-      },
+      ...{ body: LaunchRequest, answer: Preview },
+      read: async (asked, tx) => previewLaunch(tx, environment, askingOf(asked)),
     }),
     route({
       ...{ method: 'GET', path: base, tag: 'app-instances', summary: 'Lists instances.', allow: everybody },

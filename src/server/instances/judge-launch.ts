@@ -2,9 +2,17 @@
 import { adapterOf } from '../adapters/index.ts';
 import type { Node } from '../db/entities/node.ts';
 import { type CheckedLaunch, checkLaunch } from '../launch/checks.ts';
+import type { LaunchRequest } from '../launch/launch-request.ts';
 import type { LoadedFacts } from '../launch/load-facts.ts';
 import { lookAtNode } from '../launch/preflight.ts';
 import type { LaunchRefusal } from '../launch/refusal.ts';
+
+export interface LaunchAsked {
+  readonly request: LaunchRequest;
+  readonly projectId: string;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
 
 export interface Admitted {
   readonly launch: CheckedLaunch;
@@ -13,9 +21,7 @@ export interface Admitted {
   readonly isReady: boolean;
 }
 
-export type Judged =
-  | ({ readonly ok: true } & Admitted)
-  | { readonly ok: false; readonly refusals: readonly LaunchRefusal[] };
+type Judged = ({ readonly ok: true } & Admitted) | { readonly ok: false; readonly refusals: readonly LaunchRefusal[] };
 
 /** Of the node of somebody else's allocation nothing is told. `now` in milliseconds since 1970. */
 export function judgeFacts(facts: LoadedFacts, now: number): Judged {

@@ -60,7 +60,7 @@ export function checkResources(
 }
 
 /** Where the amount that counts stands; an amount that nobody chose would be chosen among the overrides. */
-function resourcePath({ config = {}, resource_overrides = {} }: LaunchRequest, name: ResourceName): string {
+export function resourcePath({ config = {}, resource_overrides = {} }: LaunchRequest, name: ResourceName): string {
   const isInConfig = resource_overrides[name] === undefined && config[name] !== undefined;
   return `/${isInConfig ? 'config' : 'resource_overrides'}/${name}`;
 }

@@ -98,7 +98,7 @@ export function checkLaunch(facts: LaunchFacts): Checked {
   return { ok: true, launch };
 }
 
-function choicesOf({ config = {}, resource_overrides = {} }: LaunchRequest) {
+export function choicesOf({ config = {}, resource_overrides = {} }: LaunchRequest) {
   return { config, resource_overrides };
 }
 
