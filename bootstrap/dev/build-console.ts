@@ -6,19 +6,10 @@
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { build } from 'esbuild';
+import type { ConsoleFile, ConsoleFiles } from '../../src/server/http/console-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const source = join(root, 'src/console');
-
-export interface ConsoleFile {
-  readonly bytes: Uint8Array;
-  readonly contentType: string;
-  /** Its name tells its content: it may be kept for ever. */
-  readonly immutable: boolean;
-}
-
-/** By path: `/` and `/assets/…`. */
-export type ConsoleFiles = ReadonlyMap<string, ConsoleFile>;
 
 const contentTypes: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
@@ -31,7 +22,7 @@ export async function buildConsole(): Promise<ConsoleFiles> {
     ...{ bundle: true, format: 'esm', target: ['es2022'], minify: true, entryNames: '[name]-[hash]' },
     ...{ jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none', logLevel: 'warning' },
   });
-  const icon = { bytes: readFileSync(join(source, 'icon.svg')), contentType: 'image/svg+xml', immutable: false };
+  const icon = { bytes: readFileSync(join(source, 'icon.svg')), contentType: 'image/svg+xml' };
   const files = new Map<string, ConsoleFile>([['/assets/icon.svg', icon]]);
   let page = readFileSync(join(source, 'index.html'), 'utf8');
   for (const { path, contents } of outputFiles) {
@@ -40,5 +31,5 @@ export async function buildConsole(): Promise<ConsoleFiles> {
     files.set(`/assets/${name}`, { bytes: contents, contentType: contentTypes[extension] ?? '', immutable: true });
     page = page.replace(`/assets/main.${extension}`, `/assets/${name}`);
   }
-  return files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8', immutable: false });
+  return files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8' });
 }

@@ -118,7 +118,11 @@ async function cardOf(tx: ReadTx, who: Who, app: App, environment: LaunchEnviron
   const versions: VersionCard[] = [];
   for (const { source: _source, manifest, id: _id, ...version } of all.filter((each) => maySeeVersion(who, each))) {
     const artifacts = await launchableArtifacts(tx, { ...version, manifest }, environment);
-    versions.push({ ...version, ...eligibilityOf({ app, version, entitled, artifacts, environment }) });
+    const { profile, execution } = manifest as WorkloadProfile;
+    versions.push({
+      ...{ ...version, ...eligibilityOf({ app, version, entitled, artifacts, environment }) },
+      ...{ support_level: profile.support_level, engine: execution.default_engine },
+    });
   }
   const { id, ...card } = app;
   return { slug: id, ...card, entitled: entitled ?? null, versions };

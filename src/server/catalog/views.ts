@@ -1,5 +1,6 @@
 /** How apps and versions are shown. */
 import { type Static, Type } from 'typebox';
+import { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { App, AppVersion } from '../db/entities/catalog.ts';
 import { closed } from '../db/entities/fields.ts';
 
@@ -12,7 +13,12 @@ const Launchable = {
 };
 
 export const VersionCard = Type.Object(
-  { ...version, ...Launchable },
+  {
+    ...version,
+    ...Launchable,
+    support_level: WorkloadProfile.properties.profile.properties.support_level,
+    engine: WorkloadProfile.properties.execution.properties.default_engine,
+  },
   { ...closed, description: 'A version, in short.' },
 );
 export type VersionCard = Static<typeof VersionCard>;

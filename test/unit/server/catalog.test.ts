@@ -12,15 +12,16 @@ const versionPath = `/api/v1/catalog/apps/jupyterlab/versions/${jupyterlab.versi
 await store.write((tx) => seedCatalog(tx, now));
 
 describe('the catalog of a new control plane', () => {
-  it('offers JupyterLab and vLLM to every project, active and published, as their manifests describe them (G-26, G-137, G-145, G-181)', async () => {
+  it('offers JupyterLab and vLLM to every project, active and published, as their manifests describe them (G-26, G-137, G-145, G-181, G-223)', async () => {
     const { body } = await call('GET', '/api/v1/catalog/apps', { as: 'viewer' });
 
     expect(body.items.map(({ slug }: { slug: string }) => slug)).toEqual(['jupyterlab', 'vllm-openai']);
     expect(body.items[1]).toMatchObject({ status: 'active', entitled: true, versions: [{ status: 'published' }] });
-    const { display_name, description } = jupyterProfile().profile;
+    const { display_name, description, support_level } = jupyterProfile().profile;
     expect(body.items[0]).toMatchObject({ slug: 'jupyterlab', status: 'active', entitled: true });
     expect(body.items[0]).toMatchObject({ display_name, summary: description, category: jupyterlab.category });
-    expect(body.items[0].versions).toMatchObject([{ version: jupyterlab.version, status: 'published' }]);
+    expect(body.items[0].versions).toMatchObject([{ version: jupyterlab.version, status: 'published', support_level }]);
+    expect(body.items[0].versions[0].engine).toBe(jupyterProfile().execution.default_engine);
   });
 
   it('is seeded once, however often it is asked to be', async () => {
