@@ -11,11 +11,11 @@ import { left, promised } from './resource-fit.ts';
 
 /** Codes are contract, like those of failures. */
 export const warningCodes = [
-  'packages.installed',
-  'gpu.above_default',
-  'gpu.last_free',
-  'memory.near_host',
-  'storage.kept',
+  'warning.packages',
+  'warning.gpus_above_default',
+  'warning.gpus_last',
+  'warning.memory_near_host',
+  'warning.storage_kept',
 ] as const;
 
 export interface LaunchWarning {
@@ -44,7 +44,7 @@ function packages({ parameters }: SoundValues): LaunchWarning | undefined {
   if (tokens.length === 0) return undefined;
   const what = tokens.length === 1 ? '1 package is' : `${tokens.length} packages are`;
   const message = `${what} installed from the package index at each launch, before the app is ready, and not kept.`;
-  return { code: 'packages.installed', path: '/config/python_packages', message };
+  return { code: 'warning.packages', path: '/config/python_packages', message };
 }
 
 function cards({ request, profile, allocation, projectId, neighbours }: LaunchFacts, { resources }: SoundValues) {
@@ -56,10 +56,10 @@ function cards({ request, profile, allocation, projectId, neighbours }: LaunchFa
   const warnings: LaunchWarning[] = [];
   if (wanted > usual) {
     const message = `${wanted} cards, where the app usually has ${usual}: they are held until it is decommissioned, stopped or not.`;
-    warnings.push({ code: 'gpu.above_default', path, message });
+    warnings.push({ code: 'warning.gpus_above_default', path, message });
   }
   if (wanted > 0 && wanted === free) {
-    warnings.push({ code: 'gpu.last_free', path, message: 'It takes the last free cards of the allocation.' });
+    warnings.push({ code: 'warning.gpus_last', path, message: 'It takes the last free cards of the allocation.' });
   }
   return warnings;
 }
@@ -70,7 +70,7 @@ function memory({ request, capacity, neighbours }: LaunchFacts, { resources }: S
   const sum = wanted + promised(neighbours).memory_gib;
   if (sum <= capacity.memory_gib * nearHost || sum > capacity.memory_gib) return undefined;
   const message = `With it, ${sum} of the ${capacity.memory_gib} GiB that the host has for workloads are promised.`;
-  return { code: 'memory.near_host', path: resourcePath(request, 'memory_gib'), message };
+  return { code: 'warning.memory_near_host', path: resourcePath(request, 'memory_gib'), message };
 }
 
 function storage({ profile }: LaunchFacts, { mounts }: SoundValues): LaunchWarning[] {
@@ -78,7 +78,7 @@ function storage({ profile }: LaunchFacts, { mounts }: SoundValues): LaunchWarni
     mounts[name] === 'project_storage'
       ? [
           {
-            ...{ code: 'storage.kept' as const, path: `/config/${mountParameter(name)}` },
+            ...{ code: 'warning.storage_kept' as const, path: `/config/${mountParameter(name)}` },
             message: `What it keeps in ${folder} is of the project: it stays when the instance is decommissioned.`,
           },
         ]

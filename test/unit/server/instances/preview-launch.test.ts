@@ -96,20 +96,24 @@ describe('POST /api/v1/app-instances/checks', () => {
 
   it.each<[string, Partial<LaunchRequest>, string[]]>([
     ['nothing, where nothing is chosen', {}, []],
-    ['packages', { config: { python_packages: 'numpy pandas>=2.2' } }, ['packages.installed /config/python_packages']],
+    ['packages', { config: { python_packages: 'numpy pandas>=2.2' } }, ['warning.packages /config/python_packages']],
     ['as many cards as usual', amounts({ gpu_count: 1 }), []],
-    ['more cards than usual', amounts({ gpu_count: 2 }), ['gpu.above_default /resource_overrides/gpu_count']],
+    ['more cards than usual', amounts({ gpu_count: 2 }), ['warning.gpus_above_default /resource_overrides/gpu_count']],
     [
       'all cards that there are',
       { config: { gpu_count: 3 }, resource_overrides: {} },
-      ['gpu.above_default /config/gpu_count', 'gpu.last_free /config/gpu_count'],
+      ['warning.gpus_above_default /config/gpu_count', 'warning.gpus_last /config/gpu_count'],
     ],
     ['memory that leaves some', amounts({ memory_gib: 20 }), []],
-    ['memory that leaves little', amounts({ memory_gib: 22 }), ['memory.near_host /resource_overrides/memory_gib']],
+    [
+      'memory that leaves little',
+      amounts({ memory_gib: 22 }),
+      ['warning.memory_near_host /resource_overrides/memory_gib'],
+    ],
     [
       'storage that outlives it',
       { config: { workspace_mount: 'project_storage' } },
-      ['storage.kept /config/workspace_mount'],
+      ['warning.storage_kept /config/workspace_mount'],
     ],
   ])('warns of %s (G-228)', async (_what, given, expected) => {
     expect(await warnings(given)).toEqual(expected);
@@ -121,7 +125,7 @@ describe('POST /api/v1/app-instances/checks', () => {
 
     expect(await check({ config, artifact_id: 'unknown' })).toMatchObject({
       accepted: false,
-      warnings: [{ code: 'packages.installed', message: expect.stringContaining('1 package is') }],
+      warnings: [{ code: 'warning.packages', message: expect.stringContaining('1 package is') }],
     });
   });
 
