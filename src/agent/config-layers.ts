@@ -3,7 +3,7 @@
  * their keys.
  */
 import type { TSchema } from 'typebox';
-import { pointerToken } from '../contract/validate.ts';
+import { pointerToken } from '../contract/pointer.ts';
 
 export type JsonObject = { [key: string]: unknown };
 

@@ -6,6 +6,7 @@
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Static, TSchema } from 'typebox';
+import { pointerToken } from './pointer.ts';
 
 export interface PathError {
   /** JSON pointer into the judged value; empty for the value itself. */
@@ -137,9 +138,4 @@ function holdsMoreThan(limit: number, document: unknown): boolean {
 function tagsOf({ params, parentSchema }: ErrorObject): unknown[] {
   const { oneOf } = parentSchema as { oneOf: { properties: Record<string, { const: unknown }> }[] };
   return oneOf.map(({ properties }) => properties[params['tag'] as string]?.const);
-}
-
-/** Escapes one key for use in a JSON pointer (RFC 6901). */
-export function pointerToken(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }

@@ -3,7 +3,8 @@
  * says, and what its label says is what the gate keeps exclusive.
  */
 import { labels } from '../contract/names.ts';
-import { type PathError, pointerToken } from '../contract/validate.ts';
+import { pointerToken } from '../contract/pointer.ts';
+import type { PathError } from '../contract/validate.ts';
 import { nameOf, noDevices } from './environment.ts';
 import { type CheckContext, label, unless } from './request-check.ts';
 

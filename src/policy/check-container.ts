@@ -10,7 +10,8 @@
 import { serviceNamePattern } from '../contract/compose-document.ts';
 import { identifierPattern } from '../contract/identifiers.ts';
 import { containerName, labels, networkName } from '../contract/names.ts';
-import { judge, type PathError, pointerToken } from '../contract/validate.ts';
+import { pointerToken } from '../contract/pointer.ts';
+import { judge, type PathError } from '../contract/validate.ts';
 import { checkCards, checkCardVariable } from './check-cards.ts';
 import { checkComposeLabels, checkHealthcheck, checkNetworking } from './check-service.ts';
 import { ContainerRequest } from './container-request.ts';

@@ -1,6 +1,7 @@
 /** The part of the second safety function that is about what a service of a stack has beside a single container. */
 import { composeProject, labels } from '../contract/names.ts';
-import { type PathError, pointerToken } from '../contract/validate.ts';
+import { pointerToken } from '../contract/pointer.ts';
+import type { PathError } from '../contract/validate.ts';
 import { type CheckContext, label, serviceOf, unless } from './request-check.ts';
 
 const composePrefix = 'com.docker.compose.';

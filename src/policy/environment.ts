@@ -5,7 +5,8 @@
  * host's side obeys: the GPU runtime gives cards by the container's variables, and its hooks ran as root on the host
  * with the container's environment (CVE-2025-23266), where the C library does what the listed variables say.
  */
-import { type PathError, pointerToken } from '../contract/validate.ts';
+import { pointerToken } from '../contract/pointer.ts';
+import type { PathError } from '../contract/validate.ts';
 
 const loader = 'the dynamic loader or C library obeys it, also in hooks of the host';
 const device = 'it chooses devices; cards come from `resources.gpu_count` alone';

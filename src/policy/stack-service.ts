@@ -3,7 +3,8 @@
  * in the document a refused path of that container is.
  */
 import type { ComposeDocument, ComposeService } from '../contract/compose-document.ts';
-import { type PathError, pointerToken } from '../contract/validate.ts';
+import { pointerToken } from '../contract/pointer.ts';
+import type { PathError } from '../contract/validate.ts';
 import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
 import type { Mount, Port, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 

@@ -1,6 +1,7 @@
 /** Holds the parameters of a profile against themselves, and against what the platform does with the ones it knows. */
 import type { PathError } from '../../contract/validate.ts';
-import { judgeParameter, type ParameterProperty } from './parameter-schema.ts';
+import { judgeParameter } from './judge-parameter.ts';
+import type { ParameterProperty } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
 
 const at = '/parameters/schema';

@@ -12,8 +12,13 @@ export function checkUi({ parameters }: WorkloadProfile): PathError[] {
   const undeclared = places
     .filter(({ name }) => !Object.hasOwn(schema.properties, name))
     .map(({ path }) => ({ path, code: 'undeclared', message: 'is not a declared parameter' }));
+  const strange = secretPlaces(ui)
+    .filter(({ name }) => !parameters.secrets?.some((secret) => secret.name === name))
+    .map(({ path }) => ({ path, code: 'undeclared', message: 'is not a declared secret' }));
   return [
     ...undeclared,
+    ...strange,
+    ...twice(secretPlaces(ui)),
     ...twice(orderPlaces(ui)),
     ...twice(groupPlaces(ui)),
     ...twice(wizardPlaces(ui)),
@@ -37,9 +42,12 @@ function groupPlaces({ groups = [] }: ProfileUi): Place[] {
   );
 }
 
-function wizardPlaces(ui: ProfileUi): Place[] {
+const wizardPlaces = (ui: ProfileUi) => placesOf(ui, 'field');
+const secretPlaces = (ui: ProfileUi) => placesOf(ui, 'secret');
+
+function placesOf(ui: ProfileUi, wanted: 'field' | 'secret'): Place[] {
   return components(ui).flatMap(({ kind, name, path }) =>
-    kind === 'field' && name !== undefined ? [{ name, path: `${path}/name` }] : [],
+    kind === wanted && name !== undefined ? [{ name, path: `${path}/name` }] : [],
   );
 }
 
@@ -70,10 +78,11 @@ function checkWizard(ui: ProfileUi, schema: WorkloadProfile['parameters']['schem
   if (!steps) return [];
   const all = components(ui);
   const names = all.flatMap(({ kind, name, path }) => {
-    if (kind === 'field' && name === undefined) {
-      return [{ path: `${path}/name`, code: 'required', message: 'is missing: a field shows a parameter' }];
+    const isNamed = kind === 'field' || kind === 'secret';
+    if (isNamed && name === undefined) {
+      return [{ path: `${path}/name`, code: 'required', message: `is missing: it says which ${kind} is shown` }];
     }
-    return kind !== 'field' && name !== undefined
+    return !isNamed && name !== undefined
       ? [{ path: `${path}/name`, code: 'unknown_key', message: `has no meaning for ${kind}` }]
       : [];
   });
@@ -94,7 +103,7 @@ function checkWizard(ui: ProfileUi, schema: WorkloadProfile['parameters']['schem
       message: `must show ${name}, which is required and has no default`,
     }));
   const platform = all
-    .filter(({ kind }) => kind !== 'field')
+    .filter(({ kind }) => kind !== 'field' && kind !== 'secret')
     .map(({ kind, path }) => ({ name: kind, path: `${path}/kind` }));
   return [
     ...twice(steps.map(({ id }, index) => ({ name: id, path: `${at}/launch_wizard/steps/${index}/id` }))),

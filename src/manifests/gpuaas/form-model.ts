@@ -1,15 +1,15 @@
 /**
  * The launch form of a profile, as data: pages with components in order, and fields with what each accepts.
  *
- * Pure and the same for browser, CLI and server. Verdicts come from `resolveValues`, which the server uses too; the form
- * only asks which of them belong to a page.
+ * Pure and the same for browser, CLI and server. What the answers are worth is said by `form-answers.ts`.
  */
-import type { PathError } from '../../contract/validate.ts';
-import type { ParameterProperty, ParameterValue } from './parameter-schema.ts';
+import type { ParameterValue } from './judge-parameter.ts';
+import type { ParameterProperty } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { PlatformComponent } from './profile-ui.ts';
-import { type Choices, isResource, leastOf, resolveValues } from './resolve-values.ts';
+import { isResource, leastOf } from './resolve-values.ts';
 
+/** A parameter of the profile, as a field. */
 export interface FormField {
   readonly name: string;
   readonly label: string;
@@ -17,17 +17,29 @@ export interface FormField {
   readonly control: 'select' | 'integer' | 'number' | 'text' | 'text_area' | 'switch';
   /** Where the value goes in a launch request. */
   readonly pointer: string;
+  /** The schema wants a value; a page can want one as well. */
   readonly required: boolean;
   readonly default: ParameterValue | null;
   readonly options: readonly (string | number)[] | null;
   /** Bounds of the parameter and of the profile's resources together. */
   readonly minimum: number | null;
   readonly maximum: number | null;
+  /** Characters. */
+  readonly min_length: number | null;
   readonly max_length: number | null;
+}
+
+/** A secret that people may bring: as text that is never shown again, or as a credential that the project keeps. */
+export interface FormSecret {
+  readonly name: string;
+  readonly label: string;
+  readonly help: string | null;
+  readonly pointer: string;
 }
 
 export type FormComponent =
   | { readonly kind: 'field'; readonly field: FormField; readonly required: boolean }
+  | { readonly kind: 'secret'; readonly secret: FormSecret; readonly required: boolean }
   | { readonly kind: PlatformComponent; readonly pointer: string | null; readonly required: boolean };
 
 export interface FormStep {
@@ -42,6 +54,8 @@ export interface FormModel {
   readonly title: string;
   readonly description: string;
   readonly support_level: string;
+  /** What the schema of the parameters says of itself. */
+  readonly note: string | null;
   readonly steps: readonly FormStep[];
 }
 
@@ -59,52 +73,78 @@ const longText = 256;
 
 export function formModel(profile: WorkloadProfile): FormModel {
   const { slug, display_name: title, description, support_level } = profile.profile;
-  return { slug, title, description, support_level, steps: wizardOf(profile) ?? plainSteps(profile) };
+  const { schema } = profile.parameters;
+  const note = [schema.title, schema.description].filter((text) => text).join(': ') || null;
+  return { slug, title, description, support_level, note, steps: wizardOf(profile) ?? plainSteps(profile) };
 }
 
-/** What a form begins with. */
-export function initialChoices(profile: WorkloadProfile): Choices {
-  const config: Record<string, ParameterValue> = {};
-  const overrides: Record<string, ParameterValue> = {};
-  for (const name of orderedNames(profile)) {
-    const value = fieldOf(profile, name).default;
-    if (value !== null) (isResource(name) ? overrides : config)[name] = value;
+/** Every field of the form with a default, and the default. */
+export function fieldDefaults(profile: WorkloadProfile): [FormField, ParameterValue][] {
+  return orderedNames(profile)
+    .map((name) => fieldOf(profile, name))
+    .flatMap((field): [FormField, ParameterValue][] => (field.default === null ? [] : [[field, field.default]]));
+}
+
+/** True if a pointer into a launch request speaks of what the component fills. */
+export function concerns(component: FormComponent, path: string): boolean {
+  switch (component.kind) {
+    case 'field':
+      return path === component.field.pointer || path === `/config/${component.field.name}`;
+    case 'secret':
+      return path === component.secret.pointer || path.startsWith(`${component.secret.pointer}/`);
+    case 'platform.target_allocation':
+      return path.startsWith('/placement_intent');
+    case 'platform.review':
+      return path === '/display_name';
+    default:
+      return path === component.pointer;
   }
-  return { config, resource_overrides: overrides };
-}
-
-/**
- * What is wrong on one page: a value that the server would refuse, or a field that the page requires and that is empty.
- * Platform components are judged by whoever fills them.
- */
-export function judgeStep(profile: WorkloadProfile, step: FormStep, choices: Choices): PathError[] {
-  const resolved = resolveValues(profile, choices);
-  const errors = resolved.ok ? [] : resolved.errors;
-  return step.components.flatMap((component) => {
-    if (component.kind !== 'field') return [];
-    const { name, pointer } = component.field;
-    const own = errors.filter(({ path }) => path === pointer || path === `/config/${name}`);
-    const value = isResource(name) ? (choices.resource_overrides[name] ?? choices.config[name]) : choices.config[name];
-    const isEmpty = value === undefined || value === '';
-    return own.length === 0 && isEmpty && component.required && component.field.default === null
-      ? [{ path: pointer, code: 'required', message: 'is missing' }]
-      : own;
-  });
 }
 
 function wizardOf(profile: WorkloadProfile): FormStep[] | undefined {
-  return profile.parameters.ui?.launch_wizard?.steps.map(({ id, title, description, components }) => ({
+  const steps = profile.parameters.ui?.launch_wizard?.steps;
+  if (!steps) return undefined;
+  const placed = new Set<string>();
+  const pages = steps.map(({ id, title, description, components }) => ({
     ...{ id, title, description: description ?? null },
-    components: components.flatMap(({ kind, name, required = true }): FormComponent[] => {
-      if (kind !== 'field') return [{ kind, pointer: filled[kind], required }];
-      return name === undefined ? [] : [{ kind, field: fieldOf(profile, name), required }];
+    components: components.flatMap(({ kind, name = '', required = kind !== 'secret' }): FormComponent[] => {
+      if (kind === 'field') return [{ kind, field: fieldOf(profile, name), required }];
+      if (kind !== 'secret') return [{ kind, pointer: filled[kind], required }];
+      placed.add(name);
+      return secretsOf(profile, (secret) => secret === name).map((secret) => ({ ...secret, required }));
     }),
   }));
+  return withSecrets(
+    pages,
+    secretsOf(profile, (name) => !placed.has(name)),
+  );
+}
+
+/** Secrets that the wizard gives no place are asked for on the page before the review. */
+function withSecrets(steps: FormStep[], secrets: FormComponent[]): FormStep[] {
+  const last = Math.max(0, steps.length - 2);
+  return steps.map((step, index) => {
+    if (index !== last || secrets.length === 0) return step;
+    const isReview = ({ kind }: FormComponent) => kind === 'platform.review';
+    const [shown, review] = [step.components.filter((each) => !isReview(each)), step.components.filter(isReview)];
+    return { ...step, components: [...shown, ...secrets, ...review] };
+  });
+}
+
+function secretsOf({ parameters }: WorkloadProfile, isWanted: (name: string) => boolean): FormComponent[] {
+  return (parameters.secrets ?? [])
+    .filter(({ name }) => isWanted(name))
+    .map(({ name, title, description }) => ({
+      kind: 'secret',
+      secret: { name, label: title, help: description ?? null, pointer: `/secrets/${name}` },
+      required: false,
+    }));
 }
 
 /** A profile without a wizard gets one: target, image, its groups, review. */
 function plainSteps(profile: WorkloadProfile): FormStep[] {
   const { schema, ui } = profile.parameters;
+  const secrets = secretsOf(profile, () => true);
   const grouped = new Set(ui?.groups?.flatMap(({ fields }) => fields) ?? []);
   const rest = orderedNames(profile).filter((name) => !grouped.has(name));
   const groups = [
@@ -123,6 +163,7 @@ function plainSteps(profile: WorkloadProfile): FormStep[] {
     platformStep('target', 'Target', 'platform.target_allocation'),
     platformStep('image', 'Image', 'platform.artifact_selector'),
     ...fieldSteps,
+    ...(secrets.length > 0 ? [{ id: 'secrets', title: 'Secrets', description: null, components: secrets }] : []),
     platformStep('review', 'Review', 'platform.review'),
   ];
 }
@@ -151,6 +192,7 @@ function fieldOf(profile: WorkloadProfile, name: string): FormField {
     options: property.enum ?? null,
     minimum: bounds.length > 0 ? Math.max(...bounds) : null,
     maximum: property.maximum ?? null,
+    min_length: property.minLength ?? null,
     max_length: property.maxLength ?? null,
   };
 }
@@ -162,11 +204,11 @@ function controlOf({ type, enum: options, maxLength }: ParameterProperty): FormF
   return maxLength !== undefined && maxLength > longText ? 'text_area' : 'text';
 }
 
-const abbreviations: Readonly<Record<string, string>> = { gpu: 'GPU', cpu: 'CPU', gib: 'GiB', id: 'ID', url: 'URL' };
+const abbreviations = new Map(Object.entries({ gpu: 'GPU', cpu: 'CPU', gib: 'GiB', id: 'ID', url: 'URL' }));
 
 /** `gpu_count` reads `GPU count`. */
 function labelOf(name: string): string {
-  const words = name.split('_').map((word) => abbreviations[word] ?? word);
+  const words = name.split('_').map((word) => abbreviations.get(word) ?? word);
   const [first = '', ...more] = words;
   return [`${first.charAt(0).toUpperCase()}${first.slice(1)}`, ...more].join(' ');
 }

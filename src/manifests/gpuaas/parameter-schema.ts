@@ -5,7 +5,7 @@
  * server, and judging a value must be bounded: no patterns, no references, no nesting.
  */
 import { type Static, Type } from 'typebox';
-import type { PathError } from '../../contract/validate.ts';
+import { maxText } from './judge-parameter.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -17,7 +17,6 @@ const words = {
 };
 
 const maxOptions = 256;
-const maxText = 32_768;
 
 export const ParameterProperty = Type.Object(
   {
@@ -39,7 +38,9 @@ export const ParameterProperty = Type.Object(
     minimum: Type.Optional(Type.Number({ description: 'Smallest number.' })),
     maximum: Type.Optional(Type.Number({ description: 'Largest number.' })),
     minLength: Type.Optional(Type.Integer({ minimum: 0, maximum: maxText, description: 'Fewest characters.' })),
-    maxLength: Type.Optional(Type.Integer({ minimum: 0, maximum: maxText, description: 'Most characters.' })),
+    maxLength: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: maxText, description: 'Most characters; 32768 if absent.' }),
+    ),
   },
   { ...closed, description: 'One parameter.' },
 );
@@ -68,51 +69,3 @@ export const ParameterSchema = Type.Object(
   { ...closed, description: 'JSON Schema of the parameters, in the part of the language that forms can show.' },
 );
 export type ParameterSchema = Static<typeof ParameterSchema>;
-
-export type ParameterValue = string | number | boolean;
-
-/** What is wrong with a value, as JSON Schema would say it; undefined if nothing is. `path` is where the value stands. */
-export function judgeParameter(property: ParameterProperty, value: unknown, path: string): PathError | undefined {
-  const wrong = wrongType(property, value) ?? wrongChoice(property, value) ?? wrongSize(property, value);
-  return wrong && { path, ...wrong };
-}
-
-type Wrong = Omit<PathError, 'path'> | undefined;
-
-function wrongType({ type }: ParameterProperty, value: unknown): Wrong {
-  const fits =
-    type === 'integer' ? Number.isInteger(value) : type === 'number' ? Number.isFinite(value) : typeof value === type;
-  return fits ? undefined : { code: 'type', message: `must be ${typeWords[type]}` };
-}
-
-const typeWords = { integer: 'a whole number', number: 'a number', string: 'text', boolean: 'true or false' } as const;
-
-function wrongChoice(property: ParameterProperty, value: unknown): Wrong {
-  return property.enum === undefined || property.enum.includes(value as string | number)
-    ? undefined
-    : { code: 'enum', message: `must be one of ${JSON.stringify(property.enum)}` };
-}
-
-/** Lengths are counted in characters, as JSON Schema does, not in UTF-16 units. */
-function wrongSize({ minimum, maximum, minLength, maxLength }: ParameterProperty, value: unknown): Wrong {
-  if (typeof value === 'number') {
-    if (minimum !== undefined && value < minimum) return { code: 'minimum', message: `must be >= ${minimum}` };
-    if (maximum !== undefined && value > maximum) return { code: 'maximum', message: `must be <= ${maximum}` };
-  }
-  if (typeof value === 'string') {
-    const length = lengthOf(value);
-    if (minLength !== undefined && length < minLength) {
-      return { code: 'minLength', message: `must have ${minLength} characters at least` };
-    }
-    if (maxLength !== undefined && length > maxLength) {
-      return { code: 'maxLength', message: `must have ${maxLength} characters at most` };
-    }
-  }
-  return undefined;
-}
-
-function lengthOf(text: string): number {
-  let length = 0;
-  for (const _ of text) length += 1;
-  return length;
-}

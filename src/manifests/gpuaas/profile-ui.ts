@@ -24,12 +24,15 @@ export type PlatformComponent = (typeof platformComponents)[number];
 
 const Component = Type.Object(
   {
-    kind: Type.Enum([...platformComponents, 'field'], {
-      description: '`field` shows a parameter; the rest are drawn by the platform.',
+    kind: Type.Enum([...platformComponents, 'field', 'secret'], {
+      description: '`field` shows a parameter, `secret` asks for a secret; the rest are drawn by the platform.',
     }),
-    name: Type.Optional({ ...parameter, description: 'The parameter of a `field`.' }),
+    name: Type.Optional({ ...parameter, description: 'The parameter of a `field`, or the name of a `secret`.' }),
     required: Type.Optional(
-      Type.Boolean({ description: 'True: the step cannot be left without a value; true if absent.' }),
+      Type.Boolean({
+        description:
+          'True: the step cannot be left without a value. True if absent, but for a `secret`, which nobody must bring.',
+      }),
     ),
   },
   { ...closed, description: 'One thing to fill in or to look at.' },

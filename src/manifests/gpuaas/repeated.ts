@@ -1,5 +1,6 @@
 /** Entries of a list that must differ. */
-import { type PathError, pointerToken } from '../../contract/validate.ts';
+import { pointerToken } from '../../contract/pointer.ts';
+import type { PathError } from '../../contract/validate.ts';
 
 /** Every entry whose `key` an earlier entry has already. */
 export function repeated<K extends string>(

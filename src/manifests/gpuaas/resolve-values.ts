@@ -5,9 +5,10 @@
  *
  *   resource_overrides (cards, cores and memory only) ▶ config ▶ default of the parameter ▶ resources of the profile
  */
-import { type PathError, pointerToken } from '../../contract/validate.ts';
+import { pointerToken } from '../../contract/pointer.ts';
+import type { PathError } from '../../contract/validate.ts';
 import { mountParameter, portParameter } from './check-parameters.ts';
-import { judgeParameter, type ParameterValue } from './parameter-schema.ts';
+import { judgeParameter, type ParameterValue } from './judge-parameter.ts';
 import type { WorkloadProfile } from './profile.ts';
 import { splitPackages } from './split-packages.ts';
 import { rulesOf } from './stack-rules.ts';

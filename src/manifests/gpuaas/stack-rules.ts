@@ -3,7 +3,7 @@
  * judge by it as well: what is accepted here is rendered without a further question.
  */
 import type { PathError } from '../../contract/validate.ts';
-import type { ParameterValue } from './parameter-schema.ts';
+import type { ParameterValue } from './judge-parameter.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { RendererName } from './profile-execution.ts';
 import { vllmOpenai } from './vllm-rules.ts';

@@ -5,7 +5,8 @@
  * and none that lets the code of a model run. A model is one that the profile lists, or a folder below the first folder of
  * the service: whoever may choose any name could make the server fetch and run what nobody has looked at.
  */
-import { type PathError, pointerToken } from '../../contract/validate.ts';
+import { pointerToken } from '../../contract/pointer.ts';
+import type { PathError } from '../../contract/validate.ts';
 import type { ParameterProperty } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { StackRules } from './stack-rules.ts';

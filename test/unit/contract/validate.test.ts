@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
+import { pointerToken } from '../../../src/contract/pointer.ts';
 import { TaskEnvelope } from '../../../src/contract/task-envelope.ts';
-import { judge, type PathError, pointerToken } from '../../../src/contract/validate.ts';
+import { judge, type PathError } from '../../../src/contract/validate.ts';
 import { WorkloadOciLaunchParams } from '../../../src/contract/workload-oci-launch.ts';
 import { changed, envelope, fullLaunch } from './samples.ts';
 

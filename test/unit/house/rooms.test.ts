@@ -127,6 +127,20 @@ describe('the rooms of src/', () => {
     expect(findCycle(graph)).toEqual([]);
   });
 
+  it('let a browser have the form of an app without the packages that schemas are made and judged with', () => {
+    const reached = new Set(['manifests/gpuaas/form-answers.ts', 'manifests/gpuaas/field-text.ts']);
+    const packages = new Set<string>();
+    for (const file of reached) {
+      for (const { specifier } of imports.filter((each) => each.file === file && !each.typeOnly)) {
+        if (specifier.startsWith('.')) reached.add(relative(src, resolve(src, dirname(file), specifier)));
+        else packages.add(specifier);
+      }
+    }
+
+    expect([...packages]).toEqual([]);
+    expect([...reached]).toContain('manifests/gpuaas/resolve-values.ts');
+  });
+
   it('finds imports at all: a known one is seen', () => {
     expect(imports).toContainEqual({ file: 'agent/dispatch.ts', specifier: '../tasks/index.ts', typeOnly: false });
   });

@@ -5,7 +5,7 @@
  * no folder of the host and no address; `contract/compose-document.ts` has no word for them.
  */
 import type { ComposeService } from '../../../contract/compose-document.ts';
-import type { ParameterValue } from '../../../manifests/gpuaas/parameter-schema.ts';
+import type { ParameterValue } from '../../../manifests/gpuaas/judge-parameter.ts';
 import type { LaunchValues } from '../../../manifests/gpuaas/resolve-values.ts';
 import type { ExposureDecision, StorageDecision } from '../adapter.ts';
 

@@ -1,13 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { formModel, initialChoices, judgeStep } from '../../../../src/manifests/gpuaas/form-model.ts';
+import { initialChoices, judgeStep } from '../../../../src/manifests/gpuaas/form-answers.ts';
+import { type FormComponent, formModel } from '../../../../src/manifests/gpuaas/form-model.ts';
+import type { WorkloadProfile } from '../../../../src/manifests/gpuaas/profile.ts';
 import { resolveValues } from '../../../../src/manifests/gpuaas/resolve-values.ts';
-import { type Changes, jupyterProfile } from '../../../support/profiles.ts';
+import { type Changes, jupyterProfile, vllmProfile } from '../../../support/profiles.ts';
 
 /** Each step as `title: component, component`. */
 function outline(changes: Changes = {}): string[] {
-  return formModel(jupyterProfile(changes)).steps.map(
+  return outlineOf(jupyterProfile(changes));
+}
+
+function outlineOf(profile: WorkloadProfile): string[] {
+  const nameOf = (one: FormComponent) =>
+    one.kind === 'field' ? one.field.name : one.kind === 'secret' ? one.secret.name : one.kind;
+  return formModel(profile).steps.map(
     ({ title, components }) =>
-      `${title}: ${components.map((one) => `${one.kind === 'field' ? one.field.name : one.kind}${one.required ? '' : '?'}`).join(', ')}`,
+      `${title}: ${components.map((one) => `${nameOf(one)}${one.required ? '' : '?'}`).join(', ')}`,
   );
 }
 
@@ -73,7 +81,64 @@ describe('the form of JupyterLab', () => {
   });
 });
 
+describe('the form of vLLM', () => {
+  it('has the six steps of its wizard, its secret among them (G-45 to G-50)', () => {
+    expect(outlineOf(vllmProfile())).toEqual([
+      'Target: platform.target_allocation',
+      'Model: platform.artifact_selector, model?, model_path?, served_model_name?, max_model_len?, max_num_seqs?, dtype?, quantization?',
+      'Resources: gpu_count, tensor_parallel_size?, gpu_memory_utilization, cpu_cores, memory_gib, shm_gib, start_timeout_seconds',
+      'Storage: workspace_mount',
+      'Access: exposure_mode, host_port, hub_token?',
+      'Review: platform.review',
+    ]);
+  });
+
+  it('says what is typed and what is chosen, in words of the manifest (G-11, G-59)', () => {
+    const shown = formModel(vllmProfile()).steps.flatMap(({ components }) =>
+      components.flatMap((each) =>
+        each.kind === 'field'
+          ? [`${each.field.label}: ${each.field.control} ${each.field.default ?? '-'}`]
+          : each.kind === 'secret'
+            ? [`${each.secret.label}: secret`]
+            : [],
+      ),
+    );
+
+    expect(shown).toEqual([
+      'Model: select mistralai/Mistral-Small-3.2-24B-Instruct-2506',
+      'Folder of a model: text_area ',
+      'Served as: text ',
+      'Longest context: integer 0',
+      'Requests at a time: integer 256',
+      'Number format: select auto',
+      'Quantization: select none',
+      'GPU count: integer 1',
+      'Cards that share the model: integer -',
+      'Share of card memory: number 0.9',
+      'CPU cores: integer 8',
+      'Memory GiB: integer 64',
+      'Shared memory (GiB): number 16',
+      'Time to start (seconds): integer 3600',
+      'Workspace mount: select scratch',
+      'Exposure mode: select private',
+      'Host port: integer 8000',
+      'Hub token: secret',
+    ]);
+  });
+});
+
 describe('a form', () => {
+  it('has its steps in the order of the manifest, with its words (G-48, G-50, G-57, G-59)', () => {
+    const written = jupyterProfile().parameters.ui?.launch_wizard?.steps ?? [];
+    const [target, runtime, resources, storage, access, review] = written;
+    const steps = [access, resources, runtime, storage, target, { ...review, title: 'Look again' }];
+    const profile = jupyterProfile({ '/parameters/ui/launch_wizard/steps': steps });
+
+    expect(formModel(profile).steps.map(({ id, title, description }) => ({ id, title, description }))).toEqual(
+      steps.map((step) => ({ id: step?.id, title: step?.title, description: step?.description ?? null })),
+    );
+  });
+
   it('shows a parameter that nobody knew before (G-2)', () => {
     const changes = {
       '/parameters/schema/properties/theme_url': { type: 'string', title: 'Theme', maxLength: 64 },
@@ -108,6 +173,9 @@ describe('a form', () => {
   });
 });
 
+/** What the platform's own components ask for. */
+const placed = { target_allocation_id: 'a1', artifact_id: 'i1' };
+
 describe('judgeStep', () => {
   it('stops a page at its own faults only (G-53)', () => {
     const { profile, step } = stepOf('resources');
@@ -125,7 +193,7 @@ describe('judgeStep', () => {
   it('lets an optional field be empty (G-49, G-52)', () => {
     const { profile, step } = stepOf('runtime');
 
-    expect(judgeStep(profile, step, { config: {}, resource_overrides: {} })).toEqual([]);
+    expect(judgeStep(profile, step, { ...placed, config: {}, resource_overrides: {} })).toEqual([]);
   });
 
   it('wants a value where the page requires one and there is no default', () => {
@@ -144,6 +212,7 @@ describe('judgeStep', () => {
   it('gives the verdict that the server gives, for every field of every page (G-35)', () => {
     const profile = jupyterProfile();
     const choices = {
+      ...placed,
       config: { host_port: 80, workspace_mount: 'nfs', exposure_mode: 'public', python_packages: '-r x' },
       resource_overrides: { gpu_count: -1, cpu_cores: 0, memory_gib: 3 },
     };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { judge } from '../../../../src/contract/validate.ts';
-import { initialChoices } from '../../../../src/manifests/gpuaas/form-model.ts';
+import { initialChoices } from '../../../../src/manifests/gpuaas/form-answers.ts';
 import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
 import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
 import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';

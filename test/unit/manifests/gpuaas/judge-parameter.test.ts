@@ -1,7 +1,8 @@
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { judgeParameter, type ParameterProperty } from '../../../../src/manifests/gpuaas/parameter-schema.ts';
+import { judgeParameter } from '../../../../src/manifests/gpuaas/judge-parameter.ts';
+import type { ParameterProperty } from '../../../../src/manifests/gpuaas/parameter-schema.ts';
 
 const properties: readonly ParameterProperty[] = [
   { type: 'string' },
