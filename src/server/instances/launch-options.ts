@@ -4,7 +4,8 @@
  * Nothing here decides what is allowed. Every sentence is a refusal that the nine checks give to a launch which would choose
  * it, so that what a form offers is accepted, and what it withholds would be refused for the reason that it shows.
  */
-import type { ParameterProperty, ParameterValue } from '../../manifests/gpuaas/parameter-schema.ts';
+import type { ParameterValue } from '../../manifests/gpuaas/judge-parameter.ts';
+import type { ParameterProperty } from '../../manifests/gpuaas/parameter-schema.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { isResource, leastOf, type ResourceName, resolveValues } from '../../manifests/gpuaas/resolve-values.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
