@@ -4,7 +4,8 @@
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
-import { type PathError, pointerToken } from '../../contract/validate.ts';
+import { pointerToken } from '../../contract/pointer.ts';
+import type { PathError } from '../../contract/validate.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { type Artifact, type Channel, channels } from '../db/entities/artifact.ts';
 import { AppVersion, type ReleaseLock } from '../db/entities/catalog.ts';
