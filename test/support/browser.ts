@@ -14,9 +14,9 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { browserArgs, ensureBrowser } from '../../bootstrap/dev/browser.ts';
+import { startChromium } from './chromium.ts';
 import { atFileEnd } from './file-end.ts';
 
 export interface VisitOptions {
@@ -60,10 +60,8 @@ function launched(): Promise<Browser> {
   return running;
 }
 
-/** Its profile is a new temporary folder. It ends with this process, however that ends. */
 async function launch(): Promise<Browser> {
-  const executablePath = await ensureBrowser();
-  const browser = await chromium.launch({ executablePath, args: [...browserArgs] });
+  const browser = await startChromium();
   atFileEnd(() => browser.close());
   return browser;
 }

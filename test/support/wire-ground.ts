@@ -173,7 +173,8 @@ export async function openWire(options: WireOptions = {}): Promise<Wire> {
   };
 }
 
-function serverOf(
+/** `gpuaas serve` behind the proxy, as often as it is started. */
+export function serverOf(
   folder: string,
   proxy: CuttingProxy,
   args: readonly string[],
