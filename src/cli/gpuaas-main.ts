@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { channels } from '../server/db/entities/artifact.ts';
 import { defaultDoorLimits } from '../server/http/door.ts';
+import { defaultRateSizes } from '../server/http/rate-limits.ts';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
 import { addCompletion } from './completion.ts';
 import { addAppCommands } from './gpuaas/app-commands.ts';
@@ -94,6 +95,20 @@ function addServe(program: Command, carry: Carry): void {
     )
     .addOption(
       variable('--strangers <count>', 'such connections in all', 'STRANGERS').default(String(defaultDoorLimits.all)),
+    )
+    .addOption(
+      variable(
+        '--requests-per-token <count>',
+        'requests of one token in a second, and ten times as many at once',
+        'REQUESTS_PER_TOKEN',
+      ).default(String(defaultRateSizes.token.perSecond)),
+    )
+    .addOption(
+      variable(
+        '--requests-per-address <count>',
+        'requests without a token from one address in a second, and ten times as many at once',
+        'REQUESTS_PER_ADDRESS',
+      ).default(String(defaultRateSizes.address.perSecond)),
     )
     .addOption(
       variable(

@@ -485,6 +485,12 @@ export const failures = {
     hint: 'Use the address that the control plane was started with as `--public-url`.',
     retryable: false,
   },
+  'request.rate_limited': {
+    kind: 'exhausted',
+    message: 'Too many requests in a short time.',
+    hint: 'Wait as long as the `retry-after` header says; ask for changes by the event stream instead of asking again and again.',
+    retryable: true,
+  },
   'idempotency.conflict': {
     kind: 'conflict',
     message: 'This Idempotency-Key was used for another request.',

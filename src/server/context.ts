@@ -4,6 +4,7 @@ import type { Log } from '../kit/log.ts';
 import type { Channel } from './db/entities/artifact.ts';
 import type { Store } from './db/store.ts';
 import type { DoorLimits } from './http/door.ts';
+import type { RateLimits, RateSizes } from './http/rate-limits.ts';
 import type { Hub } from './hub/hub.ts';
 import type { TaskQueue } from './hub/task-queue.ts';
 import type { MetricsBoard } from './instances/metrics-board.ts';
@@ -17,6 +18,7 @@ export interface ServerContext {
   readonly keys: ServerKeys;
   readonly queue: TaskQueue;
   readonly hub: Hub;
+  readonly limits: RateLimits;
   /** The last samples of what runs. */
   readonly samples: MetricsBoard;
 }
@@ -44,6 +46,8 @@ export interface ServerSettings {
   readonly artifactChannel?: Channel;
   /** Connections on which nobody has proven yet who they are. */
   readonly strangers?: DoorLimits;
+  /** How often somebody may ask; the usual where it is undefined. */
+  readonly rates?: RateSizes;
   /** What the fleet runs, for example `linux/amd64`. */
   readonly platform: string;
 }

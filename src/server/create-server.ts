@@ -7,6 +7,7 @@ import type { Store } from './db/store.ts';
 import type { ConsoleFiles } from './http/console-files.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createMetrics } from './http/metrics.ts';
+import { RateLimits } from './http/rate-limits.ts';
 import { Hub } from './hub/hub.ts';
 import { exposeHub } from './hub/hub-metrics.ts';
 import type { RecordSink } from './hub/record-sink.ts';
@@ -58,12 +59,15 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     clock,
     audience: () => new URL(settings.publicUrl).origin,
   });
-  const context: ServerContext = { store, log, clock, settings, keys, queue, hub, samples };
   const metrics = createMetrics();
+  const limits = new RateLimits({
+    ...{ sizes: settings.rates, refused: metrics.rateLimited, now: () => clock.monotonicMs() },
+  });
+  const context: ServerContext = { store, log, clock, settings, keys, queue, hub, limits, samples };
   exposeHub(metrics.registry, { hub, queue });
   exposeSamples(metrics.registry, samples, () => clock.wallMs());
   const http = createHttpServer({
-    ...{ store, log, metrics, checkAnswers, now: () => clock.wallMs() },
+    ...{ store, log, metrics, limits, checkAnswers, now: () => clock.wallMs() },
     routes: routesOf(context, metrics, version),
     hostNames: [new URL(settings.publicUrl).hostname],
     ...(tls ? { tls } : {}),

@@ -16,6 +16,7 @@ import type { TaskKeys } from '../../src/server/keys/task-keys.ts';
 import { registryRoutes } from '../../src/server/registry/registry-routes.ts';
 import { type RecordingSink, recordingSink } from './recording-sink.ts';
 import { type AgentKeys, makeAgentKeys, ScriptedAgent } from './scripted-agent.ts';
+import { unlimited } from './unlimited.ts';
 
 export type HubSettings = Pick<
   HubOptions,
@@ -83,7 +84,7 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
   const audience = () => settings.audience ?? origin;
   const http = createHttpServer({
     ...{ store, log, metrics: createMetrics(), hostNames: [], checkAnswers: true },
-    now: () => clock.wallMs(),
+    ...{ now: () => clock.wallMs(), limits: unlimited() },
     routes: [
       ...enrolmentRoutes({ store, keys: serverKeys, audience, ca: '' }),
       ...registryRoutes({ key: serverKeys.registry, tokenRegistries, upstream }),

@@ -12,6 +12,7 @@ import { openServerKeys } from '../../src/server/keys/server-keys.ts';
 import { atFileEnd } from './file-end.ts';
 import { aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { unlimitedRates } from './unlimited.ts';
 
 export interface Answered {
   readonly status: number;
@@ -47,6 +48,7 @@ const people: readonly [string, Role, string | null][] = [
 ];
 
 const defaults: ServerSettings = {
+  rates: unlimitedRates,
   ...{ publicUrl: 'http://127.0.0.1:1', ca: '', launchEnabled: true, registries: ['127.0.0.1:5000'] },
   ...{ artifactPolicy: 'published', platform: 'linux/amd64', environment: 'test', tokenRegistries: [], upstream: {} },
 };

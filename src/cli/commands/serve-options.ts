@@ -5,6 +5,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { ServerSettings } from '../../server/context.ts';
 import type { Channel } from '../../server/db/entities/artifact.ts';
+import { defaultRateSizes } from '../../server/http/rate-limits.ts';
 import { isLaunchEnabled } from '../../server/launch/environment.ts';
 
 export const artifactPolicies = ['published', 'promoted'] as const;
@@ -29,6 +30,8 @@ export interface ServeOptions {
   readonly platform: string;
   readonly strangersPerAddress: string;
   readonly strangers: string;
+  readonly requestsPerToken: string;
+  readonly requestsPerAddress: string;
   readonly logLevel: string;
   readonly json: boolean;
 }
@@ -89,6 +92,11 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
       perAddress: countOf('--strangers-per-address', options.strangersPerAddress),
       all: countOf('--strangers', options.strangers),
     },
+    rates: {
+      ...defaultRateSizes,
+      token: rateOf(countOf('--requests-per-token', options.requestsPerToken)),
+      address: rateOf(countOf('--requests-per-address', options.requestsPerAddress)),
+    },
   };
 }
 
@@ -114,6 +122,11 @@ function countOf(option: string, text: string): number {
     throw refused(`${option} must be a number from 1 to 999999, and is ${JSON.stringify(text)}.`);
   }
   return Number(text);
+}
+
+/** Ten seconds of it at once. */
+function rateOf(perSecond: number) {
+  return { perSecond, burst: perSecond * 10 };
 }
 
 /** Repeated on the command line, separated by commas in the environment. */

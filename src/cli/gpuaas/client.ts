@@ -73,7 +73,7 @@ export class ControlPlaneClient {
         if (!isPassing(error) || attempt === attempts) {
           throw error;
         }
-        await pause(250 * 2 ** attempt, options.signal);
+        await pause(waitMs(error, attempt), options.signal);
       }
     }
   }
@@ -114,9 +114,17 @@ interface Sent {
   readonly signal?: AbortSignal | undefined;
 }
 
+const passing: ReadonlySet<string> = new Set(['server.unreachable', 'server.busy', 'request.rate_limited']);
+
 /** Trouble on the way, not an answer to the request: later it may work. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof AgentError && (error.code === 'server.unreachable' || error.code === 'server.busy');
+  return error instanceof AgentError && passing.has(error.code);
+}
+
+/** As long as it was told to, within reason. */
+function waitMs(error: unknown, attempt: number): number {
+  const seconds = error instanceof AgentError ? Number(error.detail['retry_after_seconds'] ?? 0) : 0;
+  return Math.max(250 * 2 ** attempt, Math.min(seconds, 30) * 1000);
 }
 
 const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
@@ -163,7 +171,11 @@ async function failureOf(answer: Response): Promise<AgentError> {
   }
   const known = code as FailureCode;
   const reason = message.startsWith(failures[known].message) ? message.slice(failures[known].message.length) : message;
-  const detail: FailureDetail = { correlation_id, errors: errors.map((each) => ({ ...each })) };
+  const retryAfter = /^\d{1,5}$/.exec(answer.headers.get('retry-after') ?? '')?.[0];
+  const detail: FailureDetail = {
+    ...{ correlation_id, errors: errors.map((each) => ({ ...each })) },
+    ...(retryAfter === undefined ? {} : { retry_after_seconds: Number(retryAfter) }),
+  };
   return new AgentError(known, reason.trim() === '' ? detail : { ...detail, reason: reason.trim() });
 }
 

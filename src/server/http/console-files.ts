@@ -8,6 +8,8 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AgentError } from '../../contract/failures.ts';
+import { addressOf } from './door.ts';
+import type { RateLimits } from './rate-limits.ts';
 
 export interface ConsoleFile {
   readonly bytes: Uint8Array;
@@ -41,7 +43,11 @@ interface Served extends ConsoleFile {
 }
 
 /** Serves the console at `/` and `/assets/`. It is loaded when somebody first asks; undefined where there is none. */
-export function serveConsole(app: FastifyInstance, load: (() => Promise<ConsoleFiles>) | undefined): void {
+export function serveConsole(
+  app: FastifyInstance,
+  load: (() => Promise<ConsoleFiles>) | undefined,
+  limits: RateLimits,
+): void {
   let loading: Promise<ReadonlyMap<string, Served>> | undefined;
   const files = async () => {
     loading ??= (load?.() ?? Promise.resolve(new Map())).then(prepared);
@@ -56,6 +62,7 @@ export function serveConsole(app: FastifyInstance, load: (() => Promise<ConsoleF
     app.route({
       ...{ method: ['GET', 'HEAD'], url, exposeHeadRoute: false },
       handler: async (request, reply) => {
+        limits.count('address', addressOf(request.raw.socket));
         const [path = ''] = request.url.split('?');
         const file = (await files()).get(path);
         if (!file) throw new AgentError('resource.not_found', { reason: reasonFor(path, load !== undefined) });

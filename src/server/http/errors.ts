@@ -46,6 +46,7 @@ const byCode: { readonly [C in FailureCode]?: number } = {
   'request.unauthenticated': 401,
   'node.untrusted': 401,
   'request.too_large': 413,
+  'request.rate_limited': 429,
   'resource.not_found': 404,
   'launch.app_not_found': 404,
   'launch.version_not_found': 404,

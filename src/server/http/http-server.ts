@@ -12,11 +12,12 @@ import type { Log } from '../../kit/log.ts';
 import { newId } from '../db/new-id.ts';
 import type { Store } from '../db/store.ts';
 import { type ConsoleFiles, pagePath, serveConsole } from './console-files.ts';
-import { Door, type DoorLimits } from './door.ts';
+import { addressOf, Door, type DoorLimits } from './door.ts';
 import { envelopeOf, statusOf } from './errors.ts';
 import type { HttpMetrics } from './metrics.ts';
 import { checkOrigin } from './origin.ts';
-import type { Route, Streamed } from './route.ts';
+import type { RateLimits } from './rate-limits.ts';
+import type { Route, Streamed, Who } from './route.ts';
 import { type Answer, runRoute } from './run-route.ts';
 import { answerUnreadable } from './unreadable.ts';
 
@@ -28,6 +29,7 @@ export interface HttpOptions {
   /** Host names that it answers to beside those of the loopback interface. */
   readonly hostNames: readonly string[];
   readonly metrics: HttpMetrics;
+  readonly limits: RateLimits;
   /** What `/` shows, loaded when it is first asked for; undefined where there is no console. */
   readonly console?: () => Promise<ConsoleFiles>;
   readonly tls?: { readonly cert: string; readonly key: string };
@@ -91,7 +93,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     return503OnClosing: true,
     // For an address that cannot be read no hook is called.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      void answerFailure(error, request, reply.headers({ ...headersOf(request), connection: 'close' }), options.log),
+      void answerFailure(error, request, reply.headers({ ...headersOf(request), connection: 'close' }), options),
     clientErrorHandler: (error, socket) =>
       answerUnreadable(error, socket, answers.get(socket), headersOf({ id: newId(options.now()) })),
   }) as unknown as FastifyInstance;
@@ -112,10 +114,11 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     options.metrics.observe(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime);
   });
   app.setNotFoundHandler(async (request) => {
+    options.limits.count('address', addressOf(request.raw.socket));
     throw new AgentError('resource.not_found', { reason: `Nothing answers ${request.method} at this address.` });
   });
-  app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options.log));
-  serveConsole(app, options.console);
+  app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options));
+  serveConsole(app, options.console, options.limits);
   for (const route of options.routes) {
     mount(app, route, { ...options, door }, stopping.signal);
   }
@@ -176,7 +179,12 @@ function mount(
         signal: AbortSignal.any([gone.signal, stopping]),
       };
       const { store, checkAnswers = false } = options;
-      const onKnown = () => options.door.letIn(request.raw.socket);
+      const { door, limits } = options;
+      const onKnown = ({ tokenId }: Who) => {
+        door.letIn(request.raw.socket);
+        limits.count('token', tokenId);
+      };
+      if (route.allow === 'anyone') limits.count('address', addressOf(request.raw.socket));
       const answer = await runRoute(route, raw, {
         store,
         now: options.now(),
@@ -203,8 +211,13 @@ function send(reply: FastifyReply, answer: Answer | Streamed): FastifyReply {
     .send(JSON.stringify(answer.body));
 }
 
-function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
-  const failure = failureOf(error, request.routeOptions.bodyLimit);
+function answerFailure(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { log, limits }: Pick<HttpOptions, 'log' | 'limits'>,
+): FastifyReply {
+  const failure = limited(failureOf(error, request.routeOptions.bodyLimit), request, limits);
   const status = statusOf(failure.code);
   if (status >= 500) {
     const { method, id: trace_id } = request;
@@ -212,9 +225,25 @@ function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyRe
   }
   return reply
     .code(status)
-    .headers(status === 401 ? { 'www-authenticate': 'Bearer' } : {})
+    .headers(headersFor(failure, status))
     .header('content-type', 'application/json; charset=utf-8')
     .send(JSON.stringify(envelopeOf(failure, request.id)));
+}
+
+function headersFor({ detail }: AgentError, status: number): Record<string, string> {
+  if (status === 401) return { 'www-authenticate': 'Bearer' };
+  return status === 429 ? { 'retry-after': String(detail['retry_after_seconds']) } : {};
+}
+
+/** Who proved nothing so often that it looks like trying is told that instead. */
+function limited(failure: AgentError, request: FastifyRequest, limits: RateLimits): AgentError {
+  if (statusOf(failure.code) !== 401) return failure;
+  try {
+    limits.count('failed', addressOf(request.raw.socket));
+    return failure;
+  } catch (error) {
+    return error as AgentError;
+  }
 }
 
 /** What the HTTP library refuses by itself becomes one of our codes; anything unforeseen says nothing of its cause. */

@@ -9,6 +9,8 @@ export interface HttpMetrics {
 }
 
 export interface ServerMetrics extends HttpMetrics {
+  /** Requests that were refused since there were too many, by limit. */
+  readonly rateLimited: Counter<'limit'>;
   /** For parts that have their own to add. */
   readonly registry: Registry;
   /** All of it as Prometheus text. */
@@ -26,12 +28,16 @@ export function createMetrics(): ServerMetrics {
     ...{ name: 'gpuaas_http_request_seconds', help: 'Time to answer.', labelNames: ['route'], registers: [registry] },
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
   });
+  const rateLimited = new Counter({
+    ...{ name: 'gpuaas_http_rate_limited_total', help: 'Requests refused since there were too many.' },
+    ...{ labelNames: ['limit'] as const, registers: [registry] },
+  });
   const things = new Gauge({
     ...{ name: 'gpuaas_things', help: 'What the store holds.', labelNames: ['kind', 'state'], registers: [registry] },
   });
 
   return {
-    registry,
+    ...{ registry, rateLimited },
     observe: (method, route, status, milliseconds) => {
       requests.inc({ method, route, status: String(status) });
       seconds.observe({ route }, milliseconds / 1000);

@@ -7,7 +7,7 @@ import type { Store } from '../db/store.ts';
 import { readBody, readParams, readQuery } from './body.ts';
 import { type Caller, callerOf, noteUse } from './callers.ts';
 import { answerAgain, answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
-import type { Asked, Route, Streamed } from './route.ts';
+import type { Asked, Route, Streamed, Who } from './route.ts';
 import { whileValid } from './while-valid.ts';
 
 export interface RawRequest {
@@ -37,8 +37,8 @@ export interface RunOptions {
   readonly clock: () => number;
   /** Judges each answer by the schema that `/openapi.json` shows; for tests. */
   readonly checkAnswers: boolean;
-  /** The caller has shown a token that is good. */
-  onKnown(): void;
+  /** The caller has shown a token that is good; what it throws is answered. */
+  onKnown(who: Who): void;
 }
 
 type AnyAsked = Asked<unknown, unknown, unknown, unknown>;
@@ -80,7 +80,7 @@ async function admit(route: Route, raw: RawRequest, { store, now, onKnown }: Run
     return undefined;
   }
   const caller = await store.read((tx) => callerOf(raw.headers, tx, now));
-  onKnown();
+  onKnown(caller.who);
   const { role } = caller.who;
   if (!route.allow.includes(role)) {
     throw new AgentError('request.forbidden', {

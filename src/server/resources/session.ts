@@ -63,7 +63,7 @@ const SignedOut = Type.Object(
 const path = '/api/v1/session';
 const tag = 'session';
 
-export function sessionRoutes({ settings }: Pick<ServerContext, 'settings'>): Route[] {
+export function sessionRoutes({ settings, limits }: Pick<ServerContext, 'settings' | 'limits'>): Route[] {
   const viewOf = async (tx: ReadTx, who: Who): Promise<SessionView> => {
     const token = found('token', who.tokenId, await tx.api_tokens.get(who.tokenId));
     return {
@@ -88,6 +88,7 @@ export function sessionRoutes({ settings }: Pick<ServerContext, 'settings'>): Ro
       status: 201,
       change: async ({ body, now }, tx) => {
         const who = await whoIs(`Bearer ${body.token}`, tx, now);
+        limits.count('signIn', who.tokenId);
         const { session, cookieHalf, pageHalf } = makeSession(who, now);
         await makeRoom(tx, who);
         await tx.sessions.insert(session);

@@ -17,6 +17,7 @@ describe('the options of gpuaas serve', () => {
       environment: 'development',
       logLevel: 'info',
     },
+    ...{ requestsPerToken: '100', requestsPerAddress: '100' },
     ...{ strangersPerAddress: '256', strangers: '1024', json: false },
   };
   const configInvalid = expect.objectContaining({ code: 'server.config_invalid' });

@@ -44,6 +44,21 @@ describe('a change', () => {
     expect(keys[1]).toBe(keys[0]);
   });
 
+  it('that came too soon is sent again when the control plane says so', async () => {
+    const error = { code: 'request.rate_limited', message: 'Too often.', hint: '', correlation_id: 'c-1', errors: [] };
+    let times = 0;
+    const { client, asked } = await serve((_request, response) => {
+      times += 1;
+      if (times === 1) response.writeHead(429, { 'retry-after': '1' }).end(JSON.stringify({ error }));
+      else response.end('{"id":"i-1"}');
+    });
+
+    expect(await client.change('POST', '/api/v1/app-instances', {})).toEqual({ id: 'i-1' });
+
+    expect(new Set(asked.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+    expect(asked).toHaveLength(2);
+  });
+
   it('that is refused is not sent again, and fails with what the control plane says', async () => {
     const errors = [{ code: 'launch.digest_invalid', path: '/artifact_id', message: 'is a tag', hint: 'Register it.' }];
     const { client, asked } = await serve((_request, response) => {

@@ -47,7 +47,7 @@ describe('the console', () => {
     expect(loads).toBe(2);
   });
 
-  it('needs no token and holds to its own origin (X-7)', async () => {
+  it('needs no token and holds to its own origin', async () => {
     const { status, headers, bytes } = await get('/');
 
     expect([status, String(bytes)]).toEqual([200, '<!doctype html><p>page</p>']);

@@ -17,6 +17,7 @@ import { certificate } from '../../../support/certificate.ts';
 import { openHubGround, until } from '../../../support/hub-ground.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { unlimited } from '../../../support/unlimited.ts';
 
 const root = temporaryFolder('door');
 const undo: (() => unknown)[] = [];
@@ -44,7 +45,7 @@ async function serve(options: Partial<HttpOptions>) {
   );
   const http = createHttpServer({
     ...{ store, log: createLog({ level: 'silent' }), now: Date.now, metrics: createMetrics() },
-    ...{ routes, hostNames: [], ...options },
+    ...{ routes, hostNames: [], limits: unlimited(), ...options },
   });
   const { port } = await http.listen('127.0.0.1', 0);
   undo.push(async () => {

@@ -17,6 +17,7 @@ import { observationRoutes } from '../../../../src/server/instances/observation-
 import { until } from '../../../support/hub-ground.ts';
 import { type LaunchBench, launchBench } from '../../../support/launch-bench.ts';
 import { anEvent } from '../../../support/store-samples.ts';
+import { unlimited } from '../../../support/unlimited.ts';
 
 const patient = { handshakeMs: 60_000, headersMs: 60_000, requestMs: 60_000, checkMs: 60_000, unreadMs: 60_000 };
 const undo: (() => unknown)[] = [];
@@ -70,7 +71,7 @@ async function serve(unreadMs: number) {
   ].map((each) => watched(each, bodies));
   const http = createHttpServer({
     ...{ store, routes, log: createLog({ level: 'silent' }), now: () => Date.parse(at), metrics: createMetrics() },
-    ...{ hostNames: [], patience: { ...patient, unreadMs } },
+    ...{ hostNames: [], limits: unlimited(), patience: { ...patient, unreadMs } },
   });
   const { port } = await http.listen('127.0.0.1', 0);
   undo.push(() => http.close());
