@@ -1,6 +1,7 @@
 /** Signing in and out, and finding out whether the session of an earlier visit still holds. */
 import { ApiError, api } from './api.ts';
 import { emptyCache } from './cache.ts';
+import { forgetCredentials } from './credentials.ts';
 import { endSession, keepPageHalf, pageHalf, type Session, sessionState } from './session.ts';
 
 const path = '/api/v1/session';
@@ -9,6 +10,7 @@ const path = '/api/v1/session';
 export async function signIn(token: string): Promise<void> {
   const { csrf_token } = await api.post<{ csrf_token: string }>(path, { token });
   emptyCache();
+  forgetCredentials();
   keepPageHalf(csrf_token);
   sessionState.set({ kind: 'signed_in', session: await api.get<Session>(path) });
 }
@@ -19,6 +21,7 @@ export async function signOut(): Promise<void> {
     if (!(error instanceof ApiError)) throw error;
   });
   emptyCache();
+  forgetCredentials();
   endSession();
 }
 

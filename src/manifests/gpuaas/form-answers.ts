@@ -9,7 +9,7 @@ import type { PathError } from '../../contract/validate.ts';
 import { concerns, type FormComponent, type FormStep, fieldDefaults, formModel } from './form-model.ts';
 import type { ParameterValue } from './judge-parameter.ts';
 import type { WorkloadProfile } from './profile.ts';
-import { type Choices, isResource, resolveValues } from './resolve-values.ts';
+import { type Choices, isResource, type ResourceName, resolveValues } from './resolve-values.ts';
 
 /** A secret as text, or as a credential that the project keeps already. */
 export type SecretAnswer = string | { readonly credential_id: string };
@@ -17,6 +17,8 @@ export type SecretAnswer = string | { readonly credential_id: string };
 /** What is not answered yet is left out. */
 export interface LaunchAnswers extends Choices {
   readonly display_name?: string;
+  /** Only of people who belong to no project. */
+  readonly project_id?: string;
   readonly target_allocation_id?: string;
   readonly artifact_id?: string;
   readonly access_credential_id?: string;
@@ -31,6 +33,8 @@ export interface FormOffers {
     readonly id: string;
     readonly eligible: boolean;
     readonly reasons: readonly string[];
+    /** What nobody has there; null while its host is not known. */
+    readonly free?: Readonly<Record<ResourceName, number>> | null;
   }[];
   readonly artifacts?: readonly { readonly id: string }[];
   readonly artifact_reason?: string | null;
@@ -74,11 +78,13 @@ export function withAnswer(answers: LaunchAnswers, name: string, value: unknown)
 
 /** The body that launches the app as it was answered: the server accepts its form wherever nothing is wrong with the answers. */
 export function launchRequest(profile: WorkloadProfile, version: string, answers: LaunchAnswers) {
-  const { target_allocation_id, artifact_id, access_credential_id, service_account_id, secrets = {} } = answers;
+  const { project_id, target_allocation_id, artifact_id, access_credential_id, service_account_id } = answers;
+  const { secrets = {} } = answers;
   return {
     app_slug: profile.profile.slug,
     app_version: version,
     display_name: answers.display_name ?? profile.profile.display_name,
+    ...(project_id === undefined ? {} : { project_id }),
     ...(target_allocation_id === undefined ? {} : { placement_intent: { target_allocation_id } }),
     ...(artifact_id === undefined ? {} : { artifact_id }),
     ...(access_credential_id === undefined ? {} : { access_credential_id }),
@@ -174,11 +180,20 @@ function judgeField({ field, required }: FieldComponent, answers: LaunchAnswers,
   const value = answerTo(answers, name) ?? standard ?? undefined;
   const unavailable = offers.unavailable?.find((each) => each.pointer === path && each.value === value);
   if (unavailable) return [{ path, code: 'unavailable', message: `cannot be ${value} here: ${unavailable.reason}` }];
+  const free = isResource(name) ? freeOf(answers, offers)?.[name] : undefined;
+  if (free !== undefined && Number(value) > free) {
+    return [{ path, code: 'exceeds', message: `is more than the allocation has left: ${free}` }];
+  }
   const suggested = offers.host_ports?.suggested[path];
   if (suggested !== undefined && offers.host_ports?.taken.includes(Number(value))) {
     return [{ path, code: 'port_taken', message: `is taken on this allocation: ${suggested} is free` }];
   }
   return missing({ required }, value, path);
+}
+
+/** What the chosen allocation has left; undefined while nobody knows. */
+function freeOf({ target_allocation_id: id }: LaunchAnswers, { allocations }: FormOffers) {
+  return allocations?.find((each) => each.id === id)?.free ?? undefined;
 }
 
 function judgeTarget(

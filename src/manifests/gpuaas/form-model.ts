@@ -93,9 +93,8 @@ export function concerns(component: FormComponent, path: string): boolean {
     case 'secret':
       return path === component.secret.pointer || path.startsWith(`${component.secret.pointer}/`);
     case 'platform.target_allocation':
-      return path.startsWith('/placement_intent');
-    case 'platform.review':
-      return path === '/display_name';
+      // The name is asked for where the place is: a review has nothing to fill in.
+      return path.startsWith('/placement_intent') || path === '/display_name';
     default:
       return path === component.pointer;
   }

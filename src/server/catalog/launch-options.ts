@@ -121,7 +121,7 @@ const LaunchOptions = Type.Object(
   },
   { ...closed, description: 'What a launch form can offer.' },
 );
-type LaunchOptions = Static<typeof LaunchOptions>;
+export type LaunchOptions = Static<typeof LaunchOptions>;
 
 const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
 const identifier = (description: string) => Type.Optional(Type.String({ pattern: identifierPattern, description }));

@@ -72,6 +72,17 @@ describe('the answers of a form', () => {
     expect(onStep('access', { config: {} }, offers)).toEqual(['is taken on this allocation: 8889 is free']);
   });
 
+  it('may not ask for more than the chosen allocation has left (G-53)', () => {
+    const free = { gpu_count: 0, cpu_cores: 2, memory_gib: 3.5 };
+    const known = { allocations: [{ id: 'a1', eligible: true, reasons: [], free }] };
+
+    expect(onStep('resources', target, known)).toEqual([
+      'is more than the allocation has left: 0',
+      'is more than the allocation has left: 3.5',
+    ]);
+    expect(onStep('resources', {}, known)).toEqual([]);
+  });
+
   it('need a credential and a service account exactly where the page requires them (G-62, G-63)', () => {
     const component = (kind: string, required: boolean) => ({ [`${wizard}/0/components/1`]: { kind, required } });
     const credential = component('platform.access_credential', true);
@@ -155,7 +166,7 @@ describe('stepOf', () => {
         '/display_name',
         '/app_version',
       ].map((path) => steps[stepOf(steps, path) ?? -1]?.id),
-    ).toEqual(['target', 'runtime', 'resources', 'resources', 'access', 'review', undefined]);
+    ).toEqual(['target', 'runtime', 'resources', 'resources', 'access', 'target', undefined]);
   });
 });
 
