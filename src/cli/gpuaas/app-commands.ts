@@ -1,5 +1,6 @@
 /** `gpuaas apps` and `gpuaas apps instances`: what can be launched, and what runs. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { channels } from '../../server/db/entities/artifact.ts';
 import { printJson, printLine, table, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry } from './carry.ts';
@@ -10,6 +11,7 @@ import { type Instance, instancePath } from './instance.ts';
 import { launch } from './launch.ts';
 import { printInstanceLogs } from './logs.ts';
 import { json, whole } from './options.ts';
+import { publishApp } from './publish.ts';
 import { type Column, field, type Item, itemText, printItem, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
 import { addVersionCommands } from './version-commands.ts';
@@ -52,6 +54,20 @@ export function addAppCommands(program: Command, carry: Carry): void {
         printItem(app, options);
       }),
     );
+  apps
+    .command('publish <file>')
+    .description(
+      'publish a manifest (YAML or JSON) as a version of its app; adds the app where it is new; safe to repeat',
+    )
+    .requiredOption('--as <version>', 'name of the version, for example 2026.11')
+    .option('--category <name>', 'group in the catalog, for an app that is new', 'other')
+    .addOption(
+      new Option('--lock <channel>', 'launch it only from the images that are promoted to this channel').choices([
+        ...channels,
+      ]),
+    )
+    .option(...json)
+    .action((file, options) => carry((client) => publishApp(client, file, options)));
   addVersionCommands(apps, carry);
   addEntitlementCommands(apps, carry);
   addInstances(apps, carry);

@@ -33,6 +33,10 @@ export function describeInstance(instance: Instance, now: number): string {
     ...section('Services', [table(serviceRows(instance))]),
     ...section('Cards', [table(cardRows(instance))]),
     ...section('Access', accessLines(instance)),
+    ...section(
+      'Notices',
+      instance.notices.map(({ message, hint }) => oneLine(`${message} ${hint}`)),
+    ),
     ...section('Failure', troubleLines(instance)),
     ...section('Left behind', cleanupLines(instance)),
     ...section('History', [table(instance.history.map(({ at, state, reason }) => [at, state, oneLine(reason)]))]),

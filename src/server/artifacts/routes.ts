@@ -9,6 +9,7 @@ import type { Store, Tx } from '../db/store.ts';
 import { everybody, found, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
+import { isFrom, notifyInstances } from '../instances/notices.ts';
 import { whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
 import { environmentOf } from '../launch/environment.ts';
 import { unlessTaken } from '../resources/projects.ts';
@@ -134,6 +135,9 @@ function verifying(store: Store, authorization: PullAuthorization, wanted: strin
         };
         await tx.artifacts.put(after);
         await tell(tx, asked, after, verdict.trust, verdict.message);
+        if (before.trust === 'verified' && after.trust === 'failed') {
+          await notifyInstances(tx, asked, 'artifact_failed', isFrom(after), verdict.message);
+        }
         return { body: view(after) };
       },
     }),
@@ -142,59 +146,64 @@ function verifying(store: Store, authorization: PullAuthorization, wanted: strin
 
 function deciding(view: View): Route[] {
   const path = '/api/v1/artifacts/{artifact_id}';
-  const change = async (tx: Tx, asked: Caused, id: string, to: (artifact: Artifact) => Partial<Artifact>) => {
-    const before = found('artifact', id, await tx.artifacts.get(id));
-    const after: Artifact = { ...before, ...to(before), updated_at: timeOf(asked) };
-    await tx.artifacts.put(after);
-    return after;
-  };
+  const ending = (
+    action: string,
+    happened: 'deprecated' | 'retired' | 'revoked',
+    summary: string,
+    to: (artifact: Artifact) => Partial<Artifact>,
+  ) =>
+    route({
+      ...{
+        method: 'POST',
+        path: `${path}/${action}`,
+        tag: 'artifacts',
+        ...one,
+        body: Reason,
+        allow: platform,
+        summary,
+      },
+      change: async (asked, tx) => {
+        const { artifact_id: id } = asked.params;
+        const before = found('artifact', id, await tx.artifacts.get(id));
+        const after: Artifact = { ...before, ...to(before), updated_at: timeOf(asked) };
+        const isNews = before.lifecycle !== after.lifecycle || before.trust !== after.trust;
+        if (isNews) {
+          await tx.artifacts.put(after);
+          await tell(tx, asked, after, happened, asked.body.reason);
+          await notifyInstances(tx, asked, `artifact_${happened}`, isFrom(after), asked.body.reason);
+        }
+        return { body: view(isNews ? after : before) };
+      },
+    });
   return [
     route({
       ...{ method: 'POST', path: `${path}/promote`, tag: 'artifacts', ...one, body: Promote, allow: platform },
       summary: 'Vouches for a verified artifact on one channel.',
       change: async (asked, tx) => {
+        const { artifact_id: id } = asked.params;
         const { channel } = asked.body;
-        const after = await change(tx, asked, asked.params.artifact_id, (artifact) =>
-          promoted(artifact, channel, asked),
-        );
+        const before = found('artifact', id, await tx.artifacts.get(id));
+        const after = { ...before, ...promoted(before, channel, asked), updated_at: timeOf(asked) };
+        await tx.artifacts.put(after);
         const message = `${after.name} was promoted to ${channel}.`;
         await tell(tx, asked, after, 'promoted', message, { channel, digest: after.digest });
         return { body: view(after) };
       },
     }),
-    route({
-      ...{ method: 'POST', path: `${path}/deprecate`, tag: 'artifacts', ...one, body: Reason, allow: platform },
-      summary: 'Nothing new is launched from it; what runs goes on.',
-      change: async (asked, tx) => {
-        const after = await change(tx, asked, asked.params.artifact_id, (artifact) => ({
-          lifecycle: moveLifecycle(artifact, 'deprecated'),
-        }));
-        await tell(tx, asked, after, 'deprecated', asked.body.reason);
-        return { body: view(after) };
-      },
-    }),
-    route({
-      ...{ method: 'POST', path: `${path}/retire`, tag: 'artifacts', ...one, body: Reason, allow: platform },
-      summary: 'Ends its life for good.',
-      change: async (asked, tx) => {
-        const after = await change(tx, asked, asked.params.artifact_id, (artifact) => ({
-          lifecycle: moveLifecycle(artifact, 'retired'),
-        }));
-        await tell(tx, asked, after, 'retired', asked.body.reason);
-        return { body: view(after) };
-      },
-    }),
-    route({
-      ...{ method: 'POST', path: `${path}/revoke`, tag: 'artifacts', ...one, body: Reason, allow: platform },
-      summary: 'Takes the trust in it back for good.',
-      change: async (asked, tx) => {
-        const after = await change(tx, asked, asked.params.artifact_id, (artifact) => ({
-          trust: moveTrust(artifact, 'revoked'),
-        }));
-        await tell(tx, asked, after, 'revoked', asked.body.reason);
-        return { body: view(after) };
-      },
-    }),
+    ending(
+      'deprecate',
+      'deprecated',
+      'Nothing new is launched from it; what runs goes on and is told.',
+      (artifact) => ({
+        lifecycle: moveLifecycle(artifact, 'deprecated'),
+      }),
+    ),
+    ending('retire', 'retired', 'Ends its life for good; what runs goes on and is told.', (artifact) => ({
+      lifecycle: moveLifecycle(artifact, 'retired'),
+    })),
+    ending('revoke', 'revoked', 'Takes the trust in it back for good; what runs goes on and is told.', (artifact) => ({
+      trust: moveTrust(artifact, 'revoked'),
+    })),
   ];
 }
 

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
+import type { AppInstance } from '../db/entities/app-instance.ts';
 import { App, AppVersion, Entitlement } from '../db/entities/catalog.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
@@ -10,6 +11,7 @@ import type { Tx } from '../db/store.ts';
 import { found, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
+import { notifyInstances } from '../instances/notices.ts';
 import { unlessTaken } from '../resources/projects.ts';
 
 const { display_name, summary, category, status } = App.properties;
@@ -97,6 +99,10 @@ function moving(action: string, from: AppVersion['status'], to: AppVersion['stat
       const moved: AppVersion = { ...version, status: to, published_at };
       await tx.app_versions.put(moved);
       await tell(tx, asked, 'app_version', moved.id, `app.version.${to}`, `${app_slug} ${name} is ${to}.`);
+      if (to === 'withdrawn') {
+        const isOfVersion = (instance: AppInstance) => instance.app_slug === app_slug && instance.app_version === name;
+        await notifyInstances(tx, asked, 'version_withdrawn', isOfVersion);
+      }
       return { body: moved };
     },
   });

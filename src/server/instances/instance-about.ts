@@ -4,6 +4,7 @@ import { storageModes, supportLevels, type WorkloadProfile } from '../../manifes
 import { resolveValues } from '../../manifests/gpuaas/resolve-values.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Artifact } from '../db/entities/artifact.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
 import { storageOf } from '../launch/adapter-input.ts';
@@ -41,17 +42,17 @@ export type InstanceAbout = Static<typeof InstanceAbout>;
 /** What an instance stands on, as far as it is there still. */
 export interface Surroundings {
   readonly profile: WorkloadProfile | undefined;
+  readonly artifact: Artifact | undefined;
   readonly allocation: Allocation | undefined;
   readonly node: Node | undefined;
 }
 
 export async function aboutOf(
   tx: ReadTx,
-  { app_slug, artifact_id, config }: AppInstance,
-  { profile, allocation, node }: Surroundings,
+  { app_slug, config }: AppInstance,
+  { profile, artifact, allocation, node }: Surroundings,
 ): Promise<InstanceAbout> {
   const app = await tx.apps.get(app_slug);
-  const artifact = await tx.artifacts.get(artifact_id);
   const resolved = profile && resolveValues(profile, { config, resource_overrides: {} });
   const mounts = resolved?.ok ? resolved.values.mounts : (resolved?.sound.mounts ?? {});
   return {

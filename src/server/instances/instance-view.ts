@@ -11,6 +11,7 @@ import { profileOf } from '../launch/load-facts.ts';
 import { aboutOf, InstanceAbout } from './instance-about.ts';
 import { cardsOf, InstanceCard } from './instance-cards.ts';
 import { longestLaunch } from './launching.ts';
+import { Notice, noticesOf } from './notices.ts';
 import { instanceActions, possibleActions } from './possible-actions.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
 
@@ -50,6 +51,7 @@ export const InstanceView = Type.Object(
       description: 'Most seconds that its launch may take, from the request on; no action on it takes longer.',
     }),
     access: Type.Array(Access, { description: 'How to reach it; empty while it does not run.' }),
+    notices: Type.Array(Notice, { description: 'What became of its image or version since; empty for nothing.' }),
     gpus: Type.Array(InstanceCard, { description: 'Cards that it holds.' }),
     commands: Type.Array(
       Type.Object(
@@ -97,9 +99,11 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
   const { state, endpoints } = instance;
   const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });
   const profile = version && profileOf(version);
+  const artifact = await tx.artifacts.get(instance.artifact_id);
   return {
     ...rest,
-    about: await aboutOf(tx, instance, { profile, allocation, node }),
+    about: await aboutOf(tx, instance, { profile, artifact, allocation, node }),
+    notices: state === 'decommissioned' ? [] : noticesOf(artifact, version),
     actions: possibleActions(instance),
     launch_seconds: longestLaunch(instance),
     recovery: instance.failure ? recoveryOf(instance.failure.code) : null,

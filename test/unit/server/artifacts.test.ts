@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { channels, lifecycles, trusts } from '../../../src/server/db/entities/artifact.ts';
-import { anArtifact } from '../../support/store-samples.ts';
+import { anArtifact, anInstance } from '../../support/store-samples.ts';
 import { testServer } from '../../support/test-server.ts';
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
@@ -152,6 +152,19 @@ describe('verifying against the registry', () => {
     content.set(digestOf(foreign), { type: indexType, body: foreign });
 
     expect((await verified(digestOf(foreign), { media_type: indexType })).body.trust).toBe('failed');
+  });
+
+  it('tells the instances of an image that the registry has lost', async () => {
+    content.set(digestOf(image), { type: manifestType, body: image });
+    const { body } = await verified(digestOf(image));
+    await store.write((tx) => tx.app_instances.insert(anInstance({ artifact_id: body.id })));
+    content.clear();
+
+    const again = await act(body.id, 'verify');
+
+    expect(again.body.trust).toBe('failed');
+    const events = await store.read((tx) => tx.events.list({ after: 0, limit: 1, latest: true }));
+    expect(events).toMatchObject([{ type: 'apps.instance.artifact_failed', subject: { id: 'i1' } }]);
   });
 
   it('changes nothing if the registry does not answer as one', async () => {

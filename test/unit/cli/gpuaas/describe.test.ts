@@ -16,6 +16,7 @@ it('shows what a failure is about: which task it was, the facts, and the last th
       access: [],
       members: [],
       gpus: [],
+      notices: [],
       history: [],
       launch_seconds: 60,
     },
@@ -61,6 +62,9 @@ it('shows the services of a stack, how to reach them and the cards that it holds
         launch_seconds: 60,
       },
       ...{ resources: { gpu_count: 2, cpu_cores: 1, memory_gib: 1 }, history: [] },
+      notices: [
+        { code: 'artifact_revoked', message: 'The trust in its image was taken back.', hint: 'Save what you need.' },
+      ],
       members: [
         { name: 'vllm', state: 'running', health: 'healthy', restarts: 0, status: status(null) },
         { name: 'watch', state: 'failed', health: null, restarts: 3, status: status(1) },
@@ -79,6 +83,7 @@ it('shows the services of a stack, how to reach them and the cards that it holds
   );
   expect(text).toContain('  then open http://127.0.0.1:9000/\n');
   expect(text).toContain("  then ask: curl -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8000/v1/models");
+  expect(text).toMatch(/^Notices\n {2}The trust in its image was taken back\. Save what you need\.$/m);
   expect(text).toMatch(/^Cards\n {2}GPU-1 +NVIDIA H200 +143771 MiB +healthy +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-2 .* unhealthy: XID 79. +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-3 +its host does not report it +vllm$/m);
