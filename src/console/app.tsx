@@ -6,7 +6,9 @@ import { Link, type Route, useRoute } from './lib/router.tsx';
 import { onOtherTab, pageHalf, sessionState } from './lib/session.ts';
 import { resumeSession } from './lib/sign-in.ts';
 import { useShared } from './lib/store.ts';
+import { AppPage } from './pages/catalog/app-page.tsx';
 import { CatalogPage } from './pages/catalog/catalog-page.tsx';
+import { InstancesPage } from './pages/instances/instances-page.tsx';
 import { Button } from './parts/button.tsx';
 import { Empty } from './parts/empty.tsx';
 import { FailureView } from './parts/failure-view.tsx';
@@ -17,8 +19,10 @@ import { Shell } from './shell/shell.tsx';
 import { SignInPage } from './shell/sign-in-page.tsx';
 
 /** The page of an address, by its first part; undefined where there is none. */
-const pages: Readonly<Record<string, (route: Route) => ComponentChild | undefined>> = {
+const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
   '': () => <CatalogPage />,
+  apps: ({ parts: [, slug, version] }) => slug && version === undefined && <AppPage key={slug} slug={slug} />,
+  instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,
 };
 
 export function App() {

@@ -5,7 +5,12 @@ import { openSeededConsole, type SeededConsole, signIn } from '../support/consol
 import { accessibilityFaults, beyondTheEdge } from '../support/page-faults.ts';
 
 /** Where each page is, and its heading. */
-const pages = [['/', 'Catalog']] as const;
+const pages = [
+  ['/', 'Catalog'],
+  ['/apps/jupyterlab', 'JupyterLab'],
+  ['/apps/vllm-openai', 'vLLM'],
+  ['/instances', 'Instances'],
+] as const;
 const schemes = ['light', 'dark'] as const;
 
 let ground: SeededConsole;

@@ -115,7 +115,7 @@ function Whoami({ session: { project, role, token_name, environment } }: { reado
 
 function ThemeSwitch() {
   const chosen = useShared(theme);
-  const titles = { system: 'as the system', light: 'light', dark: 'dark' };
+  const titles = { system: 'automatic', light: 'light', dark: 'dark' };
   const next = themes[(themes.indexOf(chosen) + 1) % themes.length] ?? 'system';
   return (
     <Button tone="quiet" icon="theme" onClick={() => theme.set(next)} title={`Change to ${titles[next]}`}>
