@@ -95,6 +95,12 @@ export const failures = {
     hint: 'What was asked for goes on: look at it with `gpuaas apps instances describe`, or allow more `--timeout`.',
     retryable: true,
   },
+  'command.left': {
+    kind: 'cancelled',
+    message: 'The questions were left; nothing was launched.',
+    hint: 'Start again, or answer by options: --allocation, --artifact, --name, --set.',
+    retryable: true,
+  },
   'command.interrupted': {
     kind: 'cancelled',
     message: 'The command was interrupted; what was asked for goes on.',

@@ -196,6 +196,8 @@ function addLaunch(instances: Command, carry: Carry): void {
     .option('--gpus <count>', 'cards', whole)
     .option('--cpus <cores>', 'cores', amount)
     .option('--memory <gib>', 'memory in GiB', amount)
+    .option('--ask', 'ask for what was not given; by itself in a terminal where no allocation was given')
+    .option('--no-ask', 'never ask')
     .option(...noWait)
     .option(...timeout)
     .option(...json)

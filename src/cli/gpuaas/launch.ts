@@ -10,8 +10,10 @@ import { AgentError, type Json } from '../../contract/failures.ts';
 import { printJson, printLine, tell, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import { readSecrets } from '../secret-file.ts';
+import { askLaunch } from './ask-launch.ts';
 import type { ControlPlaneClient } from './client.ts';
 import type { Instance } from './instance.ts';
+import { isTerminal, terminalQuestions } from './questions.ts';
 import type { Item } from './things.ts';
 import { untilSettled } from './watch.ts';
 
@@ -27,6 +29,8 @@ export interface LaunchOptions {
   readonly gpus?: number;
   readonly cpus?: number;
   readonly memory?: number;
+  /** Whether to ask for what was not given; undefined to ask where somebody can answer and no allocation was given. */
+  readonly ask?: boolean;
   readonly wait: boolean;
   readonly timeout?: number;
   readonly json: boolean;
@@ -42,7 +46,7 @@ interface Credential {
 type Launched = Instance & { readonly credentials: readonly Credential[] };
 
 export async function launch(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<number> {
-  const body = await requestOf(client, app, options);
+  const body = await (asksFor(options) ? answersOf(client, app, options) : requestOf(client, app, options));
   const { credentials, ...instance } = await accepted(client, body, options);
   if (!options.json) {
     tell(`Instance ${instance.id}: ${oneLine(instance.display_name)}`);
@@ -70,6 +74,22 @@ export async function launch(client: ControlPlaneClient, app: string, options: L
     sayAccess(settled, credentials);
   }
   return status;
+}
+
+/** Programs are never asked. */
+function asksFor({ ask, json, values, allocation }: LaunchOptions): boolean {
+  return ask ?? (!json && values === undefined && allocation === undefined && isTerminal());
+}
+
+async function answersOf(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<Json> {
+  const { allocation, artifact, name, project, set, secretFile, gpus, cpus, memory } = options;
+  const [slug = '', version = await newestVersion(client, slug)] = app.split('@');
+  const given = {
+    ...{ target_allocation_id: allocation, artifact_id: artifact, display_name: name, config: set },
+    resource_overrides: defined({ gpu_count: gpus, cpu_cores: cpus, memory_gib: memory }),
+    secrets: secretFile === undefined ? {} : await readSecrets(secretFile),
+  };
+  return askLaunch(client, { slug, version, project }, given, await terminalQuestions());
 }
 
 async function accepted(client: ControlPlaneClient, body: Json, { json, values }: LaunchOptions): Promise<Launched> {

@@ -1,0 +1,325 @@
+/**
+ * The launch form at a terminal: the pages of the wizard as questions, with the labels, defaults and verdicts of the form
+ * model, and its last page as a review that can be gone back from.
+ *
+ * What was given as an option is not asked for, unless something is wrong with it.
+ */
+import type { Json } from '../../contract/failures.ts';
+import type { PathError } from '../../contract/validate.ts';
+import { textOfValue, valueOfText } from '../../manifests/gpuaas/field-text.ts';
+import {
+  answerTo,
+  type FormOffers,
+  initialAnswers,
+  judgeStep,
+  type LaunchAnswers,
+  launchRequest,
+  type SecretAnswer,
+  stepOf,
+  withAnswer,
+} from '../../manifests/gpuaas/form-answers.ts';
+import { concerns, type FormComponent, type FormStep, formModel } from '../../manifests/gpuaas/form-model.ts';
+import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import type { ControlPlaneClient } from './client.ts';
+import type { Choice, Questions } from './questions.ts';
+
+/** What options have answered already. */
+export type Given = { readonly [K in keyof LaunchAnswers]?: LaunchAnswers[K] | undefined };
+
+export interface AskedApp {
+  readonly slug: string;
+  readonly version: string;
+  /** The project of the launch; undefined for that of the token. */
+  readonly project: string | undefined;
+}
+
+interface Offered {
+  readonly id: string;
+  readonly name: string;
+}
+
+interface Offers extends FormOffers {
+  readonly allocations: readonly (Offered & {
+    readonly eligible: boolean;
+    readonly reasons: readonly string[];
+    readonly free: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number } | null;
+  })[];
+  readonly artifacts: readonly (Offered & { readonly digest: string; readonly preferred: boolean })[];
+  readonly access_credentials: readonly Offered[];
+  readonly service_accounts: readonly Offered[];
+}
+
+interface Checks {
+  readonly accepted: boolean;
+  readonly refusals: readonly PathError[];
+  readonly warnings?: readonly { readonly message: string }[];
+}
+
+/** The body of the launch, as the person at the terminal wants it; `command.left` if they want none. */
+export async function askLaunch(
+  client: ControlPlaneClient,
+  { slug, version, project }: AskedApp,
+  given: Given,
+  questions: Questions,
+): Promise<Readonly<Record<string, Json>>> {
+  const base = `/api/v1/catalog/apps/${encodeURIComponent(slug)}/versions/${encodeURIComponent(version)}`;
+  const { manifest: profile } = await client.get<{ manifest: WorkloadProfile }>(base);
+  const project_id = project ?? (await askProject(client, questions));
+  const form: Form = {
+    ...{ profile, questions, given },
+    offersFor: ({ target_allocation_id: allocation_id, resource_overrides: { gpu_count } }) =>
+      client.get<Offers>(`${base}/launch-options`, {
+        ...{ project_id, allocation_id },
+        // How many cards it shall have is asked when it is known where: until then it is the least that the app needs.
+        ...(typeof gpu_count === 'number' && allocation_id !== undefined ? { gpu_count } : {}),
+      }),
+  };
+  const { title, steps } = formModel(profile);
+  questions.say(`${title} ${version}`);
+  let answers = withGiven(initialAnswers(profile), given);
+  for (const step of steps) answers = await askStep(form, step, answers);
+  for (;;) {
+    const body = { ...launchRequest(profile, version, answers), ...(project_id === undefined ? {} : { project_id }) };
+    const checks = await client.change<Checks>('POST', '/api/v1/app-instances/checks', body as Json);
+    const next = await review(form, steps, answers, checks);
+    if (next === 'launch') return body as Readonly<Record<string, Json>>;
+    answers = await askStep({ ...form, given: {} }, next, answers);
+  }
+}
+
+interface Form {
+  readonly profile: WorkloadProfile;
+  readonly questions: Questions;
+  readonly given: Given;
+  offersFor(answers: LaunchAnswers): Promise<Offers>;
+}
+
+function withGiven(answers: LaunchAnswers, given: Given): LaunchAnswers {
+  const said = Object.entries(given).filter(([, value]) => value !== undefined);
+  return {
+    ...answers,
+    ...(Object.fromEntries(said) as Partial<LaunchAnswers>),
+    config: { ...answers.config, ...given.config },
+    resource_overrides: { ...answers.resource_overrides, ...given.resource_overrides },
+    secrets: { ...answers.secrets, ...given.secrets },
+  };
+}
+
+/** Only the platform's people have to say for whom they launch. */
+async function askProject(client: ControlPlaneClient, questions: Questions): Promise<string | undefined> {
+  const { project } = await client.get<{ project: Offered | null }>('/api/v1/session');
+  if (project !== null) return undefined;
+  const projects = await Array.fromAsync(client.list<Offered>('/api/v1/projects'));
+  return questions.choose(
+    'Project',
+    projects.map(({ id, name }) => ({ name, value: id })),
+  );
+}
+
+/** Asks for everything on one page, each with what the answers so far leave to choose from. */
+async function askStep(form: Form, step: FormStep, before: LaunchAnswers): Promise<LaunchAnswers> {
+  const { questions, profile } = form;
+  questions.say(['', step.title, ...(step.description === null ? [] : [step.description])].join('\n'));
+  let answers = before;
+  for (const component of step.components) {
+    const offers = await form.offersFor(answers);
+    answers = withOffered(profile, component, answers, offers);
+    const wrong = (changed: LaunchAnswers) =>
+      judgeStep(profile, { ...step, components: [component] }, changed, offers)[0]?.message;
+    if (isGiven(component, form.given) && wrong(answers) === undefined) continue;
+    answers = await askComponent(questions, component, answers, offers, wrong);
+  }
+  return answers;
+}
+
+function isGiven(component: FormComponent, { config = {}, resource_overrides = {}, secrets = {}, ...given }: Given) {
+  const pointers = [
+    ...Object.keys(config).map((name) => `/config/${name}`),
+    ...Object.keys(resource_overrides).map((name) => `/resource_overrides/${name}`),
+    ...Object.keys(secrets).map((name) => `/secrets/${name}`),
+    ...(given.target_allocation_id === undefined ? [] : ['/placement_intent/target_allocation_id']),
+    ...(given.artifact_id === undefined ? [] : ['/artifact_id']),
+    ...(given.display_name === undefined ? [] : ['/display_name']),
+  ];
+  return pointers.some((pointer) => concerns(component, pointer));
+}
+
+/** A free port stands there first where the usual one is taken, and an image that fits where the last one does not. */
+function withOffered(
+  profile: WorkloadProfile,
+  component: FormComponent,
+  answers: LaunchAnswers,
+  { host_ports: ports, artifacts }: Offers,
+): LaunchAnswers {
+  if (component.kind === 'field') {
+    const { name, pointer, default: standard } = component.field;
+    const suggested = ports?.suggested[pointer];
+    const isTaken = ports?.taken.includes(Number(answerTo(answers, name) ?? standard));
+    return suggested !== undefined && isTaken ? withAnswer(answers, name, suggested) : answers;
+  }
+  if (component.kind === 'platform.artifact_selector') {
+    const isOffered = artifacts.some(({ id }) => id === answers.artifact_id);
+    const { artifact_id: _, ...rest } = answers;
+    const preferred = artifacts.find((each) => each.preferred);
+    return isOffered ? answers : preferred ? { ...rest, artifact_id: preferred.id } : rest;
+  }
+  return component.kind === 'platform.review' && answers.display_name === undefined
+    ? { ...answers, display_name: profile.profile.display_name }
+    : answers;
+}
+
+type WrongWith = (changed: LaunchAnswers) => string | undefined;
+
+async function askComponent(
+  questions: Questions,
+  component: FormComponent,
+  answers: LaunchAnswers,
+  offers: Offers,
+  wrong: WrongWith,
+): Promise<LaunchAnswers> {
+  switch (component.kind) {
+    case 'field':
+      return askField(questions, component, answers, offers, wrong);
+    case 'secret':
+      return askSecret(questions, component, answers, offers, wrong);
+    case 'platform.target_allocation': {
+      const picked = await questions.choose(
+        'Allocation',
+        offers.allocations.map(allocationChoice),
+        answers.target_allocation_id,
+      );
+      return fitted({ ...answers, target_allocation_id: picked }, offers);
+    }
+    case 'platform.artifact_selector':
+      return {
+        ...answers,
+        artifact_id: await questions.choose('Image', offers.artifacts.map(imageChoice), answers.artifact_id),
+      };
+    case 'platform.access_credential': {
+      const picked = await pick(questions, 'Access credential', offers.access_credentials, component.required);
+      return picked === undefined ? answers : { ...answers, access_credential_id: picked };
+    }
+    case 'platform.operator_service_account': {
+      const picked = await pick(questions, 'Service account', offers.service_accounts, component.required);
+      return picked === undefined ? answers : { ...answers, service_account_id: picked };
+    }
+    case 'platform.review': {
+      const named = (display_name: string) => ({ ...answers, display_name });
+      return named(await questions.text('Name', answers.display_name ?? '', (text) => wrong(named(text))));
+    }
+  }
+}
+
+/** Amounts begin with what is left where that is less than usual; what an app needs at least is judged when it is asked for. */
+function fitted(answers: LaunchAnswers, { allocations }: Offers): LaunchAnswers {
+  const free: Record<string, number> = allocations.find(({ id }) => id === answers.target_allocation_id)?.free ?? {};
+  return Object.entries(free).reduce(
+    (fitting, [name, left]) => (Number(answerTo(fitting, name)) > left ? withAnswer(fitting, name, left) : fitting),
+    answers,
+  );
+}
+
+function allocationChoice({ id, name, eligible, reasons, free }: Offers['allocations'][number]): Choice<string> {
+  const room = free && `${free.gpu_count} GPU, ${free.cpu_cores} cores, ${free.memory_gib} GiB free`;
+  return {
+    ...{ name: room ? `${name} (${room})` : name, value: id },
+    ...(eligible ? {} : { unavailable: reasons.join(' ') }),
+  };
+}
+
+function imageChoice({ id, name, digest }: Offers['artifacts'][number]): Choice<string> {
+  return { name: `${name} ${digest.slice(0, 19)}`, value: id };
+}
+
+async function pick(
+  questions: Questions,
+  label: string,
+  offered: readonly Offered[],
+  required: boolean,
+): Promise<string | undefined> {
+  const none = required ? [] : [{ name: 'none', value: undefined }];
+  return questions.choose<string | undefined>(label, [
+    ...none,
+    ...offered.map(({ id, name }) => ({ name, value: id })),
+  ]);
+}
+
+type FieldOf<K> = Extract<FormComponent, { readonly kind: K }>;
+
+async function askField(
+  questions: Questions,
+  { field, required }: FieldOf<'field'>,
+  answers: LaunchAnswers,
+  { unavailable = [] }: Offers,
+  wrong: WrongWith,
+): Promise<LaunchAnswers> {
+  const { name, control, options, help, pointer } = field;
+  const label = help === null ? field.label : `${field.label} (${help})`;
+  const now = answerTo(answers, name) ?? field.default ?? undefined;
+  if (control === 'select' || control === 'switch') {
+    const all: readonly (string | number | boolean)[] = options ?? [true, false];
+    const choices = all.map((value) => {
+      const reason = unavailable.find((each) => each.pointer === pointer && each.value === value)?.reason;
+      const shown = value === true ? 'yes' : value === false ? 'no' : String(value);
+      return { name: shown, value, ...(reason === undefined ? {} : { unavailable: reason }) };
+    });
+    return withAnswer(answers, name, await questions.choose(label, choices, now as string | number | boolean));
+  }
+  const changed = (text: string) => withAnswer(answers, name, valueOfText(field, text, required));
+  return changed(await questions.text(label, textOfValue(now), (text) => wrong(changed(text))));
+}
+
+async function askSecret(
+  questions: Questions,
+  { secret: { name, label, help }, required }: FieldOf<'secret'>,
+  answers: LaunchAnswers,
+  { access_credentials: stored }: Offers,
+  wrong: WrongWith,
+): Promise<LaunchAnswers> {
+  const answered = (secret: SecretAnswer) => ({ ...answers, secrets: { ...answers.secrets, [name]: secret } });
+  const how = await questions.choose<string | null | undefined>(help === null ? label : `${label} (${help})`, [
+    ...(required ? [] : [{ name: 'none', value: undefined }]),
+    { name: 'type it', value: null },
+    ...stored.map((each) => ({ name: `stored: ${each.name}`, value: each.id })),
+  ]);
+  if (how === undefined) return answers;
+  return answered(
+    how === null ? await questions.secret(label, (text) => wrong(answered(text))) : { credential_id: how },
+  );
+}
+
+/** What it will be, and what stands against it; the page to go back to, or the go-ahead. */
+async function review(
+  { profile, questions }: Form,
+  steps: readonly FormStep[],
+  answers: LaunchAnswers,
+  { accepted, refusals, warnings = [] }: Checks,
+): Promise<'launch' | FormStep> {
+  questions.say(['', ...reviewLines(profile, answers)].join('\n'));
+  for (const { message } of warnings) questions.say(`warning: ${message}`);
+  for (const { path, message } of refusals) questions.say(`refused: ${path}: ${message}`);
+  const wrong = new Set(refusals.map(({ path }) => stepOf(steps, path)));
+  const back = steps.map((step, index) => ({
+    ...{ name: `change ${step.title}${wrong.has(index) ? ', which is refused' : ''}`, value: step },
+  }));
+  const go: Choice<'launch' | FormStep> = {
+    ...{ name: 'launch it', value: 'launch' },
+    ...(accepted ? {} : { unavailable: 'it would be refused' }),
+  };
+  const [first] = wrong;
+  return questions.choose<'launch' | FormStep>(
+    'All this',
+    [go, ...back],
+    accepted ? 'launch' : (steps[first ?? -1] ?? steps[0]),
+  );
+}
+
+function reviewLines(profile: WorkloadProfile, answers: LaunchAnswers): string[] {
+  const fields = formModel(profile).steps.flatMap(({ components }) =>
+    components.flatMap((component) => (component.kind === 'field' ? [component.field] : [])),
+  );
+  return [
+    `Name: ${answers.display_name}`,
+    ...fields.map(({ name, label, default: standard }) => `${label}: ${answerTo(answers, name) ?? standard ?? ''}`),
+  ];
+}
