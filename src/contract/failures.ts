@@ -99,7 +99,7 @@ export const failures = {
     kind: 'cancelled',
     message: 'The questions were left; nothing was launched.',
     hint: 'Start again, or answer by options: --allocation, --artifact, --name, --set.',
-    retryable: true,
+    retryable: false,
   },
   'command.interrupted': {
     kind: 'cancelled',
