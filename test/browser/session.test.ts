@@ -11,7 +11,9 @@ beforeAll(async () => {
 afterAll(() => ground?.close());
 
 const pageHalf = "localStorage.getItem('gpuaas.page-half')";
-const away = [/ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED|ERR_INCOMPLETE_CHUNKED_ENCODING/];
+const away = [
+  /ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED|ERR_INCOMPLETE_CHUNKED_ENCODING/,
+];
 
 describe('signing in', () => {
   it('leads to the catalog, and holds when the page is loaded again', async () => {
