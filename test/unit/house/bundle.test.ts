@@ -38,6 +38,10 @@ describe('the bundle of the agent', () => {
     expect([...leftOutOfDockerode, 'ssh2', 'fastify'].filter((name) => packages.has(name))).toEqual([]);
   });
 
+  it('is ASCII: Node keeps its text, with two bytes a character for the sake of a single one beyond', () => {
+    expect([...readFileSync(program)].filter((byte) => byte > 127)).toEqual([]);
+  });
+
   it('imports no module of Node but the one that gives it `require`', () => {
     const imports = readFileSync(program, 'utf8').matchAll(/^import ?\{?[^;]*? ?from ?["']([^"']+)["']/gm);
 
