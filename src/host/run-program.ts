@@ -4,7 +4,12 @@
  * The program gets no input, an environment of ours and a process group of its own, so that what it started ends with
  * it. A process that cannot be killed (a driver call that hangs in the kernel) is left behind: the caller still gets
  * its answer on time.
+ *
+ * By Node's own means: every start of the agent asks some program, and a library would stay in memory for that.
  */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+
 export type ProgramResult =
   | { readonly outcome: 'exited'; readonly exitCode: number; readonly stdout: string; readonly stderr: string }
   | { readonly outcome: 'timed_out' }
@@ -27,29 +32,12 @@ export async function runProgram(
   args: readonly string[],
   { timeoutMs, signal, env = {} }: ProgramOptions,
 ): Promise<ProgramResult> {
-  // Loaded on first use: it costs 80 ms and 25 MB, and a host without these programs never needs it.
-  const { execa } = await import('execa');
   signal?.throwIfAborted();
-
-  const child = execa(file, args, {
-    cwd: '/',
-    stdin: 'ignore',
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', ...env },
-    extendEnv: false,
-    maxBuffer: maxOutput,
-    detached: true,
-    cleanup: false,
-    killSignal: 'SIGKILL',
-    reject: false,
-  });
-  const ended = child.then(({ exitCode, stdout, stderr, code, signal: killedBy, isMaxBuffer }): ProgramResult => {
-    if (isMaxBuffer) {
-      return { outcome: 'broken', why: 'too much output' };
-    }
-    return exitCode === undefined
-      ? { outcome: 'broken', why: code ?? killedBy ?? 'unknown' }
-      : { outcome: 'exited', exitCode, stdout, stderr };
-  });
+  const child = start(file, args, env);
+  if ('outcome' in child) {
+    return child;
+  }
+  const ended = resultOf(child);
 
   const limit = firstOf(timeoutMs, signal);
   try {
@@ -65,6 +53,53 @@ export async function runProgram(
   }
 }
 
+/** Most of what stands against a start is told by the child; the rest is thrown. */
+function start(file: string, args: readonly string[], env: ProgramOptions['env']): ChildProcess | Broken {
+  try {
+    return spawn(file, args, {
+      ...{ cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', ...env },
+    });
+  } catch (error) {
+    return broken(error as NodeJS.ErrnoException);
+  }
+}
+
+type Broken = ProgramResult & { readonly outcome: 'broken' };
+
+function broken({ code }: NodeJS.ErrnoException): Broken {
+  return { outcome: 'broken', why: code ?? 'unknown' };
+}
+
+/** Resolves when program and output have ended, or sooner where nothing more is of use. */
+function resultOf(child: ChildProcess): Promise<ProgramResult> {
+  const { promise, resolve } = Promise.withResolvers<ProgramResult>();
+  const fail = (error: Error) => resolve(broken(error));
+  // There are no pipes where the process has no file descriptor left.
+  const read = (stream: Readable | null | undefined) => {
+    const output = { text: '' };
+    stream?.setEncoding('utf8').on('error', fail);
+    stream?.on('data', (piece: string) => {
+      output.text += piece;
+      if (output.text.length > maxOutput) {
+        resolve({ outcome: 'broken', why: 'too much output' });
+      }
+    });
+    return output;
+  };
+  const [stdout, stderr] = [read(child.stdout), read(child.stderr)];
+  child.on('error', fail);
+  child.once('close', (exitCode: number | null, killedBy: NodeJS.Signals | null) => {
+    const [out, err] = [stdout, stderr].map(({ text }) => text.replace(/\r?\n$/, ''));
+    resolve(
+      exitCode === null
+        ? { outcome: 'broken', why: killedBy ?? 'unknown' }
+        : { outcome: 'exited', exitCode, stdout: out ?? '', stderr: err ?? '' },
+    );
+  });
+  return promise;
+}
+
 /** Processes that were given up and are still there, by program: more than none only for as long as the kernel holds them. */
 const leftBehind = new Map<string, number>();
 
@@ -73,7 +108,7 @@ export function isLeftBehind(file: string): boolean {
   return (leftBehind.get(file) ?? 0) > 0;
 }
 
-function rememberUntilGone(file: string, child: Child): void {
+function rememberUntilGone(file: string, child: ChildProcess): void {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) {
     return;
   }
@@ -100,19 +135,8 @@ function firstOf(timeoutMs: number, signal: AbortSignal | undefined) {
   return { reached, clear };
 }
 
-/** What is needed of a child to let go of it. */
-interface Child {
-  readonly pid?: number | undefined;
-  readonly exitCode: number | null;
-  readonly signalCode: NodeJS.Signals | null;
-  once(event: 'exit', listener: () => void): unknown;
-  readonly stdout: { destroy(): unknown } | null;
-  readonly stderr: { destroy(): unknown } | null;
-  unref(): void;
-}
-
 /** Kills the whole group and lets go of it: neither its pipes nor its end can hold this process up any more. */
-function abandon(child: Child): void {
+function abandon(child: ChildProcess): void {
   if (child.pid !== undefined) {
     try {
       process.kill(-child.pid, 'SIGKILL');

@@ -73,6 +73,20 @@ it('says why a file cannot be run', async () => {
   ]);
 });
 
+it('says why there can be no such call, and does not throw', async () => {
+  const result = await runProgram('/bin/true', ['a\0b'], { timeoutMs: 5000 });
+
+  expect(result).toEqual({ outcome: 'broken', why: 'ERR_INVALID_ARG_VALUE' });
+});
+
+it('takes characters that come in pieces for what they are, and a line end at the end away', async () => {
+  const program = standIn(testFolder(), 'tool', "printf 'caf\\303'; sleep 0.05; printf '\\251\\n\\n'");
+
+  const result = await runProgram(program, [], { timeoutMs: 5000 });
+
+  expect(result).toMatchObject({ stdout: 'café\n' });
+});
+
 it('ends with the reason of an aborted signal, and the program with it', async () => {
   const folder = testFolder();
   const program = standIn(folder, 'tool', `echo $$ > ${folder}/pid; exec sleep 600`);
