@@ -2,15 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { visit } from '../support/browser.ts';
 import { openSeededConsole, type SeededConsole, signIn } from '../support/console-ground.ts';
+import { consolePages, openPage } from '../support/console-pages.ts';
 import { accessibilityFaults, beyondTheEdge } from '../support/page-faults.ts';
 
-/** Where each page is, and its heading. */
-const pages = [
-  ['/', 'Catalog'],
-  ['/apps/jupyterlab', 'JupyterLab'],
-  ['/apps/vllm-openai', 'vLLM'],
-  ['/instances', 'Instances'],
-] as const;
 const schemes = ['light', 'dark'] as const;
 
 let ground: SeededConsole;
@@ -38,11 +32,9 @@ describe.each(schemes)('in %s colours', (scheme) => {
       ground.url,
       async (page) => {
         await signIn(page, ground.fleet.tokens.admin);
-        for (const [path, heading] of pages) {
-          await page.goto(`${ground.url}/#${path}`);
-          await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
-          await page.getByRole('main').getByText('Loading').waitFor({ state: 'detached' });
-          expect(await accessibilityFaults(page), path).toEqual([]);
+        for (const each of consolePages) {
+          await openPage(page, ground.url, each);
+          expect(await accessibilityFaults(page), each[0]).toEqual([]);
         }
       },
       { scheme },
@@ -56,11 +48,9 @@ it('no page is wider than a phone', async () => {
     async (page) => {
       expect(await beyondTheEdge(page), 'sign-in').toEqual([]);
       await signIn(page, ground.fleet.tokens.admin);
-      for (const [path, heading] of pages) {
-        await page.goto(`${ground.url}/#${path}`);
-        await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
-        await page.getByRole('main').getByText('Loading').waitFor({ state: 'detached' });
-        expect(await beyondTheEdge(page), path).toEqual([]);
+      for (const each of consolePages) {
+        await openPage(page, ground.url, each);
+        expect(await beyondTheEdge(page), each[0]).toEqual([]);
       }
     },
     { width: 360, height: 740 },

@@ -3,7 +3,7 @@
  *
  * It is behind a proxy, so that it keeps its address when the control plane is started anew. `close` takes it all away.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
@@ -11,6 +11,9 @@ import { openDataDir } from '../../src/server/data-dir.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { type Fleet, type FleetSize, seedFleet } from './seeded-fleet.ts';
 import { type Person, personOf, type Restartable, serverOf } from './wire-ground.ts';
+
+/** With which the control plane logs in at the registry of the fleet. */
+export const registryPassword = 'canary-of-the-registry-password';
 
 export interface SeededConsole {
   readonly url: string;
@@ -31,7 +34,11 @@ export async function openSeededConsole(size: FleetSize = { nodes: 3, instances:
   const proxy = await startCuttingProxy(0);
   undo.defer(() => proxy.close());
   const url = `http://127.0.0.1:${proxy.port}`;
-  const args = ['--public-url', url, '--registry', '127.0.0.1:5000'];
+  const logins = join(folder, 'registry-logins.json');
+  writeFileSync(logins, JSON.stringify({ '127.0.0.1:5000': { username: 'puller', password: registryPassword } }), {
+    mode: 0o600,
+  });
+  const args = ['--public-url', url, '--registry', '127.0.0.1:5000', '--registry-logins', logins];
   const server = serverOf(folder, proxy, args, { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' }, []);
   undo.defer(() => server.stop('SIGKILL'));
   await server.start();

@@ -76,6 +76,9 @@ async function addTokens(tx: Tx, projectId: string): Promise<Record<Role, string
   };
 }
 
+/** What instances of the fleet have sealed for their node. */
+export const sealedCanary = 'eyJhbGciOiJFQ0RILUVTIn0..canary-of-what-is-sealed';
+
 const cards = 4;
 const amountOf = (total: number) => ({ total, reserved: 0, used: 0, free: total });
 const digestOf = (at: number) => `sha256:${at.toString(16).padStart(64, '0')}`;
@@ -134,6 +137,7 @@ function instanceOf(at: number, allocation: Allocation | undefined): AppInstance
       artifact_id: 'artifact-0',
       resources: { gpu_count: 0, cpu_cores: 2, memory_gib: 4 },
     },
+    sealed_files: { '/run/secrets/gpuaas/token': sealedCanary },
     ...{ summary: `It is ${state}.`, history: [{ state, at: '2026-11-25T10:00:00.000Z', reason: 'Seeded.' }] },
   });
 }

@@ -1,0 +1,17 @@
+/** Every page of the console that somebody who is signed in can open, for tests that look at all of them. */
+import type { Page } from 'playwright-core';
+
+/** Address on a seeded fleet, and heading of level 1. A new page is a new line. */
+export const consolePages = [
+  ['/', 'Catalog'],
+  ['/apps/jupyterlab', 'JupyterLab'],
+  ['/apps/vllm-openai', 'vLLM'],
+  ['/instances', 'Instances'],
+] as const satisfies readonly (readonly [path: string, heading: string])[];
+
+/** Resolves when the page at the address shows what it has. */
+export async function openPage(page: Page, url: string, [path, heading]: readonly [string, string]): Promise<void> {
+  await page.goto(`${url}/#${path}`);
+  await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
+  await page.getByRole('main').getByText('Loading').waitFor({ state: 'detached' });
+}
