@@ -581,6 +581,12 @@ export const failures = {
     hint: 'Check that the registry runs and that the control plane can reach it, then verify again.',
     retryable: true,
   },
+  'artifact.unauthorized': {
+    kind: 'denied',
+    message: 'The registry of the artifact does not let this control plane read it.',
+    hint: 'Give it a login for that registry (`gpuaas serve --registry-logins`), or let the registry take its tokens (`--token-registry`); then verify again.',
+    retryable: false,
+  },
   'artifact.refused': {
     kind: 'denied',
     message: 'The registry of the artifact is not one that this control plane accepts.',

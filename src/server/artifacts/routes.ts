@@ -16,7 +16,7 @@ import { unlessTaken } from '../resources/projects.ts';
 import { acceptedRepository } from './accepted-repository.ts';
 import { moveLifecycle, moveTrust } from './lifecycle.ts';
 import { mediaTypes } from './media-types.ts';
-import { fetchManifest, type PullAuthorization } from './registry-client.ts';
+import { type PullAuthorization, registryReader } from './registry-client.ts';
 import { verifyArtifact } from './verify-artifact.ts';
 
 const { name, repository, lifecycle, trust } = Artifact.properties;
@@ -119,9 +119,7 @@ function verifying(store: Store, authorization: PullAuthorization, wanted: strin
       allow: platform,
       prepare: async ({ params: { artifact_id: id }, signal }) => {
         const artifact = found('artifact', id, await store.read((tx) => tx.artifacts.get(id)));
-        return verifyArtifact(artifact, wanted, (digest) =>
-          fetchManifest(artifact.repository, digest, authorization, signal),
-        );
+        return verifyArtifact(artifact, wanted, registryReader(artifact.repository, authorization, signal));
       },
       change: async (asked, tx, verdict) => {
         const { artifact_id: id } = asked.params;

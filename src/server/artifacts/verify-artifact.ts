@@ -1,10 +1,13 @@
-/** Holds an artifact against its registry: the digest, the media type, and which image manifest will run. */
+/**
+ * Holds an artifact against its registry: the digest, the media type, which image manifest will run and for which platform,
+ * and whether the registry has all that a host would pull.
+ */
 import { type Static, type TSchema, Type } from 'typebox';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
 import { type Artifact, Digest } from '../db/entities/artifact.ts';
 import { isImageManifest } from './media-types.ts';
-import type { FetchedManifest } from './registry-client.ts';
+import type { Fetched, RegistryReader } from './registry-client.ts';
 
 export interface Verdict {
   readonly trust: 'verified' | 'failed';
@@ -13,11 +16,9 @@ export interface Verdict {
   readonly size_bytes: number | null;
 }
 
-const Size = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-const ImageManifest = Type.Object({
-  config: Type.Object({ size: Size }),
-  layers: Type.Array(Type.Object({ size: Size }), { maxItems: 512 }),
-});
+const Blob = Type.Object({ digest: Digest, size: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) });
+const ImageManifest = Type.Object({ config: Blob, layers: Type.Array(Blob, { maxItems: 512 }) });
+const ImageConfig = Type.Object({ os: Type.String({ minLength: 1 }), architecture: Type.String({ minLength: 1 }) });
 const ImageIndex = Type.Object({
   manifests: Type.Array(
     Type.Object({
@@ -29,19 +30,19 @@ const ImageIndex = Type.Object({
   ),
 });
 
-/** `platform` is what the fleet runs, for example `linux/amd64`. `fetch` gets a manifest of the artifact's repository. */
+/** `platform` is what the fleet runs, for example `linux/amd64`; `registry` reads the artifact's repository. */
 export async function verifyArtifact(
-  { digest, media_type }: Artifact,
+  { digest, media_type }: Pick<Artifact, 'digest' | 'media_type'>,
   platform: string,
-  fetch: (digest: string) => Promise<FetchedManifest | undefined>,
+  registry: RegistryReader,
 ): Promise<Verdict> {
-  const fetched = await fetch(digest);
+  const fetched = await registry.manifest(digest);
   const fault = faultOf(fetched, digest, media_type);
   if (!fetched || fault) {
     return failed(fault ?? 'The registry has no manifest of this digest.');
   }
   if (isImageManifest(fetched.mediaType)) {
-    return judgedImage(fetched);
+    return judgedImage(fetched, platform, registry);
   }
   const index = parse(ImageIndex, fetched.text);
   const [os, architecture] = platform.split('/');
@@ -51,12 +52,14 @@ export async function verifyArtifact(
   if (!ours) {
     return failed(index ? `The index has no image for ${platform}.` : 'The index is not one.');
   }
-  const image = await fetch(ours.digest);
+  const image = await registry.manifest(ours.digest);
   const imageFault = faultOf(image, ours.digest, ours.mediaType);
-  return !image || imageFault ? failed(imageFault ?? 'The image of the index is missing.') : judgedImage(image);
+  return !image || imageFault
+    ? failed(imageFault ?? 'The image of the index is missing.')
+    : judgedImage(image, platform, registry);
 }
 
-function faultOf(fetched: FetchedManifest | undefined, digest: string, mediaType: string): string | undefined {
+function faultOf(fetched: Fetched | undefined, digest: string, mediaType: string): string | undefined {
   if (!fetched) {
     return undefined;
   }
@@ -66,14 +69,46 @@ function faultOf(fetched: FetchedManifest | undefined, digest: string, mediaType
   return fetched.mediaType === mediaType ? undefined : `The registry says it is ${fetched.mediaType.slice(0, 200)}.`;
 }
 
-function judgedImage({ digest, text }: FetchedManifest): Verdict {
+async function judgedImage({ digest, text }: Fetched, platform: string, registry: RegistryReader): Promise<Verdict> {
   const image = parse(ImageManifest, text);
   if (!image) {
     return failed('The manifest is not one of an image.');
   }
-  const size = image.layers.reduce((sum, layer) => sum + layer.size, image.config.size);
-  const message = `The registry has it: ${image.layers.length} layers, ${size} bytes.`;
+  const { config, layers } = image;
+  const fault =
+    platformFault(await registry.blob(config.digest), config.digest, platform) ??
+    (await missingBlob(
+      layers.map((layer) => layer.digest),
+      registry,
+    ));
+  if (fault !== undefined) {
+    return failed(fault);
+  }
+  const size = layers.reduce((sum, layer) => sum + layer.size, config.size);
+  const message = `The registry has it, for ${platform}: ${layers.length} layers, ${size} bytes.`;
   return { trust: 'verified', message, platform_digest: digest, size_bytes: size };
+}
+
+/** A host that pulls an image of another platform finds out when its program does not start. */
+function platformFault(fetched: Fetched | undefined, digest: string, platform: string): string | undefined {
+  if (!fetched) return `The registry does not have the configuration of the image, ${digest}.`;
+  if (fetched.digest !== digest) return `The registry answered with bytes whose digest is ${fetched.digest}.`;
+  const config = parse(ImageConfig, fetched.text);
+  if (!config) return 'The configuration names no platform: it is not one of an image.';
+  const found = `${config.os}/${config.architecture}`;
+  return found === platform ? undefined : `The image is for ${found.slice(0, 200)}, and the fleet runs ${platform}.`;
+}
+
+/** Asks for a few at a time. */
+async function missingBlob(digests: readonly string[], registry: RegistryReader): Promise<string | undefined> {
+  const open = [...new Set(digests)];
+  while (open.length > 0) {
+    const some = open.splice(0, 8);
+    const there = await Promise.all(some.map((digest) => registry.hasBlob(digest)));
+    const missing = some.find((_digest, index) => there[index] !== true);
+    if (missing !== undefined) return `The registry does not have the layer ${missing} of the image.`;
+  }
+  return undefined;
 }
 
 function failed(message: string): Verdict {

@@ -10,7 +10,14 @@ import { testServer } from '../../support/test-server.ts';
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 const indexType = 'application/vnd.oci.image.index.v1+json';
 const digestOf = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
-const image = JSON.stringify({ schemaVersion: 2, config: { size: 100 }, layers: [{ size: 1000 }, { size: 24 }] });
+const configOf = (architecture: string) => JSON.stringify({ os: 'linux', architecture });
+const layers = [
+  { digest: digestOf('one'), size: 1000 },
+  { digest: digestOf('two'), size: 24 },
+];
+const imageFor = (architecture: string) =>
+  JSON.stringify({ schemaVersion: 2, config: { digest: digestOf(configOf(architecture)), size: 100 }, layers });
+const image = imageFor('amd64');
 const index = JSON.stringify({
   manifests: [
     { digest: digestOf('arm'), mediaType: manifestType, platform: { os: 'linux', architecture: 'arm64' } },
@@ -42,6 +49,9 @@ const act = (id: string, action: string, body?: object, as = 'operator') =>
 
 beforeEach(async () => {
   content.clear();
+  for (const blob of ['one', 'two', configOf('amd64'), configOf('arm64')]) {
+    content.set(digestOf(blob), { type: 'application/octet-stream', body: blob });
+  }
   await store.write(async (tx) => {
     for (const { id } of await tx.artifacts.list()) {
       await tx.artifacts.delete(id);
@@ -145,6 +155,55 @@ describe('verifying against the registry', () => {
 
     expect(body).toMatchObject({ trust: 'failed', launchable: false, platform_digest: null });
     expect(body.verification.message).toContain(message);
+  });
+
+  it.each<[string, () => void, string]>([
+    ['a layer is missing', () => content.delete(digestOf('two')), `does not have the layer ${digestOf('two')}`],
+    [
+      'its configuration is missing',
+      () => content.delete(digestOf(configOf('amd64'))),
+      'does not have the configuration',
+    ],
+    [
+      'its configuration has changed',
+      () => content.set(digestOf(configOf('amd64')), { type: 'text/plain', body: configOf('arm64') }),
+      'bytes whose digest is',
+    ],
+  ])('does not believe an image of which %s', async (_what, damage, message) => {
+    content.set(digestOf(image), { type: manifestType, body: image });
+    damage();
+
+    const { body } = await verified(digestOf(image));
+
+    expect(body).toMatchObject({ trust: 'failed', launchable: false });
+    expect(body.verification.message).toContain(message);
+  });
+
+  it('does not believe an image for other machines than ours, under whatever name it was registered', async () => {
+    const foreign = imageFor('arm64');
+    const lying = JSON.stringify({
+      manifests: [
+        { digest: digestOf(foreign), mediaType: manifestType, platform: { os: 'linux', architecture: 'amd64' } },
+      ],
+    });
+    content.set(digestOf(foreign), { type: manifestType, body: foreign });
+    content.set(digestOf(lying), { type: indexType, body: lying });
+
+    const answers = [await verified(digestOf(foreign)), await verified(digestOf(lying), { media_type: indexType })];
+
+    for (const { body } of answers) {
+      expect(body).toMatchObject({ trust: 'failed', platform_digest: null });
+      expect(body.verification.message).toContain('The image is for linux/arm64, and the fleet runs linux/amd64.');
+    }
+  });
+
+  it('says that it is not let in, and changes nothing', async () => {
+    content.set(digestOf(image), { type: 'text/plain', body: 'no', status: 401 });
+
+    const { status, body } = await verified(digestOf(image));
+
+    expect([status, body.error.code]).toEqual([403, 'artifact.unauthorized']);
+    expect((await store.read((tx) => tx.artifacts.list())).map(({ trust }) => trust)).toEqual(['unverified']);
   });
 
   it('does not believe an index without an image for our platform', async () => {
