@@ -9,6 +9,8 @@ import { useShared } from './lib/store.ts';
 import { AppPage } from './pages/catalog/app-page.tsx';
 import { CatalogPage } from './pages/catalog/catalog-page.tsx';
 import { InstancesPage } from './pages/instances/instances-page.tsx';
+import { NodePage } from './pages/nodes/node-page.tsx';
+import { NodesPage } from './pages/nodes/nodes-page.tsx';
 import { Button } from './parts/button.tsx';
 import { Empty } from './parts/empty.tsx';
 import { FailureView } from './parts/failure-view.tsx';
@@ -22,6 +24,7 @@ import { SignInPage } from './shell/sign-in-page.tsx';
 const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
   '': () => <CatalogPage />,
   apps: ({ parts: [, slug, version] }) => slug && version === undefined && <AppPage key={slug} slug={slug} />,
+  nodes: ({ parts: [, id] }) => (id === undefined ? <NodesPage /> : <NodePage key={id} id={id} />),
   instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,
 };
 

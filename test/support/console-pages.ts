@@ -7,6 +7,8 @@ export const consolePages = [
   ['/apps/jupyterlab', 'JupyterLab'],
   ['/apps/vllm-openai', 'vLLM'],
   ['/instances', 'Instances'],
+  ['/nodes', 'Nodes'],
+  ['/nodes/node-1', 'gpu-1'],
 ] as const satisfies readonly (readonly [path: string, heading: string])[];
 
 /** Resolves when the page at the address shows what it has. */

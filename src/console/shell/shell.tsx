@@ -119,7 +119,7 @@ function ThemeSwitch() {
   const next = themes[(themes.indexOf(chosen) + 1) % themes.length] ?? 'system';
   return (
     <Button tone="quiet" icon="theme" onClick={() => theme.set(next)} title={`Change to ${titles[next]}`}>
-      Colours: {titles[chosen]}
+      Theme: {titles[chosen]}
     </Button>
   );
 }

@@ -1,0 +1,31 @@
+/** Something that a person does from a page: at most once at a time, told when it is done, and what went wrong kept. */
+import { useState } from 'preact/hooks';
+import { announce } from '../parts/status-region.tsx';
+import { ApiError } from './api.ts';
+
+export interface Action {
+  readonly busy: boolean;
+  readonly error: ApiError | undefined;
+  /** Does it; `done` is what is told when it worked. */
+  run(work: () => Promise<unknown>, done: string): Promise<void>;
+}
+
+export function useAction(): Action {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<ApiError>();
+  const run = async (work: () => Promise<unknown>, done: string) => {
+    if (busy) return;
+    setBusy(true);
+    setError(undefined);
+    try {
+      await work();
+      announce(done);
+    } catch (failure) {
+      if (!(failure instanceof ApiError)) throw failure;
+      setError(failure);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, error, run };
+}

@@ -1,0 +1,67 @@
+/** What runs on a host, as the host itself last said. */
+import { counted } from '../../lib/format.ts';
+import { Link } from '../../lib/router.tsx';
+import { Badge } from '../../parts/badge.tsx';
+import { type Column, DataTable } from '../../parts/data-table.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { Section } from '../../parts/page.tsx';
+import { Timestamp } from '../../parts/timestamp.tsx';
+import type { Node } from './node.ts';
+
+type Workload = NonNullable<Node['topology']>['workloads'][number];
+
+export function Workloads({ node: { topology } }: { readonly node: Node }) {
+  const workloads = topology?.workloads ?? [];
+  return (
+    <Section
+      title="What runs there"
+      actions={
+        topology && (
+          <span class="muted">
+            looked at <Timestamp at={topology.at} />
+          </span>
+        )
+      }
+    >
+      {workloads.length === 0 ? (
+        <Empty icon="instances" title="Nothing of ours runs there." />
+      ) : (
+        <DataTable
+          name="workloads"
+          columns={columns}
+          items={workloads}
+          keyOf={({ workload_id }) => workload_id}
+          empty=""
+        />
+      )}
+    </Section>
+  );
+}
+
+const columns: readonly Column<Workload>[] = [
+  {
+    ...{ key: 'id', title: 'Instance', share: 2.4, value: ({ workload_id }) => workload_id },
+    cell: ({ workload_id }) => <Link to={`/instances/${workload_id}`}>{workload_id}</Link>,
+  },
+  {
+    ...{ key: 'state', title: 'State', share: 1.2, value: ({ state }) => state },
+    cell: ({ state }) => <Badge state={state} />,
+  },
+  {
+    ...{ key: 'ports', title: 'Endpoints', share: 1.2, wide: true },
+    value: ({ endpoints }) => endpoints.map(({ name, port }) => `${name} ${port}`).join(', '),
+    cell: ({ endpoints }) => endpoints.map(({ name, port }) => `${name} ${port}`).join(', '),
+  },
+  {
+    ...{ key: 'cards', title: 'Cards', share: 0.8, wide: true, value: ({ gpus = [] }) => gpus.length },
+    cell: ({ gpus = [] }) => gpus.length || <span class="muted">none</span>,
+  },
+  {
+    ...{ key: 'restarts', title: 'Restarts', share: 0.8, wide: true, value: ({ restarts }) => restarts },
+    cell: ({ restarts }) => (restarts > 0 ? counted(restarts, 'restart') : <span class="muted">none</span>),
+  },
+  {
+    ...{ key: 'since', title: 'Since', share: 1, value: ({ since }) => Date.parse(since) },
+    cell: ({ since }) => <Timestamp at={since} />,
+  },
+];
