@@ -19,6 +19,7 @@ import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
 import { allocationRoutes } from './resources/allocations.ts';
 import { tokenRoutes } from './resources/api-tokens.ts';
+import { auditRoutes } from './resources/audit.ts';
 import { environmentRoutes } from './resources/environment.ts';
 import { joinTokenRoutes } from './resources/join-tokens.ts';
 import { nodeControl } from './resources/node-control.ts';
@@ -52,6 +53,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
     ...enrolmentRoutes({ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
+    ...auditRoutes(),
     ...taskKeyRoutes(keys.task, () => hub.renew()),
     ...systemRoutes(context, metrics),
   ];

@@ -9,6 +9,8 @@ import type { Store, Tx } from './db/store.ts';
 import { idleMs } from './http/callers.ts';
 
 const everyMs = 10 * 60 * 1000;
+/** Longer than events: somebody may ask next year who did that. */
+const auditKeptMs = 365 * 24 * 60 * 60 * 1000;
 const eventsKeptMs = 90 * 24 * 60 * 60 * 1000;
 /** Tokens that work no more, so that whoever looks for one finds out why. */
 const tokensKeptMs = 7 * 24 * 60 * 60 * 1000;
@@ -34,6 +36,7 @@ export async function keepSweeping({ store, clock, log }: Parts, signal: AbortSi
 export async function sweep(store: Store, now: number): Promise<void> {
   const timeOf = (ms: number) => new Date(ms).toISOString();
   await sweepOf(store, (tx, limit) => tx.events.forgetBefore(timeOf(now - eventsKeptMs), limit));
+  await sweepOf(store, (tx, limit) => oldEntries(tx, timeOf(now - auditKeptMs), limit));
   await sweepOf(store, (tx, limit) => expired(tx, 'idempotent_answers', timeOf(now), limit));
   await sweepOf(store, (tx, limit) => expired(tx, 'join_tokens', timeOf(now - tokensKeptMs), limit));
   await sweepOf(store, (tx, limit) => expired(tx, 'api_tokens', timeOf(now - tokensKeptMs), limit));
@@ -63,6 +66,12 @@ async function expired(
 async function revokedTokens(tx: Tx, before: string, limit: number): Promise<number> {
   const old = await tx.api_tokens.list({ below: { revoked_at: before }, limit });
   for (const { id } of old) await tx.api_tokens.delete(id);
+  return old.length;
+}
+
+async function oldEntries(tx: Tx, before: string, limit: number): Promise<number> {
+  const old = await tx.audit_entries.list({ below: { time: before }, limit });
+  for (const { id } of old) await tx.audit_entries.delete(id);
   return old.length;
 }
 

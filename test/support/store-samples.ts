@@ -2,6 +2,7 @@
 import type { Allocation } from '../../src/server/db/entities/allocation.ts';
 import type { AppInstance } from '../../src/server/db/entities/app-instance.ts';
 import type { Artifact } from '../../src/server/db/entities/artifact.ts';
+import type { AuditEntry } from '../../src/server/db/entities/audit-entry.ts';
 import type { NewEvent } from '../../src/server/db/entities/event.ts';
 import type { Project } from '../../src/server/db/entities/project.ts';
 import type { Task } from '../../src/server/db/entities/task.ts';
@@ -36,6 +37,15 @@ export function anEvent(given: Partial<NewEvent> = {}): NewEvent {
   return {
     ...{ time: at, type: 'project.created', project_id: 'p1', subject: { kind: 'project', id: 'p1' }, actor: 'system' },
     ...{ correlation_id: null, message: 'The project was made.', data: {} },
+    ...given,
+  };
+}
+
+export function anAuditEntry(given: Partial<AuditEntry> = {}): AuditEntry {
+  return {
+    ...{ id: 'e1', time: at, actor: 'token:t1', role: 'admin', project_id: null, method: 'POST' },
+    ...{ route: '/api/v1/projects', subject: 'p1', outcome: 'accepted', status: 201, code: null },
+    ...{ correlation_id: 'c1', remote: '127.0.0.1' },
     ...given,
   };
 }

@@ -1,4 +1,4 @@
-/** `gpuaas projects | tokens | allocations`: who may do what, and where. */
+/** `gpuaas projects | tokens | allocations | audit`: who may do what and where, and who did. */
 import { type Command, Option } from 'commander';
 import { roles } from '../../server/db/entities/project.ts';
 import { printJson, printLine, tell } from '../output.ts';
@@ -6,12 +6,13 @@ import { addAllocations } from './allocation-commands.ts';
 import type { Carry } from './carry.ts';
 import { addShow, group } from './group.ts';
 import { given, json, whole } from './options.ts';
-import { type Column, field, type Item, printItem } from './things.ts';
+import { type Column, field, type Item, printItem, printList } from './things.ts';
 
 export function addFleetCommands(program: Command, carry: Carry): void {
   addProjects(program, carry);
   addTokens(program, carry);
   addAllocations(program, carry);
+  addAudit(program, carry);
 }
 
 function addProjects(program: Command, carry: Carry): void {
@@ -83,6 +84,36 @@ function addTokens(program: Command, carry: Carry): void {
           ),
           options,
         ),
+      ),
+    );
+}
+
+function addAudit(program: Command, carry: Carry): void {
+  const path = '/api/v1/audit';
+  const columns: Column[] = [
+    ['TIME', field('time')],
+    ['ACTOR', field('actor')],
+    ['ROLE', field('role')],
+    ['OUTCOME', (item) => item['code'] ?? item['outcome']],
+    ['REQUEST', (item) => `${item['method']} ${item['route']}`],
+    ['SUBJECT', field('subject')],
+    ['FROM', field('remote')],
+    ['CORRELATION', field('correlation_id')],
+  ];
+  program
+    .command('audit')
+    .description('who has asked for what change, newest first')
+    .option('--actor <name>', 'only of this one: token:ID')
+    .option('--subject <id>', 'only about this thing')
+    .addOption(new Option('--outcome <outcome>', 'only what was').choices(['accepted', 'refused']))
+    .option('--limit <count>', 'at most so many', whole, 50)
+    .option(...json)
+    .action(({ actor, subject, outcome, limit, ...options }) =>
+      carry((client) =>
+        printList(client, path, {
+          ...{ query: { actor, subject, outcome }, limit, columns },
+          ...{ none: 'Nobody has asked for a change like that.', json: options.json },
+        }),
       ),
     );
 }

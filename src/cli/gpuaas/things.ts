@@ -16,6 +16,8 @@ interface Listing extends Shown {
   readonly query?: Query;
   readonly columns: readonly Column[];
   readonly none: string;
+  /** At most so many; all by default. */
+  readonly limit?: number;
   /** Which of the items; all by default. */
   readonly only?: (item: Item) => boolean;
 }
@@ -24,9 +26,13 @@ interface Listing extends Shown {
 export async function printList(
   client: ControlPlaneClient,
   path: string,
-  { query, columns, none, json, only = () => true }: Listing,
+  { query, columns, none, json, limit = Number.POSITIVE_INFINITY, only = () => true }: Listing,
 ): Promise<void> {
-  const items = (await Array.fromAsync(client.list<Item>(path, query))).filter(only);
+  const items: Item[] = [];
+  for await (const item of client.list<Item>(path, query)) {
+    if (items.length >= limit) break;
+    if (only(item)) items.push(item);
+  }
   if (json) {
     printJson({ items });
   } else if (items.length === 0) {

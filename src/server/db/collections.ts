@@ -7,6 +7,7 @@ import type { Static, TSchema } from 'typebox';
 import { Allocation } from './entities/allocation.ts';
 import { AppInstance } from './entities/app-instance.ts';
 import { Artifact } from './entities/artifact.ts';
+import { AuditEntry } from './entities/audit-entry.ts';
 import { App, AppVersion, Entitlement } from './entities/catalog.ts';
 import { IdempotentAnswer } from './entities/idempotent-answer.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
@@ -51,6 +52,7 @@ export const collections = {
     unique: [['workload_id', 'fencing']],
   }),
   workload_fencing: collection(WorkloadFencing),
+  audit_entries: collection(AuditEntry, { indexes: [['actor'], ['subject'], ['outcome'], ['time']] }),
   idempotent_answers: collection(IdempotentAnswer, { indexes: [['expires_at']] }),
 } as const;
 

@@ -11,6 +11,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { Log } from '../../kit/log.ts';
 import { newId } from '../db/new-id.ts';
 import type { Store } from '../db/store.ts';
+import { AuditTrail } from './audit.ts';
 import { type ConsoleFiles, pagePath, serveConsole } from './console-files.ts';
 import { addressOf, Door, type DoorLimits } from './door.ts';
 import { envelopeOf, statusOf } from './errors.ts';
@@ -119,8 +120,9 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   });
   app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options));
   serveConsole(app, options.console, options.limits);
+  const audit = new AuditTrail({ ...options, unwritten: options.metrics.unwrittenRefusals });
   for (const route of options.routes) {
-    mount(app, route, { ...options, door }, stopping.signal);
+    mount(app, route, { ...options, door, audit }, stopping.signal);
   }
 
   return {
@@ -158,7 +160,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
 function mount(
   app: FastifyInstance,
   route: Route,
-  options: HttpOptions & { readonly door: Door },
+  options: HttpOptions & { readonly door: Door; readonly audit: AuditTrail },
   stopping: AbortSignal,
 ): void {
   app.route({
@@ -176,9 +178,10 @@ function mount(
           query: request.query,
           body: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
         },
+        remote: request.raw.socket.remoteAddress ?? '',
         signal: AbortSignal.any([gone.signal, stopping]),
       };
-      const { store, checkAnswers = false } = options;
+      const { store, audit, checkAnswers = false } = options;
       const { door, limits } = options;
       const onKnown = ({ tokenId }: Who) => {
         door.letIn(request.raw.socket);
@@ -190,6 +193,7 @@ function mount(
         now: options.now(),
         clock: options.now,
         checkAnswers,
+        audit,
         onKnown,
       });
       return send(reply, answer);

@@ -5,6 +5,8 @@ import type { ReadTx, Store } from '../db/store.ts';
 
 export interface HttpMetrics {
   /** `route` is the path of the declaration, never the address that was asked for: series stay few. */
+  /** Refusals that were not written into the audit log. */
+  readonly unwrittenRefusals: Counter;
   observe(method: string, route: string, status: number, milliseconds: number): void;
 }
 
@@ -32,12 +34,16 @@ export function createMetrics(): ServerMetrics {
     ...{ name: 'gpuaas_http_rate_limited_total', help: 'Requests refused since there were too many.' },
     ...{ labelNames: ['limit'] as const, registers: [registry] },
   });
+  const unwrittenRefusals = new Counter({
+    ...{ name: 'gpuaas_audit_unwritten_total', help: 'Refusals that were not written into the audit log.' },
+    registers: [registry],
+  });
   const things = new Gauge({
     ...{ name: 'gpuaas_things', help: 'What the store holds.', labelNames: ['kind', 'state'], registers: [registry] },
   });
 
   return {
-    ...{ registry, rateLimited },
+    ...{ registry, rateLimited, unwrittenRefusals },
     observe: (method, route, status, milliseconds) => {
       requests.inc({ method, route, status: String(status) });
       seconds.observe({ route }, milliseconds / 1000);

@@ -47,6 +47,8 @@ export interface Changed<A> {
    * clear nowhere. For secrets that are shown once.
    */
   readonly once?: Partial<A>;
+  /** Who turned out to ask, of a route that proves its callers itself: the change is written down for them. */
+  readonly who?: Who;
   /** Of this answer alone, for example `set-cookie`; never kept. */
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Store } from '../db/store.ts';
+import type { AuditedRequest, AuditTrail } from './audit.ts';
 import { readBody, readParams, readQuery } from './body.ts';
 import { type Caller, callerOf, noteUse } from './callers.ts';
 import { answerAgain, answeredBefore, type Key, keepAnswer, keyOf } from './idempotency.ts';
@@ -18,6 +19,8 @@ export interface RawRequest {
   readonly query: unknown;
   readonly body: Buffer;
   readonly correlationId: string;
+  /** Address of the other side. */
+  readonly remote: string;
   readonly signal: AbortSignal;
 }
 
@@ -37,6 +40,7 @@ export interface RunOptions {
   readonly clock: () => number;
   /** Judges each answer by the schema that `/openapi.json` shows; for tests. */
   readonly checkAnswers: boolean;
+  readonly audit: AuditTrail;
   /** The caller has shown a token that is good; what it throws is answered. */
   onKnown(who: Who): void;
 }
@@ -44,8 +48,23 @@ export interface RunOptions {
 type AnyAsked = Asked<unknown, unknown, unknown, unknown>;
 
 export async function runRoute(route: Route, raw: RawRequest, options: RunOptions): Promise<Answer | Streamed> {
+  const caller = await identify(route, raw, options);
+  try {
+    return await carryOut(route, raw, caller, options);
+  } catch (error) {
+    if (caller && route.change) await options.audit.refused(caller.who, auditedOf(route, raw, options), error);
+    throw error;
+  }
+}
+
+async function carryOut(
+  route: Route,
+  raw: RawRequest,
+  caller: Caller | undefined,
+  options: RunOptions,
+): Promise<Answer | Streamed> {
   const { store, now, clock } = options;
-  const caller = await admit(route, raw, options);
+  if (caller) allow(route, caller.who);
   const asked: AnyAsked = {
     params: readParams(route.params, raw.params),
     query: readQuery(route.query, raw.query),
@@ -61,7 +80,7 @@ export async function runRoute(route: Route, raw: RawRequest, options: RunOption
   }
   if (route.change) {
     const key = caller && keyFor(caller, raw);
-    return change(route, asked, key, options);
+    return change(route, raw, asked, key, options);
   }
   const body = await store.read(async (tx) => route.read?.(asked, tx));
   return checked(route, { status: route.status ?? 200, body, replayed: false }, options);
@@ -75,22 +94,32 @@ function endWith(signal: AbortSignal, body: Readable): void {
   signal.addEventListener('abort', end, { once: true });
 }
 
-async function admit(route: Route, raw: RawRequest, { store, now, onKnown }: RunOptions): Promise<Caller | undefined> {
+async function identify(
+  route: Route,
+  raw: RawRequest,
+  { store, now, onKnown }: RunOptions,
+): Promise<Caller | undefined> {
   if (route.allow === 'anyone') {
     return undefined;
   }
   const caller = await store.read((tx) => callerOf(raw.headers, tx, now));
   onKnown(caller.who);
-  const { role } = caller.who;
-  if (!route.allow.includes(role)) {
+  // On a full disk people shall still be able to look.
+  if (caller.session) await noteUse(store, caller.session, now).catch(() => undefined);
+  return caller;
+}
+
+function allow(route: Route, { role }: Who): void {
+  if (route.allow !== 'anyone' && !route.allow.includes(role)) {
     throw new AgentError('request.forbidden', {
       reason: `It takes ${route.allow.join(', ')}, and this is ${role}.`,
       roles: route.allow,
     });
   }
-  // On a full disk people shall still be able to look.
-  if (caller.session) await noteUse(store, caller.session, now).catch(() => undefined);
-  return caller;
+}
+
+function auditedOf(route: Route, { params, correlationId, remote }: RawRequest, { now }: RunOptions): AuditedRequest {
+  return { route, params, correlationId, remote, now };
 }
 
 /** Who proves nothing repeats nothing: its answers could be asked for by everybody. */
@@ -102,7 +131,13 @@ function keyFor({ name, credential }: Caller, { method, url, body, headers }: Ra
   });
 }
 
-async function change(route: Route, asked: AnyAsked, key: Key | undefined, options: RunOptions): Promise<Answer> {
+async function change(
+  route: Route,
+  raw: RawRequest,
+  asked: AnyAsked,
+  key: Key | undefined,
+  options: RunOptions,
+): Promise<Answer> {
   const { store, now } = options;
   const before = key && (await store.read((tx) => answeredBefore(tx, key, now)));
   if (before) {
@@ -117,6 +152,10 @@ async function change(route: Route, asked: AnyAsked, key: Key | undefined, optio
     }
     const changed = await route.change?.(asked, tx, prepared);
     const answer = { status: route.status ?? 200, body: changed?.body, replayed: false };
+    const who = asked.who ?? changed?.who;
+    if (who) {
+      await options.audit.accepted(tx, who as Who, auditedOf(route, raw, options), answer);
+    }
     if (key) {
       await keepAnswer(tx, key, { ...answer, secrets: changed?.once }, now);
     }

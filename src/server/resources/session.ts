@@ -93,6 +93,7 @@ export function sessionRoutes({ settings, limits }: Pick<ServerContext, 'setting
         await makeRoom(tx, who);
         await tx.sessions.insert(session);
         return {
+          who,
           body: { ...(await viewOf(tx, who)), csrf_token: pageHalf },
           headers: cookie(`${session.id}_${cookieHalf}`),
         };

@@ -10,7 +10,7 @@ import type { Store } from '../../../src/server/db/store.ts';
 import { keepSweeping, sweep } from '../../../src/server/sweep.ts';
 import { until } from '../../support/hub-ground.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { anEvent, anInstance, aTask } from '../../support/store-samples.ts';
+import { anAuditEntry, anEvent, anInstance, aTask } from '../../support/store-samples.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('sweep');
@@ -109,6 +109,20 @@ it('forgets tokens a week after they stopped working, and none that works', asyn
   const left = await store.read(async (tx) => [...(await tx.api_tokens.list()), ...(await tx.join_tokens.list())]);
   await store.close();
   expect(left.map(({ id }) => id)).toEqual(['expired-lately', 'for-ever', 'revoked-lately', '2'.padStart(16, '0')]);
+});
+
+it('forgets who asked for what after a year, and no earlier', async () => {
+  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  await store.write(async (tx) => {
+    await tx.audit_entries.insert(anAuditEntry({ id: '1', time: at(-365 * day - 1) }));
+    await tx.audit_entries.insert(anAuditEntry({ id: '2', time: at(-365 * day + 1) }));
+  });
+
+  await sweep(store, now);
+
+  const left = (await store.read((tx) => tx.audit_entries.list())).map(({ id }) => id);
+  await store.close();
+  expect(left).toEqual(['2']);
 });
 
 /** A day of everything that comes by itself or by programs. */
