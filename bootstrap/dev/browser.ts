@@ -3,6 +3,7 @@
  *
  *   sh bootstrap/dev/with-node.sh bootstrap/dev/browser.ts          prints its program
  */
+import { join } from 'node:path';
 import { ensurePackages } from './packages.ts';
 
 /** Behind Debian's start script, which adds extensions and asks for a graphics card. */
@@ -13,6 +14,9 @@ export const browserArgs = [
   ...['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-sync'],
   ...['--disable-background-networking', '--disable-component-update'],
 ] as const;
+
+/** What it needs in its environment: fonts that are the same everywhere. */
+export const browserEnv = { FONTCONFIG_FILE: join(import.meta.dirname, 'fonts.conf') } as const;
 
 /** Makes sure that Chromium is there, and gives its program. */
 export async function ensureBrowser(): Promise<string> {
