@@ -11,6 +11,7 @@ import {
   answerTo,
   type FormOffers,
   initialAnswers,
+  judgeName,
   judgeStep,
   type LaunchAnswers,
   launchRequest,
@@ -18,8 +19,9 @@ import {
   stepOf,
   withAnswer,
 } from '../../manifests/gpuaas/form-answers.ts';
-import { concerns, type FormComponent, type FormStep, formModel } from '../../manifests/gpuaas/form-model.ts';
+import { type FormComponent, type FormStep, formModel } from '../../manifests/gpuaas/form-model.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import { isResource } from '../../manifests/gpuaas/resolve-values.ts';
 import type { ControlPlaneClient } from './client.ts';
 import type { Choice, Questions } from './questions.ts';
 
@@ -119,34 +121,52 @@ async function askProject(client: ControlPlaneClient, questions: Questions): Pro
 /** Asks for everything on one page, each with what the answers so far leave to choose from. */
 async function askStep(form: Form, step: FormStep, before: LaunchAnswers): Promise<LaunchAnswers> {
   const { questions, profile } = form;
+  const given = givenPointers(form.given);
   questions.say(['', step.title, ...(step.description === null ? [] : [step.description])].join('\n'));
   let answers = before;
   for (const component of step.components) {
     const offers = await form.offersFor(answers);
-    answers = withOffered(profile, component, answers, offers);
+    answers = withOffered(component, answers, offers);
     const wrong = (changed: LaunchAnswers) =>
       judgeStep(profile, { ...step, components: [component] }, changed, offers)[0]?.message;
-    if (isGiven(component, form.given) && wrong(answers) === undefined) continue;
+    const isGiven = pointersOf(component).every((pointer) => pointer in given);
+    if (isGiven && wrong(answers) === undefined) continue;
     answers = await askComponent(questions, component, answers, offers, wrong);
   }
   return answers;
 }
 
-function isGiven(component: FormComponent, { config = {}, resource_overrides = {}, secrets = {}, ...given }: Given) {
+/** What a component fills in: the place is asked for together with the name. */
+function pointersOf(component: FormComponent): string[] {
+  switch (component.kind) {
+    case 'field':
+      return [component.field.pointer];
+    case 'secret':
+      return [component.secret.pointer];
+    case 'platform.target_allocation':
+      return ['/display_name', component.pointer ?? ''];
+    default:
+      return component.pointer === null ? [] : [component.pointer];
+  }
+}
+
+function givenPointers({ config = {}, resource_overrides = {}, secrets = {}, ...given }: Given): Record<string, true> {
+  const single = {
+    '/display_name': given.display_name,
+    '/placement_intent/target_allocation_id': given.target_allocation_id,
+    '/artifact_id': given.artifact_id,
+  };
   const pointers = [
-    ...Object.keys(config).map((name) => `/config/${name}`),
+    ...Object.keys(config).map((name) => `/${isResource(name) ? 'resource_overrides' : 'config'}/${name}`),
     ...Object.keys(resource_overrides).map((name) => `/resource_overrides/${name}`),
     ...Object.keys(secrets).map((name) => `/secrets/${name}`),
-    ...(given.target_allocation_id === undefined ? [] : ['/placement_intent/target_allocation_id']),
-    ...(given.artifact_id === undefined ? [] : ['/artifact_id']),
-    ...(given.display_name === undefined ? [] : ['/display_name']),
+    ...Object.entries(single).flatMap(([pointer, value]) => (value === undefined ? [] : [pointer])),
   ];
-  return pointers.some((pointer) => concerns(component, pointer));
+  return Object.fromEntries(pointers.map((pointer) => [pointer, true]));
 }
 
 /** A free port stands there first where the usual one is taken, and an image that fits where the last one does not. */
 function withOffered(
-  profile: WorkloadProfile,
   component: FormComponent,
   answers: LaunchAnswers,
   { host_ports: ports, artifacts }: Offers,
@@ -163,9 +183,7 @@ function withOffered(
     const preferred = artifacts.find((each) => each.preferred);
     return isOffered ? answers : preferred ? { ...rest, artifact_id: preferred.id } : rest;
   }
-  return component.kind === 'platform.review' && answers.display_name === undefined
-    ? { ...answers, display_name: profile.profile.display_name }
-    : answers;
+  return answers;
 }
 
 type WrongWith = (changed: LaunchAnswers) => string | undefined;
@@ -182,14 +200,8 @@ async function askComponent(
       return askField(questions, component, answers, offers, wrong);
     case 'secret':
       return askSecret(questions, component, answers, offers, wrong);
-    case 'platform.target_allocation': {
-      const picked = await questions.choose(
-        'Allocation',
-        offers.allocations.map(allocationChoice),
-        answers.target_allocation_id,
-      );
-      return fitted({ ...answers, target_allocation_id: picked }, offers);
-    }
+    case 'platform.target_allocation':
+      return askPlace(questions, answers, offers);
     case 'platform.artifact_selector':
       return {
         ...answers,
@@ -203,11 +215,18 @@ async function askComponent(
       const picked = await pick(questions, 'Service account', offers.service_accounts, component.required);
       return picked === undefined ? answers : { ...answers, service_account_id: picked };
     }
-    case 'platform.review': {
-      const named = (display_name: string) => ({ ...answers, display_name });
-      return named(await questions.text('Name', answers.display_name ?? '', (text) => wrong(named(text))));
-    }
+    case 'platform.review':
+      return answers;
   }
+}
+
+async function askPlace(questions: Questions, answers: LaunchAnswers, offers: Offers): Promise<LaunchAnswers> {
+  const named = (display_name: string) => ({ ...answers, display_name });
+  const initial = answers.display_name ?? '';
+  const answered = named(await questions.text('Name', initial, (text) => judgeName(text)[0]?.message));
+  const choices = offers.allocations.map(allocationChoice);
+  const picked = await questions.choose('Allocation', choices, answers.target_allocation_id);
+  return fitted({ ...answered, target_allocation_id: picked }, offers);
 }
 
 /** Amounts begin with what is left where that is less than usual; what an app needs at least is judged when it is asked for. */

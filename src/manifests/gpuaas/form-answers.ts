@@ -133,7 +133,8 @@ function judgeValues(profile: WorkloadProfile, answers: LaunchAnswers): PathErro
   ];
 }
 
-function judgeName(name: string): PathError[] {
+/** What is wrong with the name of an instance. */
+export function judgeName(name: string): PathError[] {
   const path = '/display_name';
   if (name === '') return [{ path, code: 'required', message: 'is missing' }];
   if ([...name].length > 128) return [{ path, code: 'maxLength', message: 'must have 128 characters at most' }];

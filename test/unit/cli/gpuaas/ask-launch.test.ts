@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { askLaunch, type Given } from '../../../../src/cli/gpuaas/ask-launch.ts';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
@@ -74,8 +75,8 @@ describe('launching JupyterLab at a terminal', () => {
     const body = await ask(person);
 
     expect(person.asked).toEqual([
-      ...['Allocation', 'Image', 'Python packages', 'GPU count', 'CPU cores', 'Memory GiB', 'Workspace mount'],
-      ...['Exposure mode', 'Host port', 'Name', 'All this'],
+      ...['Name', 'Allocation', 'Image', 'Python packages', 'GPU count', 'CPU cores', 'Memory GiB', 'Workspace mount'],
+      ...['Exposure mode', 'Host port', 'All this'],
     ]);
     expect(person.said).toContain('\nTarget\nChoose the active allocation that will host this workload.');
     expect(body).toMatchObject({
@@ -132,13 +133,29 @@ describe('launching JupyterLab at a terminal', () => {
   });
 
   it('cannot be launched while the server would refuse it, and goes back to the page that is wrong (G-116)', async () => {
-    const person = somebody({ 'GPU count': ['4', '0'] });
+    const person = somebody({ 'GPU count': ['0'] });
+    const { text } = person.questions;
+    let isTaken = false;
+    const questions: Questions = {
+      ...person.questions,
+      text: async (label, initial, wrongWith) => {
+        const answer = await text(label, initial, wrongWith);
+        if (label === 'Host port' && !isTaken) {
+          // Somebody else takes it, after it was offered.
+          isTaken = true;
+          const resources = { gpu_count: 0, cpu_cores: 1, memory_gib: 1 };
+          const other = anInstance({ id: 'i2', resources, host_ports: { web: 8889 } });
+          await server.store.write((tx) => tx.app_instances.insert(other));
+        }
+        return answer;
+      },
+    };
 
-    const body = await ask(person);
+    const body = await ask({ ...person, questions });
 
-    expect(person.said.filter((text) => text.startsWith('refused: /resource_overrides/gpu_count'))).toHaveLength(1);
-    expect(person.asked.filter((label) => label === 'GPU count')).toHaveLength(2);
-    expect(body).toMatchObject({ resource_overrides: { gpu_count: 0 } });
+    expect(person.said.filter((text) => text.startsWith('refused: /config/host_port'))).toHaveLength(1);
+    expect(person.asked.filter((label) => label === 'Host port')).toHaveLength(2);
+    expect(body).toMatchObject({ config: { host_port: 8890 } });
   });
 
   it('asks those who belong to no project for whom they launch', async () => {
@@ -162,7 +179,7 @@ describe('the command in a real terminal', () => {
     let screen = '';
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       screen += text;
-      if (text.includes('?')) child.stdin?.write(key);
+      if (/\? [A-Z]/.test(stripVTControlCharacters(text))) child.stdin?.write(key);
     });
     const [status] = (await once(child, 'close')) as [number];
     return { screen, status };
