@@ -1,8 +1,10 @@
 /** From the intent to publish to a verified artifact, with the real registry and the real engine (X-8). */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { type PublishedImage, publishRoot } from '../../bootstrap/dev/publish.ts';
 import { type PrivateRegistry, startRegistry } from '../../bootstrap/dev/registry.ts';
@@ -10,6 +12,8 @@ import { tokenIssuer } from '../../src/server/keys/registry-key.ts';
 import { tokenPath } from '../../src/server/registry/registry-routes.ts';
 import { registryService } from '../../src/server/registry/registry-tokens.ts';
 import { engineCall } from '../support/engine-call.ts';
+import { writeLayout } from '../support/oci-layout.ts';
+import { runGpuaas } from '../support/run-gpuaas.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { testServer } from '../support/test-server.ts';
 
@@ -17,7 +21,7 @@ const folder = temporaryFolder('artifact-publish');
 const prefix = `publish-${randomBytes(4).toString('hex')}`;
 const media_type = 'application/vnd.docker.distribution.manifest.v2+json';
 const registries: string[] = [];
-const { call, advance, context } = await testServer({ registries, tokenRegistries: registries });
+const { call, advance, context, url, tokens } = await testServer({ registries, tokenRegistries: registries });
 const published: PublishedImage[] = [];
 let registry: PrivateRegistry;
 let socketPath: string;
@@ -111,4 +115,82 @@ it('is refused for a registry that is not ours, and to people of a project', asy
 
   expect(foreign.body.error).toMatchObject({ code: 'artifact.refused' });
   expect(member.status).toBe(403);
+});
+
+/** Leads to the control plane, and knows how many bytes it was sent. */
+async function countingProxy(): Promise<{ url: string; sent(): number }> {
+  let bytes = 0;
+  const server = createServer((socket) => {
+    const target = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+    socket.pipe(target).pipe(socket);
+    for (const each of [socket, target]) each.on('error', () => each.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sent: () => bytes };
+}
+
+const operator = (words: string) => runGpuaas({ url, token: tokens['operator'] ?? '' }, words.split(' '));
+
+it('one command pushes an image, registers and verifies it, and no byte of it goes through the control plane (X-8)', async () => {
+  const proxy = await countingProxy();
+  const layer = randomBytes(4 * 1024 ** 2);
+  const layout = writeLayout(join(folder, 'layout'), { layers: [layer, 'a second layer'] });
+  const push = () =>
+    runGpuaas({ url: proxy.url, token: tokens['operator'] ?? '' }, [
+      ...['artifacts', 'push', `${prefix}-pushed`, layout.folder, where('pushed')],
+      ...['--revision', 'abc', '--json'],
+    ]);
+
+  const first = await push();
+  const again = await push();
+
+  const artifact = JSON.parse(first.out);
+  expect([first.status, again.status]).toEqual([0, 0]);
+  expect(artifact).toMatchObject({ trust: 'verified', digest: layout.digest, provenance: { revision: 'abc' } });
+  expect(JSON.parse(again.out).id).toBe(artifact.id);
+  expect(proxy.sent()).toBeGreaterThan(0);
+  expect(proxy.sent()).toBeLessThan(32 * 1024);
+});
+
+it('the commands that it names as next steps work as they are printed', async () => {
+  const layout = writeLayout(join(folder, 'steps'), { layers: [randomBytes(64)] });
+  const linesOf = (text: string, command: string) =>
+    text.split('\n').flatMap((line) => (line.includes(`gpuaas ${command}`) ? [line.slice(line.indexOf(command))] : []));
+
+  const intent = await operator(`artifacts publish ${where('steps')}`);
+  const [push = ''] = linesOf(intent.err, 'artifacts push');
+  const pushed = await operator(push.replace('NAME', `${prefix}-steps`).replace('FOLDER', layout.folder));
+  const [promote = ''] = linesOf(pushed.err, 'artifacts promote');
+  const promoted = await operator(promote);
+  const [register = ''] = linesOf(intent.err, 'artifacts register');
+  const other = register.replace('NAME', `${prefix}-steps-again`).replace('$(cat digest)', layout.digest);
+
+  expect([intent.status, pushed.status, promoted.status]).toEqual([0, 0, 0]);
+  expect(promoted.out).toMatch(/^lifecycle +promoted$/m);
+  expect(await operator(other)).toMatchObject({ status: 0, out: expect.stringMatching(/^trust +unverified$/m) });
+});
+
+it.each<[string, (folder: string) => void, string]>([
+  ['is no image', () => undefined, 'index.json cannot be read (ENOENT)'],
+  [
+    'was changed',
+    (at) => {
+      const { digest } = writeLayout(at);
+      writeFileSync(join(at, 'blobs', ...digest.split(':')), '{}');
+    },
+    'has another digest than its name',
+  ],
+])('a folder that %s is refused before anything is asked of anybody', async (_what, make, message) => {
+  const at = join(folder, `wrong-${randomBytes(4).toString('hex')}`);
+  mkdirSync(at);
+  make(at);
+
+  const { status, err } = await operator(`artifacts push x ${at} ${where('wrong')}`);
+
+  expect([status, err]).toEqual([2, expect.stringContaining(message)]);
 });

@@ -2,10 +2,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Json } from '../../contract/failures.ts';
 import { channels } from '../../server/db/entities/artifact.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import type { Carry } from './carry.ts';
 import { addShow, group } from './group.ts';
 import { given, json, whole } from './options.ts';
+import { pushArtifact } from './push-artifact.ts';
 import { type Column, field, type Item, printItem } from './things.ts';
 
 const reason = ['--reason <text>', 'why, for those who read the events'] as const;
@@ -54,11 +56,12 @@ export function addArtifactCommands(program: Command, carry: Carry): void {
           printJson(made);
         } else {
           tell(`Push token, shown this once; good for pushes to ${repository} until ${made['expires_at']}.`);
-          tell('Then: gpuaas artifacts register, verify');
+          for (const line of nextSteps(repository)) tell(line);
           printLine(String(made['token']));
         }
       }),
     );
+  addPush(command, carry);
   const act = (name: string, description: string) =>
     command
       .command(`${name} <id>`)
@@ -83,6 +86,43 @@ export function addArtifactCommands(program: Command, carry: Carry): void {
   act('revoke', 'take the trust in it back for good')
     .requiredOption(...reason)
     .action((id, options) => send(id, 'revoke', { reason: options.reason }, options));
+}
+
+/** What follows the token, with the only things filled in that are not known here. */
+function nextSteps(repository: string): string[] {
+  return [
+    'Push with whatever takes a bearer token, then register the digest that it names and verify it:',
+    `  skopeo copy --dest-registry-token "$token" --digestfile digest oci:FOLDER docker://${repository}:TAG`,
+    `  gpuaas artifacts register NAME ${repository}@$(cat digest)`,
+    'or all three in one, from a folder in the OCI layout:',
+    `  gpuaas artifacts push NAME FOLDER ${repository}`,
+  ];
+}
+
+function addPush(command: Command, carry: Carry): void {
+  command
+    .command('push')
+    .argument('<name>', 'as manifests call it, for example runtime-cpu')
+    .argument('<folder>', 'the image in the OCI layout, as `docker buildx build --output type=oci,tar=false` writes it')
+    .argument('<repository>', 'registry and repository, without a tag')
+    .description('push an image straight to its registry, register its digest and verify it; safe to repeat')
+    .option('--source <url>', 'where it was built from')
+    .option('--revision <commit>', 'revision that it was built from')
+    .option('--no-token', 'push to a registry that takes no tokens of the control plane and lets everybody push')
+    .option(...json)
+    .action((name, folder, repository, options) =>
+      carry(async (client) => {
+        const artifact = await pushArtifact(client, { name, folder, repository, ...options });
+        printItem(artifact, options);
+        if (options.json) return undefined;
+        tell(
+          artifact['trust'] === 'verified'
+            ? `Next: gpuaas artifacts promote ${artifact['id']} --channel dev`
+            : `It is not believed: ${(artifact['verification'] as Item | null)?.['message']}`,
+        );
+        return artifact['trust'] === 'verified' ? exitCodes.ok : exitCodes.failed;
+      }),
+    );
 }
 
 function pinned(text: string): { repository: string; digest: string } {

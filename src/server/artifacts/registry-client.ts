@@ -31,7 +31,7 @@ export interface RegistryReader {
 export type PullAuthorization = (repository: string) => Promise<string | undefined>;
 
 export function registryReader(repository: string, login: PullAuthorization, signal: AbortSignal): RegistryReader {
-  const { origin, path } = addressOf(repository);
+  const { origin, path } = registryAddress(repository);
   let header: Promise<string | undefined> | undefined;
   const ask = async (method: 'GET' | 'HEAD', what: string): Promise<Response | undefined> => {
     header ??= login(repository);
@@ -115,7 +115,7 @@ async function read(response: Response, origin: string): Promise<Fetched> {
 }
 
 /** A registry on this machine needs no TLS, any other does. */
-function addressOf(repository: string): { origin: string; path: string } {
+export function registryAddress(repository: string): { origin: string; path: string } {
   const slash = repository.indexOf('/');
   const host = repository.slice(0, slash);
   const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(host);
