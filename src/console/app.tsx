@@ -11,6 +11,7 @@ import { CatalogPage } from './pages/catalog/catalog-page.tsx';
 import { InstancesPage } from './pages/instances/instances-page.tsx';
 import { NodePage } from './pages/nodes/node-page.tsx';
 import { NodesPage } from './pages/nodes/nodes-page.tsx';
+import { LaunchPage } from './pages/launch/launch-page.tsx';
 import { Button } from './parts/button.tsx';
 import { Empty } from './parts/empty.tsx';
 import { FailureView } from './parts/failure-view.tsx';
@@ -23,8 +24,10 @@ import { SignInPage } from './shell/sign-in-page.tsx';
 /** The page of an address, by its first part; undefined where there is none. */
 const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
   '': () => <CatalogPage />,
-  apps: ({ parts: [, slug, version] }) => slug && version === undefined && <AppPage key={slug} slug={slug} />,
   nodes: ({ parts: [, id] }) => (id === undefined ? <NodesPage /> : <NodePage key={id} id={id} />),
+  apps: ({ parts: [, slug, version, what] }) =>
+    (slug && version === undefined && <AppPage key={slug} slug={slug} />) ||
+    (slug && version && what === 'launch' && <LaunchPage key={`${slug}/${version}`} {...{ slug, version }} />),
   instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,
 };
 

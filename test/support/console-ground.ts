@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { openDataDir } from '../../src/server/data-dir.ts';
+import type { Tx } from '../../src/server/db/store.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { type Fleet, type FleetSize, seedFleet } from './seeded-fleet.ts';
 import { type Person, personOf, type Restartable, serverOf } from './wire-ground.ts';
@@ -25,12 +26,21 @@ export interface SeededConsole {
   close(): Promise<void>;
 }
 
-export async function openSeededConsole(size: FleetSize = { nodes: 3, instances: 12 }): Promise<SeededConsole> {
+/** `also` puts more into the store, beside the fleet. */
+export async function openSeededConsole(
+  size: FleetSize = { nodes: 3, instances: 12 },
+  also: (tx: Tx) => Promise<void> = async () => undefined,
+): Promise<SeededConsole> {
   await using undo = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-console-'));
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
   const data = await openDataDir(join(folder, 'server'), { init: true, newAdminToken: false, now: Date.now() });
-  const fleet = await seedFleet(data.store, size).finally(() => data.close());
+  const fleet = await seedFleet(data.store, size)
+    .then(async (seeded) => {
+      await data.store.write(also);
+      return seeded;
+    })
+    .finally(() => data.close());
   const proxy = await startCuttingProxy(0);
   undo.defer(() => proxy.close());
   const url = `http://127.0.0.1:${proxy.port}`;
