@@ -8,6 +8,7 @@ import { resumeSession } from './lib/sign-in.ts';
 import { useShared } from './lib/store.ts';
 import { AppPage } from './pages/catalog/app-page.tsx';
 import { CatalogPage } from './pages/catalog/catalog-page.tsx';
+import { InstancePage } from './pages/instance/instance-page.tsx';
 import { InstancesPage } from './pages/instances/instances-page.tsx';
 import { NodePage } from './pages/nodes/node-page.tsx';
 import { NodesPage } from './pages/nodes/nodes-page.tsx';
@@ -28,7 +29,8 @@ const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
   apps: ({ parts: [, slug, version, what] }) =>
     (slug && version === undefined && <AppPage key={slug} slug={slug} />) ||
     (slug && version && what === 'launch' && <LaunchPage key={`${slug}/${version}`} {...{ slug, version }} />),
-  instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,
+  instances: ({ parts: [, id, tab] }) =>
+    id === undefined ? <InstancesPage /> : <InstancePage key={id} id={id} tab={tab} />,
 };
 
 export function App() {

@@ -38,7 +38,6 @@ const owners: Record<string, readonly string[]> = {
   ws: ['agent', 'server'],
   fastify: ['server/http'],
   preact: ['console'],
-  uplot: ['console'],
   'prom-client': ['agent', 'server'],
 };
 
