@@ -9,8 +9,9 @@
  *   Any state but decommissioned may become failed, decommissioning (─▶ decommissioned, final) or unknown (the node is
  *   away). unknown goes back to whatever the node then reports, and so does failed, as that may be over by itself; failed
  *   becomes requested again where it is launched anew.
+ *
+ * No schema: the console has these in its bundle, and shall not have a schema library.
  */
-import { Type } from 'typebox';
 
 const next = {
   requested: ['deploying', 'failed', 'decommissioning'],
@@ -52,10 +53,6 @@ export type InstanceState = keyof typeof next;
 export const instanceStates = Object.keys(next) as InstanceState[];
 /** Of what is not over and done with. */
 export const livingStates = instanceStates.filter((state) => next[state].length > 0);
-
-export const InstanceState = Type.Enum(instanceStates, {
-  description: 'State of the instance; the drawing is in docs/control-plane.md.',
-});
 
 /** Returns `to`, or throws: a forbidden transition is a bug in the control plane, never bad input. */
 export function moveInstance(from: InstanceState, to: InstanceState): InstanceState {

@@ -12,6 +12,12 @@ it('stays under 60 kB, all files compressed', () => {
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(60_000);
 });
 
+it('has no schema library in it: the control plane judges, and forms have rules of their own', () => {
+  const libraries = texts.filter(({ text }) => /~kind|TypeCompiler/.test(text)).map(({ path }) => path);
+
+  expect(libraries).toEqual([]);
+});
+
 it('names no other origin but those that only name a language of the web', () => {
   const named = texts.flatMap(({ text }) => text.match(/(?:https?:|wss?:)?\/\/[a-z0-9-]+(?:\.[a-z0-9-]+)+/gi) ?? []);
 

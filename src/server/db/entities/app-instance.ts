@@ -2,13 +2,17 @@
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
 import { identifierPattern } from '../../../contract/identifiers.ts';
-import { InstanceState } from '../../../contract/instance-state.ts';
+import { instanceStates } from '../../../contract/instance-state.ts';
 import { Resources } from '../../../contract/workload-oci-launch.ts';
 import { Cleanup, Endpoint, OciAdapterStatus, ServiceStatus } from '../../../contract/workload-output.ts';
 import { WorkloadState } from '../../../contract/workload-state.ts';
 import { variableName } from '../../../manifests/gpuaas/profile-fields.ts';
 import { Digest } from './artifact.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
+
+const InstanceState = Type.Enum(instanceStates, {
+  description: 'State of the instance; the drawing is in docs/control-plane.md.',
+});
 
 const Member = Type.Object(
   {
