@@ -13,6 +13,7 @@ import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { addManifestCommands } from './gpuaas/manifest-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
+import { addStoreCommands } from './gpuaas/store-commands.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
 /** Carries out one command line (without the program's name) and returns its exit status. */
@@ -36,6 +37,7 @@ function programOf(carry: Carry): Command {
     add(program, withControlPlane(carry));
   }
   addManifestCommands(program, carry);
+  addStoreCommands(program, carry);
   addCompletion(program, carry, completions);
   return program;
 }
