@@ -69,7 +69,7 @@ const filled: Readonly<Record<PlatformComponent, string | null>> = {
 };
 
 /** More characters than this need more than one line. */
-const longText = 256;
+const longText = 1024;
 
 export function formModel(profile: WorkloadProfile): FormModel {
   const { slug, display_name: title, description, support_level } = profile.profile;

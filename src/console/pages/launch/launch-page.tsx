@@ -4,9 +4,9 @@ import type { WorkloadProfile } from '../../../manifests/gpuaas/profile.ts';
 import type { VersionView } from '../../../server/catalog/views.ts';
 import { Link } from '../../lib/router.tsx';
 import { useResource } from '../../lib/use-resource.ts';
-import { Badge } from '../../parts/badge.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { Page, Shown } from '../../parts/page.tsx';
+import { SupportBadge } from '../catalog/support-badge.tsx';
 import { Wizard } from './wizard.tsx';
 import './launch.css';
 
@@ -34,7 +34,7 @@ export function LaunchPage({ slug, version }: LaunchPageProps) {
         profile && (
           <>
             <span class="muted">{version}</span>
-            <Badge state={profile.profile.support_level} />
+            <SupportBadge level={profile.profile.support_level} />
           </>
         )
       }

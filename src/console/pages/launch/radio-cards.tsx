@@ -23,6 +23,8 @@ export interface RadioCardsProps {
 
 export function RadioCards({ label, hint, error, required, value, cards, onPick }: RadioCardsProps) {
   const id = useId();
+  // Words without more to say stand side by side.
+  const isShort = cards.every(({ detail, reasons = [] }) => !detail && reasons.length === 0);
   const described = [hint ? `${id}-hint` : '', error ? `${id}-error` : ''].filter((each) => each !== '').join(' ');
   return (
     <div
@@ -42,9 +44,11 @@ export function RadioCards({ label, hint, error, required, value, cards, onPick 
           {hint}
         </p>
       )}
-      {cards.map((card) => (
-        <Card key={card.value} {...card} group={id} isChosen={card.value === value} onPick={onPick} />
-      ))}
+      <div class={isShort ? 'radio-cards-list is-short' : 'radio-cards-list'}>
+        {cards.map((card) => (
+          <Card key={card.value} {...card} group={id} isChosen={card.value === value} onPick={onPick} />
+        ))}
+      </div>
       {error && (
         <p id={`${id}-error`} class="field-error">
           {error}

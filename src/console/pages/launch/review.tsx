@@ -110,8 +110,6 @@ function Decided({ model, review }: { readonly model: FormModel; readonly review
                 {artifact.name} <Badge state={artifact.lifecycle} /> <Badge state={artifact.trust} />
               </>,
             ],
-            ['Repository', <code>{artifact.repository}</code>],
-            ['Digest', <CopyText text={artifact.running_digest} what="the digest" />],
           ]}
         />
       </section>
@@ -141,6 +139,10 @@ function Decided({ model, review }: { readonly model: FormModel; readonly review
             ['Secrets', secrets.join(', ')],
           ]}
         />
+      </section>
+      <section class="review-wide">
+        <h3>Image by its digest</h3>
+        <CopyText text={`${artifact.repository}@${artifact.running_digest}`} what="the image" block />
       </section>
       <section class="review-wide">
         <h3>Settings</h3>

@@ -43,8 +43,8 @@ const keyName = 'gpuaas.launch-key';
  * The key of a launch: the same for the same body, also over a reload of the page. The body is compared without its secrets,
  * which are kept nowhere: another secret under the same key is refused, never launched twice.
  */
-export function keyOf(body: { readonly secrets?: unknown }, storage: Kept): string {
-  const { secrets: _, ...shown } = body;
+export function keyOf(body: object, storage: Kept): string {
+  const { secrets: _, ...shown } = body as { readonly secrets?: unknown };
   const text = JSON.stringify(shown);
   const kept = parsed(storage.getItem(keyName));
   if (kept?.text === text) return kept.key;

@@ -8,7 +8,7 @@ export interface Launching {
   /** `lost` while nobody knows whether it was accepted, and it is asked again. */
   readonly state: 'idle' | 'sending' | 'lost';
   readonly error: ApiError | undefined;
-  launch(body: { readonly secrets?: unknown }): void;
+  launch(body: object): void;
   /** Stops asking again. */
   giveUp(): void;
 }
@@ -25,7 +25,7 @@ export function useLaunch(done: (instanceId: string) => void): Launching {
   const running = useRef<AbortController>(undefined);
   useEffect(() => () => running.current?.abort(), []);
 
-  const launch = async (body: { readonly secrets?: unknown }) => {
+  const launch = async (body: object) => {
     if (running.current) return;
     const abort = new AbortController();
     const { signal } = abort;

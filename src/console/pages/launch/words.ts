@@ -2,6 +2,7 @@
 import type { PathError } from '../../../contract/validate.ts';
 import { answerTo, type LaunchAnswers } from '../../../manifests/gpuaas/form-answers.ts';
 import { concerns, type FormComponent, type FormModel, type FormStep } from '../../../manifests/gpuaas/form-model.ts';
+import { isResource } from '../../../manifests/gpuaas/resolve-values.ts';
 import { words } from '../../lib/format.ts';
 import type { Offers } from './offers.ts';
 
@@ -44,7 +45,9 @@ export function capital(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-/** What was answered on a step, in a line. */
+const amounts = { gpu_count: 'GPU', cpu_cores: 'cores', memory_gib: 'GiB' } as const;
+
+/** What was answered on a step, in a line: what is chosen among a few, amounts, and what differs from its default. */
 export function summaryOf({ components }: FormStep, answers: LaunchAnswers, offers: Offers): string {
   return components.flatMap((each) => answerWords(each, answers, offers) ?? []).join(' · ');
 }
@@ -54,11 +57,13 @@ function answerWords(component: FormComponent, answers: LaunchAnswers, offers: O
     things?.find((each) => each.id === id)?.name;
   switch (component.kind) {
     case 'field': {
-      const { name, control, label } = component.field;
+      const { name, control, label, default: standard } = component.field;
       const value = answerTo(answers, name);
       if (value === undefined || value === '') return undefined;
+      if (isResource(name)) return `${String(value)} ${amounts[name]}`;
       if (control === 'text_area') return `${String(value).trim().split(/\s+/).length} ${label.toLowerCase()}`;
       if (control === 'select') return choiceWords(value as string | number).title;
+      if (value === standard && !name.endsWith('host_port')) return undefined;
       return control === 'text' ? String(value) : `${label} ${String(value)}`;
     }
     case 'secret':

@@ -106,7 +106,7 @@ describe('the form of vLLM', () => {
 
     expect(shown).toEqual([
       'Model: select mistralai/Mistral-Small-3.2-24B-Instruct-2506',
-      'Folder of a model: text_area ',
+      'Folder of a model: text ',
       'Served as: text ',
       'Longest context: integer 0',
       'Requests at a time: integer 256',
