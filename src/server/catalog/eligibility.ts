@@ -6,8 +6,9 @@ import type { ReadTx } from '../db/store.ts';
 import { noneUsable, usableArtifacts } from '../launch/artifact-fitness.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 
-/** True if the project has an entitlement of its own, or everybody has one. */
-export async function isEntitled(tx: ReadTx, appSlug: string, projectId: string): Promise<boolean> {
+/** True if the project has an entitlement of its own, or everybody has one; undefined for who belongs to no project. */
+export async function isEntitled(tx: ReadTx, appSlug: string, projectId: string | null): Promise<boolean | undefined> {
+  if (projectId === null) return undefined;
   return (await tx.entitlements.find({ app_slug: appSlug, project_id: [projectId, null] })) !== undefined;
 }
 

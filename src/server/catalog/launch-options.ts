@@ -1,5 +1,7 @@
 /** `…/launch-options`: what a launch form can offer for a version, in one answer. */
+
 import { type Static, Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
 import { Gpu } from '../../contract/gpus.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import type { ServerContext } from '../context.ts';
@@ -147,6 +149,7 @@ export function launchOptionsRoute({ settings, hub }: Pick<ServerContext, 'setti
       const asked = { app_slug: params.slug, app_version: params.version };
       await versionFor(tx, who, params);
       const { profile, version, ...app } = await loadApp(tx, asked, projectId, environment);
+      if (!app.isEntitled) throw new AgentError('launch.not_entitled');
       const facts: OptionFacts = {
         ...app,
         ...{ version: found('version', params.version, version), profile: found('version', params.version, profile) },

@@ -1,5 +1,5 @@
 /**
- * `/api/v1/catalog`: what can be launched. Projects see what they are entitled to and what is published; the people of
+ * `/api/v1/catalog`: what can be launched. Projects see what is offered and published, entitled or not; the people of
  * the platform see drafts as well, and bring a version from draft to published to withdrawn.
  */
 import { Readable } from 'node:stream';
@@ -17,7 +17,7 @@ import { environmentOf, type LaunchEnvironment } from '../launch/environment.ts'
 import { eligibilityOf, isEntitled, launchableArtifacts } from './eligibility.ts';
 import { launchOptionsRoute } from './launch-options.ts';
 import { AppCard, type VersionCard, VersionView } from './views.ts';
-import { maySeeVersion, versionFor } from './visible-version.ts';
+import { maySeeApp, maySeeVersion, versionFor } from './visible-version.ts';
 
 const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
 const AppPath = Type.Object({ slug }, { additionalProperties: false });
@@ -66,7 +66,7 @@ export function catalogRoutes(context: ServerContext): Route[] {
         const profile = version.manifest as WorkloadProfile;
         const artifacts = await launchableArtifacts(tx, version, environment);
         const { source: _source, id: _id, ...shown } = version;
-        const entitled = who.projectId === null ? undefined : true;
+        const entitled = await isEntitled(tx, app.id, who.projectId);
         return {
           ...shown,
           ...eligibilityOf({ app, version, entitled, artifacts, environment }),
@@ -109,11 +109,8 @@ export function catalogRoutes(context: ServerContext): Route[] {
 
 /** Undefined where the caller must not know of it. */
 async function cardOf(tx: ReadTx, who: Who, app: App, environment: LaunchEnvironment): Promise<AppCard | undefined> {
-  const entitled = who.projectId === null ? undefined : await isEntitled(tx, app.id, who.projectId);
-  const isHidden = who.projectId !== null && (entitled !== true || app.status !== 'active');
-  if (isHidden) {
-    return undefined;
-  }
+  if (!maySeeApp(who, app)) return undefined;
+  const entitled = await isEntitled(tx, app.id, who.projectId);
   const all = await tx.app_versions.list({ where: { app_slug: app.id }, order: 'newest' });
   const versions: VersionCard[] = [];
   for (const { source: _source, manifest, id: _id, ...version } of all.filter((each) => maySeeVersion(who, each))) {

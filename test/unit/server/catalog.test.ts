@@ -159,22 +159,32 @@ describe('versions', () => {
 });
 
 describe('entitlements (G-109)', () => {
-  it('decide what a project sees: another app does not exist for it', async () => {
-    const app = { slug: 'vllm', display_name: 'vLLM', summary: 'Serves a model.', category: 'inference' };
+  it('decide what a project may launch: without one the app is seen, and says why not (G-221)', async () => {
+    const app = { slug: 'studio-2', display_name: 'Studio', summary: 'Draws.', category: 'notebook' };
     await call('POST', '/api/v1/catalog/apps', { as: 'operator', body: app });
-    const seen = async (as: string) => (await call('GET', '/api/v1/catalog/apps/vllm', { as })).status;
+    const versions = '/api/v1/catalog/apps/studio-2/versions';
+    const source = jupyterlab.source.replace('slug: jupyterlab', 'slug: studio-2');
+    await call('POST', versions, { as: 'operator', body: { version: '1', source } });
+    await call('POST', `${versions}/1/publish`, { as: 'operator' });
+    const seen = async (as: string) => {
+      const { body: card } = await call('GET', '/api/v1/catalog/apps/studio-2', { as });
+      const { body: version } = await call('GET', `${versions}/1`, { as });
+      expect(card.versions[0].reasons).toEqual(version.reasons);
+      return [card.entitled, version.launchable, version.reasons];
+    };
+    const none = [false, false, ['The project is not entitled to this app.']];
     const before = [await seen('member'), await seen('stranger')];
 
-    const grant = { app_slug: 'vllm', project_id: 'p1' };
+    const grant = { app_slug: 'studio-2', project_id: 'p1' };
     const { body: entitlement } = await call('POST', '/api/v1/entitlements', { as: 'operator', body: grant });
     const again = await call('POST', '/api/v1/entitlements', { as: 'operator', body: grant });
     const granted = [await seen('member'), await seen('stranger')];
     await call('DELETE', `/api/v1/entitlements/${entitlement.id}`, { as: 'operator' });
 
-    expect(before).toEqual([404, 404]);
+    expect(before).toEqual([none, none]);
     expect(again.body).toEqual(entitlement);
-    expect(granted).toEqual([200, 404]);
-    expect(await seen('member')).toBe(404);
+    expect(granted).toEqual([[true, true, []], none]);
+    expect(await seen('member')).toEqual(none);
   });
 
   it('are granted by the platform only', async () => {

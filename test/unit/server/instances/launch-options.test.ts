@@ -166,11 +166,11 @@ describe('launch options', () => {
     }
   });
 
-  it('are nobody’s business who may not see the project, the app or the allocation', async () => {
+  it('are nobody’s business who may not launch the app or see project and allocation', async () => {
     const status = async (query: string, as: string) => (await server.call('GET', `${path}?${query}`, { as })).status;
 
     expect(await status('', 'viewer')).toBe(200);
-    expect(await status('', 'stranger')).toBe(404);
+    expect(await status('', 'stranger')).toBe(403);
     expect(await status(`allocation_id=${foreign}`, 'member')).toBe(404);
     expect(await status('project_id=p2', 'member')).toBe(404);
     expect(await status('', 'operator')).toBe(400);
