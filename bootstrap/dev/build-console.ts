@@ -3,8 +3,8 @@
  *
  * Scripts and styles carry a hash in their names, so that they may be kept for ever; the page that names them may not.
  */
-import { readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import type { ConsoleFile, ConsoleFiles } from '../../src/server/http/console-files.ts';
 
@@ -32,4 +32,15 @@ export async function buildConsole(): Promise<ConsoleFiles> {
     page = page.replace(`/assets/main.${extension}`, `/assets/${name}`);
   }
   return files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8' });
+}
+
+/** Writes it into a folder of its own, as a release has it beside its program. */
+export async function writeConsole(folder: string): Promise<void> {
+  const files = await buildConsole();
+  rmSync(folder, { recursive: true, force: true });
+  for (const [path, { bytes }] of files) {
+    const file = join(folder, path === '/' ? 'index.html' : path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, bytes);
+  }
 }

@@ -16,7 +16,7 @@ import { until } from './processes.ts';
 import type { PublishedImage } from './publish.ts';
 import { ensureDaemon, portOf, stopDaemon } from './quickstart-daemons.ts';
 import { ensureOwned, type Login, place, readLogin, writeLogin } from './quickstart-place.ts';
-import { argvOf, ask, circumstances, pluginFolder } from './quickstart-programs.ts';
+import { argvOf, ask, circumstances, consolePage, pluginFolder } from './quickstart-programs.ts';
 
 const usualPort = 8080;
 const usualTelemetryPort = 9464;
@@ -34,7 +34,7 @@ export async function ensureControlPlane(registryHost: string): Promise<Login> {
     ...{ name: 'control-plane', program: 'gpuaas' },
     args: ['serve', '--data-dir', place.serverDir, '--listen', `127.0.0.1:${port}`, '--registry', registryHost],
     env: { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' },
-    ...{ user: place.users.controlPlane, owns: [place.serverDir], port },
+    ...{ user: place.users.controlPlane, owns: [place.serverDir], port, reads: consolePage() },
     isReady: () => answers(`${url}/api/v1/environment/capabilities`, login.GPUAAS_TOKEN),
   });
   return login;

@@ -4,11 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { constants, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { bundle } from './build.ts';
+import { writeConsole } from './build-console.ts';
 import { ensureCompose } from './compose.ts';
 import type { UserId } from './processes.ts';
 import { say } from './progress.ts';
@@ -33,13 +34,19 @@ export async function ensurePrograms(): Promise<void> {
   if (!existsSync(node)) {
     replace(node, (draft) => copyFileSync(process.execPath, draft, constants.COPYFILE_FICLONE));
   }
-  await Promise.all(
-    Object.entries(sources).map(async ([program, source]) => {
+  await Promise.all([
+    ...Object.entries(sources).map(async ([program, source]) => {
       const { text: code } = await bundle(source);
       replace(fileOf(program as Program), (draft) => writeFileSync(draft, code));
     }),
-  );
+    writeConsole(consoleFolder),
+  ]);
 }
+
+const consoleFolder = join(place.programs, 'console');
+
+/** Its page, which names the rest by what is in it. */
+export const consolePage = (): string => readFileSync(join(consoleFolder, 'index.html'), 'utf8');
 
 /** Where the agent finds Compose: its user need not get into the cache. */
 export const pluginFolder = join(place.programs, 'cli-plugins');

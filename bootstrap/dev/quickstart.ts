@@ -13,7 +13,7 @@ import { say } from './progress.ts';
 import { daemonNames, stopDaemon } from './quickstart-daemons.ts';
 import { decommission, ensureNotebook, notebooksOf, type RunningNotebook } from './quickstart-notebook.ts';
 import { ensureAppVersion } from './quickstart-packages.ts';
-import { openTheWay, place } from './quickstart-place.ts';
+import { type Login, openTheWay, place } from './quickstart-place.ts';
 import { ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
 import { ensureComposePlugin, ensurePrograms } from './quickstart-programs.ts';
 
@@ -94,18 +94,23 @@ async function up(): Promise<void> {
   part('5/5  asking JupyterLab itself');
   const status = await fetch(`http://127.0.0.1:${notebook.port}/api/status?token=${notebook.token}`);
   if (!status.ok) throw new Error(`JupyterLab answers ${status.status} to its own token.`);
-  tellWhere(notebook, login.GPUAAS_URL);
+  tellWhere(notebook, login);
 }
 
-function tellWhere({ id, port, token, tunnel }: RunningNotebook, url: string): void {
+function tellWhere({ id, port, token, tunnel }: RunningNotebook, login: Login): void {
+  const { GPUAAS_URL: url, GPUAAS_TOKEN } = login;
+  const ports = [port, new URL(url).port].map((each) => `-L ${each}:127.0.0.1:${each}`).join(' ');
   console.log(`
-JupyterLab runs. Only this host gets to it; the tunnel brings it to your own computer, at the same address:
+JupyterLab runs, and the console shows it. Only this host gets to them; the tunnel brings both to your own computer, at the
+same addresses:
 
   http://127.0.0.1:${port}/lab?token=${token}
+  ${url}/#/instances/${id}
 
-Tunnel:                     ${tunnel ?? `ssh -N -L ${port}:127.0.0.1:${port} <this host>`}
+Sign in at the console:     ${GPUAAS_TOKEN}
+Tunnel:                     ssh -N ${ports} ${tunnel?.split(' ').at(-1) ?? '<this host>'}
 In a notebook, try:         import quickstart_hello; print(quickstart_hello.greeting)
-The control plane:          ${url}/openapi.json
+The interface:              ${url}/openapi.json
 Log in there, in a shell:   . ${place.loginFile}
   how JupyterLab is:        npx gpuaas apps instances describe ${id}
   what it writes:           npx gpuaas apps instances logs -f ${id}

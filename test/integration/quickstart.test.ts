@@ -208,6 +208,26 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(answer).toContain(`ssh -N -L ${url.port}:127.0.0.1:${url.port} `);
   });
 
+  it('says how to open the console, which it serves, and how to sign in there', async () => {
+    const { stdout } = await quickstart();
+
+    const [, console = '', id] = /(http:\S+)\/#\/instances\/(\S+)/.exec(stdout) ?? [];
+    const [, token = ''] = /^Sign in at the console: +(\S+)$/m.exec(stdout) ?? [];
+    const page = await (await fetch(console)).text();
+    const [, script = ''] = /src="(\/assets\/main-\w+\.js)"/.exec(page) ?? [];
+    const signedIn = await fetch(new URL('/api/v1/session', console), {
+      ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) },
+    });
+    const { csrf_token } = (await signedIn.json()) as { csrf_token: string };
+    const cookie = signedIn.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+    const shown = await fetch(new URL(`/api/v1/app-instances/${id}`, console), {
+      headers: { cookie, 'x-gpuaas-csrf': csrf_token },
+    });
+
+    expect((await fetch(new URL(script, console))).headers.get('content-type')).toContain('javascript');
+    expect(await shown.json()).toMatchObject({ id, state: 'running' });
+  });
+
   it('keeps tokens in memory only', async () => {
     const { loginFile } = ownNames();
     const secrets = [
