@@ -261,7 +261,7 @@ describe('a page of a workload', () => {
     }
   }
 
-  it('is asked once for, by its own name, without following where it points', async () => {
+  it('is asked once for, by its own name, without following where it points (G-88)', async () => {
     const seen: string[] = [];
 
     const { attempts } = await probe((request, response) => {
@@ -314,7 +314,7 @@ describe('a page of a workload', () => {
   it.each([
     // An answer that comes gets more time than it needs.
     ['answers 404', 'HTTP 404', 4, (_request, response) => void response.writeHead(404).end()],
-    ['answers 503', 'HTTP 503', 4, (_request, response) => void response.writeHead(503).end('loading')],
+    ['answers 503 (X-11)', 'HTTP 503', 4, (_request, response) => void response.writeHead(503).end('loading')],
     ['never answers', 'no answer within', 1, () => undefined],
     [
       'sends endless headers',

@@ -38,7 +38,7 @@ async function asRoot(id: string, line: string): Promise<void> {
 const pageAt = async (port: number) => await (await fetch(`http://127.0.0.1:${port}/`)).text();
 
 describe('a launch over HTTP', () => {
-  it('ends up running, with a page that answers on 127.0.0.1 only (G-180, G-170, G-207)', async () => {
+  it('ends up running, with a page that answers on 127.0.0.1 only (G-131, G-170, G-180, G-207)', async () => {
     const { id } = await wire.launch();
 
     const instance = await wire.reaches(id, 'running');

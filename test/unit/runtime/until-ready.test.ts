@@ -182,7 +182,7 @@ describe('checks of one endpoint', () => {
     expect(JSON.stringify(error)).not.toContain('s3');
   });
 
-  it('run in their order: the second is not made before the first has passed', async () => {
+  it('run in their order: the second is not made before the first has passed (G-88)', async () => {
     const attempts: string[] = [];
     const answers = [503, 503, 200, 200];
     const slow = createServer((_request, response) => response.writeHead(answers.shift() ?? 500).end());

@@ -60,7 +60,7 @@ describe('a task', () => {
     ['task.invalid', 'that is no JSON', ({ signer }) => signer.sign('{"task_id": ')],
     ['task.invalid', 'with a key given twice', ({ signer }) => signer.sign('{"task_id": "a", "task_id": "b"}')],
     ['task.invalid', 'with an unknown key', ({ signer }) => signer.sign({ ...launchTask(), privileged: true })],
-  ])('is refused as %s when signed %s, and nobody sees it (FAULTS 10)', async (code, _how, make) => {
+  ])('is refused as %s when signed %s, and nobody sees it (FAULTS 10, X-2)', async (code, _how, make) => {
     const { welcome, said } = await open();
     const peer = await welcome();
 

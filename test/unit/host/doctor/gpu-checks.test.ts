@@ -27,7 +27,7 @@ it('has nothing to say of a host without cards', async () => {
   });
 });
 
-it('passes cards whose driver answers and that the engine can hand out (G-193)', async () => {
+it('passes cards whose driver answers and that the engine can hand out', async () => {
   const results = await diagnose({ probeGpus: twoCards, findProgram: hook, ...bus('0000:41:00.0', '0000:42:00.0') });
 
   expect(statuses(results)).toMatchObject({ 'gpu.driver': 'ok', 'gpu.runtime': 'ok', 'gpu.kernel_log': 'ok' });
@@ -55,7 +55,7 @@ it('fails with what the driver said when it is in trouble, also of one card alon
   expect(one['gpu.driver']).toMatchObject({ status: 'fail', found: 'GPU-3: GPU requires reset.' });
 });
 
-it('fails when nothing can hand out the cards (G-193)', async () => {
+it('fails when nothing can hand out the cards', async () => {
   const { 'gpu.runtime': found } = await diagnose({ probeGpus: twoCards });
 
   expect(found).toMatchObject({ status: 'fail', fix: expect.stringContaining('nvidia-container-toolkit') });

@@ -58,7 +58,7 @@ describe('a launch on a node that has just said that it is ready', () => {
     expect(await bench.openTasks()).toHaveLength(1);
   });
 
-  it('says to whom its use is attributed', async () => {
+  it('says to whom its use is attributed (G-136)', async () => {
     const { billing } = await bench.launch(oneCard(9001));
 
     expect(billing).toMatchObject({ project_id: 'p1', gpu_count: 1, periods: [] });

@@ -212,7 +212,7 @@ describe('an instance', () => {
     ]);
   });
 
-  it('shows the tunnel to type, its endpoint without the token, and the commands of the app (G-86, G-87)', async () => {
+  it('shows the tunnel to type, its endpoint without the token, and the commands of the app (G-86, G-87, G-229, X-11)', async () => {
     const { body: launched } = await launch(wish());
     await finish(launched.id);
 
@@ -240,11 +240,15 @@ describe('an instance', () => {
     expect(body).toMatchObject({ state: 'stopped', endpoints: [{ name: 'web' }], access: [] });
   });
 
-  it('says the names behind its ids, and what was chosen for it (G-222 to G-226)', async () => {
+  it('says the names behind its ids, and what was chosen for it (G-222 to G-227)', async () => {
     const { body } = await launch(wish({ config: { host_port: 29_999, workspace_mount: 'scratch' } }));
 
     const shown = await server.call('GET', `${instances}/${body.id}`, { as: 'viewer' });
 
+    expect(shown.body).toMatchObject({
+      ...{ app_slug: 'jupyterlab', app_version: '2026.04-preview' },
+      resources: { gpu_count: 0, cpu_cores: 2, memory_gib: 4 },
+    });
     expect(shown.body.about).toEqual({
       ...{ app: 'JupyterLab', support_level: 'platform_curated', artifact: 'runtime-cpu', exposure_mode: 'private' },
       ...{ allocation: 'host one', node: aNode().name },

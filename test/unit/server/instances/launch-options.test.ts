@@ -123,7 +123,7 @@ describe('launch options', () => {
     expect(await offered({})).toEqual(['h200!', 'cpu-3', 'cpu-2', 'cpu-1']);
   });
 
-  it('say which choices cannot be had, with the reason that a launch would be refused for (G-54, G-140, G-223)', async () => {
+  it('say which choices cannot be had, with the reason that a launch would be refused for (G-54, G-140, G-220)', async () => {
     const unavailable = async (query: Record<string, string>) => (await options(query)).unavailable;
     const proxy = {
       ...{ pointer: '/config/exposure_mode', value: 'platform_proxy' },

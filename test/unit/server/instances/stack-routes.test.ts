@@ -55,7 +55,7 @@ function launch(body: unknown, key?: string): Promise<Answered> {
 const look = (part = '') => server.call('GET', `${instances}/${launched.body.id}${part}`, { as: 'member' });
 
 describe('the launch of a stack', () => {
-  it('tells its owner the key once, and which path asks for it (G-210)', async () => {
+  it('tells its owner the key once, and which path asks for it (G-210, X-11)', async () => {
     expect(launched).toMatchObject({ status: 202, body: { state: 'deploying', engine: 'docker_compose' } });
     expect(launched.body.credentials).toEqual([
       {
