@@ -9,6 +9,7 @@ import { addAppCommands } from './gpuaas/app-commands.ts';
 import { addArtifactCommands } from './gpuaas/artifact-commands.ts';
 import { withControlPlane } from './gpuaas/carry.ts';
 import { completions } from './gpuaas/completions.ts';
+import { addCredentialCommands } from './gpuaas/credential-commands.ts';
 import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { addManifestCommands } from './gpuaas/manifest-commands.ts';
@@ -33,7 +34,14 @@ function programOf(carry: Carry): Command {
       'Exit status: 0 done, 1 failed, 2 unusable input or configuration, 3 refused, 69 not reachable, 75 still going on.',
   );
   addServe(program, carry);
-  for (const add of [addAppCommands, addFleetCommands, addNodeCommands, addArtifactCommands, addKeyCommands]) {
+  for (const add of [
+    addAppCommands,
+    addFleetCommands,
+    addCredentialCommands,
+    addNodeCommands,
+    addArtifactCommands,
+    addKeyCommands,
+  ]) {
     add(program, withControlPlane(carry));
   }
   addManifestCommands(program, carry);

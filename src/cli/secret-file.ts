@@ -7,11 +7,16 @@ import { AgentError } from '../contract/failures.ts';
 export async function readSecrets(files: Readonly<Record<string, string>>): Promise<Record<string, string>> {
   const secrets: Record<string, string> = {};
   for (const [name, file] of Object.entries(files)) {
-    const secret = (await read(name, file)).trim();
-    if (secret === '') throw new AgentError('file.unusable', { reason: `The secret ${name} is empty.` });
-    secrets[name] = secret;
+    secrets[name] = (await readSecretFile(name, file)).trim();
   }
   return secrets;
+}
+
+/** The whole text, which is not empty. `name` is what it is called in a failure. */
+export async function readSecretFile(name: string, file: string): Promise<string> {
+  const secret = await read(name, file);
+  if (secret.trim() === '') throw new AgentError('file.unusable', { reason: `The secret ${name} is empty.` });
+  return secret;
 }
 
 async function read(name: string, file: string): Promise<string> {

@@ -521,6 +521,12 @@ export const failures = {
     hint: 'The detail says how many and of whom; take back what nobody uses, or wait until what is over was forgotten.',
     retryable: false,
   },
+  'credential.unreadable': {
+    kind: 'internal',
+    message: 'The value of the access credential cannot be opened: its key is another one now.',
+    hint: 'Set the value anew with `gpuaas credentials rotate`, or put the key folder of the backup back.',
+    retryable: false,
+  },
   'resource.exceeds_host': {
     kind: 'exhausted',
     message: 'The host of the allocation has less than that.',
@@ -597,6 +603,30 @@ export const failures = {
     kind: 'unavailable',
     message: 'The store of the control plane cannot be used.',
     hint: 'Look at the file named in the detail: its owner, free disk, and whether an older copy can be put back.',
+    retryable: false,
+  },
+  'launch.credential_required': {
+    kind: 'invalid',
+    message: 'The app needs an access credential, and the launch names none.',
+    hint: 'Choose one of the project; `gpuaas credentials` lists them, `gpuaas credentials add` keeps a new one.',
+    retryable: false,
+  },
+  'launch.credential_not_found': {
+    kind: 'invalid',
+    message: 'The project has no such access credential.',
+    hint: 'Choose one of those that `gpuaas credentials` lists.',
+    retryable: false,
+  },
+  'launch.service_account_required': {
+    kind: 'invalid',
+    message: 'The app needs a service account, and the launch names none.',
+    hint: 'Choose one of the project; `gpuaas service-accounts` lists them, `gpuaas service-accounts add` makes one.',
+    retryable: false,
+  },
+  'launch.service_account_not_found': {
+    kind: 'invalid',
+    message: 'The project has no such service account.',
+    hint: 'Choose one of those that `gpuaas service-accounts` lists.',
     retryable: false,
   },
   'launch.values_invalid': {

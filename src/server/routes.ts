@@ -17,6 +17,7 @@ import { instanceRoutes } from './instances/instance-routes.ts';
 import { observationRoutes } from './instances/observation-routes.ts';
 import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
+import { accessCredentialRoutes } from './resources/access-credentials.ts';
 import { allocationRoutes } from './resources/allocations.ts';
 import { tokenRoutes } from './resources/api-tokens.ts';
 import { auditRoutes } from './resources/audit.ts';
@@ -26,6 +27,7 @@ import { nodeControl } from './resources/node-control.ts';
 import { nodeRoutes } from './resources/nodes.ts';
 import { projectRoutes } from './resources/projects.ts';
 import { releasing } from './resources/release-allocation.ts';
+import { serviceAccountRoutes } from './resources/service-accounts.ts';
 import { sessionRoutes } from './resources/session.ts';
 import { systemRoutes } from './resources/system.ts';
 import { taskKeyRoutes } from './resources/task-keys.ts';
@@ -40,6 +42,8 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...projectRoutes(),
     ...sessionRoutes(context),
     ...tokenRoutes(),
+    ...accessCredentialRoutes(keys.vault),
+    ...serviceAccountRoutes(),
     ...allocationRoutes(release),
     ...nodeRoutes(nodeControl(hub, queue)),
     ...joinTokenRoutes(context),
@@ -49,7 +53,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...publishingRoutes(),
     ...releaseLockRoutes(environmentOf(settings)),
     ...environmentRoutes(context, version),
-    ...instanceRoutes({ store, queue, environment: environmentOf(settings) }),
+    ...instanceRoutes({ store, vault: keys.vault, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
     ...enrolmentRoutes({ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),

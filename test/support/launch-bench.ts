@@ -20,6 +20,7 @@ import { control, decommission } from '../../src/server/instances/actions.ts';
 import { type Asking, createInstance, prepareLaunch } from '../../src/server/instances/create-instance.ts';
 import { MetricsBoard } from '../../src/server/instances/metrics-board.ts';
 import { reconciler } from '../../src/server/instances/reconciler.ts';
+import { openVault, type Vault } from '../../src/server/keys/vault.ts';
 import { environmentOf } from '../../src/server/launch/environment.ts';
 import type { LaunchRequest } from '../../src/server/launch/launch-request.ts';
 import { atFileEnd } from './file-end.ts';
@@ -42,6 +43,7 @@ const resultAt = '2026-11-25T12:00:01.000Z';
 
 export interface LaunchBench {
   readonly store: Store;
+  readonly vault: Vault;
   readonly clock: ManualClock;
   readonly queue: TaskQueue;
   readonly sink: RecordSink;
@@ -72,11 +74,17 @@ interface Given {
 }
 
 export async function launchBench(given: Given = {}): Promise<LaunchBench> {
-  const store = openSqliteStore(join(temporaryFolder('launch'), 'control-plane.db'));
+  const folder = temporaryFolder('launch');
+  const store = openSqliteStore(join(folder, 'control-plane.db'));
+  const vault = openVault(join(folder, 'keys'));
   atFileEnd(() => store.close());
   const clock = manualClock();
   const metrics = new MetricsBoard();
-  const environment = environmentOf({ ...settings, launchEnabled: given.launchEnabled ?? true });
+  const environment = environmentOf({
+    ...settings,
+    publicUrl: 'https://cp.example.com',
+    launchEnabled: given.launchEnabled ?? true,
+  });
   const sink = reconciler({ environment, clock, metrics, queue: () => queue });
   const queue: TaskQueue = new TaskQueue(sink, clock);
   await seedLaunches(store, given);
@@ -93,9 +101,9 @@ export async function launchBench(given: Given = {}): Promise<LaunchBench> {
     return found;
   };
   const bench: LaunchBench = {
-    ...{ store, clock, queue, sink, metrics, instance },
+    ...{ store, vault, clock, queue, sink, metrics, instance },
     launch: async (request = aRequest(), projectId = 'p1') => {
-      const prepared = await prepareLaunch(store, environment, asking(request, projectId));
+      const prepared = await prepareLaunch({ store, vault }, environment, asking(request, projectId));
       return store.write((tx) => createInstance(tx, { queue, environment }, asking(request, projectId), prepared));
     },
     running: async (request) => {

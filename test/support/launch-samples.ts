@@ -63,6 +63,7 @@ export function launchFacts(given: Partial<LaunchFacts> = {}): LaunchFacts {
   return {
     ...{ request: aRequest(), projectId: 'p1', allocation: anAllocation(), app: anApp(), version: aVersion() },
     ...{ profile: jupyterProfile(), isEntitled: true, artifacts: [anArtifact()], neighbours: [] },
+    ...{ credentials: [], serviceAccount: undefined },
     host: undefined,
     ...{ capacity: undefined, node: aNode() },
     environment: environmentOf(settings),

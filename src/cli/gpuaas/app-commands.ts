@@ -192,6 +192,13 @@ function addLaunch(instances: Command, carry: Carry): void {
     .option('--project <id>', 'its project; needed only with a token that belongs to none (admin, operator)')
     .option('--set <name=value>', 'value of a parameter of the app; can be given again', collect, {})
     .option('--secret-file <name=file>', 'file with a secret that the app asks for, - for standard input', collectFile)
+    .option('--credential <name>', 'access credential of the project, for apps that ask for one')
+    .option('--service-account <name>', 'account that it acts as, for apps that ask for one')
+    .option(
+      '--secret-credential <name=credential>',
+      'access credential in place of a secret that the app asks for; can be given again',
+      collectCredential,
+    )
     .option('--values <file>', 'JSON file with a whole launch request; options win over it')
     .option('--gpus <count>', 'cards', whole)
     .option('--cpus <cores>', 'cores', amount)
@@ -242,11 +249,20 @@ function collect(text: string, before: Readonly<Record<string, string | number |
 
 /** Files by the name of the secret. */
 function collectFile(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
-  const [, name, file] = /^([a-z][a-z0-9_]*)=(.+)$/.exec(text) ?? [];
-  if (name === undefined || file === undefined) {
-    throw new InvalidArgumentError('It must be NAME=FILE.');
+  return { ...before, ...pair(text, 'FILE') };
+}
+
+/** Credentials by the name of the secret. */
+function collectCredential(text: string, before: Readonly<Record<string, string>> = {}) {
+  return { ...before, ...pair(text, 'CREDENTIAL') };
+}
+
+function pair(text: string, what: string): Readonly<Record<string, string>> {
+  const [, name, value] = /^([a-z][a-z0-9_]*)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw new InvalidArgumentError(`It must be NAME=${what}.`);
   }
-  return { ...before, [name]: file };
+  return { [name]: value };
 }
 
 function typed(text: string): string | number | boolean {

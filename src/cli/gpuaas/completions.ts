@@ -10,12 +10,14 @@ export const completions: Kinds = {
   allocations: known('allocations', (item) => (item['state'] === 'active' ? named(item, 'name') : undefined)),
   apps: known('catalog/apps', ({ slug, display_name }) => ({ value: String(slug), name: String(display_name) })),
   artifacts: known('artifacts', (item) => named(item, 'name')),
+  credentials: known('access-credentials', (item) => named(item, 'name')),
   entitlements: known('entitlements', (item) => named(item, 'app_slug')),
   instances: known('app-instances', (item) =>
     item['state'] === 'decommissioned' ? undefined : named(item, 'display_name'),
   ),
   nodes: known('nodes', (item) => named(item, 'name')),
   projects: known('projects', (item) => named(item, 'name')),
+  'service-accounts': known('service-accounts', (item) => named(item, 'name')),
   services: async (signal) => {
     const { items } = await itemsOf('app-instances', signal);
     const members = items.flatMap((item) => item['members'] as readonly { readonly name: string }[]);

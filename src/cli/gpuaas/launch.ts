@@ -12,6 +12,7 @@ import { oneLine } from '../printable.ts';
 import { readSecrets } from '../secret-file.ts';
 import { askLaunch } from './ask-launch.ts';
 import type { ControlPlaneClient } from './client.ts';
+import { findAccount, findCredential } from './credential-commands.ts';
 import type { Instance } from './instance.ts';
 import { isTerminal, terminalQuestions } from './questions.ts';
 import type { Item } from './things.ts';
@@ -26,6 +27,11 @@ export interface LaunchOptions {
   readonly set: Readonly<Record<string, string | number | boolean>>;
   /** File of each secret, by name; `-` is standard input. */
   readonly secretFile?: Readonly<Record<string, string>>;
+  /** Name or id of what the project keeps. */
+  readonly credential?: string;
+  readonly serviceAccount?: string;
+  /** Credential in place of each secret, by name. */
+  readonly secretCredential?: Readonly<Record<string, string>>;
   readonly gpus?: number;
   readonly cpus?: number;
   readonly memory?: number;
@@ -110,6 +116,8 @@ const optionOf: Readonly<Record<string, string>> = {
   '/placement_intent': '--allocation',
   '/placement_intent/target_allocation_id': '--allocation',
   '/artifact_id': '--artifact',
+  '/access_credential_id': '--credential',
+  '/service_account_id': '--service-account',
   '/display_name': '--name',
   '/project_id': '--project',
   '/resource_overrides/gpu_count': '--gpus',
@@ -143,7 +151,7 @@ function sayAccess({ access, id }: Instance, credentials: readonly Credential[])
 }
 
 async function requestOf(client: ControlPlaneClient, app: string, options: LaunchOptions): Promise<Json> {
-  const { allocation, artifact, name, project, values, set, secretFile, gpus, cpus, memory } = options;
+  const { allocation, artifact, name, project, values, set, gpus, cpus, memory } = options;
   const given = values === undefined ? {} : objectOf(await readDocument(values), values);
   const [slug = '', version = await newestVersion(client, slug)] = app.split('@');
   const overrides = defined({ gpu_count: gpus, cpu_cores: cpus, memory_gib: memory });
@@ -156,11 +164,32 @@ async function requestOf(client: ControlPlaneClient, app: string, options: Launc
     ...defined({ artifact_id: artifact, display_name: name, project_id: project }),
     ...(allocation === undefined ? {} : { placement_intent: { target_allocation_id: allocation } }),
     config: { ...objectOf(given['config'] ?? {}, 'config'), ...set },
-    ...(secretFile === undefined
-      ? {}
-      : { secrets: { ...objectOf(given['secrets'] ?? {}, 'secrets'), ...(await readSecrets(secretFile)) } }),
+    ...(await keptOf(client, options)),
+    ...(await secretsOf(client, given, options)),
     resource_overrides: { ...base, ...overrides },
   });
+}
+
+/** What the launch takes of its project, by id. */
+async function keptOf(client: ControlPlaneClient, { credential, serviceAccount }: LaunchOptions) {
+  return {
+    ...(credential === undefined ? {} : { access_credential_id: (await findCredential(client, credential)).id }),
+    ...(serviceAccount === undefined ? {} : { service_account_id: (await findAccount(client, serviceAccount)).id }),
+  };
+}
+
+/** Those of the file, and over them those of the options: out of files, or kept by the project. */
+async function secretsOf(
+  client: ControlPlaneClient,
+  given: Readonly<Record<string, Json>>,
+  { secretFile = {}, secretCredential = {} }: LaunchOptions,
+) {
+  const kept: Record<string, Json> = {};
+  for (const [name, credential] of Object.entries(secretCredential)) {
+    kept[name] = { credential_id: (await findCredential(client, credential)).id };
+  }
+  const secrets = { ...objectOf(given['secrets'] ?? {}, 'secrets'), ...(await readSecrets(secretFile)), ...kept };
+  return Object.keys(secrets).length === 0 ? {} : { secrets };
 }
 
 /** The newest version that can be launched; the newest of all where none can, so that the refusal says why. */

@@ -11,6 +11,13 @@ import { checkParameters } from './check-parameters.ts';
 import { checkStack } from './check-stack.ts';
 import { checkUi } from './check-ui.ts';
 import { authOf } from './endpoint-auth.ts';
+import {
+  asksFor,
+  controlPlaneVariable,
+  isPlatformSecret,
+  platformSecretNames,
+  platformSecrets,
+} from './platform-secrets.ts';
 import type { WorkloadProfile } from './profile.ts';
 import { repeated } from './repeated.ts';
 
@@ -120,7 +127,17 @@ function checkExecution({ execution }: WorkloadProfile): PathError[] {
 }
 
 /** Variables that tell of secrets: none is taken already, and a host would accept each. */
-function checkSecretVariables({ network, parameters, execution }: WorkloadProfile): PathError[] {
+/** Those that the platform sets where the wizard asks for what they name. */
+function platformVariables(profile: WorkloadProfile): string[] {
+  const asked = platformSecretNames.filter((name) => asksFor(profile, name) !== undefined);
+  return [
+    ...asked.map((name) => platformSecrets[name].env),
+    ...(asked.includes('service_account_token') ? [controlPlaneVariable] : []),
+  ];
+}
+
+function checkSecretVariables(profile: WorkloadProfile): PathError[] {
+  const { network, parameters, execution } = profile;
   const secrets = parameters.secrets ?? [];
   const told = [
     ...(network?.endpoints ?? []).flatMap(({ auth }, index) => [
@@ -128,6 +145,7 @@ function checkSecretVariables({ network, parameters, execution }: WorkloadProfil
       { path: `/network/endpoints/${index}/auth/token_env`, name: auth?.token_env },
     ]),
     ...secrets.map(({ file_env }, index) => ({ path: `/parameters/secrets/${index}/file_env`, name: file_env })),
+    ...platformVariables(profile).map((name) => ({ path: '/parameters/ui/launch_wizard', name })),
   ].flatMap(({ path, name }) => (name === undefined ? [] : [{ path, name }]));
   const wrong = told.flatMap(({ path, name }, index) => {
     if (Object.hasOwn(execution.container_env ?? {}, name)) {
@@ -138,7 +156,12 @@ function checkSecretVariables({ network, parameters, execution }: WorkloadProfil
     }
     return checkEnvironment({ [name]: '' }, '').map(({ code, message }) => ({ path, code, message }));
   });
-  return [...wrong, ...repeated(secrets, 'name', '/parameters/secrets')];
+  const reserved = secrets.flatMap(({ name }, index) =>
+    isPlatformSecret(name)
+      ? [{ path: `/parameters/secrets/${index}/name`, code: 'reserved', message: 'is a name of the platform' }]
+      : [],
+  );
+  return [...wrong, ...repeated(secrets, 'name', '/parameters/secrets'), ...reserved];
 }
 
 function checkOutputs({ outputs, network }: WorkloadProfile): PathError[] {

@@ -1,5 +1,6 @@
 /** Holds the stack of a profile against the rest of it: what is not part of a service is nowhere, however well declared. */
 import type { PathError } from '../../contract/validate.ts';
+import { asksFor, platformSecretNames } from './platform-secrets.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { ProfileService } from './profile-execution.ts';
 import { repeated } from './repeated.ts';
@@ -9,7 +10,7 @@ import { rulesOf, type StackRules } from './stack-rules.ts';
 const at = '/execution/compose/topology/services';
 
 export function checkStack(profile: WorkloadProfile): PathError[] {
-  const { execution, network, storage, parameters } = profile;
+  const { execution, network, storage } = profile;
   const { default_engine: engine, compose } = execution;
   if (engine === 'docker_compose' && !compose) {
     return [{ path: '/execution/compose', code: 'required', message: 'is missing: it says how the stack is made' }];
@@ -20,7 +21,7 @@ export function checkStack(profile: WorkloadProfile): PathError[] {
     ...repeated(services, 'name', at),
     ...checkUse(services, 'endpoints', network?.endpoints ?? []),
     ...checkUse(services, 'mounts', storage?.mounts ?? []),
-    ...checkUse(services, 'secrets', parameters.secrets ?? []),
+    ...checkUse(services, 'secrets', secretsOf(profile)),
     ...(rules ? checkLaunched(profile, services, rules) : []),
   ];
 }
@@ -55,10 +56,8 @@ function checkLaunched(profile: WorkloadProfile, services: readonly ProfileServi
       ? []
       : [{ path: `/storage/mounts/${index}`, code: 'unused', message: 'is not a mount of any service' }],
   );
-  const secrets = (parameters.secrets ?? []).flatMap(({ name }, index) =>
-    users('secrets', name) > 0
-      ? []
-      : [{ path: `/parameters/secrets/${index}`, code: 'unused', message: 'is not a secret of any service' }],
+  const secrets = secretsOf(profile).flatMap(({ name, path }) =>
+    users('secrets', name) > 0 ? [] : [{ path, code: 'unused', message: `${name} is not a secret of any service` }],
   );
   const packages = Object.hasOwn(parameters.schema.properties, 'python_packages')
     ? [
@@ -78,4 +77,13 @@ function checkLaunched(profile: WorkloadProfile, services: readonly ProfileServi
       ? []
       : [{ path: '/resources/gpu/min_count', code: 'minimum', message: `must be at least ${rules.leastCards}` }];
   return [...endpoints, ...mounts, ...secrets, ...packages, ...count, ...cards, ...rules.checkProfile(profile)];
+}
+
+/** Of the app and of the platform, each with the place that asks for it. */
+function secretsOf(profile: WorkloadProfile): { readonly name: string; readonly path: string }[] {
+  const own = (profile.parameters.secrets ?? []).map(({ name }, index) => ({
+    ...{ name, path: `/parameters/secrets/${index}` },
+  }));
+  const taken = platformSecretNames.filter((name) => asksFor(profile, name) !== undefined);
+  return [...own, ...taken.map((name) => ({ name, path: '/parameters/ui/launch_wizard' }))];
 }

@@ -34,11 +34,13 @@ export interface AdapterInput {
 }
 
 export interface SecretDecision {
-  /** As the profile declares it. */
+  /** As the profile declares it, or as the platform calls it. */
   readonly name: string;
   /** File in the container with it, and the variable that names the file; null where none does. */
   readonly path: string;
   readonly env: string | null;
+  /** Variables that go with it. */
+  readonly beside: Readonly<Record<string, string>>;
 }
 
 export interface StorageDecision {

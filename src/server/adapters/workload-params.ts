@@ -66,11 +66,12 @@ export function environment({ profile, values }: AdapterInput, known: readonly s
   return { ...Object.fromEntries(own), ...profile.execution.container_env };
 }
 
-/** The variables that name the files with secrets. */
+/** The variables that name the files with secrets, and those that go with them. */
 export function secretPaths(
   exposure: readonly ExposureDecision[],
   secrets: readonly SecretDecision[],
 ): Record<string, string> {
   const files = [...exposure.flatMap(({ token }) => token ?? []), ...secrets];
-  return Object.fromEntries(files.flatMap(({ path, env }) => (env === null || path === null ? [] : [[env, path]])));
+  const named = files.flatMap(({ path, env }) => (env === null || path === null ? [] : [[env, path]]));
+  return Object.assign(Object.fromEntries(named), ...secrets.map(({ beside }) => beside));
 }

@@ -8,7 +8,9 @@ import type { ServerContext } from '../context.ts';
 import { Allocation, Shape } from '../db/entities/allocation.ts';
 import { Artifact, channels } from '../db/entities/artifact.ts';
 import { AppVersion } from '../db/entities/catalog.ts';
+import { AccessCredential, ServiceAccount } from '../db/entities/credential.ts';
 import { closed, nullable } from '../db/entities/fields.ts';
+import type { ReadTx } from '../db/store.ts';
 import { everybody, found, projectAsked } from '../http/access.ts';
 import { type Route, route } from '../http/route.ts';
 import {
@@ -78,18 +80,20 @@ const ArtifactOption = Type.Object(
   { ...closed, description: 'An image.' },
 );
 
-const Picked = (what: string, extra: string) =>
-  Type.Array(
-    Type.Object(
-      {
-        id: Type.String({ description: `Goes into the launch request.` }),
-        name: Type.String({ description: 'Name for people.' }),
-        [extra]: Type.String({ description: 'What it is.' }),
-      },
-      { ...closed, description: what },
-    ),
-    { description: `${what} Of the project, by name; never with a value.` },
-  );
+const CredentialOption = Type.Object(
+  {
+    ...{ id: AccessCredential.properties.id, name: AccessCredential.properties.name },
+    kind: AccessCredential.properties.kind,
+  },
+  { ...closed, description: 'A credential that the project keeps.' },
+);
+const AccountOption = Type.Object(
+  {
+    ...{ id: ServiceAccount.properties.id, name: ServiceAccount.properties.name },
+    role: ServiceAccount.properties.role,
+  },
+  { ...closed, description: 'A service account of the project.' },
+);
 
 const LaunchOptions = Type.Object(
   {
@@ -98,8 +102,8 @@ const LaunchOptions = Type.Object(
       description: 'Images for the chosen allocation and cards, newest first; all of the app while none is chosen.',
     }),
     artifact_reason: nullable(Type.String(), 'Why there is no image; null where there is one.'),
-    access_credentials: Picked('Access credentials.', 'kind'),
-    service_accounts: Picked('Service accounts.', 'role'),
+    access_credentials: Type.Array(CredentialOption, { description: 'By name; never with a value.' }),
+    service_accounts: Type.Array(AccountOption, { description: 'By name.' }),
     unavailable: Type.Array(
       Type.Object(
         {
@@ -164,12 +168,27 @@ export function launchOptionsRoute({ settings, hub }: Pick<ServerContext, 'setti
           node: nodeOf(place, (nodeId) => hub.isConnected(nodeId)),
         })),
         ...artifactOptions(facts, choice),
-        ...{ access_credentials: [], service_accounts: [] },
+        ...(await loadPicks(tx, projectId)),
         unavailable: unavailableChoices(facts, choice),
         host_ports: portOptions(facts, choice),
       };
     },
   });
+}
+
+/** What the project keeps, by name; never with a value. */
+async function loadPicks(tx: ReadTx, projectId: string) {
+  const where = { project_id: projectId };
+  const credentials = await tx.access_credentials.list({ where });
+  const accounts = await tx.service_accounts.list({ where });
+  return {
+    access_credentials: credentials.map(({ id, name, kind }) => ({ id, name, kind })).toSorted(byName),
+    service_accounts: accounts.map(({ id, name, role }) => ({ id, name, role })).toSorted(byName),
+  };
+}
+
+function byName(one: { readonly name: string }, other: { readonly name: string }): number {
+  return one.name < other.name ? -1 : 1;
 }
 
 function nodeOf({ node }: Place, isConnected: (nodeId: string) => boolean) {

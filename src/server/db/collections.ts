@@ -9,6 +9,7 @@ import { AppInstance } from './entities/app-instance.ts';
 import { Artifact } from './entities/artifact.ts';
 import { AuditEntry } from './entities/audit-entry.ts';
 import { App, AppVersion, Entitlement } from './entities/catalog.ts';
+import { AccessCredential, ServiceAccount } from './entities/credential.ts';
 import { IdempotentAnswer } from './entities/idempotent-answer.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
@@ -39,6 +40,8 @@ export const collections = {
   nodes: collection(Node, { indexes: [['allocation_id'], ['status']] }),
   join_tokens: collection(JoinToken, { indexes: [['allocation_id'], ['expires_at']] }),
   record_cursors: collection(RecordCursor),
+  access_credentials: collection(AccessCredential, { unique: [['project_id', 'name']] }),
+  service_accounts: collection(ServiceAccount, { unique: [['project_id', 'name']] }),
   allocations: collection(Allocation, { indexes: [['project_id', 'state'], ['state'], ['node_id']] }),
   artifacts: collection(Artifact, { indexes: [['lifecycle'], ['trust']], unique: [['name', 'digest']] }),
   apps: collection(App),

@@ -5,10 +5,11 @@
  * Secrets in an answer are kept sealed, under a key that only the caller's token and its Idempotency-Key make together: a
  * launch whose answer was lost does not lose the credentials of what it launched, and the store alone gives nothing away.
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHash, createHmac, hkdfSync } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
 import type { IdempotentAnswer } from '../db/entities/idempotent-answer.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
+import { openText, sealText } from '../keys/sealing.ts';
 
 /** How long an answer can be asked for again. */
 export const keptMs = 24 * 60 * 60 * 1000;
@@ -67,7 +68,7 @@ export async function keepAnswer(
   await tx.idempotent_answers.delete(key.id);
   await tx.idempotent_answers.insert({
     ...{ id: key.id, body_hash: key.bodyHash, status: answer.status, body: answer.body },
-    sealed: answer.secrets === undefined ? null : seal(answer.secrets, key),
+    sealed: answer.secrets === undefined ? null : sealText(JSON.stringify(answer.secrets), key.sealingKey, key.id),
     created_at: new Date(now).toISOString(),
     expires_at: new Date(now + keptMs).toISOString(),
   });
@@ -75,27 +76,7 @@ export async function keepAnswer(
 
 /** The answer as it was given, its secrets included. */
 export function answerAgain({ body, sealed }: IdempotentAnswer, key: Key): unknown {
-  return sealed === null ? body : { ...(body as object), ...open(sealed, key) };
-}
-
-const ivBytes = 12;
-const tagBytes = 16;
-
-function seal(secrets: object, { id, sealingKey }: Key): string {
-  const iv = randomBytes(ivBytes);
-  const cipher = createCipheriv('aes-256-gcm', sealingKey, iv).setAAD(Buffer.from(id));
-  const text = Buffer.concat([cipher.update(JSON.stringify(secrets)), cipher.final()]);
-  return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url');
-}
-
-function open(sealed: string, { id, sealingKey }: Key): object {
-  const bytes = Buffer.from(sealed, 'base64url');
-  const decipher = createDecipheriv('aes-256-gcm', sealingKey, bytes.subarray(0, ivBytes))
-    .setAAD(Buffer.from(id))
-    .setAuthTag(bytes.subarray(ivBytes, ivBytes + tagBytes));
-  return JSON.parse(
-    `${decipher.update(bytes.subarray(ivBytes + tagBytes), undefined, 'utf8')}${decipher.final('utf8')}`,
-  );
+  return sealed === null ? body : { ...(body as object), ...JSON.parse(openText(sealed, key.sealingKey, key.id)) };
 }
 
 function sha256(data: string): string {

@@ -11,6 +11,7 @@ import type { TaskQueue } from '../hub/task-queue.ts';
 import { lookAtNode, notSeen } from '../launch/preflight.ts';
 import { refusal, refused } from '../launch/refusal.ts';
 import { amountWords, misfits } from '../launch/resource-fit.ts';
+import { revokeToken } from '../resources/end-tokens.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
 import { change } from './instance-states.ts';
 import { type Launching, queueTask } from './launching.ts';
@@ -73,6 +74,7 @@ async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<v
 export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, instance: AppInstance, keepData: boolean) {
   if (isLeaving(instance)) return instance;
   const { actor } = cause.who;
+  if (instance.service_token_id) await revokeToken(tx, instance.service_token_id, cause.now);
   const before = instance.current_task_id;
   // One that is being launched anew was there before.
   const wasSent = instance.state !== 'requested' || instance.history.some(({ state }) => state === 'deploying');

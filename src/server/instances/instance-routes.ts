@@ -3,21 +3,19 @@ import { Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import { Event } from '../db/entities/event.ts';
-import type { ReadTx, Store } from '../db/store.ts';
+import type { ReadTx } from '../db/store.ts';
 import { everybody, members, projectAsked, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Asked, type Route, route, type Who } from '../http/route.ts';
 import { LaunchRequest } from '../launch/launch-request.ts';
 import { control, decommission } from './actions.ts';
-import { type Asking, createInstance, prepareLaunch } from './create-instance.ts';
+import { type Asking, createInstance, type Keeping, prepareLaunch } from './create-instance.ts';
 import { InstanceView, LaunchedView, viewOf } from './instance-view.ts';
 import type { Launching } from './launching.ts';
 import { instanceActions } from './possible-actions.ts';
 import { Preview, previewLaunch } from './preview-launch.ts';
 
-export interface InstanceRoutesOptions extends Launching {
-  readonly store: Store;
-}
+export interface InstanceRoutesOptions extends Launching, Keeping {}
 
 const closed = { additionalProperties: false } as const;
 const base = '/api/v1/app-instances';
@@ -35,13 +33,13 @@ const Action = Type.Object(
   { ...closed, description: 'An action on an instance.' },
 );
 
-export function instanceRoutes({ store, queue, environment }: InstanceRoutesOptions): Route[] {
+export function instanceRoutes({ store, vault, queue, environment }: InstanceRoutesOptions): Route[] {
   const launching = { queue, environment };
   return [
     route({
       ...{ method: 'POST', path: base, tag: 'app-instances', summary: 'Launches an app. Use an `Idempotency-Key`.' },
       ...{ allow: members, body: LaunchRequest, answer: LaunchedView, status: 202 },
-      prepare: (asked) => prepareLaunch(store, environment, askingOf(asked)),
+      prepare: (asked) => prepareLaunch({ store, vault }, environment, askingOf(asked)),
       change: async (asked, tx, prepared) => {
         const instance = await createInstance(tx, launching, askingOf(asked), prepared);
         const body = { ...(await viewOf(tx, instance)), credentials: [] };

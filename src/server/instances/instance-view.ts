@@ -16,7 +16,13 @@ import { instanceActions, possibleActions } from './possible-actions.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
 
 const closed = { additionalProperties: false } as const;
-const { sealed_files: _sealed, sealed_env: _sealedEnv, image: _image, ...shown } = AppInstance.properties;
+const {
+  sealed_files: _sealed,
+  sealed_env: _sealedEnv,
+  image: _image,
+  service_token_id: _token,
+  ...shown
+} = AppInstance.properties;
 
 const Access = Type.Object(
   {
@@ -93,7 +99,13 @@ export const LaunchedView = Type.Object(
 );
 
 export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<InstanceView> {
-  const { sealed_files: _files, sealed_env: _variables, image: _reference, ...rest } = instance;
+  const {
+    sealed_files: _files,
+    sealed_env: _variables,
+    image: _reference,
+    service_token_id: _token,
+    ...rest
+  } = instance;
   const allocation = await tx.allocations.get(instance.allocation_id);
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
   const { state, endpoints } = instance;

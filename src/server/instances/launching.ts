@@ -104,5 +104,7 @@ export function requestOf(instance: AppInstance): LaunchRequest {
     artifact_id: instance.artifact_id,
     config: instance.config as NonNullable<LaunchRequest['config']>,
     resource_overrides: { gpu_count, cpu_cores, memory_gib },
+    ...(instance.access_credential_id ? { access_credential_id: instance.access_credential_id } : {}),
+    ...(instance.service_account_id ? { service_account_id: instance.service_account_id } : {}),
   };
 }

@@ -10,6 +10,7 @@ import { judge } from '../../contract/validate.ts';
 import { keyFile } from './key-file.ts';
 import { openRegistryKey, type RegistryKey } from './registry-key.ts';
 import { TaskKeys } from './task-keys.ts';
+import { openVault, type Vault } from './vault.ts';
 
 const StoredRoot = Type.Object(
   { jwk: IdentityKey, private: Type.String({ description: 'Private half, base64url.' }) },
@@ -19,6 +20,8 @@ const StoredRoot = Type.Object(
 export interface ServerKeys {
   readonly task: TaskKeys;
   readonly registry: RegistryKey;
+  /** Seals what projects keep. */
+  readonly vault: Vault;
   /** Public half of the key that signs release keys; nodes pin it when they enrol. */
   readonly releaseRoot: IdentityKey;
   /** Third part of a join token: the hash of everything that a node is to trust. */
@@ -33,6 +36,7 @@ export async function openServerKeys(dataDir: string, now = new Date()): Promise
   return {
     task,
     releaseRoot,
+    vault: openVault(folder),
     registry: await openRegistryKey(folder, now),
     pin: (taskKey, ca) =>
       createHash('sha256')

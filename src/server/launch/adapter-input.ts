@@ -2,6 +2,12 @@
 import type { Identity } from '../../contract/identifiers.ts';
 import type { RegistryImage } from '../../contract/workload-oci-launch.ts';
 import { authOf } from '../../manifests/gpuaas/endpoint-auth.ts';
+import {
+  controlPlaneVariable,
+  isPlatformSecret,
+  platformSecretNames,
+  platformSecrets,
+} from '../../manifests/gpuaas/platform-secrets.ts';
 import type { EndpointAuth, WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import type { LaunchValues } from '../../manifests/gpuaas/resolve-values.ts';
 import type {
@@ -33,7 +39,7 @@ export function adapterInput(launch: CheckedLaunch, { instanceId, nodeId, ...sea
     image: imageOf(launch),
     storage: storageOf(profile, values),
     exposure: exposureOf(profile, values),
-    secrets: secretsOf(profile, sealed.sealedFiles),
+    secrets: secretsOf(launch, sealed.sealedFiles),
   };
 }
 
@@ -86,15 +92,20 @@ export function tokenOf(endpoint: string, { mode, token_file_env, token_env }: E
   };
 }
 
-/** Those that were given. */
-function secretsOf({ parameters }: WorkloadProfile, files: Placed['sealedFiles']): SecretDecision[] {
-  return (parameters.secrets ?? []).flatMap(({ name, file_env }) => {
-    const path = secretPath(name);
-    return Object.hasOwn(files, path) ? [{ name, path, env: file_env ?? null }] : [];
-  });
+/** Those that were given: of the app, and of the platform. */
+function secretsOf({ profile, controlPlaneUrl }: CheckedLaunch, files: Placed['sealedFiles']): SecretDecision[] {
+  const own = (profile.parameters.secrets ?? []).map(({ name, file_env }) => ({
+    ...{ name, path: secretPath(name), env: file_env ?? null, beside: {} },
+  }));
+  const taken = platformSecretNames.map((name) => ({
+    ...{ name, path: secretPath(name), env: platformSecrets[name].env },
+    beside:
+      name === 'service_account_token' && controlPlaneUrl !== null ? { [controlPlaneVariable]: controlPlaneUrl } : {},
+  }));
+  return [...own, ...taken].filter(({ path }) => Object.hasOwn(files, path));
 }
 
-/** File in memory, inside the container, with a secret that somebody brought. Its name has no dash, as those of tokens have. */
+/** File in memory, inside the container, with a secret. No name of an app's own has a dash or a dot, as the others have. */
 export function secretPath(name: string): string {
-  return `/run/secrets/${name}`;
+  return isPlatformSecret(name) ? platformSecrets[name].path : `/run/secrets/${name}`;
 }

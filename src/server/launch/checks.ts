@@ -16,10 +16,12 @@ import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
+import type { AccessCredential, ServiceAccount } from '../db/entities/credential.ts';
 import type { Node } from '../db/entities/node.ts';
 import { fittingArtifacts, isImageOf, whyNotLocked, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
 import { type HostCards, vendorOf } from './card-fit.ts';
 import { checkResources, checkVendor } from './check-resources.ts';
+import { checkSecrets } from './check-secrets.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
 import { type LaunchRefusal, refusal } from './refusal.ts';
@@ -37,6 +39,9 @@ export interface LaunchFacts {
   readonly isEntitled: boolean;
   /** All artifacts that the manifest could mean, and the named one. */
   readonly artifacts: readonly Artifact[];
+  /** Credentials that the request names, and the account: of the project, or they are not here. */
+  readonly credentials: readonly AccessCredential[];
+  readonly serviceAccount: ServiceAccount | undefined;
   /** Other instances of the allocation. */
   readonly neighbours: readonly AppInstance[];
   /** The cards of its host; undefined while nobody knows. */
@@ -56,6 +61,10 @@ export interface CheckedLaunch {
   readonly profile: WorkloadProfile;
   readonly artifact: Artifact;
   readonly values: LaunchValues;
+  readonly credentials: readonly AccessCredential[];
+  readonly serviceAccount: ServiceAccount | undefined;
+  /** Where workloads find this control plane; null where nobody said. */
+  readonly controlPlaneUrl: string | null;
 }
 
 export type Checked =
@@ -86,14 +95,18 @@ export function checkLaunch(facts: LaunchFacts): Checked {
     ...(resolved?.ok === false
       ? resolved.errors.map(({ path, message }) => refusal('launch.values_invalid', path, `It ${message}.`))
       : []),
-    ...(profile ? checkSecrets(request, profile) : []),
+    ...(profile ? checkSecrets(facts, profile) : []),
     ...(profile && values ? checkStorage(profile, values, allocation) : []),
     ...(profile && values ? checkExposure(facts, profile, values) : []),
     ...(values && allocation ? checkResources(facts, values, allocation, artifact) : []),
     ...(profile ? checkAdapter(facts, profile) : []),
   ];
   if (refusals.length > 0 || !allocation || !profile || !artifact || !resolved?.ok) return { ok: false, refusals };
-  const launch = { request, projectId, allocation, profile, artifact, values: resolved.values };
+  const { credentials, serviceAccount, environment } = facts;
+  const launch: CheckedLaunch = {
+    ...{ request, projectId, allocation, profile, artifact, values: resolved.values },
+    ...{ credentials, serviceAccount, controlPlaneUrl: environment.url },
+  };
   passed.add(launch);
   return { ok: true, launch };
 }
@@ -167,13 +180,6 @@ function lifecycleOf({ lifecycle, promotions }: Artifact, { artifactChannel }: L
   if (artifactChannel === null || lifecycle !== 'promoted') return `It is ${lifecycle}.`;
   const reached = [...new Set(promotions.map(({ channel }) => channel))].join(', ');
   return `It is promoted to ${reached || 'no channel'}, and this environment launches what is promoted to ${artifactChannel}.`;
-}
-
-/** Secrets belong to the values: only declared ones are taken. What is wrong with one is never said with it. */
-function checkSecrets({ secrets = {} }: LaunchRequest, { parameters }: WorkloadProfile): LaunchRefusal[] {
-  return Object.keys(secrets)
-    .filter((name) => !parameters.secrets?.some((each) => each.name === name))
-    .map((name) => refusal('launch.values_invalid', `/secrets/${name}`, 'It is not a secret of this app.'));
 }
 
 /** Check 6. */

@@ -12,6 +12,8 @@ export interface LaunchEnvironment {
   readonly artifactChannel: Channel | null;
   /** Registry hosts that artifacts may come from, with their port. */
   readonly registries: readonly string[];
+  /** Origin of this control plane; null where nobody said. */
+  readonly url: string | null;
 }
 
 /** The switch that lets launches become tasks of nodes: the exact text `true`, and nothing that looks like it. */
@@ -21,6 +23,7 @@ export function isLaunchEnabled(value: string | undefined): boolean {
 
 interface EnvironmentSettings {
   readonly launchEnabled: boolean;
+  readonly publicUrl?: string;
   readonly registries: readonly string[];
   readonly artifactPolicy?: LaunchEnvironment['artifactPolicy'];
   readonly artifactChannel?: Channel | null;
@@ -31,6 +34,6 @@ export function environmentOf(settings: EnvironmentSettings): LaunchEnvironment 
   return {
     exposureModes: ['private'],
     engines: launchEnabled ? ['node_agent', 'docker_compose'] : [],
-    ...{ artifactPolicy, artifactChannel, registries },
+    ...{ artifactPolicy, artifactChannel, registries, url: settings.publicUrl ?? null },
   };
 }

@@ -62,7 +62,18 @@ export const LaunchRequest = Type.Object(
     secrets: Type.Optional(
       Type.Record(
         Type.String({ pattern: parameterNamePattern }),
-        Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\u0021-\\u007e]*$' }),
+        Type.Union([
+          Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\u0021-\\u007e]*$' }),
+          Type.Object(
+            {
+              credential_id: Type.String({
+                pattern: identifierPattern,
+                description: 'A token that the project keeps.',
+              }),
+            },
+            { ...closed, description: 'Instead of the secret itself: the access credential that has it.' },
+          ),
+        ]),
         {
           maxProperties: 16,
           additionalProperties: false,
@@ -70,6 +81,12 @@ export const LaunchRequest = Type.Object(
             'Secrets that the app declares, by name. Sealed for the host at once, and never kept or shown again.',
         },
       ),
+    ),
+    access_credential_id: Type.Optional(
+      Type.String({ pattern: identifierPattern, description: 'Credential of the project, for apps that ask for one.' }),
+    ),
+    service_account_id: Type.Optional(
+      Type.String({ pattern: identifierPattern, description: 'Account that it acts as, for apps that ask for one.' }),
     ),
     project_id: Type.Optional(
       Type.String({ pattern: identifierPattern, description: 'Only for callers that belong to no project.' }),

@@ -6,6 +6,7 @@ import { readProfile } from '../../manifests/gpuaas/read-profile.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { AppVersion } from '../db/entities/catalog.ts';
+import type { AccessCredential } from '../db/entities/credential.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
 import type { HostCards } from './card-fit.ts';
@@ -23,6 +24,12 @@ export interface Place extends Pick<LaunchFacts, 'allocation' | 'neighbours' | '
 /** What is known of an app and of the project that asks for it, wherever it shall run. */
 export type AppFacts = Omit<LaunchFacts, 'request' | 'node' | keyof Place>;
 
+/** As much of a request as says what shall run and with what. */
+type AppRequest = Pick<
+  LaunchRequest,
+  'app_slug' | 'app_version' | 'artifact_id' | 'access_credential_id' | 'service_account_id' | 'secrets'
+>;
+
 export type LoadedFacts = LaunchFacts & Place;
 
 /** `exceptInstance` is not a neighbour of itself. */
@@ -39,10 +46,11 @@ export async function loadFacts(
 
 export async function loadApp(
   tx: ReadTx,
-  { app_slug, app_version, artifact_id }: Pick<LaunchRequest, 'app_slug' | 'app_version' | 'artifact_id'>,
+  request: AppRequest,
   projectId: string,
   environment: LaunchEnvironment,
 ): Promise<AppFacts> {
+  const { app_slug, app_version, artifact_id } = request;
   const app = await tx.apps.get(app_slug);
   const version = app && (await tx.app_versions.find({ app_slug: app.id, version: app_version }));
   const profile = version && profileOf(version);
@@ -50,7 +58,26 @@ export async function loadApp(
     ...{ projectId, app, version, profile, environment },
     isEntitled: (await tx.entitlements.count({ app_slug, project_id: [projectId, null] })) > 0,
     artifacts: profile ? await artifactsOf(tx, profile, artifact_id) : [],
+    credentials: await credentialsOf(tx, request, projectId),
+    serviceAccount: await accountOf(tx, request, projectId),
   };
+}
+
+/** What belongs to another project is as if it were not there. */
+async function credentialsOf(tx: ReadTx, { access_credential_id, secrets = {} }: AppRequest, projectId: string) {
+  const kept = Object.values(secrets).flatMap((secret) => (typeof secret === 'string' ? [] : [secret.credential_id]));
+  const named = new Set(access_credential_id === undefined ? kept : [access_credential_id, ...kept]);
+  const credentials: AccessCredential[] = [];
+  for (const id of named) {
+    const credential = await tx.access_credentials.get(id);
+    if (credential?.project_id === projectId) credentials.push(credential);
+  }
+  return credentials;
+}
+
+async function accountOf(tx: ReadTx, { service_account_id: id }: AppRequest, projectId: string) {
+  const account = id === undefined ? undefined : await tx.service_accounts.get(id);
+  return account?.project_id === projectId ? account : undefined;
 }
 
 async function loadPlace(

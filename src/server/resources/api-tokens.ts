@@ -13,6 +13,7 @@ import { found, maySee, members, projectFilter, visible } from '../http/access.t
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
 import { makeToken } from '../http/tokens.ts';
+import { withMade } from './end-tokens.ts';
 
 const { secret_hash: _secret, ...shown } = ApiToken.properties;
 const TokenView = Type.Object(shown, { additionalProperties: false, description: 'A token, without its secret.' });
@@ -129,7 +130,7 @@ export function tokenRoutes(): Route[] {
         refuseAbove(asked.who, token.role);
         const revoked_at = new Date(asked.now).toISOString();
         const { keep_made: alone = false } = asked.query;
-        const working = (alone ? [token] : await withMade(tx, token)).filter((each) => each.revoked_at === null);
+        const working = (alone ? [token] : await withMade(tx, [token])).filter((each) => each.revoked_at === null);
         for (const each of working) {
           await tx.api_tokens.put({ ...each, revoked_at });
           await appendEvent(tx, asked, {
@@ -194,16 +195,6 @@ function endOf(maker: ApiToken, now: number, { expires_in_seconds: seconds }: St
     throw new AgentError('request.invalid', { errors: [{ path: '/expires_in_seconds', code: 'expiry', message }] });
   }
   return end;
-}
-
-/** The token, what it has made, what that has made, and so on. */
-async function withMade(tx: ReadTx, token: ApiToken): Promise<ApiToken[]> {
-  const all = [token];
-  // Grows while it is gone through.
-  for (const { id } of all) {
-    for (const made of await tx.api_tokens.list({ where: { created_by: id } })) all.push(made);
-  }
-  return all;
 }
 
 function viewOf({ secret_hash: _secret, ...token }: ApiToken): Static<typeof TokenView> {

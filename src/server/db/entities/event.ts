@@ -12,6 +12,8 @@ export const subjectKinds = [
   'app_version',
   'app_instance',
   'task_key',
+  'access_credential',
+  'service_account',
 ] as const;
 
 export const Event = Type.Object(
