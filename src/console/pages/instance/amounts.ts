@@ -19,6 +19,13 @@ export function secondsText(seconds: number): string {
   return joined(Math.floor(whole / 86_400), 'd', Math.floor((whole % 86_400) / 3600), 'h');
 }
 
+/** Time of day, `09:05:01`; empty for what is no time. */
+export function clockText(time: string): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return '';
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+}
+
 /** Three digits that count: `0`, `0.05`, `1.5`, `12.3`, `640`. */
 export function shortNumber(value: number): string {
   if (value === 0) return '0';

@@ -122,7 +122,7 @@ function cardCharts(samples: readonly Sample[], times: readonly number[], at: re
     text: ChartData['text'],
     pick: (card: CardSample) => number | null,
   ): ChartData[] => {
-    const lines = uuids.map((uuid, tone) => line(uuid, values(uuid, pick), tone));
+    const lines = uuids.map((uuid, tone) => line(`GPU ${tone + 1}, …${uuid.slice(-6)}`, values(uuid, pick), tone));
     // What no card tells has no chart.
     if (!lines.some((each) => each.values.some((value) => value !== null))) return [];
     const now = lines

@@ -11,6 +11,7 @@ import { Filter } from '../../parts/field.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import { Loading } from '../../parts/loading.tsx';
 import { Facts } from '../../parts/page.tsx';
+import { clockText } from './amounts.ts';
 import { cleanLine } from './clean-text.ts';
 import {
   actorWords,
@@ -108,7 +109,7 @@ function EventRow({
   return (
     <li class={`event event-${kind}`}>
       <time dateTime={event.time} title={new Date(event.time).toLocaleString()}>
-        {new Date(event.time).toLocaleTimeString()}
+        {clockText(event.time)}
       </time>
       <span class="event-kind">
         {kind === 'state' ? (

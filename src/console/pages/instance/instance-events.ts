@@ -1,5 +1,6 @@
 /** What happened to an instance, as its page groups, filters and shortens it. */
 import type { Event } from '../../../server/db/entities/event.ts';
+import { clockText } from './amounts.ts';
 import { cleanLine } from './clean-text.ts';
 
 export type InstanceEvent = Event;
@@ -108,8 +109,7 @@ export function tasksOf(events: readonly InstanceEvent[], current: string | null
 }
 
 function labelOf(purpose: string, since: string): string {
-  const at = Date.parse(since);
-  return Number.isNaN(at) ? purpose : `${purpose} of ${new Date(at).toLocaleTimeString()}`;
+  return clockText(since) === '' ? purpose : `${purpose} of ${clockText(since)}`;
 }
 
 /** Who did it, in words. */

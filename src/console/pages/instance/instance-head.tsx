@@ -19,7 +19,7 @@ export function StateBadge({ instance, isStale }: { readonly instance: InstanceV
     <>
       <Badge state={instance.state} />
       <span class="muted state-since">
-        since <Timestamp at={instance.state_since} />
+        <Timestamp at={instance.state_since} />
         {isStale && ', as last seen'}
       </span>
     </>

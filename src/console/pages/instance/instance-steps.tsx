@@ -16,11 +16,11 @@ export function InstanceSteps({ events, instance }: InstanceStepsProps) {
   const progress = progressOf(events, instance, now);
   if (!progress) return null;
   const { purpose, isOver, seconds, steps } = progress;
-  const title = `${purposeLabel(purpose)} ${isOver ? 'took' : 'for'} ${secondsText(seconds)}`;
+  const title = `${purposeLabel(purpose)} ${isOver ? 'took' : 'has taken'} ${secondsText(seconds)}`;
   const isGood = isOver && steps.every(({ is }) => is === 'done');
   if (isGood) {
     return (
-      <details class="section steps-over">
+      <details class="section phases-over">
         <summary>{title}</summary>
         <StepList steps={steps} now={now} label={title} />
       </details>
@@ -28,7 +28,7 @@ export function InstanceSteps({ events, instance }: InstanceStepsProps) {
   }
   return (
     <section class="section" aria-label="How it is going">
-      <p class="steps-title">
+      <p class="phases-title">
         <strong>{title}</strong>
         {!isOver && <span class="muted"> · may take up to {secondsText(instance.launch_seconds)}</span>}
       </p>
@@ -54,14 +54,14 @@ function StepList({
   readonly label: string;
 }) {
   return (
-    <ol class="steps" aria-label={label}>
+    <ol class="phases" aria-label={label}>
       {steps.map(({ name, label: text, is, seconds, startedAt }, index) => (
-        <li key={`${index} ${name}`} class={`step step-${is}`} aria-current={is === 'current' ? 'step' : undefined}>
+        <li key={`${index} ${name}`} class={`phase phase-${is}`} aria-current={is === 'current' ? 'step' : undefined}>
           <Icon name={signs[is].icon} />
-          <span class="step-text">
+          <span class="phase-text">
             {text}
             <span class="visually-hidden">, {signs[is].words}</span>
-            <span class="step-time">{timeText(is, seconds, startedAt, now)}</span>
+            <span class="phase-time">{timeText(is, seconds, startedAt, now)}</span>
           </span>
         </li>
       ))}

@@ -4,6 +4,7 @@
  */
 import type { Ref } from 'preact';
 import { useEffect, useImperativeHandle, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { clockText } from './amounts.ts';
 import type { LogBuffer, LogLine } from './log-buffer.ts';
 import { type LogRow, LogRows } from './log-rows.ts';
 import { piecesOf } from './log-search.ts';
@@ -147,7 +148,7 @@ function Row({ row: { from, to }, line, services, hasTimes, query, isCurrent }: 
     <div class={`log-row log-${channel}${isCurrent ? ' log-current' : ''}`}>
       {hasTimes && (
         <span class="log-time" style={{ width: `${timeColumns}ch` }}>
-          {isFirst ? clockText(time) : ''}
+          {isFirst ? exactClock(time) : ''}
         </span>
       )}
       {services > 0 && (
@@ -175,13 +176,10 @@ function Row({ row: { from, to }, line, services, hasTimes, query, isCurrent }: 
   );
 }
 
-/** Time of day, to the millisecond; empty for what has no time. */
-function clockText(time: string): string {
-  const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  const two = (value: number) => String(value).padStart(2, '0');
-  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
-  return `${parts}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+/** To the millisecond. */
+function exactClock(time: string): string {
+  const clock = clockText(time);
+  return clock === '' ? '' : `${clock}.${String(new Date(time).getMilliseconds()).padStart(3, '0')}`;
 }
 
 /** Columns that the names of services need; 0 where no line has one. Looks at what came since only. */

@@ -1,5 +1,6 @@
 /** One chart: lines over time, with a legend that says what they are at the place that is pointed at, or now. */
 import { useRef, useState } from 'preact/hooks';
+import { clockText } from './amounts.ts';
 import { nearest, pathOf, plotOf, type Scale, scaleOf, timeTicks, valueTicks } from './chart-scale.ts';
 import type { ChartData, Line } from './chart-series.ts';
 import { cleanLine } from './clean-text.ts';
@@ -21,7 +22,7 @@ export function Chart({ chart }: { readonly chart: ChartData }) {
     <figure class="section chart">
       <figcaption>
         <h3>{title}</h3>
-        <p class="muted">{at === null ? now : new Date((times[at] ?? 0) * 1000).toLocaleTimeString()}</p>
+        <p class="muted">{at === null ? now : clockOf(times[at])}</p>
       </figcaption>
       <div ref={box} class="chart-plot" onPointerMove={point} onPointerLeave={() => setPointed(null)}>
         <svg width={plot.width} height={height} role="img" aria-label={`${title}: ${now || 'nothing measured'}`}>
@@ -35,7 +36,7 @@ export function Chart({ chart }: { readonly chart: ChartData }) {
           ))}
           {timeTicks(times, plot.right - plot.left).map((time) => (
             <text key={time} x={Math.min(scale.x(time), plot.right - 16)} y={height - 4} text-anchor="middle">
-              {new Date(time * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}
+              {clockOf(time).slice(0, 5)}
             </text>
           ))}
           {lines.map((line) => (
@@ -55,7 +56,9 @@ export function Chart({ chart }: { readonly chart: ChartData }) {
             <svg viewBox="0 0 20 8" aria-hidden="true">
               <path d="M0 4h20" stroke-dasharray={dashOf(line)} />
             </svg>
-            <span class="chart-name">{cleanLine(line.label)}</span>
+            <span class="chart-name" title={cleanLine(line.label)}>
+              {cleanLine(line.label)}
+            </span>
             <span class="chart-value">{valueText(line, at, text)}</span>
           </li>
         ))}
@@ -85,6 +88,11 @@ function Pointed({ at, chart: { times, lines }, scale, top, bottom }: PointedPro
       })}
     </>
   );
+}
+
+/** `seconds` since 1970. */
+function clockOf(seconds = 0): string {
+  return clockText(new Date(seconds * 1000).toISOString());
 }
 
 /** At the place, or the newest. */

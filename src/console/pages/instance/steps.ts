@@ -88,10 +88,12 @@ export function progressOf(
   const steps = end ? passed : [...passed, ...ahead(purpose, instance, marks)];
   const last: Step = {
     ...{ name: goal, label: phaseLabel(goal), startedAt: end?.at ?? null, seconds: null },
-    is: end === undefined ? 'ahead' : end.name === 'failed' ? 'failed' : 'done',
+    is: end === undefined ? 'ahead' : 'done',
   };
+  // Where it failed, the step at which it did is the last one.
+  const all = end?.name === 'failed' ? passed : [...steps, last];
   const started = Date.parse(beginning.time);
-  return { purpose, steps: [...steps, last], isOver: end !== undefined, seconds: between(started, end?.at ?? now) };
+  return { purpose, steps: all, isOver: end !== undefined, seconds: between(started, end?.at ?? now) };
 }
 
 /** A phase of the result is no step of its own: the state says it. */

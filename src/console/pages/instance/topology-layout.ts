@@ -119,8 +119,8 @@ export function shortUuid(uuid: string): string {
   return uuid.length > 16 ? `${uuid.slice(0, 12)}…` : uuid;
 }
 
-const gap = { x: 72, y: 16 } as const;
-const box = { width: 208, height: 60 } as const;
+const gap = { x: 44, y: 16 } as const;
+const box = { width: 198, height: 60 } as const;
 const columnOf: Readonly<Record<PartKind, number>> = { you: 0, endpoint: 1, service: 2, mount: 3, card: 3 };
 
 /** Side by side where there is room for it, else one below the other. */
