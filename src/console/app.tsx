@@ -6,6 +6,10 @@ import { Link, type Route, useRoute } from './lib/router.tsx';
 import { onOtherTab, pageHalf, sessionState } from './lib/session.ts';
 import { resumeSession } from './lib/sign-in.ts';
 import { useShared } from './lib/store.ts';
+import { AllocationPage } from './pages/allocations/allocation-page.tsx';
+import { AllocationsPage } from './pages/allocations/allocations-page.tsx';
+import { ArtifactPage } from './pages/artifacts/artifact-page.tsx';
+import { ArtifactsPage } from './pages/artifacts/artifacts-page.tsx';
 import { AppPage } from './pages/catalog/app-page.tsx';
 import { CatalogPage } from './pages/catalog/catalog-page.tsx';
 import { InstancePage } from './pages/instance/instance-page.tsx';
@@ -31,6 +35,9 @@ const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
     (slug && version && what === 'launch' && <LaunchPage key={`${slug}/${version}`} {...{ slug, version }} />),
   instances: ({ parts: [, id, tab] }) =>
     id === undefined ? <InstancesPage /> : <InstancePage key={id} id={id} tab={tab} />,
+  artifacts: ({ parts: [, id] }) => (id === undefined ? <ArtifactsPage /> : <ArtifactPage key={id} id={id} />),
+  allocations: ({ parts: [, id] }) => (id === undefined ? <AllocationsPage /> : <AllocationPage key={id} id={id} />),
+  instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,
 };
 
 export function App() {

@@ -57,7 +57,7 @@ export interface BadgeProps {
   readonly state: string;
   /** Words instead of the state's own. */
   readonly label?: string;
-  readonly tone?: Tone;
+  readonly tone?: Tone | undefined;
   readonly title?: string | undefined;
 }
 

@@ -32,7 +32,7 @@ const NewArtifact = Type.Object(
   { additionalProperties: false, description: 'An image that was pushed, to be registered.' },
 );
 
-const ArtifactView = Type.Object(
+export const ArtifactView = Type.Object(
   {
     ...Artifact.properties,
     launchable: Type.Boolean({ description: 'True if it may be launched as it is now.' }),
@@ -40,6 +40,7 @@ const ArtifactView = Type.Object(
   },
   { additionalProperties: false, description: 'A registered image.' },
 );
+export type ArtifactView = Static<typeof ArtifactView>;
 
 const ArtifactQuery = listQuery({
   name: Type.Optional(name),
@@ -61,7 +62,7 @@ const one = { params: pathOf('artifact_id', 'The artifact.'), answer: ArtifactVi
 
 export function artifactRoutes({ store, settings }: ServerContext, authorization: PullAuthorization): Route[] {
   const environment = environmentOf(settings);
-  const view = (artifact: Artifact): Static<typeof ArtifactView> => {
+  const view = (artifact: Artifact): ArtifactView => {
     const reasons = [whyNotOffered(artifact, environment), whyNotTrusted(artifact, environment)];
     const why_not = reasons.filter((code) => code !== undefined);
     return { ...artifact, launchable: why_not.length === 0, why_not };
@@ -108,7 +109,7 @@ export function artifactRoutes({ store, settings }: ServerContext, authorization
   ];
 }
 
-type View = (artifact: Artifact) => Static<typeof ArtifactView>;
+type View = (artifact: Artifact) => ArtifactView;
 type Caused = Cause & { readonly who: Who };
 
 function verifying(store: Store, authorization: PullAuthorization, wanted: string, view: View): Route[] {

@@ -19,7 +19,7 @@ import type { ReadTx } from '../db/store.ts';
 import { everybody, found, platform, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
-import { capacityOf, excess } from '../launch/resource-fit.ts';
+import { capacityOf, excess, left } from '../launch/resource-fit.ts';
 import type { ReleaseAllocation } from './release-allocation.ts';
 
 const { name, project_id, project_storage, data_policy, state } = Allocation.properties;
@@ -43,7 +43,23 @@ const AllocationView = Type.Object(
   },
   { additionalProperties: false, description: 'A host, or a part of one, that a project may use.' },
 );
-type AllocationView = Static<typeof AllocationView>;
+export type AllocationView = Static<typeof AllocationView>;
+
+const AllocationDetail = Type.Object(
+  {
+    ...AllocationView.properties,
+    free: Type.Object(
+      {
+        gpu_count: Type.Number({ description: 'Cards.' }),
+        cpu_cores: Type.Number({ description: 'Cores.' }),
+        memory_gib: Type.Number({ description: 'Memory in GiB.' }),
+      },
+      { additionalProperties: false, description: 'What of its shape is promised to no instance.' },
+    ),
+  },
+  { additionalProperties: false, description: 'An allocation with what is left of it.' },
+);
+export type AllocationDetail = Static<typeof AllocationDetail>;
 
 const NewAllocation = Type.Object(
   {
@@ -125,10 +141,14 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
     }),
     route({
       ...{ method: 'GET', path: '/api/v1/allocations/{allocation_id}', tag: 'allocations', ...one },
-      summary: 'Shows an allocation.',
+      summary: 'Shows an allocation, with what is left of it.',
       allow: everybody,
-      read: async ({ who, params: { allocation_id: id } }, tx) =>
-        viewOf(tx, visible(who, 'allocation', id, await tx.allocations.get(id))),
+      answer: AllocationDetail,
+      read: async ({ who, params: { allocation_id: id } }, tx) => {
+        const allocation = visible(who, 'allocation', id, await tx.allocations.get(id));
+        const instances = await tx.app_instances.list({ where: { allocation_id: id } });
+        return { ...(await viewOf(tx, allocation)), free: left(allocation.shape, instances) };
+      },
     }),
     route({
       ...{ method: 'PATCH', path: '/api/v1/allocations/{allocation_id}', tag: 'allocations', ...one },

@@ -3,7 +3,7 @@ import type { InstanceState } from '../../../contract/instance-state.ts';
 import type { Allocation } from '../../../server/db/entities/allocation.ts';
 import type { Project } from '../../../server/db/entities/project.ts';
 import type { InstanceView } from '../../../server/instances/instance-view.ts';
-import { counted, words } from '../../lib/format.ts';
+import { words } from '../../lib/format.ts';
 import { Link, useRoute } from '../../lib/router.tsx';
 import { theSession } from '../../lib/session.ts';
 import { useResource } from '../../lib/use-resource.ts';
@@ -14,6 +14,7 @@ import { Page, Shown } from '../../parts/page.tsx';
 import { listPath, Pager } from '../../parts/pager.tsx';
 import { QueryFilter } from '../../parts/query-filter.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
+import { shapeWords } from '../allocations/shape-words.ts';
 
 interface Instances {
   readonly items: readonly InstanceView[];
@@ -113,8 +114,7 @@ const columns: readonly Column<InstanceView>[] = [
   {
     ...{ key: 'resources', title: 'Resources', share: 2.2, wide: true },
     value: ({ resources: { gpu_count, cpu_cores } }) => gpu_count * 10_000 + cpu_cores,
-    cell: ({ resources: { gpu_count, cpu_cores, memory_gib } }) =>
-      `${gpu_count > 0 ? `${counted(gpu_count, 'GPU')} · ` : ''}${counted(cpu_cores, 'core')} · ${memory_gib} GiB`,
+    cell: ({ resources }) => shapeWords(resources),
   },
   {
     ...{ key: 'endpoints', title: 'Endpoints', share: 1.1, wide: true },
