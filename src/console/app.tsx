@@ -10,6 +10,7 @@ import { AllocationPage } from './pages/allocations/allocation-page.tsx';
 import { AllocationsPage } from './pages/allocations/allocations-page.tsx';
 import { ArtifactPage } from './pages/artifacts/artifact-page.tsx';
 import { ArtifactsPage } from './pages/artifacts/artifacts-page.tsx';
+import { AuditPage } from './pages/audit/audit-page.tsx';
 import { AppPage } from './pages/catalog/app-page.tsx';
 import { CatalogPage } from './pages/catalog/catalog-page.tsx';
 import { InstancePage } from './pages/instance/instance-page.tsx';
@@ -35,6 +36,7 @@ const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
     (slug && version && what === 'launch' && <LaunchPage key={`${slug}/${version}`} {...{ slug, version }} />),
   instances: ({ parts: [, id, tab] }) =>
     id === undefined ? <InstancesPage /> : <InstancePage key={id} id={id} tab={tab} />,
+  audit: () => <AuditPage />,
   artifacts: ({ parts: [, id] }) => (id === undefined ? <ArtifactsPage /> : <ArtifactPage key={id} id={id} />),
   allocations: ({ parts: [, id] }) => (id === undefined ? <AllocationsPage /> : <AllocationPage key={id} id={id} />),
   instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,

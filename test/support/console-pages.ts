@@ -7,6 +7,11 @@ export const consolePages = [
   ['/apps/jupyterlab', 'JupyterLab'],
   ['/apps/vllm-openai', 'vLLM'],
   ['/instances', 'Instances'],
+  ['/artifacts', 'Artifacts'],
+  ['/artifacts/artifact-0', 'runtime-cpu'],
+  ['/allocations', 'Allocations'],
+  ['/allocations/0190a000-0000-7000-8000-000000000000', 'lab 0'],
+  ['/audit', 'Audit log'],
   ['/nodes', 'Nodes'],
   ['/nodes/node-1', 'gpu-1'],
 ] as const satisfies readonly (readonly [path: string, heading: string])[];

@@ -80,7 +80,7 @@ function choicesOf(values: readonly string[]) {
 
 const columns: readonly Column<ArtifactView>[] = [
   {
-    ...{ key: 'name', title: 'Name', share: 2.6, value: ({ name, digest }) => `${name} ${digest}` },
+    ...{ key: 'name', title: 'Name', share: 2.4, value: ({ name, digest }) => `${name} ${digest}` },
     cell: ({ id, name, digest }) => (
       <>
         <Link to={`/artifacts/${id}`}>{name}</Link>
@@ -109,7 +109,7 @@ const columns: readonly Column<ArtifactView>[] = [
     cell: (artifact) => channelsOf(artifact).join(', ') || <span class="muted">none</span>,
   },
   {
-    ...{ key: 'launchable', title: 'Launches', share: 1.4, wide: true },
+    ...{ key: 'launchable', title: 'Launches', share: 1.7, wide: true },
     value: ({ launchable }) => (launchable ? 'launchable' : 'not launchable'),
     cell: ({ launchable }) =>
       launchable ? (
@@ -119,7 +119,7 @@ const columns: readonly Column<ArtifactView>[] = [
       ),
   },
   {
-    ...{ key: 'size', title: 'Size', share: 0.9, wide: true, value: ({ size_bytes }) => size_bytes },
+    ...{ key: 'size', title: 'Size', share: 1, wide: true, value: ({ size_bytes }) => size_bytes },
     cell: ({ size_bytes }) => (size_bytes === null ? <span class="muted">unknown</span> : bytes(size_bytes)),
   },
   {
