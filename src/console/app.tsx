@@ -39,7 +39,6 @@ const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
   audit: () => <AuditPage />,
   artifacts: ({ parts: [, id] }) => (id === undefined ? <ArtifactsPage /> : <ArtifactPage key={id} id={id} />),
   allocations: ({ parts: [, id] }) => (id === undefined ? <AllocationsPage /> : <AllocationPage key={id} id={id} />),
-  instances: ({ parts: [, id] }) => id === undefined && <InstancesPage />,
 };
 
 export function App() {
