@@ -129,14 +129,7 @@ function entitlementRoutes(): Route[] {
           ...{ created_at: timeOf(asked), created_by: asked.who.tokenId },
         };
         await tx.entitlements.insert(entitlement);
-        await tell(
-          tx,
-          asked,
-          'app',
-          app_slug,
-          'app.entitled',
-          `${project_id ?? 'Every project'} may launch ${app_slug}.`,
-        );
+        await tellProject(tx, asked, entitlement, 'app.entitled', 'may launch');
         return { body: entitlement };
       },
     }),
@@ -156,8 +149,7 @@ function entitlementRoutes(): Route[] {
         const { entitlement_id: id } = asked.params;
         const entitlement = found('entitlement', id, await tx.entitlements.get(id));
         await tx.entitlements.delete(id);
-        const message = `${entitlement.project_id ?? 'Every project'} may no longer launch ${entitlement.app_slug}.`;
-        await tell(tx, asked, 'app', entitlement.app_slug, 'app.entitlement_removed', message);
+        await tellProject(tx, asked, entitlement, 'app.entitlement_removed', 'may no longer launch');
         return { body: entitlement };
       },
     }),
@@ -189,6 +181,18 @@ async function tell(
   message: string,
 ): Promise<void> {
   await appendEvent(tx, asked, { type, project_id: null, subject: { kind, id }, message });
+}
+
+/** Whom it is about hears it; of what is about every project the people of the platform hear. */
+async function tellProject(
+  tx: Tx,
+  asked: Cause,
+  { app_slug, project_id }: Entitlement,
+  type: string,
+  what: string,
+): Promise<void> {
+  const message = `${project_id ?? 'Every project'} ${what} ${app_slug}.`;
+  await appendEvent(tx, asked, { type, project_id, subject: { kind: 'app', id: app_slug }, message });
 }
 
 function timeOf({ now }: Cause): string {

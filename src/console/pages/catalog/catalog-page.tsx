@@ -19,7 +19,7 @@ export function CatalogPage() {
         {({ items }) =>
           items.length === 0 ? (
             <Empty icon="apps" title="No app is offered to you yet.">
-              An operator publishes apps and entitles your project to them.
+              An operator publishes apps.
             </Empty>
           ) : (
             <ul class="app-cards">
