@@ -40,8 +40,8 @@ export interface ControlPlane {
   readonly context: ServerContext;
   /** Serves from now on. */
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Says goodbye to nodes, ends streams, waits for requests at work. The store is the caller's to close. */
-  close(): Promise<void>;
+  /** Says goodbye to nodes, ends streams, lets requests at work end for so long; false where some were cut off. The store is the caller's to close. */
+  close(patienceMs?: number): Promise<boolean>;
 }
 
 export function createControlPlane(parts: ServerParts): ControlPlane {
@@ -82,10 +82,10 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       void keepSweeping({ store, clock, log }, stopped.signal);
       return http.listen(host, port);
     },
-    close: async () => {
+    close: async (patienceMs) => {
       stopped.abort();
       hub.stop();
-      await http.close();
+      return await http.close(patienceMs);
     },
   };
 }

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import gpuaas from '../../../package.json' with { type: 'json' };
 import { AgentError } from '../../contract/failures.ts';
 import { systemClock } from '../../kit/clock.ts';
-import { createLog, type Log } from '../../kit/log.ts';
+import { createLog } from '../../kit/log.ts';
 import { type ControlPlane, createControlPlane } from '../../server/create-server.ts';
 import { openDataDir } from '../../server/data-dir.ts';
 import { tellCrashes } from '../crash.ts';
@@ -43,7 +43,9 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     tellReady(settings.publicUrl, urlOf(listening, port), options.json);
     log.info({ url: settings.publicUrl, port, version }, 'control plane listens');
     log.info({ signal: await stop }, 'control plane stops');
-    await closing(plane, log);
+    if (!(await plane.close(patienceMs))) {
+      log.warn({ timeout_ms: patienceMs }, 'requests were still at work, they are cut off');
+    }
     return exitCodes.ok;
   } finally {
     await data.close();
@@ -76,16 +78,6 @@ async function stopSignal(): Promise<string> {
     process.once(name, () => process.exit(exitCodes.failed));
   }
   return first;
-}
-
-async function closing(plane: ControlPlane, log: Log): Promise<void> {
-  const late = new AbortController();
-  const tooLong = systemClock.pause(patienceMs, late.signal).then(
-    () => log.warn({ timeout_ms: patienceMs }, 'requests are still at work, they are cut off'),
-    () => undefined,
-  );
-  await Promise.race([plane.close(), tooLong]);
-  late.abort();
 }
 
 function tellToken(token: string, json: boolean): void {

@@ -20,6 +20,7 @@ import { checkOrigin } from './origin.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { Route, Streamed, Who } from './route.ts';
 import { type Answer, runRoute } from './run-route.ts';
+import { UnderWay } from './under-way.ts';
 import { answerUnreadable } from './unreadable.ts';
 
 export interface HttpOptions {
@@ -67,8 +68,11 @@ export interface HttpServer {
   /** Where whoever upgrades a connection says that its other side is known. */
   readonly door: Door;
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Ends streams, waits for requests at work, closes all connections. */
-  close(): Promise<void>;
+  /**
+   * Takes no more requests, ends streams, lets requests at work end for so long, and closes all connections. False where some
+   * were cut off.
+   */
+  close(patienceMs?: number): Promise<boolean>;
 }
 
 const defaultBodyLimit = 64 * 1024;
@@ -88,7 +92,8 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     logger: false,
     bodyLimit: defaultBodyLimit,
     requestTimeout: requestMs,
-    forceCloseConnections: true,
+    // Those that are at work are waited for, and closed here.
+    forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
     genReqId: (request) => correlationIdOf(request.headers, options.now()),
     return503OnClosing: true,
@@ -99,10 +104,12 @@ export function createHttpServer(options: HttpOptions): HttpServer {
       answerUnreadable(error, socket, answers.get(socket), headersOf({ id: newId(options.now()) })),
   }) as unknown as FastifyInstance;
   acceptJsonOnly(app);
+  const underWay = new UnderWay();
   const door = new Door(options.strangers);
   door.watch(app.server);
   app.addHook('onRequest', async (request, reply) => {
     answers.set(request.raw.socket, reply.raw);
+    underWay.begin(reply.raw);
     dropUnread(reply.raw, unreadMs);
     reply.headers(headersOf(request));
     checkOrigin(request.headers, options.hostNames, request.routeOptions.url === pagePath);
@@ -122,7 +129,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   serveConsole(app, options.console, options.limits);
   const audit = new AuditTrail({ ...options, unwritten: options.metrics.unwrittenRefusals });
   for (const route of options.routes) {
-    mount(app, route, { ...options, door, audit }, stopping.signal);
+    mount(app, route, { ...options, door, audit, underWay }, stopping.signal);
   }
 
   return {
@@ -131,10 +138,14 @@ export function createHttpServer(options: HttpOptions): HttpServer {
       await app.listen({ host, port });
       return app.server.address() as AddressInfo;
     },
-    close: async () => {
+    close: async (patienceMs = 0) => {
       stopping.abort();
+      const closed = app.close();
+      const isOver = await underWay.over(patienceMs);
       door.close();
-      await app.close();
+      app.server.closeAllConnections();
+      await closed;
+      return isOver;
     },
   };
 }
@@ -160,7 +171,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
 function mount(
   app: FastifyInstance,
   route: Route,
-  options: HttpOptions & { readonly door: Door; readonly audit: AuditTrail },
+  options: HttpOptions & { readonly door: Door; readonly audit: AuditTrail; readonly underWay: UnderWay },
   stopping: AbortSignal,
 ): void {
   app.route({
@@ -169,6 +180,7 @@ function mount(
     bodyLimit: route.bodyLimit ?? defaultBodyLimit,
     exposeHeadRoute: false,
     handler: async (request, reply) => {
+      if (route.stream) options.underWay.isStream(reply.raw);
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const raw = {
@@ -179,7 +191,8 @@ function mount(
           body: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
         },
         remote: request.raw.socket.remoteAddress ?? '',
-        signal: AbortSignal.any([gone.signal, stopping]),
+        // What is not a stream is let end.
+        signal: route.stream ? AbortSignal.any([gone.signal, stopping]) : gone.signal,
       };
       const { store, audit, checkAnswers = false } = options;
       const { door, limits } = options;

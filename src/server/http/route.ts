@@ -36,7 +36,7 @@ export interface Asked<P, Q, B, W> {
   readonly correlationId: string;
   /** Milliseconds since 1970, the same throughout the request. */
   readonly now: number;
-  /** Aborts when the client is gone or the server stops. */
+  /** Aborts when the client is gone; that of a stream also when the server stops or its caller is not valid any more. */
   readonly signal: AbortSignal;
 }
 
