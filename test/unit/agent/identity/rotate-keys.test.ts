@@ -41,7 +41,7 @@ async function node(answering: Answering, keysSince = '2026-10-26T12:00:00.000Z'
 
 const accept: Answering = (_, response) => answerJson(response, 200, {});
 
-it('replaces both keys, vouched for by the old and the new identity key', async () => {
+it('replaces both keys, vouched for by the old and the new identity key (X-4)', async () => {
   const { stateDir, options, identity, wrapping } = await node(accept);
 
   await rotateKeys(options);

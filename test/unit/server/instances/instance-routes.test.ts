@@ -124,6 +124,8 @@ describe('POST /api/v1/app-instances', () => {
     ['an unknown app (G-98)', { app_slug: 'nothing' }, 404, 'launch.app_not_found'],
     ['an unknown version (G-99)', { app_version: '1.0' }, 404, 'launch.version_not_found'],
     ['no allocation (G-101, G-148)', { placement_intent: {} }, 400, 'launch.allocation_missing'],
+    ['a value that the profile has not (G-148)', { config: { workspace_mount: 'nfs' } }, 400, 'launch.values_invalid'],
+    ['an image that nobody registered (G-148)', { artifact_id: 'nothing' }, 404, 'launch.artifact_not_found'],
     [
       'an allocation nobody has',
       { placement_intent: { target_allocation_id: allocationId.replace('0190', '0191') } },
