@@ -121,3 +121,19 @@ describe('docs/tasks.md', () => {
     expect(schemas.length).toBeGreaterThan(1);
   });
 });
+
+describe('docs/console.md', () => {
+  const folder = join(root, 'src/console');
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.tsx?$/.test(name))
+    .map((name) => readFileSync(join(folder, name), 'utf8').replaceAll(/\s+/g, ' '))
+    .join('\n');
+
+  it('names what the console shows', () => {
+    const page = text('docs/console.md').replaceAll(/\s+/g, ' ');
+    const labels = [...page.matchAll(/\*\*([^*]+)\*\*/g)].map(([, label = '']) => label);
+
+    expect(labels.length).toBeGreaterThan(20);
+    expect(labels.filter((label) => !new RegExp(`['">] ?${label}[ ,'"<:]`).test(sources))).toEqual([]);
+  });
+});
