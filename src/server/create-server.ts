@@ -17,6 +17,7 @@ import { reconciler } from './instances/reconciler.ts';
 import { exposeSamples } from './instances/sample-metrics.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
+import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
 import { routesOf } from './routes.ts';
 import { keepSweeping } from './sweep.ts';
 
@@ -79,6 +80,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     context,
     listen: async (host, port) => {
       await hub.start(http.server, (socket) => http.door.letIn(socket));
+      await warnIfNobodyLaunches(store, settings.launchEnabled, log);
       void keepSweeping({ store, clock, log }, stopped.signal);
       return http.listen(host, port);
     },

@@ -22,6 +22,13 @@ export interface Node {
     readonly draining: boolean;
   } | null;
   readonly runtime: Runtime | null;
+  readonly readiness: { readonly state: string; readonly reasons: readonly string[] };
+  readonly drift: readonly {
+    readonly what: string;
+    readonly expected: string;
+    readonly found: string;
+    readonly remedy: string;
+  }[];
   readonly topology: {
     readonly workloads: readonly { readonly workload_id: string; readonly state: string; readonly restarts: number }[];
   } | null;
@@ -55,13 +62,14 @@ interface Runtime {
 
 /** As text, `now` in milliseconds since 1970. */
 export function describeNode(node: Node, now: number): string {
-  const { inventory, runtime, topology } = node;
+  const { inventory, runtime, topology, readiness, drift } = node;
   const facts = [
     ['node', node.id],
     ['name', node.name],
     ['allocation', node.allocation_id],
     ['status', node.status_reason === null ? node.status : `${node.status}: ${node.status_reason}`],
     ['connected', connection(node, now)],
+    ['ready', [readiness.state.replace('_', ' '), ...readiness.reasons].join(': ')],
     ['drain', drainWord(node)],
     ['enrolled', `${ago(node.enrolled_at, now)} ago`],
     ['agent', node.agent_version ?? '-'],
@@ -71,9 +79,11 @@ export function describeNode(node: Node, now: number): string {
   const workloads = (topology?.workloads ?? []).map(({ workload_id, state, restarts }) => [
     ...[workload_id, state, restarts === 0 ? '' : `restarted ${restarts} times`],
   ]);
+  const drifted = drift.map(({ what, expected, found, remedy }) => [what, found, `expected ${expected}`, remedy]);
   const cards = (runtime?.gpus ?? []).map(cardRow);
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...(drifted.length === 0 ? [] : ['', 'Drift', table(drifted.map((row) => row.map(oneLine)))]),
     ...(cards.length === 0 ? [] : ['', 'Cards', table(cards.map((row) => row.map(oneLine)))]),
     ...(workloads.length === 0 ? [] : ['', 'Workloads', table(workloads.map((row) => row.map(oneLine)))]),
   ].join('\n');

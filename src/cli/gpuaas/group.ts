@@ -1,5 +1,5 @@
 /** What every group of commands has: a list, and one thing in full. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import type { Carry } from './carry.ts';
 import { json } from './options.ts';
 import { type Column, type Item, printItem, printList } from './things.ts';
@@ -10,16 +10,21 @@ export interface Listed {
   readonly path: string;
   readonly columns: readonly Column[];
   readonly none: string;
+  /** Options of `list` that are its filters in the interface as well. */
+  readonly filters?: readonly Option[];
 }
 
 /** A group with its `list`. */
-export function group(program: Command, carry: Carry, what: string, { name, path, columns, none }: Listed): Command {
+export function group(program: Command, carry: Carry, what: string, listed: Listed): Command {
+  const { name, path, columns, none, filters = [] } = listed;
   const command = refuseUnknownCommands(program.command(name).description(what));
-  command
-    .command('list', { isDefault: true })
-    .description(`list the ${name} that this token sees`)
+  const list = command.command('list', { isDefault: true }).description(`list the ${name} that this token sees`);
+  for (const filter of filters) list.addOption(filter);
+  list
     .option(...json)
-    .action((options) => carry((client) => printList(client, path, { ...options, columns, none })));
+    .action(({ json: isJson, ...query }: { json: boolean }) =>
+      carry((client) => printList(client, path, { json: isJson, query, columns, none })),
+    );
   return command;
 }
 

@@ -1,5 +1,6 @@
 /** `gpuaas nodes`: hosts, how they join, and how they are kept from work. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { readinessStates } from '../../server/db/entities/node.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import type { Carry } from './carry.ts';
 import { describeNode, drainWord, type Node } from './describe-node.ts';
@@ -14,14 +15,18 @@ export function addNodeCommands(program: Command, carry: Carry): void {
     ['NAME', field('name')],
     ['STATUS', field('status')],
     ['CONNECTED', field('connected')],
-    ['RUNTIME', (item) => readyWord(field('runtime.ready')(item))],
-    ['PROBED', field('runtime.probed_at')],
+    ['READY', (item) => String(field('readiness.state')(item)).replace('_', ' ')],
+    ['PROBED', field('probed_at')],
+    ['DRIFT', (item) => (item['drift'] as Node['drift']).map(({ what }) => what).join(', ')],
     ['DRAIN', (item) => drainWord(item as unknown as Node)],
     ['AGENT', field('agent_version')],
     ['ALLOCATION', field('allocation_id')],
   ];
   const none = 'No nodes yet: gpuaas nodes join-token ALLOCATION';
-  const command = group(program, carry, 'hosts, and how they join', { name: 'nodes', path, columns, none });
+  const command = group(program, carry, 'hosts, and how they join', {
+    ...{ name: 'nodes', path, columns, none },
+    filters: [new Option('--readiness <state>', 'only those of this readiness').choices([...readinessStates])],
+  });
   addShow(command, carry, path, page);
   command
     .command('join-token <allocation>')
@@ -67,10 +72,6 @@ export function addNodeCommands(program: Command, carry: Carry): void {
         ),
       );
   }
-}
-
-function readyWord(ready: unknown): string {
-  return ready === undefined ? 'unknown' : ready === true ? 'ready' : 'not ready';
 }
 
 const page = (item: Item) => describeNode(item as unknown as Node, Date.now());

@@ -157,15 +157,24 @@ export async function catchUp(
 }
 
 /** What is remembered of the node itself. */
-function refreshed(node: Node, { kind, body }: NodeRecord): Node {
+function refreshed(node: Node, { kind, body, at }: NodeRecord): Node {
   switch (kind) {
     case 'inventory':
-      return { ...node, inventory: body, agent_version: body.agent_version, runtime: body.runtime };
+      return {
+        ...{ ...node, inventory: body, agent_version: body.agent_version, runtime: body.runtime },
+        ...offsetOf(body.at, at),
+      };
     case 'topology':
       return { ...node, topology: body };
     default:
       return node;
   }
+}
+
+/** The host wrote down the one by its clock, and the other by ours. */
+function offsetOf(theirs: string, ours: string): Pick<Node, 'clock_offset_seconds'> {
+  const seconds = Math.round((Date.parse(theirs) - Date.parse(ours)) / 1000);
+  return Number.isNaN(seconds) ? {} : { clock_offset_seconds: seconds };
 }
 
 /** Results count for tasks of this very node only. One that its schema refuses ends the task all the same. */

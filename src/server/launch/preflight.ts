@@ -52,7 +52,8 @@ export function notSeen(node: Pick<Node, 'runtime'> | undefined): LaunchRefusal 
 
 const target = '/placement_intent/target_allocation_id';
 
-function whyUnfit(node: Node | undefined, needs: readonly string[]): string | undefined {
+/** Why it takes no launch, whatever runs there; undefined where it does. */
+export function whyUnfit(node: Node | undefined, needs: readonly string[]): string | undefined {
   if (!node) return 'No host has enrolled for it.';
   if (node.status !== 'enrolled') return `It is ${node.status}.`;
   if (node.drain) return 'It is draining.';

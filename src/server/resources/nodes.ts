@@ -5,13 +5,14 @@
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
-import { closed } from '../db/entities/fields.ts';
-import { Node } from '../db/entities/node.ts';
+import { closed, nullable } from '../db/entities/fields.ts';
+import { Node, readinessStates } from '../db/entities/node.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
 import { everybody, found, maySee, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
+import { Drift, driftOf, Readiness, readinessOf } from './node-readiness.ts';
 
 const {
   bearer_hash: _bearer,
@@ -26,6 +27,12 @@ export const NodeView = Type.Object(
   {
     ...shown,
     connected: Type.Boolean({ description: 'True while it has a session.' }),
+    readiness: Readiness,
+    probed_at: nullable(
+      Type.String({ description: 'When.' }),
+      'When its container runtimes were last looked at, by the clock of the host; null before that.',
+    ),
+    drift: Type.Array(Drift, { description: 'Where its host is not as its bootstrap left it; empty if nowhere.' }),
   },
   { ...closed, description: 'A host.' },
 );
@@ -34,6 +41,7 @@ export type NodeView = Static<typeof NodeView>;
 const NodeQuery = listQuery({
   status: Type.Optional(Node.properties.status),
   allocation_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this allocation.' })),
+  readiness: Type.Optional(Type.Enum([...readinessStates], { description: 'Only those of this readiness.' })),
 });
 
 const Drain = Type.Object(
@@ -57,15 +65,20 @@ const path = '/api/v1/nodes/{node_id}';
 
 export function nodeRoutes(control: NodeControl): Route[] {
   const view = (node: Node): NodeView => viewOf(node, control.isConnected(node.id));
+  const isOf = (node: Node, state: string) => readinessOf(node, control.isConnected(node.id)).state === state;
   return [
     route({
       ...{ method: 'GET', path: '/api/v1/nodes', tag: 'nodes', summary: 'Lists nodes.' },
       ...{ allow: everybody, query: NodeQuery, answer: listOf(NodeView) },
       read: async ({ who, query }, tx) => {
-        const { limit: _limit, after: _after, ...asked } = query;
+        const { limit: _limit, after: _after, readiness, ...asked } = query;
         const own = who.projectId === null ? {} : { allocation_id: await allocationsOf(tx, who.projectId, query) };
-        const nodes = await tx.nodes.list({ where: { ...asked, ...own }, ...pageOptions(query) });
-        return page(nodes, query, view);
+        const where = { ...asked, ...own };
+        const { limit, ...order } = pageOptions(query);
+        // What a node is ready for is not a field that the store could ask for.
+        const nodes = await tx.nodes.list({ where, ...order, ...(readiness === undefined ? { limit } : {}) });
+        const wanted = readiness === undefined ? nodes : nodes.filter((node) => isOf(node, readiness));
+        return page(wanted.slice(0, limit), query, view);
       },
     }),
     route({
@@ -112,7 +125,8 @@ export function nodeRoutes(control: NodeControl): Route[] {
 
 function viewOf(node: Node, connected: boolean): NodeView {
   const { bearer_hash: _b, next_keys: _n, wrapping_key: _w, identity_key: _i, epoch_offered: _o, ...rest } = node;
-  return { ...rest, connected };
+  const probed_at = node.runtime?.probed_at ?? null;
+  return { ...rest, connected, readiness: readinessOf(node, connected), probed_at, drift: driftOf(node) };
 }
 
 async function visibleNode(tx: ReadTx, who: Who, id: string): Promise<Node> {

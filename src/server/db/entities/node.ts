@@ -69,11 +69,19 @@ export const Node = Type.Object(
       time('When.'),
       'When it last answered for a launch, by the clock of the control plane; null before that.',
     ),
+    clock_offset_seconds: Type.Optional(
+      Type.Integer({
+        description: 'How far its clock is ahead of ours, as of its last inventory; absent before that.',
+      }),
+    ),
     topology: nullable(TopologyBody, 'What it last said that runs there; null before that.'),
   },
   { ...closed, description: 'A host that enrolled.' },
 );
 export type Node = Static<typeof Node>;
+
+/** What a node can be for a launch; worked out of the rest, never kept. */
+export const readinessStates = ['ready', 'not_ready', 'unknown'] as const;
 
 export const RecordCursor = Type.Object(
   {

@@ -13,6 +13,7 @@ const fresh: Node = {
   },
   ...{ connected: false, last_seen_at: null, drain: false, enrolled_at: '2026-11-25T10:00:00Z', agent_version: null },
   ...{ inventory: null, runtime: null, topology: null },
+  ...{ readiness: { state: 'unknown', reasons: ['It has not said yet what it can run.'] }, drift: [] },
 };
 
 it('shows of a node that has never connected what is known, each thing on one line', () => {
@@ -20,6 +21,7 @@ it('shows of a node that has never connected what is known, each thing on one li
 
   expect(lines).toContain('name        gpu-1\\nstatus  fine');
   expect(lines).toContain('connected   never was');
+  expect(lines).toContain('ready       unknown: It has not said yet what it can run.');
   expect(lines).toContain('enrolled    5 min ago');
   expect(lines).toContain('runtime     not asked yet');
 });
@@ -49,6 +51,7 @@ it('says of a node why it takes no work, what is free there and what runs', () =
         ],
         resources: { cpu_cores: { total: 16, free: 4 }, memory_gib: { total: 64, free: 8.5 } },
       },
+      drift: [{ what: 'Compose', expected: 'version 2', found: 'missing', remedy: 'Rebootstrap the host.' }],
       topology: { workloads: [{ workload_id: 'app-1', state: 'degraded', restarts: 3 }] },
     },
     now,
@@ -62,6 +65,7 @@ it('says of a node why it takes no work, what is free there and what runs', () =
   expect(text).toMatch(/^ +docker 28.1: Its socket is gone.$/m);
   expect(text).toMatch(/^ +nerdctl: not installed$/m);
   expect(text).toMatch(/^compose +not installed: no stack can be launched$/m);
+  expect(text).toMatch(/^Compose +missing +expected version 2 +Rebootstrap the host.$/m);
   expect(text).toMatch(/^GPUs +3$/m);
   expect(text).toMatch(/^GPU-1 +nvidia +NVIDIA H100 80GB HBM3 +81559 MiB +healthy +held by app-1$/m);
   expect(text).toMatch(/^GPU-2 .* unhealthy: It does not answer. +free$/m);

@@ -8,13 +8,20 @@ afterEach(() => {
 });
 
 it('tells of each node whether it takes new work, and who said that it shall not', async () => {
+  const said = { readiness: { state: 'not_ready' }, probed_at: null };
+  const compose = { what: 'Compose' };
   const nodes = [
-    { name: 'free', drain: false, inventory: { draining: false } },
-    { name: 'new', drain: false, inventory: null },
-    { name: 'ours', drain: true, inventory: { draining: true } },
-    { name: 'theirs', drain: false, inventory: { draining: true } },
-  ];
-  const client = { list: () => nodes.values() } as unknown as ControlPlaneClient;
+    { name: 'free', drain: false, inventory: { draining: false }, drift: [] },
+    { name: 'new', drain: false, inventory: null, drift: [compose, { what: 'disk' }] },
+    { name: 'ours', drain: true, inventory: { draining: true }, drift: [] },
+    { name: 'theirs', drain: false, inventory: { draining: true }, drift: [] },
+  ].map((node) => ({ ...said, ...node }));
+  const asked: unknown[] = [];
+  const list = (...args: unknown[]) => {
+    asked.push(args);
+    return nodes.values();
+  };
+  const client = { list } as unknown as ControlPlaneClient;
   const program = new Command();
   addNodeCommands(program, async (work) => void (await work(client)));
   let shown = '';
@@ -23,8 +30,10 @@ it('tells of each node whether it takes new work, and who said that it shall not
     return true;
   });
 
-  await program.parseAsync(['nodes'], { from: 'user' });
+  await program.parseAsync(['nodes', 'list', '--readiness', 'not_ready'], { from: 'user' });
 
+  expect(asked).toEqual([['/api/v1/nodes', { readiness: 'not_ready' }]]);
+  expect(shown).toMatch(/^- +new .* not ready .* Compose, disk /m);
   const column = shown.split('\n')[0]?.indexOf('DRAIN');
   const words = shown
     .trim()

@@ -88,6 +88,16 @@ describe('a record', () => {
     expect(node).toMatchObject({ runtime: { ready: false, reasons: ['The gate is away.'] }, runtime_at: null });
   });
 
+  it('of what the host has says how far its clock is from ours (G-197)', async () => {
+    const agent = await enter();
+
+    say(agent, 1, 'inventory', inventory({ at: new Date(Date.parse(at) + 95_400).toISOString() }));
+    await acked(agent, 1);
+
+    const node = await ground.store.read((tx) => tx.nodes.get('node-1'));
+    expect(node?.clock_offset_seconds).toBe(95);
+  });
+
   it('is not acknowledged where it could not be kept: the session ends and the record comes again', async () => {
     const agent = await enter();
     const { recorded } = ground.sink;
