@@ -60,7 +60,7 @@ export default defineConfig({
           include: ['test/browser/**/*.test.ts'],
           expect: expectations,
           setupFiles,
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 300_000,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

@@ -8,6 +8,7 @@ import { visit } from '../support/browser.ts';
 import { signIn } from '../support/console-ground.ts';
 import { openPage } from '../support/console-pages.ts';
 import { countedPerson } from '../support/counted-person.ts';
+import { hasFocus, pressOn, tabTo } from '../support/keyboard.ts';
 import { formStep } from '../support/launch-form.ts';
 import { type NotebookConsole, openNotebookConsole } from '../support/notebook-console.ts';
 import { accessibilityFaults, beyondTheEdge } from '../support/page-faults.ts';
@@ -185,5 +186,46 @@ describe('a notebook', () => {
       await openPage(page, ground.url, ['/instances', 'Instances']);
       await page.getByRole('row').filter({ hasText: 'JupyterLab' }).getByText('decommissioned').waitFor();
     });
+  });
+});
+
+describe('with a keyboard alone', () => {
+  it('one signs in, launches a notebook, looks at its tabs and gives it back', async () => {
+    const steps = await ground.steps();
+    await visit(ground.url, async (page) => {
+      const token = page.getByLabel('API token');
+      await token.waitFor();
+      expect(await hasFocus(token)).toBe(true);
+      await page.keyboard.type(ground.member.token);
+      await page.keyboard.press('Enter');
+      await pressOn(page, page.getByRole('link', { name: `Launch JupyterLab ${ground.version}` }));
+      for (const { title } of steps) {
+        const step = await formStep(page, title);
+        await pressOn(page, step.getByRole('button', { name: title === steps.at(-1)?.title ? 'Launch' : 'Next' }));
+      }
+      await becomes(page, 'running');
+      id = new URL(page.url()).hash.split('/')[2] ?? '';
+
+      const open = page.getByRole('tab', { selected: true });
+      await tabTo(page, open);
+      await page.keyboard.press('End');
+      expect(await open.textContent()).toBe('Metrics');
+      expect(await hasFocus(open)).toBe(true);
+      await page.keyboard.press('Home');
+      await page.keyboard.press('ArrowRight');
+      expect(await open.textContent()).toBe('Events');
+
+      const decommission = page.getByRole('button', { name: 'Decommission', exact: true });
+      const dialog = page.getByRole('dialog', { name: 'Decommission JupyterLab?' });
+      await pressOn(page, decommission);
+      await dialog.waitFor();
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'detached' });
+      expect(await hasFocus(decommission)).toBe(true);
+      await page.keyboard.press('Enter');
+      await pressOn(page, dialog.getByRole('button', { name: 'Decommission', exact: true }));
+      await becomes(page, 'decommissioned');
+    });
+    expect(await ground.containers(id)).toEqual([]);
   });
 });

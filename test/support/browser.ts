@@ -40,6 +40,8 @@ export async function visit<T>(
   const context = await browser.newContext({
     ...{ viewport: { width, height }, colorScheme: scheme, reducedMotion: 'reduce' },
   });
+  // Only tells what hangs from what does not.
+  context.setDefaultTimeout(60_000);
   try {
     const faults = watch(context, new URL(url).origin);
     const page = await context.newPage();
