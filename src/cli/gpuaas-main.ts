@@ -14,6 +14,7 @@ import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { addManifestCommands } from './gpuaas/manifest-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
+import { addSmokeCommands } from './gpuaas/smoke-commands.ts';
 import { addStoreCommands } from './gpuaas/store-commands.ts';
 import { type Carry, runProgram } from './run-program.ts';
 
@@ -41,6 +42,7 @@ function programOf(carry: Carry): Command {
     addNodeCommands,
     addArtifactCommands,
     addKeyCommands,
+    addSmokeCommands,
   ]) {
     add(program, withControlPlane(carry));
   }
@@ -95,6 +97,9 @@ function addServe(program: Command, carry: Carry): void {
       variable('--artifact-channel <name>', 'channel that it must be promoted to', 'ARTIFACT_CHANNEL').choices([
         ...channels,
       ]),
+    )
+    .addOption(
+      variable('--launch-sign-off <text>', 'who found production ready for launches, and when', 'LAUNCH_SIGN_OFF'),
     )
     .addOption(
       variable(

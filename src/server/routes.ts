@@ -25,6 +25,7 @@ import { environmentRoutes } from './resources/environment.ts';
 import { joinTokenRoutes } from './resources/join-tokens.ts';
 import { nodeControl } from './resources/node-control.ts';
 import { nodeRoutes } from './resources/nodes.ts';
+import { probeRoute } from './resources/probe-node.ts';
 import { projectRoutes } from './resources/projects.ts';
 import { releasing } from './resources/release-allocation.ts';
 import { serviceAccountRoutes } from './resources/service-accounts.ts';
@@ -46,6 +47,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...serviceAccountRoutes(),
     ...allocationRoutes(release),
     ...nodeRoutes(nodeControl(hub, queue)),
+    probeRoute(queue, (nodeId) => hub.isConnected(nodeId)),
     ...joinTokenRoutes(context),
     publishRoute(context),
     ...artifactRoutes(context, pullAuthorization(context)),

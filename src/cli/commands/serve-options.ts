@@ -26,6 +26,7 @@ export interface ServeOptions {
   readonly registryLogins?: string;
   readonly artifactPolicy: (typeof artifactPolicies)[number];
   readonly environment: string;
+  readonly launchSignOff?: string;
   readonly artifactChannel?: Channel;
   readonly platform: string;
   readonly strangersPerAddress: string;
@@ -77,10 +78,16 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
   if (options.artifactChannel !== undefined && options.artifactPolicy !== 'promoted') {
     throw refused('--artifact-channel says how far artifacts must be promoted: it needs --artifact-policy promoted.');
   }
+  const launchEnabled = isLaunchEnabled(env['APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED']);
+  if (launchEnabled && options.environment === 'production' && (options.launchSignOff ?? '').trim() === '') {
+    throw refused(
+      '--launch-sign-off must say who has found the hosts of production ready for launches; docs/app-developers.md has the list.',
+    );
+  }
   return {
     publicUrl: originOf(options.publicUrl) ?? urlOf(listening, listening.port),
     ca: options.ca === undefined ? '' : textOf('--ca', options.ca),
-    launchEnabled: isLaunchEnabled(env['APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED']),
+    launchEnabled,
     environment: options.environment,
     registries: [...new Set([...registries, ...tokenRegistries])],
     tokenRegistries,

@@ -42,6 +42,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     }
     tellReady(settings.publicUrl, urlOf(listening, port), options.json);
     log.info({ url: settings.publicUrl, port, version }, 'control plane listens');
+    if (options.launchSignOff) log.info({ sign_off: options.launchSignOff }, 'launches were signed off');
     log.info({ signal: await stop }, 'control plane stops');
     if (!(await plane.close(patienceMs))) {
       log.warn({ timeout_ms: patienceMs }, 'requests were still at work, they are cut off');

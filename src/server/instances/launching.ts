@@ -51,18 +51,22 @@ export async function deploy(tx: Tx, queue: TaskQueue, instance: AppInstance, la
   });
 }
 
-/** Asks the node what it can run; launches that wait already share the question. */
-export async function askNode(tx: Tx, queue: TaskQueue, instance: AppInstance, node: Node): Promise<AppInstance> {
-  const [open] = (await tx.tasks.list({ where: { node_id: node.id, state: ['queued', 'leased', 'accepted'] } })).filter(
-    ({ purpose }) => purpose === 'preflight',
-  );
-  const question =
-    open ??
+/** Asks the node what it can run, unless it is asked already. `seconds` is how long its answer may take. */
+export async function askRuntime(tx: Tx, queue: TaskQueue, node: Node, traceId: string) {
+  const open = await tx.tasks.list({ where: { node_id: node.id, state: ['queued', 'leased', 'accepted'] } });
+  const task =
+    open.find(({ purpose }) => purpose === 'preflight') ??
     (await queue.enqueue(tx, {
-      ...{ node_id: node.id, allocation_id: instance.allocation_id, type: 'workload.oci_runtime_status', params: {} },
-      ...{ purpose: 'preflight', trace_id: instance.trace_id },
+      ...{ node_id: node.id, allocation_id: node.allocation_id, type: 'workload.oci_runtime_status', params: {} },
+      ...{ purpose: 'preflight', trace_id: traceId },
       ...{ deadline_seconds: preflightSeconds, valid_seconds: preflightSeconds },
     }));
+  return { task, seconds: 2 * preflightSeconds };
+}
+
+/** Launches that wait already share the question. */
+export async function askNode(tx: Tx, queue: TaskQueue, instance: AppInstance, node: Node): Promise<AppInstance> {
+  const { task: question } = await askRuntime(tx, queue, node, instance.trace_id);
   const next = { ...instance, current_task_id: question.id };
   await tx.app_instances.put(next);
   return next;

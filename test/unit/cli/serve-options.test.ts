@@ -78,6 +78,20 @@ describe('the options of gpuaas serve', () => {
     expect(settingsOf(options, listeningOf(options), env).launchEnabled).toBe(enabled);
   });
 
+  it.each<[string, Partial<ServeOptions>, boolean]>([
+    ['production, without a word of anybody', { environment: 'production' }, false],
+    ['production, with an empty word', { environment: 'production', launchSignOff: ' ' }, false],
+    ['production, once somebody has signed off', { environment: 'production', launchSignOff: 'kim, 2026-11-26' }, true],
+    ['any other environment', { environment: 'staging' }, true],
+  ])('let launches be switched on in %s: %s (G-199)', (_what, given, isAllowed) => {
+    const start = (env: NodeJS.ProcessEnv) => settingsOf({ ...options, ...given }, listeningOf(options), env);
+    const enabled = { APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED: 'true' };
+
+    expect(start({}).launchEnabled).toBe(false);
+    if (isAllowed) expect(start(enabled).launchEnabled).toBe(true);
+    else expect(() => start(enabled)).toThrow(configInvalid);
+  });
+
   it('take lists repeated or separated by commas, and count token registries among the registries', () => {
     const given = { ...options, registry: 'a:1,b', tokenRegistry: ['c:5000'] };
 

@@ -137,3 +137,16 @@ describe('docs/console.md', () => {
     expect(labels.filter((label) => !new RegExp(`['">] ?${label}[ ,'"<:]`).test(sources))).toEqual([]);
   });
 });
+
+describe('docs/decisions.md', () => {
+  it('decides every question that the reference leaves open (G-238, G-241 to G-249)', () => {
+    const records = text('docs/decisions.md').split(/^## /m).slice(1);
+    const ids = records.map((record) => record.split(':')[0]);
+    const parts = (record: string) => [...record.matchAll(/^- \*\*(.+?):\*\* \S/gm)].map(([, part]) => part);
+
+    expect(ids).toEqual(['G-238', ...Array.from({ length: 9 }, (_, index) => `G-${241 + index}`)]);
+    for (const record of records) {
+      expect(parts(record)).toEqual(['Question', 'Decision', 'Why', 'What would change it']);
+    }
+  });
+});
