@@ -48,6 +48,7 @@ export function LogList(props: LogListProps) {
   const box = useRef<HTMLElement>(null);
   const ruler = useRef<HTMLSpanElement>(null);
   const isFollowing = useRef(true);
+  const lastTop = useRef(0);
   const [view, setView] = useState<View>({ top: 0, height: 600, width: 800 });
   const [character, setCharacter] = useState(7.5);
 
@@ -59,7 +60,7 @@ export function LogList(props: LogListProps) {
   const rows = useMemo(() => new LogRows(buffer, columns), [buffer, columns]);
   rows.count();
 
-  useKeptPlace({ box, rows, buffer, isFollowing, version });
+  useKeptPlace({ box, rows, buffer, isFollowing });
   useEffect(() => {
     const { current: element } = box;
     if (!element) return;
@@ -91,8 +92,11 @@ export function LogList(props: LogListProps) {
     if (!element) return;
     const { scrollTop, scrollHeight, clientHeight, clientWidth } = element;
     const isAtEnd = scrollTop + clientHeight >= scrollHeight - rowHeight;
-    if (isAtEnd !== isFollowing.current) onFollowing(isAtEnd);
-    isFollowing.current = isAtEnd;
+    // What grows below leaves the end as well, and is followed: only who goes up wants to stay there.
+    const goesOn = isAtEnd || (isFollowing.current && scrollTop >= lastTop.current);
+    if (goesOn !== isFollowing.current) onFollowing(goesOn);
+    isFollowing.current = goesOn;
+    lastTop.current = scrollTop;
     setView({ top: scrollTop, height: clientHeight, width: clientWidth });
   };
   const from = rows.first + Math.max(0, Math.floor(view.top / rowHeight) - spare);
@@ -202,11 +206,10 @@ interface Place {
   readonly rows: LogRows;
   readonly buffer: LogBuffer;
   readonly isFollowing: { readonly current: boolean };
-  readonly version: number;
 }
 
-/** Where one is in the log, over lines that come and go and over another width. */
-function useKeptPlace({ box, rows, buffer, isFollowing, version }: Place): void {
+/** Where one is in the log, over lines that come and go and over another width. With every look: any may be longer. */
+function useKeptPlace({ box, rows, buffer, isFollowing }: Place): void {
   const last = useRef({ rows, first: rows.first, line: buffer.first });
   useLayoutEffect(() => {
     const { current: element } = box;
@@ -221,5 +224,5 @@ function useKeptPlace({ box, rows, buffer, isFollowing, version }: Place): void 
     }
     const top = rows.first + Math.floor(element.scrollTop / rowHeight);
     last.current = { rows, first: rows.first, line: rows.between(top, top + 1)[0]?.line ?? buffer.first };
-  }, [rows, version]);
+  });
 }
