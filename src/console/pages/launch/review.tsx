@@ -16,17 +16,19 @@ import { capital, choiceWords } from './words.ts';
 
 export interface ReviewProps {
   readonly model: FormModel;
-  readonly check: Check;
+  /** Undefined for those who may not ask. */
+  readonly check: Check | undefined;
   /** The request as it would be sent. */
   readonly body: object;
   readonly onStep: (step: number) => void;
 }
 
-export function Review({ model, check: { preview, error }, body, onStep }: ReviewProps) {
+export function Review({ model, check, body, onStep }: ReviewProps) {
+  const { preview, error } = check ?? {};
   return (
     <>
       {error && <FailureView error={error} title="The launch cannot be checked." />}
-      {!preview && !error && <Loading what="Asking the control plane" />}
+      {check && !preview && !error && <Loading what="Asking the control plane" />}
       {preview && preview.refusals.length > 0 && (
         <Findings model={model} title="It would be refused" tone="bad" findings={preview.refusals} onStep={onStep} />
       )}

@@ -17,6 +17,8 @@ const subjects = [
 ];
 /** After the last key that was pressed. */
 const typingMs = 200;
+/** For what happens to hosts, of which the people of projects are told no event. */
+const everyMs = 10_000;
 
 export interface UsedOffers {
   readonly offers: Offers;
@@ -33,10 +35,10 @@ export function useOffers(
   const { project_id, target_allocation_id: allocation_id } = answers;
   const gpu_count = useSettled(answerTo(answers, 'gpu_count'));
   const isKnown = isOfProject || project_id !== undefined;
-  const base = useResource<LaunchOptions>(isKnown ? offersPath(app, { project_id }) : null, { subjects });
+  const base = useResource<LaunchOptions>(isKnown ? offersPath(app, { project_id }) : null, { subjects, everyMs });
   const isThere = base.data?.allocations.some(({ id }) => id === allocation_id);
   const path = isThere ? offersPath(app, { project_id, allocation_id, gpu_count }) : null;
-  const chosen = useResource<LaunchOptions>(path, { subjects });
+  const chosen = useResource<LaunchOptions>(path, { subjects, everyMs });
   // Until the answer for another number of cards is there, the last one stands: nothing jumps while somebody types.
   const last = useRef<LaunchOptions>(undefined);
   if (chosen.data) last.current = chosen.data;

@@ -119,7 +119,8 @@ function Step(props: StepProps) {
       act({ type: 'shown', step: state.step + 1 });
     }
   };
-  const back = () => (state.step === 0 ? history.back() : act({ type: 'shown', step: state.step - 1 }));
+  const back = () =>
+    state.step === 0 ? navigate(`/apps/${profile.profile.slug}`) : act({ type: 'shown', step: state.step - 1 });
   return (
     <form
       ref={form}
@@ -179,19 +180,20 @@ function Step(props: StepProps) {
 /** The only place from which anything is launched. */
 function ReviewEnd(props: StepProps & { readonly errors: readonly PathError[]; readonly back: ComponentChildren }) {
   const { profile, model, state, offers, act, body, launching, back } = props;
-  const check = useCheck(body);
+  const noMember = whyNotMember(theSession());
+  const check = useCheck(noMember === undefined ? body : undefined);
   const barrier = barrierBefore(profile, model, model.steps.length, state.answers, offers);
   const onStep = (step: number) => act({ type: 'shown', step });
   const { preview } = check;
   const reason =
-    whyNotMember(theSession()) ??
+    noMember ??
     (barrier !== undefined ? `Something is missing in ${model.steps[barrier]?.title}.` : undefined) ??
     (preview ? undefined : 'It is being checked.') ??
     (preview?.accepted ? undefined : 'It would be refused; the reasons are above.');
   const { error, state: sending } = launching;
   return (
     <>
-      <Review {...{ model, check, body, onStep }} />
+      <Review {...{ model, body, onStep }} check={noMember === undefined ? check : undefined} />
       {error && error.errors.length > 0 && (
         <Findings model={model} title={error.message} tone="bad" findings={error.errors} onStep={onStep} />
       )}
