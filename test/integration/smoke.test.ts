@@ -46,14 +46,17 @@ const failed = (results: { checks: { check: string; ok: boolean; detail: string 
     checks.filter(({ ok: isOk }) => !isOk).map(({ check, detail }) => `${check}: ${detail}`),
   );
 
-it('observes, deploys, gets in and takes away, each verb also when it is given again', async () => {
+it('observes, deploys, gets in and takes away, each verb also when it is given again (G-89, G-234)', async () => {
   const { smoke, instances, state, port } = await aRun();
 
   expect(await smoke('observe')).toMatchObject({ code: 0, results: [{ verb: 'observe', ok: true }] });
   const node = ok(await wire.member.call('GET', `/api/v1/nodes/${wire.nodeId}`));
   expect(await instances()).toEqual([]);
 
-  expect(await smoke('deploy')).toMatchObject({ code: 0, results: [{ verb: 'deploy', ok: true }] });
+  const deployed = await smoke('deploy');
+  expect(deployed).toMatchObject({ code: 0, results: [{ verb: 'deploy', ok: true }] });
+  // What the manifest says must hold (G-89).
+  expect(deployed.results[0].checks).toContainEqual(expect.objectContaining({ check: 'container_running', ok: true }));
   expect(await smoke('deploy')).toMatchObject({ code: 0 });
   expect(await smoke('observe')).toMatchObject({ code: 0 });
   const [instance, ...others] = await instances();

@@ -47,7 +47,10 @@ export const webManifest = JSON.stringify({
     supported_engines: [{ engine: 'node_agent', adapter: 'oci_container', status: 'active' }],
   },
   outputs: { endpoints: [{ name: 'web', source: 'network.endpoints.web' }] },
-  validation: { readiness: [{ name: 'answers', type: 'http', endpoint: 'web', path: '/', timeout_seconds: 90 }] },
+  validation: {
+    readiness: [{ name: 'answers', type: 'http', endpoint: 'web', path: '/', timeout_seconds: 90 }],
+    smoke: [{ name: 'container_running', type: 'adapter_status', status: 'running' }],
+  },
 });
 
 const mediaType = 'application/vnd.docker.distribution.manifest.v2+json';

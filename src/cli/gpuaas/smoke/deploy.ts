@@ -1,8 +1,10 @@
 /** `gpuaas smoke deploy`: launches, or finds what an earlier run launched, and waits until it runs. */
+
+import type { WorkloadProfile } from '../../../manifests/gpuaas/profile.ts';
 import { tellJson } from '../../output.ts';
 import { type Instance, instancePath } from '../instance.ts';
 import { untilSettled } from '../watch.ts';
-import { requestOf } from './request.ts';
+import { requestOf, versionPath } from './request.ts';
 import { allocationOf, type Checks, present, type SmokeRun } from './run.ts';
 import { type SmokeState, writeState } from './state.ts';
 
@@ -23,6 +25,15 @@ export async function deploy(run: SmokeRun, checks: Checks): Promise<void> {
   const wrong = instance.members.filter(({ state }) => state !== 'running' && state !== 'stopped');
   const states = instance.members.map(({ name, state }) => `${name} is ${state}`).join(', ');
   checks.note('members', wrong.length === 0, states);
+  for (const { name, status } of await declaredChecks(run)) {
+    checks.note(name, instance.state === status, `the adapter says ${instance.state}, the manifest wants ${status}`);
+  }
+}
+
+/** What the manifest says must hold of a launched instance (G-89). */
+async function declaredChecks({ client, inputs }: SmokeRun): Promise<readonly { name: string; status: string }[]> {
+  const { manifest } = await client.get<{ manifest: WorkloadProfile }>(versionPath(inputs.app));
+  return manifest.validation?.smoke ?? [];
 }
 
 async function launched({ client, inputs, state, json }: SmokeRun): Promise<Instance> {

@@ -1,7 +1,7 @@
 /** `gpuaas smoke observe`: whether a launch could work, without launching: the host is asked, then the nine checks (G-234). */
 import { pause } from '../../../kit/backoff.ts';
 import type { ControlPlaneClient } from '../client.ts';
-import { requestOf } from './request.ts';
+import { requestOf, versionPath } from './request.ts';
 import { type Allocation, allocationOf, type Checks, present, type SmokeRun } from './run.ts';
 
 interface Node {
@@ -22,8 +22,7 @@ const lookMs = 250;
 
 export async function observe(run: SmokeRun, checks: Checks): Promise<void> {
   const { client, inputs } = run;
-  const [slug = '', name = ''] = inputs.app.split('@').map(encodeURIComponent);
-  const version = await client.get<Version>(`/api/v1/catalog/apps/${slug}/versions/${name}`);
+  const version = await client.get<Version>(versionPath(inputs.app));
   const reasons = version.reasons.join(' ');
   checks.note('catalog', version.launchable, version.launchable ? `${inputs.app} can be launched` : reasons);
 

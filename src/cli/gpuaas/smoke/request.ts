@@ -12,6 +12,12 @@ interface Artifact {
   readonly launchable: boolean;
 }
 
+/** Of APP@VERSION, at the control plane. */
+export function versionPath(app: string): string {
+  const [slug = '', version = ''] = app.split('@').map(encodeURIComponent);
+  return `/api/v1/catalog/apps/${slug}/versions/${version}`;
+}
+
 export async function requestOf(
   client: ControlPlaneClient,
   inputs: SmokeInputs,
