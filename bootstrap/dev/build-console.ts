@@ -17,8 +17,13 @@ const contentTypes: Readonly<Record<string, string>> = {
 };
 
 export async function buildConsole(): Promise<ConsoleFiles> {
-  const { outputFiles } = await build({
+  return (await bundleConsole()).files;
+}
+
+async function bundleConsole() {
+  const { outputFiles, metafile } = await build({
     ...{ entryPoints: [join(source, 'main.tsx')], outdir: '/assets', absWorkingDir: root, write: false },
+    metafile: true,
     ...{ bundle: true, format: 'esm', target: ['es2022'], minify: true, entryNames: '[name]-[hash]' },
     ...{ jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none', logLevel: 'warning' },
   });
@@ -31,16 +36,18 @@ export async function buildConsole(): Promise<ConsoleFiles> {
     files.set(`/assets/${name}`, { bytes: contents, contentType: contentTypes[extension] ?? '', immutable: true });
     page = page.replace(`/assets/main.${extension}`, `/assets/${name}`);
   }
-  return files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8' });
+  files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8' });
+  return { files, sources: Object.keys(metafile.inputs) };
 }
 
-/** Writes it into a folder of its own, as a release has it beside its program. */
-export async function writeConsole(folder: string): Promise<void> {
-  const files = await buildConsole();
+/** Writes it into a folder of its own, as a release has it beside its program; returns the files that it is made of. */
+export async function writeConsole(folder: string): Promise<readonly string[]> {
+  const { files, sources } = await bundleConsole();
   rmSync(folder, { recursive: true, force: true });
   for (const [path, { bytes }] of files) {
     const file = join(folder, path === '/' ? 'index.html' : path);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, bytes);
   }
+  return sources;
 }

@@ -1,12 +1,13 @@
 /**
- * `npm run build`: the agent as one file, `dist/node-agent.mjs`, with its source map and the licences of what is in it beside
- * it. It needs the pinned Node and nothing else: no node_modules, no native addon. `node --enable-source-maps` gives stack
- * traces in terms of the sources.
+ * `npm run build`: the agent as one file, `dist/node-agent.mjs`, and the control plane with its commands, `dist/gpuaas.mjs` and
+ * `dist/console/`, each with its source map and the licences of what is in it beside it. They need the pinned Node and nothing else:
+ * no node_modules, no native addon. `node --enable-source-maps` gives stack traces in terms of the sources.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 import { leftOutOfDockerode } from '../../src/runtime/docker/load-dockerode.ts';
+import { writeConsole } from './build-console.ts';
 import { licencesOf } from './licences.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -63,26 +64,37 @@ export async function bundle(program: string): Promise<Bundle> {
   return { text: outputFiles[0]?.text ?? '', sources: Object.keys(output?.inputs ?? {}) };
 }
 
+/** Writes the agent into a folder and returns its path. */
+export async function buildAgent(folder: string): Promise<string> {
+  const { file, sources } = await writeProgram(folder, 'node-agent.mjs', 'src/cli/node-agent.ts');
+  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES'), licencesOf(root, sources));
+  return file;
+}
+
+/** Writes control plane and commands into a folder, with the console beside them, and returns their path. */
+export async function buildGpuaas(folder: string): Promise<string> {
+  const { file, sources } = await writeProgram(folder, 'gpuaas.mjs', 'src/cli/gpuaas.ts');
+  const pages = await writeConsole(join(folder, 'console'));
+  writeFileSync(join(folder, 'gpuaas.THIRD-PARTY-LICENSES'), licencesOf(root, [...sources, ...pages]));
+  return file;
+}
+
 /**
- * Writes the agent into a folder and returns its path.
- *
  * In two steps, because each saves memory, measured on the idle agent: half the text, which Node keeps, is 4 MB less; and
  * bundled and minified in one step, modules become arrow functions, which V8 compiles at once where it could wait: 6 MB more.
  * A single character beyond ASCII, and each takes two bytes instead of one.
  */
-export async function buildAgent(folder: string): Promise<string> {
-  const file = join(folder, 'node-agent.mjs');
-  const { text, sources } = await bundle('src/cli/node-agent.ts');
+async function writeProgram(folder: string, name: string, program: string) {
+  const file = join(folder, name);
+  const { text, sources } = await bundle(program);
   const { code, map } = await transform(inAscii(text), {
     ...{ minify: true, format: 'esm', target: 'node26', sourcemap: 'external', sourcesContent: false },
     sourcefile: file,
   });
-
   mkdirSync(folder, { recursive: true });
-  writeFileSync(file, `${code}//# sourceMappingURL=node-agent.mjs.map\n`, { mode: 0o755 });
+  writeFileSync(file, `${code}//# sourceMappingURL=${name}.map\n`, { mode: 0o755 });
   writeFileSync(`${file}.map`, map);
-  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES'), licencesOf(root, sources));
-  return file;
+  return { file, sources };
 }
 
 /** esbuild escapes what is in strings and leaves patterns as they are, in which the same escapes mean the same. */
@@ -91,5 +103,7 @@ function inAscii(text: string): string {
 }
 
 if (import.meta.main) {
-  console.log(await buildAgent(join(root, 'dist')));
+  const folder = join(root, 'dist');
+  console.log(await buildAgent(folder));
+  console.log(await buildGpuaas(folder));
 }

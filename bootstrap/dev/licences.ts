@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 const licenceFile = /^(licen[cs]e|copying|notice)/i;
 
-/** Name, version and licence texts of each package that one of the files belongs to. Throws where one has no text. */
+/** Name, version and licence texts of each package that one of the files belongs to. Throws where one says nothing of it. */
 export function licencesOf(root: string, files: readonly string[]): string {
   const packages = new Set(files.flatMap((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []));
   return [...packages]
@@ -14,18 +14,27 @@ export function licencesOf(root: string, files: readonly string[]): string {
 }
 
 function licenceOf(folder: string): string {
-  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+  const { name, version, license } = manifest;
   const texts = readdirSync(folder)
     .filter((file) => licenceFile.test(file))
     .sort();
-  if (texts.length === 0) throw new Error(`The package ${name} brings no text of its licence (${license}).`);
+  if (texts.length === 0) return `${name} ${version} (${license})\n\n${withoutText(manifest)}\n`;
   return [`${name} ${version} (${license})\n`, ...texts.map((file) => readFileSync(join(folder, file), 'utf8'))].join(
     '\n',
   );
+}
+
+/** What there is to be said where a package brings no text: whose it is. Throws where it does not say that either. */
+function withoutText({ name, license, author }: Manifest): string {
+  const owner = typeof author === 'object' ? author.name : author;
+  if (!license || !owner) throw new Error(`The package ${name} says neither its licence nor whose it is.`);
+  return `Copyright ${owner}. Its package says ${license} and brings no text of it.`;
 }
 
 interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly license: string;
+  readonly author?: string | { readonly name: string };
 }
