@@ -1,0 +1,51 @@
+/** What operators see of the fleet. */
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { visit } from '../support/browser.ts';
+import { openSeededConsole, type SeededConsole, signIn } from '../support/console-ground.ts';
+import { openPage } from '../support/console-pages.ts';
+
+let ground: SeededConsole;
+beforeAll(async () => {
+  ground = await openSeededConsole({ nodes: 5, instances: 0 });
+});
+afterAll(() => ground?.close());
+
+const rowOf = (page: Page, name: string) => page.getByRole('row').filter({ hasText: name });
+
+it('shows of each node whether it can take work, and when it was last asked (G-198)', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.operator);
+    await openPage(page, ground.url, ['/nodes', 'Nodes']);
+
+    const titles = await page.getByRole('columnheader').allTextContents();
+    const [known = '', drained = ''] = [
+      await rowOf(page, 'gpu-0').textContent(),
+      await rowOf(page, 'gpu-4').textContent(),
+    ];
+    await openPage(page, ground.url, ['/nodes/node-4', 'gpu-4']);
+
+    expect(titles).toEqual(expect.arrayContaining(['Readiness', 'Drift', 'Last probe']));
+    expect(known).toMatch(/Unknown.*disconnected.* ago$/);
+    expect(drained).toMatch(/Not ready.*draining.* ago$/);
+    await page.getByRole('main').getByText('It is draining.').waitFor();
+  });
+});
+
+it('drains a node when its operator has said so twice, and shows it to everybody at once', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.operator);
+    await visit(ground.url, async (other) => {
+      await signIn(other, ground.fleet.tokens.admin);
+      await openPage(other, ground.url, ['/nodes', 'Nodes']);
+      expect(await rowOf(other, 'gpu-1').textContent()).not.toContain('draining');
+      await openPage(page, ground.url, ['/nodes/node-1', 'gpu-1']);
+
+      await page.getByRole('button', { name: 'Drain' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click();
+
+      await rowOf(other, 'gpu-1').getByText('draining').waitFor();
+      await page.getByRole('button', { name: 'End the drain' }).waitFor();
+    });
+  });
+});
