@@ -1,13 +1,10 @@
 /** The names behind the ids of an instance, and what was chosen for it, for people who look at it. */
 import { type Static, Type } from 'typebox';
-import { storageModes, supportLevels, type WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
+import { storageModes, supportLevels } from '../../manifests/gpuaas/profile.ts';
 import { resolveValues } from '../../manifests/gpuaas/resolve-values.ts';
-import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
-import type { Artifact } from '../db/entities/artifact.ts';
-import type { Node } from '../db/entities/node.ts';
-import type { ReadTx } from '../db/store.ts';
 import { storageOf } from '../launch/adapter-input.ts';
+import type { Surroundings } from './surroundings.ts';
 
 const closed = { additionalProperties: false } as const;
 const name = (of: string) =>
@@ -39,20 +36,10 @@ export const InstanceAbout = Type.Object(
 );
 export type InstanceAbout = Static<typeof InstanceAbout>;
 
-/** What an instance stands on, as far as it is there still. */
-export interface Surroundings {
-  readonly profile: WorkloadProfile | undefined;
-  readonly artifact: Artifact | undefined;
-  readonly allocation: Allocation | undefined;
-  readonly node: Node | undefined;
-}
-
-export async function aboutOf(
-  tx: ReadTx,
-  { app_slug, config }: AppInstance,
-  { profile, artifact, allocation, node }: Surroundings,
-): Promise<InstanceAbout> {
-  const app = await tx.apps.get(app_slug);
+export function aboutOf(
+  { config }: AppInstance,
+  { app, profile, artifact, allocation, node }: Surroundings,
+): InstanceAbout {
   const resolved = profile && resolveValues(profile, { config, resource_overrides: {} });
   const mounts = resolved?.ok ? resolved.values.mounts : (resolved?.sound.mounts ?? {});
   return {

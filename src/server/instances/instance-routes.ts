@@ -10,10 +10,11 @@ import { type Asked, type Route, route, type Who } from '../http/route.ts';
 import { LaunchRequest } from '../launch/launch-request.ts';
 import { control, decommission } from './actions.ts';
 import { type Asking, createInstance, type Keeping, prepareLaunch } from './create-instance.ts';
-import { InstanceView, LaunchedView, viewOf } from './instance-view.ts';
+import { InstanceView, LaunchedView, viewAmong, viewOf } from './instance-view.ts';
 import type { Launching } from './launching.ts';
 import { instanceActions } from './possible-actions.ts';
 import { Preview, previewLaunch } from './preview-launch.ts';
+import { lookingAround } from './surroundings.ts';
 
 export interface InstanceRoutesOptions extends Launching, Keeping {}
 
@@ -70,8 +71,9 @@ export function instanceRoutes({ store, vault, queue, environment }: InstanceRou
           query,
           (each) => each,
         );
+        const look = lookingAround(tx);
         const views = [];
-        for (const instance of items) views.push(await viewOf(tx, instance));
+        for (const instance of items) views.push(viewAmong(await look(instance), instance));
         return { items: views, next };
       },
     }),

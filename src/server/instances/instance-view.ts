@@ -7,13 +7,13 @@ import type { Allocation } from '../db/entities/allocation.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
-import { profileOf } from '../launch/load-facts.ts';
 import { aboutOf, InstanceAbout } from './instance-about.ts';
 import { cardsOf, InstanceCard } from './instance-cards.ts';
 import { longestLaunch } from './launching.ts';
 import { Notice, noticesOf } from './notices.ts';
 import { instanceActions, possibleActions } from './possible-actions.ts';
 import { recoveries, recoveryOf } from './recovery.ts';
+import { lookingAround, type Surroundings } from './surroundings.ts';
 
 const closed = { additionalProperties: false } as const;
 const {
@@ -98,7 +98,13 @@ export const LaunchedView = Type.Object(
   { ...closed, description: 'An instance that was accepted, with what opens its endpoints.' },
 );
 
+/** One of them, on its own. */
 export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<InstanceView> {
+  return viewAmong(await lookingAround(tx)(instance), instance);
+}
+
+export function viewAmong(surroundings: Surroundings, instance: AppInstance): InstanceView {
+  const { profile, version, artifact, allocation, node } = surroundings;
   const {
     sealed_files: _files,
     sealed_env: _variables,
@@ -106,15 +112,10 @@ export async function viewOf(tx: ReadTx, instance: AppInstance): Promise<Instanc
     service_token_id: _token,
     ...rest
   } = instance;
-  const allocation = await tx.allocations.get(instance.allocation_id);
-  const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
   const { state, endpoints } = instance;
-  const version = await tx.app_versions.find({ app_slug: instance.app_slug, version: instance.app_version });
-  const profile = version && profileOf(version);
-  const artifact = await tx.artifacts.get(instance.artifact_id);
   return {
     ...rest,
-    about: await aboutOf(tx, instance, { profile, artifact, allocation, node }),
+    about: aboutOf(instance, surroundings),
     notices: state === 'decommissioned' ? [] : noticesOf(artifact, version),
     actions: possibleActions(instance),
     launch_seconds: longestLaunch(instance),

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Allocation } from '../../../../src/server/db/entities/allocation.ts';
-import type { ReadTx } from '../../../../src/server/db/store.ts';
 import type { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
 import { loadPlaces } from '../../../../src/server/launch/load-facts.ts';
+import { counting } from '../../../support/counting-store.ts';
 import { sampleGpu } from '../../../support/gpus.ts';
 import { aNode, anApp, anArtifact, aRequest, aVersion, runtimeStatus } from '../../../support/launch-samples.ts';
 import { jupyterProfile } from '../../../support/profiles.ts';
@@ -205,18 +205,3 @@ describe('loadPlaces', () => {
     expect(await questions(200, 500)).toBe(await questions(1, 1));
   });
 });
-
-/** Writes down every question. */
-function counting(tx: ReadTx, asked: string[]): ReadTx {
-  const watched = (name: string, collection: object) =>
-    new Proxy(collection, {
-      get: (target, key) => {
-        const method = Reflect.get(target, key) as (...args: unknown[]) => unknown;
-        return (...args: unknown[]) => {
-          asked.push(`${name}.${String(key)}`);
-          return method.apply(target, args);
-        };
-      },
-    });
-  return new Proxy(tx, { get: (target, key) => watched(String(key), Reflect.get(target, key)) });
-}
