@@ -4,16 +4,28 @@
  * Scripts and styles carry a hash in their names, so that they may be kept for ever; the page that names them may not.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import { build, type Metafile } from 'esbuild';
 import type { ConsoleFile, ConsoleFiles } from '../../src/server/http/console-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const source = join(root, 'src/console');
 
 const contentTypes: Readonly<Record<string, string>> = {
-  js: 'text/javascript; charset=utf-8',
-  css: 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+};
+
+const options = {
+  ...{ entryPoints: { main: join(source, 'main.tsx') }, outdir: '/assets', absWorkingDir: root, bundle: true },
+  ...{ target: 'es2022', jsxImportSource: 'preact', entryNames: '[name]-[hash]', chunkNames: 'part-[hash]' },
+  ...{ minify: true, metafile: true as const, write: false as const },
+  ...{
+    format: 'esm' as const,
+    jsx: 'automatic' as const,
+    legalComments: 'none' as const,
+    logLevel: 'warning' as const,
+  },
 };
 
 export async function buildConsole(): Promise<ConsoleFiles> {
@@ -21,23 +33,39 @@ export async function buildConsole(): Promise<ConsoleFiles> {
 }
 
 async function bundleConsole() {
-  const { outputFiles, metafile } = await build({
-    ...{ entryPoints: [join(source, 'main.tsx')], outdir: '/assets', absWorkingDir: root, write: false },
-    metafile: true,
-    ...{ bundle: true, format: 'esm', target: ['es2022'], minify: true, entryNames: '[name]-[hash]' },
-    ...{ jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none', logLevel: 'warning' },
-  });
-  const icon = { bytes: readFileSync(join(source, 'icon.svg')), contentType: 'image/svg+xml' };
-  const files = new Map<string, ConsoleFile>([['/assets/icon.svg', icon]]);
-  let page = readFileSync(join(source, 'index.html'), 'utf8');
-  for (const { path, contents } of outputFiles) {
-    const name = basename(path);
-    const extension = name.slice(name.lastIndexOf('.') + 1);
-    files.set(`/assets/${name}`, { bytes: contents, contentType: contentTypes[extension] ?? '', immutable: true });
-    page = page.replace(`/assets/main.${extension}`, `/assets/${name}`);
+  // Styles come as one file at once: esbuild would not load those of a part that comes later.
+  const whole = await build(options);
+  const parts = await build({ ...options, splitting: true, loader: { '.css': 'empty' } });
+  const styles = whole.outputFiles.filter(({ path }) => path.endsWith('.css'));
+  const files = new Map<string, ConsoleFile>();
+  for (const { path, contents } of [...parts.outputFiles, ...styles]) {
+    const contentType = contentTypes[extname(path)] ?? '';
+    files.set(`/assets/${basename(path)}`, { bytes: contents, contentType, immutable: true });
   }
+  const bytes = readFileSync(join(source, 'icon.svg'));
+  files.set('/assets/icon.svg', { bytes, contentType: 'image/svg+xml' });
+  const page = pageWith(firstScripts(parts.metafile), basename(styles[0]?.path ?? ''));
   files.set('/', { bytes: Buffer.from(page), contentType: 'text/html; charset=utf-8' });
-  return { files, sources: Object.keys(metafile.inputs) };
+  return { files, sources: Object.keys(whole.metafile.inputs) };
+}
+
+/** The script of the page, and behind it all that it needs at once: named in the page, they come side by side. */
+function firstScripts({ outputs }: Metafile): string[] {
+  const [entry = ''] = Object.keys(outputs).filter((path) => outputs[path]?.entryPoint?.endsWith('main.tsx'));
+  const needed = new Set([entry]);
+  for (const path of needed) {
+    for (const { path: other, kind } of outputs[path]?.imports ?? [])
+      if (kind === 'import-statement') needed.add(other);
+  }
+  return [...needed].map((path) => basename(path));
+}
+
+function pageWith([script = '', ...others]: readonly string[], style: string): string {
+  const ahead = others.map((name) => `<link rel="modulepreload" href="/assets/${name}">`);
+  return readFileSync(join(source, 'index.html'), 'utf8')
+    .replace('/assets/main.js', `/assets/${script}`)
+    .replace('/assets/main.css', `/assets/${style}`)
+    .replace('  </head>', `    ${ahead.join('\n    ')}\n  </head>`);
 }
 
 /** Writes it into a folder of its own, as a release has it beside its program; returns the files that it is made of. */

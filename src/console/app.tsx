@@ -2,22 +2,14 @@
 import type { ComponentChild } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError } from './lib/api.ts';
+import { lazy, preload } from './lib/lazy.tsx';
 import { Link, type Route, useRoute } from './lib/router.tsx';
 import { onOtherTab, pageHalf, sessionState } from './lib/session.ts';
 import { resumeSession } from './lib/sign-in.ts';
 import { useShared } from './lib/store.ts';
-import { AllocationPage } from './pages/allocations/allocation-page.tsx';
-import { AllocationsPage } from './pages/allocations/allocations-page.tsx';
-import { ArtifactPage } from './pages/artifacts/artifact-page.tsx';
-import { ArtifactsPage } from './pages/artifacts/artifacts-page.tsx';
-import { AuditPage } from './pages/audit/audit-page.tsx';
 import { AppPage } from './pages/catalog/app-page.tsx';
 import { CatalogPage } from './pages/catalog/catalog-page.tsx';
-import { InstancePage } from './pages/instance/instance-page.tsx';
 import { InstancesPage } from './pages/instances/instances-page.tsx';
-import { LaunchPage } from './pages/launch/launch-page.tsx';
-import { NodePage } from './pages/nodes/node-page.tsx';
-import { NodesPage } from './pages/nodes/nodes-page.tsx';
 import { Button } from './parts/button.tsx';
 import { Empty } from './parts/empty.tsx';
 import { FailureView } from './parts/failure-view.tsx';
@@ -26,6 +18,17 @@ import { Page } from './parts/page.tsx';
 import { StatusRegion } from './parts/status-region.tsx';
 import { Shell } from './shell/shell.tsx';
 import { SignInPage } from './shell/sign-in-page.tsx';
+
+const platform = () => import('./pages/platform.ts');
+const AllocationPage = lazy(async () => (await platform()).AllocationPage);
+const AllocationsPage = lazy(async () => (await platform()).AllocationsPage);
+const ArtifactPage = lazy(async () => (await platform()).ArtifactPage);
+const ArtifactsPage = lazy(async () => (await platform()).ArtifactsPage);
+const AuditPage = lazy(async () => (await platform()).AuditPage);
+const InstancePage = lazy(async () => (await import('./pages/instance/instance-page.tsx')).InstancePage);
+const LaunchPage = lazy(async () => (await import('./pages/launch/launch-page.tsx')).LaunchPage);
+const NodePage = lazy(async () => (await platform()).NodePage);
+const NodesPage = lazy(async () => (await platform()).NodesPage);
 
 /** The page of an address, by its first part; undefined where there is none. */
 const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
@@ -86,6 +89,7 @@ function Resuming() {
 function CurrentPage() {
   const route = useRoute();
   const [first = ''] = route.parts;
+  useEffect(preload, []);
   useEffect(() => onOtherTab(() => pageHalf() === undefined && location.reload()), []);
   const page = pages[first]?.(route);
   if (page) return <>{page}</>;

@@ -3,7 +3,6 @@
  * itself is for those who look for a fault, and is fetched only when they ask for it (G-147, G-230, G-233).
  */
 import { useState } from 'preact/hooks';
-import { formModel } from '../../../manifests/gpuaas/form-model.ts';
 import type { WorkloadProfile } from '../../../manifests/gpuaas/profile.ts';
 import type { VersionView } from '../../../server/catalog/views.ts';
 import { counted, words } from '../../lib/format.ts';
@@ -39,7 +38,8 @@ export function Preview({ slug, version }: { readonly slug: string; readonly ver
 function Profile({ view }: { readonly view: VersionView }) {
   const profile = view.manifest as WorkloadProfile;
   const { display_name, description, launch_mode } = profile.profile;
-  const steps = formModel(profile).steps.map(({ title }) => title);
+  const { launch_wizard, groups = [] } = profile.parameters.ui ?? {};
+  const steps = (launch_wizard?.steps ?? groups).map(({ title }) => title);
   return (
     <Section title="Profile">
       <Facts
