@@ -21,10 +21,15 @@ export interface RadioCardsProps {
   readonly onPick: (value: string) => void;
 }
 
+/** Characters of a title that four of them have room for in a row. */
+const shortTitle = 16;
+
 export function RadioCards({ label, hint, error, required, value, cards, onPick }: RadioCardsProps) {
   const id = useId();
   // Words without more to say stand side by side.
-  const isShort = cards.every(({ detail, reasons = [] }) => !detail && reasons.length === 0);
+  const isWords = cards.every(({ detail, reasons = [] }) => !detail && reasons.length === 0);
+  const isShort = cards.every(({ title }) => typeof title === 'string' && title.length <= shortTitle);
+  const look = isWords ? (isShort ? 'is-short' : 'is-words') : '';
   const described = [hint ? `${id}-hint` : '', error ? `${id}-error` : ''].filter((each) => each !== '').join(' ');
   return (
     <div
@@ -44,7 +49,7 @@ export function RadioCards({ label, hint, error, required, value, cards, onPick 
           {hint}
         </p>
       )}
-      <div class={isShort ? 'radio-cards-list is-short' : 'radio-cards-list'}>
+      <div class={`radio-cards-list ${look}`}>
         {cards.map((card) => (
           <Card key={card.value} {...card} group={id} isChosen={card.value === value} onPick={onPick} />
         ))}

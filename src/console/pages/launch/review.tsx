@@ -2,6 +2,7 @@
 
 import { stepOf } from '../../../manifests/gpuaas/form-answers.ts';
 import type { FormModel } from '../../../manifests/gpuaas/form-model.ts';
+import type { VersionCard } from '../../../server/catalog/views.ts';
 import type { Preview } from '../../../server/instances/preview-launch.ts';
 import { words } from '../../lib/format.ts';
 import { Badge } from '../../parts/badge.tsx';
@@ -11,6 +12,7 @@ import { FailureView } from '../../parts/failure-view.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import { Loading } from '../../parts/loading.tsx';
 import { Facts } from '../../parts/page.tsx';
+import { SupportBadge } from '../catalog/support-badge.tsx';
 import type { Check } from './use-check.ts';
 import { capital, choiceWords } from './words.ts';
 
@@ -102,7 +104,7 @@ function Decided({ model, review }: { readonly model: FormModel; readonly review
             [
               'App',
               <>
-                {app.name} {app.version} <Badge state={app.support_level} />
+                {app.name} {app.version} <SupportBadge level={app.support_level as VersionCard['support_level']} />
               </>,
             ],
             ['Engine', words(app.engine)],
