@@ -32,6 +32,8 @@ export interface ServerSettings {
    * `APP_RUNTIME_LAUNCHABLE_OCI_NODE_TASKS_ENABLED`: only the exact text `true` lets launches become tasks of nodes.
    */
   readonly launchEnabled: boolean;
+  /** Who found the hosts ready for that, and when; the environment `production` has no launches without it. */
+  readonly launchSignOff?: string;
   /** What this control plane is called: `production`, or a name of one's own. */
   readonly environment: string;
   /** Registry hosts that artifacts may come from. */

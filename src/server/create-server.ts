@@ -18,6 +18,7 @@ import { exposeSamples } from './instances/sample-metrics.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
 import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
+import { recordSignOff } from './launch/sign-off.ts';
 import { routesOf } from './routes.ts';
 import { keepSweeping } from './sweep.ts';
 
@@ -80,6 +81,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     context,
     listen: async (host, port) => {
       await hub.start(http.server, (socket) => http.door.letIn(socket));
+      await recordSignOff(store, settings, version, clock.wallMs());
       await warnIfNobodyLaunches(store, settings.launchEnabled, log);
       void keepSweeping({ store, clock, log }, stopped.signal);
       return http.listen(host, port);

@@ -88,6 +88,7 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
     publicUrl: originOf(options.publicUrl) ?? urlOf(listening, listening.port),
     ca: options.ca === undefined ? '' : textOf('--ca', options.ca),
     launchEnabled,
+    ...(options.launchSignOff?.trim() ? { launchSignOff: options.launchSignOff.trim().slice(0, 500) } : {}),
     environment: options.environment,
     registries: [...new Set([...registries, ...tokenRegistries])],
     tokenRegistries,

@@ -14,6 +14,7 @@ import { IdempotentAnswer } from './entities/idempotent-answer.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
 import { Session } from './entities/session.ts';
+import { SignOff } from './entities/sign-off.ts';
 import { Task, WorkloadFencing } from './entities/task.ts';
 
 interface Collection<S extends TSchema, Field extends string> {
@@ -55,6 +56,7 @@ export const collections = {
     unique: [['workload_id', 'fencing']],
   }),
   workload_fencing: collection(WorkloadFencing),
+  sign_offs: collection(SignOff, { indexes: [['environment']] }),
   audit_entries: collection(AuditEntry, { indexes: [['actor'], ['subject'], ['outcome'], ['time']] }),
   idempotent_answers: collection(IdempotentAnswer, { indexes: [['expires_at']] }),
 } as const;

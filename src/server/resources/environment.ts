@@ -5,9 +5,13 @@ import { adapters, plannedEngines } from '../adapters/index.ts';
 import type { ServerContext } from '../context.ts';
 import { channels } from '../db/entities/artifact.ts';
 import { closed } from '../db/entities/fields.ts';
+import { SignOff } from '../db/entities/sign-off.ts';
+import type { ReadTx } from '../db/store.ts';
 import { everybody } from '../http/access.ts';
 import { type Route, route } from '../http/route.ts';
 import { environmentOf } from '../launch/environment.ts';
+import { somebodyLaunches } from '../launch/nobody-launches.ts';
+import { latestSignOff } from '../launch/sign-off.ts';
 
 const Engine = Type.Object(
   {
@@ -17,6 +21,8 @@ const Engine = Type.Object(
   },
   { ...closed, description: 'An execution engine.' },
 );
+
+const { id: _, environment: __, ...signedOff } = SignOff.properties;
 
 const Capabilities = Type.Object(
   {
@@ -29,6 +35,11 @@ const Capabilities = Type.Object(
       description: 'Channel that an artifact must be promoted to; null where any does, or none is asked for.',
     }),
     registries: Type.Array(Type.String(), { description: 'Registries that artifacts may come from.' }),
+    launch_sign_off: Type.Union([Type.Object(signedOff, closed), Type.Null()], {
+      description:
+        'Who found the hosts ready for launches; null where nobody has said so, or launches are switched off.',
+    }),
+    warnings: Type.Array(Type.String(), { description: 'What keeps launches from being carried out, for a person.' }),
   },
   { ...closed, description: 'What can be had here.' },
 );
@@ -45,11 +56,27 @@ export function environmentRoutes({ settings }: ServerContext, version: string):
       ...{ method: 'GET', path: '/api/v1/environment/capabilities', tag: 'environment', allow: everybody },
       summary: 'What can be had here.',
       answer: Capabilities,
-      read: async () => ({
+      read: async (_asked, tx) => ({
+        ...(await launchingOf(tx, settings)),
         ...{ version, agent_protocol: protocolVersion, exposure_modes: [...exposureModes] },
         ...{ engines: [...known, ...planned], registries: [...registries] },
         ...{ artifact_policy: artifactPolicy, artifact_channel: artifactChannel },
       }),
     }),
   ];
+}
+
+const nobody = 'Launches are switched on, and no node has an agent that carries them out.';
+
+async function launchingOf(tx: ReadTx, { launchEnabled, environment }: ServerContext['settings']) {
+  const signOff = launchEnabled ? await latestSignOff(tx, environment) : undefined;
+  const hasNobody = launchEnabled && !(await somebodyLaunches(tx));
+  return {
+    launch_sign_off: signOff ? shown(signOff) : null,
+    warnings: hasNobody ? [nobody] : [],
+  };
+}
+
+function shown({ text, version, created_at }: SignOff) {
+  return { text, version, created_at };
 }

@@ -12,6 +12,7 @@ export const subjectKinds = [
   'app_version',
   'app_instance',
   'task_key',
+  'environment',
   'access_credential',
   'service_account',
 ] as const;
