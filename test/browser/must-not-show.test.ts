@@ -39,7 +39,6 @@ it.each(['admin', 'member'] as const)(
       for (const each of consolePages) {
         await openPage(page, ground.url, each);
         shown.push(await page.content());
-        // biome-ignore lint/performance/useDomNodeTextContent: it has the lines as they are seen.
         shown.push(await page.locator('body').innerText());
       }
       const kept = await page.evaluate<string>(

@@ -93,6 +93,10 @@ export interface WireOptions {
   readonly serve?: readonly string[];
   /** An engine of the test's own, in place of the one that all share. */
   readonly engineSocket?: string;
+  /** Leaves `web` out of the catalog. */
+  readonly withoutApp?: boolean;
+  /** Name of the project that has the allocation; `first` by default. */
+  readonly project?: string;
   /** What the allocation of each host says otherwise. */
   readonly allocation?: HostOptions['allocation'];
 }
@@ -120,8 +124,8 @@ export async function openWire(options: WireOptions = {}): Promise<Wire> {
   const commands = undo.use(new AsyncDisposableStack());
   const admin = personOf(url, adminToken, ca, commands);
   const made = async (method: string, path: string, body?: unknown) => ok(await admin.call(method, path, body));
-  await addWebApp(made, reference);
-  const member = await memberOf(admin, 'first', (token) => personOf(url, token, ca, commands));
+  if (options.withoutApp !== true) await addWebApp(made, reference);
+  const member = await memberOf(admin, options.project ?? 'first', (token) => personOf(url, token, ca, commands));
   const stranger = await memberOf(admin, 'second', (token) => personOf(url, token, ca, commands));
 
   const gateway = (await before?.(engineSocket, folder)) ?? engineSocket;

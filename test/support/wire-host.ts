@@ -38,6 +38,7 @@ export interface HostOptions {
   readonly agentConfig: Partial<AgentConfig>;
   /** What the allocation says otherwise. */
   readonly allocation: {
+    readonly name?: string;
     readonly shape?: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
     readonly ssh?: { readonly user: string; readonly host: string; readonly port: number };
   };
