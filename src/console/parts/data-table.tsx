@@ -84,7 +84,7 @@ export function DataTable<T>({ name, columns, items, keyOf, sorting: initial, fi
             </tr>
           </thead>
           <tbody ref={body}>
-            <Gap rows={first} columns={columns.length} />
+            <Gap rows={first} />
             {rows.slice(first, end).map((item, index) => (
               <tr key={keyOf(item)} aria-rowindex={first + index + 2}>
                 {columns.map(({ key, cell, wide }, at) =>
@@ -100,7 +100,7 @@ export function DataTable<T>({ name, columns, items, keyOf, sorting: initial, fi
                 )}
               </tr>
             ))}
-            <Gap rows={rows.length - end} columns={columns.length} />
+            <Gap rows={rows.length - end} />
           </tbody>
         </table>
       )}
@@ -136,13 +136,13 @@ function HeadCell<T>({ column: { key, title, value, wide }, sorting, onSort }: H
   );
 }
 
-/** Takes the room of rows that are not in the page. */
-function Gap({ rows, columns }: { readonly rows: number; readonly columns: number }) {
+/** Takes the room of rows that are not in the page. One cell: over all columns it would count those that are hidden. */
+function Gap({ rows }: { readonly rows: number }) {
   if (rows <= 0) return null;
   return (
     // biome-ignore lint/a11y/noAriaHiddenOnFocusable: an empty row takes no focus.
     <tr class="gap" aria-hidden="true" style={{ height: `${rows * rowHeight}px` }}>
-      <td colSpan={columns} />
+      <td />
     </tr>
   );
 }

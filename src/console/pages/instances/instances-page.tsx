@@ -5,7 +5,7 @@ import type { Project } from '../../../server/db/entities/project.ts';
 import type { InstanceView } from '../../../server/instances/instance-view.ts';
 import { words } from '../../lib/format.ts';
 import { Link, useRoute } from '../../lib/router.tsx';
-import { theSession } from '../../lib/session.ts';
+import { theSession, whyNotMember } from '../../lib/session.ts';
 import { useResource } from '../../lib/use-resource.ts';
 import { Badge } from '../../parts/badge.tsx';
 import { type Column, DataTable } from '../../parts/data-table.tsx';
@@ -46,6 +46,7 @@ export function InstancesPage() {
         all="All allocations"
         choices={(allocations.data?.items ?? []).map(({ id, name }) => ({ value: id, label: name }))}
       />
+      <QueryFilter name="app" all="All apps" choices={appsOf(instances.data?.items ?? [])} />
     </>
   );
   return (
@@ -53,9 +54,11 @@ export function InstancesPage() {
       title="Instances"
       lead={isPlatform ? 'What runs, ran, or shall run, of all projects.' : 'What runs, ran, or shall run.'}
       actions={
-        <Link class="button button-primary" to="/">
-          Launch an app
-        </Link>
+        whyNotMember(theSession()) === undefined && (
+          <Link class="button button-primary" to="/">
+            Launch an app
+          </Link>
+        )
       }
     >
       <Shown of={instances} title="The instances cannot be shown.">
@@ -66,7 +69,7 @@ export function InstancesPage() {
               columns={
                 isPlatform ? [...columns.slice(0, 2), projectColumn(projectNames), ...columns.slice(2)] : columns
               }
-              items={items}
+              items={items.filter(({ app_slug }) => app_slug === (query.get('app') ?? app_slug))}
               keyOf={({ id }) => id}
               filters={filters}
               empty={
@@ -133,6 +136,10 @@ const columns: readonly Column<InstanceView>[] = [
 function projectColumn(names: ReadonlyMap<string, string>): Column<InstanceView> {
   const nameOf = ({ project_id: id }: InstanceView) => names.get(id) ?? id;
   return { key: 'project', title: 'Project', share: 1.2, wide: true, value: nameOf, cell: nameOf };
+}
+
+function appsOf(items: readonly InstanceView[]) {
+  return [...new Map(items.map(({ app_slug, about }) => [app_slug, about.app ?? app_slug]))].map(namedChoice);
 }
 
 function asChoice(state: string) {

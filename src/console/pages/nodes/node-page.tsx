@@ -6,7 +6,7 @@ import { useResource } from '../../lib/use-resource.ts';
 import { CopyText } from '../../parts/copy-text.tsx';
 import { Facts, Page, Section, Shown } from '../../parts/page.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
-import { asNode, type Node } from './node.ts';
+import type { Node } from './node.ts';
 import { NodeActions } from './node-actions.tsx';
 import { Connected, Readiness, Standing } from './node-badges.tsx';
 import { Cards, Resources, Runtimes } from './node-inventory.tsx';
@@ -16,7 +16,7 @@ import './nodes.css';
 
 export function NodePage({ id }: { readonly id: string }) {
   const node = useResource<Node>(`/api/v1/nodes/${encodeURIComponent(id)}`, { subjects: [id], everyMs: refreshMs });
-  const data = node.data && asNode(node.data);
+  const { data } = node;
   const isPlatform = whyNotPlatform(theSession()) === undefined;
   return (
     <Page
@@ -34,7 +34,7 @@ export function NodePage({ id }: { readonly id: string }) {
       actions={data && isPlatform && <NodeActions node={data} onChange={node.reload} />}
     >
       <Shown of={node} title="The node cannot be shown.">
-        {(view) => <Parts node={asNode(view)} />}
+        {(view) => <Parts node={view} />}
       </Shown>
     </Page>
   );

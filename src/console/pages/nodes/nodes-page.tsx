@@ -1,5 +1,6 @@
 /** The fleet: which hosts can take work, and what is not as it should be with the others (G-198). */
 import type { Allocation } from '../../../server/db/entities/allocation.ts';
+import { words } from '../../lib/format.ts';
 import { Link, useRoute } from '../../lib/router.tsx';
 import { theSession, whyNotPlatform } from '../../lib/session.ts';
 import { useResource } from '../../lib/use-resource.ts';
@@ -10,7 +11,7 @@ import { listPath, Pager } from '../../parts/pager.tsx';
 import { QueryFilter } from '../../parts/query-filter.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
 import { JoinButton } from './join-button.tsx';
-import { asNode, cardKinds, type Node } from './node.ts';
+import { cardKinds, type Node } from './node.ts';
 import { Connected, Drift, Readiness, Standing } from './node-badges.tsx';
 
 /** Being heard of is no event. */
@@ -18,10 +19,13 @@ export const refreshMs = 15_000;
 
 export function NodesPage() {
   const { query } = useRoute();
-  const nodes = useResource<{ items: Node[]; next: string | null }>(listPath('/api/v1/nodes', query, ['status']), {
-    subjects: ['node'],
-    everyMs: refreshMs,
-  });
+  const nodes = useResource<{ items: Node[]; next: string | null }>(
+    listPath('/api/v1/nodes', query, ['status', 'readiness']),
+    {
+      subjects: ['node'],
+      everyMs: refreshMs,
+    },
+  );
   const allocations = useResource<{ items: Allocation[] }>('/api/v1/allocations?limit=500', {
     subjects: ['allocation'],
   });
@@ -38,15 +42,22 @@ export function NodesPage() {
             <DataTable
               name="nodes"
               columns={columnsWith(new Map(allocations.data?.items.map(({ id, name }) => [id, name])))}
-              items={items.map(asNode)}
+              items={items}
               keyOf={({ id }) => id}
               sorting={{ by: 'name', descending: false }}
               filters={
-                <QueryFilter
-                  name="status"
-                  all="All nodes"
-                  choices={['enrolled', 'quarantined', 'revoked'].map((value) => ({ value, label: value }))}
-                />
+                <>
+                  <QueryFilter
+                    name="readiness"
+                    all="Every readiness"
+                    choices={choicesOf(['ready', 'not_ready', 'unknown'])}
+                  />
+                  <QueryFilter
+                    name="status"
+                    all="Every status"
+                    choices={choicesOf(['enrolled', 'quarantined', 'revoked'])}
+                  />
+                </>
               }
               empty={
                 <Empty icon="nodes" title={query.size > 0 ? 'No node is like this.' : 'No host has joined yet.'}>
@@ -62,6 +73,10 @@ export function NodesPage() {
   );
 }
 
+function choicesOf(values: readonly string[]) {
+  return values.map((value) => ({ value, label: words(value) }));
+}
+
 function columnsWith(allocations: ReadonlyMap<string, string>): readonly Column<Node>[] {
   const allocationOf = ({ allocation_id: id }: Node) => allocations.get(id) ?? id;
   return [
@@ -75,11 +90,11 @@ function columnsWith(allocations: ReadonlyMap<string, string>): readonly Column<
       ),
     },
     {
-      ...{ key: 'readiness', title: 'Readiness', share: 1.3, value: ({ readiness }) => readiness.state },
+      ...{ key: 'readiness', title: 'Readiness', share: 1.4, value: ({ readiness }) => readiness.state },
       cell: (node) => <Readiness node={node} />,
     },
     {
-      ...{ key: 'connection', title: 'Connection', share: 1.5, wide: true },
+      ...{ key: 'connection', title: 'Connection', share: 1.75, wide: true },
       value: ({ connected }) => (connected ? 'connected' : 'disconnected'),
       cell: (node) => (
         <>
@@ -101,15 +116,15 @@ function columnsWith(allocations: ReadonlyMap<string, string>): readonly Column<
       cell: ({ agent_version }) => agent_version,
     },
     {
-      ...{ key: 'drift', title: 'Drift', share: 1.2, wide: true, value: ({ drift }) => drift.length },
+      ...{ key: 'drift', title: 'Drift', share: 1.1, wide: true, value: ({ drift }) => drift.length },
       cell: (node) => <Drift node={node} />,
     },
     {
-      ...{ key: 'standing', title: 'State', share: 1.4, value: standingOf },
+      ...{ key: 'standing', title: 'State', share: 1.6, value: standingOf },
       cell: (node) => (standingOf(node) === '' ? <span class="muted">takes work</span> : <Standing node={node} />),
     },
     {
-      ...{ key: 'probed', title: 'Last probe', share: 1.3, wide: true },
+      ...{ key: 'probed', title: 'Last probe', share: 1.1, wide: true },
       value: ({ probed_at }) => (probed_at === null ? null : Date.parse(probed_at)),
       cell: ({ probed_at }) => (probed_at === null ? <span class="muted">never</span> : <Timestamp at={probed_at} />),
     },
