@@ -81,7 +81,7 @@ function columnsWith(allocations: ReadonlyMap<string, string>): readonly Column<
   const allocationOf = ({ allocation_id: id }: Node) => allocations.get(id) ?? id;
   return [
     {
-      ...{ key: 'name', title: 'Name', share: 1.9, value: (node) => `${node.name} ${node.id} ${allocationOf(node)}` },
+      ...{ key: 'name', title: 'Name', share: 1.8, value: (node) => `${node.name} ${node.id} ${allocationOf(node)}` },
       cell: (node) => (
         <>
           <Link to={`/nodes/${node.id}`}>{node.name}</Link>
