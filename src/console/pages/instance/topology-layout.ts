@@ -83,7 +83,11 @@ function endpointPart(name: string, { host_ports, endpoints }: Instance): Part {
 }
 
 function servicePart({ name, role, state, health, restarts }: InstanceTopology['services'][number]): Part {
-  const facts = [role, health ?? '', restarts === 0 ? '' : `${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`];
+  const facts = [
+    role.replaceAll('_', ' '),
+    health ?? '',
+    restarts === 0 ? '' : `${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`,
+  ];
   const detail = facts.filter((each) => each !== '').map(cleanLine);
   return {
     id: `service ${name}`,
