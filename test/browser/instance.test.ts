@@ -292,6 +292,8 @@ describe('the events tab', () => {
 });
 
 const rows = (page: Page) => page.locator('.log-text').allInnerTexts();
+/** The line itself: the page has words of its own for a log without any. */
+const lineOf = (page: Page, text: string) => page.locator('.log-text').getByText(text, { exact: true });
 const numbered = (from: number, count: number) => Array.from({ length: count }, (_, index) => `line ${from + index}`);
 
 describe('the log', () => {
@@ -324,7 +326,7 @@ describe('the log', () => {
 
     await visit(ground.url, async (page) => {
       await ground.open(page, id, 'logs');
-      await page.getByText('first').waitFor();
+      await lineOf(page, 'first').waitFor();
       await page.getByRole('button', { name: 'Pause' }).click();
       ground.log.write(['second', 'third']);
       const resume = page.getByRole('button', { name: 'Resume (2 new lines)' });
@@ -332,7 +334,7 @@ describe('the log', () => {
       expect(await rows(page)).toEqual(['first']);
 
       await resume.click();
-      await page.getByText('third').waitFor();
+      await lineOf(page, 'third').waitFor();
       expect(await rows(page)).toEqual(['first', 'second', 'third']);
     });
   });
@@ -346,13 +348,13 @@ describe('the log', () => {
       ground.url,
       async (page) => {
         await ground.open(page, id, 'logs');
-        await page.getByText('first').waitFor();
+        await lineOf(page, 'first').waitFor();
         ground.proxy.cut();
         await panel(page).getByText('connection lost, trying again').waitFor();
-        await page.getByText('first').waitFor();
+        await lineOf(page, 'first').waitFor();
         ground.log.write(['second']);
         ground.proxy.mend();
-        await page.getByText('second').waitFor();
+        await lineOf(page, 'second').waitFor();
         expect(await rows(page)).toEqual(['first', 'second']);
 
         await ground.becomes(id, 'stopping');
@@ -363,7 +365,7 @@ describe('the log', () => {
         ground.log.write(['third']);
         await ground.becomes(id, 'starting');
         await ground.becomes(id, 'running');
-        await page.getByText('third').waitFor();
+        await lineOf(page, 'third').waitFor();
         expect(await rows(page)).toEqual(['first', 'second', 'third']);
       },
       { expects: [/./] },
@@ -379,7 +381,7 @@ describe('the log', () => {
 
     await visit(ground.url, async (page) => {
       await ground.open(page, id, 'logs');
-      await page.getByText('on stderr').waitFor();
+      await lineOf(page, 'on stderr').waitFor();
       expect(await rows(page)).toEqual(['<script>alert(1)</script>\\u202e', 'on stderr']);
       expect(await page.getByRole('img', { name: 'stderr:' }).count()).toBe(1);
 
