@@ -124,6 +124,21 @@ describe('an app that nobody knew', () => {
     });
   });
 
+  it('has its form closed, like every app, while there is no image to launch it from (G-146)', async () => {
+    await asMember(async (page) => {
+      const card = page.getByRole('article', { name: 'vLLM' });
+      await card.getByRole('listitem').getByText('None of its images').waitFor();
+
+      const button = card.getByRole('button', { name: /^Launch vLLM/ });
+      expect(await button.getAttribute('aria-disabled')).toBe('true');
+      const [version = ''] = /\S+$/.exec((await button.getAttribute('aria-label')) ?? '') ?? [];
+      await openPage(page, ground.url, [`/apps/vllm-openai/${version}/launch`, 'Launch vLLM']);
+
+      await page.getByText(`vLLM ${version} cannot be launched now.`).waitFor();
+      expect(await page.getByRole('form').count()).toBe(0);
+    });
+  });
+
   it('stands in the same shell as every other one (X-10)', async () => {
     await asMember(async (page) => {
       const seen: string[][] = [];
