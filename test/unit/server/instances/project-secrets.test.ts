@@ -19,6 +19,7 @@ import {
   vllmRequest,
 } from '../../../support/launch-samples.ts';
 import { jupyterDocument, jupyterProfile, smokeDocument } from '../../../support/profiles.ts';
+import { secretOf } from '../../../support/secrets.ts';
 
 const at = '2026-11-25T10:00:00.000Z';
 const steps = '/parameters/ui/launch_wizard/steps';
@@ -197,7 +198,7 @@ describe('a launch that takes something of its project', () => {
       ...[await tx.api_tokens.list(), await tx.events.list({ after: 0, limit: 100 })],
     ]);
     expect(JSON.stringify(all)).toContain(id);
-    for (const secret of ['canary-key', values.c2, minted.split('_').at(-1) ?? '']) {
+    for (const secret of ['canary-key', values.c2, secretOf(minted)]) {
       expect(secret.length).toBeGreaterThan(8);
       expect(JSON.stringify(all)).not.toContain(secret);
     }
