@@ -9,6 +9,7 @@ import { Timestamp } from '../../parts/timestamp.tsx';
 import { bestOf } from './catalog-page.tsx';
 import { LaunchButton, Reasons } from './launch-button.tsx';
 import { Preview } from './preview.tsx';
+import { Release } from './release.tsx';
 import { SupportBadge } from './support-badge.tsx';
 
 export function AppPage({ slug }: { readonly slug: string }) {
@@ -37,6 +38,7 @@ export function AppPage({ slug }: { readonly slug: string }) {
                 </div>
               )}
               <Versions slug={slug} versions={versions} shown={shown.version} />
+              <Release slug={slug} version={shown} onChange={app.reload} />
               <Preview slug={slug} version={shown.version} />
             </div>
           ) : (
