@@ -3,6 +3,7 @@
  * itself is for those who look for a fault, and is fetched only when they ask for it (G-147, G-230, G-233).
  */
 import { useState } from 'preact/hooks';
+import { authOf } from '../../../manifests/gpuaas/endpoint-auth.ts';
 import type { WorkloadProfile } from '../../../manifests/gpuaas/profile.ts';
 import type { VersionView } from '../../../server/catalog/views.ts';
 import { counted, words } from '../../lib/format.ts';
@@ -95,19 +96,19 @@ const authWords = {
   none: 'without a lock of its own',
 } as const;
 
-function Endpoints({ profile: { network } }: { readonly profile: WorkloadProfile }) {
-  const endpoints = network?.endpoints ?? [];
+function Endpoints({ profile }: { readonly profile: WorkloadProfile }) {
+  const endpoints = profile.network?.endpoints ?? [];
   return (
     <Section title="Endpoints">
       {endpoints.length === 0 ? (
         <p class="muted">It answers on no port.</p>
       ) : (
         <ul class="plain">
-          {endpoints.map(({ name, port, protocol, exposure_modes, auth }) => (
-            <li key={name}>
-              <strong>{name}</strong> {protocol} on port {port} of the container
+          {endpoints.map((endpoint) => (
+            <li key={endpoint.name}>
+              <strong>{endpoint.name}</strong> {endpoint.protocol} on port {endpoint.port} of the container
               <div class="muted">
-                {exposure_modes.map(words).join(' or ')}, {authWords[auth?.mode ?? 'none']}
+                {endpoint.exposure_modes.map(words).join(' or ')}, {authWords[authOf(profile, endpoint).mode]}
               </div>
             </li>
           ))}
