@@ -68,7 +68,7 @@ describe('the wizard of JupyterLab', () => {
       };
 
       await press(page.getByRole('link', { name: 'JupyterLab', exact: true }));
-      await press(page.getByRole('link', { name: /^Launch / }).first());
+      await press(page.getByRole('link', { name: 'Launch JupyterLab 2026.04-preview' }));
       await press(page.getByRole('radio', { name: /cpu-lab/ }));
       await press(stepButton(page, 'Review'));
       await press(launch(page));
@@ -340,6 +340,44 @@ describe('a launch', () => {
       await launch(page).click();
 
       expect((await sent).postDataJSON().secrets).toEqual({ hub_token: 'hf_topsecret' });
+      await page.waitForURL(/#\/instances\//);
+    });
+  });
+
+  it('is made with a credential and a service account, which are shown by name and sent by id (G-62, G-63)', async () => {
+    const made: { readonly id: string }[] = [];
+    for (const name of ['bootstrap-key', 'other-key']) {
+      const credential = { name, kind: 'token', value: `value-of-${name}`, project_id: 'p1' };
+      made.push((await ground.call('POST', '/api/v1/access-credentials', credential)).body);
+    }
+    const account = (
+      await ground.call('POST', '/api/v1/service-accounts', { name: 'bot', role: 'viewer', project_id: 'p1' })
+    ).body;
+    await inWizard('/apps/jupyterlab/with-identity/launch', undefined, async (page) => {
+      await page.getByRole('radio', { name: /cpu-lab/ }).check();
+      await page.getByText('Access credential is missing.').waitFor();
+      const credentials = page.getByLabel('Access credential');
+      expect(await credentials.locator('option').allTextContents()).toEqual([
+        'Choose one of 2 access credentials',
+        'bootstrap-key (token)',
+        'other-key (token)',
+      ]);
+      // There is one account only, so it is chosen.
+      expect(await page.getByLabel('Service account').inputValue()).toBe(account.id);
+
+      await credentials.selectOption({ label: 'other-key (token)' });
+
+      await goTo(page, 'Review');
+      await expect.poll(() => launch(page).getAttribute('aria-disabled')).toBeNull();
+      expect(await page.content()).not.toContain('value-of');
+      const sent = page.waitForRequest(
+        (request) => request.method() === 'POST' && request.url().endsWith('/app-instances'),
+      );
+      await launch(page).click();
+      expect((await sent).postDataJSON()).toMatchObject({
+        access_credential_id: made[1]?.id,
+        service_account_id: account.id,
+      });
       await page.waitForURL(/#\/instances\//);
     });
   });

@@ -1,7 +1,8 @@
 /** Places of the project of a seeded fleet on which apps can be launched, and images for them. */
 import type { Tx } from '../../src/server/db/store.ts';
 import { sampleGpu } from './gpus.ts';
-import { aNode, anArtifact, inventory, runtimeStatus } from './launch-samples.ts';
+import { aNode, anArtifact, aVersion, inventory, runtimeStatus } from './launch-samples.ts';
+import { jupyterProfile } from './profiles.ts';
 import { anAllocation, anInstance } from './store-samples.ts';
 
 const at = '2026-11-25T10:00:00.000Z';
@@ -14,7 +15,10 @@ export const places = {
   ending: '0190b000-0000-7000-8000-000000000003',
 } as const;
 
-/** Two hosts that are well: one with two cards, one without any; and an allocation that is being released. */
+/**
+ * Two hosts that are well: one with two cards, one without any; and an allocation that is being released. JupyterLab has a
+ * version `with-identity`, which asks for a credential and a service account.
+ */
 export async function launchable(tx: Tx): Promise<void> {
   await place(tx, places.cards, 'h200-lab', 2);
   await place(tx, places.plain, 'cpu-lab', 0);
@@ -34,6 +38,15 @@ export async function launchable(tx: Tx): Promise<void> {
       }),
     );
   }
+  await tx.app_versions.insert(
+    aVersion({
+      ...{ id: 'version-with-identity', version: 'with-identity' },
+      manifest: jupyterProfile({
+        '/parameters/ui/launch_wizard/steps/0/components/1': { kind: 'platform.access_credential' },
+        '/parameters/ui/launch_wizard/steps/0/components/2': { kind: 'platform.operator_service_account' },
+      }),
+    }),
+  );
   await tx.app_instances.insert(
     anInstance({
       ...{ id: 'neighbour', allocation_id: places.cards, node_id: 'node-h200-lab', host_ports: { web: 8888 } },

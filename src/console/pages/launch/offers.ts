@@ -14,8 +14,8 @@ export interface Named {
 export interface Offers extends FormOffers {
   readonly allocations?: LaunchOptions['allocations'];
   readonly artifacts?: LaunchOptions['artifacts'];
-  readonly access_credentials?: readonly Named[];
-  readonly service_accounts?: readonly Named[];
+  readonly access_credentials?: LaunchOptions['access_credentials'];
+  readonly service_accounts?: LaunchOptions['service_accounts'];
 }
 
 /**
@@ -26,11 +26,7 @@ export interface Offers extends FormOffers {
 export function offersOf(base: LaunchOptions | undefined, chosen: LaunchOptions | undefined): Offers {
   if (!base) return {};
   const { allocations, access_credentials, service_accounts } = base;
-  const common = {
-    allocations,
-    access_credentials: access_credentials as unknown as readonly Named[],
-    service_accounts: service_accounts as unknown as readonly Named[],
-  };
+  const common = { allocations, access_credentials, service_accounts };
   if (!chosen) return common;
   const { artifacts, artifact_reason, unavailable, host_ports } = chosen;
   return { ...common, artifacts, artifact_reason, unavailable, host_ports };

@@ -134,7 +134,7 @@ export function NamedPicker({ things = [], what, value, onPick, ...rest }: Named
   if (things.length === 0) {
     return (
       <Empty icon="lock" title={`Your project has no ${what}.`}>
-        {rest.required ? `This app needs one. Make one with the command gpuaas first.` : `This app works without one.`}
+        {rest.required ? `This app needs one: somebody of the project makes it first.` : `This app works without one.`}
       </Empty>
     );
   }

@@ -103,7 +103,7 @@ function Part(props: StepPartsProps & { readonly component: FormComponent }) {
         <SecretField
           {...{ secret, required }}
           answer={answers.secrets?.[secret.name]}
-          stored={(offers.access_credentials ?? []).filter(({ kind }) => kind !== 'ssh_private_key')}
+          stored={(offers.access_credentials ?? []).filter(({ kind }) => kind === 'token')}
           error={errorOf(props, secret.pointer, belongs)}
           onSecret={(answer) => act({ type: 'secret', name: secret.name, secret: answer })}
         />

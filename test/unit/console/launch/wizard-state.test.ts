@@ -161,7 +161,10 @@ describe('a wizard', () => {
   });
 
   it('chooses a credential or account by itself only where the manifest asks for one and there is one (G-62, G-63)', () => {
-    const things = { access_credentials: [{ id: 'c1', name: 'key' }], service_accounts: [{ id: 's1', name: 'bot' }] };
+    const things = {
+      access_credentials: [{ id: 'c1', name: 'key', kind: 'token' as const }],
+      service_accounts: [{ id: 's1', name: 'bot', role: 'viewer' as const }],
+    };
     const asking = jupyterProfile({
       '/parameters/ui/launch_wizard/steps/0/components/1': { kind: 'platform.access_credential', required: true },
     });

@@ -109,6 +109,10 @@ function formTakes(profile: WorkloadProfile, answers: LaunchAnswers): boolean {
   return judgeAnswers(profile, answers).length === 0;
 }
 
+const answersAsSent = {
+  ...{ project_id: 'p1', access_credential_id: 'c1', service_account_id: 's1', artifact_id: 'artifact-cpu' },
+  secrets: { hub_token: { credential_id: 'c2' } },
+};
 const placed = { target_allocation_id: allocationId, artifact_id: 'artifact-cpu' };
 
 describe('one verdict', () => {
@@ -184,6 +188,21 @@ describe('one verdict', () => {
       [true, true],
       [false, false],
     ]);
+  });
+
+  it('comes for all that only the platform fills in: the request has the form that the server takes (G-12, G-62, G-63)', () => {
+    const profile = jupyterProfile({ '/parameters/secrets': [{ name: 'hub_token', title: 'Hub token' }] });
+    const answers = {
+      ...{ ...placed, project_id: 'p1', access_credential_id: 'c1', service_account_id: 's1', display_name: 'Mine' },
+      ...{ config: { host_port: 9000 }, resource_overrides: { gpu_count: 0 } },
+      secrets: { hub_token: { credential_id: 'c2' } },
+    };
+
+    expect(judgeAnswers(profile, answers)).toEqual([]);
+    expect(judge(LaunchRequest, launchRequest(profile, '1', answers))).toMatchObject({
+      ok: true,
+      value: answersAsSent,
+    });
   });
 
   it('comes for secrets and for the name', () => {
