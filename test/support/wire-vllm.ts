@@ -33,6 +33,7 @@ export async function publishVllm(admin: Person, version: string, environment: R
   const seconds = { ...parameters.schema.properties.start_timeout_seconds, minimum: 1 };
   const properties = {
     ...{ ...parameters.schema.properties, start_timeout_seconds: seconds },
+    host_port: { ...parameters.schema.properties.host_port, default: await freePort() },
     ...{
       cpu_cores: small,
       memory_gib: { ...small, default: 0.2 },
