@@ -17,7 +17,7 @@ export const places = {
 
 /**
  * Two hosts that are well: one with two cards, one without any; and an allocation that is being released. JupyterLab has a
- * version `with-identity`, which asks for a credential and a service account.
+ * version `with-identity`, older than all others by its id, which asks for a credential and a service account.
  */
 export async function launchable(tx: Tx): Promise<void> {
   await place(tx, places.cards, 'h200-lab', 2);
@@ -40,7 +40,7 @@ export async function launchable(tx: Tx): Promise<void> {
   }
   await tx.app_versions.insert(
     aVersion({
-      ...{ id: 'version-with-identity', version: 'with-identity' },
+      ...{ id: '0-with-identity', version: 'with-identity' },
       manifest: jupyterProfile({
         '/parameters/ui/launch_wizard/steps/0/components/1': { kind: 'platform.access_credential' },
         '/parameters/ui/launch_wizard/steps/0/components/2': { kind: 'platform.operator_service_account' },
