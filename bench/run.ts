@@ -14,6 +14,7 @@ import { type EngineFront, startEngineFront } from '../test/support/engine-front
 import { openTestHost, type TestHost } from '../test/support/test-host.ts';
 import { openWire } from '../test/support/wire-ground.ts';
 import { composeCost } from './compose.ts';
+import { consoleCost } from './console.ts';
 import { daemonCost } from './daemon.ts';
 import { dispatchCost } from './dispatch.ts';
 import { gateCost, inspectCost } from './gate.ts';
@@ -36,6 +37,9 @@ try {
   }
   if (wants('dispatch')) {
     measurements.push(...(await dispatchCost(join(folder, 'dispatch'))));
+  }
+  if (wants('console')) {
+    measurements.push(...(await consoleCost()));
   }
   if (wants('request', 'daemon')) {
     await measureWire();
