@@ -4,6 +4,16 @@ import { type AgentError, type FailureCode, type FailureKind, failures } from '.
 
 const closed = { additionalProperties: false } as const;
 
+export const ListedError = Type.Object(
+  {
+    code: Type.String({ description: 'What sort of error, stable enough for a program.' }),
+    path: Type.String({ description: 'JSON pointer into the request; empty for all of it.' }),
+    message: Type.String({ description: 'What is wrong and what would be right.' }),
+    hint: Type.String({ description: 'The next step; empty where the message says it.' }),
+  },
+  { ...closed, description: 'One of several errors.' },
+);
+
 export const ErrorAnswer = Type.Object(
   {
     error: Type.Object(
@@ -12,18 +22,9 @@ export const ErrorAnswer = Type.Object(
         message: Type.String({ description: 'What went wrong, for a person.' }),
         hint: Type.String({ description: 'The next step a person can take.' }),
         correlation_id: Type.String({ description: 'Name of the request, also in events and logs.' }),
-        errors: Type.Array(
-          Type.Object(
-            {
-              code: Type.String({ description: 'What sort of error, stable enough for a program.' }),
-              path: Type.String({ description: 'JSON pointer into the request; empty for all of it.' }),
-              message: Type.String({ description: 'What is wrong and what would be right.' }),
-              hint: Type.String({ description: 'The next step; empty where the message says it.' }),
-            },
-            { ...closed, description: 'One of several errors.' },
-          ),
-          { description: 'Every error that was found, at once; empty where there is only the one above.' },
-        ),
+        errors: Type.Array(ListedError, {
+          description: 'Every error that was found, at once; empty where there is only the one above.',
+        }),
       },
       { ...closed, description: 'Why the request failed.' },
     ),

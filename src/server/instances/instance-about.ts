@@ -10,6 +10,15 @@ const closed = { additionalProperties: false } as const;
 const name = (of: string) =>
   Type.Union([Type.String(), Type.Null()], { description: `Name of ${of}; null where it is not known any more.` });
 
+export const Folder = Type.Object(
+  {
+    name: Type.String({ description: 'Name of the folder in the manifest.' }),
+    path: Type.String({ description: 'Where it is inside the container.' }),
+    mode: Type.Enum([...storageModes], { description: 'What it is kept on.' }),
+  },
+  { ...closed, description: 'A folder of an instance.' },
+);
+
 export const InstanceAbout = Type.Object(
   {
     app: name('the app'),
@@ -20,17 +29,7 @@ export const InstanceAbout = Type.Object(
     allocation: name('the allocation'),
     node: Type.Union([Type.String(), Type.Null()], { description: 'Name of the node; null before it has one.' }),
     exposure_mode: Type.String({ description: 'How its endpoints are reached.' }),
-    storage: Type.Array(
-      Type.Object(
-        {
-          name: Type.String({ description: 'Name of the folder in the manifest.' }),
-          path: Type.String({ description: 'Where it is inside the container.' }),
-          mode: Type.Enum([...storageModes], { description: 'What it is kept on.' }),
-        },
-        { ...closed, description: 'A folder that it has.' },
-      ),
-      { description: 'Folders that it has, in the order of the manifest.' },
-    ),
+    storage: Type.Array(Folder, { description: 'Folders that it has, in the order of the manifest.' }),
   },
   { ...closed, description: 'The names behind its ids, and what was chosen for it.' },
 );

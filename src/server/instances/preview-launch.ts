@@ -1,14 +1,16 @@
 /** What would come of a launch, before anybody asks for it: everything against it, what to know of it, and what it would be. */
 import { type Static, Type } from 'typebox';
-import { exposureModes, storageModes } from '../../manifests/gpuaas/profile.ts';
+import { exposureModes } from '../../manifests/gpuaas/profile.ts';
 import { Allocation } from '../db/entities/allocation.ts';
 import { AppInstance } from '../db/entities/app-instance.ts';
 import { Artifact } from '../db/entities/artifact.ts';
 import type { ReadTx } from '../db/store.ts';
+import { ListedError } from '../http/errors.ts';
 import { exposureOf, runningDigest, storageOf } from '../launch/adapter-input.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import { loadFacts } from '../launch/load-facts.ts';
 import { warningCodes, warningsOf } from '../launch/warnings.ts';
+import { Folder } from './instance-about.ts';
 import { type Admitted, judgeFacts, type LaunchAsked } from './judge-launch.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -49,17 +51,7 @@ const Review = Type.Object(
       { ...closed, description: 'The image; the only one that fits, where none was named.' },
     ),
     resources: AppInstance.properties.resources,
-    mounts: Type.Array(
-      Type.Object(
-        {
-          name: Type.String({ description: 'Name of the folder in the manifest.' }),
-          path: Type.String({ description: 'Where it is inside the container.' }),
-          mode: Type.Enum([...storageModes], { description: 'What it is kept on.' }),
-        },
-        { ...closed, description: 'A folder.' },
-      ),
-      { description: 'Folders that it would have.' },
-    ),
+    mounts: Type.Array(Folder, { description: 'Folders that it would have.' }),
     exposure: Type.Array(
       Type.Object(
         {
@@ -86,18 +78,7 @@ type Review = Static<typeof Review>;
 export const Preview = Type.Object(
   {
     accepted: Type.Boolean({ description: 'True if a launch like this would be accepted now.' }),
-    refusals: Type.Array(
-      Type.Object(
-        {
-          code: Type.String({ description: 'Failure code.' }),
-          path: Type.String({ description: 'JSON pointer into the request.' }),
-          message: Type.String({ description: 'What is wrong.' }),
-          hint: Type.String({ description: 'The next step.' }),
-        },
-        { ...closed, description: 'A reason against it.' },
-      ),
-      { description: 'Every reason against it, in the order of the checks.' },
-    ),
+    refusals: Type.Array(ListedError, { description: 'Every reason against it, in the order of the checks.' }),
     warnings: Type.Array(
       Type.Object(
         {
