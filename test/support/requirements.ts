@@ -1,0 +1,119 @@
+/** Which requirement of the contract is shown by which test: read from the tests themselves, which quote the ids. */
+import { globSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** How many there are of each series that is begun. */
+export const series = { G: 249, X: 13 } as const;
+
+/** Decided in words rather than built: where the record of the decision is. */
+export const decided: Readonly<Record<string, string>> = {
+  'X-13': 'no proxy is built; [G-244](decisions.md) says what one would need, an origin for each instance first of all',
+};
+
+/** Named here until it is shown: what it waits for. */
+export const pending: Readonly<Record<string, string>> = {
+  'G-178': 'the installer of hosts; until then `node-agent doctor` says that there is no container runtime',
+  'G-179': 'the installer of hosts; `node-agent doctor` says where the engine cannot hand out cards',
+  'G-187': 'updates of the agent; the failure codes `update.untrusted` and `update.rolled_back` are reserved for them',
+  'G-188': 'the installer of hosts; `node-agent doctor` looks at each of these prerequisites and changes nothing',
+  'G-192': 'the installer of hosts; `workload.oci_runtime_status` and the doctor look for docker, podman and nerdctl already',
+  'G-193': 'the installer of hosts; the doctor finds cards that the engine cannot hand out, and says that the toolkit has to be installed',
+  'G-194': 'the installer of hosts; pulls use credentials of a quarter of an hour for one repository, and need no login of the host',
+};
+
+export interface Shown {
+  /** Relative to the root of the repository. */
+  readonly file: string;
+  /** The sentence of the test; null where the id stands elsewhere in the file. */
+  readonly title: string | null;
+}
+
+/** Every id of the series, in order. */
+export function allIds(): string[] {
+  return Object.entries(series).flatMap(([name, most]) =>
+    Array.from({ length: most }, (_, index) => `${name}-${index + 1}`),
+  );
+}
+
+/** The tests by the id that they quote; `G-107 to G-116` quotes ten, and so does `G-107…G-116`. */
+export function shownRequirements(): Map<string, Shown[]> {
+  const shown = new Map<string, Shown[]>();
+  for (const file of globSync('test/**/*.test.ts', { cwd: root }).sort()) {
+    const text = readFileSync(join(root, file), 'utf8');
+    const titles = titlesOf(text);
+    for (const { ids, at } of quotesOf(text)) {
+      const title = titles.find(({ from, to }) => from <= at && at < to)?.title ?? rowAt(text, at);
+      for (const id of ids) keep(shown, id, { file, title });
+    }
+  }
+  return shown;
+}
+
+function keep(shown: Map<string, Shown[]>, id: string, one: Shown): void {
+  const known = shown.get(id) ?? [];
+  const isKnown = known.some(({ file, title }) => file === one.file && (title === one.title || one.title === null));
+  if (!isKnown) shown.set(id, [...known, one]);
+}
+
+function titlesOf(text: string) {
+  const pattern = /\b(?:it|test|describe)(?:\.\w+(?:\((?:[^()]|\([^()]*\))*\))?)*\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
+  return [...text.matchAll(pattern)].map((match) => ({
+    ...{ from: match.index, to: match.index + match[0].length },
+    title: (match[2] ?? '').replaceAll("\\'", "'"),
+  }));
+}
+
+/** The name of a row of a table of tests, if the id stands in one. */
+function rowAt(text: string, at: number): string | null {
+  const line = text.slice(text.lastIndexOf('\n', at) + 1, text.indexOf('\n', at));
+  const [id = ''] = /^[A-Z]-\d+/.exec(text.slice(at)) ?? [];
+  const literals = [...line.matchAll(/(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)].map((match) => match[2] ?? '');
+  return literals.find((each) => each.includes(id) && each.includes(' ')) ?? null;
+}
+
+function quotesOf(text: string) {
+  return [...text.matchAll(/\b([A-Z])-(\d+)(?: ?(?:to|…) ?(?:\1-)?(\d+))?/g)].flatMap((match) => {
+    const [, name = '', first, last = first] = match;
+    if (!Object.hasOwn(series, name)) return [];
+    const [from, to] = [Number(first), Number(last)];
+    return [{ at: match.index, ids: Array.from({ length: to - from + 1 }, (_, index) => `${name}-${from + index}`) }];
+  });
+}
+
+/** As `docs/requirements.md` shows it. */
+export function requirementsPage(): string {
+  const shown = shownRequirements();
+  const row = (id: string) => `| ${id} | ${howShown(id, shown.get(id))} |`;
+  return [
+    '# Requirements and the tests that show them',
+    '',
+    'Made from the tests, which quote the ids, by `test/unit/house/requirements.test.ts`; do not edit it by hand. After a change:',
+    '`npx vitest run --project=unit test/unit/house/requirements.test.ts -u`.',
+    '',
+    '| id | shown by |',
+    '|---|---|',
+    ...allIds().map(row),
+    '',
+  ].join('\n');
+}
+
+const mostTests = 3;
+
+function howShown(id: string, tests: readonly Shown[] | undefined): string {
+  if (tests) {
+    const some = tests.slice(0, mostTests).map(({ file, title }) => {
+      const name = `[${file.replace(/^test\//, '').replace(/\.test\.ts$/, '')}](../${file})`;
+      return title === null ? name : `${name}: ${cell(title)}`;
+    });
+    return [...some, ...(tests.length > mostTests ? [`${tests.length - mostTests} more`] : [])].join('<br>');
+  }
+  return decided[id] !== undefined ? `decided: ${decided[id]}` : `not yet: ${pending[id] ?? '?'}`;
+}
+
+/** Without the ids themselves, and harmless in a table. */
+function cell(title: string): string {
+  const sentence = title.replace(/\s*\((?:[A-Z]-\d+(?:,? (?:to|and) |, | ?… ?)?)+\)/g, '');
+  return sentence.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('*', '\\*').replaceAll('_', '\\_');
+}
