@@ -7,6 +7,7 @@
 import type { Json } from '../../contract/failures.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { textOfValue, valueOfText } from '../../manifests/gpuaas/field-text.ts';
+import { fitAnswers } from '../../manifests/gpuaas/fit-answers.ts';
 import {
   answerTo,
   type FormOffers,
@@ -65,16 +66,20 @@ export async function askLaunch(
   questions: Questions,
 ): Promise<Readonly<Record<string, Json>>> {
   const base = `/api/v1/catalog/apps/${encodeURIComponent(slug)}/versions/${encodeURIComponent(version)}`;
+  const path = `${base}/launch-options`;
   const { manifest: profile } = await client.get<{ manifest: WorkloadProfile }>(base);
   const project_id = project ?? (await askProject(client, questions));
   const form: Form = {
-    ...{ profile, questions, given },
-    offersFor: ({ target_allocation_id: allocation_id, resource_overrides: { gpu_count } }) =>
-      client.get<Offers>(`${base}/launch-options`, {
-        ...{ project_id, allocation_id },
-        // How many cards it shall have is asked when it is known where: until then it is the least that the app needs.
-        ...(typeof gpu_count === 'number' && allocation_id !== undefined ? { gpu_count } : {}),
-      }),
+    ...{ profile, questions, given, own: new Set(pointersGiven(given)) },
+    offersFor: async (answers) => {
+      const { target_allocation_id: allocation_id, resource_overrides: amounts } = answers;
+      const cards = typeof amounts['gpu_count'] === 'number' ? { gpu_count: amounts['gpu_count'] } : {};
+      const anywhere = await client.get<Offers>(path, { project_id });
+      if (allocation_id === undefined) return anywhere;
+      // Where it could run at all is not asked for so many cards: that is said at the field with their number.
+      const { allocations } = anywhere;
+      return { ...(await client.get<Offers>(path, { project_id, allocation_id, ...cards })), allocations };
+    },
   };
   const { title, steps } = formModel(profile);
   questions.say(`${title} ${version}`);
@@ -93,6 +98,8 @@ interface Form {
   readonly profile: WorkloadProfile;
   readonly questions: Questions;
   readonly given: Given;
+  /** Pointers of fields that were given, or answered in another way than what stood there: the form no longer chooses. */
+  readonly own: Set<string>;
   offersFor(answers: LaunchAnswers): Promise<Offers>;
 }
 
@@ -120,18 +127,23 @@ async function askProject(client: ControlPlaneClient, questions: Questions): Pro
 
 /** Asks for everything on one page, each with what the answers so far leave to choose from. */
 async function askStep(form: Form, step: FormStep, before: LaunchAnswers): Promise<LaunchAnswers> {
-  const { questions, profile } = form;
-  const given = givenPointers(form.given);
+  const { questions, profile, own } = form;
+  const given = pointersGiven(form.given);
   questions.say(['', step.title, ...(step.description === null ? [] : [step.description])].join('\n'));
   let answers = before;
   for (const component of step.components) {
     const offers = await form.offersFor(answers);
-    answers = withOffered(component, answers, offers);
+    answers = fitAnswers([{ ...step, components: [component] }], answers, [...own], offers);
     const wrong = (changed: LaunchAnswers) =>
       judgeStep(profile, { ...step, components: [component] }, changed, offers)[0]?.message;
-    const isGiven = pointersOf(component).every((pointer) => pointer in given);
+    const isGiven = pointersOf(component).every((pointer) => given.includes(pointer));
     if (isGiven && wrong(answers) === undefined) continue;
-    answers = await askComponent(questions, component, answers, offers, wrong);
+    const stood = answers;
+    answers = await askComponent(questions, component, stood, offers, wrong);
+    const isField = component.kind === 'field';
+    if (isField && answerTo(answers, component.field.name) !== answerTo(stood, component.field.name)) {
+      own.add(component.field.pointer);
+    }
   }
   return answers;
 }
@@ -150,40 +162,18 @@ function pointersOf(component: FormComponent): string[] {
   }
 }
 
-function givenPointers({ config = {}, resource_overrides = {}, secrets = {}, ...given }: Given): Record<string, true> {
+function pointersGiven({ config = {}, resource_overrides = {}, secrets = {}, ...given }: Given): string[] {
   const single = {
     '/display_name': given.display_name,
     '/placement_intent/target_allocation_id': given.target_allocation_id,
     '/artifact_id': given.artifact_id,
   };
-  const pointers = [
+  return [
     ...Object.keys(config).map((name) => `/${isResource(name) ? 'resource_overrides' : 'config'}/${name}`),
     ...Object.keys(resource_overrides).map((name) => `/resource_overrides/${name}`),
     ...Object.keys(secrets).map((name) => `/secrets/${name}`),
     ...Object.entries(single).flatMap(([pointer, value]) => (value === undefined ? [] : [pointer])),
   ];
-  return Object.fromEntries(pointers.map((pointer) => [pointer, true]));
-}
-
-/** A free port stands there first where the usual one is taken, and an image that fits where the last one does not. */
-function withOffered(
-  component: FormComponent,
-  answers: LaunchAnswers,
-  { host_ports: ports, artifacts }: Offers,
-): LaunchAnswers {
-  if (component.kind === 'field') {
-    const { name, pointer, default: standard } = component.field;
-    const suggested = ports?.suggested[pointer];
-    const isTaken = ports?.taken.includes(Number(answerTo(answers, name) ?? standard));
-    return suggested !== undefined && isTaken ? withAnswer(answers, name, suggested) : answers;
-  }
-  if (component.kind === 'platform.artifact_selector') {
-    const isOffered = artifacts.some(({ id }) => id === answers.artifact_id);
-    const { artifact_id: _, ...rest } = answers;
-    const preferred = artifacts.find((each) => each.preferred);
-    return isOffered ? answers : preferred ? { ...rest, artifact_id: preferred.id } : rest;
-  }
-  return answers;
 }
 
 type WrongWith = (changed: LaunchAnswers) => string | undefined;
@@ -226,16 +216,7 @@ async function askPlace(questions: Questions, answers: LaunchAnswers, offers: Of
   const answered = named(await questions.text('Name', initial, (text) => judgeName(text)[0]?.message));
   const choices = offers.allocations.map(allocationChoice);
   const picked = await questions.choose('Allocation', choices, answers.target_allocation_id);
-  return fitted({ ...answered, target_allocation_id: picked }, offers);
-}
-
-/** Amounts begin with what is left where that is less than usual; what an app needs at least is judged when it is asked for. */
-function fitted(answers: LaunchAnswers, { allocations }: Offers): LaunchAnswers {
-  const free: Record<string, number> = allocations.find(({ id }) => id === answers.target_allocation_id)?.free ?? {};
-  return Object.entries(free).reduce(
-    (fitting, [name, left]) => (Number(answerTo(fitting, name)) > left ? withAnswer(fitting, name, left) : fitting),
-    answers,
-  );
+  return { ...answered, target_allocation_id: picked };
 }
 
 function allocationChoice({ id, name, eligible, reasons, free }: Offers['allocations'][number]): Choice<string> {

@@ -36,7 +36,7 @@ export interface FormOffers {
     /** What nobody has there; null while its host is not known. */
     readonly free?: Readonly<Record<ResourceName, number>> | null;
   }[];
-  readonly artifacts?: readonly { readonly id: string }[];
+  readonly artifacts?: readonly { readonly id: string; readonly preferred?: boolean }[];
   readonly artifact_reason?: string | null;
   readonly access_credentials?: readonly { readonly id: string }[];
   readonly service_accounts?: readonly { readonly id: string }[];

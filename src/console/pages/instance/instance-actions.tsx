@@ -1,7 +1,9 @@
 /** What can be done with an instance just now. The control plane says what that is; this asks before it is done. */
+
 import { useState } from 'preact/hooks';
 import type { InstanceView } from '../../../server/instances/instance-view.ts';
 import { ApiError, api } from '../../lib/api.ts';
+import { newKey } from '../../lib/new-key.ts';
 import { Link } from '../../lib/router.tsx';
 import { theSession, whyNotMember } from '../../lib/session.ts';
 import { Button } from '../../parts/button.tsx';
@@ -27,7 +29,7 @@ export function InstanceActions({ instance, path, reload }: InstanceActionsProps
   const [error, setError] = useState<ApiError>();
   const whyNot = whyNotMember(theSession());
   const act = async (action: Action, more: object = {}) => {
-    await api.post(`${path}/actions`, { action, ...more }, { idempotencyKey: crypto.randomUUID() });
+    await api.post(`${path}/actions`, { action, ...more }, { idempotencyKey: newKey() });
     reload();
   };
   const actNow = async (action: Action) => {

@@ -2,7 +2,9 @@
  * Sends a launch so that it happens once: every try of the same launch carries the same Idempotency-Key, and an answer that
  * was lost is asked for again until it is there, with the credentials that are shown only once.
  */
+
 import { ApiError } from '../../lib/api.ts';
+import { newKey } from '../../lib/new-key.ts';
 
 export interface Sending<T> {
   /** One try. */
@@ -48,10 +50,7 @@ export function keyOf(body: object, storage: Kept): string {
   const text = JSON.stringify(shown);
   const kept = parsed(storage.getItem(keyName));
   if (kept?.text === text) return kept.key;
-  // Not `randomUUID`: it is missing where the console is reached by plain HTTP on a name of its own.
-  const key = [...crypto.getRandomValues(new Uint8Array(16))]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('');
+  const key = newKey();
   storage.setItem(keyName, JSON.stringify({ text, key }));
   return key;
 }

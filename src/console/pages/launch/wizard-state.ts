@@ -1,14 +1,11 @@
 /**
  * The state of a launch wizard, and how it changes. Pure: what is typed, picked and offered comes in, the next state comes
  * out, so that no click and no answer of the server can be lost between two of them.
- *
- * A value that nobody has touched is the form's to choose: it follows what the allocation has left, and which port is free.
- * A value that somebody typed or picked stays as it is; if it cannot be had, the form says so and why. Only an image that
- * does not fit any more is replaced, with a notice, as there is nothing to be kept of it.
+ * What the form chooses by itself is `fit-answers.ts`; an image that it replaces is told.
  */
 import { valueOfText } from '../../../manifests/gpuaas/field-text.ts';
+import { fitAnswers } from '../../../manifests/gpuaas/fit-answers.ts';
 import {
-  answerTo,
   initialAnswers,
   judgeStep,
   type LaunchAnswers,
@@ -17,7 +14,6 @@ import {
 } from '../../../manifests/gpuaas/form-answers.ts';
 import { type FormField, type FormModel, formModel } from '../../../manifests/gpuaas/form-model.ts';
 import type { WorkloadProfile } from '../../../manifests/gpuaas/profile.ts';
-import { isResource } from '../../../manifests/gpuaas/resolve-values.ts';
 import type { Offers } from './offers.ts';
 
 export interface WizardState {
@@ -121,58 +117,11 @@ function answered(state: WizardState, pointer: string, answers: LaunchAnswers): 
 }
 
 function offered(state: WizardState, { steps }: FormModel, offers: Offers): WizardState {
-  const fields = steps.flatMap(({ components }) =>
-    components.flatMap((each) => (each.kind === 'field' ? [each.field] : [])),
-  );
-  const kinds = new Set(steps.flatMap(({ components }) => components.map(({ kind }) => kind)));
-  let next = onlyOne(
-    state,
-    'target_allocation_id',
-    offers.allocations?.filter(({ eligible }) => eligible),
-  );
-  if (kinds.has('platform.access_credential')) {
-    next = onlyOne(next, 'access_credential_id', offers.access_credentials);
-  }
-  if (kinds.has('platform.operator_service_account')) {
-    next = onlyOne(next, 'service_account_id', offers.service_accounts);
-  }
-  next = fields.reduce((last, field) => fitField(last, field, offers), next);
-  return fitImage(next, offers);
-}
-
-/** Where there is one thing to choose, it is chosen. */
-function onlyOne(state: WizardState, pick: Pick, things: readonly { readonly id: string }[] | undefined): WizardState {
-  const [only, ...others] = things ?? [];
-  if (state.answers[pick] !== undefined || !only || others.length > 0) return state;
-  return { ...state, answers: { ...state.answers, [pick]: only.id } };
-}
-
-/** A value that nobody chose becomes one that can be had: what is left of an amount, a port that is free. */
-function fitField(state: WizardState, field: FormField, offers: Offers): WizardState {
-  if (state.own.includes(field.pointer)) return state;
-  const wanted = isResource(field.name) ? fitAmount(field, state, offers) : offers.host_ports?.suggested[field.pointer];
-  return wanted === undefined || wanted === answerTo(state.answers, field.name)
-    ? state
-    : { ...state, answers: withAnswer(state.answers, field.name, wanted) };
-}
-
-function fitAmount(field: FormField, { answers }: WizardState, { allocations }: Offers): number | undefined {
-  const free = allocations?.find(({ id }) => id === answers.target_allocation_id)?.free;
-  if (!free || typeof field.default !== 'number' || !isResource(field.name)) return undefined;
-  const left = field.control === 'integer' ? Math.floor(free[field.name]) : free[field.name];
-  const isEnough = left >= (field.minimum ?? 0) && !field.options;
-  return field.default > left && isEnough ? left : field.default;
-}
-
-function fitImage(state: WizardState, { artifacts }: Offers): WizardState {
-  const { artifact_id: before, ...rest } = state.answers;
-  if (!artifacts || state.answers.target_allocation_id === undefined) return state;
-  if (artifacts.some(({ id }) => id === before)) return state;
-  const chosen = artifacts.find(({ preferred }) => preferred) ?? artifacts[0];
-  if (!chosen) return before === undefined ? state : { ...state, answers: rest };
-  const notice =
-    before === undefined
-      ? state.notice
-      : `The image is ${chosen.name} now: the one before does not fit what was chosen.`;
-  return { ...state, answers: { ...rest, artifact_id: chosen.id }, notice };
+  const { artifact_id: before } = state.answers;
+  const answers = fitAnswers(steps, state.answers, state.own, offers);
+  const { artifact_id: after } = answers;
+  const isReplaced = before !== undefined && after !== undefined && after !== before;
+  const name = offers.artifacts?.find(({ id }) => id === after)?.name;
+  const notice = `The image is ${name} now: the one before does not fit what was chosen.`;
+  return { ...state, answers, ...(isReplaced ? { notice } : {}) };
 }
