@@ -134,6 +134,21 @@ describe('restoring', () => {
     await opened.close();
   });
 
+  it('can be taken back after a kill: what was set aside comes back with what lay beside it', async () => {
+    const { folder, store, close } = await aDataDir();
+    await backUpStore(folder, join(folder, 'b.db'));
+    await add(store, 'new');
+    const killed = newFolder();
+    cpSync(folder, killed, { recursive: true });
+    await close();
+    const { set_aside } = restoreStore(killed, join(folder, 'b.db'), now);
+
+    const restored = restoreStore(killed, set_aside ?? '', new Date(now.getTime() + 1000));
+
+    expect(await names(killed)).toEqual(['new']);
+    expect(checkStore(killed).holds).toEqual(restored.holds);
+  });
+
   it('makes a folder where there is none, and says that the keys are missing', async () => {
     const { folder, store, close } = await aDataDir();
     await add(store, 'one');

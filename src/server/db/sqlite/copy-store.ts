@@ -52,13 +52,16 @@ export async function copyOut(store: string, file: string): Promise<void> {
 
 /**
  * Puts a copy of the file in place of the store, which nobody may be using, and returns where the old one is now; undefined if
- * there was none. Sessions of browsers do not come back: some of them were signed out since.
+ * there was none. A store that was set aside may have what was written last beside it: that comes along. Sessions of browsers do
+ * not come back: some of them were signed out since.
  */
 export function copyIn(file: string, store: string, suffix: string): string | undefined {
   const fresh = `${store}.restored`;
-  rmSync(fresh, { force: true });
-  copyFileSync(file, fresh);
-  chmodSync(fresh, 0o600);
+  for (const each of ['', ...beside]) rmSync(fresh + each, { force: true });
+  for (const each of ['', '-wal'].filter((end) => existsSync(file + end))) {
+    copyFileSync(file + each, fresh + each);
+    chmodSync(fresh + each, 0o600);
+  }
   forgetSessions(fresh);
   flush(fresh);
   const old = existsSync(store) ? `${store}.${suffix}` : undefined;
