@@ -20,8 +20,11 @@ const pageHalf = 'x-gpuaas-csrf';
 export const idleMs = 12 * 60 * 60 * 1000;
 /** How far `used_at` may lag behind: not every request shall write. */
 const lagMs = 5 * 60 * 1000;
-/** Cookies of this name that are tried: those of other ports of this host come along. */
-const mostCookies = 8;
+/**
+ * Cookies of this name that are tried: those of other ports of this host come along, one for each path that leads to the request,
+ * and those of longer paths first. So it is more than anybody can lay in front of ours.
+ */
+const mostCookies = 64;
 
 const cookiePattern = /^([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
 const pagePattern = /^[A-Za-z0-9_-]{43}$/;

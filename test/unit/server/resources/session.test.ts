@@ -135,6 +135,11 @@ describe('half of a session opens nothing', () => {
       (own) => `gpuaas_session=${'0'.repeat(16)}_${'A'.repeat(43)}; ${own}`,
       200,
     ],
+    [
+      'a neighbour has set one for each path that leads here, in front of it',
+      (own) => `${`gpuaas_session=${'0'.repeat(16)}_${'A'.repeat(43)}; `.repeat(20)}${own}`,
+      200,
+    ],
     ['others come along', (own) => `a=b; ${own}; c=d=e;;=; gpuaas_session_=x`, 200],
     ['it is quoted', (own) => own.replace('=', '="').concat('"'), 401],
     ['it is of another name', (own) => own.replace('gpuaas_session', 'Gpuaas_Session'), 401],
