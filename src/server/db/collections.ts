@@ -49,7 +49,13 @@ export const collections = {
   app_versions: collection(AppVersion, { unique: [['app_slug', 'version']] }),
   entitlements: collection(Entitlement, { indexes: [['app_slug', 'project_id']] }),
   app_instances: collection(AppInstance, {
-    indexes: [['project_id', 'state'], ['allocation_id', 'state'], ['node_id', 'state'], ['state']],
+    indexes: [
+      ['project_id', 'state'],
+      ['allocation_id', 'state'],
+      ['node_id', 'state'],
+      ['created_by', 'state'],
+      ['state'],
+    ],
   }),
   tasks: collection(Task, {
     indexes: [['node_id', 'state'], ['state'], ['instance_id'], ['ended_at']],

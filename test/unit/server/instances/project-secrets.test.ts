@@ -9,6 +9,7 @@ import type { AccessCredential } from '../../../../src/server/db/entities/creden
 import { whoIs } from '../../../../src/server/http/tokens.ts';
 import { checkLaunch, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
 import type { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
+import { revokeToken, withMade } from '../../../../src/server/resources/end-tokens.ts';
 import { type LaunchBench, launchBench } from '../../../support/launch-bench.ts';
 import {
   aRequest,
@@ -232,6 +233,29 @@ describe('a launch that takes something of its project', () => {
     expect(meanwhile).not.toBe(false);
     expect(await isGood(one)).toBe(false);
     expect(await isGood(other)).not.toBe(false);
+  });
+
+  it('ends the token of the service account with the one that launched it, and what that token has launched', async () => {
+    const secretOf = async () => {
+      const { sealed_files: files = {} } = await paramsOf();
+      return opened(files['/run/secrets/gpuaas.service-account-token']);
+    };
+    const launcher = {
+      ...{ id: 'token-1', name: 'leaked', project_id: 'p1', role: 'member', secret_hash: 'h'.repeat(43) },
+      ...{ created_by: 'init', created_at: at, expires_at: null, revoked_at: null },
+    } as const;
+    const first = await bench.launch(request());
+    const one = await secretOf();
+    const second = await bench.launch(request({ config: { host_port: 9999 } }));
+    const other = await secretOf();
+    await bench.store.write((tx) => tx.app_instances.put({ ...second, created_by: first.service_token_id ?? 'none' }));
+    await bench.store.write((tx) => tx.api_tokens.insert(launcher));
+
+    const all = await bench.store.read((tx) => withMade(tx, [launcher]));
+    await bench.store.write((tx) => revokeToken(tx, launcher.id, bench.clock.wallMs()));
+
+    expect(all.map(({ id }) => id)).toEqual([launcher.id, first.service_token_id, second.service_token_id]);
+    expect([await isGood(one), await isGood(other)]).toEqual([false, false]);
   });
 
   it('is launched anew with what it had, and not where that was taken away meanwhile', async () => {
