@@ -6,6 +6,7 @@ import type { WorkloadOciLaunchParams } from '../../../../src/contract/workload-
 import type { WorkloadProfile } from '../../../../src/manifests/gpuaas/profile.ts';
 import { readProfile } from '../../../../src/manifests/gpuaas/read-profile.ts';
 import type { AccessCredential } from '../../../../src/server/db/entities/credential.ts';
+import type { ApiToken } from '../../../../src/server/db/entities/project.ts';
 import { whoIs } from '../../../../src/server/http/tokens.ts';
 import { checkLaunch, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
 import type { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
@@ -240,10 +241,10 @@ describe('a launch that takes something of its project', () => {
       const { sealed_files: files = {} } = await paramsOf();
       return opened(files['/run/secrets/gpuaas.service-account-token']);
     };
-    const launcher = {
-      ...{ id: 'token-1', name: 'leaked', project_id: 'p1', role: 'member', secret_hash: 'h'.repeat(43) },
+    const launcher: ApiToken = {
+      ...{ id: 'token-1', name: 'leaked', project_id: 'p1', role: 'member' as const, secret_hash: 'h'.repeat(43) },
       ...{ created_by: 'init', created_at: at, expires_at: null, revoked_at: null },
-    } as const;
+    };
     const first = await bench.launch(request());
     const one = await secretOf();
     const second = await bench.launch(request({ config: { host_port: 9999 } }));
