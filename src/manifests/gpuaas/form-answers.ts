@@ -5,6 +5,7 @@
  * here is not refused there for its values. What only the server knows (which allocations there are, which ports are taken)
  * comes as `FormOffers`, and the server judges it again when the app is launched.
  */
+import { namePattern } from '../../contract/name-pattern.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { concerns, type FormComponent, type FormStep, fieldDefaults, formModel } from './form-model.ts';
 import type { ParameterValue } from './judge-parameter.ts';
@@ -138,10 +139,9 @@ export function judgeName(name: string): PathError[] {
   const path = '/display_name';
   if (name === '') return [{ path, code: 'required', message: 'is missing' }];
   if ([...name].length > 128) return [{ path, code: 'maxLength', message: 'must have 128 characters at most' }];
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for.
-  return /[\u0000-\u001f\u007f]/.test(name)
-    ? [{ path, code: 'pattern', message: 'must be one line, without control characters' }]
-    : [];
+  return new RegExp(namePattern).test(name)
+    ? []
+    : [{ path, code: 'pattern', message: 'must be one line, without control characters' }];
 }
 
 /** What is wrong is said without a word of the secret itself. */

@@ -2,8 +2,9 @@
  * Places for what is held open: so many in all, and so many for each project, so that none takes those of all others. The
  * platform's people count as one project each.
  *
- * Where all are taken, the project that has most has to give its eldest up to one that has fewer. So a few projects cannot lock
- * out the rest, and who is sent away may come back where it is worth it.
+ * Where all are taken, the project that has most has to give its eldest up to one that has fewer, and in a project the token
+ * that has most to one that has fewer. So a few projects cannot lock out the rest, nor a token those of its own project, and
+ * who is sent away may come back where it is worth it.
  */
 import { AgentError } from '../../contract/failures.ts';
 import type { Who } from './route.ts';
@@ -24,8 +25,8 @@ export interface Seat {
 
 export class Seats {
   readonly #limits: SeatLimits;
-  /** Of each project, in the order they were taken. */
-  readonly #taken = new Map<string, Set<AbortController>>();
+  /** Of each project, in the order they were taken: whose each is, by its token. */
+  readonly #taken = new Map<string, Map<AbortController, string>>();
   #all = 0;
 
   constructor(limits: SeatLimits) {
@@ -36,26 +37,40 @@ export class Seats {
   take({ projectId, tokenId }: Pick<Who, 'projectId' | 'tokenId'>): Seat {
     const { what, all, each } = this.#limits;
     const whose = projectId ?? `token ${tokenId}`;
-    const own = this.#taken.get(whose)?.size ?? 0;
-    if (own >= each) {
+    const own = this.#taken.get(whose) ?? new Map<AbortController, string>();
+    if (own.size >= each && !this.#makeRoomAmong(whose, own, tokenId)) {
       throw new AgentError('server.busy', { reason: `${each} ${what} of yours are open.` });
     }
-    if (this.#all >= all && !this.#makeRoom(own)) {
+    if (this.#all >= all && !this.#makeRoom(own.size)) {
       throw new AgentError('server.busy', { reason: `${all} ${what} are open.` });
     }
     const seat = new AbortController();
     this.#all += 1;
-    this.#taken.set(whose, (this.#taken.get(whose) ?? new Set()).add(seat));
+    this.#taken.set(whose, own.set(seat, tokenId));
     return { lost: seat.signal, leave: () => this.#giveBack(whose, seat) };
   }
 
-  /** False where nobody has so many that one less would still be as many as the one who asks has then. */
+  /** False where no other token of the project has so many that one less would still be as many as this one has then. */
+  #makeRoomAmong(whose: string, own: ReadonlyMap<AbortController, string>, tokenId: string): boolean {
+    const counts = new Map<string, number>([[tokenId, 0]]);
+    for (const token of own.values()) counts.set(token, (counts.get(token) ?? 0) + 1);
+    const [largest, most] = [...counts].toSorted(([, one], [, other]) => other - one)[0] ?? [tokenId, 0];
+    if (most - 1 < (counts.get(tokenId) ?? 0) + 1) return false;
+    const [eldest] = [...own].find(([, token]) => token === largest) ?? [];
+    return this.#sendAway(whose, eldest);
+  }
+
+  /** False where no other project has so many that one less would still be as many as the one who asks has then. */
   #makeRoom(own: number): boolean {
     const [largest] = [...this.#taken].toSorted(([, one], [, other]) => other.size - one.size);
-    const [eldest] = largest?.[1] ?? [];
-    if (!largest || !eldest || largest[1].size - 1 < own + 1) return false;
-    this.#giveBack(largest[0], eldest);
-    eldest.abort();
+    const [eldest] = largest?.[1].keys() ?? [];
+    return largest !== undefined && largest[1].size - 1 >= own + 1 && this.#sendAway(largest[0], eldest);
+  }
+
+  #sendAway(whose: string, seat: AbortController | undefined): boolean {
+    if (!seat) return false;
+    this.#giveBack(whose, seat);
+    seat.abort();
     return true;
   }
 

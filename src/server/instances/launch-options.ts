@@ -2,7 +2,8 @@
  * What a launch form can offer, and why not the rest: allocations, images, choices and free ports.
  *
  * Nothing here decides what is allowed. Every sentence is a refusal that the nine checks give to a launch which would choose
- * it, so that what a form offers is accepted, and what it withholds would be refused for the reason that it shows.
+ * it, so that what a form offers is accepted, and what it withholds would be refused for the reason that it shows. Images alone
+ * are withheld where they are not meant for the cards that were chosen: who names one by its id may know better.
  */
 import type { ParameterValue } from '../../manifests/gpuaas/judge-parameter.ts';
 import type { ParameterProperty } from '../../manifests/gpuaas/parameter-schema.ts';

@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
+import { namePattern } from '../../contract/name-pattern.ts';
 import { parameterNamePattern } from '../../manifests/gpuaas/parameter-schema.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -19,7 +20,7 @@ export const LaunchRequest = Type.Object(
     display_name: Type.String({
       minLength: 1,
       maxLength: 128,
-      pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+      pattern: namePattern,
       description: 'Name for people. Never used as a name on the host.',
     }),
     placement_intent: Type.Optional(

@@ -101,6 +101,8 @@ describe('the answers of a form', () => {
     ['', 'required'],
     ['a'.repeat(129), 'maxLength'],
     ['two\nlines', 'pattern'],
+    ['turned \u202etxet', 'pattern'],
+    ['two\u2028lines', 'pattern'],
   ])('take no display name like %j (G-100)', (display_name, code) => {
     expect(wrong({ ...picked, display_name })).toEqual([`/display_name ${code}`]);
   });

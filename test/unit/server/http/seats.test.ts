@@ -20,6 +20,18 @@ describe('seats', () => {
     expect(() => seats.take(two)).not.toThrow();
   });
 
+  it('go from the token of a project that has most to one that has fewer, the eldest first', () => {
+    const many = new Seats({ what: 'streams', all: 9, each: 4 });
+    const greedy = [1, 2, 3, 4].map(() => many.take(one));
+    const other = { ...one, tokenId: 't9' };
+
+    const given = [many.take(other), many.take(other)];
+
+    expect(greedy.map(({ lost }) => lost.aborted)).toEqual([true, true, false, false]);
+    expect(given.map(({ lost }) => lost.aborted)).toEqual([false, false]);
+    for (const who of [one, other]) expect(() => many.take(who)).toThrow(busy);
+  });
+
   it('are no more than there are', () => {
     const given = [one, two, operator].map((who) => seats.take(who));
 
