@@ -1,6 +1,7 @@
 /** An image in a folder, in the OCI image layout: what `docker buildx build --output type=oci,tar=false` and `skopeo copy` write. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { createReadStream, openAsBlob } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
@@ -29,6 +30,9 @@ const Descriptor = Type.Object({
 type Descriptor = { readonly digest: string; readonly mediaType: string };
 const Index = Type.Object({ manifests: Type.Array(Descriptor, { minItems: 1, maxItems: 64 }) });
 const Manifest = Type.Object({ config: Descriptor, layers: Type.Array(Descriptor, { maxItems: 512 }) });
+
+/** Most bytes of a manifest or an index: registries take no larger ones. */
+const mostBytes = 4 * 1024 * 1024;
 
 /** `file.unusable` for a folder that is no layout of exactly one image or index. Layers are not read. */
 export async function readLayout(folder: string): Promise<LayoutImage> {
@@ -75,12 +79,37 @@ async function collect(
   into.manifests.push({ digest, mediaType, bytes });
 }
 
+/**
+ * A configuration or a layer, once it is certain that it has the digest that it is named after: a folder from elsewhere may have
+ * a link there to anything of this machine, and nothing of that shall be sent.
+ */
+export async function openBlob(digest: string, file: string): Promise<Blob> {
+  const hash = createHash('sha256');
+  try {
+    await assertFile(file);
+    for await (const piece of createReadStream(file)) hash.update(piece);
+    if (`sha256:${hash.digest('hex')}` !== digest) throw new Error('has another digest than its name');
+    return await openAsBlob(file);
+  } catch (error) {
+    const reason = `${file} cannot be sent: ${(error as Error).message}.`;
+    throw new AgentError('file.unusable', { reason, file }, { cause: error });
+  }
+}
+
+/** Neither a pipe, which may never end, nor a device, which never does. */
+async function assertFile(path: string, most = Number.POSITIVE_INFINITY): Promise<void> {
+  const found = await stat(path);
+  if (!found.isFile()) throw Object.assign(new Error('is no file'), { code: 'not a file' });
+  if (found.size > most) throw Object.assign(new Error('is too large'), { code: `larger than ${most} bytes` });
+}
+
 function blobPath(digest: string): string {
   return join('blobs', ...digest.split(':'));
 }
 
 async function read(folder: string, file: string): Promise<Buffer> {
   try {
+    await assertFile(join(folder, file), mostBytes);
     return await readFile(join(folder, file));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';

@@ -2,10 +2,9 @@
  * Pushes an image from a folder straight to its registry, in the protocol of the OCI distribution specification. What the
  * registry has already is not sent again, so a push that broke off is given again.
  */
-import { openAsBlob } from 'node:fs';
 import { AgentError } from '../../contract/failures.ts';
 import { registryAddress } from '../../server/artifacts/registry-client.ts';
-import type { LayoutImage } from './oci-layout.ts';
+import { type LayoutImage, openBlob } from './oci-layout.ts';
 
 export interface PushTarget {
   /** Registry and repository, without tag and digest. */
@@ -33,7 +32,7 @@ export async function pushImage({ manifests, blobs }: LayoutImage, target: PushT
   };
   for (const [digest, file] of blobs) {
     if (await has(await ask('HEAD', `/v2/${path}/blobs/${digest}`), origin)) continue;
-    const body = await openAsBlob(file);
+    const body = await openBlob(digest, file);
     target.onBlob(digest, body.size);
     const begun = await done(await ask('POST', `/v2/${path}/blobs/uploads/`), origin);
     const place = new URL(begun.headers.get('location') ?? '', origin);

@@ -33,19 +33,26 @@ export function isTerminal(): boolean {
 export async function terminalQuestions(): Promise<Questions> {
   const { input, password, select } = await import('@inquirer/prompts');
   const context = { output: process.stderr };
-  const judged = (wrongWith: (text: string) => string | undefined) => (text: string) => wrongWith(text) ?? true;
+  const judged = (wrongWith: (text: string) => string | undefined) => (text: string) => {
+    const wrong = wrongWith(text);
+    return wrong === undefined || oneLine(wrong);
+  };
   return {
     say: tell,
     text: (message, initial, wrongWith) =>
       answered(
-        input({ message, ...(initial === '' ? {} : { default: initial }), validate: judged(wrongWith) }, context),
+        input(
+          { message: oneLine(message), ...(initial === '' ? {} : { default: initial }), validate: judged(wrongWith) },
+          context,
+        ),
       ),
-    secret: (message, wrongWith) => answered(password({ message, mask: true, validate: judged(wrongWith) }, context)),
+    secret: (message, wrongWith) =>
+      answered(password({ message: oneLine(message), mask: true, validate: judged(wrongWith) }, context)),
     choose: (message, choices, initial) =>
       answered(
         select(
           {
-            message,
+            message: oneLine(message),
             choices: choices.map(({ name, value, unavailable }) => ({
               ...{ name: oneLine(name), value },
               ...(unavailable === undefined ? {} : { disabled: `(${oneLine(unavailable)})` }),
