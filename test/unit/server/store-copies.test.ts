@@ -202,6 +202,14 @@ describe('restoring', () => {
     ['is another database', change('PRAGMA user_version = 0'), 'It is no store of a control plane'],
     ['is of a newer version', change('PRAGMA user_version = 999'), 'It was written by a newer version: 999'],
     ['holds what it should not', change("UPDATE projects SET body = '{}'"), 'projects one:'],
+    [
+      'does something by itself',
+      change(
+        'CREATE TRIGGER again AFTER DELETE ON api_tokens BEGIN INSERT INTO api_tokens VALUES (old.id, old.body); END',
+      ),
+      'It has what no store has: trigger again',
+    ],
+    ['has a view in place of a table', change('CREATE VIEW jobs AS SELECT 1 AS id'), 'view jobs'],
     ['holds no JSON', change("UPDATE events SET body = '{'"), 'is no JSON'],
     ['lost its middle', (file) => writeFileSync(file, scratched(readFileSync(file))), 'malformed'],
     ['lost its end', (file) => writeFileSync(file, readFileSync(file).subarray(0, 9000)), ''],

@@ -1,5 +1,5 @@
 /**
- * The last lines of a log, in a ring of fixed size. A line has a number that it keeps while others come and go, so that
+ * The last lines of a log, in a ring of fixed size; fewer where they are long, as a workload may write what it likes. A line has a number that it keeps while others come and go, so that
  * what points at it (a match, the place on the screen) stays right.
  */
 import type { StreamedEntry } from '../../../contract/session-messages.ts';
@@ -20,19 +20,25 @@ export interface LogLine {
 }
 
 export const mostLines = 100_000;
+/** Of all lines together: a page that holds more is ended by its browser. */
+const mostCharacters = 64 * 1024 * 1024;
 
 export class LogBuffer {
   readonly capacity: number;
-  readonly #ring: LogLine[] = [];
+  readonly #mostCharacters: number;
+  readonly #ring: (LogLine | undefined)[] = [];
+  #first = 0;
   #end = 0;
+  #characters = 0;
 
-  constructor(capacity = mostLines) {
+  constructor(capacity = mostLines, characters = mostCharacters) {
     this.capacity = capacity;
+    this.#mostCharacters = characters;
   }
 
   /** Number of the oldest line that is there. */
   get first(): number {
-    return Math.max(0, this.#end - this.capacity);
+    return this.#first;
   }
 
   /** Number that the next line will have. */
@@ -41,12 +47,23 @@ export class LogBuffer {
   }
 
   get size(): number {
-    return this.#end - this.first;
+    return this.#end - this.#first;
   }
 
   append(line: LogLine): void {
+    if (this.size === this.capacity) this.#forgetFirst();
     this.#ring[this.#end % this.capacity] = line;
     this.#end += 1;
+    this.#characters += charactersOf(line);
+    while (this.#characters > this.#mostCharacters && this.size > 1) this.#forgetFirst();
+  }
+
+  #forgetFirst(): void {
+    const slot = this.#first % this.capacity;
+    const line = this.#ring[slot];
+    if (line) this.#characters -= charactersOf(line);
+    this.#ring[slot] = undefined;
+    this.#first += 1;
   }
 
   /** The line with that number; undefined for one that is not there any more, or not yet. */
@@ -57,6 +74,11 @@ export class LogBuffer {
   *lines(): Generator<LogLine> {
     for (let number = this.first; number < this.#end; number += 1) yield this.#ring[number % this.capacity] as LogLine;
   }
+}
+
+/** The same text is kept once. */
+function charactersOf({ text, raw }: LogLine): number {
+  return text.length + (raw === text ? 0 : raw.length);
 }
 
 /** Bytes that are no text are shown with a replacement character for each. */

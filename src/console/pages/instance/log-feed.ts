@@ -17,9 +17,8 @@ export class LogFeed {
   state: FeedState = 'connecting';
   /** Why there is no more; null at the end of the log. */
   failure: Pick<Failure | ApiError, 'code' | 'message' | 'hint'> | null = null;
-  #waiting: LogLine[] = [];
-  /** Of those that waited, how many had to go. */
-  #lost = 0;
+  /** Since it was paused: the last of them, as of the log itself. */
+  #waiting = new LogBuffer();
   #isPaused = false;
   #lastId = '';
   #lastTime = '';
@@ -32,7 +31,7 @@ export class LogFeed {
 
   /** Lines that came since it was paused. */
   get held(): number {
-    return this.#waiting.length + this.#lost;
+    return this.#waiting.end;
   }
 
   get isPaused(): boolean {
@@ -67,10 +66,9 @@ export class LogFeed {
 
   resume(): void {
     this.#isPaused = false;
-    if (this.#lost > 0) this.buffer.append(gapLine(this.#lost, this.#lastTime));
-    for (const line of this.#waiting) this.buffer.append(line);
-    this.#waiting = [];
-    this.#lost = 0;
+    if (this.#waiting.first > 0) this.buffer.append(gapLine(this.#waiting.first, this.#lastTime));
+    for (const line of this.#waiting.lines()) this.buffer.append(line);
+    this.#waiting = new LogBuffer();
     this.#tell();
   }
 
@@ -87,17 +85,7 @@ export class LogFeed {
 
   #add(line: LogLine): void {
     this.#lastTime = line.time;
-    if (!this.#isPaused) {
-      this.buffer.append(line);
-      return;
-    }
-    this.#waiting.push(line);
-    if (this.#waiting.length > this.buffer.capacity) {
-      // In large steps: taking one from the front of a long list is dear.
-      const over = Math.ceil(this.buffer.capacity / 10);
-      this.#waiting.splice(0, over);
-      this.#lost += over;
-    }
+    (this.#isPaused ? this.#waiting : this.buffer).append(line);
   }
 
   #become(state: FeedState): void {

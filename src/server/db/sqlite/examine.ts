@@ -45,6 +45,9 @@ function look(database: DatabaseSync, file: string): Examined {
   }
   const integrity = String(value('PRAGMA integrity_check(1)'));
   if (integrity !== 'ok') throw new AgentError('store.unusable', { reason: `It is damaged: ${integrity}.`, file });
+  const code = value("SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view')");
+  if (code !== undefined)
+    throw new AgentError('store.unusable', { reason: `It has what no store has: ${code}.`, file });
   const misshapen: string[] = [];
   const tables = new Set(database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all().map(nameOf));
   const holds: Record<string, number> = {};

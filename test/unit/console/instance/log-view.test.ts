@@ -70,6 +70,22 @@ describe('a line of a log', () => {
 });
 
 describe('the buffer of a log', () => {
+  it('holds fewer lines where a workload writes long ones, and always the last', () => {
+    const buffer = new LogBuffer(10, 100);
+    for (const text of ['x'.repeat(40), 'y'.repeat(40), 'z'.repeat(40)]) buffer.append(line(text));
+    const two = [...buffer.lines()].map(({ text }) => text[0]);
+    const search = new LogSearch(buffer, 'x');
+    search.look(10);
+    buffer.append(line('w'.repeat(1000)));
+
+    expect(two).toEqual(['y', 'z']);
+    expect([search.count, buffer.at(0)]).toEqual([0, undefined]);
+    expect([...buffer.lines()].map(({ text }) => text[0])).toEqual(['w']);
+    expect([buffer.first, buffer.end]).toEqual([3, 4]);
+    for (let number = 0; number < 20; number += 1) buffer.append(line('s'));
+    expect(buffer.size).toBe(10);
+  });
+
   it('keeps the last 100,000 lines, each under its number', () => {
     const buffer = new LogBuffer();
     for (let number = 0; number < 100_003; number += 1) buffer.append(line(`line ${number}`));
@@ -137,8 +153,9 @@ describe('the rows of a log', () => {
         texts,
         fc.integer({ min: 20, max: 60 }),
         fc.integer({ min: 1, max: 40 }),
-        (all, columns, capacity) => {
-          const buffer = new LogBuffer(capacity);
+        fc.integer({ min: 1, max: 400 }),
+        (all, columns, capacity, characters) => {
+          const buffer = new LogBuffer(capacity, characters);
           const rows = new LogRows(buffer, columns);
           for (const text of all) {
             buffer.append(line(text));
