@@ -209,11 +209,11 @@ describe('with a keyboard alone', () => {
       const open = page.getByRole('tab', { selected: true });
       await tabTo(page, open);
       await page.keyboard.press('End');
-      expect(await open.textContent()).toBe('Metrics');
+      await expect.poll(() => open.textContent()).toBe('Metrics');
       expect(await hasFocus(open)).toBe(true);
       await page.keyboard.press('Home');
       await page.keyboard.press('ArrowRight');
-      expect(await open.textContent()).toBe('Events');
+      await expect.poll(() => open.textContent()).toBe('Events');
 
       const decommission = page.getByRole('button', { name: 'Decommission', exact: true });
       const dialog = page.getByRole('dialog', { name: 'Decommission JupyterLab?' });

@@ -84,9 +84,11 @@ describe('signing in', () => {
       const half = await page.evaluate<string>(pageHalf);
       const [cookie] = await page.context().cookies(`${ground.url}/api/v1/session`);
 
+      await page.evaluate("sessionStorage.setItem('gpuaas.launch-key', 'what was typed')");
       await page.getByRole('button', { name: 'Sign out' }).click();
 
       await page.getByRole('button', { name: 'Sign in' }).waitFor();
+      expect(await page.evaluate('sessionStorage.length')).toBe(0);
       expect(await page.evaluate(pageHalf)).toBeNull();
       const headers = { cookie: `gpuaas_session=${cookie?.value}`, 'x-gpuaas-csrf': half };
       expect((await fetch(`${ground.url}/api/v1/app-instances`, { headers })).status).toBe(401);

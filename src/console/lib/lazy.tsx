@@ -19,7 +19,7 @@ export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): (
     const [Loaded, setLoaded] = useState(() => loaded);
     const [isFailed, setFailed] = useState(false);
     useEffect(() => {
-      if (loaded) return;
+      // Asked also where it has come since this was drawn.
       once().then(
         (component) => setLoaded(() => component),
         () => setFailed(true),

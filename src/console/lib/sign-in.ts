@@ -22,6 +22,8 @@ export async function signOut(): Promise<void> {
   });
   emptyCache();
   forgetCredentials();
+  // Drafts, and the launch that was last tried.
+  sessionStorage.clear();
   endSession();
 }
 

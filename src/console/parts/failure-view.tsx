@@ -22,6 +22,7 @@ export interface FailureViewProps {
 
 export function FailureView({ error, title, children }: FailureViewProps) {
   const { message, hint, code, correlationId, errors = [] } = error;
+  const listed = errors.filter((each) => each.path !== '' || each.message !== message);
   return (
     <div class="failure" role="alert">
       <Icon name="error" class="failure-sign" />
@@ -30,12 +31,12 @@ export function FailureView({ error, title, children }: FailureViewProps) {
           {title ? `${title} ` : ''}
           {message}
         </p>
-        {errors.length > 0 && (
+        {listed.length > 0 && (
           <ul>
-            {errors.map((each) => (
+            {listed.map((each) => (
               <li key={`${each.path}${each.code}${each.message}`}>
                 {each.path && <code>{each.path}</code>} {each.message}
-                {each.hint && <span class="failure-hint"> {each.hint}</span>}
+                {each.hint && each.hint !== hint && <span class="failure-hint"> {each.hint}</span>}
               </li>
             ))}
           </ul>

@@ -35,10 +35,10 @@ export function Page({ title, lead, above = [], badges, actions, children }: Pag
         <div class="page-title">
           {above.length > 0 && (
             <nav aria-label="Above this page" class="crumbs">
-              {above.map(({ title: name, to }) => (
+              {above.map(({ title: name, to }, index) => (
                 <span key={to}>
+                  {index > 0 && <span aria-hidden="true"> / </span>}
                   <Link to={to}>{name}</Link>
-                  <span aria-hidden="true"> / </span>
                 </span>
               ))}
             </nav>

@@ -62,7 +62,7 @@ export function serveConsole(
     app.route({
       ...{ method: ['GET', 'HEAD'], url, exposeHeadRoute: false },
       handler: async (request, reply) => {
-        limits.count('address', addressOf(request.raw.socket));
+        limits.count('address', `${addressOf(request.raw.socket)} ${url}`);
         const [path = ''] = request.url.split('?');
         const file = (await files()).get(path);
         if (!file) throw new AgentError('resource.not_found', { reason: reasonFor(path, load !== undefined) });

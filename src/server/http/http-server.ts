@@ -122,7 +122,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     options.metrics.observe(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime);
   });
   app.setNotFoundHandler(async (request) => {
-    options.limits.count('address', addressOf(request.raw.socket));
+    options.limits.count('address', `${addressOf(request.raw.socket)} nowhere`);
     throw new AgentError('resource.not_found', { reason: `Nothing answers ${request.method} at this address.` });
   });
   app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options));
@@ -200,7 +200,7 @@ function mount(
         door.letIn(request.raw.socket);
         limits.count('token', tokenId);
       };
-      if (route.allow === 'anyone') limits.count('address', addressOf(request.raw.socket));
+      if (route.allow === 'anyone') limits.count('address', `${addressOf(request.raw.socket)} ${route.path}`);
       const answer = await runRoute(route, raw, {
         store,
         now: options.now(),

@@ -2,9 +2,12 @@
  * How often somebody may ask: `request.rate_limited` with `retry-after` beyond that.
  *
  *   who is known        by token, its sessions included        generous: a page and scripts at once, for hours
- *   who need not be     by address, of routes without a token  generous: a fleet behind one address enrols at once
+ *   who need not be     by address and route, without a token  generous: a fleet behind one address enrols at once
  *   who failed to be    by address, what was answered 401      strict: tokens are not found by trying
  *   who signs in        by token                               strict: each session is a write
+ *
+ * Each route that needs no token has its own count, so that nobody keeps his neighbours behind one proxy from signing in, nor a
+ * check of health from its answer, by asking for something else.
  *
  * A token that is valid is let in from wherever it comes, however much was tried from there: behind a proxy all have one address,
  * and nobody shall be able to lock out the rest. Nothing is lost by that, since a token of 256 bits is not found by trying.

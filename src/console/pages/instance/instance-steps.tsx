@@ -30,7 +30,9 @@ export function InstanceSteps({ events, instance }: InstanceStepsProps) {
     <section class="section" aria-label="How it is going">
       <p class="phases-title">
         <strong>{title}</strong>
-        {!isOver && <span class="muted"> · may take up to {secondsText(instance.launch_seconds)}</span>}
+        {!isOver && purpose === 'launch' && (
+          <span class="muted"> · may take up to {secondsText(instance.launch_seconds)}</span>
+        )}
       </p>
       <StepList steps={steps} now={now} label={title} />
     </section>

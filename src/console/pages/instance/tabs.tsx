@@ -28,10 +28,9 @@ export function Tabs({ label, tabs, open, onOpen, children }: TabsProps) {
   const base = useId();
   const list = useRef<HTMLDivElement>(null);
   const move = (event: KeyboardEvent) => {
-    const to = ways[event.key]?.(
-      tabs.findIndex(({ id }) => id === open),
-      tabs.length,
-    );
+    // From the one that has the focus: the open one may lag behind quick fingers.
+    const from = tabs.findIndex(({ id }) => `${base}-tab-${id}` === (event.target as Element).id);
+    const to = ways[event.key]?.(from, tabs.length);
     const next = to === undefined ? undefined : tabs[to];
     if (!next || to === undefined) return;
     event.preventDefault();

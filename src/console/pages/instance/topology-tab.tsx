@@ -76,7 +76,7 @@ function cut(text: string, width: number, perCharacter: number): string {
 function PartBox({ part }: { readonly part: PlacedPart }) {
   const { kind, x, y, width, height, title, detail, state } = part;
   const name = cleanLine(title);
-  const stateRoom = state === null ? 0 : 24 + state.length * 6.6;
+  const stateRoom = state === null ? 0 : 28 + state.length * 6.8;
   return (
     <g class={`topology-part topology-${kind}`} transform={`translate(${x} ${y})`}>
       <title>
@@ -93,7 +93,7 @@ function PartBox({ part }: { readonly part: PlacedPart }) {
       )}
       {state !== null && (
         <g class={`topology-state topology-state-${tones[state] ?? 'none'}`}>
-          <circle cx={width - 16 - state.length * 6.6} cy={20.5} r={4} />
+          <circle cx={width - 20 - state.length * 6.8} cy={20.5} r={4} />
           <text x={width - 12} y={25} text-anchor="end">
             {words(state)}
           </text>

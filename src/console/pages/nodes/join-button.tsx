@@ -93,5 +93,5 @@ function JoinDialog({
 
 function whyNot({ state, node_id }: Invitable): string | undefined {
   if (state !== 'active') return `The allocation is ${state}.`;
-  return node_id === null ? undefined : 'It has a host already; revoke that one first if it is lost.';
+  return node_id === null ? undefined : 'The allocation has a host already; revoke that one first if it is lost.';
 }
