@@ -62,7 +62,8 @@ export default defineConfig({
           setupFiles,
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          maxWorkers: 2,
+          // What one file runs on the engine would change the network under the browser of another.
+          maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
       },

@@ -69,10 +69,14 @@ async function launch(): Promise<Browser> {
 }
 
 /** All that goes wrong in the pages of the context, as it happens. */
+/** The browser gives up what is on its way when a container comes or goes beside it. Whether the page copes, its test sees. */
+const networkChanged = 'net::ERR_NETWORK_CHANGED';
+
 function watch(context: BrowserContext, origin: string): readonly string[] {
   const faults: string[] = [];
   context.on('console', (message) => {
-    if (message.type() === 'error') faults.push(`console: ${message.text()} (${message.location().url})`);
+    const isFault = message.type() === 'error' && !message.text().includes(networkChanged);
+    if (isFault) faults.push(`console: ${message.text()} (${message.location().url})`);
   });
   context.on('weberror', (error) => faults.push(`uncaught: ${error.error().stack}`));
   context.on('request', (request) => {
@@ -82,7 +86,7 @@ function watch(context: BrowserContext, origin: string): readonly string[] {
   context.on('requestfailed', (request) => {
     const why = request.failure()?.errorText;
     // That is what a page does to requests that it needs no more.
-    if (why !== 'net::ERR_ABORTED') faults.push(`failed: ${request.url()} ${why}`);
+    if (why !== 'net::ERR_ABORTED' && why !== networkChanged) faults.push(`failed: ${request.url()} ${why}`);
   });
   return faults;
 }
