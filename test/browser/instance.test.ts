@@ -220,36 +220,39 @@ describe('the tabs', () => {
 
     await visit(
       ground.url,
-      async (page) => {
-        await ground.open(page, id);
-        for (const name of ['Access', 'Events', 'Logs', 'Topology', 'Metrics']) {
-          await page.getByRole('tab', { name }).click();
-          await panel(page).getByText('Loading').waitFor({ state: 'detached' });
-          expect(await accessibilityFaults(page), name).toEqual([]);
-        }
-      },
+      (page) => onEachTab(page, id, async (name) => expect(await accessibilityFaults(page), name).toEqual([])),
       { scheme },
     );
   });
 
-  it('fit on a phone', async () => {
+  it('fit on a phone, also with a log of long lines', async () => {
     const id = await ground.add();
     await tellLaunch(id);
+    const line = 'a line that is longer than a phone is wide '.repeat(5);
+    ground.log.clear();
+    ground.log.write([line, 'x'.repeat(300)]);
 
     await visit(
       ground.url,
-      async (page) => {
-        await ground.open(page, id);
-        for (const name of ['Access', 'Events', 'Logs', 'Topology', 'Metrics']) {
-          await page.getByRole('tab', { name }).click();
-          await panel(page).getByText('Loading').waitFor({ state: 'detached' });
+      (page) =>
+        onEachTab(page, id, async (name) => {
+          if (name === 'Logs') await panel(page).getByText(line.trim()).waitFor();
           expect(await beyondTheEdge(page), name).toEqual([]);
-        }
-      },
+        }),
       { width: 360 },
     );
   });
 });
+
+/** Opens one tab after the other, and looks when each is there. */
+async function onEachTab(page: Page, id: string, look: (name: string) => Promise<void>): Promise<void> {
+  await ground.open(page, id);
+  for (const name of ['Access', 'Events', 'Logs', 'Topology', 'Metrics']) {
+    await page.getByRole('tab', { name }).click();
+    await panel(page).getByText('Loading').waitFor({ state: 'detached' });
+    await look(name);
+  }
+}
 
 describe('the events tab', () => {
   it('shows what happens as it happens, newest last (G-143)', async () => {

@@ -70,7 +70,8 @@ describe('a notebook', () => {
       expect(person.acts).toBeLessThanOrEqual(8);
       expect(person.typed).toEqual([]);
       id = new URL(page.url()).hash.split('/')[2] ?? '';
-      await page.getByRole('link', { name: 'How to reach it' }).click();
+      // It is told where one is after a launch, not only where it is shown.
+      await page.getByRole('link', { name: 'Copy it under Access' }).click();
       await page.getByText('Platform-proxy routing is not wired yet.').waitFor();
       address = (await page.getByRole('link', { name: /^open web/ }).getAttribute('href')) ?? '';
       tunnel = (await page.getByRole('code').filter({ hasText: 'ssh -N -L' }).textContent()) ?? '';
@@ -100,6 +101,7 @@ describe('a notebook', () => {
     await onItsPage(async (page) => {
       await page.getByText('I need the token and do not have it').waitFor();
       expect(await page.content()).not.toContain(token);
+      expect(await page.getByText('Its token is shown once.').count()).toBe(0);
     });
   });
 

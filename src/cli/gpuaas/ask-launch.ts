@@ -119,6 +119,7 @@ async function askProject(client: ControlPlaneClient, questions: Questions): Pro
   const { project } = await client.get<{ project: Offered | null }>('/api/v1/session');
   if (project !== null) return undefined;
   const projects = await Array.fromAsync(client.list<Offered>('/api/v1/projects'));
+  if (projects.length === 1) return projects[0]?.id;
   return questions.choose(
     'Project',
     projects.map(({ id, name }) => ({ name, value: id })),

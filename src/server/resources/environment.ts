@@ -1,5 +1,5 @@
 /** `/api/v1/environment/capabilities`: what can be had here, for forms that would otherwise offer it in vain. */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { protocolVersion } from '../../contract/protocol.ts';
 import { adapters, plannedEngines } from '../adapters/index.ts';
 import type { ServerContext } from '../context.ts';
@@ -43,6 +43,7 @@ const Capabilities = Type.Object(
   },
   { ...closed, description: 'What can be had here.' },
 );
+export type Capabilities = Static<typeof Capabilities>;
 
 export function environmentRoutes({ settings }: ServerContext, version: string): Route[] {
   const { exposureModes, engines, artifactPolicy, artifactChannel, registries } = environmentOf(settings);

@@ -6,6 +6,7 @@ import { useState } from 'preact/hooks';
 import { authOf } from '../../../manifests/gpuaas/endpoint-auth.ts';
 import type { WorkloadProfile } from '../../../manifests/gpuaas/profile.ts';
 import type { VersionView } from '../../../server/catalog/views.ts';
+import type { Capabilities } from '../../../server/resources/environment.ts';
 import { counted, words } from '../../lib/format.ts';
 import { useResource } from '../../lib/use-resource.ts';
 import { Badge } from '../../parts/badge.tsx';
@@ -98,6 +99,9 @@ const authWords = {
 
 function Endpoints({ profile }: { readonly profile: WorkloadProfile }) {
   const endpoints = profile.network?.endpoints ?? [];
+  const { data } = useResource<Pick<Capabilities, 'exposure_modes'>>('/api/v1/environment/capabilities');
+  const modeWords = (mode: string) =>
+    data?.exposure_modes.includes(mode) === false ? `${words(mode)} (not offered here)` : words(mode);
   return (
     <Section title="Endpoints">
       {endpoints.length === 0 ? (
@@ -108,7 +112,7 @@ function Endpoints({ profile }: { readonly profile: WorkloadProfile }) {
             <li key={endpoint.name}>
               <strong>{endpoint.name}</strong> {endpoint.protocol} on port {endpoint.port} of the container
               <div class="muted">
-                {endpoint.exposure_modes.map(words).join(' or ')}, {authWords[authOf(profile, endpoint).mode]}
+                {endpoint.exposure_modes.map(modeWords).join(' or ')}, {authWords[authOf(profile, endpoint).mode]}
               </div>
             </li>
           ))}

@@ -84,7 +84,7 @@ export function InstanceActions({ instance, path, reload }: InstanceActionsProps
 }
 
 const consequences = {
-  stop: 'What runs in it ends, and it cannot be reached until it is started again. It keeps its data, its ports and its cards.',
+  stop: 'What runs in it ends, and it cannot be reached until it is started again. It keeps its data, its ports and its cards; its cores and memory may go to others meanwhile.',
   restart: 'What runs in it ends, and it is started again. It keeps its data, its ports and its cards.',
 } as const;
 const anew = 'Nothing of it is left on its node. It is launched again with the same values, ports and tokens.';
@@ -125,7 +125,7 @@ function Decommission({ instance, act, onClose }: DecommissionProps) {
             <input type="checkbox" checked={isKept} onChange={({ currentTarget }) => setKept(currentTarget.checked)} />
             <span>
               Keep its scratch folders ({scratch.join(', ')}) on the node
-              <span class="muted"> — else they are deleted with it</span>
+              <span class="muted"> — otherwise they are deleted with it</span>
             </span>
           </label>
         )}

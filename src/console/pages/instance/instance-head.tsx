@@ -1,8 +1,9 @@
 /** What stands above the tabs: how it is going, what is wrong, and what it is made of. */
 import type { ComponentChildren } from 'preact';
 import type { InstanceView } from '../../../server/instances/instance-view.ts';
+import { credentialsOf } from '../../lib/credentials.ts';
 import { counted, shortDigest, words } from '../../lib/format.ts';
-import { Link } from '../../lib/router.tsx';
+import { Link, useRoute } from '../../lib/router.tsx';
 import { Badge } from '../../parts/badge.tsx';
 import { CopyText } from '../../parts/copy-text.tsx';
 import { FailureView } from '../../parts/failure-view.tsx';
@@ -32,9 +33,11 @@ interface HeadProps {
 }
 
 export function InstanceHead({ instance, events }: HeadProps) {
+  const { parts } = useRoute();
   return (
     <div class="instance-head">
       <Notices instance={instance} />
+      {parts[2] !== 'access' && credentialsOf(instance.id) && <TokenNotice instance={instance} />}
       {instance.failure && <Trouble instance={instance} failure={instance.failure} />}
       <InstanceSteps events={events} instance={instance} />
       <section class="section" aria-label="What it is">
@@ -60,6 +63,20 @@ function Notices({ instance }: { readonly instance: InstanceView }) {
         </div>
       ))}
     </>
+  );
+}
+
+/** After a launch: what is shown once is not where one looks first. */
+function TokenNotice({ instance }: { readonly instance: InstanceView }) {
+  return (
+    <div class="notice" role="note">
+      <Icon name="lock" />
+      <p>
+        <strong>Its token is shown once.</strong>{' '}
+        <Link to={`/instances/${encodeURIComponent(instance.id)}/access`}>Copy it under Access</Link> before this page
+        is loaded again.
+      </p>
+    </div>
   );
 }
 

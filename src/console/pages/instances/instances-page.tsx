@@ -102,7 +102,7 @@ const columns: readonly Column<InstanceView>[] = [
     ),
   },
   {
-    ...{ key: 'state', title: 'State', share: 1.7, value: ({ state }) => words(state) },
+    ...{ key: 'state', title: 'State', share: 2, value: ({ state }) => words(state) },
     cell: ({ state, failure, summary }) => <Badge state={state} title={failure?.message ?? summary} />,
   },
   {
@@ -128,7 +128,7 @@ const columns: readonly Column<InstanceView>[] = [
         .join(', ') || <span class="muted">none</span>,
   },
   {
-    ...{ key: 'since', title: 'Since', share: 1.1, value: ({ state_since }) => Date.parse(state_since) },
+    ...{ key: 'since', title: 'Since', share: 1.1, wide: true, value: ({ state_since }) => Date.parse(state_since) },
     cell: ({ state_since }) => <Timestamp at={state_since} />,
   },
 ];

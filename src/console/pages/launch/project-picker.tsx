@@ -1,4 +1,5 @@
-/** For people of the platform, who belong to no project: whose launch it is. */
+/** For people of the platform, who belong to no project: whose launch it is. Where there is one project, it is that. */
+import { useEffect } from 'preact/hooks';
 import { useResource } from '../../lib/use-resource.ts';
 import { Select } from '../../parts/field.tsx';
 import { Shown } from '../../parts/page.tsx';
@@ -16,6 +17,11 @@ export interface ProjectPickerProps {
 
 export function ProjectPicker({ value, onPick }: ProjectPickerProps) {
   const projects = useResource<{ items: Project[] }>('/api/v1/projects', { subjects: ['project'] });
+  const [only, ...others] = projects.data?.items ?? [];
+  const chosen = value ?? (others.length === 0 ? only?.id : undefined);
+  useEffect(() => {
+    if (chosen !== value) onPick(chosen);
+  }, [chosen]);
   return (
     <Shown of={projects} title="The projects cannot be shown.">
       {({ items }) => (
