@@ -451,8 +451,56 @@ export const failures = {
   },
   'update.untrusted': {
     kind: 'denied',
-    message: 'The update is not signed by a key this agent trusts, is expired, or is older than allowed.',
-    hint: 'Publish a release signed by the current release key.',
+    message: 'The release cannot be believed.',
+    hint: 'Install nothing of it. Fetch it again from where it was published; if it is refused again, tell whoever signs releases.',
+    retryable: false,
+  },
+  'update.damaged': {
+    kind: 'unavailable',
+    message: 'A file of the release is not the one that its manifest names.',
+    hint: 'It was cut or changed on its way: fetch it again.',
+    retryable: true,
+  },
+  'update.expired': {
+    kind: 'denied',
+    message: 'The release has expired.',
+    hint: 'Take a newer one, or have this one signed again; if it is not old, look at the clock of this host.',
+    retryable: false,
+  },
+  'update.older': {
+    kind: 'denied',
+    message: 'The release is older than one that this host had.',
+    hint: 'Have it signed anew with a higher number; to go back to the version before is for the operator of the host.',
+    retryable: false,
+  },
+  'update.below_floor': {
+    kind: 'denied',
+    message: 'The release is older than this host will ever take again.',
+    hint: 'A release that it had said so, as one does for a hole that was mended. Take a newer one.',
+    retryable: false,
+  },
+  'update.step_missing': {
+    kind: 'conflict',
+    message: 'This version cannot become that one in one step.',
+    hint: 'Update to a release in between first, one at or above `min_from` of the detail.',
+    retryable: false,
+  },
+  'update.no_artifact': {
+    kind: 'invalid',
+    message: 'The release has no such file for this processor.',
+    hint: 'Have the release built for this processor as well.',
+    retryable: false,
+  },
+  'update.pinned': {
+    kind: 'denied',
+    message: 'This host is kept at another version by its operator.',
+    hint: 'Change `updates.pinned` of its configuration, or leave it at its version.',
+    retryable: false,
+  },
+  'update.skipped': {
+    kind: 'denied',
+    message: 'This version is skipped on this host.',
+    hint: 'It was rolled back here, or is not wanted. Release a mended one under another version.',
     retryable: false,
   },
   'update.rolled_back': {

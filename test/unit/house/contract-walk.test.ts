@@ -14,6 +14,7 @@ import {
 } from '../../../src/contract/enrolment.ts';
 import { failureCodes, failures } from '../../../src/contract/failures.ts';
 import { recordBodies } from '../../../src/contract/records.ts';
+import { Release } from '../../../src/contract/release.ts';
 import { FromAgent, FromControlPlane } from '../../../src/contract/session-messages.ts';
 import { TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import { taskSchemas, taskTypes } from '../../../src/contract/tasks.ts';
@@ -35,7 +36,7 @@ const roots = {
   ...{ envelope: TaskEnvelope, result: TaskResult, config: AgentConfig, policy: HostPolicy },
   'workload profile': WorkloadProfile,
   ...{ FromAgent, FromControlPlane, EnrolRequest, EnrolAnswer, TaskKeyRotation, RotateRequest },
-  ...{ RegistryCredentialRequest, RegistryCredentialAnswer },
+  ...{ RegistryCredentialRequest, RegistryCredentialAnswer, Release },
   ...Object.fromEntries(Object.entries(recordBodies).map(([kind, body]) => [`record ${kind}`, body])),
 };
 
