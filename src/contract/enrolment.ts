@@ -63,6 +63,19 @@ export const EnrolRequest = Type.Object(
 );
 export type EnrolRequest = Static<typeof EnrolRequest>;
 
+export const Invitation = Type.Object(
+  {
+    allocation_id: Type.String({ pattern: identifierPattern, description: 'Allocation that the join token is for.' }),
+    registries: Type.Array(Type.String({ maxLength: 256 }), {
+      maxItems: 64,
+      description: 'Hosts that the images of this control plane come from.',
+    }),
+    expires_at: Type.String({ description: 'RFC 3339 time when the token stops working.' }),
+  },
+  { ...closed, description: 'What a host must know before it can enrol, for whoever has a join token.' },
+);
+export type Invitation = Static<typeof Invitation>;
+
 export const TaskKey = Type.Object(
   {
     kid: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'Name of the key in task headers.' }),
@@ -110,6 +123,21 @@ export type RotateRequest = Static<typeof RotateRequest>;
 export const RotateAnswer = Type.Object(
   {},
   { ...closed, description: 'The new keys are kept; asking again with the same ones gives the same answer.' },
+);
+
+export const GoodbyeRequest = Type.Object(
+  {
+    node_id: Type.String({ pattern: identifierPattern, description: 'The node that leaves.' }),
+    audience: Type.String({ maxLength: 256, description: 'Origin that the node dialled.' }),
+    signature: { ...Signature, description: 'Over `goodbyeText`, by the present identity key.' },
+  },
+  { ...closed, description: 'A node leaves for good: its keys are worth nothing from then on.' },
+);
+export type GoodbyeRequest = Static<typeof GoodbyeRequest>;
+
+export const GoodbyeAnswer = Type.Object(
+  {},
+  { ...closed, description: 'The node is revoked; asking again is no harm.' },
 );
 
 export const RegistryCredentialRequest = Type.Object(

@@ -11,6 +11,10 @@ export const sessionPath = '/agent/v1/session';
 export const enrolPath = '/agent/v1/enroll';
 export const rotateKeysPath = '/agent/v1/node-keys';
 export const registryCredentialsPath = '/agent/v1/registry-credentials';
+/** Answers with exactly the `pinText` of a join token, to whoever wants to compare it with the token's pin. */
+export const trustPath = '/agent/v1/trust';
+export const invitationPath = '/agent/v1/invitation';
+export const goodbyePath = '/agent/v1/goodbye';
 
 /** Most bytes of one text frame, either way; a larger one ends the session with 1009. */
 export const maxFrameBytes = 1024 * 1024;
@@ -77,6 +81,16 @@ interface RotateFacts {
 /** What the node signs, with the old and with the new identity key, when it rotates its keys. */
 export function rotateText({ node_id, audience, identity_key, wrapping_key }: RotateFacts): string {
   return lines('gpuaas-agent-rotate-v1', node_id, audience, identity_key.x ?? '', wrapping_key.x ?? '');
+}
+
+interface GoodbyeFacts {
+  readonly node_id: string;
+  readonly audience: string;
+}
+
+/** What a node signs with its identity key when it leaves for good. Whoever repeats it revokes what is revoked. */
+export function goodbyeText({ node_id, audience }: GoodbyeFacts): string {
+  return lines('gpuaas-agent-goodbye-v1', node_id, audience);
 }
 
 interface PinnedKeys {

@@ -8,6 +8,7 @@ import { publishingRoutes } from './catalog/publishing.ts';
 import { releaseLockRoutes } from './catalog/release-lock.ts';
 import { catalogRoutes } from './catalog/routes.ts';
 import type { ServerContext } from './context.ts';
+import { bootstrapRoutes } from './enrolment/bootstrap-routes.ts';
 import { enrolmentRoutes } from './enrolment/enrolment-routes.ts';
 import type { ServerMetrics } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
@@ -39,6 +40,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     const allocation = await tx.allocations.get(instance.allocation_id);
     await decommission(tx, queue, cause, instance, allocation?.data_policy === 'keep');
   });
+  const control = nodeControl(hub, queue);
   const routes = [
     ...projectRoutes(),
     ...sessionRoutes(context),
@@ -46,7 +48,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...accessCredentialRoutes(keys.vault),
     ...serviceAccountRoutes(),
     ...allocationRoutes(release),
-    ...nodeRoutes(nodeControl(hub, queue)),
+    ...nodeRoutes(control),
     probeRoute(queue, (nodeId) => hub.isConnected(nodeId)),
     ...joinTokenRoutes(context),
     publishRoute(context),
@@ -57,7 +59,11 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, vault: keys.vault, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
-    ...enrolmentRoutes({ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca }),
+    ...enrolmentRoutes({
+      ...{ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca },
+      revoke: control.revoke,
+    }),
+    ...bootstrapRoutes({ store, keys, ca: settings.ca, registries: settings.registries }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...auditRoutes(),
     ...taskKeyRoutes(keys.task, () => hub.renew()),

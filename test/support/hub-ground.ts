@@ -5,6 +5,7 @@ import { createLog } from '../../src/kit/log.ts';
 import type { Node } from '../../src/server/db/entities/node.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
+import { bootstrapRoutes } from '../../src/server/enrolment/bootstrap-routes.ts';
 import { enrolmentRoutes } from '../../src/server/enrolment/enrolment-routes.ts';
 import { createHttpServer } from '../../src/server/http/http-server.ts';
 import { createMetrics } from '../../src/server/http/metrics.ts';
@@ -14,6 +15,7 @@ import { type NewTask, TaskQueue } from '../../src/server/hub/task-queue.ts';
 import { openServerKeys, type ServerKeys } from '../../src/server/keys/server-keys.ts';
 import type { TaskKeys } from '../../src/server/keys/task-keys.ts';
 import { registryRoutes } from '../../src/server/registry/registry-routes.ts';
+import { nodeControl } from '../../src/server/resources/node-control.ts';
 import { type RecordingSink, recordingSink } from './recording-sink.ts';
 import { type AgentKeys, makeAgentKeys, ScriptedAgent } from './scripted-agent.ts';
 import { unlimited } from './unlimited.ts';
@@ -86,7 +88,11 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
     ...{ store, log, metrics: createMetrics(), hostNames: [], checkAnswers: true },
     ...{ now: () => clock.wallMs(), limits: unlimited() },
     routes: [
-      ...enrolmentRoutes({ store, keys: serverKeys, audience, ca: '' }),
+      ...enrolmentRoutes({
+        ...{ store, keys: serverKeys, audience, ca: '' },
+        revoke: (tx, id, actor) => nodeControl(hub, queue).revoke(tx, id, actor),
+      }),
+      ...bootstrapRoutes({ store, keys: serverKeys, ca: '', registries: ['registry.example.com'] }),
       ...registryRoutes({ key: serverKeys.registry, tokenRegistries, upstream }),
     ],
   });

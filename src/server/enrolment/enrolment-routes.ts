@@ -1,10 +1,18 @@
 /** What hosts ask for before they have a session. Each proves itself by what it signs. */
-import { EnrolAnswer, EnrolRequest, RotateAnswer, RotateRequest } from '../../contract/enrolment.ts';
-import { enrolPath, rotateKeysPath } from '../../contract/signing.ts';
-import type { Store } from '../db/store.ts';
+import {
+  EnrolAnswer,
+  EnrolRequest,
+  GoodbyeAnswer,
+  GoodbyeRequest,
+  RotateAnswer,
+  RotateRequest,
+} from '../../contract/enrolment.ts';
+import { enrolPath, goodbyePath, rotateKeysPath } from '../../contract/signing.ts';
+import type { Store, Tx } from '../db/store.ts';
 import { openRoute, type Route } from '../http/route.ts';
 import type { ServerKeys } from '../keys/server-keys.ts';
 import { type Enrolled, enrol } from './enrol.ts';
+import { assertLeaving } from './goodbye.ts';
 import { rotateNodeKeys } from './rotate-keys.ts';
 
 export interface EnrolmentParts {
@@ -14,9 +22,11 @@ export interface EnrolmentParts {
   audience(): string;
   /** PEM of the CA of our certificate; empty where the system's CAs are used. */
   readonly ca: string;
+  /** Shuts a node out for good. */
+  revoke(tx: Tx, nodeId: string, actor: string): Promise<unknown>;
 }
 
-export function enrolmentRoutes({ store, keys, audience, ca }: EnrolmentParts): Route[] {
+export function enrolmentRoutes({ store, keys, audience, ca, revoke }: EnrolmentParts): Route[] {
   return [
     openRoute({
       ...{ method: 'POST', path: enrolPath, tag: 'agent', summary: 'A host becomes a node.' },
@@ -36,6 +46,16 @@ export function enrolmentRoutes({ store, keys, audience, ca }: EnrolmentParts): 
       answer: RotateAnswer,
       change: async ({ body }, tx) => {
         await rotateNodeKeys(tx, body, audience());
+        return { body: {} };
+      },
+    }),
+    openRoute({
+      ...{ method: 'POST', path: goodbyePath, tag: 'agent', summary: 'A node leaves for good.' },
+      body: GoodbyeRequest,
+      answer: GoodbyeAnswer,
+      change: async ({ body }, tx) => {
+        const { id } = await assertLeaving(tx, body, audience());
+        await revoke(tx, id, `node:${id}`);
         return { body: {} };
       },
     }),

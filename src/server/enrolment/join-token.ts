@@ -3,8 +3,9 @@
  * keeps the hash of the secret; the pin is for the host, which trusts nothing that its operator did not hand it.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { AgentError } from '../../contract/failures.ts';
 import type { JoinToken } from '../db/entities/node.ts';
-import type { Tx } from '../db/store.ts';
+import type { ReadTx, Tx } from '../db/store.ts';
 import type { ServerKeys } from '../keys/server-keys.ts';
 
 const longest = 3600;
@@ -41,6 +42,19 @@ export async function makeJoinToken(
 /** True if the secret is the one that was handed out; takes as long for a wrong one. */
 export function hasSecret(token: JoinToken, secret: string): boolean {
   return timingSafeEqual(Buffer.from(hashOf(secret)), Buffer.from(token.secret_hash));
+}
+
+/**
+ * The join token behind `Bearer id.secret`, while it is good: for what a host needs before it enrols. A used one is good as
+ * well until it expires, because a bootstrap that was interrupted begins again. `enrolment.refused` says nothing else.
+ */
+export async function invited(tx: ReadTx, authorization: string | undefined, now: number): Promise<JoinToken> {
+  const [, id = '', secret = ''] = /^Bearer ([a-z0-9]{16})\.([A-Za-z0-9_-]{43})$/.exec(authorization ?? '') ?? [];
+  const token = await tx.join_tokens.get(id);
+  if (!token || !hasSecret(token, secret) || Date.parse(token.expires_at) <= now) {
+    throw new AgentError('enrolment.refused');
+  }
+  return token;
 }
 
 /** 256 random bits need no slow hash: there is nothing to guess. */

@@ -24,7 +24,9 @@ export interface ServerKeys {
   readonly vault: Vault;
   /** Public half of the key that signs release keys; nodes pin it when they enrol. */
   readonly releaseRoot: IdentityKey;
-  /** Third part of a join token: the hash of everything that a node is to trust. */
+  /** Everything that a node is to trust, as the text that is pinned. */
+  pinned(taskKey: TaskKey, ca: string): string;
+  /** Third part of a join token: the hash of that. */
   pin(taskKey: TaskKey, ca: string): string;
 }
 
@@ -33,15 +35,14 @@ export async function openServerKeys(dataDir: string, now = new Date()): Promise
   const folder = join(dataDir, 'keys');
   const task = await TaskKeys.open(folder);
   const releaseRoot = await openReleaseRoot(folder);
+  const pinned = (taskKey: TaskKey, ca: string) => pinText({ task_key: taskKey.jwk, release_root: releaseRoot, ca });
   return {
     task,
     releaseRoot,
     vault: openVault(folder),
     registry: await openRegistryKey(folder, now),
-    pin: (taskKey, ca) =>
-      createHash('sha256')
-        .update(pinText({ task_key: taskKey.jwk, release_root: releaseRoot, ca }))
-        .digest('base64url'),
+    pinned,
+    pin: (taskKey, ca) => createHash('sha256').update(pinned(taskKey, ca)).digest('base64url'),
   };
 }
 

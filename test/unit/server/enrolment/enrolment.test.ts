@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EnrolAnswer, type EnrolRequest, type RotateRequest } from '../../../../src/contract/enrolment.ts';
-import { enrolPath, enrolText, pinText, rotateKeysPath, rotateText } from '../../../../src/contract/signing.ts';
+import {
+  enrolPath,
+  enrolText,
+  goodbyePath,
+  goodbyeText,
+  invitationPath,
+  pinText,
+  rotateKeysPath,
+  rotateText,
+  trustPath,
+} from '../../../../src/contract/signing.ts';
 import { judge } from '../../../../src/contract/validate.ts';
 import { makeJoinToken } from '../../../../src/server/enrolment/join-token.ts';
 import { type HubGround, openHubGround, until } from '../../../support/hub-ground.ts';
@@ -206,6 +216,85 @@ describe('enrolment', () => {
       await tx.events.list({ after: 0, limit: 1000 }),
     ]);
     expect(JSON.stringify([kept, body])).not.toContain(token.split('.')[1]);
+  });
+});
+
+describe('before enrolment, a host', () => {
+  const text = async (path: string) => await (await fetch(ground.origin + path)).text();
+  const ask = async (token: string) => {
+    const headers = { authorization: `Bearer ${token}` };
+    const response = await fetch(ground.origin + invitationPath, { headers });
+    return { status: response.status, body: (await response.json()) as object };
+  };
+  const idAndSecret = (token: string) => token.split('.').slice(0, 2).join('.');
+
+  it('is told whom to trust byte for byte as its token was pinned, also after the task key was rotated', async () => {
+    const token = await newToken(await newAllocation());
+    const [id, , pin] = token.split('.');
+    await ground.keys.rotate(new Date('2026-12-26T00:00:00Z'));
+
+    const hash = (said: string) => createHash('sha256').update(said).digest('base64url');
+
+    expect(hash(await text(`${trustPath}?token_id=${id}`))).toBe(pin);
+    expect(hash(await text(trustPath))).not.toBe(pin);
+  });
+
+  it('learns its allocation by its token, which stays good, and after it was used as long as it lasts', async () => {
+    const allocation_id = await newAllocation();
+    const token = await newToken(allocation_id, 60);
+
+    const before = await ask(idAndSecret(token));
+    expect((await enrol(requestOf(token, makeAgentKeys()))).status).toBe(200);
+    const after = await ask(idAndSecret(token));
+    await clock.advance(60_000);
+    const late = await ask(idAndSecret(token));
+
+    expect(before).toMatchObject({ status: 200, body: { allocation_id, registries: ['registry.example.com'] } });
+    expect(after).toEqual(before);
+    expect(late).toMatchObject({ status: 403, body: { error: { code: 'enrolment.refused' } } });
+  });
+
+  it('learns nothing by another secret, an unknown token, or none', async () => {
+    const [id] = (await newToken(await newAllocation())).split('.');
+
+    for (const wrong of [`${id}.${'A'.repeat(43)}`, `${'0'.repeat(16)}.${'A'.repeat(43)}`, 'x', `${id}`]) {
+      expect(await ask(wrong)).toMatchObject({ status: 403, body: { error: { code: 'enrolment.refused' } } });
+    }
+  });
+});
+
+describe('a node that leaves', () => {
+  const goodbye = (node_id: string, keys: AgentKeys, audience = ground.origin) =>
+    post(goodbyePath, { node_id, audience, signature: signText(keys.identity, goodbyeText({ node_id, audience })) });
+  async function node(): Promise<{ id: string; keys: AgentKeys }> {
+    const keys = makeAgentKeys();
+    const { body } = await enrol(requestOf(await newToken(await newAllocation()), keys));
+    return { id: body.node_id, keys };
+  }
+
+  it('is revoked, and saying it again is no harm', async () => {
+    const { id, keys } = await node();
+
+    expect(await goodbye(id, keys)).toEqual({ status: 200, body: {} });
+    expect(await goodbye(id, keys)).toEqual({ status: 200, body: {} });
+
+    expect(await ground.node(id)).toMatchObject({ status: 'revoked', status_reason: `Revoked by node:${id}.` });
+    expect(await typesOf(id)).toEqual(['node.enrolled', 'node.revoked']);
+  });
+
+  it('is believed by its own key alone, for this control plane alone', async () => {
+    const { id, keys } = await node();
+
+    const answers = [
+      await goodbye(id, makeAgentKeys()),
+      await goodbye('node-nobody', keys),
+      await goodbye(id, keys, 'https://elsewhere'),
+    ];
+
+    expect(answers.map(({ status, body }) => [status, body.error.code])).toEqual(
+      Array(3).fill([401, 'node.untrusted']),
+    );
+    expect((await ground.node(id)).status).toBe('enrolled');
   });
 });
 
