@@ -1,5 +1,6 @@
 /** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
 
+import { AgentError } from '../contract/failures.ts';
 import type { RecordBody } from '../contract/records.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { probeGpuLinks } from '../host/gpu-topology.ts';
@@ -104,6 +105,10 @@ export function assembleAgent(ground: Ground) {
       lifecycleOf({
         ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
         by: isOfHost(task) ? 'host' : 'control_plane',
+        update: () =>
+          Promise.reject(
+            new AgentError('task.unsupported', { reason: 'This host was not set up to update its agent.' }),
+          ),
       }),
     taskLogs: {
       folder: taskLogFolder(config),

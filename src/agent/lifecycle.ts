@@ -16,9 +16,10 @@ export interface LifecycleParts {
   readonly onDrain: () => void;
   /** Whose wish a drain is that begins or ends here. */
   readonly by: Drainer;
+  readonly update: Lifecycle['update'];
 }
 
-export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by }: LifecycleParts): Lifecycle {
+export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by, update }: LifecycleParts): Lifecycle {
   return {
     beginDrain: (reason) => {
       drain.begin(by, reason, new Date(clock.wallMs()).toISOString());
@@ -33,6 +34,7 @@ export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by }: Lifec
       workloads: journal.workloads().filter(({ desired }) => desired === 'running').length,
       tasks: tasks(),
     }),
+    update,
   };
 }
 

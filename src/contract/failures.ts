@@ -509,6 +509,30 @@ export const failures = {
     hint: 'Read the journal of the failed start; that version is skipped from now on.',
     retryable: false,
   },
+  'update.held': {
+    kind: 'unavailable',
+    message: 'This host takes no update at the moment.',
+    hint: 'The detail says when it does; `updates` of its configuration holds it, and `urgent` or somebody on the host overrides a window.',
+    retryable: true,
+  },
+  'update.in_progress': {
+    kind: 'conflict',
+    message: 'Another update of this agent is under way.',
+    hint: 'Wait until that one has ended: it is committed or rolled back within minutes.',
+    retryable: true,
+  },
+  'update.unfit': {
+    kind: 'internal',
+    message: 'The new version does not work on this host; nothing was changed.',
+    hint: 'The detail has what its self-test said.',
+    retryable: false,
+  },
+  'update.failed': {
+    kind: 'internal',
+    message: 'The update could not be put in place; the version before runs on.',
+    hint: 'Look at `journalctl -u gpuaas-node-agent-update`, and at docs/updates.md.',
+    retryable: true,
+  },
   'request.invalid': {
     kind: 'invalid',
     message: 'The request is not as this address accepts it.',

@@ -4,6 +4,7 @@
  */
 import type { Static } from 'typebox';
 import { AgentDrainOutput, AgentDrainParams } from './agent-drain.ts';
+import { AgentSelfUpdateOutput, AgentSelfUpdateParams } from './agent-self-update.ts';
 import { WorkloadComposeControlParams } from './workload-compose-control.ts';
 import { WorkloadComposeLaunchParams } from './workload-compose-launch.ts';
 import { WorkloadComposeRemoveParams } from './workload-compose-remove.ts';
@@ -28,6 +29,7 @@ export const taskSchemas = {
   'workload.compose_control': { version: 1, mutates: true, params: WorkloadComposeControlParams, output: StackOutput },
   'workload.compose_remove': { version: 1, mutates: true, params: WorkloadComposeRemoveParams, output: StackOutput },
   'agent.drain': { version: 1, mutates: true, params: AgentDrainParams, output: AgentDrainOutput },
+  'agent.self_update': { version: 1, mutates: true, params: AgentSelfUpdateParams, output: AgentSelfUpdateOutput },
 } as const;
 
 export type TaskType = keyof typeof taskSchemas;

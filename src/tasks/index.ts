@@ -1,6 +1,7 @@
 /** The registry of task handlers. A type without a handler does not compile. */
 import type { TaskType } from '../contract/tasks.ts';
 import { drainAgent } from './agent-drain.ts';
+import { updateAgent } from './agent-self-update.ts';
 import type { TaskHandler } from './task-context.ts';
 import { controlStack } from './workload-compose-control.ts';
 import { launchStack } from './workload-compose-launch.ts';
@@ -19,4 +20,5 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'workload.compose_control': controlStack,
   'workload.compose_remove': removeStack,
   'agent.drain': drainAgent,
+  'agent.self_update': updateAgent,
 };

@@ -2,6 +2,7 @@
  * What a task handler is given. Handlers know no agent: whoever runs them (the daemon, `run-task`, a test) provides
  * this, and everything a handler does to the world goes through it.
  */
+import type { AgentSelfUpdateOutput, AgentSelfUpdateParams, UpdatePhase } from '../contract/agent-self-update.ts';
 import type { TaskOutput, TaskParams, TaskType } from '../contract/tasks.ts';
 import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
@@ -53,6 +54,16 @@ export interface Lifecycle {
   endDrain(): void;
   /** What drains, and what is on the host: workloads that are to run, tasks that are at work or wait. */
   look(): { readonly drainingSince: string | null; readonly workloads: number; readonly tasks: number };
+  /** Resolves when the wanted version has proven itself. In between this process ends, and the next one goes on. */
+  update(wish: AgentSelfUpdateParams, how: UpdateReport): Promise<AgentSelfUpdateOutput>;
+}
+
+/** Who wants the update, and how its progress is told. */
+export interface UpdateReport {
+  readonly taskId: string;
+  /** Gives the update up, as long as nothing was changed. */
+  readonly signal: AbortSignal;
+  tell(phase: UpdatePhase, message: string, values?: Record<string, unknown>): void;
 }
 
 export type TaskHandler<T extends TaskType> = (params: TaskParams<T>, context: TaskContext) => Promise<TaskOutput<T>>;

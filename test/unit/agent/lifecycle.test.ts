@@ -17,6 +17,8 @@ function aDrain(): DrainState {
   return new DrainState(stateDir);
 }
 
+const update = () => Promise.reject(new Error('not asked for'));
+
 describe('the life of the agent, as a task may touch it', () => {
   it('tells whoever listens when a drain begins and when it ends, after it is so', () => {
     const drain = aDrain();
@@ -25,7 +27,7 @@ describe('the life of the agent, as a task may touch it', () => {
     const lifecycle = lifecycleOf({
       ...{ drain, clock, journal: keptWorkloads().journal, tasks: () => 0 },
       onDrain: () => void told.push(drain.current !== null),
-      by: 'host',
+      ...{ by: 'host', update },
     });
 
     lifecycle.beginDrain('a new driver');
@@ -45,6 +47,7 @@ describe('the life of the agent, as a task may touch it', () => {
     );
     const lifecycle = lifecycleOf({
       ...{ drain: aDrain(), journal, clock: manualClock(), tasks: () => 3, onDrain: () => undefined, by: 'host' },
+      update,
     });
 
     expect(lifecycle.look()).toEqual({ drainingSince: null, workloads: 2, tasks: 3 });

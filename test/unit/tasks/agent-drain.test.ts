@@ -20,6 +20,7 @@ function agent(drainingSince: string | null = null) {
       since = null;
     },
     look: () => ({ drainingSince: since, workloads: 3, tasks: 2 }),
+    update: () => Promise.reject(new Error('not asked for')),
   };
   const { engine, calls: engineCalls } = recordingEngine();
   return { ...taskContext(engine, { lifecycle }), calls, engineCalls };
