@@ -118,7 +118,8 @@ function unconfigured(clock: Clock): Uplink {
   };
 }
 
-function originOf({ control_plane = {} }: AgentConfig, node: NodeRecord): ControlPlaneOrigin {
+/** Where the node belongs, by its configuration or by its enrolment. */
+export function originOf({ control_plane = {} }: AgentConfig, node: NodeRecord): ControlPlaneOrigin {
   const { url, ca_file } = control_plane;
   return controlPlaneOrigin(url ?? node.control_plane, ca_file === undefined ? node.ca : readCa(ca_file));
 }

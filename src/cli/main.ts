@@ -24,6 +24,7 @@ function programOf(carry: Carry): Command {
   addTaskCommands(program, carry);
   addDaemonCommands(program, carry);
   addHostCommands(program, carry);
+  addBootstrapCommands(program, carry);
   addCompletion(program, carry, completions);
   return program;
 }
@@ -190,6 +191,77 @@ function addHostCommands(program: Command, carry: Carry): void {
       const { printVersion } = await import('./commands/version.ts');
       await carry(async () => printVersion(options));
     });
+}
+
+/** What `bootstrap.sh` asks of the program that it has just verified. */
+function addBootstrapCommands(program: Command, carry: Carry): void {
+  const host = program.command('host').description('the parts of bootstrap.sh that are no work for a shell');
+  const load = async () => await import('./commands/host.ts');
+
+  host
+    .command('engine-config <file>')
+    .description("print the engine's daemon.json with what is missing in it; on stderr what is set otherwise")
+    .option('--nvidia <path>', "NVIDIA's container runtime, to be added")
+    .option('--gvisor <path>', 'runsc, to be added')
+    .option('--no-live-restore', 'leave out what an engine in a swarm cannot have')
+    .action(async (file, options) => {
+      const { printEngineConfig } = await load();
+      await carry(async () => printEngineConfig(file, options));
+    });
+
+  host
+    .command('first-config <invitation>')
+    .description('print the agent.json that a host begins with')
+    .requiredOption('--user <name>', 'user of the allocation')
+    .requiredOption('--socket-gid <gid>', 'group that may connect to the gate', wholeNumber)
+    .option('--registry <host/prefix>', 'where images may come from; repeatable', repeated, [])
+    .option('--gvisor', 'offer the sandbox gvisor', false)
+    .option('--network-pool <range>', 'private range that workload networks are cut from')
+    .action(async (invitation, options) => {
+      const { printFirstConfig } = await load();
+      await carry(async () => printFirstConfig(invitation, options));
+    });
+
+  host
+    .command('firewall')
+    .description('print the firewall of the configured network pool, for nft -f')
+    .option(...config)
+    .action(async (options) => {
+      const { printFirewall } = await load();
+      await carry(() => printFirewall(options));
+    });
+
+  host
+    .command('await-ready')
+    .description('wait until the daemon is connected and its engine answers')
+    .option('--wait <seconds>', 'how long', seconds, 60)
+    .option(...config)
+    .action(async (options) => {
+      const { awaitReady } = await load();
+      await carry(() => awaitReady(options));
+    });
+
+  host
+    .command('remove-workloads')
+    .description('take no new work and take all workloads of ours away; what they have written is kept')
+    .option(...config)
+    .action(async (options) => {
+      const { removeWorkloads } = await load();
+      await carry(() => removeWorkloads(options));
+    });
+
+  host
+    .command('leave')
+    .description('have the control plane revoke this node, and forget who it was; the daemon must have stopped')
+    .option(...config)
+    .action(async (options) => {
+      const { leaveControlPlane } = await load();
+      await carry(() => leaveControlPlane(options));
+    });
+}
+
+function repeated(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }
 
 function seconds(text: string): number {

@@ -36,7 +36,7 @@ export const NodeRecord = Type.Object(
 );
 export type NodeRecord = Static<typeof NodeRecord>;
 
-function nodeFile(stateDir: string): string {
+export function nodeFile(stateDir: string): string {
   return join(identityFolder(stateDir), 'node.json');
 }
 

@@ -1,0 +1,98 @@
+/**
+ * What the host's engine has to be told, merged into what its operator has told it. Pure.
+ *
+ * Nothing that is there is changed or dropped, keys that nobody here knows included: a wish that contradicts the file is left
+ * to the operator and named. The default runtime is never set: with NVIDIA's in its place, a container without a card could
+ * have all of them.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { readStrictJson } from '../contract/strict-json.ts';
+
+export interface EngineWishes {
+  /** NVIDIA's container runtime, where the host has cards of theirs. */
+  readonly nvidiaRuntime?: string;
+  /** gVisor's `runsc`, where it was asked for. */
+  readonly gvisorRuntime?: string;
+  /** False where the engine is part of a swarm, which cannot have it. */
+  readonly liveRestore: boolean;
+}
+
+export interface MergedEngineConfig {
+  /** The file as it should be; the very same text where nothing is to be added. */
+  readonly text: string;
+  /** What the operator has set otherwise, one sentence each. */
+  readonly otherwise: readonly string[];
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const logBounds = { 'max-size': '10m', 'max-file': '3' } as const;
+
+/** `daemon.json` with what is missing in it; an empty text is a file that is not there. `config.invalid` for what is no JSON object. */
+export function mergeEngineConfig(text: string, wishes: EngineWishes): MergedEngineConfig {
+  const config = text.trim() === '' ? {} : objectIn(text);
+  const otherwise: string[] = [];
+  const added = {
+    ...(wishes.liveRestore ? liveRestore(config, otherwise) : {}),
+    ...logs(config, otherwise),
+    ...runtimes(config, wishes, otherwise),
+  };
+  if (config['default-runtime'] === 'nvidia') {
+    otherwise.push('`default-runtime` is nvidia: a container of anybody that asks for no card can have all of them.');
+  }
+  if (config['iptables'] === false) {
+    otherwise.push('`iptables` is false: the engine forwards no ports and separates no networks.');
+  }
+  const isSame = Object.keys(added).length === 0;
+  return { text: isSame ? text : `${JSON.stringify({ ...config, ...added }, null, 2)}\n`, otherwise };
+}
+
+function objectIn(text: string): Json {
+  const read = readStrictJson(Buffer.from(text));
+  if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value)) {
+    throw new AgentError('config.invalid', { reason: 'The configuration of the engine is no JSON object.' });
+  }
+  return read.value as Json;
+}
+
+function liveRestore(config: Json, otherwise: string[]): Json {
+  const set = config['live-restore'];
+  if (set === undefined) return { 'live-restore': true };
+  if (set !== true) otherwise.push('`live-restore` is off: workloads end when the engine is restarted.');
+  return {};
+}
+
+/** Bounds for containers that bring none of their own, as ours do. */
+function logs(config: Json, otherwise: string[]): Json {
+  const driver = config['log-driver'];
+  const options = config['log-opts'];
+  if (driver === undefined && options === undefined) {
+    return { 'log-driver': 'json-file', 'log-opts': { ...logBounds } };
+  }
+  const isFile = driver === undefined || driver === 'json-file';
+  if (isFile && !isBounded(options)) {
+    otherwise.push('`log-opts` has no `max-size`: the log of a container can fill the disk.');
+  }
+  return {};
+}
+
+function isBounded(options: unknown): boolean {
+  return typeof options === 'object' && options !== null && Object.hasOwn(options, 'max-size');
+}
+
+function runtimes(config: Json, { nvidiaRuntime, gvisorRuntime }: EngineWishes, otherwise: string[]): Json {
+  const known = (config['runtimes'] ?? {}) as Json;
+  const wanted: Json = {
+    ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
+    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime } }),
+  };
+  const missing = Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name));
+  for (const [name, value] of Object.entries(wanted)) {
+    const there = (known[name] as { path?: unknown } | undefined)?.path;
+    const path = (value as { path: string }).path;
+    if (there !== undefined && there !== path && !path.endsWith(`/${String(there)}`)) {
+      otherwise.push(`Runtime ${name} is ${String(there)}, and not ${path}.`);
+    }
+  }
+  return missing.length === 0 ? {} : { runtimes: { ...known, ...Object.fromEntries(missing) } };
+}

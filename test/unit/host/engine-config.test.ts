@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { mergeEngineConfig } from '../../../src/host/engine-config.ts';
+
+const nvidia = '/usr/bin/nvidia-container-runtime';
+const merged = (text: string, wishes: Parameters<typeof mergeEngineConfig>[1] = { liveRestore: true }) => {
+  const { text: after, otherwise } = mergeEngineConfig(text, wishes);
+  return { config: JSON.parse(after), otherwise };
+};
+
+describe('the configuration of an engine', () => {
+  it('is made where there is none: live restore and bounded logs, and no runtime that nobody asked for', () => {
+    expect(merged('')).toEqual({
+      config: { 'live-restore': true, 'log-driver': 'json-file', 'log-opts': { 'max-size': '10m', 'max-file': '3' } },
+      otherwise: [],
+    });
+  });
+
+  it('keeps what is there: keys that nobody knows, runtimes and features of others', () => {
+    const before = {
+      ...{ 'x-unknown': [1, { a: null }], features: { buildkit: true, 'containerd-snapshotter': true } },
+      ...{ runtimes: { kata: { path: '/opt/kata' } }, 'log-driver': 'journald' },
+    };
+
+    const { config, otherwise } = merged(JSON.stringify(before), {
+      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: '/usr/bin/runsc' },
+    });
+
+    const added = { nvidia: { path: nvidia, runtimeArgs: [] }, runsc: { path: '/usr/bin/runsc' } };
+    expect(config).toEqual({ ...before, 'live-restore': true, runtimes: { ...before.runtimes, ...added } });
+    expect(otherwise).toEqual([]);
+  });
+
+  it('never sets the default runtime, and says so where somebody did', () => {
+    const wishes = { liveRestore: true, nvidiaRuntime: nvidia };
+
+    expect(merged('{}', wishes).config).not.toHaveProperty('default-runtime');
+    expect(merged('{"default-runtime": "nvidia"}', wishes).otherwise[0]).toContain('`default-runtime` is nvidia');
+  });
+
+  it.each([
+    ['live restore', { 'live-restore': false }, '`live-restore` is off'],
+    ['logs without a bound', { 'log-driver': 'json-file' }, '`log-opts` has no `max-size`'],
+    ['another NVIDIA runtime', { runtimes: { nvidia: { path: '/opt/mine' } } }, 'Runtime nvidia is /opt/mine'],
+    ['no forwarding', { iptables: false }, '`iptables` is false'],
+  ])('leaves to its operator what he has set otherwise, and names it: %s', (_what, set, sentence) => {
+    const { config, otherwise } = merged(JSON.stringify(set), { liveRestore: true, nvidiaRuntime: nvidia });
+
+    expect(config).toMatchObject(set);
+    expect(otherwise).toHaveLength(1);
+    expect(otherwise[0]).toContain(sentence);
+  });
+
+  it('takes a runtime by its bare name, as other tools write it, for the same', () => {
+    const set = { runtimes: { nvidia: { path: 'nvidia-container-runtime', args: [] } } };
+
+    const { config, otherwise } = merged(JSON.stringify(set), { liveRestore: true, nvidiaRuntime: nvidia });
+
+    expect([config.runtimes, otherwise]).toEqual([set.runtimes, []]);
+  });
+
+  it('is the very same text once nothing is missing, and has no live restore in a swarm', () => {
+    const odd = '{ "live-restore":true,\n\t"log-opts": {"max-size":"1g"} }';
+
+    expect(mergeEngineConfig(odd, { liveRestore: true }).text).toBe(odd);
+    expect(merged('{}', { liveRestore: false }).config).not.toHaveProperty('live-restore');
+  });
+
+  it.each(['[]', '{"a":1,"a":2}', '{', 'null', '"x"'])('is refused where it is no JSON object: %s', (text) => {
+    expect(() => mergeEngineConfig(text, { liveRestore: true })).toThrow('cannot be used');
+  });
+});
