@@ -67,6 +67,19 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      {
+        test: {
+          name: 'host',
+          include: ['test/host/**/*.test.ts'],
+          expect: expectations,
+          setupFiles,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          // A host has an engine, and an agent that measures itself: two of them at once would be slow, not faster.
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+        },
+      },
     ],
   },
 });

@@ -2,7 +2,7 @@
  * `npm test`: sets up what is missing, runs everything, and ends with one line `N passed, N failed, N skipped`.
  *
  * Static checks first (they are quick and say most), then the unit tests, then the real engine, registry, images and
- * browser are brought up for the integration tests and those of the console's pages. A failing stage does not hide the later ones. The tests have a temporary folder of
+ * browser are brought up for the integration tests, those of the console's pages, and those on hosts with systemd. A failing stage does not hide the later ones. The tests have a temporary folder of
  * their own, and leaving something there is a failure, too.
  */
 import { spawn } from 'node:child_process';
@@ -39,8 +39,9 @@ try {
   if (await stage('engine, registry, images and browser', [process.execPath, join(root, 'bootstrap/dev/ground.ts')])) {
     add(await suite('integration', 'integration'));
     add(await suite('browser', 'browser'));
+    add(await suite('host', 'host'));
   } else {
-    add({ passed: 0, failed: 2, skipped: 0 });
+    add({ passed: 0, failed: 3, skipped: 0 });
   }
   add(nothingLeft());
 } finally {

@@ -11,6 +11,11 @@ export interface ContainerSpec {
   readonly WorkingDir?: string;
   readonly ExposedPorts?: Readonly<Record<string, object>>;
   readonly HostConfig?: Readonly<Record<string, unknown>>;
+  readonly Tty?: boolean;
+  readonly Hostname?: string;
+  readonly Labels?: Readonly<Record<string, string>>;
+  readonly StopSignal?: string;
+  readonly Volumes?: Readonly<Record<string, object>>;
 }
 
 /** Creates and starts a container. */

@@ -14,6 +14,7 @@ import { openai } from './images/openai.ts';
 import { python } from './images/python.ts';
 import { type ImageName, placeFolders, type Recipe, type RootRecipe } from './images/recipe.ts';
 import { runtimeCpu } from './images/runtime-cpu.ts';
+import { host12, host12Engine, host13, host13Engine } from './images/systemd-host.ts';
 import { tiny } from './images/tiny.ts';
 import { web } from './images/web.ts';
 import { commitLayer } from './layer.ts';
@@ -38,6 +39,10 @@ const recipes: { readonly [N in ImageName]: Recipe } = {
   python,
   'runtime-cpu': runtimeCpu,
   openai,
+  'host-debian-13': host13,
+  'host-debian-13-engine': host13Engine,
+  'host-debian-12': host12,
+  'host-debian-12-engine': host12Engine,
 };
 
 /** Every image there is. */

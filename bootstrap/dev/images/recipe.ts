@@ -3,7 +3,10 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The images of the development ground. */
-export type ImageName = 'tiny' | 'hostile' | 'healthy' | 'web' | 'python' | 'runtime-cpu' | 'openai';
+export type ImageName =
+  | ('tiny' | 'hostile' | 'healthy' | 'web' | 'python' | 'runtime-cpu' | 'openai')
+  | `host-debian-${12 | 13}`
+  | `host-debian-${12 | 13}-engine`;
 
 interface RecipeCommon {
   readonly name: ImageName;
