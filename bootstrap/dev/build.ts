@@ -53,30 +53,51 @@ export interface Bundle {
   readonly sources: readonly string[];
 }
 
+/** What a release says of itself; a build without it is of the version of the checkout. */
+export interface ReleaseStamp {
+  readonly version: string;
+  readonly commit: string;
+}
+
 /** Bundles a program, given by its path in the repository. */
-export async function bundle(program: string): Promise<Bundle> {
+export async function bundle(program: string, stamp?: ReleaseStamp): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     ...{ entryPoints: [join(root, program)], outfile: 'bundle.mjs', absWorkingDir: root, write: false, metafile: true },
     ...{ bundle: true, platform: 'node', format: 'esm', target: 'node26', plugins: [leaveOut, nodeByRequire] },
     ...{ banner: { js: banner }, logLevel: 'warning', sourcemap: 'inline', sourcesContent: false },
+    define: stamp ? { releaseStamp: JSON.stringify(stamp) } : {},
   });
   const [output] = Object.values(metafile.outputs);
   return { text: outputFiles[0]?.text ?? '', sources: Object.keys(output?.inputs ?? {}) };
 }
 
+/** A program that was written, and the paths of the files that it is made of, relative to the root of the repository. */
+export interface Written {
+  readonly file: string;
+  readonly sources: readonly string[];
+}
+
 /** Writes the agent into a folder and returns its path. */
 export async function buildAgent(folder: string): Promise<string> {
-  const { file, sources } = await writeProgram(folder, 'node-agent.mjs', 'src/cli/node-agent.ts');
-  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES'), licencesOf(root, sources));
-  return file;
+  return (await writeAgent(folder)).file;
+}
+
+export async function writeAgent(folder: string, stamp?: ReleaseStamp): Promise<Written> {
+  const written = await writeProgram(folder, 'node-agent.mjs', 'src/cli/node-agent.ts', stamp);
+  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES'), licencesOf(root, written.sources));
+  return written;
 }
 
 /** Writes control plane and commands into a folder, with the console beside them, and returns their path. */
 export async function buildGpuaas(folder: string): Promise<string> {
-  const { file, sources } = await writeProgram(folder, 'gpuaas.mjs', 'src/cli/gpuaas.ts');
+  return (await writeGpuaas(folder)).file;
+}
+
+export async function writeGpuaas(folder: string, stamp?: ReleaseStamp): Promise<Written> {
+  const { file, sources } = await writeProgram(folder, 'gpuaas.mjs', 'src/cli/gpuaas.ts', stamp);
   const pages = await writeConsole(join(folder, 'console'));
   writeFileSync(join(folder, 'gpuaas.THIRD-PARTY-LICENSES'), licencesOf(root, [...sources, ...pages]));
-  return file;
+  return { file, sources: [...sources, ...pages] };
 }
 
 /**
@@ -84,9 +105,9 @@ export async function buildGpuaas(folder: string): Promise<string> {
  * bundled and minified in one step, modules become arrow functions, which V8 compiles at once where it could wait: 6 MB more.
  * A single character beyond ASCII, and each takes two bytes instead of one.
  */
-async function writeProgram(folder: string, name: string, program: string) {
+async function writeProgram(folder: string, name: string, program: string, stamp?: ReleaseStamp): Promise<Written> {
   const file = join(folder, name);
-  const { text, sources } = await bundle(program);
+  const { text, sources } = await bundle(program, stamp);
   const { code, map } = await transform(inAscii(text), {
     ...{ minify: true, format: 'esm', target: 'node26', sourcemap: 'external', sourcesContent: false },
     sourcefile: file,

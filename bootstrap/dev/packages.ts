@@ -55,7 +55,8 @@ export interface OtherRelease {
 
 /**
  * Unpacks a package into the cache without installing it, and gives the folder: no service starts and no user is made.
- * Only for packages whose programs need nothing but libc. `release` is asked for only where it is not there yet.
+ * Only for packages whose programs need nothing but libc. `release` is asked for only where it is not there yet. The name may
+ * be that of another processor's (`name:arm64`), from another release only.
  */
 export async function unpackPackage(name: string, release?: () => Promise<OtherRelease>): Promise<string> {
   const root = join(cacheDir(), 'unpacked', name);
@@ -70,7 +71,7 @@ async function unpackTo(root: string, name: string, release?: () => Promise<Othe
   const work = `${root}.${process.pid}`;
   await mkdir(join(work, 'root'), { recursive: true });
   try {
-    const options = release === undefined ? [] : await sourcesOf(await release(), work);
+    const options = release === undefined ? [] : await sourcesOf(await release(), work, name.split(':')[1]);
     if (release === undefined) await refreshLists();
     else await run('apt-get', [...options, 'update', '-q'], { env: APT_ENV });
     const download = ['download', '-q', '-o', 'APT::Sandbox::User=root', name];
@@ -85,7 +86,7 @@ async function unpackTo(root: string, name: string, release?: () => Promise<Othe
 }
 
 /** Options that let apt see that release alone, with all that it keeps below `folder`: the machine's own lists stay. */
-async function sourcesOf({ mirror, suite }: OtherRelease, folder: string): Promise<string[]> {
+async function sourcesOf({ mirror, suite }: OtherRelease, folder: string, arch?: string): Promise<string[]> {
   const list = join(folder, 'sources.list');
   const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
   await writeFile(list, `deb [signed-by=${keys}] ${mirror} ${suite} main\n`);
@@ -94,6 +95,7 @@ async function sourcesOf({ mirror, suite }: OtherRelease, folder: string): Promi
     'Dir::Etc::SourceList': list,
     'Dir::Etc::SourceParts': '-',
     'Dir::State::Lists': join(folder, 'lists'),
+    ...(arch ? { 'APT::Architecture': arch, 'APT::Architectures::': arch } : {}),
   };
   return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }

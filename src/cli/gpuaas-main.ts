@@ -14,6 +14,8 @@ import { addFleetCommands } from './gpuaas/fleet-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { addManifestCommands } from './gpuaas/manifest-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
+import { addReleaseCommands } from './gpuaas/release-commands.ts';
+import { addReleaseKeyCommands } from './gpuaas/release-key-commands.ts';
 import { addSmokeCommands } from './gpuaas/smoke-commands.ts';
 import { addStoreCommands } from './gpuaas/store-commands.ts';
 import { type Carry, runProgram } from './run-program.ts';
@@ -48,6 +50,8 @@ function programOf(carry: Carry): Command {
   }
   addManifestCommands(program, carry);
   addStoreCommands(program, carry);
+  addReleaseCommands(program, carry);
+  addReleaseKeyCommands(program, carry);
   addCompletion(program, carry, completions);
   return program;
 }

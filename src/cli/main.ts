@@ -184,6 +184,18 @@ function addHostCommands(program: Command, carry: Carry): void {
     });
 
   program
+    .command('self-test')
+    .description(
+      'try whether this program works on this host, without engine, network or any change; exit status 0 or 1',
+    )
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { selfTest } = await import('./commands/self-test.ts');
+      await carry(() => selfTest(options));
+    });
+
+  program
     .command('version')
     .description('print the version and the contracts it speaks')
     .option(...json)

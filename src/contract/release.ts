@@ -17,6 +17,14 @@ export const releaseKeysDomain = 'gpuaas-release-keys-v1';
 /** First line of what a signing key signs. */
 export const releaseDomain = 'gpuaas-release-v1';
 
+/** The four papers of a release; everything else in its folder is named by the first. */
+export const releasePapers = {
+  manifest: 'release.json',
+  manifestSignature: 'release.json.sig',
+  keys: 'release-keys.pem',
+  keysSignature: 'release-keys.pem.sig',
+} as const;
+
 /** Most bytes of one paper. */
 export const maxPaperBytes = 64 * 1024;
 
@@ -42,6 +50,8 @@ export const ReleaseVersion = Type.String({
 
 export const artifactKinds = ['agent', 'host', 'compose', 'control_plane', 'sbom', 'bootstrap', 'licences'] as const;
 export const releaseArchitectures = ['x64', 'arm64'] as const;
+
+export type ReleaseArchitecture = (typeof releaseArchitectures)[number];
 
 export const ReleaseArtifact = Type.Object(
   {

@@ -65,13 +65,39 @@ const pemBlock = /-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]{1,200}-----END PU
  * manifest says. Throws `update.untrusted`.
  */
 export function trustRelease(papers: ReleasePapers, root: IdentityKey): TrustedRelease {
-  const { seq, keys } = trustKeys(papers.keys, papers.keysSignature, root);
+  const { seq, keys } = readReleaseKeys(papers.keys, papers.keysSignature, root);
   const { manifest, manifestSignature } = papers;
   refuseLong('manifest', manifest);
   if (!keys.some((key) => isSigned(releaseDomain, manifest, manifestSignature, key))) {
     throw untrusted('None of the release keys has signed the manifest as it is.', { keys_seq: seq });
   }
   return { release: readManifest(manifest), keysSeq: seq };
+}
+
+/** Signing keys that the root vouches for, and the number of their bundle. */
+export interface ReleaseKeys {
+  readonly seq: number;
+  readonly keys: readonly KeyObject[];
+}
+
+/** The signing keys, if the root signed their bundle. Throws `update.untrusted`. */
+export function readReleaseKeys(bundle: Uint8Array, signature: Uint8Array, root: IdentityKey): ReleaseKeys {
+  refuseLong('release keys', bundle);
+  if (!isSigned(releaseKeysDomain, bundle, signature, createPublicKey({ key: root, format: 'jwk' }))) {
+    throw untrusted('The release root has not signed the release keys as they are.', {});
+  }
+  const text = Buffer.from(bundle).toString('latin1');
+  const seq = Number(releaseKeysHeader.exec(text.split('\n', 1)[0] ?? '')?.[1]);
+  const keys = (text.match(pemBlock) ?? []).map((pem) => createPublicKey(pem));
+  if (
+    !(seq > 0) ||
+    keys.length === 0 ||
+    keys.length > maxKeys ||
+    keys.some((key) => key.asymmetricKeyType !== 'ed25519')
+  ) {
+    throw untrusted('The release keys are not a numbered list of Ed25519 keys.', { keys: keys.length });
+  }
+  return { seq, keys };
 }
 
 /** Throws unless this host may take the release, as `update.*`: first what nobody can change, last what the operator can. */
@@ -137,35 +163,28 @@ export function judgeArtifact(
   }
 }
 
+/** The public root out of a PEM (SPKI), the form in which people hand it on. Throws `file.unusable`. */
+export function releaseRootOf(pem: string): IdentityKey {
+  try {
+    const { kty, crv, x } = createPublicKey(pem).export({ format: 'jwk' });
+    if (kty === 'OKP' && crv === 'Ed25519' && x !== undefined) return { kty, crv, x };
+  } catch (cause) {
+    throw new AgentError('file.unusable', { reason: 'It is no PEM of a public key.' }, { cause });
+  }
+  throw new AgentError('file.unusable', { reason: 'A release root is an Ed25519 key.' });
+}
+
 /** The sha256 of bytes, as manifests write it. */
 export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-function trustKeys(bundle: Uint8Array, signature: Uint8Array, root: IdentityKey): { seq: number; keys: KeyObject[] } {
-  refuseLong('release keys', bundle);
-  if (!isSigned(releaseKeysDomain, bundle, signature, createPublicKey({ key: root, format: 'jwk' }))) {
-    throw untrusted('The release root has not signed the release keys as they are.', {});
-  }
-  const text = Buffer.from(bundle).toString('latin1');
-  const seq = Number(releaseKeysHeader.exec(text.split('\n', 1)[0] ?? '')?.[1]);
-  const keys = (text.match(pemBlock) ?? []).map((pem) => createPublicKey(pem));
-  if (
-    !(seq > 0) ||
-    keys.length === 0 ||
-    keys.length > maxKeys ||
-    keys.some((key) => key.asymmetricKeyType !== 'ed25519')
-  ) {
-    throw untrusted('The release keys are not a numbered list of Ed25519 keys.', { keys: keys.length });
-  }
-  return { seq, keys };
-}
-
-function readManifest(bytes: Uint8Array): Release {
+/** What a manifest says, whoever signed it. Throws `update.untrusted`. */
+export function readManifest(bytes: Uint8Array): Release {
   const read = readStrictJson(bytes);
   const judged = read.ok ? judge(Release, read.value) : read;
   if (!judged.ok) {
-    throw untrusted('The manifest is signed, but it is none.', {
+    throw untrusted('The manifest is none.', {
       errors: judged.errors.map(({ path, message }) => ({ path, message })),
     });
   }

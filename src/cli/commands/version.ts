@@ -1,16 +1,21 @@
-/** `node-agent version`: what this program is and which contracts it speaks. */
+/** `node-agent version`: what this program is, and which contracts and forms of its own state it speaks. */
+import { isSea } from 'node:sea';
+import { stateVersions } from '../../agent/state-versions.ts';
 import { protocolVersion } from '../../contract/protocol.ts';
 import { taskSchemas } from '../../contract/tasks.ts';
-import { agentVersion as version } from '../agent-version.ts';
+import { agentCommit as commit, agentVersion as version } from '../agent-version.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine } from '../output.ts';
 
 export function printVersion({ json }: { json: boolean }): number {
   const tasks = Object.fromEntries(Object.entries(taskSchemas).map(([type, entry]) => [type, entry.version]));
+  const { arch, versions } = process;
   if (json) {
-    printJson({ version, node: process.versions.node, protocol: protocolVersion, tasks });
+    const runs = { node: versions.node, arch, single_file: isSea() };
+    printJson({ version, commit, ...runs, protocol: protocolVersion, ...stateVersions, tasks });
   } else {
-    printLine(`node-agent ${version} (protocol ${protocolVersion}, Node ${process.versions.node})`);
+    const built = commit === null ? '' : `${commit.slice(0, 12)}, `;
+    printLine(`node-agent ${version} (${built}protocol ${protocolVersion}, Node ${versions.node}, ${arch})`);
   }
   return exitCodes.ok;
 }
