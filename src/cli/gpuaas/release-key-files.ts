@@ -52,7 +52,9 @@ export function addReleaseKey(
   const unknown = drop.filter((print) => !known.includes(print));
   if (unknown.length > 0) throw unusable(`The bundle has no key ${unknown.join(', ')}; it has ${known.join(', ')}.`);
   const next = seq + 1;
-  const added = pemOf(writeKey(join(folder, `signing-${next}.key`)));
+  const file = join(folder, `signing-${next}.key`);
+  // One that is there is of a call that was interrupted before its bundle was written.
+  const added = pemOf(existsSync(file) ? readKey(file) : writeKey(file));
   writeBundle(folder, next, [...pems.filter((pem) => !drop.includes(fingerprint(pem))), added], root);
   return describeReleaseKeys(folder);
 }

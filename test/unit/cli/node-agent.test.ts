@@ -1,7 +1,7 @@
 /** What the commands answer, for all that needs no engine; and that the program in `bin` is made of them. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../src/cli/main.ts';
@@ -17,6 +17,11 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
+interface Trouble {
+  readonly config?: Record<string, unknown>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 describe('node-agent', () => {
   it('prints its version and the contracts it speaks', async () => {
     const { code, json } = await nodeAgent('version', '--json');
@@ -24,12 +29,44 @@ describe('node-agent', () => {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     expect(code).toBe(0);
     expect(json).toEqual({
-      version,
-      node: process.versions.node,
-      protocol: 1,
+      ...{ version, commit: null, node: process.versions.node, arch: process.arch, single_file: false },
+      ...{ protocol: 1, journal: 1, config: 1 },
       tasks: Object.fromEntries(taskTypes.map((type) => [type, 1])),
     });
   });
+
+  it('tries itself, with a configuration of this host, and leaves nothing behind', async () => {
+    const temporary = mkdtempSync(join(folder, 'self-test-'));
+    vi.stubEnv('TMPDIR', temporary);
+
+    const { code, json } = await nodeAgent('self-test', '--json', '--config', config);
+
+    expect(code).toBe(0);
+    expect(json).toMatchObject({ ok: true });
+    expect(checksOf(json).map(({ name }) => name)).toEqual([
+      ...['program', 'crypto', 'compression', 'journal', 'schemas', 'config'],
+    ]);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  it.each([
+    ['a configuration of which it does not know a key', 'config', { config: { telepathy: true } }, '/telepathy'],
+    ['a host on which it cannot write', 'journal', { env: { TMPDIR: '/proc/none' } }, 'ENOENT'],
+  ])(
+    'fails its self-test for %s, and tries the rest',
+    async (_what, name, { config: keys, env = {} }: Trouble, reason) => {
+      for (const [variable, value] of Object.entries(env)) vi.stubEnv(variable, value);
+
+      const file = writeConfig('self-test.json', keys ?? {});
+      const { code, json } = await nodeAgent('self-test', '--json', '--config', file);
+
+      expect(code).toBe(1);
+      expect(checksOf(json)).toHaveLength(6);
+      expect(checksOf(json).filter(({ ok }) => !ok)).toEqual([
+        expect.objectContaining({ name, message: expect.stringContaining(reason) }),
+      ]);
+    },
+  );
 
   it('prints the JSON Schema of a task type', async () => {
     const { code, json, stderr } = await nodeAgent('schema', 'workload.oci_launch', '--json');
@@ -194,6 +231,8 @@ async function nodeAgent(...args: (string | Record<string, string>)[]): Promise<
   vi.restoreAllMocks();
   return { code, stdout: stdout(), stderr: stderr(), json: jsonIn(stdout()) };
 }
+
+const checksOf = (json: unknown) => (json as { checks: { name: string; ok: boolean }[] }).checks;
 
 function heard(stream: NodeJS.WriteStream): () => string {
   let text = '';
