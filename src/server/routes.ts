@@ -63,7 +63,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
       ...{ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca },
       revoke: control.revoke,
     }),
-    ...bootstrapRoutes({ store, keys, ca: settings.ca, registries: settings.registries }),
+    ...bootstrapRoutes({ store, keys, ...settings }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...auditRoutes(),
     ...taskKeyRoutes(keys.task, () => hub.renew()),

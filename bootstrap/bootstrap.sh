@@ -1,0 +1,1244 @@
+#!/bin/sh
+# bootstrap.sh: makes a bare host a node of a control plane, and keeps it one when it is run again.
+#
+#   join token ── its pin is the hash of ──▶ /agent/v1/trust: CA and release root ── signs ──▶ release keys ── sign ──▶
+#   release.json ── names by sha256 ──▶ the agent, its units, the Compose plugin
+#
+# Nothing that came over the network is run before this chain was checked, and nothing needs to be trusted but the token.
+#
+# Each step of the table STEPS is a pair: `check_STEP` looks, says what is there (FACT) and what would have to be done
+# (WOULD, empty for nothing), and changes nothing; `do_STEP` does it and is followed by the check again. So a second run
+# does nothing and restarts nothing, and a run that was killed is finished by the next one.
+#
+# It never removes or replaces a container engine, never touches what users have written, and never overwrites what an
+# operator has set. POSIX sh. The last line is the only one that does anything, and half of it is a syntax error: a script that
+# arrives truncated does nothing.
+# shellcheck disable=SC2317 # The functions of the tables are called by their names.
+set -eu
+umask 022
+
+PROGRAM=bootstrap.sh
+OPT=/opt/gpuaas-node-agent
+ETC=/etc/gpuaas-node-agent
+STATE=/var/lib/gpuaas-node-agent
+UPDATE=/var/lib/gpuaas-node-agent-update
+UNITS=/etc/systemd/system
+AGENT_USER=gpuaas-agent
+AGENT=$OPT/current/node-agent
+CONFIG=$ETC/agent.json
+DAEMON_JSON=/etc/docker/daemon.json
+ENGINE_SOCKET=/var/run/docker.sock
+ENGINE_DUE=$UPDATE/engine-restart-due
+PLUGIN=/usr/local/lib/docker/cli-plugins/docker-compose
+FIREWALL=gpuaas-node-agent-firewall.service
+SERVICES="gpuaas-node-agent-gate.service gpuaas-node-agent.service gpuaas-node-agent-update.path"
+LOG=/var/log/gpuaas-bootstrap.log
+LOCK=/run/lock/gpuaas-bootstrap.lock
+SYS=/sys
+
+# The key that NVIDIA signs its repository with, and the first toolkit without CVE-2025-23266.
+NVIDIA_REPOSITORY=https://nvidia.github.io/libnvidia-container/stable/deb
+NVIDIA_KEY=https://nvidia.github.io/libnvidia-container/gpgkey
+NVIDIA_FINGERPRINT=C95B321B61E88C1809C4F759DDCAE044F796ECB0
+NVIDIA_FLOOR=1.17.8
+
+FACTS="root systemd processor libc distribution kernel cgroups disk engine_version persistence fabric"
+STEPS="packages release engine compose nvidia gvisor squashfs users folders binary engine_config registries units config firewall enrolment services ready"
+
+# Exit status.
+FAILED=1 UNUSABLE=2 CHANGES=3 REFUSED=4 BUSY=75
+
+usage() {
+  cat <<'USAGE'
+Usage: bootstrap.sh --url ORIGIN --token-file FILE [options]
+       bootstrap.sh --check [--json] | --dry-run | --uninstall [--purge] [--keep-workloads]
+
+Without a mode it installs what is missing. Run again, it changes only what is not as it should be.
+
+  --url ORIGIN              the control plane, for example https://cp.example.com
+  --token-file FILE         join token of `gpuaas nodes join-token`; removed once the host is a node; - reads stdin
+  --offline DIR             take the release from this folder instead of the control plane
+  --release-root FILE       PEM of the release root, where no join token names it
+  --channel NAME            channel of the release (stable)
+  --allocation-user NAME    user that workloads run as; made where it is missing (tenant)
+  --registry HOST[/PREFIX]  where images may come from; repeatable (what the control plane names)
+  --registry-ca HOST=FILE   PEM of the CA of a registry; repeatable
+  --network-pool RANGE      private range for the networks of workloads (10.213.0.0/20)
+  --engine-package NAME     engine to install where there is none (docker.io); none: leave the engine to me
+  --gvisor, --squashfs      install these as well
+  --nvidia-repository URL, --nvidia-key URL|FILE, --nvidia-fingerprint HEX, --nvidia-floor VERSION
+                            a mirror of NVIDIA's repository
+  --untested-distribution   go on on a distribution that this was not tested on
+  --yes                     reload systemd although containers hold cards, which they can lose by it
+
+  --check                   look only: what is there and what would change; --json for programs
+  --dry-run                 print what would be done, in order, and do nothing
+  --uninstall               take agent and workloads off this host; never the engine, never what users have written
+    --keep-workloads        let them run on, with their firewall
+    --purge                 remove configuration, state and keys of the agent as well
+
+Exit status: 0 done, or nothing to do; 1 failed; 2 unusable arguments; 3 with --check: something would change;
+4 this host is refused; 75 another bootstrap is at work.
+USAGE
+}
+
+# ---------------------------------------------------------------------------------------------------------------- words
+
+say() { [ -n "$JSON" ] || printf '%s\n' "$*"; }
+tell() { printf '%s\n' "$*" >&2; }
+warn() { tell "warning: $*"; }
+
+# die STATUS WHAT WAY-OUT
+die() {
+  tell "error: $2"
+  [ -z "${3:-}" ] || tell "  what to do: $3"
+  exit "$1"
+}
+
+# A line of the table: STATE NAME FACT WOULD
+row() {
+  if [ -n "$JSON" ]; then
+    printf '%s{"name":"%s","state":"%s","fact":"%s","would":"%s"}' "$SEPARATOR" "$2" "$1" "$(escaped "$3")" "$(escaped "$4")"
+    SEPARATOR=,
+  else
+    printf '%-8s %-15s %s%s\n' "$1" "$2" "$3" "${4:+  ->  $4}"
+  fi
+}
+
+escaped() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g'; }
+
+# Runs a command whose output nobody reads unless it fails; with --dry-run prints it.
+run() {
+  if [ "$MODE" = dry-run ]; then
+    say "  would run: $*"
+    return 0
+  fi
+  printf '%s $ %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG"
+  if ! "$@" >>"$LOG" 2>&1 </dev/null 9>&-; then
+    tail -n 15 "$LOG" >&2
+    die "$FAILED" "This failed: $*" "The lines above say why; all of it is in $LOG. Correct that and run $PROGRAM again."
+  fi
+}
+
+# put MODE FROM TO: FROM becomes TO in one step, and only where its bytes or rights are others.
+put() {
+  [ "$(stat -c %a "$3" 2>/dev/null)" = "$1" ] && cmp -s "$2" "$3" && return 0
+  run mkdir -p "$(dirname "$3")"
+  run install -m "$1" -o root -g root "$2" "$3.gpuaas-new"
+  run mv -f "$3.gpuaas-new" "$3"
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# True if version $1 is $2 or later; by numbers, as `sort -V` has them.
+at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+
+property() { systemctl show --property="$2" --value "$1" 2>/dev/null || true; }
+
+# ----------------------------------------------------------------------------------------------------------- arguments
+
+defaults() {
+  MODE=install JSON='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
+  ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
+  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED=''
+}
+
+arguments() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --url | --token-file | --offline | --release-root | --channel | --allocation-user | --registry | --registry-ca | --network-pool | --engine-package | --nvidia-repository | --nvidia-key | --nvidia-fingerprint | --nvidia-floor)
+        [ $# -ge 2 ] || die "$UNUSABLE" "$1 needs a value." "$PROGRAM --help lists them all."
+        value "$1" "$2"
+        shift
+        ;;
+      --check) MODE=check ;;
+      --dry-run) MODE=dry-run ;;
+      --uninstall) MODE=uninstall ;;
+      --purge) PURGE=1 ;;
+      --keep-workloads) KEEP=1 ;;
+      --json) JSON=1 ;;
+      --gvisor) GVISOR=1 ;;
+      --squashfs) SQUASHFS=1 ;;
+      --untested-distribution) UNTESTED=1 ;;
+      --yes) YES=1 ;;
+      -h | --help)
+        usage
+        exit 0
+        ;;
+      *) die "$UNUSABLE" "There is no option $1." "$PROGRAM --help lists them all." ;;
+    esac
+    shift
+  done
+  [ -z "$JSON" ] || [ "$MODE" = check ] || die "$UNUSABLE" '--json goes with --check.' ''
+  [ -z "$PURGE$KEEP" ] || [ "$MODE" = uninstall ] || die "$UNUSABLE" '--purge and --keep-workloads go with --uninstall.' ''
+}
+
+value() {
+  case $1 in
+    --url) URL=${2%/} && fits "$1" "$2" '^https?://[A-Za-z0-9.:_-]+(\[[0-9a-f:]+\])?(:[0-9]+)?/?$' ;;
+    --token-file) TOKEN_FILE=$2 ;;
+    --offline) OFFLINE=$2 ;;
+    --release-root) RELEASE_ROOT=$2 ;;
+    --channel) CHANNEL=$2 && fits "$1" "$2" '^[a-z][a-z0-9-]{0,31}$' ;;
+    --allocation-user) ALLOCATION_USER=$2 && fits "$1" "$2" '^[a-z_][a-z0-9_-]{0,31}$' ;;
+    --registry) REGISTRIES="$REGISTRIES $2" && fits "$1" "$2" '^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$' ;;
+    --registry-ca) REGISTRY_CAS="$REGISTRY_CAS $2" && fits "$1" "$2" '^[a-z0-9.-]+(:[0-9]{1,5})?=/[^ ]+$' ;;
+    --network-pool) POOL=$2 && fits "$1" "$2" '^[0-9.]+/[0-9]+$' ;;
+    --engine-package) ENGINE_PACKAGE=$2 && fits "$1" "$2" '^[a-z0-9][a-z0-9.+-]+$' ;;
+    --nvidia-repository) NVIDIA_REPOSITORY=$2 && fits "$1" "$2" '^(https?|file)://[^ ]+$' ;;
+    --nvidia-key) NVIDIA_KEY=$2 ;;
+    --nvidia-fingerprint) NVIDIA_FINGERPRINT=$2 && fits "$1" "$2" '^[0-9A-F]{40}$' ;;
+    --nvidia-floor) NVIDIA_FLOOR=$2 && fits "$1" "$2" '^[0-9][0-9.]*$' ;;
+  esac
+}
+
+fits() {
+  printf '%s' "$2" | tr '\n' ' ' | grep -Eqx -- "$3" || die "$UNUSABLE" "$1 cannot be ${2:-empty}." "$PROGRAM --help has examples."
+}
+
+# id.secret.pin, into variables only: never an argument of a program, never in its environment, never in a file of ours.
+read_token() {
+  [ -n "$TOKEN_FILE" ] || return 0
+  if [ "$TOKEN_FILE" = - ]; then
+    TOKEN=$(head -c 4096)
+  else
+    [ -f "$TOKEN_FILE" ] || die "$UNUSABLE" "There is no token file $TOKEN_FILE." 'It is removed once the host is a node; gpuaas nodes join-token ALLOCATION makes another.'
+    case $(stat -c %a "$TOKEN_FILE") in
+      *00) ;;
+      *) die "$UNUSABLE" "Others on this host can read $TOKEN_FILE, and could have used it." "chmod 600 $TOKEN_FILE, if nobody did." ;;
+    esac
+    TOKEN=$(head -c 4096 "$TOKEN_FILE")
+  fi
+  TOKEN=$(printf '%s' "$TOKEN" | tr -d ' \t\r\n')
+  printf '%s\n' "$TOKEN" | grep -Eqx '[a-z0-9]{16}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}' || die "$UNUSABLE" 'What was read is no join token.' 'Copy it whole, as id.secret.pin in one line. Where the script itself comes by standard input, the token cannot: give a file.'
+  TOKEN_ID=${TOKEN%%.*} TOKEN_PIN=${TOKEN##*.}
+  TOKEN_BEARER=${TOKEN%.*}
+}
+
+# ------------------------------------------------------------------------------------------------------- facts of a host
+# Each sets FACT; PROBLEM where this host is refused, WARNING where it is not, and with either the way out, REMEDY.
+
+fact_root() {
+  FACT="user $(id -u)"
+  [ "$(id -u)" -eq 0 ] || problem 'This has to run as root.' "sudo sh $PROGRAM …"
+}
+
+fact_systemd() {
+  version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  FACT="systemd ${version:-none}"
+  [ -d /run/systemd/system ] || problem 'systemd does not run this host.' 'Use a host that systemd has booted; in a container, give it one.'
+  [ "${version:-0}" -ge 249 ] || problem "systemd is older than 249." 'Use a newer release of the distribution.'
+}
+
+fact_processor() {
+  FACT=$(uname -m)
+  case $FACT in
+    x86_64) ARCH=x64 ;;
+    aarch64 | arm64) ARCH=arm64 ;;
+    *) problem "There is no agent for $FACT." 'Use an x86-64 or arm64 host.' ;;
+  esac
+}
+
+fact_libc() {
+  FACT=$(getconf GNU_LIBC_VERSION 2>/dev/null) || problem 'The C library is not that of GNU.' 'Use a distribution with glibc; Alpine has another one.'
+}
+
+fact_distribution() {
+  # shellcheck disable=SC1091
+  FACT=$(. /etc/os-release && printf '%s %s' "${ID:-unknown}" "${VERSION_ID:-}")
+  case $FACT in
+    'debian 12' | 'debian 13') return 0 ;;
+  esac
+  way='bootstrap.sh --untested-distribution goes on; packages then come from apt-get, or have to be there already.'
+  if [ -n "$UNTESTED" ]; then
+    warning "This was not tested on $FACT." 'Try it on one host first; --dry-run shows what it does.'
+  else
+    problem "This was tested on Debian 12 and 13, and not on $FACT." "$way"
+  fi
+}
+
+fact_kernel() {
+  FACT=$(uname -r)
+  at_least "$FACT" 5.10 || problem 'The kernel is older than 5.10.' 'Boot a newer one.'
+}
+
+fact_cgroups() {
+  have=$(cat "$SYS/fs/cgroup/cgroup.controllers" 2>/dev/null) || have=$(find "$SYS/fs/cgroup" -mindepth 1 -maxdepth 1 -printf '%f ' 2>/dev/null)
+  FACT='memory, cpu and pids'
+  for controller in memory cpu pids; do
+    case " $have " in
+      *" $controller "*) ;;
+      *) problem "The control group $controller is not there: one workload could take the host from all others." "Boot with it (for memory: cgroup_enable=memory on the kernel's command line)." ;;
+    esac
+  done
+}
+
+fact_disk() {
+  FACT=''
+  for place in /opt /var/lib; do
+    free=$(df -Pk "$place" | awk 'NR == 2 { print int($4 / 1024) }')
+    FACT="$FACT${FACT:+, }$free MiB free at $place"
+    [ "$free" -ge 600 ] || problem "$place has $free MiB left, and the agent takes 600." "Free space on the file system of $place."
+  done
+}
+
+fact_engine_version() {
+  version=$(engine_version)
+  FACT="engine ${version:-none}"
+  [ -z "$version" ] || at_least "$version" 20.10 || problem "The engine is $version, and limits need 20.10." 'Update it; this script never replaces an engine.'
+}
+
+# The site prerequisites of hosts with Hopper cards.
+fact_persistence() {
+  has nvidia-smi || { FACT='no NVIDIA driver' && return 0; }
+  FACT="persistence mode $(timeout 30 nvidia-smi --query-gpu=persistence_mode --format=csv,noheader 2>/dev/null </dev/null | sort -u | tr '\n' ' ')"
+  case $FACT in
+    *Disabled*) warning 'The driver unloads itself when nobody uses a card, and each first use takes seconds.' 'systemctl enable --now nvidia-persistenced' ;;
+    *Enabled*) ;;
+    *) warning 'nvidia-smi does not tell the persistence mode.' 'Look at the driver: nvidia-smi' ;;
+  esac
+}
+
+fact_fabric() {
+  switches=0
+  for device in "$SYS"/bus/pci/devices/*; do
+    # A bridge of NVIDIA that is no PCI bridge: an NVSwitch.
+    case "$(cat "$device/vendor" 2>/dev/null) $(cat "$device/class" 2>/dev/null)" in
+      '0x10de 0x0680'*) switches=$((switches + 1)) ;;
+    esac
+  done
+  FACT="$switches NVSwitches"
+  [ "$switches" -gt 0 ] || return 0
+  FACT="$FACT, fabric manager $(systemctl is-active nvidia-fabricmanager 2>/dev/null || true)"
+  driver=$(timeout 30 nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null </dev/null | head -n 1)
+  case $FACT in
+    *' active') ;;
+    *) warning 'Without the fabric manager no program can use a card of this host (CUDA error 802).' "Install the one of the driver's version (${driver:-see nvidia-smi}): nvidia-fabricmanager-${driver%%.*}; systemctl enable --now nvidia-fabricmanager" ;;
+  esac
+}
+
+problem() { PROBLEM="$1" && REMEDY="$2"; }
+warning() { WARNING="$1" && REMEDY="$2"; }
+
+preflight() {
+  refused=''
+  for fact in $FACTS; do
+    FACT='' PROBLEM='' WARNING='' REMEDY=''
+    "fact_$fact"
+    state=ok
+    [ -z "$WARNING" ] || state=warn
+    [ -z "$PROBLEM" ] || { state=refused && refused=1; }
+    row "$state" "$fact" "$FACT${PROBLEM:+: $PROBLEM}${WARNING:+: $WARNING}" ''
+    [ -z "$REMEDY" ] || say "         what to do:     $REMEDY"
+  done
+  [ -z "$refused" ] || { finish_json refused && die "$REFUSED" 'This host cannot be a node as it is; nothing was changed.' 'Each line that says refused has its way out.'; }
+}
+
+# --------------------------------------------------------------------------------------------------------------- engine
+
+engine_program() {
+  for folder in /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /opt/bin /snap/bin; do
+    [ -x "$folder/dockerd" ] && printf '%s\n' "$folder/dockerd" && return 0
+  done
+  command -v dockerd || true
+}
+
+engine_version() {
+  program=$(engine_program)
+  [ -z "$program" ] || "$program" --version 2>/dev/null | sed -n 's/.*version \([0-9][0-9.]*\).*/\1/p'
+}
+
+# How many containers run; 0 where no engine answers.
+running() {
+  curl -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"Id":' | wc -l
+}
+
+check_engine() {
+  if [ "$ENGINE_PACKAGE" = none ]; then
+    FACT='left to the operator'
+    return 0
+  fi
+  program=$(engine_program)
+  if [ -z "$program" ]; then
+    others=''
+    for name in podman nerdctl; do has "$name" && others="$others $name"; done
+    FACT="not installed${others:+; there is$others, which no configuration approves}"
+    WOULD="install $ENGINE_PACKAGE and start it"
+  elif systemctl is-active --quiet docker.service; then
+    FACT="$(engine_version), runs"
+  else
+    FACT="$(engine_version), does not run"
+    WOULD='start it'
+  fi
+}
+
+do_engine() {
+  [ -n "$(engine_program)" ] || apt_install "$ENGINE_PACKAGE"
+  run systemctl enable --now docker.service
+}
+
+check_compose() {
+  found=''
+  for folder in /usr/local/lib /usr/local/libexec /usr/lib /usr/libexec; do
+    plugin=$folder/docker/cli-plugins/docker-compose
+    [ ! -x "$plugin" ] || [ -n "$found" ] || found=$plugin
+  done
+  version=''
+  [ -z "$found" ] || version=$("$found" version --short 2>/dev/null </dev/null) || version=''
+  case $version in
+    [2-9]* | v[2-9]*) FACT="$version in $found" ;;
+    *)
+      FACT="none${found:+ that works: $found}"
+      compose_source
+      WOULD=${from:+install Compose v2 from $from}
+      ;;
+  esac
+}
+
+# From the distribution where it has version 2, else from the release; `from` is empty where neither has it.
+compose_source() {
+  from=''
+  for name in docker-compose-v2 docker-compose; do
+    case $(apt-cache policy "$name" 2>/dev/null | sed -n 's/^ *Candidate: //p') in
+      [2-9]*) from=${from:-$name} ;;
+    esac
+  done
+  if [ -z "$from" ] && artifact compose; then from='the release'; fi
+  [ -n "$from" ] || FACT="$FACT; stacks cannot run, and neither apt nor the release has it"
+}
+
+do_compose() {
+  compose_source
+  case $from in
+    'the release')
+      obtain compose "$WORK/compose"
+      put 755 "$WORK/compose" "$PLUGIN"
+      ;;
+    *) apt_install "$from" ;;
+  esac
+}
+
+check_engine_config() {
+  if [ "$ENGINE_PACKAGE" = none ]; then
+    FACT='left to the operator'
+    return 0
+  fi
+  if ! agent_program; then
+    FACT="$([ -e "$DAEMON_JSON" ] && echo "$DAEMON_JSON" || echo 'none')"
+    WOULD='add what is missing: live restore, bounds of logs, runtimes'
+    return 0
+  fi
+  merge_engine_config
+  FACT="$DAEMON_JSON$(tr '\n' ' ' <"$WORK/otherwise" | sed 's/^\(.\)/; left as it is: \1/')"
+  if ! cmp -s "$WORK/daemon.json" "$WORK/daemon.json.now"; then
+    WOULD='add what is missing: live restore, bounds of logs, runtimes'
+  elif [ -e "$ENGINE_DUE" ]; then
+    if [ "$(running)" -eq 0 ]; then
+      WOULD='restart the engine, which nothing needs now'
+    else
+      FACT="$FACT; bounds of logs count from the next restart of the engine, which waits while containers run"
+    fi
+  fi
+}
+
+merge_engine_config() {
+  set --
+  # An engine of a swarm refuses live restore.
+  ! grep -qs '"LocalAddr":"[^"]' /var/lib/docker/swarm/docker-state.json || set -- "$@" --no-live-restore
+  ! has nvidia-container-runtime || set -- "$@" --nvidia "$(command -v nvidia-container-runtime)"
+  ! { [ -n "$GVISOR" ] && has runsc; } || set -- "$@" --gvisor "$(command -v runsc)"
+  cat "$DAEMON_JSON" >"$WORK/daemon.json.now" 2>/dev/null || : >"$WORK/daemon.json.now"
+  "$PROVEN" host engine-config "$WORK/daemon.json.now" "$@" >"$WORK/daemon.json" 2>"$WORK/otherwise" || die "$FAILED" "$(cat "$WORK/otherwise")" "Correct $DAEMON_JSON; nothing of it was changed."
+}
+
+do_engine_config() {
+  if ! cmp -s "$WORK/daemon.json" "$WORK/daemon.json.now"; then
+    program=$(engine_program)
+    # Engines before 23 cannot try a configuration.
+    if "$program" --help 2>/dev/null | grep -q -- --validate; then
+      run "$program" --validate --config-file "$WORK/daemon.json"
+    fi
+    run touch "$ENGINE_DUE"
+    [ ! -e "$DAEMON_JSON" ] || [ -e "$DAEMON_JSON.before-gpuaas" ] || run cp -p "$DAEMON_JSON" "$DAEMON_JSON.before-gpuaas"
+    [ "$MODE" = dry-run ] || cp "$WORK/daemon.json.now" "$WORK/daemon.json.last"
+    put 644 "$WORK/daemon.json" "$DAEMON_JSON"
+  fi
+  if [ "$(running)" -gt 0 ]; then
+    run systemctl reload docker.service
+    say '         containers run: the engine took over what it can without a restart'
+    return 0
+  fi
+  if [ "$MODE" = dry-run ]; then
+    run systemctl restart docker.service
+  elif systemctl restart docker.service >>"$LOG" 2>&1 9>&-; then
+    rm -f "$ENGINE_DUE"
+  else
+    undo_engine_config
+  fi
+}
+
+# The engine does not start with it (a flag of its unit may say the same): it gets back what it had.
+undo_engine_config() {
+  if [ -s "$WORK/daemon.json.last" ]; then
+    cp "$WORK/daemon.json.last" "$DAEMON_JSON"
+  else
+    rm -f "$DAEMON_JSON"
+  fi
+  rm -f "$ENGINE_DUE"
+  systemctl reset-failed docker.service docker.socket 2>/dev/null || true
+  systemctl restart docker.service >>"$LOG" 2>&1 9>&- || true
+  tail -n 15 "$LOG" >&2
+  die "$FAILED" "The engine does not start with what was added to $DAEMON_JSON; that was taken back." 'journalctl -u docker says which key it refuses, often because a flag of its unit says the same.'
+}
+
+check_registries() {
+  missing=''
+  for pair in $REGISTRY_CAS; do
+    cmp -s "${pair#*=}" "/etc/docker/certs.d/${pair%%=*}/ca.crt" || missing="$missing ${pair%%=*}"
+  done
+  FACT="$(find /etc/docker/certs.d -name ca.crt 2>/dev/null | wc -l) with a CA of their own"
+  WOULD=${missing:+trust$missing}
+}
+
+do_registries() {
+  for pair in $REGISTRY_CAS; do
+    openssl x509 -noout -in "${pair#*=}" 2>/dev/null || die "$UNUSABLE" "${pair#*=} is no certificate in PEM." 'Give the certificate of the CA of the registry.'
+    put 644 "${pair#*=}" "/etc/docker/certs.d/${pair%%=*}/ca.crt"
+  done
+}
+
+# ------------------------------------------------------------------------------------------------------------- packages
+
+apt_install() {
+  has apt-get || die "$FAILED" "There is no apt-get here to install $*." 'Install it by the means of this distribution and run again.'
+  # What a killed run left half done.
+  [ "$MODE" = dry-run ] || [ -z "$(dpkg --audit 2>/dev/null)" ] || run dpkg --configure -a
+  apt_update
+  run env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l LC_ALL=C.UTF-8 apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 "$@"
+}
+
+apt_update() {
+  [ -z "$APT_FRESH" ] || return 0
+  run env LC_ALL=C.UTF-8 apt-get update -q -o DPkg::Lock::Timeout=300
+  APT_FRESH=1
+}
+
+check_packages() {
+  missing=''
+  for pair in curl:curl openssl:openssl nft:nftables flock:util-linux gzip:gzip tar:tar useradd:passwd; do
+    has "${pair%%:*}" || missing="$missing ${pair#*:}"
+  done
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+  # Of Node, in which the agent is written.
+  ldconfig -p 2>/dev/null | grep -q 'libatomic\.so\.1' || missing="$missing libatomic1"
+  FACT="${missing:+missing:}$missing"
+  FACT=${FACT:-all that is needed}
+  WOULD=${missing:+install$missing}
+}
+
+do_packages() {
+  # shellcheck disable=SC2086
+  apt_install $missing
+}
+
+check_nvidia() {
+  if ! has nvidia-smi; then
+    FACT='no nvidia-smi, so nothing of NVIDIA'
+    return 0
+  fi
+  version=$(toolkit_version)
+  FACT="toolkit ${version:-not installed}"
+  if [ -z "$version" ] || ! at_least "$version" "$NVIDIA_FLOOR"; then
+    WOULD="install nvidia-container-toolkit, $NVIDIA_FLOOR or later, from $NVIDIA_REPOSITORY"
+  fi
+}
+
+toolkit_version() {
+  dpkg-query -W -f '${db:Status-Abbrev}${Version}\n' nvidia-container-toolkit 2>/dev/null | sed -n 's/^ii *//; s/[-~+].*//p'
+}
+
+do_nvidia() {
+  has gpg || apt_install gpg
+  add_nvidia_repository
+  apt_install nvidia-container-toolkit
+  [ "$MODE" = dry-run ] || at_least "$(toolkit_version)" "$NVIDIA_FLOOR" || die "$FAILED" "The repository has the toolkit $(toolkit_version) only, and before $NVIDIA_FLOOR a container could become root of the host (CVE-2025-23266)." 'Give a repository that has a newer one: --nvidia-repository.'
+}
+
+# The key is the pinned one and no other; and the repository may give its own packages and nothing else.
+add_nvidia_repository() {
+  list=/etc/apt/sources.list.d/nvidia-container-toolkit.list
+  keyring=/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg
+  if grep -rqsF "$NVIDIA_REPOSITORY" /etc/apt/sources.list /etc/apt/sources.list.d --exclude=nvidia-container-toolkit.list; then
+    return 0
+  fi
+  if [ "$MODE" = dry-run ]; then
+    say "  would add: $NVIDIA_REPOSITORY, signed by $NVIDIA_FINGERPRINT"
+    return 0
+  fi
+  mkdir "$WORK/gnupg"
+  chmod 700 "$WORK/gnupg"
+  case $NVIDIA_KEY in
+    http://* | https://*) curl -fsSL --max-time 60 -o "$WORK/nvidia.key" -- "$NVIDIA_KEY" || die "$FAILED" "The key at $NVIDIA_KEY cannot be had." 'Look at the network of this host, or give a file: --nvidia-key.' ;;
+    *) cp "$NVIDIA_KEY" "$WORK/nvidia.key" ;;
+  esac
+  keys=$(gpg --batch --homedir "$WORK/gnupg" --show-keys --with-colons "$WORK/nvidia.key" 2>/dev/null | awk -F: '$1 == "pub" { next_is = 1 } $1 == "fpr" && next_is { print $10; next_is = 0 }')
+  [ "$keys" = "$NVIDIA_FINGERPRINT" ] || die "$FAILED" "The key at $NVIDIA_KEY is not the one that is pinned ($NVIDIA_FINGERPRINT), but: ${keys:-none}" 'Somebody may be in between. If NVIDIA has a new key, compare it and give --nvidia-fingerprint.'
+  gpg --batch --homedir "$WORK/gnupg" --dearmor <"$WORK/nvidia.key" >"$WORK/nvidia.gpg" 2>/dev/null || cp "$WORK/nvidia.key" "$WORK/nvidia.gpg"
+  put 644 "$WORK/nvidia.gpg" "$keyring"
+  architecture=$(dpkg --print-architecture)
+  printf 'deb [arch=%s signed-by=%s] %s/%s /\n' "$architecture" "$keyring" "$NVIDIA_REPOSITORY" "$architecture" >"$WORK/nvidia.list"
+  host=$(printf '%s' "$NVIDIA_REPOSITORY" | sed -n 's#^https\{0,1\}://\([^/:]*\).*#\1#p')
+  {
+    printf 'Package: *\nPin: origin "%s"\nPin-Priority: -1\n\n' "$host"
+    printf 'Package: nvidia-container-toolkit* libnvidia-container*\nPin: origin "%s"\nPin-Priority: 500\n' "$host"
+  } >"$WORK/nvidia.pref"
+  put 644 "$WORK/nvidia.pref" /etc/apt/preferences.d/nvidia-container-toolkit
+  put 644 "$WORK/nvidia.list" "$list"
+  APT_FRESH=''
+}
+
+check_gvisor() { check_asked "$GVISOR" runsc runsc; }
+do_gvisor() { apt_install runsc; }
+check_squashfs() { check_asked "$SQUASHFS" mksquashfs squashfs-tools; }
+do_squashfs() { apt_install squashfs-tools; }
+
+# check_asked ASKED PROGRAM PACKAGE
+check_asked() {
+  if has "$2"; then
+    FACT='installed'
+  else
+    FACT="not installed${1:+, and asked for}"
+    WOULD=${1:+install $3}
+  fi
+}
+
+# ---------------------------------------------------------------------------------------------------------------- trust
+
+# get ADDRESS FILE [more lines for curl]: by its standard input, so that no secret is an argument.
+get() {
+  {
+    printf 'url = "%s"\noutput = "%s"\n' "$1" "$2"
+    printf 'silent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
+    printf 'connect-timeout = 15\nspeed-limit = 1000\nspeed-time = 60\nretry = 3\n'
+    printf '%s' "${3:-}"
+  } | curl -K - 2>"$WORK/curl.err"
+}
+
+# A control plane with a CA of its own is believed by that CA alone.
+with_ca() { [ -z "$CA" ] || printf 'cacert = "%s"\ncapath = "%s"\n' "$CA" "$WORK/none"; }
+with_token() { with_ca && printf 'header = "authorization: Bearer %s"\n' "$TOKEN_BEARER"; }
+
+unreachable() {
+  die "$FAILED" "The control plane at $URL cannot be used: $(tail -n 1 "$WORK/curl.err")" "${1:-Look at the address and at the network of this host: curl -v $URL/healthz}"
+}
+
+# The answer is believed because the token has its hash, whoever gave it: so the certificate is not looked at, once.
+learn_trust() {
+  case $URL in
+    https://* | http://127.* | http://localhost | http://localhost:* | 'http://[::1]'*) ;;
+    *) die "$UNUSABLE" "$URL is not https." 'Plain http is for the loopback address only.' ;;
+  esac
+  mkdir -p "$WORK/none"
+  get "$URL/agent/v1/trust?token_id=$TOKEN_ID" "$WORK/trust" "$(printf 'insecure\ndump-header = "%s"\n' "$WORK/headers")" || unreachable ''
+  pin=$(openssl dgst -sha256 -binary "$WORK/trust" | openssl base64 -A | tr '+/' '-_' | tr -d '=')
+  [ "$pin" = "$TOKEN_PIN" ] || die "$FAILED" "$URL is not the control plane that the join token was made for." 'Compare the address. If it is right, somebody is in between, or its keys were replaced: ask for a new token.'
+  [ "$(sed -n 1p "$WORK/trust")" = gpuaas-join-pin-v1 ] || die "$FAILED" 'This control plane speaks another language of trust.' 'Take the bootstrap.sh that it serves.'
+  root_pem "$(sed -n 3p "$WORK/trust")" >"$WORK/root.pem"
+  sed -n '4,$p' "$WORK/trust" >"$WORK/ca.pem"
+  if grep -q BEGIN "$WORK/ca.pem"; then CA=$WORK/ca.pem; fi
+  check_clock
+  get "$URL/agent/v1/invitation" "$WORK/invitation" "$(with_token)" || case $(cat "$WORK/curl.err") in
+    *' 403'*) die "$FAILED" 'The join token is unknown, or no longer valid.' 'Each is good for an hour: gpuaas nodes join-token ALLOCATION makes another.' ;;
+    *) unreachable 'Its certificate must be of the CA that the control plane was started with (--ca).' ;;
+  esac
+  INVITED=1
+}
+
+check_clock() {
+  DATE=$(tr -d '\r' <"$WORK/headers" | sed -n 's/^[Dd]ate: //p' | tail -n 1)
+  there=$(date -u -d "$DATE" +%s 2>/dev/null) || die "$FAILED" "$URL does not tell the time." ''
+  off=$(($(date -u +%s) - there))
+  [ "${off#-}" -le 300 ] || die "$REFUSED" "The clock of this host is $off seconds off." "Turn time synchronisation on: timedatectl set-ntp true. Or set it once: date -u -s '$DATE'"
+}
+
+# An Ed25519 key as PEM, of its base64url: the 12 bytes in front of the raw key are the same for all.
+root_pem() {
+  printf '%s\n' "$1" | grep -Eqx '[A-Za-z0-9_-]{43}' || die "$FAILED" 'The release root of this control plane is no key.' ''
+  printf -- '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA%s=\n-----END PUBLIC KEY-----\n' "$(printf '%s' "$1" | tr '_-' '/+')"
+}
+
+# signed KEY DOMAIN FILE: whether FILE.sig is of this key, over the domain and the bytes.
+signed() {
+  { printf '%s\n' "$2" && cat "$3"; } >"$WORK/signed"
+  [ "$(wc -c <"$3.sig")" -eq 64 ] && openssl pkeyutl -verify -rawin -pubin -inkey "$1" -in "$WORK/signed" -sigfile "$3.sig" >/dev/null 2>&1
+}
+
+# Where the release comes from, and whom it must be signed by; then its papers are looked at.
+find_release() {
+  if [ -n "$OFFLINE" ]; then
+    [ -r "$OFFLINE/release.json" ] || die "$UNUSABLE" "$OFFLINE is no folder of a release." 'It holds release.json, its signature, the release keys and the files: npm run release makes one.'
+    SOURCE=$OFFLINE
+  elif [ -n "$INVITED" ]; then
+    SOURCE=$URL/agent/v1/bootstrap/$CHANNEL
+  elif [ -r "$OPT/release/release.json" ]; then
+    SOURCE=$OPT/release
+  else
+    return 1
+  fi
+  REL=$WORK/release
+  mkdir -p "$REL"
+  for paper in release-keys.pem release-keys.pem.sig release.json release.json.sig; do fetch "$paper" "$REL/$paper" 65536; done
+  if [ -n "$RELEASE_ROOT" ]; then
+    if [ -e "$WORK/root.pem" ] && ! cmp -s "$RELEASE_ROOT" "$WORK/root.pem"; then die "$FAILED" "$RELEASE_ROOT is not the release root that the join token names." 'Give the right one, or leave the option out.'; fi
+    cp "$RELEASE_ROOT" "$WORK/root.pem"
+  fi
+  if [ -e "$ETC/release-root.pem" ]; then
+    if [ -e "$WORK/root.pem" ] && ! cmp -s "$ETC/release-root.pem" "$WORK/root.pem"; then die "$FAILED" 'The release root is another one than this host was set up with.' "If that is meant, remove $ETC/release-root.pem first."; fi
+    cp "$ETC/release-root.pem" "$WORK/root.pem"
+  fi
+  [ -e "$WORK/root.pem" ] || die "$UNUSABLE" 'Nothing says whom the release must be signed by.' 'Give a join token, or --release-root FILE.'
+  verify_release
+}
+
+# fetch NAME FILE MOST-BYTES
+fetch() {
+  case $SOURCE in
+    http*) get "$SOURCE/$1" "$2" "$(with_token && printf 'max-filesize = %s\n' "$3")" || die "$FAILED" "$1 of channel $CHANNEL cannot be had from $URL: $(tail -n 1 "$WORK/curl.err")" 'A release must be published for this channel: gpuaas releases publish DIR. Or give one: --offline DIR.' ;;
+    *) cp "$SOURCE/$1" "$2" 2>/dev/null || die "$FAILED" "$1 is missing in $SOURCE." 'The folder of a release is used whole, as npm run release made it.' ;;
+  esac
+}
+
+verify_release() {
+  signed "$WORK/root.pem" gpuaas-release-keys-v1 "$REL/release-keys.pem" || die "$FAILED" 'The release root has not signed the release keys.' 'Do not use this release; ask whoever gave it.'
+  awk -v folder="$WORK" '/^-----BEGIN PUBLIC KEY-----$/ { n += 1; inside = 1 } inside { print > (folder "/key." n) } /^-----END PUBLIC KEY-----$/ { inside = 0 }' "$REL/release-keys.pem"
+  good=''
+  for key in "$WORK"/key.*; do
+    if signed "$key" gpuaas-release-v1 "$REL/release.json"; then good=1; fi
+  done
+  [ -n "$good" ] || die "$FAILED" 'None of the release keys has signed release.json as it is.' 'Do not use this release; ask whoever gave it.'
+  VERSION=$(of_release version) SEQ=$(of_release seq) FLOOR=$(of_release floor) EXPIRES=$(of_release expires)
+  KEYS_SEQ=$(sed -n '1s/^# gpuaas-release-keys\.v1 seq=\([0-9]*\)$/\1/p' "$REL/release-keys.pem")
+  printf '%s\n' "$VERSION" | grep -Eqx '[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]{1,32})?' || die "$FAILED" 'release.json names no version.' ''
+  printf '%s\n' "$SEQ.$FLOOR.${KEYS_SEQ:-x}" | grep -Eqx '[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}' || die "$FAILED" 'release.json has no number.' ''
+  # A release of this host's own that has expired since is no reason to leave the host as it is.
+  [ "$SOURCE" = "$OPT/release" ] && return 0
+  now=$(date -u ${DATE:+-d "$DATE"} +%Y%m%d%H%M%S)
+  [ "$now" -lt "$(printf '%s' "$EXPIRES" | tr -cd 0-9)" ] || die "$FAILED" "Release $VERSION has expired on $EXPIRES." 'Take a newer one.'
+  for pair in "keys_seq=$KEYS_SEQ" "seq=$SEQ"; do
+    seen=$(sed -n "s/^${pair%%=*}=\([0-9]\{1,9\}\)$/\1/p" "$UPDATE/memory" 2>/dev/null)
+    [ "${pair#*=}" -ge "${seen:-0}" ] || die "$FAILED" "Release $VERSION is older than what this host has had (${pair%%=*} $seen)." 'Take a newer one.'
+  done
+}
+
+of_release() { sed -n "1,/\"artifacts\":/s/^\"$1\":\"\{0,1\}\([^\",]*\)\"\{0,1\},\$/\1/p" "$REL/release.json" | head -n 1; }
+
+# artifact KIND: sets NAME, SIZE, SHA and what is in it; false where the release has none for this processor.
+artifact() {
+  [ -n "$REL" ] || return 1
+  line=$(grep -F "\"kind\":\"$1\"" "$REL/release.json" | grep -E "\"arch\":\"($ARCH|any)\"" | head -n 1)
+  NAME=$(in_line name) SIZE=$(in_line size) SHA=$(in_line sha256) UNPACKED_SHA=$(in_line unpacked_sha256)
+  printf '%s\n' "$NAME" | grep -Eqx '[A-Za-z0-9][A-Za-z0-9._-]{0,127}'
+}
+
+in_line() { printf '%s\n' "$line" | sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"; }
+
+# obtain KIND FILE: the file of the release, looked at before it is used. It is kept for the next run.
+obtain() {
+  artifact "$1" || die "$FAILED" "Release $VERSION has no $1 for $ARCH." 'Take a release that was made for this processor.'
+  fetch "$NAME" "$2" "$SIZE"
+  [ "$(wc -c <"$2") $(sha256 "$2")" = "$SIZE $SHA" ] || die "$FAILED" "$NAME is not what release.json names." 'It was damaged on its way, or changed: get it again, or ask whoever gave it.'
+}
+
+sha256() { sha256sum "$1" | cut -c 1-64; }
+
+check_release() {
+  if find_release; then
+    FACT="$VERSION (seq $SEQ) of $SOURCE, verified"
+  else
+    FACT='none: no token, no --offline, and none was kept here'
+    [ "$MODE$TOKEN" = check ] || die "$UNUSABLE" 'There is nothing to install from.' 'Give --url and --token-file, or --offline DIR.'
+    WOULD='be looked at with --url and --token-file'
+  fi
+}
+
+# ------------------------------------------------------------------------------------------------- users, folders, files
+
+check_users() {
+  if getent passwd "$AGENT_USER" >/dev/null; then
+    FACT=$AGENT_USER
+    case " $(id -nG "$AGENT_USER") " in
+      *' docker '* | *' root '* | *' sudo '*) die "$REFUSED" "$AGENT_USER is in a group that lends it the host: $(id -nG "$AGENT_USER")." "The agent must have no power of its own: gpasswd -d $AGENT_USER GROUP" ;;
+    esac
+  else
+    WOULD="make $AGENT_USER"
+  fi
+  tenant=${ALLOCATION_USER:-tenant}
+  if [ -e "$CONFIG" ] && [ -z "$ALLOCATION_USER" ]; then
+    FACT="$FACT; that of the allocation is in $CONFIG"
+  elif entry=$(getent passwd "$tenant"); then
+    FACT="$FACT $tenant"
+    case $entry in
+      *:*:0:*) die "$REFUSED" "$tenant is root, or in its group." 'Workloads never run as root: --allocation-user NAME' ;;
+    esac
+  else
+    WOULD="$WOULD${WOULD:+, }make $tenant"
+  fi
+}
+
+do_users() {
+  getent passwd "$AGENT_USER" >/dev/null || run useradd --system --user-group --no-create-home --home-dir "$STATE" --shell /usr/sbin/nologin --comment 'GPUaaS node agent' "$AGENT_USER"
+  tenant=${ALLOCATION_USER:-tenant}
+  if [ ! -e "$CONFIG" ] || [ -n "$ALLOCATION_USER" ]; then
+    getent passwd "$tenant" >/dev/null || run useradd --create-home --user-group --shell /bin/bash "$tenant"
+  fi
+}
+
+folders() {
+  cat <<FOLDERS
+755 root:root $OPT
+755 root:root $OPT/versions
+755 root:root $OPT/release
+755 root:root $ETC
+700 $AGENT_USER:$AGENT_USER $STATE
+755 root:root $UPDATE
+FOLDERS
+}
+
+check_folders() {
+  wrong=$(folders | while read -r mode owner folder; do
+    [ "$(stat -c '%a %U:%G %F' "$folder" 2>/dev/null)" = "$mode $owner directory" ] || printf ' %s' "$folder"
+  done)
+  FACT=${wrong:+not as they should be}
+  FACT=${FACT:-as they should be}
+  WOULD=${wrong:+make or correct$wrong}
+}
+
+do_folders() {
+  folders | while read -r mode owner folder; do
+    [ ! -L "$folder" ] || die "$FAILED" "$folder is a link." 'It must be a folder of its own.'
+    run install -d -m "$mode" -o "${owner%:*}" -g "${owner#*:}" "$folder"
+  done
+}
+
+# The program to ask: what runs here, or what was just verified (with --dry-run); false where there is none yet.
+agent_program() {
+  PROVEN=''
+  for program in "$AGENT" "$WORK/node-agent"; do
+    [ -n "$PROVEN" ] || [ ! -x "$program" ] || PROVEN=$program
+  done
+  [ -n "$PROVEN" ]
+}
+
+# Which version runs is the agent's business once it is there: it updates itself.
+check_binary() {
+  installed=$(basename "$(readlink "$OPT/current" 2>/dev/null || echo none)")
+  FACT=$installed
+  if [ "$installed" = none ] || [ ! -x "$AGENT" ]; then
+    WOULD="install ${VERSION:-the version of the release}"
+  elif [ "$installed" = "${VERSION:-}" ] && artifact agent && [ "$(sha256 "$AGENT")" != "$UNPACKED_SHA" ]; then
+    FACT="$installed, but not the file that the release names"
+    WOULD="install $VERSION anew"
+  elif [ -n "${VERSION:-}" ] && [ "$installed" != "$VERSION" ]; then
+    FACT="$installed, which keeps itself up to date ($VERSION is in the release)"
+  fi
+}
+
+do_binary() {
+  obtain agent "$WORK/node-agent.gz"
+  gzip -dc "$WORK/node-agent.gz" >"$WORK/node-agent" || die "$FAILED" "$NAME cannot be unpacked." 'Is the disk full? df -h /var/lib'
+  [ "$(sha256 "$WORK/node-agent")" = "$UNPACKED_SHA" ] || die "$FAILED" "What is in $NAME is not what release.json names." 'Ask whoever gave the release.'
+  chmod 755 "$WORK/node-agent"
+  "$WORK/node-agent" version >/dev/null 2>"$WORK/version.err" </dev/null || die "$FAILED" "The agent does not run on this host: $(head -n 1 "$WORK/version.err")" 'Compare the processor and the libraries: ldd.'
+  keep_release
+  run install -d -m 755 -o root -g root "$OPT/versions/$VERSION"
+  put 755 "$WORK/node-agent" "$OPT/versions/$VERSION/node-agent"
+  run sync "$OPT/versions/$VERSION/node-agent"
+  run ln -sfn "versions/$VERSION" "$OPT/current.new"
+  run mv -fT "$OPT/current.new" "$OPT/current"
+  [ "$MODE" = dry-run ] || rm -f "$WORK/node-agent"
+}
+
+# What the next run needs without a token, and what no update may fall behind.
+keep_release() {
+  put 644 "$WORK/root.pem" "$ETC/release-root.pem"
+  printf 'seq=%s\nfloor=%s\nkeys_seq=%s\n' "$SEQ" "$FLOOR" "$KEYS_SEQ" >"$WORK/memory"
+  [ -e "$UPDATE/memory" ] || put 644 "$WORK/memory" "$UPDATE/memory"
+}
+
+# The files of the release that lie on a host: units into systemd's folder, programs into ours.
+place_of() {
+  case $1 in
+    *.service | *.path | *.timer | *.socket) printf '644 %s/%s\n' "$UNITS" "$1" ;;
+    *.sysusers) printf '644 /etc/sysusers.d/%s.conf\n' "${1%.sysusers}" ;;
+    *.tmpfiles) printf '644 /etc/tmpfiles.d/%s.conf\n' "${1%.tmpfiles}" ;;
+    guard) printf '755 %s/%s\n' "$OPT" "$1" ;;
+    *) printf '644 %s/release/%s\n' "$OPT" "$1" ;;
+  esac
+}
+
+check_units() {
+  FACT='' changed=''
+  if [ -z "$REL" ] || ! artifact host; then
+    FACT='not looked at: there is no release to compare with'
+    return 0
+  fi
+  [ -d "$WORK/host" ] || unpack_host_files
+  for file in $(host_files); do
+    place=$(place_of "$file")
+    [ "$(stat -c %a "${place#* }" 2>/dev/null)" = "${place%% *}" ] && cmp -s "$WORK/host/$file" "${place#* }" || changed="$changed $file"
+  done
+  stale=''
+  for unit in $(host_files | grep '\.service$\|\.path$\|\.timer$'); do
+    [ "$(property "$unit" NeedDaemonReload)" != yes ] || stale="$stale $unit"
+  done
+  FACT="$(host_files | wc -l) files${changed:+, other than in the release:}$changed"
+  WOULD="${changed:+write$changed}"
+  [ -z "$stale$changed" ] || WOULD="${WOULD:+$WOULD, and }have systemd read them again"
+}
+
+unpack_host_files() {
+  obtain host "$WORK/host.tar.gz"
+  mkdir -p "$WORK/host.part"
+  tar -xzf "$WORK/host.tar.gz" -C "$WORK/host.part" --strip-components=1 --no-same-owner
+  mv "$WORK/host.part" "$WORK/host"
+}
+
+host_files() { (cd "$WORK/host" && find . -type f ! -name '*.md' | sed 's#^\./##' | grep -E '^[A-Za-z0-9@._-]+$' | sort); }
+
+do_units() {
+  # The toolkit's hook is forgotten by a reload: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
+  if has nvidia-smi && [ "$(running)" -gt 0 ] && [ -z "$YES" ]; then
+    die "$FAILED" 'systemd would have to read new units, and containers that run can lose their cards by that.' 'Run again when nothing runs, or with --yes.'
+  fi
+  for file in $(host_files); do
+    place=$(place_of "$file")
+    put "${place%% *}" "$WORK/host/$file" "${place#* }"
+  done
+  for paper in release-keys.pem release-keys.pem.sig release.json release.json.sig; do put 644 "$REL/$paper" "$OPT/release/$paper"; done
+  artifact host
+  put 644 "$WORK/host.tar.gz" "$OPT/release/$NAME"
+  [ ! -e /etc/tmpfiles.d/gpuaas-node-agent.conf ] || run systemd-tmpfiles --create /etc/tmpfiles.d/gpuaas-node-agent.conf
+  run systemctl daemon-reload
+}
+
+# -------------------------------------------------------------------------------------------- configuration and firewall
+
+check_config() {
+  if [ -z "$INVITED" ] || ! agent_program; then
+    [ -e "$CONFIG" ] && FACT="$CONFIG, left as it is" && return 0
+    FACT='none'
+    [ -z "$URL" ] && [ "$MODE" = install ] && FACT='none, and none can be made without --url and --token-file' && return 0
+    WOULD="write $CONFIG"
+    return 0
+  fi
+  first_config
+  if [ ! -e "$CONFIG" ]; then
+    FACT='none'
+    WOULD="write $CONFIG"
+  elif cmp -s "$WORK/agent.json" "$CONFIG"; then
+    FACT="$CONFIG"
+  else
+    FACT="$CONFIG, left as the operator has it"
+    say '         it would be written otherwise today:'
+    [ -n "$JSON" ] || diff -u "$CONFIG" "$WORK/agent.json" | sed -n '3,$s/^/           /p' || true
+  fi
+}
+
+first_config() {
+  tenant=${ALLOCATION_USER:-tenant}
+  # shellcheck disable=SC2086
+  set -- $REGISTRIES
+  for registry in "$@"; do
+    set -- "$@" --registry "$registry"
+    shift
+  done
+  [ -z "$GVISOR" ] || set -- "$@" --gvisor
+  [ -z "$POOL" ] || set -- "$@" --network-pool "$POOL"
+  gid=$(getent group "$AGENT_USER" | cut -d: -f3)
+  "$PROVEN" host first-config "$WORK/invitation" --user "$tenant" --socket-gid "${gid:-65534}" "$@" >"$WORK/agent.json" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" ''
+}
+
+do_config() {
+  if ! agent_program; then
+    run "$AGENT" host first-config INVITATION
+    return 0
+  fi
+  first_config
+  "$PROVEN" config --config "$WORK/agent.json" >/dev/null 2>"$WORK/config.err" </dev/null || die "$FAILED" "What would be written is no configuration: $(cat "$WORK/config.err")" 'Correct what it names: --allocation-user, --network-pool, --registry.'
+  put 644 "$WORK/agent.json" "$CONFIG"
+}
+
+check_firewall() {
+  if [ ! -e "$CONFIG" ] || ! agent_program; then
+    FACT='none'
+    [ -z "$URL" ] && [ "$MODE" = install ] || WOULD='install that of the network pool'
+    return 0
+  fi
+  "$PROVEN" host firewall --config "$CONFIG" >"$WORK/firewall.nft" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" "Correct $CONFIG."
+  FACT="for $(sed -n 's/.*input.*//; s/^\t\tip saddr \([0-9./]*\) counter.*/\1/p' "$WORK/firewall.nft" | tail -n 1)"
+  if ! cmp -s "$WORK/firewall.nft" "$ETC/firewall.nft" || ! nft list table inet gpuaas_node_agent >/dev/null 2>&1 || ! systemctl is-enabled --quiet "$FIREWALL"; then
+    WOULD='load it now and at each boot, before the engine'
+  fi
+}
+
+do_firewall() {
+  if [ ! -e "$WORK/firewall.nft" ]; then
+    run systemctl enable --now "$FIREWALL"
+    return 0
+  fi
+  run nft --check --file "$WORK/firewall.nft"
+  put 644 "$WORK/firewall.nft" "$ETC/firewall.nft"
+  run systemctl enable "$FIREWALL"
+  run systemctl restart "$FIREWALL"
+}
+
+# --------------------------------------------------------------------------------------------------- the node and its life
+
+node_of() { sed -n "s/^ *\"$1\": \"\([^\"]*\)\",*\$/\1/p" "$STATE/identity/node.json" 2>/dev/null; }
+
+check_enrolment() {
+  if [ -e "$STATE/identity/node.json" ]; then
+    FACT="node $(node_of node_id) of $(node_of control_plane)"
+    [ -z "$URL" ] || [ "$(node_of control_plane)" = "$URL" ] || die "$FAILED" "This host is a node of $(node_of control_plane)." "To make it one of $URL: $PROGRAM --uninstall --purge first."
+  else
+    FACT='no node yet'
+    if [ -z "$TOKEN" ] && [ "$MODE" = install ]; then
+      FACT='no node yet; --url and --token-file make it one'
+    else
+      WOULD="become a node of ${URL:-a control plane}"
+    fi
+  fi
+}
+
+do_enrolment() {
+  if [ "$MODE" = dry-run ]; then
+    run runuser -u "$AGENT_USER" -- "$AGENT" enroll --token-file - --url "$URL"
+    return 0
+  fi
+  set -- "$AGENT" enroll --config "$CONFIG" --token-file - --url "$URL"
+  if [ -n "$CA" ]; then
+    chmod 644 "$CA"
+    set -- "$@" --ca "$CA"
+  fi
+  if ! printf '%s' "$TOKEN" | runuser -u "$AGENT_USER" -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" >"$WORK/enrol.out" 2>&1; then
+    die "$FAILED" "The host could not be enrolled: $(cat "$WORK/enrol.out")" 'A join token is good for one host, once, within an hour: gpuaas nodes join-token ALLOCATION makes another.'
+  fi
+  ENROLLED=1
+}
+
+# Once the host is a node the token is worth nothing to it.
+forget_token() {
+  if [ "$MODE" = install ] && [ -n "$TOKEN_FILE" ] && [ "$TOKEN_FILE" != - ] && [ -e "$STATE/identity/node.json" ]; then
+    rm -f -- "$TOKEN_FILE"
+  fi
+}
+
+# Services that do not run as they should: off, not started, or from before their unit was written.
+stale_services() {
+  for unit in $SERVICES; do
+    if ! systemctl is-enabled --quiet "$unit" || ! systemctl is-active --quiet "$unit"; then
+      printf ' %s' "$unit"
+    elif since=$(property "$unit" ActiveEnterTimestamp) && [ "$(stat -c %Y "$UNITS/$unit" 2>/dev/null || echo 0)" -gt "$(date -d "$since" +%s)" ]; then
+      printf ' %s' "$unit"
+    fi
+  done
+}
+
+check_services() {
+  if [ ! -e "$STATE/identity/node.json" ] && [ "$MODE" = install ]; then
+    FACT='not started: the host is no node yet'
+    return 0
+  fi
+  stale=$(stale_services)
+  FACT="$([ -n "$stale" ] && echo 'not as they should be' || echo 'run')"
+  WOULD=${stale:+start$stale}
+}
+
+do_services() {
+  for unit in $SERVICES; do
+    # shellcheck disable=SC2086
+    case " $stale " in
+      *" $unit "*)
+        run systemctl enable "$unit"
+        run systemctl restart "$unit"
+        ;;
+    esac
+  done
+}
+
+check_ready() {
+  if [ ! -e "$STATE/identity/node.json" ] || ! agent_program; then
+    FACT='no'
+    [ "$MODE" = install ] || WOULD='wait until the agent is connected and the engine answers'
+    return 0
+  fi
+  if "$PROVEN" host await-ready --config "$CONFIG" --wait 0 >/dev/null 2>"$WORK/ready.err" </dev/null; then
+    FACT='connected, and the engine answers'
+  else
+    FACT=$(tail -n 1 "$WORK/ready.err")
+    WOULD='wait until the agent is connected and the engine answers'
+  fi
+}
+
+do_ready() {
+  [ -z "${ENROLLED:-}" ] || run "$AGENT" drain --off --config "$CONFIG"
+  run "$AGENT" host await-ready --config "$CONFIG" --wait 90
+}
+
+# ---------------------------------------------------------------------------------------------------------------- modes
+
+# One at a time; the lock goes with the process, however that ends.
+take_lock() {
+  has flock || return 0
+  mkdir -p "$(dirname $LOCK)"
+  exec 9>$LOCK
+  flock -n 9 || die "$BUSY" 'Another bootstrap is at work on this host.' 'Wait until it has ended.'
+}
+
+# Not in /tmp or /run: what is verified here is run here, and those may forbid it. What a killed run left goes first.
+work_folder() {
+  rm -rf /var/lib/gpuaas-bootstrap.*
+  WORK=$(mktemp -d /var/lib/gpuaas-bootstrap.XXXXXX) || die "$FAILED" 'No folder can be made in /var/lib.' 'Is the disk full, or read-only? df -h /var/lib'
+  chmod 711 "$WORK"
+}
+
+clean_up() {
+  status=$?
+  [ -z "$WORK" ] || rm -rf "$WORK"
+  exit "$status"
+}
+
+finish_json() { [ -z "$JSON" ] || printf '],"outcome":"%s"}\n' "$1"; }
+
+step() {
+  FACT='' WOULD=''
+  "check_$1"
+  if [ -z "$WOULD" ]; then
+    row ok "$1" "$FACT" ''
+    return 0
+  fi
+  CHANGING=1
+  row "$2" "$1" "$FACT" "$WOULD"
+}
+
+install_or_plan() {
+  for STEP in $STEPS; do
+    # The first one brings what the chain of trust is checked with.
+    if [ "$STEP" = release ] && [ -n "$TOKEN" ]; then learn_trust; fi
+    step "$STEP" "$1"
+    if [ -z "$WOULD" ] || [ "$MODE" = check ]; then continue; fi
+    "do_$STEP"
+    [ "$MODE" = install ] || continue
+    WAS=$WOULD FACT='' WOULD=''
+    "check_$STEP"
+    [ -z "$WOULD" ] || [ -e "$ENGINE_DUE" ] || die "$FAILED" "It should have been enough to $WAS, and there is still to $WOULD." "$LOG has what was done."
+  done
+}
+
+summary() {
+  forget_token
+  say ''
+  if [ ! -e "$STATE/identity/node.json" ]; then
+    say "Installed. To make this host a node: $PROGRAM --url ORIGIN --token-file FILE"
+    return 0
+  fi
+  say "This host is node $(node_of node_id) of $(node_of control_plane)."
+  "$AGENT" doctor --config "$CONFIG" >"$WORK/doctor" 2>&1 </dev/null || true
+  grep -E '^(fail|warn|FAIL|WARN|!|✗)|^ +(why|do):' "$WORK/doctor" || true
+  tail -n 1 "$WORK/doctor"
+  say "Next: node-agent is $AGENT; \`$AGENT status\` shows how it is, \`journalctl -u gpuaas-node-agent\` what it does."
+}
+
+uninstall() {
+  if systemctl is-active --quiet gpuaas-node-agent.service; then
+    if [ -z "$KEEP" ]; then
+      say 'removing workloads; what they have written stays'
+      "$AGENT" host remove-workloads --config "$CONFIG" </dev/null || die "$FAILED" 'Not all workloads could be removed.' "$AGENT status shows them. To let them run on: --keep-workloads."
+    else
+      run "$AGENT" drain --config "$CONFIG"
+    fi
+  elif [ -z "$KEEP" ] && [ -e "$STATE/identity/node.json" ] && [ "$(ours_running)" -gt 0 ]; then
+    die "$FAILED" 'The agent does not run, so nobody can remove its workloads.' 'systemctl start gpuaas-node-agent, and again; or let them run on: --keep-workloads.'
+  fi
+  units=$(find "$UNITS" -maxdepth 1 -type f -name 'gpuaas-node-agent*' -exec basename {} \;)
+  for unit in $units; do
+    [ "$unit" = "$FIREWALL" ] && [ -n "$KEEP" ] && continue
+    [ "$unit" = gpuaas-node-agent-gate.service ] && continue
+    run systemctl disable --now "$unit"
+  done
+  if [ -e "$STATE/identity/node.json" ] && [ -x "$AGENT" ]; then
+    node=$(node_of node_id)
+    if runuser -u "$AGENT_USER" -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$AGENT" host leave --config "$CONFIG" >"$WORK/leave" 2>&1 </dev/null; then
+      say "node $node is revoked"
+    else
+      warn "The keys of node $node could not be revoked: $(head -n 1 "$WORK/leave")"
+      tell "  what to do: gpuaas nodes revoke $node"
+    fi
+  fi
+  [ ! -e "$UNITS/gpuaas-node-agent-gate.service" ] || run systemctl disable --now gpuaas-node-agent-gate.service
+  if [ -z "$KEEP" ]; then
+    nft delete table inet gpuaas_node_agent 2>/dev/null || true
+    rm -f "$ETC/firewall.nft"
+  fi
+  removed=''
+  for unit in $units; do
+    [ "$unit" = "$FIREWALL" ] && [ -n "$KEEP" ] && continue
+    rm -rf "${UNITS:?}/$unit" "${UNITS:?}/$unit.d"
+    removed=1
+  done
+  rm -f /etc/sysusers.d/gpuaas-node-agent.conf /etc/tmpfiles.d/gpuaas-node-agent.conf
+  [ -z "$removed" ] || reload_after_uninstall
+  rm -rf "$OPT"
+  if [ -n "$PURGE" ]; then
+    [ -n "$KEEP" ] || rm -rf "$ETC"
+    rm -rf "$STATE" "$UPDATE" /var/lib/gpuaas-node-agent-gate
+    ! getent passwd "$AGENT_USER" >/dev/null || run userdel "$AGENT_USER"
+  else
+    say "kept: $ETC, $STATE and the key of the gate; --purge removes them"
+  fi
+  say "The agent is off this host. The engine, $DAEMON_JSON, and the homes of users are as they were."
+}
+
+reload_after_uninstall() {
+  if has nvidia-smi && [ "$(running)" -gt 0 ] && [ -z "$YES" ]; then
+    warn 'systemd was not reloaded, because containers that run can lose their cards by that: systemctl daemon-reload when nothing runs.'
+    return 0
+  fi
+  run systemctl daemon-reload
+}
+
+ours_running() {
+  curl -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"gpuaas\.instance":' | wc -l
+}
+
+main() {
+  defaults
+  arguments "$@"
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  [ -z "$JSON" ] || printf '{"facts":['
+  if [ "$MODE" = uninstall ]; then
+    [ "$(id -u)" -eq 0 ] || die "$REFUSED" 'This has to run as root.' "sudo sh $PROGRAM --uninstall"
+    take_lock
+    work_folder
+    uninstall
+    return 0
+  fi
+  preflight
+  take_lock
+  read_token
+  work_folder
+  CHANGING=''
+  case $MODE in
+    install) install_or_plan change && summary ;;
+    dry-run) install_or_plan would ;;
+    check)
+      install_or_plan would
+      finish_json "$([ -n "$CHANGING" ] && echo would_change || echo as_it_should_be)"
+      [ -z "$CHANGING" ] || exit "$CHANGES"
+      ;;
+  esac
+}
+
+{ main "$@"; exit; }
