@@ -5,6 +5,7 @@ import type { RecordBody } from '../contract/records.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { probeGpuLinks } from '../host/gpu-topology.ts';
 import { probeGpus } from '../host/gpus.ts';
+import { kernelLogDevice } from '../host/kernel-log.ts';
 import { readDisk } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
@@ -43,6 +44,10 @@ export interface Ground {
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly log: Log;
+  /** Where the lines of task logs go beside their files. */
+  readonly alsoTaskLogs?: { write(line: string): void } | undefined;
+  /** The kernel's log, where it was opened for us. */
+  readonly kernelLog?: number | undefined;
 }
 
 /** Who wants to know that something changed. */
@@ -115,6 +120,7 @@ export function assembleAgent(ground: Ground) {
       level: config.log_level,
       maxBytes: config.task_logs.max_size_mib * 2 ** 20,
       maxTasks: config.task_logs.max_tasks,
+      also: ground.alsoTaskLogs,
     },
   });
   const supervisor: Supervisor = new Supervisor({
@@ -174,10 +180,12 @@ function pressureOf(
   });
 }
 
-function healthSources({ loaded: { config }, journal, clock, log }: Ground) {
+function healthSources({ loaded: { config }, journal, clock, log, kernelLog }: Ground) {
+  const { kernel_log } = config.gpus;
   const sources = (signal: AbortSignal) => ({ path: process.env['PATH'], signal });
   return {
-    ...{ clock, log, stateDir: config.state_dir, bootId: readBootId(), kernelLog: config.gpus.kernel_log },
+    ...{ clock, log, stateDir: config.state_dir, bootId: readBootId() },
+    kernelLog: kernel_log === kernelLogDevice ? (kernelLog ?? kernel_log) : kernel_log,
     lookEveryMs: config.gpus.interval_seconds * 1000,
     probe: (signal: AbortSignal) => probeGpus(sources(signal)),
     links: (signal: AbortSignal) => probeGpuLinks(sources(signal)),

@@ -17,6 +17,8 @@ export interface TaskLogOptions {
   readonly maxBytes: number;
   /** Task logs that are kept; the oldest go first. */
   readonly maxTasks: number;
+  /** Takes every line as well, when nothing hidden is in it any more. */
+  readonly also?: { write(line: string): void } | undefined;
 }
 
 export interface TaskLog {
@@ -44,7 +46,11 @@ export function openTaskLog(taskId: string, base: Record<string, unknown>, optio
     log: createLog({
       level: options.level,
       base: { task_id: taskId, ...base },
-      destination: rotatingFile(join(options.folder, `${taskId}.ndjson`), options.maxBytes, cleanLine),
+      destination: rotatingFile(join(options.folder, `${taskId}.ndjson`), options.maxBytes, (line) => {
+        const clean = cleanLine(line);
+        options.also?.write(clean);
+        return clean;
+      }),
     }),
     hide: (secret) => hidden.hide(secret),
     clean: (value) => hidden.clean(value),

@@ -117,11 +117,16 @@ export class TaskLoop {
     return task !== undefined;
   }
 
-  /** Takes nothing any more and waits up to `graceMs` for what is at work; cancels nothing. */
+  /**
+   * Takes nothing any more and waits up to `graceMs` for what is at work; cancels nothing. An update is not waited for: it is what
+   * waits for this.
+   */
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
     const over = new AbortController();
-    const ended = Promise.all(this.#atWork.values()).then(() => over.abort());
+    const { journal } = this.#options;
+    const waitedFor = [...this.#atWork].filter(([id]) => journal.task(id)?.envelope.type !== 'agent.self_update');
+    const ended = Promise.all(waitedFor.map(([, work]) => work)).then(() => over.abort());
     await Promise.race([ended, this.#options.clock.pause(graceMs, over.signal).catch(() => undefined)]);
     this.#released = true;
   }

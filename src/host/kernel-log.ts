@@ -1,4 +1,5 @@
 /** The kernel's own log, as far as this user may read it: what it killed, and what its drivers complain about. */
+import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { uptime } from 'node:os';
 
@@ -12,6 +13,9 @@ export interface NumberedLine extends KernelLine {
   /** Goes up with each record since the boot. */
   readonly number: number;
 }
+
+/** Where the kernel's log is read. */
+export const kernelLogDevice = '/dev/kmsg';
 
 const recordBytes = 8192;
 /** Far more than the kernel's ring holds. */
@@ -36,8 +40,14 @@ export class KernelLog implements Disposable {
     this.#bootedAtMs = bootedAtMs;
   }
 
-  /** Undefined where this user may not read it. */
-  static open(device = '/dev/kmsg', bootedAtMs = Date.now() - uptime() * 1000): KernelLog | undefined {
+  /** `device`: its path, or the file that somebody with the right to has opened for us. Undefined where this user may not read it. */
+  static open(
+    device: string | number = kernelLogDevice,
+    bootedAtMs = Date.now() - uptime() * 1000,
+  ): KernelLog | undefined {
+    if (typeof device === 'number') {
+      return waitsForNothing(device) ? new KernelLog(device, bootedAtMs) : undefined;
+    }
     try {
       return new KernelLog(openSync(device, constants.O_RDONLY | constants.O_NONBLOCK), bootedAtMs);
     } catch (error) {
@@ -91,6 +101,15 @@ export class KernelLog implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#file);
   }
+}
+
+/**
+ * Makes reads of an open file return at once where there is nothing. Node cannot set that flag; but it belongs to what was opened, not
+ * to a process, so a program that sets it on its own stdin sets it here as well. False where that is not to be had.
+ */
+function waitsForNothing(file: number): boolean {
+  const args = ['iflag=nonblock', 'count=0', 'status=none'];
+  return spawnSync('/usr/bin/dd', args, { stdio: [file, 'ignore', 'ignore'], env: {}, timeout: 5000 }).status === 0;
 }
 
 /** `priority,number,microseconds since boot,flags;text`; further facts stand on lines that begin with a blank. */

@@ -23,8 +23,8 @@ export interface GpuHealthOptions {
   readonly probe: (signal: AbortSignal) => Promise<GpuProbe>;
   /** How the cards are linked; asked where there are others than before. */
   readonly links: (signal: AbortSignal) => Promise<CardLinks>;
-  /** The kernel's log, or the file that stands for it. */
-  readonly kernelLog: string;
+  /** The kernel's log: its path or, open already, its descriptor; or the file that stands for it. */
+  readonly kernelLog: string | number;
   readonly stateDir: string;
   /** Changes with each boot of the host. */
   readonly bootId: string;

@@ -89,6 +89,11 @@ export interface Journal {
    * 1970: past its `not_after` a task is refused, whether it is remembered or not.
    */
   prune(now: number): void;
+  /**
+   * Writes something that nobody reads, to show that it can. Throws where it cannot, but for want of room: that is told as such, and
+   * whoever starts the agent again does not make any.
+   */
+  pulse(): void;
   close(): void;
 }
 

@@ -252,6 +252,20 @@ class SqliteJournal implements Journal {
     this.#writeAtAllCosts(() => this.#tasks.prune(now, this.#keptTasks));
   }
 
+  pulse(): void {
+    const [sql, at] = [
+      "INSERT INTO meta (key, value) VALUES ('pulse', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+      this.#time(),
+    ];
+    try {
+      this.#database.transaction(() => this.#database.run(sql, at), { hasty: true });
+    } catch (error) {
+      if (!isDiskFull(error)) {
+        throw error;
+      }
+    }
+  }
+
   close(): void {
     this.#listeners.clear();
     this.#database.close();

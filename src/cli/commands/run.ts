@@ -1,8 +1,9 @@
-/** `node-agent run`: the daemon, in the foreground, until SIGTERM or SIGINT. Its log on stderr is JSON lines. */
+/** `node-agent run`: the daemon, in the foreground, until SIGTERM or SIGINT. Its log on stderr is JSON lines, unless systemd's journal takes it. */
 import { once } from 'node:events';
 import { type AgentConfig, loadConfig } from '../../agent/config.ts';
 import { type OpenedEngine, runDaemon } from '../../agent/daemon.ts';
 import { AgentError } from '../../contract/failures.ts';
+import { takeService } from '../../host/systemd/service.ts';
 import { createLog, type Log } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import { openDockerEngine } from '../../runtime/docker/docker-engine.ts';
@@ -15,11 +16,12 @@ import { reportError } from '../output.ts';
 export async function runAgent({ config: file, json }: { config?: string; json: boolean }): Promise<number> {
   const stop = new AbortController();
   const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]).then(() => stop.abort());
+  const service = takeService('gpuaas-node-agent', process.env);
   try {
     const loaded = await loadConfig(file, process.env);
-    const log = createLog({ level: loaded.config.log_level });
+    const log = createLog({ level: loaded.config.log_level, ...(service.journal && { destination: service.journal }) });
     tellCrashes(log);
-    await runDaemon({ loaded, log, version: agentVersion, openEngine: engineOf }, stop.signal);
+    await runDaemon({ loaded, log, version: agentVersion, service, openEngine: engineOf }, stop.signal);
     await stopped;
     return exitCodes.ok;
   } catch (error) {
