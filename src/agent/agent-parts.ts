@@ -1,6 +1,5 @@
 /** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
 
-import { AgentError } from '../contract/failures.ts';
 import type { RecordBody } from '../contract/records.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { probeGpuLinks } from '../host/gpu-topology.ts';
@@ -32,6 +31,8 @@ import { Supervisor } from './supervision/supervisor.ts';
 import { taskLogFolder } from './task-log.ts';
 import { TaskLoop } from './task-loop.ts';
 import { TaskCounts } from './telemetry/agent-metrics.ts';
+import { placesOf } from './update/places.ts';
+import { Updater } from './update/updater.ts';
 import type { Uplink } from './uplink.ts';
 
 export interface Ground {
@@ -110,10 +111,7 @@ export function assembleAgent(ground: Ground) {
       lifecycleOf({
         ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
         by: isOfHost(task) ? 'host' : 'control_plane',
-        update: () =>
-          Promise.reject(
-            new AgentError('task.unsupported', { reason: 'This host was not set up to update its agent.' }),
-          ),
+        update: (wish, how) => updater.update({ ...wish, byHost: isOfHost(task) }, how),
       }),
     taskLogs: {
       folder: taskLogFolder(config),
@@ -146,18 +144,32 @@ export function assembleAgent(ground: Ground) {
       uplink.pull();
     },
   });
+  const updates = placesOf(config);
+  const updater = new Updater({
+    ...{ version: ground.version, settings: config.updates, places: updates, source: uplink.releases, clock },
+    othersEnd: (ms) => loop.othersEnd(ms),
+    hold: (reason) => {
+      const release = loop.hold(reason);
+      uplink.pull();
+      return () => {
+        release();
+        uplink.pull();
+      };
+    },
+  });
   const status = () => statusOf(ground, { drain, supervisor, loop, startedAt });
   const startedAt = new Date(clock.wallMs()).toISOString();
   const facts = explainSources({ engine, journal, taskLogs: taskLogFolder(config) });
   const host: HostAgent = new HostAgent({
     ...{ loaded, policy, journal, engine, loop, drain, logs, status, gpus, health },
+    ...{ version: ground.version, updates, updater },
     onDrain: () => tell('hostChanged'),
     explain: (id, signal) => explain(id, facts, signal),
   });
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health },
+    ...{ gpus, health, updater, updates },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),

@@ -26,6 +26,7 @@ import {
 } from './config-layers.ts';
 import { invalid, missing, plainErrors, type Sources } from './config-refusals.ts';
 import { readDocument } from './read-document.ts';
+import { UpdateConfig } from './update/update-config.ts';
 
 const closed = { additionalProperties: false } as const;
 const path = (fallback: string, description: string) =>
@@ -147,6 +148,7 @@ export const AgentConfig = Type.Object(
       },
       { ...closed, default: {}, description: 'How the cards of the host are looked after.' },
     ),
+    updates: UpdateConfig,
     telemetry: Type.Object(
       {
         port: Type.Integer({

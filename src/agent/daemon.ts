@@ -25,7 +25,8 @@ import { localClient } from './local-api/client.ts';
 import { serveLocalApi } from './local-api/server.ts';
 import { configOfNode } from './node-config.ts';
 import { statusSentence } from './status-sentence.ts';
-import { openUplink } from './uplink.ts';
+import { standTrial } from './update/trial.ts';
+import { openUplink, type Standing } from './uplink.ts';
 import { VitalSigns } from './vital-signs.ts';
 
 export interface DaemonOptions {
@@ -84,6 +85,7 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
   const reports = await startReports({ ...agent, config, policy, version, engine, stacks, journal, clock, log });
   life.defer(() => reports.close());
   agent.onChange(reports);
+  life.defer(() => agent.updater.close());
 
   const recovered = agent.loop.recover();
   const ending = new AbortController();
@@ -134,7 +136,13 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
   log.info({ node: policy.node_id, version, count: recovered, pid: process.pid }, 'agent runs');
   await engineAsked(agent.status, clock, stop);
   await vital.ready();
-  background.push(vital.run(ending.signal));
+  background.push(
+    vital.run(ending.signal),
+    standTrial({
+      ...{ places: agent.updates, version, stableSeconds: config.updates.stable_seconds, clock, log },
+      ...{ signal: ending.signal, isWell: () => isWell(agent.supervisor.engineState, uplink.standing()) },
+    }),
+  );
   await aborted(stop);
   await vital.stopping(`Stops, with ${agent.loop.size} tasks at work. Workloads live on.`);
   log.info({ count: agent.loop.size }, 'agent stops; workloads live on');
@@ -146,6 +154,11 @@ async function engineAsked(status: () => AgentStatus, clock: Clock, signal: Abor
   while (status().engine.state === 'unknown' && clock.monotonicMs() < end && !signal.aborted) {
     await clock.pause(10, signal).catch(() => undefined);
   }
+}
+
+/** What a version on trial has to show once it serves the host. A control plane that is away says nothing about it. */
+function isWell({ state }: AgentStatus['engine'], standing: Standing): boolean {
+  return state === 'ready' && standing !== 'other';
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -98,10 +98,12 @@ export class Dispatcher {
     // Read-only tasks wait for nobody: a status must be had while a long launch runs.
     const work = () => this.#carryOut(task, deadline, options);
     const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
+    // An update waits for those that are at work, and proves itself for minutes: it takes no place of theirs.
+    const inTurn = () => (task.type === 'agent.self_update' ? work() : this.#slots.run(signal, work));
     let outcome: Outcome;
     try {
       outcome = await (taskSchemas[task.type].mutates
-        ? this.#workloads.run(task.envelope.workload_id, () => this.#slots.run(signal, work), signal)
+        ? this.#workloads.run(task.envelope.workload_id, inTurn, signal)
         : work());
     } catch (error) {
       outcome = couldNotBegin(error);

@@ -16,8 +16,12 @@ import type { Journal } from './journal/journal.ts';
 import type { AgentStatus, HostCards } from './local-api/agent-status.ts';
 import type { LocalAgent, LocalRun } from './local-api/local-agent.ts';
 import { summaryOf } from './local-api/task-summary.ts';
+import type { AvailableUpdate, UpdateState } from './local-api/update-state.ts';
 import type { LogSources } from './logs/log-source.ts';
 import type { TaskLoop } from './task-loop.ts';
+import type { UpdatePlaces } from './update/places.ts';
+import { updateStateOf } from './update/update-state.ts';
+import type { Updater } from './update/updater.ts';
 
 export interface HostAgentParts {
   readonly loaded: LoadedConfig;
@@ -31,6 +35,9 @@ export interface HostAgentParts {
   readonly explain: LocalAgent['explain'];
   readonly gpus: Pick<GpuLedger, 'describe'>;
   readonly health: Pick<GpuHealth, 'cards' | 'clear' | 'hearsKernel'>;
+  readonly version: string;
+  readonly updates: UpdatePlaces;
+  readonly updater: Pick<Updater, 'available'>;
   /** Called after the drain began or ended. */
   readonly onDrain: () => void;
 }
@@ -102,6 +109,15 @@ export class HostAgent implements LocalAgent {
     } finally {
       this.#credentials.delete(task_id);
     }
+  }
+
+  update(): UpdateState {
+    const { updates, loaded, version } = this.#parts;
+    return updateStateOf(updates, loaded.config, version);
+  }
+
+  async availableUpdate(signal: AbortSignal): Promise<AvailableUpdate> {
+    return await this.#parts.updater.available(signal);
   }
 
   async doctor(signal: AbortSignal) {

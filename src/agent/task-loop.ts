@@ -48,6 +48,7 @@ export class TaskLoop {
   /** Whoever on this host follows a task. */
   readonly #listeners = new Map<string, (event: WorkloadEvent) => void>();
   #closed = false;
+  #held: string | undefined;
   /** True once the journal may be closed: what ends after that has no result. */
   #released = false;
 
@@ -62,7 +63,9 @@ export class TaskLoop {
 
   /** How many tasks may be sent now. */
   get credits(): number {
-    return this.#closed ? 0 : Math.max(0, this.#options.parallel + waitingRoom - this.#atWork.size);
+    return this.#closed || this.#held !== undefined
+      ? 0
+      : Math.max(0, this.#options.parallel + waitingRoom - this.#atWork.size);
   }
 
   /** Runs again what an earlier life of this agent accepted and did not finish, in its order. */
@@ -117,17 +120,31 @@ export class TaskLoop {
     return task !== undefined;
   }
 
+  /** Takes nothing more until the returned function is called; what is at work goes on. */
+  hold(reason: string): () => void {
+    this.#held = reason;
+    return () => {
+      this.#held = undefined;
+    };
+  }
+
+  /** Resolves when nothing is at work but what goes on in the next process, or after `withinMs`. */
+  async othersEnd(withinMs: number): Promise<void> {
+    const over = new AbortController();
+    const { journal } = this.#options;
+    const others = [...this.#atWork].filter(([id]) => journal.task(id)?.envelope.type !== 'agent.self_update');
+    const ended = Promise.all(others.map(([, work]) => work)).then(() => over.abort());
+    await Promise.race([ended, this.#options.clock.pause(withinMs, over.signal).catch(() => undefined)]);
+    over.abort();
+  }
+
   /**
    * Takes nothing any more and waits up to `graceMs` for what is at work; cancels nothing. An update is not waited for: it is what
    * waits for this.
    */
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
-    const over = new AbortController();
-    const { journal } = this.#options;
-    const waitedFor = [...this.#atWork].filter(([id]) => journal.task(id)?.envelope.type !== 'agent.self_update');
-    const ended = Promise.all(waitedFor.map(([, work]) => work)).then(() => over.abort());
-    await Promise.race([ended, this.#options.clock.pause(graceMs, over.signal).catch(() => undefined)]);
+    await this.othersEnd(graceMs);
     this.#released = true;
   }
 
@@ -136,6 +153,9 @@ export class TaskLoop {
     const { task_id, type, workload_id, fencing, trace_id } = envelope;
     if (this.#closed) {
       throw new AgentError('agent.draining', { reason: 'It is stopping.' });
+    }
+    if (this.#held !== undefined && !journal.task(task_id)) {
+      throw new AgentError('agent.draining', { reason: this.#held });
     }
     const fenced = isTaskType(type) && taskSchemas[type].mutates;
     const { kind, task } = journal.accept(envelope, { now: serverNow(), fenced });

@@ -8,7 +8,7 @@ import type { TaskLog } from './task-log.ts';
 /** Most events that a result carries; older ones are dropped first. */
 const maxEvents = 200;
 /** Each says what the one before said, as it is by now. */
-const repeated: ReadonlySet<string> = new Set(['image.progress', 'readiness.waiting']);
+const repeated: ReadonlySet<string> = new Set(['image.progress', 'readiness.waiting', 'update.downloading']);
 
 export class TaskProgress {
   readonly #taskLog: TaskLog;

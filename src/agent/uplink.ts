@@ -18,6 +18,7 @@ import { credentialSource } from './registry-credential.ts';
 import { openSession } from './session/open-session.ts';
 import type { Session, SessionHandlers, SessionState } from './session/session.ts';
 import { SessionNotes } from './session-notes.ts';
+import type { ReleaseSource } from './update/download.ts';
 
 export interface UplinkOptions {
   readonly config: AgentConfig;
@@ -43,8 +44,14 @@ export interface Uplink {
     signal: AbortSignal,
   ): Promise<PullCredential | undefined>;
   status(): SessionStatus;
+  /** How it stands with the control plane; `unreachable` where nobody answers, which is no refusal. */
+  standing(): Standing;
+  /** Where releases of the agent are fetched; undefined on a host that is no node. */
+  readonly releases: ReleaseSource | undefined;
   close(): Promise<void>;
 }
+
+export type Standing = 'none' | 'connected' | 'unreachable' | 'other';
 
 const keyCareMs = 10 * 60 * 1000;
 
@@ -84,6 +91,8 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
       return await credential(task, signal);
     },
     status: () => notes.status(session?.counts.protocolErrors ?? 0),
+    standing: () => standingOf(session?.state),
+    releases: { origin, bearer: () => session?.bearer(), serverNow: () => session?.serverNow() },
     close: async () => {
       closing.abort();
       await session?.close();
@@ -105,6 +114,13 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
   }
 }
 
+/** While it dials again, what counts is how the time before ended. */
+function standingOf(state: SessionState | undefined): Standing {
+  if (state?.kind === 'connected') return 'connected';
+  const isAway = (state?.kind === 'waiting' || state?.kind === 'connecting') && state.unreachable === true;
+  return isAway ? 'unreachable' : 'other';
+}
+
 /** A host that is no node runs what it is told on the host, and looks after it. */
 function unconfigured(clock: Clock): Uplink {
   const notes = new SessionNotes(null, 0, clock);
@@ -114,6 +130,8 @@ function unconfigured(clock: Clock): Uplink {
     serverNow: () => clock.wallMs(),
     credential: async () => undefined,
     status: () => notes.status(0),
+    standing: () => 'none',
+    releases: undefined,
     close: async () => undefined,
   };
 }

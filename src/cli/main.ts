@@ -1,5 +1,5 @@
 /** The command line: its commands, and what becomes of one that cannot be used. Each command is a file in `commands/`. */
-import { Argument, Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { completions } from './commands/completions.ts';
 import { addCompletion } from './completion.ts';
 import { type Carry, runProgram } from './run-program.ts';
@@ -193,6 +193,26 @@ function addHostCommands(program: Command, carry: Carry): void {
     .action(async (options) => {
       const { selfTest } = await import('./commands/self-test.ts');
       await carry(() => selfTest(options));
+    });
+
+  program
+    .command('update')
+    .description('which version runs, what there is, and how to get another one')
+    .option('--check', 'ask the control plane what there is for this host; changes nothing', false)
+    .option('--now', 'take the present release of the channel, in the window or not', false)
+    .option('--to <version>', 'with --now: this release')
+    .option('--from <folder>', 'take the release in a folder of this host (root)')
+    .option('--rollback', 'go back to the version before, and skip the present one from now on (root)', false)
+    .option('--skip <version>', 'never take this version by itself (root)')
+    .option('--unskip <version>', 'take it again (root)')
+    .addOption(new Option('--apply <version>', 'for the guard of the host').hideHelp())
+    .addOption(new Option('--task <id>').hideHelp())
+    .addOption(new Option('--nonce <word>').hideHelp())
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { update } = await import('./commands/update.ts');
+      await carry(() => update(options));
     });
 
   program

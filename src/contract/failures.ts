@@ -518,7 +518,7 @@ export const failures = {
   'update.in_progress': {
     kind: 'conflict',
     message: 'Another update of this agent is under way.',
-    hint: 'Wait until that one has ended: it is committed or rolled back within minutes.',
+    hint: 'Wait until that one has ended: it is committed or rolled back within minutes; `node-agent update` shows it.',
     retryable: true,
   },
   'update.unfit': {

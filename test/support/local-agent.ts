@@ -1,6 +1,7 @@
 /** A daemon in memory, as the commands of its host see it: it remembers what was asked, and says what it is told to. */
 import type { AgentStatus } from '../../src/agent/local-api/agent-status.ts';
 import type { LocalAgent } from '../../src/agent/local-api/local-agent.ts';
+import type { UpdateState } from '../../src/agent/local-api/update-state.ts';
 import { AgentError } from '../../src/contract/failures.ts';
 import { sampleGpu } from './gpus.ts';
 
@@ -28,6 +29,11 @@ export const agentStatus: AgentStatus = {
   ],
 };
 
+export const updateState: UpdateState = {
+  ...{ version: '0.1.0', previous: null, pending: null, last: null, skipped: [] },
+  settings: { automatic: true, channel: 'stable', pinned: null, window: null },
+};
+
 export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent; asked: string[] } {
   const asked: string[] = [];
   let draining = false;
@@ -50,6 +56,8 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
         asked.push(`drain ${on}`);
         draining = on;
       },
+      update: () => updateState,
+      availableUpdate: async () => ({ version: '0.2.0', seq: 2, refused: null }),
       cards: () => ({ gpus: [sampleGpu({ uuid: 'GPU-1', held_by: 'notebook-1' })], hears_kernel: true }),
       clearCard: (uuid) => {
         asked.push(`clear ${uuid}`);

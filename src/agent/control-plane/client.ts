@@ -96,14 +96,14 @@ async function bounded(response: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function describeFailure(url: string, error: unknown): AgentError {
+export function describeFailure(url: string, error: unknown): AgentError {
   const reason = `${(error as Error).message || 'The connection failed'}.`;
   const code = isCertificateTrouble(error) ? 'control_plane.untrusted' : 'control_plane.unavailable';
   return new AgentError(code, { reason, url }, { cause: error });
 }
 
 /** The control plane's own words, where it has some. */
-function refusal(url: string, status: number, body: unknown): AgentError {
+export function refusal(url: string, status: number, body: unknown): AgentError {
   const { error } = (body ?? {}) as { error?: { code?: unknown; message?: unknown } };
   const said = typeof error?.message === 'string' ? error.message.slice(0, 500) : `It answered with status ${status}.`;
   const busy = status >= 500 || status === 429 || status === 408;

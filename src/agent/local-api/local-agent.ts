@@ -6,6 +6,7 @@ import type { PullCredential } from '../../runtime/engine.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import type { LogSources } from '../logs/log-source.ts';
 import type { AgentStatus, HostCards, TaskSummary } from './agent-status.ts';
+import type { AvailableUpdate, UpdateState } from './update-state.ts';
 
 export interface LocalRun {
   /** The task has an id from here on: it can be cancelled by it, and its log be read. */
@@ -35,6 +36,10 @@ export interface LocalAgent {
    * whoever asked goes away.
    */
   runTask(document: unknown, run: LocalRun): Promise<TaskResult>;
+  /** What is known of versions; asks nobody. */
+  update(): UpdateState;
+  /** Asks the control plane for the present release of the host's channel. */
+  availableUpdate(signal: AbortSignal): Promise<AvailableUpdate>;
   doctor(signal: AbortSignal): Promise<readonly CheckResult[]>;
   /** What `node-agent config` prints, as the daemon has it. */
   config(): Promise<unknown>;

@@ -27,6 +27,8 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/tasks': ({ agent }) => ({ tasks: agent.tasks() }),
   'GET /v1/gpus': ({ agent }) => agent.cards(),
   'GET /v1/config': ({ agent }) => agent.config(),
+  'GET /v1/update': ({ agent }) => agent.update(),
+  'GET /v1/update/available': ({ agent, signal }) => agent.availableUpdate(signal),
   'GET /v1/doctor': async ({ agent, signal }) => ({ checks: await agent.doctor(signal) }),
   'GET /v1/explain': ({ agent, query, signal }) => agent.explain(judged(Identifier, query.get('id')), signal),
   'GET /v1/logs': readLogs,

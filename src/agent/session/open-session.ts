@@ -94,8 +94,9 @@ class WebSocketSession implements Session {
   async #run(): Promise<void> {
     const { clock, log } = this.#parts;
     let attempt = 0;
+    let away: { unreachable?: true } = {};
     while (!this.#stop.signal.aborted) {
-      this.#enter({ kind: 'connecting', attempt: attempt + 1 });
+      this.#enter({ kind: 'connecting', attempt: attempt + 1, ...away });
       const ending = await this.#connect();
       if (this.#stop.signal.aborted) {
         return;
@@ -103,7 +104,8 @@ class WebSocketSession implements Session {
       const retry = retryAfter(ending, attempt, this.#random);
       attempt = retry.attempt;
       const { delayMs, trouble } = retry;
-      const waiting = { kind: 'waiting', delay_ms: delayMs, reason: ending.reason } as const;
+      away = ending.answered === false ? { unreachable: true } : {};
+      const waiting = { kind: 'waiting', delay_ms: delayMs, reason: ending.reason, ...away } as const;
       log.warn({ attempt, delay_ms: delayMs, reason: ending.reason, code: trouble }, 'no session, will dial again');
       this.#enter(trouble ? { ...waiting, trouble } : waiting);
       await clock.pause(delayMs, this.#stop.signal).catch(() => undefined);

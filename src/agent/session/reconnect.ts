@@ -18,6 +18,8 @@ export interface Ending {
   readonly reason: string;
   /** How long the session stood; 0 if it never did. */
   readonly stoodMs: number;
+  /** False where nobody was there who says yes or no: no connection, or a proxy that finds nobody behind it. */
+  readonly answered?: boolean;
   /** What the control plane asked for. */
   readonly retryAfterSeconds?: number | undefined;
 }

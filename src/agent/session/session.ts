@@ -33,10 +33,18 @@ export interface SessionCounts {
 }
 
 export type SessionState =
-  | { readonly kind: 'connecting'; readonly attempt: number }
+  /** `unreachable`: the attempt before found nobody. */
+  | { readonly kind: 'connecting'; readonly attempt: number; readonly unreachable?: boolean }
   | { readonly kind: 'connected'; readonly epoch: number }
   /** Nothing is tried for `delay_ms`. `trouble` is there where an operator has to do something. */
-  | { readonly kind: 'waiting'; readonly delay_ms: number; readonly reason: string; readonly trouble?: SessionTrouble }
+  | {
+      readonly kind: 'waiting';
+      readonly delay_ms: number;
+      readonly reason: string;
+      readonly trouble?: SessionTrouble;
+      /** Nobody answered: the network, or a control plane that is down; neither says anything about this agent. */
+      readonly unreachable?: boolean;
+    }
   | { readonly kind: 'closed' };
 
 /** Why a control plane turns an agent away: nothing that trying again soon would help with. */

@@ -11,6 +11,7 @@ import { maxCloseReasonBytes, maxFrameBytes, sessionPath, sessionSubprotocol } f
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { optionsByTag } from '../../contract/tagged-union.ts';
 import { judge } from '../../contract/validate.ts';
+import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import { cutUtf8 } from '../../kit/cut-utf8.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
 import type { Ending } from './reconnect.ts';
@@ -42,6 +43,7 @@ export class AgentSocket {
   #waiting = 0;
   #retryAfter: number | undefined;
   #failure: string | undefined;
+  #answered = false;
   /** What it runs over, once it is open. */
   #stream: Duplex | undefined;
 
@@ -51,19 +53,23 @@ export class AgentSocket {
     socket.on('message', (data, binary) => this.#receive(data, binary));
     socket.on('error', (error) => {
       this.#failure ??= error.message;
+      this.#answered ||= isCertificateTrouble(error);
     });
     socket.on('upgrade', (response) => {
+      this.#answered = true;
       this.#stream = response.socket;
     });
     socket.on('unexpected-response', (_request, { statusCode, headers }) => {
       const seconds = Number(headers['retry-after']);
       this.#retryAfter = seconds > 0 ? seconds : undefined;
       this.#failure = `it answered with status ${statusCode}`;
+      this.#answered = (statusCode ?? 0) < 500;
       socket.terminate();
     });
     socket.on('close', (code, reason) => {
       const said = [this.#failure, reason.toString()].filter(Boolean).join('; ');
-      handlers.onEnd({ code, reason: said || `closed with ${code}`, retryAfterSeconds: this.#retryAfter });
+      const why = said || `closed with ${code}`;
+      handlers.onEnd({ code, reason: why, answered: this.#answered, retryAfterSeconds: this.#retryAfter });
     });
   }
 

@@ -5,6 +5,7 @@ import { HostAgent } from '../../../src/agent/host-agent.ts';
 import type { Journal } from '../../../src/agent/journal/journal.ts';
 import { openJournal } from '../../../src/agent/journal/open-journal.ts';
 import { TaskLoop } from '../../../src/agent/task-loop.ts';
+import { rootPlaces } from '../../../src/agent/update/places.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import type { WorkloadEvent } from '../../../src/contract/workload-output.ts';
@@ -50,6 +51,7 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
     ...{ status: () => agentStatus, explain: agent.explain, onDrain: () => void drains.push(drain.current !== null) },
     gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
     health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
+    ...{ version: '0.1.0', updates: rootPlaces(stateDir), updater: { available: agent.availableUpdate } },
     loaded: {
       config: { state_dir: stateDir, stacks: { plugin_folders: [] } },
       sources: { '/state_dir': 'default' },

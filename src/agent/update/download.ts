@@ -1,0 +1,209 @@
+/**
+ * Fetches the files of a release from the control plane. A large one goes on where it was cut, over restarts of the agent as
+ * well; nothing is believed before its hash was compared.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { type IncomingMessage, request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
+import { dirname } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { AgentError } from '../../contract/failures.ts';
+import type { ReleaseArtifact } from '../../contract/release.ts';
+import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
+import type { Clock } from '../../kit/clock.ts';
+import { judgeArtifact } from '../../policy/release-trust.ts';
+import { describeFailure, refusal } from '../control-plane/client.ts';
+import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
+import { syncFolder } from './durable.ts';
+
+export interface ReleaseSource {
+  readonly origin: ControlPlaneOrigin;
+  /** Of the present session; undefined while there is none. */
+  bearer(): string | undefined;
+  /** Time of the control plane in milliseconds since 1970; undefined before the first contact. */
+  serverNow(): number | undefined;
+}
+
+export interface FetchOptions {
+  readonly source: ReleaseSource;
+  /** A version, or the channel whose present release is meant. */
+  readonly release: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** How long no byte may come. */
+  readonly stallMs?: number;
+}
+
+export interface DownloadOptions extends FetchOptions {
+  readonly artifact: ReleaseArtifact;
+  readonly file: string;
+  readonly onBytes: (bytes: number) => void;
+}
+
+const usualStallMs = 20_000;
+/** Attempts in a row that bring nothing. */
+const maxIdleAttempts = 10;
+const backoff: Backoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
+
+/** A small file, whole. `control_plane.*` where it cannot be had. */
+export async function fetchPaper(name: string, maxBytes: number, options: FetchOptions): Promise<Buffer> {
+  return await patiently(options, async () => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    await receive(name, 0, options, async (response) => {
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        if (length > maxBytes) {
+          response.destroy();
+          throw new AgentError('update.damaged', { file: name, reason: 'It is longer than any such file.' });
+        }
+        parts.push(chunk);
+      }
+    });
+    return Buffer.concat(parts);
+  });
+}
+
+/** The file is there, whole and on the disk, when this resolves. `update.damaged` where what comes is another one. */
+export async function download(options: DownloadOptions): Promise<void> {
+  const { artifact, file, clock, signal } = options;
+  const part = `${file}.part`;
+  for (let whole = 0; ; whole += 1) {
+    let idle = 0;
+    while (sizeOf(part) < artifact.size) {
+      const before = sizeOf(part);
+      try {
+        await fetchRest(part, options);
+      } catch (error) {
+        signal.throwIfAborted();
+        idle = sizeOf(part) > before ? 1 : idle + 1;
+        if (!isPassing(error) || idle > maxIdleAttempts) throw error;
+        await clock.pause(fullJitterDelay(backoff, idle), signal);
+      }
+    }
+    try {
+      judgeArtifact(artifact, 'packed', { size: sizeOf(part), sha256: await hashOf(part) });
+      keep(part, file);
+      return;
+    } catch (error) {
+      rmSync(part, { force: true });
+      // What an earlier life had begun may be of a file that was replaced since, or have been cut by a power loss.
+      if (whole > 0) throw error;
+    }
+  }
+}
+
+async function fetchRest(part: string, options: DownloadOptions): Promise<void> {
+  const { artifact, onBytes } = options;
+  const begun = sizeOf(part);
+  await receive(artifact.name, begun, options, async (response) => {
+    const goesOn = response.statusCode === 206;
+    let total = goesOn ? begun : 0;
+    const counted = async function* (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        total += chunk.length;
+        if (total > artifact.size) {
+          throw new AgentError('update.damaged', {
+            file: artifact.name,
+            reason: 'It is longer than the release says.',
+          });
+        }
+        onBytes(total);
+        yield chunk;
+      }
+    };
+    await pipeline(response, counted, createWriteStream(part, { flags: goesOn ? 'a' : 'w', mode: 0o600 }));
+  });
+}
+
+/** Gives the answer of a GET to `take`; a body that stops coming is cut. */
+async function receive(
+  name: string,
+  offset: number,
+  { source, release, signal, stallMs = usualStallMs }: FetchOptions,
+  take: (response: IncomingMessage) => Promise<void>,
+): Promise<void> {
+  const url = `${source.origin.audience}/agent/v1/releases/${release}/${name}`;
+  const bearer = source.bearer();
+  if (bearer === undefined) {
+    throw new AgentError('control_plane.unavailable', { reason: 'There is no session at the moment.', url });
+  }
+  const headers = {
+    authorization: `Bearer ${bearer}`,
+    ...(offset > 0 ? { range: `bytes=${offset}-` } : {}),
+  };
+  const send = source.origin.tls ? requestTls : requestPlain;
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const request = send(url, { headers, signal, agent: false, ...source.origin.tlsOptions() }, resolve);
+  request
+    .on('error', reject)
+    .setTimeout(stallMs, () => request.destroy(new Error('Nothing came any more')))
+    .end();
+  try {
+    const response = await promise;
+    const status = response.statusCode ?? 0;
+    if (status !== 200 && status !== 206) {
+      response.resume();
+      // The session may have been replaced meanwhile: its bearer ends with it.
+      throw status === 401 || status === 416
+        ? new AgentError('control_plane.unavailable', { reason: `It answered with status ${status}.`, url, status })
+        : refusal(url, status, undefined);
+    }
+    await take(response);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof AgentError || isOfDisk(error) ? error : describeFailure(url, error);
+  } finally {
+    request.destroy();
+  }
+}
+
+async function patiently<T>({ clock, signal }: FetchOptions, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isPassing(error) || attempt > maxIdleAttempts) throw error;
+      await clock.pause(fullJitterDelay(backoff, attempt), signal);
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof AgentError && error.code === 'control_plane.unavailable';
+}
+
+function isOfDisk(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+async function hashOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+function keep(part: string, file: string): void {
+  const handle = openSync(part, 'r+');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(part, file);
+  syncFolder(dirname(file));
+}
