@@ -50,7 +50,7 @@ describe.each([13, 12] as const)('a host with Debian %s', (debian) => {
   it('pulls an image of the ground by its digest, runs it within its limits, and ends it', async () => {
     const tiny = await host.image('tiny');
 
-    const memory = await host.sh(`docker run --rm --memory 32m --network bridge ${tiny} sh -c '
+    const memory = await host.sh(`docker run --rm --memory 32m --cpus 0.5 --network bridge ${tiny} sh -c '
       cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes'`);
 
     expect(Number(memory)).toBe(32 * 2 ** 20);

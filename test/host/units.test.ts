@@ -1,0 +1,191 @@
+/** Gate and agent as the services that a bootstrap installs, on hosts whose first process is systemd. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { HostCards } from '../../src/agent/local-api/agent-status.ts';
+import { containerName } from '../../src/contract/names.ts';
+import {
+  allocationId,
+  installAgent,
+  nodeAgent,
+  runTask,
+  statusOf,
+  units,
+  webLaunch,
+} from '../support/installed-agent.ts';
+import { realStack, server, sleeper } from '../support/real-stack.ts';
+import { type SystemdHost, startHost } from '../support/systemd-host.ts';
+
+/** What `systemd-analyze security` may say of a unit. On Debian 12 the agent itself reads the kernel's log. */
+const exposure = { 13: { gate: 3, agent: 1.5 }, 12: { gate: 3, agent: 2 } };
+
+describe.each([13, 12] as const)('on Debian %s', (debian) => {
+  let host: SystemdHost;
+  let container: string;
+  const launched = `web-${debian}`;
+  beforeAll(async () => {
+    host = await startHost({ debian });
+    await host.write('/usr/local/bin/nvidia-smi', nvidiaSmi, 0o755);
+    await installAgent(host);
+    const result = await runTask(host, 'workload.oci_launch', webLaunch(await host.image('web'), launched, 8080));
+    expect(result).toMatchObject({ status: 'succeeded', failure: null });
+    container = await startedAt();
+  });
+  afterAll(async () => await host?.[Symbol.asyncDispose]());
+
+  /** Id and start of the workload's container. */
+  const startedAt = async () =>
+    await host.sh(`docker inspect -f '{{.Id}} {{.State.StartedAt}} {{.State.Running}}' ${containerName(launched)}`);
+
+  it('are ready, say how they are, and have never failed', async () => {
+    for (const unit of Object.values(units)) {
+      expect(await host.unit(unit, 'ActiveState')).toBe('active');
+      expect(await host.unit(unit, 'NRestarts')).toBe('0');
+    }
+    expect(await host.unit(units.gate, 'StatusText')).toBe(
+      'Listens on /run/gpuaas-node-agent-gate/gate.sock for /var/run/docker.sock.',
+    );
+    await host.waitFor(
+      async () => (await host.unit(units.agent, 'StatusText')) === 'No control plane. 0 tasks, 1 workload.',
+      'the status of the agent',
+    );
+  });
+
+  it.each(['gate', 'agent'] as const)('the %s is exposed no more than it has to be', async (which) => {
+    const shown = await host.sh(`systemd-analyze security --no-pager ${units[which]} | tail -n 1`);
+
+    expect(Number(/service: ([\d.]+)/.exec(shown)?.[1])).toBeLessThanOrEqual(exposure[debian][which]);
+  });
+
+  it('a workload serves, and its folders are in the home of the tenant, and his', async () => {
+    expect(await host.sh('curl -sS http://127.0.0.1:8080/')).toBe('hello');
+
+    await host.sh(`docker exec ${containerName(launched)} sh -c 'echo kept > /data/file && echo kept > /shared/file'`);
+    expect(await host.sh('cd /home/tenant/gpuaas; stat -c "%U" workloads/*/*/file projects/*/*/file')).toBe(
+      'tenant\ntenant',
+    );
+  });
+
+  it('the log of a task is found in the journal, its entries with their severity', async () => {
+    const [taskId = ''] = (await nodeAgent(host, ['tasks', '--json'])).stdout.match(/[0-9a-f-]{36}/) ?? [];
+    const whole = await host.journal(['-u', units.agent]);
+
+    expect(whole.find(({ MESSAGE = '' }) => MESSAGE.includes('task has ended'))).toMatchObject({
+      ...{ PRIORITY: '6', SYSLOG_IDENTIFIER: 'gpuaas-node-agent', _SYSTEMD_UNIT: units.agent },
+    });
+    if (debian === 12) {
+      // Too old for fields: the values are in the text.
+      const found = await host.journal(['-u', units.agent, '--grep', taskId]);
+      expect(found.map(({ MESSAGE = '' }) => JSON.parse(MESSAGE))).toContainEqual(
+        expect.objectContaining({ task_id: taskId, phase: 'running' }),
+      );
+      return;
+    }
+    const ofTask = await host.journal([`GPUAAS_TASK_ID=${taskId}`]);
+    expect(ofTask.length).toBeGreaterThan(5);
+    expect(ofTask).toContainEqual(expect.objectContaining({ GPUAAS_INSTANCE: launched, GPUAAS_PHASE: 'running' }));
+    expect(await host.journal([`GPUAAS_INSTANCE=${launched}`, '+', 'GPUAAS_TASK_ID=none'])).toEqual(
+      expect.arrayContaining([...ofTask]),
+    );
+  });
+
+  it('cards are seen, and what the kernel says of them is heard', async () => {
+    await host.waitFor(async () => (await cards()).gpus.length === 1, 'the card');
+
+    expect(await cards()).toMatchObject({ hears_kernel: true, gpus: [{ uuid: 'GPU-stand-in', health: 'healthy' }] });
+  });
+  const cards = async () => JSON.parse((await nodeAgent(host, ['gpus', '--json'])).stdout) as HostCards;
+
+  it('a gate that starts anew leaves workloads and their secrets alone, and the agent finds it again', async () => {
+    await host.sh('mkdir -p /run/gpuaas-node-agent-gate/secrets/kept');
+
+    await host.sh(`systemctl restart ${units.gate}`);
+
+    await host.waitFor(async () => (await statusOf(host)).engine.state === 'ready', 'the engine');
+    expect(await host.sh('ls /run/gpuaas-node-agent-gate/secrets')).toBe('kept');
+    expect(await startedAt()).toBe(container);
+    await host.sh('rmdir /run/gpuaas-node-agent-gate/secrets/kept');
+  });
+
+  it('an agent that stands still is killed and started again, and the workload does not notice', async () => {
+    await host.write(`/run/systemd/system/${units.agent}.d/impatient.conf`, '[Service]\nWatchdogSec=6s\n');
+    await host.sh(`systemctl daemon-reload; systemctl restart ${units.agent}`);
+    const before = await host.unit(units.agent, 'MainPID');
+
+    await host.sh(`kill -STOP ${before}`);
+
+    await host.waitFor(async () => (await host.unit(units.agent, 'NRestarts')) === '1', 'the watchdog');
+    await host.waitFor(async () => (await host.unit(units.agent, 'ActiveState')) === 'active', 'the agent');
+    expect(await host.unit(units.agent, 'MainPID')).not.toBe(before);
+    const told = (await host.journal(['_PID=1', `UNIT=${units.agent}`])).map(({ MESSAGE = '' }) => MESSAGE);
+    expect(told).toContainEqual(expect.stringContaining('Watchdog timeout'));
+    expect(await startedAt()).toBe(container);
+    expect(await host.sh('curl -sS http://127.0.0.1:8080/')).toBe('hello');
+    expect((await statusOf(host)).workloads).toMatchObject([{ workload_id: launched, state: 'running' }]);
+  });
+
+  it('an agent that gets on says so again and again', async () => {
+    const fed = async () => await host.unit(units.agent, 'WatchdogTimestampMonotonic');
+    const first = await fed();
+
+    await host.waitFor(async () => (await fed()) !== first, 'the next sign');
+
+    expect(await host.unit(units.agent, 'NRestarts')).toBe('1');
+  });
+
+  if (debian === 12) return;
+
+  it('JupyterLab runs, in a workspace of the home', async () => {
+    const params = webLaunch(await host.image('runtime-cpu'), 'notebook', 8888, {
+      env: { JUPYTER_TOKEN: 'a-token-of-the-test' },
+      resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 },
+      mounts: [{ name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false }],
+      ports: [{ name: 'web', container_port: 8888, host_port: 8888, protocol: 'http' }],
+      readiness: [{ type: 'http', endpoint: 'web', path: '/api', timeout_seconds: 90 }],
+    });
+
+    expect(await runTask(host, 'workload.oci_launch', params)).toMatchObject({ status: 'succeeded' });
+
+    expect(await host.sh('curl -sS http://127.0.0.1:8888/api/status?token=a-token-of-the-test')).toContain('"started"');
+  });
+
+  it('a stack runs, by Compose', async () => {
+    const web = await host.image('tiny');
+    const allocated = { policy: { allocation: { id: allocationId } } } as Parameters<typeof realStack>[0];
+    const stack = realStack(allocated, {
+      web: server(web, 8081, { depends_on: { db: { condition: 'service_started' } } }),
+      db: sleeper(web),
+    });
+
+    expect(await runTask(host, 'workload.compose_launch', stack)).toMatchObject({ status: 'succeeded' });
+
+    expect(await host.sh('curl -sS http://127.0.0.1:8081/')).toBe('hello');
+  });
+
+  it('the host is measured, on the port that is only the host’s own', async () => {
+    const metrics = await host.sh('curl -sS http://127.0.0.1:9464/metrics; curl -sS http://127.0.0.1:9464/readyz');
+
+    expect(metrics).toContain('gpuaas_');
+    expect((await host.run(['curl', '-sS', '-m', '2', `http://${host.address}:9464/metrics`])).code).not.toBe(0);
+  });
+
+  it('a stop waits for a task that is at work, which ends well', async () => {
+    const slow = webLaunch(await host.image('web'), 'slow', 8082, { env: { GPUAAS_PARAM_WAIT_SECONDS: '4' } });
+    const running = runTask(host, 'workload.oci_launch', slow);
+    await host.waitFor(async () => (await statusOf(host)).tasks.running === 1, 'the task to be at work');
+
+    await host.sh(`systemctl stop ${units.agent}`);
+
+    expect(await running).toMatchObject({ status: 'succeeded' });
+    expect(await host.unit(units.agent, 'Result')).toBe('success');
+    expect(await host.sh('curl -sS http://127.0.0.1:8082/')).toBe('hello');
+  });
+});
+
+/** One card, in the words of the tool. */
+const nvidiaSmi = `#!/bin/sh
+case "$*" in
+*memory.total,driver_version*) echo "GPU-stand-in, NVIDIA H100 80GB HBM3, 81559, 570.86.15, 00000000:17:00.0, Disabled" ;;
+-L) echo "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-stand-in)" ;;
+*utilization*) echo "GPU-stand-in, 37, 40960, 81559, 61, 412.50" ;;
+*) exit 2 ;;
+esac
+`;
