@@ -16,6 +16,7 @@ import { addManifestCommands } from './gpuaas/manifest-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
 import { addReleaseCommands } from './gpuaas/release-commands.ts';
 import { addReleaseKeyCommands } from './gpuaas/release-key-commands.ts';
+import { addRolloutCommands } from './gpuaas/rollout-commands.ts';
 import { addSmokeCommands } from './gpuaas/smoke-commands.ts';
 import { addStoreCommands } from './gpuaas/store-commands.ts';
 import { type Carry, runProgram } from './run-program.ts';
@@ -44,6 +45,7 @@ function programOf(carry: Carry): Command {
     addNodeCommands,
     addArtifactCommands,
     addKeyCommands,
+    addRolloutCommands,
     addSmokeCommands,
   ]) {
     add(program, withControlPlane(carry));
@@ -104,6 +106,18 @@ function addServe(program: Command, carry: Carry): void {
     )
     .addOption(
       variable('--launch-sign-off <text>', 'who found production ready for launches, and when', 'LAUNCH_SIGN_OFF'),
+    )
+    .addOption(
+      variable(
+        '--release-root <file>',
+        'PEM of the public root that vouches for releases (default: one of its own)',
+        'RELEASE_ROOT',
+      ),
+    )
+    .option(
+      '--replace-release-root',
+      'take that root also where nodes believe another one; they have to enrol again',
+      false,
     )
     .addOption(
       variable(

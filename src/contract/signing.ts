@@ -14,6 +14,10 @@ export const registryCredentialsPath = '/agent/v1/registry-credentials';
 /** Answers with exactly the `pinText` of a join token, to whoever wants to compare it with the token's pin. */
 export const trustPath = '/agent/v1/trust';
 export const invitationPath = '/agent/v1/invitation';
+/** Behind it `/<version or channel>/<file>`, for a node by the bearer of its session. */
+export const releasesPath = '/agent/v1/releases';
+/** Behind it `/<channel>/<file>`, for whoever has a join token. */
+export const bootstrapPath = '/agent/v1/bootstrap';
 export const goodbyePath = '/agent/v1/goodbye';
 
 /** Most bytes of one text frame, either way; a larger one ends the session with 1009. */

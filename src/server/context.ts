@@ -9,6 +9,7 @@ import type { Hub } from './hub/hub.ts';
 import type { TaskQueue } from './hub/task-queue.ts';
 import type { MetricsBoard } from './instances/metrics-board.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
+import type { ReleaseFiles } from './releases/release-files.ts';
 
 export interface ServerContext {
   readonly store: Store;
@@ -19,6 +20,8 @@ export interface ServerContext {
   readonly queue: TaskQueue;
   readonly hub: Hub;
   readonly limits: RateLimits;
+  /** Files that hosts install. */
+  readonly files: ReleaseFiles;
   /** The last samples of what runs. */
   readonly samples: MetricsBoard;
 }

@@ -19,6 +19,8 @@ import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
 import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
 import { recordSignOff } from './launch/sign-off.ts';
+import { followingUpdates, keepRolling } from './releases/keep-rolling.ts';
+import { ReleaseFiles } from './releases/release-files.ts';
 import { routesOf } from './routes.ts';
 import { keepSweeping } from './sweep.ts';
 
@@ -29,6 +31,8 @@ export interface ServerParts {
   readonly clock: Clock;
   readonly settings: ServerSettings;
   readonly version: string;
+  /** Folder for the files of releases. */
+  readonly releases: string;
   /** Gets what nodes report instead of the reconciler; for tests that look at the reports themselves. */
   readonly sink?: RecordSink;
   /** Loads what `/` shows; undefined where there is no console. */
@@ -50,7 +54,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   const { store, keys, log, clock, settings, version, tls, checkAnswers = false } = parts;
   const samples = new MetricsBoard();
   const reports = { environment: environmentOf(settings), clock, metrics: samples, queue: () => queue };
-  const sink = parts.sink ?? reconciler(reports);
+  const sink = followingUpdates(parts.sink ?? reconciler(reports), () => queue, clock);
   const queue: TaskQueue = new TaskQueue(sink, clock);
   const hub = new Hub({
     store,
@@ -61,11 +65,12 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     clock,
     audience: () => new URL(settings.publicUrl).origin,
   });
+  const files = new ReleaseFiles(parts.releases);
   const metrics = createMetrics();
   const limits = new RateLimits({
     ...{ sizes: settings.rates, refused: metrics.rateLimited, now: () => clock.monotonicMs() },
   });
-  const context: ServerContext = { store, log, clock, settings, keys, queue, hub, limits, samples };
+  const context: ServerContext = { store, log, clock, settings, keys, queue, hub, limits, files, samples };
   exposeHub(metrics.registry, { hub, queue });
   exposeSamples(metrics.registry, samples, () => clock.wallMs());
   const http = createHttpServer({
@@ -84,6 +89,8 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       await recordSignOff(store, settings, version, clock.wallMs());
       await warnIfNobodyLaunches(store, settings.launchEnabled, log);
       void keepSweeping({ store, clock, log }, stopped.signal);
+      const isConnected = (nodeId: string) => hub.isConnected(nodeId);
+      void keepRolling({ store, queue, clock, log, isConnected }, stopped.signal);
       return http.listen(host, port);
     },
     close: async (patienceMs) => {

@@ -1,6 +1,7 @@
-/** The folder of a control plane: `control-plane.db`, `keys/`, and a lock that one process holds. */
+/** The folder of a control plane: `control-plane.db`, `keys/`, `releases/`, and a lock that one process holds. */
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { IdentityKey } from '../contract/enrolment.ts';
 import { AgentError } from '../contract/failures.ts';
 import { seedCatalog } from './catalog/seed.ts';
 import { newId } from './db/new-id.ts';
@@ -8,7 +9,7 @@ import { lockFolder } from './db/sqlite/lock-folder.ts';
 import { openSqliteStore } from './db/sqlite/sqlite-store.ts';
 import type { Store } from './db/store.ts';
 import { makeToken } from './http/tokens.ts';
-import { openServerKeys, type ServerKeys } from './keys/server-keys.ts';
+import { importReleaseRoot, openServerKeys, type ServerKeys } from './keys/server-keys.ts';
 
 export interface DataDir {
   readonly store: Store;
@@ -22,12 +23,17 @@ export interface OpenOptions {
   /** Makes what is missing; safe to ask for at every start. */
   readonly init: boolean;
   readonly newAdminToken: boolean;
+  /** Vouches for releases instead of a root of its own. */
+  readonly releaseRoot?: IdentityKey;
+  /** Takes that root also where nodes have enrolled that believe another one. */
+  readonly replaceReleaseRoot?: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 /** `server.not_initialised`, `server.running`, or what keeps store or keys from being used. */
-export async function openDataDir(folder: string, { init, newAdminToken, now }: OpenOptions): Promise<DataDir> {
+export async function openDataDir(folder: string, options: OpenOptions): Promise<DataDir> {
+  const { init, newAdminToken, now, releaseRoot } = options;
   const file = join(folder, 'control-plane.db');
   if (!init && !existsSync(file)) {
     throw new AgentError('server.not_initialised', { folder });
@@ -41,6 +47,7 @@ export async function openDataDir(folder: string, { init, newAdminToken, now }: 
   try {
     store = openSqliteStore(file);
     const opened = store;
+    if (releaseRoot) await importReleaseRoot(folder, releaseRoot, () => assertNobodyBelieves(opened, options));
     const keys = await openServerKeys(folder, new Date(now));
     const adminToken = await prepare(opened, { init, newAdminToken, now });
     return {
@@ -55,6 +62,14 @@ export async function openDataDir(folder: string, { init, newAdminToken, now }: 
     lock.release();
     throw error;
   }
+}
+
+/** A node that has pinned another root takes no release of the new one, ever: it has to enrol again. */
+async function assertNobodyBelieves(store: Store, { replaceReleaseRoot }: OpenOptions): Promise<void> {
+  const nodes = await store.read((tx) => tx.nodes.count({ status: ['enrolled', 'quarantined'] }));
+  if (nodes === 0 || replaceReleaseRoot) return;
+  const reason = `${nodes} nodes have enrolled that believe another release root, and would take no release of this one until they enrol again. If that is meant: --replace-release-root.`;
+  throw new AgentError('server.config_invalid', { reason, nodes });
 }
 
 /** Seeds the catalog and makes the first admin token, together or not at all. */

@@ -18,6 +18,10 @@ import { instanceRoutes } from './instances/instance-routes.ts';
 import { observationRoutes } from './instances/observation-routes.ts';
 import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
+import { nodeUpdateRoutes } from './releases/node-update-routes.ts';
+import { releaseRoutes } from './releases/release-routes.ts';
+import { rolloutRoutes } from './releases/rollout-routes.ts';
+import { servingRoutes } from './releases/serve-release.ts';
 import { accessCredentialRoutes } from './resources/access-credentials.ts';
 import { allocationRoutes } from './resources/allocations.ts';
 import { tokenRoutes } from './resources/api-tokens.ts';
@@ -41,6 +45,8 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     await decommission(tx, queue, cause, instance, allocation?.data_policy === 'keep');
   });
   const control = nodeControl(hub, queue);
+  const { isConnected } = control;
+  const releases = { ...context, isConnected };
   const routes = [
     ...projectRoutes(),
     ...sessionRoutes(context),
@@ -49,7 +55,8 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...serviceAccountRoutes(),
     ...allocationRoutes(release),
     ...nodeRoutes(control),
-    probeRoute(queue, (nodeId) => hub.isConnected(nodeId)),
+    ...nodeUpdateRoutes(releases),
+    probeRoute(queue, isConnected),
     ...joinTokenRoutes(context),
     publishRoute(context),
     ...artifactRoutes(context, pullAuthorization(context)),
@@ -63,6 +70,9 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
       ...{ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca },
       revoke: control.revoke,
     }),
+    ...releaseRoutes(releases),
+    ...rolloutRoutes(releases),
+    ...servingRoutes(context),
     ...bootstrapRoutes({ store, keys, ...settings }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...auditRoutes(),

@@ -174,6 +174,7 @@ async function startServer(
   const store = openSqliteStore(join(host.folder, 'control-plane.db'));
   const controlPlane = createControlPlane({
     ...{ store, keys, sink, clock: systemClock, log: createLog({ level: 'silent' }), version: '0.0.0-test' },
+    releases: join(host.folder, 'releases'),
     settings: {
       ...{ publicUrl: `http://127.0.0.1:${proxy.port}`, ca: '', launchEnabled: true },
       ...{ registries: [host.registryHost], tokenRegistries: [], upstream: {} },

@@ -1,5 +1,6 @@
 /** A control plane of one test file's own: real HTTP on a free port, a store of its own, a token for every role. */
 import { join } from 'node:path';
+import type { IdentityKey } from '../../src/contract/enrolment.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { ServerContext, ServerSettings } from '../../src/server/context.ts';
@@ -8,7 +9,7 @@ import type { ApiToken, Role } from '../../src/server/db/entities/project.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { makeToken } from '../../src/server/http/tokens.ts';
-import { openServerKeys } from '../../src/server/keys/server-keys.ts';
+import { importReleaseRoot, openServerKeys, type ServerKeys } from '../../src/server/keys/server-keys.ts';
 import { atFileEnd } from './file-end.ts';
 import { aProject } from './store-samples.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -56,7 +57,7 @@ const defaults: ServerSettings = {
 /** Gone when the file's tests are over. */
 export async function testServer(
   settings: Partial<ServerSettings> = {},
-  more: Pick<ServerParts, 'console'> = {},
+  more: Pick<ServerParts, 'console'> & { readonly releaseRoot?: IdentityKey } = {},
 ): Promise<TestServer> {
   const folder = temporaryFolder('server');
   const store = openSqliteStore(join(folder, 'control-plane.db'));
@@ -65,12 +66,13 @@ export async function testServer(
   const server = createControlPlane({
     ...{ store, clock: { ...systemClock, wallMs: () => time }, log: createLog({ level: 'silent' }) },
     ...{
-      keys: await openServerKeys(join(folder, 'data')),
+      keys: await keysIn(join(folder, 'data'), more.releaseRoot),
       version: '0.0.0-test',
       checkAnswers: true,
     },
+    releases: join(folder, 'releases'),
     settings: { ...defaults, ...settings },
-    ...more,
+    ...(more.console ? { console: more.console } : {}),
   });
   const { port } = await server.listen('127.0.0.1', 0);
   const url = `http://127.0.0.1:${port}`;
@@ -99,6 +101,11 @@ export async function testServer(
       return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
     },
   };
+}
+
+async function keysIn(folder: string, root: IdentityKey | undefined): Promise<ServerKeys> {
+  if (root) await importReleaseRoot(folder, root, async () => undefined);
+  return await openServerKeys(folder);
 }
 
 async function seed(store: Store): Promise<Record<string, string>> {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
+import { releaseRootOf as rootOfPem } from '../../policy/release-trust.ts';
 import type { ServerSettings } from '../../server/context.ts';
 import type { Channel } from '../../server/db/entities/artifact.ts';
 import { defaultRateSizes } from '../../server/http/rate-limits.ts';
@@ -29,6 +30,8 @@ export interface ServeOptions {
   readonly launchSignOff?: string;
   readonly artifactChannel?: Channel;
   readonly platform: string;
+  readonly releaseRoot?: string;
+  readonly replaceReleaseRoot?: boolean;
   readonly strangersPerAddress: string;
   readonly strangers: string;
   readonly requestsPerToken: string;
@@ -106,6 +109,20 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
       address: rateOf(countOf('--requests-per-address', options.requestsPerAddress)),
     },
   };
+}
+
+/** The public root that vouches for releases, where one was named. */
+export function releaseRootOf({ releaseRoot: file, replaceReleaseRoot = false }: ServeOptions) {
+  if (file === undefined) {
+    if (replaceReleaseRoot) throw refused('--replace-release-root needs the new one: --release-root FILE.');
+    return {};
+  }
+  try {
+    return { releaseRoot: rootOfPem(textOf('--release-root', file)), replaceReleaseRoot };
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.code !== 'file.unusable') throw error;
+    throw refused(`--release-root: ${file} is no PEM of a public Ed25519 key: root.pem of gpuaas release-keys.`);
+  }
 }
 
 export function urlOf({ host, tls }: Listening, port: number): string {

@@ -1,6 +1,6 @@
 /** `gpuaas serve`: runs the control plane until it is told to stop. */
 import { once } from 'node:events';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import gpuaas from '../../../package.json' with { type: 'json' };
 import { AgentError } from '../../contract/failures.ts';
 import { systemClock } from '../../kit/clock.ts';
@@ -11,7 +11,7 @@ import { tellCrashes } from '../crash.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { findConsole } from '../find-console.ts';
 import { printJson, printLine } from '../output.ts';
-import { listeningOf, type ServeOptions, settingsOf, urlOf } from './serve-options.ts';
+import { listeningOf, releaseRootOf, type ServeOptions, settingsOf, urlOf } from './serve-options.ts';
 
 const { version } = gpuaas;
 
@@ -23,7 +23,10 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
   const settings = { ...settingsOf(options, listening, env) };
   const log = createLog({ level: options.logLevel });
   tellCrashes(log);
-  const data = await openDataDir(resolve(options.dataDir), { ...options, now: Date.now() });
+  const data = await openDataDir(resolve(options.dataDir), {
+    ...{ init: options.init, newAdminToken: options.newAdminToken, now: Date.now() },
+    ...releaseRootOf(options),
+  });
   try {
     if (data.adminToken !== undefined) {
       tellToken(data.adminToken, options.json);
@@ -32,6 +35,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     if (!console) log.warn({}, 'there is no console beside this program, it serves the interface alone');
     const plane = createControlPlane({
       ...{ store: data.store, keys: data.keys, log, clock: systemClock, settings, version },
+      releases: join(resolve(options.dataDir), 'releases'),
       ...(console ? { console } : {}),
       ...(listening.tls ? { tls: listening.tls } : {}),
     });

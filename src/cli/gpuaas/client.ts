@@ -37,6 +37,11 @@ export class ControlPlaneClient {
     return (await this.#send(method, path, { body, signal, key: randomUUID() })) as T;
   }
 
+  /** Sends a piece of a file; sent again where its answer is lost, so the other side has to know what it has. */
+  async put<T>(path: string, bytes: Uint8Array<ArrayBuffer>, query: Query = {}, signal?: AbortSignal): Promise<T> {
+    return (await this.#send('PUT', path, { query, bytes, signal })) as T;
+  }
+
   /** All items of a list, page by page. */
   async *list<T>(path: string, query: Query = {}, signal?: AbortSignal): AsyncGenerator<T> {
     let after: string | null | undefined;
@@ -78,7 +83,11 @@ export class ControlPlaneClient {
     }
   }
 
-  async #request(method: string, path: string, { query = {}, body, key, headers, signal }: Sent): Promise<Response> {
+  async #request(
+    method: string,
+    path: string,
+    { query = {}, body, bytes, key, headers, signal }: Sent,
+  ): Promise<Response> {
     const url = new URL(path, this.#origin);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) {
@@ -93,10 +102,12 @@ export class ControlPlaneClient {
         headers: {
           authorization: `Bearer ${this.#token}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(bytes === undefined ? {} : { 'content-type': 'application/octet-stream' }),
           ...(key === undefined ? {} : { 'idempotency-key': key }),
           ...headers,
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(bytes === undefined ? {} : { body: bytes }),
         ...(signal === undefined ? {} : { signal }),
       });
     } catch (error) {
@@ -109,6 +120,7 @@ export class ControlPlaneClient {
 interface Sent {
   readonly query?: Query;
   readonly body?: Json | undefined;
+  readonly bytes?: Uint8Array<ArrayBuffer>;
   readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;

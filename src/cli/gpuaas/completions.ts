@@ -17,6 +17,8 @@ export const completions: Kinds = {
   ),
   nodes: known('nodes', (item) => named(item, 'name')),
   projects: known('projects', (item) => named(item, 'name')),
+  releases: known('releases', ({ version, channel }) => ({ value: String(version), name: String(channel) })),
+  rollouts: known('rollouts', (item) => named(item, 'version')),
   'service-accounts': known('service-accounts', (item) => named(item, 'name')),
   services: async (signal) => {
     const { items } = await itemsOf('app-instances', signal);

@@ -1,4 +1,5 @@
 /** `gpuaas nodes show`: one page that answers whether a host takes work, and why not. `--json` has all that it reported. */
+import type { Failure } from '../../contract/failures.ts';
 import { table } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import { ago } from '../words.ts';
@@ -15,6 +16,10 @@ export interface Node {
   readonly drain: boolean;
   readonly enrolled_at: string;
   readonly agent_version: string | null;
+  readonly channel: string;
+  readonly canary: boolean;
+  readonly behind: string | null;
+  readonly update: NodeUpdate | null;
   readonly inventory: {
     readonly os: string;
     readonly kernel: string;
@@ -32,6 +37,16 @@ export interface Node {
   readonly topology: {
     readonly workloads: readonly { readonly workload_id: string; readonly state: string; readonly restarts: number }[];
   } | null;
+}
+
+export interface NodeUpdate {
+  readonly state: string;
+  readonly version: string;
+  readonly phase: string | null;
+  readonly bytes?: number;
+  readonly bytes_total?: number;
+  readonly since: string;
+  readonly failure: Failure | null;
 }
 
 interface Card {
@@ -72,7 +87,9 @@ export function describeNode(node: Node, now: number): string {
     ['ready', [readiness.state.replace('_', ' '), ...readiness.reasons].join(': ')],
     ['drain', drainWord(node)],
     ['enrolled', `${ago(node.enrolled_at, now)} ago`],
-    ['agent', node.agent_version ?? '-'],
+    ['agent', agentWord(node)],
+    ['channel', node.canary ? `${node.channel}, a canary of it` : node.channel],
+    ...(node.update === null ? [] : [['update', updateWords(node.update, now)]]),
     ['system', inventory === null ? '-' : `${inventory.os}, kernel ${inventory.kernel}, ${inventory.arch}`],
     ...(runtime === null ? [['runtime', 'not asked yet']] : runtimeFacts(runtime, now)),
   ];
@@ -100,6 +117,20 @@ function cardRow({ uuid, vendor, name, memory_mib, mig, health, reason, held_by:
 /** Asked for here, or by somebody on the host, which refuses new work just the same. */
 export function drainWord({ drain, inventory }: Pick<Node, 'drain'> & { inventory: { draining: boolean } | null }) {
   return drain ? 'yes' : inventory?.draining ? 'by its host' : 'no';
+}
+
+/** The version, and the one that it is to run. */
+export function agentWord({ agent_version, behind }: Pick<Node, 'agent_version' | 'behind'>): string {
+  return `${agent_version ?? '-'}${behind === null ? '' : `, behind ${behind}`}`;
+}
+
+/** `to 1.5.0: running, downloading, 40 %, for 2 min`. */
+export function updateWords({ state, version, phase, bytes, bytes_total, since, failure }: NodeUpdate, now: number) {
+  const part = bytes === undefined || !bytes_total ? undefined : `${Math.floor((bytes / bytes_total) * 100)} %`;
+  const isAtWork = state === 'queued' || state === 'running';
+  const how = [state.replace('_', ' '), isAtWork && phase?.replace('_', ' '), isAtWork && part].filter(Boolean);
+  const why = failure === null ? '' : `: ${failure.message} ${failure.hint}`;
+  return `to ${version}: ${how.join(', ')}${why}, ${ago(since, now)} ago`;
 }
 
 function connection({ connected, last_seen_at }: Node, now: number): string {

@@ -1,12 +1,14 @@
 /** `gpuaas nodes`: hosts, how they join, and how they are kept from work. */
 import { type Command, Option } from 'commander';
 import { readinessStates } from '../../server/db/entities/node.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import type { Carry } from './carry.ts';
-import { describeNode, drainWord, type Node } from './describe-node.ts';
+import { agentWord, describeNode, drainWord, type Node } from './describe-node.ts';
 import { addShow, group } from './group.ts';
 import { given, json, whole } from './options.ts';
 import { type Column, field, type Item, printItem } from './things.ts';
+import { untilUpdated } from './watch-update.ts';
 
 export function addNodeCommands(program: Command, carry: Carry): void {
   const path = '/api/v1/nodes';
@@ -19,7 +21,7 @@ export function addNodeCommands(program: Command, carry: Carry): void {
     ['PROBED', field('probed_at')],
     ['DRIFT', (item) => (item['drift'] as Node['drift']).map(({ what }) => what).join(', ')],
     ['DRAIN', (item) => drainWord(item as unknown as Node)],
-    ['AGENT', field('agent_version')],
+    ['AGENT', (item) => agentWord(item as unknown as Node)],
     ['ALLOCATION', field('allocation_id')],
   ];
   const none = 'No nodes yet: gpuaas nodes join-token ALLOCATION';
@@ -58,6 +60,7 @@ export function addNodeCommands(program: Command, carry: Carry): void {
         printItem(await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/drain`, body), options, page);
       }),
     );
+  addUpdates(command, carry, path);
   for (const [name, description] of [
     ['revoke', 'shut a node out for good'],
     ['release', 'end the quarantine of a node'],
@@ -72,6 +75,43 @@ export function addNodeCommands(program: Command, carry: Carry): void {
         ),
       );
   }
+}
+
+/** Which version of the agent it runs. */
+function addUpdates(command: Command, carry: Carry, path: string): void {
+  command
+    .command('update <id>')
+    .description('have a node run a release, and wait until it does')
+    .requiredOption('--to <version>', 'the release')
+    .option('--urgent', 'also outside of the window of the host', false)
+    .option('--no-wait', 'do not wait for it')
+    .option(...json)
+    .action((id, { to: version, urgent, wait, ...options }) =>
+      carry(async (client) => {
+        const node = await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/update`, { version, urgent });
+        if (!wait) {
+          printItem(node, options, page);
+          return exitCodes.ok;
+        }
+        return await untilUpdated(client, node as unknown as Node, options);
+      }),
+    );
+  command
+    .command('set <id>')
+    .description('say which rollouts reach a node, and whether they begin with it')
+    .option('--channel <name>', 'it gets what this channel gets')
+    .option('--canary', 'rollouts of its channel begin with it')
+    .option('--no-canary', 'they do not')
+    .option(...json)
+    .action((id, { channel, canary, ...options }) =>
+      carry(async (client) =>
+        printItem(
+          await client.change<Item>('PATCH', `${path}/${encodeURIComponent(id)}`, given({ channel, canary })),
+          options,
+          page,
+        ),
+      ),
+    );
 }
 
 const page = (item: Item) => describeNode(item as unknown as Node, Date.now());

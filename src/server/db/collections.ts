@@ -13,6 +13,8 @@ import { AccessCredential, ServiceAccount } from './entities/credential.ts';
 import { IdempotentAnswer } from './entities/idempotent-answer.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
+import { StoredRelease } from './entities/release.ts';
+import { Rollout, RolloutNode } from './entities/rollout.ts';
 import { Session } from './entities/session.ts';
 import { SignOff } from './entities/sign-off.ts';
 import { Task, WorkloadFencing } from './entities/task.ts';
@@ -62,6 +64,9 @@ export const collections = {
     unique: [['workload_id', 'fencing']],
   }),
   workload_fencing: collection(WorkloadFencing),
+  releases: collection(StoredRelease, { unique: [['version'], ['seq']] }),
+  rollouts: collection(Rollout, { indexes: [['state'], ['channel', 'state']] }),
+  rollout_nodes: collection(RolloutNode, { indexes: [['task_id']], unique: [['rollout_id', 'node_id']] }),
   sign_offs: collection(SignOff, { indexes: [['environment']] }),
   audit_entries: collection(AuditEntry, { indexes: [['actor'], ['subject'], ['outcome'], ['time']] }),
   idempotent_answers: collection(IdempotentAnswer, { indexes: [['expires_at']] }),

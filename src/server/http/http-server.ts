@@ -6,6 +6,7 @@
  */
 import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { AgentError } from '../../contract/failures.ts';
 import type { Log } from '../../kit/log.ts';
@@ -103,7 +104,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     clientErrorHandler: (error, socket) =>
       answerUnreadable(error, socket, answers.get(socket), headersOf({ id: newId(options.now()) })),
   }) as unknown as FastifyInstance;
-  acceptJsonOnly(app);
+  acceptBodies(app);
   const underWay = new UnderWay();
   const door = new Door(options.strangers);
   door.watch(app.server);
@@ -162,10 +163,25 @@ function headersOf({ id }: Pick<FastifyRequest, 'id'>) {
   return { 'x-correlation-id': id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 }
 
+const fileType = 'application/octet-stream';
+
+function isFile(config: object): boolean {
+  return (config as { readonly isFile?: boolean }).isFile === true;
+}
+
 /** Bodies stay bytes until the schema of their route reads them. */
-function acceptJsonOnly(app: FastifyInstance): void {
+function acceptBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) =>
+    done(unlessTaken(!isFile(request.routeOptions.config)), body),
+  );
+  app.addContentTypeParser(fileType, (request, body, done) =>
+    done(unlessTaken(isFile(request.routeOptions.config)), body),
+  );
+}
+
+function unlessTaken(isTaken: boolean): Error | null {
+  return isTaken ? null : Object.assign(new Error('no such body is taken here'), { statusCode: 415 });
 }
 
 function mount(
@@ -179,6 +195,7 @@ function mount(
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     bodyLimit: route.bodyLimit ?? defaultBodyLimit,
     exposeHeadRoute: false,
+    config: { isFile: route.file === true },
     handler: async (request, reply) => {
       if (route.stream) options.underWay.isStream(reply.raw);
       const gone = new AbortController();
@@ -188,7 +205,7 @@ function mount(
         ...{
           params: request.params,
           query: request.query,
-          body: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
+          body: (request.body as Buffer | Readable | undefined) ?? (route.file ? Readable.from([]) : Buffer.alloc(0)),
         },
         remote: request.raw.socket.remoteAddress ?? '',
         // What is not a stream is let end.
@@ -209,6 +226,7 @@ function mount(
         audit,
         onKnown,
       });
+      if ('contentType' in answer && answer.isKnown) door.letIn(request.raw.socket);
       return send(reply, answer);
     },
   });
@@ -216,7 +234,11 @@ function mount(
 
 function send(reply: FastifyReply, answer: Answer | Streamed): FastifyReply {
   if ('contentType' in answer) {
-    return reply.header('content-type', answer.contentType).send(answer.body);
+    const { status = 200, headers = {}, contentType, body } = answer;
+    return reply
+      .code(status)
+      .headers({ ...headers, 'content-type': contentType })
+      .send(body);
   }
   if (answer.replayed) {
     reply.header('idempotency-replayed', 'true');
@@ -234,7 +256,7 @@ function answerFailure(
   reply: FastifyReply,
   { log, limits }: Pick<HttpOptions, 'log' | 'limits'>,
 ): FastifyReply {
-  const failure = limited(failureOf(error, request.routeOptions.bodyLimit), request, limits);
+  const failure = limited(failureOf(error, request.routeOptions), request, limits);
   const status = statusOf(failure.code);
   if (status >= 500) {
     const { method, id: trace_id } = request;
@@ -264,7 +286,7 @@ function limited(failure: AgentError, request: FastifyRequest, limits: RateLimit
 }
 
 /** What the HTTP library refuses by itself becomes one of our codes; anything unforeseen says nothing of its cause. */
-function failureOf(error: unknown, bodyLimit: number | undefined): AgentError {
+function failureOf(error: unknown, { bodyLimit, config }: FastifyRequest['routeOptions']): AgentError {
   if (error instanceof AgentError) {
     return error;
   }
@@ -273,7 +295,10 @@ function failureOf(error: unknown, bodyLimit: number | undefined): AgentError {
     return new AgentError('request.too_large', { reason: `It accepts ${bodyLimit ?? defaultBodyLimit} bytes.` });
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    const message = statusCode === 415 ? 'must be application/json' : 'is not a request that can be read';
+    const message =
+      statusCode === 415
+        ? `must be ${isFile(config) ? fileType : 'application/json'}`
+        : 'is not a request that can be read';
     return new AgentError('request.invalid', { errors: [{ path: '', code: 'http', message }] });
   }
   return new AgentError('internal', {}, { cause: error });

@@ -28,19 +28,23 @@ export function openApiOf(routes: readonly Route[], version: string) {
 }
 
 function operationOf(route: Route): Operation {
-  const { tag, summary, allow, body, answer, status = 200 } = route;
+  const { tag, summary, allow, body, file, answer, status = 200 } = route;
   const type = route.stream ? (route.produces ?? 'text/event-stream') : 'application/json';
   return {
     tags: [tag],
     summary,
     ...(allow === 'anyone' ? { security: [] } : { security: [{ token: [] }], 'x-roles': allow }),
     parameters: [...parametersOf('path', route.params), ...parametersOf('query', route.query), ...keyOf(route)],
-    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } } : {}),
+    ...(body || file ? { requestBody: { required: true, content: contentOf(route) } } : {}),
     responses: {
       [status]: { description: 'Done.', content: { [type]: { schema: answer } } },
       default: { description: 'Refused or failed.', content: { 'application/json': { schema: errorReference } } },
     },
   };
+}
+
+function contentOf({ body, file }: Route): Operation {
+  return file ? { 'application/octet-stream': {} } : { 'application/json': { schema: body } };
 }
 
 const errorReference = { $ref: '#/components/schemas/Error' };
@@ -56,7 +60,7 @@ function parametersOf(place: 'path' | 'query', schema: TObject | undefined): Ope
 function keyOf(route: Route): Operation[] {
   const schema = { type: 'string', maxLength: 255 };
   const description = 'The same key with the same body gets the same answer, for a day.';
-  return route.change && route.allow !== 'anyone'
+  return route.change && !route.file && route.allow !== 'anyone'
     ? [{ name: 'Idempotency-Key', in: 'header', required: false, schema, description }]
     : [];
 }

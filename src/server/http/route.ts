@@ -36,6 +36,8 @@ export interface Asked<P, Q, B, W> {
   readonly correlationId: string;
   /** Milliseconds since 1970, the same throughout the request. */
   readonly now: number;
+  /** What a route that takes a `file` gets, as it comes. */
+  readonly file?: Readable;
   /** Aborts when the client is gone; that of a stream also when the server stops or its caller is not valid any more. */
   readonly signal: AbortSignal;
 }
@@ -55,6 +57,11 @@ export interface Changed<A> {
 
 export interface Streamed {
   readonly contentType: string;
+  /** Default 200. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The caller has proven who it is, to a route that proves its callers itself. */
+  readonly isKnown?: boolean;
   readonly body: Readable;
 }
 
@@ -68,6 +75,8 @@ interface Declared<P extends TObject, Q extends TObject, B extends TSchema, A ex
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  /** True: the body is a file of any length, `application/octet-stream`, and nothing is read of it before it is asked for. */
+  readonly file?: boolean;
   /** Most bytes of the body; default 64 KiB. */
   readonly bodyLimit?: number;
   readonly answer: A;

@@ -1,6 +1,6 @@
 /** Carries out one request for one route: who asks, what is asked, and the answer. Knows no HTTP library. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import { judge } from '../../contract/validate.ts';
 import type { Store } from '../db/store.ts';
@@ -17,7 +17,8 @@ export interface RawRequest {
   readonly headers: IncomingHttpHeaders;
   readonly params: unknown;
   readonly query: unknown;
-  readonly body: Buffer;
+  /** A stream for a route that takes a file. */
+  readonly body: Buffer | Readable;
   readonly correlationId: string;
   /** Address of the other side. */
   readonly remote: string;
@@ -68,7 +69,7 @@ async function carryOut(
   const asked: AnyAsked = {
     params: readParams(route.params, raw.params),
     query: readQuery(route.query, raw.query),
-    body: readBody(route.body, raw.body),
+    ...(raw.body instanceof Readable ? { body: {}, file: raw.body } : { body: readBody(route.body, raw.body) }),
     ...{ who: caller?.who, now, headers: raw.headers, correlationId: raw.correlationId, signal: raw.signal },
   };
   if (route.stream) {
@@ -122,8 +123,9 @@ function auditedOf(route: Route, { params, correlationId, remote }: RawRequest, 
   return { route, params, correlationId, remote, now };
 }
 
-/** Who proves nothing repeats nothing: its answers could be asked for by everybody. */
+/** Who proves nothing repeats nothing: its answers could be asked for by everybody. A file that comes again is the same. */
 function keyFor({ name, credential }: Caller, { method, url, body, headers }: RawRequest): Key | undefined {
+  if (body instanceof Readable) return undefined;
   const header = headers['idempotency-key'];
   return keyOf({
     ...{ header: typeof header === 'string' ? header : undefined, caller: name, credential },

@@ -18,7 +18,7 @@ import { protocolVersion } from '../../contract/protocol.ts';
 import type { Challenge, Hello, Welcome } from '../../contract/session-messages.ts';
 import { type closeCodes, helloText } from '../../contract/signing.ts';
 import type { Node } from '../db/entities/node.ts';
-import type { Tx } from '../db/store.ts';
+import type { ReadTx, Tx } from '../db/store.ts';
 import type { TaskKeys } from '../keys/task-keys.ts';
 import { lapseAll } from './leases.ts';
 
@@ -98,6 +98,14 @@ export function isCurrent(node: Node | undefined, epoch: number): boolean {
 export async function nodeOfBearer(nodes: Pick<Tx['nodes'], 'get'>, bearer: string): Promise<Node | undefined> {
   const node = await nodes.get(bearer.split('.')[0] ?? '');
   return node?.status === 'enrolled' && node.bearer_hash === hashOf(bearer) ? node : undefined;
+}
+
+/** The node that asks by HTTP, by the bearer of its session; `node.untrusted` for everybody else. */
+export async function nodeAsking(tx: ReadTx, authorization: string | undefined): Promise<Node> {
+  const [, bearer = ''] = /^Bearer ([\w.-]{1,256})$/.exec(authorization ?? '') ?? [];
+  const node = await nodeOfBearer(tx.nodes, bearer);
+  if (!node) throw new AgentError('node.untrusted');
+  return node;
 }
 
 /** The node, if the hello is signed by its key: by the next one after a rotation, which then is its only one. */

@@ -12,8 +12,13 @@ import { openRegistryKey, type RegistryKey } from './registry-key.ts';
 import { TaskKeys } from './task-keys.ts';
 import { openVault, type Vault } from './vault.ts';
 
+const rootFile = 'release-root.json';
+
 const StoredRoot = Type.Object(
-  { jwk: IdentityKey, private: Type.String({ description: 'Private half, base64url.' }) },
+  {
+    jwk: IdentityKey,
+    private: Type.Optional(Type.String({ description: 'Private half, base64url; absent for one that was imported.' })),
+  },
   { additionalProperties: false, description: 'The release root as it lies on disk.' },
 );
 
@@ -46,14 +51,35 @@ export async function openServerKeys(dataDir: string, now = new Date()): Promise
   };
 }
 
+/**
+ * Takes the public root of those who make releases, instead of one of its own; its private half is somewhere else then. What
+ * nodes have pinned they do not unlearn, so `assertFree` is asked before another one is taken.
+ */
+export async function importReleaseRoot(
+  dataDir: string,
+  root: IdentityKey,
+  assertFree: () => Promise<void>,
+): Promise<void> {
+  const file = keyFile(join(dataDir, 'keys'), rootFile);
+  const present = file.read();
+  if (present === undefined) {
+    file.create({ jwk: root });
+    return;
+  }
+  const judged = judge(StoredRoot, present);
+  if (judged.ok && judged.value.jwk.x === root.x) return;
+  await assertFree();
+  file.replace({ jwk: root });
+}
+
 async function openReleaseRoot(folder: string): Promise<IdentityKey> {
-  const file = keyFile(folder, 'release-root.json');
+  const file = keyFile(folder, rootFile);
   if (file.read() === undefined) {
     const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
     const { d = '', x = '' } = await exportJWK(privateKey);
     file.create({ jwk: { kty: 'OKP', crv: 'Ed25519', x }, private: d });
   }
   const judged = judge(StoredRoot, file.read());
-  if (!judged.ok) throw new AgentError('server.key_unusable', { path: 'release-root.json', reason: 'It is damaged.' });
+  if (!judged.ok) throw new AgentError('server.key_unusable', { path: rootFile, reason: 'It is damaged.' });
   return judged.value.jwk;
 }

@@ -1,13 +1,11 @@
 /** Whoever wants something of a registry gets it here: people with an API token, nodes with the bearer of their session. */
 import { Type } from 'typebox';
 import { RegistryCredentialAnswer, RegistryCredentialRequest } from '../../contract/enrolment.ts';
-import { AgentError } from '../../contract/failures.ts';
 import { registryCredentialsPath } from '../../contract/signing.ts';
-import type { ReadTx } from '../db/store.ts';
 import { platform } from '../http/access.ts';
 import { openRoute, type Route } from '../http/route.ts';
 import { whoIs } from '../http/tokens.ts';
-import { nodeOfBearer } from '../hub/admission.ts';
+import { nodeAsking } from '../hub/admission.ts';
 import { type PullCredentialParts, pullCredential } from './pull-credential.ts';
 import { longestSeconds, makeRegistryToken, readScopes, registryService } from './registry-tokens.ts';
 
@@ -71,13 +69,6 @@ export function registryRoutes(parts: PullCredentialParts): Route[] {
       },
     }),
   ];
-}
-
-async function nodeAsking(tx: ReadTx, authorization: string | undefined) {
-  const [, bearer = ''] = /^Bearer ([\w.-]{1,256})$/.exec(authorization ?? '') ?? [];
-  const node = await nodeOfBearer(tx.nodes, bearer);
-  if (!node) throw new AgentError('node.untrusted');
-  return node;
 }
 
 /** Registry clients send user and password; the password is the API token, the user is not looked at. */

@@ -6,12 +6,13 @@ import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { closed, nullable } from '../db/entities/fields.ts';
-import { Node, readinessStates } from '../db/entities/node.ts';
+import { Node, NodeUpdate, readinessStates } from '../db/entities/node.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
 import { everybody, found, maySee, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
+import { usualChannel, wantedVersions } from '../releases/current-release.ts';
 import { Drift, driftOf, Readiness, readinessOf } from './node-readiness.ts';
 
 const {
@@ -31,6 +32,13 @@ export const NodeView = Type.Object(
     probed_at: nullable(
       Type.String({ description: 'When.' }),
       'When its container runtimes were last looked at, by the clock of the host; null before that.',
+    ),
+    channel: Type.String({ description: 'Which rollouts reach it.' }),
+    canary: Type.Boolean({ description: 'True if rollouts of its channel begin with it.' }),
+    update: nullable(NodeUpdate, 'The last update of its agent that was asked for; null before that.'),
+    behind: nullable(
+      Type.String({ description: 'Version.' }),
+      'Version that it is to run by the last rollout of its channel; null where it does, or runs a newer one.',
     ),
     drift: Type.Array(Drift, { description: 'Where its host is not as its bootstrap left it; empty if nowhere.' }),
   },
@@ -63,8 +71,19 @@ export interface NodeControl {
 const one = { params: pathOf('node_id', 'The node.'), answer: NodeView } as const;
 const path = '/api/v1/nodes/{node_id}';
 
+/** How nodes are shown; `view` is good for one moment of the store. */
+export async function nodeView(tx: ReadTx, isConnected: NodeControl['isConnected']): Promise<(node: Node) => NodeView> {
+  const wanted = await wantedVersions(tx);
+  const numbers = new Map((await tx.releases.list()).map(({ version, seq }) => [version, seq]));
+  return (node) => {
+    const release = wanted.get(node.channel ?? usualChannel);
+    const isBehind = release && (numbers.get(node.agent_version) ?? 0) < release.seq;
+    return viewOf(node, isConnected(node.id), isBehind ? release.version : null);
+  };
+}
+
 export function nodeRoutes(control: NodeControl): Route[] {
-  const view = (node: Node): NodeView => viewOf(node, control.isConnected(node.id));
+  const viewed = async (tx: ReadTx, node: Node) => (await nodeView(tx, control.isConnected))(node);
   const isOf = (node: Node, state: string) => readinessOf(node, control.isConnected(node.id)).state === state;
   return [
     route({
@@ -78,12 +97,12 @@ export function nodeRoutes(control: NodeControl): Route[] {
         // What a node is ready for is not a field that the store could ask for.
         const nodes = await tx.nodes.list({ where, ...order, ...(readiness === undefined ? { limit } : {}) });
         const wanted = readiness === undefined ? nodes : nodes.filter((node) => isOf(node, readiness));
-        return page(wanted.slice(0, limit), query, view);
+        return page(wanted.slice(0, limit), query, await nodeView(tx, control.isConnected));
       },
     }),
     route({
       ...{ method: 'GET', path, tag: 'nodes', summary: 'Shows a node.', ...one, allow: everybody },
-      read: async ({ who, params: { node_id: id } }, tx) => view(await visibleNode(tx, who, id)),
+      read: async ({ who, params: { node_id: id } }, tx) => viewed(tx, await visibleNode(tx, who, id)),
     }),
     route({
       ...{ method: 'POST', path: `${path}/drain`, tag: 'nodes', ...one, allow: platform, body: Drain },
@@ -97,7 +116,7 @@ export function nodeRoutes(control: NodeControl): Route[] {
           await tell(tx, asked, after, after.drain ? 'node.draining' : 'node.undrained', 'An operator decided so.');
           await control.drain(tx, asked, after);
         }
-        return { body: view(after) };
+        return { body: await viewed(tx, after) };
       },
     }),
     route({
@@ -106,7 +125,7 @@ export function nodeRoutes(control: NodeControl): Route[] {
       change: async ({ who, params: { node_id: id } }, tx) => {
         found('node', id, await tx.nodes.get(id));
         await control.revoke(tx, id, who.actor);
-        return { body: view(found('node', id, await tx.nodes.get(id))) };
+        return { body: await viewed(tx, found('node', id, await tx.nodes.get(id))) };
       },
     }),
     route({
@@ -117,16 +136,20 @@ export function nodeRoutes(control: NodeControl): Route[] {
         if (!(await control.release(tx, id, who.actor))) {
           throw new AgentError('resource.conflict', { reason: `The node is ${node.status}.` });
         }
-        return { body: view(found('node', id, await tx.nodes.get(id))) };
+        return { body: await viewed(tx, found('node', id, await tx.nodes.get(id))) };
       },
     }),
   ];
 }
 
-function viewOf(node: Node, connected: boolean): NodeView {
+function viewOf(node: Node, connected: boolean, behind: string | null): NodeView {
   const { bearer_hash: _b, next_keys: _n, wrapping_key: _w, identity_key: _i, epoch_offered: _o, ...rest } = node;
   const probed_at = node.runtime?.probed_at ?? null;
-  return { ...rest, connected, readiness: readinessOf(node, connected), probed_at, drift: driftOf(node) };
+  const { channel = usualChannel, canary = false, update, agent_version } = node;
+  // Somebody on the host may have gone back since: what it says of itself is the truth.
+  const isOver = update?.state === 'committed' && update.version !== agent_version;
+  const standing = { channel, canary, update: update && !isOver ? update : null, behind };
+  return { ...rest, ...standing, connected, readiness: readinessOf(node, connected), probed_at, drift: driftOf(node) };
 }
 
 async function visibleNode(tx: ReadTx, who: Who, id: string): Promise<Node> {

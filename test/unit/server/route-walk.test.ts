@@ -61,7 +61,7 @@ describe.each(operations)('$name', ({ method, path, operation }) => {
 
   it('is open to nobody without a token, also one in its address, unless it proves its callers itself', async () => {
     const proves =
-      ['/healthz', '/openapi.json', '/registry/v1/token'].includes(path) ||
+      ['/healthz', '/openapi.json', '/registry/v1/token', '/bootstrap.sh'].includes(path) ||
       /^\/(agent\/v1|api\/v1\/schemas)\//.test(path) ||
       `${method} ${path}` === 'post /api/v1/session';
     const address = `${addressOf(path)}?access_token=${server.tokens['admin']}`;

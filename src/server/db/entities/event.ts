@@ -15,6 +15,8 @@ export const subjectKinds = [
   'environment',
   'access_credential',
   'service_account',
+  'release',
+  'rollout',
 ] as const;
 
 export const Event = Type.Object(

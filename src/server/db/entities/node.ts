@@ -1,7 +1,10 @@
 /** Hosts: how they join, who they are, and what was last heard of them. */
 import { type Static, Type } from 'typebox';
+import { updatePhases } from '../../../contract/agent-self-update.ts';
 import { IdentityKey, WrappingPublicKey } from '../../../contract/enrolment.ts';
+import { Failure } from '../../../contract/failures.ts';
 import { InventoryBody, TopologyBody } from '../../../contract/records.ts';
+import { releaseChannelPattern } from '../../../contract/release.ts';
 import { WorkloadOciRuntimeStatusOutput } from '../../../contract/workload-oci-runtime-status.ts';
 import { closed, id, nullable, secretHash, text, time } from './fields.ts';
 
@@ -25,6 +28,42 @@ const NodeKeys = Type.Object(
   { identity_key: IdentityKey, wrapping_key: WrappingPublicKey },
   { ...closed, description: 'Public keys of a node.' },
 );
+
+/**
+ *   queued ─▶ running ─▶ committed | rolled_back | failed | held (its operator keeps it from that version, or for now)
+ *      └─────────┴─▶ cancelled
+ */
+export const nodeUpdateStates = [
+  'queued',
+  'running',
+  'committed',
+  'rolled_back',
+  'failed',
+  'held',
+  'cancelled',
+] as const;
+
+const bytes = (description: string) => Type.Integer({ minimum: 0, description });
+
+export const NodeUpdate = Type.Object(
+  {
+    state: Type.Enum([...nodeUpdateStates], {
+      description:
+        'rolled_back: the version before runs again. failed: nothing was changed. held: its operator keeps it from that version.',
+    }),
+    version: text(64, 'Version that it shall run.'),
+    from: text(64, 'Version that it ran when it was asked to.'),
+    phase: nullable(Type.Enum([...updatePhases], { description: 'Phase.' }), 'How far it is; null before it began.'),
+    bytes: Type.Optional(bytes('Bytes that were fetched, of the file that it fetches.')),
+    bytes_total: Type.Optional(bytes('Bytes of that file.')),
+    since: time('When it came into this state or phase.'),
+    failure: nullable(Failure, 'Why it does not run that version; null where it does, or may yet.'),
+    task_id: id('The task that updates it.'),
+    rollout_id: nullable(id('The rollout.'), 'Rollout that asked for it; null for a person.'),
+  },
+  { ...closed, description: 'The last update of its agent that was asked for.' },
+);
+export type NodeUpdate = Static<typeof NodeUpdate>;
 
 export const Node = Type.Object(
   {
@@ -74,6 +113,16 @@ export const Node = Type.Object(
         description: 'How far its clock is ahead of ours, as of its last inventory; absent before that.',
       }),
     ),
+    channel: Type.Optional(
+      Type.String({
+        pattern: releaseChannelPattern,
+        description: 'Which rollouts reach it; `stable` where it is absent.',
+      }),
+    ),
+    canary: Type.Optional(
+      Type.Boolean({ description: 'True if rollouts of its channel begin with it; absent for false.' }),
+    ),
+    update: Type.Optional(NodeUpdate),
     topology: nullable(TopologyBody, 'What it last said that runs there; null before that.'),
   },
   { ...closed, description: 'A host that enrolled.' },

@@ -12,7 +12,12 @@ const fresh: Node = {
     status_reason: null,
   },
   ...{ connected: false, last_seen_at: null, drain: false, enrolled_at: '2026-11-25T10:00:00Z', agent_version: null },
-  ...{ inventory: null, runtime: null, topology: null },
+  ...{
+    inventory: null,
+    runtime: null,
+    topology: null,
+    ...{ channel: 'stable', canary: false, behind: null, update: null },
+  },
   ...{ readiness: { state: 'unknown', reasons: ['It has not said yet what it can run.'] }, drift: [] },
 };
 
