@@ -85,8 +85,9 @@ export interface SystemdHost extends AsyncDisposable {
 
 /**
  * What the host begins with. systemd mounts most control groups itself, but of the first kind it wants `cpu` and `cpuacct` in one place,
- * which fails on a machine that has them apart; so those of this machine are mounted before it starts. Of the second kind there is
- * nothing to do.
+ * which fails on a machine that has them apart; so those of this machine are mounted before it starts. Then nothing can be added: it would
+ * mount what this machine does not, for the whole machine, whose engine could then tell no use of any container. Of the second kind
+ * there is nothing to do.
  */
 const INIT = `while IFS=: read -r _ controllers _; do
   case $controllers in
@@ -94,6 +95,12 @@ const INIT = `while IFS=: read -r _ controllers _; do
   *) mkdir "/sys/fs/cgroup/$controllers" && mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$controllers" ;;
   esac
 done </proc/self/cgroup
+if [ -n "$(ls /sys/fs/cgroup)" ]; then
+  mkdir /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
+  mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+  mount -o remount,ro /sys/fs/cgroup
+fi
 exec /sbin/init`;
 
 const OWNER = 'dev.gpuaas.test-owner';
