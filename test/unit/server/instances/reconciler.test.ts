@@ -249,7 +249,11 @@ describe('an action', () => {
     await crowded.endTaskOf(id, 'stopped');
     await crowded.launch(large(9002));
 
-    await expect(crowded.act(id, 'start')).rejects.toMatchObject({ code: 'launch.resources_exceed_allocation' });
+    const refused = await crowded.act(id, 'start').catch((error: AgentError) => error.toFailure());
+    expect(refused).toMatchObject({
+      code: 'launch.resources_exceed_allocation',
+      hint: expect.stringMatching(/^Stop another instance .*, or launch the app with less/),
+    });
   });
 
   it('stop leaves the card with it: its container holds it until it is removed (G-114)', async () => {
