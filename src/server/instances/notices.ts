@@ -25,7 +25,7 @@ const texts = {
   },
   artifact_revoked: {
     message: 'The trust in its image was taken back.',
-    hint: 'Look in the events for the reason, save what you need, and decommission the instance.',
+    hint: 'It runs on, and is not started again. Save what you need, launch the app from another image, and decommission this instance.',
   },
   version_withdrawn: {
     message: 'Its version of the app is not offered any more.',
