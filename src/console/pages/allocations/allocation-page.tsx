@@ -17,6 +17,7 @@ import { Facts, Page, Section, Shown } from '../../parts/page.tsx';
 import { announce } from '../../parts/status-region.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
 import { JoinButton } from '../nodes/join-button.tsx';
+import type { Node } from '../nodes/node.ts';
 import { shapeWords } from './shape-words.ts';
 
 export function AllocationPage({ id }: { readonly id: string }) {
@@ -83,6 +84,7 @@ interface ShownProps {
 
 function About({ allocation }: ShownProps) {
   const { id, node_id, ssh, project_storage, data_policy, created_at, ended_at, shape } = allocation;
+  const node = useResource<Node>(node_id && `/api/v1/nodes/${node_id}`);
   return (
     <Section title="Allocation">
       <Facts
@@ -94,7 +96,7 @@ function About({ allocation }: ShownProps) {
               'none has joined yet'
             ) : (
               <Link key="node" to={`/nodes/${node_id}`}>
-                its node
+                {node.data?.name ?? node_id}
               </Link>
             ),
           ],
