@@ -78,3 +78,18 @@ it('names the host of an allocation and what runs there, and leads from each to 
     await page.getByRole('heading', { name: 'Notebook 1', level: 1 }).waitFor();
   });
 });
+
+it('shows why an image was ended on its page, and to those who run it', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.operator);
+    await openPage(page, ground.url, ['/artifacts/artifact-0', 'runtime-cpu']);
+
+    await page.getByRole('button', { name: 'Retire' }).click();
+    await page.getByRole('dialog').getByLabel('Reason').fill('Nobody builds it any more.');
+    await page.getByRole('dialog').getByRole('button', { name: 'Retire' }).click();
+
+    await page.getByRole('main').getByText('It was retired. Reason: Nobody builds it any more.').waitFor();
+    await openPage(page, ground.url, ['/instances/instance-1', 'Notebook 1']);
+    await page.getByRole('note').getByText('Its image is retired. Reason: Nobody builds it any more.').waitFor();
+  });
+});

@@ -10,7 +10,7 @@ import { given, json, whole } from './options.ts';
 import { pushArtifact } from './push-artifact.ts';
 import { type Column, field, type Item, printItem } from './things.ts';
 
-const reason = ['--reason <text>', 'why, for those who read the events'] as const;
+const reason = ['--reason <text>', 'why, for those who run it and those who look at it'] as const;
 
 export function addArtifactCommands(program: Command, carry: Carry): void {
   const path = '/api/v1/artifacts';

@@ -54,11 +54,12 @@ export function InstanceHead({ instance, events }: HeadProps) {
 function Notices({ instance }: { readonly instance: InstanceView }) {
   return (
     <>
-      {instance.notices.map(({ code, message, hint }) => (
+      {instance.notices.map(({ code, message, reason, hint }) => (
         <div key={code} class="notice notice-warning" role="note">
           <Icon name="warning" />
           <p>
-            <strong>{cleanLine(message)}</strong> {cleanLine(hint)}
+            <strong>{cleanLine(message)}</strong> {reason && `Reason: ${cleanLine(reason)} `}
+            {cleanLine(hint)}
           </p>
         </div>
       ))}
