@@ -110,7 +110,7 @@ export const failures = {
   'file.unusable': {
     kind: 'invalid',
     message: 'A file that was given cannot be used.',
-    hint: 'Give a readable file with one JSON value, at most 1 MiB; docs/tasks.md shows tasks, docs/operators.md the rest.',
+    hint: 'Give a readable file of the kind that this command takes; its `--help` says which.',
     retryable: false,
   },
   'config.missing': {
@@ -592,6 +592,18 @@ export const failures = {
     message: 'The registry of the artifact does not let this control plane read it.',
     hint: 'Give it a login for that registry (`gpuaas serve --registry-logins`), or let the registry take its tokens (`--token-registry`); then verify again.',
     retryable: false,
+  },
+  'artifact.push_denied': {
+    kind: 'denied',
+    message: 'The registry does not let this push in.',
+    hint: 'A registry that takes no tokens of the control plane wants `--no-token`; one that does must be named by `gpuaas serve --token-registry`.',
+    retryable: false,
+  },
+  'artifact.push_failed': {
+    kind: 'unavailable',
+    message: 'The registry did not take the image.',
+    hint: 'Check that the registry runs, that this machine reaches it and that it takes pushes, then push again: what it has already is not sent again.',
+    retryable: true,
   },
   'artifact.refused': {
     kind: 'denied',
