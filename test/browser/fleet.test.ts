@@ -24,6 +24,10 @@ function workload(workload_id: string, allocation_id: string) {
   };
 }
 
+interface Catalog {
+  readonly items: readonly { readonly slug: string; readonly versions: readonly { readonly version: string }[] }[];
+}
+
 const rowOf = (page: Page, name: string) => page.getByRole('row').filter({ hasText: name });
 
 it('shows of each node whether it can take work, and when it was last asked (G-198)', async () => {
@@ -91,5 +95,21 @@ it('shows why an image was ended on its page, and to those who run it', async ()
     await page.getByRole('main').getByText('It was retired. Reason: Nobody builds it any more.').waitFor();
     await openPage(page, ground.url, ['/instances/instance-1', 'Notebook 1']);
     await page.getByRole('note').getByText('Its image is retired. Reason: Nobody builds it any more.').waitFor();
+  });
+});
+
+it('shows a member what is offered and what is not any more, without being loaded again', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.member);
+    await page.getByRole('article', { name: 'vLLM' }).waitFor();
+    const { body } = await ground.call('GET', '/api/v1/catalog/apps');
+    const vllm = (body as Catalog).items.find(({ slug }) => slug === 'vllm-openai');
+
+    await ground.call('POST', `/api/v1/catalog/apps/vllm-openai/versions/${vllm?.versions[0]?.version}/withdraw`);
+    await page.getByRole('article', { name: 'vLLM' }).getByText('It has no version yet.').waitFor();
+
+    const card = { slug: 'later', display_name: 'Added later', summary: 'Was not there.', category: 'test' };
+    await ground.call('POST', '/api/v1/catalog/apps', card);
+    await page.getByRole('article', { name: 'Added later' }).waitFor();
   });
 });

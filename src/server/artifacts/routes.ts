@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import type { ServerContext } from '../context.ts';
 import { Artifact, channels, Digest, type Ending, Provenance } from '../db/entities/artifact.ts';
+import { everyProject } from '../db/entities/event.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { Store, Tx } from '../db/store.ts';
@@ -249,7 +250,7 @@ async function tell(
   data: Record<string, unknown> = {},
 ): Promise<void> {
   const subject = { kind: 'artifact', id } as const;
-  await appendEvent(tx, asked, { type: `artifact.${happened}`, project_id: null, subject, message, data });
+  await appendEvent(tx, asked, { type: `artifact.${happened}`, project_id: everyProject, subject, message, data });
 }
 
 function timeOf({ now }: Cause): string {
