@@ -123,4 +123,14 @@ describe('gpuaas apps publish', () => {
     expect([published, named, unlocked].map(({ out }) => lockOf(out))).toEqual(['a1', 'a2', undefined]);
     expect([unsaid.status, JSON.parse(unsaid.out).failure.code]).toEqual([2, 'command.invalid']);
   });
+
+  it('publishes nothing that it cannot lock (G-243)', async () => {
+    const { run, call, events } = await ground();
+
+    const { status, err } = await run('publish', file('unlocked.yaml'), '--as', '1', '--lock', 'prod');
+
+    expect([status, err]).toEqual([3, expect.stringContaining('is promoted to prod')]);
+    expect((await call('GET', '/api/v1/catalog/apps/smoke-stack/versions/1')).body.status).toBe('draft');
+    expect(await events()).toEqual(['app.added', 'app.version.added']);
+  });
 });
