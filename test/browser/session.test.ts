@@ -98,6 +98,24 @@ describe('signing in', () => {
   });
 });
 
+it('is there again after a workload has set more cookies than any request can carry', async () => {
+  await visit(
+    ground.url,
+    async (page) => {
+      const bomb = Array.from({ length: 8 }, (_, at) => ({ name: `bomb${at}`, value: 'x'.repeat(4000) }));
+      await page.context().addCookies(bomb.map((each) => ({ ...each, url: ground.url })));
+
+      const refused = await page.goto(`${ground.url}/?again`);
+      expect(refused?.status()).toBe(431);
+      await page.goto(ground.url);
+
+      await page.getByRole('button', { name: 'Sign in' }).waitFor();
+    },
+    // The failure is no page, so the browser looks for its icon.
+    { expects: [/status of 431/, /favicon\.ico/] },
+  );
+});
+
 describe('an open page', () => {
   it('says so while the control plane is away, keeps what it shows, and goes on without being loaded again', async () => {
     await visit(
