@@ -8,7 +8,7 @@ import { lockFolder } from './db/sqlite/lock-folder.ts';
 import { openSqliteStore } from './db/sqlite/sqlite-store.ts';
 import type { Store } from './db/store.ts';
 import { makeToken } from './http/tokens.ts';
-import { openServerKeys, type ServerKeys } from './keys/server-keys.ts';
+import { keyFiles, openServerKeys, type ServerKeys } from './keys/server-keys.ts';
 
 export interface DataDir {
   readonly store: Store;
@@ -22,12 +22,17 @@ export interface OpenOptions {
   /** Makes what is missing; safe to ask for at every start. */
   readonly init: boolean;
   readonly newAdminToken: boolean;
+  /** Makes keys for a store whose own are lost: every node has to enrol again. */
+  readonly newKeys: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 /** `server.not_initialised`, `server.running`, or what keeps store or keys from being used. */
-export async function openDataDir(folder: string, { init, newAdminToken, now }: OpenOptions): Promise<DataDir> {
+export async function openDataDir(
+  folder: string,
+  { init, newKeys, newAdminToken, now }: OpenOptions,
+): Promise<DataDir> {
   const file = join(folder, 'control-plane.db');
   if (!init && !existsSync(file)) {
     throw new AgentError('server.not_initialised', { folder });
@@ -39,9 +44,11 @@ export async function openDataDir(folder: string, { init, newAdminToken, now }: 
   const lock = lockFolder(folder);
   let store: Store | undefined;
   try {
+    if (existsSync(file) && !newKeys) assertKeys(folder);
+    // Before the store: one that is there has had keys.
+    const keys = await openServerKeys(folder, new Date(now));
     store = openSqliteStore(file);
     const opened = store;
-    const keys = await openServerKeys(folder, new Date(now));
     const adminToken = await prepare(opened, { init, newAdminToken, now });
     return {
       ...{ store: opened, keys, adminToken },
@@ -57,8 +64,19 @@ export async function openDataDir(folder: string, { init, newAdminToken, now }: 
   }
 }
 
+/** A mount or a copy that was forgotten: with keys made in their place, no node would know this control plane any more. */
+function assertKeys(folder: string): void {
+  const path = keyFiles.map((name) => join(folder, 'keys', name)).find((file) => !existsSync(file));
+  if (path === undefined) return;
+  const reason = 'It is not there, and the store has been used with it; if it is lost, `--new-keys` makes another.';
+  throw new AgentError('server.key_unusable', { path, reason });
+}
+
 /** Seeds the catalog and makes the first admin token, together or not at all. */
-async function prepare(store: Store, { init, newAdminToken, now }: OpenOptions): Promise<string | undefined> {
+async function prepare(
+  store: Store,
+  { init, newAdminToken, now }: Omit<OpenOptions, 'newKeys'>,
+): Promise<string | undefined> {
   return store.write(async (tx) => {
     const isNew = (await tx.api_tokens.count()) === 0;
     if (init) {

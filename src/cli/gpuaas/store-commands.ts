@@ -39,8 +39,9 @@ export function addStoreCommands(program: Command, carry: Carry): void {
       carry(async () => {
         const { restoreStore } = await import('../../server/store-copies.ts');
         const restored = restoreStore(resolve(options.dataDir), resolve(file), new Date());
-        const keys = restored.has_keys ? '' : ' There are no keys in this folder: put keys/ back before it is started.';
-        say({ file: resolve(file), ...restored }, options, `Restored. What was there is set aside.${keys}`);
+        const aside = restored.set_aside === null ? '' : ' What was there is set aside.';
+        const keys = restored.has_keys ? '' : ' Not all keys are in this folder: put keys/ back before it is started.';
+        say({ file: resolve(file), ...restored }, options, `Restored.${aside}${keys}`);
         return exitCodes.ok;
       }),
     );

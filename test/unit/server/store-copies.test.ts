@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, vi } from 'vitest';
@@ -7,6 +17,7 @@ import { gpuaas } from '../../../src/cli/gpuaas-main.ts';
 import { openDataDir } from '../../../src/server/data-dir.ts';
 import { openSqliteStore } from '../../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../../src/server/db/store.ts';
+import { keyFiles } from '../../../src/server/keys/server-keys.ts';
 import { backUpStore, checkStore, restoreStore } from '../../../src/server/store-copies.ts';
 import { anEvent, aProject } from '../../support/store-samples.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -19,7 +30,7 @@ const unusable = (reason: string) =>
 const newFolder = () => join(root, randomUUID());
 async function aDataDir() {
   const folder = newFolder();
-  const data = await openDataDir(folder, { init: true, newAdminToken: false, now: now.getTime() });
+  const data = await openDataDir(folder, { init: true, newAdminToken: false, newKeys: false, now: now.getTime() });
   return { folder, ...data };
 }
 /** A project and an event about it, together. */
@@ -130,8 +141,41 @@ describe('restoring', () => {
     cpSync(set_aside ?? '', join(killed, 'aside/control-plane.db'));
     cpSync(`${set_aside}-wal`, join(killed, 'aside/control-plane.db-wal'));
     expect(await names(join(killed, 'aside'))).toEqual(['new', 'old']);
-    const opened = await openDataDir(killed, { init: false, newAdminToken: false, now: now.getTime() });
+    const opened = await openDataDir(killed, { init: false, newAdminToken: false, newKeys: false, now: now.getTime() });
     await opened.close();
+  });
+
+  it.runIf(process.geteuid?.() === 0)(
+    'by root belongs to whom the folder belongs to, and so does the lock',
+    async () => {
+      const { folder, close } = await aDataDir();
+      await backUpStore(folder, join(folder, 'b.db'));
+      await close();
+      const theirs = newFolder();
+      mkdirSync(theirs);
+      chownSync(theirs, 65534, 65534);
+
+      expect(restoreStore(theirs, join(folder, 'b.db'), now).has_keys).toBe(false);
+
+      const owners = ['control-plane.db', 'lock.db'].map((name) => statSync(join(theirs, name)).uid);
+      expect(owners).toEqual([65534, 65534]);
+    },
+  );
+
+  it.each(keyFiles)('is not started without %s: no node would know it with another', async (name) => {
+    const { folder, close } = await aDataDir();
+    await close();
+    rmSync(join(folder, 'keys', name));
+    const open = (newKeys: boolean) =>
+      openDataDir(folder, { init: true, newAdminToken: false, newKeys, now: now.getTime() });
+
+    await expect(open(false)).rejects.toMatchObject({
+      code: 'server.key_unusable',
+      detail: { path: join(folder, 'keys', name) },
+    });
+    expect(existsSync(join(folder, 'keys', name))).toBe(false);
+    await (await open(true)).close();
+    await (await open(false)).close();
   });
 
   it('can be taken back after a kill: what was set aside comes back with what lay beside it', async () => {

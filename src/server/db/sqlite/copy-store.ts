@@ -14,6 +14,7 @@ import {
 import { dirname } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../../contract/failures.ts';
+import { giveToOwner } from './give-to-owner.ts';
 
 /** All pages in one step: it sees one moment, and no writer makes it begin anew. */
 const allPages = 2 ** 31 - 1;
@@ -63,6 +64,7 @@ export function copyIn(file: string, store: string, suffix: string): string | un
     chmodSync(fresh + each, 0o600);
   }
   forgetSessions(fresh);
+  giveToOwner(fresh);
   flush(fresh);
   const old = existsSync(store) ? `${store}.${suffix}` : undefined;
   if (old !== undefined) {
