@@ -153,7 +153,7 @@ function Instances({ allocationId }: { readonly allocationId: string }) {
 
 const columns: readonly Column<InstanceView>[] = [
   {
-    ...{ key: 'name', title: 'Name', share: 2, value: ({ display_name }) => display_name },
+    ...{ title: 'Name', share: 2, value: ({ display_name }) => display_name },
     cell: ({ id, display_name, about, app_slug }) => (
       <>
         <Link to={`/instances/${id}`}>{display_name}</Link>
@@ -162,15 +162,15 @@ const columns: readonly Column<InstanceView>[] = [
     ),
   },
   {
-    ...{ key: 'state', title: 'State', share: 1.4, value: ({ state }) => state },
+    ...{ title: 'State', share: 1.4, value: ({ state }) => state },
     cell: ({ state }) => <Badge state={state} />,
   },
   {
-    ...{ key: 'resources', title: 'Resources', share: 2, wide: true, value: ({ resources }) => resources.cpu_cores },
+    ...{ title: 'Resources', share: 2, wide: true, value: ({ resources }) => resources.cpu_cores },
     cell: ({ resources }) => shapeWords(resources),
   },
   {
-    ...{ key: 'since', title: 'Since', share: 1, value: ({ state_since }) => Date.parse(state_since) },
+    ...{ title: 'Since', value: ({ state_since }) => Date.parse(state_since) },
     cell: ({ state_since }) => <Timestamp at={state_since} />,
   },
 ];

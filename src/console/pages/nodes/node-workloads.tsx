@@ -45,28 +45,27 @@ export function Workloads({ node: { topology, allocation_id } }: { readonly node
 /** What nobody may see, or nobody has launched from here, has no name and leads nowhere. */
 const columnsWith = (names: ReadonlyMap<string, string>): readonly Column<Workload>[] => [
   {
-    ...{ key: 'id', title: 'Instance', share: 2.4, value: ({ workload_id: id }) => `${names.get(id) ?? ''} ${id}` },
+    ...{ title: 'Instance', share: 2.4, value: ({ workload_id: id }) => `${names.get(id) ?? ''} ${id}` },
     cell: ({ workload_id: id }) => (names.has(id) ? <Link to={`/instances/${id}`}>{names.get(id)}</Link> : id),
   },
   {
-    ...{ key: 'state', title: 'State', share: 1.2, value: ({ state }) => state },
+    ...{ title: 'State', share: 1.2, value: ({ state }) => state },
     cell: ({ state }) => <Badge state={state} />,
   },
   {
-    ...{ key: 'ports', title: 'Endpoints', share: 1.2, wide: true },
+    ...{ title: 'Endpoints', share: 1.2, wide: true },
     value: ({ endpoints }) => endpoints.map(({ name, port }) => `${name} ${port}`).join(', '),
-    cell: ({ endpoints }) => endpoints.map(({ name, port }) => `${name} ${port}`).join(', '),
   },
   {
-    ...{ key: 'cards', title: 'Cards', share: 0.8, wide: true, value: ({ gpus = [] }) => gpus.length },
+    ...{ title: 'Cards', share: 0.8, wide: true, value: ({ gpus = [] }) => gpus.length },
     cell: ({ gpus = [] }) => gpus.length || <span class="muted">none</span>,
   },
   {
-    ...{ key: 'restarts', title: 'Restarts', share: 0.8, wide: true, value: ({ restarts }) => restarts },
+    ...{ title: 'Restarts', share: 0.8, wide: true, value: ({ restarts }) => restarts },
     cell: ({ restarts }) => (restarts > 0 ? counted(restarts, 'restart') : <span class="muted">none</span>),
   },
   {
-    ...{ key: 'since', title: 'Since', share: 1, value: ({ since }) => Date.parse(since) },
+    ...{ title: 'Since', value: ({ since }) => Date.parse(since) },
     cell: ({ since }) => <Timestamp at={since} />,
   },
 ];
