@@ -15,6 +15,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, vi } from 'vitest';
 import { gpuaas } from '../../../src/cli/gpuaas-main.ts';
 import { openDataDir } from '../../../src/server/data-dir.ts';
+import { lockFolder } from '../../../src/server/db/sqlite/lock-folder.ts';
 import { openSqliteStore } from '../../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../../src/server/db/store.ts';
 import { keyFiles } from '../../../src/server/keys/server-keys.ts';
@@ -92,6 +93,28 @@ describe('a backup', () => {
 
     expect(readFileSync(there, 'utf8')).toBe('mine');
     expect(existsSync(dirname(nowhere))).toBe(false);
+  });
+
+  it('is made whatever a killed one has left behind, which goes, and beside one that is at work, which stays', async () => {
+    const { folder, close } = await aDataDir();
+    const file = join(folder, 'b.db');
+    const [killed, atWork] = ['killed', 'working'].map((name) => `${file}.unfinished-${name}`);
+    for (const each of [killed, atWork]) {
+      mkdirSync(each ?? '');
+      lockFolder(each ?? '').release();
+      writeFileSync(join(each ?? '', 'copy.db'), 'half');
+      writeFileSync(join(each ?? '', 'copy.db-journal'), 'half');
+    }
+    const lock = lockFolder(atWork ?? '');
+
+    await backUpStore(folder, file);
+    lock.release();
+    await close();
+
+    expect(checkStore('', file).misshapen).toEqual([]);
+    expect(existsSync(killed ?? '')).toBe(false);
+    expect(readFileSync(join(atWork ?? '', 'copy.db'), 'utf8')).toBe('half');
+    expect(readdirSync(folder).filter((name) => name.startsWith('b.db'))).toEqual(['b.db', 'b.db.unfinished-working']);
   });
 
   it('has no key of the control plane, no token and no half of a session in the clear', async () => {
@@ -320,5 +343,22 @@ describe('gpuaas store', () => {
 
     expect(status).toBe(1);
     expect(shown).toContain('apps jupyterlab');
+  });
+
+  it('says of a file that it is no store, or damaged, with 1, and with 2 that there is none', async () => {
+    const { folder, close } = await aDataDir();
+    const [sound = '', cut = '', other = ''] = ['b.db', 'cut.db', 'other.db'].map((name) => join(folder, name));
+    await backUpStore(folder, sound);
+    await close();
+    writeFileSync(cut, readFileSync(sound).subarray(0, 9000));
+    writeFileSync(other, 'hello');
+
+    const ran = [];
+    for (const file of [sound, cut, other, join(folder, 'none.db')]) ran.push(await run('check', file, '--json'));
+
+    expect(ran.map(({ status }) => status)).toEqual([0, 1, 1, 2]);
+    const codes = ran.slice(1).map(({ shown }) => JSON.parse(shown).failure.code);
+    expect(codes).toEqual(['store.unusable', 'store.unusable', 'file.unusable']);
+    expect((await run('check', '--data-dir', newFolder())).status).toBe(2);
   });
 });
