@@ -56,7 +56,7 @@ const defaults: ServerSettings = {
 /** Gone when the file's tests are over. */
 export async function testServer(
   settings: Partial<ServerSettings> = {},
-  more: Pick<ServerParts, 'console'> = {},
+  more: Partial<Pick<ServerParts, 'console' | 'log'>> = {},
 ): Promise<TestServer> {
   const folder = temporaryFolder('server');
   const store = openSqliteStore(join(folder, 'control-plane.db'));

@@ -63,7 +63,9 @@ export const collections = {
   }),
   workload_fencing: collection(WorkloadFencing),
   sign_offs: collection(SignOff, { indexes: [['environment']] }),
-  audit_entries: collection(AuditEntry, { indexes: [['actor'], ['subject'], ['outcome'], ['time']] }),
+  audit_entries: collection(AuditEntry, {
+    indexes: [['actor'], ['subject'], ['outcome'], ['time'], ['correlation_id']],
+  }),
   idempotent_answers: collection(IdempotentAnswer, { indexes: [['expires_at']] }),
 } as const;
 
