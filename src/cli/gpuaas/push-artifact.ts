@@ -33,6 +33,7 @@ export async function pushArtifact(client: ControlPlaneClient, options: PushOpti
   const { digest, mediaType: media_type } = image.root;
   const known = await find(client, name, digest);
   if (known && known['repository'] !== repository) throw isElsewhere(known);
+  if (known && (known['trust'] === 'revoked' || known['lifecycle'] === 'retired')) throw isOver(known);
   await pushImage(image, {
     ...{ repository, token: options.token ? tokens(client, repository) : undefined },
     onBlob: (blob, bytes) => {
@@ -64,6 +65,14 @@ async function find(client: ControlPlaneClient, name: string, digest: string): P
 
 function isElsewhere({ id, name, repository }: Item): AgentError {
   const reason = `${name} has this digest already: ${id}, from ${repository}. Use that one, or push under another name.`;
+  return new AgentError('resource.conflict', { reason });
+}
+
+function isOver({ id, name, trust, endings }: Item): AgentError {
+  const became = trust === 'revoked' ? trust : 'retired';
+  const ended = (endings ?? []) as readonly { became: string; reason: string }[];
+  const why = ended.findLast((each) => each.became === became)?.reason ?? 'nobody said why';
+  const reason = `${name} has this digest already, ${id}, and it was ${became} for good: ${why.replace(/\.$/, '')}. Build another image, and push that.`;
   return new AgentError('resource.conflict', { reason });
 }
 

@@ -94,6 +94,7 @@ function moving(action: string, from: AppVersion['status'], to: AppVersion['stat
       if (version.status === to) {
         return { body: version };
       }
+      if (version.status === 'withdrawn') throw isWithdrawn(version);
       if (version.status !== from) {
         throw new AgentError('resource.conflict', { reason: `The version is ${version.status}, not ${from}.` });
       }
@@ -108,6 +109,11 @@ function moving(action: string, from: AppVersion['status'], to: AppVersion['stat
       return { body: moved };
     },
   });
+}
+
+export function isWithdrawn({ version }: AppVersion): AgentError {
+  const reason = `Version ${version} is withdrawn, and that is for good. Publish its manifest as another version.`;
+  return new AgentError('resource.conflict', { reason });
 }
 
 function entitlementRoutes(): Route[] {

@@ -14,7 +14,7 @@ import { found, platform } from '../http/access.ts';
 import { type Route, route } from '../http/route.ts';
 import { isImageOf, whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
-import { tellVersion, VersionPath, versionPath } from './publishing.ts';
+import { isWithdrawn, tellVersion, VersionPath, versionPath } from './publishing.ts';
 
 const LockRequest = Type.Object(
   {
@@ -40,9 +40,7 @@ export function releaseLockRoutes(environment: LaunchEnvironment): Route[] {
       summary: 'Locks a version to the images of its release, or to those of a newer one. Safe to repeat.',
       change: async (asked, tx) => {
         const version = await versionOf(tx, asked.params);
-        if (version.status === 'withdrawn') {
-          throw new AgentError('resource.conflict', { reason: 'The version is withdrawn.' });
-        }
+        if (version.status === 'withdrawn') throw isWithdrawn(version);
         const artifacts = await chosen(tx, version.manifest as WorkloadProfile, asked.body, environment);
         const { channel = null } = asked.body;
         if (version.lock && sameRelease(version.lock, { artifacts, channel })) return { body: version };

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { judge } from '../../../../src/contract/validate.ts';
 import { initialChoices } from '../../../../src/manifests/gpuaas/form-answers.ts';
+import type { Artifact } from '../../../../src/server/db/entities/artifact.ts';
+import type { AppVersion } from '../../../../src/server/db/entities/catalog.ts';
 import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
 import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
 import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
@@ -319,6 +321,41 @@ describe('the nine checks', () => {
     expect(refusals({ request })).toEqual([]);
     expect(refusals({ request, artifacts: [anArtifact(), other] })).toEqual(['launch.artifact_required /artifact_id']);
     expect(refusals({ request, artifacts: [anArtifact(), { ...other, trust: 'revoked' }] })).toEqual([]);
+  });
+
+  it.each<[string, Partial<Artifact>, string]>([
+    [
+      'is retired',
+      { lifecycle: 'retired' },
+      'The version is locked to runtime-cpu, which is retired. An operator locks it',
+    ],
+    [
+      'is revoked',
+      { trust: 'revoked' },
+      'The version is locked to runtime-cpu, which is revoked. An operator locks it',
+    ],
+    ['is not believed yet', { trust: 'unverified' }, 'None of the images of its release lock is registered, verified'],
+  ])('say where none is named and the locked image %s what it is, and who can change it (G-243)', (_, is, words) => {
+    const { artifact_id: _id, ...request } = aRequest();
+    const locked = anArtifact(is);
+    const { id, digest, name } = locked;
+    const version = {
+      ...launchFacts().version,
+      lock: {
+        ...{ artifacts: { [name]: { artifact_id: id, digest } }, channel: null, at: '2026-11-25T10:00:00.000Z' },
+        ...{ actor: 'init', correlation_id: 'c' },
+      },
+    } as AppVersion;
+    const free = anArtifact({ id: 'free', digest: `sha256:${'c'.repeat(64)}` });
+
+    const said = (artifacts: Artifact[], of: Partial<LaunchFacts> = { version }) => {
+      const checked = checkLaunch(launchFacts({ request, artifacts, ...of }));
+      return checked.ok ? [] : checked.refusals.map(({ code, message }) => `${code} ${message}`);
+    };
+
+    expect(said([locked, free])).toEqual([expect.stringContaining(words)]);
+    expect(said([], {})).toEqual([expect.stringContaining('None of its images is registered, verified')]);
+    expect(said([free, { ...free, id: 'other' }], {})).toEqual([expect.stringMatching(/exactly one that fits\.$/)]);
   });
 
   it('blame no image where it is the values that cannot be used', () => {
