@@ -38,7 +38,7 @@ describe('the catalog of a new control plane', () => {
     expect(headers.get('content-type')).toContain('application/yaml');
   });
 
-  it('says why nothing can be launched until an image is registered and verified (G-146, G-168, G-176)', async () => {
+  it('says why nothing can be launched until an image is registered and verified (G-146, G-168)', async () => {
     const launchable = async () => {
       const { body } = await call('GET', versionPath, { as: 'member' });
       return { launchable: body.launchable, reasons: body.reasons, artifacts: body.artifacts };

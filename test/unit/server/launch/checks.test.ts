@@ -33,7 +33,12 @@ const target = '/placement_intent/target_allocation_id';
 const neighbour = (given: Parameters<typeof anInstance>[0]) => ({ neighbours: [anInstance(given)] });
 const oneCard = { gpu_count: 1, cpu_cores: 1, memory_gib: 1 };
 const exposure = '/parameters/schema/properties/exposure_mode/enum';
-const helm = { '/execution/default_engine': 'helm', '/execution/supported_engines/2/status': 'active' };
+/** A manifest that asks for an engine as if it were there. */
+const drivenBy = (engine: string) => ({
+  '/execution/default_engine': engine,
+  '/execution/supported_engines/2/engine': engine,
+  '/execution/supported_engines/2/status': 'active',
+});
 
 describe('the nine checks', () => {
   it('let a launch on an allocation pass that is as it should be (G-138)', () => {
@@ -211,8 +216,18 @@ describe('the nine checks', () => {
       'launch.adapter_not_enabled /app_version',
     ],
     [
-      '9: an engine that nothing drives (G-132 to G-135)',
-      { profile: jupyterProfile(helm) },
+      '9: kubernetes, which nothing drives yet (G-133)',
+      { profile: jupyterProfile(drivenBy('kubernetes')) },
+      'launch.adapter_not_enabled /app_version',
+    ],
+    [
+      '9: helm, which nothing drives yet (G-134)',
+      { profile: jupyterProfile(drivenBy('helm')) },
+      'launch.adapter_not_enabled /app_version',
+    ],
+    [
+      '9: dstack, which nothing drives yet (G-135)',
+      { profile: jupyterProfile(drivenBy('dstack')) },
       'launch.adapter_not_enabled /app_version',
     ],
     ['a value out of range (G-40)', { request: config({ host_port: 80 }) }, 'launch.values_invalid /config/host_port'],
