@@ -66,6 +66,7 @@ function addServe(program: Command, carry: Carry): void {
     .description('run the control plane: HTTP API, sessions of nodes, embedded store')
     .option('--init', 'make store, keys and the first admin token (printed once) where they are missing', false)
     .option('--new-admin-token', 'make one more admin token and print it', false)
+    .option('--new-keys', 'make keys for a store whose own are lost; every node has to enrol again', false)
     .addOption(variable('--data-dir <folder>', 'store and keys', 'DATA_DIR').default('/var/lib/gpuaas-server'))
     .addOption(
       variable('--listen <host:port>', 'where to listen; port 0 takes a free one', 'LISTEN').default('127.0.0.1:8080'),

@@ -1,48 +1,16 @@
-/** Which page belongs to which address. A page of its own is one line in the table. */
-import type { ComponentChild } from 'preact';
+/** What is shown to whom: whether somebody is signed in, and then the page of the address. */
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError } from './lib/api.ts';
-import { lazy, preload } from './lib/lazy.tsx';
-import { Link, type Route, useRoute } from './lib/router.tsx';
-import { onOtherTab, pageHalf, sessionState } from './lib/session.ts';
+import { sessionState } from './lib/session.ts';
 import { resumeSession } from './lib/sign-in.ts';
 import { useShared } from './lib/store.ts';
-import { AppPage } from './pages/catalog/app-page.tsx';
-import { CatalogPage } from './pages/catalog/catalog-page.tsx';
-import { InstancesPage } from './pages/instances/instances-page.tsx';
 import { Button } from './parts/button.tsx';
-import { Empty } from './parts/empty.tsx';
 import { FailureView } from './parts/failure-view.tsx';
 import { Loading } from './parts/loading.tsx';
-import { Page } from './parts/page.tsx';
 import { StatusRegion } from './parts/status-region.tsx';
+import { CurrentPage } from './shell/current-page.tsx';
 import { Shell } from './shell/shell.tsx';
 import { SignInPage } from './shell/sign-in-page.tsx';
-
-const platform = () => import('./pages/platform.ts');
-const AllocationPage = lazy(async () => (await platform()).AllocationPage);
-const AllocationsPage = lazy(async () => (await platform()).AllocationsPage);
-const ArtifactPage = lazy(async () => (await platform()).ArtifactPage);
-const ArtifactsPage = lazy(async () => (await platform()).ArtifactsPage);
-const AuditPage = lazy(async () => (await platform()).AuditPage);
-const InstancePage = lazy(async () => (await import('./pages/instance/instance-page.tsx')).InstancePage);
-const LaunchPage = lazy(async () => (await import('./pages/launch/launch-page.tsx')).LaunchPage);
-const NodePage = lazy(async () => (await platform()).NodePage);
-const NodesPage = lazy(async () => (await platform()).NodesPage);
-
-/** The page of an address, by its first part; undefined where there is none. */
-const pages: Readonly<Record<string, (route: Route) => ComponentChild>> = {
-  '': () => <CatalogPage />,
-  nodes: ({ parts: [, id] }) => (id === undefined ? <NodesPage /> : <NodePage key={id} id={id} />),
-  apps: ({ parts: [, slug, version, what] }) =>
-    (slug && version === undefined && <AppPage key={slug} slug={slug} />) ||
-    (slug && version && what === 'launch' && <LaunchPage key={`${slug}/${version}`} {...{ slug, version }} />),
-  instances: ({ parts: [, id, tab] }) =>
-    id === undefined ? <InstancesPage /> : <InstancePage key={id} id={id} tab={tab} />,
-  audit: () => <AuditPage />,
-  artifacts: ({ parts: [, id] }) => (id === undefined ? <ArtifactsPage /> : <ArtifactPage key={id} id={id} />),
-  allocations: ({ parts: [, id] }) => (id === undefined ? <AllocationsPage /> : <AllocationPage key={id} id={id} />),
-};
 
 export function App() {
   const state = useShared(sessionState);
@@ -83,21 +51,5 @@ function Resuming() {
         <Loading />
       )}
     </main>
-  );
-}
-
-function CurrentPage() {
-  const route = useRoute();
-  const [first = ''] = route.parts;
-  useEffect(preload, []);
-  useEffect(() => onOtherTab(() => pageHalf() === undefined && location.reload()), []);
-  const page = pages[first]?.(route);
-  if (page) return <>{page}</>;
-  return (
-    <Page title="Not found">
-      <Empty title="There is no page at this address.">
-        <Link to="/">To the catalog</Link>
-      </Empty>
-    </Page>
   );
 }

@@ -110,7 +110,7 @@ export const failures = {
   'file.unusable': {
     kind: 'invalid',
     message: 'A file that was given cannot be used.',
-    hint: 'Give a readable file with one JSON value, at most 1 MiB; docs/tasks.md shows tasks, docs/operators.md the rest.',
+    hint: 'Give a readable file of the kind that this command takes; its `--help` says which.',
     retryable: false,
   },
   'config.missing': {
@@ -296,7 +296,7 @@ export const failures = {
   'resources.exceeded': {
     kind: 'exhausted',
     message: 'The host has not enough free CPU or memory.',
-    hint: 'Ask for less, stop another workload, or choose a larger allocation.',
+    hint: 'Stop another workload, or launch the app with less or on a larger allocation.',
     retryable: true,
   },
   'network.exhausted': {
@@ -665,6 +665,18 @@ export const failures = {
     hint: 'Give it a login for that registry (`gpuaas serve --registry-logins`), or let the registry take its tokens (`--token-registry`); then verify again.',
     retryable: false,
   },
+  'artifact.push_denied': {
+    kind: 'denied',
+    message: 'The registry does not let this push in.',
+    hint: 'A registry that takes no tokens of the control plane wants `--no-token`; one that does must be named by `gpuaas serve --token-registry`.',
+    retryable: false,
+  },
+  'artifact.push_failed': {
+    kind: 'unavailable',
+    message: 'The registry did not take the image.',
+    hint: 'Check that the registry runs, that this machine reaches it and that it takes pushes, then push again: what it has already is not sent again.',
+    retryable: true,
+  },
   'artifact.refused': {
     kind: 'denied',
     message: 'The registry of the artifact is not one that this control plane accepts.',
@@ -716,7 +728,7 @@ export const failures = {
   'launch.allocation_not_active': {
     kind: 'conflict',
     message: 'The allocation is not active.',
-    hint: 'Choose an allocation that is active; one that is being released takes no new work.',
+    hint: 'Launch the app on an allocation that is active; one that is being released takes no new work.',
     retryable: false,
   },
   'launch.allocation_not_in_project': {
@@ -788,13 +800,13 @@ export const failures = {
   'launch.artifact_retired': {
     kind: 'denied',
     message: 'The artifact is retired or on its way there.',
-    hint: 'Choose a newer artifact.',
+    hint: 'Launch the app from a newer artifact.',
     retryable: false,
   },
   'launch.artifact_untrusted': {
     kind: 'denied',
     message: 'The artifact is not trusted.',
-    hint: 'Have an operator verify it against the registry; one that was revoked stays refused.',
+    hint: 'Have an operator verify it against the registry; where it was revoked, launch the app from another artifact.',
     retryable: false,
   },
   'launch.digest_invalid': {
@@ -830,13 +842,13 @@ export const failures = {
   'launch.resources_exceed_allocation': {
     kind: 'exhausted',
     message: 'The allocation has not enough free cards, cores or memory.',
-    hint: 'Ask for less, stop another instance (decommission it for its cards), or choose a larger allocation.',
+    hint: 'Stop another instance (decommission it for its cards), or launch the app with less or on a larger allocation.',
     retryable: true,
   },
   'launch.host_port_taken': {
     kind: 'conflict',
     message: 'Another instance of the allocation has this host port.',
-    hint: 'Choose another host port.',
+    hint: 'Launch the app with another host port, or decommission the instance that has this one.',
     retryable: false,
   },
   'launch.engine_not_active': {

@@ -61,6 +61,12 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
             cgroup_driver: Type.String({ description: 'cgroupfs or systemd.' }),
             cgroup_version: Type.String({ description: '1 or 2.' }),
             root_dir: Type.String({ description: 'Where it keeps images and containers.' }),
+            gives_cards: Type.Optional(
+              Type.Union([Type.Enum(['cdi', 'nvidia_ids']), Type.Null()], {
+                description:
+                  "How it hands NVIDIA cards to containers: by the names in the host's CDI specs, or by their ids with the hook of NVIDIA's toolkit; null: it cannot. Absent on a host without such cards, and from agents before this was said.",
+              }),
+            ),
           },
           { additionalProperties: false, description: 'The engine behind the gate.' },
         ),

@@ -11,15 +11,20 @@ import type { MountEntry } from './mount-table.ts';
 
 /** Directories that hold parts of the driver, with names that nothing else has. Links of the image are resolved: no `/usr` in some. */
 const driverFile =
-  /^\/(?:usr\/)?(?:(?:s?bin|lib|lib32|lib64|share|local\/lib)\/|etc\/(?:vulkan|nvidia|OpenCL)\/)(?:[^/]+\/)*(?:[^/]*nvidia[^/]*|lib(?:cuda|nv)[^/]*|nvoptix\.bin|gsp[a-z0-9_]*\.bin)$/;
+  /^\/(?:usr\/)?(?:(?:local\/nvidia\/)?(?:s?bin|lib|lib32|lib64|share)\/|local\/lib\/|etc\/(?:vulkan|nvidia|OpenCL)\/)(?:[^/]+\/)*(?:[^/]*nvidia[^/]*|lib(?:cuda|nv)[^/]*|nvoptix\.bin|gsp[a-z0-9_]*\.bin)$/;
 const deviceFile = /^\/dev(\/nvidia[a-z0-9-]*|\/nvidia-caps(?:-imex-channels)?\/[a-z0-9-]+)$/;
 const socket = /^\/(?:var\/)?run\/nvidia-(?:persistenced|fabricmanager)\/socket$/;
+/** Where newer toolkits write the parameters of the driver that the container sees: empty but for that file. */
+const scratch = /^\/run\/nvidia-ctk-hook\/[0-9a-f-]{36}$/;
 const ofTheDriver = /^\/proc(\/driver\/nvidia\/gpus\/[0-9a-f:.]+)$/;
 
 /** True for a mount of the toolkit, in a container that has a card. */
 export function isCardMount({ mountPoint, root, options, fsType }: MountEntry): boolean {
   if (mountPoint === '/proc/driver/nvidia' || mountPoint === '/proc/driver/nvidia/params') {
     return fsType === 'tmpfs';
+  }
+  if (scratch.test(mountPoint)) {
+    return fsType === 'tmpfs' && root === '/';
   }
   const [, device] = deviceFile.exec(mountPoint) ?? [];
   if (device !== undefined) {

@@ -124,8 +124,14 @@ function networkFacts({ Name, Driver, Labels, Options, IPAM, ...flags }: Omit<Ne
   };
 }
 
-function mountFacts({ Type, Source, Target, ReadOnly, ...rest }: MountObject): string {
-  return canonicalJson([text(Type), text(Source), text(Target), flag(ReadOnly), rest]);
+/**
+ * Engines from 25 on fill in `ReadOnlyNonRecursive` for who speaks an API before 1.44: that what is mounted below a read-only
+ * folder stays as it is, which is how those before 25 always do it.
+ */
+function mountFacts({ Type, Source, Target, ReadOnly, BindOptions, ...rest }: MountObject): string {
+  const { ReadOnlyNonRecursive: _filledIn, ...options } = BindOptions ?? {};
+  const others = BindOptions === undefined ? rest : { ...rest, BindOptions: options };
+  return canonicalJson([text(Type), text(Source), text(Target), flag(ReadOnly), others]);
 }
 
 function deviceRequestFacts({ Driver, Count, DeviceIDs, Capabilities, Options }: DeviceRequestObject): string {

@@ -1,4 +1,4 @@
-/** How this host can hand out its cards: the names in its CDI specs, and the device nodes of AMD cards. */
+/** How this host can hand out its cards: the names in its CDI specs, the toolkit's hook, and the device nodes of AMD cards. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -30,6 +30,33 @@ async function readSpec(file: string): Promise<string[]> {
     }
     return absent([])(error);
   }
+}
+
+/** The engine asks for it by its name when it starts; without it, it knows no NVIDIA cards but those of CDI specs. */
+const hook = 'nvidia-container-runtime-hook';
+
+export interface NvidiaWay {
+  /** Null where nothing hands these cards out. */
+  readonly by: 'cdi' | 'nvidia_ids' | null;
+  /** Path of the toolkit's hook, where it was looked for and found. */
+  readonly hook: string | null;
+  /** Cards that the CDI specs do not name, where there are specs of any kind. */
+  readonly unnamed: readonly string[];
+}
+
+/** How an engine that reads these CDI folders hands out these NVIDIA cards. */
+export async function nvidiaWay(
+  uuids: readonly string[],
+  cdiFolders: readonly string[],
+  find: (program: string) => Promise<string | null>,
+): Promise<NvidiaWay> {
+  const names = await readCdiNames(cdiFolders);
+  const unnamed = uuids.filter((uuid) => !names.has(`nvidia.com/gpu=${uuid}`));
+  if (unnamed.length === 0) {
+    return { by: 'cdi', hook: null, unnamed };
+  }
+  const path = await find(hook);
+  return { by: path === null ? null : 'nvidia_ids', hook: path, unnamed: names.size > 0 ? unnamed : [] };
 }
 
 export interface DeviceNode {

@@ -17,6 +17,7 @@ export const knownPlaces = [
   '/snap/bin',
   '/opt/bin',
   '/opt/nerdctl/bin',
+  '/usr/local/nvidia/bin',
 ] as const;
 
 /** Each folder once, in the order of the search. Relative entries of PATH are left out: they depend on where we run. */

@@ -19,7 +19,8 @@ const allowedKeys = new Set([
   ...['allocation', 'node', 'sandbox', 'err', 'oom_killed', 'trace_id', 'event', 'cause', 'free_bytes', 'needed_bytes'],
   ...['message', 'source', 'epoch', 'asked', 'failure', 'hint', 'detail', 'retryable', 'excerpt', 'check', 'attempts'],
   ...['answer', 'seen', 'mount', 'pool', 'call', 'holder', 'free', 'timeout_seconds', 'retry_after_seconds', 'rule'],
-  ...['node_id', 'allocation_id', 'not_after', 'type', 'schema_version', 'service', 'services'],
+  ...['node_id', 'allocation_id', 'not_after', 'type', 'schema_version', 'service', 'services', 'nodes', 'sign_off'],
+  ...['actor', 'wait_ms', 'rollout'],
 ]);
 
 export interface LogOptions {

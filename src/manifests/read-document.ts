@@ -37,7 +37,7 @@ function readYaml(text: string): Judged<unknown> {
     const { line, col } = lines.linePos(broken.pos[0]);
     return fault('yaml', `line ${line}, column ${col}: ${broken.message}`);
   }
-  const refused = findRefused(document);
+  const refused = findRefused(document, lines);
   if (refused) return { ok: false, errors: [refused] };
   try {
     return { ok: true, value: document.toJS({ maxAliasCount: maxAliases }) };
@@ -77,7 +77,7 @@ function depthOfLine(line: string): number {
  * Tags give values a meaning that JSON does not have, `<<` and `__proto__` change the object that they stand in, and of two
  * equal keys one would be lost.
  */
-function findRefused(document: ReturnType<typeof parseDocument>): PathError | undefined {
+function findRefused(document: ReturnType<typeof parseDocument>, lines: LineCounter): PathError | undefined {
   let found: PathError | undefined;
   let nodes = 0;
   visit(document, {
@@ -91,21 +91,31 @@ function findRefused(document: ReturnType<typeof parseDocument>): PathError | un
       return found && visit.BREAK;
     },
     Map(_key, { items }) {
-      found = faultOfKeys(items.map(({ key }) => String((key as { value?: unknown } | null)?.value)));
+      found = faultOfKeys(
+        items.map(({ key }) => key as Key),
+        lines,
+      );
       return found && visit.BREAK;
     },
   });
   return found;
 }
 
+type Key = { readonly value?: unknown; readonly range?: readonly number[] | null } | null;
+
 /** The parser would compare each key with each other one. */
-function faultOfKeys(keys: readonly string[]): PathError | undefined {
+function faultOfKeys(keys: readonly Key[], lines: LineCounter): PathError | undefined {
   const seen = new Set<string>();
-  for (const key of keys) {
+  for (const node of keys) {
+    const key = String(node?.value);
+    const { line, col } = lines.linePos(node?.range?.[0] ?? 0);
+    const where = `line ${line}, column ${col}:`;
     if (key === '__proto__' || key === '<<') {
-      return { path: '', code: 'unknown_key', message: `has the key ${key}, which is refused` };
+      return { path: '', code: 'unknown_key', message: `${where} has the key ${key}, which is refused` };
     }
-    if (seen.has(key)) return { path: '', code: 'duplicate_key', message: `gives the key ${key.slice(0, 64)} twice` };
+    if (seen.has(key)) {
+      return { path: '', code: 'duplicate_key', message: `${where} gives the key ${key.slice(0, 64)} twice` };
+    }
     seen.add(key);
   }
   return undefined;

@@ -9,7 +9,7 @@ import { lockFolder } from './db/sqlite/lock-folder.ts';
 import { openSqliteStore } from './db/sqlite/sqlite-store.ts';
 import type { Store } from './db/store.ts';
 import { makeToken } from './http/tokens.ts';
-import { importReleaseRoot, openServerKeys, type ServerKeys } from './keys/server-keys.ts';
+import { importReleaseRoot, keyFiles, openServerKeys, type ServerKeys } from './keys/server-keys.ts';
 
 export interface DataDir {
   readonly store: Store;
@@ -27,13 +27,15 @@ export interface OpenOptions {
   readonly releaseRoot?: IdentityKey;
   /** Takes that root also where nodes have enrolled that believe another one. */
   readonly replaceReleaseRoot?: boolean;
+  /** Makes keys for a store whose own are lost: every node has to enrol again. */
+  readonly newKeys: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 /** `server.not_initialised`, `server.running`, or what keeps store or keys from being used. */
 export async function openDataDir(folder: string, options: OpenOptions): Promise<DataDir> {
-  const { init, newAdminToken, now, releaseRoot } = options;
+  const { init, newKeys, newAdminToken, now, releaseRoot } = options;
   const file = join(folder, 'control-plane.db');
   if (!init && !existsSync(file)) {
     throw new AgentError('server.not_initialised', { folder });
@@ -45,6 +47,9 @@ export async function openDataDir(folder: string, options: OpenOptions): Promise
   const lock = lockFolder(folder);
   let store: Store | undefined;
   try {
+    if (existsSync(file) && !newKeys) assertKeys(folder);
+    // Before the store: one that is there has had keys.
+    else await openServerKeys(folder, new Date(now));
     store = openSqliteStore(file);
     const opened = store;
     if (releaseRoot) await importReleaseRoot(folder, releaseRoot, () => assertNobodyBelieves(opened, options));
@@ -72,8 +77,19 @@ async function assertNobodyBelieves(store: Store, { replaceReleaseRoot }: OpenOp
   throw new AgentError('server.config_invalid', { reason, nodes });
 }
 
+/** A mount or a copy that was forgotten: with keys made in their place, no node would know this control plane any more. */
+function assertKeys(folder: string): void {
+  const path = keyFiles.map((name) => join(folder, 'keys', name)).find((file) => !existsSync(file));
+  if (path === undefined) return;
+  const reason = 'It is not there, and the store has been used with it; if it is lost, `--new-keys` makes another.';
+  throw new AgentError('server.key_unusable', { path, reason });
+}
+
 /** Seeds the catalog and makes the first admin token, together or not at all. */
-async function prepare(store: Store, { init, newAdminToken, now }: OpenOptions): Promise<string | undefined> {
+async function prepare(
+  store: Store,
+  { init, newAdminToken, now }: Pick<OpenOptions, 'init' | 'newAdminToken' | 'now'>,
+): Promise<string | undefined> {
   return store.write(async (tx) => {
     const isNew = (await tx.api_tokens.count()) === 0;
     if (init) {

@@ -11,6 +11,7 @@ import { AgentError } from '../contract/failures.ts';
 import { copyIn, copyOut } from './db/sqlite/copy-store.ts';
 import { type Examined, examine } from './db/sqlite/examine.ts';
 import { lockFolder } from './db/sqlite/lock-folder.ts';
+import { keyFiles } from './keys/server-keys.ts';
 
 const storeOf = (folder: string) => join(folder, 'control-plane.db');
 
@@ -44,7 +45,11 @@ export function restoreStore(folder: string, file: string, now: Date): Restored 
   try {
     const suffix = `before-${now.toISOString().replaceAll(/[-:]|\.\d+/g, '')}`;
     const old = copyIn(file, storeOf(folder), suffix);
-    return { ...examined, set_aside: old ?? null, has_keys: existsSync(join(folder, 'keys/task-keys.json')) };
+    return {
+      ...examined,
+      set_aside: old ?? null,
+      has_keys: keyFiles.every((name) => existsSync(join(folder, 'keys', name))),
+    };
   } finally {
     lock.release();
   }

@@ -28,7 +28,10 @@ interface Parts {
 /** Sweeps now and then until it is stopped. What goes wrong is told and tried again. */
 export async function keepSweeping({ store, clock, log }: Parts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await sweep(store, clock.wallMs()).catch((err) => log.error({ err }, 'could not sweep the store'));
+    await sweep(store, clock.wallMs()).catch((err) => {
+      // A store that was closed under it is no trouble of the store.
+      if (!signal.aborted) log.error({ err }, 'could not sweep the store');
+    });
     await clock.pause(everyMs, signal).catch(() => undefined);
   }
 }

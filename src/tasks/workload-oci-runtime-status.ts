@@ -6,6 +6,8 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
+import { nvidiaWay } from '../host/card-ways.ts';
+import { findProgram, searchFolders } from '../host/programs.ts';
 import { readDisk, readTotals } from '../host/resources.ts';
 import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -69,7 +71,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     probed_at: new Date().toISOString(),
     runtimes,
     compose_version: compose.version,
-    engine: engine === null ? null : describeEngine(engine),
+    engine: engine === null ? null : { ...describeEngine(engine), ...(await describeWay(engine, cards.gpus, sources)) },
     gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
@@ -147,6 +149,16 @@ function describeEngine(facts: EngineFacts): NonNullable<Output['engine']> {
     cgroup_version: facts.cgroupVersion,
     root_dir: facts.rootDir,
   };
+}
+
+async function describeWay(
+  { cdiFolders }: EngineFacts,
+  gpus: Output['gpus'],
+  { path, places }: StatusSources,
+): Promise<Pick<NonNullable<Output['engine']>, 'gives_cards'>> {
+  const uuids = gpus.flatMap(({ vendor, uuid }) => (vendor === 'nvidia' ? [uuid] : []));
+  const find = (program: string) => findProgram(program, searchFolders(path, places));
+  return uuids.length === 0 ? {} : { gives_cards: (await nvidiaWay(uuids, cdiFolders, find)).by };
 }
 
 /** While the engine is away nobody knows what is promised, and nothing can be launched. */

@@ -7,9 +7,26 @@ import { openPage } from '../support/console-pages.ts';
 
 let ground: SeededConsole;
 beforeAll(async () => {
-  ground = await openSeededConsole({ nodes: 5, instances: 0 });
+  ground = await openSeededConsole({ nodes: 5, instances: 2 }, async (tx) => {
+    const node = await tx.nodes.get('node-1');
+    if (!node) throw new Error('the fleet has no node-1');
+    const workloads = ['instance-1', 'nobody-knows'].map((workload_id) => workload(workload_id, node.allocation_id));
+    await tx.nodes.put({ ...node, topology: { at: '2026-11-25T12:00:00.000Z', workloads } });
+  });
 });
 afterAll(() => ground?.close());
+
+function workload(workload_id: string, allocation_id: string) {
+  const at = '2026-11-25T12:00:00.000Z';
+  return {
+    ...{ workload_id, allocation_id, project_id: 'p1', fencing: 1, endpoints: [], restarts: 0, since: at },
+    state: 'running' as const,
+  };
+}
+
+interface Catalog {
+  readonly items: readonly { readonly slug: string; readonly versions: readonly { readonly version: string }[] }[];
+}
 
 const rowOf = (page: Page, name: string) => page.getByRole('row').filter({ hasText: name });
 
@@ -47,5 +64,52 @@ it('drains a node when its operator has said so twice, and shows it to everybody
       await rowOf(other, 'gpu-1').getByText('draining').waitFor();
       await page.getByRole('button', { name: 'End the drain' }).waitFor();
     });
+  });
+});
+
+it('names the host of an allocation and what runs there, and leads from each to its page', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.viewer);
+    await openPage(page, ground.url, ['/allocations/0190a000-0000-7000-8000-000000000001', 'lab 1']);
+
+    await page.getByRole('link', { name: 'gpu-1' }).click();
+    await page.getByRole('heading', { name: 'gpu-1', level: 1 }).waitFor();
+    const instance = page.getByRole('link', { name: 'Notebook 1' });
+    await instance.waitFor();
+    expect(await rowOf(page, 'nobody-knows').getByRole('link').count()).toBe(0);
+    await instance.click();
+
+    await page.getByRole('heading', { name: 'Notebook 1', level: 1 }).waitFor();
+  });
+});
+
+it('shows why an image was ended on its page, and to those who run it', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.operator);
+    await openPage(page, ground.url, ['/artifacts/artifact-0', 'runtime-cpu']);
+
+    await page.getByRole('button', { name: 'Retire' }).click();
+    await page.getByRole('dialog').getByLabel('Reason').fill('Nobody builds it any more.');
+    await page.getByRole('dialog').getByRole('button', { name: 'Retire' }).click();
+
+    await page.getByRole('main').getByText('It was retired. Reason: Nobody builds it any more.').waitFor();
+    await openPage(page, ground.url, ['/instances/instance-1', 'Notebook 1']);
+    await page.getByRole('note').getByText('Its image is retired. Reason: Nobody builds it any more.').waitFor();
+  });
+});
+
+it('shows a member what is offered and what is not any more, without being loaded again', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.member);
+    await page.getByRole('article', { name: 'vLLM' }).waitFor();
+    const { body } = await ground.call('GET', '/api/v1/catalog/apps');
+    const vllm = (body as Catalog).items.find(({ slug }) => slug === 'vllm-openai');
+
+    await ground.call('POST', `/api/v1/catalog/apps/vllm-openai/versions/${vllm?.versions[0]?.version}/withdraw`);
+    await page.getByRole('article', { name: 'vLLM' }).getByText('It has no version yet.').waitFor();
+
+    const card = { slug: 'later', display_name: 'Added later', summary: 'Was not there.', category: 'test' };
+    await ground.call('POST', '/api/v1/catalog/apps', card);
+    await page.getByRole('article', { name: 'Added later' }).waitFor();
   });
 });

@@ -1,4 +1,4 @@
-/** docs/app-developers.md, as somebody follows it: its commands in their order, in one shell, on a real host (G-240). */
+/** docs/app-developers.md, as somebody follows it: its commands in their order, in one shell, on a real host. */
 import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -57,7 +57,7 @@ it('has five steps, each with commands', () => {
   expect(steps.map((commands) => commands.split('\n').filter((line) => line !== '').length)).toEqual([2, 3, 6, 3, 3]);
 });
 
-it('works as it is written, and leaves nothing behind', async () => {
+it('works as it is written, and leaves nothing behind (G-240)', async () => {
   const { exitCode, all } = await execa('sh', ['-eux', '-c', steps.join('\n')], {
     ...{ cwd: folder, all: true, reject: false },
     env: {

@@ -157,6 +157,30 @@ it('one command pushes an image, registers and verifies it, and no byte of it go
   expect(proxy.sent()).toBeLessThan(32 * 1024);
 });
 
+it('a push of what another repository has already, or to a tag, is refused before a byte is sent', async () => {
+  const layout = writeLayout(join(folder, 'twice'), { layers: [randomBytes(64)] });
+  const push = (to: string) => operator(`artifacts push ${prefix}-twice ${layout.folder} ${to} --json`);
+  const { id } = JSON.parse((await push(where('twice'))).out);
+
+  const elsewhere = await push(where('elsewhere'));
+  const tagged = await push(`${where('tagged')}:latest`);
+
+  expect(JSON.parse(elsewhere.out).failure).toMatchObject({
+    code: 'resource.conflict',
+    message: expect.stringContaining(id),
+  });
+  expect(JSON.parse(tagged.out).failure).toMatchObject({ code: 'command.invalid' });
+  const has = await fetch(`http://${where('elsewhere').replace('/', '/v2/')}/manifests/${layout.digest}`);
+  expect(has.status).not.toBe(200);
+});
+
+it('verify fails where the registry has no such image', async () => {
+  const reference = `${where('nothing')}@sha256:${'0'.repeat(64)}`;
+  const { id } = JSON.parse((await operator(`artifacts register ${prefix}-nothing ${reference} --json`)).out);
+
+  expect((await operator(`artifacts verify ${id} --json`)).status).toBe(1);
+});
+
 it('the commands that it names as next steps work as they are printed', async () => {
   const layout = writeLayout(join(folder, 'steps'), { layers: [randomBytes(64)] });
   const linesOf = (text: string, command: string) =>

@@ -1,4 +1,4 @@
-/** Stacks on the real engine, through the real gate, by the real Compose (G-153 to G-155). */
+/** Stacks on the real engine, through the real gate, by the real Compose. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -80,7 +80,7 @@ describe('a stack of two services', () => {
     output = succeededStack(result);
   }
 
-  it('comes up in order, with an event per step, ready on its port', async () => {
+  it('comes up in order, with an event per step, ready on its port (G-153)', async () => {
     await bringUp();
 
     expect(output).toMatchObject({
@@ -134,7 +134,7 @@ describe('a stack of two services', () => {
     expect(read.services['db']?.environment['TEXT']?.replaceAll('$$', '$')).toBe('a$b $' + '{HOME} $$');
   });
 
-  it('stops, starts and restarts as a whole, and each twice is as once', async () => {
+  it('stops, starts and restarts as a whole, and each twice is as once (G-154)', async () => {
     await bringUp();
 
     const states: unknown[] = [];
@@ -152,7 +152,7 @@ describe('a stack of two services', () => {
     ]);
   });
 
-  it('goes with everything that belongs to it, its data as asked', async () => {
+  it('goes with everything that belongs to it, its data as asked (G-155)', async () => {
     await bringUp();
     const data = workloadRoot(host.policy, params.identity.app_instance_id);
 

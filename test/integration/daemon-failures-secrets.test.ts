@@ -1,6 +1,6 @@
 /**
  * A launch with secrets of every kind fails in each of its phases, with somebody who repeats them: none is in anything that
- * the daemon's socket tells of it, in its files, or in what it logs (G-160).
+ * the daemon's socket tells of it, in its files, or in what it logs.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -167,7 +167,7 @@ const cases: Case[] = [
 ];
 
 describe('no secret of a launch that fails', () => {
-  it.each(cases)('while $phase, as $code, is told, kept or logged', async ({ code, phase, before, params }) => {
+  it.each(cases)('while $phase, as $code, is told, kept or logged (G-160)', async ({ code, phase, before, params }) => {
     before?.();
 
     const { result, told, taskId } = await launchAndAsk(await params());

@@ -1,4 +1,4 @@
-/** `run-task` with images that have to be pulled: killed in the middle (FAULTS 11), and with a credential (G-160, G-213). */
+/** `run-task` with images that have to be pulled: killed in the middle (FAULTS 11), and with a credential. */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -67,7 +67,7 @@ it('killed during the pull and run again pulls again and runs, once (FAULTS 11)'
   expect(await containersNamed(host, containerOf(params))).toHaveLength(1);
 });
 
-it('with a pull credential from a file gets what is refused without, and keeps it nowhere', async () => {
+it('with a pull credential from a file gets what is refused without, and keeps it nowhere (G-160, G-213)', async () => {
   const { username, password } = TEST_LOGIN;
   const auth = { username, password };
   const image = await pushFreshImage(locked.host, `fresh/${randomBytes(4).toString('hex')}`, { shell, auth });

@@ -1,4 +1,4 @@
-/** A canary secret is looked for everywhere: logs, results, events, state, inspect (G-160, abuse: canary secrets). */
+/** A canary secret is looked for everywhere: logs, results, events, state, inspect (abuse: canary secrets). */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CompactEncrypt, importJWK } from 'jose';
@@ -64,7 +64,7 @@ describe('an opened secret', () => {
     expect(JSON.stringify(failure)).not.toMatch(/canary-long|zzzz/);
   });
 
-  it('is in no file below the state of agent and gate, task logs included', () => {
+  it('is in no file below the state of agent and gate, task logs included (G-160)', () => {
     const files = [join(host.folder, 'state'), join(host.folder, 'gate'), join(host.folder, 'home')].flatMap(
       filesBelow,
     );

@@ -1,4 +1,4 @@
-/** The smoke test of a host, as the control plane renders it, on a real engine through the gate and the real Compose (G-132). */
+/** The smoke test of a host, as the control plane renders it, on a real engine through the gate and the real Compose. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { WorkloadComposeLaunchParams } from '../../src/contract/workload-compose-launch.ts';
@@ -47,7 +47,7 @@ async function said(service: string): Promise<string> {
   return (await engineCall<string>(host.engineSocket, 'GET', path)).body;
 }
 
-it('comes up in its order, answers, and reaches its own by name', async () => {
+it('comes up in its order, answers, and reaches its own by name (G-132)', async () => {
   const result = await host.run('workload.compose_launch', params);
 
   expect(result).toMatchObject({ status: 'succeeded', output: { state: 'running' } });

@@ -1,4 +1,4 @@
-/** `gpuaas smoke` against the whole wire: its four verbs, one by one, again, together, and where each fails (G-180, G-234 to G-236). */
+/** `gpuaas smoke` against the whole wire: its four verbs, one by one, again, together, and where each fails. */
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -46,7 +46,7 @@ const failed = (results: { checks: { check: string; ok: boolean; detail: string 
     checks.filter(({ ok: isOk }) => !isOk).map(({ check, detail }) => `${check}: ${detail}`),
   );
 
-it('observes, deploys, gets in and takes away, each verb also when it is given again (G-89, G-234)', async () => {
+it('observes, deploys, gets in and takes away, each verb also when it is given again (G-89, G-180, G-234 to G-236)', async () => {
   const { smoke, instances, state, port } = await aRun();
 
   expect(await smoke('observe')).toMatchObject({ code: 0, results: [{ verb: 'observe', ok: true }] });

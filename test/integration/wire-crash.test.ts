@@ -1,6 +1,6 @@
 /**
  * The real processes crash in the middle of a launch, in every way that leaves something behind: a core, a report of Node, last
- * words in the journal. Nothing of that holds a secret (G-160, G-210), and the launch goes on in the next life.
+ * words in the journal. Nothing of that holds a secret, and the launch goes on in the next life.
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -59,7 +59,7 @@ describe.each(['agent', 'server'] as const)('the %s', (side) => {
     ['aborted from outside', 'SIGABRT'],
     ['with an exception that nobody caught', 'SIGUSR2'],
     ['out of heap', 'SIGPWR'],
-  ] as const)('%s leaves no secret behind, and the launch goes on', async (_how, signal) => {
+  ] as const)('%s leaves no secret behind, and the launch goes on (G-160, G-210)', async (_how, signal) => {
     const { id, credentials } = await wire.launch({ wait_seconds: 5 });
     secrets[`token of ${id}`] = credentials[0].token;
     await until(async () => (await wire.containers(id))[0]?.State === 'running', 'the container to run');

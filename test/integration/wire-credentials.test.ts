@@ -1,6 +1,6 @@
 /**
  * What a project keeps for its launches, on a real container: a key, a stored token instead of a secret, and the token of a
- * service account. The workload can read them, and they are looked for everywhere else (G-62, G-63, G-121, G-160).
+ * service account. The workload can read them, and they are looked for everywhere else.
  */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -73,7 +73,7 @@ const secrets = () => ({ key: keyCanary, hub: hubCanary, token: secretOf(files.t
 const found = (text: string | Buffer) => secretsIn(text, secrets());
 
 describe('what a launch takes of its project', () => {
-  it('is there for the workload: byte for byte, as files in memory that variables name', async () => {
+  it('is there for the workload: byte for byte, as files in memory that variables name (G-62, G-63)', async () => {
     const variables = readFileSync(`${main}/environ`, 'utf8').split('\0');
     const owner = /^Uid:\t(\d+)/m.exec(readFileSync(`${main}/status`, 'utf8'))?.[1];
 
@@ -92,7 +92,7 @@ describe('what a launch takes of its project', () => {
     expect(readFileSync(`${main}/mounts`, 'utf8')).toMatch(/^tmpfs \/run\/secrets tmpfs ro/m);
   });
 
-  it('is in no file, log, argument, variable, answer or inspection', async () => {
+  it('is in no file, log, argument, variable, answer or inspection (G-121, G-160)', async () => {
     const leaks = contentsBelow(wire.folder)
       .map(([file, content]) => [file.slice(wire.folder.length + 1), found(content)] as const)
       .toArray();

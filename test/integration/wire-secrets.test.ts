@@ -1,5 +1,5 @@
 /**
- * Every secret of the wire is looked for everywhere but where it belongs (G-160, G-210, G-214): files of control plane,
+ * Every secret of the wire is looked for everywhere but where it belongs: files of control plane,
  * agent and gate, what the processes log, every answer of the API, arguments and environments of processes, the engine.
  */
 import { readFileSync } from 'node:fs';
@@ -60,7 +60,7 @@ describe('no secret', () => {
     }
   });
 
-  it('is in a file of control plane, agent, gate or workload, but the keys in their own', () => {
+  it('is in a file of control plane, agent, gate or workload, but the keys in their own (G-160, G-210, G-214)', () => {
     const leaks = contentsBelow(wire.folder)
       .map(([file, content]) => [file.slice(wire.folder.length + 1), found(content)] as const)
       .toArray();

@@ -1,5 +1,5 @@
 /**
- * A stack of two services over the wire, from the request to its end (G-132): the synthetic profile `smoke_stack`, on the real
+ * A stack of two services over the wire, from the request to its end: the synthetic profile `smoke_stack`, on the real
  * engine and the real Compose, through the gate.
  */
 import { once } from 'node:events';
@@ -70,7 +70,7 @@ describe('a stack', () => {
     stack = await up();
   });
 
-  it('runs, each service in a container of its own that is told apart by its name', async () => {
+  it('runs, each service in a container of its own that is told apart by its name (G-132)', async () => {
     expect(await statusOf(stack)).toBe(200);
     for (const service of ['web', 'watch']) {
       const { Config, HostConfig, State } = await raw(stack.id, service);

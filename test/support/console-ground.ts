@@ -34,7 +34,12 @@ export async function openSeededConsole(
   await using undo = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-console-'));
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const data = await openDataDir(join(folder, 'server'), { init: true, newAdminToken: false, now: Date.now() });
+  const data = await openDataDir(join(folder, 'server'), {
+    init: true,
+    newAdminToken: false,
+    newKeys: false,
+    now: Date.now(),
+  });
   const fleet = await seedFleet(data.store, size)
     .then(async (seeded) => {
       await data.store.write(also);

@@ -108,9 +108,10 @@ function list(cards: readonly SmiCard[]): string {
   );
 }
 
-/** All on one NVSwitch. */
+/** All on one NVSwitch. The head is underlined also where no terminal reads it, as driver 580 does. */
 function topo(cards: readonly SmiCard[]): string {
-  const head = ['', ...cards.map((_, at) => `GPU${at}`), 'CPU Affinity', 'NUMA Affinity', 'GPU NUMA ID'].join('\t');
+  const columns = [...cards.map((_, at) => `GPU${at}`), 'CPU Affinity', 'NUMA Affinity', 'GPU NUMA ID'];
+  const head = `\t\u001b[4m${columns.join('\t')}\u001b[0m`;
   const rows = cards.map((_, at) =>
     [`GPU${at}`, ...cards.map((_other, to) => (to === at ? ' X ' : 'NV18')), '0-51,104-155', '0', '', 'N/A'].join('\t'),
   );

@@ -9,6 +9,7 @@ export const series = { G: 249, X: 13 } as const;
 
 /** Decided in words rather than built: where the record of the decision is. */
 export const decided: Readonly<Record<string, string>> = {
+  'G-176': 'images are not seeded; [G-248](decisions.md) says how the three are released',
   'X-13': 'no proxy is built; [G-244](decisions.md) says what one would need, an origin for each instance first of all',
 };
 

@@ -6,7 +6,7 @@ export interface SignedIn {
   // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape.
   readonly body: any;
   readonly setCookie: string;
-  /** `gpuaas_session=…`, as the browser sends it. */
+  /** `gpuaas_session_…=…`, as the browser sends it. */
   readonly cookie: string;
   readonly pageHalf: string;
   /** Both halves: for `call(…, { as: null, headers })`. */

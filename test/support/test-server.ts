@@ -57,7 +57,7 @@ const defaults: ServerSettings = {
 /** Gone when the file's tests are over. */
 export async function testServer(
   settings: Partial<ServerSettings> = {},
-  more: Pick<ServerParts, 'console'> & { readonly releaseRoot?: IdentityKey } = {},
+  more: Partial<Pick<ServerParts, 'console' | 'log'>> & { readonly releaseRoot?: IdentityKey } = {},
 ): Promise<TestServer> {
   const folder = temporaryFolder('server');
   const store = openSqliteStore(join(folder, 'control-plane.db'));
@@ -73,6 +73,7 @@ export async function testServer(
     releases: join(folder, 'releases'),
     settings: { ...defaults, ...settings },
     ...(more.console ? { console: more.console } : {}),
+    ...(more.log ? { log: more.log } : {}),
   });
   const { port } = await server.listen('127.0.0.1', 0);
   const url = `http://127.0.0.1:${port}`;

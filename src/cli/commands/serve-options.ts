@@ -14,6 +14,7 @@ export const artifactPolicies = ['published', 'promoted'] as const;
 export interface ServeOptions {
   readonly init: boolean;
   readonly newAdminToken: boolean;
+  readonly newKeys: boolean;
   readonly dataDir: string;
   readonly listen: string;
   readonly publicUrl?: string;

@@ -24,7 +24,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
   const log = createLog({ level: options.logLevel });
   tellCrashes(log);
   const data = await openDataDir(resolve(options.dataDir), {
-    ...{ init: options.init, newAdminToken: options.newAdminToken, now: Date.now() },
+    ...{ init: options.init, newKeys: options.newKeys, newAdminToken: options.newAdminToken, now: Date.now() },
     ...releaseRootOf(options),
   });
   try {

@@ -10,7 +10,7 @@ import { given, json, whole } from './options.ts';
 import { pushArtifact } from './push-artifact.ts';
 import { type Column, field, type Item, printItem } from './things.ts';
 
-const reason = ['--reason <text>', 'why, for those who read the events'] as const;
+const reason = ['--reason <text>', 'why, for those who run it and those who look at it'] as const;
 
 export function addArtifactCommands(program: Command, carry: Carry): void {
   const path = '/api/v1/artifacts';
@@ -71,8 +71,12 @@ export function addArtifactCommands(program: Command, carry: Carry): void {
     carry(async (client) =>
       printItem(await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/${action}`, body), options),
     );
-  act('verify', 'ask the registry whether it has exactly this image').action((id, options) =>
-    send(id, 'verify', undefined, options),
+  act('verify', 'ask the registry whether it has exactly this image; fails where it has not').action((id, options) =>
+    carry(async (client) => {
+      const artifact = await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/verify`);
+      printItem(artifact, options);
+      return artifact['trust'] === 'verified' ? exitCodes.ok : exitCodes.failed;
+    }),
   );
   act('promote', 'vouch for a verified artifact on one channel')
     .addOption(new Option('--channel <name>', 'how far').choices([...channels]).makeOptionMandatory())

@@ -35,7 +35,9 @@ export function describeInstance(instance: Instance, now: number): string {
     ...section('Access', accessLines(instance)),
     ...section(
       'Notices',
-      instance.notices.map(({ message, hint }) => oneLine(`${message} ${hint}`)),
+      instance.notices.map(({ message, reason, hint }) =>
+        oneLine([message, ...(reason ? [`Reason: ${reason}`] : []), hint].join(' ')),
+      ),
     ),
     ...section('Failure', troubleLines(instance)),
     ...section('Left behind', cleanupLines(instance)),

@@ -5,7 +5,7 @@ import { printJson, printLine, tell } from '../output.ts';
 import { addAllocations } from './allocation-commands.ts';
 import type { Carry } from './carry.ts';
 import { addShow, group } from './group.ts';
-import { given, json, whole } from './options.ts';
+import { atLeastOne, given, json, whole } from './options.ts';
 import { type Column, field, type Item, printItem, printList } from './things.ts';
 
 export function addFleetCommands(program: Command, carry: Carry): void {
@@ -106,12 +106,13 @@ function addAudit(program: Command, carry: Carry): void {
     .option('--actor <name>', 'only of this one: token:ID')
     .option('--subject <id>', 'only about this thing')
     .addOption(new Option('--outcome <outcome>', 'only what was').choices(['accepted', 'refused']))
-    .option('--limit <count>', 'at most so many', whole, 50)
+    .option('--correlation <id>', 'only the request of this name, as failures and logs have it')
+    .option('--limit <count>', 'at most so many', atLeastOne, 50)
     .option(...json)
-    .action(({ actor, subject, outcome, limit, ...options }) =>
+    .action(({ actor, subject, outcome, correlation: correlation_id, limit, ...options }) =>
       carry((client) =>
         printList(client, path, {
-          ...{ query: { actor, subject, outcome }, limit, columns },
+          ...{ query: { actor, subject, outcome, correlation_id }, limit, columns },
           ...{ none: 'Nobody has asked for a change like that.', json: options.json },
         }),
       ),

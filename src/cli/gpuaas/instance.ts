@@ -24,7 +24,12 @@ export interface Instance {
   readonly recovery: Recovery | null;
   readonly resources: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
   /** What became of its image or version since it was launched. */
-  readonly notices: readonly { readonly code: string; readonly message: string; readonly hint: string }[];
+  readonly notices: readonly {
+    readonly code: string;
+    readonly message: string;
+    readonly reason: string | null;
+    readonly hint: string;
+  }[];
   readonly config: Readonly<Record<string, unknown>>;
   /** Most seconds that its launch may take, from the request on. */
   readonly launch_seconds: number;

@@ -2,6 +2,7 @@
 import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { Type } from 'typebox';
 import { readDocument } from '../../agent/read-document.ts';
+import { AgentError } from '../../contract/failures.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import { profileSchemaText } from '../../manifests/gpuaas/profile-schema.ts';
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
@@ -29,7 +30,7 @@ export function addManifestCommands(program: Command, carry: Carry): void {
     .command('render <file>')
     .description('print the task that a launch becomes, without secrets; images that no --pin resolves are listed')
     .option('--values <file>', 'JSON file with a launch request; its config and resource_overrides count')
-    .option('--pin <name=reference>', 'image of an artifact, as registry/repository@sha256:…', collectPin, {})
+    .option('--pin <name=reference>', 'image of an artifact, as registry/repository@sha256:…', collectPin)
     .action((file: string, options) => carry(() => render(file, options)));
   manifest
     .command('schema')
@@ -98,17 +99,25 @@ function sayVerdict({ file, valid, errors, warnings }: Verdict): void {
   }
 }
 
-async function render(file: string, options: { values?: string; pin: Record<string, string> }): Promise<number> {
+async function render(file: string, options: { values?: string; pin?: Record<string, string> }): Promise<number> {
+  const { pin = {} } = options;
   const text = await manifestText(file);
   const read = readProfileText(text);
   if (!read.ok) {
     sayVerdict(verdictOf(file, text));
     return exitCodes.failed;
   }
+  const names = Object.values(read.profile.artifacts).map(({ artifact_name }) => artifact_name);
+  const [stray] = Object.keys(pin).filter((name) => !names.includes(name));
+  if (stray !== undefined) {
+    throw new AgentError('command.invalid', {
+      reason: `--pin: the manifest has ${names.join(', ')}, and no ${stray}.`,
+    });
+  }
   const given = options.values === undefined ? {} : await readDocument(options.values);
   const values = judge(Values, given);
   const done = values.ok
-    ? renderManifest(read.profile, { config: {}, resource_overrides: {}, ...values.value, pins: options.pin })
+    ? renderManifest(read.profile, { config: {}, resource_overrides: {}, ...values.value, pins: pin })
     : values;
   if (done.ok) {
     printJson(done.rendered);
@@ -118,7 +127,7 @@ async function render(file: string, options: { values?: string; pin: Record<stri
   return exitCodes.failed;
 }
 
-function collectPin(pin: string, before: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function collectPin(pin: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const [, name, reference] = /^([a-z0-9][a-z0-9._-]*)=([^@\s]+@sha256:[0-9a-f]{64})$/.exec(pin) ?? [];
   if (name === undefined || reference === undefined) {
     throw new InvalidArgumentError('It must be NAME=registry/repository@sha256:<64 hex>.');

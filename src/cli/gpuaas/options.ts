@@ -15,3 +15,9 @@ export function whole(text: string): number {
   }
   return Number(text);
 }
+
+export function atLeastOne(text: string): number {
+  const count = whole(text);
+  if (count === 0) throw new InvalidArgumentError('It must be 1 at least.');
+  return count;
+}

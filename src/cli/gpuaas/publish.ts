@@ -37,8 +37,9 @@ export async function publishApp(client: ControlPlaneClient, file: string, optio
 
   await ensureApp(client, read.profile, options);
   await client.change('POST', versions, { version: options.as, source });
-  await client.change('POST', `${version}/publish`);
+  // Before anybody can launch it: a release that cannot be locked is not published.
   if (options.lock !== undefined) await client.change('POST', `${version}/lock`, { channel: options.lock });
+  await client.change('POST', `${version}/publish`);
 
   const { manifest: _manifest, ...published } = await client.get<Item>(version);
   printItem(published, options);

@@ -3,6 +3,7 @@
  * goes through the control plane (X-8). Safe to repeat: what was pushed or registered before is found.
  */
 import { AgentError } from '../../contract/failures.ts';
+import { parseImageReference } from '../../policy/image-reference.ts';
 import { tell } from '../output.ts';
 import type { ControlPlaneClient } from './client.ts';
 import { readLayout } from './oci-layout.ts';
@@ -27,8 +28,12 @@ const spareMs = 60_000;
 
 export async function pushArtifact(client: ControlPlaneClient, options: PushOptions): Promise<Item> {
   const { name, folder, repository, source, revision, json } = options;
+  assertRepository(repository);
   const image = await readLayout(folder);
   const { digest, mediaType: media_type } = image.root;
+  const known = await find(client, name, digest);
+  if (known && known['repository'] !== repository) throw isElsewhere(known);
+  if (known && (known['trust'] === 'revoked' || known['lifecycle'] === 'retired')) throw isOver(known);
   await pushImage(image, {
     ...{ repository, token: options.token ? tokens(client, repository) : undefined },
     onBlob: (blob, bytes) => {
@@ -36,8 +41,39 @@ export async function pushArtifact(client: ControlPlaneClient, options: PushOpti
     },
   });
   const body = { name, repository, digest, media_type, provenance: given({ source, revision }) };
-  const { id } = await registered(client, body);
+  const { id } = known ?? (await client.change<Item>('POST', path, body));
   return await client.change<Item>('POST', `${path}/${encodeURIComponent(String(id))}/verify`);
+}
+
+/** `command.invalid` before anything is sent: a registry says of a tag in the path only that it knows no such page. */
+function assertRepository(repository: string): void {
+  try {
+    parseImageReference(`${repository}@sha256:${'0'.repeat(64)}`);
+  } catch (cause) {
+    const reason = `${JSON.stringify(repository)} must be a registry with its repository, without tag, digest or user.`;
+    throw new AgentError('command.invalid', { reason }, { cause });
+  }
+}
+
+/** The artifact of this name and digest, from before. */
+async function find(client: ControlPlaneClient, name: string, digest: string): Promise<Item | undefined> {
+  for await (const item of client.list<Item>(path, { name })) {
+    if (item['digest'] === digest) return item;
+  }
+  return undefined;
+}
+
+function isElsewhere({ id, name, repository }: Item): AgentError {
+  const reason = `${name} has this digest already: ${id}, from ${repository}. Use that one, or push under another name.`;
+  return new AgentError('resource.conflict', { reason });
+}
+
+function isOver({ id, name, trust, endings }: Item): AgentError {
+  const became = trust === 'revoked' ? trust : 'retired';
+  const ended = (endings ?? []) as readonly { became: string; reason: string }[];
+  const why = ended.findLast((each) => each.became === became)?.reason ?? 'nobody said why';
+  const reason = `${name} has this digest already, ${id}, and it was ${became} for good: ${why.replace(/\.$/, '')}. Build another image, and push that.`;
+  return new AgentError('resource.conflict', { reason });
 }
 
 function tokens(client: ControlPlaneClient, repository: string): () => Promise<string> {
@@ -48,21 +84,4 @@ function tokens(client: ControlPlaneClient, repository: string): () => Promise<s
     }
     return intent.token;
   };
-}
-
-/** The artifact of this name and digest, from now or from before. */
-async function registered(
-  client: ControlPlaneClient,
-  body: { name: string; digest: string; repository: string; media_type: string; provenance: ReturnType<typeof given> },
-): Promise<Item> {
-  try {
-    return await client.change<Item>('POST', path, body);
-  } catch (error) {
-    if (!(error instanceof AgentError) || error.code !== 'resource.conflict') throw error;
-    const { name, digest, repository } = body;
-    for await (const item of client.list<Item>(path, { name })) {
-      if (item['digest'] === digest && item['repository'] === repository) return item;
-    }
-    throw error;
-  }
 }

@@ -27,7 +27,7 @@ export async function pushImage({ manifests, blobs }: LayoutImage, target: PushT
     try {
       return await fetch(url, { ...init, method, headers, redirect: 'error' });
     } catch (error) {
-      throw new AgentError('artifact.unreachable', { reason: `Asked ${origin}.` }, { cause: error });
+      throw new AgentError('artifact.push_failed', { reason: `${origin} cannot be reached.` }, { cause: error });
     }
   };
   for (const [digest, file] of blobs) {
@@ -53,14 +53,14 @@ async function has(response: Response, origin: string): Promise<boolean> {
 }
 
 async function done(response: Response, origin: string): Promise<Response> {
-  const said = (await response.text()).slice(0, 500);
+  const said = (await response.text()).slice(0, 500).replaceAll(/\s+/g, ' ').trim();
   if (response.ok) return response;
   if (response.status === 401 || response.status === 403) {
-    throw new AgentError('artifact.unauthorized', { reason: `${origin} answered ${response.status}.` });
+    throw new AgentError('artifact.push_denied', { reason: `${origin} answered ${response.status}.` });
   }
   throw unexpected(origin, `answered ${response.status}${said === '' ? '' : `: ${said}`}`);
 }
 
 function unexpected(origin: string, what: string): AgentError {
-  return new AgentError('artifact.unreachable', { reason: `${origin} ${what}.` });
+  return new AgentError('artifact.push_failed', { reason: `${origin} ${what}.` });
 }

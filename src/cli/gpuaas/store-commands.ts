@@ -1,9 +1,10 @@
 /** `gpuaas store`: backup, restore and check of the embedded store, on the machine that it lies on. */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { AgentError } from '../../contract/failures.ts';
 import type { Examined } from '../../server/db/sqlite/examine.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { printJson, printLine, tell } from '../output.ts';
+import { printJson, printLine, reportError, tell } from '../output.ts';
 import type { Carry } from '../run-program.ts';
 import { json } from './options.ts';
 import { itemText } from './things.ts';
@@ -39,20 +40,29 @@ export function addStoreCommands(program: Command, carry: Carry): void {
       carry(async () => {
         const { restoreStore } = await import('../../server/store-copies.ts');
         const restored = restoreStore(resolve(options.dataDir), resolve(file), new Date());
-        const keys = restored.has_keys ? '' : ' There are no keys in this folder: put keys/ back before it is started.';
-        say({ file: resolve(file), ...restored }, options, `Restored. What was there is set aside.${keys}`);
+        const aside = restored.set_aside === null ? '' : ' What was there is set aside.';
+        const keys = restored.has_keys ? '' : ' Not all keys are in this folder: put keys/ back before it is started.';
+        say({ file: resolve(file), ...restored }, options, `Restored.${aside}${keys}`);
         return exitCodes.ok;
       }),
     );
   store
     .command('check [file]')
-    .description('look through the store, or through a backup; exit status 0 sound, 1 not as it should be')
+    .description('look through the store, or through a backup; exit status 0 sound, 1 not as it should be, 2 not there')
     .addOption(dataDir())
     .option(...json)
     .action((file: string | undefined, options) =>
       carry(async () => {
         const { checkStore } = await import('../../server/store-copies.ts');
-        const examined = checkStore(resolve(options.dataDir), file && resolve(file));
+        let examined: Examined;
+        try {
+          examined = checkStore(resolve(options.dataDir), file && resolve(file));
+        } catch (error) {
+          // It was looked through to be told that: the command did what it was asked for.
+          if (!(error instanceof AgentError) || error.code !== 'store.unusable') throw error;
+          reportError(error, options.json);
+          return exitCodes.failed;
+        }
         const isSound = examined.misshapen.length === 0;
         say({ sound: isSound, ...examined }, options, isSound ? 'It is sound.' : 'It holds what it should not.');
         return isSound ? exitCodes.ok : exitCodes.failed;

@@ -1,7 +1,7 @@
 /** Lists and single things of the control plane, as tables and pages for people or as JSON for programs. */
 
 import { printJson, printLine, table, tell } from '../output.ts';
-import { harmlessJson, oneLine } from '../printable.ts';
+import { oneLine } from '../printable.ts';
 import type { ControlPlaneClient, Query } from './client.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
@@ -54,22 +54,39 @@ export function itemText(item: Item): string {
 }
 
 function fieldLines(name: string, value: unknown): string[][] {
-  const label = name.replaceAll('_', ' ');
-  if (Array.isArray(value) && value.length > 1) {
-    return value.map((each, index) => [index === 0 ? label : '', cell(each)]);
-  }
-  return [[label, cell(Array.isArray(value) ? value[0] : value)]];
+  const [first = '-', ...more] = linesOf(value);
+  return [[labelOf(name), first], ...more.map((line) => ['', line])];
+}
+
+/** A line for each of a list; what has parts has one for all that are plain, and more for each of the others. */
+function linesOf(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(linesOf);
+  if (!isParts(value)) return [plain(value)];
+  const parts = Object.entries(value).filter(([, part]) => part !== null);
+  const plainOnes = parts.filter(([, part]) => !isParts(part)).map(([name, part]) => `${labelOf(name)} ${plain(part)}`);
+  const others = parts.filter(([, part]) => isParts(part));
+  return [
+    ...(plainOnes.length > 0 ? [plainOnes.join(', ')] : []),
+    ...others.flatMap(([name, part]) => linesOf(part).map((line) => `${labelOf(name)}: ${line}`)),
+  ];
+}
+
+function isParts(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function labelOf(name: string): string {
+  return oneLine(name.replaceAll('_', ' '));
 }
 
 function cell(value: unknown): string {
-  if (value === null || value === undefined || value === '') {
-    return '-';
-  }
-  if (typeof value === 'boolean') {
-    return value ? 'yes' : 'no';
-  }
-  // A host names itself: no line of its name may pass for one of the table.
-  return typeof value === 'object' ? harmlessJson(value) : oneLine(String(value));
+  return linesOf(value).join('; ') || '-';
+}
+
+// A host names itself: no line of its name may pass for one of the table.
+function plain(value: unknown): string {
+  if (value === null || value === undefined || value === '') return '-';
+  return typeof value === 'boolean' ? (value ? 'yes' : 'no') : oneLine(String(value));
 }
 
 /** A field, or a field of a field: `shape.gpu_count`. */

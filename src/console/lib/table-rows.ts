@@ -1,13 +1,13 @@
 /** Which rows of a table are shown, and in which order. */
 
 export interface Sorting {
-  /** Key of the column. */
+  /** Title of the column. */
   readonly by: string;
   readonly descending: boolean;
 }
 
 export interface SortableColumn<T> {
-  readonly key: string;
+  readonly title: string;
   /** What it is sorted and searched by; a column without cannot be. */
   readonly value?: (item: T) => string | number | null;
 }
@@ -33,7 +33,7 @@ export function sorted<T>(
   columns: readonly SortableColumn<T>[],
   sorting: Sorting | undefined,
 ): readonly T[] {
-  const value = columns.find(({ key }) => key === sorting?.by)?.value;
+  const value = columns.find(({ title }) => title === sorting?.by)?.value;
   if (!sorting || !value) return items;
   const direction = sorting.descending ? -1 : 1;
   return items

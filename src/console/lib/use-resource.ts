@@ -4,9 +4,10 @@
  * last stays while a new look fails, and is marked as stale.
  */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, api } from './api.ts';
+import { type ApiError, api } from './api.ts';
 import { cached, keepAnswer } from './cache.ts';
 import { onEvent } from './live.ts';
+import { looking } from './looking.ts';
 
 export interface Resource<T> {
   readonly data: T | undefined;
@@ -24,9 +25,6 @@ export interface ResourceOptions {
   readonly everyMs?: number;
 }
 
-/** Between two looks that events lead to. */
-const restMs = 300;
-
 interface Seen<T> {
   readonly path: string | null;
   readonly data: T | undefined;
@@ -40,10 +38,15 @@ export function useResource<T>(path: string | null, { subjects = [], everyMs }: 
 
   useEffect(() => {
     if (path === null) return;
-    const look = looking(path, {
-      good: (data) => setSeen({ path, data: data as T, error: undefined }),
-      bad: (error) => setSeen((last) => ({ path, data: last.path === path ? last.data : undefined, error })),
-    });
+    const look = looking(
+      async (signal) => {
+        const data = await api.get<T>(path, signal);
+        if (signal.aborted) return;
+        keepAnswer(path, data);
+        setSeen({ path, data, error: undefined });
+      },
+      (error) => setSeen((last) => ({ path, data: last.path === path ? last.data : undefined, error })),
+    );
     again.current = look.now;
     look.now();
     const wanted = new Set(key.split(' '));
@@ -63,50 +66,4 @@ export function useResource<T>(path: string | null, { subjects = [], everyMs }: 
   if (seen.path !== path) return { data: cached(path) as T | undefined, error: undefined, stale: false, reload };
   const { data, error } = seen;
   return { data, error, stale: data !== undefined && error !== undefined, reload };
-}
-
-interface Answered {
-  good(data: unknown): void;
-  bad(error: ApiError): void;
-}
-
-/** Asks for one path, one request at a time: whoever asks meanwhile is served by one more request after it. */
-function looking(path: string, answered: Answered) {
-  const gone = new AbortController();
-  let isAsking = false;
-  let isWanted = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-
-  const now = async () => {
-    clearTimeout(timer);
-    timer = undefined;
-    isWanted = isAsking;
-    if (isAsking || gone.signal.aborted) return;
-    isAsking = true;
-    try {
-      const data = await api.get<unknown>(path, gone.signal);
-      if (gone.signal.aborted) return;
-      keepAnswer(path, data);
-      answered.good(data);
-    } catch (error) {
-      if (gone.signal.aborted) return;
-      if (!(error instanceof ApiError)) throw error;
-      answered.bad(error);
-    } finally {
-      isAsking = false;
-      if (isWanted) soon();
-    }
-  };
-  const soon = () => {
-    if (isAsking) isWanted = true;
-    else if (!gone.signal.aborted) timer ??= setTimeout(now, restMs);
-  };
-  return {
-    now: () => void now(),
-    soon,
-    stop: () => {
-      gone.abort();
-      clearTimeout(timer);
-    },
-  };
 }

@@ -5,43 +5,22 @@ import { Icon, type IconName } from './icon.tsx';
 export type Tone = 'good' | 'busy' | 'warning' | 'bad' | 'neutral' | 'accent';
 
 /** Every state that the control plane names, of whatever sort of thing. What is not listed is neutral. */
-const tones: Readonly<Record<string, Tone>> = {
-  running: 'good',
-  ready: 'good',
-  connected: 'good',
-  active: 'good',
-  verified: 'good',
-  promoted: 'good',
-  accepted: 'good',
-  healthy: 'good',
-  launchable: 'good',
-  requested: 'busy',
-  deploying: 'busy',
-  starting: 'busy',
-  restarting: 'busy',
-  stopping: 'busy',
-  decommissioning: 'busy',
-  releasing: 'busy',
-  pulling: 'busy',
-  creating: 'busy',
-  installing_packages: 'busy',
-  probing: 'busy',
-  removing: 'busy',
-  degraded: 'warning',
-  unknown: 'warning',
-  draining: 'warning',
-  not_ready: 'warning',
-  unverified: 'warning',
-  deprecated: 'warning',
-  disconnected: 'warning',
-  quarantined: 'bad',
-  failed: 'bad',
-  revoked: 'bad',
-  refused: 'bad',
-  unhealthy: 'bad',
-  published: 'accent',
-  enrolled: 'neutral',
+const states: Readonly<Record<string, string>> = {
+  good: 'running ready connected active verified promoted accepted healthy launchable',
+  busy: 'requested deploying starting restarting stopping decommissioning releasing pulling creating installing_packages probing removing',
+  warning: 'degraded unknown draining not_ready unverified deprecated disconnected',
+  bad: 'quarantined failed revoked refused unhealthy',
+  accent: 'published',
 };
+
+const tones = new Map(
+  Object.entries(states).flatMap(([tone, names]) => names.split(' ').map((state) => [state, tone as Tone] as const)),
+);
+
+/** `state` as the control plane names it. */
+export function toneOf(state: string): Tone {
+  return tones.get(state) ?? 'neutral';
+}
 
 const signs: Readonly<Record<Tone, IconName>> = {
   good: 'check',
@@ -61,7 +40,7 @@ export interface BadgeProps {
   readonly title?: string | undefined;
 }
 
-export function Badge({ state, label = words(state), tone = tones[state] ?? 'neutral', title }: BadgeProps) {
+export function Badge({ state, label = words(state), tone = toneOf(state), title }: BadgeProps) {
   return (
     <span class={`badge badge-${tone}`} title={title}>
       <Icon name={signs[tone]} />

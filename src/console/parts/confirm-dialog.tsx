@@ -1,7 +1,7 @@
 /** Asks before something is done, does it, and shows what went wrong where it was asked for. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { ApiError } from '../lib/api.ts';
+import { useAction } from '../lib/use-action.ts';
 import { Button } from './button.tsx';
 import { Dialog } from './dialog.tsx';
 import { FailureView } from './failure-view.tsx';
@@ -24,23 +24,10 @@ export interface ConfirmDialogProps {
 export function ConfirmDialog(props: ConfirmDialogProps) {
   const { title, children, confirm, tone = 'primary', reasonLabel, onConfirm, onClose } = props;
   const [reason, setReason] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<ApiError>();
+  const { busy, error, run } = useAction();
   const isMissing = reasonLabel !== undefined && reason.trim() === '';
 
-  const act = async () => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await onConfirm(reason.trim());
-      onClose();
-    } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure;
-      setError(failure);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const act = () => run(() => onConfirm(reason.trim()).then(onClose));
   const actions = (
     <>
       <Button onClick={onClose}>Cancel</Button>

@@ -7,10 +7,11 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { counted } from '../lib/format.ts';
 import { matching, type SortableColumn, type Sorting, sorted, type Windowed, windowOf } from '../lib/table-rows.ts';
 import { Icon } from './icon.tsx';
+import { SearchBox } from './search-box.tsx';
 
 export interface Column<T> extends SortableColumn<T> {
-  readonly title: string;
-  readonly cell: (item: T) => ComponentChildren;
+  /** What is shown; by default its value. */
+  readonly cell?: (item: T) => ComponentChildren;
   /** Share of the width; default 1. */
   readonly share?: number;
   /** Only where there is room for it: not on a phone. */
@@ -24,7 +25,7 @@ export interface DataTableProps<T> {
   readonly columns: readonly Column<T>[];
   readonly items: readonly T[];
   readonly keyOf: (item: T) => string;
-  readonly sorting?: Sorting;
+  readonly sorting?: Sorting | undefined;
   /** More filters, beside the search box. */
   readonly filters?: ComponentChildren;
   /** Instead of rows, where there are none at all. */
@@ -50,16 +51,7 @@ export function DataTable<T>({ name, columns, items, keyOf, sorting: initial, fi
   return (
     <div class="table-box">
       <div class="table-tools">
-        <label class="search">
-          <Icon name="search" />
-          <span class="visually-hidden">Search {name}</span>
-          <input
-            type="search"
-            placeholder={`Search ${name}`}
-            value={search}
-            onInput={({ currentTarget }) => setSearch(currentTarget.value)}
-          />
-        </label>
+        <SearchBox what={name} value={search} onValue={setSearch} />
         {filters}
         <span class="table-count" role="status">
           {rows.length === items.length
@@ -72,14 +64,14 @@ export function DataTable<T>({ name, columns, items, keyOf, sorting: initial, fi
       ) : (
         <table aria-label={name} aria-rowcount={rows.length + 1}>
           <colgroup>
-            {columns.map(({ key, share = 1, wide }) => (
-              <col key={key} class={wide ? 'wide' : undefined} style={{ width: `${(share / shares) * 100}%` }} />
+            {columns.map(({ title, share = 1, wide }) => (
+              <col key={title} class={wide ? 'wide' : undefined} style={{ width: `${(share / shares) * 100}%` }} />
             ))}
           </colgroup>
           <thead>
             <tr aria-rowindex={1}>
               {columns.map((column) => (
-                <HeadCell key={column.key} column={column} sorting={sorting} onSort={setSorting} />
+                <HeadCell key={column.title} column={column} sorting={sorting} onSort={setSorting} />
               ))}
             </tr>
           </thead>
@@ -87,14 +79,14 @@ export function DataTable<T>({ name, columns, items, keyOf, sorting: initial, fi
             <Gap rows={first} />
             {rows.slice(first, end).map((item, index) => (
               <tr key={keyOf(item)} aria-rowindex={first + index + 2}>
-                {columns.map(({ key, cell, wide }, at) =>
+                {columns.map(({ title, value, cell = value, wide }, at) =>
                   at === 0 ? (
-                    <th key={key} scope="row">
-                      {cell(item)}
+                    <th key={title} scope="row">
+                      {cell?.(item)}
                     </th>
                   ) : (
-                    <td key={key} class={wide ? 'wide' : undefined}>
-                      {cell(item)}
+                    <td key={title} class={wide ? 'wide' : undefined}>
+                      {cell?.(item)}
                     </td>
                   ),
                 )}
@@ -115,8 +107,8 @@ interface HeadCellProps<T> {
   readonly onSort: (sorting: Sorting) => void;
 }
 
-function HeadCell<T>({ column: { key, title, value, wide }, sorting, onSort }: HeadCellProps<T>) {
-  const isSorted = sorting?.by === key;
+function HeadCell<T>({ column: { title, value, wide }, sorting, onSort }: HeadCellProps<T>) {
+  const isSorted = sorting?.by === title;
   const order = sorting?.descending ? 'descending' : 'ascending';
   return (
     <th scope="col" class={wide ? 'wide' : undefined} aria-sort={isSorted ? order : undefined}>
@@ -124,7 +116,7 @@ function HeadCell<T>({ column: { key, title, value, wide }, sorting, onSort }: H
         <button
           type="button"
           class="sort"
-          onClick={() => onSort({ by: key, descending: isSorted && !sorting.descending })}
+          onClick={() => onSort({ by: title, descending: isSorted && !sorting.descending })}
         >
           {title}
           {isSorted && <Icon name={sorting.descending ? 'down' : 'up'} />}

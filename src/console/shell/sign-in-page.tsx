@@ -1,7 +1,8 @@
 /** Signing in with an API token: pasted, sent once, and kept nowhere. */
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError } from '../lib/api.ts';
+import type { ApiError } from '../lib/api.ts';
 import { signIn } from '../lib/sign-in.ts';
+import { useAction } from '../lib/use-action.ts';
 import { Button } from '../parts/button.tsx';
 import { type Failing, FailureView } from '../parts/failure-view.tsx';
 import { TextInput } from '../parts/field.tsx';
@@ -9,25 +10,15 @@ import { Icon } from '../parts/icon.tsx';
 
 export function SignInPage({ reason }: { readonly reason?: string | undefined }) {
   const [token, setToken] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<Failing>();
+  const { busy, error, run } = useAction();
   useEffect(() => {
     document.title = 'Sign in · GPUaaS';
   }, []);
 
-  const submit = async (event: Event) => {
+  const given = token.trim();
+  const submit = (event: Event) => {
     event.preventDefault();
-    const given = token.trim();
-    if (given === '' || busy) return;
-    setBusy(true);
-    setError(undefined);
-    try {
-      await signIn(given);
-    } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure;
-      setError(inWords(failure));
-      setBusy(false);
-    }
+    if (given !== '') void run(() => signIn(given));
   };
   return (
     <main class="sign-in">
@@ -51,13 +42,8 @@ export function SignInPage({ reason }: { readonly reason?: string | undefined })
           autofocus
           onValue={setToken}
         />
-        {error && <FailureView error={error} />}
-        <Button
-          type="submit"
-          tone="primary"
-          busy={busy}
-          disabledReason={token.trim() ? undefined : 'Paste a token first.'}
-        >
+        {error && <FailureView error={inWords(error)} />}
+        <Button type="submit" tone="primary" busy={busy} disabledReason={given ? undefined : 'Paste a token first.'}>
           Sign in
         </Button>
         <details>

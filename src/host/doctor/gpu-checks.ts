@@ -1,5 +1,5 @@
 /** Checks of the cards: their drivers, what hands them to containers, and whether the kernel is heard. */
-import { readCdiNames } from '../card-ways.ts';
+import { nvidiaWay } from '../card-ways.ts';
 import type { GpuProbe } from '../gpus.ts';
 import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { type AskEngine, type EngineReport, withEngine } from './engine-checks.ts';
@@ -81,11 +81,10 @@ function judgeDrivers(
   }
   return drivers.length === 0
     ? skipped('This host has no card.')
-    : ok(`The drivers report ${gpus.length} cards: ${gpus.map(({ name }) => name).join(', ')}.`);
+    : ok(
+        `The drivers report ${gpus.length} ${gpus.length === 1 ? 'card' : 'cards'}: ${gpus.map(({ name }) => name).join(', ')}.`,
+      );
 }
-
-/** The engine asks for the hook by its name when it starts; without it, it knows no cards but those of CDI specs. */
-const hook = 'nvidia-container-runtime-hook';
 
 async function judgeWay({ gpus }: GpuProbe, report: EngineReport, { findProgram }: GpuChecks): Promise<Finding> {
   if (report.defaultRuntime === 'nvidia') {
@@ -98,22 +97,21 @@ async function judgeWay({ gpus }: GpuProbe, report: EngineReport, { findProgram 
   if (cards.length === 0) {
     return skipped('The driver reports no NVIDIA card.');
   }
-  const names = await readCdiNames(report.cdiFolders);
-  const unnamed = cards.filter(({ uuid }) => !names.has(`nvidia.com/gpu=${uuid}`));
-  if (unnamed.length === 0) {
+  const uuids = cards.map(({ uuid }) => uuid);
+  const { by, hook, unnamed } = await nvidiaWay(uuids, report.cdiFolders, findProgram);
+  if (by === 'cdi') {
     return ok("The host's CDI specs name every card, and the engine reads them.");
   }
-  const path = await findProgram(hook);
   const cdi =
-    names.size > 0
-      ? ` The CDI specs of this host do not name ${unnamed.map(({ uuid }) => uuid).join(', ')}: make them anew with \`nvidia-ctk cdi generate --device-name-strategy=uuid\`.`
+    unnamed.length > 0
+      ? ` The CDI specs of this host do not name ${unnamed.join(', ')}: make them anew with \`nvidia-ctk cdi generate --device-name-strategy=uuid\`.`
       : '';
-  return path === null
+  return by === null
     ? fail(
-        `Nothing hands the cards to containers: there is no ${hook}, and no CDI spec names them.`,
+        'Nothing hands the cards to containers: there is no nvidia-container-runtime-hook, and no CDI spec names them.',
         `Install nvidia-container-toolkit and restart the engine.${cdi}`,
       )
-    : ok(`The engine hands out cards by their ids (${path}).`);
+    : ok(`The engine hands out cards by their ids (${hook}).`);
 }
 
 function judgeParts({ drivers }: GpuProbe): Finding {

@@ -7,6 +7,7 @@
 import type { PathError } from '../../contract/validate.ts';
 import { checkEnvironment } from '../../policy/environment.ts';
 import { checkMounts } from '../../policy/mounts.ts';
+import { checkChoices } from './check-choices.ts';
 import { checkParameters } from './check-parameters.ts';
 import { checkStack } from './check-stack.ts';
 import { checkUi } from './check-ui.ts';
@@ -26,6 +27,7 @@ export function checkProfile(profile: WorkloadProfile): PathError[] {
   return [
     ...checkArtifacts(profile),
     ...checkParameters(profile),
+    ...checkChoices(profile),
     ...checkUi(profile),
     ...checkStorage(profile),
     ...checkEndpoints(profile),

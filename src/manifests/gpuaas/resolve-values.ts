@@ -11,7 +11,7 @@ import { mountParameter, portParameter } from './check-parameters.ts';
 import { judgeParameter, type ParameterValue } from './judge-parameter.ts';
 import type { WorkloadProfile } from './profile.ts';
 import { splitPackages } from './split-packages.ts';
-import { rulesOf } from './stack-rules.ts';
+import { judgeVllmValues } from './vllm-values.ts';
 
 /** What a person chose; both parts as they came. */
 export interface Choices {
@@ -92,7 +92,7 @@ export function resolveValues(profile: WorkloadProfile, choices: Choices): Resol
   const exposure_mode = isWrong(errors, '/config/exposure_mode')
     ? undefined
     : String(parameters['exposure_mode'] ?? 'private');
-  errors.push(...judgeBounds(parameters, resources), ...(rulesOf(profile)?.judgeValues(parameters) ?? []));
+  errors.push(...judgeBounds(parameters, resources), ...judgeStack(profile, parameters));
   const packages = splitPackages(String(parameters['python_packages'] ?? ''));
   errors.push(...packages.errors.map((error) => ({ path: '/config/python_packages', ...error })));
   const sound = { parameters, resources, mounts, exposure_mode, host_ports };
@@ -156,6 +156,12 @@ function judgeBounds(parameters: LaunchValues['parameters'], resources: SoundVal
       ? []
       : [{ path: `/config/${name}`, code: 'range', message: `must be from ${least} to ${most}: ${because}` }];
   });
+}
+
+/** What the renderer of a stack asks of values, so that what is accepted is rendered without a further question. */
+function judgeStack({ execution }: WorkloadProfile, parameters: LaunchValues['parameters']): PathError[] {
+  const { default_engine: engine, compose } = execution;
+  return engine === 'docker_compose' && compose?.renderer === 'vllm_openai' ? judgeVllmValues(parameters) : [];
 }
 
 function usual(profile: WorkloadProfile, name: ResourceName): number {

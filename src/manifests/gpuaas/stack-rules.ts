@@ -1,9 +1,8 @@
 /**
- * What each renderer asks of a profile and of the values of a launch, beyond what their schemas say. Pure, so that forms
- * judge by it as well: what is accepted here is rendered without a further question.
+ * What each renderer asks of a profile, beyond what its schema says: what is accepted here is rendered without a further
+ * question. What it asks of values is in `resolve-values.ts`, which forms judge by as well.
  */
 import type { PathError } from '../../contract/validate.ts';
-import type { ParameterValue } from './judge-parameter.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { RendererName } from './profile-execution.ts';
 import { vllmOpenai } from './vllm-rules.ts';
@@ -13,13 +12,11 @@ export interface StackRules {
   readonly services: number;
   readonly leastCards: number;
   checkProfile(profile: WorkloadProfile): PathError[];
-  /** Paths are pointers into a launch request. */
-  judgeValues(parameters: Readonly<Record<string, ParameterValue>>): PathError[];
 }
 
 export const stackRules: { readonly [R in RendererName]: StackRules } = {
   vllm_openai: vllmOpenai,
-  smoke_stack: { services: 2, leastCards: 0, checkProfile: () => [], judgeValues: () => [] },
+  smoke_stack: { services: 2, leastCards: 0, checkProfile: () => [] },
 };
 
 /** The rules of the stack that a launch of the profile makes; undefined where it makes none. */

@@ -1,5 +1,6 @@
 /**
- * What the renderer `vllm_openai` asks: a server that answers as OpenAI does, on cards of one host, behind a key of its own.
+ * What the renderer `vllm_openai` asks of a profile: a server that answers as OpenAI does, on cards of one host, behind a
+ * key of its own.
  *
  * Every value becomes one argument of the server, so each is a word of a known kind. There is no parameter for arguments,
  * and none that lets the code of a model run. A model is one that the profile lists, or a folder below the first folder of
@@ -10,6 +11,7 @@ import type { PathError } from '../../contract/validate.ts';
 import type { ParameterProperty } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { StackRules } from './stack-rules.ts';
+import { namePart } from './vllm-values.ts';
 
 /** Parameters that become arguments of the server, with the type that each must have. */
 export const vllmParameters: Readonly<Record<string, ParameterProperty['type']>> = {
@@ -41,10 +43,7 @@ const listed: Readonly<Record<string, readonly string[]>> = {
   quantization: ['none', 'awq', 'awq_marlin', 'gptq', 'gptq_marlin', 'fp8', 'bitsandbytes', 'compressed-tensors'],
 };
 
-const part = '[A-Za-z0-9][A-Za-z0-9._-]{0,95}';
-const hubName = new RegExp(`^${part}(/${part})?$`);
-const folder = new RegExp(`^${part}(/${part}){0,7}$`);
-const servedName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+const hubName = new RegExp(`^${namePart}(/${namePart})?$`);
 
 export const vllmOpenai: StackRules = {
   services: 1,
@@ -56,28 +55,7 @@ export const vllmOpenai: StackRules = {
     ...checkVariables(profile),
     ...checkFolder(profile),
   ],
-  judgeValues: ({ model = '', model_path: path = '', served_model_name: served = '', ...rest }) => [
-    ...(model === '' && path === ''
-      ? [wrong('model', 'required', 'is missing: choose a model, or give its folder')]
-      : []),
-    ...(path === '' || folder.test(String(path))
-      ? []
-      : [wrong('model_path', 'path', 'must be names of folders between slashes, below the folder of the app')]),
-    ...(served === '' || servedName.test(String(served))
-      ? []
-      : [wrong('served_model_name', 'pattern', 'must be a name of letters, digits and `._:/-`')]),
-    ...share(rest['gpu_memory_utilization']),
-  ],
 };
-
-function share(utilization: unknown): PathError[] {
-  const isShare = utilization === undefined || (Number(utilization) >= 0.05 && Number(utilization) <= 1);
-  return isShare ? [] : [wrong('gpu_memory_utilization', 'range', 'must be from 0.05 to 1: a share of the memory')];
-}
-
-function wrong(name: string, code: string, message: string): PathError {
-  return { path: `/config/${name}`, code, message };
-}
 
 const at = '/parameters/schema/properties';
 

@@ -11,7 +11,10 @@ export async function readStats(calls: Calls, container: string, signal: AbortSi
     return (await docker.getContainer(container).stats(query)) as unknown as StatsObject;
   });
   if (stats.memory_stats?.usage === undefined) {
-    throw new AgentError('container.exited', { container, reason: 'It does not run.' });
+    throw new AgentError('container.exited', {
+      container,
+      reason: 'It does not run, or the engine cannot read what it uses.',
+    });
   }
   return readStatsObject(stats);
 }

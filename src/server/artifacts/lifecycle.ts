@@ -35,9 +35,12 @@ export function moveLifecycle({ lifecycle }: Artifact, to: Lifecycle): Lifecycle
   return to;
 }
 
-export function moveTrust({ trust }: Artifact, to: Trust): Trust {
+export function moveTrust({ trust, endings = [] }: Artifact, to: Trust): Trust {
   if (!nextTrust[trust].includes(to)) {
-    throw new AgentError('resource.conflict', { reason: `An artifact that is ${trust} cannot become ${to}.` });
+    // Only from `revoked` there is a way that does not go.
+    const why = endings.findLast(({ became }) => became === 'revoked')?.reason ?? 'nobody said why';
+    const reason = `The trust in this image was taken back for good: ${why.replace(/\.$/, '')}. Build another one, and push that.`;
+    throw new AgentError('resource.conflict', { reason });
   }
   return to;
 }

@@ -2,7 +2,8 @@
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import type { ServerContext } from '../context.ts';
-import { Artifact, channels, Digest, Provenance } from '../db/entities/artifact.ts';
+import { Artifact, channels, Digest, type Ending, Provenance } from '../db/entities/artifact.ts';
+import { everyProject } from '../db/entities/event.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { Store, Tx } from '../db/store.ts';
@@ -54,7 +55,13 @@ const Promote = Type.Object(
 );
 
 const Reason = Type.Object(
-  { reason: Type.String({ minLength: 1, maxLength: 500, description: 'Why, for those who read the events.' }) },
+  {
+    reason: Type.String({
+      minLength: 1,
+      maxLength: 500,
+      description: 'Why, for those who run it and those who look at it.',
+    }),
+  },
   { additionalProperties: false, description: 'Why it is done.' },
 );
 
@@ -147,7 +154,7 @@ function deciding(view: View): Route[] {
   const path = '/api/v1/artifacts/{artifact_id}';
   const ending = (
     action: string,
-    happened: 'deprecated' | 'retired' | 'revoked',
+    happened: Ending['became'],
     summary: string,
     to: (artifact: Artifact) => Partial<Artifact>,
   ) =>
@@ -164,12 +171,16 @@ function deciding(view: View): Route[] {
       change: async (asked, tx) => {
         const { artifact_id: id } = asked.params;
         const before = found('artifact', id, await tx.artifacts.get(id));
-        const after: Artifact = { ...before, ...to(before), updated_at: timeOf(asked) };
+        const { reason } = asked.body;
+        const at = timeOf(asked);
+        const ended: Ending = { became: happened, reason, at, actor: asked.who.tokenId };
+        const endings = [...(before.endings ?? []), ended];
+        const after: Artifact = { ...before, ...to(before), endings, updated_at: at };
         const isNews = before.lifecycle !== after.lifecycle || before.trust !== after.trust;
         if (isNews) {
           await tx.artifacts.put(after);
-          await tell(tx, asked, after, happened, asked.body.reason);
-          await notifyInstances(tx, asked, `artifact_${happened}`, isFrom(after), asked.body.reason);
+          await tell(tx, asked, after, happened, reason);
+          await notifyInstances(tx, asked, `artifact_${happened}`, isFrom(after), reason);
         }
         return { body: view(isNews ? after : before) };
       },
@@ -239,7 +250,7 @@ async function tell(
   data: Record<string, unknown> = {},
 ): Promise<void> {
   const subject = { kind: 'artifact', id } as const;
-  await appendEvent(tx, asked, { type: `artifact.${happened}`, project_id: null, subject, message, data });
+  await appendEvent(tx, asked, { type: `artifact.${happened}`, project_id: everyProject, subject, message, data });
 }
 
 function timeOf({ now }: Cause): string {

@@ -13,6 +13,7 @@ import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
 import { notifyInstances } from '../instances/notices.ts';
 import { unlessTaken } from '../resources/projects.ts';
+import { audienceOf } from './visible-version.ts';
 
 const { display_name, summary, category, status } = App.properties;
 const slug = Type.String({ pattern: identifierPattern, description: 'The app.' });
@@ -45,7 +46,9 @@ export function publishingRoutes(): Route[] {
         const { slug: id, status: wanted = 'active', ...card } = asked.body;
         const app: App = { id, ...card, status: wanted, created_at: timeOf(asked) };
         await unlessTaken(() => tx.apps.insert(app), `The app ${id} is in the catalog already.`);
-        await tell(tx, asked, 'app', id, 'app.added', `App ${id} was added.`);
+        const subject = { kind: 'app', id } as const;
+        const message = `App ${id} was added.`;
+        await appendEvent(tx, asked, { type: 'app.added', project_id: audienceOf(app), subject, message });
         return { body: app };
       },
     }),
@@ -71,8 +74,7 @@ export function publishingRoutes(): Route[] {
         };
         await (before ? tx.app_versions.put(draft) : tx.app_versions.insert(draft));
         const happened = before ? 'replaced' : 'added';
-        const message = `${draft.app_slug} ${version} was ${happened}.`;
-        await tell(tx, asked, 'app_version', draft.id, `app.version.${happened}`, message);
+        await tellVersion(tx, asked, draft, happened, `was ${happened}`);
         return { body: draft };
       },
     }),
@@ -92,13 +94,14 @@ function moving(action: string, from: AppVersion['status'], to: AppVersion['stat
       if (version.status === to) {
         return { body: version };
       }
+      if (version.status === 'withdrawn') throw isWithdrawn(version);
       if (version.status !== from) {
         throw new AgentError('resource.conflict', { reason: `The version is ${version.status}, not ${from}.` });
       }
       const published_at = to === 'published' ? timeOf(asked) : version.published_at;
       const moved: AppVersion = { ...version, status: to, published_at };
       await tx.app_versions.put(moved);
-      await tell(tx, asked, 'app_version', moved.id, `app.version.${to}`, `${app_slug} ${name} is ${to}.`);
+      await tellVersion(tx, asked, moved, to, `is ${to}`);
       if (to === 'withdrawn') {
         const isOfVersion = (instance: AppInstance) => instance.app_slug === app_slug && instance.app_version === name;
         await notifyInstances(tx, asked, 'version_withdrawn', isOfVersion);
@@ -106,6 +109,11 @@ function moving(action: string, from: AppVersion['status'], to: AppVersion['stat
       return { body: moved };
     },
   });
+}
+
+export function isWithdrawn({ version }: AppVersion): AgentError {
+  const reason = `Version ${version} is withdrawn, and that is for good. Publish its manifest as another version.`;
+  return new AgentError('resource.conflict', { reason });
 }
 
 function entitlementRoutes(): Route[] {
@@ -172,18 +180,23 @@ function checkedManifest(source: string, appSlug: string): unknown {
   return read.profile;
 }
 
-async function tell(
+/** Whoever sees the version hears of it. */
+export async function tellVersion(
   tx: Tx,
   asked: Cause,
-  kind: 'app' | 'app_version',
-  id: string,
-  type: string,
-  message: string,
+  version: AppVersion,
+  happened: string,
+  words: string,
+  data: Record<string, unknown> = {},
 ): Promise<void> {
-  await appendEvent(tx, asked, { type, project_id: null, subject: { kind, id }, message });
+  const { id, app_slug, version: name } = version;
+  await appendEvent(tx, asked, {
+    ...{ type: `app.version.${happened}`, project_id: audienceOf(await tx.apps.get(app_slug), version) },
+    ...{ subject: { kind: 'app_version', id }, message: `${app_slug} ${name} ${words}.`, data },
+  });
 }
 
-/** Whom it is about hears it; of what is about every project the people of the platform hear. */
+/** Whom it is about hears it. */
 async function tellProject(
   tx: Tx,
   asked: Cause,
@@ -192,7 +205,10 @@ async function tellProject(
   what: string,
 ): Promise<void> {
   const message = `${project_id ?? 'Every project'} ${what} ${app_slug}.`;
-  await appendEvent(tx, asked, { type, project_id, subject: { kind: 'app', id: app_slug }, message });
+  await appendEvent(tx, asked, {
+    ...{ type, project_id: project_id ?? audienceOf(await tx.apps.get(app_slug)) },
+    ...{ subject: { kind: 'app', id: app_slug }, message },
+  });
 }
 
 function timeOf({ now }: Cause): string {

@@ -9,13 +9,12 @@ import type { PathError } from '../../contract/validate.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { type Artifact, type Channel, channels } from '../db/entities/artifact.ts';
 import { AppVersion, type ReleaseLock } from '../db/entities/catalog.ts';
-import { appendEvent } from '../db/events.ts';
 import type { ReadTx } from '../db/store.ts';
 import { found, platform } from '../http/access.ts';
 import { type Route, route } from '../http/route.ts';
 import { isImageOf, whyNotOffered, whyNotTrusted } from '../launch/artifact-fitness.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
-import { VersionPath, versionPath } from './publishing.ts';
+import { isWithdrawn, tellVersion, VersionPath, versionPath } from './publishing.ts';
 
 const LockRequest = Type.Object(
   {
@@ -41,9 +40,7 @@ export function releaseLockRoutes(environment: LaunchEnvironment): Route[] {
       summary: 'Locks a version to the images of its release, or to those of a newer one. Safe to repeat.',
       change: async (asked, tx) => {
         const version = await versionOf(tx, asked.params);
-        if (version.status === 'withdrawn') {
-          throw new AgentError('resource.conflict', { reason: 'The version is withdrawn.' });
-        }
+        if (version.status === 'withdrawn') throw isWithdrawn(version);
         const artifacts = await chosen(tx, version.manifest as WorkloadProfile, asked.body, environment);
         const { channel = null } = asked.body;
         if (version.lock && sameRelease(version.lock, { artifacts, channel })) return { body: version };
@@ -52,11 +49,8 @@ export function releaseLockRoutes(environment: LaunchEnvironment): Route[] {
         const locked: AppVersion = { ...version, lock };
         await tx.app_versions.put(locked);
         const names = Object.keys(artifacts).join(', ');
-        await appendEvent(tx, asked, {
-          ...{ type: 'app.version.locked', project_id: null, subject: { kind: 'app_version', id: version.id } },
-          message: `${version.app_slug} ${version.version} was locked to its images of ${names}.`,
-          data: { channel, artifacts, before: version.lock?.artifacts ?? null },
-        });
+        const data = { channel, artifacts, before: version.lock?.artifacts ?? null };
+        await tellVersion(tx, asked, version, 'locked', `was locked to its images of ${names}`, data);
         return { body: locked };
       },
     }),
@@ -68,11 +62,8 @@ export function releaseLockRoutes(environment: LaunchEnvironment): Route[] {
         if (!version.lock) return { body: version };
         const unlocked: AppVersion = { ...version, lock: null };
         await tx.app_versions.put(unlocked);
-        await appendEvent(tx, asked, {
-          ...{ type: 'app.version.unlocked', project_id: null, subject: { kind: 'app_version', id: version.id } },
-          message: `${version.app_slug} ${version.version} is no longer locked.`,
-          data: { before: version.lock.artifacts },
-        });
+        const data = { before: version.lock.artifacts };
+        await tellVersion(tx, asked, version, 'unlocked', 'is no longer locked', data);
         return { body: unlocked };
       },
     }),

@@ -1,5 +1,6 @@
 /** Which versions a caller may know of: projects those that are published of an app that is offered, the platform all. */
 import type { App, AppVersion } from '../db/entities/catalog.ts';
+import { everyProject } from '../db/entities/event.ts';
 import type { ReadTx } from '../db/store.ts';
 import { found } from '../http/access.ts';
 import type { Who } from '../http/route.ts';
@@ -27,4 +28,9 @@ export function maySeeApp(who: Who, { status }: App): boolean {
 
 export function maySeeVersion(who: Who, { status }: AppVersion): boolean {
   return who.projectId === null || status === 'published';
+}
+
+/** Whom an event about the app, or a version of it, is told: every project where it is in the catalog, else the platform alone. */
+export function audienceOf(app: App | undefined, version?: Pick<AppVersion, 'status'>): string | null {
+  return app?.status === 'active' && version?.status !== 'draft' ? everyProject : null;
 }

@@ -68,7 +68,9 @@ export const collections = {
   rollouts: collection(Rollout, { indexes: [['state'], ['channel', 'state']] }),
   rollout_nodes: collection(RolloutNode, { indexes: [['task_id']], unique: [['rollout_id', 'node_id']] }),
   sign_offs: collection(SignOff, { indexes: [['environment']] }),
-  audit_entries: collection(AuditEntry, { indexes: [['actor'], ['subject'], ['outcome'], ['time']] }),
+  audit_entries: collection(AuditEntry, {
+    indexes: [['actor'], ['subject'], ['outcome'], ['time'], ['correlation_id']],
+  }),
   idempotent_answers: collection(IdempotentAnswer, { indexes: [['expires_at']] }),
 } as const;
 

@@ -48,6 +48,7 @@ export interface EventQuery {
   /** Only events with a higher number; 0 for all that are kept. */
   readonly after: number;
   readonly limit: number;
+  /** Only what this project may see: its own, and what each may see. */
   readonly project_id?: string;
   readonly subject_id?: string;
   /** The last `limit` instead of the first; oldest first all the same. */

@@ -60,7 +60,7 @@ export class AuditTrail {
       await store.write((tx) => tx.audit_entries.insert({ ...entryOf(who, request), ...outcome }));
     } catch (err) {
       unwritten.inc();
-      log.error({ err, actor: who.actor, trace_id: request.correlationId }, 'a refusal could not be written down');
+      log.error({ err, actor: who.tokenId, trace_id: request.correlationId }, 'a refusal could not be written down');
     }
   }
 }

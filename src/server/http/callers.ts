@@ -6,14 +6,17 @@
  * as well, brings the other half in a header. The page keeps that one in its storage, which belongs to its origin, ports included;
  * and no page of another origin can send the header.
  */
+import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AgentError } from '../../contract/failures.ts';
 import type { Session } from '../db/entities/session.ts';
 import type { ReadTx, Store } from '../db/store.ts';
+import type { ServerKeys } from '../keys/server-keys.ts';
 import type { Who } from './route.ts';
 import { isAlive, isSecret, whoIs, whoOf } from './tokens.ts';
 
-export const sessionCookie = 'gpuaas_session';
+/** Of each control plane another: two on one host name, at two ports, would else take each other's away. */
+const cookieName = /^gpuaas_session_[0-9a-f]{8}$/;
 const pageHalf = 'x-gpuaas-csrf';
 
 /** A session that nobody uses for so long is over. */
@@ -21,7 +24,7 @@ export const idleMs = 12 * 60 * 60 * 1000;
 /** How far `used_at` may lag behind: not every request shall write. */
 const lagMs = 5 * 60 * 1000;
 /**
- * Cookies of this name that are tried: those of other ports of this host come along, one for each path that leads to the request,
+ * Cookies of such names that are tried: those of other ports of this host come along, one for each path that leads to the request,
  * and those of longer paths first. So it is more than anybody can lay in front of ours.
  */
 const mostCookies = 64;
@@ -60,6 +63,11 @@ export async function callerOf(headers: IncomingHttpHeaders, tx: ReadTx, now: nu
   throw new AgentError('request.unauthenticated');
 }
 
+/** The root of its keys tells a control plane from all others, also where both are reached through tunnels. */
+export function sessionCookieOf({ releaseRoot }: Pick<ServerKeys, 'releaseRoot'>): string {
+  return `gpuaas_session_${createHash('sha256').update(releaseRoot.x).digest('hex').slice(0, 8)}`;
+}
+
 /** Notes that a session is in use; seldom, so that reading stays reading. */
 export async function noteUse(store: Store, { id, used_at }: Session, now: number): Promise<void> {
   if (now - Date.parse(used_at) < lagMs) return;
@@ -72,7 +80,7 @@ export async function noteUse(store: Store, { id, used_at }: Session, now: numbe
 function cookiesOf({ cookie = '' }: IncomingHttpHeaders): string[] {
   const values = cookie.split(';').flatMap((part) => {
     const [name, ...value] = part.trim().split('=');
-    return name === sessionCookie ? [value.join('=')] : [];
+    return cookieName.test(name ?? '') ? [value.join('=')] : [];
   });
   return values.filter((value) => cookiePattern.test(value)).slice(0, mostCookies);
 }

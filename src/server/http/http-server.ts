@@ -19,6 +19,7 @@ import { envelopeOf, statusOf } from './errors.ts';
 import type { HttpMetrics } from './metrics.ts';
 import { checkOrigin } from './origin.ts';
 import type { RateLimits } from './rate-limits.ts';
+import { RequestLog, templateOf } from './request-log.ts';
 import type { Route, Streamed, Who } from './route.ts';
 import { type Answer, runRoute } from './run-route.ts';
 import { UnderWay } from './under-way.ts';
@@ -88,6 +89,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   };
   /** Newest answer of each connection. */
   const answers = new WeakMap<Socket, ServerResponse>();
+  const requests = new RequestLog(options.log);
   const app = fastify({
     ...(options.tls ? { https: { ...options.tls, ...http, handshakeTimeout: handshakeMs } } : { http }),
     logger: false,
@@ -100,7 +102,10 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     return503OnClosing: true,
     // For an address that cannot be read no hook is called.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      void answerFailure(error, request, reply.headers({ ...headersOf(request), connection: 'close' }), options),
+      void answerFailure(error, request, reply.headers({ ...headersOf(request), connection: 'close' }), {
+        ...options,
+        requests,
+      }),
     clientErrorHandler: (error, socket) =>
       answerUnreadable(error, socket, answers.get(socket), headersOf({ id: newId(options.now()) })),
   }) as unknown as FastifyInstance;
@@ -120,17 +125,18 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     if (door.isStranger(request.raw.socket)) reply.header('connection', 'close');
   });
   app.addHook('onResponse', async (request, reply) => {
-    options.metrics.observe(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime);
+    options.metrics.observe(request.method, templateOf(request), reply.statusCode, reply.elapsedTime);
+    requests.write(request, reply);
   });
   app.setNotFoundHandler(async (request) => {
     options.limits.count('address', `${addressOf(request.raw.socket)} nowhere`);
     throw new AgentError('resource.not_found', { reason: `Nothing answers ${request.method} at this address.` });
   });
-  app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, options));
+  app.setErrorHandler(async (error, request, reply) => answerFailure(error, request, reply, { ...options, requests }));
   serveConsole(app, options.console, options.limits);
   const audit = new AuditTrail({ ...options, unwritten: options.metrics.unwrittenRefusals });
   for (const route of options.routes) {
-    mount(app, route, { ...options, door, audit, underWay }, stopping.signal);
+    mount(app, route, { ...options, door, audit, underWay, requests }, stopping.signal);
   }
 
   return {
@@ -184,12 +190,14 @@ function unlessTaken(isTaken: boolean): Error | null {
   return isTaken ? null : Object.assign(new Error('no such body is taken here'), { statusCode: 415 });
 }
 
-function mount(
-  app: FastifyInstance,
-  route: Route,
-  options: HttpOptions & { readonly door: Door; readonly audit: AuditTrail; readonly underWay: UnderWay },
-  stopping: AbortSignal,
-): void {
+interface Mounted {
+  readonly door: Door;
+  readonly audit: AuditTrail;
+  readonly underWay: UnderWay;
+  readonly requests: RequestLog;
+}
+
+function mount(app: FastifyInstance, route: Route, options: HttpOptions & Mounted, stopping: AbortSignal): void {
   app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
@@ -212,10 +220,11 @@ function mount(
         signal: route.stream ? AbortSignal.any([gone.signal, stopping]) : gone.signal,
       };
       const { store, audit, checkAnswers = false } = options;
-      const { door, limits } = options;
+      const { door, limits, requests } = options;
       const onKnown = ({ tokenId }: Who) => {
         door.letIn(request.raw.socket);
         limits.count('token', tokenId);
+        requests.note(request, { actor: tokenId });
       };
       if (route.allow === 'anyone') limits.count('address', `${addressOf(request.raw.socket)} ${route.path}`);
       const answer = await runRoute(route, raw, {
@@ -254,13 +263,14 @@ function answerFailure(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  { log, limits }: Pick<HttpOptions, 'log' | 'limits'>,
+  { log, limits, requests }: Pick<HttpOptions, 'log' | 'limits'> & { readonly requests: RequestLog },
 ): FastifyReply {
   const failure = limited(failureOf(error, request.routeOptions), request, limits);
   const status = statusOf(failure.code);
+  requests.note(request, { code: failure.code });
   if (status >= 500) {
     const { method, id: trace_id } = request;
-    log.error({ err: error, method, route: request.routeOptions.url, trace_id, code: failure.code }, 'request failed');
+    log.error({ err: error, method, route: templateOf(request), trace_id, code: failure.code }, 'request failed');
   }
   return reply
     .code(status)

@@ -12,9 +12,12 @@ interface Refusal {
   readonly failure: AgentError;
 }
 
+const tooManyCookies =
+  'Its headers are. A workload that was opened on this host name may have set too many cookies: load the page again, or delete the cookies of this host name.';
+
 /** `latest` is the newest answer on this connection, if there was one: what is under way is cut off, not continued as another. */
 export function answerUnreadable(
-  error: Error & { readonly code?: string },
+  error: Error & { readonly code?: string; readonly rawPacket?: unknown },
   socket: Socket,
   latest: ServerResponse | undefined,
   headers: Readonly<Record<'x-correlation-id', string> & Record<string, string>>,
@@ -30,6 +33,7 @@ export function answerUnreadable(
   const body = JSON.stringify(envelopeOf(failure, headers['x-correlation-id']));
   const all = Object.entries({
     ...headers,
+    ...(status === 431 && isOfOurPage(error.rawPacket) ? { 'clear-site-data': '"cookies"' } : {}),
     ...{ connection: 'close', 'content-type': 'application/json; charset=utf-8' },
     'content-length': String(Buffer.byteLength(body)),
   });
@@ -38,10 +42,19 @@ export function answerUnreadable(
   socket.destroySoon();
 }
 
+/**
+ * Cookies know no ports: what runs at another port of this host name can set so many that no request of our page comes through,
+ * so they are cleared. Not where another site asks, whose long address shall not sign anybody out.
+ */
+function isOfOurPage(packet: unknown): boolean {
+  const text = Buffer.isBuffer(packet) ? packet.toString('latin1') : '';
+  return /\r\nsec-fetch-site: (none|same-origin)\r\n/i.test(text) && /\r\ncookie: /i.test(text);
+}
+
 function refusalOf(code: string | undefined): Refusal {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return { status: 431, failure: new AgentError('request.too_large', { reason: 'Its headers are.' }) };
+      return { status: 431, failure: new AgentError('request.too_large', { reason: tooManyCookies }) };
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, failure: unreadable('did not arrive in time') };
     default:

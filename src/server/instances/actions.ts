@@ -37,7 +37,7 @@ export async function control(
   }
   if (isDone(instance, action)) return instance;
   if (!allows(instance, action)) throw wrongState(instance, action);
-  if (action !== 'stop') await assertRoom(tx, instance, cause.now);
+  if (action !== 'stop') await assertMayStart(tx, instance, cause.now);
 
   const asked = { ...instance, trace_id: cause.correlationId };
   const task = adapterOf(instance.engine).control(identityOf(instance), action, instance.config);
@@ -48,8 +48,11 @@ export async function control(
   });
 }
 
-/** What stood still has given its cores and its memory away: starting it takes them anew, like a launch. It has its cards. */
-async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<void> {
+/**
+ * What stood still has given its cores and its memory away: starting it takes them anew, like a launch. It has its cards. What
+ * is retired may be started again, what is revoked not: nobody stands behind what it would run.
+ */
+async function assertMayStart(tx: Tx, instance: AppInstance, now: number): Promise<void> {
   const allocation = await tx.allocations.get(instance.allocation_id);
   if (allocation?.state !== 'active') throw refused([refusal('launch.allocation_not_active', '')]);
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
@@ -57,7 +60,9 @@ async function assertRoom(tx: Tx, instance: AppInstance, now: number): Promise<v
   const all = await tx.app_instances.list({ where: { allocation_id: instance.allocation_id, state: livingStates } });
   const neighbours = all.filter(({ id }) => id !== instance.id);
   const { certain, isUnsure } = misfits(instance.resources, allocation.shape, neighbours);
+  const artifact = await tx.artifacts.get(instance.artifact_id);
   const refusals = [
+    ...(artifact?.trust === 'revoked' ? [refusal('launch.artifact_untrusted', '', 'It was revoked.')] : []),
     ...(look.is === 'refused' && look.refusal.code === 'launch.node_unavailable' ? [look.refusal] : []),
     ...(isUnsure ? [notSeen(node)] : []),
     ...certain.map(({ name, wanted, free }) =>

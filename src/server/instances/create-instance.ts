@@ -149,11 +149,14 @@ function takenOf({ access_credential_id, service_account_id }: LaunchRequest, mi
   };
 }
 
-/** Good until the instance is decommissioned, or the account is removed, which counts as the one who made it. */
+/** The longest that a person can ask for a token. It lies sealed on the host, so nobody can put another in its place. */
+const tokenMs = 31_536_000 * 1000;
+
+/** Good until the instance is decommissioned, the account is removed, which counts as the one who made it, or a year is over. */
 async function keepToken(tx: Tx, account: ServiceAccount, { id, secret_hash }: NewToken, instance: AppInstance) {
   await tx.api_tokens.insert({
     ...{ id, secret_hash, name: `${account.name} of ${instance.id}`, project_id: account.project_id },
     ...{ role: account.role, created_by: account.id, created_at: instance.created_at },
-    ...{ expires_at: null, revoked_at: null },
+    ...{ expires_at: new Date(Date.parse(instance.created_at) + tokenMs).toISOString(), revoked_at: null },
   });
 }

@@ -79,7 +79,7 @@ export function artifactOptions(
       fitting.length > 0
         ? null
         : usable.length === 0
-          ? noneUsable(environment, lock)
+          ? noneUsable(environment, lock, artifacts)
           : `None of its images is for ${gpu_count === 0 ? 'a launch without cards' : 'the cards there'}.`,
   };
 }

@@ -25,7 +25,7 @@ const texts = {
   },
   artifact_revoked: {
     message: 'The trust in its image was taken back.',
-    hint: 'Look in the events for the reason, save what you need, and decommission the instance.',
+    hint: 'It runs on, and is not started again. Save what you need, launch the app from another image, and decommission this instance.',
   },
   version_withdrawn: {
     message: 'Its version of the app is not offered any more.',
@@ -40,6 +40,9 @@ export const Notice = Type.Object(
   {
     code: Type.Enum(codes, { description: 'What became of what it was launched from.' }),
     message: Type.String({ description: 'The same, for a person.' }),
+    reason: Type.Union([Type.String(), Type.Null()], {
+      description: 'Why, as whoever decided it or the registry said; null where nobody was asked.',
+    }),
     hint: Type.String({ description: 'What can be done.' }),
   },
   { additionalProperties: false, description: 'Something to know about an instance that goes on.' },
@@ -48,7 +51,7 @@ export type Notice = Static<typeof Notice>;
 
 /** Undefined for what is not there any more: of that nothing is known. */
 export function noticesOf(
-  artifact: Pick<Artifact, 'lifecycle' | 'trust'> | undefined,
+  artifact: Pick<Artifact, 'lifecycle' | 'trust' | 'endings' | 'verification'> | undefined,
   version: Pick<AppVersion, 'status'> | undefined,
 ): Notice[] {
   const happened: NoticeCode[] = [
@@ -58,7 +61,12 @@ export function noticesOf(
     ...(artifact?.lifecycle === 'deprecated' ? (['artifact_deprecated'] as const) : []),
     ...(version?.status === 'withdrawn' ? (['version_withdrawn'] as const) : []),
   ];
-  return happened.map((code) => ({ code, ...texts[code] }));
+  return happened.map((code) => ({ code, ...texts[code], reason: reasonOf(code, artifact) }));
+}
+
+function reasonOf(code: NoticeCode, artifact: Pick<Artifact, 'endings' | 'verification'> | undefined): string | null {
+  if (code === 'artifact_failed') return artifact?.verification?.message ?? null;
+  return artifact?.endings?.findLast(({ became }) => code === `artifact_${became}`)?.reason ?? null;
 }
 
 /** Whether an instance was launched from the artifact. */

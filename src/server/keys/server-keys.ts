@@ -22,6 +22,9 @@ const StoredRoot = Type.Object(
   { additionalProperties: false, description: 'The release root as it lies on disk.' },
 );
 
+/** All of them lie in `keys/`, and a store is of no use without. */
+export const keyFiles = ['task-keys.json', 'release-root.json', 'credential-key.json', 'registry-key.json'] as const;
+
 export interface ServerKeys {
   readonly task: TaskKeys;
   readonly registry: RegistryKey;

@@ -73,14 +73,26 @@ export function usableArtifacts(
   );
 }
 
-/** Said where there is none of them. */
+/** Said where there is none of them; `known` are those that there are of the version, whatever they are like. */
 export function noneUsable(
   { artifactPolicy, artifactChannel }: Pick<LaunchEnvironment, 'artifactPolicy' | 'artifactChannel'>,
   lock: Lock,
+  known: readonly Artifact[] = [],
 ): string {
+  const ended = lock ? known.filter((each) => whyNotLocked(each, lock) === undefined && endOf(each) !== undefined) : [];
+  if (ended.length > 0) {
+    const what = ended.map((each) => `${each.name}, which is ${endOf(each)}`).join(', and to ');
+    return `The version is locked to ${what}. An operator locks it to another image, or takes the lock away: \`gpuaas apps versions lock\` or \`unlock\`.`;
+  }
   const promoted = `verified and promoted${artifactChannel === null ? '' : ` to ${artifactChannel}`}`;
   const wanted = artifactPolicy === 'promoted' ? promoted : 'verified, and published or promoted';
   return `None of ${lock ? 'the images of its release lock' : 'its images'} is registered, ${wanted}.`;
+}
+
+/** What keeps everybody from launching it, whatever the environment asks for. */
+function endOf({ lifecycle, trust }: Artifact): string | undefined {
+  if (trust === 'revoked') return trust;
+  return lifecycle === 'retired' || lifecycle === 'deprecated' ? lifecycle : undefined;
 }
 
 interface Cards {

@@ -18,7 +18,15 @@ import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
 import type { AccessCredential, ServiceAccount } from '../db/entities/credential.ts';
 import type { Node } from '../db/entities/node.ts';
-import { fittingArtifacts, isImageOf, whyNotLocked, whyNotOffered, whyNotTrusted } from './artifact-fitness.ts';
+import {
+  fittingArtifacts,
+  isImageOf,
+  noneUsable,
+  usableArtifacts,
+  whyNotLocked,
+  whyNotOffered,
+  whyNotTrusted,
+} from './artifact-fitness.ts';
 import { type HostCards, vendorOf } from './card-fit.ts';
 import { checkResources, checkVendor } from './check-resources.ts';
 import { checkSecrets } from './check-secrets.ts';
@@ -152,16 +160,17 @@ function chooseArtifact(
 
 /** Checks 4 and 5. */
 function checkArtifact(
-  { request, environment, host, version }: LaunchFacts,
+  { request, artifacts, environment, host, version }: LaunchFacts,
   profile: WorkloadProfile,
   artifact: Artifact | undefined,
   values: SoundValues | undefined,
 ): LaunchRefusal[] {
   const path = '/artifact_id';
   if (!artifact) {
-    return [
-      refusal(request.artifact_id === undefined ? 'launch.artifact_required' : 'launch.artifact_not_found', path),
-    ];
+    if (request.artifact_id !== undefined) return [refusal('launch.artifact_not_found', path)];
+    const isAny = usableArtifacts(profile, artifacts, environment, version?.lock).length > 0;
+    const reason = isAny ? undefined : noneUsable(environment, version?.lock, artifacts);
+    return [refusal('launch.artifact_required', path, reason)];
   }
   const mismatch = isImageOf(profile, artifact) ? [] : [refusal('launch.artifact_mismatch', path)];
   const locked = whyNotLocked(artifact, version?.lock);

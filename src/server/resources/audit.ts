@@ -5,7 +5,7 @@ import { platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
 
-const { outcome, actor } = AuditEntry.properties;
+const { outcome, actor, correlation_id } = AuditEntry.properties;
 
 export function auditRoutes(): Route[] {
   return [
@@ -19,15 +19,13 @@ export function auditRoutes(): Route[] {
           Type.String({ maxLength: 512, description: 'Only about this: ids as entries have them.' }),
         ),
         outcome: Type.Optional({ ...outcome, description: 'Only what was accepted, or only what was refused.' }),
+        correlation_id: Type.Optional(
+          Type.String({ ...correlation_id, description: 'Only the request of this name: its `x-correlation-id`.' }),
+        ),
       }),
       answer: listOf(AuditEntry),
       read: async ({ query }, tx) => {
-        const { actor, subject, outcome } = query;
-        const where = {
-          ...(actor === undefined ? {} : { actor }),
-          ...(subject === undefined ? {} : { subject }),
-          ...(outcome === undefined ? {} : { outcome }),
-        };
+        const { limit: _limit, after: _after, ...where } = query;
         return page(await tx.audit_entries.list({ where, ...pageOptions(query) }), query, (entry) => entry);
       },
     }),

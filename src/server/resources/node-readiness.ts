@@ -81,11 +81,11 @@ function runtimeDrift(runtime: NonNullable<Node['runtime']>): (Drift | undefined
     runtimes.length === 0 || compose !== null
       ? undefined
       : { what: 'Compose', expected: 'version 2', found: 'missing', remedy: rebootstrap },
-    engine === null || !hasNvidia || engine.runtimes.includes('nvidia')
+    engine === null || !hasNvidia || givesCards(engine)
       ? undefined
       : {
-          ...{ what: 'NVIDIA runtime', expected: 'known to the engine, as there are cards of NVIDIA' },
-          ...{ found: `missing; the engine knows ${engine.runtimes.join(', ') || 'none'}`, remedy: rebootstrap },
+          ...{ what: 'NVIDIA toolkit', expected: 'one that hands the cards of NVIDIA to containers' },
+          ...{ found: 'missing, and no CDI spec names the cards', remedy: rebootstrap },
         },
     free > 0
       ? undefined
@@ -94,6 +94,11 @@ function runtimeDrift(runtime: NonNullable<Node['runtime']>): (Drift | undefined
           ...{ found: `at ${used} of ${total} GiB`, remedy: 'Free space where the engine keeps its data.' },
         },
   ];
+}
+
+/** Agents that do not say how cards are handed out tell of the runtime at least, which the toolkit may bring. */
+function givesCards({ gives_cards: way, runtimes }: NonNullable<NonNullable<Node['runtime']>['engine']>): boolean {
+  return way === undefined ? runtimes.includes('nvidia') : way !== null;
 }
 
 function clockDrift({ clock_offset_seconds: offset }: Node): Drift | undefined {

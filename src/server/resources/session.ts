@@ -11,7 +11,7 @@ import { ApiToken, Project } from '../db/entities/project.ts';
 import type { Session } from '../db/entities/session.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
-import { sessionCookie } from '../http/callers.ts';
+import { sessionCookieOf } from '../http/callers.ts';
 import { openRoute, type Route, route, type Who } from '../http/route.ts';
 import { hashSecret, whoIs } from '../http/tokens.ts';
 
@@ -63,7 +63,9 @@ const SignedOut = Type.Object(
 const path = '/api/v1/session';
 const tag = 'session';
 
-export function sessionRoutes({ settings, limits }: Pick<ServerContext, 'settings' | 'limits'>): Route[] {
+export function sessionRoutes(context: Pick<ServerContext, 'settings' | 'limits' | 'keys'>): Route[] {
+  const { settings, limits } = context;
+  const cookieName = sessionCookieOf(context.keys);
   const viewOf = async (tx: ReadTx, who: Who): Promise<SessionView> => {
     const token = found('token', who.tokenId, await tx.api_tokens.get(who.tokenId));
     return {
@@ -74,7 +76,7 @@ export function sessionRoutes({ settings, limits }: Pick<ServerContext, 'setting
   };
   const cookie = (value: string, more: readonly string[] = []) => ({
     'set-cookie': [
-      ...[`${sessionCookie}=${value}`, 'Path=/api', 'HttpOnly', 'SameSite=Strict'],
+      ...[`${cookieName}=${value}`, 'Path=/api', 'HttpOnly', 'SameSite=Strict'],
       ...(settings.publicUrl.startsWith('https:') ? ['Secure'] : []),
       ...more,
     ].join('; '),

@@ -17,7 +17,7 @@ it('lists the options of `gpuaas serve` with their variables, all of them and no
   const variables = /GPUAAS_SERVER_[A-Z_]+/g;
   const options = found(rows.map((row) => row.split('|')[1]).join(), /--[a-z-]+/g);
   expect(found(rows.join(), variables)).toEqual(found(stdout, variables));
-  expect([...options, '--help', '--init', '--json', '--new-admin-token'].sort()).toEqual(
+  expect([...options, '--help', '--init', '--json', '--new-admin-token', '--new-keys'].sort()).toEqual(
     found(stdout.replaceAll(/\(.*?\)/gs, ''), /(?<=^ {2}.*)--[a-z-]+/gm),
   );
 });

@@ -8,7 +8,14 @@ const folder = temporaryFolder('serve-options');
 
 describe('the options of gpuaas serve', () => {
   const options: ServeOptions = {
-    ...{ init: false, newAdminToken: false, dataDir: '/d', listen: '127.0.0.1:8080', insecureListen: false },
+    ...{
+      init: false,
+      newAdminToken: false,
+      newKeys: false,
+      dataDir: '/d',
+      listen: '127.0.0.1:8080',
+      insecureListen: false,
+    },
     ...{
       registry: [],
       tokenRegistry: [],

@@ -7,9 +7,9 @@ interface Row {
 }
 
 const columns: SortableColumn<Row>[] = [
-  { key: 'name', value: ({ name }) => name },
-  { key: 'count', value: ({ count }) => count },
-  { key: 'actions' },
+  { title: 'name', value: ({ name }) => name },
+  { title: 'count', value: ({ count }) => count },
+  { title: 'actions' },
 ];
 const rows: Row[] = [
   { name: 'node-10', count: 3 },

@@ -28,6 +28,13 @@ describe.each(failureCodes)('failure %s', (code) => {
   });
 });
 
+it.each([
+  ...(['launch.resources_exceed_allocation', 'launch.allocation_not_active', 'launch.artifact_retired'] as const),
+  ...(['launch.artifact_untrusted', 'launch.host_port_taken', 'resources.exceeded'] as const),
+])('%s has a way out for who starts what is there as well: what was chosen for it cannot be chosen then', (code) => {
+  expect(failures[code].hint).not.toMatch(/^(Ask for|Choose)/);
+});
+
 it.each(['message', 'hint'])('takes no failure of a host whose %s is without bound', (field) => {
   const failure = { ...new AgentError('internal').toFailure(), [field]: 'x'.repeat(5000) };
 

@@ -81,4 +81,5 @@ export const nvidiaCard = `301 75 0:61 / /proc/driver/nvidia rw,nosuid,nodev,noe
 313 76 0:5 /nvidia-caps/nvidia-cap21 /dev/nvidia-caps/nvidia-cap21 ro,nosuid,noexec - devtmpfs udev rw
 314 301 0:22 /driver/nvidia/gpus/0000:3b:00.0 /proc/driver/nvidia/gpus/0000:3b:00.0 ro,nosuid,nodev,noexec - proc proc rw
 315 301 0:62 /nvct-params /proc/driver/nvidia/params ro,relatime - tmpfs tmpfs rw
+316 74 0:62 / /run/nvidia-ctk-hook/0b8e3a52-31c0-4d7c-9d0e-2f9c1b7a6e54 rw,relatime - tmpfs tmpfs rw,size=1k
 `;

@@ -67,6 +67,16 @@ describe('the seal of a container', () => {
     expect(seals.holdsForContainer(inspected())).toBe(true);
   });
 
+  it('holds where a newer engine fills in how it mounts what is read-only, and not where propagation is another', () => {
+    const [readOnly, ...others] = request.HostConfig.Mounts;
+    const shown = (options: object) =>
+      inspected({ HostConfig: { Mounts: [{ ...readOnly, BindOptions: options }, ...others] } });
+
+    expect(seals.holdsForContainer(shown({ Propagation: 'rprivate', ReadOnlyNonRecursive: true }))).toBe(true);
+    expect(seals.holdsForContainer(shown({ Propagation: 'rshared', ReadOnlyNonRecursive: true }))).toBe(false);
+    expect(seals.holdsForContainer(shown({ Propagation: 'rprivate', NonRecursive: true }))).toBe(false);
+  });
+
   it('holds on cards as an engine shows them, and on no others', () => {
     const request = (DeviceIDs: readonly string[]) => ({
       ...{ Driver: 'nvidia', DeviceIDs, Capabilities: [['gpu', 'compute', 'utility']] },

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseMountTable } from '../../../src/gate/mount-table.ts';
 import { type AllowedMounts, compareMounts } from '../../../src/gate/verify-mounts.ts';
@@ -101,6 +103,25 @@ describe('the mounts of a container with a card', () => {
     expect(codes(withCard, { cards: true })).toEqual([]);
   });
 
+  it('are right as a real engine showed them for a real card, whose driver lies in a folder of its own', () => {
+    const real = readFileSync(join(import.meta.dirname, '../../../fixtures/gpus/h100-580/mountinfo.txt'), 'utf8');
+    const own = { containerId: 'c'.repeat(64), binds: [] };
+
+    expect(codes(real, { ...own, cards: true })).toEqual([]);
+    expect(codes(real, own)[0]).toBe('/usr/local/nvidia/bin/nvidia-cuda-mps-control unexpected');
+  });
+
+  it.each([
+    ['of the host', 'ext4', '/', '/run/nvidia-ctk-hook/1b8e3a52-31c0-4d7c-9d0e-2f9c1b7a6e54'],
+    ['that holds more', 'tmpfs', '/x', '/run/nvidia-ctk-hook/1b8e3a52-31c0-4d7c-9d0e-2f9c1b7a6e54'],
+    ['of another name', 'tmpfs', '/', '/run/nvidia-ctk-hook/../x'],
+    ['all over it', 'tmpfs', '/', '/run/nvidia-ctk-hook'],
+  ])('are wrong where the folder in which the toolkit writes is one %s', (_what, type, root, at) => {
+    const text = `${withCard}399 74 0:63 ${root} ${at} rw,relatime - ${type} x rw\n`;
+
+    expect(codes(text, { cards: true })).toEqual([`${at} unexpected`]);
+  });
+
   it('are each wrong without one, but for an empty folder in /proc', () => {
     expect(codes(withCard)).toHaveLength(nvidiaCard.trimEnd().split('\n').length - 1);
   });
@@ -111,6 +132,7 @@ describe('the mounts of a container with a card', () => {
     ['another file under the name of one of the driver', '254:0 /etc/shadow /usr/bin/nvidia-smi2 ro'],
     ['a file that can be written to', '254:0 /usr/bin/nvidia-debugdump /usr/bin/nvidia-debugdump rw'],
     ["a file at a place that is no driver's", '254:0 /root/nvidia.key /root/nvidia.key ro'],
+    ['what else lies beside the driver', '254:0 /glibc/libc.so.6 /usr/local/nvidia/glibc/libc.so.6 ro'],
     ['a library of another kind', '254:0 /usr/lib/libc.so.6 /usr/lib/libc.so.6 ro'],
     ['a way out of the place', '254:0 /x/libcuda.so /usr/lib/../../root/libcuda.so.d ro'],
     ['a disk', '0:5 /vda /dev/vda rw'],

@@ -13,7 +13,14 @@ it('searches PATH first and then the known places, each folder once (G-190)', ()
 it('knows the places where packages put their programs even without a PATH (G-190)', () => {
   expect(searchFolders(undefined)).toEqual([...knownPlaces]);
   expect(knownPlaces).toEqual(
-    expect.arrayContaining(['/usr/bin', '/usr/local/bin', '/usr/sbin', '/snap/bin', '/opt/bin']),
+    expect.arrayContaining([
+      '/usr/bin',
+      '/usr/local/bin',
+      '/usr/sbin',
+      '/snap/bin',
+      '/opt/bin',
+      '/usr/local/nvidia/bin',
+    ]),
   );
 });
 

@@ -45,6 +45,12 @@ describe('readDocument', () => {
   });
 });
 
+it('says in which line a key is given again', () => {
+  const read = readDocument('x:\n  - b: 1\n    "b": 2\n');
+
+  expect(read).toMatchObject({ errors: [{ message: 'line 3, column 5: gives the key b twice' }] });
+});
+
 describe('FAULTS 35: a manifest made to hurt', () => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
   for (const [name, last] of ['ba', 'cb', 'dc', 'ed', 'fe', 'gf'].map((pair) => [pair[0], pair[1]])) {

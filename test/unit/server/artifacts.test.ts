@@ -288,6 +288,9 @@ describe('deciding about an artifact', () => {
       [409, 'resource.conflict', undefined],
       [200, 'retired', 'revoked'],
     ]);
+    expect(states[6]?.body.error.message).toContain(
+      'The trust in this image was taken back for good: It has a hole. Build another one, and push that.',
+    );
   });
 
   const table = lifecycles.flatMap((lifecycle) => trusts.map((trust) => ({ lifecycle, trust })));

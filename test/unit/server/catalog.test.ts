@@ -38,7 +38,7 @@ describe('the catalog of a new control plane', () => {
     expect(headers.get('content-type')).toContain('application/yaml');
   });
 
-  it('says why nothing can be launched until an image is registered and verified (G-146, G-168, G-176)', async () => {
+  it('says why nothing can be launched until an image is registered and verified (G-146, G-168)', async () => {
     const launchable = async () => {
       const { body } = await call('GET', versionPath, { as: 'member' });
       return { launchable: body.launchable, reasons: body.reasons, artifacts: body.artifacts };
@@ -191,5 +191,48 @@ describe('entitlements (G-109)', () => {
     const body = { app_slug: 'jupyterlab', project_id: 'p1' };
 
     expect((await call('POST', '/api/v1/entitlements', { as: 'member', body })).status).toBe(403);
+  });
+});
+
+describe('what happens in the catalog', () => {
+  const card = { display_name: 'Web', summary: 'Serves.', category: 'test' };
+  const sourceOf = (slug: string) => jupyterlab.source.replace(/^( *slug:).*$/m, `$1 ${slug}`);
+  const change = async (method: string, path: string, body?: object) => {
+    const answer = await call(method, path, { as: 'operator', ...(body ? { body } : {}) });
+    expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300);
+    return answer.body;
+  };
+  const told = async (projectId: string, after: number) =>
+    (await store.read((tx) => tx.events.list({ after, limit: 100, project_id: projectId }))).map(({ type }) => type);
+
+  it('is heard of by every project, but for drafts and for apps that are hidden', async () => {
+    const { last } = await store.read((tx) => tx.events.range());
+
+    for (const [slug, status] of [
+      ['shown', 'active'],
+      ['unseen', 'hidden'],
+    ] as const) {
+      const version = `/api/v1/catalog/apps/${slug}/versions`;
+      await change('POST', '/api/v1/catalog/apps', { slug, status, ...card });
+      await change('POST', version, { version: '1', source: sourceOf(slug) });
+      await change('POST', '/api/v1/entitlements', { app_slug: slug, project_id: null });
+      await change('POST', `${version}/1/publish`);
+      await change('POST', `${version}/1/withdraw`);
+    }
+    await change('POST', '/api/v1/entitlements', { app_slug: 'unseen', project_id: 'p2' });
+
+    const catalog = ['app.added', 'app.entitled', 'app.version.published', 'app.version.withdrawn'];
+    expect(await told('p1', last)).toEqual(catalog);
+    expect(await told('p2', last)).toEqual([...catalog, 'app.entitled']);
+  });
+
+  it('is heard of by every project also where an image is decided about', async () => {
+    const { last } = await store.read((tx) => tx.events.range());
+
+    await store.write((tx) => tx.artifacts.insert(anArtifact({ id: 'heard', name: 'heard' })));
+    await change('POST', '/api/v1/artifacts/heard/promote', { channel: 'dev' });
+    await change('POST', '/api/v1/artifacts/heard/revoke', { reason: 'A hole.' });
+
+    expect(await told('p2', last)).toEqual(['artifact.promoted', 'artifact.revoked']);
   });
 });

@@ -1,12 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, vi } from 'vitest';
 import { gpuaas } from '../../../src/cli/gpuaas-main.ts';
 import { openDataDir } from '../../../src/server/data-dir.ts';
+import { lockFolder } from '../../../src/server/db/sqlite/lock-folder.ts';
 import { openSqliteStore } from '../../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../../src/server/db/store.ts';
+import { keyFiles } from '../../../src/server/keys/server-keys.ts';
 import { backUpStore, checkStore, restoreStore } from '../../../src/server/store-copies.ts';
 import { anEvent, aProject } from '../../support/store-samples.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -19,7 +31,7 @@ const unusable = (reason: string) =>
 const newFolder = () => join(root, randomUUID());
 async function aDataDir() {
   const folder = newFolder();
-  const data = await openDataDir(folder, { init: true, newAdminToken: false, now: now.getTime() });
+  const data = await openDataDir(folder, { init: true, newAdminToken: false, newKeys: false, now: now.getTime() });
   return { folder, ...data };
 }
 /** A project and an event about it, together. */
@@ -83,6 +95,28 @@ describe('a backup', () => {
     expect(existsSync(dirname(nowhere))).toBe(false);
   });
 
+  it('is made whatever a killed one has left behind, which goes, and beside one that is at work, which stays', async () => {
+    const { folder, close } = await aDataDir();
+    const file = join(folder, 'b.db');
+    const [killed, atWork] = ['killed', 'working'].map((name) => `${file}.unfinished-${name}`);
+    for (const each of [killed, atWork]) {
+      mkdirSync(each ?? '');
+      lockFolder(each ?? '').release();
+      writeFileSync(join(each ?? '', 'copy.db'), 'half');
+      writeFileSync(join(each ?? '', 'copy.db-journal'), 'half');
+    }
+    const lock = lockFolder(atWork ?? '');
+
+    await backUpStore(folder, file);
+    lock.release();
+    await close();
+
+    expect(checkStore('', file).misshapen).toEqual([]);
+    expect(existsSync(killed ?? '')).toBe(false);
+    expect(readFileSync(join(atWork ?? '', 'copy.db'), 'utf8')).toBe('half');
+    expect(readdirSync(folder).filter((name) => name.startsWith('b.db'))).toEqual(['b.db', 'b.db.unfinished-working']);
+  });
+
   it('has no key of the control plane, no token and no half of a session in the clear', async () => {
     const { folder, adminToken = '', close } = await aDataDir();
     await backUpStore(folder, join(folder, 'b.db'));
@@ -130,8 +164,41 @@ describe('restoring', () => {
     cpSync(set_aside ?? '', join(killed, 'aside/control-plane.db'));
     cpSync(`${set_aside}-wal`, join(killed, 'aside/control-plane.db-wal'));
     expect(await names(join(killed, 'aside'))).toEqual(['new', 'old']);
-    const opened = await openDataDir(killed, { init: false, newAdminToken: false, now: now.getTime() });
+    const opened = await openDataDir(killed, { init: false, newAdminToken: false, newKeys: false, now: now.getTime() });
     await opened.close();
+  });
+
+  it.runIf(process.geteuid?.() === 0)(
+    'by root belongs to whom the folder belongs to, and so does the lock',
+    async () => {
+      const { folder, close } = await aDataDir();
+      await backUpStore(folder, join(folder, 'b.db'));
+      await close();
+      const theirs = newFolder();
+      mkdirSync(theirs);
+      chownSync(theirs, 65534, 65534);
+
+      expect(restoreStore(theirs, join(folder, 'b.db'), now).has_keys).toBe(false);
+
+      const owners = ['control-plane.db', 'lock.db'].map((name) => statSync(join(theirs, name)).uid);
+      expect(owners).toEqual([65534, 65534]);
+    },
+  );
+
+  it.each(keyFiles)('is not started without %s: no node would know it with another', async (name) => {
+    const { folder, close } = await aDataDir();
+    await close();
+    rmSync(join(folder, 'keys', name));
+    const open = (newKeys: boolean) =>
+      openDataDir(folder, { init: true, newAdminToken: false, newKeys, now: now.getTime() });
+
+    await expect(open(false)).rejects.toMatchObject({
+      code: 'server.key_unusable',
+      detail: { path: join(folder, 'keys', name) },
+    });
+    expect(existsSync(join(folder, 'keys', name))).toBe(false);
+    await (await open(true)).close();
+    await (await open(false)).close();
   });
 
   it('can be taken back after a kill: what was set aside comes back with what lay beside it', async () => {
@@ -276,5 +343,22 @@ describe('gpuaas store', () => {
 
     expect(status).toBe(1);
     expect(shown).toContain('apps jupyterlab');
+  });
+
+  it('says of a file that it is no store, or damaged, with 1, and with 2 that there is none', async () => {
+    const { folder, close } = await aDataDir();
+    const [sound = '', cut = '', other = ''] = ['b.db', 'cut.db', 'other.db'].map((name) => join(folder, name));
+    await backUpStore(folder, sound);
+    await close();
+    writeFileSync(cut, readFileSync(sound).subarray(0, 9000));
+    writeFileSync(other, 'hello');
+
+    const ran = [];
+    for (const file of [sound, cut, other, join(folder, 'none.db')]) ran.push(await run('check', file, '--json'));
+
+    expect(ran.map(({ status }) => status)).toEqual([0, 1, 1, 2]);
+    const codes = ran.slice(1).map(({ shown }) => JSON.parse(shown).failure.code);
+    expect(codes).toEqual(['store.unusable', 'store.unusable', 'file.unusable']);
+    expect((await run('check', '--data-dir', newFolder())).status).toBe(2);
   });
 });

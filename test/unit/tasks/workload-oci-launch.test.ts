@@ -627,9 +627,9 @@ describe('G-174: packages', () => {
 
     await launchOci(withPackages, taskContext(engine).context);
 
-    expect(calls.filter((call) => call.startsWith('exec')).every((call) => call.startsWith(`exec ${name} `))).toBe(
-      true,
-    );
+    const ran = calls.filter((call) => call.startsWith('exec'));
+    expect(ran.length).toBeGreaterThan(0);
+    expect(ran.filter((call) => !call.startsWith(`exec ${name} `))).toEqual([]);
     expect(execs.flat().filter((word) => /^(sh|bash|apt|apt-get|dnf|yum|sudo|docker|npm)$/.test(word))).toEqual([]);
   });
 

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { Gpu } from '../../../src/contract/gpus.ts';
@@ -51,6 +53,26 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
     gpus: [{ uuid: 'GPU-1a', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 }],
   });
   expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');
+});
+
+it.each([
+  ['by the names of CDI specs', ['GPU-1a'], false, 'cdi'],
+  ["by ids, with the toolkit's hook", [], true, 'nvidia_ids'],
+  ['by ids, where the specs name other cards', ['GPU-old'], true, 'nvidia_ids'],
+  ['not at all', ['GPU-old'], false, null],
+] as const)('says that NVIDIA cards are handed out %s', async (_how, named, hasHook, by) => {
+  const folder = testFolder();
+  const devices = named.map((name) => ({ name }));
+  writeFileSync(join(folder, 'nvidia.yaml'), JSON.stringify({ kind: 'nvidia.com/gpu', devices }));
+  if (hasHook) standIn(folder, 'nvidia-container-runtime-hook', 'exit 0');
+  const engine = { facts: async () => ({ ...facts, cdiFolders: [folder] }), list: async () => [] };
+
+  const withCard = await probe({ path: folder, cards: [sampleGpu({ uuid: 'GPU-1a' })], engine });
+  const without = await probe({ path: folder, cards: [sampleGpu({ vendor: 'amd' })], engine });
+
+  expect(judge(WorkloadOciRuntimeStatusOutput, withCard.output)).toMatchObject({ ok: true });
+  expect(withCard.output.engine?.gives_cards).toBe(by);
+  expect(without.output.engine).not.toHaveProperty('gives_cards');
 });
 
 it('says how much a launch may still ask for, by what running workloads are promised', async () => {

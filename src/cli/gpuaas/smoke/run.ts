@@ -59,8 +59,10 @@ export async function runVerb(verb: SmokeVerb, run: SmokeRun, work: SmokeWork): 
     if (!(error instanceof AgentError)) throw error;
     const failure = error.toFailure();
     const code = exitCodeOf(failure);
-    // What is wrong with the command line or the connection says nothing about the platform.
-    status = code === exitCodes.unusable || code === exitCodes.unreachable ? code : smokeStatus[verb];
+    // What is wrong with the command line, the token or the connection says nothing about the platform.
+    const saysNothing = code === exitCodes.unusable || code === exitCodes.unreachable;
+    if (failure.code === 'request.unauthenticated') status = exitCodes.unusable;
+    else status = saysNothing ? code : smokeStatus[verb];
     checks.note(verb, false, failureLines(failure).join(' '));
   }
   if (run.json) printJson({ verb, ok: checks.ok, status, checks: checks.all });

@@ -17,6 +17,7 @@ import { Facts, Page, Section, Shown } from '../../parts/page.tsx';
 import { announce } from '../../parts/status-region.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
 import { JoinButton } from '../nodes/join-button.tsx';
+import type { Node } from '../nodes/node.ts';
 import { shapeWords } from './shape-words.ts';
 
 export function AllocationPage({ id }: { readonly id: string }) {
@@ -83,6 +84,7 @@ interface ShownProps {
 
 function About({ allocation }: ShownProps) {
   const { id, node_id, ssh, project_storage, data_policy, created_at, ended_at, shape } = allocation;
+  const node = useResource<Node>(node_id && `/api/v1/nodes/${node_id}`);
   return (
     <Section title="Allocation">
       <Facts
@@ -94,7 +96,7 @@ function About({ allocation }: ShownProps) {
               'none has joined yet'
             ) : (
               <Link key="node" to={`/nodes/${node_id}`}>
-                its node
+                {node.data?.name ?? node_id}
               </Link>
             ),
           ],
@@ -151,7 +153,7 @@ function Instances({ allocationId }: { readonly allocationId: string }) {
 
 const columns: readonly Column<InstanceView>[] = [
   {
-    ...{ key: 'name', title: 'Name', share: 2, value: ({ display_name }) => display_name },
+    ...{ title: 'Name', share: 2, value: ({ display_name }) => display_name },
     cell: ({ id, display_name, about, app_slug }) => (
       <>
         <Link to={`/instances/${id}`}>{display_name}</Link>
@@ -160,15 +162,15 @@ const columns: readonly Column<InstanceView>[] = [
     ),
   },
   {
-    ...{ key: 'state', title: 'State', share: 1.4, value: ({ state }) => state },
+    ...{ title: 'State', share: 1.4, value: ({ state }) => state },
     cell: ({ state }) => <Badge state={state} />,
   },
   {
-    ...{ key: 'resources', title: 'Resources', share: 2, wide: true, value: ({ resources }) => resources.cpu_cores },
+    ...{ title: 'Resources', share: 2, wide: true, value: ({ resources }) => resources.cpu_cores },
     cell: ({ resources }) => shapeWords(resources),
   },
   {
-    ...{ key: 'since', title: 'Since', share: 1, value: ({ state_since }) => Date.parse(state_since) },
+    ...{ title: 'Since', value: ({ state_since }) => Date.parse(state_since) },
     cell: ({ state_since }) => <Timestamp at={state_since} />,
   },
 ];

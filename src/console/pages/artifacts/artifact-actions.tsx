@@ -72,7 +72,7 @@ export function ArtifactActions(props: { readonly artifact: ArtifactView; readon
           title={`${endings[ending].title}: ${name}`}
           confirm={endings[ending].title}
           tone="danger"
-          reasonLabel="Reason, for those who read the events"
+          reasonLabel="Reason, for those who run it"
           onConfirm={async (reason) => {
             await api.post(`${path}/${ending}`, { reason });
             announce(endings[ending].done);

@@ -36,6 +36,7 @@ export function ArtifactPage({ id }: { readonly id: string }) {
               <Provenance artifact={shown} />
             </div>
             <div class="stack">
+              <Endings artifact={shown} />
               <Belief artifact={shown} />
               <Promotions artifact={shown} />
             </div>
@@ -70,6 +71,22 @@ function Image({ artifact }: ShownProps) {
         ]}
       />
     </Section>
+  );
+}
+
+/** Why nothing new shall run from it. */
+function Endings({ artifact: { endings = [] } }: ShownProps) {
+  return (
+    <>
+      {endings.map(({ became, reason, at, actor }) => (
+        <p key={became} class="notice notice-warning">
+          <strong>It was {became}.</strong> Reason: {reason}{' '}
+          <span class="muted">
+            by token {actor}, <Timestamp at={at} />
+          </span>
+        </p>
+      ))}
+    </>
   );
 }
 

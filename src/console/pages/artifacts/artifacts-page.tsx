@@ -2,30 +2,21 @@
 import { useState } from 'preact/hooks';
 import type { ArtifactView } from '../../../server/artifacts/routes.ts';
 import { bytes, shortDigest } from '../../lib/format.ts';
-import { Link, navigate, useRoute } from '../../lib/router.tsx';
+import { Link, navigate } from '../../lib/router.tsx';
 import { theSession, whyNotPlatform } from '../../lib/session.ts';
-import { useResource } from '../../lib/use-resource.ts';
 import { Badge } from '../../parts/badge.tsx';
 import { Button } from '../../parts/button.tsx';
-import { type Column, DataTable } from '../../parts/data-table.tsx';
-import { Empty } from '../../parts/empty.tsx';
-import { Page, Shown } from '../../parts/page.tsx';
-import { listPath, Pager } from '../../parts/pager.tsx';
-import { QueryFilter } from '../../parts/query-filter.tsx';
+import type { Column } from '../../parts/data-table.tsx';
+import { inWords, ListPage } from '../../parts/list-page.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
 import { channelsOf, Lifecycle, Trust } from './artifact-badges.tsx';
 import { RegisterDialog } from './register-dialog.tsx';
 
 export function ArtifactsPage() {
-  const { query } = useRoute();
   const [isRegistering, setRegistering] = useState(false);
-  const artifacts = useResource<{ items: ArtifactView[]; next: string | null }>(
-    listPath('/api/v1/artifacts', query, ['lifecycle', 'trust']),
-    { subjects: ['artifact'] },
-  );
   const isPlatform = whyNotPlatform(theSession()) === undefined;
   return (
-    <Page
+    <ListPage<ArtifactView>
       title="Artifacts"
       lead="Images that apps are launched from. Each is one digest in a registry; nothing else of it ever runs."
       actions={
@@ -35,52 +26,34 @@ export function ArtifactsPage() {
           </Button>
         )
       }
+      path="/api/v1/artifacts"
+      asked={['lifecycle', 'trust']}
+      options={{ subjects: ['artifact'] }}
+      name="artifacts"
+      one="artifact"
+      columns={columns}
+      sorting={{ by: 'Name', descending: false }}
+      filters={() => [
+        {
+          ...{ name: 'lifecycle', all: 'Every lifecycle' },
+          choices: inWords('published', 'promoted', 'deprecated', 'retired'),
+        },
+        { name: 'trust', all: 'Every trust', choices: inWords('unverified', 'verified', 'failed', 'revoked') },
+      ]}
+      icon="artifacts"
+      none="No image is registered yet."
+      hint={isPlatform && 'Push an image to the registry, then register its digest.'}
     >
-      <Shown of={artifacts} title="The artifacts cannot be shown.">
-        {({ items, next }) => (
-          <>
-            <DataTable
-              name="artifacts"
-              columns={columns}
-              items={items}
-              keyOf={({ id }) => id}
-              sorting={{ by: 'name', descending: false }}
-              filters={
-                <>
-                  <QueryFilter name="lifecycle" all="Every lifecycle" choices={choicesOf(lifecycles)} />
-                  <QueryFilter name="trust" all="Every trust" choices={choicesOf(trusts)} />
-                </>
-              }
-              empty={
-                <Empty
-                  icon="artifacts"
-                  title={query.size > 0 ? 'No artifact is like this.' : 'No image is registered yet.'}
-                >
-                  {isPlatform && query.size === 0 && 'Push an image to the registry, then register its digest.'}
-                </Empty>
-              }
-            />
-            <Pager next={next} />
-          </>
-        )}
-      </Shown>
       {isRegistering && (
         <RegisterDialog onClose={() => setRegistering(false)} onRegistered={({ id }) => navigate(`/artifacts/${id}`)} />
       )}
-    </Page>
+    </ListPage>
   );
-}
-
-const lifecycles = ['published', 'promoted', 'deprecated', 'retired'];
-const trusts = ['unverified', 'verified', 'failed', 'revoked'];
-
-function choicesOf(values: readonly string[]) {
-  return values.map((value) => ({ value, label: value }));
 }
 
 const columns: readonly Column<ArtifactView>[] = [
   {
-    ...{ key: 'name', title: 'Name', share: 2.4, value: ({ name, digest }) => `${name} ${digest}` },
+    ...{ title: 'Name', share: 2.4, value: ({ name, digest }) => `${name} ${digest}` },
     cell: ({ id, name, digest }) => (
       <>
         <Link to={`/artifacts/${id}`}>{name}</Link>
@@ -91,16 +64,15 @@ const columns: readonly Column<ArtifactView>[] = [
     ),
   },
   {
-    ...{ key: 'lifecycle', title: 'Lifecycle', share: 1.4, value: ({ lifecycle }) => lifecycle },
+    ...{ title: 'Lifecycle', share: 1.4, value: ({ lifecycle }) => lifecycle },
     cell: (artifact) => <Lifecycle artifact={artifact} />,
   },
   {
-    ...{ key: 'trust', title: 'Trust', share: 1.6, value: ({ trust }) => trust },
+    ...{ title: 'Trust', share: 1.6, value: ({ trust }) => trust },
     cell: (artifact) => <Trust artifact={artifact} />,
   },
   {
     ...{
-      key: 'channels',
       title: 'Channels',
       share: 1.6,
       wide: true,
@@ -109,7 +81,7 @@ const columns: readonly Column<ArtifactView>[] = [
     cell: (artifact) => channelsOf(artifact).join(', ') || <span class="muted">none</span>,
   },
   {
-    ...{ key: 'launchable', title: 'Launches', share: 1.7, wide: true },
+    ...{ title: 'Launches', share: 1.7, wide: true },
     value: ({ launchable }) => (launchable ? 'launchable' : 'not launchable'),
     cell: ({ launchable }) =>
       launchable ? (
@@ -119,11 +91,11 @@ const columns: readonly Column<ArtifactView>[] = [
       ),
   },
   {
-    ...{ key: 'size', title: 'Size', share: 1, wide: true, value: ({ size_bytes }) => size_bytes },
+    ...{ title: 'Size', wide: true, value: ({ size_bytes }) => size_bytes },
     cell: ({ size_bytes }) => (size_bytes === null ? <span class="muted">unknown</span> : bytes(size_bytes)),
   },
   {
-    ...{ key: 'changed', title: 'Changed', share: 1, wide: true, value: ({ updated_at }) => Date.parse(updated_at) },
+    ...{ title: 'Changed', wide: true, value: ({ updated_at }) => Date.parse(updated_at) },
     cell: ({ updated_at }) => <Timestamp at={updated_at} />,
   },
 ];

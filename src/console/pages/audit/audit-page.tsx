@@ -3,16 +3,14 @@ import { useState } from 'preact/hooks';
 import type { AuditEntry } from '../../../server/db/entities/audit-entry.ts';
 import { useRoute } from '../../lib/router.tsx';
 import { theSession, whyNotPlatform } from '../../lib/session.ts';
-import { useResource } from '../../lib/use-resource.ts';
 import { Badge } from '../../parts/badge.tsx';
 import { Button } from '../../parts/button.tsx';
 import { CopyText } from '../../parts/copy-text.tsx';
-import { type Column, DataTable } from '../../parts/data-table.tsx';
+import type { Column } from '../../parts/data-table.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
 import { Empty } from '../../parts/empty.tsx';
-import { Facts, Page, Shown } from '../../parts/page.tsx';
-import { listPath, Pager } from '../../parts/pager.tsx';
-import { QueryFilter } from '../../parts/query-filter.tsx';
+import { inWords, ListPage, useNames } from '../../parts/list-page.tsx';
+import { Facts, Page } from '../../parts/page.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
 
 /** Entries are no events: what was refused changed nothing that anybody is told of. */
@@ -34,70 +32,40 @@ export function AuditPage() {
 function Entries() {
   const { query } = useRoute();
   const [chosen, setChosen] = useState<AuditEntry>();
-  const entries = useResource<{ items: AuditEntry[]; next: string | null }>(
-    listPath('/api/v1/audit', query, ['actor', 'subject', 'outcome']),
-    { everyMs: refreshMs },
-  );
-  const tokens = useResource<{ items: Named[] }>('/api/v1/tokens?limit=500');
-  const names = new Map(tokens.data?.items.map(({ id, name }) => [`token:${id}`, name]));
-  const actors = [...new Set([query.get('actor') ?? [], entries.data?.items.map(({ actor }) => actor) ?? []].flat())];
+  const tokens = useNames('/api/v1/tokens');
+  const nameOf = (actor: string) => tokens.get(actor.replace('token:', '')) ?? actor;
   return (
-    <Page title="Audit log" lead="Every change that somebody asked for, accepted or refused. Never what was in it.">
-      <Shown of={entries} title="The audit log cannot be shown.">
-        {({ items, next }) => (
-          <>
-            <DataTable
-              name="entries"
-              columns={columnsWith(names, setChosen)}
-              items={items}
-              keyOf={({ id }) => id}
-              filters={
-                <>
-                  <QueryFilter
-                    name="outcome"
-                    all="Every outcome"
-                    choices={[
-                      { value: 'accepted', label: 'accepted' },
-                      { value: 'refused', label: 'refused' },
-                    ]}
-                  />
-                  <QueryFilter
-                    name="actor"
-                    all="Everybody"
-                    choices={actors.map((value) => ({ value, label: names.get(value) ?? value }))}
-                  />
-                </>
-              }
-              empty={
-                <Empty
-                  icon="audit"
-                  title={query.size > 0 ? 'No entry is like this.' : 'Nobody has asked for a change yet.'}
-                />
-              }
-            />
-            <Pager next={next} />
-          </>
-        )}
-      </Shown>
+    <ListPage<AuditEntry>
+      title="Audit log"
+      lead="Every change that somebody asked for, accepted or refused. Never what was in it."
+      path="/api/v1/audit"
+      asked={['actor', 'subject', 'outcome']}
+      options={{ everyMs: refreshMs }}
+      name="entries"
+      one="entry"
+      columns={columnsWith(nameOf, setChosen)}
+      filters={(items) => {
+        const actors = [query.get('actor') ?? [], items.map(({ actor }) => actor)].flat();
+        return [
+          { name: 'outcome', all: 'Every outcome', choices: inWords('accepted', 'refused') },
+          { name: 'actor', all: 'Everybody', choices: new Map(actors.map((actor) => [actor, nameOf(actor)])) },
+        ];
+      }}
+      icon="audit"
+      none="Nobody has asked for a change yet."
+    >
       {chosen && <Entry entry={chosen} onClose={() => setChosen(undefined)} />}
-    </Page>
+    </ListPage>
   );
 }
 
-interface Named {
-  readonly id: string;
-  readonly name: string;
-}
-
-/** `names` of those who may ask, as entries name them. */
 function columnsWith(
-  names: ReadonlyMap<string, string>,
+  nameOf: (actor: string) => string,
   show: (entry: AuditEntry) => void,
 ): readonly Column<AuditEntry>[] {
   return [
     {
       ...{
-        key: 'what',
         title: 'Asked for',
         share: 3,
         value: ({ method, route }) => `${what({ method, route })} ${route}`,
@@ -112,7 +80,7 @@ function columnsWith(
       ),
     },
     {
-      ...{ key: 'outcome', title: 'Outcome', share: 1.4, value: ({ outcome, code }) => `${outcome} ${code ?? ''}` },
+      ...{ title: 'Outcome', share: 1.4, value: ({ outcome, code }) => `${outcome} ${code ?? ''}` },
       cell: ({ outcome, code, status }) => (
         <>
           <Badge state={outcome} title={`status ${status}`} />
@@ -122,25 +90,23 @@ function columnsWith(
     },
     {
       ...{
-        key: 'actor',
         title: 'By',
         share: 1.6,
         wide: true,
-        value: ({ actor, role }) => `${names.get(actor) ?? ''} ${actor} ${role}`,
+        value: ({ actor, role }) => `${nameOf(actor)} ${actor} ${role}`,
       },
       cell: ({ actor, role }) => (
         <>
-          {names.get(actor) ?? actor}
+          {nameOf(actor)}
           <span class="cell-note">{role}</span>
         </>
       ),
     },
     {
-      ...{ key: 'remote', title: 'From', share: 1.1, wide: true, value: ({ remote }) => remote },
-      cell: ({ remote }) => remote,
+      ...{ title: 'From', share: 1.1, wide: true, value: ({ remote }) => remote },
     },
     {
-      ...{ key: 'time', title: 'When', share: 1, value: ({ time }) => Date.parse(time) },
+      ...{ title: 'When', value: ({ time }) => Date.parse(time) },
       cell: ({ time }) => <Timestamp at={time} />,
     },
   ];

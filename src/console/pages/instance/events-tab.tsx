@@ -8,9 +8,9 @@ import { Button } from '../../parts/button.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { FailureView } from '../../parts/failure-view.tsx';
 import { Filter } from '../../parts/field.tsx';
-import { Icon } from '../../parts/icon.tsx';
 import { Loading } from '../../parts/loading.tsx';
 import { Facts } from '../../parts/page.tsx';
+import { SearchBox } from '../../parts/search-box.tsx';
 import { clockText } from './amounts.ts';
 import { cleanLine } from './clean-text.ts';
 import {
@@ -52,16 +52,7 @@ export function EventsTab({ instance, events: { events, isLoaded, error } }: Eve
   return (
     <div class="table-box">
       <div class="table-tools">
-        <label class="search">
-          <Icon name="search" />
-          <span class="visually-hidden">Search events</span>
-          <input
-            type="search"
-            placeholder="Search events"
-            value={text}
-            onInput={({ currentTarget }) => setText(currentTarget.value)}
-          />
-        </label>
+        <SearchBox what="events" value={text} onValue={setText} />
         <Filter
           label="Kind of event"
           value={kind}

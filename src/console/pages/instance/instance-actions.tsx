@@ -2,10 +2,11 @@
 
 import { useState } from 'preact/hooks';
 import type { InstanceView } from '../../../server/instances/instance-view.ts';
-import { ApiError, api } from '../../lib/api.ts';
+import { api } from '../../lib/api.ts';
 import { newKey } from '../../lib/new-key.ts';
 import { Link } from '../../lib/router.tsx';
 import { theSession, whyNotMember } from '../../lib/session.ts';
+import { useAction } from '../../lib/use-action.ts';
 import { Button } from '../../parts/button.tsx';
 import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
@@ -25,24 +26,11 @@ const harmless: ReadonlySet<Action> = new Set(['start']);
 
 export function InstanceActions({ instance, path, reload }: InstanceActionsProps) {
   const [asked, setAsked] = useState<Action>();
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<ApiError>();
+  const { busy, error, run, forget } = useAction();
   const whyNot = whyNotMember(theSession());
   const act = async (action: Action, more: object = {}) => {
     await api.post(`${path}/actions`, { action, ...more }, { idempotencyKey: newKey() });
     reload();
-  };
-  const actNow = async (action: Action) => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await act(action);
-    } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure;
-      setError(failure);
-    } finally {
-      setBusy(false);
-    }
   };
   const close = () => setAsked(undefined);
   const isAnew = isLaunchedAnew(instance);
@@ -56,15 +44,15 @@ export function InstanceActions({ instance, path, reload }: InstanceActionsProps
       {instance.actions.map((action) => (
         <Button
           key={action}
-          busy={isBusy && harmless.has(action)}
+          busy={busy && harmless.has(action)}
           disabledReason={whyNot}
-          onClick={() => (harmless.has(action) ? void actNow(action) : setAsked(action))}
+          onClick={() => (harmless.has(action) ? void run(() => act(action)) : setAsked(action))}
         >
           {labelOf(action, isAnew)}
         </Button>
       ))}
       {error && (
-        <Dialog title="It could not be started." onClose={() => setError(undefined)}>
+        <Dialog title="It could not be started." onClose={forget}>
           <FailureView error={error} />
         </Dialog>
       )}

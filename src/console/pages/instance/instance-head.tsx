@@ -10,6 +10,7 @@ import { FailureView } from '../../parts/failure-view.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import { Facts } from '../../parts/page.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
+import { SupportBadge } from '../catalog/support-badge.tsx';
 import { secondsText, shortNumber } from './amounts.ts';
 import { cleanLine, cleanLines } from './clean-text.ts';
 import type { InstanceEvent } from './instance-events.ts';
@@ -54,11 +55,12 @@ export function InstanceHead({ instance, events }: HeadProps) {
 function Notices({ instance }: { readonly instance: InstanceView }) {
   return (
     <>
-      {instance.notices.map(({ code, message, hint }) => (
+      {instance.notices.map(({ code, message, reason, hint }) => (
         <div key={code} class="notice notice-warning" role="note">
           <Icon name="warning" />
           <p>
-            <strong>{cleanLine(message)}</strong> {cleanLine(hint)}
+            <strong>{cleanLine(message)}</strong> {reason && `Reason: ${cleanLine(reason)} `}
+            {cleanLine(hint)}
           </p>
         </div>
       ))}
@@ -131,10 +133,6 @@ export function Excerpt({ title, text, isOpen = false }: ExcerptProps) {
   );
 }
 
-const levels: Readonly<Record<string, string>> = {
-  ...{ platform_curated: 'Platform curated', community: 'Community', experimental: 'Experimental' },
-};
-
 type Fact = readonly [string, ComponentChildren];
 
 function identity(instance: InstanceView): Fact[] {
@@ -146,7 +144,7 @@ function identity(instance: InstanceView): Fact[] {
       <span key="app" class="row">
         <Link to={`/apps/${encodeURIComponent(app_slug)}`}>{cleanLine(about.app ?? app_slug)}</Link>
         <span>{app_version}</span>
-        {level && <Badge state={level} label={levels[level] ?? level} tone="accent" />}
+        {level && <SupportBadge level={level} />}
       </span>,
     ],
     [

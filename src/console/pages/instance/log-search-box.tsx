@@ -1,6 +1,6 @@
 /** The search of a log: what is looked for, how often it is there, and the way from one hit to the next. */
 import { Button } from '../../parts/button.tsx';
-import { Icon } from '../../parts/icon.tsx';
+import { SearchBox } from '../../parts/search-box.tsx';
 import type { FoundLines } from './use-log-search.ts';
 
 export interface LogSearchBoxProps {
@@ -17,20 +17,14 @@ export function LogSearchBox({ query, onQuery, found, current, onGo }: LogSearch
   const none = count === 0 ? 'Nothing is found.' : undefined;
   return (
     <span class="row log-search">
-      <label class="search">
-        <Icon name="search" />
-        <span class="visually-hidden">Search the log</span>
-        <input
-          type="search"
-          placeholder="Search the log"
-          value={query}
-          maxLength={200}
-          onInput={({ currentTarget }) => onQuery(currentTarget.value)}
-          onKeyDown={(event) => {
-            if (event.key === 'Enter') onGo(event.shiftKey ? 'before' : 'after');
-          }}
-        />
-      </label>
+      <SearchBox
+        what="the log"
+        value={query}
+        onValue={onQuery}
+        onKeyDown={({ key, shiftKey }) => {
+          if (key === 'Enter') onGo(shiftKey ? 'before' : 'after');
+        }}
+      />
       {query !== '' && (
         <>
           <span class="muted log-count" role="status">

@@ -5,6 +5,7 @@ import type { InstanceView } from '../../../server/instances/instance-view.ts';
 import { words } from '../../lib/format.ts';
 import { Link } from '../../lib/router.tsx';
 import { useResource } from '../../lib/use-resource.ts';
+import { toneOf } from '../../parts/badge.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { Shown } from '../../parts/page.tsx';
 import { cleanLine } from './clean-text.ts';
@@ -92,7 +93,7 @@ function PartBox({ part }: { readonly part: PlacedPart }) {
         </text>
       )}
       {state !== null && (
-        <g class={`topology-state topology-state-${tones[state] ?? 'none'}`}>
+        <g class={`topology-state topology-state-${toneOf(state)}`}>
           <circle cx={width - 20 - state.length * 6.8} cy={20.5} r={4} />
           <text x={width - 12} y={25} text-anchor="end">
             {words(state)}
@@ -102,18 +103,6 @@ function PartBox({ part }: { readonly part: PlacedPart }) {
     </g>
   );
 }
-
-const tones: Readonly<Record<string, string>> = {
-  ...{ running: 'good', healthy: 'good', degraded: 'warning', unknown: 'warning', failed: 'bad', unhealthy: 'bad' },
-  ...{
-    pulling: 'busy',
-    creating: 'busy',
-    starting: 'busy',
-    installing_packages: 'busy',
-    probing: 'busy',
-    stopping: 'busy',
-  },
-};
 
 function InWords({ topology, instance }: PictureProps) {
   const isStack = instance.members.some(({ name }) => name !== 'main');

@@ -1,7 +1,8 @@
 /** What happened to an instance, from its beginning, kept up to date while the page is open. */
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, api } from '../../lib/api.ts';
+import { type ApiError, api } from '../../lib/api.ts';
 import { onEvent } from '../../lib/live.ts';
+import { looking } from '../../lib/looking.ts';
 import { type InstanceEvent, withEvents } from './instance-events.ts';
 
 export interface EventsSoFar {
@@ -13,8 +14,6 @@ export interface EventsSoFar {
 }
 
 const pageSize = 1000;
-/** Between two looks, so that a flood of events leads to a few of them. */
-const restMs = 250;
 
 export function useInstanceEvents(id: string): EventsSoFar {
   const [soFar, setSoFar] = useState<EventsSoFar>(nothing);
@@ -29,50 +28,28 @@ const nothing: EventsSoFar = { events: [], isLoaded: false, error: undefined };
 
 /** Returns how to stop. */
 function followed(id: string, tell: (soFar: EventsSoFar) => void): () => void {
-  const gone = new AbortController();
   let events: readonly InstanceEvent[] = [];
-  let isLooking = false;
-  let isWanted = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-
-  const look = async () => {
-    timer = undefined;
-    isLooking = true;
-    isWanted = false;
-    try {
+  const look = looking(
+    async (signal) => {
       for (let isFull = true; isFull; ) {
         const path = `/api/v1/app-instances/${encodeURIComponent(id)}/events`;
         const after = events.at(-1)?.seq ?? 0;
-        const { items } = await api.get<{ items: InstanceEvent[] }>(
-          `${path}?after=${after}&limit=${pageSize}`,
-          gone.signal,
-        );
+        const { items } = await api.get<{ items: InstanceEvent[] }>(`${path}?after=${after}&limit=${pageSize}`, signal);
         events = withEvents(events, items);
         isFull = items.length === pageSize;
       }
-      tell({ events, isLoaded: true, error: undefined });
-    } catch (error) {
-      if (gone.signal.aborted) return;
-      if (!(error instanceof ApiError)) throw error;
-      tell({ events, isLoaded: events.length > 0, error });
-    } finally {
-      isLooking = false;
-      if (isWanted) soon();
-    }
-  };
-  const soon = () => {
-    isWanted = true;
-    if (!isLooking && !gone.signal.aborted) timer ??= setTimeout(() => void look(), restMs);
-  };
+      if (!signal.aborted) tell({ events, isLoaded: true, error: undefined });
+    },
+    (error) => tell({ events, isLoaded: events.length > 0, error }),
+  );
   const stop = onEvent((event) => {
     // Numbers are given again where the store was put back from a backup: then all that is known is asked for anew.
     if (!event) events = [];
-    if (!event || event.subject.id === id) soon();
+    if (!event || event.subject.id === id) look.soon();
   });
-  void look();
+  look.now();
   return () => {
-    gone.abort();
+    look.stop();
     stop();
-    clearTimeout(timer);
   };
 }

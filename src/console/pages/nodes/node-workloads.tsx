@@ -1,6 +1,8 @@
 /** What runs on a host, as the host itself last said. */
+import type { InstanceView } from '../../../server/instances/instance-view.ts';
 import { counted } from '../../lib/format.ts';
 import { Link } from '../../lib/router.tsx';
+import { useResource } from '../../lib/use-resource.ts';
 import { Badge } from '../../parts/badge.tsx';
 import { type Column, DataTable } from '../../parts/data-table.tsx';
 import { Empty } from '../../parts/empty.tsx';
@@ -10,7 +12,9 @@ import type { Node } from './node.ts';
 
 type Workload = NonNullable<Node['topology']>['workloads'][number];
 
-export function Workloads({ node: { topology } }: { readonly node: Node }) {
+export function Workloads({ node: { topology, allocation_id } }: { readonly node: Node }) {
+  const path = `/api/v1/app-instances?limit=500&allocation_id=${allocation_id}`;
+  const instances = useResource<{ items: InstanceView[] }>(path, { subjects: ['app_instance'] });
   const workloads = topology?.workloads ?? [];
   return (
     <Section
@@ -28,7 +32,7 @@ export function Workloads({ node: { topology } }: { readonly node: Node }) {
       ) : (
         <DataTable
           name="workloads"
-          columns={columns}
+          columns={columnsWith(new Map(instances.data?.items.map(({ id, display_name }) => [id, display_name])))}
           items={workloads}
           keyOf={({ workload_id }) => workload_id}
           empty=""
@@ -38,30 +42,30 @@ export function Workloads({ node: { topology } }: { readonly node: Node }) {
   );
 }
 
-const columns: readonly Column<Workload>[] = [
+/** What nobody may see, or nobody has launched from here, has no name and leads nowhere. */
+const columnsWith = (names: ReadonlyMap<string, string>): readonly Column<Workload>[] => [
   {
-    ...{ key: 'id', title: 'Instance', share: 2.4, value: ({ workload_id }) => workload_id },
-    cell: ({ workload_id }) => <Link to={`/instances/${workload_id}`}>{workload_id}</Link>,
+    ...{ title: 'Instance', share: 2.4, value: ({ workload_id: id }) => `${names.get(id) ?? ''} ${id}` },
+    cell: ({ workload_id: id }) => (names.has(id) ? <Link to={`/instances/${id}`}>{names.get(id)}</Link> : id),
   },
   {
-    ...{ key: 'state', title: 'State', share: 1.2, value: ({ state }) => state },
+    ...{ title: 'State', share: 1.2, value: ({ state }) => state },
     cell: ({ state }) => <Badge state={state} />,
   },
   {
-    ...{ key: 'ports', title: 'Endpoints', share: 1.2, wide: true },
+    ...{ title: 'Endpoints', share: 1.2, wide: true },
     value: ({ endpoints }) => endpoints.map(({ name, port }) => `${name} ${port}`).join(', '),
-    cell: ({ endpoints }) => endpoints.map(({ name, port }) => `${name} ${port}`).join(', '),
   },
   {
-    ...{ key: 'cards', title: 'Cards', share: 0.8, wide: true, value: ({ gpus = [] }) => gpus.length },
+    ...{ title: 'Cards', share: 0.8, wide: true, value: ({ gpus = [] }) => gpus.length },
     cell: ({ gpus = [] }) => gpus.length || <span class="muted">none</span>,
   },
   {
-    ...{ key: 'restarts', title: 'Restarts', share: 0.8, wide: true, value: ({ restarts }) => restarts },
+    ...{ title: 'Restarts', share: 0.8, wide: true, value: ({ restarts }) => restarts },
     cell: ({ restarts }) => (restarts > 0 ? counted(restarts, 'restart') : <span class="muted">none</span>),
   },
   {
-    ...{ key: 'since', title: 'Since', share: 1, value: ({ since }) => Date.parse(since) },
+    ...{ title: 'Since', value: ({ since }) => Date.parse(since) },
     cell: ({ since }) => <Timestamp at={since} />,
   },
 ];

@@ -35,6 +35,19 @@ export const Provenance = Type.Object(
 );
 export type Provenance = Static<typeof Provenance>;
 
+export const endings = ['deprecated', 'retired', 'revoked'] as const;
+
+export const Ending = Type.Object(
+  {
+    became: Type.Enum([...endings], { description: 'What it became.' }),
+    reason: text(500, 'Why, as whoever did it said.'),
+    at: time('When.'),
+    actor: id('API token that did it.'),
+  },
+  { ...closed, description: 'Somebody decided that nothing new shall run from it.' },
+);
+export type Ending = Static<typeof Ending>;
+
 const Verification = Type.Object(
   {
     at: time('When the registry was asked.'),
@@ -60,6 +73,9 @@ export const Artifact = Type.Object(
     trust: Type.Enum([...trusts], { description: 'failed: the registry has something else. revoked is final.' }),
     verification: nullable(Verification, 'The last look at the registry; null before the first.'),
     promotions: Type.Array(Promotion, { description: 'Channels it was promoted to, oldest first.' }),
+    endings: Type.Optional(
+      Type.Array(Ending, { description: 'What ended it, with the reasons, oldest first; absent for nothing.' }),
+    ),
     provenance: Provenance,
     created_at: time('When it was registered.'),
     created_by: id('API token that registered it.'),

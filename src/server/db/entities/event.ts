@@ -19,6 +19,9 @@ export const subjectKinds = [
   'rollout',
 ] as const;
 
+/** In place of a project: what everybody may see happens where everybody hears of it. No project has this id. */
+export const everyProject = 'every';
+
 export const Event = Type.Object(
   {
     seq: Type.Integer({ minimum: 1, description: 'Number of the event: its cursor.' }),
@@ -28,7 +31,7 @@ export const Event = Type.Object(
       maxLength: 64,
       description: 'For example `apps.instance.running` or `artifact.promoted`.',
     }),
-    project_id: nullable(id('The project.'), 'Project that may see it; null for the platform alone.'),
+    project_id: nullable(id('The project.'), 'Project that may see it; `every` for each, null for the platform alone.'),
     subject: Type.Object(
       { kind: Type.Enum([...subjectKinds], { description: 'What sort of thing.' }), id: id('Which one.') },
       { ...closed, description: 'What it is about.' },

@@ -7,13 +7,17 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
+  mkdtempSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../../contract/failures.ts';
+import { giveToOwner } from './give-to-owner.ts';
+import { lockFolder } from './lock-folder.ts';
 
 /** All pages in one step: it sees one moment, and no writer makes it begin anew. */
 const allPages = 2 ** 31 - 1;
@@ -23,30 +27,50 @@ const beside = ['-wal', '-shm'] as const;
 
 /**
  * Writes what the store holds at one moment into a new file, which nobody else may read, and which is there whole or not at all.
- * Works beside whoever uses the store.
+ * Works beside whoever uses the store. What it has not finished is in a folder of its own beside the file, locked as long as
+ * somebody is at work on it; what a killed one has left behind is removed by the next one of that name.
  */
 export async function copyOut(store: string, file: string): Promise<void> {
-  const unfinished = `${file}.unfinished`;
+  const unfinished = `${file}.unfinished-`;
+  let folder: string | undefined;
+  let lock: { release(): void } | undefined;
   try {
-    closeSync(openSync(unfinished, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600));
-  } catch (error) {
-    throw unusable(`${(error as Error).message}.`, error);
-  }
-  try {
+    removeLeftovers(unfinished);
+    folder = mkdtempSync(unfinished);
+    lock = lockFolder(folder);
+    const copy = join(folder, 'copy.db');
+    closeSync(openSync(copy, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600));
     const source = new DatabaseSync(store, { timeout: 5_000 });
     try {
-      await backup(source, unfinished, { rate: allPages });
+      await backup(source, copy, { rate: allPages });
     } finally {
       source.close();
     }
-    beOneFile(unfinished);
-    flush(unfinished);
-    renameSync(unfinished, file);
+    beOneFile(copy);
+    flush(copy);
+    if (existsSync(file)) throw new Error(`${file} was made meanwhile`);
+    renameSync(copy, file);
     flush(dirname(file));
   } catch (error) {
     throw unusable(`${(error as Error).message}.`, error);
   } finally {
-    rmSync(unfinished, { force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    lock?.release();
+  }
+}
+
+/** Those of whoever is at work are locked, and left alone. */
+function removeLeftovers(unfinished: string): void {
+  const parent = dirname(unfinished);
+  for (const name of readdirSync(parent).filter((each) => each.startsWith(basename(unfinished)))) {
+    const folder = join(parent, name);
+    try {
+      const lock = lockFolder(folder);
+      rmSync(folder, { recursive: true, force: true });
+      lock.release();
+    } catch {
+      // It is at work, has ended meanwhile, or belongs to somebody else: it stands in nobody's way.
+    }
   }
 }
 
@@ -63,6 +87,7 @@ export function copyIn(file: string, store: string, suffix: string): string | un
     chmodSync(fresh + each, 0o600);
   }
   forgetSessions(fresh);
+  giveToOwner(fresh);
   flush(fresh);
   const old = existsSync(store) ? `${store}.${suffix}` : undefined;
   if (old !== undefined) {

@@ -2,14 +2,17 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../../contract/failures.ts';
+import { giveToOwner } from './give-to-owner.ts';
 
 /** SQLite's code for a lock that somebody else holds. */
 const busy = 5;
 
 /** `server.running` if somebody holds it. */
 export function lockFolder(folder: string): { release(): void } {
-  const database = new DatabaseSync(join(folder, 'lock.db'), { timeout: 0 });
+  const file = join(folder, 'lock.db');
+  const database = new DatabaseSync(file, { timeout: 0 });
   try {
+    giveToOwner(file);
     database.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();

@@ -1,6 +1,6 @@
 /** The event log inside of one transaction. Writers are serial, so the numbers grow in the order of commits. */
 import { judge } from '../../../contract/validate.ts';
-import { Event, type NewEvent } from '../entities/event.ts';
+import { Event, everyProject, type NewEvent } from '../entities/event.ts';
 import { type EventLog, type EventQuery, Misshapen, type WritableEventLog } from '../store.ts';
 import type { Connection } from './connection.ts';
 
@@ -16,7 +16,15 @@ export class ReadableEvents implements EventLog {
     this.scope = scope;
   }
 
-  async list({ after, limit, project_id, subject_id, latest = false }: EventQuery): Promise<Event[]> {
+  async list(query: EventQuery): Promise<Event[]> {
+    if (query.project_id === undefined) return this.#list(query);
+    // One after the other, as each is in the order of its index; together they would have to be sorted, all of them.
+    const both = [...this.#list(query), ...this.#list({ ...query, project_id: everyProject })];
+    both.sort((one, other) => one.seq - other.seq);
+    return query.latest ? both.slice(-query.limit) : both.slice(0, query.limit);
+  }
+
+  #list({ after, limit, project_id, subject_id, latest = false }: EventQuery): Event[] {
     const conditions = [
       ['seq > ?', after],
       ['project_id = ?', project_id],

@@ -63,7 +63,11 @@ it('shows the services of a stack, how to reach them and the cards that it holds
       },
       ...{ resources: { gpu_count: 2, cpu_cores: 1, memory_gib: 1 }, history: [] },
       notices: [
-        { code: 'artifact_revoked', message: 'The trust in its image was taken back.', hint: 'Save what you need.' },
+        {
+          ...{ code: 'artifact_revoked', message: 'The trust in its image was taken back.' },
+          ...{ reason: 'CVE-2026-1\nof zlib.', hint: 'Save what you need.' },
+        },
+        { code: 'version_withdrawn', message: 'It is withdrawn.', reason: null, hint: 'Launch another.' },
       ],
       members: [
         { name: 'vllm', state: 'running', health: 'healthy', restarts: 0, status: status(null) },
@@ -83,7 +87,9 @@ it('shows the services of a stack, how to reach them and the cards that it holds
   );
   expect(text).toContain('  then open http://127.0.0.1:9000/\n');
   expect(text).toContain("  then ask: curl -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8000/v1/models");
-  expect(text).toMatch(/^Notices\n {2}The trust in its image was taken back\. Save what you need\.$/m);
+  expect(text).toMatch(
+    /^Notices\n {2}The trust in its image was taken back\. Reason: CVE-2026-1.+of zlib\. Save what you need\.\n {2}It is withdrawn\. Launch another\.$/m,
+  );
   expect(text).toMatch(/^Cards\n {2}GPU-1 +NVIDIA H200 +143771 MiB +healthy +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-2 .* unhealthy: XID 79. +vllm$/m);
   expect(text).toMatch(/^ {2}GPU-3 +its host does not report it +vllm$/m);

@@ -71,6 +71,9 @@ it('refuses values that a launch would not take, and pins without a digest', asy
   expect(await gpuaas(['manifest', 'render', join(folder, 'vllm-openai.yaml'), '--values', values])).toBe(1);
   expect(told.join('')).toContain('/config/tensor_parallel_size: must be from 1 to 1');
   expect(await gpuaas(['manifest', 'render', join(folder, 'vllm-openai.yaml'), '--pin', 'a=b:latest'])).toBe(2);
+  const other = `other=registry.example.com/a@sha256:${'a'.repeat(64)}`;
+  expect(await gpuaas(['manifest', 'render', join(folder, 'vllm-openai.yaml'), '--pin', other])).toBe(2);
+  expect(told.join('')).toContain('and no other.');
 });
 
 it('says of each file whether it is valid, and all that is wrong', async () => {

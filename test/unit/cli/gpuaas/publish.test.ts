@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { writeLayout } from '../../../support/oci-layout.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { anArtifact } from '../../../support/store-samples.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -34,6 +35,26 @@ const promoted = (id: string, letter: string) => {
     promotions: [{ channel: 'prod', digest, actor: 'init', at: '2026-11-25T10:00:00.000Z', correlation_id: 'c' }],
   });
 };
+
+describe('gpuaas artifacts push', () => {
+  it.each([
+    ['revoked', { trust: 'revoked' }],
+    ['retired', { lifecycle: 'retired' }],
+  ] as const)('says of an image that was %s why, and what to do, before anything is sent', async (became, is) => {
+    const server = await testServer();
+    const layout = writeLayout(join(folder, became));
+    const repository = '127.0.0.1:1/nobody/listens';
+    const endings = [{ became, reason: 'It has a hole.', at: '2026-11-25T10:00:00.000Z', actor: 'init' }];
+    const artifact = anArtifact({ name: 'runtime-cpu', digest: layout.digest, repository, endings, ...is });
+    await server.store.write((tx) => tx.artifacts.insert(artifact));
+
+    const words = ['artifacts', 'push', 'runtime-cpu', layout.folder, repository];
+    const { status, err } = await runGpuaas({ url: server.url, token: server.tokens['operator'] ?? '' }, words);
+
+    expect(status).toBe(3);
+    expect(err).toContain(`it was ${became} for good: It has a hole. Build another image, and push that.`);
+  });
+});
 
 describe('gpuaas apps publish', () => {
   it('brings a manifest of an unknown app to a published version, byte for byte, and says what is missing (G-10, G-16)', async () => {
@@ -83,6 +104,22 @@ describe('gpuaas apps publish', () => {
     expect(err).toContain('Give this one another version.');
   });
 
+  it('says of a version that was withdrawn that it takes another one, locked or not', async () => {
+    const { run } = await ground();
+    const manifest = file('gone.yaml');
+    await run('publish', manifest, '--as', '1');
+    await run('versions', 'withdraw', 'smoke-stack@1');
+
+    const refused = [await run('publish', manifest, '--as', '1')];
+    refused.push(await run('publish', manifest, '--as', '1', '--lock', 'prod'));
+
+    for (const { status, err } of refused) {
+      expect(status).toBe(3);
+      expect(err).toContain('Version 1 is withdrawn, and that is for good. Publish its manifest as another version.');
+    }
+    expect((await run('publish', manifest, '--as', '2', '--json')).status).toBe(0);
+  });
+
   it('goes on where it was interrupted, and takes a draft that was mended', async () => {
     const { run, call } = await ground();
     await run('add', 'smoke-stack', '--name', 'Smoke', '--summary', 'Card of its own', '--category', 'test');
@@ -120,7 +157,23 @@ describe('gpuaas apps publish', () => {
     const unlocked = await run('versions', 'unlock', 'smoke-stack@1', '--json');
     const unsaid = await run('versions', 'lock', 'smoke-stack@1', '--json');
 
+    await run('versions', 'lock', 'smoke-stack@1', '--artifact', 'runtime-cpu=a2');
+    const shown = await run('show', 'smoke-stack@1');
+
+    expect(shown.out).toMatch(/^lock +at 2026\S+, actor \S+, correlation id \S+$/m);
+    expect(shown.out).toMatch(/^ +artifacts: runtime-cpu: artifact id a2, digest sha256:b{64}$/m);
+    expect(shown.out).not.toMatch(/[{}"]/);
     expect([published, named, unlocked].map(({ out }) => lockOf(out))).toEqual(['a1', 'a2', undefined]);
     expect([unsaid.status, JSON.parse(unsaid.out).failure.code]).toEqual([2, 'command.invalid']);
+  });
+
+  it('publishes nothing that it cannot lock (G-243)', async () => {
+    const { run, call, events } = await ground();
+
+    const { status, err } = await run('publish', file('unlocked.yaml'), '--as', '1', '--lock', 'prod');
+
+    expect([status, err]).toEqual([3, expect.stringContaining('is promoted to prod')]);
+    expect((await call('GET', '/api/v1/catalog/apps/smoke-stack/versions/1')).body.status).toBe('draft');
+    expect(await events()).toEqual(['app.added', 'app.version.added']);
   });
 });

@@ -8,6 +8,7 @@ import type { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { access } from '../../../../src/cli/gpuaas/smoke/access.ts';
 import { decommission } from '../../../../src/cli/gpuaas/smoke/decommission.ts';
 import { runVerb, type SmokeRun } from '../../../../src/cli/gpuaas/smoke/run.ts';
+import { AgentError } from '../../../../src/contract/failures.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const state = join(temporaryFolder('smoke'), 'state.json');
@@ -138,3 +139,17 @@ describe('gpuaas smoke decommission', () => {
     expect(existsSync(state)).toBe(false);
   });
 });
+
+it.each([
+  ['request.unauthenticated', 2],
+  ['request.forbidden', 10],
+] as const)(
+  'observe that meets %s ends with %i: a token that has expired says nothing of the platform',
+  async (code, expected) => {
+    const status = await runVerb('observe', aRun('http://127.0.0.1:9/'), async () => {
+      throw new AgentError(code);
+    });
+
+    expect(status).toBe(expected);
+  },
+);

@@ -32,6 +32,8 @@ it('passes cards whose driver answers and that the engine can hand out', async (
 
   expect(statuses(results)).toMatchObject({ 'gpu.driver': 'ok', 'gpu.runtime': 'ok', 'gpu.kernel_log': 'ok' });
   expect(results['gpu.driver']?.found).toContain('2 cards');
+  const one = await diagnose({ probeGpus: async () => sampleProbe({ gpus: two.slice(1) }), findProgram: hook });
+  expect(one['gpu.driver']?.found).toBe('The drivers report 1 card: NVIDIA H100 80GB HBM3.');
 });
 
 it('fails when there are cards and no driver, or fewer cards than the bus has', async () => {

@@ -84,6 +84,41 @@ describe('readProfile', () => {
       { [`${properties}/host_port/default`]: 80 },
       `${properties}/host_port/default minimum`,
     ],
+    [
+      'fewer cards by default than it needs, and than may be asked for (G-43)',
+      {
+        '/resources/gpu/min_count': 4,
+        '/resources/gpu/default_count': 1,
+        [`${properties}/gpu_count/default`]: 4,
+        [`${properties}/gpu_count/maximum`]: 4,
+      },
+      '/resources/gpu/default_count below_minimum',
+    ],
+    [
+      'fewer cores by default than it needs (G-43)',
+      { '/resources/cpu/min_cores': 4, [`${properties}/cpu_cores/default`]: 2 },
+      `${properties}/cpu_cores/default below_minimum`,
+    ],
+    [
+      'at most fewer cards than it needs (G-43)',
+      {
+        '/resources/gpu/min_count': 9,
+        '/resources/gpu/default_count': 9,
+        [`${properties}/gpu_count/default`]: 8,
+        [`${properties}/gpu_count/maximum`]: 8,
+      },
+      `${properties}/gpu_count/maximum below_minimum`,
+    ],
+    [
+      'storage of a kind that there is not (G-37)',
+      { [`${properties}/workspace_mount/enum/0`]: 'nfs' },
+      `${properties}/workspace_mount/enum/0 unknown_mode`,
+    ],
+    [
+      'a way to be reached that there is not (G-38)',
+      { [`${properties}/exposure_mode/enum/0`]: 'public', [`${properties}/exposure_mode/default`]: 'public' },
+      `${properties}/exposure_mode/enum/0 unknown_mode`,
+    ],
     ['a default of another type', { [`${properties}/gpu_count/default`]: '1' }, `${properties}/gpu_count/default type`],
     ['an empty range', { [`${properties}/host_port/maximum`]: 1000 }, `${properties}/host_port/maximum empty_range`],
     [

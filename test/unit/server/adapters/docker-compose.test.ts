@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { compactDecrypt, exportJWK, generateKeyPair } from 'jose';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
 import type { WrappingPublicKey } from '../../../../src/contract/enrolment.ts';
 import { taskSchemas } from '../../../../src/contract/tasks.ts';
@@ -174,8 +174,21 @@ describe('the renderer of vLLM', () => {
 });
 
 describe('the docker_compose adapter', () => {
-  it('has a renderer for every name that a manifest may use (G-182)', () => {
+  it('has a renderer for every name that a manifest may use', () => {
     expect(Object.keys(renderers)).toEqual([...rendererNames]);
+  });
+
+  it.each([
+    ['vLLM', vllmProfile()],
+    ['the smoke test', smokeProfile()],
+  ])('takes the renderer that the manifest names, and no other: %s (G-182)', (_app, profile) => {
+    const asked = rendererNames.map((name) => ({ name, render: vi.spyOn(renderers[name], 'render') }));
+
+    rendered(profile);
+
+    const taken = asked.filter(({ render }) => render.mock.calls.length > 0).map(({ name }) => name);
+    vi.restoreAllMocks();
+    expect(taken).toEqual([profile.execution.compose?.renderer]);
   });
 
   it("carries the manifest's own topology, without what is secret of it (G-183)", () => {

@@ -267,6 +267,27 @@ export function describeStore(name: string, openEmpty: () => Promise<Store>): vo
         expect(subjects).toEqual(['de', 'ab', 'bd', 'c', 'de']);
       });
 
+      it('of every project are those of each, in their order', async () => {
+        await store.write(async (tx) => {
+          for (const [index, project_id] of ['p1', 'every', 'p2', 'p1', 'every', null].entries()) {
+            await tx.events.append(anEvent({ project_id, subject: { kind: 'app', id: 'abcdef'[index] ?? '' } }));
+          }
+        });
+
+        const subjects = await store.read(async (tx) =>
+          [
+            await tx.events.list({ after: 0, limit: 10, project_id: 'p1' }),
+            await tx.events.list({ after: 0, limit: 10, project_id: 'p2' }),
+            await tx.events.list({ after: 0, limit: 2, project_id: 'p1' }),
+            await tx.events.list({ after: 2, limit: 10, project_id: 'p1' }),
+            await tx.events.list({ after: 0, limit: 2, project_id: 'p2', latest: true }),
+            await tx.events.list({ after: 0, limit: 10, project_id: 'p2', subject_id: 'e' }),
+          ].map((list) => list.map(({ subject }) => subject.id).join('')),
+        );
+
+        expect(subjects).toEqual(['abde', 'bce', 'ab', 'de', 'ce', 'e']);
+      });
+
       it('are forgotten by age, so many at a time from the oldest on, and keep their numbers', async () => {
         await store.write(async (tx) => {
           for (const day of ['01', '02', '03']) {

@@ -166,6 +166,8 @@ describe('the list', () => {
     expect(await names(`${actor}&outcome=refused`)).toEqual(['l2']);
     expect(await names(`subject=${made.body.id}`)).toEqual(['l1']);
     expect(await names('actor=token:nobody')).toEqual([]);
+    expect(await names('correlation_id=l1')).toEqual(['l1']);
+    expect(await names('correlation_id=l')).toEqual([]);
   });
 
   it('has no secret and nothing of a body', async () => {
@@ -190,13 +192,15 @@ describe('the list', () => {
         shown += String(text);
         return true;
       });
-      const program = new Command();
+      const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
       addFleetCommands(program, async (work) => void (await work(client)));
       await program.parseAsync(['audit', ...args], { from: 'user' });
       return shown;
     };
     await call('POST', '/api/v1/tokens', { as: 'viewer', body: {}, headers: as('shown') });
 
+    await expect(run('--limit', '0')).rejects.toThrow('It must be 1 at least');
+    expect((await run('--correlation', 'shown')).trim().split('\n')).toHaveLength(2);
     const rows = (await run('--actor', `token:${idOf('viewer')}`, '--limit', '1')).trim().split('\n');
     const { items } = JSON.parse(await run('--outcome', 'accepted', '--limit', '2', '--json')) as {
       items: AuditEntry[];

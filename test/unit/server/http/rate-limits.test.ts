@@ -67,7 +67,7 @@ describe('who asks too often', () => {
       () => server.call('GET', projects, { as: null }),
       () => server.call('GET', projects, { as: null, headers: { authorization: `Bearer ${wrong}` } }),
       () => server.call('POST', '/api/v1/session', { as: null, body: { token: wrong } }),
-      () => server.call('GET', '/api/v1/events', { as: null, headers: { cookie: `gpuaas_session=${wrong}` } }),
+      () => server.call('GET', '/api/v1/events', { as: null, headers: { cookie: `gpuaas_session_01234567=${wrong}` } }),
       () => server.call('POST', '/api/v1/session', { as: null, body: { token: wrong } }),
       () => server.call('GET', '/registry/v1/token?service=gpuaas-registry', { as: null }),
     ];

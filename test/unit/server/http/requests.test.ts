@@ -76,6 +76,20 @@ describe('every answer', () => {
     });
   });
 
+  it.each([
+    ['an address that is typed', 'sec-fetch-site: none\r\ncookie: ', true],
+    ['our own page', 'sec-fetch-site: same-origin\r\ncookie: ', true],
+    ['a page of another site', 'sec-fetch-site: cross-site\r\ncookie: ', false],
+    ['a page of another port', 'sec-fetch-site: same-site\r\ncookie: ', false],
+    ['our own page, where it is no cookie', 'sec-fetch-site: same-origin\r\nx: ', false],
+    ['no browser', 'cookie: ', false],
+  ])('clears cookies that are too many where %s asks, and else not', async (_, headers, isCleared) => {
+    const { head } = await raw(`GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}${'x'.repeat(17_000)}\r\n\r\n`);
+
+    expect(head).toMatch(/^HTTP\/1\.1 431 /);
+    expect(head.includes('\r\nclear-site-data: "cookies"\r\n')).toBe(isCleared);
+  });
+
   it('that has begun ends where its connection stops being HTTP, without another one in it', async () => {
     const { head, body } = await raw(
       `GET /api/v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${server.tokens['member']}\r\n\r\n`,

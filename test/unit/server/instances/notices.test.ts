@@ -62,11 +62,43 @@ describe('an instance whose image or version is decided about', () => {
         actor: expect.stringMatching(/^token:/),
       });
       expect(await noticesAt('i1')).toEqual([code]);
+      expect((await call('GET', '/api/v1/app-instances/i1', { as: 'viewer' })).body.notices).toMatchObject([
+        { reason: 'CVE-2026-1.' },
+      ]);
+      expect((await call('GET', '/api/v1/artifacts/a1', { as: 'viewer' })).body.endings).toEqual([
+        {
+          became: code.replace('artifact_', ''),
+          reason: 'CVE-2026-1.',
+          at: expect.any(String),
+          actor: expect.any(String),
+        },
+      ]);
       expect(await noticesAt('other')).toEqual([]);
       expect(await noticesAt('over')).toEqual([]);
       expect((await call('GET', '/api/v1/app-instances/i1')).body.state).toBe('running');
     },
   );
+
+  it('has the reason of each decision, the newest where one came after the other', async () => {
+    await call('POST', '/api/v1/artifacts/a1/deprecate', { as: 'operator', body: { reason: 'There is a newer one.' } });
+    await call('POST', '/api/v1/artifacts/a1/retire', { as: 'operator', body: { reason: 'Nobody builds it.' } });
+    await call('POST', '/api/v1/artifacts/a1/revoke', { as: 'operator', body: { reason: 'CVE-2026-2.' } });
+
+    const { body } = await call('GET', '/api/v1/app-instances/i1');
+
+    expect(body.notices.map(({ code, reason }: { code: string; reason: string }) => [code, reason])).toEqual([
+      ['artifact_revoked', 'CVE-2026-2.'],
+      ['artifact_retired', 'Nobody builds it.'],
+    ]);
+  });
+
+  it('says what the registry said where its image is not there any more', () => {
+    const verification = { at: '2026-11-25T10:00:00.000Z', actor: 't1', message: 'The registry has no such manifest.' };
+
+    expect(noticesOf({ lifecycle: 'published', trust: 'failed', verification }, undefined)).toMatchObject([
+      { code: 'artifact_failed', reason: 'The registry has no such manifest.' },
+    ]);
+  });
 
   it('is told when its version is withdrawn', async () => {
     const before = (await told()).length;
@@ -98,7 +130,9 @@ describe('an instance whose image or version is decided about', () => {
   it.each(lifecycles.flatMap((lifecycle) => trusts.map((trust) => [lifecycle, trust] as const)))(
     'says of %s and %s what has happened, and nothing of what has not',
     (lifecycle, trust) => {
-      const codes = noticesOf({ lifecycle, trust }, { status: 'published' }).map(({ code }) => code);
+      const codes = noticesOf({ lifecycle, trust, verification: null }, { status: 'published' }).map(
+        ({ code }) => code,
+      );
 
       const wanted = [trust, lifecycle].filter((state) =>
         ['revoked', 'failed', 'deprecated', 'retired'].includes(state),

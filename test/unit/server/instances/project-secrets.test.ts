@@ -236,6 +236,14 @@ describe('a launch that takes something of its project', () => {
     expect(await isGood(other)).not.toBe(false);
   });
 
+  it('ends the token of the service account a year after the launch, however long the instance runs', async () => {
+    const { service_token_id: id = '', created_at } = await bench.launch(request());
+
+    const token = await bench.store.read((tx) => tx.api_tokens.get(id));
+
+    expect(Date.parse(token?.expires_at ?? '') - Date.parse(created_at)).toBe(31_536_000_000);
+  });
+
   it('ends the token of the service account with the one that launched it, and what that token has launched', async () => {
     const secretOf = async () => {
       const { sealed_files: files = {} } = await paramsOf();

@@ -5,7 +5,7 @@ import { type WorkloadState, workloadStates } from '../../../../src/contract/wor
 import { decommission } from '../../../../src/server/instances/actions.ts';
 import { releasing } from '../../../../src/server/resources/release-allocation.ts';
 import { failureOf, type LaunchBench, launchBench, workloadOutput } from '../../../support/launch-bench.ts';
-import { allocationId, aNode, aRequest } from '../../../support/launch-samples.ts';
+import { allocationId, aNode, anArtifact, aRequest } from '../../../support/launch-samples.ts';
 
 let bench: LaunchBench;
 beforeEach(async () => {
@@ -249,8 +249,46 @@ describe('an action', () => {
     await crowded.endTaskOf(id, 'stopped');
     await crowded.launch(large(9002));
 
-    await expect(crowded.act(id, 'start')).rejects.toMatchObject({ code: 'launch.resources_exceed_allocation' });
+    const refused = await crowded.act(id, 'start').catch((error: AgentError) => error.toFailure());
+    expect(refused).toMatchObject({
+      code: 'launch.resources_exceed_allocation',
+      hint: expect.stringMatching(/^Stop another instance .*, or launch the app with less/),
+    });
   });
+
+  it.each(['start', 'restart'] as const)(
+    '%s is refused where the image was revoked, and what runs goes on',
+    async (action) => {
+      const { id } = await bench.running();
+      if (action === 'start') {
+        await bench.act(id, 'stop');
+        await bench.endTaskOf(id, 'stopped');
+      }
+      const before = await bench.instance(id);
+      await bench.store.write((tx) => tx.artifacts.put(anArtifact({ trust: 'revoked' })));
+
+      const refused = await bench.act(id, action).catch((error: AgentError) => error.toFailure());
+
+      expect(refused).toMatchObject({
+        ...{ code: 'launch.artifact_untrusted', message: expect.stringContaining('It was revoked.') },
+        hint: expect.stringContaining('launch the app from another artifact'),
+      });
+      expect(await bench.instance(id)).toEqual(before);
+      expect(await bench.openTasks()).toEqual([]);
+    },
+  );
+
+  it.each(['deprecated', 'retired'] as const)(
+    'start is let where the image is %s: it was launched before',
+    async (lifecycle) => {
+      const { id } = await bench.running();
+      await bench.act(id, 'stop');
+      await bench.endTaskOf(id, 'stopped');
+      await bench.store.write((tx) => tx.artifacts.put(anArtifact({ lifecycle })));
+
+      expect(await bench.act(id, 'start')).toMatchObject({ state: 'starting' });
+    },
+  );
 
   it('stop leaves the card with it: its container holds it until it is removed (G-114)', async () => {
     const card = (host_port: number) => aRequest({ config: { host_port }, resource_overrides: { gpu_count: 1 } });

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { judge } from '../../../../src/contract/validate.ts';
 import { initialChoices } from '../../../../src/manifests/gpuaas/form-answers.ts';
+import type { Artifact } from '../../../../src/server/db/entities/artifact.ts';
+import type { AppVersion } from '../../../../src/server/db/entities/catalog.ts';
 import { type CheckedLaunch, checkLaunch, hasPassed, type LaunchFacts } from '../../../../src/server/launch/checks.ts';
 import { environmentOf, isLaunchEnabled } from '../../../../src/server/launch/environment.ts';
 import { LaunchRequest } from '../../../../src/server/launch/launch-request.ts';
@@ -31,7 +33,12 @@ const target = '/placement_intent/target_allocation_id';
 const neighbour = (given: Parameters<typeof anInstance>[0]) => ({ neighbours: [anInstance(given)] });
 const oneCard = { gpu_count: 1, cpu_cores: 1, memory_gib: 1 };
 const exposure = '/parameters/schema/properties/exposure_mode/enum';
-const helm = { '/execution/default_engine': 'helm', '/execution/supported_engines/2/status': 'active' };
+/** A manifest that asks for an engine as if it were there. */
+const drivenBy = (engine: string) => ({
+  '/execution/default_engine': engine,
+  '/execution/supported_engines/2/engine': engine,
+  '/execution/supported_engines/2/status': 'active',
+});
 
 describe('the nine checks', () => {
   it('let a launch on an allocation pass that is as it should be (G-138)', () => {
@@ -209,8 +216,18 @@ describe('the nine checks', () => {
       'launch.adapter_not_enabled /app_version',
     ],
     [
-      '9: an engine that nothing drives (G-132 to G-135)',
-      { profile: jupyterProfile(helm) },
+      '9: kubernetes, which nothing drives yet (G-133)',
+      { profile: jupyterProfile(drivenBy('kubernetes')) },
+      'launch.adapter_not_enabled /app_version',
+    ],
+    [
+      '9: helm, which nothing drives yet (G-134)',
+      { profile: jupyterProfile(drivenBy('helm')) },
+      'launch.adapter_not_enabled /app_version',
+    ],
+    [
+      '9: dstack, which nothing drives yet (G-135)',
+      { profile: jupyterProfile(drivenBy('dstack')) },
       'launch.adapter_not_enabled /app_version',
     ],
     ['a value out of range (G-40)', { request: config({ host_port: 80 }) }, 'launch.values_invalid /config/host_port'],
@@ -319,6 +336,41 @@ describe('the nine checks', () => {
     expect(refusals({ request })).toEqual([]);
     expect(refusals({ request, artifacts: [anArtifact(), other] })).toEqual(['launch.artifact_required /artifact_id']);
     expect(refusals({ request, artifacts: [anArtifact(), { ...other, trust: 'revoked' }] })).toEqual([]);
+  });
+
+  it.each<[string, Partial<Artifact>, string]>([
+    [
+      'is retired',
+      { lifecycle: 'retired' },
+      'The version is locked to runtime-cpu, which is retired. An operator locks it',
+    ],
+    [
+      'is revoked',
+      { trust: 'revoked' },
+      'The version is locked to runtime-cpu, which is revoked. An operator locks it',
+    ],
+    ['is not believed yet', { trust: 'unverified' }, 'None of the images of its release lock is registered, verified'],
+  ])('say where none is named and the locked image %s what it is, and who can change it (G-243)', (_, is, words) => {
+    const { artifact_id: _id, ...request } = aRequest();
+    const locked = anArtifact(is);
+    const { id, digest, name } = locked;
+    const version = {
+      ...launchFacts().version,
+      lock: {
+        ...{ artifacts: { [name]: { artifact_id: id, digest } }, channel: null, at: '2026-11-25T10:00:00.000Z' },
+        ...{ actor: 'init', correlation_id: 'c' },
+      },
+    } as AppVersion;
+    const free = anArtifact({ id: 'free', digest: `sha256:${'c'.repeat(64)}` });
+
+    const said = (artifacts: Artifact[], of: Partial<LaunchFacts> = { version }) => {
+      const checked = checkLaunch(launchFacts({ request, artifacts, ...of }));
+      return checked.ok ? [] : checked.refusals.map(({ code, message }) => `${code} ${message}`);
+    };
+
+    expect(said([locked, free])).toEqual([expect.stringContaining(words)]);
+    expect(said([], {})).toEqual([expect.stringContaining('None of its images is registered, verified')]);
+    expect(said([free, { ...free, id: 'other' }], {})).toEqual([expect.stringMatching(/exactly one that fits\.$/)]);
   });
 
   it('blame no image where it is the values that cannot be used', () => {

@@ -77,10 +77,17 @@ describe('the drift of a node', () => {
     ],
     ['Compose that is gone', host({ compose_version: null }), 'Compose', 'missing', /^Rebootstrap the host/],
     [
-      'a runtime for cards that is gone while the cards are there',
+      'a toolkit for cards that is gone while the cards are there',
+      host({ engine: { ...engine, gives_cards: null } }),
+      'NVIDIA toolkit',
+      'missing, and no CDI spec names the cards',
+      /^Rebootstrap the host/,
+    ],
+    [
+      'a runtime for cards that is gone, where the agent tells no more',
       host({ engine: { ...engine, runtimes: ['runc'] } }),
-      'NVIDIA runtime',
-      'missing; the engine knows runc',
+      'NVIDIA toolkit',
+      'missing, and no CDI spec names the cards',
       /^Rebootstrap the host/,
     ],
     [
@@ -111,6 +118,10 @@ describe('the drift of a node', () => {
       [],
     );
     expect(driftOf({ ...host(), clock_offset_seconds: 30 })).toEqual([]);
+  });
+
+  it.each(['cdi', 'nvidia_ids'] as const)('is no matter of a runtime of NVIDIA where cards are given by %s', (way) => {
+    expect(driftOf(host({ engine: { ...engine, runtimes: ['runc'], gives_cards: way } }))).toEqual([]);
   });
 });
 

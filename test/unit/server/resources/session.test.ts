@@ -39,13 +39,32 @@ describe('signing in', () => {
   it('takes a token and gives one half as a cookie that no script can read, and the other in the answer', async () => {
     const { setCookie, body } = await signIn(server, 'member');
 
-    expect(setCookie).toMatch(/^gpuaas_session=[0-9a-f]{16}_[A-Za-z0-9_-]{43}; Path=\/api; HttpOnly; SameSite=Strict$/);
+    expect(setCookie).toMatch(
+      /^gpuaas_session_[0-9a-f]{8}=[0-9a-f]{16}_[A-Za-z0-9_-]{43}; Path=\/api; HttpOnly; SameSite=Strict$/,
+    );
     expect(body).toEqual({
       ...{ token_id: expect.any(String), token_name: 'member', role: 'member', expires_at: null },
       project: { id: 'p1', name: 'one', display_name: expect.any(String) },
       environment: { name: 'test', launch_enabled: true },
       csrf_token: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
     });
+  });
+
+  it('at another control plane of the same host name leaves the session of this one alone', async () => {
+    const other = await testServer();
+    const [here, there] = [await signIn(server, 'member'), await signIn(other, 'member')];
+    const nameOf = ({ cookie }: SignedIn) => cookie.split('=')[0];
+    const cookie = `${there.cookie}; ${here.cookie}`;
+
+    expect(nameOf(here)).not.toBe(nameOf(there));
+    expect(nameOf(await signIn(server, 'viewer'))).toBe(nameOf(here));
+    expect(await statusWith({ cookie, 'x-gpuaas-csrf': here.pageHalf })).toBe(200);
+    const gone = await other.call('DELETE', session, {
+      as: null,
+      headers: { cookie, 'x-gpuaas-csrf': there.pageHalf },
+    });
+    expect(gone.headers.get('set-cookie')).toContain(`${nameOf(there)}=;`);
+    expect(await statusWith({ cookie, 'x-gpuaas-csrf': here.pageHalf })).toBe(200);
   });
 
   it('opens what the token opens, and no more', async () => {
@@ -129,15 +148,19 @@ describe('half of a session opens nothing', () => {
   });
 
   const hostile: [string, (cookie: string) => string, number][] = [
-    ['a neighbour has set one of the same name before it', (own) => `gpuaas_session=${own.length}; ${own}`, 200],
+    [
+      'a neighbour has set one of the same name before it',
+      (own) => `gpuaas_session_01234567=${own.length}; ${own}`,
+      200,
+    ],
     [
       'a neighbour has set a well-formed one before it',
-      (own) => `gpuaas_session=${'0'.repeat(16)}_${'A'.repeat(43)}; ${own}`,
+      (own) => `gpuaas_session_01234567=${'0'.repeat(16)}_${'A'.repeat(43)}; ${own}`,
       200,
     ],
     [
       'a neighbour has set one for each path that leads here, in front of it',
-      (own) => `${`gpuaas_session=${'0'.repeat(16)}_${'A'.repeat(43)}; `.repeat(20)}${own}`,
+      (own) => `${`gpuaas_session_01234567=${'0'.repeat(16)}_${'A'.repeat(43)}; `.repeat(20)}${own}`,
       200,
     ],
     ['others come along', (own) => `a=b; ${own}; c=d=e;;=; gpuaas_session_=x`, 200],
@@ -146,10 +169,10 @@ describe('half of a session opens nothing', () => {
     ['it has more behind it', (own) => `${own}A`, 401],
     [
       'it drowns in others',
-      (own) => `${`gpuaas_session=${'0'.repeat(16)}_${'A'.repeat(43)}; `.repeat(100)}${own}`,
+      (own) => `${`gpuaas_session_01234567=${'0'.repeat(16)}_${'A'.repeat(43)}; `.repeat(100)}${own}`,
       401,
     ],
-    ['it names a prototype', () => 'gpuaas_session=__proto__', 401],
+    ['it names a prototype', () => 'gpuaas_session_01234567=__proto__', 401],
     ['it is only separators', () => ';'.repeat(8000), 401],
   ];
   it.each(hostile)('cookies are read as they are meant where %s', async (_, cookies, status) => {
@@ -184,7 +207,10 @@ describe('a session ends', () => {
     const { status, headers } = await ask(one.headers, 'DELETE', session);
 
     expect(await ended).toContain(': connected');
-    expect([status, headers.get('set-cookie')]).toEqual([200, expect.stringContaining('gpuaas_session=; Path=/api')]);
+    expect([status, headers.get('set-cookie')]).toEqual([
+      200,
+      expect.stringMatching(/^gpuaas_session_[0-9a-f]{8}=; Path=.api/),
+    ]);
     expect(headers.get('set-cookie')).toContain('Max-Age=0');
     expect([await statusWith(one.headers), await statusWith(other.headers)]).toEqual([401, 200]);
   });
@@ -244,7 +270,7 @@ describe('a session ends', () => {
   });
 });
 
-const idOf = ({ cookie }: SignedIn) => cookie.slice('gpuaas_session='.length).slice(0, 16);
+const idOf = ({ cookie }: SignedIn) => cookie.slice('gpuaas_session_01234567='.length).slice(0, 16);
 
 it('notes that it is used every few minutes, not with every request', async () => {
   const own = openSqliteStore(`${temporaryFolder('session')}/control-plane.db`);
@@ -293,6 +319,6 @@ it('keeps neither half and no token in the clear', async () => {
     })),
   );
 
-  expect(kept).toContain(cookie.slice('gpuaas_session='.length).slice(0, 16));
+  expect(kept).toContain(cookie.slice('gpuaas_session_01234567='.length).slice(0, 16));
   for (const secret of [cookie.slice(-43), pageHalf, token.slice(-43)]) expect(kept).not.toContain(secret);
 });

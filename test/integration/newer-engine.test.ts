@@ -1,0 +1,60 @@
+/**
+ * What a launch can ask for, on an engine of a newer generation than the ground's (26.1): folders of both kinds, a secret and a
+ * port. Engines fill in more from release to release, and a seal has to hold on what they show.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CompactEncrypt, importJWK } from 'jose';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
+import { newerEngineEnv } from '../../bootstrap/dev/newer-engine.ts';
+import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import { containerOf, succeeded } from '../support/looking.ts';
+import { openTestHost, type TestHost } from '../support/test-host.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gpn-'));
+let engine: PrivateEngine;
+let host: TestHost;
+
+beforeAll(async () => {
+  engine = await startPrivateEngine(join(folder, 'e'), { env: await newerEngineEnv() });
+  host = await openTestHost({ engineSocket: engine.socketPath });
+});
+afterAll(async () => {
+  await host?.close();
+  await engine?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+it('runs, starts again and takes away a workload with folders, a secret and a port', async () => {
+  const params = host.launchParams(await host.image('tiny'), {
+    mounts: [
+      { name: 'workspace', path: '/workspace', mode: 'scratch', read_only: false },
+      { name: 'data', path: '/data', mode: 'scratch', read_only: true },
+    ],
+    sealed_files: { '/run/secrets/key': await sealed('a secret') },
+    ports: [{ name: 'web', container_port: 8000, host_port: await freePort(18_000), protocol: 'tcp' }],
+    readiness: [{ type: 'exec', command: ['/bin/test', '-s', '/run/secrets/key'], timeout_seconds: 60 }],
+  });
+  const { identity } = params;
+
+  const launched = await host.run('workload.oci_launch', params);
+  const restarted = await host.run('workload.oci_control', { identity, action: 'restart', grace_seconds: 0 });
+  const show = '(cat /run/secrets/key; touch /workspace/a && echo " kept"; touch /data/a) 2>&1';
+  const { tail } = await host.engine.exec(containerOf(params), ['/bin/sh', '-c', show], {
+    signal: AbortSignal.timeout(60_000),
+  });
+  const removed = await host.run('workload.oci_remove', { identity, keep_data: false, grace_seconds: 0 });
+
+  expect(succeeded(launched).state).toBe('running');
+  expect(succeeded(restarted).state).toBe('running');
+  expect(tail).toMatch(/^a secret kept\n.*\/data\/a: Read-only file system/);
+  expect(removed.status).toBe('succeeded');
+});
+
+async function sealed(text: string): Promise<string> {
+  return await new CompactEncrypt(new TextEncoder().encode(text))
+    .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })
+    .encrypt(await importJWK(host.key.publicJwk, 'ECDH-ES'));
+}
