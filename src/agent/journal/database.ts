@@ -53,9 +53,9 @@ export class Database {
       this.#connection.exec(
         'PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304',
       );
-      const { quick_check } = this.get<{ quick_check: string }>('PRAGMA quick_check(1)') ?? { quick_check: 'nothing' };
-      if (quick_check !== 'ok') {
-        throw new UnreadableDatabase(quick_check);
+      const fault = this.fault();
+      if (fault !== null) {
+        throw new UnreadableDatabase(fault);
       }
       this.#connection.exec(schema);
     } catch (error) {
@@ -64,6 +64,12 @@ export class Database {
         ? new AgentError('agent.busy', { reason: `${file} is open in another process.` }, { cause: error })
         : error;
     }
+  }
+
+  /** What is damaged in the file, in words; null where it is sound. Reads all of it. */
+  fault(): string | null {
+    const { quick_check } = this.get<{ quick_check: string }>('PRAGMA quick_check(1)') ?? { quick_check: 'nothing' };
+    return quick_check === 'ok' ? null : quick_check;
   }
 
   run(sql: string, ...values: SQLInputValue[]): number {
