@@ -901,7 +901,7 @@ check_units() {
   for unit in $(host_files | grep '^[^/]*\.\(service\|path\|timer\)$'); do
     [ "$(property "$unit" NeedDaemonReload)" != yes ] || stale="$stale $unit"
   done
-  FACT="$(host_files | wc -l) files${changed:+, other than in the release:}$changed"
+  FACT="$(host_files | wc -l) files of the release"
   WOULD="${changed:+write$changed}"
   [ -z "$stale$changed" ] || WOULD="${WOULD:+$WOULD, and }have systemd read them again"
 }
