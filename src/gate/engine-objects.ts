@@ -27,6 +27,7 @@ export interface MountObject {
   readonly Source?: string;
   readonly Target?: string;
   readonly ReadOnly?: boolean;
+  readonly BindOptions?: Readonly<Record<string, unknown>>;
   readonly [key: string]: unknown;
 }
 

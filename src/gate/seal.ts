@@ -124,8 +124,14 @@ function networkFacts({ Name, Driver, Labels, Options, IPAM, ...flags }: Omit<Ne
   };
 }
 
-function mountFacts({ Type, Source, Target, ReadOnly, ...rest }: MountObject): string {
-  return canonicalJson([text(Type), text(Source), text(Target), flag(ReadOnly), rest]);
+/**
+ * Engines from 25 on write `ReadOnlyNonRecursive` to what is read-only and was asked for by an API before 1.44: the way of the
+ * engines before them, which knew no other. It is no difference to what was sealed.
+ */
+function mountFacts({ Type, Source, Target, ReadOnly, BindOptions, ...rest }: MountObject): string {
+  const { ReadOnlyNonRecursive: _as, ...options } = BindOptions ?? {};
+  const facts = BindOptions === undefined ? rest : { ...rest, BindOptions: options };
+  return canonicalJson([text(Type), text(Source), text(Target), flag(ReadOnly), facts]);
 }
 
 function deviceRequestFacts({ Driver, Count, DeviceIDs, Capabilities, Options }: DeviceRequestObject): string {

@@ -67,6 +67,17 @@ describe('the seal of a container', () => {
     expect(seals.holdsForContainer(inspected())).toBe(true);
   });
 
+  it('holds on what is read-only as engines from 25 on show it, and on no more than that', () => {
+    const shown = (ReadOnly: boolean) => {
+      const [first, second] = request.HostConfig.Mounts;
+      const options = { Propagation: 'rprivate', ReadOnlyNonRecursive: true };
+      return inspected({ HostConfig: { Mounts: [{ ...first, ReadOnly, BindOptions: options }, second] } });
+    };
+
+    expect(seals.holdsForContainer(shown(true))).toBe(true);
+    expect(seals.holdsForContainer(shown(false))).toBe(false);
+  });
+
   it('holds on cards as an engine shows them, and on no others', () => {
     const request = (DeviceIDs: readonly string[]) => ({
       ...{ Driver: 'nvidia', DeviceIDs, Capabilities: [['gpu', 'compute', 'utility']] },
