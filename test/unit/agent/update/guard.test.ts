@@ -216,7 +216,11 @@ describe('a version on trial', () => {
 
     expect(host.runs()).toBe('0.1.0');
     expect(factsOf(host, 'last')['reason']).toBe('It was not well within 90 seconds.');
-    expect(host.calls()).toEqual([`--no-block stop ${timer}`, `--no-block restart ${gate} ${agent}`]);
+    expect(host.calls()).toEqual([
+      `--no-block stop ${timer}`,
+      `kill --signal=SIGKILL ${agent}`,
+      `--no-block restart ${gate} ${agent}`,
+    ]);
   });
 
   it('that was well has half an hour to be stable', () => {
