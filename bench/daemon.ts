@@ -11,7 +11,10 @@ const rounds = 15;
 const settleMs = 15_000;
 const idleMs = 30_000;
 
-/** The agent of the wire is replaced by others, one after another; when this is over, it is there again. */
+/**
+ * The agent of the wire is replaced by others, one after another; when this is over, it is there again. `program` is a bundle,
+ * or an executable as in a release.
+ */
 export async function daemonCost(wire: Wire, program: string): Promise<Measurement[]> {
   await wire.agent.stop();
   const bare: number[] = [];

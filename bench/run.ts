@@ -13,6 +13,7 @@ import { ensureGround } from '../bootstrap/dev/ground.ts';
 import { type EngineFront, startEngineFront } from '../test/support/engine-front.ts';
 import { openTestHost, type TestHost } from '../test/support/test-host.ts';
 import { openWire } from '../test/support/wire-ground.ts';
+import { binaryCost } from './binary.ts';
 import { composeCost } from './compose.ts';
 import { consoleCost } from './console.ts';
 import { daemonCost } from './daemon.ts';
@@ -41,7 +42,7 @@ try {
   if (wants('console')) {
     measurements.push(...(await consoleCost()));
   }
-  if (wants('request', 'daemon')) {
+  if (wants('request', 'daemon', 'binary')) {
     await measureWire();
   }
 } finally {
@@ -91,6 +92,9 @@ async function measureWire(): Promise<void> {
     }
     if (wants('daemon')) {
       measurements.push(...(await daemonCost(wire, program)));
+    }
+    if (wants('binary')) {
+      measurements.push(...(await binaryCost(wire, join(folder, 'binary'))));
     }
   } finally {
     await wire.close();

@@ -223,8 +223,10 @@ fact_root() {
   [ "$(id -u)" -eq 0 ] || problem 'This has to run as root.' "sudo sh $PROGRAM …"
 }
 
+systemd_version() { systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
+
 fact_systemd() {
-  version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  version=$(systemd_version)
   FACT="systemd ${version:-none}"
   [ -d /run/systemd/system ] || problem 'systemd does not run this host.' 'Use a host that systemd has booted; in a container, give it one.'
   [ "${version:-0}" -ge 249 ] || problem "systemd is older than 249." 'Use a newer release of the distribution.'
@@ -763,6 +765,17 @@ check_release() {
 
 # ------------------------------------------------------------------------------------------------- users, folders, files
 
+# User that workloads run as: what was asked for, else what the configuration says; empty where that spells him out.
+tenant() {
+  if [ -n "$ALLOCATION_USER" ]; then
+    printf '%s' "$ALLOCATION_USER"
+  elif [ -e "$CONFIG" ]; then
+    sed -n 's/^ *"user": "\([^"]*\)".*/\1/p' "$CONFIG" | head -n 1
+  else
+    printf tenant
+  fi
+}
+
 check_users() {
   if getent passwd "$AGENT_USER" >/dev/null; then
     FACT=$AGENT_USER
@@ -772,25 +785,22 @@ check_users() {
   else
     WOULD="make $AGENT_USER"
   fi
-  tenant=${ALLOCATION_USER:-tenant}
-  if [ -e "$CONFIG" ] && [ -z "$ALLOCATION_USER" ]; then
-    FACT="$FACT; that of the allocation is in $CONFIG"
-  elif entry=$(getent passwd "$tenant"); then
-    FACT="$FACT $tenant"
+  if [ -z "$(tenant)" ]; then
+    FACT="$FACT; $CONFIG spells that of the allocation out"
+  elif entry=$(getent passwd "$(tenant)"); then
+    FACT="$FACT $(tenant)"
     case $entry in
-      *:*:0:*) die "$REFUSED" "$tenant is root, or in its group." 'Workloads never run as root: --allocation-user NAME' ;;
+      *:*:0:*) die "$REFUSED" "$(tenant) is root, or in its group." 'Workloads never run as root: --allocation-user NAME' ;;
     esac
   else
-    WOULD="$WOULD${WOULD:+, }make $tenant"
+    WOULD="$WOULD${WOULD:+, }make $(tenant)"
   fi
 }
 
 do_users() {
-  getent passwd "$AGENT_USER" >/dev/null || run useradd --system --user-group --no-create-home --home-dir "$STATE" --shell /usr/sbin/nologin --comment 'GPUaaS node agent' "$AGENT_USER"
-  tenant=${ALLOCATION_USER:-tenant}
-  if [ ! -e "$CONFIG" ] || [ -n "$ALLOCATION_USER" ]; then
-    getent passwd "$tenant" >/dev/null || run useradd --create-home --user-group --shell /bin/bash "$tenant"
-  fi
+  unpack_host_files
+  getent passwd "$AGENT_USER" >/dev/null || run systemd-sysusers "$WORK/host/sysusers.d/gpuaas-node-agent.conf"
+  [ -z "$(tenant)" ] || getent passwd "$(tenant)" >/dev/null || run useradd --create-home --user-group --shell /bin/bash "$(tenant)"
 }
 
 folders() {
@@ -824,7 +834,7 @@ do_folders() {
 agent_program() {
   PROVEN=''
   for program in "$AGENT" "$WORK/node-agent"; do
-    [ -n "$PROVEN" ] || [ ! -x "$program" ] || PROVEN=$program
+    if [ -z "$PROVEN" ] && [ -x "$program" ] && "$program" version >/dev/null 2>&1 </dev/null; then PROVEN=$program; fi
   done
   [ -n "$PROVEN" ]
 }
@@ -848,7 +858,7 @@ do_binary() {
   gzip -dc "$WORK/node-agent.gz" >"$WORK/node-agent" || die "$FAILED" "$NAME cannot be unpacked." 'Is the disk full? df -h /var/lib'
   [ "$(sha256 "$WORK/node-agent")" = "$UNPACKED_SHA" ] || die "$FAILED" "What is in $NAME is not what release.json names." 'Ask whoever gave the release.'
   chmod 755 "$WORK/node-agent"
-  "$WORK/node-agent" version >/dev/null 2>"$WORK/version.err" </dev/null || die "$FAILED" "The agent does not run on this host: $(head -n 1 "$WORK/version.err")" 'Compare the processor and the libraries: ldd.'
+  [ "$MODE" = dry-run ] || "$WORK/node-agent" self-test >/dev/null 2>"$WORK/version.err" </dev/null || die "$FAILED" "The agent does not run on this host: $(head -n 1 "$WORK/version.err")" 'Compare the processor and the libraries: ldd.'
   keep_release
   run install -d -m 755 -o root -g root "$OPT/versions/$VERSION"
   put 755 "$WORK/node-agent" "$OPT/versions/$VERSION/node-agent"
@@ -865,14 +875,13 @@ keep_release() {
   [ -e "$UPDATE/memory" ] || put 644 "$WORK/memory" "$UPDATE/memory"
 }
 
-# The files of the release that lie on a host: units into systemd's folder, programs into ours.
+# The files of the release that lie on a host, and where: RIGHTS PLACE. Nothing for what this host does not need.
 place_of() {
   case $1 in
-    *.service | *.path | *.timer | *.socket) printf '644 %s/%s\n' "$UNITS" "$1" ;;
-    *.sysusers) printf '644 /etc/sysusers.d/%s.conf\n' "${1%.sysusers}" ;;
-    *.tmpfiles) printf '644 /etc/tmpfiles.d/%s.conf\n' "${1%.tmpfiles}" ;;
-    guard) printf '755 %s/%s\n' "$OPT" "$1" ;;
-    *) printf '644 %s/release/%s\n' "$OPT" "$1" ;;
+    older/*) [ "$(systemd_version)" -ge 253 ] || printf '644 %s/%s\n' "$UNITS" "${1#older/}" ;;
+    sysusers.d/* | tmpfiles.d/*) printf '644 /etc/%s\n' "$1" ;;
+    *.service | *.path | *.timer | *.service.d/*.conf) printf '644 %s/%s\n' "$UNITS" "$1" ;;
+    guard) printf '755 %s/guard\n' "$OPT" ;;
   esac
 }
 
@@ -882,28 +891,42 @@ check_units() {
     FACT='not looked at: there is no release to compare with'
     return 0
   fi
-  [ -d "$WORK/host" ] || unpack_host_files
+  unpack_host_files
   for file in $(host_files); do
     place=$(place_of "$file")
+    [ -n "$place" ] || continue
     [ "$(stat -c %a "${place#* }" 2>/dev/null)" = "${place%% *}" ] && cmp -s "$WORK/host/$file" "${place#* }" || changed="$changed $file"
   done
   stale=''
-  for unit in $(host_files | grep '\.service$\|\.path$\|\.timer$'); do
+  for unit in $(host_files | grep '^[^/]*\.\(service\|path\|timer\)$'); do
     [ "$(property "$unit" NeedDaemonReload)" != yes ] || stale="$stale $unit"
   done
-  FACT="$(host_files | wc -l) files${changed:+, other than in the release:}$changed"
+  FACT="$(host_files | wc -l) files of the release"
   WOULD="${changed:+write$changed}"
   [ -z "$stale$changed" ] || WOULD="${WOULD:+$WOULD, and }have systemd read them again"
 }
 
 unpack_host_files() {
+  [ ! -d "$WORK/host" ] || return 0
   obtain host "$WORK/host.tar.gz"
   mkdir -p "$WORK/host.part"
   tar -xzf "$WORK/host.tar.gz" -C "$WORK/host.part" --strip-components=1 --no-same-owner
+  home_drop_in
   mv "$WORK/host.part" "$WORK/host"
 }
 
-host_files() { (cd "$WORK/host" && find . -type f ! -name '*.md' | sed 's#^\./##' | grep -E '^[A-Za-z0-9@._-]+$' | sort); }
+# A home that the gate's unit does not know of.
+home_drop_in() {
+  home=$(getent passwd "$(tenant)" | cut -d: -f6 | head -n 1)
+  case $home in
+    '' | /home/*) return 0 ;;
+    /root* | /boot* | /run* | /tmp* | /var/tmp* | /etc* | /) die "$REFUSED" "The home of $(tenant) is $home, and workloads cannot write there." 'Give a user whose home is in /home: --allocation-user NAME' ;;
+  esac
+  mkdir -p "$WORK/host.part/gpuaas-node-agent-gate.service.d"
+  printf '# The home of %s.\n[Service]\nReadWritePaths=%s\n' "$(tenant)" "$home" >"$WORK/host.part/gpuaas-node-agent-gate.service.d/home.conf"
+}
+
+host_files() { (cd "$WORK/host" && find . -type f | sed 's#^\./##' | grep -E '^[A-Za-z0-9@._/-]+$' | sort); }
 
 do_units() {
   # The toolkit's hook is forgotten by a reload: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
@@ -912,6 +935,7 @@ do_units() {
   fi
   for file in $(host_files); do
     place=$(place_of "$file")
+    [ -n "$place" ] || continue
     put "${place%% *}" "$WORK/host/$file" "${place#* }"
   done
   for paper in release-keys.pem release-keys.pem.sig release.json release.json.sig; do put 644 "$REL/$paper" "$OPT/release/$paper"; done
@@ -945,7 +969,6 @@ check_config() {
 }
 
 first_config() {
-  tenant=${ALLOCATION_USER:-tenant}
   # shellcheck disable=SC2086
   set -- $REGISTRIES
   for registry in "$@"; do
@@ -955,7 +978,7 @@ first_config() {
   [ -z "$GVISOR" ] || set -- "$@" --gvisor
   [ -z "$POOL" ] || set -- "$@" --network-pool "$POOL"
   gid=$(getent group "$AGENT_USER" | cut -d: -f3)
-  "$PROVEN" host first-config "$WORK/invitation" --user "$tenant" --socket-gid "${gid:-65534}" "$@" >"$WORK/agent.json" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" ''
+  "$PROVEN" host first-config "$WORK/invitation" --user "$(tenant)" --socket-gid "${gid:-65534}" "$@" >"$WORK/agent.json" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" ''
 }
 
 do_config() {

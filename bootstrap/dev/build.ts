@@ -65,7 +65,8 @@ export async function bundle(program: string, stamp?: ReleaseStamp): Promise<Bun
     ...{ entryPoints: [join(root, program)], outfile: 'bundle.mjs', absWorkingDir: root, write: false, metafile: true },
     ...{ bundle: true, platform: 'node', format: 'esm', target: 'node26', plugins: [leaveOut, nodeByRequire] },
     ...{ banner: { js: banner }, logLevel: 'warning', sourcemap: 'inline', sourcesContent: false },
-    define: stamp ? { releaseStamp: JSON.stringify(stamp) } : {},
+    // Texts alone: of an object esbuild makes a module, which every other one would load.
+    define: stamp ? { releaseVersion: JSON.stringify(stamp.version), releaseCommit: JSON.stringify(stamp.commit) } : {},
   });
   const [output] = Object.values(metafile.outputs);
   return { text: outputFiles[0]?.text ?? '', sources: Object.keys(output?.inputs ?? {}) };
@@ -103,13 +104,15 @@ export async function writeGpuaas(folder: string, stamp?: ReleaseStamp): Promise
 /**
  * In two steps, because each saves memory, measured on the idle agent: half the text, which Node keeps, is 4 MB less; and
  * bundled and minified in one step, modules become arrow functions, which V8 compiles at once where it could wait: 6 MB more.
- * A single character beyond ASCII, and each takes two bytes instead of one.
+ * A single character beyond ASCII, and each takes two bytes instead of one. A release keeps the names of functions, for 1.4 MB:
+ * nobody has its source map at hand, and what it logs of an error is to be read.
  */
 async function writeProgram(folder: string, name: string, program: string, stamp?: ReleaseStamp): Promise<Written> {
   const file = join(folder, name);
   const { text, sources } = await bundle(program, stamp);
+  const minify = { minifySyntax: true, minifyWhitespace: true, minifyIdentifiers: stamp === undefined };
   const { code, map } = await transform(inAscii(text), {
-    ...{ minify: true, format: 'esm', target: 'node26', sourcemap: 'external', sourcesContent: false },
+    ...{ ...minify, format: 'esm', target: 'node26', sourcemap: 'external', sourcesContent: false },
     sourcefile: file,
   });
   mkdirSync(folder, { recursive: true });

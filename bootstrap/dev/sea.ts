@@ -7,16 +7,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -28,22 +19,21 @@ import { cacheDir, withLock } from './state.ts';
 const root = resolve(import.meta.dirname, '../..');
 const sourceMapLine = /\/\/# sourceMappingURL=.*\n$/;
 
-/** Writes the executable of a bundle for a processor. Compiled code can be put into that of this machine's own only. */
+/** Writes the executable of a bundle for a processor, to an absolute path. Compiled code can be put into that of this machine's own only. */
 export async function buildBinary(program: string, arch: ReleaseArchitecture, output: string): Promise<void> {
   const executable = await nodeFor(arch);
-  // Names of files are in it: these are the same wherever it is built.
+  // The name of its text is in it, as it is given: this one is the same wherever it is built.
   const work = mkdtempSync(join(tmpdir(), 'gpuaas-sea-'));
   try {
     writeFileSync(join(work, 'node-agent.mjs'), readFileSync(program, 'utf8').replace(sourceMapLine, ''));
+    mkdirSync(dirname(output), { recursive: true });
     const config = {
-      ...{ main: 'node-agent.mjs', mainFormat: 'module', output: 'node-agent', executable },
+      ...{ main: 'node-agent.mjs', mainFormat: 'module', output, executable },
       // Else NODE_OPTIONS, which anybody may have set, would load code into it.
       ...{ execArgvExtension: 'none', disableExperimentalSEAWarning: true, useCodeCache: arch === process.arch },
     };
     writeFileSync(join(work, 'sea.json'), JSON.stringify(config));
     await promisify(execFile)(process.execPath, ['--random-seed=1', '--build-sea', 'sea.json'], { cwd: work, env: {} });
-    mkdirSync(dirname(output), { recursive: true });
-    copyFileSync(join(work, 'node-agent'), output);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

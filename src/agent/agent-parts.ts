@@ -11,14 +11,17 @@ import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 import type { StackRunner } from '../runtime/stacks.ts';
+import type { Lifecycle } from '../tasks/task-context.ts';
 import { isOfHost } from './bare-task.ts';
 import type { LoadedConfig } from './config.ts';
+import { collect } from './diagnostics/collect.ts';
 import { Dispatcher } from './dispatch.ts';
 import { DrainState } from './drain-state.ts';
 import { explain } from './explain/explain.ts';
 import { explainSources } from './explain/sources.ts';
 import { GpuHealth } from './gpus/gpu-health.ts';
 import { HostAgent } from './host-agent.ts';
+import { HostDoctor } from './host-doctor.ts';
 import { cardsToReconcile, conflictEvent, openGpuLedger } from './host-gpus.ts';
 import { HostPressure } from './host-pressure.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
@@ -28,6 +31,7 @@ import type { AgentStatus } from './local-api/agent-status.ts';
 import { LogStreams } from './logs/log-streams.ts';
 import { openLogSources } from './logs/open-sources.ts';
 import { Supervisor } from './supervision/supervisor.ts';
+import { secretsOfAll } from './supervision/workload-secrets.ts';
 import { taskLogFolder } from './task-log.ts';
 import { TaskLoop } from './task-loop.ts';
 import { TaskCounts } from './telemetry/agent-metrics.ts';
@@ -58,7 +62,7 @@ export interface ChangeListener {
 }
 
 export function assembleAgent(ground: Ground) {
-  const { loaded, policy, journal, engine, stacks, uplink, clock, log } = ground;
+  const { loaded, policy, version, journal, engine, stacks, uplink, clock, log } = ground;
   const { config } = loaded;
   const listeners: ChangeListener[] = [];
   const tell = (what: keyof ChangeListener) => {
@@ -112,6 +116,7 @@ export function assembleAgent(ground: Ground) {
         ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
         by: isOfHost(task) ? 'host' : 'control_plane',
         update: (wish, how) => updater.update({ ...wish, byHost: isOfHost(task) }, how),
+        diagnose,
       }),
     taskLogs: {
       folder: taskLogFolder(config),
@@ -159,9 +164,15 @@ export function assembleAgent(ground: Ground) {
   });
   const status = () => statusOf(ground, { drain, supervisor, loop, startedAt });
   const startedAt = new Date(clock.wallMs()).toISOString();
+  const doctor = new HostDoctor({ loaded, policy, engine, living: { clock, uplink, journal } });
+  const secrets = () => secretsOfAll(journal, unseal);
+  const diagnose: Lifecycle['diagnose'] = (wish, signal) => {
+    const living = { status, journal, secrets, cards: () => host.cards() };
+    return collect({ loaded, policy, version, doctor, engine, living }, wish, signal);
+  };
   const facts = explainSources({ engine, journal, taskLogs: taskLogFolder(config) });
   const host: HostAgent = new HostAgent({
-    ...{ loaded, policy, journal, engine, loop, drain, logs, status, gpus, health },
+    ...{ loaded, policy, journal, doctor, loop, drain, logs, status, gpus, health, diagnose },
     ...{ version: ground.version, updates, updater },
     onDrain: () => tell('hostChanged'),
     explain: (id, signal) => explain(id, facts, signal),
@@ -169,7 +180,7 @@ export function assembleAgent(ground: Ground) {
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health, updater, updates },
+    ...{ gpus, health, updater, updates, doctor },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),

@@ -16,6 +16,7 @@ import { runtimeStatus } from '../tasks/workload-oci-runtime-status.ts';
 import type { AgentConfig } from './config.ts';
 import type { DrainState } from './drain-state.ts';
 import type { GpuHealth } from './gpus/gpu-health.ts';
+import type { HostDoctor } from './host-doctor.ts';
 import type { Journal } from './journal/journal.ts';
 import type { AgentStatus } from './local-api/agent-status.ts';
 import type { LogStreams } from './logs/log-streams.ts';
@@ -37,6 +38,7 @@ export interface ReportParts {
   readonly admission: Admission;
   readonly gpus: GpuLedger;
   readonly health: Pick<GpuHealth, 'cards'>;
+  readonly doctor: Pick<HostDoctor, 'glance'>;
   readonly journal: Journal;
   readonly supervisor: Supervisor;
   readonly drain: DrainState;
@@ -86,6 +88,7 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
       const asked = { engine, stacks, policy, admission: parts.admission, gpus: parts.gpus, log, signal };
       return runtimeStatus(asked, sources);
     },
+    health: (signal) => parts.doctor.glance(signal),
     record: (body) => journal.append('inventory', body),
   });
   const endpoint =

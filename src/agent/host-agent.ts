@@ -3,15 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { AgentError } from '../contract/failures.ts';
 import { type TaskEnvelope, TaskEnvelope as TaskEnvelopeSchema, type TaskResult } from '../contract/task-envelope.ts';
 import { judge } from '../contract/validate.ts';
-import { runChecks } from '../host/doctor/check.ts';
-import { hostChecks } from '../host/doctor.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
-import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
+import type { PullCredential } from '../runtime/engine.ts';
 import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { envelopeOf, isBare } from './bare-task.ts';
 import type { LoadedConfig } from './config.ts';
 import type { DrainState } from './drain-state.ts';
 import type { GpuHealth } from './gpus/gpu-health.ts';
+import type { HostDoctor } from './host-doctor.ts';
 import type { Journal } from './journal/journal.ts';
 import type { AgentStatus, HostCards } from './local-api/agent-status.ts';
 import type { LocalAgent, LocalRun } from './local-api/local-agent.ts';
@@ -27,7 +26,7 @@ export interface HostAgentParts {
   readonly loaded: LoadedConfig;
   readonly policy: HostPolicy;
   readonly journal: Journal;
-  readonly engine: ContainerEngine;
+  readonly doctor: Pick<HostDoctor, 'examine'>;
   readonly loop: TaskLoop;
   readonly drain: DrainState;
   readonly logs: LogSources;
@@ -38,6 +37,7 @@ export interface HostAgentParts {
   readonly version: string;
   readonly updates: UpdatePlaces;
   readonly updater: Pick<Updater, 'available'>;
+  readonly diagnose: LocalAgent['diagnose'];
   /** Called after the drain began or ended. */
   readonly onDrain: () => void;
 }
@@ -60,6 +60,10 @@ export class HostAgent implements LocalAgent {
 
   get explain(): LocalAgent['explain'] {
     return this.#parts.explain;
+  }
+
+  get diagnose(): LocalAgent['diagnose'] {
+    return this.#parts.diagnose;
   }
 
   status(): AgentStatus {
@@ -121,13 +125,7 @@ export class HostAgent implements LocalAgent {
   }
 
   async doctor(signal: AbortSignal) {
-    const { policy, loaded, engine } = this.#parts;
-    const checks = hostChecks({
-      ...{ policy, stateDir: loaded.config.state_dir, path: process.env['PATH'] },
-      pluginFolders: loaded.config.stacks.plugin_folders,
-      askEngine: (limit) => engine.facts(limit),
-    });
-    return await runChecks(checks, { signal });
+    return await this.#parts.doctor.examine(signal);
   }
 
   async config() {

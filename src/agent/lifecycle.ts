@@ -17,9 +17,19 @@ export interface LifecycleParts {
   /** Whose wish a drain is that begins or ends here. */
   readonly by: Drainer;
   readonly update: Lifecycle['update'];
+  readonly diagnose: Lifecycle['diagnose'];
 }
 
-export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by, update }: LifecycleParts): Lifecycle {
+export function lifecycleOf({
+  drain,
+  journal,
+  clock,
+  tasks,
+  onDrain,
+  by,
+  update,
+  diagnose,
+}: LifecycleParts): Lifecycle {
   return {
     beginDrain: (reason) => {
       drain.begin(by, reason, new Date(clock.wallMs()).toISOString());
@@ -34,7 +44,7 @@ export function lifecycleOf({ drain, journal, clock, tasks, onDrain, by, update 
       workloads: journal.workloads().filter(({ desired }) => desired === 'running').length,
       tasks: tasks(),
     }),
-    update,
+    ...{ update, diagnose },
   };
 }
 

@@ -37,6 +37,8 @@ export interface Uplink {
   pull(): void;
   /** Server time in milliseconds since 1970; the host's own before the first contact. */
   serverNow(): number;
+  /** By how many milliseconds this host's clock is ahead of the control plane's; null before the first contact. */
+  clockAheadMs(): number | null;
   /** The credential for pulling the image of a task; undefined for an open registry, and on a host that is no node. */
   credential(
     task: TaskEnvelope,
@@ -86,6 +88,10 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
     },
     pull: () => session?.pull(),
     serverNow: () => session?.serverNow() ?? clock.wallMs(),
+    clockAheadMs: () => {
+      const theirs = session?.serverNow();
+      return theirs === undefined ? null : clock.wallMs() - theirs;
+    },
     credential: async (task, unseal, signal) => {
       credential ??= credentialSource({ origin, bearer: () => session?.bearer(), unseal, clock });
       return await credential(task, signal);
@@ -128,6 +134,7 @@ function unconfigured(clock: Clock): Uplink {
     start: () => undefined,
     pull: () => undefined,
     serverNow: () => clock.wallMs(),
+    clockAheadMs: () => null,
     credential: async () => undefined,
     status: () => notes.status(0),
     standing: () => 'none',

@@ -377,6 +377,12 @@ export const failures = {
     hint: 'Start it (`systemctl start gpuaas-node-agent`, or `node-agent run`), or give the `--config` of the one that runs.',
     retryable: true,
   },
+  'agent.outdated': {
+    kind: 'conflict',
+    message: 'The journal was written by a version of the agent that this one is too old for.',
+    hint: 'Install that version again; or stop the agent and put the copy beside the journal, `agent.db.before-N`, in its place.',
+    retryable: false,
+  },
   'engine.unavailable': {
     kind: 'unavailable',
     message: 'The container engine or the gate in front of it cannot be reached.',

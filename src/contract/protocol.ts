@@ -12,5 +12,6 @@
  * 1  2026-11-26  `logs_open` has a source `service`; the log of a stack is those of its services, each entry with its service;
  *                a cursor has at most 4096 characters
  * 1  2026-11-26  `engine.gives_cards` of a runtime status: how the engine hands out NVIDIA cards
+ * 1  2026-11-26  `agent.collect_diagnostics` at schema version 1; `health` of an inventory
  */
 export const protocolVersion = 1;

@@ -6,6 +6,7 @@ import { type Static, Type } from 'typebox';
 import { ServiceName } from './compose-document.ts';
 import { Failure } from './failures.ts';
 import { GpuUuid } from './gpus.ts';
+import { HostHealth } from './host-health.ts';
 import { identifierPattern } from './identifiers.ts';
 import { TaskResult } from './task-envelope.ts';
 import { WorkloadOciRuntimeStatusOutput } from './workload-oci-runtime-status.ts';
@@ -163,6 +164,7 @@ export const InventoryBody = Type.Object(
     }),
     draining: Type.Boolean({ description: 'True if the agent takes no new work.' }),
     runtime: WorkloadOciRuntimeStatusOutput,
+    health: Type.Optional(HostHealth),
   },
   { ...closed, description: 'What the host is and has; sent when it changes.' },
 );

@@ -101,8 +101,10 @@ export const Release = Type.Object(
 export type Release = Static<typeof Release>;
 
 /** The document as it is written: a line for each value and for each artifact, which `sed` and `grep` can read. */
-export function releaseText({ artifacts, ...values }: Release): string {
-  const lines = Object.entries(values).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)},\n`);
+export function releaseText({ artifacts, ...release }: Release): string {
+  const names = Object.keys(Release.properties) as (keyof Release)[];
+  const values = names.flatMap((name) => (name === 'artifacts' ? [] : [[name, release[name]] as const]));
+  const lines = values.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)},\n`);
   return `{\n${lines.join('')}"artifacts":[\n${artifacts.map((each) => JSON.stringify(each)).join(',\n')}\n]}\n`;
 }
 

@@ -3,6 +3,7 @@
  * does not compile (`src/tasks/index.ts`); one that has no fixture, test or docs fails a test.
  */
 import type { Static } from 'typebox';
+import { AgentCollectDiagnosticsOutput, AgentCollectDiagnosticsParams } from './agent-collect-diagnostics.ts';
 import { AgentDrainOutput, AgentDrainParams } from './agent-drain.ts';
 import { AgentSelfUpdateOutput, AgentSelfUpdateParams } from './agent-self-update.ts';
 import { WorkloadComposeControlParams } from './workload-compose-control.ts';
@@ -29,6 +30,10 @@ export const taskSchemas = {
   'workload.compose_control': { version: 1, mutates: true, params: WorkloadComposeControlParams, output: StackOutput },
   'workload.compose_remove': { version: 1, mutates: true, params: WorkloadComposeRemoveParams, output: StackOutput },
   'agent.drain': { version: 1, mutates: true, params: AgentDrainParams, output: AgentDrainOutput },
+  'agent.collect_diagnostics': {
+    ...{ version: 1, mutates: false },
+    ...{ params: AgentCollectDiagnosticsParams, output: AgentCollectDiagnosticsOutput },
+  },
   'agent.self_update': { version: 1, mutates: true, params: AgentSelfUpdateParams, output: AgentSelfUpdateOutput },
 } as const;
 

@@ -2,17 +2,23 @@
  * The doctor: everything about a host that can make launches fail or leak, each as one small named check.
  *
  * It looks and advises; it changes nothing. Checks run side by side and each has a deadline, so that one that hangs
- * does not hide the others.
+ * does not hide the others. Those of `doctor/beside-inventory.ts` cost nothing and run with each look at the host.
  */
 
 import { deviceNode } from './card-ways.ts';
 import { probeCompose } from './compose.ts';
 import type { Check } from './doctor/check.ts';
+import { clockChecks } from './doctor/clock-checks.ts';
+import { type ControlPlanePlace, controlPlaneChecks } from './doctor/control-plane-checks.ts';
 import { type AskEngine, engineChecks } from './doctor/engine-checks.ts';
+import { engineFileChecks } from './doctor/engine-file-checks.ts';
 import { gpuChecks } from './doctor/gpu-checks.ts';
 import { homeCheck } from './doctor/home-check.ts';
+import { hasFirewall, installChecks } from './doctor/install-checks.ts';
+import { journalCheck } from './doctor/journal-check.ts';
 import { machineChecks } from './doctor/machine-checks.ts';
 import { networkCheck } from './doctor/network-check.ts';
+import { nvidiaChecks } from './doctor/nvidia-checks.ts';
 import { runtimeChecks } from './doctor/runtime-checks.ts';
 import { cardsOnBus, probeGpus } from './gpus.ts';
 import { KernelLog } from './kernel-log.ts';
@@ -24,9 +30,20 @@ export interface DoctorPolicy {
   readonly allocation: { readonly uid: number; readonly home: string };
   readonly approved_engines: readonly RuntimeName[];
   readonly sandboxes: Readonly<Record<string, string>>;
+  readonly registries: readonly { readonly host: string }[];
   readonly reserves: { readonly cpu_cores: number; readonly memory_gib: number; readonly disk_gib: number };
   readonly network_pool: string;
   readonly secrets_dir: string;
+}
+
+/** What only a running agent knows. */
+export interface AgentFacts {
+  /** By how many milliseconds the clock of this host is ahead of the control plane's; null before the first contact. */
+  clockAheadMs(): number | null;
+  /** By how many milliseconds somebody has set the clock since the agent started. */
+  clockSetMs(): number;
+  /** What is wrong with the journal, in words; null for nothing. */
+  journalTrouble(): string | null;
 }
 
 export interface DoctorInput {
@@ -35,6 +52,10 @@ export interface DoctorInput {
   readonly stateDir: string;
   /** Asks the engine through the gate; fails with an AgentError that says what is wrong. */
   readonly askEngine: AskEngine;
+  /** Undefined where none runs in this process. */
+  readonly agent?: AgentFacts | undefined;
+  /** Undefined where the host has none. */
+  readonly controlPlane?: ControlPlanePlace | undefined;
   /** Where the Compose plugin is looked for; the folders of packages if left out. */
   readonly pluginFolders?: readonly string[];
   /** PATH of this process. */
@@ -44,26 +65,39 @@ export interface DoctorInput {
 }
 
 /** All checks of this host, in the order in which a person should read them. */
-export function hostChecks({ policy, stateDir, askEngine, pluginFolders, path, root = '/' }: DoctorInput): Check[] {
-  const ask = once(askEngine);
-  const gpus = once((signal) => probeGpus({ path, root, signal }));
+export function hostChecks(input: DoctorInput): Check[] {
+  const { policy, stateDir, agent, controlPlane, path, root = '/' } = input;
+  const askEngine = once(input.askEngine);
+  const probe = once((signal) => probeGpus({ path, root, signal }));
+  const nvidia = async (signal: AbortSignal) => (await probe(signal)).gpus.filter(({ vendor }) => vendor === 'nvidia');
+  const find = (name: string) => findProgram(name, searchFolders(path));
+  const pool = policy.network_pool;
   return [
-    ...engineChecks({ askEngine: ask, sandboxes: policy.sandboxes }),
+    ...engineChecks({ askEngine, sandboxes: policy.sandboxes, root, hasFirewall: () => hasFirewall(root, pool) }),
+    ...engineFileChecks({ root, registries: policy.registries.map(({ host }) => host) }),
     ...runtimeChecks({
-      probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine: ask, signal }),
-      probeCompose: (signal) => probeCompose({ folders: pluginFolders, signal }),
+      ...{ sandboxes: policy.sandboxes, findProgram: find },
+      probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine, signal }),
+      probeCompose: (signal) => probeCompose({ folders: input.pluginFolders, signal }),
+      nvidiaDrivers: async (signal) => [...new Set((await nvidia(signal)).flatMap(({ driver }) => driver ?? []))],
     }),
     ...gpuChecks({
-      ...{ askEngine: ask, probeGpus: gpus, cardsOnBus: (maker) => cardsOnBus(maker, root) },
-      findProgram: (name) => findProgram(name, searchFolders(path)),
+      ...{ askEngine, probeGpus: probe, cardsOnBus: (maker) => cardsOnBus(maker, root), findProgram: find },
       groupOf: async (device) => (await deviceNode(device, root))?.group,
       canReadKernelLog,
     }),
-    ...machineChecks({
-      ...{ askEngine: ask, reserves: policy.reserves, stateDir, secretsDir: policy.secrets_dir, path, root },
+    ...nvidiaChecks({ root, findProgram: find, hasCards: async (signal) => (await nvidia(signal)).length > 0 }),
+    ...machineChecks({ askEngine, reserves: policy.reserves, stateDir, secretsDir: policy.secrets_dir, root }),
+    journalCheck({ stateDir, trouble: () => agent?.journalTrouble() }),
+    ...clockChecks({
+      ...{ root, path },
+      aheadMs: () => agent?.clockAheadMs() ?? null,
+      setMs: () => agent?.clockSetMs() ?? null,
     }),
     homeCheck(policy.allocation),
-    networkCheck({ pool: policy.network_pool, root }),
+    networkCheck({ pool, root }),
+    ...installChecks({ root, path, pool }),
+    ...controlPlaneChecks({ place: controlPlane }),
   ];
 }
 

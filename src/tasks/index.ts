@@ -1,5 +1,6 @@
 /** The registry of task handlers. A type without a handler does not compile. */
 import type { TaskType } from '../contract/tasks.ts';
+import { collectDiagnostics } from './agent-collect-diagnostics.ts';
 import { drainAgent } from './agent-drain.ts';
 import { updateAgent } from './agent-self-update.ts';
 import type { TaskHandler } from './task-context.ts';
@@ -20,5 +21,6 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'workload.compose_control': controlStack,
   'workload.compose_remove': removeStack,
   'agent.drain': drainAgent,
+  'agent.collect_diagnostics': collectDiagnostics,
   'agent.self_update': updateAgent,
 };

@@ -2,6 +2,10 @@
  * What a task handler is given. Handlers know no agent: whoever runs them (the daemon, `run-task`, a test) provides
  * this, and everything a handler does to the world goes through it.
  */
+import type {
+  AgentCollectDiagnosticsOutput,
+  AgentCollectDiagnosticsParams,
+} from '../contract/agent-collect-diagnostics.ts';
 import type { AgentSelfUpdateOutput, AgentSelfUpdateParams, UpdatePhase } from '../contract/agent-self-update.ts';
 import type { TaskOutput, TaskParams, TaskType } from '../contract/tasks.ts';
 import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-launch.ts';
@@ -54,6 +58,8 @@ export interface Lifecycle {
   endDrain(): void;
   /** What drains, and what is on the host: workloads that are to run, tasks that are at work or wait. */
   look(): { readonly drainingSince: string | null; readonly workloads: number; readonly tasks: number };
+  /** Everything that helps to understand this host from afar, without its secrets. Rejects only with the signal's reason. */
+  diagnose(wish: AgentCollectDiagnosticsParams, signal: AbortSignal): Promise<AgentCollectDiagnosticsOutput>;
   /** Resolves when the wanted version has proven itself. In between this process ends, and the next one goes on. */
   update(wish: AgentSelfUpdateParams, how: UpdateReport): Promise<AgentSelfUpdateOutput>;
 }

@@ -168,9 +168,12 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
   });
 
   it('a stop waits for a task that is at work, which ends well', async () => {
-    const slow = webLaunch(await host.image('web'), 'slow', 8082, { env: { GPUAAS_PARAM_WAIT_SECONDS: '4' } });
+    const slow = webLaunch(await host.image('web'), 'slow', 8082, {
+      env: { GPUAAS_PARAM_WAIT_SECONDS: '4' },
+      resources: { gpu_count: 0, cpu_cores: 0.1, memory_gib: 0.1 },
+    });
     const running = runTask(host, 'workload.oci_launch', slow);
-    await host.waitFor(async () => (await statusOf(host)).tasks.running === 1, 'the task to be at work');
+    await host.waitFor(async () => (await statusOf(host)).tasks.running === 1, 'the task at work');
 
     await host.sh(`systemctl stop ${units.agent}`);
 

@@ -17,10 +17,21 @@ let left = Number(process.env['GPUAAS_TEST_KILL_AT']);
 type Call = (...args: any[]) => unknown;
 
 // What was written and not synced is there all the same for whoever comes after a process that was killed.
-for (const name of ['writeFileSync', 'writeSync', 'linkSync', 'renameSync', 'rmSync'] as const) {
+for (const name of [
+  ...([
+    'writeFileSync',
+    'writeSync',
+    'linkSync',
+    'symlinkSync',
+    'renameSync',
+    'rmSync',
+    'mkdirSync',
+    'chmodSync',
+  ] as const),
+]) {
   const call = fs[name] as Call;
   const watched: Call = (...args) => {
-    if (pathOf(args[0]).startsWith(under)) {
+    if (pathOf(args[name === 'symlinkSync' ? 1 : 0]).startsWith(under)) {
       left -= 1;
       if (left === 0) {
         const [file, text, ...rest] = args;

@@ -52,6 +52,7 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
       status: () => ({ ...agentStatus, draining, drained_by: draining ? ['host'] : [] }),
       tasks: () => [],
       explain: unknown,
+      diagnose: async () => ({ collected_at: '2026-11-25T10:00:00.000Z', files: [], left_out: [] }),
       drain: async (on) => {
         asked.push(`drain ${on}`);
         draining = on;

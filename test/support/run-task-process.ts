@@ -42,7 +42,7 @@ export interface AgentProcessOptions {
   readonly gid?: number;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** What runs, if not the sources: a bundle. */
+  /** What runs, if not the sources: a bundle, or the executable of a release. */
   readonly program?: string;
 }
 
@@ -64,7 +64,8 @@ function startProgram(
   options: Omit<AgentProcessOptions, 'program'>,
 ): RunningTask {
   const env = killable(options.env);
-  const child = spawn(process.execPath, [program, ...args], { ...options, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [command = '', ...words] = /\.(ts|mjs)$/.test(program) ? [process.execPath, program] : [program];
+  const child = spawn(command, [...words, ...args], { ...options, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   const waiting = new Set<() => void>();
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {

@@ -5,7 +5,17 @@
  * that does not start. The exclusive lock keeps the index of the write-ahead log in memory, so that a full disk cannot
  * take it away.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { AgentError } from '../../contract/failures.ts';
@@ -22,8 +32,18 @@ const codes = { busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const;
 /** Unusable files that are kept for whoever wants to know what happened. */
 const keptAside = 3;
 
-/** `schema` must be safe to run on a file that has it already. `agent.busy` where another process has the file open. */
-export function openDatabase(file: string, schema: string): OpenedDatabase {
+/** Tables, and their number. Each next one only adds to the one before. */
+export interface Schema {
+  readonly version: number;
+  /** Must be safe to run on a file that has it already. */
+  readonly sql: string;
+}
+
+/**
+ * A file of an older schema is copied beside (`….before-N`) before it is changed; one that is one newer is taken as it is: it was
+ * left by a version that was rolled back. `agent.outdated` for what is newer still, `agent.busy` where another process has it.
+ */
+export function openDatabase(file: string, schema: Schema): OpenedDatabase {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const reason = emptied(file) ? 'The file was empty.' : undefined;
   if (reason !== undefined) {
@@ -44,7 +64,7 @@ export class Database {
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  constructor(file: string, schema: string) {
+  constructor(file: string, schema: Schema) {
     // For its owner only from the first moment on; the write-ahead log takes its mode from it.
     closeSync(openSync(file, 'a', 0o600));
     this.#connection = new DatabaseSync(file, { timeout: 0 });
@@ -53,17 +73,23 @@ export class Database {
       this.#connection.exec(
         'PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304',
       );
-      const { quick_check } = this.get<{ quick_check: string }>('PRAGMA quick_check(1)') ?? { quick_check: 'nothing' };
-      if (quick_check !== 'ok') {
-        throw new UnreadableDatabase(quick_check);
+      const fault = this.fault();
+      if (fault !== null) {
+        throw new UnreadableDatabase(fault);
       }
-      this.#connection.exec(schema);
+      this.#migrate(file, schema);
     } catch (error) {
       this.#connection.close();
       throw codeOf(error) === codes.busy
         ? new AgentError('agent.busy', { reason: `${file} is open in another process.` }, { cause: error })
         : error;
     }
+  }
+
+  /** What is damaged in the file, in words; null where it is sound. Reads all of it. */
+  fault(): string | null {
+    const { quick_check } = this.get<{ quick_check: string }>('PRAGMA quick_check(1)') ?? { quick_check: 'nothing' };
+    return quick_check === 'ok' ? null : quick_check;
   }
 
   run(sql: string, ...values: SQLInputValue[]): number {
@@ -105,6 +131,24 @@ export class Database {
     this.#connection.close();
   }
 
+  #migrate(file: string, { version, sql }: Schema): void {
+    const { user_version: found } = this.get<{ user_version: number }>('PRAGMA user_version') ?? { user_version: 0 };
+    if (found > version + 1) {
+      const reason = `${file} has schema ${found}, and this version knows ${version}.`;
+      throw new AgentError('agent.outdated', { reason, path: file });
+    }
+    if (found >= version) {
+      this.#connection.exec(sql);
+      return;
+    }
+    const { tables } = this.get<{ tables: number }>('SELECT count(*) AS tables FROM sqlite_schema') ?? { tables: 0 };
+    if (tables > 0) {
+      this.#statements.clear();
+      copyBeside(this.#connection, file, version);
+    }
+    this.transaction(() => this.#connection.exec(`${sql}; PRAGMA user_version = ${version}`));
+  }
+
   #prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql);
     if (known) {
@@ -136,6 +180,25 @@ function codeOf(error: unknown): number | undefined {
 /** A database that was written to is never empty, unless what it held waits in the write-ahead log. */
 function emptied(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false })?.size === 0 && !existsSync(`${file}-wal`);
+}
+
+/** What the file held before it was changed, whole or not at all; only the newest copy is kept. */
+function copyBeside(connection: DatabaseSync, file: string, version: number): void {
+  const folder = dirname(file);
+  const name = `${basename(file)}.before-`;
+  const temporary = `${file}.before-${version}.new`;
+  rmSync(temporary, { force: true });
+  closeSync(openSync(temporary, 'wx', 0o600));
+  connection.prepare('VACUUM INTO ?').run(temporary);
+  for (const path of [temporary, folder]) {
+    const handle = openSync(path, 'r');
+    fsyncSync(handle);
+    closeSync(handle);
+    if (path === temporary) renameSync(temporary, `${file}.before-${version}`);
+  }
+  for (const other of readdirSync(folder)) {
+    if (other.startsWith(name) && other !== `${name}${version}`) rmSync(join(folder, other));
+  }
 }
 
 /** Moves file and log out of the way, and forgets the oldest of those that were moved before. */

@@ -81,6 +81,8 @@ export interface Journal {
   /** Called after each write that appended something, until the returned function is. Progress and metrics can wait. */
   onAppend(listener: (how: { readonly canWait: boolean }) => void): () => void;
   depth(): OutboxDepth;
+  /** What is damaged in the file, in words; null where it is sound. Reads all of it. */
+  fault(): string | null;
   /** Events that were appended, acknowledged or not, newest first; bounded in number. */
   events(filter: { readonly workload_id?: string; readonly limit: number }): KeptEvent[];
 

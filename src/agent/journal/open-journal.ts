@@ -244,6 +244,10 @@ class SqliteJournal implements Journal {
     return { ...this.#outbox.depth(), thinned: this.#outbox.thinned, full: !this.#reserve.held };
   }
 
+  fault(): string | null {
+    return this.#database.fault();
+  }
+
   events({ workload_id, limit }: { workload_id?: string; limit: number }) {
     return this.#outbox.events(workload_id, limit);
   }

@@ -1,8 +1,14 @@
+import type { Schema } from './database.ts';
+
 /**
- * Tables of the journal. Safe to run on a file that has them; changes are additive for one release, so that a version
- * that was rolled back still reads what the newer one wrote.
+ * Tables of the journal. Changes are additive for one release, so that a version that was rolled back still reads what the newer
+ * one wrote; each has the next number.
+ *
+ * 1  2026-11-26  the first with a number; a file without one has the same tables
  */
-export const journalSchema = `
+export const journalSchema: Schema = {
+  version: 1,
+  sql: `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
   CREATE TABLE IF NOT EXISTS tasks (
@@ -68,4 +74,5 @@ export const journalSchema = `
     body        TEXT NOT NULL
   );
   CREATE INDEX IF NOT EXISTS events_of_workload ON events (workload_id, number);
-`;
+`,
+};

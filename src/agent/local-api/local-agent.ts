@@ -1,4 +1,8 @@
 /** What the daemon does for the commands of its host; `server.ts` puts it on the socket. */
+import type {
+  AgentCollectDiagnosticsOutput,
+  AgentCollectDiagnosticsParams,
+} from '../../contract/agent-collect-diagnostics.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
 import type { CheckResult } from '../../host/doctor/check.ts';
@@ -41,6 +45,8 @@ export interface LocalAgent {
   /** Asks the control plane for the present release of the host's channel. */
   availableUpdate(signal: AbortSignal): Promise<AvailableUpdate>;
   doctor(signal: AbortSignal): Promise<readonly CheckResult[]>;
+  /** A bundle for support, without secrets; see docs/tasks.md. */
+  diagnose(wish: AgentCollectDiagnosticsParams, signal: AbortSignal): Promise<AgentCollectDiagnosticsOutput>;
   /** What `node-agent config` prints, as the daemon has it. */
   config(): Promise<unknown>;
 }

@@ -1,5 +1,6 @@
 /** What can be asked of the agent on its socket. */
 import { type Static, Type } from 'typebox';
+import { AgentCollectDiagnosticsParams } from '../../contract/agent-collect-diagnostics.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { GpuUuid } from '../../contract/gpus.ts';
 import { Identifier } from '../../contract/identifiers.ts';
@@ -30,6 +31,8 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/update': ({ agent }) => agent.update(),
   'GET /v1/update/available': ({ agent, signal }) => agent.availableUpdate(signal),
   'GET /v1/doctor': async ({ agent, signal }) => ({ checks: await agent.doctor(signal) }),
+  'POST /v1/diagnose': async ({ agent, body, signal }) =>
+    agent.diagnose(judged(AgentCollectDiagnosticsParams, await body()), signal),
   'GET /v1/explain': ({ agent, query, signal }) => agent.explain(judged(Identifier, query.get('id')), signal),
   'GET /v1/logs': readLogs,
   'POST /v1/drain': setDrain,

@@ -34,6 +34,16 @@ export async function discreetly(workloadId: string, { journal, engine, unseal }
   return { engine: discreetEngine(known, hidden), clean: (value) => hidden.clean(value) };
 }
 
+/** All secrets of all workloads that can be opened here and now. */
+export async function secretsOfAll(
+  journal: Pick<Journal, 'workloads'>,
+  unseal: SecretsMeans['unseal'],
+): Promise<(string | Buffer)[]> {
+  const sealed = journal.workloads().flatMap((row) => secretsOf(row) ?? []);
+  const opened = await Promise.all(sealed.map((each) => openAll([each], unseal)));
+  return opened.flatMap((each) => each ?? []);
+}
+
 /** Undefined where one of them cannot be opened. */
 async function openAll(
   sealed: readonly Sealed[],

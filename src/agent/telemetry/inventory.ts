@@ -1,5 +1,6 @@
 /** Reports what the host is and has, when that has changed. */
 import { arch, hostname, release } from 'node:os';
+import type { HostHealth } from '../../contract/host-health.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import { osName } from '../../host/os-name.ts';
@@ -20,6 +21,8 @@ export interface InventoryOptions {
    * being restarted is waited for; who looks because the engine is away does not.
    */
   readonly probe: (signal: AbortSignal, isPatient: boolean) => Promise<WorkloadOciRuntimeStatusOutput>;
+  /** What the checks of the doctor that cost nothing say. */
+  readonly health: (signal: AbortSignal) => Promise<HostHealth>;
   readonly record: (body: InventoryBody) => void;
   /** Time between two looks that nobody asked for, in milliseconds: cards come and go without a word. */
   readonly everyMs?: number;
@@ -59,8 +62,8 @@ export class InventoryReporter {
   }
 
   async #take(signal: AbortSignal, isPatient: boolean): Promise<void> {
-    const { clock, agentVersion, sshUser, draining, probe, record } = this.#options;
-    const [os, runtime] = [await osName(), await probe(signal, isPatient)];
+    const { clock, agentVersion, sshUser, draining, probe, health: look, record } = this.#options;
+    const [os, runtime, health] = await Promise.all([osName(), probe(signal, isPatient), look(signal)]);
     const body: InventoryBody = {
       at: new Date(clock.wallMs()).toISOString(),
       agent_version: agentVersion,
@@ -72,6 +75,7 @@ export class InventoryReporter {
       // Asked last: a drain that begins while the host is looked at must not wait for the next look.
       draining: draining(),
       runtime,
+      health,
     };
     const text = JSON.stringify(lasting(body));
     if (text !== this.#reported) {
@@ -81,10 +85,11 @@ export class InventoryReporter {
   }
 }
 
-/** Without what changes by itself: moments, and the disk below whole GiB. */
-function lasting({ at: _at, runtime, ...host }: InventoryBody): unknown {
+/** Without what changes by itself: moments, the disk below whole GiB, and the figures in what the doctor found. */
+function lasting({ at: _at, runtime, health, ...host }: InventoryBody): unknown {
+  const findings = health?.findings.map(({ name, status }) => [name, status]);
   const { probed_at: _probed, resources, ...rest } = runtime;
   const { disk_gib: disk } = resources;
   const whole = { ...disk, used: Math.round(disk.used), free: Math.round(disk.free) };
-  return { ...host, runtime: { ...rest, resources: { ...resources, disk_gib: whole } } };
+  return { ...host, findings, runtime: { ...rest, resources: { ...resources, disk_gib: whole } } };
 }

@@ -78,10 +78,10 @@ async function install({ places, version, task, nonce, from: folder, ...options 
     throw new AgentError('update.failed', { reason: `${version} is the version that runs.` });
   }
 
+  const source = new UntrustedFolder(folder ?? places.staged);
   const work = join(places.guarded, 'work');
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { mode: 0o700 });
-  const source = new UntrustedFolder(folder ?? places.staged);
   try {
     const trusted = judgeRelease(readPapers(source), readReleaseRoot(places.releaseRoot), {
       memory: readMemory(places),

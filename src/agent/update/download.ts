@@ -3,20 +3,10 @@
  * well; nothing is believed before its hash was compared.
  */
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  createReadStream,
-  createWriteStream,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, createReadStream, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { dirname } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { AgentError } from '../../contract/failures.ts';
 import type { ReleaseArtifact } from '../../contract/release.ts';
 import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
@@ -25,6 +15,7 @@ import { judgeArtifact } from '../../policy/release-trust.ts';
 import { describeFailure, refusal } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
 import { syncFolder } from './durable.ts';
+import { writeWhole } from './untrusted-files.ts';
 
 export interface ReleaseSource {
   readonly origin: ControlPlaneOrigin;
@@ -108,22 +99,39 @@ async function fetchRest(part: string, options: DownloadOptions): Promise<void> 
   const begun = sizeOf(part);
   await receive(artifact.name, begun, options, async (response) => {
     const goesOn = response.statusCode === 206;
+    const file = openSync(part, goesOn ? 'a' : 'w', 0o600);
     let total = goesOn ? begun : 0;
-    const counted = async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        total += chunk.length;
-        if (total > artifact.size) {
-          throw new AgentError('update.damaged', {
-            file: artifact.name,
-            reason: 'It is longer than the release says.',
-          });
-        }
-        onBytes(total);
-        yield chunk;
+    // Each piece as it comes: nothing that is here already is lost to a cut.
+    const take = (chunk: Buffer) => {
+      total += chunk.length;
+      if (total > artifact.size) {
+        throw new AgentError('update.damaged', { file: artifact.name, reason: 'It is longer than the release says.' });
       }
+      writeWhole(file, chunk);
+      onBytes(total);
     };
-    await pipeline(response, counted, createWriteStream(part, { flags: goesOn ? 'a' : 'w', mode: 0o600 }));
+    try {
+      await drained(response, take);
+    } finally {
+      closeSync(file);
+    }
   });
+}
+
+async function drained(response: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  response.on('data', (chunk: Buffer) => {
+    try {
+      take(chunk);
+    } catch (error) {
+      response.destroy();
+      reject(error);
+    }
+  });
+  response.once('end', resolve);
+  response.once('error', reject);
+  response.once('close', () => reject(new Error('The connection was closed')));
+  await promise;
 }
 
 /** Gives the answer of a GET to `take`; a body that stops coming is cut. */

@@ -65,8 +65,8 @@ export interface UpdateWish extends AgentSelfUpdateParams {
 const drainMs = 120_000;
 const lookMs = 250;
 /** The root side copies, unpacks and tests some 150 MB. */
-const swapMs = 90_000;
-const swapAttempts = 2;
+const swapMs = 60_000;
+const swapAttempts = 3;
 const reportMs = 1000;
 /** Room that is left beside what an update needs. */
 const spareBytes = 64 * 2 ** 20;

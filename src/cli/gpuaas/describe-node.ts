@@ -25,6 +25,7 @@ export interface Node {
     readonly kernel: string;
     readonly arch: string;
     readonly draining: boolean;
+    readonly health?: Health;
   } | null;
   readonly runtime: Runtime | null;
   readonly readiness: { readonly state: string; readonly reasons: readonly string[] };
@@ -47,6 +48,19 @@ export interface NodeUpdate {
   readonly bytes_total?: number;
   readonly since: string;
   readonly failure: Failure | null;
+}
+
+interface Health {
+  readonly ok: number;
+  readonly warn: number;
+  readonly fail: number;
+  readonly skipped: number;
+  readonly findings: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly found: string;
+    readonly fix: string;
+  }[];
 }
 
 interface Card {
@@ -91,19 +105,29 @@ export function describeNode(node: Node, now: number): string {
     ['channel', node.canary ? `${node.channel}, a canary of it` : node.channel],
     ...(node.update === null ? [] : [['update', updateWords(node.update, now)]]),
     ['system', inventory === null ? '-' : `${inventory.os}, kernel ${inventory.kernel}, ${inventory.arch}`],
+    ['doctor', healthWord(inventory?.health)],
     ...(runtime === null ? [['runtime', 'not asked yet']] : runtimeFacts(runtime, now)),
   ];
   const workloads = (topology?.workloads ?? []).map(({ workload_id, state, restarts }) => [
     ...[workload_id, state, restarts === 0 ? '' : `restarted ${restarts} times`],
   ]);
   const drifted = drift.map(({ what, expected, found, remedy }) => [what, found, `expected ${expected}`, remedy]);
+  const found = (inventory?.health?.findings ?? []).map((each) => [each.status, each.name, each.found, each.fix]);
   const cards = (runtime?.gpus ?? []).map(cardRow);
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
     ...(drifted.length === 0 ? [] : ['', 'Drift', table(drifted.map((row) => row.map(oneLine)))]),
+    ...(found.length === 0 ? [] : ['', 'Doctor', table(found.map((row) => row.map(oneLine)))]),
     ...(cards.length === 0 ? [] : ['', 'Cards', table(cards.map((row) => row.map(oneLine)))]),
     ...(workloads.length === 0 ? [] : ['', 'Workloads', table(workloads.map((row) => row.map(oneLine)))]),
   ].join('\n');
+}
+
+/** Of the checks that an agent makes by itself; `node-agent doctor` on the host makes all. */
+function healthWord(health: Health | undefined): string {
+  if (health === undefined) return 'not asked yet';
+  const { ok, warn, fail, skipped } = health;
+  return `${fail} failed, ${warn} warnings, ${ok} ok, ${skipped} skipped`;
 }
 
 function cardRow({ uuid, vendor, name, memory_mib, mig, health, reason, held_by: holder }: Card): string[] {

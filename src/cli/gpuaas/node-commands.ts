@@ -5,6 +5,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import type { Carry } from './carry.ts';
 import { agentWord, describeNode, drainWord, type Node } from './describe-node.ts';
+import { fetchDiagnostics } from './diagnostics.ts';
 import { addShow, group } from './group.ts';
 import { given, json, whole } from './options.ts';
 import { type Column, field, type Item, printItem } from './things.ts';
@@ -49,6 +50,13 @@ export function addNodeCommands(program: Command, carry: Carry): void {
         }
       }),
     );
+  command
+    .command('diagnostics <id>')
+    .description('have a node collect a bundle for support, without secrets, and write it into a file')
+    .requiredOption('-o, --output <file>', 'where it goes: .tar.gz or .json; readable for you alone')
+    .option('--tasks <count>', 'newest tasks whose logs are wanted (10)', whole)
+    .option(...json)
+    .action((id, options) => carry((client) => fetchDiagnostics(client, id, options)));
   command
     .command('drain <id>')
     .description('keep new work away from a node; what runs is left alone')

@@ -1,6 +1,9 @@
 /** Checks of the engine behind the gate. All of them share one question to it. */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
-import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { type Check, check, type Finding, fail, ifAbsent, ok, skipped, warn } from './check.ts';
+import { cgroupControllers, judgeCgroups } from './engine-file-checks.ts';
 
 /** What the engine says about itself. */
 export interface EngineReport {
@@ -27,10 +30,13 @@ export interface EngineChecks {
   readonly askEngine: AskEngine;
   /** Runtime of the engine for each sandbox name of host policy. */
   readonly sandboxes: Readonly<Record<string, string>>;
+  readonly root: string;
+  /** True if the firewall of the pool keeps neighbours out, whatever the engine does. */
+  readonly hasFirewall: () => Promise<boolean>;
 }
 
-export function engineChecks({ askEngine, sandboxes }: EngineChecks): Check[] {
-  const whenItAnswers = (judge: (report: EngineReport) => Finding) => withEngine(askEngine, judge);
+export function engineChecks({ askEngine, sandboxes, root, hasFirewall }: EngineChecks): Check[] {
+  const whenItAnswers = (judge: (report: EngineReport) => Finding | Promise<Finding>) => withEngine(askEngine, judge);
   return [
     check('engine.reachable', 'Nothing can be launched while the gate or the engine behind it is away.', (signal) =>
       judgeReach(askEngine, signal),
@@ -38,12 +44,17 @@ export function engineChecks({ askEngine, sandboxes }: EngineChecks): Check[] {
     check(
       'engine.version',
       'Limits need 20.10; before 28, neighbours on the same network segment could reach ports published on 127.0.0.1 (moby #49325).',
-      whenItAnswers(judgeVersion),
+      whenItAnswers(async (report) => judgeVersion(report, await hasFirewall())),
     ),
     check(
       'engine.limits',
       'Without the memory, cpu and pids controllers one workload can take the host from all others.',
       whenItAnswers(judgeLimits),
+    ),
+    check(
+      'engine.cgroups',
+      'Limits are written into cgroups: whoever else writes there undoes them.',
+      whenItAnswers(async (report) => judgeCgroups(report, await cgroupControllers(root), await hasSystemd(root))),
     ),
     check(
       'engine.storage',
@@ -96,7 +107,7 @@ export function withEngine(askEngine: AskEngine, judge: (report: EngineReport) =
   };
 }
 
-function judgeVersion({ version }: EngineReport): Finding {
+function judgeVersion({ version }: EngineReport, isWalled: boolean): Finding {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
   if (Number.isNaN(major) || Number.isNaN(minor)) {
     return warn(`The engine names its version ${JSON.stringify(version)}.`, 'Use a released engine, 28 or newer.');
@@ -104,10 +115,13 @@ function judgeVersion({ version }: EngineReport): Finding {
   if (major < 20 || (major === 20 && minor < 10)) {
     return fail(`The engine is ${version}.`, 'Install an engine of version 20.10 or newer, best 28 or newer.');
   }
+  if (major < 28 && isWalled) {
+    return ok(`The engine is ${version}; the firewall of the pool keeps neighbours out.`);
+  }
   return major < 28
     ? warn(
         `The engine is ${version}.`,
-        'Update the engine to 28 or newer, or let nobody else onto the network segment of this host.',
+        'Update the engine to 28 or newer, or run the bootstrap script, whose firewall keeps neighbours out.',
       )
     : ok(`The engine is ${version}.`);
 }
@@ -154,4 +168,8 @@ function judgeLiveRestore({ liveRestore }: EngineReport): Finding {
         'A restart of the engine stops every workload.',
         'Set `"live-restore": true` in /etc/docker/daemon.json and reload the engine.',
       );
+}
+
+async function hasSystemd(root: string): Promise<boolean> {
+  return (await access(join(root, 'run/systemd/system')).then(() => true, ifAbsent)) ?? false;
 }

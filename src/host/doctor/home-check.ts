@@ -78,9 +78,6 @@ function missing(path: string, error: unknown): Finding {
       'Create the home of the allocation user, or correct it in the configuration.',
     );
   }
-  if (code === 'EACCES') {
-    return fail(`This process may not look at ${path}.`, 'Run the doctor as root.');
-  }
   throw error;
 }
 

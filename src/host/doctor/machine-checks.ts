@@ -1,10 +1,8 @@
-/** Checks of the machine itself: disk, reserves, clock, and the folders that must not leak or fill up. */
-import { access, lstat, statfs } from 'node:fs/promises';
+/** Checks of the machine itself: disk, reserves, and the folders that must not leak or fill up. */
+import { access, lstat, readdir, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { findProgram, searchFolders } from '../programs.ts';
 import { readDisk, readMemoryUse, readTotals } from '../resources.ts';
-import { runProgram } from '../run-program.ts';
-import { type Check, check, type Finding, fail, inGib, ok, skipped, warn } from './check.ts';
+import { type Check, check, type Finding, fail, ifAbsent, inGib, ok, skipped, warn } from './check.ts';
 import { type AskEngine, withEngine } from './engine-checks.ts';
 
 export interface MachineChecks {
@@ -14,10 +12,7 @@ export interface MachineChecks {
   readonly stateDir: string;
   /** Where opened secrets are kept. */
   readonly secretsDir: string;
-  readonly path: string | undefined;
   readonly root: string;
-  /** Milliseconds since 1970, by the clock of this host. */
-  readonly now?: () => number;
 }
 
 const gib = 2 ** 30;
@@ -37,11 +32,6 @@ export function machineChecks(input: MachineChecks): Check[] {
     ),
     check('disk.state', 'The agent takes no task that it cannot write down first.', () => judgeStateDisk(stateDir)),
     check('host.reserves', 'What the reserves take, no workload gets.', () => judgeReserves(input)),
-    check(
-      'host.clock',
-      'Certificates, and the times in logs and events, are judged by the clock of this host.',
-      (signal) => judgeClock(input, signal),
-    ),
     check('host.secrets_dir', 'Opened secrets must not reach a disk.', () => judgeSecretsDir(secretsDir)),
     check('host.state_dir', 'It holds the private keys of this node.', () => judgeStateDir(stateDir)),
   ];
@@ -90,37 +80,6 @@ async function judgeReserves({ reserves, root }: MachineChecks): Promise<Finding
     : ok(`${kept}; ${inGib(memory.availableBytes)} are available now.`);
 }
 
-/** No clock that is right shows a time before this program was written. */
-const earliest = Date.UTC(2026, 0, 1);
-
-async function judgeClock({ root, path, now = Date.now }: MachineChecks, signal: AbortSignal): Promise<Finding> {
-  if (now() < earliest) {
-    return fail(
-      `The clock shows ${new Date(now()).toISOString()}.`,
-      'Set the clock and turn time synchronisation on: timedatectl set-ntp true',
-    );
-  }
-  if (!(await exists(join(root, 'run/systemd/system')))) {
-    return skipped('There is no systemd here that could tell whether the clock is synchronised.');
-  }
-  if (await exists(join(root, 'run/systemd/timesync/synchronized'))) {
-    return ok('The clock is synchronised.');
-  }
-  // Whoever keeps the time (chrony, ntpd), the kernel knows, and this asks the kernel.
-  const tool = await findProgram('timedatectl', searchFolders(path));
-  const asked =
-    tool === null
-      ? undefined
-      : await runProgram(tool, ['show', '--property=NTPSynchronized', '--value'], { timeoutMs: 5000, signal });
-  const answer = asked?.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout.trim() : '';
-  if (answer === 'yes') {
-    return ok('The clock is synchronised.');
-  }
-  return answer === 'no'
-    ? warn('The clock is not synchronised.', 'Turn time synchronisation on: timedatectl set-ntp true')
-    : skipped('Nothing here tells whether the clock is synchronised.');
-}
-
 /** Types of file systems that live in memory, from statfs(2): tmpfs and ramfs. */
 const inMemory = new Set([0x01021994, 0x858458f6]);
 
@@ -148,9 +107,41 @@ async function judgeStateDir(stateDir: string): Promise<Finding> {
     );
   }
   const mode = found.mode & 0o777;
-  return (mode & 0o077) === 0
-    ? ok(`${stateDir} is for user ${found.uid} alone.`)
-    : fail(`${stateDir} has mode 0${mode.toString(8)}: others may get in.`, `Close it: chmod 0700 ${stateDir}`);
+  if ((mode & 0o077) !== 0) {
+    return fail(`${stateDir} has mode 0${mode.toString(8)}: others may get in.`, `Close it: chmod 0700 ${stateDir}`);
+  }
+  const inside = await Promise.all([entriesOf(stateDir), entriesOf(join(stateDir, 'identity'))]);
+  const [own, keys] = inside;
+  const foreign = [...own, ...keys].filter(({ uid }) => uid !== found.uid);
+  if (foreign.length > 0) {
+    return fail(
+      `${named(foreign)} in ${stateDir} is not of its user ${found.uid}: the agent may not be able to write it.`,
+      `Give all of it to that user: chown -R ${found.uid} ${stateDir}`,
+    );
+  }
+  const open = keys.filter(({ mode: each }) => (each & 0o077) !== 0);
+  return open.length > 0
+    ? fail(`Others may read ${named(open)}.`, `Close it: chmod 0600 ${stateDir}/identity/*`)
+    : ok(`${stateDir} is for user ${found.uid} alone.`);
+}
+
+const named = (entries: readonly { readonly path: string }[]) =>
+  entries
+    .slice(0, 3)
+    .map(({ path }) => path)
+    .join(', ');
+
+/** What lies in a folder, with owner and mode. What goes meanwhile counts for nothing. */
+async function entriesOf(folder: string): Promise<{ path: string; uid: number; mode: number }[]> {
+  const names = (await readdir(folder).catch(ifAbsent)) ?? [];
+  const found = await Promise.all(
+    names.slice(0, 1000).map(async (name) => {
+      const path = join(folder, name);
+      const stat = await lstat(path).catch(ifAbsent);
+      return stat && { path, uid: stat.uid, mode: stat.isSymbolicLink() ? 0 : stat.mode & 0o777 };
+    }),
+  );
+  return found.filter((each) => each !== undefined);
 }
 
 async function nearestFolder(path: string): Promise<string> {
@@ -159,11 +150,4 @@ async function nearestFolder(path: string): Promise<string> {
 
 async function exists(path: string): Promise<boolean> {
   return (await access(path).then(() => true, ifAbsent)) ?? false;
-}
-
-function ifAbsent(error: unknown): undefined {
-  if (['ENOENT', 'ENOTDIR'].includes(String((error as NodeJS.ErrnoException).code))) {
-    return undefined;
-  }
-  throw error;
 }

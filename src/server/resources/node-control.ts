@@ -18,5 +18,15 @@ export function nodeControl(hub: Hub, queue: TaskQueue): NodeControl {
         params: { drain, reason: drain ? 'An operator drains this node.' : 'An operator ended the drain.' },
       });
     },
+    diagnose: async (tx, { correlationId }, { id, allocation_id }, wish) => {
+      const { id: taskId } = await queue.enqueue(tx, {
+        ...{ node_id: id, allocation_id, type: 'agent.collect_diagnostics', purpose: 'diagnose' },
+        ...{ trace_id: correlationId, params: wish, deadline_seconds: diagnoseSeconds, valid_seconds: diagnoseSeconds },
+      });
+      return taskId;
+    },
   };
 }
+
+/** For a node that is there; one that is not is not waited for. */
+const diagnoseSeconds = 180;

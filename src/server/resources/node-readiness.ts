@@ -38,7 +38,14 @@ export function readinessOf(node: Node, connected: boolean): Readiness {
   if (!connected) return { state: 'unknown', reasons: ['It is not connected: what it last said may be over.'] };
   const { runtime } = node;
   if (!runtime) return { state: 'unknown', reasons: ['It has not said yet what it can run.'] };
-  return runtime.ready ? { state: 'ready', reasons: [] } : { state: 'not_ready', reasons: [...runtime.reasons] };
+  const reasons = [...runtime.reasons, ...(runtime.ready ? blockedBy(node) : [])];
+  return { state: reasons.length === 0 && runtime.ready ? 'ready' : 'not_ready', reasons };
+}
+
+/** What its doctor has found that lets no launch through. */
+function blockedBy({ inventory }: Node): string[] {
+  const findings = inventory?.health?.findings ?? [];
+  return findings.filter(({ blocks }) => blocks).map(({ found, fix }) => `${found} ${fix}`);
 }
 
 const rebootstrap = 'Rebootstrap the host: run its bootstrap again, which puts back what is missing.';

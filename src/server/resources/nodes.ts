@@ -3,6 +3,7 @@
  * other people's business.
  */
 import { type Static, Type } from 'typebox';
+import type { AgentCollectDiagnosticsParams } from '../../contract/agent-collect-diagnostics.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { closed, nullable } from '../db/entities/fields.ts';
@@ -13,6 +14,7 @@ import { everybody, found, maySee, platform } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
 import { usualChannel, wantedVersions } from '../releases/current-release.ts';
+import { diagnosticsRoutes } from './node-diagnostics.ts';
 import { Drift, driftOf, Readiness, readinessOf } from './node-readiness.ts';
 
 const {
@@ -64,6 +66,8 @@ export interface NodeControl {
   revoke(tx: Tx, nodeId: string, actor: string): Promise<unknown>;
   /** Ends a quarantine; false if the node is in none. */
   release(tx: Tx, nodeId: string, actor: string): Promise<boolean>;
+  /** Has a node collect its diagnostics; returns the task. */
+  diagnose(tx: Tx, cause: Cause, node: Node, wish: AgentCollectDiagnosticsParams): Promise<string>;
   /** Tells a node whether it shall take new work. */
   drain(tx: Tx, cause: Cause, node: Node): Promise<void>;
 }
@@ -119,6 +123,7 @@ export function nodeRoutes(control: NodeControl): Route[] {
         return { body: await viewed(tx, after) };
       },
     }),
+    ...diagnosticsRoutes(control),
     route({
       ...{ method: 'POST', path: `${path}/revoke`, tag: 'nodes', ...one, allow: platform },
       summary: 'Shuts a node out for good. Its workloads run on until somebody stops them on the host.',

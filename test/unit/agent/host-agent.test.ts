@@ -13,7 +13,6 @@ import { createLog } from '../../../src/kit/log.ts';
 import { sampleGpu } from '../../support/gpus.ts';
 import { agentStatus, localAgent } from '../../support/local-agent.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { recordingEngine } from '../../support/recording-engine.ts';
 import { hostPolicy, identity, launchParams } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -47,8 +46,9 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
   });
   const { agent } = localAgent();
   const host = new HostAgent({
-    ...{ journal, loop, drain, policy: hostPolicy, engine: recordingEngine().engine, logs: agent.logs },
+    ...{ journal, loop, drain, policy: hostPolicy, logs: agent.logs },
     ...{ status: () => agentStatus, explain: agent.explain, onDrain: () => void drains.push(drain.current !== null) },
+    ...{ diagnose: agent.diagnose, doctor: { examine: async () => [] } },
     gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
     health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
     ...{ version: '0.1.0', updates: rootPlaces(stateDir), updater: { available: agent.availableUpdate } },

@@ -19,11 +19,21 @@ it('checks everything once, asks the engine once, and gives each failed check a 
   });
 
   expect(results.map(({ name }) => name)).toEqual([
-    ...['engine.reachable', 'engine.version', 'engine.limits', 'engine.storage', 'engine.sandboxes'],
-    ...['engine.live_restore', 'runtime.approved', 'runtime.compose', 'gpu.driver', 'gpu.runtime', 'gpu.mig'],
-    ...['gpu.devices', 'gpu.kernel_log', 'disk.engine'],
-    ...['disk.state', 'host.reserves', 'host.clock', 'host.secrets_dir', 'host.state_dir', 'allocation.home'],
-    'network.pool',
+    ...['engine.reachable', 'engine.version', 'engine.limits', 'engine.cgroups', 'engine.storage'],
+    ...['engine.sandboxes', 'engine.live_restore', 'engine.log_rotation', 'engine.registry_trust'],
+    ...[
+      'runtime.approved',
+      'runtime.compose',
+      'runtime.runc',
+      'runtime.gvisor',
+      'gpu.driver',
+      'gpu.runtime',
+      'gpu.mig',
+    ],
+    ...['gpu.devices', 'gpu.kernel_log', 'gpu.toolkit', 'gpu.persistence', 'gpu.fabric_manager', 'disk.engine'],
+    ...['disk.state', 'host.reserves', 'host.secrets_dir', 'host.state_dir', 'state.journal', 'host.clock'],
+    ...['host.time_sync', 'allocation.home', 'network.pool', 'host.system', 'host.units', 'network.firewall'],
+    ...['network.firewall_loaded', 'update.state', 'control_plane.dns', 'control_plane.tls', 'control_plane.time'],
   ]);
   expect(questions).toBe(1);
   for (const { status, found, why, fix } of results) {

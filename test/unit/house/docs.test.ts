@@ -8,6 +8,8 @@ import { AgentConfig, configVariables, loadConfig } from '../../../src/agent/con
 import { exitCodes } from '../../../src/cli/exit-codes.ts';
 import { failureCodes } from '../../../src/contract/failures.ts';
 import { taskTypes } from '../../../src/contract/tasks.ts';
+import { hostChecks } from '../../../src/host/doctor.ts';
+import { hostPolicy } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -23,6 +25,10 @@ const docs = [
 const text = (file: string) => readFileSync(join(root, file), 'utf8');
 const blocks = (file: string, language: string) =>
   [...text(file).matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, block = '']) => block);
+
+const checks = hostChecks({ policy: hostPolicy, stateDir: '/', askEngine: () => Promise.reject(), path: '' }).map(
+  ({ name }) => name,
+);
 
 describe.each(docs)('%s', (file) => {
   it('links to files that exist', () => {
@@ -44,7 +50,7 @@ describe.each(docs)('%s', (file) => {
     const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
     const cards = ['gpu.vanished', 'gpu.recovered', 'gpu.xid'];
     const events = ['image.progress', 'readiness.waiting', 'node.events_dropped', 'node.changes_held', ...cards];
-    const known = new Set<string>([...failureCodes, ...taskTypes, ...events, 'output.cleanup']);
+    const known = new Set<string>([...failureCodes, ...taskTypes, ...events, ...checks, 'output.cleanup']);
 
     expect(
       named

@@ -190,6 +190,7 @@ it('is written with one artifact a line, and each value on its own, for sed', ()
   expect(lines).toContain('"version":"1.2.0",');
   expect(lines.filter((line) => line.startsWith('{"name":"'))).toHaveLength(2);
   expect(JSON.parse(releaseText(release))).toEqual(release);
+  expect(releaseText(Object.fromEntries(Object.entries(release).reverse()) as Release)).toBe(releaseText(release));
 });
 
 interface Paper {

@@ -60,9 +60,10 @@ function Parts({ node: shown }: { readonly node: Node }) {
 }
 
 /** Why it takes no work, and where it is not as it should be. */
-function Trouble({ node: { readiness, status_reason, drift } }: { readonly node: Node }) {
+function Trouble({ node: { readiness, status_reason, drift, inventory } }: { readonly node: Node }) {
+  const findings = inventory?.health?.findings ?? [];
   const reasons = [...readiness.reasons, ...(status_reason === null ? [] : [status_reason])];
-  if (reasons.length === 0 && drift.length === 0) return null;
+  if (reasons.length === 0 && drift.length === 0 && findings.length === 0) return null;
   return (
     <Section title="What is not as it should be">
       <ul class="trouble">
@@ -72,6 +73,14 @@ function Trouble({ node: { readiness, status_reason, drift } }: { readonly node:
         {drift.map(({ what, expected, found, remedy }) => (
           <li key={what}>
             <strong>{what}</strong> is {found}, and should be {expected}.<div class="muted">{remedy}</div>
+          </li>
+        ))}
+        {findings.map(({ name, status, found, fix }) => (
+          <li key={name}>
+            {status === 'fail' ? <strong>{found}</strong> : found}
+            <div class="muted">
+              {fix} ({name})
+            </div>
           </li>
         ))}
       </ul>

@@ -26,9 +26,12 @@ export const Task = Type.Object(
     workload_id: id('Workload that it is about.'),
     instance_id: nullable(id('The instance.'), 'App instance it is for; null for tasks of the platform.'),
     ...{ type, schema_version, attempt, fencing, deadline_seconds, issued_at, not_after, trace_id, params },
-    purpose: Type.Enum(['preflight', 'launch', 'stop', 'start', 'restart', 'decommission', 'drain', 'update'], {
-      description: 'What it is for.',
-    }),
+    purpose: Type.Enum(
+      ['preflight', 'launch', 'stop', 'start', 'restart', 'decommission', 'drain', 'update', 'diagnose'],
+      {
+        description: 'What it is for.',
+      },
+    ),
     state: Type.Enum(['queued', 'leased', 'accepted', 'ended'], {
       description: 'accepted: the node has it on disk. ended: there is a result.',
     }),

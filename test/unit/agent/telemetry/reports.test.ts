@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { InventoryReporter } from '../../../../src/agent/telemetry/inventory.ts';
 import { TopologyReporter } from '../../../../src/agent/telemetry/topology.ts';
+import type { HostHealth } from '../../../../src/contract/host-health.ts';
 import { InventoryBody, type RecordBody, TopologyBody } from '../../../../src/contract/records.ts';
 import { judge } from '../../../../src/contract/validate.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../../../src/contract/workload-oci-runtime-status.ts';
@@ -82,9 +83,18 @@ describe('the inventory', () => {
     },
   };
 
+  const sound: HostHealth = { ok: 3, warn: 0, fail: 0, skipped: 1, findings: [] };
+
   function bench() {
     const clock = manualClock();
-    const host = { runtime, draining: false, fails: false, probes: 0, meanwhile: () => undefined as unknown };
+    const host = {
+      runtime,
+      draining: false,
+      fails: false,
+      probes: 0,
+      meanwhile: () => undefined as unknown,
+      health: sound,
+    };
     const records: RecordBody<'inventory'>[] = [];
     const reporter = new InventoryReporter({
       ...{ clock, log: createLog({ level: 'silent' }), agentVersion: '0.1.0', sshUser: 'tenant' },
@@ -97,6 +107,7 @@ describe('the inventory', () => {
         }
         return { ...host.runtime, probed_at: new Date(clock.wallMs()).toISOString() };
       },
+      health: async () => host.health,
       record: (body) => void records.push(body),
       everyMs: 3_600_000,
     });

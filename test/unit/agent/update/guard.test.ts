@@ -207,16 +207,20 @@ describe('a version on trial', () => {
 
   it('is given up when its time is over and it was never well', () => {
     const host = hostOnTrial(folder, { attempts: 1 });
-    host.setUptime(189);
+    host.setUptime(174);
     host.guard(['settle']);
     expect(host.runs()).toBe('0.2.0');
 
-    host.setUptime(190);
+    host.setUptime(175);
     host.guard(['settle']);
 
     expect(host.runs()).toBe('0.1.0');
-    expect(factsOf(host, 'last')['reason']).toBe('It was not well within 90 seconds.');
-    expect(host.calls()).toEqual([`--no-block stop ${timer}`, `--no-block restart ${gate} ${agent}`]);
+    expect(factsOf(host, 'last')['reason']).toBe('It was not well within 75 seconds.');
+    expect(host.calls()).toEqual([
+      `--no-block stop ${timer}`,
+      `kill --signal=SIGKILL ${agent}`,
+      `--no-block restart ${gate} ${agent}`,
+    ]);
   });
 
   it('that was well has half an hour to be stable', () => {
@@ -232,9 +236,14 @@ describe('a version on trial', () => {
     expect(host.runs()).toBe('0.1.0');
   });
 
-  it('that was never started is started: the swap was cut short behind the link', () => {
+  it('that was never started is started where the one before asks again: the swap was cut short behind the link', () => {
     const host = hostOnTrial(folder);
+    host.say('request', '0.2.0 task-1 n1\n');
+    writeFileSync(join(host.places.guarded, 'handled'), '0.2.0 task-1 n1\n');
+    host.guard(['settle']);
+    expect(host.calls()).toEqual([]);
 
+    host.say('request', '0.2.0 task-1 n2\n');
     host.guard(['settle']);
 
     expect(host.calls()).toEqual([`--no-block restart ${timer}`, `--no-block restart ${gate} ${agent}`]);

@@ -29,6 +29,7 @@ it('shows of a node that has never connected what is known, each thing on one li
   expect(lines).toContain('ready       unknown: It has not said yet what it can run.');
   expect(lines).toContain('enrolled    5 min ago');
   expect(lines).toContain('runtime     not asked yet');
+  expect(lines).toContain('doctor      not asked yet');
 });
 
 it('says of a node why it takes no work, what is free there and what runs', () => {
@@ -41,7 +42,15 @@ it('says of a node why it takes no work, what is free there and what runs', () =
         last_seen_at: '2026-11-25T10:04:00Z',
         agent_version: '1.2',
       },
-      inventory: { os: 'Debian 12', kernel: '6.1', arch: 'x64', draining: true },
+      inventory: {
+        ...{ os: 'Debian 12', kernel: '6.1', arch: 'x64', draining: true },
+        health: {
+          ...{ ok: 17, warn: 0, fail: 1, skipped: 3 },
+          findings: [
+            { name: 'engine.limits', status: 'fail', found: 'No limit for pids.', fix: 'Enable it\nand reboot.' },
+          ],
+        },
+      },
       runtime: {
         ...{ ready: false, reasons: ['The engine is away.'], probed_at: '2026-11-25T10:04:30Z' },
         compose_version: null,
@@ -62,6 +71,8 @@ it('says of a node why it takes no work, what is free there and what runs', () =
     now,
   );
 
+  expect(text).toMatch(/^doctor +1 failed, 0 warnings, 17 ok, 3 skipped$/m);
+  expect(text).toMatch(/^fail +engine\.limits +No limit for pids\. +Enable it\\nand reboot\.$/m);
   expect(text).toMatch(/^status +quarantined: two hosts$/m);
   expect(text).toMatch(/^connected +no, last seen 1 min ago$/m);
   expect(text).toMatch(/^drain +by its host$/m);

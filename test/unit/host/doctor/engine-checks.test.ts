@@ -2,13 +2,13 @@ import { expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
 import { type EngineReport, engineChecks } from '../../../../src/host/doctor/engine-checks.ts';
-import { patience } from '../stand-ins.ts';
+import { patience, pretendRoot } from '../stand-ins.ts';
 import { report } from './reports.ts';
 
 it('passes a healthy engine of today', async () => {
   const results = await diagnose(report());
 
-  expect(Object.values(results).map(({ status }) => status)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok', 'ok']);
+  expect(Object.values(results).map(({ status }) => status)).toEqual(Array(7).fill('ok'));
 });
 
 it('fails once when the engine is away, and leaves open what only the engine can tell', async () => {
@@ -22,7 +22,7 @@ it('fails once when the engine is away, and leaves open what only the engine can
     fix: expect.any(String),
   });
   const others = Object.entries(results).filter(([name]) => name !== 'engine.reachable');
-  expect(others.map(([, { status }]) => status)).toEqual(['skipped', 'skipped', 'skipped', 'skipped', 'skipped']);
+  expect(others.map(([, { status }]) => status)).toEqual(Array(6).fill('skipped'));
 });
 
 it.each([
@@ -38,6 +38,22 @@ it.each([
 
   expect(found).toMatchObject({ status, found: expect.stringContaining(version) });
   expect(found?.why).toContain('moby #49325');
+});
+
+it('is content with an older engine behind the firewall of the pool', async () => {
+  const { 'engine.version': found } = await diagnose(report({ version: '26.1.5' }), { walled: true });
+
+  expect(found).toMatchObject({ status: 'ok', found: expect.stringContaining('firewall') });
+});
+
+it('warns where systemd and the engine keep one tree of cgroups', async () => {
+  const root = pretendRoot({ 'run/systemd/system/x': '', 'sys/fs/cgroup/cgroup.controllers': 'cpu memory pids\n' });
+
+  const { 'engine.cgroups': found } = await diagnose(report({ cgroupDriver: 'cgroupfs' }), { root });
+  const { 'engine.cgroups': right } = await diagnose(report(), { root });
+
+  expect(found).toMatchObject({ status: 'warn', found: expect.stringContaining('by cgroupfs') });
+  expect(right).toMatchObject({ status: 'ok', found: expect.stringContaining('with cpu, memory, pids') });
 });
 
 it('names the limits that cannot be enforced', async () => {
@@ -75,9 +91,15 @@ it('warns when a restart of the engine would stop workloads', async () => {
 
 async function diagnose(
   answer: EngineReport | AgentError,
-  { sandboxes = { runc: 'runc' } }: { sandboxes?: Record<string, string> } = {},
+  {
+    sandboxes = { runc: 'runc' },
+    root = pretendRoot({ 'sys/fs/cgroup/cgroup.controllers': 'cpu memory pids' }),
+    walled = false,
+  }: { sandboxes?: Record<string, string>; root?: string; walled?: boolean } = {},
 ) {
   const askEngine = () => (answer instanceof AgentError ? Promise.reject(answer) : Promise.resolve(answer));
-  const results = await runChecks(engineChecks({ askEngine, sandboxes }), { signal: patience });
+  const results = await runChecks(engineChecks({ askEngine, sandboxes, root, hasFirewall: async () => walled }), {
+    signal: patience,
+  });
   return Object.fromEntries(results.map((result) => [result.name, result]));
 }

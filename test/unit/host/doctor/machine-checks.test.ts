@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
 import { type MachineChecks, machineChecks } from '../../../../src/host/doctor/machine-checks.ts';
-import { patience, pretendRoot, standIn, testFolder } from '../stand-ins.ts';
+import { patience, pretendRoot, testFolder } from '../stand-ins.ts';
 import { report } from './reports.ts';
 
 const gib = 2 ** 30;
@@ -52,34 +52,6 @@ it('warns when the system itself uses more memory than is kept for it', async ()
   expect(found).toMatchObject({ status: 'warn', found: expect.stringContaining('only') });
 });
 
-it('judges the clock, and says when nothing can tell', async () => {
-  const synchronised = pretendRoot({ 'run/systemd/system/x': '', 'run/systemd/timesync/synchronized': '' });
-
-  const right = await diagnose({ root: synchronised });
-  const wrong = await diagnose({ root: synchronised, now: () => Date.UTC(1970, 0, 2) });
-  const unknown = await diagnose({ root: testFolder() });
-
-  expect(right['host.clock']).toMatchObject({ status: 'ok' });
-  expect(wrong['host.clock']).toMatchObject({ status: 'fail', found: expect.stringContaining('1970-01-02') });
-  expect(unknown['host.clock']).toMatchObject({ status: 'skipped' });
-});
-
-it('asks the kernel through systemd where another program keeps the time', async () => {
-  const root = pretendRoot({ 'run/systemd/system/x': '' });
-  const ask = async (answer: string) => {
-    const folder = testFolder();
-    standIn(folder, 'timedatectl', `[ "$*" = "show --property=NTPSynchronized --value" ] && ${answer}`);
-    return (await diagnose({ root, path: folder }))['host.clock'];
-  };
-
-  expect(await ask('echo yes')).toMatchObject({ status: 'ok' });
-  expect(await ask('echo no')).toMatchObject({
-    status: 'warn',
-    fix: expect.stringContaining('timedatectl set-ntp true'),
-  });
-  expect(await ask('exit 1')).toMatchObject({ status: 'skipped' });
-});
-
 it('passes a folder for secrets in memory, made or not, and fails one on a disk', async () => {
   const inMemory = await diagnose({ secretsDir: '/dev/shm/gpuaas-not-made/secrets' });
   const onDisk = await diagnose({ secretsDir: '/proc/self/secrets' });
@@ -104,6 +76,23 @@ it('fails when others may get into the folder of the agent', async () => {
   expect(await ask(0o701)).toMatchObject({ status: 'fail' });
 });
 
+it('names what in the folder of the agent is of somebody else, and keys that others may read', async () => {
+  const stateDir = join(testFolder(), 'state');
+  const key = join(stateDir, 'identity/identity.key');
+  mkdirSync(join(stateDir, 'identity'), { recursive: true, mode: 0o700 });
+  writeFileSync(key, 'k', { mode: 0o644 });
+  writeFileSync(join(stateDir, 'agent.db'), '', { mode: 0o600 });
+  const open = (await diagnose({ stateDir }))['host.state_dir'];
+  chmodSync(key, 0o600);
+  const closed = (await diagnose({ stateDir }))['host.state_dir'];
+  chownSync(join(stateDir, 'agent.db'), 4242, 4242);
+  const foreign = (await diagnose({ stateDir }))['host.state_dir'];
+
+  expect(open).toMatchObject({ status: 'fail', found: `Others may read ${key}.` });
+  expect(closed).toMatchObject({ status: 'ok' });
+  expect(foreign).toMatchObject({ status: 'fail', found: expect.stringContaining('agent.db') });
+});
+
 it('passes over a state folder that is not made yet, but measures its disk', async () => {
   const results = await diagnose({ stateDir: join(testFolder(), 'not/yet') });
 
@@ -117,7 +106,6 @@ async function diagnose(changes: Partial<MachineChecks>) {
     reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
     stateDir: testFolder(),
     secretsDir: '/dev/shm',
-    path: '',
     root: testFolder(),
     ...changes,
   });

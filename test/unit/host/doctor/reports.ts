@@ -24,6 +24,7 @@ export const policy: DoctorPolicy = {
   allocation: { uid: 4242, home: '/home/alloc' },
   approved_engines: ['docker'],
   sandboxes: { runc: 'runc' },
+  registries: [{ host: '127.0.0.1:5000' }],
   reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
   network_pool: '10.213.0.0/16',
   secrets_dir: '/run/gpuaas-node-agent/secrets',

@@ -25,6 +25,17 @@ const host = (given: Partial<Runtime> = {}) => {
   return aNode({ runtime: runtimeStatus({ ...sound, resources: { ...resources, disk_gib: disk }, ...given }) });
 };
 
+function withFinding(blocks: boolean) {
+  const finding = {
+    name: 'engine.limits',
+    status: 'fail',
+    found: 'No limit for pids can be enforced.',
+    fix: 'Enable it.',
+  };
+  const health = { ok: 20, warn: 0, fail: 1, skipped: 0, findings: [{ ...finding, status: 'fail' as const, blocks }] };
+  return { ...inventory(), health };
+}
+
 describe('the readiness of a node', () => {
   it.each<[string, Partial<Node>, boolean, string, string[]]>([
     ['says so itself', {}, true, 'ready', []],
@@ -37,6 +48,14 @@ describe('the readiness of a node', () => {
       'not_ready',
       ['Docker does not answer.'],
     ],
+    [
+      'has a doctor who says that no launch gets through',
+      { inventory: withFinding(true) },
+      true,
+      'not_ready',
+      ['No limit for pids can be enforced. Enable it.'],
+    ],
+    ['has a doctor who finds something else', { inventory: withFinding(false) }, true, 'ready', []],
     ['is draining', { drain: true }, true, 'not_ready', ['It is draining.']],
     ['drains itself', { inventory: inventory({ draining: true }) }, true, 'not_ready', ['It is draining: somebody']],
     ['was revoked', { status: 'revoked' }, false, 'not_ready', ['It is revoked.']],

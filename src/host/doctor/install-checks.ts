@@ -1,0 +1,198 @@
+/** Checks of what the bootstrap has left on the host: units, guard, firewall, and how updates went. */
+import { access, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { firewallTable, poolFirewall } from '../pool-firewall.ts';
+import { findProgram, searchFolders } from '../programs.ts';
+import { runProgram } from '../run-program.ts';
+import { type Check, check, type Finding, fail, ifAbsent, ok, readIfThere, skipped, warn } from './check.ts';
+import { readHostFiles } from './host-files.ts';
+
+export interface InstallChecks {
+  readonly root: string;
+  readonly path: string | undefined;
+  /** IPv4 range of the networks of workloads. */
+  readonly pool: string;
+}
+
+const rerun = 'Run the bootstrap script again: it puts back what is missing.';
+const installed = 'opt/gpuaas-node-agent';
+const unitFolder = 'etc/systemd/system';
+const started = ['gpuaas-node-agent-gate.service', 'gpuaas-node-agent.service', 'gpuaas-node-agent-update.path'];
+const rules = 'etc/gpuaas-node-agent/firewall.nft';
+
+export function installChecks(input: InstallChecks): Check[] {
+  const { root } = input;
+  return [
+    check('host.system', 'What was not tested may work; what is too old does not.', () => judgeSystem(root)),
+    check('host.units', 'What systemd does not start is gone after the next boot.', () => judgeUnits(root)),
+    check(
+      'network.firewall',
+      'Neighbours of the network segment, and the metadata of a cloud, are kept from workloads by it.',
+      () => judgeFirewall(input),
+    ),
+    check('network.firewall_loaded', 'Rules that lie in a file keep nobody out.', (signal) =>
+      judgeLoaded(input, signal),
+    ),
+    check('update.state', 'A version that did not prove itself is skipped, and the host stays behind.', () =>
+      judgeUpdates(root),
+    ),
+  ];
+}
+
+const tested = ['debian 12', 'debian 13'];
+const leastKernel = [5, 10] as const;
+
+async function judgeSystem(root: string): Promise<Finding> {
+  const [release, osRelease] = await Promise.all([
+    readIfThere(join(root, 'proc/sys/kernel/osrelease')),
+    readIfThere(join(root, 'etc/os-release')),
+  ]);
+  const [major = 0, minor = 0] = (release ?? '').split(/[.-]/).map(Number);
+  const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)`, 'm').exec(osRelease ?? '')?.[1] ?? '';
+  const system = `${field('ID')} ${field('VERSION_ID')}`.trim();
+  if (release === undefined || major < leastKernel[0] || (major === leastKernel[0] && minor < leastKernel[1])) {
+    return fail(`The kernel is ${release?.trim() ?? 'not known'}.`, `Boot one of ${leastKernel.join('.')} or newer.`);
+  }
+  return tested.includes(system)
+    ? ok(`${system}, kernel ${release.trim()}.`)
+    : warn(
+        `This was not tested on ${system || 'a system without a name'}, kernel ${release.trim()}.`,
+        `Use ${tested.join(' or ')}, or try each app here before people do.`,
+      );
+}
+
+async function judgeUnits(root: string): Promise<Finding> {
+  const there = await Promise.all(started.map((unit) => exists(join(root, unitFolder, unit))));
+  const missing = started.filter((_, at) => !there[at]);
+  if (missing.length === started.length) {
+    return skipped('This host was not set up by the bootstrap script.');
+  }
+  if (missing.length > 0) {
+    return fail(`${missing.join(', ')} is not there.`, rerun);
+  }
+  const wanted = await Promise.all(started.map((unit) => isWanted(root, unit)));
+  const idle = started.filter((_, at) => !wanted[at]);
+  if (idle.length > 0) {
+    return fail(`${idle.join(', ')} is not started at boot.`, `Enable it: systemctl enable --now ${idle.join(' ')}`);
+  }
+  const changed = await changedFiles(root);
+  if (changed === undefined) {
+    return ok(`${started.join(', ')} are there and started at boot; there is no release to compare them with.`);
+  }
+  return changed.length > 0
+    ? warn(
+        `${changed.join(', ')} is other than in the release.`,
+        `${rerun} What is meant to differ belongs into a drop-in (\`systemctl edit\`).`,
+      )
+    : ok(`${started.join(', ')} are as in the release, and started at boot.`);
+}
+
+async function isWanted(root: string, unit: string): Promise<boolean> {
+  const folders = ['multi-user.target.wants', 'paths.target.wants'];
+  const links = await Promise.all(folders.map((folder) => isLink(join(root, unitFolder, folder, unit))));
+  return links.includes(true);
+}
+
+/** Paths that differ from the release that they came with; undefined where it is not kept here. */
+async function changedFiles(root: string): Promise<string[] | undefined> {
+  const files = await readHostFiles(join(root, installed, 'release'));
+  if (files === undefined) return undefined;
+  const changed = [];
+  for (const [name, bytes] of files) {
+    const place = placeOf(name);
+    if (place === undefined) continue;
+    const text = await readIfThere(join(root, place));
+    if (text === undefined || text !== bytes.toString('utf8')) changed.push(`/${place}`);
+  }
+  return changed;
+}
+
+/** Where a file of the release lies on the host; undefined for what lies nowhere. */
+function placeOf(name: string): string | undefined {
+  if (/^[^/]+\.(service|path|timer)$/.test(name)) return `${unitFolder}/${name}`;
+  return name === 'guard' ? `${installed}/guard` : undefined;
+}
+
+async function judgeFirewall({ root, pool }: InstallChecks): Promise<Finding> {
+  const there = await readIfThere(join(root, rules));
+  if (there === undefined) {
+    return warn(
+      `There is no firewall for ${pool}: before engine 28, neighbours reach what workloads publish on 127.0.0.1.`,
+      'Run the bootstrap script again, or load what `node-agent host firewall` prints.',
+    );
+  }
+  const covers = there.includes(`table inet ${firewallTable}`) && there.includes(`ip daddr ${pool} counter drop`);
+  if (!covers) {
+    return fail(`/${rules} is not for ${pool}, the pool of the configuration.`, rerun);
+  }
+  return there === poolFirewall(pool)
+    ? ok(`/${rules} keeps neighbours and workloads of ${pool} apart.`)
+    : warn(`/${rules} is not as this version makes it.`, rerun);
+}
+
+async function judgeLoaded({ root, path }: InstallChecks, signal: AbortSignal): Promise<Finding> {
+  if (!(await exists(join(root, rules)))) {
+    return skipped('This host has no firewall of ours; see network.firewall.');
+  }
+  const nft = await findProgram('nft', searchFolders(path));
+  const asked =
+    nft === null
+      ? undefined
+      : await runProgram(nft, ['list', 'table', 'inet', firewallTable], { timeoutMs: 5000, signal });
+  if (asked?.outcome !== 'exited') {
+    return skipped('nft is not there or does not answer: nothing tells whether the rules are loaded.');
+  }
+  if (/not permitted|permission/i.test(asked.stderr)) {
+    return skipped('This process may not look at the firewall; `node-agent doctor` as root can.');
+  }
+  return asked.exitCode === 0
+    ? ok(`The rules of table ${firewallTable} are loaded.`)
+    : fail(`Table ${firewallTable} is not loaded.`, 'Load it: systemctl restart gpuaas-node-agent-firewall');
+}
+
+async function judgeUpdates(root: string): Promise<Finding> {
+  const guarded = 'var/lib/gpuaas-node-agent-update';
+  const [current, pending, last, skips] = await Promise.all([
+    readlink(join(root, installed, 'current')).catch(ifAbsent),
+    ...['pending', 'last', 'skipped'].map((name) => readIfThere(join(root, guarded, name))),
+  ]);
+  if (current === undefined) {
+    return skipped('This agent was not installed by the bootstrap script, and is not updated by itself.');
+  }
+  const version = current.replace('versions/', '');
+  const skipped_ = (skips ?? '').split('\n').flatMap((line) => line.split(' ')[0] || []);
+  const trial = factsIn(pending);
+  if (trial['to']) {
+    return warn(
+      `${trial['to']} is on trial since ${trial['attempts'] ?? 0} starts; ${trial['from']} is what came before.`,
+      'Wait: within minutes it has proven itself, or the one before is back.',
+    );
+  }
+  const outcome = factsIn(last);
+  if (outcome['outcome'] !== undefined && outcome['outcome'] !== 'committed') {
+    return warn(
+      `The last update, to ${outcome['version']}, was ${outcome['outcome'].replaceAll('_', ' ')}${outcome['reason'] ? `: ${outcome['reason'].replace(/\.$/, '')}` : ''}; ${version} runs.`,
+      'Read `journalctl -u gpuaas-node-agent -u gpuaas-node-agent-update` of that time, and release a mended version.',
+    );
+  }
+  return ok(
+    `${version} runs${skipped_.length > 0 ? `; skipped: ${skipped_.join(', ')}` : ', and nothing is on trial'}.`,
+  );
+}
+
+function factsIn(text: string | undefined): Partial<Record<string, string>> {
+  return Object.fromEntries([...(text ?? '').matchAll(/^(\w+)=(.*)$/gm)].map(([, key = '', value]) => [key, value]));
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return (await readlink(path).catch(ifAbsent)) !== undefined;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await access(path).then(() => true, ifAbsent)) ?? false;
+}
+
+/** True if the firewall for this pool was installed. */
+export async function hasFirewall(root: string, pool: string): Promise<boolean> {
+  return (await readIfThere(join(root, rules)))?.includes(`ip daddr ${pool} counter drop`) ?? false;
+}
