@@ -4,6 +4,7 @@
  * no node_modules, no native addon. `node --enable-source-maps` gives stack traces in terms of the sources.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 import { leftOutOfDockerode } from '../../src/runtime/docker/load-dockerode.ts';
@@ -39,6 +40,30 @@ const nodeByRequire: Plugin = {
   },
 };
 
+/** What packages take where somebody has installed it. */
+const optional = /^(bufferutil|utf-8-validate|osx-temperature-sensor|macos-temperature-sensor)$/;
+
+/**
+ * What is not in the bundle is nowhere: else Node would look for it beside the program, in NODE_PATH and in the home of whoever
+ * starts it, and run what it finds there.
+ */
+const nothingElse: Plugin = {
+  name: 'nothing from elsewhere',
+  setup({ onResolve, onLoad, onEnd }) {
+    onResolve({ filter: optional }, ({ path }) => ({ path, namespace: 'nowhere' }));
+    onLoad({ filter: /./, namespace: 'nowhere' }, () => ({
+      contents: "throw new Error('It is not in this program.');",
+    }));
+    onEnd(({ metafile }) => {
+      const imports = Object.values(metafile?.inputs ?? {}).flatMap((input) => input.imports);
+      const missing = imports
+        .filter(({ external, path }) => external && path !== '<runtime>' && !isBuiltin(path))
+        .map(({ path }) => path);
+      return { errors: missing.map((path) => ({ text: `${path} would be looked for where the program runs` })) };
+    });
+  },
+};
+
 /** Gives a module the `require` that it does not have. */
 const banner = [
   '#!/usr/bin/env node',
@@ -63,7 +88,13 @@ export interface ReleaseStamp {
 export async function bundle(program: string, stamp?: ReleaseStamp): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     ...{ entryPoints: [join(root, program)], outfile: 'bundle.mjs', absWorkingDir: root, write: false, metafile: true },
-    ...{ bundle: true, platform: 'node', format: 'esm', target: 'node26', plugins: [leaveOut, nodeByRequire] },
+    ...{
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node26',
+      plugins: [leaveOut, nothingElse, nodeByRequire],
+    },
     ...{ banner: { js: banner }, logLevel: 'warning', sourcemap: 'inline', sourcesContent: false },
     // Texts alone: of an object esbuild makes a module, which every other one would load.
     define: stamp ? { releaseVersion: JSON.stringify(stamp.version), releaseCommit: JSON.stringify(stamp.commit) } : {},

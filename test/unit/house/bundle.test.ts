@@ -1,10 +1,11 @@
 /** The bundle that `npm run build` writes: complete in one file, and light where it is meant to be. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildAgent } from '../../../bootstrap/dev/build.ts';
+import { buildAgent, bundle } from '../../../bootstrap/dev/build.ts';
 import { agentVersion } from '../../../src/cli/agent-version.ts';
 import { leftOutOfDockerode } from '../../../src/runtime/docker/load-dockerode.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -36,6 +37,15 @@ describe('the bundle of the agent', () => {
 
     expect([...packages]).toContain('dockerode');
     expect([...leftOutOfDockerode, 'ssh2', 'fastify'].filter((name) => packages.has(name))).toEqual([]);
+  });
+
+  it('asks for nothing that Node does not have itself: it would take it from NODE_PATH, or from a home', async () => {
+    const { text } = await bundle('src/cli/node-agent.ts');
+    // Ajv has some in texts that it never runs.
+    const asked = [...text.matchAll(/(?<!['"`])\b_*require\d*\("([^"]+)"\)/g)].map(([, name = '']) => name);
+
+    expect(asked).toContain('node:fs');
+    expect(asked.filter((name) => !isBuiltin(name))).toEqual([]);
   });
 
   it('is ASCII: Node keeps its text, with two bytes a character for the sake of a single one beyond', () => {
