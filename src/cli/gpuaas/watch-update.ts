@@ -14,14 +14,16 @@ interface Told {
   readonly time: string;
   readonly type: string;
   readonly message: string;
+  readonly data: Readonly<Record<string, unknown>>;
 }
 
 interface Watching<T> {
-  /** What is asked for after each event. */
   readonly path: string;
   readonly subject_id: string;
   /** Which of the events about that are told. */
   isTold(event: Told): boolean;
+  /** Of an event after which it may be over, and of the thing itself, which is asked for then: the event may be an old one. */
+  mayEnd(event: Told): boolean;
   isOver(thing: T): boolean;
 }
 
@@ -31,6 +33,7 @@ export async function untilUpdated(client: ControlPlaneClient, asked: Node, opti
   const node = await watch<Node>(client, options, {
     ...{ path: `/api/v1/nodes/${encodeURIComponent(id)}`, subject_id: id },
     isTold: ({ type, time }) => type.startsWith('node.update_') && time >= (queued?.since ?? ''),
+    mayEnd: ({ type }) => type !== 'node.update_queued' && type !== 'node.update_running',
     isOver: ({ update }) => update === null || !['queued', 'running'].includes(update.state),
   });
   if (options.json) printJson(node);
@@ -49,15 +52,20 @@ export async function followRollout(client: ControlPlaneClient, id: string, opti
   const rollout = await watch<Rollout>(client, options, {
     ...{ path: `/api/v1/rollouts/${encodeURIComponent(id)}`, subject_id: id },
     isTold: () => true,
-    isOver: ({ state, stage }) => state !== 'running' || stage === 'stragglers',
+    mayEnd: ({ data }) => isThrough(data as Partial<Rollout>),
+    isOver: isThrough,
   });
   if (options.json) printJson(rollout);
   return rollout.state === 'running' || rollout.state === 'completed' ? exitCodes.ok : exitCodes.failed;
 }
 
+function isThrough({ state, stage }: Partial<Rollout>): boolean {
+  return state !== 'running' || stage === 'stragglers';
+}
+
 /** From the first event on that is kept, since some came before the stream was open; ends with the thing as it is then. */
 async function watch<T>(client: ControlPlaneClient, { json }: { readonly json: boolean }, watching: Watching<T>) {
-  const { path, subject_id, isTold, isOver } = watching;
+  const { path, subject_id, isTold, mayEnd, isOver } = watching;
   const interruption = untilInterrupted();
   const { signal } = interruption;
   try {
@@ -74,6 +82,7 @@ async function watch<T>(client: ControlPlaneClient, { json }: { readonly json: b
       if (!isTold(event)) continue;
       if (json) tellJson(event);
       else tell(`${event.time.slice(11, 19)}  ${oneLine(event.message)}`);
+      if (!mayEnd(event)) continue;
       thing = await client.get<T>(path, {}, signal);
       if (isOver(thing)) return thing;
     }

@@ -1,5 +1,6 @@
 /** One host: whether it can take work and why not, what it has, what runs there, and what operators can decide. */
 import type { Allocation } from '../../../server/db/entities/allocation.ts';
+import { words } from '../../lib/format.ts';
 import { Link } from '../../lib/router.tsx';
 import { theSession, whyNotPlatform } from '../../lib/session.ts';
 import { useResource } from '../../lib/use-resource.ts';
@@ -88,8 +89,35 @@ function Trouble({ node: { readiness, status_reason, drift, inventory } }: { rea
   );
 }
 
+/** How far it is, or how it ended and why. */
+function Update({ version, state, phase, bytes, bytes_total, since, failure }: NonNullable<Node['update']>) {
+  const part = bytes !== undefined && bytes_total ? ` ${Math.floor((bytes / bytes_total) * 100)} %` : '';
+  return (
+    <div role="status">
+      to {version}: {words(state === 'running' && phase !== null ? phase : state)}
+      {part}, <Timestamp at={since} />
+      {failure && (
+        <div class="muted">
+          {failure.message} {failure.hint}
+        </div>
+      )}
+    </div>
+  );
+}
+
 function Host({ node }: { readonly node: Node }) {
-  const { inventory, agent_version, enrolled_at, last_seen_at, probed_at, allocation_id } = node;
+  const {
+    inventory,
+    agent_version,
+    behind,
+    channel,
+    canary,
+    update,
+    enrolled_at,
+    last_seen_at,
+    probed_at,
+    allocation_id,
+  } = node;
   const allocation = useResource<Allocation>(`/api/v1/allocations/${allocation_id}`, { subjects: [allocation_id] });
   return (
     <Section title="Host">
@@ -103,7 +131,9 @@ function Host({ node }: { readonly node: Node }) {
           ],
           ['Host name', inventory?.hostname],
           ['System', inventory && `${inventory.os}, kernel ${inventory.kernel}, ${inventory.arch}`],
-          ['Agent', agent_version],
+          ['Agent', behind === null ? agent_version : `${agent_version}, behind ${behind}`],
+          ['Channel', canary ? `${channel}, as a canary` : channel],
+          ['Update', update && <Update key="update" {...update} />],
           ['User', inventory?.ssh_user],
           ['Last probe', probed_at && <Timestamp key="probed" at={probed_at} />],
           ['Last seen', last_seen_at && <Timestamp key="seen" at={last_seen_at} />],

@@ -75,6 +75,12 @@ function columnsWith(allocations: ReadonlyMap<string, string>): readonly Column<
     },
     {
       ...{ title: 'Agent', share: 0.8, wide: true, value: ({ agent_version }) => agent_version },
+      cell: ({ agent_version, behind }) => (
+        <>
+          {agent_version}
+          {behind !== null && <span class="cell-note">behind {behind}</span>}
+        </>
+      ),
     },
     {
       ...{ title: 'Drift', share: 1.1, wide: true, value: ({ drift }) => drift.length },
