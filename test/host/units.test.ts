@@ -1,7 +1,12 @@
 /** Gate and agent as the services that a bootstrap installs, on hosts whose first process is systemd. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { HostCards } from '../../src/agent/local-api/agent-status.ts';
 import { containerName } from '../../src/contract/names.ts';
+import { authority } from '../support/authority.ts';
 import {
   allocationId,
   installAgent,
@@ -12,7 +17,10 @@ import {
   webLaunch,
 } from '../support/installed-agent.ts';
 import { realStack, server, sleeper } from '../support/real-stack.ts';
+import { serveProcess } from '../support/serve-process.ts';
 import { type SystemdHost, startHost } from '../support/systemd-host.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { ok, personOf } from '../support/wire-ground.ts';
 
 /** What `systemd-analyze security` may say of a unit. On Debian 12 the agent itself reads the kernel's log. */
 const exposure = { 13: { gate: 3, agent: 1.5 }, 12: { gate: 3, agent: 2 } };
@@ -180,6 +188,52 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
     expect(await running).toMatchObject({ status: 'succeeded' });
     expect(await host.unit(units.agent, 'Result')).toBe('success');
     expect(await host.sh('curl -sS http://127.0.0.1:8082/')).toBe('hello');
+  });
+
+  it('the agent is enrolled as its own user, and connected over TLS, by a name', async () => {
+    const folder = temporaryFolder('tls');
+    const trusted = authority(folder);
+    const { cert, key } = trusted.issue('DNS:localhost');
+    const port = await freePort();
+    const url = `https://localhost:${port}`;
+    const tls = ['--listen', `127.0.0.1:${port}`, '--tls-cert', cert, '--tls-key', key, '--ca', trusted.ca];
+    const serve = await serveProcess(join(folder, 'server'), ['--init', '--public-url', url, ...tls]);
+    try {
+      setDefaultCACertificates([readFileSync(trusted.ca, 'utf8')]);
+      const admin = personOf(url, serve.adminToken ?? '');
+      const made = async (path: string, body: object) => ok(await admin.call('POST', `/api/v1/${path}`, body));
+      const project = await made('projects', { name: 'first' });
+      const allocation = await made('allocations', {
+        ...{ project_id: project.id, name: 'a host', data_policy: 'keep' },
+        ...{
+          shape: { gpu_count: 0, cpu_cores: 4, memory_gib: 4 },
+          ssh: { user: 'tenant', host: 'h.example.com', port: 22 },
+        },
+      });
+      const { token } = await made('nodes/join-tokens', { allocation_id: allocation.id });
+      await host.reach(port);
+      await host.copyIn(trusted.ca, '/etc/gpuaas-node-agent/ca.pem');
+
+      await host.sh(
+        `systemctl stop ${units.agent}; sed -i 's/${allocationId}/${allocation.id}/' /etc/gpuaas-node-agent/agent.json`,
+      );
+      const enroll = ['enroll', '--url', url, '--ca', '/etc/gpuaas-node-agent/ca.pem', '--token-file', '-'];
+      const enrolled = await host.run(['/opt/gpuaas-node-agent/current/node-agent', ...enroll], {
+        ...{ user: 'gpuaas-agent', stdin: token },
+      });
+      await host.sh(`systemctl start ${units.agent}`);
+
+      expect(enrolled).toMatchObject({ code: 0 });
+      const status = async () => await host.unit(units.agent, 'StatusText');
+      await host.waitFor(async () => (await status()).startsWith(`Connected to ${url}. 0 tasks, `), 'the session');
+    } finally {
+      await serve.stop('SIGKILL');
+    }
+    await host.waitFor(
+      async () => (await host.unit(units.agent, 'StatusText')).startsWith(`There is no session with ${url}`),
+      'the end of the session',
+    );
+    expect(await host.unit(units.agent, 'ActiveState')).toBe('active');
   });
 });
 
