@@ -1,6 +1,7 @@
 /** `node-agent version`: what this program is, and which contracts and forms of its own state it speaks. */
 import { isSea } from 'node:sea';
-import { stateVersions } from '../../agent/state-versions.ts';
+import { configVersion as config } from '../../agent/config-version.ts';
+import { journalSchema } from '../../agent/journal/schema.ts';
 import { protocolVersion } from '../../contract/protocol.ts';
 import { taskSchemas } from '../../contract/tasks.ts';
 import { agentCommit as commit, agentVersion as version } from '../agent-version.ts';
@@ -12,7 +13,8 @@ export function printVersion({ json }: { json: boolean }): number {
   const { arch, versions } = process;
   if (json) {
     const runs = { node: versions.node, arch, single_file: isSea() };
-    printJson({ version, commit, ...runs, protocol: protocolVersion, ...stateVersions, tasks });
+    const forms = { protocol: protocolVersion, journal: journalSchema.version, config };
+    printJson({ version, commit, ...runs, ...forms, tasks });
   } else {
     const built = commit === null ? '' : `${commit.slice(0, 12)}, `;
     printLine(`node-agent ${version} (${built}protocol ${protocolVersion}, Node ${versions.node}, ${arch})`);
