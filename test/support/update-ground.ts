@@ -44,6 +44,10 @@ export interface Installed {
 export interface Settings {
   readonly updates?: Readonly<Record<string, unknown>>;
   readonly registry: string;
+  /** `alloc-1` if absent. */
+  readonly allocation?: string;
+  /** Makes the host a node before the agent is started. */
+  readonly join?: { readonly url: string; readonly token: string };
 }
 
 /** As the bootstrap does it, by hand: what it does is tested elsewhere. */
@@ -51,7 +55,7 @@ export async function installAgent(
   host: SystemdHost,
   binary: Buffer,
   { root: { pem } }: Publisher,
-  { updates = {}, registry }: Settings,
+  { updates = {}, registry, allocation = 'alloc-1', join: node }: Settings,
 ): Promise<Installed> {
   const work = mkdtempSync(join(tmpdir(), 'gpuaas-install-'));
   await host.copyIn(join(root, 'systemd'), '/root/systemd');
@@ -68,13 +72,19 @@ export async function installAgent(
   await host.write('/etc/gpuaas-node-agent/release-root.pem', pem);
   const gid = Number(await host.sh('id -g gpuaas-agent'));
   const config = {
-    allocation: { id: 'alloc-1', user: 'tenant' },
+    allocation: { id: allocation, user: 'tenant' },
     gate: { socket_gid: gid },
     registries: [{ host: registry, prefixes: ['gpuaas-dev'] }],
     updates: { stable_seconds: 3, ...updates },
     log_level: 'info',
   };
   await host.write('/etc/gpuaas-node-agent/agent.json', JSON.stringify(config));
+  if (node) {
+    await host.sh(`/opt/gpuaas-node-agent/current/node-agent enroll --url ${node.url} --token-file -`, {
+      stdin: node.token,
+      user: 'gpuaas-agent',
+    });
+  }
   await host.sh(
     'systemctl daemon-reload; systemctl start gpuaas-node-agent-gate gpuaas-node-agent gpuaas-node-agent-update.path',
   );
