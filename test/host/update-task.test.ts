@@ -46,7 +46,7 @@ beforeAll(async () => {
   });
   const nodes = await ask<{ items: { id: string }[] }>('GET', '/api/v1/nodes');
   nodeId = nodes.items[0]?.id ?? '';
-  await host.waitFor(async () => (await node()).connection === 'connected', 'a session');
+  await host.waitFor(async () => (await node()).connected, 'a session');
 }, 900_000);
 afterAll(async () => {
   await host?.[Symbol.asyncDispose]();
@@ -69,7 +69,7 @@ async function ask<T>(method: string, path: string, body?: object): Promise<T> {
 }
 
 interface NodeView {
-  readonly connection: string;
+  readonly connected: boolean;
   readonly agent_version: string;
   readonly update: {
     readonly state: string;

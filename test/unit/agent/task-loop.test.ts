@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { RunOptions } from '../../../src/agent/dispatch.ts';
 import type { Journal } from '../../../src/agent/journal/journal.ts';
 import { openJournal } from '../../../src/agent/journal/open-journal.ts';
@@ -363,5 +363,55 @@ describe('closing', () => {
     runs[0]?.end();
 
     await expect(closing).resolves.toBeUndefined();
+  });
+});
+
+describe('a hold', () => {
+  it('takes nothing new, and answers for what it has, until it is over', async () => {
+    const { loop, runs, journal } = bench();
+    loop.take(envelope());
+
+    const release = loop.hold('It is updated.');
+
+    expect(loop.credits).toBe(0);
+    expect(loop.take(envelope({ task_id: 'task-2', fencing: 2 }))).toMatchObject({
+      ...{ accepted: false, failure: { code: 'agent.draining', retryable: true } },
+    });
+    expect(journal.task('task-2')).toBeUndefined();
+    expect(loop.take(envelope())).toEqual({ accepted: true });
+    release();
+    expect(loop.take(envelope({ task_id: 'task-3', fencing: 3 }))).toEqual({ accepted: true });
+    for (const run of runs) run.end();
+  });
+
+  it('waits for the others at work, not for the update that wants it', async () => {
+    const { loop, runs, clock } = bench();
+    const update = { task_id: 'u', type: 'agent.self_update', workload_id: 'host', params: { version: '0.2.0' } };
+    loop.take(envelope());
+    loop.take(envelope(update));
+    await vi.waitFor(() => expect(runs).toHaveLength(2));
+
+    let over = false;
+    void loop.othersEnd(120_000).then(() => {
+      over = true;
+    });
+    await clock.advance(1000);
+    expect(over).toBe(false);
+    runs.find((run) => run.envelope.task_id === 'task-1')?.end();
+
+    await vi.waitFor(() => expect(over).toBe(true));
+    expect(loop.size).toBe(1);
+    for (const run of runs) run.end();
+  });
+
+  it('does not wait longer than it may', async () => {
+    const { loop, runs, clock } = bench();
+    loop.take(envelope());
+
+    const over = loop.othersEnd(120_000);
+    await clock.advance(120_000);
+
+    await over;
+    for (const run of runs) run.end();
   });
 });

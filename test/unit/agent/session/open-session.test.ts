@@ -1,5 +1,11 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
+import type { Ending } from '../../../../src/agent/session/reconnect.ts';
+import { AgentSocket } from '../../../../src/agent/session/socket.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
+import { createLog } from '../../../../src/kit/log.ts';
 import { certificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { manualClock } from '../../../support/manual-clock.ts';
@@ -243,6 +249,38 @@ describe('a connection', () => {
     peer.socket.close(1001);
 
     await eventually(() => expect(session.state).toMatchObject({ kind: 'waiting', delay_ms: 30_000 }));
+  });
+});
+
+describe('a control plane that is away', () => {
+  const log = createLog({ level: 'silent' });
+  const stateOf = async (url: string) => {
+    const { session } = await open();
+    await session.close();
+    const ended = Promise.withResolvers<Omit<Ending, 'stoodMs'>>();
+    const nothing = () => undefined;
+    const handlers = {
+      onSign: nothing,
+      onMessage: nothing,
+      onFault: nothing,
+      onError: (err: unknown) => log.warn({ err }),
+    };
+    await AgentSocket.dial(controlPlaneOrigin(url), { ...handlers, onEnd: ended.resolve });
+    return (await ended.promise).answered;
+  };
+  const answering = async (status: number) => {
+    const server = createServer((_request, response) => response.writeHead(status).end());
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    server.unref();
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+
+  it.each([
+    ['nobody listens', async () => 'http://127.0.0.1:1', false],
+    ['a proxy finds nobody behind it', () => answering(502), false],
+    ['it says no', () => answering(403), true],
+  ])('is told from one that answers: %s', async (_what, url, answered) => {
+    expect(await stateOf(await url())).toBe(answered);
   });
 });
 
