@@ -172,7 +172,7 @@ export function assembleAgent(ground: Ground) {
   };
   const facts = explainSources({ engine, journal, taskLogs: taskLogFolder(config) });
   const host: HostAgent = new HostAgent({
-    ...{ loaded, policy, journal, doctor, loop, drain, logs, status, gpus, health, diagnose },
+    ...{ loaded, policy, journal, doctor, engine, loop, drain, logs, status, gpus, health, diagnose },
     ...{ version: ground.version, updates, updater },
     onDrain: () => tell('hostChanged'),
     explain: (id, signal) => explain(id, facts, signal),

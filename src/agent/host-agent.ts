@@ -3,11 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { AgentError } from '../contract/failures.ts';
 import { type TaskEnvelope, TaskEnvelope as TaskEnvelopeSchema, type TaskResult } from '../contract/task-envelope.ts';
 import { judge } from '../contract/validate.ts';
+import type { CheckResult } from '../host/doctor/check.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
-import type { PullCredential } from '../runtime/engine.ts';
+import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
 import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { envelopeOf, isBare } from './bare-task.ts';
 import type { LoadedConfig } from './config.ts';
+import { sampleGpu } from './diagnostics/sample-gpu.ts';
 import type { DrainState } from './drain-state.ts';
 import type { GpuHealth } from './gpus/gpu-health.ts';
 import type { HostDoctor } from './host-doctor.ts';
@@ -27,6 +29,7 @@ export interface HostAgentParts {
   readonly policy: HostPolicy;
   readonly journal: Journal;
   readonly doctor: Pick<HostDoctor, 'examine'>;
+  readonly engine: Pick<ContainerEngine, 'image'>;
   readonly loop: TaskLoop;
   readonly drain: DrainState;
   readonly logs: LogSources;
@@ -126,6 +129,18 @@ export class HostAgent implements LocalAgent {
 
   async doctor(signal: AbortSignal) {
     return await this.#parts.doctor.examine(signal);
+  }
+
+  async sampleGpu(signal: AbortSignal): Promise<CheckResult> {
+    const { policy, journal, engine } = this.#parts;
+    const unheard = { onAccepted: () => undefined, onEvent: () => undefined, credential: undefined };
+    return await sampleGpu(
+      {
+        ...{ allocationId: policy.allocation.id, journal, engine, cards: () => this.cards().gpus },
+        run: (task) => this.runTask(task, unheard),
+      },
+      signal,
+    );
   }
 
   async config() {

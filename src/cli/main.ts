@@ -141,6 +141,7 @@ function addHostCommands(program: Command, carry: Carry): void {
   program
     .command('doctor')
     .description('check whether this host can do its work, and say what to do where it cannot; changes nothing')
+    .option('--sample-gpu', 'have a container look at a free card as well; it is removed again', false)
     .option('--bundle <file>', 'write a bundle for support instead: .tar.gz or .json, without secrets')
     .option(...config)
     .option(...json)

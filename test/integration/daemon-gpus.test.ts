@@ -194,6 +194,20 @@ describe('a daemon on a host with cards', () => {
     });
   });
 
+  it('has a container of the doctor look at a free card, says what it saw, and leaves nothing of it', async () => {
+    const { stdout } = await startNodeAgent(['doctor', '--sample-gpu', '--json', '--config', ground.configFile]).ended;
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; status: string; found: string }[] };
+
+    // The stand-in of the toolkit hands out a card, and no tool of the driver with it.
+    const sample = checks.find(({ name }) => name === 'gpu.sample');
+    expect(sample).toMatchObject({ status: 'fail', found: expect.stringContaining('did not get to see it') });
+    expect((await listed()).map(({ held_by }) => held_by).toSorted()).toEqual([holder, null].toSorted());
+    const status = await startNodeAgent(['status', '--json', '--config', ground.configFile]).ended;
+    expect(JSON.parse(status.stdout).workloads.map((each: { workload_id: string }) => each.workload_id)).toEqual([
+      holder,
+    ]);
+  });
+
   it('quarantines a card of which the kernel reports an Xid, over a kill, until somebody has seen to it', async () => {
     const [told, troubles] = [eventsFrom(), troublesFrom(holder)];
     appendFileSync(kernelLog, `3,2,2000000,-;NVRM: Xid (PCI:${slots[held]}): 79, GPU has fallen off the bus.\n`);

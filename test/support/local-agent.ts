@@ -52,6 +52,13 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
       status: () => ({ ...agentStatus, draining, drained_by: draining ? ['host'] : [] }),
       tasks: () => [],
       explain: unknown,
+      sampleGpu: async () => ({
+        name: 'gpu.sample',
+        status: 'skipped',
+        found: 'This host has no card.',
+        why: '',
+        fix: null,
+      }),
       diagnose: async () => ({ collected_at: '2026-11-25T10:00:00.000Z', files: [], left_out: [] }),
       drain: async (on) => {
         asked.push(`drain ${on}`);

@@ -45,6 +45,8 @@ export interface LocalAgent {
   /** Asks the control plane for the present release of the host's channel. */
   availableUpdate(signal: AbortSignal): Promise<AvailableUpdate>;
   doctor(signal: AbortSignal): Promise<readonly CheckResult[]>;
+  /** Gives a free card to a container that looks at it; the container is removed again. */
+  sampleGpu(signal: AbortSignal): Promise<CheckResult>;
   /** A bundle for support, without secrets; see docs/tasks.md. */
   diagnose(wish: AgentCollectDiagnosticsParams, signal: AbortSignal): Promise<AgentCollectDiagnosticsOutput>;
   /** What `node-agent config` prints, as the daemon has it. */

@@ -31,6 +31,7 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/update': ({ agent }) => agent.update(),
   'GET /v1/update/available': ({ agent, signal }) => agent.availableUpdate(signal),
   'GET /v1/doctor': async ({ agent, signal }) => ({ checks: await agent.doctor(signal) }),
+  'POST /v1/sample-gpu': ({ agent, signal }) => agent.sampleGpu(signal),
   'POST /v1/diagnose': async ({ agent, body, signal }) =>
     agent.diagnose(judged(AgentCollectDiagnosticsParams, await body()), signal),
   'GET /v1/explain': ({ agent, query, signal }) => agent.explain(judged(Identifier, query.get('id')), signal),

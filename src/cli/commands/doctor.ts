@@ -7,7 +7,7 @@ import { collect } from '../../agent/diagnostics/collect.ts';
 import { HostDoctor } from '../../agent/host-doctor.ts';
 import type { LocalClient } from '../../agent/local-api/client.ts';
 import type { AgentCollectDiagnosticsOutput } from '../../contract/agent-collect-diagnostics.ts';
-import type { CheckResult, CheckStatus } from '../../host/doctor/check.ts';
+import { type CheckResult, type CheckStatus, skipped } from '../../host/doctor/check.ts';
 import { createLog } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
@@ -24,22 +24,27 @@ const marks: Readonly<Record<CheckStatus, string>> = { ok: 'ok  ', warn: 'WARN',
 /** Longest that all checks together may take. */
 const doctorTimeoutMs = 60_000;
 const bundleTimeoutMs = 120_000;
+const sampleTimeoutMs = 180_000;
 
 export interface DoctorOptions {
   readonly config?: string;
   readonly json: boolean;
+  /** Has a container look at a free card; only a daemon can. */
+  readonly sampleGpu?: boolean;
   /** File for a bundle, instead of a table of checks. */
   readonly bundle?: string;
 }
 
-export async function runDoctor({ config: file, json, bundle }: DoctorOptions): Promise<number> {
+export async function runDoctor({ config: file, json, sampleGpu, bundle }: DoctorOptions): Promise<number> {
   const loaded = await loadConfig(file, process.env);
   const agent = await agentIfThere(loaded.config);
   if (bundle !== undefined) {
     await bundleInto(bundle, loaded, agent, json);
     return exitCodes.ok;
   }
-  const results = await findings(loaded, agent, AbortSignal.timeout(doctorTimeoutMs));
+  const signal = AbortSignal.timeout(doctorTimeoutMs);
+  const sample = sampleGpu ? [await sampleOf(agent)] : [];
+  const results = [...(await findings(loaded, agent, signal)), ...sample];
   const failed = results.filter(({ status }) => status === 'fail').length;
   if (json) {
     printJson({ healthy: failed === 0, checks: results });
@@ -64,6 +69,14 @@ async function findings(
   if (process.getuid?.() !== 0 || open.size === 0) return checks;
   const ours = await onOurOwn(loaded, ({ doctor }) => doctor.examine(signal, open));
   return checks.map((check) => ours.find(({ name }) => name === check.name) ?? check);
+}
+
+/** A launch like any other, so it is the daemon's, and takes its time. */
+async function sampleOf(agent: LocalClient | undefined): Promise<CheckResult> {
+  const found = 'No daemon runs that could launch a container.';
+  return agent === undefined
+    ? { name: 'gpu.sample', ...skipped(found), why: 'Only a container that uses a card shows that it can.' }
+    : await agent.ask<CheckResult>('/v1/sample-gpu', { body: {}, signal: AbortSignal.timeout(sampleTimeoutMs) });
 }
 
 interface Own {

@@ -3,7 +3,7 @@
  * find travels with its inventory.
  */
 import type { HealthFinding, HostHealth } from '../../contract/host-health.ts';
-import type { Check, CheckResult } from './check.ts';
+import { type Check, type CheckResult, unknownWhy } from './check.ts';
 
 /** True: launches fail as long as that check does. */
 const cheap: Readonly<Record<string, boolean>> = {
@@ -46,10 +46,11 @@ export function healthOf(results: readonly CheckResult[]): HostHealth {
   };
 }
 
-function findingOf({ name, status, found, fix }: CheckResult): HealthFinding {
+/** A check that could not be carried out says nothing about launches. */
+function findingOf({ name, status, why, found, fix }: CheckResult): HealthFinding {
   const isFailure = status === 'fail';
   return {
-    ...{ name, status: isFailure ? 'fail' : 'warn', blocks: isFailure && cheap[name] === true },
+    ...{ name, status: isFailure ? 'fail' : 'warn', blocks: isFailure && cheap[name] === true && why !== unknownWhy },
     ...{ found: short(found), fix: short(fix ?? '') },
   };
 }

@@ -46,7 +46,8 @@ export async function runChecks(
   return results;
 }
 
-const unknownWhy = 'A check that cannot be carried out may hide a fault.';
+/** Of a check that could not be carried out. */
+export const unknownWhy = 'A check that cannot be carried out may hide a fault.';
 
 async function runOne(one: Check, timeoutMs: number, signal: AbortSignal): Promise<Omit<CheckResult, 'name'>> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);

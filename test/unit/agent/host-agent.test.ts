@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { DrainState } from '../../../src/agent/drain-state.ts';
 import { HostAgent } from '../../../src/agent/host-agent.ts';
+import { HostDoctor } from '../../../src/agent/host-doctor.ts';
 import type { Journal } from '../../../src/agent/journal/journal.ts';
 import { openJournal } from '../../../src/agent/journal/open-journal.ts';
 import { TaskLoop } from '../../../src/agent/task-loop.ts';
@@ -13,6 +14,7 @@ import { createLog } from '../../../src/kit/log.ts';
 import { sampleGpu } from '../../support/gpus.ts';
 import { agentStatus, localAgent } from '../../support/local-agent.ts';
 import { manualClock } from '../../support/manual-clock.ts';
+import { recordingEngine } from '../../support/recording-engine.ts';
 import { hostPolicy, identity, launchParams } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -45,17 +47,17 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
     },
   });
   const { agent } = localAgent();
+  const { engine } = recordingEngine();
+  const config = { state_dir: stateDir, stacks: { plugin_folders: [] } };
+  const loaded = { config, sources: { '/state_dir': 'default' } } as never;
   const host = new HostAgent({
     ...{ journal, loop, drain, policy: hostPolicy, logs: agent.logs },
     ...{ status: () => agentStatus, explain: agent.explain, onDrain: () => void drains.push(drain.current !== null) },
-    ...{ diagnose: agent.diagnose, doctor: { examine: async () => [] } },
+    ...{ diagnose: agent.diagnose, doctor: new HostDoctor({ loaded, policy: hostPolicy, engine }), engine },
     gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
     health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
     ...{ version: '0.1.0', updates: rootPlaces(stateDir), updater: { available: agent.availableUpdate } },
-    loaded: {
-      config: { state_dir: stateDir, stacks: { plugin_folders: [] } },
-      sources: { '/state_dir': 'default' },
-    } as never,
+    loaded,
   });
   return { host, journal, drains };
 }

@@ -95,6 +95,14 @@ it('tells what failed first, with what to do, and whether it lets launches throu
   ]);
 });
 
+it('keeps nobody from launching because a check could not be carried out', async () => {
+  const broken = { name: 'network.pool', run: () => Promise.reject(new Error('no such call')) };
+
+  const health = healthOf(await runChecks([broken], { signal: patience }));
+
+  expect(health.findings).toMatchObject([{ name: 'network.pool', status: 'fail', blocks: false }]);
+});
+
 it('stays within what its schema admits, however long a sentence is', () => {
   const long = healthOf([
     { name: 'engine.limits', status: 'fail', why: '', found: `${'x'.repeat(499)}😀`, fix: 'y'.repeat(900) },

@@ -26,6 +26,19 @@ it.each([
   expect(result?.fix).toContain('network_pool');
 });
 
+it('goes by the routes alone where a service may not ask for addresses', async () => {
+  const forbidden = () => {
+    throw Object.assign(new Error('uv_interface_addresses returned Unknown system error 97'), {
+      code: 'ERR_SYSTEM_ERROR',
+    });
+  };
+  const root = pretendRoot({ 'proc/net/route': routeTable(['tun0 10.0.0.0/8']) });
+
+  const [found] = await runChecks([networkCheck({ pool, root, interfaces: forbidden })], { signal: patience });
+
+  expect(found).toMatchObject({ status: 'fail', found: `${pool} overlaps 10.0.0.0/8 on tun0.` });
+});
+
 it.each([
   ['a part of the pool', 'eth1 10.213.4.0/24'],
   ['its first address', 'eth1 10.213.0.0/32'],
