@@ -16,6 +16,9 @@
 # shellcheck disable=SC2317 # The functions of the tables are called by their names.
 set -eu
 umask 022
+# What programs say is read here; and nothing of whoever calls may decide where they are, or hand a secret of ours on.
+export LC_ALL=C PATH="${PATH:-}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+unset TOKEN TOKEN_ID TOKEN_PIN TOKEN_BEARER CDPATH GREP_OPTIONS
 
 PROGRAM=bootstrap.sh
 OPT=/opt/gpuaas-node-agent
@@ -276,11 +279,12 @@ fact_cgroups() {
 }
 
 fact_disk() {
-  FACT=''
+  FACT='' least=600
+  [ ! -x "$AGENT" ] || least=64
   for place in /opt /var/lib; do
     free=$(df -Pk "$place" | awk 'NR == 2 { print int($4 / 1024) }')
     FACT="$FACT${FACT:+, }$free MiB free at $place"
-    [ "$free" -ge 600 ] || problem "$place has $free MiB left, and the agent takes 600." "Free space on the file system of $place."
+    [ "$free" -ge "$least" ] || problem "$place has $free MiB left, and $least are needed." "Free space on the file system of $place."
   done
 }
 
@@ -352,7 +356,7 @@ engine_version() {
 
 # How many containers run; 0 where no engine answers.
 running() {
-  curl -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"Id":' | wc -l
+  curl -q -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"Id":' | wc -l
 }
 
 check_engine() {
@@ -580,7 +584,7 @@ add_nvidia_repository() {
   mkdir "$WORK/gnupg"
   chmod 700 "$WORK/gnupg"
   case $NVIDIA_KEY in
-    http://* | https://*) curl -fsSL --max-time 60 -o "$WORK/nvidia.key" -- "$NVIDIA_KEY" || die "$FAILED" "The key at $NVIDIA_KEY cannot be had." 'Look at the network of this host, or give a file: --nvidia-key.' ;;
+    http://* | https://*) curl -q -fsSL --max-time 60 -o "$WORK/nvidia.key" -- "$NVIDIA_KEY" || die "$FAILED" "The key at $NVIDIA_KEY cannot be had." 'Look at the network of this host, or give a file: --nvidia-key.' ;;
     *) cp "$NVIDIA_KEY" "$WORK/nvidia.key" ;;
   esac
   keys=$(gpg --batch --homedir "$WORK/gnupg" --show-keys --with-colons "$WORK/nvidia.key" 2>/dev/null | awk -F: '$1 == "pub" { next_is = 1 } $1 == "fpr" && next_is { print $10; next_is = 0 }')
@@ -623,7 +627,7 @@ get() {
     printf 'silent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
     printf 'connect-timeout = 15\nspeed-limit = 1000\nspeed-time = 60\nretry = 3\n'
     printf '%s' "${3:-}"
-  } | curl -K - 2>"$WORK/curl.err"
+  } | curl -q -K - 2>"$WORK/curl.err"
 }
 
 # A control plane with a CA of its own is believed by that CA alone.
@@ -755,6 +759,8 @@ sha256() { sha256sum "$1" | cut -c 1-64; }
 
 check_release() {
   if find_release; then
+    # All that is small is looked at before anything is installed.
+    unpack_host_files
     FACT="$VERSION (seq $SEQ) of $SOURCE, verified"
   else
     FACT='none: no token, no --offline, and none was kept here'
@@ -798,7 +804,6 @@ check_users() {
 }
 
 do_users() {
-  unpack_host_files
   getent passwd "$AGENT_USER" >/dev/null || run systemd-sysusers "$WORK/host/sysusers.d/gpuaas-node-agent.conf"
   [ -z "$(tenant)" ] || getent passwd "$(tenant)" >/dev/null || run useradd --create-home --user-group --shell /bin/bash "$(tenant)"
 }
@@ -891,7 +896,6 @@ check_units() {
     FACT='not looked at: there is no release to compare with'
     return 0
   fi
-  unpack_host_files
   for file in $(host_files); do
     place=$(place_of "$file")
     [ -n "$place" ] || continue
@@ -959,6 +963,8 @@ check_config() {
   if [ ! -e "$CONFIG" ]; then
     FACT='none'
     WOULD="write $CONFIG"
+  elif ! grep -qF "\"$(sed -n 's/.*"allocation_id":"\([^"]*\)".*/\1/p' "$WORK/invitation")\"" "$CONFIG"; then
+    die "$FAILED" "$CONFIG is for another allocation than the join token." "Move it away, or correct it: the token is for $(sed -n 's/.*"allocation_id":"\([^"]*\)".*/\1/p' "$WORK/invitation")."
   elif cmp -s "$WORK/agent.json" "$CONFIG"; then
     FACT="$CONFIG"
   else
@@ -1047,6 +1053,7 @@ do_enrolment() {
     die "$FAILED" "The host could not be enrolled: $(cat "$WORK/enrol.out")" 'A join token is good for one host, once, within an hour: gpuaas nodes join-token ALLOCATION makes another.'
   fi
   ENROLLED=1
+  forget_token
 }
 
 # Once the host is a node the token is worth nothing to it.
@@ -1104,8 +1111,9 @@ check_ready() {
 }
 
 do_ready() {
-  [ -z "${ENROLLED:-}" ] || run "$AGENT" drain --off --config "$CONFIG"
   run "$AGENT" host await-ready --config "$CONFIG" --wait 90
+  # An uninstall has drained what it left.
+  [ -z "${ENROLLED:-}" ] || run "$AGENT" drain --off --config "$CONFIG"
 }
 
 # ---------------------------------------------------------------------------------------------------------------- modes
@@ -1115,7 +1123,8 @@ take_lock() {
   has flock || return 0
   mkdir -p "$(dirname $LOCK)"
   exec 9>$LOCK
-  flock -n 9 || die "$BUSY" 'Another bootstrap is at work on this host.' 'Wait until it has ended.'
+  # A program that a killed run had started may hold it a little longer.
+  flock -w 10 9 || die "$BUSY" 'Another bootstrap is at work on this host.' 'Wait until it has ended.'
 }
 
 # Not in /tmp or /run: what is verified here is run here, and those may forbid it. What a killed run left goes first.
@@ -1231,7 +1240,7 @@ reload_after_uninstall() {
 }
 
 ours_running() {
-  curl -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"gpuaas\.instance":' | wc -l
+  curl -q -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"gpuaas\.instance":' | wc -l
 }
 
 main() {

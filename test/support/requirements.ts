@@ -15,16 +15,7 @@ export const decided: Readonly<Record<string, string>> = {
 
 /** Named here until it is shown: what it waits for. */
 export const pending: Readonly<Record<string, string>> = {
-  'G-178': 'the installer of hosts; until then `node-agent doctor` says that there is no container runtime',
-  'G-179': 'the installer of hosts; `node-agent doctor` says where the engine cannot hand out cards',
   'G-187': 'updates of the agent; the failure codes `update.untrusted` and `update.rolled_back` are reserved for them',
-  'G-188': 'the installer of hosts; `node-agent doctor` looks at each of these prerequisites and changes nothing',
-  'G-192':
-    'the installer of hosts; `workload.oci_runtime_status` and the doctor look for docker, podman and nerdctl already',
-  'G-193':
-    'the installer of hosts; the doctor finds cards that the engine cannot hand out, and says that the toolkit has to be installed',
-  'G-194':
-    'the installer of hosts; pulls use credentials of a quarter of an hour for one repository, and need no login of the host',
 };
 
 export interface Shown {

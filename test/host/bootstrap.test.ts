@@ -1,0 +1,298 @@
+/** The life of a host, from bare Debian 13 to its end: each test goes on where the one before it has stopped. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureEngine } from '../../bootstrap/dev/engine.ts';
+import { ensureImage } from '../../bootstrap/dev/images.ts';
+import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
+import { type BootstrapGround, openBootstrapGround } from '../support/bootstrap-ground.ts';
+import { type BootstrapRelease, bootstrapRelease } from '../support/bootstrap-release.ts';
+import { type BootstrapRuns, bootstrapRuns } from '../support/bootstrap-runs.ts';
+import { type SystemdHost, startHost } from '../support/systemd-host.ts';
+import { addWebApp } from '../support/wire-app.ts';
+import { ok } from '../support/wire-ground.ts';
+
+const undo = new AsyncDisposableStack();
+let host: SystemdHost;
+let ground: BootstrapGround;
+let release: BootstrapRelease;
+let bootstrap: BootstrapRuns;
+let expired: string;
+let online: string[];
+const tokenFile = '/root/join token';
+
+beforeAll(async () => {
+  host = undo.use(await startHost({ debian: 13, engine: false }));
+  release = undo.use(await bootstrapRelease());
+  const registry = await ensureRegistry();
+  ground = undo.use(await openBootstrapGround(host, { keys: release.keys, registry: registry.host }));
+  expired = (await ground.invite(60)).token;
+  bootstrap = await bootstrapRuns(host);
+  await host.copyIn(release.folder, '/root/release');
+  online = ['--url', ground.url, '--token-file', tokenFile, '--offline', '/root/release'];
+});
+afterAll(() => undo.disposeAsync());
+
+const giveToken = async (token?: string) => {
+  await host.write(tokenFile, token ?? (await ground.invite()).token, 0o600);
+};
+/** Nothing of ours is there, and no package came. */
+const isBare = async () =>
+  await host.sh(
+    'ls -d /opt/gpuaas* /etc/gpuaas* /var/lib/gpuaas* 2>/dev/null || true; ! command -v dockerd; getent passwd gpuaas-agent || true',
+  );
+
+describe('a bare host', () => {
+  it('is told what would change, with the engine that was asked for, and is left as it is (G-178, G-188, G-192)', async () => {
+    const { code, stdout } = await bootstrap.run(['--check', '--json']);
+    const { facts, outcome } = JSON.parse(stdout) as { facts: Record<string, string>[]; outcome: string };
+
+    expect([code, outcome]).toEqual([3, 'would_change']);
+    expect(facts).toContainEqual({ name: 'distribution', state: 'ok', fact: 'debian 13', would: '' });
+    const would = Object.fromEntries(facts.map(({ name, would }) => [name, would]));
+    expect(would).toMatchObject({ engine: 'install docker.io and start it', nvidia: '', gvisor: '' });
+    expect((await bootstrap.run(['--check', '--engine-package', 'docker-ce'])).stdout).toContain('install docker-ce');
+    expect(await isBare()).toBe('');
+  });
+
+  it.each([
+    [
+      'another control plane than the token was made for',
+      async () => giveToken((await ground.invite()).token.replace(/.{43}$/, 'A'.repeat(43))),
+      [],
+      'is not the control plane that the join token was made for',
+    ],
+    ['a token that has expired', async () => giveToken(expired), [], 'no longer valid'],
+    ['a control plane that is not there', async () => giveToken(), ['--url', 'https://127.0.0.1:9'], 'cannot be used'],
+    [
+      'a manifest that was changed',
+      async () => copyRelease(release.altered((text) => text.replace('"seq":7', '"seq":8'))),
+      ['--offline', '/root/wrong'],
+      'None of the release keys has signed',
+    ],
+    [
+      'other release keys',
+      async () => copyRelease(release.damaged(/^release-keys\.pem$/)),
+      ['--offline', '/root/wrong'],
+      'The release root has not signed',
+    ],
+  ] as const)('takes nothing from %s', async (_what, prepare, args, words) => {
+    await giveToken();
+    await prepare();
+    if (words === 'no longer valid')
+      await host.waitFor(
+        async () => (await bootstrap.run(['--dry-run', ...online])).stderr.includes(words),
+        'the end of a token',
+        90,
+      );
+
+    const { code, stderr } = await bootstrap.run([...online, ...args]);
+
+    expect([code, stderr]).toEqual([1, expect.stringContaining(words)]);
+    expect(await isBare()).toBe('');
+    expect(await host.sh(`test -s '${tokenFile}' && echo kept`)).toBe('kept');
+  });
+
+  const copyRelease = async (folder: string) => await host.copyIn(folder, '/root/wrong');
+
+  it.each([/^node-agent-/, /^host-/])('runs nothing of a release in which a file was changed: %s', async (file) => {
+    await giveToken();
+    await copyRelease(release.damaged(file));
+
+    const { code, stderr } = await bootstrap.run([...online, '--offline', '/root/wrong']);
+
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is not what release.json names')]);
+    expect(await host.sh('ls -d /opt/gpuaas-node-agent/current /etc/systemd/system/gpuaas* 2>/dev/null || true')).toBe(
+      '',
+    );
+  });
+
+  it('becomes a node although the first run is killed in the middle', async () => {
+    await giveToken();
+    const whole = bootstrap.run(online);
+    await host.waitFor(
+      async () => (await host.run(['test', '-e', '/opt/gpuaas-node-agent/versions/1.0.0/node-agent'])).code === 0,
+      'the binary',
+      200,
+    );
+    await host.sh("kill -9 $(pgrep -f '^sh /root/bootstrap.sh')");
+    expect((await whole).code).not.toBe(0);
+
+    const { code, stdout, stderr } = await bootstrap.run(online);
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^ok +ready +connected, and the engine answers$/m);
+    const [node] = await ground.nodes();
+    expect(node).toMatchObject({ status: 'enrolled', connected: true });
+    expect(await host.sh(`ls -d '${tokenFile}' /var/lib/gpuaas-bootstrap.* 2>/dev/null || true`)).toBe('');
+    expect(
+      await host.sh('stat -c "%a %U" /var/lib/gpuaas-node-agent /var/lib/gpuaas-node-agent/identity/*.jwk | sort -u'),
+    ).toBe('600 gpuaas-agent\n700 gpuaas-agent');
+  });
+
+  it('has the token in no argument, no file and no log', async () => {
+    const { token } = await ground.invite();
+    await giveToken(token);
+    const seen = host.sh(
+      "while ! test -e /run/stop; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; done | sort -u",
+    );
+
+    await bootstrap.run(['--dry-run', ...online]);
+    await host.sh('touch /run/stop');
+
+    const secret = token.split('.')[1] ?? '';
+    expect(await seen).not.toContain(secret);
+    expect(
+      await host.sh(
+        `rm '${tokenFile}'; grep -rl ${secret} /var/log /var/lib/gpuaas* /etc /opt/gpuaas-node-agent/release || true`,
+      ),
+    ).toBe('');
+  });
+
+  it('is not changed by a second run, and nothing is restarted (G-188)', async () => {
+    const before = await bootstrap.traces();
+
+    const { code, stdout, stderr } = await bootstrap.run([]);
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).not.toMatch(/^change/m);
+    expect(await bootstrap.traces()).toBe(before);
+    expect((await bootstrap.run(['--check'])).code).toBe(0);
+  });
+
+  it('keeps what its operator has set, and shows where that is otherwise', async () => {
+    await host.sh(`cd /etc && sed -i 's/^{/{ "log_level": "debug",/' gpuaas-node-agent/agent.json
+      sed -i 's/^{/{ "max-concurrent-downloads": 2,/; s/10m/50m/' docker/daemon.json`);
+    const before = await bootstrap.traces();
+
+    const { code } = await bootstrap.run([]);
+
+    expect([code, await bootstrap.traces()]).toEqual([0, before]);
+  });
+});
+
+describe('a workload on it', () => {
+  let id: string;
+  const curl = (url: string) => `curl -s -o /dev/null --max-time 3 -w '%{http_code}' ${url} || true`;
+  /** In the network of the workload, with the tools of the host. */
+  const inside = async (command: string) =>
+    await host.sh(`nsenter -t $(docker inspect -f '{{.State.Pid}}' gpuaas-${id}) -n sh -c "${command}"`);
+
+  beforeAll(async () => {
+    await host.sh('apt-get install -y -q --no-install-recommends docker-cli');
+    const { socketPath } = await ensureEngine();
+    const { host: registry } = await ensureRegistry();
+    await host.reach(Number(registry.split(':')[1]));
+    const { reference } = await ensureImage({ socketPath, host: registry }, 'web');
+    const made = async (method: string, path: string, body?: unknown) =>
+      ok(await ground.admin.call(method, path, body));
+    await addWebApp(made, reference);
+    const [node] = await ground.nodes();
+    const launched = await made('POST', '/api/v1/app-instances', {
+      ...{ app_slug: 'web', app_version: '1.0', display_name: 'A page', project_id: ground.projectId },
+      placement_intent: { target_allocation_id: node?.allocation_id },
+      config: { host_port: 18080 },
+    });
+    id = launched.id;
+    await host.waitFor(
+      async () => (await made('GET', `/api/v1/app-instances/${id}`)).state === 'running',
+      'the workload',
+      120,
+    );
+  });
+
+  it('answers on the host, and reaches neither services of the host nor metadata of the machine', async () => {
+    expect(await host.sh(curl('http://127.0.0.1:18080/'))).toMatch(/^[24]/);
+    const gateway = (await inside('ip -4 route show default')).split(' ')[2] ?? '';
+    const dropped = async (what: string) => {
+      const rules = await host.sh('nft list table inet gpuaas_node_agent');
+      return Number(new RegExp(`packets (\\d+) .*${what}`).exec(rules)?.[1]);
+    };
+
+    expect(await inside(curl(`http://${gateway}:9464/healthz`))).toBe('000');
+    expect(await inside(curl('http://169.254.169.254/latest/meta-data/'))).toBe('000');
+
+    expect(await dropped('no services of the host')).toBeGreaterThan(0);
+    expect(await dropped('no metadata of the machine')).toBeGreaterThan(0);
+    expect(await inside('grep -v lo /proc/net/if_inet6 || true')).toBe('');
+  });
+
+  it('is not reached by a neighbour who knows its address, and would be without the firewall (moby #49325)', async () => {
+    const address = await host.sh(
+      `docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' gpuaas-${id}`,
+    );
+    await host.sh(`
+      systemd-run --quiet --unit=neighbour -p PrivateNetwork=yes sleep infinity
+      ip link add nb0 type veth peer name nb1
+      ip link set nb1 netns $(systemctl show -p MainPID --value neighbour)
+      ip addr add 192.168.77.1/24 dev nb0; ip link set nb0 up
+      nsenter -t $(systemctl show -p MainPID --value neighbour) -n sh -c 'ip addr add 192.168.77.2/24 dev nb1; ip link set nb1 up; ip route add 10.213.0.0/20 via 192.168.77.1'`);
+    const ask = async () =>
+      await host.sh(`nsenter -t $(systemctl show -p MainPID --value neighbour) -n ${curl(`http://${address}:8080/`)}`);
+
+    const guarded = await ask();
+    await host.sh('nft delete table inet gpuaas_node_agent');
+    const open = await ask();
+    const { stdout } = await bootstrap.run([]);
+
+    expect([guarded, open]).toEqual(['000', expect.stringMatching(/^[24]/)]);
+    expect(stdout).toMatch(/^change +firewall/m);
+    expect(await ask()).toBe('000');
+  });
+
+  it('and its firewall outlive a restart of the engine, and of nftables', async () => {
+    const started = async () =>
+      await host.sh(`docker inspect -f '{{.State.StartedAt}} {{.State.Status}}' gpuaas-${id}`);
+    const before = await started();
+
+    await host.sh('systemctl restart docker; systemctl start nftables; systemctl reload nftables');
+
+    expect(await started()).toBe(before);
+    expect(before).toContain('running');
+    expect(await host.sh('nft list table inet gpuaas_node_agent | grep -c drop')).toBe('4');
+  });
+
+  it('goes with an uninstall; engine, configuration and what it has written stay, and the node is revoked', async () => {
+    await host.sh('echo mine >/home/tenant/mine');
+    const { code, stdout, stderr } = await bootstrap.run(['--uninstall']);
+
+    expect([code, stderr]).toEqual([0, expect.stringContaining('its data is kept')]);
+    expect(stdout).toContain('is revoked');
+    expect((await ground.nodes()).map(({ status, connected }) => [status, connected])).toEqual([['revoked', false]]);
+    expect(await host.sh('docker ps -aq; docker network ls -q --filter name=gpuaas')).toBe('');
+    expect(
+      await host.sh(
+        'ls -d /opt/gpuaas-node-agent /etc/systemd/system/gpuaas* /etc/systemd/system/*.wants/gpuaas* 2>/dev/null || true',
+      ),
+    ).toBe('');
+    expect(
+      await host.sh('systemctl is-active docker; grep -c live-restore /etc/docker/daemon.json; cat /home/tenant/mine'),
+    ).toBe('active\n1\nmine');
+    expect(await host.sh(`find /home/tenant/gpuaas -path '*${id}/data*' | head -n 1`)).not.toBe('');
+    expect(await host.sh('nft list tables | grep gpuaas || true; ls /etc/gpuaas-node-agent/agent.json')).toBe(
+      '/etc/gpuaas-node-agent/agent.json',
+    );
+  });
+
+  it('is no hindrance to come back, and to leave with everything', async () => {
+    await host.write(tokenFile, (await ground.invite()).token, 0o600);
+    await host.sh('rm /etc/gpuaas-node-agent/agent.json');
+    expect((await bootstrap.run(online)).code).toBe(0);
+    expect((await ground.nodes()).filter(({ connected }) => connected)).toHaveLength(1);
+
+    const { code } = await bootstrap.run(['--uninstall', '--purge']);
+
+    expect(code).toBe(0);
+    expect(
+      await host.sh(
+        'ls -d /opt/gpuaas* /etc/gpuaas* /var/lib/gpuaas* 2>/dev/null || true; getent passwd gpuaas-agent || true',
+      ),
+    ).toBe('');
+    expect(await host.sh('systemctl is-active docker; cat /home/tenant/mine')).toBe('active\nmine');
+    expect((await bootstrap.run(['--uninstall', '--purge'])).code).toBe(0);
+  });
+});
+
+it('is released as the very script that was tested here', () => {
+  expect(readFileSync(join(release.folder, 'bootstrap.sh'))).toEqual(readFileSync('bootstrap/bootstrap.sh'));
+});
