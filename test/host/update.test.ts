@@ -1,5 +1,5 @@
 /**
- * The agent is updated on a real host while a workload serves (X-1 to X-4, FAULTS 15 and 31): by systemd, the gate and the guard as
+ * The agent is updated on a real host while a workload serves (FAULTS 15 and 31): by systemd, the gate and the guard as
  * they are installed, and by signed releases of which some are not well.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
