@@ -63,9 +63,8 @@ export async function makeRelease(options: ReleaseOptions): Promise<Release> {
     }
     const program = ['gpuaas.mjs', 'console', 'gpuaas.THIRD-PARTY-LICENSES'];
     await folder.addTarball('control_plane', `gpuaas-${version}.tar.gz`, dirname(built.gpuaas.file), program);
-    if (existsSync(join(root, 'systemd'))) await folder.addTarball('host', `host-${version}.tar.gz`, root, ['systemd']);
-    const bootstrap = join(root, 'bootstrap/bootstrap.sh');
-    if (existsSync(bootstrap)) await folder.add('bootstrap', 'any', 'bootstrap.sh', readFileSync(bootstrap));
+    await folder.addTarball('host', `host-${version}.tar.gz`, root, ['systemd']);
+    await folder.add('bootstrap', 'any', 'bootstrap.sh', readFileSync(join(root, 'bootstrap/bootstrap.sh')));
     const plugins = archs.map((arch) => composePlugins[arch]);
     const sources = { 'node-agent': built.agent.sources, gpuaas: built.gpuaas.sources };
     await folder.add('sbom', 'any', 'sbom.cdx.json', Buffer.from(sbomOf(stamp, sources, plugins)));
