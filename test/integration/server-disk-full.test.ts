@@ -2,8 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
+import { ReleaseFiles } from '../../src/server/releases/release-files.ts';
+import { makeRelease, makeSigners } from '../support/releases.ts';
 import { aProject } from '../support/store-samples.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -31,4 +34,24 @@ it('a store without room says so, can be read, and goes on when there is room ag
   await add('afterwards');
   expect(await store.read((tx) => tx.projects.get('afterwards'))).toBeDefined();
   await store.close();
+});
+
+it('a file of a release without room leaves what was there, and goes on behind it when there is room again', async () => {
+  const files = new ReleaseFiles(join(disk, 'releases'));
+  const { release, files: made } = makeRelease(makeSigners());
+  const artifact = release.artifacts[0];
+  const bytes = artifact && made.get(artifact.name);
+  if (!artifact || !bytes) throw new Error('a release has files');
+  const file = { version: release.version, artifact };
+  const from = (start: number, end?: number) => Readable.from([bytes.subarray(start, end)]);
+  await files.take(file, 0, from(0, 40_000));
+  expect(() => writeFileSync(filler, Buffer.alloc(8 * 1024 * 1024))).toThrow('ENOSPC');
+
+  const refused = files.take(file, 40_000, from(40_000));
+  await expect(refused).rejects.toMatchObject({ code: 'disk.full', detail: { file: artifact.name } });
+  const kept = files.received(file);
+  rmSync(filler);
+  const isWhole = await files.take(file, 40_000, from(40_000));
+
+  expect([kept, isWhole]).toEqual([40_000, true]);
 });

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { listeningOf, type ServeOptions, settingsOf } from '../../../src/cli/commands/serve-options.ts';
+import { listeningOf, releaseRootOf, type ServeOptions, settingsOf } from '../../../src/cli/commands/serve-options.ts';
+import { makeSigners } from '../../support/releases.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('serve-options');
@@ -30,6 +31,17 @@ describe('the options of gpuaas serve', () => {
   const configInvalid = expect.objectContaining({ code: 'server.config_invalid' });
   const cert = join(folder, 'cert.pem');
   writeFileSync(cert, 'PEM');
+
+  it('take a release root as PEM, and refuse what is none, or a replacement of nothing', () => {
+    const { root, rootPem } = makeSigners();
+    const file = join(folder, 'root.pem');
+    writeFileSync(file, rootPem);
+
+    expect(releaseRootOf(options)).toEqual({});
+    expect(releaseRootOf({ ...options, releaseRoot: file })).toEqual({ releaseRoot: root, replaceReleaseRoot: false });
+    expect(() => releaseRootOf({ ...options, releaseRoot: cert })).toThrow(configInvalid);
+    expect(() => releaseRootOf({ ...options, replaceReleaseRoot: true })).toThrow(configInvalid);
+  });
 
   it.each(['0.0.0.0:8080', '[::]:8080', '10.0.0.1:80', 'cp.example.com:443'])('refuse %s without TLS', (listen) => {
     expect(() => listeningOf({ ...options, listen })).toThrow(configInvalid);
