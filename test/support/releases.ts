@@ -41,14 +41,14 @@ export function makeSigners(): Signers {
   };
 }
 
-/** `1.2.0` of number 3, for any processor, with an agent of 100 000 bytes. */
+/** `1.2.0` of number 3, for any processor, with an agent of so many bytes. */
 export function makeRelease(
   signers: Signers,
-  { keysSeq = 1, ...given }: Partial<Release> & { keysSeq?: number } = {},
+  { keysSeq = 1, agentBytes = 100_000, ...given }: Partial<Release> & { keysSeq?: number; agentBytes?: number } = {},
 ): MadeRelease {
   const { version = '1.2.0' } = given;
   const files = new Map([
-    [`node-agent-${version}-linux-x64.gz`, Buffer.alloc(100_000, `agent ${version} `)],
+    [`node-agent-${version}-linux-x64.gz`, Buffer.alloc(agentBytes, `agent ${version} `)],
     ['bootstrap.sh', Buffer.from(`#!/bin/sh\necho ${version}\n`)],
   ]);
   const release: Release = {
