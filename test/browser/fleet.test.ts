@@ -1,9 +1,16 @@
 /** What operators see of the fleet. */
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { buildConsole } from '../../bootstrap/dev/build-console.ts';
+import { AgentError } from '../../src/contract/failures.ts';
+import type { NodeUpdate } from '../../src/server/db/entities/node.ts';
 import { visit } from '../support/browser.ts';
 import { openSeededConsole, type SeededConsole, signIn } from '../support/console-ground.ts';
 import { openPage } from '../support/console-pages.ts';
+import { aNode } from '../support/launch-samples.ts';
+import { makeRelease, makeSigners } from '../support/releases.ts';
+import { anAllocation, anEvent, aRollout } from '../support/store-samples.ts';
+import { type TestServer, testServer } from '../support/test-server.ts';
 
 let ground: SeededConsole;
 beforeAll(async () => {
@@ -113,3 +120,45 @@ it('shows a member what is offered and what is not any more, without being loade
     await page.getByRole('article', { name: 'Added later' }).waitFor();
   });
 });
+
+it('shows who is behind, and how far the update of a node is, as it happens', async () => {
+  const signers = makeSigners();
+  const server = await testServer({}, { console: buildConsole, releaseRoot: signers.root });
+  await server.call('POST', '/api/v1/releases', { body: makeRelease(signers).papers });
+  await server.store.write(async (tx) => {
+    await tx.allocations.insert(anAllocation());
+    await tx.nodes.insert(aNode({ id: 'node-1', name: 'gpu-1' }));
+    await tx.rollouts.insert(aRollout({ version: '1.2.0', state: 'paused', reason: 'Not yet.' }));
+  });
+
+  await visit(server.url, async (page) => {
+    await signIn(page, server.tokens['operator'] ?? '');
+    await openPage(page, server.url, ['/nodes', 'Nodes']);
+    await rowOf(page, 'gpu-1').getByText('behind 1.2.0').waitFor();
+    await openPage(page, server.url, ['/nodes/node-1', 'gpu-1']);
+    await page.getByText('0.1.0, behind 1.2.0').waitFor();
+
+    await update(server, { state: 'running', phase: 'downloading', bytes: 1, bytes_total: 4 });
+    await page.getByText('to 1.2.0: downloading 25 %').waitFor();
+    const failure = new AgentError('update.rolled_back').toFailure();
+    await update(server, { state: 'rolled_back', phase: 'rolled_back', failure });
+    await page.getByText('to 1.2.0: rolled back').waitFor();
+    await page.getByText(failure.message).waitFor();
+  });
+});
+
+/** As the control plane keeps it, with its event. */
+async function update({ store }: TestServer, given: Partial<NodeUpdate>): Promise<void> {
+  const since = '2026-11-25T10:00:00.000Z';
+  await store.write(async (tx) => {
+    const node = await tx.nodes.get('node-1');
+    if (!node) throw new Error('there is no node-1');
+    const update: NodeUpdate = {
+      ...{ state: 'queued', version: '1.2.0', from: '0.1.0', phase: null, since, failure: null },
+      ...{ task_id: 'task-1', rollout_id: null, ...given },
+    };
+    await tx.nodes.put({ ...node, update });
+    const subject = { kind: 'node', id: 'node-1' } as const;
+    await tx.events.append(anEvent({ type: `node.update_${update.state}`, project_id: null, subject }));
+  });
+}

@@ -16,6 +16,7 @@ import { advance, cancel, newRolloutNode, pause, resume } from '../../src/server
 import { aNode } from './launch-samples.ts';
 import { type ManualClock, manualClock } from './manual-clock.ts';
 import { recordingSink } from './recording-sink.ts';
+import { aRollout } from './store-samples.ts';
 
 export const from = '1.0.0';
 export const version = '1.1.0';
@@ -51,12 +52,7 @@ export class RolloutGround {
   /** Nodes `n0`, `n1`, …, all connected, of which the first ones are canaries. */
   async begin(nodes: number, canaries: number, given: Partial<Rollout> = {}): Promise<void> {
     const at = new Date(this.now).toISOString();
-    const rollout: Rollout = {
-      ...{ id: 'r1', version, channel: 'stable', state: 'running', reason: null, stage: 'canaries', stage_since: at },
-      ...{ wait_seconds: 600, parallel: 2, jitter_seconds: 0, urgent: false, created_at: at, created_by: 'token-1' },
-      ended_at: null,
-      ...given,
-    };
+    const rollout = aRollout({ version, stage_since: at, created_at: at, ...given });
     await this.#store.write(async (tx) => {
       await tx.rollouts.insert(rollout);
       for (let index = 0; index < nodes; index += 1) {

@@ -5,6 +5,7 @@ import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { AuditEntry } from '../../src/server/db/entities/audit-entry.ts';
 import type { NewEvent } from '../../src/server/db/entities/event.ts';
 import type { Project } from '../../src/server/db/entities/project.ts';
+import type { Rollout } from '../../src/server/db/entities/rollout.ts';
 import type { Task } from '../../src/server/db/entities/task.ts';
 
 const at = '2026-11-25T10:00:00.000Z';
@@ -87,6 +88,15 @@ export function anInstance(given: Partial<AppInstance> = {}): AppInstance {
     },
     billing: { project_id: 'p1', allocation_id, gpu_count: 0, periods: [] },
     ...{ created_at: at, created_by: 'init', updated_at: at, trace_id: 'trace-1' },
+    ...given,
+  };
+}
+
+export function aRollout(given: Partial<Rollout> = {}): Rollout {
+  return {
+    ...{ id: 'r1', version: '1.1.0', channel: 'stable', state: 'running', reason: null, stage: 'canaries' },
+    ...{ stage_since: at, wait_seconds: 600, parallel: 2, jitter_seconds: 0, urgent: false },
+    ...{ created_at: at, created_by: 'token-1', ended_at: null },
     ...given,
   };
 }
