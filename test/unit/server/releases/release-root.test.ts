@@ -10,7 +10,7 @@ const now = Date.parse('2026-11-25T10:00:00Z');
 
 /** Opens the folder, and says which root it has then. */
 async function rootOf(folder: string, given: object = {}, nodes: number = 0): Promise<string> {
-  const data = await openDataDir(folder, { init: true, newAdminToken: false, now, ...given });
+  const data = await openDataDir(folder, { init: true, newAdminToken: false, newKeys: false, now, ...given });
   for (let index = 0; index < nodes; index += 1) {
     await data.store.write((tx) => tx.nodes.insert(aNode({ id: `n${index}` })));
   }
