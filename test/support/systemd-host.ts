@@ -13,6 +13,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { PassThrough, Readable, type Writable } from 'node:stream';
@@ -89,19 +90,30 @@ export interface SystemdHost extends AsyncDisposable {
  * mount what this machine does not, for the whole machine, whose engine could then tell no use of any container. Of the second kind
  * there is nothing to do.
  */
-const INIT = `while IFS=: read -r _ controllers _; do
-  case $controllers in
-  "" | name=*) ;;
-  *) mkdir "/sys/fs/cgroup/$controllers" && mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$controllers" ;;
-  esac
-done </proc/self/cgroup
-if [ -n "$(ls /sys/fs/cgroup)" ]; then
+const INIT = `for controllers in "$@"; do
+  mkdir "/sys/fs/cgroup/$controllers" && mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$controllers"
+done
+if [ $# -gt 0 ]; then
   mkdir /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
   mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
   mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
   mount -o remount,ro /sys/fs/cgroup
 fi
 exec /sbin/init`;
+
+/** Control groups of the first kind that this machine has mounted: `cpu`, `cpuacct`, or both in one place as `cpu,cpuacct`. */
+function controlGroups(): string[] {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').matchAll(/^cgroup \S+ cgroup (\S+) /gm);
+  const known = new Set(
+    readFileSync('/proc/cgroups', 'utf8')
+      .split('\n')
+      .map((line) => line.split('\t')[0] ?? ''),
+  );
+  return [...mounts].flatMap(([, options = '']) => {
+    const controllers = options.split(',').filter((option) => known.has(option));
+    return controllers.length > 0 ? [controllers.join(',')] : [];
+  });
+}
 
 const OWNER = 'dev.gpuaas.test-owner';
 /** Where systemd keeps its proxy of sockets. */
@@ -130,7 +142,7 @@ export async function startHost(options: HostOptions = {}): Promise<SystemdHost>
       Labels: label,
       StopSignal: 'SIGRTMIN+3',
     },
-    Cmd: ['/bin/sh', '-c', INIT],
+    Cmd: ['/bin/sh', '-c', INIT, 'init', ...controlGroups()],
     Volumes: { '/var/lib/docker': {} },
     HostConfig: hostConfig(name),
   });
