@@ -34,26 +34,29 @@ export interface Step {
 }
 
 type Parts = Pick<RolloutParts, 'queue' | 'isConnected'>;
+type Fleet = ReadonlyMap<string, Node>;
 type Target = { readonly at: RolloutNode; readonly node: Node };
 
 /** Does what there is to do about a rollout now. */
 export async function advance(tx: Tx, parts: Parts, rolloutId: string, step: Step): Promise<void> {
   let rollout = await tx.rollouts.get(rolloutId);
   if (rollout?.state !== 'running') return;
-  await joinNewNodes(tx, rollout, step);
-  let targets = await settle(tx, rollout, step);
+  // Read once: of a fleet this is most of the work.
+  const fleet: Fleet = new Map((await tx.nodes.list()).map((node) => [node.id, node]));
+  await joinNewNodes(tx, rollout, fleet, step);
+  let targets = await settle(tx, rollout, fleet, step);
   for (let next = nextStage(rollout, targets, parts, step); next; next = nextStage(rollout, targets, parts, step)) {
     rollout = await next(tx, rollout);
     if (rollout.state !== 'running') return;
-    targets = await targetsOf(tx, rollout);
+    targets = await targetsOf(tx, rollout, fleet);
   }
   await begin(tx, parts, rollout, targets, step);
 }
 
 /** Nodes that came into the channel since it began. */
-async function joinNewNodes(tx: Tx, { id, channel, version }: Rollout, { now }: Step): Promise<void> {
+async function joinNewNodes(tx: Tx, { id, channel, version }: Rollout, fleet: Fleet, { now }: Step): Promise<void> {
   const known = new Set((await nodesOf(tx, id)).map(({ node_id }) => node_id));
-  for (const node of await nodesOfChannel(tx, channel)) {
+  for (const node of inChannel(fleet.values(), channel)) {
     if (known.has(node.id) || node.agent_version === version) continue;
     await tx.rollout_nodes.insert(newRolloutNode(id, node.id, false, now));
   }
@@ -69,15 +72,18 @@ export function newRolloutNode(rollout_id: string, node_id: string, canary: bool
 
 /** Nodes that a rollout of the channel is for, quarantined ones as well: they may come back. */
 export async function nodesOfChannel(tx: ReadTx, channel: string): Promise<Node[]> {
-  const nodes = await tx.nodes.list({ where: { status: ['enrolled', 'quarantined'] } });
-  return nodes.filter((node) => (node.channel ?? usualChannel) === channel);
+  return inChannel(await tx.nodes.list(), channel);
+}
+
+function inChannel(nodes: Iterable<Node>, channel: string): Node[] {
+  return [...nodes].filter((node) => node.status !== 'revoked' && (node.channel ?? usualChannel) === channel);
 }
 
 /** What became of nodes without a task that would tell: by what they say that they run, or that they are no nodes any more. */
-async function settle(tx: Tx, rollout: Rollout, { now }: Step): Promise<Target[]> {
+async function settle(tx: Tx, rollout: Rollout, fleet: Fleet, { now }: Step): Promise<Target[]> {
   for (const at of await nodesOf(tx, rollout.id)) {
     if (isOver(at) && at.state !== 'failed') continue;
-    const node = await tx.nodes.get(at.node_id);
+    const node = fleet.get(at.node_id);
     const task = at.task_id === null ? undefined : await tx.tasks.get(at.task_id);
     if (!node || node.status === 'revoked') await move(tx, at, { state: 'gone' }, now);
     else if (at.state === 'updating') {
@@ -88,15 +94,15 @@ async function settle(tx: Tx, rollout: Rollout, { now }: Step): Promise<Target[]
       await tell(tx, bySystem(rollout, now), rollout, 'node', `${node.name} runs it.`);
     }
   }
-  return await targetsOf(tx, rollout);
+  return await targetsOf(tx, rollout, fleet);
 }
 
 /** Those about which there is something to decide. */
-async function targetsOf(tx: ReadTx, { id }: Rollout): Promise<Target[]> {
+async function targetsOf(tx: ReadTx, { id }: Rollout, fleet: Fleet): Promise<Target[]> {
   const targets: Target[] = [];
   for (const at of await nodesOf(tx, id)) {
     if (isOver(at) && !at.canary) continue;
-    const node = await tx.nodes.get(at.node_id);
+    const node = fleet.get(at.node_id);
     if (node) targets.push({ at, node });
   }
   return targets;
