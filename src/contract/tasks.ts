@@ -6,6 +6,7 @@ import type { Static } from 'typebox';
 import { AgentCollectDiagnosticsOutput, AgentCollectDiagnosticsParams } from './agent-collect-diagnostics.ts';
 import { AgentDrainOutput, AgentDrainParams } from './agent-drain.ts';
 import { AgentSelfUpdateOutput, AgentSelfUpdateParams } from './agent-self-update.ts';
+import { AgentWipeOutput, AgentWipeParams } from './agent-wipe.ts';
 import { WorkloadComposeControlParams } from './workload-compose-control.ts';
 import { WorkloadComposeLaunchParams } from './workload-compose-launch.ts';
 import { WorkloadComposeRemoveParams } from './workload-compose-remove.ts';
@@ -35,6 +36,7 @@ export const taskSchemas = {
     ...{ params: AgentCollectDiagnosticsParams, output: AgentCollectDiagnosticsOutput },
   },
   'agent.self_update': { version: 1, mutates: true, params: AgentSelfUpdateParams, output: AgentSelfUpdateOutput },
+  'agent.wipe': { version: 1, mutates: true, params: AgentWipeParams, output: AgentWipeOutput },
 } as const;
 
 export type TaskType = keyof typeof taskSchemas;

@@ -17,7 +17,7 @@ import { queryShapes, type RoutePattern } from './routing.ts';
 import { putSecrets } from './secrets.ts';
 import { startContainer } from './start-container.ts';
 import { listVolumes } from './volumes.ts';
-import { removeData } from './workload-data.ts';
+import { removeData, wipeData } from './workload-data.ts';
 
 export interface Route extends RoutePattern {
   readonly body: 'none' | 'ignored' | number;
@@ -70,4 +70,5 @@ export const routes: readonly Route[] = [
 
   { method: 'PUT', path: '/gpuaas/v1/secrets/{member}', query: {}, body: 32 * MiB, handle: putSecrets },
   { method: 'DELETE', path: '/gpuaas/v1/workloads/{instance}/data', query: { data: flag }, body: 'none', handle: removeData },
+  { method: 'DELETE', path: '/gpuaas/v1/data', query: {}, body: 'none', handle: wipeData },
 ];

@@ -1,11 +1,17 @@
-/** `DELETE /gpuaas/v1/workloads/{instance}/data`: what an instance leaves on the host besides its containers. */
+/**
+ * What is left on the host besides containers: of one instance by `DELETE /gpuaas/v1/workloads/{instance}/data`, of the whole
+ * allocation by `DELETE /gpuaas/v1/data`.
+ */
 import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
-import { workloadRoot } from '../policy/host-policy.ts';
+import { dataRoots, workloadRoot } from '../policy/host-policy.ts';
 import { sendJson } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import { instanceLock } from './locks.ts';
+import { parseMountTable } from './mount-table.ts';
 import { removeTree } from './remove-tree.ts';
 import { removeAllSecrets } from './secrets.ts';
 
@@ -14,7 +20,7 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
   const instance = call.params['instance'] ?? '';
   const withData = ['1', 'true'].includes((call.query['data'] ?? '').toLowerCase());
   const answer = await gate.locks.run(instanceLock(instance), async () => {
-    if (withData) await refuseWhileUsed(instance, gate, call.signal);
+    if (withData) await refuseWhileUsed([`${labels.instance}=${instance}`], gate, call.signal);
     const { policy } = gate;
     const gone = await removeAllSecrets(instance, policy, call.signal);
     const data = workloadRoot(policy, instance);
@@ -24,9 +30,40 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
   sendJson(call.response, 200, answer);
 }
 
+/**
+ * All secrets and all data of the allocation, while it has no container. What the operator has mounted there is a file system
+ * of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off.
+ */
+export async function wipeData(call: GateCall, gate: GateContext): Promise<void> {
+  const { policy } = gate;
+  const { signal } = call;
+  await refuseWhileUsed([], gate, signal);
+  const mounted = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')).map(({ mountPoint }) => mountPoint);
+  const removed: string[] = [];
+  const kept: string[] = [];
+  for (const root of [policy.secrets_dir, ...dataRoots(policy)]) {
+    const isMount = mounted.includes(root);
+    for (const path of await entriesOf(root)) {
+      if (mounted.includes(path)) kept.push(path);
+      else if (await removeTree(path, { signal })) removed.push(path);
+    }
+    if (!isMount && !kept.some((path) => path.startsWith(`${root}/`))) await removeTree(root, { signal });
+  }
+  sendJson(call.response, 200, { removed, kept });
+}
+
+/** Whoever has made a link of the folder gains nothing: what is removed is reached without following one. */
+async function entriesOf(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
+  return names.sort().map((name) => join(folder, name));
+}
+
 /** Folders are not pulled away from under a container that has them mounted. */
-async function refuseWhileUsed(instance: string, gate: GateContext, signal: AbortSignal): Promise<void> {
-  const [user] = await gate.containers.list([`${labels.instance}=${instance}`], signal);
+async function refuseWhileUsed(wanted: readonly string[], gate: GateContext, signal: AbortSignal): Promise<void> {
+  const [user] = await gate.containers.list(wanted, signal);
   if (user !== undefined) {
     const error = { path: '?data', code: 'in_use', message: 'the container still exists; remove it first' };
     throw new AgentError('policy.refused', { container: user.name, errors: [error] });

@@ -108,6 +108,11 @@ export function projectRoot(policy: HostPolicy, projectId: string): string {
   return `${policy.allocation.home}/gpuaas/projects/${projectId}`;
 }
 
+/** Where all data of the allocation lies. */
+export function dataRoots({ allocation: { home } }: HostPolicy): readonly string[] {
+  return [`${home}/gpuaas/workloads`, `${home}/gpuaas/projects`];
+}
+
 /** Folder of the opened secret files of one workload, or of one service of it. */
 export function secretsRoot(policy: HostPolicy, appInstanceId: string, service?: string): string {
   return `${policy.secrets_dir}/${memberName(appInstanceId, service)}`;

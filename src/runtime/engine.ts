@@ -213,6 +213,8 @@ export interface ContainerEngine {
   putSecrets(instance: string, files: Readonly<Record<string, Buffer>>, signal: AbortSignal): Promise<void>;
   /** Removes secret files, and with `data` the scratch folders. */
   removeData(instance: string, what: { data: boolean }, signal: AbortSignal): Promise<DataRemoval>;
+  /** Removes all secrets and all data of the allocation, which has no container any more. Safe to repeat. */
+  wipe(signal: AbortSignal): Promise<DataRemoval>;
   /** Closes idle connections. */
   close(): void;
 }

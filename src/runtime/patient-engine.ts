@@ -64,6 +64,7 @@ export function patientEngine(
     removeNetwork: (name, signal) => retry(signal, () => engine.removeNetwork(name, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
     removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),
+    wipe: (signal) => retry(signal, () => engine.wipe(signal)),
   };
 }
 

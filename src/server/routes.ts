@@ -43,7 +43,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
   const release = releasing(async (tx, cause, instance) => {
     const allocation = await tx.allocations.get(instance.allocation_id);
     await decommission(tx, queue, cause, instance, allocation?.data_policy === 'keep');
-  });
+  }, queue);
   const control = nodeControl(hub, queue);
   const { isConnected } = control;
   const releases = { ...context, isConnected };

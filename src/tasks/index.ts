@@ -3,6 +3,7 @@ import type { TaskType } from '../contract/tasks.ts';
 import { collectDiagnostics } from './agent-collect-diagnostics.ts';
 import { drainAgent } from './agent-drain.ts';
 import { updateAgent } from './agent-self-update.ts';
+import { wipeAgent } from './agent-wipe.ts';
 import type { TaskHandler } from './task-context.ts';
 import { controlStack } from './workload-compose-control.ts';
 import { launchStack } from './workload-compose-launch.ts';
@@ -23,4 +24,5 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'agent.drain': drainAgent,
   'agent.collect_diagnostics': collectDiagnostics,
   'agent.self_update': updateAgent,
+  'agent.wipe': wipeAgent,
 };

@@ -134,6 +134,7 @@ const words: { readonly [M in Method]?: (...args: Parameters<ContainerEngine[M]>
   networks: () => [],
   putSecrets: (instance, files) => [instance, ...Object.keys(files)],
   removeData: (instance, { data }) => [instance, ...(data ? ['(data)'] : [])],
+  wipe: () => [],
 };
 
 type World = Omit<RecordingEngine, 'engine' | 'defaults'>;
@@ -253,6 +254,13 @@ function engineOf(world: World): ContainerEngine {
         ...(what.data && data.delete(instance) ? [scratch] : []),
       ];
       return { removed, kept: data.has(instance) ? [scratch] : [] };
+    },
+    wipe: async (signal) => {
+      signal.throwIfAborted();
+      const removed = [...data].map((instance) => `/home/tenant/gpuaas/workloads/${instance}`);
+      data.clear();
+      secrets.clear();
+      return { removed, kept: [] };
     },
     close: () => undefined,
   };

@@ -13,7 +13,7 @@ import {
 import { readEvents } from './events.ts';
 import { runExec } from './exec.ts';
 import { readFacts } from './facts.ts';
-import { putSecrets, removeData } from './gate-routes.ts';
+import { putSecrets, removeData, wipe } from './gate-routes.ts';
 import { inspectImage } from './images.ts';
 import { readLogs } from './logs.ts';
 import { ensureNetwork, listNetworks, removeNetwork } from './networks.ts';
@@ -55,6 +55,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
 
     putSecrets: (instance, files, signal) => putSecrets(calls, instance, files, signal),
     removeData: (instance, what, signal) => removeData(calls, instance, what, signal),
+    wipe: (signal) => wipe(calls, signal),
     close: () => calls.transport.closeIdle(),
   };
 }

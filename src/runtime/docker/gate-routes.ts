@@ -30,3 +30,12 @@ export async function removeData(
     return (await calls.transport.json(call)) as DataRemoval;
   });
 }
+
+/** Safe to repeat: what one call has no time for is left to the next. */
+export async function wipe(calls: Calls, signal: AbortSignal): Promise<DataRemoval> {
+  const options = { call: 'wipe', timeoutMs: calls.timeouts.changeMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'DELETE', path: '/gpuaas/v1/data', query: {}, signal: abort } as const;
+    return (await calls.transport.json(call)) as DataRemoval;
+  });
+}

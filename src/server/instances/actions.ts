@@ -92,7 +92,7 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
   // A quarantine may end: what runs there is taken away then.
   if (!wasSent || node === undefined || node.status === 'revoked') {
     const failed = wasSent ? [`container of ${instance.id}: its host is gone for good`] : [];
-    return finish(tx, cause, leaving, { removed: [], kept: [], failed });
+    return finish(tx, queue, cause, leaving, { removed: [], kept: [], failed });
   }
   const task = adapterOf(instance.engine).remove(identityOf(instance), keepData);
   const { id } = await queueTask(tx, queue, leaving, task, 'decommission');
@@ -103,12 +103,18 @@ export async function decommission(tx: Tx, queue: TaskQueue, cause: Cause, insta
 }
 
 /** Nothing of it is left to be taken away. The last of an allocation that is being released ends the allocation. */
-export async function finish(tx: Tx, cause: Cause, instance: AppInstance, cleanup: AppInstance['cleanup']) {
+export async function finish(
+  tx: Tx,
+  queue: TaskQueue,
+  cause: Cause,
+  instance: AppInstance,
+  cleanup: AppInstance['cleanup'],
+) {
   const done = await change(tx, instance, {
     ...{ to: 'decommissioned', reason: 'It was taken away.', actor: cause.who.actor, at: cause.now },
     set: { cleanup, failure: null, endpoints: [], sealed_files: {}, sealed_env: {} },
   });
-  await endIfEmpty(tx, cause, done.allocation_id);
+  await endIfEmpty(tx, queue, cause, done.allocation_id);
   return done;
 }
 

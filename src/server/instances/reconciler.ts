@@ -17,6 +17,7 @@ import type { Node } from '../db/entities/node.ts';
 import type { Task } from '../db/entities/task.ts';
 import type { Tx } from '../db/store.ts';
 import type { EndedTask, NodeRecord, RecordSink } from '../hub/record-sink.ts';
+import { endIfEmpty } from '../resources/release-allocation.ts';
 import { decommission } from './actions.ts';
 import { happenedAt, iso, ReportTimes } from './happened-at.ts';
 import { appendReport, factsOf, membersSeen, shortMessage } from './instance-reports.ts';
@@ -86,7 +87,7 @@ class Reconciler implements RecordSink {
     for (const instance of await this.#instancesOf(tx, node)) {
       if (instance.state === 'failed' && instance.desired === 'decommissioned') {
         const cause = { now: this.#times.now(), correlationId: instance.trace_id, who: { actor: 'system' } };
-        await decommission(tx, this.#options.queue(), cause, instance, true);
+        await decommission(tx, this.#options.queue(), cause, instance, await keepsData(tx, instance));
       }
       const task = await this.#taskAtWork(tx, instance);
       const state = task && whileAtWork[task.purpose];
@@ -96,6 +97,8 @@ class Reconciler implements RecordSink {
         await this.#change(tx, instance, node, { to: state, reason, at: this.#times.now(), since });
       }
     }
+    const cause = { now: this.#times.now(), correlationId: node.id, who: { actor: 'system' } };
+    await endIfEmpty(tx, this.#options.queue(), cause, node.allocation_id);
   }
 
   async #progressed(tx: Tx, node: Node, { body, at }: NodeRecord & { kind: 'task.progress' }): Promise<void> {
@@ -194,6 +197,12 @@ class Reconciler implements RecordSink {
   async #instancesOf(tx: Tx, { id }: Node): Promise<AppInstance[]> {
     return tx.app_instances.list({ where: { node_id: id, state: livingStates } });
   }
+}
+
+/** What was asked for by whoever wanted it gone; kept where nobody remembers. */
+async function keepsData(tx: Tx, { current_task_id: id }: AppInstance): Promise<boolean> {
+  const task = id === null ? undefined : await tx.tasks.get(id);
+  return task?.purpose !== 'decommission' || (task.params as { readonly keep_data?: boolean }).keep_data !== false;
 }
 
 const whileAtWork: Readonly<Partial<Record<Task['purpose'], AppInstance['state']>>> = {

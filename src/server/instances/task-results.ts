@@ -13,6 +13,7 @@ import type { EndedTask } from '../hub/record-sink.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { LaunchEnvironment } from '../launch/environment.ts';
 import { judgeRuntime } from '../launch/preflight.ts';
+import { wipeEnded } from '../resources/release-allocation.ts';
 import { finish } from './actions.ts';
 import { askAgain } from './ask-again.ts';
 import { iso, ReportTimes } from './happened-at.ts';
@@ -47,6 +48,12 @@ export class TaskResults {
   async taskEnded(tx: Tx, task: EndedTask): Promise<void> {
     if (task.purpose === 'preflight') {
       await this.#answered(tx, task);
+      return;
+    }
+    if (task.purpose === 'wipe') {
+      const who = { actor: `node:${task.node_id}` };
+      const cause = { now: this.#times.now(), correlationId: task.trace_id, who };
+      await wipeEnded(tx, this.#options.queue(), cause, task);
       return;
     }
     const instance = task.instance_id === null ? undefined : await tx.app_instances.get(task.instance_id);
@@ -118,7 +125,7 @@ export class TaskResults {
     const actor = `node:${node_id}`;
     const at = this.#times.at(instance, result.finished_at);
     if (result.status === 'succeeded' && (cleanup?.failed.length ?? 0) === 0) {
-      await finish(tx, { now: at, correlationId: trace_id, who: { actor } }, instance, cleanup);
+      await finish(tx, this.#options.queue(), { now: at, correlationId: trace_id, who: { actor } }, instance, cleanup);
       return;
     }
     const left = cleanup?.failed.join('; ') ?? result.status;

@@ -3,8 +3,8 @@
  *
  *   active ─▶ releasing ─▶ ended
  *
- * While it is releasing nothing new starts there, and its instances are being decommissioned; with the last of them it
- * ends by itself.
+ * While it is releasing nothing new starts there, its instances are being decommissioned, and then the host wipes what is
+ * not to be kept; with that it ends by itself.
  *
  * An allocation is given before its host is known. What it then promises beyond the host is shown with it, and from then
  * on it can only be changed to what the host has.
@@ -173,13 +173,14 @@ export function allocationRoutes(release: ReleaseAllocation): Route[] {
     }),
     route({
       ...{ method: 'POST', path: '/api/v1/allocations/{allocation_id}/end', tag: 'allocations', ...one },
-      summary: 'Ends an allocation: its instances are decommissioned. Safe to repeat.',
+      summary:
+        'Ends an allocation: its instances are decommissioned, its data wiped. Repeated, it asks again for what failed.',
       allow: platform,
       status: 202,
       change: async (asked, tx) => {
         const { allocation_id: id } = asked.params;
         const allocation = found('allocation', id, await tx.allocations.get(id));
-        const after = allocation.state === 'active' ? await release(tx, asked, allocation) : allocation;
+        const after = allocation.state === 'ended' ? allocation : await release(tx, asked, allocation);
         return { body: await viewOf(tx, after) };
       },
     }),

@@ -33,6 +33,7 @@ describe('the route table', () => {
     ['PUT', '/gpuaas/v1/secrets/x', '/gpuaas/v1/secrets/{member}'],
     ['PUT', '/gpuaas/v1/secrets/x.web', '/gpuaas/v1/secrets/{member}'],
     ['DELETE', '/gpuaas/v1/workloads/x/data?data=1', '/gpuaas/v1/workloads/{instance}/data'],
+    ['DELETE', '/gpuaas/v1/data', '/gpuaas/v1/data'],
   ])('offers %s %s', (method, url, route) => {
     expect(routeOf(method, url)).toBe(route);
   });

@@ -25,19 +25,34 @@ export const SshAccess = Type.Object(
 );
 export type SshAccess = Static<typeof SshAccess>;
 
+const Wipe = Type.Object(
+  {
+    state: Type.Enum(['asked', 'done', 'failed'], {
+      description: 'failed: it is asked for again when the host is back.',
+    }),
+    task_id: id('The task that wipes.'),
+    reason: nullable(text(2000, 'In words.'), 'Why it failed; null while it did not.'),
+  },
+  { ...closed, description: 'How the host gets on with wiping what the allocation left.' },
+);
+
 export const Allocation = Type.Object(
   {
     id: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', description: 'The allocation: a UUID.' }),
     project_id: id('Project that it was given to.'),
     name: text(128, 'Name for people.'),
     state: Type.Enum(['active', 'releasing', 'ended'], {
-      description: 'releasing: its instances are being decommissioned. ended: nothing of it is left.',
+      description:
+        'releasing: its instances are being decommissioned, its data wiped. ended: nothing is to be done any more.',
     }),
     node_id: nullable(id('The node.'), 'Node that serves it; null until one has enrolled for it.'),
     shape: Shape,
     ssh: nullable(SshAccess, 'How its users log in; null where nobody said.'),
     project_storage: Type.Boolean({ description: 'True if the storage of the project can be mounted there.' }),
-    data_policy: Type.Enum(['keep', 'wipe'], { description: 'What becomes of the data of its instances at the end.' }),
+    data_policy: Type.Enum(['keep', 'wipe'], {
+      description: 'What becomes at the end of all that its instances left on the host.',
+    }),
+    wipe: Type.Optional(Wipe),
     created_at: time('When it was given.'),
     ended_at: nullable(time('When.'), 'When it ended; null until then.'),
   },

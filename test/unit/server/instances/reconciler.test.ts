@@ -387,7 +387,7 @@ describe('decommission', () => {
     const cause = { now: bench.clock.wallMs(), correlationId: 'c1', who: { actor: 'token:t' } };
     const release = releasing(async (tx, why, instance) => {
       await decommission(tx, bench.queue, why, instance, true);
-    });
+    }, bench.queue);
     const state = () => bench.store.read(async (tx) => (await tx.allocations.get(allocationId))?.state);
     await bench.store.write(async (tx) => {
       const allocation = await tx.allocations.get(allocationId);
@@ -398,6 +398,101 @@ describe('decommission', () => {
     await bench.endTaskOf(id, 'removed');
     expect(await state()).toBe('ended');
   });
+});
+
+describe('the end of an allocation whose data is to be wiped', () => {
+  const allocation = async () => await bench.store.read((tx) => tx.allocations.get(allocationId));
+  const wipes = async () => (await bench.openTasks()).filter(({ type }) => type === 'agent.wipe');
+  const told = async () => (await eventsOf(bench, allocationId)).map(({ type }) => type);
+  const wiped = { containers: 0, removed: ['/home/tenant/gpuaas/workloads/x'], kept: [] };
+
+  async function end(): Promise<void> {
+    const cause = { now: bench.clock.wallMs(), correlationId: 'c1', who: { actor: 'token:t' } };
+    const release = releasing(async (tx, why, instance) => {
+      await decommission(tx, bench.queue, why, instance, false);
+    }, bench.queue);
+    await bench.store.write(async (tx) => {
+      const present = await tx.allocations.get(allocationId);
+      if (present) await release(tx, cause, present);
+    });
+  }
+
+  async function finish(how: 'succeeded' | 'failed'): Promise<void> {
+    const [task] = await wipes();
+    if (!task) throw new Error('no wipe was asked for');
+    const at = new Date(bench.clock.wallMs()).toISOString();
+    await bench.store.write((tx) =>
+      bench.queue.finish(tx, task, {
+        ...{ task_id: task.id, status: how, started_at: at, finished_at: at },
+        ...(how === 'succeeded'
+          ? { output: wiped, failure: null }
+          : { output: null, failure: failureOf('engine.unavailable') }),
+      }),
+    );
+  }
+
+  beforeEach(async () => {
+    await bench.store.write(async (tx) => {
+      const present = await tx.allocations.get(allocationId);
+      if (present) await tx.allocations.put({ ...present, data_policy: 'wipe', node_id: aNode().id });
+    });
+  });
+
+  it('comes with the word of its host that nothing is left, which is on record', async () => {
+    const { id } = await bench.running();
+    await end();
+    expect(await wipes()).toEqual([]);
+    await bench.endTaskOf(id, 'removed');
+
+    expect(await allocation()).toMatchObject({ state: 'releasing', wipe: { state: 'asked' } });
+    await finish('succeeded');
+
+    expect(await allocation()).toMatchObject({ state: 'ended', wipe: { state: 'done' } });
+    expect(await told()).toEqual(['allocation.releasing', 'allocation.wiped', 'allocation.ended']);
+    const [, evidence] = await eventsOf(bench, allocationId);
+    expect(evidence?.data).toMatchObject({ node_id: aNode().id, folders: 1, removed: wiped.removed, kept: [] });
+  });
+
+  it('waits where the wipe failed, and asks again when the host is back, or is told to end once more', async () => {
+    await end();
+    await finish('failed');
+    expect(await allocation()).toMatchObject({ state: 'releasing', wipe: { state: 'failed' } });
+    expect(await wipes()).toEqual([]);
+
+    await bench.presence('back');
+    expect(await wipes()).toHaveLength(1);
+    await finish('failed');
+    await end();
+    await end();
+    expect(await wipes()).toHaveLength(1);
+    await finish('succeeded');
+
+    expect((await allocation())?.state).toBe('ended');
+  });
+
+  it('says that nothing was wiped where the host was revoked before', async () => {
+    await end();
+    await bench.store.write(async (tx) => {
+      await tx.nodes.put(aNode({ status: 'revoked' }));
+      await bench.queue.abandon(tx, aNode().id, failureOf('node.revoked'));
+    });
+
+    expect((await allocation())?.state).toBe('ended');
+    expect((await eventsOf(bench, allocationId)).at(-1)).toMatchObject({
+      ...{ type: 'allocation.ended', data: { wiped: false } },
+      message: expect.stringContaining('may be there still'),
+    });
+  });
+});
+
+it('a removal that failed is asked for again as it was: data that was to go is not kept by it', async () => {
+  const { id } = await bench.running();
+  await bench.act(id, 'decommission');
+  await bench.endTaskOf(id, 'engine.unavailable');
+
+  await bench.presence('back');
+
+  expect(await bench.openTasks()).toMatchObject([{ type: 'workload.oci_remove', params: { keep_data: false } }]);
 });
 
 describe('what a node reports between tasks', () => {

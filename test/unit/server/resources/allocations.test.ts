@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { TaskQueue } from '../../../../src/server/hub/task-queue.ts';
 import { endIfEmpty, releasing } from '../../../../src/server/resources/release-allocation.ts';
 import { aNode, inventory, runtimeStatus } from '../../../support/launch-samples.ts';
+import { recordingSink } from '../../../support/recording-sink.ts';
 import { anAllocation, anInstance } from '../../../support/store-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
@@ -125,9 +127,10 @@ describe('the end of an allocation', () => {
 
   it('asks for the end of each instance, and comes with the last of them', async () => {
     const asked: string[] = [];
+    const queue = new TaskQueue(recordingSink());
     const release = releasing(async (_tx, _cause, instance) => {
       asked.push(instance.id);
-    });
+    }, queue);
     await store.write(async (tx) => {
       await tx.allocations.insert(anAllocation({ id }));
       await tx.app_instances.insert(anInstance({ id: 'i1', allocation_id: id, state: 'running' }));
@@ -135,11 +138,11 @@ describe('the end of an allocation', () => {
     });
 
     const begun = await store.write((tx) => release(tx, cause, anAllocation({ id })));
-    await store.write((tx) => endIfEmpty(tx, cause, id));
+    await store.write((tx) => endIfEmpty(tx, queue, cause, id));
     const waiting = await store.read((tx) => tx.allocations.get(id));
     await store.write(async (tx) => {
       await tx.app_instances.put(anInstance({ id: 'i1', allocation_id: id, state: 'decommissioned' }));
-      await endIfEmpty(tx, cause, id);
+      await endIfEmpty(tx, queue, cause, id);
     });
 
     expect(asked).toEqual(['i1']);
