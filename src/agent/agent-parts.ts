@@ -175,6 +175,7 @@ export function assembleAgent(ground: Ground) {
     ...{ loaded, policy, journal, doctor, engine, loop, drain, logs, status, gpus, health, diagnose },
     ...{ version: ground.version, updates, updater },
     onDrain: () => tell('hostChanged'),
+    rotateKeys: () => uplink.rotateKeys(),
     explain: (id, signal) => explain(id, facts, signal),
   });
 

@@ -41,6 +41,7 @@ export interface HostAgentParts {
   readonly updates: UpdatePlaces;
   readonly updater: Pick<Updater, 'available'>;
   readonly diagnose: LocalAgent['diagnose'];
+  readonly rotateKeys: LocalAgent['rotateKeys'];
   /** Called after the drain began or ended. */
   readonly onDrain: () => void;
 }
@@ -67,6 +68,10 @@ export class HostAgent implements LocalAgent {
 
   get diagnose(): LocalAgent['diagnose'] {
     return this.#parts.diagnose;
+  }
+
+  get rotateKeys(): LocalAgent['rotateKeys'] {
+    return this.#parts.rotateKeys;
   }
 
   status(): AgentStatus {

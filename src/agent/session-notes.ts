@@ -1,7 +1,14 @@
 /** What the agent can say about its connection to the control plane, at any moment. */
 import type { Clock } from '../kit/clock.ts';
 import type { SessionStatus } from './local-api/agent-status.ts';
-import type { SessionState } from './session/session.ts';
+import type { SessionState, SessionTrouble } from './session/session.ts';
+
+/** What a person can do about a no of the control plane. One that a later session took over needs nobody. */
+const remedies: Readonly<Partial<Record<SessionTrouble, string>>> = {
+  revoked: 'What runs here runs on. To serve again, the host has to enrol with a new join token.',
+  quarantined: 'Find the copy of this host and switch it off; then `gpuaas nodes release` lets this one in.',
+  unauthenticated: 'If this stays, revoke the node and enrol this host with a new join token.',
+};
 
 export class SessionNotes {
   readonly #url: string | null;
@@ -31,8 +38,10 @@ export class SessionNotes {
         this.#status = { state: 'connected', epoch: state.epoch, connects: connects + 1, reason: null, since };
         break;
       case 'waiting': {
-        const refused = state.trouble === 'revoked' || state.trouble === 'quarantined';
-        this.#status = { state: refused ? 'refused' : 'waiting', epoch, connects, reason: state.reason, since };
+        const { trouble, reason } = state;
+        const remedy = trouble && remedies[trouble];
+        const said = remedy === undefined ? reason : `${reason.replace(/\.?$/, '.')} ${remedy}`;
+        this.#status = { state: remedy === undefined ? 'waiting' : 'refused', epoch, connects, reason: said, since };
         break;
       }
       case 'closed':

@@ -12,6 +12,7 @@ import { type ControlPlaneOrigin, controlPlaneOrigin } from './control-plane/ori
 import { epochFile } from './identity/epoch-file.ts';
 import { careForKeys } from './identity/key-care.ts';
 import type { NodeRecord } from './identity/node-record.ts';
+import { rotateKeys } from './identity/rotate-keys.ts';
 import type { Journal } from './journal/journal.ts';
 import type { SessionStatus } from './local-api/agent-status.ts';
 import { credentialSource } from './registry-credential.ts';
@@ -48,6 +49,8 @@ export interface Uplink {
   status(): SessionStatus;
   /** How it stands with the control plane; `unreachable` where nobody answers, which is no refusal. */
   standing(): Standing;
+  /** Replaces the keys of the node now. `control_plane.unavailable` without a session; else as `rotateKeys` fails. */
+  rotateKeys(): Promise<void>;
   /** Where releases of the agent are fetched; undefined on a host that is no node. */
   readonly releases: ReleaseSource | undefined;
   close(): Promise<void>;
@@ -98,6 +101,14 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
     },
     status: () => notes.status(session?.counts.protocolErrors ?? 0),
     standing: () => standingOf(session?.state),
+    rotateKeys: async () => {
+      // One that is under way may have begun before whoever asks had a reason to.
+      await keyCare.run('keys', async () => undefined).catch(() => undefined);
+      const now = session?.state.kind === 'connected' ? session.serverNow() : undefined;
+      if (now === undefined) throw noSession(notes.status(0).reason);
+      await keyCare.run('keys', () => rotateKeys({ stateDir, origin, now }));
+      log.info({}, 'keys of the node replaced');
+    },
     releases: { origin, bearer: () => session?.bearer(), serverNow: () => session?.serverNow() },
     close: async () => {
       closing.abort();
@@ -138,9 +149,16 @@ function unconfigured(clock: Clock): Uplink {
     credential: async () => undefined,
     status: () => notes.status(0),
     standing: () => 'none',
+    rotateKeys: async () => {
+      throw noSession(notes.status(0).reason);
+    },
     releases: undefined,
     close: async () => undefined,
   };
+}
+
+function noSession(reason: string | null): AgentError {
+  return new AgentError('control_plane.unavailable', { reason: reason ?? 'There is no session at the moment.' });
 }
 
 /** Where the node belongs, by its configuration or by its enrolment. */

@@ -73,6 +73,7 @@ function addDaemonCommands(program: Command, carry: Carry): void {
     .option('--url <origin>', 'control plane, for example https://cp.example.com (default: `control_plane.url`)')
     .option('--ca <file>', 'PEM of the CA to trust for it (default: `control_plane.ca_file`, or the CAs of the system)')
     .option('--token-file <file>', 'file with the join token, removed afterwards; - reads stdin')
+    .option('--new-keys', 'this host is a copy of another one: it gets keys of its own', false)
     .option(...config)
     .option(...json)
     .action(async (options) => {
@@ -134,6 +135,15 @@ function addDaemonCommands(program: Command, carry: Carry): void {
     .action(async (options) => {
       const { drain } = await import('./commands/drain.ts');
       await carry(() => drain(options));
+    });
+
+  program
+    .command('rotate-keys')
+    .description('replace the keys of this node now; by itself it does so every 30 days')
+    .option(...config)
+    .action(async (options) => {
+      const { rotateKeysNow } = await import('./commands/rotate-keys.ts');
+      await carry(() => rotateKeysNow(options));
     });
 }
 

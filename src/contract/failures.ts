@@ -173,6 +173,12 @@ export const failures = {
     hint: 'Ask the operator for a new one; each lets one host in, within an hour.',
     retryable: false,
   },
+  'enrolment.keys_used': {
+    kind: 'conflict',
+    message: 'Another node has, or had, the keys that this host shows.',
+    hint: 'The agent makes new ones and asks again by itself; older ones do so with their identity folder removed.',
+    retryable: false,
+  },
   'node.untrusted': {
     kind: 'denied',
     message: 'The host cannot prove that it is the node it says it is.',

@@ -1,9 +1,10 @@
 /**
  * SIGKILL at every single change that enrolment and key rotation make on the disk (FAULTS 15, for the identity): what lies
- * there is the old identity or the new one, never half of one, and the agent connects with it.
+ * there is the old identity or the new one, never half of one, and the agent connects with it. At each of these moments, and
+ * under a umask that forbids nothing, all of it is for its owner only.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readKeyPair } from '../../src/agent/identity/key-pair.ts';
@@ -19,11 +20,16 @@ const root = temporaryFolder('identity-kill');
 const limitMs = 600_000;
 let ground: HubGround;
 
+let umask: number;
 beforeAll(async () => {
+  umask = process.umask(0);
   ground = await openHubGround(join(root, 'server'));
   await ground.store.write((tx) => tx.projects.insert(aProject()));
 });
-afterAll(async () => await ground?.close());
+afterAll(async () => {
+  process.umask(umask);
+  await ground?.close();
+});
 
 interface Host {
   readonly folder: string;
@@ -86,7 +92,12 @@ const enroll = (host: Host, killAt?: number) =>
 /** Throws where something of the identity is damaged. */
 function identityOf({ stateDir }: Host) {
   const folder = join(stateDir, 'identity');
-  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.jwk')) : [];
+  const all = existsSync(folder) ? readdirSync(folder) : [];
+  const modes = [...(existsSync(folder) ? [folder] : []), ...all.map((name) => join(folder, name))].map((path) => [
+    ...[path, (statSync(path).mode & 0o077).toString(8)],
+  ]);
+  expect(modes.filter(([, others]) => others !== '0')).toEqual([]);
+  const names = all.filter((name) => name.endsWith('.jwk'));
   const pairs = names.map((name) => {
     const pair = readKeyPair(join(folder, name), name.startsWith('identity') ? 'Ed25519' : 'X25519');
     return { name, x: pair?.publicJwk.x };
@@ -132,6 +143,41 @@ it(
       if (node !== undefined || at === 1) await connects(host);
       const nodes = await ground.store.read((tx) => tx.nodes.list({}));
       expect(nodes.filter(({ allocation_id }) => allocation_id === host.allocationId)).toHaveLength(1);
+    }
+    expect(killed).toBeGreaterThan(10);
+  },
+  limitMs,
+);
+
+it(
+  'enrolment with keys of its own, of a host that was another node: the same token ends what was begun',
+  async () => {
+    let killed = 0;
+    const host = await hostWithToken('again');
+    await enroll(host);
+    for (let at = 1; ; at += 1) {
+      const before = identityOf(host);
+      await ground.revoke(before.node?.node_id ?? '');
+      const { token } = await ground.store.write(async (tx) => {
+        const wanted = { allocation_id: host.allocationId, created_by: 'test', now: Date.now(), ca: '' };
+        return await makeJoinToken(tx, ground.serverKeys, wanted);
+      });
+      writeFileSync(host.tokenFile, token, { mode: 0o600 });
+      const { signal, code, stderr } = await enroll(host, at);
+      if (signal === null) {
+        expect([code, stderr]).toEqual([0, '']);
+        break;
+      }
+      killed += 1;
+      identityOf(host);
+      if (existsSync(host.tokenFile)) expect((await enroll(host)).stdout, `${at}`).toContain('This host is node');
+      const after = identityOf(host);
+      expect(after.node?.node_id).not.toBe(before.node?.node_id);
+      const { identity_key, wrapping_key } = await ground.node(after.node?.node_id ?? '');
+      const inPlace = (name: string) => after.pairs.find((pair) => pair.name === name)?.x;
+      expect([inPlace('identity.jwk'), inPlace('wrapping.jwk')]).toEqual([identity_key.x, wrapping_key.x]);
+      const old = before.pairs.filter(({ name }) => name.startsWith('wrapping')).map(({ x }) => x);
+      expect(after.pairs.map(({ x }) => x)).toEqual(expect.arrayContaining(old));
     }
     expect(killed).toBeGreaterThan(10);
   },

@@ -64,6 +64,9 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
         asked.push(`drain ${on}`);
         draining = on;
       },
+      rotateKeys: async () => {
+        asked.push('rotate-keys');
+      },
       update: () => updateState,
       availableUpdate: async () => ({ version: '0.2.0', seq: 2, refused: null }),
       cards: () => ({ gpus: [sampleGpu({ uuid: 'GPU-1', held_by: 'notebook-1' })], hears_kernel: true }),

@@ -10,11 +10,10 @@ import { AgentError } from '../../contract/failures.ts';
 import { enrolPath, enrolText, pinText } from '../../contract/signing.ts';
 import { post } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
+import { type EnrollingKeys, enrollingKeys } from './enrolling-keys.ts';
 import { epochFile } from './epoch-file.ts';
-import { openIdentityKey } from './identity-key.ts';
 import { parseJoinToken } from './join-token.ts';
 import { type NodeRecord, readNode, writeNode } from './node-record.ts';
-import { openWrappingKey } from './wrapping-key.ts';
 
 export interface EnrolOptions {
   readonly stateDir: string;
@@ -22,21 +21,51 @@ export interface EnrolOptions {
   /** `id.secret.pin`. */
   readonly token: string;
   readonly host: EnrolRequest['host'];
+  /** With keys that this host has never shown: it is a copy of another one. */
+  readonly newKeys?: boolean;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
 
 /**
- * Enrols, and keeps who the host is now beside its keys. `enrolment.token_invalid` for what is no join token;
- * `enrolment.untrusted` if the answer is not what the token was made for, and then nothing is kept.
+ * Enrols, and keeps who the host is now beside its keys. Where they are those of another node, new ones are made.
+ * `enrolment.token_invalid` for what is no join token; `enrolment.untrusted` if the answer is not what the token was made
+ * for, and then nothing is kept.
  */
-export async function enrol({ stateDir, origin, token, host, now = Date.now }: EnrolOptions): Promise<NodeRecord> {
-  const { id, secret, pin } = parseJoinToken(token);
-  const identity = openIdentityKey(stateDir);
-  const wrapping = await openWrappingKey(stateDir);
-  const keys = { identity_key: identity.publicJwk, wrapping_key: wrapping.publicJwk };
+export async function enrol(options: EnrolOptions): Promise<NodeRecord> {
+  const { stateDir, origin, newKeys = false, now = Date.now } = options;
   const { audience } = origin;
+  const { keys, answer } = await askUnlessUsed(options, await enrollingKeys(stateDir, { fresh: newKeys }));
 
+  const node = nodeOf(answer, audience, new Date(now()).toISOString());
+  if (readNode(stateDir)?.node_id !== node.node_id) {
+    // An epoch belongs to one node. Forgotten first: a node that is new has none.
+    epochFile(stateDir).write(0);
+  }
+  keys.keep(now());
+  writeNode(stateDir, node);
+  return node;
+}
+
+interface Enrolled {
+  readonly keys: EnrollingKeys;
+  readonly answer: EnrolAnswer;
+}
+
+async function askUnlessUsed(options: EnrolOptions, keys: EnrollingKeys): Promise<Enrolled> {
+  try {
+    return { keys, answer: await ask(options, keys) };
+  } catch (error) {
+    if (!(error instanceof AgentError && error.detail['refused_as'] === 'enrolment.keys_used')) throw error;
+    const fresh = await enrollingKeys(options.stateDir, { fresh: true });
+    return { keys: fresh, answer: await ask(options, fresh) };
+  }
+}
+
+async function ask({ origin, token, host }: EnrolOptions, { identity, wrapping }: EnrollingKeys): Promise<EnrolAnswer> {
+  const { id, secret, pin } = parseJoinToken(token);
+  const keys = { identity_key: identity.publicJwk, wrapping_key: wrapping };
+  const { audience } = origin;
   const request: EnrolRequest = {
     ...{ token_id: id, token_secret: secret, audience, host, ...keys },
     signature: identity.sign(enrolText({ token_id: id, audience, ...keys })),
@@ -45,14 +74,7 @@ export async function enrol({ stateDir, origin, token, host, now = Date.now }: E
   if (pin !== pinOf(answer)) {
     throw new AgentError('enrolment.untrusted', { url: audience });
   }
-
-  const node = nodeOf(answer, audience, new Date(now()).toISOString());
-  if (readNode(stateDir)?.node_id !== node.node_id) {
-    // An epoch belongs to one node. Forgotten first: a node that is new has none.
-    epochFile(stateDir).write(0);
-  }
-  writeNode(stateDir, node);
-  return node;
+  return answer;
 }
 
 function pinOf({ task_key, release_root, ca }: EnrolAnswer): string {

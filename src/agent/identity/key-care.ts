@@ -7,6 +7,7 @@
 import type { Log } from '../../kit/log.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
 import type { Journal } from '../journal/journal.ts';
+import { readNode, writeNode } from './node-record.ts';
 import { rotateKeys, rotationIsDue } from './rotate-keys.ts';
 import { forgetOldWrappingKeys } from './wrapping-key.ts';
 
@@ -23,6 +24,7 @@ const keptMs = 180 * 24 * 60 * 60 * 1000;
 
 /** To be called now and then while there is a session. Fails as `rotateKeys` does, and is to be called again. */
 export async function careForKeys({ stateDir, origin, journal, now, log }: KeyCareOptions): Promise<void> {
+  forgetTheFuture(stateDir, now);
   if (rotationIsDue({ stateDir, now })) {
     await rotateKeys({ stateDir, origin, now });
     log.info({}, 'keys of the node replaced');
@@ -35,6 +37,13 @@ export async function careForKeys({ stateDir, origin, journal, now, log }: KeyCa
   if (count > 0) {
     log.info({ count }, 'old wrapping keys forgotten');
   }
+}
+
+/** A clock that was ahead at the enrolment would otherwise keep the keys for as much longer. */
+function forgetTheFuture(stateDir: string, now: number): void {
+  const node = readNode(stateDir);
+  if (node && Date.parse(node.keys_since) > now)
+    writeNode(stateDir, { ...node, keys_since: new Date(now).toISOString() });
 }
 
 /** The sealed values of the params of a task, whatever its type. */

@@ -7,7 +7,6 @@
  * Killed anywhere, it goes on where it was: as long as the next identity key lies there, the rotation is not over. The old
  * wrapping key is kept beside the new one, because workloads still hold what was sealed for it.
  */
-import { linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { RotateAnswer, type RotateRequest } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
@@ -18,7 +17,7 @@ import { identityKeyFile, openIdentityKey, signingKey } from './identity-key.ts'
 import { ensureKeyPair, readKeyPair } from './key-pair.ts';
 import { type NodeRecord, readNode, writeNode } from './node-record.ts';
 import { identityFolder, movePrivateFile } from './private-file.ts';
-import { oldWrappingKeyFile, wrappingKeyFile } from './wrapping-key.ts';
+import { replaceWrappingKey } from './wrapping-key.ts';
 
 export interface RotateOptions {
   readonly stateDir: string;
@@ -41,7 +40,7 @@ export async function rotateKeys({ stateDir, origin, now }: RotateOptions): Prom
   const begun = nextIdentity(stateDir);
   if (!begun || readKeyPair(nextFile(stateDir, 'wrapping'), 'X25519')) {
     await ask(stateDir, origin, nodeIn(stateDir));
-    promoteWrapping(stateDir);
+    replaceWrappingKey(stateDir, nextFile(stateDir, 'wrapping'), now);
   }
   movePrivateFile(nextFile(stateDir, 'identity'), identityKeyFile(stateDir));
   // Read anew: a task key may have been handed on while the control plane was asked.
@@ -70,19 +69,9 @@ async function ask(stateDir: string, origin: ControlPlaneOrigin, { node_id }: No
   await post(origin, rotateKeysPath, { body, answer: RotateAnswer });
 }
 
-/** At no moment is there no wrapping key: another one would be made in its place. */
-function promoteWrapping(stateDir: string): void {
-  const current = readKeyPair(wrappingKeyFile(stateDir), 'X25519');
-  if (current) {
-    try {
-      linkSync(wrappingKeyFile(stateDir), oldWrappingKeyFile(stateDir, current.publicJwk));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw error;
-      }
-    }
-  }
-  movePrivateFile(nextFile(stateDir, 'wrapping'), wrappingKeyFile(stateDir));
+/** Where the keys lie that a rotation has made and not put in place yet. */
+export function nextKeyFiles(stateDir: string): readonly string[] {
+  return [nextFile(stateDir, 'wrapping'), nextFile(stateDir, 'identity')];
 }
 
 function nextIdentity(stateDir: string) {

@@ -4,13 +4,13 @@
  * The private half is created on the host, mode 0600, and never leaves it. Opened values exist in memory only. After a
  * rotation the old key stays as long as something may be sealed for it.
  */
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CryptoKey } from 'jose';
 import type { WrappingPublicKey } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { ensureKeyPair, type KeyPair, readKeyPair } from './key-pair.ts';
-import { identityFolder } from './private-file.ts';
+import { identityFolder, movePrivateFile } from './private-file.ts';
 
 export interface WrappingKey {
   /** Public half as JWK, for whoever seals a value for this node. */
@@ -28,8 +28,26 @@ export function wrappingKeyFile(stateDir: string): string {
   return join(identityFolder(stateDir), 'wrapping.jwk');
 }
 
+/**
+ * Puts the key in that file in the place of the present one, which is kept beside it. At no moment is there no wrapping key:
+ * another one would be made in its place. `now` (milliseconds since 1970) is what the age of the old one is counted from.
+ */
+export function replaceWrappingKey(stateDir: string, from: string, now: number): void {
+  const current = readKeyPair(wrappingKeyFile(stateDir), 'X25519');
+  if (current) {
+    const old = oldWrappingKeyFile(stateDir, current.publicJwk);
+    try {
+      linkSync(wrappingKeyFile(stateDir), old);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    utimesSync(old, now / 1000, now / 1000);
+  }
+  movePrivateFile(from, wrappingKeyFile(stateDir));
+}
+
 /** Where the key goes when another takes its place. Named by its public half, so that no two share a name. */
-export function oldWrappingKeyFile(stateDir: string, { x }: WrappingPublicKey): string {
+function oldWrappingKeyFile(stateDir: string, { x }: WrappingPublicKey): string {
   return join(identityFolder(stateDir), `wrapping.old.${x}.jwk`);
 }
 
@@ -49,7 +67,7 @@ export async function unsealWithKeyOf(stateDir: string, jwe: string): Promise<Bu
 }
 
 export interface Forgetting {
-  /** Only keys that were made before this moment, in milliseconds since 1970. */
+  /** Only keys that were replaced before this moment, in milliseconds since 1970. */
   readonly before: number;
   /** Values that must stay readable. */
   readonly sealed: readonly string[];

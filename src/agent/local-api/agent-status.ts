@@ -12,7 +12,7 @@ export const SessionStatus = Type.Object(
   {
     state: Type.Enum(['unconfigured', 'connecting', 'connected', 'waiting', 'refused'], {
       description:
-        'unconfigured: no control plane is set. waiting: until the next attempt. refused: revoked or quarantined.',
+        'unconfigured: no control plane is set. waiting: until the next attempt. refused: by the control plane, and a person has to do something.',
     }),
     url: Type.Union([Type.String(), Type.Null()], { description: 'Control plane; null where none is configured.' }),
     since: time('Since when there is a session, or none.'),

@@ -29,6 +29,8 @@ export interface LocalAgent {
   explain(id: string, signal: AbortSignal): Promise<Explanation>;
   /** True: takes no new work from now on, until false. Running workloads stay as they are. */
   drain(on: boolean): Promise<void>;
+  /** Replaces the keys of the node, which has to be connected. */
+  rotateKeys(): Promise<void>;
   /** A snapshot; asks nobody and waits for nothing. */
   cards(): HostCards;
   /** An operator has seen to a card: it is no longer quarantined, or given up where it is gone. False where nobody knows it. */

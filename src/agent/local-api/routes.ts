@@ -37,6 +37,10 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/explain': ({ agent, query, signal }) => agent.explain(judged(Identifier, query.get('id')), signal),
   'GET /v1/logs': readLogs,
   'POST /v1/drain': setDrain,
+  'POST /v1/rotate-keys': async ({ agent }) => {
+    await agent.rotateKeys();
+    return {};
+  },
   'POST /v1/cancel': cancelTask,
   'POST /v1/gpus/clear': clearCard,
   'POST /v1/run-task': runTask,

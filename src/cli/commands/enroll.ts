@@ -26,6 +26,8 @@ export interface EnrollOptions {
   readonly url?: string;
   /** PEM of the CA to trust for this call; what is trusted later is what the token's pin covers. */
   readonly ca?: string;
+  /** True for a copy of another host: with keys of its own. */
+  readonly newKeys: boolean;
   /** File with the join token, which is removed once the host is enrolled. `-`: standard input. */
   readonly tokenFile?: string;
 }
@@ -52,7 +54,7 @@ export async function enroll(options: EnrollOptions): Promise<number> {
   const lock = await lockState(config.state_dir, { owner: 'node-agent enroll', waitMs: 0 });
   try {
     const host = { hostname: hostname(), agent_version: agentVersion, os: await osName(), arch: arch() };
-    const node = await enrol({ stateDir: config.state_dir, origin, token, host });
+    const node = await enrol({ stateDir: config.state_dir, origin, token, host, newKeys: options.newKeys });
     if (!fromStdin) {
       removeJoinToken(tokenFile);
     }

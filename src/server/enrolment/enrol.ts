@@ -42,6 +42,8 @@ export async function enrol(tx: Tx, request: EnrolRequest, facts: EnrolFacts): P
   const allocation = await tx.allocations.get(token.allocation_id);
   if (allocation?.state !== 'active') return refused('Its allocation has ended.');
   if (await nodeInPlace(tx, allocation)) return refused('Its allocation has a node already; revoke that first.');
+  const before = await nodeWithKeys(tx, request);
+  if (before) return { failure: await whatKeeps(tx, before, allocation) };
 
   const fresh = newNode(token, request, facts.now);
   await tx.nodes.insert(fresh);
@@ -55,6 +57,30 @@ export async function enrol(tx: Tx, request: EnrolRequest, facts: EnrolFacts): P
 export async function nodeInPlace(tx: ReadTx, { node_id: id }: Allocation): Promise<Node | undefined> {
   const node = id === null ? undefined : await tx.nodes.get(id);
   return node?.status === 'revoked' ? undefined : node;
+}
+
+/** The node, whatever became of it, that shows or is to show one of these keys. */
+async function nodeWithKeys(tx: ReadTx, { identity_key, wrapping_key }: EnrolRequest): Promise<Node | undefined> {
+  const shown = [identity_key.x, wrapping_key.x];
+  const keysOf = ({ identity_key: identity, wrapping_key: wrapping, next_keys: next }: Node) =>
+    [identity, wrapping, next?.identity_key, next?.wrapping_key].map((key) => key?.x ?? '');
+  return (await tx.nodes.list({})).findLast((node) => keysOf(node).some((x) => shown.includes(x)));
+}
+
+/** Why a host that was a node cannot be another one: what it holds of another allocation must be gone, and its keys are used. */
+async function whatKeeps(tx: ReadTx, before: Node, { id }: Allocation): Promise<AgentError> {
+  const its = before.allocation_id === id ? undefined : await tx.allocations.get(before.allocation_id);
+  if (!its) return new AgentError('enrolment.keys_used');
+  const asCopy = 'A host that is a copy of that one enrols with --new-keys.';
+  if (its.state !== 'ended') {
+    const reason = `This host serves allocation ${its.id}, which has not ended: what is there is not taken away yet. ${asCopy}`;
+    return new AgentError('enrolment.refused', { reason });
+  }
+  if (before.status === 'revoked' && its.data_policy === 'wipe' && its.wipe?.state !== 'done') {
+    const reason = `What allocation ${its.id} left on this host was not wiped, because its node was revoked first: remove it by hand, then enrol with --new-keys.`;
+    return new AgentError('enrolment.refused', { reason });
+  }
+  return new AgentError('enrolment.keys_used');
 }
 
 async function again(

@@ -131,7 +131,7 @@ export class Hub {
 
   /** Ends the session of a node that was revoked. */
   shutOut(nodeId: string): void {
-    this.#sessions.get(nodeId)?.end('revoked');
+    this.#sessions.get(nodeId)?.end('revoked', 'node.revoked');
   }
 
   counters(): HubCounts {
@@ -219,10 +219,15 @@ export class Hub {
         return session;
       }
       this.#counts.refused += 1;
-      if (admission.kind === 'quarantined') this.#sessions.get(admission.node.id)?.end('quarantined');
-      const { code } = admission.kind === 'refused' ? admission.failure : new AgentError('node.quarantined');
+      if (admission.kind === 'quarantined')
+        this.#sessions.get(admission.node.id)?.end('quarantined', 'node.quarantined');
+      const failure = admission.kind === 'refused' ? admission.failure : new AgentError('node.quarantined');
+      const { code, detail } = failure;
       log.warn({ node: hello.node_id, code }, 'node turned away');
-      connection.close(admission.kind === 'refused' ? admission.close : 'quarantined', code);
+      connection.close(
+        admission.kind === 'refused' ? admission.close : 'quarantined',
+        detail['reason'] ? `${code}: ${detail['reason']}` : code,
+      );
     } catch (err) {
       log.error({ err, node: hello.node_id }, 'could not admit a node');
       connection.close('goingAway', 'internal error');

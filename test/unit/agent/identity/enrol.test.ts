@@ -1,12 +1,15 @@
 import { createHash, createPublicKey, verify } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
 import { enrol } from '../../../../src/agent/identity/enrol.ts';
+import { enrollingKeys } from '../../../../src/agent/identity/enrolling-keys.ts';
 import { epochFile } from '../../../../src/agent/identity/epoch-file.ts';
+import { openIdentityKey } from '../../../../src/agent/identity/identity-key.ts';
 import { parseJoinToken, readJoinToken, removeJoinToken } from '../../../../src/agent/identity/join-token.ts';
 import { readNode } from '../../../../src/agent/identity/node-record.ts';
+import { openWrappingKey } from '../../../../src/agent/identity/wrapping-key.ts';
 import { type EnrolAnswer, EnrolRequest } from '../../../../src/contract/enrolment.ts';
 import { enrolText, pinText } from '../../../../src/contract/signing.ts';
 import { judge } from '../../../../src/contract/validate.ts';
@@ -103,6 +106,49 @@ describe('enrolment', () => {
       detail: { refused_as: 'enrolment.refused', status: 403 },
     });
     expect(readNode(stateDir)).toBeUndefined();
+  });
+
+  it('asks with new keys where its own are those of another node, keeps them, and the old wrapping key too', async () => {
+    const used = (body: unknown) => (body as EnrolRequest).identity_key.x === before.x;
+    const before = { x: '' };
+    const { stateDir, ask } = await host1(({ body }, response) =>
+      used(body)
+        ? answerJson(response, 409, { error: { code: 'enrolment.keys_used', message: 'Used.', hint: '', errors: [] } })
+        : answerJson(response, 200, answer),
+    );
+    before.x = openIdentityKey(stateDir).publicJwk.x;
+    const old = (await openWrappingKey(stateDir)).publicJwk;
+
+    await ask(tokenFor(answer));
+
+    const shown = server.asked.map(({ body }) => (body as EnrolRequest).identity_key.x);
+    expect(shown).toEqual([before.x, openIdentityKey(stateDir).publicJwk.x]);
+    const names = readdirSync(join(stateDir, 'identity')).toSorted();
+    expect(names).toEqual(
+      ['epoch', 'identity.jwk', 'node.json', 'wrapping.jwk', `wrapping.old.${old.x}.jwk`].toSorted(),
+    );
+  });
+
+  it('goes on with the new keys that it has shown, also where one is in place already', async () => {
+    let lose = true;
+    const { stateDir, ask } = await host1((_, response) => {
+      if (lose) response.destroy();
+      else answerJson(response, 200, answer);
+    });
+    const first = await enrollingKeys(stateDir, { fresh: true });
+
+    await expect(ask(tokenFor(answer))).rejects.toMatchObject({ code: 'control_plane.unavailable' });
+    lose = false;
+    renameSync(join(stateDir, 'identity/wrapping.fresh.jwk'), join(stateDir, 'identity/wrapping.jwk'));
+    await ask(tokenFor(answer));
+
+    const shown = server.asked.map(({ body }) => [
+      (body as EnrolRequest).identity_key.x,
+      (body as EnrolRequest).wrapping_key.x,
+    ]);
+    const keys = [first.identity.publicJwk.x, first.wrapping.x];
+    expect(shown).toEqual([keys, keys]);
+    expect(openIdentityKey(stateDir).publicJwk.x).toBe(keys[0]);
   });
 
   it('forgets the epoch of the node that the host was before', async () => {

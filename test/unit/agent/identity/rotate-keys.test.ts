@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
-import { existsSync, linkSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { CompactEncrypt, importJWK } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -97,6 +97,34 @@ describe('an old wrapping key', () => {
     await care(Date.now() + halfAYear + 120_000, { sealed_files: { token: 'x.y.z.a.b' } });
 
     expect([whileYoung, whileUsed, await opensOld()]).toEqual(['old', 'old', 'unreadable']);
+  });
+
+  it('is kept for as long after its replacement, however long it was in use before', async () => {
+    const begun = await node(accept, new Date(Date.now()).toISOString());
+    const old = await seal('old', begun.wrapping);
+    const file = join(begun.stateDir, 'identity/wrapping.jwk');
+    utimesSync(file, 0, 0);
+    await rotateKeys({ ...begun.options, now: Date.now() });
+
+    await careForKeys({
+      ...{ stateDir: begun.stateDir, origin: begun.options.origin, now: Date.now() },
+      ...{ log: createLog({ level: 'silent' }), journal: { unfinished: () => [], workloads: () => [] } },
+    });
+
+    expect(String(await begun.wrapping.unseal(old))).toBe('old');
+  });
+
+  it('is not waited for longer because a clock was ahead when the host enrolled (FAULTS 20)', async () => {
+    const { care, stateDir } = await rotated();
+    const kept = readNode(stateDir);
+    if (kept) writeNode(stateDir, { ...kept, keys_since: '2999-01-01T00:00:00.000Z' });
+
+    const now = Date.now();
+    await care(now, {});
+    const before = server.asked.length;
+    await care(now + 31 * 86_400_000, {});
+
+    expect(server.asked.length - before).toBe(1);
   });
 
   it('comes to be when the keys are 30 days old', async () => {

@@ -207,6 +207,38 @@ describe('enrolment', () => {
     expect((await enrol(requestOf(token, keys))).status).toBe(200);
   });
 
+  it('is refused with keys that a node has or had, its next ones too, and the token stays good', async () => {
+    const allocation = await newAllocation();
+    const used = makeAgentKeys();
+    const { body } = await enrol(requestOf(await newToken(allocation), used));
+    await ground.revoke(body.node_id);
+    const token = await newToken(allocation);
+    const fresh = makeAgentKeys();
+
+    for (const keys of [used, { ...fresh, wrapping_key: used.wrapping_key }]) {
+      expect(await enrol(requestOf(token, keys))).toMatchObject({ body: { error: { code: 'enrolment.keys_used' } } });
+    }
+    expect((await enrol(requestOf(token, fresh))).status).toBe(200);
+  });
+
+  it.each([
+    ['has not ended', { state: 'releasing' }, 'has not ended'],
+    ['was not wiped', { state: 'ended', data_policy: 'wipe' }, 'was not wiped'],
+  ] as const)('of a host for another allocation is refused while the one before %s', async (_, its, reason) => {
+    const before = await newAllocation();
+    const keys = makeAgentKeys();
+    const { body } = await enrol(requestOf(await newToken(before), keys));
+    await ground.revoke(body.node_id);
+    await ground.store.write(async (tx) => {
+      const allocation = await tx.allocations.get(before);
+      if (allocation) await tx.allocations.put({ ...allocation, ...its });
+    });
+
+    const { body: refused } = await enrol(requestOf(await newToken(await newAllocation()), keys));
+
+    expect(refused.error).toMatchObject({ code: 'enrolment.refused', message: expect.stringContaining(reason) });
+  });
+
   it('leaves the secret of the token nowhere', async () => {
     const token = await newToken(await newAllocation());
     const { body } = await enrol(requestOf(token, makeAgentKeys()));
