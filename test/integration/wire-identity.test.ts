@@ -266,12 +266,12 @@ describe('with the identity key of a node in hand', () => {
     // What it says of a task or a workload of another node changes nothing there.
     const at = new Date().toISOString();
     agent.send({
-      ...{ type: 'record', journal_id: 'taken-journal', seq: 1, kind: 'task.result' },
+      ...{ type: 'record', journal_id: 'taken-journal', seq: 1, kind: 'task.result', at },
       body: {
         ...{ task_id: foreign?.task_id ?? '', status: 'failed', output: null, failure: null },
         ...{ started_at: at, finished_at: at },
       },
-    } as never);
+    });
     await agent.next('ack');
     expect((await wire.instance(id)).state).toBe('running');
 
