@@ -53,7 +53,12 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
   const host = new HostAgent({
     ...{ journal, loop, drain, policy: hostPolicy, logs: agent.logs },
     ...{ status: () => agentStatus, explain: agent.explain, onDrain: () => void drains.push(drain.current !== null) },
-    ...{ rotateKeys: agent.rotateKeys, diagnose: agent.diagnose, doctor: new HostDoctor({ loaded, policy: hostPolicy, engine }), engine },
+    ...{
+      rotateKeys: agent.rotateKeys,
+      diagnose: agent.diagnose,
+      doctor: new HostDoctor({ loaded, policy: hostPolicy, engine }),
+      engine,
+    },
     gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
     health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
     ...{ version: '0.1.0', updates: rootPlaces(stateDir), updater: { available: agent.availableUpdate } },
