@@ -222,7 +222,7 @@ describe('a workload on it', () => {
       `docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' gpuaas-${id}`,
     );
     await host.sh(`
-      systemd-run --quiet --unit=neighbour -p PrivateNetwork=yes sleep infinity
+      systemd-run --quiet --service-type=exec --unit=neighbour -p PrivateNetwork=yes sleep infinity
       ip link add nb0 type veth peer name nb1
       ip link set nb1 netns $(systemctl show -p MainPID --value neighbour)
       ip addr add 192.168.77.1/24 dev nb0; ip link set nb0 up
@@ -275,9 +275,16 @@ describe('a workload on it', () => {
   });
 
   it('is no hindrance to come back, and to leave with everything', async () => {
-    await host.write(tokenFile, (await ground.invite()).token, 0o600);
+    const [before] = (await ground.nodes()).filter(({ status }) => status === 'revoked');
     await host.sh('rm /etc/gpuaas-node-agent/agent.json');
-    expect((await bootstrap.run(online)).code).toBe(0);
+
+    // What is there belongs to an allocation that has not ended.
+    await giveToken();
+    expect(await bootstrap.run(online)).toMatchObject({ code: 1, stderr: expect.stringContaining('has not ended') });
+
+    await giveToken((await ground.invite(3600, before?.allocation_id)).token);
+    const { code: again, stderr } = await bootstrap.run(online);
+    expect([again, stderr]).toEqual([0, expect.any(String)]);
     expect((await ground.nodes()).filter(({ connected }) => connected)).toHaveLength(1);
 
     const { code } = await bootstrap.run(['--uninstall', '--purge']);

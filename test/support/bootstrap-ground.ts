@@ -17,8 +17,8 @@ export interface BootstrapGround extends AsyncDisposable {
   readonly admin: Person;
   readonly folder: string;
   readonly projectId: string;
-  /** A new allocation, and a join token for it. */
-  invite(seconds?: number): Promise<{ readonly allocationId: string; readonly token: string }>;
+  /** A join token, for a new allocation if none is named. */
+  invite(seconds?: number, allocationId?: string): Promise<{ readonly allocationId: string; readonly token: string }>;
   /** Publishes a release from its folder. */
   publish(release: string): Promise<void>;
   /** The nodes that the control plane knows. */
@@ -66,10 +66,10 @@ export async function openBootstrapGround(
   const all = undo.move();
   return {
     ...{ url, admin, folder, projectId },
-    invite: async (seconds = 3600) => {
+    invite: async (seconds = 3600, known = undefined) => {
       const shape = { gpu_count: 0, cpu_cores: 4, memory_gib: 4 };
       const place = { project_id: projectId, name: 'a host', shape, data_policy: 'keep' };
-      const { id: allocationId } = await made('POST', '/api/v1/allocations', place);
+      const allocationId = known ?? (await made('POST', '/api/v1/allocations', place)).id;
       const asked = { allocation_id: allocationId, expires_in_seconds: seconds };
       const { token } = await made('POST', '/api/v1/nodes/join-tokens', asked);
       return { allocationId, token };
