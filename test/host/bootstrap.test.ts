@@ -276,12 +276,13 @@ describe('a workload on it', () => {
 
   it('is no hindrance to come back, and to leave with everything', async () => {
     const [before] = (await ground.nodes()).filter(({ status }) => status === 'revoked');
-    await host.sh('rm /etc/gpuaas-node-agent/agent.json');
 
     // What is there belongs to an allocation that has not ended.
+    await host.sh('rm /etc/gpuaas-node-agent/agent.json');
     await giveToken();
     expect(await bootstrap.run(online)).toMatchObject({ code: 1, stderr: expect.stringContaining('has not ended') });
 
+    await host.sh('rm /etc/gpuaas-node-agent/agent.json');
     await giveToken((await ground.invite(3600, before?.allocation_id)).token);
     const { code: again, stderr } = await bootstrap.run(online);
     expect([again, stderr]).toEqual([0, expect.any(String)]);
