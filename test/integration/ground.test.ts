@@ -78,7 +78,7 @@ describe('ground', () => {
 
     expect(code).toBe(0);
     expect(await containerLog(socketPath, name)).toBe('it runs\n');
-    expect(reference).toMatch(/^127\.0\.0\.1:\d+\/gpuaas-dev\/[a-z-]+@sha256:[0-9a-f]{64}$/);
+    expect(reference).toMatch(/^127\.0\.0\.1:\d+\/gpuaas-dev\/[a-z0-9-]+@sha256:[0-9a-f]{64}$/);
     expect(await imageIdOf(socketPath, reference)).toBe(image_id);
   });
 
