@@ -140,6 +140,7 @@ describe('every call but the streams', () => {
     removeNetwork: (engine) => engine.removeNetwork(name, never),
     putSecrets: (engine) => engine.putSecrets('notebook-1', {}, never),
     removeData: (engine) => engine.removeData('notebook-1', { data: true }, never),
+    wipe: (engine) => engine.wipe(never),
   };
   const calls = Object.entries(asked) as [keyof ContainerEngine, (engine: ContainerEngine) => Promise<unknown>][];
 
