@@ -17,6 +17,6 @@ export const collectDiagnostics: TaskHandler<'agent.collect_diagnostics'> = asyn
   }
 
   const bundle = await lifecycle.diagnose(params, signal);
-  log.info({ count: bundle.files.length, kept: bundle.left_out.length }, 'diagnostics collected');
+  log.info({ count: bundle.files.length, failed: bundle.left_out.length }, 'diagnostics collected');
   return bundle;
 };

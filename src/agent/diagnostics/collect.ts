@@ -2,7 +2,8 @@
  * What somebody who helps from afar has to see of a host: its checks, its agent, its journal, its engine and cards, and the
  * logs of its newest tasks. Works without a running agent, too, with less to tell.
  *
- * What workloads print stays theirs: the output that a failed launch has kept in its task log is left out.
+ * What workloads print stays theirs: the output that a failed launch has kept is left out, of task logs and of the journal of
+ * systemd. What a failure quotes of it to say why (an excerpt of a few lines) is in.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { release, uptime } from 'node:os';
@@ -46,8 +47,10 @@ export interface LivingSources {
 }
 
 const usualTasks = 10;
-const events = 200;
-const logLines = 400;
+const mostEvents = 200;
+const mostLogLines = 400;
+/** Kept output stands between them, and is left out. */
+const askedLogLines = 10 * mostLogLines;
 
 /** Rejects only with the signal's reason. */
 export async function collect(
@@ -65,7 +68,10 @@ export async function collect(
     { name: 'status.json', read: async () => living?.status() },
     { name: 'config.json', read: async () => ({ config, sources: loaded.sources }) },
     { name: 'journal.json', read: async () => living && journalCounts(living.journal) },
-    { name: 'events.ndjson', read: async () => living && lines(living.journal.events({ limit: events }).toReversed()) },
+    {
+      name: 'events.ndjson',
+      read: async () => living && lines(living.journal.events({ limit: mostEvents }).toReversed()),
+    },
     { name: 'engine.json', read: (limit) => engineFacts(sources, limit) },
     { name: 'gpus.json', read: async () => living?.cards() },
     { name: 'updates.json', read: async () => updateStateOf(placesOf(config), config, sources.version) },
@@ -105,13 +111,13 @@ async function agentLog(signal: AbortSignal): Promise<string | undefined> {
   if (tool === null) return undefined;
   const units = ['gpuaas-node-agent', 'gpuaas-node-agent-gate', 'gpuaas-node-agent-update'];
   const which = units.flatMap((unit) => ['--unit', unit]);
-  const asked = await runProgram(tool, [...which, '-n', String(logLines), '--no-pager', '--output', 'short-iso'], {
+  const asked = await runProgram(tool, [...which, '-n', String(askedLogLines), '--no-pager', '--output', 'short-iso'], {
     ...{ timeoutMs: 10_000, signal },
   });
   if (asked.outcome !== 'exited' || asked.exitCode !== 0 || /No journal files|not.*permi/i.test(asked.stderr)) {
     throw new Error('this user may not read the journal of systemd; `node-agent doctor --bundle FILE` as root has it.');
   }
-  return asked.stdout;
+  return withoutOutput(asked.stdout).slice(-mostLogLines).join('\n');
 }
 
 /** Newest first. */
@@ -133,9 +139,16 @@ async function newestLogs(folder: string, most: number): Promise<string[]> {
 const mostOfLog = 2000;
 
 async function taskLog(file: string): Promise<string> {
-  const all = (await readFile(file, 'utf8')).split('\n');
-  const own = all.filter((line) => !line.includes(`"msg":"${keptOutput}"`));
-  return own.slice(-mostOfLog).join('\n');
+  return withoutOutput(await readFile(file, 'utf8'))
+    .slice(-mostOfLog)
+    .join('\n');
+}
+
+/** Lines that no workload has written, as task logs and the journal of systemd have them. */
+function withoutOutput(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => !line.includes(`"msg":"${keptOutput}"`) && !line.includes(`: ${keptOutput} `));
 }
 
 function lines(values: readonly unknown[]): string {

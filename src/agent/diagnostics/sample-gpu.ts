@@ -1,6 +1,6 @@
 /**
  * Gives a free card to a container and has it look: the whole way of a launch, through the gate, with an image that this host has
- * launched before and still holds, so nothing is downloaded. The container is removed again, whatever it saw.
+ * launched before and still holds, so nothing is downloaded. The container is removed again, whatever it saw; one that stays is told.
  */
 import { AgentError } from '../../contract/failures.ts';
 import type { Gpu } from '../../contract/gpus.ts';
@@ -21,6 +21,12 @@ export interface SampleParts {
 
 const name = 'gpu.sample';
 const why = 'Only a container that uses a card shows that driver, toolkit and engine agree.';
+
+/** The verdict where there is nothing to ask. */
+export function sampleSkipped(found: string): CheckResult {
+  return { name, why, ...skipped(found) };
+}
+
 const instance = 'doctor-gpu-sample';
 const project = 'doctor';
 /** What the tools of each maker put into a container, or bring as a device. */
@@ -47,23 +53,31 @@ async function judge(parts: SampleParts, signal: AbortSignal): Promise<Finding> 
     ...{ project_id: project, app_instance_id: instance, allocation_id: parts.allocationId },
     ...{ app_slug: 'doctor', app_version: '1', display_name: 'A sample of the doctor' },
   };
+  const launch = paramsOf(identity, image, look[card.vendor]);
+  const removal = { identity, keep_data: false, grace_seconds: 0 };
+  let removed: TaskResult;
+  let seen: TaskResult;
   try {
-    const launch = paramsOf(identity, image, look[card.vendor]);
-    const { failure } = await parts.run({ type: 'workload.oci_launch', params: launch });
-    if (failure === null) {
-      return ok(
-        `A container of ${image.reference.split('@')[0]} was given a card and saw it (${look[card.vendor].join(' ')}).`,
-      );
-    }
-    return failure.code === 'gpu.none_free'
-      ? skipped('No card is free that is well.')
-      : fail(
-          `A container that was given a card did not get to see it: ${failure.message} [${failure.code}]`,
-          `Look at gpu.runtime and gpu.toolkit, and at \`node-agent explain ${instance}\`.`,
-        );
+    seen = await parts.run({ type: 'workload.oci_launch', params: launch });
   } finally {
-    await parts.run({ type: 'workload.oci_remove', params: { identity, keep_data: false, grace_seconds: 0 } });
+    removed = await parts.run({ type: 'workload.oci_remove', params: removal });
   }
+  if (removed.failure !== null) {
+    return fail(
+      `The container of the sample stays, and with it the card: ${removed.failure.message} [${removed.failure.code}]`,
+      `Look at \`node-agent explain ${instance}\`, then ask again: it is removed first.`,
+    );
+  }
+  if (seen.failure === null) {
+    const command = look[card.vendor].join(' ');
+    return ok(`A container of ${image.reference.split('@')[0]} was given a card and saw it (${command}).`);
+  }
+  return seen.failure.code === 'gpu.none_free'
+    ? skipped('No card is free that is well.')
+    : fail(
+        `A container that was given a card did not get to see it: ${seen.failure.message} [${seen.failure.code}]`,
+        `Look at gpu.runtime and gpu.toolkit, and at \`node-agent explain ${instance}\`.`,
+      );
 }
 
 /** Of the newest launch whose image the engine still has. */

@@ -4,10 +4,11 @@
  */
 import { hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
 import { collect } from '../../agent/diagnostics/collect.ts';
+import { sampleSkipped } from '../../agent/diagnostics/sample-gpu.ts';
 import { HostDoctor } from '../../agent/host-doctor.ts';
 import type { LocalClient } from '../../agent/local-api/client.ts';
 import type { AgentCollectDiagnosticsOutput } from '../../contract/agent-collect-diagnostics.ts';
-import { type CheckResult, type CheckStatus, skipped } from '../../host/doctor/check.ts';
+import type { CheckResult, CheckStatus } from '../../host/doctor/check.ts';
 import { createLog } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
@@ -73,9 +74,8 @@ async function findings(
 
 /** A launch like any other, so it is the daemon's, and takes its time. */
 async function sampleOf(agent: LocalClient | undefined): Promise<CheckResult> {
-  const found = 'No daemon runs that could launch a container.';
   return agent === undefined
-    ? { name: 'gpu.sample', ...skipped(found), why: 'Only a container that uses a card shows that it can.' }
+    ? sampleSkipped('No daemon runs that could launch a container.')
     : await agent.ask<CheckResult>('/v1/sample-gpu', { body: {}, signal: AbortSignal.timeout(sampleTimeoutMs) });
 }
 
@@ -100,8 +100,10 @@ async function onOurOwn<T>(loaded: LoadedConfig, work: (own: Own) => Promise<T>)
 async function bundleInto(file: string, loaded: LoadedConfig, agent: LocalClient | undefined, json: boolean) {
   const signal = AbortSignal.timeout(bundleTimeoutMs);
   const wish = {};
-  const ours = await onOurOwn(loaded, (own) => collect({ loaded, version: agentVersion, ...own }, wish, signal));
-  const theirs = agent && (await agent.ask<AgentCollectDiagnosticsOutput>('/v1/diagnose', { body: wish, signal }));
+  const [ours, theirs] = await Promise.all([
+    onOurOwn(loaded, (own) => collect({ loaded, version: agentVersion, ...own }, wish, signal)),
+    agent?.ask<AgentCollectDiagnosticsOutput>('/v1/diagnose', { body: wish, signal }),
+  ]);
   const bundle = theirs === undefined ? ours : joined(theirs, ours);
   await writeBundle(file, bundle);
   if (json) {

@@ -1,6 +1,6 @@
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { loadConfig } from '../../../../src/agent/config.ts';
 import { collect, type DiagnosticSources } from '../../../../src/agent/diagnostics/collect.ts';
 import { openJournal } from '../../../../src/agent/journal/open-journal.ts';
@@ -89,4 +89,23 @@ it('goes on where the engine is away', async () => {
 
   expect(bundle.left_out).toContain('engine.json: The engine is away.');
   expect(bundle.files.map(({ name }) => name)).toContain('doctor.json');
+});
+
+it('has of the journal of systemd what the agent wrote, and nothing that a workload did', async () => {
+  const lines = [
+    '2026-11-26T10:00:00 host gpuaas-node-agent[1]: agent runs version=1',
+    `2026-11-26T10:00:01 host gpuaas-node-agent[1]: ${keptOutput} channel=stdout text="what people wrote"`,
+    `2026-11-26T10:00:02 host gpuaas-node-agent[1]: {"level":"info","msg":"${keptOutput}","text":"what people wrote"}`,
+  ];
+  const tools = join(folder, 'tools');
+  mkdirSync(tools, { recursive: true });
+  writeFileSync(join(tools, 'journalctl'), `#!/bin/sh\ncat <<'EOT'\n${lines.join('\n')}\nEOT\n`, { mode: 0o755 });
+  vi.stubEnv('PATH', `${tools}:${process.env['PATH']}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+
+  const { files } = await collect(await sources(), {}, patience);
+
+  const text = files.find(({ name }) => name === 'agent.log')?.text;
+  expect(text).toContain('agent runs version=1');
+  expect(text).not.toContain('what people wrote');
 });

@@ -18,7 +18,13 @@ const image = (letter: string) => ({
 });
 
 /** Newest launch first; `held` are the images that the engine still has. */
-function host({ cards = [card()], launched = ['a'], held = ['a'], failure = null as AgentError | null } = {}) {
+function host({
+  cards = [card()],
+  launched = ['a'],
+  held = ['a'],
+  failure = null as AgentError | null,
+  stays = null as AgentError | null,
+} = {}) {
   const ran: { type: string; params: object }[] = [];
   const tasks = launched.map((letter) => ({
     envelope: { type: 'workload.oci_launch', params: launchParams({ image: image(letter) }) },
@@ -31,7 +37,7 @@ function host({ cards = [card()], launched = ['a'], held = ['a'], failure = null
     },
     run: async (task) => {
       ran.push(task);
-      const failed = task.type === 'workload.oci_launch' ? failure : null;
+      const failed = task.type === 'workload.oci_launch' ? failure : stays;
       return { status: failed ? 'failed' : 'succeeded', failure: failed?.toFailure() ?? null } as TaskResult;
     },
   };
@@ -82,5 +88,14 @@ it.each([
   expect(await sampleGpu(host(given).parts, patience)).toMatchObject({
     status: 'skipped',
     found: expect.stringContaining(words),
+  });
+});
+
+it('fails where its container stays, whatever that saw', async () => {
+  const { parts } = host({ stays: new AgentError('engine.timed_out') });
+
+  expect(await sampleGpu(parts, patience)).toMatchObject({
+    status: 'fail',
+    found: expect.stringContaining('[engine.timed_out]'),
   });
 });
