@@ -63,9 +63,9 @@ export async function callerOf(headers: IncomingHttpHeaders, tx: ReadTx, now: nu
   throw new AgentError('request.unauthenticated');
 }
 
-/** The root of its keys tells a control plane from all others, also where both are reached through tunnels. */
-export function sessionCookieOf({ releaseRoot }: Pick<ServerKeys, 'releaseRoot'>): string {
-  return `gpuaas_session_${createHash('sha256').update(releaseRoot.x).digest('hex').slice(0, 8)}`;
+/** A key of its own tells a control plane from all others, also through tunnels; a release root may serve several. */
+export function sessionCookieOf({ registry }: Pick<ServerKeys, 'registry'>): string {
+  return `gpuaas_session_${createHash('sha256').update(registry.certificate).digest('hex').slice(0, 8)}`;
 }
 
 /** Notes that a session is in use; seldom, so that reading stays reading. */

@@ -50,8 +50,8 @@ describe('signing in', () => {
     });
   });
 
-  it('at another control plane of the same host name leaves the session of this one alone', async () => {
-    const other = await testServer();
+  it('at another control plane of the same host name, and of the same releases, leaves the session of this one alone', async () => {
+    const other = await testServer({}, { releaseRoot: server.context.keys.releaseRoot });
     const [here, there] = [await signIn(server, 'member'), await signIn(other, 'member')];
     const nameOf = ({ cookie }: SignedIn) => cookie.split('=')[0];
     const cookie = `${there.cookie}; ${here.cookie}`;
