@@ -5,6 +5,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
+import { pause } from '../../kit/backoff.ts';
 import { readManifest, releaseRootOf } from '../../policy/release-trust.ts';
 import { tell } from '../output.ts';
 import type { ControlPlaneClient } from './client.ts';
@@ -30,6 +31,7 @@ const path = '/api/v1/releases';
 const usualPieceBytes = 4 * 1024 ** 2;
 /** Pieces in a row that the other side does not want: somebody else sends the same file. */
 const maxRefused = 20;
+const refusedPauseMs = 500;
 
 export async function publishRelease(client: ControlPlaneClient, folder: string, options: PublishReleaseOptions) {
   const papers = readReleasePapers(folder);
@@ -74,6 +76,7 @@ async function sendFile(
         // The answer to a piece was lost, or somebody else sends as well: it goes on behind what is there.
         if (!(error instanceof AgentError) || error.code !== 'resource.conflict' || refused >= maxRefused) throw error;
         refused += 1;
+        await pause(refusedPauseMs, undefined);
         release = await client.get<Release>(address);
       }
     }
@@ -87,6 +90,7 @@ async function sendFile(
 async function pieceOf(handle: FileHandle, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
   const piece = new Uint8Array(length);
   const { bytesRead } = await handle.read(piece, 0, length, start);
+  if (bytesRead === 0) throw new AgentError('file.unusable', { reason: 'A file of the release became shorter.' });
   return piece.subarray(0, bytesRead);
 }
 
