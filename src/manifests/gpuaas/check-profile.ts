@@ -128,7 +128,6 @@ function checkExecution({ execution }: WorkloadProfile): PathError[] {
   ];
 }
 
-/** Variables that tell of secrets: none is taken already, and a host would accept each. */
 /** Those that the platform sets where the wizard asks for what they name. */
 function platformVariables(profile: WorkloadProfile): string[] {
   const asked = platformSecretNames.filter((name) => asksFor(profile, name) !== undefined);
@@ -138,6 +137,7 @@ function platformVariables(profile: WorkloadProfile): string[] {
   ];
 }
 
+/** Variables that tell of secrets: none is taken already, and a host would accept each. */
 function checkSecretVariables(profile: WorkloadProfile): PathError[] {
   const { network, parameters, execution } = profile;
   const secrets = parameters.secrets ?? [];

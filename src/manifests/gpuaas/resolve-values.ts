@@ -10,6 +10,7 @@ import type { PathError } from '../../contract/validate.ts';
 import { mountParameter, portParameter } from './check-parameters.ts';
 import { judgeParameter, type ParameterValue } from './judge-parameter.ts';
 import type { WorkloadProfile } from './profile.ts';
+import type { RendererName } from './profile-execution.ts';
 import { splitPackages } from './split-packages.ts';
 import { judgeVllmValues } from './vllm-values.ts';
 
@@ -158,10 +159,15 @@ function judgeBounds(parameters: LaunchValues['parameters'], resources: SoundVal
   });
 }
 
-/** What the renderer of a stack asks of values, so that what is accepted is rendered without a further question. */
+/** What each renderer of a stack asks of values, so that what is accepted is rendered without a further question. */
+const valueRules: { readonly [R in RendererName]: (parameters: LaunchValues['parameters']) => PathError[] } = {
+  vllm_openai: judgeVllmValues,
+  smoke_stack: () => [],
+};
+
 function judgeStack({ execution }: WorkloadProfile, parameters: LaunchValues['parameters']): PathError[] {
   const { default_engine: engine, compose } = execution;
-  return engine === 'docker_compose' && compose?.renderer === 'vllm_openai' ? judgeVllmValues(parameters) : [];
+  return engine === 'docker_compose' && compose ? valueRules[compose.renderer](parameters) : [];
 }
 
 function usual(profile: WorkloadProfile, name: ResourceName): number {
