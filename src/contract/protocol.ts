@@ -13,5 +13,7 @@
  *                a cursor has at most 4096 characters
  * 1  2026-11-26  `engine.gives_cards` of a runtime status: how the engine hands out NVIDIA cards
  * 1  2026-11-26  `agent.collect_diagnostics` at schema version 1; `health` of an inventory
+ * 1  2026-11-26  `agent.self_update` and `agent.wipe` at schema version 1; events `update.*`
+ * 1  2026-11-26  `/agent/v1/trust`, `/invitation`, `/goodbye`, `/releases`, `/bootstrap`; `enrolment.keys_used`
  */
 export const protocolVersion = 1;

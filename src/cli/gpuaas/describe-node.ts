@@ -148,7 +148,7 @@ export function agentWord({ agent_version, behind }: Pick<Node, 'agent_version' 
   return `${agent_version ?? '-'}${behind === null ? '' : `, behind ${behind}`}`;
 }
 
-/** `to 1.5.0: running, downloading, 40 %, for 2 min`. */
+/** `to 1.5.0: running, downloading, 40 %, 2 min ago`. */
 export function updateWords({ state, version, phase, bytes, bytes_total, since, failure }: NodeUpdate, now: number) {
   const part = bytes === undefined || !bytes_total ? undefined : `${Math.floor((bytes / bytes_total) * 100)} %`;
   const isAtWork = state === 'queued' || state === 'running';
