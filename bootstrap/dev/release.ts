@@ -10,7 +10,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs, promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import agent from '../../package.json' with { type: 'json' };
-import { measure, verifyReleaseFolder } from '../../src/cli/gpuaas/release-folder.ts';
+import { verifyReleaseFolder } from '../../src/cli/gpuaas/release-folder.ts';
 import { signManifest } from '../../src/cli/gpuaas/release-key-files.ts';
 import {
   Release,
@@ -21,6 +21,7 @@ import {
   releaseText,
 } from '../../src/contract/release.ts';
 import { judge } from '../../src/contract/validate.ts';
+import { measureFile } from '../../src/kit/measure-file.ts';
 import { releaseRootOf, sha256Of } from '../../src/policy/release-trust.ts';
 import { type ReleaseStamp, writeAgent, writeGpuaas } from './build.ts';
 import { step } from './progress.ts';
@@ -106,7 +107,7 @@ class ReleaseFolder {
     const file = join(this.#path, name);
     writeFileSync(file, bytes);
     const os = arch === 'any' && kind !== 'host' && kind !== 'bootstrap' ? 'any' : 'linux';
-    this.artifacts.push({ name, kind, os, arch, ...(await measure(file)), ...unpacked });
+    this.artifacts.push({ name, kind, os, arch, ...(await measureFile(file)), ...unpacked });
   }
 
   /** Names, order, owners, modes and times in it are the same wherever it is made. */

@@ -9,9 +9,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WrappingPublicKey } from '../../contract/enrolment.ts';
+import { moveDurable } from '../../kit/durable.ts';
 import { type IdentityKey, identityKeyFile, openIdentityKey, signingKey } from './identity-key.ts';
 import { ensureKeyPair, readKeyPair } from './key-pair.ts';
-import { identityFolder, movePrivateFile } from './private-file.ts';
+import { identityFolder } from './private-file.ts';
 import { nextKeyFiles } from './rotate-keys.ts';
 import { openWrappingKey, replaceWrappingKey } from './wrapping-key.ts';
 
@@ -43,7 +44,7 @@ export async function enrollingKeys(stateDir: string, { fresh }: { fresh: boolea
       // A rotation that the node of before had begun; a copy of the host has the same.
       for (const file of nextKeyFiles(stateDir)) rmSync(file, { force: true });
       if (readKeyPair(freshWrapping, 'X25519')) replaceWrappingKey(stateDir, freshWrapping, now);
-      movePrivateFile(freshIdentity, identityKeyFile(stateDir));
+      moveDurable(freshIdentity, identityKeyFile(stateDir));
     },
   };
 }

@@ -1,17 +1,7 @@
 /** Files of the identity: for their owner only, written whole or not at all, on the disk when a call returns. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { moveDurable, syncPath } from '../../kit/durable.ts';
 
 export function identityFolder(stateDir: string): string {
   return join(stateDir, 'identity');
@@ -34,17 +24,11 @@ export function createPrivateFile(file: string, text: string): void {
   } finally {
     rmSync(temporary, { force: true });
   }
-  syncFolder(file);
+  syncPath(dirname(file));
 }
 
 export function replacePrivateFile(file: string, text: string): void {
-  movePrivateFile(writeBeside(file, text), file);
-}
-
-/** Takes the place of what is there, if anything is. */
-export function movePrivateFile(from: string, to: string): void {
-  renameSync(from, to);
-  syncFolder(to);
+  moveDurable(writeBeside(file, text), file);
 }
 
 function writeBeside(file: string, text: string): string {
@@ -57,14 +41,4 @@ function writeBeside(file: string, text: string): string {
     throw error;
   }
   return temporary;
-}
-
-/** A name is on the disk only when its folder is. */
-function syncFolder(file: string): void {
-  const folder = openSync(dirname(file), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
 }

@@ -11,12 +11,13 @@ import { join } from 'node:path';
 import { RotateAnswer, type RotateRequest } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { rotateKeysPath, rotateText } from '../../contract/signing.ts';
+import { moveDurable } from '../../kit/durable.ts';
 import { post } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
 import { identityKeyFile, openIdentityKey, signingKey } from './identity-key.ts';
 import { ensureKeyPair, readKeyPair } from './key-pair.ts';
 import { type NodeRecord, readNode, writeNode } from './node-record.ts';
-import { identityFolder, movePrivateFile } from './private-file.ts';
+import { identityFolder } from './private-file.ts';
 import { replaceWrappingKey } from './wrapping-key.ts';
 
 export interface RotateOptions {
@@ -42,7 +43,7 @@ export async function rotateKeys({ stateDir, origin, now }: RotateOptions): Prom
     await ask(stateDir, origin, nodeIn(stateDir));
     replaceWrappingKey(stateDir, nextFile(stateDir, 'wrapping'), now);
   }
-  movePrivateFile(nextFile(stateDir, 'identity'), identityKeyFile(stateDir));
+  moveDurable(nextFile(stateDir, 'identity'), identityKeyFile(stateDir));
   // Read anew: a task key may have been handed on while the control plane was asked.
   writeNode(stateDir, { ...nodeIn(stateDir), keys_since: new Date(now).toISOString() });
 }

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import type { CryptoKey } from 'jose';
 import type { WrappingPublicKey } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
+import { moveDurable } from '../../kit/durable.ts';
 import { ensureKeyPair, type KeyPair, readKeyPair } from './key-pair.ts';
-import { identityFolder, movePrivateFile } from './private-file.ts';
+import { identityFolder } from './private-file.ts';
 
 export interface WrappingKey {
   /** Public half as JWK, for whoever seals a value for this node. */
@@ -43,7 +44,7 @@ export function replaceWrappingKey(stateDir: string, from: string, now: number):
     }
     utimesSync(old, now / 1000, now / 1000);
   }
-  movePrivateFile(from, wrappingKeyFile(stateDir));
+  moveDurable(from, wrappingKeyFile(stateDir));
 }
 
 /** Where the key goes when another takes its place. Named by its public half, so that no two share a name. */

@@ -5,20 +5,11 @@
  * that does not start. The exclusive lock keeps the index of the write-ahead log in memory, so that a full disk cannot
  * take it away.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { AgentError } from '../../contract/failures.ts';
+import { moveDurable } from '../../kit/durable.ts';
 
 export interface OpenedDatabase {
   readonly database: Database;
@@ -190,12 +181,7 @@ function copyBeside(connection: DatabaseSync, file: string, version: number): vo
   rmSync(temporary, { force: true });
   closeSync(openSync(temporary, 'wx', 0o600));
   connection.prepare('VACUUM INTO ?').run(temporary);
-  for (const path of [temporary, folder]) {
-    const handle = openSync(path, 'r');
-    fsyncSync(handle);
-    closeSync(handle);
-    if (path === temporary) renameSync(temporary, `${file}.before-${version}`);
-  }
+  moveDurable(temporary, `${file}.before-${version}`);
   for (const other of readdirSync(folder)) {
     if (other.startsWith(name) && other !== `${name}${version}`) rmSync(join(folder, other));
   }

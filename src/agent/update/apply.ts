@@ -24,15 +24,15 @@ import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { AgentError } from '../../contract/failures.ts';
 import { maxPaperBytes, type ReleaseArtifact, releasePapers } from '../../contract/release.ts';
+import { pointLink, syncPath, writeDurable, writeWhole } from '../../kit/durable.ts';
 import { artifactFor, judgeArtifact, judgeRelease, type TrustedRelease } from '../../policy/release-trust.ts';
 import { readSystemTrouble } from '../system-trouble.ts';
 import { believableTime } from './believable-time.ts';
-import { pointLink, syncFolder, writeDurable } from './durable.ts';
 import { readInstalledSeq, readMemory, readPending, readSkipped, readVersionLink } from './guarded.ts';
 import type { UpdatePlaces } from './places.ts';
 import { readReleaseRoot } from './release-root.ts';
 import { selfTest } from './self-test.ts';
-import { UntrustedFolder, writeWhole } from './untrusted-files.ts';
+import { UntrustedFolder } from './untrusted-files.ts';
 
 export interface ApplyOptions {
   readonly places: UpdatePlaces;
@@ -137,8 +137,8 @@ async function putInPlace({ places, version, packed, artifact, trusted }: Unpack
     await selfTest(unpacked, statSync(join(places.staged, '..')));
     writeDurable(join(folder, 'seq'), `${trusted.release.seq}\n`);
     renameSync(unpacked, join(folder, 'node-agent'));
-    syncFolder(folder);
-    syncFolder(join(folder, '..'));
+    syncPath(folder);
+    syncPath(join(folder, '..'));
   } finally {
     rmSync(unpacked, { force: true });
   }

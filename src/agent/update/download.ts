@@ -2,20 +2,18 @@
  * Fetches the files of a release from the control plane. A large one goes on where it was cut, over restarts of the agent as
  * well; nothing is believed before its hash was compared.
  */
-import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
-import { dirname } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
 import type { ReleaseArtifact } from '../../contract/release.ts';
 import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { moveDurable, writeWhole } from '../../kit/durable.ts';
+import { measureFile } from '../../kit/measure-file.ts';
 import { judgeArtifact } from '../../policy/release-trust.ts';
 import { describeFailure, refusal } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
-import { syncFolder } from './durable.ts';
-import { writeWhole } from './untrusted-files.ts';
 
 export interface ReleaseSource {
   readonly origin: ControlPlaneOrigin;
@@ -83,8 +81,8 @@ export async function download(options: DownloadOptions): Promise<void> {
       }
     }
     try {
-      judgeArtifact(artifact, 'packed', { size: sizeOf(part), sha256: await hashOf(part) });
-      keep(part, file);
+      judgeArtifact(artifact, 'packed', await measureFile(part));
+      moveDurable(part, file);
       return;
     } catch (error) {
       rmSync(part, { force: true });
@@ -197,21 +195,4 @@ function isOfDisk(error: unknown): boolean {
 
 function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-async function hashOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) hash.update(chunk);
-  return hash.digest('hex');
-}
-
-function keep(part: string, file: string): void {
-  const handle = openSync(part, 'r+');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(part, file);
-  syncFolder(dirname(file));
 }

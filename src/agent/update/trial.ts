@@ -6,8 +6,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../kit/clock.ts';
+import { writeDurable } from '../../kit/durable.ts';
 import type { Log } from '../../kit/log.ts';
-import { writeDurable } from './durable.ts';
 import { readPending } from './guarded.ts';
 import type { UpdatePlaces } from './places.ts';
 

@@ -2,8 +2,9 @@
  * Reads, as root, what somebody else has staged and may change at any moment. Nothing is followed, nothing is waited for and
  * nothing larger than expected is taken; what was copied is judged afterwards, never what lies there.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { AgentError } from '../../contract/failures.ts';
+import { writeWhole } from '../../kit/durable.ts';
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY, O_WRONLY, O_CREAT, O_EXCL } = constants;
 const chunkBytes = 1024 * 1024;
@@ -61,12 +62,6 @@ export class UntrustedFolder {
     } finally {
       closeSync(file);
     }
-  }
-}
-
-export function writeWhole(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(file, bytes, done);
   }
 }
 

@@ -15,6 +15,7 @@ import { AgentError, type FailureCode, failures } from '../../contract/failures.
 import { maxPaperBytes, type ReleaseArtifact, releasePapers } from '../../contract/release.ts';
 import { readDisk } from '../../host/resources.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { writeDurable } from '../../kit/durable.ts';
 import {
   admitRelease,
   artifactFor,
@@ -28,7 +29,6 @@ import type { UpdateReport } from '../../tasks/task-context.ts';
 import type { AvailableUpdate } from '../local-api/update-state.ts';
 import { readSystemTrouble } from '../system-trouble.ts';
 import { download, fetchPaper, type ReleaseSource } from './download.ts';
-import { writeDurable } from './durable.ts';
 import {
   type LastUpdate,
   readInstalledSeq,

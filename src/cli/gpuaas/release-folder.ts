@@ -7,6 +7,7 @@ import { createGunzip } from 'node:zlib';
 import type { IdentityKey } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { maxPaperBytes, type ReleaseArtifact, releasePapers } from '../../contract/release.ts';
+import { measureFile } from '../../kit/measure-file.ts';
 import { judgeArtifact, type ReleasePapers, type TrustedRelease, trustRelease } from '../../policy/release-trust.ts';
 
 /** Throws `file.unusable` where one is missing. */
@@ -35,17 +36,10 @@ export async function verifyArtifacts(folder: string, artifacts: readonly Releas
     const file = join(folder, artifact.name);
     if (!existsSync(file))
       throw new AgentError('file.unusable', { reason: `The release has no ${artifact.name}.`, path: file });
-    judgeArtifact(artifact, 'packed', await measure(file));
+    judgeArtifact(artifact, 'packed', await measureFile(file));
     if (artifact.unpacked_sha256 !== undefined)
       judgeArtifact(artifact, 'unpacked', await measureUnpacked(artifact, file));
   }
-}
-
-/** Size and hash of a file, without holding it in memory. */
-export async function measure(file: string): Promise<{ size: number; sha256: string }> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return { size: statSync(file).size, sha256: hash.digest('hex') };
 }
 
 async function measureUnpacked({ name }: ReleaseArtifact, file: string): Promise<{ size: number; sha256: string }> {

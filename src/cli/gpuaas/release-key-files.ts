@@ -80,9 +80,9 @@ export function signManifest(release: string, folder: string): void {
   const { pems } = readBundle(folder);
   const manifest = readFileSync(join(release, releasePapers.manifest));
   const signature = sign(null, signedReleaseBytes(releaseDomain, manifest), newestKey(folder, pems));
-  writeWhole(join(release, releasePapers.manifestSignature), signature, 0o644);
+  replaceFile(join(release, releasePapers.manifestSignature), signature, 0o644);
   for (const name of [releasePapers.keys, releasePapers.keysSignature]) {
-    writeWhole(join(release, name), readFileSync(join(folder, name)), 0o644);
+    replaceFile(join(release, name), readFileSync(join(folder, name)), 0o644);
   }
 }
 
@@ -99,12 +99,12 @@ function newestKey(folder: string, pems: readonly string[]): KeyObject {
 function writeBundle(folder: string, seq: number, pems: readonly string[], root: KeyObject): void {
   const text = Buffer.from(`# gpuaas-release-keys.v1 seq=${seq}\n${pems.join('')}`);
   // The signature first: an interrupted call leaves a bundle that is refused, and none that is half new.
-  writeWhole(
+  replaceFile(
     join(folder, releasePapers.keysSignature),
     sign(null, signedReleaseBytes(releaseKeysDomain, text), root),
     0o644,
   );
-  writeWhole(join(folder, releasePapers.keys), text, 0o644);
+  replaceFile(join(folder, releasePapers.keys), text, 0o644);
 }
 
 function readBundle(folder: string): { seq: number; pems: string[] } {
@@ -145,7 +145,7 @@ function readBytes(file: string): Buffer {
   return readFileSync(file);
 }
 
-function writeWhole(file: string, bytes: Uint8Array, mode: number): void {
+function replaceFile(file: string, bytes: Uint8Array, mode: number): void {
   const temporary = `${file}.${process.pid}`;
   writeFileSync(temporary, bytes, { mode, flush: true });
   renameSync(temporary, file);

@@ -5,14 +5,15 @@
  * A file comes in one piece or in several, each behind what is there. A piece that is cut, or for which there is no room, leaves
  * what was there before it.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, type Stats, statSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, truncate } from 'node:fs/promises';
+import { createWriteStream, type Stats, statSync } from 'node:fs';
+import { type FileHandle, mkdir, open, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AgentError } from '../../contract/failures.ts';
 import type { ReleaseArtifact } from '../../contract/release.ts';
+import { moveDurable } from '../../kit/durable.ts';
+import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
 import { judgeArtifact } from '../../policy/release-trust.ts';
 
@@ -91,20 +92,13 @@ export class ReleaseFiles {
 
   /** By what lies on the disk, whoever wrote it and when. */
   async #accept(artifact: ReleaseArtifact, part: string, path: string): Promise<void> {
-    const hash = createHash('sha256');
-    let size = 0;
-    for await (const chunk of createReadStream(part) as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      size += chunk.length;
-    }
     try {
-      judgeArtifact(artifact, 'packed', { size, sha256: hash.digest('hex') });
+      judgeArtifact(artifact, 'packed', await measureFile(part));
     } catch (error) {
       await rm(part, { force: true });
       throw error;
     }
-    await rename(part, path);
-    await syncFolder(join(path, '..'));
+    moveDurable(part, path);
   }
 
   #isWhole({ version, artifact }: FileOf): boolean {
@@ -147,13 +141,4 @@ function asFailure(error: unknown, file: string): unknown {
   }
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
   return new AgentError('disk.full', { reason: `There is no room for ${file}.`, file }, { cause: error });
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

@@ -1,5 +1,5 @@
 /** Files and links that are there whole or not at all, and on the disk when a call returns. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 export function writeDurable(file: string, text: string | Uint8Array, mode = 0o644): void {
@@ -7,7 +7,14 @@ export function writeDurable(file: string, text: string | Uint8Array, mode = 0o6
   rmSync(temporary, { force: true });
   writeFileSync(temporary, text, { mode, flush: true, flag: 'wx' });
   renameSync(temporary, file);
-  syncFolder(dirname(file));
+  syncPath(dirname(file));
+}
+
+/** A file that was written beside takes the place of what is there, if anything is. */
+export function moveDurable(from: string, to: string): void {
+  syncPath(from);
+  renameSync(from, to);
+  syncPath(dirname(to));
 }
 
 /** A link in the folder leads to `target` from now on; there is no moment in which it leads nowhere. */
@@ -16,15 +23,22 @@ export function pointLink(folder: string, name: string, target: string): void {
   rmSync(temporary, { force: true });
   symlinkSync(target, temporary);
   renameSync(temporary, join(folder, name));
-  syncFolder(folder);
+  syncPath(folder);
 }
 
-/** A name is on the disk only when its folder is. */
-export function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r');
+/** Of a file what was written to it, of a folder its names: those of files are on the disk only when their folder is. */
+export function syncPath(path: string): void {
+  const handle = openSync(path, 'r');
   try {
     fsyncSync(handle);
   } finally {
     closeSync(handle);
+  }
+}
+
+/** All of it: a single write may take less. */
+export function writeWhole(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(file, bytes, done);
   }
 }
