@@ -179,9 +179,14 @@ function copyBeside(connection: DatabaseSync, file: string, version: number): vo
   const name = `${basename(file)}.before-`;
   const temporary = `${file}.before-${version}.new`;
   rmSync(temporary, { force: true });
-  closeSync(openSync(temporary, 'wx', 0o600));
-  connection.prepare('VACUUM INTO ?').run(temporary);
-  moveDurable(temporary, `${file}.before-${version}`);
+  try {
+    closeSync(openSync(temporary, 'wx', 0o600));
+    connection.prepare('VACUUM INTO ?').run(temporary);
+    moveDurable(temporary, `${file}.before-${version}`);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
   for (const other of readdirSync(folder)) {
     if (other.startsWith(name) && other !== `${name}${version}`) rmSync(join(folder, other));
   }
