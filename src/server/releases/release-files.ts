@@ -32,7 +32,7 @@ export class ReleaseFiles {
     this.folder = folder;
   }
 
-  /** Bytes of it that are here; all of them only if it is whole. */
+  /** Bytes of it that are here; all of them only if it is whole: of one that nobody has judged yet, the last is asked for again. */
   received({ version, artifact }: FileOf): number {
     if (this.#isWhole({ version, artifact })) return artifact.size;
     return Math.min(statsOf(this.#partOf(version, artifact))?.size ?? 0, artifact.size - 1);
@@ -67,15 +67,17 @@ export class ReleaseFiles {
     await rm(join(this.folder, version), { recursive: true, force: true });
   }
 
-  async #append({ version, artifact }: FileOf, offset: number, piece: Readable): Promise<boolean> {
+  async #append(file: FileOf, offset: number, piece: Readable): Promise<boolean> {
+    const { version, artifact } = file;
     const path = this.#pathOf(version, artifact);
     const part = this.#partOf(version, artifact);
-    const there = statsOf(part)?.size ?? 0;
+    const there = this.received(file);
     if (offset !== there && offset !== 0) {
       throw new AgentError('resource.conflict', { reason: `${artifact.name} goes on at ${there}, not at ${offset}.` });
     }
     await mkdir(join(this.folder, version), { recursive: true, mode: 0o700 });
     try {
+      if (offset > 0) await truncate(part, offset);
       const bounded = atMost(artifact, artifact.size - offset);
       const target = createWriteStream(part, { flags: offset === 0 ? 'w' : 'a', mode: 0o600, flush: true });
       // The request outlives what is wrong with it: its answer is on the same connection.
@@ -92,8 +94,9 @@ export class ReleaseFiles {
 
   /** By what lies on the disk, whoever wrote it and when. */
   async #accept(artifact: ReleaseArtifact, part: string, path: string): Promise<void> {
+    const measured = await measureFile(part);
     try {
-      judgeArtifact(artifact, 'packed', await measureFile(part));
+      judgeArtifact(artifact, 'packed', measured);
     } catch (error) {
       await rm(part, { force: true });
       throw error;

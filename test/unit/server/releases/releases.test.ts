@@ -1,7 +1,7 @@
 /** Publishing, uploading and serving of releases, over real HTTP. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -204,6 +204,22 @@ describe('a file of a release', () => {
 
     expect(again.status).toBe(200);
     expect(served.equals(bytes)).toBe(true);
+  });
+
+  it('that is all there, but for the look at it, is asked for its last byte again, and whole with it', async () => {
+    const made = another();
+    const { version } = made.release;
+    const { name, bytes } = agentFile(made);
+    await publish(made);
+    mkdirSync(releaseFolder(version), { recursive: true });
+    writeFileSync(join(releaseFolder(version), `.${name}.part`), bytes);
+    const there = await receivedOf(version, name);
+
+    const last = await put(version, name, bytes.subarray(there), there);
+
+    expect([there, last.status]).toEqual([bytes.length - 1, 200]);
+    expect(await receivedOf(version, name)).toBe(bytes.length);
+    expect(readdirSync(releaseFolder(version))).toEqual([name]);
   });
 
   it.each([0, 30_000])('that is cut on its way leaves what was there: %i bytes', async (there) => {
