@@ -31,6 +31,8 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   /** How long no byte may come. */
   readonly stallMs?: number;
+  /** Attempts in a row that may bring nothing; without it only the signal ends them. */
+  readonly maxIdleAttempts?: number;
 }
 
 export interface DownloadOptions extends FetchOptions {
@@ -40,8 +42,6 @@ export interface DownloadOptions extends FetchOptions {
 }
 
 const usualStallMs = 20_000;
-/** Attempts in a row that bring nothing. */
-const maxIdleAttempts = 10;
 const backoff: Backoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
 
 /** A small file, whole. `control_plane.*` where it cannot be had. */
@@ -65,20 +65,15 @@ export async function fetchPaper(name: string, maxBytes: number, options: FetchO
 
 /** The file is there, whole and on the disk, when this resolves. `update.damaged` where what comes is another one. */
 export async function download(options: DownloadOptions): Promise<void> {
-  const { artifact, file, clock, signal } = options;
+  const { artifact, file } = options;
   const part = `${file}.part`;
   for (let whole = 0; ; whole += 1) {
-    let idle = 0;
-    while (sizeOf(part) < artifact.size) {
-      const before = sizeOf(part);
-      try {
-        await fetchRest(part, options);
-      } catch (error) {
-        signal.throwIfAborted();
-        idle = sizeOf(part) > before ? 1 : idle + 1;
-        if (!isPassing(error) || idle > maxIdleAttempts) throw error;
-        await clock.pause(fullJitterDelay(backoff, idle), signal);
-      }
+    if (sizeOf(part) < artifact.size) {
+      await patiently(
+        options,
+        () => fetchRest(part, options),
+        () => sizeOf(part),
+      );
     }
     try {
       judgeArtifact(artifact, 'packed', await measureFile(part));
@@ -113,6 +108,7 @@ async function fetchRest(part: string, options: DownloadOptions): Promise<void> 
     } finally {
       closeSync(file);
     }
+    if (total < artifact.size) throw new Error(`It ended after ${total} of ${artifact.size} bytes`);
   });
 }
 
@@ -174,13 +170,21 @@ async function receive(
   }
 }
 
-async function patiently<T>({ clock, signal }: FetchOptions, work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
+/** Does it until it is done, over whatever passes. What `have` says has grown was no idle attempt. */
+async function patiently<T>(
+  { clock, signal, maxIdleAttempts = Number.POSITIVE_INFINITY }: FetchOptions,
+  work: () => Promise<T>,
+  have: () => number = () => 0,
+): Promise<T> {
+  for (let idle = 0; ; ) {
+    const before = have();
     try {
       return await work();
     } catch (error) {
-      if (!isPassing(error) || attempt > maxIdleAttempts) throw error;
-      await clock.pause(fullJitterDelay(backoff, attempt), signal);
+      signal.throwIfAborted();
+      idle = have() > before ? 1 : idle + 1;
+      if (!isPassing(error) || idle > maxIdleAttempts) throw error;
+      await clock.pause(fullJitterDelay(backoff, idle), signal);
     }
   }
 }

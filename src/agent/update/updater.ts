@@ -68,6 +68,8 @@ const lookMs = 250;
 const swapMs = 60_000;
 const swapAttempts = 3;
 const reportMs = 1000;
+/** Somebody waits for what `--check` says; a task has its deadline. */
+const glanceAttempts = 10;
 /** Room that is left beside what an update needs. */
 const spareBytes = 64 * 2 ** 20;
 
@@ -162,7 +164,7 @@ export class Updater {
   async available(signal: AbortSignal): Promise<AvailableUpdate> {
     const { settings, places } = this.#parts;
     const root = readReleaseRoot(places.releaseRoot);
-    const trusted = trustRelease(await this.#papers(settings.channel, signal), root);
+    const trusted = trustRelease(await this.#papers(settings.channel, signal, glanceAttempts), root);
     const { version, seq } = trusted.release;
     try {
       admitRelease(trusted, this.#standing());
@@ -187,12 +189,13 @@ export class Updater {
   }
 
   /** The four papers of a release, or of the present one of a channel. */
-  async #papers(release: string, signal: AbortSignal): Promise<ReleasePapers> {
+  async #papers(release: string, signal: AbortSignal, maxIdleAttempts?: number): Promise<ReleasePapers> {
     const { source, clock } = this.#parts;
     if (!source) {
       throw new AgentError('task.unsupported', { reason: 'This host is no node of a control plane.' });
     }
-    const get = (name: string) => fetchPaper(name, maxPaperBytes, { source, release, clock, signal });
+    const how = { source, release, clock, signal, ...(maxIdleAttempts && { maxIdleAttempts }) };
+    const get = (name: string) => fetchPaper(name, maxPaperBytes, how);
     const manifest = await get(releasePapers.manifest);
     const manifestSignature = await get(releasePapers.manifestSignature);
     const keys = await get(releasePapers.keys);

@@ -1,5 +1,4 @@
 /** `agent.self_update` on the agent's side: against a control plane that serves files, and a guard that a test plays. */
-import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -28,10 +27,8 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** `meddle` answers itself where it returns true. */
 async function controlPlane(releases: readonly SignedRelease[], meddle: Answer = () => false) {
-  const asked: string[] = [];
   const server = createServer((request, response) => {
     const [, , , , version, name] = (request.url ?? '').split('/');
-    asked.push(`${version}/${name} ${request.headers.range ?? ''}`.trim());
     const found =
       releases.find(({ release }) => release.version === version) ??
       (version === 'stable' ? releases.at(-1) : undefined);
@@ -44,7 +41,7 @@ async function controlPlane(releases: readonly SignedRelease[], meddle: Answer =
     server.closeAllConnections();
     server.close();
   });
-  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 function bytesOf({ papers, packed }: SignedRelease, name: string): Uint8Array {
@@ -211,56 +208,6 @@ describe('an update, in the version that is there', () => {
   });
 });
 
-describe('a download', () => {
-  it('goes on where it was cut, also with what an earlier life had fetched', async () => {
-    const release = ours.release('0.2.0', randomBytes(200_000));
-    let cuts = 0;
-    const { origin, asked } = await controlPlane([release], ({ url, headers }, response) => {
-      if (!url?.endsWith('.gz') || cuts === 2) return false;
-      cuts += 1;
-      const from = Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0);
-      response.writeHead(from > 0 ? 206 : 200);
-      response.write(release.packed.subarray(from, from + 1000), () => response.destroy());
-      return true;
-    });
-    const { host, update, answer } = bench(origin);
-    writeFileSync(join(host.places.staged, `${release.name}.part`), release.packed.subarray(0, 500));
-
-    const ended = update();
-    await answer({ outcome: 'refused', code: 'update.unfit' });
-
-    await expect(ended).rejects.toMatchObject({ code: 'update.unfit' });
-    expect(readFileSync(join(host.places.staged, release.name))).toEqual(release.packed);
-    expect(asked.filter((line) => line.includes('.gz'))).toEqual([
-      expect.stringContaining('bytes=500-'),
-      expect.stringContaining('bytes=1500-'),
-      expect.stringContaining('bytes=2500-'),
-    ]);
-  });
-
-  it('begins anew where what was there is of another file, and is refused where it is so again', async () => {
-    const release = second();
-    const { origin, asked } = await controlPlane([release]);
-    const { host, update, answer } = bench(origin);
-    writeFileSync(join(host.places.staged, `${release.name}.part`), Buffer.alloc(20, 1));
-    const ended = update();
-    await answer({ outcome: 'refused', code: 'update.unfit' });
-    await expect(ended).rejects.toMatchObject({ code: 'update.unfit' });
-    expect(asked.filter((line) => line.includes('.gz'))).toHaveLength(2);
-
-    const other = { ...release, packed: Buffer.alloc(release.packed.length, 1) };
-    const { origin: liar } = await controlPlane([other]);
-    await expect(bench(liar).update()).rejects.toMatchObject({ code: 'update.damaged' });
-  });
-
-  it('takes no more than was signed', async () => {
-    const release = second();
-    const { origin } = await controlPlane([{ ...release, packed: Buffer.alloc(release.packed.length + 1) }]);
-
-    await expect(bench(origin).update()).rejects.toMatchObject({ code: 'update.damaged' });
-  });
-});
-
 describe('an update, in the process that comes after', () => {
   const committed = { outcome: 'committed', version: '0.2.0', from: '0.1.0', task: 'task-1', nonce: 'n1' };
   const write = (host: GuardedHost, facts: Record<string, string>) =>
@@ -320,4 +267,12 @@ it('what there is for the host is told, with why it does not take it', async () 
   expect(await bench(origin, {}, { pinned: '0.1.0' }).updater.available(AbortSignal.timeout(10_000))).toMatchObject({
     refused: { code: 'update.pinned' },
   });
+});
+
+it('nobody who looks waits without an end for a control plane that is away', async () => {
+  const clock = { ...systemClock, pause: async () => undefined };
+
+  await expect(
+    bench('http://127.0.0.1:1', { clock }).updater.available(new AbortController().signal),
+  ).rejects.toMatchObject({ code: 'control_plane.unavailable' });
 });
