@@ -1,8 +1,10 @@
 /** `systemd/guard`, as it is run, on folders of the test's own. */
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import type { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type GuardedHost, guardedHost, hostOnTrial } from '../../../support/guarded-host.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -101,6 +103,28 @@ describe('before a start of the agent', () => {
     expect(factsOf(host, 'last')).toMatchObject({ outcome: 'failed', nonce: 'n1' });
   });
 
+  it('a roll back that was cut short behind the decision is done again, and the version gets no other trial', () => {
+    const host = hostOnTrial(folder, { attempts: 1 });
+    const reason = 'It was not well within 75 seconds.';
+    const last = `outcome=rolled_back\nversion=0.2.0\nfrom=0.1.0\ntask=task-1\nnonce=n1\ncode=update.rolled_back\nreason=${reason}\n`;
+    writeFileSync(join(host.places.guarded, 'last'), last);
+    host.reboot();
+
+    expect(host.guard(['start']).code).toBe(0);
+
+    expect([host.runs(), host.guarded('pending')]).toEqual(['0.1.0', undefined]);
+    expect([host.guarded('last'), host.guarded('skipped')]).toEqual([last, `0.2.0 ${reason}\n`]);
+  });
+
+  it('a version that was rolled back before is tried where it was asked for anew', () => {
+    const host = hostOnTrial(folder);
+    writeFileSync(join(host.places.guarded, 'last'), 'outcome=rolled_back\nversion=0.2.0\nnonce=n0\n');
+
+    host.guard(['start']);
+
+    expect([host.runs(), factsOf(host, 'pending')['attempts']]).toEqual(['0.2.0', '1']);
+  });
+
   it('a new version whose program is gone is not tried', () => {
     const host = hostOnTrial(folder);
     rmSync(join(host.places.installed, 'versions/0.2.0'), { recursive: true });
@@ -181,14 +205,41 @@ describe('a version on trial', () => {
     expect(host.calls()).toEqual([`--no-block stop ${timer}`]);
   });
 
-  it('lets no number of the memory fall', () => {
+  it.each([
+    ['seq=9\nfloor=1\nkeys_seq=1\n', 'seq=9\nfloor=3\nkeys_seq=2\n'],
+    ['seq=1\nfloor=4\nkeys_seq=1\n', 'seq=7\nfloor=4\nkeys_seq=2\n'],
+    ['seq=1\nfloor=1\nkeys_seq=5\n', 'seq=7\nfloor=3\nkeys_seq=5\n'],
+  ])('lets no number of the memory fall: %j', (before, after) => {
     const host = hostOnTrial(folder, { attempts: 1 });
-    writeFileSync(join(host.places.guarded, 'memory'), 'seq=9\nfloor=1\nkeys_seq=5\n');
+    writeFileSync(join(host.places.guarded, 'memory'), before);
     host.say('stable', '0.2.0 n1\n');
 
     host.guard(['settle']);
 
-    expect(host.guarded('memory')).toBe('seq=9\nfloor=3\nkeys_seq=5\n');
+    expect(host.guarded('memory')).toBe(after);
+  });
+
+  it('is committed again where the version before could not be written down', () => {
+    const host = hostOnTrial(folder, { attempts: 1 });
+    host.say('stable', '0.2.0 n1\n');
+    mkdirSync(join(host.places.installed, 'previous'));
+
+    expect(host.guard(['settle']).code).toBe(1);
+    expect([factsOf(host, 'pending')['to'], host.guarded('last'), host.calls()]).toEqual(['0.2.0', undefined, []]);
+
+    rmSync(join(host.places.installed, 'previous'), { recursive: true });
+    expect(host.guard(['settle']).code).toBe(0);
+    expect([host.link('previous'), host.guarded('pending')]).toEqual(['versions/0.1.0', undefined]);
+  });
+
+  it('that was decided against is given up at the next look, whatever it says', () => {
+    const host = hostOnTrial(folder, { attempts: 1 });
+    writeFileSync(join(host.places.guarded, 'last'), 'outcome=rolled_back\nnonce=n1\nreason=It hung.\n');
+    host.say('stable', '0.2.0 n1\n');
+
+    host.guard(['settle']);
+
+    expect([host.runs(), host.guarded('skipped')]).toEqual(['0.1.0', '0.2.0 It hung.\n']);
   });
 
   it.each([
@@ -310,6 +361,63 @@ describe('a request of the agent', () => {
     make(join(host.places.staged, 'request'));
 
     expect(askedOf(host)).toBe('');
+  });
+});
+
+describe('while somebody else is at it', () => {
+  const env = { GUARD_LOCK_SECONDS: '0' };
+  const others: ChildProcess[] = [];
+  afterEach(() => {
+    for (const other of others.splice(0)) other.stdin?.end();
+  });
+
+  async function lockedBy(host: GuardedHost): Promise<void> {
+    const other = spawn('flock', [join(host.places.guarded, 'lock'), 'sh', '-c', 'echo held; exec cat'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    others.push(other);
+    await once(other.stdout as Readable, 'data');
+  }
+
+  it.each([
+    [['settle'], { attempts: 1, since: 5 }],
+    [['back'], { attempts: 1 }],
+    [['apply', '0.3.0'], {}],
+    [['skip', '0.3.0'], {}],
+    [['unskip', '0.3.0'], {}],
+  ])('%j changes nothing, and says so', async (args, pending) => {
+    const host = hostOnTrial(folder, pending);
+    const before = host.guarded('pending');
+    writeFileSync(join(host.places.guarded, 'skipped'), '0.3.0 slow\n');
+    await lockedBy(host);
+
+    expect(host.guard(args, { env })).toMatchObject({ code: 75, said: expect.stringContaining('somebody else') });
+
+    expect([host.runs(), host.guarded('pending'), host.guarded('last')]).toEqual(['0.2.0', before, undefined]);
+    expect([host.guarded('skipped'), host.calls()]).toEqual(['0.3.0 slow\n', []]);
+  });
+
+  it('a start is counted all the same', async () => {
+    const host = hostOnTrial(folder);
+    await lockedBy(host);
+
+    expect(host.guard(['start'], { env }).code).toBe(0);
+
+    expect(factsOf(host, 'pending')).toMatchObject({ to: '0.2.0', attempts: '1' });
+  });
+
+  it('a start takes nothing for cut short that is being made', async () => {
+    const host = guardedHost(folder);
+    host.install('0.1.0');
+    host.install('0.2.0');
+    host.point('current', '0.1.0');
+    host.writePending();
+    await lockedBy(host);
+
+    expect(host.guard(['start'], { env }).code).toBe(0);
+
+    expect(factsOf(host, 'pending')).toMatchObject({ to: '0.2.0', attempts: '0' });
+    expect(host.guarded('last')).toBeUndefined();
   });
 });
 
