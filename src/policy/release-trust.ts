@@ -32,7 +32,7 @@ export interface TrustedRelease {
   readonly keysSeq: number;
 }
 
-/** What a host has seen, kept where no agent can write. All 0 on a new host. */
+/** What a host has seen, kept by `systemd/guard` where no agent can write; no number ever falls. All 0 on a new host. */
 export interface ReleaseMemory {
   /** The highest `seq` that was ever kept here. */
   readonly seq: number;
@@ -129,15 +129,6 @@ export function judgeRelease(papers: ReleasePapers, root: IdentityKey, standing:
   const trusted = trustRelease(papers, root);
   admitRelease(trusted, standing);
   return trusted;
-}
-
-/** What a host remembers once it keeps a release. No number ever falls. */
-export function remember(memory: ReleaseMemory, { release, keysSeq }: TrustedRelease): ReleaseMemory {
-  return {
-    seq: Math.max(memory.seq, release.seq),
-    floor: Math.max(memory.floor, release.floor),
-    keysSeq: Math.max(memory.keysSeq, keysSeq),
-  };
 }
 
 /** The file of a release for a processor. Throws `update.no_artifact`. */

@@ -1,18 +1,12 @@
 /** Releases as they are made, with files of a few bytes: signed by a root that a test has in hand. */
-import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IdentityKey } from '../../src/contract/enrolment.ts';
-import {
-  type Release,
-  type ReleaseArtifact,
-  releaseDomain,
-  releaseKeysDomain,
-  releasePapers,
-  releaseText,
-  signedReleaseBytes,
-} from '../../src/contract/release.ts';
+import { type Release, type ReleaseArtifact, releasePapers, releaseText } from '../../src/contract/release.ts';
+import { sha256Of } from '../../src/policy/release-trust.ts';
 import type { Papers } from '../../src/server/db/entities/release.ts';
+import { bundleText, signedPapers, signingPair } from './signed-release.ts';
 
 export interface Signers {
   /** Public half, as control planes pin it. */
@@ -31,13 +25,10 @@ export interface MadeRelease {
 }
 
 export function makeSigners(): Signers {
-  const root = generateKeyPairSync('ed25519');
-  const signing = generateKeyPairSync('ed25519');
-  const pem = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }) as string;
-  const { x = '' } = root.publicKey.export({ format: 'jwk' });
+  const [root, signing] = [signingPair(), signingPair()];
   return {
-    ...{ root: { kty: 'OKP', crv: 'Ed25519', x }, rootPem: pem(root.publicKey), rootKey: root.privateKey },
-    ...{ signing: signing.privateKey, signingPem: pem(signing.publicKey) },
+    ...{ root: root.jwk, rootPem: root.pem, rootKey: root.key },
+    ...{ signing: signing.key, signingPem: signing.pem },
   };
 }
 
@@ -57,20 +48,20 @@ export function makeRelease(
     artifacts: [...files].map(([name, bytes]) => artifactOf(name, bytes)),
     ...given,
   };
-  const manifest = Buffer.from(releaseText(release));
-  const keys = Buffer.from(`# gpuaas-release-keys.v1 seq=${keysSeq}\n${signers.signingPem}`);
-  const signed = (domain: string, bytes: Buffer, key: KeyObject) => sign(null, signedReleaseBytes(domain, bytes), key);
+  const signed = signedPapers({
+    ...{ text: releaseText(release), keys: bundleText(keysSeq, [signers.signingPem]) },
+    ...{ rootKey: signers.rootKey, signingKey: signers.signing },
+  });
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   const papers: Papers = {
-    manifest: manifest.toString('base64'),
-    manifest_signature: signed(releaseDomain, manifest, signers.signing).toString('base64'),
-    keys: keys.toString('base64'),
-    keys_signature: signed(releaseKeysDomain, keys, signers.rootKey).toString('base64'),
+    ...{ manifest: base64(signed.manifest), manifest_signature: base64(signed.manifestSignature) },
+    ...{ keys: base64(signed.keys), keys_signature: base64(signed.keysSignature) },
   };
   return { release, papers, files };
 }
 
 /** As `npm run release` leaves it. */
-export function writeRelease(folder: string, { papers, files }: MadeRelease): string {
+export function writeMadeRelease(folder: string, { papers, files }: MadeRelease): string {
   mkdirSync(folder, { recursive: true });
   for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes);
   const write = (name: string, text: string) => writeFileSync(join(folder, name), Buffer.from(text, 'base64'));
@@ -83,6 +74,5 @@ export function writeRelease(folder: string, { papers, files }: MadeRelease): st
 
 function artifactOf(name: string, bytes: Buffer): ReleaseArtifact {
   const kind = name === 'bootstrap.sh' ? 'bootstrap' : 'agent';
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { name, kind, os: 'linux', arch: 'any', size: bytes.length, sha256 };
+  return { name, kind, os: 'linux', arch: 'any', size: bytes.length, sha256: sha256Of(bytes) };
 }

@@ -1,5 +1,5 @@
 /** Releases of a test's own, signed by a root of its own: what is in them is up to the test. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -21,13 +21,35 @@ export interface SigningPair {
 }
 
 export function signingPair(): SigningPair {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  const key = createPrivateKey(privateKey);
-  const { kty, crv, x } = key.export({ format: 'jwk' });
-  return { key, pem: publicKey, jwk: { kty, crv, x } as IdentityKey };
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const { kty, crv, x } = publicKey.export({ format: 'jwk' });
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string;
+  return { key: privateKey, pem, jwk: { kty, crv, x } as IdentityKey };
+}
+
+export interface Signing {
+  /** Of the manifest. */
+  readonly text: string;
+  /** The bundle of signing keys. */
+  readonly keys: string;
+  readonly rootKey: KeyObject;
+  readonly signingKey: KeyObject;
+  /** What the manifest is signed for, and what the bundle is. */
+  readonly domain?: string;
+  readonly keysDomain?: string;
+}
+
+export function signedPapers({ text, keys, rootKey, signingKey, ...domains }: Signing): ReleasePapers {
+  const { domain = releaseDomain, keysDomain = releaseKeysDomain } = domains;
+  const [manifest, bundle] = [Buffer.from(text), Buffer.from(keys)];
+  return {
+    ...{ manifest, manifestSignature: sign(null, signedReleaseBytes(domain, manifest), signingKey) },
+    ...{ keys: bundle, keysSignature: sign(null, signedReleaseBytes(keysDomain, bundle), rootKey) },
+  };
+}
+
+export function bundleText(seq: number, pems: readonly string[]): string {
+  return `# gpuaas-release-keys.v1 seq=${seq}\n${pems.join('')}`;
 }
 
 export interface SignedRelease {
@@ -47,7 +69,7 @@ export interface Publisher {
 /** Everything that it signs is believed by whoever has its root. */
 export function publisher(root = signingPair()): Publisher {
   const signing = signingPair();
-  const keys = Buffer.from(`# gpuaas-release-keys.v1 seq=1\n${signing.pem}`);
+  const keys = bundleText(1, [signing.pem]);
   let seq = 0;
   return {
     root,
@@ -67,13 +89,8 @@ export function publisher(root = signingPair()): Publisher {
         ],
         ...over,
       };
-      const manifest = Buffer.from(releaseText(release));
-      const papers = {
-        manifest,
-        manifestSignature: sign(null, signedReleaseBytes(releaseDomain, manifest), signing.key),
-        keys,
-        keysSignature: sign(null, signedReleaseBytes(releaseKeysDomain, keys), root.key),
-      };
+      const text = releaseText(release);
+      const papers = signedPapers({ text, keys, rootKey: root.key, signingKey: signing.key });
       return { release, papers, name, packed };
     },
   };

@@ -1,13 +1,6 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { IdentityKey } from '../../../src/contract/enrolment.ts';
-import {
-  type Release,
-  releaseDomain,
-  releaseKeysDomain,
-  releaseText,
-  signedReleaseBytes,
-} from '../../../src/contract/release.ts';
+import { type Release, releaseDomain, releaseKeysDomain, releaseText } from '../../../src/contract/release.ts';
 import {
   admitRelease,
   artifactFor,
@@ -15,13 +8,13 @@ import {
   judgeRelease,
   type ReleasePapers,
   type ReleaseStanding,
-  remember,
   sha256Of,
   trustRelease,
 } from '../../../src/policy/release-trust.ts';
+import { bundleText, type Signing, signedPapers, signingPair } from '../../support/signed-release.ts';
 import { refusalOf } from './samples.ts';
 
-const [root, signing, stranger] = [pair(), pair(), pair()];
+const [root, signing, stranger] = [signingPair(), signingPair(), signingPair()];
 const file = Buffer.from('the agent');
 const release: Release = {
   ...{ schema: 'gpuaas-release.v1', seq: 5, version: '1.2.0', commit: 'c'.repeat(40), channel: 'stable' },
@@ -52,7 +45,7 @@ describe('papers', () => {
     expect(trustRelease(papers({ keys }), root.jwk).keysSeq).toBe(7);
   });
 
-  const others: [string, Partial<Paper>][] = [
+  const others: [string, Partial<Signing>][] = [
     ['keys that another root has signed', { rootKey: stranger.key }],
     ['keys that were signed for another purpose', { keysDomain: releaseDomain }],
     ['a manifest of a key that is not in the bundle', { signingKey: stranger.key }],
@@ -142,17 +135,6 @@ describe('a release', () => {
 
     expect(act).toThrow(expect.objectContaining({ detail: { version: '1.2.0', seq: 5, seen: 6 } }));
   });
-
-  it('is remembered by numbers that never fall', () => {
-    const memory = { seq: 9, floor: 1, keysSeq: 4 };
-
-    expect(remember(memory, { release, keysSeq: 2 })).toEqual({ seq: 9, floor: 2, keysSeq: 4 });
-    expect(remember({ seq: 0, floor: 0, keysSeq: 0 }, { release, keysSeq: 2 })).toEqual({
-      seq: 5,
-      floor: 2,
-      keysSeq: 2,
-    });
-  });
 });
 
 describe('a file of a release', () => {
@@ -193,43 +175,13 @@ it('is written with one artifact a line, and each value on its own, for sed', ()
   expect(releaseText(Object.fromEntries(Object.entries(release).reverse()) as Release)).toBe(releaseText(release));
 });
 
-interface Paper {
-  readonly text: string;
-  readonly keys: string;
-  readonly rootKey: KeyObject;
-  readonly signingKey: KeyObject;
-  readonly domain: string;
-  readonly keysDomain: string;
-}
-
-function papers(paper: Partial<Paper> = {}): ReleasePapers {
-  const { text = releaseText(release), keys = bundleText(1, [signing.pem]) } = paper;
-  const { rootKey = root.key, signingKey = signing.key } = paper;
-  const { domain = releaseDomain, keysDomain = releaseKeysDomain } = paper;
-  return {
-    manifest: Buffer.from(text),
-    manifestSignature: sign(null, signedReleaseBytes(domain, Buffer.from(text)), signingKey),
-    keys: Buffer.from(keys),
-    keysSignature: sign(null, signedReleaseBytes(keysDomain, Buffer.from(keys)), rootKey),
-  };
-}
-
-function bundleText(seq: number, pems: readonly string[]): string {
-  return `# gpuaas-release-keys.v1 seq=${seq}\n${pems.join('')}`;
+function papers(signed: Partial<Signing> = {}): ReleasePapers {
+  const usual = { text: releaseText(release), keys: bundleText(1, [signing.pem]), rootKey: root.key };
+  return signedPapers({ ...usual, signingKey: signing.key, ...signed });
 }
 
 function textOf(changes: Partial<Release>): string {
   return releaseText({ ...release, ...changes });
-}
-
-function pair() {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  const key = createPrivateKey(privateKey);
-  const { kty, crv, x } = key.export({ format: 'jwk' });
-  return { key, pem: publicKey, jwk: { kty, crv, x } as IdentityKey };
 }
 
 function elliptic(): string {

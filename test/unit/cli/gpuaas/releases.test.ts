@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { publishRelease } from '../../../../src/cli/gpuaas/publish-release.ts';
-import { makeRelease, makeSigners, writeRelease } from '../../../support/releases.ts';
+import { makeRelease, makeSigners, writeMadeRelease } from '../../../support/releases.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { testServer } from '../../../support/test-server.ts';
@@ -20,7 +20,7 @@ let number = 0;
 function made() {
   number += 1;
   const release = makeRelease(signers, { seq: number, version: `1.${number}.0` });
-  return { ...release, version: `1.${number}.0`, folder: writeRelease(join(folder, `r${number}`), release) };
+  return { ...release, version: `1.${number}.0`, folder: writeMadeRelease(join(folder, `r${number}`), release) };
 }
 const client = () => new ControlPlaneClient({ url: server.url, token: server.tokens['admin'] ?? '' });
 const options = { root: undefined, json: true, pieceBytes: 30_000 };
