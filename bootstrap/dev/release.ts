@@ -183,7 +183,8 @@ const flags = {
   arch: { type: 'string', multiple: true },
 } satisfies ParseArgsOptionsConfig;
 
-function optionsOf(args: readonly string[]): ReleaseOptions {
+/** Throws for what cannot be made, before anything is. */
+export function optionsOf(args: readonly string[]): ReleaseOptions {
   const { values } = parseArgs({ args: [...args], options: flags });
   const { out, keys, seq, version, commit = cleanCommit(), channel, floor, arch = [...releaseArchitectures] } = values;
   if (out === undefined || seq === undefined) {
@@ -193,6 +194,8 @@ function optionsOf(args: readonly string[]): ReleaseOptions {
   }
   const expires = values.expires ?? `${new Date(Date.now() + usualDays * 86_400_000).toISOString().slice(0, 19)}Z`;
   const archs = releaseArchitectures.filter((each) => arch.includes(each));
+  const unknown = arch.filter((each) => !releaseArchitectures.some((known) => known === each));
+  if (unknown.length > 0) throw new Error(`There is no agent for ${unknown}, only for ${releaseArchitectures}.`);
   return {
     ...{ out: resolve(out), version, commit, seq: Number(seq), channel, archs },
     ...{ min_from: Number(values['min-from']), floor: Number(floor), expires, ...(keys && { keys: resolve(keys) }) },
