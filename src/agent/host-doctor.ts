@@ -3,6 +3,7 @@ import type { HostHealth } from '../contract/host-health.ts';
 import { cheapOnes, healthOf } from '../host/doctor/beside-inventory.ts';
 import { type CheckResult, runChecks } from '../host/doctor/check.ts';
 import type { ControlPlanePlace } from '../host/doctor/control-plane-checks.ts';
+import type { UpdateFacts } from '../host/doctor/install-checks.ts';
 import { type AgentFacts, type DoctorInput, hostChecks } from '../host/doctor.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -11,6 +12,8 @@ import type { AgentConfig, LoadedConfig } from './config.ts';
 import { controlPlaneOrigin } from './control-plane/origin.ts';
 import { readNode } from './identity/node-record.ts';
 import type { Journal } from './journal/journal.ts';
+import { readLast, readPending, readSkipped, readVersionLink } from './update/guarded.ts';
+import { placesOf, type UpdatePlaces } from './update/places.ts';
 import { originOf, readCa, type Uplink } from './uplink.ts';
 
 export interface HostDoctorParts {
@@ -60,6 +63,7 @@ export class HostDoctor {
       pluginFolders: config.stacks.plugin_folders,
       askEngine: (limit) => engine.facts(limit),
       agent: living && this.#facts(living, readsJournal),
+      updates: () => updatesOf(placesOf(config)),
     };
   }
 
@@ -71,6 +75,13 @@ export class HostDoctor {
         journal.depth().full ? 'The disk has no room for another task.' : readsJournal ? journal.fault() : null,
     };
   }
+}
+
+function updatesOf(places: UpdatePlaces): UpdateFacts {
+  return {
+    ...{ current: readVersionLink(places, 'current'), pending: readPending(places) },
+    ...{ last: readLast(places), skipped: readSkipped(places) },
+  };
 }
 
 function wallAhead(clock: Clock): number {

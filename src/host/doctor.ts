@@ -14,7 +14,7 @@ import { type AskEngine, engineChecks } from './doctor/engine-checks.ts';
 import { engineFileChecks } from './doctor/engine-file-checks.ts';
 import { gpuChecks } from './doctor/gpu-checks.ts';
 import { homeCheck } from './doctor/home-check.ts';
-import { hasFirewall, installChecks } from './doctor/install-checks.ts';
+import { hasFirewall, installChecks, type UpdateFacts } from './doctor/install-checks.ts';
 import { journalCheck } from './doctor/journal-check.ts';
 import { machineChecks } from './doctor/machine-checks.ts';
 import { networkCheck } from './doctor/network-check.ts';
@@ -54,6 +54,8 @@ export interface DoctorInput {
   readonly askEngine: AskEngine;
   /** Undefined where none runs in this process. */
   readonly agent?: AgentFacts | undefined;
+  /** Undefined where nobody in this process knows. */
+  readonly updates?: (() => UpdateFacts) | undefined;
   /** Undefined where the host has none. */
   readonly controlPlane?: ControlPlanePlace | undefined;
   /** Where the Compose plugin is looked for; the folders of packages if left out. */
@@ -96,7 +98,7 @@ export function hostChecks(input: DoctorInput): Check[] {
     }),
     homeCheck(policy.allocation),
     networkCheck({ pool, root }),
-    ...installChecks({ root, path, pool }),
+    ...installChecks({ root, path, pool, updates: input.updates }),
     ...controlPlaneChecks({ place: controlPlane }),
   ];
 }

@@ -238,7 +238,8 @@ export class Updater {
         const last = await this.#answerTo(nonce);
         if (last) failAs(last, { tell });
       }
-      const reason = 'The root side of this host did not answer: gpuaas-node-agent-update.path may not be active.';
+      const units = 'gpuaas-node-agent-update.path and gpuaas-node-agent-update.timer';
+      const reason = `The root side of this host did not answer: ${units} may not be active.`;
       throw new AgentError('update.failed', { reason, version });
     } finally {
       release();

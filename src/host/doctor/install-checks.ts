@@ -12,12 +12,25 @@ export interface InstallChecks {
   readonly path: string | undefined;
   /** IPv4 range of the networks of workloads. */
   readonly pool: string;
+  /** Undefined where nobody in this process knows. */
+  readonly updates?: (() => UpdateFacts) | undefined;
+}
+
+/** How updates of the agent went, as the guard of the host has it. */
+export interface UpdateFacts {
+  /** The version that is installed; undefined where none was by the bootstrap. */
+  readonly current: string | undefined;
+  readonly pending: { readonly from: string; readonly to: string; readonly attempts: number } | undefined;
+  readonly last: { readonly outcome: string; readonly version: string; readonly reason: string } | undefined;
+  readonly skipped: readonly { readonly version: string }[];
 }
 
 const rerun = 'Run the bootstrap script again: it puts back what is missing.';
 const installed = 'opt/gpuaas-node-agent';
 const unitFolder = 'etc/systemd/system';
 const started = ['gpuaas-node-agent-gate.service', 'gpuaas-node-agent.service', 'gpuaas-node-agent-update.path'];
+/** Started by others: without the first a wish that systemd missed is never seen, without the second no trial ends. */
+const needed = ['gpuaas-node-agent-update.timer', 'gpuaas-node-agent-trial.timer'];
 const rules = 'etc/gpuaas-node-agent/firewall.nft';
 
 export function installChecks(input: InstallChecks): Check[] {
@@ -34,7 +47,7 @@ export function installChecks(input: InstallChecks): Check[] {
       judgeLoaded(input, signal),
     ),
     check('update.state', 'A version that did not prove itself is skipped, and the host stays behind.', () =>
-      judgeUpdates(root),
+      judgeUpdates(input.updates?.()),
     ),
   ];
 }
@@ -62,9 +75,10 @@ async function judgeSystem(root: string): Promise<Finding> {
 }
 
 async function judgeUnits(root: string): Promise<Finding> {
-  const there = await Promise.all(started.map((unit) => exists(join(root, unitFolder, unit))));
-  const missing = started.filter((_, at) => !there[at]);
-  if (missing.length === started.length) {
+  const units = [...started, ...needed];
+  const there = await Promise.all(units.map((unit) => exists(join(root, unitFolder, unit))));
+  const missing = units.filter((_, at) => !there[at]);
+  if (missing.length === units.length) {
     return skipped('This host was not set up by the bootstrap script.');
   }
   if (missing.length > 0) {
@@ -150,38 +164,26 @@ async function judgeLoaded({ root, path }: InstallChecks, signal: AbortSignal): 
     : fail(`Table ${firewallTable} is not loaded.`, 'Load it: systemctl restart gpuaas-node-agent-firewall');
 }
 
-async function judgeUpdates(root: string): Promise<Finding> {
-  const guarded = 'var/lib/gpuaas-node-agent-update';
-  const [current, pending, last, skips] = await Promise.all([
-    readlink(join(root, installed, 'current')).catch(ifAbsent),
-    ...['pending', 'last', 'skipped'].map((name) => readIfThere(join(root, guarded, name))),
-  ]);
+async function judgeUpdates(facts: UpdateFacts | undefined): Promise<Finding> {
+  const { current, pending, last, skipped: skips = [] } = facts ?? {};
   if (current === undefined) {
     return skipped('This agent was not installed by the bootstrap script, and is not updated by itself.');
   }
-  const version = current.replace('versions/', '');
-  const skipped_ = (skips ?? '').split('\n').flatMap((line) => line.split(' ')[0] || []);
-  const trial = factsIn(pending);
-  if (trial['to']) {
+  if (pending) {
     return warn(
-      `${trial['to']} is on trial since ${trial['attempts'] ?? 0} starts; ${trial['from']} is what came before.`,
+      `${pending.to} is on trial since ${pending.attempts} starts; ${pending.from} is what came before.`,
       'Wait: within minutes it has proven itself, or the one before is back.',
     );
   }
-  const outcome = factsIn(last);
-  if (outcome['outcome'] !== undefined && outcome['outcome'] !== 'committed') {
+  if (last && last.outcome !== 'committed') {
+    const why = last.reason === '' ? '' : `: ${last.reason.replace(/\.$/, '')}`;
     return warn(
-      `The last update, to ${outcome['version']}, was ${outcome['outcome'].replaceAll('_', ' ')}${outcome['reason'] ? `: ${outcome['reason'].replace(/\.$/, '')}` : ''}; ${version} runs.`,
+      `The last update, to ${last.version}, was ${last.outcome.replaceAll('_', ' ')}${why}; ${current} runs.`,
       'Read `journalctl -u gpuaas-node-agent -u gpuaas-node-agent-update` of that time, and release a mended version.',
     );
   }
-  return ok(
-    `${version} runs${skipped_.length > 0 ? `; skipped: ${skipped_.join(', ')}` : ', and nothing is on trial'}.`,
-  );
-}
-
-function factsIn(text: string | undefined): Partial<Record<string, string>> {
-  return Object.fromEntries([...(text ?? '').matchAll(/^(\w+)=(.*)$/gm)].map(([, key = '', value]) => [key, value]));
+  const list = skips.map(({ version }) => version).join(', ');
+  return ok(`${current} runs${list === '' ? ', and nothing is on trial' : `; skipped: ${list}`}.`);
 }
 
 async function isLink(path: string): Promise<boolean> {

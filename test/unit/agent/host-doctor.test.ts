@@ -1,4 +1,5 @@
 /** What a running agent tells its doctor, on a real journal. */
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { loadConfig } from '../../../src/agent/config.ts';
@@ -18,6 +19,7 @@ async function bench({ ahead = null as number | null, full = false } = {}) {
   const stateDir = join(folder, crypto.randomUUID());
   const loaded = await loadConfig(undefined, {
     GPUAAS_AGENT_STATE_DIR: stateDir,
+    GPUAAS_AGENT_UPDATES: JSON.stringify({ install_dir: join(stateDir, 'opt'), guard_dir: join(stateDir, 'guard') }),
     GPUAAS_AGENT_ALLOCATION: JSON.stringify({ id: 'alloc-1', user: { uid: 1001, gid: 1002, home: '/home/tenant' } }),
   });
   const journal = openJournal({ stateDir });
@@ -33,7 +35,7 @@ async function bench({ ahead = null as number | null, full = false } = {}) {
     },
   });
   const look = async (name: string) => (await doctor.examine(patience, new Set([name])))[0];
-  return { doctor, look, clock, wall };
+  return { doctor, look, clock, wall, stateDir };
 }
 
 it('knows how far the clock is off, and when somebody has set it', async () => {
@@ -58,6 +60,19 @@ it('knows how its journal is', async () => {
     status: 'fail',
     found: expect.stringContaining('no room'),
   });
+});
+
+it('looks for updates where the configuration has them', async () => {
+  const { look, stateDir } = await bench();
+  expect(await look('update.state')).toMatchObject({ status: 'skipped' });
+
+  for (const name of ['opt', 'guard']) mkdirSync(join(stateDir, name));
+  symlinkSync('versions/0.1.0', join(stateDir, 'opt/current'));
+  writeFileSync(join(stateDir, 'guard/skipped'), '0.2.0 It hung.\n');
+  expect(await look('update.state')).toMatchObject({ status: 'ok', found: '0.1.0 runs; skipped: 0.2.0.' });
+
+  writeFileSync(join(stateDir, 'guard/pending'), 'from=0.1.0\nto=0.2.0\nnonce=n1\nattempts=2\n');
+  expect(await look('update.state')).toMatchObject({ found: expect.stringContaining('0.2.0 is on trial since 2') });
 });
 
 it('glances: what an inventory may carry, and a journal without room lets no launch through', async () => {

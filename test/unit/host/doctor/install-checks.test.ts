@@ -1,15 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
-import { hasFirewall, installChecks } from '../../../../src/host/doctor/install-checks.ts';
+import { hasFirewall, installChecks, type UpdateFacts } from '../../../../src/host/doctor/install-checks.ts';
 import { poolFirewall } from '../../../../src/host/pool-firewall.ts';
 import { patience, pretendRoot, standIn, testFolder } from '../stand-ins.ts';
 
 const pool = '10.213.0.0/20';
 const rules = 'etc/gpuaas-node-agent/firewall.nft';
 const units = ['gpuaas-node-agent-gate.service', 'gpuaas-node-agent.service', 'gpuaas-node-agent-update.path'];
+const timers = ['gpuaas-node-agent-update.timer', 'gpuaas-node-agent-trial.timer'];
 const text = (unit: string) => `[Unit]\nDescription=${unit}\n`;
 
 it('knows the systems that were tested, and a kernel that is too old', async () => {
@@ -45,9 +46,18 @@ it('wants the units there, started at boot, and as the release has them', async 
 it('names a unit that is missing, or that nothing starts', async () => {
   const [gate = '', agent = '', path = ''] = units;
   const two = pretendRoot({ [`etc/systemd/system/${gate}`]: '', [`etc/systemd/system/${path}`]: '' });
+  const untimed = installedHost();
+  rmSync(join(untimed, 'etc/systemd/system', timers[0] ?? ''));
   const idle = installedHost({ enabled: [gate, path] });
 
-  expect((await diagnose(two))['host.units']).toMatchObject({ status: 'fail', found: `${agent} is not there.` });
+  expect((await diagnose(two))['host.units']).toMatchObject({
+    status: 'fail',
+    found: `${[agent, ...timers].join(', ')} is not there.`,
+  });
+  expect((await diagnose(untimed))['host.units']).toMatchObject({
+    status: 'fail',
+    found: `${timers[0]} is not there.`,
+  });
   expect((await diagnose(idle))['host.units']).toMatchObject({
     status: 'fail',
     fix: `Enable it: systemctl enable --now ${agent}`,
@@ -84,30 +94,27 @@ it('asks nft whether the rules are loaded, and says where it may not', async () 
 });
 
 it('tells of an update on trial, one that was rolled back, and what is skipped', async () => {
-  const at = async (files: Record<string, string>) => {
-    const root = pretendRoot(
-      Object.fromEntries(Object.entries(files).map(([name, of]) => [`var/lib/gpuaas-node-agent-update/${name}`, of])),
-    );
-    mkdirSync(join(root, 'opt/gpuaas-node-agent'), { recursive: true });
-    symlinkSync('versions/0.2.0', join(root, 'opt/gpuaas-node-agent/current'));
-    return (await diagnose(root))['update.state'];
+  const at = async (facts: Partial<UpdateFacts>) => {
+    const updates = () => ({ current: '0.2.0', pending: undefined, last: undefined, skipped: [], ...facts });
+    return (await diagnose(testFolder(), '', updates))['update.state'];
   };
-  const last = (outcome: string) => `outcome=${outcome}\nversion=0.3.0\nfrom=0.2.0\nreason=It was not alive in time.\n`;
+  const last = (outcome: string) => ({ outcome, version: '0.3.0', reason: 'It was not alive in time.' });
 
   expect(await at({})).toMatchObject({ status: 'ok', found: '0.2.0 runs, and nothing is on trial.' });
   expect(await at({ last: last('committed') })).toMatchObject({ status: 'ok' });
-  expect(await at({ pending: 'from=0.2.0\nto=0.3.0\nattempts=2\n' })).toMatchObject({
+  expect(await at({ pending: { from: '0.2.0', to: '0.3.0', attempts: 2 } })).toMatchObject({
     status: 'warn',
     found: expect.stringContaining('0.3.0 is on trial'),
   });
-  expect(await at({ last: last('rolled_back'), skipped: '0.3.0 It was not alive in time.\n' })).toMatchObject({
+  expect(await at({ last: last('rolled_back'), skipped: [{ version: '0.3.0' }] })).toMatchObject({
     status: 'warn',
     found: 'The last update, to 0.3.0, was rolled back: It was not alive in time; 0.2.0 runs.',
   });
-  expect(await at({ skipped: '0.3.0 not wanted\n' })).toMatchObject({
+  expect(await at({ skipped: [{ version: '0.3.0' }] })).toMatchObject({
     status: 'ok',
     found: '0.2.0 runs; skipped: 0.3.0.',
   });
+  expect(await at({ current: undefined })).toMatchObject({ status: 'skipped' });
   expect((await diagnose(testFolder()))['update.state']).toMatchObject({ status: 'skipped' });
 });
 
@@ -116,7 +123,7 @@ function installedHost({ enabled = units }: { enabled?: readonly string[] } = {}
   const guard = '#!/bin/sh\nexit 1\n';
   const place = 'etc/systemd/system';
   const root = pretendRoot({
-    ...Object.fromEntries(units.map((unit) => [`${place}/${unit}`, text(unit)])),
+    ...Object.fromEntries([...units, ...timers].map((unit) => [`${place}/${unit}`, text(unit)])),
     'opt/gpuaas-node-agent/guard': guard,
     'opt/gpuaas-node-agent/release/release.json': '{}',
   });
@@ -126,7 +133,7 @@ function installedHost({ enabled = units }: { enabled?: readonly string[] } = {}
     symlinkSync(`/${place}/${unit}`, link);
   }
   const released = pretendRoot({
-    ...Object.fromEntries(units.map((unit) => [`systemd/${unit}`, text(unit)])),
+    ...Object.fromEntries([...units, ...timers].map((unit) => [`systemd/${unit}`, text(unit)])),
     'systemd/guard': guard,
     'systemd/sysusers.d/gpuaas-node-agent.conf': 'u gpuaas-agent\n',
   });
@@ -135,7 +142,7 @@ function installedHost({ enabled = units }: { enabled?: readonly string[] } = {}
   return root;
 }
 
-async function diagnose(root: string, path = '') {
-  const results = await runChecks(installChecks({ root, path, pool }), { signal: patience });
+async function diagnose(root: string, path = '', updates?: () => UpdateFacts) {
+  const results = await runChecks(installChecks({ root, path, pool, updates }), { signal: patience });
   return Object.fromEntries(results.map((result) => [result.name, result]));
 }
