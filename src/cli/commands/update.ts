@@ -11,7 +11,7 @@ import type { LocalClient } from '../../agent/local-api/client.ts';
 import type { RunLine } from '../../agent/local-api/lines.ts';
 import type { AvailableUpdate, UpdateState } from '../../agent/local-api/update-state.ts';
 import { applyUpdate } from '../../agent/update/apply.ts';
-import { readLast, readPending } from '../../agent/update/guarded.ts';
+import { type LastUpdate, readLast, readPending } from '../../agent/update/guarded.ts';
 import { placesOf, rootPlaces } from '../../agent/update/places.ts';
 import { readReleaseFolder } from '../../agent/update/release-folder.ts';
 import { runGuard } from '../../agent/update/run-guard.ts';
@@ -113,12 +113,13 @@ function availableWords({ version, refused }: AvailableUpdate, current: string):
 /** As a task of the daemon, which ends in the process after this one. */
 async function updateNow(config: AgentConfig, { to, json, config: file }: UpdateOptions): Promise<number> {
   const agent = await askAgent(file);
+  const before = readLast(placesOf(config));
   const version = to ?? (await agent.ask<AvailableUpdate>('/v1/update/available')).version;
   const onEvent = (event: WorkloadEvent) => (json ? tellJson(event) : tell(oneLine(event.message)));
   const ended = await runTask(agent, { type: 'agent.self_update', params: { version, urgent: true } }, onEvent);
   if (ended === undefined) {
     tell('The agent is restarted; the new version proves itself now.');
-    return await outcome(config, version, json);
+    return await outcome(config, before, version, json);
   }
   if (json) {
     printJson(ended);
@@ -149,22 +150,28 @@ async function runTask(agent: LocalClient, task: unknown, onEvent: (event: Workl
 
 async function updateFrom(config: AgentConfig, folder: string, options: UpdateOptions): Promise<number> {
   const version = readReleaseFolder(folder);
+  const before = readLast(placesOf(config));
   const ended = await runGuard(placesOf(config), ['apply', version, folder], tell);
   if (ended !== 0) {
-    throw failureOf(readLast(placesOf(config))?.version === version ? readLast(placesOf(config)) : undefined);
+    throw failureOf(lastSince(before, config, version));
   }
   tell(`Version ${version} is in place and proves itself now.`);
-  return await outcome(config, version, options.json);
+  return await outcome(config, before, version, options.json);
 }
 
 /** Waits until the version is on trial no more. */
-async function outcome(config: AgentConfig, version: string, json: boolean): Promise<number> {
+async function outcome(
+  config: AgentConfig,
+  before: LastUpdate | undefined,
+  version: string,
+  json: boolean,
+): Promise<number> {
   const places = placesOf(config);
   while (readPending(places)?.to === version) {
     await systemClock.pause(500);
   }
-  const last = readLast(places);
-  if (last?.version !== version || last.outcome !== 'committed') {
+  const last = lastSince(before, config, version);
+  if (last?.outcome !== 'committed') {
     throw failureOf(last);
   }
   if (json) {
@@ -175,7 +182,13 @@ async function outcome(config: AgentConfig, version: string, json: boolean): Pro
   return exitCodes.ok;
 }
 
-function failureOf(last: ReturnType<typeof readLast>): AgentError {
+/** What became of this try at the version, not of one that is told of since before it. */
+function lastSince(before: LastUpdate | undefined, config: AgentConfig, version: string): LastUpdate | undefined {
+  const last = readLast(placesOf(config));
+  return last?.version === version && last.nonce !== before?.nonce ? last : undefined;
+}
+
+function failureOf(last: LastUpdate | undefined): AgentError {
   const { code = '', reason = 'Nothing says why.', version = null } = last ?? {};
   return new AgentError(Object.hasOwn(failures, code) ? (code as FailureCode) : 'update.failed', { reason, version });
 }

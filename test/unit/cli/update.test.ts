@@ -1,7 +1,7 @@
 /** `node-agent update`, against a daemon in memory and a host on which nobody has installed anything. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { LocalAgent } from '../../../src/agent/local-api/local-agent.ts';
 import { type LocalApi, serveLocalApi } from '../../../src/agent/local-api/server.ts';
 import { describe as describeState } from '../../../src/cli/commands/update.ts';
@@ -77,6 +77,48 @@ describe('node-agent update', () => {
 
     expect(await update('--now')).toMatchObject({ code: 0, stdout: 'Version 0.2.0 runs.\n' });
     expect(asked).toEqual([{ type: 'agent.self_update', params: { version: '0.2.0', urgent: true } }]);
+  });
+
+  const committed = (nonce: string) => 'outcome=committed\nversion=0.2.0\nfrom=0.1.0\ntask=t\nnonce=' + nonce + '\n';
+  const refused = (nonce: string) =>
+    `outcome=refused\nversion=0.2.0\ncode=update.older\nreason=It is older.\nnonce=${nonce}\n`;
+  const last = join(config.updates.guard_dir, 'last');
+
+  it.each([
+    ['fails where the daemon goes away and nothing is known but an earlier try', committed('n0'), 1],
+    ['tells what became of it where the daemon goes away for it', committed('n1'), 0],
+  ])('%s', async (_what, after, code) => {
+    mkdirSync(config.updates.guard_dir, { recursive: true });
+    writeFileSync(last, committed('n0'));
+    await daemon({
+      runTask: async (_task, { onAccepted }) => {
+        onAccepted('task-1');
+        writeFileSync(last, after);
+        await api?.close();
+        return await new Promise<never>(() => undefined);
+      },
+    });
+
+    expect((await update('--now', '--to', '0.2.0')).code).toBe(code);
+  });
+
+  it.each([
+    ['its own refusal', refused('n1'), 'It is older.'],
+    ['no earlier one', refused('n0'), 'Nothing says why.'],
+  ])('tells of `--from` %s', async (_what, after, reason) => {
+    const place = join(folder, crypto.randomUUID());
+    for (const each of [place, config.updates.install_dir, config.updates.guard_dir])
+      mkdirSync(each, { recursive: true });
+    writeFileSync(join(place, 'release.json'), '{"version":"0.2.0"}');
+    writeFileSync(last, refused('n0'));
+    const guard = join(config.updates.install_dir, 'guard');
+    writeFileSync(guard, `#!/bin/sh\nprintf '%s' '${after}' >${last}\nexit 1\n`, { mode: 0o755 });
+    onTestFinished(() => rmSync(guard));
+    vi.spyOn(process, 'getuid').mockReturnValue(0);
+
+    const { stdout } = await update('--from', place, '--json');
+
+    expect(JSON.parse(stdout).failure.message).toContain(reason);
   });
 
   it.each([[['--now', '--check']], [['--to', '0.2.0']], [['--rollback', '--skip', '0.2.0']]])(
