@@ -3,8 +3,8 @@
  * allocation by `DELETE /gpuaas/v1/data`.
  */
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
 import { dataRoots, workloadRoot } from '../policy/host-policy.ts';
@@ -13,6 +13,7 @@ import type { GateCall, GateContext } from './context.ts';
 import { instanceLock } from './locks.ts';
 import { parseMountTable } from './mount-table.ts';
 import { removeTree } from './remove-tree.ts';
+import { openFolder } from './safe-folders.ts';
 import { removeAllSecrets } from './secrets.ts';
 
 /** Secrets always, scratch folders with `data=1`; answers which folders are gone and which stay. Nothing is no error. */
@@ -52,13 +53,30 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
   sendJson(call.response, 200, { removed, kept });
 }
 
-/** Whoever has made a link of the folder gains nothing: what is removed is reached without following one. */
-async function entriesOf(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+/**
+ * What is to be removed of a root: its entries. Where somebody has made a link or a file of it, or of the folder above, that one:
+ * it is removed as what it is, and what it leads to is not even listed.
+ */
+async function entriesOf(root: string): Promise<string[]> {
+  for (const path of [dirname(root), root]) {
+    const found = await ifThere(lstat(path));
+    if (found === undefined) return [];
+    if (!found.isDirectory()) return [path];
+  }
+  const folder = await ifThere(openFolder(root));
+  if (folder === undefined) return [];
+  try {
+    return (await readdir(`/proc/self/fd/${folder.fd}`)).sort().map((name) => join(root, name));
+  } finally {
+    await folder.close();
+  }
+}
+
+async function ifThere<T>(result: Promise<T>): Promise<T | undefined> {
+  return await result.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  return names.sort().map((name) => join(folder, name));
 }
 
 /** Folders are not pulled away from under a container that has them mounted. */

@@ -1,0 +1,71 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GateCall, GateContext } from '../../../src/gate/context.ts';
+import { wipeData } from '../../../src/gate/workload-data.ts';
+
+let home: string;
+let outside: string;
+let workloads: string;
+beforeEach(() => {
+  const folder = mkdtempSync(join(tmpdir(), 'gate-wipe-'));
+  home = join(folder, 'home');
+  outside = join(folder, 'outside');
+  workloads = join(home, 'gpuaas/workloads');
+  for (const path of [join(outside, 'workloads/of-others'), join(home, 'gpuaas/projects/p1/file')]) {
+    mkdirSync(path, { recursive: true });
+  }
+});
+afterEach(() => rmSync(join(home, '..'), { recursive: true, force: true }));
+
+/** What the gate answers on a host on which nothing runs. */
+async function wipe(): Promise<unknown> {
+  const body: Buffer[] = [];
+  const response = { writeHead: () => response, end: (bytes: Buffer) => void body.push(bytes) };
+  const call = { params: {}, query: {}, response, signal: new AbortController().signal };
+  const gate = {
+    policy: { secrets_dir: join(home, '../secrets'), allocation: { home } },
+    containers: { list: async () => [] },
+  };
+  await wipeData(call as unknown as GateCall, gate as unknown as GateContext);
+  return JSON.parse(Buffer.concat(body).toString('utf8'));
+}
+
+describe('wipeData', () => {
+  it('takes away all that workloads have left, and says so', async () => {
+    mkdirSync(join(workloads, 'i1/data'), { recursive: true });
+
+    expect(await wipe()).toEqual({ removed: [join(workloads, 'i1'), join(home, 'gpuaas/projects/p1')], kept: [] });
+    expect(readdirSync(join(home, 'gpuaas'))).toEqual([]);
+  });
+
+  it.each([
+    ['link to a full folder', () => symlinkSync(join(outside, 'workloads'), workloads)],
+    ['link to nowhere', () => symlinkSync('/nowhere', workloads)],
+    ['file', () => writeFileSync(workloads, '')],
+  ])('removes a %s in place of its folder as what it is, and goes on', async (_what, make) => {
+    make();
+
+    expect(await wipe()).toEqual({ removed: [workloads, join(home, 'gpuaas/projects/p1')], kept: [] });
+    expect(() => lstatSync(workloads)).toThrow('ENOENT');
+    expect(existsSync(join(outside, 'workloads/of-others'))).toBe(true);
+  });
+
+  it('removes a link in place of the folder above as a link', async () => {
+    rmSync(join(home, 'gpuaas'), { recursive: true });
+    symlinkSync(outside, join(home, 'gpuaas'));
+
+    expect(await wipe()).toEqual({ removed: [join(home, 'gpuaas')], kept: [] });
+    expect(existsSync(join(outside, 'workloads/of-others'))).toBe(true);
+  });
+});
