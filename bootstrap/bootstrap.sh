@@ -748,9 +748,11 @@ artifact() {
 
 in_line() { printf '%s\n' "$line" | sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"; }
 
-# obtain KIND FILE: the file of the release, looked at before it is used. It is kept for the next run.
+no_artifact() { die "$FAILED" "Release $VERSION has no $1 for $ARCH." 'Take a release that was made for this processor.'; }
+
+# obtain KIND FILE: the file of the release, looked at before it is used.
 obtain() {
-  artifact "$1" || die "$FAILED" "Release $VERSION has no $1 for $ARCH." 'Take a release that was made for this processor.'
+  artifact "$1" || no_artifact "$1"
   fetch "$NAME" "$2" "$SIZE"
   [ "$(wc -c <"$2") $(sha256 "$2")" = "$SIZE $SHA" ] || die "$FAILED" "$NAME is not what release.json names." 'It was damaged on its way, or changed: get it again, or ask whoever gave it.'
 }
@@ -850,27 +852,41 @@ check_binary() {
   FACT=$installed
   if [ "$installed" = none ] || [ ! -x "$AGENT" ]; then
     WOULD="install ${VERSION:-the version of the release}"
-  elif [ "$installed" = "${VERSION:-}" ] && artifact agent && [ "$(sha256 "$AGENT")" != "$UNPACKED_SHA" ]; then
-    FACT="$installed, but not the file that the release names"
-    WOULD="install $VERSION anew"
+  elif [ "$installed" = "${VERSION:-}" ] && artifact agent; then
+    if [ "$(sha256 "$AGENT")" != "$UNPACKED_SHA" ]; then
+      FACT="$installed, but not the file that the release names"
+      WOULD="install $VERSION anew"
+    elif [ "$(cat "$OPT/versions/$VERSION/seq" 2>/dev/null)" != "$SEQ" ]; then
+      FACT="$installed, without its place among the releases"
+      WOULD="write down that it is number $SEQ"
+    fi
   elif [ -n "${VERSION:-}" ] && [ "$installed" != "$VERSION" ]; then
     FACT="$installed, which keeps itself up to date ($VERSION is in the release)"
   fi
 }
 
 do_binary() {
+  artifact agent || no_artifact agent
+  # What is there is brought once more only where it is another file.
+  [ "$(sha256 "$OPT/versions/$VERSION/node-agent" 2>/dev/null)" = "$UNPACKED_SHA" ] || bring_binary
+  keep_release
+  printf '%s\n' "$SEQ" >"$WORK/seq"
+  put 644 "$WORK/seq" "$OPT/versions/$VERSION/seq"
+  run sync "$OPT/versions/$VERSION/seq" "$OPT/versions/$VERSION/node-agent"
+  run ln -sfn "versions/$VERSION" "$OPT/current.new"
+  run mv -fT "$OPT/current.new" "$OPT/current"
+  [ "$MODE" = dry-run ] || rm -f "$WORK/node-agent"
+}
+
+# Under its name only once it was looked at, and has run.
+bring_binary() {
   obtain agent "$WORK/node-agent.gz"
   gzip -dc "$WORK/node-agent.gz" >"$WORK/node-agent" || die "$FAILED" "$NAME cannot be unpacked." 'Is the disk full? df -h /var/lib'
   [ "$(sha256 "$WORK/node-agent")" = "$UNPACKED_SHA" ] || die "$FAILED" "What is in $NAME is not what release.json names." 'Ask whoever gave the release.'
   chmod 755 "$WORK/node-agent"
   [ "$MODE" = dry-run ] || "$WORK/node-agent" self-test >/dev/null 2>"$WORK/version.err" </dev/null || die "$FAILED" "The agent does not run on this host: $(head -n 1 "$WORK/version.err")" 'Compare the processor and the libraries: ldd.'
-  keep_release
   run install -d -m 755 -o root -g root "$OPT/versions/$VERSION"
   put 755 "$WORK/node-agent" "$OPT/versions/$VERSION/node-agent"
-  run sync "$OPT/versions/$VERSION/node-agent"
-  run ln -sfn "versions/$VERSION" "$OPT/current.new"
-  run mv -fT "$OPT/current.new" "$OPT/current"
-  [ "$MODE" = dry-run ] || rm -f "$WORK/node-agent"
 }
 
 # What the next run needs without a token, and what no update may fall behind.
