@@ -16,7 +16,8 @@
 # shellcheck disable=SC2317 # The functions of the tables are called by their names.
 set -eu
 umask 022
-# What programs say is read here; and nothing of whoever calls may decide where they are, or hand a secret of ours on.
+# What programs say is read here, so they say it in one language. PATH of whoever calls may lack programs of root. Variables that
+# the caller has exported would hand a secret of ours on to programs.
 export LC_ALL=C PATH="${PATH:-}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 unset TOKEN TOKEN_ID TOKEN_PIN TOKEN_BEARER CDPATH GREP_OPTIONS
 
@@ -32,12 +33,14 @@ CONFIG=$ETC/agent.json
 DAEMON_JSON=/etc/docker/daemon.json
 ENGINE_SOCKET=/var/run/docker.sock
 ENGINE_DUE=$UPDATE/engine-restart-due
+DRAINED=$UPDATE/uninstall-drain
 PLUGIN=/usr/local/lib/docker/cli-plugins/docker-compose
 FIREWALL=gpuaas-node-agent-firewall.service
 SERVICES="gpuaas-node-agent-gate.service gpuaas-node-agent.service gpuaas-node-agent-update.path"
 LOG=/var/log/gpuaas-bootstrap.log
-LOCK=/run/lock/gpuaas-bootstrap.lock
+LOCK=/run/gpuaas-bootstrap.lock
 SYS=/sys
+APT=/etc/apt
 
 # The key that NVIDIA signs its repository with, and the first toolkit without CVE-2025-23266.
 NVIDIA_REPOSITORY=https://nvidia.github.io/libnvidia-container/stable/deb
@@ -93,6 +96,7 @@ warn() { tell "warning: $*"; }
 
 # die STATUS WHAT WAY-OUT
 die() {
+  finish_json "$([ "$1" = "$REFUSED" ] && echo refused || echo failed)" "$2" "${3:-}"
   tell "error: $2"
   [ -z "${3:-}" ] || tell "  what to do: $3"
   exit "$1"
@@ -101,6 +105,7 @@ die() {
 # A line of the table: STATE NAME FACT WOULD
 row() {
   if [ -n "$JSON" ]; then
+    begin_json
     printf '%s{"name":"%s","state":"%s","fact":"%s","would":"%s"}' "$SEPARATOR" "$2" "$1" "$(escaped "$3")" "$(escaped "$4")"
     SEPARATOR=,
   else
@@ -108,7 +113,22 @@ row() {
   fi
 }
 
-escaped() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g'; }
+begin_json() {
+  [ -n "$BEGUN" ] || printf '{"facts":['
+  BEGUN=1
+}
+
+# finish_json OUTCOME [ERROR WAY-OUT]: once, however it ends.
+finish_json() {
+  [ "$JSON" = 1 ] || return 0
+  begin_json
+  JSON=finished
+  printf '],"outcome":"%s"' "$1"
+  [ -z "${2:-}" ] || printf ',"error":"%s","what_to_do":"%s"' "$(escaped "$2")" "$(escaped "${3:-}")"
+  printf '}\n'
+}
+
+escaped() { printf '%s' "$1" | tr -s '\000-\037' ' ' | sed 's/[\\"]/\\&/g'; }
 
 # Runs a command whose output nobody reads unless it fails; with --dry-run prints it.
 run() {
@@ -141,12 +161,14 @@ property() { systemctl show --property="$2" --value "$1" 2>/dev/null || true; }
 # ----------------------------------------------------------------------------------------------------------- arguments
 
 defaults() {
-  MODE=install JSON='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
+  MODE=install JSON='' BEGUN='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
   ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
-  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED=''
+  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' home=''
 }
 
 arguments() {
+  # Also what is wrong with the others is told as JSON.
+  case " $* " in *' --json '*) JSON=1 ;; esac
   while [ $# -gt 0 ]; do
     case $1 in
       --url | --token-file | --offline | --release-root | --channel | --allocation-user | --registry | --registry-ca | --network-pool | --engine-package | --nvidia-repository | --nvidia-key | --nvidia-fingerprint | --nvidia-floor)
@@ -166,6 +188,7 @@ arguments() {
       --yes) YES=1 ;;
       -h | --help)
         usage
+        JSON=''
         exit 0
         ;;
       *) die "$UNUSABLE" "There is no option $1." "$PROGRAM --help lists them all." ;;
@@ -173,19 +196,20 @@ arguments() {
     shift
   done
   [ -z "$JSON" ] || [ "$MODE" = check ] || die "$UNUSABLE" '--json goes with --check.' ''
+  [ -z "$TOKEN_FILE" ] || [ -n "$URL" ] || die "$UNUSABLE" '--token-file goes with --url.' 'Say which control plane the token is of: --url https://cp.example.com'
   [ -z "$PURGE$KEEP" ] || [ "$MODE" = uninstall ] || die "$UNUSABLE" '--purge and --keep-workloads go with --uninstall.' ''
 }
 
 value() {
   case $1 in
-    --url) URL=${2%/} && fits "$1" "$2" '^https?://[A-Za-z0-9.:_-]+(\[[0-9a-f:]+\])?(:[0-9]+)?/?$' ;;
+    --url) URL=$(origin "$2") && fits "$1" "$2" '^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$' ;;
     --token-file) TOKEN_FILE=$2 ;;
     --offline) OFFLINE=$2 ;;
     --release-root) RELEASE_ROOT=$2 ;;
     --channel) CHANNEL=$2 && fits "$1" "$2" '^[a-z][a-z0-9-]{0,31}$' ;;
     --allocation-user) ALLOCATION_USER=$2 && fits "$1" "$2" '^[a-z_][a-z0-9_-]{0,31}$' ;;
-    --registry) REGISTRIES="$REGISTRIES $2" && fits "$1" "$2" '^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$' ;;
-    --registry-ca) REGISTRY_CAS="$REGISTRY_CAS $2" && fits "$1" "$2" '^[a-z0-9.-]+(:[0-9]{1,5})?=/[^ ]+$' ;;
+    --registry) REGISTRIES="$REGISTRIES $2" && fits "$1" "$2" '^[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$' ;;
+    --registry-ca) REGISTRY_CAS="$REGISTRY_CAS $2" && fits "$1" "$2" '^[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?=/[A-Za-z0-9._/@+-]+$' ;;
     --network-pool) POOL=$2 && fits "$1" "$2" '^[0-9.]+/[0-9]+$' ;;
     --engine-package) ENGINE_PACKAGE=$2 && fits "$1" "$2" '^[a-z0-9][a-z0-9.+-]+$' ;;
     --nvidia-repository) NVIDIA_REPOSITORY=$2 && fits "$1" "$2" '^(https?|file)://[^ ]+$' ;;
@@ -194,6 +218,9 @@ value() {
     --nvidia-floor) NVIDIA_FLOOR=$2 && fits "$1" "$2" '^[0-9][0-9.]*$' ;;
   esac
 }
+
+# As the host's record of its control plane spells it.
+origin() { printf '%s' "${1%/}" | tr '[:upper:]' '[:lower:]' | sed 's#^\(https:.*\):443$#\1#; s#^\(http:.*\):80$#\1#'; }
 
 fits() {
   printf '%s' "$2" | tr '\n' ' ' | grep -Eqx -- "$3" || die "$UNUSABLE" "$1 cannot be ${2:-empty}." "$PROGRAM --help has examples."
@@ -205,6 +232,8 @@ read_token() {
   if [ "$TOKEN_FILE" = - ]; then
     TOKEN=$(head -c 4096)
   else
+    # The command that made it a node, once more.
+    [ -e "$TOKEN_FILE" ] || [ ! -e "$STATE/identity/node.json" ] || { TOKEN_FILE='' && return 0; }
     [ -f "$TOKEN_FILE" ] || die "$UNUSABLE" "There is no token file $TOKEN_FILE." 'It is removed once the host is a node; gpuaas nodes join-token ALLOCATION makes another.'
     case $(stat -c %a "$TOKEN_FILE") in
       *00) ;;
@@ -337,7 +366,7 @@ preflight() {
     row "$state" "$fact" "$FACT${PROBLEM:+: $PROBLEM}${WARNING:+: $WARNING}" ''
     [ -z "$REMEDY" ] || say "         what to do:     $REMEDY"
   done
-  [ -z "$refused" ] || { finish_json refused && die "$REFUSED" 'This host cannot be a node as it is; nothing was changed.' 'Each line that says refused has its way out.'; }
+  [ -z "$refused" ] || die "$REFUSED" 'This host cannot be a node as it is; nothing was changed.' 'Each line that says refused has its way out.'
 }
 
 # --------------------------------------------------------------------------------------------------------------- engine
@@ -354,10 +383,23 @@ engine_version() {
   [ -z "$program" ] || "$program" --version 2>/dev/null | sed -n 's/.*version \([0-9][0-9.]*\).*/\1/p'
 }
 
-# How many containers run; 0 where no engine answers.
+# How many containers run. One where the engine is at work and does not answer: then nobody knows, and none may be lost.
 running() {
-  curl -q -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"Id":' | wc -l
+  if ask_engine containers/json; then
+    grep -o '"Id":' "$WORK/own/answer" | wc -l
+  else
+    case $(property docker.service ActiveState) in
+      '' | inactive | failed) echo 0 ;;
+      *) echo 1 ;;
+    esac
+  fi
 }
+
+ask_engine() { curl -q -sf --max-time 20 --unix-socket "$ENGINE_SOCKET" -o "$WORK/own/answer" "http://engine/$1" 2>/dev/null; }
+
+# A reload of systemd takes cards from containers that run: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
+# So systemd is told to read units in one place only, and units are turned on and off with --no-reload.
+cards_at_stake() { [ -z "$YES" ] && has nvidia-smi && [ "$(running)" -gt 0 ]; }
 
 check_engine() {
   if [ "$ENGINE_PACKAGE" = none ]; then
@@ -380,7 +422,7 @@ check_engine() {
 
 do_engine() {
   [ -n "$(engine_program)" ] || apt_install "$ENGINE_PACKAGE"
-  run systemctl enable --now docker.service
+  run systemctl enable --no-reload --now docker.service
 }
 
 check_compose() {
@@ -436,7 +478,7 @@ check_engine_config() {
   fi
   merge_engine_config
   FACT="$DAEMON_JSON$(tr '\n' ' ' <"$WORK/otherwise" | sed 's/^\(.\)/; left as it is: \1/')"
-  if ! cmp -s "$WORK/daemon.json" "$WORK/daemon.json.now"; then
+  if ! cmp -s "$WORK/own/daemon.json" "$WORK/own/daemon.json.now"; then
     WOULD='add what is missing: live restore, bounds of logs, runtimes'
   elif [ -e "$ENGINE_DUE" ]; then
     if [ "$(running)" -eq 0 ]; then
@@ -453,21 +495,21 @@ merge_engine_config() {
   ! grep -qs '"LocalAddr":"[^"]' /var/lib/docker/swarm/docker-state.json || set -- "$@" --no-live-restore
   ! has nvidia-container-runtime || set -- "$@" --nvidia "$(command -v nvidia-container-runtime)"
   ! { [ -n "$GVISOR" ] && has runsc; } || set -- "$@" --gvisor "$(command -v runsc)"
-  cat "$DAEMON_JSON" >"$WORK/daemon.json.now" 2>/dev/null || : >"$WORK/daemon.json.now"
-  "$PROVEN" host engine-config "$WORK/daemon.json.now" "$@" >"$WORK/daemon.json" 2>"$WORK/otherwise" || die "$FAILED" "$(cat "$WORK/otherwise")" "Correct $DAEMON_JSON; nothing of it was changed."
+  cat "$DAEMON_JSON" >"$WORK/own/daemon.json.now" 2>/dev/null || : >"$WORK/own/daemon.json.now"
+  "$PROVEN" host engine-config "$WORK/own/daemon.json.now" "$@" >"$WORK/own/daemon.json" 2>"$WORK/otherwise" || die "$FAILED" "$(cat "$WORK/otherwise")" "Correct $DAEMON_JSON; nothing of it was changed."
 }
 
 do_engine_config() {
-  if ! cmp -s "$WORK/daemon.json" "$WORK/daemon.json.now"; then
+  if ! cmp -s "$WORK/own/daemon.json" "$WORK/own/daemon.json.now"; then
     program=$(engine_program)
     # Engines before 23 cannot try a configuration.
     if "$program" --help 2>/dev/null | grep -q -- --validate; then
-      run "$program" --validate --config-file "$WORK/daemon.json"
+      run "$program" --validate --config-file "$WORK/own/daemon.json"
     fi
     run touch "$ENGINE_DUE"
     [ ! -e "$DAEMON_JSON" ] || [ -e "$DAEMON_JSON.before-gpuaas" ] || run cp -p "$DAEMON_JSON" "$DAEMON_JSON.before-gpuaas"
-    [ "$MODE" = dry-run ] || cp "$WORK/daemon.json.now" "$WORK/daemon.json.last"
-    put 644 "$WORK/daemon.json" "$DAEMON_JSON"
+    [ "$MODE" = dry-run ] || cp "$WORK/own/daemon.json.now" "$WORK/own/daemon.json.last"
+    put "$(stat -L -c %a "$DAEMON_JSON" 2>/dev/null || echo 644)" "$WORK/own/daemon.json" "$DAEMON_JSON"
   fi
   if [ "$(running)" -gt 0 ]; then
     run systemctl reload docker.service
@@ -485,8 +527,8 @@ do_engine_config() {
 
 # The engine does not start with it (a flag of its unit may say the same): it gets back what it had.
 undo_engine_config() {
-  if [ -s "$WORK/daemon.json.last" ]; then
-    cp "$WORK/daemon.json.last" "$DAEMON_JSON"
+  if [ -s "$WORK/own/daemon.json.last" ]; then
+    cp "$WORK/own/daemon.json.last" "$DAEMON_JSON"
   else
     rm -f "$DAEMON_JSON"
   fi
@@ -543,6 +585,10 @@ check_packages() {
 }
 
 do_packages() {
+  # It comes with a unit, of which its installation tells systemd.
+  case $missing in
+    *nftables*) ! cards_at_stake || die "$FAILED" 'nftables has to be installed, and containers that run can lose their cards by that.' 'Run again when nothing runs, or with --yes.' ;;
+  esac
   # shellcheck disable=SC2086
   apt_install $missing
 }
@@ -570,11 +616,11 @@ do_nvidia() {
   [ "$MODE" = dry-run ] || at_least "$(toolkit_version)" "$NVIDIA_FLOOR" || die "$FAILED" "The repository has the toolkit $(toolkit_version) only, and before $NVIDIA_FLOOR a container could become root of the host (CVE-2025-23266)." 'Give a repository that has a newer one: --nvidia-repository.'
 }
 
-# The key is the pinned one and no other; and the repository may give its own packages and nothing else.
+# The key is the pinned one and no other; and the repository may give its own packages and nothing else, as far as apt can tell.
 add_nvidia_repository() {
-  list=/etc/apt/sources.list.d/nvidia-container-toolkit.list
+  list=$APT/sources.list.d/nvidia-container-toolkit.list
   keyring=/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg
-  if grep -rqsF "$NVIDIA_REPOSITORY" /etc/apt/sources.list /etc/apt/sources.list.d --exclude=nvidia-container-toolkit.list; then
+  if grep -rqsF "$NVIDIA_REPOSITORY" "$APT/sources.list" "$APT/sources.list.d" --exclude=nvidia-container-toolkit.list; then
     return 0
   fi
   if [ "$MODE" = dry-run ]; then
@@ -593,15 +639,30 @@ add_nvidia_repository() {
   put 644 "$WORK/nvidia.gpg" "$keyring"
   architecture=$(dpkg --print-architecture)
   printf 'deb [arch=%s signed-by=%s] %s/%s /\n' "$architecture" "$keyring" "$NVIDIA_REPOSITORY" "$architecture" >"$WORK/nvidia.list"
-  host=$(printf '%s' "$NVIDIA_REPOSITORY" | sed -n 's#^https\{0,1\}://\([^/:]*\).*#\1#p')
+  pin_nvidia
+  put 644 "$WORK/nvidia.list" "$list"
+  APT_FRESH=''
+}
+
+# apt tells repositories apart by their host alone: whoever has others there as well would lose them.
+pin_nvidia() {
+  host=$(printf '%s\n' "$NVIDIA_REPOSITORY" | hosts_of)
+  if [ -z "$host" ] || other_sources | hosts_of | grep -Fqix -- "$host"; then
+    warn "Packages of other names could come from $NVIDIA_REPOSITORY as well: apt tells it apart from no other source at ${host:-this host}."
+    rm -f "$APT/preferences.d/nvidia-container-toolkit"
+    return 0
+  fi
   {
     printf 'Package: *\nPin: origin "%s"\nPin-Priority: -1\n\n' "$host"
     printf 'Package: nvidia-container-toolkit* libnvidia-container*\nPin: origin "%s"\nPin-Priority: 500\n' "$host"
   } >"$WORK/nvidia.pref"
-  put 644 "$WORK/nvidia.pref" /etc/apt/preferences.d/nvidia-container-toolkit
-  put 644 "$WORK/nvidia.list" "$list"
-  APT_FRESH=''
+  put 644 "$WORK/nvidia.pref" "$APT/preferences.d/nvidia-container-toolkit"
 }
+
+other_sources() { grep -rhsv '^ *#' "$APT/sources.list" "$APT/sources.list.d" --exclude=nvidia-container-toolkit.list; }
+
+# Hosts of the addresses in what is read.
+hosts_of() { tr -s ' \t' '\n' | sed -n 's#^[a-z+]*://\([^/@]*@\)\{0,1\}\([^/:]*\).*#\2#p'; }
 
 check_gvisor() { check_asked "$GVISOR" runsc runsc; }
 do_gvisor() { apt_install runsc; }
@@ -624,7 +685,7 @@ check_asked() {
 get() {
   {
     printf 'url = "%s"\noutput = "%s"\n' "$1" "$2"
-    printf 'silent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
+    printf 'globoff\nsilent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
     printf 'connect-timeout = 15\nspeed-limit = 1000\nspeed-time = 60\nretry = 3\n'
     printf '%s' "${3:-}"
   } | curl -q -K - 2>"$WORK/curl.err"
@@ -640,21 +701,24 @@ unreachable() {
 
 # The answer is believed because the token has its hash, whoever gave it: so the certificate is not looked at, once.
 learn_trust() {
-  case $URL in
-    https://* | http://127.* | http://localhost | http://localhost:* | 'http://[::1]'*) ;;
-    *) die "$UNUSABLE" "$URL is not https." 'Plain http is for the loopback address only.' ;;
-  esac
+  printf '%s\n' "$URL" | grep -Eqx 'https://.*|http://(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]+)?' || die "$UNUSABLE" "$URL is not https." 'Plain http is for the loopback address only.'
   mkdir -p "$WORK/none"
   get "$URL/agent/v1/trust?token_id=$TOKEN_ID" "$WORK/trust" "$(printf 'insecure\ndump-header = "%s"\n' "$WORK/headers")" || unreachable ''
   pin=$(openssl dgst -sha256 -binary "$WORK/trust" | openssl base64 -A | tr '+/' '-_' | tr -d '=')
   [ "$pin" = "$TOKEN_PIN" ] || die "$FAILED" "$URL is not the control plane that the join token was made for." 'Compare the address. If it is right, somebody is in between, or its keys were replaced: ask for a new token.'
   [ "$(sed -n 1p "$WORK/trust")" = gpuaas-join-pin-v1 ] || die "$FAILED" 'This control plane speaks another language of trust.' 'Take the bootstrap.sh that it serves.'
-  root_pem "$(sed -n 3p "$WORK/trust")" >"$WORK/root.pem"
+  root=$(sed -n 3p "$WORK/trust")
+  printf '%s\n' "$root" | grep -Eqx '[A-Za-z0-9_-]{43}' || die "$FAILED" 'The release root of this control plane is no key.' ''
+  root_pem "$root" >"$WORK/root.pem"
   sed -n '4,$p' "$WORK/trust" >"$WORK/ca.pem"
   if grep -q BEGIN "$WORK/ca.pem"; then CA=$WORK/ca.pem; fi
   check_clock
   get "$URL/agent/v1/invitation" "$WORK/invitation" "$(with_token)" || case $(cat "$WORK/curl.err") in
-    *' 403'*) die "$FAILED" 'The join token is unknown, or no longer valid.' 'Each is good for an hour: gpuaas nodes join-token ALLOCATION makes another.' ;;
+    *' 403'*)
+      # A node needs no token: it goes on with the release that it has.
+      [ ! -e "$STATE/identity/node.json" ] || return 0
+      die "$FAILED" 'The join token is unknown, or no longer valid.' 'Each is good for an hour: gpuaas nodes join-token ALLOCATION makes another.'
+      ;;
     *) unreachable 'Its certificate must be of the CA that the control plane was started with (--ca).' ;;
   esac
   INVITED=1
@@ -669,7 +733,6 @@ check_clock() {
 
 # An Ed25519 key as PEM, of its base64url: the 12 bytes in front of the raw key are the same for all.
 root_pem() {
-  printf '%s\n' "$1" | grep -Eqx '[A-Za-z0-9_-]{43}' || die "$FAILED" 'The release root of this control plane is no key.' ''
   printf -- '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA%s=\n-----END PUBLIC KEY-----\n' "$(printf '%s' "$1" | tr '_-' '/+')"
 }
 
@@ -787,9 +850,12 @@ tenant() {
 check_users() {
   if getent passwd "$AGENT_USER" >/dev/null; then
     FACT=$AGENT_USER
-    case " $(id -nG "$AGENT_USER") " in
-      *' docker '* | *' root '* | *' sudo '*) die "$REFUSED" "$AGENT_USER is in a group that lends it the host: $(id -nG "$AGENT_USER")." "The agent must have no power of its own: gpasswd -d $AGENT_USER GROUP" ;;
-    esac
+    for group in $(id -nG "$AGENT_USER"); do
+      case $group in
+        "$AGENT_USER" | video | render) ;;
+        *) die "$REFUSED" "$AGENT_USER is in the group $group, which may lend it more of this host than it should have." "The agent has no power of its own: gpasswd -d $AGENT_USER $group" ;;
+      esac
+    done
   else
     WOULD="make $AGENT_USER"
   fi
@@ -922,8 +988,19 @@ check_units() {
     [ "$(property "$unit" NeedDaemonReload)" != yes ] || stale="$stale $unit"
   done
   FACT="$(host_files | wc -l) files of the release"
+  obsolete=$(obsolete_drop_ins)
   WOULD="${changed:+write$changed}"
-  [ -z "$stale$changed" ] || WOULD="${WOULD:+$WOULD, and }have systemd read them again"
+  WOULD="$WOULD${obsolete:+${WOULD:+, }remove$obsolete}"
+  [ -z "$stale$changed$obsolete" ] || WOULD="${WOULD:+$WOULD, and }have systemd read them again"
+}
+
+# Drop-ins of ours that this host needs no more: systemd became newer, or the home of the allocation's user is another.
+obsolete_drop_ins() {
+  places=" $(for file in $(host_files); do place_of "$file"; done | tr '\n' ' ')"
+  for file in "$UNITS"/gpuaas-node-agent*.d/older-systemd.conf ${home:+"$UNITS"/gpuaas-node-agent*.d/gpuaas-home.conf}; do
+    case $places in *" $file "*) continue ;; esac
+    [ ! -e "$file" ] || printf ' %s' "$file"
+  done
 }
 
 unpack_host_files() {
@@ -935,22 +1012,33 @@ unpack_host_files() {
   mv "$WORK/host.part" "$WORK/host"
 }
 
-# A home that the gate's unit does not know of.
+# A home that the gate's unit does not know of. `home` is empty as long as nobody knows it.
 home_drop_in() {
   home=$(getent passwd "$(tenant)" | cut -d: -f6 | head -n 1)
-  case $home in
-    '' | /home/*) return 0 ;;
-    /root* | /boot* | /run* | /tmp* | /var/tmp* | /etc* | /) die "$REFUSED" "The home of $(tenant) is $home, and workloads cannot write there." 'Give a user whose home is in /home: --allocation-user NAME' ;;
-  esac
+  [ -n "$home" ] || return 0
+  if is_of_the_system "${home%/}" || ! printf '%s\n' "$home" | grep -Eqx '/[A-Za-z0-9._/@+-]+'; then
+    die "$REFUSED" "The home of $(tenant) is $home, which is no place for what workloads write." 'Give a user whose home is in /home: --allocation-user NAME'
+  fi
+  case $home in /home/*) return 0 ;; esac
   mkdir -p "$WORK/host.part/gpuaas-node-agent-gate.service.d"
-  printf '# The home of %s.\n[Service]\nReadWritePaths=%s\n' "$(tenant)" "$home" >"$WORK/host.part/gpuaas-node-agent-gate.service.d/home.conf"
+  printf '# The home of %s.\n[Service]\nReadWritePaths=-%s\n' "$(tenant)" "$home" >"$WORK/host.part/gpuaas-node-agent-gate.service.d/gpuaas-home.conf"
+}
+
+# A folder of the system itself, or one in which all kinds of things lie.
+is_of_the_system() {
+  case $1/ in
+    / | /home/ | /srv/ | /opt/ | /mnt/ | /media/ | /var/ | /var/lib/ | */../*) return 0 ;;
+    /bin/* | /boot/* | /dev/* | /etc/* | /lib/* | /lib32/* | /lib64/* | /libx32/* | /nonexistent/* | /proc/* | /root/* | /run/* | /sbin/* | /sys/* | /tmp/* | /usr/*) return 0 ;;
+    /opt/gpuaas-node-agent/* | /var/lib/gpuaas-* | /var/lib/docker/* | /var/lib/containerd/*) return 0 ;;
+    /var/backups/* | /var/cache/* | /var/lock/* | /var/log/* | /var/mail/* | /var/run/* | /var/spool/* | /var/tmp/*) return 0 ;;
+  esac
+  return 1
 }
 
 host_files() { (cd "$WORK/host" && find . -type f | sed 's#^\./##' | grep -E '^[A-Za-z0-9@._/-]+$' | sort); }
 
 do_units() {
-  # The toolkit's hook is forgotten by a reload: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
-  if has nvidia-smi && [ "$(running)" -gt 0 ] && [ -z "$YES" ]; then
+  if cards_at_stake; then
     die "$FAILED" 'systemd would have to read new units, and containers that run can lose their cards by that.' 'Run again when nothing runs, or with --yes.'
   fi
   for file in $(host_files); do
@@ -958,10 +1046,14 @@ do_units() {
     [ -n "$place" ] || continue
     put "${place%% *}" "$WORK/host/$file" "${place#* }"
   done
+  # The folder stays, and with it the time at which it changed: the service is restarted by that.
+  for file in $obsolete; do run rm -f "$file"; done
   for paper in release-keys.pem release-keys.pem.sig release.json release.json.sig; do put 644 "$REL/$paper" "$OPT/release/$paper"; done
   artifact host
   put 644 "$WORK/host.tar.gz" "$OPT/release/$NAME"
   [ ! -e /etc/tmpfiles.d/gpuaas-node-agent.conf ] || run systemd-tmpfiles --create /etc/tmpfiles.d/gpuaas-node-agent.conf
+  # Before the reload, so that nftables.service brings it along from now on and not from the next boot. Without rules it does nothing.
+  run systemctl enable --no-reload "$FIREWALL"
   run systemctl daemon-reload
 }
 
@@ -1028,12 +1120,12 @@ check_firewall() {
 
 do_firewall() {
   if [ ! -e "$WORK/firewall.nft" ]; then
-    run systemctl enable --now "$FIREWALL"
+    run systemctl enable --no-reload --now "$FIREWALL"
     return 0
   fi
   run nft --check --file "$WORK/firewall.nft"
   put 644 "$WORK/firewall.nft" "$ETC/firewall.nft"
-  run systemctl enable "$FIREWALL"
+  run systemctl enable --no-reload "$FIREWALL"
   run systemctl restart "$FIREWALL"
 }
 
@@ -1079,12 +1171,15 @@ forget_token() {
   fi
 }
 
-# Services that do not run as they should: off, not started, or from before their unit was written.
+# Services that do not run as they should: off, not started, or from before their unit, a drop-in or their program was written.
 stale_services() {
   for unit in $SERVICES; do
+    set -- "$UNITS/$unit" "$UNITS/$unit.d"
+    [ "$unit" = "${unit%.service}" ] || set -- "$@" "$AGENT"
+    changed=$(stat -L -c %Y "$@" 2>/dev/null | sort -n | tail -n 1)
     if ! systemctl is-enabled --quiet "$unit" || ! systemctl is-active --quiet "$unit"; then
       printf ' %s' "$unit"
-    elif since=$(property "$unit" ActiveEnterTimestamp) && [ "$(stat -c %Y "$UNITS/$unit" 2>/dev/null || echo 0)" -gt "$(date -d "$since" +%s)" ]; then
+    elif since=$(property "$unit" ActiveEnterTimestamp) && [ "${changed:-0}" -gt "$(date -d "$since" +%s)" ]; then
       printf ' %s' "$unit"
     fi
   done
@@ -1105,7 +1200,7 @@ do_services() {
     # shellcheck disable=SC2086
     case " $stale " in
       *" $unit "*)
-        run systemctl enable "$unit"
+        run systemctl enable --no-reload "$unit"
         run systemctl restart "$unit"
         ;;
     esac
@@ -1120,6 +1215,7 @@ check_ready() {
   fi
   if "$PROVEN" host await-ready --config "$CONFIG" --wait 0 >/dev/null 2>"$WORK/ready.err" </dev/null; then
     FACT='connected, and the engine answers'
+    [ ! -e "$DRAINED" ] || WOULD='take new work again, which an uninstall had ended'
   else
     FACT=$(tail -n 1 "$WORK/ready.err")
     WOULD='wait until the agent is connected and the engine answers'
@@ -1128,8 +1224,11 @@ check_ready() {
 
 do_ready() {
   run "$AGENT" host await-ready --config "$CONFIG" --wait 90
-  # An uninstall has drained what it left.
-  [ -z "${ENROLLED:-}" ] || run "$AGENT" drain --off --config "$CONFIG"
+  # An uninstall has drained what it left, also one that did not finish.
+  if [ -n "$ENROLLED" ] || [ -e "$DRAINED" ]; then
+    run "$AGENT" drain --off --config "$CONFIG"
+    run rm -f "$DRAINED"
+  fi
 }
 
 # ---------------------------------------------------------------------------------------------------------------- modes
@@ -1137,8 +1236,9 @@ do_ready() {
 # One at a time; the lock goes with the process, however that ends.
 take_lock() {
   has flock || return 0
-  mkdir -p "$(dirname $LOCK)"
-  exec 9>$LOCK
+  umask 077
+  exec 9>>$LOCK
+  umask 022
   # A program that a killed run had started may hold it a little longer.
   flock -w 10 9 || die "$BUSY" 'Another bootstrap is at work on this host.' 'Wait until it has ended.'
 }
@@ -1147,16 +1247,17 @@ take_lock() {
 work_folder() {
   rm -rf /var/lib/gpuaas-bootstrap.*
   WORK=$(mktemp -d /var/lib/gpuaas-bootstrap.XXXXXX) || die "$FAILED" 'No folder can be made in /var/lib.' 'Is the disk full, or read-only? df -h /var/lib'
+  # Others pass through to what they are shown; what may hold secrets of this host lies in a folder of its own.
   chmod 711 "$WORK"
+  mkdir -m 700 "$WORK/own"
 }
 
 clean_up() {
   status=$?
+  finish_json failed "It ended with status $status."
   [ -z "$WORK" ] || rm -rf "$WORK"
   exit "$status"
 }
-
-finish_json() { [ -z "$JSON" ] || printf '],"outcome":"%s"}\n' "$1"; }
 
 step() {
   FACT='' WOULD=''
@@ -1199,31 +1300,25 @@ summary() {
 
 uninstall() {
   if systemctl is-active --quiet gpuaas-node-agent.service; then
+    # What ends with the next install, unless somebody had drained this host before.
+    [ ! -d "$UPDATE" ] || grep -qs '"host":' "$STATE/drain.json" || run touch "$DRAINED"
     if [ -z "$KEEP" ]; then
       say 'removing workloads; what they have written stays'
-      "$AGENT" host remove-workloads --config "$CONFIG" </dev/null || die "$FAILED" 'Not all workloads could be removed.' "$AGENT status shows them. To let them run on: --keep-workloads."
+      "$AGENT" host remove-workloads --config "$CONFIG" </dev/null || die "$FAILED" 'Not all workloads could be removed, and this host takes no new ones.' "$AGENT status shows them. Run this again, or let them run on: --keep-workloads. To stay a node: $PROGRAM, or $AGENT drain --off."
     else
       run "$AGENT" drain --config "$CONFIG"
     fi
-  elif [ -z "$KEEP" ] && [ -e "$STATE/identity/node.json" ] && [ "$(ours_running)" -gt 0 ]; then
-    die "$FAILED" 'The agent does not run, so nobody can remove its workloads.' 'systemctl start gpuaas-node-agent, and again; or let them run on: --keep-workloads.'
+  elif [ -z "$KEEP" ]; then
+    nothing_of_ours || die "$FAILED" "$TROUBLE" "$REMEDY, and run this again; or leave workloads and their firewall as they are: --keep-workloads."
   fi
   units=$(find "$UNITS" -maxdepth 1 -type f -name 'gpuaas-node-agent*' -exec basename {} \;)
   for unit in $units; do
     [ "$unit" = "$FIREWALL" ] && [ -n "$KEEP" ] && continue
     [ "$unit" = gpuaas-node-agent-gate.service ] && continue
-    run systemctl disable --now "$unit"
+    run systemctl disable --no-reload --now "$unit"
   done
-  if [ -e "$STATE/identity/node.json" ] && [ -x "$AGENT" ]; then
-    node=$(node_of node_id)
-    if runuser -u "$AGENT_USER" -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$AGENT" host leave --config "$CONFIG" >"$WORK/leave" 2>&1 </dev/null; then
-      say "node $node is revoked"
-    else
-      warn "The keys of node $node could not be revoked: $(head -n 1 "$WORK/leave")"
-      tell "  what to do: gpuaas nodes revoke $node"
-    fi
-  fi
-  [ ! -e "$UNITS/gpuaas-node-agent-gate.service" ] || run systemctl disable --now gpuaas-node-agent-gate.service
+  [ ! -e "$STATE/identity/node.json" ] || leave_control_plane
+  [ ! -e "$UNITS/gpuaas-node-agent-gate.service" ] || run systemctl disable --no-reload --now gpuaas-node-agent-gate.service
   if [ -z "$KEEP" ]; then
     nft delete table inet gpuaas_node_agent 2>/dev/null || true
     rm -f "$ETC/firewall.nft"
@@ -1240,32 +1335,52 @@ uninstall() {
   if [ -n "$PURGE" ]; then
     [ -n "$KEEP" ] || rm -rf "$ETC"
     rm -rf "$STATE" "$UPDATE" /var/lib/gpuaas-node-agent-gate
+    # Containers that run on have files of these mounted.
+    [ -n "$KEEP" ] || rm -rf /run/gpuaas-node-agent-gate /run/gpuaas-node-agent-update
     ! getent passwd "$AGENT_USER" >/dev/null || run userdel "$AGENT_USER"
   else
     say "kept: $ETC, $STATE and the key of the gate; --purge removes them"
   fi
-  say "The agent is off this host. The engine, $DAEMON_JSON, and the homes of users are as they were."
+  say "The agent is off this host. The engine stays with what was added to $DAEMON_JSON, and so do the homes of users."
+}
+
+leave_control_plane() {
+  node=$(node_of node_id)
+  echo "there is no $AGENT to do it with" >"$WORK/leave"
+  if [ -x "$AGENT" ] && runuser -u "$AGENT_USER" -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$AGENT" host leave --config "$CONFIG" >"$WORK/leave" 2>&1 </dev/null; then
+    say "node $node is revoked"
+  else
+    warn "The keys of node $node could not be revoked: $(head -n 1 "$WORK/leave")"
+    tell "  what to do: gpuaas nodes revoke $node"
+  fi
+}
+
+# Whether no workload is there, also none that has stopped: the engine would start it again. Nobody but the engine knows that.
+nothing_of_ours() {
+  [ -n "$(engine_program)" ] || return 0
+  if ! ask_engine 'containers/json?all=1'; then
+    TROUBLE='Neither agent nor engine answers, and workloads could come back with the engine.' REMEDY='systemctl start docker'
+    return 1
+  fi
+  TROUBLE='The agent does not run, so nobody removes its workloads.' REMEDY='systemctl start gpuaas-node-agent'
+  [ -x "$AGENT" ] || REMEDY="docker rm -f \$(docker ps -aq --filter label=gpuaas.instance)"
+  ! grep -q '"gpuaas\.instance":' "$WORK/own/answer"
 }
 
 reload_after_uninstall() {
-  if has nvidia-smi && [ "$(running)" -gt 0 ] && [ -z "$YES" ]; then
+  if cards_at_stake; then
     warn 'systemd was not reloaded, because containers that run can lose their cards by that: systemctl daemon-reload when nothing runs.'
     return 0
   fi
   run systemctl daemon-reload
 }
 
-ours_running() {
-  curl -q -s --max-time 20 --unix-socket "$ENGINE_SOCKET" http://engine/containers/json 2>/dev/null | grep -o '"gpuaas\.instance":' | wc -l
-}
-
 main() {
   defaults
-  arguments "$@"
   trap clean_up EXIT
+  arguments "$@"
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  [ -z "$JSON" ] || printf '{"facts":['
   if [ "$MODE" = uninstall ]; then
     [ "$(id -u)" -eq 0 ] || die "$REFUSED" 'This has to run as root.' "sudo sh $PROGRAM --uninstall"
     take_lock

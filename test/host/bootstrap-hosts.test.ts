@@ -94,7 +94,11 @@ describe('bare Debian 12', () => {
     const { code } = await bootstrap.run(['--allocation-user', 'alice']);
 
     expect(code).toBe(0);
-    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe('-/home /srv/alice');
+    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe('-/home -/srv/alice');
+
+    // Back to the user of the configuration.
+    expect((await bootstrap.run([])).code).toBe(0);
+    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe('-/home');
   });
 });
 
@@ -146,11 +150,9 @@ describe('a host that has an engine, at work for others', () => {
 
   it('lets one bootstrap at work at a time', async () => {
     const { host, bootstrap } = site;
-    await host.sh(
-      'mkdir -p /run/lock; systemd-run --quiet --unit=holder flock /run/lock/gpuaas-bootstrap.lock sleep 600',
-    );
+    await host.sh('systemd-run --quiet --unit=holder flock /run/gpuaas-bootstrap.lock sleep 600');
     await host.waitFor(
-      async () => (await host.run(['flock', '-n', '/run/lock/gpuaas-bootstrap.lock', 'true'])).code !== 0,
+      async () => (await host.run(['flock', '-n', '/run/gpuaas-bootstrap.lock', 'true'])).code !== 0,
       'the lock',
     );
 
@@ -164,7 +166,11 @@ describe('a host that has an engine, at work for others', () => {
     const { host, bootstrap } = site;
     const tiny = await host.image('tiny');
     await host.sh(`docker run -d --name others ${tiny} sleep 100000`);
-    await host.write('/etc/docker/daemon.json', '{ "max-concurrent-uploads": 3, "features": { "buildkit": true } }\n');
+    await host.write(
+      '/etc/docker/daemon.json',
+      '{ "max-concurrent-uploads": 3, "features": { "buildkit": true } }\n',
+      0o640,
+    );
     const before = await host.sh("docker inspect -f '{{.State.Pid}}' others; systemctl show -p MainPID docker");
 
     const { code, stdout, stderr } = await bootstrap.run(await site.online());
@@ -177,6 +183,7 @@ describe('a host that has an engine, at work for others', () => {
       features: { buildkit: true },
       'live-restore': true,
     });
+    expect(await host.sh('stat -c %a /etc/docker/daemon.json /etc/docker/daemon.json.before-gpuaas')).toBe('640\n640');
     expect(await host.read('/etc/docker/daemon.json.before-gpuaas')).toContain('"max-concurrent-uploads": 3,');
     expect(await host.sh('docker info -f "{{.LiveRestoreEnabled}}"')).toBe('true');
   });

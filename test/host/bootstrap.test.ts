@@ -130,6 +130,27 @@ describe('a bare host', () => {
     ).toBe('600 gpuaas-agent\n700 gpuaas-agent');
   });
 
+  it('has its version with its place among the releases, which is written down later where it is missing', async () => {
+    const seq = '/opt/gpuaas-node-agent/versions/1.0.0/seq';
+    expect(await host.read(seq)).toBe('7\n');
+    const before = await host.unit('gpuaas-node-agent', 'MainPID');
+    await host.sh(`rm ${seq}`);
+
+    const { code, stdout } = await bootstrap.run([]);
+
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^change +binary .*write down that it is number 7$/m)]);
+    expect(await host.read(seq)).toBe('7\n');
+    expect(await host.unit('gpuaas-node-agent', 'MainPID')).toBe(before);
+  });
+
+  it('needs no token any more: neither the one that is gone, nor one that is worth nothing', async () => {
+    expect(await bootstrap.run(online)).toMatchObject({ code: 0, stderr: '' });
+
+    await giveToken(expired);
+    expect(await bootstrap.run(online)).toMatchObject({ code: 0, stderr: '' });
+    expect(await host.sh(`ls '${tokenFile}' 2>/dev/null || true`)).toBe('');
+  });
+
   it('has the token in no argument, no file and no log', async () => {
     const { token } = await ground.invite();
     await giveToken(token);
@@ -168,6 +189,39 @@ describe('a bare host', () => {
     const { code } = await bootstrap.run([]);
 
     expect([code, await bootstrap.traces()]).toEqual([0, before]);
+  });
+});
+
+describe('a host that was changed', () => {
+  it('has its units read once, whatever has to be turned on, and what is older than they are started anew', async () => {
+    await host.sh(`systemctl disable --no-reload --now gpuaas-node-agent-update.path gpuaas-node-agent-firewall
+      echo '# site' >>/etc/systemd/system/gpuaas-node-agent.service
+      touch /etc/systemd/system/gpuaas-node-agent-gate.service`);
+    const pids = async () =>
+      [await host.unit('gpuaas-node-agent', 'MainPID'), await host.unit('gpuaas-node-agent-gate', 'MainPID')] as const;
+    const [[agent, gate], reloads] = [await pids(), await bootstrap.reloads()];
+
+    expect(await bootstrap.run([])).toMatchObject({ code: 0, stderr: '' });
+
+    expect(await bootstrap.reloads()).toBe(reloads + 1);
+    const [nextAgent, nextGate] = await pids();
+    expect([nextAgent === agent, nextGate === gate]).toEqual([false, false]);
+    expect(await host.sh('systemctl is-active gpuaas-node-agent-update.path gpuaas-node-agent-firewall')).toBe(
+      'active\nactive',
+    );
+  });
+
+  it('takes new work again where an uninstall had ended that and did not finish, and not where an operator has', async () => {
+    const agent = '/opt/gpuaas-node-agent/current/node-agent';
+    const draining = async () => (await host.sh(`${agent} status`)).includes('it drains');
+    await host.sh(`${agent} drain`);
+    expect((await bootstrap.run([])).code).toBe(0);
+    expect(await draining()).toBe(true);
+
+    await host.sh('touch /var/lib/gpuaas-node-agent-update/uninstall-drain');
+    expect((await bootstrap.run([])).stdout).toMatch(/^change +ready .*take new work again/m);
+    expect(await draining()).toBe(false);
+    expect((await bootstrap.run([])).stdout).not.toMatch(/^change/m);
   });
 });
 
@@ -245,11 +299,31 @@ describe('a workload on it', () => {
       await host.sh(`docker inspect -f '{{.State.StartedAt}} {{.State.Status}}' gpuaas-${id}`);
     const before = await started();
 
+    const drops = async () => await host.sh('nft list table inet gpuaas_node_agent | grep -c drop');
     await host.sh('systemctl restart docker; systemctl start nftables; systemctl reload nftables');
+    const reloaded = await drops();
+    await host.sh('systemctl stop nftables; systemctl start nftables');
 
     expect(await started()).toBe(before);
     expect(before).toContain('running');
+    expect([reloaded, await drops()]).toEqual(['4', '4']);
+  });
+
+  it('is not left behind without its firewall by an uninstall that nobody can tell what runs', async () => {
+    const services = 'gpuaas-node-agent gpuaas-node-agent-gate docker.socket docker';
+    await host.sh(`systemctl stop ${services}`);
+
+    expect(await bootstrap.run(['--uninstall'])).toMatchObject({
+      ...{ code: 1, stderr: expect.stringContaining('Neither agent nor engine answers') },
+    });
+    await host.sh('systemctl start docker');
+    expect(await bootstrap.run(['--uninstall'])).toMatchObject({
+      ...{ code: 1, stderr: expect.stringContaining('systemctl start gpuaas-node-agent, and run this again') },
+    });
     expect(await host.sh('nft list table inet gpuaas_node_agent | grep -c drop')).toBe('4');
+
+    await host.sh('systemctl start gpuaas-node-agent');
+    await host.waitFor(async () => (await ground.nodes()).some(({ connected }) => connected), 'the agent');
   });
 
   it('goes with an uninstall; engine, configuration and what it has written stay, and the node is revoked', async () => {
@@ -293,7 +367,7 @@ describe('a workload on it', () => {
     expect(code).toBe(0);
     expect(
       await host.sh(
-        'ls -d /opt/gpuaas* /etc/gpuaas* /var/lib/gpuaas* 2>/dev/null || true; getent passwd gpuaas-agent || true',
+        'ls -d /opt/gpuaas* /etc/gpuaas* /var/lib/gpuaas* /run/gpuaas-node-agent* 2>/dev/null || true; getent passwd gpuaas-agent || true',
       ),
     ).toBe('');
     expect(await host.sh('systemctl is-active docker; cat /home/tenant/mine')).toBe('active\nmine');

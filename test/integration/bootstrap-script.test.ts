@@ -1,35 +1,14 @@
 /** `bootstrap.sh` as a script: what can be said of it without a host. What it does to one is in `test/host/`. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ensurePackages } from '../../bootstrap/dev/packages.ts';
+import { dash, bootstrapScript as script, bootstrapText as text, usual } from '../support/bootstrap-functions.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-const script = resolve(import.meta.dirname, '../../bootstrap/bootstrap.sh');
-const text = readFileSync(script, 'utf8');
 const folder = temporaryFolder('bootstrap-script');
-
-/** Its functions with `words` after them in place of its last line, with no program but those of `path` to be found. */
-function dash(words: string, path: string, input = '') {
-  const functions = text.slice(0, text.lastIndexOf('{ main'));
-  const { status, stdout, stderr } = spawnSync('/bin/dash', ['-c', `${functions}\ndefaults\n${words}`], {
-    ...{ env: { PATH: path }, encoding: 'utf8', input },
-  });
-  return { status, stdout, stderr };
-}
-const usual = '/usr/sbin:/usr/bin:/sbin:/bin';
-
-/** A folder of programs for PATH, each a script. */
-function programs(name: string, scripts: Readonly<Record<string, string>>): string {
-  const place = join(folder, name);
-  mkdirSync(place, { recursive: true });
-  for (const [program, body] of Object.entries(scripts)) {
-    writeFileSync(join(place, program), `#!/bin/sh\n${body}\n`);
-    chmodSync(join(place, program), 0o755);
-  }
-  return place;
-}
 
 describe('the script', () => {
   beforeAll(() => ensurePackages(['shellcheck']));
@@ -61,6 +40,11 @@ describe('its options', () => {
     [['--url'], '--url needs a value.'],
     [['--url', 'https://cp.example.com/path'], '--url cannot be https://cp.example.com/path.'],
     [['--url', 'https://a\nb'], '--url cannot be'],
+    [['--url', 'https://a[::1]'], '--url cannot be https://a[::1].'],
+    [['--token-file', '/root/token'], '--token-file goes with --url.'],
+    [['--registry', '-x.example.com'], '--registry cannot be -x.example.com.'],
+    [['--registry-ca', '../x=/root/ca.pem'], '--registry-ca cannot be ../x=/root/ca.pem.'],
+    [['--registry-ca', 'x.example.com=/root/*.pem'], '--registry-ca cannot be x.example.com=/root/*.pem.'],
     [['--allocation-user', 'a b'], '--allocation-user cannot be a b.'],
     [['--registry', 'evil.example.com/$(id)'], '--registry cannot be evil.example.com/$(id).'],
     [['--engine-package', '-y'], '--engine-package cannot be -y.'],
@@ -72,6 +56,45 @@ describe('its options', () => {
 
     expect(status).toBe(2);
     expect(stderr).toContain(`error: ${words}`.slice(0, 60).replace('error: go', 'go'));
+  });
+
+  it.each([
+    ['https://[2001:db8::1]:8443/', 'https://[2001:db8::1]:8443'],
+    ['https://CP.example.com:443', 'https://cp.example.com'],
+    ['http://localhost:8080', 'http://localhost:8080'],
+  ])('%s names a control plane', (given, url) => {
+    expect(dash(`arguments --url '${given}'; printf %s "$URL"`, usual).stdout).toBe(url);
+  });
+
+  it.each(['http://127.example.com', 'http://localhost.example.com', 'http://127.0.0.1.example.com:80'])(
+    '%s is not this host, so it cannot do without TLS',
+    (url) => {
+      expect(dash(`URL=${url}; learn_trust`, usual)).toMatchObject({
+        status: 2,
+        stderr: expect.stringContaining('https'),
+      });
+    },
+  );
+});
+
+describe('what --check --json prints', () => {
+  const json = ({ stdout }: { readonly stdout: string }) => JSON.parse(stdout) as Record<string, unknown>;
+
+  it('is JSON whatever is wrong with the other options', () => {
+    const ran = spawnSync('/bin/dash', [script, '--wrong', '--check', '--json'], { encoding: 'utf8' });
+
+    expect(json(ran)).toMatchObject({ facts: [], outcome: 'failed', error: 'There is no option --wrong.' });
+  });
+
+  it.each([
+    [`die 4 'a "b"' 'this'`, { outcome: 'refused', error: 'a "b"', what_to_do: 'this' }],
+    ['false', { outcome: 'failed', error: 'It ended with status 1.', what_to_do: '' }],
+    ['finish_json would_change; exit 3', { outcome: 'would_change' }],
+  ])('is JSON although the look ends with %s', (end, expected) => {
+    const ran = dash(`JSON=1; trap clean_up EXIT; row ok kernel '6\n1' ''; ${end}`, usual);
+
+    const fact = { name: 'kernel', state: 'ok', fact: '6 1', would: '' };
+    expect(json(ran)).toEqual({ facts: [fact], ...expected });
   });
 });
 
@@ -109,50 +132,37 @@ describe('a join token', () => {
   });
 });
 
-describe('the site prerequisites of a host with Hopper cards', () => {
-  const fact = (name: string, path: string, sys = join(folder, 'no-sys')) =>
-    dash(
-      `SYS=${sys}; FACT= WARNING= REMEDY= PROBLEM=; fact_${name}; printf '%s|%s|%s' "$FACT" "$WARNING" "$REMEDY"`,
-      path,
-    ).stdout;
-  const smi = (mode: string) =>
-    programs(`smi-${mode}`, {
-      'nvidia-smi': `case $1 in *persistence*) echo ${mode} ;; *driver*) echo 570.86.15 ;; esac`,
-      systemctl: 'echo inactive; exit 3',
-    });
-  const pci = (name: string, devices: readonly (readonly [string, string])[]) => {
-    for (const [at, [vendor, kind]] of devices.entries()) {
-      const device = join(folder, name, `bus/pci/devices/0000:0${at}:00.0`);
-      mkdirSync(device, { recursive: true });
-      writeFileSync(join(device, 'vendor'), `${vendor}\n`);
-      writeFileSync(join(device, 'class'), `${kind}\n`);
-    }
-    return join(folder, name);
-  };
-
-  it('are persistence mode, with the way to it where it is off', () => {
-    expect(fact('persistence', `${smi('Enabled')}:${usual}`)).toBe('persistence mode Enabled ||');
-    expect(fact('persistence', `${smi('Disabled')}:${usual}`)).toContain('|systemctl enable --now nvidia-persistenced');
-    expect(fact('persistence', usual)).toBe('no NVIDIA driver||');
+describe('a host that is a node already', () => {
+  const state = join(folder, 'node-state');
+  beforeAll(() => {
+    mkdirSync(join(state, 'identity'), { recursive: true });
+    writeFileSync(join(state, 'identity/node.json'), '{}');
   });
 
-  it("are the fabric manager of the driver's version where there is an NVSwitch, and there alone", () => {
-    const switched = pci('switched', [
-      ['0x10de', '0x030200'],
-      ['0x10de', '0x068000'],
-    ]);
-    const plain = pci('plain', [
-      ['0x10de', '0x030200'],
-      ['0x8086', '0x068000'],
-    ]);
+  it('does not miss the token that has made it one', () => {
+    const read = (words: string) => dash(`${words}; TOKEN_FILE=${folder}/gone; read_token; printf %s "$TOKEN"`, usual);
 
-    expect(fact('fabric', `${smi('Enabled')}:${usual}`, switched)).toContain(
-      'nvidia-fabricmanager-570; systemctl enable --now',
-    );
-    expect(fact('fabric', `${smi('Enabled')}:${usual}`, plain)).toBe('0 NVSwitches||');
-    const running = programs('running', { systemctl: 'echo active' });
-    expect(fact('fabric', `${running}:${smi('Enabled')}:${usual}`, switched)).toBe(
-      '1 NVSwitches, fabric manager active||',
-    );
+    expect(read(`STATE=${state}`)).toEqual({ status: 0, stdout: '', stderr: '' });
+    expect(read('STATE=/nowhere')).toMatchObject({ status: 2 });
+  });
+
+  it('goes on with the release that it has where the token is used up', () => {
+    const trust = `gpuaas-join-pin-v1\nkey\n${'A'.repeat(43)}\n`;
+    const pin = createHash('sha256').update(trust).digest('base64url');
+    const learn = (place: string) =>
+      dash(
+        `get() {
+          case $1 in
+            */trust*) printf '${trust.replaceAll('\n', '\\n')}' >"$2"; printf 'Date: %s\r\n' "$(date -uR)" >"$WORK/headers" ;;
+            *) echo 'curl: (22) The requested URL returned error: 403' >"$WORK/curl.err"; return 22 ;;
+          esac
+        }
+        WORK=$(mktemp -d -p ${folder}); STATE=${place}; URL=https://cp.example.com; TOKEN_ID=a TOKEN_BEARER=b TOKEN_PIN=${pin}
+        learn_trust; printf 'invited: %s' "$INVITED"`,
+        usual,
+      );
+
+    expect(learn(state)).toEqual({ status: 0, stdout: 'invited: ', stderr: '' });
+    expect(learn('/nowhere')).toMatchObject({ status: 1, stderr: expect.stringContaining('no longer valid') });
   });
 });

@@ -8,6 +8,8 @@ export interface BootstrapRuns {
   run(args: readonly string[], options?: RunOnHost): Promise<RanOnHost>;
   /** What must not change where nothing is to be done: files with their times, starts of units, processes. */
   traces(): Promise<string>;
+  /** How often systemd was told to read its units, which can take cards from containers (nvidia-container-toolkit #48). */
+  reloads(): Promise<number>;
 }
 
 const units =
@@ -23,5 +25,6 @@ export async function bootstrapRuns(host: SystemdHost): Promise<BootstrapRuns> {
         find /etc /opt /usr/local /usr/share/keyrings -type f -o -type l | sort | xargs stat -c '%n %Y %Z %a %U' 2>/dev/null
         for unit in ${units}; do systemctl show -p Id,ActiveEnterTimestampMonotonic,MainPID,NRestarts "$unit"; done
         journalctl -q -o cat _PID=1 | grep -c Reloading || true`),
+    reloads: async () => Number(await host.sh('journalctl -q -o cat _PID=1 | grep -c "^Reloading finished" || true')),
   };
 }
