@@ -40,6 +40,17 @@ describe('an engine', () => {
   });
 });
 
+it('names the keys that stay valid where there is no program any more to revoke them', () => {
+  const identity = join(folder, 'node/identity');
+  mkdirSync(identity, { recursive: true });
+  writeFileSync(join(identity, 'node.json'), '{\n  "node_id": "node-1"\n}\n');
+
+  const { stderr } = dash(`STATE=${folder}/node; WORK=${folder}; AGENT=/nowhere; leave_control_plane`, usual);
+
+  expect(stderr).toContain('could not be revoked: there is no /nowhere to do it with');
+  expect(stderr).toContain('gpuaas nodes revoke node-1');
+});
+
 describe('the packages of NVIDIA', () => {
   const pinned = (name: string, repository: string, sources: string) => {
     const apt = join(folder, name);
