@@ -29,7 +29,7 @@ it('takes as many as it fits, refuses the others with the reason, and launches o
   const failed = ended.filter(({ state }) => state === 'failed');
   expect(running).toHaveLength(fits);
   expect(new Set(failed.map(({ failure }) => failure.code))).toEqual(new Set(['resources.exceeded']));
-  expect(failed[0]?.failure).toMatchObject({ hint: expect.stringContaining('stop another workload'), retryable: true });
+  expect(failed[0]?.failure).toMatchObject({ hint: expect.stringContaining('Stop another workload'), retryable: true });
   for (const { id } of failed) expect(await wire.containers(id)).toEqual([]);
 
   const [gone] = running;

@@ -57,7 +57,6 @@ export async function installAgent(
   { root: { pem } }: Publisher,
   { updates = {}, registry, allocation = 'alloc-1', join: node }: Settings,
 ): Promise<Installed> {
-  const work = mkdtempSync(join(tmpdir(), 'gpuaas-install-'));
   await host.copyIn(join(root, 'systemd'), '/root/systemd');
   await host.sh(`cd /root/systemd
     install -m 755 -d /opt/gpuaas-node-agent/versions/0.1.0 /etc/gpuaas-node-agent
@@ -98,9 +97,13 @@ export async function installAgent(
     }),
     bring: async (release) => {
       const name = `${release.release.version}-${release.release.seq}`;
-      writeRelease(join(work, name), release);
-      await host.copyIn(join(work, name), `/root/releases/${name}`);
-      rmSync(join(work, name), { recursive: true });
+      const folder = mkdtempSync(join(tmpdir(), 'gpuaas-release-'));
+      try {
+        writeRelease(folder, release);
+        await host.copyIn(folder, `/root/releases/${name}`);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
       return `/root/releases/${name}`;
     },
     guarded: (name) => read(`/var/lib/gpuaas-node-agent-update/${name}`),

@@ -79,7 +79,7 @@ describe('node-agent update', () => {
     expect(asked).toEqual([{ type: 'agent.self_update', params: { version: '0.2.0', urgent: true } }]);
   });
 
-  const committed = (nonce: string) => 'outcome=committed\nversion=0.2.0\nfrom=0.1.0\ntask=t\nnonce=' + nonce + '\n';
+  const committed = (nonce: string) => `outcome=committed\nversion=0.2.0\nfrom=0.1.0\ntask=t\nnonce=${nonce}\n`;
   const refused = (nonce: string) =>
     `outcome=refused\nversion=0.2.0\ncode=update.older\nreason=It is older.\nnonce=${nonce}\n`;
   const last = join(config.updates.guard_dir, 'last');
