@@ -72,12 +72,14 @@ async function judge(parts: SampleParts, signal: AbortSignal): Promise<Finding> 
     const command = look[card.vendor].join(' ');
     return ok(`A container of ${image.reference.split('@')[0]} was given a card and saw it (${command}).`);
   }
-  return seen.failure.code === 'gpu.none_free'
-    ? skipped('No card is free that is well.')
-    : fail(
-        `A container that was given a card did not get to see it: ${seen.failure.message} [${seen.failure.code}]`,
-        `Look at gpu.runtime and gpu.toolkit, and at \`node-agent explain ${instance}\`.`,
-      );
+  if (seen.failure.code === 'gpu.none_free') return skipped('No card is free that is well.');
+  if (seen.failure.code === 'resources.exceeded') {
+    return skipped('This host has no processor or memory to spare for a sample; ask again when something has ended.');
+  }
+  return fail(
+    `A container that was given a card did not get to see it: ${seen.failure.message} [${seen.failure.code}]`,
+    `Look at gpu.runtime and gpu.toolkit, and at \`node-agent explain ${instance}\`.`,
+  );
 }
 
 /** Of the newest launch whose image the engine still has. */

@@ -84,6 +84,7 @@ it.each([
   ['none that is well', { cards: [card({ health: 'unhealthy', reason: 'It does not answer.' })] }, 'No card is free'],
   ['no image', { held: [] }, 'holds no image'],
   ['a card that somebody took meanwhile', { failure: new AgentError('gpu.none_free') }, 'No card is free'],
+  ['no room beside what runs', { failure: new AgentError('resources.exceeded') }, 'to spare for a sample'],
 ])('is skipped where there is %s', async (_what, given, words) => {
   expect(await sampleGpu(host(given).parts, patience)).toMatchObject({
     status: 'skipped',
