@@ -1,7 +1,7 @@
 /** The configuration that a host begins with: what its invitation says, and what its operator chose. Pure. */
 import { Invitation } from '../contract/enrolment.ts';
 import { AgentError } from '../contract/failures.ts';
-import { judge } from '../contract/validate.ts';
+import { judgeKnown } from '../contract/validate.ts';
 import type { AllowedRegistry } from '../policy/host-policy.ts';
 
 export interface Choices {
@@ -16,7 +16,7 @@ export interface Choices {
 
 /** The text of `agent.json`. `config.invalid` where that is no invitation. */
 export function firstConfig(invitation: unknown, choices: Choices): string {
-  const judged = judge(Invitation, invitation);
+  const judged = judgeKnown(Invitation, invitation);
   if (!judged.ok) throw new AgentError('config.invalid', { reason: 'That is no invitation of a control plane.' });
   const { allocation_id: id, registries } = judged.value;
   const { user, socketGid, gvisor, networkPool } = choices;

@@ -1,5 +1,7 @@
 /**
- * Version of what agent and control plane say to each other. A dated line per change; additive changes keep the number.
+ * Version of what agent and control plane say to each other. A dated line per change; additive changes keep the number: a new
+ * field is optional, and who does not know it leaves it out (`judgeKnown`). A new type of message, kind of record or word of an
+ * enumeration is no such change: it may be said only to who has said that it knows it. Tasks are as the hello's `task_types` has them.
  *
  * 1  2026-11-23  task envelope, result, `workload.oci_*` at schema version 1
  * 1  2026-11-25  session messages; `pull` says what had arrived, a heartbeat comes at least every 15 s
@@ -15,5 +17,6 @@
  * 1  2026-11-26  `agent.collect_diagnostics` at schema version 1; `health` of an inventory
  * 1  2026-11-26  `agent.self_update` and `agent.wipe` at schema version 1; events `update.*`
  * 1  2026-11-26  `/agent/v1/trust`, `/invitation`, `/goodbye`, `/releases`, `/bootstrap`; `enrolment.keys_used`
+ * 1  2026-11-26  fields that the receiver does not know are left out, so far they cost the whole message or record
  */
 export const protocolVersion = 1;

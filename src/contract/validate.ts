@@ -54,6 +54,30 @@ export function judge<S extends TSchema>(schema: S, value: unknown): Judged<Stat
   return { ok: false, errors };
 }
 
+/**
+ * As `judge`, but what nobody declared is left out of a copy and not refused: who said it may be newer than this program.
+ * For what the two sides of a session tell each other, never for what is signed or says what runs.
+ */
+export function judgeKnown<S extends TSchema>(schema: S, value: unknown): Judged<Static<S>> {
+  const judged = judge(schema, value);
+  if (judged.ok || !judged.errors.some(({ code }) => code === 'unknown_key')) {
+    return judged;
+  }
+  const known = structuredClone(value);
+  for (const { keyword, params, instancePath } of validatorOf(schema).errors ?? []) {
+    if (keyword === 'additionalProperties') remove(known, instancePath, String(params['additionalProperty']));
+  }
+  return judge(schema, known);
+}
+
+function remove(document: unknown, pointer: string, key: string): void {
+  let at = document;
+  for (const token of pointer.split('/').slice(1)) {
+    at = (at as Record<string, unknown>)[token.replaceAll('~1', '/').replaceAll('~0', '~')];
+  }
+  delete (at as Record<string, unknown>)[key];
+}
+
 function validatorOf(schema: TSchema): ValidateFunction {
   const known = compiled.get(schema);
   if (known) {

@@ -8,7 +8,7 @@ import { request as requestTls } from 'node:https';
 import type { Static, TSchema } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
-import { judge } from '../../contract/validate.ts';
+import { judgeKnown } from '../../contract/validate.ts';
 import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import type { ControlPlaneOrigin } from './origin.ts';
 
@@ -42,7 +42,7 @@ export async function post<S extends TSchema>(
   if (status < 200 || status > 299) {
     throw refusal(url, status, value);
   }
-  const judged = judge(options.answer, value);
+  const judged = judgeKnown(options.answer, value);
   if (!judged.ok) {
     const errors = judged.errors.map((error) => ({ ...error }));
     throw new AgentError('control_plane.untrusted', { reason: 'Its answer is not what was agreed on.', url, errors });

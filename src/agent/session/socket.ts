@@ -10,7 +10,7 @@ import { type FromAgent, FromControlPlane } from '../../contract/session-message
 import { maxCloseReasonBytes, maxFrameBytes, sessionPath, sessionSubprotocol } from '../../contract/signing.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { optionsByTag } from '../../contract/tagged-union.ts';
-import { judge } from '../../contract/validate.ts';
+import { judgeKnown } from '../../contract/validate.ts';
 import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import { cutUtf8 } from '../../kit/cut-utf8.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
@@ -159,7 +159,7 @@ export class AgentSocket {
 function messageOf(bytes: Buffer): FromControlPlane | string {
   const read = readStrictJson(bytes);
   const type = read.ok ? (read.value as { type?: unknown } | null)?.type : undefined;
-  const judged = read.ok ? judge(byType.get(type) ?? FromControlPlane, read.value) : read;
+  const judged = read.ok ? judgeKnown(byType.get(type) ?? FromControlPlane, read.value) : read;
   return judged.ok
     ? (judged.value as FromControlPlane)
     : judged.errors.map(({ path, message }) => `${path} ${message}`.trim()).join('; ');

@@ -13,7 +13,7 @@ import {
 } from '../../contract/session-messages.ts';
 import { closeCodes, maxCloseReasonBytes } from '../../contract/signing.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
-import { judge } from '../../contract/validate.ts';
+import { judgeKnown } from '../../contract/validate.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { cutUtf8 } from '../../kit/cut-utf8.ts';
 import type { Log } from '../../kit/log.ts';
@@ -124,7 +124,7 @@ export class Connection {
     this.#heardAt = this.#options.clock.monotonicMs();
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     const read = binary ? binaryFrame : readStrictJson(data as Buffer);
-    const judged = read.ok ? judge(FromAgentSchema, read.value) : read;
+    const judged = read.ok ? judgeKnown(FromAgentSchema, read.value) : read;
     if (judged.ok) this.#options.onMessage(judged.value);
     else this.fault(judged.errors.map(({ path, message }) => `${path} ${message}`.trim()).join('; '));
   }

@@ -9,8 +9,8 @@ import { AgentError } from '../../contract/failures.ts';
 import { type RecordBody, type RecordKind, recordBodies } from '../../contract/records.ts';
 import type { RecordMessage } from '../../contract/session-messages.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
-import { isTaskType, taskSchemas } from '../../contract/tasks.ts';
-import { judge } from '../../contract/validate.ts';
+import { isTaskType, type TaskType, taskSchemas } from '../../contract/tasks.ts';
+import { judgeKnown } from '../../contract/validate.ts';
 import type { Node, RecordCursor } from '../db/entities/node.ts';
 import { Misshapen, type Store, type Tx } from '../db/store.ts';
 import { handOutAgain } from './leases.ts';
@@ -110,7 +110,7 @@ async function keepRecord(
   record: RecordMessage,
   allowance: Allowance,
 ): Promise<void> {
-  const judged = judge(recordBodies[record.kind], record.body);
+  const judged = judgeKnown(recordBodies[record.kind], record.body);
   if (!judged.ok) {
     const faults = judged.errors.map(({ path, message }) => `${path} ${message}`).slice(0, 5);
     await reportUnreadable(tx, keeper, node, record, faults, allowance);
@@ -181,9 +181,8 @@ function offsetOf(theirs: string, ours: string): Pick<Node, 'clock_offset_second
 async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, result: TaskResult): Promise<void> {
   const task = await tx.tasks.get(result.task_id);
   if (!task || task.node_id !== node.id || task.state === 'ended') return;
-  const sound =
-    isTaskType(task.type) && (result.output === null || judge(taskSchemas[task.type].output, result.output).ok);
-  if (!sound) {
+  const output = isTaskType(task.type) ? outputOf(task.type, result) : undefined;
+  if (output === undefined) {
     await queue.finish(
       tx,
       task,
@@ -191,11 +190,18 @@ async function keepResult(tx: Tx, { queue }: RecordKeeper, node: Node, result: T
     );
     return;
   }
-  if (task.type === 'workload.oci_runtime_status' && result.status === 'succeeded' && result.output !== null) {
-    const runtime = result.output as NonNullable<Node['runtime']>;
+  if (task.type === 'workload.oci_runtime_status' && result.status === 'succeeded' && output !== null) {
+    const runtime = output as NonNullable<Node['runtime']>;
     await tx.nodes.put({ ...node, runtime, runtime_at: queue.now() });
   }
-  await queue.finish(tx, task, result);
+  await queue.finish(tx, task, { ...result, output });
+}
+
+/** As its schema has it; undefined where that refuses it. */
+function outputOf(type: TaskType, { output }: TaskResult): TaskResult['output'] | undefined {
+  if (output === null) return null;
+  const judged = judgeKnown(taskSchemas[type].output, output);
+  return judged.ok ? (judged.value as TaskResult['output']) : undefined;
 }
 
 /** Its times are by the clock of the host, which may be wrong; `at` is when its end was written down, in our time. */

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
 import { pointerToken } from '../../../src/contract/pointer.ts';
 import { TaskEnvelope } from '../../../src/contract/task-envelope.ts';
-import { judge, type PathError } from '../../../src/contract/validate.ts';
+import { judge, judgeKnown, type PathError } from '../../../src/contract/validate.ts';
 import { WorkloadOciLaunchParams } from '../../../src/contract/workload-oci-launch.ts';
 import { changed, envelope, fullLaunch } from './samples.ts';
 
@@ -240,6 +240,49 @@ it('accepts nothing that a random change of type makes of a valid launch', () =>
     }),
     { numRuns: 200 },
   );
+});
+
+describe('of somebody who may be newer', () => {
+  const Card = Type.Object({ uuid: Type.String() }, closed);
+  const Facts = Type.Object(
+    {
+      name: Type.String(),
+      'a/b~c': Type.Optional(Type.Object({}, closed)),
+      engine: Type.Union([Type.Object({ version: Type.String() }, closed), Type.Null()]),
+      cards: Type.Array(Card),
+    },
+    closed,
+  );
+  const known = { name: 'n', 'a/b~c': {}, engine: { version: '1' }, cards: [{ uuid: 'one' }, { uuid: 'two' }] };
+
+  it('leaves out what it does not know, wherever and however much that is, and changes nothing', () => {
+    const cards = Array.from({ length: 70 }, (_, index) => ({ uuid: String(index), model: { deep: index } }));
+    const said = { ...known, 'a/b~c': { 'x/y': 1 }, engine: { version: '1', runtimes: [] }, cards, health: { ok: 1 } };
+    const before = structuredClone(said);
+
+    const judged = judgeKnown(Facts, said);
+
+    expect(judged).toEqual({ ok: true, value: { ...known, cards: cards.map(({ uuid }) => ({ uuid })) } });
+    expect(said).toEqual(before);
+  });
+
+  it('says what else is wrong, and of keys nothing', () => {
+    const judged = judgeKnown(Facts, { ...known, name: 5, health: 1 });
+
+    expect(judged).toMatchObject({ ok: false, errors: [{ path: '/name' }] });
+  });
+
+  it('is given back as it came where all of it is known, and not looked at where it is too large', () => {
+    expect(judgeKnown(Facts, known)).toEqual({ ok: true, value: known });
+    const judged = judgeKnown(Facts, { ...known, more: Array(8001).fill(1) });
+    expect(judged).toMatchObject({ ok: false, errors: [{ code: 'too_large' }] });
+  });
+
+  it('does not mind the name of a key', () => {
+    const said = JSON.parse('{"uuid":"one","__proto__":{"admin":true},"constructor":1}');
+
+    expect(judgeKnown(Card, said)).toEqual({ ok: true, value: { uuid: 'one' } });
+  });
 });
 
 /** The document, and how many of its values were read so far, those read twice twice. */

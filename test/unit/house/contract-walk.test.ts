@@ -92,6 +92,26 @@ describe('every schema field', () => {
   });
 });
 
+describe('what may come from a newer side', () => {
+  const said = { FromAgent, FromControlPlane, EnrolAnswer, RegistryCredentialAnswer, ...recordBodies };
+  const outputs = taskTypes.map((type) => [type, taskSchemas[type].output] as const);
+
+  it.each([...Object.entries(said), ...outputs])(
+    'tells by a tag which object %s means where it may be several',
+    (_, schema) => {
+      // Else a key of the one would be unknown to the other, and be left out of both.
+      expect(untaggedChoices(schema)).toEqual([]);
+    },
+  );
+
+  it('is found where it does not', () => {
+    const object = { type: 'object', properties: {} };
+    expect(untaggedChoices({ properties: { x: { items: { anyOf: [object, object] } } } })).toEqual([
+      '/properties/x/items',
+    ]);
+  });
+});
+
 describe('the schemas that `judge` believes without looking', () => {
   const metaSchema = new Ajv();
 
@@ -152,6 +172,14 @@ function findGapsInside(schema: unknown, path: string): string[] {
     ...((anyOf as unknown[]) ?? []).flatMap((option, index) => findGapsInside(option, `${path}(${index})`)),
     ...(items === undefined ? [] : findGapsInside(items, `${path}[]`)),
   ];
+}
+
+/** Places of choices between objects that no tag tells apart. */
+function untaggedChoices(schema: unknown, path = ''): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  const { anyOf = [] } = schema as { anyOf?: readonly { readonly type?: unknown }[] };
+  const own = anyOf.filter(({ type }) => type === 'object').length > 1 ? [path] : [];
+  return [...own, ...Object.entries(schema).flatMap(([key, inner]) => untaggedChoices(inner, `${path}/${key}`))];
 }
 
 /** Words that describe more than one field of an object, and so say nothing about either. */

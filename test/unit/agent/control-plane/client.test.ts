@@ -24,6 +24,12 @@ describe('a call to the control plane', () => {
     expect(server.asked).toEqual([{ path: '/greet', authorization: 'Bearer b-1', body: { name: 'n' } }]);
   });
 
+  it('does not mind what a newer control plane adds to its answer', async () => {
+    const answer = await ask((_, response) => answerJson(response, 200, { hello: 'n', region: 'x' }));
+
+    expect(answer).toEqual({ hello: 'n' });
+  });
+
   it.each<[string, string, Answering]>([
     ['control_plane.unavailable', 'trouble of its own', (_, response) => answerJson(response, 503, {})],
     ['control_plane.unavailable', 'too many calls', (_, response) => answerJson(response, 429, {})],

@@ -158,7 +158,15 @@ describe('a connection', () => {
   it('survives what makes no sense, up to a threshold (FAULTS 8)', async () => {
     const { welcome, signer, session } = await open();
     const peer = await welcome();
-    const nonsense = ['{', '[]', 'null', '"task"', '{"type":"reboot"}', '{"type":"ack"}', '{"type":"heartbeat","x":1}'];
+    const nonsense = [
+      '{',
+      '[]',
+      'null',
+      '"task"',
+      '{"type":"reboot"}',
+      '{"type":"ack"}',
+      '{"type":"heartbeat","server_time":1}',
+    ];
     for (const text of nonsense) {
       peer.socket.send(text);
     }
@@ -175,6 +183,19 @@ describe('a connection', () => {
     expect(tolerated).toEqual({ connections: 1, protocolErrors: 10 });
     expect(await peer.closed).toBe(4400);
     expect(bench.epochs.read()).toBe(1);
+  });
+
+  it('does not mind what a newer control plane adds to what it says', async () => {
+    const { session } = await open();
+    const peer = await bench.server.nextPeer();
+
+    peer.say({ ...challengeFrom(bench.server.origin), region: 'x' } as never);
+    await peer.next('hello');
+    peer.say({ ...welcomeWith({ epoch: 3 }), quota: { tasks: 4 } } as never);
+    await peer.next('confirm');
+
+    expect(bench.epochs.read()).toBe(3);
+    expect(session.counts).toEqual({ connections: 1, protocolErrors: 0 });
   });
 
   it('whose other end asks without reading the answers is dropped (FAULTS 4)', async () => {

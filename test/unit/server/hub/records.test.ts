@@ -88,6 +88,19 @@ describe('a record', () => {
     expect(node).toMatchObject({ runtime: { ready: false, reasons: ['The gate is away.'] }, runtime_at: null });
   });
 
+  it('of an agent that is newer than its control plane is kept without what nobody knows here, at any depth', async () => {
+    const agent = await enter();
+    const runtime = { ...runtimeStatus(), scheduler: 'x' };
+
+    say(agent, 1, 'inventory', { ...inventory({ hostname: 'renamed' }), runtime, firmware: { version: '2' } });
+    await acked(agent, 1);
+
+    const node = await ground.store.read((tx) => tx.nodes.get('node-1'));
+    expect(node?.inventory).toEqual(inventory({ hostname: 'renamed' }));
+    const events = await ground.store.read((tx) => tx.events.list({ after: 0, limit: 10, subject_id: 'node-1' }));
+    expect(events.map(({ type }) => type)).not.toContain('node.record_dropped');
+  });
+
   it('of what the host has says how far its clock is from ours (G-197)', async () => {
     const agent = await enter();
 
