@@ -29,6 +29,8 @@ export function sampleSkipped(found: string): CheckResult {
 
 const instance = 'doctor-gpu-sample';
 const project = 'doctor';
+/** Where images look for programs, and where drivers of machines that are images themselves are mounted. */
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/nvidia/bin';
 /** What the tools of each maker put into a container, or bring as a device. */
 const look: Readonly<Record<Gpu['vendor'], readonly string[]>> = {
   nvidia: ['nvidia-smi', '-L'],
@@ -76,8 +78,10 @@ async function judge(parts: SampleParts, signal: AbortSignal): Promise<Finding> 
   if (seen.failure.code === 'resources.exceeded') {
     return skipped('This host has no processor or memory to spare for a sample; ask again when something has ended.');
   }
+  const { answer } = seen.failure.detail;
+  const said = typeof answer === 'string' ? ` ${look[card.vendor].join(' ')}: ${answer}.` : '';
   return fail(
-    `A container that was given a card did not get to see it: ${seen.failure.message} [${seen.failure.code}]`,
+    `A container that was given a card did not get to see it: ${seen.failure.message}${said} [${seen.failure.code}]`,
     `Look at gpu.runtime and gpu.toolkit, and at \`node-agent explain ${instance}\`.`,
   );
 }
@@ -111,7 +115,7 @@ function paramsOf(
   command: readonly string[],
 ): WorkloadOciLaunchParams {
   return {
-    ...{ identity, image, env: {}, mounts: [], ports: [], python_packages: [], sandbox: 'runc' },
+    ...{ identity, image, env: { PATH: path }, mounts: [], ports: [], python_packages: [], sandbox: 'runc' },
     ...{ entrypoint: ['sleep'], command: ['120'] },
     resources: { gpu_count: 1, cpu_cores: 0.1, memory_gib: 0.25 },
     readiness: [{ type: 'exec', command: [...command], timeout_seconds: 30 }],

@@ -55,6 +55,8 @@ it('has a container look at a card that it was given, and takes it away again', 
   expect(judge(WorkloadOciRemoveParams, ran[1]?.params).ok).toBe(true);
   expect(ran[0]?.params).toMatchObject({
     resources: { gpu_count: 1 },
+    // Where drivers of machines that are images themselves are mounted, and no image looks.
+    env: { PATH: expect.stringContaining(':/usr/local/nvidia/bin') },
     readiness: [{ type: 'exec', command: ['nvidia-smi', '-L'] }],
   });
 });
@@ -68,11 +70,11 @@ it('takes the newest image that is still there, and downloads none', async () =>
 });
 
 it('says what a container could not do, and takes that away too', async () => {
-  const { parts, ran } = host({ failure: new AgentError('readiness.timed_out', { reason: 'nvidia-smi: not found' }) });
+  const { parts, ran } = host({ failure: new AgentError('readiness.timed_out', { answer: 'exit code 126' }) });
 
   expect(await sampleGpu(parts, patience)).toMatchObject({
     status: 'fail',
-    found: expect.stringContaining('[readiness.timed_out]'),
+    found: expect.stringMatching(/nvidia-smi -L: exit code 126\. \[readiness\.timed_out\]$/),
     fix: expect.stringContaining('node-agent explain'),
   });
   expect(ran.map(({ type }) => type)).toEqual(['workload.oci_launch', 'workload.oci_remove']);
