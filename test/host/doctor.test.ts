@@ -19,6 +19,8 @@ beforeAll(async () => {
   await host.sh(`
     cp /root/systemd/guard /opt/gpuaas-node-agent/guard
     systemctl enable --quiet gpuaas-node-agent-update.path
+    apt-get -qq update && apt-get -qq install -y --no-install-recommends nftables >/dev/null
+    nft -f /etc/gpuaas-node-agent/firewall.nft
     mkdir -p /opt/gpuaas-node-agent/release
     tar -C /root -czf /opt/gpuaas-node-agent/release/host-0.0.1.tar.gz --format=ustar systemd`);
 }, 600_000);
@@ -44,7 +46,7 @@ describe('the doctor of a host', () => {
     const failed = checks.filter(({ status }) => status === 'fail').map(({ name, found }) => `${name}: ${found}`);
     expect(failed).toEqual([]);
     const hidden = checks.filter(({ found }) => /may not look/.test(found)).map(({ name }) => name);
-    expect(hidden).toContain('allocation.home');
+    expect(hidden).toEqual(expect.arrayContaining(['allocation.home', 'network.firewall_loaded']));
   });
 
   it('has root look at what the daemon may not', async () => {
@@ -63,6 +65,7 @@ describe('the doctor of a host', () => {
       'host.secrets_dir': { status: 'ok' },
       'host.units': { status: 'ok', found: expect.stringContaining('as in the release') },
       'network.firewall': { status: 'ok' },
+      'network.firewall_loaded': { status: 'ok' },
       'state.journal': { status: 'ok', found: 'The journal is sound, and can be written.' },
       'update.state': { status: 'ok', found: expect.stringContaining('0.0.1 runs') },
       'runtime.runc': { status: 'ok' },
@@ -82,6 +85,14 @@ describe('the doctor of a host', () => {
     expect(changed).toMatchObject({ status: 'warn', found: expect.stringContaining('gpuaas-node-agent-gate.service') });
     expect(idle).toMatchObject({ status: 'fail', found: expect.stringContaining('gpuaas-node-agent-update.path') });
     expect((await doctor())['host.units']).toMatchObject({ status: 'ok' });
+  });
+
+  it('sees a firewall that lies in its file and is not loaded', async () => {
+    await host.sh('nft delete table inet gpuaas_node_agent');
+    const checks = await doctor();
+    await host.sh('nft -f /etc/gpuaas-node-agent/firewall.nft');
+
+    expect(checks['network.firewall_loaded']).toMatchObject({ status: 'fail' });
   });
 
   it('sees bounds of logs in the configuration of the engine, and keys that others may read', async () => {
