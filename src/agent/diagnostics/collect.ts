@@ -5,7 +5,7 @@
  * What workloads print stays theirs: the output that a failed launch has kept is left out, of task logs and of the journal of
  * systemd. What a failure quotes of it to say why (an excerpt of a few lines) is in.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { release, uptime } from 'node:os';
 import { join } from 'node:path';
 import type {
@@ -15,6 +15,7 @@ import type {
 import { osName } from '../../host/os-name.ts';
 import { findProgram, searchFolders } from '../../host/programs.ts';
 import { runProgram } from '../../host/run-program.ts';
+import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { keptOutput } from '../../tasks/keep-output.ts';
@@ -76,7 +77,7 @@ export async function collect(
     { name: 'gpus.json', read: async () => living?.cards() },
     { name: 'updates.json', read: async () => updateStateOf(placesOf(config), config, sources.version) },
     { name: 'agent.log', read: (limit) => agentLog(limit) },
-    ...logs.map((file) => ({ name: `tasks/${file.split('/').at(-1) ?? ''}`, read: () => taskLog(file) })),
+    ...logs.map((name) => ({ name: `tasks/${name}`, read: async () => taskLog(name, config) })),
   ];
   return await bundleOf(pieces, clean, signal);
 }
@@ -120,28 +121,33 @@ async function agentLog(signal: AbortSignal): Promise<string | undefined> {
   return withoutOutput(asked.stdout).slice(-mostLogLines).join('\n');
 }
 
+/** What a bundle can carry. Others are none of ours. */
+const logName = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,92}\.ndjson$/;
+
 /** Newest first. */
 async function newestLogs(folder: string, most: number): Promise<string[]> {
-  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.ndjson'));
+  const names = (await readdir(folder).catch(() => [])).filter((name) => logName.test(name));
   const dated = await Promise.all(
-    names.map(async (name) => {
-      const file = join(folder, name);
-      return { file, at: (await stat(file).catch(() => undefined))?.mtimeMs ?? 0 };
-    }),
+    names.map(async (name) => ({ name, at: (await lstat(join(folder, name)).catch(() => undefined))?.mtimeMs ?? 0 })),
   );
   return dated
     .toSorted((a, b) => b.at - a.at)
     .slice(0, most)
-    .map(({ file }) => file);
+    .map(({ name }) => name);
 }
 
-/** A log is bounded by the configuration; of a long one the end counts. */
+/** Of a long log the end counts. */
 const mostOfLog = 2000;
 
-async function taskLog(file: string): Promise<string> {
-  return withoutOutput(await readFile(file, 'utf8'))
-    .slice(-mostOfLog)
-    .join('\n');
+/** The folder is the agent's, and root may be who looks: with a link in it, root's own files would be in the bundle. */
+function taskLog(name: string, config: LoadedConfig['config']): string {
+  const folder = new UntrustedFolder(taskLogFolder(config), (_name, reason) => new Error(reason));
+  try {
+    const text = folder.read(name, 2 * config.task_logs.max_size_mib * 2 ** 20).toString();
+    return withoutOutput(text).slice(-mostOfLog).join('\n');
+  } finally {
+    folder.close();
+  }
 }
 
 /** Lines that no workload has written, as task logs and the journal of systemd have them. */

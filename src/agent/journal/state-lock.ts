@@ -4,7 +4,7 @@
  * The lock is an exclusive transaction on a database file of its own, which the kernel releases when the process dies,
  * however it dies. There is no pid file to go stale, and no moment in which two processes both believe they hold it.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AgentError } from '../../contract/failures.ts';
@@ -29,6 +29,7 @@ export interface LockOptions {
 /** Takes the lock, or fails with `agent.busy` naming the holder once the wait is over. */
 export async function lockState(stateDir: string, { owner, waitMs, signal, onWait }: LockOptions): Promise<StateLock> {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  assertOwn(stateDir);
   const holderFile = join(stateDir, 'lock.holder');
   const until = performance.now() + waitMs;
   let told = false;
@@ -57,6 +58,17 @@ export async function lockState(stateDir: string, { owner, waitMs, signal, onWai
     }
     await pause(50, signal);
   }
+}
+
+/**
+ * `command.invalid` for who works in the state of another user. For root too: that user may have put links there, by which root
+ * would write anywhere, and could not use what root leaves.
+ */
+export function assertOwn(stateDir: string): void {
+  const owner = statSync(stateDir, { throwIfNoEntry: false })?.uid;
+  if (owner === undefined || owner === process.geteuid?.()) return;
+  const reason = `${stateDir} belongs to user ${owner}: run this as that user, for example by runuser -u "$(id -un ${owner})" -- ….`;
+  throw new AgentError('command.invalid', { reason, path: stateDir });
 }
 
 /** SQLite's code for a lock that somebody else holds. */

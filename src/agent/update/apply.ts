@@ -25,6 +25,7 @@ import { createGunzip } from 'node:zlib';
 import { AgentError } from '../../contract/failures.ts';
 import { maxPaperBytes, type ReleaseArtifact, releasePapers } from '../../contract/release.ts';
 import { pointLink, syncPath, writeDurable, writeWhole } from '../../kit/durable.ts';
+import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
 import { artifactFor, judgeArtifact, judgeRelease, type TrustedRelease } from '../../policy/release-trust.ts';
 import { readSystemTrouble } from '../system-trouble.ts';
 import { believableTime } from './believable-time.ts';
@@ -32,7 +33,6 @@ import { readInstalledSeq, readMemory, readPending, readSkipped, readVersionLink
 import type { UpdatePlaces } from './places.ts';
 import { readReleaseRoot } from './release-root.ts';
 import { selfTest } from './self-test.ts';
-import { UntrustedFolder } from './untrusted-files.ts';
 
 export interface ApplyOptions {
   readonly places: UpdatePlaces;
@@ -78,7 +78,7 @@ async function install({ places, version, task, nonce, from: folder, ...options 
     throw new AgentError('update.failed', { reason: `${version} is the version that runs.` });
   }
 
-  const source = new UntrustedFolder(folder ?? places.staged);
+  const source = new UntrustedFolder(folder ?? places.staged, damaged);
   const work = join(places.guarded, 'work');
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { mode: 0o700 });
@@ -195,6 +195,10 @@ function facts(values: Record<string, string | number>): string {
   return Object.entries(values)
     .map(([key, value]) => `${key}=${value}\n`)
     .join('');
+}
+
+function damaged(file: string, reason: string): AgentError {
+  return new AgentError('update.damaged', { file, reason });
 }
 
 function oneLine(text: string): string {

@@ -1,6 +1,7 @@
 /** `node-agent config`: the effective configuration, and where each value came from. Changes nothing. */
 import { configVariables, hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
 import { hasWrappingKey, openWrappingKey } from '../../agent/identity/wrapping-key.ts';
+import { assertOwn } from '../../agent/journal/state-lock.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -25,6 +26,7 @@ export async function printConfig({ config: file, json, createKey }: PrintConfig
   const { config, sources, policy } = agent
     ? await agent.ask<EffectiveConfig>('/v1/config')
     : { ...own, policy: await hostPolicyOf(own) };
+  if (createKey) assertOwn(config.state_dir);
   const hasKey = createKey || hasWrappingKey(config.state_dir);
   const wrappingKey = hasKey ? (await openWrappingKey(config.state_dir)).publicJwk : null;
   if (json) {

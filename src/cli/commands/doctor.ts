@@ -7,7 +7,8 @@ import { collect } from '../../agent/diagnostics/collect.ts';
 import { sampleSkipped } from '../../agent/diagnostics/sample-gpu.ts';
 import { HostDoctor } from '../../agent/host-doctor.ts';
 import type { LocalClient } from '../../agent/local-api/client.ts';
-import type { AgentCollectDiagnosticsOutput } from '../../contract/agent-collect-diagnostics.ts';
+import { AgentCollectDiagnosticsOutput } from '../../contract/agent-collect-diagnostics.ts';
+import { judge } from '../../contract/validate.ts';
 import type { CheckResult, CheckStatus } from '../../host/doctor/check.ts';
 import { createLog } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
@@ -102,9 +103,9 @@ async function bundleInto(file: string, loaded: LoadedConfig, agent: LocalClient
   const wish = {};
   const [ours, theirs] = await Promise.all([
     onOurOwn(loaded, (own) => collect({ loaded, version: agentVersion, ...own }, wish, signal)),
-    agent?.ask<AgentCollectDiagnosticsOutput>('/v1/diagnose', { body: wish, signal }),
+    agent?.ask<unknown>('/v1/diagnose', { body: wish, signal }),
   ]);
-  const bundle = theirs === undefined ? ours : joined(theirs, ours);
+  const bundle = theirs === undefined ? ours : joined(judgedBundle(theirs), ours);
   await writeBundle(file, bundle);
   if (json) {
     printJson({ file, files: bundle.files.map(({ name }) => name), left_out: bundle.left_out });
@@ -112,6 +113,13 @@ async function bundleInto(file: string, loaded: LoadedConfig, agent: LocalClient
   }
   for (const line of bundle.left_out) tell(oneLine(`left out: ${line}`));
   printLine(`${bundle.files.length} files in ${file}. Secrets were taken out; read it before you hand it on.`);
+}
+
+/** The daemon has fewer rights than root, who may be asking: what it answers is no bundle before it was looked at. */
+function judgedBundle(theirs: unknown): AgentCollectDiagnosticsOutput {
+  const judged = judge(AgentCollectDiagnosticsOutput, theirs);
+  if (judged.ok) return judged.value;
+  return { collected_at: new Date().toISOString(), files: [], left_out: ['the agent: what it answered is no bundle.'] };
 }
 
 function joined(theirs: AgentCollectDiagnosticsOutput, ours: AgentCollectDiagnosticsOutput) {

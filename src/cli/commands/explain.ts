@@ -5,7 +5,7 @@
  * is down is one of the things that need explaining. What the kernel says is added here where the daemon may not read it and
  * the caller, root, may.
  */
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.ts';
@@ -15,8 +15,10 @@ import { explainSources } from '../../agent/explain/sources.ts';
 import type { Journal } from '../../agent/journal/journal.ts';
 import { openJournal } from '../../agent/journal/open-journal.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
+import { AgentError } from '../../contract/failures.ts';
 import { type KernelLine, readKernelLog } from '../../host/kernel-log.ts';
 import { createLog } from '../../kit/log.ts';
+import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
 import { openEngine } from '../engine-access.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { explanationText } from '../explain-text.ts';
@@ -64,22 +66,44 @@ async function explainAlone(id: string, loaded: LoadedConfig, signal: AbortSigna
   }
 }
 
-/** Reading the journal itself would repair it on the way. Undefined where there is none. */
+const mostOfJournal = 2 ** 30;
+
+/**
+ * Reading the journal itself would repair it on the way; and it is the agent's, so that root, who may be asking, opens no link in
+ * place of it. Undefined where there is none.
+ */
 function copyOfJournal(stateDir: string): { journal: Journal; remove(): void } | undefined {
   const file = 'agent.db';
   if (!existsSync(join(stateDir, file))) {
     return undefined;
   }
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-look-'));
-  for (const name of [file, `${file}-wal`].filter((each) => existsSync(join(stateDir, each)))) {
-    cpSync(join(stateDir, name), join(folder, name));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    copyFiles(stateDir, [file, `${file}-wal`], folder);
+    const journal = openJournal({ stateDir: folder, reserveBytes: 0 });
+    return {
+      journal,
+      remove: () => {
+        journal.close();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
   }
-  const journal = openJournal({ stateDir: folder, reserveBytes: 0 });
-  return {
-    journal,
-    remove: () => {
-      journal.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+}
+
+function copyFiles(from: string, names: readonly string[], to: string): void {
+  const source = new UntrustedFolder(from, (name, reason) => {
+    return new AgentError('file.unusable', { reason: `${join(from, name)}: ${reason}`, file: join(from, name) });
+  });
+  try {
+    for (const name of names.filter((each) => existsSync(join(from, each)))) {
+      source.copy(name, join(to, name), mostOfJournal, () => undefined);
+    }
+  } finally {
+    source.close();
+  }
 }

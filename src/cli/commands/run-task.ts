@@ -11,7 +11,7 @@ import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.t
 import { Dispatcher } from '../../agent/dispatch.ts';
 import { openGpuLedger } from '../../agent/host-gpus.ts';
 import { unsealWithKeyOf } from '../../agent/identity/wrapping-key.ts';
-import { lockState } from '../../agent/journal/state-lock.ts';
+import { assertOwn, lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
 import { AgentError } from '../../contract/failures.ts';
@@ -78,6 +78,7 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
   if (agent) {
     return await runByDaemon(agent, document, { credential, cancel, onEvent: voice.event });
   }
+  assertOwn(config.state_dir);
   const lock = changesHost(document)
     ? await lockState(config.state_dir, {
         ...{ owner: 'node-agent run-task', waitMs: wait * 1000, signal: cancel },

@@ -1,7 +1,7 @@
 /** The commands that ask the daemon of this host, over its real socket. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { TaskSummary } from '../../../src/agent/local-api/agent-status.ts';
 import type { LocalAgent } from '../../../src/agent/local-api/local-agent.ts';
 import { type LocalApi, serveLocalApi } from '../../../src/agent/local-api/server.ts';
@@ -158,6 +158,31 @@ describe('node-agent, with a daemon', () => {
     ]);
 
     expect([code, written.mock.calls.join('')]).toEqual([0, expect.stringContaining('The kernel killed python')]);
+  });
+
+  it("reads no journal that is a link: it is the agent's, and root may be who asks", async () => {
+    mkdirSync(config.state_dir, { recursive: true });
+    writeFileSync(join(folder, 'of-root.db'), 'what only root may read');
+    symlinkSync(join(folder, 'of-root.db'), join(config.state_dir, 'agent.db'));
+    onTestFinished(() => rmSync(join(config.state_dir, 'agent.db')));
+
+    const { code, stderr } = await nodeAgent('explain', 'notebook-1');
+
+    expect([code, stderr]).toEqual([2, expect.stringContaining('agent.db: It cannot be opened: ELOOP')]);
+    expect(readFileSync(join(folder, 'of-root.db'), 'utf8')).toBe('what only root may read');
+  });
+
+  it('puts into a bundle nothing that a daemon answers in another form: root unpacks it', async () => {
+    const bundle = join(folder, 'bundle.json');
+    const files = [{ name: '../../etc/cron.d/x', text: '* * * * * root true' }];
+    await daemon({ diagnose: async () => ({ collected_at: '2026-11-25T10:00:00.000Z', files, left_out: [] }) });
+
+    await nodeAgent('doctor', '--bundle', bundle);
+
+    const written = readFileSync(bundle, 'utf8');
+    expect(written).toContain('about.json');
+    expect(written).toContain('the agent: what it answered is no bundle.');
+    expect(written).not.toContain('cron.d');
   });
 
   it('drains and takes work again', async () => {

@@ -1,4 +1,5 @@
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { loadConfig } from '../../../../src/agent/config.ts';
@@ -79,6 +80,35 @@ it('works without an agent, and has the logs of the newest tasks only', async ()
   expect(logsOf(two)).toEqual(['tasks/task-3.ndjson', 'tasks/task-2.ndjson']);
   expect(logsOf(none)).toEqual([]);
   expect(two.files.map(({ name }) => name)).not.toContain('status.json');
+});
+
+it('takes nothing of root along where the agent, whose folder it is, has put links and pipes, and waits for none', async () => {
+  const given = await sources();
+  const logs = join(given.stateDir, 'task-logs');
+  log(given.stateDir, 'task-1', [{ time: 't', msg: 'm' }], 100);
+  writeFileSync(join(folder, 'of-root.ndjson'), 'what only root may read');
+  symlinkSync(join(folder, 'of-root.ndjson'), join(logs, 'link.ndjson'));
+  symlinkSync('/dev/zero', join(logs, 'endless.ndjson'));
+  execFileSync('mkfifo', [join(logs, 'pipe.ndjson')]);
+  writeFileSync(join(logs, 'two\nlines.ndjson'), 'a name that no bundle can carry');
+
+  const bundle = await collect(given, {}, patience);
+  renameSync(logs, `${logs}.moved`);
+  symlinkSync(folder, logs);
+  const behindLink = await collect(given, {}, patience);
+
+  expect(judge(AgentCollectDiagnosticsOutput, bundle).ok).toBe(true);
+  expect(JSON.stringify([bundle, behindLink])).not.toContain('what only root may read');
+  expect(bundle.files.map(({ name }) => name).filter((name) => name.startsWith('tasks/'))).toEqual([
+    'tasks/task-1.ndjson',
+  ]);
+  expect(bundle.left_out).toEqual(
+    expect.arrayContaining([
+      'tasks/link.ndjson: It cannot be opened: ELOOP.',
+      'tasks/endless.ndjson: It cannot be opened: ELOOP.',
+      'tasks/pipe.ndjson: It is no plain file.',
+    ]),
+  );
 });
 
 it('goes on where the engine is away', async () => {

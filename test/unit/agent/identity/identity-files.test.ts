@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { createPublicKey, verify } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { epochFile } from '../../../../src/agent/identity/epoch-file.ts';
@@ -125,6 +126,19 @@ describe('the record of the node', () => {
     writeNode(state, node);
     writeFileSync(join(state, 'identity/node.json'), text);
     chmodSync(join(state, 'identity/node.json'), 0o600);
+
+    expect(() => readNode(state)).toThrow(expect.objectContaining({ code: 'identity.unusable' }));
+  });
+
+  it.each<[string, (file: string) => void]>([
+    ['a pipe', (file) => void execFileSync('mkfifo', [file])],
+    ['a link to what never ends', (file) => symlinkSync('/dev/zero', file)],
+    ['longer than any', (file) => writeFileSync(file, ' '.repeat(2 ** 20 + 1))],
+  ])('is refused at once where it is %s: root reads it as well', (what, make) => {
+    const state = join(folder, `node-${what}`);
+    writeNode(state, node);
+    rmSync(join(state, 'identity/node.json'));
+    make(join(state, 'identity/node.json'));
 
     expect(() => readNode(state)).toThrow(expect.objectContaining({ code: 'identity.unusable' }));
   });

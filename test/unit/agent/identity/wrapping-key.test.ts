@@ -135,7 +135,7 @@ it('fails where the key cannot be kept, and leaves no half of it behind', async 
   const state = join(folder, 'unwritable');
   mkdirSync(join(state, 'identity/wrapping.jwk'), { recursive: true });
 
-  await expect(openWrappingKey(state)).rejects.toMatchObject({ code: 'EISDIR' });
+  await expect(openWrappingKey(state)).rejects.toMatchObject({ code: 'identity.unusable' });
   expect(readdirSync(join(state, 'identity'))).toEqual(['wrapping.jwk']);
 });
 

@@ -1,8 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { lockState } from '../../../../src/agent/journal/state-lock.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -45,6 +54,21 @@ describe('the lock of a state directory', () => {
       code: 'config.invalid',
       detail: { path: join(dir, 'lock.db') },
     });
+  });
+
+  it('is not for who is another user than whose directory it is, root included: links may lie there', async () => {
+    const dir = join(folder, 'of-another');
+    mkdirSync(dir);
+    writeFileSync(join(folder, 'of-root'), 'precious');
+    symlinkSync(join(folder, 'of-root'), join(dir, 'lock.holder'));
+    const { uid } = statSync(dir);
+    const somebody = vi.spyOn(process, 'geteuid').mockReturnValue(uid + 1);
+    onTestFinished(() => somebody.mockRestore());
+
+    await expect(lockState(dir, { owner: 'node-agent enroll', waitMs: 0 })).rejects.toMatchObject({
+      ...{ code: 'command.invalid', message: expect.stringContaining(`belongs to user ${uid}`) },
+    });
+    expect([readFileSync(join(folder, 'of-root'), 'utf8'), readdirSync(dir)]).toEqual(['precious', ['lock.holder']]);
   });
 
   it('does not keep another directory waiting', async () => {

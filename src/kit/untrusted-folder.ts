@@ -1,23 +1,27 @@
 /**
- * Reads, as root, what somebody else has staged and may change at any moment. Nothing is followed, nothing is waited for and
- * nothing larger than expected is taken; what was copied is judged afterwards, never what lies there.
+ * Reads, as root, the files of somebody with fewer rights, who may change them at any moment. No link is followed, nothing is waited
+ * for and nothing larger than expected is taken; what was read is judged afterwards, never what lies there.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { AgentError } from '../../contract/failures.ts';
-import { writeWhole } from '../../kit/durable.ts';
+import { writeWhole } from './durable.ts';
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY, O_WRONLY, O_CREAT, O_EXCL } = constants;
 const chunkBytes = 1024 * 1024;
 
+/** What is thrown for what is no plain file, not there, or too long. */
+export type Refuse = (file: string, reason: string) => Error;
+
 export class UntrustedFolder {
   readonly #handle: number;
+  readonly #refuse: Refuse;
 
   /** Not by a link; which folders lead there is root's business. */
-  constructor(path: string) {
-    this.#handle = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  constructor(path: string, refuse: Refuse) {
+    this.#refuse = refuse;
+    this.#handle = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, refuse);
   }
 
-  /** Throws `update.damaged` for what is no plain file, not there, or longer than `maxBytes`. */
+  /** All of it, which must be no more than `maxBytes`. */
   read(name: string, maxBytes: number): Buffer {
     const parts: Buffer[] = [];
     this.#pass(name, maxBytes, (chunk) => parts.push(Buffer.from(chunk)));
@@ -42,17 +46,17 @@ export class UntrustedFolder {
   }
 
   #pass(name: string, maxBytes: number, take: (chunk: Buffer) => void): void {
-    const file = open(`/proc/self/fd/${this.#handle}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const file = open(`/proc/self/fd/${this.#handle}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, this.#refuse);
     try {
       if (!fstatSync(file).isFile()) {
-        throw damaged(name, 'It is no plain file.');
+        throw this.#refuse(name, 'It is no plain file.');
       }
       const chunk = Buffer.alloc(Math.min(chunkBytes, maxBytes + 1));
       for (let total = 0; ; ) {
         const length = readSync(file, chunk);
         total += length;
         if (total > maxBytes) {
-          throw damaged(name, 'It is longer than the release says.');
+          throw this.#refuse(name, `It is longer than ${maxBytes} bytes.`);
         }
         if (length === 0) {
           return;
@@ -65,18 +69,14 @@ export class UntrustedFolder {
   }
 }
 
-function open(path: string, flags: number): number {
+function open(path: string, flags: number, refuse: Refuse): number {
   try {
     return openSync(path, flags);
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO', 'EACCES', 'ENODEV'].includes(code)) {
-      throw damaged(path.split('/').at(-1) ?? '', `It cannot be opened: ${code}.`);
+      throw refuse(path.split('/').at(-1) ?? '', `It cannot be opened: ${code}.`);
     }
     throw error;
   }
-}
-
-function damaged(file: string, reason: string): AgentError {
-  return new AgentError('update.damaged', { file, reason });
 }
