@@ -1,16 +1,18 @@
 /**
  * Forgets what nobody will ask for again: answers that can no longer be repeated, old events, tokens that work no more, sessions
- * that nobody uses, tasks
+ * that nobody uses, tasks and rollouts
  * that ended. Everything else in the store is as much as people have made.
  */
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Store, Tx } from './db/store.ts';
 import { idleMs } from './http/callers.ts';
+import { standingRollouts } from './releases/current-release.ts';
 
 const everyMs = 10 * 60 * 1000;
 /** Longer than events: somebody may ask next year who did that. */
 const auditKeptMs = 365 * 24 * 60 * 60 * 1000;
+/** Of rollouts as well: events tell what became of them. */
 const eventsKeptMs = 90 * 24 * 60 * 60 * 1000;
 /** Tokens that work no more, so that whoever looks for one finds out why. */
 const tokensKeptMs = 7 * 24 * 60 * 60 * 1000;
@@ -46,6 +48,7 @@ export async function sweep(store: Store, now: number): Promise<void> {
   await sweepOf(store, (tx, limit) => revokedTokens(tx, timeOf(now - tokensKeptMs), limit));
   await sweepOf(store, (tx, limit) => idleSessions(tx, timeOf(now - idleMs), limit));
   await sweepOf(store, (tx, limit) => endedTasks(tx, timeOf(now - tasksKeptMs), limit));
+  await sweepOf(store, (tx, limit) => endedRollouts(tx, timeOf(now - eventsKeptMs), limit));
 }
 
 /** Deletes up to `limit` and returns how many it found. */
@@ -96,4 +99,21 @@ async function endedTasks(tx: Tx, before: string, limit: number): Promise<number
     }
   }
   return old.length;
+}
+
+/** Each with its nodes, of which there may be many; those that the present release of a channel goes by stay. */
+async function endedRollouts(tx: Tx, before: string, limit: number): Promise<number> {
+  const standing = await standingRollouts(tx);
+  let left = limit;
+  for (const { id } of await tx.rollouts.list({ below: { ended_at: before } })) {
+    if (standing.has(id)) continue;
+    const nodes = await tx.rollout_nodes.list({ where: { rollout_id: id }, limit: left });
+    for (const node of nodes) await tx.rollout_nodes.delete(node.id);
+    left -= nodes.length;
+    if (left === 0) return limit;
+    await tx.rollouts.delete(id);
+    left -= 1;
+    if (left === 0) return limit;
+  }
+  return limit - left;
 }

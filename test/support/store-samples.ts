@@ -5,6 +5,7 @@ import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { AuditEntry } from '../../src/server/db/entities/audit-entry.ts';
 import type { NewEvent } from '../../src/server/db/entities/event.ts';
 import type { Project } from '../../src/server/db/entities/project.ts';
+import type { StoredRelease } from '../../src/server/db/entities/release.ts';
 import type { Rollout } from '../../src/server/db/entities/rollout.ts';
 import type { Task } from '../../src/server/db/entities/task.ts';
 
@@ -97,6 +98,24 @@ export function aRollout(given: Partial<Rollout> = {}): Rollout {
     ...{ id: 'r1', version: '1.1.0', channel: 'stable', state: 'running', reason: null, stage: 'canaries' },
     ...{ stage_since: at, wait_seconds: 600, parallel: 2, jitter_seconds: 0, urgent: false },
     ...{ created_at: at, created_by: 'token-1', ended_at: null },
+    ...given,
+  };
+}
+
+export function aStoredRelease(given: Partial<StoredRelease> = {}): StoredRelease {
+  const artifact = {
+    name: 'bootstrap.sh',
+    kind: 'bootstrap',
+    os: 'any',
+    arch: 'any',
+    size: 1,
+    sha256: 'a'.repeat(64),
+  } as const;
+  const papers = { manifest: 'AA==', manifest_signature: 'AA==', keys: 'AA==', keys_signature: 'AA==' };
+  return {
+    ...{ id: `release-${given.seq ?? 1}`, seq: 1, version: '1.1.0', commit: 'c'.repeat(40), channel: 'stable' },
+    ...{ min_from: 0, floor: 0, expires: '2027-01-01T00:00:00Z', artifacts: [artifact], keys_seq: 1, papers },
+    ...{ state: 'published', withdrawn_reason: null, created_at: at, created_by: 'token-1' },
     ...given,
   };
 }

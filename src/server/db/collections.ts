@@ -65,7 +65,7 @@ export const collections = {
   }),
   workload_fencing: collection(WorkloadFencing),
   releases: collection(StoredRelease, { unique: [['version'], ['seq']] }),
-  rollouts: collection(Rollout, { indexes: [['state'], ['channel', 'state']] }),
+  rollouts: collection(Rollout, { indexes: [['state'], ['channel', 'state'], ['ended_at']] }),
   rollout_nodes: collection(RolloutNode, { indexes: [['task_id']], unique: [['rollout_id', 'node_id']] }),
   sign_offs: collection(SignOff, { indexes: [['environment']] }),
   audit_entries: collection(AuditEntry, {

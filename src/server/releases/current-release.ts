@@ -36,6 +36,18 @@ export async function wantedVersions(tx: ReadTx): Promise<ReadonlyMap<string, St
   return wanted;
 }
 
+/** The last rollout of each release to each channel, of what may still be given to a new host: who forgets it changes what that is. */
+export async function standingRollouts(tx: ReadTx): Promise<ReadonlySet<string>> {
+  const releases = await tx.releases.list();
+  const published = new Set(releases.filter(({ state }) => state === 'published').map(({ version }) => version));
+  const standing = new Map<string, string>();
+  // Oldest first: the last one counts.
+  for (const { id, channel, version } of await tx.rollouts.list({ where: { state: 'completed' } })) {
+    if (published.has(version)) standing.set(`${channel} ${version}`, id);
+  }
+  return new Set(standing.values());
+}
+
 async function rolloutsOf(tx: ReadTx, channel: string): Promise<Rollout[]> {
   return await tx.rollouts.list({
     where: { channel, state: ['running', 'paused', 'completed'] },

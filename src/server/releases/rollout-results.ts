@@ -6,7 +6,7 @@ import type { Tx } from '../db/store.ts';
 import type { EndedTask } from '../hub/record-sink.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import { outcomeOf, updateEnded } from './node-updates.ts';
-import { move, pause, tell } from './rollouts.ts';
+import { move, nodesOf, pause, tell } from './rollouts.ts';
 
 /** A host that was kept from it for now, or had trouble, is asked again after so long. */
 const againMs = 15 * 60 * 1000;
@@ -14,9 +14,15 @@ const againMs = 15 * 60 * 1000;
 /** What one host finds wrong, every other would. */
 const aboutRelease: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'update.untrusted',
-  'update.expired',
   'update.unfit',
   'update.rolled_back',
+]);
+
+/** On one host it may be its disk or its line, and it is asked again; a second one makes it the release, or where that comes from. */
+const aboutReleaseOnTwo: ReadonlySet<FailureCode> = new Set<FailureCode>([
+  'update.damaged',
+  'update.failed',
+  'internal',
 ]);
 
 type Outcome = { readonly state: NodeUpdate['state']; readonly failure: Failure | null };
@@ -31,10 +37,16 @@ export async function rolloutNodeEnded(tx: Tx, queue: TaskQueue, task: EndedTask
   await move(tx, at, change, now);
   const name = (await tx.nodes.get(at.node_id))?.name ?? at.node_id;
   const cause = { now, correlationId: task.trace_id, who: { actor: `node:${at.node_id}` } };
-  const words = change.failure ? `${stateWords[change.state]}: ${change.failure.message}` : stateWords[change.state];
+  const words = change.failure ? `${wordsOf(change)}: ${change.failure.message}` : wordsOf(change);
   await tell(tx, cause, rollout, 'node', `${name} ${words}`);
-  if (rollout.state !== 'running' || !stops(change.state, outcome, at)) return;
-  await pause(tx, queue, { ...cause, who: { actor: 'system' } }, rollout, `${name} ${words}`);
+  if (rollout.state !== 'running') return;
+  const reason = await reasonToStop(tx, rollout, at, change, now);
+  if (reason !== undefined)
+    await pause(tx, queue, { ...cause, who: { actor: 'system' } }, rollout, `${name} ${words}${reason}`);
+}
+
+function wordsOf({ state, failure }: Change): string {
+  return state === 'pending' && failure ? 'is asked again later' : stateWords[state];
 }
 
 const stateWords: Readonly<Record<RolloutNode['state'], string>> = {
@@ -64,8 +76,29 @@ function changeBy({ state, failure }: Outcome, { canary }: RolloutNode, rollout:
   return { state: 'failed', failure };
 }
 
-/** A canary has to prove the release; of the others, only what is about the release stops it. */
-function stops(state: RolloutNode['state'], { failure }: Outcome, { canary }: RolloutNode): boolean {
-  if (state !== 'failed' && state !== 'rolled_back') return false;
-  return canary || (failure !== null && aboutRelease.has(failure.code as FailureCode));
+/**
+ * A canary has to prove the release; of the others, only what is about the release stops it. What there is to add to what became of
+ * the node; undefined where the rollout goes on.
+ */
+async function reasonToStop(
+  tx: Tx,
+  { id, version }: Rollout,
+  at: RolloutNode,
+  { state, failure }: Change,
+  now: number,
+): Promise<string | undefined> {
+  const code = failure?.code as FailureCode | undefined;
+  if (!code || !['pending', 'failed', 'rolled_back'].includes(state)) return undefined;
+  if (at.canary || aboutRelease.has(code)) return '';
+  // By our clock as well; else it is that of the host.
+  if (code === 'update.expired') return (await hasExpired(tx, version, now)) ? '' : undefined;
+  if (!aboutReleaseOnTwo.has(code)) return undefined;
+  const others = (await nodesOf(tx, id)).filter((each) => each.id !== at.id && each.failure?.code === code);
+  const [other] = others;
+  return other && ` So it was on ${(await tx.nodes.get(other.node_id))?.name ?? other.node_id}.`;
+}
+
+async function hasExpired(tx: Tx, version: string, now: number): Promise<boolean> {
+  const release = await tx.releases.find({ version });
+  return release === undefined || Date.parse(release.expires) <= now;
 }

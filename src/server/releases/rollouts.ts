@@ -184,7 +184,7 @@ export async function pause(tx: Tx, queue: TaskQueue, cause: Cause, rollout: Rol
 export async function resume(tx: Tx, cause: Cause, rollout: Rollout): Promise<Rollout> {
   if (rollout.state !== 'paused') throw conflict(`The rollout is ${rollout.state}.`);
   for (const at of await nodesOf(tx, rollout.id)) {
-    if (at.state === 'failed' && at.failure?.retryable) {
+    if ((at.state === 'failed' || at.state === 'pending') && at.failure?.retryable) {
       await move(tx, at, { state: 'pending', failure: null, not_before: null }, cause.now);
     }
   }

@@ -5,12 +5,15 @@ import { createLog } from '../../../src/kit/log.ts';
 import type { CollectionName } from '../../../src/server/db/collections.ts';
 import type { JoinToken } from '../../../src/server/db/entities/node.ts';
 import type { ApiToken } from '../../../src/server/db/entities/project.ts';
+import type { Rollout } from '../../../src/server/db/entities/rollout.ts';
 import { openSqliteStore } from '../../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../../src/server/db/store.ts';
+import { currentRelease } from '../../../src/server/releases/current-release.ts';
+import { newRolloutNode } from '../../../src/server/releases/rollouts.ts';
 import { keepSweeping, sweep } from '../../../src/server/sweep.ts';
 import { until } from '../../support/hub-ground.ts';
 import { manualClock } from '../../support/manual-clock.ts';
-import { anAuditEntry, anEvent, anInstance, aTask } from '../../support/store-samples.ts';
+import { anAuditEntry, anEvent, anInstance, aRollout, aStoredRelease, aTask } from '../../support/store-samples.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('sweep');
@@ -123,6 +126,43 @@ it('forgets who asked for what after a year, and no earlier', async () => {
   const left = (await store.read((tx) => tx.audit_entries.list())).map(({ id }) => id);
   await store.close();
   expect(left).toEqual(['2']);
+});
+
+it('forgets a rollout and its nodes as long after it ended as events, but none that says what a new host begins with', async () => {
+  const store = openSqliteStore(join(folder, randomUUID(), 'control-plane.db'));
+  const old = at(-90 * day - 1);
+  const rollout = (id: string, given: Partial<Rollout>) =>
+    aRollout({ id, state: 'completed', ended_at: old, ...given });
+  await store.write(async (tx) => {
+    for (const [seq, version] of ['1.0.0', '1.1.0', '1.2.0'].entries()) {
+      const state = version === '1.1.0' ? 'withdrawn' : 'published';
+      await tx.releases.insert(aStoredRelease({ version, seq: seq + 1, state }));
+    }
+    await tx.rollouts.insert(rollout('r1', { version: '1.0.0' }));
+    await tx.rollouts.insert(rollout('r2', { version: '1.0.0' }));
+    await tx.rollouts.insert(rollout('r3', { version: '1.0.0', channel: 'other' }));
+    await tx.rollouts.insert(rollout('r4', { version: '1.1.0' }));
+    await tx.rollouts.insert(rollout('r5', { version: '1.2.0', state: 'cancelled' }));
+    await tx.rollouts.insert(rollout('r6', { version: '1.2.0', state: 'cancelled', ended_at: at(-90 * day + 1) }));
+    await tx.rollouts.insert(rollout('r7', { version: '1.2.0', state: 'paused', ended_at: null }));
+    for (let index = 0; index < 1100; index += 1)
+      await tx.rollout_nodes.insert(newRolloutNode('r1', `n${index}`, false, now));
+    for (const id of ['r2', 'r5', 'r7']) await tx.rollout_nodes.insert(newRolloutNode(id, 'n1', true, now));
+  });
+  const current = () =>
+    store.read(async (tx) => (await currentRelease(tx, 'stable', { now, isWhole: () => true }))?.version);
+  const before = await current();
+
+  await sweep(store, now);
+
+  const left = await store.read(async (tx) => ({
+    rollouts: (await tx.rollouts.list()).map(({ id }) => id),
+    nodes: (await tx.rollout_nodes.list()).map(({ rollout_id }) => rollout_id),
+  }));
+  const after = await current();
+  await store.close();
+  expect(left).toEqual({ rollouts: ['r2', 'r3', 'r6', 'r7'], nodes: ['r2', 'r7'] });
+  expect([before, after]).toEqual(['1.0.0', '1.0.0']);
 });
 
 /** A day of everything that comes by itself or by programs. */

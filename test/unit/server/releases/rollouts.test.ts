@@ -1,6 +1,7 @@
 /** How a rollout goes on, on a real store with time in the hands of the test. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { from, RolloutGround, version } from '../../../support/rollout-ground.ts';
+import { aStoredRelease } from '../../../support/store-samples.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 let ground: RolloutGround;
@@ -203,6 +204,85 @@ describe('a node', () => {
     await ground.ends('n0', 'update.unfit');
 
     expect(await ground.rollout()).toMatchObject({ state: 'paused' });
+  });
+
+  it.each([
+    ['update.damaged', 'pending'],
+    ['update.failed', 'pending'],
+    ['internal', 'failed'],
+  ] as const)(
+    'that ends with %s stops nobody; a second one does, since it is hardly both of their disks',
+    async (code, state) => {
+      await ground.begin(4, 0);
+      await ground.tick();
+      await ground.ends('n0', code);
+      await ground.tick();
+      const early = [(await ground.rollout()).state, await ground.states()];
+
+      await ground.ends('n1', code);
+      await ground.tick(3600);
+
+      expect(early).toEqual(['running', `${state} updating updating pending`]);
+      expect(await ground.rollout()).toMatchObject({
+        state: 'paused',
+        reason: expect.stringMatching(/^host-1 .* So it was on host-0\.$/),
+      });
+      expect(await ground.open()).toEqual([]);
+    },
+  );
+
+  it('that gets a damaged file again is asked again, and stops nobody alone; resumed, each counts anew', async () => {
+    await ground.begin(3, 0, { parallel: 1 });
+    await ground.tick();
+    await ground.ends('n0', 'update.damaged');
+    await ground.tick();
+    await ground.ends('n1', 'committed');
+    await ground.tick();
+    await ground.ends('n2', 'update.damaged');
+    const paused = await ground.rollout();
+    await ground.resume();
+    await ground.tick();
+    await ground.ends('n0', 'update.damaged');
+    await ground.tick(15 * 60);
+
+    expect(paused).toMatchObject({ state: 'paused', reason: expect.stringContaining('So it was on host-0') });
+    expect([(await ground.rollout()).state, await ground.states()]).toEqual(['running', 'pending committed updating']);
+  });
+
+  it.each([
+    'update.damaged',
+    'update.failed',
+    'update.expired',
+    'update.untrusted',
+    'update.unfit',
+    'internal',
+  ] as const)('that is a canary and ends with %s pauses the rollout, with the reason', async (code) => {
+    await ground.begin(3, 1);
+    await ground.tick();
+
+    await ground.ends('n0', code);
+    await ground.tick(3600);
+
+    expect(await ground.rollout()).toMatchObject({
+      state: 'paused',
+      reason: expect.stringMatching(/^host-0 did not take it: ./),
+    });
+    expect(await ground.states()).toBe('failed pending pending');
+  });
+
+  it.each([
+    ['stops nobody where only that host thinks so: its clock is wrong', 1, 'running'],
+    ['stops the rollout where it has', -1, 'paused'],
+  ])('that says the release has expired %s', async (_what, days, state) => {
+    await ground.begin(3, 0, { parallel: 1 });
+    const expires = new Date(ground.now + days * 24 * 3600 * 1000).toISOString().replace(/\.\d+/, '');
+    await ground.store.write((tx) => tx.releases.insert(aStoredRelease({ version, expires })));
+    await ground.tick();
+
+    await ground.ends('n0', 'update.expired');
+
+    expect(await ground.rollout()).toMatchObject({ state });
+    expect((await ground.nodes())[0]).toMatchObject({ state: 'failed', failure: { code: 'update.expired' } });
   });
 
   it('that never began, since its task has expired, is asked anew', async () => {
