@@ -40,6 +40,7 @@ SERVICES="gpuaas-node-agent-gate.service gpuaas-node-agent.service gpuaas-node-a
 LOG=/var/log/gpuaas-bootstrap.log
 LOCK=/run/gpuaas-bootstrap.lock
 SYS=/sys
+KERNEL_LOG=/dev/kmsg
 APT=/etc/apt
 
 # The key that NVIDIA signs its repository with, and the first toolkit without CVE-2025-23266.
@@ -1009,6 +1010,7 @@ unpack_host_files() {
   mkdir -p "$WORK/host.part"
   tar -xzf "$WORK/host.tar.gz" -C "$WORK/host.part" --strip-components=1 --no-same-owner
   home_drop_in
+  unheard_kernel
   mv "$WORK/host.part" "$WORK/host"
 }
 
@@ -1022,6 +1024,11 @@ home_drop_in() {
   case $home in /home/*) return 0 ;; esac
   mkdir -p "$WORK/host.part/gpuaas-node-agent-gate.service.d"
   printf '# The home of %s.\n[Service]\nReadWritePaths=-%s\n' "$(tenant)" "$home" >"$WORK/host.part/gpuaas-node-agent-gate.service.d/gpuaas-home.conf"
+}
+
+# What root cannot read either systemd cannot open: with that line the agent of an older systemd would not start.
+unheard_kernel() {
+  (exec <"$KERNEL_LOG") 2>/dev/null || sed -i '/kmsg/d' "$WORK"/host.part/older/*/*.conf
 }
 
 # A folder of the system itself, or one in which all kinds of things lie.

@@ -1,5 +1,5 @@
 /** What `bootstrap.sh` makes of what it finds: function by function, on a host that is made of a few files and programs. */
-import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dash, usual, withPrograms } from '../support/bootstrap-functions.ts';
@@ -124,6 +124,20 @@ describe('what lies on a host', () => {
     rmSync(join(host, `${gate}.d/gpuaas-home.conf`));
     expect(obsolete(252, '/home/alice')).toBe(` ${units}/${gate}.d/gpuaas-home.conf`);
     expect(obsolete(252, '')).toBe('');
+  });
+
+  it('opens no log of the kernel where root cannot read it either', () => {
+    const dropIn = 'older/gpuaas-node-agent.service.d/older-systemd.conf';
+    const lines = (kernelLog: string) => {
+      const copy = join(folder, 'kernel/host.part', dropIn);
+      mkdirSync(join(copy, '..'), { recursive: true });
+      cpSync(join('systemd', dropIn), copy);
+      dash(`KERNEL_LOG=${kernelLog}; WORK=${folder}/kernel; unheard_kernel`, usual);
+      return readFileSync(copy, 'utf8').match(/^\w+=.*/gm);
+    };
+
+    expect(lines('/dev/null')).toEqual(['NotifyAccess=all', 'StandardInput=file:/dev/kmsg', 'DeviceAllow=/dev/kmsg r']);
+    expect(lines('/nonexistent')).toEqual(['NotifyAccess=all']);
   });
   const systemd = (version: number) => programs(`systemd-${version}`, { systemctl: `echo 'systemd ${version} (x)'` });
 });

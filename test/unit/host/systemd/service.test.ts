@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -36,6 +37,20 @@ describe('files that systemd has opened', () => {
     ['not at all', {}],
   ])('are none where they were opened %s', (_, env) => {
     expect(takeInheritedFiles(env).size).toBe(0);
+  });
+
+  it('are looked for at the standard input as well, where the log of the kernel may be, and nothing else', () => {
+    const asked = (stdin: string) => {
+      const file = openSync(stdin, 'r');
+      open.push(file);
+      const words = `import { takeService } from './src/host/systemd/service.ts'; console.log(takeService('x', {}).kernelLog)`;
+      const args = ['--input-type=module-typescript', '--eval', words];
+      return spawnSync(process.execPath, args, { stdio: [file, 'pipe', 'inherit'], encoding: 'utf8' }).stdout.trim();
+    };
+
+    expect(asked('/dev/kmsg')).toBe('0');
+    expect(asked('/dev/null')).toBe('undefined');
+    expect(asked(join(import.meta.dirname, 'service.test.ts'))).toBe('undefined');
   });
 });
 
