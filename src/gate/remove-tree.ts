@@ -8,7 +8,16 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, opendir, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
-import { entryOf, folderId, isSameFolder, mountIdOf, openChild, openFolder, refuseFolder } from './safe-folders.ts';
+import {
+  entryOf,
+  folderId,
+  isSameFolder,
+  mountIdOf,
+  openChild,
+  openFolder,
+  pathOf,
+  refuseFolder,
+} from './safe-folders.ts';
 
 /** Folders held open at once; a deeper one is moved up to the root of the tree first. */
 const maxDepth = 64;
@@ -60,7 +69,7 @@ export async function removeTree(path: string, { maxMs = defaultMaxMs, signal }:
 async function removeFolder(folder: FileHandle, entry: string, tree: Tree, depth: number): Promise<boolean> {
   try {
     if ((await mountIdOf(folder)) !== tree.mountId) {
-      throw refuseFolder(tree.path, 'has another file system mounted in it');
+      throw refuseFolder(tree.path, `has another file system mounted in it, at ${await pathOf(folder)}`);
     }
     for (;;) {
       // Also where there is nothing to list: a turn that removes nothing must not be repeated for ever.
@@ -104,6 +113,7 @@ async function unlinkEntry(entry: string, path: string): Promise<'unlinked' | 'a
     if (code === 'ENOENT') return 'absent';
     if (code === 'EISDIR') return 'folder';
     if (code === 'EPERM') throw refuseFolder(path, 'holds something that cannot be removed', error);
+    if (code === 'EBUSY') throw refuseFolder(path, `has a file mounted in it, ${basename(entry)}`, error);
     throw error;
   }
 }

@@ -33,7 +33,8 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
 
 /**
  * All secrets and all data of the allocation, while it has no container. What the operator has mounted there is a file system
- * of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off.
+ * of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off, and answers only
+ * when all of it is on the disk. `mount.refused`, after the rest is gone, where something is mounted further down.
  */
 export async function wipeData(call: GateCall, gate: GateContext): Promise<void> {
   const { policy } = gate;
@@ -42,15 +43,31 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
   const mounted = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')).map(({ mountPoint }) => mountPoint);
   const removed: string[] = [];
   const kept: string[] = [];
+  const refused: AgentError[] = [];
+  const isRemoved = async (path: string) =>
+    await removeTree(path, { signal }).catch((error) => {
+      if (!(error instanceof AgentError)) throw error;
+      refused.push(error);
+      return false;
+    });
   for (const root of [policy.secrets_dir, ...dataRoots(policy)]) {
-    const isMount = mounted.includes(root);
+    const before = kept.length + refused.length;
     for (const path of await entriesOf(root)) {
       if (mounted.includes(path)) kept.push(path);
-      else if (await removeTree(path, { signal })) removed.push(path);
+      else if (await isRemoved(path)) removed.push(path);
     }
-    if (!isMount && !kept.some((path) => path.startsWith(`${root}/`))) await removeTree(root, { signal });
+    if (!mounted.includes(root) && kept.length + refused.length === before) await isRemoved(root);
+    await toDisk(root);
   }
+  if (refused[0]) throw refused[0];
   sendJson(call.response, 200, { removed, kept });
+}
+
+/** What has come and gone in the folder, or in the next one above that is still there, outlives the machine. */
+async function toDisk(path: string): Promise<void> {
+  const folder = await ifThere(openFolder(path));
+  if (folder === undefined) return await toDisk(dirname(path));
+  await folder.sync().finally(() => folder.close());
 }
 
 /**

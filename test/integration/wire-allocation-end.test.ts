@@ -3,13 +3,13 @@
  * the host is away, killed in the middle of it, or keeps a part that does not go.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readNode } from '../../src/agent/identity/node-record.ts';
 import { until } from '../support/daemon-ground.ts';
 import { eventsAbout } from '../support/wire-events.ts';
-import { type Answer, ok, openWire, type Wire } from '../support/wire-ground.ts';
+import { type Answer, ok, openWire, type Restartable, type Wire } from '../support/wire-ground.ts';
 import { enrolment, type WireHost } from '../support/wire-host.ts';
 
 let wire: Wire;
@@ -84,28 +84,42 @@ it('with the host away: nobody else gets it until it is back and has wiped, and 
   expect(events.at(-2)?.data['removed']).toContain(join(data, 'projects', wire.projectId));
 
   await host.agent.stop();
+  const ofTenant = () => ['agent.db', 'task-logs', 'stacks'].filter((name) => existsSync(join(folder, 'state', name)));
+  const remembered = ofTenant();
   const late = await anotherTenant(used);
   expect([late.code, late.stderr]).toEqual([0, '']);
   expect(readNode(join(folder, 'state'))).toMatchObject({ allocation_id: late.id });
+  expect([remembered.slice(0, 2), ofTenant()]).toEqual([['agent.db', 'task-logs'], []]);
 }, 300_000);
 
-it('killed in the middle of the wipe: agent and gate come back, and it is done once', async () => {
-  const { host, data, running } = await usedHost('killed');
+it('killed again and again while it deletes: it goes on where it was, and says so only when nothing is left', async () => {
+  const used = await usedHost('killed');
+  const { host, data, running } = used;
   ok(await wire.member.call('POST', `/api/v1/app-instances/${running}/actions`, { action: 'decommission' }));
   await wire.reaches(running, 'decommissioned');
-  // What the agent asks of the gate is not answered.
-  process.kill(host.gate.pid, 'SIGSTOP');
+  const folder = join(data, 'projects', wire.projectId, 'shared');
+  const files = 20_000;
+  for (let file = 0; file < files; file += 1) writeFileSync(join(folder, `${file}`), '');
+  const left = () => (existsSync(folder) ? readdirSync(folder).length : 0);
+  const killed = async (share: number, ...daemons: Restartable[]) => {
+    await until(() => left() < files * share, 'files to be gone');
+    await Promise.all(daemons.map((each) => each.stop('SIGKILL')));
+    expect(left()).toBeGreaterThan(0);
+    expect((await allocation(host)).wipe?.state).toBe('asked');
+  };
 
   await end(host);
-  const wipes = async () => (await allocation(host)).wipe?.state;
-  await until(async () => (await wipes()) === 'asked', 'the wipe to be asked for');
-  await host.agent.stop('SIGKILL');
-  await host.gate.stop('SIGKILL');
-  expect(existsSync(join(data, 'projects'))).toBe(true);
+  await killed(0.9, host.gate);
+  await host.gate.start();
+  await killed(0.6, host.agent);
+  await host.agent.start();
+  await killed(0.3, host.gate, host.agent);
+  const early = await anotherTenant(used);
   await host.gate.start();
   await host.agent.start();
   await until(async () => (await allocation(host)).state === 'ended', 'the end');
 
+  expect(early.stderr + early.stdout).toContain('has not ended');
   expect(['workloads', 'projects'].filter((name) => existsSync(join(data, name)))).toEqual([]);
   expect((await told(host)).filter(({ type }) => type === 'allocation.wiped')).toHaveLength(1);
 }, 300_000);

@@ -8,7 +8,7 @@
  */
 import fs, { readlinkSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const under = resolve(process.env['GPUAAS_TEST_KILL_UNDER'] ?? '/nowhere');
 let left = Number(process.env['GPUAAS_TEST_KILL_AT']);
@@ -43,10 +43,23 @@ for (const name of [
   };
   Object.assign(fs, { [name]: watched });
 }
+for (const name of ['unlink', 'rmdir', 'rename'] as const) {
+  const call = fs.promises[name] as Call;
+  const watched: Call = (...args) => {
+    if (pathOf(args[0]).startsWith(under)) {
+      left -= 1;
+      if (left === 0) die();
+    }
+    return call(...args);
+  };
+  Object.assign(fs.promises, { [name]: watched });
+}
 syncBuiltinESMExports();
 
 function pathOf(file: unknown): string {
-  return typeof file === 'number' ? readlinkSync(`/proc/self/fd/${file}`) : resolve(String(file));
+  if (typeof file === 'number') return readlinkSync(`/proc/self/fd/${file}`);
+  const [, handle, name] = /^\/proc\/self\/fd\/(\d+)\/(.*)$/.exec(String(file)) ?? [];
+  return handle === undefined ? resolve(String(file)) : join(pathOf(Number(handle)), name ?? '');
 }
 
 /** Nothing of this process happens after that. */

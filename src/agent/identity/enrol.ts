@@ -10,6 +10,8 @@ import { AgentError } from '../../contract/failures.ts';
 import { enrolPath, enrolText, pinText } from '../../contract/signing.ts';
 import { post } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
+import { DrainState } from '../drain-state.ts';
+import { forgetEarlierTenant } from './earlier-tenant.ts';
 import { type EnrollingKeys, enrollingKeys } from './enrolling-keys.ts';
 import { epochFile } from './epoch-file.ts';
 import { parseJoinToken } from './join-token.ts';
@@ -38,9 +40,11 @@ export async function enrol(options: EnrolOptions): Promise<NodeRecord> {
   const { keys, answer } = await askUnlessUsed(options, await enrollingKeys(stateDir, { fresh: newKeys }));
 
   const node = nodeOf(answer, audience, new Date(now()).toISOString());
+  forgetEarlierTenant(stateDir, node.allocation_id);
   if (readNode(stateDir)?.node_id !== node.node_id) {
-    // An epoch belongs to one node. Forgotten first: a node that is new has none.
+    // An epoch belongs to one node, and so does a drain from afar. Forgotten first: a node that is new has none.
     epochFile(stateDir).write(0);
+    new DrainState(stateDir).end('control_plane');
   }
   keys.keep(now());
   writeNode(stateDir, node);

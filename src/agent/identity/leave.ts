@@ -8,6 +8,7 @@ import { GoodbyeAnswer, type GoodbyeRequest } from '../../contract/enrolment.ts'
 import { goodbyePath, goodbyeText } from '../../contract/signing.ts';
 import { post } from '../control-plane/client.ts';
 import type { ControlPlaneOrigin } from '../control-plane/origin.ts';
+import { forgetEarlierTenant } from './earlier-tenant.ts';
 import { identityKeyFile, openIdentityKey } from './identity-key.ts';
 import { nodeFile, readNode } from './node-record.ts';
 
@@ -23,6 +24,8 @@ export async function leave({ stateDir, origin }: LeaveOptions): Promise<void> {
   const facts = { node_id: node.node_id, audience: origin.audience };
   const body: GoodbyeRequest = { ...facts, signature: openIdentityKey(stateDir).sign(goodbyeText(facts)) };
   await post(origin, goodbyePath, { body, answer: GoodbyeAnswer });
+  // Whose work the journal is about is still known when another allocation gets the host.
+  forgetEarlierTenant(stateDir, node.allocation_id);
   rmSync(nodeFile(stateDir));
   rmSync(identityKeyFile(stateDir), { force: true });
 }

@@ -11,8 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { GateCall, GateContext } from '../../../src/gate/context.ts';
-import { wipeData } from '../../../src/gate/workload-data.ts';
+import { wipeOnce } from '../../support/wipe-once.ts';
 
 let home: string;
 let outside: string;
@@ -28,18 +27,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(join(home, '..'), { recursive: true, force: true }));
 
-/** What the gate answers on a host on which nothing runs. */
-async function wipe(): Promise<unknown> {
-  const body: Buffer[] = [];
-  const response = { writeHead: () => response, end: (bytes: Buffer) => void body.push(bytes) };
-  const call = { params: {}, query: {}, response, signal: new AbortController().signal };
-  const gate = {
-    policy: { secrets_dir: join(home, '../secrets'), allocation: { home } },
-    containers: { list: async () => [] },
-  };
-  await wipeData(call as unknown as GateCall, gate as unknown as GateContext);
-  return JSON.parse(Buffer.concat(body).toString('utf8'));
-}
+const wipe = () => wipeOnce(home, join(home, '../secrets'));
 
 describe('wipeData', () => {
   it('takes away all that workloads have left, and says so', async () => {

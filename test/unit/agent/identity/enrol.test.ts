@@ -1,13 +1,15 @@
 import { createHash, createPublicKey, verify } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { controlPlaneOrigin } from '../../../../src/agent/control-plane/origin.ts';
+import { DrainState, drainers } from '../../../../src/agent/drain-state.ts';
 import { enrol } from '../../../../src/agent/identity/enrol.ts';
 import { enrollingKeys } from '../../../../src/agent/identity/enrolling-keys.ts';
 import { epochFile } from '../../../../src/agent/identity/epoch-file.ts';
 import { openIdentityKey } from '../../../../src/agent/identity/identity-key.ts';
 import { parseJoinToken, readJoinToken, removeJoinToken } from '../../../../src/agent/identity/join-token.ts';
+import { leave } from '../../../../src/agent/identity/leave.ts';
 import { readNode } from '../../../../src/agent/identity/node-record.ts';
 import { openWrappingKey } from '../../../../src/agent/identity/wrapping-key.ts';
 import { type EnrolAnswer, EnrolRequest } from '../../../../src/contract/enrolment.ts';
@@ -125,7 +127,7 @@ describe('enrolment', () => {
     expect(shown).toEqual([before.x, openIdentityKey(stateDir).publicJwk.x]);
     const names = readdirSync(join(stateDir, 'identity')).toSorted();
     expect(names).toEqual(
-      ['epoch', 'identity.jwk', 'node.json', 'wrapping.jwk', `wrapping.old.${old.x}.jwk`].toSorted(),
+      ['allocation', 'epoch', 'identity.jwk', 'node.json', 'wrapping.jwk', `wrapping.old.${old.x}.jwk`].toSorted(),
     );
   });
 
@@ -151,19 +153,61 @@ describe('enrolment', () => {
     expect(openIdentityKey(stateDir).publicJwk.x).toBe(keys[0]);
   });
 
-  it('forgets the epoch of the node that the host was before', async () => {
+  it('forgets epoch and drain of the node that the host was before, but not what the host itself wants', async () => {
     let id = 'node-1';
     const { stateDir, ask } = await host1((_, response) => answerJson(response, 200, { ...answer, node_id: id }));
     await ask(tokenFor(answer));
     epochFile(stateDir).write(9);
+    for (const by of drainers) new DrainState(stateDir).begin(by, 'maintenance', '2026-11-25T12:00:00Z');
 
     await ask(tokenFor(answer));
-    const kept = epochFile(stateDir).read();
+    const kept = [epochFile(stateDir).read(), new DrainState(stateDir).by];
     id = 'node-2';
     await ask(tokenFor(answer));
 
-    expect(kept).toBe(9);
-    expect(epochFile(stateDir).read()).toBe(0);
+    expect(kept).toEqual([9, drainers]);
+    expect([epochFile(stateDir).read(), new DrainState(stateDir).by]).toEqual([0, ['host']]);
+  });
+
+  it('forgets the work of the tenant before where it is for another allocation, and nothing else', async () => {
+    let given: Partial<EnrolAnswer> = {};
+    const { stateDir, ask } = await host1((_, response) => answerJson(response, 200, { ...answer, ...given }));
+    const ofTenant = ['agent.db', 'agent.db-wal', 'agent.db.before-3', 'stacks/i1/compose.yaml', 'task-logs/t1.ndjson'];
+    const ofHost = ['gpu-health.json', 'update/last'];
+    const look = () => [...ofTenant, ...ofHost].filter((name) => existsSync(join(stateDir, name)));
+    for (const name of [...ofTenant, ...ofHost]) {
+      mkdirSync(dirname(join(stateDir, name)), { recursive: true });
+      writeFileSync(join(stateDir, name), 'of a tenant');
+    }
+    await ask(tokenFor(answer));
+    const first = look();
+    given = { node_id: 'node-2' };
+    await ask(tokenFor(answer));
+    const again = look();
+    given = { node_id: 'node-3', allocation_id: 'alloc-2' };
+    await ask(tokenFor(answer));
+
+    expect([first, again]).toEqual([
+      [...ofTenant, ...ofHost],
+      [...ofTenant, ...ofHost],
+    ]);
+    expect(look()).toEqual(ofHost);
+  });
+
+  it('knows whose work there is also after the host had left, or was enrolled by an older version', async () => {
+    let given: Partial<EnrolAnswer> = {};
+    const { stateDir, ask } = await host1(({ path }, response) =>
+      answerJson(response, 200, path === '/agent/v1/enroll' ? { ...answer, ...given } : {}),
+    );
+    await ask(tokenFor(answer));
+    rmSync(join(stateDir, 'identity/allocation'));
+    writeFileSync(join(stateDir, 'agent.db'), 'of a tenant');
+    await leave({ stateDir, origin: controlPlaneOrigin(server.origin) });
+    const left = existsSync(join(stateDir, 'agent.db'));
+    given = { node_id: 'node-2', allocation_id: 'alloc-2' };
+    await ask(tokenFor(answer));
+
+    expect([left, existsSync(join(stateDir, 'agent.db'))]).toEqual([true, false]);
   });
 });
 
