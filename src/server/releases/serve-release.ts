@@ -19,6 +19,7 @@ import type { Papers, StoredRelease } from '../db/entities/release.ts';
 import type { ReadTx, Store } from '../db/store.ts';
 import { invited } from '../enrolment/join-token.ts';
 import { openRoute, type Route, type Streamed } from '../http/route.ts';
+import { type Seat, type SeatLimits, Seats } from '../http/seats.ts';
 import { nodeAsking } from '../hub/admission.ts';
 import { currentRelease, usualChannel } from './current-release.ts';
 import { partAsked } from './ranges.ts';
@@ -40,7 +41,11 @@ const release = Type.String({
 const answer = Type.String({ description: 'The file. `Range` gives a part of it, `If-None-Match` only a newer one.' });
 const bytes = { answer, produces: 'application/octet-stream' } as const;
 
+/** Each holds a file open and a part of it in memory, and whoever has one does not read it. A host needs one, and two where one broke. */
+const seatLimits: SeatLimits = { what: 'downloads', all: 512, each: 8 };
+
 export function servingRoutes({ store, files }: ServingParts): Route[] {
+  const seats = new Seats(seatLimits);
   const current = (tx: ReadTx, name: string, now: number) => currentOf(tx, files, name, now);
   return [
     openRoute({
@@ -49,11 +54,11 @@ export function servingRoutes({ store, files }: ServingParts): Route[] {
       params: Type.Object({ release, file }, closed),
       stream: async ({ headers, params, now }) => {
         const isVersion = new RegExp(releaseVersionPattern).test(params.release);
-        const asked = await store.read(async (tx) => {
-          await nodeAsking(tx, headers.authorization);
-          return await (isVersion ? publishedRelease(tx, params.release) : current(tx, params.release, now));
-        });
-        return await fileOf(files, asked, params.file, { headers, isVersion });
+        const { whose, asked } = await store.read(async (tx) => ({
+          whose: (await nodeAsking(tx, headers.authorization)).id,
+          asked: await (isVersion ? publishedRelease(tx, params.release) : current(tx, params.release, now)),
+        }));
+        return await fileOf(files, asked, params.file, { headers, isVersion, seat: seatOf(seats, whose) });
       },
     }),
     openRoute({
@@ -61,11 +66,11 @@ export function servingRoutes({ store, files }: ServingParts): Route[] {
       summary: 'Gives whoever has a join token a file of the present release of a channel; the token stays good.',
       params: Type.Object({ channel, file }, closed),
       stream: async ({ headers, params, now }) => {
-        const asked = await store.read(async (tx) => {
-          await invited(tx, headers.authorization, now);
-          return await current(tx, params.channel, now);
-        });
-        return await fileOf(files, asked, params.file, { headers, isVersion: false });
+        const { whose, asked } = await store.read(async (tx) => ({
+          whose: (await invited(tx, headers.authorization, now)).id,
+          asked: await current(tx, params.channel, now),
+        }));
+        return await fileOf(files, asked, params.file, { headers, isVersion: false, seat: seatOf(seats, whose) });
       },
     }),
     openRoute({
@@ -93,6 +98,12 @@ interface Manner {
   readonly headers: IncomingHttpHeaders;
   /** True where the address names one version, whose files never change. */
   readonly isVersion: boolean;
+  /** Undefined where strangers are bounded by their connections. */
+  readonly seat?: () => Seat;
+}
+
+function seatOf(seats: Seats, whose: string): () => Seat {
+  return () => seats.take({ projectId: null, tokenId: whose });
 }
 
 interface Source {
@@ -103,7 +114,7 @@ interface Source {
   read(start: number, end: number): Promise<Readable>;
 }
 
-async function fileOf(files: ReleaseFiles, asked: StoredRelease, name: string, { headers, isVersion }: Manner) {
+async function fileOf(files: ReleaseFiles, asked: StoredRelease, name: string, { headers, isVersion, seat }: Manner) {
   const source = paperOf(asked.papers, name) ?? artifactOf(files, asked, name);
   const { etag, size } = source;
   const kept = isVersion && source.isForEver ? 'private, max-age=31536000, immutable' : 'private, no-cache';
@@ -117,11 +128,23 @@ async function fileOf(files: ReleaseFiles, asked: StoredRelease, name: string, {
   if (part.kind === 'unsatisfiable') return nothing(416, { 'content-range': `bytes */${size}` });
   const { start, end } = part.kind === 'all' ? { start: 0, end: size - 1 } : part;
   const range = part.kind === 'all' ? {} : { 'content-range': `bytes ${start}-${end}/${size}` };
-  const body = await source.read(start, end);
+  const body = await seated(source.isForEver ? seat?.() : undefined, () => source.read(start, end));
   return {
     ...{ ...answered, status: part.kind === 'all' ? 200 : 206, body },
     headers: { ...common, ...range, 'content-length': String(end - start + 1) },
   } satisfies Streamed;
+}
+
+async function seated(seat: Seat | undefined, open: () => Promise<Readable>): Promise<Readable> {
+  try {
+    const body = await open();
+    if (!seat) return body;
+    seat.lost.addEventListener('abort', () => void body.destroy(), { once: true });
+    return body.once('close', () => seat.leave());
+  } catch (error) {
+    seat?.leave();
+    throw error;
+  }
 }
 
 function paperOf(papers: Papers, name: string): Source | undefined {

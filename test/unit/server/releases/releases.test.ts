@@ -294,6 +294,42 @@ describe('a node', () => {
     expect([same.status, same.bytes.length]).toEqual([304, 0]);
   });
 
+  it('has so many downloads open that nobody reads, and keeps nobody else from theirs', async () => {
+    // More than the buffers of a connection take in.
+    const made = another({ agentBytes: 24 * 2 ** 20 });
+    const { version } = made.release;
+    const { name } = agentFile(made);
+    await publishWhole(made);
+    const [greedy, other] = [await bearerOf('node-greedy'), await bearerOf('node-other')];
+    const address = `/agent/v1/releases/${version}/${name}`;
+    const begin = async (bearer: string) => {
+      const asked = request(`${server.url}${address}`, {
+        headers: { authorization: `Bearer ${bearer}` },
+        agent: false,
+      });
+      asked.on('error', () => undefined).end();
+      const [response] = await once(asked, 'response');
+      response.pause().on('error', () => undefined);
+      return { status: response.statusCode as number, end: () => asked.destroy() };
+    };
+
+    const begun = await Promise.all(Array.from({ length: 8 }, () => begin(greedy)));
+    const [ninth, neighbour] = [await begin(greedy), await begin(other)];
+    const paper = await get(`/agent/v1/releases/${version}/release.json`, greedy);
+    begun[0]?.end();
+
+    expect(begun.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
+    expect([ninth.status, neighbour.status, paper.status]).toEqual([503, 200, 200]);
+    await expect
+      .poll(async () => {
+        const { status, end } = await begin(greedy);
+        end();
+        return status;
+      })
+      .toBe(200);
+    for (const each of [...begun, ninth, neighbour]) each.end();
+  });
+
   it('gets nothing by another bearer, of what is not there, and of what was withdrawn', async () => {
     const made = another();
     const { version } = made.release;
