@@ -36,6 +36,7 @@ ENGINE_DUE=$UPDATE/engine-restart-due
 DRAINED=$UPDATE/uninstall-drain
 PLUGIN=/usr/local/lib/docker/cli-plugins/docker-compose
 FIREWALL=gpuaas-node-agent-firewall.service
+NFTABLES_DROP_IN=$UNITS/nftables.service.d/gpuaas-node-agent.conf
 SERVICES="gpuaas-node-agent-gate.service gpuaas-node-agent.service gpuaas-node-agent-update.path"
 LOG=/var/log/gpuaas-bootstrap.log
 LOCK=/run/gpuaas-bootstrap.lock
@@ -147,8 +148,7 @@ run() {
 # put MODE FROM TO: FROM becomes TO in one step, and only where its bytes or rights are others.
 put() {
   [ "$(stat -c %a "$3" 2>/dev/null)" = "$1" ] && cmp -s "$2" "$3" && return 0
-  run mkdir -p "$(dirname "$3")"
-  run install -m "$1" -o root -g root "$2" "$3.gpuaas-new"
+  run install -D -m "$1" -o root -g root "$2" "$3.gpuaas-new"
   run mv -f "$3.gpuaas-new" "$3"
 }
 
@@ -157,14 +157,19 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # True if version $1 is $2 or later; by numbers, as `sort -V` has them.
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
 
-property() { systemctl show --property="$2" --value "$1" 2>/dev/null || true; }
+# property NAME UNIT…
+property() {
+  wanted=$1
+  shift
+  systemctl show --property="$wanted" --value -- "$@" 2>/dev/null || true
+}
 
 # ----------------------------------------------------------------------------------------------------------- arguments
 
 defaults() {
   MODE=install JSON='' BEGUN='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
   ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
-  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' home=''
+  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' home=''
 }
 
 arguments() {
@@ -389,7 +394,7 @@ running() {
   if ask_engine containers/json; then
     grep -o '"Id":' "$WORK/own/answer" | wc -l
   else
-    case $(property docker.service ActiveState) in
+    case $(property ActiveState docker.service) in
       '' | inactive | failed) echo 0 ;;
       *) echo 1 ;;
     esac
@@ -399,7 +404,10 @@ running() {
 ask_engine() { curl -q -sf --max-time 20 --unix-socket "$ENGINE_SOCKET" -o "$WORK/own/answer" "http://engine/$1" 2>/dev/null; }
 
 # A reload of systemd takes cards from containers that run: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
-# So systemd is told to read units in one place only, and units are turned on and off with --no-reload.
+# So systemd is told to read units in one place only. Units are turned on and off by their links alone: where systemd does that itself it
+# counts all of them as out of date from then on (257), or reads them anew for a unit that has a script of init as well.
+turn() { run env SYSTEMD_OFFLINE=1 systemctl "$1" "$2"; }
+
 cards_at_stake() { [ -z "$YES" ] && has nvidia-smi && [ "$(running)" -gt 0 ]; }
 
 check_engine() {
@@ -423,7 +431,8 @@ check_engine() {
 
 do_engine() {
   [ -n "$(engine_program)" ] || apt_install "$ENGINE_PACKAGE"
-  run systemctl enable --no-reload --now docker.service
+  turn enable docker.service
+  run systemctl start docker.service
 }
 
 check_compose() {
@@ -906,6 +915,7 @@ do_folders() {
 
 # The program to ask: what runs here, or what was just verified (with --dry-run); false where there is none yet.
 agent_program() {
+  [ ! -x "$PROVEN" ] || return 0
   PROVEN=''
   for program in "$AGENT" "$WORK/node-agent"; do
     if [ -z "$PROVEN" ] && [ -x "$program" ] && "$program" version >/dev/null 2>&1 </dev/null; then PROVEN=$program; fi
@@ -942,7 +952,6 @@ do_binary() {
   run sync "$OPT/versions/$VERSION/seq" "$OPT/versions/$VERSION/node-agent"
   run ln -sfn "versions/$VERSION" "$OPT/current.new"
   run mv -fT "$OPT/current.new" "$OPT/current"
-  [ "$MODE" = dry-run ] || rm -f "$WORK/node-agent"
 }
 
 # Under its name only once it was looked at, and has run.
@@ -953,7 +962,8 @@ bring_binary() {
   chmod 755 "$WORK/node-agent"
   [ "$MODE" = dry-run ] || "$WORK/node-agent" self-test >/dev/null 2>"$WORK/version.err" </dev/null || die "$FAILED" "The agent does not run on this host: $(head -n 1 "$WORK/version.err")" 'Compare the processor and the libraries: ldd.'
   run install -d -m 755 -o root -g root "$OPT/versions/$VERSION"
-  put 755 "$WORK/node-agent" "$OPT/versions/$VERSION/node-agent"
+  run mv -f "$WORK/node-agent" "$OPT/versions/$VERSION/node-agent.gpuaas-new"
+  run mv -f "$OPT/versions/$VERSION/node-agent.gpuaas-new" "$OPT/versions/$VERSION/node-agent"
 }
 
 # What the next run needs without a token, and what no update may fall behind.
@@ -984,10 +994,8 @@ check_units() {
     [ -n "$place" ] || continue
     [ "$(stat -c %a "${place#* }" 2>/dev/null)" = "${place%% *}" ] && cmp -s "$WORK/host/$file" "${place#* }" || changed="$changed $file"
   done
-  stale=''
-  for unit in $(host_files | grep '^[^/]*\.\(service\|path\|timer\)$'); do
-    [ "$(property "$unit" NeedDaemonReload)" != yes ] || stale="$stale $unit"
-  done
+  # shellcheck disable=SC2046
+  stale=$(property NeedDaemonReload $(host_files | grep '^[^/]*\.\(service\|path\|timer\)$') | grep -x yes | head -n 1)
   FACT="$(host_files | wc -l) files of the release"
   obsolete=$(obsolete_drop_ins)
   WOULD="${changed:+write$changed}"
@@ -1058,9 +1066,8 @@ do_units() {
   for paper in release-keys.pem release-keys.pem.sig release.json release.json.sig; do put 644 "$REL/$paper" "$OPT/release/$paper"; done
   artifact host
   put 644 "$WORK/host.tar.gz" "$OPT/release/$NAME"
+  run find "$OPT/release" -name 'host-*.tar.gz' ! -name "$NAME" -delete
   [ ! -e /etc/tmpfiles.d/gpuaas-node-agent.conf ] || run systemd-tmpfiles --create /etc/tmpfiles.d/gpuaas-node-agent.conf
-  # Before the reload, so that nftables.service brings it along from now on and not from the next boot. Without rules it does nothing.
-  run systemctl enable --no-reload "$FIREWALL"
   run systemctl daemon-reload
 }
 
@@ -1127,12 +1134,12 @@ check_firewall() {
 
 do_firewall() {
   if [ ! -e "$WORK/firewall.nft" ]; then
-    run systemctl enable --no-reload --now "$FIREWALL"
+    run systemctl start "$FIREWALL"
     return 0
   fi
   run nft --check --file "$WORK/firewall.nft"
   put 644 "$WORK/firewall.nft" "$ETC/firewall.nft"
-  run systemctl enable --no-reload "$FIREWALL"
+  turn enable "$FIREWALL"
   run systemctl restart "$FIREWALL"
 }
 
@@ -1186,7 +1193,7 @@ stale_services() {
     changed=$(stat -L -c %Y "$@" 2>/dev/null | sort -n | tail -n 1)
     if ! systemctl is-enabled --quiet "$unit" || ! systemctl is-active --quiet "$unit"; then
       printf ' %s' "$unit"
-    elif since=$(property "$unit" ActiveEnterTimestamp) && [ "${changed:-0}" -gt "$(date -d "$since" +%s)" ]; then
+    elif since=$(property ActiveEnterTimestamp "$unit") && [ "${changed:-0}" -gt "$(date -d "$since" +%s)" ]; then
       printf ' %s' "$unit"
     fi
   done
@@ -1207,7 +1214,7 @@ do_services() {
     # shellcheck disable=SC2086
     case " $stale " in
       *" $unit "*)
-        run systemctl enable --no-reload "$unit"
+        turn enable "$unit"
         run systemctl restart "$unit"
         ;;
     esac
@@ -1322,13 +1329,14 @@ uninstall() {
   for unit in $units; do
     [ "$unit" = "$FIREWALL" ] && [ -n "$KEEP" ] && continue
     [ "$unit" = gpuaas-node-agent-gate.service ] && continue
-    run systemctl disable --no-reload --now "$unit"
+    turn_off "$unit"
   done
   [ ! -e "$STATE/identity/node.json" ] || leave_control_plane
-  [ ! -e "$UNITS/gpuaas-node-agent-gate.service" ] || run systemctl disable --no-reload --now gpuaas-node-agent-gate.service
+  [ ! -e "$UNITS/gpuaas-node-agent-gate.service" ] || turn_off gpuaas-node-agent-gate.service
   if [ -z "$KEEP" ]; then
     nft delete table inet gpuaas_node_agent 2>/dev/null || true
-    rm -f "$ETC/firewall.nft"
+    rm -f "$ETC/firewall.nft" "$NFTABLES_DROP_IN"
+    rmdir "${NFTABLES_DROP_IN%/*}" 2>/dev/null || true
   fi
   removed=''
   for unit in $units; do
@@ -1349,6 +1357,11 @@ uninstall() {
     say "kept: $ETC, $STATE and the key of the gate; --purge removes them"
   fi
   say "The agent is off this host. The engine stays with what was added to $DAEMON_JSON, and so do the homes of users."
+}
+
+turn_off() {
+  run systemctl stop "$1"
+  turn disable "$1"
 }
 
 leave_control_plane() {

@@ -130,6 +130,17 @@ describe('a bare host', () => {
     ).toBe('600 gpuaas-agent\n700 gpuaas-agent');
   });
 
+  it('is not changed by a second run, and nothing is restarted (G-188)', async () => {
+    const before = await bootstrap.traces();
+
+    const { code, stdout, stderr } = await bootstrap.run([]);
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).not.toMatch(/^change/m);
+    expect(await bootstrap.traces()).toBe(before);
+    expect((await bootstrap.run(['--check'])).code).toBe(0);
+  });
+
   it('has its version with its place among the releases, which is written down later where it is missing', async () => {
     const seq = '/opt/gpuaas-node-agent/versions/1.0.0/seq';
     expect(await host.read(seq)).toBe('7\n');
@@ -170,17 +181,6 @@ describe('a bare host', () => {
     ).toBe('');
   });
 
-  it('is not changed by a second run, and nothing is restarted (G-188)', async () => {
-    const before = await bootstrap.traces();
-
-    const { code, stdout, stderr } = await bootstrap.run([]);
-
-    expect([code, stderr]).toEqual([0, '']);
-    expect(stdout).not.toMatch(/^change/m);
-    expect(await bootstrap.traces()).toBe(before);
-    expect((await bootstrap.run(['--check'])).code).toBe(0);
-  });
-
   it('keeps what its operator has set, and shows where that is otherwise', async () => {
     await host.sh(`cd /etc && sed -i 's/^{/{ "log_level": "debug",/' gpuaas-node-agent/agent.json
       sed -i 's/^{/{ "max-concurrent-downloads": 2,/; s/10m/50m/' docker/daemon.json`);
@@ -194,7 +194,7 @@ describe('a bare host', () => {
 
 describe('a host that was changed', () => {
   it('has its units read once, whatever has to be turned on, and what is older than they are started anew', async () => {
-    await host.sh(`systemctl disable --no-reload --now gpuaas-node-agent-update.path gpuaas-node-agent-firewall
+    await host.sh(`systemctl disable --now gpuaas-node-agent-update.path gpuaas-node-agent-firewall
       echo '# site' >>/etc/systemd/system/gpuaas-node-agent.service
       touch /etc/systemd/system/gpuaas-node-agent-gate.service`);
     const pids = async () =>
@@ -299,14 +299,16 @@ describe('a workload on it', () => {
       await host.sh(`docker inspect -f '{{.State.StartedAt}} {{.State.Status}}' gpuaas-${id}`);
     const before = await started();
 
-    const drops = async () => await host.sh('nft list table inet gpuaas_node_agent | grep -c drop');
-    await host.sh('systemctl restart docker; systemctl start nftables; systemctl reload nftables');
-    const reloaded = await drops();
-    await host.sh('systemctl stop nftables; systemctl start nftables');
+    const dropsAfter = async (what: string) =>
+      await host.sh(`systemctl ${what}; nft list table inet gpuaas_node_agent | grep -c drop`);
 
+    expect(await dropsAfter('restart docker')).toBe('4');
+    // It flushes the rules of the whole host.
+    for (const what of ['start', 'reload', 'restart'])
+      expect([what, await dropsAfter(`${what} nftables`)]).toEqual([what, '4']);
+    expect(await dropsAfter('stop nftables; systemctl start nftables')).toBe('4');
     expect(await started()).toBe(before);
     expect(before).toContain('running');
-    expect([reloaded, await drops()]).toEqual(['4', '4']);
   });
 
   it('is not left behind without its firewall by an uninstall that nobody can tell what runs', async () => {

@@ -35,6 +35,7 @@ export async function installAgent(host: SystemdHost, config: Partial<AgentConfi
     ln -sfn versions/0.0.1 ${home}/current
     mkdir -p /etc/sysusers.d /etc/tmpfiles.d
     cp /root/systemd/*.service /root/systemd/*.path /root/systemd/*.timer /etc/systemd/system/
+    cp -r /root/systemd/nftables.service.d /etc/systemd/system/
     cp /root/systemd/sysusers.d/* /etc/sysusers.d/
     cp /root/systemd/tmpfiles.d/* /etc/tmpfiles.d/
     # As a bootstrap does it.

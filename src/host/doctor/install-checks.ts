@@ -123,7 +123,7 @@ async function changedFiles(root: string): Promise<string[] | undefined> {
 
 /** Where a file of the release lies on the host; undefined for what lies nowhere. */
 function placeOf(name: string): string | undefined {
-  if (/^[^/]+\.(service|path|timer)$/.test(name)) return `${unitFolder}/${name}`;
+  if (/^([^/]+\.service\.d\/)?[^/]+\.(service|path|timer|conf)$/.test(name)) return `${unitFolder}/${name}`;
   return name === 'guard' ? `${installed}/guard` : undefined;
 }
 
