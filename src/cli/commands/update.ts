@@ -92,7 +92,7 @@ export function describe(state: UpdateState, available: AvailableUpdate | undefi
   const { version, previous, pending, last, skipped, settings } = state;
   const facts = [
     ['version', version],
-    ['before it', previous ?? 'none to go back to'],
+    ['before it', pending?.from ?? previous ?? 'none to go back to'],
     ['on trial', pending ? `${pending.to}, start ${pending.attempts}, after ${pending.from}` : 'none'],
     ['last update', last ? `${last.version}: ${last.outcome.replaceAll('_', ' ')}. ${last.reason}`.trim() : 'none'],
     ['skipped', skipped.map((each) => `${each.version} (${each.reason})`).join('; ') || 'none'],

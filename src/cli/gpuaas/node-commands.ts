@@ -45,7 +45,7 @@ export function addNodeCommands(program: Command, carry: Carry): void {
           printJson(made);
         } else {
           tell(`Join token, shown this once; good for one host until ${made['expires_at']}.`);
-          tell('On the host: node-agent enroll --token-file FILE');
+          tell('On the host, as root: sh bootstrap.sh --url ORIGIN --token-file FILE');
           printLine(String(made['token']));
         }
       }),

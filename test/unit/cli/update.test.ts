@@ -164,6 +164,8 @@ it('is said in words', () => {
   );
 
   expect(text).toContain('0.2.0, start 2, after 0.1.0');
+  // The link is moved when the trial is over.
+  expect(text).toMatch(/before it +0\.1\.0/);
   expect(text).toContain('0.1.5: rolled back. It was not well.');
   expect(text).toContain('0.1.5 (It was not well.)');
 });
