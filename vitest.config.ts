@@ -73,6 +73,7 @@ export default defineConfig({
           include: ['test/host/**/*.test.ts'],
           expect: expectations,
           setupFiles,
+          globalSetup: 'test/support/made-once.ts',
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // A host has an engine, and an agent that measures itself: two of them at once would be slow, not faster.

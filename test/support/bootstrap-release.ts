@@ -1,10 +1,11 @@
-/** A real release of this checkout, signed by keys of the test's own, and what becomes of it in wrong hands. */
+/** A real release of this checkout, signed by keys of the tests' own, and what becomes of it in wrong hands. */
 import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeRelease } from '../../bootstrap/dev/release.ts';
 import { initReleaseKeys } from '../../src/cli/gpuaas/release-key-files.ts';
 import type { ReleaseArchitecture } from '../../src/contract/release.ts';
+import { madeOnce } from './made-once.ts';
 
 export interface BootstrapRelease extends Disposable {
   readonly version: string;
@@ -17,15 +18,18 @@ export interface BootstrapRelease extends Disposable {
   altered(change: (manifest: string) => string): string;
 }
 
-/** Takes half a minute. */
+/** Takes half a minute, once in a run. */
 export async function bootstrapRelease(version = '1.0.0'): Promise<BootstrapRelease> {
-  const place = mkdtempSync(join(tmpdir(), 'gpuaas-release-'));
-  const [folder, keys] = [join(place, 'release'), join(place, 'keys')];
-  initReleaseKeys(keys);
-  await makeRelease({
-    ...{ out: folder, keys, version, commit: 'a'.repeat(40), seq: 7, channel: 'stable', min_from: 0, floor: 0 },
-    ...{ expires: '2030-01-01T00:00:00Z', archs: [process.arch as ReleaseArchitecture] },
+  const made = await madeOnce(`release-${version}`, async (work) => {
+    const keys = join(work, 'keys');
+    initReleaseKeys(keys);
+    await makeRelease({
+      ...{ out: join(work, 'release'), keys, version, commit: 'a'.repeat(40), seq: 7, channel: 'stable' },
+      ...{ min_from: 0, floor: 0, expires: '2030-01-01T00:00:00Z', archs: [process.arch as ReleaseArchitecture] },
+    });
   });
+  const [folder, keys] = [join(made, 'release'), join(made, 'keys')];
+  const place = mkdtempSync(join(tmpdir(), 'gpuaas-release-'));
   let copies = 0;
   const copy = () => {
     copies += 1;

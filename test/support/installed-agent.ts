@@ -11,8 +11,8 @@ import type { AgentStatus } from '../../src/agent/local-api/agent-status.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import type { TaskParams, TaskType } from '../../src/contract/tasks.ts';
 import type { WorkloadOciLaunchParams as LaunchParams } from '../../src/contract/workload-oci-launch.ts';
+import { madeOnce } from './made-once.ts';
 import type { SystemdHost } from './systemd-host.ts';
-import { temporaryFolder } from './temporary-folder.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const home = '/opt/gpuaas-node-agent';
@@ -24,9 +24,12 @@ export const units = {
 
 /** Starts both and waits until they are ready. */
 export async function installAgent(host: SystemdHost, config: Partial<AgentConfig> = {}): Promise<void> {
-  const [bundle, compose] = await Promise.all([buildAgent(temporaryFolder('bundle')), ensureCompose()]);
+  const [built, compose] = await Promise.all([
+    madeOnce('bundle', async (folder) => void (await buildAgent(folder))),
+    ensureCompose(),
+  ]);
   const version = `${home}/versions/0.0.1`;
-  await host.copyIn(bundle, `${version}/node-agent.mjs`);
+  await host.copyIn(join(built, 'node-agent.mjs'), `${version}/node-agent.mjs`);
   await host.copyIn(realpathSync(join(root, 'node_modules/.bin/node')), `${version}/node`);
   await host.copyIn(compose, '/usr/libexec/docker/cli-plugins');
   await host.write(`${version}/node-agent`, launcher(version), 0o755);

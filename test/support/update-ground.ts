@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { writeAgent } from '../../bootstrap/dev/build.ts';
 import { buildBinary } from '../../bootstrap/dev/sea.ts';
+import { madeOnce } from './made-once.ts';
 import { type Publisher, type SignedRelease, writeRelease } from './signed-release.ts';
 import type { SystemdHost } from './systemd-host.ts';
 
@@ -12,14 +13,11 @@ const commit = 'c'.repeat(40);
 
 /** The agent as one file, of a version that it says it is. */
 export async function binaryOf(version: string): Promise<Buffer> {
-  const work = mkdtempSync(join(tmpdir(), 'gpuaas-update-'));
-  try {
+  const folder = await madeOnce(`binary-${version}`, async (work) => {
     const { file } = await writeAgent(work, { version, commit });
     await buildBinary(file, process.arch as 'x64', join(work, 'node-agent'));
-    return readFileSync(join(work, 'node-agent'));
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  });
+  return readFileSync(join(folder, 'node-agent'));
 }
 
 const passesSelfTest = '#!/bin/sh\n[ "$1" = self-test ] && exit 0\n';
