@@ -50,7 +50,8 @@ export default defineConfig({
           setupFiles,
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          maxWorkers: 2,
+          // One more than a small machine has cores: many of them wait for bounds of the product to run out.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
@@ -76,8 +77,8 @@ export default defineConfig({
           globalSetup: 'test/support/made-once.ts',
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          // A host has an engine, and an agent that measures itself: two of them at once would be slow, not faster.
-          maxWorkers: 1,
+          // A host with an engine and an agent that measures itself is much, but it mostly waits: for a trial to end, for an engine to start.
+          maxWorkers: 2,
           sequence: { groupOrder: 3 },
         },
       },
