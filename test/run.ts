@@ -2,14 +2,16 @@
  * `npm test`: sets up what is missing, runs everything, and ends with one line `N passed, N failed, N skipped`.
  *
  * Static checks first (they are quick and say most), then the unit tests, then the real engine, registry, images and
- * browser are brought up for the integration tests, those of the console's pages, and those on hosts with systemd. A failing stage does not hide the later ones. The tests have a temporary folder of
- * their own, and leaving something there is a failure, too.
+ * browser are brought up for the integration tests, those of the console's pages, and those on hosts with systemd, whose
+ * images are made beside the integration tests. A failing stage does not hide the later ones. The tests have a temporary
+ * folder of their own, and leaving something there is a failure, too.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { hostImages } from '../bootstrap/dev/images.ts';
 
 interface Counts {
   passed: number;
@@ -36,10 +38,13 @@ try {
     add(await check(name, argv));
   }
   add(await suite('unit', 'unit*'));
-  if (await stage('engine, registry, images and browser', [process.execPath, join(root, 'bootstrap/dev/ground.ts')])) {
+  if (await stage('engine, registry, images and browser', ground('--no-hosts'))) {
+    const hosts = begin(ground(...hostImages));
     add(await suite('integration', 'integration'));
+    // Before pages are looked at: the network would change under the browser.
+    const ready = await stage('images of hosts with systemd', hosts);
     add(await suite('browser', 'browser'));
-    add(await suite('host', 'host'));
+    add(ready ? await suite('host', 'host') : { passed: 0, failed: 1, skipped: 0 });
   } else {
     add({ passed: 0, failed: 3, skipped: 0 });
   }
@@ -90,15 +95,39 @@ function countsOf(report: string, ok: boolean): Counts {
   return ok || counts.failed > 0 ? counts : { ...counts, failed: 1 };
 }
 
-async function stage(name: string, [program = '', ...args]: readonly string[], env = process.env): Promise<boolean> {
-  const startedAt = performance.now();
+async function stage(name: string, work: readonly string[] | Begun, env = process.env): Promise<boolean> {
   console.log(`\n== ${name}`);
-  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env });
+  const { ok, seconds } = await ('ended' in work ? endOf(work) : run(work, 'inherit', env));
+  console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} in ${seconds.toFixed(1)} s`);
+  return ok;
+}
+
+async function run([program = '', ...args]: readonly string[], output: 'inherit' | number, env = process.env) {
+  const startedAt = performance.now();
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', output, output], env });
   const [code] = await once(child, 'exit');
-  console.log(
-    `== ${name}: ${code === 0 ? 'ok' : 'FAILED'} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
-  );
-  return code === 0;
+  return { ok: code === 0, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+/** What goes on beside other stages: what it writes is shown when somebody waits for it. */
+interface Begun {
+  readonly ended: ReturnType<typeof run>;
+  readonly output: string;
+}
+
+function begin(argv: readonly string[]): Begun {
+  const output = join(reports, 'begun.log');
+  return { ended: run(argv, openSync(output, 'w')), output };
+}
+
+async function endOf({ ended, output }: Begun): ReturnType<typeof run> {
+  const end = await ended;
+  process.stdout.write(readFileSync(output));
+  return end;
+}
+
+function ground(...words: readonly string[]): string[] {
+  return [process.execPath, join(root, 'bootstrap/dev/ground.ts'), ...words];
 }
 
 function add({ passed, failed, skipped }: Counts): void {

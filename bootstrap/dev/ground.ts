@@ -6,6 +6,7 @@
  *
  *   sh bootstrap/dev/with-node.sh bootstrap/dev/ground.ts          prints the ground as one JSON line
  *   sh bootstrap/dev/with-node.sh bootstrap/dev/ground.ts tiny     the same with only the images named
+ *   sh bootstrap/dev/with-node.sh bootstrap/dev/ground.ts --no-hosts   all but the images of hosts with systemd; prints nothing
  */
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -15,7 +16,7 @@ import { ENGINE_SOCKET, ensureEngine, isOurEngine, stopEngine } from './engine.t
 import { answersPing, askEngine, callEngine } from './engine-api.ts';
 import { removeIfEmpty } from './engine-traces.ts';
 import type { ImageName } from './images/recipe.ts';
-import { ensureImage, imageNames, RECIPE_LABEL } from './images.ts';
+import { ensureImage, hostImages, imageNames, RECIPE_LABEL } from './images.ts';
 import { installedByUs, purgePackages } from './packages.ts';
 import { emptyEngine, unmountBelow } from './private-engine.ts';
 import { step } from './progress.ts';
@@ -54,12 +55,19 @@ export async function ensureGround(): Promise<Ground>;
 export async function ensureGround<N extends ImageName>(names: readonly N[]): Promise<GroundWith<N>>;
 export async function ensureGround(names?: readonly ImageName[]): Promise<Ground | GroundWith<ImageName>> {
   const base = await ensureBase();
-  const wanted = names ?? imageNames;
-  const found = await Promise.all(wanted.map(async (name) => [name, await imageOn(base, name)] as const));
-  const images = Object.fromEntries(found) as GroundWith<ImageName>['images'];
-  if (names !== undefined) return { ...base, images };
-  const programs = { compose: await ensureCompose(), browser: await ensureBrowser() };
+  if (names !== undefined) return { ...base, images: await imagesOn(base, names) };
+  const [images, programs] = await Promise.all([imagesOn(base, imageNames), ensurePrograms()]);
   return { ...base, images: { ...images, runtimeCpu: images['runtime-cpu'] }, ...programs };
+}
+
+async function imagesOn(base: GroundBase, names: readonly ImageName[]): Promise<GroundWith<ImageName>['images']> {
+  const found = await Promise.all(names.map(async (name) => [name, await imageOn(base, name)] as const));
+  return Object.fromEntries(found) as GroundWith<ImageName>['images'];
+}
+
+/** Compose first: meanwhile the images get the few packages that they are made with, which the browser's would keep waiting. */
+async function ensurePrograms(): Promise<Pick<Ground, 'compose' | 'browser'>> {
+  return { compose: await ensureCompose(), browser: await ensureBrowser() };
 }
 
 /** Makes sure that the engine and the registry run. */
@@ -128,6 +136,12 @@ async function imagesOfGrounds(socketPath: string): Promise<NamedImage[]> {
 }
 
 async function main(names: readonly string[]): Promise<void> {
+  if (names[0] === '--no-hosts') {
+    const others = imageNames.filter((name) => !hostImages.includes(name));
+    await ensureBase();
+    await Promise.all([ensureGround(others), ensurePrograms()]);
+    return;
+  }
   const unknown = names.find((name) => !imageNames.includes(name as ImageName));
   if (unknown !== undefined) throw new Error(`There is no image ${unknown}. There are: ${imageNames.join(', ')}.`);
   const ground = names.length === 0 ? await ensureGround() : await ensureGround(names as ImageName[]);

@@ -48,6 +48,9 @@ const recipes: { readonly [N in ImageName]: Recipe } = {
 /** Every image there is. */
 export const imageNames = Object.keys(recipes) as readonly ImageName[];
 
+/** Those that stand for a host, which few need and which take longest. */
+export const hostImages = imageNames.filter((name) => name.startsWith('host-'));
+
 /** Label that every image of the ground carries, with the key of its recipe. */
 export const RECIPE_LABEL = 'dev.gpuaas.recipe';
 
