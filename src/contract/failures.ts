@@ -401,6 +401,12 @@ export const failures = {
     hint: 'The engine hangs: look at its journal and at disk load; running workloads are not touched.',
     retryable: true,
   },
+  'engine.unsupported': {
+    kind: 'unavailable',
+    message: 'The engine that answers is none that workloads may run on.',
+    hint: 'Have Docker answer at `gate.engine_socket` and name it in `approved_engines`. "Podman" in docs/operators.md has what stands against podman.',
+    retryable: false,
+  },
   'engine.failed': {
     kind: 'internal',
     message: 'The container engine reported an error.',

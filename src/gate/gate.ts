@@ -46,6 +46,8 @@ export interface GateOptions {
 
 export interface Gate {
   readonly socketPath: string;
+  /** Rejects with `engine.unsupported` where workloads may not run on the engine, and otherwise where it cannot be asked. */
+  assertEngine(): Promise<void>;
   /** Ends every connection at once; containers run on. */
   close(): Promise<void>;
 }
@@ -56,7 +58,7 @@ const settleBackoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
 export async function startGate(options: GateOptions): Promise<Gate> {
   const { socketPath, stateDir, lookOnly = false, policy, log } = options;
   const seals = new Seals(await (lookOnly ? peekSealKey(stateDir) : loadSealKey(stateDir)));
-  const engine = new Upstream(options.engineSocket);
+  const engine = new Upstream(options.engineSocket, policy.approved_engines);
   const closing = new AbortController();
   let settling: Promise<void> | undefined;
   const gate: GateContext = {
@@ -84,6 +86,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
 
   return {
     socketPath,
+    assertEngine: async () => void (await engine.version()),
     close: async () => {
       closing.abort();
       await release();

@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
+import { assertUsable, type VersionAnswer } from './engine-kind.ts';
 
 /** The version whose fields the policy knows. A newer engine that dropped it is spoken to in its oldest version. */
 const spokenVersion = [1, 41] as const;
@@ -61,10 +62,13 @@ export class Upstream {
    * client's streams. How many there are at once is bounded by the calls that the server takes in.
    */
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 8, maxSockets: Number.POSITIVE_INFINITY });
+  readonly #approved: readonly string[];
   #prefix: Promise<string> | undefined;
 
-  constructor(socketPath: string) {
+  /** `approved`: engines of host policy; another one is told apart by what it says of itself, and asked nothing else. */
+  constructor(socketPath: string, approved: readonly string[]) {
     this.#socketPath = socketPath;
+    this.#approved = approved;
   }
 
   /** Resolves when the answer's headers are there. Throws `engine.unavailable`, or the reason of the signal. */
@@ -90,7 +94,7 @@ export class Upstream {
     });
   }
 
-  /** `/v1.N` as it is spoken with this engine; asked once, and again after the engine was away. */
+  /** `/v1.N` as it is spoken with this engine, if it may be used; asked once, and again after the engine was away. */
   version(): Promise<string> {
     this.#prefix ??= this.#negotiate(AbortSignal.timeout(negotiationTimeoutMs)).catch((error: unknown) => {
       this.#prefix = undefined;
@@ -133,7 +137,9 @@ export class Upstream {
   async #negotiate(signal: AbortSignal): Promise<string> {
     const call: EngineCall = { method: 'GET', path: '/version', signal };
     const answer = await readAnswer(await this.#open('', call, { agent: this.#agent }).answer, signal);
-    const { ApiVersion, MinAPIVersion } = JSON.parse(answer.body.toString()) as Record<string, string | undefined>;
+    const said = JSON.parse(answer.body.toString()) as VersionAnswer;
+    assertUsable(said, this.#approved);
+    const { ApiVersion, MinAPIVersion } = said;
     const newest = numbersOf(ApiVersion);
     const oldest = numbersOf(MinAPIVersion);
     if (isBelow(newest, spokenVersion)) {

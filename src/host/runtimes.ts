@@ -65,8 +65,8 @@ async function probeDocker(_: RuntimeName, folders: readonly string[], sources: 
   if ('version' in answer) {
     return { state: 'ready', found, version: answer.version, reason: null };
   }
-  if (answer.state === 'no_permission') {
-    return { state: 'no_permission', found, version: null, reason: answer.reason };
+  if (answer.state === 'no_permission' || answer.isOther) {
+    return { state: answer.state, found, version: null, reason: answer.reason };
   }
   if (found === null) {
     return { state: 'not_installed', found, version: null, reason: notFound('docker or dockerd', folders) };
@@ -75,7 +75,14 @@ async function probeDocker(_: RuntimeName, folders: readonly string[], sources: 
   return { state: 'not_running', found, version: null, reason };
 }
 
-type Answer = { readonly version: string } | { readonly state: RuntimeState; readonly reason: string };
+type Answer =
+  | { readonly version: string }
+  | {
+      readonly state: RuntimeState;
+      readonly reason: string;
+      /** True if an engine answers, and none that may be used. */
+      readonly isOther: boolean;
+    };
 
 async function askEngine({ askEngine: ask, signal }: RuntimeSources): Promise<Answer> {
   try {
@@ -85,7 +92,8 @@ async function askEngine({ askEngine: ask, signal }: RuntimeSources): Promise<An
     if (!(error instanceof AgentError)) {
       throw error;
     }
-    return { state: isDenied(error) ? 'no_permission' : 'not_running', reason: error.message };
+    const state = isDenied(error) ? 'no_permission' : 'not_running';
+    return { state, reason: error.message, isOther: error.code === 'engine.unsupported' };
   }
 }
 

@@ -13,6 +13,7 @@ import type { Cleanup, StackOutput } from '../contract/workload-output.ts';
 import { checkStackParams } from '../policy/check-stack.ts';
 import { renderStack, type StackInput, type StackWanted, stackSpecOf } from '../policy/render-stack.ts';
 import { cardsOf, portsOf, resourcesOf, servicesOf } from '../policy/stack-service.ts';
+import { isEngineAway } from '../runtime/engine-away.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { StackWatch } from '../runtime/probes/until-stack-ready.ts';
 import { bringUp } from './bring-up-stack.ts';
@@ -99,7 +100,7 @@ async function isHalfMade(
   } catch (error) {
     signal.throwIfAborted();
     // An engine that does not answer says nothing about the stack, which may be well.
-    if (error instanceof AgentError && error.code !== 'engine.unavailable' && error.code !== 'engine.timed_out') {
+    if (error instanceof AgentError && !isEngineAway(error)) {
       return true;
     }
     throw error;

@@ -13,6 +13,7 @@ import { type GivenCards, noCards } from '../policy/given-cards.ts';
 import { checkParams, renderContainer, specOf } from '../policy/render-container.ts';
 import type { RenderInput } from '../policy/render-request.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
+import { isEngineAway } from '../runtime/engine-away.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
@@ -97,7 +98,7 @@ async function isHalfMade(
   } catch (error) {
     signal.throwIfAborted();
     // An engine that does not answer says nothing about the workload, which may be well.
-    if (error instanceof AgentError && error.code !== 'engine.unavailable' && error.code !== 'engine.timed_out') {
+    if (error instanceof AgentError && !isEngineAway(error)) {
       return true;
     }
     throw error;

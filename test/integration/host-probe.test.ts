@@ -1,10 +1,10 @@
 /**
  * The probe and the doctor on this very host: real engine, real gate, real podman.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { claim } from '../../bootstrap/dev/claims.ts';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { ensurePackages } from '../../bootstrap/dev/packages.ts';
+import { startPodman } from '../../bootstrap/dev/podman.ts';
 import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { judge } from '../../src/contract/validate.ts';
 import { WorkloadOciRuntimeStatusOutput } from '../../src/contract/workload-oci-runtime-status.ts';
@@ -119,7 +120,7 @@ describe('workload.oci_runtime_status on this host', () => {
     const service = await podmanService();
     try {
       await withGate(engineSocket, async ({ policy, gateSocket, ask }) => {
-        const sources = { ...usualSources, sockets: { podman: [service.socket], nerdctl: [] } };
+        const sources = { ...usualSources, sockets: { podman: [service.socketPath], nerdctl: [] } };
 
         const ours = await ask(sources);
         const question = JSON.stringify({ gateSocket, policy, sources, uid: nobody });
@@ -281,31 +282,13 @@ async function recordingEngine() {
   };
 }
 
-/** A real podman service that keeps all its files in the folder of this test. */
+/** A real podman service, whose folders are open to all and whose socket is not: what refuses is the socket itself. */
 async function podmanService() {
   const place = mkdtempSync(join(folder, 'podman-'));
-  const socket = join(place, 'podman.sock');
-  const service = spawn(
-    'podman',
-    [
-      ...['--root', join(place, 'root'), '--runroot', join(place, 'run'), '--storage-driver', 'vfs'],
-      ...['system', 'service', '--time=0', `unix://${socket}`],
-    ],
-    { stdio: 'ignore', env: { ...process.env, TMPDIR: place } },
-  );
-  const ended = once(service, 'exit');
-  await expect.poll(() => existsSync(socket), { timeout: 60_000 }).toBe(true);
-  // The way there is open to all and the socket is not: what refuses is the socket itself.
-  chmodSync(folder, 0o755);
-  chmodSync(place, 0o755);
-  chmodSync(socket, 0o600);
-  return {
-    socket,
-    stop: async () => {
-      service.kill('SIGKILL');
-      await ended;
-    },
-  };
+  const service = await startPodman(place);
+  for (const path of [folder, place]) chmodSync(path, 0o755);
+  chmodSync(service.socketPath, 0o600);
+  return service;
 }
 
 async function withNetwork<T>(subnet: string, work: () => Promise<T>): Promise<T> {

@@ -12,7 +12,7 @@ import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import type { ContainerEngine, EngineEvent } from '../../runtime/engine.ts';
-import { isEngineAway } from './part-restart.ts';
+import { isEngineAway } from '../../runtime/engine-away.ts';
 
 export interface EngineWatchOptions {
   readonly engine: Pick<ContainerEngine, 'events'>;

@@ -11,6 +11,7 @@ import { labels } from '../../contract/names.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import { toItsEnd } from '../../kit/to-its-end.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
+import { isEngineAway } from '../../runtime/engine-away.ts';
 import { untilReady } from '../../runtime/probes/until-ready.ts';
 import type { Admission } from '../../tasks/admission.ts';
 import { ensureOwnNetwork } from '../../tasks/own-network.ts';
@@ -154,11 +155,6 @@ export async function ready(
     .filter((each) => each.type !== 'http' || each.bearer_env === undefined || sealedEnv !== undefined)
     .map((each) => ({ ...each, timeout_seconds: Math.min(each.timeout_seconds, withinSeconds) }));
   await untilReady(checks, { engine, name: container, ports, signal, sealedEnv });
-}
-
-/** True for a failure that says nothing about the workload: the engine or the gate is away, or hangs. */
-export function isEngineAway(error: unknown): boolean {
-  return error instanceof AgentError && (error.code === 'engine.unavailable' || error.code === 'engine.timed_out');
 }
 
 function failureOf(error: unknown, clean: Discretion['clean']): Failure {

@@ -14,8 +14,9 @@
 import { AgentError } from '../../contract/failures.ts';
 import { readExcerpt } from '../../runtime/container-end.ts';
 import type { ContainerFacts } from '../../runtime/engine.ts';
+import { isEngineAway } from '../../runtime/engine-away.ts';
 import { type HealthMemory, healthy, seeHealth } from './health.ts';
-import { isEngineAway, type RestartMeans, ready, restartPart } from './part-restart.ts';
+import { type RestartMeans, ready, restartPart } from './part-restart.ts';
 import { nameOf, type Part, partsOf } from './parts.ts';
 import { decideRestart, endedWell, stableMs } from './restart-policy.ts';
 import { failureOfEnd, type Sighting, sightingOf } from './sighting.ts';

@@ -6,9 +6,9 @@
  */
 import type { Log } from '../../kit/log.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
+import { isEngineAway } from '../../runtime/engine-away.ts';
 import type { StackRunner } from '../../runtime/stacks.ts';
 import { removeWorkload } from '../../tasks/remove-workload.ts';
-import { isEngineAway } from './part-restart.ts';
 
 export interface ReaperOptions {
   readonly engine: ContainerEngine;

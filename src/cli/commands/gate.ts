@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { VitalSigns } from '../../agent/vital-signs.ts';
+import { AgentError } from '../../contract/failures.ts';
 import { startGate } from '../../gate/gate.ts';
 import { takeService } from '../../host/systemd/service.ts';
 import { systemClock } from '../../kit/clock.ts';
@@ -25,13 +26,21 @@ export async function runGate({ config: file }: { config?: string }): Promise<nu
     ...{ policy, log },
   });
   log.info({ socket: gate.socketPath, engine: config.gate.engine_socket }, 'gate listens');
+  let status = `Listens on ${gate.socketPath} for ${config.gate.engine_socket}.`;
   const vital = new VitalSigns({
     ...{ manager, log, clock: systemClock },
-    status: () => `Listens on ${gate.socketPath} for ${config.gate.engine_socket}.`,
+    status: () => status,
     signs: { socket: (signal) => connects(gate.socketPath, signal) },
   });
   await vital.ready();
   const ending = new AbortController();
+  // It stays, so that whoever asks is told the reason, and works as soon as another engine answers.
+  const asked = gate.assertEngine().catch((error: unknown) => {
+    if (!(error instanceof AgentError) || error.code !== 'engine.unsupported') return;
+    log.error({ code: error.code, ...error.detail }, 'engine refused');
+    status = error.message;
+    vital.changed(ending.signal);
+  });
   const watched = vital.run(ending.signal);
 
   const stop = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
@@ -40,6 +49,7 @@ export async function runGate({ config: file }: { config?: string }): Promise<nu
   ending.abort();
   await watched;
   await gate.close();
+  await asked;
   return exitCodes.ok;
 }
 

@@ -1,7 +1,7 @@
 /** Checks of the engine behind the gate. All of them share one question to it. */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AgentError } from '../../contract/failures.ts';
+import { AgentError, failures } from '../../contract/failures.ts';
 import { type Check, check, type Finding, fail, ifAbsent, ok, skipped, warn } from './check.ts';
 import { cgroupControllers, judgeCgroups } from './engine-file-checks.ts';
 
@@ -85,6 +85,9 @@ async function judgeReach(askEngine: AskEngine, signal: AbortSignal): Promise<Fi
 function nextStep({ code, detail }: AgentError): string {
   if (code === 'engine.timed_out') {
     return 'The engine hangs: read its journal, look at disk load, and restart it if it does not recover.';
+  }
+  if (code === 'engine.unsupported') {
+    return failures[code].hint;
   }
   return detail['state'] === 'no_permission'
     ? 'Run the gate as root, and this command as root or as the user of the agent.'

@@ -70,6 +70,15 @@ it('tells docker not running, not permitted and hanging apart (G-191)', async ()
   });
 });
 
+it('says that another engine answers in the place of docker, also where docker is not installed', async () => {
+  const askEngine = () => Promise.reject(new AgentError('engine.unsupported', { reason: 'It is podman 5.4.2.' }));
+
+  const [docker] = await probe({ askEngine });
+
+  const reason = expect.stringContaining('It is podman 5.4.2.');
+  expect(docker).toMatchObject({ state: 'not_running', found: null, version: null, reason });
+});
+
 it('says when only the client of docker is installed', async () => {
   const folder = testFolder();
   standIn(folder, 'docker', 'exit 0');

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { bounds } from '../../../../src/contract/bounds.ts';
-import { AgentError } from '../../../../src/contract/failures.ts';
+import { AgentError, type FailureCode } from '../../../../src/contract/failures.ts';
 import { labels } from '../../../../src/contract/names.ts';
 import { EventBody } from '../../../../src/contract/records.ts';
 import { judge } from '../../../../src/contract/validate.ts';
@@ -311,30 +311,33 @@ describe('health (FAULTS 28)', () => {
 });
 
 describe('an engine that is away (FAULTS 16, 17)', () => {
-  it('makes workloads unknown and not failed, and tells what they are when it is back', async () => {
-    let away = false;
-    const world = await supervise([keptWorkload()], [containerFacts()], {
-      list: async () => {
-        if (away) {
-          throw new AgentError('engine.unavailable');
-        }
-        return [];
-      },
-    });
+  it.each<FailureCode>(['engine.unavailable', 'engine.unsupported'])(
+    'makes workloads unknown and not failed, and tells what they are when it is back (%s)',
+    async (code) => {
+      let away = false;
+      const world = await supervise([keptWorkload()], [containerFacts()], {
+        list: async () => {
+          if (away) {
+            throw new AgentError(code);
+          }
+          return [];
+        },
+      });
 
-    away = true;
-    world.stream.cut();
-    await world.clock.advance(10_000);
-    const [during] = world.supervisor.workloads();
-    away = false;
-    await world.clock.advance(10_000);
-    const [after] = world.supervisor.workloads();
+      away = true;
+      world.stream.cut();
+      await world.clock.advance(10_000);
+      const [during] = world.supervisor.workloads();
+      away = false;
+      await world.clock.advance(10_000);
+      const [after] = world.supervisor.workloads();
 
-    expect([during?.state, after?.state]).toEqual(['unknown', 'running']);
-    expect(world.said()).toEqual(['engine.away', 'workload.unknown unknown', 'engine.back', 'workload.seen running']);
-    expect(world.engineStates).toEqual(['away', 'ready']);
-    expect(world.row()?.state).toBe('running');
-  });
+      expect([during?.state, after?.state]).toEqual(['unknown', 'running']);
+      expect(world.said()).toEqual(['engine.away', 'workload.unknown unknown', 'engine.back', 'workload.seen running']);
+      expect(world.engineStates).toEqual(['away', 'ready']);
+      expect(world.row()?.state).toBe('running');
+    },
+  );
 
   it('is not told where it was back at once', async () => {
     const world = await supervise([keptWorkload()], [containerFacts()]);
