@@ -326,7 +326,15 @@ fact_disk() {
 fact_engine_version() {
   version=$(engine_version)
   FACT="engine ${version:-none}"
+  ! podman_instead || problem 'podman is in the place of the engine, and no workload may run on it.' "Take podman-docker off this host (apt-get remove podman-docker; podman itself can stay), or what else leads from $ENGINE_SOCKET to podman."
   [ -z "$version" ] || at_least "$version" 20.10 || problem "The engine is $version, and limits need 20.10." 'Update it; this script never replaces an engine.'
+}
+
+# As the package podman-docker has it. docker.io conflicts with that: to install the one would take the other away without a question.
+podman_instead() {
+  case $(readlink "$ENGINE_SOCKET") in */podman/*) return 0 ;; esac
+  # shellcheck disable=SC2016
+  dpkg-query -W -f '${db:Status-Abbrev}' podman-docker 2>/dev/null | grep -q '^ii'
 }
 
 # The site prerequisites of hosts with Hopper cards.

@@ -1,5 +1,5 @@
 /** What `bootstrap.sh` makes of what it finds: function by function, on a host that is made of a few files and programs. */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dash, usual, withPrograms } from '../support/bootstrap-functions.ts';
@@ -8,6 +8,29 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 const folder = temporaryFolder('bootstrap-decisions');
 /** PATH with programs of a test's own. */
 const programs = (name: string, scripts: Readonly<Record<string, string>>) => withPrograms(join(folder, name), scripts);
+
+describe('podman in the place of the engine', () => {
+  const judged = (socket: string, path = usual) =>
+    dash(`ENGINE_SOCKET=${socket} PROBLEM= REMEDY=; fact_engine_version; printf '%s|%s' "$PROBLEM" "$REMEDY"`, path)
+      .stdout;
+  const linked = (name: string, target: string) => {
+    symlinkSync(join(folder, target), join(folder, name));
+    return join(folder, name);
+  };
+
+  it('is a reason not to begin, by the link that its package makes', () => {
+    expect(judged(linked('linked.sock', 'podman/podman.sock'))).toMatch(/^podman is in the place .*\|.*podman-docker/);
+  });
+
+  it('is one by the package alone, which an installation of Docker would take away', () => {
+    expect(judged('/nowhere', programs('podman-docker', { 'dpkg-query': 'echo "ii "' }))).toContain('podman is in the');
+    expect(judged('/nowhere', programs('removed', { 'dpkg-query': 'echo "rc "' }))).toBe('|');
+  });
+
+  it('is not seen in a socket of Docker, wherever that is', () => {
+    expect(judged(linked('other.sock', 'docker/docker.sock'), programs('none', { 'dpkg-query': 'exit 1' }))).toBe('|');
+  });
+});
 
 describe('an engine', () => {
   const engine = (name: string, answer: string | undefined, state: string) => {
