@@ -648,7 +648,7 @@ add_nvidia_repository() {
   mkdir "$WORK/gnupg"
   chmod 700 "$WORK/gnupg"
   case $NVIDIA_KEY in
-    http://* | https://*) curl -q -fsSL --max-time 60 -o "$WORK/nvidia.key" -- "$NVIDIA_KEY" || die "$FAILED" "The key at $NVIDIA_KEY cannot be had." 'Look at the network of this host, or give a file: --nvidia-key.' ;;
+    http://* | https://*) (trap '' XFSZ && ulimit -f 2048 && exec curl -q -fsSL --max-time 60 -o "$WORK/nvidia.key" -- "$NVIDIA_KEY") || die "$FAILED" "The key at $NVIDIA_KEY cannot be had." 'Look at the network of this host, or give a file: --nvidia-key.' ;;
     *) cp "$NVIDIA_KEY" "$WORK/nvidia.key" ;;
   esac
   keys=$(gpg --batch --homedir "$WORK/gnupg" --show-keys --with-colons "$WORK/nvidia.key" 2>/dev/null | awk -F: '$1 == "pub" { next_is = 1 } $1 == "fpr" && next_is { print $10; next_is = 0 }')
@@ -699,14 +699,15 @@ check_asked() {
 
 # ---------------------------------------------------------------------------------------------------------------- trust
 
-# get ADDRESS FILE [more lines for curl]: by its standard input, so that no secret is an argument.
+# get ADDRESS FILE MOST-BYTES [more lines for curl]: by its standard input, so that no secret is an argument. The kernel keeps the bound: older
+# curl has none for an answer that does not say how long it is.
 get() {
   {
     printf 'url = "%s"\noutput = "%s"\n' "$1" "$2"
     printf 'globoff\nsilent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
     printf 'connect-timeout = 15\nspeed-limit = 1000\nspeed-time = 60\nretry = 3\n'
-    printf '%s' "${3:-}"
-  } | curl -q -K - 2>"$WORK/curl.err"
+    printf '%s' "${4:-}"
+  } | (trap '' XFSZ && ulimit -f $(($3 / 512 + 1)) && exec curl -q -K -) 2>"$WORK/curl.err"
 }
 
 # A control plane with a CA of its own is believed by that CA alone.
@@ -721,7 +722,7 @@ unreachable() {
 learn_trust() {
   printf '%s\n' "$URL" | grep -Eqx 'https://.*|http://(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]+)?' || die "$UNUSABLE" "$URL is not https." 'Plain http is for the loopback address only.'
   mkdir -p "$WORK/none"
-  get "$URL/agent/v1/trust?token_id=$TOKEN_ID" "$WORK/trust" "$(printf 'insecure\ndump-header = "%s"\n' "$WORK/headers")" || unreachable ''
+  get "$URL/agent/v1/trust?token_id=$TOKEN_ID" "$WORK/trust" 1048576 "$(printf 'insecure\ndump-header = "%s"\n' "$WORK/headers")" || unreachable ''
   pin=$(openssl dgst -sha256 -binary "$WORK/trust" | openssl base64 -A | tr '+/' '-_' | tr -d '=')
   [ "$pin" = "$TOKEN_PIN" ] || die "$FAILED" "$URL is not the control plane that the join token was made for." 'Compare the address. If it is right, somebody is in between, or its keys were replaced: ask for a new token.'
   [ "$(sed -n 1p "$WORK/trust")" = gpuaas-join-pin-v1 ] || die "$FAILED" 'This control plane speaks another language of trust.' 'Take the bootstrap.sh that it serves.'
@@ -731,7 +732,7 @@ learn_trust() {
   sed -n '4,$p' "$WORK/trust" >"$WORK/ca.pem"
   if grep -q BEGIN "$WORK/ca.pem"; then CA=$WORK/ca.pem; fi
   check_clock
-  get "$URL/agent/v1/invitation" "$WORK/invitation" "$(with_token)" || case $(cat "$WORK/curl.err") in
+  get "$URL/agent/v1/invitation" "$WORK/invitation" 65536 "$(with_token)" || case $(cat "$WORK/curl.err") in
     *' 403'*)
       # A node needs no token: it goes on with the release that it has.
       [ ! -e "$STATE/identity/node.json" ] || return 0
@@ -743,8 +744,9 @@ learn_trust() {
 }
 
 check_clock() {
-  DATE=$(tr -d '\r' <"$WORK/headers" | sed -n 's/^[Dd]ate: //p' | tail -n 1)
-  there=$(date -u -d "$DATE" +%s 2>/dev/null) || die "$FAILED" "$URL does not tell the time." ''
+  # Nobody has proven yet who says it, and it is shown: nothing but a time.
+  DATE=$(tr -d '\r' <"$WORK/headers" | sed -n 's/^[Dd]ate: \([A-Z][a-z][a-z], [0-9][0-9] [A-Z][a-z][a-z] [0-9]\{4\} [0-9:]\{8\} GMT\)$/\1/p' | tail -n 1)
+  { [ -n "$DATE" ] && there=$(date -u -d "$DATE" +%s 2>/dev/null); } || die "$FAILED" "$URL does not tell the time." ''
   off=$(($(date -u +%s) - there))
   [ "${off#-}" -le 300 ] || die "$REFUSED" "The clock of this host is $off seconds off." "Turn time synchronisation on: timedatectl set-ntp true. Or set it once: date -u -s '$DATE'"
 }
@@ -790,7 +792,7 @@ find_release() {
 # fetch NAME FILE MOST-BYTES
 fetch() {
   case $SOURCE in
-    http*) get "$SOURCE/$1" "$2" "$(with_token && printf 'max-filesize = %s\n' "$3")" || die "$FAILED" "$1 of channel $CHANNEL cannot be had from $URL: $(tail -n 1 "$WORK/curl.err")" 'A release must be published for this channel: gpuaas releases publish DIR. Or give one: --offline DIR.' ;;
+    http*) get "$SOURCE/$1" "$2" "$3" "$(with_token)" || die "$FAILED" "$1 of channel $CHANNEL cannot be had from $URL: $(tail -n 1 "$WORK/curl.err")" 'A release must be published for this channel: gpuaas releases publish DIR. Or give one: --offline DIR.' ;;
     *) cp "$SOURCE/$1" "$2" 2>/dev/null || die "$FAILED" "$1 is missing in $SOURCE." 'The folder of a release is used whole, as npm run release made it.' ;;
   esac
 }
@@ -824,7 +826,7 @@ artifact() {
   [ -n "$REL" ] || return 1
   line=$(grep -F "\"kind\":\"$1\"" "$REL/release.json" | grep -E "\"arch\":\"($ARCH|any)\"" | head -n 1)
   NAME=$(in_line name) SIZE=$(in_line size) SHA=$(in_line sha256) UNPACKED_SHA=$(in_line unpacked_sha256)
-  printf '%s\n' "$NAME" | grep -Eqx '[A-Za-z0-9][A-Za-z0-9._-]{0,127}'
+  printf '%s %s\n' "$NAME" "$SIZE" | grep -Eqx '[A-Za-z0-9][A-Za-z0-9._-]{0,127} [0-9]{1,10}'
 }
 
 in_line() { printf '%s\n' "$line" | sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"; }
@@ -1153,7 +1155,10 @@ do_firewall() {
 
 # --------------------------------------------------------------------------------------------------- the node and its life
 
-node_of() { sed -n "s/^ *\"$1\": \"\([^\"]*\)\",*\$/\1/p" "$STATE/identity/node.json" 2>/dev/null; }
+# The beginning of a file of the agent, which may be anything if somebody has taken that over: not followed, not waited for, no more than this.
+of_agent() { timeout 5 dd if="$STATE/$1" iflag=nofollow,nonblock bs=1M count=1 status=none 2>/dev/null | tr -d '\000'; }
+
+node_of() { of_agent identity/node.json | sed -n "s/^ *\"$1\": \"\([][A-Za-z0-9.:/_-]*\)\",*\$/\1/p" | head -n 1; }
 
 check_enrolment() {
   if [ -e "$STATE/identity/node.json" ]; then
@@ -1314,7 +1319,7 @@ summary() {
     return 0
   fi
   say "This host is node $(node_of node_id) of $(node_of control_plane)."
-  "$AGENT" doctor --config "$CONFIG" >"$WORK/doctor" 2>&1 </dev/null || true
+  timeout 120 "$AGENT" doctor --config "$CONFIG" >"$WORK/doctor" 2>&1 </dev/null || true
   grep -E '^(fail|warn|FAIL|WARN|!|✗)|^ +(why|do):' "$WORK/doctor" || true
   tail -n 1 "$WORK/doctor"
   say "Next: node-agent is $AGENT; \`$AGENT status\` shows how it is, \`journalctl -u gpuaas-node-agent\` what it does."
@@ -1323,7 +1328,7 @@ summary() {
 uninstall() {
   if systemctl is-active --quiet gpuaas-node-agent.service; then
     # What ends with the next install, unless somebody had drained this host before.
-    [ ! -d "$UPDATE" ] || grep -qs '"host":' "$STATE/drain.json" || run touch "$DRAINED"
+    [ ! -d "$UPDATE" ] || of_agent drain.json | grep -q '"host":' || run touch "$DRAINED"
     if [ -z "$KEEP" ]; then
       say 'removing workloads; what they have written stays'
       "$AGENT" host remove-workloads --config "$CONFIG" </dev/null || die "$FAILED" 'Not all workloads could be removed, and this host takes no new ones.' "$AGENT status shows them. Run this again, or let them run on: --keep-workloads. To stay a node: $PROGRAM, or $AGENT drain --off."

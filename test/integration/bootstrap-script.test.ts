@@ -1,9 +1,10 @@
 /** `bootstrap.sh` as a script: what can be said of it without a host. What it does to one is in `test/host/`. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensurePackages } from '../../bootstrap/dev/packages.ts';
 import { dash, bootstrapScript as script, bootstrapText as text, usual } from '../support/bootstrap-functions.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -153,7 +154,7 @@ describe('a host that is a node already', () => {
       dash(
         `get() {
           case $1 in
-            */trust*) printf '${trust.replaceAll('\n', '\\n')}' >"$2"; printf 'Date: %s\r\n' "$(date -uR)" >"$WORK/headers" ;;
+            */trust*) printf '${trust.replaceAll('\n', '\\n')}' >"$2"; printf 'Date: %s\r\n' "$(date -u '+%a, %d %b %Y %T GMT')" >"$WORK/headers" ;;
             *) echo 'curl: (22) The requested URL returned error: 403' >"$WORK/curl.err"; return 22 ;;
           esac
         }
@@ -164,5 +165,97 @@ describe('a host that is a node already', () => {
 
     expect(learn(state)).toEqual({ status: 0, stdout: 'invited: ', stderr: '' });
     expect(learn('/nowhere')).toMatchObject({ status: 1, stderr: expect.stringContaining('no longer valid') });
+  });
+});
+
+describe('whoever is in between', () => {
+  const server = spawn(process.execPath, [
+    '-e',
+    `
+    const piece = Buffer.alloc(65536, 'a');
+    const server = require('node:http').createServer((request, answer) => {
+      const go = () => { while (!answer.destroyed && answer.write(piece)); };
+      answer.on('drain', go);
+      go();
+    });
+    server.listen(0, '127.0.0.1', () => console.log(server.address().port));`,
+  ]);
+  let port = '';
+  beforeAll(async () => {
+    port = String((await once(server.stdout, 'data'))[0]).trim();
+  });
+  afterAll(() => void server.kill());
+
+  it.each([
+    ['the trust', 2 ** 20, 'learn_trust', 'cannot be used'],
+    [
+      'a paper of the release',
+      65_536,
+      'SOURCE=$URL TOKEN_BEARER=b; fetch release.json $WORK/release.json 65536',
+      'cannot be had',
+    ],
+  ])('fills no disk by %s, which has no end and does not say how long it is', (what, most, words, told) => {
+    const work = join(folder, what);
+    mkdirSync(work);
+
+    const { status, stderr } = dash(
+      `WORK='${work}'; URL=http://127.0.0.1:${port}; TOKEN_ID=a; ${words.replaceAll('$WORK', `'${work}'`)}`,
+      usual,
+    );
+
+    const sizes = readdirSync(work).map((name) => statSync(join(work, name)).size);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining(told) });
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(most + 1024);
+    expect(Math.max(...sizes)).toBeGreaterThanOrEqual(most);
+  });
+
+  it.each([
+    ['a command in a comment', "Thu, 26 Nov 2020 (';touch /pwned;') 14:00:00 GMT"],
+    ['a command behind it', "Thu, 26 Nov 2020 14:00:00 GMT';touch /pwned;'"],
+    ['nothing at all', ''],
+  ])('writes no words of its own into what is to be done about the clock: %s', (_what, date) => {
+    const { status, stderr } = dash(
+      `WORK=$(mktemp -d -p ${folder}); URL=https://cp.example.com; cat >"$WORK/headers"; check_clock`,
+      ...[usual, `Date: ${date}\r\n`],
+    );
+
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: 'error: https://cp.example.com does not tell the time.\n',
+    });
+  });
+
+  it('has a time that is wrong told as it is', () => {
+    const date = 'Thu, 26 Nov 2020 14:00:00 GMT';
+    const { status, stderr } = dash(
+      `WORK=$(mktemp -d -p ${folder}); URL=https://cp.example.com; cat >"$WORK/headers"; check_clock`,
+      ...[usual, `HTTP/1.1 200 OK\r\ndate: ${date}\r\n`],
+    );
+
+    expect({ status, stderr }).toEqual({ status: 4, stderr: expect.stringContaining(`date -u -s '${date}'`) });
+  });
+});
+
+describe('an agent that was taken over', () => {
+  it.each([
+    ['a pipe that nobody writes to', 'mkfifo "$STATE/identity/node.json"'],
+    ['a link to what never ends', 'ln -s /dev/zero "$STATE/identity/node.json"'],
+    ['a command', `echo ' "node_id": "x; reboot",' >"$STATE/identity/node.json"`],
+    ['what steers a terminal', `printf ' "node_id": "\\033[2J",\n' >"$STATE/identity/node.json"`],
+  ])('has root read, wait for and say nothing by %s in place of its node', (_what, make) => {
+    const words = 'STATE=$(mktemp -d); mkdir "$STATE/identity"';
+
+    const { status, stdout } = dash(`${words}; ${make}; node_of node_id; rm -r "$STATE"`, usual);
+
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  });
+
+  it('is the node that its record says, where that is one', () => {
+    const text = JSON.stringify({ node_id: '01k-a', control_plane: 'https://[::1]:8443', ca: '' }, null, 2);
+    const words = 'STATE=$(mktemp -d); mkdir "$STATE/identity"; cat >"$STATE/identity/node.json"';
+
+    const { stdout } = dash(`${words}; node_of node_id; node_of control_plane; rm -r "$STATE"`, usual, text);
+
+    expect(stdout).toBe('01k-a\nhttps://[::1]:8443\n');
   });
 });
