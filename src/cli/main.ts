@@ -70,7 +70,10 @@ function addDaemonCommands(program: Command, carry: Carry): void {
   program
     .command('enroll')
     .description('make this host a node of a control plane, by a join token')
-    .option('--url <origin>', 'control plane, for example https://cp.example.com (default: `control_plane.url`)')
+    .option(
+      '--url <origin>',
+      'control plane, for example https://cp.example.com (default: `control_plane.url`, or the one of before)',
+    )
     .option('--ca <file>', 'PEM of the CA to trust for it (default: `control_plane.ca_file`, or the CAs of the system)')
     .option('--token-file <file>', 'file with the join token, removed afterwards; - reads stdin')
     .option('--new-keys', 'this host is a copy of another one: it gets keys of its own', false)

@@ -41,13 +41,11 @@ async function runningOn({ allocationId }: Pick<WireHost, 'allocationId'>): Prom
   return await wire.reaches(id, 'running');
 }
 
-/** Enrols the host that has this configuration with a new token. */
+/** Enrols the host that has this configuration with a new token, at the control plane that it knows. */
 async function enrolAgain(configFile: string, allocationId: string, ...more: readonly string[]) {
   const tokenFile = join(wire.folder, 'another-token');
   writeFileSync(tokenFile, await operator('nodes', 'join-token', allocationId), { mode: 0o600 });
-  return await startNodeAgent([
-    ...['enroll', '--url', wire.url, '--token-file', tokenFile, '--config', configFile, ...more],
-  ]).ended;
+  return await startNodeAgent([...['enroll', '--token-file', tokenFile, '--config', configFile, ...more]]).ended;
 }
 
 it('a revoked node: its workloads run on, it asks once and then with patience, says so, and can be enrolled anew', async () => {

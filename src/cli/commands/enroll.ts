@@ -10,6 +10,7 @@ import { loadConfig } from '../../agent/config.ts';
 import { controlPlaneOrigin } from '../../agent/control-plane/origin.ts';
 import { enrol } from '../../agent/identity/enrol.ts';
 import { isOpenToOthers, readJoinToken, removeJoinToken } from '../../agent/identity/join-token.ts';
+import { readNode } from '../../agent/identity/node-record.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import { configOfNode } from '../../agent/node-config.ts';
 import { readCa } from '../../agent/uplink.ts';
@@ -22,9 +23,9 @@ import { printJson, printLine, tell, tellJson } from '../output.ts';
 export interface EnrollOptions {
   readonly config?: string;
   readonly json: boolean;
-  /** Origin of the control plane; from the configuration if left out. */
+  /** Origin of the control plane; from the configuration if left out, else the one that this host was a node of. */
   readonly url?: string;
-  /** PEM of the CA to trust for this call; what is trusted later is what the token's pin covers. */
+  /** PEM of the CA to trust for this call, if not the one that this host has learnt there before; what is trusted later is what the token's pin covers. */
   readonly ca?: string;
   /** True for a copy of another host: with keys of its own. */
   readonly newKeys: boolean;
@@ -39,12 +40,14 @@ export async function enroll(options: EnrollOptions): Promise<number> {
   }
   const loaded = await loadConfig(options.config, process.env);
   const { config } = loaded;
-  const url = options.url ?? config.control_plane?.url;
+  const before = readNode(config.state_dir);
+  const url = options.url ?? config.control_plane?.url ?? before?.control_plane;
   if (url === undefined) {
     throw new AgentError('command.invalid', { reason: 'Neither --url nor `control_plane.url` says where to enrol.' });
   }
   const caFile = options.ca ?? config.control_plane?.ca_file;
-  const origin = controlPlaneOrigin(url, caFile === undefined ? '' : readCa(caFile));
+  const knownCa = url === before?.control_plane ? before.ca : '';
+  const origin = controlPlaneOrigin(url, caFile === undefined ? knownCa : readCa(caFile));
   const fromStdin = tokenFile === '-';
   const token = fromStdin ? await fromStandardInput() : readJoinToken(tokenFile);
   if (!fromStdin && isOpenToOthers(tokenFile)) {
