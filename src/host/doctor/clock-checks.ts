@@ -80,12 +80,18 @@ async function judgeSync({ root, path }: ClockChecks, signal: AbortSignal): Prom
   if (answer === 'yes') {
     return ok(`The clock is synchronised (${keeper ?? 'the kernel says so'}).`);
   }
-  return answer === 'no'
-    ? warn(
-        `The clock is not synchronised: ${keeper === undefined ? 'no program keeps it' : `${keeper} runs, and has not set it yet`}.`,
-        'Turn time synchronisation on: timedatectl set-ntp true',
-      )
-    : skipped('Nothing here tells whether the clock is synchronised.');
+  if (answer === 'no') {
+    return keeper === undefined
+      ? warn(
+          'The clock is not synchronised: no program keeps it.',
+          'Have one keep it: apt-get install systemd-timesyncd, or chrony; then timedatectl set-ntp true',
+        )
+      : warn(
+          `The clock is not synchronised: ${keeper} runs, and has not set it yet.`,
+          `Look in its log whether ${keeper} reaches its time servers.`,
+        );
+  }
+  return skipped('Nothing here tells whether the clock is synchronised.');
 }
 
 async function keeperOf(root: string): Promise<string | undefined> {

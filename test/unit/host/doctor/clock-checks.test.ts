@@ -47,10 +47,13 @@ it('asks the kernel through systemd where another program keeps the time', async
     status: 'ok',
     found: 'The clock is synchronised (chrony).',
   });
-  expect(await ask('echo no')).toMatchObject({ status: 'warn', found: expect.stringContaining('no program keeps it') });
+  expect(await ask('echo no')).toMatchObject({
+    ...{ status: 'warn', found: expect.stringContaining('no program keeps it') },
+    fix: expect.stringContaining('apt-get install systemd-timesyncd'),
+  });
   expect(await ask('echo no', { 'run/ntpd.pid': '7' })).toMatchObject({
-    status: 'warn',
-    found: expect.stringContaining('ntpd runs, and has not set it yet'),
+    ...{ status: 'warn', found: expect.stringContaining('ntpd runs, and has not set it yet') },
+    fix: expect.stringContaining('whether ntpd reaches'),
   });
   expect(await ask('exit 1')).toMatchObject({ status: 'skipped' });
 });
