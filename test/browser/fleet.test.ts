@@ -12,6 +12,7 @@ import { makeRelease, makeSigners } from '../support/releases.ts';
 import { anAllocation, anEvent, aRollout } from '../support/store-samples.ts';
 import { type TestServer, testServer } from '../support/test-server.ts';
 
+const ending = '0190a000-0000-7000-8000-00000000e4d1';
 let ground: SeededConsole;
 beforeAll(async () => {
   ground = await openSeededConsole({ nodes: 5, instances: 2 }, async (tx) => {
@@ -19,6 +20,12 @@ beforeAll(async () => {
     if (!node) throw new Error('the fleet has no node-1');
     const workloads = ['instance-1', 'nobody-knows'].map((workload_id) => workload(workload_id, node.allocation_id));
     await tx.nodes.put({ ...node, topology: { at: '2026-11-25T12:00:00.000Z', workloads } });
+    await tx.allocations.insert(
+      anAllocation({
+        ...{ id: ending, name: 'ending', state: 'releasing', node_id: 'node-2', data_policy: 'wipe' },
+        wipe: { state: 'failed', task_id: 'task-1', reason: '/home/lab/gpuaas has another file system mounted in it.' },
+      }),
+    );
   });
 });
 afterAll(() => ground?.close());
@@ -87,6 +94,21 @@ it('names the host of an allocation and what runs there, and leads from each to 
     await instance.click();
 
     await page.getByRole('heading', { name: 'Notebook 1', level: 1 }).waitFor();
+  });
+});
+
+it('says how a host gets on with wiping an allocation, and asks again for what failed', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.admin);
+    await openPage(page, ground.url, [`/allocations/${ending}`, 'ending']);
+    await page.getByText('data is not wiped yet: /home/lab/gpuaas has another file system mounted in it.').waitFor();
+    expect(await page.getByRole('button', { name: 'Join' }).count()).toBe(0);
+
+    await page.getByRole('button', { name: 'Release' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Release the allocation' }).click();
+
+    await page.getByText('its host wipes the data').waitFor();
+    await page.getByRole('button', { name: 'Release' }).waitFor({ state: 'detached' });
   });
 });
 

@@ -33,13 +33,14 @@ export function AllocationPage({ id }: { readonly id: string }) {
       badges={data && <Badge state={data.state} />}
       actions={
         data &&
-        isPlatform &&
-        data.state === 'active' && (
+        isPlatform && (
           <>
-            <JoinButton allocations={[data]} />
-            <Button tone="danger" onClick={() => setEnding(true)}>
-              Release
-            </Button>
+            {data.state === 'active' && <JoinButton allocations={[data]} />}
+            {(data.state === 'active' || data.wipe?.state === 'failed') && (
+              <Button tone="danger" onClick={() => setEnding(true)}>
+                Release
+              </Button>
+            )}
           </>
         )
       }
@@ -83,7 +84,7 @@ interface ShownProps {
 }
 
 function About({ allocation }: ShownProps) {
-  const { id, node_id, ssh, project_storage, data_policy, created_at, ended_at, shape } = allocation;
+  const { id, node_id, ssh, project_storage, created_at, ended_at, shape } = allocation;
   const node = useResource<Node>(node_id && `/api/v1/nodes/${node_id}`);
   return (
     <Section title="Allocation">
@@ -102,7 +103,7 @@ function About({ allocation }: ShownProps) {
           ],
           ['Login', ssh && `${ssh.user}@${ssh.host}${ssh.port === 22 ? '' : `, port ${ssh.port}`}`],
           ['Project storage', project_storage ? 'can be mounted' : 'cannot be mounted'],
-          ['At its end', data_policy === 'keep' ? 'data is kept' : 'data is wiped'],
+          ['At its end', atItsEnd(allocation)],
           ['Given', <Timestamp key="given" at={created_at} />],
           ['Ended', ended_at && <Timestamp key="ended" at={ended_at} />],
           ['Id', <CopyText key="id" what="the id" text={id} />],
@@ -110,6 +111,12 @@ function About({ allocation }: ShownProps) {
       />
     </Section>
   );
+}
+
+function atItsEnd({ data_policy, wipe }: AllocationDetail): string {
+  if (wipe?.state === 'failed') return `data is not wiped yet: ${wipe.reason}`;
+  if (wipe) return wipe.state === 'done' ? 'its host has wiped the data' : 'its host wipes the data';
+  return data_policy === 'keep' ? 'data is kept' : 'data is wiped';
 }
 
 const amountNames = { gpu_count: 'GPUs', cpu_cores: 'Processor', memory_gib: 'Memory' } as const;
