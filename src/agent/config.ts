@@ -25,12 +25,11 @@ import {
   variablesOf,
 } from './config-layers.ts';
 import { invalid, missing, plainErrors, type Sources } from './config-refusals.ts';
+import { hostPath } from './host-path.ts';
 import { readDocument } from './read-document.ts';
 import { UpdateConfig } from './update/update-config.ts';
 
 const closed = { additionalProperties: false } as const;
-const path = (fallback: string, description: string) =>
-  Type.String({ pattern: '^/[^\\u0000]*[^/\\u0000]$', default: fallback, description });
 
 const policy = HostPolicy.properties;
 
@@ -44,8 +43,8 @@ export const AgentConfig = Type.Object(
       pattern: identifierPattern,
       description: "Name of this host. Default: the machine's host name.",
     }),
-    state_dir: path('/var/lib/gpuaas-node-agent', 'What the agent must not lose: identity, task logs. Mode 0700.'),
-    run_dir: path('/run/gpuaas-node-agent', 'Sockets of the agent; may be empty after a boot.'),
+    state_dir: hostPath('/var/lib/gpuaas-node-agent', 'What the agent must not lose: identity, task logs. Mode 0700.'),
+    run_dir: hostPath('/run/gpuaas-node-agent', 'Sockets of the agent; may be empty after a boot.'),
     log_level: Type.Enum(['debug', 'info', 'warn', 'error'], {
       default: 'info',
       description: 'Least severe log line.',
@@ -62,9 +61,12 @@ export const AgentConfig = Type.Object(
     ),
     gate: Type.Object(
       {
-        socket: path('/run/gpuaas-node-agent-gate/gate.sock', 'Where the gate listens.'),
-        state_dir: path('/var/lib/gpuaas-node-agent-gate', "The gate's key. Mode 0700, apart from the agent's state."),
-        engine_socket: path('/var/run/docker.sock', "The engine's socket. Only the gate opens it."),
+        socket: hostPath('/run/gpuaas-node-agent-gate/gate.sock', 'Where the gate listens.'),
+        state_dir: hostPath(
+          '/var/lib/gpuaas-node-agent-gate',
+          "The gate's key. Mode 0700, apart from the agent's state.",
+        ),
+        engine_socket: hostPath('/var/run/docker.sock', "The engine's socket. Only the gate opens it."),
         socket_gid: Type.Optional(
           Type.Integer({
             minimum: 1,
@@ -144,7 +146,7 @@ export const AgentConfig = Type.Object(
           default: 60,
           description: 'Time between two looks at the cards, on a host that has a driver for any.',
         }),
-        kernel_log: path('/dev/kmsg', "Where the kernel's messages are read, for what its drivers say of cards."),
+        kernel_log: hostPath('/dev/kmsg', "Where the kernel's messages are read, for what its drivers say of cards."),
       },
       { ...closed, default: {}, description: 'How the cards of the host are looked after.' },
     ),

@@ -19,6 +19,7 @@ import { journalCheck } from './doctor/journal-check.ts';
 import { machineChecks } from './doctor/machine-checks.ts';
 import { networkCheck } from './doctor/network-check.ts';
 import { nvidiaChecks } from './doctor/nvidia-checks.ts';
+import { privilegeChecks } from './doctor/privilege-checks.ts';
 import { runtimeChecks } from './doctor/runtime-checks.ts';
 import { cardsOnBus, probeGpus } from './gpus.ts';
 import { KernelLog } from './kernel-log.ts';
@@ -99,6 +100,7 @@ export function hostChecks(input: DoctorInput): Check[] {
     homeCheck(policy.allocation),
     networkCheck({ pool, root }),
     ...installChecks({ root, path, pool, updates: input.updates }),
+    ...privilegeChecks(root),
     ...controlPlaneChecks({ place: controlPlane }),
   ];
 }

@@ -68,6 +68,9 @@ describe('the doctor of a host', () => {
       'network.firewall_loaded': { status: 'ok' },
       'state.journal': { status: 'ok', found: 'The journal is sound, and can be written.' },
       'update.state': { status: 'ok', found: expect.stringContaining('0.0.1 runs') },
+      'host.agent_user': { status: 'ok' },
+      'host.folders': { status: 'ok' },
+      'disk.versions': { status: 'ok' },
       'runtime.runc': { status: 'ok' },
       'control_plane.tls': { status: 'skipped' },
     });

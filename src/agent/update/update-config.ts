@@ -1,10 +1,9 @@
 /** `updates` of the configuration: what this host takes by itself, when, and where it lies. */
 import { type Static, Type } from 'typebox';
 import { ReleaseVersion, releaseChannelPattern } from '../../contract/release.ts';
+import { hostPath } from '../host-path.ts';
 
 const closed = { additionalProperties: false } as const;
-const path = (fallback: string, description: string) =>
-  Type.String({ pattern: '^/[^\\u0000]*[^/\\u0000]$', default: fallback, description });
 const timeOfDay = (description: string) => Type.String({ pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$', description });
 
 export const weekDays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
@@ -48,9 +47,12 @@ export const UpdateConfig = Type.Object(
       default: 300,
       description: 'How long a new version has to run well before the one before is given up.',
     }),
-    install_dir: path('/opt/gpuaas-node-agent', 'Where versions are installed. The guard of this host has it there.'),
-    guard_dir: path('/var/lib/gpuaas-node-agent-update', 'What the guard of this host remembers. Only read.'),
-    release_root: path('/etc/gpuaas-node-agent/release-root.pem', 'Public key that releases are believed by.'),
+    install_dir: hostPath(
+      '/opt/gpuaas-node-agent',
+      'Where versions are installed. The guard of this host has it there.',
+    ),
+    guard_dir: hostPath('/var/lib/gpuaas-node-agent-update', 'What the guard of this host remembers. Only read.'),
+    release_root: hostPath('/etc/gpuaas-node-agent/release-root.pem', 'Public key that releases are believed by.'),
   },
   { ...closed, default: {}, description: 'How the agent is updated; docs/updates.md.' },
 );

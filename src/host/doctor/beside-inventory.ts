@@ -28,6 +28,9 @@ const cheap: Readonly<Record<string, boolean>> = {
   'host.units': false,
   'network.firewall': false,
   'update.state': false,
+  'host.agent_user': false,
+  'host.folders': false,
+  'disk.versions': false,
 };
 
 export function cheapOnes(checks: readonly Check[]): Check[] {

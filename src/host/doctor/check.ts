@@ -1,5 +1,4 @@
 /** What a check of the doctor is, and how checks are run: side by side, each with a deadline, none able to stop another. */
-import { readFile } from 'node:fs/promises';
 import { AgentError, failures } from '../../contract/failures.ts';
 
 /** skipped: it does not apply here, or cannot be told; `found` says which. */
@@ -86,19 +85,6 @@ function broken(error: unknown): Finding {
 /** Bytes as people read them. */
 export function inGib(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-}
-
-/** The text of a file; undefined where there is none. */
-export async function readIfThere(path: string): Promise<string | undefined> {
-  return await readFile(path, 'utf8').catch(ifAbsent);
-}
-
-/** For `catch`: what is not there is undefined, everything else is thrown on. */
-export function ifAbsent(error: unknown): undefined {
-  if (['ENOENT', 'ENOTDIR'].includes(String((error as NodeJS.ErrnoException).code))) {
-    return undefined;
-  }
-  throw error;
 }
 
 /** True if version `one` is at or above `least`, by their numbers. */

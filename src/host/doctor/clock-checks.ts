@@ -1,9 +1,9 @@
 /** Checks of the clock: against the control plane's, against itself, and who keeps it right. */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProgram, searchFolders } from '../programs.ts';
 import { runProgram } from '../run-program.ts';
-import { type Check, check, type Finding, fail, ifAbsent, ok, skipped, warn } from './check.ts';
+import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { exists } from './if-there.ts';
 
 export interface ClockChecks {
   readonly root: string;
@@ -101,8 +101,4 @@ async function keeperOf(root: string): Promise<string | undefined> {
     }
   }
   return undefined;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await access(path).then(() => true, ifAbsent)) ?? false;
 }

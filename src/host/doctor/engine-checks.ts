@@ -1,9 +1,9 @@
 /** Checks of the engine behind the gate. All of them share one question to it. */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError, failures } from '../../contract/failures.ts';
-import { type Check, check, type Finding, fail, ifAbsent, ok, skipped, warn } from './check.ts';
-import { cgroupControllers, judgeCgroups } from './engine-file-checks.ts';
+import { cgroupControllers, judgeCgroups } from './cgroup-check.ts';
+import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { exists } from './if-there.ts';
 
 /** What the engine says about itself. */
 export interface EngineReport {
@@ -174,5 +174,5 @@ function judgeLiveRestore({ liveRestore }: EngineReport): Finding {
 }
 
 async function hasSystemd(root: string): Promise<boolean> {
-  return (await access(join(root, 'run/systemd/system')).then(() => true, ifAbsent)) ?? false;
+  return await exists(join(root, 'run/systemd/system'));
 }

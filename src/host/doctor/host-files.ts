@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { ifAbsent } from './check.ts';
+import { ifAbsent } from './if-there.ts';
 
 /** Larger than any of ours; what is larger is none. */
 const mostBytes = 4 * 1024 * 1024;

@@ -1,11 +1,12 @@
 /** Checks of what the bootstrap has left on the host: units, guard, firewall, and how updates went. */
-import { access, readlink } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { firewallTable, poolFirewall } from '../pool-firewall.ts';
 import { findProgram, searchFolders } from '../programs.ts';
 import { runProgram } from '../run-program.ts';
-import { type Check, check, type Finding, fail, ifAbsent, ok, readIfThere, skipped, warn } from './check.ts';
+import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { readHostFiles } from './host-files.ts';
+import { exists, ifAbsent, readIfThere } from './if-there.ts';
 
 export interface InstallChecks {
   readonly root: string;
@@ -189,10 +190,6 @@ async function judgeUpdates(facts: UpdateFacts | undefined): Promise<Finding> {
 
 async function isLink(path: string): Promise<boolean> {
   return (await readlink(path).catch(ifAbsent)) !== undefined;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await access(path).then(() => true, ifAbsent)) ?? false;
 }
 
 /** True if the firewall for this pool was installed. */

@@ -1,6 +1,7 @@
 /** Checks what the agent has written down: whether it can be read and written, and whether it was ever lost. */
 import { readdir } from 'node:fs/promises';
-import { type Check, check, type Finding, fail, ifAbsent, ok, warn } from './check.ts';
+import { type Check, check, type Finding, fail, ok, warn } from './check.ts';
+import { ifAbsent } from './if-there.ts';
 
 export interface JournalCheck {
   readonly stateDir: string;

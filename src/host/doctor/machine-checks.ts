@@ -1,9 +1,10 @@
 /** Checks of the machine itself: disk, reserves, and the folders that must not leak or fill up. */
-import { access, lstat, readdir, statfs } from 'node:fs/promises';
+import { lstat, readdir, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readDisk, readMemoryUse, readTotals } from '../resources.ts';
-import { type Check, check, type Finding, fail, ifAbsent, inGib, ok, skipped, warn } from './check.ts';
+import { type Check, check, type Finding, fail, inGib, ok, skipped, warn } from './check.ts';
 import { type AskEngine, withEngine } from './engine-checks.ts';
+import { exists, ifAbsent } from './if-there.ts';
 
 export interface MachineChecks {
   readonly askEngine: AskEngine;
@@ -146,8 +147,4 @@ async function entriesOf(folder: string): Promise<{ path: string; uid: number; m
 
 async function nearestFolder(path: string): Promise<string> {
   return path === dirname(path) || (await exists(path)) ? path : await nearestFolder(dirname(path));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await access(path).then(() => true, ifAbsent)) ?? false;
 }

@@ -2,7 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from '../run-program.ts';
-import { type Check, check, type Finding, fail, ifAbsent, isAtLeast, ok, readIfThere, skipped, warn } from './check.ts';
+import { type Check, check, type Finding, fail, isAtLeast, ok, skipped, warn } from './check.ts';
+import { ifAbsent, readIfThere } from './if-there.ts';
 
 export interface NvidiaChecks {
   readonly root: string;

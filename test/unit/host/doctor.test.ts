@@ -33,7 +33,8 @@ it('checks everything once, asks the engine once, and gives each failed check a 
     ...['gpu.devices', 'gpu.kernel_log', 'gpu.toolkit', 'gpu.persistence', 'gpu.fabric_manager', 'disk.engine'],
     ...['disk.state', 'host.reserves', 'host.secrets_dir', 'host.state_dir', 'state.journal', 'host.clock'],
     ...['host.time_sync', 'allocation.home', 'network.pool', 'host.system', 'host.units', 'network.firewall'],
-    ...['network.firewall_loaded', 'update.state', 'control_plane.dns', 'control_plane.tls', 'control_plane.time'],
+    ...['network.firewall_loaded', 'update.state', 'host.agent_user', 'host.folders', 'disk.versions'],
+    ...['control_plane.dns', 'control_plane.tls', 'control_plane.time'],
   ]);
   expect(questions).toBe(1);
   for (const { status, found, why, fix } of results) {

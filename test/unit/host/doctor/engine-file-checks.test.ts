@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
-import { cgroupControllers, engineFileChecks, judgeCgroups } from '../../../../src/host/doctor/engine-file-checks.ts';
+import { engineFileChecks } from '../../../../src/host/doctor/engine-file-checks.ts';
 import { patience, pretendRoot, testFolder } from '../stand-ins.ts';
 
 const day = 86_400_000;
@@ -50,27 +50,6 @@ it('leaves registries to the CAs of the system, and this host to itself', async 
     found: 'ghcr.example is trusted by the CAs of the system; 127.0.0.1:5000 is on this host and needs no certificate.',
   });
   expect(none).toMatchObject({ status: 'warn', found: expect.stringContaining('names no registry') });
-});
-
-it('sees two that keep one tree of cgroups, and controllers that the kernel does not offer', async () => {
-  const root = pretendRoot({ 'sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io pids\n' });
-  const controllers = await cgroupControllers(root);
-  const all = ['cpu', 'memory', 'pids'];
-  const judged = (driver: string, version: string, offered: readonly string[] | undefined, systemd: boolean) =>
-    judgeCgroups({ cgroupDriver: driver, cgroupVersion: version }, offered, systemd);
-
-  expect(judged('systemd', '2', controllers, true)).toMatchObject({
-    status: 'fail',
-    found: expect.stringContaining('no controller memory'),
-  });
-  expect(judged('cgroupfs', '2', all, true)).toMatchObject({
-    status: 'warn',
-    found: expect.stringContaining('undoes'),
-  });
-  expect(judged('cgroupfs', '2', all, false)).toMatchObject({ status: 'ok' });
-  expect(judged('systemd', '2', all, true)).toMatchObject({ status: 'ok' });
-  expect(judged('cgroupfs', '1', undefined, true)).toMatchObject({ status: 'ok' });
-  expect(await cgroupControllers(pretendRoot({}))).toBeUndefined();
 });
 
 function certificate(): string {
