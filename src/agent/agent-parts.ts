@@ -117,6 +117,10 @@ export function assembleAgent(ground: Ground) {
         by: isOfHost(task) ? 'host' : 'control_plane',
         update: (wish, how) => updater.update({ ...wish, byHost: isOfHost(task) }, how),
         diagnose,
+        rotateKeys: async () => {
+          await uplink.rotateKeys();
+          return new Date(uplink.serverNow()).toISOString();
+        },
       }),
     taskLogs: {
       folder: taskLogFolder(config),

@@ -18,6 +18,7 @@ export interface LifecycleParts {
   readonly by: Drainer;
   readonly update: Lifecycle['update'];
   readonly diagnose: Lifecycle['diagnose'];
+  readonly rotateKeys: Lifecycle['rotateKeys'];
 }
 
 export function lifecycleOf({
@@ -29,6 +30,7 @@ export function lifecycleOf({
   by,
   update,
   diagnose,
+  rotateKeys,
 }: LifecycleParts): Lifecycle {
   return {
     beginDrain: (reason) => {
@@ -44,7 +46,7 @@ export function lifecycleOf({
       workloads: journal.workloads().filter(({ desired }) => desired === 'running').length,
       tasks: tasks(),
     }),
-    ...{ update, diagnose },
+    ...{ update, diagnose, rotateKeys },
   };
 }
 

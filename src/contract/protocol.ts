@@ -18,5 +18,6 @@
  * 1  2026-11-26  `agent.self_update` and `agent.wipe` at schema version 1; events `update.*`
  * 1  2026-11-26  `/agent/v1/trust`, `/invitation`, `/goodbye`, `/releases`, `/bootstrap`; `enrolment.keys_used`
  * 1  2026-11-26  fields that the receiver does not know are left out, so far they cost the whole message or record
+ * 1  2026-11-26  `agent.rotate_keys` at schema version 1
  */
 export const protocolVersion = 1;

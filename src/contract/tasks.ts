@@ -5,6 +5,7 @@
 import type { Static } from 'typebox';
 import { AgentCollectDiagnosticsOutput, AgentCollectDiagnosticsParams } from './agent-collect-diagnostics.ts';
 import { AgentDrainOutput, AgentDrainParams } from './agent-drain.ts';
+import { AgentRotateKeysOutput, AgentRotateKeysParams } from './agent-rotate-keys.ts';
 import { AgentSelfUpdateOutput, AgentSelfUpdateParams } from './agent-self-update.ts';
 import { AgentWipeOutput, AgentWipeParams } from './agent-wipe.ts';
 import { WorkloadComposeControlParams } from './workload-compose-control.ts';
@@ -37,6 +38,7 @@ export const taskSchemas = {
   },
   'agent.self_update': { version: 1, mutates: true, params: AgentSelfUpdateParams, output: AgentSelfUpdateOutput },
   'agent.wipe': { version: 1, mutates: true, params: AgentWipeParams, output: AgentWipeOutput },
+  'agent.rotate_keys': { version: 1, mutates: true, params: AgentRotateKeysParams, output: AgentRotateKeysOutput },
 } as const;
 
 export type TaskType = keyof typeof taskSchemas;

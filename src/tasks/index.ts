@@ -2,6 +2,7 @@
 import type { TaskType } from '../contract/tasks.ts';
 import { collectDiagnostics } from './agent-collect-diagnostics.ts';
 import { drainAgent } from './agent-drain.ts';
+import { rotateAgentKeys } from './agent-rotate-keys.ts';
 import { updateAgent } from './agent-self-update.ts';
 import { wipeAgent } from './agent-wipe.ts';
 import type { TaskHandler } from './task-context.ts';
@@ -25,4 +26,5 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'agent.collect_diagnostics': collectDiagnostics,
   'agent.self_update': updateAgent,
   'agent.wipe': wipeAgent,
+  'agent.rotate_keys': rotateAgentKeys,
 };

@@ -60,6 +60,8 @@ export interface Lifecycle {
   look(): { readonly drainingSince: string | null; readonly workloads: number; readonly tasks: number };
   /** Everything that helps to understand this host from afar, without its secrets. Rejects only with the signal's reason. */
   diagnose(wish: AgentCollectDiagnosticsParams, signal: AbortSignal): Promise<AgentCollectDiagnosticsOutput>;
+  /** Replaces the keys of the node, and gives the time of the control plane when it was done. Fails without a session. */
+  rotateKeys(): Promise<string>;
   /** Resolves when the wanted version has proven itself. In between this process ends, and the next one goes on. */
   update(wish: AgentSelfUpdateParams, how: UpdateReport): Promise<AgentSelfUpdateOutput>;
 }

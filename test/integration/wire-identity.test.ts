@@ -110,6 +110,21 @@ it('an operator replaces the keys of a node now: the session stands, the next on
   expect(await node(host.nodeId)).toMatchObject({ status: 'enrolled', connected: true });
 }, 300_000);
 
+it('an operator has a node replace its keys from afar, which is on record, and it works on with them', async () => {
+  const stateDir = join(wire.folder, 'state');
+  const before = identityX(stateDir);
+
+  const { code, stdout } = await wire.admin.cli('nodes', 'rotate-keys', wire.nodeId, '--json').ended;
+
+  expect([code, JSON.parse(stdout)]).toMatchObject([0, { state: 'ended', failure: null }]);
+  expect(identityX(stateDir)).not.toBe(before);
+  const audited = ok(await wire.admin.call('GET', '/api/v1/audit?limit=50')).items as { route: string }[];
+  expect(audited.some(({ route }) => route.endsWith('/rotate-keys'))).toBe(true);
+  await wire.agent.stop();
+  await wire.agent.start();
+  expect(await node(wire.nodeId)).toMatchObject({ status: 'enrolled', connected: true });
+}, 300_000);
+
 it('a copy of a host becomes one of its own by new keys, and the original never notices (FAULTS 32)', async () => {
   const shape = { gpu_count: 0, cpu_cores: 4, memory_gib: 4 };
   const wanted = { project_id: wire.projectId, name: 'for the copy', shape };

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { readinessStates } from '../../server/db/entities/node.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
+import { askNode } from './ask-node.ts';
 import type { Carry } from './carry.ts';
 import { agentWord, describeNode, drainWord, type Node } from './describe-node.ts';
 import { fetchDiagnostics } from './diagnostics.ts';
@@ -66,6 +67,17 @@ export function addNodeCommands(program: Command, carry: Carry): void {
       carry(async (client) => {
         const body = { drain: !options.off };
         printItem(await client.change<Item>('POST', `${path}/${encodeURIComponent(id)}/drain`, body), options, page);
+      }),
+    );
+  command
+    .command('rotate-keys <id>')
+    .description('have a node replace its keys now, and wait until it has')
+    .option(...json)
+    .action((id, options) =>
+      carry(async (client) => {
+        const asked = await askNode(client, `${path}/${encodeURIComponent(id)}/rotate-keys`);
+        if (options.json) printJson(asked);
+        else printLine('The keys of the node are replaced. The old identity key ends with its next session.');
       }),
     );
   addUpdates(command, carry, path);

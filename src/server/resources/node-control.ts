@@ -21,7 +21,14 @@ export function nodeControl(hub: Hub, queue: TaskQueue): NodeControl {
     diagnose: async (tx, { correlationId }, { id, allocation_id }, wish) => {
       const { id: taskId } = await queue.enqueue(tx, {
         ...{ node_id: id, allocation_id, type: 'agent.collect_diagnostics', purpose: 'diagnose' },
-        ...{ trace_id: correlationId, params: wish, deadline_seconds: diagnoseSeconds, valid_seconds: diagnoseSeconds },
+        ...{ trace_id: correlationId, params: wish, deadline_seconds: thereSeconds, valid_seconds: thereSeconds },
+      });
+      return taskId;
+    },
+    rotateKeys: async (tx, { correlationId }, { id, allocation_id }) => {
+      const { id: taskId } = await queue.enqueue(tx, {
+        ...{ node_id: id, allocation_id, type: 'agent.rotate_keys', purpose: 'rotate_keys', params: {} },
+        ...{ trace_id: correlationId, deadline_seconds: thereSeconds, valid_seconds: thereSeconds },
       });
       return taskId;
     },
@@ -29,4 +36,4 @@ export function nodeControl(hub: Hub, queue: TaskQueue): NodeControl {
 }
 
 /** For a node that is there; one that is not is not waited for. */
-const diagnoseSeconds = 180;
+const thereSeconds = 180;

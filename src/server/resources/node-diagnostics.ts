@@ -7,21 +7,19 @@ import {
   AgentCollectDiagnosticsOutput,
   AgentCollectDiagnosticsParams,
 } from '../../contract/agent-collect-diagnostics.ts';
-import { AgentError, Failure } from '../../contract/failures.ts';
-import { closed, id, nullable } from '../db/entities/fields.ts';
+import { closed, nullable } from '../db/entities/fields.ts';
 import type { Task } from '../db/entities/task.ts';
 import { appendEvent } from '../db/events.ts';
 import { found, platform } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
+import { connectedNode, nodeAnswer, nodeAnswerOf, nodeTask, ofNodeTask } from './node-tasks.ts';
 import type { NodeControl } from './nodes.ts';
 
 const Diagnostics = Type.Object(
   {
-    task_id: id('The task that collects them.'),
-    state: Type.Enum(['waiting', 'ended'], { description: 'ended: there is a bundle or a failure.' }),
+    ...nodeAnswer,
     bundle: nullable(AgentCollectDiagnosticsOutput, 'What was collected; null until then, and where it failed.'),
-    failure: nullable(Failure, 'Why there is none; null where there is.'),
   },
   { ...closed, description: 'Diagnostics of a node.' },
 );
@@ -36,11 +34,8 @@ export function diagnosticsRoutes(control: Pick<NodeControl, 'diagnose' | 'isCon
       summary: 'Has a node collect what somebody who helps from afar has to see of it, without secrets.',
       change: async (asked, tx) => {
         const { node_id: nodeId } = asked.params;
-        const node = found('node', nodeId, await tx.nodes.get(nodeId));
-        if (node.status !== 'enrolled' || !control.isConnected(nodeId)) {
-          const reason = 'The node is not connected; `node-agent doctor --bundle FILE` on the host works without that.';
-          throw new AgentError('resource.conflict', { reason });
-        }
+        const instead = '`node-agent doctor --bundle FILE` on the host works without that.';
+        const node = await connectedNode(tx, nodeId, control.isConnected, instead);
         const taskId = await control.diagnose(tx, asked, node, asked.body);
         await appendEvent(tx, asked, {
           ...{ type: 'node.diagnosed', project_id: null, subject: { kind: 'node', id: nodeId } },
@@ -51,18 +46,14 @@ export function diagnosticsRoutes(control: Pick<NodeControl, 'diagnose' | 'isCon
     }),
     route({
       ...{ method: 'GET', path: `${path}/{task_id}`, tag: 'nodes', allow: platform, answer: Diagnostics },
-      params: Type.Object({ node_id: id('The node.'), task_id: id('The task that collects them.') }, closed),
-      summary: 'Shows diagnostics that were asked for.',
-      read: async ({ params: { node_id: nodeId, task_id: taskId } }, tx) => {
-        const task = await tx.tasks.get(taskId);
-        const isIt = task?.node_id === nodeId && task.purpose === 'diagnose';
-        return viewOf(found('task', taskId, isIt ? task : undefined));
-      },
+      ...{ params: ofNodeTask, summary: 'Shows diagnostics that were asked for.' },
+      read: async ({ params }, tx) => viewOf(await nodeTask(tx, params, 'diagnose')),
     }),
   ];
 }
 
-function viewOf({ id: task_id, state, result }: Task): Static<typeof Diagnostics> {
+function viewOf(task: Task): Static<typeof Diagnostics> {
+  const { result } = task;
   const bundle = result?.status === 'succeeded' ? (result.output as AgentCollectDiagnosticsOutput) : null;
-  return { task_id, state: state === 'ended' ? 'ended' : 'waiting', bundle, failure: result?.failure ?? null };
+  return { ...nodeAnswerOf(task), bundle };
 }

@@ -15,6 +15,7 @@ import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
 import { usualChannel, wantedVersions } from '../releases/current-release.ts';
 import { diagnosticsRoutes } from './node-diagnostics.ts';
+import { nodeKeyRoutes } from './node-keys.ts';
 import { Drift, driftOf, Readiness, readinessOf } from './node-readiness.ts';
 
 const {
@@ -68,6 +69,8 @@ export interface NodeControl {
   release(tx: Tx, nodeId: string, actor: string): Promise<boolean>;
   /** Has a node collect its diagnostics; returns the task. */
   diagnose(tx: Tx, cause: Cause, node: Node, wish: AgentCollectDiagnosticsParams): Promise<string>;
+  /** Has a node replace its keys; returns the task. */
+  rotateKeys(tx: Tx, cause: Cause, node: Node): Promise<string>;
   /** Tells a node whether it shall take new work. */
   drain(tx: Tx, cause: Cause, node: Node): Promise<void>;
 }
@@ -124,6 +127,7 @@ export function nodeRoutes(control: NodeControl): Route[] {
       },
     }),
     ...diagnosticsRoutes(control),
+    ...nodeKeyRoutes(control),
     route({
       ...{ method: 'POST', path: `${path}/revoke`, tag: 'nodes', ...one, allow: platform },
       summary: 'Shuts a node out for good. Its workloads run on until somebody stops them on the host.',

@@ -18,7 +18,7 @@ function aDrain(): DrainState {
 }
 
 const update = () => Promise.reject(new Error('not asked for'));
-const diagnose = update;
+const [diagnose, rotateKeys] = [update, update];
 
 describe('the life of the agent, as a task may touch it', () => {
   it('tells whoever listens when a drain begins and when it ends, after it is so', () => {
@@ -28,7 +28,7 @@ describe('the life of the agent, as a task may touch it', () => {
     const lifecycle = lifecycleOf({
       ...{ drain, clock, journal: keptWorkloads().journal, tasks: () => 0 },
       onDrain: () => void told.push(drain.current !== null),
-      ...{ by: 'host', update, diagnose },
+      ...{ by: 'host', update, diagnose, rotateKeys },
     });
 
     lifecycle.beginDrain('a new driver');
@@ -48,7 +48,7 @@ describe('the life of the agent, as a task may touch it', () => {
     );
     const lifecycle = lifecycleOf({
       ...{ drain: aDrain(), journal, clock: manualClock(), tasks: () => 3, onDrain: () => undefined, by: 'host' },
-      ...{ update, diagnose },
+      ...{ update, diagnose, rotateKeys },
     });
 
     expect(lifecycle.look()).toEqual({ drainingSince: null, workloads: 2, tasks: 3 });

@@ -20,7 +20,14 @@ it('is what the agent says of its host, and touches nothing', async () => {
     asked.push(wish);
     return bundle;
   };
-  const lifecycle = { beginDrain: unasked, endDrain: unasked, look: unasked, update: unasked, diagnose };
+  const lifecycle = {
+    beginDrain: unasked,
+    endDrain: unasked,
+    look: unasked,
+    update: unasked,
+    diagnose,
+    rotateKeys: unasked,
+  };
 
   const output = await collectDiagnostics({ tasks: 3 }, taskContext(engine, { lifecycle }).context);
 
@@ -38,7 +45,14 @@ it('ends with the task, and not with a bundle that nobody waits for', async () =
     signal.throwIfAborted();
     throw new Error('went on');
   };
-  const lifecycle = { beginDrain: unasked, endDrain: unasked, look: unasked, update: unasked, diagnose };
+  const lifecycle = {
+    beginDrain: unasked,
+    endDrain: unasked,
+    look: unasked,
+    update: unasked,
+    diagnose,
+    rotateKeys: unasked,
+  };
   const { context } = taskContext(recordingEngine().engine, { lifecycle, signal: stop.signal });
 
   await expect(collectDiagnostics({}, context)).rejects.toThrow('given up');

@@ -22,6 +22,7 @@ function agent(drainingSince: string | null = null) {
     look: () => ({ drainingSince: since, workloads: 3, tasks: 2 }),
     update: () => Promise.reject(new Error('not asked for')),
     diagnose: () => Promise.reject(new Error('not asked for')),
+    rotateKeys: () => Promise.reject(new Error('not asked for')),
   };
   const { engine, calls: engineCalls } = recordingEngine();
   return { ...taskContext(engine, { lifecycle }), calls, engineCalls };

@@ -12,7 +12,14 @@ function agent(update: Lifecycle['update']) {
     throw new Error('not asked for');
   };
   const { engine, calls: engineCalls } = recordingEngine();
-  const lifecycle = { beginDrain: unasked, endDrain: unasked, look: unasked, update, diagnose: unasked };
+  const lifecycle = {
+    beginDrain: unasked,
+    endDrain: unasked,
+    look: unasked,
+    update,
+    diagnose: unasked,
+    rotateKeys: unasked,
+  };
   return { ...taskContext(engine, { lifecycle }), engineCalls };
 }
 

@@ -27,7 +27,19 @@ export const Task = Type.Object(
     instance_id: nullable(id('The instance.'), 'App instance it is for; null for tasks of the platform.'),
     ...{ type, schema_version, attempt, fencing, deadline_seconds, issued_at, not_after, trace_id, params },
     purpose: Type.Enum(
-      ['preflight', 'launch', 'stop', 'start', 'restart', 'decommission', 'drain', 'wipe', 'update', 'diagnose'],
+      [
+        'preflight',
+        'launch',
+        'stop',
+        'start',
+        'restart',
+        'decommission',
+        'drain',
+        'wipe',
+        'update',
+        'diagnose',
+        'rotate_keys',
+      ],
       {
         description: 'What it is for.',
       },
