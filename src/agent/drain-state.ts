@@ -2,11 +2,12 @@
  * Whether this host drains, kept in a file of its own: it outlives a restart of the agent and a journal that was lost, and
  * can be read by whoever is on the host. Somebody on the host may want it, and the control plane: each ends only his own.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { readStrictJson } from '../contract/strict-json.ts';
 import { judge } from '../contract/validate.ts';
+import { writeDurable } from '../kit/durable.ts';
 
 const Drain = Type.Object(
   { since: Type.String({ maxLength: 40 }), reason: Type.String({ maxLength: 256 }) },
@@ -56,9 +57,7 @@ export class DrainState {
     if (Object.keys(drains).length === 0) {
       rmSync(this.#file, { force: true });
     } else {
-      const temporary = `${this.#file}.new`;
-      writeFileSync(temporary, `${JSON.stringify(drains)}\n`, { mode: 0o600, flush: true });
-      renameSync(temporary, this.#file);
+      writeDurable(this.#file, `${JSON.stringify(drains)}\n`, 0o600);
     }
     this.#drains = drains;
   }

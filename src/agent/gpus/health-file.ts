@@ -2,12 +2,13 @@
  * What is known of the cards, kept in a file of its own: it outlives a restart of the agent and a journal that was lost. A
  * card that is not to be trusted must not be handed out because somebody restarted the agent.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { Gpu } from '../../contract/gpus.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
+import { writeDurable } from '../../kit/durable.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -70,9 +71,7 @@ export class HealthFile {
   write(health: KeptHealth): void {
     const text = `${JSON.stringify(health)}\n`;
     if (text !== this.#written) {
-      const temporary = `${this.#file}.new`;
-      writeFileSync(temporary, text, { mode: 0o600, flush: true });
-      renameSync(temporary, this.#file);
+      writeDurable(this.#file, text, 0o600);
       this.#written = text;
     }
   }

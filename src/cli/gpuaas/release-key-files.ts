@@ -5,10 +5,11 @@
  * The root signs nothing but bundles, so it can lie somewhere offline between two of them; all else works without it.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
 import { releaseDomain, releaseKeysDomain, releasePapers, signedReleaseBytes } from '../../contract/release.ts';
+import { writeDurable } from '../../kit/durable.ts';
 import {
   readManifest,
   readReleaseKeys,
@@ -80,9 +81,9 @@ export function signManifest(release: string, folder: string): void {
   const { pems } = readBundle(folder);
   const manifest = readFileSync(join(release, releasePapers.manifest));
   const signature = sign(null, signedReleaseBytes(releaseDomain, manifest), newestKey(folder, pems));
-  replaceFile(join(release, releasePapers.manifestSignature), signature, 0o644);
+  writeDurable(join(release, releasePapers.manifestSignature), signature);
   for (const name of [releasePapers.keys, releasePapers.keysSignature]) {
-    replaceFile(join(release, name), readFileSync(join(folder, name)), 0o644);
+    writeDurable(join(release, name), readFileSync(join(folder, name)));
   }
 }
 
@@ -99,12 +100,8 @@ function newestKey(folder: string, pems: readonly string[]): KeyObject {
 function writeBundle(folder: string, seq: number, pems: readonly string[], root: KeyObject): void {
   const text = Buffer.from(`# gpuaas-release-keys.v1 seq=${seq}\n${pems.join('')}`);
   // The signature first: an interrupted call leaves a bundle that is refused, and none that is half new.
-  replaceFile(
-    join(folder, releasePapers.keysSignature),
-    sign(null, signedReleaseBytes(releaseKeysDomain, text), root),
-    0o644,
-  );
-  replaceFile(join(folder, releasePapers.keys), text, 0o644);
+  writeDurable(join(folder, releasePapers.keysSignature), sign(null, signedReleaseBytes(releaseKeysDomain, text), root));
+  writeDurable(join(folder, releasePapers.keys), text);
 }
 
 function readBundle(folder: string): { seq: number; pems: string[] } {
@@ -143,12 +140,6 @@ function readText(file: string): string {
 function readBytes(file: string): Buffer {
   if (!existsSync(file)) throw unusable(`There is no ${file}; \`gpuaas release-keys init\` makes the keys.`);
   return readFileSync(file);
-}
-
-function replaceFile(file: string, bytes: Uint8Array, mode: number): void {
-  const temporary = `${file}.${process.pid}`;
-  writeFileSync(temporary, bytes, { mode, flush: true });
-  renameSync(temporary, file);
 }
 
 function pemOf(key: KeyObject): string {

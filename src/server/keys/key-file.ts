@@ -1,10 +1,12 @@
 /**
- * Private keys on disk: one file each, mode 0600, in a folder of mode 0700. A file is written whole or not at all, and a
- * file that others could read is refused instead of repaired: its key may be known already.
+ * Private keys on disk: one file each, mode 0600, in a folder of mode 0700. A file is written whole or not at all, and is on the disk
+ * when a call returns: what nodes were told to believe must not be gone after a power cut. A file that others could read is refused
+ * instead of repaired: its key may be known already.
  */
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
+import { moveDurable, syncPath } from '../../kit/durable.ts';
 
 export interface KeyFile {
   /** Undefined if there is none yet. */
@@ -29,8 +31,9 @@ export function keyFile(folder: string, name: string): KeyFile {
       } finally {
         rmSync(written, { force: true });
       }
+      syncPath(folder);
     },
-    replace: (value) => renameSync(writeBeside(path, value), path),
+    replace: (value) => moveDurable(writeBeside(path, value), path),
   };
 }
 
