@@ -9,6 +9,7 @@ import type { Static, TSchema } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judgeKnown } from '../../contract/validate.ts';
+import { answerOf } from '../../kit/answer-of.ts';
 import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import type { ControlPlaneOrigin } from './origin.ts';
 
@@ -69,12 +70,10 @@ async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOp
     ...origin.tlsOptions(),
   };
   try {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const send = origin.tls ? requestTls : requestPlain;
-    send(url, { ...request, agent: false }, resolve)
-      .on('error', reject)
-      .end(body);
-    const response = await promise;
+    const sent = send(url, { ...request, agent: false });
+    sent.end(body);
+    const response = await answerOf(sent);
     return { status: response.statusCode ?? 0, bytes: await bounded(response) };
   } catch (error) {
     options.signal?.throwIfAborted();

@@ -2,6 +2,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { AgentError, type Failure } from '../../contract/failures.ts';
+import { answerOf } from '../../kit/answer-of.ts';
 import { readLines } from '../../kit/lines.ts';
 
 export interface LocalClient {
@@ -54,18 +55,15 @@ export async function isAgentThere(socketPath: string): Promise<boolean> {
 async function call(socketPath: string, path: string, { query = {}, body, signal }: AskOptions) {
   const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
   const search = new URLSearchParams(given).toString();
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const sent = request(
-    {
-      ...{ socketPath, path: search === '' ? path : `${path}?${search}`, method: body === undefined ? 'GET' : 'POST' },
-      ...(signal === undefined ? {} : { signal }),
-    },
-    resolve,
-  );
-  sent.once('error', (error) => reject(signal?.aborted ? signal.reason : absent(socketPath, error)));
+  const sent = request({
+    ...{ socketPath, path: search === '' ? path : `${path}?${search}`, method: body === undefined ? 'GET' : 'POST' },
+    ...(signal === undefined ? {} : { signal }),
+  });
   sent.end(body === undefined ? undefined : JSON.stringify(body));
 
-  const response = await promise;
+  const response = await answerOf(sent).catch((error: unknown) => {
+    throw signal?.aborted ? signal.reason : absent(socketPath, error as Error);
+  });
   if (response.statusCode !== 200) {
     throw said(((await json(response)) as { failure: Failure }).failure);
   }

@@ -7,6 +7,7 @@ import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { AgentError } from '../../contract/failures.ts';
 import type { ReleaseArtifact } from '../../contract/release.ts';
+import { answerOf } from '../../kit/answer-of.ts';
 import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { moveDurable, writeWhole } from '../../kit/durable.ts';
@@ -145,14 +146,10 @@ async function receive(
     ...(offset > 0 ? { range: `bytes=${offset}-` } : {}),
   };
   const send = source.origin.tls ? requestTls : requestPlain;
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request = send(url, { headers, signal, agent: false, ...source.origin.tlsOptions() }, resolve);
-  request
-    .on('error', reject)
-    .setTimeout(stallMs, () => request.destroy(new Error('Nothing came any more')))
-    .end();
+  const request = send(url, { headers, signal, agent: false, ...source.origin.tlsOptions() });
+  request.setTimeout(stallMs, () => request.destroy(new Error('Nothing came any more'))).end();
   try {
-    const response = await promise;
+    const response = await answerOf(request);
     const status = response.statusCode ?? 0;
     if (status !== 200 && status !== 206) {
       response.resume();

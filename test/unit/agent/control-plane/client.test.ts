@@ -35,6 +35,10 @@ describe('a call to the control plane', () => {
     ['control_plane.unavailable', 'too many calls', (_, response) => answerJson(response, 429, {})],
     ['control_plane.unavailable', 'a cut connection', (_, response) => response.destroy()],
     ['control_plane.unavailable', 'an endless answer', (_, response) => flood(response)],
+    [
+      ...(['control_plane.unavailable', 'a switch of protocols that nobody asked for'] as const),
+      (_, { socket }) => void socket?.write('HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+    ],
     ['control_plane.refused', 'a no', (_, response) => answerJson(response, 403, { error: { message: 'No.' } })],
     ['control_plane.refused', 'a no that is not JSON', (_, response) => response.writeHead(404).end('<html>')],
     ['control_plane.refused', 'a redirect', (_, response) => response.writeHead(302, { location: '/x' }).end()],

@@ -192,6 +192,15 @@ describe('a paper', () => {
     expect((await fetchPaper('release.json', bytes.length, ground(origin).options)).equals(bytes)).toBe(true);
   });
 
+  it('is asked for again where the answer switches protocols, of which nobody asked it', async () => {
+    const switching: Answer = (_request, { socket }) => {
+      socket?.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
+    };
+    const { origin } = await controlPlane(switching, honest());
+
+    expect((await fetchPaper('release.json', bytes.length, ground(origin).options)).equals(bytes)).toBe(true);
+  });
+
   it('that is longer than any is refused', async () => {
     const { origin } = await controlPlane(honest());
 
