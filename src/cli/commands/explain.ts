@@ -51,19 +51,16 @@ export async function printExplanation(
 
 async function explainAlone(id: string, loaded: LoadedConfig, signal: AbortSignal): Promise<Explanation> {
   const { config } = loaded;
+  await using undo = new AsyncDisposableStack();
+  const copy = copyOfJournal(config.state_dir);
+  undo.defer(() => copy?.remove());
   const access = await openEngine(config, await hostPolicyOf(loaded), createLog({ level: 'silent' }), {
     lookOnly: true,
   });
-  const copy = copyOfJournal(config.state_dir);
-  try {
-    const { engine } = access;
-    const sources = explainSources({ engine, journal: copy?.journal, taskLogs: taskLogFolder(config) });
-    const explanation = await explain(id, sources, signal);
-    return { ...explanation, notes: ['No daemon answers; this was put together without it.', ...explanation.notes] };
-  } finally {
-    copy?.remove();
-    await access.close();
-  }
+  undo.defer(access.close);
+  const sources = explainSources({ engine: access.engine, journal: copy?.journal, taskLogs: taskLogFolder(config) });
+  const explanation = await explain(id, sources, signal);
+  return { ...explanation, notes: ['No daemon answers; this was put together without it.', ...explanation.notes] };
 }
 
 const mostOfJournal = 2 ** 30;

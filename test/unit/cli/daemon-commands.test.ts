@@ -1,5 +1,5 @@
 /** The commands that ask the daemon of this host, over its real socket. */
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { TaskSummary } from '../../../src/agent/local-api/agent-status.ts';
@@ -165,11 +165,15 @@ describe('node-agent, with a daemon', () => {
     writeFileSync(join(folder, 'of-root.db'), 'what only root may read');
     symlinkSync(join(folder, 'of-root.db'), join(config.state_dir, 'agent.db'));
     onTestFinished(() => rmSync(join(config.state_dir, 'agent.db')));
+    const temporary = mkdtempSync(join(folder, 'tmp-'));
+    vi.stubEnv('TMPDIR', temporary);
+    onTestFinished(() => void vi.unstubAllEnvs());
 
     const { code, stderr } = await nodeAgent('explain', 'notebook-1');
 
     expect([code, stderr]).toEqual([2, expect.stringContaining('agent.db: It cannot be opened: ELOOP')]);
     expect(readFileSync(join(folder, 'of-root.db'), 'utf8')).toBe('what only root may read');
+    expect(readdirSync(temporary)).toEqual([]);
   });
 
   it('puts into a bundle nothing that a daemon answers in another form: root unpacks it', async () => {
