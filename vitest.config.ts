@@ -25,8 +25,8 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           isolate: false,
-          // By itself it would leave a core idle.
-          maxWorkers: 2,
+          // By itself it would leave a core idle; and some wait.
+          maxWorkers: 3,
         },
       },
       {
@@ -39,7 +39,7 @@ export default defineConfig({
             testTimeout: 120_000,
             hookTimeout: 120_000,
           },
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {
