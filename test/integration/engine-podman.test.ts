@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { type PodmanService, startPodman } from '../../bootstrap/dev/podman.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
@@ -63,12 +63,15 @@ describe('podman at the socket of the engine', () => {
     ['not approved', ['docker']],
     ['approved', ['docker', 'podman']],
     ['the only one approved', ['podman']],
-  ] as const)('%s: runs nothing, is told apart at the first call and asked nothing else', async (_, approved) => {
-    await hostOn(front.socketPath, { approved_engines: [...approved] });
+  ] as const)(
+    '%s: runs nothing, is told apart at the first call and asked nothing else (G-161)',
+    async (_, approved) => {
+      await hostOn(front.socketPath, { approved_engines: [...approved] });
 
-    expect(await launched()).toMatchObject(refused(expect.stringMatching(itIsPodman)));
-    expect(new Set(front.calls.map(({ method, path }) => `${method} ${path}`))).toEqual(new Set(['GET /version']));
-  });
+      expect(await launched()).toMatchObject(refused(expect.stringMatching(itIsPodman)));
+      expect(new Set(front.calls.map(({ method, path }) => `${method} ${path}`))).toEqual(new Set(['GET /version']));
+    },
+  );
 
   it('runs no stack either', async () => {
     await hostOn(front.socketPath);
@@ -80,11 +83,9 @@ describe('podman at the socket of the engine', () => {
   it('is named by the gate when that starts, and by the doctor, each with the way out', async () => {
     await hostOn(front.socketPath);
     const gate = startNodeAgent(['gate', '--config', host.configFile]);
-    try {
-      await gate.saw(/"code":"engine.unsupported","engine":"podman".*"msg":"engine refused"/);
-    } finally {
-      gate.child.kill('SIGTERM');
-    }
+    onTestFinished(() => void gate.child.kill());
+    await gate.saw(/"code":"engine.unsupported","engine":"podman".*"msg":"engine refused"/);
+    gate.child.kill();
     const doctor = await startNodeAgent(['doctor', '--json', '--config', host.configFile]).ended;
     const status = await host.run('workload.oci_runtime_status', {});
 
@@ -109,7 +110,7 @@ describe('podman at the socket of the engine', () => {
   });
 });
 
-it('lets Docker run nothing where host policy approves podman alone', async () => {
+it('lets Docker run nothing where host policy approves podman alone (G-161)', async () => {
   await hostOn(docker, { approved_engines: ['podman'] });
 
   const reason = expect.stringMatching(/^It is docker \d+\..*, and host policy approves only podman\.$/);
