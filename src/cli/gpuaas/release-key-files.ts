@@ -100,7 +100,8 @@ function newestKey(folder: string, pems: readonly string[]): KeyObject {
 function writeBundle(folder: string, seq: number, pems: readonly string[], root: KeyObject): void {
   const text = Buffer.from(`# gpuaas-release-keys.v1 seq=${seq}\n${pems.join('')}`);
   // The signature first: an interrupted call leaves a bundle that is refused, and none that is half new.
-  writeDurable(join(folder, releasePapers.keysSignature), sign(null, signedReleaseBytes(releaseKeysDomain, text), root));
+  const signature = sign(null, signedReleaseBytes(releaseKeysDomain, text), root);
+  writeDurable(join(folder, releasePapers.keysSignature), signature);
   writeDurable(join(folder, releasePapers.keys), text);
 }
 
