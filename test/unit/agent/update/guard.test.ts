@@ -26,7 +26,66 @@ function factsOf(host: GuardedHost, name: string): Record<string, string> {
   return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)));
 }
 
+describe('behind an end of agent and gate', () => {
+  const stoodStill = { env: { SERVICE_RESULT: 'watchdog' } };
+
+  it.each([
+    [agent, gate, 'It stood still.'],
+    [gate, agent, 'Its gate stood still.'],
+  ])(
+    'a version on trial of which %s stood still is rolled back at once, and %s is restarted as well',
+    (unit, other, why) => {
+      const host = hostOnTrial(folder, { attempts: 1 });
+      host.say('alive', '0.2.0 n1\n');
+
+      expect(host.guard(['stopped', unit], stoodStill).code).toBe(0);
+
+      expect([host.runs(), host.guarded('pending'), host.guarded('skipped')]).toEqual([
+        '0.1.0',
+        undefined,
+        `0.2.0 ${why}\n`,
+      ]);
+      expect(factsOf(host, 'last')).toMatchObject({ outcome: 'rolled_back', reason: why });
+      expect(host.calls()).toEqual([`--no-block stop ${timer}`, `--no-block restart ${other}`]);
+    },
+  );
+
+  it.each([
+    ['it ended otherwise', { attempts: 1 }, { SERVICE_RESULT: 'exit-code' }],
+    ['nobody says why it ended', { attempts: 1 }, {}],
+    ['it was the version before, which had not been restarted yet', { attempts: 0 }, { SERVICE_RESULT: 'watchdog' }],
+  ])('nothing happens where %s', (_what, pending, env) => {
+    const host = hostOnTrial(folder, pending);
+
+    expect(host.guard(['stopped', agent], { env })).toMatchObject({ code: 0, said: '' });
+
+    expect([host.runs(), host.calls(), host.guarded('last')]).toEqual(['0.2.0', [], undefined]);
+  });
+
+  it('nothing happens where no version is on trial', () => {
+    const host = guardedHost(folder);
+    host.install('0.1.0');
+    host.point('current', '0.1.0');
+
+    expect(host.guard(['stopped', agent], stoodStill)).toMatchObject({ code: 0, said: '' });
+    expect([host.runs(), host.calls()]).toEqual(['0.1.0', []]);
+  });
+});
+
 describe('before a start of the agent', () => {
+  it('a version that has proven itself is committed, however often it was started: that was cut short', () => {
+    const host = hostOnTrial(folder, { attempts: 3 });
+    host.say('stable', '0.2.0 n1\n');
+
+    expect(host.guard(['start']).code).toBe(0);
+
+    expect([host.runs(), host.guarded('pending'), factsOf(host, 'last')['outcome']]).toEqual([
+      '0.2.0',
+      undefined,
+      'committed',
+    ]);
+  });
+
   it('nothing happens where no version is on trial', () => {
     const host = guardedHost(folder);
     host.install('0.1.0');
