@@ -1,8 +1,9 @@
 /** The image of the control plane, built from its Dockerfile without the network and run as who does not trust it would. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildGpuaas } from '../../bootstrap/dev/build.ts';
 import { containerLog, removeContainer } from '../../bootstrap/dev/containers.ts';
@@ -16,6 +17,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 const root = resolve(import.meta.dirname, '../..');
 const folder = temporaryFolder('image');
 const suffix = randomBytes(4).toString('hex');
+const context = join(folder, 'context');
 const [base, image] = [`gpuaas-test/node:${suffix}`, `gpuaas-test/control-plane:${suffix}`];
 const name = `gpuaas-test-control-plane-${suffix}`;
 let socketPath: string;
@@ -54,7 +56,6 @@ beforeAll(async () => {
   ];
   writeFileSync(join(node, 'Dockerfile'), recipe.join('\n'));
   await build(node, base);
-  const context = join(folder, 'context');
   await buildGpuaas(join(context, 'dist'));
   copyFileSync(join(root, 'LICENSE'), join(context, 'LICENSE'));
   copyFileSync(join(root, 'Dockerfile.control-plane'), join(context, 'Dockerfile'));
@@ -86,6 +87,29 @@ async function create(env: readonly string[], port: number): Promise<void> {
   expect(status).toBe(201);
   await act('start');
 }
+
+it('is built and run by the commands of docs/control-plane.md', async () => {
+  const page = readFileSync(join(root, 'docs/control-plane.md'), 'utf8');
+  const [, commands = ''] = /```sh\nnpm run build\n(docker build [^`]+)```/.exec(page) ?? [];
+  const port = await freePort();
+  const ours = [
+    ['-f Dockerfile.control-plane ', '-f Dockerfile '],
+    ['docker.io/library/node:26-slim', base],
+    ['-t gpuaas .', `-t ${image} .`],
+    ['docker run -d -p 127.0.0.1:8080:', `docker run -d --name ${name} -p 127.0.0.1:${port}:`],
+    ['-v gpuaas:', '-v '],
+    ['INSECURE_LISTEN=true gpuaas', `INSECURE_LISTEN=true ${image}`],
+  ] as const;
+  expect(ours.filter(([shown]) => !commands.includes(shown))).toEqual([]);
+  const typed = ours.reduce((text, [shown, real]) => text.replace(shown, real), commands);
+  await removeContainer(socketPath, name);
+
+  const env = { ...process.env, DOCKER_HOST: `unix://${socketPath}`, DOCKER_BUILDKIT: '0' };
+  await promisify(execFile)('sh', ['-ec', typed], { cwd: context, env });
+
+  const answers = async () => (await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined))?.status === 200;
+  await until(answers, 'its answer');
+});
 
 it('refuses to listen in the clear unless it is told so', async () => {
   await create([], await freePort());

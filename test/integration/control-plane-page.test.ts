@@ -104,6 +104,14 @@ it('lets a host enrol, and another one in its place', async () => {
   expect(existsSync(join(folder, 'token'))).toBe(true);
 });
 
+it('has an image pushed, registered and verified by one command', async () => {
+  const [push = ''] = block('gpuaas artifacts push');
+
+  const pushed = await typed(`${push.replace('registry.example.com', registry.host)} --no-token --json`);
+
+  expect(JSON.parse(pushed)).toMatchObject({ name: 'runtime-cpu', trust: 'verified' });
+});
+
 it('says who has asked for it', async () => {
   const printed = await Promise.all(block('gpuaas audit').map((line) => typed(line.replace('INSTANCE', 'NODE'))));
 
