@@ -90,7 +90,7 @@ async function publish(version: string, program: string | Buffer): Promise<void>
   if (status !== 0) throw new Error(err);
 }
 
-it('a version that crashes is rolled back, and the node says so with its reason', async () => {
+it('a version that crashes is rolled back, and the node says so with its reason (G-187)', async () => {
   await publish('0.1.5', unwell.crashes);
 
   await ask('POST', `/api/v1/nodes/${nodeId}/update`, { version: '0.1.5' });
@@ -100,7 +100,7 @@ it('a version that crashes is rolled back, and the node says so with its reason'
   expect(await agent.running()).toMatchObject({ version: '0.1.0', pending: '' });
 });
 
-it('a version that is well stays, although the control plane goes away while it proves itself', async () => {
+it('a version that is well stays, although the control plane goes away while it proves itself (G-187)', async () => {
   await publish('0.2.0', await binaryOf('0.2.0'));
 
   await ask('POST', `/api/v1/nodes/${nodeId}/update`, { version: '0.2.0' });

@@ -127,7 +127,7 @@ describe('a version that is not well', () => {
 });
 
 describe('a version that is well', () => {
-  it('takes over while a workload serves, and stays', async () => {
+  it('takes over while a workload serves, and stays (G-187)', async () => {
     const folder = await agent.bring(ours.release('0.2.0', await binaryOf('0.2.0')));
     const { failed, ok } = await served(async () => {
       const { code, stdout, stderr } = await from(folder);

@@ -13,11 +13,6 @@ export const decided: Readonly<Record<string, string>> = {
   'X-13': 'no proxy is built; [G-244](decisions.md) says what one would need, an origin for each instance first of all',
 };
 
-/** Named here until it is shown: what it waits for. */
-export const pending: Readonly<Record<string, string>> = {
-  'G-187': 'updates of the agent; the failure codes `update.untrusted` and `update.rolled_back` are reserved for them',
-};
-
 export interface Shown {
   /** Relative to the root of the repository. */
   readonly file: string;
@@ -104,7 +99,7 @@ function howShown(id: string, tests: readonly Shown[] | undefined): string {
     });
     return [...some, ...(tests.length > mostTests ? [`${tests.length - mostTests} more`] : [])].join('<br>');
   }
-  return decided[id] !== undefined ? `decided: ${decided[id]}` : `not yet: ${pending[id] ?? '?'}`;
+  return `decided: ${decided[id] ?? '?'}`;
 }
 
 /** Without the ids themselves, and harmless in a table. */
