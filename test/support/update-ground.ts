@@ -60,6 +60,7 @@ export async function installAgent(
     install -m 755 -d /opt/gpuaas-node-agent/versions/0.1.0 /etc/gpuaas-node-agent
     install -m 755 guard /opt/gpuaas-node-agent/guard
     install -m 644 *.service *.path *.timer /etc/systemd/system/
+    [ "$(systemctl --version | sed -n '1s/^systemd \\([0-9]*\\).*/\\1/p')" -ge 253 ] || cp -r older/* /etc/systemd/system/
     install -m 644 sysusers.d/* /usr/lib/sysusers.d/
     install -m 644 tmpfiles.d/* /usr/lib/tmpfiles.d/
     systemd-sysusers; systemd-tmpfiles --create
