@@ -43,6 +43,8 @@ LOCK=/run/gpuaas-bootstrap.lock
 SYS=/sys
 KERNEL_LOG=/dev/kmsg
 APT=/etc/apt
+APT_LISTS=/var/lib/apt/lists
+DPKG=/var/lib/dpkg
 
 # The key that NVIDIA signs its repository with, and the first toolkit without CVE-2025-23266.
 NVIDIA_REPOSITORY=https://nvidia.github.io/libnvidia-container/stable/deb
@@ -169,7 +171,7 @@ property() {
 defaults() {
   MODE=install JSON='' BEGUN='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
   ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
-  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' home=''
+  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' GVISOR_NETWORK='' home=''
 }
 
 arguments() {
@@ -287,13 +289,13 @@ fact_distribution() {
   # shellcheck disable=SC1091
   FACT=$(. /etc/os-release && printf '%s %s' "${ID:-unknown}" "${VERSION_ID:-}")
   case $FACT in
-    'debian 12' | 'debian 13') return 0 ;;
+    'debian 12' | 'debian 13' | 'ubuntu 24.04') return 0 ;;
   esac
   way='bootstrap.sh --untested-distribution goes on; packages then come from apt-get, or have to be there already.'
   if [ -n "$UNTESTED" ]; then
     warning "This was not tested on $FACT." 'Try it on one host first; --dry-run shows what it does.'
   else
-    problem "This was tested on Debian 12 and 13, and not on $FACT." "$way"
+    problem "This was tested on Debian 12 and 13 and on Ubuntu 24.04, and not on $FACT." "$way"
   fi
 }
 
@@ -512,7 +514,11 @@ merge_engine_config() {
   # An engine of a swarm refuses live restore.
   ! grep -qs '"LocalAddr":"[^"]' /var/lib/docker/swarm/docker-state.json || set -- "$@" --no-live-restore
   ! has nvidia-container-runtime || set -- "$@" --nvidia "$(command -v nvidia-container-runtime)"
-  ! { [ -n "$GVISOR" ] && has runsc; } || set -- "$@" --gvisor "$(command -v runsc)"
+  if [ -n "$GVISOR" ] && has runsc && ! grep -qs '"runsc"' "$DAEMON_JSON"; then
+    learn_gvisor_network
+    set -- "$@" --gvisor "$(command -v runsc)"
+    [ "$GVISOR_NETWORK" != host ] || set -- "$@" --gvisor-host-network
+  fi
   cat "$DAEMON_JSON" >"$WORK/own/daemon.json.now" 2>/dev/null || : >"$WORK/own/daemon.json.now"
   "$PROVEN" host engine-config "$WORK/own/daemon.json.now" "$@" >"$WORK/own/daemon.json" 2>"$WORK/otherwise" || die "$FAILED" "$(cat "$WORK/otherwise")" "Correct $DAEMON_JSON; nothing of it was changed."
 }
@@ -577,10 +583,31 @@ do_registries() {
 
 apt_install() {
   has apt-get || die "$FAILED" "There is no apt-get here to install $*." 'Install it by the means of this distribution and run again.'
+  await_apt
   # What a killed run left half done.
   [ "$MODE" = dry-run ] || [ -z "$(dpkg --audit 2>/dev/null)" ] || run dpkg --configure -a
   apt_update
   run env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l LC_ALL=C.UTF-8 apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# Also apt waits for others, but not with its lists, and says so in a log that nobody reads.
+await_apt() {
+  seconds=0
+  while [ "$MODE" = install ] && holder=$(apt_holder) && [ -n "$holder" ]; do
+    [ "$seconds" -gt 0 ] || say "         waiting: $holder is at work with the packages of this host"
+    [ "$seconds" -lt 600 ] || die "$FAILED" "$holder has been at work with the packages of this host for 10 minutes." 'Wait until it has ended, and run this again.'
+    sleep 1
+    seconds=$((seconds + 1))
+  done
+}
+
+# Who has apt or dpkg locked: `unattended-upgr (process 123)`.
+apt_holder() {
+  for file in "$DPKG/lock-frontend" "$DPKG/lock" "$APT_LISTS/lock"; do
+    inode=$(stat -c %i "$file" 2>/dev/null) || continue
+    pid=$(awk -v inode=":$inode" 'index($6, inode) && substr($6, index($6, inode)) == inode { print $5 }' /proc/locks | head -n 1)
+    [ -z "$pid" ] || { printf '%s (process %s)' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid" && return 0; }
+  done
 }
 
 apt_update() {
@@ -684,6 +711,27 @@ hosts_of() { tr -s ' \t' '\n' | sed -n 's#^[a-z+]*://\([^/@]*@\)\{0,1\}\([^/:]*\
 
 check_gvisor() { check_asked "$GVISOR" runsc runsc; }
 do_gvisor() { apt_install runsc; }
+
+# Which network gVisor starts with on this kernel: its own, or the kernel's, in which a container has its own namespace as ever.
+learn_gvisor_network() {
+  [ -z "$GVISOR_NETWORK" ] && [ "$MODE" = install ] || return 0
+  if gvisor_starts sandbox; then
+    GVISOR_NETWORK=sandbox
+  elif gvisor_starts host; then
+    GVISOR_NETWORK=host
+    warn "gVisor's own network does not start on kernel $(uname -r): its containers use the network of the kernel, each in a namespace of its own."
+  else
+    die "$FAILED" "What is installed as $(command -v runsc) starts no sandbox on this host." "Install a newer one and run again, or leave --gvisor out; $LOG has what it said."
+  fi
+}
+
+# gvisor_starts NETWORK: tried with a program of the host, on which the sandbox looks read-only.
+gvisor_starts() {
+  rm -rf "$WORK/own/gvisor"
+  mkdir "$WORK/own/gvisor"
+  (cd "$WORK/own/gvisor" && runsc spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 runsc --root "$PWD/state" "--network=$1" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
+}
+
 check_squashfs() { check_asked "$SQUASHFS" mksquashfs squashfs-tools; }
 do_squashfs() { apt_install squashfs-tools; }
 
@@ -700,14 +748,24 @@ check_asked() {
 # ---------------------------------------------------------------------------------------------------------------- trust
 
 # get ADDRESS FILE MOST-BYTES [more lines for curl]: by its standard input, so that no secret is an argument. The kernel keeps the bound: older
-# curl has none for an answer that does not say how long it is.
+# curl has none for an answer that does not say how long it is. A line that breaks in the middle is tried anew here, since curl itself
+# does so only where the server said that it cannot now.
 get() {
-  {
-    printf 'url = "%s"\noutput = "%s"\n' "$1" "$2"
-    printf 'globoff\nsilent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
-    printf 'connect-timeout = 15\nspeed-limit = 1000\nspeed-time = 60\nretry = 3\n'
-    printf '%s' "${4:-}"
-  } | (trap '' XFSZ && ulimit -f $(($3 / 512 + 1)) && exec curl -q -K -) 2>"$WORK/curl.err"
+  for attempt in 1 2 3; do
+    status=0
+    {
+      printf 'url = "%s"\noutput = "%s"\n' "$1" "$2"
+      printf 'globoff\nsilent\nshow-error\nfail\nmax-redirs = 0\nproto = "=http,https"\ntlsv1.2\n'
+      printf 'connect-timeout = 15\nspeed-limit = 1000\nspeed-time = 60\nretry = 3\n'
+      printf '%s' "${4:-}"
+    } | (trap '' XFSZ && ulimit -f $(($3 / 512 + 1)) && exec curl -q -K -) 2>"$WORK/curl.err" || status=$?
+    # 18: less than was announced. 52, 55, 56: no answer, or the connection was lost.
+    case $status in
+      18 | 52 | 55 | 56) [ "$attempt" = 3 ] || sleep "$attempt" ;;
+      *) return "$status" ;;
+    esac
+  done
+  return "$status"
 }
 
 # A control plane with a CA of its own is believed by that CA alone.

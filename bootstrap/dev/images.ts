@@ -16,6 +16,7 @@ import { type ImageName, placeFolders, type Recipe, type RootRecipe } from './im
 import { runtimeCpu } from './images/runtime-cpu.ts';
 import { host12, host12Engine, host13, host13Engine } from './images/systemd-host.ts';
 import { tiny } from './images/tiny.ts';
+import { hostUbuntu } from './images/ubuntu-host.ts';
 import { web } from './images/web.ts';
 import { commitLayer } from './layer.ts';
 import { step } from './progress.ts';
@@ -43,10 +44,13 @@ const recipes: { readonly [N in ImageName]: Recipe } = {
   'host-debian-13-engine': host13Engine,
   'host-debian-12': host12,
   'host-debian-12-engine': host12Engine,
+  'host-ubuntu-24.04': hostUbuntu,
 };
 
-/** Every image there is. */
-export const imageNames = Object.keys(recipes) as readonly ImageName[];
+/** Every image that there is for this processor: Ubuntu's archive for others is elsewhere. */
+export const imageNames: readonly ImageName[] = (Object.keys(recipes) as ImageName[]).filter(
+  (name) => process.arch === 'x64' || name !== 'host-ubuntu-24.04',
+);
 
 /** Those that stand for a host, which few need and which take longest. */
 export const hostImages = imageNames.filter((name) => name.startsWith('host-'));

@@ -11,8 +11,8 @@ import { readStrictJson } from '../contract/strict-json.ts';
 export interface EngineWishes {
   /** NVIDIA's container runtime, where the host has cards of theirs. */
   readonly nvidiaRuntime?: string;
-  /** gVisor's `runsc`, where it was asked for. */
-  readonly gvisorRuntime?: string;
+  /** gVisor's `runsc`, where it was asked for. With `hostNetwork` it leaves the network to the kernel, each container in its own namespace. */
+  readonly gvisorRuntime?: { readonly path: string; readonly hostNetwork: boolean };
   /** False where the engine is part of a swarm, which cannot have it. */
   readonly liveRestore: boolean;
 }
@@ -80,11 +80,15 @@ function isBounded(options: unknown): boolean {
   return typeof options === 'object' && options !== null && Object.hasOwn(options, 'max-size');
 }
 
+function runtimeOf({ path, hostNetwork }: NonNullable<EngineWishes['gvisorRuntime']>): Json {
+  return hostNetwork ? { path, runtimeArgs: ['--network=host'] } : { path };
+}
+
 function runtimes(config: Json, { nvidiaRuntime, gvisorRuntime }: EngineWishes, otherwise: string[]): Json {
   const known = (config['runtimes'] ?? {}) as Json;
   const wanted: Json = {
     ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
-    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime } }),
+    ...(gvisorRuntime === undefined ? {} : { runsc: runtimeOf(gvisorRuntime) }),
   };
   const missing = Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name));
   for (const [name, value] of Object.entries(wanted)) {

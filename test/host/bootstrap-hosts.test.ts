@@ -1,9 +1,11 @@
-/** Hosts that have something already, or lack something: what a bootstrap makes of each. */
+/** Hosts of other distributions, and those that have something already, or lack something: what a bootstrap makes of each. */
+import { loadavg } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { type BootstrapGround, openBootstrapGround } from '../support/bootstrap-ground.ts';
 import { type BootstrapRelease, bootstrapRelease } from '../support/bootstrap-release.ts';
 import { type BootstrapRuns, bootstrapRuns } from '../support/bootstrap-runs.ts';
+import { launchWeb } from '../support/bootstrap-web.ts';
 import { type HostOptions, type SystemdHost, startHost } from '../support/systemd-host.ts';
 
 const all = new AsyncDisposableStack();
@@ -102,6 +104,57 @@ describe('bare Debian 12', () => {
   });
 });
 
+describe.runIf(process.arch === 'x64')('bare Ubuntu 24.04', () => {
+  const undo = new AsyncDisposableStack();
+  let site: Site;
+  beforeAll(async () => {
+    site = await openSite(undo, { ubuntu: true });
+  });
+  afterAll(() => undo.disposeAsync());
+
+  it('becomes a node, with the engine and the Compose of the distribution', async () => {
+    const { bootstrap, ground } = site;
+
+    const { code, stdout, stderr } = await bootstrap.run(await site.online());
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^ok +distribution +ubuntu 24\.04$/m);
+    expect(stdout).toContain('install Compose v2 from docker-compose-v2');
+    expect(await ground.nodes()).toMatchObject([{ status: 'enrolled', connected: true }]);
+  });
+
+  it('is not changed by a second run', async () => {
+    const before = await site.bootstrap.traces();
+
+    expect((await site.bootstrap.run([])).code).toBe(0);
+    expect(await site.bootstrap.traces()).toBe(before);
+  });
+
+  it('loses its agent and keeps what runs, with its firewall, where that is asked for', async () => {
+    const { host, bootstrap, ground } = site;
+    const id = await launchWeb(host, ground, 18_080);
+    const drops = 'nft list table inet gpuaas_node_agent | grep -c drop';
+
+    const { code, stdout, stderr } = await bootstrap.run(['--uninstall', '--purge', '--keep-workloads']);
+
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('is revoked');
+    expect(await host.sh(`systemctl start nftables; ${drops}`)).toBe('4');
+    expect(await host.sh('curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:18080/')).toMatch(/^[24]/);
+    expect(await host.sh('ls -d /opt/gpuaas* /var/lib/gpuaas* 2>/dev/null || true')).toBe('');
+    expect((await ground.nodes()).map(({ status }) => status)).toEqual(['revoked']);
+
+    expect(await bootstrap.run(['--uninstall', '--purge'])).toMatchObject({
+      ...{ code: 1, stderr: expect.stringContaining('docker rm -f $(docker ps -aq --filter label=gpuaas.instance)') },
+    });
+    await host.sh(`docker rm -f gpuaas-${id}`);
+    expect((await bootstrap.run(['--uninstall', '--purge'])).code).toBe(0);
+    const left =
+      'ls -d /etc/gpuaas* /etc/systemd/system/*gpuaas* /etc/systemd/system/nftables.service.d 2>/dev/null || true';
+    expect(await host.sh(`nft list tables | grep gpuaas || true; ${left}`)).toBe('');
+  });
+});
+
 describe('a host that has an engine, at work for others', () => {
   const undo = new AsyncDisposableStack();
   let site: Site;
@@ -173,7 +226,10 @@ describe('a host that has an engine, at work for others', () => {
     );
     const before = await host.sh("docker inspect -f '{{.State.Pid}}' others; systemctl show -p MainPID docker");
 
-    const { code, stdout, stderr } = await bootstrap.run(await site.online());
+    const args = await site.online();
+    const begun = Date.now();
+    const { code, stdout, stderr } = await bootstrap.run(args);
+    console.log(JSON.stringify({ bootstrapMs: Date.now() - begun, load: loadavg()[0] }));
 
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toContain('the engine took over what it can without a restart');
@@ -199,6 +255,18 @@ describe('a host that has an engine, at work for others', () => {
     expect((await bootstrap.run([])).code).toBe(0);
 
     expect([after === before, await pid()]).toEqual([false, after]);
+  });
+
+  it('gets gVisor and squashfs where they are asked for, and gVisor starts on its kernel', async () => {
+    const { host, bootstrap } = site;
+    const tiny = await host.image('tiny');
+
+    const { code } = await bootstrap.run(['--gvisor', '--squashfs']);
+
+    expect(code).toBe(0);
+    expect(await host.sh('mksquashfs -version | head -n 1')).toContain('mksquashfs version');
+    expect(await host.sh(`docker run --rm --runtime runsc ${tiny} uname -r`)).toBe('4.4.0');
+    expect((await bootstrap.run(['--gvisor', '--squashfs'])).stdout).not.toMatch(/^change/m);
   });
 
   it('gets back what it had where the engine does not start with what was added', async () => {

@@ -2,15 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensureEngine } from '../../bootstrap/dev/engine.ts';
-import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { type BootstrapGround, openBootstrapGround } from '../support/bootstrap-ground.ts';
 import { type BootstrapRelease, bootstrapRelease } from '../support/bootstrap-release.ts';
 import { type BootstrapRuns, bootstrapRuns } from '../support/bootstrap-runs.ts';
+import { launchWeb } from '../support/bootstrap-web.ts';
 import { type SystemdHost, startHost } from '../support/systemd-host.ts';
-import { addWebApp } from '../support/wire-app.ts';
-import { ok } from '../support/wire-ground.ts';
 
 const undo = new AsyncDisposableStack();
 let host: SystemdHost;
@@ -128,6 +125,7 @@ describe('a bare host', () => {
     expect(
       await host.sh('stat -c "%a %U" /var/lib/gpuaas-node-agent /var/lib/gpuaas-node-agent/identity/*.jwk | sort -u'),
     ).toBe('600 gpuaas-agent\n700 gpuaas-agent');
+    expect(await host.sh('stat -c %a /run/gpuaas-bootstrap.lock')).toBe('600');
   });
 
   it('is not changed by a second run, and nothing is restarted (G-188)', async () => {
@@ -234,25 +232,7 @@ describe('a workload on it', () => {
 
   beforeAll(async () => {
     await host.sh('apt-get install -y -q --no-install-recommends docker-cli');
-    const { socketPath } = await ensureEngine();
-    const { host: registry } = await ensureRegistry();
-    await host.reach(Number(registry.split(':')[1]));
-    const { reference } = await ensureImage({ socketPath, host: registry }, 'web');
-    const made = async (method: string, path: string, body?: unknown) =>
-      ok(await ground.admin.call(method, path, body));
-    await addWebApp(made, reference);
-    const [node] = await ground.nodes();
-    const launched = await made('POST', '/api/v1/app-instances', {
-      ...{ app_slug: 'web', app_version: '1.0', display_name: 'A page', project_id: ground.projectId },
-      placement_intent: { target_allocation_id: node?.allocation_id },
-      config: { host_port: 18080 },
-    });
-    id = launched.id;
-    await host.waitFor(
-      async () => (await made('GET', `/api/v1/app-instances/${id}`)).state === 'running',
-      'the workload',
-      120,
-    );
+    id = await launchWeb(host, ground, 18_080);
   });
 
   it('answers on the host, and reaches neither services of the host nor metadata of the machine', async () => {

@@ -24,12 +24,15 @@ import { ensureBase, groundImage } from '../../bootstrap/dev/ground.ts';
 import { aptAccess, mirror } from '../../bootstrap/dev/images/debian.ts';
 import type { ImageName } from '../../bootstrap/dev/images/recipe.ts';
 import { type HostRelease, hostSuites } from '../../bootstrap/dev/images/systemd-host.ts';
+import { ubuntuSources } from '../../bootstrap/dev/images/ubuntu-host.ts';
 import { identify, isAlive } from '../../bootstrap/dev/processes.ts';
 import { until } from './daemon-ground.ts';
 
 export interface HostOptions {
   /** Release of Debian; 13 if absent. */
   readonly debian?: HostRelease;
+  /** Ubuntu 24.04 in place of Debian: bare, and for x86-64 only. */
+  readonly ubuntu?: boolean;
   /** With an engine already installed, as most tests want it; `false` for a bare host. */
   readonly engine?: boolean;
   readonly hostname?: string;
@@ -121,14 +124,15 @@ const PROXY = '/usr/lib/systemd/systemd-socket-proxyd';
 
 /** Starts a host and waits until it is up. */
 export async function startHost(options: HostOptions = {}): Promise<SystemdHost> {
-  const { debian = 13, engine = true } = options;
+  const { debian = 13, engine = true, ubuntu = false } = options;
   await using life = new AsyncDisposableStack();
   const {
     engine: { socketPath },
     registry,
   } = await ensureBase();
   await removeAbandoned(socketPath);
-  const image = await groundImage(engine ? `host-debian-${debian}-engine` : `host-debian-${debian}`);
+  const bare = ubuntu ? 'host-ubuntu-24.04' : (`host-debian-${debian}` as const);
+  const image = await groundImage(engine && !ubuntu ? `host-debian-${debian}-engine` : bare);
   const name = `gpuaas-host-${crypto.randomUUID().slice(0, 8)}`;
   const label = { [OWNER]: await owner() };
   await askEngine({ socketPath, method: 'POST', path: '/networks/create', body: { Name: name, Labels: label } });
@@ -143,7 +147,8 @@ export async function startHost(options: HostOptions = {}): Promise<SystemdHost>
       StopSignal: 'SIGRTMIN+3',
     },
     Cmd: ['/bin/sh', '-c', INIT, 'init', ...controlGroups()],
-    Volumes: { '/var/lib/docker': {} },
+    // Engines from 29 on have images and containers in the latter.
+    Volumes: { '/var/lib/docker': {}, '/var/lib/containerd': {} },
     HostConfig: hostConfig(name),
   });
   const { address, gateway } = await addressOf(socketPath, name);
@@ -156,7 +161,7 @@ export async function startHost(options: HostOptions = {}): Promise<SystemdHost>
     relays,
     registryPort: Number(registry.host.split(':')[1]),
   });
-  await prepare(host, debian);
+  await prepare(host, ubuntu ? ubuntuSources : `deb ${await mirror()} ${hostSuites[debian]} main\n`);
   const undo = life.move();
   return Object.assign(host, { [Symbol.asyncDispose]: async () => await undo.disposeAsync() });
 }
@@ -184,14 +189,14 @@ function hostConfig(network: string) {
   };
 }
 
-async function prepare(host: Omit<SystemdHost, keyof AsyncDisposable>, debian: HostRelease): Promise<void> {
+async function prepare(host: Omit<SystemdHost, keyof AsyncDisposable>, sources: string): Promise<void> {
   const states = new Set(['running', 'degraded']);
   await host.waitFor(
     async () => states.has((await host.run(['systemctl', 'is-system-running'])).stdout.trim()),
     'systemd',
   );
   await host.write('/etc/apt/apt.conf.d/00machine', await aptAccess());
-  await host.write('/etc/apt/sources.list', `deb ${await mirror()} ${hostSuites[debian]} main\n`);
+  await host.write('/etc/apt/sources.list', sources);
 }
 
 interface Ground {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 /** The images of the development ground. */
 export type ImageName =
   | ('tiny' | 'hostile' | 'healthy' | 'web' | 'python' | 'runtime-cpu' | 'openai')
+  | 'host-ubuntu-24.04'
   | `host-debian-${12 | 13}`
   | `host-debian-${12 | 13}-engine`;
 

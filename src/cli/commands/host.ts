@@ -26,15 +26,17 @@ interface WithConfig {
 export interface EngineConfigOptions {
   readonly nvidia?: string;
   readonly gvisor?: string;
+  readonly gvisorHostNetwork: boolean;
   readonly liveRestore: boolean;
 }
 
 /** Prints `daemon.json` with what is missing in it, and on stderr what the operator has set otherwise. */
-export function printEngineConfig(file: string, { nvidia, gvisor, liveRestore }: EngineConfigOptions): number {
+export function printEngineConfig(file: string, options: EngineConfigOptions): number {
+  const { nvidia, gvisor, gvisorHostNetwork, liveRestore } = options;
   const merged = mergeEngineConfig(textOf(file), {
     liveRestore,
     ...(nvidia === undefined ? {} : { nvidiaRuntime: nvidia }),
-    ...(gvisor === undefined ? {} : { gvisorRuntime: gvisor }),
+    ...(gvisor === undefined ? {} : { gvisorRuntime: { path: gvisor, hostNetwork: gvisorHostNetwork } }),
   });
   process.stdout.write(merged.text);
   for (const sentence of merged.otherwise) tell(sentence);

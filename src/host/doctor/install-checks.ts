@@ -53,7 +53,7 @@ export function installChecks(input: InstallChecks): Check[] {
   ];
 }
 
-const tested = ['debian 12', 'debian 13'];
+const tested = ['debian 12', 'debian 13', 'ubuntu 24.04'];
 const leastKernel = [5, 10] as const;
 
 async function judgeSystem(root: string): Promise<Finding> {
@@ -71,7 +71,7 @@ async function judgeSystem(root: string): Promise<Finding> {
     ? ok(`${system}, kernel ${release.trim()}.`)
     : warn(
         `This was not tested on ${system || 'a system without a name'}, kernel ${release.trim()}.`,
-        `Use ${tested.join(' or ')}, or try each app here before people do.`,
+        `Use one of ${tested.join(', ')}, or try each app here before people do.`,
       );
 }
 

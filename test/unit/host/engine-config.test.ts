@@ -22,12 +22,20 @@ describe('the configuration of an engine', () => {
     };
 
     const { config, otherwise } = merged(JSON.stringify(before), {
-      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: '/usr/bin/runsc' },
+      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: { path: '/usr/bin/runsc', hostNetwork: false } },
     });
 
     const added = { nvidia: { path: nvidia, runtimeArgs: [] }, runsc: { path: '/usr/bin/runsc' } };
     expect(config).toEqual({ ...before, 'live-restore': true, runtimes: { ...before.runtimes, ...added } });
     expect(otherwise).toEqual([]);
+  });
+
+  it("has gVisor use the kernel's network where its own does not start", () => {
+    const wishes = { liveRestore: true, gvisorRuntime: { path: '/usr/bin/runsc', hostNetwork: true } };
+
+    expect(merged('{}', wishes).config['runtimes']).toEqual({
+      runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--network=host'] },
+    });
   });
 
   it('never sets the default runtime, and says so where somebody did', () => {
