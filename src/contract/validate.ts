@@ -44,6 +44,8 @@ export function judge<S extends TSchema>(schema: S, value: unknown): Judged<Stat
   const seen = new Set<string>();
   const errors: PathError[] = [];
   for (const error of validate.errors ?? []) {
+    // What is wrong is told by the schema that applies; that one did is no news.
+    if (error.keyword === 'if') continue;
     const found = printable(describe(error));
     const key = `${found.path} ${found.message}`;
     if (!seen.has(key) && errors.length < maxErrors) {

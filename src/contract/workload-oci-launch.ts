@@ -198,7 +198,7 @@ export const LogLimits = Type.Object(
 );
 
 /** A compact JWE (ECDH-ES on X25519, A256GCM) for the node's wrapping key. */
-const SealedValue = Type.String({
+export const SealedValue = Type.String({
   maxLength: 262144,
   pattern: '^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$',
   description: "Compact JWE for this node's wrapping key. Opened in memory only.",

@@ -1,17 +1,19 @@
 /** `gpuaas manifest validate` and `render`: manifests in files, without a control plane. */
-import { Argument, type Command, InvalidArgumentError } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { Type } from 'typebox';
 import { readDocument } from '../../agent/read-document.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
-import { profileSchemaText } from '../../manifests/gpuaas/profile-schema.ts';
+import { type Dialect, dialects, judgeManifest, type ManifestVerdict, schemaTextOf } from '../../manifests/dialects.ts';
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
 import { locator } from '../../manifests/locate.ts';
+import { readDefinitionText } from '../../manifests/nosana/read-definition.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry } from '../run-program.ts';
 import { json } from './options.ts';
+import { renderJob } from './render-job.ts';
 import { renderManifest } from './render-manifest.ts';
 import { manifestText } from './version-commands.ts';
 
@@ -24,28 +26,29 @@ export function addManifestCommands(program: Command, carry: Carry): void {
   manifest
     .command('validate <files...>')
     .description('say all that is wrong with each manifest (YAML or JSON); exit status 0 all valid, 1 some are not')
+    .addOption(new Option('--dialect <name>', 'kind of manifest, if not the one each is of').choices(dialects))
     .option(...json)
     .action((files: string[], options) => carry(() => validate(files, options)));
   manifest
     .command('render <file>')
-    .description('print the task that a launch becomes, without secrets; images that no --pin resolves are listed')
+    .description('print the task or plan that it becomes, without secrets; images that no --pin resolves are listed')
     .option('--values <file>', 'JSON file with a launch request; its config and resource_overrides count')
-    .option('--pin <name=reference>', 'image of an artifact, as registry/repository@sha256:…', collectPin)
+    .option('--pin <name=reference>', 'image of an artifact or of a job, as registry/repository@sha256:…', collectPin)
     .action((file: string, options) => carry(() => render(file, options)));
   manifest
     .command('schema')
-    .addArgument(new Argument('<dialect>', 'kind of manifest').choices(['gpuaas']))
+    .addArgument(new Argument('<dialect>', 'kind of manifest').choices(dialects))
     .description('print the JSON Schema of a kind of manifest, for editors and programs')
-    .action(() =>
+    .action((dialect: Dialect) =>
       carry(async () => {
-        process.stdout.write(profileSchemaText());
+        process.stdout.write(schemaTextOf(dialect));
         return exitCodes.ok;
       }),
     );
 }
 
 /** Every file is looked at, also behind one that cannot be read. */
-async function validate(files: readonly string[], options: { json: boolean }): Promise<number> {
+async function validate(files: readonly string[], options: { json: boolean; dialect?: Dialect }): Promise<number> {
   let isValid = true;
   const unreadable: unknown[] = [];
   for (const file of files) {
@@ -54,7 +57,7 @@ async function validate(files: readonly string[], options: { json: boolean }): P
       return undefined;
     });
     if (text === undefined) continue;
-    const verdict = verdictOf(file, text);
+    const verdict = placed(file, text, judgeManifest(text, options.dialect));
     isValid &&= verdict.valid;
     if (options.json) printJson(verdict);
     else sayVerdict(verdict);
@@ -71,24 +74,20 @@ interface Fault extends PathError {
 
 interface Verdict {
   readonly file: string;
-  readonly dialect: 'gpuaas';
+  readonly dialect: Dialect | null;
   readonly valid: boolean;
   readonly errors: readonly Fault[];
   readonly warnings: readonly Fault[];
 }
 
-function verdictOf(file: string, text: string): Verdict {
-  const read = readProfileText(text);
-  const { errors, warnings } = read.ok
-    ? { errors: [], warnings: read.warnings }
-    : { errors: read.errors, warnings: [] };
+function placed(file: string, text: string, { dialect, valid, errors, warnings }: ManifestVerdict): Verdict {
   // Faults of the text itself have no path, and the text cannot be relied on then.
   const locate = [...errors, ...warnings].some(({ path }) => path !== '') ? locator(text) : undefined;
-  const placed = ({ path, code, message }: PathError): Fault => {
+  const put = ({ path, code, message }: PathError): Fault => {
     const { line = null, column = null } = locate?.(path) ?? {};
     return { path, code, message, line, column };
   };
-  return { file, dialect: 'gpuaas', valid: read.ok, errors: errors.map(placed), warnings: warnings.map(placed) };
+  return { file, dialect, valid, errors: errors.map(put), warnings: warnings.map(put) };
 }
 
 function sayVerdict({ file, valid, errors, warnings }: Verdict): void {
@@ -102,11 +101,23 @@ function sayVerdict({ file, valid, errors, warnings }: Verdict): void {
 async function render(file: string, options: { values?: string; pin?: Record<string, string> }): Promise<number> {
   const { pin = {} } = options;
   const text = await manifestText(file);
-  const read = readProfileText(text);
-  if (!read.ok) {
-    sayVerdict(verdictOf(file, text));
+  const verdict = judgeManifest(text);
+  if (!verdict.valid) {
+    sayVerdict(placed(file, text, verdict));
     return exitCodes.failed;
   }
+  if (verdict.dialect === 'nosana') {
+    if (options.values !== undefined) {
+      throw new AgentError('command.invalid', { reason: '--values: a job definition has no values to be filled in.' });
+    }
+    const job = readDefinitionText(text);
+    if (job.ok) printJson(renderJob(text, job.definition, pin));
+    return job.ok ? exitCodes.ok : exitCodes.failed;
+  }
+  const read = readProfileText(text);
+  if (!read.ok) return exitCodes.failed;
+  const bare = Object.entries(pin).find(([, reference]) => !reference.includes('@'));
+  if (bare) throw new AgentError('command.invalid', { reason: `--pin: ${bare[0]} needs a registry and a repository.` });
   const names = Object.values(read.profile.artifacts).map(({ artifact_name }) => artifact_name);
   const [stray] = Object.keys(pin).filter((name) => !names.includes(name));
   if (stray !== undefined) {
@@ -128,9 +139,11 @@ async function render(file: string, options: { values?: string; pin?: Record<str
 }
 
 function collectPin(pin: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
-  const [, name, reference] = /^([a-z0-9][a-z0-9._-]*)=([^@\s]+@sha256:[0-9a-f]{64})$/.exec(pin) ?? [];
+  const [, name, reference] = /^([a-z0-9][\w./:-]*)=((?:[^@\s=]+@)?sha256:[0-9a-f]{64})$/.exec(pin) ?? [];
   if (name === undefined || reference === undefined) {
-    throw new InvalidArgumentError('It must be NAME=registry/repository@sha256:<64 hex>.');
+    throw new InvalidArgumentError(
+      'It must be NAME=registry/repository@sha256:<64 hex>, or NAME=sha256:… of an image of a job.',
+    );
   }
   return { ...before, [name]: reference };
 }

@@ -136,3 +136,67 @@ it('prints the schema of profiles as it is published, and knows no other dialect
   expect(printed.join('')).toBe(readFileSync(published, 'utf8'));
   expect(await gpuaas(['manifest', 'schema', 'helm'])).toBe(2);
 });
+
+const jobs = join(folder, '../nosana');
+
+it('knows by itself of which kind a manifest is, unless it is told', async () => {
+  const job = join(jobs, 'groups.in.json');
+  const neither = file('neither.json', '{"apiVersion": "v1"}');
+
+  expect(await gpuaas(['manifest', 'validate', '--json', join(folder, 'jupyterlab.yaml'), job, neither])).toBe(1);
+  expect(await gpuaas(['manifest', 'validate', '--json', '--dialect', 'gpuaas', job])).toBe(1);
+
+  const [profile, definition, foreign, forced] = printed.map((line) => JSON.parse(line));
+  expect([profile.dialect, definition.dialect, definition.valid]).toEqual(['gpuaas', 'nosana', true]);
+  expect(foreign).toMatchObject({ dialect: null, errors: [{ path: '', code: 'unknown_dialect' }] });
+  expect(forced).toMatchObject({ dialect: 'gpuaas', valid: false });
+  expect(await gpuaas(['manifest', 'validate', '--dialect', 'helm', job])).toBe(2);
+});
+
+it('says in which line of a job definition a fault stands', async () => {
+  const text =
+    '{\n  "version": "0.1",\n  "type": "container",\n  "ops": [\n    {"type": "container/run", "id": "a", "args": {}}\n  ]\n}';
+
+  expect(await gpuaas(['manifest', 'validate', '--json', file('job.json', text)])).toBe(1);
+
+  expect(JSON.parse(printed.join('')).errors).toEqual([
+    { path: '/ops/0/args/image', code: 'required', message: expect.any(String), line: 5, column: 42 },
+  ]);
+});
+
+it('renders a job definition as a plan, with the images that pins resolve', async () => {
+  const definition = join(jobs, 'image-names.in.json');
+
+  const pins = [`ubuntu=${digest}`, `owner/name:1.2=mirror.example.com/name@${digest}`].flatMap((pin) => [
+    '--pin',
+    pin,
+  ]);
+  expect(await gpuaas(['manifest', 'render', definition, ...pins])).toBe(0);
+
+  const { plan, unresolved } = JSON.parse(printed.join(''));
+  expect(unresolved).toEqual([{ path: '/ops/2/args/image', reference: 'registry.example.com:5000/team/app:latest' }]);
+  expect(plan.images.map(({ source }: { source: { reference: string } }) => source.reference).slice(0, 2)).toEqual([
+    `docker.io/library/ubuntu@${digest}`,
+    `mirror.example.com/name@${digest}`,
+  ]);
+  expect(plan.identity).toMatchObject({ dialect: 'nosana', document_sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(await gpuaas(['manifest', 'render', definition, '--pin', `debian=${digest}`])).toBe(2);
+  expect(await gpuaas(['manifest', 'render', definition, '--values', definition])).toBe(2);
+  expect(await gpuaas(['manifest', 'render', join(folder, 'jupyterlab.yaml'), '--pin', `runtime-cpu=${digest}`])).toBe(
+    2,
+  );
+});
+
+it('prints no secret of a job definition', async () => {
+  for (const name of ['hf-private', 's3-key', 'registry-account']) {
+    expect(await gpuaas(['manifest', 'render', join(jobs, `${name}.in.json`)])).toBe(0);
+  }
+  expect(printed.join('')).not.toMatch(/hf_secret|"secret"|"p"/);
+});
+
+it('prints the schema of job definitions as it is published', async () => {
+  const published = join(folder, '../../../docs/schemas/nosana_job_definition.v0.1.schema.json');
+
+  expect(await gpuaas(['manifest', 'schema', 'nosana'])).toBe(0);
+  expect(printed.join('')).toBe(readFileSync(published, 'utf8'));
+});

@@ -1,0 +1,46 @@
+/** `gpuaas manifest render` for job definitions: the plan that a submission becomes, without a control plane and without secrets. */
+import { createHash } from 'node:crypto';
+import { AgentError } from '../../contract/failures.ts';
+import { readImageName, wholeName } from '../../manifests/image-name.ts';
+import type { JobDefinition } from '../../manifests/nosana/definition.ts';
+import { type PlannedJob, planOf } from '../../manifests/nosana/to-plan.ts';
+
+/** What a submission decides and an offline one does not know. */
+const offline = {
+  sandbox: 'runc',
+  resources: { gpu_count: 1, cpu_cores: 4, memory_gib: 16 },
+  on_failure: 'stop',
+  deadline_seconds: 3600,
+  keep: false,
+} as const;
+
+/** `pins` are digests, or whole references, by the name of an image as the definition has it. */
+export function renderJob(
+  text: string,
+  definition: JobDefinition,
+  pins: Readonly<Record<string, string>>,
+): Pick<PlannedJob, 'plan' | 'unresolved'> {
+  const identity = {
+    ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
+    ...{ dialect: 'nosana' as const, document_sha256: createHash('sha256').update(text).digest('hex') },
+  };
+  const media_type = 'application/vnd.oci.image.manifest.v1+json';
+  const resolved = Object.fromEntries(
+    Object.entries(pins).map(([name, pin]) => {
+      const image = readImageName(name);
+      if (!image) throw new AgentError('command.invalid', { reason: `--pin: ${name} is no name of an image.` });
+      const reference = pin.startsWith('sha256:') ? wholeName({ ...image, digest: pin }) : pin;
+      return [wholeName(image), { reference, media_type }] as const;
+    }),
+  );
+  const { plan, unresolved } = planOf(definition, { ...offline, identity, pins: resolved });
+  const used = new Set(
+    planOf(definition, { ...offline, identity, pins: {} }).unresolved.map(({ reference }) => reference),
+  );
+  const [stray] = Object.keys(resolved).filter((name) => !used.has(name));
+  if (stray !== undefined) {
+    const all = [...used].join(', ') || 'no image without a digest';
+    throw new AgentError('command.invalid', { reason: `--pin: the manifest has ${all}, and no ${stray}.` });
+  }
+  return { plan, unresolved };
+}

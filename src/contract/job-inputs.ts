@@ -1,0 +1,82 @@
+/** What a job fetches before it runs, and where that goes. */
+import { type Static, Type } from 'typebox';
+import { identifierPattern } from './identifiers.ts';
+import { TextValue } from './job-values.ts';
+import { taggedUnion } from './tagged-union.ts';
+import { SealedValue } from './workload-oci-launch.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const Files = Type.Array(
+  { ...TextValue, description: 'Path of a file, or of a folder ending in `/`.' },
+  {
+    maxItems: 1024,
+    description: 'What of it is fetched; all of it where the list is empty.',
+  },
+);
+
+const InputSource = taggedUnion(
+  'kind',
+  [
+    Type.Object(
+      {
+        kind: Type.Literal('huggingface', { description: 'A repository of models on a Hugging Face hub.' }),
+        repo: { ...TextValue, description: '`owner/name`.' },
+        revision: { ...TextValue, description: 'Branch, tag or commit.' },
+        files: Files,
+      },
+      { ...closed, description: 'Files of a model.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('s3', { description: 'Objects in a bucket that speaks S3.' }),
+        url: { ...TextValue, description: 'https URL of the bucket, or of a prefix or an object in it.' },
+        region: { ...TextValue, description: 'Region that requests are signed for.' },
+        files: Files,
+      },
+      { ...closed, description: 'Objects of a bucket.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('http', { description: 'One file of a web server.' }),
+        url: { ...TextValue, description: 'https URL of the file.' },
+        sha256: Type.Optional(
+          Type.String({
+            pattern: '^[0-9a-f]{64}$',
+            description: 'sha256 of the file, in hex; another one is refused.',
+          }),
+        ),
+      },
+      { ...closed, description: 'A file.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('ollama', { description: 'A model of an Ollama registry.' }),
+        model: { ...TextValue, description: '`name:tag`, with or without a registry.' },
+      },
+      { ...closed, description: 'A model as Ollama keeps it.' },
+    ),
+  ],
+  'Where the data comes from.',
+);
+
+export const JobInput = Type.Object(
+  {
+    id: Type.String({ pattern: identifierPattern, description: 'Name of the input within the plan.' }),
+    source: InputSource,
+    volume: Type.String({ pattern: identifierPattern, description: 'Volume of the job that it is put into.' }),
+    required: Type.Boolean({ description: 'True if what needs it fails without it.' }),
+    cache_seconds: Type.Integer({
+      minimum: 0,
+      maximum: 2_592_000,
+      description: 'How long the host may keep it for others who may fetch the same; 0 for not at all.',
+    }),
+    credential: Type.Optional({
+      ...SealedValue,
+      description:
+        'Compact JWE for this node: `{access_token}` for huggingface, `{access_key_id, secret_access_key}` for s3. In memory only.',
+    }),
+  },
+  { ...closed, description: 'Data that is fetched before the steps that need it start.' },
+);
+export type JobInput = Static<typeof JobInput>;

@@ -1,0 +1,267 @@
+/**
+ * One job as a host carries it out: inputs → services → checks → init → steps → outputs.
+ *
+ * Every dialect of jobs is translated to this and to nothing else. Images are pinned by digest, values that are known only
+ * later are typed references, and what a container may do is judged by the same policy as that of any workload.
+ */
+import { type Static, Type } from 'typebox';
+import { identifierPattern } from './identifiers.ts';
+import { JobInput } from './job-inputs.ts';
+import { EnvValue, ListValue, Reference, StepId, TextValue } from './job-values.ts';
+import { taggedUnion } from './tagged-union.ts';
+import {
+  absolutePath,
+  LogLimits,
+  RegistryImage,
+  Resources,
+  RestartPolicy,
+  Sandbox,
+  SealedValue,
+} from './workload-oci-launch.ts';
+
+const closed = { additionalProperties: false } as const;
+/** Most containers of a job that can be there at once: its network, a /28, has no more addresses. */
+export const maxTogether = 13;
+const maxSteps = 128;
+
+const VolumeName = Type.String({ pattern: identifierPattern, description: 'Name of a volume within the job.' });
+const seconds = (description: string) => Type.Integer({ minimum: 1, maximum: 2_592_000, description });
+
+export const JobIdentity = Type.Object(
+  {
+    project_id: Type.String({ pattern: identifierPattern, description: 'Project that owns and pays for the job.' }),
+    job_id: Type.String({
+      pattern: identifierPattern,
+      description: 'The job itself. Containers, network and volumes are named after it.',
+    }),
+    allocation_id: Type.String({
+      pattern: identifierPattern,
+      description: 'Allocation that the job runs on; must be the one this host is configured for.',
+    }),
+    display_name: Type.String({
+      minLength: 1,
+      maxLength: 128,
+      pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+      description: 'Name that people gave the job. Shown, never used as a name on the host.',
+    }),
+    dialect: Type.Enum(['nosana'], { description: 'What the document of its author was written for.' }),
+    document_sha256: Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: 'sha256, in hex, of the document as it was submitted.',
+    }),
+  },
+  { ...closed, description: 'Which job it is and whom it belongs to.' },
+);
+
+const JobImage = Type.Object(
+  {
+    id: Type.String({ pattern: identifierPattern, description: 'Name of the image within the plan.' }),
+    source: RegistryImage,
+    credential: Type.Optional({
+      ...SealedValue,
+      description: 'Registry credential `{username, password}` as a compact JWE for this node. For the pull only.',
+    }),
+  },
+  { ...closed, description: 'An image of the job.' },
+);
+
+const JobVolume = Type.Object(
+  { name: VolumeName },
+  { ...closed, description: 'An engine volume of this job alone. It goes with the job.' },
+);
+
+const JobMount = Type.Object(
+  {
+    volume: VolumeName,
+    path: Type.String({ maxLength: 512, pattern: absolutePath, description: 'Absolute path inside the container.' }),
+    read_only: Type.Boolean({ description: 'True if the container may not write there.' }),
+  },
+  { ...closed, description: 'A volume in a container.' },
+);
+
+const container = {
+  image: Type.String({ pattern: identifierPattern, description: 'Id of an image of this plan.' }),
+  entrypoint: Type.Optional({ ...ListValue, description: "Replaces the image's ENTRYPOINT." }),
+  command: Type.Optional({ ...ListValue, description: "Replaces the image's CMD. Argument vector; no shell." }),
+  env: EnvValue,
+  work_dir: Type.Optional({ ...TextValue, description: 'Absolute path to begin in; that of the image if absent.' }),
+  mounts: Type.Array(JobMount, { maxItems: 32, description: 'Volumes in the container.' }),
+  resources: Resources,
+};
+
+const RunOnce = Type.Object(
+  { id: StepId, ...container, timeout_seconds: seconds('Most seconds from its start to its end.') },
+  { ...closed, description: 'A container that has to end with 0.' },
+);
+
+const httpCheck = Type.Object(
+  {
+    type: Type.Literal('http', { description: 'Passes when a request is answered with the expected status.' }),
+    path: Type.String({
+      maxLength: 2048,
+      pattern: '^/[\\u0021-\\u007e]*$',
+      description: 'Path and query of the request, beginning with `/`.',
+    }),
+    method: Type.Enum(['GET', 'POST', 'PUT', 'DELETE'], { description: 'Method of the request.' }),
+    expected_status: Type.Integer({ minimum: 100, maximum: 599, description: 'The status that passes.' }),
+    headers: Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), Type.String({ maxLength: 4096 }), {
+      maxProperties: 32,
+      additionalProperties: false,
+      description: 'Headers of the request.',
+    }),
+    body: Type.Optional(Type.String({ maxLength: 65_536, description: 'Body of the request.' })),
+    continuous: Type.Boolean({ description: 'True if it is asked again for as long as the step runs.' }),
+    restart_on_failure: Type.Boolean({ description: 'True if a continuous check that fails restarts the step.' }),
+    max_restarts: Type.Integer({ minimum: 0, maximum: 100, description: 'Such restarts before the step has failed.' }),
+  },
+  { ...closed, description: 'An HTTP request to the port.' },
+);
+
+const websocketCheck = Type.Object(
+  {
+    type: Type.Literal('websocket', { description: 'Passes when the first message has the expected text.' }),
+    expected_response: Type.String({ maxLength: 4096, description: 'The text of the message.' }),
+    continuous: Type.Boolean({ description: 'True if it is asked again for as long as the step runs.' }),
+  },
+  { ...closed, description: 'A WebSocket connection to the port.' },
+);
+
+const JobExpose = taggedUnion(
+  'kind',
+  [
+    Type.Object(
+      {
+        kind: Type.Literal('port', { description: 'A port that is known now.' }),
+        port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port that the step listens on.' }),
+        protocol: Type.Enum(['http', 'tcp'], { description: 'What is spoken there; both are TCP on the wire.' }),
+        checks: Type.Array(taggedUnion('type', [httpCheck, websocketCheck], 'How it is asked whether it is well.'), {
+          maxItems: 16,
+          description: 'The step is ready when all of them have passed; without any, when the port is open.',
+        }),
+      },
+      { ...closed, description: 'A port on the loopback address of the host, which chooses its number there.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('later', { description: 'Ports that are known only while the job runs.' }),
+        from: Reference,
+        chunked: Type.Boolean({ description: 'True where the value is JSON in pieces.' }),
+      },
+      { ...closed, description: 'A number, a range such as `8000-8010`, or a list of them.' },
+    ),
+  ],
+  'What a step publishes, on the loopback address of the host only.',
+);
+
+const StepResult = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 128, description: 'Name by which others refer to it.' }),
+    regex: Type.String({
+      minLength: 1,
+      maxLength: 1024,
+      description: 'Matched against each line in time linear to its length; the groups of all matches are the result.',
+    }),
+    channels: Type.Array(Type.Enum(['stdout', 'stderr'], { description: 'A stream of the log.' }), {
+      maxItems: 2,
+      description: 'Where lines are looked at; nowhere, where the author meant a stream that no container has.',
+    }),
+  },
+  { ...closed, description: 'Something to be read out of the log of a step.' },
+);
+
+const stepIds = (description: string) => Type.Array(StepId, { maxItems: maxSteps, description });
+
+export const JobStep = Type.Object(
+  {
+    id: StepId,
+    group: Type.String({
+      minLength: 1,
+      maxLength: 128,
+      description: 'Groups run one after another in order of first appearance, the steps of one side by side.',
+    }),
+    ...container,
+    aliases: Type.Array(
+      Type.String({ pattern: '^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$', description: 'A host name.' }),
+      { maxItems: 16, description: 'Names beside its id by which the others of the job reach it.' },
+    ),
+    depends_on: stepIds('Steps of its group that have to be ready before it starts.'),
+    stops_with: stepIds('It serves these: when all of them have ended, it is stopped and counts as succeeded.'),
+    expose: Type.Array(JobExpose, { maxItems: 32, description: 'What it publishes.' }),
+    timeout_seconds: Type.Optional(seconds('Most seconds from the start of its container to its end.')),
+    restart: RestartPolicy,
+    results: Type.Array(StepResult, { maxItems: 64, description: 'What is read out of its log.' }),
+    needs: Type.Array(Type.String({ pattern: identifierPattern, description: 'Id of an input.' }), {
+      maxItems: 64,
+      description: 'Inputs that have to be there before it starts. The others are fetched before the first step.',
+    }),
+  },
+  { ...closed, description: 'One container of the job proper.' },
+);
+export type JobStep = Static<typeof JobStep>;
+
+const JobService = Type.Object(
+  {
+    id: StepId,
+    ...container,
+    expose: Type.Array(JobExpose, {
+      maxItems: 32,
+      description: 'What it publishes, and how it is asked whether it is well.',
+    }),
+    restart: RestartPolicy,
+    ready_seconds: seconds('Most seconds from its start until it is ready.'),
+  },
+  { ...closed, description: 'A container that runs beside all steps, and is ready before the first.' },
+);
+
+const JobOutput = Type.Object(
+  {
+    name: Type.String({ pattern: identifierPattern, description: 'Name of the artifact.' }),
+    volume: VolumeName,
+    path: Type.String({
+      maxLength: 512,
+      pattern: '^[^/\\u0000][^\\u0000]*$',
+      description: 'File or folder, relative to the volume; a folder becomes one archive.',
+    }),
+    type: Type.Enum(['artifact', 'checkpoint'], {
+      description: '`artifact` is taken at the end; `checkpoint` also while the job runs, whenever it has changed.',
+    }),
+    required: Type.Boolean({ description: 'True if the job has failed without it.' }),
+  },
+  { ...closed, description: 'What is kept of the data of the job.' },
+);
+
+export const JobPlan = Type.Object(
+  {
+    identity: JobIdentity,
+    sandbox: Sandbox,
+    resources: {
+      ...Resources,
+      description: 'What its containers get together, at most, at any time. Each has its own share in `resources`.',
+    },
+    images: Type.Array(JobImage, { minItems: 1, maxItems: maxSteps, description: 'Images by id.' }),
+    volumes: Type.Array(JobVolume, { maxItems: 64, description: 'Volumes of the job.' }),
+    inputs: Type.Array(JobInput, { maxItems: 64, description: 'Data that is fetched.' }),
+    services: Type.Array(JobService, { maxItems: maxTogether - 1, description: 'What runs beside the steps.' }),
+    checks: Type.Array(RunOnce, { maxItems: 32, description: 'Run one after another before anything else does.' }),
+    init: Type.Array(RunOnce, { maxItems: 32, description: 'Run one after another after the checks.' }),
+    steps: Type.Array(JobStep, { minItems: 1, maxItems: maxSteps, description: 'The job proper.' }),
+    outputs: Type.Array(JobOutput, { maxItems: 64, description: 'What is kept.' }),
+    read_only_root: Type.Boolean({ description: 'True if containers can write to their volumes only.' }),
+    network: Type.Enum(['none', 'bridge'], {
+      description: '`none`: no network at all. `bridge`: one of its own, with a way out and none in.',
+    }),
+    on_failure: Type.Enum(['stop', 'continue'], {
+      description: 'Whether later groups run after a step that failed. The job has failed either way.',
+    }),
+    deadline_seconds: seconds('Most seconds from acceptance by the host to its end; then it is `expired`.'),
+    stop_grace_seconds: Type.Integer({
+      minimum: 0,
+      maximum: 3600,
+      description: 'Seconds between SIGTERM and SIGKILL where a container is stopped.',
+    }),
+    keep: Type.Boolean({ description: 'True if containers and volumes stay after the end, until they are removed.' }),
+    log_limits: LogLimits,
+  },
+  { ...closed, description: 'A job, ready to be carried out.' },
+);
+export type JobPlan = Static<typeof JobPlan>;

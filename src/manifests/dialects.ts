@@ -1,0 +1,67 @@
+/**
+ * The kinds of manifests that are understood, and which one a document is of. A kind is one folder beside this file and one
+ * line here.
+ */
+import type { PathError } from '../contract/validate.ts';
+import { profileSchemaText } from './gpuaas/profile-schema.ts';
+import { readProfile } from './gpuaas/read-profile.ts';
+import { definitionSchemaText } from './nosana/definition-schema.ts';
+import { readDefinition } from './nosana/read-definition.ts';
+import { readDocument } from './read-document.ts';
+
+interface Kind {
+  /** A key that no document of another kind has at its top. */
+  readonly knownBy: string;
+  readonly read: (document: unknown) => Verdict;
+  /** Its JSON Schema, as text. */
+  readonly schema: () => string;
+}
+
+type Verdict =
+  | { readonly ok: true; readonly warnings: readonly PathError[] }
+  | { readonly ok: false; readonly errors: readonly PathError[] };
+
+const kinds = {
+  gpuaas: { knownBy: 'profile', read: readProfile, schema: profileSchemaText },
+  nosana: { knownBy: 'ops', read: readDefinition, schema: definitionSchemaText },
+} as const satisfies Record<string, Kind>;
+
+export type Dialect = keyof typeof kinds;
+export const dialects = Object.keys(kinds) as Dialect[];
+
+export interface ManifestVerdict {
+  /** Null where nobody can tell. */
+  readonly dialect: Dialect | null;
+  readonly valid: boolean;
+  readonly errors: readonly PathError[];
+  /** Of what is valid. */
+  readonly warnings: readonly PathError[];
+}
+
+/** Judges a manifest in JSON or YAML, by the kind that is named or else by the one that it is of. */
+export function judgeManifest(text: string, named?: Dialect): ManifestVerdict {
+  const document = readDocument(text);
+  if (!document.ok) return { dialect: named ?? null, valid: false, errors: document.errors, warnings: [] };
+  const dialect = named ?? dialectOf(document.value);
+  if (dialect === null) return { dialect, valid: false, errors: [foreign], warnings: [] };
+  const read = kinds[dialect].read(document.value);
+  return read.ok
+    ? { dialect, valid: true, errors: [], warnings: read.warnings }
+    : { dialect, valid: false, errors: read.errors, warnings: [] };
+}
+
+function dialectOf(document: unknown): Dialect | null {
+  const has = (key: string) => typeof document === 'object' && document !== null && Object.hasOwn(document, key);
+  return dialects.find((dialect) => has(kinds[dialect].knownBy)) ?? null;
+}
+
+const foreign: PathError = {
+  path: '',
+  code: 'unknown_dialect',
+  message: `is of no kind that is known here: ${dialects.map((name) => `${name} has the key \`${kinds[name].knownBy}\``).join(', ')}`,
+};
+
+/** The JSON Schema of a kind, for editors and for other people's programs. */
+export function schemaTextOf(dialect: Dialect): string {
+  return kinds[dialect].schema();
+}

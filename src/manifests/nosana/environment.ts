@@ -1,0 +1,14 @@
+/** Environments of a definition. */
+import type { PathError } from '../../contract/validate.ts';
+import { checkEnvironment } from '../../policy/environment.ts';
+
+/** True for the keys of an environment that stand for variables which are known only while the job runs. */
+export function isMarker(name: string): boolean {
+  return name === '__spread__' || name === '__pairs__';
+}
+
+/** What the markers stand for is judged when it is known. */
+export function checkEnv(env: Readonly<Record<string, string>>, path: string): PathError[] {
+  const written = Object.fromEntries(Object.entries(env).filter(([name]) => !isMarker(name)));
+  return checkEnvironment(written, path);
+}

@@ -1,0 +1,43 @@
+/** The images of a plan: each name once for each account that pulls it. */
+import type { JobPlan } from '../../contract/job-plan.ts';
+import { readImageName, wholeName } from '../image-name.ts';
+import type { RunArgs } from './definition.ts';
+import type { JobSecret } from './inputs-of.ts';
+
+type Source = JobPlan['images'][number]['source'];
+/** What names have been resolved to, by their whole name. */
+export type Pins = Readonly<Record<string, Pick<Source, 'reference' | 'media_type'>>>;
+
+const defaultMediaType = 'application/vnd.oci.image.manifest.v1+json';
+
+export class PlanImages {
+  readonly images: JobPlan['images'] = [];
+  readonly unresolved: { path: string; reference: string }[] = [];
+  readonly secrets: JobSecret[] = [];
+  readonly #ids = new Map<string, string>();
+  readonly #pins: Pins;
+
+  constructor(pins: Pins) {
+    this.#pins = pins;
+  }
+
+  /** Id of the image in the plan. `path` is where the definition names it. */
+  add(written: string, authentication: RunArgs['authentication'], path: string): string {
+    const name = readImageName(written);
+    const reference = name ? wholeName(name) : written;
+    const { username, password } = authentication?.docker ?? {};
+    const key = JSON.stringify([reference, username, password]);
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+
+    const id = `image-${this.images.length + 1}`;
+    this.#ids.set(key, id);
+    const pin = Object.hasOwn(this.#pins, reference) ? this.#pins[reference] : undefined;
+    this.images.push({ id, source: { kind: 'registry', reference, media_type: defaultMediaType, ...pin } });
+    if (pin === undefined && name?.digest === undefined) this.unresolved.push({ path, reference });
+    if (username !== undefined && password !== undefined) {
+      this.secrets.push({ for: 'image', id, value: { username, password } });
+    }
+    return id;
+  }
+}
