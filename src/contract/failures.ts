@@ -455,6 +455,12 @@ export const failures = {
     hint: 'The detail names the step, its exit code and the end of its log.',
     retryable: false,
   },
+  'step.unresolved': {
+    kind: 'invalid',
+    message: 'A step of the job needs a value that is not there.',
+    hint: 'The detail names the reference. Look at what the step that it names has printed, and at the expression of its result.',
+    retryable: false,
+  },
   'output.missing': {
     kind: 'invalid',
     message: 'A required output of the job does not exist.',

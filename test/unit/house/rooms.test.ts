@@ -14,11 +14,12 @@ const mayImport: Record<string, readonly string[]> = {
   host: ['contract', 'kit'],
   gate: ['contract', 'kit', 'policy'],
   runtime: ['contract', 'kit', 'policy', 'host'],
-  tasks: ['contract', 'kit', 'policy', 'host', 'runtime'],
-  agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks'],
+  jobs: ['contract', 'kit', 'policy', 'host', 'runtime'],
+  tasks: ['contract', 'kit', 'policy', 'host', 'runtime', 'jobs'],
+  agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'jobs', 'tasks'],
   server: ['contract', 'kit', 'policy', 'manifests'],
   console: ['contract'],
-  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'tasks', 'agent', 'server', 'manifests'],
+  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'jobs', 'tasks', 'agent', 'server', 'manifests'],
 };
 
 /** Packages that belong to certain folders only. */
@@ -32,6 +33,7 @@ const owners: Record<string, readonly string[]> = {
   commander: ['cli'],
   pino: ['kit', 'agent'],
   ajv: ['contract'],
+  re2js: ['manifests/nosana', 'jobs'],
   yaml: ['manifests', 'server/adapters', 'host'],
   systeminformation: ['host'],
   jose: ['agent', 'server'],
