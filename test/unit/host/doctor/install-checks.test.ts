@@ -22,7 +22,8 @@ it('knows the systems that were tested, and a kernel that is too old', async () 
     status: 'ok',
     found: 'debian 13, kernel 6.12.43+deb13-amd64.',
   });
-  expect(await on('ID=ubuntu\nVERSION_ID="24.04"\n', '6.8.0-41-generic')).toMatchObject({ status: 'warn' });
+  expect(await on('ID=ubuntu\nVERSION_ID="24.04"\n', '6.8.0-41-generic')).toMatchObject({ status: 'ok' });
+  expect(await on('ID=ubuntu\nVERSION_ID="22.04"\n', '6.8.0-41-generic')).toMatchObject({ status: 'warn' });
   expect(await on(debian, '5.4.0-150')).toMatchObject({ status: 'fail', fix: expect.stringContaining('5.10') });
   expect(await on(debian, '4.19.0')).toMatchObject({ status: 'fail' });
 });
