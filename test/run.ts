@@ -12,6 +12,7 @@ import { chmodSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } f
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { hostImages } from '../bootstrap/dev/images.ts';
+import { ubuntuIsAtHand } from '../bootstrap/dev/images/ubuntu-host.ts';
 
 interface Counts {
   passed: number;
@@ -39,7 +40,8 @@ try {
   }
   add(await suite('unit', 'unit*'));
   if (await stage('engine, registry, images and browser', ground('--no-hosts'))) {
-    const hosts = begin(ground(...hostImages));
+    const ubuntu = (await ubuntuIsAtHand()) ? ['host-ubuntu-24.04'] : [];
+    const hosts = begin(ground(...hostImages, ...ubuntu));
     add(await suite('integration', 'integration'));
     // Before pages are looked at: the network would change under the browser.
     const ready = await stage('images of hosts with systemd', hosts);

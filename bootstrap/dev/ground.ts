@@ -16,7 +16,7 @@ import { ENGINE_SOCKET, ensureEngine, isOurEngine, stopEngine } from './engine.t
 import { answersPing, askEngine, callEngine } from './engine-api.ts';
 import { removeIfEmpty } from './engine-traces.ts';
 import type { ImageName } from './images/recipe.ts';
-import { ensureImage, hostImages, imageNames, RECIPE_LABEL } from './images.ts';
+import { ensureImage, hostImages, imageNames, isImageName, RECIPE_LABEL } from './images.ts';
 import { installedByUs, purgePackages } from './packages.ts';
 import { emptyEngine, unmountBelow } from './private-engine.ts';
 import { step } from './progress.ts';
@@ -142,7 +142,7 @@ async function main(names: readonly string[]): Promise<void> {
     await Promise.all([ensureGround(others), ensurePrograms()]);
     return;
   }
-  const unknown = names.find((name) => !imageNames.includes(name as ImageName));
+  const unknown = names.find((name) => !isImageName(name));
   if (unknown !== undefined) throw new Error(`There is no image ${unknown}. There are: ${imageNames.join(', ')}.`);
   const ground = names.length === 0 ? await ensureGround() : await ensureGround(names as ImageName[]);
   process.stdout.write(`${JSON.stringify(ground)}\n`);

@@ -47,10 +47,15 @@ const recipes: { readonly [N in ImageName]: Recipe } = {
   'host-ubuntu-24.04': hostUbuntu,
 };
 
-/** Every image that there is for this processor: Ubuntu's archive for others is elsewhere. */
+/** Every image, but the one that needs another archive than Debian's: whoever wants it asks for it. */
 export const imageNames: readonly ImageName[] = (Object.keys(recipes) as ImageName[]).filter(
-  (name) => process.arch === 'x64' || name !== 'host-ubuntu-24.04',
+  (name) => name !== 'host-ubuntu-24.04',
 );
+
+/** True for the name of an image. */
+export function isImageName(name: string): name is ImageName {
+  return Object.hasOwn(recipes, name);
+}
 
 /** Those that stand for a host, which few need and which take longest. */
 export const hostImages = imageNames.filter((name) => name.startsWith('host-'));

@@ -1,6 +1,7 @@
 /** Hosts of other distributions, and those that have something already, or lack something: what a bootstrap makes of each. */
 import { loadavg } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ubuntuIsAtHand } from '../../bootstrap/dev/images/ubuntu-host.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { type BootstrapGround, openBootstrapGround } from '../support/bootstrap-ground.ts';
 import { type BootstrapRelease, bootstrapRelease } from '../support/bootstrap-release.ts';
@@ -104,7 +105,7 @@ describe('bare Debian 12', () => {
   });
 });
 
-describe.runIf(process.arch === 'x64')('bare Ubuntu 24.04', () => {
+describe.runIf(await ubuntuIsAtHand())('bare Ubuntu 24.04', () => {
   const undo = new AsyncDisposableStack();
   let site: Site;
   beforeAll(async () => {

@@ -39,6 +39,17 @@ export const hostUbuntu: RootRecipe = {
   fill: fillUbuntu,
 };
 
+/** Whether such a host can be made here: not every place that has Debian's packages has Ubuntu's, and its archive is for x86-64. */
+export async function ubuntuIsAtHand(): Promise<boolean> {
+  if (process.arch !== 'x64') return false;
+  try {
+    const { ok } = await fetch(keyring.url, { method: 'HEAD', signal: AbortSignal.timeout(10_000) });
+    return ok;
+  } catch {
+    return false;
+  }
+}
+
 async function fillUbuntu(root: string): Promise<void> {
   await ensurePackages(['debootstrap', 'ca-certificates']);
   const keys = `${root}.keys`;
