@@ -11,8 +11,8 @@ import { once } from 'node:events';
 import { chmodSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { hostImages } from '../bootstrap/dev/images.ts';
 import { ubuntuIsAtHand } from '../bootstrap/dev/images/ubuntu-host.ts';
+import { hostImages } from '../bootstrap/dev/images.ts';
 
 interface Counts {
   passed: number;
