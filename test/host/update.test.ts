@@ -53,7 +53,7 @@ describe('a version that is not well', () => {
   it.each([
     ['crashes', '0.1.6', 'It was started 3 times'],
     ['hangs', '0.1.7', 'It was not well within 75 seconds'],
-    ['freezes', '0.1.8', 'It was not well within 75 seconds'],
+    ['freezes', '0.1.8', 'Its? (gate )?stood still'],
   ] as const)('is rolled back within two minutes where it %s, and never taken again', async (how, version, why) => {
     const release = ours.release(version, unwell[how]);
     const folder = await agent.bring(release);
@@ -65,7 +65,7 @@ describe('a version that is not well', () => {
     expect(ok).toBeGreaterThan(10);
     expect(failed).toBe(0);
     expect(await agent.running()).toEqual({ version: '0.1.0', current: 'versions/0.1.0', pending: '' });
-    expect(await agent.guarded('skipped')).toContain(`${version} ${why}`);
+    expect(await agent.guarded('skipped')).toMatch(new RegExp(`${version} ${why}`));
     expect(codeOf(await from(folder))).toBe('update.skipped');
   });
 });
