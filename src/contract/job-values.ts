@@ -3,16 +3,16 @@
  * them out of a foreign syntax; on the host nothing is ever parsed for them.
  */
 import { type Static, Type } from 'typebox';
+import { serviceNamePattern } from './compose-document.ts';
 import { taggedUnion } from './tagged-union.ts';
 import { EnvName } from './workload-oci-launch.ts';
 
 const closed = { additionalProperties: false } as const;
 
-export const stepIdPattern = '^[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}$';
+/** Of the same form as the name of a service: it is a host name on the network of the job, and part of the container's name. */
 export const StepId = Type.String({
-  pattern: stepIdPattern,
-  description:
-    'Name of a step within its job: 1 to 32 letters, digits, `_` and `-`. Part of the name of its container.',
+  pattern: serviceNamePattern,
+  description: 'Name of a step within its job: at most 32 lower-case letters, digits and dashes.',
 });
 
 export const Reference = taggedUnion(

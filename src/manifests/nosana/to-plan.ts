@@ -44,6 +44,7 @@ export function planOf(definition: JobDefinition, wish: PlanWish): PlannedJob {
   const names: Names = {
     ops: definition.ops.map(({ id }) => id),
     stepOf: (id) => ids.get(id) ?? id,
+    steps: new Set(ids.values()),
     variables: definition.global?.variables ?? {},
   };
   const images = new PlanImages(wish.pins);
@@ -113,7 +114,7 @@ function stepOf(
     env: { ...env, values: { ...env.values, NOSANA_ID: { join: [{ ref: 'job', name: 'id' }] } } },
     ...(workDir !== undefined && { work_dir: textOf(workDir, names) }),
     aliases: [...new Set([op.id, ...aliasesOf(args.aliases ?? [])])].filter(
-      (name) => name !== names.stepOf(op.id) && isHostName(name),
+      (name) => isHostName(name) && !names.steps.has(name.toLowerCase()),
     ),
     depends_on: order.waitsFor(op.id).map(names.stepOf),
     stops_with: execution.stop_if_dependent_stops ? (execution.depends_on ?? []).map(names.stepOf) : [],

@@ -9,6 +9,8 @@ export interface Names {
   readonly ops: readonly string[];
   /** Id of the step of an op. */
   readonly stepOf: (op: string) => string;
+  /** All of those: names that nothing else may have, as host names are the same in either case. */
+  readonly steps: ReadonlySet<string>;
   readonly variables: Readonly<Record<string, string>>;
 }
 
