@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ubuntuIsAtHand } from '../../bootstrap/dev/images/ubuntu-host.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { type BootstrapGround, openBootstrapGround } from '../support/bootstrap-ground.ts';
+import { launchWeb } from '../support/bootstrap-launches.ts';
 import { type BootstrapRelease, bootstrapRelease } from '../support/bootstrap-release.ts';
 import { type BootstrapRuns, bootstrapRuns } from '../support/bootstrap-runs.ts';
-import { launchWeb } from '../support/bootstrap-web.ts';
 import { type HostOptions, type SystemdHost, startHost } from '../support/systemd-host.ts';
 
 const all = new AsyncDisposableStack();

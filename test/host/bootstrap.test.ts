@@ -5,10 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { bootstrapText } from '../support/bootstrap-functions.ts';
 import { type BootstrapGround, openBootstrapGround } from '../support/bootstrap-ground.ts';
+import { launchNotebook, launchWeb } from '../support/bootstrap-launches.ts';
 import { type BootstrapRelease, bootstrapRelease } from '../support/bootstrap-release.ts';
 import { type BootstrapRuns, bootstrapRuns } from '../support/bootstrap-runs.ts';
-import { launchWeb } from '../support/bootstrap-web.ts';
 import { type SystemdHost, startHost } from '../support/systemd-host.ts';
+import { ok } from '../support/wire-ground.ts';
 
 const undo = new AsyncDisposableStack();
 let host: SystemdHost;
@@ -232,6 +233,27 @@ describe('a host that was changed', () => {
     expect((await bootstrap.run([])).stdout).toMatch(/^change +ready .*take new work again/m);
     expect(await draining()).toBe(false);
     expect((await bootstrap.run([])).stdout).not.toMatch(/^change/m);
+  });
+});
+
+describe('what it is then', () => {
+  it('a host of which neither its doctor nor its control plane says anything bad', async () => {
+    const { checks } = JSON.parse(await host.sh('/opt/gpuaas-node-agent/current/node-agent doctor --json'));
+    const [node] = await ground.nodes();
+    const { inventory } = ok(await ground.admin.call('GET', `/api/v1/nodes/${node?.id}`));
+
+    expect(checks.filter(({ status }: { status: string }) => status === 'fail')).toEqual([]);
+    expect(checks.filter(({ status }: { status: string }) => status === 'ok').length).toBeGreaterThan(15);
+    expect(inventory.health).toMatchObject({ ok: expect.toSatisfy((count) => count > 8), fail: 0 });
+  });
+
+  it('a place where JupyterLab runs, from the catalog', async () => {
+    const id = await launchNotebook(host, ground, 18_888);
+
+    const { version } = JSON.parse(await host.sh('curl -s --max-time 5 http://127.0.0.1:18888/api'));
+    expect(version).toMatch(/^\d/);
+    await ground.admin.cli('apps', 'instances', 'decommission', id).ended;
+    expect(await host.sh('curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:18888/api || true')).toBe('000');
   });
 });
 
