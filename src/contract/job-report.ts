@@ -1,0 +1,54 @@
+/** What a host says of a job: while it runs, at its end, and as the output of its tasks. */
+import { type Static, Type } from 'typebox';
+import { bounds } from './bounds.ts';
+import { Failure } from './failures.ts';
+import { JobState, StepState } from './job-state.ts';
+import { StepId } from './job-values.ts';
+
+const closed = { additionalProperties: false } as const;
+const time = (description: string) => Type.Union([Type.String({ maxLength: 40 }), Type.Null()], { description });
+
+export const StepReport = Type.Object(
+  {
+    id: StepId,
+    state: StepState,
+    started_at: time('RFC 3339 time of the first start of its container; null before.'),
+    ended_at: time('RFC 3339 time of its end; null before.'),
+    attempts: Type.Integer({ minimum: 0, maximum: 10_000, description: 'Starts of its container.' }),
+    container_id: Type.Union([Type.String({ maxLength: 64 }), Type.Null()], {
+      description: "The engine's id of its last container; null where there was none.",
+    }),
+    exit_code: Type.Union([Type.Integer({ minimum: 0, maximum: 255 }), Type.Null()], {
+      description: 'Exit code of the last run; null while it runs, and where it did not exit by itself.',
+    }),
+    signal: Type.Union([Type.String({ maxLength: 16 }), Type.Null()], {
+      description: 'Signal that ended the last run, as `SIGTERM`; null where none did.',
+    }),
+    oom_killed: Type.Boolean({ description: 'True if the kernel ended the last run for its memory.' }),
+    results: Type.Record(
+      Type.String({ pattern: '^(?!__proto__$)' }),
+      Type.Array(Type.String({ maxLength: 65_536 }), { maxItems: 1000, description: 'Groups of all matches.' }),
+      { maxProperties: 64, additionalProperties: false, description: 'What was read out of its log, by name.' },
+    ),
+    failure: Type.Union([Failure, Type.Null()], {
+      description: 'Why it did not succeed; null if it did, or is not done.',
+    }),
+  },
+  { ...closed, description: 'One step.' },
+);
+export type StepReport = Static<typeof StepReport>;
+
+export const JobReport = Type.Object(
+  {
+    state: JobState,
+    summary: Type.String({ maxLength: bounds.message * 2, description: 'One sentence for a person.' }),
+    started_at: time('RFC 3339 time at which its preparation began; null before.'),
+    ended_at: time('RFC 3339 time of its end; null before.'),
+    steps: Type.Array(StepReport, { maxItems: 128, description: 'Every step, in the order of the plan.' }),
+    failure: Type.Union([Failure, Type.Null()], {
+      description: 'Why it did not succeed; null if it did, or is not done.',
+    }),
+  },
+  { ...closed, description: 'How a job stands.' },
+);
+export type JobReport = Static<typeof JobReport>;

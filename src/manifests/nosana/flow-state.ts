@@ -1,0 +1,115 @@
+/** A job as those know it who wrote its definition for the other network: the state of a flow, in the shape that their tools read. */
+import type { Failure } from '../../contract/failures.ts';
+import type { JobReport, StepReport } from '../../contract/job-report.ts';
+import type { JobDefinition, Op } from './definition.ts';
+import { stepIds } from './step-ids.ts';
+
+export interface FlowLog {
+  readonly type: 'stdout' | 'stderr' | 'nodeerr';
+  readonly log: string;
+  readonly timestamp: string;
+}
+
+type Status = 'init' | 'running' | 'success' | 'failed' | 'stopped' | 'expired';
+
+interface FlowState {
+  readonly status: Status;
+  /** Milliseconds since 1970, as all times here. */
+  readonly startTime: number;
+  readonly endTime: number | null;
+  readonly errors: readonly object[];
+  readonly opStates: readonly OpState[];
+}
+
+interface OpState {
+  readonly operationId: string;
+  readonly group: string | null;
+  readonly providerId: string | null;
+  readonly status: Status | null;
+  readonly startTime: number | null;
+  readonly endTime: number | null;
+  readonly exitCode: number | null;
+  readonly logs: readonly FlowLog[];
+  readonly results?: Readonly<Record<string, string | readonly string[]>>;
+  readonly error?: { readonly event: string; readonly message: string };
+  readonly diagnostics: {
+    readonly reason: { readonly hostShutDown: boolean; readonly jobStopped: boolean; readonly jobExpired: boolean };
+  };
+}
+
+const ofJob: Record<JobReport['state'], Status> = {
+  ...{ queued: 'init', preparing: 'init', running: 'running', succeeded: 'success' },
+  ...{ failed: 'failed', cancelled: 'stopped', expired: 'expired' },
+};
+const ofStep: Record<StepReport['state'], Status | null> = {
+  ...{ pending: null, waiting: 'init', running: 'running', succeeded: 'success' },
+  ...{ failed: 'failed', timed_out: 'failed', cancelled: 'stopped', skipped: 'stopped' },
+};
+
+/** `logsOf`: what a step has printed, as far as it is wanted. `queuedAt`: RFC 3339, where it was not started yet. */
+export function flowStateOf(
+  definition: JobDefinition,
+  report: JobReport,
+  queuedAt: string,
+  logsOf: (step: string) => readonly FlowLog[],
+): FlowState {
+  const ids = stepIds(definition.ops.filter(({ type }) => type === 'container/run').map(({ id }) => id));
+  const steps = new Map(report.steps.map((step) => [step.id, step]));
+  const status = ofJob[report.state];
+  return {
+    status,
+    startTime: Date.parse(report.started_at ?? queuedAt),
+    endTime: millis(report.ended_at),
+    errors: report.failure === null ? [] : [errorOf(report.failure)],
+    opStates: definition.ops.map((op) => {
+      const id = ids.get(op.id);
+      const step = id === undefined ? undefined : steps.get(id);
+      return id === undefined || step === undefined ? volumeState(op, report) : opStateOf(op, step, report, logsOf(id));
+    }),
+  };
+}
+
+function opStateOf(op: Op, step: StepReport, { state }: JobReport, logs: readonly FlowLog[]): OpState {
+  const results = Object.entries(step.results).map(([name, found]) => [name, found.length === 1 ? found[0] : found]);
+  return {
+    ...{ operationId: op.id, group: op.execution?.group ?? null, providerId: step.container_id },
+    ...{ status: ofStep[step.state], startTime: millis(step.started_at), endTime: millis(step.ended_at) },
+    ...{ exitCode: step.exit_code, logs },
+    ...(results.length > 0 && { results: Object.fromEntries(results) }),
+    ...(step.failure && { error: errorOf(step.failure) }),
+    diagnostics: reasonOf(state),
+  };
+}
+
+/** A volume is there from the beginning. */
+function volumeState(op: Op, { state, started_at }: JobReport): OpState {
+  const at = millis(started_at);
+  return {
+    ...{ operationId: op.id, group: op.execution?.group ?? null, providerId: null, logs: [] },
+    ...{
+      status: at === null ? null : ('success' as const),
+      startTime: at,
+      endTime: at,
+      exitCode: at === null ? null : 0,
+    },
+    diagnostics: reasonOf(state),
+  };
+}
+
+function reasonOf(state: JobReport['state']): OpState['diagnostics'] {
+  return { reason: { hostShutDown: false, jobStopped: state === 'cancelled', jobExpired: state === 'expired' } };
+}
+
+/** What their tools tell apart, by the beginning of our code. */
+function errorOf({ code, message }: Failure): { event: string; message: string } {
+  const [area = ''] = code.split('.');
+  const events: Record<string, string> = {
+    ...{ image: 'image-pull-error', input: 'resource-error', engine: 'container-runtime-error' },
+    container: 'container-runtime-error',
+  };
+  return { event: events[area] ?? 'operation-error', message: `${message} [${code}]` };
+}
+
+function millis(time: string | null): number | null {
+  return time === null ? null : Date.parse(time);
+}
