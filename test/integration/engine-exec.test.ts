@@ -1,5 +1,8 @@
 /** Commands inside real containers, through the real gate: output, exit codes, joining and re-attaching (FAULTS 13, 36). */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startEngineFront } from '../support/engine-front.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
 import { runWorkload, soon } from './engine-workload.ts';
 
@@ -166,5 +169,38 @@ describe('a container that ends', () => {
     const late = host.engine.exec(stopped, ['true'], { signal: soon() });
 
     await expect(late).rejects.toMatchObject({ code: 'container.exited' });
+  });
+
+  it('between a command and its start ends that as well, whatever the engine calls it', async () => {
+    await using undo = new AsyncDisposableStack();
+    const folder = temporaryFolder('exec');
+    const front = undo.adopt(await startEngineFront(join(folder, 'engine.sock'), host.engineSocket), (it) =>
+      it.close(),
+    );
+    const behind = undo.adopt(await openTestHost({ engineSocket: front.socketPath }), (it) => it.close());
+    const ends = await runWorkload(behind, 'sleep 300');
+    front.refuse('POST', /\/exec\/[^/]+\/start/, () => {
+      void behind.engine.stop(ends, 0, soon());
+      return 'OCI runtime exec failed: cannot exec in a stopped container';
+    });
+
+    await expect(behind.engine.exec(ends, ['true'], { signal: soon() })).rejects.toMatchObject({
+      ...{ code: 'container.exited', detail: { exit_code: 143 } },
+    });
+  });
+
+  it('not at all leaves a refusal of the engine what it is', async () => {
+    await using undo = new AsyncDisposableStack();
+    const folder = temporaryFolder('exec');
+    const front = undo.adopt(await startEngineFront(join(folder, 'engine.sock'), host.engineSocket), (it) =>
+      it.close(),
+    );
+    const behind = undo.adopt(await openTestHost({ engineSocket: front.socketPath }), (it) => it.close());
+    const stays = await runWorkload(behind, 'sleep 300');
+    front.refuse('POST', /\/exec\/[^/]+\/start/, () => 'no such thing as an exec');
+
+    await expect(behind.engine.exec(stays, ['true'], { signal: soon() })).rejects.toMatchObject({
+      code: 'engine.failed',
+    });
   });
 });

@@ -36,9 +36,8 @@ export async function runExec(
   if (running !== undefined) {
     return { exitCode: await untilEnded(calls, container, running, signal), tail: '', adopted: true };
   }
-  const id = await createExec(calls, container, argv, signal);
   const tail = new TailBuffer(execTailLength);
-  const stream = await startExec(calls, container, id, signal);
+  const { id, stream } = await begin(calls, container, argv, signal);
   const isWhole = await copyOutput(stream, signal, (channel, text) => {
     tail.push(text);
     options.onOutput?.(channel, text);
@@ -66,6 +65,24 @@ async function findRunning(
 function isSameCommand({ ProcessConfig: process }: ExecObject, argv: readonly string[]): boolean {
   const running = [process?.entrypoint ?? '', ...(process?.arguments ?? [])];
   return running.length === argv.length && running.every((argument, index) => argument === argv[index]);
+}
+
+async function begin(
+  calls: Calls,
+  container: string,
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly id: string; readonly stream: EngineStream }> {
+  try {
+    const id = await createExec(calls, container, argv, signal);
+    return { id, stream: await startExec(calls, container, id, signal) };
+  } catch (error) {
+    // Of a container that ends at that very moment engines tell in words of their own.
+    if (error instanceof AgentError && error.code === 'engine.failed') {
+      await assertContainerRuns(calls, container, signal);
+    }
+    throw error;
+  }
 }
 
 async function createExec(
