@@ -1,6 +1,7 @@
 /** Commands inside real containers, through the real gate: output, exit codes, joining and re-attaching (FAULTS 13, 36). */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { engineCall } from '../support/engine-call.ts';
 import { startEngineFront } from '../support/engine-front.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
@@ -179,13 +180,14 @@ describe('a container that ends', () => {
     );
     const behind = undo.adopt(await openTestHost({ engineSocket: front.socketPath }), (it) => it.close());
     const ends = await runWorkload(behind, 'sleep 300');
+    const { body } = await engineCall<{ State: { Pid: number } }>(host.engineSocket, 'GET', `/containers/${ends}/json`);
     front.refuse('POST', /\/exec\/[^/]+\/start/, () => {
-      void behind.engine.stop(ends, 0, soon());
+      process.kill(body.State.Pid, 'SIGKILL');
       return 'OCI runtime exec failed: cannot exec in a stopped container';
     });
 
     await expect(behind.engine.exec(ends, ['true'], { signal: soon() })).rejects.toMatchObject({
-      ...{ code: 'container.exited', detail: { exit_code: 143 } },
+      ...{ code: 'container.exited', detail: { exit_code: 137 } },
     });
   });
 
