@@ -25,7 +25,7 @@ afterAll(async () => await host?.[Symbol.asyncDispose]());
 async function inItsPlace(script: string): Promise<string> {
   await host.write('/usr/local/bin/taken-over', `#!/bin/sh\nexec 2>&1\n${script}\n`, 0o755);
   await host.sh(`
-    sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/taken-over\\nStandardOutput=truncate:/run/taken-over|' -e '/^ExecStartPre=/d' \\
+    sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/taken-over\\nStandardOutput=truncate:/run/taken-over|' -e '/^ExecStartPre=/d' -e '/^ExecStopPost=/d' \\
       -e 's/^Type=.*/Type=oneshot/' -e '/^Restart=/d' -e '/^WatchdogSec=/d' -e '/^OpenFile=/d' -e '/^RuntimeDirectory/d' \\
       /etc/systemd/system/${units.agent} >/run/systemd/system/taken-over.service
     systemctl daemon-reload`);
