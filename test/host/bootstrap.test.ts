@@ -35,6 +35,7 @@ afterAll(() => undo.disposeAsync());
 const giveToken = async (token?: string) => {
   await host.write(tokenFile, token ?? (await ground.invite()).token, 0o600);
 };
+const copyRelease = async (folder: string) => await host.copyIn(folder, '/root/wrong');
 /** The very script, but that it is killed in each step once: behind its first command, where the rest of the step is not done. */
 function dies(): string {
   const step = `[ -e "/run/died-$STEP" ] || DIES=1; touch "/run/died-$STEP"; "do_$STEP"; [ -z "$DIES" ] || kill -9 $$`;
@@ -100,20 +101,6 @@ describe('a bare host', () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining(words)]);
     expect(await isBare()).toBe('');
     expect(await host.sh(`test -s '${tokenFile}' && echo kept`)).toBe('kept');
-  });
-
-  const copyRelease = async (folder: string) => await host.copyIn(folder, '/root/wrong');
-
-  it.each([/^node-agent-/, /^host-/])('runs nothing of a release in which a file was changed: %s', async (file) => {
-    await giveToken();
-    await copyRelease(release.damaged(file));
-
-    const { code, stderr } = await bootstrap.run([...online, '--offline', '/root/wrong']);
-
-    expect([code, stderr]).toEqual([1, expect.stringContaining('is not what release.json names')]);
-    expect(await host.sh('ls -d /opt/gpuaas-node-agent/current /etc/systemd/system/gpuaas* 2>/dev/null || true')).toBe(
-      '',
-    );
   });
 
   it('becomes a node although a run is killed in the middle of each of its steps', async () => {
@@ -388,6 +375,20 @@ describe('a workload on it', () => {
     ).toBe('');
     expect(await host.sh('systemctl is-active docker; cat /home/tenant/mine')).toBe('active\nmine');
     expect((await bootstrap.run(['--uninstall', '--purge'])).code).toBe(0);
+  });
+});
+
+describe('a host that is none of ours any more', () => {
+  it.each([/^node-agent-/, /^host-/])('runs nothing of a release in which a file was changed: %s', async (file) => {
+    await giveToken();
+    await copyRelease(release.damaged(file));
+
+    const { code, stderr } = await bootstrap.run([...online, '--offline', '/root/wrong']);
+
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is not what release.json names')]);
+    expect(await host.sh('ls -d /opt/gpuaas-node-agent/current /etc/systemd/system/gpuaas* 2>/dev/null || true')).toBe(
+      '',
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 /** `systemd/guard`, as it is run, on folders of the test's own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -389,6 +389,14 @@ describe('a request of the agent', () => {
     expect(askedOf(host)).toBe('update --apply 0.2.0 --task task-1 --nonce n1\n');
     expect(askedOf(host)).toBe('update --apply 0.2.0 --task task-1 --nonce n1\n');
     expect(factsOf(host, 'last')).toMatchObject({ outcome: 'failed', nonce: 'n1', reason: 'It ended with status 3.' });
+  });
+
+  it('by root has a name of its own each time, also twice in a second', () => {
+    const host = asked();
+    for (const _ of [1, 2]) expect(host.guard(['apply', '0.2.0']).code).toBe(3);
+
+    const names = readFileSync(join(folder, 'asked'), 'utf8').match(/--nonce [0-9A-Za-z_-]{1,64}$/gm) ?? [];
+    expect(new Set(names).size).toBe(2);
   });
 
   it.each([
