@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { startNodeAgent } from '../../support/run-task-process.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { startNodeAgent } from '../support/run-task-process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder('run-exit');
 

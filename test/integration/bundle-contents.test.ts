@@ -5,10 +5,10 @@ import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildAgent, bundle } from '../../../bootstrap/dev/build.ts';
-import { agentVersion } from '../../../src/cli/agent-version.ts';
-import { leftOutOfDockerode } from '../../../src/runtime/docker/load-dockerode.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { buildAgent, bundle } from '../../bootstrap/dev/build.ts';
+import { agentVersion } from '../../src/cli/agent-version.ts';
+import { leftOutOfDockerode } from '../../src/runtime/docker/load-dockerode.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder('bundle');
 let program: string;
