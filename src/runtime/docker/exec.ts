@@ -78,7 +78,7 @@ async function begin(
     return { id, stream: await startExec(calls, container, id, signal) };
   } catch (error) {
     // Of a container that ends at that very moment engines tell in words of their own.
-    if (error instanceof AgentError && error.code === 'engine.failed') {
+    if (error instanceof AgentError && error.code === 'engine.failed' && error.detail['status'] !== undefined) {
       await assertContainerRuns(calls, container, signal);
     }
     throw error;
