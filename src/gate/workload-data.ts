@@ -3,11 +3,11 @@
  * allocation by `DELETE /gpuaas/v1/data`.
  */
 import { existsSync } from 'node:fs';
-import { lstat, readdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
-import { dataRoots, workloadRoot } from '../policy/host-policy.ts';
+import { dataRoots, type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
 import { sendJson } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import { instanceLock } from './locks.ts';
@@ -50,9 +50,11 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
       refused.push(error);
       return false;
     });
-  for (const root of [policy.secrets_dir, ...dataRoots(policy)]) {
+  const secrets = await secretsFolder(policy);
+  const roots = dataRoots(policy).map((root) => ({ root, tenants: [dirname(root), root] }));
+  for (const { root, tenants } of [{ root: secrets, tenants: [secrets] }, ...roots]) {
     const before = kept.length + refused.length;
-    for (const path of await entriesOf(root)) {
+    for (const path of await entriesOf(root, tenants)) {
       if (mounted.includes(path)) kept.push(path);
       else if (await isRemoved(path)) removed.push(path);
     }
@@ -70,12 +72,18 @@ async function toDisk(path: string): Promise<void> {
   await folder.sync().finally(() => folder.close());
 }
 
+/** Where it is: the way to it is the operator's, who may have links on it, as `/var/run` is one. */
+async function secretsFolder({ secrets_dir }: HostPolicy): Promise<string> {
+  const above = await ifThere(realpath(dirname(secrets_dir)));
+  return above === undefined ? secrets_dir : join(above, basename(secrets_dir));
+}
+
 /**
- * What is to be removed of a root: its entries. Where somebody has made a link or a file of it, or of the folder above, that one:
- * it is removed as what it is, and what it leads to is not even listed.
+ * What is to be removed of a root: its entries. Where somebody has made a link or a file of it, or of another of the folders that
+ * are the tenant's, that one: it is removed as what it is, and what it leads to is not even listed.
  */
-async function entriesOf(root: string): Promise<string[]> {
-  for (const path of [dirname(root), root]) {
+async function entriesOf(root: string, tenants: readonly string[]): Promise<string[]> {
+  for (const path of tenants) {
     const found = await ifThere(lstat(path));
     if (found === undefined) return [];
     if (!found.isDirectory()) return [path];

@@ -56,4 +56,14 @@ describe('wipeData', () => {
     expect(await wipe()).toEqual({ removed: [join(home, 'gpuaas')], kept: [] });
     expect(existsSync(join(outside, 'workloads/of-others'))).toBe(true);
   });
+
+  it('leaves a link on the way to the secrets, which is the operator’s, and takes the secrets', async () => {
+    mkdirSync(join(outside, 'secrets/i1'), { recursive: true });
+    symlinkSync(outside, join(home, '../run'));
+
+    expect(await wipeOnce(home, join(home, '../run/secrets'))).toMatchObject({ kept: [] });
+
+    expect(lstatSync(join(home, '../run')).isSymbolicLink()).toBe(true);
+    expect(readdirSync(outside)).toEqual(['workloads']);
+  });
 });
