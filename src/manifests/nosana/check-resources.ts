@@ -1,7 +1,8 @@
 /** Data that ops ask for. */
 import type { PathError } from '../../contract/validate.ts';
-import { type Resource, type RunArgs, resourcesOf } from './definition.ts';
+import type { RunArgs } from './definition.ts';
 import { isAbsolute } from './paths.ts';
+import { type Resource, resourcesOf } from './resources.ts';
 
 export function checkResources(args: RunArgs, path: string): PathError[] {
   return resourcesOf(args).flatMap(({ resource, index }) => checkResource(resource, `${path}/${index}`));

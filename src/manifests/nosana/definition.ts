@@ -2,25 +2,12 @@
  * The shape of a Nosana job definition, as its authors write them today: what the published types know and what their node
  * accepts beside that. Keys that are not here are refused. What no shape can say is in `check-definition.ts`.
  */
-import { type Static, type TSchema, Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
-import { byKey, byType } from '../by-type.ts';
-
-const closed = { additionalProperties: false } as const;
-
-/** `%%ops.ID.results.NAME%%` and the like; see `literals.ts`. */
-const exactLiteral = '^%%(ops|globals?)\\.[^%]+%%$';
-export const removeIfEmpty = '__remove-if-empty__';
-
-const Text = (description: string, more: { maxLength?: number; pattern?: string; minLength?: number } = {}) =>
-  Type.String({ maxLength: 32_768, ...more, description });
-/** `__proto__` would be a fine name, but not a fine key of an object. */
-const named = <S extends TSchema>(value: S, description: string) =>
-  Type.Record(Type.String({ pattern: '^(?!__proto__$)[^\\u0000]{1,256}$' }), value, {
-    maxProperties: 512,
-    additionalProperties: false,
-    description,
-  });
+import { byType } from '../by-type.ts';
+import { Expose } from './expose.ts';
+import { ResourceEntry } from './resources.ts';
+import { closed, named, Text } from './schema-parts.ts';
 
 const Words = (description: string) =>
   byType(
@@ -33,171 +20,6 @@ const Words = (description: string) =>
     },
     description,
   );
-
-const SpreadMarker = Type.Object(
-  {
-    __spread__: Text('A literal that stands for a JSON list.', { pattern: exactLiteral }),
-    chunked: Type.Optional(Type.Boolean({ description: 'True where the list comes in pieces of JSON.' })),
-  },
-  { ...closed, description: 'Entries that are known only while the job runs.' },
-);
-
-const HealthCheck = Type.Unsafe<HealthCheck>({
-  type: 'object',
-  discriminator: { propertyName: 'type' },
-  oneOf: [
-    Type.Object(
-      {
-        type: Type.Literal('http', { description: 'An HTTP request.' }),
-        path: Text('Path and query.', { maxLength: 2048, pattern: '^/' }),
-        method: Type.Enum(['GET', 'POST', 'PUT', 'DELETE'], { description: 'Method of the request.' }),
-        expected_status: Type.Integer({ minimum: 100, maximum: 599, description: 'The status that passes.' }),
-        headers: Type.Optional(named(Text('Value of the header.'), 'Headers of the request.')),
-        body: Type.Optional(Type.Unknown({ description: 'Body of the request; what is no text is sent as JSON.' })),
-        continuous: Type.Optional(Type.Boolean({ description: 'True if it is asked for as long as the op runs.' })),
-        restart_on_failure: Type.Optional(
-          Type.Boolean({ description: 'True if a continuous check that fails restarts the op.' }),
-        ),
-        max_restarts: Type.Optional(Type.Integer({ minimum: 0, maximum: 100, description: 'Most such restarts.' })),
-      },
-      { ...closed, description: 'Passes with the expected status.' },
-    ),
-    Type.Object(
-      {
-        type: Type.Literal('websocket', { description: 'A WebSocket connection.' }),
-        expected_response: Text('The text of the first message.'),
-        continuous: Type.Optional(Type.Boolean({ description: 'True if it is asked for as long as the op runs.' })),
-      },
-      { ...closed, description: 'Passes with the expected message.' },
-    ),
-  ],
-  description: 'How it is asked whether the op is well.',
-});
-
-export type HealthCheck =
-  | {
-      readonly type: 'http';
-      readonly path: string;
-      readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-      readonly expected_status: number;
-      readonly headers?: Readonly<Record<string, string>>;
-      readonly body?: unknown;
-      readonly continuous?: boolean;
-      readonly restart_on_failure?: boolean;
-      readonly max_restarts?: number;
-    }
-  | { readonly type: 'websocket'; readonly expected_response: string; readonly continuous?: boolean };
-
-const portNumber = Type.Integer({ minimum: 1, maximum: 65_535, description: 'A port.' });
-/** `8000-8010`, or a literal. */
-const portText = Text('A range such as `8000-8010`, or a literal.', {
-  pattern: `^[0-9]{1,5}-[0-9]{1,5}$|${exactLiteral}`,
-});
-
-const ExposedPort = Type.Object(
-  {
-    port: byType({ integer: portNumber, string: portText }, 'The port, or a range of ports.'),
-    type: Type.Optional(
-      Type.Enum(['web', 'api', 'webapi', 'websocket', 'none'], { description: 'What is offered there.' }),
-    ),
-    health_checks: Type.Optional(
-      Type.Array(HealthCheck, { maxItems: 16, description: 'All have to pass before the op is ready.' }),
-    ),
-  },
-  { ...closed, description: 'A port with what is known of it.' },
-);
-
-const ExposeObject = byKey(
-  '__spread__',
-  { present: SpreadMarker, absent: ExposedPort },
-  'A port with what is known of it, or entries that are known only while the job runs.',
-);
-
-const Expose = byType(
-  {
-    integer: portNumber,
-    string: portText,
-    object: ExposeObject,
-    array: Type.Array(byType({ integer: portNumber, string: portText, object: ExposeObject }, 'What is exposed.'), {
-      maxItems: 64,
-      description: 'Everything that is exposed.',
-    }),
-  },
-  'Ports that are exposed.',
-);
-
-const S3Credential = Type.Object(
-  {
-    REGION: Type.Optional(Text('Region that requests are signed for; `us-east-1` if absent.')),
-    ACCESS_KEY_ID: Text('Id of the key.', { minLength: 1 }),
-    SECRET_ACCESS_KEY: Text('The secret of the key.', { minLength: 1 }),
-  },
-  { ...closed, description: 'A key for a bucket that is not public.' },
-);
-const target = Text('Absolute path in the container.', { maxLength: 512 });
-const files = Type.Array(Text('Path of a file.'), { maxItems: 1024, description: 'What of it is fetched.' });
-
-const S3 = Type.Object(
-  {
-    type: Type.Literal('S3', { description: 'Objects of a bucket.' }),
-    target,
-    url: Type.Optional(Text('URL of a bucket, a prefix or an object.')),
-    bucket: Type.Optional(Text('URL of a bucket, by another name.')),
-    buckets: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { url: Text('URL of a bucket, a prefix or an object.'), files: Type.Optional(files) },
-          { ...closed, description: 'One of several buckets.' },
-        ),
-        { minItems: 1, maxItems: 32, description: 'Several buckets into one place.' },
-      ),
-    ),
-    files: Type.Optional(files),
-    allowWrite: Type.Optional(Type.Boolean({ description: 'True if the op may write there.' })),
-    IAM: Type.Optional(S3Credential),
-  },
-  { ...closed, description: 'Data in S3.' },
-);
-const HuggingFace = Type.Object(
-  {
-    type: Type.Literal('HF', { description: 'A repository on Hugging Face.' }),
-    repo: Text('`owner/name`.'),
-    target,
-    revision: Type.Optional(Text('Branch, tag or commit; `main` if absent.')),
-    files: Type.Optional(files),
-    accessToken: Type.Optional(Text('Token for a repository that is not public.')),
-  },
-  { ...closed, description: 'A model or data of Hugging Face.' },
-);
-const Ollama = Type.Object(
-  {
-    type: Type.Literal('Ollama', { description: 'A model of an Ollama registry.' }),
-    model: Text('`name:tag`.', { minLength: 1 }),
-    target: Type.Optional(target),
-  },
-  { ...closed, description: 'A model as Ollama keeps it.' },
-);
-
-export type Resource = Static<typeof S3> | Static<typeof HuggingFace> | Static<typeof Ollama>;
-const KnownResource = Type.Unsafe<Resource>({
-  type: 'object',
-  discriminator: { propertyName: 'type' },
-  oneOf: [S3, HuggingFace, Ollama],
-  description: 'Data that is fetched before the op starts.',
-});
-const ResourceEntry = byType(
-  {
-    string: Type.Literal(removeIfEmpty, {
-      description: 'Nothing, and the list counts as absent if nothing else is in it.',
-    }),
-    object: byKey(
-      '__spread__',
-      { present: SpreadMarker, absent: KnownResource },
-      'Data, or data that is known only while the job runs.',
-    ),
-  },
-  'One piece of data.',
-);
 
 const image = Text('Image, best with registry and digest.', { maxLength: 512 });
 const shared = {
@@ -276,15 +98,6 @@ const RunArgs = Type.Object(
   { ...closed, description: 'What is run, and how.' },
 );
 export type RunArgs = Static<typeof RunArgs>;
-
-/** The data that is asked for, each with its place in the list: markers are none. */
-export function resourcesOf({
-  resources = [],
-}: RunArgs): readonly { readonly resource: Resource; readonly index: number }[] {
-  return resources.flatMap((resource, index) =>
-    typeof resource === 'string' || '__spread__' in resource ? [] : [{ resource, index }],
-  );
-}
 
 const VolumeArgs = Type.Object(
   { name: Text('Name of the volume.', { pattern: identifierPattern }) },

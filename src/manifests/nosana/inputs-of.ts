@@ -1,7 +1,8 @@
 /** Data that an op asks for, as inputs of the plan. */
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobStep } from '../../contract/job-plan.ts';
-import { type Resource, type RunOp, resourcesOf } from './definition.ts';
+import type { RunOp } from './definition.ts';
+import { type Resource, resourcesOf } from './resources.ts';
 import { type Names, textOf } from './values.ts';
 import type { VolumeNames } from './volume-names.ts';
 

@@ -1,8 +1,8 @@
 /** Texts of a definition as values of a plan: what is known now is put in, what is known later becomes a typed reference. */
 import type { EnvValue, ListValue, Reference, TextValue } from '../../contract/job-values.ts';
-import { removeIfEmpty } from './definition.ts';
 import { isMarker } from './environment.ts';
 import { type Literal, readLiterals } from './literals.ts';
+import { removeIfEmpty } from './schema-parts.ts';
 
 export interface Names {
   /** Ids of the ops, as the definition has them. */
