@@ -16,7 +16,7 @@ export interface Names {
 
 type Piece = string | Reference;
 
-/** Throws for what `checkLiterals` does not accept. */
+/** Throws for what `checkLiterals` does not accept. Variables stand in it as they are written. */
 function piecesOf(text: string, names: Names): readonly Piece[] {
   const read = readLiterals(text, names.ops);
   if (!read.ok) throw new Error(`unchecked literal ${read.literal}`);
@@ -40,8 +40,10 @@ function referenceOf(literal: Literal, { stepOf, variables }: Names): Piece {
   }
 }
 
+/** A variable that is a list in JSON becomes its entries, separated by spaces, as a result does. */
 export function textOf(text: string, names: Names): TextValue {
-  const join = joined(piecesOf(text, names));
+  const variables = Object.entries(names.variables).map(([name, value]) => [name, entriesOf(value).join(' ')]);
+  const join = joined(piecesOf(text, { ...names, variables: Object.fromEntries(variables) }));
   if (join.every((piece) => typeof piece === 'string')) return join.join('');
   return { join };
 }
