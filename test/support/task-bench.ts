@@ -8,7 +8,7 @@ import type { HostPolicy } from '../../src/policy/host-policy.ts';
 import { renderContainer } from '../../src/policy/render-container.ts';
 import type { ContainerEngine, ContainerFacts } from '../../src/runtime/engine.ts';
 import { Admission } from '../../src/tasks/admission.ts';
-import type { TaskContext } from '../../src/tasks/task-context.ts';
+import type { Lifecycle, TaskContext } from '../../src/tasks/task-context.ts';
 import { cardLedger } from './gpus.ts';
 import { containerFacts, imageFacts } from './recording-engine.ts';
 import { recordingStacks } from './recording-stacks.ts';
@@ -85,6 +85,17 @@ export interface RecordedContext {
   readonly phases: WorkloadState[];
   readonly events: WorkloadEvent[];
   readonly logLines: string[];
+}
+
+/** What a test answers for the agent; whatever else is asked of it is an error. */
+export function lifecycleOf(answers: Partial<Lifecycle>): Lifecycle {
+  const unasked = () => {
+    throw new Error('not asked for');
+  };
+  return {
+    ...{ beginDrain: unasked, endDrain: unasked, look: unasked },
+    ...{ diagnose: unasked, rotateKeys: unasked, update: unasked, ...answers },
+  };
 }
 
 export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> = {}): RecordedContext {

@@ -7,12 +7,9 @@ import { judge } from '../../../src/contract/validate.ts';
 import { collectDiagnostics } from '../../../src/tasks/agent-collect-diagnostics.ts';
 import type { Lifecycle } from '../../../src/tasks/task-context.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
-import { taskContext } from '../../support/task-bench.ts';
+import { lifecycleOf, taskContext } from '../../support/task-bench.ts';
 
 it('is what the agent says of its host, and touches nothing', async () => {
-  const unasked = () => {
-    throw new Error('not asked for');
-  };
   const { engine, calls } = recordingEngine();
   const bundle = { collected_at: '2026-11-26T11:00:00.000Z', files: [{ name: 'a.json', text: '{}' }], left_out: [] };
   const asked: unknown[] = [];
@@ -20,14 +17,7 @@ it('is what the agent says of its host, and touches nothing', async () => {
     asked.push(wish);
     return bundle;
   };
-  const lifecycle = {
-    beginDrain: unasked,
-    endDrain: unasked,
-    look: unasked,
-    update: unasked,
-    diagnose,
-    rotateKeys: unasked,
-  };
+  const lifecycle = lifecycleOf({ diagnose });
 
   const output = await collectDiagnostics({ tasks: 3 }, taskContext(engine, { lifecycle }).context);
 
@@ -36,23 +26,13 @@ it('is what the agent says of its host, and touches nothing', async () => {
 });
 
 it('ends with the task, and not with a bundle that nobody waits for', async () => {
-  const unasked = () => {
-    throw new Error('not asked for');
-  };
   const stop = new AbortController();
   const diagnose: Lifecycle['diagnose'] = async (_wish, signal) => {
     stop.abort(new Error('given up'));
     signal.throwIfAborted();
     throw new Error('went on');
   };
-  const lifecycle = {
-    beginDrain: unasked,
-    endDrain: unasked,
-    look: unasked,
-    update: unasked,
-    diagnose,
-    rotateKeys: unasked,
-  };
+  const lifecycle = lifecycleOf({ diagnose });
   const { context } = taskContext(recordingEngine().engine, { lifecycle, signal: stop.signal });
 
   await expect(collectDiagnostics({}, context)).rejects.toThrow('given up');

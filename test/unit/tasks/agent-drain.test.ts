@@ -2,15 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { AgentDrainOutput } from '../../../src/contract/agent-drain.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { drainAgent } from '../../../src/tasks/agent-drain.ts';
-import type { Lifecycle } from '../../../src/tasks/task-context.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
-import { taskContext } from '../../support/task-bench.ts';
+import { lifecycleOf, taskContext } from '../../support/task-bench.ts';
 
 /** An agent with three workloads, at work on this task and one more. */
 function agent(drainingSince: string | null = null) {
   const calls: string[] = [];
   let since = drainingSince;
-  const lifecycle: Lifecycle = {
+  const lifecycle = lifecycleOf({
     beginDrain: (reason) => {
       calls.push(`begin ${reason}`);
       since ??= '2026-11-25T12:00:00.000Z';
@@ -20,10 +19,7 @@ function agent(drainingSince: string | null = null) {
       since = null;
     },
     look: () => ({ drainingSince: since, workloads: 3, tasks: 2 }),
-    update: () => Promise.reject(new Error('not asked for')),
-    diagnose: () => Promise.reject(new Error('not asked for')),
-    rotateKeys: () => Promise.reject(new Error('not asked for')),
-  };
+  });
   const { engine, calls: engineCalls } = recordingEngine();
   return { ...taskContext(engine, { lifecycle }), calls, engineCalls };
 }

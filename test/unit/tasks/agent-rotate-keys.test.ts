@@ -4,16 +4,12 @@ import { AgentError } from '../../../src/contract/failures.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { rotateAgentKeys } from '../../../src/tasks/agent-rotate-keys.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
-import { taskContext } from '../../support/task-bench.ts';
+import { lifecycleOf, taskContext } from '../../support/task-bench.ts';
 
 /** An agent that does nothing else. */
 function agent(rotateKeys: () => Promise<string>) {
-  const unasked = () => {
-    throw new Error('not asked for');
-  };
-  const others = { beginDrain: unasked, endDrain: unasked, look: unasked, update: unasked, diagnose: unasked };
   const { engine, calls } = recordingEngine();
-  return { ...taskContext(engine, { lifecycle: { ...others, rotateKeys } }), calls };
+  return { ...taskContext(engine, { lifecycle: lifecycleOf({ rotateKeys }) }), calls };
 }
 
 const at = '2026-11-26T11:00:00.000Z';

@@ -5,22 +5,11 @@ import { judge } from '../../../src/contract/validate.ts';
 import { updateAgent } from '../../../src/tasks/agent-self-update.ts';
 import type { Lifecycle } from '../../../src/tasks/task-context.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
-import { taskContext } from '../../support/task-bench.ts';
+import { lifecycleOf, taskContext } from '../../support/task-bench.ts';
 
 function agent(update: Lifecycle['update']) {
-  const unasked = () => {
-    throw new Error('not asked for');
-  };
   const { engine, calls: engineCalls } = recordingEngine();
-  const lifecycle = {
-    beginDrain: unasked,
-    endDrain: unasked,
-    look: unasked,
-    update,
-    diagnose: unasked,
-    rotateKeys: unasked,
-  };
-  return { ...taskContext(engine, { lifecycle }), engineCalls };
+  return { ...taskContext(engine, { lifecycle: lifecycleOf({ update }) }), engineCalls };
 }
 
 describe('an update of the agent', () => {
