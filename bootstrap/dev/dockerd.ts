@@ -20,6 +20,8 @@ const START_SECONDS = 60;
 const BUSY_SECONDS = 20;
 const KILL_SECONDS = 60;
 const LOG_TAIL_LINES = 10;
+/** A panic and the calls that led to it; nothing is logged after them. */
+const PANIC_CHARACTERS = 5000;
 
 /** Starts a daemon that outlives its caller, and waits until it answers. No daemon may live in this home. */
 export async function startDaemonOfEngine(
@@ -44,12 +46,29 @@ export async function startDaemonOfEngine(
     `--exec-root=${home.run}`,
     `--pidfile=${join(home.run, 'engine.pid')}`,
   ];
-  const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env && { env });
-  const up = () => answersPing(home.socketPath, BUSY_SECONDS);
-  await until(async () => (await up()) || !(await isAlive(daemon)), START_SECONDS);
-  if ((await isAlive(daemon)) && (await up())) return daemon;
+  const start = async (): Promise<ProcessId | undefined> => {
+    const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env && { env });
+    const up = () => answersPing(home.socketPath, BUSY_SECONDS);
+    await until(async () => (await up()) || !(await isAlive(daemon)), START_SECONDS);
+    return (await isAlive(daemon)) && (await up()) ? daemon : undefined;
+  };
+  const daemon = (await start()) ?? ((await dropHalfDeletedNetworks(home)) ? await start() : undefined);
+  if (daemon !== undefined) return daemon;
   const tail = (await readFile(home.logPath, 'utf8')).trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
   throw new Error(`The container engine did not start. The end of its log ${home.logPath}:\n${tail}`);
+}
+
+/**
+ * An engine before 23.0.5 that was killed while it deleted a network panics at each later start (moby issue 45057).
+ * Its record of networks is dropped then, as an operator would; answers whether that was the trouble. Containers
+ * of those networks stay and can be removed.
+ */
+async function dropHalfDeletedNetworks(home: DaemonHome): Promise<boolean> {
+  const end = (await readFile(home.logPath, 'utf8')).slice(-PANIC_CHARACTERS);
+  if (!/^panic: .*\n\ngoroutine 1 \[running\]:\n.*libnetwork\S*\.reservePools\(/m.test(end)) return false;
+  await rm(join(home.data, 'network/files/local-kv.db'), { force: true });
+  await clearAfterKill(home);
+  return true;
 }
 
 /** Kills every process that names `text`, and what descends from it, and waits until all are gone. */

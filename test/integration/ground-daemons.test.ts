@@ -11,7 +11,7 @@ import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { linkNames } from '../../bootstrap/dev/links.ts';
 import { startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
-import { processesNaming } from '../../bootstrap/dev/processes.ts';
+import { processesNaming, until } from '../../bootstrap/dev/processes.ts';
 import { pushImage } from '../../bootstrap/dev/publish.ts';
 import { startRegistry, TEST_LOGIN } from '../../bootstrap/dev/registry.ts';
 
@@ -34,6 +34,27 @@ afterAll(async () => {
 });
 
 describe('private engine', () => {
+  it('starts again over a network that was half deleted when the engine was killed', async () => {
+    const dir = join(tmpdir(), `${prefix}-half`);
+    const engine = await startPrivateEngine(dir);
+    try {
+      const network = { Name: 'half', IPAM: { Config: [{ Subnet: '10.213.255.0/28' }] } };
+      await askEngine({ socketPath: engine.socketPath, method: 'POST', path: '/networks/create', body: network });
+      process.kill(engine.pid, 'SIGKILL');
+      await until(async () => !(await answersPing(engine.socketPath)), 20);
+      // As it lies on the disk between the release of a network's addresses and its end: without them.
+      const records = join(dir, 'data/network/files/local-kv.db');
+      const half = (await readFile(records, 'latin1')).replaceAll('"ipamV4Info":', '"ipamV4Gone":');
+      await writeFile(records, half, 'latin1');
+      await engine.restart();
+      const call = { socketPath: engine.socketPath, method: 'GET' as const, path: '/networks' };
+      const names = await askEngine<{ readonly Name: string }[]>(call);
+      expect(names.map(({ Name }) => Name).toSorted()).toEqual(['bridge', 'host', 'none']);
+    } finally {
+      await engine.stop();
+    }
+  });
+
   it('is killed, started again and stopped, and leaves nothing behind nor touches the other engine', async () => {
     const dir = join(tmpdir(), `${prefix}-engine`);
     const engine = await startPrivateEngine(dir);
