@@ -22,10 +22,22 @@ export const jupyterProfile = (changes: Changes = {}) => valid(jupyterDocument(c
 export const vllmProfile = (changes: Changes = {}) => valid(vllmDocument(changes));
 export const smokeProfile = (changes: Changes = {}) => valid(smokeDocument(changes));
 
+/** Each manifest is read once: reading takes longer than what most tests do with it. */
+const documents = new Map<string, string>();
+
+function documentOf(source: string): Record<string, unknown> {
+  let text = documents.get(source);
+  if (text === undefined) {
+    const read = readProfileText(source);
+    if (!read.ok) throw new Error(JSON.stringify(read.errors));
+    text = JSON.stringify(read.profile);
+    documents.set(source, text);
+  }
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
 function changed(source: string, changes: Changes): Record<string, unknown> {
-  const read = readProfileText(source);
-  if (!read.ok) throw new Error(JSON.stringify(read.errors));
-  const document = JSON.parse(JSON.stringify(read.profile)) as Record<string, unknown>;
+  const document = documentOf(source);
   for (const [pointer, value] of Object.entries(changes)) {
     const keys = pointer.split('/').slice(1);
     const last = keys.pop() ?? '';
