@@ -939,6 +939,20 @@ export const Failure = Type.Object(
 );
 export type Failure = Static<typeof Failure>;
 
+const actionByKind = {
+  ...{ invalid: 'correct', denied: 'ask_operator', conflict: 'look_at_state', exhausted: 'ask_for_less' },
+  ...{ unavailable: 'try_later', cancelled: 'submit_again', timed_out: 'try_later', internal: 'report' },
+} as const satisfies Record<FailureKind, string>;
+
+export const RecommendedAction = Type.Enum([...new Set(Object.values(actionByKind))], {
+  description: 'What to do about it, for programs; the hint says the same to people.',
+});
+
+/** X-21: `hint` in one word. */
+export function recommendedAction({ kind }: Pick<Failure, 'kind'>): Static<typeof RecommendedAction> {
+  return actionByKind[kind];
+}
+
 /**
  * The one error class of the project. `code` decides everything else; `detail` carries the facts of this case and must
  * never hold a secret; `detail.reason`, where given, is one sentence that is shown behind the table's message.

@@ -16,6 +16,7 @@ import { openRoute, type Route } from './http/route.ts';
 import { decommission } from './instances/actions.ts';
 import { instanceRoutes } from './instances/instance-routes.ts';
 import { observationRoutes } from './instances/observation-routes.ts';
+import { jobRoutes } from './jobs/job-routes.ts';
 import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
 import { nodeUpdateRoutes } from './releases/node-update-routes.ts';
@@ -66,6 +67,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, vault: keys.vault, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
+    ...jobRoutes(),
     ...enrolmentRoutes({
       ...{ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca },
       revoke: control.revoke,

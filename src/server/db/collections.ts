@@ -11,6 +11,7 @@ import { AuditEntry } from './entities/audit-entry.ts';
 import { App, AppVersion, Entitlement } from './entities/catalog.ts';
 import { AccessCredential, ServiceAccount } from './entities/credential.ts';
 import { IdempotentAnswer } from './entities/idempotent-answer.ts';
+import { Job, JobDocument, JobNews } from './entities/job.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
 import { StoredRelease } from './entities/release.ts';
@@ -59,6 +60,9 @@ export const collections = {
       ['state'],
     ],
   }),
+  jobs: collection(Job, { indexes: [['project_id', 'state'], ['state'], ['ended_at']] }),
+  job_documents: collection(JobDocument),
+  job_news: collection(JobNews),
   tasks: collection(Task, {
     indexes: [['node_id', 'state'], ['state'], ['instance_id'], ['ended_at']],
     unique: [['workload_id', 'fencing']],

@@ -1,6 +1,13 @@
 /** What a failed request answers: one envelope for every failure, and the HTTP status that goes with its code. */
 import { Type } from 'typebox';
-import { type AgentError, type FailureCode, type FailureKind, failures } from '../../contract/failures.ts';
+import {
+  type AgentError,
+  type FailureCode,
+  type FailureKind,
+  failures,
+  RecommendedAction,
+  recommendedAction,
+} from '../../contract/failures.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -21,6 +28,7 @@ export const ErrorAnswer = Type.Object(
         code: Type.String({ description: 'Stable dotted code. The list is docs/failures.md.' }),
         message: Type.String({ description: 'What went wrong, for a person.' }),
         hint: Type.String({ description: 'The next step a person can take.' }),
+        recommended_action: RecommendedAction,
         correlation_id: Type.String({ description: 'Name of the request, also in events and logs.' }),
         errors: Type.Array(ListedError, {
           description: 'Every error that was found, at once; empty where there is only the one above.',
@@ -72,11 +80,12 @@ interface ListedError {
 
 /** The answer to a failure. Its detail stays inside, but for the list of errors: the message says what people need. */
 export function envelopeOf(failure: AgentError, correlationId: string) {
-  const { code, message, hint, detail } = failure.toFailure();
+  const { code, kind, message, hint, detail } = failure.toFailure();
   const listed = Array.isArray(detail['errors']) ? (detail['errors'] as ListedError[]) : [];
   const errors = listed.map((error) => ({
     ...{ code: String(error.code ?? code), path: String(error.path ?? ''), message: String(error.message ?? message) },
     hint: String(error.hint ?? ''),
   }));
-  return { error: { code, message, hint, correlation_id: correlationId, errors } };
+  const recommended_action = recommendedAction({ kind });
+  return { error: { code, message, hint, recommended_action, correlation_id: correlationId, errors } };
 }

@@ -17,6 +17,7 @@ export const subjectKinds = [
   'service_account',
   'release',
   'rollout',
+  'job',
 ] as const;
 
 /** In place of a project: what everybody may see happens where everybody hears of it. No project has this id. */

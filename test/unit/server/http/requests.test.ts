@@ -46,7 +46,7 @@ describe('every answer', () => {
     expect(body).toEqual({
       error: {
         ...{ code: 'resource.not_found', message: expect.any(String), hint: expect.any(String), errors: [] },
-        correlation_id: expect.any(String),
+        ...{ correlation_id: expect.any(String), recommended_action: 'correct' },
       },
     });
   });

@@ -1,0 +1,208 @@
+/**
+ * Jobs: what somebody wants done once, and how far it is. A job is three things here: itself, small, since lists and the queue
+ * read many; the document it came with; and what its host reports of it.
+ */
+import { type Static, Type } from 'typebox';
+import { Failure } from '../../../contract/failures.ts';
+import { JobIdentity } from '../../../contract/job-plan.ts';
+import { JobReport } from '../../../contract/job-report.ts';
+import { JobState } from '../../../contract/job-state.ts';
+import { StepId } from '../../../contract/job-values.ts';
+import { Resources, Sandbox } from '../../../contract/workload-oci-launch.ts';
+import { closed, id, nullable, text, time } from './fields.ts';
+
+const { gpu_count, cpu_cores, memory_gib, shm_gib } = Resources.properties;
+const disk_gib = Type.Number({ minimum: 0, maximum: 1_048_576, description: 'Free disk in GiB that it has to find.' });
+
+export const JobNeeds = Type.Object(
+  {
+    gpu_count,
+    gpu_memory_mib: Type.Integer({ minimum: 0, description: 'Least memory of each card; 0 for any.' }),
+    cpu_cores: nullable(cpu_cores, 'Cores; null for the share of its host that goes with its cards.'),
+    memory_gib: nullable(memory_gib, 'Memory in GiB; null for that share.'),
+    disk_gib,
+  },
+  { ...closed, description: 'What a host must have free for it.' },
+);
+export type JobNeeds = Static<typeof JobNeeds>;
+
+const deadline = Type.Integer({
+  minimum: 1,
+  maximum: 2_592_000,
+  description: 'Most seconds from the acceptance by its host to its end.',
+});
+const retries = Type.Integer({
+  minimum: 0,
+  maximum: 10,
+  description: 'How often it is begun anew where the failure is none of its own.',
+});
+const onFailure = Type.Enum(['stop', 'continue'], {
+  description: 'Whether later groups run after a step that failed.',
+});
+const keep = Type.Boolean({ description: 'True if containers and volumes stay on the host until the job is removed.' });
+
+/** As somebody gives them; what is left out has a default. */
+export const JobOptions = Type.Object(
+  {
+    sandbox: Type.Optional(Sandbox),
+    resources: Type.Optional(
+      Type.Object(
+        {
+          gpu_count: Type.Optional({ ...gpu_count, description: 'Cards of each step that asks for one; default 1.' }),
+          cpu_cores: Type.Optional({ ...cpu_cores, description: 'Cores of all its containers together.' }),
+          memory_gib: Type.Optional({ ...memory_gib, description: 'Memory of all its containers together, in GiB.' }),
+          shm_gib,
+          disk_gib: Type.Optional(disk_gib),
+        },
+        { ...closed, description: 'What it gets. Cores and memory default to a share of its host.' },
+      ),
+    ),
+    on_failure: Type.Optional(onFailure),
+    deadline_seconds: Type.Optional(deadline),
+    keep: Type.Optional(keep),
+    retries: Type.Optional(retries),
+    allocation_id: Type.Optional(id('The only allocation that it may run on; any of the project if absent.')),
+  },
+  { ...closed, description: 'How it is to be carried out.' },
+);
+export type JobOptions = Static<typeof JobOptions>;
+
+const Warning = Type.Object(
+  {
+    path: text(2000, 'JSON pointer into the document.'),
+    code: text(64, 'What sort of warning.'),
+    message: text(2000, 'What is worth a look.'),
+  },
+  { ...closed, description: 'Something that was accepted and is probably not meant.' },
+);
+
+const JobImage = Type.Object(
+  {
+    name: text(600, 'Whole name, with the tag that the document has.'),
+    reference: text(600, 'What that was when the job was submitted, by digest: this is what runs.'),
+    media_type: text(128, 'Media type of the manifest.'),
+  },
+  { ...closed, description: 'An image of the job.' },
+);
+export type JobImage = Static<typeof JobImage>;
+
+const JobStepFacts = Type.Object(
+  {
+    id: StepId,
+    name: text(128, 'What its author calls it.'),
+    group: text(128, 'Groups run one after another, the steps of one side by side.'),
+    depends_on: Type.Array(StepId, { maxItems: 128, description: 'Steps that have to be ready before.' }),
+    image: text(600, 'Whole name of its image.'),
+  },
+  { ...closed, description: 'A step, as it was planned.' },
+);
+export type JobStepFacts = Static<typeof JobStepFacts>;
+
+const JobAttempt = Type.Object(
+  {
+    number: Type.Integer({ minimum: 1, description: 'From 1 on.' }),
+    allocation_id: id('Where it ran.'),
+    node_id: id('Node that it was given to.'),
+    task_id: id('The task.'),
+    resources: { ...Resources, description: 'What it was given.' },
+    state: JobState,
+    failure: nullable(Failure, 'Why it did not succeed; null if it did, or is not over.'),
+    dispatched_at: time('When it was given to its host.'),
+    ended_at: nullable(time('When.'), 'When it was over; null until then.'),
+  },
+  { ...closed, description: 'A time that the job was begun.' },
+);
+export type JobAttempt = Static<typeof JobAttempt>;
+
+export const Job = Type.Object(
+  {
+    id: id('The job.'),
+    project_id: id('Project that owns it.'),
+    name: JobIdentity.properties.display_name,
+    dialect: JobIdentity.properties.dialect,
+    document_sha256: JobIdentity.properties.document_sha256,
+    options: Type.Object(
+      {
+        sandbox: Sandbox,
+        shm_gib,
+        ...{ on_failure: onFailure, deadline_seconds: deadline, keep, retries },
+        allocation_id: nullable(id('The allocation.'), 'The only one that it may run on; null for any of the project.'),
+      },
+      { ...closed, description: 'How it is carried out, defaults filled in.' },
+    ),
+    needs: JobNeeds,
+    images: Type.Array(JobImage, { maxItems: 128, description: 'Its images, as they were resolved.' }),
+    steps: Type.Array(JobStepFacts, { maxItems: 128, description: 'Its steps, in the order of the plan.' }),
+    warnings: Type.Array(Warning, {
+      maxItems: 1000,
+      description: 'What was accepted of the document and is worth a look.',
+    }),
+    state: JobState,
+    state_since: time('Since when it is in this state.'),
+    reason: text(1000, 'Why it is in this state, or what it waits for, in one sentence.'),
+    failure: nullable(Failure, 'Why it did not succeed; null if it did, or may yet.'),
+    steps_ended: Type.Integer({ minimum: 0, description: 'How many of its steps are over.' }),
+    attempts: Type.Array(JobAttempt, { maxItems: 32, description: 'Times that it was begun, oldest first.' }),
+    cancelled_at: nullable(time('When.'), 'When somebody asked to end it; null if nobody has.'),
+    removal_task_id: nullable(id('The task.'), 'Task that takes away what it left on its host; null before that.'),
+    created_at: time('When it was submitted.'),
+    created_by: id('API token that submitted it.'),
+    queued_at: time('Since when it waits for a host, or waited for the last one.'),
+    started_at: nullable(time('When.'), 'When its host began with it; null before that.'),
+    ended_at: nullable(time('When.'), 'When it was over; null before that.'),
+    updated_at: time('When it last changed.'),
+    trace_id: text(64, 'Request that submitted it.'),
+  },
+  { ...closed, description: 'A job.' },
+);
+export type Job = Static<typeof Job>;
+
+export const JobDocument = Type.Object(
+  {
+    id: id('The job.'),
+    document: Type.Unknown({ description: 'The document, with its secrets replaced.' }),
+    sealed_secrets: nullable(
+      text(524_288, 'Sealed.'),
+      'Its secrets, sealed under a key that is not in the store; null where there are none, and after the end of the job.',
+    ),
+  },
+  { ...closed, description: 'What a job was made of.' },
+);
+export type JobDocument = Static<typeof JobDocument>;
+
+export const JobEndpoint = Type.Object(
+  {
+    step: StepId,
+    name: text(64, 'Name of the port.'),
+    protocol: Type.Enum(['http', 'tcp'], { description: 'What is spoken there.' }),
+    host: Type.Literal('127.0.0.1', { description: 'The loopback address of the host.' }),
+    port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port on that address.' }),
+    container_port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port that the step listens on.' }),
+    url: nullable(text(512, 'URL.'), 'URL on the host, for http; null otherwise.'),
+  },
+  { ...closed, description: 'Where a step answers.' },
+);
+
+export const JobOutputFile = Type.Object(
+  {
+    name: text(128, 'Name of the output.'),
+    kind: Type.Enum(['artifact', 'checkpoint', 'log'], { description: 'log: what a step has printed.' }),
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'sha256 of its bytes, in hex.' }),
+    bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Its size.' }),
+    media_type: text(128, 'What it is.'),
+  },
+  { ...closed, description: 'Something that was kept of the job.' },
+);
+
+export const JobNews = Type.Object(
+  {
+    id: id('The job.'),
+    attempt: Type.Integer({ minimum: 1, description: 'Attempt that it is of.' }),
+    report: JobReport,
+    endpoints: Type.Array(JobEndpoint, { maxItems: 1024, description: 'Where its steps answer.' }),
+    outputs: Type.Array(JobOutputFile, { maxItems: 256, description: 'What was kept of it.' }),
+    receipt: nullable(text(1_048_576, 'Compact JWS.'), 'Receipt of its host, as a compact JWS; null until its end.'),
+  },
+  { ...closed, description: 'What the host last said of it.' },
+);
+export type JobNews = Static<typeof JobNews>;

@@ -1,0 +1,79 @@
+/** `/api/v1/jobs`: submitting jobs, looking at them, and the actions on them. */
+import { Type } from 'typebox';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import { Event } from '../db/entities/event.ts';
+import { Job, JobDocument } from '../db/entities/job.ts';
+import type { ReadTx } from '../db/store.ts';
+import { everybody, found, projectFilter, visible } from '../http/access.ts';
+import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
+import { type Route, route, type Who } from '../http/route.ts';
+import { JobListed, JobView, listedOf, viewOf } from './job-view.ts';
+
+const closed = { additionalProperties: false } as const;
+const base = '/api/v1/jobs';
+const one = { params: pathOf('job_id', 'The job.'), tag: 'jobs' } as const;
+
+const DocumentView = Type.Object(
+  {
+    dialect: Job.properties.dialect,
+    sha256: Job.properties.document_sha256,
+    document: JobDocument.properties.document,
+  },
+  { ...closed, description: 'The document of a job, with its secrets replaced.' },
+);
+
+export function jobRoutes(): Route[] {
+  return [
+    route({
+      ...{ method: 'GET', path: base, tag: 'jobs', summary: 'Lists jobs.', allow: everybody },
+      query: listQuery({
+        project_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this project.' })),
+        state: Type.Optional(Job.properties.state),
+      }),
+      answer: listOf(JobListed),
+      read: async ({ who, query }, tx) => {
+        const { state } = query;
+        const where = { ...projectFilter(who, query.project_id), ...(state === undefined ? {} : { state }) };
+        const jobs = await tx.jobs.list({ where, ...pageOptions(query) });
+        const { items, next } = page(jobs, query, (each) => each);
+        const views: JobListed[] = [];
+        for (const job of items) views.push(await listedOf(tx, job));
+        return { items: views, next };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/{job_id}`, ...one, summary: 'Shows a job.', allow: everybody },
+      answer: JobView,
+      read: async ({ who, params: { job_id: id } }, tx) => viewOf(tx, await visibleJob(tx, who, id)),
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/{job_id}/document`, ...one, allow: everybody, answer: DocumentView },
+      summary: 'Shows the document that a job was submitted with, without its secrets.',
+      read: async ({ who, params: { job_id: id } }, tx) => {
+        const { dialect, document_sha256: sha256 } = await visibleJob(tx, who, id);
+        const { document } = found('document of job', id, await tx.job_documents.get(id));
+        return { dialect, sha256, document };
+      },
+    }),
+    route({
+      ...{ method: 'GET', path: `${base}/{job_id}/events`, ...one, allow: everybody },
+      summary: 'Lists what happened to a job, oldest first. `/api/v1/events?subject_id=` follows it.',
+      query: Type.Object(
+        {
+          after: Type.Optional(Type.Integer({ minimum: 0, description: 'Begin behind this event.' })),
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Most events; default 200.' })),
+        },
+        closed,
+      ),
+      answer: Type.Object({ items: Type.Array(Event, { description: 'Oldest first.' }) }, closed),
+      read: async ({ who, params: { job_id: id }, query: { after = 0, limit = 200 } }, tx) => {
+        await visibleJob(tx, who, id);
+        return { items: await tx.events.list({ after, limit, subject_id: id }) };
+      },
+    }),
+  ];
+}
+
+export async function visibleJob(tx: ReadTx, who: Who, id: string): Promise<Job> {
+  return visible(who, 'job', id, await tx.jobs.get(id));
+}
