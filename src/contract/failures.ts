@@ -449,6 +449,12 @@ export const failures = {
     hint: 'The detail names the input and the last error.',
     retryable: true,
   },
+  'input.refused': {
+    kind: 'denied',
+    message: 'An input of the job cannot be had as it was asked for.',
+    hint: 'The detail names the input and what is wrong with it: the source, its credential, or what this host allows.',
+    retryable: false,
+  },
   'step.failed': {
     kind: 'invalid',
     message: 'A step of the job failed.',

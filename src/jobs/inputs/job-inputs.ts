@@ -1,0 +1,88 @@
+/** What the executor asks of the part that fetches inputs, and an input whose values are known. */
+import type { JobInput } from '../../contract/job-inputs.ts';
+import { type KnownValues, resolveText } from '../resolve-values.ts';
+
+/** @public until the executor takes it. */
+export interface JobInputs {
+  /**
+   * Fetches an input, or takes it from the cache of the host, and lays it under `folderOf(job, volume)`. Safe to repeat: an
+   * input that was provided stays as it was, and one that was begun goes on where it was. `input.failed` where the source did
+   * not deliver, `input.refused` where trying again cannot help, `disk.full`.
+   */
+  provide(job: string, input: ResolvedInput, options: ProvideOptions): Promise<ProvidedInput>;
+  /** Folder of the host with all inputs of one volume; there is nothing of it before one was provided. */
+  folderOf(job: string, volume: string): string;
+  /** Removes what was laid for a job. Safe to repeat. */
+  release(job: string): Promise<void>;
+  /** Takes out of the cache what is too old, and what was used least recently where it is too large. */
+  prune(): Promise<void>;
+  describe(): Promise<CacheUse>;
+}
+
+export interface ProvideOptions {
+  readonly signal: AbortSignal;
+  /** At most a few times a second, and at the end. */
+  readonly onProgress: (progress: InputProgress) => void;
+  /** Opened: `{access_token}` or `{access_key_id, secret_access_key}`. Only ever sent to the source itself. */
+  readonly credential?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface InputProgress {
+  readonly bytes: number;
+  /** Undefined where the source does not say it. */
+  readonly bytes_total: number | undefined;
+  readonly files: number;
+  readonly files_total: number;
+}
+
+export interface ProvidedInput {
+  readonly id: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** In hex, of the lines `<sha256 of the file>  <path>\n`, sorted by path: what `sha256sum` prints. */
+  readonly sha256: string;
+  /** True if nothing had to be fetched. */
+  readonly from_cache: boolean;
+}
+
+export interface CacheUse {
+  readonly folder: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly max_bytes: number;
+}
+
+type Source<Kind extends JobInput['source']['kind']> = Omit<Extract<JobInput['source'], { kind: Kind }>, ValueKeys>;
+type ValueKeys = 'repo' | 'revision' | 'files' | 'url' | 'region' | 'model';
+
+/** With plain texts where the plan has values that are known only while the job runs. */
+export type ResolvedSource =
+  | (Source<'huggingface'> & { readonly repo: string; readonly revision: string; readonly files: readonly string[] })
+  | (Source<'s3'> & { readonly url: string; readonly region: string; readonly files: readonly string[] })
+  | (Source<'http'> & { readonly url: string })
+  | (Source<'ollama'> & { readonly model: string });
+
+export type ResolvedInput = Pick<JobInput, 'id' | 'volume' | 'cache_seconds'> & { readonly source: ResolvedSource };
+
+/** Throws `step.unresolved`, naming the reference, for what is not known. */
+export function resolveInput({ id, volume, cache_seconds, source }: JobInput, known: KnownValues): ResolvedInput {
+  const text = (value: Parameters<typeof resolveText>[0]) => resolveText(value, known);
+  const resolved = { id, volume, cache_seconds };
+  switch (source.kind) {
+    case 'huggingface': {
+      const { repo, revision, files } = source;
+      return {
+        ...resolved,
+        source: { ...source, repo: text(repo), revision: text(revision), files: files.map(text) },
+      };
+    }
+    case 's3': {
+      const { url, region, files } = source;
+      return { ...resolved, source: { ...source, url: text(url), region: text(region), files: files.map(text) } };
+    }
+    case 'http':
+      return { ...resolved, source: { ...source, url: text(source.url) } };
+    case 'ollama':
+      return { ...resolved, source: { ...source, model: text(source.model) } };
+  }
+}
