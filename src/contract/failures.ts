@@ -473,6 +473,12 @@ export const failures = {
     hint: 'The detail names the path that was looked for.',
     retryable: false,
   },
+  'output.refused': {
+    kind: 'denied',
+    message: 'An output of the job cannot be kept.',
+    hint: 'The detail names the output and why. Only files and folders within the limits of the host are kept.',
+    retryable: false,
+  },
   'job.cancelled': {
     kind: 'cancelled',
     message: 'The job was cancelled.',

@@ -1,0 +1,59 @@
+/** What is kept of a job: artifacts, checkpoints and the logs of its steps, each by its sha256. */
+import { type Static, Type } from 'typebox';
+import { identifierPattern } from './identifiers.ts';
+
+const closed = { additionalProperties: false } as const;
+
+/** Most bytes of one output. A host or a control plane may set less. */
+export const maxOutputBytes = 2 ** 40;
+/** Most outputs of one job: 64 of its plan, and the logs of all that it can run. */
+export const maxOutputs = 512;
+
+export const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'sha256 in hex.' });
+
+export const KeptOutput = Type.Object(
+  {
+    name: Type.String({
+      pattern: `${identifierPattern.slice(0, -1)}(\\.log)?$`,
+      description: 'Name within the job: that of the plan, or `<step>.log` for the log of a step.',
+    }),
+    type: Type.Enum(['artifact', 'checkpoint', 'log'], {
+      description:
+        '`artifact`: as it was at the end. `checkpoint`: the newest of those that were taken while the job ran. `log`: all that a step has said.',
+    }),
+    sha256: { ...Sha256, description: 'sha256, in hex, of the bytes.' },
+    bytes: Type.Integer({ minimum: 0, maximum: maxOutputBytes, description: 'How long it is.' }),
+    media_type: Type.Enum(['application/octet-stream', 'application/x-tar', 'application/x-ndjson'], {
+      description:
+        'A file as it was, a folder as one archive, or a log: a line of JSON `{time, channel, text}` for each of its lines.',
+    }),
+    file_name: Type.String({
+      minLength: 1,
+      maxLength: 255,
+      description: 'Name for a file to keep it in. It may come from a stranger, and hold anything but a slash.',
+      pattern: '^[^/\\u0000]*$',
+    }),
+  },
+  { ...closed, description: 'Something that was kept of a job.' },
+);
+export type KeptOutput = Static<typeof KeptOutput>;
+
+/** POST `jobOutputsPath`: a node has something to hand over. Safe to repeat. */
+export const OutputOffer = Type.Object(
+  {
+    job_id: Type.String({ pattern: identifierPattern, description: 'The job, which this node carries out.' }),
+    output: KeptOutput,
+  },
+  { ...closed, description: 'An output that a node has.' },
+);
+export type OutputOffer = Static<typeof OutputOffer>;
+
+/** Answer to an offer, and to each piece: PUT `<jobOutputsPath>/<job_id>/<sha256>?offset=<received>`. */
+export const OutputReceived = Type.Object(
+  {
+    received: Type.Integer({ minimum: 0, description: 'Bytes that are here: the next piece begins behind them.' }),
+    complete: Type.Boolean({ description: 'True once all of it is here and has the hash that was named.' }),
+  },
+  { ...closed, description: 'How much of an output is here.' },
+);
+export type OutputReceived = Static<typeof OutputReceived>;
