@@ -1,4 +1,5 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -11,6 +12,16 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
 const expectations = { poll: { timeout: 60_000, interval: 20 } };
 const setupFiles = ['test/support/set-up.ts'];
 
+/** Most of what unit tests wait for is the disk: databases that are on it before anything else happens. */
+const inMemory = { TMPDIR: hasRoom('/dev/shm') ? '/dev/shm' : tmpdir() };
+
+function hasRoom(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  const { type, bavail, bsize } = statfsSync(folder);
+  const tmpfs = 0x01021994;
+  return type === tmpfs && bavail * bsize > 2 ** 30;
+}
+
 export default defineConfig({
   test: {
     projects: [
@@ -21,6 +32,7 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           exclude: mocking,
           setupFiles,
+          env: inMemory,
           expect: expectations,
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -35,6 +47,7 @@ export default defineConfig({
             name: 'unit-mocking',
             include: mocking,
             setupFiles,
+            env: inMemory,
             expect: expectations,
             testTimeout: 120_000,
             hookTimeout: 120_000,
