@@ -23,6 +23,7 @@ import { GpuHealth } from './gpus/gpu-health.ts';
 import { HostAgent } from './host-agent.ts';
 import { HostDoctor } from './host-doctor.ts';
 import { cardsToReconcile, conflictEvent, openGpuLedger } from './host-gpus.ts';
+import { openHostJobs } from './host-jobs.ts';
 import { HostPressure } from './host-pressure.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
 import type { Journal } from './journal/journal.ts';
@@ -104,6 +105,7 @@ export function assembleAgent(ground: Ground) {
   });
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },
+    jobs: openHostJobs(journal, { report: (body) => journal.append('job.report', body) }),
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
     // Of a task that it does not know the control plane would refuse to answer.

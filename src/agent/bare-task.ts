@@ -1,6 +1,6 @@
 /** A task that somebody on the host asked for: `{type, params}`, put into the envelope that a control plane would sign. */
 import { TaskEnvelope } from '../contract/task-envelope.ts';
-import { isTaskType, taskSchemas } from '../contract/tasks.ts';
+import { isTaskType, type TaskParams, type TaskType, taskSchemas, workloadOf } from '../contract/tasks.ts';
 import { judge } from '../contract/validate.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 
@@ -30,7 +30,7 @@ const daySeconds = 24 * 3600;
 /** What the document says goes before what is filled in; the dispatcher refuses what it does not know. */
 export async function envelopeOf(document: BareTask, { policy, taskId, fencing }: Filling): Promise<unknown> {
   const { type } = document;
-  const workloadId = workloadOf(document);
+  const workloadId = workloadNamed(document);
   return {
     ...{
       task_id: taskId,
@@ -47,12 +47,12 @@ export async function envelopeOf(document: BareTask, { policy, taskId, fencing }
 }
 
 /** The workload of params that are valid; others are the dispatcher's to refuse, with nothing asked of the engine. */
-function workloadOf({ type, params }: BareTask): string | undefined {
+function workloadNamed({ type, params }: BareTask): string | undefined {
   if (typeof type !== 'string' || !isTaskType(type)) {
     return undefined;
   }
   const judged = judge(taskSchemas[type].params, params);
-  return judged.ok && 'identity' in judged.value ? judged.value.identity.app_instance_id : undefined;
+  return judged.ok ? workloadOf(judged.value as TaskParams<TaskType>) : undefined;
 }
 
 /**

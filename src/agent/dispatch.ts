@@ -10,10 +10,11 @@
  */
 import { AgentError, type Failure, type FailureKind } from '../contract/failures.ts';
 import { TaskEnvelope, type TaskResult } from '../contract/task-envelope.ts';
-import { isTaskType, type TaskParams, type TaskType, taskSchemas } from '../contract/tasks.ts';
+import { isTaskType, type TaskParams, type TaskType, taskSchemas, workloadOf } from '../contract/tasks.ts';
 import { judge, type PathError } from '../contract/validate.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
+import type { JobMeans } from '../jobs/job-means.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { Slots } from '../kit/slots.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -38,6 +39,7 @@ export interface DispatcherOptions {
   readonly policy: HostPolicy;
   readonly taskLogs: TaskLogOptions;
   readonly gpus: GpuLedger;
+  readonly jobs: JobMeans;
   /** Opens a sealed value; see `identity/wrapping-key.ts`. */
   readonly unseal: (jwe: string) => Promise<Buffer>;
   readonly pullCredential?: (task: TaskEnvelope, signal: AbortSignal) => Promise<PullCredential | undefined>;
@@ -63,6 +65,14 @@ export interface RunOptions {
   /** An earlier life of the agent began it. */
   readonly again?: boolean;
 }
+
+/**
+ * An update waits for those that are at work, and proves itself for minutes; a job may take days. They take no place of the
+ * others.
+ */
+const takesNoPlace: ReadonlySet<TaskType> = new Set([
+  ...(['agent.self_update', 'workload.job_launch', 'workload.job_control'] as const),
+]);
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -98,17 +108,23 @@ export class Dispatcher {
     // Read-only tasks wait for nobody: a status must be had while a long launch runs.
     const work = () => this.#carryOut(task, deadline, options);
     const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;
-    // An update waits for those that are at work, and proves itself for minutes: it takes no place of theirs.
-    const inTurn = () => (task.type === 'agent.self_update' ? work() : this.#slots.run(signal, work));
+    const inTurn = () => (takesNoPlace.has(task.type) ? work() : this.#slots.run(signal, work));
     let outcome: Outcome;
     try {
-      outcome = await (taskSchemas[task.type].mutates
+      outcome = await (this.#waitsForOthers(task)
         ? this.#workloads.run(task.envelope.workload_id, inTurn, signal)
         : work());
     } catch (error) {
       outcome = couldNotBegin(error);
     }
     return resultOf(task.envelope.task_id, startedAt, outcome);
+  }
+
+  /** The end of a job is not to be waited for by whoever ends it, nor by whoever is told only that it has not ended. */
+  #waitsForOthers({ type, envelope: { workload_id } }: AcceptedTask): boolean {
+    if (type === 'workload.job_control') return false;
+    if (type === 'workload.job_remove') return !this.#options.jobs.running.has(workload_id);
+    return taskSchemas[type].mutates;
   }
 
   async #carryOut(
@@ -150,10 +166,10 @@ export class Dispatcher {
     progress: TaskProgress,
     signal: AbortSignal,
   ): TaskContext {
-    const { engine, stacks, policy, gpus, unseal, pullCredential } = this.#options;
+    const { engine, stacks, policy, gpus, jobs, unseal, pullCredential } = this.#options;
     const onAway = (waitMs: number) => progress.emit('engine.away', awayMessage(waitMs), {});
     return {
-      ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, gpus, signal, log: taskLog.log },
+      ...{ taskId: envelope.task_id, fencing: envelope.fencing, policy, gpus, jobs, signal, log: taskLog.log },
       engine: discreetEngine(taskSchemas[type].mutates ? patientEngine(engine, onAway) : engine, taskLog.hidden),
       stacks: patientStacks(stacks, onAway),
       admission: this.#admission,
@@ -224,12 +240,11 @@ function accept(value: unknown, { policy, now }: DispatcherOptions): AcceptedTas
   }
   const accepted = params.value as TaskParams<TaskType>;
   if ('identity' in accepted) {
-    const { app_instance_id, allocation_id: of } = accepted.identity;
-    if (app_instance_id !== workload_id) {
-      const message = 'must be the app_instance_id of the params';
+    if (workloadOf(accepted) !== workload_id) {
+      const message = `must be the ${'job_id' in accepted.identity ? 'job_id' : 'app_instance_id'} of the params`;
       throw invalidTask([{ path: '/workload_id', code: 'mismatch', message }]);
     }
-    if (of !== policy.allocation.id) {
+    if (accepted.identity.allocation_id !== policy.allocation.id) {
       const error = { path: '/params/identity/allocation_id', code: 'other_allocation' };
       const message = 'is not the allocation of this host';
       throw new AgentError('task.untrusted', { errors: [{ ...error, message }] });

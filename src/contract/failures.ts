@@ -467,6 +467,24 @@ export const failures = {
     hint: 'The detail names the reference. Look at what the step that it names has printed, and at the expression of its result.',
     retryable: false,
   },
+  'step.lost': {
+    kind: 'unavailable',
+    message: 'What ran a step of the job is gone, and nobody saw how it ended.',
+    hint: 'Somebody has removed its container while the agent was away. Submit the job again.',
+    retryable: true,
+  },
+  'step.timed_out': {
+    kind: 'timed_out',
+    message: 'A step of the job ran past its time.',
+    hint: 'The detail names the step and its `timeout_seconds`; allow more, or look at the log of the step.',
+    retryable: false,
+  },
+  'step.unhealthy': {
+    kind: 'invalid',
+    message: 'A check of a step of the job does not pass.',
+    hint: 'The detail names the step, its port and what the check saw last; read the log of the step.',
+    retryable: false,
+  },
   'output.missing': {
     kind: 'invalid',
     message: 'A required output of the job does not exist.',
@@ -483,6 +501,24 @@ export const failures = {
     kind: 'cancelled',
     message: 'The job was cancelled.',
     hint: 'Submit it again if it is still wanted.',
+    retryable: false,
+  },
+  'job.expired': {
+    kind: 'timed_out',
+    message: 'The job ran past its deadline.',
+    hint: 'Allow more `deadline_seconds`; the report says which steps had ended by then.',
+    retryable: false,
+  },
+  'job.not_found': {
+    kind: 'invalid',
+    message: 'There is no such job on this host.',
+    hint: 'It was never begun here, or is already removed; its last task tells which.',
+    retryable: false,
+  },
+  'job.running': {
+    kind: 'conflict',
+    message: 'The job has not ended.',
+    hint: 'Cancel it first, then remove it.',
     retryable: false,
   },
   'update.untrusted': {

@@ -27,17 +27,25 @@ const maxSteps = 128;
 const VolumeName = Type.String({ pattern: identifierPattern, description: 'Name of a volume within the job.' });
 const seconds = (description: string) => Type.Integer({ minimum: 1, maximum: 2_592_000, description });
 
+const ownIdentity = {
+  project_id: Type.String({ pattern: identifierPattern, description: 'Project that owns and pays for the job.' }),
+  job_id: Type.String({
+    pattern: identifierPattern,
+    description: 'The job itself. Containers, network and volumes are named after it.',
+  }),
+  allocation_id: Type.String({
+    pattern: identifierPattern,
+    description: 'Allocation that the job runs on; must be the one this host is configured for.',
+  }),
+};
+
+/** Which job a task is about, once it was launched. */
+export const JobRef = Type.Object(ownIdentity, { ...closed, description: 'Which job it is.' });
+export type JobRef = Static<typeof JobRef>;
+
 export const JobIdentity = Type.Object(
   {
-    project_id: Type.String({ pattern: identifierPattern, description: 'Project that owns and pays for the job.' }),
-    job_id: Type.String({
-      pattern: identifierPattern,
-      description: 'The job itself. Containers, network and volumes are named after it.',
-    }),
-    allocation_id: Type.String({
-      pattern: identifierPattern,
-      description: 'Allocation that the job runs on; must be the one this host is configured for.',
-    }),
+    ...ownIdentity,
     display_name: Type.String({
       minLength: 1,
       maxLength: 128,

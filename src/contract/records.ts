@@ -8,13 +8,18 @@ import { Failure } from './failures.ts';
 import { GpuUuid } from './gpus.ts';
 import { HostHealth } from './host-health.ts';
 import { identifierPattern } from './identifiers.ts';
+import { jobProgress } from './job-output.ts';
+import { JobReport } from './job-report.ts';
 import { TaskResult } from './task-envelope.ts';
 import { WorkloadOciRuntimeStatusOutput } from './workload-oci-runtime-status.ts';
 import { Endpoint, WorkloadEvent } from './workload-output.ts';
 import { WorkloadState } from './workload-state.ts';
 
 const closed = { additionalProperties: false } as const;
-const workloadId = Type.String({ pattern: identifierPattern, description: 'The workload: an app_instance_id.' });
+const workloadId = Type.String({
+  pattern: identifierPattern,
+  description: 'The workload: an app_instance_id or a job_id.',
+});
 const time = (description: string) => Type.String({ maxLength: 40, description: `${description} RFC 3339 in UTC.` });
 
 export const TaskResultBody = Type.Object(
@@ -169,6 +174,16 @@ export const InventoryBody = Type.Object(
   { ...closed, description: 'What the host is and has; sent when it changes.' },
 );
 
+export const JobReportBody = Type.Object(
+  {
+    workload_id: Type.String({ pattern: identifierPattern, description: 'The job: a job_id.' }),
+    task_id: Type.String({ pattern: identifierPattern, description: 'The launch that carries it out.' }),
+    report: JobReport,
+    ...jobProgress,
+  },
+  { ...closed, description: 'How a job stands, whole: replaces what was reported of it before.' },
+);
+
 /** Kinds of record with the schema of each body. */
 export const recordBodies = {
   'task.result': TaskResultBody,
@@ -177,6 +192,7 @@ export const recordBodies = {
   topology: TopologyBody,
   metrics: MetricsBody,
   inventory: InventoryBody,
+  'job.report': JobReportBody,
 } as const;
 
 export type RecordKind = keyof typeof recordBodies;
@@ -185,5 +201,5 @@ export const recordKinds = Object.keys(recordBodies) as RecordKind[];
 
 /** What may be dropped, oldest first, when too much waits to be acknowledged. Results and events never are. */
 export const thinnable: ReadonlySet<RecordKind> = new Set(['task.progress', 'metrics']);
-/** Of these, only the newest that waits is worth keeping. */
-export const latestOnly: ReadonlySet<RecordKind> = new Set(['topology', 'inventory']);
+/** Of these, only the newest that waits is worth keeping: of the host, or of each workload that it is about. */
+export const latestOnly: ReadonlySet<RecordKind> = new Set(['topology', 'inventory', 'job.report']);

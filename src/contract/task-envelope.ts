@@ -19,7 +19,7 @@ export const TaskEnvelope = Type.Object(
     allocation_id: Type.String({ pattern: identifierPattern, description: 'The only allocation it may touch.' }),
     workload_id: Type.String({
       pattern: identifierPattern,
-      description: 'The workload it is about: the app_instance_id for workload tasks.',
+      description: 'The workload it is about: the app_instance_id or job_id of its params.',
     }),
     attempt: Type.Integer({ minimum: 1, description: 'How often this task was handed out.' }),
     fencing: Type.Integer({
@@ -29,7 +29,7 @@ export const TaskEnvelope = Type.Object(
     }),
     deadline_seconds: Type.Integer({
       minimum: 1,
-      maximum: 604800,
+      maximum: 2_678_400,
       description: 'Seconds from receipt until it is given up.',
     }),
     issued_at: time('When the control plane issued it.'),

@@ -9,6 +9,9 @@ import type { TaskHandler } from './task-context.ts';
 import { controlStack } from './workload-compose-control.ts';
 import { launchStack } from './workload-compose-launch.ts';
 import { removeStack } from './workload-compose-remove.ts';
+import { controlJob } from './workload-job-control.ts';
+import { launchJob } from './workload-job-launch.ts';
+import { removeJob } from './workload-job-remove.ts';
 import { controlOci } from './workload-oci-control.ts';
 import { launchOci } from './workload-oci-launch.ts';
 import { removeOci } from './workload-oci-remove.ts';
@@ -22,6 +25,9 @@ export const taskHandlers: { [T in TaskType]: TaskHandler<T> } = {
   'workload.compose_launch': launchStack,
   'workload.compose_control': controlStack,
   'workload.compose_remove': removeStack,
+  'workload.job_launch': launchJob,
+  'workload.job_control': controlJob,
+  'workload.job_remove': removeJob,
   'agent.drain': drainAgent,
   'agent.collect_diagnostics': collectDiagnostics,
   'agent.self_update': updateAgent,

@@ -12,6 +12,7 @@ import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-l
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
+import type { JobMeans } from '../jobs/job-means.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
@@ -47,6 +48,8 @@ export interface TaskContext {
   readonly launchParams: WorkloadOciLaunchParams | undefined;
   /** The same where the workload is a stack. */
   readonly stackParams: WorkloadComposeLaunchParams | undefined;
+  /** What is known of jobs, and what carrying them out needs. */
+  readonly jobs: JobMeans;
   /** The life of the agent; undefined where a task is run without one. */
   readonly lifecycle: Lifecycle | undefined;
 }

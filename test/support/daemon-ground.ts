@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { AgentConfig } from '../../src/agent/config.ts';
 import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
-import type { TaskParams, TaskType } from '../../src/contract/tasks.ts';
+import { type TaskParams, type TaskType, workloadOf } from '../../src/contract/tasks.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
@@ -85,7 +85,7 @@ export async function openDaemonGround(
   };
   const enqueue: DaemonGround['enqueue'] = async (type, params) => {
     const { store, controlPlane } = running;
-    const workload_id = 'identity' in params ? params.identity.app_instance_id : nodeId;
+    const workload_id = workloadOf(params) ?? nodeId;
     const task = await store.write((tx) =>
       controlPlane.context.queue.enqueue(tx, {
         ...{ node_id: nodeId, allocation_id: host.policy.allocation.id, type, params, workload_id },

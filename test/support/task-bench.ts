@@ -1,4 +1,5 @@
 /** What a handler needs to be run on a recording engine: a policy, params that it allows, and a context that records. */
+import { openHostJobs } from '../../src/agent/host-jobs.ts';
 import type { TaskParams } from '../../src/contract/tasks.ts';
 import type { WorkloadEvent } from '../../src/contract/workload-output.ts';
 import type { WorkloadState } from '../../src/contract/workload-state.ts';
@@ -127,6 +128,7 @@ export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> 
     events: () => [...events],
     unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
     pullCredential: async () => undefined,
+    jobs: openHostJobs(undefined),
     launchParams: undefined,
     stackParams: undefined,
     lifecycle: undefined,

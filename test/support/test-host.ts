@@ -13,10 +13,11 @@ import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { Dispatcher, type RunOptions } from '../../src/agent/dispatch.ts';
 import { openGpuLedger } from '../../src/agent/host-gpus.ts';
+import { openHostJobs } from '../../src/agent/host-jobs.ts';
 import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
 import { labels } from '../../src/contract/names.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
-import { type TaskParams, type TaskType, taskSchemas } from '../../src/contract/tasks.ts';
+import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../src/contract/tasks.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
@@ -90,7 +91,15 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   const stacks = openStacks({ socketPath: gate.socketPath, stateDir: join(folder, 'state'), folders: [composeFolder] });
   const key = await openWrappingKey(join(folder, 'state'));
   const dispatcher = new Dispatcher({
-    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine }), unseal: key.unseal, now: Date.now },
+    ...{
+      engine,
+      stacks,
+      policy,
+      gpus: openGpuLedger({ engine }),
+      jobs: openHostJobs(undefined),
+      unseal: key.unseal,
+      now: Date.now,
+    },
     taskLogs: { folder: join(folder, 'state/task-logs'), level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
   });
   let fencing = 0;
@@ -106,7 +115,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
     launchParams: (image, over) => ({ ...sleepingLaunch(image, policy), ...over }),
     run: async (type, params, { fencing: chosen, deadlineSeconds = 120, taskId = randomUUID(), ...rest } = {}) => {
       fencing += 1;
-      const instance = 'identity' in params ? params.identity.app_instance_id : 'host';
+      const instance = workloadOf(params) ?? 'host';
       return await dispatcher.run(
         {
           ...{ task_id: taskId, type, schema_version: taskSchemas[type].version, node_id: policy.node_id },

@@ -16,6 +16,7 @@ import type { WorkloadComposeLaunchParams } from '../../contract/workload-compos
 import type { ReadinessCheck, RestartPolicy, WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
 import type { Endpoint } from '../../contract/workload-output.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import type { JobRecords } from '../../jobs/job-record.ts';
 import type { Lease } from '../../tasks/lease-choice.ts';
 
 export interface Journal {
@@ -64,6 +65,11 @@ export interface Journal {
   leases(): Lease[];
   /** Replaces all leases of the instance: all or none. Fails where another instance has one of the cards. */
   keepLeases(instance: string, leases: readonly Lease[]): void;
+
+  // Jobs
+
+  /** What is known of jobs; each change is on the disk when it returns. */
+  readonly jobs: JobRecords;
 
   // Outbox
 

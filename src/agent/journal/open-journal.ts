@@ -8,8 +8,10 @@ import { AgentError } from '../../contract/failures.ts';
 import { type RecordBody, type RecordKind, thinnable } from '../../contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import type { JobRecords } from '../../jobs/job-record.ts';
 import type { Lease } from '../../tasks/lease-choice.ts';
 import { type Database, isDiskFull, type OpenedDatabase, openDatabase } from './database.ts';
+import { JobTable } from './job-table.ts';
 import type {
   Acceptance,
   Circumstances,
@@ -63,6 +65,7 @@ class SqliteJournal implements Journal {
   readonly #tasks: TaskTable;
   readonly #workloads: WorkloadTable;
   readonly #leases: LeaseTable;
+  readonly jobs: JobRecords;
   readonly #outbox: Outbox;
   readonly #keptTasks: number;
   readonly #listeners = new Set<(how: { readonly canWait: boolean }) => void>();
@@ -78,6 +81,7 @@ class SqliteJournal implements Journal {
     this.#tasks = new TaskTable(database);
     this.#workloads = new WorkloadTable(database);
     this.#leases = new LeaseTable(database);
+    this.jobs = this.#writing(new JobTable(database));
     this.#outbox = new Outbox(database, limits);
     this.#keptTasks = limits.keptTasks;
     this.#id = this.#ensureId();
@@ -182,6 +186,16 @@ class SqliteJournal implements Journal {
 
   keepLeases(instance: string, leases: readonly Lease[]): void {
     this.#writeAtAllCosts(() => this.#leases.replace(instance, leases));
+  }
+
+  #writing(jobs: JobTable): JobRecords {
+    return {
+      all: () => jobs.all(),
+      get: (job) => jobs.get(job),
+      begin: (job) => this.#writeAtAllCosts(() => jobs.begin(job)),
+      put: (job, record) => this.#writeAtAllCosts(() => jobs.put(job, record)),
+      remove: (job) => this.#writeAtAllCosts(() => jobs.remove(job)),
+    };
   }
 
   append<K extends RecordKind>(kind: K, body: RecordBody<K>): void {

@@ -1,8 +1,8 @@
 /**
  * What waits to be acknowledged, in order.
  *
- * Where too much waits, progress and metrics are dropped, oldest first; of topology and inventory only the newest waits
- * at all. Results and events are never dropped. Events stay readable after they were acknowledged, for `explain`.
+ * Where too much waits, progress and metrics are dropped, oldest first; of topology, inventory and each job only the newest
+ * waits at all. Results and events are never dropped. Events stay readable after they were acknowledged, for `explain`.
  */
 import { latestOnly, type RecordBody, type RecordKind, recordKinds, thinnable } from '../../contract/records.ts';
 import { maxFrameBytes } from '../../contract/signing.ts';
@@ -42,7 +42,8 @@ export class Outbox {
   append<K extends RecordKind>(kind: K, body: RecordBody<K>, at: string): number {
     const text = fitted(kind, body);
     if (latestOnly.has(kind)) {
-      this.#database.run('DELETE FROM outbox WHERE kind = ?', kind);
+      const { workload_id: about = null } = body as { readonly workload_id?: string };
+      this.#database.run("DELETE FROM outbox WHERE kind = ? AND body ->> 'workload_id' IS ?", kind, about);
     }
     const row = this.#database.get<{ seq: number }>(
       'INSERT INTO outbox (kind, at, bytes, body) VALUES (?, ?, ?, ?) RETURNING seq',

@@ -5,9 +5,10 @@ import type { Schema } from './database.ts';
  * one wrote; each has the next number.
  *
  * 1  2026-11-26  the first with a number; a file without one has the same tables
+ * 2  2026-11-26  jobs
  */
 export const journalSchema: Schema = {
-  version: 1,
+  version: 2,
   sql: `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -46,6 +47,14 @@ export const journalSchema: Schema = {
     uuid     TEXT PRIMARY KEY,
     instance TEXT NOT NULL,
     service  TEXT                       -- null for a single container
+  ) WITHOUT ROWID;
+
+  CREATE TABLE IF NOT EXISTS jobs (
+    job_id  TEXT PRIMARY KEY,
+    task_id TEXT NOT NULL,
+    fencing INTEGER NOT NULL,
+    plan    TEXT NOT NULL,
+    record  TEXT NOT NULL               -- what has become of it
   ) WITHOUT ROWID;
 
   CREATE TABLE IF NOT EXISTS outbox (

@@ -10,7 +10,9 @@ import { changesHost, envelopeOf, isBare } from '../../agent/bare-task.ts';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
 import { openGpuLedger } from '../../agent/host-gpus.ts';
+import { openHostJobs } from '../../agent/host-jobs.ts';
 import { unsealWithKeyOf } from '../../agent/identity/wrapping-key.ts';
+import { openJournal } from '../../agent/journal/open-journal.ts';
 import { assertOwn, lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
@@ -20,6 +22,7 @@ import type { TaskResult } from '../../contract/task-envelope.ts';
 import { isLaunch } from '../../contract/tasks.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
+import type { JobMeans } from '../../jobs/job-means.ts';
 import { createLog } from '../../kit/log.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import { openStacks } from '../../runtime/compose/open-stacks.ts';
@@ -88,13 +91,15 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
   try {
     // What a gate of our own refuses is in the result already.
     const log = createLog({ level: 'error' });
+    const journal = lock && isAboutJob(document) ? openJournal({ stateDir: config.state_dir }) : undefined;
     const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
     try {
-      const dispatcher = openDispatcher(config, policy, access, credential);
+      const dispatcher = openDispatcher(config, openHostJobs(journal), policy, access, credential);
       const envelope = await envelopeFor(document, policy, access.engine, cancel);
       return await dispatcher.run(envelope, { cancel, onEvent: voice.event });
     } finally {
       await access.close();
+      journal?.close();
     }
   } finally {
     lock?.release();
@@ -103,13 +108,14 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
 
 function openDispatcher(
   config: AgentConfig,
+  jobs: JobMeans,
   policy: HostPolicy,
   { engine, socketPath }: EngineAccess,
   credential: PullCredential | undefined,
 ): Dispatcher {
   const stacks = openStacks({ socketPath, stateDir: config.state_dir, folders: config.stacks.plugin_folders });
   return new Dispatcher({
-    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine }) },
+    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine }), jobs },
     unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe),
     pullCredential: async () => credential,
     now: Date.now,
@@ -156,6 +162,11 @@ async function envelopeFor(
   }
   const taskId = taskIdOf(document.type, document.params);
   return await envelopeOf(document, { policy, taskId, fencing: (id) => nextFencing(id, engine, signal) });
+}
+
+/** What has become of a job is kept, so that a run of it that was killed can be taken up. */
+function isAboutJob(document: unknown): boolean {
+  return /^workload\.job_/.test(String((document as { readonly type?: unknown }).type));
 }
 
 /** The same launch is the same task, so that it takes up, or takes away, what a killed run of it had begun. */

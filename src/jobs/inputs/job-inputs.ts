@@ -2,7 +2,7 @@
 import type { JobInput } from '../../contract/job-inputs.ts';
 import { type KnownValues, resolveText } from '../resolve-values.ts';
 
-/** @public until the executor takes it. */
+/** What fetches inputs. */
 export interface JobInputs {
   /**
    * Fetches an input, or takes it from the cache of the host, and lays it under `folderOf(job, volume)`. Safe to repeat: an

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Dispatcher, type DispatcherOptions } from '../../../src/agent/dispatch.ts';
+import { openHostJobs } from '../../../src/agent/host-jobs.ts';
 import { AgentError, type FailureCode } from '../../../src/contract/failures.ts';
 import { type TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import type { TaskType } from '../../../src/contract/tasks.ts';
@@ -752,6 +753,7 @@ function host(
   const dispatcher = new Dispatcher({
     engine: recorded.engine,
     gpus: cardLedger(recorded.engine).ledger,
+    jobs: openHostJobs(undefined),
     stacks: recordingStacks().stacks,
     policy: { ...hostPolicy, reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 } },
     taskLogs: { folder: logFolder, level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TaskEnvelope } from '../../../src/contract/task-envelope.ts';
-import { type TaskParams, type TaskType, taskSchemas } from '../../../src/contract/tasks.ts';
+import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../../src/contract/tasks.ts';
 
 const fixtures = resolve(import.meta.dirname, '../../../fixtures/tasks');
 
@@ -57,7 +57,7 @@ export function envelope<T extends TaskType>(
   return {
     ...{ task_id: 'task-1', type, schema_version: taskSchemas[type].version },
     ...{ node_id: 'node-1', allocation_id: 'alloc-1' },
-    workload_id: 'identity' in params ? params.identity.app_instance_id : 'host',
+    workload_id: workloadOf(params) ?? 'host',
     ...{ attempt: 1, fencing: 1, deadline_seconds: 60 },
     ...{ issued_at: '2026-11-23T10:00:00Z', not_after: '2026-11-23T11:00:00Z', trace_id: 'trace-1', params },
     ...over,

@@ -112,5 +112,5 @@ it('without a number is the first', () => {
 
   expect(journal.rebuilt).toBeUndefined();
   journal.close();
-  expect(readdirSync(stateDir)).toContain('agent.db.before-1');
+  expect(readdirSync(stateDir)).toContain(`agent.db.before-${journalSchema.version}`);
 });

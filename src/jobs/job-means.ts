@@ -1,0 +1,19 @@
+/** What carrying out a job needs beyond containers. */
+import type { RecordBody } from '../contract/records.ts';
+import type { JobInputs } from './inputs/job-inputs.ts';
+import type { JobRecords } from './job-record.ts';
+import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
+import type { RunningJobs } from './running-jobs.ts';
+
+export interface JobMeans {
+  readonly records: JobRecords;
+  readonly running: RunningJobs;
+  /** Undefined where this process fetches nothing: plans with inputs are refused. */
+  readonly inputs: JobInputs | undefined;
+  /** Undefined where this process keeps nothing: plans with outputs are refused, and logs go with their containers. */
+  readonly outputs: JobOutputs | undefined;
+  /** Undefined where nothing is signed. */
+  readonly receipts: JobReceipts | undefined;
+  /** Tells whoever follows from afar how a job stands. */
+  report(body: RecordBody<'job.report'>): void;
+}

@@ -1,0 +1,114 @@
+/** What is known of a job on its host. On disk before anything builds on it, so that a killed agent goes on where it was. */
+
+import type { Failure } from '../contract/failures.ts';
+import type { JobEndpoint } from '../contract/job-output.ts';
+import type { KeptOutput } from '../contract/job-outputs.ts';
+import type { JobPlan } from '../contract/job-plan.ts';
+import type { JobReport, StepReport } from '../contract/job-report.ts';
+import type { JobState } from '../contract/job-state.ts';
+import type { ProvidedInput } from './inputs/job-inputs.ts';
+
+/** A port of a step, and where it is published while the step runs. */
+export interface PublishedPort {
+  readonly name: string;
+  readonly protocol: 'http' | 'tcp';
+  readonly container_port: number;
+  readonly host_port: number;
+}
+
+/** One container of a job: a step, a service, a check or an init step. */
+export interface StepRecord extends StepReport {
+  /** Of its present container. */
+  readonly ports: readonly PublishedPort[];
+  /** True once its checks have passed, until its end. */
+  readonly ready: boolean;
+  /** Restarts by a check that did not pass. */
+  readonly unhealthy: number;
+}
+
+export interface JobRecord {
+  readonly state: JobState;
+  /** RFC 3339. */
+  readonly accepted_at: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  /** Milliseconds since 1970 by the clock of the host. */
+  readonly deadline_at: number;
+  /** True once somebody wants it to end. */
+  readonly cancelled: boolean;
+  readonly failure: Failure | null;
+  /** By id, also those that are not among the steps of the report. */
+  readonly steps: Readonly<Record<string, StepRecord>>;
+  /** Engine's id of each image that was pulled, by its id in the plan. */
+  readonly images: Readonly<Record<string, string>>;
+  /** By id. */
+  readonly inputs: Readonly<Record<string, ProvidedInput>>;
+  readonly outputs: readonly KeptOutput[];
+  /** Compact JWS, once it has ended. */
+  readonly receipt: string | null;
+}
+
+export interface KeptJob {
+  readonly job_id: string;
+  /** The launch that carries it out, or has. */
+  readonly task_id: string;
+  readonly fencing: number;
+  /** Secrets in it are sealed. */
+  readonly plan: JobPlan;
+  readonly record: JobRecord;
+}
+
+export interface JobRecords {
+  get(job: string): KeptJob | undefined;
+  all(): readonly KeptJob[];
+  /** Replaces what was known of it. */
+  begin(job: KeptJob): void;
+  /** Replaces the record of a job that was begun. */
+  put(job: string, record: JobRecord): void;
+  remove(job: string): void;
+}
+
+/** The report of a record, in the order of the plan. */
+export function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport {
+  const { state, started_at, ended_at, failure, steps } = record;
+  return {
+    ...{ state, summary: summaryOf(plan, record), started_at, ended_at, failure },
+    steps: plan.steps.flatMap(({ id }) => {
+      const step = steps[id];
+      return step ? [stepReport(step)] : [];
+    }),
+  };
+}
+
+function stepReport({ ports: _ports, ready: _ready, unhealthy: _unhealthy, ...report }: StepRecord): StepReport {
+  return report;
+}
+
+function summaryOf({ steps }: JobPlan, { state, steps: known, failure }: JobRecord): string {
+  const count = (wanted: StepReport['state']) => steps.filter(({ id }) => known[id]?.state === wanted).length;
+  const done = `${count('succeeded')} of ${steps.length} ${steps.length === 1 ? 'step has' : 'steps have'} succeeded`;
+  switch (state) {
+    case 'queued':
+      return 'The job waits to be prepared.';
+    case 'preparing':
+      return 'Images and data of the job are fetched.';
+    case 'running':
+      return `The job runs: ${done}, ${count('running')} at work.`;
+    case 'succeeded':
+      return `The job has succeeded: ${done}.`;
+    default:
+      return `${failure?.message ?? `The job is ${state}.`} ${done}.`.replace(/^./, (first) => first.toUpperCase());
+  }
+}
+
+/** Where its steps and services answer now. */
+export function endpointsOf({ record }: Pick<KeptJob, 'record'>): JobEndpoint[] {
+  return Object.values(record.steps)
+    .filter(({ state }) => state === 'running')
+    .flatMap(({ id: step, ports }) =>
+      ports.map(({ name, protocol, container_port, host_port: port }) => ({
+        ...{ step, name, protocol, host: '127.0.0.1' as const, port, container_port },
+        url: protocol === 'http' ? `http://127.0.0.1:${port}/` : null,
+      })),
+    );
+}

@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
+import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import { checkPlan } from '../../../src/jobs/check-plan.ts';
+import { plan, step, words } from '../../support/job-plans.ts';
+import { hostPolicy } from '../../support/task-bench.ts';
+
+describe('a plan', () => {
+  it('that holds together is taken', () => {
+    expect(refusalOf({})).toBeUndefined();
+  });
+
+  it.each<[string, Partial<JobPlan>, string]>([
+    ['two steps of one id', { steps: [step('one'), step('one')] }, '/steps/1/id'],
+    ['a step and a check of one id', { checks: [runOnce('one')] }, '/steps/0/id'],
+    ['an image that is not there', { steps: [step('one', { image: 'other' })] }, '/steps/0/image'],
+    [
+      'a volume that is not there',
+      { steps: [step('one', { mounts: [mount('v', '/v')] })] },
+      '/steps/0/mounts/0/volume',
+    ],
+    ['an input that is not there', { steps: [step('one', { needs: ['model'] })] }, '/steps/0/needs/0'],
+    ['a volume of an output that is not there', { outputs: [output('v')] }, '/outputs/0/volume'],
+    [
+      'two mounts in one place',
+      { volumes: [{ name: 'v' }], steps: [step('one', { mounts: [mount('v', '/v'), mount('v', '/v')] })] },
+      '/steps/0/mounts/1/path',
+    ],
+    ['one port twice', { steps: [step('one', { expose: [port(80), port(80)] })] }, '/steps/0/expose/1/port'],
+    [
+      'a dependency in another group',
+      { steps: [step('one'), step('two', { depends_on: ['one'] })] },
+      '/steps/1/depends_on/0',
+    ],
+    ['a step that waits for itself', { steps: [step('one', { depends_on: ['one'] })] }, '/steps/0/depends_on/0'],
+    [
+      'a circle',
+      {
+        steps: [step('one', { group: 'g', depends_on: ['two'] }), step('two', { group: 'g', depends_on: ['one'] })],
+      },
+      '/steps/0/depends_on',
+    ],
+    [
+      'a reference to no step',
+      { steps: [step('one', { command: { items: [{ ref: 'step_host', step: 'two' }], omit_if_empty: false } })] },
+      '/steps/0/command/items/0',
+    ],
+    [
+      'a reference to a result that nobody looks for',
+      {
+        steps: [
+          step('one'),
+          step('two', {
+            env: { values: { A: { join: [{ ref: 'step_result', step: 'one', name: 'x' }] } }, merge: [] },
+          }),
+        ],
+      },
+      '/steps/1/env/values/A',
+    ],
+    [
+      'an expression that cannot be read',
+      { steps: [step('one', { results: [{ name: 'x', regex: '(', channels: ['stdout'] }] })] },
+      '/steps/0/results/0/regex',
+    ],
+    [
+      'more containers at once than its network has room for',
+      { steps: Array.from({ length: 14 }, (_, index) => step(`s${index}`, { group: 'g' })) },
+      '/steps',
+    ],
+    [
+      'a step with more memory than the job',
+      { steps: [step('one', { resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 2 } })] },
+      '/steps/0/resources/memory_gib',
+    ],
+    ['a port without a network', { network: 'none', steps: [step('one', { expose: [port(80)] })] }, '/steps/0/expose'],
+  ])('with %s is refused by its path', (_, over, path) => {
+    expect(refusalOf(over)).toMatchObject({
+      code: 'task.invalid',
+      detail: { errors: expect.arrayContaining([expect.objectContaining({ path })]) },
+    });
+  });
+
+  it('with a variable that the host obeys is refused by policy', () => {
+    const env = { values: { LD_PRELOAD: '/x.so' }, merge: [] };
+
+    expect(refusalOf({ steps: [step('one', { env })] })).toMatchObject({
+      code: 'policy.refused',
+      detail: { errors: [{ path: '/steps/0/env/values/LD_PRELOAD' }] },
+    });
+  });
+
+  it('with an image of another registry is refused', () => {
+    const source = { ...plan().images[0]?.source, reference: `evil.example/x@sha256:${'d'.repeat(64)}` } as never;
+
+    expect(refusalOf({ images: [{ id: 'main', source }] })).toMatchObject({ code: 'image.registry_denied' });
+  });
+
+  it('with a sandbox that the host does not offer is refused', () => {
+    expect(refusalOf({ sandbox: 'gvisor' })).toMatchObject({ code: 'sandbox.unavailable' });
+  });
+
+  it('is told everything that is wrong at once', () => {
+    const errors = refusalOf({ steps: [step('one', { image: 'a', needs: ['b'] })], sandbox: 'gvisor' })?.detail[
+      'errors'
+    ];
+
+    expect(errors).toHaveLength(3);
+  });
+});
+
+const runOnce = (id: string): JobPlan['checks'][number] => {
+  const { image, command = words(), env, mounts, resources } = step(id);
+  return { id, image, command, env, mounts, resources, timeout_seconds: 10 };
+};
+const mount = (volume: string, path: string) => ({ volume, path, read_only: false });
+const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });
+const port = (number: number) => ({ kind: 'port' as const, port: number, protocol: 'http' as const, checks: [] });
+
+function refusalOf(over: Partial<JobPlan>): AgentError | undefined {
+  try {
+    checkPlan(plan(over), hostPolicy);
+    return undefined;
+  } catch (error) {
+    if (error instanceof AgentError) return error;
+    throw error;
+  }
+}
