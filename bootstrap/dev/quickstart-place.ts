@@ -28,6 +28,8 @@ export const place = {
   runDir: join(folder, 'run'),
   gateSocket: join(folder, 'gate-run/gate.sock'),
   gateDir: join(folder, 'gate'),
+  /** What jobs fetch: of the gate, and in it folders that are the agent's. */
+  inputsDir: join(folder, 'inputs'),
   programs: join(folder, 'programs'),
   logs: join(folder, 'logs'),
   /** Whom workloads run as. */

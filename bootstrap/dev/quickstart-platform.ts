@@ -186,6 +186,7 @@ function writeConfig(login: Login, { engineSocket, registryHost, allocationId }:
     },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     secrets_dir: place.secretsDir,
+    inputs: { dir: place.inputsDir },
     stacks: { plugin_folders: [pluginFolder] },
     telemetry: { port },
   };

@@ -126,6 +126,10 @@ export const AgentConfig = Type.Object(
     reserves: withDefault(policy.reserves, { cpu_cores: 0, memory_gib: 1, disk_gib: 2 }),
     limits: withDefault(policy.limits, { pids: 4096, open_files: 16384 }),
     secrets_dir: withDefault(policy.secrets_dir, '/run/gpuaas-node-agent-gate/secrets'),
+    inputs: withDefault(policy.inputs, {
+      ...{ dir: '/var/lib/gpuaas-node-agent-inputs', max_gib: 200, max_age_hours: 168 },
+      ...{ allow: [], endpoints: {} },
+    }),
     task_logs: Type.Object(
       {
         max_size_mib: Type.Integer({ minimum: 1, maximum: 1024, default: 8, description: 'Size of one task log.' }),
@@ -222,10 +226,10 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
 export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<HostPolicy> {
   const user = await userOf(config, sources);
   const { node_id, registries, local_images, project_storage, network_pool, approved_engines } = config;
-  const { sandboxes, reserves, limits, secrets_dir } = config;
+  const { sandboxes, reserves, limits, secrets_dir, inputs } = config;
   const judged = judge(HostPolicy, {
     ...{ node_id, registries, local_images, project_storage, network_pool, approved_engines },
-    ...{ sandboxes, reserves, limits, secrets_dir },
+    ...{ sandboxes, reserves, limits, secrets_dir, inputs },
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
   });
   if (!judged.ok) {

@@ -31,8 +31,16 @@ export function networkName(appInstanceId: string): string {
   return `gpuaas-${appInstanceId}`;
 }
 
+/** Name of the engine volume of a job. */
+export function volumeName(jobId: string, volume: string): string {
+  return `${namePrefix}${jobId}.${volume}`;
+}
+
 /** Every name we give on the engine begins so. The prefix proves nothing: only a valid seal does. */
 export const namePrefix = 'gpuaas-';
+
+/** Value of the label `kind` on what belongs to a job. */
+export const jobKind = 'job';
 
 /** Labels on everything we make. Images can carry labels too, so none of them but a valid seal proves anything. */
 export const labels = {
@@ -54,6 +62,10 @@ export const labels = {
   restart: 'gpuaas.restart',
   /** Readiness checks as JSON, `unnoted` where they are too long: an agent whose journal was lost asks the same. */
   readiness: 'gpuaas.readiness',
+  /** `job` on what belongs to a job; absent on everything else. */
+  kind: 'gpuaas.kind',
+  /** Names beside its service by which the others of a job reach a container, comma-separated; empty for none. */
+  aliases: 'gpuaas.aliases',
   /** Random per create: no two containers ever have the same seal. Set by the gate. */
   generation: 'gpuaas.generation',
   /** HMAC of the gate over name, spec, fencing, generation, ports, mounts, GPUs and limits. Set by the gate. */

@@ -6,6 +6,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
+import { readAliases } from '../policy/check-job-container.ts';
 import {
   checkNetworkRequest,
   type NetworkRequest,
@@ -85,9 +86,12 @@ export async function attach(
   }
 }
 
-/** By which name the others of a stack find a service in their network; undefined for a single container. */
-export function endpointOf({ [labels.service]: service }: Labels): { Aliases: string[] } | undefined {
-  return service === undefined ? undefined : { Aliases: [service] };
+/** By which names the others of a stack or a job find a part of it in their network; undefined for a single container. */
+export function endpointOf({
+  [labels.service]: service,
+  [labels.aliases]: aliases,
+}: Labels): { Aliases: string[] } | undefined {
+  return service === undefined ? undefined : { Aliases: [service, ...readAliases(aliases)] };
 }
 
 /** True if the engine knows a network of ours by this full id and this name. */

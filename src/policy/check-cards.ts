@@ -6,7 +6,7 @@ import { labels } from '../contract/names.ts';
 import { pointerToken } from '../contract/pointer.ts';
 import type { PathError } from '../contract/validate.ts';
 import { nameOf, noDevices } from './environment.ts';
-import { type CheckContext, label, unless } from './request-check.ts';
+import { type AnyContext, label, unless } from './request-check.ts';
 
 const cdiPrefix = 'nvidia.com/gpu=';
 /** The device that all AMD cards share. */
@@ -28,7 +28,7 @@ export interface Holding {
   readonly HostConfig: { readonly Devices?: readonly { readonly PathOnHost: string }[] | null };
 }
 
-export function checkCards(context: CheckContext): PathError[] {
+export function checkCards(context: AnyContext): PathError[] {
   const { DeviceRequests = [], Devices = [], GroupAdd = [], Runtime } = context.request.HostConfig;
   const uuids = labelled(label(context, labels.gpus));
   const asked = DeviceRequests.flatMap(({ DeviceIDs }) => DeviceIDs).map((id) =>
@@ -78,7 +78,7 @@ export function checkCards(context: CheckContext): PathError[] {
  * Without a card, or with cards that no variable chooses, the word for none must be there; where the engine is to write
  * which cards it gave, nobody else may.
  */
-export function checkCardVariable({ request }: CheckContext): PathError[] {
+export function checkCardVariable({ request }: AnyContext): PathError[] {
   const byId = (request.HostConfig.DeviceRequests ?? []).some(({ Driver }) => Driver === 'nvidia');
   const says = request.Env.filter((entry) => nameOf(entry) === nameOf(noDevices) && entry !== nameOf(noDevices));
   return byId

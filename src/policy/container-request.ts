@@ -65,13 +65,68 @@ export const CardDevice = Type.Object(
   closed,
 );
 
+/** What every container has at the top of its request. */
+const top = {
+  Image: Type.String({ maxLength: 512 }),
+  Env: Type.Array(Text, { maxItems: 1024, description: 'NAME=value; a bare NAME removes what the image set.' }),
+  Cmd: Type.Optional(Type.Array(Text, { maxItems: 1024 })),
+  Entrypoint: Type.Optional(Type.Array(Text, { maxItems: 256 })),
+  ExposedPorts: Type.Record(Type.String({ pattern: '^[0-9]{1,5}/tcp$' }), Type.Object({}, closed), closed),
+};
+
+/** What every container has below `HostConfig`. */
+const host = {
+  PortBindings: Type.Record(
+    Type.String({ pattern: '^[0-9]{1,5}/tcp$' }),
+    Type.Array(
+      Type.Object({ HostIp: Type.Literal('127.0.0.1'), HostPort: Type.String({ pattern: '^[0-9]{4,5}$' }) }, closed),
+      { minItems: 1, maxItems: 1 },
+    ),
+    closed,
+  ),
+  NanoCpus: Amount,
+  Memory: Amount,
+  MemorySwap: Amount,
+  PidsLimit: Type.Integer({ minimum: 1 }),
+  ShmSize: Amount,
+  Ulimits: Type.Array(
+    Type.Object({ Name: Type.Enum(['nofile', 'core']), Soft: Type.Integer(), Hard: Type.Integer() }, closed),
+    { minItems: 2, maxItems: 2 },
+  ),
+  SecurityOpt: Type.Array(Type.Literal('no-new-privileges'), { minItems: 1, maxItems: 1 }),
+  DeviceRequests: Type.Optional(Type.Array(CardDeviceRequest, { minItems: 1, maxItems: 1 })),
+  Devices: Type.Optional(Type.Array(CardDevice, { minItems: 2, maxItems: 65 })),
+  GroupAdd: Type.Optional(
+    Type.Array(Type.String({ pattern: '^[1-9][0-9]{0,9}$' }), { minItems: 1, maxItems: 64, uniqueItems: true }),
+  ),
+  Init: Type.Literal(true),
+  Privileged: Type.Literal(false),
+  IpcMode: Type.Literal('private'),
+  CgroupnsMode: Type.Literal('private'),
+  Runtime: Type.String(),
+  RestartPolicy: Type.Object({ Name: Type.Literal('no') }, closed),
+  LogConfig: Type.Object(
+    {
+      Type: Type.Literal('json-file'),
+      Config: Type.Object(
+        {
+          'max-size': Type.String({ pattern: '^[1-9][0-9]{0,3}m$' }),
+          'max-file': Type.String({ pattern: '^[1-9][0-9]?$' }),
+        },
+        closed,
+      ),
+    },
+    closed,
+  ),
+};
+
+/** What the request of a job is put together from as well. */
+export const requestParts = { top, host, BindMount, Text } as const;
+
 export const ContainerRequest = Type.Object(
   {
-    Image: Type.String({ maxLength: 512 }),
+    ...top,
     User: Type.String({ pattern: '^[0-9]+:[0-9]+$' }),
-    Env: Type.Array(Text, { maxItems: 1024, description: 'NAME=value; a bare NAME removes what the image set.' }),
-    Cmd: Type.Optional(Type.Array(Text, { maxItems: 1024 })),
-    Entrypoint: Type.Optional(Type.Array(Text, { maxItems: 256 })),
     Labels: Type.Record(
       Type.String({
         pattern:
@@ -83,7 +138,6 @@ export const ContainerRequest = Type.Object(
       Text,
       closed,
     ),
-    ExposedPorts: Type.Record(Type.String({ pattern: '^[0-9]{1,5}/tcp$' }), Type.Object({}, closed), closed),
     Healthcheck: Type.Optional(
       Type.Object(
         {
@@ -104,53 +158,9 @@ export const ContainerRequest = Type.Object(
     HostConfig: Type.Object(
       {
         Mounts: Type.Array(BindMount, { maxItems: 40 }),
-        PortBindings: Type.Record(
-          Type.String({ pattern: '^[0-9]{1,5}/tcp$' }),
-          Type.Array(
-            Type.Object(
-              { HostIp: Type.Literal('127.0.0.1'), HostPort: Type.String({ pattern: '^[0-9]{4,5}$' }) },
-              closed,
-            ),
-            { minItems: 1, maxItems: 1 },
-          ),
-          closed,
-        ),
+        ...host,
         NetworkMode: Type.String({ pattern: '^gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$' }),
-        NanoCpus: Amount,
-        Memory: Amount,
-        MemorySwap: Amount,
-        PidsLimit: Type.Integer({ minimum: 1 }),
-        ShmSize: Amount,
-        Ulimits: Type.Array(
-          Type.Object({ Name: Type.Enum(['nofile', 'core']), Soft: Type.Integer(), Hard: Type.Integer() }, closed),
-          { minItems: 2, maxItems: 2 },
-        ),
         CapDrop: Type.Array(Type.Literal('ALL'), { minItems: 1, maxItems: 1 }),
-        SecurityOpt: Type.Array(Type.Literal('no-new-privileges'), { minItems: 1, maxItems: 1 }),
-        DeviceRequests: Type.Optional(Type.Array(CardDeviceRequest, { minItems: 1, maxItems: 1 })),
-        Devices: Type.Optional(Type.Array(CardDevice, { minItems: 2, maxItems: 65 })),
-        GroupAdd: Type.Optional(
-          Type.Array(Type.String({ pattern: '^[1-9][0-9]{0,9}$' }), { minItems: 1, maxItems: 64, uniqueItems: true }),
-        ),
-        Init: Type.Literal(true),
-        Privileged: Type.Literal(false),
-        IpcMode: Type.Literal('private'),
-        CgroupnsMode: Type.Literal('private'),
-        Runtime: Type.String(),
-        RestartPolicy: Type.Object({ Name: Type.Literal('no') }, closed),
-        LogConfig: Type.Object(
-          {
-            Type: Type.Literal('json-file'),
-            Config: Type.Object(
-              {
-                'max-size': Type.String({ pattern: '^[1-9][0-9]{0,3}m$' }),
-                'max-file': Type.String({ pattern: '^[1-9][0-9]?$' }),
-              },
-              closed,
-            ),
-          },
-          closed,
-        ),
       },
       {
         ...closed,

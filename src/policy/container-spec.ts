@@ -4,6 +4,7 @@ import { labels } from '../contract/names.ts';
 import type { WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { ContainerRequest } from './container-request.ts';
 import { nameOf } from './environment.ts';
+import type { JobContainerRequest } from './job-request.ts';
 
 /** Labels that say who made the container and when, not what it is. */
 const historyLabels: readonly string[] = [labels.task, labels.fencing, labels.spec];
@@ -26,6 +27,13 @@ export function containerSpec(params: WorkloadOciLaunchParams, request: Containe
     },
   };
   return createHash('sha256').update(canonicalJson(kept)).digest('hex');
+}
+
+/** The same for a container of a job, whose request says all of it. */
+export function jobContainerSpec(request: JobContainerRequest): string {
+  const kept = Object.entries(request.Labels).filter(([label]) => !historyLabels.includes(label));
+  const text = canonicalJson({ ...request, Labels: Object.fromEntries(kept) });
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** JSON with sorted keys. Written key by key, so that no key (`__proto__`) can get lost on the way. */

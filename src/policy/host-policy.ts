@@ -93,6 +93,33 @@ export const HostPolicy = Type.Object(
       description:
         'Folder on a memory file system for opened secret files, one folder per instance or service below it.',
     }),
+    inputs: Type.Object(
+      {
+        dir: Type.String({
+          pattern: '^/[^\\u0000]*[^/\\u0000]$',
+          description:
+            'Folder for what jobs fetch: `cache`, and `jobs/<job>/<volume>`. Only root may be able to change the way to it.',
+        }),
+        max_gib: Type.Number({ minimum: 0, description: 'GiB that the cache may take; what is older goes first.' }),
+        max_age_hours: Type.Integer({ minimum: 0, description: 'Hours after its last use that something is kept.' }),
+        allow: Type.Array(Type.String({ pattern: '^[0-9A-Za-z.:\\[\\]-]{1,255}(/[0-9]{1,3})?$' }), {
+          description:
+            'Private places that inputs may come from, over plain http too: `host:port`, or a range `10.0.0.0/8`.',
+        }),
+        endpoints: Type.Object(
+          {
+            huggingface: Type.Optional(
+              Type.String({ pattern: '^https?://[^/?#@\\s]+/?$', description: 'Origin of a Hugging Face hub.' }),
+            ),
+            ollama: Type.Optional(
+              Type.String({ pattern: '^https?://[^/?#@\\s]+/?$', description: 'Origin of an Ollama registry.' }),
+            ),
+          },
+          { additionalProperties: false, description: 'Mirrors in the place of the public ones.' },
+        ),
+      },
+      { additionalProperties: false, description: 'What jobs fetch before they run.' },
+    ),
   },
   { additionalProperties: false, description: 'What the operator allows on this host.' },
 );
@@ -116,6 +143,11 @@ export function dataRoots({ allocation: { home } }: HostPolicy): readonly string
 /** Folder of the opened secret files of one workload, or of one service of it. */
 export function secretsRoot(policy: HostPolicy, appInstanceId: string, service?: string): string {
   return `${policy.secrets_dir}/${memberName(appInstanceId, service)}`;
+}
+
+/** Folders for the inputs of one job, one per volume that inputs are put into. */
+export function jobInputsRoot(policy: Pick<HostPolicy, 'inputs'>, jobId: string): string {
+  return `${policy.inputs.dir}/jobs/${jobId}`;
 }
 
 /** What this host has on record about the image of that id; undefined for one that may not run by its id. */

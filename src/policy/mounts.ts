@@ -43,6 +43,23 @@ const systemPaths: Readonly<Record<string, string>> = {
   '/.dockerenv': 'the engine puts a file there',
 };
 
+const driverFiles = "the engine's init and the files of a card's driver are mounted there at the start";
+
+/**
+ * The same for a container of a job, which may be root and may keep its data where its image likes: closed is what engine and
+ * runtime mount something into after the volumes, since another container of the job could meanwhile change what is there.
+ */
+const jobSystemPaths: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    Object.entries(systemPaths).filter(([path]) => !['/usr', '/boot', '/root', '/opt/venv'].includes(path)),
+  ),
+  ...Object.fromEntries(
+    ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'local/bin', 'local/lib', 'local/nvidia', 'share/nvidia'].map(
+      (name) => [`/usr/${name}`, driverFiles],
+    ),
+  ),
+};
+
 /** An image may declare a volume anywhere else: it starts as a copy of the image's own files and goes with it. */
 const closedToVolumes = ['/proc', '/sys', '/dev', '/run', '/var/run'];
 
@@ -71,9 +88,14 @@ export function checkMounts(mounts: readonly Mount[]): PathError[] {
 }
 
 /** Every target that is not plain, touches a system path, or lies at, in or over an earlier one. */
-export function checkTargets(targets: readonly string[], pathOf: (index: number) => string): PathError[] {
+export function checkTargets(
+  targets: readonly string[],
+  pathOf: (index: number) => string,
+  { ofJob = false } = {},
+): PathError[] {
+  const closed = ofJob ? jobSystemPaths : systemPaths;
   return targets.flatMap((target, index) => {
-    const error = judgeTarget(target) ?? judgeOverlap(target, targets.slice(0, index), pathOf);
+    const error = judgeTarget(target, closed) ?? judgeOverlap(target, targets.slice(0, index), pathOf);
     return error ? [{ path: pathOf(index), ...error }] : [];
   });
 }
@@ -109,6 +131,16 @@ export function describeBadWorkingDir(workingDir: string, targets: readonly stri
   return target === undefined ? [] : [`the image starts in ${path}, inside the mount at ${target}`];
 }
 
+/**
+ * What is wrong with the folder that a container of a job starts in; undefined if nothing is. It may lie in a volume of the job:
+ * the engine makes it there where it is missing.
+ */
+export function describeBadJobFolder(workingDir: string): string | undefined {
+  const path = normalise(workingDir);
+  const system = closedToWorkingDir.find((closed) => isWithin(path, closed));
+  return system === undefined ? undefined : `starts in ${path}, and ${system} is closed to that`;
+}
+
 /** Folder on the host of a mount; `mount.refused` where the allocation offers no such storage. */
 export function mountSource(policy: HostPolicy, identity: Identity, { name, mode }: Mount): string {
   if (!identifier.test(name)) {
@@ -142,7 +174,7 @@ interface TargetError {
   readonly message: string;
 }
 
-function judgeTarget(target: string): TargetError | undefined {
+function judgeTarget(target: string, closed: Readonly<Record<string, string>>): TargetError | undefined {
   if (target === '/') {
     return { code: 'system_path', message: 'must not be the root of the container' };
   }
@@ -155,10 +187,10 @@ function judgeTarget(target: string): TargetError | undefined {
         'must be absolute, of letters, digits and ._+@%=~- between single slashes, without `.`, `..` or an end slash',
     };
   }
-  const system = Object.keys(systemPaths).find((path) => isWithin(target, path) || isWithin(path, target));
+  const system = Object.keys(closed).find((path) => isWithin(target, path) || isWithin(path, target));
   return system === undefined
     ? undefined
-    : { code: 'system_path', message: `must leave ${system} alone: ${systemPaths[system]}` };
+    : { code: 'system_path', message: `must leave ${system} alone: ${closed[system]}` };
 }
 
 function judgeOverlap(

@@ -8,6 +8,7 @@
  * once.
  */
 import { AgentError } from '../contract/failures.ts';
+import type { Identity } from '../contract/identifiers.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import type { LocalImage, Resources, Sandbox, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
@@ -92,7 +93,7 @@ function verified(input: Omit<RenderInput, 'cards'>): string {
 }
 
 export function checkAllocation(
-  { identity }: Pick<WorkloadOciLaunchParams, 'identity'>,
+  { identity }: { readonly identity: Pick<Identity, 'allocation_id'> },
   { allocation }: HostPolicy,
 ): PathError[] {
   return identity.allocation_id === allocation.id
@@ -163,7 +164,7 @@ function checkProgram({ command, entrypoint }: WorkloadOciLaunchParams): PathErr
   return errors;
 }
 
-function checkSharedMemory({ memory_gib, shm_gib = defaultShmGib }: Resources): PathError[] {
+export function checkSharedMemory({ memory_gib, shm_gib = defaultShmGib }: Resources): PathError[] {
   return shm_gib > memory_gib
     ? [{ path: '/resources/shm_gib', code: 'maximum', message: 'must not exceed memory_gib, of which it is a part' }]
     : [];

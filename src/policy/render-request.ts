@@ -6,7 +6,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { labels, networkName } from '../contract/names.ts';
-import type { Port, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
+import type { Port, Sandbox, WorkloadOciLaunchParams } from '../contract/workload-oci-launch.ts';
 import type { BindMount, ContainerRequest, ImageFacts } from './container-request.ts';
 import { endpointsLabel } from './endpoints.ts';
 import { neutralised, noUserSite } from './environment.ts';
@@ -78,38 +78,49 @@ function renderLabels({ params, cards, taskId, fencing, service }: RenderInput):
 
 function renderHostConfig(input: RenderInput): ContainerRequest['HostConfig'] {
   const { params, policy } = input;
-  const { identity, resources, log_limits: logLimits } = params;
+  return {
+    ...renderBounds(params, policy),
+    Mounts: renderMounts(input),
+    NetworkMode: networkName(params.identity.app_instance_id),
+    CapDrop: ['ALL'],
+  };
+}
+
+/** What every container may take and reach, whatever it belongs to. */
+export function renderBounds(
+  { resources, ports, sandbox, log_limits: logLimits }: Bounded,
+  { limits, sandboxes }: Pick<HostPolicy, 'limits' | 'sandboxes'>,
+) {
   const memory = bytes(resources.memory_gib);
   return {
-    Mounts: renderMounts(input),
     PortBindings: Object.fromEntries(
-      params.ports.map((port) => [portKey(port), [{ HostIp: '127.0.0.1', HostPort: String(port.host_port) }]]),
+      ports.map((port) => [portKey(port), [{ HostIp: '127.0.0.1' as const, HostPort: String(port.host_port) }]]),
     ),
-    NetworkMode: networkName(identity.app_instance_id),
     NanoCpus: Math.round(resources.cpu_cores * 1e9),
     Memory: memory,
     // The sum of memory and swap: equal means no swap.
     MemorySwap: memory,
-    PidsLimit: policy.limits.pids,
+    PidsLimit: limits.pids,
     ShmSize: bytes(resources.shm_gib ?? defaultShmGib),
     Ulimits: [
-      { Name: 'nofile', Soft: policy.limits.open_files, Hard: policy.limits.open_files },
-      { Name: 'core', Soft: 0, Hard: 0 },
+      { Name: 'nofile' as const, Soft: limits.open_files, Hard: limits.open_files },
+      { Name: 'core' as const, Soft: 0, Hard: 0 },
     ],
-    CapDrop: ['ALL'],
-    SecurityOpt: ['no-new-privileges'],
-    Init: true,
-    Privileged: false,
-    IpcMode: 'private',
-    CgroupnsMode: 'private',
-    Runtime: runtimeOf(params, policy),
-    RestartPolicy: { Name: 'no' },
+    SecurityOpt: ['no-new-privileges' as const],
+    Init: true as const,
+    Privileged: false as const,
+    IpcMode: 'private' as const,
+    CgroupnsMode: 'private' as const,
+    Runtime: runtimeOf(sandbox, sandboxes),
+    RestartPolicy: { Name: 'no' as const },
     LogConfig: {
-      Type: 'json-file',
+      Type: 'json-file' as const,
       Config: { 'max-size': `${logLimits.max_size_mib}m`, 'max-file': String(logLimits.max_files) },
     },
   };
 }
+
+type Bounded = Pick<WorkloadOciLaunchParams, 'resources' | 'ports' | 'sandbox' | 'log_limits'>;
 
 function renderMounts({ params, policy, service }: RenderInput): BindMount[] {
   const { app_instance_id: instance } = params.identity;
@@ -133,7 +144,7 @@ function bindMounts({ mounts, sealed_files = {} }: WorkloadOciLaunchParams) {
   return Object.keys(sealed_files).length > 0 ? [...declared, { target: secretsTarget, mount: undefined }] : declared;
 }
 
-function runtimeOf({ sandbox }: WorkloadOciLaunchParams, { sandboxes }: HostPolicy): string {
+function runtimeOf(sandbox: Sandbox, sandboxes: HostPolicy['sandboxes']): string {
   const runtime = sandboxes[sandbox];
   if (runtime === undefined) {
     throw new AgentError('sandbox.unavailable', { sandbox });
@@ -141,7 +152,7 @@ function runtimeOf({ sandbox }: WorkloadOciLaunchParams, { sandboxes }: HostPoli
   return runtime;
 }
 
-function portKey({ container_port }: Port): string {
+export function portKey({ container_port }: Port): string {
   return `${container_port}/tcp`;
 }
 

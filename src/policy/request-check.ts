@@ -3,6 +3,7 @@ import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import type { ContainerRequest, ImageFacts } from './container-request.ts';
 import type { HostPolicy } from './host-policy.ts';
+import type { AnyContainerRequest, JobContainerRequest } from './job-request.ts';
 
 export interface RequestToCheck {
   /** Name the container is to have. */
@@ -15,7 +16,10 @@ export interface RequestToCheck {
 }
 
 /** The same with a request that the schema has let through. */
-export type CheckContext = Omit<RequestToCheck, 'request'> & { readonly request: ContainerRequest };
+export type CheckContext = ContextOf<ContainerRequest>;
+export type JobContext = ContextOf<JobContainerRequest>;
+export type AnyContext = ContextOf<AnyContainerRequest>;
+type ContextOf<R> = Omit<RequestToCheck, 'request'> & { readonly request: R };
 
 export function wrong(path: string, code: string, message: string): PathError[] {
   return [{ path, code, message }];
@@ -25,11 +29,11 @@ export function unless(fine: boolean, path: string, code: string, message: strin
   return fine ? [] : wrong(path, code, message);
 }
 
-export function label({ request }: CheckContext, name: string): string {
+export function label({ request }: AnyContext, name: string): string {
   return request.Labels[name] ?? '';
 }
 
 /** Undefined for the container of a single one. */
-export function serviceOf({ request }: CheckContext): string | undefined {
+export function serviceOf({ request }: AnyContext): string | undefined {
   return request.Labels[labels.service];
 }

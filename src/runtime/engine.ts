@@ -4,9 +4,11 @@
  * Every call has a deadline of its own: a hung engine is `engine.timed_out`, a missing engine or gate
  * `engine.unavailable`, anything the gate refuses carries the gate's code. Calls that say "ensure" are safe to repeat.
  */
+import type { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
-import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
+import type { ImageFacts } from '../policy/container-request.ts';
+import type { AnyContainerRequest } from '../policy/job-request.ts';
 
 const secretText = Type.String({ minLength: 1, maxLength: 65536 });
 
@@ -77,6 +79,12 @@ export interface ContainerSummary {
 
 /** A network of ours. */
 export interface NetworkSummary {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A volume of ours, of a job. */
+export interface VolumeSummary {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -183,8 +191,8 @@ export interface ContainerEngine {
   list(signal: AbortSignal): Promise<ContainerSummary[]>;
   /** Undefined if there is none; `name.conflict` if the name belongs to something that is not ours. */
   inspect(name: string, signal: AbortSignal): Promise<ContainerFacts | undefined>;
-  /** `name.conflict` where the name is taken. */
-  create(name: string, request: ContainerRequest, signal: AbortSignal): Promise<CreatedContainer>;
+  /** `name.conflict` where the name is taken. The volumes of a job that it names are made with it. */
+  create(name: string, request: AnyContainerRequest, signal: AbortSignal): Promise<CreatedContainer>;
   /** Starting what runs already succeeds. `port.conflict` where a port is taken. */
   start(name: string, signal: AbortSignal): Promise<void>;
   stop(name: string, graceSeconds: number, signal: AbortSignal): Promise<void>;
@@ -209,9 +217,29 @@ export interface ContainerEngine {
   /** Our sealed networks only. */
   networks(signal: AbortSignal): Promise<NetworkSummary[]>;
 
+  /**
+   * Unpacks a tar into a volume of a container of a job that was created and never started, at the very path where the volume is
+   * mounted. Safe to repeat with the same content; reads `tar` to its end or destroys it. `disk.full` where there is no room.
+   */
+  putArchive(name: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>;
+  /**
+   * A file or folder of a container of a job as a tar, at the pace of the reader; `path` is in one of its volumes. Undefined
+   * where nothing is there. The stream fails where the engine or the connection goes away.
+   */
+  getArchive(name: string, path: string, signal: AbortSignal): Promise<Readable | undefined>;
+  /** Our sealed volumes only. */
+  volumes(signal: AbortSignal): Promise<VolumeSummary[]>;
+  /** False if there was none; `engine.failed` while a container has it, running or not. */
+  removeVolume(name: string, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Makes the folder on the host that the inputs of a job for this volume are put into, and that its containers may have mounted;
+   * returns its path. The caller may write in it, not move it. It goes with `removeData`.
+   */
+  ensureInputs(job: string, volume: string, signal: AbortSignal): Promise<string>;
+
   /** Writes opened secret files to memory, for the instance's next create. */
   putSecrets(instance: string, files: Readonly<Record<string, Buffer>>, signal: AbortSignal): Promise<void>;
-  /** Removes secret files, and with `data` the scratch folders. */
+  /** Removes secret files, and with `data` the scratch folders and the inputs. */
   removeData(instance: string, what: { data: boolean }, signal: AbortSignal): Promise<DataRemoval>;
   /** Removes all secrets and all data of the allocation, which has no container any more. Safe to repeat. */
   wipe(signal: AbortSignal): Promise<DataRemoval>;

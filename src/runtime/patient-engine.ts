@@ -30,6 +30,8 @@ export function patientEngine(
 
   return {
     ...{ logs: engine.logs.bind(engine), events: engine.events.bind(engine), close: engine.close.bind(engine) },
+    // What was read of the stream is gone.
+    putArchive: engine.putArchive.bind(engine),
     facts: (signal) => retry(signal, () => engine.facts(signal)),
     pull: (image, options) => retry(options.signal, () => engine.pull(image, options)),
     image: (reference, signal) => retry(signal, () => engine.image(reference, signal)),
@@ -62,6 +64,10 @@ export function patientEngine(
     ensureNetwork: (name, owner, signal) => retry(signal, () => engine.ensureNetwork(name, owner, signal)),
     networks: (signal) => retry(signal, () => engine.networks(signal)),
     removeNetwork: (name, signal) => retry(signal, () => engine.removeNetwork(name, signal)),
+    getArchive: (name, path, signal) => retry(signal, () => engine.getArchive(name, path, signal)),
+    volumes: (signal) => retry(signal, () => engine.volumes(signal)),
+    removeVolume: (name, signal) => retry(signal, () => engine.removeVolume(name, signal)),
+    ensureInputs: (job, volume, signal) => retry(signal, () => engine.ensureInputs(job, volume, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
     removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),
     wipe: (signal) => retry(signal, () => engine.wipe(signal)),

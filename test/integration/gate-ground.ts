@@ -305,6 +305,7 @@ function policyOf(folder: string, registry: string, over: Partial<HostPolicy>): 
     reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
     limits: { pids: 512, open_files: 4096 },
     secrets_dir: `/dev/shm/gpuaas-gate-${id}`,
+    inputs: { dir: join(folder, 'inputs'), max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
     ...over,
   };
 }

@@ -241,6 +241,7 @@ function testPolicy(place: string): HostPolicy {
     allocation: { id: 'test-probe', uid: process.getuid?.() ?? 0, gid: 0, home },
     ...{ registries: [], local_images: [], project_storage: false, network_pool: '10.213.0.0/20' },
     ...{ approved_engines: ['docker'], sandboxes: { runc: 'runc' }, secrets_dir: '/dev/shm/gpuaas-test-probe' },
+    inputs: { dir: '/var/lib/gpuaas-test-probe', max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
     reserves: { cpu_cores: 0, memory_gib: 0.1, disk_gib: 0.1 },
     limits: { pids: 512, open_files: 4096 },
   };

@@ -5,9 +5,12 @@
  * 143, removing twice says so. `overrides` replace single methods; `defaults` is there for those that only want to add
  * something in front of the usual behaviour.
  */
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { AgentError } from '../../src/contract/failures.ts';
 import { labels } from '../../src/contract/names.ts';
-import type { ContainerRequest, ImageFacts } from '../../src/policy/container-request.ts';
+import type { ImageFacts } from '../../src/policy/container-request.ts';
+import type { AnyContainerRequest } from '../../src/policy/job-request.ts';
 import type { ContainerEngine, ContainerFacts } from '../../src/runtime/engine.ts';
 
 export interface RecordingEngine {
@@ -17,7 +20,7 @@ export interface RecordingEngine {
   /** One line per call, in order: the method, then what tells one call from another. */
   readonly calls: string[];
   /** The create requests as they came. */
-  readonly requests: ContainerRequest[];
+  readonly requests: AnyContainerRequest[];
   /** Argument vectors of all execs as they came. */
   readonly execs: (readonly string[])[];
   readonly containers: Map<string, ContainerFacts>;
@@ -27,6 +30,10 @@ export interface RecordingEngine {
   /** Secret files of each instance. */
   readonly secrets: Map<string, Readonly<Record<string, Buffer>>>;
   readonly images: Map<string, ImageFacts>;
+  /** Volumes of jobs, with the tars that were put into each, in order. */
+  readonly volumes: Map<string, Buffer[]>;
+  /** Tars that containers give out, by `<container>:<path>`. */
+  readonly archives: Map<string, Buffer>;
 }
 
 const sampleDigest = `sha256:${'d'.repeat(64)}`;
@@ -75,13 +82,15 @@ export function containerFacts(over: Partial<ContainerFacts> = {}): ContainerFac
 export function recordingEngine(overrides: Partial<ContainerEngine> = {}): RecordingEngine {
   const world = {
     calls: [] as string[],
-    requests: [] as ContainerRequest[],
+    requests: [] as AnyContainerRequest[],
     execs: [] as (readonly string[])[],
     containers: new Map<string, ContainerFacts>(),
     networks: new Set<string>(),
     data: new Set<string>(),
     secrets: new Map<string, Readonly<Record<string, Buffer>>>(),
     images: new Map<string, ImageFacts>(),
+    volumes: new Map<string, Buffer[]>(),
+    archives: new Map<string, Buffer>(),
   };
   const defaults = engineOf(world);
   const chosen = { ...defaults, ...overrides };
@@ -132,6 +141,11 @@ const words: { readonly [M in Method]?: (...args: Parameters<ContainerEngine[M]>
   ensureNetwork: (name) => [name],
   removeNetwork: (name) => [name],
   networks: () => [],
+  putArchive: (name, path) => [name, path],
+  getArchive: (name, path) => [name, path],
+  volumes: () => [],
+  removeVolume: (name) => [name],
+  ensureInputs: (job, volume) => [job, volume],
   putSecrets: (instance, files) => [instance, ...Object.keys(files)],
   removeData: (instance, { data }) => [instance, ...(data ? ['(data)'] : [])],
   wipe: () => [],
@@ -140,7 +154,9 @@ const words: { readonly [M in Method]?: (...args: Parameters<ContainerEngine[M]>
 type World = Omit<RecordingEngine, 'engine' | 'defaults'>;
 
 function engineOf(world: World): ContainerEngine {
-  const { containers, networks, data, secrets, images } = world;
+  const { containers, networks, data, secrets, images, volumes, archives } = world;
+  /** Volumes by `<container>:<path>`. */
+  const mountedAt = new Map<string, string>();
   const known = (name: string): ContainerFacts => {
     const found = containers.get(name);
     if (!found) {
@@ -195,6 +211,12 @@ function engineOf(world: World): ContainerEngine {
       const freshData = !data.has(instance);
       data.add(instance);
       containers.set(name, createdFrom(id, name, request));
+      for (const mount of request.HostConfig.Mounts) {
+        if (mount.Type === 'volume') {
+          volumes.set(mount.Source, volumes.get(mount.Source) ?? []);
+          mountedAt.set(`${name}:${mount.Target}`, mount.Source);
+        }
+      }
       return { id, freshData };
     },
     start: async (name, signal) => {
@@ -242,6 +264,34 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return networks.delete(name);
     },
+    putArchive: async (name, path, tar, signal) => {
+      signal.throwIfAborted();
+      const volume = volumes.get(mountedAt.get(`${name}:${path}`) ?? '');
+      if (known(name).status !== 'created' || volume === undefined) {
+        throw new AgentError('policy.refused', { container: name, path });
+      }
+      volume.push(await buffer(tar));
+    },
+    getArchive: async (name, path, signal) => {
+      signal.throwIfAborted();
+      known(name);
+      const tar = archives.get(`${name}:${path}`);
+      return tar && Readable.from([tar]);
+    },
+    volumes: async (signal) => {
+      signal.throwIfAborted();
+      return [...volumes.keys()].map((name) => ({
+        ...{ name, labels: { [labels.instance]: name.slice('gpuaas-'.length).split('.')[0] ?? '' } },
+      }));
+    },
+    removeVolume: async (name, signal) => {
+      signal.throwIfAborted();
+      return volumes.delete(name);
+    },
+    ensureInputs: async (job, volume, signal) => {
+      signal.throwIfAborted();
+      return `/var/lib/gpuaas-inputs/jobs/${job}/${volume}`;
+    },
     putSecrets: async (instance, files, signal) => {
       signal.throwIfAborted();
       secrets.set(instance, files);
@@ -271,7 +321,7 @@ async function* nothing(): AsyncGenerator<never> {
   yield* [];
 }
 
-function createdFrom(id: string, name: string, request: ContainerRequest): ContainerFacts {
+function createdFrom(id: string, name: string, request: AnyContainerRequest): ContainerFacts {
   const { Labels, HostConfig, Image } = request;
   return containerFacts({
     ...{ id, name, labels: Labels, imageReference: Image, status: 'created', pid: 0, startedAt: null },

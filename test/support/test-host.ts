@@ -142,6 +142,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       await gate.close();
       rmSync(policy.secrets_dir, { recursive: true, force: true });
       rmSync(folder, { recursive: true, force: true });
+      rmSync(policy.inputs.dir, { recursive: true, force: true });
     },
   };
 }
@@ -162,6 +163,7 @@ function testPolicy(folder: string, registryHost: string, over: Partial<HostPoli
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
     limits: { pids: 512, open_files: 4096 },
     secrets_dir: `/dev/shm/gpuaas-test-${id}`,
+    inputs: { dir: `${folder}-inputs`, max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
     ...over,
   };
 }

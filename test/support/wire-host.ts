@@ -62,6 +62,7 @@ export async function openHost({ undo, made, agentConfig, environment, ...option
   undo.defer(() => removeEverything(engineSocket, allocationId));
   const secrets = `/dev/shm/gpuaas-wire-${randomBytes(5).toString('hex')}`;
   undo.defer(() => rmSync(secrets, { recursive: true, force: true }));
+  undo.defer(() => rmSync(`${folder}-inputs`, { recursive: true, force: true }));
   const compose = await ensureCompose();
   const about = { allocationId, engineSocket: gateway, registryHost, secrets, compose };
   const configFile = writeConfig(folder, about, agentConfig);
@@ -167,6 +168,7 @@ function writeConfig(
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     ...{ secrets_dir: secrets, telemetry: { port: 0 }, stacks: { plugin_folders: [compose] } },
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
+    inputs: { dir: `${folder}-inputs` },
     ...over,
   };
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });

@@ -1,6 +1,6 @@
 /** Life of a container: create, start, stop, remove, and what the engine knows about it. */
 import { pause } from '../../kit/backoff.ts';
-import type { ContainerRequest } from '../../policy/container-request.ts';
+import type { AnyContainerRequest } from '../../policy/job-request.ts';
 import type { ContainerFacts, ContainerSummary, CreatedContainer } from '../engine.ts';
 import { isUnchanged, orUndefined } from './call-errors.ts';
 import type { Calls } from './calls.ts';
@@ -49,7 +49,7 @@ export async function inspectContainer(
 export async function createContainer(
   calls: Calls,
   container: string,
-  request: ContainerRequest,
+  request: AnyContainerRequest,
   signal: AbortSignal,
 ): Promise<CreatedContainer> {
   const options = { call: 'create', timeoutMs: calls.timeouts.changeMs, signal };

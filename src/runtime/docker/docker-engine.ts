@@ -1,5 +1,6 @@
 /** The container engine behind the gate, as the Docker Engine API knows it. Opening it touches nothing yet. */
 import type { ContainerEngine } from '../engine.ts';
+import { getArchive, putArchive } from './archives.ts';
 import { Calls, type EngineTimeouts } from './calls.ts';
 import {
   createContainer,
@@ -13,12 +14,13 @@ import {
 import { readEvents } from './events.ts';
 import { runExec } from './exec.ts';
 import { readFacts } from './facts.ts';
-import { putSecrets, removeData, wipe } from './gate-routes.ts';
+import { ensureInputs, putSecrets, removeData, wipe } from './gate-routes.ts';
 import { inspectImage } from './images.ts';
 import { readLogs } from './logs.ts';
 import { ensureNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { Puller, type PullSettings, usualPullSettings } from './pull.ts';
 import { readStats } from './stats.ts';
+import { listVolumes, removeVolume } from './volumes.ts';
 
 export interface DockerEngineOptions {
   /** The gate's socket. */
@@ -52,6 +54,12 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     ensureNetwork: (name, labels, signal) => ensureNetwork(calls, name, labels, signal),
     removeNetwork: (name, signal) => removeNetwork(calls, name, signal),
     networks: (signal) => listNetworks(calls, signal),
+
+    putArchive: (name, path, tar, signal) => putArchive(calls, { container: name, path }, tar, signal),
+    getArchive: (name, path, signal) => getArchive(calls, { container: name, path }, signal),
+    volumes: (signal) => listVolumes(calls, signal),
+    removeVolume: (name, signal) => removeVolume(calls, name, signal),
+    ensureInputs: (job, volume, signal) => ensureInputs(calls, job, volume, signal),
 
     putSecrets: (instance, files, signal) => putSecrets(calls, instance, files, signal),
     removeData: (instance, what, signal) => removeData(calls, instance, what, signal),

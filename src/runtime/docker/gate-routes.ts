@@ -1,4 +1,4 @@
-/** What only the gate offers, beside the engine's own API: secret files in memory, and the data of a workload. */
+/** What only the gate offers, beside the engine's own API: secret files in memory, data of a workload, inputs of a job. */
 import type { DataRemoval } from '../engine.ts';
 import type { Calls } from './calls.ts';
 
@@ -13,6 +13,15 @@ export async function putSecrets(
   const body = { files: Object.fromEntries(encoded) };
   await calls.run(options, async (_docker, abort) => {
     await calls.transport.json({ method: 'PUT', path: `/gpuaas/v1/secrets/${instance}`, body, signal: abort });
+  });
+}
+
+/** Safe to repeat. */
+export async function ensureInputs(calls: Calls, job: string, volume: string, signal: AbortSignal): Promise<string> {
+  const options = { call: 'inputs', timeoutMs: calls.timeouts.changeMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'PUT', path: `/gpuaas/v1/jobs/${job}/inputs/${volume}`, signal: abort } as const;
+    return ((await calls.transport.json(call)) as { readonly path: string }).path;
   });
 }
 

@@ -6,7 +6,16 @@
  * always ends, by an answer, an `AnswerError`, the error of the socket or the reason of its signal; an answer that was
  * cut is an error; nothing is read without a bound.
  */
-import { Agent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+
+import {
+  Agent,
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 /** An answer that says no. What the gate refuses has a code and details; what the engine refuses has a message only. */
 export class AnswerError extends Error {
@@ -35,6 +44,8 @@ export interface TransportCall {
   readonly query?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** Sent as JSON where it is given. */
   readonly body?: unknown;
+  /** Sent as it comes, in the place of a JSON body; destroyed where the answer comes before its end. */
+  readonly stream?: Readable | undefined;
   readonly headers?: OutgoingHttpHeaders | undefined;
   /** Aborts the call and, later, the stream of its answer. */
   readonly signal: AbortSignal;
@@ -133,7 +144,7 @@ export class Transport {
       agent: this.#agent,
       method: call.method,
       path: withQuery(call.path, call.query),
-      headers: { host: 'engine', ...headersOf(call.method, json), ...call.headers },
+      headers: { host: 'engine', ...(call.stream ? {} : headersOf(call.method, json)), ...call.headers },
       signal: call.signal,
     });
     let answered = false;
@@ -149,8 +160,23 @@ export class Transport {
         reject(call.signal.aborted ? call.signal.reason : error);
       }
     });
-    outgoing.end(json);
-    return await promise;
+    if (call.stream === undefined) {
+      outgoing.end(json);
+      return await promise;
+    }
+    return await this.#pour(call.stream, outgoing, promise);
+  }
+
+  /** Whoever answers before the end of what is sent has nothing to do with the rest of it. */
+  async #pour(stream: Readable, outgoing: ClientRequest, answer: Promise<IncomingMessage>): Promise<IncomingMessage> {
+    const poured = pipeline(stream, outgoing);
+    // What broke the source is told, and not that the connection was given up for it; the rest the answer says.
+    poured.catch((error: unknown) => outgoing.destroy(error as Error));
+    try {
+      return await answer;
+    } finally {
+      stream.destroy();
+    }
   }
 }
 

@@ -57,6 +57,7 @@ it('takes host policy as it is configured', () => {
     reserves: { cpu_cores: 1, memory_gib: 1, disk_gib: 1 },
     limits: { pids: 1024, open_files: 1024 },
     secrets_dir: '/run/s',
+    inputs: { dir: '/var/lib/s', max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
   };
 
   expect(judge(HostPolicy, configured)).toMatchObject({ ok: true });

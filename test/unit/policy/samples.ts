@@ -24,6 +24,7 @@ export const policy: HostPolicy = {
   reserves: { cpu_cores: 0, memory_gib: 1, disk_gib: 2 },
   limits: { pids: 4096, open_files: 65536 },
   secrets_dir: '/run/gpuaas-gate/secrets',
+  inputs: { dir: '/var/lib/gpuaas-inputs', max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
 };
 
 export const image: ImageFacts = {

@@ -138,6 +138,10 @@ describe('every call but the streams', () => {
     ensureNetwork: (engine) => engine.ensureNetwork(name, {}, never),
     networks: (engine) => engine.networks(never),
     removeNetwork: (engine) => engine.removeNetwork(name, never),
+    getArchive: (engine) => engine.getArchive(name, '/data', never),
+    volumes: (engine) => engine.volumes(never),
+    removeVolume: (engine) => engine.removeVolume('gpuaas-job-1.data', never),
+    ensureInputs: (engine) => engine.ensureInputs('job-1', 'data', never),
     putSecrets: (engine) => engine.putSecrets('notebook-1', {}, never),
     removeData: (engine) => engine.removeData('notebook-1', { data: true }, never),
     wipe: (engine) => engine.wipe(never),
@@ -155,7 +159,7 @@ describe('every call but the streams', () => {
   });
 
   it('is one of these: nothing was forgotten', () => {
-    const streams = ['close', 'events', 'logs'];
+    const streams = ['close', 'events', 'logs', 'putArchive'];
 
     expect([...calls.map(([method]) => method), ...streams].sort()).toEqual(
       Object.keys(recordingEngine().engine).sort(),
@@ -274,6 +278,6 @@ async function settled<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>>
 
 function requestOf(task: string): ContainerRequest {
   const Labels = { [labels.instance]: 'notebook-1', [labels.task]: task };
-  const HostConfig = { NanoCpus: 1e9, Memory: 2 ** 30, PortBindings: {} };
+  const HostConfig = { Mounts: [], NanoCpus: 1e9, Memory: 2 ** 30, PortBindings: {} };
   return { Image: 'r.example/x', Labels, HostConfig } as unknown as ContainerRequest;
 }

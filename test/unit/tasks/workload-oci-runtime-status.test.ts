@@ -198,6 +198,7 @@ const policy: HostPolicy = {
   allocation: { id: 'alloc', uid: 4242, gid: 4242, home: '/home/alloc' },
   ...{ registries: [], local_images: [], project_storage: false, network_pool: '10.213.0.0/20' },
   ...{ approved_engines: ['docker'], sandboxes: { runc: 'runc' }, secrets_dir: '/run/secrets' },
+  inputs: { dir: '/var/lib/inputs', max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
   reserves: { cpu_cores: 1, memory_gib: 4, disk_gib: 0 },
   limits: { pids: 512, open_files: 4096 },
 };

@@ -1,0 +1,126 @@
+/**
+ * The part of the second safety function that is about containers of jobs.
+ *
+ * They run as whoever their image says, root among them. So what they may not reach is not left to file rights: no folder of the
+ * allocation's user, no secret file, no volume but those of their own job, and inputs only to be read.
+ */
+import { serviceNamePattern } from '../contract/compose-document.ts';
+import { containerName, jobKind, labels, networkName, volumeName } from '../contract/names.ts';
+import { judge, type PathError } from '../contract/validate.ts';
+import { checkCards } from './check-cards.ts';
+import {
+  checkEndpoints,
+  checkEnv,
+  checkImage,
+  checkLabels,
+  checkLimits,
+  checkPorts,
+  checkRuntime,
+  isIdentifier,
+} from './check-every-container.ts';
+import { jobInputsRoot } from './host-policy.ts';
+import { JobContainerRequest } from './job-request.ts';
+import { checkTargets, describeBadJobFolder, describeBadVolumes } from './mounts.ts';
+import { type JobContext, label, type RequestToCheck, serviceOf, unless, wrong } from './request-check.ts';
+
+/** Every path at which the request is not one of a job that this host runs; empty if it may be created. */
+export function checkJobRequest({ name, request, policy, image }: RequestToCheck): PathError[] {
+  const judged = judge(JobContainerRequest, request);
+  if (!judged.ok) {
+    return judged.errors;
+  }
+  const context: JobContext = { name, request: judged.value, policy, image };
+  return checks.flatMap((check) => check(context));
+}
+
+const checks: readonly ((context: JobContext) => PathError[])[] = [
+  checkNames,
+  checkJobLabels,
+  checkImage,
+  checkCards,
+  checkEnv,
+  checkFolders,
+  checkMounts,
+  checkPorts,
+  checkEndpoints,
+  checkNetwork,
+  checkLimits,
+  checkRuntime,
+];
+
+const service = new RegExp(serviceNamePattern);
+const alias = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/;
+const maxAliases = 16;
+
+/** Aliases in the label of a container of a job. */
+export function readAliases(text: string | undefined): string[] {
+  return (text ?? '').split(',').filter((name) => name !== '');
+}
+
+function checkNames(context: JobContext): PathError[] {
+  const fine = context.name === containerName(label(context, labels.instance), serviceOf(context) ?? '');
+  return unless(fine, '', 'name', 'the name is not that of the labelled job and step');
+}
+
+function checkJobLabels(context: JobContext): PathError[] {
+  return checkLabels(context, [
+    [labels.service, (value) => service.test(value), 'must name a step'],
+    [labels.kind, (value) => value === jobKind, `must be ${jobKind}`],
+    [labels.aliases, (value) => areAliases(value), `must be at most ${maxAliases} host names, none twice`],
+  ]);
+}
+
+function areAliases(text: string): boolean {
+  const names = text === '' ? [] : text.split(',');
+  return names.length <= maxAliases && new Set(names).size === names.length && names.every((name) => alias.test(name));
+}
+
+function checkFolders({ request, image }: JobContext): PathError[] {
+  const targets = request.HostConfig.Mounts.map(({ Target }) => Target);
+  const own = request.WorkingDir === undefined ? undefined : describeBadJobFolder(request.WorkingDir);
+  const ofImage = describeBadJobFolder(image.workingDir);
+  return [
+    ...(own === undefined ? [] : wrong('/WorkingDir', 'folder', own)),
+    ...(ofImage === undefined ? [] : wrong('/Image', 'image_refused', `the image ${ofImage}`)),
+    ...describeBadVolumes(image.volumes, targets).flatMap((message) => wrong('/Image', 'image_refused', message)),
+  ];
+}
+
+/** Volumes of this job by name; of the host nothing but the inputs of this job, to be read. */
+function checkMounts(context: JobContext): PathError[] {
+  const { HostConfig } = context.request;
+  const job = label(context, labels.instance);
+  const at = (index: number, key: string) => `/HostConfig/Mounts/${index}/${key}`;
+  return [
+    ...HostConfig.Mounts.flatMap((mount, index) => {
+      const root = mount.Type === 'volume' ? volumeName(job, '') : `${jobInputsRoot(context.policy, job)}/`;
+      const isOwn = mount.Source.startsWith(root) && isIdentifier(mount.Source.slice(root.length));
+      return [
+        ...unless(isOwn, at(index, 'Source'), 'source', 'is neither a volume nor the inputs of this job'),
+        ...unless(
+          mount.Type === 'volume' || mount.ReadOnly,
+          at(index, 'ReadOnly'),
+          'source',
+          'must be true for inputs',
+        ),
+      ];
+    }),
+    ...checkTargets(
+      HostConfig.Mounts.map(({ Target }) => Target),
+      (index) => at(index, 'Target'),
+      { ofJob: true },
+    ),
+  ];
+}
+
+/** Its own network, or none: then there is nothing to publish, and nobody to be found by. */
+function checkNetwork(context: JobContext): PathError[] {
+  const { NetworkMode: network, PortBindings } = context.request.HostConfig;
+  const path = '/HostConfig/NetworkMode';
+  if (network === 'none') {
+    const isAlone = Object.keys(PortBindings).length === 0 && label(context, labels.aliases) === '';
+    return unless(isAlone, path, 'network', 'must be that of the job for a container with ports or aliases');
+  }
+  const own = networkName(label(context, labels.instance));
+  return unless(network === own, path, 'network', 'must be the network of the labelled job, or none');
+}
