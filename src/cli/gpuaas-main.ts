@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { channels } from '../server/db/entities/artifact.ts';
 import { defaultDoorLimits } from '../server/http/door.ts';
 import { defaultRateSizes } from '../server/http/rate-limits.ts';
+import { defaultOutputLimits } from '../server/job-outputs/keep-outputs.ts';
 import { artifactPolicies, type ServeOptions } from './commands/serve-options.ts';
 import { addCompletion } from './completion.ts';
 import { addAppCommands } from './gpuaas/app-commands.ts';
@@ -129,6 +130,16 @@ function addServe(program: Command, carry: Carry): void {
     )
     .addOption(
       variable('--strangers <count>', 'such connections in all', 'STRANGERS').default(String(defaultDoorLimits.all)),
+    )
+    .addOption(
+      variable('--output-gib <count>', 'GiB that one output of a job may have', 'OUTPUT_GIB').default(
+        String(defaultOutputLimits.each / 2 ** 30),
+      ),
+    )
+    .addOption(
+      variable('--project-output-gib <count>', 'GiB of all outputs of a project', 'PROJECT_OUTPUT_GIB').default(
+        String(defaultOutputLimits.project / 2 ** 30),
+      ),
     )
     .addOption(
       variable(

@@ -497,6 +497,12 @@ export const failures = {
     hint: 'The detail names the output and why. Only files and folders within the limits of the host are kept.',
     retryable: false,
   },
+  'output.damaged': {
+    kind: 'invalid',
+    message: 'An output of a job is not what was announced.',
+    hint: 'It is handed over anew. If that goes on, look at the disk of the host.',
+    retryable: true,
+  },
   'job.cancelled': {
     kind: 'cancelled',
     message: 'The job was cancelled.',

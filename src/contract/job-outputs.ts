@@ -1,11 +1,12 @@
 /** What is kept of a job: artifacts, checkpoints and the logs of its steps, each by its sha256. */
 import { type Static, Type } from 'typebox';
+import { bounds } from './bounds.ts';
 import { identifierPattern } from './identifiers.ts';
 
 const closed = { additionalProperties: false } as const;
 
 /** Most bytes of one output. A host or a control plane may set less. */
-export const maxOutputBytes = 2 ** 40;
+const maxOutputBytes = 2 ** 40;
 /** Most outputs of one job: 64 of its plan, and the logs of all that it can run. */
 export const maxOutputs = 512;
 
@@ -17,7 +18,7 @@ export const KeptOutput = Type.Object(
       pattern: `${identifierPattern.slice(0, -1)}(\\.log)?$`,
       description: 'Name within the job: that of the plan, or `<step>.log` for the log of a step.',
     }),
-    type: Type.Enum(['artifact', 'checkpoint', 'log'], {
+    kind: Type.Enum(['artifact', 'checkpoint', 'log'], {
       description:
         '`artifact`: as it was at the end. `checkpoint`: the newest of those that were taken while the job ran. `log`: all that a step has said.',
     }),
@@ -53,6 +54,9 @@ export const OutputReceived = Type.Object(
   {
     received: Type.Integer({ minimum: 0, description: 'Bytes that are here: the next piece begins behind them.' }),
     complete: Type.Boolean({ description: 'True once all of it is here and has the hash that was named.' }),
+    refused: Type.Union([Type.String({ maxLength: bounds.message }), Type.Null()], {
+      description: 'Why it is not wanted, now or later; null where it is.',
+    }),
   },
   { ...closed, description: 'How much of an output is here.' },
 );

@@ -15,7 +15,7 @@ const closed = { additionalProperties: false } as const;
 const id = (description: string) => Type.String({ pattern: identifierPattern, description });
 const time = (description: string) => Type.Union([Type.String({ maxLength: 40 }), Type.Null()], { description });
 const { id: stepId, state, exit_code, signal, oom_killed, started_at, ended_at } = StepReport.properties;
-const { name, type, sha256, bytes } = KeptOutput.properties;
+const { name, kind, sha256, bytes } = KeptOutput.properties;
 
 /** Protected header of a receipt: `{alg: 'EdDSA', kid, typ}`; `kid` is the thumbprint (RFC 7638) of the key. */
 export const receiptJwsType = 'gpuaas-receipt+jws';
@@ -65,7 +65,7 @@ export const ReceiptFacts = Type.Object(
       ),
       { maxItems: 128, description: 'Every step, in the order of the plan.' },
     ),
-    outputs: Type.Array(Type.Object({ name, type, sha256, bytes }, { ...closed, description: 'An output.' }), {
+    outputs: Type.Array(Type.Object({ name, kind, sha256, bytes }, { ...closed, description: 'An output.' }), {
       maxItems: maxOutputs,
       description: 'What was kept of it.',
     }),

@@ -18,7 +18,7 @@ export const invitationPath = '/agent/v1/invitation';
 export const releasesPath = '/agent/v1/releases';
 /** Behind it `/<channel>/<file>`, for whoever has a join token. */
 export const bootstrapPath = '/agent/v1/bootstrap';
-/** @public Behind it `/<job_id>/<sha256>`, where a node puts what is kept of a job, by the bearer of its session. */
+/** Behind it `/<job_id>/<sha256>`, where a node puts what is kept of a job, by the bearer of its session. */
 export const jobOutputsPath = '/agent/v1/job-outputs';
 export const goodbyePath = '/agent/v1/goodbye';
 

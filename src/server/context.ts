@@ -8,6 +8,8 @@ import type { RateLimits, RateSizes } from './http/rate-limits.ts';
 import type { Hub } from './hub/hub.ts';
 import type { TaskQueue } from './hub/task-queue.ts';
 import type { MetricsBoard } from './instances/metrics-board.ts';
+import type { OutputLimits } from './job-outputs/keep-outputs.ts';
+import type { OutputFiles } from './job-outputs/output-files.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import type { ReleaseFiles } from './releases/release-files.ts';
 
@@ -22,6 +24,9 @@ export interface ServerContext {
   readonly limits: RateLimits;
   /** Files that hosts install. */
   readonly files: ReleaseFiles;
+  /** What is kept of jobs. */
+  readonly outputs: OutputFiles;
+  readonly outputLimits: OutputLimits;
   /** The last samples of what runs. */
   readonly samples: MetricsBoard;
 }
@@ -53,6 +58,8 @@ export interface ServerSettings {
   readonly strangers?: DoorLimits;
   /** How often somebody may ask; the usual where it is undefined. */
   readonly rates?: RateSizes;
+  /** How much is kept of jobs; the usual where it is undefined. */
+  readonly outputs?: OutputLimits;
   /** What the fleet runs, for example `linux/amd64`. */
   readonly platform: string;
 }

@@ -15,6 +15,8 @@ import { TaskQueue } from './hub/task-queue.ts';
 import { MetricsBoard } from './instances/metrics-board.ts';
 import { reconciler } from './instances/reconciler.ts';
 import { exposeSamples } from './instances/sample-metrics.ts';
+import { defaultOutputLimits } from './job-outputs/keep-outputs.ts';
+import { OutputFiles } from './job-outputs/output-files.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
 import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
@@ -33,6 +35,8 @@ export interface ServerParts {
   readonly version: string;
   /** Folder for the files of releases. */
   readonly releases: string;
+  /** Folder for what is kept of jobs. */
+  readonly outputs: string;
   /** Gets what nodes report instead of the reconciler; for tests that look at the reports themselves. */
   readonly sink?: RecordSink;
   /** Loads what `/` shows; undefined where there is no console. */
@@ -66,11 +70,25 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     audience: () => new URL(settings.publicUrl).origin,
   });
   const files = new ReleaseFiles(parts.releases);
+  const outputs = new OutputFiles(parts.outputs, store);
+  const outputLimits = settings.outputs ?? defaultOutputLimits;
   const metrics = createMetrics();
   const limits = new RateLimits({
     ...{ sizes: settings.rates, refused: metrics.rateLimited, now: () => clock.monotonicMs() },
   });
-  const context: ServerContext = { store, log, clock, settings, keys, queue, hub, limits, files, samples };
+  const context: ServerContext = {
+    store,
+    log,
+    clock,
+    settings,
+    keys,
+    queue,
+    hub,
+    limits,
+    files,
+    samples,
+    ...{ outputs, outputLimits },
+  };
   exposeHub(metrics.registry, { hub, queue });
   exposeSamples(metrics.registry, samples, () => clock.wallMs());
   const http = createHttpServer({
@@ -88,7 +106,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       await hub.start(http.server, (socket) => http.door.letIn(socket));
       await recordSignOff(store, settings, version, clock.wallMs());
       await warnIfNobodyLaunches(store, settings.launchEnabled, log);
-      void keepSweeping({ store, clock, log }, stopped.signal);
+      void keepSweeping({ store, outputs, clock, log }, stopped.signal);
       const isConnected = (nodeId: string) => hub.isConnected(nodeId);
       void keepRolling({ store, queue, clock, log, isConnected }, stopped.signal);
       return http.listen(host, port);

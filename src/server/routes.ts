@@ -16,6 +16,8 @@ import { openRoute, type Route } from './http/route.ts';
 import { decommission } from './instances/actions.ts';
 import { instanceRoutes } from './instances/instance-routes.ts';
 import { observationRoutes } from './instances/observation-routes.ts';
+import { nodeOutputRoutes } from './job-outputs/node-output-routes.ts';
+import { outputRoutes } from './job-outputs/output-routes.ts';
 import { jobRoutes } from './jobs/job-routes.ts';
 import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
@@ -75,6 +77,8 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...releaseRoutes(releases),
     ...rolloutRoutes(releases),
     ...servingRoutes(context),
+    ...nodeOutputRoutes(context),
+    ...outputRoutes(context),
     ...bootstrapRoutes({ store, keys, ...settings }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),
     ...auditRoutes(),

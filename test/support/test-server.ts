@@ -71,6 +71,7 @@ export async function testServer(
       checkAnswers: true,
     },
     releases: join(folder, 'releases'),
+    outputs: join(folder, 'job-outputs'),
     settings: { ...defaults, ...settings },
     ...(more.console ? { console: more.console } : {}),
     ...(more.log ? { log: more.log } : {}),

@@ -35,6 +35,8 @@ export interface ServeOptions {
   readonly replaceReleaseRoot?: boolean;
   readonly strangersPerAddress: string;
   readonly strangers: string;
+  readonly outputGib: string;
+  readonly projectOutputGib: string;
   readonly requestsPerToken: string;
   readonly requestsPerAddress: string;
   readonly logLevel: string;
@@ -103,6 +105,10 @@ export function settingsOf(options: ServeOptions, listening: Listening, env: Nod
     strangers: {
       perAddress: countOf('--strangers-per-address', options.strangersPerAddress),
       all: countOf('--strangers', options.strangers),
+    },
+    outputs: {
+      each: countOf('--output-gib', options.outputGib) * 2 ** 30,
+      project: countOf('--project-output-gib', options.projectOutputGib) * 2 ** 30,
     },
     rates: {
       ...defaultRateSizes,

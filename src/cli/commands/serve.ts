@@ -36,6 +36,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     const plane = createControlPlane({
       ...{ store: data.store, keys: data.keys, log, clock: systemClock, settings, version },
       releases: join(resolve(options.dataDir), 'releases'),
+      outputs: join(resolve(options.dataDir), 'job-outputs'),
       ...(console ? { console } : {}),
       ...(listening.tls ? { tls: listening.tls } : {}),
     });

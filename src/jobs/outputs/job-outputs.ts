@@ -12,7 +12,7 @@ import type { LogEntry } from '../../runtime/engine.ts';
 
 export type PlannedOutput = JobPlan['outputs'][number];
 
-/** @public Where an output of a plan is found. */
+/** Where an output of a plan is found. */
 export interface Whereabouts {
   readonly job: string;
   /** Name of a container that was created with the volume; it may run or have ended. */
@@ -21,7 +21,6 @@ export interface Whereabouts {
   readonly target: string;
 }
 
-/** @public */
 export interface JobOutputs {
   /**
    * Keeps a file, or a folder as one archive, and begins to hand it over. Undefined where there is nothing at that path, which
@@ -39,7 +38,6 @@ export interface JobOutputs {
   forget(job: string): Promise<void>;
 }
 
-/** @public */
 export interface JobReceipts {
   /**
    * The receipt of a task, as compact JWS: the next link of the chain, on the disk when this returns. Asked again for the same

@@ -12,6 +12,7 @@ import { App, AppVersion, Entitlement } from './entities/catalog.ts';
 import { AccessCredential, ServiceAccount } from './entities/credential.ts';
 import { IdempotentAnswer } from './entities/idempotent-answer.ts';
 import { Job, JobDocument, JobNews } from './entities/job.ts';
+import { JobOutputUse, StoredOutput } from './entities/job-output.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
 import { StoredRelease } from './entities/release.ts';
@@ -63,6 +64,11 @@ export const collections = {
   jobs: collection(Job, { indexes: [['project_id', 'state'], ['state'], ['ended_at']] }),
   job_documents: collection(JobDocument),
   job_news: collection(JobNews),
+  job_outputs: collection(StoredOutput, {
+    indexes: [['project_id', 'sha256', 'state']],
+    unique: [['job_id', 'name', 'sha256']],
+  }),
+  job_output_use: collection(JobOutputUse),
   tasks: collection(Task, {
     indexes: [['node_id', 'state'], ['state'], ['instance_id'], ['ended_at']],
     unique: [['workload_id', 'fencing']],

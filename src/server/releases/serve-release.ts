@@ -18,11 +18,11 @@ import { closed } from '../db/entities/fields.ts';
 import type { Papers, StoredRelease } from '../db/entities/release.ts';
 import type { ReadTx, Store } from '../db/store.ts';
 import { invited } from '../enrolment/join-token.ts';
-import { openRoute, type Route, type Streamed } from '../http/route.ts';
+import { type FileSource, sendFile } from '../files/send-file.ts';
+import { openRoute, type Route } from '../http/route.ts';
 import { type Seat, type SeatLimits, Seats } from '../http/seats.ts';
 import { nodeAsking } from '../hub/admission.ts';
 import { currentRelease, usualChannel } from './current-release.ts';
-import { partAsked } from './ranges.ts';
 import type { ReleaseFiles } from './release-files.ts';
 import { publishedRelease } from './release-routes.ts';
 
@@ -106,45 +106,16 @@ function seatOf(seats: Seats, whose: string): () => Seat {
   return () => seats.take({ projectId: null, tokenId: whose });
 }
 
-interface Source {
-  readonly size: number;
-  readonly etag: string;
-  /** Undefined where the papers are good for longer by now: they may come anew under the same name. */
+interface Source extends FileSource {
+  /** False where the papers are good for longer by now: they may come anew under the same name. */
   readonly isForEver: boolean;
-  read(start: number, end: number): Promise<Readable>;
 }
 
 async function fileOf(files: ReleaseFiles, asked: StoredRelease, name: string, { headers, isVersion, seat }: Manner) {
   const source = paperOf(asked.papers, name) ?? artifactOf(files, asked, name);
-  const { etag, size } = source;
   const kept = isVersion && source.isForEver ? 'private, max-age=31536000, immutable' : 'private, no-cache';
-  const common = { etag, 'accept-ranges': 'bytes', 'cache-control': kept };
-  const answered = { contentType: 'application/octet-stream', isKnown: true };
-  const nothing = (status: number, more: Record<string, string> = {}): Streamed => ({
-    ...{ ...answered, status, headers: { ...common, ...more }, body: Readable.from([]) },
-  });
-  if (headers['if-none-match'] === etag) return nothing(304);
-  const part = partAsked({ range: headers.range, 'if-range': one(headers['if-range']) }, source);
-  if (part.kind === 'unsatisfiable') return nothing(416, { 'content-range': `bytes */${size}` });
-  const { start, end } = part.kind === 'all' ? { start: 0, end: size - 1 } : part;
-  const range = part.kind === 'all' ? {} : { 'content-range': `bytes ${start}-${end}/${size}` };
-  const body = await seated(source.isForEver ? seat?.() : undefined, () => source.read(start, end));
-  return {
-    ...{ ...answered, status: part.kind === 'all' ? 200 : 206, body },
-    headers: { ...common, ...range, 'content-length': String(end - start + 1) },
-  } satisfies Streamed;
-}
-
-async function seated(seat: Seat | undefined, open: () => Promise<Readable>): Promise<Readable> {
-  try {
-    const body = await open();
-    if (!seat) return body;
-    seat.lost.addEventListener('abort', () => void body.destroy(), { once: true });
-    return body.once('close', () => seat.leave());
-  } catch (error) {
-    seat?.leave();
-    throw error;
-  }
+  const more = { 'cache-control': kept };
+  return await sendFile(source, { headers, more, seat: source.isForEver ? seat : undefined });
 }
 
 function paperOf(papers: Papers, name: string): Source | undefined {
@@ -175,8 +146,4 @@ function artifactOf(files: ReleaseFiles, { version, artifacts }: StoredRelease, 
       return handle.createReadStream({ start, end });
     },
   };
-}
-
-function one(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
 }

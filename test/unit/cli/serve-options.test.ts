@@ -25,7 +25,7 @@ describe('the options of gpuaas serve', () => {
       environment: 'development',
       logLevel: 'info',
     },
-    ...{ requestsPerToken: '100', requestsPerAddress: '100' },
+    ...{ requestsPerToken: '100', requestsPerAddress: '100', outputGib: '64', projectOutputGib: '256' },
     ...{ strangersPerAddress: '256', strangers: '1024', json: false },
   };
   const configInvalid = expect.objectContaining({ code: 'server.config_invalid' });
@@ -74,6 +74,8 @@ describe('the options of gpuaas serve', () => {
     { artifactChannel: 'prod' as const },
     { strangers: '0' },
     { strangersPerAddress: 'many' },
+    { outputGib: '1.5' },
+    { projectOutputGib: '0' },
   ])('refuse %o', (wrong) => {
     expect(() => settingsOf({ ...options, ...wrong }, listeningOf(options), {})).toThrow(configInvalid);
   });
@@ -82,6 +84,12 @@ describe('the options of gpuaas serve', () => {
     const settings = settingsOf({ ...options, strangersPerAddress: '4' }, listeningOf(options), {});
 
     expect(settings.strangers).toEqual({ perAddress: 4, all: 1024 });
+  });
+
+  it('bound what is kept of jobs', () => {
+    const settings = settingsOf({ ...options, outputGib: '2' }, listeningOf(options), {});
+
+    expect(settings.outputs).toEqual({ each: 2 * 2 ** 30, project: 256 * 2 ** 30 });
   });
 
   it.each([

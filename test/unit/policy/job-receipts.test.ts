@@ -157,7 +157,7 @@ function receipt(number: number, previous: string | null): JobReceipt {
         ...{ started_at: '2026-05-01T00:00:00Z', ended_at: '2026-05-01T00:00:01Z' },
       },
     ],
-    outputs: [{ name: 'out', type: 'artifact', sha256: '6'.repeat(64), bytes: 3 }],
+    outputs: [{ name: 'out', kind: 'artifact', sha256: '6'.repeat(64), bytes: 3 }],
     ...{ state: 'succeeded', started_at: '2026-05-01T00:00:00Z', ended_at: '2026-05-01T00:00:02Z' },
   };
 }

@@ -219,7 +219,8 @@ it('goes on sweeping after it could not', async () => {
       throw new Error('disk I/O error');
     },
   } as unknown as Store;
-  const ended = keepSweeping({ store: broken, clock, log: createLog({ level: 'silent' }) }, stop.signal);
+  const outputs = { dropOrphans: () => Promise.reject(new Error('disk I/O error')) };
+  const ended = keepSweeping({ store: broken, outputs, clock, log: createLog({ level: 'silent' }) }, stop.signal);
 
   await until(() => clock.waiting().length > 0);
   await clock.advance(20 * 60 * 1000);

@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
+import { KeptOutput, maxOutputs } from '../../../contract/job-outputs.ts';
 import { JobIdentity } from '../../../contract/job-plan.ts';
 import { JobReport } from '../../../contract/job-report.ts';
 import { JobState } from '../../../contract/job-state.ts';
@@ -183,24 +184,13 @@ export const JobEndpoint = Type.Object(
   { ...closed, description: 'Where a step answers.' },
 );
 
-export const JobOutputFile = Type.Object(
-  {
-    name: text(128, 'Name of the output.'),
-    kind: Type.Enum(['artifact', 'checkpoint', 'log'], { description: 'log: what a step has printed.' }),
-    sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'sha256 of its bytes, in hex.' }),
-    bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Its size.' }),
-    media_type: text(128, 'What it is.'),
-  },
-  { ...closed, description: 'Something that was kept of the job.' },
-);
-
 export const JobNews = Type.Object(
   {
     id: id('The job.'),
     attempt: Type.Integer({ minimum: 1, description: 'Attempt that it is of.' }),
     report: JobReport,
     endpoints: Type.Array(JobEndpoint, { maxItems: 1024, description: 'Where its steps answer.' }),
-    outputs: Type.Array(JobOutputFile, { maxItems: 256, description: 'What was kept of it.' }),
+    outputs: Type.Array(KeptOutput, { maxItems: maxOutputs, description: 'What was kept of it.' }),
     receipt: nullable(text(1_048_576, 'Compact JWS.'), 'Receipt of its host, as a compact JWS; null until its end.'),
   },
   { ...closed, description: 'What the host last said of it.' },

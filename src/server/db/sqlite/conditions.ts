@@ -3,7 +3,7 @@ import type { SQLInputValue } from 'node:sqlite';
 
 /** The expression that indexes and conditions share: SQLite uses an index only for exactly its expression. */
 export function bodyField(field: string): string {
-  if (!/^[a-z_]+$/.test(field)) {
+  if (!/^[a-z][a-z0-9_]*$/.test(field)) {
     throw new Error(`not the name of a field: ${field}`);
   }
   return `(body ->> '$.${field}')`;

@@ -1,0 +1,168 @@
+/**
+ * Files that come in one piece or in several, each behind what is there: `<folder>/<group>/<name>`. A file has its name only once
+ * it was the very one that was announced, by what lies on the disk; until then it is `.<name>.part`.
+ *
+ * A piece that is cut, or for which there is no room, leaves what was there before it.
+ */
+import { createWriteStream, type Stats, statSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { AgentError } from '../../contract/failures.ts';
+import { moveDurable } from '../../kit/durable.ts';
+import { measureFile } from '../../kit/measure-file.ts';
+import { KeyedMutex } from '../../kit/mutex.ts';
+
+/** A file that was announced. Group and name are no paths: whoever takes them from a stranger has judged them. */
+export interface AnnouncedFile {
+  readonly group: string;
+  readonly name: string;
+  readonly size: number;
+  /** Throws if what came is another one. */
+  judge(measured: { readonly size: number; readonly sha256: string }): void;
+  /** What is thrown where more comes than was announced. */
+  tooLong(): AgentError;
+}
+
+export class PieceFiles {
+  readonly folder: string;
+  readonly #atWork = new KeyedMutex();
+
+  /** `folder` is made when the first file comes. */
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  isWhole({ group, name, size }: Pick<AnnouncedFile, 'group' | 'name' | 'size'>): boolean {
+    return statsOf(this.#pathOf(group, name))?.size === size;
+  }
+
+  /** Bytes of it that are here; all of them only if it is whole: of one that nobody has judged yet, the last is asked for again. */
+  received(file: Pick<AnnouncedFile, 'group' | 'name' | 'size'>): number {
+    if (this.isWhole(file)) return file.size;
+    return Math.max(0, Math.min(statsOf(this.#partOf(file.group, file.name))?.size ?? 0, file.size - 1));
+  }
+
+  /**
+   * Takes a piece that begins at `offset`, which is what `received` says, or 0 to begin anew. True if the file is whole with it.
+   * `resource.conflict` for another offset, `disk.full`, and what the file itself throws; one that is whole stays as it is.
+   */
+  async take(file: AnnouncedFile, offset: number, piece: Readable): Promise<boolean> {
+    return await this.#alone(file.group, file.name, async () => {
+      if (this.isWhole(file)) {
+        for await (const _ of piece);
+        return true;
+      }
+      return await this.#append(file, offset, piece);
+    });
+  }
+
+  /** The file, open for reading; undefined where it is not whole. */
+  async open(file: Pick<AnnouncedFile, 'group' | 'name' | 'size'>): Promise<FileHandle | undefined> {
+    return this.isWhole(file) ? await open(this.#pathOf(file.group, file.name)) : undefined;
+  }
+
+  /** Takes a file away, whole or not, unless somebody wants it after all. */
+  async remove(group: string, name: string, isWanted: () => Promise<boolean>): Promise<void> {
+    await this.#alone(group, name, async () => {
+      if (await isWanted()) return;
+      await rm(this.#pathOf(group, name), { force: true });
+      await rm(this.#partOf(group, name), { force: true });
+    });
+  }
+
+  async removeGroup(group: string): Promise<void> {
+    await rm(join(this.folder, group), { recursive: true, force: true });
+  }
+
+  /** Everything that lies there, whole or not, and when it was last written, in milliseconds since 1970. */
+  async *all(): AsyncGenerator<{ readonly group: string; readonly name: string; readonly writtenAt: number }> {
+    for (const group of await namesIn(this.folder)) {
+      for (const entry of await namesIn(join(this.folder, group))) {
+        const stats = await stat(join(this.folder, group, entry)).catch(() => undefined);
+        if (stats) yield { group, name: entry.replace(/^\.(.*)\.part$/, '$1'), writtenAt: stats.mtimeMs };
+      }
+    }
+  }
+
+  #alone<T>(group: string, name: string, work: () => Promise<T>): Promise<T> {
+    return this.#atWork.run(`${group}/${name}`, work);
+  }
+
+  async #append(file: AnnouncedFile, offset: number, piece: Readable): Promise<boolean> {
+    const { group, name, size } = file;
+    const part = this.#partOf(group, name);
+    const there = this.received(file);
+    if (offset !== there && offset !== 0) {
+      throw new AgentError('resource.conflict', { reason: `${name} goes on at ${there}, not at ${offset}.` });
+    }
+    await mkdir(join(this.folder, group), { recursive: true, mode: 0o700 });
+    try {
+      if (offset > 0) await truncate(part, offset);
+      const target = createWriteStream(part, { flags: offset === 0 ? 'w' : 'a', mode: 0o600, flush: true });
+      // The request outlives what is wrong with it: its answer is on the same connection.
+      await pipeline(piece.iterator({ destroyOnReturn: false }), atMost(file, size - offset), target);
+    } catch (error) {
+      if (offset === 0) await rm(part, { force: true });
+      else await truncate(part, offset).catch(() => rm(part, { force: true }));
+      throw asFailure(error, name);
+    }
+    if ((statsOf(part)?.size ?? 0) < size) return false;
+    await this.#accept(file, part);
+    return true;
+  }
+
+  /** By what lies on the disk, whoever wrote it and when. */
+  async #accept(file: AnnouncedFile, part: string): Promise<void> {
+    const measured = await measureFile(part);
+    try {
+      file.judge(measured);
+    } catch (error) {
+      await rm(part, { force: true });
+      throw error;
+    }
+    moveDurable(part, this.#pathOf(file.group, file.name));
+  }
+
+  #pathOf(group: string, name: string): string {
+    return join(this.folder, group, name);
+  }
+
+  /** No file has such a name. */
+  #partOf(group: string, name: string): string {
+    return join(this.folder, group, `.${name}.part`);
+  }
+}
+
+/** Undefined for what is not there, and for what is no file. */
+function statsOf(path: string): Stats | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats?.isFile() ? stats : undefined;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return await readdir(folder).catch(() => []);
+}
+
+/** Passes chunks on, up to so many bytes. */
+function atMost(file: AnnouncedFile, most: number) {
+  return async function* (chunks: AsyncIterable<Buffer>) {
+    let left = most;
+    for await (const chunk of chunks) {
+      left -= chunk.length;
+      if (left < 0) throw file.tooLong();
+      yield chunk;
+    }
+  };
+}
+
+function asFailure(error: unknown, file: string): unknown {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'].includes(code)) {
+    const errors = [{ path: '', code: 'cut', message: `ends before it is whole: ${file} was cut on its way` }];
+    return new AgentError('request.invalid', { errors }, { cause: error });
+  }
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new AgentError('disk.full', { reason: `There is no room for ${file}.`, file }, { cause: error });
+}

@@ -1,0 +1,154 @@
+/**
+ * What is kept of jobs, as the store has it: announced by the node that runs the job, here once its bytes are, gone with the job.
+ *
+ *   pending ─▶ stored          refused (more than may be kept; judged anew whenever it is offered again)
+ *
+ * Of a name, the newest counts: once it is here, those before it go.
+ */
+import type { KeptOutput, OutputOffer, OutputReceived } from '../../contract/job-outputs.ts';
+import { maxOutputs } from '../../contract/job-outputs.ts';
+import type { Job } from '../db/entities/job.ts';
+import type { StoredOutput } from '../db/entities/job-output.ts';
+import type { Node } from '../db/entities/node.ts';
+import { appendEvent, type Cause } from '../db/events.ts';
+import { newId } from '../db/new-id.ts';
+import type { ReadTx, Tx } from '../db/store.ts';
+import { found } from '../http/access.ts';
+import type { OutputFiles } from './output-files.ts';
+
+export interface OutputLimits {
+  /** Most bytes of one output. */
+  readonly each: number;
+  /** Most bytes of all outputs of the jobs of a project. */
+  readonly project: number;
+}
+
+export const defaultOutputLimits: OutputLimits = { each: 64 * 2 ** 30, project: 256 * 2 ** 30 };
+
+export interface OutputParts {
+  readonly outputs: OutputFiles;
+  readonly outputLimits: OutputLimits;
+}
+
+/** The job, if it is this node that runs it, or ran it last; `resource.not_found` otherwise. */
+export async function jobOfNode(tx: ReadTx, node: Node, jobId: string): Promise<Job> {
+  const job = await tx.jobs.get(jobId);
+  return found('job', jobId, job?.attempts.at(-1)?.node_id === node.id ? job : undefined);
+}
+
+export async function offer(
+  tx: Tx,
+  cause: Omit<Cause, 'who'>,
+  node: Node,
+  { job_id, output }: OutputOffer,
+  parts: OutputParts,
+): Promise<OutputReceived> {
+  const { project_id } = await jobOfNode(tx, node, job_id);
+  const before = await tx.job_outputs.find({ job_id, name: output.name, sha256: output.sha256 });
+  const content = { project_id, sha256: output.sha256, bytes: output.bytes };
+  const isNew = before === undefined || before.state === 'refused';
+  const reason = isNew ? await refusalOf(tx, job_id, content, parts.outputLimits) : null;
+  const at = new Date(cause.now).toISOString();
+  const row: StoredOutput = {
+    ...{ id: before?.id ?? newId(cause.now), job_id, project_id, node_id: node.id, ...output },
+    ...{ state: reason === null ? 'pending' : 'refused', reason },
+    ...{ offered_at: before?.offered_at ?? at, stored_at: null },
+  };
+  if (reason === null && isNew) await use(tx, content, output.bytes);
+  if (before === undefined) await tx.job_outputs.insert(row);
+  else if (before.state !== 'stored') await tx.job_outputs.put(row);
+  if (reason !== null) return { received: 0, complete: false, refused: reason };
+  if (before?.state !== 'stored' && parts.outputs.isWhole(content)) await arrived(tx, cause, content, parts);
+  return { received: parts.outputs.received(content), complete: parts.outputs.isWhole(content), refused: null };
+}
+
+/** The bytes are here: whoever waits for them has them. */
+export async function arrived(
+  tx: Tx,
+  cause: Omit<Cause, 'who'>,
+  { project_id, sha256 }: Pick<StoredOutput, 'project_id' | 'sha256'>,
+  { outputs }: Pick<OutputParts, 'outputs'>,
+): Promise<void> {
+  const stored_at = new Date(cause.now).toISOString();
+  for (const row of await tx.job_outputs.list({ where: { project_id, sha256, state: 'pending' } })) {
+    await tx.job_outputs.put({ ...row, state: 'stored', stored_at });
+    for (const older of await tx.job_outputs.list({ where: { job_id: row.job_id, name: row.name } })) {
+      if (older.id !== row.id) await forget(tx, older, outputs);
+    }
+    if (row.kind === 'log') continue;
+    await appendEvent(
+      tx,
+      { ...cause, who: { actor: `node:${row.node_id}` } },
+      {
+        ...{ type: 'job.output_stored', project_id, subject: { kind: 'job', id: row.job_id } },
+        message: `The ${row.kind} ${row.name} is here.`,
+        data: { name: row.name, kind: row.kind, bytes: row.bytes, sha256 },
+      },
+    );
+  }
+}
+
+/** For a job that is removed: its outputs go with it. */
+export async function forgetOutputs(tx: Tx, jobId: string, outputs: OutputFiles): Promise<void> {
+  for (const row of await tx.job_outputs.list({ where: { job_id: jobId } })) await forget(tx, row, outputs);
+}
+
+async function forget(tx: Tx, row: StoredOutput, outputs: OutputFiles): Promise<void> {
+  await tx.job_outputs.delete(row.id);
+  if (row.state === 'refused') return;
+  await use(tx, row, -row.bytes);
+  tx.afterCommit(() => void outputs.drop(row).catch(() => undefined));
+}
+
+/** What is the same counts once: only the first that comes and the last that goes change anything. Called with the row not there. */
+async function use(tx: Tx, { project_id, sha256 }: Pick<StoredOutput, 'project_id' | 'sha256'>, bytes: number) {
+  if ((await tx.job_outputs.count({ project_id, sha256, state: ['pending', 'stored'] })) > 0) return;
+  const before = await tx.job_output_use.get(project_id);
+  const after = { id: project_id, bytes: Math.max(0, (before?.bytes ?? 0) + bytes) };
+  if (before) await tx.job_output_use.put(after);
+  else await tx.job_output_use.insert(after);
+}
+
+async function refusalOf(
+  tx: ReadTx,
+  jobId: string,
+  { project_id, sha256, bytes }: Pick<StoredOutput, 'project_id' | 'sha256' | 'bytes'>,
+  { each, project }: OutputLimits,
+): Promise<string | null> {
+  if (bytes > each) return `It has ${gibibytes(bytes)}, and one output may have ${gibibytes(each)}.`;
+  if ((await tx.job_outputs.count({ job_id: jobId })) >= maxOutputs)
+    return `The job has ${maxOutputs} outputs already.`;
+  if ((await tx.job_outputs.count({ project_id, sha256, state: ['pending', 'stored'] })) > 0) return null;
+  const used = (await tx.job_output_use.get(project_id))?.bytes ?? 0;
+  if (used + bytes <= project) return null;
+  return `The project keeps ${gibibytes(used)} of its jobs, and with ${gibibytes(bytes)} more it would be above ${gibibytes(project)}.`;
+}
+
+/** What was kept of a job: what is here, or on its way, and what its node has said of and not offered yet. Newest of each name. */
+export async function outputsOf(tx: ReadTx, jobId: string): Promise<ShownOutput[]> {
+  const rows = await tx.job_outputs.list({ where: { job_id: jobId } });
+  const told = (await tx.job_news.get(jobId))?.outputs ?? [];
+  const named = new Map<string, ShownOutput>(
+    told.map((output) => [output.name, { ...output, state: 'pending', reason: null }]),
+  );
+  for (const row of rows) {
+    const { name, kind, sha256, bytes, media_type, file_name, state, reason } = row;
+    // One that is here is worth more than a newer one that is not.
+    if (state === 'stored' || named.get(name)?.state !== 'stored') {
+      named.set(name, { name, kind, sha256, bytes, media_type, file_name, state, reason });
+    }
+  }
+  return [...named.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+export type ShownOutput = KeptOutput & Pick<StoredOutput, 'state' | 'reason'>;
+
+/** The output of that name that can be had; undefined where there is none. */
+export async function storedOutput(tx: ReadTx, jobId: string, name: string): Promise<StoredOutput | undefined> {
+  const rows = await tx.job_outputs.list({ where: { job_id: jobId, name } });
+  return rows.find(({ state }) => state === 'stored');
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}

@@ -1,0 +1,74 @@
+/** How nodes hand over what is kept of their jobs: they say what they have, and send it piece by piece. */
+import { Type } from 'typebox';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import { OutputOffer, OutputReceived, Sha256 } from '../../contract/job-outputs.ts';
+import { jobOutputsPath } from '../../contract/signing.ts';
+import { closed } from '../db/entities/fields.ts';
+import type { Store } from '../db/store.ts';
+import { found } from '../http/access.ts';
+import { openRoute, type Route } from '../http/route.ts';
+import { Seats } from '../http/seats.ts';
+import { nodeAsking } from '../hub/admission.ts';
+import { arrived, jobOfNode, type OutputParts, offer } from './keep-outputs.ts';
+
+/** Each holds a file open. A node sends two at a time. */
+const seatLimits = { what: 'uploads', all: 256, each: 4 };
+
+export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store }): Route[] {
+  const { store, outputs } = parts;
+  const seats = new Seats(seatLimits);
+  return [
+    openRoute({
+      ...{ method: 'POST', path: jobOutputsPath, tag: 'agent', body: OutputOffer, answer: OutputReceived },
+      summary: 'A node says that it has an output of its job, and learns how much of that is here.',
+      change: async ({ headers, body, now, correlationId }, tx) => {
+        const node = await nodeAsking(tx, headers.authorization);
+        return { body: await offer(tx, { now, correlationId }, node, body, parts) };
+      },
+    }),
+    openRoute({
+      ...{ method: 'PUT', path: `${jobOutputsPath}/{job_id}/{sha256}`, tag: 'agent', file: true },
+      summary: 'Takes a piece of an output that a node has offered; what is here already may come again.',
+      params: Type.Object(
+        { job_id: Type.String({ pattern: identifierPattern, description: 'The job.' }), sha256: Sha256 },
+        closed,
+      ),
+      query: Type.Object(
+        {
+          offset: Type.Integer({
+            ...{ minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+            description: 'Where this piece begins: what was said to be received.',
+          }),
+        },
+        closed,
+      ),
+      answer: OutputReceived,
+      prepare: async ({ headers, params: { job_id, sha256 }, query: { offset }, file }) => {
+        const { node, output } = await store.read(async (tx) => {
+          const asking = await nodeAsking(tx, headers.authorization);
+          const { project_id } = await jobOfNode(tx, asking, job_id);
+          const rows = await tx.job_outputs.list({ where: { project_id, sha256, state: ['pending', 'stored'] } });
+          const own = rows.find((row) => row.job_id === job_id && row.node_id === asking.id);
+          return { node: asking, output: found('output', sha256, own) };
+        });
+        const seat = seats.take({ projectId: null, tokenId: node.id });
+        try {
+          if (file) await outputs.take(output, offset, file);
+        } finally {
+          seat.leave();
+        }
+        return output;
+      },
+      change: async ({ now, correlationId }, tx, output) => {
+        // Forgotten while it came: nothing of it stays.
+        if (!(await tx.job_outputs.get(output.id))) {
+          await outputs.drop(output).catch(() => undefined);
+          return { body: { received: 0, complete: false, refused: 'Its job is not there any more.' } };
+        }
+        const complete = outputs.isWhole(output);
+        if (complete) await arrived(tx, { now, correlationId }, output, parts);
+        return { body: { received: outputs.received(output), complete, refused: null } };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,85 @@
+/**
+ * The bytes of what is kept of jobs: `<data_dir>/job-outputs/<project>/<sha256>`. What two jobs of a project have in common is
+ * there once; what two projects have is there twice, so that nobody finds out what others have.
+ */
+import { type FileHandle, mkdir, statfs } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { AgentError } from '../../contract/failures.ts';
+import type { StoredOutput } from '../db/entities/job-output.ts';
+import type { Store } from '../db/store.ts';
+import { type AnnouncedFile, PieceFiles } from '../files/piece-files.ts';
+
+export type Content = Pick<StoredOutput, 'project_id' | 'sha256' | 'bytes'>;
+
+/** Longer than anybody is between announcing a file and sending a piece of it. */
+const orphanMs = 60 * 60 * 1000;
+
+/** Or a twentieth of a small disk: what is kept of jobs never takes it from the store. */
+const reserveBytes = 2 ** 30;
+
+export class OutputFiles {
+  readonly #files: PieceFiles;
+  readonly #store: Store;
+
+  constructor(folder: string, store: Store) {
+    this.#files = new PieceFiles(folder);
+    this.#store = store;
+  }
+
+  get folder(): string {
+    return this.#files.folder;
+  }
+
+  isWhole(content: Content): boolean {
+    return this.#files.isWhole(announced(content));
+  }
+
+  /** As `PieceFiles.received`. */
+  received(content: Content): number {
+    return this.#files.received(announced(content));
+  }
+
+  /** As `PieceFiles.take`, and `output.damaged` for other bytes than were announced. The store keeps its room. */
+  async take(content: Content, offset: number, piece: Readable): Promise<boolean> {
+    await this.#assertRoom();
+    return await this.#files.take(announced(content), offset, piece);
+  }
+
+  async #assertRoom(): Promise<void> {
+    await mkdir(this.#files.folder, { recursive: true, mode: 0o700 });
+    const { bavail, blocks, bsize } = await statfs(this.#files.folder);
+    if (bavail * bsize >= Math.min(reserveBytes, (blocks * bsize) / 20)) return;
+    throw new AgentError('disk.full', { reason: 'The disk of the control plane has no room for outputs of jobs.' });
+  }
+
+  /** Undefined where it is not whole. */
+  async open(content: Content): Promise<FileHandle | undefined> {
+    return await this.#files.open(announced(content));
+  }
+
+  /** Takes away what no job has any more. */
+  async drop({ project_id, sha256 }: Pick<Content, 'project_id' | 'sha256'>): Promise<void> {
+    await this.#files.remove(project_id, sha256, async () => {
+      return (await this.#store.read((tx) => tx.job_outputs.count({ project_id, sha256 }))) > 0;
+    });
+  }
+
+  /** Takes away what a killed process has left. `now` in milliseconds since 1970, by the clock of the file system. */
+  async dropOrphans(now: number): Promise<void> {
+    for await (const { group, name, writtenAt } of this.#files.all()) {
+      if (writtenAt < now - orphanMs) await this.drop({ project_id: group, sha256: name });
+    }
+  }
+}
+
+function announced({ project_id, sha256, bytes }: Content): AnnouncedFile {
+  const damaged = (reason: string) => new AgentError('output.damaged', { reason, sha256 });
+  return {
+    ...{ group: project_id, name: sha256, size: bytes },
+    judge: (measured) => {
+      if (measured.size !== bytes) throw damaged(`It has ${measured.size} bytes, and ${bytes} were announced.`);
+      if (measured.sha256 !== sha256) throw damaged('Its bytes are others than were announced.');
+    },
+    tooLong: () => damaged(`It is longer than ${bytes} bytes.`),
+  };
+}

@@ -1,0 +1,37 @@
+/** A job as the control plane has it, and a node that runs it. */
+import { createHash } from 'node:crypto';
+import type { Job } from '../../src/server/db/entities/job.ts';
+import type { Store } from '../../src/server/db/store.ts';
+import { aNode } from './launch-samples.ts';
+
+const at = '2026-11-25T10:00:00.000Z';
+
+export function aJob(given: Partial<Job> & { readonly node_id?: string } = {}): Job {
+  const { node_id = 'node-1', ...job } = given;
+  const resources = { gpu_count: 0, cpu_cores: 1, memory_gib: 1 };
+  return {
+    ...{ id: 'job-1', project_id: 'p1', name: 'A job', dialect: 'nosana', document_sha256: '0'.repeat(64) },
+    options: {
+      ...{ sandbox: 'runc', on_failure: 'stop', deadline_seconds: 3600, keep: false, retries: 0, allocation_id: null },
+    },
+    needs: { gpu_count: 0, gpu_memory_mib: 0, cpu_cores: 1, memory_gib: 1, disk_gib: 0 },
+    ...{ images: [], steps: [], warnings: [], state: 'running', state_since: at, reason: '', failure: null },
+    ...{ steps_ended: 0, cancelled_at: null, removal_task_id: null, created_at: at, created_by: 'token-1' },
+    attempts: [
+      {
+        ...{ number: 1, allocation_id: 'al-1', node_id, task_id: 'task-1', resources, state: 'running', failure: null },
+        ...{ dispatched_at: at, ended_at: null },
+      },
+    ],
+    ...{ queued_at: at, started_at: at, ended_at: null, updated_at: at, trace_id: 'trace-1' },
+    ...job,
+  };
+}
+
+/** Makes a node, and gives the bearer of its session. */
+export async function nodeWithSession(store: Store, id: string): Promise<string> {
+  const bearer = `${id}.1.${'b'.repeat(43)}`;
+  const bearer_hash = createHash('sha256').update(bearer).digest('base64url');
+  await store.write((tx) => tx.nodes.insert(aNode({ id, bearer_hash, epoch_confirmed: 1 })));
+  return bearer;
+}
