@@ -36,6 +36,8 @@ const owners: Record<string, readonly string[]> = {
   re2js: ['manifests/nosana', 'jobs'],
   yaml: ['manifests', 'server/adapters', 'host'],
   systeminformation: ['host'],
+  '@huggingface/hub': ['jobs/inputs'],
+  aws4fetch: ['jobs/inputs'],
   jose: ['agent', 'server'],
   ws: ['agent', 'server'],
   fastify: ['server/http'],

@@ -1,0 +1,169 @@
+/**
+ * Files that were fetched, kept for who may fetch the same. A job gets hard links of them, so what is taken out of the cache is not
+ * taken from a job.
+ *
+ *   objects/<key>        what was fetched, read-only
+ *   about/<key>          what it is, as JSON; its time of change is that of the last use
+ *   partial/<key>        what is being fetched
+ */
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../kit/clock.ts';
+import type { CacheUse } from './job-inputs.ts';
+import { countsOf } from './part-file.ts';
+
+export interface CacheOptions {
+  readonly folder: string;
+  readonly maxBytes: number;
+  /** Since the last use. */
+  readonly maxAgeMs: number;
+  readonly clock: Clock;
+}
+
+export interface About {
+  readonly bytes: number;
+  readonly sha256: string;
+  /** RFC 3339. */
+  readonly keep_until: string;
+}
+
+interface Entry extends About {
+  readonly key: string;
+  readonly usedMs: number;
+  /** True while a job has it. */
+  readonly isInUse: boolean;
+}
+
+const readOnly = 0o444;
+const partialMs = 24 * 3600 * 1000;
+
+export class FileCache {
+  readonly #options: CacheOptions;
+  readonly #pins = new Map<string, number>();
+
+  constructor(options: CacheOptions) {
+    this.#options = options;
+  }
+
+  /** The folders of it. */
+  async open(): Promise<void> {
+    for (const name of ['objects', 'about', 'partial']) {
+      await mkdir(join(this.#options.folder, name), { recursive: true, mode: 0o700 });
+    }
+  }
+
+  object(key: string): string {
+    return join(this.#options.folder, 'objects', key);
+  }
+
+  partial(key: string): string {
+    return join(this.#options.folder, 'partial', key);
+  }
+
+  /** While something is done with it, it is not taken out. */
+  async pinned<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+    for (const key of keys) this.#pins.set(key, (this.#pins.get(key) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      for (const key of keys) {
+        const left = (this.#pins.get(key) ?? 1) - 1;
+        if (left > 0) this.#pins.set(key, left);
+        else this.#pins.delete(key);
+      }
+    }
+  }
+
+  /** What there is under that key and may still be given, which counts as its use. */
+  async find(key: string): Promise<About | undefined> {
+    const entry = await this.#entry(key);
+    if (entry === undefined || this.#isOver(entry)) return;
+    // Cut between the two, it has its name and not its mode.
+    await chmod(this.object(key), readOnly);
+    await this.#use(key);
+    return entry;
+  }
+
+  /** Takes over what was fetched at `partial(key)`. */
+  async keep(key: string, about: About): Promise<void> {
+    await writeFile(this.#about(key), JSON.stringify(about));
+    await this.#use(key);
+    await rename(this.partial(key), this.object(key));
+    await chmod(this.object(key), readOnly);
+    await rm(countsOf(this.partial(key)), { force: true });
+  }
+
+  /** What is over goes, then what was used least recently, until the limit holds and `room` more bytes are free. */
+  async prune(room = 0): Promise<void> {
+    const { folder, maxBytes, clock } = this.#options;
+    const entries = await this.#entries();
+    const over = entries.filter((entry) => this.#isOver(entry));
+    let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+    let freed = 0;
+    const remove = async (entry: Entry) => {
+      if (this.#pins.has(entry.key)) return;
+      await rm(this.object(entry.key), { force: true });
+      await rm(this.#about(entry.key), { force: true });
+      bytes -= entry.bytes;
+      if (!entry.isInUse) freed += entry.bytes;
+    };
+    for (const entry of over) await remove(entry);
+    const rest = entries.filter((entry) => !over.includes(entry) && !entry.isInUse);
+    for (const entry of rest.sort((a, b) => a.usedMs - b.usedMs)) {
+      if (bytes <= maxBytes && freed >= room) break;
+      await remove(entry);
+    }
+    for (const name of await readdir(join(folder, 'partial'))) {
+      const path = this.partial(name);
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+      const isBegun = this.#pins.has(name.replace(/\.counts$/, ''));
+      if (!isBegun && mtimeMs + partialMs < clock.wallMs()) await rm(path, { force: true });
+    }
+  }
+
+  async describe(): Promise<CacheUse> {
+    const entries = await this.#entries();
+    const { folder, maxBytes } = this.#options;
+    return {
+      ...{ folder, files: entries.length, max_bytes: maxBytes },
+      bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
+  }
+
+  async #use(key: string): Promise<void> {
+    const now = new Date(this.#options.clock.wallMs());
+    await utimes(this.#about(key), now, now);
+  }
+
+  async #entries(): Promise<Entry[]> {
+    const keys = await readdir(join(this.#options.folder, 'about'));
+    const entries: Entry[] = [];
+    for (const key of keys) {
+      const entry = await this.#entry(key);
+      if (entry) entries.push(entry);
+      else if (!this.#pins.has(key)) await rm(this.#about(key), { force: true });
+    }
+    return entries;
+  }
+
+  async #entry(key: string): Promise<Entry | undefined> {
+    try {
+      const about = JSON.parse(await readFile(this.#about(key), 'utf8')) as About;
+      const [{ mtimeMs }, { size, nlink }] = await Promise.all([stat(this.#about(key)), stat(this.object(key))]);
+      return size === about.bytes ? { ...about, key, usedMs: mtimeMs, isInUse: nlink > 1 } : undefined;
+    } catch (error) {
+      // Not there, or cut by a crash of the host.
+      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+  }
+
+  #isOver({ keep_until, usedMs }: Entry): boolean {
+    const now = this.#options.clock.wallMs();
+    return now >= Date.parse(keep_until) || now >= usedMs + this.#options.maxAgeMs;
+  }
+
+  #about(key: string): string {
+    return join(this.#options.folder, 'about', key);
+  }
+}

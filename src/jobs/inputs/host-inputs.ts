@@ -1,0 +1,262 @@
+/**
+ * Inputs of the jobs of this host.
+ *
+ *   <dir>/cache/…                      what was fetched (see `cache.ts`)
+ *   <dir>/jobs/<job>/<volume>/<path>   hard links of it, which a job gets to see read-only
+ *   <dir>/jobs/<job>/.provided/<input> what was provided, as JSON: it is not asked for again while the job lives
+ */
+import { createHash } from 'node:crypto';
+import type { lookup } from 'node:dns';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AgentError } from '../../contract/failures.ts';
+import { type Clock, systemClock } from '../../kit/clock.ts';
+import { writeDurable } from '../../kit/durable.ts';
+import type { Log } from '../../kit/log.ts';
+import { KeyedMutex } from '../../kit/mutex.ts';
+import { SharedWork } from '../../kit/shared-work.ts';
+import { Slots } from '../../kit/slots.ts';
+import { type HostPolicy, jobInputsRoot } from '../../policy/host-policy.ts';
+import { AllowedPlaces } from './allowed-places.ts';
+import { type About, FileCache } from './cache.ts';
+import { SourceClient } from './client.ts';
+import { fetchFile, type OnBytes } from './fetch-file.ts';
+import { findSource } from './find-source.ts';
+import { InputMeter } from './input-meter.ts';
+import type { CacheUse, JobInputs, ProvidedInput, ProvideOptions, ResolvedInput } from './job-inputs.ts';
+import { layFiles, type ObtainedFile } from './lay-files.ts';
+import { judgePaths, type RemoteFile, type RemoteSource } from './remote-file.ts';
+import { Room } from './room.ts';
+import { patiently } from './trouble.ts';
+
+export interface HostInputsOptions {
+  readonly policy: Pick<HostPolicy, 'inputs' | 'reserves'>;
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** How long no byte may come. */
+  readonly idleMs?: number | undefined;
+  readonly lookup?: typeof lookup | undefined;
+  readonly readFree?: ((folder: string) => Promise<number>) | undefined;
+}
+
+/** Connections at once, and files that are open for them, over all jobs. */
+const most = { connections: 8, files: 8 } as const;
+const gib = 1024 ** 3;
+
+interface Wanted {
+  readonly file: RemoteFile;
+  readonly key: string;
+  /** What the cache has of it; undefined where it has to be fetched. */
+  readonly about: About | undefined;
+}
+
+export class HostInputs implements JobInputs {
+  readonly #options: HostInputsOptions;
+  readonly #clock: Clock;
+  readonly #client: SourceClient;
+  readonly #cache: FileCache;
+  readonly #room: Room;
+  readonly #slots = new Slots(most.connections);
+  readonly #open = new Slots(most.files);
+  readonly #turns = new KeyedMutex();
+  readonly #fetches = new SharedWork<OnBytes, About>();
+
+  constructor(options: HostInputsOptions) {
+    const { policy, clock = systemClock, idleMs, lookup, readFree } = options;
+    const { dir, allow, max_gib: maxGib, max_age_hours: maxAgeHours } = policy.inputs;
+    this.#options = options;
+    this.#clock = clock;
+    this.#client = new SourceClient({ places: new AllowedPlaces(allow), idleMs, lookup });
+    this.#cache = new FileCache({
+      ...{ folder: join(dir, 'cache'), clock },
+      ...{ maxBytes: maxGib * gib, maxAgeMs: maxAgeHours * 3_600_000 },
+    });
+    const makeRoom = (bytes: number) => this.#cache.prune(bytes);
+    this.#room = new Room({ folder: dir, reserveBytes: policy.reserves.disk_gib * gib, makeRoom, readFree });
+  }
+
+  folderOf(job: string, volume: string): string {
+    return join(this.#jobFolder(job), volume);
+  }
+
+  async provide(job: string, input: ResolvedInput, options: ProvideOptions): Promise<ProvidedInput> {
+    const turn = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<void>();
+    // Asked for now: where two inputs of a volume have a file of one path, the one that was asked for later has it.
+    void this.#turns.run(this.folderOf(job, input.volume), async () => {
+      turn.resolve();
+      await done.promise;
+    });
+    try {
+      return (await this.#provided(job, input)) ?? (await this.#fetch(job, input, options, turn.promise));
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      throw new AgentError(error.code, { input: input.id, ...error.detail }, { cause: error.cause ?? error });
+    } finally {
+      done.resolve();
+    }
+  }
+
+  async release(job: string): Promise<void> {
+    await rm(this.#jobFolder(job), { recursive: true, force: true });
+    await this.#tidy();
+  }
+
+  async prune(): Promise<void> {
+    await this.#cache.open();
+    await this.#cache.prune();
+  }
+
+  async describe(): Promise<CacheUse> {
+    await this.#cache.open();
+    return await this.#cache.describe();
+  }
+
+  /** Ends the connections that are kept open. */
+  close(): void {
+    this.#client.close();
+  }
+
+  async #fetch(
+    job: string,
+    input: ResolvedInput,
+    options: ProvideOptions,
+    turn: Promise<void>,
+  ): Promise<ProvidedInput> {
+    const { signal, credential, onProgress } = options;
+    const { endpoints } = this.#options.policy.inputs;
+    await this.#cache.open();
+    const source = await patiently({ clock: this.#clock, signal }, () =>
+      findSource(input.source, { client: this.#client, signal, credential, endpoints }),
+    );
+    judgePaths(source.files.map(({ path }) => path));
+    const keys = source.files.map((file) => this.#keyOf(file, job, input, credential));
+    const provided = await this.#cache.pinned(keys, async () => {
+      const wanted = await Promise.all(
+        source.files.map(async (file, index): Promise<Wanted> => {
+          const key = keys[index] ?? '';
+          return { file, key, about: await this.#cache.find(key) };
+        }),
+      );
+      const meter = new InputMeter(source.files, this.#clock, onProgress);
+      const files = await this.#obtain(wanted, source, { signal, meter, cacheSeconds: input.cache_seconds });
+      await turn;
+      signal.throwIfAborted();
+      await layFiles(this.folderOf(job, input.volume), files);
+      meter.end();
+      const fromCache = wanted.every(({ about }) => about !== undefined);
+      return { ...summaryOf(input.id, files), from_cache: fromCache };
+    });
+    writeDurable(this.#record(job, input), JSON.stringify(provided));
+    if (!provided.from_cache) await this.#tidy();
+    return provided;
+  }
+
+  async #obtain(
+    wanted: readonly Wanted[],
+    { authorize }: RemoteSource,
+    { signal, meter, cacheSeconds }: { signal: AbortSignal; meter: InputMeter; cacheSeconds: number },
+  ): Promise<readonly ObtainedFile[]> {
+    const room = await this.#room.take(await this.#missing(wanted));
+    const stop = new AbortController();
+    const all = AbortSignal.any([signal, stop.signal]);
+    const work = wanted.map(async ({ file, key, about }): Promise<ObtainedFile> => {
+      const count = meter.begin();
+      const member: OnBytes = (bytes, wereThere) => {
+        count.add(bytes);
+        if (!wereThere) room.took(bytes);
+      };
+      const fetch = async (members: ReadonlySet<OnBytes>, shared: AbortSignal): Promise<About> => {
+        const onBytes: OnBytes = (...of) => members.forEach((tell) => void tell(...of));
+        const means = { client: this.#client, authorize, clock: this.#clock, signal: shared, slots: this.#slots };
+        const part = this.#cache.partial(key);
+        // Whoever gave it up a moment ago may still have it open.
+        return await this.#turns.run(part, async () => {
+          const fetched = await this.#open.run(shared, () => fetchFile(file, { ...means, part, onBytes }));
+          const keepUntil = new Date(this.#clock.wallMs() + cacheSeconds * 1000).toISOString();
+          const known = { ...fetched, keep_until: keepUntil };
+          await this.#cache.keep(key, known);
+          return known;
+        });
+      };
+      try {
+        const { bytes, sha256 } = about ?? (await this.#fetches.run(key, member, all, fetch));
+        count.end(bytes);
+        return { path: file.path, object: this.#cache.object(key), bytes, sha256 };
+      } catch (error) {
+        stop.abort(error);
+        throw error;
+      }
+    });
+    try {
+      await Promise.allSettled(work);
+      signal.throwIfAborted();
+      if (stop.signal.aborted) throw stop.signal.reason;
+      return await Promise.all(work);
+    } finally {
+      room.giveBack();
+    }
+  }
+
+  /** Bytes that are still to be fetched. */
+  async #missing(wanted: readonly Wanted[]): Promise<number> {
+    let bytes = 0;
+    for (const { file, key, about } of wanted) {
+      if (about || file.size === undefined) continue;
+      const { blocks } = await stat(this.#cache.partial(key)).catch(() => ({ blocks: 0 }));
+      bytes += Math.max(0, file.size - blocks * 512);
+    }
+    return bytes;
+  }
+
+  /** Of the content and of who asks: what one may have is not another's by that. */
+  #keyOf(
+    file: RemoteFile,
+    job: string,
+    { id, source }: ResolvedInput,
+    credential: ProvideOptions['credential'],
+  ): string {
+    const whose = credential === undefined ? 'public' : sha256Of(JSON.stringify(Object.entries(credential).sort()));
+    const version = file.version ?? `${job} ${id} ${file.path}`;
+    return sha256Of(JSON.stringify([source.kind, version, whose]));
+  }
+
+  async #provided(job: string, input: ResolvedInput): Promise<ProvidedInput | undefined> {
+    try {
+      return JSON.parse(await readFile(this.#record(job, input), 'utf8')) as ProvidedInput;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await mkdir(join(this.#jobFolder(job), '.provided'), { recursive: true });
+      return;
+    }
+  }
+
+  #record(job: string, { id }: ResolvedInput): string {
+    return join(this.#jobFolder(job), '.provided', id);
+  }
+
+  #jobFolder(job: string): string {
+    return jobInputsRoot(this.#options.policy, job);
+  }
+
+  /** What is too much in the cache troubles no job. */
+  async #tidy(): Promise<void> {
+    try {
+      await this.prune();
+    } catch (err) {
+      this.#options.log.warn({ err }, 'the cache of inputs could not be tidied up');
+    }
+  }
+}
+
+function summaryOf(id: string, files: readonly ObtainedFile[]): Omit<ProvidedInput, 'from_cache'> {
+  const lines = files
+    .toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
+    .map(({ path, sha256 }) => `${sha256}  ${path}\n`);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return { id, files: files.length, bytes, sha256: sha256Of(lines.join('')) };
+}
+
+function sha256Of(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

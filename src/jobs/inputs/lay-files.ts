@@ -1,0 +1,67 @@
+/** Lays files into the folder of a volume, as hard links. Safe to repeat; a file of that path that is there is replaced. */
+import { chmod, link, lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { refused } from './trouble.ts';
+
+export interface ObtainedFile {
+  /** Judged: it stays below the folder. */
+  readonly path: string;
+  /** What is linked to. */
+  readonly object: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+const seenByAll = 0o755;
+
+export async function layFiles(folder: string, files: readonly ObtainedFile[]): Promise<void> {
+  const made = new Set<string>();
+  await makeFolder(folder, made);
+  for (const { path, object } of files) {
+    try {
+      await makeFolders(folder, dirname(path), made);
+      await layFile(join(folder, path), object);
+    } catch (error) {
+      if (!['EEXIST', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      throw refused(
+        'Another input has a folder where this one has a file, or a file where it has a folder.',
+        { path },
+        error,
+      );
+    }
+  }
+}
+
+async function makeFolders(root: string, path: string, made: Set<string>): Promise<void> {
+  if (path === '.') return;
+  let folder = root;
+  for (const name of path.split('/')) {
+    folder = join(folder, name);
+    await makeFolder(folder, made);
+  }
+}
+
+/** Whatever the umask says: whoever runs in a container has to be able to read it. */
+async function makeFolder(folder: string, made: Set<string>): Promise<void> {
+  if (made.has(folder)) return;
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, seenByAll);
+  made.add(folder);
+}
+
+async function layFile(target: string, object: string): Promise<void> {
+  try {
+    await link(object, target);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const [there, wanted] = await Promise.all([lstat(target), lstat(object)]);
+    if (there.ino === wanted.ino) return;
+    const beside = `${target}.gpuaas-new`;
+    await rm(beside, { force: true });
+    await link(object, beside);
+    await rename(beside, target).catch(async (trouble: unknown) => {
+      await rm(beside, { force: true });
+      throw trouble;
+    });
+  }
+}

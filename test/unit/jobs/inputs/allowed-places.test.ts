@@ -1,0 +1,72 @@
+/** Which addresses inputs may come from: what is public, and what the operator lists. */
+import { describe, expect, it } from 'vitest';
+import { AllowedPlaces } from '../../../../src/jobs/inputs/allowed-places.ts';
+
+const isAllowed = (url: string, address: string, allow: readonly string[] = []) =>
+  new AllowedPlaces(allow).judge(new URL(url), address) === undefined;
+
+describe('places that inputs may come from', () => {
+  it.each(['1.1.1.1', '8.8.8.8', '172.15.0.1', '172.32.0.1', '192.167.1.1', '2606:4700::1111', '2a00:1450:4001::1'])(
+    'are public, as %s is, by https',
+    (address) => {
+      expect(isAllowed('https://a.example/x', address)).toBe(true);
+      expect(isAllowed('http://a.example/x', address)).toBe(false);
+    },
+  );
+
+  it.each([
+    ...[
+      '0.0.0.0',
+      '10.1.2.3',
+      '100.64.0.1',
+      '127.0.0.1',
+      '127.255.255.254',
+      '169.254.169.254',
+      '172.16.0.1',
+      '172.31.9.9',
+    ],
+    ...[
+      '192.0.0.8',
+      '192.0.2.1',
+      '192.168.0.1',
+      '198.18.0.1',
+      '198.51.100.1',
+      '203.0.113.9',
+      '224.0.0.1',
+      '255.255.255.255',
+    ],
+    ...[
+      '::',
+      '::1',
+      '::ffff:127.0.0.1',
+      '::ffff:8.8.8.8',
+      '::7f00:1',
+      'fe80::1',
+      'fe80::1%eth0',
+      'fc00::1',
+      'fd00:ec2::254',
+    ],
+    ...['ff02::1', '64:ff9b::7f00:1', '2001:db8::1', '2002:7f00:1::', '2001::1', 'not an address', ''],
+  ])('are not %s, which is not public', (address) => {
+    expect(isAllowed('https://a.example/x', address)).toBe(false);
+  });
+
+  it('are also what the operator lists by name and port, over plain http too', () => {
+    const allow = ['Store.internal:9000', '[::1]:8080'];
+
+    expect(isAllowed('http://store.internal:9000/x', '10.0.0.1', allow)).toBe(true);
+    expect(isAllowed('http://[::1]:8080/x', '::1', allow)).toBe(true);
+    expect(isAllowed('http://store.internal:9001/x', '10.0.0.1', allow)).toBe(false);
+    expect(isAllowed('https://other.internal:9000/x', '10.0.0.1', allow)).toBe(false);
+  });
+
+  it('are also what the operator lists by range, under any name', () => {
+    const allow = ['10.0.0.0/8', 'fd00::/16', '192.168.1.7'];
+
+    expect(isAllowed('http://any.example/x', '10.200.0.1', allow)).toBe(true);
+    expect(isAllowed('https://any.example/x', 'fd00::5', allow)).toBe(true);
+    expect(isAllowed('http://any.example/x', '192.168.1.7', allow)).toBe(true);
+    expect(isAllowed('http://any.example/x', '192.168.1.8', allow)).toBe(false);
+    expect(isAllowed('http://any.example/x', '11.0.0.1', allow)).toBe(false);
+  });
+});

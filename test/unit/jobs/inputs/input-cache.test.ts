@@ -1,0 +1,222 @@
+/** What the host keeps of inputs: for whom, how long, and how much of it. */
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { hubServer } from '../../../support/hub-server.ts';
+import { filesBelow, inputsGround, reasonOf } from '../../../support/inputs-ground.ts';
+import { type Content, contentOf, loopbackSource, sendContent } from '../../../support/loopback-source.ts';
+
+/** Each path is a file of its own. */
+async function fileServer(files: Readonly<Record<string, Content>>) {
+  const server = await loopbackSource(async (request, response, url) => {
+    const content = files[url.pathname.slice(1)];
+    if (content) await sendContent(request, response, content);
+    else response.writeHead(404).end();
+  });
+  const source = (name: string) => ({ kind: 'http', url: `${server.origin}/${name}` }) as const;
+  /** Requests for contents, and not for what there is. */
+  const fetched = () => server.asked.filter(({ range }) => range !== 'bytes=0-0').map(({ url }) => url.slice(1));
+  return { ...server, source, fetched };
+}
+
+const kib = 1024;
+const files = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, contentOf(name.repeat(100 * kib))]));
+const gibOf = (bytes: number) => bytes / 1024 ** 3;
+
+describe('the cache of inputs', () => {
+  it('gives the same to the next job, as one file on the disk', async () => {
+    const { source, fetched } = await fileServer(files);
+    const { provide, inputs } = inputsGround();
+    const first = await provide(source('a'));
+
+    const second = await provide(source('a'), { job: 'job-2' });
+
+    expect([first.from_cache, second.from_cache, fetched()]).toEqual([false, true, ['a']]);
+    expect(second.sha256).toBe(first.sha256);
+    const inodes = ['job-1', 'job-2'].map((job) => statSync(join(inputs.folderOf(job, 'models'), 'a')).ino);
+    expect(inodes[0]).toBe(inodes[1]);
+    expect(await inputs.describe()).toMatchObject({ files: 1, bytes: 100 * kib });
+  });
+
+  it('lets two who want the same at the same time wait for one', async () => {
+    const { source, fetched } = await fileServer(files);
+    const { provide, progress } = inputsGround();
+
+    const provided = await Promise.all(['job-1', 'job-2', 'job-3'].map((job) => provide(source('b'), { job })));
+
+    expect([fetched(), provided.map(({ bytes }) => bytes)]).toEqual([['b'], [100 * kib, 100 * kib, 100 * kib]]);
+    expect(progress.at(-1)?.bytes).toBe(100 * kib);
+  });
+
+  it('fetches anew what has changed', async () => {
+    const changing: Record<string, Content> = { x: contentOf('one') };
+    const { source } = await fileServer(changing);
+    const { provide, text } = inputsGround();
+    await provide(source('x'));
+    changing['x'] = contentOf('two');
+
+    await provide(source('x'), { job: 'job-2' });
+
+    expect([text('x'), text('x', 'job-2')]).toEqual(['one', 'two']);
+  });
+
+  it('gives nothing that one has fetched to another who does not have the same credential', async () => {
+    const large = { 'model.bin': contentOf('secret weights') };
+    const model = { repo: 'acme/gated', commit: 'e'.repeat(40), large, small: {}, token: 'hf_good' };
+    const hub = await hubServer([model]);
+    const { provide } = inputsGround({ policy: { endpoints: { huggingface: hub.origin } } });
+    const source = { kind: 'huggingface', repo: 'acme/gated', revision: 'main', files: [] } as const;
+    const credential = { access_token: 'hf_good' };
+    await provide(source, { credential });
+
+    const again = await provide(source, { job: 'job-2', credential });
+    const refusals = [{ access_token: 'hf_other' }, undefined].map((other, index) =>
+      reasonOf(provide(source, { job: `thief-${index}`, credential: other })),
+    );
+
+    expect(again.from_cache).toBe(true);
+    expect(await Promise.all(refusals)).toEqual(Array(2).fill(expect.stringMatching(/^input.refused/)));
+    Reflect.deleteProperty(model, 'token');
+    expect(await provide(source, { job: 'public' })).toMatchObject({ from_cache: false });
+  });
+
+  it('writes no credential to the disk', async () => {
+    const large = { 'model.bin': contentOf('w') };
+    const hub = await hubServer([{ repo: 'a/b', commit: 'e'.repeat(40), large, small: {}, token: 'hf_verysecret' }]);
+    const { dir, provide } = inputsGround({ policy: { endpoints: { huggingface: hub.origin } } });
+
+    await provide(
+      { kind: 'huggingface', repo: 'a/b', revision: 'main', files: [] },
+      { credential: { access_token: 'hf_verysecret' } },
+    );
+
+    const all = filesBelow(dir).flatMap((path) => [path, readFileSync(join(dir, path), 'latin1')]);
+    expect(all.filter((text) => text.includes('verysecret') || text.includes('X-Amz-Signature'))).toEqual([]);
+  });
+
+  it('keeps nothing longer than the input says, and nothing at all for 0', async () => {
+    const { source, fetched } = await fileServer(files);
+    const { provide, later, inputs } = inputsGround();
+    await provide(source('a'), { input: { cache_seconds: 60 } });
+    await provide(source('b'), { input: { id: 'other', cache_seconds: 0 } });
+    expect(await inputs.describe()).toMatchObject({ files: 1 });
+
+    later(61_000);
+    await provide(source('a'), { job: 'job-2' });
+
+    expect(fetched()).toEqual(['a', 'b', 'a']);
+  });
+
+  it('keeps nothing that nobody has used for as long as the host says', async () => {
+    const { source } = await fileServer(files);
+    const { provide, later, inputs } = inputsGround({ policy: { max_age_hours: 2 } });
+    await provide(source('a'), { input: { cache_seconds: 86_400 } });
+    await provide(source('b'), { input: { id: 'b', cache_seconds: 86_400 } });
+    later(3_600_000);
+    await provide(source('a'), { job: 'job-2' });
+    later(3_600_000);
+
+    await inputs.prune();
+
+    expect(await inputs.describe()).toMatchObject({ files: 1 });
+    expect(await provide(source('a'), { job: 'job-3' })).toMatchObject({ from_cache: true });
+  });
+
+  it('loses what was used least recently where it is too large, and takes nothing from a job that runs', async () => {
+    const { source, fetched } = await fileServer(files);
+    const { provide, later, inputs, text, paths } = inputsGround({ policy: { max_gib: gibOf(250 * kib) } });
+    for (const name of ['a', 'b']) {
+      await provide(source(name), { job: name });
+      later(1000);
+    }
+    await provide(source('a'), { job: 'a again' });
+    await inputs.release('b');
+    await inputs.release('a again');
+    await inputs.release('a');
+    later(1000);
+
+    await provide(source('c'), { job: 'c' });
+    await provide(source('d'), { job: 'd' });
+
+    // b went for c, then a for d; c and d are in use.
+    expect([text('c', 'c').length, text('d', 'd').length, paths('d')]).toEqual([100 * kib, 100 * kib, ['d']]);
+    expect(await inputs.describe()).toMatchObject({ files: 2, bytes: 200 * kib });
+    await provide(source('a'), { job: 'e' });
+    await provide(source('b'), { job: 'e', input: { id: 'b' } });
+    expect(await inputs.describe()).toMatchObject({ files: 4 });
+    expect(['c', 'd'].map((name) => text(name, name).length)).toEqual([100 * kib, 100 * kib]);
+    expect(fetched()).toEqual(['a', 'b', 'c', 'd', 'a', 'b']);
+  });
+
+  it('is not asked twice for what a job has: it stays as it was while the job lives', async () => {
+    const changing: Record<string, Content> = { x: contentOf('one') };
+    const { source, asked } = await fileServer(changing);
+    const { dir, provide } = inputsGround();
+    const first = await provide(source('x'));
+    changing['x'] = contentOf('two');
+    const count = asked.length;
+
+    // Another life of the agent.
+    const next = inputsGround({ policy: { dir } });
+
+    expect(await next.provide(source('x'))).toEqual(first);
+    expect([next.text('x'), asked.length]).toEqual(['one', count]);
+  });
+
+  it('takes nothing that a crash has cut for what was fetched', async () => {
+    const { source } = await fileServer(files);
+    const { dir, provide, text } = inputsGround();
+    await provide(source('a'));
+    const [key = ''] = readdirSync(join(dir, 'cache/objects'));
+    truncateSync(join(dir, 'cache/objects', key), 10);
+
+    await provide(source('a'), { job: 'job-2' });
+
+    expect(text('a', 'job-2')).toHaveLength(100 * kib);
+  });
+
+  it('is all that is left of a job that has ended', async () => {
+    const { source } = await fileServer(files);
+    const { dir, provide, inputs } = inputsGround();
+    await provide(source('a'));
+
+    await inputs.release('job-1');
+    await inputs.release('job-1');
+    await inputs.release('never seen');
+
+    expect(existsSync(join(dir, 'jobs/job-1'))).toBe(false);
+    expect(await inputs.describe()).toMatchObject({ files: 1 });
+  });
+});
+
+describe('the disk', () => {
+  it('is asked before anything is fetched, and what is kept makes room', async () => {
+    const { source, fetched } = await fileServer(files);
+    let free = 150 * kib;
+    const readFree = async () => free;
+    const { provide, inputs } = inputsGround({ readFree, diskGib: gibOf(40 * kib) });
+    await provide(source('a'));
+    free = 50 * kib;
+
+    expect(await reasonOf(provide(source('b'), { job: 'job-2' }))).toMatch(/^disk.full: It needs 102400 bytes, and/);
+    expect(fetched()).toEqual(['a']);
+
+    await inputs.release('job-1');
+    free = 60 * kib;
+    const { length } = await inputs
+      .describe()
+      .then(() => filesBelow(join(inputs.folderOf('x', 'y'), '../../../cache/objects')));
+    expect(length).toBe(1);
+    expect(await reasonOf(provide(source('b'), { job: 'job-3' }))).toMatch(/^disk.full/);
+    expect(await inputs.describe()).toMatchObject({ files: 0 });
+  });
+
+  it('is promised once: two who come together do not both get the last of it', async () => {
+    const { source } = await fileServer(files);
+    const { provide } = inputsGround({ readFree: async () => 150 * kib });
+
+    const reasons = await Promise.all(['a', 'b'].map((name) => reasonOf(provide(source(name), { job: name }))));
+
+    expect(reasons.sort()).toEqual([expect.stringMatching(/^disk.full/), 'it was provided']);
+  });
+});
