@@ -52,6 +52,7 @@ describe('private engine', () => {
       expect(names.map(({ Name }) => Name).toSorted()).toEqual(['bridge', 'host', 'none']);
     } finally {
       await engine.stop();
+      await rm(dir, { recursive: true, force: true });
     }
   });
 
