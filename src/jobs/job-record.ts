@@ -24,6 +24,12 @@ export interface StepRecord extends StepReport {
   readonly ready: boolean;
   /** Restarts by a check that did not pass. */
   readonly unhealthy: number;
+  /** Why its container is being stopped; null where nobody does. */
+  readonly ending: 'timed_out' | 'cancelled' | 'served' | 'unhealthy' | null;
+  /** The engine's time of the latest start that is known; a container with another one was started since. */
+  readonly run_started_at: string | null;
+  /** True from the decision to start it until that is known to have happened. */
+  readonly starting: boolean;
 }
 
 export interface JobRecord {
@@ -44,6 +50,8 @@ export interface JobRecord {
   /** By id. */
   readonly inputs: Readonly<Record<string, ProvidedInput>>;
   readonly outputs: readonly KeptOutput[];
+  /** Volumes that inputs were put into for containers that may write there. */
+  readonly filled: readonly string[];
   /** Compact JWS, once it has ended. */
   readonly receipt: string | null;
 }
@@ -80,8 +88,27 @@ export function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): Jo
   };
 }
 
-function stepReport({ ports: _ports, ready: _ready, unhealthy: _unhealthy, ...report }: StepRecord): StepReport {
-  return report;
+function stepReport(step: StepRecord): StepReport {
+  const { id, state, started_at, ended_at, attempts, container_id, exit_code, signal } = step;
+  const { oom_killed, results, failure } = step;
+  return { id, state, started_at, ended_at, attempts, container_id, exit_code, signal, oom_killed, results, failure };
+}
+
+/** Bytes of a report that travels in one message with other things. */
+const mostReportBytes = 384 * 1024;
+
+/** The same without the results, and where need be the details of failures, that a message has no room for. */
+export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport {
+  const report = reportOf(job);
+  const fits = (each: JobReport) => Buffer.byteLength(JSON.stringify(each)) <= mostReportBytes;
+  if (fits(report)) return report;
+  const short = { ...report, steps: report.steps.map((step) => ({ ...step, results: {} })) };
+  if (fits(short)) return short;
+  const plain = (failure: Failure | null) => failure && { ...failure, detail: {} };
+  return {
+    ...{ ...short, failure: plain(short.failure) },
+    steps: short.steps.map((step) => ({ ...step, failure: plain(step.failure) })),
+  };
 }
 
 function summaryOf({ steps }: JobPlan, { state, steps: known, failure }: JobRecord): string {

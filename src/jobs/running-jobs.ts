@@ -1,9 +1,25 @@
 import { unlessAborted } from '../kit/unless-aborted.ts';
 
+/** This process has let go of its jobs: nothing of them may be done or written down any more. */
+export class JobLetGo extends Error {
+  override readonly name = 'JobLetGo';
+}
+
 /** Jobs that are at work in this process, for whoever wants one of them to end. */
 export class RunningJobs {
   readonly #atWork = new Map<string, { readonly cancel: AbortController; readonly ended: Promise<void> }>();
+  #isLetGo = false;
   readonly #wanted = new Map<string, PromiseWithResolvers<void>>();
+
+  /** From now on nothing of any job is done or written down: the next process takes them up as they are. */
+  letGo(): void {
+    this.#isLetGo = true;
+  }
+
+  /** Throws once they were let go of. */
+  assertHeld(): void {
+    if (this.#isLetGo) throw new JobLetGo('the jobs of this process are left to the next one');
+  }
 
   has(job: string): boolean {
     return this.#atWork.has(job);

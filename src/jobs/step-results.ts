@@ -34,6 +34,10 @@ export class StepResults {
     return this.#found.get(name);
   }
 
+  all(): Record<string, string[]> {
+    return Object.fromEntries([...this.#found].map(([name, values]) => [name, [...values]]));
+  }
+
   #keep(name: string, value: string | null): void {
     const values = this.#found.get(name) ?? [];
     if (value === null || values.length >= most.matches || this.#bytes + value.length > most.bytes) return;

@@ -107,6 +107,14 @@ export class GpuLedger {
     return new Map([...none, ...[...chosen].map(([service, cards]) => [service, give(cards, ways)] as const)]);
   }
 
+  /** Cards that are leased already, as they are given to one container. */
+  async give(uuids: readonly string[], signal: AbortSignal): Promise<GivenCards> {
+    if (uuids.length === 0) return noCards;
+    const inventory = await this.#options.inventory(signal);
+    const cards = inventory.gpus.filter(({ uuid }) => uuids.includes(uuid));
+    return give(cards, await this.#options.ways(inventory, signal));
+  }
+
   /**
    * From now on the instance has the cards that these containers hold, which are all of its, and no others. One that another
    * instance has as well stays with that one.

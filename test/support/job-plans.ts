@@ -34,7 +34,18 @@ export function plan(over: Partial<JobPlan> = {}): JobPlan {
 export function stepRecord(id: string, state: StepState, over: Partial<StepRecord> = {}): StepRecord {
   return {
     ...{ id, state, started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null, signal: null },
-    ...{ oom_killed: false, results: {}, failure: null, ports: [], ready: false, unhealthy: 0, ...over },
+    ...{
+      oom_killed: false,
+      results: {},
+      failure: null,
+      ports: [],
+      ready: false,
+      unhealthy: 0,
+      ending: null,
+      run_started_at: null,
+      starting: false,
+      ...over,
+    },
   };
 }
 
@@ -45,7 +56,7 @@ export function keptJob(state: JobState, stepState: StepState, over: Partial<Kep
     record: {
       ...{ state, accepted_at: '2026-11-23T10:00:00.000Z', started_at: '2026-11-23T10:00:00.000Z', ended_at: null },
       ...{ deadline_at: Date.parse('2026-11-23T11:00:00.000Z'), cancelled: false, failure: null, images: {} },
-      ...{ inputs: {}, outputs: [], receipt: null, steps: { one: stepRecord('one', stepState) } },
+      ...{ inputs: {}, filled: [], outputs: [], receipt: null, steps: { one: stepRecord('one', stepState) } },
     },
     ...over,
   };

@@ -1,5 +1,5 @@
 /**
- * HTTP probe: one GET to the loopback address, judged by the status line alone.
+ * HTTP probe: one request to the loopback address, judged by the status line alone.
  *
  * 2xx and 3xx are ready. A redirect is not followed, so a workload cannot send the probe anywhere. What comes behind the
  * headers is dropped, and little of it read, so that neither a giant nor an endless body keeps anybody busy.
@@ -12,16 +12,31 @@ const maxHeaderBytes = 64 * 1024;
 const maxBodyBytes = 64 * 1024;
 const maxBodyMs = 250;
 
-/** `path` begins with a slash and is sent as it is; `bearer` as a token, and is never told. */
-export function httpProbe(port: number, path: string, bearer?: string): Probe {
+export interface HttpAsk {
+  /** Sent as a token, and never told. */
+  readonly bearer?: string | undefined;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+  /** The only status that is ready; 2xx and 3xx if left out. */
+  readonly expected?: number;
+}
+
+/** `path` begins with a slash and is sent as it is. */
+export function httpProbe(
+  port: number,
+  path: string,
+  { bearer, method = 'GET', headers = {}, body, expected }: HttpAsk = {},
+): Probe {
   const authorization = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
   return async (signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const outgoing = request({
-      ...{ host: '127.0.0.1', port, path, method: 'GET', agent: false, signal, maxHeaderSize: maxHeaderBytes },
+      ...{ host: '127.0.0.1', port, path, method, agent: false, signal, maxHeaderSize: maxHeaderBytes },
       headers: {
         ...{ host: `localhost:${port}`, accept: '*/*', connection: 'close', 'user-agent': 'gpuaas-readiness' },
         ...authorization,
+        ...lowerCased(headers),
       },
     });
     outgoing.once('response', resolve);
@@ -30,11 +45,11 @@ export function httpProbe(port: number, path: string, bearer?: string): Probe {
       resolve(answer);
     });
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(body);
     try {
       const answer = await promise;
       await drop(answer);
-      return judge(answer);
+      return judge(answer, expected);
     } catch (error) {
       return failedProbe(error, signal);
     } finally {
@@ -43,8 +58,14 @@ export function httpProbe(port: number, path: string, bearer?: string): Probe {
   };
 }
 
-function judge({ statusCode = 0 }: IncomingMessage): ProbeResult {
-  return { ready: statusCode >= 200 && statusCode < 400, answer: `HTTP ${statusCode}` };
+/** So that a name that is written in another way replaces ours, and is not sent beside it. */
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+function judge({ statusCode = 0 }: IncomingMessage, expected: number | undefined): ProbeResult {
+  const ready = expected === undefined ? statusCode >= 200 && statusCode < 400 : statusCode === expected;
+  return { ready, answer: `HTTP ${statusCode}` };
 }
 
 function drop(answer: IncomingMessage): Promise<void> {

@@ -92,7 +92,7 @@ export async function untilAllPassed(checks: readonly ReadinessCheck[], options:
 function probeOf(check: ReadinessCheck, { engine, name, ports, sealedEnv }: ReadinessOptions): Probe {
   switch (check.type) {
     case 'http':
-      return httpProbe(portOf(check.endpoint, ports), check.path, bearerOf(check, sealedEnv));
+      return httpProbe(portOf(check.endpoint, ports), check.path, { bearer: bearerOf(check, sealedEnv) });
     case 'tcp':
       return tcpProbe(portOf(check.endpoint, ports));
     case 'exec':

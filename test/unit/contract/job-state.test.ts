@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
@@ -52,4 +54,21 @@ it('what has ended stays as it ended, whatever is wished', () => {
       if (end !== wish) expect(() => moveJob(end, wish)).toThrow('forbidden');
     }),
   );
+});
+
+const page = readFileSync(join(import.meta.dirname, '../../../docs/jobs.md'), 'utf8');
+
+it.each([
+  ['a job', jobStates, legalOfJob],
+  ['a step', stepStates, legalOfStep],
+] as const)('docs/jobs.md tells of %s what the table says', (what, states, legal) => {
+  const [, table = ''] = page.split(`| ${what} that is | may become |`);
+  const rows = [...(table.split('\n\n')[0] ?? '').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)];
+  const told = Object.fromEntries(rows.map(([, from, to = '']) => [from, to.replaceAll(/[`,]/g, '')]));
+
+  expect(told).toEqual(Object.fromEntries(Object.entries(legal).filter(([, to]) => to !== '')));
+  const [own = ''] = page.split('```').filter((block) => block.trimStart().startsWith(`${states[0]} ─▶`));
+  const arrows = [...own.matchAll(/(\w+)(?= ─▶ (\w+))/g)].map(([, from, to]) => [from, to]);
+  expect(arrows.length).toBeGreaterThan(2);
+  for (const [from = '', to] of arrows) expect(told[from]?.split(' ')).toContain(to);
 });

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { openHostJobs } from '../../../src/agent/host-jobs.ts';
+import { AgentError } from '../../../src/contract/failures.ts';
+import { JobTaskOutput } from '../../../src/contract/job-output.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import { type RecordBody, recordBodies } from '../../../src/contract/records.ts';
+import { judge } from '../../../src/contract/validate.ts';
+import type { FailedTask } from '../../../src/tasks/failed-task.ts';
 import { launchJob } from '../../../src/tasks/workload-job-launch.ts';
-import { plan, step } from '../../support/job-plans.ts';
+import { jobEngine } from '../../support/job-engine.ts';
+import { keptJob, plan, step } from '../../support/job-plans.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
 import { taskContext } from '../../support/task-bench.ts';
 
@@ -47,9 +54,79 @@ describe('a plan that cannot be carried out', () => {
 });
 
 describe('a plan that can be carried out', () => {
-  it('is not, and that is said', async () => {
-    const { context } = taskContext(recordingEngine().engine);
+  it('is, and the output tells of the job and each of its steps', async () => {
+    const { context, phases } = taskContext(jobEngine({}).engine);
 
-    await expect(launchJob(plan(), context)).rejects.toMatchObject({ code: 'task.unsupported' });
+    const output = await launchJob(plan(), context);
+
+    expect(output).toMatchObject({
+      ...{ state: 'succeeded', summary: 'The job has succeeded: 1 of 1 step has succeeded.', failure: null },
+      report: { steps: [{ id: 'one', state: 'succeeded', exit_code: 0 }] },
+      cleanup: {
+        removed: ['container gpuaas-job-1.one', expect.stringMatching(/^folder /), 'network gpuaas-job-1'],
+        failed: [],
+      },
+    });
+    expect(judge(JobTaskOutput, output).ok).toBe(true);
+    expect(phases).toEqual(['pulling', 'running']);
+  });
+
+  it('and does not succeed fails the task with what has failed, and the output tells the rest', async () => {
+    const { context } = taskContext(jobEngine({ one: [{ exit: 2 }] }).engine);
+
+    const failed: unknown = await launchJob(plan(), context).catch((error: unknown) => error);
+
+    expect(failed).toMatchObject({ name: 'FailedTask', cause: { code: 'step.failed', detail: { exit_code: 2 } } });
+    const output = (failed as FailedTask).output(new AgentError('step.failed').toFailure());
+    expect(output).toMatchObject({ state: 'failed', report: { steps: [{ state: 'failed' }] } });
+    expect(judge(JobTaskOutput, output).ok).toBe(true);
+  });
+
+  it('tells whoever follows it of each change', async () => {
+    const reports: RecordBody<'job.report'>[] = [];
+    const { context } = taskContext(jobEngine({}).engine, {
+      jobs: openHostJobs(undefined, { report: (body) => void reports.push(structuredClone(body)) }),
+    });
+
+    await launchJob(plan(), context);
+
+    const seen = reports.map(({ report }) => `${report.state} ${report.steps[0]?.state}`);
+    expect([...new Set(seen)]).toEqual([
+      ...['preparing pending', 'running pending', 'running waiting', 'running running'],
+      ...['running succeeded', 'succeeded succeeded'],
+    ]);
+    expect(reports.every((body) => judge(recordBodies['job.report'], body).ok)).toBe(true);
+  });
+
+  it('is refused where the host has no room for it, and nothing of it is kept', async () => {
+    const { context } = taskContext(jobEngine({}).engine);
+    const large = { gpu_count: 0, cpu_cores: 64, memory_gib: 1 };
+
+    await expect(launchJob(plan({ resources: large }), context)).rejects.toMatchObject({ code: 'resources.exceeded' });
+    expect(context.jobs.records.all()).toEqual([]);
+  });
+
+  it('under an id that is at work already is refused', async () => {
+    const { context } = taskContext(jobEngine({}).engine);
+    context.jobs.records.begin(keptJob('running', 'running'));
+
+    await expect(launchJob(plan(), context)).rejects.toMatchObject({ code: 'job.running' });
+  });
+
+  it('once more under its id begins anew where the first has ended', async () => {
+    const { context } = taskContext(jobEngine({}).engine);
+    context.jobs.records.begin(keptJob('failed', 'failed'));
+
+    expect(await launchJob(plan(), context)).toMatchObject({ state: 'succeeded' });
+    expect(context.jobs.records.all()).toMatchObject([{ task_id: 'task-1' }]);
+  });
+
+  it('needs what this process has no means for is refused', async () => {
+    const { context } = taskContext(jobEngine({}).engine);
+    const outputs = [{ name: 'o', volume: 'v', path: '.', type: 'artifact' as const, required: false }];
+
+    await expect(launchJob(plan({ volumes: [{ name: 'v' }], outputs }), context)).rejects.toMatchObject({
+      code: 'task.unsupported',
+    });
   });
 });

@@ -1,0 +1,139 @@
+/** The end of a job: what is kept of it, what it leaves, and what is signed about it. */
+import { createHash } from 'node:crypto';
+import { AgentError, type Failure } from '../contract/failures.ts';
+import { containerName, labels } from '../contract/names.ts';
+import type { Cleanup } from '../contract/workload-output.ts';
+import { pause } from '../kit/backoff.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
+import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
+import { failureOf, type RunningJob } from './running-job.ts';
+import { JobLetGo } from './running-jobs.ts';
+import { takeAway } from './take-away.ts';
+
+const checkpointMs = 30_000;
+/** Before who waits for the job hears of its end: what was kept can be had then, where the control plane is there. */
+const handOverMs = 20_000;
+
+/** Looks at checkpoints now and then, until the signal is aborted. */
+export function takeCheckpoints(job: RunningJob, signal: AbortSignal): void {
+  const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
+  if (wanted.length === 0 || !job.ground.jobs.outputs) return;
+  const look = async () => {
+    for (;;) {
+      await pause(checkpointMs, signal);
+      for (const output of wanted) await take(job, output, signal).catch((error: unknown) => note(job, output, error));
+      noteOutputs(job);
+    }
+  };
+  look().catch((error: unknown) => {
+    if (!signal.aborted) job.ground.log.warn({ err: error }, 'checkpoints are not looked at any more');
+  });
+}
+
+/** Keeps the logs of all that ran, and every output. Returns why the job has failed if a required one is not there. */
+export async function keepOutputs(job: RunningJob): Promise<Failure | undefined> {
+  const { outputs, running } = job.ground.jobs;
+  if (!outputs) return undefined;
+  await Promise.all(job.parts.filter(({ id }) => job.step(id).container_id !== null).map(({ id }) => keepLog(job, id)));
+  let missing: Failure | undefined;
+  for (const output of job.plan.outputs) {
+    try {
+      const kept = await take(job, output, toItsEnd());
+      const reason = `It is ${output.name}, at ${output.path} of the volume ${output.volume}.`;
+      if (!kept && output.required) missing ??= failureOf(new AgentError('output.missing', { ...output, reason }));
+      else if (!kept) job.emit('output.missing', `${output.name} does not exist, and is not required.`, { ...output });
+    } catch (error) {
+      if (error instanceof JobLetGo) throw error;
+      note(job, output, error);
+      if (output.required) missing ??= failureOf(error);
+    }
+  }
+  running.assertHeld();
+  noteOutputs(job);
+  return missing;
+}
+
+async function keepLog(job: RunningJob, id: string): Promise<void> {
+  const { engine, log, jobs } = job.ground;
+  const signal = toItsEnd();
+  try {
+    await jobs.outputs?.takeLog(job.id, id, engine.logs(containerName(job.id, id), { signal, follow: false }), signal);
+  } catch (error) {
+    log.warn({ service: id, err: error }, 'log of a step could not be kept');
+    job.emit('log.lost', `The log of ${id} could not be kept.`, { step: id });
+  }
+}
+
+/** Undefined also where no container that was made has its volume. */
+async function take(job: RunningJob, output: PlannedOutput, signal: AbortSignal) {
+  const place = whereIs(job, output);
+  return place && (await job.ground.jobs.outputs?.take(output, place, signal));
+}
+
+function whereIs(job: RunningJob, { volume }: PlannedOutput): Whereabouts | undefined {
+  for (const { id, mounts } of job.parts) {
+    const target = mounts.find((mount) => mount.volume === volume)?.path;
+    if (target !== undefined && job.step(id).container_id !== null) {
+      return { job: job.id, container: containerName(job.id, id), target };
+    }
+  }
+  return undefined;
+}
+
+function note(job: RunningJob, { name }: PlannedOutput, error: unknown): void {
+  const code = error instanceof AgentError ? error.code : 'internal';
+  job.ground.log.warn({ err: error }, 'output could not be kept');
+  job.emit('output.failed', `${name} could not be kept.`, { output: name, code });
+}
+
+function noteOutputs(job: RunningJob): void {
+  const outputs = job.ground.jobs.outputs?.of(job.id) ?? [];
+  if (JSON.stringify(outputs) !== JSON.stringify(job.record.outputs)) job.update({ outputs: [...outputs] });
+}
+
+/** Once its end is on disk. Asked again it is the same one. */
+export function signReceipt(job: RunningJob): void {
+  const { plan, record, ground } = job;
+  if (record.receipt !== null || !ground.jobs.receipts) return;
+  const receipt = ground.jobs.receipts.sign({
+    ...{ job_id: job.id, project_id: plan.identity.project_id, allocation_id: plan.identity.allocation_id },
+    ...{ task_id: ground.taskId, attempt: 1, document_sha256: plan.identity.document_sha256 },
+    plan_sha256: createHash('sha256').update(sortedJson(plan)).digest('hex'),
+    images: plan.images.map(({ id, source }) => ({
+      ...{ id, reference: source.reference, image_id: record.images[id] ?? null },
+    })),
+    inputs: plan.inputs.map(({ id }) => ({ id, sha256: record.inputs[id]?.sha256 ?? null })),
+    steps: plan.steps.map(({ id }) => {
+      const { state, exit_code, signal, oom_killed, started_at, ended_at } = job.step(id);
+      return { id, state, exit_code, signal, oom_killed, started_at, ended_at };
+    }),
+    outputs: record.outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
+    ...{ state: record.state, started_at: record.started_at, ended_at: record.ended_at },
+  });
+  if (receipt !== null) job.update({ receipt });
+}
+
+/** JSON with sorted keys and no space. */
+function sortedJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** Takes away what the job has made; what is to be kept stays, but for containers that hold cards. */
+export async function cleanUp(job: RunningJob): Promise<Cleanup> {
+  const { engine, gpus, jobs, log } = job.ground;
+  const { keep } = job.plan;
+  const signal = toItsEnd();
+  const cleanup = await takeAway(job.id, engine, signal, { keep });
+  await jobs.inputs?.release(job.id);
+  if (job.plan.resources.gpu_count > 0) {
+    const left = (await engine.list(signal)).filter(({ labels: of }) => of[labels.instance] === job.id);
+    gpus.settle(job.id, left);
+  }
+  if (jobs.outputs) await jobs.outputs.handedOver(job.id, handOverMs, signal);
+  log.info({ removed: cleanup.removed, kept: cleanup.kept, failed: cleanup.failed }, 'job cleaned up');
+  return cleanup;
+}

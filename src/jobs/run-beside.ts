@@ -1,0 +1,93 @@
+/** What runs before and beside the steps: services, which are ready before anything else, then checks and init. */
+import { AgentError } from '../contract/failures.ts';
+import { stepHasEnded } from '../contract/job-state.ts';
+import { pause } from '../kit/backoff.ts';
+import type { Part } from './parts.ts';
+import { runStep } from './run-step.ts';
+import type { RunningJob } from './running-job.ts';
+
+/** Services at work. `failed` aborts, with why, as soon as one has ended that was not to. */
+export class Services {
+  readonly #job: RunningJob;
+  readonly #failed = new AbortController();
+  readonly #atWork: Promise<void>[] = [];
+  #isOver = false;
+
+  constructor(job: RunningJob) {
+    this.#job = job;
+  }
+
+  get failed(): AbortSignal {
+    return this.#failed.signal;
+  }
+
+  /** Resolves when all are ready. */
+  async start(signal: AbortSignal): Promise<void> {
+    const services = this.#job.parts.filter(({ kind }) => kind === 'service');
+    for (const part of services) this.#begin(part);
+    await Promise.all(services.map((part) => this.#untilReady(part, AbortSignal.any([signal, this.failed]))));
+  }
+
+  /** Ends them, in any order, and resolves when they have. */
+  async stop(ending: 'served' | 'cancelled'): Promise<void> {
+    this.#isOver = true;
+    for (const { id } of this.#job.parts.filter(({ kind }) => kind === 'service')) {
+      if (this.#job.step(id).state === 'running' || this.#job.step(id).attempts > 0) this.#job.stop(id, ending);
+    }
+    await Promise.all(this.#atWork);
+  }
+
+  #begin(part: Part): void {
+    const { id } = part;
+    if (stepHasEnded(this.#job.step(id).state)) {
+      this.#fail(id);
+      return;
+    }
+    if (this.#job.step(id).state === 'pending') this.#job.updateStep(id, { state: 'waiting' });
+    const work = runStep(this.#job, part).then(() => this.#fail(id));
+    work.catch((error: unknown) => this.#failed.abort(error));
+    this.#atWork.push(work);
+  }
+
+  #fail(id: string): void {
+    if (this.#isOver) return;
+    const { failure, exit_code } = this.#job.step(id);
+    const reason = `The service ${id} has ended while the job runs.`;
+    const { code = 'step.failed', detail = {} } = failure ?? {};
+    this.#failed.abort(new AgentError(code, { ...(detail as object), reason, service: id, exit_code }));
+  }
+
+  async #untilReady({ id, ready_seconds: seconds = 60 }: Part, signal: AbortSignal): Promise<void> {
+    const late = new AbortController();
+    const limit = pause(seconds * 1000, AbortSignal.any([signal, late.signal])).then(() => {
+      throw new AgentError('readiness.timed_out', { reason: `It is the service ${id}.`, service: id });
+    });
+    limit.catch(() => undefined);
+    try {
+      while (!this.#job.step(id).ready) await Promise.race([this.#job.changed(), limit]);
+    } finally {
+      late.abort();
+    }
+  }
+}
+
+/** Runs checks, then init, one after another. Throws the failure of the first that does not end with 0. */
+export async function runBefore(job: RunningJob, signal: AbortSignal): Promise<void> {
+  for (const part of job.parts.filter(({ kind }) => kind === 'check' || kind === 'init')) {
+    const { id, kind } = part;
+    signal.throwIfAborted();
+    if (!stepHasEnded(job.step(id).state)) {
+      if (job.step(id).state === 'pending') job.updateStep(id, { state: 'waiting' });
+      const leave = () => job.stop(id, 'cancelled');
+      signal.addEventListener('abort', leave, { once: true });
+      await runStep(job, part).finally(() => signal.removeEventListener('abort', leave));
+    }
+    signal.throwIfAborted();
+    const { state, failure } = job.step(id);
+    if (state !== 'succeeded') {
+      const { code = 'step.failed', detail = {} } = failure ?? {};
+      const what = kind === 'check' ? 'check before the steps' : 'preparation before the steps';
+      throw new AgentError(code, { ...(detail as object), phase: kind, reason: `The ${what} ${id} did not succeed.` });
+    }
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * Carries a plan out to its end.
+ *
+ *   images, data ─▶ services ─▶ checks ─▶ init ─▶ steps ─▶ outputs ─▶ end (on disk) ─▶ receipt ─▶ clean-up
+ *
+ * Everything that is done is written down before and after, so a killed agent runs this again and each part goes on where it
+ * was. A job ends in one of four ways and says why; what it has made is taken away in each of them, unless it is to be kept.
+ */
+import { AgentError, type Failure } from '../contract/failures.ts';
+import type { JobPlan } from '../contract/job-plan.ts';
+import { type JobState, jobHasEnded } from '../contract/job-state.ts';
+import { labels } from '../contract/names.ts';
+import type { Cleanup } from '../contract/workload-output.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
+import type { ContainerSummary } from '../runtime/engine.ts';
+import { cleanUp, keepOutputs, signReceipt, takeCheckpoints } from './job-end.ts';
+import type { JobGround } from './job-ground.ts';
+import type { KeptJob, StepRecord } from './job-record.ts';
+import { partsOf } from './parts.ts';
+import { prepareJob } from './prepare-job.ts';
+import { runBefore, Services } from './run-beside.ts';
+import { longPause } from './run-step.ts';
+import { runSteps, skipSteps } from './run-steps.ts';
+import { failureOf, RunningJob } from './running-job.ts';
+import { JobLetGo } from './running-jobs.ts';
+import { takeAway } from './take-away.ts';
+
+export interface EndedJob {
+  readonly job: KeptJob;
+  readonly cleanup: Cleanup;
+}
+
+/** Resolves when the job has ended, however. Rejects where it was not begun, or where this process lets go of it. */
+export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob> {
+  const { jobs, taskId } = ground;
+  const { job_id: id } = plan.identity;
+  return await jobs.running.run(id, async (wanted) => {
+    const known = jobs.records.get(id);
+    const isResumed = known?.task_id === taskId;
+    if (isResumed && jobHasEnded(known.record.state)) return await finish(new RunningJob(known, ground));
+    if (!isResumed) await clear(plan, known, ground);
+    const room = await takeRoom(plan, ground);
+    // What was begun is ended, also where it does not fit any more.
+    if (room.failure && !isResumed) throw room.failure.cause;
+    const job = new RunningJob(isResumed ? known : fresh(plan, ground), ground);
+    job.cards = room.cards;
+    if (!isResumed) jobs.records.begin(job.kept);
+    try {
+      await carryOut(job, wanted, room.failure?.cause);
+    } finally {
+      room.release();
+    }
+    return await finish(job);
+  });
+}
+
+interface TakenRoom {
+  readonly cards: readonly string[];
+  readonly failure: { readonly cause: unknown } | undefined;
+  readonly release: () => void;
+}
+
+/** Cards, cores and memory, for as long as the job lasts: its containers come and go. */
+async function takeRoom({ identity, resources }: JobPlan, ground: JobGround): Promise<TakenRoom> {
+  const { admission, gpus, engine, signal } = ground;
+  const { job_id: id } = identity;
+  try {
+    const release = await admission.reserve(id, resources, signal, engine);
+    try {
+      const leased = await gpus.lease(id, [{ service: null, count: resources.gpu_count }], signal);
+      return { cards: leased.get(null)?.uuids ?? [], failure: undefined, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  } catch (error) {
+    return { cards: [], failure: { cause: error }, release: () => undefined };
+  }
+}
+
+/** What another task has left of the job is taken away. */
+async function clear(plan: JobPlan, known: KeptJob | undefined, { engine }: JobGround): Promise<void> {
+  const { job_id, project_id } = plan.identity;
+  if (known && known.plan.identity.project_id !== project_id) {
+    const message = 'is not the project of this job';
+    throw new AgentError('task.untrusted', {
+      errors: [{ path: '/params/identity/project_id', code: 'other_project', message }],
+    });
+  }
+  if (known && !jobHasEnded(known.record.state)) throw new AgentError('job.running', { job: job_id });
+  const isThere = ({ labels: of }: ContainerSummary) => of[labels.instance] === job_id;
+  // One that nobody remembers is begun anew: what its containers had done is not known any more.
+  if (!known && !(await engine.list(toItsEnd())).some(isThere)) return;
+  const { failed } = await takeAway(job_id, engine, toItsEnd());
+  if (failed[0] !== undefined) throw new AgentError('name.conflict', { reason: failed[0] });
+}
+
+function fresh(plan: JobPlan, { taskId, fencing }: JobGround): KeptJob {
+  const now = Date.now();
+  return {
+    ...{ job_id: plan.identity.job_id, task_id: taskId, fencing, plan },
+    record: {
+      ...{ state: 'queued', accepted_at: new Date(now).toISOString(), started_at: null, ended_at: null },
+      ...{ deadline_at: now + plan.deadline_seconds * 1000, cancelled: false, failure: null, images: {}, inputs: {} },
+      ...{ filled: [], outputs: [], receipt: null },
+      steps: Object.fromEntries(partsOf(plan).map(({ id }) => [id, freshStep(id)])),
+    },
+  };
+}
+
+function freshStep(id: string): StepRecord {
+  return {
+    ...{ id, state: 'pending', started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null },
+    ...{ signal: null, oom_killed: false, results: {}, failure: null, ports: [], ready: false, unhealthy: 0 },
+    ...{ ending: null, run_started_at: null, starting: false },
+  };
+}
+
+/** Up to its end, which is on disk when this resolves. */
+async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown): Promise<void> {
+  const stop = stopOf(job, wanted);
+  const over = new AbortController();
+  try {
+    let trouble = lacking === undefined ? undefined : failureOf(lacking);
+    trouble ??= await attempt(() => begin(job, stop.signal));
+    const services = new Services(job);
+    const signal = AbortSignal.any([stop.signal, services.failed]);
+    takeCheckpoints(job, over.signal);
+    trouble ??= await attempt(async () => {
+      await services.start(signal);
+      await runBefore(job, signal);
+      await runSteps(job, signal);
+      services.failed.throwIfAborted();
+    });
+    if (!stop.signal.aborted) skipSteps(job);
+    // Also what an earlier life of the agent had begun, where this one did not get as far.
+    await runSteps(job, AbortSignal.abort());
+    await services.stop(stop.signal.aborted ? 'cancelled' : 'served');
+    over.abort();
+    const missing = await keepOutputs(job);
+    const { state, failure } = verdictOf(job, stop.signal, trouble ?? missing);
+    job.move(state, { failure, ended_at: new Date().toISOString() });
+    job.emit('job.ended', failure?.message ?? 'The job has succeeded.', { to: state, code: failure?.code ?? null });
+  } finally {
+    over.abort();
+    stop.end();
+  }
+}
+
+async function begin(job: RunningJob, signal: AbortSignal): Promise<void> {
+  const { ground, record } = job;
+  if (record.state === 'queued') job.move('preparing', { started_at: new Date().toISOString() });
+  ground.enter('pulling');
+  job.emit('job.preparing', 'Images and data of the job are fetched.');
+  signal.throwIfAborted();
+  await prepareJob(job, signal);
+  signal.throwIfAborted();
+  if (job.record.state === 'preparing') job.move('running');
+  ground.enter('running');
+  job.emit('job.running', 'The job runs.');
+}
+
+/** What went wrong; undefined if nothing did. */
+async function attempt(work: () => Promise<void>): Promise<Failure | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof JobLetGo) throw error;
+    return failureOf(error);
+  }
+}
+
+interface Stop {
+  /** Aborts when the job is to end, with why: `job.cancelled` or `job.expired`. */
+  readonly signal: AbortSignal;
+  end(): void;
+}
+
+function stopOf(job: RunningJob, wanted: AbortSignal): Stop {
+  const { signal } = job.ground;
+  const stop = new AbortController();
+  const over = new AbortController();
+  const cancel = () => {
+    if (stop.signal.aborted) return;
+    try {
+      if (!job.record.cancelled) job.update({ cancelled: true });
+      stop.abort(new AgentError('job.cancelled'));
+    } catch (error) {
+      stop.abort(error);
+    }
+  };
+  const expire = () => stop.abort(new AgentError('job.expired', { deadline_seconds: job.plan.deadline_seconds }));
+  const isOver = { once: true, signal: over.signal };
+  wanted.addEventListener('abort', cancel, isOver);
+  signal.addEventListener('abort', () => (isTimeout(signal) ? expire() : cancel()), isOver);
+  if (job.record.cancelled || wanted.aborted) cancel();
+  else if (signal.aborted) (isTimeout(signal) ? expire : cancel)();
+  longPause(job.record.deadline_at - Date.now(), over.signal).then(expire, () => undefined);
+  return { signal: stop.signal, end: () => over.abort() };
+}
+
+function isTimeout({ reason }: AbortSignal): boolean {
+  return reason instanceof Error && reason.name === 'TimeoutError';
+}
+
+interface Verdict {
+  readonly state: JobState;
+  readonly failure: Failure | null;
+}
+
+function verdictOf({ plan, record }: RunningJob, stop: AbortSignal, trouble: Failure | undefined): Verdict {
+  const failures = plan.steps.flatMap(({ id }) => record.steps[id]?.failure ?? []);
+  const isDone = plan.steps.every(({ id }) => record.steps[id]?.state === 'succeeded');
+  if (stop.aborted && !(isDone && !trouble)) {
+    const failure = failureOf(stop.reason);
+    return { state: failure.code === 'job.cancelled' ? 'cancelled' : 'expired', failure };
+  }
+  const failure = failures[0] ?? trouble;
+  return failure ? { state: 'failed', failure } : { state: 'succeeded', failure: null };
+}
+
+/** What comes after the end: it may be repeated. */
+async function finish(job: RunningJob): Promise<EndedJob> {
+  signReceipt(job);
+  const cleanup = await cleanUp(job);
+  return { job: job.kept, cleanup };
+}

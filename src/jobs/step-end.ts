@@ -1,0 +1,61 @@
+/** How a container of a job has ended, and what that makes of its step. */
+import { constants } from 'node:os';
+import { AgentError, type Failure } from '../contract/failures.ts';
+import type { StepState } from '../contract/job-state.ts';
+import type { ContainerFacts } from '../runtime/engine.ts';
+import type { StepRecord } from './job-record.ts';
+import type { Part } from './parts.ts';
+
+export type Exit = Pick<StepRecord, 'exit_code' | 'signal' | 'oom_killed'>;
+
+/** Of two names for one number the first counts. */
+const signals = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
+
+/** The init process of a container ends with 128 and the number of the signal that has ended the program. */
+export function exitOf({ exitCode, oomKilled }: Pick<ContainerFacts, 'exitCode' | 'oomKilled'>): Exit {
+  const signal = exitCode === null ? undefined : signals.get(exitCode - 128);
+  return { exit_code: signal ? null : exitCode, signal: signal ?? null, oom_killed: oomKilled };
+}
+
+export interface StepEnd {
+  readonly state: StepState;
+  readonly failure: Failure | null;
+}
+
+/** `excerpt`: the end of what it has said. */
+export function endOf(part: Part, { ending, exit_code, signal, oom_killed }: StepRecord, excerpt: string): StepEnd {
+  const facts = { step: part.id, exit_code, signal, excerpt };
+  const failed = (error: AgentError, state: StepState = 'failed') => ({ state, failure: error.toFailure() });
+  switch (ending) {
+    case 'cancelled':
+      return { state: 'cancelled', failure: null };
+    case 'served':
+      return { state: 'succeeded', failure: null };
+    case 'timed_out': {
+      const reason = `It is ${part.id}, which had ${part.timeout_seconds} s.`;
+      return failed(
+        new AgentError('step.timed_out', { ...facts, reason, timeout_seconds: part.timeout_seconds ?? 0 }),
+        'timed_out',
+      );
+    }
+    case 'unhealthy':
+      return failed(new AgentError('step.unhealthy', { ...facts, reason: `It is ${part.id}.` }));
+    case null:
+      break;
+  }
+  if (oom_killed)
+    return failed(new AgentError('container.oom_killed', { ...facts, reason: `It is the step ${part.id}.` }));
+  if (exit_code === 0) return { state: 'succeeded', failure: null };
+  const how = signal === null ? `ended with ${exit_code}` : `was ended by ${signal}`;
+  return failed(new AgentError('step.failed', { ...facts, reason: `${part.id} ${how}.` }));
+}
+
+/** True where it is to be started once more. */
+export function mayRestart({ restart }: Part, { ending, attempts, exit_code }: StepRecord): boolean {
+  if (ending !== null || attempts > restart.max_retries) return false;
+  return restart.policy === 'always' || (restart.policy === 'on_failure' && exit_code !== 0);
+}

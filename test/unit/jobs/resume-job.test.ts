@@ -1,0 +1,162 @@
+/** A job that an earlier life of the agent had begun: each part goes on where it was, and nothing is done twice. */
+import { describe, expect, it } from 'vitest';
+import { labels } from '../../../src/contract/names.ts';
+import type { JobRecord, StepRecord } from '../../../src/jobs/job-record.ts';
+import { runJob } from '../../../src/jobs/run-job.ts';
+import { JobLetGo } from '../../../src/jobs/running-jobs.ts';
+import type { ContainerFacts } from '../../../src/runtime/engine.ts';
+import { jobEngine, type Script } from '../../support/job-engine.ts';
+import { keptJob, plan, step, stepRecord } from '../../support/job-plans.ts';
+import { containerFacts } from '../../support/recording-engine.ts';
+import { taskContext } from '../../support/task-bench.ts';
+
+const started = '2026-11-23T10:00:00.000000000Z';
+const before = '2026-11-23T09:00:00.000000000Z';
+const name = 'gpuaas-job-1.one';
+const running = { attempts: 1, container_id: 'c0', started_at: started, run_started_at: started };
+const beingStarted = { attempts: 1, starting: true };
+
+describe('the step that was at work', () => {
+  it.each<[string, Partial<StepRecord>, Partial<ContainerFacts> | undefined, readonly string[]]>([
+    ['runs: it is adopted', running, { status: 'running' }, []],
+    ['has ended meanwhile: it is looked at', running, { status: 'exited', exitCode: 0 }, []],
+    ['was decided on and not made: it is made', beingStarted, undefined, [`create ${name}`, `start ${name}`]],
+    [
+      'was made and not started: it is started',
+      beingStarted,
+      { status: 'created', startedAt: null },
+      [`start ${name}`],
+    ],
+    ['was started, which nobody wrote down: it is adopted', beingStarted, { status: 'running' }, []],
+    ['was started and has ended: it is looked at', beingStarted, { status: 'exited', exitCode: 0 }, []],
+    [
+      'was to be started again, and was not: it is',
+      { attempts: 2, starting: true, run_started_at: before },
+      { status: 'exited', exitCode: 1, startedAt: before },
+      [`start ${name}`],
+    ],
+    [
+      'was started again: it is adopted',
+      { attempts: 2, starting: true, run_started_at: before },
+      { status: 'running', startedAt: started },
+      [],
+    ],
+  ])('%s', async (_, of, container, expected) => {
+    const { report, done, record } = await resume({ steps: { one: stepRecord('one', 'running', of) } }, container);
+
+    expect(done).toEqual(expected);
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+    expect(record.steps['one']).toMatchObject({ attempts: of.attempts, exit_code: 0 });
+  });
+
+  it('is gone, and nobody saw how it ended: it is lost', async () => {
+    const { done, record } = await resume({ steps: { one: stepRecord('one', 'running', running) } }, undefined);
+
+    expect(done).toEqual([]);
+    expect(record).toMatchObject({ state: 'failed', failure: { code: 'step.lost' } });
+  });
+
+  it('is another task’s: it is left alone', async () => {
+    const others = { status: 'running', labels: { [labels.instance]: 'job-1', [labels.task]: 'task-9' } };
+    const { record } = await resume({ steps: { one: stepRecord('one', 'running', running) } }, others);
+
+    expect(record.failure).toMatchObject({ code: 'name.conflict' });
+  });
+
+  it('was being stopped: it is stopped, for the same reason', async () => {
+    const of = stepRecord('one', 'running', { ...running, ending: 'served' });
+    const { report, calls } = await resume({ steps: { one: of } }, { status: 'running' }, { one: [{}] });
+
+    expect(calls).toContain(`stop ${name} 5`);
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+  });
+
+  it('has run past its time meanwhile: it is stopped', async () => {
+    const steps = [step('one', { timeout_seconds: 60 })];
+    const of = { one: stepRecord('one', 'running', running) };
+    const { report } = await resume({ steps: of }, { status: 'running' }, { one: [{}] }, steps);
+
+    expect(report).toEqual({ job: 'failed', one: 'timed_out' });
+  });
+});
+
+describe('steps that have ended', () => {
+  it('are not run again', async () => {
+    const steps = [step('one'), step('two')];
+    const of = { one: stepRecord('one', 'succeeded', running), two: stepRecord('two', 'pending') };
+    const { done, report } = await resume({ steps: of }, { status: 'exited', exitCode: 0 }, {}, steps);
+
+    expect(done).toEqual(['create gpuaas-job-1.two', 'start gpuaas-job-1.two']);
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded', two: 'succeeded' });
+  });
+});
+
+describe('the job', () => {
+  it('that has ended is cleaned up, and is what it was', async () => {
+    const of = { one: stepRecord('one', 'failed', running) };
+    const { done, report, calls } = await resume({ state: 'failed', steps: of }, { status: 'exited', exitCode: 1 });
+
+    expect(done).toEqual([]);
+    expect(calls).toContain(`remove ${name}`);
+    expect(report).toEqual({ job: 'failed', one: 'failed' });
+  });
+
+  it('whose deadline went by meanwhile has expired', async () => {
+    const of = { one: stepRecord('one', 'running', running) };
+    const { report, record } = await resume({ deadline_at: 0, steps: of }, { status: 'running' }, { one: [{}] });
+
+    expect(report).toEqual({ job: 'expired', one: 'cancelled' });
+    expect(record.failure).toMatchObject({ code: 'job.expired' });
+  });
+
+  it('that somebody wanted to end meanwhile is ended', async () => {
+    const of = { one: stepRecord('one', 'running', running) };
+    const { report } = await resume({ cancelled: true, steps: of }, { status: 'running' }, { one: [{}] });
+
+    expect(report).toEqual({ job: 'cancelled', one: 'cancelled' });
+  });
+
+  it('is not touched any more once this process has let go of it', async () => {
+    const { context, calls, containers, end } = bench({ state: 'running' }, { status: 'running' }, { one: [{}] });
+    const job = runJob(keptJob('running', 'running').plan, context);
+    job.catch(() => undefined);
+    await expect.poll(() => calls).toContain(`wait ${name}`);
+    const before = JSON.stringify(context.jobs.records.all());
+
+    context.jobs.running.letGo();
+    end(name, 0);
+
+    await expect(job).rejects.toThrow(JobLetGo);
+    expect(JSON.stringify(context.jobs.records.all())).toBe(before);
+    expect(containers.has(name)).toBe(true);
+  });
+});
+
+function bench(
+  of: Partial<JobRecord>,
+  container: Partial<ContainerFacts> | undefined,
+  scripts: Record<string, Script> = { one: [{ exit: 0 }] },
+  steps = [step('one')],
+) {
+  const engine = jobEngine(scripts);
+  const { context } = taskContext(engine.engine);
+  if (container) {
+    const its = { [labels.instance]: 'job-1', [labels.task]: 'task-1', [labels.service]: 'one' };
+    engine.containers.set(name, containerFacts({ name, labels: its, startedAt: started, ...container }));
+    if (container.status === 'running') engine.runs(name);
+  }
+  const kept = keptJob('running', 'running', { task_id: 'task-1', plan: plan({ steps }) });
+  const far = Date.now() + 3_600_000;
+  const record = { deadline_at: far, steps: { one: stepRecord('one', 'running', running) }, ...of };
+  context.jobs.records.begin({ ...kept, record: { ...kept.record, ...record } });
+  return { ...engine, context, plan: kept.plan };
+}
+
+async function resume(...given: Parameters<typeof bench>) {
+  const { context, plan: wanted, calls } = bench(...given);
+  const { job } = await runJob(wanted, context);
+  const { record } = job;
+  const states = wanted.steps.map(({ id }) => [id, record.steps[id]?.state]);
+  const done = calls.filter((call) => /^(create|start) /.test(call));
+  return { record, calls, done, report: { job: record.state, ...Object.fromEntries(states) } };
+}

@@ -1,0 +1,227 @@
+import { describe, expect, it } from 'vitest';
+import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import { runJob } from '../../../src/jobs/run-job.ts';
+import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
+import { plan, step, words } from '../../support/job-plans.ts';
+import { taskContext } from '../../support/task-bench.ts';
+
+describe('a job of one step', () => {
+  it('is created, started, awaited and taken away', async () => {
+    const { report, calls, job } = await run({}, {});
+
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+    expect(job.record.steps['one']).toMatchObject({ exit_code: 0, signal: null, attempts: 1, failure: null });
+    expect(calls.filter((call) => /^(create|start|stop|remove)/.test(call))).toEqual([
+      'create gpuaas-job-1.one',
+      'start gpuaas-job-1.one',
+      'remove gpuaas-job-1.one',
+      'removeNetwork gpuaas-job-1',
+      'removeData job-1 (data)',
+    ]);
+  });
+
+  it('fails with the exit code of the step', async () => {
+    const { report, job } = await run({}, { one: [{ exit: 3, says: ['no such file'] }] });
+
+    expect(report).toEqual({ job: 'failed', one: 'failed' });
+    expect(job.record.failure).toMatchObject({
+      code: 'step.failed',
+      detail: { step: 'one', exit_code: 3, excerpt: 'no such file' },
+    });
+  });
+
+  it.each([
+    ['a signal', { exit: 139 }, 'step.failed', { signal: 'SIGSEGV', exit_code: null }],
+    ['want of memory', { exit: 137, oom: true }, 'container.oom_killed', { signal: 'SIGKILL', oom_killed: true }],
+    ['an exit above all signals', { exit: 255 }, 'step.failed', { signal: null, exit_code: 255 }],
+  ])('tells apart that it was ended by %s', async (_, script, code, facts) => {
+    const { job } = await run({}, { one: [script] });
+
+    expect(job.record.failure).toMatchObject({ code });
+    expect(job.record.steps['one']).toMatchObject(facts);
+  });
+
+  it('keeps what it has made where it is to', async () => {
+    const { calls, cleanup } = await run({ keep: true }, {});
+
+    expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
+    expect(cleanup.kept).toEqual(['container gpuaas-job-1.one', 'network gpuaas-job-1']);
+  });
+});
+
+describe('steps', () => {
+  it('of later groups run once those before have ended', async () => {
+    const steps = [step('a', { group: '1' }), step('b', { group: '1' }), step('c', { group: '2' })];
+    const { report, calls } = await run({ steps }, {});
+    const order = calls.filter((call) => call.startsWith('start')).map((call) => call.slice(-1));
+
+    expect(report).toEqual({ job: 'succeeded', a: 'succeeded', b: 'succeeded', c: 'succeeded' });
+    expect(order.slice(0, 2).sort()).toEqual(['a', 'b']);
+    expect(order[2]).toBe('c');
+  });
+
+  it('after one that failed are skipped', async () => {
+    const { report } = await run({ steps: [step('a'), step('b')] }, { a: [{ exit: 1 }] });
+
+    expect(report).toEqual({ job: 'failed', a: 'failed', b: 'skipped' });
+  });
+
+  it('after one that failed run where the plan says so, and the job has failed all the same', async () => {
+    const steps = [step('a'), step('b')];
+    const { report } = await run({ steps, on_failure: 'continue' }, { a: [{ exit: 1 }] });
+
+    expect(report).toEqual({ job: 'failed', a: 'failed', b: 'succeeded' });
+  });
+
+  it('that serve others are stopped when these have ended, and have succeeded', async () => {
+    const steps = [
+      step('server', { group: 'g', stops_with: ['client'] }),
+      step('client', { group: 'g', depends_on: ['server'] }),
+    ];
+    const { report, calls } = await run({ steps }, { server: [{}] });
+
+    expect(report).toEqual({ job: 'succeeded', server: 'succeeded', client: 'succeeded' });
+    expect(calls).toContain('stop gpuaas-job-1.server 5');
+    expect(calls.indexOf('start gpuaas-job-1.server')).toBeLessThan(calls.indexOf('start gpuaas-job-1.client'));
+  });
+
+  it('see what others have brought out', async () => {
+    const result = { ref: 'step_result', step: 'a', name: 'loss' } as const;
+    const steps = [
+      step('a', { results: [{ name: 'loss', regex: 'loss=([0-9.]+)', channels: ['stdout'] }] }),
+      step('b', { command: { items: ['echo', result], omit_if_empty: false } }),
+    ];
+    const { requests, job } = await run({ steps }, { a: [{ exit: 0, says: ['begin', 'loss=0.25'] }] });
+
+    expect(job.record.steps['a']?.results).toEqual({ loss: ['0.25'] });
+    expect(requests[1]?.Cmd).toEqual(['echo', '0.25']);
+  });
+
+  it('that need what nobody has brought out fail by its name, and are not started', async () => {
+    const result = { ref: 'step_result', step: 'a', name: 'loss' } as const;
+    const steps = [
+      step('a', { results: [{ name: 'loss', regex: 'loss=([0-9.]+)', channels: ['stdout'] }] }),
+      step('b', { command: { items: ['echo', result], omit_if_empty: false } }),
+    ];
+    const { report, job, calls } = await run({ steps }, {});
+
+    expect(report).toMatchObject({ job: 'failed', a: 'succeeded', b: 'failed' });
+    expect(job.record.failure).toMatchObject({
+      code: 'step.unresolved',
+      detail: { reference: 'steps.a.results.loss' },
+    });
+    expect(calls).not.toContain('create gpuaas-job-1.b');
+  });
+
+  it('publish their ports where nobody listens, and others learn where', async () => {
+    const expose = [{ kind: 'port' as const, port: 8080, protocol: 'http' as const, checks: [] }];
+    const endpoint = { ref: 'step_endpoint', step: 'a', port: 8080 } as const;
+    const steps = [
+      step('a', { expose }),
+      step('b', { command: { items: [{ join: ['at ', endpoint] }], omit_if_empty: false } }),
+    ];
+    const { requests } = await run({ steps }, {});
+    const port = requests[0]?.HostConfig.PortBindings['8080/tcp']?.[0]?.HostPort;
+
+    expect(Number(port)).toBeGreaterThan(1024);
+    expect(requests[1]?.Cmd).toEqual([`at 127.0.0.1:${port}`]);
+  });
+});
+
+describe('a job that is to end', () => {
+  it('by a wish of somebody stops what runs, and begins nothing more', async () => {
+    const { report, job, calls } = await run(
+      { steps: [step('a'), step('b')] },
+      { a: [{}] },
+      (_, { running }) => void running.cancel('job-1', new AbortController().signal),
+    );
+
+    expect(report).toEqual({ job: 'cancelled', a: 'cancelled', b: 'cancelled' });
+    expect(job.record.failure).toMatchObject({ code: 'job.cancelled' });
+    expect(calls).toContain('stop gpuaas-job-1.a 5');
+    expect(calls).toContain('remove gpuaas-job-1.a');
+  });
+});
+
+describe('what runs before the steps', () => {
+  it('runs one after another, and the steps after it', async () => {
+    const { calls } = await run({ checks: [runOnce('look')], init: [runOnce('fill')] }, {});
+
+    expect(calls.filter((call) => call.startsWith('start'))).toEqual([
+      'start gpuaas-job-1.look',
+      'start gpuaas-job-1.fill',
+      'start gpuaas-job-1.one',
+    ]);
+  });
+
+  it('fails the job before a step was begun, and says in which phase (X-19)', async () => {
+    const { report, job } = await run({ checks: [runOnce('look')] }, { look: [{ exit: 1 }] });
+
+    expect(report).toEqual({ job: 'failed', one: 'skipped' });
+    expect(job.record.failure).toMatchObject({ code: 'step.failed', detail: { phase: 'check', step: 'look' } });
+  });
+
+  it('services are ready before, and stopped after', async () => {
+    const { report, calls } = await run({ services: [service('db')] }, { db: [{}] });
+
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+    expect(calls.filter((call) => /^(start|stop)/.test(call))).toEqual([
+      'start gpuaas-job-1.db',
+      'start gpuaas-job-1.one',
+      'stop gpuaas-job-1.db 5',
+    ]);
+  });
+
+  it('a service that ends while the job runs fails it', async () => {
+    const over = Promise.withResolvers<void>();
+    const { report, job } = await run(
+      { services: [service('db')] },
+      { db: [{ exit: 2, after: over.promise }], one: [{}] },
+      () => over.resolve(),
+    );
+
+    expect(report).toMatchObject({ job: 'failed' });
+    expect(job.record.failure).toMatchObject({ detail: { service: 'db' } });
+  });
+});
+
+const runOnce = (id: string): JobPlan['checks'][number] => {
+  const { image, command = words(), env, mounts, resources } = step(id);
+  return { id, image, command, env, mounts, resources, timeout_seconds: 60 };
+};
+const service = (id: string): JobPlan['services'][number] => {
+  const { image, command = words(), env, mounts, resources } = step(id);
+  return {
+    id,
+    image,
+    command,
+    env,
+    mounts,
+    resources,
+    expose: [],
+    restart: { policy: 'no', max_retries: 0 },
+    ready_seconds: 60,
+  };
+};
+
+type Means = ReturnType<typeof taskContext>['context']['jobs'];
+
+/** `meanwhile` is called when the first step runs. */
+async function run(
+  over: Partial<JobPlan>,
+  scripts: Record<string, Script>,
+  meanwhile: (engine: JobEngine, means: Means) => void = () => undefined,
+) {
+  const engine = jobEngine(scripts);
+  const { context, events } = taskContext(engine.engine);
+  const emit: typeof context.emit = (type, message, values) => {
+    context.emit(type, message, values);
+    if (type === 'step.started' && ['one', 'a'].includes(String(values?.['step']))) {
+      queueMicrotask(() => meanwhile(engine, context.jobs));
+    }
+  };
+  const { job, cleanup } = await runJob(plan(over), { ...context, emit });
+  const states = job.plan.steps.map(({ id }) => [id, job.record.steps[id]?.state]);
+  const report = { job: job.record.state, ...Object.fromEntries(states) };
+  return { ...engine, job, cleanup, report, events };
+}
