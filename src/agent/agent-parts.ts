@@ -1,11 +1,13 @@
 /** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
 
+import { join } from 'node:path';
 import type { RecordBody } from '../contract/records.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { probeGpuLinks } from '../host/gpu-topology.ts';
 import { probeGpus } from '../host/gpus.ts';
 import { kernelLogDevice } from '../host/kernel-log.ts';
 import { readDisk } from '../host/resources.ts';
+import { openOutputs } from '../jobs/outputs/keep-outputs.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -25,12 +27,14 @@ import { HostDoctor } from './host-doctor.ts';
 import { cardsToReconcile, conflictEvent, openGpuLedger } from './host-gpus.ts';
 import { openHostJobs } from './host-jobs.ts';
 import { HostPressure } from './host-pressure.ts';
+import { openIdentityKey } from './identity/identity-key.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
 import type { Journal } from './journal/journal.ts';
 import { admitUnlessDraining, lifecycleOf } from './lifecycle.ts';
 import type { AgentStatus } from './local-api/agent-status.ts';
 import { LogStreams } from './logs/log-streams.ts';
 import { openLogSources } from './logs/open-sources.ts';
+import { openReceipts } from './sign-receipts.ts';
 import { Supervisor } from './supervision/supervisor.ts';
 import { secretsOfAll } from './supervision/workload-secrets.ts';
 import { taskLogFolder } from './task-log.ts';
@@ -103,9 +107,17 @@ export function assembleAgent(ground: Ground) {
       tell('hostChanged');
     },
   });
+  const outputs = openOutputs({
+    ...{ engine, folder: join(config.state_dir, 'jobs'), destination: uplink.outputs, clock, log },
+    limits: { ...outputLimits, reserve: policy.reserves.disk_gib * 2 ** 30 },
+  });
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },
-    jobs: openHostJobs(journal, { report: (body) => journal.append('job.report', body) }),
+    jobs: openHostJobs(journal, {
+      outputs,
+      receipts: receiptsOf(ground),
+      report: (body) => journal.append('job.report', body),
+    }),
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
     // Of a task that it does not know the control plane would refuse to answer.
@@ -187,11 +199,20 @@ export function assembleAgent(ground: Ground) {
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health, updater, updates, doctor },
+    ...{ gpus, health, updater, updates, doctor, outputs },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),
   };
+}
+
+/** Of what is kept of jobs on this host; the control plane has bounds of its own. */
+const outputLimits = { each: 64 * 2 ** 30, all: 128 * 2 ** 30 };
+
+/** A host that is no node has no name to sign with. */
+function receiptsOf({ policy, loaded: { config }, journal, uplink }: Ground) {
+  if (!uplink.outputs) return undefined;
+  return openReceipts({ nodeId: policy.node_id, key: () => openIdentityKey(config.state_dir), journal });
 }
 
 const factsTimeoutMs = 15_000;

@@ -86,6 +86,7 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
   life.defer(() => reports.close());
   agent.onChange(reports);
   life.defer(() => agent.updater.close());
+  life.defer(() => agent.outputs.close());
 
   const recovered = agent.loop.recover();
   const ending = new AbortController();

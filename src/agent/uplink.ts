@@ -2,12 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { AgentError } from '../contract/failures.ts';
 import type { TaskEnvelope } from '../contract/task-envelope.ts';
+import type { OutputDestination } from '../jobs/outputs/hand-over.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { repeat } from '../kit/repeat.ts';
 import { SingleFlight } from '../kit/single-flight.ts';
 import type { PullCredential } from '../runtime/engine.ts';
 import type { AgentConfig } from './config.ts';
+import { outputDestination } from './control-plane/hand-over.ts';
 import { type ControlPlaneOrigin, controlPlaneOrigin } from './control-plane/origin.ts';
 import { epochFile } from './identity/epoch-file.ts';
 import { careForKeys } from './identity/key-care.ts';
@@ -53,6 +55,8 @@ export interface Uplink {
   rotateKeys(): Promise<void>;
   /** Where releases of the agent are fetched; undefined on a host that is no node. */
   readonly releases: ReleaseSource | undefined;
+  /** Where outputs of jobs are handed over; undefined on a host that is no node. */
+  readonly outputs: OutputDestination | undefined;
   close(): Promise<void>;
 }
 
@@ -110,6 +114,7 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
       log.info({}, 'keys of the node replaced');
     },
     releases: { origin, bearer: () => session?.bearer(), serverNow: () => session?.serverNow() },
+    outputs: outputDestination(origin, () => session?.bearer()),
     close: async () => {
       closing.abort();
       await session?.close();
@@ -153,6 +158,7 @@ function unconfigured(clock: Clock): Uplink {
       throw noSession(notes.status(0).reason);
     },
     releases: undefined,
+    outputs: undefined,
     close: async () => undefined,
   };
 }

@@ -13,8 +13,15 @@ import { answerOf } from '../../kit/answer-of.ts';
 import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import type { ControlPlaneOrigin } from './origin.ts';
 
-export interface PostOptions<S extends TSchema> {
+export interface PostOptions<S extends TSchema> extends CallOptions<S> {
   readonly body: object;
+}
+
+export interface PutOptions<S extends TSchema> extends CallOptions<S> {
+  readonly bytes: Uint8Array;
+}
+
+interface CallOptions<S extends TSchema> {
   /** What the answer must look like. */
   readonly answer: S;
   /** Token of the present session. */
@@ -36,14 +43,39 @@ export async function post<S extends TSchema>(
   path: string,
   options: PostOptions<S>,
 ): Promise<Static<S>> {
+  const body = Buffer.from(JSON.stringify(options.body));
+  return await answered(origin, path, { ...options, method: 'POST', type: 'application/json', body });
+}
+
+/** The same for bytes. */
+export async function put<S extends TSchema>(
+  origin: ControlPlaneOrigin,
+  path: string,
+  options: PutOptions<S>,
+): Promise<Static<S>> {
+  const { bytes: body } = options;
+  return await answered(origin, path, { ...options, method: 'PUT', type: 'application/octet-stream', body });
+}
+
+interface Sent<S extends TSchema> extends CallOptions<S> {
+  readonly method: 'POST' | 'PUT';
+  readonly type: string;
+  readonly body: Uint8Array;
+}
+
+async function answered<S extends TSchema>(
+  origin: ControlPlaneOrigin,
+  path: string,
+  sent: Sent<S>,
+): Promise<Static<S>> {
   const url = origin.audience + path;
-  const { status, bytes } = await exchange(origin, url, options);
+  const { status, bytes } = await exchange(origin, url, sent);
   const read = readStrictJson(bytes);
   const value = read.ok ? read.value : undefined;
   if (status < 200 || status > 299) {
     throw refusal(url, status, value);
   }
-  const judged = judgeKnown(options.answer, value);
+  const judged = judgeKnown(sent.answer, value);
   if (!judged.ok) {
     const errors = judged.errors.map((error) => ({ ...error }));
     throw new AgentError('control_plane.untrusted', { reason: 'Its answer is not what was agreed on.', url, errors });
@@ -56,17 +88,20 @@ interface Answer {
   readonly bytes: Buffer;
 }
 
-async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOptions<TSchema>): Promise<Answer> {
-  const body = Buffer.from(JSON.stringify(options.body));
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? usualTimeoutMs);
+async function exchange(
+  origin: ControlPlaneOrigin,
+  url: string,
+  { method, type, body, bearer, timeoutMs = usualTimeoutMs, signal }: Sent<TSchema>,
+): Promise<Answer> {
+  const timeout = AbortSignal.timeout(timeoutMs);
   const request: RequestOptions = {
-    method: 'POST',
+    method,
     headers: {
-      'content-type': 'application/json',
+      'content-type': type,
       'content-length': body.length,
-      ...(options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }),
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
     },
-    signal: options.signal ? AbortSignal.any([timeout, options.signal]) : timeout,
+    signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
     ...origin.tlsOptions(),
   };
   try {
@@ -76,7 +111,7 @@ async function exchange(origin: ControlPlaneOrigin, url: string, options: PostOp
     const response = await answerOf(sent);
     return { status: response.statusCode ?? 0, bytes: await bounded(response) };
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     throw describeFailure(url, error);
   }
 }

@@ -70,6 +70,8 @@ export interface Journal {
 
   /** What is known of jobs; each change is on the disk when it returns. */
   readonly jobs: JobRecords;
+  /** The receipt of a task: the one that there is, or what `make` makes as the next link of the chain, on the disk with it. */
+  addReceipt(taskId: string, make: MakeReceipt): string;
 
   // Outbox
 
@@ -104,6 +106,9 @@ export interface Journal {
   pulse(): void;
   close(): void;
 }
+
+/** Given its place in the chain and the receipt before it, as it travels. */
+export type MakeReceipt = (place: { readonly chain: string; readonly number: number }, before: string | null) => string;
 
 export interface Circumstances {
   /** Server time in milliseconds since 1970; `not_after` is judged by it, once. */

@@ -18,12 +18,14 @@ import type {
   Journal,
   KeptTask,
   KeptWorkload,
+  MakeReceipt,
   OutboxDepth,
   Rebuilt,
   WorkloadChange,
 } from './journal.ts';
 import { LeaseTable } from './lease-table.ts';
 import { Outbox, type OutboxLimits } from './outbox.ts';
+import { ReceiptTable } from './receipt-table.ts';
 import { Reserve } from './reserve.ts';
 import { journalSchema } from './schema.ts';
 import { TaskTable } from './task-table.ts';
@@ -66,6 +68,7 @@ class SqliteJournal implements Journal {
   readonly #workloads: WorkloadTable;
   readonly #leases: LeaseTable;
   readonly jobs: JobRecords;
+  readonly #receipts: ReceiptTable;
   readonly #outbox: Outbox;
   readonly #keptTasks: number;
   readonly #listeners = new Set<(how: { readonly canWait: boolean }) => void>();
@@ -82,6 +85,7 @@ class SqliteJournal implements Journal {
     this.#workloads = new WorkloadTable(database);
     this.#leases = new LeaseTable(database);
     this.jobs = this.#writing(new JobTable(database));
+    this.#receipts = new ReceiptTable(database);
     this.#outbox = new Outbox(database, limits);
     this.#keptTasks = limits.keptTasks;
     this.#id = this.#ensureId();
@@ -196,6 +200,10 @@ class SqliteJournal implements Journal {
       put: (job, record) => this.#writeAtAllCosts(() => jobs.put(job, record)),
       remove: (job) => this.#writeAtAllCosts(() => jobs.remove(job)),
     };
+  }
+
+  addReceipt(taskId: string, make: MakeReceipt): string {
+    return this.#receipts.get(taskId) ?? this.#writeAtAllCosts(() => this.#receipts.add(taskId, make));
   }
 
   append<K extends RecordKind>(kind: K, body: RecordBody<K>): void {

@@ -5,7 +5,7 @@ import type { Schema } from './database.ts';
  * one wrote; each has the next number.
  *
  * 1  2026-11-26  the first with a number; a file without one has the same tables
- * 2  2026-11-26  jobs
+ * 2  2026-11-26  jobs and their receipts
  */
 export const journalSchema: Schema = {
   version: 2,
@@ -56,6 +56,14 @@ export const journalSchema: Schema = {
     plan    TEXT NOT NULL,
     record  TEXT NOT NULL               -- what has become of it
   ) WITHOUT ROWID;
+
+  -- The chain of receipts: each is signed over the hash of the one before.
+  CREATE TABLE IF NOT EXISTS receipts (
+    number  INTEGER PRIMARY KEY,
+    chain   TEXT NOT NULL,
+    task_id TEXT NOT NULL UNIQUE,
+    jws     TEXT NOT NULL
+  );
 
   CREATE TABLE IF NOT EXISTS outbox (
     seq   INTEGER PRIMARY KEY AUTOINCREMENT,

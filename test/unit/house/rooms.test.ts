@@ -34,6 +34,7 @@ const owners: Record<string, readonly string[]> = {
   pino: ['kit', 'agent'],
   ajv: ['contract'],
   re2js: ['manifests/nosana', 'jobs'],
+  'tar-stream': ['jobs'],
   yaml: ['manifests', 'server/adapters', 'host'],
   systeminformation: ['host'],
   '@huggingface/hub': ['jobs/inputs'],

@@ -1,0 +1,177 @@
+/** Keeps what comes out of jobs, and hands it over to the control plane in the background. */
+import { posix } from 'node:path';
+import { AgentError } from '../../contract/failures.ts';
+import type { KeptOutput } from '../../contract/job-outputs.ts';
+import type { Clock } from '../../kit/clock.ts';
+import type { Log } from '../../kit/log.ts';
+import { Slots } from '../../kit/slots.ts';
+import type { ContainerEngine, LogEntry } from '../../runtime/engine.ts';
+import { handOver, type OutputDestination } from './hand-over.ts';
+import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
+import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
+import { takeTar } from './take-tar.ts';
+
+export interface OutputsOptions {
+  readonly engine: Pick<ContainerEngine, 'getArchive'>;
+  /** `<state_dir>/jobs`. */
+  readonly folder: string;
+  readonly limits: SpoolLimits;
+  /** Undefined on a host that is no node: what is kept stays in the spool. */
+  readonly destination: OutputDestination | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface KeptOutputs extends JobOutputs {
+  /** Ends what is under way; it goes on with the next start. */
+  close(): Promise<void>;
+}
+
+/** Outputs that are handed over at once. */
+const parallel = 2;
+const maxEntries = 200_000;
+
+/** Goes on at once with what an earlier life has left. */
+export function openOutputs({ engine, folder, limits, destination, clock, log }: OutputsOptions): KeptOutputs {
+  const spool = new Spool(folder, limits, clock.wallMs());
+  const closing = new AbortController();
+  const slots = new Slots(parallel);
+  /** What is handed over or waits for that, by job and name. */
+  const underWay = new Map<string, { readonly stop: AbortController; readonly end: Promise<void> }>();
+  for (const spooled of spool.waiting()) begin(spooled);
+
+  return {
+    take: async (output, where, signal) => {
+      const archive = await engine.getArchive(where.container, posix.join(where.target, output.path), signal);
+      if (!archive) return undefined;
+      const most = { bytes: limits.each, entries: maxEntries };
+      return await keep(where.job, async (write) =>
+        filled(output, where, await named(output, takeTar(archive, write, most))),
+      );
+    },
+    takeLog: async (job, step, entries, signal) =>
+      await keep(job, async (write) => {
+        let lines = '';
+        for await (const line of linesOf(entries)) {
+          signal.throwIfAborted();
+          lines += line;
+          if (lines.length < writtenAtOnce) continue;
+          await write(Buffer.from(lines));
+          lines = '';
+        }
+        await write(Buffer.from(lines));
+        const name = `${step}.log`;
+        return { name, kind: 'log', media_type: 'application/x-ndjson', file_name: `${name}.ndjson` };
+      }),
+    of: (job) => spool.of(job),
+    handedOver: async (job, patienceMs, signal) => {
+      const ends = [...underWay].filter(([key]) => key.startsWith(`${job}/`)).map(([, { end }]) => end);
+      const over = new AbortController();
+      const patience = clock.pause(patienceMs, AbortSignal.any([signal, over.signal]));
+      await Promise.race([Promise.all(ends), patience]).finally(() => over.abort());
+      return spool.waiting(job).length === 0;
+    },
+    forget: async (job) => {
+      await stop((key) => key.startsWith(`${job}/`));
+      spool.forget(job);
+    },
+    close: async () => {
+      closing.abort();
+      await stop(() => true);
+    },
+  };
+
+  function filled(output: PlannedOutput, { job }: Whereabouts, taken: Awaited<ReturnType<typeof takeTar>>) {
+    const { kind, leftOut } = taken;
+    if (leftOut.count > 0) {
+      const { count, some } = leftOut;
+      log.warn(
+        { instance: job, output: output.name, count, paths: some },
+        'links and devices of a folder are not kept',
+      );
+    }
+    const base = posix.basename(posix.normalize(output.path)).slice(0, 250);
+    const isFile = kind === 'file';
+    return {
+      ...{ name: output.name, kind: output.type, file_name: isFile ? base : `${base}.tar` },
+      media_type: isFile ? ('application/octet-stream' as const) : ('application/x-tar' as const),
+    };
+  }
+
+  async function keep(job: string, fill: Fill): Promise<KeptOutput> {
+    const { spooled, isNew } = await spool.keep(job, fill);
+    if (isNew) begin(spooled);
+    return spooled.output;
+  }
+
+  function begin(spooled: Spooled): void {
+    if (!destination || closing.signal.aborted) return;
+    const key = keyOf(spooled);
+    const before = underWay.get(key);
+    before?.stop.abort();
+    const stopping = new AbortController();
+    const signal = AbortSignal.any([stopping.signal, closing.signal]);
+    const file = spool.fileOf(spooled);
+    const end = slots
+      .run(signal, () => handOver(spooled, { destination, file, clock, signal }))
+      .then(
+        (handed) => {
+          if (handed.state === 'refused') {
+            const { job: instance, output } = spooled;
+            log.warn(
+              { instance, output: output.name, reason: handed.reason },
+              'the control plane does not keep an output',
+            );
+          }
+          spool.end(spooled, handed.state);
+        },
+        (err) => {
+          if (!signal.aborted) log.error({ err, instance: spooled.job }, 'an output cannot be handed over');
+        },
+      )
+      .finally(() => {
+        if (underWay.get(key)?.stop === stopping) underWay.delete(key);
+      });
+    underWay.set(key, { stop: stopping, end });
+  }
+
+  async function stop(which: (key: string) => boolean): Promise<void> {
+    const chosen = [...underWay].filter(([key]) => which(key)).map(([, each]) => each);
+    for (const { stop: stopping } of chosen) stopping.abort();
+    await Promise.all(chosen.map(({ end }) => end));
+  }
+}
+
+function keyOf({ job, output }: Pick<Spooled, 'job' | 'output'>): string {
+  return `${job}/${output.name}`;
+}
+
+/** Says which output it was that could not be kept. */
+async function named<T>({ name, path }: PlannedOutput, taking: Promise<T>): Promise<T> {
+  try {
+    return await taking;
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.code !== 'output.refused') throw error;
+    throw new AgentError('output.refused', { ...error.detail, output: name, path }, { cause: error });
+  }
+}
+
+async function* linesOf(entries: AsyncIterable<LogEntry>): AsyncGenerator<string> {
+  let rest: { readonly time: string; readonly channel: LogEntry['channel']; readonly text: string } | undefined;
+  for await (const { time, channel, data, partial } of entries) {
+    const text = data.toString();
+    if (rest && rest.channel !== channel) {
+      yield `${JSON.stringify(rest)}\n`;
+      rest = undefined;
+    }
+    rest = { time: rest?.time ?? time, channel, text: `${rest?.text ?? ''}${text}` };
+    // A line without an end is cut somewhere, so that it never has to be held whole.
+    if (partial && rest.text.length < maxLineLength) continue;
+    yield `${JSON.stringify({ ...rest, text: rest.text.replace(/\n$/, '') })}\n`;
+    rest = undefined;
+  }
+  if (rest) yield `${JSON.stringify(rest)}\n`;
+}
+
+const maxLineLength = 256 * 1024;
+const writtenAtOnce = 64 * 1024;

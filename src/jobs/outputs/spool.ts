@@ -1,0 +1,208 @@
+/**
+ * What waits on this host for the control plane: `<state_dir>/jobs/<job>/<sha256>`, and beside it `<name>.json`, which says what it
+ * is. The bytes are there before the note is, and go once they were handed over; the note stays with the job.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { open, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { identifierPattern } from '../../contract/identifiers.ts';
+import { KeptOutput } from '../../contract/job-outputs.ts';
+import { judge } from '../../contract/validate.ts';
+import { syncPath, writeDurable } from '../../kit/durable.ts';
+import type { Write } from './take-tar.ts';
+
+const Note = Type.Object(
+  {
+    output: KeptOutput,
+    state: Type.Enum(['waiting', 'handed_over', 'refused'], { description: 'Whether the control plane has it.' }),
+  },
+  { additionalProperties: false, description: 'What is known of an output.' },
+);
+type Note = Static<typeof Note>;
+
+export interface Spooled extends Note {
+  readonly job: string;
+}
+
+/** Writes an output, and says what it is. */
+export type Fill = (write: Write) => Promise<Omit<KeptOutput, 'sha256' | 'bytes'>>;
+
+export interface SpoolLimits {
+  /** Most bytes of one output. */
+  readonly each: number;
+  /** Most bytes of all that wait. */
+  readonly all: number;
+  /** Bytes that stay free on the disk. */
+  readonly reserve: number;
+}
+
+/** Jobs of which nothing waits any more are forgotten after this. */
+const keptMs = 7 * 24 * 60 * 60 * 1000;
+const note = '.json';
+
+export class Spool {
+  readonly #folder: string;
+  readonly #limits: SpoolLimits;
+  readonly #jobs = new Map<string, Map<string, Note>>();
+  #parts = 0;
+
+  /** `now` in milliseconds since 1970. */
+  constructor(folder: string, limits: SpoolLimits, now: number) {
+    this.#folder = folder;
+    this.#limits = limits;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const job of readdirSync(folder)) {
+      if (new RegExp(identifierPattern).test(job)) this.#open(job, now);
+    }
+  }
+
+  of(job: string): KeptOutput[] {
+    return [...(this.#jobs.get(job)?.values() ?? [])]
+      .map(({ output }) => output)
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  find(job: string, name: string): Spooled | undefined {
+    const found = this.#jobs.get(job)?.get(name);
+    return found && { job, ...found };
+  }
+
+  /** Everything that the control plane does not have. */
+  waiting(job?: string): Spooled[] {
+    return [...this.#jobs]
+      .filter(([each]) => job === undefined || each === job)
+      .flatMap(([each, notes]) => [...notes.values()].map((known) => ({ job: each, ...known })))
+      .filter(({ state }) => state === 'waiting');
+  }
+
+  fileOf({ job, output }: Pick<Spooled, 'job' | 'output'>): string {
+    return join(this.#folder, job, output.sha256);
+  }
+
+  /**
+   * Lets `fill` write an output, and keeps it under what it says it is. One that is as it was stays what it was. `disk.full` where
+   * it would leave too little room, `output.refused` where it is too large; nothing of it stays then.
+   */
+  async keep(job: string, fill: Fill): Promise<{ readonly spooled: Spooled; readonly isNew: boolean }> {
+    const folder = join(this.#folder, job);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#parts += 1;
+    const part = join(folder, `.${this.#parts}.part`);
+    try {
+      const { facts, sha256, bytes } = await this.#written(part, fill);
+      const output: KeptOutput = { ...facts, sha256, bytes };
+      const before = this.find(job, output.name);
+      if (before?.output.sha256 === sha256) return { spooled: before, isNew: false };
+      syncPath(part);
+      renameSync(part, join(folder, sha256));
+      syncPath(folder);
+      this.#put(job, { output, state: 'waiting' });
+      if (before) this.#dropBytes(job, before.output.sha256);
+      return { spooled: { job, output, state: 'waiting' }, isNew: true };
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+      throw new AgentError(
+        'disk.full',
+        { reason: 'There is no room for what is to be kept of the job.' },
+        { cause: error },
+      );
+    } finally {
+      rmSync(part, { force: true });
+    }
+  }
+
+  /** Nothing, where it is another one by now. */
+  end({ job, output }: Pick<Spooled, 'job' | 'output'>, state: 'handed_over' | 'refused'): void {
+    if (this.find(job, output.name)?.output.sha256 !== output.sha256) return;
+    this.#put(job, { output, state });
+    this.#dropBytes(job, output.sha256);
+  }
+
+  forget(job: string): void {
+    this.#jobs.delete(job);
+    rmSync(join(this.#folder, job), { recursive: true, force: true });
+  }
+
+  async #written(part: string, fill: Fill) {
+    const waiting = this.waiting().reduce((sum, { output }) => sum + output.bytes, 0);
+    const { bavail, bsize } = await statfs(this.#folder);
+    const room = Math.min(this.#limits.all - waiting, bavail * bsize - this.#limits.reserve);
+    const file = await open(part, 'wx', 0o600);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    const write: Write = async (chunk) => {
+      bytes += chunk.length;
+      if (bytes > this.#limits.each) {
+        throw new AgentError('output.refused', { reason: `It is larger than ${gibibytes(this.#limits.each)}.` });
+      }
+      if (bytes > room) {
+        throw new AgentError('disk.full', { reason: `${gibibytes(Math.max(0, room))} are left for outputs of jobs.` });
+      }
+      hash.update(chunk);
+      await file.appendFile(chunk);
+    };
+    try {
+      const facts = await fill(write);
+      return { facts, sha256: hash.digest('hex'), bytes };
+    } finally {
+      await file.close();
+    }
+  }
+
+  #put(job: string, kept: Note): void {
+    writeDurable(join(this.#folder, job, `${kept.output.name}${note}`), JSON.stringify(kept), 0o600);
+    const notes = this.#jobs.get(job) ?? new Map<string, Note>();
+    this.#jobs.set(job, notes.set(kept.output.name, kept));
+  }
+
+  #dropBytes(job: string, sha256: string): void {
+    const isWanted = this.waiting(job).some(({ output }) => output.sha256 === sha256);
+    if (!isWanted) rmSync(join(this.#folder, job, sha256), { force: true });
+  }
+
+  /** What an earlier life has left: notes whose bytes are gone were cut short, and bytes without a note as well. */
+  #open(job: string, now: number): void {
+    const folder = join(this.#folder, job);
+    const entries = readdirSync(folder);
+    const notes = new Map(
+      entries
+        .filter((entry) => entry.endsWith(note))
+        .map((entry) => readNote(join(folder, entry)))
+        .filter((known) => known !== undefined)
+        .filter(({ output, state }) => state !== 'waiting' || sizeOf(join(folder, output.sha256)) === output.bytes)
+        .map((known) => [known.output.name, known]),
+    );
+    const wanted = new Set(
+      [...notes.values()].filter(({ state }) => state === 'waiting').map(({ output }) => output.sha256),
+    );
+    if (wanted.size === 0 && statSync(folder).mtimeMs < now - keptMs) {
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    }
+    for (const entry of entries) {
+      if (!wanted.has(entry) && !entry.endsWith(note)) rmSync(join(folder, entry), { force: true });
+    }
+    this.#jobs.set(job, notes);
+  }
+}
+
+function readNote(file: string): Note | undefined {
+  try {
+    const judged = judge(Note, JSON.parse(readFileSync(file, 'utf8')));
+    return judged.ok ? judged.value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function sizeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.size;
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}

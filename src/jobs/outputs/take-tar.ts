@@ -1,0 +1,206 @@
+/**
+ * Reads what an engine gives out of a container, a tar of one file or folder that a stranger has filled, and writes what is to be
+ * kept: a file as it is, a folder as a tar of our own making that depends on nothing but names and contents.
+ *
+ * Nothing is ever written by a name of the stranger's. Links stay if they lead to something within the folder, without a way
+ * around; devices and the like are left out. What is larger than allowed is refused by what its header says, before it comes.
+ */
+import { posix } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type Extract, extract, type Header, type Pack, pack } from 'tar-stream';
+import { AgentError } from '../../contract/failures.ts';
+
+export interface TarLimits {
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+export interface TakenTar {
+  readonly kind: 'file' | 'folder';
+  /** Names that were left out, a few of them, and how many there were. */
+  readonly leftOut: { readonly some: readonly string[]; readonly count: number };
+}
+
+/** Takes the next bytes; the chunk is the caller's again when it resolves. */
+export type Write = (chunk: Uint8Array) => Promise<void>;
+
+type Entry = Extract extends AsyncIterable<infer E> ? E : never;
+type Kept = Partial<Header> & Pick<Header, 'name'>;
+
+/** `output.refused` for what is neither file nor folder, is too large, or is no sound tar. Fails as `from` and `write` do. */
+export async function takeTar(from: Readable, write: Write, limits: TarLimits): Promise<TakenTar> {
+  const tar = extract();
+  from.once('error', (error) => tar.destroy(error));
+  from.pipe(tar as unknown as NodeJS.WritableStream);
+  try {
+    const entries = tar[Symbol.asyncIterator]();
+    const first = await next(entries);
+    if (!first) throw refused('The engine gave an empty archive.');
+    const { type, name, size } = first.header;
+    if (type === 'file') {
+      if (size > limits.bytes) throw tooLarge(limits.bytes);
+      for await (const chunk of first) await write(chunk as Uint8Array);
+      return { kind: 'file', leftOut: new LeftOut() };
+    }
+    if (type !== 'directory') throw refused(`It is a ${type}, and no file and no folder.`);
+    first.resume();
+    return await folder(plain(name), entries, write, limits);
+  } catch (error) {
+    throw reasonOf(error, from);
+  } finally {
+    from.destroy();
+    tar.destroy();
+  }
+}
+
+/** What went wrong on the way is its own; everything else that nobody else named is said of the archive. */
+function reasonOf(error: unknown, from: Readable): unknown {
+  if (from.errored) return from.errored;
+  const { code } = error as NodeJS.ErrnoException;
+  return code === undefined || code === 'STREAM_DESTROYED' ? refused('The archive is damaged.', error) : error;
+}
+
+async function next(entries: AsyncIterator<Entry>): Promise<Entry | undefined> {
+  const { value, done } = await entries.next();
+  return done ? undefined : value;
+}
+
+async function folder(base: string, entries: AsyncIterator<Entry>, write: Write, limits: TarLimits): Promise<TakenTar> {
+  const ours = pack();
+  const leftOut = new LeftOut();
+  const writing = async () => {
+    for await (const chunk of ours) await write(chunk as Uint8Array);
+  };
+  try {
+    await Promise.all([repack({ base, entries, ours, limits, leftOut }), writing()]);
+    return { kind: 'folder', leftOut };
+  } finally {
+    ours.destroy();
+  }
+}
+
+interface Repacking {
+  readonly base: string;
+  readonly entries: AsyncIterator<Entry>;
+  readonly ours: Pack;
+  readonly limits: TarLimits;
+  readonly leftOut: LeftOut;
+}
+
+async function repack({ base, entries, ours, limits, leftOut }: Repacking): Promise<void> {
+  const names = new Names();
+  let bytes = 0;
+  for (let count = 1; ; count += 1) {
+    const entry = await next(entries);
+    if (!entry) break;
+    if (count > limits.entries) throw refused(`It has more than ${limits.entries} files.`);
+    const { header } = entry;
+    bytes += header.size + 512;
+    if (bytes > limits.bytes) throw tooLarge(limits.bytes);
+    const name = within(base, header.name);
+    const kept = names.judge(name, header, base);
+    if (kept === undefined) {
+      leftOut.add(name);
+      entry.resume();
+    } else {
+      await copy(ours, kept, entry);
+    }
+  }
+  ours.finalize();
+}
+
+/** What is in the archive so far: only below a folder of it something else can lie. */
+class Names {
+  readonly #folders = new Set(['.']);
+  readonly #files = new Set<string>();
+
+  /** The header to write; undefined for what is left out. */
+  judge(name: string, header: Header, base: string): Kept | undefined {
+    if (!this.#folders.has(posix.dirname(name)) || this.#folders.has(name) || this.#files.has(name)) {
+      throw refused(`It has ${JSON.stringify(name.slice(0, 200))} where nothing can be, or twice.`);
+    }
+    const common = { name, uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(0) };
+    const mode = (header.mode & 0o100) === 0 ? 0o644 : 0o755;
+    switch (header.type) {
+      case 'directory':
+        this.#folders.add(name);
+        return { ...common, name: `${name}/`, type: 'directory', mode: 0o755, size: 0 };
+      case 'file':
+        this.#files.add(name);
+        return { ...common, type: 'file', mode, size: header.size };
+      case 'link': {
+        const target = within(base, header.linkname);
+        if (!this.#files.has(target)) return undefined;
+        return { ...common, type: 'link', mode, size: 0, linkname: target };
+      }
+      case 'symlink': {
+        const target = header.linkname;
+        if (target === '' || target.startsWith('/') || climbs(posix.join(posix.dirname(name), target)))
+          return undefined;
+        return { ...common, type: 'symlink', mode: 0o777, size: 0, linkname: target };
+      }
+      default:
+        return undefined;
+    }
+  }
+}
+
+class LeftOut {
+  readonly some: string[] = [];
+  count = 0;
+
+  add(name: string): void {
+    this.count += 1;
+    if (this.some.length < 10) this.some.push(name.slice(0, 200));
+  }
+}
+
+async function copy(ours: Pack, header: Kept, entry: Entry): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // Where it is not waited for any more, somebody has told already what is wrong.
+  promise.catch(() => undefined);
+  const sink = ours.entry(header, (error) => (error ? reject(error) : resolve()));
+  if (header.type === 'file') {
+    for await (const chunk of entry) {
+      if (!sink.write(chunk)) await drained(sink);
+    }
+    sink.end(null);
+  } else {
+    entry.resume();
+  }
+  await promise;
+}
+
+async function drained(sink: ReturnType<Pack['entry']>): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  sink.once('drain', resolve);
+  sink.once('close', () => reject(new Error('What is to be kept could not be written')));
+  await promise;
+}
+
+/** As it is written without a slash at its end, and without detours. */
+function plain(name: string): string {
+  return posix.normalize(name).replace(/\/$/, '');
+}
+
+/** A name of the archive, below its first folder. */
+function within(base: string, given: string): string {
+  const name = plain(given);
+  const inside = base === '.' ? name : name.startsWith(`${base}/`) ? name.slice(base.length + 1) : '..';
+  if (climbs(inside) || inside === '.' || inside.startsWith('/') || inside.length > 4096 || inside.includes('\0')) {
+    throw refused(`It has ${JSON.stringify(given.slice(0, 200))}, which is not within it.`);
+  }
+  return inside;
+}
+
+function climbs(path: string): boolean {
+  return path === '..' || path.startsWith('../');
+}
+
+function tooLarge(bytes: number): AgentError {
+  return refused(`It is larger than ${(bytes / 2 ** 30).toFixed(2)} GiB.`);
+}
+
+function refused(reason: string, cause?: unknown): AgentError {
+  return new AgentError('output.refused', { reason }, { cause });
+}

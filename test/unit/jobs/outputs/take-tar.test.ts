@@ -1,0 +1,182 @@
+/** Archives as an engine gives them, filled by strangers, and what becomes of them. */
+import { Readable } from 'node:stream';
+import { extract, type Header, pack } from 'tar-stream';
+import { describe, expect, it } from 'vitest';
+import { takeTar } from '../../../../src/jobs/outputs/take-tar.ts';
+
+type Part = Partial<Header> & { readonly name: string; readonly content?: string };
+
+const limits = { bytes: 12_000, entries: 20 };
+const file = (name: string, content: string, more: Partial<Header> = {}): Part => ({ name, content, ...more });
+const directory = (name: string, more: Partial<Header> = {}): Part => ({ name, type: 'directory', ...more });
+
+describe('a file', () => {
+  it('is taken as it is, whatever it is called', async () => {
+    const { kept, taken } = await take([file('../../etc/passwd', 'hello')]);
+
+    expect(kept.toString()).toBe('hello');
+    expect(taken).toMatchObject({ kind: 'file', leftOut: { count: 0 } });
+  });
+
+  it('is refused by its header where it is too large, before any of it has come', async () => {
+    const bomb = Readable.from(headerOf({ name: 'bomb', size: 2 ** 41 }));
+
+    const { error, written } = await take([], bomb);
+
+    expect(error).toMatchObject({ code: 'output.refused', detail: { reason: expect.stringContaining('larger than') } });
+    expect(written).toBe(0);
+  });
+
+  it.each<[string, Part]>([
+    ['a link', { name: 'x', type: 'symlink', linkname: '/etc/shadow' }],
+    ['a hard link', { name: 'x', type: 'link', linkname: '/etc/shadow' }],
+    ['a device', { name: 'x', type: 'block-device', devmajor: 8, devminor: 0 }],
+    ['a pipe', { name: 'x', type: 'fifo' }],
+  ])('is no %s', async (_what, part) => {
+    expect((await take([part])).error).toMatchObject({ code: 'output.refused' });
+  });
+});
+
+describe('a folder', () => {
+  it('becomes an archive that depends on names and contents alone', async () => {
+    const one = [
+      directory('model/', { mtime: new Date(1e12), uid: 5 }),
+      directory('model/a/', { mode: 0o700 }),
+      file('model/a/x', 'one', { mtime: new Date(1e12), uid: 1000, uname: 'somebody', mode: 0o600 }),
+      file('model/run.sh', 'two', { mode: 0o711 }),
+    ];
+    const other = [
+      directory('elsewhere'),
+      directory('elsewhere/a'),
+      file('elsewhere/a/x', 'one'),
+      file('elsewhere/run.sh', 'two', { mode: 0o755 }),
+    ];
+
+    const [first, second] = [await take(one), await take(other)];
+
+    expect(first.kept.equals(second.kept)).toBe(true);
+    expect(await unpacked(first.kept)).toEqual([
+      { name: 'a', type: 'directory', mode: 0o755, content: '' },
+      { name: 'a/x', type: 'file', mode: 0o644, content: 'one' },
+      { name: 'run.sh', type: 'file', mode: 0o755, content: 'two' },
+    ]);
+  });
+
+  it('keeps links that stay within it, and leaves out all others and what is no file', async () => {
+    const { kept, taken } = await take([
+      directory('m'),
+      directory('m/blobs'),
+      file('m/blobs/1', 'weights'),
+      { name: 'm/inside', type: 'symlink', linkname: 'blobs/1' },
+      { name: 'm/blobs/up', type: 'symlink', linkname: '../blobs/1' },
+      { name: 'm/same', type: 'link', linkname: 'm/blobs/1' },
+      { name: 'm/absolute', type: 'symlink', linkname: '/etc/shadow' },
+      { name: 'm/climbs', type: 'symlink', linkname: '../../etc/shadow' },
+      { name: 'm/later', type: 'link', linkname: 'm/not-yet' },
+      { name: 'm/device', type: 'character-device', devmajor: 1, devminor: 1 },
+      { name: 'm/pipe', type: 'fifo' },
+    ]);
+
+    expect((await unpacked(kept)).map(({ name }) => name)).toEqual(['blobs', 'blobs/1', 'inside', 'blobs/up', 'same']);
+    expect(taken.leftOut).toEqual({ some: ['absolute', 'climbs', 'later', 'device', 'pipe'], count: 5 });
+  });
+
+  it.each<[string, Part[]]>([
+    ['climbs out of it', [directory('m'), file('m/../../x', '1')]],
+    ['is beside it', [directory('m'), file('n/x', '1')]],
+    ['is absolute', [directory('m'), file('/m/x', '1')]],
+    ['is behind a link', [directory('m'), { name: 'm/l', type: 'symlink', linkname: 'd' }, file('m/l/x', '1')]],
+    ['is behind a file', [directory('m'), file('m/f', '1'), file('m/f/x', '1')]],
+    ['is there twice', [directory('m'), file('m/f', '1'), file('m/f', '2')]],
+    ['has a link that leads out as its twin', [directory('m'), { name: 'm/l', type: 'link', linkname: '../x' }]],
+  ])('with something that %s is refused', async (_what, parts) => {
+    expect((await take(parts)).error).toMatchObject({ code: 'output.refused' });
+  });
+
+  it('is refused where it has too much, or too many', async () => {
+    const many = [directory('m'), ...Array.from({ length: 21 }, (_, index) => file(`m/${index}`, ''))];
+    const much = [directory('m'), ...Array.from({ length: 15 }, (_, index) => file(`m/${index}`, 'x'.repeat(500)))];
+
+    expect((await take(many)).error).toMatchObject({ detail: { reason: 'It has more than 20 files.' } });
+    expect((await take(much)).error).toMatchObject({ detail: { reason: expect.stringContaining('larger than') } });
+  });
+
+  it('may be empty', async () => {
+    expect(await unpacked((await take([directory('m')])).kept)).toEqual([]);
+  });
+});
+
+describe('what is no sound archive', () => {
+  it('is refused, and what breaks off fails as it broke', async () => {
+    const whole = await bytesOf([directory('m'), file('m/x', 'y'.repeat(3000))]);
+    const broken = async function* () {
+      yield whole.subarray(0, 2000);
+      throw Object.assign(new Error('the engine went away'), { code: 'ECONNRESET' });
+    };
+
+    expect((await take([], Readable.from([Buffer.alloc(512, 'x')]))).error).toMatchObject({ code: 'output.refused' });
+    expect((await take([], Readable.from([]))).error).toMatchObject({ code: 'output.refused' });
+    expect((await take([], Readable.from([whole.subarray(0, 2000)]))).error).toMatchObject({ code: 'output.refused' });
+    expect((await take([], Readable.from(broken(), { objectMode: false }))).error).toMatchObject({
+      code: 'ECONNRESET',
+    });
+  });
+
+  it('ends where it cannot be written, and lets the source go', async () => {
+    const source = Readable.from([await bytesOf([directory('m'), file('m/x', 'y'.repeat(5000))])]);
+    const full = async () => {
+      throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    };
+
+    await expect(takeTar(source, full, limits)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(source.destroyed).toBe(true);
+  });
+});
+
+interface Taken {
+  readonly kept: Buffer;
+  readonly taken: Awaited<ReturnType<typeof takeTar>>;
+  readonly error: unknown;
+  readonly written: number;
+}
+
+async function take(parts: readonly Part[], source?: Readable): Promise<Taken> {
+  const chunks: Uint8Array[] = [];
+  const from = source ?? Readable.from([await bytesOf(parts)]);
+  const write = async (chunk: Uint8Array) => void chunks.push(Uint8Array.from(chunk));
+  const result = await takeTar(from, write, limits).then(
+    (taken) => ({ taken, error: undefined }),
+    (error: unknown) => ({ taken: undefined as never, error }),
+  );
+  const kept = Buffer.concat(chunks);
+  return { ...result, kept, written: kept.length };
+}
+
+async function bytesOf(parts: readonly Part[]): Promise<Buffer> {
+  const tar = pack();
+  for (const { content = '', ...header } of parts) tar.entry({ type: 'file', ...header }, content);
+  tar.finalize();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of tar) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}
+
+function headerOf(header: Part): AsyncIterable<Uint8Array> {
+  const tar = pack();
+  tar.entry(header);
+  return tar as unknown as AsyncIterable<Uint8Array>;
+}
+
+async function unpacked(bytes: Buffer) {
+  const tar = extract();
+  Readable.from([bytes]).pipe(tar as unknown as NodeJS.WritableStream);
+  const found: { name: string; type: string; mode: number; content: string }[] = [];
+  for await (const entry of tar) {
+    const { name, type, mode, uid, gid, mtime } = entry.header;
+    expect({ uid, gid, mtime: mtime.getTime() }).toEqual({ uid: 0, gid: 0, mtime: 0 });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of entry) chunks.push(chunk as Uint8Array);
+    found.push({ name: name.replace(/\/$/, ''), type, mode, content: Buffer.concat(chunks).toString() });
+  }
+  return found;
+}
