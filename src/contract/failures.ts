@@ -503,6 +503,18 @@ export const failures = {
     hint: 'It is handed over anew. If that goes on, look at the disk of the host.',
     retryable: true,
   },
+  'job.invalid': {
+    kind: 'invalid',
+    message: 'The job cannot be accepted.',
+    hint: 'Correct the listed paths, which are in its document; `gpuaas manifest validate FILE` says the same offline.',
+    retryable: false,
+  },
+  'job.unfit': {
+    kind: 'exhausted',
+    message: 'No host of the project will ever be large enough for the job.',
+    hint: 'Ask for less, or have an operator give the project an allocation on a larger host.',
+    retryable: false,
+  },
   'job.cancelled': {
     kind: 'cancelled',
     message: 'The job was cancelled.',

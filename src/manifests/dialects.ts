@@ -50,12 +50,13 @@ export function judgeManifest(text: string, named?: Dialect): ManifestVerdict {
     : { dialect, valid: false, errors: read.errors, warnings: [] };
 }
 
-function dialectOf(document: unknown): Dialect | null {
+/** By the key that no other kind has; null where it has none of them. */
+export function dialectOf(document: unknown): Dialect | null {
   const has = (key: string) => typeof document === 'object' && document !== null && Object.hasOwn(document, key);
   return dialects.find((dialect) => has(kinds[dialect].knownBy)) ?? null;
 }
 
-const foreign: PathError = {
+export const foreign: PathError = {
   path: '',
   code: 'unknown_dialect',
   message: `is of no kind that is known here: ${dialects.map((name) => `${name} has the key \`${kinds[name].knownBy}\``).join(', ')}`,

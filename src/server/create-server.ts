@@ -17,6 +17,8 @@ import { reconciler } from './instances/reconciler.ts';
 import { exposeSamples } from './instances/sample-metrics.ts';
 import { defaultOutputLimits } from './job-outputs/keep-outputs.ts';
 import { OutputFiles } from './job-outputs/output-files.ts';
+import { keepDispatching } from './jobs/dispatcher.ts';
+import { followingJobs } from './jobs/job-results.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
 import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
@@ -58,7 +60,9 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   const { store, keys, log, clock, settings, version, tls, checkAnswers = false } = parts;
   const samples = new MetricsBoard();
   const reports = { environment: environmentOf(settings), clock, metrics: samples, queue: () => queue };
-  const sink = followingUpdates(parts.sink ?? reconciler(reports), () => queue, clock);
+  const outputs = new OutputFiles(parts.outputs, store);
+  const updates = followingUpdates(parts.sink ?? reconciler(reports), () => queue, clock);
+  const sink = followingJobs(updates, { queue: () => queue, outputs, clock });
   const queue: TaskQueue = new TaskQueue(sink, clock);
   const hub = new Hub({
     store,
@@ -70,7 +74,6 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     audience: () => new URL(settings.publicUrl).origin,
   });
   const files = new ReleaseFiles(parts.releases);
-  const outputs = new OutputFiles(parts.outputs, store);
   const outputLimits = settings.outputs ?? defaultOutputLimits;
   const metrics = createMetrics();
   const limits = new RateLimits({
@@ -108,6 +111,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       await warnIfNobodyLaunches(store, settings.launchEnabled, log);
       void keepSweeping({ store, outputs, clock, log }, stopped.signal);
       const isConnected = (nodeId: string) => hub.isConnected(nodeId);
+      void keepDispatching({ store, queue, vault: keys.vault, clock, log, isConnected }, stopped.signal);
       void keepRolling({ store, queue, clock, log, isConnected }, stopped.signal);
       return http.listen(host, port);
     },

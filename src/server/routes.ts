@@ -18,6 +18,7 @@ import { instanceRoutes } from './instances/instance-routes.ts';
 import { observationRoutes } from './instances/observation-routes.ts';
 import { nodeOutputRoutes } from './job-outputs/node-output-routes.ts';
 import { outputRoutes } from './job-outputs/output-routes.ts';
+import { jobObservationRoutes } from './jobs/job-observation.ts';
 import { jobRoutes } from './jobs/job-routes.ts';
 import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
@@ -69,7 +70,14 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, vault: keys.vault, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
-    ...jobRoutes(),
+    ...jobRoutes({
+      ...{ store, vault: keys.vault, queue, outputs: context.outputs, isConnected },
+      resolving: {
+        ...{ registries: settings.registries, platform: settings.platform },
+        ownLogin: pullAuthorization(context),
+      },
+    }),
+    ...jobObservationRoutes({ store, logs: hub, outputs: context.outputs, clock }),
     ...enrolmentRoutes({
       ...{ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca },
       revoke: control.revoke,

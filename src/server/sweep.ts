@@ -93,15 +93,15 @@ async function idleSessions(tx: Tx, before: string, limit: number): Promise<numb
   return idle.length;
 }
 
-/** With the last task of an instance that is gone for good, the number goes that its tasks were fenced by. */
+/** With the last task of an instance or a job that is gone for good, the number goes that its tasks were fenced by. */
 async function endedTasks(tx: Tx, before: string, limit: number): Promise<number> {
   const old = await tx.tasks.list({ below: { ended_at: before }, limit });
-  for (const { id, instance_id, workload_id } of old) {
+  for (const { id, instance_id, workload_id, purpose } of old) {
     await tx.tasks.delete(id);
     const instance = instance_id === null ? undefined : await tx.app_instances.get(instance_id);
-    if (instance?.state === 'decommissioned' && (await tx.tasks.count({ instance_id: instance.id })) === 0) {
-      await tx.workload_fencing.delete(workload_id);
-    }
+    const isGone =
+      instance?.state === 'decommissioned' || (purpose.startsWith('job') && !(await tx.jobs.get(workload_id)));
+    if (isGone && (await tx.tasks.find({ workload_id })) === undefined) await tx.workload_fencing.delete(workload_id);
   }
   return old.length;
 }

@@ -12,7 +12,15 @@ export function aJob(given: Partial<Job> & { readonly node_id?: string } = {}): 
   return {
     ...{ id: 'job-1', project_id: 'p1', name: 'A job', dialect: 'nosana', document_sha256: '0'.repeat(64) },
     options: {
-      ...{ sandbox: 'runc', on_failure: 'stop', deadline_seconds: 3600, keep: false, retries: 0, allocation_id: null },
+      ...{
+        sandbox: 'runc',
+        gpu_count: 1,
+        on_failure: 'stop',
+        deadline_seconds: 3600,
+        keep: false,
+        retries: 0,
+        allocation_id: null,
+      },
     },
     needs: { gpu_count: 0, gpu_memory_mib: 0, cpu_cores: 1, memory_gib: 1, disk_gib: 0 },
     ...{ images: [], steps: [], warnings: [], state: 'running', state_since: at, reason: '', failure: null },
@@ -20,7 +28,7 @@ export function aJob(given: Partial<Job> & { readonly node_id?: string } = {}): 
     attempts: [
       {
         ...{ number: 1, allocation_id: 'al-1', node_id, task_id: 'task-1', resources, state: 'running', failure: null },
-        ...{ dispatched_at: at, ended_at: null },
+        ...{ begun: true, dispatched_at: at, ended_at: null },
       },
     ],
     ...{ queued_at: at, started_at: at, ended_at: null, updated_at: at, trace_id: 'trace-1' },

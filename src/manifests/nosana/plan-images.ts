@@ -14,6 +14,8 @@ export class PlanImages {
   readonly images: JobPlan['images'] = [];
   readonly unresolved: { path: string; reference: string }[] = [];
   readonly secrets: JobSecret[] = [];
+  /** Where the definition names each, by id. */
+  readonly paths: Record<string, string> = {};
   readonly #ids = new Map<string, string>();
   readonly #pins: Pins;
 
@@ -32,6 +34,7 @@ export class PlanImages {
 
     const id = `image-${this.images.length + 1}`;
     this.#ids.set(key, id);
+    this.paths[id] = path;
     const pin = Object.hasOwn(this.#pins, reference) ? this.#pins[reference] : undefined;
     this.images.push({ id, source: { kind: 'registry', reference, media_type: defaultMediaType, ...pin } });
     if (pin === undefined && name?.digest === undefined) this.unresolved.push({ path, reference });

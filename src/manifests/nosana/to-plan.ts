@@ -33,6 +33,8 @@ export interface PlannedJob {
   readonly unresolved: readonly { readonly path: string; readonly reference: string }[];
   /** Credentials of the definition, for whoever seals them to the node: they are nowhere in the plan. */
   readonly secrets: readonly JobSecret[];
+  /** Where the definition names each image, by its id in the plan. */
+  readonly imagePaths: Readonly<Record<string, string>>;
 }
 
 const manyTries = 100;
@@ -90,7 +92,8 @@ export function planOf(definition: JobDefinition, wish: PlanWish): PlannedJob {
     ...{ on_failure: wish.on_failure, deadline_seconds: wish.deadline_seconds, stop_grace_seconds: 10 },
     ...{ keep: wish.keep, log_limits: logLimits },
   };
-  return { plan, unresolved: images.unresolved, secrets: [...images.secrets, ...secrets] };
+  const { unresolved, paths: imagePaths } = images;
+  return { plan, unresolved, secrets: [...images.secrets, ...secrets], imagePaths };
 }
 
 /** What depends on the op alone and on what holds for all. */

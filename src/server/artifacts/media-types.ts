@@ -9,6 +9,9 @@ const imageManifestTypes = [
 
 export const mediaTypes = [...imageManifestTypes, 'application/vnd.oci.image.index.v1+json'] as const;
 
-export function isImageManifest(type: string): boolean {
+/** What registries are asked for: also the older spelling of an index, which many images that jobs name have. */
+export const askedTypes = [...mediaTypes, 'application/vnd.docker.distribution.manifest.list.v2+json'] as const;
+
+export function isImageManifest(type: string): type is (typeof imageManifestTypes)[number] {
   return (imageManifestTypes as readonly string[]).includes(type);
 }

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
-import { mediaTypes } from './media-types.ts';
+import { askedTypes } from './media-types.ts';
 
 const timeoutMs = 10_000;
 const maxBytes = 4 * 1024 * 1024;
@@ -20,8 +20,8 @@ export interface Fetched {
 
 /** One repository. Each fails with `artifact.unreachable` or `artifact.unauthorized` where the registry does not answer as one. */
 export interface RegistryReader {
-  /** Undefined if the registry has none of that digest. */
-  manifest(digest: string): Promise<Fetched | undefined>;
+  /** By digest or tag; undefined if the registry has no such manifest. */
+  manifest(reference: string): Promise<Fetched | undefined>;
   /** For small ones: the configuration of an image. */
   blob(digest: string): Promise<Fetched | undefined>;
   hasBlob(digest: string): Promise<boolean>;
@@ -36,12 +36,12 @@ export function registryReader(repository: string, login: PullAuthorization, sig
   const ask = async (method: 'GET' | 'HEAD', what: string): Promise<Response | undefined> => {
     header ??= login(repository);
     const authorization = await header;
-    const headers = { accept: mediaTypes.join(', '), ...(authorization === undefined ? {} : { authorization }) };
+    const headers = { accept: askedTypes.join(', '), ...(authorization === undefined ? {} : { authorization }) };
     return await asked(`${origin}/v2/${path}/${what}`, { method, headers }, signal);
   };
   return {
-    manifest: async (digest) => {
-      const response = await ask('GET', `manifests/${digest}`);
+    manifest: async (reference) => {
+      const response = await ask('GET', `manifests/${reference}`);
       if (response && isElsewhere(response)) throw unreachable(origin, response.status);
       return response && (await read(response, origin));
     },
@@ -117,7 +117,9 @@ async function read(response: Response, origin: string): Promise<Fetched> {
 /** A registry on this machine needs no TLS, any other does. */
 export function registryAddress(repository: string): { origin: string; path: string } {
   const slash = repository.indexOf('/');
-  const host = repository.slice(0, slash);
+  const named = repository.slice(0, slash);
+  // The Docker Hub answers under another name than its images have.
+  const host = named === 'docker.io' ? 'registry-1.docker.io' : named;
   const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(host);
   return { origin: `${isLocal ? 'http' : 'https'}://${host}`, path: repository.slice(slash + 1) };
 }

@@ -41,22 +41,27 @@ export async function verifyArtifact(
   if (!fetched || fault) {
     return failed(fault ?? 'The registry has no manifest of this digest.');
   }
-  if (isImageManifest(fetched.mediaType)) {
-    return judgedImage(fetched, platform, registry);
-  }
+  const image = await imageFor(fetched, platform, registry);
+  return typeof image === 'string' ? failed(image) : judgedImage(image, platform, registry);
+}
+
+/** The manifest itself, or the one of the index that is for the platform; what is wrong, in a sentence, where there is none. */
+export async function imageFor(
+  fetched: Fetched,
+  platform: string,
+  registry: RegistryReader,
+): Promise<Fetched | string> {
+  if (isImageManifest(fetched.mediaType)) return fetched;
   const index = parse(ImageIndex, fetched.text);
   const [os, architecture] = platform.split('/');
   const ours = index?.manifests.find(
     (each) => each.platform?.os === os && each.platform?.architecture === architecture,
   );
-  if (!ours) {
-    return failed(index ? `The index has no image for ${platform}.` : 'The index is not one.');
-  }
+  if (!ours) return index ? `The index has no image for ${platform}.` : 'The index is not one.';
   const image = await registry.manifest(ours.digest);
-  const imageFault = faultOf(image, ours.digest, ours.mediaType);
-  return !image || imageFault
-    ? failed(imageFault ?? 'The image of the index is missing.')
-    : judgedImage(image, platform, registry);
+  return image === undefined
+    ? 'The image of the index is missing.'
+    : (faultOf(image, ours.digest, ours.mediaType) ?? image);
 }
 
 function faultOf(fetched: Fetched | undefined, digest: string, mediaType: string): string | undefined {
@@ -87,6 +92,17 @@ async function judgedImage({ digest, text }: Fetched, platform: string, registry
   const size = layers.reduce((sum, layer) => sum + layer.size, config.size);
   const message = `The registry has it, for ${platform}: ${layers.length} layers, ${size} bytes.`;
   return { trust: 'verified', message, platform_digest: digest, size_bytes: size };
+}
+
+/** What is wrong with an image for that platform; undefined for nothing. */
+export async function faultOfImage(
+  { text }: Fetched,
+  platform: string,
+  registry: RegistryReader,
+): Promise<string | undefined> {
+  const image = parse(ImageManifest, text);
+  if (!image) return 'The manifest is not one of an image.';
+  return platformFault(await registry.blob(image.config.digest), image.config.digest, platform);
 }
 
 /** A host that pulls an image of another platform finds out when its program does not start. */

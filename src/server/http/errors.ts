@@ -65,6 +65,8 @@ const byCode: { readonly [C in FailureCode]?: number } = {
   'server.busy': 503,
   'disk.full': 507,
   'artifact.unreachable': 502,
+  'job.invalid': 422,
+  'job.unfit': 422,
 };
 
 export function statusOf(code: FailureCode): number {

@@ -8,6 +8,7 @@ import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Cause } from '../db/events.ts';
 import type { Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
+import { jobsAtWork } from '../jobs/jobs-at-work.ts';
 import { lookAtNode, notSeen } from '../launch/preflight.ts';
 import { refusal, refused } from '../launch/refusal.ts';
 import { amountWords, misfits } from '../launch/resource-fit.ts';
@@ -58,7 +59,8 @@ async function assertMayStart(tx: Tx, instance: AppInstance, now: number): Promi
   const node = instance.node_id === null ? undefined : await tx.nodes.get(instance.node_id);
   const look = lookAtNode(node, adapterOf(instance.engine), now);
   const all = await tx.app_instances.list({ where: { allocation_id: instance.allocation_id, state: livingStates } });
-  const neighbours = all.filter(({ id }) => id !== instance.id);
+  const jobs = (await jobsAtWork(tx, instance.project_id)).get(instance.allocation_id) ?? [];
+  const neighbours = [...all.filter(({ id }) => id !== instance.id), ...jobs];
   const { certain, isUnsure } = misfits(instance.resources, allocation.shape, neighbours);
   const artifact = await tx.artifacts.get(instance.artifact_id);
   const refusals = [

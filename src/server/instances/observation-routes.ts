@@ -104,7 +104,7 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
         const state = () => store.read(async (tx) => stateOf(await tx.app_instances.get(id), query.service));
         const goesOn = request.follow && source.kind !== 'task';
         const parts = goesOn ? followLog({ read, state, cursor, clock, signal }) : read(cursor);
-        const body = Readable.from(messages(parts));
+        const body = Readable.from(logMessages(parts));
         body.once('close', seat.leave);
         return { contentType: 'text/event-stream; charset=utf-8', body };
       },
@@ -141,7 +141,8 @@ function stateOf(instance: AppInstance | undefined, service: string | undefined)
   return member === 'stopped' || member === 'failed' ? member : instance?.state;
 }
 
-async function* messages(parts: AsyncGenerator<LogPart, void, void>): AsyncGenerator<string> {
+/** A log as server-sent events. */
+export async function* logMessages(parts: AsyncGenerator<LogPart, void, void>): AsyncGenerator<string> {
   yield ': connected\n\n';
   for await (const part of parts) {
     switch (part.kind) {

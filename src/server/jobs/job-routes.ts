@@ -1,13 +1,17 @@
 /** `/api/v1/jobs`: submitting jobs, looking at them, and the actions on them. */
 import { Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
+import { maxManifestBytes } from '../../manifests/read-document.ts';
 import { Event } from '../db/entities/event.ts';
 import { Job, JobDocument } from '../db/entities/job.ts';
-import type { ReadTx } from '../db/store.ts';
-import { everybody, found, projectFilter, visible } from '../http/access.ts';
+import type { ReadTx, Store } from '../db/store.ts';
+import { everybody, found, members, projectAsked, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
+import { cancelJob, type Removing, removeJob } from './job-actions.ts';
 import { JobListed, JobView, listedOf, viewOf } from './job-view.ts';
+import type { Resolving } from './resolve-images.ts';
+import { JobRequest, keepJob, prepareJob, type Taking } from './submit-job.ts';
 
 const closed = { additionalProperties: false } as const;
 const base = '/api/v1/jobs';
@@ -22,8 +26,49 @@ const DocumentView = Type.Object(
   { ...closed, description: 'The document of a job, with its secrets replaced.' },
 );
 
-export function jobRoutes(): Route[] {
+const Removed = Type.Object(
+  {
+    removed: Type.Boolean({
+      description: 'False where its host still has to take away what it kept; the job is listed until then.',
+    }),
+  },
+  { ...closed, description: 'What became of a removal.' },
+);
+
+export interface JobRoutesOptions extends Taking, Removing {
+  readonly store: Store;
+  readonly resolving: Omit<Resolving, 'isOwn'>;
+}
+
+/** A document is text in JSON, where each of its characters may take several. */
+const bodyLimit = 2 * maxManifestBytes;
+
+export function jobRoutes(options: JobRoutesOptions): Route[] {
+  const { store, vault, isConnected, queue, outputs, resolving } = options;
   return [
+    route({
+      ...{ method: 'POST', path: base, tag: 'jobs', summary: 'Submits a job. Use an `Idempotency-Key`.' },
+      ...{ allow: members, body: JobRequest, bodyLimit, answer: JobView, status: 201 },
+      prepare: async ({ body, who, signal }) => {
+        projectAsked(who, body.project_id);
+        const known = await store.read((tx) => tx.artifacts.list());
+        const own = new Set(known.map(({ repository }) => repository));
+        // The login of the platform is for what it has registered: a job gets nothing else of a registry by it.
+        return prepareJob(body, { ...resolving, isOwn: (repository) => own.has(repository) }, signal);
+      },
+      change: async ({ body, who, correlationId, now }, tx, prepared) => {
+        const job = await keepJob(
+          tx,
+          { vault, isConnected },
+          {
+            ...{ projectId: projectAsked(who, body.project_id), allocationId: body.options?.allocation_id },
+            ...{ tokenId: who.tokenId, cause: { who, correlationId, now } },
+          },
+          prepared,
+        );
+        return { body: await viewOf(tx, job) };
+      },
+    }),
     route({
       ...{ method: 'GET', path: base, tag: 'jobs', summary: 'Lists jobs.', allow: everybody },
       query: listQuery({
@@ -45,6 +90,22 @@ export function jobRoutes(): Route[] {
       ...{ method: 'GET', path: `${base}/{job_id}`, ...one, summary: 'Shows a job.', allow: everybody },
       answer: JobView,
       read: async ({ who, params: { job_id: id } }, tx) => viewOf(tx, await visibleJob(tx, who, id)),
+    }),
+    route({
+      ...{ method: 'POST', path: `${base}/{job_id}/cancel`, ...one, allow: members, answer: JobView, status: 202 },
+      summary: 'Ends a job, its containers with their grace. What is over stays as it is.',
+      change: async (asked, tx) => {
+        const job = await visibleJob(tx, asked.who, asked.params.job_id);
+        return { body: await viewOf(tx, await cancelJob(tx, queue, asked, job)) };
+      },
+    }),
+    route({
+      ...{ method: 'DELETE', path: `${base}/{job_id}`, ...one, allow: members, answer: Removed },
+      summary: 'Takes a job that is over out of the lists, and off its host what it was to keep there.',
+      change: async (asked, tx) => {
+        const job = await visibleJob(tx, asked.who, asked.params.job_id);
+        return { body: { removed: await removeJob(tx, { queue, outputs }, asked, job) } };
+      },
     }),
     route({
       ...{ method: 'GET', path: `${base}/{job_id}/document`, ...one, allow: everybody, answer: DocumentView },

@@ -126,14 +126,17 @@ function stepOf(step: JobStepFacts, { images, state }: Job, news: JobNews | unde
   const said = news?.report.steps.find((each) => each.id === id);
   const [bare, digest] = (images.find((each) => each.name === image)?.reference ?? image).split('@');
   return {
-    ...(said ?? { ...untold, id, state: state === 'cancelled' || state === 'expired' ? 'cancelled' : 'pending' }),
+    ...(said ?? { ...untoldStep(state), id }),
     ...{ name, group, depends_on },
     image: { name: bare ?? '', tag: readImageName(image)?.tag ?? null, digest: digest ?? null },
   };
 }
 
-/** Of a step that nobody has said anything about. */
-const untold = {
-  ...{ started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null, signal: null },
-  ...{ oom_killed: false, results: {}, failure: null },
-} as const;
+/** A step that nobody has said anything about, of a job in that state. */
+export function untoldStep(state: Job['state']) {
+  return {
+    ...{ started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null, signal: null },
+    ...{ oom_killed: false, results: {}, failure: null },
+    state: jobHasEnded(state) ? ('cancelled' as const) : ('pending' as const),
+  };
+}

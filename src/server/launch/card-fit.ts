@@ -4,14 +4,13 @@
  */
 import type { Gpu } from '../../contract/gpus.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
-import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
-import { holdsCards } from './resource-fit.ts';
+import { holdsCards, type Neighbour } from './resource-fit.ts';
 
 /** What a host says of its cards. */
 export interface HostCards {
   readonly cards: readonly Gpu[];
-  /** Holders that no instance of ours is: somebody ran them on the host itself. */
+  /** Holders that no instance and no job of ours is: somebody ran them on the host itself. */
   readonly strangers: ReadonlySet<string>;
 }
 
@@ -59,7 +58,7 @@ export interface CardFit {
  */
 export function fitOf(
   { cards, strangers }: HostCards,
-  neighbours: readonly AppInstance[],
+  neighbours: readonly Neighbour[],
   vendor: Vendor | undefined,
   wanted: number,
 ): CardFit {
@@ -77,7 +76,7 @@ export function fitOf(
 /** Each card, with why it cannot be had; undefined where it can. */
 export function judgeCards(
   { cards, strangers }: HostCards,
-  neighbours: readonly AppInstance[],
+  neighbours: readonly Neighbour[],
   vendor: Vendor | undefined,
   wanted: number,
 ): { readonly card: Gpu; readonly reason: string | undefined }[] {
@@ -91,7 +90,7 @@ export function judgeCards(
 function whyNot(
   { health, reason, held_by: holder, vendor: made }: Gpu,
   strangers: ReadonlySet<string>,
-  holders: readonly AppInstance[],
+  holders: readonly Neighbour[],
   vendor: Vendor | undefined,
 ): string | undefined {
   if (vendor !== undefined && made !== vendor) return 'is of another vendor';

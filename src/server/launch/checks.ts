@@ -13,7 +13,6 @@
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { type LaunchValues, resolveValues, type SoundValues } from '../../manifests/gpuaas/resolve-values.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
-import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Artifact } from '../db/entities/artifact.ts';
 import type { App, AppVersion } from '../db/entities/catalog.ts';
 import type { AccessCredential, ServiceAccount } from '../db/entities/credential.ts';
@@ -33,7 +32,7 @@ import { checkSecrets } from './check-secrets.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
 import { type LaunchRefusal, refusal } from './refusal.ts';
-import type { Amounts } from './resource-fit.ts';
+import type { Amounts, Neighbour } from './resource-fit.ts';
 
 export interface LaunchFacts {
   readonly request: LaunchRequest;
@@ -51,7 +50,7 @@ export interface LaunchFacts {
   readonly credentials: readonly AccessCredential[];
   readonly serviceAccount: ServiceAccount | undefined;
   /** Other instances of the allocation. */
-  readonly neighbours: readonly AppInstance[];
+  readonly neighbours: readonly Neighbour[];
   /** The cards of its host; undefined while nobody knows. */
   readonly host: HostCards | undefined;
   /** What the node has for workloads; undefined while nobody knows. */

@@ -4,16 +4,16 @@ import { livingStates } from '../../contract/instance-state.ts';
 import type { WorkloadProfile } from '../../manifests/gpuaas/profile.ts';
 import { readProfile } from '../../manifests/gpuaas/read-profile.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
-import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { AppVersion } from '../db/entities/catalog.ts';
 import type { AccessCredential } from '../db/entities/credential.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
+import { jobsAtWork } from '../jobs/jobs-at-work.ts';
 import type { HostCards } from './card-fit.ts';
 import type { LaunchFacts } from './checks.ts';
 import type { LaunchEnvironment } from './environment.ts';
 import type { LaunchRequest } from './launch-request.ts';
-import { capacityOf } from './resource-fit.ts';
+import { capacityOf, type Neighbour } from './resource-fit.ts';
 
 /** What a launch finds where it shall run. */
 export interface Place extends Pick<LaunchFacts, 'allocation' | 'neighbours' | 'host' | 'capacity'> {
@@ -91,8 +91,10 @@ async function loadPlace(
   if (allocation?.project_id !== projectId) return placeOf(allocation, undefined, [], undefined);
   const node = allocation.node_id === null ? undefined : await tx.nodes.get(allocation.node_id);
   const living = await tx.app_instances.list({ where: { allocation_id: allocation.id, state: livingStates } });
-  const neighbours = living.filter((each) => each.id !== exceptInstance);
-  return placeOf(allocation, node, neighbours, await cardsOf(tx, node, new Set(living.map((each) => each.id))));
+  const jobs = (await jobsAtWork(tx, projectId)).get(allocation.id) ?? [];
+  const neighbours = [...living.filter((each) => each.id !== exceptInstance), ...jobs];
+  const known = new Set([...living, ...jobs].map((each) => each.id));
+  return placeOf(allocation, node, neighbours, await cardsOf(tx, node, known));
 }
 
 /** All places that a project has, in a few questions to the store however many they are; newest first. */
@@ -103,13 +105,15 @@ export async function loadPlaces(tx: ReadTx, projectId: string): Promise<Place[]
   const hosts = await tx.nodes.list({ where: { allocation_id: allocations.map(({ id }) => id) } });
   const nodes = new Map(hosts.map((node) => [node.id, node]));
   const living = await tx.app_instances.list({ where: { project_id: projectId, state: livingStates } });
-  const neighbours = Map.groupBy(living, ({ allocation_id }) => allocation_id);
-  const known = new Set(living.map(({ id }) => id));
+  const instances = Map.groupBy(living, ({ allocation_id }) => allocation_id);
+  const jobs = await jobsAtWork(tx, projectId);
+  const known = new Set([...living, ...[...jobs.values()].flat()].map(({ id }) => id));
   const places: Place[] = [];
   for (const allocation of allocations) {
     const node = allocation.node_id === null ? undefined : nodes.get(allocation.node_id);
     const cards = await cardsOf(tx, node, known);
-    places.push(placeOf(allocation, node, neighbours.get(allocation.id) ?? [], cards));
+    const neighbours = [...(instances.get(allocation.id) ?? []), ...(jobs.get(allocation.id) ?? [])];
+    places.push(placeOf(allocation, node, neighbours, cards));
   }
   return places;
 }
@@ -117,19 +121,20 @@ export async function loadPlaces(tx: ReadTx, projectId: string): Promise<Place[]
 function placeOf(
   allocation: Allocation | undefined,
   node: Node | undefined,
-  neighbours: readonly AppInstance[],
+  neighbours: readonly Neighbour[],
   host: HostCards | undefined,
 ): Place {
   return { allocation, node, neighbours, host, capacity: capacityOf(node) };
 }
 
-/** Undefined while the host has said nothing. `known` are instances that need not be looked up. */
+/** Undefined while the host has said nothing. `known` are instances and jobs that need not be looked up. */
 async function cardsOf(tx: ReadTx, node: Node | undefined, known: ReadonlySet<string>): Promise<HostCards | undefined> {
   const cards = (node?.runtime ?? node?.inventory?.runtime)?.gpus;
   if (!cards) return undefined;
   const strangers = new Set<string>();
   for (const holder of new Set(cards.flatMap(({ held_by }) => held_by ?? []))) {
-    if (!known.has(holder) && !(await tx.app_instances.get(holder))) strangers.add(holder);
+    const isOurs = known.has(holder) || (await tx.app_instances.get(holder)) || (await tx.jobs.get(holder));
+    if (!isOurs) strangers.add(holder);
   }
   return { cards, strangers };
 }

@@ -5,6 +5,12 @@ import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import { hasNothingLeft } from '../instances/nothing-left.ts';
 
+/** What else has something of an allocation: instances, and jobs that are at work. */
+export type Neighbour = Pick<
+  AppInstance,
+  'id' | 'display_name' | 'resources' | 'host_ports' | 'state' | 'desired' | 'failure' | 'history'
+>;
+
 /** In these states nothing runs and nothing is about to: cores and memory are free again. */
 const idle: ReadonlySet<InstanceState> = new Set(['stopped', 'failed', 'decommissioned']);
 /** A stopped instance keeps its port, so that its address is the same when it starts again. */
@@ -16,11 +22,11 @@ export const amountWords = { gpu_count: 'GPUs', cpu_cores: 'Cores', memory_gib: 
 export type Amounts = Pick<Shape, (typeof names)[number]>;
 
 /** A container holds its cards until it is removed, whether it runs or not. */
-export function holdsCards(instance: AppInstance): boolean {
+export function holdsCards(instance: Neighbour): boolean {
   return instance.state !== 'decommissioned' && !hasNothingLeft(instance);
 }
 
-export function promised(instances: readonly AppInstance[]): Amounts {
+export function promised(instances: readonly Neighbour[]): Amounts {
   const sum = { gpu_count: 0, cpu_cores: 0, memory_gib: 0 };
   for (const instance of instances) {
     const { resources, state } = instance;
@@ -37,7 +43,7 @@ export function promised(instances: readonly AppInstance[]): Amounts {
  * cannot say whether it runs counts as running. `isUnsure` where only such instances stand in the way of something: what is
  * missing then is the word of the host.
  */
-export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
+export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: readonly Neighbour[]) {
   const known = instances.filter(({ state }) => state !== 'unknown');
   const sure = new Set(beyond(wanted, shape, known).map(({ name }) => name));
   const all = beyond(wanted, shape, instances);
@@ -46,13 +52,13 @@ export function misfits(wanted: Partial<Amounts>, shape: Amounts, instances: rea
 }
 
 /** What of a shape is promised to nobody. */
-export function left(shape: Amounts, instances: readonly AppInstance[]): Amounts {
+export function left(shape: Amounts, instances: readonly Neighbour[]): Amounts {
   const taken = promised(instances);
   const free = (name: keyof Amounts) => Math.max(0, shape[name] - taken[name]);
   return { gpu_count: free('gpu_count'), cpu_cores: free('cpu_cores'), memory_gib: free('memory_gib') };
 }
 
-function beyond(wanted: Partial<Amounts>, shape: Amounts, instances: readonly AppInstance[]) {
+function beyond(wanted: Partial<Amounts>, shape: Amounts, instances: readonly Neighbour[]) {
   const nobodys = left(shape, instances);
   return names.flatMap((name) => {
     const free = nobodys[name];
@@ -62,7 +68,7 @@ function beyond(wanted: Partial<Amounts>, shape: Amounts, instances: readonly Ap
 }
 
 /** Host ports that instances of the allocation hold, with the name of the instance. */
-export function takenPorts(instances: readonly AppInstance[]): Map<number, string> {
+export function takenPorts(instances: readonly Neighbour[]): Map<number, string> {
   return new Map(
     instances
       .filter(({ state }) => !portless.has(state))

@@ -3,10 +3,11 @@
  * fifteen minutes, and readable by that node alone. It is made when it is asked for and kept nowhere (G-121, G-213).
  */
 import { CompactEncrypt, importJWK } from 'jose';
+import { Type } from 'typebox';
 import { ComposeDocument } from '../../contract/compose-document.ts';
 import type { RegistryCredentialAnswer } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
-import { judge } from '../../contract/validate.ts';
+import { judge, judgeKnown } from '../../contract/validate.ts';
 import { RegistryImage } from '../../contract/workload-oci-launch.ts';
 import { parseImageReference } from '../../policy/image-reference.ts';
 import type { Node } from '../db/entities/node.ts';
@@ -54,8 +55,14 @@ export async function pullCredential(
   return { credential: login ? await wrapped(node, login) : null, expires_at: null };
 }
 
-/** References of what the task pulls: of its image, or of each service of its stack. */
+/** Those of a job that bring no account of their own. */
+const OwnImages = Type.Array(Type.Object({ source: RegistryImage, credential: Type.Optional(Type.String()) }));
+
+/** References of what the task pulls: of its image, of each service of its stack, or of each image of its job. */
 function imagesOf(params: unknown): string[] {
+  const own = judgeKnown(OwnImages, (params as { images?: unknown } | undefined)?.images);
+  if (own.ok)
+    return own.value.flatMap(({ source, credential }) => (credential === undefined ? [source.reference] : []));
   const image = judge(RegistryImage, (params as { image?: unknown } | undefined)?.image);
   const document = judge(ComposeDocument, (params as { document?: unknown } | undefined)?.document);
   if (document.ok) {

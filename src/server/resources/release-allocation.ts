@@ -1,7 +1,7 @@
 /**
- * The end of an allocation: its instances first, then what they left, then itself.
+ * The end of an allocation: its instances and jobs first, then what they left, then itself.
  *
- *   releasing ──(no instance left)──▶ wiped by its host, where its data is not to be kept ──▶ ended
+ *   releasing ──(nothing runs there)──▶ wiped by its host, where its data is not to be kept ──▶ ended
  *
  * It ends only with the word of its host that nothing is left, so whoever gets the host next finds nothing: a host that is
  * away, or on which a part would not go, is waited for. One that is revoked cannot be asked, and the end says so.
@@ -9,10 +9,13 @@
 import type { AgentWipeOutput } from '../../contract/agent-wipe.ts';
 import type { Allocation } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
+import type { Job } from '../db/entities/job.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
 import type { EndedTask } from '../hub/record-sink.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
+import { cancelJob } from '../jobs/job-actions.ts';
+import { openStates, presentAttempt } from '../jobs/jobs-at-work.ts';
 
 /** Asks for the decommissioning of one instance; one that is on its way already is left alone. */
 export type Decommission = (tx: Tx, cause: Cause, instance: AppInstance) => Promise<unknown>;
@@ -36,18 +39,22 @@ export function releasing(decommission: Decommission, queue: TaskQueue): Release
     for (const instance of await remaining(tx, allocation.id)) {
       await decommission(tx, cause, instance);
     }
+    for (const job of await jobsLeft(tx, allocation)) {
+      await cancelJob(tx, queue, cause, job);
+    }
     await endIfEmpty(tx, queue, cause, allocation.id);
     return (await tx.allocations.get(allocation.id)) ?? allocation;
   };
 }
 
 /**
- * Ends an allocation that is releasing, has no instance left, and whose host keeps nothing that it should not. To be called
- * when an instance is decommissioned, and when the host is back: what failed is asked for again.
+ * Ends an allocation that is releasing, where nothing runs any more, and whose host keeps nothing that it should not. To be called
+ * when an instance is decommissioned, when a job is over, and when the host is back: what failed is asked for again.
  */
 export async function endIfEmpty(tx: Tx, queue: TaskQueue, cause: Cause, allocationId: string): Promise<void> {
   const allocation = await tx.allocations.get(allocationId);
   if (allocation?.state !== 'releasing' || (await remaining(tx, allocationId)).length > 0) return;
+  if ((await jobsLeft(tx, allocation)).length > 0) return;
   const node = allocation.node_id === null ? undefined : await tx.nodes.get(allocation.node_id);
   const { wipe, data_policy: policy } = allocation;
   if (node && node.status !== 'revoked' && policy === 'wipe' && wipe?.state !== 'done') {
@@ -109,6 +116,12 @@ interface Told {
 
 async function note(tx: Tx, cause: Cause, { id, project_id }: Allocation, type: string, told: Told): Promise<void> {
   await appendEvent(tx, cause, { ...told, type, project_id, subject: { kind: 'allocation', id } });
+}
+
+/** Those that it has now: where a job may run again, it does so elsewhere. */
+async function jobsLeft(tx: ReadTx, { id, project_id }: Allocation): Promise<Job[]> {
+  const open = await tx.jobs.list({ where: { project_id, state: openStates } });
+  return open.filter((job) => presentAttempt(job)?.allocation_id === id);
 }
 
 async function remaining(tx: ReadTx, allocationId: string): Promise<AppInstance[]> {

@@ -4,12 +4,13 @@
  */
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
-import { KeptOutput, maxOutputs } from '../../../contract/job-outputs.ts';
+import { jobProgress } from '../../../contract/job-output.ts';
 import { JobIdentity } from '../../../contract/job-plan.ts';
+import { maxReceiptLength } from '../../../contract/job-receipt.ts';
 import { JobReport } from '../../../contract/job-report.ts';
 import { JobState } from '../../../contract/job-state.ts';
 import { StepId } from '../../../contract/job-values.ts';
-import { Resources, Sandbox } from '../../../contract/workload-oci-launch.ts';
+import { RegistryImage, Resources, Sandbox } from '../../../contract/workload-oci-launch.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
 
 const { gpu_count, cpu_cores, memory_gib, shm_gib } = Resources.properties;
@@ -81,7 +82,7 @@ const JobImage = Type.Object(
   {
     name: text(600, 'Whole name, with the tag that the document has.'),
     reference: text(600, 'What that was when the job was submitted, by digest: this is what runs.'),
-    media_type: text(128, 'Media type of the manifest.'),
+    media_type: RegistryImage.properties.media_type,
   },
   { ...closed, description: 'An image of the job.' },
 );
@@ -108,6 +109,7 @@ const JobAttempt = Type.Object(
     resources: { ...Resources, description: 'What it was given.' },
     state: JobState,
     failure: nullable(Failure, 'Why it did not succeed; null if it did, or is not over.'),
+    begun: Type.Boolean({ description: 'True once its host has begun with it; one that was not is no retry.' }),
     dispatched_at: time('When it was given to its host.'),
     ended_at: nullable(time('When.'), 'When it was over; null until then.'),
   },
@@ -125,6 +127,7 @@ export const Job = Type.Object(
     options: Type.Object(
       {
         sandbox: Sandbox,
+        gpu_count: { ...gpu_count, description: 'Cards of each step that asks for one.' },
         shm_gib,
         ...{ on_failure: onFailure, deadline_seconds: deadline, keep, retries },
         allocation_id: nullable(id('The allocation.'), 'The only one that it may run on; null for any of the project.'),
@@ -171,27 +174,16 @@ export const JobDocument = Type.Object(
 );
 export type JobDocument = Static<typeof JobDocument>;
 
-export const JobEndpoint = Type.Object(
-  {
-    step: StepId,
-    name: text(64, 'Name of the port.'),
-    protocol: Type.Enum(['http', 'tcp'], { description: 'What is spoken there.' }),
-    host: Type.Literal('127.0.0.1', { description: 'The loopback address of the host.' }),
-    port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port on that address.' }),
-    container_port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port that the step listens on.' }),
-    url: nullable(text(512, 'URL.'), 'URL on the host, for http; null otherwise.'),
-  },
-  { ...closed, description: 'Where a step answers.' },
-);
-
 export const JobNews = Type.Object(
   {
     id: id('The job.'),
     attempt: Type.Integer({ minimum: 1, description: 'Attempt that it is of.' }),
     report: JobReport,
-    endpoints: Type.Array(JobEndpoint, { maxItems: 1024, description: 'Where its steps answer.' }),
-    outputs: Type.Array(KeptOutput, { maxItems: maxOutputs, description: 'What was kept of it.' }),
-    receipt: nullable(text(1_048_576, 'Compact JWS.'), 'Receipt of its host, as a compact JWS; null until its end.'),
+    ...jobProgress,
+    receipt: nullable(
+      text(maxReceiptLength, 'Compact JWS.'),
+      'Receipt of its host, as a compact JWS; null until its end.',
+    ),
   },
   { ...closed, description: 'What the host last said of it.' },
 );

@@ -39,6 +39,9 @@ export const Task = Type.Object(
         'update',
         'diagnose',
         'rotate_keys',
+        'job',
+        'job_cancel',
+        'job_remove',
       ],
       {
         description: 'What it is for.',

@@ -1,0 +1,37 @@
+/** The kinds of documents that become jobs. A dialect is one line here, beside that in `dialects.ts`. */
+import type { JobPlan } from '../contract/job-plan.ts';
+import type { JobReport } from '../contract/job-report.ts';
+import type { PathError } from '../contract/validate.ts';
+import type { FlowLog } from './nosana/flow-state.ts';
+import { readNosanaJob } from './nosana/read-job.ts';
+import type { PlannedJob, PlanWish } from './nosana/to-plan.ts';
+
+export type ReadJob =
+  | { readonly ok: false; readonly errors: readonly PathError[] }
+  | {
+      readonly ok: true;
+      readonly warnings: readonly PathError[];
+      /** Least memory of a card; 0 for any. */
+      readonly gpuMemoryMib: number;
+      /** JSON pointers to what nobody may keep in the clear; each leads to a text. */
+      readonly secretsAt: readonly string[];
+      plan(wish: PlanWish): PlannedJob;
+      /** What its author calls a step of the plan. */
+      nameOf(step: string): string;
+      /** As the tools of its own network read it; absent where they have no such thing. */
+      flowState?(report: JobReport, queuedAt: string, logsOf: (step: string) => readonly FlowLog[]): object;
+    };
+
+export type JobDialect = JobPlan['identity']['dialect'];
+
+const readers: Record<JobDialect, (document: unknown) => ReadJob> = { nosana: readNosanaJob };
+export const jobDialects = Object.keys(readers) as JobDialect[];
+
+export function isJobDialect(dialect: string): dialect is JobDialect {
+  return Object.hasOwn(readers, dialect);
+}
+
+/** Judges a document of that dialect; every error at once. */
+export function readJob(dialect: JobDialect, document: unknown): ReadJob {
+  return readers[dialect](document);
+}

@@ -1,0 +1,189 @@
+/**
+ * Gives jobs that wait to hosts, for as long as the control plane runs. What waits is in the store, so nothing is lost with it,
+ * and a job becomes a task in the transaction that says so: it is given out once.
+ */
+import { CompactEncrypt, importJWK } from 'jose';
+import { AgentError } from '../../contract/failures.ts';
+import type { JobPlan } from '../../contract/job-plan.ts';
+import { type Clock, steadyTime } from '../../kit/clock.ts';
+import type { Log } from '../../kit/log.ts';
+import { readJob } from '../../manifests/job-dialects.ts';
+import type { CollectionName } from '../db/collections.ts';
+import type { Job } from '../db/entities/job.ts';
+import type { Node } from '../db/entities/node.ts';
+import type { ReadTx, Store, Tx } from '../db/store.ts';
+import type { TaskQueue } from '../hub/task-queue.ts';
+import type { Vault } from '../keys/vault.ts';
+import { changeJob } from './job-changes.ts';
+import { hostsOf } from './job-hosts.ts';
+import { nextTurn, type Placed, type Turn } from './job-queue.ts';
+import { notBefore } from './job-retries.ts';
+import { putSecrets, type Secrets } from './job-secrets.ts';
+import { openStates, presentAttempt } from './jobs-at-work.ts';
+import { planned } from './plan-job.ts';
+
+/** Hosts that came back, waits that are over. What changes in the store is looked at at once. */
+const everyMs = 10_000;
+/** Of each project, so many are looked at in a turn, oldest first. */
+const lookedAt = 100;
+/** What the agent has beyond the deadline of the job, to end it and to hand over what is kept of it. */
+const endingSeconds = 86_400;
+
+export interface DispatchParts {
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly vault: Vault;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly isConnected: (nodeId: string) => boolean;
+}
+
+const decisive: readonly CollectionName[] = ['jobs', 'nodes', 'allocations', 'app_instances'];
+
+/** Goes on until it is stopped. What goes wrong is told and tried again. */
+export async function keepDispatching(parts: DispatchParts, signal: AbortSignal): Promise<void> {
+  const { store, clock, log } = parts;
+  const now = steadyTime(clock);
+  let changed = new AbortController();
+  const stopListening = store.onCommit(({ changed: collections }) => {
+    if (decisive.some((name) => collections.has(name))) changed.abort();
+  });
+  signal.addEventListener('abort', stopListening, { once: true });
+  while (!signal.aborted) {
+    changed = new AbortController();
+    await dispatch(parts, now()).catch((err: unknown) => {
+      if (!signal.aborted) log.error({ err }, 'jobs could not be given out, trying again');
+    });
+    await clock.pause(everyMs, AbortSignal.any([signal, changed.signal])).catch(() => undefined);
+  }
+}
+
+/** One turn: everything that can be begun now is, and of the rest it is said why it waits. */
+export async function dispatch(parts: DispatchParts, now: number): Promise<void> {
+  const { store, isConnected } = parts;
+  const { turn, reasons } = await store.read((tx) => lookAround(tx, isConnected, now));
+  for (const placed of turn.begin)
+    await begin(parts, placed, now).catch((error: unknown) => giveUp(parts, placed, error, now));
+  if (reasons.length === 0) return;
+  await store.write(async (tx) => {
+    for (const { id, reason } of reasons) {
+      const job = await tx.jobs.get(id);
+      if (job?.state === 'queued' && !presentAttempt(job)) await tx.jobs.put({ ...job, reason: reason.slice(0, 1000) });
+    }
+  });
+}
+
+interface Around {
+  readonly turn: Turn;
+  /** Those that are not what is told already. */
+  readonly reasons: readonly { readonly id: string; readonly reason: string }[];
+}
+
+async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, now: number): Promise<Around> {
+  const open = await tx.jobs.list({ where: { state: openStates } });
+  const isWaiting = (job: Job) => job.state === 'queued' && presentAttempt(job) === undefined;
+  const ofProject = Map.groupBy(open, ({ project_id }) => project_id);
+  const waiting = [...ofProject.values()].flatMap((jobs) => jobs.filter(isWaiting).slice(0, lookedAt));
+  const atWork = new Map([...ofProject].map(([id, jobs]) => [id, jobs.filter((job) => !isWaiting(job)).length]));
+  const projects = [...new Set(waiting.map(({ project_id }) => project_id))];
+  const hosts = [];
+  for (const id of projects) hosts.push(...(await hostsOf(tx, id, isConnected)));
+  const asked = waiting.map((job) => ({
+    ...{ id: job.id, projectId: job.project_id, queuedAt: Date.parse(job.queued_at), notBefore: notBefore(job) },
+    ...{ allocationId: job.options.allocation_id, needs: job.needs },
+  }));
+  const turn = nextTurn(asked, hosts, atWork, now);
+  const told = new Map(waiting.map(({ id, reason }) => [id, reason]));
+  const reasons = [...turn.reasons].map(([id, reason]) => ({ id, reason }));
+  return { turn, reasons: reasons.filter(({ id, reason }) => told.get(id) !== reason) };
+}
+
+/** The plan is made and sealed outside of the transaction that hands it over; what has changed since is left for the next turn. */
+async function begin(parts: DispatchParts, placed: Placed, now: number): Promise<void> {
+  const { store, queue } = parts;
+  const found = await store.read(async (tx) => ({
+    job: await tx.jobs.get(placed.job.id),
+    document: await tx.job_documents.get(placed.job.id),
+    node: await tx.nodes.get(placed.host.nodeId),
+  }));
+  const { job, document, node } = found;
+  if (!job || !document || !node) return;
+  const secrets =
+    document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
+  const plan = await sealedPlan(job, putSecrets(document.document, secrets), placed, node);
+  await store.write(async (tx) => {
+    const present = await tx.jobs.get(job.id);
+    const keeps = (await tx.nodes.get(node.id))?.wrapping_key.x === node.wrapping_key.x;
+    if (present?.state === 'queued' && !presentAttempt(present) && keeps) {
+      await handOver(tx, queue, present, placed, plan, now);
+    }
+  });
+}
+
+/** It would fail as well the next time, and hold up what waits behind it. */
+async function giveUp(
+  { store, log }: DispatchParts,
+  { job: { id } }: Placed,
+  error: unknown,
+  now: number,
+): Promise<void> {
+  const failure = (error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error })).toFailure();
+  log.error({ err: error, instance: id }, 'a job could not be given out');
+  await store.write(async (tx) => {
+    const job = await tx.jobs.get(id);
+    if (job?.state !== 'queued' || presentAttempt(job)) return;
+    await changeJob(tx, job, { to: 'failed', reason: failure.message, actor: 'system', at: now, failure });
+  });
+}
+
+async function sealedPlan(job: Job, document: unknown, { host, granted }: Placed, node: Node): Promise<JobPlan> {
+  const read = readJob(job.dialect, document);
+  if (!read.ok) throw new Error(`the document of job ${job.id} was accepted and is not any more`);
+  const { plan, secrets } = planned(read, job, { allocationId: host.allocationId, resources: granted });
+  const key = await importJWK(node.wrapping_key, 'ECDH-ES');
+  const sealed = new Map<string, string>();
+  for (const secret of secrets) {
+    const jwe = new CompactEncrypt(Buffer.from(JSON.stringify(secret.value)));
+    sealed.set(
+      `${secret.for}/${secret.id}`,
+      await jwe.setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' }).encrypt(key),
+    );
+  }
+  const withCredential = <T extends { readonly id: string }>(kind: string, thing: T): T => {
+    const credential = sealed.get(`${kind}/${thing.id}`);
+    return credential === undefined ? thing : { ...thing, credential };
+  };
+  return {
+    ...plan,
+    images: plan.images.map((image) => withCredential('image', image)),
+    inputs: plan.inputs.map((input) => withCredential('input', input)),
+  };
+}
+
+async function handOver(
+  tx: Tx,
+  queue: TaskQueue,
+  job: Job,
+  { host, granted }: Placed,
+  plan: JobPlan,
+  now: number,
+): Promise<void> {
+  const task = await queue.enqueue(tx, {
+    ...{ type: 'workload.job_launch', purpose: 'job', params: plan, trace_id: job.trace_id },
+    ...{ node_id: host.nodeId, allocation_id: host.allocationId, workload_id: job.id, project_id: job.project_id },
+    deadline_seconds: job.options.deadline_seconds + endingSeconds,
+  });
+  const attempt = {
+    ...{ number: job.attempts.length + 1, allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
+    ...{ resources: granted, state: 'queued' as const, failure: null, begun: false },
+    ...{ dispatched_at: new Date(now).toISOString(), ended_at: null },
+  };
+  const reason = `Given to ${host.name}.`;
+  const set = { attempts: [...job.attempts, attempt] };
+  await changeJob(tx, job, { to: 'queued', reason, actor: 'system', at: now, set });
+  await tx.events.append({
+    ...{ time: attempt.dispatched_at, type: 'job.dispatched', project_id: job.project_id, actor: 'system' },
+    ...{ subject: { kind: 'job', id: job.id }, correlation_id: job.trace_id, message: reason },
+    data: { attempt: attempt.number, node_id: host.nodeId, allocation_id: host.allocationId, ...granted },
+  });
+}

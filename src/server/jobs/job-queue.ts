@@ -1,0 +1,130 @@
+/**
+ * Which jobs are begun next, and where. Pure.
+ *
+ * Turns go round between projects: next is always the one with the fewest jobs at work, and of several such the one that has
+ * waited longest. Within a project jobs go by age, and a small one may pass a large one that has to wait, but not for ever: a job
+ * that has waited for `patienceMs` gets a host kept for itself, where nothing else is begun until it fits.
+ */
+import type { JobNeeds } from '../db/entities/job.ts';
+import { type Fit, fitOf, inWords, type JobHost, largest, type Missing, taking } from './placement.ts';
+
+export const patienceMs = 10 * 60 * 1000;
+
+export interface WaitingJob {
+  readonly id: string;
+  readonly projectId: string;
+  /** Milliseconds since 1970. */
+  readonly queuedAt: number;
+  /** It is not begun before. */
+  readonly notBefore: number;
+  /** The only one that it may run on; null for any. */
+  readonly allocationId: string | null;
+  readonly needs: JobNeeds;
+}
+
+export interface Placed {
+  readonly job: WaitingJob;
+  readonly host: JobHost;
+  readonly granted: Extract<Fit, { is: 'now' }>['granted'];
+}
+
+export interface Turn {
+  readonly begin: readonly Placed[];
+  /** Why each of the others waits, by its id. */
+  readonly reasons: ReadonlyMap<string, string>;
+}
+
+/** `atWork`: jobs that each project has on hosts. */
+export function nextTurn(
+  waiting: readonly WaitingJob[],
+  hosts: readonly JobHost[],
+  atWork: ReadonlyMap<string, number>,
+  now: number,
+): Turn {
+  const places = new Map(hosts.map((host) => [host.nodeId, host]));
+  const keptFor = reservations(waiting, hosts, now);
+  const running = new Map(atWork);
+  const open = [...waiting].filter(({ notBefore }) => notBefore <= now).sort(byAge);
+  const begin: Placed[] = [];
+  for (;;) {
+    const placed = turnsOf(open, running)
+      .map((projectId) => firstThatFits(open, projectId, [...places.values()], keptFor))
+      .find((each) => each !== undefined);
+    if (placed === undefined) break;
+    begin.push(placed);
+    open.splice(open.indexOf(placed.job), 1);
+    places.set(placed.host.nodeId, taking(placed.host, placed.granted, placed.job.needs));
+    running.set(placed.job.projectId, (running.get(placed.job.projectId) ?? 0) + 1);
+  }
+  const begun = new Set(begin.map(({ job }) => job));
+  const left = waiting.filter((job) => !begun.has(job));
+  return { begin, reasons: new Map(left.map((job) => [job.id, whyNot(job, [...places.values()], keptFor, now)])) };
+}
+
+const byAge = (a: WaitingJob, b: WaitingJob) => a.queuedAt - b.queuedAt || (a.id < b.id ? -1 : 1);
+
+/** Projects in the order of their turns. */
+function turnsOf(open: readonly WaitingJob[], running: ReadonlyMap<string, number>): string[] {
+  // `open` is by age, so the first job of a project is its oldest.
+  const projects = [...new Set(open.map(({ projectId }) => projectId))];
+  return projects.sort((a, b) => (running.get(a) ?? 0) - (running.get(b) ?? 0));
+}
+
+function firstThatFits(
+  open: readonly WaitingJob[],
+  projectId: string,
+  hosts: readonly JobHost[],
+  keptFor: ReadonlyMap<string, string>,
+): Placed | undefined {
+  for (const job of open) {
+    if (job.projectId !== projectId) continue;
+    for (const host of hosts.filter((each) => isFor(job, each))) {
+      const owner = keptFor.get(host.nodeId);
+      if (host.unfit !== undefined || (owner !== undefined && owner !== job.id)) continue;
+      const fit = fitOf(job.needs, host);
+      if (fit.is === 'now') return { job, host, granted: fit.granted };
+    }
+  }
+  return undefined;
+}
+
+export function isFor({ projectId, allocationId }: Pick<WaitingJob, 'projectId' | 'allocationId'>, host: JobHost) {
+  return host.projects.includes(projectId) && (allocationId === null || allocationId === host.allocationId);
+}
+
+/** Node by job: the longest waiting choose first, each one host that it fits on once that is empty enough. */
+function reservations(waiting: readonly WaitingJob[], hosts: readonly JobHost[], now: number): Map<string, string> {
+  const kept = new Map<string, string>();
+  for (const job of [...waiting].sort(byAge)) {
+    if (now - job.queuedAt < patienceMs) break;
+    const able = hosts.filter(
+      (host) => isFor(job, host) && host.unfit === undefined && fitOf(job.needs, host).is !== 'never',
+    );
+    const free = able.find(({ nodeId }) => !kept.has(nodeId));
+    if (free) kept.set(free.nodeId, job.id);
+  }
+  return kept;
+}
+
+function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap<string, string>, now: number): string {
+  if (job.notBefore > now) return `It is begun again at ${new Date(job.notBefore).toISOString()}.`;
+  const mine = hosts.filter((host) => isFor(job, host));
+  if (mine.length === 0) return 'It waits for a host: its project has none now.';
+  const able = mine.filter((host) => host.unfit === undefined);
+  if (able.length === 0) return `It waits for its host. ${mine.map(({ name, unfit }) => `${name}: ${unfit}`)[0]}`;
+  const fits = able.map((host) => fitOf(job.needs, host));
+  const later = fits.flatMap((fit) => (fit.is === 'later' ? [fit.missing] : [])).sort((a, b) => a.length - b.length);
+  const missing = later[0] && largest(later[0]);
+  if (missing) return `It waits until it can have ${inWords(missing)} that are free.`;
+  if (fits.some(({ is }) => is === 'now')) {
+    const isKept = able.every(({ nodeId }) => (keptFor.get(nodeId) ?? job.id) !== job.id);
+    return isKept ? 'It waits: its host is kept for a job that has waited longer.' : 'It waits for its turn.';
+  }
+  return `No host of its project that is there now is large enough: ${inWords(neverOf(fits))}.`;
+}
+
+/** What is missing where least is, of hosts that are all too small. */
+export function neverOf(fits: readonly Fit[]): Missing {
+  const never = fits.flatMap((fit) => (fit.is === 'never' ? [fit.missing] : [])).sort((a, b) => a.length - b.length);
+  return (never[0] && largest(never[0])) ?? { name: 'hosts', wanted: 1, have: 0 };
+}

@@ -1,0 +1,168 @@
+/**
+ * Makes jobs what their hosts report. Called inside the transaction that keeps each report, once per report, before the sink
+ * behind it, which knows no jobs.
+ */
+import type { Failure } from '../../contract/failures.ts';
+import type { JobTaskOutput } from '../../contract/job-output.ts';
+import { type JobState, jobHasEnded, stepHasEnded } from '../../contract/job-state.ts';
+import type { RecordBody } from '../../contract/records.ts';
+import { type Clock, steadyTime } from '../../kit/clock.ts';
+import type { Job, JobAttempt, JobNews } from '../db/entities/job.ts';
+import type { Node } from '../db/entities/node.ts';
+import type { Tx } from '../db/store.ts';
+import type { EndedTask, RecordSink } from '../hub/record-sink.ts';
+import type { TaskQueue } from '../hub/task-queue.ts';
+import { factsOf, shortMessage } from '../instances/instance-reports.ts';
+import type { OutputFiles } from '../job-outputs/output-files.ts';
+import { endIfEmpty } from '../resources/release-allocation.ts';
+import { jobRemoved } from './job-actions.ts';
+import { changeJob } from './job-changes.ts';
+import { isBegunAgain } from './job-retries.ts';
+import { presentAttempt } from './jobs-at-work.ts';
+
+export interface FollowingParts {
+  /** The queue that calls this sink; asked for when it is needed, since each needs the other. */
+  readonly queue: () => TaskQueue;
+  readonly clock: Clock;
+  readonly outputs: OutputFiles;
+}
+
+export function followingJobs(sink: RecordSink, { queue, clock, outputs }: FollowingParts): RecordSink {
+  const now = steadyTime(clock);
+  return {
+    taskEnded: async (tx, task) => {
+      if (task.purpose === 'job') await launchEnded(tx, queue(), task, now());
+      else if (task.purpose === 'job_cancel') await cancelEnded(tx, queue(), task);
+      else if (task.purpose === 'job_remove') await removalEnded(tx, outputs, task, now());
+      else await sink.taskEnded(tx, task);
+    },
+    recorded: async (tx, node, record) => {
+      if (record.kind === 'job.report') return await reported(tx, node, record.body, now());
+      const told = record.kind === 'event' || record.kind === 'task.progress' ? record.body : undefined;
+      const job = told && told.workload_id !== null ? await tx.jobs.get(told.workload_id) : undefined;
+      if (told === undefined || job === undefined) return await sink.recorded(tx, node, record);
+      if (presentAttempt(job)?.node_id === node.id) await happened(tx, node, job, told.event, now());
+    },
+    nodeAway: (tx, node) => sink.nodeAway(tx, node),
+    nodeBack: (tx, node) => sink.nodeBack(tx, node),
+  };
+}
+
+type Happened = RecordBody<'event'>['event'];
+
+async function happened(tx: Tx, node: Node, job: Job, { type, message, values, time }: Happened, now: number) {
+  await tx.events.append({
+    ...{ time: new Date(now).toISOString(), type: 'job.reported', project_id: job.project_id },
+    ...{ subject: { kind: 'job', id: job.id }, actor: `node:${node.id}`, correlation_id: job.trace_id },
+    message: shortMessage(message),
+    data: factsOf(values, { type, time }),
+  });
+}
+
+async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now: number): Promise<void> {
+  const job = await tx.jobs.get(body.workload_id);
+  const attempt = job && presentAttempt(job);
+  // What a host says of a job that it does not have counts for nothing, nor what it said before the end.
+  if (!job || attempt?.node_id !== node.id || attempt.task_id !== body.task_id) return;
+  const { report, endpoints, outputs } = body;
+  await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt: null });
+  // The result of the task ends the job: what was kept of it comes with that.
+  const to = jobHasEnded(report.state) ? job.state : laterOf(job.state, report.state);
+  const begun = attempt.begun || report.started_at !== null;
+  const time = new Date(now).toISOString();
+  await changeJob(tx, job, {
+    ...{ to, reason: job.cancelled_at === null ? report.summary : job.reason, actor: `node:${node.id}`, at: now },
+    set: {
+      attempts: withLast(job, { ...attempt, state: to, begun }),
+      steps_ended: endedSteps(report),
+      started_at: job.started_at ?? (begun ? time : null),
+    },
+  });
+}
+
+const order = ['queued', 'preparing', 'running'];
+const laterOf = (a: JobState, b: JobState) => (order.indexOf(b) > order.indexOf(a) ? b : a);
+
+async function launchEnded(tx: Tx, queue: TaskQueue, task: EndedTask, now: number): Promise<void> {
+  const job = await tx.jobs.get(task.workload_id);
+  const attempt = job && presentAttempt(job);
+  if (!job || attempt?.task_id !== task.id) return;
+  const { result } = task;
+  const output = result.output as JobTaskOutput | null;
+  if (output?.report) {
+    const { report, endpoints, outputs, receipt } = output;
+    await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt });
+  }
+  const failure = result.status === 'succeeded' ? null : (result.failure ?? output?.failure ?? null);
+  const begun = attempt.begun || result.status !== 'rejected';
+  const ended = endOf(job, task, output, failure);
+  const time = new Date(now).toISOString();
+  const over: JobAttempt = { ...attempt, state: ended, failure, begun, ended_at: time };
+  const after = { ...job, attempts: withLast(job, over) };
+  const again = ended === 'failed' && isBegunAgain(after, failure);
+  const steps_ended = output?.report ? endedSteps(output.report) : job.steps_ended;
+  await changeJob(tx, job, {
+    ...{ to: again ? 'queued' : ended, actor: `node:${task.node_id}`, at: now, failure: again ? null : failure },
+    reason: reasonOf(again, output, failure, ended),
+    set: {
+      attempts: after.attempts,
+      ...{ steps_ended: again ? 0 : steps_ended, queued_at: again ? time : job.queued_at },
+      started_at: job.started_at ?? (begun ? time : null),
+    },
+  });
+  const cause = { now, correlationId: job.trace_id, who: { actor: 'system' } };
+  await endIfEmpty(tx, queue, cause, attempt.allocation_id);
+}
+
+function endOf(job: Job, { result }: EndedTask, output: JobTaskOutput | null, failure: Failure | null): JobState {
+  if (result.status === 'succeeded') return 'succeeded';
+  if (result.status === 'cancelled' || job.cancelled_at !== null) return 'cancelled';
+  return output?.report?.state === 'expired' || failure?.code === 'job.expired' ? 'expired' : 'failed';
+}
+
+function reasonOf(again: boolean, output: JobTaskOutput | null, failure: Failure | null, ended: JobState): string {
+  const said = failure?.message ?? output?.summary ?? `It is ${ended}.`;
+  return again ? `It is begun again: ${said}` : said;
+}
+
+/** A host that would not end it gracefully gets the launch itself taken back. */
+async function cancelEnded(tx: Tx, queue: TaskQueue, task: EndedTask): Promise<void> {
+  const job = await tx.jobs.get(task.workload_id);
+  const attempt = job && presentAttempt(job);
+  if (attempt && task.result.status !== 'succeeded') await queue.cancel(tx, attempt.task_id);
+}
+
+async function removalEnded(tx: Tx, outputs: OutputFiles, task: EndedTask, now: number): Promise<void> {
+  const job = await tx.jobs.get(task.workload_id);
+  if (job?.removal_task_id !== task.id) return;
+  const { status, failure } = task.result;
+  const cause = { now, correlationId: task.trace_id, who: { actor: `node:${task.node_id}` } };
+  // A host that knows nothing of it has nothing of it.
+  if (status === 'succeeded' || failure?.code === 'job.not_found') {
+    await jobRemoved(tx, cause, job, outputs);
+    return;
+  }
+  const reason = `What it left on its host is there still: ${failure?.message ?? status}`.slice(0, 1000);
+  await tx.jobs.put({ ...job, removal_task_id: null, reason, updated_at: new Date(now).toISOString() });
+}
+
+/**
+ * X-18: while a job is begun anew, what was last reported of it stays readable until a step of the new attempt has begun, and what
+ * was kept of it until something else is.
+ */
+async function keepNews(tx: Tx, news: JobNews): Promise<void> {
+  const before = await tx.job_news.get(news.id);
+  if (before === undefined) return await tx.job_news.insert(news);
+  const isBegun = news.report.steps.some(({ started_at }) => started_at !== null);
+  if (before.attempt < news.attempt && !isBegun) return;
+  const kept = news.outputs.length === 0 && before.attempt < news.attempt ? before.outputs : news.outputs;
+  await tx.job_news.put({ ...news, outputs: kept });
+}
+
+function endedSteps({ steps }: JobNews['report']): number {
+  return steps.filter(({ state }) => stepHasEnded(state)).length;
+}
+
+function withLast({ attempts }: Job, last: JobAttempt): JobAttempt[] {
+  return [...attempts.slice(0, -1), last];
+}

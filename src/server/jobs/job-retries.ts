@@ -1,0 +1,24 @@
+/** Whether, and when, a job that did not succeed is begun anew. Pure. */
+import type { Failure, FailureCode } from '../../contract/failures.ts';
+import type { Job } from '../db/entities/job.ts';
+
+/** Failures that are none of the job's own, though the same task would fail again. */
+const misfortunes: ReadonlySet<FailureCode> = new Set(['step.lost', 'task.expired', 'task.stale']);
+/** Times that hosts may refuse it before anybody has begun. */
+const maxAttempts = 20;
+
+/** `job` with the attempt that has just failed. Where its host never began, that is no retry of those it may have. */
+export function isBegunAgain(
+  { attempts, options, cancelled_at }: Pick<Job, 'attempts' | 'options' | 'cancelled_at'>,
+  failure: Failure | null,
+): boolean {
+  if (failure === null || cancelled_at !== null || attempts.length >= maxAttempts) return false;
+  if (!failure.retryable && !misfortunes.has(failure.code)) return false;
+  return attempts.at(-1)?.begun !== true || attempts.filter(({ begun }) => begun).length <= options.retries;
+}
+
+/** Milliseconds since 1970 before which it is not begun anew: 2 seconds behind the first attempt, at most five minutes. */
+export function notBefore({ attempts }: Pick<Job, 'attempts'>): number {
+  const ended = attempts.at(-1)?.ended_at;
+  return ended ? Date.parse(ended) + Math.min(300_000, 1000 * 2 ** attempts.length) : 0;
+}

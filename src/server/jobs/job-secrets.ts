@@ -1,0 +1,33 @@
+/** Takes the secrets out of a document, by JSON pointers, and puts them back where it is rendered. */
+
+/** Stands where a secret was; a document with it is as valid as before. */
+export const secretMark = 'secret';
+
+export type Secrets = Readonly<Record<string, string>>;
+
+/** A copy of the document with `secretMark` in place of each text that is pointed to, and those texts by pointer. */
+export function takeSecrets(document: unknown, pointers: readonly string[]): { document: unknown; secrets: Secrets } {
+  const bare = structuredClone(document);
+  const secrets = pointers.map((pointer) => [pointer, replaceAt(bare, pointer, secretMark)] as const);
+  return { document: bare, secrets: Object.fromEntries(secrets) };
+}
+
+export function putSecrets(document: unknown, secrets: Secrets): unknown {
+  const whole = structuredClone(document);
+  for (const [pointer, secret] of Object.entries(secrets)) replaceAt(whole, pointer, secret);
+  return whole;
+}
+
+/** What was there. Pointers come from who has read the document, so something else than a text there is a bug. */
+function replaceAt(document: unknown, pointer: string, text: string): string {
+  const keys = pointer
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const last = keys.pop() ?? '';
+  const parent = keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], document);
+  const before = (parent as Record<string, unknown>)[last];
+  if (typeof before !== 'string') throw new Error(`no text at ${pointer}`);
+  (parent as Record<string, unknown>)[last] = text;
+  return before;
+}

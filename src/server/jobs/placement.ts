@@ -1,0 +1,120 @@
+/** Where a job fits: what each host has in all, what of it is free, and what is missing. Pure. */
+
+import type { Resources } from '../../contract/workload-oci-launch.ts';
+import type { JobNeeds } from '../db/entities/job.ts';
+
+interface Amounts {
+  readonly cpu_cores: number;
+  readonly memory_gib: number;
+  readonly disk_gib: number;
+}
+
+/** A place for jobs: a node, as far as its allocation goes. */
+export interface JobHost {
+  readonly allocationId: string;
+  readonly nodeId: string;
+  readonly name: string;
+  /** Projects whose jobs it takes. */
+  readonly projects: readonly string[];
+  /** Why nothing can be begun there now, whatever is free; undefined where it can. */
+  readonly unfit: string | undefined;
+  /** What there is in all for jobs, whatever runs. */
+  readonly total: Amounts;
+  readonly free: Amounts;
+  /** Cards of it that are well; `isFree` where nobody has them. */
+  readonly cards: readonly { readonly memoryMib: number; readonly isFree: boolean }[];
+  /** Most cards that its allocation may use at a time, and how many of those are promised. */
+  readonly cardLimit: number;
+  readonly cardsPromised: number;
+}
+
+export interface Missing {
+  readonly name: string;
+  readonly wanted: number;
+  readonly have: number;
+}
+
+type Granted = Pick<Resources, 'gpu_count' | 'cpu_cores' | 'memory_gib'>;
+
+export type Fit =
+  /** However long it waits. */
+  | { readonly is: 'never'; readonly missing: readonly Missing[] }
+  | { readonly is: 'later'; readonly missing: readonly Missing[] }
+  | { readonly is: 'now'; readonly granted: Granted };
+
+export function fitOf(needs: JobNeeds, host: JobHost): Fit {
+  const granted = shareOf(needs, host);
+  const able = host.cards.filter(({ memoryMib }) => memoryMib >= needs.gpu_memory_mib);
+  const never = lacking(needs, granted, host.total, Math.min(able.length, host.cardLimit));
+  // Without a card of its own, it still wants to be where such a card is.
+  if (needs.gpu_memory_mib > 0 && needs.gpu_count === 0 && able.length === 0) never.push(cardMemory(needs, host));
+  if (never.length > 0) return { is: 'never', missing: never.map((each) => inCards(each, needs, host)) };
+  const freeCards = Math.min(able.filter(({ isFree }) => isFree).length, host.cardLimit - host.cardsPromised);
+  const later = lacking(needs, granted, host.free, Math.max(0, freeCards));
+  return later.length > 0 ? { is: 'later', missing: later } : { is: 'now', granted };
+}
+
+/** Where nobody says how much: of a host with cards what goes with them, of one without a quarter. Never less than a core. */
+function shareOf({ gpu_count, cpu_cores, memory_gib }: JobNeeds, { total, cards }: JobHost): Granted {
+  const share = gpu_count > 0 && cards.length > 0 ? Math.min(1, gpu_count / cards.length) : 1 / 4;
+  const part = (all: number, least: number, step: number) =>
+    Math.max(Math.min(least, all), Math.floor(all * share * step) / step, 1 / step);
+  return {
+    gpu_count,
+    cpu_cores: cpu_cores ?? part(total.cpu_cores, 1, 10),
+    memory_gib: memory_gib ?? part(total.memory_gib, 1, 16),
+  };
+}
+
+function lacking(needs: JobNeeds, granted: Granted, have: Amounts, cards: number): Missing[] {
+  const all: Missing[] = [
+    { name: cardWords, wanted: needs.gpu_count, have: cards },
+    { name: 'cores', wanted: granted.cpu_cores, have: have.cpu_cores },
+    { name: 'GiB of memory', wanted: granted.memory_gib, have: have.memory_gib },
+    { name: 'GiB of disk', wanted: needs.disk_gib, have: have.disk_gib },
+  ];
+  return all.filter((each) => each.wanted > each.have);
+}
+
+const cardWords = 'GPUs';
+
+/** Where there are cards enough and only their memory is too small, that is what is missing. */
+function inCards(missing: Missing, needs: JobNeeds, host: JobHost): Missing {
+  const isMemory = missing.name === cardWords && Math.min(host.cards.length, host.cardLimit) >= needs.gpu_count;
+  return isMemory ? cardMemory(needs, host) : missing;
+}
+
+function cardMemory({ gpu_memory_mib: wanted }: JobNeeds, { cards }: JobHost): Missing {
+  return { name: 'MiB of memory on a GPU', wanted, have: Math.max(0, ...cards.map(({ memoryMib }) => memoryMib)) };
+}
+
+/** What of it is farthest from what is wanted. */
+export function largest(missing: readonly Missing[]): Missing | undefined {
+  return [...missing].sort((a, b) => b.wanted / Math.max(b.have, 0.001) - a.wanted / Math.max(a.have, 0.001))[0];
+}
+
+export function inWords({ name, wanted, have }: Missing): string {
+  return `${round(wanted)} ${name}, of ${round(have)}`;
+}
+
+function round(amount: number): number {
+  return Math.round(amount * 100) / 100;
+}
+
+/** The host once it has that job. */
+export function taking(host: JobHost, { gpu_count, cpu_cores, memory_gib }: Granted, needs: JobNeeds): JobHost {
+  const { free, cardsPromised } = host;
+  let left = gpu_count;
+  const cards = host.cards.map((card) => {
+    if (left === 0 || !card.isFree || card.memoryMib < needs.gpu_memory_mib) return card;
+    left -= 1;
+    return { ...card, isFree: false };
+  });
+  return {
+    ...{ ...host, cards, cardsPromised: cardsPromised + gpu_count },
+    free: {
+      ...{ cpu_cores: free.cpu_cores - cpu_cores, memory_gib: free.memory_gib - memory_gib },
+      disk_gib: free.disk_gib - needs.disk_gib,
+    },
+  };
+}

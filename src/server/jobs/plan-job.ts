@@ -1,0 +1,35 @@
+/** The plan of a job for one place. */
+import type { JobPlan } from '../../contract/job-plan.ts';
+import type { ReadJob } from '../../manifests/job-dialects.ts';
+import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
+import type { Job } from '../db/entities/job.ts';
+
+type Sketch = Pick<Job, 'id' | 'project_id' | 'name' | 'dialect' | 'document_sha256'> & {
+  readonly images: readonly Job['images'][number][];
+  readonly options: Omit<Job['options'], 'allocation_id'>;
+};
+
+export interface JobPlace {
+  readonly allocationId: string;
+  /** Of all its containers together. */
+  readonly resources: Pick<JobPlan['resources'], 'cpu_cores' | 'memory_gib'>;
+}
+
+export function planned(
+  read: Extract<ReadJob, { ok: true }>,
+  { id, project_id, name, dialect, document_sha256, images, options }: Sketch,
+  { allocationId, resources }: JobPlace,
+): PlannedJob {
+  const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib } = options;
+  const { cpu_cores, memory_gib } = resources;
+  return read.plan({
+    identity: {
+      ...{ project_id, job_id: id, allocation_id: allocationId, display_name: name, dialect, document_sha256 },
+    },
+    ...{ sandbox, on_failure, deadline_seconds, keep },
+    resources: { gpu_count, cpu_cores, memory_gib, ...(shm_gib === undefined ? {} : { shm_gib }) },
+    pins: Object.fromEntries(
+      images.map(({ name: whole, reference, media_type }) => [whole, { reference, media_type }]),
+    ),
+  });
+}

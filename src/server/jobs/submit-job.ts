@@ -1,0 +1,220 @@
+/**
+ * Takes a job in: its document is judged, its images become digests, its secrets are taken out, and somewhere it has to fit.
+ * Everything that is wrong is told at once, by where it stands in the document.
+ */
+import { createHash } from 'node:crypto';
+import { type Static, Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
+import { JobIdentity, JobPlan } from '../../contract/job-plan.ts';
+import { judge, type PathError } from '../../contract/validate.ts';
+import { dialectOf, dialects, foreign } from '../../manifests/dialects.ts';
+import { isJobDialect, type JobDialect, jobDialects, type ReadJob, readJob } from '../../manifests/job-dialects.ts';
+import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
+import { id } from '../db/entities/fields.ts';
+import { type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
+import { appendEvent, type Cause } from '../db/events.ts';
+import { newId } from '../db/new-id.ts';
+import type { Tx } from '../db/store.ts';
+import { found } from '../http/access.ts';
+import type { Vault } from '../keys/vault.ts';
+import { hostsOf } from './job-hosts.ts';
+import { isFor, neverOf } from './job-queue.ts';
+import { type Secrets, takeSecrets } from './job-secrets.ts';
+import { openStates } from './jobs-at-work.ts';
+import { fitOf, inWords } from './placement.ts';
+import { planned } from './plan-job.ts';
+import { type Resolving, resolveImages } from './resolve-images.ts';
+
+/** Jobs of one project that are not over. */
+const maxOpen = 1000;
+const usual = { deadline_seconds: 86_400, disk_gib: 1 } as const;
+
+export const JobRequest = Type.Object(
+  {
+    document: Type.Union(
+      [
+        Type.String({ maxLength: maxManifestBytes, description: 'As text, JSON or YAML.' }),
+        Type.Record(Type.String(), Type.Unknown(), { description: 'As an object.' }),
+      ],
+      { description: 'What is to be done, in any dialect of jobs.' },
+    ),
+    dialect: Type.Optional(
+      Type.Enum(dialects, { description: 'Kind of the document; by default the one that it is of.' }),
+    ),
+    project_id: Type.Optional(id('Project that owns it; that of the token if absent.')),
+    name: Type.Optional({
+      ...JobIdentity.properties.display_name,
+      description: 'Name for people; by default that of its first step.',
+    }),
+    options: Type.Optional(JobOptions),
+  },
+  { additionalProperties: false, description: 'A job to be carried out.' },
+);
+export type JobRequest = Static<typeof JobRequest>;
+
+type AcceptedJob = Extract<ReadJob, { ok: true }>;
+
+export interface PreparedJob {
+  readonly name: string;
+  readonly dialect: JobDialect;
+  readonly sha256: string;
+  /** Without secrets. */
+  readonly document: unknown;
+  readonly secrets: Secrets;
+  readonly warnings: readonly PathError[];
+  readonly options: Omit<Job['options'], 'allocation_id'>;
+  readonly needs: JobNeeds;
+  readonly images: Job['images'];
+  readonly steps: Job['steps'];
+}
+
+/** All that needs no transaction; the registries are asked. `job.invalid` with every error. */
+export async function prepareJob(
+  request: Pick<JobRequest, 'document' | 'dialect' | 'name' | 'options'>,
+  resolving: Resolving,
+  signal: AbortSignal,
+): Promise<PreparedJob> {
+  const text = typeof request.document === 'string' ? request.document : JSON.stringify(request.document);
+  const { dialect, document, read } = understand(text, request.dialect);
+  const options = optionsOf(request.options);
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256 };
+  const place = { allocationId: 'allocation', resources: sketchOf(request.options) };
+  const before = planned(read, { ...sketch, options, images: [] }, place);
+  const { images, errors } = await resolveImages(before, resolving, signal);
+  if (errors.length > 0) throw invalid(errors);
+  const { plan } = planned(read, { ...sketch, options, images }, place);
+  const judged = judge(JobPlan, plan);
+  if (!judged.ok) throw invalid(judged.errors.map((error) => ({ ...error, path: '', message: inPlan(error) })));
+
+  const { document: bare, secrets } = takeSecrets(document, read.secretsAt);
+  const imageOf = (wanted: string) => before.plan.images.find((image) => image.id === wanted)?.source.reference ?? '';
+  const steps = plan.steps.map(({ id: step, group, depends_on, image }) => ({
+    ...{ id: step, name: read.nameOf(step), group, depends_on, image: imageOf(image) },
+  }));
+  return {
+    name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
+    ...{ dialect, sha256, document: bare, secrets, warnings: read.warnings, options, images: [...images], steps },
+    needs: needsOf(request.options, plan.resources.gpu_count, read.gpuMemoryMib),
+  };
+}
+
+function understand(text: string, named: JobRequest['dialect']) {
+  const document = readDocument(text);
+  if (!document.ok) throw invalid(document.errors);
+  const dialect = named ?? dialectOf(document.value);
+  if (dialect === null) throw invalid([foreign]);
+  if (!isJobDialect(dialect)) {
+    const kinds = jobDialects.join(', ');
+    const message = `describes an app, which is launched as an instance; documents of jobs are of the kinds ${kinds}`;
+    throw invalid([{ path: '', code: 'no_job', message }]);
+  }
+  const read = readJob(dialect, document.value);
+  if (!read.ok) throw invalid(read.errors);
+  return { dialect, document: document.value, read: read as AcceptedJob };
+}
+
+function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
+  const { sandbox = 'runc', on_failure = 'stop', deadline_seconds = usual.deadline_seconds } = given;
+  const { keep = false, retries = 0, resources: { shm_gib, gpu_count = 1 } = {} } = given;
+  return {
+    sandbox,
+    gpu_count,
+    on_failure,
+    deadline_seconds,
+    keep,
+    retries,
+    ...(shm_gib === undefined ? {} : { shm_gib }),
+  };
+}
+
+/** For a plan that is only looked at: nobody knows yet which host it gets. */
+function sketchOf({ resources: { cpu_cores = 1, memory_gib = 1 } = {} }: JobOptions = {}) {
+  return { cpu_cores, memory_gib };
+}
+
+/** `cards`: of the steps that run side by side, together. */
+function needsOf({ resources = {} }: JobOptions = {}, cards: number, gpu_memory_mib: number): JobNeeds {
+  const { cpu_cores = null, memory_gib = null, disk_gib = usual.disk_gib } = resources;
+  return { gpu_count: cards, gpu_memory_mib, cpu_cores, memory_gib, disk_gib };
+}
+
+function inPlan({ path, message }: PathError): string {
+  return `becomes a plan that no host accepts: ${path} ${message}`;
+}
+
+export interface Submission {
+  readonly projectId: string;
+  readonly allocationId: string | undefined;
+  readonly tokenId: string;
+  readonly cause: Cause;
+}
+
+export interface Taking {
+  readonly vault: Vault;
+  readonly isConnected: (nodeId: string) => boolean;
+}
+
+/** Keeps the job, queued; `job.unfit` where it could wait for ever. */
+export async function keepJob(
+  tx: Tx,
+  { vault, isConnected }: Taking,
+  { projectId, allocationId, tokenId, cause }: Submission,
+  prepared: PreparedJob,
+): Promise<Job> {
+  found('project', projectId, await tx.projects.get(projectId));
+  await assertRoom(tx, projectId);
+  await assertAllocation(tx, projectId, allocationId);
+  await assertFits(tx, { projectId, allocationId: allocationId ?? null }, prepared.needs, isConnected);
+  const { name, dialect, sha256, document, secrets, warnings, options, needs, images, steps } = prepared;
+  const at = new Date(cause.now).toISOString();
+  const job: Job = {
+    ...{ id: newId(cause.now), project_id: projectId, name, dialect, document_sha256: sha256 },
+    ...{ options: { ...options, allocation_id: allocationId ?? null }, needs, images, steps, warnings: [...warnings] },
+    ...{ state: 'queued', state_since: at, reason: 'It waits for its turn.', failure: null, steps_ended: 0 },
+    ...{ attempts: [], cancelled_at: null, removal_task_id: null, created_at: at, created_by: tokenId },
+    ...{ queued_at: at, started_at: null, ended_at: null, updated_at: at, trace_id: cause.correlationId },
+  };
+  await tx.jobs.insert(job);
+  const sealed = Object.keys(secrets).length === 0 ? null : vault.seal(JSON.stringify(secrets), job.id);
+  await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed });
+  await appendEvent(tx, cause, {
+    ...{ type: 'job.submitted', project_id: projectId, subject: { kind: 'job', id: job.id } },
+    message: `${name} was submitted: ${steps.length === 1 ? 'one step' : `${steps.length} steps`}.`,
+    data: { dialect, document_sha256: sha256, images: images.map(({ reference }) => reference) },
+  });
+  return job;
+}
+
+async function assertRoom(tx: Tx, projectId: string): Promise<void> {
+  if ((await tx.jobs.count({ project_id: projectId, state: openStates })) < maxOpen) return;
+  throw new AgentError('resource.too_many', { reason: `The project has ${maxOpen} jobs that are not over.` });
+}
+
+async function assertAllocation(tx: Tx, projectId: string, allocationId: string | undefined): Promise<void> {
+  const allocation = allocationId === undefined ? undefined : await tx.allocations.get(allocationId);
+  if (allocationId === undefined || (allocation?.project_id === projectId && allocation.state === 'active')) return;
+  const message = 'is no active allocation of the project';
+  throw invalid([{ path: '/options/allocation_id', code: 'allocation', message }]);
+}
+
+/** Of a project without a host that has enrolled nobody knows what it will have, as long as it has an allocation. */
+async function assertFits(
+  tx: Tx,
+  where: { readonly projectId: string; readonly allocationId: string | null },
+  needs: JobNeeds,
+  isConnected: (nodeId: string) => boolean,
+): Promise<void> {
+  const hosts = (await hostsOf(tx, where.projectId, isConnected)).filter((host) => isFor(where, host));
+  const fits = hosts.map((host) => fitOf(needs, host));
+  if (fits.some(({ is }) => is !== 'never')) return;
+  if (fits.length > 0) throw new AgentError('job.unfit', { reason: `It needs ${inWords(neverOf(fits))}.` });
+  if ((await tx.allocations.count({ project_id: where.projectId, state: 'active' })) === 0) {
+    throw new AgentError('job.unfit', { reason: 'The project has no active allocation.' });
+  }
+}
+
+function invalid(errors: readonly PathError[]): AgentError {
+  const hint = 'Correct this place of the document.';
+  return new AgentError('job.invalid', { errors: errors.map((error) => ({ ...error, hint })) });
+}

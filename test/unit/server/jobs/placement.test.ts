@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import type { JobNeeds } from '../../../../src/server/db/entities/job.ts';
+import { fitOf, inWords, type JobHost, largest, taking } from '../../../../src/server/jobs/placement.ts';
+
+const needs = (given: Partial<JobNeeds> = {}): JobNeeds => ({
+  ...{ gpu_count: 0, gpu_memory_mib: 0, cpu_cores: null, memory_gib: null, disk_gib: 1 },
+  ...given,
+});
+const card = (memoryMib: number, isFree = true) => ({ memoryMib, isFree });
+function host(given: Partial<JobHost> = {}): JobHost {
+  const amounts = { cpu_cores: 16, memory_gib: 64, disk_gib: 100 };
+  return {
+    ...{
+      allocationId: 'al',
+      nodeId: 'n',
+      name: 'h',
+      projects: ['p1'],
+      unfit: undefined,
+      total: amounts,
+      free: amounts,
+    },
+    ...{ cards: [card(24_564), card(24_564), card(16_384), card(16_384)], cardLimit: 4, cardsPromised: 0 },
+    ...given,
+  };
+}
+
+describe('a job and a host', () => {
+  it('fit with a quarter of it where nobody says how much, and with the share of its cards (N-51)', () => {
+    expect(fitOf(needs(), host())).toEqual({ is: 'now', granted: { gpu_count: 0, cpu_cores: 4, memory_gib: 16 } });
+    expect(fitOf(needs({ gpu_count: 2 }), host())).toMatchObject({ granted: { cpu_cores: 8, memory_gib: 32 } });
+    const small = { cpu_cores: 2, memory_gib: 2, disk_gib: 10 };
+    expect(fitOf(needs(), host({ total: small, free: small }))).toMatchObject({
+      granted: { cpu_cores: 1, memory_gib: 1 },
+    });
+  });
+
+  it('never fit where its cards have too little memory: one of 16 GB is refused for 18 (N-8, N-10)', () => {
+    const small = host({ cards: [card(16_384)] });
+    const fit = fitOf(needs({ gpu_count: 1, gpu_memory_mib: 17_166 }), small);
+
+    expect(fit).toMatchObject({ is: 'never' });
+    expect(fit.is === 'never' && inWords(largest(fit.missing) as never)).toBe('17166 MiB of memory on a GPU, of 16384');
+    expect(fitOf(needs({ gpu_count: 1, gpu_memory_mib: 17_166 }), host()).is).toBe('now');
+    expect(fitOf(needs({ gpu_memory_mib: 17_166 }), small).is).toBe('never');
+  });
+
+  it('fit later where somebody has what they need now', () => {
+    expect(fitOf(needs({ cpu_cores: 8 }), host({ free: { cpu_cores: 4, memory_gib: 64, disk_gib: 100 } }))).toEqual({
+      ...{ is: 'later', missing: [{ name: 'cores', wanted: 8, have: 4 }] },
+    });
+    const held = host({ cards: [card(24_564, false), card(16_384)] });
+    expect(fitOf(needs({ gpu_count: 1, gpu_memory_mib: 20_000 }), held).is).toBe('later');
+    expect(fitOf(needs({ gpu_count: 1 }), held).is).toBe('now');
+    expect(fitOf(needs({ gpu_count: 1 }), host({ cardsPromised: 4 })).is).toBe('later');
+  });
+
+  it('name what is farthest from being enough', () => {
+    const fit = fitOf(needs({ cpu_cores: 17, memory_gib: 640, disk_gib: 200 }), host());
+
+    expect(fit.is === 'never' && largest(fit.missing)).toEqual({ name: 'GiB of memory', wanted: 640, have: 64 });
+  });
+
+  it('leave the rest to the next one', () => {
+    const wanted = needs({ gpu_count: 2, gpu_memory_mib: 20_000, cpu_cores: 4, memory_gib: 8, disk_gib: 10 });
+    const left = taking(host(), { gpu_count: 2, cpu_cores: 4, memory_gib: 8 }, wanted);
+
+    expect(left.free).toEqual({ cpu_cores: 12, memory_gib: 56, disk_gib: 90 });
+    expect(left.cards.map(({ isFree }) => isFree)).toEqual([false, false, true, true]);
+    expect(fitOf(needs({ gpu_count: 1, gpu_memory_mib: 20_000 }), left).is).toBe('later');
+  });
+});
