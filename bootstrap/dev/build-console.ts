@@ -5,7 +5,11 @@
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { Ajv } from 'ajv';
+import standaloneCode from 'ajv/dist/standalone/index.js';
+import { build, type Metafile, type Plugin } from 'esbuild';
+import { judging } from '../../src/contract/validate.ts';
+import { JobDefinition } from '../../src/manifests/nosana/definition.ts';
 import type { ConsoleFile, ConsoleFiles } from '../../src/server/http/console-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -16,10 +20,36 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
 };
 
+/**
+ * What `judge` finds in place of the compiler of schemas: its content security policy lets the page make no code, so the one
+ * schema that documents are judged by there is compiled here, in the same way.
+ */
+const compiledSchemas: Plugin = {
+  name: 'compiled-schemas',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^ajv$/ }, () => ({ path: 'ajv', namespace: 'compiled' }));
+    onLoad({ filter: /./, namespace: 'compiled' }, () => ({ contents: compilerOfThePage(), resolveDir: root }));
+  },
+};
+
+function compilerOfThePage(): string {
+  const ajv = new Ajv({ ...judging, code: { source: true, esm: true } });
+  return `
+    ${standaloneCode.default(ajv, ajv.compile(JobDefinition))}
+    import { JobDefinition } from './src/manifests/nosana/definition.ts';
+    const compiled = new Map([[JobDefinition, validate]]);
+    export class Ajv {
+      compile(schema) {
+        if (compiled.has(schema)) return compiled.get(schema);
+        throw new Error('no document is judged by this schema in the page');
+      }
+    }`;
+}
+
 const options = {
   ...{ entryPoints: { main: join(source, 'main.tsx') }, outdir: '/assets', absWorkingDir: root, bundle: true },
   ...{ target: 'es2022', jsxImportSource: 'preact', entryNames: '[name]-[hash]', chunkNames: 'part-[hash]' },
-  ...{ minify: true, metafile: true as const, write: false as const },
+  ...{ plugins: [compiledSchemas], minify: true, metafile: true as const, write: false as const },
   ...{
     format: 'esm' as const,
     jsx: 'automatic' as const,

@@ -28,6 +28,15 @@ const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const compiled = new WeakMap<object, ValidateFunction>();
 let ajv: Ajv | undefined;
 
+/** How schemas are compiled, here and for pages, which may compile nothing. */
+export const judging = {
+  ...{ allErrors: true, strict: true, strictTypes: false, discriminator: true, ownProperties: true },
+  // Our schemas are valid, a test says so; to look at each start takes half the time of compiling them.
+  ...{ meta: false, validateSchema: false },
+  // Errors then know the schema they are from.
+  verbose: true,
+} as const;
+
 /** Returns the value as its type, or every error with its path (at most 50). The value is never changed. */
 export function judge<S extends TSchema>(schema: S, value: unknown): Judged<Static<S>> {
   if (holdsMoreThan(maxValues, value)) {
@@ -85,15 +94,8 @@ function validatorOf(schema: TSchema): ValidateFunction {
   if (known) {
     return known;
   }
-  ajv ??= new Ajv({
-    ...{ allErrors: true, strict: true, strictTypes: false, discriminator: true, ownProperties: true },
-    // Our schemas are valid, a test says so; to look at each start takes half the time of compiling them.
-    ...{ meta: false, validateSchema: false },
-    // To tidy up the code that it writes takes half of time and memory of the rest; V8 does so anyway where code is hot.
-    code: { optimize: false },
-    // Errors then know the schema they are from.
-    verbose: true,
-  });
+  // To tidy up the code that it writes takes half of time and memory of the rest; V8 does so anyway where code is hot.
+  ajv ??= new Ajv({ ...judging, code: { optimize: false } });
   const validate = ajv.compile(schema);
   compiled.set(schema, validate);
   return validate;

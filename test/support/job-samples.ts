@@ -1,10 +1,13 @@
 /** A job as the control plane has it, and a node that runs it. */
 import { createHash } from 'node:crypto';
-import type { Job } from '../../src/server/db/entities/job.ts';
+import type { StepReport } from '../../src/contract/job-report.ts';
+import type { Job, JobNews, JobStepFacts } from '../../src/server/db/entities/job.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { aNode } from './launch-samples.ts';
 
 const at = '2026-11-25T10:00:00.000Z';
+/** So many seconds after what samples begin with. */
+export const secondOf = (second: number) => new Date(Date.parse(at) + second * 1000).toISOString();
 
 export function aJob(given: Partial<Job> & { readonly node_id?: string } = {}): Job {
   const { node_id = 'node-1', ...job } = given;
@@ -33,6 +36,28 @@ export function aJob(given: Partial<Job> & { readonly node_id?: string } = {}): 
     ],
     ...{ queued_at: at, started_at: at, ended_at: null, updated_at: at, trace_id: 'trace-1' },
     ...job,
+  };
+}
+
+export function aJobStep(id: string, given: Partial<JobStepFacts> = {}): JobStepFacts {
+  return { id, name: id, group: 'work', depends_on: [], image: 'docker.io/library/python:3.12', ...given };
+}
+
+export function aStepReport(id: string, given: Partial<StepReport> = {}): StepReport {
+  return {
+    ...{ id, state: 'succeeded', started_at: secondOf(1), ended_at: secondOf(13), attempts: 1, container_id: 'c1' },
+    ...{ exit_code: 0, signal: null, oom_killed: false, results: {}, failure: null },
+    ...given,
+  };
+}
+
+/** What its node says of a job and of these steps. */
+export function jobNews(job: Job, steps: readonly StepReport[], given: Partial<JobNews> = {}): JobNews {
+  const { state, started_at, ended_at, failure } = job;
+  return {
+    ...{ id: job.id, attempt: 1, endpoints: [], outputs: [], receipt: null },
+    report: { state, summary: job.reason, started_at, ended_at, steps: [...steps], failure },
+    ...given,
   };
 }
 

@@ -6,6 +6,7 @@ import type { Artifact } from '../../src/server/db/entities/artifact.ts';
 import type { Role } from '../../src/server/db/entities/project.ts';
 import type { Store, Tx } from '../../src/server/db/store.ts';
 import { makeToken } from '../../src/server/http/tokens.ts';
+import { failedJob, runningJob } from './console-jobs.ts';
 import { sampleGpu } from './gpus.ts';
 import { aNode, inventory, runtimeStatus } from './launch-samples.ts';
 import { anAllocation, anArtifact, anEvent, anInstance, aProject } from './store-samples.ts';
@@ -51,6 +52,7 @@ export async function seedFleet(store: Store, size: FleetSize): Promise<Fleet> {
         }),
       );
     }
+    await addJobs(tx);
     const ids = (all: readonly { readonly id: string }[]) => all.map(({ id }) => id);
     return {
       ...{ tokens, allocationIds: ids(allocations), nodeIds: allocations.map((_, at) => `node-${at}`) },
@@ -76,7 +78,17 @@ async function addTokens(tx: Tx, projectId: string): Promise<Record<Role, string
   };
 }
 
-/** What instances of the fleet have sealed for their node. */
+/** `job-0` runs, `job-1` has failed. */
+async function addJobs(tx: Tx): Promise<void> {
+  for (const [at, { job, news }] of [runningJob({ id: 'job-0' }), failedJob({ id: 'job-1' })].entries()) {
+    await tx.jobs.insert({ ...job, attempts: job.attempts.map((each) => ({ ...each, node_id: `node-${at}` })) });
+    await tx.job_news.insert(news);
+    const document = { version: '0.1', type: 'container', ops: [] };
+    await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealedCanary });
+  }
+}
+
+/** What instances of the fleet have sealed for their node, and the control plane of its jobs. */
 export const sealedCanary = 'eyJhbGciOiJFQ0RILUVTIn0..canary-of-what-is-sealed';
 
 const cards = 4;

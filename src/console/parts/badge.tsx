@@ -6,9 +6,9 @@ export type Tone = 'good' | 'busy' | 'warning' | 'bad' | 'neutral' | 'accent';
 
 /** Every state that the control plane names, of whatever sort of thing. What is not listed is neutral. */
 const states: Readonly<Record<string, string>> = {
-  good: 'running ready connected active verified promoted accepted healthy launchable',
-  busy: 'requested deploying starting restarting stopping decommissioning releasing pulling creating installing_packages probing removing',
-  warning: 'degraded unknown draining not_ready unverified deprecated disconnected',
+  good: 'running ready connected active verified promoted accepted healthy launchable succeeded',
+  busy: 'requested deploying starting restarting stopping decommissioning releasing pulling creating installing_packages probing removing preparing waiting',
+  warning: 'degraded unknown draining not_ready unverified deprecated disconnected expired timed_out',
   bad: 'quarantined failed revoked refused unhealthy',
   accent: 'published',
 };

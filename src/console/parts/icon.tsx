@@ -1,7 +1,8 @@
 /** Small drawings beside words; never the only thing that says something, so screen readers skip them. */
-const shapes = {
+export const iconShapes = {
   apps: 'M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z',
   instances: 'M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9',
+  jobs: 'M3 5h7v5H3zM14 14h7v5h-7zM6.5 10v6.5H14',
   nodes: 'M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01',
   artifacts: 'M12 3l9 5-9 5-9-5zM3 12l9 5 9-5M3 16l9 5 9-5',
   allocations: 'M4 20V10M10 20V4M16 20v-8M22 20H2',
@@ -14,6 +15,11 @@ const shapes = {
   error: 'M12 3a9 9 0 1 0 0 18 9 9 0 1 0 0-18M12 8v5M12 16h.01',
   pause: 'M9 5v14M15 5v14',
   circle: 'M12 7a5 5 0 1 0 0 10 5 5 0 1 0 0-10',
+  play: 'M8 5l11 7-11 7z',
+  dots: 'M6 12h.01M12 12h.01M18 12h.01',
+  dash: 'M5 12h14',
+  stop: 'M7 7h10v10H7z',
+  clock: 'M12 4a8 8 0 1 0 0 16 8 8 0 1 0 0-16M12 8v4l3 2',
   search: 'M11 5a6 6 0 1 0 0 12 6 6 0 1 0 0-12M15.5 15.5L20 20',
   close: 'M6 6l12 12M18 6L6 18',
   up: 'M7 14l5-5 5 5',
@@ -23,12 +29,12 @@ const shapes = {
   menu: 'M4 7h16M4 12h16M4 17h16',
 } as const;
 
-export type IconName = keyof typeof shapes;
+export type IconName = keyof typeof iconShapes;
 
 export function Icon({ name, class: extra = '' }: { readonly name: IconName; readonly class?: string }) {
   return (
     <svg class={`icon ${extra}`} viewBox="0 0 24 24" aria-hidden="true">
-      <path d={shapes[name]} />
+      <path d={iconShapes[name]} />
     </svg>
   );
 }

@@ -13,6 +13,7 @@ import { Page } from '../parts/page.tsx';
 /** By the first part of an address; the others come together. */
 const loading: Readonly<Record<string, () => Promise<{ readonly pages: Pages }>>> = {
   instances: () => import('../pages/instances/instance-pages.tsx'),
+  jobs: () => import('../pages/jobs/job-pages.tsx'),
   others: () => import('../pages/later.tsx'),
 };
 const loaded = new Map<string, Pages>();

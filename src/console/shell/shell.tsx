@@ -24,6 +24,7 @@ interface Place {
 const places: readonly Place[] = [
   { title: 'Catalog', to: '/', icon: 'apps', parts: [undefined, 'apps'] },
   { title: 'Instances', to: '/instances', icon: 'instances', parts: ['instances'] },
+  { title: 'Jobs', to: '/jobs', icon: 'jobs', parts: ['jobs'] },
   { title: 'Allocations', to: '/allocations', icon: 'allocations', parts: ['allocations'] },
   { title: 'Nodes', to: '/nodes', icon: 'nodes', parts: ['nodes'] },
   { title: 'Artifacts', to: '/artifacts', icon: 'artifacts', parts: ['artifacts'] },

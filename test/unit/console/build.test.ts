@@ -18,19 +18,28 @@ const neededBy = (path: string): string[] => {
 };
 const first = [...files.keys()].filter(isFirst);
 const later = [...files.keys()].filter((path) => !isFirst(path));
+/** What judges documents: its parsers are larger than all pages, and it comes when somebody writes a document. */
+const [judge = ''] = texts.filter(({ text }) => text.includes('is the manifest of an app')).map(({ path }) => path);
+const pagesLater = later.filter((path) => path !== judge);
 
 it('brings its first page in less than 25 kB, compressed', () => {
   expect(sumOf(first)).toBeLessThan(25_000);
 });
 
-it('brings any page in less than 55 kB, compressed, all that comes with it included', () => {
-  const pages = later.map((path) => sumOf([...new Set([...first, ...neededBy(path)])]));
+it('brings any page in less than 57 kB, compressed, all that comes with it included', () => {
+  const pages = pagesLater.map((path) => sumOf([...new Set([...first, ...neededBy(path)])]));
   expect(pages.length).toBeGreaterThan(0);
-  expect(Math.max(...pages)).toBeLessThan(55_000);
+  expect(Math.max(...pages)).toBeLessThan(57_000);
 });
 
-it('brings all of its pages together in less than 76 kB, compressed', () => {
-  expect(sumOf([...files.keys()])).toBeLessThan(76_000);
+it('brings all of its pages together in less than 92 kB, compressed', () => {
+  expect(sumOf([...first, ...pagesLater])).toBeLessThan(92_000);
+});
+
+it('brings what judges documents in less than 145 kB, compressed, and with no page', () => {
+  expect(sumOf(neededBy(judge).filter((path) => path !== judge))).toBeLessThan(2_000);
+  expect(sumOf([judge])).toBeLessThan(145_000);
+  expect(pagesLater.filter((path) => neededBy(path).includes(judge))).toEqual([]);
 });
 
 it('names no other origin but those that only name a language of the web', () => {

@@ -47,12 +47,12 @@ const owners: Record<string, readonly string[]> = {
 };
 
 /**
- * The page also takes what forms are made of, so that a form gives the verdict of the server, and the types of the server's
- * answers, which are gone before it runs.
+ * The page also takes what forms are made of and documents are judged by, so that it gives the verdict of the server, and the
+ * types of the server's answers, which are gone before it runs.
  */
 function consoleMay({ file, specifier, typeOnly }: Import): boolean {
   const target = targetOf(file, specifier);
-  return target.startsWith('manifests/gpuaas/') || (typeOnly && target.startsWith('server/'));
+  return target.startsWith('manifests/') || (typeOnly && target.startsWith('server/'));
 }
 
 /** Belongs to no room: it says which version this is. */

@@ -24,7 +24,7 @@ import {
   shownEvents,
 } from './instance-events.ts';
 import { Excerpt } from './instance-head.tsx';
-import type { EventsSoFar } from './use-instance-events.ts';
+import type { EventsSoFar } from './use-events-of.ts';
 
 /** Rows that are in the page from the start; more come by a button. */
 const firstRows = 200;
@@ -136,7 +136,7 @@ function EventRow({
 const told: ReadonlySet<string> = new Set(['excerpt', 'task_id', 'type', 'time', 'phase', 'from', 'to', 'failure']);
 
 /** The rest of what is known, for whoever wants to know it exactly. */
-function EventFacts({ shown: { data } }: { readonly shown: ShownEvent['event'] }) {
+export function EventFacts({ shown: { data } }: { readonly shown: ShownEvent['event'] }) {
   const facts = Object.entries(data)
     .filter(([name, value]) => !told.has(name) && value !== null)
     .map(([name, value]) => {

@@ -37,7 +37,7 @@ export interface ShownEvent {
 }
 
 /** A long pull tells the same a hundred times over: of each run the last is shown. */
-const repeated: ReadonlySet<string> = new Set(['image.progress', 'readiness.waiting']);
+const repeated: ReadonlySet<string> = new Set(['image.progress', 'readiness.waiting', 'input.progress']);
 
 export function shownEvents(events: readonly InstanceEvent[]): ShownEvent[] {
   const shown: ShownEvent[] = [];

@@ -16,7 +16,7 @@ import { LogsTab } from './logs-tab.tsx';
 import { MetricsTab } from './metrics-tab.tsx';
 import { type TabChoice, Tabs } from './tabs.tsx';
 import { TopologyTab } from './topology-tab.tsx';
-import { type EventsSoFar, useInstanceEvents } from './use-instance-events.ts';
+import { type EventsSoFar, useEventsOf } from './use-events-of.ts';
 
 const tabs = [
   { id: 'access', title: 'Access' },
@@ -36,7 +36,7 @@ export interface InstancePageProps {
 export function InstancePage({ id, tab }: InstancePageProps) {
   const path = `/api/v1/app-instances/${encodeURIComponent(id)}`;
   const resource = useResource<InstanceView>(path, { subjects: [id] });
-  const events = useInstanceEvents(id);
+  const events = useEventsOf(path, id);
   if (resource.error?.status === 404) {
     return (
       <Page title="Instance" above={above}>

@@ -30,7 +30,7 @@ export function LogDownload({ buffer, path, name }: LogDownloadProps) {
   };
   useEffect(() => () => reading.current?.abort(), []);
   const keep = (text: Iterable<LogLine>) => {
-    save(name, logText(text));
+    saveFile(name, new Blob([logText(text)], { type: 'text/plain' }));
     announce(`Saved ${name}.`);
     close();
   };
@@ -78,8 +78,9 @@ export function LogDownload({ buffer, path, name }: LogDownloadProps) {
   );
 }
 
-function save(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
+/** Hands it to the browser, as something that was downloaded. */
+export function saveFile(name: string, content: Blob): void {
+  const url = URL.createObjectURL(content);
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

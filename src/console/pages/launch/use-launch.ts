@@ -35,7 +35,7 @@ export function useLaunch(done: (instanceId: string) => void): Launching {
     try {
       const { id, credentials } = await sendOnce(keyOf(body, sessionStorage), {
         send: (idempotencyKey) => api.post<Launched>('/api/v1/app-instances', body, { idempotencyKey }),
-        pause: (milliseconds) => pause(milliseconds, signal),
+        pause: (milliseconds) => pauseFor(milliseconds, signal),
         lost: () => setState('lost'),
         signal,
       });
@@ -55,7 +55,7 @@ export function useLaunch(done: (instanceId: string) => void): Launching {
   return { state, error, launch: (body) => void launch(body), giveUp: () => running.current?.abort() };
 }
 
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+export function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((done) => {
     const timer = setTimeout(end, milliseconds);
     function end() {

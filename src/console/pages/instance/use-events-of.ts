@@ -1,4 +1,4 @@
-/** What happened to an instance, from its beginning, kept up to date while the page is open. */
+/** What happened to an instance or a job, from its beginning, kept up to date while the page is open. */
 import { useEffect, useState } from 'preact/hooks';
 import { type ApiError, api } from '../../lib/api.ts';
 import { onEvent } from '../../lib/live.ts';
@@ -15,26 +15,29 @@ export interface EventsSoFar {
 
 const pageSize = 1000;
 
-export function useInstanceEvents(id: string): EventsSoFar {
+/** `path`: of the thing. */
+export function useEventsOf(path: string, id: string): EventsSoFar {
   const [soFar, setSoFar] = useState<EventsSoFar>(nothing);
   useEffect(() => {
     setSoFar(nothing);
-    return followed(id, setSoFar);
-  }, [id]);
+    return followed(path, id, setSoFar);
+  }, [path, id]);
   return soFar;
 }
 
 const nothing: EventsSoFar = { events: [], isLoaded: false, error: undefined };
 
 /** Returns how to stop. */
-function followed(id: string, tell: (soFar: EventsSoFar) => void): () => void {
+function followed(path: string, id: string, tell: (soFar: EventsSoFar) => void): () => void {
   let events: readonly InstanceEvent[] = [];
   const look = looking(
     async (signal) => {
       for (let isFull = true; isFull; ) {
-        const path = `/api/v1/app-instances/${encodeURIComponent(id)}/events`;
         const after = events.at(-1)?.seq ?? 0;
-        const { items } = await api.get<{ items: InstanceEvent[] }>(`${path}?after=${after}&limit=${pageSize}`, signal);
+        const { items } = await api.get<{ items: InstanceEvent[] }>(
+          `${path}/events?after=${after}&limit=${pageSize}`,
+          signal,
+        );
         events = withEvents(events, items);
         isFull = items.length === pageSize;
       }

@@ -1,0 +1,253 @@
+/** The pages of jobs, with a node that says what a test makes it say. */
+import { createHash } from 'node:crypto';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { jobOutputsPath } from '../../src/contract/signing.ts';
+import { visit } from '../support/browser.ts';
+import { signIn } from '../support/console-ground.ts';
+import { failedJob, runningJob, unsignedReceipt } from '../support/console-jobs.ts';
+import { type JobGround, openJobGround } from '../support/job-ground.ts';
+import { aJob, aStepReport, nodeWithSession, secondOf } from '../support/job-samples.ts';
+import { hasFocus, pressOn, tabTo } from '../support/keyboard.ts';
+import { accessibilityFaults, beyondTheEdge } from '../support/page-faults.ts';
+
+let ground: JobGround;
+beforeAll(async () => {
+  ground = await openJobGround();
+});
+
+const main = (page: Page) => page.getByRole('main');
+const panel = (page: Page) => page.getByRole('tabpanel');
+const hostile = '<img src=x onerror=alert(1)>\u202etxt.exe';
+const harmless = '<img src=x onerror=alert(1)>\\u202etxt.exe';
+
+async function open(page: Page, path: string, as = 'member'): Promise<void> {
+  await signIn(page, ground.server.tokens[as] ?? '');
+  await page.goto(`${ground.url}/#/jobs${path}`);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+}
+
+describe('the list', () => {
+  it('says what to do where there is no job, and shows one as soon as it is there', async () => {
+    await visit(ground.url, async (page) => {
+      await open(page, '?state=expired');
+      await page.getByText('No job is like this.').waitFor();
+      await page.goto(`${ground.url}/#/jobs`);
+      await page.getByText('No job was submitted yet.').waitFor();
+      expect(await page.getByRole('link', { name: 'Submit a job definition' }).getAttribute('href')).toBe('#/jobs/new');
+      await ground.addJob(aJob({ id: 'first', name: hostile, state: 'queued', attempts: [], started_at: null }));
+
+      const row = page.getByRole('row').filter({ hasText: harmless });
+      await row.getByText('queued').waitFor();
+      expect(await row.innerText()).toContain('none yet');
+      expect(await main(page).locator('img').count()).toBe(0);
+    });
+  });
+
+  it('follows what becomes of jobs, and is filtered by state and project', async () => {
+    const { job, news } = runningJob({ id: 'followed', name: 'Followed' });
+    await ground.addJob(job, news);
+    await ground.addJob(aJob({ id: 'of-others', project_id: 'p2', name: 'Of others' }));
+
+    await visit(ground.url, async (page) => {
+      await open(page, '', 'admin');
+      const row = page.getByRole('row').filter({ hasText: 'Followed' });
+      await row.getByText('3 of 8').waitFor();
+      await page.getByText('Of others').waitFor();
+      await page.getByRole('combobox', { name: 'All projects' }).selectOption('p1');
+      await page.getByText('Of others').waitFor({ state: 'detached' });
+      await page.getByRole('combobox', { name: 'All states' }).selectOption('failed');
+      await row.waitFor({ state: 'detached' });
+      const failed = failedJob({ id: job.id, name: job.name });
+      await ground.jobBecomes(failed.job, failed.news, 'It failed.');
+
+      await row.getByText('failed').waitFor();
+      expect(page.url()).toContain('state=failed');
+    });
+  });
+});
+
+describe('the page of a job', () => {
+  it('has every step in its drawing, reached by keyboard alone, with state, end and time in words', async () => {
+    const { job, news } = failedJob({ id: 'drawn' });
+    await ground.addJob(job, news);
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/drawn');
+      const steps = page.getByRole('group', { name: 'Steps, and what each waits for' }).getByRole('link');
+      await steps.first().waitFor();
+
+      expect(await steps.evaluateAll((all) => all.map((each) => each.querySelector('title')?.textContent))).toEqual([
+        'Step fetch: succeeded · exit code 0 · 12 s',
+        'Step clean: succeeded · exit code 0 · 6 s',
+        'Step label: succeeded · exit code 0 · 5 s',
+        'Step vector-store: cancelled · exit code 143 · 1 min 15 s',
+        'Step train: failed · exit code 137, out of memory · 1 min 15 s · 2 starts',
+        'Step watch: timed out · SIGKILL',
+        'Step compare: skipped',
+        'Step publish: skipped',
+      ]);
+      for (const at of Array.from({ length: 8 }, (_, index) => index)) await tabTo(page, steps.nth(at));
+      await pressOn(page, page.getByRole('link', { name: /^Step clean:/ }));
+      await panel(page).getByRole('heading', { name: 'Step clean' }).waitFor();
+      expect(await hasFocus(page.getByRole('link', { name: /^Step clean:/ }))).toBe(true);
+      expect(await panel(page).innerText()).toContain('18,204');
+      expect(page.url()).toContain('step=clean');
+    });
+  });
+
+  it('says why it failed and what to do, and shows the step that did first', async () => {
+    const { job, news } = failedJob({ id: 'failed-first' });
+    await ground.addJob(job, news);
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/failed-first');
+      await panel(page).getByRole('heading', { name: 'Step train' }).waitFor();
+
+      const alert = await page.getByRole('alert').first().innerText();
+      for (const words of ['A step of the job failed.', 'Look at its log.', 'step.failed', 'What to do:']) {
+        expect(alert).toContain(words);
+      }
+      await page.getByText('1 warning about its document.').waitFor();
+      await page.getByRole('link', { name: 'Look at it' }).click();
+      await panel(page).getByText('/ops/3/args/cmd').waitFor();
+    });
+  });
+
+  it('follows its steps as they go, and says what it has become', async () => {
+    const { job, news } = runningJob({ id: 'going' });
+    await ground.addJob(job, news);
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/going');
+      await page.getByRole('link', { name: /^Step watch: waiting$/ }).waitFor();
+      const watching = news.report.steps.map((step) =>
+        step.id === 'watch' ? aStepReport('watch', { started_at: secondOf(30), ended_at: secondOf(32) }) : step,
+      );
+      await ground.jobBecomes(job, { ...news, report: { ...news.report, steps: watching } }, 'Step watch ended.');
+      await page.getByRole('link', { name: 'Step watch: succeeded · exit code 0 · 2 s' }).waitFor();
+      const failed = failedJob({ id: 'going' });
+      await ground.jobBecomes(failed.job, failed.news, 'It failed.');
+
+      await page.locator('.status-region').getByText('Train a model is failed.').waitFor();
+      await page.getByRole('tab', { name: 'Events' }).click();
+      expect(await panel(page).getByRole('listitem').last().innerText()).toContain('It failed.');
+    });
+  });
+
+  it('has the way to each endpoint of a step that runs', async () => {
+    const { job, news } = runningJob({ id: 'answering' });
+    await ground.addJob(job, news);
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/answering/steps?step=train');
+      await panel(page).getByText('ssh -N -L 41007:127.0.0.1:41007 tenant@gpu-1.example.com').waitFor();
+
+      const link = panel(page).getByRole('link', { name: 'open board in a new tab' });
+      expect(await link.getAttribute('href')).toBe('http://127.0.0.1:41007/');
+      expect(await link.getAttribute('rel')).toBe('noopener noreferrer');
+    });
+  });
+
+  it('shows hostile names, reasons and results as text', async () => {
+    const { job, news } = runningJob({ id: 'hostile', name: hostile, reason: hostile });
+    const steps = news.report.steps.map((step) =>
+      step.id === 'fetch' ? { ...step, results: { [hostile]: [hostile] } } : step,
+    );
+    const named = job.steps.map((step) => (step.id === 'fetch' ? { ...step, name: hostile, group: hostile } : step));
+    await ground.addJob({ ...job, steps: named }, { ...news, report: { ...news.report, steps } }, { note: hostile });
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/hostile/steps?step=fetch');
+      await panel(page)
+        .getByRole('heading', { name: `Step ${harmless}` })
+        .waitFor();
+
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe(harmless);
+      expect(await panel(page).locator('.results').innerText()).toBe(`${harmless}\n${harmless}`);
+      await page.getByRole('tab', { name: 'Document' }).click();
+      await panel(page).locator('.json').waitFor();
+      expect(await panel(page).locator('.json').innerText()).not.toContain('\u202e');
+      expect(await main(page).locator('img').count()).toBe(0);
+    });
+  });
+
+  it('gives what was kept of it as files, with their hashes, and says what is still on its way', async () => {
+    const bearer = await nodeWithSession(ground.server.store, 'node-of-outputs');
+    const { job, news } = failedJob({ id: 'kept' });
+    const attempts = job.attempts.map((each) => ({ ...each, node_id: 'node-of-outputs' }));
+    const bytes = Buffer.from('what was trained');
+    const output = {
+      ...({ name: 'model', kind: 'artifact', media_type: 'application/octet-stream' } as const),
+      ...{
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+        bytes: bytes.length,
+        file_name: '..\\..\\.profile',
+      },
+    };
+    const late = { ...output, name: 'late', sha256: '1'.repeat(64), file_name: 'late.bin' };
+    const receipt = unsignedReceipt({ number: 12, node_id: 'node-of-outputs' });
+    await ground.addJob({ ...job, attempts }, { ...news, outputs: [output, late], receipt });
+    const headers = { authorization: `Bearer ${bearer}` };
+    await ground.server.call('POST', jobOutputsPath, { as: null, headers, body: { job_id: 'kept', output } });
+    const piece = `${ground.server.url}${jobOutputsPath}/kept/${output.sha256}?offset=0`;
+    const type = { 'content-type': 'application/octet-stream' };
+    await fetch(piece, { method: 'PUT', headers: { ...headers, ...type }, body: new Uint8Array(bytes) });
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/kept/outputs');
+      const row = (name: string) => panel(page).getByRole('listitem').filter({ hasText: name });
+      await row('late').getByText('on its way from the node').waitFor();
+      expect(await row('late').getByRole('button', { name: 'Download' }).count()).toBe(0);
+      expect(await row('model').locator('code').first().getAttribute('title')).toBe(output.sha256);
+      expect(await savedBy(page, 'Download model')).toEqual({ name: '__.._.profile', text: 'what was trained' });
+
+      expect(await savedBy(page, 'Download the receipt')).toEqual({ name: 'kept.receipt', text: `${receipt}\n` });
+      expect(await panel(page).innerText()).toContain('12 in the chain of its node');
+      await panel(page).getByText('gpuaas jobs verify kept.receipt --key node-keys.json').waitFor();
+    });
+  });
+
+  it('is honest about a job that is not there', async () => {
+    await visit(
+      ground.url,
+      async (page) => {
+        await open(page, '/nobody');
+        await page.getByText('There is no such job.').waitFor();
+      },
+      { expects: [/404/] },
+    );
+  });
+
+  it.each([
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 360],
+  ] as const)('breaks no rule of WCAG 2.1 AA in %s colours, %d pixels wide, and fits', async (scheme, width) => {
+    const { job, news } = failedJob({ id: `looked-at-${scheme}-${width}`, name: 'a-name-without-end-'.repeat(6) });
+    await ground.addJob(job, news);
+
+    await visit(
+      ground.url,
+      async (page) => {
+        await open(page, `/${job.id}`);
+        for (const name of ['Steps', 'Outputs', 'Events', 'Document']) {
+          await page.getByRole('tab', { name }).click();
+          await panel(page).getByText('Loading').waitFor({ state: 'detached' });
+          expect(await accessibilityFaults(page), name).toEqual([]);
+          expect(await beyondTheEdge(page), name).toEqual([]);
+        }
+      },
+      { scheme, width },
+    );
+  });
+});
+
+async function savedBy(page: Page, button: string): Promise<{ name: string; text: string }> {
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: button }).click();
+  const file = await download;
+  let text = '';
+  for await (const piece of await file.createReadStream()) text += piece;
+  return { name: file.suggestedFilename(), text };
+}
