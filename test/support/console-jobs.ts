@@ -5,13 +5,22 @@ import { aJob, aJobStep, aStepReport, jobNews, secondOf } from './job-samples.ts
 import { allocationId } from './launch-samples.ts';
 
 const attempt: Job['attempts'][number] = {
-  ...{ number: 1, allocation_id: allocationId, node_id: 'node-1', task_id: 'task-1', state: 'running', failure: null },
+  ...{
+    number: 1,
+    allocation_id: allocationId,
+    node_id: 'node-1',
+    task_id: 'task-1',
+    state: 'running',
+    failure: null,
+    begun: true,
+  },
   ...{ resources: { gpu_count: 1, cpu_cores: 4, memory_gib: 16 }, dispatched_at: secondOf(0), ended_at: null },
 };
 
 const reference = `docker.io/library/python@sha256:${'a'.repeat(64)}`;
 const options: Job['options'] = {
-  ...{ sandbox: 'runc', on_failure: 'stop', deadline_seconds: 86_400, keep: false, retries: 1, allocation_id: null },
+  ...{ sandbox: 'runc', gpu_count: 1, on_failure: 'stop', deadline_seconds: 86_400, keep: false, retries: 1 },
+  allocation_id: null,
 };
 
 /** A job of many steps in the middle of its work: one of each state that a step can have then. */
