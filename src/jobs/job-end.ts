@@ -127,6 +127,7 @@ export async function cleanUp(job: RunningJob): Promise<Cleanup> {
   const { engine, gpus, jobs, log } = job.ground;
   const { keep } = job.plan;
   const signal = toItsEnd();
+  await job.networkSettled();
   const cleanup = await takeAway(job.id, engine, signal, { keep });
   await jobs.inputs?.release(job.id);
   if (job.plan.resources.gpu_count > 0) {

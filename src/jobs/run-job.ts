@@ -156,7 +156,8 @@ async function begin(job: RunningJob, signal: AbortSignal): Promise<void> {
   await prepareJob(job, signal);
   signal.throwIfAborted();
   if (job.record.state === 'preparing') job.move('running');
-  ground.enter('running');
+  // Its containers come and go: as a workload it has been through these before it runs.
+  for (const phase of ['creating', 'starting', 'running'] as const) ground.enter(phase);
   job.emit('job.running', 'The job runs.');
 }
 

@@ -71,14 +71,18 @@ async function runOnce(job: RunningJob, part: Part): Promise<ContainerFacts | un
       watchTime(job, part, { isNew: !isResumed && attempts === 1 }, isOver.signal),
     ],
     ...[watchHealth(job, part, ports, isOver.signal), readResults(job, part, name, isOver.signal)],
-  ];
+  ].map((work) =>
+    work.catch((error: unknown) => {
+      if (!isOver.signal.aborted) log.warn({ service: part.id, err: error }, 'a step is not watched any more');
+    }),
+  );
   try {
     const ended = await wait;
     log.info({ service: part.id, exit_code: ended.exitCode }, 'step has ended');
     return ended;
   } finally {
     isOver.abort();
-    await Promise.allSettled(companions);
+    await Promise.all(companions);
   }
 }
 

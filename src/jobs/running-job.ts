@@ -129,6 +129,11 @@ export class RunningJob {
     }
   }
 
+  /** Resolves when it is not being made any more. */
+  async networkSettled(): Promise<void> {
+    await this.#network?.catch(() => undefined);
+  }
+
   /** Where a volume is in a container: what was fetched is mounted as it lies on the host, unless somebody may write to it. */
   sourceOf(volume: string): 'volume' | 'inputs' {
     const mounts = this.parts.flatMap((part) => part.mounts).filter((mount) => mount.volume === volume);

@@ -68,7 +68,7 @@ describe('a plan that can be carried out', () => {
       },
     });
     expect(judge(JobTaskOutput, output).ok).toBe(true);
-    expect(phases).toEqual(['pulling', 'running']);
+    expect(phases).toEqual(['pulling', 'creating', 'starting', 'running']);
   });
 
   it('and does not succeed fails the task with what has failed, and the output tells the rest', async () => {
