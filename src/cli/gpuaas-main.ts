@@ -12,6 +12,7 @@ import { withControlPlane } from './gpuaas/carry.ts';
 import { completions } from './gpuaas/completions.ts';
 import { addCredentialCommands } from './gpuaas/credential-commands.ts';
 import { addFleetCommands } from './gpuaas/fleet-commands.ts';
+import { addJobCommands } from './gpuaas/job-commands.ts';
 import { addKeyCommands } from './gpuaas/key-commands.ts';
 import { addManifestCommands } from './gpuaas/manifest-commands.ts';
 import { addNodeCommands } from './gpuaas/node-commands.ts';
@@ -54,6 +55,7 @@ function programOf(carry: Carry): Command {
   addManifestCommands(program, carry);
   addStoreCommands(program, carry);
   addReleaseCommands(program, carry);
+  addJobCommands(program, carry);
   addReleaseKeyCommands(program, carry);
   addCompletion(program, carry, completions);
   return program;

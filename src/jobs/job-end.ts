@@ -1,10 +1,10 @@
 /** The end of a job: what is kept of it, what it leaves, and what is signed about it. */
-import { createHash } from 'node:crypto';
 import { AgentError, type Failure } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { pause } from '../kit/backoff.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
+import { planHash } from '../policy/job-receipts.ts';
 import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
@@ -98,7 +98,7 @@ export function signReceipt(job: RunningJob): void {
   const receipt = ground.jobs.receipts.sign({
     ...{ job_id: job.id, project_id: plan.identity.project_id, allocation_id: plan.identity.allocation_id },
     ...{ task_id: ground.taskId, attempt: 1, document_sha256: plan.identity.document_sha256 },
-    plan_sha256: createHash('sha256').update(sortedJson(plan)).digest('hex'),
+    plan_sha256: planHash(plan),
     images: plan.images.map(({ id, source }) => ({
       ...{ id, reference: source.reference, image_id: record.images[id] ?? null },
     })),
@@ -111,15 +111,6 @@ export function signReceipt(job: RunningJob): void {
     ...{ state: record.state, started_at: record.started_at, ended_at: record.ended_at },
   });
   if (receipt !== null) job.update({ receipt });
-}
-
-/** JSON with sorted keys and no space. */
-function sortedJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }
 
 /** Takes away what the job has made; what is to be kept stays, but for containers that hold cards. */

@@ -58,11 +58,16 @@ export class ControlPlaneClient {
 
   /** An answer that comes piece by piece: events or logs. */
   async open(path: string, query: Query, headers: Readonly<Record<string, string>>, signal: AbortSignal) {
+    const { body } = await this.answer(path, query, headers, signal);
+    if (body === null) throw new AgentError('server.unintelligible', { reason: 'It sends nothing.' });
+    return body;
+  }
+
+  /** An answer of its own kind, with its status and headers: a file, or a part of one. */
+  async answer(path: string, query: Query, headers: Readonly<Record<string, string>>, signal?: AbortSignal) {
     const answer = await this.#request('GET', path, { query, headers, signal });
-    if (!answer.ok || answer.body === null) {
-      throw await failureOf(answer);
-    }
-    return answer.body;
+    if (!answer.ok) throw await failureOf(answer);
+    return answer;
   }
 
   async #send(method: string, path: string, options: Sent): Promise<unknown> {

@@ -1,4 +1,5 @@
 /** `gpuaas nodes`: hosts, how they join, and how they are kept from work. */
+import { writeFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { readinessStates } from '../../server/db/entities/node.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -58,6 +59,21 @@ export function addNodeCommands(program: Command, carry: Carry): void {
     .option('--tasks <count>', 'newest tasks whose logs are wanted (10)', whole)
     .option(...json)
     .action((id, options) => carry((client) => fetchDiagnostics(client, id, options)));
+  command
+    .command('keys <id>')
+    .description('print the public keys that a node signs receipts of jobs with, or write them into a file')
+    .option('-o, --output <file>', 'where they go')
+    .action((id, { output }) =>
+      carry(async (client) => {
+        const keys = await client.get<Item>(`${path}/${encodeURIComponent(id)}/keys`);
+        if (output === undefined) {
+          printJson(keys);
+          return;
+        }
+        writeFileSync(output, `${JSON.stringify(keys)}\n`);
+        printLine(`Keys in ${output}: for gpuaas jobs verify --key.`);
+      }),
+    );
   command
     .command('drain <id>')
     .description('keep new work away from a node; what runs is left alone')

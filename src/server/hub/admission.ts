@@ -57,6 +57,7 @@ export async function admit(tx: Tx, { challenge, hello, keys, now, serverTime }:
   const bearer = `${node.id}.${epoch}.${randomBytes(32).toString('base64url')}`;
   const welcomed: Node = {
     ...node,
+    ...(known && known.identity_key.x !== node.identity_key.x ? { former_keys: formerKeys(known, now) } : {}),
     // An epoch that the node shows is on its disk, whether its confirmation arrived or not.
     epoch_confirmed: hello.epoch,
     epoch_offered: epoch,
@@ -79,6 +80,16 @@ export async function admit(tx: Tx, { challenge, hello, keys, now, serverTime }:
     },
   };
 }
+
+/** With the key that was left behind just now. Rotations are a month apart: whom a hundred years of them do not suffice loses the eldest. */
+function formerKeys(
+  { former_keys: before = [], identity_key: key }: Node,
+  now: string,
+): NonNullable<Node['former_keys']> {
+  return [...before, { key, until: now }].slice(-maxFormerKeys);
+}
+
+const maxFormerKeys = 510;
 
 /** The node has the epoch on disk, and believes the task key of its welcome. Undefined if a later session has taken over. */
 export async function confirm(tx: Tx, nodeId: string, epoch: number, taskKid: string): Promise<Node | undefined> {

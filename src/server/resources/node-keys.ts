@@ -1,10 +1,13 @@
-/** `/api/v1/nodes/{node_id}/rotate-keys`: has a node replace its keys now. It does so by itself every 30 days. */
+/** The keys of a node: shown for whoever verifies its receipts, and replaced on request. It does so by itself every 30 days. */
 import { Type } from 'typebox';
+import { NodeKeys } from '../../contract/job-receipt.ts';
 import { closed } from '../db/entities/fields.ts';
+import type { Node } from '../db/entities/node.ts';
 import { appendEvent } from '../db/events.ts';
-import { found, platform } from '../http/access.ts';
+import type { ReadTx } from '../db/store.ts';
+import { everybody, found, platform } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
-import { type Route, route } from '../http/route.ts';
+import { type Route, route, type Who } from '../http/route.ts';
 import { connectedNode, nodeAnswer, nodeAnswerOf, nodeTask, ofNodeTask } from './node-tasks.ts';
 import type { NodeControl } from './nodes.ts';
 
@@ -12,8 +15,17 @@ const Rotation = Type.Object(nodeAnswer, { ...closed, description: 'A rotation o
 
 const path = '/api/v1/nodes/{node_id}/rotate-keys';
 
-export function nodeKeyRoutes(control: Pick<NodeControl, 'rotateKeys' | 'isConnected'>): Route[] {
+export function nodeKeyRoutes(
+  control: Pick<NodeControl, 'rotateKeys' | 'isConnected'>,
+  visibleNode: (tx: ReadTx, who: Who, id: string) => Promise<Node>,
+): Route[] {
   return [
+    route({
+      ...{ method: 'GET', path: '/api/v1/nodes/{node_id}/keys', tag: 'nodes', allow: everybody, answer: NodeKeys },
+      params: pathOf('node_id', 'The node.'),
+      summary: 'Shows the public keys that a node has signed receipts with.',
+      read: async ({ who, params: { node_id } }, tx) => keysOf(await visibleNode(tx, who, node_id)),
+    }),
     route({
       ...{ method: 'POST', path, tag: 'nodes', allow: platform, status: 202, answer: Rotation },
       params: pathOf('node_id', 'The node.'),
@@ -39,4 +51,10 @@ export function nodeKeyRoutes(control: Pick<NodeControl, 'rotateKeys' | 'isConne
       read: async ({ params }, tx) => nodeAnswerOf(await nodeTask(tx, params, 'rotate_keys')),
     }),
   ];
+}
+
+/** The next key of a rotation that is under way signs already. */
+function keysOf({ id, former_keys: former = [], identity_key: present, next_keys: next }: Node): NodeKeys {
+  const now = [present, ...(next ? [next.identity_key] : [])].map((key) => ({ key, until: null }));
+  return { node_id: id, keys: [...former, ...now] };
 }

@@ -21,6 +21,7 @@ import { Drift, driftOf, Readiness, readinessOf } from './node-readiness.ts';
 const {
   bearer_hash: _bearer,
   next_keys: _next,
+  former_keys: _former,
   wrapping_key: _wrapping,
   identity_key: _identity,
   epoch_offered: _offered,
@@ -127,7 +128,7 @@ export function nodeRoutes(control: NodeControl): Route[] {
       },
     }),
     ...diagnosticsRoutes(control),
-    ...nodeKeyRoutes(control),
+    ...nodeKeyRoutes(control, visibleNode),
     route({
       ...{ method: 'POST', path: `${path}/revoke`, tag: 'nodes', ...one, allow: platform },
       summary: 'Shuts a node out for good. Its workloads run on until somebody stops them on the host.',
@@ -152,7 +153,15 @@ export function nodeRoutes(control: NodeControl): Route[] {
 }
 
 function viewOf(node: Node, connected: boolean, behind: string | null): NodeView {
-  const { bearer_hash: _b, next_keys: _n, wrapping_key: _w, identity_key: _i, epoch_offered: _o, ...rest } = node;
+  const {
+    bearer_hash: _b,
+    next_keys: _n,
+    former_keys: _f,
+    wrapping_key: _w,
+    identity_key: _i,
+    epoch_offered: _o,
+    ...rest
+  } = node;
   const probed_at = node.runtime?.probed_at ?? null;
   const { channel = usualChannel, canary = false, update, agent_version } = node;
   // Somebody on the host may have gone back since: what it says of itself is the truth.

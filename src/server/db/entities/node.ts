@@ -77,6 +77,15 @@ export const Node = Type.Object(
     identity_key: IdentityKey,
     wrapping_key: WrappingPublicKey,
     next_keys: nullable(NodeKeys, 'Keys after a rotation, until the first hello that uses them; null if none wait.'),
+    former_keys: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { key: IdentityKey, until: time('When another one took its place.') },
+          { ...closed, description: 'An identity key that it had.' },
+        ),
+        { maxItems: 512, description: 'Identity keys that it had, oldest first: receipts are signed with them.' },
+      ),
+    ),
     epoch_confirmed: nullable(
       Type.Integer({ minimum: 0 }),
       'Last epoch that the node has on disk; null after an operator ended its quarantine: any is believed, once.',

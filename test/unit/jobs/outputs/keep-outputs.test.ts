@@ -10,7 +10,6 @@ import type { KeptOutput, OutputReceived } from '../../../../src/contract/job-ou
 import type { OutputDestination } from '../../../../src/jobs/outputs/hand-over.ts';
 import type { PlannedOutput } from '../../../../src/jobs/outputs/job-outputs.ts';
 import { type KeptOutputs, openOutputs } from '../../../../src/jobs/outputs/keep-outputs.ts';
-import { takeCheckpoints } from '../../../../src/jobs/outputs/take-checkpoints.ts';
 import { systemClock } from '../../../../src/kit/clock.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import type { LogEntry } from '../../../../src/runtime/engine.ts';
@@ -292,38 +291,6 @@ describe('the log of a step', () => {
       { time, channel: 'stderr', text: 'half whole' },
       { time, channel: 'stdout', text: 'cut' },
     ]);
-  });
-});
-
-describe('checkpoints', () => {
-  it('are looked at again and again, and told when they have changed', async () => {
-    const clock = manualClock(0);
-    const { outputs, world, where } = host();
-    const kept: KeptOutput[] = [];
-    const stop = new AbortController();
-    const ended = takeCheckpoints({
-      ...{ outputs, clock, signal: stop.signal, onError: () => undefined, whereIs: () => where },
-      wanted: [planned(), planned({ name: 'state', type: 'checkpoint' })],
-      onKept: (each) => kept.push(each),
-    });
-    const next = async () => {
-      await eventually(() => expect(clock.waiting()).toHaveLength(1));
-      await clock.advance(30_000);
-    };
-
-    await next();
-    await next();
-    world.content = 'further';
-    await next();
-    await eventually(() => expect(kept).toHaveLength(2));
-    stop.abort();
-    await ended;
-
-    expect(kept.map(({ name, kind, sha256: sha }) => [name, kind, sha])).toEqual([
-      ['state', 'checkpoint', sha256('weights')],
-      ['state', 'checkpoint', sha256('further')],
-    ]);
-    expect(world.asked.every((asked) => asked === 'gpuaas-job-1.train /data/out/model.bin')).toBe(true);
   });
 });
 

@@ -103,6 +103,8 @@ describe('a node that dials', () => {
     await until(async () => (await ground.node(id)).epoch_confirmed === 2);
 
     expect(await ground.node(id)).toMatchObject({ wrapping_key: next.wrapping_key, next_keys: null });
+    // What it has signed can be verified for ever.
+    expect((await ground.node(id)).former_keys).toEqual([{ key: keys.identity_key, until: expect.any(String) }]);
     const old = ground.dial();
     await old.hello(keys, id, 2);
     expect(await old.closed).toBe(closeCodes.unauthenticated);

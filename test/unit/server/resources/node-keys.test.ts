@@ -3,7 +3,7 @@ import { beforeEach, expect, it } from 'vitest';
 import type { Tx } from '../../../../src/server/db/store.ts';
 import { nodeKeyRoutes } from '../../../../src/server/resources/node-keys.ts';
 import { aNode } from '../../../support/launch-samples.ts';
-import { aTask } from '../../../support/store-samples.ts';
+import { anAllocation, aTask } from '../../../support/store-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
 const { store, call } = await testServer();
@@ -20,6 +20,32 @@ beforeEach(async () => {
 
 const rotation = (given: object) =>
   aTask({ id: 't1', node_id: 'n1', instance_id: null, purpose: 'rotate_keys', ...given });
+
+it('shows the keys that receipts are signed with, the next one of a rotation included, to whoever may see the node', async () => {
+  const key = (x: string) => ({ kty: 'OKP', crv: 'Ed25519', x: x.repeat(43) }) as const;
+  const allocation = anAllocation({ project_id: 'p1' });
+  const until = '2026-06-01T00:00:00.000Z';
+  const next_keys = { identity_key: key('C'), wrapping_key: { ...key('D'), crv: 'X25519' as const } };
+  const keys = { identity_key: key('B'), former_keys: [{ key: key('A'), until }], next_keys };
+  await store.write(async (tx) => {
+    await tx.allocations.insert(allocation);
+    await tx.nodes.insert(aNode({ id: 'n2', allocation_id: allocation.id, ...keys }));
+  });
+
+  const seen = await call('GET', '/api/v1/nodes/n2/keys', { as: 'viewer' });
+  const shown = await call('GET', '/api/v1/nodes/n2', { as: 'viewer' });
+
+  expect(seen.body).toEqual({
+    node_id: 'n2',
+    keys: [
+      { key: key('A'), until },
+      { key: key('B'), until: null },
+      { key: key('C'), until: null },
+    ],
+  });
+  expect(shown.body).not.toHaveProperty('former_keys');
+  expect((await call('GET', '/api/v1/nodes/n2/keys', { as: 'stranger' })).status).toBe(404);
+});
 
 it('is asked of a node that is there, by the platform alone', async () => {
   const away = await call('POST', path, { as: 'operator' });
@@ -49,7 +75,8 @@ it('asks for nothing new while the node is at one, and is told as an event when 
     await tx.tasks.insert(rotation({}));
     return 't1';
   };
-  const [post] = nodeKeyRoutes({ isConnected: () => true, rotateKeys });
+  const routes = nodeKeyRoutes({ isConnected: () => true, rotateKeys }, async () => aNode());
+  const post = routes.find(({ method }) => method === 'POST');
   const ask = () =>
     store.write(async (tx) => {
       const asking = { params: { node_id: 'n1' }, now: Date.now(), correlationId: 'c1', who: { actor: 'token:a' } };
