@@ -7,17 +7,17 @@
  */
 import { lstat, readFile } from 'node:fs/promises';
 import { AgentError } from '../contract/failures.ts';
-import { labels } from '../contract/names.ts';
+import { jobKind, labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { computeNode, exclusiveOf } from '../policy/check-cards.ts';
-import type { ContainerRequest } from '../policy/container-request.ts';
+import type { AnyContainerRequest } from '../policy/job-request.ts';
 import { refuse } from '../policy/refusal.ts';
 import type { GateContext } from './context.ts';
 
 /** Runs `create` once nobody else can take what the request wants to itself; `gpu.none_free` where somebody has it. */
 export async function withCards<T>(
   name: string,
-  request: ContainerRequest,
+  request: AnyContainerRequest,
   gate: GateContext,
   signal: AbortSignal,
   create: () => Promise<T>,
@@ -26,16 +26,32 @@ export async function withCards<T>(
   if (wanted.length === 0) return await create();
   refuse([{ failure: 'policy.refused', errors: await checkDevices(request, lookAtDevice) }]);
   return await gate.locks.run('cards', async () => {
-    await refuseHeld(name, wanted, gate, signal);
+    await refuseHeld({ name, job: jobOf(request) }, wanted, gate, signal);
     return await create();
   });
 }
 
-/** One of the same name is the engine's to refuse: it says who is there already. */
-async function refuseHeld(name: string, wanted: readonly string[], gate: GateContext, signal: AbortSignal) {
+/** Undefined for a container of anything else. */
+function jobOf({ Labels }: Pick<AnyContainerRequest, 'Labels'>): string | undefined {
+  return Labels[labels.kind] === jobKind ? Labels[labels.instance] : undefined;
+}
+
+/**
+ * One of the same name is the engine's to refuse: it says who is there already. The containers of one job share its cards, as
+ * the processes of one workload do.
+ */
+async function refuseHeld(
+  { name, job }: { readonly name: string; readonly job: string | undefined },
+  wanted: readonly string[],
+  gate: GateContext,
+  signal: AbortSignal,
+) {
   const holders = await gate.containers.list([labels.gpus], signal);
   const rivals = holders.filter(
-    (holder) => holder.name !== name && holder.exclusive.some((each) => wanted.some((one) => isSameCard(one, each))),
+    (holder) =>
+      holder.name !== name &&
+      (job === undefined || holder.job !== job) &&
+      holder.exclusive.some((each) => wanted.some((one) => isSameCard(one, each))),
   );
   if (rivals.length === 0) return;
   const held = wanted.filter((one) => rivals.some(({ exclusive }) => exclusive.some((each) => isSameCard(one, each))));
@@ -66,7 +82,7 @@ const graphicsMajor = 226;
 
 /** AMD cards: device files that are what they are called, each of a card in the label, and no group but their owners'. */
 export async function checkDevices(
-  { Labels, HostConfig }: ContainerRequest,
+  { Labels, HostConfig }: Pick<AnyContainerRequest, 'Labels' | 'HostConfig'>,
   look: (path: string) => Promise<Device | undefined>,
 ): Promise<PathError[]> {
   const { Devices = [], GroupAdd = [] } = HostConfig;

@@ -20,6 +20,8 @@ export interface GateContext {
   /** Work on one name, or on the network pool, that must not run twice at once. */
   readonly locks: KeyedMutex;
   readonly log: Log;
+  /** Group that may connect; undefined where only the gate's own user may. */
+  readonly clientGroup: number | undefined;
   /** Has containers that were started and could not be looked at looked at in the background. */
   settleSoon(): void;
 }

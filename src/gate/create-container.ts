@@ -12,8 +12,9 @@ import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkContainerRequest } from '../policy/check-container.ts';
 import { readClientRequest } from '../policy/client-request.ts';
-import type { ContainerRequest, ImageFacts } from '../policy/container-request.ts';
+import type { ImageFacts } from '../policy/container-request.ts';
 import { type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
+import type { AnyContainerRequest } from '../policy/job-request.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
 import { withCards } from './cards.ts';
@@ -24,26 +25,38 @@ import { prepareMounts, removeCreated } from './mount-folders.ts';
 import { endpointOf, isOurs } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
+import { ensureVolumes } from './volumes.ts';
 
 export async function createContainer(call: GateCall, gate: GateContext): Promise<void> {
   const name = call.query['name'] ?? '';
   const { request: plain, networkId } = readClientRequest(call.body);
   check(name, plain, gate, assumedFacts(plain));
-  const request = plain as ContainerRequest;
+  const request = plain as AnyContainerRequest;
   refuse([{ failure: 'resources.exceeded', errors: checkHostSize(request, gate.policy) }]);
   if (networkId !== undefined) await assertNetwork(networkId, request, gate, call.signal);
-  check(name, request, gate, await imageFacts(request.Image, gate, call.signal));
+  const image = await imageFacts(request.Image, gate, call.signal);
+  check(name, request, gate, image);
 
   const answer = await gate.locks.run(instanceLock(instanceOf(request)), () => {
     call.signal.throwIfAborted();
-    return withCards(name, request, gate, call.signal, () => create(name, request, gate));
+    return withCards(name, request, gate, call.signal, () => create(name, asUser(request, image), gate));
   });
   sendAnswer(call.response, answer);
 }
 
-async function create(name: string, request: ContainerRequest, gate: GateContext): Promise<EngineAnswer> {
+type FactsOfImage = ImageFacts & { readonly user: string };
+/** As the engine is sent it, and shows it afterwards. */
+type Sent = Omit<AnyContainerRequest, 'User'> & { readonly User: string };
+
+/** Who runs a container of a job is its image's to say; said here as well, so that the seal covers what it says. */
+function asUser(request: AnyContainerRequest, { user }: FactsOfImage): Sent {
+  return request.User === '' ? { ...request, User: user } : request;
+}
+
+async function create(name: string, request: Sent, gate: GateContext): Promise<EngineAnswer> {
   // Not the client's signal: it may go away, but a container that was begun is finished and checked.
   const signal = AbortSignal.timeout(ownDeadlineMs);
+  await ensureVolumes(request, gate, signal);
   const { created } = await prepareMounts(request.HostConfig.Mounts, gate.policy);
 
   try {
@@ -63,18 +76,18 @@ async function create(name: string, request: ContainerRequest, gate: GateContext
   }
 }
 
-function instanceOf({ Labels }: ContainerRequest): string {
+function instanceOf({ Labels }: Pick<AnyContainerRequest, 'Labels'>): string {
   return Labels[labels.instance] ?? '';
 }
 
 /** Not as the client wrote it: the same as when the container is put into a network that was made anew. */
-function networkingOf({ HostConfig, Labels }: ContainerRequest): ContainerRequest['NetworkingConfig'] {
-  const endpoint = endpointOf(Labels);
+function networkingOf({ HostConfig, Labels }: Sent) {
+  const endpoint = HostConfig.NetworkMode === 'none' ? undefined : endpointOf(Labels);
   return endpoint && { EndpointsConfig: { [HostConfig.NetworkMode]: endpoint } };
 }
 
 /** A client that names its network by id means the one of the labelled instance, or is refused. */
-async function assertNetwork(id: string, { HostConfig }: ContainerRequest, gate: GateContext, signal: AbortSignal) {
+async function assertNetwork(id: string, { HostConfig }: AnyContainerRequest, gate: GateContext, signal: AbortSignal) {
   const error = { path: '/HostConfig/NetworkMode', code: 'network', message: 'is not the network of the instance' };
   const fine = await isOurs(id, HostConfig.NetworkMode, gate, signal);
   refuse([{ failure: 'policy.refused', errors: fine ? [] : [error] }]);
@@ -94,7 +107,7 @@ function check(name: string, request: unknown, { policy }: GateContext, image: I
 const GiB = 2 ** 30;
 
 /** One container cannot be promised more than the host has: what that would do to the others is the kernel's guess. */
-function checkHostSize({ HostConfig }: ContainerRequest, { reserves }: HostPolicy): PathError[] {
+function checkHostSize({ HostConfig }: AnyContainerRequest, { reserves }: HostPolicy): PathError[] {
   const most = { Memory: Math.floor(totalmem() - reserves.memory_gib * GiB), NanoCpus: cpus().length * 1e9 };
   return (['Memory', 'NanoCpus'] as const).flatMap((key) =>
     HostConfig[key] > most[key]
@@ -110,7 +123,7 @@ function assumedFacts(request: unknown): ImageFacts {
   return { id: reference, repoDigests: [reference], env: [], volumes: [], workingDir: '', hasHealthcheck: false };
 }
 
-async function imageFacts(reference: string, gate: GateContext, signal: AbortSignal): Promise<ImageFacts> {
+async function imageFacts(reference: string, gate: GateContext, signal: AbortSignal): Promise<FactsOfImage> {
   const path = `/images/${encodeURIComponent(reference)}/json`;
   const answer = await gate.engine.ask({ method: 'GET', path, signal });
   if (answer.status === 404) throw new AgentError('image.not_found', { image: reference });
@@ -122,6 +135,7 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
   const test = Config?.Healthcheck?.Test ?? [];
   return {
     id: Id,
+    user: Config?.User ?? '',
     repoDigests: RepoDigests ?? [],
     env: Config?.Env ?? [],
     volumes: Object.keys(Config?.Volumes ?? {}),

@@ -35,7 +35,12 @@ export interface ContainerObject {
   readonly Id: string;
   /** With a leading slash. */
   readonly Name: string;
-  readonly State: { readonly Running?: boolean; readonly Pid?: number; readonly StartedAt?: string };
+  readonly State: {
+    readonly Status?: string;
+    readonly Running?: boolean;
+    readonly Pid?: number;
+    readonly StartedAt?: string;
+  };
   readonly Config: {
     readonly Image?: string;
     readonly User?: string;
@@ -60,11 +65,19 @@ export interface NetworkObject {
   readonly EnableIPv6?: boolean;
 }
 
+export interface VolumeObject {
+  readonly Name: string;
+  readonly Driver?: string;
+  readonly Options?: Labels | null;
+  readonly Labels?: Labels | null;
+}
+
 export interface ImageObject {
   readonly Id: string;
   readonly RepoDigests?: readonly string[] | null;
   readonly Config?: {
     readonly Env?: readonly string[] | null;
+    readonly User?: string | null;
     readonly Labels?: Labels | null;
     readonly Volumes?: Readonly<Record<string, unknown>> | null;
     readonly WorkingDir?: string | null;

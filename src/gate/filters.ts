@@ -18,6 +18,7 @@ const ofContainers: Shapes = {
   id: /^[0-9a-f]{1,64}$/,
 };
 const ofNetworks: Shapes = { label, name: /^[A-Za-z0-9_.-]{1,128}$/, id: /^[0-9a-f]{1,64}$/ };
+const ofVolumes: Shapes = { label, name: /^[A-Za-z0-9_.-]{1,160}$/ };
 const ofEvents: Shapes = { label, type: /^container$/, event: /^[a-z_]{1,32}$/, container: /^[A-Za-z0-9_.-]{1,128}$/ };
 
 /** Containers that claim to be ours. */
@@ -29,6 +30,12 @@ export function containerFilters(text: string | undefined): string {
 /** The client's own alone: which networks are ours their seals say. Undefined where there are none. */
 export function networkFilters(text: string | undefined): Readonly<Record<string, readonly string[]>> | undefined {
   return text === undefined ? undefined : read(text, ofNetworks);
+}
+
+/** Volumes that claim to be ours. */
+export function volumeFilters(text: string | undefined): string {
+  const filters = read(text, ofVolumes);
+  return JSON.stringify({ ...filters, label: [...(filters['label'] ?? []), labels.seal] });
 }
 
 /** Events of containers that claim to be ours. */

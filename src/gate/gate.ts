@@ -66,6 +66,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     policy,
     seals,
     log,
+    clientGroup: options.socketGroup,
     containers: new SealedContainers(engine, seals),
     execs: new KnownExecs(),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),

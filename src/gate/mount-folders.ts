@@ -5,11 +5,13 @@
  * its use. So nothing here trusts a path twice: folders are opened without following links, made and given away by
  * handle, and what the kernel really mounted is compared after the start (verify-mounts.ts).
  */
-import { type FileHandle, lstat, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, readdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { MountObject } from './engine-objects.ts';
+import { openInputs } from './job-inputs.ts';
+import { makeFolder } from './make-folder.ts';
 import { parseMountTable, placeOf } from './mount-table.ts';
 import {
   assertOwner,
@@ -56,7 +58,8 @@ export async function prepareMounts(
   const created: string[] = [];
   try {
     const prepared: PreparedMount[] = [];
-    for (const { Source: source = '', Target: target = '', ReadOnly: readOnly = false } of mounts) {
+    const binds = mounts.filter(({ Type }) => Type !== 'volume');
+    for (const { Source: source = '', Target: target = '', ReadOnly: readOnly = false } of binds) {
       const folder = await openMountFolder(source, policy, created);
       try {
         const place = await whereIs(folder, source);
@@ -113,6 +116,9 @@ async function openMountFolder(source: string, policy: HostPolicy, created: stri
   const { home, uid } = policy.allocation;
   if (source.startsWith(`${policy.secrets_dir}/`)) {
     return await openOwned(source, uid);
+  }
+  if (source.startsWith(`${policy.inputs.dir}/jobs/`)) {
+    return await openInputs(source);
   }
   if (!source.startsWith(`${home}/gpuaas/`)) {
     throw refuseFolder(source, "is outside the allocation user's data");
@@ -200,22 +206,6 @@ async function makeChild(
     return folder;
   } catch (error) {
     await folder.close();
-    throw error;
-  }
-}
-
-/** False if something of this name is already there. */
-async function makeFolder(entry: string, path: string): Promise<boolean> {
-  try {
-    await mkdir(entry, { mode: 0o700 });
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return false;
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw new AgentError('disk.full', { path }, { cause: error });
-    if (['EACCES', 'EPERM', 'EROFS'].includes(code ?? '')) {
-      throw refuseFolder(path, `cannot be made (${code})`, error);
-    }
     throw error;
   }
 }

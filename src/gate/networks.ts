@@ -74,6 +74,7 @@ export async function attach(
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<void> {
+  if (name === 'none') return;
   const network = await requireNetwork(name, gate, signal);
   const known = NetworkSettings?.Networks?.[name]?.NetworkID ?? '';
   if (known === '' || known === network.Id) return;

@@ -3,8 +3,9 @@
  * it.
  *
  * `body`: `none` refuses one; `ignored` reads a small one and drops it (engine clients send their options in it as
- * well); a number is the largest JSON body in bytes that the handler gets.
+ * well); a number is the largest JSON body in bytes that the handler gets; `stream` leaves it to the handler, however long it is.
  */
+import { getArchive, putArchive } from './archives.ts';
 import { inspectContainer, listContainers, passThrough, removeContainer } from './containers.ts';
 import type { Handler, UpgradeHandler } from './context.ts';
 import { createContainer } from './create-container.ts';
@@ -12,15 +13,16 @@ import { info, ping, version } from './engine-facts.ts';
 import { streamEvents } from './events.ts';
 import { createExec, inspectExec, startExec, startExecUpgraded } from './execs.ts';
 import { inspectImage, pullImage } from './images.ts';
+import { ensureInputs } from './job-inputs.ts';
 import { createNetwork, inspectNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { queryShapes, type RoutePattern } from './routing.ts';
 import { putSecrets } from './secrets.ts';
 import { startContainer } from './start-container.ts';
-import { listVolumes } from './volumes.ts';
+import { listVolumes, removeVolume } from './volumes.ts';
 import { removeData, wipeData } from './workload-data.ts';
 
 export interface Route extends RoutePattern {
-  readonly body: 'none' | 'ignored' | number;
+  readonly body: 'none' | 'ignored' | 'stream' | number;
   readonly handle: Handler;
   /** True if the answer may go on as long as the client likes. */
   readonly isStream?: boolean;
@@ -55,6 +57,8 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/containers/{container}/stop', query: { t: seconds }, body: 'ignored', handle: passThrough('POST', 'stop') },
   { method: 'POST', path: '/containers/{container}/kill', query: { signal }, body: 'ignored', handle: passThrough('POST', 'kill') },
   { method: 'POST', path: '/containers/{container}/wait', query: { condition }, body: 'ignored', handle: passThrough('POST', 'wait'), isStream: true },
+  { method: 'PUT', path: '/containers/{container}/archive', query: { path: text }, body: 'stream', handle: putArchive, isStream: true },
+  { method: 'GET', path: '/containers/{container}/archive', query: { path: text }, body: 'none', handle: getArchive, isStream: true },
   { method: 'DELETE', path: '/containers/{container}', query: { v: flag, force: flag }, body: 'none', handle: removeContainer },
 
   { method: 'POST', path: '/containers/{container}/exec', query: {}, body: 1 * MiB, handle: createExec },
@@ -67,8 +71,10 @@ export const routes: readonly Route[] = [
   { method: 'DELETE', path: '/networks/{network}', query: {}, body: 'none', handle: removeNetwork },
 
   { method: 'GET', path: '/volumes', query: { filters: text }, body: 'none', handle: listVolumes },
+  { method: 'DELETE', path: '/volumes/{volume}', query: {}, body: 'none', handle: removeVolume },
 
   { method: 'PUT', path: '/gpuaas/v1/secrets/{member}', query: {}, body: 32 * MiB, handle: putSecrets },
+  { method: 'PUT', path: '/gpuaas/v1/jobs/{instance}/inputs/{input}', query: {}, body: 'ignored', handle: ensureInputs },
   { method: 'DELETE', path: '/gpuaas/v1/workloads/{instance}/data', query: { data: flag }, body: 'none', handle: removeData },
   { method: 'DELETE', path: '/gpuaas/v1/data', query: {}, body: 'none', handle: wipeData },
 ];

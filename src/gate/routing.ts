@@ -20,6 +20,10 @@ const segmentPatterns = {
   exec: '[0-9a-f]{64}',
   instance,
   member,
+  /** Of a job, by its name on the engine. */
+  volume: `gpuaas-${instance}\\.${instance}`,
+  /** Of a job, by its name in the plan. */
+  input: instance,
   image: '(?:[a-z0-9][a-z0-9.:_-]*(?:/[a-z0-9][a-z0-9._-]*)*@)?sha256:[0-9a-f]{64}',
 } as const;
 

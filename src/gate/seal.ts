@@ -14,6 +14,7 @@ import type {
   Labels,
   MountObject,
   NetworkObject,
+  VolumeObject,
 } from './engine-objects.ts';
 
 const sealedLabels: readonly string[] = Object.values(labelNames).filter((name) => name !== labelNames.seal);
@@ -52,6 +53,18 @@ export class Seals {
 
   holdsForNetwork(network: NetworkObject): boolean {
     return this.#matches(networkFacts(network), network.Labels ?? {});
+  }
+
+  sealVolume(name: string, labels: Labels): Labels {
+    const generated = { ...labels, [labelNames.generation]: randomBytes(16).toString('hex') };
+    return {
+      ...generated,
+      [labelNames.seal]: this.#mac(volumeFacts({ Name: name, Driver: 'local', Labels: generated })),
+    };
+  }
+
+  holdsForVolume(volume: VolumeObject): boolean {
+    return this.#matches(volumeFacts(volume), volume.Labels ?? {});
   }
 
   #matches(facts: unknown, labels: Labels): boolean {
@@ -122,6 +135,11 @@ function networkFacts({ Name, Driver, Labels, Options, IPAM, ...flags }: Omit<Ne
     ipv6: flag(flags.EnableIPv6),
     labels: pickSealed(Labels ?? {}),
   };
+}
+
+/** With options a volume of the `local` driver can be any folder of the host: ours have none. */
+function volumeFacts({ Name, Driver, Options, Labels }: VolumeObject): unknown {
+  return { kind: 'volume', name: Name, driver: text(Driver), options: Options ?? {}, labels: pickSealed(Labels ?? {}) };
 }
 
 /**

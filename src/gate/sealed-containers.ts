@@ -7,7 +7,7 @@
  * somebody put another container under the name meanwhile, it is not reached.
  */
 import { AgentError } from '../contract/failures.ts';
-import { labels, memberName, namePrefix } from '../contract/names.ts';
+import { jobKind, labels, memberName, namePrefix } from '../contract/names.ts';
 import { exclusiveOf } from '../policy/check-cards.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import type { Seals } from './seal.ts';
@@ -18,6 +18,8 @@ export interface SealedContainer {
   readonly name: string;
   /** The instance that it is of, or the service of its stack. */
   readonly member: string;
+  /** The job that it is of; undefined for everything else. */
+  readonly job: string | undefined;
   /** What of the host's cards no other container may have. */
   readonly exclusive: readonly string[];
   /** What it is promised, as the engine writes it. Sealed, so as constant as the rest. */
@@ -122,8 +124,9 @@ export class SealedContainers {
     const name = Name.replace(/^\//, '');
     const limits = { NanoCpus: Number(HostConfig['NanoCpus'] ?? 0), Memory: Number(HostConfig['Memory'] ?? 0) };
     const exclusive = exclusiveOf({ Labels: Config.Labels ?? null, HostConfig });
-    const { [labels.instance]: instance = '', [labels.service]: service } = Config.Labels ?? {};
-    const container = { id: Id, name, member: memberName(instance, service), limits, exclusive };
+    const { [labels.instance]: instance = '', [labels.service]: service, [labels.kind]: kind } = Config.Labels ?? {};
+    const job = kind === jobKind ? instance : undefined;
+    const container = { id: Id, name, member: memberName(instance, service), job, limits, exclusive };
     this.#byId.delete(Id);
     this.#byId.set(Id, container);
     this.#idByName.set(name, Id);

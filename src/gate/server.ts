@@ -35,7 +35,8 @@ export function createGateServer(gate: GateContext): GateServer {
   const server = createServer({
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: 10_000,
-    requestTimeout: requestTimeoutMs,
+    // A tar may take as long as it is large; other bodies have a clock of their own.
+    requestTimeout: 0,
     keepAliveTimeout: 60_000,
     // Never looser than this, whatever flags the process was started with. A Host header says nothing here.
     insecureHTTPParser: false,
@@ -112,7 +113,7 @@ async function serveCall(
     if (expect !== '100-continue') throw refusal('expect', 'nothing but 100-continue can be expected');
     const { route, params, query } = findRoute(request.method ?? '', request.url ?? '');
     await calls.run(route.isStream === true, async () => {
-      const body = await bodyFor(route, request, response, bodies);
+      const body = await inTime(request, gate, () => bodyFor(route, request, response, bodies));
       await route.handle({ params, query, body, request, response, signal: client.signal }, gate);
     });
   } catch (error) {
@@ -165,6 +166,13 @@ function mayUpgrade({ method = '', url = '', headers }: IncomingMessage): boolea
   }
 }
 
+/** A client that takes too long over its body is told so, and cut off. */
+async function inTime<T>(request: IncomingMessage, gate: GateContext, read: () => Promise<T>): Promise<T> {
+  const message = `the body did not come within ${requestTimeoutMs} ms`;
+  const late = setTimeout(() => endWith(request.socket, request, refusal('late', message), gate), requestTimeoutMs);
+  return await read().finally(() => clearTimeout(late));
+}
+
 async function bodyFor(
   route: Route,
   request: IncomingMessage,
@@ -175,6 +183,7 @@ async function bodyFor(
     if (announcesBody(request)) throw refusal('body', 'this call has no body');
     return undefined;
   }
+  if (route.body === 'stream') return undefined;
   const bytes = await bodies.read(request, response, route.body === 'ignored' ? ignoredBodyBytes : route.body);
   return route.body === 'ignored' ? undefined : parseStrictJson(bytes);
 }
@@ -221,6 +230,7 @@ function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, gate: Gat
   endRaw(socket, statusOfParserError[code] ?? 400, describeFailure(refusal('malformed', 'is not proper HTTP')).body);
 }
 
+/** Of headers that do not come in time, too. */
 const statusOfParserError: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408,

@@ -29,6 +29,7 @@ import { isSameFolder } from './safe-folders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
 import { compareMounts } from './verify-mounts.ts';
+import { namedVolumes } from './volumes.ts';
 
 /** Looks at a process that may be ending just then. */
 const attempts = 5;
@@ -209,9 +210,10 @@ async function judgeProcess(
   const isGvisor = sandboxes.gvisor !== undefined && HostConfig.Runtime === sandboxes.gvisor;
   const processes = await mountTablesOf(pid, Id, isGvisor);
   const volumes = Object.keys(Config.Volumes ?? {});
+  const named = namedVolumes(HostConfig.Mounts ?? []);
   const cards = (HostConfig.DeviceRequests ?? []).length > 0;
   const errors = processes.flatMap(({ table }) =>
-    compareMounts(table, { containerId: Id, binds, volumes, cards, readOnlyBy: isGvisor ? 'sandbox' : 'mount' }),
+    compareMounts(table, { containerId: Id, binds, named, volumes, cards, readOnlyBy: isGvisor ? 'sandbox' : 'mount' }),
   );
   if (errors.length > 0) return errors;
   const wrong = await Promise.all(processes.map((each) => findOtherFolders(each.pid, binds)));

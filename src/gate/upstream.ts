@@ -1,8 +1,8 @@
 /**
  * The gate's client of the engine: the only code of the project that writes to the engine's socket.
  *
- * Everything sent is built here from parsed parts; no byte of a client passes through but the payload of an upgraded
- * exec stream, and that only after the engine has confirmed the upgrade. The gate speaks one version of the API,
+ * Everything sent is built here from parsed parts; no byte of a client passes through but a tar for a volume of a job, which
+ * is all of a body, in chunks of our own making. The gate speaks one version of the API,
  * whatever version its clients name.
  */
 import {
@@ -12,7 +12,7 @@ import {
   type IncomingMessage,
   type RequestOptions,
 } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
 import { assertUsable, type VersionAnswer } from './engine-kind.ts';
 
@@ -25,12 +25,14 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 const negotiationTimeoutMs = 10_000;
 
 export interface EngineCall {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
   /** Path without a version. Whoever builds it escapes what is variable in it. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as it comes, in the place of a JSON body. Where it breaks, the call breaks: the engine sees no end of it. */
+  readonly stream?: Readable;
   readonly headers?: Readonly<Record<string, string>>;
   /** Aborts the call, and the stream of its answer. */
   readonly signal: AbortSignal;
@@ -130,7 +132,8 @@ export class Upstream {
       signal: call.signal,
     });
     const answer = this.#answerTo(sent, call.signal);
-    sent.end(json);
+    if (call.stream === undefined) sent.end(json);
+    else pour(call.stream, sent);
     return { sent, answer };
   }
 
@@ -160,6 +163,15 @@ export class Upstream {
       });
     });
   }
+}
+
+/** Until the end of it, or the answer: an engine that has answered wants no more. */
+function pour(stream: Readable, sent: ClientRequest): void {
+  sent.once('response', () => stream.unpipe(sent));
+  stream.once('close', () => {
+    if (!stream.readableEnded) sent.destroy();
+  });
+  stream.pipe(sent);
 }
 
 /** The rest of an answer whose headers are there, whole. Throws `engine.unavailable`, or the reason of the signal. */

@@ -10,9 +10,17 @@ import { isCardMount } from './card-mounts.ts';
 import type { PreparedMount } from './mount-folders.ts';
 import type { MountEntry } from './mount-table.ts';
 
+export interface NamedVolume {
+  readonly name: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
 export interface AllowedMounts {
   readonly containerId: string;
   readonly binds: readonly Omit<PreparedMount, 'folder'>[];
+  /** Engine volumes of a job. */
+  readonly named: readonly NamedVolume[];
   /** Paths that the image declares as volumes: the engine mounts a new, empty one of its own at each. */
   readonly volumes: readonly string[];
   /** gVisor keeps folders read-only itself: the mounts of its file server are writable all the same. */
@@ -43,6 +51,8 @@ const engineFiles = ['/etc/resolv.conf', '/etc/hostname', '/etc/hosts'];
 /** The engine's own init, from wherever its package keeps it, to where `/sbin` leads in the image. */
 const engineInit = ['/sbin/docker-init', '/usr/sbin/docker-init', '/usr/bin/docker-init'];
 
+const anonymousVolume = /\/volumes\/[0-9a-f]{64}\/_data$/;
+
 /** Errors that are told; a wrong folder can bring hundreds of mounts with it. */
 const maxErrors = 20;
 
@@ -55,7 +65,7 @@ export function compareMounts(table: readonly MountEntry[], allowed: AllowedMoun
     if (code !== undefined) errors.push(describe(entry, code));
     seen.add(entry.mountPoint);
   }
-  for (const { target } of allowed.binds) {
+  for (const { target } of [...allowed.binds, ...allowed.named]) {
     if (!seen.has(target)) errors.push({ path: target, code: 'missing', message: 'is not mounted' });
   }
   return errors.slice(0, maxErrors);
@@ -63,16 +73,13 @@ export function compareMounts(table: readonly MountEntry[], allowed: AllowedMoun
 
 /** Undefined if the entry is explained. */
 function judgeEntry(entry: MountEntry, allowed: AllowedMounts): string | undefined {
-  const { containerId, binds, volumes, readOnlyBy, cards } = allowed;
-  const { mountPoint, root, device, options, fsType } = entry;
+  const { containerId, readOnlyBy, cards } = allowed;
+  const { mountPoint, root, options, fsType } = entry;
   const isReadOnly = readOnlyBy === 'sandbox' || options.includes('ro');
-  const bind = binds.find(({ target }) => target === mountPoint);
-  if (bind !== undefined) {
-    if (bind.root !== root || bind.device !== device) return 'wrong_folder';
-    return bind.readOnly && !isReadOnly ? 'writable' : undefined;
-  }
-  if (volumes.includes(mountPoint)) {
-    return /\/volumes\/[0-9a-f]{64}\/_data$/.test(root) ? undefined : 'wrong_volume';
+  const folder = folderAt(entry, allowed);
+  if (folder !== undefined) {
+    if (!folder.isIt) return folder.otherwise;
+    return folder.readOnly && !isReadOnly ? 'writable' : undefined;
   }
   if (engineFiles.includes(mountPoint)) {
     return root.endsWith(`/${containerId}/${mountPoint.slice('/etc/'.length)}`) ? undefined : 'wrong_file';
@@ -87,9 +94,27 @@ function judgeEntry(entry: MountEntry, allowed: AllowedMounts): string | undefin
   return isKernels || (cards && !isBelowFolder(mountPoint, allowed) && isCardMount(entry)) ? undefined : 'unexpected';
 }
 
+/** What may be mounted there of folders of the host, volumes of the job and volumes that the image declares; undefined for none. */
+function folderAt({ mountPoint, root, device }: MountEntry, { binds, named, volumes }: AllowedMounts) {
+  const bind = binds.find(({ target }) => target === mountPoint);
+  if (bind !== undefined) {
+    const isIt = bind.root === root && bind.device === device;
+    return { isIt, readOnly: bind.readOnly, otherwise: 'wrong_folder' };
+  }
+  const own = named.find(({ target }) => target === mountPoint);
+  if (own !== undefined) {
+    return { isIt: root.endsWith(`/volumes/${own.name}/_data`), readOnly: own.readOnly, otherwise: 'wrong_volume' };
+  }
+  return volumes.includes(mountPoint)
+    ? { isIt: anonymousVolume.test(root), readOnly: false, otherwise: 'wrong_volume' }
+    : undefined;
+}
+
 /** A folder brings what is mounted in it, whatever it is called. */
-function isBelowFolder(mountPoint: string, { binds, volumes }: AllowedMounts): boolean {
-  return [...binds.map(({ target }) => target), ...volumes].some((folder) => mountPoint.startsWith(`${folder}/`));
+function isBelowFolder(mountPoint: string, { binds, named, volumes }: AllowedMounts): boolean {
+  return [...[...binds, ...named].map(({ target }) => target), ...volumes].some((folder) =>
+    mountPoint.startsWith(`${folder}/`),
+  );
 }
 
 function describe({ mountPoint, root, device, fsType }: MountEntry, code: string): PathError {

@@ -7,7 +7,7 @@ import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
-import { dataRoots, type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
+import { dataRoots, type HostPolicy, jobInputsRoot, workloadRoot } from '../policy/host-policy.ts';
 import { sendJson } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import { instanceLock } from './locks.ts';
@@ -15,8 +15,9 @@ import { parseMountTable } from './mount-table.ts';
 import { removeTree } from './remove-tree.ts';
 import { openFolder } from './safe-folders.ts';
 import { removeAllSecrets } from './secrets.ts';
+import { removeVolumes } from './volumes.ts';
 
-/** Secrets always, scratch folders with `data=1`; answers which folders are gone and which stay. Nothing is no error. */
+/** Secrets always, scratch folders and inputs with `data=1`; answers which folders are gone and which stay. Nothing is no error. */
 export async function removeData(call: GateCall, gate: GateContext): Promise<void> {
   const instance = call.params['instance'] ?? '';
   const withData = ['1', 'true'].includes((call.query['data'] ?? '').toLowerCase());
@@ -24,15 +25,17 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
     if (withData) await refuseWhileUsed([`${labels.instance}=${instance}`], gate, call.signal);
     const { policy } = gate;
     const gone = await removeAllSecrets(instance, policy, call.signal);
-    const data = workloadRoot(policy, instance);
-    if (withData && (await removeTree(data, { signal: call.signal }))) gone.push(data);
-    return { removed: gone, kept: existsSync(data) ? [data] : [] };
+    const folders = [workloadRoot(policy, instance), jobInputsRoot(policy, instance)];
+    for (const folder of withData ? folders : []) {
+      if (await removeTree(folder, { signal: call.signal })) gone.push(folder);
+    }
+    return { removed: gone, kept: folders.filter((folder) => existsSync(folder)) };
   });
   sendJson(call.response, 200, answer);
 }
 
 /**
- * All secrets and all data of the allocation, while it has no container. What the operator has mounted there is a file system
+ * All secrets, volumes, inputs and data of the allocation, while it has no container. What the operator has mounted there is a file system
  * of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off, and answers only
  * when all of it is on the disk. `mount.refused`, after the rest is gone, where something is mounted further down.
  */
@@ -41,7 +44,7 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
   const { signal } = call;
   await refuseWhileUsed([], gate, signal);
   const mounted = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')).map(({ mountPoint }) => mountPoint);
-  const removed: string[] = [];
+  const removed = await removeVolumes(gate, signal);
   const kept: string[] = [];
   const refused: AgentError[] = [];
   const isRemoved = async (path: string) =>
@@ -52,7 +55,10 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
     });
   const secrets = await secretsFolder(policy);
   const roots = dataRoots(policy).map((root) => ({ root, tenants: [dirname(root), root] }));
-  for (const { root, tenants } of [{ root: secrets, tenants: [secrets] }, ...roots]) {
+  const inputs = ['cache', 'jobs']
+    .map((name) => join(policy.inputs.dir, name))
+    .map((root) => ({ root, tenants: [root] }));
+  for (const { root, tenants } of [{ root: secrets, tenants: [secrets] }, ...roots, ...inputs]) {
     const before = kept.length + refused.length;
     for (const path of await entriesOf(root, tenants)) {
       if (mounted.includes(path)) kept.push(path);

@@ -12,7 +12,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import type { Gpu } from '../contract/gpus.ts';
-import { labels } from '../contract/names.ts';
+import { jobKind, labels } from '../contract/names.ts';
 import type { CardLinks } from '../policy/choose-cards.ts';
 import { type CardWays, type GivenCards, giveCards, noCards, readCardsLabel } from '../policy/given-cards.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
@@ -170,7 +170,7 @@ export class GpuLedger {
       return;
     }
     this.#learn(containers);
-    const present = new Set(containers.map(({ labels: of }) => partOf(of[labels.instance], of[labels.service])));
+    const present = new Set(containers.map(({ labels: of }) => partOf(of[labels.instance], holderOf(of))));
     for (const [instance, leases] of Map.groupBy(this.#leases(), (lease) => lease.instance)) {
       if (!expects.isAtWork(instance)) {
         const isGone = ({ service }: Lease) => !present.has(partOf(instance, service));
@@ -189,7 +189,7 @@ export class GpuLedger {
 
   #keepHeld(instance: string, containers: readonly CardHolder[], others: readonly Lease[] = []): void {
     const taken = new Set(this.#leases().flatMap((lease) => (lease.instance === instance ? [] : lease.uuid)));
-    const held = containers.flatMap(leasesOf).filter((lease) => lease.instance === instance && !taken.has(lease.uuid));
+    const held = leasesOf(containers).filter((lease) => lease.instance === instance && !taken.has(lease.uuid));
     this.#replace(instance, [...new Map([...others, ...held].map((lease) => [lease.uuid, lease])).values()]);
   }
 
@@ -216,7 +216,7 @@ export class GpuLedger {
   }
 
   #learn(containers: readonly CardHolder[]): void {
-    const held = containers.flatMap(leasesOf);
+    const held = leasesOf(containers);
     this.#judge(held);
     const known = new Map(this.#leases().map((lease) => [lease.uuid, lease]));
     const news = held.filter(
@@ -263,10 +263,18 @@ export function leasesInMemory(): LeaseStore {
   };
 }
 
-function leasesOf({ labels: of }: CardHolder): Lease[] {
-  const instance = of[labels.instance] ?? '';
-  const service = of[labels.service] ?? null;
-  return readCardsLabel(of[labels.gpus]).map((uuid) => ({ uuid, instance, service }));
+/** One for each card and holder, however many containers of a job show the same. */
+function leasesOf(containers: readonly CardHolder[]): Lease[] {
+  const leases = containers.flatMap(({ labels: of }) => {
+    const holder = { instance: of[labels.instance] ?? '', service: holderOf(of) };
+    return readCardsLabel(of[labels.gpus]).map((uuid) => ({ uuid, ...holder }));
+  });
+  return [...new Map(leases.map((lease) => [JSON.stringify(lease), lease])).values()];
+}
+
+/** The service that has the cards; null for a single container, and for a job: its containers have them together. */
+function holderOf(of: CardHolder['labels']): string | null {
+  return of[labels.kind] === jobKind ? null : (of[labels.service] ?? null);
 }
 
 function partOf(instance: string | undefined, service: string | null | undefined): string {

@@ -368,4 +368,10 @@ async function removeAll(engineSocket: string, allocation: string): Promise<void
   for (const { Id } of containers.body) await engineCall(engineSocket, 'DELETE', `/containers/${Id}?force=1&v=1`);
   const networks = await engineCall<{ Id: string }[]>(engineSocket, 'GET', `/networks?filters=${filters}`);
   for (const { Id } of networks.body) await engineCall(engineSocket, 'DELETE', `/networks/${Id}`);
+  const volumes = await engineCall<{ Volumes: { Name: string }[] | null }>(
+    engineSocket,
+    'GET',
+    `/volumes?filters=${filters}`,
+  );
+  for (const { Name } of volumes.body.Volumes ?? []) await engineCall(engineSocket, 'DELETE', `/volumes/${Name}`);
 }

@@ -33,7 +33,9 @@ function usedHost() {
   symlinkSync(outside, join(data, 'workloads/i1/link'));
   mkdirSync(join(secrets, 'i1'), { recursive: true });
   writeFileSync(join(secrets, 'i1/token'), 'secret');
-  return { home, secrets, data, wipe: () => wipeOnce(home, secrets) };
+  const inputs = join(folder, `inputs-${count}`);
+  mkdirSync(join(inputs, 'jobs/job-1/data'), { recursive: true });
+  return { home, secrets, inputs, data, wipe: () => wipeOnce(home, secrets, inputs) };
 }
 
 function mount(path: string, ...how: string[]): void {
@@ -41,8 +43,8 @@ function mount(path: string, ...how: string[]): void {
   mounted.push(path);
 }
 
-const left = ({ data, secrets }: ReturnType<typeof usedHost>) =>
-  [secrets, ...['workloads', 'projects'].map((name) => join(data, name))].filter(existsSync);
+const left = ({ data, secrets, inputs }: ReturnType<typeof usedHost>) =>
+  [secrets, join(inputs, 'jobs'), ...['workloads', 'projects'].map((name) => join(data, name))].filter(existsSync);
 
 it('killed at each of its steps, it goes on with the next call and ends with nothing left', async () => {
   const preload = resolve(import.meta.dirname, '../support/killed-at.ts');
@@ -51,7 +53,7 @@ it('killed at each of its steps, it goes on with the next call and ends with not
   for (;;) {
     const host = usedHost();
     const env = { ...process.env, GPUAAS_TEST_KILL_UNDER: folder, GPUAAS_TEST_KILL_AT: `${killed + 1}` };
-    const args = ['--import', preload, program, host.home, host.secrets];
+    const args = ['--import', preload, program, host.home, host.secrets, host.inputs];
     const { signal, stdout, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
     if (signal === null) {
       expect([left(host), JSON.parse(stdout || stderr).kept]).toEqual([[], []]);

@@ -219,4 +219,9 @@ export async function removeEverything(engineSocket: string, allocation: string)
   for (const { Id } of networks.body) {
     await engineCall(engineSocket, 'DELETE', `/networks/${Id}`);
   }
+  type Volumes = { readonly Volumes: readonly { readonly Name: string }[] | null };
+  const volumes = await engineCall<Volumes>(engineSocket, 'GET', `/volumes?filters=${filters}`);
+  for (const { Name } of volumes.body.Volumes ?? []) {
+    await engineCall(engineSocket, 'DELETE', `/volumes/${Name}`);
+  }
 }

@@ -1,18 +1,20 @@
-/** A program: the gate's wipe of a host on which nothing runs, `HOME SECRETS`, with its answer on stdout. */
+/** A program: the gate's wipe of a host on which nothing runs, `HOME SECRETS INPUTS`, with its answer on stdout. */
 import type { GateCall, GateContext } from '../../src/gate/context.ts';
 import { wipeData } from '../../src/gate/workload-data.ts';
 
 /** What the gate answers; fails as it does. */
-export async function wipeOnce(home: string, secrets_dir: string): Promise<unknown> {
+export async function wipeOnce(home: string, secrets_dir: string, dir: string): Promise<unknown> {
   const body: Buffer[] = [];
   const response = { writeHead: () => response, end: (bytes: Buffer) => void body.push(bytes) };
   const call = { params: {}, query: {}, response, signal: new AbortController().signal };
-  const gate = { policy: { secrets_dir, allocation: { home } }, containers: { list: async () => [] } };
+  const engine = { ask: async () => ({ status: 200, body: Buffer.from('{"Volumes":null}') }) };
+  const policy = { secrets_dir, allocation: { home }, inputs: { dir } };
+  const gate = { policy, engine, containers: { list: async () => [] } };
   await wipeData(call as unknown as GateCall, gate as unknown as GateContext);
   return JSON.parse(Buffer.concat(body).toString('utf8'));
 }
 
 if (import.meta.main) {
-  const [, , home = '', secrets = ''] = process.argv;
-  process.stdout.write(JSON.stringify(await wipeOnce(home, secrets)));
+  const [, , home = '', secrets = '', inputs = ''] = process.argv;
+  process.stdout.write(JSON.stringify(await wipeOnce(home, secrets, inputs)));
 }

@@ -9,16 +9,22 @@ interface Place {
   readonly path: string;
 }
 
-/** As long as it takes: a source that stands still is its own to end. */
+/** As long as it takes: a source that stands still is its own to end. What breaks the source is thrown as it is. */
 export async function putArchive(calls: Calls, place: Place, tar: Readable, signal: AbortSignal): Promise<void> {
   const { container, path } = place;
   const options = { call: 'archive', timeoutMs: Number.POSITIVE_INFINITY, signal, container };
+  let broken: unknown;
+  tar.once('error', (error) => {
+    broken ??= error;
+  });
   try {
     await calls.run(options, async (_docker, abort) => {
       const headers = { 'content-type': 'application/x-tar' };
       const call = { method: 'PUT', path: pathOf(container), query: { path }, stream: tar, headers } as const;
       await calls.transport.json({ ...call, signal: abort });
     });
+  } catch (error) {
+    throw broken ?? error;
   } finally {
     tar.destroy();
   }

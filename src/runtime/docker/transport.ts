@@ -15,7 +15,6 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
 /** An answer that says no. What the gate refuses has a code and details; what the engine refuses has a message only. */
 export class AnswerError extends Error {
@@ -44,7 +43,7 @@ export interface TransportCall {
   readonly query?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** Sent as JSON where it is given. */
   readonly body?: unknown;
-  /** Sent as it comes, in the place of a JSON body; destroyed where the answer comes before its end. */
+  /** Sent as it comes, in the place of a JSON body; left where it is when the answer comes before its end. */
   readonly stream?: Readable | undefined;
   readonly headers?: OutgoingHttpHeaders | undefined;
   /** Aborts the call and, later, the stream of its answer. */
@@ -160,24 +159,23 @@ export class Transport {
         reject(call.signal.aborted ? call.signal.reason : error);
       }
     });
-    if (call.stream === undefined) {
-      outgoing.end(json);
-      return await promise;
-    }
-    return await this.#pour(call.stream, outgoing, promise);
+    if (call.stream === undefined) outgoing.end(json);
+    else pour(call.stream, outgoing);
+    return await promise;
   }
+}
 
-  /** Whoever answers before the end of what is sent has nothing to do with the rest of it. */
-  async #pour(stream: Readable, outgoing: ClientRequest, answer: Promise<IncomingMessage>): Promise<IncomingMessage> {
-    const poured = pipeline(stream, outgoing);
-    // What broke the source is told, and not that the connection was given up for it; the rest the answer says.
-    poured.catch((error: unknown) => outgoing.destroy(error as Error));
-    try {
-      return await answer;
-    } finally {
-      stream.destroy();
-    }
-  }
+/** Who answers before the end wants no more of it; that connection ends with the answer. */
+function pour(stream: Readable, outgoing: ClientRequest): void {
+  outgoing.once('response', (answer) => {
+    stream.unpipe(outgoing);
+    answer.once('close', () => outgoing.destroy());
+  });
+  stream.once('error', (error) => outgoing.destroy(error));
+  stream.once('close', () => {
+    if (!stream.readableEnded) outgoing.destroy();
+  });
+  stream.pipe(outgoing);
 }
 
 /** True if the connection was lost on the way. An idle one may have been closed by a restart nobody noticed. */

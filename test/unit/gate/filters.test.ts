@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { containerFilters, eventFilters, networkFilters } from '../../../src/gate/filters.ts';
+import { containerFilters, eventFilters, networkFilters, volumeFilters } from '../../../src/gate/filters.ts';
 
 describe('filters', () => {
   it('force the label of the seal, whatever the client asks for', () => {
@@ -28,6 +28,17 @@ describe('filters', () => {
     expect(networkFilters('{"name":{"gpuaas-a":true}}')).toEqual({ name: ['gpuaas-a'] });
     expect(networkFilters(undefined)).toBeUndefined();
     expect(() => networkFilters('{"type":["builtin"]}')).toThrow(expect.objectContaining({ code: 'policy.refused' }));
+  });
+
+  it('of volumes are those of whoever asks, and always ours', () => {
+    const asked = '{"label":["com.docker.compose.project=gpuaas-a"],"name":["gpuaas-a.data"]}';
+
+    expect(JSON.parse(volumeFilters(asked))).toEqual({
+      name: ['gpuaas-a.data'],
+      label: ['com.docker.compose.project=gpuaas-a', 'gpuaas.seal'],
+    });
+    expect(JSON.parse(volumeFilters(undefined))).toEqual({ label: ['gpuaas.seal'] });
+    expect(() => volumeFilters('{"driver":["x"]}')).toThrow(expect.objectContaining({ code: 'policy.refused' }));
   });
 
   it('force events of containers', () => {

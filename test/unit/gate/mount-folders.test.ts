@@ -30,7 +30,11 @@ beforeEach(() => {
   home = join(folder, 'home');
   mkdirSync(home);
   chownSync(home, uid, gid);
-  policy = { allocation: { id: 'a', uid, gid, home }, secrets_dir: join(folder, 'secrets') } as HostPolicy;
+  policy = {
+    allocation: { id: 'a', uid, gid, home },
+    secrets_dir: join(folder, 'secrets'),
+    inputs: { dir: join(folder, 'inputs') },
+  } as HostPolicy;
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 

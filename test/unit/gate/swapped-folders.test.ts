@@ -47,7 +47,11 @@ beforeEach(() => {
   home = join(folder, 'home');
   mkdirSync(home);
   chownSync(home, uid, uid);
-  policy = { allocation: { id: 'a', uid, gid: uid, home }, secrets_dir: join(folder, 'secrets') } as HostPolicy;
+  policy = {
+    allocation: { id: 'a', uid, gid: uid, home },
+    secrets_dir: join(folder, 'secrets'),
+    inputs: { dir: join(folder, 'inputs') },
+  } as HostPolicy;
 });
 afterEach(() => {
   behind.act = () => undefined;

@@ -9,7 +9,14 @@ const bind = {
   ...{ source: '/home/u/gpuaas/workloads/i/ws', target: '/workspace', readOnly: false },
   ...{ device: '254:0', root: '/home/u/gpuaas/workloads/i/ws' },
 };
-const allowed: AllowedMounts = { containerId, binds: [bind], volumes: [], readOnlyBy: 'mount', cards: false };
+const allowed: AllowedMounts = {
+  containerId,
+  binds: [bind],
+  named: [],
+  volumes: [],
+  readOnlyBy: 'mount',
+  cards: false,
+};
 
 function codes(text: string, over: Partial<AllowedMounts> = {}): string[] {
   return compareMounts(parseMountTable(text), { ...allowed, ...over }).map(({ path, code }) => `${path} ${code}`);
@@ -28,6 +35,21 @@ describe('the mounts of a started container', () => {
 
   it('are right on control groups version 2, with a volume that the image declares', () => {
     expect(codes(cgroupV2, { binds: [{ ...bind, device: '8:1' }], volumes: ['/data'] })).toEqual([]);
+  });
+
+  it('are those of a volume of a job where one is asked for', () => {
+    const at = (over: object) => {
+      const volume = { name: 'gpuaas-job-1.data', target: '/workspace', readOnly: false };
+      return codes(cgroupV1.replaceAll(bind.root, '/var/lib/docker/volumes/gpuaas-job-1.data/_data'), {
+        ...{ binds: [], named: [{ ...volume, ...over }] },
+      });
+    };
+
+    expect(at({})).toEqual([]);
+    expect(at({ readOnly: true })).toEqual(['/workspace writable']);
+    expect(at({ name: 'gpuaas-job-2.data' })).toEqual(['/workspace wrong_volume']);
+    expect(at({ name: 'job-1.data' })).toEqual(['/workspace wrong_volume']);
+    expect(at({ target: '/data' })).toEqual(['/workspace unexpected', '/data missing']);
   });
 
   it("are right as gVisor's file server shows them, which keeps nothing read-only itself", () => {

@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(join(home, '..'), { recursive: true, force: true }));
 
-const wipe = () => wipeOnce(home, join(home, '../secrets'));
+const wipe = () => wipeOnce(home, join(home, '../secrets'), join(home, '../inputs'));
 
 describe('wipeData', () => {
   it('takes away all that workloads have left, and says so', async () => {
@@ -35,6 +35,15 @@ describe('wipeData', () => {
 
     expect(await wipe()).toEqual({ removed: [join(workloads, 'i1'), join(home, 'gpuaas/projects/p1')], kept: [] });
     expect(readdirSync(join(home, 'gpuaas'))).toEqual([]);
+  });
+
+  it('takes away what jobs have fetched, and nothing else that is there', async () => {
+    const inputs = join(home, '../inputs');
+    const own = ['cache/key', 'jobs/job-1'].map((path) => join(inputs, path));
+    for (const path of [...own, join(inputs, 'lost+found')]) mkdirSync(path, { recursive: true });
+
+    expect(await wipe()).toMatchObject({ removed: expect.arrayContaining(own), kept: [] });
+    expect(readdirSync(inputs)).toEqual(['lost+found']);
   });
 
   it.each([
@@ -61,7 +70,7 @@ describe('wipeData', () => {
     mkdirSync(join(outside, 'secrets/i1'), { recursive: true });
     symlinkSync(outside, join(home, '../run'));
 
-    expect(await wipeOnce(home, join(home, '../run/secrets'))).toMatchObject({ kept: [] });
+    expect(await wipeOnce(home, join(home, '../run/secrets'), join(home, '../inputs'))).toMatchObject({ kept: [] });
 
     expect(lstatSync(join(home, '../run')).isSymbolicLink()).toBe(true);
     expect(readdirSync(outside)).toEqual(['workloads']);

@@ -1,6 +1,7 @@
 /** A part of a job that fits policy and image of `samples.ts`, and what is made of it. */
 import { noCards } from '../../../src/policy/given-cards.ts';
-import type { JobContainerInput, JobPart } from '../../../src/policy/render-job-container.ts';
+import type { JobContainerRequest } from '../../../src/policy/job-request.ts';
+import { type JobContainerInput, type JobPart, renderJobContainer } from '../../../src/policy/render-job-container.ts';
 import { image, policy, reference } from './samples.ts';
 
 export const part: JobPart = {
@@ -41,4 +42,10 @@ export function jobInput(
     },
     ...others,
   };
+}
+
+/** A request that both functions agree on, as it comes over the wire. */
+export function acceptedJobRequest(): { name: string; request: JobContainerRequest } {
+  const { name, request } = renderJobContainer(jobInput());
+  return { name, request: JSON.parse(JSON.stringify(request)) };
 }
