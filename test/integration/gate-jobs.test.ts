@@ -94,7 +94,7 @@ const engineSays = <T>(method: string, path: string, body?: unknown) =>
   engineCall<T>(ground.engineSocket, method, path, body);
 const statusOf = async (name: string) => (await engineSays(`GET`, `/containers/${name}/json`)).status;
 
-describe('a container of a job (N-20)', () => {
+describe('a container of a job', () => {
   it('is written to before it runs, runs as root with less than root has, is read from, and goes with its volumes', async () => {
     const job = newInstance();
     const folder = await engine.ensureInputs(job, 'model', never());
@@ -216,7 +216,7 @@ describe('a volume of a job', () => {
     await expect(engine.create(name, foreign, never())).rejects.toMatchObject({ code: 'name.conflict' });
   });
 
-  it.concurrent('is shared by the containers of its job, and by no others', async () => {
+  it.concurrent('is shared by the containers of its job under a name of that job, and by no others (N-22)', async () => {
     const job = newInstance();
     const first = await made(job, 'echo shared > /data/file', { id: 'first' });
     await ran(first);
