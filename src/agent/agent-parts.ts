@@ -7,6 +7,7 @@ import { probeGpuLinks } from '../host/gpu-topology.ts';
 import { probeGpus } from '../host/gpus.ts';
 import { kernelLogDevice } from '../host/kernel-log.ts';
 import { readDisk } from '../host/resources.ts';
+import { startedParts } from '../jobs/job-record.ts';
 import { openOutputs } from '../jobs/outputs/keep-outputs.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
@@ -83,7 +84,8 @@ export function assembleAgent(ground: Ground) {
     ...{ engine, taskLogs: taskLogFolder(config) },
     servicesOf: (id) => {
       const row = journal.workload(id);
-      return row && (row.stack?.services ?? []).map(({ service }) => service);
+      if (row) return (row.stack?.services ?? []).map(({ service }) => service);
+      return startedParts(journal.jobs.get(id));
     },
   });
   const engineData = { path: undefined as string | undefined };
@@ -111,13 +113,13 @@ export function assembleAgent(ground: Ground) {
     ...{ engine, folder: join(config.state_dir, 'jobs'), destination: uplink.outputs, clock, log },
     limits: { ...outputLimits, reserve: policy.reserves.disk_gib * 2 ** 30 },
   });
+  const jobs = openHostJobs({
+    ...{ journal, outputs, receipts: receiptsOf(ground), fetching: { policy, log, clock } },
+    report: (body) => journal.append('job.report', body),
+  });
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },
-    jobs: openHostJobs(journal, {
-      outputs,
-      receipts: receiptsOf(ground),
-      report: (body) => journal.append('job.report', body),
-    }),
+    jobs,
     // The journal has judged the time once, when the task was accepted; what was begun in time may be finished later.
     now: () => 0,
     // Of a task that it does not know the control plane would refuse to answer.
@@ -162,6 +164,7 @@ export function assembleAgent(ground: Ground) {
       admitUnlessDraining(drain, candidate);
       pressure.admit(candidate);
     },
+    onReleased: () => jobs.running.letGo(),
     onEnded: ({ type }, result) => {
       counts.ended(type, result);
       uplink.pull();

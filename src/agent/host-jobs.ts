@@ -1,18 +1,45 @@
 /** What jobs need of this host, for whoever carries them out: the daemon, or a single task without one. */
+import { join } from 'node:path';
+import type { HostInputs, HostInputsOptions } from '../jobs/inputs/host-inputs.ts';
+import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
 import { memoryRecords } from '../jobs/memory-records.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
+import { type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
-type HostMeans = Partial<Pick<JobMeans, 'report' | 'inputs' | 'outputs' | 'receipts'>>;
+export interface HostJobsOptions extends Partial<Pick<JobMeans, 'report' | 'outputs' | 'receipts'>> {
+  /** Without one, nothing of a job is remembered after this process. */
+  readonly journal?: Pick<Journal, 'jobs'> | undefined;
+  /** Without it, no inputs are fetched. */
+  readonly fetching?: HostInputsOptions & { readonly policy: HostPolicy };
+}
 
-/** Without a journal, nothing of a job is remembered after this process. */
-export function openHostJobs(
-  journal: Pick<Journal, 'jobs'> | undefined,
-  { report = () => undefined, ...means }: HostMeans = {},
-): JobMeans {
+export function openHostJobs({
+  journal,
+  fetching,
+  report = () => undefined,
+  outputs,
+  receipts,
+}: HostJobsOptions = {}): JobMeans {
   return {
-    ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs(), inputs: undefined, outputs: undefined },
-    ...{ receipts: undefined, report, ...means },
+    ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },
+    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, report },
+  };
+}
+
+/** What fetches is loaded for the first input: an agent that fetches nothing has no use for it. */
+function inputsWhenNeeded(options: HostInputsOptions & { readonly policy: HostPolicy }): JobInputs {
+  let opened: Promise<HostInputs> | undefined;
+  const open = () => {
+    opened ??= import('../jobs/inputs/host-inputs.ts').then((module) => new module.HostInputs(options));
+    return opened;
+  };
+  return {
+    folderOf: (job, volume) => join(jobInputsRoot(options.policy, job), volume),
+    provide: async (...given) => await (await open()).provide(...given),
+    release: async (job) => await (await open()).release(job),
+    prune: async () => await (await open()).prune(),
+    describe: async () => await (await open()).describe(),
   };
 }

@@ -33,8 +33,15 @@ export interface TaskLoopOptions {
   /** The host's say over a task that is about to begin: throws where it must not. */
   readonly admit: (candidate: Candidate) => void;
   /** Called when a task has ended, after its result is on disk; there may be room for more now. */
+  /** Called once nothing that ends from now on has a result: what is still at work goes on in the next process. */
+  readonly onReleased?: () => void;
   readonly onEnded: (envelope: TaskEnvelope, result: TaskResult) => void;
 }
+
+/** Ended by the next process, where this one ends before. */
+const goesOn: ReadonlySet<string> = new Set(['agent.self_update', 'workload.job_launch', 'workload.job_control']);
+const lasts = (type: string | undefined) => type === 'workload.job_launch' || type === 'workload.job_control';
+const isAboutJob = (type: string) => type.startsWith('workload.job_');
 
 /** Tasks that are taken beyond those that may be at work. */
 const waitingRoom = 8;
@@ -61,11 +68,17 @@ export class TaskLoop {
     return this.#atWork.size;
   }
 
+  /** The same without those that take no place: a job may last for days. */
+  get #places(): number {
+    const { journal } = this.#options;
+    return [...this.#atWork.keys()].filter((id) => !lasts(journal.task(id)?.envelope.type)).length;
+  }
+
   /** How many tasks may be sent now. */
   get credits(): number {
     return this.#closed || this.#held !== undefined
       ? 0
-      : Math.max(0, this.#options.parallel + waitingRoom - this.#atWork.size);
+      : Math.max(0, this.#options.parallel + waitingRoom - this.#places);
   }
 
   /** Runs again what an earlier life of this agent accepted and did not finish, in its order. */
@@ -132,7 +145,7 @@ export class TaskLoop {
   async othersEnd(withinMs: number): Promise<void> {
     const over = new AbortController();
     const { journal } = this.#options;
-    const others = [...this.#atWork].filter(([id]) => journal.task(id)?.envelope.type !== 'agent.self_update');
+    const others = [...this.#atWork].filter(([id]) => !goesOn.has(journal.task(id)?.envelope.type ?? ''));
     const ended = Promise.all(others.map(([, work]) => work)).then(() => over.abort());
     await Promise.race([ended, this.#options.clock.pause(withinMs, over.signal).catch(() => undefined)]);
     over.abort();
@@ -146,6 +159,7 @@ export class TaskLoop {
     this.#closed = true;
     await this.othersEnd(graceMs);
     this.#released = true;
+    this.#options.onReleased?.();
   }
 
   #accept(envelope: TaskEnvelope): void {
@@ -228,7 +242,7 @@ export class TaskLoop {
 
   #reporter(envelope: TaskEnvelope): (event: WorkloadEvent) => void {
     const { journal, supervisor, clock } = this.#options;
-    const { task_id, workload_id } = envelope;
+    const { task_id, workload_id, type } = envelope;
     let pullReportedAt = Number.NEGATIVE_INFINITY;
     return (event) => {
       this.#listeners.get(task_id)?.(event);
@@ -240,7 +254,8 @@ export class TaskLoop {
       }
       const progress = { workload_id, task_id, event };
       if (event.type === 'phase.entered' && event.phase !== null) {
-        supervisor.notePhase(workload_id, event.phase);
+        // A job is not among the workloads that are looked after: its own reports say how it is.
+        if (!isAboutJob(type)) supervisor.notePhase(workload_id, event.phase);
         journal.enter(task_id, event.phase, progress);
       } else {
         journal.append('task.progress', progress);

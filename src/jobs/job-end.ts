@@ -2,31 +2,30 @@
 import { AgentError, type Failure } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
-import { pause } from '../kit/backoff.ts';
+import { systemClock } from '../kit/clock.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { planHash } from '../policy/job-receipts.ts';
 import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
+import { takeCheckpoints } from './outputs/take-checkpoints.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
 import { takeAway } from './take-away.ts';
 
-const checkpointMs = 30_000;
 /** Before who waits for the job hears of its end: what was kept can be had then, where the control plane is there. */
 const handOverMs = 20_000;
 
-/** Looks at checkpoints now and then, until the signal is aborted. */
-export function takeCheckpoints(job: RunningJob, signal: AbortSignal): void {
-  const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
-  if (wanted.length === 0 || !job.ground.jobs.outputs) return;
-  const look = async () => {
-    for (;;) {
-      await pause(checkpointMs, signal);
-      for (const output of wanted) await take(job, output, signal).catch((error: unknown) => note(job, output, error));
+/** Keeps checkpoints while the job runs, until the signal is aborted. */
+export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
+  const { outputs } = job.ground.jobs;
+  if (!outputs) return;
+  void takeCheckpoints({
+    ...{ outputs, wanted: job.plan.outputs, clock: systemClock, signal },
+    whereIs: (output) => whereIs(job, output),
+    onKept: ({ name, bytes }) => {
       noteOutputs(job);
-    }
-  };
-  look().catch((error: unknown) => {
-    if (!signal.aborted) job.ground.log.warn({ err: error }, 'checkpoints are not looked at any more');
+      job.emit('output.kept', `${name} was kept.`, { output: name, bytes });
+    },
+    onError: (output, error) => note(job, output, error),
   });
 }
 
@@ -120,7 +119,7 @@ export async function cleanUp(job: RunningJob): Promise<Cleanup> {
   const signal = toItsEnd();
   await job.networkSettled();
   const cleanup = await takeAway(job.id, engine, signal, { keep });
-  await jobs.inputs?.release(job.id);
+  if (job.plan.inputs.length > 0 && !keep) await jobs.inputs?.release(job.id);
   if (job.plan.resources.gpu_count > 0) {
     const left = (await engine.list(signal)).filter(({ labels: of }) => of[labels.instance] === job.id);
     gpus.settle(job.id, left);

@@ -139,3 +139,8 @@ export function endpointsOf({ record }: Pick<KeptJob, 'record'>): JobEndpoint[] 
       })),
     );
 }
+
+/** Ids of all that has, or has had, a container; undefined for no job. */
+export function startedParts(job: KeptJob | undefined): string[] | undefined {
+  return job && Object.values(job.record.steps).flatMap(({ id, container_id }) => (container_id === null ? [] : [id]));
+}

@@ -13,7 +13,7 @@ import { labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ContainerSummary } from '../runtime/engine.ts';
-import { cleanUp, keepOutputs, signReceipt, takeCheckpoints } from './job-end.ts';
+import { cleanUp, keepOutputs, signReceipt, watchCheckpoints } from './job-end.ts';
 import type { JobGround } from './job-ground.ts';
 import type { KeptJob, StepRecord } from './job-record.ts';
 import { partsOf } from './parts.ts';
@@ -125,7 +125,7 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     trouble ??= await attempt(() => begin(job, stop.signal));
     const services = new Services(job);
     const signal = AbortSignal.any([stop.signal, services.failed]);
-    takeCheckpoints(job, over.signal);
+    watchCheckpoints(job, over.signal);
     trouble ??= await attempt(async () => {
       await services.start(signal);
       await runBefore(job, signal);

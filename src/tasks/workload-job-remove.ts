@@ -26,7 +26,7 @@ export const removeJob: TaskHandler<'workload.job_remove'> = async ({ identity }
       jobOutput(job, context, { summary, cleanup, failure }),
     );
   }
-  await Promise.all([inputs?.release(id), outputs?.forget(id)]);
+  await Promise.all([job && job.plan.inputs.length > 0 ? inputs?.release(id) : undefined, outputs?.forget(id)]);
   records.remove(id);
   context.enter('removed');
   const isNothing = !job && cleanup.removed.length === 0;

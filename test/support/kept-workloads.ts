@@ -1,13 +1,18 @@
 /** The part of a journal that supervision needs, in memory, with everything that was said. */
+
 import type { Journal, KeptTask, KeptWorkload } from '../../src/agent/journal/journal.ts';
 import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import type { WorkloadComposeLaunchParams } from '../../src/contract/workload-compose-launch.ts';
+import { memoryRecords } from '../../src/jobs/memory-records.ts';
 import { stackParams } from './stack-bench.ts';
 import { launchParams } from './task-bench.ts';
 
 export interface KeptWorkloads {
-  readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
+  readonly journal: Pick<
+    Journal,
+    'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append' | 'jobs'
+  >;
   readonly rows: Map<string, KeptWorkload>;
   readonly fencings: Map<string, number>;
   /** Newest first. */
@@ -34,6 +39,7 @@ export function keptWorkloads(...rows: KeptWorkload[]): KeptWorkloads {
       },
       tasks: ({ workload_id }) => tasks.filter(({ envelope }) => envelope.workload_id === workload_id),
       raiseFencing: (id, fencing) => void fencings.set(id, Math.max(fencing, fencings.get(id) ?? 0)),
+      jobs: memoryRecords(),
       append: (kind, body) => {
         if (kind === 'event') {
           events.push(body as RecordBody<'event'>);

@@ -129,7 +129,7 @@ export function taskContext(engine: ContainerEngine, over: Partial<TaskContext> 
     events: () => [...events],
     unseal: async (jwe) => Buffer.from(`opened ${jwe}`),
     pullCredential: async () => undefined,
-    jobs: openHostJobs(undefined),
+    jobs: openHostJobs(),
     launchParams: undefined,
     stackParams: undefined,
     lifecycle: undefined,

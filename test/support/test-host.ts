@@ -96,7 +96,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       stacks,
       policy,
       gpus: openGpuLedger({ engine }),
-      jobs: openHostJobs(undefined),
+      jobs: openHostJobs({ fetching: { policy, log: createLog({ level: 'error' }) } }),
       unseal: key.unseal,
       now: Date.now,
     },

@@ -1,4 +1,5 @@
 /** What a task asks for, in a few lines for people. Never a value of an environment variable or of a file. */
+import type { JobPlan } from '../../contract/job-plan.ts';
 import type { WorkloadComposeLaunchParams } from '../../contract/workload-compose-launch.ts';
 import type { WorkloadOciControlParams } from '../../contract/workload-oci-control.ts';
 import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
@@ -19,6 +20,10 @@ export function askedFor(type: string, params: unknown): string[] {
     case 'workload.compose_remove':
     case 'workload.oci_remove':
       return [(params as WorkloadOciRemoveParams).keep_data ? 'its data stays' : 'its data goes as well'];
+    case 'workload.job_launch':
+      return job(params as JobPlan);
+    case 'workload.job_control':
+      return ['cancel'];
     default:
       return [];
   }
@@ -58,6 +63,27 @@ function launchStack({ identity, document, readiness, restart, sandbox }: Worklo
       readiness.map(({ type, endpoint, timeout_seconds }) => `${endpoint} by ${type} within ${timeout_seconds} s`),
     ),
     `sandbox ${sandbox}, restart ${restart.policy.replaceAll('_', ' ')}`,
+  ];
+}
+
+function job({ identity, images, steps, inputs, outputs, resources, deadline_seconds }: JobPlan): string[] {
+  const { gpu_count, cpu_cores, memory_gib } = resources;
+  return [
+    `job ${identity.display_name} (${identity.dialect}), for project ${identity.project_id}`,
+    ...images.map(({ id, source }) => `image ${id}: ${source.reference}`),
+    `${cpu_cores} cores, ${memory_gib} GiB of memory, ${gpu_count} GPUs, ${deadline_seconds} s at most`,
+    ...listed(
+      'steps',
+      steps.map(({ id, group }) => (id === group ? id : `${id} of ${group}`)),
+    ),
+    ...listed(
+      'inputs',
+      inputs.map(({ id, source }) => `${id} by ${source.kind}`),
+    ),
+    ...listed(
+      'outputs',
+      outputs.map(({ name }) => name),
+    ),
   ];
 }
 

@@ -4,6 +4,8 @@
  * No task of the workload may begin meanwhile, or it would lose what it makes: it waits for `done`. And each call here must
  * be made in the same turn in which it was seen that no task is at work.
  */
+
+import { takeAway } from '../../jobs/take-away.ts';
 import type { Log } from '../../kit/log.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { isEngineAway } from '../../runtime/engine-away.ts';
@@ -43,6 +45,17 @@ export class Reaper {
       log.warn({ instance: id, removed, failed }, 'orphan taken away');
       const [left, gone] = containers.length === 1 ? ['A container was', 'it was'] : ['Containers were', 'they were'];
       tell(id, `${left} left of a workload that a task had removed; ${gone} taken away.`, { removed, failed });
+    });
+  }
+
+  /** All of a job that nobody carries out, and nobody wants kept. */
+  async takeJob(id: string, containers: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#take(id, async () => {
+      const { engine, log, tell } = this.#options;
+      const { removed, failed } = await takeAway(id, engine, signal);
+      log.warn({ instance: id, removed, failed }, 'orphan taken away');
+      const what = containers.length === 1 ? 'A container was' : 'Containers were';
+      tell(id, `${what} left of a job that nobody carries out; what it had is taken away.`, { removed, failed });
     });
   }
 

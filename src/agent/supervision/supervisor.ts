@@ -12,7 +12,8 @@
  */
 import { bounds, cutFacts, cutText } from '../../contract/bounds.ts';
 import { AgentError, type Failure } from '../../contract/failures.ts';
-import { labels } from '../../contract/names.ts';
+import { jobHasEnded } from '../../contract/job-state.ts';
+import { jobKind, labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
@@ -29,7 +30,10 @@ import { WorkloadWatch } from './workload-watch.ts';
 export type WorkloadFacts = RecordBody<'topology'>['workloads'][number];
 
 export interface SupervisorOptions extends Omit<WatchMeans, 'journal' | 'onEngineAway'> {
-  readonly journal: Pick<Journal, 'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append'>;
+  readonly journal: Pick<
+    Journal,
+    'workloads' | 'workload' | 'keepWorkload' | 'tasks' | 'raiseFencing' | 'append' | 'jobs'
+  >;
   readonly stacks: Pick<StackRunner, 'forget'>;
   /** Brings the leases of cards in line with each look at the engine; left out where nobody leases any. */
   readonly cards?: {
@@ -181,12 +185,13 @@ export class Supervisor {
     const found = Map.groupBy(containers, (container) => container.labels[labels.instance]);
     for (const [id, its] of found) {
       if (id !== undefined && !this.#busy.has(id) && !journal.workload(id)) {
-        await this.#meet(id, its, signal);
+        if (its.some(isOfJob)) await this.#meetJob(id, its, signal);
+        else await this.#meet(id, its, signal);
       }
     }
     for (const { name, labels: of } of networks) {
       const id = of[labels.instance];
-      if (id !== undefined && !found.has(id) && !this.#busy.has(id) && !journal.workload(id)) {
+      if (id !== undefined && !found.has(id) && !this.#isKnown(id)) {
         await this.#reaper.takeNetwork(id, name, signal);
       }
     }
@@ -199,6 +204,19 @@ export class Supervisor {
         this.#watches.delete(id);
       }
     }
+  }
+
+  #isKnown(id: string): boolean {
+    const { journal } = this.#options;
+    return this.#busy.has(id) || journal.workload(id) !== undefined || journal.jobs.get(id) !== undefined;
+  }
+
+  /** A job is whoever carries it out's own; what nobody carries out, and nobody wants kept, is what an earlier one has left. */
+  async #meetJob(id: string, containers: readonly ContainerSummary[], signal: AbortSignal): Promise<void> {
+    const job = this.#options.journal.jobs.get(id);
+    if (job && (job.plan.keep || !jobHasEnded(job.record.state))) return;
+    const names = containers.map(({ name }) => name);
+    await this.#reaper.takeJob(id, names, signal);
   }
 
   /** Containers of ours that no row of the journal speaks of: all of one workload. */
@@ -320,6 +338,10 @@ export class Supervisor {
       ...(gpus.length > 0 ? { gpus } : {}),
     };
   }
+}
+
+function isOfJob({ labels: of }: ContainerSummary): boolean {
+  return of[labels.kind] === jobKind;
 }
 
 function troubleOf(cards: readonly SickCard[]): string {

@@ -94,7 +94,13 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
     const journal = lock && isAboutJob(document) ? openJournal({ stateDir: config.state_dir }) : undefined;
     const access = await openEngine(config, policy, log, { lookOnly: lock === undefined });
     try {
-      const dispatcher = openDispatcher(config, openHostJobs(journal), policy, access, credential);
+      const dispatcher = openDispatcher(
+        config,
+        openHostJobs({ journal, fetching: { policy, log } }),
+        policy,
+        access,
+        credential,
+      );
       const envelope = await envelopeFor(document, policy, access.engine, cancel);
       return await dispatcher.run(envelope, { cancel, onEvent: voice.event });
     } finally {

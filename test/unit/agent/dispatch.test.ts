@@ -753,7 +753,7 @@ function host(
   const dispatcher = new Dispatcher({
     engine: recorded.engine,
     gpus: cardLedger(recorded.engine).ledger,
-    jobs: openHostJobs(undefined),
+    jobs: openHostJobs(),
     stacks: recordingStacks().stacks,
     policy: { ...hostPolicy, reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 } },
     taskLogs: { folder: logFolder, level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },

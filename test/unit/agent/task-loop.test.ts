@@ -32,9 +32,11 @@ function bench(stateDir = `${folder}/${crypto.randomUUID()}`) {
   const runs: Run[] = [];
   const calls: string[] = [];
   const credits: number[] = [];
+  const released: string[] = [];
   const loop: TaskLoop = new TaskLoop({
     ...{ journal, clock, parallel: 2, serverNow: () => Date.now(), admit: () => undefined },
     log: createLog({ destination: { write: () => undefined } }),
+    onReleased: () => void released.push('released'),
     onEnded: () => void credits.push(loop.credits),
     supervisor: {
       standAside: async (id) => {
@@ -57,7 +59,7 @@ function bench(stateDir = `${folder}/${crypto.randomUUID()}`) {
       },
     },
   });
-  return { loop, journal, runs, calls, credits, clock, stateDir };
+  return { loop, journal, runs, calls, credits, released, clock, stateDir };
 }
 
 function resultOf(task_id: string, over: Partial<TaskResult> = {}): TaskResult {
@@ -223,6 +225,33 @@ describe('credits (FAULTS 33)', () => {
     runs[0]?.end();
     runs[1]?.end();
     await expect.poll(() => credits.at(-1)).toBe(2);
+  });
+});
+
+describe('a job', () => {
+  const job = (number: number) => envelope({ task_id: `job-${number}`, workload_id: `j-${number}`, type: jobType });
+  const jobType = 'workload.job_launch';
+
+  it('takes no credit, however many there are', async () => {
+    const { loop, runs } = bench();
+    const before = loop.credits;
+
+    for (let number = 0; number < 20; number += 1) loop.take(job(number));
+
+    await expect.poll(() => runs.length).toBe(20);
+    expect(loop.credits).toBe(before);
+  });
+
+  it('is waited for by nobody who ends this process, and left to the next', async () => {
+    const { loop, runs, journal, released } = bench();
+    loop.take(job(1));
+    await expect.poll(() => runs.length).toBe(1);
+
+    await loop.close(60_000);
+    runs[0]?.end();
+
+    expect(released).toEqual(['released']);
+    expect(journal.unfinished()).toMatchObject([{ envelope: { task_id: 'job-1' } }]);
   });
 });
 

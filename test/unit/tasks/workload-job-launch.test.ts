@@ -85,7 +85,7 @@ describe('a plan that can be carried out', () => {
   it('tells whoever follows it of each change', async () => {
     const reports: RecordBody<'job.report'>[] = [];
     const { context } = taskContext(jobEngine({}).engine, {
-      jobs: openHostJobs(undefined, { report: (body) => void reports.push(structuredClone(body)) }),
+      jobs: openHostJobs({ report: (body) => void reports.push(structuredClone(body)) }),
     });
 
     await launchJob(plan(), context);

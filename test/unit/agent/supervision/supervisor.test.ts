@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { bounds } from '../../../../src/contract/bounds.ts';
 import { AgentError, type FailureCode } from '../../../../src/contract/failures.ts';
-import { labels } from '../../../../src/contract/names.ts';
+import { jobKind, labels } from '../../../../src/contract/names.ts';
 import { EventBody } from '../../../../src/contract/records.ts';
 import { judge } from '../../../../src/contract/validate.ts';
+import { keptJob, plan } from '../../../support/job-plans.ts';
 import { endedTask, keptWorkload } from '../../../support/kept-workloads.ts';
 import { containerFacts } from '../../../support/recording-engine.ts';
 import { stops, supervise } from '../../../support/supervised.ts';
@@ -465,6 +466,23 @@ describe('containers that the journal does not know', () => {
 
     expect(world.containers.has(name)).toBe(false);
     expect(world.said()).toEqual(['orphan.removed']);
+  });
+
+  it.each([
+    ['nobody knows', undefined, false],
+    ['has ended', keptJob('failed', 'failed', { job_id: id }), false],
+    ['is to be kept', keptJob('failed', 'failed', { job_id: id, plan: plan({ keep: true }) }), true],
+    ['is at work', keptJob('running', 'running', { job_id: id }), true],
+  ])('of a job that %s are taken away only where nobody wants them', async (_what, job, stays) => {
+    const world = await supervise([], []);
+    if (job) world.journal.jobs.begin(job);
+    const own = stranger(4);
+    world.containers.set(name, { ...own, labels: { ...own.labels, [labels.kind]: jobKind } });
+
+    await world.clock.advance(61_000);
+
+    expect(world.containers.has(name)).toBe(stays);
+    expect(world.said()).toEqual(stays ? [] : ['orphan.removed']);
   });
 
   it.each([
