@@ -3,10 +3,10 @@ import { AgentError, type Failure } from '../contract/failures.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { systemClock } from '../kit/clock.ts';
+import { repeat } from '../kit/repeat.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { planHash } from '../policy/job-receipts.ts';
 import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
-import { takeCheckpoints } from './outputs/take-checkpoints.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
 import { takeAway } from './take-away.ts';
@@ -14,19 +14,22 @@ import { takeAway } from './take-away.ts';
 /** Before who waits for the job hears of its end: what was kept can be had then, where the control plane is there. */
 const handOverMs = 20_000;
 
-/** Keeps checkpoints while the job runs, until the signal is aborted. */
+const checkpointMs = 30_000;
+
+/** Keeps checkpoints that have changed while the job runs, until the signal is aborted. */
 export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
-  const { outputs } = job.ground.jobs;
-  if (!outputs) return;
-  void takeCheckpoints({
-    ...{ outputs, wanted: job.plan.outputs, clock: systemClock, signal },
-    whereIs: (output) => whereIs(job, output),
-    onKept: ({ name, bytes }) => {
-      noteOutputs(job);
-      job.emit('output.kept', `${name} was kept.`, { output: name, bytes });
-    },
-    onError: (output, error) => note(job, output, error),
-  });
+  const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
+  if (wanted.length === 0 || !job.ground.jobs.outputs) return;
+  const look = async () => {
+    for (const output of wanted) {
+      await take(job, output, signal).catch((error: unknown) => {
+        if (!signal.aborted) note(job, output, error);
+      });
+    }
+    if (!signal.aborted) noteOutputs(job);
+  };
+  const onError = (error: unknown) => job.ground.log.warn({ err: error }, 'checkpoints could not be looked at');
+  void repeat(look, { everyMs: checkpointMs, clock: systemClock, signal, onError });
 }
 
 /** Keeps the logs of all that ran, and every output. Returns why the job has failed if a required one is not there. */
