@@ -1420,7 +1420,7 @@ uninstall() {
   rm -rf "$OPT"
   if [ -n "$PURGE" ]; then
     [ -n "$KEEP" ] || rm -rf "$ETC"
-    rm -rf "$STATE" "$UPDATE" /var/lib/gpuaas-node-agent-gate
+    rm -rf "$STATE" "$UPDATE" /var/lib/gpuaas-node-agent-gate /var/lib/gpuaas-node-agent-inputs
     # Containers that run on have files of these mounted.
     [ -n "$KEEP" ] || rm -rf /run/gpuaas-node-agent-gate /run/gpuaas-node-agent-update
     ! getent passwd "$AGENT_USER" >/dev/null || run userdel "$AGENT_USER"

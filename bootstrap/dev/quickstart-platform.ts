@@ -171,11 +171,21 @@ async function enrol(login: Login, allocationId: string): Promise<void> {
   await ask('node-agent', args, 'This host could not be enrolled', { input: token, user });
 }
 
+/** As a bootstrap leaves it: root's, with a cache that the agent may write to. */
+function makeInputs(folder: string, { gid }: { readonly gid: number }): void {
+  for (const [path, mode] of [[folder, 0o750] as const, [join(folder, 'cache'), 0o770] as const]) {
+    mkdirSync(path, { recursive: true });
+    chownSync(path, 0, gid);
+    chmodSync(path, mode);
+  }
+}
+
 /** The configuration as text. */
 function writeConfig(login: Login, { engineSocket, registryHost, allocationId }: HostWith, port: number): string {
   const { user } = place;
   mkdirSync(user.home, { recursive: true, mode: 0o755 });
   chownSync(user.home, user.uid, user.gid);
+  makeInputs(place.inputsDir, place.users.agent);
   const config = {
     ...{ state_dir: place.stateDir, run_dir: place.runDir },
     allocation: { id: allocationId, user },

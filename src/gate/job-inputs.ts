@@ -33,6 +33,8 @@ export async function ensureInputs(call: GateCall, gate: GateContext): Promise<v
     await ensure(join(dir, 'cache'), openMode, gate);
     await ensure(dirname(job), parentMode, gate);
     await ensure(job, parentMode, gate);
+    // What the clients note about them. No volume has such a name, so no container sees it.
+    await ensure(join(job, '.provided'), openMode, gate);
     await ensure(path, openMode, gate);
   });
   sendJson(call.response, 200, { path });

@@ -77,6 +77,7 @@ export async function provideInput(job: RunningJob, input: JobInput, signal: Abo
   try {
     await job.ground.engine.ensureInputs(job.id, input.volume, signal);
     const credential = input.credential === undefined ? undefined : await openCredential(job, input.credential);
+    await job.ground.engine.ensureInputs(job.id, input.volume, signal);
     const provided = await inputs.provide(job.id, resolveInput(input, job.values()), {
       ...{ signal, credential, onProgress: (progress) => tellInput(job, input.id, progress) },
     });

@@ -97,11 +97,15 @@ describe('bare Debian 12', () => {
     const { code } = await bootstrap.run(['--allocation-user', 'alice']);
 
     expect(code).toBe(0);
-    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe('-/home -/srv/alice');
+    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe(
+      '-/home -/var/lib/gpuaas-node-agent-inputs -/srv/alice',
+    );
 
     // Back to the user of the configuration.
     expect((await bootstrap.run([])).code).toBe(0);
-    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe('-/home');
+    expect(await host.unit('gpuaas-node-agent-gate', 'ReadWritePaths')).toBe(
+      '-/home -/var/lib/gpuaas-node-agent-inputs',
+    );
   });
 });
 

@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { lookup } from 'node:dns';
-import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
 import { type Clock, systemClock } from '../../kit/clock.ts';
@@ -98,7 +98,16 @@ export class HostInputs implements JobInputs {
   }
 
   async release(job: string): Promise<void> {
-    await rm(this.#jobFolder(job), { recursive: true, force: true });
+    const folder = this.#jobFolder(job);
+    for (const name of await namesIn(folder)) {
+      for (const inner of await namesIn(join(folder, name))) {
+        await rm(join(folder, name, inner), { recursive: true, force: true });
+      }
+    }
+    // Folders that are the gate's it takes away itself, with the data of the job.
+    await rm(folder, { recursive: true, force: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
+    });
     await this.#tidy();
   }
 
@@ -247,6 +256,13 @@ export class HostInputs implements JobInputs {
       this.#options.log.warn({ err }, 'the cache of inputs could not be tidied up');
     }
   }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
 }
 
 function summaryOf(id: string, files: readonly ObtainedFile[]): Omit<ProvidedInput, 'from_cache'> {

@@ -15,8 +15,9 @@ export interface ObtainedFile {
 const seenByAll = 0o755;
 
 export async function layFiles(folder: string, files: readonly ObtainedFile[]): Promise<void> {
-  const made = new Set<string>();
-  await makeFolder(folder, made);
+  // Where it is there already it is the gate's, and as it has to be.
+  if ((await mkdir(folder, { recursive: true })) !== undefined) await chmod(folder, seenByAll);
+  const made = new Set([folder]);
   for (const { path, object } of files) {
     try {
       await makeFolders(folder, dirname(path), made);

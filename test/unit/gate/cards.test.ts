@@ -1,5 +1,9 @@
-import { expect, it } from 'vitest';
-import { checkDevices, type Device } from '../../../src/gate/cards.ts';
+import { describe, expect, it } from 'vitest';
+import { labels } from '../../../src/contract/names.ts';
+import { checkDevices, type Device, withCards } from '../../../src/gate/cards.ts';
+import type { GateContext } from '../../../src/gate/context.ts';
+import { createLog } from '../../../src/kit/log.ts';
+import { KeyedMutex } from '../../../src/kit/mutex.ts';
 import type { ContainerRequest } from '../../../src/policy/container-request.ts';
 
 const render: Device = { major: 226, group: 109, uniqueId: '00000000000000aa' };
@@ -47,4 +51,46 @@ it('refuses a group that owns none of the devices, and that of root whoever owns
   expect(await pathsOf('GPU-00000000000000aa', own, ['109', '999', '0'])).toEqual([
     ...['/HostConfig/GroupAdd/1', '/HostConfig/GroupAdd/2'],
   ]);
+});
+
+describe('cards that somebody holds', () => {
+  const wanted = ['GPU-1'];
+  const holder = (name: string, job: string | undefined) => ({
+    ...{ id: name, name, member: name, job, exclusive: wanted, limits: { NanoCpus: 1, Memory: 1 } },
+  });
+  const create = async (who: { name: string; job?: string }, holders: ReturnType<typeof holder>[]) => {
+    const Labels = {
+      ...{ [labels.gpus]: wanted.join(','), [labels.instance]: who.job ?? 'inst-1' },
+      ...(who.job === undefined ? {} : { [labels.kind]: 'job' }),
+    };
+    const gate = {
+      locks: new KeyedMutex(),
+      containers: { list: async () => holders },
+      log: createLog({ level: 'silent' }),
+    };
+    const request = { Labels, HostConfig: {} } as unknown as ContainerRequest;
+    return await withCards(
+      who.name,
+      request,
+      gate as unknown as GateContext,
+      AbortSignal.timeout(5000),
+      async () => 'made',
+    );
+  };
+
+  it('are shared by the containers of one job', async () => {
+    const held = [holder('gpuaas-job-1.a', 'job-1'), holder('gpuaas-job-1.b', 'job-1')];
+
+    expect(await create({ name: 'gpuaas-job-1.c', job: 'job-1' }, held)).toBe('made');
+  });
+
+  it.each<[string, { name: string; job?: string }, ReturnType<typeof holder>]>([
+    ['another job', { name: 'gpuaas-job-2.a', job: 'job-2' }, holder('gpuaas-job-1.a', 'job-1')],
+    ['a workload beside a job', { name: 'gpuaas-inst-1' }, holder('gpuaas-job-1.a', 'job-1')],
+    ['a job beside a workload', { name: 'gpuaas-job-1.a', job: 'job-1' }, holder('gpuaas-inst-1', undefined)],
+    ['a service beside another of its stack', { name: 'gpuaas-inst-1.a' }, holder('gpuaas-inst-1.b', undefined)],
+    ['a workload of the same name as a job', { name: 'gpuaas-inst-1' }, holder('gpuaas-inst-1.a', 'inst-1')],
+  ])('are not for %s', async (_who, who, held) => {
+    await expect(create(who, [held])).rejects.toMatchObject({ code: 'gpu.none_free' });
+  });
 });

@@ -349,3 +349,50 @@ function storeWith(...leases: readonly Lease[]) {
   }
   return store;
 }
+
+describe('the cards of a job', () => {
+  const part = (job: string, id: string, uuids: readonly string[]): ContainerSummary => {
+    const { labels: of, ...rest } = holder(job, uuids, id);
+    return { ...rest, name: `gpuaas-${job}.${id}`, labels: { ...of, [labels.kind]: 'job' } };
+  };
+
+  it('are with its containers together, without a conflict, and learnt from them', () => {
+    const { ledger, conflicts, store } = bench(['GPU-a', 'GPU-b']);
+    const parts = [
+      part('job-1', 'a', ['GPU-a']),
+      part('job-1', 'b', ['GPU-a']),
+      part('job-1', 'c', ['GPU-a', 'GPU-b']),
+    ];
+
+    ledger.reconcile(parts, ledger.moment, quiet);
+
+    expect(conflicts).toEqual([]);
+    expect(store.all()).toEqual([
+      { uuid: 'GPU-a', instance: 'job-1', service: null },
+      { uuid: 'GPU-b', instance: 'job-1', service: null },
+    ]);
+  });
+
+  it('stay with it between two steps, and are free when it is over', async () => {
+    const { containers, lease, ledger } = bench(['GPU-a']);
+    await lease('job-1', 1);
+    containers.push(part('job-1', 'a', ['GPU-a']));
+    ledger.reconcile(containers, ledger.moment, busy);
+    containers.length = 0;
+    ledger.reconcile(containers, ledger.moment, busy);
+    expect(ledger.cardsOf('job-1')).toEqual(['GPU-a']);
+    await expect(lease('job-2', 1)).rejects.toMatchObject({ code: 'gpu.none_free' });
+
+    ledger.release('job-1');
+
+    expect(await lease('job-2', 1)).toEqual(['GPU-a']);
+  });
+
+  it('are in conflict with those of another all the same', () => {
+    const { ledger, conflicts } = bench(['GPU-a']);
+
+    ledger.reconcile([part('job-1', 'a', ['GPU-a']), part('job-2', 'a', ['GPU-a'])], ledger.moment, quiet);
+
+    expect(conflicts).toEqual([{ uuid: 'GPU-a', instances: ['job-1', 'job-2'] }]);
+  });
+});
