@@ -78,7 +78,8 @@ async function attempt(
       const bytes = new Uint8Array(Math.min(pieceBytes, output.bytes - offset));
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, offset);
       if (bytesRead < bytes.length) return { received: 0, complete: false, refused: 'It is not whole on the host.' };
-      const timeoutMs = 30_000 + (offset + bytes.length === output.bytes ? output.bytes / readBytesPerMs : 0);
+      const timeoutMs =
+        30_000 + (offset + bytes.length === output.bytes ? Math.ceil(output.bytes / readBytesPerMs) : 0);
       answer = await destination.send({ job, sha256: output.sha256, offset, bytes, timeoutMs }, signal);
       if (answer.received > offset) onProgress();
       else if (!answer.complete && answer.refused === null) return answer;

@@ -5,10 +5,11 @@
  *
  * Of a name, the newest counts: once it is here, those before it go.
  */
-import type { KeptOutput, OutputOffer, OutputReceived } from '../../contract/job-outputs.ts';
-import { maxOutputs } from '../../contract/job-outputs.ts';
+import { type Static, Type } from 'typebox';
+import { KeptOutput, maxOutputs, type OutputOffer, type OutputReceived } from '../../contract/job-outputs.ts';
+import { closed } from '../db/entities/fields.ts';
 import type { Job } from '../db/entities/job.ts';
-import type { StoredOutput } from '../db/entities/job-output.ts';
+import { StoredOutput } from '../db/entities/job-output.ts';
 import type { Node } from '../db/entities/node.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
@@ -29,6 +30,12 @@ export interface OutputParts {
   readonly outputs: OutputFiles;
   readonly outputLimits: OutputLimits;
 }
+
+export const OutputView = Type.Object(
+  { ...KeptOutput.properties, state: StoredOutput.properties.state, reason: StoredOutput.properties.reason },
+  { ...closed, description: 'Something that was kept of a job.' },
+);
+export type ShownOutput = Static<typeof OutputView>;
 
 /** The job, if it is this node that runs it, or ran it last; `resource.not_found` otherwise. */
 export async function jobOfNode(tx: ReadTx, node: Node, jobId: string): Promise<Job> {
@@ -140,8 +147,6 @@ export async function outputsOf(tx: ReadTx, jobId: string): Promise<ShownOutput[
   }
   return [...named.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
-
-export type ShownOutput = KeptOutput & Pick<StoredOutput, 'state' | 'reason'>;
 
 /** The output of that name that can be had; undefined where there is none. */
 export async function storedOutput(tx: ReadTx, jobId: string, name: string): Promise<StoredOutput | undefined> {

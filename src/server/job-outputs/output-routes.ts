@@ -3,23 +3,17 @@ import { Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { KeptOutput } from '../../contract/job-outputs.ts';
 import { closed } from '../db/entities/fields.ts';
-import { StoredOutput } from '../db/entities/job-output.ts';
 import type { ReadTx, Store } from '../db/store.ts';
 import { sendFile } from '../files/send-file.ts';
 import { everybody, found, visible } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
 import { Seats } from '../http/seats.ts';
-import { outputsOf, storedOutput } from './keep-outputs.ts';
+import { OutputView, outputsOf, storedOutput } from './keep-outputs.ts';
 import type { OutputFiles } from './output-files.ts';
 
 const path = '/api/v1/jobs/{job_id}/artifacts';
 const seatLimits = { what: 'downloads', all: 256, each: 32 };
-
-export const OutputView = Type.Object(
-  { ...KeptOutput.properties, state: StoredOutput.properties.state, reason: StoredOutput.properties.reason },
-  { ...closed, description: 'Something that was kept of a job.' },
-);
 
 export function outputRoutes({ store, outputs }: { readonly store: Store; readonly outputs: OutputFiles }): Route[] {
   const seats = new Seats(seatLimits);

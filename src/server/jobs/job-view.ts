@@ -7,6 +7,7 @@ import { readImageName } from '../../manifests/image-name.ts';
 import { Job, JobNews, type JobStepFacts } from '../db/entities/job.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
+import { OutputView, outputsOf } from '../job-outputs/keep-outputs.ts';
 
 const closed = { additionalProperties: false } as const;
 const nullableText = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
@@ -39,7 +40,8 @@ const StepView = Type.Object(
 );
 
 const { steps: _steps, steps_ended: _ended, removal_task_id: _removal, trace_id: _trace, ...shown } = Job.properties;
-const { endpoints, outputs, receipt } = JobNews.properties;
+const { endpoints, receipt } = JobNews.properties;
+const outputs = Type.Array(OutputView, { description: 'What was kept of it, by name, and whether it is here.' });
 
 const common = {
   allocation_id: nullableText('Allocation that it runs on, or ran on last; null before the first.'),
@@ -92,7 +94,7 @@ export async function viewOf(tx: ReadTx, job: Job): Promise<JobView> {
     recommended_action: job.failure && recommendedAction(job.failure),
     shown_attempt: news?.attempt ?? null,
     steps: steps.map((step) => stepOf(step, job, news)),
-    ...{ endpoints: news?.endpoints ?? [], outputs: news?.outputs ?? [], receipt: news?.receipt ?? null },
+    ...{ endpoints: news?.endpoints ?? [], outputs: await outputsOf(tx, job.id), receipt: news?.receipt ?? null },
   };
 }
 

@@ -64,7 +64,8 @@ function destinationOf(given: Partial<Record<'offer' | 'send', (times: number) =
       offered.push(output);
       return answer(output.sha256, output.bytes);
     },
-    send: async ({ sha256: sha, offset, bytes }) => {
+    send: async ({ sha256: sha, offset, bytes, timeoutMs }) => {
+      expect(Number.isInteger(timeoutMs)).toBe(true);
       times.send += 1;
       given.send?.(times.send);
       const has = received.get(sha) ?? Buffer.alloc(0);
