@@ -35,10 +35,10 @@ describe('the list', () => {
       await page.goto(`${ground.url}/#/jobs`);
       await page.getByText('No job was submitted yet.').waitFor();
       expect(await page.getByRole('link', { name: 'Submit a job definition' }).getAttribute('href')).toBe('#/jobs/new');
-      await ground.addJob(aJob({ id: 'first', name: hostile, state: 'queued', attempts: [], started_at: null }));
+      await ground.addJob(aJob({ id: 'first', name: hostile, state: 'preparing', attempts: [] }));
 
       const row = page.getByRole('row').filter({ hasText: harmless });
-      await row.getByText('queued').waitFor();
+      await row.getByText('preparing').waitFor();
       expect(await row.innerText()).toContain('none yet');
       expect(await main(page).locator('img').count()).toBe(0);
     });
@@ -208,6 +208,76 @@ describe('the page of a job', () => {
     });
   });
 
+  it('has what its steps write, live, of all or of one', async () => {
+    const { job, news } = runningJob({ id: 'writing' });
+    await ground.addJob(job, news);
+    ground.log.clear();
+    ground.log.write(['first', hostile]);
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/writing/logs');
+      await panel(page).getByText('first', { exact: true }).waitFor();
+      ground.log.write(['written meanwhile']);
+      await panel(page).getByText('written meanwhile').waitFor();
+      expect(await page.locator('.log-text').allInnerTexts()).toEqual(['first', harmless, 'written meanwhile']);
+
+      await page.getByLabel('Which log').selectOption('Step vector-store');
+      await page.waitForURL('**/logs?step=store');
+      await panel(page).getByText('written meanwhile').waitFor();
+      await page.getByRole('tab', { name: 'Steps' }).click();
+      await panel(page).getByRole('heading', { name: 'Step vector-store' }).waitFor();
+    });
+  });
+
+  it('has the job as the tools of its network read it', async () => {
+    const ops = [{ id: 'fetch', type: 'container/run', args: { image: 'debian' } }];
+    const { job, news } = runningJob({ id: 'flowing' });
+    await ground.addJob(job, news, { version: '0.1', type: 'container', ops });
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/flowing/document');
+      await page.getByRole('button', { name: 'Flow state' }).click();
+      const text = await page.getByRole('dialog').locator('pre').innerText();
+
+      expect(JSON.parse(text)).toMatchObject({
+        status: 'running',
+        opStates: [{ operationId: 'fetch', status: 'success' }],
+      });
+      expect(await accessibilityFaults(page)).toEqual([]);
+    });
+  });
+
+  it('is cancelled and removed, each after a question', async () => {
+    await ground.addJob(aJob({ id: 'unwanted', name: 'Unwanted', attempts: [] }));
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/unwanted');
+      const dialog = page.getByRole('dialog');
+      await page.getByRole('button', { name: 'Cancel the job' }).click();
+      await dialog.getByRole('button', { name: 'Cancel the job' }).click();
+      await page.locator('.page-head').getByText('cancelled', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Remove' }).click();
+      await dialog.getByRole('button', { name: 'Remove' }).click();
+
+      await page.waitForURL('**/#/jobs');
+      await page.locator('.status-region').getByText('Unwanted is removed.').waitFor();
+      expect(await ground.server.store.read((tx) => tx.jobs.get('unwanted'))).toBeUndefined();
+    });
+  });
+
+  it('is only looked at by who may only look', async () => {
+    const { job, news } = runningJob({ id: 'looked-at' });
+    await ground.addJob(job, news);
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/looked-at', 'viewer');
+      const cancel = page.getByRole('button', { name: 'Cancel the job' });
+      expect(await cancel.getAttribute('title')).toContain('viewer');
+      await page.goto(`${ground.url}/#/jobs/new`);
+      expect(await page.getByRole('button', { name: 'Submit the job' }).getAttribute('title')).toContain('viewer');
+    });
+  });
+
   it('is honest about a job that is not there', async () => {
     await visit(
       ground.url,
@@ -251,3 +321,131 @@ async function savedBy(page: Page, button: string): Promise<{ name: string; text
   for await (const piece of await file.createReadStream()) text += piece;
   return { name: file.suggestedFilename(), text };
 }
+
+const definitionOf = (image: string, cmd: string | number = 'ls') =>
+  [
+    ...['version: "0.1"', 'type: container', 'ops:', '  - id: one', '    type: container/run', '    args:'],
+    ...[`      image: ${image}`, `      cmd: ${cmd}`],
+  ].join('\n');
+const foreign = 'registry.example.com/tool:1';
+const faults = (page: Page, label = 'Errors') =>
+  page.getByRole('list', { name: label }).getByRole('listitem').allInnerTexts();
+const submit = (page: Page) => page.getByRole('button', { name: 'Submit the job' });
+const jobsCalled = (name: string) =>
+  ground.server.store.read((tx) => tx.jobs.list()).then((jobs) => jobs.filter((job) => job.name === name));
+
+describe('the form that submits a job', () => {
+  it('judges what is written, leads to each fault, and sends nothing before it is right', async () => {
+    await visit(ground.url, async (page) => {
+      await open(page, '/new');
+      expect(await submit(page).getAttribute('title')).toBe('Paste a job definition first.');
+      await page.getByLabel('Document').fill(definitionOf(ground.image, 7));
+      await page.getByText('It has 1 error.').waitFor();
+
+      expect(await faults(page)).toEqual([expect.stringMatching(/^line 8\s+\/ops\/0\/args\/cmd must be/)]);
+      expect(await submit(page).getAttribute('title')).toBe('Correct the errors of the document first.');
+      await page.getByRole('button', { name: 'line 8' }).click();
+      expect(await hasFocus(page.getByLabel('Document'))).toBe(true);
+      expect(await page.evaluate('getSelection().toString()')).toBe('cmd: 7');
+      await page.getByLabel('Document').fill(definitionOf(ground.image, '[sh, -c, ls, x]'));
+      await page.getByText('It is valid, with 1 warning.').waitFor();
+      expect(await faults(page, 'Warnings')).toEqual([expect.stringContaining('/ops/0/args/cmd')]);
+      await page.getByText('More options').click();
+      await page.getByLabel('Retries').fill('11');
+      await page.getByText('must be from 0 to 10', { exact: true }).waitFor();
+      expect(await submit(page).getAttribute('title')).toBe('Retries: must be from 0 to 10.');
+      expect(await page.locator('.graph-name').allTextContents()).toEqual(['one']);
+    });
+  });
+
+  it('shows what is refused at its place, and submits what was put right, with its options', async () => {
+    await visit(
+      ground.url,
+      async (page) => {
+        await open(page, '/new');
+        await page.getByLabel('Document').fill(definitionOf(foreign));
+        await page.getByLabel('Name').fill('Put right');
+        await page.getByLabel('Deadline in seconds').fill('600');
+        await page.getByText('It is valid').waitFor();
+        await submit(page).click();
+        await page.getByRole('alert').getByText('It was not submitted.').waitFor();
+
+        expect(await faults(page)).toEqual([expect.stringMatching(/^line 7\s+\/ops\/0\/args\/image /)]);
+        expect(await jobsCalled('Put right')).toEqual([]);
+        await page.getByLabel('Document').fill(definitionOf(ground.image));
+        await page.getByText('It is valid').waitFor();
+        await submit(page).click();
+        await page.getByRole('heading', { name: 'Put right', level: 1 }).waitFor();
+        await page.getByRole('link', { name: /^Step one:/ }).waitFor();
+      },
+      { expects: [/422/] },
+    );
+
+    const [job] = await jobsCalled('Put right');
+    expect(job).toMatchObject({ options: { deadline_seconds: 600 }, images: [{ reference: ground.image }] });
+  });
+
+  it('is filled in and sent by keyboard alone', async () => {
+    await visit(ground.url, async (page) => {
+      await open(page, '/new');
+      await tabTo(page, page.getByLabel('Document'));
+      await page.keyboard.insertText(definitionOf(ground.image));
+      await page.getByText('It is valid').waitFor();
+      await tabTo(page, page.getByLabel('Name'));
+      await page.keyboard.insertText('By keyboard');
+      await pressOn(page, submit(page));
+
+      await page.getByRole('heading', { name: 'By keyboard', level: 1 }).waitFor();
+    });
+  });
+
+  it('takes a file that is chosen or dropped, and none that is too large', async () => {
+    await visit(ground.url, async (page) => {
+      await open(page, '/new');
+      const chooser = page.getByLabel('File of a job definition');
+      const file = (text: string) => ({ name: 'job.yaml', mimeType: 'text/plain', buffer: Buffer.from(text) });
+      await chooser.setInputFiles(file(definitionOf('chosen')));
+      await expect.poll(() => page.getByLabel('Document').inputValue()).toContain('image: chosen');
+      await chooser.setInputFiles(file(' '.repeat(300_000)));
+      await page.getByText('job.yaml has 293 KiB; a document has at most 256 KiB.').waitFor();
+      await page.evaluate(`(() => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([${JSON.stringify(definitionOf('dropped'))}], 'dropped.yaml'));
+        const area = document.querySelector('textarea.document');
+        area.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+      })()`);
+
+      await expect.poll(() => page.getByLabel('Document').inputValue()).toContain('image: dropped');
+      expect(await page.getByText('a document has at most').count()).toBe(0);
+    });
+  });
+
+  it('submits once where the answer is lost, and keeps nothing of the document in the browser', async () => {
+    await visit(
+      ground.url,
+      async (page) => {
+        await open(page, '/new');
+        await page.getByLabel('Document').fill(definitionOf(ground.image, 'echo canary'));
+        await page.getByLabel('Name').fill('Once');
+        await page.getByText('It is valid').waitFor();
+        await page.route(
+          '**/api/v1/jobs',
+          async (route) => {
+            // The control plane has taken it, and nobody hears of that.
+            await route.fetch();
+            await route.abort();
+          },
+          { times: 1 },
+        );
+        await submit(page).click();
+        await page.getByRole('heading', { name: 'Once', level: 1 }).waitFor();
+
+        const kept = await page.evaluate<string>('JSON.stringify([{ ...localStorage }, { ...sessionStorage }])');
+        expect(kept).not.toContain('canary');
+      },
+      { expects: [/ERR_FAILED/] },
+    );
+
+    expect(await jobsCalled('Once')).toHaveLength(1);
+  });
+});

@@ -7,6 +7,7 @@ import { buildConsole } from '../../bootstrap/dev/build-console.ts';
 import { creditOf } from '../../src/contract/log-credit.ts';
 import { maxChunkEntries, type StreamedEntry } from '../../src/contract/session-messages.ts';
 import { taskTypes } from '../../src/contract/tasks.ts';
+import type { ServerSettings } from '../../src/server/context.ts';
 import type { AppInstance } from '../../src/server/db/entities/app-instance.ts';
 import type { NewEvent } from '../../src/server/db/entities/event.ts';
 import { change } from '../../src/server/instances/instance-states.ts';
@@ -35,8 +36,8 @@ export interface InstanceGround {
   open(page: Page, id: string, tab?: string, as?: string): Promise<void>;
 }
 
-export async function openInstanceGround(): Promise<InstanceGround> {
-  const server = await testServer({}, { console: buildConsole });
+export async function openInstanceGround(settings: Partial<ServerSettings> = {}): Promise<InstanceGround> {
+  const server = await testServer(settings, { console: buildConsole });
   const keys = makeAgentKeys();
   await seed(server, keys);
   const log = await NodeLog.open(server.url, keys);

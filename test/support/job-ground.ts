@@ -1,8 +1,11 @@
-/** Pages of jobs, without an engine: what `openInstanceGround` has, and jobs in every state of which a node has told. */
+/** Pages of jobs: what `openInstanceGround` has, jobs of which a test says how they stand, and a real registry for images. */
+import { groundImage } from '../../bootstrap/dev/ground.ts';
 import type { Job, JobNews } from '../../src/server/db/entities/job.ts';
 import { type InstanceGround, openInstanceGround } from './instance-ground.ts';
 
 export interface JobGround extends InstanceGround {
+  /** An image that jobs may be of, by its digest. */
+  readonly image: string;
   /** Puts a job into the store, with what its node says of it and the document that it came with. */
   addJob(job: Job, news?: JobNews, document?: unknown): Promise<string>;
   /** It becomes another, and its followers hear of it. */
@@ -10,7 +13,8 @@ export interface JobGround extends InstanceGround {
 }
 
 export async function openJobGround(): Promise<JobGround> {
-  const ground = await openInstanceGround();
+  const { reference: image } = await groundImage('tiny');
+  const ground = await openInstanceGround({ registries: [image.split('/')[0] ?? ''] });
   const { store } = ground.server;
   const happened = (job: Job, message: string) => ({
     ...{ time: new Date().toISOString(), type: 'job.changed', project_id: job.project_id, actor: 'node:node-1' },
@@ -18,6 +22,7 @@ export async function openJobGround(): Promise<JobGround> {
   });
   return {
     ...ground,
+    image,
     addJob: async (job, news, document = {}) => {
       await store.write(async (tx) => {
         await tx.jobs.insert(job);

@@ -30,8 +30,8 @@ export function JobActions({ job, path, reload }: JobActionsProps) {
     reload();
   };
   const remove = async () => {
-    await api.del(path);
-    announce(`${name} is removed.`);
+    const { removed } = await api.del<{ readonly removed: boolean }>(path);
+    announce(removed ? `${name} is removed.` : `${name} goes when its node has taken away what it kept.`);
     navigate('/jobs');
   };
   return (

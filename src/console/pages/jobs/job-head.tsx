@@ -12,7 +12,7 @@ import { secondsText } from '../instance/amounts.ts';
 import { cleanLine } from '../instance/clean-text.ts';
 import { Excerpt } from '../instance/instance-head.tsx';
 import { needsWords } from './needs-words.ts';
-import { durationWords } from './step-words.ts';
+import { durationWords, endedOf } from './step-words.ts';
 
 export interface JobPartProps {
   readonly job: JobView;
@@ -75,9 +75,8 @@ export function Trouble({ failure: { code, message, hint, detail }, action = nul
 }
 
 function progress(job: JobView) {
-  const ended = job.steps.filter(({ ended_at: at }) => at !== null).length;
   return [
-    ['Steps', `${ended} of ${job.steps.length} are over`],
+    ['Steps', `${endedOf(job.steps)} of ${job.steps.length} are over`],
     ['Submitted', <Timestamp key="at" at={job.created_at} />],
     ['Waited', <Waited key="waited" job={job} />],
     ['Ran', job.started_at && <Ran key="ran" job={job} />],

@@ -12,6 +12,13 @@ export const stepSigns: Readonly<Record<StepState, IconName>> = {
   ...{ failed: 'close', skipped: 'dash', cancelled: 'stop', timed_out: 'clock' },
 };
 
+const over: ReadonlySet<StepState> = new Set(['succeeded', 'failed', 'skipped', 'cancelled', 'timed_out']);
+
+/** How many of them are over. */
+export function endedOf(steps: readonly Pick<StepView, 'state'>[]): number {
+  return steps.filter(({ state }) => over.has(state)).length;
+}
+
 /** Its end in a few words: `exit code 1`, `SIGKILL, out of memory`; undefined where none is known. */
 export function endWords({ exit_code, signal, oom_killed }: Pick<StepView, 'exit_code' | 'signal' | 'oom_killed'>) {
   const told = [
