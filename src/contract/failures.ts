@@ -501,7 +501,7 @@ export const failures = {
     kind: 'invalid',
     message: 'An output of a job is not what was announced.',
     hint: 'It is handed over anew. If that goes on, look at the disk of the host.',
-    retryable: true,
+    retryable: false,
   },
   'job.invalid': {
     kind: 'invalid',

@@ -276,7 +276,7 @@ describe('restoring', () => {
       ),
       'It has what no store has: trigger again',
     ],
-    ['has a view in place of a table', change('CREATE VIEW jobs AS SELECT 1 AS id'), 'view jobs'],
+    ['has a view in place of a table', change('CREATE VIEW others AS SELECT 1 AS id'), 'view others'],
     ['holds no JSON', change("UPDATE events SET body = '{'"), 'is no JSON'],
     ['lost its middle', (file) => writeFileSync(file, scratched(readFileSync(file))), 'malformed'],
     ['lost its end', (file) => writeFileSync(file, readFileSync(file).subarray(0, 9000)), ''],
