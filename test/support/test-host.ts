@@ -16,6 +16,7 @@ import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { openHostJobs } from '../../src/agent/host-jobs.ts';
 import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
 import { labels } from '../../src/contract/names.ts';
+import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../src/contract/tasks.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
@@ -73,13 +74,16 @@ export interface EnvelopeOptions extends RunOptions {
 export interface TestHostOptions {
   readonly engineSocket?: string;
   readonly policy?: Partial<HostPolicy>;
+  /** Where jobs of this host may fetch from. */
+  readonly inputs?: Partial<HostPolicy['inputs']>;
+  readonly onJobReport?: (body: RecordBody<'job.report'>) => void;
 }
 
 export async function openTestHost(options: TestHostOptions = {}): Promise<TestHost> {
   const ground = { engine: await ensureEngine(), registry: await ensureRegistry() };
   const engineSocket = options.engineSocket ?? ground.engine.socketPath;
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-host-'));
-  const policy = testPolicy(folder, ground.registry.host, options.policy);
+  const policy = testPolicy(folder, ground.registry.host, options);
   const gateLog: string[] = [];
   const gateOptions = {
     ...{ socketPath: join(folder, 'gate.sock'), engineSocket, stateDir: join(folder, 'gate'), policy },
@@ -96,7 +100,10 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       stacks,
       policy,
       gpus: openGpuLedger({ engine }),
-      jobs: openHostJobs({ fetching: { policy, log: createLog({ level: 'error' }) } }),
+      jobs: openHostJobs({
+        fetching: { policy, log: createLog({ level: 'error' }) },
+        ...(options.onJobReport && { report: options.onJobReport }),
+      }),
       unseal: key.unseal,
       now: Date.now,
     },
@@ -147,7 +154,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   };
 }
 
-function testPolicy(folder: string, registryHost: string, over: Partial<HostPolicy> = {}): HostPolicy {
+function testPolicy(folder: string, registryHost: string, { policy, inputs }: TestHostOptions): HostPolicy {
   const id = randomBytes(5).toString('hex');
   const user = { uid: 61_901, gid: 61_901, home: join(folder, 'home') };
   mkdirSync(user.home, { mode: 0o755 });
@@ -163,8 +170,8 @@ function testPolicy(folder: string, registryHost: string, over: Partial<HostPoli
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
     limits: { pids: 512, open_files: 4096 },
     secrets_dir: `/dev/shm/gpuaas-test-${id}`,
-    inputs: { dir: `${folder}-inputs`, max_gib: 1, max_age_hours: 1, allow: [], endpoints: {} },
-    ...over,
+    inputs: { dir: `${folder}-inputs`, max_gib: 1, max_age_hours: 1, allow: [], endpoints: {}, ...inputs },
+    ...policy,
   };
 }
 
