@@ -35,6 +35,7 @@ export interface DoctorPolicy {
   readonly reserves: { readonly cpu_cores: number; readonly memory_gib: number; readonly disk_gib: number };
   readonly network_pool: string;
   readonly secrets_dir: string;
+  readonly inputs: { readonly dir: string };
 }
 
 /** What only a running agent knows. */
@@ -90,7 +91,14 @@ export function hostChecks(input: DoctorInput): Check[] {
       canReadKernelLog,
     }),
     ...nvidiaChecks({ root, findProgram: find, hasCards: async (signal) => (await nvidia(signal)).length > 0 }),
-    ...machineChecks({ askEngine, reserves: policy.reserves, stateDir, secretsDir: policy.secrets_dir, root }),
+    ...machineChecks({
+      askEngine,
+      reserves: policy.reserves,
+      stateDir,
+      secretsDir: policy.secrets_dir,
+      inputsDir: policy.inputs.dir,
+      root,
+    }),
     journalCheck({ stateDir, trouble: () => agent?.journalTrouble() }),
     ...clockChecks({
       ...{ root, path },

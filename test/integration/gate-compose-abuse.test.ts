@@ -202,7 +202,7 @@ describe('a document that the gate takes', () => {
     const { code, said } = await compose(ground, up, document);
 
     expect(code).not.toBe(0);
-    expect(said).toContain(notOffered);
+    expect(said).toContain('noOverwriteDirNonDir is not offered here');
     expect(await left()).toMatchObject([{ State: 'created' }]);
     await compose(ground, ['-p', project(), 'down']);
     expect(await left()).toEqual([]);

@@ -165,7 +165,7 @@ describe('a container of a job', () => {
     const web = 'while :; do echo -e "HTTP/1.0 200 OK\\n\\nserved" | nc -l -p 80; done';
     const server = await made(job, web, { id: 'server', aliases: ['web', 'api.local'] }, over);
     await engine.start(server, never());
-    const get = (host: string) => `until wget -q -O - http://${host}/; do sleep 0.1; done`;
+    const get = (host: string) => `until wget -q -O - http://${host}/ 2>/dev/null; do sleep 0.1; done`;
     const client = await made(job, ['server', 'web', 'api.local'].map(get).join('\n'), { id: 'client' }, over);
 
     expect((await ran(client)).said).toEqual(['served', 'served', 'served']);

@@ -18,6 +18,7 @@ const cheap: Readonly<Record<string, boolean>> = {
   'engine.registry_trust': false,
   'disk.engine': true,
   'disk.state': false,
+  'disk.inputs': false,
   'host.secrets_dir': false,
   'host.state_dir': false,
   'state.journal': true,

@@ -13,6 +13,8 @@ export interface MachineChecks {
   readonly stateDir: string;
   /** Where opened secrets are kept. */
   readonly secretsDir: string;
+  /** Where jobs fetch their inputs to. */
+  readonly inputsDir: string;
   readonly root: string;
 }
 
@@ -24,7 +26,7 @@ const stateRoomBytes = { least: 0.25 * gib, enough: 1 * gib };
 const leastFreeEntries = 0.02;
 
 export function machineChecks(input: MachineChecks): Check[] {
-  const { askEngine, reserves, stateDir, secretsDir } = input;
+  const { askEngine, reserves, stateDir, secretsDir, inputsDir } = input;
   return [
     check(
       'disk.engine',
@@ -32,6 +34,9 @@ export function machineChecks(input: MachineChecks): Check[] {
       withEngine(askEngine, ({ rootDir }) => judgeEngineDisk(rootDir, reserves.disk_gib)),
     ),
     check('disk.state', 'The agent takes no task that it cannot write down first.', () => judgeStateDisk(stateDir)),
+    check('disk.inputs', 'What jobs fetch is refused before it would fill the disk.', () =>
+      judgeInputsDisk(inputsDir, reserves.disk_gib),
+    ),
     check('host.reserves', 'What the reserves take, no workload gets.', () => judgeReserves(input)),
     check('host.secrets_dir', 'Opened secrets must not reach a disk.', () => judgeSecretsDir(secretsDir)),
     check('host.state_dir', 'It holds the private keys of this node.', () => judgeStateDir(stateDir)),
@@ -62,6 +67,14 @@ async function judgeStateDisk(stateDir: string): Promise<Finding> {
     return fail(found, fix);
   }
   return disk.freeBytes < stateRoomBytes.enough ? warn(found, fix) : ok(found);
+}
+
+async function judgeInputsDisk(inputsDir: string, reserveGib: number): Promise<Finding> {
+  const place = await nearestFolder(inputsDir);
+  const disk = await readDisk(place);
+  const found = `${inGib(disk.freeBytes)} are free at ${place}, ${reserveGib} GiB are kept in reserve.`;
+  const fix = 'Lower `inputs.max_gib`, free space there, or let `inputs.dir` be on a larger disk.';
+  return disk.freeBytes < reserveGib * gib || disk.freeEntries < leastFreeEntries ? warn(found, fix) : ok(found);
 }
 
 async function judgeReserves({ reserves, root }: MachineChecks): Promise<Finding> {

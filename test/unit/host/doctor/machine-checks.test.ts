@@ -93,6 +93,15 @@ it('names what in the folder of the agent is of somebody else, and keys that oth
   expect(foreign).toMatchObject({ status: 'fail', found: expect.stringContaining('agent.db') });
 });
 
+it('warns when there is no more room for inputs than the reserve, wherever their folder will be', async () => {
+  const inputsDir = join(testFolder(), 'not/yet');
+  const scarce = await diagnose({ inputsDir, reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 2 ** 30 } });
+  const enough = await diagnose({ inputsDir });
+
+  expect(scarce['disk.inputs']).toMatchObject({ status: 'warn', fix: expect.stringContaining('inputs.dir') });
+  expect(enough['disk.inputs']).toMatchObject({ status: 'ok' });
+});
+
 it('passes over a state folder that is not made yet, but measures its disk', async () => {
   const results = await diagnose({ stateDir: join(testFolder(), 'not/yet') });
 
@@ -106,6 +115,7 @@ async function diagnose(changes: Partial<MachineChecks>) {
     reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
     stateDir: testFolder(),
     secretsDir: '/dev/shm',
+    inputsDir: testFolder(),
     root: testFolder(),
     ...changes,
   });

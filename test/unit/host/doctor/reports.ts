@@ -28,4 +28,5 @@ export const policy: DoctorPolicy = {
   reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
   network_pool: '10.213.0.0/16',
   secrets_dir: '/run/gpuaas-node-agent/secrets',
+  inputs: { dir: '/var/lib/gpuaas-node-agent-inputs' },
 };
