@@ -20,7 +20,7 @@ export const exitCodes = {
 
 /** What the control plane answers to a request that it refuses, and a host that has no such thing. */
 const refusals =
-  /^(request|resource|idempotency|launch|instance|artifact)\.|^(container\.not_found|logs\.not_found|explain\.unknown)$/;
+  /^(request|resource|idempotency|launch|instance|artifact)\.|^(job\.(invalid|unfit|running)|container\.not_found|logs\.not_found|explain\.unknown)$/;
 
 /** The status of a command that ended with a failure. */
 export function exitCodeOf({ code, kind }: Failure): number {

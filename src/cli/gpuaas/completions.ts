@@ -15,6 +15,7 @@ export const completions: Kinds = {
   instances: known('app-instances', (item) =>
     item['state'] === 'decommissioned' ? undefined : named(item, 'display_name'),
   ),
+  jobs: known('jobs', (item) => named(item, 'name')),
   nodes: known('nodes', (item) => named(item, 'name')),
   projects: known('projects', (item) => named(item, 'name')),
   releases: known('releases', ({ version, channel }) => ({ value: String(version), name: String(channel) })),

@@ -1,18 +1,166 @@
-/** `gpuaas jobs`: what somebody wants done once. */
-import type { Command } from 'commander';
-import type { Carry } from '../run-program.ts';
-import { withControlPlane } from './carry.ts';
-import { group } from './group.ts';
+/** `gpuaas jobs`: what is done once, from a document of its author. */
+import { buffer } from 'node:stream/consumers';
+import { type Command, Option } from 'commander';
+import type { Json } from '../../contract/failures.ts';
+import { jobStates } from '../../contract/job-state.ts';
+import { dialects } from '../../manifests/dialects.ts';
+import type { JobView } from '../../server/jobs/job-view.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { printJson, printLine } from '../output.ts';
+import type { Carry as PlainCarry } from '../run-program.ts';
+import { type Carry, withControlPlane } from './carry.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
-import { type Column, field } from './things.ts';
+import { describeJob } from './job-page.ts';
+import { jobPath, jobsPath } from './job-path.ts';
+import { printLogs } from './logs.ts';
+import { atLeastOne, given, json, whole } from './options.ts';
+import { type Column, field, printList } from './things.ts';
+import { refuseUnknownCommands } from './unknown-command.ts';
+import { manifestText } from './version-commands.ts';
+import { untilJobEnded } from './watch-job.ts';
 
-export function addJobCommands(program: Command, carry: Carry): void {
-  const columns: Column[] = [
-    ['ID', field('id')],
-    ['NAME', field('name')],
-    ['STATE', field('state')],
-    ['REASON', field('reason')],
-  ];
-  const listed = { name: 'jobs', path: '/api/v1/jobs', columns, none: 'No jobs yet.' };
-  addJobOutputCommands(group(program, withControlPlane(carry), 'jobs and what was kept of them', listed), carry);
+const columns: Column[] = [
+  ['ID', field('id')],
+  ['NAME', field('name')],
+  ['STATE', field('state')],
+  ['STEPS', (item) => `${field('steps_ended')(item)} of ${field('steps_total')(item)}`],
+  ['SUBMITTED', field('created_at')],
+  ['NODE', field('node_name')],
+  ['PROJECT', field('project_id')],
+  ['REASON', field('reason')],
+];
+
+export function addJobCommands(program: Command, plain: PlainCarry): void {
+  const carry = withControlPlane(plain);
+  const jobs = refuseUnknownCommands(
+    program.command('jobs').description('what is done once, from a document of its author'),
+  );
+  jobs
+    .command('list', { isDefault: true })
+    .description('list the jobs that this token sees, newest first')
+    .option('--project <id>', 'only of this project')
+    .addOption(new Option('--state <state>', 'only in this state').choices(jobStates))
+    .option(...json)
+    .action(({ project, state, json: isJson }: { project?: string; state?: string; json: boolean }) =>
+      carry((client) =>
+        printList(client, jobsPath, { json: isJson, query: { project_id: project, state }, columns, none: 'No jobs.' }),
+      ),
+    );
+  addSubmit(jobs, carry);
+  jobs
+    .command('describe <id>')
+    .description('how a job and each of its steps is, what came out, and what to do')
+    .option(...json)
+    .action((id: string, options: { json: boolean }) =>
+      carry(async (client) => {
+        const job = await client.get<JobView>(jobPath(id));
+        if (options.json) printJson(job);
+        else printLine(describeJob(job, Date.now()));
+      }),
+    );
+  jobs
+    .command('logs <id>')
+    .description('what its steps have written, each line behind the name of its step')
+    .option('-f, --follow', 'wait for what comes, until the job is over', false)
+    .option('--step <id>', 'only of this step')
+    .option('--tail <lines>', 'last lines, of each step', whole)
+    .option(...json)
+    .action((id: string, { follow, step, tail, json: isJson }) =>
+      carry((client) => printLogs(client, `${jobPath(id)}/logs`, { follow, step, tail }, isJson)),
+    );
+  jobs
+    .command('cancel <id>')
+    .description('end a job, its containers with their grace, and wait until it is over')
+    .option('--no-wait', 'ask for it only')
+    .option(...json)
+    .action((id: string, { wait, json: isJson }: { wait: boolean; json: boolean }) =>
+      carry(async (client) => {
+        const asked = await client.change<JobView>('POST', `${jobPath(id)}/cancel`);
+        say(wait ? await untilJobEnded(client, asked, { json: isJson, follow: false }) : asked, isJson);
+      }),
+    );
+  jobs
+    .command('remove <id>')
+    .description('take a job that is over out of the lists, and off its host what it was to keep there')
+    .option(...json)
+    .action((id: string, { json: isJson }: { json: boolean }) =>
+      carry(async (client) => {
+        const { removed } = await client.change<{ removed: boolean }>('DELETE', jobPath(id));
+        if (isJson) printJson({ id, removed });
+        else printLine(removed ? `${id} is gone.` : `${id} goes once its host has taken away what it kept.`);
+      }),
+    );
+  addJobOutputCommands(jobs, plain);
+}
+
+interface SubmitOptions {
+  readonly dialect?: string;
+  readonly project?: string;
+  readonly name?: string;
+  readonly sandbox?: string;
+  readonly gpus?: number;
+  readonly cpus?: number;
+  readonly memory?: number;
+  readonly disk?: number;
+  readonly continueOnFailure: boolean;
+  readonly deadline?: number;
+  readonly keep: boolean;
+  readonly retries?: number;
+  readonly allocation?: string;
+  readonly wait: boolean;
+  readonly follow: boolean;
+  readonly json: boolean;
+}
+
+function addSubmit(jobs: Command, carry: Carry): void {
+  jobs
+    .command('submit <file>')
+    .description('submit a job from a document in JSON or YAML; - is standard input')
+    .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(dialects))
+    .option('--project <id>', 'project that owns it, if the token belongs to none')
+    .option('--name <name>', 'name for people')
+    .addOption(new Option('--sandbox <runtime>', 'how its containers are kept apart').choices(['runc', 'gvisor']))
+    .option('--gpus <count>', 'cards of each step that asks for one', whole)
+    .option('--cpus <cores>', 'cores of all its containers together', atLeastOne)
+    .option('--memory <gib>', 'memory of all its containers together, in GiB', atLeastOne)
+    .option('--disk <gib>', 'free disk that its host must have, in GiB', whole)
+    .option('--continue-on-failure', 'later groups run after a step that failed', false)
+    .option('--deadline <seconds>', 'most seconds that it may take on its host', atLeastOne)
+    .option('--retries <count>', 'how often it is begun anew where the failure is none of its own', whole)
+    .option('--keep', 'containers and volumes stay on the host until it is removed', false)
+    .option('--allocation <id>', 'the only allocation that it may run on')
+    .option('--wait', 'wait until it is over; exit status 0 only if it has succeeded', false)
+    .option('--follow', 'the same, and print what its steps write', false)
+    .option(...json)
+    .action((file: string, options: SubmitOptions) =>
+      carry(async (client) => {
+        const document = file === '-' ? (await buffer(process.stdin)).toString('utf8') : await manifestText(file);
+        const job = await client.change<JobView>('POST', jobsPath, requestOf(document, options));
+        if (!options.wait && !options.follow) {
+          say(job, options.json);
+          return exitCodes.ok;
+        }
+        const over = await untilJobEnded(client, job, options);
+        say(over, options.json);
+        return over.state === 'succeeded' ? exitCodes.ok : exitCodes.failed;
+      }),
+    );
+}
+
+function requestOf(document: string, options: SubmitOptions): Json {
+  const { gpus, cpus, memory, disk, continueOnFailure, keep } = options;
+  const resources = given({ gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, disk_gib: disk });
+  return given({
+    ...{ document, dialect: options.dialect, project_id: options.project, name: options.name },
+    options: given({
+      ...{ resources, sandbox: options.sandbox, deadline_seconds: options.deadline, retries: options.retries },
+      ...{ keep: keep || undefined, allocation_id: options.allocation },
+      on_failure: continueOnFailure ? 'continue' : undefined,
+    }),
+  });
+}
+
+function say(job: JobView, isJson: boolean): void {
+  if (isJson) printJson(job);
+  else printLine(`${job.id} is ${job.state}. ${job.reason}`);
 }

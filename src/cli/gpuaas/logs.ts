@@ -1,10 +1,10 @@
-/** `gpuaas apps instances logs`: what a workload wrote, live or after it ended. */
+/** `gpuaas apps instances logs` and `gpuaas jobs logs`: what a workload wrote, live or after it ended. */
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { StreamedEntry } from '../../contract/session-messages.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { ofService } from '../words.ts';
-import type { ControlPlaneClient } from './client.ts';
+import type { ControlPlaneClient, Query } from './client.ts';
 import { followEvents } from './event-lines.ts';
 import { instancePath } from './instance.ts';
 
@@ -23,10 +23,14 @@ export async function printInstanceLogs(
   id: string,
   { follow, tail, service, task, json }: LogsOptions,
 ): Promise<void> {
+  await printLogs(client, `${instancePath(id)}/logs`, { follow, tail, service, task_id: task }, json);
+}
+
+/** Prints a log that the control plane streams, to its end. */
+export async function printLogs(client: ControlPlaneClient, path: string, query: Query, json: boolean): Promise<void> {
   const { signal, stopListening } = untilInterrupted();
-  const query = { follow, tail, service, task_id: task };
   try {
-    for await (const { type, data } of followEvents(client, `${instancePath(id)}/logs`, query, { signal, json })) {
+    for await (const { type, data } of followEvents(client, path, query, { signal, json })) {
       const value: unknown = JSON.parse(data);
       if (type === 'end') {
         return endWith((value as { failure: Failure | null }).failure);

@@ -51,29 +51,35 @@ export async function keepDispatching(parts: DispatchParts, signal: AbortSignal)
   signal.addEventListener('abort', stopListening, { once: true });
   while (!signal.aborted) {
     changed = new AbortController();
-    await dispatch(parts, now()).catch((err: unknown) => {
+    const soon = await dispatch(parts, now()).catch((err: unknown) => {
       if (!signal.aborted) log.error({ err }, 'jobs could not be given out, trying again');
+      return everyMs;
     });
-    await clock.pause(everyMs, AbortSignal.any([signal, changed.signal])).catch(() => undefined);
+    await clock.pause(Math.min(soon, everyMs), AbortSignal.any([signal, changed.signal])).catch(() => undefined);
   }
 }
 
-/** One turn: everything that can be begun now is, and of the rest it is said why it waits. */
-export async function dispatch(parts: DispatchParts, now: number): Promise<void> {
+/**
+ * One turn: everything that can be begun now is, and of the rest it is said why it waits. Resolves with the milliseconds until one
+ * is to be begun anew.
+ */
+async function dispatch(parts: DispatchParts, now: number): Promise<number> {
   const { store, isConnected } = parts;
-  const { turn, reasons } = await store.read((tx) => lookAround(tx, isConnected, now));
+  const { turn, reasons, soon } = await store.read((tx) => lookAround(tx, isConnected, now));
   for (const placed of turn.begin)
     await begin(parts, placed, now).catch((error: unknown) => giveUp(parts, placed, error, now));
-  if (reasons.length === 0) return;
+  if (reasons.length === 0) return soon;
   await store.write(async (tx) => {
     for (const { id, reason } of reasons) {
       const job = await tx.jobs.get(id);
       if (job?.state === 'queued' && !presentAttempt(job)) await tx.jobs.put({ ...job, reason: reason.slice(0, 1000) });
     }
   });
+  return soon;
 }
 
 interface Around {
+  readonly soon: number;
   readonly turn: Turn;
   /** Those that are not what is told already. */
   readonly reasons: readonly { readonly id: string; readonly reason: string }[];
@@ -95,7 +101,12 @@ async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, 
   const turn = nextTurn(asked, hosts, atWork, now);
   const told = new Map(waiting.map(({ id, reason }) => [id, reason]));
   const reasons = [...turn.reasons].map(([id, reason]) => ({ id, reason }));
-  return { turn, reasons: reasons.filter(({ id, reason }) => told.get(id) !== reason) };
+  const later = asked.map((job) => job.notBefore - now).filter((ms) => ms > 0);
+  return {
+    turn,
+    soon: Math.min(everyMs, ...later),
+    reasons: reasons.filter(({ id, reason }) => told.get(id) !== reason),
+  };
 }
 
 /** The plan is made and sealed outside of the transaction that hands it over; what has changed since is left for the next turn. */

@@ -5,7 +5,7 @@
  * A cursor is `<attempt>.<time of the last entry>.<place at the host>`: a job that is begun anew is read from its beginning, and
  * what was kept goes on behind that time.
  */
-import { AgentError } from '../../contract/failures.ts';
+import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { InstanceState } from '../../contract/instance-state.ts';
 import { jobHasEnded, stepHasEnded } from '../../contract/job-state.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -61,10 +61,19 @@ async function* readOnce(parts: Parts, request: JobLogRequest, signal: AbortSign
   const cursor = from?.attempt === attempt.number ? from.place : null;
   const asked: LogRequest = { source, cursor, tail, follow };
   for await (const part of parts.logs.readLog(attempt.node_id, asked, signal)) {
-    yield part.kind === 'entries'
-      ? { ...part, cursor: `${attempt.number}.${part.entries.at(-1)?.time}.${part.cursor}` }
-      : part;
+    if (part.kind === 'entries') {
+      yield { ...part, cursor: `${attempt.number}.${part.entries.at(-1)?.time}.${part.cursor}` };
+    } else {
+      yield part.kind === 'end' && isOfNothing(part.failure) ? { kind: 'end', failure: gone } : part;
+    }
   }
+}
+
+const gone = new AgentError('container.not_found').toFailure();
+
+/** Of a job whose containers were taken away, its host does not know any more what a place in their log looked like. */
+function isOfNothing(failure: Failure | null): boolean {
+  return failure?.code === 'task.invalid' && failure.detail['path'] === '/cursor';
 }
 
 interface Place {

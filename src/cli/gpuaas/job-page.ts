@@ -1,0 +1,85 @@
+/** `gpuaas jobs describe`: one page that answers how it is, what came out, and what to do. */
+import type { JobView } from '../../server/jobs/job-view.ts';
+import { failureLines, table } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { ago, lengthOf } from '../words.ts';
+
+/** As text, `now` in milliseconds since 1970. */
+export function describeJob(job: JobView, now: number): string {
+  const { needs, images, warnings, endpoints, outputs, failure, attempts } = job;
+  const facts = [
+    ['job', job.id],
+    ['name', job.name],
+    ['project', job.project_id],
+    ['document', `${job.dialect}, sha256 ${job.document_sha256}`],
+    ['state', `${job.state} for ${ago(job.state_since, now)}`],
+    ['reason', job.reason],
+    ['submitted', `${job.created_at} by token ${job.created_by}`],
+    ['started', job.started_at ?? '-'],
+    ['ended', job.ended_at ?? '-'],
+    ['node', job.node_id === null ? '-' : `${job.node_name ?? '-'} (${job.node_id})`],
+    ['needs', needsOf(needs)],
+    [
+      'attempt',
+      job.shown_attempt === job.attempt ? String(job.attempt) : `${job.attempt}, shown is ${job.shown_attempt ?? '-'}`,
+    ],
+    ['receipt', job.receipt === null ? 'none' : 'signed by its node'],
+  ];
+  return [
+    table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...section('Steps', [
+      table([['STEP', 'GROUP', 'STATE', 'EXIT', 'TOOK', 'IMAGE'], ...job.steps.map((step) => stepRow(step, now))]),
+    ]),
+    ...section(
+      'Images',
+      images.map(({ name, reference }) => oneLine(`${name} = ${reference}`)),
+    ),
+    ...section(
+      'Endpoints',
+      endpoints.map(({ step, name, url, host, port }) => oneLine(`${step}  ${name}  ${url ?? `${host}:${port}`}`)),
+    ),
+    ...section(
+      'Outputs',
+      outputs.map(({ name, kind, bytes, sha256 }) => oneLine(`${name}  ${kind}  ${bytes} bytes  sha256 ${sha256}`)),
+    ),
+    ...section(
+      'Attempts',
+      attempts.length < 2
+        ? []
+        : attempts.map((each) =>
+            oneLine(`${each.number}  ${each.state}  on ${each.node_id}  ${each.failure?.message ?? ''}`),
+          ),
+    ),
+    ...section(
+      'Warnings',
+      warnings.map(({ path, message }) => oneLine(`${path} ${message}`)),
+    ),
+    ...(failure ? section('Why', failureLines(failure)) : []),
+  ].join('\n');
+}
+
+function stepRow(
+  { id, name, group, state, exit_code, signal, oom_killed, started_at, ended_at, image }: JobView['steps'][number],
+  now: number,
+) {
+  const took =
+    started_at === null
+      ? '-'
+      : lengthOf(Math.max(0, (ended_at === null ? now : Date.parse(ended_at)) - Date.parse(started_at)));
+  const exit = oom_killed ? 'out of memory' : (signal ?? (exit_code === null ? '-' : String(exit_code)));
+  const tag = image.tag === null ? '' : `:${image.tag}`;
+  return [id === name ? id : `${id} (${name})`, group, state, exit, took, `${image.name}${tag}`].map(oneLine);
+}
+
+function needsOf({ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, disk_gib }: JobView['needs']): string {
+  const cards = gpu_memory_mib > 0 ? `${gpu_count} GPUs of ${gpu_memory_mib} MiB` : `${gpu_count} GPUs`;
+  const cores =
+    cpu_cores === null ? 'cores and memory as its host has' : `${cpu_cores} cores, ${memory_gib ?? '-'} GiB`;
+  return `${cards}, ${cores}, ${disk_gib} GiB of disk`;
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 || lines.every((line) => line === '')
+    ? []
+    : ['', title, ...lines.map((line) => `  ${line.replaceAll('\n', '\n  ')}`)];
+}

@@ -1,0 +1,83 @@
+/** Waits until a job is over, and says every step on the way, or what its steps write. */
+import { AgentError } from '../../contract/failures.ts';
+import { jobHasEnded } from '../../contract/job-state.ts';
+import type { JobView } from '../../server/jobs/job-view.ts';
+import { untilInterrupted } from '../interruption.ts';
+import { tell, tellJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { type ControlPlaneClient, isPassing } from './client.ts';
+import { followEvents } from './event-lines.ts';
+import type { InstanceEvent } from './event-pages.ts';
+import { jobPath } from './job-path.ts';
+import { printLogs } from './logs.ts';
+
+interface WatchOptions {
+  readonly json: boolean;
+  /** Prints the log instead of what happens. */
+  readonly follow: boolean;
+}
+
+/** The job as it is then. Ends early, with a failure that says so, on Ctrl-C; the job goes on. */
+export async function untilJobEnded(
+  client: ControlPlaneClient,
+  job: JobView,
+  { json, follow }: WatchOptions,
+): Promise<JobView> {
+  const { signal, stopListening } = untilInterrupted();
+  try {
+    const [over, log] = await Promise.allSettled([
+      watch(client, job, { json, isQuiet: follow, signal }),
+      follow ? logOf(client, job, json) : undefined,
+    ]);
+    if (over.status === 'rejected') throw over.reason;
+    // How the job ended is what was asked for; its log can be read again.
+    if (log.status === 'rejected') tell(`… its log broke off: ${oneLine(String(log.reason?.message))}`);
+    return over.value;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new AgentError('command.interrupted', { job: job.id }, { cause: error });
+  } finally {
+    stopListening();
+  }
+}
+
+/** One that was never begun has none. */
+async function logOf(client: ControlPlaneClient, { id }: JobView, json: boolean): Promise<void> {
+  try {
+    await printLogs(client, `${jobPath(id)}/logs`, { follow: true }, json);
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.code !== 'container.not_found') throw error;
+  }
+}
+
+async function watch(
+  client: ControlPlaneClient,
+  job: JobView,
+  { json, isQuiet, signal }: { readonly json: boolean; readonly isQuiet: boolean; readonly signal: AbortSignal },
+): Promise<JobView> {
+  let now = await present(client, job.id, signal);
+  if (jobHasEnded(now.state)) return now;
+  let said = '';
+  const options = { after: '0', signal, json };
+  for await (const { data } of followEvents(client, '/api/v1/events', { subject_id: job.id }, options)) {
+    const event = JSON.parse(data) as Partial<InstanceEvent>;
+    const { time = '', message = '' } = event;
+    if (!isQuiet && json) tellJson(event);
+    else if (!isQuiet && message !== said) tell(`${time.slice(11, 19)}  ${oneLine(message)}`);
+    said = message;
+    now = await present(client, job.id, signal);
+    if (jobHasEnded(now.state)) break;
+  }
+  return now;
+}
+
+/** A control plane that is away for a while is waited for, as the stream of events does. */
+async function present(client: ControlPlaneClient, id: string, signal: AbortSignal): Promise<JobView> {
+  for (;;) {
+    try {
+      return await client.get<JobView>(jobPath(id), {}, signal);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/** Jobs from a document to their log, by the CLI, with a real control plane, agent, gate and engine. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ensureEngine } from '../../bootstrap/dev/engine.ts';
+import { ensureImage } from '../../bootstrap/dev/images.ts';
+import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
+import type { JobView } from '../../src/server/jobs/job-view.ts';
+import { until } from '../support/daemon-ground.ts';
+import { openWire, type Wire } from '../support/wire-ground.ts';
+
+let wire: Wire;
+let image: string;
+
+beforeAll(async () => {
+  const { socketPath } = await ensureEngine();
+  const { host } = await ensureRegistry();
+  const { reference } = await ensureImage({ socketPath, host }, 'tiny');
+  const [name = ''] = reference.split('@');
+  const listed = await fetch(`http://${name.replace('/', '/v2/')}/tags/list`);
+  // By a tag, as authors write it.
+  image = `${name}:${((await listed.json()) as { tags: string[] }).tags.at(-1)}`;
+  wire = await openWire({ withoutApp: true });
+}, 180_000);
+afterAll(() => wire?.close());
+
+function documentOf(name: string, cmd: string): string {
+  const file = join(wire.folder, `${name}.json`);
+  const ops = [{ type: 'container/run', id: name, args: { image, cmd } }];
+  writeFileSync(file, JSON.stringify({ version: '0.1', type: 'container', ops }));
+  return file;
+}
+
+async function run(...args: readonly string[]) {
+  const { code, stdout, stderr } = await wire.member.cli('jobs', ...args).ended;
+  return { code, stdout, stderr, last: stdout.trim().split('\n').at(-1) ?? '' };
+}
+
+it.concurrent('a job runs to its end, what it wrote is read while it runs and afterwards, and it is removed', async () => {
+  const file = documentOf('hello', 'echo "hello from $NOSANA_ID"; echo trouble >&2');
+  const { code, last, stderr } = await run('submit', file, '--wait', '--json');
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const job = JSON.parse(last) as JobView;
+  expect(job).toMatchObject({ state: 'succeeded', steps: [{ id: 'hello', state: 'succeeded', exit_code: 0 }] });
+  expect(job.steps[0]?.image.digest).toMatch(/^sha256:/);
+
+  const log = await run('logs', job.id);
+  expect(log.stdout.trim().split('\n').sort()).toEqual([`hello | hello from ${job.id}`, 'hello | trouble']);
+  expect((await run('logs', job.id, '--step', 'hello', '--tail', '1')).stdout.trim().split('\n')).toHaveLength(1);
+  expect((await run('describe', job.id)).stdout).toContain('succeeded');
+  expect((await run('remove', job.id)).code).toBe(0);
+  expect((await run('describe', job.id)).code).toBe(3);
+  expect(await wire.containers(job.id)).toEqual([]);
+});
+
+it.concurrent('a job that fails says so by its exit status, and what its log was is followed to the end', async () => {
+  const { code, stdout } = await run('submit', documentOf('fails', 'echo first; exit 3'), '--follow');
+
+  expect(code).toBe(1);
+  expect(stdout).toContain('first');
+  expect(stdout).toContain('is failed');
+});
+
+it.concurrent('a job that runs is cancelled: its container is gone, and it is known as cancelled', async () => {
+  const { last } = await run('submit', documentOf('sleeps', 'sleep 600'), '--json');
+  const { id } = JSON.parse(last) as JobView;
+  const state = async () => ((await wire.member.call('GET', `/api/v1/jobs/${id}`)).body as JobView).state;
+  await until(async () => (await state()) === 'running', 'the job to run');
+
+  const cancelled = await run('cancel', id);
+  expect(cancelled.stdout).toContain('is cancelled');
+  expect(await wire.containers(id)).toEqual([]);
+});
