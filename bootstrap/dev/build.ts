@@ -13,13 +13,19 @@ import { licencesOf } from './licences.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
-/** The same modules that `load-dockerode.ts` leaves out when the sources run unbuilt. */
+/**
+ * The same modules that `load-dockerode.ts` leaves out when the sources run unbuilt; and what Hugging Face's client cuts files into
+ * pieces with where it uploads, which nobody here does.
+ */
 const leaveOut: Plugin = {
-  name: 'left out of dockerode',
+  name: 'left out of dockerode and of the client of Hugging Face',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^[^./]/ }, ({ path, importer }) =>
-      leftOutOfDockerode.has(path) && importer.includes('/dockerode/') ? { path, namespace: 'left-out' } : undefined,
-    );
+    onResolve({ filter: /^[^./]/ }, ({ path, importer }) => {
+      const isLeftOut =
+        (leftOutOfDockerode.has(path) && importer.includes('/dockerode/')) ||
+        (path === '@huggingface/xetchunk-wasm' && importer.includes('/@huggingface/hub/'));
+      return isLeftOut ? { path, namespace: 'left-out' } : undefined;
+    });
     onLoad({ filter: /./, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
   },
 };

@@ -59,10 +59,15 @@ export interface Content {
   readonly sha256: string;
   /** As an object store has it. */
   readonly etag: string;
+  read(start: number, end: number): Iterable<Buffer> | AsyncIterable<Buffer>;
+}
+
+/** Never waits for anything. */
+interface HeldContent extends Content {
   read(start: number, end: number): Iterable<Buffer>;
 }
 
-export function contentOf(bytes: string | Uint8Array): Content {
+export function contentOf(bytes: string | Uint8Array): HeldContent {
   const whole = Buffer.from(bytes as string);
   return {
     ...{ size: whole.length, sha256: createHash('sha256').update(whole).digest('hex') },
@@ -74,7 +79,7 @@ export function contentOf(bytes: string | Uint8Array): Content {
 const blockBytes = 1024 * 1024;
 
 /** So many bytes that are nowhere all at once. No two blocks of them are the same. */
-export function largeContent(size: number): Content {
+export function largeContent(size: number): HeldContent {
   const random = randomBytes(blockBytes);
   const read = function* (start: number, end: number): Iterable<Buffer> {
     for (let at = start; at < end; ) {
@@ -120,7 +125,7 @@ export async function sendContent(
 }
 
 /** So many bytes of what is asked for, and the connection is gone. */
-export function cutAfter(bytes: number, content: Content): Fault {
+export function cutAfter(bytes: number, content: HeldContent): Fault {
   return (request, response) => {
     const [, first = '0', last = ''] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
     const start = Number(first);

@@ -8,7 +8,10 @@
  */
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readBootId } from '../../host/boot-id.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { mapAtMost } from '../../kit/map-at-most.ts';
+import { measureFile } from '../../kit/measure-file.ts';
 import type { CacheUse } from './job-inputs.ts';
 import { countsOf } from './part-file.ts';
 
@@ -25,6 +28,8 @@ export interface About {
   readonly sha256: string;
   /** RFC 3339. */
   readonly keep_until: string;
+  /** In which boot of the host it was seen whole last: after a crash the disk may hold less than it said. */
+  readonly boot: string;
 }
 
 interface Entry extends About {
@@ -35,10 +40,12 @@ interface Entry extends About {
 }
 
 const readOnly = 0o444;
+const filesAtOnce = 8;
 const partialMs = 24 * 3600 * 1000;
 
 export class FileCache {
   readonly #options: CacheOptions;
+  readonly #boot = readBootId();
   readonly #pins = new Map<string, number>();
 
   constructor(options: CacheOptions) {
@@ -77,7 +84,7 @@ export class FileCache {
   /** What there is under that key and may still be given, which counts as its use. */
   async find(key: string): Promise<About | undefined> {
     const entry = await this.#entry(key);
-    if (entry === undefined || this.#isOver(entry)) return;
+    if (entry === undefined || this.#isOver(entry) || !(await this.#isWhole(entry))) return;
     // Cut between the two, it has its name and not its mode.
     await chmod(this.object(key), readOnly);
     await this.#use(key);
@@ -85,12 +92,14 @@ export class FileCache {
   }
 
   /** Takes over what was fetched at `partial(key)`. */
-  async keep(key: string, about: About): Promise<void> {
-    await writeFile(this.#about(key), JSON.stringify(about));
+  async keep(key: string, about: Omit<About, 'boot'>): Promise<About> {
+    const whole = { ...about, boot: this.#boot };
+    await this.#write(key, whole);
     await this.#use(key);
     await rename(this.partial(key), this.object(key));
     await chmod(this.object(key), readOnly);
     await rm(countsOf(this.partial(key)), { force: true });
+    return whole;
   }
 
   /** What is over goes, then what was used least recently, until the limit holds and `room` more bytes are free. */
@@ -116,7 +125,7 @@ export class FileCache {
     for (const name of await readdir(join(folder, 'partial'))) {
       const path = this.partial(name);
       const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
-      const isBegun = this.#pins.has(name.replace(/\.counts$/, ''));
+      const isBegun = this.#pins.has(name.replace(/\.(counts|about)$/, ''));
       if (!isBegun && mtimeMs + partialMs < clock.wallMs()) await rm(path, { force: true });
     }
   }
@@ -130,6 +139,20 @@ export class FileCache {
     };
   }
 
+  async #isWhole({ key, usedMs: _used, isInUse: _inUse, ...about }: Entry): Promise<boolean> {
+    if (about.boot === this.#boot) return true;
+    const { sha256 } = await measureFile(this.object(key));
+    if (sha256 !== about.sha256) return false;
+    await this.#write(key, { ...about, boot: this.#boot });
+    return true;
+  }
+
+  /** What it was may be seen until what it is has its place. */
+  async #write(key: string, about: About): Promise<void> {
+    await writeFile(`${this.partial(key)}.about`, JSON.stringify(about));
+    await rename(`${this.partial(key)}.about`, this.#about(key));
+  }
+
   async #use(key: string): Promise<void> {
     const now = new Date(this.#options.clock.wallMs());
     await utimes(this.#about(key), now, now);
@@ -137,13 +160,12 @@ export class FileCache {
 
   async #entries(): Promise<Entry[]> {
     const keys = await readdir(join(this.#options.folder, 'about'));
-    const entries: Entry[] = [];
-    for (const key of keys) {
+    const found = await mapAtMost(filesAtOnce, keys, async (key) => {
       const entry = await this.#entry(key);
-      if (entry) entries.push(entry);
-      else if (!this.#pins.has(key)) await rm(this.#about(key), { force: true });
-    }
-    return entries;
+      if (!entry && !this.#pins.has(key)) await rm(this.#about(key), { force: true });
+      return entry;
+    });
+    return found.filter((entry) => entry !== undefined);
   }
 
   async #entry(key: string): Promise<Entry | undefined> {

@@ -37,7 +37,7 @@ export interface FetchedFile {
 /** Written at once: what a SIGKILL can cost per piece. */
 const batchBytes = 256 * 1024;
 
-/** A whole, compared file lies at `part` when this resolves, and is on the disk. */
+/** A whole, compared file lies at `part` when this resolves. */
 export async function fetchFile(file: RemoteFile, options: FetchOptions): Promise<FetchedFile> {
   const { part: path, signal, onBytes } = options;
   signal.throwIfAborted();
@@ -47,7 +47,6 @@ export async function fetchFile(file: RemoteFile, options: FetchOptions): Promis
     for (let whole = 0; ; whole += 1) {
       const isResumed = part.total() > 0;
       await fetchPieces(file, part, options);
-      await part.finish();
       try {
         return await compare(file, path, part.total());
       } catch (error) {

@@ -7,12 +7,13 @@
  */
 import { createHash } from 'node:crypto';
 import type { lookup } from 'node:dns';
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
+import { readBootId } from '../../host/boot-id.ts';
 import { type Clock, systemClock } from '../../kit/clock.ts';
-import { writeDurable } from '../../kit/durable.ts';
 import type { Log } from '../../kit/log.ts';
+import { mapAtMost } from '../../kit/map-at-most.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
 import { SharedWork } from '../../kit/shared-work.ts';
 import { Slots } from '../../kit/slots.ts';
@@ -50,12 +51,19 @@ interface Wanted {
   readonly about: About | undefined;
 }
 
+interface InputRecord {
+  readonly provided: ProvidedInput;
+  /** After a crash of the host the disk may hold less than it said. */
+  readonly boot: string;
+}
+
 export class HostInputs implements JobInputs {
   readonly #options: HostInputsOptions;
   readonly #clock: Clock;
   readonly #client: SourceClient;
   readonly #cache: FileCache;
   readonly #room: Room;
+  readonly #boot = readBootId();
   readonly #slots = new Slots(most.connections);
   readonly #open = new Slots(most.files);
   readonly #turns = new KeyedMutex();
@@ -141,12 +149,10 @@ export class HostInputs implements JobInputs {
     judgePaths(source.files.map(({ path }) => path));
     const keys = source.files.map((file) => this.#keyOf(file, job, input, credential));
     const provided = await this.#cache.pinned(keys, async () => {
-      const wanted = await Promise.all(
-        source.files.map(async (file, index): Promise<Wanted> => {
-          const key = keys[index] ?? '';
-          return { file, key, about: await this.#cache.find(key) };
-        }),
-      );
+      const wanted = await mapAtMost(most.files, source.files, async (file, index): Promise<Wanted> => {
+        const key = keys[index] ?? '';
+        return { file, key, about: await this.#cache.find(key) };
+      });
       const meter = new InputMeter(source.files, this.#clock, onProgress);
       const files = await this.#obtain(wanted, source, { signal, meter, cacheSeconds: input.cache_seconds });
       await turn;
@@ -156,7 +162,7 @@ export class HostInputs implements JobInputs {
       const fromCache = wanted.every(({ about }) => about !== undefined);
       return { ...summaryOf(input.id, files), from_cache: fromCache };
     });
-    writeDurable(this.#record(job, input), JSON.stringify(provided));
+    await writeFile(this.#record(job, input), JSON.stringify({ provided, boot: this.#boot }));
     if (!provided.from_cache) await this.#tidy();
     return provided;
   }
@@ -183,9 +189,7 @@ export class HostInputs implements JobInputs {
         return await this.#turns.run(part, async () => {
           const fetched = await this.#open.run(shared, () => fetchFile(file, { ...means, part, onBytes }));
           const keepUntil = new Date(this.#clock.wallMs() + cacheSeconds * 1000).toISOString();
-          const known = { ...fetched, keep_until: keepUntil };
-          await this.#cache.keep(key, known);
-          return known;
+          return await this.#cache.keep(key, { ...fetched, keep_until: keepUntil });
         });
       };
       try {
@@ -209,13 +213,12 @@ export class HostInputs implements JobInputs {
 
   /** Bytes that are still to be fetched. */
   async #missing(wanted: readonly Wanted[]): Promise<number> {
-    let bytes = 0;
-    for (const { file, key, about } of wanted) {
-      if (about || file.size === undefined) continue;
+    const missing = await mapAtMost(most.files, wanted, async ({ file, key, about }) => {
+      if (about || file.size === undefined) return 0;
       const { blocks } = await stat(this.#cache.partial(key)).catch(() => ({ blocks: 0 }));
-      bytes += Math.max(0, file.size - blocks * 512);
-    }
-    return bytes;
+      return Math.max(0, file.size - blocks * 512);
+    });
+    return missing.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** Of the content and of who asks: what one may have is not another's by that. */
@@ -232,9 +235,11 @@ export class HostInputs implements JobInputs {
 
   async #provided(job: string, input: ResolvedInput): Promise<ProvidedInput | undefined> {
     try {
-      return JSON.parse(await readFile(this.#record(job, input), 'utf8')) as ProvidedInput;
+      const { provided, boot } = JSON.parse(await readFile(this.#record(job, input), 'utf8')) as InputRecord;
+      return boot === this.#boot ? provided : undefined;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // Not there, or cut when the agent was killed.
+      if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       await mkdir(join(this.#jobFolder(job), '.provided'), { recursive: true });
       return;
     }

@@ -80,11 +80,6 @@ export class PartFile {
     this.#done = Array<number>(pieces).fill(0);
   }
 
-  /** All of it is on the disk. */
-  async finish(): Promise<void> {
-    await this.#data.datasync();
-  }
-
   async close(): Promise<void> {
     await Promise.all([this.#data.close(), this.#counts.close()]);
   }

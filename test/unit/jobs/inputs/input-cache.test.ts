@@ -1,5 +1,5 @@
 /** What the host keeps of inputs: for whom, how long, and how much of it. */
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hubServer } from '../../../support/hub-server.ts';
@@ -173,6 +173,28 @@ describe('the cache of inputs', () => {
     await provide(source('a'), { job: 'job-2' });
 
     expect(text('a', 'job-2')).toHaveLength(100 * kib);
+  });
+
+  it('is looked at anew after another boot of the host, as are the inputs of a job', async () => {
+    const { source, asked, fetched } = await fileServer(files);
+    const { dir, provide, text } = inputsGround();
+    await provide(source('a'));
+    await provide(source('b'), { input: { id: 'b' } });
+    const [about, objects] = [join(dir, 'cache/about'), join(dir, 'cache/objects')];
+    for (const file of [...filesBelow(about).map((key) => join(about, key)), join(dir, 'jobs/job-1/.provided/data')]) {
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/"boot":"[^"]+"/, '"boot":"of another life"'));
+    }
+    const spoilt = readdirSync(objects).find((key) => readFileSync(join(objects, key), 'latin1').startsWith('a')) ?? '';
+    chmodSync(join(objects, spoilt), 0o600);
+    writeFileSync(join(objects, spoilt), Buffer.alloc(100 * kib));
+    asked.length = 0;
+
+    await provide(source('a'));
+    await provide(source('b'), { input: { id: 'b' } });
+    await provide(source('b'), { job: 'job-2' });
+
+    expect([fetched(), text('a')[0], text('b', 'job-2')[0]]).toEqual([['a'], 'a', 'b']);
+    expect(asked.map(({ url }) => url)).toEqual(['/a', '/a', '/b']);
   });
 
   it('is all that is left of a job that has ended', async () => {
