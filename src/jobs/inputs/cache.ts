@@ -122,7 +122,7 @@ export class FileCache {
       if (bytes <= maxBytes && freed >= room) break;
       await remove(entry);
     }
-    for (const name of await readdir(join(folder, 'partial'))) {
+    for (const name of await namesIn(join(folder, 'partial'))) {
       const path = this.partial(name);
       const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
       const isBegun = this.#pins.has(name.replace(/\.(counts|about)$/, ''));
@@ -159,7 +159,7 @@ export class FileCache {
   }
 
   async #entries(): Promise<Entry[]> {
-    const keys = await readdir(join(this.#options.folder, 'about'));
+    const keys = await namesIn(join(this.#options.folder, 'about'));
     const found = await mapAtMost(filesAtOnce, keys, async (key) => {
       const entry = await this.#entry(key);
       if (!entry && !this.#pins.has(key)) await rm(this.#about(key), { force: true });
@@ -188,4 +188,12 @@ export class FileCache {
   #about(key: string): string {
     return join(this.#options.folder, 'about', key);
   }
+}
+
+/** Nothing where there is no such folder: nothing was ever fetched. */
+async function namesIn(folder: string): Promise<readonly string[]> {
+  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
 }

@@ -1,9 +1,11 @@
 /**
  * Inputs of the jobs of this host.
  *
- *   <dir>/cache/…                      what was fetched (see `cache.ts`)
- *   <dir>/jobs/<job>/<volume>/<path>   hard links of it, which a job gets to see read-only
- *   <dir>/jobs/<job>/.provided/<input> what was provided, as JSON: it is not asked for again while the job lives
+ *   <dir>/cache/…                        what was fetched (see `cache.ts`)
+ *   <dir>/cache/provided/<job>/<input>   what a job was provided with, as JSON: it is not asked for again while the job lives
+ *   <dir>/jobs/<job>/<volume>/<path>     hard links of what was fetched, which a job gets to see read-only
+ *
+ * The gate makes the folders, down to that of the volume; what is in them is ours.
  */
 import { createHash } from 'node:crypto';
 import type { lookup } from 'node:dns';
@@ -84,7 +86,7 @@ export class HostInputs implements JobInputs {
   }
 
   folderOf(job: string, volume: string): string {
-    return join(this.#jobFolder(job), volume);
+    return join(jobInputsRoot(this.#options.policy, job), volume);
   }
 
   async provide(job: string, input: ResolvedInput, options: ProvideOptions): Promise<ProvidedInput> {
@@ -106,7 +108,8 @@ export class HostInputs implements JobInputs {
   }
 
   async release(job: string): Promise<void> {
-    const folder = this.#jobFolder(job);
+    await rm(this.#records(job), { recursive: true, force: true });
+    const folder = jobInputsRoot(this.#options.policy, job);
     for (const name of await namesIn(folder)) {
       for (const inner of await namesIn(join(folder, name))) {
         await rm(join(folder, name, inner), { recursive: true, force: true });
@@ -120,12 +123,10 @@ export class HostInputs implements JobInputs {
   }
 
   async prune(): Promise<void> {
-    await this.#cache.open();
     await this.#cache.prune();
   }
 
   async describe(): Promise<CacheUse> {
-    await this.#cache.open();
     return await this.#cache.describe();
   }
 
@@ -240,17 +241,17 @@ export class HostInputs implements JobInputs {
     } catch (error) {
       // Not there, or cut when the agent was killed.
       if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      await mkdir(join(this.#jobFolder(job), '.provided'), { recursive: true });
+      await mkdir(this.#records(job), { recursive: true });
       return;
     }
   }
 
   #record(job: string, { id }: ResolvedInput): string {
-    return join(this.#jobFolder(job), '.provided', id);
+    return join(this.#records(job), id);
   }
 
-  #jobFolder(job: string): string {
-    return jobInputsRoot(this.#options.policy, job);
+  #records(job: string): string {
+    return join(this.#options.policy.inputs.dir, 'cache', 'provided', job);
   }
 
   /** What is too much in the cache troubles no job. */

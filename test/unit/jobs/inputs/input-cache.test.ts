@@ -1,5 +1,14 @@
 /** What the host keeps of inputs: for whom, how long, and how much of it. */
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hubServer } from '../../../support/hub-server.ts';
@@ -181,7 +190,7 @@ describe('the cache of inputs', () => {
     await provide(source('a'));
     await provide(source('b'), { input: { id: 'b' } });
     const [about, objects] = [join(dir, 'cache/about'), join(dir, 'cache/objects')];
-    for (const file of [...filesBelow(about).map((key) => join(about, key)), join(dir, 'jobs/job-1/.provided/data')]) {
+    for (const file of [...filesBelow(about).map((key) => join(about, key)), join(dir, 'cache/provided/job-1/data')]) {
       writeFileSync(file, readFileSync(file, 'utf8').replace(/"boot":"[^"]+"/, '"boot":"of another life"'));
     }
     const spoilt = readdirSync(objects).find((key) => readFileSync(join(objects, key), 'latin1').startsWith('a')) ?? '';
@@ -197,6 +206,27 @@ describe('the cache of inputs', () => {
     expect(asked.map(({ url }) => url)).toEqual(['/a', '/a', '/b']);
   });
 
+  it('is empty, and makes nothing, where nothing was ever fetched', async () => {
+    const { dir, inputs } = inputsGround();
+
+    await inputs.prune();
+
+    expect(await inputs.describe()).toMatchObject({ files: 0, bytes: 0 });
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it('is laid into a folder that the gate has made, which stays as it is', async () => {
+    const { source } = await fileServer(files);
+    const { provide, inputs, paths } = inputsGround();
+    const folder = inputs.folderOf('job-1', 'models');
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o775);
+
+    await provide(source('a'));
+
+    expect([paths(), statSync(folder).mode & 0o777]).toEqual([['a'], 0o775]);
+  });
+
   it('is all that is left of a job that has ended', async () => {
     const { source } = await fileServer(files);
     const { dir, provide, inputs } = inputsGround();
@@ -206,7 +236,7 @@ describe('the cache of inputs', () => {
     await inputs.release('job-1');
     await inputs.release('never seen');
 
-    expect(existsSync(join(dir, 'jobs/job-1'))).toBe(false);
+    expect(['jobs/job-1', 'cache/provided/job-1'].filter((path) => existsSync(join(dir, path)))).toEqual([]);
     expect(await inputs.describe()).toMatchObject({ files: 1 });
   });
 });
@@ -234,11 +264,19 @@ describe('the disk', () => {
   });
 
   it('is promised once: two who come together do not both get the last of it', async () => {
-    const { source } = await fileServer(files);
+    const { source, faults } = await fileServer(files);
     const { provide } = inputsGround({ readFree: async () => 150 * kib });
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    faults.push((request, response) => {
+      if (request.headers.range === 'bytes=0-0') return false;
+      void held.then(() => response.writeHead(503).end());
+      return true;
+    });
 
-    const reasons = await Promise.all(['a', 'b'].map((name) => reasonOf(provide(source(name), { job: name }))));
+    const works = ['a', 'b'].map((name) => reasonOf(provide(source(name), { job: name })));
+    expect(await Promise.race(works)).toMatch(/^disk.full/);
+    letGo();
 
-    expect(reasons.sort()).toEqual([expect.stringMatching(/^disk.full/), 'it was provided']);
+    expect((await Promise.all(works)).sort()).toEqual([expect.stringMatching(/^disk.full/), 'it was provided']);
   });
 });

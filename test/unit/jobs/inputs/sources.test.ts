@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { hubServer } from '../../../support/hub-server.ts';
 import { inputsGround, reasonOf } from '../../../support/inputs-ground.ts';
@@ -184,14 +185,20 @@ describe('several buckets', () => {
     const { provide, paths, text } = inputsGround();
     const from = (name: string) =>
       provide({ kind: 's3', url: `${server.origin}/${name}/`, region: 'x', files: [] }, { input: { id: name } });
-    // What comes first has to wait for a moment longer.
+    // What was asked for first comes last.
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
     server.faults.push((request, response) => {
-      const isFirst = request.url?.startsWith('/one/') === true;
-      if (isFirst) response.writeHead(503).end();
-      return isFirst;
+      if (request.url?.startsWith('/one/') !== true) return false;
+      void held.then(() => response.writeHead(503).end());
+      return true;
     });
 
-    await Promise.all([from('one'), from('two')]);
+    const first = from('one');
+    const second = from('two');
+    await expect.poll(() => server.asked.filter(({ url }) => url === '/two/both.txt').length).toBe(1);
+    await setImmediate();
+    letGo();
+    await Promise.all([first, second]);
 
     expect(paths()).toEqual(['a.txt', 'b.txt', 'both.txt']);
     expect(text('both.txt')).toBe('of two');
@@ -246,7 +253,8 @@ describe('an Ollama registry', () => {
     const registry = await ollamaRegistry('library/tiny', 'latest', [weights, contentOf('{{ .Prompt }}'), weights]);
     const { dir, provide, paths, text } = inputsGround({ policy: { endpoints: { ollama: registry.origin } } });
 
-    await provide({ kind: 'ollama', model: 'tiny' });
+    const before = process.umask(0o077);
+    await provide({ kind: 'ollama', model: 'tiny' }).finally(() => process.umask(before));
 
     const blobs = [...new Set(registry.layers.map(({ sha256 }) => `blobs/sha256-${sha256}`))].sort();
     expect(paths()).toEqual([...blobs, 'manifests/registry.ollama.ai/library/tiny/latest']);

@@ -83,6 +83,39 @@ describe('a source that is cut', () => {
     );
   });
 
+  it('is noticed to have replaced it also where it knows no conditions', async () => {
+    const { source, faults } = await serving(large);
+    const { provide } = inputsGround();
+    const other: Fault = (request, response) => {
+      const [, first = ''] = /^bytes=(\d+)-/.exec(request.headers.range ?? '') ?? [];
+      if (first === '' || first === '0') return false;
+      response.writeHead(206, { etag: '"other"', 'content-range': `bytes ${first}-${large.size - 1}/${large.size}` });
+      response.end(Buffer.alloc(large.size - Number(first)));
+      return true;
+    };
+    faults.push(other, cutAfter(mebibyte, large));
+
+    expect(await reasonOf(provide(source))).toBe(
+      'input.refused: The source has replaced the file while it was fetched.',
+    );
+  });
+
+  it('has failed where it knows no ranges and never comes to its end', async () => {
+    const { source, faults, asked } = await serving(large);
+    const { provide } = inputsGround();
+    const cutWhole: Fault = (request, response) => {
+      if (request.headers.range === 'bytes=0-0') return false;
+      response.writeHead(200, { etag: large.etag, 'content-length': large.size });
+      const bytes = asked.length % 2 === 0 ? mebibyte : mebibyte / 2;
+      response.write(Buffer.concat([...large.read(0, bytes)]), () => response.destroy());
+      return true;
+    };
+    faults.push(...Array<Fault>(50).fill(cutWhole));
+
+    expect(await reasonOf(provide(source))).toMatch(/^input.failed/);
+    expect(asked.length).toBeLessThan(40);
+  });
+
   it.each([
     ['less', 'short'],
     ['more', 'x'.repeat(200)],
