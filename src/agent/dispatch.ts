@@ -15,6 +15,7 @@ import { judge, type PathError } from '../contract/validate.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
+import { longTimeout } from '../kit/long-time.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { Slots } from '../kit/slots.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -104,7 +105,7 @@ export class Dispatcher {
     }
 
     // The deadline counts from here, also while the task waits for another one of its workload.
-    const deadline = AbortSignal.timeout(task.envelope.deadline_seconds * 1000);
+    const deadline = longTimeout(task.envelope.deadline_seconds * 1000);
     // Read-only tasks wait for nobody: a status must be had while a long launch runs.
     const work = () => this.#carryOut(task, deadline, options);
     const signal = cancel ? AbortSignal.any([deadline, cancel]) : deadline;

@@ -11,6 +11,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { containerName } from '../contract/names.ts';
 import { backoffDelay, pause } from '../kit/backoff.ts';
+import { longPause } from '../kit/long-time.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { readExcerpt } from '../runtime/container-end.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
@@ -164,13 +165,6 @@ async function watchTime(
   const passed = isNew ? 0 : Math.max(0, Date.now() - (Date.parse(job.step(id).started_at ?? '') || Date.now()));
   await longPause(seconds * 1000 - passed, isOver);
   job.stop(id, 'timed_out');
-}
-
-/** Timers of the runtime hold no more than 24 days. */
-const longestTimerMs = 2 ** 31 - 1;
-
-export async function longPause(ms: number, signal: AbortSignal): Promise<void> {
-  for (let left = ms; left > 0; left -= longestTimerMs) await pause(Math.min(left, longestTimerMs), signal);
 }
 
 async function watchHealth(
