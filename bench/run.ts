@@ -19,6 +19,7 @@ import { consoleCost } from './console.ts';
 import { daemonCost } from './daemon.ts';
 import { dispatchCost } from './dispatch.ts';
 import { gateCost, inspectCost } from './gate.ts';
+import { jobCost } from './job.ts';
 import { launchCost } from './launch.ts';
 import { logReadBack } from './logs.ts';
 import type { Measurement } from './measurement.ts';
@@ -42,7 +43,7 @@ try {
   if (wants('console')) {
     measurements.push(...(await consoleCost()));
   }
-  if (wants('request', 'daemon', 'binary')) {
+  if (wants('request', 'job', 'daemon', 'binary')) {
     await measureWire();
   }
 } finally {
@@ -89,6 +90,10 @@ async function measureWire(): Promise<void> {
       const { socketPath: engineSocket } = engine;
       const image = images.tiny?.reference ?? '';
       measurements.push(...(await requestCost(wire, front, { image, engineSocket })));
+    }
+    if (wants('job')) {
+      const { socketPath: engineSocket } = engine;
+      measurements.push(...(await jobCost(wire, { image: images.tiny?.reference ?? '', engineSocket })));
     }
     if (wants('daemon')) {
       measurements.push(...(await daemonCost(wire, program)));
