@@ -86,7 +86,7 @@ it('an output goes on where it was when its control plane was killed in the midd
   expect(readdirSync(join(folder, 'jobs', 'job-1'))).toEqual(['model.json']);
 });
 
-it('an output goes on behind its second GiB', async () => {
+it('an output goes on behind its second GiB (X-20)', async () => {
   const bytes = 2 ** 32;
   const output: KeptOutput = {
     ...{ name: 'large', kind: 'artifact', bytes, sha256: '1'.repeat(64), file_name: 'zeros' },

@@ -4,8 +4,15 @@ import { join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
 
-/** How many there are of each series that is begun. */
-export const series = { G: 249, X: 13 } as const;
+/** What there is of each series that is begun: from, to. An id of another series, or of another number, is none here. */
+const series: Readonly<Record<string, readonly (readonly [from: number, to: number])[]>> = {
+  G: [[1, 249]],
+  N: [[1, 51]],
+  X: [
+    [1, 13],
+    [18, 23],
+  ],
+};
 
 /** Decided in words rather than built: where the record of the decision is. */
 export const decided: Readonly<Record<string, string>> = {
@@ -22,9 +29,11 @@ export interface Shown {
 
 /** Every id of the series, in order. */
 export function allIds(): string[] {
-  return Object.entries(series).flatMap(([name, most]) =>
-    Array.from({ length: most }, (_, index) => `${name}-${index + 1}`),
-  );
+  return Object.entries(series).flatMap(([name, spans]) => spans.flatMap(([from, to]) => idsOf(name, from, to)));
+}
+
+function idsOf(name: string, from: number, to: number): string[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => `${name}-${from + index}`);
 }
 
 /** The tests by the id that they quote; `G-107 to G-116` quotes ten, and so does `G-107…G-116`. */
@@ -67,8 +76,7 @@ function quotesOf(text: string) {
   return [...text.matchAll(/\b([A-Z])-(\d+)(?: ?(?:to|…) ?(?:\1-)?(\d+))?/g)].flatMap((match) => {
     const [, name = '', first, last = first] = match;
     if (!Object.hasOwn(series, name)) return [];
-    const [from, to] = [Number(first), Number(last)];
-    return [{ at: match.index, ids: Array.from({ length: to - from + 1 }, (_, index) => `${name}-${from + index}`) }];
+    return [{ at: match.index, ids: idsOf(name, Number(first), Number(last)) }];
   });
 }
 

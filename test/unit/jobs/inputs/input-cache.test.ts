@@ -69,7 +69,7 @@ describe('the cache of inputs', () => {
     expect([text('x'), text('x', 'job-2')]).toEqual(['one', 'two']);
   });
 
-  it('gives nothing that one has fetched to another who does not have the same credential', async () => {
+  it('gives nothing that one has fetched to another who does not have the same credential (X-22)', async () => {
     const large = { 'model.bin': contentOf('secret weights') };
     const model = { repo: 'acme/gated', commit: 'e'.repeat(40), large, small: {}, token: 'hf_good' };
     const hub = await hubServer([model]);
@@ -103,7 +103,7 @@ describe('the cache of inputs', () => {
     expect(all.filter((text) => text.includes('verysecret') || text.includes('X-Amz-Signature'))).toEqual([]);
   });
 
-  it('keeps nothing longer than the input says, and nothing at all for 0', async () => {
+  it('keeps nothing longer than the input says, and nothing at all for 0 (X-22)', async () => {
     const { source, fetched } = await fileServer(files);
     const { provide, later, inputs } = inputsGround();
     await provide(source('a'), { input: { cache_seconds: 60 } });
@@ -116,7 +116,7 @@ describe('the cache of inputs', () => {
     expect(fetched()).toEqual(['a', 'b', 'a']);
   });
 
-  it('keeps nothing that nobody has used for as long as the host says', async () => {
+  it('keeps nothing that nobody has used for as long as the host says (X-22)', async () => {
     const { source } = await fileServer(files);
     const { provide, later, inputs } = inputsGround({ policy: { max_age_hours: 2 } });
     await provide(source('a'), { input: { cache_seconds: 86_400 } });

@@ -1,4 +1,4 @@
-/** What is refused in a job definition, and where it is said (N-1 … N-51). */
+/** What is refused in a job definition, and where it is said. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';

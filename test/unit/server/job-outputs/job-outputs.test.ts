@@ -64,7 +64,7 @@ const filesOf = (project: string) => {
 const usedBy = async (project: string) => (await store.read((tx) => tx.job_output_use.get(project)))?.bytes ?? 0;
 
 describe('what a node hands over of its job', () => {
-  it('comes in pieces, is pending until it is whole, and is given to whoever may see the job', async () => {
+  it('comes in pieces, is pending until it is whole, and is given to whoever may see the job (X-20)', async () => {
     const job = await newJob();
     const bytes = randomBytes(100_000);
     const output = outputOf(bytes);
@@ -101,7 +101,7 @@ describe('what a node hands over of its job', () => {
     expect((await get(job, 'model')).body).toBe('');
   });
 
-  it('goes on at its end only, and is taken for what was announced only', async () => {
+  it('goes on at its end only, and is taken for what was announced only (X-20)', async () => {
     const job = await newJob();
     const output = outputOf('0123456789');
     await offer(job, output);
