@@ -128,10 +128,10 @@ function summaryOf({ steps }: JobPlan, { state, steps: known, failure }: JobReco
   }
 }
 
-/** Where its steps and services answer now. */
+/** Where its steps and services answer now: nothing answers before the container is known to have been started. */
 export function endpointsOf({ record }: Pick<KeptJob, 'record'>): JobEndpoint[] {
   return Object.values(record.steps)
-    .filter(({ state }) => state === 'running')
+    .filter(({ state, starting }) => state === 'running' && !starting)
     .flatMap(({ id: step, ports }) =>
       ports.map(({ name, protocol, container_port, host_port: port }) => ({
         ...{ step, name, protocol, host: '127.0.0.1' as const, port, container_port },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import type { RecordBody } from '../../../src/contract/records.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
 import { plan, step, words } from '../../support/job-plans.ts';
@@ -126,6 +127,15 @@ describe('steps', () => {
     expect(Number(port)).toBeGreaterThan(1024);
     expect(requests[1]?.Cmd).toEqual([`at 127.0.0.1:${port}`]);
   });
+
+  it('are told of as endpoints from the start of their container to its end', async () => {
+    const expose = [{ kind: 'port' as const, port: 8080, protocol: 'http' as const, checks: [] }];
+    const { reports } = await run({ steps: [step('a', { expose })] }, {});
+
+    const told = reports.filter(({ endpoints }) => endpoints.length > 0).map(({ report }) => report.steps[0]);
+    expect(told).not.toEqual([]);
+    expect(told.filter((each) => each?.state !== 'running' || each.container_id === null)).toEqual([]);
+  });
 });
 
 describe('a job that is to end', () => {
@@ -220,8 +230,10 @@ async function run(
       queueMicrotask(() => meanwhile(engine, context.jobs));
     }
   };
-  const { job, cleanup } = await runJob(plan(over), { ...context, emit });
+  const reports: RecordBody<'job.report'>[] = [];
+  const jobs: Means = { ...context.jobs, report: (body) => void reports.push(body) };
+  const { job, cleanup } = await runJob(plan(over), { ...context, emit, jobs });
   const states = job.plan.steps.map(({ id }) => [id, job.record.steps[id]?.state]);
   const report = { job: job.record.state, ...Object.fromEntries(states) };
-  return { ...engine, job, cleanup, report, events };
+  return { ...engine, job, cleanup, report, reports, events };
 }
