@@ -57,6 +57,9 @@ export const JobIdentity = Type.Object(
       pattern: '^[0-9a-f]{64}$',
       description: 'sha256, in hex, of the document as it was submitted.',
     }),
+    attempt: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Which attempt of the job it is; 1 if left out.' }),
+    ),
   },
   { ...closed, description: 'Which job it is and whom it belongs to.' },
 );

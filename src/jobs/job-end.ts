@@ -99,7 +99,8 @@ export function signReceipt(job: RunningJob): void {
   if (record.receipt !== null || !ground.jobs.receipts) return;
   const receipt = ground.jobs.receipts.sign({
     ...{ job_id: job.id, project_id: plan.identity.project_id, allocation_id: plan.identity.allocation_id },
-    ...{ task_id: ground.taskId, attempt: 1, document_sha256: plan.identity.document_sha256 },
+    ...{ task_id: ground.taskId, attempt: plan.identity.attempt ?? 1 },
+    document_sha256: plan.identity.document_sha256,
     plan_sha256: planHash(plan),
     images: plan.images.map(({ id, source }) => ({
       ...{ id, reference: source.reference, image_id: record.images[id] ?? null },

@@ -150,7 +150,8 @@ async function giveUp(
 async function sealedPlan(job: Job, document: unknown, { host, granted }: Placed, node: Node): Promise<JobPlan> {
   const read = readJob(job.dialect, document);
   if (!read.ok) throw new Error(`the document of job ${job.id} was accepted and is not any more`);
-  const { plan, secrets } = planned(read, job, { allocationId: host.allocationId, resources: granted });
+  const place = { allocationId: host.allocationId, resources: granted, attempt: nextAttempt(job) };
+  const { plan, secrets } = planned(read, job, place);
   const key = await importJWK(node.wrapping_key, 'ECDH-ES');
   const sealed = new Map<string, string>();
   for (const secret of secrets) {
@@ -171,6 +172,8 @@ async function sealedPlan(job: Job, document: unknown, { host, granted }: Placed
   };
 }
 
+const nextAttempt = ({ attempts }: Job) => attempts.length + 1;
+
 async function handOver(
   tx: Tx,
   queue: TaskQueue,
@@ -185,7 +188,7 @@ async function handOver(
     deadline_seconds: job.options.deadline_seconds + endingSeconds,
   });
   const attempt = {
-    ...{ number: job.attempts.length + 1, allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
+    ...{ number: nextAttempt(job), allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
     ...{ resources: granted, state: 'queued' as const, failure: null, begun: false },
     ...{ dispatched_at: new Date(now).toISOString(), ended_at: null },
   };

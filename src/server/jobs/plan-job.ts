@@ -13,18 +13,21 @@ export interface JobPlace {
   readonly allocationId: string;
   /** Of all its containers together. */
   readonly resources: Pick<JobPlan['resources'], 'cpu_cores' | 'memory_gib'>;
+  /** Which attempt of the job it is for; the first if left out. */
+  readonly attempt?: number;
 }
 
 export function planned(
   read: Extract<ReadJob, { ok: true }>,
   { id, project_id, name, dialect, document_sha256, images, options }: Sketch,
-  { allocationId, resources }: JobPlace,
+  { allocationId, resources, attempt = 1 }: JobPlace,
 ): PlannedJob {
   const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib } = options;
   const { cpu_cores, memory_gib } = resources;
   return read.plan({
     identity: {
       ...{ project_id, job_id: id, allocation_id: allocationId, display_name: name, dialect, document_sha256 },
+      attempt,
     },
     ...{ sandbox, on_failure, deadline_seconds, keep },
     resources: { gpu_count, cpu_cores, memory_gib, ...(shm_gib === undefined ? {} : { shm_gib }) },

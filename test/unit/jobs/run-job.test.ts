@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
-import { plan, step, words } from '../../support/job-plans.ts';
+import { jobIdentity, plan, step, words } from '../../support/job-plans.ts';
 import { taskContext } from '../../support/task-bench.ts';
 
 describe('a job of one step', () => {
@@ -40,6 +41,12 @@ describe('a job of one step', () => {
 
     expect(job.record.failure).toMatchObject({ code });
     expect(job.record.steps['one']).toMatchObject(facts);
+  });
+
+  it('has a receipt that says which attempt of it it was', async () => {
+    const attempts = [jobIdentity, { ...jobIdentity, attempt: 3 }].map((identity) => run({ identity }, {}));
+
+    expect((await Promise.all(attempts)).map(({ signed }) => signed.map(({ attempt }) => attempt))).toEqual([[1], [3]]);
   });
 
   it('keeps what it has made where it is to', async () => {
@@ -231,9 +238,14 @@ async function run(
     }
   };
   const reports: RecordBody<'job.report'>[] = [];
-  const jobs: Means = { ...context.jobs, report: (body) => void reports.push(body) };
+  const signed: ReceiptFacts[] = [];
+  const sign = (facts: ReceiptFacts) => {
+    signed.push(facts);
+    return null;
+  };
+  const jobs: Means = { ...context.jobs, report: (body) => void reports.push(body), receipts: { sign } };
   const { job, cleanup } = await runJob(plan(over), { ...context, emit, jobs });
   const states = job.plan.steps.map(({ id }) => [id, job.record.steps[id]?.state]);
   const report = { job: job.record.state, ...Object.fromEntries(states) };
-  return { ...engine, job, cleanup, report, reports, events };
+  return { ...engine, job, cleanup, report, reports, signed, events };
 }

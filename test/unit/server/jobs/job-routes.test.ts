@@ -279,6 +279,7 @@ describe('a job that fails', () => {
     // It is looked at what waits whenever something has changed.
     await store.write(async (tx) => tx.allocations.put(server.allocation));
     const second = await host.agent.accept();
+    expect([first, second].map(({ params }) => (params as JobPlan).identity.attempt)).toEqual([1, 2]);
     host.report(second, { state: 'preparing', steps: [{ ...aStep, state: 'pending', started_at: null }] });
     expect((await reaches(body.id, 'preparing')).steps[0].results).toEqual({ seen: ['first'] });
     host.report(second, { steps: [{ ...aStep, results: { seen: ['second'] } }] });
