@@ -1,6 +1,6 @@
 /** Ops of job definitions get the cards that they ask for, and the example of Nosana's documents runs. */
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { readDefinition } from '../../../src/manifests/nosana/read-definition.ts';

@@ -144,7 +144,7 @@ describe('what a job keeps to itself', () => {
   const IAM = { ACCESS_KEY_ID: 'key-of-ada', SECRET_ACCESS_KEY: 'never-to-be-seen' };
   const resources = [{ type: 'S3', url: 'https://s3.example.com/bucket', target: '/data', IAM }];
 
-  it('is in no answer and not in the store, and reaches its host alone, sealed (N-28, N-36, N-45…N-48)', async () => {
+  it('is in no answer and not in the store, and reaches its host alone, sealed (N-28, N-39, N-40, N-45…N-48)', async () => {
     const document = definition(`${registry.host}/team/secret:1`, { authentication, resources });
     const { body, status } = await submit(document);
     expect(status).toBe(201);
