@@ -202,7 +202,7 @@ export function assembleAgent(ground: Ground) {
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health, updater, updates, doctor, outputs },
+    ...{ gpus, health, updater, updates, doctor, jobs, outputs },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),

@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import type { Service } from '../host/systemd/service.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
-import { repeat } from '../kit/repeat.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { openStacks } from '../runtime/compose/open-stacks.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
@@ -26,6 +25,7 @@ import { serveLocalApi } from './local-api/server.ts';
 import { configOfNode } from './node-config.ts';
 import { statusSentence } from './status-sentence.ts';
 import { standTrial } from './update/trial.ts';
+import { keepUp } from './upkeep.ts';
 import { openUplink, type Standing } from './uplink.ts';
 import { VitalSigns } from './vital-signs.ts';
 
@@ -53,7 +53,6 @@ const stopGraceMs = 2000;
 const serviceStopGraceMs = 25_000;
 /** An engine that has not said how it is by then does not keep the agent from being ready. */
 const enginePatienceMs = 5000;
-const minuteMs = 60_000;
 
 /**
  * Resolves when `stop` was aborted and everything is closed. `agent.busy`, `config.invalid` and the like where it cannot
@@ -93,13 +92,9 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
   const background = [
     agent.supervisor.run(ending.signal),
     agent.health.run(ending.signal),
-    repeat(() => agent.pressure.look(), {
-      ...{ everyMs: minuteMs, clock, signal: ending.signal },
-      onError: (err) => log.warn({ err }, 'host could not be looked at'),
-    }),
-    repeat(() => journal.prune(uplink.serverNow()), {
-      ...{ everyMs: 10 * minuteMs, clock, signal: ending.signal },
-      onError: (err) => log.warn({ err }, 'journal could not be pruned'),
+    keepUp({
+      ...{ pressure: agent.pressure, inputs: agent.jobs.inputs, journal, serverNow: () => uplink.serverNow() },
+      ...{ clock, log, signal: ending.signal },
     }),
   ];
   life.defer(async () => {

@@ -5,6 +5,7 @@ import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
 import { memoryRecords } from '../jobs/memory-records.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
+import { namesIn } from '../kit/names-in.ts';
 import { type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
@@ -39,7 +40,14 @@ function inputsWhenNeeded(options: HostInputsOptions & { readonly policy: HostPo
     folderOf: (job, volume) => join(jobInputsRoot(options.policy, job), volume),
     provide: async (...given) => await (await open()).provide(...given),
     release: async (job) => await (await open()).release(job),
-    prune: async () => await (await open()).prune(),
+    prune: async () => {
+      if (opened || (await isAnyKept(options.policy))) await (await open()).prune();
+    },
     describe: async () => await (await open()).describe(),
   };
+}
+
+async function isAnyKept({ inputs }: HostPolicy): Promise<boolean> {
+  const folders = ['about', 'partial'].map((name) => namesIn(join(inputs.dir, 'cache', name)));
+  return (await Promise.all(folders)).some((names) => names.length > 0);
 }

@@ -6,11 +6,13 @@
  * that was killed in between left there goes with the next secrets of the instance, or with the instance. Everything
  * above the instance's folder belongs to the gate's own user.
  */
+
 import { chown, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../contract/failures.ts';
 import { judge } from '../contract/validate.ts';
+import { namesIn } from '../kit/names-in.ts';
 import { type HostPolicy, secretsRoot } from '../policy/host-policy.ts';
 import { refuse } from '../policy/refusal.ts';
 import type { GateCall, GateContext } from './context.ts';
@@ -67,13 +69,6 @@ export async function removeAllSecrets(instance: string, policy: HostPolicy, sig
     if (await removeSecrets(member, policy, signal)) gone.push(secretsRoot(policy, member));
   }
   return gone;
-}
-
-async function namesIn(path: string): Promise<string[]> {
-  return await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
 }
 
 /** No member has a name that begins with a dot. */

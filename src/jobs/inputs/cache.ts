@@ -6,12 +6,14 @@
  *   about/<key>          what it is, as JSON; its time of change is that of the last use
  *   partial/<key>        what is being fetched
  */
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+
+import { chmod, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readBootId } from '../../host/boot-id.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { mapAtMost } from '../../kit/map-at-most.ts';
 import { measureFile } from '../../kit/measure-file.ts';
+import { namesIn } from '../../kit/names-in.ts';
 import type { CacheUse } from './job-inputs.ts';
 import { countsOf } from './part-file.ts';
 
@@ -188,12 +190,4 @@ export class FileCache {
   #about(key: string): string {
     return join(this.#options.folder, 'about', key);
   }
-}
-
-/** Nothing where there is no such folder: nothing was ever fetched. */
-async function namesIn(folder: string): Promise<readonly string[]> {
-  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
 }

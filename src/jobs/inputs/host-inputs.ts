@@ -7,9 +7,10 @@
  *
  * The gate makes the folders, down to that of the volume; what is in them is ours.
  */
+
 import { createHash } from 'node:crypto';
 import type { lookup } from 'node:dns';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
 import { readBootId } from '../../host/boot-id.ts';
@@ -17,6 +18,7 @@ import { type Clock, systemClock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { mapAtMost } from '../../kit/map-at-most.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
+import { namesIn } from '../../kit/names-in.ts';
 import { SharedWork } from '../../kit/shared-work.ts';
 import { Slots } from '../../kit/slots.ts';
 import { type HostPolicy, jobInputsRoot } from '../../policy/host-policy.ts';
@@ -262,13 +264,6 @@ export class HostInputs implements JobInputs {
       this.#options.log.warn({ err }, 'the cache of inputs could not be tidied up');
     }
   }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
-    throw error;
-  });
 }
 
 function summaryOf(id: string, files: readonly ObtainedFile[]): Omit<ProvidedInput, 'from_cache'> {

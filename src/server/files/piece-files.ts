@@ -4,8 +4,9 @@
  *
  * A piece that is cut, or for which there is no room, leaves what was there before it.
  */
+
 import { createWriteStream, type Stats, statSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -13,6 +14,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { moveDurable } from '../../kit/durable.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
+import { namesIn } from '../../kit/names-in.ts';
 
 /** A file that was announced. Group and name are no paths: whoever takes them from a stranger has judged them. */
 export interface AnnouncedFile {
@@ -139,10 +141,6 @@ export class PieceFiles {
 function statsOf(path: string): Stats | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   return stats?.isFile() ? stats : undefined;
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return await readdir(folder).catch(() => []);
 }
 
 /** Passes chunks on, up to so many bytes. */

@@ -1,0 +1,39 @@
+/** What the agent does again and again, whatever else happens on its host. */
+import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import { repeat } from '../kit/repeat.ts';
+import type { HostPressure } from './host-pressure.ts';
+import type { Journal } from './journal/journal.ts';
+
+export interface UpkeepOptions {
+  readonly pressure: Pick<HostPressure, 'look'>;
+  readonly journal: Pick<Journal, 'prune'>;
+  /** Milliseconds since 1970 by the clock of the control plane, by which the journal goes. */
+  readonly serverNow: () => number;
+  /** Undefined where nothing is fetched. */
+  readonly inputs: Pick<JobInputs, 'prune'> | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+const minuteMs = 60_000;
+
+/** Each begins at once. Resolves when the signal is aborted and the work is over; never rejects. */
+export async function keepUp({ pressure, journal, serverNow, inputs, log, ...rest }: UpkeepOptions): Promise<void> {
+  await Promise.all([
+    repeat(() => pressure.look(), {
+      ...{ ...rest, everyMs: minuteMs },
+      onError: (err) => log.warn({ err }, 'host could not be looked at'),
+    }),
+    repeat(() => journal.prune(serverNow()), {
+      ...{ ...rest, everyMs: 10 * minuteMs },
+      onError: (err) => log.warn({ err }, 'journal could not be pruned'),
+    }),
+    repeat(() => inputs?.prune(), {
+      ...{ ...rest, everyMs: 60 * minuteMs },
+      onError: (err) => log.warn({ err }, 'the cache of inputs could not be tidied up'),
+    }),
+  ]);
+}
