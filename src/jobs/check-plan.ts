@@ -6,6 +6,7 @@ import { RE2JS } from 're2js';
 import { type JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
 import type { ListValue, Reference, TextValue } from '../contract/job-values.ts';
 import { pointerToken } from '../contract/pointer.ts';
+import { maxRegexSize, regexSize } from '../contract/regex-size.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkEnvironment } from '../policy/environment.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -171,6 +172,7 @@ function waitsForItself(id: string, steps: ReadonlyMap<string, JobStep>): boolea
 }
 
 function whyUnreadable(regex: string): string | undefined {
+  if (regexSize(regex) > maxRegexSize) return 'it repeats too much that is too long';
   try {
     RE2JS.compile(regex);
     return undefined;

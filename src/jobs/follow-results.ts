@@ -1,4 +1,5 @@
 /** Follows the log of a step that runs, and reads its results out of it as they come. */
+import { setImmediate } from 'node:timers/promises';
 import { pause } from '../kit/backoff.ts';
 import type { ContainerEngine, LogChannel, LogEntry } from '../runtime/engine.ts';
 import { isEngineAway } from '../runtime/engine-away.ts';
@@ -7,6 +8,7 @@ import type { StepResults } from './step-results.ts';
 /** A longer line is looked at as far as this. */
 const longestLine = 64 * 1024;
 const againMs = 500;
+const turnMs = 20;
 
 /** Resolves when the container has ended and all of its log was read. */
 export async function followResults(
@@ -21,11 +23,16 @@ export async function followResults(
     open[channel] = partial ? text.slice(0, longestLine) : '';
     if (!partial) results.line(channel, text.slice(0, longestLine).replace(/\r?\n$/, ''));
   };
+  let turnEnds = performance.now() + turnMs;
   for (let cursor: string | undefined; ; ) {
     try {
       for await (const entry of engine.logs(name, { signal, follow: true, cursor })) {
         cursor = entry.cursor;
         take(entry);
+        // Whatever a step prints, the rest of the agent has its turn.
+        if (performance.now() < turnEnds) continue;
+        await setImmediate();
+        turnEnds = performance.now() + turnMs;
       }
       // What has no end of line is a line as well.
       for (const channel of ['stdout', 'stderr'] as const)

@@ -6,6 +6,7 @@
  */
 import { maxTogether } from '../../contract/job-plan.ts';
 import { pointerToken } from '../../contract/pointer.ts';
+import { maxRegexSize, regexSize } from '../../contract/regex-size.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { readImageName, registryHost } from '../image-name.ts';
 import { checkLiterals } from './check-literals.ts';
@@ -17,8 +18,13 @@ import { isAbsolute } from './paths.ts';
 import { exposedBy, maxPorts } from './ports.ts';
 import { readResultRegex } from './result-regex.ts';
 
+/** Of all expressions of a definition: a moment of whoever reads it. */
+const maxRegexSizes = 4 * maxRegexSize;
+
 /** Every contradiction in a definition that its schema accepts. */
 export function checkDefinition(definition: JobDefinition): PathError[] {
+  const tooLarge = checkRegexSizes(definition);
+  if (tooLarge.length > 0) return tooLarge;
   const ids = checkIds(definition);
   return [
     ...ids,
@@ -141,6 +147,18 @@ function checkAliases({ aliases = [] }: RunArgs, path: string): PathError[] {
 export function aliasesOf(aliases: NonNullable<RunArgs['aliases']>): readonly string[] {
   const names = typeof aliases === 'string' ? aliases.split(',') : aliases;
   return names.map((name) => name.trim()).filter((name) => name !== '');
+}
+
+/** Before any of them is read: reading them takes time like that. */
+function checkRegexSizes({ ops }: JobDefinition): PathError[] {
+  const regexes = ops.flatMap(({ results = {} }) =>
+    Object.values(results).map((result) => (typeof result === 'string' ? result : result.regex)),
+  );
+  // One that is too large by itself is not read, and is told of by its place.
+  const sizes = regexes.map(regexSize).filter((size) => size <= maxRegexSize);
+  return sizes.reduce((sum, size) => sum + size, 0) <= maxRegexSizes
+    ? []
+    : [{ path: '/ops', code: 'regex', message: 'have results whose expressions are too long together' }];
 }
 
 function checkResults({ results = {} }: Op, path: string): PathError[] {

@@ -63,6 +63,11 @@ describe('a plan', () => {
       '/steps/0/results/0/regex',
     ],
     [
+      'an expression that becomes a large program',
+      { steps: [step('one', { results: [{ name: 'x', regex: 'y{1000}'.repeat(40), channels: ['stdout'] }] })] },
+      '/steps/0/results/0/regex',
+    ],
+    [
       'more containers at once than its network has room for',
       { steps: Array.from({ length: 14 }, (_, index) => step(`s${index}`, { group: 'g' })) },
       '/steps',

@@ -37,3 +37,16 @@ it('an expression that others never come back from ends', () => {
 
   expect(results.get('x')).toBeUndefined();
 });
+
+it('an expression that looks through all of a line at each place of it holds nobody up', () => {
+  const results = new StepResults([
+    { name: 'slow', regex: '(a*b|)', channels: both },
+    { name: 'other', regex: '(a)$', channels: both },
+  ]);
+  const line = 'a'.repeat(64 * 1024);
+
+  for (let times = 0; times < 3; times += 1) results.line('stdout', line);
+
+  expect(results.get('slow')?.length).toBeLessThanOrEqual(1000);
+  expect(results.get('other')).toEqual(['a', 'a', 'a']);
+});

@@ -115,7 +115,7 @@ export const differences: readonly Difference[] = [
     ]),
   },
   {
-    what: 'a `regex` of a result that is none, or that needs more than linear time (back references, look-around)',
+    what: 'a `regex` of a result that is none, that needs more than linear time (back references, look-around), or that becomes a large program (`x{1000}` again and again)',
     here: 'refused',
     why: 'A log line must not be able to stop a host.',
     definition: job([run({}, { results: { r: '(?=x)' } })]),

@@ -88,6 +88,18 @@ describe('a job definition is refused, with a path, where', () => {
     ],
     ['ports are exposed twice', job([run({ expose: ['80-90', 85] })]), '/ops/0/args/expose/1 duplicate_port'],
     ['a range runs backwards', job([run({ expose: '90-80' })]), '/ops/0/args/expose port_range'],
+    [
+      'an expression becomes a large program',
+      job([run({}, { results: { x: 'y{1000}'.repeat(40) } })]),
+      '/ops/0/results/x regex',
+    ],
+    [
+      'expressions become large programs together',
+      job([
+        run({}, { results: Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((name) => [name, '.{1000}'.repeat(4)])) }),
+      ]),
+      '/ops regex',
+    ],
     ['an expression has no linear time', job([run({}, { results: { x: '(a)\\1' } })]), '/ops/0/results/x regex'],
     ['somebody wants to log in', job([run()], { ssh: { public_keys: ['ssh-ed25519 x'] } }), '/ssh unsupported'],
     ['a key is unknown', job([run({ privileged: true })]), '/ops/0/args/privileged unknown_key'],
