@@ -25,12 +25,30 @@ export type Check = Extract<JobStep['expose'][number], { kind: 'port' }>['checks
 const mostPorts = 256;
 
 /** Throws `step.unresolved`, naming the reference, for what is not known. */
-export function resolvePart(part: Part, known: KnownValues): ResolvedPart {
+export function resolvePart(part: Part, all: KnownValues): ResolvedPart {
+  const known = rationed(all);
   const list = (value: Part['command']) => value && resolveList(value, known);
   return {
     ...{ command: list(part.command), entrypoint: list(part.entrypoint), env: resolveEnv(part.env, known) },
     work_dir: part.work_dir === undefined ? undefined : resolveText(part.work_dir, known) || undefined,
     ports: portsOf(part.expose, known),
+  };
+}
+
+/** More than a kernel gives a program. References multiply what a step has said, and all of it is held at once. */
+const mostTaken = 4 * 1024 * 1024;
+
+/** Throws `step.unresolved` where the results that are referred to are too long together, each as often as it is. */
+function rationed(known: KnownValues): KnownValues {
+  let taken = 0;
+  return {
+    ...known,
+    result: (step, name) => {
+      const found = known.result(step, name);
+      taken += (found ?? []).reduce((sum, { length }) => sum + length, 0);
+      if (taken <= mostTaken) return found;
+      throw new AgentError('step.unresolved', { reason: 'The results that it refers to are too long together.' });
+    },
   };
 }
 

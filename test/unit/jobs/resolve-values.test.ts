@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Reference } from '../../../src/contract/job-values.ts';
+import type { Part } from '../../../src/jobs/parts.ts';
+import { resolvePart } from '../../../src/jobs/resolve-part.ts';
 import { type KnownValues, resolveEnv, resolveList, resolveText } from '../../../src/jobs/resolve-values.ts';
 
 const results: Record<string, readonly string[]> = {
@@ -88,4 +90,18 @@ it.each<[string, Reference]>([
   expect(() => resolveText({ join: [reference] }, known)).toThrow(
     expect.objectContaining({ code: 'step.unresolved', detail: expect.objectContaining({ reference: name }) }),
   );
+});
+
+it('values of a container are bounded, however often they refer to what a step has said', () => {
+  const part = (times: number): Part => ({
+    ...{ id: 'two', kind: 'step', image: 'image', mounts: [], aliases: [], expose: [], results: [], needs: [] },
+    env: { values: {}, merge: [] },
+    command: { items: Array.from({ length: times }, () => ({ join: [result('long')] })), omit_if_empty: false },
+    resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 },
+    restart: { policy: 'no', max_retries: 0 },
+  });
+  const long = { ...known, result: () => ['x'.repeat(256 * 1024)] };
+
+  expect(resolvePart(part(16), long).command).toHaveLength(16);
+  expect(() => resolvePart(part(17), long)).toThrow('too long together');
 });
