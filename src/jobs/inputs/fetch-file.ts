@@ -24,6 +24,8 @@ export interface FetchOptions {
   /** Where it is put together. */
   readonly part: string;
   readonly onBytes: OnBytes;
+  /** Of a file whose size nobody has told: throws `disk.full` where so many more bytes are too many. */
+  readonly room: (bytes: number) => Promise<void>;
 }
 
 /** Bytes that came, or negative where some turned out to be worth nothing. `wereThere`: from an earlier life. */
@@ -122,7 +124,7 @@ async function fetchPiece(file: RemoteFile, part: PartFile, piece: Piece, option
     judgeAnswer(file, answer, from);
     if (answer.statusCode === 200 && !isOnly) throw noPieces;
     if (answer.statusCode === 200 && !isWhole) await restart(part, 1, onBytes);
-    await take(answer, part, piece, onBytes);
+    await take(answer, part, piece, options);
   } catch (error) {
     signal.throwIfAborted();
     throw error === noPieces ? error : describeTrouble(file.url, error);
@@ -150,7 +152,7 @@ async function take(
   answer: IncomingMessage,
   part: PartFile,
   piece: Piece,
-  onBytes: FetchOptions['onBytes'],
+  { onBytes, room }: Pick<FetchOptions, 'onBytes' | 'room'>,
 ): Promise<void> {
   const most = piece.end === undefined ? Number.POSITIVE_INFINITY : piece.end - piece.start;
   let batch: Buffer[] = [];
@@ -167,7 +169,9 @@ async function take(
       if (part.done(piece) + length + chunk.length > most) throw refused('The source sends more than it said.');
       batch.push(chunk);
       length += chunk.length;
-      if (length >= batchBytes) await flush();
+      if (length < batchBytes) continue;
+      if (piece.end === undefined) await room(length);
+      await flush();
     }
   } finally {
     // Also what came before a cut.

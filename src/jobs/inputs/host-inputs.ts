@@ -186,7 +186,8 @@ export class HostInputs implements JobInputs {
       };
       const fetch = async (members: ReadonlySet<OnBytes>, shared: AbortSignal): Promise<About> => {
         const onBytes: OnBytes = (...of) => members.forEach((tell) => void tell(...of));
-        const means = { client: this.#client, authorize, clock: this.#clock, signal: shared, slots: this.#slots };
+        const room = async (bytes: number) => (await this.#room.take(bytes)).giveBack();
+        const means = { client: this.#client, authorize, clock: this.#clock, signal: shared, slots: this.#slots, room };
         const part = this.#cache.partial(key);
         // Whoever gave it up a moment ago may still have it open.
         return await this.#turns.run(part, async () => {

@@ -29,7 +29,8 @@ export interface RemoteSource {
   readonly authorize: Authorize;
 }
 
-const mostFiles = 100_000;
+/** Of one input. */
+export const mostFiles = 100_000;
 const mostPathBytes = 1024;
 const mostNameBytes = 255;
 

@@ -1,5 +1,6 @@
 /** Lists what is in a bucket, page by page (ListObjectsV2). */
 import type { Authorize } from '../client.ts';
+import { mostFiles } from '../remote-file.ts';
 import { refused } from '../trouble.ts';
 import type { SourceMeans } from './means.ts';
 
@@ -25,7 +26,8 @@ export async function listObjects(
     const { body } = await client.read({ url, authorize, signal });
     const text = body.toString();
     if (!/<ListBucketResult[\s>]/.test(text)) return;
-    found.push(...objectsOf(text));
+    for (const object of objectsOf(text)) found.push(object);
+    if (found.length > mostFiles) throw refused(`The bucket has more than ${mostFiles} objects there.`);
     const next = textOf(text, 'NextContinuationToken');
     if (textOf(text, 'IsTruncated') !== 'true') return found;
     if (next === undefined || next === token) throw refused('The list of the bucket has no end.');
@@ -35,7 +37,10 @@ export async function listObjects(
 
 function objectsOf(list: string): S3Object[] {
   const isEncoded = textOf(list, 'EncodingType') === 'url';
-  return [...list.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, entry = '']) => {
+  // Each piece is looked through once: an expression would look for the end of each beginning in all that follows.
+  const [, ...pieces] = list.split('<Contents>');
+  return pieces.map((piece) => {
+    const entry = piece.slice(0, Math.max(0, piece.indexOf('</Contents>')));
     const key = textOf(entry, 'Key') ?? '';
     const size = Number(textOf(entry, 'Size'));
     const etag = textOf(entry, 'ETag');

@@ -263,6 +263,29 @@ describe('the disk', () => {
     expect(await inputs.describe()).toMatchObject({ files: 0 });
   });
 
+  it('is kept free also from a file of which nobody says how long it is', async () => {
+    let isGone = false;
+    const server = await loopbackSource((_request, response) => {
+      response.once('close', () => {
+        isGone = true;
+      });
+      const more = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(64 * kib)));
+      };
+      response.on('drain', more);
+      more();
+    });
+    let free = 20 * 1024 * kib;
+    const readFree = async () => {
+      free -= 256 * kib;
+      return free;
+    };
+    const { provide } = inputsGround({ readFree, diskGib: gibOf(10 * 1024 * kib) });
+
+    expect(await reasonOf(provide({ kind: 'http', url: `${server.origin}/endless` }))).toMatch(/^disk.full/);
+    await expect.poll(() => isGone).toBe(true);
+  });
+
   it('is promised once: two who come together do not both get the last of it', async () => {
     const { source, faults } = await fileServer(files);
     const { provide } = inputsGround({ readFree: async () => 150 * kib });

@@ -320,3 +320,31 @@ describe('names of files', () => {
     expect(paths()).toEqual(names.sort());
   });
 });
+
+describe('a bucket of a stranger', () => {
+  const listing = (page: string): Fault => {
+    let token = 0;
+    return (_request, response) => {
+      token += 1;
+      const next = `<IsTruncated>true</IsTruncated><NextContinuationToken>${token}</NextContinuationToken>`;
+      response.end(`<ListBucketResult>${page}${next}</ListBucketResult>`);
+      return true;
+    };
+  };
+  const entry = (key: string) => `<Contents><Key>${key}</Key><ETag>"e"</ETag><Size>1</Size></Contents>`;
+
+  it.each([
+    ['has a list without an end', entry('a').repeat(60_000), /^input.refused: The bucket has more than 100000 objects/],
+    [
+      'begins what it never ends',
+      '<Contents>'.repeat(300_000),
+      /^input.refused: The list of the bucket cannot be read/,
+    ],
+  ])('%s', async (_what, page, reason) => {
+    const { origin, faults } = await s3Server([], { style: 'host' });
+    const { provide } = inputsGround();
+    faults.push(...Array<Fault>(10).fill(listing(page)));
+
+    expect(await reasonOf(provide({ kind: 's3', url: `${origin}/`, region: 'x', files: [] }))).toMatch(reason);
+  });
+});
