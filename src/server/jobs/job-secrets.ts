@@ -7,15 +7,20 @@ export type Secrets = Readonly<Record<string, string>>;
 
 /** A copy of the document with `secretMark` in place of each text that is pointed to, and those texts by pointer. */
 export function takeSecrets(document: unknown, pointers: readonly string[]): { document: unknown; secrets: Secrets } {
-  const bare = structuredClone(document);
+  const bare = copyOf(document);
   const secrets = pointers.map((pointer) => [pointer, replaceAt(bare, pointer, secretMark)] as const);
   return { document: bare, secrets: Object.fromEntries(secrets) };
 }
 
 export function putSecrets(document: unknown, secrets: Secrets): unknown {
-  const whole = structuredClone(document);
+  const whole = copyOf(document);
   for (const [pointer, secret] of Object.entries(secrets)) replaceAt(whole, pointer, secret);
   return whole;
+}
+
+/** What an alias of YAML repeats is one thing in memory, and several places in the copy. */
+function copyOf(document: unknown): unknown {
+  return JSON.parse(JSON.stringify(document));
 }
 
 /** What was there. Pointers come from who has read the document, so something else than a text there is a bug. */
