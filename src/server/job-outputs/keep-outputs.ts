@@ -51,10 +51,12 @@ export async function offer(
   parts: OutputParts,
 ): Promise<OutputReceived> {
   const { project_id } = await jobOfNode(tx, node, job_id);
+  const untenable = await contradictionOf(tx, job_id, project_id, output);
+  if (untenable !== null) return { received: 0, complete: false, refused: untenable };
   const before = await tx.job_outputs.find({ job_id, name: output.name, sha256: output.sha256 });
   const content = { project_id, sha256: output.sha256, bytes: output.bytes };
   const isNew = before === undefined || before.state === 'refused';
-  const reason = isNew ? await refusalOf(tx, job_id, content, parts.outputLimits) : null;
+  const reason = isNew ? await refusalOf(tx, content, parts.outputLimits) : null;
   const at = new Date(cause.now).toISOString();
   const row: StoredOutput = {
     ...{ id: before?.id ?? newId(cause.now), job_id, project_id, node_id: node.id, ...output },
@@ -116,15 +118,27 @@ async function use(tx: Tx, { project_id, sha256 }: Pick<StoredOutput, 'project_i
   else await tx.job_output_use.insert(after);
 }
 
-async function refusalOf(
+/** Why an offer cannot be, whoever makes it: nothing is kept of it, as a node could make as many as it likes. */
+async function contradictionOf(
   tx: ReadTx,
   jobId: string,
+  projectId: string,
+  { name, sha256, bytes }: KeptOutput,
+): Promise<string | null> {
+  const same = await tx.job_outputs.list({ where: { project_id: projectId, sha256, state: ['pending', 'stored'] } });
+  const other = same.find((row) => row.bytes !== bytes);
+  if (other) return `What has this sha256 was offered with ${other.bytes} bytes.`;
+  if (await tx.job_outputs.find({ job_id: jobId, name, sha256 })) return null;
+  const isFull = (await tx.job_outputs.count({ job_id: jobId })) >= maxOutputs;
+  return isFull ? `The job has ${maxOutputs} outputs already.` : null;
+}
+
+async function refusalOf(
+  tx: ReadTx,
   { project_id, sha256, bytes }: Pick<StoredOutput, 'project_id' | 'sha256' | 'bytes'>,
   { each, project }: OutputLimits,
 ): Promise<string | null> {
   if (bytes > each) return `It has ${gibibytes(bytes)}, and one output may have ${gibibytes(each)}.`;
-  if ((await tx.job_outputs.count({ job_id: jobId })) >= maxOutputs)
-    return `The job has ${maxOutputs} outputs already.`;
   if ((await tx.job_outputs.count({ project_id, sha256, state: ['pending', 'stored'] })) > 0) return null;
   const used = (await tx.job_output_use.get(project_id))?.bytes ?? 0;
   if (used + bytes <= project) return null;

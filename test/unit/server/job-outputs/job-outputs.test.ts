@@ -3,7 +3,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { KeptOutput } from '../../../../src/contract/job-outputs.ts';
+import { type KeptOutput, maxOutputs } from '../../../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
 import { jobOutputsPath } from '../../../../src/contract/signing.ts';
 import { forgetOutputs } from '../../../../src/server/job-outputs/keep-outputs.ts';
@@ -201,6 +201,46 @@ describe('what a node hands over of its job', () => {
     expect(sent.status).toBe(404);
     expect(twice.body).toMatchObject({ complete: true });
     expect(again.body).toEqual({ received: 0, complete: false, refused: null });
+  });
+});
+
+describe('a node that lies', () => {
+  it('cannot have more kept than is counted, by other sizes of what it has offered', async () => {
+    const job = await newJob({ project_id: 'p3' });
+    const small = outputOf('', { bytes: 1, sha256: '3'.repeat(64) });
+    await offer(job, small);
+
+    const answers = [
+      await offer(job, { ...small, bytes: limits.each + 1 }),
+      await offer(job, { ...small, name: 'again', bytes: limits.each }),
+      await offer(await newJob({ project_id: 'p3' }), { ...small, bytes: limits.each }),
+    ];
+    const sent = await put(job, small.sha256, 0, 'more than a byte');
+
+    const refused = 'What has this sha256 was offered with 1 bytes.';
+    expect(answers.map(({ body }) => body.refused)).toEqual([refused, refused, refused]);
+    expect(sent.body.error).toMatchObject({ code: 'output.damaged' });
+    expect(await usedBy('p3')).toBe(1);
+  });
+
+  it('cannot fill the store with what is refused', async () => {
+    const job = await newJob({ project_id: 'p3' });
+    const tooLarge = (index: number) =>
+      outputOf('', { name: `o${index}`, bytes: limits.each + 1, sha256: String(index).padStart(64, '0') });
+    await store.write(async (tx) => {
+      for (let index = 0; index < maxOutputs; index += 1) {
+        const row = { job_id: job, project_id: 'p3', node_id: 'node-1', ...tooLarge(index), state: 'refused' as const };
+        const at = new Date().toISOString();
+        await tx.job_outputs.insert({ id: randomUUID(), ...row, reason: 'too large', offered_at: at, stored_at: null });
+      }
+    });
+
+    const { body } = await offer(job, tooLarge(maxOutputs));
+    const known = await offer(job, tooLarge(0));
+
+    expect(body.refused).toBe(`The job has ${maxOutputs} outputs already.`);
+    expect(known.body.refused).toContain('one output may have');
+    expect(await store.read((tx) => tx.job_outputs.count({ job_id: job }))).toBe(maxOutputs);
   });
 });
 
