@@ -21,11 +21,12 @@ export class Services {
     return this.#failed.signal;
   }
 
-  /** Resolves when all are ready. */
+  /** Resolves when all are ready. Those that an earlier life of the agent has stopped, after the last step, are not begun again. */
   async start(signal: AbortSignal): Promise<void> {
     const services = this.#job.parts.filter(({ kind }) => kind === 'service');
     for (const part of services) this.#begin(part);
-    await Promise.all(services.map((part) => this.#untilReady(part, AbortSignal.any([signal, this.failed]))));
+    const wanted = services.filter(({ id }) => !this.#hasServed(id));
+    await Promise.all(wanted.map((part) => this.#untilReady(part, AbortSignal.any([signal, this.failed]))));
   }
 
   /** Ends them, in any order, and resolves when they have. */
@@ -49,8 +50,12 @@ export class Services {
     this.#atWork.push(work);
   }
 
+  #hasServed(id: string): boolean {
+    return this.#job.step(id).ending === 'served';
+  }
+
   #fail(id: string): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#hasServed(id)) return;
     const { failure, exit_code } = this.#job.step(id);
     const reason = `The service ${id} has ended while the job runs.`;
     const { code = 'step.failed', detail = {} } = failure ?? {};

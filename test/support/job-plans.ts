@@ -20,6 +20,13 @@ export function step(id: string, over: Partial<JobStep> = {}): JobStep {
   };
 }
 
+/** A service of one container, which is ready when it runs. */
+export function service(id: string): JobPlan['services'][number] {
+  const { image, command = words(), env, mounts, resources } = step(id);
+  const restart = { policy: 'no', max_retries: 0 } as const;
+  return { id, image, command, env, mounts, resources, expose: [], restart, ready_seconds: 60 };
+}
+
 export function plan(over: Partial<JobPlan> = {}): JobPlan {
   const media_type = 'application/vnd.oci.image.manifest.v1+json';
   return {

@@ -1,12 +1,13 @@
 /** A job that an earlier life of the agent had begun: each part goes on where it was, and nothing is done twice. */
 import { describe, expect, it } from 'vitest';
+import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import { labels } from '../../../src/contract/names.ts';
 import type { JobRecord, StepRecord } from '../../../src/jobs/job-record.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { JobLetGo } from '../../../src/jobs/running-jobs.ts';
 import type { ContainerFacts } from '../../../src/runtime/engine.ts';
 import { jobEngine, type Script } from '../../support/job-engine.ts';
-import { keptJob, plan, step, stepRecord } from '../../support/job-plans.ts';
+import { keptJob, plan, service, step, stepRecord } from '../../support/job-plans.ts';
 import { containerFacts } from '../../support/recording-engine.ts';
 import { taskContext } from '../../support/task-bench.ts';
 
@@ -74,7 +75,7 @@ describe('the step that was at work', () => {
   it('has run past its time meanwhile: it is stopped', async () => {
     const steps = [step('one', { timeout_seconds: 60 })];
     const of = { one: stepRecord('one', 'running', running) };
-    const { report } = await resume({ steps: of }, { status: 'running' }, { one: [{}] }, steps);
+    const { report } = await resume({ steps: of }, { status: 'running' }, { one: [{}] }, { steps });
 
     expect(report).toEqual({ job: 'failed', one: 'timed_out' });
   });
@@ -84,10 +85,35 @@ describe('steps that have ended', () => {
   it('are not run again', async () => {
     const steps = [step('one'), step('two')];
     const of = { one: stepRecord('one', 'succeeded', running), two: stepRecord('two', 'pending') };
-    const { done, report } = await resume({ steps: of }, { status: 'exited', exitCode: 0 }, {}, steps);
+    const { done, report } = await resume({ steps: of }, { status: 'exited', exitCode: 0 }, {}, { steps });
 
     expect(done).toEqual(['create gpuaas-job-1.two', 'start gpuaas-job-1.two']);
     expect(report).toEqual({ job: 'succeeded', one: 'succeeded', two: 'succeeded' });
+  });
+});
+
+describe('a service', () => {
+  const planned = { services: [service('one')], steps: [step('two')] };
+  const two = stepRecord('two', 'succeeded', running);
+
+  it.each<[string, StepRecord['state'], Partial<ContainerFacts>]>([
+    ['was stopped', 'succeeded', { status: 'exited', exitCode: 143 }],
+    ['was being stopped', 'running', { status: 'running' }],
+    ['was stopped, which nobody wrote down,', 'running', { status: 'exited', exitCode: 143 }],
+  ])('that %s after the last step fails nothing, and is not begun again', async (_, state, container) => {
+    const one = stepRecord('one', state, { ...running, ending: 'served' });
+    const { done, report, record } = await resume({ steps: { one, two } }, container, { one: [{}] }, planned);
+
+    expect(done).toEqual([]);
+    expect(report).toEqual({ job: 'succeeded', two: 'succeeded' });
+    expect(record.steps['one']).toMatchObject({ state: 'succeeded' });
+  });
+
+  it('that has ended by itself has failed the job', async () => {
+    const one = stepRecord('one', 'failed', running);
+    const { record } = await resume({ steps: { one, two } }, { status: 'exited', exitCode: 1 }, {}, planned);
+
+    expect(record).toMatchObject({ state: 'failed', failure: { detail: { service: 'one' } } });
   });
 });
 
@@ -136,7 +162,7 @@ function bench(
   of: Partial<JobRecord>,
   container: Partial<ContainerFacts> | undefined,
   scripts: Record<string, Script> = { one: [{ exit: 0 }] },
-  steps = [step('one')],
+  planned: Partial<JobPlan> = { steps: [step('one')] },
 ) {
   const engine = jobEngine(scripts);
   const { context } = taskContext(engine.engine);
@@ -145,7 +171,7 @@ function bench(
     engine.containers.set(name, containerFacts({ name, labels: its, startedAt: started, ...container }));
     if (container.status === 'running') engine.runs(name);
   }
-  const kept = keptJob('running', 'running', { task_id: 'task-1', plan: plan({ steps }) });
+  const kept = keptJob('running', 'running', { task_id: 'task-1', plan: plan(planned) });
   const far = Date.now() + 3_600_000;
   const record = { deadline_at: far, steps: { one: stepRecord('one', 'running', running) }, ...of };
   context.jobs.records.begin({ ...kept, record: { ...kept.record, ...record } });

@@ -4,7 +4,7 @@ import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
-import { jobIdentity, plan, step, words } from '../../support/job-plans.ts';
+import { jobIdentity, plan, service, step, words } from '../../support/job-plans.ts';
 import { taskContext } from '../../support/task-bench.ts';
 
 describe('a job of one step', () => {
@@ -206,21 +206,6 @@ const runOnce = (id: string): JobPlan['checks'][number] => {
   const { image, command = words(), env, mounts, resources } = step(id);
   return { id, image, command, env, mounts, resources, timeout_seconds: 60 };
 };
-const service = (id: string): JobPlan['services'][number] => {
-  const { image, command = words(), env, mounts, resources } = step(id);
-  return {
-    id,
-    image,
-    command,
-    env,
-    mounts,
-    resources,
-    expose: [],
-    restart: { policy: 'no', max_retries: 0 },
-    ready_seconds: 60,
-  };
-};
-
 type Means = ReturnType<typeof taskContext>['context']['jobs'];
 
 /** `meanwhile` is called when the first step runs. */
