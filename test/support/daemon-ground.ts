@@ -41,6 +41,8 @@ export interface DaemonGround {
   /** Queues a task for the node and returns its id. */
   enqueue<T extends TaskType>(type: T, params: TaskParams<T>): Promise<string>;
   cancel(taskId: string): Promise<void>;
+  /** Changes what the control plane knows. */
+  write: Store['write'];
   /** Tasks that were sent to the node and have not ended. */
   atNode(): Promise<number>;
   /** Resolves with the result that the control plane has kept; also for one that came earlier. */
@@ -111,6 +113,7 @@ export async function openDaemonGround(
       });
       return daemon;
     },
+    write: (work) => running.store.write(work),
     connected: async () =>
       await until(() => running.controlPlane.context.hub.isConnected(nodeId), 'the node to connect'),
     cancel: async (taskId) => {
