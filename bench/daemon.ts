@@ -90,7 +90,7 @@ async function idleCost(pid: number): Promise<Measurement[]> {
 }
 
 /** Megabytes, of a thousand kilobytes each as the kernel counts them. */
-function memoryOf(pid: number): { privateDirty: number; resident: number } {
+export function memoryOf(pid: number): { privateDirty: number; resident: number } {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   const megabytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1000;
   return { privateDirty: megabytes('Private_Dirty'), resident: megabytes('Rss') };
