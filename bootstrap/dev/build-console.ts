@@ -8,6 +8,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import standaloneCode from 'ajv/dist/standalone/index.js';
 import { build, type Metafile, type Plugin } from 'esbuild';
+import { shareRepeated } from '../../src/contract/share-repeated.ts';
 import { judging } from '../../src/contract/validate.ts';
 import { JobDefinition } from '../../src/manifests/nosana/definition.ts';
 import type { ConsoleFile, ConsoleFiles } from '../../src/server/http/console-files.ts';
@@ -35,9 +36,10 @@ const compiledSchemas: Plugin = {
 function compilerOfThePage(): string {
   const ajv = new Ajv({ ...judging, code: { source: true, esm: true } });
   return `
-    ${standaloneCode.default(ajv, ajv.compile(JobDefinition))}
+    ${standaloneCode.default(ajv, ajv.compile(shareRepeated(JobDefinition)))}
+    import { shareRepeated } from './src/contract/share-repeated.ts';
     import { JobDefinition } from './src/manifests/nosana/definition.ts';
-    const compiled = new Map([[JobDefinition, validate]]);
+    const compiled = new Map([[shareRepeated(JobDefinition), validate]]);
     export class Ajv {
       compile(schema) {
         if (compiled.has(schema)) return compiled.get(schema);

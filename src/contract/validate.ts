@@ -7,6 +7,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Static, TSchema } from 'typebox';
 import { pointerToken } from './pointer.ts';
+import { shareRepeated } from './share-repeated.ts';
 
 export interface PathError {
   /** JSON pointer into the judged value; empty for the value itself. */
@@ -33,6 +34,8 @@ export const judging = {
   ...{ allErrors: true, strict: true, strictTypes: false, discriminator: true, ownProperties: true },
   // Our schemas are valid, a test says so; to look at each start takes half the time of compiling them.
   ...{ meta: false, validateSchema: false },
+  // What is shared would be written out again at each place of its use.
+  inlineRefs: false,
   // Errors then know the schema they are from.
   verbose: true,
 } as const;
@@ -96,7 +99,7 @@ function validatorOf(schema: TSchema): ValidateFunction {
   }
   // To tidy up the code that it writes takes half of time and memory of the rest; V8 does so anyway where code is hot.
   ajv ??= new Ajv({ ...judging, code: { optimize: false } });
-  const validate = ajv.compile(schema);
+  const validate = ajv.compile(shareRepeated(schema));
   compiled.set(schema, validate);
   return validate;
 }
