@@ -131,6 +131,8 @@ function describe(error: ErrorObject): PathError {
         code: 'enum',
         message: `must be one of ${JSON.stringify(tagsOf(error))}`,
       };
+    case 'type':
+      return { path: instancePath, code: keyword, message: `must be ${[params['type']].flat().join(' or ')}` };
     case 'const':
       return { path: instancePath, code: keyword, message: `must be ${JSON.stringify(params['allowedValue'])}` };
     default:

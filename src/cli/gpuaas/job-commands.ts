@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
 import type { Json } from '../../contract/failures.ts';
 import { jobStates } from '../../contract/job-state.ts';
-import { dialects } from '../../manifests/dialects.ts';
+import { jobDialects } from '../../manifests/job-dialects.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine } from '../output.ts';
@@ -116,7 +116,7 @@ function addSubmit(jobs: Command, carry: Carry): void {
   jobs
     .command('submit <file>')
     .description('submit a job from a document in JSON or YAML; - is standard input')
-    .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(dialects))
+    .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(jobDialects))
     .option('--project <id>', 'project that owns it, if the token belongs to none')
     .option('--name <name>', 'name for people')
     .addOption(new Option('--sandbox <runtime>', 'how its containers are kept apart').choices(['runc', 'gvisor']))

@@ -57,6 +57,15 @@ it('says which values would have been right', () => {
   ]);
 });
 
+it('names the types that a value may have', () => {
+  const text = Type.Unsafe<string | string[]>({ type: ['string', 'array'] });
+
+  expect(judge(text, 7)).toEqual({
+    ok: false,
+    errors: [{ path: '', code: 'type', message: 'must be string or array' }],
+  });
+});
+
 it('escapes keys as a JSON pointer wants it', () => {
   expect(errorsOf(changed(fullLaunch(), '/env', { 'a/b~c': 'x' }))).toMatchObject([{ path: '/env/a~1b~0c' }]);
   expect(pointerToken('~1')).toBe('~01');

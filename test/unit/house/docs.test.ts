@@ -9,6 +9,7 @@ import { exitCodes } from '../../../src/cli/exit-codes.ts';
 import { failureCodes } from '../../../src/contract/failures.ts';
 import { taskTypes } from '../../../src/contract/tasks.ts';
 import { hostChecks } from '../../../src/host/doctor.ts';
+import { readDefinitionText } from '../../../src/manifests/nosana/read-definition.ts';
 import { hostPolicy } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -18,7 +19,7 @@ const docs = [
   'README.md',
   'ARCHITECTURE.md',
   'CHANGELOG.md',
-  ...readdirSync(join(root, 'docs'))
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ];
@@ -67,6 +68,12 @@ describe.each(docs)('%s', (file) => {
 
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
   });
+});
+
+it.each(['README.md', 'docs/jobs.md'])('%s shows a job definition that is valid', (file) => {
+  const [, shown = ''] = /job\.json <<'END'\n([\s\S]*?)END\n/.exec(text(file)) ?? [];
+
+  expect(readDefinitionText(shown)).toMatchObject({ ok: true, warnings: [] });
 });
 
 describe('docs/operators.md', () => {

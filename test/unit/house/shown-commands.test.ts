@@ -6,7 +6,9 @@ import { gpuaas } from '../../../src/cli/gpuaas-main.ts';
 import { main as nodeAgent } from '../../../src/cli/main.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const pages = readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : []));
+const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).flatMap((name) =>
+  name.endsWith('.md') ? [`docs/${name}`] : [],
+);
 const text = (file: string) => readFileSync(join(root, file), 'utf8');
 const programs = { gpuaas, 'node-agent': nodeAgent } as const;
 
