@@ -27,9 +27,12 @@ export const JobEndpoint = Type.Object(
 );
 export type JobEndpoint = Static<typeof JobEndpoint>;
 
+/** Most endpoints that are told of a job; it may have more of them. */
+export const maxEndpoints = 512;
+
 /** What changes while a job is at work, as it is told to whoever follows it. */
 export const jobProgress = {
-  endpoints: Type.Array(JobEndpoint, { maxItems: 512, description: 'Where its steps answer now.' }),
+  endpoints: Type.Array(JobEndpoint, { maxItems: maxEndpoints, description: 'Where its steps answer now.' }),
   outputs: Type.Array(KeptOutput, { maxItems: maxOutputs, description: 'What is kept of it so far.' }),
 };
 

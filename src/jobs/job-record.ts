@@ -1,7 +1,7 @@
 /** What is known of a job on its host. On disk before anything builds on it, so that a killed agent goes on where it was. */
 
 import type { Failure } from '../contract/failures.ts';
-import type { JobEndpoint } from '../contract/job-output.ts';
+import { type JobEndpoint, maxEndpoints } from '../contract/job-output.ts';
 import type { KeptOutput } from '../contract/job-outputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { JobReport, StepReport } from '../contract/job-report.ts';
@@ -137,7 +137,8 @@ export function endpointsOf({ record }: Pick<KeptJob, 'record'>): JobEndpoint[] 
         ...{ step, name, protocol, host: '127.0.0.1' as const, port, container_port },
         url: protocol === 'http' ? `http://127.0.0.1:${port}/` : null,
       })),
-    );
+    )
+    .slice(0, maxEndpoints);
 }
 
 /** Ids of all that has, or has had, a container; undefined for no job. */
