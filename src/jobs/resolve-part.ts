@@ -2,7 +2,7 @@
 import { AgentError } from '../contract/failures.ts';
 import type { JobStep } from '../contract/job-plan.ts';
 import type { Part } from './parts.ts';
-import { type KnownValues, resolveEnv, resolveList, resolveText } from './resolve-values.ts';
+import { type KnownValues, rationed, resolveEnv, resolveList, resolveText } from './resolve-values.ts';
 
 export interface ResolvedPart {
   readonly command: readonly string[] | undefined;
@@ -32,23 +32,6 @@ export function resolvePart(part: Part, all: KnownValues): ResolvedPart {
     ...{ command: list(part.command), entrypoint: list(part.entrypoint), env: resolveEnv(part.env, known) },
     work_dir: part.work_dir === undefined ? undefined : resolveText(part.work_dir, known) || undefined,
     ports: portsOf(part.expose, known),
-  };
-}
-
-/** More than a kernel gives a program. References multiply what a step has said, and all of it is held at once. */
-const mostTaken = 4 * 1024 * 1024;
-
-/** Throws `step.unresolved` where the results that are referred to are too long together, each as often as it is. */
-function rationed(known: KnownValues): KnownValues {
-  let taken = 0;
-  return {
-    ...known,
-    result: (step, name) => {
-      const found = known.result(step, name);
-      taken += (found ?? []).reduce((sum, { length }) => sum + length, 0);
-      if (taken <= mostTaken) return found;
-      throw new AgentError('step.unresolved', { reason: 'The results that it refers to are too long together.' });
-    },
   };
 }
 

@@ -12,6 +12,23 @@ export interface KnownValues {
   readonly job: { readonly id: string; readonly host: string; readonly project: string };
 }
 
+/** More than a kernel gives a program. References multiply what a step has said, and all of it is held at once. */
+const mostTaken = 4 * 1024 * 1024;
+
+/** For one container or input. Throws `step.unresolved` where results that it refers to, each as often as it does, are too long. */
+export function rationed(known: KnownValues): KnownValues {
+  let taken = 0;
+  return {
+    ...known,
+    result: (step, name) => {
+      const found = known.result(step, name);
+      taken += (found ?? []).reduce((sum, { length }) => sum + length, 0);
+      if (taken <= mostTaken) return found;
+      throw new AgentError('step.unresolved', { reason: 'The results that it refers to are too long together.' });
+    },
+  };
+}
+
 /** Throws `step.unresolved`, naming the reference, for what is not known. */
 export function resolveText(value: TextValue, known: KnownValues): string {
   return typeof value === 'string'

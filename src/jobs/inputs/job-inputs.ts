@@ -1,6 +1,6 @@
 /** What the executor asks of the part that fetches inputs, and an input whose values are known. */
 import type { JobInput } from '../../contract/job-inputs.ts';
-import { type KnownValues, resolveText } from '../resolve-values.ts';
+import { type KnownValues, rationed, resolveText } from '../resolve-values.ts';
 
 /** What fetches inputs. */
 export interface JobInputs {
@@ -65,7 +65,8 @@ export type ResolvedSource =
 export type ResolvedInput = Pick<JobInput, 'id' | 'volume' | 'cache_seconds'> & { readonly source: ResolvedSource };
 
 /** Throws `step.unresolved`, naming the reference, for what is not known. */
-export function resolveInput({ id, volume, cache_seconds, source }: JobInput, known: KnownValues): ResolvedInput {
+export function resolveInput({ id, volume, cache_seconds, source }: JobInput, all: KnownValues): ResolvedInput {
+  const known = rationed(all);
   const text = (value: Parameters<typeof resolveText>[0]) => resolveText(value, known);
   const resolved = { id, volume, cache_seconds };
   switch (source.kind) {

@@ -45,4 +45,15 @@ describe('an input of a plan', () => {
       resolveInput({ ...rest, source: { ...source, model: { join: [...source.model.join] } } }, known),
     ).toThrow(expect.objectContaining({ code: 'step.unresolved' }));
   });
+
+  it('is bounded, however often it refers to what a step has said', () => {
+    const long = { ...known, result: () => ['x'.repeat(256 * 1024)] };
+    const of = (times: number): JobInput => ({
+      ...rest,
+      source: { kind: 's3', url: 'https://b.example/', region: 'eu-1', files: Array(times).fill(model) },
+    });
+
+    expect(resolveInput(of(16), long).source).toMatchObject({ kind: 's3' });
+    expect(() => resolveInput(of(17), long)).toThrow('too long together');
+  });
 });
