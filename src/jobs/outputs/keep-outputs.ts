@@ -30,6 +30,7 @@ export interface KeptOutputs extends JobOutputs {
 /** Outputs that are handed over at once. */
 const parallel = 2;
 const maxEntries = 200_000;
+const maxNames = 64 * 2 ** 20;
 
 /** Goes on at once with what an earlier life has left. */
 export function openOutputs({ engine, folder, limits, destination, clock, log }: OutputsOptions): KeptOutputs {
@@ -44,7 +45,7 @@ export function openOutputs({ engine, folder, limits, destination, clock, log }:
     take: async (output, where, signal) => {
       const archive = await engine.getArchive(where.container, posix.join(where.target, output.path), signal);
       if (!archive) return undefined;
-      const most = { bytes: limits.each, entries: maxEntries };
+      const most = { bytes: limits.each, entries: maxEntries, names: maxNames };
       return await keep(where.job, async (write) =>
         filled(output, where, await named(output, takeTar(archive, write, most))),
       );

@@ -13,6 +13,8 @@ import { AgentError } from '../../contract/failures.ts';
 export interface TarLimits {
   readonly bytes: number;
   readonly entries: number;
+  /** Characters of all names together: they are held until the end. */
+  readonly names: number;
 }
 
 export interface TakenTar {
@@ -90,6 +92,7 @@ interface Repacking {
 async function repack({ base, entries, ours, limits, leftOut }: Repacking): Promise<void> {
   const names = new Names();
   let bytes = 0;
+  let length = 0;
   for (let count = 1; ; count += 1) {
     const entry = await next(entries);
     if (!entry) break;
@@ -98,6 +101,8 @@ async function repack({ base, entries, ours, limits, leftOut }: Repacking): Prom
     bytes += header.size + 512;
     if (bytes > limits.bytes) throw tooLarge(limits.bytes);
     const name = within(base, header.name);
+    length += name.length;
+    if (length > limits.names) throw refused('The names of its files are too long together.');
     const kept = names.judge(name, header, base);
     if (kept === undefined) {
       leftOut.add(name);

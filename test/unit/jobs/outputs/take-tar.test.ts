@@ -6,7 +6,7 @@ import { takeTar } from '../../../../src/jobs/outputs/take-tar.ts';
 
 type Part = Partial<Header> & { readonly name: string; readonly content?: string };
 
-const limits = { bytes: 12_000, entries: 20 };
+const limits = { bytes: 12_000, entries: 20, names: 500 };
 const file = (name: string, content: string, more: Partial<Header> = {}): Part => ({ name, content, ...more });
 const directory = (name: string, more: Partial<Header> = {}): Part => ({ name, type: 'directory', ...more });
 
@@ -98,6 +98,10 @@ describe('a folder', () => {
     const much = [directory('m'), ...Array.from({ length: 15 }, (_, index) => file(`m/${index}`, 'x'.repeat(500)))];
 
     expect((await take(many)).error).toMatchObject({ detail: { reason: 'It has more than 20 files.' } });
+    const long = [directory('m'), ...Array.from({ length: 6 }, (_, index) => file(`m/${index}${'n'.repeat(90)}`, ''))];
+    expect((await take(long)).error).toMatchObject({
+      detail: { reason: 'The names of its files are too long together.' },
+    });
     expect((await take(much)).error).toMatchObject({ detail: { reason: expect.stringContaining('larger than') } });
   });
 
