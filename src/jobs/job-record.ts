@@ -77,7 +77,7 @@ export interface JobRecords {
 }
 
 /** The report of a record, in the order of the plan. */
-export function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport {
+function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport {
   const { state, started_at, ended_at, failure, steps } = record;
   return {
     ...{ state, summary: summaryOf(plan, record), started_at, ended_at, failure },

@@ -2,7 +2,7 @@
 import { AgentError } from '../contract/failures.ts';
 import type { JobTaskOutput } from '../contract/job-output.ts';
 import type { JobRef } from '../contract/job-plan.ts';
-import { endpointsOf, type KeptJob, reportOf } from '../jobs/job-record.ts';
+import { boundedReport, endpointsOf, type KeptJob } from '../jobs/job-record.ts';
 import type { TaskContext } from './task-context.ts';
 
 /** Undefined where nobody knows it; `task.untrusted` where it belongs to another project. */
@@ -20,12 +20,13 @@ export function knownJob(
   return job;
 }
 
+/** It fits a message whatever the steps have said, or the receipt would be left behind with them. */
 export function jobOutput(
   job: KeptJob | undefined,
   { events }: Pick<TaskContext, 'events'>,
   { summary, cleanup = null, failure = null }: Partial<Pick<JobTaskOutput, 'summary' | 'cleanup' | 'failure'>> = {},
 ): JobTaskOutput {
-  const report = job ? reportOf(job) : null;
+  const report = job ? boundedReport(job) : null;
   return {
     ...{ state: report?.state ?? null, summary: summary ?? report?.summary ?? 'Nothing is known of the job.', report },
     ...{ endpoints: job ? endpointsOf(job) : [], outputs: [...(job?.record.outputs ?? [])] },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { JobTaskOutput } from '../../../src/contract/job-output.ts';
+import { maxFrameBytes } from '../../../src/contract/signing.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { controlJob } from '../../../src/tasks/workload-job-control.ts';
 import { jobIdentity, keptJob } from '../../support/job-plans.ts';
@@ -38,6 +39,18 @@ describe('cancelling', () => {
     expect(await controlJob(cancel, context)).toMatchObject({ state: 'succeeded', failure: null });
     expect(context.jobs.records.get(job_id)).toEqual(ended);
     expect(calls).toEqual([]);
+  });
+
+  it('a job whose steps have said much tells its end and its receipt all the same', async () => {
+    const { context } = bench();
+    const { record, ...ended } = keptJob('succeeded', 'succeeded');
+    const step = { ...record.steps['one'], results: { x: Array.from({ length: 20 }, () => 'x'.repeat(60_000)) } };
+    context.jobs.records.begin({ ...ended, record: { ...record, receipt: 'a.b.c', steps: { one: step as never } } });
+
+    const output = await controlJob(cancel, context);
+
+    expect(Buffer.byteLength(JSON.stringify(output))).toBeLessThan(maxFrameBytes);
+    expect(output).toMatchObject({ receipt: 'a.b.c', report: { state: 'succeeded', steps: [{ results: {} }] } });
   });
 
   it('a job that nobody carries out yet is kept in mind until somebody does', async () => {
