@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../../../../src/agent/journal/journal.ts';
 import { type JournalOptions, openJournal } from '../../../../src/agent/journal/open-journal.ts';
+import { reportOf } from '../../../../src/jobs/job-record.ts';
+import { keptJob } from '../../../support/job-plans.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { exitEvent, fenced, launchTask, now, progress, runningWorkload, succeeded, topology } from './samples.ts';
 
@@ -211,6 +213,22 @@ describe('the outbox', () => {
     expect(journal.waiting(0, 10)).toMatchObject([
       { kind: 'event' },
       { seq: 3, kind: 'topology', body: { at: '2026-11-25T12:00:05Z' } },
+    ]);
+  });
+
+  it('keeps only the newest report of each job', () => {
+    for (const [id, state] of [
+      ['job-1', 'preparing'],
+      ['job-2', 'preparing'],
+      ['job-1', 'running'],
+    ] as const) {
+      const report = reportOf(keptJob(state, 'pending'));
+      journal.append('job.report', { workload_id: id, task_id: 'task-1', report, endpoints: [], outputs: [] });
+    }
+
+    expect(journal.waiting(0, 10)).toMatchObject([
+      { seq: 2, body: { workload_id: 'job-2', report: { state: 'preparing' } } },
+      { seq: 3, body: { workload_id: 'job-1', report: { state: 'running' } } },
     ]);
   });
 
