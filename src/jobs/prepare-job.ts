@@ -75,7 +75,6 @@ export async function provideInput(job: RunningJob, input: JobInput, signal: Abo
   if (job.record.inputs[input.id]) return;
   if (!inputs) throw new AgentError('task.unsupported', { reason: 'This process fetches no inputs.' });
   try {
-    await job.ground.engine.ensureInputs(job.id, input.volume, signal);
     const credential = input.credential === undefined ? undefined : await openCredential(job, input.credential);
     await job.ground.engine.ensureInputs(job.id, input.volume, signal);
     const provided = await inputs.provide(job.id, resolveInput(input, job.values()), {

@@ -61,13 +61,14 @@ interface TakenRoom {
 }
 
 /** Cards, cores and memory, for as long as the job lasts: its containers come and go. */
-async function takeRoom({ identity, resources }: JobPlan, ground: JobGround): Promise<TakenRoom> {
+async function takeRoom({ identity, resources, gpu_memory_mib }: JobPlan, ground: JobGround): Promise<TakenRoom> {
   const { admission, gpus, engine, signal } = ground;
   const { job_id: id } = identity;
   try {
     const release = await admission.reserve(id, resources, signal, engine);
     try {
-      const leased = await gpus.lease(id, [{ service: null, count: resources.gpu_count }], signal);
+      const ask = { service: null, count: resources.gpu_count, memoryMib: gpu_memory_mib };
+      const leased = await gpus.lease(id, [ask], signal);
       return { cards: leased.get(null)?.uuids ?? [], failure: undefined, release };
     } catch (error) {
       release();

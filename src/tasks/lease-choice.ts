@@ -14,6 +14,8 @@ export interface Lease {
 export interface CardAsk {
   readonly service: string | null;
   readonly count: number;
+  /** Least memory of each card; any if absent. */
+  readonly memoryMib?: number | undefined;
 }
 
 export interface LeaseSituation {
@@ -41,14 +43,17 @@ export function chooseLeases(asks: readonly CardAsk[], situation: LeaseSituation
     chosen.set(service, taken);
     available = available.filter((card) => !taken.includes(card));
   };
-  for (const { service, count } of wanted) {
+  for (const ask of wanted) {
+    const { service, count } = ask;
     const before = cards.filter(({ uuid, held_by }) => held_by === instance && serviceOf.get(uuid) === service);
-    if (before.length === count && before.every((card) => available.includes(card))) {
+    if (before.length === count && before.every((card) => available.includes(card) && isLargeEnough(card, ask))) {
       take(service, before);
     }
   }
-  for (const { service, count } of wanted.filter((ask) => !chosen.has(ask.service))) {
-    const best = chooseCards(available, links, count);
+  for (const ask of wanted.filter(({ service }) => !chosen.has(service))) {
+    const { service, count } = ask;
+    const large = available.filter((card) => isLargeEnough(card, ask));
+    const best = chooseCards(large, links, count);
     if (best === undefined) {
       throw refusal(wanted, situation);
     }
@@ -69,9 +74,14 @@ function isWell({ health }: Gpu): boolean {
   return health === 'healthy';
 }
 
+function isLargeEnough({ memory_mib }: Gpu, { memoryMib = 0 }: Pick<CardAsk, 'memoryMib'>): boolean {
+  return memory_mib >= memoryMib;
+}
+
 function refusal(wanted: readonly CardAsk[], situation: LeaseSituation): AgentError {
   const { instance, cards, leases, trouble } = situation;
-  const open = openCards(situation);
+  const memoryMib = Math.max(0, ...wanted.map((ask) => ask.memoryMib ?? 0));
+  const open = openCards(situation).filter((card) => isLargeEnough(card, { memoryMib }));
   const asked = wanted.reduce((total, { count }) => total + count, 0);
   const free = open.filter(isWell).length;
   const sick = open.filter((card) => !isWell(card));
@@ -81,9 +91,10 @@ function refusal(wanted: readonly CardAsk[], situation: LeaseSituation): AgentEr
     const reason = trouble ?? sick.map(({ uuid, reason: why }) => `${uuid}: ${why}`).join(' ');
     return new AgentError('gpu.unhealthy', { reason, ...detail });
   }
+  const size = memoryMib > 0 ? ` of at least ${memoryMib} MiB` : '';
   const whose = holders.length > 0 ? ` Others are with ${holders.join(', ')}.` : '';
   return new AgentError('gpu.none_free', {
-    reason: `Asked for ${asked}, ${free} of ${cards.length} are free.${whose}`,
+    reason: `Asked for ${asked}${size}, ${free} of ${cards.length} are free.${whose}`,
     ...detail,
   });
 }

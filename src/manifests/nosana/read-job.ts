@@ -1,7 +1,8 @@
 /** A job definition as whoever takes jobs in wants it, whatever its dialect. */
 
 import type { ReadJob } from '../job-dialects.ts';
-import type { JobDefinition, RunOp } from './definition.ts';
+import { cardMemoryMib } from './card-memory.ts';
+import type { RunOp } from './definition.ts';
 import { flowStateOf } from './flow-state.ts';
 import { readDefinition } from './read-definition.ts';
 import { resourcesOf } from './resources.ts';
@@ -16,7 +17,7 @@ export function readNosanaJob(document: unknown): ReadJob {
   const names = new Map([...stepIds(runs.map(({ op }) => op.id))].map(([name, step]) => [step, name]));
   return {
     ...{ ok: true, warnings },
-    gpuMemoryMib: Math.max(...metaMib(definition), ...runs.map(({ op }) => mibOf(op.args.required_vram ?? 0))),
+    gpuMemoryMib: cardMemoryMib(definition),
     secretsAt: runs.flatMap(({ op, index }) => secretsOf(op, `/ops/${index}/args`)),
     plan: (wish) => planOf(definition, wish),
     nameOf: (step) => names.get(step) ?? step,
@@ -35,15 +36,4 @@ function secretsOf({ args }: RunOp, path: string): string[] {
       return resource.type === 'S3' && resource.IAM ? [`${at}/IAM/ACCESS_KEY_ID`, `${at}/IAM/SECRET_ACCESS_KEY`] : [];
     }),
   ];
-}
-
-/** Both spellings of the key are in use, and what is one of them is checked. */
-function metaMib({ meta = {} }: JobDefinition): number[] {
-  const wanted = { ...meta.system_resources, ...meta.system_requirements };
-  return [mibOf(Number(wanted['required_vram'] ?? 0)), Math.floor(mibOf(Number(wanted['vram_total_mb'] ?? 0) / 1000))];
-}
-
-/** GB as makers of cards count them: one of 24 GB says that it has 24,564 MiB, which is less than 24 GiB. */
-function mibOf(gigabytes: number): number {
-  return Number.isFinite(gigabytes) ? Math.floor((gigabytes * 1e9) / 2 ** 20) : 0;
 }

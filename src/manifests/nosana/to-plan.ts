@@ -5,6 +5,7 @@
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobPlan, JobStep } from '../../contract/job-plan.ts';
 import type { ListValue } from '../../contract/job-values.ts';
+import { cardMemoryMib } from './card-memory.ts';
 import { aliasesOf } from './check-definition.ts';
 import type { JobDefinition, RunArgs, RunOp } from './definition.ts';
 import type { HealthCheck } from './expose.ts';
@@ -85,8 +86,11 @@ export function planOf(definition: JobDefinition, wish: PlanWish): PlannedJob {
       ...{ id, image, mounts, needs: data.inputs.map((input) => input.id), resources: share(op) },
     };
   });
+  const resources = totalOf(definition, wish);
+  const cardMemory = cardMemoryMib(definition);
   const plan: JobPlan = {
-    ...{ identity: wish.identity, sandbox: wish.sandbox, resources: totalOf(definition, wish) },
+    ...{ identity: wish.identity, sandbox: wish.sandbox, resources },
+    ...(resources.gpu_count > 0 && cardMemory > 0 && { gpu_memory_mib: cardMemory }),
     ...{ images: images.images, volumes: volumes.all().map((name) => ({ name })) },
     ...{ inputs, services: [], checks: [], init: [], steps, outputs, read_only_root: false, network: 'bridge' },
     ...{ on_failure: wish.on_failure, deadline_seconds: wish.deadline_seconds, stop_grace_seconds: 10 },

@@ -1,7 +1,7 @@
 /** Ops of job definitions get the cards that they ask for, and the example of Nosana's documents runs. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { readDefinition } from '../../../src/manifests/nosana/read-definition.ts';
 import { planOf } from '../../../src/manifests/nosana/to-plan.ts';
@@ -40,8 +40,27 @@ it.each([
   expect(requests.map(({ HostConfig }) => HostConfig.DeviceRequests?.[0]?.DeviceIDs)).toEqual([cards]);
 });
 
-/** On a host with one card, whose containers succeed at once. */
-async function run(document: object) {
+describe('an op that needs a card of some memory', () => {
+  const [small, large] = [sampleGpu({ memory_mib: 16_384 }), sampleGpu({ uuid: 'GPU-2', memory_mib: 81_559 })];
+  const wants = (required_vram: number) => definition([op('a', 'true', { gpu: true, required_vram })]);
+
+  it('gets one that has it, whatever else is free (N-10)', async () => {
+    const { job, requests } = await run(wants(40), [small, large]);
+
+    expect(job.record.state).toBe('succeeded');
+    expect(requests.map(({ HostConfig }) => HostConfig.DeviceRequests?.[0]?.DeviceIDs)).toEqual([['GPU-2']]);
+  });
+
+  it('is not begun where no free card has it (N-10)', async () => {
+    await expect(run(wants(40), [small])).rejects.toMatchObject({
+      code: 'gpu.none_free',
+      detail: { reason: 'Asked for 1 of at least 38146 MiB, 0 of 1 are free.' },
+    });
+  });
+});
+
+/** On a host whose containers succeed at once. */
+async function run(document: object, cards = [sampleGpu()]) {
   const read = readDefinition(document);
   if (!read.ok) throw new Error(JSON.stringify(read.errors));
   const wish = {
@@ -55,6 +74,6 @@ async function run(document: object) {
     pins: Object.fromEntries(unresolved.map(({ reference }) => [reference, pin])),
   });
   const engine = jobEngine({});
-  const { context } = taskContext(engine.engine, { gpus: cardLedger(engine.engine, [sampleGpu()]).ledger });
+  const { context } = taskContext(engine.engine, { gpus: cardLedger(engine.engine, cards).ledger });
   return { ...(await runJob(plan, context)), requests: engine.requests };
 }
