@@ -144,7 +144,7 @@ it('what the doctor finds without asking anybody is told with the inventory, and
   const { health } = node.inventory;
   const shown = (await wire.admin.cli('nodes', 'show', wire.nodeId).ended).stdout;
 
-  expect(health.ok + health.warn + health.fail + health.skipped).toBe(24);
+  expect(health.ok + health.warn + health.fail + health.skipped).toBe(25);
   expect(shown).toContain(`${health.fail} failed, ${health.warn} warnings`);
   for (const { name, fix } of health.findings) {
     expect(shown).toContain(name);
