@@ -19,5 +19,7 @@
  * 1  2026-11-26  `/agent/v1/trust`, `/invitation`, `/goodbye`, `/releases`, `/bootstrap`; `enrolment.keys_used`
  * 1  2026-11-26  fields that the receiver does not know are left out, so far they cost the whole message or record
  * 1  2026-11-26  `agent.rotate_keys` at schema version 1
+ * 1  2026-11-26  `workload.job_launch`, `workload.job_control` and `workload.job_remove` at schema version 1; records `job.report`;
+ *                `/agent/v1/job-outputs`
  */
 export const protocolVersion = 1;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../../../../src/agent/journal/journal.ts';
 import { type JournalOptions, openJournal } from '../../../../src/agent/journal/open-journal.ts';
-import { reportOf } from '../../../../src/jobs/job-record.ts';
+import { boundedReport } from '../../../../src/jobs/job-record.ts';
 import { keptJob } from '../../../support/job-plans.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { exitEvent, fenced, launchTask, now, progress, runningWorkload, succeeded, topology } from './samples.ts';
@@ -222,7 +222,7 @@ describe('the outbox', () => {
       ['job-2', 'preparing'],
       ['job-1', 'running'],
     ] as const) {
-      const report = reportOf(keptJob(state, 'pending'));
+      const report = boundedReport(keptJob(state, 'pending'));
       journal.append('job.report', { workload_id: id, task_id: 'task-1', report, endpoints: [], outputs: [] });
     }
 
