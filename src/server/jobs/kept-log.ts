@@ -1,8 +1,8 @@
 /** Logs of steps out of what was kept of a job: of one step as it is, of several merged by time. */
-import { createInterface } from 'node:readline';
 import { Type } from 'typebox';
 import { StreamedEntry } from '../../contract/session-messages.ts';
 import { judgeKnown } from '../../contract/validate.ts';
+import { readLines } from '../../kit/lines.ts';
 import type { Job } from '../db/entities/job.ts';
 import type { StoredOutput } from '../db/entities/job-output.ts';
 import type { Store } from '../db/store.ts';
@@ -12,6 +12,8 @@ import type { OutputFiles } from '../job-outputs/output-files.ts';
 
 /** Entries of one part. */
 const together = 500;
+/** Longer than any that an agent writes. */
+const longestLine = 2 * 2 ** 20;
 
 const Line = Type.Object({
   time: StreamedEntry.properties.time,
@@ -102,7 +104,7 @@ async function* entriesOf({ outputs, logs, isMerged }: KeptLog, signal: AbortSig
   }
 }
 
-/** What is no line of a log is left out: it comes from a host. */
+/** What is no line of a log is left out, and all that follows one that is too long to be held: it comes from a host. */
 async function* linesOf(
   outputs: OutputFiles,
   output: StoredOutput,
@@ -112,10 +114,12 @@ async function* linesOf(
   if (!file) return;
   const stream = file.createReadStream();
   try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of readLines(stream, longestLine)) {
       const entry = entryOf(line);
       if (entry) yield service === undefined ? entry : { ...entry, service };
     }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
   } finally {
     stream.destroy();
   }
