@@ -10,7 +10,7 @@ import { printEvents } from './events.ts';
 import { type Instance, instancePath } from './instance.ts';
 import { launch } from './launch.ts';
 import { printInstanceLogs } from './logs.ts';
-import { json, whole } from './options.ts';
+import { amount, json, whole } from './options.ts';
 import { publishApp } from './publish.ts';
 import { type Column, field, type Item, itemText, printItem, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
@@ -228,14 +228,6 @@ function allocationId(text: string): string {
     throw new InvalidArgumentError('It must be the id of an allocation; `gpuaas allocations` lists them.');
   }
   return text;
-}
-
-function amount(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError('It must be a number.');
-  }
-  return value;
 }
 
 /** `host_port=8890` is a number and `true` a truth value; quotes make a text of either: `name="8890"`. */

@@ -13,7 +13,7 @@ import { addJobOutputCommands } from './job-output-commands.ts';
 import { describeJob } from './job-page.ts';
 import { jobPath, jobsPath } from './job-path.ts';
 import { printLogs } from './logs.ts';
-import { atLeastOne, given, json, whole } from './options.ts';
+import { amount, atLeastOne, given, json, whole } from './options.ts';
 import { type Column, field, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
 import { manifestText } from './version-commands.ts';
@@ -101,6 +101,7 @@ interface SubmitOptions {
   readonly gpus?: number;
   readonly cpus?: number;
   readonly memory?: number;
+  readonly shm?: number;
   readonly disk?: number;
   readonly continueOnFailure: boolean;
   readonly deadline?: number;
@@ -121,8 +122,9 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--name <name>', 'name for people')
     .addOption(new Option('--sandbox <runtime>', 'how its containers are kept apart').choices(['runc', 'gvisor']))
     .option('--gpus <count>', 'cards of each step that asks for one', whole)
-    .option('--cpus <cores>', 'cores of all its containers together', atLeastOne)
-    .option('--memory <gib>', 'memory of all its containers together, in GiB', atLeastOne)
+    .option('--cpus <cores>', 'cores of all its containers together', amount)
+    .option('--memory <gib>', 'memory of all its containers together, in GiB', amount)
+    .option('--shm <gib>', 'shared memory of each container, in GiB; part of its memory', amount)
     .option('--disk <gib>', 'free disk that its host must have, in GiB', whole)
     .option('--continue-on-failure', 'later groups run after a step that failed', false)
     .option('--deadline <seconds>', 'most seconds that it may take on its host', atLeastOne)
@@ -148,8 +150,9 @@ function addSubmit(jobs: Command, carry: Carry): void {
 }
 
 function requestOf(document: string, options: SubmitOptions): Json {
-  const { gpus, cpus, memory, disk, continueOnFailure, keep } = options;
-  const resources = given({ gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, disk_gib: disk });
+  const { gpus, cpus, memory, shm, disk, continueOnFailure, keep } = options;
+  const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
+  const resources = given(amounts);
   return given({
     ...{ document, dialect: options.dialect, project_id: options.project, name: options.name },
     options: given({

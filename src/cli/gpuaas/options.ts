@@ -21,3 +21,11 @@ export function atLeastOne(text: string): number {
   if (count === 0) throw new InvalidArgumentError('It must be 1 at least.');
   return count;
 }
+
+export function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError('It must be a number.');
+  }
+  return value;
+}
