@@ -47,7 +47,9 @@ export async function startDaemonOfEngine(
     `--pidfile=${join(home.run, 'engine.pid')}`,
   ];
   const start = async (): Promise<ProcessId | undefined> => {
-    const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, env && { env });
+    // It outlives its caller, whose folder for temporary files goes when that ends.
+    const { TMPDIR: _ofCaller, ...lasting } = env ?? process.env;
+    const daemon = await startDaemon('dockerd', [...own, ...flags], home.logPath, { env: lasting });
     const up = () => answersPing(home.socketPath, BUSY_SECONDS);
     await until(async () => (await up()) || !(await isAlive(daemon)), START_SECONDS);
     return (await isAlive(daemon)) && (await up()) ? daemon : undefined;
