@@ -542,7 +542,11 @@ do_engine_config() {
   fi
   if [ "$MODE" = dry-run ]; then
     run systemctl restart docker.service
-  elif systemctl restart docker.service >>"$LOG" 2>&1 9>&-; then
+    return 0
+  fi
+  # Runs that were cut short have used up the starts that systemd allows in a minute.
+  systemctl reset-failed docker.service docker.socket 2>/dev/null || true
+  if systemctl restart docker.service >>"$LOG" 2>&1 9>&-; then
     rm -f "$ENGINE_DUE"
   else
     undo_engine_config

@@ -277,7 +277,9 @@ describe('a host that has an engine, at work for others', () => {
   it('gets back what it had where the engine does not start with what was added', async () => {
     const { host, bootstrap } = site;
     await host.write('/etc/docker/daemon.json', '{ "max-concurrent-uploads": 4 }\n');
-    await host.sh("echo 'DOCKER_OPTS=--live-restore' >/etc/default/docker; systemctl restart docker");
+    await host.sh(
+      "echo 'DOCKER_OPTS=--live-restore' >/etc/default/docker; systemctl reset-failed docker; systemctl restart docker",
+    );
 
     const { code, stderr } = await bootstrap.run([]);
 
