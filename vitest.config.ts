@@ -1,7 +1,7 @@
-import { existsSync, globSync, readFileSync, statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { memoryFolder } from './test/support/memory-folder.ts';
 
 /** A mocked module of Node outlasts its file, so these files do not share a process with others. */
 const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
@@ -12,15 +12,8 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
 const expectations = { poll: { timeout: 60_000, interval: 20 } };
 const setupFiles = ['test/support/set-up.ts'];
 
-/** Most of what unit tests wait for is the disk: databases that are on it before anything else happens. */
-const inMemory = { TMPDIR: hasRoom('/dev/shm') ? '/dev/shm' : tmpdir() };
-
-function hasRoom(folder: string): boolean {
-  if (!existsSync(folder)) return false;
-  const { type, bavail, bsize } = statfsSync(folder);
-  const tmpfs = 0x01021994;
-  return type === tmpfs && bavail * bsize > 2 ** 30;
-}
+/** Whoever runs them has chosen, or they choose. */
+const inMemory = process.env['TMPDIR'] === undefined ? { TMPDIR: memoryFolder() } : {};
 
 export default defineConfig({
   test: {

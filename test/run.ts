@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ubuntuIsAtHand } from '../bootstrap/dev/images/ubuntu-host.ts';
 import { hostImages } from '../bootstrap/dev/images.ts';
+import { memoryFolder } from './support/memory-folder.ts';
 
 interface Counts {
   passed: number;
@@ -23,10 +24,10 @@ interface Counts {
 const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 const reports = mkdtempSync(join(tmpdir(), 'gpuaas-test-'));
-/** A short name: paths of sockets in it have a limit. */
-const temporary = mkdtempSync(join(tmpdir(), 'g'));
+/** Temporary folders of the tests: of those of units, and of all others. A short name: paths of sockets in it have a limit. */
+const [inMemory = '', temporary = ''] = [memoryFolder(), tmpdir()].map((place) => mkdtempSync(join(place, 'g')));
 // As the temporary folder of a machine is: some tests run programs as other users.
-chmodSync(temporary, 0o1777);
+for (const folder of [inMemory, temporary]) chmodSync(folder, 0o1777);
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 
 try {
@@ -52,7 +53,7 @@ try {
   }
   add(nothingLeft());
 } finally {
-  for (const folder of [reports, temporary]) rmSync(folder, { recursive: true, force: true });
+  for (const folder of [reports, inMemory, temporary]) rmSync(folder, { recursive: true, force: true });
 }
 
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
@@ -70,7 +71,7 @@ async function suite(name: string, projects: string): Promise<Counts> {
   const argv = [join(bin, 'vitest'), 'run', '--project', projects, ...reporters];
   const ok = await stage(`${name} tests`, argv, {
     ...process.env,
-    TMPDIR: temporary,
+    TMPDIR: name === 'unit' ? inMemory : temporary,
     // A third of what the tests compute is programs of this checkout that start, from sources that are not built.
     NODE_COMPILE_CACHE: join(reports, 'compiled'),
   });
@@ -79,7 +80,7 @@ async function suite(name: string, projects: string): Promise<Counts> {
 
 /** Counts as one test, as a static check does. */
 function nothingLeft(): Counts {
-  const left = readdirSync(temporary);
+  const left = [inMemory, temporary].flatMap((folder) => readdirSync(folder));
   if (left.length === 0) return { passed: 1, failed: 0, skipped: 0 };
   console.log(`\n== left in the temporary folder: FAILED\n${left.join('\n')}`);
   return { passed: 0, failed: 1, skipped: 0 };
