@@ -338,7 +338,7 @@ export const failures = {
   'container.exited': {
     kind: 'invalid',
     message: 'The container ended although it should keep running.',
-    hint: 'The detail has the exit code and the last lines of its log.',
+    hint: 'The detail has the exit code and the last lines of its log. 137 is a kill: where nobody asked for it, most likely for its memory, which engines do not always tell.',
     retryable: false,
   },
   'container.oom_killed': {

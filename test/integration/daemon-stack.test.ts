@@ -12,7 +12,7 @@ import { engineCall } from '../support/engine-call.ts';
 import { inspectRaw } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
 import { type Services, stackLaunchParams } from '../support/stack-launch.ts';
-import { onUsr1 } from '../support/test-host.ts';
+import { endsForItsMemory, onUsr1 } from '../support/test-host.ts';
 
 let ground: DaemonGround;
 let tiny: string;
@@ -105,7 +105,7 @@ describe('a service of a stack', () => {
   });
 
   it('that is given up makes the stack failed, and it is said which (FAULTS 26)', async () => {
-    const { command } = onUsr1('exec tail /dev/zero');
+    const { command } = onUsr1(endsForItsMemory);
     const { id, web, db } = await launch(
       { db: { command: [...(command ?? [])] } },
       { restart: { policy: 'no', max_retries: 0 } },

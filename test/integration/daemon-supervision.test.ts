@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type DaemonGround, openConnectedGround, outputOf, until } from '../support/daemon-ground.ts';
 import { containerOf, containersNamed, inspectRaw } from '../support/looking.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
-import { type LaunchParams, onUsr1 } from '../support/test-host.ts';
+import { endsForItsMemory, type LaunchParams, onUsr1 } from '../support/test-host.ts';
 
 let ground: DaemonGround;
 let tiny: string;
@@ -40,7 +40,7 @@ describe('a workload that ends', () => {
   });
 
   it('for its memory is container.oom_killed (FAULTS 26)', async () => {
-    const params = await launch(onUsr1('exec tail /dev/zero'));
+    const params = await launch(onUsr1(endsForItsMemory));
 
     await ground.host.signal(containerOf(params), 'USR1');
     await until(() => typesOf(params).includes('container.oom_killed'), 'the end');

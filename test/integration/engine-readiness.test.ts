@@ -8,7 +8,7 @@ import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { ReadinessCheck } from '../../src/contract/workload-oci-launch.ts';
 import { assertPortFree } from '../../src/runtime/ports.ts';
 import { type ReadinessAttempt, untilReady } from '../../src/runtime/probes/until-ready.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { endsForItsMemory, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 import { runWorkload, soon } from './engine-workload.ts';
 
 let host: TestHost;
@@ -213,7 +213,7 @@ describe('a container that ends while it is waited for', () => {
   });
 
   it('for its memory is container.oom_killed', async () => {
-    const { ready } = await launch('tail /dev/zero', [http('/')]);
+    const { ready } = await launch(endsForItsMemory, [http('/')]);
 
     await expect(ready).rejects.toMatchObject({ code: 'container.oom_killed', detail: { exit_code: 137 } });
   });

@@ -18,7 +18,13 @@ import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { judge } from '../../src/contract/validate.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
-import { type EnvelopeOptions, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import {
+  type EnvelopeOptions,
+  endsForItsMemory,
+  type LaunchParams,
+  openTestHost,
+  type TestHost,
+} from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -105,7 +111,7 @@ describe('explain, after a launch that failed because', () => {
 
   it('it used more memory than it may: says what the kernel did, and how much more to give', async () => {
     const failed = await launch({
-      command: ['x=0123456789; while :; do x="$x$x$x$x"; done'],
+      command: [endsForItsMemory],
       readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 60 }],
     });
 

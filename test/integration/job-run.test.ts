@@ -4,7 +4,7 @@ import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobPlan, JobStep } from '../../src/contract/job-plan.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { plan as planOf, step, words } from '../support/job-plans.ts';
-import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { endsForItsMemory, openTestHost, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -77,7 +77,7 @@ describe.concurrent('a job', () => {
   it.each([
     ['an exit', 'exit 3', 'step.failed', { exit_code: 3, signal: null, oom_killed: false }],
     ['a signal', 'kill -SEGV $$', 'step.failed', { exit_code: null, signal: 'SIGSEGV', oom_killed: false }],
-    ['want of memory', 'exec tail /dev/zero', 'container.oom_killed', { oom_killed: true }],
+    ['want of memory', endsForItsMemory, 'container.oom_killed', { oom_killed: true }],
   ])('tells apart that a step was ended by %s', async (what, line, code, facts) => {
     const id = `job-end-${what.replaceAll(' ', '-')}`;
     const { result, output } = await run(id, { steps: [small2('one', line), small2('two', 'true')] });

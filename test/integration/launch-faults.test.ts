@@ -8,7 +8,7 @@ import { labels } from '../../src/contract/names.ts';
 import type { WorkloadOutput } from '../../src/contract/workload-output.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, containersNamed, inspectRaw, networksOf, succeeded } from '../support/looking.ts';
-import { type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
+import { endsForItsMemory, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 
 let host: TestHost;
 let tiny: string;
@@ -67,7 +67,7 @@ describe('a container that ends', () => {
 
   it('for its memory is container.oom_killed (FAULTS 26)', async () => {
     const params = host.launchParams(tiny, {
-      command: ['x=0123456789; while :; do x="$x$x$x$x"; done'],
+      command: [endsForItsMemory],
       readiness: [{ type: 'exec', command: ['/bin/false'], timeout_seconds: 60 }],
     });
 

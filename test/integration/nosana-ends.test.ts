@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type NosanaGround, openNosanaGround } from '../support/nosana-ground.ts';
 import { definition, op, shared, untilThere, volumeOp } from '../support/nosana-jobs.ts';
+import { endsForItsMemory } from '../support/test-host.ts';
 
 let ground: NosanaGround;
 beforeAll(async () => {
@@ -17,7 +18,7 @@ describe.concurrent('an op', () => {
         op('code', 'exit 7', { execution }),
         op('high-code', 'exit 200', { execution }),
         op('signal', 'kill -KILL $$', { execution }),
-        op('memory', ['tail', '/dev/zero'], { execution }),
+        op('memory', endsForItsMemory, { execution }),
       ]),
     );
 
