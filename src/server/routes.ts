@@ -15,6 +15,7 @@ import { openApiOf } from './http/openapi.ts';
 import { openRoute, type Route } from './http/route.ts';
 import { decommission } from './instances/actions.ts';
 import { instanceRoutes } from './instances/instance-routes.ts';
+import { LogAnswers } from './instances/log-answers.ts';
 import { observationRoutes } from './instances/observation-routes.ts';
 import { nodeOutputRoutes } from './job-outputs/node-output-routes.ts';
 import { outputRoutes } from './job-outputs/output-routes.ts';
@@ -51,6 +52,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
   const control = nodeControl(hub, queue);
   const { isConnected } = control;
   const releases = { ...context, isConnected };
+  const answers = new LogAnswers();
   const routes = [
     ...projectRoutes(),
     ...sessionRoutes(context),
@@ -69,7 +71,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...releaseLockRoutes(environmentOf(settings)),
     ...environmentRoutes(context, version),
     ...instanceRoutes({ store, vault: keys.vault, queue, environment: environmentOf(settings) }),
-    ...observationRoutes({ store, logs: hub, metrics: samples, clock }),
+    ...observationRoutes({ store, logs: hub, answers, metrics: samples, clock }),
     ...jobRoutes({
       ...{ store, vault: keys.vault, queue, outputs: context.outputs, isConnected },
       resolving: {
@@ -77,7 +79,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
         ownLogin: pullAuthorization(context),
       },
     }),
-    ...jobObservationRoutes({ store, logs: hub, outputs: context.outputs, clock }),
+    ...jobObservationRoutes({ store, logs: hub, answers, outputs: context.outputs, clock }),
     ...enrolmentRoutes({
       ...{ store, keys, audience: () => new URL(settings.publicUrl).origin, ca: settings.ca },
       revoke: control.revoke,

@@ -1,22 +1,21 @@
 /** `/api/v1/app-instances/{id}/logs|metrics|topology`: looking into what runs. */
-import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { ServiceName } from '../../contract/compose-document.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { GpuSample, WorkloadSample } from '../../contract/records.ts';
-import { type LogSource, maxCursor, StreamedEntry } from '../../contract/session-messages.ts';
+import { type LogSource, StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
-import { Seats } from '../http/seats.ts';
 import type { LogPart, LogRequest } from '../hub/log-relay.ts';
 import { profileOf } from '../launch/load-facts.ts';
 import { followLog } from './follow-log.ts';
 import { visibleInstance } from './instance-routes.ts';
 import { InstanceTopology, topologyOf } from './instance-topology.ts';
+import { type LogAnswers, logStart } from './log-answers.ts';
 import type { MetricsBoard } from './metrics-board.ts';
 
 /** What these routes need of the hub. */
@@ -27,6 +26,7 @@ export interface LogReader {
 export interface ObservationOptions {
   readonly store: Store;
   readonly logs: LogReader;
+  readonly answers: LogAnswers;
   readonly metrics: MetricsBoard;
   readonly clock: Clock;
 }
@@ -34,8 +34,6 @@ export interface ObservationOptions {
 const closed = { additionalProperties: false } as const;
 const one = { params: pathOf('instance_id', 'The instance.'), tag: 'app-instances', allow: everybody } as const;
 const base = '/api/v1/app-instances/{instance_id}';
-/** A reader and the host behind it cost memory each. */
-const readers = { what: 'logs', all: 200, each: 50 } as const;
 
 const LogsQuery = Type.Object(
   {
@@ -49,15 +47,7 @@ const LogsQuery = Type.Object(
       ...ServiceName,
       description: 'Only the output of this service of a stack; that of all of them, with their names, if absent.',
     }),
-    tail: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 100_000, description: 'Last entries, of each service; all if absent.' }),
-    ),
-    cursor: Type.Optional(
-      Type.String({
-        maxLength: maxCursor,
-        description: 'Go on behind this entry. `Last-Event-ID` says the same and wins.',
-      }),
-    ),
+    ...logStart,
     follow: Type.Optional(
       Type.Boolean({
         description:
@@ -78,8 +68,7 @@ const Sample = Type.Object(
   closed,
 );
 
-export function observationRoutes({ store, logs, metrics, clock }: ObservationOptions): Route[] {
-  const seats = new Seats(readers);
+export function observationRoutes({ store, logs, answers, metrics, clock }: ObservationOptions): Route[] {
   return [
     route({
       ...{ method: 'GET', path: `${base}/logs`, ...one, query: LogsQuery },
@@ -95,18 +84,12 @@ export function observationRoutes({ store, logs, metrics, clock }: ObservationOp
             source: sourceOf(id, task?.id, query.service),
           };
         });
-        const last = headers['last-event-id'];
-        const cursor = (typeof last === 'string' && last !== '' ? last.slice(0, maxCursor) : query.cursor) ?? null;
-        const request = { source, cursor, tail: query.tail ?? null, follow: query.follow ?? false };
-        const seat = seats.take(who);
-        const signal = AbortSignal.any([over, seat.lost]);
-        const read = (from: string | null) => logs.readLog(nodeId, { ...request, cursor: from }, signal);
-        const state = () => store.read(async (tx) => stateOf(await tx.app_instances.get(id), query.service));
-        const goesOn = request.follow && source.kind !== 'task';
-        const parts = goesOn ? followLog({ read, state, cursor, clock, signal }) : read(cursor);
-        const body = Readable.from(logMessages(parts));
-        body.once('close', seat.leave);
-        return { contentType: 'text/event-stream; charset=utf-8', body };
+        return answers.answer({ who, query, headers, signal: over }, (start, signal) => {
+          const read = (from: string | null) => logs.readLog(nodeId, { ...start, source, cursor: from }, signal);
+          if (!start.follow || source.kind === 'task') return read(start.cursor);
+          const state = () => store.read(async (tx) => stateOf(await tx.app_instances.get(id), query.service));
+          return followLog({ read, state, cursor: start.cursor, clock, signal });
+        });
       },
     }),
     route({
@@ -139,21 +122,4 @@ function sourceOf(id: string, task: string | undefined, service: string | undefi
 function stateOf(instance: AppInstance | undefined, service: string | undefined): AppInstance['state'] | undefined {
   const member = instance?.members.find(({ name }) => name === service)?.state;
   return member === 'stopped' || member === 'failed' ? member : instance?.state;
-}
-
-/** A log as server-sent events. */
-export async function* logMessages(parts: AsyncGenerator<LogPart, void, void>): AsyncGenerator<string> {
-  yield ': connected\n\n';
-  for await (const part of parts) {
-    switch (part.kind) {
-      case 'entries':
-        yield `id: ${part.cursor}\nevent: entries\ndata: ${JSON.stringify(part.entries)}\n\n`;
-        break;
-      case 'gap':
-        yield `event: gap\ndata: ${JSON.stringify({ dropped: part.dropped })}\n\n`;
-        break;
-      case 'end':
-        yield `event: end\ndata: ${JSON.stringify({ failure: part.failure })}\n\n`;
-    }
-  }
 }

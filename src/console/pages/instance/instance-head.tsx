@@ -6,15 +6,15 @@ import { counted, shortDigest, words } from '../../lib/format.ts';
 import { Link, useRoute } from '../../lib/router.tsx';
 import { Badge } from '../../parts/badge.tsx';
 import { CopyText } from '../../parts/copy-text.tsx';
-import { FailureView } from '../../parts/failure-view.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import { Facts } from '../../parts/page.tsx';
 import { Timestamp } from '../../parts/timestamp.tsx';
 import { SupportBadge } from '../catalog/support-badge.tsx';
 import { secondsText, shortNumber } from './amounts.ts';
-import { cleanLine, cleanLines } from './clean-text.ts';
+import { cleanLine } from './clean-text.ts';
 import type { InstanceEvent } from './instance-events.ts';
 import { InstanceSteps } from './instance-steps.tsx';
+import { factText, Trouble } from './trouble.tsx';
 
 export function StateBadge({ instance, isStale }: { readonly instance: InstanceView; readonly isStale: boolean }) {
   return (
@@ -39,7 +39,7 @@ export function InstanceHead({ instance, events }: HeadProps) {
     <div class="instance-head">
       <Notices instance={instance} />
       {parts[2] !== 'access' && credentialsOf(instance.id) && <TokenNotice instance={instance} />}
-      {instance.failure && <Trouble instance={instance} failure={instance.failure} />}
+      {instance.failure && <InstanceTrouble instance={instance} failure={instance.failure} />}
       <InstanceSteps events={events} instance={instance} />
       <section class="section" aria-label="What it is">
         <div class="fact-grid">
@@ -92,44 +92,17 @@ const ways: Readonly<Record<NonNullable<InstanceView['recovery']>, readonly [tit
   intervention: ['Needs somebody to look', 'Somebody has to look at the host or the platform first.'],
 };
 
-function Trouble({ instance, failure }: { readonly instance: InstanceView; readonly failure: Failure }) {
-  const { code, message, hint, detail } = failure;
+function InstanceTrouble({ instance, failure }: { readonly instance: InstanceView; readonly failure: Failure }) {
   const way = instance.recovery === null ? undefined : ways[instance.recovery];
-  const { reason: _said, excerpt, ...rest } = detail;
-  const facts = Object.entries(rest).map(([name, value]) => [words(name), factText(value)] as const);
-  return (
-    <FailureView error={{ code, message: cleanLine(message), hint: cleanLine(hint) }}>
-      {way && (
-        <p>
-          <strong>{way[0]}.</strong> {way[1]}
-        </p>
-      )}
-      {typeof excerpt === 'string' && excerpt !== '' && <Excerpt title="What it said" text={excerpt} isOpen />}
-      {facts.length > 0 && (
-        <details>
-          <summary>Facts of this failure</summary>
-          <Facts facts={facts} />
-        </details>
-      )}
-      <Link to={`/instances/${encodeURIComponent(instance.id)}/logs`}>Look at its log</Link>
-    </FailureView>
+  const shown = way && (
+    <>
+      <strong>{way[0]}.</strong> {way[1]}
+    </>
   );
-}
-
-interface ExcerptProps {
-  readonly title: string;
-  readonly text: string;
-  readonly isOpen?: boolean;
-}
-
-/** Some lines of somebody else's output, in a box of its own. */
-export function Excerpt({ title, text, isOpen = false }: ExcerptProps) {
   return (
-    <details class="excerpt" open={isOpen}>
-      <summary>{title}</summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keyboards must reach that. */}
-      <pre tabIndex={0}>{cleanLines(text.trimEnd())}</pre>
-    </details>
+    <Trouble failure={failure} way={shown}>
+      <Link to={`/instances/${encodeURIComponent(instance.id)}/logs`}>Look at its log</Link>
+    </Trouble>
   );
 }
 
@@ -258,8 +231,4 @@ function leftBehind({ kept, failed }: NonNullable<InstanceView['cleanup']>): Com
       ))}
     </ul>
   );
-}
-
-function factText(value: unknown): string {
-  return cleanLine(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
 }

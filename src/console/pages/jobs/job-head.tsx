@@ -4,13 +4,12 @@ import { counted, words } from '../../lib/format.ts';
 import { Link } from '../../lib/router.tsx';
 import { Badge } from '../../parts/badge.tsx';
 import { CopyText } from '../../parts/copy-text.tsx';
-import { FailureView } from '../../parts/failure-view.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import { Facts } from '../../parts/page.tsx';
 import { Timestamp, useNow } from '../../parts/timestamp.tsx';
 import { secondsText } from '../instance/amounts.ts';
 import { cleanLine } from '../instance/clean-text.ts';
-import { Excerpt } from '../instance/instance-head.tsx';
+import { Trouble } from '../instance/trouble.tsx';
 import { needsWords } from './needs-words.ts';
 import { durationWords, endedOf } from './step-words.ts';
 
@@ -32,7 +31,7 @@ export function JobHead({ job, base }: JobPartProps) {
           </p>
         </div>
       )}
-      {job.failure && <Trouble failure={job.failure} action={job.recommended_action} />}
+      {job.failure && <Trouble failure={job.failure} way={whatToDo(job.recommended_action)} />}
       <section class="section" aria-label="What it is">
         <div class="fact-grid">
           <Facts facts={progress(job)} />
@@ -45,32 +44,13 @@ export function JobHead({ job, base }: JobPartProps) {
   );
 }
 
-interface TroubleProps {
-  readonly failure: NonNullable<JobView['failure']>;
-  readonly action?: JobView['recommended_action'];
-}
-
-/** What went wrong with a job, a step or an attempt. */
-export function Trouble({ failure: { code, message, hint, detail }, action = null }: TroubleProps) {
-  const { reason: _said, excerpt, ...rest } = detail;
-  const facts = Object.entries(rest).map(([name, value]) => {
-    return [words(name), cleanLine(typeof value === 'string' ? value : JSON.stringify(value))] as const;
-  });
+function whatToDo(action: JobView['recommended_action']) {
   return (
-    <FailureView error={{ code, message: cleanLine(message), hint: cleanLine(hint) }}>
-      {action !== null && (
-        <p>
-          What to do: <strong>{words(action)}</strong>.
-        </p>
-      )}
-      {typeof excerpt === 'string' && excerpt !== '' && <Excerpt title="What it said" text={excerpt} isOpen />}
-      {facts.length > 0 && (
-        <details>
-          <summary>Facts of this failure</summary>
-          <Facts facts={facts} />
-        </details>
-      )}
-    </FailureView>
+    action !== null && (
+      <>
+        What to do: <strong>{words(action)}</strong>.
+      </>
+    )
   );
 }
 

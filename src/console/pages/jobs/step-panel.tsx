@@ -7,7 +7,7 @@ import { CopyText } from '../../parts/copy-text.tsx';
 import { Facts, Section } from '../../parts/page.tsx';
 import { Timestamp, useNow } from '../../parts/timestamp.tsx';
 import { cleanLine, cleanLines } from '../instance/clean-text.ts';
-import { Trouble } from './job-head.tsx';
+import { Trouble } from '../instance/trouble.tsx';
 import { durationWords, endWords, type StepView } from './step-words.ts';
 import { type SshAccess, tunnelCommand } from './tunnel.ts';
 

@@ -30,7 +30,7 @@ import { useSubmit } from './use-submit.ts';
 export function SubmitPage() {
   const session = theSession();
   const [form, setForm] = useState(emptyForm);
-  const { state, error, submit, forget } = useSubmit((id) => {
+  const { state, error, send, forget } = useSubmit((id) => {
     announce('The job was submitted.');
     navigate(`/jobs/${encodeURIComponent(id)}`);
   });
@@ -56,7 +56,7 @@ export function SubmitPage() {
         class="submit-columns"
         onSubmit={(event) => {
           event.preventDefault();
-          if (whyNot === undefined) submit(requestOf(form));
+          if (whyNot === undefined) send(requestOf(form));
         }}
       >
         <div class="stack">

@@ -38,7 +38,7 @@ function isUndecided({ status }: ApiError): boolean {
   return status === 0 || status === 429 || status === 502 || status === 503 || status === 504;
 }
 
-type Kept = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+export type Kept = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 const keyName = 'gpuaas.launch-key';
 
 /**

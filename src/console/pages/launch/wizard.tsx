@@ -22,8 +22,9 @@ import { Findings, Review } from './review.tsx';
 import { StepList } from './step-list.tsx';
 import { StepParts } from './step-parts.tsx';
 import { useCheck } from './use-check.ts';
-import { type Launching, useLaunch } from './use-launch.ts';
+import { useLaunch } from './use-launch.ts';
 import { useOffers } from './use-offers.ts';
+import type { SendingState } from './use-sending.ts';
 import { barrierBefore, type WizardAction, type WizardState, wizardOf } from './wizard-state.ts';
 import { sentence } from './words.ts';
 
@@ -90,7 +91,7 @@ interface StepProps {
   readonly offers: Offers;
   readonly act: (action: WizardAction) => void;
   readonly body: object;
-  readonly launching: Launching;
+  readonly launching: SendingState;
 }
 
 function Step(props: StepProps) {
@@ -211,12 +212,7 @@ function ReviewEnd(props: StepProps & { readonly errors: readonly PathError[]; r
           ) : (
             reason && <span class="wizard-why">{reason}</span>
           )}
-          <Button
-            tone="primary"
-            busy={sending !== 'idle'}
-            disabledReason={reason}
-            onClick={() => launching.launch(body)}
-          >
+          <Button tone="primary" busy={sending !== 'idle'} disabledReason={reason} onClick={() => launching.send(body)}>
             Launch
           </Button>
         </span>

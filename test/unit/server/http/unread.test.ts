@@ -13,6 +13,7 @@ import { createMetrics } from '../../../../src/server/http/metrics.ts';
 import { route } from '../../../../src/server/http/route.ts';
 import { makeToken } from '../../../../src/server/http/tokens.ts';
 import type { LogPart } from '../../../../src/server/hub/log-relay.ts';
+import { LogAnswers } from '../../../../src/server/instances/log-answers.ts';
 import { observationRoutes } from '../../../../src/server/instances/observation-routes.ts';
 import { until } from '../../../support/hub-ground.ts';
 import { type LaunchBench, launchBench } from '../../../support/launch-bench.ts';
@@ -65,7 +66,13 @@ async function serve(unreadMs: number) {
   const about = (subject_id: string) => (signal: AbortSignal) =>
     eventStream({ store, signal, after: 0, only: { subject_id } }).body;
   const routes = [
-    ...observationRoutes({ store, logs: { readLog }, metrics: bench.metrics, clock: systemClock }),
+    ...observationRoutes({
+      store,
+      logs: { readLog },
+      answers: new LogAnswers(),
+      metrics: bench.metrics,
+      clock: systemClock,
+    }),
     ...[stream('/events', about('loud')), stream('/quiet', about('quiet'))],
     route({ ...one, path: '/page', read: async () => 'x'.repeat(20_000_000) }),
   ].map((each) => watched(each, bodies));

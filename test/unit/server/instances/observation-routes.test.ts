@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../src/kit/clock.ts';
 import type { LogPart, LogRequest } from '../../../../src/server/hub/log-relay.ts';
+import { LogAnswers } from '../../../../src/server/instances/log-answers.ts';
 import { MetricsBoard } from '../../../../src/server/instances/metrics-board.ts';
 import { observationRoutes } from '../../../../src/server/instances/observation-routes.ts';
 import { type LaunchBench, launchBench } from '../../../support/launch-bench.ts';
@@ -27,7 +28,8 @@ async function readLogs(bench: LaunchBench, query: object, headers: Record<strin
   }
   const [instance] = await bench.store.read((tx) => tx.app_instances.list());
   const routes = observationRoutes({
-    ...{ store: bench.store, logs: { readLog }, metrics: new MetricsBoard(), clock: systemClock },
+    ...{ store: bench.store, logs: { readLog }, answers: new LogAnswers() },
+    ...{ metrics: new MetricsBoard(), clock: systemClock },
   });
   const who = { tokenId: 't1', role: 'viewer', projectId, actor: 'token:t1', sessionId: null } as const;
   const streamed = await routes
