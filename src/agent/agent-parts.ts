@@ -85,7 +85,7 @@ export function assembleAgent(ground: Ground) {
     servicesOf: (id) => {
       const row = journal.workload(id);
       if (row) return (row.stack?.services ?? []).map(({ service }) => service);
-      return startedParts(journal.jobs.get(id));
+      return startedParts(journal.jobs.outline(id));
     },
   });
   const engineData = { path: undefined as string | undefined };
@@ -115,7 +115,6 @@ export function assembleAgent(ground: Ground) {
   });
   const jobs = openHostJobs({
     ...{ journal, outputs, receipts: receiptsOf(ground), fetching: { policy, log, clock } },
-    report: (body) => journal.append('job.report', body),
   });
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },

@@ -9,23 +9,17 @@ import { namesIn } from '../kit/names-in.ts';
 import { type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
-export interface HostJobsOptions extends Partial<Pick<JobMeans, 'report' | 'outputs' | 'receipts'>> {
+export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts'>> {
   /** Without one, nothing of a job is remembered after this process. */
   readonly journal?: Pick<Journal, 'jobs'> | undefined;
   /** Without it, no inputs are fetched. */
   readonly fetching?: HostInputsOptions & { readonly policy: HostPolicy };
 }
 
-export function openHostJobs({
-  journal,
-  fetching,
-  report = () => undefined,
-  outputs,
-  receipts,
-}: HostJobsOptions = {}): JobMeans {
+export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsOptions = {}): JobMeans {
   return {
     ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },
-    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, report },
+    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
   };
 }
 

@@ -1,5 +1,4 @@
 /** What carrying out a job needs beyond containers. */
-import type { RecordBody } from '../contract/records.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
@@ -14,6 +13,4 @@ export interface JobMeans {
   readonly outputs: JobOutputs | undefined;
   /** Undefined where nothing is signed. */
   readonly receipts: JobReceipts | undefined;
-  /** Tells whoever follows from afar how a job stands. */
-  report(body: RecordBody<'job.report'>): void;
 }

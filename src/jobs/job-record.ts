@@ -6,6 +6,7 @@ import type { KeptOutput } from '../contract/job-outputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { JobReport, StepReport } from '../contract/job-report.ts';
 import type { JobState } from '../contract/job-state.ts';
+import type { RecordBody } from '../contract/records.ts';
 import type { ProvidedInput } from './inputs/job-inputs.ts';
 
 /** A port of a step, and where it is published while the step runs. */
@@ -68,12 +69,28 @@ export interface KeptJob {
 
 export interface JobRecords {
   get(job: string): KeptJob | undefined;
+  /** The same without the results of its steps, which may be large. */
+  outline(job: string): KeptJob | undefined;
   all(): readonly KeptJob[];
   /** Replaces what was known of it. */
   begin(job: KeptJob): void;
-  /** Replaces the record of a job that was begun. */
-  put(job: string, record: JobRecord): void;
+  /**
+   * Replaces the record of a job that was begun, and tells whoever follows it from afar how it stands: both or none. What is the
+   * same object in `before`, as it was put the last time, is not written again.
+   */
+  put(job: string, record: JobRecord, before?: JobRecord): void;
   remove(job: string): void;
+}
+
+export type JobReportBody = RecordBody<'job.report'>;
+
+/** How a job stands, whole, as its followers are told. */
+export function jobReport(job: KeptJob): JobReportBody {
+  const { job_id: workload_id, task_id, record } = job;
+  return {
+    ...{ workload_id, task_id, report: boundedReport(job) },
+    ...{ endpoints: endpointsOf(job), outputs: [...record.outputs] },
+  };
 }
 
 /** The report of a record, in the order of the plan. */
@@ -95,7 +112,7 @@ function stepReport(step: StepRecord): StepReport {
 }
 
 /** Bytes of a report that travels in one message with other things. */
-const mostReportBytes = 384 * 1024;
+export const mostReportBytes = 384 * 1024;
 
 /** The same without the results, and where need be the details of failures, that a message has no room for. */
 export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport {

@@ -5,6 +5,7 @@ export function memoryRecords(): JobRecords {
   const jobs = new Map<string, KeptJob>();
   return {
     get: (job) => jobs.get(job),
+    outline: (job) => jobs.get(job),
     all: () => [...jobs.values()],
     begin: (job) => void jobs.set(job.job_id, job),
     put: (id, record) => {

@@ -11,7 +11,7 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import type { JobGround } from './job-ground.ts';
-import { boundedReport, endpointsOf, type JobRecord, type KeptJob, type StepRecord } from './job-record.ts';
+import type { JobRecord, KeptJob, StepRecord } from './job-record.ts';
 import type { Part } from './parts.ts';
 import { partsOf } from './parts.ts';
 import type { KnownValues } from './resolve-values.ts';
@@ -55,13 +55,11 @@ export class RunningJob {
 
   /** Throws where this process has let go of its jobs: nothing is to happen any more, the next one goes on. */
   update(change: Partial<JobRecord>): void {
-    const { jobs, taskId } = this.ground;
+    const { jobs } = this.ground;
     jobs.running.assertHeld();
     const record = { ...this.record, ...change };
-    jobs.records.put(this.id, record);
+    jobs.records.put(this.id, record, this.record);
     this.#kept = { ...this.#kept, record };
-    const { endpoints, outputs } = { endpoints: endpointsOf(this.#kept), outputs: [...record.outputs] };
-    jobs.report({ workload_id: this.id, task_id: taskId, report: boundedReport(this.#kept), endpoints, outputs });
     const { resolve } = this.#changed;
     this.#changed = Promise.withResolvers<void>();
     resolve();

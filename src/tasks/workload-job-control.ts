@@ -14,7 +14,7 @@ export const controlJob: TaskHandler<'workload.job_control'> = async ({ identity
   if (!job) throw new AgentError('job.not_found', { job: id });
   if (!jobHasEnded(job.record.state)) {
     // Whoever carries it out notes it; where nobody does yet, the next one finds it in the record.
-    if (!running.has(id)) records.put(id, { ...job.record, cancelled: true });
+    if (!running.has(id)) records.put(id, { ...job.record, cancelled: true }, job.record);
     context.log.info({ instance: id }, 'job is to end');
     await running.cancel(id, context.signal);
   }

@@ -26,6 +26,7 @@ import { openStacks } from '../../src/runtime/compose/open-stacks.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
 import { engineCall } from './engine-call.ts';
+import { toldRecords } from './told-records.ts';
 
 type ImageName = Parameters<typeof ensureImage>[1];
 export type LaunchParams = TaskParams<'workload.oci_launch'>;
@@ -108,7 +109,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       gpus: openGpuLedger({ engine }),
       jobs: openHostJobs({
         fetching: { policy, log: createLog({ level: 'error' }) },
-        ...(options.onJobReport && { report: options.onJobReport }),
+        ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
       }),
       unseal: key.unseal,
       now: Date.now,

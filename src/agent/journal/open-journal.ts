@@ -84,9 +84,10 @@ class SqliteJournal implements Journal {
     this.#tasks = new TaskTable(database);
     this.#workloads = new WorkloadTable(database);
     this.#leases = new LeaseTable(database);
-    this.jobs = this.#writing(new JobTable(database));
+    const jobs = new JobTable(database);
+    this.jobs = this.#writing(jobs);
     this.#receipts = new ReceiptTable(database);
-    this.#outbox = new Outbox(database, limits);
+    this.#outbox = new Outbox(database, limits, (job) => jobs.report(job));
     this.#keptTasks = limits.keptTasks;
     this.#id = this.#ensureId();
     this.#handedOut = this.#ensureMark();
@@ -196,9 +197,18 @@ class SqliteJournal implements Journal {
     return {
       all: () => jobs.all(),
       get: (job) => jobs.get(job),
+      outline: (job) => jobs.outline(job),
       begin: (job) => this.#writeAtAllCosts(() => jobs.begin(job)),
-      put: (job, record) => this.#writeAtAllCosts(() => jobs.put(job, record)),
-      remove: (job) => this.#writeAtAllCosts(() => jobs.remove(job)),
+      put: (job, record, before) =>
+        this.#writeAtAllCosts(() => {
+          jobs.put(job, record, before);
+          this.#outbox.tellOf(job, this.#time());
+        }),
+      remove: (job) =>
+        this.#writeAtAllCosts(() => {
+          jobs.remove(job);
+          this.#outbox.tellNothingOf(job);
+        }),
     };
   }
 

@@ -2,7 +2,7 @@
  * What waits to be acknowledged, in order.
  *
  * Where too much waits, progress and metrics are dropped, oldest first; of topology, inventory and each job only the newest
- * waits at all. Results and events are never dropped. Events stay readable after they were acknowledged, for `explain`.
+ * waits at all, and how a job stands is read when it is sent. Results and events are never dropped. Events stay readable after they were acknowledged, for `explain`.
  */
 import { latestOnly, type RecordBody, type RecordKind, recordKinds, thinnable } from '../../contract/records.ts';
 import { maxFrameBytes } from '../../contract/signing.ts';
@@ -17,6 +17,9 @@ export interface OutboxLimits {
   readonly keptEvents: number;
 }
 
+/** How a job stands, for its followers; undefined where it is not known any more. */
+export type ReportOf = (job: string) => RecordBody<'job.report'> | undefined;
+
 /** A record travels in one frame, with its number, kind and time around it. */
 const maxBodyBytes = maxFrameBytes - 1024;
 
@@ -26,11 +29,13 @@ const thinnableKinds = quoted(recordKinds.filter((kind) => thinnable.has(kind)))
 export class Outbox {
   readonly #database: Database;
   readonly #limits: OutboxLimits;
+  readonly #reportOf: ReportOf;
   thinned = 0;
 
-  constructor(database: Database, limits: OutboxLimits) {
+  constructor(database: Database, limits: OutboxLimits, reportOf: ReportOf) {
     this.#database = database;
     this.#limits = limits;
+    this.#reportOf = reportOf;
   }
 
   depth(): { readonly records: number; readonly bytes: number } {
@@ -43,17 +48,24 @@ export class Outbox {
     const text = fitted(kind, body);
     if (latestOnly.has(kind)) {
       const { workload_id: about = null } = body as { readonly workload_id?: string };
-      this.#database.run("DELETE FROM outbox WHERE kind = ? AND body ->> 'workload_id' IS ?", kind, about);
+      this.#drop(kind, about);
     }
-    const row = this.#database.get<{ seq: number }>(
-      'INSERT INTO outbox (kind, at, bytes, body) VALUES (?, ?, ?, ?) RETURNING seq',
-      ...[kind, at, Buffer.byteLength(text), text],
-    );
+    const seq = this.#insert(kind, text, at);
     if (kind === 'event') {
       this.#remember((body as RecordBody<'event'>).workload_id, at, text);
     }
     this.#thin();
-    return row?.seq ?? 0;
+    return seq;
+  }
+
+  /** Has it sent how the job stands, behind all that waits now. */
+  tellOf(job: string, at: string): void {
+    this.#drop('job.report', job);
+    this.#insert('job.report', JSON.stringify({ workload_id: job }), at);
+  }
+
+  tellNothingOf(job: string): void {
+    this.#drop('job.report', job);
   }
 
   holds(seq: number): boolean {
@@ -71,7 +83,10 @@ export class Outbox {
       'SELECT seq, kind, at, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?',
       ...[after, limit],
     );
-    return rows.map(({ body, ...row }) => ({ ...row, body: JSON.parse(body) as unknown }));
+    return rows.flatMap(({ body, ...row }) => {
+      const sent = this.#sent(row.kind, JSON.parse(body));
+      return sent === undefined ? [] : [{ ...row, body: sent }];
+    });
   }
 
   acknowledge(seq: number): void {
@@ -85,6 +100,24 @@ export class Outbox {
       ...(workloadId === undefined ? [limit] : [workloadId, limit]),
     );
     return rows.map(({ at, body }) => ({ at, body: JSON.parse(body) as RecordBody<'event'> }));
+  }
+
+  #drop(kind: RecordKind, about: string | null): void {
+    this.#database.run("DELETE FROM outbox WHERE kind = ? AND body ->> 'workload_id' IS ?", kind, about);
+  }
+
+  #insert(kind: RecordKind, text: string, at: string): number {
+    const row = this.#database.get<{ seq: number }>(
+      'INSERT INTO outbox (kind, at, bytes, body) VALUES (?, ?, ?, ?) RETURNING seq',
+      ...[kind, at, Buffer.byteLength(text), text],
+    );
+    return row?.seq ?? 0;
+  }
+
+  /** A journal of schema 2 has reports whole. */
+  #sent(kind: RecordKind, body: { readonly workload_id?: string; readonly report?: unknown }): unknown {
+    const { workload_id, report } = body;
+    return kind === 'job.report' && report === undefined ? this.#reportOf(workload_id ?? '') : body;
   }
 
   #thin(): void {

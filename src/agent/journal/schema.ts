@@ -6,9 +6,10 @@ import type { Schema } from './database.ts';
  *
  * 1  2026-11-26  the first with a number; a file without one has the same tables
  * 2  2026-11-26  jobs and their receipts
+ * 3  2026-11-26  of a job, a row for each thing that changes by itself. Version 2, of no release, begins its jobs anew after a roll back
  */
 export const journalSchema: Schema = {
-  version: 2,
+  version: 3,
   sql: `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -49,13 +50,39 @@ export const journalSchema: Schema = {
     service  TEXT                       -- null for a single container
   ) WITHOUT ROWID;
 
+  CREATE TABLE IF NOT EXISTS job_launches (
+    job_id  TEXT PRIMARY KEY,
+    task_id TEXT NOT NULL,
+    fencing INTEGER NOT NULL,
+    plan    TEXT NOT NULL
+  );
+
+  -- What has become of a job.
+  CREATE TABLE IF NOT EXISTS job_parts (
+    job_id TEXT NOT NULL,
+    kind   TEXT NOT NULL,               -- 'fact', 'step' (without its results) or 'results'
+    name   TEXT NOT NULL,               -- which fact, or which step
+    body   TEXT NOT NULL,
+    PRIMARY KEY (job_id, kind, name)
+  );
+
+  -- As schema 2 kept them, whole: moved into the tables above.
   CREATE TABLE IF NOT EXISTS jobs (
     job_id  TEXT PRIMARY KEY,
     task_id TEXT NOT NULL,
     fencing INTEGER NOT NULL,
     plan    TEXT NOT NULL,
-    record  TEXT NOT NULL               -- what has become of it
+    record  TEXT NOT NULL
   ) WITHOUT ROWID;
+  DELETE FROM job_parts WHERE job_id IN (SELECT job_id FROM jobs);
+  INSERT OR REPLACE INTO job_launches SELECT job_id, task_id, fencing, plan FROM jobs;
+  INSERT INTO job_parts
+    SELECT job_id, 'fact', fact.key, record -> fact.fullkey FROM jobs, json_each(record) AS fact WHERE fact.key <> 'steps';
+  INSERT INTO job_parts
+    SELECT job_id, 'step', step.key, json_remove(step.value, '$.results') FROM jobs, json_each(record, '$.steps') AS step;
+  INSERT INTO job_parts
+    SELECT job_id, 'results', step.key, step.value -> '$.results' FROM jobs, json_each(record, '$.steps') AS step;
+  DELETE FROM jobs;
 
   -- The chain of receipts: each is signed over the hash of the one before.
   CREATE TABLE IF NOT EXISTS receipts (

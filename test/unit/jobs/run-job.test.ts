@@ -6,6 +6,7 @@ import { runJob } from '../../../src/jobs/run-job.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
 import { jobIdentity, plan, service, step, words } from '../../support/job-plans.ts';
 import { taskContext } from '../../support/task-bench.ts';
+import { toldRecords } from '../../support/told-records.ts';
 
 describe('a job of one step', () => {
   it('is created, started, awaited and taken away', async () => {
@@ -228,7 +229,8 @@ async function run(
     signed.push(facts);
     return null;
   };
-  const jobs: Means = { ...context.jobs, report: (body) => void reports.push(body), receipts: { sign } };
+  const records = toldRecords((body) => void reports.push(body));
+  const jobs: Means = { ...context.jobs, records, receipts: { sign } };
   const { job, cleanup } = await runJob(plan(over), { ...context, emit, jobs });
   const states = job.plan.steps.map(({ id }) => [id, job.record.steps[id]?.state]);
   const report = { job: job.record.state, ...Object.fromEntries(states) };

@@ -11,6 +11,7 @@ import { jobEngine } from '../../support/job-engine.ts';
 import { keptJob, plan, step } from '../../support/job-plans.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
 import { taskContext } from '../../support/task-bench.ts';
+import { toldRecords } from '../../support/told-records.ts';
 
 describe('a plan that cannot be carried out', () => {
   it.each([
@@ -85,7 +86,7 @@ describe('a plan that can be carried out', () => {
   it('tells whoever follows it of each change', async () => {
     const reports: RecordBody<'job.report'>[] = [];
     const { context } = taskContext(jobEngine({}).engine, {
-      jobs: openHostJobs({ report: (body) => void reports.push(structuredClone(body)) }),
+      jobs: openHostJobs({ journal: { jobs: toldRecords((body) => void reports.push(structuredClone(body))) } }),
     });
 
     await launchJob(plan(), context);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../../../../src/agent/journal/journal.ts';
 import { type JournalOptions, openJournal } from '../../../../src/agent/journal/open-journal.ts';
-import { boundedReport } from '../../../../src/jobs/job-record.ts';
+import type { StepRecord } from '../../../../src/jobs/job-record.ts';
 import { keptJob } from '../../../support/job-plans.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { exitEvent, fenced, launchTask, now, progress, runningWorkload, succeeded, topology } from './samples.ts';
@@ -217,19 +217,49 @@ describe('the outbox', () => {
   });
 
   it('keeps only the newest report of each job', () => {
+    for (const id of ['job-1', 'job-2']) journal.jobs.begin(keptJob('queued', 'pending', { job_id: id }));
     for (const [id, state] of [
       ['job-1', 'preparing'],
       ['job-2', 'preparing'],
       ['job-1', 'running'],
     ] as const) {
-      const report = boundedReport(keptJob(state, 'pending'));
-      journal.append('job.report', { workload_id: id, task_id: 'task-1', report, endpoints: [], outputs: [] });
+      journal.jobs.put(id, keptJob(state, 'pending').record);
     }
 
     expect(journal.waiting(0, 10)).toMatchObject([
       { seq: 2, body: { workload_id: 'job-2', report: { state: 'preparing' } } },
       { seq: 3, body: { workload_id: 'job-1', report: { state: 'running' } } },
     ]);
+  });
+
+  it('does not grow with the changes of a job while nobody takes them, and keeps their order among what else is said', () => {
+    const said = { large: ['x'.repeat(60_000)] };
+    const job = keptJob('running', 'running');
+    journal.jobs.begin(job);
+    journal.accept(launchTask(), fenced);
+    let { record } = job;
+    const change = (over: object) => {
+      const before = record;
+      record = { ...record, steps: { one: { ...record.steps['one'], ...over } as StepRecord } };
+      journal.jobs.put(job.job_id, record, before);
+    };
+    change({ results: said });
+    const size = () => statSync(join(stateDir, 'agent.db')).size + statSync(join(stateDir, 'agent.db-wal')).size;
+    const before = size();
+    for (let number = 1; number <= 1000; number += 1) {
+      change({ attempts: number });
+      if (number === 500) journal.append('event', exitEvent('job-1'));
+    }
+    change({ state: 'succeeded' });
+    journal.finish(succeeded());
+
+    expect(kinds()).toEqual(['event', 'job.report', 'task.result']);
+    expect(journal.waiting(0, 10)[1]).toMatchObject({
+      body: { report: { steps: [{ state: 'succeeded', attempts: 1000, results: said }] } },
+    });
+    expect(journal.depth().bytes).toBeLessThan(2000);
+    // What SQLite lets its log grow to, and not 1000 times 60 kB.
+    expect(size() - before).toBeLessThan(8 * 2 ** 20);
   });
 
   it('drops progress where too much waits, oldest first, and never a result or an event (FAULTS 4)', () => {

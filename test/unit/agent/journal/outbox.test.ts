@@ -17,7 +17,7 @@ let outbox: Outbox;
 
 function open(): void {
   ({ database } = openDatabase(file, journalSchema));
-  outbox = new Outbox(database, limits);
+  outbox = new Outbox(database, limits, () => undefined);
 }
 
 const counted = () => {
@@ -96,7 +96,7 @@ it('is appended to, and measured, without a look at all that waits', () => {
   const get = noting((sql, ...values) => database.get(sql, ...values));
   const watched = { run, get } as unknown as Database;
 
-  new Outbox(watched, limits).append('event', exitEvent('instance-1'), at);
+  new Outbox(watched, limits, () => undefined).append('event', exitEvent('instance-1'), at);
 
   const plans = asked.map((sql) => {
     const values = sql.match(/\?/g)?.map(() => 0) ?? [];
