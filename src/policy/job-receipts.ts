@@ -65,6 +65,12 @@ export function judgeReceipts(
   ];
 }
 
+/** What a receipt says, whoever has signed it, if anybody; undefined for what is none. */
+export function readUnverified(jws: string): JobReceipt | undefined {
+  const judged = judge(JobReceipt, jsonOf(jws.split('.')[1] ?? ''));
+  return judged.ok ? judged.value : undefined;
+}
+
 type Read =
   | { readonly refusal: null; readonly receipt: JobReceipt; readonly key: number }
   | { readonly refusal: string; readonly receipt: undefined };

@@ -15,6 +15,7 @@ import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
 import { found } from '../http/access.ts';
+import { lateRefusal } from './late-outputs.ts';
 import type { OutputFiles } from './output-files.ts';
 
 export interface OutputLimits {
@@ -50,10 +51,13 @@ export async function offer(
   { job_id, output }: OutputOffer,
   parts: OutputParts,
 ): Promise<OutputReceived> {
-  const { project_id } = await jobOfNode(tx, node, job_id);
-  const untenable = await contradictionOf(tx, job_id, project_id, output);
-  if (untenable !== null) return { received: 0, complete: false, refused: untenable };
+  const job = await jobOfNode(tx, node, job_id);
+  const { project_id } = job;
   const before = await tx.job_outputs.find({ job_id, name: output.name, sha256: output.sha256 });
+  const late = await lateRefusal(tx, job, output);
+  if (late !== null && before && before.state !== 'stored') await forget(tx, before, parts.outputs);
+  const untenable = late ?? (await contradictionOf(tx, job_id, project_id, output));
+  if (untenable !== null) return { received: 0, complete: false, refused: untenable };
   const content = { project_id, sha256: output.sha256, bytes: output.bytes };
   const isNew = before === undefined || before.state === 'refused';
   const reason = isNew ? await refusalOf(tx, content, parts.outputLimits) : null;
@@ -71,7 +75,7 @@ export async function offer(
   return { received: parts.outputs.received(content), complete: parts.outputs.isWhole(content), refused: null };
 }
 
-/** The bytes are here: whoever waits for them has them. */
+/** The bytes are here: whoever waits for them has them, but for a job that has ended meanwhile with others. */
 export async function arrived(
   tx: Tx,
   cause: Omit<Cause, 'who'>,
@@ -80,6 +84,11 @@ export async function arrived(
 ): Promise<void> {
   const stored_at = new Date(cause.now).toISOString();
   for (const row of await tx.job_outputs.list({ where: { project_id, sha256, state: 'pending' } })) {
+    const job = await tx.jobs.get(row.job_id);
+    if (!job || (await lateRefusal(tx, job, row)) !== null) {
+      await forget(tx, row, outputs);
+      continue;
+    }
     await tx.job_outputs.put({ ...row, state: 'stored', stored_at });
     for (const older of await tx.job_outputs.list({ where: { job_id: row.job_id, name: row.name } })) {
       if (older.id !== row.id) await forget(tx, older, outputs);

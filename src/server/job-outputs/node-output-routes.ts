@@ -10,6 +10,7 @@ import { openRoute, type Route } from '../http/route.ts';
 import { Seats } from '../http/seats.ts';
 import { nodeAsking } from '../hub/admission.ts';
 import { arrived, jobOfNode, type OutputParts, offer } from './keep-outputs.ts';
+import { lateRefusal } from './late-outputs.ts';
 
 /** Each holds a file open. A node sends two at a time. */
 const seatLimits = { what: 'uploads', all: 256, each: 4 };
@@ -46,10 +47,12 @@ export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store })
       prepare: async ({ headers, params: { job_id, sha256 }, query: { offset }, file }) => {
         const { node, output } = await store.read(async (tx) => {
           const asking = await nodeAsking(tx, headers.authorization);
-          const { project_id } = await jobOfNode(tx, asking, job_id);
+          const job = await jobOfNode(tx, asking, job_id);
+          const { project_id } = job;
           const rows = await tx.job_outputs.list({ where: { project_id, sha256, state: ['pending', 'stored'] } });
           const own = rows.find((row) => row.job_id === job_id && row.node_id === asking.id);
-          return { node: asking, output: found('output', sha256, own) };
+          const late = own && own.state !== 'stored' ? await lateRefusal(tx, job, own) : null;
+          return { node: asking, output: found('output', sha256, late === null ? own : undefined) };
         });
         const seat = seats.take({ projectId: null, tokenId: node.id });
         try {
@@ -60,13 +63,13 @@ export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store })
         return output;
       },
       change: async ({ now, correlationId }, tx, output) => {
+        const complete = outputs.isWhole(output);
+        if (complete) await arrived(tx, { now, correlationId }, output, parts);
         // Forgotten while it came: nothing of it stays.
         if (!(await tx.job_outputs.get(output.id))) {
           await outputs.drop(output).catch(() => undefined);
-          return { body: { received: 0, complete: false, refused: 'Its job is not there any more.' } };
+          return { body: { received: 0, complete: false, refused: 'Its job is not there any more, or without it.' } };
         }
-        const complete = outputs.isWhole(output);
-        if (complete) await arrived(tx, { now, correlationId }, output, parts);
         return { body: { received: outputs.received(output), complete, refused: null } };
       },
     }),

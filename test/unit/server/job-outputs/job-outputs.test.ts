@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type KeptOutput, maxOutputs } from '../../../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
 import { jobOutputsPath } from '../../../../src/contract/signing.ts';
+import { signReceipt } from '../../../../src/policy/job-receipts.ts';
 import { forgetOutputs } from '../../../../src/server/job-outputs/keep-outputs.ts';
 import { sweep } from '../../../../src/server/sweep.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -241,6 +242,102 @@ describe('a node that lies', () => {
     expect(body.refused).toBe(`The job has ${maxOutputs} outputs already.`);
     expect(known.body.refused).toContain('one output may have');
     expect(await store.read((tx) => tx.job_outputs.count({ job_id: job }))).toBe(maxOutputs);
+  });
+});
+
+describe('a host that has been taken over after the end of its job', () => {
+  const signedFor = (job_id: string, outputs: readonly KeptOutput[]) =>
+    signReceipt(
+      {
+        ...{ version: 1, node_id: 'node-1', chain: 'c1', number: 1, previous: null, job_id, project_id: 'p1' },
+        ...{ allocation_id: 'al-1', task_id: 'task-1', attempt: 1, plan_sha256: '1'.repeat(64), images: [] },
+        ...{ document_sha256: '2'.repeat(64), inputs: [], steps: [], state: 'succeeded', started_at: null },
+        outputs: outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
+        ended_at: null,
+      },
+      { publicJwk: { kty: 'OKP', crv: 'Ed25519', x: 'x'.repeat(43) }, sign: () => 'c2lnbmVk' },
+    );
+
+  /** Ends with what is told; `signed` is what its receipt names. */
+  async function end(id: string, told: readonly KeptOutput[], signed: readonly KeptOutput[] | null): Promise<void> {
+    const receipt = signed && signedFor(id, signed);
+    await store.write(async (tx) => {
+      const job = aJob({ id, state: 'succeeded' });
+      await tx.jobs.put({ ...job, attempts: job.attempts.map((each) => ({ ...each, ended_at: job.updated_at })) });
+      const report: JobReport = {
+        ...{ state: receipt ? 'succeeded' : 'running', summary: 's', started_at: null, ended_at: null },
+        ...{ failure: null, steps: [] },
+      };
+      await tx.job_news.insert({ id, attempt: 1, report, endpoints: [], outputs: [...told], receipt });
+    });
+  }
+
+  it('hands over what the receipt names, and nothing else', async () => {
+    const job = await newJob();
+    const [good, bad] = [outputOf('what it made'), outputOf('what somebody likes better')];
+    await end(job, [good], [good]);
+
+    const other = await offer(job, bad);
+    const sent = await put(job, bad.sha256, 0, 'what somebody likes better');
+    const added = await offer(job, outputOf('more of it', { name: 'more' }));
+    await handOver(job, 'what it made');
+    const again = await offer(job, bad);
+
+    const refused = `The job has ended, and what it has of this name is ${good.sha256}.`;
+    expect([other.body.refused, again.body.refused]).toEqual([refused, refused]);
+    expect(sent.status).toBe(404);
+    expect(added.body.refused).toBe('The job has ended, and has nothing of this name.');
+    expect((await get(job, 'model')).body).toBe('what it made');
+    expect(await list(job)).toEqual([{ ...good, state: 'stored', reason: null }]);
+  });
+
+  it('is held to the receipt, whatever it told beside it', async () => {
+    const job = await newJob();
+    const [good, bad] = [outputOf('signed for'), outputOf('told')];
+    await end(job, [bad], [good]);
+
+    expect((await offer(job, bad)).body.refused).toContain(good.sha256);
+    await handOver(job, 'signed for');
+  });
+
+  it('is not rid of that by an offer from before the end', async () => {
+    const job = await newJob();
+    const [good, bad] = [outputOf('as it was'), outputOf('offered in time')];
+    await handOver(job, 'as it was');
+    await offer(job, bad);
+    await put(job, bad.sha256, 0, 'offered');
+    await end(job, [good], [good]);
+
+    const rest = await put(job, bad.sha256, 7, ' in time');
+    const again = await offer(job, bad);
+
+    expect(rest.status).toBe(404);
+    expect(again.body.refused).toContain(good.sha256);
+    expect((await get(job, 'model')).body).toBe('as it was');
+    await eventually(() => expect(filesOf('p1')).not.toContain(`.${bad.sha256}.part`));
+    expect(await list(job)).toEqual([{ ...good, state: 'stored', reason: null }]);
+  });
+
+  it('nor by another job of the project that brings the same bytes', async () => {
+    const [job, helper] = [await newJob(), await newJob()];
+    const [good, bad] = [outputOf('of the job'), outputOf('of its helper')];
+    await handOver(job, 'of the job');
+    await offer(job, bad);
+    await end(job, [good], [good]);
+
+    await handOver(helper, 'of its helper');
+
+    expect((await get(job, 'model')).body).toBe('of the job');
+    expect((await get(helper, 'model')).body).toBe('of its helper');
+  });
+
+  it('replaces nothing where the end was never heard of from it', async () => {
+    const job = await newJob();
+    const kept = await handOver(job, 'before it was lost');
+    await end(job, [], null);
+
+    expect((await offer(job, outputOf('after that'))).body.refused).toContain(kept.sha256);
+    await handOver(job, 'only its host had this', { name: 'late' });
   });
 });
 
