@@ -6,7 +6,7 @@
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Static, TSchema } from 'typebox';
-import { pointerToken } from './pointer.ts';
+import { keysOf, pointerToken } from './pointer.ts';
 import { shareRepeated } from './share-repeated.ts';
 
 export interface PathError {
@@ -68,6 +68,71 @@ export function judge<S extends TSchema>(schema: S, value: unknown): Judged<Stat
   return { ok: false, errors };
 }
 
+export interface Fault {
+  /** JSON pointer to a part that cannot be relied on; it may be missing. */
+  readonly path: string;
+  /** True for a key that is not known. */
+  readonly isStray: boolean;
+}
+
+/**
+ * Every place that the schema refuses, also those that `judge` has no room for. Of an object that says by its tag which kind it
+ * is of, and is of none, also what any of the kinds would refuse: what is left is right whichever was meant.
+ */
+export function faultsOf(schema: TSchema, value: unknown): Fault[] {
+  if (holdsMoreThan(maxValues, value)) return [{ path: '', isStray: false }];
+  const validate = validatorOf(schema);
+  const errorsOf = (document: unknown) => (validate(document) ? [] : (validate.errors ?? []));
+  const errors = errorsOf(value);
+  const untagged = errors.filter(({ keyword }) => keyword === 'discriminator');
+  const kinds = untagged.reduce((most, error) => Math.max(most, tagsOf(error).length), 0);
+  const guesses = Array.from({ length: kinds }, (_, kind) => {
+    const guess = structuredClone(value);
+    for (const error of untagged) {
+      const tags = tagsOf(error);
+      const holder = valueAt(guess, error.instancePath) as Record<string, unknown>;
+      holder[error.params['tag'] as string] = tags[kind % tags.length];
+    }
+    return errorsOf(guess);
+  });
+  const guessed = guesses.map((found) => faultsAt(found, (error) => placeOf(error, false)));
+  const places = guessed.map((found) => new Set(found.map(({ path }) => path)));
+  const isStrayInAll = (path: string) => places.every((of) => pathsTo(path).some((place) => of.has(place)));
+  return [
+    ...faultsAt(errors, (error) => placeOf(error, true)),
+    ...guessed.flat().map(({ path, isStray }) => ({ path, isStray: isStray && isStrayInAll(path) })),
+  ];
+}
+
+/** The path itself, and those of all that it lies in. */
+function pathsTo(path: string): string[] {
+  const tokens = path.split('/');
+  return tokens.map((_, index) => tokens.slice(0, index + 1).join('/'));
+}
+
+function faultsAt(errors: readonly ErrorObject[], place: (error: ErrorObject) => string | undefined): Fault[] {
+  return errors.flatMap((error) => {
+    const path = place(error);
+    return path === undefined ? [] : [{ path, isStray: error.keyword === 'additionalProperties' }];
+  });
+}
+
+/** `isTold`: that the tag is wrong, and nothing about what stands beside it. */
+function placeOf({ keyword, params, instancePath }: ErrorObject, isTold: boolean): string | undefined {
+  switch (keyword) {
+    case 'if':
+      return undefined;
+    case 'additionalProperties':
+      return `${instancePath}/${pointerToken(String(params['additionalProperty']))}`;
+    case 'required':
+      return `${instancePath}/${pointerToken(String(params['missingProperty']))}`;
+    case 'discriminator':
+      return isTold ? `${instancePath}/${pointerToken(String(params['tag']))}` : instancePath;
+    default:
+      return instancePath;
+  }
+}
+
 /**
  * As `judge`, but what nobody declared is left out of a copy and not refused: who said it may be newer than this program.
  * For what the two sides of a session tell each other, never for what is signed or says what runs.
@@ -85,11 +150,11 @@ export function judgeKnown<S extends TSchema>(schema: S, value: unknown): Judged
 }
 
 function remove(document: unknown, pointer: string, key: string): void {
-  let at = document;
-  for (const token of pointer.split('/').slice(1)) {
-    at = (at as Record<string, unknown>)[token.replaceAll('~1', '/').replaceAll('~0', '~')];
-  }
-  delete (at as Record<string, unknown>)[key];
+  delete (valueAt(document, pointer) as Record<string, unknown>)[key];
+}
+
+function valueAt(document: unknown, pointer: string): unknown {
+  return keysOf(pointer).reduce((at, key) => (at as Record<string, unknown>)[key], document);
 }
 
 function validatorOf(schema: TSchema): ValidateFunction {

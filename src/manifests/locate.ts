@@ -1,5 +1,7 @@
 /** Where in the text of a manifest the values stand that JSON pointers name: people look for a line, programs for a path. */
+
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { keysOf } from '../contract/pointer.ts';
 
 export interface Position {
   /** From 1. */
@@ -28,8 +30,8 @@ export function locator(text: string): (pointer: string) => Position | undefined
   return (pointer) => {
     let node: unknown = document.contents;
     let offset: number | undefined;
-    for (const token of pointer.split('/').slice(1)) {
-      const { at, value } = step(node, token.replaceAll('~1', '/').replaceAll('~0', '~'));
+    for (const key of keysOf(pointer)) {
+      const { at, value } = step(node, key);
       if (!isNode(at) || !at.range) break;
       [offset] = at.range;
       node = value;

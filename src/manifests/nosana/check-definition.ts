@@ -9,60 +9,72 @@ import { pointerToken } from '../../contract/pointer.ts';
 import { maxRegexSize, regexSize } from '../../contract/regex-size.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { readImageName, registryHost } from '../image-name.ts';
+import { each, ifSure, sure } from '../sure-parts.ts';
 import { checkLiterals } from './check-literals.ts';
 import { checkResources } from './check-resources.ts';
 import type { JobDefinition, Op, RunArgs } from './definition.ts';
 import { checkEnv } from './environment.ts';
-import { type OpOrder, orderOf } from './op-order.ts';
+import { groupNameOf, type OpOrder, orderOf } from './op-order.ts';
 import { isAbsolute } from './paths.ts';
-import { exposedBy, maxPorts } from './ports.ts';
+import { exposedIn, maxPorts } from './ports.ts';
 import { readResultRegex } from './result-regex.ts';
 
 /** Of all expressions of a definition: a moment of whoever reads it. */
 const maxRegexSizes = 4 * maxRegexSize;
 
-/** Every contradiction in a definition that its schema accepts. */
-export function checkDefinition(definition: JobDefinition): PathError[] {
+/** Every contradiction in a definition that its schema accepts, or in what is sure of one that it refuses. */
+export function checkDefinition(definition: JobDefinition): readonly PathError[] {
+  const { ops } = definition;
+  const order = orderOf(definition);
   const tooLarge = checkRegexSizes(definition);
-  if (tooLarge.length > 0) return tooLarge;
-  const ids = checkIds(definition);
   return [
-    ...ids,
-    ...checkMeta(definition),
-    ...(definition.ssh === undefined
-      ? []
-      : [{ path: '/ssh', code: 'unsupported', message: 'asks for a login to the host, which no job gets here' }]),
-    ...checkEnv(definition.global?.env ?? {}, '/global/env'),
-    ...definition.ops.flatMap((op, index) => checkOp(op, `/ops/${index}`, definition)),
-    // What depends on what can only be told where each op has a name of its own.
-    ...(ids.length > 0 ? [] : [...checkOrder(definition), ...checkLiterals(definition)]),
+    ...each(ops, (op, index) => checkId(op, index, ops)),
+    ...sure(() => checkMeta(definition)),
+    ...sure(() =>
+      definition.ssh === undefined
+        ? []
+        : [{ path: '/ssh', code: 'unsupported', message: 'asks for a login to the host, which no job gets here' }],
+    ),
+    ...sure(() => checkEnv(definition.global?.env ?? {}, '/global/env')),
+    ...each(ops, (op, index) => checkOp(op, `/ops/${index}`, definition)),
+    ...tooLarge,
+    ...(tooLarge.length > 0 ? [] : each(ops, (op, index) => checkResults(op, `/ops/${index}/results`))),
+    ...each(ops, (op, index) => checkOrder(op, `/ops/${index}/execution`, order)),
+    ...sure(() => checkCycles(definition, order)),
+    ...checkGroupSizes(definition),
+    ...checkLiterals(definition, order),
   ];
 }
 
-function checkIds({ ops }: JobDefinition): PathError[] {
-  return ops.flatMap(({ id }, index) => {
-    const path = `/ops/${index}/id`;
-    if (!/^[^\s%\p{Cc}]+$/u.test(id)) {
-      return [{ path, code: 'malformed_id', message: 'must be a name without white space and `%`' }];
-    }
-    return ops.findIndex((other) => other.id === id) < index
-      ? [{ path, code: 'duplicate_id', message: 'is the id of an op before' }]
-      : [];
-  });
+function checkId({ id }: Op, index: number, ops: readonly Op[]): PathError[] {
+  const path = `/ops/${index}/id`;
+  if (!/^[^\s%\p{Cc}]+$/u.test(id)) {
+    return [{ path, code: 'malformed_id', message: 'must be a name without white space and `%`' }];
+  }
+  const isTaken = Array.from({ length: index }, (_, other) => other).some(
+    (other) => ifSure(() => ops[other]?.id) === id,
+  );
+  return isTaken ? [{ path, code: 'duplicate_id', message: 'is the id of an op before' }] : [];
 }
 
 /** Both spellings are in use. */
-function checkMeta({ meta }: JobDefinition): PathError[] {
-  const { system_resources: one = {}, system_requirements: other = {} } = meta ?? {};
-  const differing = Object.keys(one)
-    .filter((key) => Object.hasOwn(other, key) && String(one[key]) !== String(other[key]))
-    .map((key) => ({
-      path: `/meta/system_requirements/${pointerToken(key)}`,
-      code: 'contradiction',
-      message: 'says something else than /meta/system_resources',
-    }));
-  const wrong = Object.entries({ system_resources: one, system_requirements: other }).flatMap(([name, resources]) => {
-    const vram = resources['required_vram'];
+function checkMeta({ meta }: JobDefinition): readonly PathError[] {
+  const differing = sure(() => {
+    const { system_resources: one = {}, system_requirements: other = {} } = meta ?? {};
+    return each(Object.keys(one), (key) =>
+      Object.hasOwn(other, key) && String(one[key]) !== String(other[key])
+        ? [
+            {
+              path: `/meta/system_requirements/${pointerToken(key)}`,
+              code: 'contradiction',
+              message: 'says something else than /meta/system_resources',
+            },
+          ]
+        : [],
+    );
+  });
+  const wrong = each(['system_resources', 'system_requirements'] as const, (name) => {
+    const vram = meta?.[name]?.['required_vram'];
     return vram === undefined || /^\d{1,6}(\.\d+)?$/.test(String(vram))
       ? []
       : [{ path: `/meta/${name}/required_vram`, code: 'not_a_number', message: 'must be a number of GB' }];
@@ -70,7 +82,7 @@ function checkMeta({ meta }: JobDefinition): PathError[] {
   return [...differing, ...wrong];
 }
 
-function checkOp(op: Op, path: string, { global }: JobDefinition): PathError[] {
+function checkOp(op: Op, path: string, definition: JobDefinition): readonly PathError[] {
   if (op.type === 'container/create-volume') {
     return op.results === undefined
       ? []
@@ -78,60 +90,61 @@ function checkOp(op: Op, path: string, { global }: JobDefinition): PathError[] {
   }
   const { args } = op;
   return [
-    ...checkImage(
-      args.image || global?.image,
-      args.image ? `${path}/args/image` : '/global/image',
-      `${path}/args/image`,
-    ),
-    ...checkEnv(args.env ?? {}, `${path}/args/env`),
+    ...sure(() => checkImage(args, `${path}/args/image`, definition)),
+    ...sure(() => checkEnv(args.env ?? {}, `${path}/args/env`)),
     ...checkPaths(args, `${path}/args`),
-    ...checkPorts(args, `${path}/args`),
-    ...checkAliases(args, `${path}/args/aliases`),
-    ...checkResults(op, `${path}/results`),
-    ...checkAuthentication(args, args.image ?? global?.image ?? '', `${path}/args/authentication/docker`),
-    ...checkResources(args, `${path}/args/resources`),
+    ...sure(() => checkPorts(args, `${path}/args`)),
+    ...sure(() => checkAliases(args, `${path}/args/aliases`)),
+    ...sure(() => checkAuthentication(args, definition, `${path}/args/authentication/docker`)),
+    ...sure(() => checkResources(args, `${path}/args/resources`)),
   ];
 }
 
-function checkImage(image: string | undefined, written: string, missing: string): PathError[] {
-  if (!image) return [{ path: missing, code: 'required', message: 'is missing, and there is none in /global/image' }];
+function checkImage({ image: own }: RunArgs, path: string, definition: JobDefinition): PathError[] {
+  const image = own || definition.global?.image;
+  if (!image) return [{ path, code: 'required', message: 'is missing, and there is none in /global/image' }];
   return image.includes('%%') || readImageName(image)
     ? []
     : [
         {
-          path: written,
+          path: own ? path : '/global/image',
           code: 'malformed_image',
           message: 'must be the name of an image, such as ghcr.io/owner/name:tag',
         },
       ];
 }
 
-function checkPaths({ volumes = [], work_dir: workDir }: RunArgs, path: string): PathError[] {
+function checkPaths(args: RunArgs, path: string): readonly PathError[] {
   const wrong = (at: string) => ({ path: at, code: 'not_absolute', message: 'must be an absolute path' });
   return [
-    ...volumes.flatMap(({ dest }, index) => (isAbsolute(dest) ? [] : [wrong(`${path}/volumes/${index}/dest`)])),
-    ...(workDir === undefined || isAbsolute(workDir) ? [] : [wrong(`${path}/work_dir`)]),
+    ...sure(() =>
+      each(args.volumes ?? [], ({ dest }, index) => (isAbsolute(dest) ? [] : [wrong(`${path}/volumes/${index}/dest`)])),
+    ),
+    ...sure(() => (args.work_dir === undefined || isAbsolute(args.work_dir) ? [] : [wrong(`${path}/work_dir`)])),
   ];
 }
 
-function checkPorts(args: RunArgs, path: string): PathError[] {
-  const { ranges } = exposedBy(args);
-  const errors: PathError[] = [];
-  let count = 0;
-  for (const [index, { path: at, first, last }] of ranges.entries()) {
-    count += last - first + 1;
+function checkPorts(args: RunArgs, path: string): readonly PathError[] {
+  const taken: { readonly first: number; readonly last: number }[] = [];
+  const errors = each(exposedIn(args), (entry) => {
+    const exposed = entry();
+    if ('literal' in exposed) return [];
+    const { path: at, first, last } = exposed;
     if (first < 1 || last > 65_535 || first > last) {
-      errors.push({
-        path: path + at,
-        code: 'port_range',
-        message: 'must be ports from 1 to 65535, the lower one first',
-      });
-    } else if (ranges.slice(0, index).some((other) => first <= other.last && other.first <= last)) {
-      errors.push({ path: path + at, code: 'duplicate_port', message: 'is exposed by another entry as well' });
+      return [{ path: path + at, code: 'port_range', message: 'must be ports from 1 to 65535, the lower one first' }];
     }
-  }
-  return count > maxPorts && errors.length === 0
-    ? [{ path: `${path}/expose`, code: 'too_many_ports', message: `must not be more than ${maxPorts} ports` }]
+    if (taken.some((other) => first <= other.last && other.first <= last)) {
+      return [{ path: path + at, code: 'duplicate_port', message: 'is exposed by another entry as well' }];
+    }
+    taken.push({ first, last });
+    return [];
+  });
+  const count = taken.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  return count > maxPorts
+    ? [
+        ...errors,
+        { path: `${path}/expose`, code: 'too_many_ports', message: `must not be more than ${maxPorts} ports` },
+      ]
     : errors;
 }
 
@@ -151,92 +164,99 @@ export function aliasesOf(aliases: NonNullable<RunArgs['aliases']>): readonly st
 
 /** Before any of them is read: reading them takes time like that. */
 function checkRegexSizes({ ops }: JobDefinition): PathError[] {
-  const regexes = ops.flatMap(({ results = {} }) =>
-    Object.values(results).map((result) => (typeof result === 'string' ? result : result.regex)),
+  let sum = 0;
+  each(ops, ({ results = {} }) =>
+    each(Object.keys(results), (name) => {
+      const size = regexSize(regexOf(results[name] as Result));
+      // One that is too large by itself is not read, and is told of by its place.
+      if (size <= maxRegexSize) sum += size;
+      return [];
+    }),
   );
-  // One that is too large by itself is not read, and is told of by its place.
-  const sizes = regexes.map(regexSize).filter((size) => size <= maxRegexSize);
-  return sizes.reduce((sum, size) => sum + size, 0) <= maxRegexSizes
+  return sum <= maxRegexSizes
     ? []
     : [{ path: '/ops', code: 'regex', message: 'have results whose expressions are too long together' }];
 }
 
-function checkResults({ results = {} }: Op, path: string): PathError[] {
-  return Object.entries(results).flatMap(([name, result]) => {
+type Result = NonNullable<Op['results']>[string];
+
+function regexOf(result: Result): string {
+  return typeof result === 'string' ? result : result.regex;
+}
+
+function checkResults({ results = {} }: Op, path: string): readonly PathError[] {
+  return each(Object.keys(results), (name) => {
+    const result = results[name] as Result;
+    const read = readResultRegex(regexOf(result));
     const at = `${path}/${pointerToken(name)}`;
-    const [text, place] = typeof result === 'string' ? [result, at] : [result.regex, `${at}/regex`];
-    const read = readResultRegex(text);
-    return read.ok ? [] : [{ path: place, code: 'regex', message: read.message }];
+    return read.ok
+      ? []
+      : [{ path: typeof result === 'string' ? at : `${at}/regex`, code: 'regex', message: read.message }];
   });
 }
 
 /** A credential goes to the registry of the image and to no other. */
-function checkAuthentication({ authentication }: RunArgs, image: string, path: string): PathError[] {
-  const { username, password, server } = authentication?.docker ?? {};
-  if ((username === undefined) !== (password === undefined)) {
+function checkAuthentication(args: RunArgs, definition: JobDefinition, path: string): readonly PathError[] {
+  const account = args.authentication?.docker ?? {};
+  const half = sure(() => {
+    const { username, password } = account;
+    if ((username === undefined) === (password === undefined)) return [];
     const lacks = username === undefined ? 'username' : 'password';
     return [{ path: `${path}/${lacks}`, code: 'required', message: 'is missing beside the other' }];
-  }
-  const host = readImageName(image)?.host;
-  return server === undefined || host === undefined || registryHost(server) === host
-    ? []
-    : [{ path: `${path}/server`, code: 'other_registry', message: 'is not the registry of the image' }];
+  });
+  const other = sure(() => {
+    const { server } = account;
+    if (server === undefined) return [];
+    const host = readImageName(args.image ?? definition.global?.image ?? '')?.host;
+    return host === undefined || registryHost(server) === host
+      ? []
+      : [{ path: `${path}/server`, code: 'other_registry', message: 'is not the registry of the image' }];
+  });
+  return [...half, ...other];
 }
 
-function checkOrder(definition: JobDefinition): PathError[] {
-  const order = orderOf(definition);
-  const known = new Set(definition.ops.map(({ id }) => id));
-  const errors = definition.ops.flatMap(({ id, execution }, index) =>
-    (execution?.depends_on ?? []).flatMap((other, entry) => {
-      const path = `/ops/${index}/execution/depends_on/${entry}`;
-      if (!known.has(other)) return [{ path, code: 'unknown_op', message: 'is the id of no op' }];
-      if (other === id) return [{ path, code: 'cycle', message: 'is the op itself' }];
-      return order.groupOf(other) === order.groupOf(id)
-        ? []
-        : [{ path, code: 'other_group', message: 'is an op of another group; groups wait for each other as they are' }];
+function checkOrder(op: Op, path: string, order: OpOrder): readonly PathError[] {
+  const waits = sure(() =>
+    each(op.execution?.depends_on ?? [], (other, entry) => {
+      const at = `${path}/depends_on/${entry}`;
+      if (other === op.id) return [{ path: at, code: 'cycle', message: 'is the op itself' }];
+      if (!order.opOf(other)) return [{ path: at, code: 'unknown_op', message: 'is the id of no op' }];
+      const message = 'is an op of another group; groups wait for each other as they are';
+      return order.groupOf(other) === order.groupOf(op.id) ? [] : [{ path: at, code: 'other_group', message }];
     }),
   );
-  const serving = definition.ops.flatMap(({ execution }, index) =>
-    execution?.stop_if_dependent_stops && execution.depends_on === undefined
+  const serves = sure(() =>
+    op.execution?.stop_if_dependent_stops && op.execution.depends_on === undefined
       ? [
           {
-            path: `/ops/${index}/execution/stop_if_dependent_stops`,
+            path: `${path}/stop_if_dependent_stops`,
             code: 'required',
             message: 'says nothing without depends_on',
           },
         ]
       : [],
   );
-  const { cycle } = order;
-  const first = definition.ops.findIndex(({ id }) => id === cycle[0]);
-  const turning =
-    errors.length > 0 || first === -1
-      ? []
-      : [
-          {
-            path: `/ops/${first}/execution/depends_on`,
-            code: 'cycle',
-            message: `makes ops wait for each other for good: ${cycle.join(', ')}`,
-          },
-        ];
-  return [...errors, ...serving, ...turning, ...checkGroupSizes(definition, order)];
+  return [...waits, ...serves];
+}
+
+function checkCycles({ ops }: JobDefinition, order: OpOrder): readonly PathError[] {
+  const cycles = order.cycles();
+  return each(ops, ({ id }, index) => {
+    const cycle = cycles.find((members) => members.includes(id));
+    const message = `makes ops wait for each other for good: ${cycle?.join(', ')}`;
+    return cycle?.[0] === id ? [{ path: `/ops/${index}/execution/depends_on`, code: 'cycle', message }] : [];
+  });
 }
 
 /** Each container has an address on the network of the job. */
-function checkGroupSizes({ ops }: JobDefinition, { groups, groupOf }: OpOrder): PathError[] {
-  return groups.flatMap((group) => {
-    const members = ops.flatMap(({ id, type }, index) =>
-      type === 'container/run' && groupOf(id) === group ? [index] : [],
-    );
-    const surplus = members[maxTogether];
-    return surplus === undefined
-      ? []
-      : [
-          {
-            path: `/ops/${surplus}/execution/group`,
-            code: 'too_many_together',
-            message: `makes a group of more than ${maxTogether} containers`,
-          },
-        ];
+function checkGroupSizes({ ops }: JobDefinition): readonly PathError[] {
+  const sizes = new Map<string, number>();
+  return each(ops, (op, index) => {
+    if (op.type !== 'container/run') return [];
+    const group = groupNameOf(op);
+    const size = (sizes.get(group) ?? 0) + 1;
+    sizes.set(group, size);
+    const message = `makes a group of more than ${maxTogether} containers`;
+    return size > maxTogether ? [{ path: `/ops/${index}/execution/group`, code: 'too_many_together', message }] : [];
   });
 }

@@ -1,46 +1,53 @@
 /** Data that ops ask for. */
 import type { PathError } from '../../contract/validate.ts';
+import { each, sure } from '../sure-parts.ts';
 import type { RunArgs } from './definition.ts';
 import { isAbsolute } from './paths.ts';
 import { type Resource, resourcesOf } from './resources.ts';
 
-export function checkResources(args: RunArgs, path: string): PathError[] {
-  return resourcesOf(args).flatMap(({ resource, index }) => checkResource(resource, `${path}/${index}`));
+export function checkResources({ resources = [] }: RunArgs, path: string): readonly PathError[] {
+  return each(resources, (entry, index) =>
+    resourcesOf({ resources: [entry] }).flatMap(({ resource }) => checkResource(resource, `${path}/${index}`)),
+  );
 }
 
 function checkResource(resource: Resource, path: string): PathError[] {
-  const { target } = resource;
-  const place =
-    target === undefined || isAbsolute(target)
+  const place = sure(() => {
+    const { target } = resource;
+    return target === undefined || isAbsolute(target)
       ? []
       : [{ path: `${path}/target`, code: 'not_absolute', message: 'must be an absolute path' }];
-  if (resource.type === 'HF') {
-    return [
-      ...place,
-      ...(/^[\w.-]+\/[\w.-]+$/.test(resource.repo) || resource.repo.includes('%%')
-        ? []
-        : [{ path: `${path}/repo`, code: 'malformed_name', message: 'must be `owner/name`' }]),
-    ];
-  }
-  return resource.type === 'S3' ? [...place, ...checkS3(resource, path)] : place;
+  });
+  const source = sure(() => {
+    if (resource.type === 'S3') return checkS3(resource, path);
+    return resource.type !== 'HF' || /^[\w.-]+\/[\w.-]+$/.test(resource.repo) || resource.repo.includes('%%')
+      ? []
+      : [{ path: `${path}/repo`, code: 'malformed_name', message: 'must be `owner/name`' }];
+  });
+  return [...place, ...source];
 }
 
 function checkS3(resource: Extract<Resource, { type: 'S3' }>, path: string): PathError[] {
-  const ways = (['url', 'bucket', 'buckets'] as const).filter((key) => resource[key] !== undefined);
-  if (ways.length !== 1) {
-    const message = ways.length === 0 ? 'is missing: one of url, bucket and buckets' : 'says again where the data is';
-    return [{ path: `${path}/${ways[1] ?? 'url'}`, code: ways.length === 0 ? 'required' : 'contradiction', message }];
-  }
-  const urls: [string, string][] = (resource.buckets ?? []).map(({ url }, index) => [`buckets/${index}/url`, url]);
-  if (resource.url !== undefined) urls.push(['url', resource.url]);
-  if (resource.bucket !== undefined) urls.push(['bucket', resource.bucket]);
-  return urls
-    .filter(([, url]) => !url.startsWith('%%') && !isAddress(url))
-    .map(([key]) => ({
-      path: `${path}/${key}`,
-      code: 'malformed_url',
-      message: 'must be an https address without a password',
-    }));
+  const ways = sure(() => {
+    const [way, again] = (['url', 'bucket', 'buckets'] as const).filter((key) => resource[key] !== undefined);
+    if (way === undefined) {
+      return [{ path: `${path}/url`, code: 'required', message: 'is missing: one of url, bucket and buckets' }];
+    }
+    return again === undefined
+      ? []
+      : [{ path: `${path}/${again}`, code: 'contradiction', message: 'says again where the data is' }];
+  });
+  const urls = each(['url', 'bucket'] as const, (key) => checkAddress(resource[key], `${path}/${key}`));
+  const buckets = sure(() =>
+    each(resource.buckets ?? [], ({ url }, index) => checkAddress(url, `${path}/buckets/${index}/url`)),
+  );
+  return [...ways, ...buckets, ...urls];
+}
+
+function checkAddress(url: string | undefined, path: string): PathError[] {
+  return url === undefined || url.startsWith('%%') || isAddress(url)
+    ? []
+    : [{ path, code: 'malformed_url', message: 'must be an https address without a password' }];
 }
 
 /** Plain http is the host's to allow, for a store within its own walls. */

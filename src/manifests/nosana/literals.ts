@@ -23,8 +23,8 @@ export type ReadLiterals =
 const beginning = /%%(?=(?:ops|globals?)\.)/;
 const longest = 512;
 
-/** The pieces of a text in their order. `ops` are the ids of the definition, which may hold dots themselves. */
-export function readLiterals(text: string, ops: readonly string[]): ReadLiterals {
+/** The pieces of a text in their order. `ops`: the ids of the definition, which may hold dots themselves; asked where one is named. */
+export function readLiterals(text: string, ops: () => readonly string[]): ReadLiterals {
   const pieces: (string | Literal)[] = [];
   let rest = text;
   for (;;) {
@@ -47,12 +47,14 @@ export function readLiterals(text: string, ops: readonly string[]): ReadLiterals
 }
 
 /** What stands between the marks; a clause that says what is wrong with it. */
-function readOne(inside: string, ops: readonly string[]): Literal | string {
+function readOne(inside: string, ops: () => readonly string[]): Literal | string {
   return inside.startsWith('ops.') ? readOfOp(inside.slice(4), ops) : readGlobal(inside.replace(/^globals?\./, ''));
 }
 
-function readOfOp(text: string, ops: readonly string[]): Literal | string {
-  const op = ops.filter((id) => text.startsWith(`${id}.`)).sort((one, other) => other.length - one.length)[0];
+function readOfOp(text: string, ops: () => readonly string[]): Literal | string {
+  const op = ops()
+    .filter((id) => text.startsWith(`${id}.`))
+    .sort((one, other) => other.length - one.length)[0];
   if (op === undefined) return 'names no op of this definition';
   const [what = '', ...more] = text.slice(op.length + 1).split('.');
   const [first = '', ...path] = more;

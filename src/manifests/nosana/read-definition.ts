@@ -1,6 +1,7 @@
-/** From a document to a job definition that can be relied on: judged by its shape, then held against itself. */
-import { judge, type PathError } from '../../contract/validate.ts';
+/** From a document to a job definition that can be relied on: judged by its shape, and held against itself. */
+import type { PathError } from '../../contract/validate.ts';
 import { readDocument } from '../read-document.ts';
+import { judgeWhole } from '../sure-parts.ts';
 import { checkDefinition } from './check-definition.ts';
 import { JobDefinition } from './definition.ts';
 import { warnAbout } from './warn-about.ts';
@@ -19,10 +20,6 @@ export function readDefinitionText(text: string): ReadDefinition {
 
 /** Nothing is filled in or changed: what is kept of a job is what was submitted. */
 export function readDefinition(document: unknown): ReadDefinition {
-  const judged = judge(JobDefinition, document);
-  if (!judged.ok) return judged;
-  const errors = checkDefinition(judged.value);
-  return errors.length > 0
-    ? { ok: false, errors }
-    : { ok: true, definition: judged.value, warnings: warnAbout(judged.value) };
+  const judged = judgeWhole(JobDefinition, document, checkDefinition);
+  return judged.ok ? { ok: true, definition: judged.value, warnings: warnAbout(judged.value) } : judged;
 }

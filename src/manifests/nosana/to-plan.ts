@@ -155,7 +155,7 @@ const bashOrSh = 'if command -v bash >/dev/null; then exec bash -c "$1"; else ex
 
 function exposeOf(args: RunArgs, names: Names): JobStep['expose'] {
   const { ranges, later } = exposedBy(args);
-  const known = ranges.flatMap(({ first, last, type, health_checks: checks }) =>
+  const known = ranges.flatMap(({ first, last, described: { type, health_checks: checks = [] } }) =>
     Array.from({ length: last - first + 1 }, (_, index) => ({
       kind: 'port' as const,
       port: first + index,

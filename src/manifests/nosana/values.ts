@@ -18,7 +18,7 @@ type Piece = string | Reference;
 
 /** Throws for what `checkLiterals` does not accept. Variables stand in it as they are written. */
 function piecesOf(text: string, names: Names): readonly Piece[] {
-  const read = readLiterals(text, names.ops);
+  const read = readLiterals(text, () => names.ops);
   if (!read.ok) throw new Error(`unchecked literal ${read.literal}`);
   return read.pieces.map((piece) => (typeof piece === 'string' ? piece : referenceOf(piece, names)));
 }

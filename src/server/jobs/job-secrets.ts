@@ -1,5 +1,7 @@
 /** Takes the secrets out of a document, by JSON pointers, and puts them back where it is rendered. */
 
+import { keysOf } from '../../contract/pointer.ts';
+
 /** Stands where a secret was; a document with it is as valid as before. */
 export const secretMark = 'secret';
 
@@ -25,10 +27,7 @@ function copyOf(document: unknown): unknown {
 
 /** What was there. Pointers come from who has read the document, so something else than a text there is a bug. */
 function replaceAt(document: unknown, pointer: string, text: string): string {
-  const keys = pointer
-    .split('/')
-    .slice(1)
-    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const keys = keysOf(pointer);
   const last = keys.pop() ?? '';
   const parent = keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], document);
   const before = (parent as Record<string, unknown>)[last];

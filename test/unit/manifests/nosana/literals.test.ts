@@ -4,7 +4,7 @@ import { type Literal, readLiterals } from '../../../../src/manifests/nosana/lit
 
 const ops = ['a', 'llama-3.1', 'llama-3', 'a.results'];
 const pieces = (text: string) => {
-  const read = readLiterals(text, ops);
+  const read = readLiterals(text, () => ops);
   return read.ok ? read.pieces : read;
 };
 
@@ -49,7 +49,7 @@ describe('literals in a text', () => {
     fc.assert(
       fc.property(anything, (words) => {
         const text = words.join('');
-        const read = readLiterals(text, ops);
+        const read = readLiterals(text, () => ops);
         if (!read.ok) return;
         const written = read.pieces.map((piece) =>
           typeof piece === 'string' ? piece : piece.kind === 'host' ? `%%ops.${piece.op}.host%%` : '%%global.job%%',
