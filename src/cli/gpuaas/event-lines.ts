@@ -36,31 +36,37 @@ export async function* followEvents(
   { after, signal, json }: FollowOptions,
 ): AsyncGenerator<ServerEvent> {
   let last = after;
-  let away = false;
+  let isAway = false;
+  const tellAway = (now: boolean) => {
+    if (now !== isAway) say(now ? gone : back, json);
+    isAway = now;
+  };
+  /** True while whoever reads has the last event: where they stop there, a connection that is broken by then is of no account. */
+  let isLeft = false;
   for (let delay = 250; ; delay = Math.min(delay * 2, 10_000)) {
     try {
       const headers: Record<string, string> = last === undefined ? {} : { 'last-event-id': last };
       const body = await client.open(path, query, headers, signal);
-      if (away) say('The control plane is back.', json);
-      away = false;
+      tellAway(false);
       for await (const event of parseEvents(body)) {
         delay = 250;
         last = event.id === '' ? last : event.id;
+        isLeft = true;
         yield event;
+        isLeft = false;
       }
     } catch (error) {
+      if (isLeft) return;
       signal.throwIfAborted();
-      if (!isPassing(error) && !(error instanceof TypeError)) {
-        throw error;
-      }
-      if (isPassing(error) && !away) {
-        away = true;
-        say('The control plane does not answer; this goes on when it does.', json);
-      }
+      if (isPassing(error)) tellAway(true);
+      else if (!(error instanceof TypeError)) throw error;
     }
     await pause(delay, signal);
   }
 }
+
+const gone = 'The control plane does not answer; this goes on when it does.';
+const back = 'The control plane is back.';
 
 function say(message: string, json: boolean): void {
   if (json) tellJson({ type: 'stream', message });

@@ -1,6 +1,6 @@
 /** Waits until a job is over, and says every step on the way, or what its steps write. */
 import { AgentError } from '../../contract/failures.ts';
-import { jobHasEnded } from '../../contract/job-state.ts';
+import { jobHasEnded, jobStates } from '../../contract/job-state.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { tell, tellJson } from '../output.ts';
@@ -55,21 +55,23 @@ async function watch(
   job: JobView,
   { json, isQuiet, signal }: { readonly json: boolean; readonly isQuiet: boolean; readonly signal: AbortSignal },
 ): Promise<JobView> {
-  let now = await present(client, job.id, signal);
+  const now = await present(client, job.id, signal);
   if (jobHasEnded(now.state)) return now;
   let said = '';
   const options = { after: '0', signal, json };
   for await (const { data } of followEvents(client, '/api/v1/events', { subject_id: job.id }, options)) {
     const event = JSON.parse(data) as Partial<InstanceEvent>;
-    const { time = '', message = '' } = event;
+    const { time = '', type = '', message = '' } = event;
     if (!isQuiet && json) tellJson(event);
     else if (!isQuiet && message !== said) tell(`${time.slice(11, 19)}  ${oneLine(message)}`);
     said = message;
-    now = await present(client, job.id, signal);
-    if (jobHasEnded(now.state)) break;
+    // Not by the job itself, which is ahead of the stream.
+    if (ends.has(type)) break;
   }
-  return now;
+  return await present(client, job.id, signal);
 }
+
+const ends: ReadonlySet<string> = new Set(jobStates.filter(jobHasEnded).map((state) => `job.${state}`));
 
 /** A control plane that is away for a while is waited for, as the stream of events does. */
 async function present(client: ControlPlaneClient, id: string, signal: AbortSignal): Promise<JobView> {

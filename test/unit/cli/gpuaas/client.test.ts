@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { followEvents } from '../../../../src/cli/gpuaas/event-lines.ts';
@@ -137,6 +138,25 @@ describe('events', () => {
 
     expect(seen).toEqual(['1 a {"n":1}', '2 b "\u00e4"', '3 end 0']);
     expect(asked.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '1']);
+  });
+
+  it('end with the one that was waited for, also where the connection breaks before whoever reads stops', async () => {
+    let broken: () => unknown = () => undefined;
+    const { client, asked } = await serve((request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('id: 1\nevent: end\ndata: 0\n\n');
+      broken = () => request.socket.destroy();
+    });
+    const open = vi.spyOn(client, 'open');
+    const events = followEvents(client, '/', {}, { signal: new AbortController().signal, json: false });
+
+    expect((await events.next()).value).toMatchObject({ type: 'end' });
+    broken();
+    const body = await open.mock.results[0]?.value;
+    await expect.poll(() => inspect(body)).toContain("state: 'errored'");
+
+    expect(await events.return(undefined)).toEqual({ done: true, value: undefined });
+    expect(asked).toHaveLength(1);
   });
 
   it('that may not be seen end the command at once', async () => {
