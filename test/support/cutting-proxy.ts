@@ -12,6 +12,8 @@ export interface CuttingProxy {
   /** Passes nothing on any more and says nothing about it, as a dead router does, until `mend`. */
   stall(): void;
   mend(): void;
+  /** Passes no more answers to whoever has dialled for this path: what they send arrives, and they do not learn it. */
+  deafen(path: string): void;
   /** From now on takes so many bytes a second from each of those who dial; undefined for as many as come. */
   throttle(bytesPerSecond: number | undefined): void;
   close(): Promise<void>;
@@ -22,6 +24,8 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
   let state: 'open' | 'cut' | 'stalled' = 'open';
   let cutOff: number | undefined;
   let rate: number | undefined;
+  const askedFor = new Map<Socket, string | undefined>();
+  const deaf = new WeakSet<Socket>();
   const slowed = new Map<Socket, NodeJS.Timeout>();
   const slowDown = (socket: Socket, bytes: number) => {
     if (rate === undefined) return;
@@ -42,11 +46,13 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     const pair = [socket, behind] as const;
     pairs.add(pair);
     socket.on('data', (chunk) => slowDown(socket, chunk.length));
+    socket.once('data', (chunk) => askedFor.set(socket, chunk.toString('latin1').split(' ')[1]));
     for (const [from, to] of [pair, [behind, socket] as const]) {
-      from.on('data', (chunk) => state === 'open' && to.write(chunk));
+      from.on('data', (chunk) => state === 'open' && !deaf.has(to) && to.write(chunk));
       from.on('error', () => to.destroy());
       from.on('close', () => {
         pairs.delete(pair);
+        askedFor.delete(socket);
         clearTimeout(slowed.get(socket));
         slowed.delete(socket);
         if (state === 'open') {
@@ -80,6 +86,9 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
       }
       state = 'open';
       cutOff = undefined;
+    },
+    deafen: (path) => {
+      for (const [socket, asked] of askedFor) if (asked === path) deaf.add(socket);
     },
     throttle: (bytesPerSecond) => {
       rate = bytesPerSecond;
