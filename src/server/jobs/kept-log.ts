@@ -1,25 +1,18 @@
 /** Logs of steps out of what was kept of a job: of one step as it is, of several merged by time. */
-import { Type } from 'typebox';
-import { StreamedEntry } from '../../contract/session-messages.ts';
-import { judgeKnown } from '../../contract/validate.ts';
-import { readLines } from '../../kit/lines.ts';
+import type { StreamedEntry } from '../../contract/session-messages.ts';
 import type { Job } from '../db/entities/job.ts';
 import type { StoredOutput } from '../db/entities/job-output.ts';
 import type { Store } from '../db/store.ts';
 import type { LogPart } from '../hub/log-relay.ts';
 import { storedOutput } from '../job-outputs/keep-outputs.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
+import { type Head, KeptLines } from './kept-lines.ts';
 
-/** Entries of one part. */
-const together = 500;
-/** Longer than any that an agent writes. */
-const longestLine = 2 * 2 ** 20;
-
-const Line = Type.Object({
-  time: StreamedEntry.properties.time,
-  channel: StreamedEntry.properties.channel,
-  text: Type.String(),
-});
+/** Entries of one part, and characters of what they say. */
+const together = { entries: 500, characters: 128 * 1024 };
+/** Bytes that a reader holds of all its logs, and of one at most. */
+const held = 512 * 1024;
+const mostShare = 64 * 1024;
 
 interface KeptLog {
   readonly outputs: OutputFiles;
@@ -61,15 +54,17 @@ export async function* fromKept(
   const skipped = from === undefined && tail !== null ? (await countOf(kept, signal)) - tail : 0;
   let place = 0;
   let entries: StreamedEntry[] = [];
+  let characters = 0;
   const part = (): LogPart => ({ kind: 'entries', cursor: `${number}.${entries.at(-1)?.time}.`, entries });
   for await (const entry of entriesOf(kept, signal)) {
     place += 1;
     if (place <= skipped || (from !== undefined && entry.time <= from.time)) continue;
     entries.push(entry);
-    if (entries.length === together) {
-      yield part();
-      entries = [];
-    }
+    characters += entry.text.length;
+    if (entries.length < together.entries && characters < together.characters) continue;
+    yield part();
+    entries = [];
+    characters = 0;
   }
   if (entries.length > 0) yield part();
   yield { kind: 'end', failure: null };
@@ -83,53 +78,20 @@ async function countOf(kept: KeptLog, signal: AbortSignal): Promise<number> {
 
 /** Each log is by time already, so the next entry is the earliest of their heads. */
 async function* entriesOf({ outputs, logs, isMerged }: KeptLog, signal: AbortSignal): AsyncGenerator<StreamedEntry> {
-  const readers = logs.map(({ step, output }) => linesOf(outputs, output, isMerged ? step : undefined));
-  try {
-    const heads = await Promise.all(readers.map((reader) => reader.next()));
-    while (!signal.aborted) {
-      let first = -1;
-      for (const [index, head] of heads.entries()) {
-        if (head.done) continue;
-        const best = heads[first];
-        if (best === undefined || best.done || head.value.time < best.value.time) first = index;
-      }
-      const head = heads[first];
-      const reader = readers[first];
-      if (head === undefined || head.done || reader === undefined) return;
-      yield head.value;
-      heads[first] = await reader.next();
+  const share = Math.min(mostShare, Math.floor(held / logs.length));
+  const readers = logs.map(({ output }) => new KeptLines(() => outputs.open(output), share));
+  const heads: (Head | undefined)[] = [];
+  for (const reader of readers) heads.push(await reader.next());
+  while (!signal.aborted) {
+    let first = -1;
+    for (const [index, head] of heads.entries()) {
+      const best = heads[first];
+      if (head && (!best || head.time < best.time)) first = index;
     }
-  } finally {
-    await Promise.all(readers.map((reader) => reader.return(undefined)));
-  }
-}
-
-/** What is no line of a log is left out, and all that follows one that is too long to be held: it comes from a host. */
-async function* linesOf(
-  outputs: OutputFiles,
-  output: StoredOutput,
-  service: string | undefined,
-): AsyncGenerator<StreamedEntry, void> {
-  const file = await outputs.open(output);
-  if (!file) return;
-  const stream = file.createReadStream();
-  try {
-    for await (const line of readLines(stream, longestLine)) {
-      const entry = entryOf(line);
-      if (entry) yield service === undefined ? entry : { ...entry, service };
-    }
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-  } finally {
-    stream.destroy();
-  }
-}
-
-function entryOf(line: string): StreamedEntry | undefined {
-  try {
-    const judged = judgeKnown(Line, JSON.parse(line));
-    return judged.ok ? { ...judged.value, encoding: 'utf8', partial: false } : undefined;
-  } catch {
-    return undefined;
+    const [head, reader, log] = [heads[first], readers[first], logs[first]];
+    if (!head || !reader || !log) return;
+    const entry = await reader.entryOf(head);
+    if (entry) yield isMerged ? { ...entry, service: log.step } : entry;
+    heads[first] = await reader.next();
   }
 }

@@ -1,13 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import type { StoredOutput } from '../../../../src/server/db/entities/job-output.ts';
 import type { OutputFiles } from '../../../../src/server/job-outputs/output-files.ts';
 import { fromKept } from '../../../../src/server/jobs/kept-log.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
-const line = (text: string) => `${JSON.stringify({ time: '2026-11-26T10:00:00Z', channel: 'stdout', text })}\n`;
+const line = (text: string, time = '2026-11-26T10:00:00Z') => `${JSON.stringify({ time, channel: 'stdout', text })}\n`;
+const folder = temporaryFolder('kept-log');
 
 it.each([
   ['what is no line of a log', ['one', 'three'], `${line('one')}nonsense\n${line('three')}`],
@@ -17,7 +20,7 @@ it.each([
     `${line('one')}${line('x'.repeat(2 ** 22))}${line('3')}`,
   ],
 ])('a node cannot make a reader of its log hold %s', async (_what, texts, content) => {
-  const file = join(temporaryFolder('kept-log'), 'log');
+  const file = join(folder, 'log');
   writeFileSync(file, content);
   const outputs = { open: () => open(file) } as unknown as OutputFiles;
   const kept = { outputs, logs: [{ step: 'one', output: {} as StoredOutput }], isMerged: false };
@@ -28,4 +31,65 @@ it.each([
 
   expect(parts.flatMap((part) => (part.kind === 'entries' ? part.entries.map(({ text }) => text) : []))).toEqual(texts);
   expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+});
+
+/** Logs of steps `s0`, `s1` and so on, whose bytes are in these files. */
+function merged(files: readonly string[]) {
+  const outputs = { open: ({ name }: StoredOutput) => open(name) } as unknown as OutputFiles;
+  const logs = files.map((name, step) => ({ step: `s${step}`, output: { name } as StoredOutput }));
+  return { outputs, logs, isMerged: true };
+}
+
+function written(name: string, ...lines: readonly string[]): string {
+  const file = join(folder, name);
+  writeFileSync(file, lines.join(''));
+  return file;
+}
+
+const minute = (number: number) => `2026-11-26T10:${String(number).padStart(2, '0')}:00Z`;
+
+it('logs of several steps are one by time, with long lines and short ones, and a last one without an end', async () => {
+  const long = (step: number) => `${step}${'ä'.repeat(200_000)}`;
+  const files = [0, 1, 2].map((step) =>
+    written(
+      `step-${step}`,
+      line(`first of ${step}`, minute(step)),
+      line(long(step), minute(10 + step)),
+      line(`last of ${step}`, minute(20 + step)).trimEnd(),
+    ),
+  );
+  const kept = merged(files);
+
+  const parts = await Array.fromAsync(
+    fromKept(kept, { number: 1, from: undefined, tail: 8 }, AbortSignal.timeout(10_000)),
+  );
+
+  const entries = parts.flatMap((part) => (part.kind === 'entries' ? part.entries : []));
+  expect(entries.map(({ service, text }) => [service, text])).toEqual([
+    ...[1, 2].map((step) => [`s${step}`, `first of ${step}`]),
+    ...[0, 1, 2].map((step) => [`s${step}`, long(step)]),
+    ...[0, 1, 2].map((step) => [`s${step}`, `last of ${step}`]),
+  ]);
+});
+
+it('what a reader holds does not grow with the length of lines and the number of logs', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const used = () => {
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const file = written('long', line('\u0001'.repeat(300_000)), line('end', minute(1)));
+  const kept = merged(Array.from({ length: 128 }, () => file));
+  const before = used();
+
+  const reader = fromKept(kept, { number: 1, from: undefined, tail: null }, AbortSignal.timeout(60_000));
+  const first = await reader.next();
+  const held = used() - before;
+  await reader.return(undefined);
+
+  expect(first.value).toMatchObject({ kind: 'entries', entries: { length: 1, 0: { service: 's0' } } });
+  // 128 lines of 1.8 MB are 230 MB as they lie there, and 38 MB as what they say.
+  expect(held).toBeLessThan(8 * 2 ** 20);
 });
