@@ -16,6 +16,8 @@ export interface OutputsOptions {
   /** `<state_dir>/jobs`. */
   readonly folder: string;
   readonly limits: SpoolLimits;
+  /** Free bytes of the disk that the folder is on; those of the system, if left out. */
+  readonly free?: () => Promise<number>;
   /** Undefined on a host that is no node: what is kept stays in the spool. */
   readonly destination: OutputDestination | undefined;
   readonly clock: Clock;
@@ -33,8 +35,8 @@ const maxEntries = 200_000;
 const maxNames = 64 * 2 ** 20;
 
 /** Goes on at once with what an earlier life has left. */
-export function openOutputs({ engine, folder, limits, destination, clock, log }: OutputsOptions): KeptOutputs {
-  const spool = new Spool(folder, limits, clock.wallMs());
+export function openOutputs({ engine, folder, limits, free, destination, clock, log }: OutputsOptions): KeptOutputs {
+  const spool = new Spool(folder, limits, clock.wallMs(), free);
   const closing = new AbortController();
   const slots = new Slots(parallel);
   /** What is handed over or waits for that, by job and name. */

@@ -12,6 +12,7 @@ import { identifierPattern } from '../../contract/identifiers.ts';
 import { KeptOutput } from '../../contract/job-outputs.ts';
 import { judge } from '../../contract/validate.ts';
 import { syncPath, writeDurable } from '../../kit/durable.ts';
+import { gibibytes, type Room, type RoomLimits, SpoolRoom } from './spool-room.ts';
 import type { Write } from './take-tar.ts';
 
 const Note = Type.Object(
@@ -30,13 +31,9 @@ export interface Spooled extends Note {
 /** Writes an output, and says what it is. */
 export type Fill = (write: Write) => Promise<Omit<KeptOutput, 'sha256' | 'bytes'>>;
 
-export interface SpoolLimits {
+export interface SpoolLimits extends RoomLimits {
   /** Most bytes of one output. */
   readonly each: number;
-  /** Most bytes of all that wait. */
-  readonly all: number;
-  /** Bytes that stay free on the disk. */
-  readonly reserve: number;
 }
 
 /** Jobs of which nothing waits any more are forgotten after this. */
@@ -47,12 +44,15 @@ export class Spool {
   readonly #folder: string;
   readonly #limits: SpoolLimits;
   readonly #jobs = new Map<string, Map<string, Note>>();
+  readonly #room: SpoolRoom;
   #parts = 0;
 
   /** `now` in milliseconds since 1970. */
-  constructor(folder: string, limits: SpoolLimits, now: number) {
+  constructor(folder: string, limits: SpoolLimits, now: number, free = freeOf) {
     this.#folder = folder;
     this.#limits = limits;
+    const waiting = () => this.waiting().reduce((sum, { output }) => sum + output.bytes, 0);
+    this.#room = new SpoolRoom(limits, { free: () => free(folder), waiting });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const job of readdirSync(folder)) {
       if (new RegExp(identifierPattern).test(job)) this.#open(job, now);
@@ -91,8 +91,9 @@ export class Spool {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#parts += 1;
     const part = join(folder, `.${this.#parts}.part`);
+    const room = this.#room.enter();
     try {
-      const { facts, sha256, bytes } = await this.#written(part, fill);
+      const { facts, sha256, bytes } = await this.#written(part, room, fill);
       const output: KeptOutput = { ...facts, sha256, bytes };
       const before = this.find(job, output.name);
       if (before?.output.sha256 === sha256) return { spooled: before, isNew: false };
@@ -112,6 +113,7 @@ export class Spool {
       );
     } finally {
       rmSync(part, { force: true });
+      room.leave();
     }
   }
 
@@ -127,10 +129,7 @@ export class Spool {
     rmSync(join(this.#folder, job), { recursive: true, force: true });
   }
 
-  async #written(part: string, fill: Fill) {
-    const waiting = this.waiting().reduce((sum, { output }) => sum + output.bytes, 0);
-    const { bavail, bsize } = await statfs(this.#folder);
-    const room = Math.min(this.#limits.all - waiting, bavail * bsize - this.#limits.reserve);
+  async #written(part: string, room: Room, fill: Fill) {
     const file = await open(part, 'wx', 0o600);
     const hash = createHash('sha256');
     let bytes = 0;
@@ -139,11 +138,8 @@ export class Spool {
       if (bytes > this.#limits.each) {
         throw new AgentError('output.refused', { reason: `It is larger than ${gibibytes(this.#limits.each)}.` });
       }
-      if (bytes > room) {
-        throw new AgentError('disk.full', { reason: `${gibibytes(Math.max(0, room))} are left for outputs of jobs.` });
-      }
       hash.update(chunk);
-      await file.appendFile(chunk);
+      await room.write(chunk.length, () => file.appendFile(chunk));
     };
     try {
       const facts = await fill(write);
@@ -203,6 +199,7 @@ function sizeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.size;
 }
 
-function gibibytes(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+async function freeOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }

@@ -1,6 +1,6 @@
 /** What is kept of jobs on a host, and how it gets to a control plane that comes and goes. */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
@@ -29,9 +29,15 @@ const hasty = { ...systemClock, pause: (ms: number, stop?: AbortSignal) => syste
 
 /** A host whose containers have one file at every path; what it says changes with `content`. */
 function host(
-  given: { destination?: OutputDestination; folder?: string; limits?: object; clock?: typeof systemClock } = {},
+  given: {
+    destination?: OutputDestination;
+    folder?: string;
+    limits?: object;
+    clock?: typeof systemClock;
+    free?: () => Promise<number>;
+  } = {},
 ) {
-  const { destination, folder = join(root, randomUUID()), limits = {}, clock = hasty } = given;
+  const { destination, folder = join(root, randomUUID()), limits = {}, clock = hasty, free } = given;
   const world = { content: 'weights' as string | undefined, asked: [] as string[] };
   const outputs: KeptOutputs = openOutputs({
     engine: {
@@ -40,7 +46,7 @@ function host(
         return world.content === undefined ? undefined : archiveOf(world.content);
       },
     },
-    ...{ folder, destination, clock, log: createLog({ level: 'silent' }) },
+    ...{ folder, destination, clock, log: createLog({ level: 'silent' }), ...(free && { free }) },
     limits: { each: 2 ** 24, all: 2 ** 25, reserve: 0, ...limits },
   });
   const where = { job: 'job-1', container: 'gpuaas-job-1.train', target: '/data' };
@@ -233,6 +239,83 @@ describe('handing over', () => {
     await eventually(() => expect(plane.received.get(sha256('newer'))?.toString()).toBe('newer'));
     await eventually(() => expect(outputs.of(where.job).map((each) => each.sha256)).toEqual([sha256('newer')]));
     expect(plane.received.has(sha256('weights'))).toBe(false);
+  });
+});
+
+describe('room for what is kept', () => {
+  const mebibyte = 2 ** 20;
+  const line = (text: string): LogEntry => ({
+    ...{ cursor: '', time: '2026-01-01T00:00:00Z', channel: 'stdout', data: Buffer.from(`${text}\n`), partial: false },
+  });
+  /** A log of so many lines of 64 KiB each; `each` is asked for before each of them. */
+  const logOf = async function* (lines: number, each: (line: number) => Promise<void> | void = () => undefined) {
+    for (let number = 0; number < lines; number += 1) {
+      await each(number);
+      yield line('x'.repeat(65_536));
+    }
+  };
+  const bytesIn = (folder: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.json'))
+      .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+
+  it('is not given twice to outputs that are written side by side', async () => {
+    const { outputs, folder } = host({ limits: { all: 4 * mebibyte } });
+    let most = 0;
+    const watch = () => {
+      most = Math.max(most, bytesIn(folder));
+    };
+
+    const ends = await Promise.allSettled([
+      outputs.takeLog('job-1', 'one', logOf(48, watch), signal),
+      outputs.takeLog('job-2', 'two', logOf(48, watch), signal),
+    ]);
+
+    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    expect(ends.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'disk.full' } });
+    expect(most).toBeGreaterThan(2 * mebibyte);
+    expect(most).toBeLessThanOrEqual(4 * mebibyte);
+    // What could not be kept has left nothing, neither on the disk nor in the count.
+    expect(bytesIn(folder)).toBeLessThanOrEqual(3.1 * mebibyte);
+    expect(await outputs.takeLog('job-3', 'three', logOf(12), signal)).toMatchObject({ name: 'three.log' });
+  });
+
+  it('ends where others fill the disk meanwhile, before what has to stay free is touched', async () => {
+    const disk = { free: 200 * mebibyte };
+    const reserve = 100 * mebibyte;
+    const { outputs, folder } = host({
+      limits: { each: 2 ** 30, all: 2 ** 30, reserve },
+      free: async () => disk.free - bytesIn(folder),
+    });
+    // Somebody takes one and a half times as much as is written here.
+    const log = logOf(16 * 100, () => {
+      disk.free -= 1.5 * 65_536;
+    });
+    let least = disk.free;
+    const watched = async function* () {
+      for await (const entry of log) {
+        least = Math.min(least, disk.free - bytesIn(folder));
+        yield entry;
+      }
+    };
+
+    await expect(outputs.takeLog('job-1', 'one', watched(), signal)).rejects.toMatchObject({
+      code: 'disk.full',
+      detail: { reason: '0.10 GiB of the disk have to stay free.' },
+    });
+
+    // What others take between two looks is theirs: at most that of the last 16 MiB.
+    expect(least).toBeGreaterThan(reserve - 1.5 * 16 * mebibyte);
+    expect(bytesIn(folder)).toBe(0);
+  });
+
+  it('is looked at again for each output, whatever was free for the one before', async () => {
+    const disk = { free: 100 * mebibyte };
+    const { outputs } = host({ limits: { reserve: 50 * mebibyte }, free: async () => disk.free });
+    await outputs.takeLog('job-1', 'one', logOf(1), signal);
+    disk.free = 50 * mebibyte;
+
+    await expect(outputs.takeLog('job-1', 'two', logOf(1), signal)).rejects.toMatchObject({ code: 'disk.full' });
   });
 });
 
