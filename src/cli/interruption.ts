@@ -21,8 +21,6 @@ export function untilInterrupted(): Interruption {
       for (const name of names) {
         process.off(name, stop);
       }
-      // A pipe that is closed says so late: it must not end the process with an error of its own.
-      process.stdout.on('error', () => undefined);
       process.stdout.off('error', stop);
     },
   };

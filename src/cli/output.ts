@@ -4,6 +4,20 @@ import { AgentError, type Failure, failures } from '../contract/failures.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { harmlessJson, indented, oneLine, printable } from './printable.ts';
 
+/**
+ * To be called first. Whoever reads the output may stop (`| head`): what was begun is carried through and cleaned up all the
+ * same.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') {
+        throw error;
+      }
+    });
+  }
+}
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${harmlessJson(value)}\n`);
 }
