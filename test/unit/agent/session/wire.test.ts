@@ -13,11 +13,17 @@ import { openJournal } from '../../../../src/agent/journal/open-journal.ts';
 import { credentialSource } from '../../../../src/agent/registry-credential.ts';
 import { openSession } from '../../../../src/agent/session/open-session.ts';
 import type { Session } from '../../../../src/agent/session/session.ts';
+import type { StepRecord } from '../../../../src/jobs/job-record.ts';
 import { systemClock } from '../../../../src/kit/clock.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import { makeJoinToken } from '../../../../src/server/enrolment/join-token.ts';
+import { OutputFiles } from '../../../../src/server/job-outputs/output-files.ts';
+import { followingJobs } from '../../../../src/server/jobs/job-results.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { type HubGround, openHubGround } from '../../../support/hub-ground.ts';
+import { keptJob } from '../../../support/job-plans.ts';
+import { aJob } from '../../../support/job-samples.ts';
+import { recordingSink } from '../../../support/recording-sink.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { exitEvent, succeeded } from '../journal/samples.ts';
@@ -124,6 +130,36 @@ describe('a host that was let in', () => {
 
     expect(agent.begun).toEqual([id]);
     expect(agent.journal.task(id)?.result?.status).toBe('succeeded');
+  });
+
+  it('tells once how a job stands that has changed a thousand times while the control plane was away', async () => {
+    const { sink, queue } = ground;
+    const outputs = new OutputFiles(join(folder, 'outputs'), ground.store);
+    const reports: unknown[] = [];
+    const jobs = followingJobs(recordingSink(), { queue: () => queue, clock: systemClock, outputs });
+    sink.recorded = async (tx, node, record) => {
+      if (record.kind === 'job.report') reports.push(record.body.report.steps[0]?.attempts);
+      await jobs.recorded(tx, node, record);
+    };
+    const { stateDir, node } = await enrolled();
+    await ground.store.write((tx) => tx.jobs.insert(aJob({ id: 'job-1', node_id: node.node_id })));
+    const job = keptJob('running', 'running', { task_id: 'task-1' });
+    const journal = openJournal({ stateDir, reserveBytes: 4096 });
+    journal.jobs.begin(job);
+    let { record } = job;
+    for (let attempts = 1; attempts <= 1000; attempts += 1) {
+      const before = record;
+      record = { ...record, steps: { one: { ...record.steps['one'], attempts } as StepRecord } };
+      journal.jobs.put('job-1', record, before);
+    }
+    journal.close();
+
+    const agent = startAgent(stateDir, node);
+    await eventually(() => expect(agent.journal.depth().records).toBe(0));
+
+    expect(reports).toEqual([1000]);
+    const news = await ground.store.read((tx) => tx.job_news.get('job-1'));
+    expect(news?.report).toMatchObject({ state: 'running', steps: [{ id: 'one', attempts: 1000 }] });
   });
 
   it('follows the task key of the control plane over a rotation', async () => {
