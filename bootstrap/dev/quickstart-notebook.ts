@@ -10,6 +10,7 @@ import { say } from './progress.ts';
 import { helloPackage } from './quickstart-packages.ts';
 import { forgetNotebookToken, type Login, readNotebookToken, writeNotebookToken } from './quickstart-place.ts';
 import { gpuaas, itemsOf, type Tenancy } from './quickstart-platform.ts';
+import { sizesOf } from './quickstart-sizes.ts';
 
 export interface Notebook {
   readonly id: string;
@@ -79,9 +80,19 @@ async function adopt(login: Login, notebook: Notebook, { artifactId }: Wanted): 
 async function launch(login: Login, wanted: Wanted, port = usualPort): Promise<RunningNotebook> {
   const { projectId, allocationId, artifactId, version } = wanted;
   const place = ['--project', projectId, '--allocation', allocationId, '--artifact', artifactId, '--name', ownName];
-  const size = ['--gpus', '0', '--cpus', '2', '--memory', '4', '--set', `host_port=${await freePort(port)}`];
+  const { cores, gib } = sizesOf().notebook;
+  const size = ['--gpus', '0', '--cpus', `${cores}`, '--memory', `${gib}`];
+  const access = ['--set', `host_port=${await freePort(port)}`];
   const packages = ['--set', `python_packages=${helloPackage}`];
-  const launched = await instances<Launched>(login, 'launch', `jupyterlab@${version}`, ...place, ...size, ...packages);
+  const launched = await instances<Launched>(
+    login,
+    'launch',
+    `jupyterlab@${version}`,
+    ...place,
+    ...size,
+    ...access,
+    ...packages,
+  );
   const token = launched.credentials[0]?.token;
   if (launched.state !== 'running' || token === undefined) throw new Error(`JupyterLab is ${launched.state}.`);
   writeNotebookToken(launched.id, token);

@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, hostname, totalmem, userInfo } from 'node:os';
+import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { probeGpus } from '../../src/host/gpus.ts';
@@ -17,6 +17,7 @@ import type { PublishedImage } from './publish.ts';
 import { ensureDaemon, portOf, stopDaemon } from './quickstart-daemons.ts';
 import { ensureOwned, type Login, place, readLogin, writeLogin } from './quickstart-place.ts';
 import { argvOf, ask, circumstances, consolePage, pluginFolder } from './quickstart-programs.ts';
+import { sizesOf } from './quickstart-sizes.ts';
 
 const usualPort = 8080;
 const usualTelemetryPort = 9464;
@@ -88,11 +89,11 @@ export async function ensureTenancy(login: Login): Promise<Tenancy> {
   return { projectId: project.id, allocationId: allocation.id };
 }
 
-/** Its cards, and what it has beside the notebook: whoever tries out more finds room for it, unless the host is small. */
+/** Its cards, and what it has beside the notebook: whoever tries out more finds room for it. */
 async function sizeOfHost(): Promise<string[]> {
   const { gpus } = await probeGpus({ path: process.env['PATH'], signal: new AbortController().signal });
-  const [cores, gib] = [availableParallelism(), Math.floor(totalmem() / 2 ** 30) - 2];
-  return ['--gpus', `${gpus.length}`, '--cpus', `${Math.max(2, cores)}`, '--memory', `${Math.max(4, gib)}`];
+  const { cores, gib } = sizesOf().allocation;
+  return ['--gpus', `${gpus.length}`, '--cpus', `${cores}`, '--memory', `${gib}`];
 }
 
 const mediaType = 'application/vnd.docker.distribution.manifest.v2+json';

@@ -156,7 +156,6 @@ describe('quickstart', { timeout: 300_000 }, () => {
     const id = (await notebookName()).replace('gpuaas-', '');
     const { stdout: described } = await asUser(`${gpuaas} apps instances describe ${id} --json`);
     const { project_id, allocation_id } = JSON.parse(described);
-    await asUser(`${gpuaas} apps instances stop ${id}`);
 
     const port = await freePort();
     const typed = commands
@@ -172,7 +171,23 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(stack).toMatchObject({ state: 'running', app_slug: 'smoke-stack' });
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
     expect((await asUser(`${gpuaas} apps instances decommission ${stack.id}`)).code).toBe(0);
-    expect((await asUser(`${gpuaas} apps instances start ${id}`)).code).toBe(0);
+  });
+
+  it('has room for a job beside the notebook', async () => {
+    const asUser = (words: string) => shell(`. ${ownNames().loginFile} && ${words}`);
+    const args = { image: ground.images['runtime-cpu'].reference, cmd: ['echo', 'done beside it'] };
+    const op = { type: 'container/run', id: 'say', args };
+    const file = join(state, 'job.json');
+    writeFileSync(file, JSON.stringify({ version: '0.1', type: 'container', ops: [op] }));
+    const { stdout: described } = await asUser(
+      `${gpuaas} apps instances describe ${(await notebookName()).replace('gpuaas-', '')} --json`,
+    );
+    const { project_id } = JSON.parse(described);
+
+    const { code, stdout, stderr } = await asUser(`${gpuaas} jobs submit ${file} --follow --project ${project_id}`);
+
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toContain('done beside it');
   });
 
   it('replaces daemons whose sources are others by now, and the notebook has run on', async () => {

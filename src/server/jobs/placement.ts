@@ -94,7 +94,8 @@ export function largest(missing: readonly Missing[]): Missing | undefined {
 }
 
 export function inWords({ name, wanted, have }: Missing): string {
-  return `${round(wanted)} ${name}, of ${round(have)}`;
+  const amount = round(wanted);
+  return `${amount} ${amount === 1 ? name.replace(/^(core|GPU)s$/, '$1') : name}, of ${round(have)}`;
 }
 
 function round(amount: number): number {

@@ -48,6 +48,13 @@ describe('the queue of jobs', () => {
     expect(turn.reasons.get('large')).toBe('It waits until it can have 4 cores, of 1 that are free.');
   });
 
+  it('says of a single core that it is one', () => {
+    const full = host('h', { free: { cpu_cores: 0, memory_gib: 64, disk_gib: 100 } });
+    const turn = nextTurn([job('one', { needs: cores(1) })], [full], none, 10);
+
+    expect(turn.reasons.get('one')).toBe('It waits until it can have 1 core, of 0 that are free.');
+  });
+
   it('keeps a host for a job that has waited long enough', () => {
     const busy = host('h', { free: { cpu_cores: 2, memory_gib: 64, disk_gib: 100 } });
     const waiting = [job('large', { needs: cores(4) }), job('small', { projectId: 'p2', queuedAt: 1 })];
