@@ -54,11 +54,11 @@ it.concurrent('a job runs to its end, what it wrote is read while it runs and af
 });
 
 it.concurrent('a job that fails says so by its exit status, and what its log was is followed to the end', async () => {
-  const { code, stdout } = await run('submit', documentOf('fails', 'echo first; exit 3'), '--follow');
+  const { code, stdout, stderr } = await run('submit', documentOf('fails', 'echo first; exit 3'), '--follow');
 
-  expect(code).toBe(1);
-  expect(stdout).toContain('first');
-  expect(stdout).toContain('is failed');
+  expect([code, stdout]).toEqual([1, 'fails | first\n']);
+  expect(stderr).toMatch(/^\S+ is queued\. /);
+  expect(stderr).toContain('is failed');
 });
 
 it.concurrent('a job that runs is cancelled: its container is gone, and it is known as cancelled', async () => {

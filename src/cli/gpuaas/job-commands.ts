@@ -6,7 +6,7 @@ import { jobStates } from '../../contract/job-state.ts';
 import { jobDialects } from '../../manifests/job-dialects.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { printJson, printLine } from '../output.ts';
+import { printJson, printLine, tell } from '../output.ts';
 import type { Carry as PlainCarry } from '../run-program.ts';
 import { type Carry, withControlPlane } from './carry.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
@@ -17,7 +17,7 @@ import { amount, atLeastOne, given, json, whole } from './options.ts';
 import { type Column, field, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
 import { manifestText } from './version-commands.ts';
-import { untilJobEnded } from './watch-job.ts';
+import { standingOf, untilJobEnded } from './watch-job.ts';
 
 const columns: Column[] = [
   ['ID', field('id')],
@@ -132,7 +132,7 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--keep', 'containers and volumes stay on the host until it is removed', false)
     .option('--allocation <id>', 'the only allocation that it may run on')
     .option('--wait', 'wait until it is over; exit status 0 only if it has succeeded', false)
-    .option('--follow', 'the same, and print what its steps write', false)
+    .option('--follow', 'the same, and print what its steps write; how it stands goes to stderr', false)
     .option(...json)
     .action((file: string, options: SubmitOptions) =>
       carry(async (client) => {
@@ -143,7 +143,9 @@ function addSubmit(jobs: Command, carry: Carry): void {
           return exitCodes.ok;
         }
         const over = await untilJobEnded(client, job, options);
-        say(over, options.json);
+        // Stdout has the log, and nothing else.
+        if (options.follow && !options.json) tell(standingOf(over));
+        else say(over, options.json);
         return over.state === 'succeeded' ? exitCodes.ok : exitCodes.failed;
       }),
     );
@@ -165,5 +167,5 @@ function requestOf(document: string, options: SubmitOptions): Json {
 
 function say(job: JobView, isJson: boolean): void {
   if (isJson) printJson(job);
-  else printLine(`${job.id} is ${job.state}. ${job.reason}`);
+  else printLine(standingOf(job));
 }

@@ -1,6 +1,7 @@
 /** Waits until a job is over, and says every step on the way, or what its steps write. */
 import { AgentError } from '../../contract/failures.ts';
 import { jobHasEnded, jobStates } from '../../contract/job-state.ts';
+import { pause } from '../../kit/backoff.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { tell, tellJson } from '../output.ts';
@@ -13,7 +14,7 @@ import { printLogs } from './logs.ts';
 
 interface WatchOptions {
   readonly json: boolean;
-  /** Prints the log instead of what happens. */
+  /** Prints the log instead of what happens, and says beside it how the job stands. */
   readonly follow: boolean;
 }
 
@@ -25,9 +26,11 @@ export async function untilJobEnded(
 ): Promise<JobView> {
   const { signal, stopListening } = untilInterrupted();
   try {
+    const isOver = new AbortController();
     const [over, log] = await Promise.allSettled([
-      watch(client, job, { json, isQuiet: follow, signal }),
+      watch(client, job, { json, isQuiet: follow, signal }).finally(() => isOver.abort()),
       follow ? logOf(client, job, json) : undefined,
+      follow ? tellStanding(client, job, { json, signal: AbortSignal.any([signal, isOver.signal]) }) : undefined,
     ]);
     if (over.status === 'rejected') throw over.reason;
     // How the job ended is what was asked for; its log can be read again.
@@ -48,6 +51,29 @@ async function logOf(client: ControlPlaneClient, { id }: JobView, json: boolean)
   } catch (error) {
     if (!(error instanceof AgentError) || error.code !== 'container.not_found') throw error;
   }
+}
+
+const standingMs = 3000;
+
+/** At once, and whenever it is another. Why a job waits is no event: it is asked for. */
+async function tellStanding(
+  client: ControlPlaneClient,
+  job: JobView,
+  { json, signal }: { readonly json: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  let said = '';
+  for (let now = job; !jobHasEnded(now.state); now = await present(client, job.id, signal)) {
+    const sentence = standingOf(now);
+    if (sentence !== said && json) tellJson({ type: 'job', id: now.id, state: now.state, reason: now.reason });
+    else if (sentence !== said) tell(sentence);
+    said = sentence;
+    await pause(standingMs, signal);
+  }
+}
+
+/** In one line. */
+export function standingOf({ id, state, reason }: Pick<JobView, 'id' | 'state' | 'reason'>): string {
+  return oneLine(`${id} is ${state}. ${reason}`);
 }
 
 async function watch(

@@ -1,0 +1,88 @@
+import { writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { runGpuaas } from '../../../support/run-gpuaas.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+// Nobody waits between two looks.
+vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
+  ...(await original()),
+  pause: async (_ms, signal) => signal?.throwIfAborted(),
+}));
+
+const file = join(temporaryFolder('follow-job'), 'job.json');
+writeFileSync(file, '{}');
+const standing = (state: string, reason: string) => ({ id: 'j-1', state, reason });
+const ended = standing('succeeded', 'The job has succeeded: 1 of 1 step has succeeded.');
+const line = { service: 'one', text: 'said by a step', encoding: 'utf8' };
+
+/** How the job stands at each look; it has ended when all of them are over. */
+let standings: object[];
+let events: ServerResponse | undefined;
+const server = createServer((request, response) => {
+  const { method, url = '' } = request;
+  if (url.startsWith('/api/v1/events')) {
+    events = response;
+    response.flushHeaders();
+    endWhereOver();
+  } else if (url.includes('/logs')) {
+    response.end(`event: entries\ndata: ${JSON.stringify([line])}\n\nevent: end\ndata: {"failure":null}\n\n`);
+  } else {
+    const now = method === 'POST' ? standings[0] : standings.shift();
+    endWhereOver();
+    response.end(JSON.stringify(now ?? ended));
+  }
+});
+
+function endWhereOver(): void {
+  if (standings.length === 0) events?.end(`id: 9\ndata: ${JSON.stringify({ type: 'job.succeeded' })}\n\n`);
+}
+
+beforeAll(async () => void (await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  events = undefined;
+  standings = [
+    ...Array.from({ length: 3 }, () => standing('queued', 'It waits for its turn.')),
+    ...Array.from({ length: 2 }, () => standing('queued', 'It waits until it can have 1 core, of 0 that are free.')),
+    standing('running', 'The job runs.'),
+  ];
+});
+
+const follow = (...words: string[]) => {
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return runGpuaas({ url, token: 'secret' }, ['jobs', 'submit', file, '--follow', ...words]);
+};
+
+it('says beside the log which job it is, and why it waits, whenever that is another', async () => {
+  const { status, out, err } = await follow();
+
+  expect([status, out]).toEqual([0, 'one | said by a step\n']);
+  expect(err.trimEnd().split('\n')).toEqual([
+    'j-1 is queued. It waits for its turn.',
+    'j-1 is queued. It waits until it can have 1 core, of 0 that are free.',
+    'j-1 is running. The job runs.',
+    'j-1 is succeeded. The job has succeeded: 1 of 1 step has succeeded.',
+  ]);
+});
+
+it('says so as JSON where that was asked for, and then prints the job behind its log', async () => {
+  const { status, out, err } = await follow('--json');
+
+  expect(status).toBe(0);
+  expect(
+    out
+      .trimEnd()
+      .split('\n')
+      .map((each) => JSON.parse(each)),
+  ).toEqual([line, ended]);
+  expect(JSON.parse(err.split('\n')[0] ?? '')).toEqual({
+    type: 'job',
+    ...standing('queued', 'It waits for its turn.'),
+  });
+});
