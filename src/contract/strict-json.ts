@@ -2,6 +2,7 @@
  * Reads JSON that a stranger wrote, refusing what two parsers could read differently: a key given twice, `__proto__`,
  * bytes that are not UTF-8, nesting without end. The usual parser takes the last of two equal keys in silence.
  */
+import { findGap } from './json-gap.ts';
 import type { Judged, PathError } from './validate.ts';
 
 /** Deepest nesting of arrays and objects; the deepest document of ours needs six. */
@@ -10,21 +11,50 @@ const maxDepth = 32;
 /** Most values in one document; the largest container request has a quarter of that. */
 const maxValues = 16_384;
 
+interface Fault extends Pick<PathError, 'code' | 'message'> {
+  /** Where in the text, in UTF-16 units; absent for the whole of it. */
+  readonly at?: number;
+}
+type Read =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly text: string; readonly fault: Fault };
+
 /** The value, or what is wrong as one error whose message continues a sentence: "the body …", "the file …". */
 export function readStrictJson(bytes: Uint8Array): Judged<unknown> {
+  const json = read(bytes);
+  return json.ok ? json : { ok: false, errors: [faultOf(json.fault.code, json.fault.message)] };
+}
+
+/** As `readStrictJson`, for people: with the line and the column, and what is missing there. */
+export function readPlacedJson(bytes: Uint8Array): Judged<unknown> {
+  const json = read(bytes);
+  if (json.ok) return json;
+  const { text, fault } = json;
+  const gap = fault.code === 'json' ? findGap(text) : undefined;
+  const at = gap?.at ?? fault.at;
+  const message = gap ? `${fault.message}: ${gap.message}` : fault.message;
+  return { ok: false, errors: [faultOf(fault.code, at === undefined ? message : `${placeOf(text, at)}: ${message}`)] };
+}
+
+function read(bytes: Uint8Array): Read {
   const text = decode(bytes);
-  if (text === undefined) return { ok: false, errors: [faultOf('json', 'is not UTF-8')] };
+  if (text === undefined) return { ok: false, text: '', fault: faultOf('json', 'is not UTF-8') };
   const fault = findFault(text);
-  if (fault) return { ok: false, errors: [fault] };
+  if (fault) return { ok: false, text, fault };
   try {
     return { ok: true, value: JSON.parse(text) };
   } catch (error) {
-    if (error instanceof SyntaxError) return { ok: false, errors: [notJson] };
+    if (error instanceof SyntaxError) return { ok: false, text, fault: notJson };
     throw error;
   }
 }
 
-const notJson: PathError = { path: '', code: 'json', message: 'is not JSON' };
+const notJson = faultOf('json', 'is not JSON');
+
+function placeOf(text: string, at: number): string {
+  const before = text.slice(0, at).split('\n');
+  return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+}
 
 function decode(bytes: Uint8Array): string | undefined {
   try {
@@ -39,7 +69,7 @@ function decode(bytes: Uint8Array): string | undefined {
  * One pass over the text, before anything is built from it: depth and keys. It need not notice every syntax error,
  * since the real parser follows; it must only never miss a key that the parser would see.
  */
-function findFault(text: string): PathError | undefined {
+function findFault(text: string): Fault | undefined {
   /** Keys of each open object so far; null for an array. */
   const open: (Set<string> | null)[] = [];
   let keyNext = false;
@@ -49,14 +79,14 @@ function findFault(text: string): PathError | undefined {
       case '"': {
         const end = endOfString(text, at);
         const fault = faultOfString(text.slice(at, end), keyNext ? open.at(-1) : null);
-        if (fault) return fault;
+        if (fault) return { ...fault, at };
         keyNext = false;
         at = end - 1;
         break;
       }
       case '{':
       case '[':
-        if (open.length === maxDepth) return faultOf('depth', `is nested deeper than ${maxDepth}`);
+        if (open.length === maxDepth) return { ...faultOf('depth', `is nested deeper than ${maxDepth}`), at };
         open.push(text[at] === '{' ? new Set() : null);
         keyNext = text[at] === '{';
         break;

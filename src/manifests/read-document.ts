@@ -5,7 +5,7 @@
  * before a parser sees the text: its size, its nesting, and how often an alias may repeat a part.
  */
 import { LineCounter, parseDocument, visit } from 'yaml';
-import { readStrictJson } from '../contract/strict-json.ts';
+import { readPlacedJson } from '../contract/strict-json.ts';
 import type { Judged, PathError } from '../contract/validate.ts';
 
 /** Largest manifest; the curated ones have 6 KiB. */
@@ -20,7 +20,7 @@ const maxMarks = 16_384;
 export function readDocument(text: string): Judged<unknown> {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length > maxManifestBytes) return fault('too_large', `is larger than ${maxManifestBytes} bytes`);
-  return /^\s*\{/.test(text) ? readStrictJson(bytes) : readYaml(text);
+  return /^\s*\{/.test(text) ? readPlacedJson(bytes) : readYaml(text);
 }
 
 function readYaml(text: string): Judged<unknown> {

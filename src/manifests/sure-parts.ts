@@ -3,42 +3,14 @@
  *
  * Authors want to hear of everything at once, and of nothing that is gone when the rest is mended. So a check gets the document
  * as it is, and what a schema has refused answers nobody: whoever asks for it, `ifSure` ends there and has no result. What
- * a check says without having asked is as true of the mended document.
+ * a check says without having asked is as true of the mended document. A copy (`{...part}`) answers as if it were whole: none is made.
  *
  *   a wrong value, or one that is missing                    is not told, and neither is whether it is there
  *   a key that is missing beside one that nobody knows       may be what that one was meant to be
  *   a key that is missing, where one of its name is strange  may be where that one belongs
  */
-
-import type { Static, TSchema } from 'typebox';
 import { keysOf } from '../contract/pointer.ts';
-import { type Fault, faultsOf, type Judged, judge, type PathError } from '../contract/validate.ts';
-
-/**
- * Judges a document by its schema and by a check of what no schema can say, and tells what either finds. Every part of the
- * check that stands alone has to be within `sure` or `each`, or it goes with its neighbours.
- */
-export function judgeWhole<S extends TSchema>(
-  schema: S,
-  document: unknown,
-  check: (value: Static<S>) => readonly PathError[],
-): Judged<Static<S>> {
-  const judged = judge(schema, document);
-  if (judged.ok) {
-    const errors = distinct(check(judged.value));
-    return errors.length === 0 ? judged : { ok: false, errors };
-  }
-  const faults = faultsOf(schema, document);
-  return {
-    ok: false,
-    errors: [...judged.errors, ...distinct(sure(() => check(surePartsOf(document, faults) as Static<S>)))],
-  };
-}
-
-/** What stands in one place for many parts may be wrong for each of them. */
-function distinct(errors: readonly PathError[]): PathError[] {
-  return [...new Map(errors.map((error) => [`${error.path} ${error.message}`, error])).values()];
-}
+import type { Fault, PathError } from '../contract/validate.ts';
 
 const unsure = new Error('this part of the document cannot be relied on');
 
@@ -90,7 +62,8 @@ interface Marks {
   readonly below: Map<string, Marks>;
 }
 
-function surePartsOf(document: unknown, faults: readonly Fault[]): unknown {
+/** What is sure of the document; it is as unsure as the rest where the whole of it is wrong. */
+export function surePartsOf(document: unknown, faults: readonly Fault[]): unknown {
   const root = unmarked();
   const strays = new Set<string>();
   for (const { path, isStray } of faults) {

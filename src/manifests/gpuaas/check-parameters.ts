@@ -1,5 +1,6 @@
 /** Holds the parameters of a profile against themselves, and against what the platform does with the ones it knows. */
 import type { PathError } from '../../contract/validate.ts';
+import { each, sure } from '../sure-parts.ts';
 import { judgeParameter } from './judge-parameter.ts';
 import type { ParameterProperty } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
@@ -19,25 +20,32 @@ const known: Readonly<Record<string, ParameterProperty['type']>> = {
   start_timeout_seconds: 'integer',
 };
 
-export function checkParameters(profile: WorkloadProfile): PathError[] {
-  const { required = [], properties } = profile.parameters.schema;
-  const missing = required.flatMap((name, index) =>
-    Object.hasOwn(properties, name)
-      ? []
-      : [{ path: `${at}/required/${index}`, code: 'undeclared', message: 'is not a declared parameter' }],
+export function checkParameters(profile: WorkloadProfile): readonly PathError[] {
+  const { schema } = profile.parameters;
+  const missing = sure(() =>
+    each(schema.required ?? [], (name, index) =>
+      Object.hasOwn(schema.properties, name)
+        ? []
+        : [{ path: `${at}/required/${index}`, code: 'undeclared', message: 'is not a declared parameter' }],
+    ),
   );
-  const wrong = Object.entries(properties).flatMap(([name, property]) => [
-    ...checkProperty(property, `${at}/properties/${name}`),
-    ...checkKnown(name, property, profile),
-  ]);
+  const wrong = sure(() =>
+    each(Object.keys(schema.properties), (name) => {
+      const property = schema.properties[name] as ParameterProperty;
+      return [
+        ...sure(() => checkProperty(property, `${at}/properties/${name}`)),
+        ...sure(() => checkKnown(name, property, profile)),
+      ];
+    }),
+  );
   return [...missing, ...wrong];
 }
 
 function checkProperty(property: ParameterProperty, path: string): PathError[] {
-  const { enum: options, default: standard, minimum, maximum, minLength, maxLength, ...rest } = property;
+  const { enum: options, default: standard, minimum, maximum, minLength, maxLength, type } = property;
   const errors: PathError[] = [];
-  const isText = rest.type === 'string';
-  const isNumber = rest.type === 'integer' || rest.type === 'number';
+  const isText = type === 'string';
+  const isNumber = type === 'integer' || type === 'number';
   for (const [keyword, bound, applies] of [
     ['minimum', minimum, isNumber],
     ['maximum', maximum, isNumber],
@@ -46,7 +54,7 @@ function checkProperty(property: ParameterProperty, path: string): PathError[] {
     ['enum', options, isText || isNumber],
   ] as const) {
     if (bound !== undefined && !applies) {
-      errors.push({ path: `${path}/${keyword}`, code: 'no_effect', message: `says nothing about a ${rest.type}` });
+      errors.push({ path: `${path}/${keyword}`, code: 'no_effect', message: `says nothing about a ${type}` });
     }
   }
   if (minimum !== undefined && maximum !== undefined && minimum > maximum) {

@@ -7,6 +7,7 @@
 import type { PathError } from '../../contract/validate.ts';
 import { checkEnvironment } from '../../policy/environment.ts';
 import { checkMounts } from '../../policy/mounts.ts';
+import { each, sure } from '../sure-parts.ts';
 import { checkChoices } from './check-choices.ts';
 import { checkParameters } from './check-parameters.ts';
 import { checkStack } from './check-stack.ts';
@@ -22,21 +23,13 @@ import {
 import type { WorkloadProfile } from './profile.ts';
 import { repeated } from './repeated.ts';
 
-/** Every contradiction in a profile that its schema accepts. */
-export function checkProfile(profile: WorkloadProfile): PathError[] {
-  return [
-    ...checkArtifacts(profile),
-    ...checkParameters(profile),
-    ...checkChoices(profile),
-    ...checkUi(profile),
-    ...checkStorage(profile),
-    ...checkEndpoints(profile),
-    ...checkSecretVariables(profile),
-    ...checkExecution(profile),
-    ...checkStack(profile),
-    ...checkOutputs(profile),
-    ...checkReadiness(profile),
+/** Every contradiction in a profile that its schema accepts, or in what is sure of one that it refuses. */
+export function checkProfile(profile: WorkloadProfile): readonly PathError[] {
+  const checks = [
+    ...[checkArtifacts, checkParameters, checkChoices, checkUi, checkMountPoints, checkVariables, checkEndpoints],
+    ...[checkSecretVariables, checkExecution, checkStack, checkOutputs, checkReadiness],
   ];
+  return each(checks, (check) => check(profile));
 }
 
 /** What is accepted and probably not meant. */
@@ -81,19 +74,27 @@ function checkArtifacts({ artifacts }: WorkloadProfile): PathError[] {
     : [{ path: '/artifacts/primary_image', code: 'required', message: 'is missing' }];
 }
 
-function checkStorage({ storage, execution }: WorkloadProfile): PathError[] {
+function checkMountPoints({ storage }: WorkloadProfile): readonly PathError[] {
   const mounts = storage?.mounts ?? [];
-  const asMounted = mounts.map(({ name, path, modes: [mode = 'scratch'] }) => ({ name, path, mode, read_only: false }));
-  return [
-    ...repeated(mounts, 'name', '/storage/mounts'),
-    ...below('/storage', checkMounts(asMounted)).filter(({ code }) => code !== 'repeated'),
-    ...below('/execution', checkEnvironment(execution.container_env ?? {}, '/container_env')),
-  ];
+  const points = sure(() => {
+    const asMounted = mounts.map(({ name, path, modes: [mode = 'scratch'] }) => ({
+      ...{ name, path, mode, read_only: false },
+    }));
+    return below('/storage', checkMounts(asMounted)).filter(({ code }) => code !== 'repeated');
+  });
+  return [...repeated(mounts, 'name', '/storage/mounts'), ...points];
 }
 
-function checkEndpoints({ network }: WorkloadProfile): PathError[] {
+function checkVariables({ execution }: WorkloadProfile): readonly PathError[] {
+  const { container_env: env = {} } = execution;
+  return each(Object.keys(env), (name) =>
+    checkEnvironment({ [name]: env[name] as string }, '/execution/container_env'),
+  );
+}
+
+function checkEndpoints({ network }: WorkloadProfile): readonly PathError[] {
   const endpoints = network?.endpoints ?? [];
-  const uselessAuth = endpoints.flatMap(({ auth, protocol }, index) =>
+  const uselessAuth = each(endpoints, ({ auth, protocol }, index) =>
     auth?.mode === 'generated_token' && auth.url_query !== undefined && protocol !== 'http'
       ? [
           {
@@ -111,12 +112,10 @@ function checkEndpoints({ network }: WorkloadProfile): PathError[] {
   ];
 }
 
-function checkExecution({ execution }: WorkloadProfile): PathError[] {
-  const { default_engine: engine, supported_engines: engines } = execution;
-  const isActive = engines.find((one) => one.engine === engine)?.status === 'active';
-  return [
-    ...repeated(engines, 'engine', '/execution/supported_engines'),
-    ...(isActive
+function checkExecution({ execution }: WorkloadProfile): readonly PathError[] {
+  const active = sure(() => {
+    const { default_engine: engine, supported_engines: engines } = execution;
+    return engines.find((one) => one.engine === engine)?.status === 'active'
       ? []
       : [
           {
@@ -124,8 +123,10 @@ function checkExecution({ execution }: WorkloadProfile): PathError[] {
             code: 'engine_not_active',
             message: 'must be one of supported_engines with status active',
           },
-        ]),
-  ];
+        ];
+  });
+  const twice = sure(() => repeated(execution.supported_engines, 'engine', '/execution/supported_engines'));
+  return [...twice, ...active];
 }
 
 /** Those that the platform sets where the wizard asks for what they name. */
@@ -138,52 +139,63 @@ function platformVariables(profile: WorkloadProfile): string[] {
 }
 
 /** Variables that tell of secrets: none is taken already, and a host would accept each. */
-function checkSecretVariables(profile: WorkloadProfile): PathError[] {
-  const { network, parameters, execution } = profile;
-  const secrets = parameters.secrets ?? [];
-  const told = [
+function checkSecretVariables(profile: WorkloadProfile): readonly PathError[] {
+  const { parameters } = profile;
+  const wrong = sure(() => {
+    const told = toldVariables(profile);
+    return each(told, ({ path, name }, index) => {
+      if (Object.hasOwn(profile.execution.container_env ?? {}, name)) {
+        return [{ path, code: 'repeated', message: 'is in container_env as well' }];
+      }
+      if (told.findIndex((one) => one.name === name) < index) {
+        return [{ path, code: 'repeated', message: 'tells of another secret already' }];
+      }
+      return checkEnvironment({ [name]: '' }, '').map(({ code, message }) => ({ path, code, message }));
+    });
+  });
+  const reserved = sure(() =>
+    each(parameters.secrets ?? [], ({ name }, index) =>
+      isPlatformSecret(name)
+        ? [{ path: `/parameters/secrets/${index}/name`, code: 'reserved', message: 'is a name of the platform' }]
+        : [],
+    ),
+  );
+  const twice = sure(() => repeated(parameters.secrets ?? [], 'name', '/parameters/secrets'));
+  return [...wrong, ...twice, ...reserved];
+}
+
+function toldVariables(profile: WorkloadProfile): { readonly path: string; readonly name: string }[] {
+  const { network, parameters } = profile;
+  return [
     ...(network?.endpoints ?? []).flatMap(({ auth }, index) => [
       { path: `/network/endpoints/${index}/auth/token_file_env`, name: auth?.token_file_env },
       { path: `/network/endpoints/${index}/auth/token_env`, name: auth?.token_env },
     ]),
-    ...secrets.map(({ file_env }, index) => ({ path: `/parameters/secrets/${index}/file_env`, name: file_env })),
+    ...(parameters.secrets ?? []).map(({ file_env }, index) => ({
+      ...{ path: `/parameters/secrets/${index}/file_env`, name: file_env },
+    })),
     ...platformVariables(profile).map((name) => ({ path: '/parameters/ui/launch_wizard', name })),
   ].flatMap(({ path, name }) => (name === undefined ? [] : [{ path, name }]));
-  const wrong = told.flatMap(({ path, name }, index) => {
-    if (Object.hasOwn(execution.container_env ?? {}, name)) {
-      return [{ path, code: 'repeated', message: 'is in container_env as well' }];
-    }
-    if (told.findIndex((one) => one.name === name) < index) {
-      return [{ path, code: 'repeated', message: 'tells of another secret already' }];
-    }
-    return checkEnvironment({ [name]: '' }, '').map(({ code, message }) => ({ path, code, message }));
-  });
-  const reserved = secrets.flatMap(({ name }, index) =>
-    isPlatformSecret(name)
-      ? [{ path: `/parameters/secrets/${index}/name`, code: 'reserved', message: 'is a name of the platform' }]
-      : [],
-  );
-  return [...wrong, ...repeated(secrets, 'name', '/parameters/secrets'), ...reserved];
 }
 
-function checkOutputs({ outputs, network }: WorkloadProfile): PathError[] {
-  const endpoints = new Set((network?.endpoints ?? []).map(({ name }) => name));
-  const dangling = (outputs?.endpoints ?? []).flatMap(({ source }, index) =>
-    endpoints.has(source.replace('network.endpoints.', ''))
+function checkOutputs(profile: WorkloadProfile): readonly PathError[] {
+  const { endpoints = [], commands = [] } = profile.outputs ?? {};
+  const dangling = each(endpoints, ({ source }, index) =>
+    profile.network?.endpoints.some(({ name }) => source === `network.endpoints.${name}`)
       ? []
       : [{ path: `/outputs/endpoints/${index}/source`, code: 'undeclared', message: 'names no declared endpoint' }],
   );
   return [
     ...dangling,
-    ...repeated(outputs?.endpoints ?? [], 'name', '/outputs/endpoints'),
-    ...repeated(outputs?.commands ?? [], 'name', '/outputs/commands'),
+    ...repeated(endpoints, 'name', '/outputs/endpoints'),
+    ...repeated(commands, 'name', '/outputs/commands'),
   ];
 }
 
-function checkReadiness({ validation, network }: WorkloadProfile): PathError[] {
-  const checks = validation?.readiness ?? [];
-  const wrong = checks.flatMap(({ endpoint, path, bearer_env: bearer }, index) => {
-    const declared = network?.endpoints.find(({ name }) => name === endpoint);
+function checkReadiness(profile: WorkloadProfile): readonly PathError[] {
+  const { readiness = [], smoke = [] } = profile.validation ?? {};
+  const wrong = each(readiness, ({ endpoint, path, bearer_env: bearer }, index) => {
+    const declared = profile.network?.endpoints.find(({ name }) => name === endpoint);
     const at = `/validation/readiness/${index}`;
     if (!declared) return [{ path: `${at}/endpoint`, code: 'undeclared', message: 'is not a declared endpoint' }];
     if (declared.protocol !== 'http') {
@@ -200,8 +212,8 @@ function checkReadiness({ validation, network }: WorkloadProfile): PathError[] {
   });
   return [
     ...wrong,
-    ...repeated(checks, 'name', '/validation/readiness'),
-    ...repeated(validation?.smoke ?? [], 'name', '/validation/smoke'),
+    ...repeated(readiness, 'name', '/validation/readiness'),
+    ...repeated(smoke, 'name', '/validation/smoke'),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Holds the stack of a profile against the rest of it: what is not part of a service is nowhere, however well declared. */
 import type { PathError } from '../../contract/validate.ts';
+import { each, sure } from '../sure-parts.ts';
 import { asksFor, platformSecretNames } from './platform-secrets.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { ProfileService } from './profile-execution.ts';
@@ -9,20 +10,23 @@ import { rulesOf, type StackRules } from './stack-rules.ts';
 
 const at = '/execution/compose/topology/services';
 
-export function checkStack(profile: WorkloadProfile): PathError[] {
-  const { execution, network, storage } = profile;
-  const { default_engine: engine, compose } = execution;
-  if (engine === 'docker_compose' && !compose) {
-    return [{ path: '/execution/compose', code: 'required', message: 'is missing: it says how the stack is made' }];
-  }
-  const services = compose?.topology.services ?? [];
-  const rules = rulesOf(profile);
+export function checkStack(profile: WorkloadProfile): readonly PathError[] {
+  const missing = sure(() =>
+    profile.execution.default_engine === 'docker_compose' && !profile.execution.compose
+      ? [{ path: '/execution/compose', code: 'required', message: 'is missing: it says how the stack is made' }]
+      : [],
+  );
+  const services = () => profile.execution.compose?.topology.services ?? [];
   return [
-    ...repeated(services, 'name', at),
-    ...checkUse(services, 'endpoints', network?.endpoints ?? []),
-    ...checkUse(services, 'mounts', storage?.mounts ?? []),
-    ...checkUse(services, 'secrets', secretsOf(profile)),
-    ...(rules ? checkLaunched(profile, services, rules) : []),
+    ...missing,
+    ...sure(() => repeated(services(), 'name', at)),
+    ...sure(() => checkUse(services(), 'endpoints', () => profile.network?.endpoints ?? [])),
+    ...sure(() => checkUse(services(), 'mounts', () => profile.storage?.mounts ?? [])),
+    ...sure(() => checkUse(services(), 'secrets', () => secretsOf(profile))),
+    ...sure(() => {
+      const rules = rulesOf(profile);
+      return rules ? checkLaunched(profile, services(), rules) : [];
+    }),
   ];
 }
 
@@ -30,53 +34,68 @@ type Part = 'endpoints' | 'mounts' | 'secrets';
 const words = { endpoints: 'endpoint', mounts: 'mount', secrets: 'secret' } as const;
 
 /** Services speak of declared parts only, each once. */
-function checkUse(services: readonly ProfileService[], part: Part, declared: readonly { name: string }[]): PathError[] {
-  return services.flatMap((service, index) =>
-    (service[part] ?? []).flatMap((name, place, all) => {
+function checkUse(
+  services: readonly ProfileService[],
+  part: Part,
+  declared: () => readonly { name: string }[],
+): readonly PathError[] {
+  return each(services, (service, index) => {
+    const all = service[part] ?? [];
+    return each(all, (name, place) => {
       const path = `${at}/${index}/${part}/${place}`;
-      if (!declared.some((one) => one.name === name)) {
+      if (!declared().some((one) => one.name === name)) {
         return [{ path, code: 'undeclared', message: `is not a declared ${words[part]}` }];
       }
       return all.indexOf(name) < place ? [{ path, code: 'repeated', message: 'is there already' }] : [];
-    }),
-  );
+    });
+  });
 }
 
 /** What a launch on this engine needs to be whole. */
-function checkLaunched(profile: WorkloadProfile, services: readonly ProfileService[], rules: StackRules): PathError[] {
-  const { network, storage, parameters } = profile;
+function checkLaunched(
+  profile: WorkloadProfile,
+  services: readonly ProfileService[],
+  rules: StackRules,
+): readonly PathError[] {
   const users = (part: Part, name: string) => services.filter((service) => service[part]?.includes(name)).length;
-  const endpoints = (network?.endpoints ?? []).flatMap(({ name }, index) =>
-    users('endpoints', name) === 1
-      ? []
-      : [{ path: `/network/endpoints/${index}`, code: 'one_service', message: 'must be of exactly one service' }],
-  );
-  const mounts = (storage?.mounts ?? []).flatMap(({ name }, index) =>
-    users('mounts', name) > 0
-      ? []
-      : [{ path: `/storage/mounts/${index}`, code: 'unused', message: 'is not a mount of any service' }],
-  );
-  const secrets = secretsOf(profile).flatMap(({ name, path }) =>
-    users('secrets', name) > 0 ? [] : [{ path, code: 'unused', message: `${name} is not a secret of any service` }],
-  );
-  const packages = Object.hasOwn(parameters.schema.properties, 'python_packages')
-    ? [
-        {
-          path: '/parameters/schema/properties/python_packages',
-          code: 'no_effect',
-          message: 'is for single containers',
-        },
-      ]
-    : [];
-  const count =
-    services.length === rules.services
-      ? []
-      : [{ path: at, code: 'services', message: `must be ${rules.services}: so many does the renderer make` }];
-  const cards =
-    leastOf(profile, 'gpu_count') >= rules.leastCards
-      ? []
-      : [{ path: '/resources/gpu/min_count', code: 'minimum', message: `must be at least ${rules.leastCards}` }];
-  return [...endpoints, ...mounts, ...secrets, ...packages, ...count, ...cards, ...rules.checkProfile(profile)];
+  const parts = [
+    () =>
+      each(profile.network?.endpoints ?? [], ({ name }, index) =>
+        users('endpoints', name) === 1
+          ? []
+          : [{ path: `/network/endpoints/${index}`, code: 'one_service', message: 'must be of exactly one service' }],
+      ),
+    () =>
+      each(profile.storage?.mounts ?? [], ({ name }, index) =>
+        users('mounts', name) > 0
+          ? []
+          : [{ path: `/storage/mounts/${index}`, code: 'unused', message: 'is not a mount of any service' }],
+      ),
+    () =>
+      each(secretsOf(profile), ({ name, path }) =>
+        users('secrets', name) > 0 ? [] : [{ path, code: 'unused', message: `${name} is not a secret of any service` }],
+      ),
+    () =>
+      Object.hasOwn(profile.parameters.schema.properties, 'python_packages')
+        ? [
+            {
+              path: '/parameters/schema/properties/python_packages',
+              code: 'no_effect',
+              message: 'is for single containers',
+            },
+          ]
+        : [],
+    () =>
+      services.length === rules.services
+        ? []
+        : [{ path: at, code: 'services', message: `must be ${rules.services}: so many does the renderer make` }],
+    () =>
+      leastOf(profile, 'gpu_count') >= rules.leastCards
+        ? []
+        : [{ path: '/resources/gpu/min_count', code: 'minimum', message: `must be at least ${rules.leastCards}` }],
+    () => rules.checkProfile(profile),
+  ];
+  return each(parts, (check) => check());
 }
 
 /** Of the app and of the platform, each with the place that asks for it. */

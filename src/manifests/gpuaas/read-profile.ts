@@ -1,10 +1,11 @@
 /**
- * From a document to a profile that can be relied on: judged by schema, then held against itself.
+ * From a document to a profile that can be relied on: judged by schema, and held against itself.
  *
  * All that is wrong is said at once, with JSON pointers. Nothing is filled in or changed: what is stored is what was
  * written, and defaults are applied where values are resolved.
  */
-import { judge, type PathError } from '../../contract/validate.ts';
+import type { PathError } from '../../contract/validate.ts';
+import { judgeWhole } from '../judge-whole.ts';
 import { readDocument } from '../read-document.ts';
 import { checkProfile, warnAbout } from './check-profile.ts';
 import { profileKind, profileVersion, WorkloadProfile } from './profile.ts';
@@ -24,12 +25,8 @@ export function readProfile(document: unknown): ReadProfile {
   const foreign = findForeign(document);
   if (foreign) return { ok: false, errors: [foreign] };
 
-  const judged = judge(WorkloadProfile, document);
-  if (!judged.ok) return judged;
-  const errors = checkProfile(judged.value);
-  return errors.length > 0
-    ? { ok: false, errors }
-    : { ok: true, profile: judged.value, warnings: warnAbout(judged.value) };
+  const judged = judgeWhole(WorkloadProfile, document, checkProfile);
+  return judged.ok ? { ok: true, profile: judged.value, warnings: warnAbout(judged.value) } : judged;
 }
 
 /** Of a document of another kind or version, nothing but that is worth saying. */

@@ -54,12 +54,14 @@ export type ResourceName = (typeof resourceNames)[number];
 
 /** Smallest amount that the profile accepts of a resource, whatever the parameter says. */
 export function leastOf({ resources }: WorkloadProfile, name: ResourceName): number {
-  const least = {
-    gpu_count: resources?.gpu?.min_count ?? 0,
-    cpu_cores: resources?.cpu?.min_cores ?? 0.1,
-    memory_gib: resources?.memory?.min_gib ?? 0.0625,
-  };
-  return least[name];
+  switch (name) {
+    case 'gpu_count':
+      return resources?.gpu?.min_count ?? 0;
+    case 'cpu_cores':
+      return resources?.cpu?.min_cores ?? 0.1;
+    case 'memory_gib':
+      return resources?.memory?.min_gib ?? 0.0625;
+  }
 }
 
 export function resolveValues(profile: WorkloadProfile, choices: Choices): ResolvedValues {

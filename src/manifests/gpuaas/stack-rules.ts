@@ -11,7 +11,7 @@ export interface StackRules {
   /** How many services it makes; the topology has as many, in the order of the renderer. */
   readonly services: number;
   readonly leastCards: number;
-  checkProfile(profile: WorkloadProfile): PathError[];
+  checkProfile(profile: WorkloadProfile): readonly PathError[];
 }
 
 export const stackRules: { readonly [R in RendererName]: StackRules } = {

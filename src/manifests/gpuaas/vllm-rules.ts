@@ -8,6 +8,7 @@
  */
 import { pointerToken } from '../../contract/pointer.ts';
 import type { PathError } from '../../contract/validate.ts';
+import { each } from '../sure-parts.ts';
 import type { ParameterProperty } from './parameter-schema.ts';
 import type { WorkloadProfile } from './profile.ts';
 import type { StackRules } from './stack-rules.ts';
@@ -48,13 +49,8 @@ const hubName = new RegExp(`^${namePart}(/${namePart})?$`);
 export const vllmOpenai: StackRules = {
   services: 1,
   leastCards: 1,
-  checkProfile: (profile) => [
-    ...checkModel(profile),
-    ...checkParameters(profile),
-    ...checkKey(profile),
-    ...checkVariables(profile),
-    ...checkFolder(profile),
-  ],
+  checkProfile: (profile) =>
+    each([checkModel, checkParameters, checkKey, checkVariables, checkFolder], (check) => check(profile)),
 };
 
 const at = '/parameters/schema/properties';
@@ -76,8 +72,10 @@ function checkModel({ parameters }: WorkloadProfile): PathError[] {
   );
 }
 
-function checkParameters({ parameters }: WorkloadProfile): PathError[] {
-  return Object.entries(parameters.schema.properties).flatMap(([name, property]) => {
+function checkParameters({ parameters }: WorkloadProfile): readonly PathError[] {
+  const { properties } = parameters.schema;
+  return each(Object.keys(properties), (name) => {
+    const property = properties[name] as ParameterProperty;
     const type = Object.hasOwn(vllmParameters, name) ? vllmParameters[name] : property.type;
     const path = `${at}/${pointerToken(name)}`;
     if (property.type !== type) {

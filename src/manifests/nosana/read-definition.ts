@@ -1,7 +1,7 @@
 /** From a document to a job definition that can be relied on: judged by its shape, and held against itself. */
 import type { PathError } from '../../contract/validate.ts';
+import { judgeWhole } from '../judge-whole.ts';
 import { readDocument } from '../read-document.ts';
-import { judgeWhole } from '../sure-parts.ts';
 import { checkDefinition } from './check-definition.ts';
 import { JobDefinition } from './definition.ts';
 import { warnAbout } from './warn-about.ts';

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { findGap } from '../../../src/contract/json-gap.ts';
 import { readProfileText } from '../../../src/manifests/gpuaas/read-profile.ts';
 import { readDocument } from '../../../src/manifests/read-document.ts';
 
@@ -50,6 +52,54 @@ it('says in which line a key is given again', () => {
 
   expect(read).toMatchObject({ errors: [{ message: 'line 3, column 5: gives the key b twice' }] });
 });
+
+describe('where JSON is broken is said', () => {
+  it.each([
+    ['{"a": 1,\n  "b": }', 'line 2, column 8: is not JSON: a value is missing'],
+    ['{"a": 1,\n  b: 2}', 'line 2, column 3: is not JSON: a key in double quotes is missing'],
+    ['{"a": [1, 2,]}', 'line 1, column 13: is not JSON: a value is missing'],
+    ['{"a": 1,}', 'line 1, column 9: is not JSON: a key in double quotes is missing'],
+    ['{"a" 1}', 'line 1, column 6: is not JSON: a colon is missing'],
+    ['{"a": 1\n "b": 2}', 'line 2, column 2: is not JSON: a comma or `}` is missing'],
+    ['{"a": 1}\n}', 'line 2, column 1: is not JSON: something stands behind its end'],
+    ['{"a": [1', 'line 1, column 9: is not JSON: it ends too early'],
+    ['{"a":\n "b', 'line 2, column 2: is not JSON: this text has no end, or holds what has to be escaped'],
+    ['{"a":\n "b\n"}', 'line 2, column 2: is not JSON: this text has no end, or holds what has to be escaped'],
+    ['{"a": 01}', 'line 1, column 8: is not JSON: a comma or `}` is missing'],
+    ['{"a": 1,\n "a": 2}', 'line 2, column 2: gives the key "a" twice'],
+    ['{"a":\n {"__proto__": 2}}', 'line 2, column 3: has the key __proto__, which is refused'],
+  ])('%j', (text, message) => {
+    expect(readDocument(text)).toMatchObject({ ok: false, errors: [{ path: '', message }] });
+  });
+
+  it('for whatever becomes of one, and for no text that is JSON', () => {
+    const broken = fc
+      .tuple(
+        fc.json({ maxDepth: 4 }),
+        fc.nat(),
+        fc.constantFrom('', ',', ':', '"', '{', '}', '[', ']', '1', '-', '\\', '\n', 't'),
+      )
+      .map(([json, at, mark]) => {
+        const place = at % (json.length + 1);
+        return json.slice(0, place) + mark + json.slice(place + (at % 2));
+      });
+    fc.assert(
+      fc.property(broken, (text) => {
+        expect(findGap(text) === undefined, text).toBe(isJson(text));
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 describe('FAULTS 35: a manifest made to hurt', () => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
