@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { JobIdentity, JobPlan } from '../../contract/job-plan.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
-import { dialectOf, dialects, foreign } from '../../manifests/dialects.ts';
+import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { isJobDialect, type JobDialect, jobDialects, type ReadJob, readJob } from '../../manifests/job-dialects.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
 import { id } from '../db/entities/fields.ts';
@@ -39,7 +39,7 @@ export const JobRequest = Type.Object(
       { description: 'What is to be done, in any dialect of jobs.' },
     ),
     dialect: Type.Optional(
-      Type.Enum(dialects, { description: 'Kind of the document; by default the one that it is of.' }),
+      Type.Enum(jobDialects, { description: 'Kind of the document; by default the one that it is of.' }),
     ),
     project_id: Type.Optional(id('Project that owns it; that of the token if absent.')),
     name: Type.Optional({
