@@ -1,16 +1,22 @@
 /** Inputs that are large, or many, and an agent that is killed while it fetches them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
-import { readBootId } from '../../src/host/boot-id.ts';
 import { measureFile } from '../../src/kit/measure-file.ts';
 import { atFileEnd } from '../support/file-end.ts';
-import { inputsGround } from '../support/inputs-ground.ts';
+import { inputsGround, partsIn } from '../support/inputs-ground.ts';
 import { killable } from '../support/killable.ts';
-import { type Content, contentOf, largeContent, loopbackSource, sendContent } from '../support/loopback-source.ts';
+import {
+  bytesAsked,
+  type Content,
+  contentOf,
+  largeContent,
+  loopbackSource,
+  sendContent,
+} from '../support/loopback-source.ts';
 import { s3Server } from '../support/s3-server.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -42,21 +48,6 @@ async function serving(what: Content) {
   return { ...server, url: `${server.origin}/model.bin` };
 }
 
-/** Bytes that were asked for by ranges and as a whole, without those that only ask what there is. */
-function askedFor(ranges: readonly (string | undefined)[]): number {
-  return ranges
-    .filter((range) => range !== 'bytes=0-0')
-    .map((range) => /^bytes=(\d+)-(\d+)$/.exec(range ?? `bytes=0-${size - 1}`) ?? [])
-    .reduce((sum, [, first, last]) => sum + Number(last) - Number(first) + 1, 0);
-}
-
-/** Bytes that were written of the file, as the next life will read it. */
-function countedIn(folder: string): number {
-  const [counts = ''] = readdirSync(folder).filter((name) => name.endsWith('.counts'));
-  const bytes = readFileSync(join(folder, counts)).subarray(readBootId().length);
-  return [0, 1, 2, 3].reduce((sum, piece) => sum + Number(bytes.readBigUInt64BE(piece * 8)), 0);
-}
-
 describe('a file of 300 MB', () => {
   it('goes on exactly where it was when the agent was killed, and is never held in memory', async () => {
     const dir = temporaryFolder('large-input');
@@ -77,7 +68,7 @@ describe('a file of 300 MB', () => {
     const told = first.lines.at(-1)?.bytes ?? 0;
     first.child.kill('SIGKILL');
     await first.gone;
-    const there = countedIn(join(dir, 'cache/partial'));
+    const [there = 0] = partsIn(dir);
     const pieces = asked.splice(0).length - 1;
     letGo();
 
@@ -85,7 +76,7 @@ describe('a file of 300 MB', () => {
     await second.gone;
 
     expect(there).toBeGreaterThanOrEqual(told);
-    expect([pieces, askedFor(asked.map(({ range }) => range))]).toEqual([4, size - there]);
+    expect([pieces, bytesAsked(asked, size)]).toEqual([4, size - there]);
     expect(second.lines.at(-1)?.provided).toMatchObject({ bytes: size, from_cache: false });
     const laid = await measureFile(join(dir, 'jobs/job-1/models/model.bin'));
     expect(laid).toEqual({ size, sha256: content.sha256 });

@@ -3,7 +3,7 @@
  * is run twice, and what has ended meanwhile counts. Its gate is a part of it here, and dies with it.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
@@ -14,12 +14,16 @@ import { containerName } from '../../src/contract/names.ts';
 import { type DaemonGround, openConnectedGround, until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { type EngineFront, startEngineFront } from '../support/engine-front.ts';
+import { partsIn } from '../support/inputs-ground.ts';
 import { service, words } from '../support/job-plans.ts';
 import { aJob } from '../support/job-samples.ts';
 import { inspectRaw, statusOf } from '../support/looking.ts';
+import { bytesAsked, type Content, contentOf, type LoopbackSource, largeContent } from '../support/loopback-source.ts';
 import { type EndedJob, endedJob, leftOf } from '../support/nosana-ground.ts';
 import { definition, op, planFor, shared, volumeOp } from '../support/nosana-jobs.ts';
+import { type OllamaRegistry, ollamaRegistry } from '../support/ollama-registry.ts';
 import type { RunningTask } from '../support/run-task-process.ts';
+import { s3Server } from '../support/s3-server.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { pushFreshImage } from './engine-images.ts';
 import { dripBlob, onBlob, type RegistryFront, startRegistryFront } from './engine-registry-front.ts';
@@ -28,6 +32,11 @@ let front: EngineFront;
 let registry: RegistryFront;
 let ground: DaemonGround;
 let daemon: RunningTask;
+/** Of which only the half comes of each range that is asked for, until they are let go. */
+const held = { bucket: largeContent(40 * 2 ** 20), registry: largeContent(8 * 2 ** 20) };
+const letGo = Promise.withResolvers<void>();
+let bucket: LoopbackSource;
+let models: OllamaRegistry;
 let fresh: { readonly name: string; readonly reference: string; readonly layer: string };
 
 beforeAll(async () => {
@@ -39,7 +48,14 @@ beforeAll(async () => {
   const name = `${registry.host}/${pushed.repository}`;
   fresh = { name: `${name}:1`, reference: `${name}@${pushed.digest}`, layer: pushed.layers[0] ?? '' };
   const registries = [host, registry.host].map((each) => ({ host: each, prefixes: [''] }));
-  ({ ground, daemon } = await openConnectedGround({ policy: { registries } }, ({ folder }) => ({
+  const small = { 'a.txt': contentOf('a'), 'b.txt': contentOf('b') };
+  bucket = await s3Server([{ name: 'data', objects: { ...small, large: halfOf(held.bucket) } }], { style: 'path' });
+  models = await ollamaRegistry('library/small', 'latest', [halfOf(held.registry), contentOf('template')]);
+  const inputs = {
+    allow: [bucket, models, models.store].map(({ origin }) => new URL(origin).host),
+    endpoints: { ollama: models.origin },
+  };
+  ({ ground, daemon } = await openConnectedGround({ policy: { registries }, inputs }, ({ folder }) => ({
     gate: {
       ...{ socket: join(folder, 'no-gate.sock'), state_dir: join(folder, 'gate') },
       engine_socket: front.socketPath,
@@ -52,6 +68,20 @@ afterAll(async () => {
   await front?.close();
   await registry?.close();
 });
+
+function halfOf(content: Content): Content {
+  return {
+    ...content,
+    async *read(start, end) {
+      let left = (end - start) / 2;
+      for await (const block of content.read(start, end)) {
+        left -= block.length;
+        if (left < 0) await letGo.promise;
+        yield block;
+      }
+    },
+  };
+}
 
 interface BegunJob {
   readonly id: string;
@@ -216,4 +246,40 @@ it('ends jobs that are cancelled while nobody is there, and what ran of them', a
     async () => (await Promise.all(jobs.map(({ id }) => leftOf(ground.host, id)))).flat().length === 0,
     'nothing to be left',
   );
+});
+
+it('fetches of inputs what is missing, from each of several sources, and nothing again', async () => {
+  const { dir } = ground.host.policy.inputs;
+  const objects = join(dir, 'cache/objects');
+  const read = 'cd /in; find . -type f | sort | xargs sha256sum | cut -d " " -f 1';
+  const resources = [
+    { type: 'S3', url: `${bucket.origin}/data/`, target: '/in/bucket' },
+    { type: 'Ollama', model: 'small', target: '/in/model' },
+  ] as const;
+  const job = await beginOf(op('reads', read, { resources: [...resources] }));
+  // Two objects of the bucket; manifest, configuration and template of the model; and of the large ones all that comes for now.
+  const isThere = () =>
+    existsSync(objects) &&
+    readdirSync(objects).length === 5 &&
+    partsIn(dir).filter((bytes) => bytes > 3 * 2 ** 20).length === 2;
+  await until(isThere, 'what comes of its inputs');
+  await kill();
+  const parts = partsIn(dir).toSorted((a, b) => a - b);
+  const before = [bucket, models.store].map(({ asked }) => asked.splice(0).length);
+  letGo.resolve();
+  daemon = ground.start();
+  const ended = await job.ended();
+
+  expect([ended.result.failure, before.every((count) => count > 0)]).toEqual([null, true]);
+  const manifest = createHash('sha256').update(models.manifest).digest('hex');
+  const blobs = models.layers.map(({ sha256 }) => sha256).sort();
+  const files = [contentOf('a').sha256, contentOf('b').sha256, held.bucket.sha256];
+  expect(ended.said('reads')).toEqual([...files, ...blobs, manifest]);
+  const again = bucket.asked.filter(({ url }) => !url.includes('list-type'));
+  expect(again.filter(({ url }) => !url.startsWith('/data/large'))).toEqual([]);
+  expect(models.store.asked.filter(({ url }) => !url.includes(held.registry.sha256))).toEqual([]);
+  expect([bytesAsked(models.store.asked, held.registry.size), bytesAsked(again, held.bucket.size)]).toEqual([
+    held.registry.size - (parts[0] ?? 0),
+    held.bucket.size - (parts[1] ?? 0),
+  ]);
 });

@@ -1,6 +1,7 @@
 /** Inputs of jobs in a folder of their own, from servers on loopback. Pauses take no time, and are counted. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readBootId } from '../../src/host/boot-id.ts';
 import { HostInputs, type HostInputsOptions } from '../../src/jobs/inputs/host-inputs.ts';
 import type { InputProgress, ProvideOptions, ResolvedInput, ResolvedSource } from '../../src/jobs/inputs/job-inputs.ts';
 import { type Clock, systemClock } from '../../src/kit/clock.ts';
@@ -64,6 +65,17 @@ export function filesBelow(folder: string): string[] {
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
     .sort();
+}
+
+/** Bytes that were written of each file that is being fetched below a folder of inputs, as the next life of the agent will read it. */
+export function partsIn(dir: string): number[] {
+  const folder = join(dir, 'cache/partial');
+  const counts = readdirSync(folder).filter((name) => name.endsWith('.counts'));
+  return counts.map((name) => {
+    const bytes = readFileSync(join(folder, name)).subarray(readBootId().length);
+    const pieces = Array.from({ length: Math.floor(bytes.length / 8) }, (_, piece) => piece);
+    return pieces.reduce((sum, piece) => sum + Number(bytes.readBigUInt64BE(piece * 8)), 0);
+  });
 }
 
 /** What was refused or failed, as `code: reason`. */

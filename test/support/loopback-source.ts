@@ -54,6 +54,14 @@ async function answered(answer: Answer, request: IncomingMessage, response: Serv
   }
 }
 
+/** Bytes of a file of this size that were asked for, by ranges or as a whole, without those that only ask what there is. */
+export function bytesAsked(asked: readonly Asked[], size: number): number {
+  return asked
+    .filter(({ method, range }) => method === 'GET' && range !== 'bytes=0-0')
+    .map(({ range }) => /^bytes=(\d+)-(\d+)$/.exec(range ?? `bytes=0-${size - 1}`) ?? [])
+    .reduce((sum, [, first, last]) => sum + Number(last) - Number(first) + 1, 0);
+}
+
 export interface Content {
   readonly size: number;
   readonly sha256: string;
