@@ -51,6 +51,12 @@ async function submit(name: string, cmd: string, cpus: number, ...how: readonly 
     ...{ id, name, now, ended: command.ended, printed: () => printed },
     is: async (what: string, holds: (job: JobView) => boolean) =>
       await until(async () => holds(await now()), `${name} to be ${what}`),
+    /** Its op has said its first line, and so listens. */
+    speaks: async () =>
+      await until(async () => {
+        const { body } = await wire.member.call('GET', `/api/v1/jobs/${id}/logs`);
+        return String(body).includes('event: entries');
+      }, `${name} to speak`),
     /** Its op, which waits for that, ends. */
     end: async () => await engineCall(engine, 'POST', `/containers/${containerName(id, name)}/kill?signal=USR1`),
   };
@@ -100,7 +106,7 @@ it('ends jobs that wait, were just given out, run and have ended as they should,
   await running.end();
   await running.is('over', ({ state }) => state === 'succeeded');
   await restart();
-  await waiting.is('at work', ({ state }) => state === 'running');
+  await waiting.speaks();
 
   // It ends while nobody is there to be told.
   await wire.server.stop('SIGKILL');
