@@ -9,6 +9,7 @@ import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/priv
 import { engineCall } from '../support/engine-call.ts';
 import { containerOf, inspectRaw } from '../support/looking.ts';
 import { openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
+import { expectWholeJobs } from '../support/whole-job.ts';
 import { call, openGateGround, until } from './gate-ground.ts';
 
 const sandboxes = { runc: 'runc', gvisor: GVISOR_RUNTIME };
@@ -90,6 +91,10 @@ it('a folder that is swapped between check and start gets the sandbox killed', a
   } finally {
     await ground.close();
   }
+});
+
+it('a job that asks for gVisor runs on its kernel, and ends as it should', async () => {
+  await expectWholeJobs(host, image, 'gvisor');
 });
 
 async function inside(params: { identity: { app_instance_id: string } }, script: string) {

@@ -12,6 +12,7 @@ import { newerEngineEnv } from '../../bootstrap/dev/newer-engine.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { containerOf, succeeded } from '../support/looking.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
+import { expectWholeJobs } from '../support/whole-job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gpn-'));
 let engine: PrivateEngine;
@@ -51,6 +52,10 @@ it('runs, starts again and takes away a workload with folders, a secret and a po
   expect(succeeded(restarted).state).toBe('running');
   expect(tail).toMatch(/^a secret kept\n.*\/data\/a: Read-only file system/);
   expect(removed.status).toBe('succeeded');
+});
+
+it('runs jobs to their ends', async () => {
+  await expectWholeJobs(host, await host.image('tiny'), 'runc');
 });
 
 async function sealed(text: string): Promise<string> {
