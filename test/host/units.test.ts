@@ -1,11 +1,12 @@
 /** Gate and agent as the services that a bootstrap installs, on hosts whose first process is systemd. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { HostCards } from '../../src/agent/local-api/agent-status.ts';
 import { containerName } from '../../src/contract/names.ts';
+import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { authority } from '../support/authority.ts';
 import {
   allocationId,
@@ -16,7 +17,9 @@ import {
   units,
   webLaunch,
 } from '../support/installed-agent.ts';
+import { contentOf } from '../support/loopback-source.ts';
 import { realStack, server, sleeper } from '../support/real-stack.ts';
+import { s3Server } from '../support/s3-server.ts';
 import { serveProcess } from '../support/serve-process.ts';
 import { type SystemdHost, startHost } from '../support/systemd-host.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -32,7 +35,7 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
   beforeAll(async () => {
     host = await startHost({ debian });
     await host.write('/usr/local/bin/nvidia-smi', nvidiaSmi, 0o755);
-    await installAgent(host);
+    await installAgent(host, { inputs: { allow: ['127.0.0.0/8'] } } as Parameters<typeof installAgent>[1]);
     const result = await runTask(host, 'workload.oci_launch', webLaunch(await host.image('web'), launched, 8080));
     expect(result).toMatchObject({ status: 'succeeded', failure: null });
     container = await startedAt();
@@ -190,17 +193,19 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
     expect(await host.sh('curl -sS http://127.0.0.1:8082/')).toBe('hello');
   });
 
-  it('the agent is enrolled as its own user, and connected over TLS, by a name', async () => {
+  it('the agent is enrolled as its own user, and connected over TLS, by a name; a job goes all the way', async () => {
     const folder = temporaryFolder('tls');
     const trusted = authority(folder);
     const { cert, key } = trusted.issue('DNS:localhost');
     const port = await freePort();
     const url = `https://localhost:${port}`;
     const tls = ['--listen', `127.0.0.1:${port}`, '--tls-cert', cert, '--tls-key', key, '--ca', trusted.ca];
-    const serve = await serveProcess(join(folder, 'server'), ['--init', '--public-url', url, ...tls]);
+    const tiny = await host.image('tiny');
+    const registry = ['--registry', tiny.split('/')[0] ?? ''];
+    const serve = await serveProcess(join(folder, 'server'), ['--init', '--public-url', url, ...registry, ...tls]);
     try {
       setDefaultCACertificates([readFileSync(trusted.ca, 'utf8')]);
-      const admin = personOf(url, serve.adminToken ?? '');
+      const admin = personOf(url, serve.adminToken ?? '', trusted.ca);
       const made = async (path: string, body: object) => ok(await admin.call('POST', `/api/v1/${path}`, body));
       const project = await made('projects', { name: 'first' });
       const allocation = await made('allocations', {
@@ -221,11 +226,43 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
       const enrolled = await host.run(['/opt/gpuaas-node-agent/current/node-agent', ...enroll], {
         ...{ user: 'gpuaas-agent', stdin: token },
       });
-      await host.sh(`systemctl start ${units.agent}`);
+      await host.sh(`systemctl restart ${units.gate}; systemctl start ${units.agent}`);
 
       expect(enrolled).toMatchObject({ code: 0 });
       const status = async () => await host.unit(units.agent, 'StatusText');
       await host.waitFor(async () => (await status()).startsWith(`Connected to ${url}. 0 tasks, `), 'the session');
+
+      const bucket = await s3Server([{ name: 'data', objects: { 'a.txt': contentOf('fetched\n') } }], {
+        style: 'path',
+      });
+      await host.reach(Number(new URL(bucket.origin).port));
+      const document = join(folder, 'job.json');
+      writeFileSync(document, JSON.stringify(aJob(tiny, `${bucket.origin}/data/`)));
+      const cli = async (...args: readonly string[]) => {
+        const { code, stdout, stderr } = await admin.cli(...args).ended;
+        if (code !== 0) throw new Error(`${args.join(' ')}: ${stdout}${stderr}`);
+        return stdout;
+      };
+      const amounts = ['--cpus', '0.4', '--memory', '0.5'];
+      const submitted = await cli('jobs', 'submit', document, '--project', project.id, ...amounts, '--wait', '--json');
+      const { id, node_id, steps } = JSON.parse(submitted) as JobView;
+      const [all, keys, receipt] = ['all.tar', 'keys.json', 'receipt.jws'].map((name) => join(folder, name));
+      await cli('jobs', 'artifacts', id, 'write', '-o', String(all));
+      await cli('nodes', 'keys', String(node_id), '-o', String(keys));
+      await cli('jobs', 'receipt', id, '-o', String(receipt));
+      const verified = await cli(
+        ...['jobs', 'verify', String(receipt), '--key', String(keys), '--document', document],
+        ...['--artifact', `write=${all}`, '--json'],
+      );
+
+      expect(steps.map(({ state }) => state)).toEqual(['succeeded', 'succeeded']);
+      expect(readFileSync(String(all), 'latin1')).toContain('fetched\nchanged\nfetched\nread-only\n');
+      expect(JSON.parse(verified)).toMatchObject({ valid: true, differences: [] });
+      const users = `for unit in ${units.gate} ${units.agent}; do ps -o user= -p "$(systemctl show -P MainPID $unit)"; done`;
+      expect(await host.sh(`${users}; stat -c %U /var/lib/gpuaas-node-agent-inputs`)).toBe('root\ngpuaas-agent\nroot');
+      const its = `--filter label=gpuaas.instance=${id}`;
+      const left = `docker ps -aq ${its}; docker volume ls -q ${its}; docker network ls -q ${its}`;
+      expect(await host.sh(`${left}; ls /var/lib/gpuaas-node-agent-inputs/jobs`)).toBe('');
     } finally {
       await serve.stop('SIGKILL');
     }
@@ -236,6 +273,25 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
     expect(await host.unit(units.agent, 'ActiveState')).toBe('active');
   });
 });
+
+/** What one op has read-only the other may change, and what it has written is kept with what the first has left in a volume. */
+function aJob(image: string, url: string): object {
+  const op = (id: string, cmd: string, args: object) => ({
+    ...{ type: 'container/run', id },
+    args: { image, cmd, volumes: [{ name: 'shared', dest: '/v' }], ...args },
+  });
+  const input = { type: 'S3', url, target: '/in' };
+  return {
+    ...{ version: '0.1', type: 'container' },
+    ops: [
+      { type: 'container/create-volume', id: 'volume', args: { name: 'shared' } },
+      op('read', 'cat /in/a.txt > /v/a; touch /in/b || echo read-only >> /v/a', { resources: [input] }),
+      op('write', 'echo changed >> /in/a.txt && cat /in/a.txt /v/a > /out/all', {
+        ...{ resources: [{ ...input, allowWrite: true }], output: '/out' },
+      }),
+    ],
+  };
+}
 
 /** One card, in the words of the tool. */
 const nvidiaSmi = `#!/bin/sh
