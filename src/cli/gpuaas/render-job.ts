@@ -1,25 +1,26 @@
 /** `gpuaas manifest render` for job definitions: the plan that a submission becomes, without a control plane and without secrets. */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
+import type { JobPlan } from '../../contract/job-plan.ts';
 import { readImageName, wholeName } from '../../manifests/image-name.ts';
 import type { JobDefinition } from '../../manifests/nosana/definition.ts';
 import { type PlannedJob, planOf } from '../../manifests/nosana/to-plan.ts';
+import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
 
-/** What a submission decides and an offline one does not know. */
-const offline = {
-  sandbox: 'runc',
-  resources: { gpu_count: 1, cpu_cores: 4, memory_gib: 16 },
-  on_failure: 'stop',
-  deadline_seconds: 3600,
-  keep: false,
-} as const;
+const { gpu_count, retries: _retries, ...usual } = usualJob;
+const offline = { ...usual, resources: { gpu_count, ...sketchedShare } };
+
+export interface RenderedJob extends Pick<PlannedJob, 'plan' | 'unresolved'> {
+  /** What the plan of a submission may have otherwise: `path` is where it stands in this one. */
+  readonly decided_later: readonly { readonly path: string; readonly reason: string }[];
+}
 
 /** `pins` are digests, or whole references, by the name of an image as the definition has it. */
 export function renderJob(
   text: string,
   definition: JobDefinition,
   pins: Readonly<Record<string, string>>,
-): Pick<PlannedJob, 'plan' | 'unresolved'> {
+): RenderedJob {
   const identity = {
     ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
     ...{ dialect: 'nosana' as const, document_sha256: createHash('sha256').update(text).digest('hex') },
@@ -42,5 +43,13 @@ export function renderJob(
     const all = [...used].join(', ') || 'no image without a digest';
     throw new AgentError('command.invalid', { reason: `--pin: the manifest has ${all}, and no ${stray}.` });
   }
-  return { plan, unresolved };
+  return { plan, unresolved, decided_later: decidedLater(plan) };
+}
+
+function decidedLater({ steps }: JobPlan): RenderedJob['decided_later'] {
+  const reason = 'Unless --cpus and --memory say how much, a job gets a share of the host that it is given.';
+  const places = ['', ...steps.map((_step, index) => `/steps/${index}`)];
+  return places.flatMap((place) =>
+    Object.keys(sketchedShare).map((name) => ({ path: `/plan${place}/resources/${name}`, reason })),
+  );
 }

@@ -10,6 +10,7 @@ import { judge, type PathError } from '../../contract/validate.ts';
 import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { isJobDialect, type JobDialect, jobDialects, type ReadJob, readJob } from '../../manifests/job-dialects.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
+import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
 import { id } from '../db/entities/fields.ts';
 import { type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
@@ -27,7 +28,7 @@ import { type Resolving, resolveImages } from './resolve-images.ts';
 
 /** Jobs of one project that are not over. */
 const maxOpen = 1000;
-const usual = { deadline_seconds: 86_400, disk_gib: 1 } as const;
+const usualDiskGib = 1;
 
 export const JobRequest = Type.Object(
   {
@@ -115,27 +116,18 @@ function understand(text: string, named: JobRequest['dialect']) {
 }
 
 function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
-  const { sandbox = 'runc', on_failure = 'stop', deadline_seconds = usual.deadline_seconds } = given;
-  const { keep = false, retries = 0, resources: { shm_gib, gpu_count = 1 } = {} } = given;
-  return {
-    sandbox,
-    gpu_count,
-    on_failure,
-    deadline_seconds,
-    keep,
-    retries,
-    ...(shm_gib === undefined ? {} : { shm_gib }),
-  };
+  const { resources: { shm_gib, gpu_count = usualJob.gpu_count } = {}, allocation_id: _allocation, ...options } = given;
+  return { ...usualJob, ...options, gpu_count, ...(shm_gib === undefined ? {} : { shm_gib }) };
 }
 
 /** For a plan that is only looked at: nobody knows yet which host it gets. */
-function sketchOf({ resources: { cpu_cores = 1, memory_gib = 1 } = {} }: JobOptions = {}) {
-  return { cpu_cores, memory_gib };
+function sketchOf({ resources: { cpu_cores, memory_gib } = {} }: JobOptions = {}) {
+  return { cpu_cores: cpu_cores ?? sketchedShare.cpu_cores, memory_gib: memory_gib ?? sketchedShare.memory_gib };
 }
 
 /** `cards`: of the steps that run side by side, together. */
 function needsOf({ resources = {} }: JobOptions = {}, cards: number, gpu_memory_mib: number): JobNeeds {
-  const { cpu_cores = null, memory_gib = null, disk_gib = usual.disk_gib } = resources;
+  const { cpu_cores = null, memory_gib = null, disk_gib = usualDiskGib } = resources;
   return { gpu_count: cards, gpu_memory_mib, cpu_cores, memory_gib, disk_gib };
 }
 

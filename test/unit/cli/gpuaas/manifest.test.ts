@@ -187,6 +187,22 @@ it('renders a job definition as a plan, with the images that pins resolve', asyn
   );
 });
 
+it('renders a job definition with what a submission takes where nobody says otherwise, and says what its host decides', async () => {
+  const definition = join(jobs, 'groups.in.json');
+
+  expect(await gpuaas(['manifest', 'render', definition])).toBe(0);
+
+  const { plan, decided_later } = JSON.parse(printed.join(''));
+  expect(plan).toMatchObject({ sandbox: 'runc', on_failure: 'stop', deadline_seconds: 86_400, keep: false });
+  expect(decided_later.slice(0, 2)).toEqual(
+    ['cpu_cores', 'memory_gib'].map((name) => ({
+      path: `/plan/resources/${name}`,
+      reason: expect.stringContaining('a share of the host'),
+    })),
+  );
+  expect(decided_later).toHaveLength(2 * (1 + plan.steps.length));
+});
+
 it('prints no secret of a job definition', async () => {
   for (const name of ['hf-private', 's3-key', 'registry-account']) {
     expect(await gpuaas(['manifest', 'render', join(jobs, `${name}.in.json`)])).toBe(0);
