@@ -73,12 +73,15 @@ function fromEngine(error: AnswerError, about: FailureDetail): AgentError {
   return new AgentError(code, { ...about, ...detail }, { cause: error });
 }
 
+/** What the engine says of the log of a container that it takes away just now. */
+const isGoing = /^can not get logs from container which is dead or marked for removal/;
+
 function judgeAnswer(error: AnswerError, aboutContainer: boolean): { code: FailureCode; detail: FailureDetail } {
   const trouble = readTrouble(error.body.message);
   if (trouble !== undefined) {
     return trouble;
   }
-  if (error.status === 404 && aboutContainer) {
+  if (aboutContainer && (error.status === 404 || isGoing.test(error.body.message))) {
     return { code: 'container.not_found', detail: {} };
   }
   return { code: 'engine.failed', detail: { status: error.status, reason: error.body.message } };

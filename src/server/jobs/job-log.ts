@@ -35,13 +35,24 @@ interface Parts {
 }
 
 export function readJobLog(parts: Parts, request: JobLogRequest, signal: AbortSignal): AsyncGenerator<LogPart> {
-  const read = (cursor: string | null) => readOnce(parts, { ...request, cursor }, signal);
+  // Its host takes the containers of a job away when it is over, read to their end or not: what was kept then has the rest.
+  let isWhole = false;
+  const read = (cursor: string | null) =>
+    readOnce(parts, { ...request, cursor }, signal, (fromKept) => {
+      isWhole = fromKept;
+    });
   if (!request.follow) return read(request.cursor);
-  const state = () => stateOf(parts.store, request);
+  const state = () => stateOf(parts, request, () => isWhole);
   return followLog({ read, state, cursor: request.cursor, clock: parts.clock, signal });
 }
 
-async function* readOnce(parts: Parts, request: JobLogRequest, signal: AbortSignal): AsyncGenerator<LogPart> {
+async function* readOnce(
+  parts: Parts,
+  request: JobLogRequest,
+  signal: AbortSignal,
+  onSource: (isKept: boolean) => void,
+): AsyncGenerator<LogPart> {
+  onSource(false);
   const { jobId, step, tail, follow } = request;
   const job = await parts.store.read((tx) => tx.jobs.get(jobId));
   const attempt = job?.attempts.at(-1);
@@ -49,6 +60,7 @@ async function* readOnce(parts: Parts, request: JobLogRequest, signal: AbortSign
   if (job && !presentAttempt(job)) {
     const kept = await keptLog(parts, job, step);
     if (kept) {
+      onSource(true);
       yield* fromKept(kept, { number: attempt?.number ?? 0, from, tail }, signal);
       return;
     }
@@ -98,13 +110,21 @@ function notYet(job: Job | undefined): string {
 }
 
 /** In the words of instances, by which it is decided whether something may come yet. */
-async function stateOf(store: Store, { jobId, step }: JobLogRequest): Promise<InstanceState | undefined> {
-  const { job, news } = await store.read(async (tx) => ({
+async function stateOf(
+  parts: Parts,
+  { jobId, step }: JobLogRequest,
+  isWhole: () => boolean,
+): Promise<InstanceState | undefined> {
+  const { job, news } = await parts.store.read(async (tx) => ({
     job: await tx.jobs.get(jobId),
     news: await tx.job_news.get(jobId),
   }));
   if (!job) return undefined;
-  return jobHasEnded(job.state) || isOver(job, news, step) ? 'stopped' : 'deploying';
+  if (jobHasEnded(job.state)) {
+    const isRead = isWhole() || presentAttempt(job) || !(await keptLog(parts, job, step));
+    return isRead ? 'stopped' : 'deploying';
+  }
+  return isOver(job, news, step) ? 'stopped' : 'deploying';
 }
 
 function isOver(job: Job, news: JobNews | undefined, step: string | undefined): boolean {

@@ -248,10 +248,13 @@ describe('a log that is followed', () => {
     expect(seen).toHaveLength(2);
   });
 
-  it('ends in peace where the container was removed meanwhile', async () => {
+  it.each([
+    [404, `No such container: ${name}`],
+    [409, 'can not get logs from container which is dead or marked for removal'],
+  ])('ends in peace where the container was removed meanwhile: %i', async (status, message) => {
     const { engine } = await open(({ line }, response) => {
       if (line.includes('follow=1')) response.writeHead(200).end(entry(1, 'one'));
-      else sendJson(response, 404, { message: `No such container: ${name}` });
+      else sendJson(response, status, { message });
     });
 
     expect(await textsOf(engine)).toEqual(['one']);
