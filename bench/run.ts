@@ -20,6 +20,7 @@ import { daemonCost } from './daemon.ts';
 import { dispatchCost } from './dispatch.ts';
 import { gateCost, inspectCost } from './gate.ts';
 import { jobCost } from './job.ts';
+import { judgingCost } from './judging.ts';
 import { launchCost } from './launch.ts';
 import { logReadBack } from './logs.ts';
 import type { Measurement } from './measurement.ts';
@@ -39,6 +40,9 @@ try {
   }
   if (wants('dispatch')) {
     measurements.push(...(await dispatchCost(join(folder, 'dispatch'))));
+  }
+  if (wants('judging')) {
+    measurements.push(await judgingCost());
   }
   if (wants('console')) {
     measurements.push(...(await consoleCost()));
