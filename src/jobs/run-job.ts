@@ -150,16 +150,20 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
 
 async function begin(job: RunningJob, signal: AbortSignal): Promise<void> {
   const { ground, record } = job;
-  if (record.state === 'queued') job.move('preparing', { started_at: new Date().toISOString() });
   ground.enter('pulling');
-  job.emit('job.preparing', 'Images and data of the job are fetched.');
+  // What an earlier life of the agent has told is not told again.
+  if (record.state === 'queued') {
+    job.move('preparing', { started_at: new Date().toISOString() });
+    job.emit('job.preparing', 'Images and data of the job are fetched.');
+  }
   signal.throwIfAborted();
   await prepareJob(job, signal);
   signal.throwIfAborted();
-  if (job.record.state === 'preparing') job.move('running');
+  const isNew = job.record.state === 'preparing';
+  if (isNew) job.move('running');
   // Its containers come and go: as a workload it has been through these before it runs.
   for (const phase of ['creating', 'starting', 'running'] as const) ground.enter(phase);
-  job.emit('job.running', 'The job runs.');
+  if (isNew) job.emit('job.running', 'The job runs.');
 }
 
 /** What went wrong; undefined if nothing did. */

@@ -50,6 +50,12 @@ describe('the step that was at work', () => {
     expect(record.steps['one']).toMatchObject({ attempts: of.attempts, exit_code: 0 });
   });
 
+  it('runs: what was told of the job before is not told again', async () => {
+    const { told } = await resume({ steps: { one: stepRecord('one', 'running', running) } }, { status: 'running' });
+
+    expect(told).toEqual(['job.ended']);
+  });
+
   it('is gone, and nobody saw how it ended: it is lost', async () => {
     const { done, record } = await resume({ steps: { one: stepRecord('one', 'running', running) } }, undefined);
 
@@ -165,7 +171,7 @@ function bench(
   planned: Partial<JobPlan> = { steps: [step('one')] },
 ) {
   const engine = jobEngine(scripts);
-  const { context } = taskContext(engine.engine);
+  const { context, events } = taskContext(engine.engine);
   if (container) {
     const its = { [labels.instance]: 'job-1', [labels.task]: 'task-1', [labels.service]: 'one' };
     engine.containers.set(name, containerFacts({ name, labels: its, startedAt: started, ...container }));
@@ -175,14 +181,15 @@ function bench(
   const far = Date.now() + 3_600_000;
   const record = { deadline_at: far, steps: { one: stepRecord('one', 'running', running) }, ...of };
   context.jobs.records.begin({ ...kept, record: { ...kept.record, ...record } });
-  return { ...engine, context, plan: kept.plan };
+  return { ...engine, context, events, plan: kept.plan };
 }
 
 async function resume(...given: Parameters<typeof bench>) {
-  const { context, plan: wanted, calls } = bench(...given);
+  const { context, events, plan: wanted, calls } = bench(...given);
   const { job } = await runJob(wanted, context);
   const { record } = job;
   const states = wanted.steps.map(({ id }) => [id, record.steps[id]?.state]);
   const done = calls.filter((call) => /^(create|start) /.test(call));
-  return { record, calls, done, report: { job: record.state, ...Object.fromEntries(states) } };
+  const told = events.map(({ type }) => type).filter((type) => type.startsWith('job.'));
+  return { record, calls, done, told, report: { job: record.state, ...Object.fromEntries(states) } };
 }
