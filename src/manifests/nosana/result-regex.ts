@@ -11,9 +11,15 @@ export function readResultRegex(text: string): ReadRegex {
     return { ok: true, regex: RE2JS.compile(text) };
   } catch (error) {
     const { message } = error as Error;
-    return {
-      ok: false,
-      message: `is no expression that can be used: ${message.replace(/^error parsing regexp: /, '')}`,
-    };
+    const reason = looksAround(text) ? noLookAround : message.replace(/^error parsing regexp: /, '');
+    return { ok: false, message: `is no expression that can be used: ${reason}` };
   }
+}
+
+const noLookAround =
+  'look-around, as (?=…) or (?<=…), is not possible; match what stands there as well, and put what is wanted into a group';
+
+/** `(?=`, `(?!`, `(?<=` or `(?<!`, of which the engine only says that they are no names of groups. */
+function looksAround(text: string): boolean {
+  return /\(\?<?[=!]/.test(text.replaceAll(/\\./gs, ''));
 }
