@@ -458,7 +458,7 @@ export const failures = {
   'step.failed': {
     kind: 'invalid',
     message: 'A step of the job failed.',
-    hint: 'The detail names the step, its exit code and the end of its log.',
+    hint: 'Read what the step has written: `gpuaas jobs logs JOB --step STEP`. The detail has the step, its exit code and the end of that.',
     retryable: false,
   },
   'step.unresolved': {
@@ -506,7 +506,7 @@ export const failures = {
   'job.invalid': {
     kind: 'invalid',
     message: 'The job cannot be accepted.',
-    hint: 'Correct the listed paths, which are in its document; `gpuaas manifest validate FILE` says the same offline.',
+    hint: 'Correct what is listed. `gpuaas manifest validate FILE` finds faults of the document offline; images, registries and allocations only the control plane knows.',
     retryable: false,
   },
   'job.unfit': {

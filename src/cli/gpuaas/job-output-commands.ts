@@ -1,13 +1,18 @@
 /** `gpuaas jobs artifacts`, `receipt` and `verify`: what was kept of a job, and what its node has signed about it. */
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { AgentError } from '../../contract/failures.ts';
 import type { KeptOutput } from '../../contract/job-outputs.ts';
-import { printJson, printLine, table, tell } from '../output.ts';
+import { printJson, printLine, table, tell, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry } from '../run-program.ts';
 import { withControlPlane } from './carry.ts';
 import type { ControlPlaneClient } from './client.ts';
+import type { Download } from './download.ts';
+import { jobPath, stepIdOf } from './job-path.ts';
 import { json } from './options.ts';
 
 type Listed = KeptOutput & { readonly state: string; readonly reason: string | null };
@@ -17,7 +22,7 @@ export function addJobOutputCommands(jobs: Command, carry: Carry): void {
   jobs
     .command('artifacts <job> [name]')
     .description('list what was kept of a job, or fetch one of it; interrupted, it goes on where it was')
-    .option('-o, --output <file>', 'where it goes (default: its name)')
+    .option('-o, --output <file>', 'where it goes; - is standard output (default: its name)')
     .option(...json)
     .action((job: string, name: string | undefined, options) =>
       asking((client) => (name === undefined ? list(client, job, options) : fetchOne(client, job, name, options))),
@@ -25,7 +30,7 @@ export function addJobOutputCommands(jobs: Command, carry: Carry): void {
   jobs
     .command('receipt <job>')
     .description('print what the node of a job has signed about it, or write it into a file')
-    .option('-o, --output <file>', 'where it goes')
+    .option('-o, --output <file>', 'where it goes; - is standard output')
     .option(...json)
     .action((job: string, options) => asking((client) => receipt(client, job, options)));
   jobs
@@ -64,8 +69,9 @@ interface FetchOptions {
   readonly json: boolean;
 }
 
-async function fetchOne(client: ControlPlaneClient, job: string, name: string, options: FetchOptions): Promise<void> {
+async function fetchOne(client: ControlPlaneClient, job: string, asked: string, options: FetchOptions): Promise<void> {
   const { items } = await client.get<{ items: Listed[] }>(pathOf(job));
+  const name = items.some((item) => item.name === asked) ? asked : await nameInPlan(client, job, asked);
   const output = items.find((item) => item.name === name && item.state === 'stored');
   if (!output) {
     const { state, reason } = items.find((item) => item.name === name) ?? {};
@@ -74,14 +80,47 @@ async function fetchOne(client: ControlPlaneClient, job: string, name: string, o
   }
   // Never by a name of the job's own: that is a stranger's.
   const file = options.output ?? (output.media_type === 'application/x-tar' ? `${name}.tar` : name);
+  const path = `${pathOf(job)}/${encodeURIComponent(name)}`;
+  const facts = { name, sha256: output.sha256, bytes: output.bytes };
+  if (file === '-') {
+    await printOutput(client, { path, output });
+    if (options.json) tellJson(facts);
+    return;
+  }
   const { download } = await import('./download.ts');
-  await download(client, { path: `${pathOf(job)}/${encodeURIComponent(name)}`, output, file });
-  if (options.json) printJson({ file, name, sha256: output.sha256, bytes: output.bytes });
+  await download(client, { path, output, file });
+  if (options.json) printJson({ file, ...facts });
   else printLine(`${output.bytes} bytes in ${file}, sha256 ${output.sha256}`);
 }
 
-async function receipt(client: ControlPlaneClient, job: string, { output, json: isJson }: FetchOptions): Promise<void> {
-  const { receipt: jws } = await client.get<{ receipt: string | null }>(`/api/v1/jobs/${encodeURIComponent(job)}`);
+/** Outputs and logs have the name that a step has in the plan; its author may call it otherwise. */
+async function nameInPlan(client: ControlPlaneClient, job: string, asked: string): Promise<string> {
+  const [, step = asked, ending = ''] = /^(.*)(\.log)$/.exec(asked) ?? [];
+  return `${await stepIdOf(client, job, step)}${ending}`;
+}
+
+/** Nothing of it is printed before all of it is here and is what was announced. */
+async function printOutput(client: ControlPlaneClient, wanted: Omit<Download, 'file'>): Promise<void> {
+  const { download } = await import('./download.ts');
+  const folder = mkdtempSync(join(tmpdir(), 'gpuaas-'));
+  try {
+    const file = join(folder, 'output');
+    await download(client, { ...wanted, file });
+    for await (const chunk of createReadStream(file)) {
+      if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
+    }
+  } catch (error) {
+    // The reader has seen enough.
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function receipt(client: ControlPlaneClient, job: string, options: FetchOptions): Promise<void> {
+  const { json: isJson } = options;
+  const output = options.output === '-' ? undefined : options.output;
+  const { receipt: jws } = await client.get<{ receipt: string | null }>(jobPath(job));
   if (jws === null)
     throw new AgentError('resource.not_found', { reason: 'It has no receipt: its node signs one at its end.' });
   if (output !== undefined) writeFileSync(output, `${jws}\n`);
@@ -94,7 +133,7 @@ async function receipt(client: ControlPlaneClient, job: string, { output, json: 
 }
 
 function pathOf(job: string): string {
-  return `/api/v1/jobs/${encodeURIComponent(job)}/artifacts`;
+  return `${jobPath(job)}/artifacts`;
 }
 
 function collectPair(text: string, before: readonly (readonly [string, string])[]): (readonly [string, string])[] {

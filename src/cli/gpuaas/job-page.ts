@@ -32,7 +32,7 @@ export function describeJob(job: JobView, now: number): string {
     ]),
     ...section(
       'Images',
-      images.map(({ name, reference }) => oneLine(`${name} = ${reference}`)),
+      images.map(({ name, reference }) => oneLine(name === reference ? name : `${name} = ${reference}`)),
     ),
     ...section(
       'Endpoints',

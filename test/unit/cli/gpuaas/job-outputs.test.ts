@@ -12,7 +12,7 @@ import type { JobReceipt } from '../../../../src/contract/job-receipt.ts';
 import { jobOutputsPath } from '../../../../src/contract/signing.ts';
 import { planHash, receiptHash, signReceipt } from '../../../../src/policy/job-receipts.ts';
 import { atFileEnd } from '../../../support/file-end.ts';
-import { aJob, nodeWithSession } from '../../../support/job-samples.ts';
+import { aJob, aJobStep, nodeWithSession } from '../../../support/job-samples.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -25,12 +25,15 @@ const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const run = (...words: string[]) => runGpuaas({ url: server.url, token: server.tokens['admin'] ?? '' }, words);
 const bearer = await nodeWithSession(server.store, 'node-1');
 const key = makeKey();
+const pinned = `docker.io/library/python@sha256:${'a'.repeat(64)}`;
+const media_type = 'application/vnd.oci.image.manifest.v1+json' as const;
+const images = [{ name: pinned, reference: pinned, media_type }];
 await server.store.write(async (tx) => {
   const node = await tx.nodes.get('node-1');
   const allocation = anAllocation({ project_id: 'p1' });
   await tx.allocations.insert(allocation);
   if (node) await tx.nodes.put({ ...node, identity_key: key.publicJwk, allocation_id: allocation.id });
-  await tx.jobs.insert(aJob());
+  await tx.jobs.insert(aJob({ steps: [aJobStep('serve-1', { name: 'Serve_1' })], images }));
   await tx.jobs.insert(aJob({ id: 'job-2' }));
 });
 
@@ -41,6 +44,8 @@ await handOver({
   media_type: 'application/x-tar',
   file_name: '../../\u001b[31mevil.tar',
 });
+
+await handOver({ name: 'serve-1.log', kind: 'log', media_type: 'application/x-ndjson', file_name: 'serve-1.log' });
 
 async function handOver(facts: Omit<KeptOutput, 'sha256' | 'bytes'>): Promise<void> {
   const output = { ...facts, sha256: sha256(content), bytes: content.length };
@@ -62,7 +67,7 @@ describe('gpuaas jobs artifacts', () => {
     const json = await run('jobs', 'artifacts', 'job-1', '--json');
 
     expect(listed.out).toMatch(new RegExp(`model +artifact +stored +22 +${sha256(content)}`));
-    expect(JSON.parse(json.out).items).toMatchObject([{ name: 'model', state: 'stored' }]);
+    expect(JSON.parse(json.out).items).toMatchObject([{ name: 'model', state: 'stored' }, { name: 'serve-1.log' }]);
     expect((await run('jobs', 'artifacts', 'job-2')).err).toContain('Nothing was kept of it yet.');
     expect((await run('jobs', 'artifacts', 'nowhere')).status).toBe(3);
   });
@@ -79,6 +84,26 @@ describe('gpuaas jobs artifacts', () => {
     expect(readFileSync(at('model.tar'), 'utf8')).toBe(content);
     expect(readdirSync(folder)).toEqual(['model.tar']);
     expect(await run('jobs', 'artifacts', 'job-1', 'other', '-o', at('other'))).toMatchObject({ status: 3 });
+  });
+});
+
+describe('gpuaas jobs artifacts JOB NAME', () => {
+  it('prints it, and nothing else, where its file is -', async () => {
+    const { status, out } = await run('jobs', 'artifacts', 'job-1', 'model', '-o', '-');
+
+    expect([status, out, existsSync('-')]).toEqual([0, content, false]);
+  });
+
+  it('takes a step by what its author calls it', async () => {
+    expect(await run('jobs', 'artifacts', 'job-1', 'Serve_1.log', '-o', '-')).toMatchObject({ status: 0, out: content });
+  });
+});
+
+describe('gpuaas jobs describe', () => {
+  it('shows an image that its author has pinned once', async () => {
+    const { out } = await run('jobs', 'describe', 'job-1');
+
+    expect(out.split('\n').find((each) => each.includes(pinned))?.trim()).toBe(pinned);
   });
 });
 
