@@ -31,6 +31,11 @@ export function lengthOf(ms: number): string {
   return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 120_000 ? `${Math.round(ms / 1000)} s` : spanOf(ms);
 }
 
+/** `1 core`, `2 cores`. */
+export function counted(count: number, one: string): string {
+  return `${count} ${count === 1 ? one : `${one}s`}`;
+}
+
 /** A line as it is read beside those of other services. */
 export function ofService(service: string | undefined, line: string): string {
   return service === undefined ? line : `${service} | ${line}`;

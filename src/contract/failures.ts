@@ -104,7 +104,7 @@ export const failures = {
   'command.interrupted': {
     kind: 'cancelled',
     message: 'The command was interrupted; what was asked for goes on.',
-    hint: 'Look at it with `gpuaas apps instances describe`; `gpuaas apps instances decommission` takes it away.',
+    hint: 'Look at it with `gpuaas apps instances describe ID`, or `gpuaas jobs describe ID` where it is a job; `decommission` and `cancel` end it.',
     retryable: false,
   },
   'file.unusable': {

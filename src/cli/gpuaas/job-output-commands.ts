@@ -75,7 +75,10 @@ async function fetchOne(client: ControlPlaneClient, job: string, asked: string, 
   const output = items.find((item) => item.name === name && item.state === 'stored');
   if (!output) {
     const { state, reason } = items.find((item) => item.name === name) ?? {};
-    const there = state === undefined ? `It has no output ${JSON.stringify(name)}` : `${name} is ${state}`;
+    const there =
+      state === undefined
+        ? `It has no output ${JSON.stringify(name)}; gpuaas jobs artifacts ${job} lists them`
+        : `${name} is ${state === 'pending' ? 'on its way from its node' : state}`;
     throw new AgentError('resource.not_found', { reason: `${there}${reason ? `: ${reason}` : '.'}` });
   }
   // Never by a name of the job's own: that is a stranger's.

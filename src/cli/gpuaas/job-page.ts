@@ -2,7 +2,7 @@
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { failureLines, table } from '../output.ts';
 import { oneLine } from '../printable.ts';
-import { ago, lengthOf } from '../words.ts';
+import { ago, counted, lengthOf } from '../words.ts';
 
 /** As text, `now` in milliseconds since 1970. */
 export function describeJob(job: JobView, now: number): string {
@@ -40,7 +40,9 @@ export function describeJob(job: JobView, now: number): string {
     ),
     ...section(
       'Outputs',
-      outputs.map(({ name, kind, bytes, sha256 }) => oneLine(`${name}  ${kind}  ${bytes} bytes  sha256 ${sha256}`)),
+      outputs.map(({ name, kind, state, bytes, sha256, reason }) =>
+        oneLine(`${name}  ${kind}  ${state}  ${bytes} bytes  sha256 ${sha256}  ${reason ?? ''}`.trimEnd()),
+      ),
     ),
     ...section(
       'Attempts',
@@ -72,9 +74,15 @@ function stepRow(
 }
 
 function needsOf({ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, disk_gib }: JobView['needs']): string {
-  const cards = gpu_memory_mib > 0 ? `${gpu_count} GPUs of ${gpu_memory_mib} MiB` : `${gpu_count} GPUs`;
+  const gpus = counted(gpu_count, 'GPU');
+  const cards = gpu_memory_mib > 0 ? `${gpus} of ${gpu_memory_mib} MiB` : gpus;
   const cores =
-    cpu_cores === null ? 'cores and memory as its host has' : `${cpu_cores} cores, ${memory_gib ?? '-'} GiB`;
+    cpu_cores === null && memory_gib === null
+      ? 'a share of the cores and memory of its host'
+      : [
+          cpu_cores === null ? 'a share of the cores of its host' : counted(cpu_cores, 'core'),
+          memory_gib === null ? 'a share of its memory' : `${memory_gib} GiB of memory`,
+        ].join(', ');
   return `${cards}, ${cores}, ${disk_gib} GiB of disk`;
 }
 

@@ -95,7 +95,10 @@ describe('gpuaas jobs artifacts JOB NAME', () => {
   });
 
   it('takes a step by what its author calls it', async () => {
-    expect(await run('jobs', 'artifacts', 'job-1', 'Serve_1.log', '-o', '-')).toMatchObject({ status: 0, out: content });
+    expect(await run('jobs', 'artifacts', 'job-1', 'Serve_1.log', '-o', '-')).toMatchObject({
+      status: 0,
+      out: content,
+    });
   });
 });
 
@@ -103,7 +106,19 @@ describe('gpuaas jobs describe', () => {
   it('shows an image that its author has pinned once', async () => {
     const { out } = await run('jobs', 'describe', 'job-1');
 
-    expect(out.split('\n').find((each) => each.includes(pinned))?.trim()).toBe(pinned);
+    expect(
+      out
+        .split('\n')
+        .find((each) => each.includes(pinned))
+        ?.trim(),
+    ).toBe(pinned);
+  });
+
+  it('says what it needs, and whether what was kept of it is here', async () => {
+    const { out } = await run('jobs', 'describe', 'job-1');
+
+    expect(out).toMatch(/^needs +0 GPUs, 1 core, 1 GiB of memory, 0 GiB of disk$/m);
+    expect(out).toMatch(/^ {2}model {2}artifact {2}stored {2}22 bytes {2}sha256 [0-9a-f]{64}$/m);
   });
 });
 
