@@ -197,7 +197,7 @@ export const JobStep = Type.Object(
     ),
     depends_on: stepIds('Steps of its group that have to be ready before it starts.'),
     stops_with: stepIds('It serves these: when all of them have ended, it is stopped and counts as succeeded.'),
-    expose: Type.Array(JobExpose, { maxItems: 32, description: 'What it publishes.' }),
+    expose: Type.Array(JobExpose, { maxItems: 64, description: 'What it publishes.' }),
     timeout_seconds: Type.Optional(seconds('Most seconds from the start of its container to its end.')),
     restart: RestartPolicy,
     results: Type.Array(StepResult, { maxItems: 64, description: 'What is read out of its log.' }),
@@ -215,7 +215,7 @@ const JobService = Type.Object(
     id: StepId,
     ...container,
     expose: Type.Array(JobExpose, {
-      maxItems: 32,
+      maxItems: 64,
       description: 'What it publishes, and how it is asked whether it is well.',
     }),
     restart: RestartPolicy,

@@ -21,5 +21,6 @@
  * 1  2026-11-26  `agent.rotate_keys` at schema version 1
  * 1  2026-11-26  `workload.job_launch`, `workload.job_control` and `workload.job_remove` at schema version 1; records `job.report`;
  *                `/agent/v1/job-outputs`
+ * 1  2026-11-26  a part of a job publishes up to 64 ports, as its definition may
  */
 export const protocolVersion = 1;

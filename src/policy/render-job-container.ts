@@ -203,7 +203,8 @@ function checkPart({ part, network }: JobContainerInput): PathError[] {
   ];
 }
 
-function describeBadWorkDir(workDir: string): string | undefined {
+/** What is wrong with the folder that a container is to start in; undefined if nothing is. */
+export function describeBadWorkDir(workDir: string): string | undefined {
   return workDir.startsWith('/') && !workDir.includes('\0')
     ? describeBadJobFolder(workDir)
     : 'must be an absolute path';

@@ -8,6 +8,7 @@ import { maxTogether } from '../../contract/job-plan.ts';
 import { pointerToken } from '../../contract/pointer.ts';
 import { maxRegexSize, regexSize } from '../../contract/regex-size.ts';
 import type { PathError } from '../../contract/validate.ts';
+import { checkTargets } from '../../policy/mounts.ts';
 import { readImageName, registryHost } from '../image-name.ts';
 import { each, ifSure, sure } from '../sure-parts.ts';
 import { checkLiterals } from './check-literals.ts';
@@ -15,8 +16,9 @@ import { checkResources } from './check-resources.ts';
 import type { JobDefinition, Op, RunArgs } from './definition.ts';
 import { checkEnv } from './environment.ts';
 import { groupNameOf, type OpOrder, orderOf } from './op-order.ts';
-import { isAbsolute } from './paths.ts';
+import { isAbsolute, mountPath } from './paths.ts';
 import { exposedIn, maxPorts } from './ports.ts';
+import { resourcesOf, targetOf } from './resources.ts';
 import { readResultRegex } from './result-regex.ts';
 
 /** Of all expressions of a definition: a moment of whoever reads it. */
@@ -116,12 +118,46 @@ function checkImage({ image: own }: RunArgs, path: string, definition: JobDefini
 
 function checkPaths(args: RunArgs, path: string): readonly PathError[] {
   const wrong = (at: string) => ({ path: at, code: 'not_absolute', message: 'must be an absolute path' });
+  const judged = (text: string | undefined, at: string) => (text === undefined || isAbsolute(text) ? [] : [wrong(at)]);
   return [
-    ...sure(() =>
-      each(args.volumes ?? [], ({ dest }, index) => (isAbsolute(dest) ? [] : [wrong(`${path}/volumes/${index}/dest`)])),
-    ),
-    ...sure(() => (args.work_dir === undefined || isAbsolute(args.work_dir) ? [] : [wrong(`${path}/work_dir`)])),
+    ...sure(() => each(args.volumes ?? [], ({ dest }, index) => judged(dest, `${path}/volumes/${index}/dest`))),
+    ...sure(() => judged(args.work_dir, `${path}/work_dir`)),
+    ...sure(() => judged(args.output, `${path}/output`)),
+    ...checkMounts(args, path),
   ];
+}
+
+/** Where data is mounted, as a host judges it. Several resources may share a place, and an output may be a volume. */
+function checkMounts(args: RunArgs, path: string): readonly PathError[] {
+  const placed: { readonly target: string; readonly at: string }[] = [];
+  const place = (target: string, at: string) => {
+    // Whatever else is wrong with it is told already.
+    if (target.startsWith('/')) placed.push({ target, at });
+    return [];
+  };
+  sure(() => each(args.volumes ?? [], ({ dest }, index) => place(mountPath(dest), `${path}/volumes/${index}/dest`)));
+  const volumes = new Set(placed.map(({ target }) => target));
+  const fetched = new Set<string>();
+  sure(() =>
+    each(args.resources ?? [], (entry, index) => {
+      const [known] = resourcesOf({ resources: [entry] });
+      if (!known) return [];
+      const target = targetOf(known.resource);
+      if (fetched.has(target)) return [];
+      fetched.add(target);
+      return place(target, `${path}/resources/${index}${known.resource.target === undefined ? '' : '/target'}`);
+    }),
+  );
+  sure(() => {
+    const folder = args.output === undefined ? undefined : mountPath(args.output);
+    return folder === undefined || volumes.has(folder) ? [] : place(folder, `${path}/output`);
+  });
+  const pathOf = (index: number) => placed[index]?.at ?? '';
+  return checkTargets(
+    placed.map(({ target }) => target),
+    pathOf,
+    { ofJob: true },
+  );
 }
 
 function checkPorts(args: RunArgs, path: string): readonly PathError[] {

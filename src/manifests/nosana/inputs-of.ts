@@ -2,7 +2,7 @@
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobStep } from '../../contract/job-plan.ts';
 import type { RunOp } from './definition.ts';
-import { type Resource, resourcesOf } from './resources.ts';
+import { type Resource, resourcesOf, targetOf } from './resources.ts';
 import { type Names, textOf } from './values.ts';
 import type { VolumeNames } from './volume-names.ts';
 
@@ -15,7 +15,6 @@ export interface JobSecret {
 }
 
 const dayInSeconds = 86_400;
-const ollamaFolder = '/root/.ollama/models';
 const usualRegion = 'us-east-1';
 
 interface Source {
@@ -35,7 +34,7 @@ export function inputsOf(
   const secrets: JobSecret[] = [];
   const mounts = new Map<string, JobStep['mounts'][number]>();
   for (const { resource } of resourcesOf(args)) {
-    const target = (resource.target ?? ollamaFolder).replace(/(?<=.)\/+$/, '');
+    const target = targetOf(resource);
     const volume = volumes.own(`input-${id}-${[...mounts.keys(), target].indexOf(target) + 1}`);
     const mayWrite = resource.type === 'S3' && resource.allowWrite === true;
     const before = mounts.get(target);

@@ -2,6 +2,7 @@
 import type { PathError } from '../../contract/validate.ts';
 import { judgeWhole } from '../judge-whole.ts';
 import { readDocument } from '../read-document.ts';
+import { checkAsPlan } from './check-as-plan.ts';
 import { checkDefinition } from './check-definition.ts';
 import { JobDefinition } from './definition.ts';
 import { warnAbout } from './warn-about.ts';
@@ -21,5 +22,9 @@ export function readDefinitionText(text: string): ReadDefinition {
 /** Nothing is filled in or changed: what is kept of a job is what was submitted. */
 export function readDefinition(document: unknown): ReadDefinition {
   const judged = judgeWhole(JobDefinition, document, checkDefinition);
-  return judged.ok ? { ok: true, definition: judged.value, warnings: warnAbout(judged.value) } : judged;
+  if (!judged.ok) return judged;
+  const errors = checkAsPlan(judged.value);
+  return errors.length === 0
+    ? { ok: true, definition: judged.value, warnings: warnAbout(judged.value) }
+    : { ok: false, errors };
 }

@@ -1,6 +1,7 @@
 /** The shape of the data that an op asks for. */
 import { type Static, Type } from 'typebox';
 import { byKey, byType } from '../by-type.ts';
+import { mountPath } from './paths.ts';
 import { closed, removeIfEmpty, SpreadMarker, Text } from './schema-parts.ts';
 
 const S3Credential = Type.Object(
@@ -85,4 +86,11 @@ export function resourcesOf({
   return resources.flatMap((resource, index) =>
     typeof resource === 'string' || '__spread__' in resource ? [] : [{ resource, index }],
   );
+}
+
+const ollamaFolder = '/root/.ollama/models';
+
+/** Where it is mounted. */
+export function targetOf({ target = ollamaFolder }: Resource): string {
+  return mountPath(target);
 }

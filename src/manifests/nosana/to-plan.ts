@@ -11,6 +11,7 @@ import type { JobDefinition, RunArgs, RunOp } from './definition.ts';
 import type { HealthCheck } from './expose.ts';
 import { inputsOf, type JobSecret } from './inputs-of.ts';
 import { groupNameOf, orderOf } from './op-order.ts';
+import { mountPath } from './paths.ts';
 import { type Pins, PlanImages } from './plan-images.ts';
 import { exposedBy } from './ports.ts';
 import { stepIds } from './step-ids.ts';
@@ -71,14 +72,17 @@ export function planOf(definition: JobDefinition, wish: PlanWish): PlannedJob {
     const mounts = [
       ...(op.args.volumes ?? []).map(({ name, dest }) => ({
         volume: volumes.named(name),
-        path: dest,
+        path: mountPath(dest),
         read_only: false,
       })),
       ...data.mounts,
     ];
     if (op.args.output !== undefined) {
-      const volume = volumes.own(`output-${id}`);
-      mounts.push({ volume, path: op.args.output, read_only: false });
+      const folder = mountPath(op.args.output);
+      // A volume of the author may be there already: then what is kept is in that one.
+      const known = mounts.find((mount) => mount.path === folder);
+      const volume = known?.volume ?? volumes.own(`output-${id}`);
+      if (!known) mounts.push({ volume, path: folder, read_only: false });
       outputs.push({ name: id, volume, path: '.', type: 'artifact', required: false });
     }
     return {

@@ -5,12 +5,13 @@
 import { createHash } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
-import { JobIdentity, JobPlan } from '../../contract/job-plan.ts';
-import { judge, type PathError } from '../../contract/validate.ts';
+import { JobIdentity } from '../../contract/job-plan.ts';
+import type { PathError } from '../../contract/validate.ts';
 import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { isJobDialect, type JobDialect, jobDialects, type ReadJob, readJob } from '../../manifests/job-dialects.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
-import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
+import { usualJob } from '../../manifests/usual-job.ts';
+import { errorsOfPlan } from '../../policy/check-job-plan.ts';
 import { id } from '../db/entities/fields.ts';
 import { type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
@@ -85,8 +86,8 @@ export async function prepareJob(
   const { images, errors } = await resolveImages(before, resolving, signal);
   if (errors.length > 0) throw invalid(errors);
   const { plan } = planned(read, { ...sketch, options, images }, place);
-  const judged = judge(JobPlan, plan);
-  if (!judged.ok) throw invalid(judged.errors.map((error) => ({ ...error, path: '', message: inPlan(error) })));
+  const unfit = errorsOfPlan(plan);
+  if (unfit.length > 0) throw invalid(unfit.map((error) => ({ ...error, path: '', message: inPlan(error) })));
 
   const { document: bare, secrets } = takeSecrets(document, read.secretsAt);
   const imageOf = (wanted: string) => before.plan.images.find((image) => image.id === wanted)?.source.reference ?? '';
@@ -120,9 +121,9 @@ function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
   return { ...usualJob, ...options, gpu_count, ...(shm_gib === undefined ? {} : { shm_gib }) };
 }
 
-/** For a plan that is only looked at: nobody knows yet which host it gets. */
-function sketchOf({ resources: { cpu_cores, memory_gib } = {} }: JobOptions = {}) {
-  return { cpu_cores: cpu_cores ?? sketchedShare.cpu_cores, memory_gib: memory_gib ?? sketchedShare.memory_gib };
+/** For a plan that is only looked at: nobody knows yet which host it gets, and so what is not said is no reason to refuse it. */
+function sketchOf({ resources: { cpu_cores = 4096, memory_gib = 65_536 } = {} }: JobOptions = {}) {
+  return { cpu_cores, memory_gib };
 }
 
 /** `cards`: of the steps that run side by side, together. */

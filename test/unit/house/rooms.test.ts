@@ -33,7 +33,7 @@ const owners: Record<string, readonly string[]> = {
   commander: ['cli'],
   pino: ['kit', 'agent'],
   ajv: ['contract'],
-  re2js: ['manifests/nosana', 'jobs'],
+  re2js: ['manifests/nosana', 'policy', 'jobs'],
   'tar-stream': ['jobs'],
   yaml: ['manifests', 'server/adapters', 'host'],
   systeminformation: ['host'],

@@ -21,10 +21,12 @@ describe('a plan', () => {
     ],
     ['an input that is not there', { steps: [step('one', { needs: ['model'] })] }, '/steps/0/needs/0'],
     ['a volume of an output that is not there', { outputs: [output('v')] }, '/outputs/0/volume'],
+    ['a folder of the kernel to start in', { steps: [step('one', { work_dir: '/proc/self' })] }, '/steps/0/work_dir'],
+    ['a program without a name', { init: [runOnce('one', { entrypoint: words('') })] }, '/init/0/entrypoint/items/0'],
     [
-      'two mounts in one place',
-      { volumes: [{ name: 'v' }], steps: [step('one', { mounts: [mount('v', '/v'), mount('v', '/v')] })] },
-      '/steps/0/mounts/1/path',
+      'more shared memory than a step has memory',
+      { steps: [step('one', { resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 1, shm_gib: 2 } })] },
+      '/steps/0/resources/shm_gib',
     ],
     ['one port twice', { steps: [step('one', { expose: [port(80), port(80)] })] }, '/steps/0/expose/1/port'],
     [
@@ -85,6 +87,19 @@ describe('a plan', () => {
     });
   });
 
+  it.each<[string, string[], string]>([
+    ['two mounts in one place', ['/v', '/v'], '/steps/0/mounts/1/path'],
+    ['a mount in another', ['/v', '/v/w'], '/steps/0/mounts/1/path'],
+    ['a mount over what the system needs', ['/etc'], '/steps/0/mounts/0/path'],
+  ])('with %s is refused before anything is done', (_, paths, path) => {
+    const steps = [step('one', { mounts: paths.map((each) => mount('v', each)) })];
+
+    expect(refusalOf({ volumes: [{ name: 'v' }], steps })).toMatchObject({
+      code: 'mount.refused',
+      detail: { errors: [{ path }] },
+    });
+  });
+
   it('with a variable that the host obeys is refused by policy', () => {
     const env = { values: { LD_PRELOAD: '/x.so' }, merge: [] };
 
@@ -113,9 +128,9 @@ describe('a plan', () => {
   });
 });
 
-const runOnce = (id: string): JobPlan['checks'][number] => {
+const runOnce = (id: string, over: Partial<JobPlan['checks'][number]> = {}): JobPlan['checks'][number] => {
   const { image, command = words(), env, mounts, resources } = step(id);
-  return { id, image, command, env, mounts, resources, timeout_seconds: 10 };
+  return { id, image, command, env, mounts, resources, timeout_seconds: 10, ...over };
 };
 const mount = (volume: string, path: string) => ({ volume, path, read_only: false });
 const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });

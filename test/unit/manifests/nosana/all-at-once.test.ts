@@ -39,6 +39,8 @@ const meanings: readonly Ill[] = [
   withArgs({ env: { A: 'a', LD_PRELOAD: 'x' } }, 'env/LD_PRELOAD forbidden_variable'),
   withArgs({ work_dir: 'here' }, 'work_dir not_absolute'),
   withArgs({ volumes: [{ name: 'v', dest: 'there' }] }, 'volumes/0/dest not_absolute'),
+  withArgs({ volumes: [{ name: 'v', dest: '/a' }], output: '/a/b' }, 'output overlap'),
+  withArgs({ output: '/proc' }, 'output system_path'),
   withArgs({ expose: [8000, '90-80'] }, 'expose/1 port_range'),
   withArgs({ expose: ['80-90', 85] }, 'expose/1 duplicate_port'),
   withArgs({ expose: '1000-2000' }, 'expose too_many_ports'),

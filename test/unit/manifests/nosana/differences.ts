@@ -133,10 +133,23 @@ export const differences: readonly Difference[] = [
     definition: job([run({ resources: [{ type: 'HF', repo: 'model', target: '/m' }] })]),
   },
   {
-    what: 'a `target`, `dest` or `work_dir` that is no absolute path',
+    what: 'a `target`, `dest`, `output` or `work_dir` that is no absolute path',
     here: 'refused',
     why: 'An engine would refuse it when the op starts.',
     definition: job([run({ volumes: [{ name: 'v', dest: 'data' }] })]),
+  },
+  {
+    what: 'a `target`, `dest` or `output` that is the place of other data, in it or around it, or a place of the system (`/etc`, `/proc`)',
+    here: 'refused',
+    why: 'Hosts refuse it. An `output` that is the `dest` of a volume is that volume.',
+    definition: job([
+      run({
+        volumes: [
+          { name: 'a', dest: '/data' },
+          { name: 'b', dest: '/data/b' },
+        ],
+      }),
+    ]),
   },
   {
     what: 'arguments of `container/run` in `container/create-volume`, and the other way round',

@@ -9,6 +9,7 @@ const run = (args: object = {}, more: object = {}) => ({
   ...{ type: 'container/run', id: 'a', args: { image: 'debian:12', ...args } },
   ...more,
 });
+const volume = (name: string, dest: string) => ({ name, dest });
 const job = (ops: readonly unknown[], more: object = {}) => ({ version: '0.1', type: 'container', ...more, ops });
 const errorsOf = (definition: unknown) => {
   const read = readDefinition(definition);
@@ -85,6 +86,42 @@ describe('a job definition is refused, with a path, where', () => {
       'an image would be known too late',
       job([run({}, { results: { x: 'x' } }), run({ image: '%%ops.a.results.x%%' }, { id: 'b' })]),
       '/ops/1/args/image literal',
+    ],
+    [
+      'two volumes have one place',
+      job([run({ volumes: [volume('a', '/d'), volume('b', '/d/')] })]),
+      '/ops/0/args/volumes/1/dest overlap',
+    ],
+    [
+      'data would lie in a volume',
+      job([run({ volumes: [volume('a', '/d')], resources: [{ type: 'HF', repo: 'a/b', target: '/d/m' }] })]),
+      '/ops/0/args/resources/0/target overlap',
+    ],
+    [
+      'a model lies where its kind has it, and a volume as well',
+      job([run({ volumes: [volume('a', '/root')], resources: [{ type: 'Ollama', model: 'm' }] })]),
+      '/ops/0/args/resources/0 overlap',
+    ],
+    [
+      'what is kept lies around a volume',
+      job([run({ volumes: [volume('a', '/d/v')], output: '/d' })]),
+      '/ops/0/args/output overlap',
+    ],
+    [
+      'what is kept is what was fetched',
+      job([run({ resources: [{ type: 'HF', repo: 'a/b', target: '/m' }], output: '/m' })]),
+      '/ops/0/args/output overlap',
+    ],
+    [
+      'a volume hides what the system needs',
+      job([run({ volumes: [volume('a', '/etc')] })]),
+      '/ops/0/args/volumes/0/dest system_path',
+    ],
+    ['what is kept has no absolute path', job([run({ output: 'out' })]), '/ops/0/args/output not_absolute'],
+    [
+      'an op has more names than a container',
+      job([run({ aliases: Array.from({ length: 16 }, (_, at) => `name-${at}`) }, { id: 'A.b' })]),
+      '/ops/0 maxItems',
     ],
     ['ports are exposed twice', job([run({ expose: ['80-90', 85] })]), '/ops/0/args/expose/1 duplicate_port'],
     ['a range runs backwards', job([run({ expose: '90-80' })]), '/ops/0/args/expose port_range'],

@@ -30,7 +30,16 @@ const stricter = new Set([
     'port_range',
     'duplicate_port',
   ],
-  ...['too_many_ports', 'too_many_together', 'forbidden', 'no_log', 'unsupported'],
+  ...[
+    'overlap',
+    'system_path',
+    'not_plain',
+    'too_many_ports',
+    'too_many_together',
+    'forbidden',
+    'no_log',
+    'unsupported',
+  ],
   ...['minItems', 'maxItems', 'minimum', 'maximum', 'minLength', 'maxLength', 'pattern', 'uniqueItems'],
 ]);
 

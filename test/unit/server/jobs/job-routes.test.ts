@@ -71,6 +71,14 @@ describe('a job that is submitted', () => {
     expect(twice.body.error.errors.every(({ hint }: { hint: string }) => hint.length > 0)).toBe(true);
   });
 
+  it('is refused where any host would refuse its plan', async () => {
+    const options = { resources: { memory_gib: 1, shm_gib: 2 } };
+    const { status, body } = await submit(hello(), { options });
+
+    expect([status, body.error.code]).toEqual([422, 'job.invalid']);
+    expect(body.error.errors[0].message).toContain('/steps/0/resources/shm_gib must not exceed memory_gib');
+  });
+
   it.each([
     ['a profile of an app', { document: 'profile:\n  slug: x\n' }, ' no_job'],
     ['what nobody knows', { document: { what: 1 } }, ' unknown_dialect'],

@@ -1,0 +1,227 @@
+/**
+ * Holds the parts of a plan against each other, and against what no host does. Whoever accepts a job asks this as the host does
+ * that is to carry it out, so that none is accepted which is refused there for what it is. Pure, and everything that is wrong
+ * is reported at once. What a container may do is judged again where it is made.
+ */
+import { RE2JS } from 're2js';
+import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
+import type { ListValue, Reference, TextValue } from '../contract/job-values.ts';
+import { pointerToken } from '../contract/pointer.ts';
+import { maxRegexSize, regexSize } from '../contract/regex-size.ts';
+import { judge, type PathError } from '../contract/validate.ts';
+import { checkEnvironment } from './environment.ts';
+import { checkTargets } from './mounts.ts';
+import type { Finding } from './refusal.ts';
+import { checkSharedMemory } from './render-container.ts';
+import { describeBadWorkDir } from './render-job-container.ts';
+
+/** Where a container of a plan is written, and what all kinds of them have. */
+interface Part {
+  readonly path: string;
+  readonly part: Pick<
+    JobStep,
+    'id' | 'image' | 'command' | 'entrypoint' | 'env' | 'work_dir' | 'mounts' | 'resources'
+  > &
+    Partial<Pick<JobStep, 'expose'>>;
+}
+
+/** `task.invalid`, `mount.refused`, `policy.refused`; paths in the plan. */
+export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
+  const parts = partsOf(plan);
+  return [
+    {
+      failure: 'task.invalid',
+      errors: [
+        ...[...checkNames(plan, parts), ...checkOrder(plan), ...checkSize(plan, parts)],
+        ...parts.flatMap(checkProgram),
+      ],
+    },
+    { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
+    {
+      failure: 'policy.refused',
+      errors: parts.flatMap(({ path, part }) => checkEnvironment(namesOnly(part.env.values), `${path}/env/values`)),
+    },
+  ];
+}
+
+/** The same of what may be no plan at all. */
+export function errorsOfPlan(plan: unknown): readonly PathError[] {
+  const judged = judge(JobPlan, plan);
+  return judged.ok ? findingsOfPlan(judged.value).flatMap(({ errors }) => errors) : judged.errors;
+}
+
+/** Every container of the plan. */
+function partsOf({ services, checks, init, steps }: JobPlan): Part[] {
+  return Object.entries({ services, checks, init, steps }).flatMap(([list, parts]) =>
+    parts.map((part, index) => ({ path: `/${list}/${index}`, part })),
+  );
+}
+
+function checkMounts({ path, part }: Part): PathError[] {
+  const targets = part.mounts.map((mount) => mount.path);
+  return checkTargets(targets, (index) => `${path}/mounts/${index}/path`, { ofJob: true });
+}
+
+/** Where it is known by now. */
+function checkProgram({ path, part: { entrypoint, work_dir: workDir, resources } }: Part): PathError[] {
+  const folder = typeof workDir === 'string' && workDir !== '' ? describeBadWorkDir(workDir) : undefined;
+  return [
+    ...(entrypoint?.items[0] === ''
+      ? [{ path: `${path}/entrypoint/items/0`, code: 'empty', message: 'must name a program' }]
+      : []),
+    ...(folder === undefined ? [] : [{ path: `${path}/work_dir`, code: 'folder', message: folder }]),
+    ...checkSharedMemory(resources).map((error) => ({ ...error, path: path + error.path })),
+  ];
+}
+
+/** Values may be known only later; those are judged with the container. */
+function namesOnly(values: Readonly<Record<string, TextValue>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? value : '']),
+  );
+}
+
+function checkNames(plan: JobPlan, parts: readonly Part[]): PathError[] {
+  const ids = (list: 'images' | 'inputs') =>
+    plan[list].map(({ id }, index) => ({ path: `/${list}/${index}/id`, name: id }));
+  const names = (list: 'volumes' | 'outputs') =>
+    plan[list].map(({ name }, index) => ({ path: `/${list}/${index}/name`, name }));
+  const has = {
+    image: new Set(plan.images.map(({ id }) => id)),
+    volume: new Set(plan.volumes.map(({ name }) => name)),
+    input: new Set(plan.inputs.map(({ id }) => id)),
+    step: new Map(plan.steps.map((step) => [step.id, step])),
+  };
+  const missing = (isThere: boolean, path: string, what: string): PathError[] =>
+    isThere ? [] : [{ path, code: 'unknown', message: `names no ${what} of the plan` }];
+  return [
+    ...[ids('images'), ids('inputs'), names('volumes'), names('outputs')].flatMap(repeated),
+    ...repeated(parts.map(({ path, part }) => ({ path: `${path}/id`, name: part.id }))),
+    ...parts.flatMap(({ path, part }) => [
+      ...missing(has.image.has(part.image), `${path}/image`, 'image'),
+      ...part.mounts.flatMap(({ volume }, index) =>
+        missing(has.volume.has(volume), `${path}/mounts/${index}/volume`, 'volume'),
+      ),
+      ...repeated(
+        (part.expose ?? []).flatMap((expose, index) =>
+          expose.kind === 'port' ? [{ path: `${path}/expose/${index}/port`, name: String(expose.port) }] : [],
+        ),
+      ),
+      ...referencesOf(part).flatMap(({ at, reference }) => checkReference(reference, `${path}${at}`, has.step)),
+    ]),
+    ...plan.inputs.flatMap(({ volume }, index) => missing(has.volume.has(volume), `/inputs/${index}/volume`, 'volume')),
+    ...plan.outputs.flatMap(({ volume }, index) =>
+      missing(has.volume.has(volume), `/outputs/${index}/volume`, 'volume'),
+    ),
+    ...plan.steps.flatMap((step, index) =>
+      step.needs.flatMap((input, at) => missing(has.input.has(input), `/steps/${index}/needs/${at}`, 'input')),
+    ),
+  ];
+}
+
+function repeated(named: readonly { readonly path: string; readonly name: string }[]): PathError[] {
+  return named
+    .filter(({ name }, index) => named.findIndex((other) => other.name === name) < index)
+    .map(({ path }) => ({ path, code: 'repeated', message: 'is there more than once' }));
+}
+
+function checkReference(reference: Reference, path: string, steps: ReadonlyMap<string, JobStep>): PathError[] {
+  if (reference.ref === 'job') return [];
+  const step = steps.get(reference.step);
+  if (!step) return [{ path, code: 'unknown', message: 'refers to no step of the plan' }];
+  return reference.ref === 'step_result' && !step.results.some(({ name }) => name === reference.name)
+    ? [{ path, code: 'unknown', message: `refers to no result of the step ${reference.step}` }]
+    : [];
+}
+
+/** References of a container, with the field that each is in. */
+function referencesOf({ command, entrypoint, env, work_dir, expose = [] }: Part['part']) {
+  const inText = (value: TextValue): Reference[] =>
+    typeof value === 'string' ? [] : value.join.filter((piece) => typeof piece !== 'string');
+  const inItem = (item: ListValue['items'][number]): Reference[] =>
+    typeof item === 'string' || 'join' in item ? inText(item) : ['spread' in item ? item.spread : item];
+  const at = (path: string, references: readonly Reference[]) =>
+    references.map((reference) => ({ at: path, reference }));
+  const inList = (name: string, list: ListValue | undefined) =>
+    (list?.items ?? []).flatMap((item, index) => at(`/${name}/items/${index}`, inItem(item)));
+  return [
+    ...inList('command', command),
+    ...inList('entrypoint', entrypoint),
+    ...Object.entries(env.values).flatMap(([name, value]) => at(`/env/values/${pointerToken(name)}`, inText(value))),
+    ...env.merge.flatMap(({ from }, index) => at(`/env/merge/${index}/from`, inText(from))),
+    ...at('/work_dir', work_dir === undefined ? [] : inText(work_dir)),
+    ...expose.flatMap((port, index) => (port.kind === 'later' ? at(`/expose/${index}/from`, [port.from]) : [])),
+  ];
+}
+
+/** Dependencies stay within a group and make no circle; expressions can be read. */
+function checkOrder({ steps }: JobPlan): PathError[] {
+  const byId = new Map(steps.map((step) => [step.id, step]));
+  return steps.flatMap((step, index) => {
+    const named = (list: 'depends_on' | 'stops_with') =>
+      step[list].flatMap((id, at): PathError[] => {
+        const path = `/steps/${index}/${list}/${at}`;
+        if (id === step.id) return [{ path, code: 'itself', message: 'names the step itself' }];
+        return byId.get(id)?.group === step.group
+          ? []
+          : [{ path, code: 'unknown', message: `names no step of the group ${step.group}` }];
+      });
+    const circle = waitsForItself(step.id, byId)
+      ? [{ path: `/steps/${index}/depends_on`, code: 'circle', message: 'makes the step wait for itself' }]
+      : [];
+    const unreadable = step.results.flatMap(({ regex }, at) => {
+      const reason = whyUnreadable(regex);
+      return reason === undefined
+        ? []
+        : [{ path: `/steps/${index}/results/${at}/regex`, code: 'regex', message: `cannot be read: ${reason}` }];
+    });
+    return [...named('depends_on'), ...named('stops_with'), ...circle, ...unreadable];
+  });
+}
+
+function waitsForItself(id: string, steps: ReadonlyMap<string, JobStep>): boolean {
+  const seen = new Set<string>();
+  const open = [...(steps.get(id)?.depends_on ?? [])];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (next === id) return seen.size > 0;
+    if (!seen.has(next)) open.push(...(steps.get(next)?.depends_on ?? []));
+    seen.add(next);
+  }
+  return false;
+}
+
+function whyUnreadable(regex: string): string | undefined {
+  if (regexSize(regex) > maxRegexSize) return 'it repeats too much that is too long';
+  try {
+    RE2JS.compile(regex);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Its network has so many addresses; a container has its share of what the job gets. */
+function checkSize({ services, steps, resources, network }: JobPlan, parts: readonly Part[]): PathError[] {
+  const groups = Map.groupBy(steps, ({ group }) => group);
+  const crowded = [...groups].filter(([, its]) => its.length + services.length > maxTogether);
+  const kinds = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
+  return [
+    ...crowded.map(([group]) => ({
+      path: '/steps',
+      code: 'too_many',
+      message: `has more than ${maxTogether} containers at once in the group ${group}, services included`,
+    })),
+    ...parts.flatMap(({ path, part }) =>
+      kinds
+        .filter((kind) => part.resources[kind] > resources[kind])
+        .map((kind) => ({ path: `${path}/resources/${kind}`, code: 'maximum', message: 'is more than the job gets' })),
+    ),
+    ...(network === 'none' ? parts : [])
+      .filter(({ part }) => (part.expose ?? []).length > 0)
+      .map(({ path }) => ({
+        path: `${path}/expose`,
+        code: 'no_network',
+        message: 'needs a network, and the job has none',
+      })),
+  ];
+}
