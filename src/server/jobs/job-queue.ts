@@ -6,7 +6,7 @@
  * that has waited for `patienceMs` gets a host kept for itself, where nothing else is begun until it fits.
  */
 import type { JobNeeds } from '../db/entities/job.ts';
-import { type Fit, fitOf, inWords, type JobHost, largest, type Missing, taking } from './placement.ts';
+import { type Fit, fitOf, inWords, inWordsOfNever, type JobHost, largest, type Missing, taking } from './placement.ts';
 
 export const patienceMs = 10 * 60 * 1000;
 
@@ -120,7 +120,7 @@ function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap
     const isKept = able.every(({ nodeId }) => (keptFor.get(nodeId) ?? job.id) !== job.id);
     return isKept ? 'It waits: its host is kept for a job that has waited longer.' : 'It waits for its turn.';
   }
-  return `No host of its project that is there now is large enough: ${inWords(neverOf(fits))}.`;
+  return `No host of its project that is there now is large enough: it needs ${inWordsOfNever(neverOf(fits))}.`;
 }
 
 /** What is missing where least is, of hosts that are all too small. */

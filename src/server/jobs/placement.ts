@@ -98,6 +98,11 @@ export function inWords({ name, wanted, have }: Missing): string {
   return `${amount} ${amount === 1 ? name.replace(/^(core|GPU)s$/, '$1') : name}, of ${round(have)}`;
 }
 
+/** Of hosts that will never have it. */
+export function inWordsOfNever(missing: Missing): string {
+  return `${inWords(missing)} on the host that comes nearest`;
+}
+
 function round(amount: number): number {
   return Math.round(amount * 100) / 100;
 }

@@ -23,7 +23,7 @@ import { hostsOf } from './job-hosts.ts';
 import { isFor, neverOf } from './job-queue.ts';
 import { type Secrets, takeSecrets } from './job-secrets.ts';
 import { openStates } from './jobs-at-work.ts';
-import { fitOf, inWords } from './placement.ts';
+import { fitOf, inWordsOfNever } from './placement.ts';
 import { planned } from './plan-job.ts';
 import { type Resolving, resolveImages } from './resolve-images.ts';
 
@@ -201,7 +201,7 @@ async function assertFits(
   const hosts = (await hostsOf(tx, where.projectId, isConnected)).filter((host) => isFor(where, host));
   const fits = hosts.map((host) => fitOf(needs, host));
   if (fits.some(({ is }) => is !== 'never')) return;
-  if (fits.length > 0) throw new AgentError('job.unfit', { reason: `It needs ${inWords(neverOf(fits))}.` });
+  if (fits.length > 0) throw new AgentError('job.unfit', { reason: `It needs ${inWordsOfNever(neverOf(fits))}.` });
   if ((await tx.allocations.count({ project_id: where.projectId, state: 'active' })) === 0) {
     throw new AgentError('job.unfit', { reason: 'The project has no active allocation.' });
   }

@@ -205,7 +205,7 @@ describe('a job and the hosts of its project', () => {
     ];
     expect(spellings.map((each) => each.body.error.message)).toEqual(Array(3).fill(body.error.message));
     const cores = await submit(hello(), { options: { resources: { cpu_cores: 900 } } });
-    expect(cores.body.error.message).toContain('It needs 900 cores, of 8.');
+    expect(cores.body.error.message).toContain('It needs 900 cores, of 8 on the host that comes nearest.');
     expect((await submit(hello(), {}, 'stranger')).body.error.message).toContain('has no active allocation');
   });
 
