@@ -446,7 +446,7 @@ export const failures = {
   'input.failed': {
     kind: 'unavailable',
     message: 'An input of the job could not be fetched.',
-    hint: 'The detail names the input and the last error.',
+    hint: 'Look whether its source answers, and submit the job again. The detail names the input and the last error.',
     retryable: true,
   },
   'input.refused': {
@@ -488,7 +488,7 @@ export const failures = {
   'output.missing': {
     kind: 'invalid',
     message: 'A required output of the job does not exist.',
-    hint: 'The detail names the path that was looked for.',
+    hint: 'Compare the path in the detail with what the steps write, which their logs may tell.',
     retryable: false,
   },
   'output.refused': {
