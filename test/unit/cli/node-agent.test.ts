@@ -30,7 +30,7 @@ describe('node-agent', () => {
     expect(code).toBe(0);
     expect(json).toEqual({
       ...{ version, commit: null, node: process.versions.node, arch: process.arch, single_file: false },
-      ...{ protocol: 1, journal: 2, config: 1 },
+      ...{ protocol: 1, journal: 3, config: 1 },
       tasks: Object.fromEntries(taskTypes.map((type) => [type, 1])),
     });
   });
