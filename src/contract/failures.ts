@@ -503,6 +503,12 @@ export const failures = {
     hint: 'It is handed over anew. If that goes on, look at the disk of the host.',
     retryable: false,
   },
+  'log.incomplete': {
+    kind: 'unavailable',
+    message: 'The log of a job is not here as a whole.',
+    hint: 'The detail says of which steps. What is on its way can be read later; the rest is lost.',
+    retryable: true,
+  },
   'job.invalid': {
     kind: 'invalid',
     message: 'The job cannot be accepted.',

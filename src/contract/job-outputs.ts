@@ -26,7 +26,7 @@ export const KeptOutput = Type.Object(
     bytes: Type.Integer({ minimum: 0, maximum: maxOutputBytes, description: 'How long it is.' }),
     media_type: Type.Enum(['application/octet-stream', 'application/x-tar', 'application/x-ndjson'], {
       description:
-        'A file as it was, a folder as one archive, or a log: a line of JSON `{time, channel, text}` for each of its lines.',
+        'A file as it was, a folder as one archive, or a log: a line of JSON `{time, channel, text}` for each of its lines, with `parts` where the engine has cut it: characters of each piece.',
     }),
     file_name: Type.String({
       minLength: 1,

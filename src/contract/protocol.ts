@@ -22,5 +22,6 @@
  * 1  2026-11-26  `workload.job_launch`, `workload.job_control` and `workload.job_remove` at schema version 1; records `job.report`;
  *                `/agent/v1/job-outputs`
  * 1  2026-11-26  a part of a job publishes up to 64 ports, as its definition may
+ * 1  2026-11-26  lines of a log that was kept of a job say the `parts` that they were made of
  */
 export const protocolVersion = 1;

@@ -6,6 +6,7 @@
  * another one goes on; the log ends when none of them does.
  */
 import { AgentError } from '../../contract/failures.ts';
+import { stackCursor } from '../../contract/log-cursor.ts';
 import { containerName } from '../../contract/names.ts';
 import { type Backoff, backoffDelay, pause } from '../../kit/backoff.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
@@ -210,11 +211,6 @@ function timeOf({ head }: Source): string {
 }
 
 const placeText = /^([a-z0-9-]{1,32})@([!-:<-?A-~]{1,256})$/;
-
-/** `web@<cursor>;db@<cursor>`: 16 of them are shorter than the longest cursor of a session. */
-function stackCursor(places: ReadonlyMap<string, string>): string {
-  return [...places].map(([service, cursor]) => `${service}@${cursor}`).join(';');
-}
 
 function parseStackCursor(text: string): Map<string, string> {
   return new Map(

@@ -29,27 +29,20 @@ export async function untilJobEnded(
     const isOver = new AbortController();
     const [over, log] = await Promise.allSettled([
       watch(client, job, { json, isQuiet: follow, signal }).finally(() => isOver.abort()),
-      follow ? logOf(client, job, json) : undefined,
+      follow ? printLogs(client, `${jobPath(job.id)}/logs`, { follow: true }, json) : undefined,
       follow ? tellStanding(client, job, { json, signal: AbortSignal.any([signal, isOver.signal]) }) : undefined,
     ]);
     if (over.status === 'rejected') throw over.reason;
-    // How the job ended is what was asked for; its log can be read again.
-    if (log.status === 'rejected') tell(`… its log broke off: ${oneLine(String(log.reason?.message))}`);
+    // How the job ended is what was asked for; its log can be read again. One of which no step was begun has none.
+    if (log.status === 'rejected' && over.value.steps.some(({ started_at }) => started_at !== null)) {
+      tell(`… its log broke off: ${oneLine(String(log.reason?.message))}`);
+    }
     return over.value;
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new AgentError('command.interrupted', { job: job.id }, { cause: error });
   } finally {
     stopListening();
-  }
-}
-
-/** One that was never begun has none. */
-async function logOf(client: ControlPlaneClient, { id }: JobView, json: boolean): Promise<void> {
-  try {
-    await printLogs(client, `${jobPath(id)}/logs`, { follow: true }, json);
-  } catch (error) {
-    if (!(error instanceof AgentError) || error.code !== 'container.not_found') throw error;
   }
 }
 

@@ -159,22 +159,45 @@ async function named<T>({ name, path }: PlannedOutput, taking: Promise<T>): Prom
   }
 }
 
+interface Line {
+  readonly time: string;
+  readonly channel: LogEntry['channel'];
+  readonly text: string;
+  /** Characters of each entry that it was made of. */
+  readonly parts: readonly number[];
+}
+
 async function* linesOf(entries: AsyncIterable<LogEntry>): AsyncGenerator<string> {
-  let rest: { readonly time: string; readonly channel: LogEntry['channel']; readonly text: string } | undefined;
+  const begun = new Map<LogEntry['channel'], Line>();
   for await (const { time, channel, data, partial } of entries) {
-    const text = data.toString();
-    if (rest && rest.channel !== channel) {
-      yield `${JSON.stringify(rest)}\n`;
-      rest = undefined;
+    const text = data.toString().replace(partial ? '' : /\n$/, '');
+    let before = begun.get(channel);
+    // All parts of a line share one moment.
+    if (before && before.time !== time) {
+      yield written(before);
+      before = undefined;
     }
-    rest = { time: rest?.time ?? time, channel, text: `${rest?.text ?? ''}${text}` };
+    const line = {
+      time,
+      channel,
+      text: `${before?.text ?? ''}${text}`,
+      parts: [...(before?.parts ?? []), text.length],
+    };
     // A line without an end is cut somewhere, so that it never has to be held whole.
-    if (partial && rest.text.length < maxLineLength) continue;
-    yield `${JSON.stringify({ ...rest, text: rest.text.replace(/\n$/, '') })}\n`;
-    rest = undefined;
+    if (partial && line.text.length < maxLineLength && line.parts.length < maxLineParts) {
+      begun.set(channel, line);
+      continue;
+    }
+    begun.delete(channel);
+    yield written(line);
   }
-  if (rest) yield `${JSON.stringify(rest)}\n`;
+  for (const line of begun.values()) yield written(line);
+}
+
+function written({ parts, ...line }: Line): string {
+  return `${JSON.stringify(parts.length === 1 ? line : { ...line, parts })}\n`;
 }
 
 const maxLineLength = 256 * 1024;
+const maxLineParts = 256;
 const writtenAtOnce = 64 * 1024;

@@ -1,6 +1,6 @@
 /** Turns what a call to the gate can throw into the one error class of the project. */
 import { AgentError, type FailureCode, type FailureDetail, failures, type Json } from '../../contract/failures.ts';
-import { readTrouble } from './engine-words.ts';
+import { isMarkedForRemoval, readTrouble } from './engine-words.ts';
 import { AnswerError, isCut } from './transport.ts';
 
 interface CallContext {
@@ -73,15 +73,12 @@ function fromEngine(error: AnswerError, about: FailureDetail): AgentError {
   return new AgentError(code, { ...about, ...detail }, { cause: error });
 }
 
-/** What the engine says of the log of a container that it takes away just now. */
-const isGoing = /^can not get logs from container which is dead or marked for removal/;
-
 function judgeAnswer(error: AnswerError, aboutContainer: boolean): { code: FailureCode; detail: FailureDetail } {
   const trouble = readTrouble(error.body.message);
   if (trouble !== undefined) {
     return trouble;
   }
-  if (aboutContainer && (error.status === 404 || isGoing.test(error.body.message))) {
+  if (aboutContainer && (error.status === 404 || isMarkedForRemoval(error.body.message))) {
     return { code: 'container.not_found', detail: {} };
   }
   return { code: 'engine.failed', detail: { status: error.status, reason: error.body.message } };

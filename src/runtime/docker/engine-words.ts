@@ -32,6 +32,11 @@ export function isRemovalInProgress(message: string): boolean {
   return /removal of container \S+ is already in progress/i.test(message);
 }
 
+/** True if the engine has a container only to take it away: `can not get logs from container which is dead or marked for removal`. */
+export function isMarkedForRemoval(message: string): boolean {
+  return /dead or marked for removal|is marked for removal and cannot be/i.test(message);
+}
+
 /** True if a container that is just ending still hangs on the network. */
 export function hasActiveEndpoints(message: string): boolean {
   return /has active endpoints/i.test(message);

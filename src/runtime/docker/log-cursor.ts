@@ -3,22 +3,19 @@
  *
  * The engine copies stdout and stderr side by side: a moment in one channel may be written behind a later one of the
  * other, and all parts of a long line share one moment. Within a channel, though, moments never go back. So a cursor
- * holds, for each channel, the moment of the last entry and its number among the entries of that channel and moment:
- * `stdout=<time>/<n>,stderr=<time>/<n>`. Resuming asks from a little before the newest of them and leaves out what was
- * there already.
+ * holds, for each channel, the moment of the last entry and its number among the entries of that channel and moment.
+ * Resuming asks from a little before the newest of them and leaves out what was there already.
  */
 import { AgentError } from '../../contract/failures.ts';
+import {
+  containerCursor,
+  outputChannels,
+  type LogPlace as Place,
+  type ChannelPlaces as Places,
+} from '../../contract/log-cursor.ts';
 import { formatSeconds, toUnixNanos } from '../../kit/nano-time.ts';
 import type { LogChannel } from '../engine.ts';
 
-interface Place {
-  readonly time: string;
-  readonly index: number;
-}
-
-type Places = Partial<Record<LogChannel, Place>>;
-
-const channels = ['stdout', 'stderr'] as const satisfies readonly LogChannel[];
 const place = '(\\d{4}-[0-9T:.-]{1,40}Z)/(\\d{1,9})';
 const cursorText = new RegExp(`^(?:stdout=${place})?(?:,?stderr=${place})?$`);
 
@@ -92,14 +89,14 @@ export class LogReader {
   }
 
   #cursor(): string {
-    let text = '';
-    for (const channel of channels) {
+    const places: Places = {};
+    for (const channel of outputChannels) {
       const reached = furthest(this.#start[channel], this.#reached[channel]);
       if (reached) {
-        text += `${text === '' ? '' : ','}${channel}=${reached.time}/${reached.index}`;
+        places[channel] = reached;
       }
     }
-    return text;
+    return containerCursor(places);
   }
 }
 
@@ -113,7 +110,7 @@ function isBehind(awaited: Place, { time, index }: Place, sameChannel: boolean):
 }
 
 function newestPlace(places: Places): (Place & { readonly channel: LogChannel }) | undefined {
-  const found = channels.flatMap((channel) => {
+  const found = outputChannels.flatMap((channel) => {
     const place = places[channel];
     return place ? [{ ...place, channel }] : [];
   });
@@ -141,7 +138,7 @@ function parseCursor(text: string): Places {
 }
 
 function newestOf(places: Places): bigint | undefined {
-  return channels
+  return outputChannels
     .map((channel) => toUnixNanos(places[channel]?.time ?? ''))
     .filter((nanos) => nanos !== undefined)
     .reduce<bigint | undefined>(

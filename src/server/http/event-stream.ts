@@ -7,7 +7,8 @@
  * given again since, to other events. Nobody knows which of them it has seen, so it is told, and gets everything anew.
  */
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../kit/clock.ts';
+import { Bell } from '../db/bell.ts';
 import type { Event } from '../db/entities/event.ts';
 import type { EventQuery, Store } from '../db/store.ts';
 import type { Streamed } from './route.ts';
@@ -30,7 +31,7 @@ export function eventStream(options: EventStreamOptions): Streamed {
 
 async function* messages(options: EventStreamOptions): AsyncGenerator<string> {
   const { store, signal, after, only, keepAliveMs = 15_000 } = options;
-  const bell = new Bell(store);
+  const bell = new Bell(store, systemClock, ({ lastEvent }) => lastEvent !== undefined);
   let saidAt = performance.now();
   try {
     const { first, last } = await store.read((tx) => tx.events.range());
@@ -70,31 +71,4 @@ async function* messages(options: EventStreamOptions): AsyncGenerator<string> {
 
 function message(type: string, seq: number, data: Event | object): string {
   return `id: ${seq}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
-}
-
-/** Rings when something was committed since the last reset, also if nobody waited yet. */
-class Bell {
-  #rang = Promise.withResolvers<true>();
-  readonly stop: () => void;
-
-  constructor(store: Store) {
-    this.stop = store.onCommit(({ lastEvent }) => {
-      if (lastEvent !== undefined) {
-        this.#rang.resolve(true);
-      }
-    });
-  }
-
-  reset(): void {
-    this.#rang = Promise.withResolvers<true>();
-  }
-
-  /** False if it did not ring in time. */
-  async rings(withinMs: number, signal: AbortSignal): Promise<boolean> {
-    const enough = new AbortController();
-    const late = sleep(withinMs, false, { signal: AbortSignal.any([signal, enough.signal]) }).catch(() => false);
-    const rang = await Promise.race([this.#rang.promise, late]);
-    enough.abort();
-    return rang;
-  }
 }

@@ -1,22 +1,29 @@
 /**
- * The log of a job as its followers want it: from its host while it is at work, and from what was kept of it after that; of the
- * last attempt, unless only an earlier one has left something (X-18).
+ * The log of a job as its readers want it: from its host while it is at work, and from what was kept of it after that; of the last
+ * attempt, unless only an earlier one has left something (X-18).
  *
- * A cursor is `<attempt>.<time of the last entry>.<place at the host>`: a job that is begun anew is read from its beginning, and
- * what was kept goes on behind that time.
+ *   wait ──▶ from its host ──▶ what was kept ──▶ the job has ended: end
+ *    ▲ ▲            │                └── it is begun again: wait
+ *    │ └────────────┘ another step, another container
+ *    └── what was kept is on its way
+ *
+ * What its host says is as much as a reader could get of it before its containers went, so what was kept always has the last word.
+ * A cursor says how far somebody is with either (`log-places.ts`), so each line comes once; of a job that is begun anew it is the
+ * beginning.
  */
 import { AgentError, type Failure } from '../../contract/failures.ts';
-import type { InstanceState } from '../../contract/instance-state.ts';
 import { jobHasEnded, stepHasEnded } from '../../contract/job-state.ts';
+import { stackCursor } from '../../contract/log-cursor.ts';
 import type { Clock } from '../../kit/clock.ts';
-import type { Job, JobNews } from '../db/entities/job.ts';
+import { Bell } from '../db/bell.ts';
+import type { CollectionName } from '../db/collections.ts';
+import type { Job, JobAttempt, JobNews } from '../db/entities/job.ts';
 import type { Store } from '../db/store.ts';
-import type { LogPart, LogRequest } from '../hub/log-relay.ts';
-import { followLog } from '../instances/follow-log.ts';
+import type { LogPart } from '../hub/log-relay.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
-import { presentAttempt } from './jobs-at-work.ts';
-import { fromKept, keptLog } from './kept-log.ts';
+import { fromKept, type KeptLog, keptLog, type Lacking } from './kept-log.ts';
+import { cursorOf, hostCursors, type LogPlaces, LogReading, readPlaces } from './log-places.ts';
 
 export interface JobLogRequest {
   readonly jobId: string;
@@ -31,54 +38,204 @@ interface Parts {
   readonly store: Store;
   readonly logs: LogReader;
   readonly outputs: OutputFiles;
-  readonly clock: Pick<Clock, 'pause'>;
+  readonly clock: Pick<Clock, 'pause' | 'monotonicMs'>;
 }
 
-export function readJobLog(parts: Parts, request: JobLogRequest, signal: AbortSignal): AsyncGenerator<LogPart> {
-  // Its host takes the containers of a job away when it is over, read to their end or not: what was kept then has the rest.
-  let isWhole = false;
-  const read = (cursor: string | null) =>
-    readOnce(parts, { ...request, cursor }, signal, (fromKept) => {
-      isWhole = fromKept;
-    });
-  if (!request.follow) return read(request.cursor);
-  const state = () => stateOf(parts, request, () => isWhole);
-  return followLog({ read, state, cursor: request.cursor, clock: parts.clock, signal });
-}
+/** How long nothing more of a log may come that is on its way here. */
+const patienceMs = 60_000;
+/** Nobody relies on it: a host whose word was lost is asked once more. */
+const againMs = 30_000;
 
-async function* readOnce(
+const watched = ['jobs', 'job_news', 'job_outputs'] as const satisfies readonly CollectionName[];
+
+/** Ends with a failure where something is lacking, `log.incomplete` where it is of what was to be kept. */
+export async function* readJobLog(
   parts: Parts,
   request: JobLogRequest,
   signal: AbortSignal,
-  onSource: (isKept: boolean) => void,
-): AsyncGenerator<LogPart> {
-  onSource(false);
-  const { jobId, step, tail, follow } = request;
-  const job = await parts.store.read((tx) => tx.jobs.get(jobId));
-  const attempt = job?.attempts.at(-1);
-  const from = readCursor(request.cursor);
-  if (job && !presentAttempt(job)) {
-    const kept = await keptLog(parts, job, step);
-    if (kept) {
-      onSource(true);
-      yield* fromKept(kept, { number: attempt?.number ?? 0, from, tail }, signal);
-      return;
+): AsyncGenerator<LogPart, void, void> {
+  const first = await lookAt(parts, request);
+  const places = readPlaces(request.cursor, first?.steps ?? []);
+  if (request.follow) yield* new Follower(parts, request, places, signal).parts();
+  else yield* present(parts, request, { now: first, from: places }, signal);
+}
+
+interface Present {
+  readonly job: Job;
+  /** Ids of the job, in its order. */
+  readonly steps: readonly string[];
+  /** The last one. */
+  readonly attempt: JobAttempt | undefined;
+  /** The attempt has ended, as far as its steps are concerned. */
+  readonly isOver: boolean;
+  readonly kept: KeptLog;
+  readonly lacking: readonly Lacking[];
+  /** Of the one that is asked for. */
+  readonly step: JobNews['report']['steps'][number] | undefined;
+  /** Changes when its host may have more to say. */
+  readonly version: string;
+}
+
+async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest): Promise<Present | undefined> {
+  return await store.read(async (tx) => {
+    const job = await tx.jobs.get(jobId);
+    if (!job) return undefined;
+    const news = await tx.job_news.get(jobId);
+    const attempt = job.attempts.at(-1);
+    const report = news?.attempt === attempt?.number ? news?.report : undefined;
+    const said = report?.steps.map(({ id, state, attempts, container_id }) => [id, state, attempts, container_id]);
+    const { lacking, ...kept } = await keptLog(tx, outputs, job, step);
+    return {
+      ...{ job, attempt, kept, lacking, steps: job.steps.map(({ id }) => id) },
+      isOver: jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false),
+      step: report?.steps.find(({ id }) => id === step),
+      version: JSON.stringify([attempt?.number, said]),
+    };
+  });
+}
+
+/** What there is now. */
+async function* present(
+  parts: Parts,
+  request: JobLogRequest,
+  { now, from }: { readonly now: Present | undefined; readonly from: LogPlaces },
+  signal: AbortSignal,
+): AsyncGenerator<LogPart, void, void> {
+  const { attempt } = now ?? {};
+  if (!now || !attempt) return yield endWith(nothing(now));
+  const places = placesIn(from, attempt);
+  if (attempt.ended_at === null && !(now.isOver && now.lacking.length === 0)) {
+    const said = yield* fromHost(parts, request, { ...now, attempt, places }, signal);
+    if (!now.isOver) return said === undefined ? undefined : yield endWith(said);
+  }
+  yield endWith(yield* fromWhatWasKept(now, { places, tail: request.tail }, signal));
+}
+
+interface Begun extends Present {
+  readonly attempt: JobAttempt;
+}
+
+/** One who reads on until the job is over, and there is no more to read. */
+class Follower {
+  readonly #parts: Parts;
+  readonly #request: JobLogRequest;
+  readonly #signal: AbortSignal;
+  readonly #bell: Bell;
+  #places: LogPlaces;
+  /** As its host was asked last. */
+  #asked: string | undefined;
+  #failure: Failure | null = null;
+  /** Attempt of which is read what was kept, and what that came to. */
+  #read: { readonly attempt: number; readonly verdict: Failure | null } | undefined;
+  #arrived: { readonly bytes: number; readonly until: number } | undefined;
+
+  constructor(parts: Parts, request: JobLogRequest, places: LogPlaces, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#signal = signal;
+    this.#places = places;
+    this.#bell = new Bell(parts.store, parts.clock, ({ changed }) => watched.some((name) => changed.has(name)));
+  }
+
+  async *parts(): AsyncGenerator<LogPart, void, void> {
+    try {
+      while (!this.#signal.aborted) {
+        this.#bell.reset();
+        const now = await lookAt(this.#parts, this.#request);
+        const { attempt } = now ?? {};
+        if (!now || (!attempt && jobHasEnded(now.job.state))) return yield endWith(nothing(now));
+        const end = attempt ? yield* this.#next({ ...now, attempt }) : await this.#waits();
+        if (end !== undefined) return yield endWith(end);
+      }
+    } finally {
+      this.#bell.stop();
     }
   }
-  if (!attempt) {
-    yield { kind: 'end', failure: new AgentError('container.not_found', { reason: notYet(job) }).toFailure() };
-    return;
-  }
-  const source = step === undefined ? { kind: 'instance' as const, id: jobId } : service(jobId, step);
-  const cursor = from?.attempt === attempt.number ? from.place : null;
-  const asked: LogRequest = { source, cursor, tail, follow };
-  for await (const part of parts.logs.readLog(attempt.node_id, asked, signal)) {
-    if (part.kind === 'entries') {
-      yield { ...part, cursor: `${attempt.number}.${part.entries.at(-1)?.time}.${part.cursor}` };
-    } else {
-      yield part.kind === 'end' && isOfNothing(part.failure) ? { kind: 'end', failure: gone } : part;
+
+  /** Returns how it ends, and undefined where it goes on. */
+  async *#next(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
+    const { attempt, isOver, job } = now;
+    const { attempt: before, steps } = this.#places;
+    // What was kept of the attempt before is there until this one has left something.
+    if (before === attempt.number - 1 && steps.size > 0 && this.#read?.attempt !== before && !isOver) {
+      yield* fromWhatWasKept(now, this.#wanted(), this.#signal);
     }
+    this.#places = placesIn(this.#places, attempt);
+    if (this.#read?.attempt === attempt.number) {
+      return jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
+    }
+    return isOver ? yield* this.#kept(now) : yield* this.#said(now);
   }
+
+  async *#kept(now: Begun): AsyncGenerator<LogPart, undefined, void> {
+    const { clock } = this.#parts;
+    const bytes = arrivingBytes(now.lacking);
+    if (bytes !== this.#arrived?.bytes) {
+      this.#arrived = bytes === undefined ? undefined : { bytes, until: clock.monotonicMs() + patienceMs };
+    }
+    const left = (this.#arrived?.until ?? 0) - clock.monotonicMs();
+    if (this.#arrived && left > 0) return void (await this.#bell.rings(left, this.#signal));
+    const verdict = yield* fromWhatWasKept(now, this.#wanted(), this.#signal);
+    this.#read = { attempt: now.attempt.number, verdict };
+    return undefined;
+  }
+
+  async *#said(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
+    if (this.#failure !== null) return this.#failure;
+    if (this.#asked === now.version) {
+      if (!(await this.#bell.rings(againMs, this.#signal))) this.#asked = undefined;
+      return undefined;
+    }
+    this.#asked = now.version;
+    const said = yield* fromHost(this.#parts, this.#request, { ...now, places: this.#places }, this.#signal);
+    if (isStepOver(now) && (said === null || now.step?.started_at === null)) return said;
+    // Where the attempt has ended meanwhile, what was kept is as good.
+    this.#failure = said === undefined || isNothingYet(said) ? null : said;
+    return undefined;
+  }
+
+  #wanted() {
+    return { places: this.#places, tail: this.#request.tail };
+  }
+
+  async #waits(): Promise<undefined> {
+    await this.#bell.rings(againMs, this.#signal);
+    return undefined;
+  }
+}
+
+interface AtHost extends Begun {
+  readonly places: LogPlaces;
+}
+
+/** What its host says behind the places, and why it says no more; undefined where nobody reads any more. */
+async function* fromHost(
+  { logs }: Parts,
+  { jobId, step, tail, follow }: JobLogRequest,
+  { attempt, places, steps, ...now }: AtHost,
+  signal: AbortSignal,
+): AsyncGenerator<LogPart, Failure | null | undefined, void> {
+  const source =
+    step === undefined
+      ? { kind: 'instance' as const, id: jobId }
+      : { kind: 'service' as const, id: jobId, service: step };
+  const cursors = hostCursors(places, step);
+  const cursor = (step === undefined ? stackCursor(cursors) : cursors.get(step)) || null;
+  const isTail = cursor === null && tail !== null && places.steps.size === 0;
+  const reading = new LogReading(places, cursors.keys(), { isTail });
+  const asked = { source, cursor, tail: isTail ? tail : null, follow: follow && !isStepOver(now) };
+  for await (const part of logs.readLog(attempt.node_id, asked, signal)) {
+    if (part.kind === 'end') return isOfNothing(part.failure) ? gone : part.failure;
+    if (part.kind === 'gap') {
+      yield part;
+      continue;
+    }
+    const entries = part.entries.filter(
+      ({ service = step ?? '', channel, time }) => channel !== 'task' && reading.takes(service, channel, time),
+    );
+    if (entries.length > 0) yield { kind: 'entries', cursor: cursorOf(places, steps), entries };
+  }
+  return undefined;
 }
 
 const gone = new AgentError('container.not_found').toFailure();
@@ -88,46 +245,49 @@ function isOfNothing(failure: Failure | null): boolean {
   return failure?.code === 'task.invalid' && failure.detail['path'] === '/cursor';
 }
 
-interface Place {
-  readonly attempt: number;
-  /** RFC 3339. */
-  readonly time: string;
-  readonly place: string;
+/** There is no container yet, or none any more. */
+function isNothingYet(failure: Failure | null): boolean {
+  return failure === null || failure.code === 'container.not_found' || failure.code === 'service.not_found';
 }
 
-/** Undefined for the beginning, and for what is none. */
-function readCursor(cursor: string | null): Place | undefined {
-  const [, attempt, time, place] = /^(\d{1,4})\.([\dT:-]{19}(?:\.\d{1,9})?Z)\.(.*)$/.exec(cursor ?? '') ?? [];
-  return time === undefined || place === undefined ? undefined : { attempt: Number(attempt), time, place };
+function isStepOver({ step }: Pick<Present, 'step'>): boolean {
+  return step !== undefined && stepHasEnded(step.state);
 }
 
-function service(id: string, step: string) {
-  return { kind: 'service' as const, id, service: step };
-}
-
-function notYet(job: Job | undefined): string {
-  return job === undefined ? 'The job was removed.' : 'The job was not begun yet.';
-}
-
-/** In the words of instances, by which it is decided whether something may come yet. */
-async function stateOf(
-  parts: Parts,
-  { jobId, step }: JobLogRequest,
-  isWhole: () => boolean,
-): Promise<InstanceState | undefined> {
-  const { job, news } = await parts.store.read(async (tx) => ({
-    job: await tx.jobs.get(jobId),
-    news: await tx.job_news.get(jobId),
-  }));
-  if (!job) return undefined;
-  if (jobHasEnded(job.state)) {
-    const isRead = isWhole() || presentAttempt(job) || !(await keptLog(parts, job, step));
-    return isRead ? 'stopped' : 'deploying';
+/** What was kept behind the places, and what is to be said where it is not all. */
+async function* fromWhatWasKept(
+  { kept, lacking, steps }: Present,
+  { places, tail }: { readonly places: LogPlaces; readonly tail: number | null },
+  signal: AbortSignal,
+): AsyncGenerator<LogPart, Failure | null, void> {
+  const isEmpty = kept.logs.length === 0 && places.steps.size === 0;
+  const lost = yield* fromKept(kept, { places, tail, steps }, signal);
+  const all = [...lacking, ...lost.map((step) => ({ step, reason: 'Not all of it can be read.' }))];
+  if (all.length > 0) {
+    const reason = all
+      .map((each) => `${each.step}: ${each.reason}`)
+      .join(' ')
+      .slice(0, 1000);
+    return new AgentError('log.incomplete', { reason, steps: all.map(({ step }) => step) }).toFailure();
   }
-  return isOver(job, news, step) ? 'stopped' : 'deploying';
+  return isEmpty ? new AgentError('container.not_found', { reason: 'No step of it was begun.' }).toFailure() : null;
 }
 
-function isOver(job: Job, news: JobNews | undefined, step: string | undefined): boolean {
-  const said = news?.report.steps.find(({ id }) => id === step);
-  return said !== undefined && news?.attempt === job.attempts.at(-1)?.number && stepHasEnded(said.state);
+/** Undefined where nothing more will come. */
+function arrivingBytes(lacking: readonly Lacking[]): number | undefined {
+  const arriving = lacking.flatMap(({ received }) => received ?? []);
+  return arriving.length === 0 ? undefined : arriving.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function placesIn(places: LogPlaces, { number }: JobAttempt): LogPlaces {
+  return places.attempt === number ? places : { attempt: number, steps: new Map() };
+}
+
+function endWith(failure: Failure | null): LogPart {
+  return { kind: 'end', failure };
+}
+
+function nothing(now: Present | undefined): Failure {
+  const reason = now ? 'The job was not begun.' : 'The job was removed.';
+  return new AgentError('container.not_found', { reason }).toFailure();
 }

@@ -5,6 +5,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { Type } from 'typebox';
+import { type OutputChannel, outputChannels } from '../../contract/log-cursor.ts';
 import { StreamedEntry } from '../../contract/session-messages.ts';
 import { judgeKnown } from '../../contract/validate.ts';
 import { Slots } from '../../kit/slots.ts';
@@ -19,19 +20,26 @@ const nothing = Buffer.alloc(0);
 
 const Line = Type.Object({
   time: StreamedEntry.properties.time,
-  channel: StreamedEntry.properties.channel,
+  channel: Type.Enum(outputChannels),
   text: Type.String(),
+  parts: Type.Optional(Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: 256 })),
 });
+
+/** A line, and how many characters each of the entries had that its host made it of. */
+export interface KeptLine {
+  readonly entry: StreamedEntry & { readonly channel: OutputChannel };
+  readonly parts: readonly number[];
+}
 
 interface Place {
   readonly at: number;
   readonly bytes: number;
 }
 
-/** The next line: its entry, or where that is. */
+/** The next line, or where that is. */
 export interface Head {
   readonly time: string;
-  readonly entry: StreamedEntry | Place;
+  readonly line: KeptLine | Place;
 }
 
 /** Undefined where the file is not there any more. */
@@ -44,6 +52,8 @@ export class KeptLines {
   #at = 0;
   #held: Buffer = nothing;
   #isOver = false;
+  /** True once the file was not there any more, or not to be read to its end. */
+  isLost = false;
 
   /** `share`: bytes that are held between two lines; at most twice as many while one is looked for. */
   constructor(open: OpenLog, share: number) {
@@ -59,8 +69,8 @@ export class KeptLines {
     while (!this.#isOver) {
       const line = await this.#short();
       if (line) {
-        const entry = entryOf(line);
-        if (entry) return { time: entry.time, entry };
+        const read = lineOf(line);
+        if (read) return { time: read.entry.time, line: read };
       } else if (!this.#isOver) {
         const head = await longLines.run(toItsEnd(), () => this.#long());
         if (head) return head;
@@ -70,9 +80,9 @@ export class KeptLines {
   }
 
   /** Undefined where the file is not there any more. */
-  async entryOf({ entry }: Head): Promise<StreamedEntry | undefined> {
-    if (!('bytes' in entry)) return entry;
-    return await longLines.run(toItsEnd(), async () => entryOf(await this.#read(entry.at, entry.bytes)));
+  async lineOf({ line }: Head): Promise<KeptLine | undefined> {
+    if (!('bytes' in line)) return line;
+    return await longLines.run(toItsEnd(), async () => lineOf(await this.#read(line.at, line.bytes)));
   }
 
   /** Undefined where the next line is longer than the share, and at the end. */
@@ -109,6 +119,7 @@ export class KeptLines {
       }
       if (line.length > longestLine) {
         this.#isOver = true;
+        this.isLost = true;
         return undefined;
       }
       from = line.length;
@@ -119,13 +130,16 @@ export class KeptLines {
       }
       line = Buffer.concat([line, more]);
     }
-    const entry = entryOf(line);
-    return entry && { time: entry.time, entry: { at, bytes: line.length } };
+    const read = lineOf(line);
+    return read && { time: read.entry.time, line: { at, bytes: line.length } };
   }
 
   async #read(at: number, bytes: number): Promise<Buffer> {
     const file = await this.#open();
-    if (!file) return nothing;
+    if (!file) {
+      this.isLost = true;
+      return nothing;
+    }
     try {
       const buffer = Buffer.allocUnsafeSlow(bytes);
       const { bytesRead } = await file.read(buffer, 0, bytes, at);
@@ -136,10 +150,12 @@ export class KeptLines {
   }
 }
 
-function entryOf(line: Buffer): StreamedEntry | undefined {
+function lineOf(bytes: Buffer): KeptLine | undefined {
   try {
-    const judged = judgeKnown(Line, JSON.parse(line.toString()));
-    return judged.ok ? { ...judged.value, encoding: 'utf8', partial: false } : undefined;
+    const judged = judgeKnown(Line, JSON.parse(bytes.toString()));
+    if (!judged.ok) return undefined;
+    const { parts, ...said } = judged.value;
+    return { entry: { ...said, encoding: 'utf8', partial: false }, parts: parts ?? [said.text.length] };
   } catch {
     return undefined;
   }

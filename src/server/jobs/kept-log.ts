@@ -1,12 +1,13 @@
 /** Logs of steps out of what was kept of a job: of one step as it is, of several merged by time. */
+import { jobHasEnded } from '../../contract/job-state.ts';
 import type { StreamedEntry } from '../../contract/session-messages.ts';
-import type { Job } from '../db/entities/job.ts';
+import type { Job, JobNews } from '../db/entities/job.ts';
 import type { StoredOutput } from '../db/entities/job-output.ts';
-import type { Store } from '../db/store.ts';
+import type { ReadTx } from '../db/store.ts';
 import type { LogPart } from '../hub/log-relay.ts';
-import { storedOutput } from '../job-outputs/keep-outputs.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
-import { type Head, KeptLines } from './kept-lines.ts';
+import { type Head, type KeptLine, KeptLines } from './kept-lines.ts';
+import { cursorOf, type LogPlaces, LogReading } from './log-places.ts';
 
 /** Entries of one part, and characters of what they say. */
 const together = { entries: 500, characters: 128 * 1024 };
@@ -14,52 +15,114 @@ const together = { entries: 500, characters: 128 * 1024 };
 const held = 512 * 1024;
 const mostShare = 64 * 1024;
 
-interface KeptLog {
+export interface KeptLog {
   readonly outputs: OutputFiles;
   readonly logs: readonly { readonly step: string; readonly output: StoredOutput }[];
   /** True where entries shall say which step they are of. */
   readonly isMerged: boolean;
 }
 
-/** Undefined where nothing of it was kept, or has arrived. */
+/** A log that is to be there, and is not. */
+export interface Lacking {
+  readonly step: string;
+  readonly reason: string;
+  /** Bytes of it that are here already; undefined where no more will come. */
+  readonly received: number | undefined;
+}
+
+/** What is here of the logs of an attempt that has ended, and what is not. */
 export async function keptLog(
-  { store, outputs }: { readonly store: Store; readonly outputs: OutputFiles },
+  tx: ReadTx,
+  outputs: OutputFiles,
   job: Job,
   step: string | undefined,
-): Promise<KeptLog | undefined> {
-  const wanted = step === undefined ? job.steps.map(({ id }) => id) : [step];
-  const logs = await store.read(async (tx) => {
-    const found: { step: string; output: StoredOutput }[] = [];
-    for (const each of wanted) {
-      const output = await storedOutput(tx, job.id, `${each}.log`);
-      if (output) found.push({ step: each, output });
-    }
-    return found;
-  });
-  return logs.length === 0 ? undefined : { outputs, logs, isMerged: step === undefined };
+): Promise<KeptLog & { readonly lacking: readonly Lacking[] }> {
+  const rows = (await tx.job_outputs.list({ where: { job_id: job.id } })).filter(({ kind }) => kind === 'log');
+  const end = endOf(job, await tx.job_news.get(job.id));
+  const names = [...rows, ...end.outputs].map(({ name }) => name.replace(/\.log$/, ''));
+  const wanted = step === undefined ? new Set([...job.steps.map(({ id }) => id), ...names]) : [step];
+  const logs: { step: string; output: StoredOutput }[] = [];
+  const lacking: Lacking[] = [];
+  for (const id of wanted) {
+    const found = findLog(id, rows, end, outputs);
+    if (found && 'step' in found) lacking.push(found);
+    else if (found) logs.push({ step: id, output: found });
+  }
+  return { outputs, logs, isMerged: step === undefined, lacking };
 }
 
-interface From {
-  /** Attempt that cursors are of. */
-  readonly number: number;
-  readonly from: { readonly time: string } | undefined;
+/** What its host has said of the end of the last attempt. */
+interface End {
+  readonly isTold: boolean;
+  /** The host is at it still, if only to clean up. */
+  readonly isThere: boolean;
+  /** Steps that had a container. */
+  readonly begun: ReadonlySet<string>;
+  readonly outputs: JobNews['outputs'];
+}
+
+/** X-18: of an attempt that has not begun, what those before it have left is what there is. */
+function endOf({ attempts }: Job, news: JobNews | undefined): End {
+  const attempt = attempts.at(-1);
+  const isThere = attempt?.ended_at === null;
+  if (news === undefined || news.attempt !== attempt?.number) {
+    return { isTold: false, isThere, begun: new Set(), outputs: [] };
+  }
+  const { report, outputs } = news;
+  return {
+    ...{ isTold: jobHasEnded(report.state), isThere, outputs: outputs.filter(({ kind }) => kind === 'log') },
+    begun: new Set(report.steps.flatMap(({ id, container_id }) => (container_id === null ? [] : [id]))),
+  };
+}
+
+/** Undefined where there was none, as far as anybody knows. */
+function findLog(
+  step: string,
+  rows: readonly StoredOutput[],
+  { isTold, isThere, begun, outputs }: End,
+  files: OutputFiles,
+): StoredOutput | Lacking | undefined {
+  const its = rows.filter(({ name }) => name === `${step}.log`);
+  const stored = its.find(({ state }) => state === 'stored');
+  const told = isTold ? outputs.find(({ name }) => name === `${step}.log`) : undefined;
+  if (told) {
+    if (stored?.sha256 === told.sha256) return stored;
+    const row = its.find(({ sha256 }) => sha256 === told.sha256);
+    if (row?.state === 'refused') return { step, reason: row.reason ?? 'It was refused.', received: undefined };
+    return { step, reason: 'Its host has not handed it over yet.', received: row ? files.received(row) : 0 };
+  }
+  if (!begun.has(step)) return begun.size === 0 ? stored : undefined;
+  if (isTold) return { step, reason: 'Its host could not keep it.', received: undefined };
+  const reason = 'Its host has not said what became of it.';
+  return stored ?? { step, reason, received: isThere ? 0 : undefined };
+}
+
+interface Wanted {
+  readonly places: LogPlaces;
+  /** Last entries to begin with, where there are no places; null for all. */
   readonly tail: number | null;
+  /** Ids of the job, in its order. */
+  readonly steps: readonly string[];
 }
 
+/** What is behind the places; returns the steps of whose log not all is there any more. */
 export async function* fromKept(
   kept: KeptLog,
-  { number, from, tail }: From,
+  { places, tail, steps }: Wanted,
   signal: AbortSignal,
-): AsyncGenerator<LogPart> {
-  const skipped = from === undefined && tail !== null ? (await countOf(kept, signal)) - tail : 0;
+): AsyncGenerator<LogPart, readonly string[], void> {
+  const skipped = places.steps.size === 0 && tail !== null ? (await countOf(kept, signal)) - tail : 0;
+  const reading = new LogReading(places, []);
+  const lost = new Set<string>();
   let place = 0;
   let entries: StreamedEntry[] = [];
   let characters = 0;
-  const part = (): LogPart => ({ kind: 'entries', cursor: `${number}.${entries.at(-1)?.time}.`, entries });
-  for await (const entry of entriesOf(kept, signal)) {
+  const part = (): LogPart => ({ kind: 'entries', cursor: cursorOf(places, steps), entries });
+  for await (const { step, line } of linesOf(kept, signal, lost)) {
     place += 1;
-    if (place <= skipped || (from !== undefined && entry.time <= from.time)) continue;
-    entries.push(entry);
+    const entry = newOf(reading, step, line);
+    if (place <= skipped || !entry) continue;
+    entries.push(kept.isMerged ? { ...entry, service: step } : entry);
     characters += entry.text.length;
     if (entries.length < together.entries && characters < together.characters) continue;
     yield part();
@@ -67,21 +130,39 @@ export async function* fromKept(
     characters = 0;
   }
   if (entries.length > 0) yield part();
-  yield { kind: 'end', failure: null };
+  return [...lost];
+}
+
+/** What was not seen of a line; undefined where all was. */
+function newOf(reading: LogReading, step: string, { entry, parts }: KeptLine): StreamedEntry | undefined {
+  let seen = 0;
+  let isNew = false;
+  for (const length of parts) {
+    if (reading.takes(step, entry.channel, entry.time)) isNew = true;
+    else seen += length;
+  }
+  return isNew ? { ...entry, text: entry.text.slice(seen) } : undefined;
 }
 
 async function countOf(kept: KeptLog, signal: AbortSignal): Promise<number> {
   let count = 0;
-  for await (const _ of entriesOf(kept, signal)) count += 1;
+  for await (const _ of linesOf(kept, signal, new Set())) count += 1;
   return count;
 }
 
 /** Each log is by time already, so the next entry is the earliest of their heads. */
-async function* entriesOf({ outputs, logs, isMerged }: KeptLog, signal: AbortSignal): AsyncGenerator<StreamedEntry> {
+async function* linesOf(
+  { outputs, logs }: KeptLog,
+  signal: AbortSignal,
+  lost: Set<string>,
+): AsyncGenerator<{ readonly step: string; readonly line: KeptLine }> {
   const share = Math.min(mostShare, Math.floor(held / logs.length));
   const readers = logs.map(({ output }) => new KeptLines(() => outputs.open(output), share));
   const heads: (Head | undefined)[] = [];
-  for (const reader of readers) heads.push(await reader.next());
+  for (const [index, reader] of readers.entries()) {
+    heads.push(await reader.next());
+    if (reader.isLost) lost.add(logs[index]?.step ?? '');
+  }
   while (!signal.aborted) {
     let first = -1;
     for (const [index, head] of heads.entries()) {
@@ -90,8 +171,9 @@ async function* entriesOf({ outputs, logs, isMerged }: KeptLog, signal: AbortSig
     }
     const [head, reader, log] = [heads[first], readers[first], logs[first]];
     if (!head || !reader || !log) return;
-    const entry = await reader.entryOf(head);
-    if (entry) yield isMerged ? { ...entry, service: log.step } : entry;
+    const line = await reader.lineOf(head);
+    if (line) yield { step: log.step, line };
     heads[first] = await reader.next();
+    if (reader.isLost) lost.add(log.step);
   }
 }

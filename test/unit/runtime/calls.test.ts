@@ -55,6 +55,17 @@ describe('an answer of the gate', () => {
     });
   });
 
+  it.each([
+    [404, `No such container: ${name}`],
+    [409, 'can not get logs from container which is dead or marked for removal'],
+  ])('of an engine that has no log of a container any more is %i, and known as that', async (status, message) => {
+    const { engine } = await open((_request, response) => sendJson(response, status, { message }));
+
+    await expect(engine.logs(name, { signal: soon(), follow: true }).next()).rejects.toMatchObject({
+      ...{ code: 'container.not_found', detail: { container: name } },
+    });
+  });
+
   it('that redirects is not followed', async () => {
     const { engine, seen } = await open((_request, response) => {
       response.writeHead(302, { location: '/elsewhere' }).end();

@@ -3,6 +3,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { AgentError, type Failure } from '../../../../src/contract/failures.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -15,11 +16,14 @@ vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
 const file = join(temporaryFolder('follow-job'), 'job.json');
 writeFileSync(file, '{}');
 const standing = (state: string, reason: string) => ({ id: 'j-1', state, reason });
-const ended = standing('succeeded', 'The job has succeeded: 1 of 1 step has succeeded.');
+const atTheEnd = standing('succeeded', 'The job has succeeded: 1 of 1 step has succeeded.');
+let ended: object;
 const line = { service: 'one', text: 'said by a step', encoding: 'utf8' };
 
 /** How the job stands at each look; it has ended when all of them are over. */
 let standings: object[];
+/** Why its log ends; what it said comes where that is null. */
+let logEnd: Failure | null;
 let events: ServerResponse | undefined;
 const server = createServer((request, response) => {
   const { method, url = '' } = request;
@@ -28,7 +32,8 @@ const server = createServer((request, response) => {
     response.flushHeaders();
     endWhereOver();
   } else if (url.includes('/logs')) {
-    response.end(`event: entries\ndata: ${JSON.stringify([line])}\n\nevent: end\ndata: {"failure":null}\n\n`);
+    const said = logEnd === null ? `event: entries\ndata: ${JSON.stringify([line])}\n\n` : '';
+    response.end(`${said}event: end\ndata: ${JSON.stringify({ failure: logEnd })}\n\n`);
   } else {
     const now = method === 'POST' ? standings[0] : standings.shift();
     endWhereOver();
@@ -47,6 +52,8 @@ afterAll(() => {
 });
 beforeEach(() => {
   events = undefined;
+  logEnd = null;
+  ended = atTheEnd;
   standings = [
     ...Array.from({ length: 3 }, () => standing('queued', 'It waits for its turn.')),
     ...Array.from({ length: 2 }, () => standing('queued', 'It waits until it can have 1 core, of 0 that are free.')),
@@ -85,4 +92,19 @@ it('says so as JSON where that was asked for, and then prints the job behind its
     type: 'job',
     ...standing('queued', 'It waits for its turn.'),
   });
+});
+
+it.each([
+  ['says nothing of the log of a job of which no step was begun', null, ''],
+  ['says that the log of a job is gone of which a step was begun', '2026-11-25T10:00:01.000Z', '… its log broke off: '],
+])('%s', async (_, started_at, said) => {
+  logEnd = new AgentError('container.not_found').toFailure();
+  ended = { ...atTheEnd, steps: [{ id: 'one', started_at }] };
+
+  const { status, out, err } = await follow();
+
+  expect([status, out]).toEqual([0, '']);
+  expect(err.split('\n').filter((each) => each.includes('its log'))).toEqual(
+    said ? [expect.stringContaining(said)] : [],
+  );
 });

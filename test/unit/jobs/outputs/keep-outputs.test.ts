@@ -344,7 +344,7 @@ describe('a spool that was left', () => {
 });
 
 describe('the log of a step', () => {
-  it('is kept line by line, long ones in one piece, by stream', async () => {
+  it('is kept line by line, long ones in one piece that says of what, by stream', async () => {
     const { outputs, folder } = host();
     const entry = (channel: 'stdout' | 'stderr', text: string, partial = false): LogEntry => ({
       ...{ cursor: '', time: '2026-01-01T00:00:00Z', channel, data: Buffer.from(text), partial },
@@ -352,6 +352,7 @@ describe('the log of a step', () => {
     const entries = async function* () {
       yield entry('stdout', 'one\n');
       yield entry('stderr', 'half', true);
+      yield entry('stdout', 'between\n');
       yield entry('stderr', ' whole\n');
       yield entry('stdout', 'cut', true);
     };
@@ -372,7 +373,8 @@ describe('the log of a step', () => {
         .map((line) => JSON.parse(line)),
     ).toEqual([
       { time, channel: 'stdout', text: 'one' },
-      { time, channel: 'stderr', text: 'half whole' },
+      { time, channel: 'stdout', text: 'between' },
+      { time, channel: 'stderr', text: 'half whole', parts: [4, 6] },
       { time, channel: 'stdout', text: 'cut' },
     ]);
   });

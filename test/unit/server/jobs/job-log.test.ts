@@ -1,0 +1,287 @@
+/** A reader of the log of a job, whatever becomes of the job, of its containers and of his connection meanwhile. */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { AgentError, type FailureCode } from '../../../../src/contract/failures.ts';
+import { stackCursor } from '../../../../src/contract/log-cursor.ts';
+import type { StreamedEntry } from '../../../../src/contract/session-messages.ts';
+import { openOutputs } from '../../../../src/jobs/outputs/keep-outputs.ts';
+import { systemClock } from '../../../../src/kit/clock.ts';
+import { createLog } from '../../../../src/kit/log.ts';
+import { LogReader } from '../../../../src/runtime/docker/log-cursor.ts';
+import type { LogEntry } from '../../../../src/runtime/engine.ts';
+import type { Job, JobNews } from '../../../../src/server/db/entities/job.ts';
+import type { StoredOutput } from '../../../../src/server/db/entities/job-output.ts';
+import { openSqliteStore } from '../../../../src/server/db/sqlite/sqlite-store.ts';
+import type { LogPart, LogRequest } from '../../../../src/server/hub/log-relay.ts';
+import type { OutputFiles } from '../../../../src/server/job-outputs/output-files.ts';
+import { readJobLog } from '../../../../src/server/jobs/job-log.ts';
+import { aJob, aJobStep, aStepReport, jobNews, secondOf } from '../../../support/job-samples.ts';
+import { manualClock } from '../../../support/manual-clock.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+interface Said extends Omit<LogEntry, 'cursor'> {
+  readonly step: string;
+}
+
+const nano = (number: number) => `2026-11-25T10:00:00.${String(number).padStart(9, '0')}Z`;
+const said = (step: string, channel: 'stdout' | 'stderr', time: number, text: string, partial = false): Said => ({
+  ...{ step, channel, time: nano(time), data: Buffer.from(text), partial },
+});
+
+/** In the order in which engines have written them: channels side by side, parts of a line with one moment, steps by themselves. */
+const all: readonly Said[] = [
+  said('one', 'stdout', 10, '1'),
+  said('one', 'stderr', 30, 'trouble'),
+  said('one', 'stdout', 20, '2'),
+  said('two', 'stdout', 15, 'a'),
+  said('one', 'stdout', 40, 'long ', true),
+  said('one', 'stdout', 40, 'and longer ', true),
+  said('one', 'stdout', 40, 'and over'),
+  said('two', 'stdout', 16, 'b'),
+  said('two', 'stdout', 16, 'b'),
+  said('one', 'stdout', 40, 'same moment'),
+  said('two', 'stderr', 12, 'late'),
+  said('one', 'stderr', 35, 'half ', true),
+  said('one', 'stdout', 50, 'between'),
+  said('one', 'stderr', 35, 'whole'),
+];
+const ids = ['one', 'two'];
+const gone = new AgentError('container.not_found').toFailure();
+const failureOf = (code: FailureCode) => new AgentError(code).toFailure();
+
+/** Text of each step and channel, as its bytes follow each other. */
+function textOf(entries: readonly Pick<StreamedEntry, 'service' | 'channel' | 'text' | 'partial'>[]) {
+  const texts: Record<string, string> = {};
+  for (const { service, channel, text, partial } of entries) {
+    const key = `${service} ${channel}`;
+    texts[key] = `${texts[key] ?? ''}${text}${partial ? '' : '\n'}`;
+  }
+  return texts;
+}
+
+const whole = textOf(all.map(({ step, data, ...entry }) => ({ ...entry, service: step, text: data.toString() })));
+
+/** A host that has a container for each step, and says of their logs what is behind a cursor of its own, one entry after the other. */
+class Host {
+  readonly asked: LogRequest[] = [];
+  /** Called before an entry is said, with how many were: the end of the log where it returns one. */
+  readonly #before: (count: number) => Promise<LogPart | undefined> | LogPart | undefined;
+  #count = 0;
+
+  constructor(before: (count: number) => Promise<LogPart | undefined> | LogPart | undefined = () => undefined) {
+    this.#before = before;
+  }
+
+  async *readLog(_node: string, asked: LogRequest): AsyncGenerator<LogPart, void, void> {
+    this.asked.push(asked);
+    const cursors = new Map(
+      (asked.cursor ?? '').split(';').flatMap((each) => (each ? [each.split('@')] : [])) as [string, string][],
+    );
+    const readers = new Map(ids.map((id) => [id, new LogReader(cursors.get(id))]));
+    for (const { step, channel, time, data, partial } of all) {
+      const end = await this.#before(this.#count);
+      if (end) return yield end;
+      const cursor = readers.get(step)?.advance(channel, time);
+      if (cursor === undefined) continue;
+      cursors.set(step, cursor);
+      this.#count += 1;
+      const entry = { time, channel, text: data.toString(), encoding: 'utf8' as const, partial, service: step };
+      yield { kind: 'entries', cursor: stackCursor(cursors), entries: [entry] };
+    }
+    yield (await this.#before(this.#count)) ?? { kind: 'end', failure: null };
+  }
+}
+
+/** A job of two steps that runs, with a store, and the logs of it as an agent keeps them. */
+async function openJob() {
+  const folder = temporaryFolder('job-log');
+  const store = openSqliteStore(join(folder, 'control-plane.db'));
+  const job = aJob({ steps: ids.map((id) => aJobStep(id)) });
+  await store.write((tx) => tx.jobs.insert(job));
+  const agent = openOutputs({
+    ...{
+      destination: undefined,
+      folder: join(folder, 'jobs'),
+      clock: systemClock,
+      log: createLog({ level: 'silent' }),
+    },
+    ...{ limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 }, engine: { getArchive: async () => Readable.from([]) } },
+  });
+  const outputs: JobNews['outputs'][number][] = [];
+  const rows: StoredOutput[] = [];
+  for (const id of ids) {
+    const its = Readable.from(all.filter(({ step }) => step === id)) as AsyncIterable<LogEntry>;
+    const output = await agent.takeLog(job.id, id, its, AbortSignal.timeout(10_000));
+    outputs.push(output);
+    rows.push({
+      ...{ id: id, job_id: job.id, project_id: 'p1', node_id: 'node-1', ...output },
+      ...{ state: 'stored', reason: null, offered_at: secondOf(1), stored_at: secondOf(2) },
+    });
+  }
+  const clock = manualClock();
+  const files = {
+    open: ({ sha256 }: StoredOutput) => open(join(folder, 'jobs', job.id, sha256)),
+    received: () => 0,
+  } as unknown as OutputFiles;
+  const put = async (now: Job, news: JobNews | undefined, stored: readonly StoredOutput[] = []) =>
+    await store.write(async (tx) => {
+      await tx.jobs.put(now);
+      const before = await tx.job_news.get(job.id);
+      if (news) await (before ? tx.job_news.put(news) : tx.job_news.insert(news));
+      for (const row of stored) await tx.job_outputs.insert(row);
+    });
+  const reports = ids.map((id) => aStepReport(id));
+  const ended: Job = {
+    ...{ ...job, state: 'succeeded', ended_at: secondOf(20) },
+    attempts: job.attempts.map((attempt) => ({ ...attempt, state: 'succeeded' as const, ended_at: secondOf(21) })),
+  };
+  return {
+    ...{ job, ended, rows, clock, reports },
+    put,
+    news: (of: Job, more: Partial<JobNews> = {}) => jobNews(of, reports, { outputs, ...more }),
+    /** Ends the job as its host tells it, with what it kept. */
+    end: () => put(ended, jobNews(ended, reports, { outputs }), rows),
+    read: (
+      host: Host,
+      given: { readonly cursor?: string | null; readonly follow?: boolean; readonly step?: string } = {},
+    ) => {
+      const { cursor = null, follow = true, step } = given;
+      const request = { jobId: job.id, step, cursor, tail: null, follow };
+      return readJobLog({ store, logs: host, outputs: files, clock }, request, AbortSignal.timeout(20_000));
+    },
+  };
+}
+
+const entriesOf = (parts: readonly LogPart[]) => parts.flatMap((part) => (part.kind === 'entries' ? part.entries : []));
+
+describe.each([
+  ['its container is gone', { kind: 'end', failure: gone }],
+  ['its log ends early', { kind: 'end', failure: null }],
+  ['its host fails', { kind: 'end', failure: failureOf('engine.failed') }],
+  ['its host is away', { kind: 'end', failure: failureOf('node.away') }],
+] as const satisfies readonly (readonly [string, LogPart])[])('a follower has every line once where %s', (_, end) => {
+  it.each(Array.from({ length: all.length + 1 }, (__, count) => count))('behind %i entries', async (count) => {
+    const { read, end: endJob } = await openJob();
+    const host = new Host(async (now) => {
+      if (now < count) return undefined;
+      await endJob();
+      return end;
+    });
+
+    const parts = await Array.fromAsync(read(host));
+
+    expect(textOf(entriesOf(parts))).toEqual(whole);
+    expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+  });
+});
+
+it('whoever comes back with the cursor of any part has what was behind it, of the host or of what was kept', async () => {
+  const { read, end } = await openJob();
+  const live = await Array.fromAsync(read(new Host(), { follow: false }));
+  const again = async (parts: readonly LogPart[], index: number, host: Host) => {
+    const { cursor } = parts[index] as LogPart & { cursor: string };
+    return textOf(
+      entriesOf([...parts.slice(0, index + 1), ...(await Array.fromAsync(read(host, { cursor, follow: false })))]),
+    );
+  };
+  const atHost = await Promise.all(all.map((__, index) => again(live, index, new Host())));
+  await end();
+  const fromLive = await Promise.all(all.map((__, index) => again(live, index, new Host())));
+
+  for (const text of [...atHost, ...fromLive]) expect(text).toEqual(whole);
+});
+
+it('waits for a log that is on its way here, and says which one does not come', async () => {
+  const { read, put, ended, news, rows, clock } = await openJob();
+  await put(ended, news(ended), rows.slice(0, 1));
+
+  const reader = read(new Host());
+  const first = reader.next();
+  await expect.poll(() => clock.waiting().length).toBeGreaterThan(0);
+  await clock.advance(60_000);
+  const parts = [(await first).value as LogPart, ...(await Array.fromAsync(reader))];
+
+  expect(Object.keys(textOf(entriesOf(parts)))).toEqual(['one stdout', 'one stderr']);
+  expect(parts.at(-1)).toMatchObject({ kind: 'end', failure: { code: 'log.incomplete', detail: { steps: ['two'] } } });
+});
+
+it('reads a log that comes while it is waited for', async () => {
+  const { read, put, ended, news, rows, clock } = await openJob();
+  await put(ended, news(ended), rows.slice(0, 1));
+
+  const reader = read(new Host());
+  const first = reader.next();
+  await expect.poll(() => clock.waiting().length).toBeGreaterThan(0);
+  await put(ended, undefined, rows.slice(1));
+  const parts = [(await first).value as LogPart, ...(await Array.fromAsync(reader))];
+
+  expect(textOf(entriesOf(parts))).toEqual(whole);
+  expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+});
+
+it('says so at once where a log was refused', async () => {
+  const { read, put, ended, news, rows } = await openJob();
+  const [one, two] = rows as [StoredOutput, StoredOutput];
+  await put(ended, news(ended), [one, { ...two, state: 'refused', reason: 'It is too large.' }]);
+
+  const parts = await Array.fromAsync(read(new Host()));
+
+  expect(Object.keys(textOf(entriesOf(parts)))).toEqual(['one stdout', 'one stderr']);
+  const detail = { steps: ['two'], reason: 'two: It is too large.' };
+  expect(parts.at(-1)).toMatchObject({ kind: 'end', failure: { code: 'log.incomplete', detail } });
+});
+
+it('says so at once where its host could not keep a log', async () => {
+  const { read, put, ended, news } = await openJob();
+  await put(ended, news(ended, { outputs: [] }));
+
+  const parts = await Array.fromAsync(read(new Host()));
+
+  expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'log.incomplete', detail: { steps: ids } } }]);
+});
+
+it('a follower waits for a job to be begun, and for the next step, without asking its host meanwhile', async () => {
+  const { read, put, job, news, end, clock, reports } = await openJob();
+  await put({ ...job, attempts: [], state: 'queued' }, undefined);
+  let host: Host;
+  const ends = new Host(async () => {
+    if (host.asked.length < 3) return { kind: 'end', failure: gone };
+    await end();
+    return { kind: 'end', failure: null };
+  });
+  host = ends;
+
+  const parts = Array.fromAsync(read(host));
+  await expect.poll(() => clock.waiting().length).toBe(1);
+  expect(host.asked).toEqual([]);
+  await put(job, undefined);
+  await expect.poll(() => host.asked.length).toBe(1);
+  await put(job, news(job, { report: { ...jobNews(job, reports.slice(0, 1)).report } }));
+  await expect.poll(() => host.asked.length).toBe(2);
+  await put(job, news(job));
+
+  expect(textOf(entriesOf(await parts))).toEqual(whole);
+  expect(host.asked).toHaveLength(3);
+});
+
+it('a job of which no step was begun has no log', async () => {
+  const { read, put, ended } = await openJob();
+  await put({ ...ended, state: 'cancelled' }, undefined);
+
+  const parts = await Array.fromAsync(read(new Host()));
+
+  expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'container.not_found' } }]);
+});
+
+it('what is no cursor of a job log is its beginning', async () => {
+  const { read, end } = await openJob();
+  await end();
+
+  const parts = await Promise.all(
+    ['x', '1.9@,', '1.0@zzzzzzzzzzzzzz,'].map((cursor) => Array.fromAsync(read(new Host(), { cursor }))),
+  );
+
+  for (const each of parts) expect(textOf(entriesOf(each))).toEqual(whole);
+});
