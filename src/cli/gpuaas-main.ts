@@ -36,7 +36,8 @@ function programOf(carry: Carry): Command {
   program.addHelpText(
     'after',
     '\nGPUAAS_URL is the control plane (http://127.0.0.1:8080 by default), GPUAAS_TOKEN the token for it,\n' +
-      'GPUAAS_CA a PEM file with the only CA to trust for it (default: the CAs of the system).\n' +
+      'GPUAAS_CA a PEM file with the only CA to trust for it (default: the CAs of the system),\n' +
+      'GPUAAS_PROJECT the project of launches and jobs that name none.\n' +
       'Exit status: 0 done, 1 failed, 2 unusable input or configuration, 3 refused, 69 not reachable, 75 still going on.',
   );
   addServe(program, carry);

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, vi } from 'vitest';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobReport } from '../../src/contract/job-report.ts';
+import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import { taskTypes } from '../../src/contract/tasks.ts';
 import type { Node } from '../../src/server/db/entities/node.ts';
@@ -114,7 +115,7 @@ async function connect(url: string, keys: ReturnType<typeof makeAgentKeys>, epoc
   agent.send({ type: 'pull', credits: 64, received: 0 });
   const journal_id = `journal-${epoch}`;
   let seq = 0;
-  const record = (kind: 'job.report' | 'task.result', body: unknown) => {
+  const record = (kind: 'job.report' | 'task.progress' | 'task.result', body: unknown) => {
     seq += 1;
     agent.send({ type: 'record', journal_id, seq, kind, at: new Date().toISOString(), body });
   };
@@ -126,6 +127,10 @@ async function connect(url: string, keys: ReturnType<typeof makeAgentKeys>, epoc
         ...{ workload_id: task.workload_id, task_id: task.task_id, endpoints: [], outputs: [] },
         report: { ...aReport, ...report },
       }),
+    tell: ({ workload_id, task_id }: TaskEnvelope, type: string, message: string) => {
+      const event = { time: at, type, phase: null, message, values: {} };
+      record('task.progress', { workload_id, task_id, event } satisfies RecordBody<'task.progress'>);
+    },
     end: (task: TaskEnvelope, result: Partial<TaskResult>) =>
       record('task.result', {
         ...{ workload_id: task.workload_id, type: task.type, fencing: task.fencing },

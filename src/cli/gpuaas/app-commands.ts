@@ -10,7 +10,7 @@ import { printEvents } from './events.ts';
 import { type Instance, instancePath } from './instance.ts';
 import { launch } from './launch.ts';
 import { printInstanceLogs } from './logs.ts';
-import { amount, json, whole } from './options.ts';
+import { amount, json, projectOption, whole } from './options.ts';
 import { publishApp } from './publish.ts';
 import { type Column, field, type Item, itemText, printItem, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
@@ -189,7 +189,7 @@ function addLaunch(instances: Command, carry: Carry): void {
     .option('--allocation <id>', 'where to run it', allocationId)
     .option('--artifact <id>', 'which image; may be left out where one fits')
     .option('--name <text>', 'name for people')
-    .option('--project <id>', 'its project; needed only with a token that belongs to none (admin, operator)')
+    .addOption(projectOption())
     .option('--set <name=value>', 'value of a parameter of the app; can be given again', collect, {})
     .option('--secret-file <name=file>', 'file with a secret that the app asks for, - for standard input', collectFile)
     .option('--credential <name>', 'access credential of the project, for apps that ask for one')

@@ -14,6 +14,8 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** True for progress as JSON. */
   readonly json: boolean;
+  /** True where another stream of the same command says that the control plane is away. */
+  readonly isQuiet?: boolean;
 }
 
 /** An event is a row of the store, far below this. */
@@ -33,12 +35,12 @@ export async function* followEvents(
   client: ControlPlaneClient,
   path: string,
   query: Query,
-  { after, signal, json }: FollowOptions,
+  { after, signal, json, isQuiet = false }: FollowOptions,
 ): AsyncGenerator<ServerEvent> {
   let last = after;
   let isAway = false;
   const tellAway = (now: boolean) => {
-    if (now !== isAway) say(now ? gone : back, json);
+    if (now !== isAway && !isQuiet) say(now ? gone : back, json);
     isAway = now;
   };
   /** True while whoever reads has the last event: where they stop there, a connection that is broken by then is of no account. */

@@ -6,14 +6,14 @@ import { jobStates } from '../../contract/job-state.ts';
 import { jobDialects } from '../../manifests/job-dialects.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { printJson, printLine, tell } from '../output.ts';
+import { printJson, printLine, tell, tellFailure } from '../output.ts';
 import type { Carry as PlainCarry } from '../run-program.ts';
 import { type Carry, withControlPlane } from './carry.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
 import { describeJob } from './job-page.ts';
 import { jobPath, jobsPath, stepIdOf } from './job-path.ts';
 import { printLogs } from './logs.ts';
-import { amount, atLeastOne, given, json, whole } from './options.ts';
+import { amount, atLeastOne, given, json, projectOption, whole } from './options.ts';
 import { type Column, field, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
 import { manifestText } from './version-commands.ts';
@@ -121,7 +121,7 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .command('submit <file>')
     .description('submit a job from a document in JSON or YAML; - is standard input')
     .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(jobDialects))
-    .option('--project <id>', 'project that owns it, if the token belongs to none')
+    .addOption(projectOption())
     .option('--name <name>', 'name for people')
     .addOption(new Option('--sandbox <runtime>', 'how its containers are kept apart').choices(['runc', 'gvisor']))
     .option('--gpus <count>', 'cards of each step that asks for one', whole)
@@ -149,6 +149,7 @@ function addSubmit(jobs: Command, carry: Carry): void {
         // Stdout has the log, and nothing else.
         if (options.follow && !options.json) tell(standingOf(over));
         else say(over, options.json);
+        if (!options.json && over.failure) tellFailure(over.state, over.failure);
         return over.state === 'succeeded' ? exitCodes.ok : exitCodes.failed;
       }),
     );

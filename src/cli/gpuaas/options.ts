@@ -1,8 +1,14 @@
 /** Options that many commands have, and what is made of their values. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Json } from '../../contract/failures.ts';
 
 export const json = ['--json', 'machine-readable output, errors included', false] as const;
+
+/** Of what belongs to a project; a shell of somebody whose token belongs to none may name it once for all. */
+export function projectOption(): Option {
+  const about = 'its project; needed only with a token that belongs to none (admin, operator)';
+  return new Option('--project <id>', about).env('GPUAAS_PROJECT');
+}
 
 /** Without the keys that nobody gave. */
 export function given(body: Readonly<Record<string, Json | undefined>>): Json {

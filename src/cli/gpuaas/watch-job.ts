@@ -2,15 +2,16 @@
 import { AgentError } from '../../contract/failures.ts';
 import { jobHasEnded, jobStates } from '../../contract/job-state.ts';
 import { pause } from '../../kit/backoff.ts';
+import type { Event as Told } from '../../server/db/entities/event.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { tell, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
-import { type ControlPlaneClient, isPassing } from './client.ts';
+import type { ControlPlaneClient } from './client.ts';
 import { followEvents } from './event-lines.ts';
-import type { InstanceEvent } from './event-pages.ts';
 import { jobPath } from './job-path.ts';
 import { printLogs } from './logs.ts';
+import { present } from './present.ts';
 
 interface WatchOptions {
   readonly json: boolean;
@@ -55,7 +56,7 @@ async function tellStanding(
   { json, signal }: { readonly json: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   let said = '';
-  for (let now = job; !jobHasEnded(now.state); now = await present(client, job.id, signal)) {
+  for (let now = job; !jobHasEnded(now.state); now = await presentJob(client, job, signal)) {
     const sentence = standingOf(now);
     if (sentence !== said && json) tellJson({ type: 'job', id: now.id, state: now.state, reason: now.reason });
     else if (sentence !== said) tell(sentence);
@@ -74,31 +75,29 @@ async function watch(
   job: JobView,
   { json, isQuiet, signal }: { readonly json: boolean; readonly isQuiet: boolean; readonly signal: AbortSignal },
 ): Promise<JobView> {
-  const now = await present(client, job.id, signal);
+  const now = await presentJob(client, job, signal);
   if (jobHasEnded(now.state)) return now;
   let said = '';
-  const options = { after: '0', signal, json };
+  const options = { after: '0', signal, json, isQuiet };
   for await (const { data } of followEvents(client, '/api/v1/events', { subject_id: job.id }, options)) {
-    const event = JSON.parse(data) as Partial<InstanceEvent>;
+    const event = JSON.parse(data) as Partial<Told>;
     const { time = '', type = '', message = '' } = event;
     if (!isQuiet && json) tellJson(event);
-    else if (!isQuiet && message !== said) tell(`${time.slice(11, 19)}  ${oneLine(message)}`);
+    else if (!isQuiet && message !== said && !isOfTask(event)) tell(`${time.slice(11, 19)}  ${oneLine(message)}`);
     said = message;
     // Not by the job itself, which is ahead of the stream.
     if (ends.has(type)) break;
   }
-  return await present(client, job.id, signal);
+  return await presentJob(client, job, signal);
+}
+
+/** The phases of its task say the same of a workload. */
+function isOfTask({ data }: Partial<Told>): boolean {
+  return data?.['type'] === 'phase.entered';
 }
 
 const ends: ReadonlySet<string> = new Set(jobStates.filter(jobHasEnded).map((state) => `job.${state}`));
 
-/** A control plane that is away for a while is waited for, as the stream of events does. */
-async function present(client: ControlPlaneClient, id: string, signal: AbortSignal): Promise<JobView> {
-  for (;;) {
-    try {
-      return await client.get<JobView>(jobPath(id), {}, signal);
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-    }
-  }
+function presentJob(client: ControlPlaneClient, { id }: JobView, signal: AbortSignal): Promise<JobView> {
+  return present(client, jobPath(id), signal);
 }

@@ -4,10 +4,11 @@ import { exitCodes } from '../exit-codes.ts';
 import { untilInterrupted } from '../interruption.ts';
 import { tell, tellFailure, tellJson } from '../output.ts';
 import { oneLine } from '../printable.ts';
-import { type ControlPlaneClient, isPassing } from './client.ts';
+import type { ControlPlaneClient } from './client.ts';
 import { followEvents } from './event-lines.ts';
 import { eventsSoFar, type InstanceEvent } from './event-pages.ts';
 import { type Instance, instancePath, settled } from './instance.ts';
+import { present } from './present.ts';
 import { QuietWatch, whyQuiet } from './quiet.ts';
 
 export interface WatchOptions {
@@ -64,7 +65,7 @@ async function watch(
     return before;
   }
   const steps = new Steps(before.state_since, json);
-  let instance = await present(client, before.id, signal);
+  let instance = await present<Instance>(client, instancePath(before.id), signal);
   if (!isSettled(instance, before.desired)) {
     const quiet = new QuietWatch(quietMs, () => void sayWhyQuiet(client, before.id, steps, signal));
     // From the first event on, for some came before the stream was open; those of earlier changes are not told.
@@ -73,7 +74,7 @@ async function watch(
       for await (const { data } of followEvents(client, '/api/v1/events', { subject_id: before.id }, options)) {
         steps.tell(JSON.parse(data) as Partial<InstanceEvent>);
         quiet.heard();
-        instance = await present(client, before.id, signal);
+        instance = await present<Instance>(client, instancePath(before.id), signal);
         if (isSettled(instance, before.desired)) break;
       }
     } finally {
@@ -92,17 +93,6 @@ async function sayWhyQuiet(client: ControlPlaneClient, id: string, steps: Steps,
   const { last, said } = steps;
   const why = await whyQuiet(client, id, { last: said, now: Date.now(), signal }).catch(() => undefined);
   if (why !== undefined && steps.last === last) steps.remark(why);
-}
-
-/** As it is now; a control plane that is away for a while is waited for, as the stream of events does. */
-async function present(client: ControlPlaneClient, id: string, signal: AbortSignal): Promise<Instance> {
-  for (;;) {
-    try {
-      return await client.get<Instance>(instancePath(id), {}, signal);
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-    }
-  }
 }
 
 function isSettled(instance: Instance, wanted: Instance['desired']): boolean {

@@ -1,0 +1,412 @@
+/** `gpuaas jobs`, against a control plane in this process; its host is an agent of which the tests say every word. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { describe, expect, it, vi } from 'vitest';
+import { AgentError } from '../../../../src/contract/failures.ts';
+import type { JobReport } from '../../../../src/contract/job-report.ts';
+import type { StreamedEntry } from '../../../../src/contract/session-messages.ts';
+import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
+import type { JobView } from '../../../../src/server/jobs/job-view.ts';
+import { atFileEnd } from '../../../support/file-end.ts';
+import { aStep, jobOutput, jobServer } from '../../../support/job-server.ts';
+import { runGpuaas } from '../../../support/run-gpuaas.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const server = await jobServer();
+const host = await server.connect();
+const folder = temporaryFolder('cli-jobs');
+const token = (who: string) => server.tokens[who] ?? '';
+const run = (...words: string[]) => runGpuaas({ url: server.url, token: token('member') }, ['jobs', ...words]);
+const asAdmin = (...words: string[]) => runGpuaas({ url: server.url, token: token('admin') }, ['jobs', ...words]);
+const at = '2026-11-25T10:00:02.000Z';
+
+function fileOf(name: string, document: unknown): string {
+  const file = join(folder, name);
+  writeFileSync(file, typeof document === 'string' ? document : JSON.stringify(document));
+  return file;
+}
+
+const text = (file: string) => readFileSync(file, 'utf8');
+// biome-ignore lint/suspicious/noExplicitAny: tests look into lines of every shape.
+const linesOf = (said: string): any[] =>
+  said
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const hello = fileOf('hello.json', server.hello());
+
+/** The next job that its host is given, which says this as its log and ends in that way. */
+async function carriedOut(lines: readonly string[], end: (task: TaskEnvelope) => void): Promise<TaskEnvelope> {
+  const task = await host.agent.accept();
+  host.report(task, {});
+  const { stream, source } = await host.agent.next('logs_open');
+  expect(source).toEqual({ kind: 'instance', id: task.workload_id });
+  const block = lines.map((text): StreamedEntry => {
+    return { time: at, channel: 'stdout', text, encoding: 'utf8', partial: false, service: 'hello' };
+  });
+  host.agent.send({ type: 'logs_chunk', stream, cursor: 'c1', block });
+  await server.reaches(task.workload_id, 'running');
+  end(task);
+  await server.reaches(task.workload_id, 'succeeded', 'failed', 'cancelled');
+  host.agent.send({ type: 'logs_end', stream, failure: null });
+  return task;
+}
+
+const failure = new AgentError('step.failed', {
+  reason: 'hello ended with 3.',
+  step: 'hello',
+  exit_code: 3,
+  excerpt: 'oh no',
+}).toFailure();
+
+const reported = jobOutput().report as JobReport;
+
+function fails(task: TaskEnvelope): void {
+  const step = { ...aStep, state: 'failed' as const, exit_code: 3, ended_at: at, failure };
+  const report = { ...reported, state: 'failed' as const, steps: [step], failure };
+  host.end(task, { status: 'failed', failure, output: jobOutput({ state: 'failed', failure, report }) as never });
+}
+
+describe('gpuaas jobs submit', () => {
+  it('says which job it has become, and does not wait; what was asked for is in the plan of its host', async () => {
+    const amounts = ['--cpus', '0.5', '--memory', '1', '--shm', '0.25', '--deadline', '60'];
+    const { status, out } = await run(
+      'submit',
+      hello,
+      '--name',
+      'First',
+      ...amounts,
+      '--continue-on-failure',
+      '--json',
+    );
+
+    expect(status).toBe(0);
+    const job: JobView = JSON.parse(out);
+    expect(job).toMatchObject({ name: 'First', state: 'queued', dialect: 'nosana', steps: [{ id: 'hello' }] });
+    const task = await host.agent.accept();
+    expect(task.workload_id).toBe(job.id);
+    expect(task.params).toMatchObject({
+      ...{ resources: { cpu_cores: 0.5, memory_gib: 1, shm_gib: 0.25 }, deadline_seconds: 60 },
+      on_failure: 'continue',
+    });
+    host.end(task, {});
+    await server.reaches(job.id, 'succeeded');
+  });
+
+  it('in one sentence for people, from standard input as well', async () => {
+    const stdin = vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([text(hello)]) as never);
+    const { status, out } = await run('submit', '-');
+    stdin.mockRestore();
+
+    expect(status).toBe(0);
+    expect(out).toMatch(/^[0-9a-f-]{36} is queued\. .+\.\n$/);
+    host.end(await host.agent.accept(), {});
+  });
+
+  it('--follow prints what its steps write, and beside that how it stands, and is 0 for one that has succeeded', async () => {
+    const following = run('submit', hello, '--follow');
+    await carriedOut(['one', 'two'], (task) => host.end(task, {}));
+    const { status, out, err } = await following;
+
+    expect({ status, out }).toEqual({ status: 0, out: 'hello | one\nhello | two\n' });
+    expect(err).toMatch(/^([0-9a-f-]{36} is \w+\. .+\n)+$/);
+    expect(err).toMatch(/ is succeeded\. .+\n$/);
+    expect(`${out}${err}`).not.toContain('\u001b');
+  });
+
+  it('--follow --json has entries and the job on stdout, and how it stands on stderr, a line each', async () => {
+    const following = run('submit', hello, '--follow', '--json');
+    const { workload_id } = await carriedOut(['one'], (task) => host.end(task, {}));
+    const { status, out, err } = await following;
+
+    expect(status).toBe(0);
+    const [entry, job, ...more] = linesOf(out);
+    expect(entry).toMatchObject({ text: 'one', service: 'hello', channel: 'stdout' });
+    expect(job).toMatchObject({ id: workload_id, state: 'succeeded' });
+    expect(more).toEqual([]);
+    expect(linesOf(err)[0]).toEqual({ type: 'job', id: workload_id, state: 'queued', reason: expect.any(String) });
+  });
+
+  it('--follow is 1 for one that has failed, with the facts and what to do', async () => {
+    const following = run('submit', hello, '--follow');
+    await carriedOut(['oh no'], fails);
+    const { status, out, err } = await following;
+
+    expect({ status, out }).toEqual({ status: 1, out: 'hello | oh no\n' });
+    expect(err).toMatch(/ is failed\. .*ended with 3\.$/m);
+    expect(err).toMatch(/^failed: A step of the job failed\..* \[step\.failed\]$/m);
+    expect(err).toMatch(/^ {2}exit_code: 3$/m);
+    expect(err).toMatch(/^hint: /m);
+  });
+
+  it('--wait prints what happens, without the phases of its task', async () => {
+    const waiting = run('submit', hello, '--wait');
+    const task = await host.agent.accept();
+    host.tell(task, 'phase.entered', 'The workload is probing.');
+    host.tell(task, 'image.pulled', 'The image is there.');
+    host.end(task, {});
+    const { status, out, err } = await waiting;
+
+    expect(status).toBe(0);
+    expect(out).toMatch(/^[0-9a-f-]{36} is succeeded\. .+\n$/);
+    expect(err).toMatch(/^\d\d:\d\d:\d\d {2}hello was submitted: one step\.\n(\d\d:\d\d:\d\d {2}.+\n)+$/);
+    expect(err).toContain('The image is there.');
+    expect(err).not.toContain('The workload is probing.');
+  });
+
+  it('--follow is 1 for one that was cancelled, and there is no log of one that was never begun', async () => {
+    // Its host has no room for anything while this one is there.
+    const large = JSON.parse((await run('submit', hello, '--cpus', '8', '--memory', '8', '--json')).out) as JobView;
+    const first = await host.agent.accept();
+    host.report(first, {});
+    await server.reaches(large.id, 'running');
+    const waiting = run('submit', hello, '--cpus', '8', '--follow');
+    const id = (await vi.waitUntil(async () => (await queued())[0])) ?? '';
+    await server.call('POST', `/api/v1/jobs/${id}/cancel`, { headers: { 'idempotency-key': 'c1' } });
+    const { status, out, err } = await waiting;
+
+    expect({ status, out }).toEqual({ status: 1, out: '' });
+    expect(err).toMatch(/ is cancelled\. It was cancelled before it was begun\.\n/);
+    host.end(first, {});
+    await server.reaches(large.id, 'succeeded');
+  });
+
+  it('ends on Ctrl-C with what that means and how to look at it; the job goes on', async () => {
+    const waiting = run('submit', hello, '--follow', '--json');
+    const task = await host.agent.accept();
+    host.report(task, {});
+    const { stream } = await host.agent.next('logs_open');
+    await server.reaches(task.workload_id, 'running');
+
+    process.emit('SIGINT');
+    const { status, out } = await waiting;
+
+    expect(status).toBe(75);
+    expect(linesOf(out).at(-1)).toMatchObject({
+      failure: { code: 'command.interrupted', hint: expect.stringContaining('gpuaas jobs describe') },
+    });
+    expect(process.listenerCount('SIGINT')).toBe(0);
+    expect(await server.job(task.workload_id)).toMatchObject({ state: 'running' });
+    host.agent.send({ type: 'logs_end', stream, failure: null });
+    host.end(task, {});
+    await server.reaches(task.workload_id, 'succeeded');
+  });
+
+  it('is refused with every error and its path, and nothing was kept', async () => {
+    const before = (await run('list', '--json')).out;
+    const file = fileOf('bad.json', {
+      ...{ version: '0.1', type: 'container', nonsense: true, more: 1 },
+      ops: [{ type: 'container/walk', id: 'a', args: {} }],
+    });
+    const people = await run('submit', file);
+    const programs = await run('submit', file, '--json');
+
+    expect(people).toMatchObject({ status: 3, out: '' });
+    for (const path of ['/nonsense', '/more', '/ops/0/type'])
+      expect(people.err).toMatch(new RegExp(`^  ${path}: `, 'm'));
+    expect(people.err).toMatch(/^hint: .*gpuaas manifest validate FILE/m);
+    expect(programs.status).toBe(3);
+    expect(linesOf(programs.out)[0].failure).toMatchObject({
+      ...{ code: 'job.invalid' },
+      detail: { errors: expect.arrayContaining([expect.objectContaining({ path: '/nonsense' })]) },
+    });
+    expect((await run('list', '--json')).out).toBe(before);
+  });
+
+  it('is refused where its token belongs to no project, unless one is named, by GPUAAS_PROJECT too', async () => {
+    const refused = await asAdmin('submit', hello);
+    vi.stubEnv('GPUAAS_PROJECT', 'p1');
+    const { status, out } = await asAdmin('submit', hello, '--json');
+
+    expect(refused.status).toBe(3);
+    expect(refused.err).toMatch(/^ {2}\/project_id: is missing/m);
+    expect({ status, ...JSON.parse(out) }).toMatchObject({ status: 0, project_id: 'p1' });
+    host.end(await host.agent.accept(), {});
+  });
+
+  it('cannot be used with a file that does not exist, or values that are none', async () => {
+    expect(await run('submit', join(folder, 'nowhere.json'))).toMatchObject({
+      ...{ status: 2, out: '' },
+      err: expect.stringContaining('nowhere.json cannot be read (ENOENT)'),
+    });
+    for (const words of [
+      ['--cpus', 'many'],
+      ['--deadline', '0'],
+      ['--dialect', 'none'],
+      ['--sandbox', 'none'],
+    ]) {
+      expect(await run('submit', hello, ...words)).toMatchObject({ status: 2, out: '' });
+    }
+  });
+
+  it('is made once where the answer is lost: what is sent again has the same key', async () => {
+    const before = linesOf((await run('list', '--json')).out)[0].items.length;
+    const way = await aWay();
+    way.losesNext();
+    const { status, out } = await runGpuaas({ url: way.url, token: token('member') }, [
+      'jobs',
+      'submit',
+      hello,
+      '--json',
+    ]);
+
+    expect(status).toBe(0);
+    expect(way.keys).toEqual([expect.any(String), way.keys[0]]);
+    expect(linesOf((await run('list', '--json')).out)[0].items).toHaveLength(before + 1);
+    const task = await host.agent.accept();
+    expect(task.workload_id).toBe(JSON.parse(out).id);
+    host.end(task, {});
+    await server.reaches(task.workload_id, 'succeeded');
+  });
+
+  it('goes on following when its control plane was away, and says so once', async () => {
+    const way = await aWay();
+    const following = runGpuaas({ url: way.url, token: token('member') }, ['jobs', 'submit', hello, '--follow']);
+    const task = await host.agent.accept();
+    host.report(task, {});
+    await host.agent.next('logs_open');
+    await server.reaches(task.workload_id, 'running');
+    way.away();
+    host.end(task, {});
+    await server.reaches(task.workload_id, 'succeeded');
+    await vi.waitUntil(() => way.refused.some((path) => path.includes('/logs?')), { timeout: 10_000 });
+    way.back();
+    const { stream } = await host.agent.next('logs_open');
+    host.agent.send({ type: 'logs_end', stream, failure: null });
+    const { status, err } = await following;
+
+    expect(status).toBe(0);
+    expect(err.match(/The control plane does not answer/g)).toHaveLength(1);
+    expect(err.match(/The control plane is back/g)).toHaveLength(1);
+  });
+});
+
+describe('gpuaas jobs list, describe, logs, cancel and remove', () => {
+  it('show a job that failed, from what it is to what to do', async () => {
+    const { id } = JSON.parse((await run('submit', hello, '--json')).out);
+    const task = await host.agent.accept();
+    fails(task);
+    await server.reaches(id, 'failed');
+    const [list, failed, none] = [
+      await run('list'),
+      await run('list', '--state', 'failed', '--json'),
+      await run('list', '--state', 'expired'),
+    ];
+    const [page, json] = [await run('describe', id), await run('describe', id, '--json')];
+
+    expect(list.out).toMatch(/^ID +NAME +STATE +STEPS +SUBMITTED +NODE +PROJECT +REASON\n/);
+    expect(list.out).toMatch(
+      new RegExp(`^${id} +hello +failed +1 of 1 +\\S+ +host-1 +p1 +A step of the job failed`, 'm'),
+    );
+    expect(linesOf(failed.out)[0].items.map((job: JobView) => job.state)).not.toContain('succeeded');
+    expect(none).toMatchObject({ status: 0, out: '', err: 'No jobs.\n' });
+    expect(page.out).toMatch(/^state +failed for /m);
+    expect(page.out).toMatch(/^ {2}hello +op:hello +failed +3 /m);
+    expect(page.out).toMatch(/^Why\n {2}A step of the job failed\..* \[step\.failed\]\n/m);
+    expect(page.out.trimEnd().split('\n').at(-1)).toMatch(/^ {2}hint: /);
+    expect(JSON.parse(json.out)).toMatchObject({ id, state: 'failed', failure: { code: 'step.failed' } });
+  });
+
+  it('logs: what it says, of one step, as JSON; and why there is none', async () => {
+    const { id } = JSON.parse((await run('submit', hello, '--json')).out);
+    const task = await host.agent.accept();
+    host.report(task, {});
+    await server.reaches(id, 'running');
+    const reading = run('logs', id, '--step', 'hello', '--tail', '1', '--json');
+    const { stream, source, tail, follow } = await host.agent.next('logs_open');
+    expect({ source, tail, follow }).toEqual({
+      ...{ source: { kind: 'service', id, service: 'hello' }, tail: 1, follow: false },
+    });
+    const entry = { time: at, channel: 'stderr', text: 'oh', encoding: 'utf8', partial: false } as const;
+    host.agent.send({ type: 'logs_chunk', stream, cursor: 'c1', block: [entry] });
+    host.agent.send({ type: 'logs_end', stream, failure: null });
+
+    expect(await reading).toMatchObject({ status: 0, out: `${JSON.stringify(entry)}\n` });
+    expect(await run('logs', id, '--step', 'nowhere')).toMatchObject({ status: 3, out: '' });
+    host.end(task, {});
+    await server.reaches(id, 'succeeded');
+  });
+
+  it('cancel waits until it is over; remove takes away what is over, and refuses what is not', async () => {
+    const { id } = JSON.parse((await run('submit', hello, '--json')).out);
+    const task = await host.agent.accept();
+    host.report(task, {});
+    await server.reaches(id, 'running');
+
+    expect(await run('remove', id)).toMatchObject({ status: 3, err: expect.stringContaining('[job.running]') });
+    const asked = await run('cancel', id, '--no-wait', '--json');
+    expect(JSON.parse(asked.out)).toMatchObject({ id, state: 'running' });
+    const cancelling = run('cancel', id);
+    const cancelled = new AgentError('job.cancelled').toFailure();
+    const report = { ...reported, state: 'cancelled' as const, failure: cancelled };
+    host.end(task, { status: 'cancelled', failure: cancelled, output: jobOutput({ state: 'cancelled', report }) });
+    expect(await cancelling).toMatchObject({ status: 0, out: expect.stringMatching(` is cancelled. `) });
+
+    expect(await run('remove', id)).toMatchObject({ status: 0, out: `${id} is gone.\n` });
+    expect((await run('remove', id)).status).toBe(3);
+  });
+
+  it.each(['describe', 'logs', 'cancel', 'remove'])('%s of one that nobody knows is 3, with its name', async (verb) => {
+    expect(await run(verb, 'nowhere')).toMatchObject({ status: 3, out: '', err: expect.stringContaining('"nowhere"') });
+    const { status, out } = await run(verb, 'nowhere', '--json');
+    expect({ status, ...JSON.parse(out) }).toMatchObject({ status: 3, failure: { code: 'resource.not_found' } });
+  });
+});
+
+async function queued(): Promise<string[]> {
+  const { body } = await server.call('GET', '/api/v1/jobs?state=queued');
+  return body.items.map(({ id }: JobView) => id);
+}
+
+/** A way to the control plane that can be cut, and loses an answer where it is told to. */
+async function aWay() {
+  const keys: unknown[] = [];
+  const refused: string[] = [];
+  let loses = false;
+  let isAway = false;
+  const open = new Set<ServerResponse>();
+  const http = createServer(async (request, response) => {
+    if (isAway) {
+      refused.push(request.url ?? '');
+      return void response.destroy();
+    }
+    open.add(response);
+    const body = await buffer(request);
+    const { method = 'GET', headers } = request;
+    if (method === 'POST') keys.push(headers['idempotency-key']);
+    const passed = Object.entries(headers).filter(([name]) => !['host', 'connection', 'content-length'].includes(name));
+    const answer = await fetch(`${server.url}${request.url}`, {
+      ...{ method, headers: Object.fromEntries(passed) as Record<string, string> },
+      ...(method === 'GET' ? {} : { body }),
+    });
+    if (loses) {
+      loses = false;
+      return void response.destroy();
+    }
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+    for await (const piece of answer.body ?? []) response.write(piece);
+    response.end();
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  atFileEnd(() => {
+    http.closeAllConnections();
+    http.close();
+  });
+  return {
+    ...{ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, keys, refused },
+    losesNext: () => {
+      loses = true;
+    },
+    away: () => {
+      isAway = true;
+      for (const response of open) response.destroy();
+    },
+    back: () => {
+      isAway = false;
+    },
+  };
+}
