@@ -53,8 +53,8 @@ function volumesOf({ Config: { Labels }, HostConfig }: ContainerObject) {
   return Labels?.[labels.kind] === jobKind ? namedVolumes(HostConfig.Mounts ?? []) : [];
 }
 
-/** The engine writes year 1 for a start that has not been. */
-function isFresh({ State: { Status, Running, StartedAt = '' } }: ContainerObject): boolean {
+/** True if it never ran: the engine writes year 1 for a start that has not been. */
+export function isFresh({ State: { Status, Running, StartedAt = '' } }: ContainerObject): boolean {
   return Status === 'created' && Running !== true && StartedAt.startsWith('0001-');
 }
 

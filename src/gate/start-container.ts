@@ -20,11 +20,13 @@ import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { sendAnswer } from './answers.ts';
+import { isFresh } from './archives.ts';
 import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { type PreparedMount, prepareMounts, stateAbove } from './mount-folders.ts';
 import { attach } from './networks.ts';
+import { openVolumes } from './open-volumes.ts';
 import { isSameFolder } from './safe-folders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
@@ -49,6 +51,7 @@ export async function startContainer(call: GateCall, gate: GateContext): Promise
     network?.catch(() => undefined);
     return withMounts(object, gate, async (checked) => {
       await network;
+      if (isFresh(object)) await openVolumes(object, gate, signal);
       return await startAndVerify(container.id, checked, gate, signal);
     });
   });

@@ -33,13 +33,17 @@ export interface FreshImageOptions {
   /** A static program that becomes `/bin/sh`, so that a container of the image can run. */
   readonly shell?: Buffer;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Who its containers run as; root if absent. */
+  readonly user?: string;
+  /** Files of its own in the folder `/data`, which belongs to this user, and may be looked at by others. */
+  readonly data?: { readonly uid: number; readonly files: Readonly<Record<string, string>> };
 }
 
 /** Pushes a new image to a registry. */
 export async function pushFreshImage(
   host: string,
   repository: string,
-  { layers = 1, layerBytes = 4096, zeros = false, auth, shell, labels = {} }: FreshImageOptions = {},
+  { layers = 1, layerBytes = 4096, zeros = false, auth, shell, labels = {}, user, data }: FreshImageOptions = {},
 ): Promise<FreshImage> {
   const tars = Array.from({ length: layers }, (_, index) => {
     const content = zeros ? Buffer.alloc(layerBytes) : randomBytes(layerBytes);
@@ -48,13 +52,18 @@ export async function pushFreshImage(
   if (shell) {
     tars.push(tarOf('bin/sh', shell, '0000755'));
   }
+  if (data) {
+    for (const [name, text] of Object.entries(data.files)) tars.push(tarOf(`data/${name}`, Buffer.from(text)));
+    // Last: a layer with a file in it has the folder as root's.
+    tars.push(folderOf('data/', data.uid));
+  }
   const packed = tars.map((tar) => blobOf(gzipSync(tar, { level: 1 })));
   const config = blobOf(
     Buffer.from(
       JSON.stringify({
         architecture: 'amd64',
         os: 'linux',
-        config: { Cmd: ['/none'], Labels: labels },
+        config: { Cmd: ['/none'], Labels: labels, ...(user !== undefined && { User: user }) },
         rootfs: { type: 'layers', diff_ids: tars.map((tar) => blobOf(tar).digest) },
       }),
     ),
@@ -114,18 +123,35 @@ function blobOf(bytes: Buffer): Blob {
 
 /** A tar archive (ustar) of one file. */
 function tarOf(name: string, content: Buffer, mode = '0000644'): Buffer {
+  const filled = Buffer.alloc(((512 - (content.length % 512)) % 512) + 1024);
+  return Buffer.concat([headerOf({ name, mode, type: '0', size: content.length }), content, filled]);
+}
+
+function folderOf(name: string, uid: number): Buffer {
+  return Buffer.concat([headerOf({ name, mode: '0000755', type: '5', size: 0, uid }), Buffer.alloc(1024)]);
+}
+
+interface Header {
+  readonly name: string;
+  readonly mode: string;
+  readonly type: '0' | '5';
+  readonly size: number;
+  readonly uid?: number;
+}
+
+function headerOf({ name, mode, type, size, uid = 0 }: Header): Buffer {
   const header = Buffer.alloc(512);
   header.write(name, 0);
   header.write(`${mode}\0`, 100);
-  header.write('0000000\0', 108);
+  header.write(`${uid.toString(8).padStart(7, '0')}\0`, 108);
   header.write('0000000\0', 116);
-  header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
+  header.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
   header.write('00000000000\0', 136);
   header.write('        ', 148);
-  header.write('0', 156);
+  header.write(type, 156);
   header.write('ustar\0', 257);
   header.write('00', 263);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, content, Buffer.alloc(((512 - (content.length % 512)) % 512) + 1024)]);
+  return header;
 }

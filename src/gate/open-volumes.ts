@@ -1,0 +1,70 @@
+/**
+ * Volumes of a job that all its containers can write to, whoever they run as: an engine makes a new one root's, and closed to others.
+ *
+ *   what the image has at that place    is in the new volume already, with its owner, when the container was created
+ *   a folder that others may look at    is opened for them to write as well, before the first start; its owner stays
+ *   a folder that is closed to others   stays so: whoever made it wants that
+ *
+ * Safe to repeat: what is open is left alone.
+ */
+import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import { jobKind, labels } from '../contract/names.ts';
+import type { GateContext } from './context.ts';
+import type { ContainerObject } from './engine-objects.ts';
+import { namedVolumes } from './volumes.ts';
+
+const block = 512;
+
+/**
+ * Those of a container that never ran. The engine takes a file mode only for what lies in the folder that a tar goes to, never for
+ * that folder: so it goes beside the volume, and one with a read-only root is left as it is.
+ */
+export async function openVolumes(object: ContainerObject, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const { Config, HostConfig } = object;
+  if (Config.Labels?.[labels.kind] !== jobKind || HostConfig['ReadonlyRootfs'] === true) return;
+  for (const { target, readOnly } of namedVolumes(HostConfig.Mounts ?? [])) {
+    if (!readOnly) await openVolume(object.Id, target, gate, signal);
+  }
+}
+
+async function openVolume(id: string, target: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const path = `/containers/${id}/archive`;
+  const seen = await gate.engine.stream({ method: 'GET', path, query: { path: target }, signal });
+  const header = seen.statusCode === 200 ? await firstBlock(seen) : undefined;
+  seen.destroy();
+  const opened = header && openedFolder(header);
+  if (!opened) return;
+  const answer = await gate.engine.stream({
+    ...{ method: 'PUT', path, query: { path: dirname(target), noOverwriteDirNonDir: '1' }, signal },
+    ...{ stream: Readable.from([opened]), headers: { 'content-type': 'application/x-tar' } },
+  });
+  answer.resume();
+  if (answer.statusCode !== 200) {
+    gate.log.warn({ container_id: id, path: target, status: answer.statusCode }, 'a volume is not open to all users');
+  }
+}
+
+/** Not more of it is read: the rest is all that the volume holds. */
+async function firstBlock(tar: Readable): Promise<Buffer | undefined> {
+  let bytes = Buffer.alloc(0);
+  for await (const chunk of tar) {
+    bytes = Buffer.concat([bytes, chunk as Buffer]);
+    if (bytes.length >= block) return bytes.subarray(0, block);
+  }
+  return undefined;
+}
+
+/** A tar that opens the folder whose header in a tar this is; undefined where it is none, or is not to be opened. */
+function openedFolder(header: Buffer): Buffer | undefined {
+  const mode = Number.parseInt(header.toString('latin1', 100, 108), 8);
+  const isFolder = header.toString('latin1', 156, 157) === '5';
+  const mayLook = (mode & 0o005) === 0o005;
+  if (!isFolder || !mayLook || (mode & 0o002) !== 0) return undefined;
+  const tar = Buffer.concat([header, Buffer.alloc(2 * block)]);
+  tar.write(`${(mode | 0o777).toString(8).padStart(7, '0')}\0`, 100, 'latin1');
+  tar.write(' '.repeat(8), 148, 'latin1');
+  const sum = tar.subarray(0, block).reduce((total, byte) => total + byte, 0);
+  tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return tar;
+}
