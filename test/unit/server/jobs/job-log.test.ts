@@ -285,3 +285,27 @@ it('what is no cursor of a job log is its beginning', async () => {
 
   for (const each of parts) expect(textOf(entriesOf(each))).toEqual(whole);
 });
+
+it('says of a job that goes on that its host is away; whoever comes back has what was behind that', async () => {
+  const { read, end } = await openJob();
+  const away = { kind: 'end', failure: failureOf('node.away') } as const;
+
+  const before = await Array.fromAsync(read(new Host((count) => (count < 5 ? undefined : away))));
+  await end();
+  const last = before.findLast((part) => part.kind === 'entries');
+  const after = await Array.fromAsync(read(new Host(), { cursor: last?.cursor ?? null }));
+
+  expect(before.at(-1)).toEqual(away);
+  expect(textOf(entriesOf([...before, ...after]))).toEqual(whole);
+});
+
+it('the log of a step ends with the step, while its job goes on', async () => {
+  const { read, put, job, reports } = await openJob();
+  await put(job, jobNews(job, [reports[0] ?? aStepReport('one'), aStepReport('two', { state: 'running' })]));
+  const host = new Host();
+
+  const parts = await Array.fromAsync(read(host, { step: 'one' }));
+
+  expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+  expect(host.asked).toMatchObject([{ source: { kind: 'service', service: 'one' }, follow: false }]);
+});
