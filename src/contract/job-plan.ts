@@ -55,7 +55,7 @@ export const JobIdentity = Type.Object(
     dialect: Type.Enum(['nosana'], { description: 'What the document of its author was written for.' }),
     document_sha256: Type.String({
       pattern: '^[0-9a-f]{64}$',
-      description: 'sha256, in hex, of the document as it was submitted.',
+      description: 'sha256, in hex, of the document without its secrets, as JSON with sorted keys and no space.',
     }),
     attempt: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Which attempt of the job it is; 1 if left out.' }),

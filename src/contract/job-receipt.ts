@@ -31,7 +31,10 @@ export const ReceiptFacts = Type.Object(
     task_id: id('Task that ran it: another one for each attempt.'),
     attempt: Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Which attempt of the job it was.' }),
     plan_sha256: { ...Sha256, description: 'sha256 of the plan as JSON with sorted keys and no space.' },
-    document_sha256: { ...Sha256, description: 'sha256 of the document as it was submitted.' },
+    document_sha256: {
+      ...Sha256,
+      description: 'sha256 of the document without its secrets, as JSON with sorted keys and no space.',
+    },
     images: Type.Array(
       Type.Object(
         {

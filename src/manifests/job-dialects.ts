@@ -2,6 +2,7 @@
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { JobReport } from '../contract/job-report.ts';
 import type { PathError } from '../contract/validate.ts';
+import { dialectOf } from './dialects.ts';
 import type { FlowLog } from './nosana/flow-state.ts';
 import { readNosanaJob } from './nosana/read-job.ts';
 import type { PlannedJob, PlanWish } from './nosana/to-plan.ts';
@@ -22,6 +23,8 @@ export type ReadJob =
       flowState?(report: JobReport, queuedAt: string, logsOf: (step: string) => readonly FlowLog[]): object;
     };
 
+/** A document that is a job. */
+export type AcceptedJob = Extract<ReadJob, { ok: true }>;
 export type JobDialect = JobPlan['identity']['dialect'];
 
 const readers: Record<JobDialect, (document: unknown) => ReadJob> = { nosana: readNosanaJob };
@@ -34,4 +37,11 @@ export function isJobDialect(dialect: string): dialect is JobDialect {
 /** Judges a document of that dialect; every error at once. */
 export function readJob(dialect: JobDialect, document: unknown): ReadJob {
   return readers[dialect](document);
+}
+
+/** The job that a document is, whatever its dialect; undefined where it is none. */
+export function jobOf(document: unknown): AcceptedJob | undefined {
+  const dialect = dialectOf(document);
+  const read = dialect !== null && isJobDialect(dialect) ? readJob(dialect, document) : undefined;
+  return read?.ok ? read : undefined;
 }

@@ -6,8 +6,9 @@ import { AgentError } from '../../contract/failures.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import { type Dialect, dialects, judgeManifest, type ManifestVerdict, schemaTextOf } from '../../manifests/dialects.ts';
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
+import { jobOf } from '../../manifests/job-dialects.ts';
 import { locator } from '../../manifests/locate.ts';
-import { readDefinitionText } from '../../manifests/nosana/read-definition.ts';
+import { readDocument as readManifest } from '../../manifests/read-document.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
@@ -110,9 +111,10 @@ async function render(file: string, options: { values?: string; pin?: Record<str
     if (options.values !== undefined) {
       throw new AgentError('command.invalid', { reason: '--values: a job definition has no values to be filled in.' });
     }
-    const job = readDefinitionText(text);
-    if (job.ok) printJson(renderJob(text, job.definition, pin));
-    return job.ok ? exitCodes.ok : exitCodes.failed;
+    const document = readManifest(text);
+    const job = document.ok ? jobOf(document.value) : undefined;
+    if (document.ok && job) printJson(renderJob(document.value, job, pin));
+    return job ? exitCodes.ok : exitCodes.failed;
   }
   const read = readProfileText(text);
   if (!read.ok) return exitCodes.failed;

@@ -1,10 +1,10 @@
 /** `gpuaas manifest render` for job definitions: the plan that a submission becomes, without a control plane and without secrets. */
-import { createHash } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
 import type { JobPlan } from '../../contract/job-plan.ts';
 import { readImageName, wholeName } from '../../manifests/image-name.ts';
-import type { JobDefinition } from '../../manifests/nosana/definition.ts';
-import { type PlannedJob, planOf } from '../../manifests/nosana/to-plan.ts';
+import type { AcceptedJob } from '../../manifests/job-dialects.ts';
+import { documentHash } from '../../manifests/job-secrets.ts';
+import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
 import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
 
 const { gpu_count, retries: _retries, ...usual } = usualJob;
@@ -16,14 +16,10 @@ export interface RenderedJob extends Pick<PlannedJob, 'plan' | 'unresolved'> {
 }
 
 /** `pins` are digests, or whole references, by the name of an image as the definition has it. */
-export function renderJob(
-  text: string,
-  definition: JobDefinition,
-  pins: Readonly<Record<string, string>>,
-): RenderedJob {
+export function renderJob(document: unknown, read: AcceptedJob, pins: Readonly<Record<string, string>>): RenderedJob {
   const identity = {
     ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
-    ...{ dialect: 'nosana' as const, document_sha256: createHash('sha256').update(text).digest('hex') },
+    ...{ dialect: 'nosana' as const, document_sha256: documentHash(document, read.secretsAt) },
   };
   const media_type = 'application/vnd.oci.image.manifest.v1+json';
   const resolved = Object.fromEntries(
@@ -34,10 +30,8 @@ export function renderJob(
       return [wholeName(image), { reference, media_type }] as const;
     }),
   );
-  const { plan, unresolved } = planOf(definition, { ...offline, identity, pins: resolved });
-  const used = new Set(
-    planOf(definition, { ...offline, identity, pins: {} }).unresolved.map(({ reference }) => reference),
-  );
+  const { plan, unresolved } = read.plan({ ...offline, identity, pins: resolved });
+  const used = new Set(read.plan({ ...offline, identity, pins: {} }).unresolved.map(({ reference }) => reference));
   const [stray] = Object.keys(resolved).filter((name) => !used.has(name));
   if (stray !== undefined) {
     const all = [...used].join(', ') || 'no image without a digest';

@@ -1,11 +1,13 @@
 /** `gpuaas jobs verify`: whether receipts are what their nodes signed and follow one another, without asking anybody. */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AgentError } from '../../contract/failures.ts';
 import { type JobReceipt, NodeKeys } from '../../contract/job-receipt.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
 import { measureFile } from '../../kit/measure-file.ts';
+import { jobOf } from '../../manifests/job-dialects.ts';
+import { documentHash } from '../../manifests/job-secrets.ts';
+import { readDocument } from '../../manifests/read-document.ts';
 import { judgeReceipts, planHash } from '../../policy/job-receipts.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine } from '../output.ts';
@@ -53,8 +55,7 @@ async function differing(receipt: JobReceipt, { plan, document, artifact }: Veri
   if (plan !== undefined && planHash(jsonOf(plan) as object) !== receipt.plan_sha256) {
     found.push(`${plan} is not the plan that was carried out.`);
   }
-  const written = document === undefined ? undefined : createHash('sha256').update(textOf(document)).digest('hex');
-  if (written !== undefined && written !== receipt.document_sha256) {
+  if (document !== undefined && hashOfDocument(textOf(document)) !== receipt.document_sha256) {
     found.push(`${document} is not the document that was submitted.`);
   }
   for (const [name, file] of artifact) {
@@ -67,6 +68,16 @@ async function differing(receipt: JobReceipt, { plan, document, artifact }: Veri
     }
   }
   return found;
+}
+
+/** Of what its author has written, or of what the control plane shows of it; undefined where it is no job. */
+function hashOfDocument(text: string): string | undefined {
+  const read = readDocument(text);
+  if (!read.ok) return;
+  const shown = read.value as { readonly sha256?: unknown; readonly document?: unknown } | null;
+  const document = shown?.sha256 === undefined ? read.value : shown.document;
+  const job = jobOf(document);
+  return job && documentHash(document, job.secretsAt);
 }
 
 function readKeys(file: string): NodeKeys {

@@ -8,6 +8,7 @@ import type { JobPlan } from '../../contract/job-plan.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { readJob } from '../../manifests/job-dialects.ts';
+import { putSecrets, type Secrets } from '../../manifests/job-secrets.ts';
 import type { CollectionName } from '../db/collections.ts';
 import type { Job } from '../db/entities/job.ts';
 import type { Node } from '../db/entities/node.ts';
@@ -18,7 +19,6 @@ import { changeJob } from './job-changes.ts';
 import { hostsOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
 import { notBefore } from './job-retries.ts';
-import { putSecrets, type Secrets } from './job-secrets.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
 import { planned } from './plan-job.ts';
 

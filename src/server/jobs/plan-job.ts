@@ -1,6 +1,6 @@
 /** The plan of a job for one place. */
 import type { JobPlan } from '../../contract/job-plan.ts';
-import type { ReadJob } from '../../manifests/job-dialects.ts';
+import type { AcceptedJob } from '../../manifests/job-dialects.ts';
 import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
 import type { Job } from '../db/entities/job.ts';
 
@@ -18,7 +18,7 @@ export interface JobPlace {
 }
 
 export function planned(
-  read: Extract<ReadJob, { ok: true }>,
+  read: AcceptedJob,
   { id, project_id, name, dialect, document_sha256, images, options }: Sketch,
   { allocationId, resources, attempt = 1 }: JobPlace,
 ): PlannedJob {

@@ -2,13 +2,13 @@
  * Takes a job in: its document is judged, its images become digests, its secrets are taken out, and somewhere it has to fit.
  * Everything that is wrong is told at once, by where it stands in the document.
  */
-import { createHash } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { JobIdentity } from '../../contract/job-plan.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { dialectOf, foreign } from '../../manifests/dialects.ts';
-import { isJobDialect, type JobDialect, jobDialects, type ReadJob, readJob } from '../../manifests/job-dialects.ts';
+import { type AcceptedJob, isJobDialect, type JobDialect, jobDialects, readJob } from '../../manifests/job-dialects.ts';
+import { documentHash, type Secrets, takeSecrets } from '../../manifests/job-secrets.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
 import { usualJob } from '../../manifests/usual-job.ts';
 import { errorsOfPlan } from '../../policy/check-job-plan.ts';
@@ -21,7 +21,6 @@ import { found } from '../http/access.ts';
 import type { Vault } from '../keys/vault.ts';
 import { hostsOf } from './job-hosts.ts';
 import { isFor, neverOf } from './job-queue.ts';
-import { type Secrets, takeSecrets } from './job-secrets.ts';
 import { openStates } from './jobs-at-work.ts';
 import { fitOf, inWordsOfNever } from './placement.ts';
 import { planned } from './plan-job.ts';
@@ -54,8 +53,6 @@ export const JobRequest = Type.Object(
 );
 export type JobRequest = Static<typeof JobRequest>;
 
-type AcceptedJob = Extract<ReadJob, { ok: true }>;
-
 export interface PreparedJob {
   readonly name: string;
   readonly dialect: JobDialect;
@@ -79,7 +76,7 @@ export async function prepareJob(
   const text = typeof request.document === 'string' ? request.document : JSON.stringify(request.document);
   const { dialect, document, read } = understand(text, request.dialect);
   const options = optionsOf(request.options);
-  const sha256 = createHash('sha256').update(text).digest('hex');
+  const sha256 = documentHash(document, read.secretsAt);
   const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256 };
   const place = { allocationId: 'allocation', resources: sketchOf(request.options) };
   const before = planned(read, { ...sketch, options, images: [] }, place);

@@ -10,6 +10,7 @@ import type { IdentityKey } from '../../../../src/contract/enrolment.ts';
 import type { KeptOutput } from '../../../../src/contract/job-outputs.ts';
 import type { JobReceipt } from '../../../../src/contract/job-receipt.ts';
 import { jobOutputsPath } from '../../../../src/contract/signing.ts';
+import { documentHash } from '../../../../src/manifests/job-secrets.ts';
 import { planHash, receiptHash, signReceipt } from '../../../../src/policy/job-receipts.ts';
 import { atFileEnd } from '../../../support/file-end.ts';
 import { aJob, aJobStep, nodeWithSession } from '../../../support/job-samples.ts';
@@ -38,6 +39,22 @@ await server.store.write(async (tx) => {
 });
 
 const content = 'the weights of a model';
+const resource = { type: 'HF', repo: 'a/b', target: '/data', accessToken: 'secret' };
+/** What a control plane keeps of `inYaml`. */
+const kept = {
+  ...{ version: '0.1', type: 'container' },
+  ops: [{ type: 'container/run', id: 'a', args: { image: 'alpine:3', resources: [resource] } }],
+};
+const inYaml = `type: container
+version: "0.1"
+ops:
+  - id: a
+    type: container/run
+    args:
+      image: alpine:3
+      resources:
+        - {type: HF, repo: a/b, target: /data, accessToken: hunter2}
+`;
 await handOver({
   name: 'model',
   kind: 'artifact',
@@ -179,7 +196,9 @@ describe('gpuaas jobs receipt and verify', () => {
     );
     for (const [place, jws] of receipts.entries()) writeFileSync(at(`r${place + 1}`), jws);
     writeFileSync(at('artifact'), content);
-    writeFileSync(at('document'), 'the document');
+    writeFileSync(at('document'), inYaml);
+    writeFileSync(at('answer'), JSON.stringify({ dialect: 'nosana', sha256: 'x', document: kept }));
+    writeFileSync(at('bare'), JSON.stringify(kept));
     writeFileSync(at('plan'), JSON.stringify({ b: 1, a: 2 }));
 
     expect((await run('nodes', 'keys', 'node-1', '-o', at('keys.json'))).status).toBe(0);
@@ -194,6 +213,9 @@ describe('gpuaas jobs receipt and verify', () => {
       at('document'),
       '--plan',
       at('plan'),
+    );
+    const documents = await Promise.all(
+      ['answer', 'bare'].map((name) => offline(at('receipt'), '--document', at(name))),
     );
     const all = await offline(at('r3'), at('r1'), at('r2'), '--json');
     const missing = await offline(at('r1'), at('r3'));
@@ -215,6 +237,7 @@ describe('gpuaas jobs receipt and verify', () => {
       status: 0,
       out: expect.stringContaining('number 1 of node node-1: job job-1 succeeded'),
     });
+    expect(documents.map(({ status }) => status)).toEqual([0, 0]);
     expect(all.status).toBe(0);
     expect(JSON.parse(all.out)).toMatchObject({
       valid: true,
@@ -256,7 +279,7 @@ function chain(length: number): string[] {
     const receipt: JobReceipt = {
       ...{ version: 1, node_id: 'node-1', chain: 'c1', number, previous: before ? receiptHash(before) : null },
       ...{ job_id: `job-${number}`, project_id: 'p1', allocation_id: 'al-1', task_id: `t${number}`, attempt: 1 },
-      ...{ plan_sha256: planHash({ a: 2, b: 1 }), document_sha256: sha256('the document'), state: 'succeeded' },
+      ...{ plan_sha256: planHash({ a: 2, b: 1 }), document_sha256: documentHash(kept, []), state: 'succeeded' },
       ...{ images: [], inputs: [], steps: [], started_at: null, ended_at: '2026-01-01T00:00:00Z' },
       outputs: [{ name: 'model', kind: 'artifact', sha256: sha256(content), bytes: content.length }],
     };

@@ -2,6 +2,7 @@ import { compactDecrypt } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
+import { documentHash } from '../../../../src/manifests/job-secrets.ts';
 import { aStep, definition, jobOutput, jobServer } from '../../../support/job-server.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 
@@ -173,6 +174,9 @@ describe('what a job keeps to itself', () => {
     const { images, inputs } = task.params as JobPlan;
     const open = async (jwe = '') =>
       JSON.parse(new TextDecoder().decode((await compactDecrypt(jwe, server.keys.wrapping)).plaintext));
+    expect([shown.sha256, (task.params as JobPlan).identity.document_sha256]).toEqual(
+      Array(2).fill(documentHash(shown.document, [])),
+    );
     expect(await open(images[0]?.credential)).toEqual({ username: 'ada', password: 'lovelace' });
     expect(await open(inputs[0]?.credential)).toEqual({
       ...{ access_key_id: 'key-of-ada', secret_access_key: 'never-to-be-seen' },

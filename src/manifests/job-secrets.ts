@@ -1,6 +1,8 @@
 /** Takes the secrets out of a document, by JSON pointers, and puts them back where it is rendered. */
 
-import { keysOf } from '../../contract/pointer.ts';
+import { createHash } from 'node:crypto';
+import { keysOf } from '../contract/pointer.ts';
+import { canonicalJson } from '../policy/container-spec.ts';
 
 /** Stands where a secret was; a document with it is as valid as before. */
 export const secretMark = 'secret';
@@ -12,6 +14,16 @@ export function takeSecrets(document: unknown, pointers: readonly string[]): { d
   const bare = copyOf(document);
   const secrets = pointers.map((pointer) => [pointer, replaceAt(bare, pointer, secretMark)] as const);
   return { document: bare, secrets: Object.fromEntries(secrets) };
+}
+
+/**
+ * What a receipt says of a document: of what it says, in JSON as in YAML, and not of its secrets. Who has a receipt could try what
+ * they are otherwise, and what is kept of a document verifies as well as what was submitted.
+ */
+export function documentHash(document: unknown, pointers: readonly string[]): string {
+  return createHash('sha256')
+    .update(canonicalJson(takeSecrets(document, pointers).document))
+    .digest('hex');
 }
 
 export function putSecrets(document: unknown, secrets: Secrets): unknown {
