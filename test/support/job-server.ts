@@ -5,8 +5,10 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, vi } from 'vitest';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
+import type { KeptOutput } from '../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../src/contract/job-report.ts';
 import type { RecordBody } from '../../src/contract/records.ts';
+import { jobOutputsPath } from '../../src/contract/signing.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import { taskTypes } from '../../src/contract/tasks.ts';
 import type { Node } from '../../src/server/db/entities/node.ts';
@@ -131,12 +133,33 @@ async function connect(url: string, keys: ReturnType<typeof makeAgentKeys>, epoc
       const event = { time: at, type, phase: null, message, values: {} };
       record('task.progress', { workload_id, task_id, event } satisfies RecordBody<'task.progress'>);
     },
+    keep: (task: TaskEnvelope, content: string, output: Omit<KeptOutput, 'sha256' | 'bytes'>) =>
+      handOver({ url, bearer: welcome.bearer }, task.workload_id, content, output),
     end: (task: TaskEnvelope, result: Partial<TaskResult>) =>
       record('task.result', {
         ...{ workload_id: task.workload_id, type: task.type, fencing: task.fencing },
         result: { ...aResult(task.task_id), ...result },
       }),
   };
+}
+
+/** What a host has kept of a job, which the control plane has then. */
+async function handOver(
+  { url, bearer }: { readonly url: string; readonly bearer: string },
+  job_id: string,
+  content: string,
+  about: Omit<KeptOutput, 'sha256' | 'bytes'>,
+): Promise<KeptOutput> {
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const output: KeptOutput = { ...about, sha256, bytes: Buffer.byteLength(content) };
+  const send = async (method: string, path: string, type: string, body: string) => {
+    const headers = { authorization: `Bearer ${bearer}`, 'content-type': type };
+    const response = await fetch(`${url}${jobOutputsPath}${path}`, { method, headers, body });
+    expect(await response.json()).toMatchObject({ refused: null });
+  };
+  await send('POST', '', 'application/json', JSON.stringify({ job_id, output }));
+  await send('PUT', `/${job_id}/${sha256}?offset=0`, 'application/octet-stream', content);
+  return output;
 }
 
 const at = '2026-11-25T10:00:01.000Z';

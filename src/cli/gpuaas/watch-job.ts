@@ -36,7 +36,9 @@ export async function untilJobEnded(
     if (over.status === 'rejected') throw over.reason;
     // How the job ended is what was asked for; its log can be read again. One of which no step was begun has none.
     if (log.status === 'rejected' && over.value.steps.some(({ started_at }) => started_at !== null)) {
-      tell(`… its log broke off: ${oneLine(String(log.reason?.message))}`);
+      const message = `its log broke off: ${oneLine(String(log.reason?.message))}`;
+      if (json) tellJson({ type: 'stream', message });
+      else tell(`… ${message}`);
     }
     return over.value;
   } catch (error) {

@@ -108,3 +108,16 @@ it.each([
     said ? [expect.stringContaining(said)] : [],
   );
 });
+
+it('says that as JSON where that was asked for', async () => {
+  logEnd = new AgentError('container.not_found').toFailure();
+  ended = { ...atTheEnd, steps: [{ id: 'one', started_at: '2026-11-25T10:00:01.000Z' }] };
+
+  const { err } = await follow('--json');
+
+  const told = err
+    .trimEnd()
+    .split('\n')
+    .map((each) => JSON.parse(each));
+  expect(told).toContainEqual({ type: 'stream', message: expect.stringMatching(/^its log broke off: /) });
+});

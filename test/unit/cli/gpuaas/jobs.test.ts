@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
+import type { KeptOutput } from '../../../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
 import type { StreamedEntry } from '../../../../src/contract/session-messages.ts';
 import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
@@ -39,22 +40,36 @@ const linesOf = (said: string): any[] =>
     .map((line) => JSON.parse(line));
 const hello = fileOf('hello.json', server.hello());
 
+function entriesOf(lines: readonly string[]): StreamedEntry[] {
+  return lines.map((line) => {
+    return { time: at, channel: 'stdout', text: line, encoding: 'utf8', partial: false, service: 'hello' };
+  });
+}
+
+/** The log of its step, as its host keeps it. */
+async function keepLog(task: TaskEnvelope, lines: readonly string[]): Promise<KeptOutput[]> {
+  const content = lines.map((line) => `${JSON.stringify({ time: at, channel: 'stdout', text: line })}\n`).join('');
+  const about = { name: 'hello.log', kind: 'log', media_type: 'application/x-ndjson', file_name: 'hello.log' } as const;
+  return [await host.keep(task, content, about)];
+}
+
+type End = (task: TaskEnvelope, outputs: KeptOutput[]) => void;
+
 /** The next job that its host is given, which says this as its log and ends in that way. */
-async function carriedOut(lines: readonly string[], end: (task: TaskEnvelope) => void): Promise<TaskEnvelope> {
+async function carriedOut(lines: readonly string[], end: End): Promise<TaskEnvelope> {
   const task = await host.agent.accept();
   host.report(task, {});
   const { stream, source } = await host.agent.next('logs_open');
   expect(source).toEqual({ kind: 'instance', id: task.workload_id });
-  const block = lines.map((text): StreamedEntry => {
-    return { time: at, channel: 'stdout', text, encoding: 'utf8', partial: false, service: 'hello' };
-  });
-  host.agent.send({ type: 'logs_chunk', stream, cursor: 'c1', block });
+  host.agent.send({ type: 'logs_chunk', stream, cursor: 'c1', block: entriesOf(lines) });
   await server.reaches(task.workload_id, 'running');
-  end(task);
+  end(task, await keepLog(task, lines));
   await server.reaches(task.workload_id, 'succeeded', 'failed', 'cancelled');
   host.agent.send({ type: 'logs_end', stream, failure: null });
   return task;
 }
+
+const succeeds: End = (task, outputs) => host.end(task, { output: jobOutput({ outputs }) });
 
 const failure = new AgentError('step.failed', {
   reason: 'hello ended with 3.',
@@ -65,10 +80,14 @@ const failure = new AgentError('step.failed', {
 
 const reported = jobOutput().report as JobReport;
 
-function fails(task: TaskEnvelope): void {
+function fails(task: TaskEnvelope, outputs: KeptOutput[]): void {
   const step = { ...aStep, state: 'failed' as const, exit_code: 3, ended_at: at, failure };
   const report = { ...reported, state: 'failed' as const, steps: [step], failure };
-  host.end(task, { status: 'failed', failure, output: jobOutput({ state: 'failed', failure, report }) as never });
+  host.end(task, {
+    status: 'failed',
+    failure,
+    output: jobOutput({ state: 'failed', failure, report, outputs }) as never,
+  });
 }
 
 describe('gpuaas jobs submit', () => {
@@ -109,7 +128,7 @@ describe('gpuaas jobs submit', () => {
 
   it('--follow prints what its steps write, and beside that how it stands, and is 0 for one that has succeeded', async () => {
     const following = run('submit', hello, '--follow');
-    await carriedOut(['one', 'two'], (task) => host.end(task, {}));
+    await carriedOut(['one', 'two'], succeeds);
     const { status, out, err } = await following;
 
     expect({ status, out }).toEqual({ status: 0, out: 'hello | one\nhello | two\n' });
@@ -120,7 +139,7 @@ describe('gpuaas jobs submit', () => {
 
   it('--follow --json has entries and the job on stdout, and how it stands on stderr, a line each', async () => {
     const following = run('submit', hello, '--follow', '--json');
-    const { workload_id } = await carriedOut(['one'], (task) => host.end(task, {}));
+    const { workload_id } = await carriedOut(['one'], succeeds);
     const { status, out, err } = await following;
 
     expect(status).toBe(0);
@@ -263,23 +282,23 @@ describe('gpuaas jobs submit', () => {
     await server.reaches(task.workload_id, 'succeeded');
   });
 
-  it('goes on following when its control plane was away, and says so once', async () => {
+  it('goes on following when its control plane was away, says so once, and no line is lost or there twice', async () => {
     const way = await aWay();
     const following = runGpuaas({ url: way.url, token: token('member') }, ['jobs', 'submit', hello, '--follow']);
     const task = await host.agent.accept();
     host.report(task, {});
-    await host.agent.next('logs_open');
+    const { stream } = await host.agent.next('logs_open');
+    host.agent.send({ type: 'logs_chunk', stream, cursor: 'c1', block: entriesOf(['one']) });
     await server.reaches(task.workload_id, 'running');
+    await vi.waitUntil(() => way.passed.join('').includes('"one"'));
     way.away();
-    host.end(task, {});
+    succeeds(task, await keepLog(task, ['one', 'two']));
     await server.reaches(task.workload_id, 'succeeded');
     await vi.waitUntil(() => way.refused.some((path) => path.includes('/logs?')), { timeout: 10_000 });
     way.back();
-    const { stream } = await host.agent.next('logs_open');
-    host.agent.send({ type: 'logs_end', stream, failure: null });
-    const { status, err } = await following;
+    const { status, out, err } = await following;
 
-    expect(status).toBe(0);
+    expect({ status, out }).toEqual({ status: 0, out: 'hello | one\nhello | two\n' });
     expect(err.match(/The control plane does not answer/g)).toHaveLength(1);
     expect(err.match(/The control plane is back/g)).toHaveLength(1);
   });
@@ -289,7 +308,7 @@ describe('gpuaas jobs list, describe, logs, cancel and remove', () => {
   it('show a job that failed, from what it is to what to do', async () => {
     const { id } = JSON.parse((await run('submit', hello, '--json')).out);
     const task = await host.agent.accept();
-    fails(task);
+    fails(task, []);
     await server.reaches(id, 'failed');
     const [list, failed, none] = [
       await run('list'),
@@ -366,6 +385,7 @@ async function queued(): Promise<string[]> {
 async function aWay() {
   const keys: unknown[] = [];
   const refused: string[] = [];
+  const passed: string[] = [];
   let loses = false;
   let isAway = false;
   const open = new Set<ServerResponse>();
@@ -378,9 +398,9 @@ async function aWay() {
     const body = await buffer(request);
     const { method = 'GET', headers } = request;
     if (method === 'POST') keys.push(headers['idempotency-key']);
-    const passed = Object.entries(headers).filter(([name]) => !['host', 'connection', 'content-length'].includes(name));
+    const taken = Object.entries(headers).filter(([name]) => !['host', 'connection', 'content-length'].includes(name));
     const answer = await fetch(`${server.url}${request.url}`, {
-      ...{ method, headers: Object.fromEntries(passed) as Record<string, string> },
+      ...{ method, headers: Object.fromEntries(taken) as Record<string, string> },
       ...(method === 'GET' ? {} : { body }),
     });
     if (loses) {
@@ -388,7 +408,10 @@ async function aWay() {
       return void response.destroy();
     }
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
-    for await (const piece of answer.body ?? []) response.write(piece);
+    for await (const piece of answer.body ?? []) {
+      response.write(piece);
+      passed.push(Buffer.from(piece).toString());
+    }
     response.end();
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
@@ -397,7 +420,7 @@ async function aWay() {
     http.close();
   });
   return {
-    ...{ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, keys, refused },
+    ...{ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, keys, refused, passed },
     losesNext: () => {
       loses = true;
     },
