@@ -3,7 +3,7 @@ import type { JobPlan } from '../contract/job-plan.ts';
 import type { JobReport } from '../contract/job-report.ts';
 import type { PathError } from '../contract/validate.ts';
 import { dialectOf } from './dialects.ts';
-import type { FlowLog } from './nosana/flow-state.ts';
+import type { StepLog } from './nosana/flow-state.ts';
 import { readNosanaJob } from './nosana/read-job.ts';
 import type { PlannedJob, PlanWish } from './nosana/to-plan.ts';
 
@@ -20,7 +20,7 @@ export type ReadJob =
       /** What its author calls a step of the plan. */
       nameOf(step: string): string;
       /** As the tools of its own network read it; absent where they have no such thing. */
-      flowState?(report: JobReport, queuedAt: string, logsOf: (step: string) => readonly FlowLog[]): object;
+      flowState?(report: JobReport, queuedAt: string, logOf: (step: string) => StepLog): object;
     };
 
 /** A document that is a job. */

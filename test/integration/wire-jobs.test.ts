@@ -7,6 +7,7 @@ import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { until } from '../support/daemon-ground.ts';
+import { faultsOf } from '../support/flow-format.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
 let wire: Wire;
@@ -24,9 +25,16 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => wire?.close());
 
-function documentOf(name: string, cmd: string): string {
+const op = (id: string, cmd: string, more: object = {}) => ({
+  type: 'container/run',
+  id,
+  args: { image, cmd },
+  ...more,
+});
+const documentOf = (name: string, cmd: string) => documentWith(name, [op(name, cmd)]);
+
+function documentWith(name: string, ops: readonly object[]): string {
   const file = join(wire.folder, `${name}.json`);
-  const ops = [{ type: 'container/run', id: name, args: { image, cmd } }];
   writeFileSync(file, JSON.stringify({ version: '0.1', type: 'container', ops }));
   return file;
 }
@@ -59,6 +67,48 @@ it.concurrent('a job that fails says so by its exit status, and what its log was
   expect([code, stdout]).toEqual([1, 'fails | first\n']);
   expect(stderr).toMatch(/^\S+ is queued\. /);
   expect(stderr).toContain('is failed');
+});
+
+it.concurrent('a job that has ended is read as tools of Nosana read it, with what its ops have printed', async () => {
+  const results = { loss: 'loss=(.+)' };
+  const file = documentWith('flow', [
+    op('Train.1', 'echo loss=0.1; echo trouble >&2', { results }),
+    op('report', 'echo so far; exit 7', { execution: { group: 'last' } }),
+    op('never', 'echo never'),
+  ]);
+  const { code, last } = await run('submit', file, '--wait', '--json');
+  expect(code).toBe(1);
+  const { id } = JSON.parse(last) as JobView;
+
+  // Its log is all here when a follower is through with it.
+  expect((await run('logs', id, '--follow')).stdout).toContain('report | so far');
+  const flow = JSON.parse((await run('describe', id, '--flow-state')).stdout) as Record<string, unknown>;
+
+  const time = expect.any(Number);
+  const entry = (type: string, log: string) => ({ type, log, timestamp: expect.stringMatching(/^\d{4}-.+Z$/) });
+  expect(faultsOf(flow)).toEqual([]);
+  expect(flow).toMatchObject({ status: 'failed', startTime: time, endTime: time });
+  expect(flow['errors']).toMatchObject([
+    { event: 'operation-error', message: expect.stringContaining('[step.failed]') },
+  ]);
+  expect(flow['opStates']).toMatchObject([
+    {
+      ...{
+        operationId: 'Train.1',
+        status: 'success',
+        exitCode: 0,
+        startTime: time,
+        endTime: time,
+        results: { loss: '0.1' },
+      },
+      logs: expect.arrayContaining([entry('stdout', 'loss=0.1'), entry('stderr', 'trouble')]),
+    },
+    {
+      ...{ operationId: 'report', group: 'last', status: 'failed', exitCode: 7, logs: [entry('stdout', 'so far')] },
+      error: { event: 'operation-error' },
+    },
+    { operationId: 'never', status: 'stopped', startTime: null, endTime: null, exitCode: null, logs: [] },
+  ]);
 });
 
 it.concurrent('a job that runs is cancelled: its container is gone, and it is known as cancelled', async () => {

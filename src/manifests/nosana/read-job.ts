@@ -21,7 +21,7 @@ export function readNosanaJob(document: unknown): ReadJob {
     secretsAt: runs.flatMap(({ op, index }) => secretsOf(op, `/ops/${index}/args`)),
     plan: (wish) => planOf(definition, wish),
     nameOf: (step) => names.get(step) ?? step,
-    flowState: (report, queuedAt, logsOf) => flowStateOf(definition, report, queuedAt, logsOf),
+    flowState: (report, queuedAt, logOf) => flowStateOf(definition, report, queuedAt, logOf),
   };
 }
 

@@ -1,11 +1,12 @@
 /** `/api/v1/jobs/{id}/logs|flow-state`: looking into what a job does. */
+import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { ServiceName } from '../../contract/compose-document.ts';
 import type { JobReport } from '../../contract/job-report.ts';
 import { StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { readJob } from '../../manifests/job-dialects.ts';
-import type { Job } from '../db/entities/job.ts';
+import type { Job, JobNews } from '../db/entities/job.ts';
 import type { Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
@@ -16,6 +17,7 @@ import type { OutputFiles } from '../job-outputs/output-files.ts';
 import { readJobLog } from './job-log.ts';
 import { visibleJob } from './job-routes.ts';
 import { untoldStep } from './job-view.ts';
+import { stepLogs } from './step-logs.ts';
 
 export interface JobObservationOptions {
   readonly store: Store;
@@ -65,29 +67,28 @@ export function jobObservationRoutes(options: JobObservationOptions): Route[] {
       },
     }),
     route({
-      ...{ method: 'GET', path: `${base}/flow-state`, ...one },
-      summary: 'A job as the tools of the network read it that its document was written for, without its logs.',
+      ...{ method: 'GET', path: `${base}/flow-state`, ...one, produces: 'application/json' },
+      summary: 'A job as the tools of the network read it that its document was written for, with the end of each log.',
       answer: Type.Unknown({ description: 'The state of a flow; what that is, that network says.' }),
-      read: async ({ who, params: { job_id: id } }, tx) => {
-        const job = await visibleJob(tx, who, id);
-        const { document } = found('document of job', id, await tx.job_documents.get(id));
+      stream: async ({ who, params: { job_id: id } }) => {
+        const { job, document, news } = await store.read(async (tx) => ({
+          job: await visibleJob(tx, who, id),
+          document: (await tx.job_documents.get(id))?.document,
+          news: await tx.job_news.get(id),
+        }));
         const read = readJob(job.dialect, document);
-        const flowState = read.ok ? read.flowState : undefined;
-        const report = (await tx.job_news.get(id))?.report ?? untold(job);
-        return found(
-          'flow state of job',
-          id,
-          flowState?.({ ...report, state: job.state }, job.created_at, () => []),
-        );
+        const flowState = found('flow state of job', id, read.ok ? read.flowState : undefined);
+        const state = flowState(reportOf(job, news), job.created_at, await stepLogs(options, job));
+        return { contentType: 'application/json; charset=utf-8', body: Readable.from([JSON.stringify(state)]) };
       },
     }),
   ];
 }
 
-/** Before its host has said anything. */
-function untold({ state, reason, failure, started_at, ended_at, steps }: Job): JobReport {
+/** The job as it stands here: its host may have said nothing yet, or nothing any more. */
+function reportOf({ state, reason, failure, started_at, ended_at, steps }: Job, news: JobNews | undefined): JobReport {
   return {
     ...{ state, summary: reason, failure, started_at, ended_at },
-    steps: steps.map(({ id }) => ({ ...untoldStep(state), id })),
+    steps: news?.report.steps ?? steps.map(({ id }) => ({ ...untoldStep(state), id })),
   };
 }

@@ -49,16 +49,20 @@ export class KeptLines {
   readonly #open: OpenLog;
   readonly #share: number;
   /** What was read and not given yet begins there in the file. */
-  #at = 0;
+  #at: number;
   #held: Buffer = nothing;
   #isOver = false;
   /** True once the file was not there any more, or not to be read to its end. */
   isLost = false;
 
-  /** `share`: bytes that are held between two lines; at most twice as many while one is looked for. */
-  constructor(open: OpenLog, share: number) {
+  /**
+   * `share`: bytes that are held between two lines; at most twice as many while one is looked for. `from`: the byte that it begins
+   * at; what is there of a line that has begun before is left out.
+   */
+  constructor(open: OpenLog, share: number, from = 0) {
     this.#open = open;
     this.#share = share;
+    this.#at = from;
   }
 
   /**

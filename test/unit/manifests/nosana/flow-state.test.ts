@@ -4,6 +4,7 @@ import { JobReport, type StepReport } from '../../../../src/contract/job-report.
 import { judge } from '../../../../src/contract/validate.ts';
 import type { JobDefinition } from '../../../../src/manifests/nosana/definition.ts';
 import { flowStateOf } from '../../../../src/manifests/nosana/flow-state.ts';
+import { faultsOf } from '../../../support/flow-format.ts';
 
 const at = (second: number) => new Date(second * 1000).toISOString();
 const definition: JobDefinition = {
@@ -18,7 +19,8 @@ const step = (id: string, more: Partial<StepReport>): StepReport => ({
   ...{ id, state: 'pending', started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null },
   ...{ signal: null, oom_killed: false, results: {}, failure: null, ...more },
 });
-const log = { type: 'stdout', log: 'hello', timestamp: at(12) } as const;
+const nothing = { entries: [], missing: null };
+const noLog = () => nothing;
 
 it('tells a job that went well, with results and logs of its ops by their own ids', () => {
   const report: JobReport = {
@@ -33,13 +35,25 @@ it('tells a job that went well, with results and logs of its ops by their own id
   };
   expect(judge(JobReport, report)).toMatchObject({ ok: true });
 
-  const flow = flowStateOf(definition, report, at(1), (id) => (id === 'train-1' ? [log] : []));
+  const entries = [
+    { time: at(12), channel: 'stdout' as const, text: 'hello' },
+    { time: at(13), channel: 'stderr' as const, text: 'trouble' },
+  ];
+  const flow = flowStateOf(definition, report, at(1), (id) =>
+    id === 'train-1' ? { entries, missing: 'The rest is elsewhere.' } : nothing,
+  );
 
+  const logs = [
+    { type: 'nodeerr', log: 'The rest is elsewhere.', timestamp: at(12) },
+    { type: 'stdout', log: 'hello', timestamp: at(12) },
+    { type: 'stderr', log: 'trouble', timestamp: at(13) },
+  ];
+  expect(faultsOf(flow)).toEqual([]);
   expect(flow).toMatchObject({ status: 'success', startTime: 10_000, endTime: 30_000, errors: [] });
   expect(flow.opStates).toMatchObject([
     { operationId: 'data', status: 'success', startTime: 10_000, endTime: 10_000, exitCode: 0 },
     {
-      ...{ operationId: 'Train.1', group: 'g', providerId: 'c1', status: 'success', exitCode: 0, logs: [log] },
+      ...{ operationId: 'Train.1', group: 'g', providerId: 'c1', status: 'success', exitCode: 0, logs },
       results: { loss: '0.1', urls: ['a', 'b'] },
     },
     { operationId: 'report', group: null, status: 'success', logs: [] },
@@ -58,25 +72,31 @@ it.each([
     steps: [step('train-1', { state: 'failed', failure, exit_code: 3 }), step('report', { state: 'skipped' })],
   };
 
-  const { status, errors, opStates } = flowStateOf(definition, report, at(1), () => []);
+  const { status, errors, opStates } = flowStateOf(definition, report, at(1), noLog);
 
+  expect(faultsOf({ status, errors, opStates, startTime: 1, endTime: null })).toEqual([]);
   expect([status, errors]).toEqual(['failed', [expect.objectContaining({ event })]]);
   expect(opStates[1]).toMatchObject({ status: 'failed', exitCode: 3, error: { event } });
   expect(opStates[2]).toMatchObject({ status: 'stopped', startTime: null });
 });
 
 it.each([
-  ['queued', 'init', { jobStopped: false, jobExpired: false }],
-  ['cancelled', 'stopped', { jobStopped: true, jobExpired: false }],
-  ['expired', 'expired', { jobStopped: false, jobExpired: true }],
-] as const)('tells a job that is %s as %s', (state, status, reason) => {
+  ['queued', 'init', null, {}],
+  ['preparing', 'init', null, {}],
+  ['cancelled', 'stopped', 'job.cancelled', { jobStopped: true }],
+  ['expired', 'expired', 'job.expired', { jobExpired: true }],
+  ['failed', 'failed', 'node.revoked', { hostShutDown: true }],
+] as const)('tells a job that is %s as %s', (state, status, code, reason) => {
   const report: JobReport = {
-    ...{ state, summary: 'So.', started_at: null, ended_at: null, failure: null },
-    steps: [],
+    ...{ state, summary: 'So.', started_at: null, ended_at: null },
+    ...{ failure: code && new AgentError(code).toFailure(), steps: [] },
   };
 
-  const flow = flowStateOf(definition, report, at(1), () => []);
+  const flow = flowStateOf(definition, report, at(1), noLog);
 
+  expect(faultsOf(flow)).toEqual([]);
   expect(flow).toMatchObject({ status, startTime: 1000, endTime: null });
-  expect(flow.opStates[0]).toMatchObject({ diagnostics: { reason } });
+  expect(flow.opStates[0]).toMatchObject({
+    diagnostics: { reason: { hostShutDown: false, jobStopped: false, jobExpired: false, ...reason } },
+  });
 });
