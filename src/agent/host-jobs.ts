@@ -37,7 +37,6 @@ function inputsWhenNeeded(options: HostInputsOptions & { readonly policy: HostPo
     prune: async () => {
       if (opened || (await isAnyKept(options.policy))) await (await open()).prune();
     },
-    describe: async () => await (await open()).describe(),
   };
 }
 

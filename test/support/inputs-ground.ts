@@ -1,5 +1,5 @@
 /** Inputs of jobs in a folder of their own, from servers on loopback. Pauses take no time, and are counted. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBootId } from '../../src/host/boot-id.ts';
 import { HostInputs, type HostInputsOptions } from '../../src/jobs/inputs/host-inputs.ts';
@@ -50,6 +50,8 @@ export function inputsGround({ policy = {}, diskGib = 0, ...rest }: GroundOption
     },
     /** What lies in the volume of a job: paths in order. */
     paths: (job = 'job-1', volume = 'models') => filesBelow(inputs.folderOf(job, volume)),
+    /** Sizes of the files that are kept for the next job. */
+    cached: () => filesBelow(join(dir, 'cache/objects')).map((key) => statSync(join(dir, 'cache/objects', key)).size),
     text: (path: string, job = 'job-1', volume = 'models') =>
       readFileSync(join(inputs.folderOf(job, volume), path), 'utf8'),
   };

@@ -14,7 +14,6 @@ import type { Clock } from '../../kit/clock.ts';
 import { mapAtMost } from '../../kit/map-at-most.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { namesIn } from '../../kit/names-in.ts';
-import type { CacheUse } from './job-inputs.ts';
 import { countsOf } from './part-file.ts';
 
 export interface CacheOptions {
@@ -130,15 +129,6 @@ export class FileCache {
       const isBegun = this.#pins.has(name.replace(/\.(counts|about)$/, ''));
       if (!isBegun && mtimeMs + partialMs < clock.wallMs()) await rm(path, { force: true });
     }
-  }
-
-  async describe(): Promise<CacheUse> {
-    const entries = await this.#entries();
-    const { folder, maxBytes } = this.#options;
-    return {
-      ...{ folder, files: entries.length, max_bytes: maxBytes },
-      bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0),
-    };
   }
 
   async #isWhole({ key, usedMs: _used, isInUse: _inUse, ...about }: Entry): Promise<boolean> {

@@ -28,7 +28,7 @@ import { SourceClient } from './client.ts';
 import { fetchFile, type OnBytes } from './fetch-file.ts';
 import { findSource } from './find-source.ts';
 import { InputMeter } from './input-meter.ts';
-import type { CacheUse, JobInputs, ProvidedInput, ProvideOptions, ResolvedInput } from './job-inputs.ts';
+import type { JobInputs, ProvidedInput, ProvideOptions, ResolvedInput } from './job-inputs.ts';
 import { layFiles, type ObtainedFile } from './lay-files.ts';
 import { judgePaths, type RemoteFile, type RemoteSource } from './remote-file.ts';
 import { Room } from './room.ts';
@@ -126,10 +126,6 @@ export class HostInputs implements JobInputs {
 
   async prune(): Promise<void> {
     await this.#cache.prune();
-  }
-
-  async describe(): Promise<CacheUse> {
-    return await this.#cache.describe();
   }
 
   /** Ends the connections that are kept open. */

@@ -16,7 +16,6 @@ export interface JobInputs {
   release(job: string): Promise<void>;
   /** Takes out of the cache what is too old, and what was used least recently where it is too large. */
   prune(): Promise<void>;
-  describe(): Promise<CacheUse>;
 }
 
 export interface ProvideOptions {
@@ -43,13 +42,6 @@ export interface ProvidedInput {
   readonly sha256: string;
   /** True if nothing had to be fetched. */
   readonly from_cache: boolean;
-}
-
-export interface CacheUse {
-  readonly folder: string;
-  readonly files: number;
-  readonly bytes: number;
-  readonly max_bytes: number;
 }
 
 type Source<Kind extends JobInput['source']['kind']> = Omit<Extract<JobInput['source'], { kind: Kind }>, ValueKeys>;
