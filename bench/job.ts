@@ -28,6 +28,8 @@ export async function jobCost(
   for (let round = 0; round < rounds; round += 1) {
     const { id } = ok(await wire.member.call('POST', '/api/v1/jobs', { document }));
     jobs.push(await timed(() => events.seen(id, 'job.succeeded')));
+    // What comes after the end is in nobody's way.
+    while (ok(await wire.member.call('GET', `/api/v1/jobs/${id}`)).attempts[0].ended_at === null) await pause(sampleMs);
     const limits = ['--memory', '64m', '--cpus', '1', '--init'];
     const args = ['-H', `unix://${engineSocket}`, 'run', '--rm', ...limits, image, ...command];
     docker.push(await timed(() => run('docker', args)));

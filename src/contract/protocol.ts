@@ -23,5 +23,6 @@
  *                `/agent/v1/job-outputs`
  * 1  2026-11-26  a part of a job publishes up to 64 ports, as its definition may
  * 1  2026-11-26  lines of a log that was kept of a job say the `parts` that they were made of
+ * 1  2026-11-26  `receipt` of a `job.report`: the end of a job that has succeeded, as soon as it is signed
  */
 export const protocolVersion = 1;

@@ -9,6 +9,7 @@ import { GpuUuid } from './gpus.ts';
 import { HostHealth } from './host-health.ts';
 import { identifierPattern } from './identifiers.ts';
 import { jobProgress } from './job-output.ts';
+import { maxReceiptLength } from './job-receipt.ts';
 import { JobReport } from './job-report.ts';
 import { TaskResult } from './task-envelope.ts';
 import { WorkloadOciRuntimeStatusOutput } from './workload-oci-runtime-status.ts';
@@ -180,6 +181,13 @@ export const JobReportBody = Type.Object(
     task_id: Type.String({ pattern: identifierPattern, description: 'The launch that carries it out.' }),
     report: JobReport,
     ...jobProgress,
+    receipt: Type.Optional(
+      Type.String({
+        maxLength: maxReceiptLength,
+        description:
+          'Receipt that the node has signed, as a compact JWS; absent before its end is final, and without a node key.',
+      }),
+    ),
   },
   { ...closed, description: 'How a job stands, whole: replaces what was reported of it before.' },
 );

@@ -9,9 +9,9 @@ import { planHash } from '../policy/job-receipts.ts';
 import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
-import { takeAway } from './take-away.ts';
+import { takeContainers, takeOthers } from './take-away.ts';
 
-/** Before who waits for the job hears of its end: what was kept can be had then, where the control plane is there. */
+/** At most, before who waits for the job hears of its end: what was kept can be had then, where the control plane is there. */
 const handOverMs = 20_000;
 
 const checkpointMs = 30_000;
@@ -93,11 +93,11 @@ function noteOutputs(job: RunningJob): void {
   if (JSON.stringify(outputs) !== JSON.stringify(job.record.outputs)) job.update({ outputs: [...outputs] });
 }
 
-/** Once its end is on disk. Asked again it is the same one. */
-export function signReceipt(job: RunningJob): void {
+/** Once its end is on disk; null where nothing is signed. Asked again it is the same one. */
+export function signReceipt(job: RunningJob): string | null {
   const { plan, record, ground } = job;
-  if (record.receipt !== null || !ground.jobs.receipts) return;
-  const receipt = ground.jobs.receipts.sign({
+  if (record.receipt !== null || !ground.jobs.receipts) return record.receipt;
+  return ground.jobs.receipts.sign({
     ...{ job_id: job.id, project_id: plan.identity.project_id, allocation_id: plan.identity.allocation_id },
     ...{ task_id: ground.taskId, attempt: plan.identity.attempt ?? 1 },
     document_sha256: plan.identity.document_sha256,
@@ -113,22 +113,46 @@ export function signReceipt(job: RunningJob): void {
     outputs: record.outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
     ...{ state: record.state, started_at: record.started_at, ended_at: record.ended_at },
   });
-  if (receipt !== null) job.update({ receipt });
 }
 
-/** Takes away what the job has made; what is to be kept stays, but for containers that hold cards. */
-export async function cleanUp(job: RunningJob): Promise<Cleanup> {
-  const { engine, gpus, jobs, log } = job.ground;
-  const { keep } = job.plan;
+/**
+ * Takes away what the job has made; what is to be kept stays, but for containers that hold cards. The receipt, which ends a job for
+ * those who wait for it, is told of as soon as another job could have what this one had, and what was kept is where they look for it.
+ */
+export async function cleanUp(job: RunningJob, receipt: string | null): Promise<Cleanup> {
+  const { jobs, log } = job.ground;
   const signal = toItsEnd();
+  const freed = freeHost(job, signal);
+  const [cleaned, told] = await Promise.allSettled([
+    freed.then((cleanup) => takeRest(job, cleanup, signal)),
+    Promise.allSettled([freed, jobs.outputs?.handedOver(job.id, handOverMs, signal)]).then(() => {
+      if (job.record.receipt !== receipt) job.update({ receipt });
+    }),
+  ]);
+  if (told.status === 'rejected') throw told.reason;
+  if (cleaned.status === 'rejected') throw cleaned.reason;
+  const { removed, kept, failed } = cleaned.value;
+  log.info({ removed, kept, failed }, 'job cleaned up');
+  return cleaned.value;
+}
+
+/** Cores and memory have been free since its end. */
+async function freeHost(job: RunningJob, signal: AbortSignal): Promise<Cleanup> {
+  const { engine, gpus } = job.ground;
+  const { keep, resources } = job.plan;
   await job.networkSettled();
-  const cleanup = await takeAway(job.id, engine, signal, { keep });
-  if (job.plan.inputs.length > 0 && !keep) await jobs.inputs?.release(job.id);
-  if (job.plan.resources.gpu_count > 0) {
+  const cleanup = await takeContainers(job.id, engine, signal, { keep });
+  if (resources.gpu_count > 0) {
     const left = (await engine.list(signal)).filter(({ labels: of }) => of[labels.instance] === job.id);
     gpus.settle(job.id, left);
   }
-  if (jobs.outputs) await jobs.outputs.handedOver(job.id, handOverMs, signal);
-  log.info({ removed: cleanup.removed, kept: cleanup.kept, failed: cleanup.failed }, 'job cleaned up');
   return cleanup;
+}
+
+async function takeRest(job: RunningJob, cleanup: Cleanup, signal: AbortSignal): Promise<Cleanup> {
+  const { engine, jobs } = job.ground;
+  const { keep, inputs } = job.plan;
+  const whole = await takeOthers(job.id, engine, signal, { keep, cleanup });
+  if (inputs.length > 0 && !keep) await jobs.inputs?.release(job.id);
+  return whole;
 }

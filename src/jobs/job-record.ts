@@ -53,7 +53,7 @@ export interface JobRecord {
   readonly outputs: readonly KeptOutput[];
   /** Volumes that inputs were put into for containers that may write there. */
   readonly filled: readonly string[];
-  /** Compact JWS, once it has ended. */
+  /** Compact JWS, once it has ended and those who wait for it are to know that. */
   readonly receipt: string | null;
 }
 
@@ -90,6 +90,7 @@ export function jobReport(job: KeptJob): JobReportBody {
   return {
     ...{ workload_id, task_id, report: boundedReport(job) },
     ...{ endpoints: endpointsOf(job), outputs: [...record.outputs] },
+    ...(record.receipt === null ? {} : { receipt: record.receipt }),
   };
 }
 

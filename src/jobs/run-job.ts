@@ -228,7 +228,6 @@ function verdictOf({ plan, record }: RunningJob, stop: AbortSignal, trouble: Fai
 
 /** What comes after the end: it may be repeated. */
 async function finish(job: RunningJob): Promise<EndedJob> {
-  signReceipt(job);
-  const cleanup = await cleanUp(job);
+  const cleanup = await cleanUp(job, signReceipt(job));
   return { job: job.kept, cleanup };
 }

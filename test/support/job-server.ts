@@ -124,9 +124,9 @@ async function connect(url: string, keys: ReturnType<typeof makeAgentKeys>, epoc
   return {
     agent,
     epoch: welcome.epoch,
-    report: (task: TaskEnvelope, report: Partial<JobReport>) =>
+    report: (task: TaskEnvelope, report: Partial<JobReport>, more: { readonly receipt?: string } = {}) =>
       record('job.report', {
-        ...{ workload_id: task.workload_id, task_id: task.task_id, endpoints: [], outputs: [] },
+        ...{ workload_id: task.workload_id, task_id: task.task_id, endpoints: [], outputs: [], ...more },
         report: { ...aReport, ...report },
       }),
     tell: ({ workload_id, task_id }: TaskEnvelope, type: string, message: string) => {

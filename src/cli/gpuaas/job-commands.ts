@@ -92,7 +92,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
       carry(async (client) => {
         const { removed } = await client.change<{ removed: boolean }>('DELETE', jobPath(id));
         if (isJson) printJson({ id, removed });
-        else printLine(removed ? `${id} is gone.` : `${id} goes once its host has taken away what it kept.`);
+        else printLine(removed ? `${id} is gone.` : `${id} goes once its host has taken away what is left of it.`);
       }),
     );
   addJobOutputCommands(jobs, plain);

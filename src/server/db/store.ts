@@ -38,8 +38,11 @@ export interface Readable<N extends CollectionName> {
 export interface Writable<N extends CollectionName> extends Readable<N> {
   /** Fails with `Duplicate` if the id or a unique value is taken; the transaction goes on if that is caught. */
   insert(entity: EntityOf<N>): Promise<void>;
-  /** Replaces the entity of that id; an entity that is not there is a bug. Fails with `Duplicate` like `insert`. */
-  put(entity: EntityOf<N>): Promise<void>;
+  /**
+   * Replaces the entity of that id; an entity that is not there is a bug. Fails with `Duplicate` like `insert`. `quietly` is for
+   * what nobody decides by who listens to commits, as how far something is: it wakes nobody.
+   */
+  put(entity: EntityOf<N>, how?: { readonly quietly: boolean }): Promise<void>;
   /** False if there was none. */
   delete(id: string): Promise<boolean>;
 }
@@ -76,7 +79,7 @@ export type Tx = { readonly [N in CollectionName]: Writable<N> } & {
 };
 
 export interface Commit {
-  /** Collections that the commit touched. */
+  /** Collections that the commit touched, but for what was put quietly. */
   readonly changed: ReadonlySet<CollectionName>;
   /** Highest event number that it added; undefined if it added none. */
   readonly lastEvent: number | undefined;

@@ -1,5 +1,6 @@
 /** How tasks pass from the queue to a node: handed out as leases, answered or handed out again. */
 import { AgentError, type Failure } from '../../contract/failures.ts';
+import { jobHasEnded } from '../../contract/job-state.ts';
 import type { Task } from '../db/entities/task.ts';
 import { newId } from '../db/new-id.ts';
 import type { Tx } from '../db/store.ts';
@@ -74,12 +75,24 @@ export async function lapseAll(tx: Tx, nodeId: string): Promise<void> {
   }
 }
 
-/** Nobody knows whether the node still has what it had accepted. Doing it twice is safe, forgetting it is not. */
+/**
+ * Nobody knows whether the node still has what it had accepted. Doing it twice is safe, forgetting it is not; but a job that is
+ * known to be over is not begun again.
+ */
 export async function handOutAgain(tx: Tx, queue: TaskQueue, nodeId: string): Promise<void> {
   for (const task of await tx.tasks.list({ where: { node_id: nodeId, state: 'accepted' } })) {
-    await tx.tasks.put(again(task));
+    if (await isOverJob(tx, task)) await queue.end(tx, task, 'failed', forgotten);
+    else await tx.tasks.put(again(task));
   }
   queue.wakeAfter(tx, nodeId);
+}
+
+const reason = 'The node may have forgotten the job before it had taken away what was left of it.';
+const forgotten = new AgentError('internal', { reason }).toFailure();
+
+async function isOverJob(tx: Tx, { purpose, workload_id }: Task): Promise<boolean> {
+  const job = purpose === 'job' ? await tx.jobs.get(workload_id) : undefined;
+  return job !== undefined && jobHasEnded(job.state);
 }
 
 function again(task: Task): Task {

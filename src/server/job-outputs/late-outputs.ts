@@ -15,7 +15,7 @@ export async function lateRefusal(
   { name, sha256 }: Pick<KeptOutput, 'name' | 'sha256'>,
 ): Promise<string | null> {
   const attempt = job.attempts.at(-1);
-  if (!attempt || attempt.ended_at === null) return null;
+  if (!attempt || (attempt.ended_at === null && !jobHasEnded(job.state))) return null;
   const news = await tx.job_news.get(job.id);
   const signed = news?.receipt ? readUnverified(news.receipt) : undefined;
   const told = [signed?.outputs, news?.outputs].flatMap((outputs) => outputs ?? []).find((each) => each.name === name);

@@ -72,7 +72,8 @@ async function dispatch(parts: DispatchParts, now: number): Promise<number> {
   await store.write(async (tx) => {
     for (const { id, reason } of reasons) {
       const job = await tx.jobs.get(id);
-      if (job?.state === 'queued' && !presentAttempt(job)) await tx.jobs.put({ ...job, reason: reason.slice(0, 1000) });
+      if (job?.state !== 'queued' || presentAttempt(job)) continue;
+      await tx.jobs.put({ ...job, reason: reason.slice(0, 1000) }, { quietly: true });
     }
   });
   return soon;
@@ -85,9 +86,13 @@ interface Around {
   readonly reasons: readonly { readonly id: string; readonly reason: string }[];
 }
 
+/** Most of the time. */
+const nothing: Around = { soon: everyMs, turn: { begin: [], reasons: new Map() }, reasons: [] };
+
 async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, now: number): Promise<Around> {
-  const open = await tx.jobs.list({ where: { state: openStates } });
   const isWaiting = (job: Job) => job.state === 'queued' && presentAttempt(job) === undefined;
+  if (!(await tx.jobs.list({ where: { state: 'queued' } })).some(isWaiting)) return nothing;
+  const open = await tx.jobs.list({ where: { state: openStates } });
   const ofProject = Map.groupBy(open, ({ project_id }) => project_id);
   const waiting = [...ofProject.values()].flatMap((jobs) => jobs.filter(isWaiting).slice(0, lookedAt));
   const atWork = new Map([...ofProject].map(([id, jobs]) => [id, jobs.filter((job) => !isWaiting(job)).length]));

@@ -55,13 +55,15 @@ export interface Removing {
 
 /**
  * Takes a job out of the lists, and off its hosts what it was to keep there; `job.running` for one that is not over. True where
- * nothing is left of it already.
+ * nothing is left of it already. While its host takes away what is left of it, the end of that is waited for: the result of its
+ * task brings it here again.
  */
 export async function removeJob(tx: Tx, { queue, outputs }: Removing, cause: Cause, job: Job): Promise<boolean> {
   if (!jobHasEnded(job.state)) throw new AgentError('job.running');
   if (job.removal_task_id !== null) return false;
-  let task: string | null = null;
-  for (const attempt of job.options.keep ? lastOfEachNode(job) : []) {
+  let task = presentAttempt(job)?.task_id ?? null;
+  const kept = job.options.keep && task === null ? lastOfEachNode(job) : [];
+  for (const attempt of kept) {
     const node = await tx.nodes.get(attempt.node_id);
     if (node === undefined || node.status === 'revoked' || node.allocation_id !== attempt.allocation_id) continue;
     const { id } = await queue.enqueue(tx, {

@@ -13,6 +13,7 @@ import type { Job } from '../db/entities/job.ts';
 import type { Tx } from '../db/store.ts';
 import { forgetOutputs } from '../job-outputs/keep-outputs.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
+import { presentAttempt } from './jobs-at-work.ts';
 
 export interface JobChange {
   readonly to: JobState;
@@ -38,7 +39,8 @@ export async function changeJob(tx: Tx, job: Job, change: JobChange): Promise<Jo
     ...{ state: to, state_since: isNew ? time : job.state_since, reason: reason.slice(0, 1000), failure },
     ...{ ended_at: jobHasEnded(to) ? (job.ended_at ?? time) : null, updated_at: time },
   };
-  await tx.jobs.put(next);
+  // How far it is matters to nobody who looks for room.
+  await tx.jobs.put(next, { quietly: !isNew && isWithHost(next) === isWithHost(job) });
   if (!isNew) return next;
   if (jobHasEnded(to)) await forgetSecrets(tx, job.id);
   const last = next.attempts.at(-1);
@@ -49,6 +51,8 @@ export async function changeJob(tx: Tx, job: Job, change: JobChange): Promise<Jo
   });
   return next;
 }
+
+const isWithHost = (job: Job) => presentAttempt(job) !== undefined;
 
 async function forgetSecrets(tx: Tx, id: string): Promise<void> {
   const kept = await tx.job_documents.get(id);

@@ -1,6 +1,9 @@
 /**
  * Makes jobs what their hosts report. Called inside the transaction that keeps each report, once per report, before the sink
  * behind it, which knows no jobs.
+ *
+ * A job has succeeded as soon as its host has signed that: its attempt stays open until the result of the task, as its host takes away
+ * what is left of it. Any other end is that of the task, which says whether the job is begun anew.
  */
 import type { Failure } from '../../contract/failures.ts';
 import type { JobTaskOutput } from '../../contract/job-output.ts';
@@ -15,7 +18,7 @@ import type { TaskQueue } from '../hub/task-queue.ts';
 import { factsOf, shortMessage } from '../instances/instance-reports.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
-import { jobRemoved } from './job-actions.ts';
+import { jobRemoved, type Removing, removeJob } from './job-actions.ts';
 import { changeJob } from './job-changes.ts';
 import { isBegunAgain } from './job-retries.ts';
 import { presentAttempt } from './jobs-at-work.ts';
@@ -31,7 +34,7 @@ export function followingJobs(sink: RecordSink, { queue, clock, outputs }: Follo
   const now = steadyTime(clock);
   return {
     taskEnded: async (tx, task) => {
-      if (task.purpose === 'job') await launchEnded(tx, queue(), task, now());
+      if (task.purpose === 'job') await launchEnded(tx, { queue: queue(), outputs }, task, now());
       else if (task.purpose === 'job_cancel') await cancelEnded(tx, queue(), task);
       else if (task.purpose === 'job_remove') await removalEnded(tx, outputs, task, now());
       else await sink.taskEnded(tx, task);
@@ -41,7 +44,9 @@ export function followingJobs(sink: RecordSink, { queue, clock, outputs }: Follo
       const told = record.kind === 'event' || record.kind === 'task.progress' ? record.body : undefined;
       const job = told && told.workload_id !== null ? await tx.jobs.get(told.workload_id) : undefined;
       if (told === undefined || job === undefined) return await sink.recorded(tx, node, record);
-      if (presentAttempt(job)?.node_id === node.id) await happened(tx, node, job, told.event, now());
+      // The end is the last that its followers are told.
+      const isAtWork = presentAttempt(job)?.node_id === node.id && !jobHasEnded(job.state);
+      if (isAtWork) await happened(tx, node, job, told.event, now());
     },
     nodeAway: (tx, node) => sink.nodeAway(tx, node),
     nodeBack: (tx, node) => sink.nodeBack(tx, node),
@@ -63,11 +68,11 @@ async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now:
   const job = await tx.jobs.get(body.workload_id);
   const attempt = job && presentAttempt(job);
   // What a host says of a job that it does not have counts for nothing, nor what it said before the end.
-  if (!job || attempt?.node_id !== node.id || attempt.task_id !== body.task_id) return;
-  const { report, endpoints, outputs } = body;
-  await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt: null });
-  // The result of the task ends the job: what was kept of it comes with that.
-  const to = jobHasEnded(report.state) ? job.state : laterOf(job.state, report.state);
+  if (!job || attempt?.node_id !== node.id || attempt.task_id !== body.task_id || jobHasEnded(job.state)) return;
+  const { report, endpoints, outputs, receipt = null } = body;
+  await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt });
+  const isSigned = report.state === 'succeeded' && receipt !== null && job.cancelled_at === null;
+  const to = isSigned ? report.state : laterOf(job.state, report.state);
   const begun = attempt.begun || report.started_at !== null;
   const time = new Date(now).toISOString();
   await changeJob(tx, job, {
@@ -81,12 +86,30 @@ async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now:
 }
 
 const order = ['queued', 'preparing', 'running'];
+/** An end is none of them. */
 const laterOf = (a: JobState, b: JobState) => (order.indexOf(b) > order.indexOf(a) ? b : a);
 
-async function launchEnded(tx: Tx, queue: TaskQueue, task: EndedTask, now: number): Promise<void> {
+async function launchEnded(tx: Tx, removing: Removing, task: EndedTask, now: number): Promise<void> {
   const job = await tx.jobs.get(task.workload_id);
   const attempt = job && presentAttempt(job);
   if (!job || attempt?.task_id !== task.id) return;
+  const over = jobHasEnded(job.state)
+    ? await cleanedUp(tx, job, attempt, task, now)
+    : await carriedOut(tx, job, attempt, task, now);
+  const cause = { now, correlationId: job.trace_id, who: { actor: 'system' } };
+  await endIfEmpty(tx, removing.queue, cause, attempt.allocation_id);
+  if (over.removal_task_id === task.id) await removeJob(tx, removing, cause, { ...over, removal_task_id: null });
+}
+
+/** What became of the job is known already, and stays so whatever its host says now. */
+async function cleanedUp(tx: Tx, job: Job, attempt: JobAttempt, task: EndedTask, now: number): Promise<Job> {
+  const { status, failure } = task.result;
+  const over = { ...attempt, failure: status === 'succeeded' ? null : failure, ended_at: new Date(now).toISOString() };
+  const set = { attempts: withLast(job, over) };
+  return await changeJob(tx, job, { to: job.state, reason: job.reason, actor: `node:${task.node_id}`, at: now, set });
+}
+
+async function carriedOut(tx: Tx, job: Job, attempt: JobAttempt, task: EndedTask, now: number): Promise<Job> {
   const { result } = task;
   const output = result.output as JobTaskOutput | null;
   if (output?.report) {
@@ -101,7 +124,7 @@ async function launchEnded(tx: Tx, queue: TaskQueue, task: EndedTask, now: numbe
   const after = { ...job, attempts: withLast(job, over) };
   const again = ended === 'failed' && isBegunAgain(after, failure);
   const steps_ended = output?.report ? endedSteps(output.report) : job.steps_ended;
-  await changeJob(tx, job, {
+  return await changeJob(tx, job, {
     ...{ to: again ? 'queued' : ended, actor: `node:${task.node_id}`, at: now, failure: again ? null : failure },
     reason: reasonOf(again, output, failure, ended),
     set: {
@@ -110,8 +133,6 @@ async function launchEnded(tx: Tx, queue: TaskQueue, task: EndedTask, now: numbe
       started_at: job.started_at ?? (begun ? time : null),
     },
   });
-  const cause = { now, correlationId: job.trace_id, who: { actor: 'system' } };
-  await endIfEmpty(tx, queue, cause, attempt.allocation_id);
 }
 
 function endOf(job: Job, { result }: EndedTask, output: JobTaskOutput | null, failure: Failure | null): JobState {

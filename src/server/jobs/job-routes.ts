@@ -29,7 +29,7 @@ const DocumentView = Type.Object(
 const Removed = Type.Object(
   {
     removed: Type.Boolean({
-      description: 'False where its host still has to take away what it kept; the job is listed until then.',
+      description: 'False where its host still has to take away what is left of it; the job is listed until then.',
     }),
   },
   { ...closed, description: 'What became of a removal.' },

@@ -5,7 +5,7 @@ import type { Neighbour } from '../launch/resource-fit.ts';
 
 export const openStates = ['queued', 'preparing', 'running'] as const;
 
-/** The attempt that its host is at; undefined while the job waits for one, and after its end. */
+/** The attempt that its host is at, also to clean up after it; undefined while the job waits for one, and after that. */
 export function presentAttempt({ attempts }: Job): JobAttempt | undefined {
   const last = attempts.at(-1);
   return last?.ended_at === null ? last : undefined;

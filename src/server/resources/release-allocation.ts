@@ -54,7 +54,7 @@ export function releasing(decommission: Decommission, queue: TaskQueue): Release
 export async function endIfEmpty(tx: Tx, queue: TaskQueue, cause: Cause, allocationId: string): Promise<void> {
   const allocation = await tx.allocations.get(allocationId);
   if (allocation?.state !== 'releasing' || (await remaining(tx, allocationId)).length > 0) return;
-  if ((await jobsLeft(tx, allocation)).length > 0) return;
+  if (await hasLaunches(tx, allocation)) return;
   const node = allocation.node_id === null ? undefined : await tx.nodes.get(allocation.node_id);
   const { wipe, data_policy: policy } = allocation;
   if (node && node.status !== 'revoked' && policy === 'wipe' && wipe?.state !== 'done') {
@@ -116,6 +116,13 @@ interface Told {
 
 async function note(tx: Tx, cause: Cause, { id, project_id }: Allocation, type: string, told: Told): Promise<void> {
   await appendEvent(tx, cause, { ...told, type, project_id, subject: { kind: 'allocation', id } });
+}
+
+/** True while its host is at a job, also where that is over and only the clean-up is not. */
+async function hasLaunches(tx: ReadTx, { id, node_id }: Allocation): Promise<boolean> {
+  if (node_id === null) return false;
+  const open = await tx.tasks.list({ where: { node_id, state: ['queued', 'leased', 'accepted'] } });
+  return open.some(({ purpose, allocation_id }) => purpose === 'job' && allocation_id === id);
 }
 
 /** Those that it has now: where a job may run again, it does so elsewhere. */

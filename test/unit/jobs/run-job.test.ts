@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
@@ -48,6 +49,52 @@ describe('a job of one step', () => {
     const attempts = [jobIdentity, { ...jobIdentity, attempt: 3 }].map((identity) => run({ identity }, {}));
 
     expect((await Promise.all(attempts)).map(({ signed }) => signed.map(({ attempt }) => attempt))).toEqual([[1], [3]]);
+  });
+
+  it('has its receipt told once its containers are gone and what was kept is handed over, and its network goes on', async () => {
+    const order: string[] = [];
+    const told = Promise.withResolvers<void>();
+    const { engine } = jobEngine({}, { removeNetwork: () => told.promise.then(() => order.push('network') > 0) });
+    const { context } = taskContext({
+      ...engine,
+      remove: async (...given) => {
+        await engine.remove(...given);
+        return order.push('container') > 0;
+      },
+    });
+    const records = toldRecords(({ report, receipt }) => {
+      if (receipt === undefined) return;
+      order.push(`${receipt} of ${report.state}`);
+      told.resolve();
+    });
+    const outputs: Means['outputs'] = {
+      ...{ take: async () => undefined, of: () => [], forget: async () => undefined },
+      takeLog: () => Promise.reject(new Error('no room')),
+      handedOver: async () => order.push('outputs') > 0,
+    };
+    const jobs: Means = { ...context.jobs, records, outputs, receipts: { sign: () => 'receipt' } };
+
+    await runJob(plan(), { ...context, jobs });
+
+    expect(order.slice(0, 2).toSorted()).toEqual(['container', 'outputs']);
+    expect(order.slice(2)).toEqual(['receipt of succeeded', 'network']);
+  });
+
+  it('has its receipt told also where its containers cannot be taken away', async () => {
+    const receipts: (string | undefined)[] = [];
+    const { engine } = jobEngine({});
+    const list = async () => {
+      if (receipts.length > 0) throw new AgentError('engine.unavailable');
+      return [];
+    };
+    const { context } = taskContext({ ...engine, list });
+    const records = toldRecords(({ report, receipt }) => {
+      if (report.state === 'succeeded') receipts.push(receipt);
+    });
+    const jobs: Means = { ...context.jobs, records, receipts: { sign: () => 'receipt' } };
+
+    await expect(runJob(plan(), { ...context, jobs })).rejects.toMatchObject({ code: 'engine.unavailable' });
+    expect(receipts).toEqual([undefined, 'receipt']);
   });
 
   it('keeps what it has made where it is to', async () => {

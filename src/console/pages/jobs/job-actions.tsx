@@ -31,7 +31,7 @@ export function JobActions({ job, path, reload }: JobActionsProps) {
   };
   const remove = async () => {
     const { removed } = await api.del<{ readonly removed: boolean }>(path);
-    announce(removed ? `${name} is removed.` : `${name} goes when its node has taken away what it kept.`);
+    announce(removed ? `${name} is removed.` : `${name} goes when its node has taken away what is left of it.`);
     navigate('/jobs');
   };
   return (

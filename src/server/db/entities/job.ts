@@ -108,10 +108,16 @@ const JobAttempt = Type.Object(
     task_id: id('The task.'),
     resources: { ...Resources, description: 'What it was given.' },
     state: JobState,
-    failure: nullable(Failure, 'Why it did not succeed; null if it did, or is not over.'),
+    failure: nullable(
+      Failure,
+      'Why it did not succeed, or what went wrong on its host after it had; null where nothing did, or it is not over.',
+    ),
     begun: Type.Boolean({ description: 'True once its host has begun with it; one that was not is no retry.' }),
     dispatched_at: time('When it was given to its host.'),
-    ended_at: nullable(time('When.'), 'When it was over; null until then.'),
+    ended_at: nullable(
+      time('When.'),
+      'When its host was through with it, clean-up included: that of a job that has succeeded may come after. Null until then.',
+    ),
   },
   { ...closed, description: 'A time that the job was begun.' },
 );
@@ -148,7 +154,10 @@ export const Job = Type.Object(
     steps_ended: Type.Integer({ minimum: 0, description: 'How many of its steps are over.' }),
     attempts: Type.Array(JobAttempt, { maxItems: 32, description: 'Times that it was begun, oldest first.' }),
     cancelled_at: nullable(time('When.'), 'When somebody asked to end it; null if nobody has.'),
-    removal_task_id: nullable(id('The task.'), 'Task that takes away what it left on its host; null before that.'),
+    removal_task_id: nullable(
+      id('The task.'),
+      'Task that takes away what it left on its host; null where nobody wants that.',
+    ),
     created_at: time('When it was submitted.'),
     created_by: id('API token that submitted it.'),
     queued_at: time('Since when it waits for a host, or waited for the last one.'),

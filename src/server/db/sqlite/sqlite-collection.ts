@@ -53,12 +53,14 @@ export class ReadableCollection<N extends CollectionName> implements Readable<N>
 export class WritableCollection<N extends CollectionName> extends ReadableCollection<N> implements Writable<N> {
   async insert(entity: EntityOf<N>): Promise<void> {
     this.#write(entity, `INSERT INTO ${this.name} (body, id) VALUES (?, ?)`);
+    this.scope.changed(this.name);
   }
 
-  async put(entity: EntityOf<N>): Promise<void> {
+  async put(entity: EntityOf<N>, { quietly = false } = {}): Promise<void> {
     if (this.#write(entity, `UPDATE ${this.name} SET body = ? WHERE id = ?`) === 0) {
       throw new Error(`${this.name}: there is no ${entity.id} to replace`);
     }
+    if (!quietly) this.scope.changed(this.name);
   }
 
   async delete(id: string): Promise<boolean> {
@@ -68,7 +70,6 @@ export class WritableCollection<N extends CollectionName> extends ReadableCollec
 
   #write(entity: EntityOf<N>, sql: string): number {
     assertValid(this.name, entity);
-    this.scope.changed(this.name);
     try {
       return this.scope.connection().run(sql, [JSON.stringify(entity), entity.id]);
     } catch (error) {

@@ -329,6 +329,19 @@ export function describeStore(name: string, openEmpty: () => Promise<Store>): vo
         expect(commits).toEqual([{ changed: new Set(['projects']), lastEvent: event.seq }]);
       });
 
+      it('are not told of what was put quietly', async () => {
+        await store.write((tx) => tx.projects.insert(aProject()));
+        const commits: Commit[] = [];
+        const stop = store.onCommit((commit) => commits.push(commit));
+
+        await store.write((tx) => tx.projects.put(aProject({ name: 'changed' }), { quietly: true }));
+        await store.read((tx) => tx.projects.list());
+        stop();
+
+        expect(commits.flatMap(({ changed }) => [...changed])).toEqual([]);
+        expect((await store.read((tx) => tx.projects.get(aProject().id)))?.name).toBe('changed');
+      });
+
       it('are woken after the commit and never for work that was undone', async () => {
         const woken: string[] = [];
         const failing = store.write(async (tx) => {

@@ -291,6 +291,16 @@ describe('a host that has been taken over after the end of its job', () => {
     expect(await list(job)).toEqual([{ ...good, state: 'stored', reason: null }]);
   });
 
+  it('is held to the receipt also while it takes away what is left of the job', async () => {
+    const job = await newJob();
+    const [good, bad] = [outputOf('made in time'), outputOf('made too late')];
+    await end(job, [good], [good]);
+    await store.write((tx) => tx.jobs.put(aJob({ id: job, state: 'succeeded' })));
+
+    expect((await offer(job, bad)).body.refused).toContain(good.sha256);
+    await handOver(job, 'made in time');
+  });
+
   it('is held to the receipt, whatever it told beside it', async () => {
     const job = await newJob();
     const [good, bad] = [outputOf('signed for'), outputOf('told')];
