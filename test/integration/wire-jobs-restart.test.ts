@@ -13,21 +13,26 @@ import type { Event } from '../../src/server/db/entities/event.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
+import { type EngineStarts, watchStarts } from '../support/engine-starts.ts';
 import { ok, openWire, type Wire } from '../support/wire-ground.ts';
 
 let wire: Wire;
 let image: string;
 let engine: string;
-const begun = Math.floor(Date.now() / 1000);
+let starts: EngineStarts;
 
 beforeAll(async () => {
   ({ socketPath: engine } = await ensureEngine());
+  starts = await watchStarts(engine);
   const { host } = await ensureRegistry();
   ({ reference: image } = await ensureImage({ socketPath: engine, host }, 'tiny'));
   // Room for one of the large jobs at a time, on every machine.
   wire = await openWire({ withoutApp: true, allocation: { shape: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 } } });
 });
-afterAll(() => wire?.close());
+afterAll(async () => {
+  starts?.close();
+  await wire?.close();
+});
 
 /** Prints a line, waits for SIGUSR1, and prints another. */
 const waits = 'trap "echo after > /out/file; echo after; exit 0" USR1; echo before; while :; do sleep 0.05; done';
@@ -70,14 +75,6 @@ async function restart(): Promise<void> {
 
 async function eventsOf({ id }: Submitted): Promise<Event[]> {
   return ok(await wire.member.call('GET', `/api/v1/jobs/${id}/events`)).items;
-}
-
-/** How often the engine has started a container of that job. */
-async function startsOf({ id }: Submitted): Promise<number> {
-  const filters = encodeURIComponent(JSON.stringify({ event: ['start'], label: [`gpuaas.instance=${id}`] }));
-  const until = Math.ceil(Date.now() / 1000) + 1;
-  const { body } = await engineCall(engine, 'GET', `/events?since=${begun}&until=${until}&filters=${filters}`);
-  return JSON.stringify(body).split('"Action').length - 1;
 }
 
 async function printedBy(...args: readonly string[]): Promise<string> {
@@ -135,7 +132,7 @@ it('ends jobs that wait, were just given out, run and have ended as they should,
   const receipts: string[] = [];
   for (const job of jobs) {
     const { steps, attempts, outputs, receipt } = await job.now();
-    expect([attempts.length, steps.map(({ attempts: runs }) => runs), await startsOf(job)]).toEqual([1, [1], 1]);
+    expect([attempts.length, steps.map(({ attempts: runs }) => runs), starts.of(job.id)]).toEqual([1, [1], 1]);
     const states = (await eventsOf(job)).map(({ type }) => type).filter((type) => type !== 'job.reported');
     expect(states).toEqual([...new Set(states)]);
     expect(states).toEqual(expect.arrayContaining(['job.dispatched', 'job.succeeded']));
