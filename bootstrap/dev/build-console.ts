@@ -8,6 +8,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import standaloneCode from 'ajv/dist/standalone/index.js';
 import { build, type Metafile, type Plugin } from 'esbuild';
+import { JobPlan } from '../../src/contract/job-plan.ts';
 import { shareRepeated } from '../../src/contract/share-repeated.ts';
 import { judging } from '../../src/contract/validate.ts';
 import { JobDefinition } from '../../src/manifests/nosana/definition.ts';
@@ -22,8 +23,8 @@ const contentTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * What `judge` finds in place of the compiler of schemas: its content security policy lets the page make no code, so the one
- * schema that documents are judged by there is compiled here, in the same way.
+ * What `judge` finds in place of the compiler of schemas: its content security policy lets the page make no code, so the
+ * schemas that documents are judged by there are compiled here, in the same way.
  */
 const compiledSchemas: Plugin = {
   name: 'compiled-schemas',
@@ -34,12 +35,14 @@ const compiledSchemas: Plugin = {
 };
 
 function compilerOfThePage(): string {
-  const ajv = new Ajv({ ...judging, code: { source: true, esm: true } });
+  const schemas = { definition: shareRepeated(JobDefinition), plan: shareRepeated(JobPlan) };
+  const ajv = new Ajv({ ...judging, schemas, code: { source: true, esm: true } });
   return `
-    ${standaloneCode.default(ajv, ajv.compile(shareRepeated(JobDefinition)))}
+    ${standaloneCode.default(ajv, { definition: 'definition', plan: 'plan' })}
+    import { JobPlan } from './src/contract/job-plan.ts';
     import { shareRepeated } from './src/contract/share-repeated.ts';
     import { JobDefinition } from './src/manifests/nosana/definition.ts';
-    const compiled = new Map([[shareRepeated(JobDefinition), validate]]);
+    const compiled = new Map([[shareRepeated(JobDefinition), definition], [shareRepeated(JobPlan), plan]]);
     export class Ajv {
       compile(schema) {
         if (compiled.has(schema)) return compiled.get(schema);

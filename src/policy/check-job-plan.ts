@@ -10,10 +10,9 @@ import { pointerToken } from '../contract/pointer.ts';
 import { maxRegexSize, regexSize } from '../contract/regex-size.ts';
 import { judge, type PathError } from '../contract/validate.ts';
 import { checkEnvironment } from './environment.ts';
-import { checkTargets } from './mounts.ts';
+import { checkTargets, describeBadWorkDir } from './mounts.ts';
 import type { Finding } from './refusal.ts';
-import { checkSharedMemory } from './render-container.ts';
-import { describeBadWorkDir } from './render-job-container.ts';
+import { checkSharedMemory } from './shared-memory.ts';
 
 /** Where a container of a plan is written, and what all kinds of them have. */
 interface Part {

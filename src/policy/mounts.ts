@@ -141,6 +141,13 @@ export function describeBadJobFolder(workingDir: string): string | undefined {
   return system === undefined ? undefined : `starts in ${path}, and ${system} is closed to that`;
 }
 
+/** What is wrong with the folder that a container is to start in; undefined if nothing is. */
+export function describeBadWorkDir(workDir: string): string | undefined {
+  return workDir.startsWith('/') && !workDir.includes('\0')
+    ? describeBadJobFolder(workDir)
+    : 'must be an absolute path';
+}
+
 /** Folder on the host of a mount; `mount.refused` where the allocation offers no such storage. */
 export function mountSource(policy: HostPolicy, identity: Identity, { name, mode }: Mount): string {
   if (!identifier.test(name)) {

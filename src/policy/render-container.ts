@@ -22,7 +22,8 @@ import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-re
 import { checkMounts, checkStorage, describeBadVolumes, describeBadWorkingDir } from './mounts.ts';
 import { judgePackages } from './python-packages.ts';
 import { type Finding, refuse } from './refusal.ts';
-import { bindTargets, defaultShmGib, type RenderInput, renderRequest } from './render-request.ts';
+import { bindTargets, type RenderInput, renderRequest } from './render-request.ts';
+import { checkSharedMemory } from './shared-memory.ts';
 
 export interface RenderedContainer {
   readonly name: string;
@@ -162,12 +163,6 @@ function checkProgram({ command, entrypoint }: WorkloadOciLaunchParams): PathErr
     errors.push({ path: '/entrypoint/0', code: 'empty', message: 'must name a program' });
   }
   return errors;
-}
-
-export function checkSharedMemory({ memory_gib, shm_gib = defaultShmGib }: Resources): PathError[] {
-  return shm_gib > memory_gib
-    ? [{ path: '/resources/shm_gib', code: 'maximum', message: 'must not exceed memory_gib, of which it is a part' }]
-    : [];
 }
 
 export function checkSandbox(

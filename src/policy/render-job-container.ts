@@ -18,10 +18,11 @@ import { cardRequest, cardsLabel, engineNames, type GivenCards } from './given-c
 import { type HostPolicy, jobInputsRoot } from './host-policy.ts';
 import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import { type JobContainerRequest, jobCapDrop } from './job-request.ts';
-import { checkTargets, describeBadJobFolder, describeBadVolumes } from './mounts.ts';
+import { checkTargets, describeBadJobFolder, describeBadVolumes, describeBadWorkDir } from './mounts.ts';
 import { refuse } from './refusal.ts';
-import { checkAllocation, checkSandbox, checkSharedMemory } from './render-container.ts';
+import { checkAllocation, checkSandbox } from './render-container.ts';
 import { portKey, renderBounds } from './render-request.ts';
+import { checkSharedMemory } from './shared-memory.ts';
 
 /** A volume of the job in a container. */
 export interface JobPartMount {
@@ -201,13 +202,6 @@ function checkPart({ part, network }: JobContainerInput): PathError[] {
     ),
     ...(network === 'none' && !isAlone ? at(aloneAt, 'network', 'must be empty for a job without a network') : []),
   ];
-}
-
-/** What is wrong with the folder that a container is to start in; undefined if nothing is. */
-export function describeBadWorkDir(workDir: string): string | undefined {
-  return workDir.startsWith('/') && !workDir.includes('\0')
-    ? describeBadJobFolder(workDir)
-    : 'must be an absolute path';
 }
 
 function mountPath(index: number): string {

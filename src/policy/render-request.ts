@@ -14,6 +14,7 @@ import { cardRequest, cardsLabel, engineNames, type GivenCards } from './given-c
 import { type HostPolicy, secretsRoot } from './host-policy.ts';
 import { mountSource, secretsTarget } from './mounts.ts';
 import { readinessLabel } from './readiness-label.ts';
+import { defaultShmGib } from './shared-memory.ts';
 
 export interface RenderInput {
   readonly params: WorkloadOciLaunchParams;
@@ -29,9 +30,6 @@ export interface RenderInput {
   /** Of a stack; left out for a single container. */
   readonly service?: string;
 }
-
-/** GiB of /dev/shm where the task says nothing: the engine's own 64 MiB. */
-export const defaultShmGib = 0.0625;
 
 /** The whole request but for the label with the hash of it. `reference` is the verified name of the image. */
 export function renderRequest(input: RenderInput, reference: string): ContainerRequest {
