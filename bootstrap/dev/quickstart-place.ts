@@ -21,6 +21,8 @@ export const place = {
   command: isUsualState() ? 'npm run quickstart' : `GPUAAS_DEV_STATE=${stateDir()} npm run quickstart`,
   folder,
   configFile: join(folder, 'agent.json'),
+  /** A job to try. */
+  jobFile: join(folder, 'job.json'),
   /** Of the control plane. */
   serverDir: join(folder, 'server'),
   /** Of the agent. */
@@ -42,7 +44,7 @@ export const place = {
   },
   /** Of the gate. */
   secretsDir: join(memory, 'secrets'),
-  /** GPUAAS_URL and GPUAAS_TOKEN, to be sourced by a shell. */
+  /** GPUAAS_URL, GPUAAS_TOKEN and GPUAAS_PROJECT, to be sourced by a shell. */
   loginFile: join(memory, 'login'),
   memory,
 } as const;
@@ -78,8 +80,10 @@ export function readLogin(): Login | undefined {
   return GPUAAS_URL && GPUAAS_TOKEN ? { GPUAAS_URL, GPUAAS_TOKEN } : undefined;
 }
 
-export function writeLogin(login: Login): void {
-  const lines = Object.entries(login).map(([key, value]) => `export ${key}='${value}'\n`);
+/** `project` is the one that commands are about where they name none. */
+export function writeLogin(login: Login, project?: string): void {
+  const values = { ...login, ...(project === undefined ? {} : { GPUAAS_PROJECT: project }) };
+  const lines = Object.entries(values).map(([key, value]) => `export ${key}='${value}'\n`);
   writeSecret(place.loginFile, lines.join(''));
 }
 

@@ -86,6 +86,7 @@ export async function ensureTenancy(login: Login): Promise<Tenancy> {
       ...['allocations', 'create', place.name, '--project', project.id, ...(await sizeOfHost())],
       ...['--ssh', `${process.env['SUDO_USER'] ?? userInfo().username}@${hostname()}`, '--wipe'],
     ]));
+  writeLogin(login, project.id);
   return { projectId: project.id, allocationId: allocation.id };
 }
 

@@ -6,11 +6,12 @@
  * Can be run again at any time: what is there is used, what is missing is made, what runs from other sources is replaced.
  * Only the gate runs as root, as on a host of a platform; agent and control plane have users of their own.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ensureGround, tearDown } from './ground.ts';
 import { say } from './progress.ts';
 import { daemonNames, stopDaemon } from './quickstart-daemons.ts';
+import { jobOf } from './quickstart-job.ts';
 import { decommission, ensureNotebook, notebooksOf, type RunningNotebook } from './quickstart-notebook.ts';
 import { ensureAppVersion } from './quickstart-packages.ts';
 import { type Login, openTheWay, place } from './quickstart-place.ts';
@@ -82,6 +83,7 @@ async function up(): Promise<void> {
   const login = await ensureControlPlane(registry.host);
   const tenancy = await ensureTenancy(login);
   const artifactId = await ensureArtifact(login, images['runtime-cpu']);
+  writeFileSync(place.jobFile, `${JSON.stringify(jobOf(images['runtime-cpu'].reference), null, 2)}\n`);
 
   part('3/5  this host becomes the node of the allocation');
   const host = { engineSocket: engine.socketPath, registryHost: registry.host };
@@ -114,6 +116,7 @@ The interface:              ${url}/openapi.json
 Log in there, in a shell:   . ${place.loginFile}
   how JupyterLab is:        npx gpuaas apps instances describe ${id}
   what it writes:           npx gpuaas apps instances logs -f ${id}
+  a job, to try one:        npx gpuaas jobs submit ${place.jobFile} --follow
 How the host is:            npx node-agent status --config ${place.configFile}
   what happened there:      npx node-agent explain ${id} --config ${place.configFile}
 Logs of the daemons:        ${place.logs}

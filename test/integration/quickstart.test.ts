@@ -173,21 +173,23 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect((await asUser(`${gpuaas} apps instances decommission ${stack.id}`)).code).toBe(0);
   });
 
-  it('has room for a job beside the notebook', async () => {
-    const asUser = (words: string) => shell(`. ${ownNames().loginFile} && ${words}`);
-    const args = { image: ground.images['runtime-cpu'].reference, cmd: ['echo', 'done beside it'] };
-    const op = { type: 'container/run', id: 'say', args };
-    const file = join(state, 'job.json');
-    writeFileSync(file, JSON.stringify({ version: '0.1', type: 'container', ops: [op] }));
-    const { stdout: described } = await asUser(
-      `${gpuaas} apps instances describe ${(await notebookName()).replace('gpuaas-', '')} --json`,
-    );
-    const { project_id } = JSON.parse(described);
+  it('carries a job out beside the notebook, by the very commands of the README', async () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const typed = (/```sh\n(\. \S+login[^`]*)```/.exec(readme)?.[1] ?? '')
+      .trim()
+      .replace(/^\. \S+/, `. ${ownNames().loginFile}`)
+      .replaceAll(/\S+\/job\.json/g, join(state, 'quickstart/job.json'))
+      .replaceAll(/ +#.*$/gm, '')
+      .replaceAll('npx gpuaas', gpuaas)
+      .replaceAll('\n', ' && ');
 
-    const { code, stdout, stderr } = await asUser(`${gpuaas} jobs submit ${file} --follow --project ${project_id}`);
+    const { code, stdout, stderr } = await shell(`cd ${root} && ${typed}`);
 
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toContain('done beside it');
+    const [, made] = /^make \| made (\d+)$/m.exec(stdout) ?? [];
+    expect(stdout).toContain(`use | it was ${made}\n`);
+    expect(stderr).toMatch(/ is succeeded\. The job has succeeded: 2 of 2 steps have succeeded\.$/m);
+    expect(screen).toContain(`npx gpuaas jobs submit ${join(state, 'quickstart/job.json')} --follow`);
   });
 
   it('replaces daemons whose sources are others by now, and the notebook has run on', async () => {

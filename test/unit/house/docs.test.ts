@@ -70,8 +70,8 @@ describe.each(docs)('%s', (file) => {
   });
 });
 
-it.each(['README.md', 'docs/jobs.md'])('%s shows a job definition that is valid', (file) => {
-  const [, shown = ''] = /job\.json <<'END'\n([\s\S]*?)END\n/.exec(text(file)) ?? [];
+it('docs/jobs.md shows a job definition that is valid', () => {
+  const [, shown = ''] = /job\.json <<'END'\n([\s\S]*?)END\n/.exec(text('docs/jobs.md')) ?? [];
 
   expect(readDefinitionText(shown)).toMatchObject({ ok: true, warnings: [] });
 });
