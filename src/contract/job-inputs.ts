@@ -74,7 +74,7 @@ export const JobInput = Type.Object(
     credential: Type.Optional({
       ...SealedValue,
       description:
-        'Compact JWE for this node: `{access_token}` for huggingface, `{access_key_id, secret_access_key}` for s3. In memory only.',
+        'Compact JWE for this node: `{access_token}` for huggingface, `{access_key_id, secret_access_key}` for s3, and `{query}` for s3 and http: what a signed link has behind its `?`. In memory only.',
     }),
   },
   { ...closed, description: 'Data that is fetched before the steps that need it start.' },

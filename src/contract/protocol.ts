@@ -24,5 +24,7 @@
  * 1  2026-11-26  a part of a job publishes up to 64 ports, as its definition may
  * 1  2026-11-26  lines of a log that was kept of a job say the `parts` that they were made of
  * 1  2026-11-26  `receipt` of a `job.report`: the end of a job that has succeeded, as soon as it is signed
+ * 1  2026-11-26  `credential` of an input may be `{query}`: what a signed link has behind its `?`; `document_sha256` of a job and of
+ *                a receipt is of the document without its secrets
  */
 export const protocolVersion = 1;

@@ -14,8 +14,8 @@ export type ReadJob =
       readonly warnings: readonly PathError[];
       /** Least memory of a card; 0 for any. */
       readonly gpuMemoryMib: number;
-      /** JSON pointers to what nobody may keep in the clear; each leads to a text. */
-      readonly secretsAt: readonly string[];
+      /** What nobody may keep in the clear, by JSON pointers that each lead to a text, and what is shown in its place. */
+      readonly hidden: Readonly<Record<string, string>>;
       plan(wish: PlanWish): PlannedJob;
       /** What its author calls a step of the plan. */
       nameOf(step: string): string;

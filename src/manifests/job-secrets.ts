@@ -4,15 +4,15 @@ import { createHash } from 'node:crypto';
 import { keysOf } from '../contract/pointer.ts';
 import { canonicalJson } from '../policy/container-spec.ts';
 
-/** Stands where a secret was; a document with it is as valid as before. */
-export const secretMark = 'secret';
-
 export type Secrets = Readonly<Record<string, string>>;
 
-/** A copy of the document with `secretMark` in place of each text that is pointed to, and those texts by pointer. */
-export function takeSecrets(document: unknown, pointers: readonly string[]): { document: unknown; secrets: Secrets } {
+/** A copy of the document with what is `shown` instead in the place of each text that is pointed to, and those texts by pointer. */
+export function takeSecrets(
+  document: unknown,
+  shown: Readonly<Record<string, string>>,
+): { document: unknown; secrets: Secrets } {
   const bare = copyOf(document);
-  const secrets = pointers.map((pointer) => [pointer, replaceAt(bare, pointer, secretMark)] as const);
+  const secrets = Object.entries(shown).map(([pointer, text]) => [pointer, replaceAt(bare, pointer, text)] as const);
   return { document: bare, secrets: Object.fromEntries(secrets) };
 }
 
@@ -20,9 +20,9 @@ export function takeSecrets(document: unknown, pointers: readonly string[]): { d
  * What a receipt says of a document: of what it says, in JSON as in YAML, and not of its secrets. Who has a receipt could try what
  * they are otherwise, and what is kept of a document verifies as well as what was submitted.
  */
-export function documentHash(document: unknown, pointers: readonly string[]): string {
+export function documentHash(document: unknown, shown: Readonly<Record<string, string>>): string {
   return createHash('sha256')
-    .update(canonicalJson(takeSecrets(document, pointers).document))
+    .update(canonicalJson(takeSecrets(document, shown).document))
     .digest('hex');
 }
 

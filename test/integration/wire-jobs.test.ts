@@ -1,5 +1,5 @@
 /** Jobs from a document to their log, by the CLI, with a real control plane, agent, gate and engine. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
@@ -8,10 +8,16 @@ import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { until } from '../support/daemon-ground.ts';
 import { faultsOf } from '../support/flow-format.ts';
+import { contentOf } from '../support/loopback-source.ts';
+import { linkTo, s3Server } from '../support/s3-server.ts';
+import { contentsBelow, secretsIn } from '../support/secrets.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
+const documents = temporaryFolder('wire-jobs');
 let wire: Wire;
 let image: string;
+const key = { id: 'AKIDEXAMPLE', secret: 'the-secret-of-the-key', region: 'eu-central-1' };
 
 beforeAll(async () => {
   const { socketPath } = await ensureEngine();
@@ -34,7 +40,7 @@ const op = (id: string, cmd: string, more: object = {}) => ({
 const documentOf = (name: string, cmd: string) => documentWith(name, [op(name, cmd)]);
 
 function documentWith(name: string, ops: readonly object[]): string {
-  const file = join(wire.folder, `${name}.json`);
+  const file = join(documents, `${name}.json`);
   writeFileSync(file, JSON.stringify({ version: '0.1', type: 'container', ops }));
   return file;
 }
@@ -122,4 +128,43 @@ it.concurrent('a job that runs is cancelled: its container is gone, and it is kn
   const cancelled = await run('cancel', id);
   expect(cancelled.stdout).toContain('is cancelled');
   expect(await wire.containers(id)).toEqual([]);
+});
+
+it.concurrent('a link to an object of a closed bucket brings it, and what it is signed with is nowhere afterwards', async () => {
+  const objects = { 'a.txt': contentOf('behind a link\n') };
+  const bucket = await s3Server([{ name: 'closed', objects, key }], { style: 'path' });
+  const today = new Date().toISOString().slice(0, 10).replaceAll('-', '');
+  const link = new URL(await linkTo(`${bucket.origin}/closed/a.txt`, key, today));
+  const resources = [{ type: 'S3', target: '/data', url: link.href }];
+  const args = { image, cmd: 'cat /data/a.txt; env', resources };
+  const file = documentWith('linked', [op('linked', '', { args })]);
+
+  const { code, last, stderr } = await run('submit', file, '--wait', '--json');
+
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const { id } = JSON.parse(last) as JobView;
+  const [keys, receipt] = ['keys.json', 'receipt.jws'].map((name) => join(documents, name));
+  const { body: job } = await wire.member.call('GET', `/api/v1/jobs/${id}`);
+  await wire.admin.cli('nodes', 'keys', String(job['node_id']), '-o', String(keys)).ended;
+  await run('receipt', id, '-o', String(receipt));
+  const verified = await run('verify', String(receipt), '--key', String(keys), '--document', file);
+  expect(verified.code).toBe(0);
+
+  const said = await run('logs', id);
+  expect(said.stdout).toContain('behind a link');
+  const secrets = {
+    signature: link.searchParams.get('X-Amz-Signature') ?? '',
+    query: link.search.slice(1),
+  };
+  const answers = ['', '/document', '/events', '/logs', '/artifacts'].map((path) =>
+    wire.member.call('GET', `/api/v1/jobs/${id}${path}`),
+  );
+  expect(JSON.stringify((await answers[1])?.body)).toContain(`${link.origin}${link.pathname}?secret`);
+  const texts = [JSON.stringify(await Promise.all(answers)), wire.logs(), said.stdout, stderr, verified.stdout];
+  const payload = Buffer.from(readFileSync(String(receipt), 'utf8').split('.')[1] ?? '', 'base64url');
+  expect([...texts, payload].flatMap((text) => secretsIn(text, secrets))).toEqual([]);
+  const files = [wire.folder, `${wire.folder}-inputs`].flatMap((folder) => contentsBelow(folder).toArray());
+  const names = files.map(([path]) => path);
+  expect(names.filter((path) => /\.db$/.test(path)).length).toBeGreaterThan(1);
+  expect(files.filter(([, content]) => secretsIn(content, secrets).length > 0).map(([path]) => path)).toEqual([]);
 });

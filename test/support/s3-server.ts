@@ -4,6 +4,7 @@
  */
 import { createHash, createHmac } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AwsV4Signer } from 'aws4fetch';
 import { type Content, type LoopbackSource, loopbackSource, sendContent } from './loopback-source.ts';
 
 export interface S3Bucket {
@@ -93,9 +94,9 @@ function xmlOf(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** Without a signature nothing but a public bucket may be read; with one, it has to be right there too. */
+/** Without a signature nothing but a public bucket may be read; with one, in a header or in a link, it has to be right there too. */
 function isAllowed(request: IncomingMessage, url: URL, { key }: S3Bucket): boolean {
-  const { authorization } = request.headers;
+  const { authorization = authorizationIn(url) } = request.headers;
   if (authorization === undefined) return key === undefined;
   const parts =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/s3\/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})$/.exec(
@@ -103,13 +104,14 @@ function isAllowed(request: IncomingMessage, url: URL, { key }: S3Bucket): boole
     );
   const [, id = '', day = '', region = '', signed = '', signature] = parts ?? [];
   if (!key || id !== key.id || region !== key.region || !signed.split(';').includes('host')) return false;
-  const time = String(request.headers['x-amz-date']);
+  const time = String(request.headers['x-amz-date'] ?? url.searchParams.get('X-Amz-Date'));
   const strict = (text: string) =>
     encodeURIComponent(text).replaceAll(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
   const canonical = [
     request.method,
     decodeURIComponent(url.pathname).split('/').map(strict).join('/'),
     [...url.searchParams]
+      .filter(([name]) => name !== 'X-Amz-Signature')
       .map(([name, value]) => `${strict(name)}=${strict(value)}`)
       .sort()
       .join('&'),
@@ -123,4 +125,22 @@ function isAllowed(request: IncomingMessage, url: URL, { key }: S3Bucket): boole
   const hmac = (secret: string | Buffer, text: string) => createHmac('sha256', secret).update(text).digest();
   const signingKey = [day, region, 's3', 'aws4_request'].reduce<string | Buffer>(hmac, `AWS4${key.secret}`);
   return hmac(signingKey, ['AWS4-HMAC-SHA256', time, scope, hash].join('\n')).toString('hex') === signature;
+}
+
+/** What a signed link says in its query, as the header would say it. */
+function authorizationIn({ searchParams: query }: URL): string | undefined {
+  const [credential, signed, signature] = ['Credential', 'SignedHeaders', 'Signature'].map((name) =>
+    query.get(`X-Amz-${name}`),
+  );
+  if (signature === null) return;
+  return `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${signed}, Signature=${signature}`;
+}
+
+/** A link to an object, good for a day, as the tools of its owner make it. */
+export async function linkTo(url: string, { id, secret, region }: NonNullable<S3Bucket['key']>, day: string) {
+  const signer = new AwsV4Signer({
+    ...{ url: `${url}?X-Amz-Expires=86400`, accessKeyId: id, secretAccessKey: secret, region },
+    ...{ service: 's3', signQuery: true, datetime: `${day}T000000Z` },
+  });
+  return (await signer.sign()).url.href;
 }

@@ -168,7 +168,7 @@ function writeConfig(
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     ...{ secrets_dir: secrets, telemetry: { port: 0 }, stacks: { plugin_folders: [compose] } },
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
-    inputs: { dir: `${folder}-inputs` },
+    inputs: { dir: `${folder}-inputs`, allow: ['127.0.0.0/8'] },
     ...over,
   };
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });

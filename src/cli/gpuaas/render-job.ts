@@ -19,7 +19,7 @@ export interface RenderedJob extends Pick<PlannedJob, 'plan' | 'unresolved'> {
 export function renderJob(document: unknown, read: AcceptedJob, pins: Readonly<Record<string, string>>): RenderedJob {
   const identity = {
     ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
-    ...{ dialect: 'nosana' as const, document_sha256: documentHash(document, read.secretsAt) },
+    ...{ dialect: 'nosana' as const, document_sha256: documentHash(document, read.hidden) },
   };
   const media_type = 'application/vnd.oci.image.manifest.v1+json';
   const resolved = Object.fromEntries(

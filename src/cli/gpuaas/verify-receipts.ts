@@ -77,7 +77,7 @@ function hashOfDocument(text: string): string | undefined {
   const shown = read.value as { readonly sha256?: unknown; readonly document?: unknown } | null;
   const document = shown?.sha256 === undefined ? read.value : shown.document;
   const job = jobOf(document);
-  return job && documentHash(document, job.secretsAt);
+  return job && documentHash(document, job.hidden);
 }
 
 function readKeys(file: string): NodeKeys {

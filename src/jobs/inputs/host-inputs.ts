@@ -221,14 +221,18 @@ export class HostInputs implements JobInputs {
     return missing.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Of the content and of who asks: what one may have is not another's by that. */
+  /**
+   * Of the content and of who asks: what one may have is not another's by that. Who comes with a link has shown it to the source
+   * already, and the next link to the same content is another one.
+   */
   #keyOf(
     file: RemoteFile,
     job: string,
     { id, source }: ResolvedInput,
     credential: ProvideOptions['credential'],
   ): string {
-    const whose = credential === undefined ? 'public' : sha256Of(JSON.stringify(Object.entries(credential).sort()));
+    const { query: _link, ...key } = credential ?? {};
+    const whose = credential === undefined ? 'public' : sha256Of(JSON.stringify(Object.entries(key).sort()));
     const version = file.version ?? `${job} ${id} ${file.path}`;
     return sha256Of(JSON.stringify([source.kind, version, whose]));
   }

@@ -22,7 +22,7 @@ export interface ProvideOptions {
   readonly signal: AbortSignal;
   /** At most a few times a second, and at the end. */
   readonly onProgress: (progress: InputProgress) => void;
-  /** Opened: `{access_token}` or `{access_key_id, secret_access_key}`. Only ever sent to the source itself. */
+  /** Opened: `{access_token}`, `{access_key_id, secret_access_key}` or `{query}`. Only ever sent to the source itself. */
   readonly credential?: Readonly<Record<string, string>> | undefined;
 }
 

@@ -98,7 +98,7 @@ function checkOp(op: Op, path: string, definition: JobDefinition): readonly Path
     ...sure(() => checkPorts(args, `${path}/args`)),
     ...sure(() => checkAliases(args, `${path}/args/aliases`)),
     ...sure(() => checkAuthentication(args, definition, `${path}/args/authentication/docker`)),
-    ...sure(() => checkResources(args, `${path}/args/resources`)),
+    ...sure(() => checkResources(args, `${path}/args/resources`, definition)),
   ];
 }
 

@@ -1,17 +1,24 @@
 /** Data that ops ask for. */
 import type { PathError } from '../../contract/validate.ts';
-import { each, sure } from '../sure-parts.ts';
-import type { RunArgs } from './definition.ts';
+import { each, ifSure, sure } from '../sure-parts.ts';
+import { asksForLater } from './address.ts';
+import type { JobDefinition, RunArgs } from './definition.ts';
 import { isAbsolute } from './paths.ts';
 import { type Resource, resourcesOf } from './resources.ts';
 
-export function checkResources({ resources = [] }: RunArgs, path: string): readonly PathError[] {
+export function checkResources(
+  { resources = [] }: RunArgs,
+  path: string,
+  definition: JobDefinition,
+): readonly PathError[] {
   return each(resources, (entry, index) =>
-    resourcesOf({ resources: [entry] }).flatMap(({ resource }) => checkResource(resource, `${path}/${index}`)),
+    resourcesOf({ resources: [entry] }).flatMap(({ resource }) =>
+      checkResource(resource, `${path}/${index}`, definition),
+    ),
   );
 }
 
-function checkResource(resource: Resource, path: string): PathError[] {
+function checkResource(resource: Resource, path: string, definition: JobDefinition): PathError[] {
   const place = sure(() => {
     const { target } = resource;
     return target === undefined || isAbsolute(target)
@@ -19,7 +26,7 @@ function checkResource(resource: Resource, path: string): PathError[] {
       : [{ path: `${path}/target`, code: 'not_absolute', message: 'must be an absolute path' }];
   });
   const source = sure(() => {
-    if (resource.type === 'S3') return checkS3(resource, path);
+    if (resource.type === 'S3') return checkS3(resource, path, definition);
     return resource.type !== 'HF' || /^[\w.-]+\/[\w.-]+$/.test(resource.repo) || resource.repo.includes('%%')
       ? []
       : [{ path: `${path}/repo`, code: 'malformed_name', message: 'must be `owner/name`' }];
@@ -27,7 +34,7 @@ function checkResource(resource: Resource, path: string): PathError[] {
   return [...place, ...source];
 }
 
-function checkS3(resource: Extract<Resource, { type: 'S3' }>, path: string): PathError[] {
+function checkS3(resource: Extract<Resource, { type: 'S3' }>, path: string, definition: JobDefinition): PathError[] {
   const ways = sure(() => {
     const [way, again] = (['url', 'bucket', 'buckets'] as const).filter((key) => resource[key] !== undefined);
     if (way === undefined) {
@@ -37,17 +44,20 @@ function checkS3(resource: Extract<Resource, { type: 'S3' }>, path: string): Pat
       ? []
       : [{ path: `${path}/${again}`, code: 'contradiction', message: 'says again where the data is' }];
   });
-  const urls = each(['url', 'bucket'] as const, (key) => checkAddress(resource[key], `${path}/${key}`));
+  const urls = each(['url', 'bucket'] as const, (key) => checkAddress(resource[key], `${path}/${key}`, definition));
   const buckets = sure(() =>
-    each(resource.buckets ?? [], ({ url }, index) => checkAddress(url, `${path}/buckets/${index}/url`)),
+    each(resource.buckets ?? [], ({ url }, index) => checkAddress(url, `${path}/buckets/${index}/url`, definition)),
   );
   return [...ways, ...buckets, ...urls];
 }
 
-function checkAddress(url: string | undefined, path: string): PathError[] {
-  return url === undefined || url.startsWith('%%') || isAddress(url)
-    ? []
-    : [{ path, code: 'malformed_url', message: 'must be an https address without a password' }];
+function checkAddress(url: string | undefined, path: string, definition: JobDefinition): PathError[] {
+  if (url === undefined) return [];
+  if (!url.startsWith('%%') && !isAddress(url)) {
+    return [{ path, code: 'malformed_url', message: 'must be an https address without a password' }];
+  }
+  const message = 'cannot hold this literal behind its `?`: that is a key, which is sealed before the job runs';
+  return ifSure(() => asksForLater(url, definition)) ? [{ path, code: 'literal', message }] : [];
 }
 
 /** Plain http is the host's to allow, for a store within its own walls. */

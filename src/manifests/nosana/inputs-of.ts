@@ -1,6 +1,7 @@
 /** Data that an op asks for, as inputs of the plan. */
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobStep } from '../../contract/job-plan.ts';
+import { splitAddress } from './address.ts';
 import type { RunOp } from './definition.ts';
 import { type Resource, resourcesOf, targetOf } from './resources.ts';
 import { type Names, textOf } from './values.ts';
@@ -67,11 +68,15 @@ function sourcesOf(resource: Resource, names: Names): readonly Source[] {
   }
   const { url, bucket, buckets, files, IAM } = resource;
   const all = buckets ?? [{ url: url ?? bucket ?? '', files }];
-  return all.map((each) => ({
-    source: {
-      ...{ kind: 's3', url: textOf(each.url, names), region: textOf(IAM?.REGION ?? usualRegion, names) },
-      files: texts(each.files),
-    },
-    secret: IAM && { access_key_id: IAM.ACCESS_KEY_ID, secret_access_key: IAM.SECRET_ACCESS_KEY },
-  }));
+  const key = IAM && { access_key_id: IAM.ACCESS_KEY_ID, secret_access_key: IAM.SECRET_ACCESS_KEY };
+  return all.map((each) => {
+    const { place, query } = splitAddress(textOf(each.url, names));
+    return {
+      source: {
+        ...{ kind: 's3', url: place, region: textOf(IAM?.REGION ?? usualRegion, names) },
+        files: texts(each.files),
+      },
+      secret: key ?? (query === undefined ? undefined : { query }),
+    };
+  });
 }

@@ -1,11 +1,13 @@
 /** A job definition as whoever takes jobs in wants it, whatever its dialect. */
 
 import type { ReadJob } from '../job-dialects.ts';
+import { secretMark } from '../secret-mark.ts';
+import { hiddenIn } from './address.ts';
 import { cardMemoryMib } from './card-memory.ts';
-import type { RunOp } from './definition.ts';
+import type { JobDefinition, RunOp } from './definition.ts';
 import { flowStateOf } from './flow-state.ts';
 import { readDefinition } from './read-definition.ts';
-import { resourcesOf } from './resources.ts';
+import { type Resource, resourcesOf } from './resources.ts';
 import { stepIds } from './step-ids.ts';
 import { planOf } from './to-plan.ts';
 
@@ -18,16 +20,16 @@ export function readNosanaJob(document: unknown): ReadJob {
   return {
     ...{ ok: true, warnings },
     gpuMemoryMib: cardMemoryMib(definition),
-    secretsAt: runs.flatMap(({ op, index }) => secretsOf(op, `/ops/${index}/args`)),
+    hidden: Object.assign({}, ...runs.map(({ op, index }) => hiddenOf(op, `/ops/${index}/args`, definition))),
     plan: (wish) => planOf(definition, wish),
     nameOf: (step) => names.get(step) ?? step,
     flowState: (report, queuedAt, logOf) => flowStateOf(definition, report, queuedAt, logOf),
   };
 }
 
-function secretsOf({ args }: RunOp, path: string): string[] {
+function hiddenOf({ args }: RunOp, path: string, definition: JobDefinition): Record<string, string> {
   const { username, password } = args.authentication?.docker ?? {};
-  return [
+  const whole = [
     ...(username === undefined ? [] : [`${path}/authentication/docker/username`]),
     ...(password === undefined ? [] : [`${path}/authentication/docker/password`]),
     ...resourcesOf(args).flatMap(({ resource, index }) => {
@@ -35,5 +37,18 @@ function secretsOf({ args }: RunOp, path: string): string[] {
       if (resource.type === 'HF') return resource.accessToken === undefined ? [] : [`${at}/accessToken`];
       return resource.type === 'S3' && resource.IAM ? [`${at}/IAM/ACCESS_KEY_ID`, `${at}/IAM/SECRET_ACCESS_KEY`] : [];
     }),
+  ];
+  const addresses = resourcesOf(args).flatMap(({ resource, index }) =>
+    resource.type === 'S3' ? addressesOf(resource, `${path}/resources/${index}`) : [],
+  );
+  const links = addresses.map(({ text, at }) => hiddenIn(text, at, definition));
+  return Object.assign(Object.fromEntries(whole.map((at) => [at, secretMark])), ...links);
+}
+
+function addressesOf({ url, bucket, buckets = [] }: Extract<Resource, { type: 'S3' }>, path: string) {
+  return [
+    ...(url === undefined ? [] : [{ text: url, at: `${path}/url` }]),
+    ...(bucket === undefined ? [] : [{ text: bucket, at: `${path}/bucket` }]),
+    ...buckets.map((each, index) => ({ text: each.url, at: `${path}/buckets/${index}/url` })),
   ];
 }

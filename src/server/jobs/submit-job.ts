@@ -76,7 +76,7 @@ export async function prepareJob(
   const text = typeof request.document === 'string' ? request.document : JSON.stringify(request.document);
   const { dialect, document, read } = understand(text, request.dialect);
   const options = optionsOf(request.options);
-  const sha256 = documentHash(document, read.secretsAt);
+  const sha256 = documentHash(document, read.hidden);
   const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256 };
   const place = { allocationId: 'allocation', resources: sketchOf(request.options) };
   const before = planned(read, { ...sketch, options, images: [] }, place);
@@ -86,7 +86,7 @@ export async function prepareJob(
   const unfit = errorsOfPlan(plan);
   if (unfit.length > 0) throw invalid(unfit.map((error) => ({ ...error, path: '', message: inPlan(error) })));
 
-  const { document: bare, secrets } = takeSecrets(document, read.secretsAt);
+  const { document: bare, secrets } = takeSecrets(document, read.hidden);
   const imageOf = (wanted: string) => before.plan.images.find((image) => image.id === wanted)?.source.reference ?? '';
   const steps = plan.steps.map(({ id: step, group, depends_on, image }) => ({
     ...{ id: step, name: read.nameOf(step), group, depends_on, image: imageOf(image) },

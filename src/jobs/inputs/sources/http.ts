@@ -10,7 +10,7 @@ export async function findOnWeb(
   { url: text, sha256 }: Extract<ResolvedSource, { kind: 'http' }>,
   means: SourceMeans,
 ): Promise<RemoteSource> {
-  const url = readUrl(text);
+  const url = readUrl(text, means.credential);
   const path = decoded(url.pathname.split('/').at(-1) ?? '') || 'download';
   const facts = await probe(url, means);
   const file = sha256
@@ -23,9 +23,11 @@ export async function findOnWeb(
   return { files: [{ path, url, ...file }], authorize: anonymous };
 }
 
-export function readUrl(text: string): URL {
-  if (!URL.canParse(text)) throw refused('It is no URL.');
-  const url = new URL(text);
+/** With the query that came sealed, if one did. */
+export function readUrl(text: string, { query }: SourceMeans['credential'] = {}): URL {
+  const whole = query === undefined ? text : `${text}?${query}`;
+  if (!URL.canParse(whole)) throw refused('It is no URL.');
+  const url = new URL(whole);
   url.hash = '';
   return url;
 }

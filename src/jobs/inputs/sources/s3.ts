@@ -16,10 +16,12 @@ import { signerOf } from './s3-signer.ts';
 type S3Source = Extract<ResolvedSource, { kind: 's3' }>;
 
 export async function findInBucket({ url: text, region, files }: S3Source, means: SourceMeans): Promise<RemoteSource> {
-  const url = readUrl(text);
-  url.search = '';
-  // In one spelling: what is signed has to be what is sent.
-  url.pathname = encodePath(decoded(url.pathname));
+  const url = readUrl(text, means.credential);
+  // Whoever made a link has signed it as it is; else in one spelling: what is signed has to be what is sent.
+  if (url.search === '' || means.credential?.['access_key_id'] !== undefined) {
+    url.search = '';
+    url.pathname = encodePath(decoded(url.pathname));
+  }
   const authorize = signerOf({ origin: url.origin, region, credential: means.credential });
   const bucket = { means, authorize };
   if (files.length === 0) {
@@ -66,7 +68,8 @@ async function objectAt(url: URL, path: string, { means, authorize }: Bucket): P
   const facts = await probe(url, means, authorize);
   // Objects have one; a list does not, which is what the name of a bucket answers with.
   if (facts.etag === undefined) throw refused('There is no object of that name.', { url: plainUrl(url), status: 404 });
-  return { path, url, ...facts };
+  // A link is another one each time, and leads to the same.
+  return { path, url, ...facts, version: `${url.origin}${url.pathname} ${facts.size} ${facts.etag}` };
 }
 
 async function folderAt(url: URL, { means, authorize }: Bucket): Promise<readonly RemoteFile[]> {

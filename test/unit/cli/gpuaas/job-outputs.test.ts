@@ -279,7 +279,7 @@ function chain(length: number): string[] {
     const receipt: JobReceipt = {
       ...{ version: 1, node_id: 'node-1', chain: 'c1', number, previous: before ? receiptHash(before) : null },
       ...{ job_id: `job-${number}`, project_id: 'p1', allocation_id: 'al-1', task_id: `t${number}`, attempt: 1 },
-      ...{ plan_sha256: planHash({ a: 2, b: 1 }), document_sha256: documentHash(kept, []), state: 'succeeded' },
+      ...{ plan_sha256: planHash({ a: 2, b: 1 }), document_sha256: documentHash(kept, {}), state: 'succeeded' },
       ...{ images: [], inputs: [], steps: [], started_at: null, ended_at: '2026-01-01T00:00:00Z' },
       outputs: [{ name: 'model', kind: 'artifact', sha256: sha256(content), bytes: content.length }],
     };

@@ -1,14 +1,15 @@
 /** Each kind of source, from servers that answer as the real ones do. */
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { hubServer } from '../../../support/hub-server.ts';
-import { inputsGround, reasonOf } from '../../../support/inputs-ground.ts';
+import { filesBelow, inputsGround, reasonOf } from '../../../support/inputs-ground.ts';
 import { contentOf, loopbackSource, sendContent } from '../../../support/loopback-source.ts';
 import { ollamaRegistry } from '../../../support/ollama-registry.ts';
-import { type S3Style, s3Server } from '../../../support/s3-server.ts';
+import { linkTo, type S3Style, s3Server } from '../../../support/s3-server.ts';
 
 const weights = contentOf('w'.repeat(5000));
 const model = {
@@ -164,6 +165,26 @@ describe.each(styles)('a bucket that is named by the %s (N-35)', (style) => {
     expect(JSON.stringify(server.asked)).not.toContain(key.secret);
   });
 
+  it('gives an object to whoever has a link to it, and takes it from the cache for the next link', async () => {
+    const server = await s3Server([{ name: 'data', objects, key }], { style });
+    const { dir, provide, text } = inputsGround();
+    const at = `${server.origin}${root}/sets/train/b%20%26%20c%2Bd.csv`;
+    const queryOf = async (day: string) => new URL(await linkTo(at, key, day)).search.slice(1);
+    const [first, second] = [await queryOf('20261125'), await queryOf('20261126')];
+
+    const fetched = await provide(s3(at), { credential: { query: first } });
+    const again = await provide(s3(at), { job: 'job-2', credential: { query: second } });
+
+    expect([text('b & c+d.csv'), fetched.from_cache, again.from_cache]).toEqual(['bb', false, true]);
+    const bad = { query: first.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a')) };
+    const refused = provide(s3(at), { job: 'job-3', credential: bad }).catch((error: unknown) => inspect(error));
+    expect(await refused).toMatch(/The source does not let/);
+    expect(await refused).not.toContain('X-Amz');
+    expect(await reasonOf(provide(s3(`${at}?${second}`), { job: 'job-4' }))).toBe('it was provided');
+    const kept = filesBelow(dir).map((path) => path + readFileSync(join(dir, path), 'latin1'));
+    expect(kept.filter((each) => each.includes('X-Amz'))).toEqual([]);
+  });
+
   it('gives objects of a bucket that is not listed', async () => {
     const server = await s3Server([{ name: 'data', objects, isListed: false }], { style });
     const { provide, paths } = inputsGround();
@@ -215,6 +236,23 @@ describe('a web server', () => {
 
     expect(paths()).toEqual(['my file.html']);
     expect(text('my file.html')).toBe('<a>');
+  });
+
+  it('is asked with the query of a link, and is the same file with the next link where its checksum says so', async () => {
+    const sha256 = createHash('sha256').update('hello').digest('hex');
+    const server = await loopbackSource((request, response, url) =>
+      url.search.startsWith('?token=good')
+        ? sendContent(request, response, contentOf('hello'))
+        : void response.writeHead(403).end(),
+    );
+    const { provide, text } = inputsGround();
+    const source = { kind: 'http', url: `${server.origin}/a.txt`, sha256 } as const;
+
+    const fetched = await provide(source, { credential: { query: 'token=good-1' } });
+    const again = await provide(source, { job: 'job-2', credential: { query: 'token=good-2' } });
+
+    expect([text('a.txt'), fetched.from_cache, again.from_cache]).toEqual(['hello', false, true]);
+    expect(await reasonOf(provide(source, { job: 'job-3' }))).toMatch(/^input.refused/);
   });
 
   it('is refused where the file has another checksum', async () => {

@@ -127,6 +127,14 @@ export const differences: readonly Difference[] = [
     definition: job([run({ resources: [{ type: 'S3', target: '/data' }] })]),
   },
   {
+    what: 'an S3 resource whose address waits behind its `?` for something of the run',
+    here: 'refused',
+    why: 'What stands there is a key, and is sealed before anything runs.',
+    definition: job([
+      run({ resources: [{ type: 'S3', target: '/data', url: 'https://store.example.com/x?job=%%global.job%%' }] }),
+    ]),
+  },
+  {
     what: 'a Hugging Face `repo` that is not `owner/name`',
     here: 'refused',
     why: 'Nothing could be fetched.',

@@ -151,7 +151,11 @@ describe('a job that is submitted', () => {
 describe('what a job keeps to itself', () => {
   const authentication = { docker: { username: 'ada', password: 'lovelace', email: 'a@b.c', server: registry.host } };
   const IAM = { ACCESS_KEY_ID: 'key-of-ada', SECRET_ACCESS_KEY: 'never-to-be-seen' };
-  const resources = [{ type: 'S3', url: 'https://s3.example.com/bucket', target: '/data', IAM }];
+  const link = 'https://s3.example.com/closed/x?X-Amz-Credential=ada-again&X-Amz-Signature=signed-by-ada';
+  const resources = [
+    { type: 'S3', url: 'https://s3.example.com/bucket', target: '/data', IAM },
+    { type: 'S3', url: link, target: '/more' },
+  ];
 
   it('is in no answer and not in the store, and reaches its host alone, sealed (N-28, N-39, N-40, N-45…N-48)', async () => {
     const document = definition(`${registry.host}/team/secret:1`, { authentication, resources });
@@ -168,19 +172,22 @@ describe('what a job keeps to itself', () => {
     ]);
     const shown = (await call('GET', `/api/v1/jobs/${body.id}/document`)).body;
 
-    for (const secret of ['lovelace', 'key-of-ada', 'never-to-be-seen']) {
+    for (const secret of ['lovelace', 'key-of-ada', 'never-to-be-seen', 'ada-again', 'signed-by-ada']) {
       expect(JSON.stringify([kept, shown, body, await job(body.id)])).not.toContain(secret);
     }
     const { images, inputs } = task.params as JobPlan;
     const open = async (jwe = '') =>
       JSON.parse(new TextDecoder().decode((await compactDecrypt(jwe, server.keys.wrapping)).plaintext));
     expect([shown.sha256, (task.params as JobPlan).identity.document_sha256]).toEqual(
-      Array(2).fill(documentHash(shown.document, [])),
+      Array(2).fill(documentHash(shown.document, {})),
     );
     expect(await open(images[0]?.credential)).toEqual({ username: 'ada', password: 'lovelace' });
     expect(await open(inputs[0]?.credential)).toEqual({
       ...{ access_key_id: 'key-of-ada', secret_access_key: 'never-to-be-seen' },
     });
+    expect(inputs[1]?.source).toMatchObject({ url: 'https://s3.example.com/closed/x' });
+    expect(await open(inputs[1]?.credential)).toEqual({ query: link.split('?')[1] });
+    expect(shown.document.ops[0].args.resources[1].url).toBe('https://s3.example.com/closed/x?secret');
     host.end(task, {});
     await reaches(body.id, 'succeeded');
     expect((await store.read((tx) => tx.job_documents.get(body.id)))?.sealed_secrets).toBeNull();
