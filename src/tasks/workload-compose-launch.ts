@@ -13,7 +13,6 @@ import type { Cleanup, StackOutput } from '../contract/workload-output.ts';
 import { checkStackParams } from '../policy/check-stack.ts';
 import { renderStack, type StackInput, type StackWanted, stackSpecOf } from '../policy/render-stack.ts';
 import { cardsOf, portsOf, resourcesOf, servicesOf } from '../policy/stack-service.ts';
-import { isEngineAway } from '../runtime/engine-away.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { StackWatch } from '../runtime/probes/until-stack-ready.ts';
 import { bringUp } from './bring-up-stack.ts';
@@ -24,6 +23,7 @@ import { keepOutput } from './keep-output.ts';
 import { obtainStackImages } from './obtain-stack-images.ts';
 import { ensureOwnNetwork } from './own-network.ts';
 import { underParams, underParamsOf } from './param-paths.ts';
+import { checksNow, isReady } from './ready-now.ts';
 import { removeContainers } from './remove-stack.ts';
 import { stackOutput } from './stack-report.ts';
 import { openStackEnv, openStackFiles, type StackFiles, writeStackFiles } from './stack-secrets.ts';
@@ -91,26 +91,15 @@ async function isHalfMade(
   }
   const services = servicesOfLaunch(params, await openStackEnv(params, context)).map((service) => ({
     ...service,
-    checks: service.checks.map((check) => ({ ...check, timeout_seconds: readyNowSeconds })),
+    checks: checksNow(service.checks),
   }));
   const watch = new StackWatch(services, { engine, signal });
   try {
-    await watch.untilReady();
-    return false;
-  } catch (error) {
-    signal.throwIfAborted();
-    // An engine that does not answer says nothing about the stack, which may be well.
-    if (error instanceof AgentError && !isEngineAway(error)) {
-      return true;
-    }
-    throw error;
+    return !(await isReady(watch.untilReady(), signal));
   } finally {
     watch.end();
   }
 }
-
-/** What a stack that is ready may take to say so. */
-const readyNowSeconds = 2;
 
 /** Early, so that nothing is pulled or replaced in vain. Ports that the stack holds itself are its own. */
 async function assertPortsFree(params: WorkloadComposeLaunchParams, found: FoundStack): Promise<void> {

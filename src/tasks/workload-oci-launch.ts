@@ -13,7 +13,6 @@ import { type GivenCards, noCards } from '../policy/given-cards.ts';
 import { checkParams, renderContainer, specOf } from '../policy/render-container.ts';
 import type { RenderInput } from '../policy/render-request.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
-import { isEngineAway } from '../runtime/engine-away.ts';
 import { assertPortFree } from '../runtime/ports.ts';
 import { untilReady } from '../runtime/probes/until-ready.ts';
 import { FailedTask } from './failed-task.ts';
@@ -24,6 +23,7 @@ import { keepOutput } from './keep-output.ts';
 import { obtainImage } from './obtain-image.ts';
 import { ensureOwnNetwork } from './own-network.ts';
 import { underParams } from './param-paths.ts';
+import { checksNow, isReady } from './ready-now.ts';
 import { removeWorkload } from './remove-workload.ts';
 import { openSecretEnv, openSecretFiles, type SecretFiles, writeSecretFiles } from './secret-files.ts';
 import type { TaskContext, TaskHandler } from './task-context.ts';
@@ -91,22 +91,9 @@ async function isHalfMade(
     return false;
   }
   const sealedEnv = await openSecretEnv(params, context);
-  const checks = params.readiness.map((check) => ({ ...check, timeout_seconds: readyNowSeconds }));
-  try {
-    await untilReady(checks, { engine, name: found.name, ports: params.ports, sealedEnv, signal });
-    return false;
-  } catch (error) {
-    signal.throwIfAborted();
-    // An engine that does not answer says nothing about the workload, which may be well.
-    if (error instanceof AgentError && !isEngineAway(error)) {
-      return true;
-    }
-    throw error;
-  }
+  const target = { engine, name: found.name, ports: params.ports, sealedEnv, signal };
+  return !(await isReady(untilReady(checksNow(params.readiness), target), signal));
 }
-
-/** What a workload that is ready may take to say so. */
-const readyNowSeconds = 2;
 
 /** Early, so that nothing is pulled or replaced in vain. Ports that the instance holds itself are its own. */
 async function assertPortsFree({ ports }: WorkloadOciLaunchParams, found: ContainerFacts | undefined): Promise<void> {

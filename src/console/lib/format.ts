@@ -41,3 +41,10 @@ export function shortDigest(digest: string): string {
 export function words(name: string): string {
   return name.replaceAll('_', ' ');
 }
+
+/** For a drawing: the characters that fit in so many pixels, by their usual width. */
+export function cut(text: string, width: number, perCharacter: number): string {
+  const most = Math.max(4, Math.floor(width / perCharacter));
+  const characters = [...text];
+  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`;
+}

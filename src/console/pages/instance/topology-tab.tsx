@@ -2,7 +2,7 @@
 import { useMemo, useRef } from 'preact/hooks';
 import type { InstanceTopology } from '../../../server/instances/instance-topology.ts';
 import type { InstanceView } from '../../../server/instances/instance-view.ts';
-import { words } from '../../lib/format.ts';
+import { cut, words } from '../../lib/format.ts';
 import { Link } from '../../lib/router.tsx';
 import { useResource } from '../../lib/use-resource.ts';
 import { toneOf } from '../../parts/badge.tsx';
@@ -65,13 +65,6 @@ function Drawing({ topology, instance }: PictureProps) {
       </svg>
     </div>
   );
-}
-
-/** Characters that fit, by their usual width; the whole text is in the tooltip. */
-function cut(text: string, width: number, perCharacter: number): string {
-  const most = Math.max(4, Math.floor(width / perCharacter));
-  const characters = [...text];
-  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`;
 }
 
 function PartBox({ part }: { readonly part: PlacedPart }) {

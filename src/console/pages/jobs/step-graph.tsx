@@ -1,5 +1,6 @@
 /** The steps of a job, drawn: what runs side by side, what waits for what, and how each stands. Each step is a link. */
 import { useMemo, useRef } from 'preact/hooks';
+import { cut } from '../../lib/format.ts';
 import { toneOf } from '../../parts/badge.tsx';
 import { type IconName, iconShapes } from '../../parts/icon.tsx';
 import { cleanLine } from '../instance/clean-text.ts';
@@ -83,13 +84,6 @@ export function StepGraph({ steps, lookOf, chosen }: StepGraphProps) {
       </svg>
     </div>
   );
-}
-
-/** Characters that fit, by their usual width; the whole text is in the tooltip. */
-function cut(text: string, width: number, perCharacter: number): string {
-  const most = Math.max(4, Math.floor(width / perCharacter));
-  const characters = [...text];
-  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`;
 }
 
 interface NodeProps {
