@@ -4,13 +4,19 @@
  * In only into a volume, and only before the container ever ran: what a task may do to a running one is what its program does.
  * Out of volumes at any time. The engine, as root, resolves the path below the container's root and works in a root of its own
  * there, so that links which a container makes, even meanwhile, lead to nothing but its own files.
+ * In only plain: engines before 29.5.1 unpack a compressed one, as root of the host, with a program of the container (CVE-2026-41567).
  */
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
 import { jobKind, labels } from '../contract/names.ts';
 import { sendStream } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { namedVolumes } from './volumes.ts';
+
+/** Bytes of a block of a tar. */
+export const block = 512;
 
 export async function putArchive(call: GateCall, gate: GateContext): Promise<void> {
   const { query, request, response, signal } = call;
@@ -24,8 +30,9 @@ export async function putArchive(call: GateCall, gate: GateContext): Promise<voi
     if (!isTarget) throw refusal('?path', 'path', 'must be where a volume of the container is mounted to be written');
     if (!isFresh(object)) throw refusal('', 'started', 'the container was started already');
     if (request.headers.expect !== undefined) response.writeContinue();
+    const stream = await plainTar(request);
     const incoming = await gate.engine.stream({
-      ...{ method: 'PUT', path: archiveOf(container.id), query: { path }, stream: request, signal },
+      ...{ method: 'PUT', path: archiveOf(container.id), query: { path }, stream, signal },
       headers: { 'content-type': 'application/x-tar' },
     });
     // Who has its answer before all was read has no more to say on this connection.
@@ -42,6 +49,35 @@ export async function getArchive(call: GateCall, gate: GateContext): Promise<voi
   if (!isInside || !isPlain(path)) throw refusal('?path', 'path', 'must be in a volume of the container');
   const incoming = await gate.engine.stream({ method: 'GET', path: archiveOf(container.id), query: { path }, signal });
   await sendStream(response, incoming);
+}
+
+/** All of the body, once its first block is seen to be of a tar. */
+async function plainTar(body: IncomingMessage): Promise<Readable> {
+  const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false });
+  let head = Buffer.alloc(0);
+  while (head.length < block) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    head = Buffer.concat([head, value]);
+  }
+  if (!isTarBlock(head.subarray(0, block))) {
+    await chunks.return?.();
+    throw refusal('', 'tar', 'the body must be a tar, and not a compressed one');
+  }
+  return Readable.from(joined(head, chunks), { objectMode: false });
+}
+
+async function* joined(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield head;
+  yield* { [Symbol.asyncIterator]: () => rest };
+}
+
+/** That of an entry whose name no engine takes for the mark of a compression, or the end of an empty tar. */
+function isTarBlock(head: Buffer): boolean {
+  if (head.length < block) return false;
+  if (head.every((byte) => byte === 0)) return true;
+  const [first = 0] = head;
+  return head.toString('latin1', 257, 262) === 'ustar' && first > 0x1f && first < 0x7f;
 }
 
 function archiveOf(id: string): string {

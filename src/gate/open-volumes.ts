@@ -10,11 +10,10 @@
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { jobKind, labels } from '../contract/names.ts';
+import { block } from './archives.ts';
 import type { GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { namedVolumes } from './volumes.ts';
-
-const block = 512;
 
 /**
  * Those of a container that never ran. The engine takes a file mode only for what lies in the folder that a tar goes to, never for

@@ -6,6 +6,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labels } from '../../src/contract/names.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
@@ -65,6 +66,13 @@ async function made(...args: Parameters<typeof rendered>): Promise<string> {
   const { name, request: body } = rendered(...args);
   await engine.create(name, body, never());
   return name;
+}
+
+/** A tar whose first bytes are these, in hex. */
+function named(mark: string): Buffer {
+  const tar = tarWith({ a: 'b' });
+  tar.write(mark, 'hex');
+  return tar;
 }
 
 /** Runs a container to its end: the lines that it said, and how it ended. */
@@ -331,10 +339,27 @@ describe('an archive', () => {
 
   it.concurrent('that the engine cannot read is its failure, and nothing of it is left open', async () => {
     const name = await made(newInstance(), 'true');
-    const noTar = Buffer.alloc(8 * 2 ** 20, 'no tar');
+    const noTar = Buffer.concat([tarWith({ a: 'b' }).subarray(0, 1024), Buffer.alloc(8 * 2 ** 20, 'no tar')]);
 
     await expect(put(name, '/data', noTar)).rejects.toMatchObject({ code: 'engine.failed' });
     await put(name, '/data');
+  });
+
+  it.concurrent.each<[string, () => Buffer]>([
+    ['by gzip', () => gzipSync(tarWith({ a: 'b' }))],
+    ['by zstd', () => zstdCompressSync(tarWith({ a: 'b' }))],
+    ['by xz, as far as its first bytes go', () => named('fd377a585a00')],
+    ['by gzip, and is a tar as well', () => named('1f8b08')],
+    ['not at all, and is no tar', () => Buffer.alloc(2 ** 20, 'no tar')],
+    ['not at all, and is cut off', () => tarWith({ a: 'b' }).subarray(0, 511)],
+    ['not at all, and is nothing', () => Buffer.alloc(0)],
+  ])('that the engine might unpack with a program of the container is refused: compressed %s', async (_how, bodyOf) => {
+    const name = await made(newInstance(), 'cat /data/a');
+
+    await expect(put(name, '/data', bodyOf())).rejects.toMatchObject(refused(''));
+
+    await put(name, '/data', tarWith({ a: 'plain\n' }));
+    expect((await ran(name)).said).toEqual(['plain']);
   });
 
   it.concurrent('is taken at the pace of its reader, and ends with it', async () => {
