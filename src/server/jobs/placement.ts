@@ -55,14 +55,15 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
 }
 
 /** Where nobody says how much: of a host with cards what goes with them, of one without a quarter. Never less than a core. */
-function shareOf({ gpu_count, cpu_cores, memory_gib }: JobNeeds, { total, cards }: JobHost): Granted {
+function shareOf(needs: JobNeeds, { total, cards }: JobHost): Granted {
+  const { gpu_count, cpu_cores, memory_gib, least_memory_gib = 0 } = needs;
   const share = gpu_count > 0 && cards.length > 0 ? Math.min(1, gpu_count / cards.length) : 1 / 4;
   const part = (all: number, least: number, step: number) =>
     Math.max(Math.min(least, all), Math.floor(all * share * step) / step, 1 / step);
   return {
     gpu_count,
     cpu_cores: cpu_cores ?? part(total.cpu_cores, 1, 10),
-    memory_gib: memory_gib ?? part(total.memory_gib, 1, 16),
+    memory_gib: memory_gib ?? Math.max(part(total.memory_gib, 1, 16), least_memory_gib),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
-import { JobIdentity } from '../../contract/job-plan.ts';
+import { JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { type AcceptedJob, isJobDialect, type JobDialect, jobDialects, readJob } from '../../manifests/job-dialects.ts';
@@ -94,7 +94,7 @@ export async function prepareJob(
   return {
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
     ...{ dialect, sha256, document: bare, secrets, warnings: read.warnings, options, images: [...images], steps },
-    needs: needsOf(request.options, plan.resources.gpu_count, read.gpuMemoryMib),
+    needs: needsOf(request.options, plan, read.gpuMemoryMib),
   };
 }
 
@@ -123,10 +123,17 @@ function sketchOf({ resources: { cpu_cores = 4096, memory_gib = 65_536 } = {} }:
   return { cpu_cores, memory_gib };
 }
 
-/** `cards`: of the steps that run side by side, together. */
-function needsOf({ resources = {} }: JobOptions = {}, cards: number, gpu_memory_mib: number): JobNeeds {
-  const { cpu_cores = null, memory_gib = null, disk_gib = usualDiskGib } = resources;
-  return { gpu_count: cards, gpu_memory_mib, cpu_cores, memory_gib, disk_gib };
+function needsOf({ resources = {} }: JobOptions = {}, plan: JobPlan, gpu_memory_mib: number): JobNeeds {
+  const { cpu_cores = null, memory_gib = null, shm_gib, disk_gib = usualDiskGib } = resources;
+  const { gpu_count } = plan.resources;
+  const least = memory_gib === null && shm_gib !== undefined ? { least_memory_gib: memoryFor(plan, shm_gib) } : {};
+  return { gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib };
+}
+
+/** The steps of a group share the memory evenly, each in sixteenths of a GiB, and each has that much of /dev/shm. */
+function memoryFor({ steps }: JobPlan, shmGib: number): number {
+  const sizes = [...Map.groupBy(steps, ({ group }) => group).values()].map(({ length }) => length);
+  return Math.max(...sizes) * (Math.ceil(shmGib * 16) / 16);
 }
 
 function inPlan({ path, message }: PathError): string {

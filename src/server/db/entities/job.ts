@@ -22,6 +22,11 @@ export const JobNeeds = Type.Object(
     gpu_memory_mib: Type.Integer({ minimum: 0, description: 'Least memory of each card; 0 for any.' }),
     cpu_cores: nullable(cpu_cores, 'Cores; null for the share of its host that goes with its cards.'),
     memory_gib: nullable(memory_gib, 'Memory in GiB; null for that share.'),
+    least_memory_gib: Type.Optional({
+      ...memory_gib,
+      description:
+        'Least that share may be: the shared memory of its containers that run side by side is a part of it.',
+    }),
     disk_gib,
   },
   { ...closed, description: 'What a host must have free for it.' },

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
 import { documentHash } from '../../../../src/manifests/job-secrets.ts';
+import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
 import { aStep, definition, jobOutput, jobServer } from '../../../support/job-server.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 
@@ -78,6 +79,21 @@ describe('a job that is submitted', () => {
 
     expect([status, body.error.code]).toEqual([422, 'job.invalid']);
     expect(body.error.errors[0].message).toContain('/steps/0/resources/shm_gib must not exceed memory_gib');
+  });
+
+  it('gets memory that the shared memory of its steps fits into, or is refused where no host has it', async () => {
+    const both = ['a', 'b'].map((id) => ({ ...hello().ops[0], id, execution: { group: 'both' } }));
+    const side = { ...hello(), ops: both };
+    const asking = (shm_gib: number) => ({ options: { resources: { shm_gib } } });
+    const { body } = await submit(side, asking(1.5));
+    const task = await host.agent.accept();
+    host.end(task, {});
+    await reaches(body.id, 'succeeded');
+
+    const plan = task.params as JobPlan;
+    expect(plan.resources.memory_gib).toBe(3);
+    expect(errorsOfPlan(plan)).toEqual([]);
+    expect((await submit(side, asking(400))).body.error.code).toBe('job.unfit');
   });
 
   it.each([

@@ -34,6 +34,13 @@ describe('a job and a host', () => {
     });
   });
 
+  it('fit with more than that share where their shared memory is larger', () => {
+    expect(fitOf(needs({ least_memory_gib: 24 }), host())).toMatchObject({ granted: { memory_gib: 24 } });
+    expect(fitOf(needs({ least_memory_gib: 65 }), host())).toMatchObject({
+      ...{ is: 'never', missing: [{ name: 'GiB of memory', wanted: 65, have: 64 }] },
+    });
+  });
+
   it('never fit where its cards have too little memory: one of 16 GB is refused for 18 (N-8, N-10)', () => {
     const small = host({ cards: [card(16_384)] });
     const fit = fitOf(needs({ gpu_count: 1, gpu_memory_mib: 17_166 }), small);
