@@ -11,7 +11,7 @@ import type { Carry as PlainCarry } from '../run-program.ts';
 import { type Carry, withControlPlane } from './carry.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
 import { describeJob } from './job-page.ts';
-import { jobPath, jobsPath, stepIdOf } from './job-path.ts';
+import { jobPath, jobsPath } from './job-path.ts';
 import { printLogs } from './logs.ts';
 import { amount, atLeastOne, given, json, projectOption, whole } from './options.ts';
 import { type Column, field, printList } from './things.ts';
@@ -68,10 +68,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
     .option('--tail <lines>', 'last lines, of each step', whole)
     .option(...json)
     .action((id: string, { follow, step, tail, json: isJson }) =>
-      carry(async (client) => {
-        const stepId = step === undefined ? undefined : await stepIdOf(client, id, step);
-        await printLogs(client, `${jobPath(id)}/logs`, { follow, step: stepId, tail }, isJson);
-      }),
+      carry((client) => printLogs(client, `${jobPath(id)}/logs`, { follow, step, tail }, isJson)),
     );
   jobs
     .command('cancel <id>')

@@ -12,7 +12,7 @@ import type { Carry } from '../run-program.ts';
 import { withControlPlane } from './carry.ts';
 import type { ControlPlaneClient } from './client.ts';
 import type { Download } from './download.ts';
-import { jobPath, stepIdOf } from './job-path.ts';
+import { jobPath } from './job-path.ts';
 import { json } from './options.ts';
 
 type Listed = KeptOutput & { readonly state: string; readonly reason: string | null };
@@ -70,17 +70,15 @@ interface FetchOptions {
 }
 
 async function fetchOne(client: ControlPlaneClient, job: string, asked: string, options: FetchOptions): Promise<void> {
-  const { items } = await client.get<{ items: Listed[] }>(pathOf(job));
-  const name = items.some((item) => item.name === asked) ? asked : await nameInPlan(client, job, asked);
-  const output = items.find((item) => item.name === name && item.state === 'stored');
-  if (!output) {
-    const { state, reason } = items.find((item) => item.name === name) ?? {};
-    const there =
-      state === undefined
-        ? `It has no output ${JSON.stringify(name)}; gpuaas jobs artifacts ${job} lists them`
-        : `${name} is ${state === 'pending' ? 'on its way from its node' : state}`;
-    throw new AgentError('resource.not_found', { reason: `${there}${reason ? `: ${reason}` : '.'}` });
+  const { items } = await client.get<{ items: Listed[] }>(`${pathOf(job)}?name=${encodeURIComponent(asked)}`);
+  const [output] = items;
+  if (output?.state !== 'stored') {
+    const there = output
+      ? `${output.name} is ${output.state === 'pending' ? 'on its way from its node' : output.state}`
+      : `It has no output ${JSON.stringify(asked)}; gpuaas jobs artifacts ${job} lists them`;
+    throw new AgentError('resource.not_found', { reason: `${there}${output?.reason ? `: ${output.reason}` : '.'}` });
   }
+  const { name } = output;
   // Never by a name of the job's own: that is a stranger's.
   const file = options.output ?? (output.media_type === 'application/x-tar' ? `${name}.tar` : name);
   const path = `${pathOf(job)}/${encodeURIComponent(name)}`;
@@ -94,12 +92,6 @@ async function fetchOne(client: ControlPlaneClient, job: string, asked: string, 
   await download(client, { path, output, file });
   if (options.json) printJson({ file, ...facts });
   else printLine(`${output.bytes} bytes in ${file}, sha256 ${output.sha256}`);
-}
-
-/** Outputs and logs have the name that a step has in the plan; its author may call it otherwise. */
-async function nameInPlan(client: ControlPlaneClient, job: string, asked: string): Promise<string> {
-  const [, step = asked, ending = ''] = /^(.*)(\.log)$/.exec(asked) ?? [];
-  return `${await stepIdOf(client, job, step)}${ending}`;
 }
 
 /** Nothing of it is printed before all of it is here and is what was announced. */

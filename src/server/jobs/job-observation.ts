@@ -1,7 +1,6 @@
 /** `/api/v1/jobs/{id}/logs|flow-state`: looking into what a job does. */
 import { Readable } from 'node:stream';
 import { Type } from 'typebox';
-import { ServiceName } from '../../contract/compose-document.ts';
 import type { JobReport } from '../../contract/job-report.ts';
 import { StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -14,6 +13,7 @@ import { type Route, route } from '../http/route.ts';
 import { type LogAnswers, logStart } from '../instances/log-answers.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
+import { stepNamed } from '../job-outputs/step-names.ts';
 import { readJobLog } from './job-log.ts';
 import { visibleJob } from './job-routes.ts';
 import { untoldStep } from './job-view.ts';
@@ -33,10 +33,13 @@ const base = '/api/v1/jobs/{job_id}';
 
 const LogsQuery = Type.Object(
   {
-    step: Type.Optional({
-      ...ServiceName,
-      description: 'Only of this step; that of all, with their names, if absent.',
-    }),
+    step: Type.Optional(
+      Type.String({
+        ...{ minLength: 1, maxLength: 128 },
+        description:
+          'Only of this step, by its id or by what its author calls it; that of all, with their names, if absent.',
+      }),
+    ),
     ...logStart,
     follow: Type.Optional(
       Type.Boolean({ description: 'True to wait for what comes, until the job or the step is over.' }),
@@ -54,13 +57,7 @@ export function jobObservationRoutes(options: JobObservationOptions): Route[] {
       answer: Type.Array(StreamedEntry),
       stream: async ({ who, params: { job_id: jobId }, query, headers, signal: over }) => {
         const job = await store.read((tx) => visibleJob(tx, who, jobId));
-        const { step } = query;
-        if (step !== undefined)
-          found(
-            'step of the job',
-            step,
-            job.steps.find(({ id }) => id === step),
-          );
+        const step = query.step && found('step of the job', query.step, stepNamed(job, query.step)).id;
         return answers.answer({ who, query, headers, signal: over }, (start, signal) =>
           readJobLog(options, { ...start, jobId, step }, signal),
         );

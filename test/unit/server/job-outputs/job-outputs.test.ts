@@ -10,7 +10,7 @@ import { signReceipt } from '../../../../src/policy/job-receipts.ts';
 import { forgetOutputs } from '../../../../src/server/job-outputs/keep-outputs.ts';
 import { sweep } from '../../../../src/server/sweep.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { aJob, nodeWithSession } from '../../../support/job-samples.ts';
+import { aJob, aJobStep, nodeWithSession } from '../../../support/job-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
 const limits = { each: 2 ** 20, project: 2 ** 20 };
@@ -54,8 +54,8 @@ async function handOver(job: string, bytes: Buffer | string, given: Partial<Kept
   return output;
 }
 
-const list = async (job: string, as = 'viewer') =>
-  (await call('GET', `/api/v1/jobs/${job}/artifacts`, { as })).body.items;
+const list = async (job: string, as = 'viewer', query = '') =>
+  (await call('GET', `/api/v1/jobs/${job}/artifacts${query}`, { as })).body.items;
 const get = (job: string, name: string, headers: Record<string, string> = {}, as = 'viewer') =>
   call('GET', `/api/v1/jobs/${job}/artifacts/${name}`, { as, headers });
 const filesOf = (project: string) => {
@@ -65,6 +65,27 @@ const filesOf = (project: string) => {
 const usedBy = async (project: string) => (await store.read((tx) => tx.job_output_use.get(project)))?.bytes ?? 0;
 
 describe('what a node hands over of its job', () => {
+  it('is found by what the author of the job calls its step, too', async () => {
+    const job = await newJob({ steps: [aJobStep('serve-1', { name: 'Serve: 1' }), aJobStep('other')] });
+    const line = `${JSON.stringify({ time: '2026-11-26T10:00:00Z', channel: 'stdout', text: 'it serves' })}\n`;
+    await handOver(job, line, { name: 'serve-1.log', kind: 'log', media_type: 'application/x-ndjson' });
+    await handOver(job, 'other', { name: 'other' });
+    await store.write(async (tx) => {
+      const row = await tx.jobs.get(job);
+      const attempts = row?.attempts.map((attempt) => ({ ...attempt, ended_at: row.created_at })) ?? [];
+      if (row) await tx.jobs.put({ ...row, state: 'succeeded', attempts });
+    });
+    const wanted = encodeURIComponent('Serve: 1');
+    const headers = { authorization: `Bearer ${server.tokens['viewer']}` };
+    const readLog = (step: string) => fetch(`${server.url}/api/v1/jobs/${job}/logs?step=${step}`, { headers });
+
+    expect((await get(job, `${wanted}.log`)).status).toBe(200);
+    expect(await list(job, 'viewer', `?name=${wanted}.log`)).toMatchObject([{ name: 'serve-1.log', state: 'stored' }]);
+    expect(await (await readLog(wanted)).text()).toContain('it serves');
+    expect([(await get(job, 'Serve.log')).status, (await readLog('Serve')).status]).toEqual([404, 404]);
+    expect(await list(job, 'viewer', '?name=Serve.log')).toEqual([]);
+  });
+
   it('comes in pieces, is pending until it is whole, and is given to whoever may see the job (X-20)', async () => {
     const job = await newJob();
     const bytes = randomBytes(100_000);
