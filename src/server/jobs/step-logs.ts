@@ -1,4 +1,5 @@
 /** What the steps of a job have printed, as one answer of bounded size: the end of each log that was kept. */
+import { jobHasEnded } from '../../contract/job-state.ts';
 import type { StepLog } from '../../manifests/nosana/flow-state.ts';
 import type { Job } from '../db/entities/job.ts';
 import type { StoredOutput } from '../db/entities/job-output.ts';
@@ -19,9 +20,9 @@ const together = 4 * 2 ** 20;
 const share = 64 * 1024;
 const nothing: StepLog = { entries: [], missing: null };
 
-/** While its host is at a job, nothing is here of what it prints. */
+/** While a job is at work on its host, nothing is here of what it prints. */
 export async function stepLogs({ store, outputs }: Parts, job: Job): Promise<(step: string) => StepLog> {
-  if (presentAttempt(job)) return () => nothing;
+  if (presentAttempt(job) && !jobHasEnded(job.state)) return () => nothing;
   const { logs, lacking } = await store.read((tx) => keptLog(tx, outputs, job, undefined));
   const found = new Map<string, StepLog>();
   for (const { step, reason } of lacking) found.set(step, { entries: [], missing: `The log is not here. ${reason}` });

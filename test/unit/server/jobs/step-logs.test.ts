@@ -44,14 +44,16 @@ async function logsOf(job: Job, rows: readonly Kept[], told: readonly Kept[] = [
   return await stepLogs({ store, outputs }, job);
 }
 
-it('what a step has printed is here once its host is done with the job', async () => {
+it('what a step has printed is here once the job is over, also while its host still cleans up', async () => {
   const rows = [{ content: lineOf('hello') }];
 
   const [before, after] = [await logsOf(running, rows), await logsOf(ended, rows)];
+  const between = await logsOf({ ...running, state: 'succeeded' }, rows);
 
   const nothing = { entries: [], missing: null };
   expect(before('one')).toEqual(nothing);
   expect(after('one')).toMatchObject({ entries: [{ time, channel: 'stdout', text: 'hello' }], missing: null });
+  expect(between('one')).toEqual(after('one'));
   expect(after('two')).toEqual(nothing);
 });
 
@@ -82,7 +84,7 @@ it('the logs of many steps have a bound together', async () => {
 
 it.each([
   ['is on its way', [{ state: 'pending' as const }], 'Its host has not handed it over yet.'],
-  ['of an earlier attempt is not that of the last', [{ sha256: 'before' }], 'Its host has not handed it over yet.'],
+  ['is not that of an earlier attempt', [{ sha256: 'before' }], 'Its host has not handed it over yet.'],
   ['was refused', [{ state: 'refused' as const, reason: 'Too large.' }], 'Too large.'],
 ])('it is said of a log that it %s', async (_, rows, reason) => {
   const logs = await logsOf(ended, rows, [{ name: 'one.log', sha256: 'now', kind: 'log' }]);
