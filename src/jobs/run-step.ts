@@ -22,7 +22,7 @@ import type { Part } from './parts.ts';
 import { type ExposedPort, resolvePart } from './resolve-part.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
-import { endOf, exitOf, mayRestart } from './step-end.ts';
+import { endOf, endTime, exitOf, mayRestart } from './step-end.ts';
 import { watchReadiness } from './step-ready.ts';
 import { StepResults } from './step-results.ts';
 
@@ -221,7 +221,7 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
   const excerpt = ended ? await readExcerpt(job.ground.engine, name, toItsEnd(), ended).catch(() => '') : '';
   const { state, failure } = endOf(part, { ...step, ending: job.step(part.id).ending }, excerpt);
   const results = job.results.get(part.id)?.all() ?? {};
-  const ended_at = ended?.finishedAt ?? new Date().toISOString();
+  const ended_at = endTime(step, ended?.finishedAt ?? new Date().toISOString());
   job.updateStep(part.id, { ...exit, state, failure, results, ended_at, ready: false });
   tellEnd(job, part.id);
   return false;

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { AgentError, type Failure } from '../contract/failures.ts';
 import type { StepState } from '../contract/job-state.ts';
+import { toUnixNanos } from '../kit/nano-time.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import type { StepRecord } from './job-record.ts';
 import type { Part } from './parts.ts';
@@ -52,6 +53,12 @@ export function endOf(part: Part, { ending, exit_code, signal, oom_killed }: Ste
   if (exit_code === 0) return { state: 'succeeded', failure: null };
   const how = signal === null ? `ended with ${exit_code}` : `was ended by ${signal}`;
   return failed(new AgentError('step.failed', { ...facts, reason: `${part.id} ${how}.` }));
+}
+
+/** An engine notes a start a moment after it: what is over at once would have ended before it began. */
+export function endTime({ started_at }: Pick<StepRecord, 'started_at'>, finishedAt: string): string {
+  const [start, end] = [toUnixNanos(started_at ?? ''), toUnixNanos(finishedAt)];
+  return started_at !== null && start !== undefined && end !== undefined && start > end ? started_at : finishedAt;
 }
 
 /** True where it is to be started once more. */
