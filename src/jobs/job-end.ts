@@ -41,9 +41,12 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
   for (const output of job.plan.outputs) {
     try {
       const kept = await take(job, output, toItsEnd());
-      const reason = `It is ${output.name}, at ${output.path} of the volume ${output.volume}.`;
-      if (!kept && output.required) missing ??= failureOf(new AgentError('output.missing', { ...output, reason }));
-      else if (!kept) job.emit('output.missing', `${output.name} does not exist, and is not required.`, { ...output });
+      if (kept) continue;
+      const { name, path, volume, required } = output;
+      const facts = { output: name, path };
+      const reason = `It is ${name}, at ${path} of the volume ${volume}.`;
+      if (required) missing ??= failureOf(new AgentError('output.missing', { ...facts, reason }));
+      else job.emit('output.missing', `${name} does not exist, and is not required.`, facts);
     } catch (error) {
       if (error instanceof JobLetGo) throw error;
       note(job, output, error);

@@ -3,7 +3,9 @@ import { AgentError } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
+import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
+import { redact } from '../../../src/kit/log.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
 import { jobIdentity, plan, service, step, words } from '../../support/job-plans.ts';
 import { taskContext } from '../../support/task-bench.ts';
@@ -103,6 +105,33 @@ describe('a job of one step', () => {
     expect(calls.filter((call) => call.startsWith('remove'))).toEqual([]);
     expect(cleanup.kept).toEqual(['container gpuaas-job-1.one', 'network gpuaas-job-1']);
   });
+});
+
+describe('an output', () => {
+  it.each([
+    [false, 'succeeded'],
+    [true, 'failed'],
+  ])(
+    'that is not there is told of by name and path, which no log takes out (required: %s)',
+    async (required, state) => {
+      const output = { name: 'model', volume: 'data', path: 'out/model.bin', type: 'artifact' as const, required };
+      const steps = [step('one', { mounts: [{ volume: 'data', path: '/data', read_only: false }] })];
+      const { report, events, job } = await run(
+        { volumes: [{ name: 'data' }], steps, outputs: [output] },
+        {},
+        undefined,
+        {
+          outputs: noOutputs,
+        },
+      );
+
+      const facts = { output: 'model', path: 'out/model.bin' };
+      expect(report.job).toBe(state);
+      const told = required ? job.record.failure?.detail : events.find(({ type }) => type === 'output.missing')?.values;
+      expect(redact(told ?? {})).toMatchObject(facts);
+      expect(JSON.stringify(redact(told ?? {}))).not.toContain('[redacted]');
+    },
+  );
 });
 
 describe('steps', () => {
@@ -257,10 +286,20 @@ const runOnce = (id: string): JobPlan['checks'][number] => {
 type Means = ReturnType<typeof taskContext>['context']['jobs'];
 
 /** `meanwhile` is called when the first step runs. */
+/** A host on which nothing is at any path. */
+const noOutputs: JobOutputs = {
+  take: async () => undefined,
+  takeLog: async () => await Promise.reject(new Error('no log is kept here')),
+  of: () => [],
+  handedOver: async () => true,
+  forget: async () => undefined,
+};
+
 async function run(
   over: Partial<JobPlan>,
   scripts: Record<string, Script>,
   meanwhile: (engine: JobEngine, means: Means) => void = () => undefined,
+  own: Partial<Means> = {},
 ) {
   const engine = jobEngine(scripts);
   const { context, events } = taskContext(engine.engine);
@@ -277,7 +316,7 @@ async function run(
     return null;
   };
   const records = toldRecords((body) => void reports.push(body));
-  const jobs: Means = { ...context.jobs, records, receipts: { sign } };
+  const jobs: Means = { ...context.jobs, records, receipts: { sign }, ...own };
   const { job, cleanup } = await runJob(plan(over), { ...context, emit, jobs });
   const states = job.plan.steps.map(({ id }) => [id, job.record.steps[id]?.state]);
   const report = { job: job.record.state, ...Object.fromEntries(states) };
