@@ -1,6 +1,5 @@
 /** Puts the parts of the agent together. Nothing of it is at work yet; `daemon.ts` starts and ends it. */
 
-import { join } from 'node:path';
 import type { RecordBody } from '../contract/records.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { probeGpuLinks } from '../host/gpu-topology.ts';
@@ -26,7 +25,7 @@ import { GpuHealth } from './gpus/gpu-health.ts';
 import { HostAgent } from './host-agent.ts';
 import { HostDoctor } from './host-doctor.ts';
 import { cardsToReconcile, conflictEvent, openGpuLedger } from './host-gpus.ts';
-import { openHostJobs } from './host-jobs.ts';
+import { jobOutputsFolder, openHostJobs } from './host-jobs.ts';
 import { HostPressure } from './host-pressure.ts';
 import { openIdentityKey } from './identity/identity-key.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
@@ -110,7 +109,7 @@ export function assembleAgent(ground: Ground) {
     },
   });
   const outputs = openOutputs({
-    ...{ engine, folder: join(config.state_dir, 'jobs'), destination: uplink.outputs, clock, log },
+    ...{ engine, folder: jobOutputsFolder(config), destination: uplink.outputs, clock, log },
     limits: { ...outputLimits, reserve: policy.reserves.disk_gib * 2 ** 30 },
   });
   const jobs = openHostJobs({
@@ -190,7 +189,8 @@ export function assembleAgent(ground: Ground) {
     const living = { status, journal, secrets, cards: () => host.cards() };
     return collect({ loaded, policy, version, doctor, engine, living }, wish, signal);
   };
-  const facts = explainSources({ engine, journal, taskLogs: taskLogFolder(config) });
+  const places = { taskLogs: taskLogFolder(config), outputs: jobOutputsFolder(config) };
+  const facts = explainSources({ engine, journal, ...places });
   const host: HostAgent = new HostAgent({
     ...{ loaded, policy, journal, doctor, engine, loop, drain, logs, status, gpus, health, diagnose },
     ...{ version: ground.version, updates, updater },

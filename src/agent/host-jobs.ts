@@ -16,6 +16,11 @@ export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'rec
   readonly fetching?: HostInputsOptions & { readonly policy: HostPolicy };
 }
 
+/** What is kept of jobs, until it was handed over. */
+export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }): string {
+  return join(state_dir, 'jobs');
+}
+
 export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsOptions = {}): JobMeans {
   return {
     ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },

@@ -121,7 +121,7 @@ function addDaemonCommands(program: Command, carry: Carry): void {
 
   program
     .command('explain <id>')
-    .description('why an instance or a task is as it is, and what to do next; works without a daemon, too')
+    .description('why an instance, a job or a task is as it is, and what to do next; works without a daemon, too')
     .option(...config)
     .option(...json)
     .action(async (id, options) => {

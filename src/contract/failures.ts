@@ -373,7 +373,7 @@ export const failures = {
   },
   'explain.unknown': {
     kind: 'invalid',
-    message: 'Nobody on this host has heard of such an instance or task.',
+    message: 'Nobody on this host has heard of such an instance, job or task.',
     hint: 'Compare the id with `node-agent tasks`; what happened long ago is forgotten (`task_logs.max_tasks`).',
     retryable: false,
   },

@@ -71,6 +71,8 @@ export interface JobRecords {
   get(job: string): KeptJob | undefined;
   /** The same without the results of its steps, which may be large. */
   outline(job: string): KeptJob | undefined;
+  /** Names of the results that were found, by step. */
+  resultsOf(job: string): ReadonlyMap<string, readonly string[]>;
   all(): readonly KeptJob[];
   /** Replaces what was known of it. */
   begin(job: KeptJob): void;

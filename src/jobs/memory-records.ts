@@ -6,6 +6,10 @@ export function memoryRecords(): JobRecords {
   return {
     get: (job) => jobs.get(job),
     outline: (job) => jobs.get(job),
+    resultsOf: (job) => {
+      const steps = Object.values(jobs.get(job)?.record.steps ?? {});
+      return new Map(steps.map(({ id, results }) => [id, Object.keys(results)]));
+    },
     all: () => [...jobs.values()],
     begin: (job) => void jobs.set(job.job_id, job),
     put: (id, record) => {

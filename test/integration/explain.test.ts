@@ -46,8 +46,8 @@ afterAll(async () => {
 });
 
 async function explained(id: string, engine: ContainerEngine = host.engine) {
-  const taskLogs = join(host.folder, 'state/task-logs');
-  const sources = explainSources({ engine, journal: undefined, taskLogs });
+  const places = { taskLogs: join(host.folder, 'state/task-logs'), outputs: join(host.folder, 'state/jobs') };
+  const sources = explainSources({ engine, journal: undefined, ...places });
   const explanation = await explain(id, sources, AbortSignal.timeout(100_000));
   expect(judge(Explanation, explanation).ok).toBe(true);
   const text = explanationText(explanation);

@@ -15,6 +15,7 @@ import { Dispatcher, type RunOptions } from '../../src/agent/dispatch.ts';
 import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { openHostJobs } from '../../src/agent/host-jobs.ts';
 import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
+import type { Journal } from '../../src/agent/journal/journal.ts';
 import { labels } from '../../src/contract/names.ts';
 import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
@@ -83,6 +84,8 @@ export interface TestHostOptions {
   readonly policy?: Partial<HostPolicy>;
   /** Where jobs of this host may fetch from. */
   readonly inputs?: Partial<HostPolicy['inputs']>;
+  /** Where jobs are written down; else in memory. */
+  readonly journal?: Pick<Journal, 'jobs'>;
   readonly onJobReport?: (body: RecordBody<'job.report'>) => void;
 }
 
@@ -109,6 +112,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       gpus: openGpuLedger({ engine }),
       jobs: openHostJobs({
         fetching: { policy, log: createLog({ level: 'error' }) },
+        journal: options.journal,
         ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
       }),
       unseal: key.unseal,

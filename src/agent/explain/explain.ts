@@ -1,20 +1,26 @@
 /**
- * Explains an instance or a task: puts together what journal, task logs, engine and kernel know, in the order it
+ * Explains an instance, a job or a task: puts together what journal, task logs, engine and kernel know, in the order it
  * happened, and draws the conclusion.
  *
  *   tasks (asked, phases, end) ┐
- *   supervisor's events        ├─▶ one timeline ─▶ state and failure now ─▶ what to do next
+ *   supervisor's events        │
+ *   record of the job          ├─▶ one timeline ─▶ state and failure now ─▶ what to do next
  *   engine, kernel             ┘
  */
 import { AgentError } from '../../contract/failures.ts';
+import { jobHasEnded } from '../../contract/job-state.ts';
+import { containerName, serviceOfContainer } from '../../contract/names.ts';
 import type { KernelLine } from '../../host/kernel-log.ts';
 import type { KeptEvent } from '../journal/journal.ts';
-import { aboutInstance, aboutTask, type EngineWords } from './conclusion.ts';
+import { aboutInstance, aboutTask, type Conclusion, type EngineWords } from './conclusion.ts';
 import type { Explanation, TimelineEntry } from './explanation.ts';
+import { aboutJob } from './job-conclusion.ts';
+import { jobEntries } from './job-entries.ts';
+import { type JobFacts, jobFactsOf, partName } from './job-facts.ts';
 import type { ExplainSources } from './sources.ts';
-import { taskEntries } from './task-entries.ts';
+import { jobLaunchEntries, taskEntries } from './task-entries.ts';
 import { storyOf, type TaskStory } from './task-story.ts';
-import { engineEntries, eventEntry, factEntries, kernelEntries } from './world-entries.ts';
+import { engineEntries, eventEntry, factEntries, kernelEntries, type NameOfContainer } from './world-entries.ts';
 
 /** Tasks and events of an instance that are told; older ones are history. */
 const maxTasks = 10;
@@ -34,32 +40,43 @@ export async function explain(id: string, sources: ExplainSources, signal: Abort
   const stories = own ? [own] : await storiesOf(id, sources, signal, notes);
   const instance = own?.workloadId ?? id;
   const events = own ? [] : eventsOf(id, sources, notes);
-  const engine = await askEngine(instance, since(stories, events), sources, signal, notes);
-  if (stories.length === 0 && events.length === 0 && engine.containers.length === 0 && !sources.journal?.workload(id)) {
-    throw new AgentError('explain.unknown', { id });
-  }
+  const job = own ? undefined : await jobFactsOf(id, sources, stories);
+  const isJob = job !== undefined || stories.some(({ type }) => type.startsWith('workload.job_'));
+  const begin = since(stories, events, job);
+  const nameOf = isJob ? containerNames(id, job) : undefined;
+  const engine = await askEngine(instance, { begin, nameOf }, sources, signal, notes);
+  const isKnown = stories.length > 0 || events.length > 0 || engine.containers.length > 0;
+  if (!isKnown && !job && !sources.journal?.workload(id)) throw new AgentError('explain.unknown', { id });
 
-  const outages = hostEventsOf(instance, sources, since(stories, events));
-  const timeline = timelineOf({ own, stories, events: [...events, ...outages], engine });
-  const conclusion = own
-    ? aboutTask(own)
-    : aboutInstance({ id, stories, events, engine, kept: sources.journal?.workload(id) });
+  const outages = hostEventsOf(instance, sources, begin);
+  const timeline = timelineOf({ own, stories, job, events: [...events, ...outages], engine });
+  const conclusion = conclude({ id, own, isJob, job, stories, events, engine }, sources);
   const containers = new Set(stories.flatMap(({ containerIds }) => containerIds));
   for (const container of engine.containers) {
     containers.add(container.id);
   }
+  for (const { record } of job?.parts ?? []) {
+    if (record.container_id !== null) containers.add(record.container_id);
+  }
   const explanation: Explanation = {
-    subject: { kind: own ? 'task' : 'instance', id, name: stories.findLast(({ name }) => name !== null)?.name ?? null },
+    subject: { kind: own ? 'task' : isJob ? 'job' : 'instance', id, name: nameOfSubject(stories, job) },
     at: new Date().toISOString(),
     ...conclusion,
     kernel: {
-      ...{ read: false, containers: [...containers], since: since(stories, events) },
+      ...{ read: false, containers: [...containers], since: begin },
       // A task is over with its end; what became of the workload after it is another story.
       until: own?.endedAt ?? null,
     },
     ...{ timeline, notes: [...notes, kernelUnread] },
   };
   return withKernelLog(explanation, sources.kernelLog());
+}
+
+/** How the containers of a job are called in a sentence; what they are is not known where its record is gone. */
+function containerNames(id: string, job: JobFacts | undefined): NameOfContainer {
+  const names = new Map(job?.parts.map((part) => [containerName(id, part.plan.id), partName(part)]));
+  return (container) =>
+    `The container of ${names.has(container) ? 'the ' : ''}${names.get(container) ?? serviceOfContainer(container)}`;
 }
 
 const kernelUnread = 'The kernel log may not be read without root; as root, `dmesg` shows what the kernel killed.';
@@ -83,7 +100,7 @@ export function withKernelLog(explanation: Explanation, lines: readonly KernelLi
 
 async function storyFor(id: string, sources: ExplainSources, signal: AbortSignal): Promise<TaskStory | undefined> {
   // An instance may be called as a task is: whoever asks for one with containers means the instance.
-  return sources.journal?.workload(id)
+  return sources.journal?.workload(id) || sources.journal?.jobs.outline(id)
     ? undefined
     : storyOf(id, sources.journal?.task(id), await sources.taskLog(id, signal));
 }
@@ -131,14 +148,15 @@ function hostEventsOf(instance: string, { journal }: ExplainSources, from: strin
     .toReversed();
 }
 
-function since(stories: readonly TaskStory[], events: readonly KeptEvent[]): string {
+function since(stories: readonly TaskStory[], events: readonly KeptEvent[], job: JobFacts | undefined): string {
   const times = [...stories.map(({ askedAt }) => askedAt), ...events.map(({ body }) => body.event.time)];
+  if (job) times.push(job.kept.record.accepted_at);
   return times.sort()[0] ?? new Date(0).toISOString();
 }
 
 async function askEngine(
   instance: string,
-  from: string,
+  { begin, nameOf }: { readonly begin: string; readonly nameOf: NameOfContainer | undefined },
   sources: ExplainSources,
   signal: AbortSignal,
   notes: string[],
@@ -147,8 +165,8 @@ async function askEngine(
   const limited = AbortSignal.any([signal, timeout]);
   try {
     const containers = await sources.containers(instance, limited);
-    const entries = engineEntries(await sources.engineEvents(instance, from, limited));
-    const facts = containers.flatMap((container) => factEntries(container, entries));
+    const entries = engineEntries(await sources.engineEvents(instance, begin, limited), nameOf);
+    const facts = containers.flatMap((container) => factEntries(container, entries, nameOf));
     return { containers, entries: [...entries, ...facts], failure: null };
   } catch (error) {
     signal.throwIfAborted();
@@ -165,12 +183,33 @@ interface Material {
   /** The task that is explained, if it is one. */
   readonly own: TaskStory | undefined;
   readonly stories: readonly TaskStory[];
+  /** What this host has of the job, if it is one. */
+  readonly job: JobFacts | undefined;
   readonly events: readonly KeptEvent[];
   readonly engine: EngineWords;
 }
 
-function timelineOf({ own, stories, events, engine }: Material): TimelineEntry[] {
-  const all = [...stories.flatMap(taskEntries), ...events.map(eventEntry), ...engine.entries];
+function conclude(
+  { id, isJob, ...material }: Material & { readonly id: string; readonly isJob: boolean },
+  { journal }: Pick<ExplainSources, 'journal'>,
+): Conclusion {
+  const { own, stories, events, engine, job } = material;
+  if (own) return aboutTask(own);
+  if (isJob) return aboutJob({ id, job, stories, hasJournal: journal !== undefined });
+  return aboutInstance({ id, stories, events, engine, kept: journal?.workload(id) });
+}
+
+function nameOfSubject(stories: readonly TaskStory[], job: JobFacts | undefined): string | null {
+  return stories.findLast(({ name }) => name !== null)?.name ?? job?.kept.plan.identity.display_name ?? null;
+}
+
+function timelineOf({ own, stories, job, events, engine }: Material): TimelineEntry[] {
+  const tasks = stories.flatMap((story) =>
+    job && story === job.launch
+      ? jobLaunchEntries(story, { hasEnded: jobHasEnded(job.kept.record.state) })
+      : taskEntries(story),
+  );
+  const all = [...tasks, ...(job ? jobEntries(job) : []), ...events.map(eventEntry), ...engine.entries];
   const period = own && { since: own.askedAt, until: own.endedAt };
   return inOrder(all.filter(({ time, task_id }) => task_id !== null || !period || isWithin(time, period)));
 }

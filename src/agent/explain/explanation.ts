@@ -28,14 +28,14 @@ export const Explanation = Type.Object(
   {
     subject: Type.Object(
       {
-        kind: Type.Enum(['instance', 'task'], { description: 'What was asked about.' }),
-        id: text('Its app_instance_id or task_id.'),
+        kind: Type.Enum(['instance', 'job', 'task'], { description: 'What was asked about.' }),
+        id: text('Its app_instance_id, job_id or task_id.'),
         name: orNull('Name that people gave it; null where nobody remembers.'),
       },
       { ...closed, description: 'What is explained.' },
     ),
     at: text('When it was looked at.'),
-    state: text('State now: of the workload, or of the task. `unknown` where nobody can tell.'),
+    state: text('State now: of the workload, of the job, or of the task. `unknown` where nobody can tell.'),
     summary: text('What is the matter, in one or two sentences.'),
     failure: Type.Union([Failure, Type.Null()], {
       description: 'Why it is not as asked; null where nothing is wrong.',
@@ -55,6 +55,6 @@ export const Explanation = Type.Object(
     notes: Type.Array(Type.String(), { description: 'What could not be consulted or is not told in full, and why.' }),
     next: text('What to do next.'),
   },
-  { ...closed, description: 'Why an instance or a task is as it is.' },
+  { ...closed, description: 'Why an instance, a job or a task is as it is.' },
 );
 export type Explanation = Static<typeof Explanation>;

@@ -1,11 +1,14 @@
 /** Where an explanation gets its facts. Any of them may be silent; the explanation then says so. */
 import { containerName, labels } from '../../contract/names.ts';
 import { type KernelLine, readKernelLog } from '../../host/kernel-log.ts';
+import { type OutputState, outputStates } from '../../jobs/outputs/spool.ts';
 import type { ContainerEngine, ContainerFacts, EngineEvent } from '../../runtime/engine.ts';
 import type { Journal } from '../journal/journal.ts';
 import { type LogFacts, readTaskLines, tasksOf } from '../logs/task-lines.ts';
 
-export type JournalFacts = Pick<Journal, 'task' | 'tasks' | 'workload' | 'events'>;
+export interface JournalFacts extends Pick<Journal, 'task' | 'tasks' | 'workload' | 'events'> {
+  readonly jobs: Pick<Journal['jobs'], 'outline' | 'resultsOf'>;
+}
 
 export interface ExplainSources {
   /** Undefined where there is none that can be read. */
@@ -16,6 +19,8 @@ export interface ExplainSources {
   tasksWithLog(instance: string, signal: AbortSignal): Promise<string[]>;
   /** That of the instance, or those of the services of its stack. */
   containers(instance: string, signal: AbortSignal): Promise<readonly ContainerFacts[]>;
+  /** What became of each output of a job that this host has kept, by name. */
+  jobOutputs(job: string): Promise<ReadonlyMap<string, OutputState>>;
   /** What the engine still remembers of it. */
   engineEvents(instance: string, since: string, signal: AbortSignal): Promise<EngineEvent[]>;
   /** Undefined where this user may not read it. */
@@ -26,17 +31,20 @@ export interface ExplainPlaces {
   readonly engine: Pick<ContainerEngine, 'inspect' | 'list' | 'events'>;
   readonly journal: JournalFacts | undefined;
   readonly taskLogs: string;
+  /** Folder of what is kept of jobs. */
+  readonly outputs: string;
 }
 
 /** Lines of one task log that are looked at. A long installation has more, and its end is what matters. */
 const maxLines = 5000;
 
-export function explainSources({ engine, journal, taskLogs }: ExplainPlaces): ExplainSources {
+export function explainSources({ engine, journal, taskLogs, outputs }: ExplainPlaces): ExplainSources {
   return {
     journal,
     taskLog: (taskId, signal) => readFacts(taskLogs, taskId, { tail: maxLines, signal }),
     tasksWithLog: async (instance, signal) => (await tasksOf(taskLogs, instance, signal)).map(({ taskId }) => taskId),
     containers: (instance, signal) => containersOf(instance, { engine, journal }, signal),
+    jobOutputs: (job) => outputStates(outputs, job),
     engineEvents: async (instance, since, signal) => {
       const until = new Date().toISOString();
       const events = await Array.fromAsync(engine.events({ since, until, signal }));

@@ -10,6 +10,18 @@ export function taskEntries(story: TaskStory): TimelineEntry[] {
   return [askedEntry(story), ...phaseEntries(story), ...remarks(story), ...endEntries(story)];
 }
 
+/** Of a launch whose job tells the rest by its record. */
+export function jobLaunchEntries(story: TaskStory, { hasEnded }: { readonly hasEnded: boolean }): TimelineEntry[] {
+  const log = story.log.filter((line) => !isInRecord(line));
+  return [askedEntry(story), ...remarks({ ...story, log }), ...(hasEnded ? [] : endEntries(story))];
+}
+
+/** True for what the record of a job says as well. */
+function isInRecord({ event, attempt }: LogFacts): boolean {
+  if (event === 'step.started') return attempt === 1;
+  return ['job.preparing', 'job.running', 'job.ended', 'step.ended'].includes(String(event));
+}
+
 function askedEntry({ taskId, type, fencing, attempt, traceId, askedAt, asked, cancelled }: TaskStory): TimelineEntry {
   const ids = [
     `task ${taskId}`,
@@ -65,8 +77,15 @@ function lastOf(type: string | undefined, log: readonly LogFacts[]): string[] {
   return last ? [String(last['text'])] : [];
 }
 
-const told = new Set(['phase.entered', ...Object.values(news)]);
+const told = new Set(['phase.entered', 'input.progress', ...Object.values(news)]);
 const common = new Set(['time', 'level', 'msg', 'task_id', 'task_type', 'instance', 'phase', 'event', 'text', 'err']);
+
+const isOfJob = /^(job|step|input|output|check|log)\./;
+
+/** True for what the sentence of an event of a job says. */
+function isTold(key: string, value: unknown): boolean {
+  return ['step', 'to', 'input', 'output'].includes(key) || value === false;
+}
 
 /** Warnings and events that are neither a phase nor progress; the failure itself is told at the end. */
 function remarks({ taskId, log }: TaskStory): TimelineEntry[] {
@@ -80,10 +99,10 @@ function remarks({ taskId, log }: TaskStory): TimelineEntry[] {
       {
         ...{ time: line.time, source: 'agent', task_id: taskId, duration_ms: null },
         level: isWarning ? 'warn' : 'info',
-        title: sentence(isEvent ? String(line['text'] ?? line['event']) : line.msg),
+        title: isEvent ? String(line['text'] ?? line['event']) : sentence(line.msg),
         details: [
           ...Object.entries(line)
-            .filter(([key]) => !common.has(key))
+            .filter(([key, value]) => !common.has(key) && !(isOfJob.test(String(line['event'])) && isTold(key, value)))
             .flatMap(([key, value]) => factLines(key, value)),
           ...causes(line['err']),
         ],

@@ -4,6 +4,7 @@
  */
 import type { Failure } from '../../contract/failures.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
+import type { Cleanup } from '../../contract/workload-output.ts';
 import type { KeptTask } from '../journal/journal.ts';
 import type { LogFacts } from '../logs/task-lines.ts';
 import { askedFor } from './asked.ts';
@@ -26,6 +27,8 @@ export interface TaskStory {
   readonly failure: Failure | null;
   /** Containers that it made, for what the kernel says about them. */
   readonly containerIds: readonly string[];
+  /** What it said last of taking away what it had made; null where it said nothing. */
+  readonly cleanup: (Cleanup & { readonly at: string }) | null;
   readonly log: readonly LogFacts[];
 }
 
@@ -54,8 +57,19 @@ export function storyOf(taskId: string, kept: KeptTask | undefined, log: readonl
     status: result?.status ?? (ended ? (text(ended['status']) as TaskResult['status']) : null),
     failure: result?.failure ?? (ended?.['failure'] as Failure | null | undefined) ?? null,
     containerIds: log.flatMap((line) => (line.msg === 'container created' ? [text(line['container_id'])] : [])),
+    cleanup: cleanupOf(log, result),
     log,
   };
+}
+
+function cleanupOf(log: readonly LogFacts[], result: TaskResult | null): TaskStory['cleanup'] {
+  const said = log.findLast(({ msg }) => msg === 'job cleaned up');
+  if (said) {
+    const { time: at, removed, kept, failed } = said;
+    return { at, removed: texts(removed), kept: texts(kept), failed: texts(failed) };
+  }
+  const { cleanup } = (result?.output ?? {}) as { readonly cleanup?: Cleanup | null };
+  return result && cleanup ? { ...cleanup, at: result.finished_at } : null;
 }
 
 function phasesOf(log: readonly LogFacts[]): { phase: string; at: string }[] {

@@ -31,17 +31,20 @@ const actions: Readonly<Record<string, string>> = {
   unpause: 'was resumed.',
 };
 
-/** How a container is called in a sentence: of a stack by its service. */
+/** How a container is called at the begin of a sentence. */
+export type NameOfContainer = (container: string) => string;
+
+/** Of a stack by its service. */
 function named(container: string): string {
   const service = serviceOfContainer(container);
   return service === undefined ? 'The container' : `The container of the service ${service}`;
 }
 
 /** `kill` is left out: the end of the container follows and says more. In the order of the events, each container by itself. */
-export function engineEntries(events: readonly EngineEvent[]): TimelineEntry[] {
+export function engineEntries(events: readonly EngineEvent[], nameOf: NameOfContainer = named): TimelineEntry[] {
   return [...Map.groupBy(events, ({ container }) => container)].flatMap(([container, own]) => {
     const told = own.filter(isFirst);
-    return told.flatMap((event, index) => entryOf(event, named(container), told.slice(0, index)));
+    return told.flatMap((event, index) => entryOf(event, nameOf(container), told.slice(0, index)));
   });
 }
 
@@ -82,8 +85,12 @@ function isFirst({ action }: EngineEvent, index: number, events: readonly Engine
 }
 
 /** What the engine says about a container that is there, where its events are forgotten. */
-export function factEntries(facts: ContainerFacts, known: readonly TimelineEntry[]): TimelineEntry[] {
-  const name = named(facts.name);
+export function factEntries(
+  facts: ContainerFacts,
+  known: readonly TimelineEntry[],
+  nameOf: NameOfContainer = named,
+): TimelineEntry[] {
+  const name = nameOf(facts.name);
   const has = (start: string) => known.some(({ source, title }) => source === 'engine' && title.startsWith(start));
   const { startedAt, finishedAt, exitCode, status, oomKilled } = facts;
   const entries: TimelineEntry[] = [];

@@ -46,6 +46,16 @@ export class JobTable {
     return this.#find(job, { results: false });
   }
 
+  /** Names of the results that were found, by step; what they are is not read. */
+  resultsOf(job: string): ReadonlyMap<string, readonly string[]> {
+    const rows = this.#database.all<{ step: string; result: string }>(
+      "SELECT part.name AS step, found.key AS result FROM job_parts part, json_each(part.body) found WHERE job_id = ? AND kind = 'results'",
+      job,
+    );
+    const bySteps = Map.groupBy(rows, ({ step }) => step);
+    return new Map([...bySteps].map(([step, found]) => [step, found.map(({ result }) => result)]));
+  }
+
   /** How it stands, as it is told; undefined where it is not known any more. What no report has room for is not read. */
   report(job: string): JobReportBody | undefined {
     const said = this.#database.get<{ bytes: number | null }>(

@@ -198,6 +198,7 @@ class SqliteJournal implements Journal {
       all: () => jobs.all(),
       get: (job) => jobs.get(job),
       outline: (job) => jobs.outline(job),
+      resultsOf: (job) => jobs.resultsOf(job),
       begin: (job) => this.#writeAtAllCosts(() => jobs.begin(job)),
       put: (job, record, before) =>
         this.#writeAtAllCosts(() => {

@@ -25,7 +25,7 @@ export interface LocalAgent {
   status(): AgentStatus;
   /** Tasks that the journal knows, newest first. */
   tasks(): readonly TaskSummary[];
-  /** `explain.unknown` where nobody here has heard of such an instance or task. */
+  /** `explain.unknown` where nobody here has heard of such an instance, job or task. */
   explain(id: string, signal: AbortSignal): Promise<Explanation>;
   /** True: takes no new work from now on, until false. Running workloads stay as they are. */
   drain(on: boolean): Promise<void>;

@@ -1,5 +1,5 @@
 /**
- * `node-agent explain ID`: why an instance or a task is as it is, and what to do next.
+ * `node-agent explain ID`: why an instance, a job or a task is as it is, and what to do next.
  *
  * By the daemon where one runs, else by this process from what is on the disk, the engine and the kernel: a daemon that
  * is down is one of the things that need explaining. What the kernel says is added here where the daemon may not read it and
@@ -12,6 +12,7 @@ import { hostPolicyOf, type LoadedConfig, loadConfig } from '../../agent/config.
 import { explain, withKernelLog } from '../../agent/explain/explain.ts';
 import type { Explanation } from '../../agent/explain/explanation.ts';
 import { explainSources } from '../../agent/explain/sources.ts';
+import { jobOutputsFolder } from '../../agent/host-jobs.ts';
 import type { Journal } from '../../agent/journal/journal.ts';
 import { openJournal } from '../../agent/journal/open-journal.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
@@ -58,7 +59,8 @@ async function explainAlone(id: string, loaded: LoadedConfig, signal: AbortSigna
     lookOnly: true,
   });
   undo.defer(access.close);
-  const sources = explainSources({ engine: access.engine, journal: copy?.journal, taskLogs: taskLogFolder(config) });
+  const places = { taskLogs: taskLogFolder(config), outputs: jobOutputsFolder(config) };
+  const sources = explainSources({ engine: access.engine, journal: copy?.journal, ...places });
   const explanation = await explain(id, sources, signal);
   return { ...explanation, notes: ['No daemon answers; this was put together without it.', ...explanation.notes] };
 }

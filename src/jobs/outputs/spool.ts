@@ -12,6 +12,8 @@ import { identifierPattern } from '../../contract/identifiers.ts';
 import { KeptOutput } from '../../contract/job-outputs.ts';
 import { judge } from '../../contract/validate.ts';
 import { syncPath, writeDurable } from '../../kit/durable.ts';
+import { namesIn } from '../../kit/names-in.ts';
+import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
 import { gibibytes, type Room, type RoomLimits, SpoolRoom } from './spool-room.ts';
 import type { Write } from './take-tar.ts';
 
@@ -23,6 +25,8 @@ const Note = Type.Object(
   { additionalProperties: false, description: 'What is known of an output.' },
 );
 type Note = Static<typeof Note>;
+
+export type OutputState = Note['state'];
 
 export interface Spooled extends Note {
   readonly job: string;
@@ -39,6 +43,7 @@ export interface SpoolLimits extends RoomLimits {
 /** Jobs of which nothing waits any more are forgotten after this. */
 const keptMs = 7 * 24 * 60 * 60 * 1000;
 const note = '.json';
+const mostNoteBytes = 64 * 1024;
 
 export class Spool {
   readonly #folder: string;
@@ -186,9 +191,37 @@ export class Spool {
   }
 }
 
-function readNote(file: string): Note | undefined {
+/**
+ * What became of the outputs of a job, by name, read from a spool that may be somebody else's and at work. Empty where there is
+ * none.
+ */
+export async function outputStates(spool: string, job: string): Promise<ReadonlyMap<string, OutputState>> {
+  const states = new Map<string, OutputState>();
+  const refuse = (file: string, reason: string) =>
+    new AgentError('file.unusable', { reason: `${file}: ${reason}`, file });
   try {
-    const judged = judge(Note, JSON.parse(readFileSync(file, 'utf8')));
+    const folder = new UntrustedFolder(join(spool, job), refuse);
+    try {
+      for (const entry of (await namesIn(join(spool, job))).filter((name) => name.endsWith(note))) {
+        const known = noteIn(() => folder.read(entry, mostNoteBytes).toString());
+        if (known) states.set(known.output.name, known.state);
+      }
+    } finally {
+      folder.close();
+    }
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+  }
+  return states;
+}
+
+function readNote(file: string): Note | undefined {
+  return noteIn(() => readFileSync(file, 'utf8'));
+}
+
+function noteIn(read: () => string): Note | undefined {
+  try {
+    const judged = judge(Note, JSON.parse(read()));
     return judged.ok ? judged.value : undefined;
   } catch {
     return undefined;

@@ -1,18 +1,14 @@
 /** Explanations from a journal: what supervision saw, tasks at work, sources that are silent. */
 import { describe, expect, it } from 'vitest';
-import { explain, withKernelLog } from '../../../src/agent/explain/explain.ts';
-import { Explanation } from '../../../src/agent/explain/explanation.ts';
-import type { ExplainSources } from '../../../src/agent/explain/sources.ts';
-import type { KeptEvent, KeptTask, KeptWorkload } from '../../../src/agent/journal/journal.ts';
+import { withKernelLog } from '../../../src/agent/explain/explain.ts';
+import type { KeptEvent, KeptWorkload } from '../../../src/agent/journal/journal.ts';
 import type { LogFacts } from '../../../src/agent/logs/task-lines.ts';
-import { explanationText } from '../../../src/cli/explain-text.ts';
 import { AgentError, type Failure } from '../../../src/contract/failures.ts';
-import { judge } from '../../../src/contract/validate.ts';
+import { explained } from '../../support/explained.ts';
 import { keptTask } from '../../support/kept-task.ts';
 import { keptStack } from '../../support/kept-workloads.ts';
 import { containerFacts } from '../../support/recording-engine.ts';
 
-const signal = new AbortController().signal;
 const instance = 'notebook-1';
 const containerId = 'a'.repeat(64);
 
@@ -31,14 +27,6 @@ const workload: KeptWorkload = {
   ...{ restarts: 0, streak: 0 },
 };
 
-interface Facts {
-  readonly tasks?: readonly KeptTask[];
-  readonly workload?: KeptWorkload;
-  /** Oldest first. */
-  readonly events?: readonly KeptEvent[];
-  readonly sources?: Partial<ExplainSources>;
-}
-
 function seen(time: string, type: string, message: string, failure: Failure | null = null, values = {}): KeptEvent {
   return {
     at: time,
@@ -47,35 +35,6 @@ function seen(time: string, type: string, message: string, failure: Failure | nu
       event: { time, type, phase: null, message, values },
     },
   };
-}
-
-async function explained(id: string, { tasks = [], workload: kept, events = [], sources = {} }: Facts) {
-  const newest = tasks.toReversed();
-  const explanation = await explain(
-    id,
-    {
-      journal: {
-        task: (taskId) => tasks.find(({ envelope }) => envelope.task_id === taskId),
-        tasks: ({ workload_id, limit }) =>
-          newest.filter(({ envelope }) => envelope.workload_id === workload_id).slice(0, limit),
-        workload: (each) => (each === kept?.workload_id ? kept : undefined),
-        events: ({ workload_id, limit }) =>
-          events
-            .filter(({ body }) => workload_id === undefined || body.workload_id === workload_id)
-            .toReversed()
-            .slice(0, limit),
-      },
-      taskLog: async () => [],
-      tasksWithLog: async () => [],
-      containers: async () => [],
-      engineEvents: async () => [],
-      kernelLog: () => [],
-      ...sources,
-    },
-    signal,
-  );
-  expect(judge(Explanation, explanation).ok).toBe(true);
-  return { explanation, text: explanationText(explanation) };
 }
 
 describe('an explanation', () => {

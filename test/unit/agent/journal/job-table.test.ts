@@ -58,6 +58,7 @@ describe('a job', () => {
     expect(journal.jobs.get(job.job_id)).toEqual({ ...job, record });
     expect(journal.jobs.all()).toEqual([{ ...job, record }]);
     expect(journal.jobs.outline(job.job_id)?.record.steps['one']).toMatchObject({ state: 'succeeded', results: {} });
+    expect(journal.jobs.resultsOf(job.job_id)).toEqual(new Map([['one', ['other']]]));
   });
 
   it('that is begun anew has nothing of the one before', () => {

@@ -1,6 +1,15 @@
 /** What is kept of jobs on a host, and how it gets to a control plane that comes and goes. */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
@@ -10,6 +19,7 @@ import type { KeptOutput, OutputReceived } from '../../../../src/contract/job-ou
 import type { OutputDestination } from '../../../../src/jobs/outputs/hand-over.ts';
 import type { PlannedOutput } from '../../../../src/jobs/outputs/job-outputs.ts';
 import { type KeptOutputs, openOutputs } from '../../../../src/jobs/outputs/keep-outputs.ts';
+import { outputStates } from '../../../../src/jobs/outputs/spool.ts';
 import { systemClock } from '../../../../src/kit/clock.ts';
 import { createLog } from '../../../../src/kit/log.ts';
 import type { LogEntry } from '../../../../src/runtime/engine.ts';
@@ -106,6 +116,21 @@ describe('an output', () => {
     expect(readdirSync(join(folder, 'job-1'))).toEqual(['model.json']);
     await outputs.forget(where.job);
     expect(existsSync(join(folder, 'job-1'))).toBe(false);
+  });
+
+  it('is told of by name, waiting or handed over, to whoever looks into the folder', async () => {
+    const plane = destinationOf();
+    const { outputs, folder, where, take } = host(plane);
+    await take();
+    await outputs.handedOver(where.job, 6_000_000, signal);
+    const alone = host({ folder });
+    await alone.take(planned({ name: 'later' }));
+    symlinkSync(join(folder, 'job-1', 'model.json'), join(folder, 'job-1', 'link.json'));
+
+    const states = await outputStates(folder, where.job);
+
+    expect(Object.fromEntries(states)).toEqual({ model: 'handed_over', later: 'waiting' });
+    expect(await outputStates(folder, 'nobody')).toEqual(new Map());
   });
 
   it('that is not there is nothing', async () => {
