@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Streamed } from '../http/route.ts';
-import type { Seat } from '../http/seats.ts';
+import { type Seat, seated } from '../http/seats.ts';
 import { partAsked } from './ranges.ts';
 
 export interface FileSource {
@@ -34,23 +34,13 @@ export async function sendFile(source: FileSource, { headers, more, seat }: File
   if (part.kind === 'unsatisfiable') return nothing(416, { 'content-range': `bytes */${size}` });
   const { start, end } = part.kind === 'all' ? { start: 0, end: size - 1 } : part;
   const range = part.kind === 'all' ? {} : { 'content-range': `bytes ${start}-${end}/${size}` };
-  const body = size === 0 ? Readable.from([]) : await seated(seat?.(), () => source.read(start, end));
+  const open = () => source.read(start, end);
+  const taken = size === 0 ? undefined : seat?.();
+  const body = size === 0 ? Readable.from([]) : await (taken ? seated(taken, open) : open());
   return {
     ...{ ...answered, status: part.kind === 'all' ? 200 : 206, body },
     headers: { ...common, ...range, 'content-length': String(end - start + 1) },
   };
-}
-
-async function seated(seat: Seat | undefined, open: () => Promise<Readable>): Promise<Readable> {
-  try {
-    const body = await open();
-    if (!seat) return body;
-    seat.lost.addEventListener('abort', () => void body.destroy(), { once: true });
-    return body.once('close', () => seat.leave());
-  } catch (error) {
-    seat?.leave();
-    throw error;
-  }
 }
 
 function one(header: string | string[] | undefined): string | undefined {

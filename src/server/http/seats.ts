@@ -6,6 +6,7 @@
  * that has most to one that has fewer. So a few projects cannot lock out the rest, nor a token those of its own project, and
  * who is sent away may come back where it is worth it.
  */
+import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import type { Who } from './route.ts';
 
@@ -21,6 +22,22 @@ export interface Seat {
   readonly lost: AbortSignal;
   /** Gives it back; it may be lost by then. */
   leave(): void;
+}
+
+/** The seat is that of the body, and given back with it; `server.busy` where it went to somebody else before there was one. */
+export async function seated(seat: Seat, open: () => Promise<Readable>): Promise<Readable> {
+  try {
+    const body = await open();
+    if (seat.lost.aborted) {
+      body.destroy();
+      throw new AgentError('server.busy', { reason: 'Somebody else was to have the place.' });
+    }
+    seat.lost.addEventListener('abort', () => void body.destroy(), { once: true });
+    return body.once('close', () => seat.leave());
+  } catch (error) {
+    seat.leave();
+    throw error;
+  }
 }
 
 export class Seats {

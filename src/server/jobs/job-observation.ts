@@ -10,6 +10,7 @@ import type { Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
+import { Seats, seated } from '../http/seats.ts';
 import { type LogAnswers, logStart } from '../instances/log-answers.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
@@ -26,6 +27,10 @@ export interface JobObservationOptions {
   readonly outputs: OutputFiles;
   readonly clock: Clock;
 }
+
+/** With the end of each log, one is megabytes until it is sent. */
+const flowStates = { what: 'flow states', all: 32, each: 8 } as const;
+const pieceBytes = 16 * 1024;
 
 const closed = { additionalProperties: false } as const;
 const one = { params: pathOf('job_id', 'The job.'), tag: 'jobs', allow: everybody } as const;
@@ -50,6 +55,7 @@ const LogsQuery = Type.Object(
 
 export function jobObservationRoutes(options: JobObservationOptions): Route[] {
   const { store, answers } = options;
+  const seats = new Seats(flowStates);
   return [
     route({
       ...{ method: 'GET', path: `${base}/logs`, ...one, query: LogsQuery },
@@ -75,11 +81,19 @@ export function jobObservationRoutes(options: JobObservationOptions): Route[] {
         }));
         const read = readJob(job.dialect, document);
         const flowState = found('flow state of job', id, read.ok ? read.flowState : undefined);
-        const state = flowState(reportOf(job, news), job.created_at, await stepLogs(options, job));
-        return { contentType: 'application/json; charset=utf-8', body: Readable.from([JSON.stringify(state)]) };
+        const body = await seated(seats.take(who), async () => {
+          const state = flowState(reportOf(job, news), job.created_at, await stepLogs(options, job));
+          return Readable.from(piecesOf(Buffer.from(JSON.stringify(state))));
+        });
+        return { contentType: 'application/json; charset=utf-8', body };
       },
     }),
   ];
+}
+
+/** So that the body is there until it is sent, but for the last piece. */
+function* piecesOf(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
 }
 
 /** The job as it stands here: its host may have said nothing yet, or nothing any more. */
