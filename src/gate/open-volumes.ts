@@ -13,6 +13,7 @@ import { jobKind, labels } from '../contract/names.ts';
 import { block } from './archives.ts';
 import type { GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
+import { readStart } from './upstream.ts';
 import { namedVolumes } from './volumes.ts';
 
 /**
@@ -30,7 +31,8 @@ export async function openVolumes(object: ContainerObject, gate: GateContext, si
 async function openVolume(id: string, target: string, gate: GateContext, signal: AbortSignal): Promise<void> {
   const path = `/containers/${id}/archive`;
   const seen = await gate.engine.stream({ method: 'GET', path, query: { path: target }, signal });
-  const header = seen.statusCode === 200 ? await firstBlock(seen) : undefined;
+  // Not more of it is read: the rest is all that the volume holds.
+  const header = seen.statusCode === 200 ? await readStart(seen, block, signal) : undefined;
   seen.destroy();
   const opened = header && openedFolder(header);
   if (!opened) return;
@@ -42,16 +44,6 @@ async function openVolume(id: string, target: string, gate: GateContext, signal:
   if (answer.statusCode !== 200) {
     gate.log.warn({ container_id: id, path: target, status: answer.statusCode }, 'a volume is not open to all users');
   }
-}
-
-/** Not more of it is read: the rest is all that the volume holds. */
-async function firstBlock(tar: Readable): Promise<Buffer | undefined> {
-  let bytes = Buffer.alloc(0);
-  for await (const chunk of tar) {
-    bytes = Buffer.concat([bytes, chunk as Buffer]);
-    if (bytes.length >= block) return bytes.subarray(0, block);
-  }
-  return undefined;
 }
 
 /** A tar that opens the folder whose header in a tar this is; undefined where it is none, or is not to be opened. */

@@ -195,6 +195,21 @@ export async function readAnswer(incoming: IncomingMessage, signal: AbortSignal)
   };
 }
 
+/** So many bytes of an answer, undefined where it has fewer; its rest is not to be had any more. Throws like `readAnswer`. */
+export async function readStart(incoming: Readable, length: number, signal: AbortSignal): Promise<Buffer | undefined> {
+  let bytes = Buffer.alloc(0);
+  try {
+    for await (const chunk of incoming as AsyncIterable<Buffer>) {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (bytes.length >= length) return bytes.subarray(0, length);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw unavailable(error);
+  }
+  return undefined;
+}
+
 /** Says why the engine cannot be reached: nobody there, not allowed, or it went away in the middle. */
 function unavailable(cause: unknown, socket?: string): AgentError {
   const code = (cause as NodeJS.ErrnoException).code ?? '';
