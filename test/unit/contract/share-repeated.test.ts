@@ -3,18 +3,25 @@ import { resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { JobPlan } from '../../../src/contract/job-plan.ts';
 import { shareRepeated } from '../../../src/contract/share-repeated.ts';
-import { taskSchemas } from '../../../src/contract/tasks.ts';
 import { judging } from '../../../src/contract/validate.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const plans = globSync('fixtures/manifests/nosana/*.out.json', { cwd: root }).map(
-  (file) => (JSON.parse(readFileSync(resolve(root, file), 'utf8')) as { plan: object }).plan,
-);
+/** Checks have most parts of steps, and the others no further ones: without sharing, a whole plan takes long to compile. */
+const { services: _services, init: _init, inputs: _inputs, ...properties } = JobPlan.properties;
+const schema: object = {
+  ...JobPlan,
+  properties,
+  required: JobPlan.required.filter((name) => Object.hasOwn(properties, name)),
+};
+const plans = globSync('fixtures/manifests/nosana/*.out.json', { cwd: root }).map((file) => {
+  const { plan } = JSON.parse(readFileSync(resolve(root, file), 'utf8')) as { plan: object };
+  return Object.fromEntries(Object.entries(plan).filter(([name]) => Object.hasOwn(properties, name)));
+});
 
 describe('a schema whose repeated parts are shared', () => {
   it('says of every plan, also of damaged ones, what the schema itself says', () => {
-    const schema: object = taskSchemas['workload.job_launch'].params;
     const plain = new Ajv(judging).compile(schema);
     const shared = new Ajv(judging).compile(shareRepeated(schema));
     const faults = (validate: typeof plain, value: unknown) => {
@@ -24,7 +31,8 @@ describe('a schema whose repeated parts are shared', () => {
         .sort();
     };
     const other = fc.oneof(
-      fc.constantFrom(undefined, null, '', 'x', 0, -1, true),
+      fc.constant(undefined),
+      fc.constantFrom(null, '', 'x', 0, -1, true),
       fc.constant([]),
       fc.constant({ ref: 'job' }),
     );
@@ -42,7 +50,7 @@ describe('a schema whose repeated parts are shared', () => {
           expect(faults(shared, copy)).toEqual(expected);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 600 },
     );
     for (const plan of plans) expect(faults(shared, plan)).toEqual([]);
     expect(damaged).toBeGreaterThan(100);
