@@ -8,6 +8,7 @@
 import { AgentError } from '../../contract/failures.ts';
 import { stackCursor } from '../../contract/log-cursor.ts';
 import { containerName } from '../../contract/names.ts';
+import { maxCursor } from '../../contract/session-messages.ts';
 import { type Backoff, backoffDelay, pause } from '../../kit/backoff.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { isPassing, readContainerLog, usualBackoff } from './container-log.ts';
@@ -48,11 +49,19 @@ export async function* readStackLog(
         continue;
       }
       places.set(service, item.cursor);
-      yield { ...item, cursor: stackCursor(places), service };
+      yield { ...item, cursor: cursorOf(places), service };
     }
   } finally {
     stop.abort();
   }
+}
+
+/** A service that has no room in it is read whole by whoever comes back with it: none of its entries is lost. */
+function cursorOf(places: ReadonlyMap<string, string>): string {
+  const kept = [...places];
+  let cursor = stackCursor(kept);
+  for (; cursor.length > maxCursor; cursor = stackCursor(kept)) kept.shift();
+  return cursor;
 }
 
 /** Stands between two lives of a container. */

@@ -63,6 +63,23 @@ const words = (items: readonly LogItem[]) =>
 const cursorOf = (item: LogItem | undefined) => (item && 'cursor' in item ? item.cursor : undefined);
 
 describe('the log of a stack', () => {
+  it('has a cursor that a session takes, of however many services, and loses none that has no room there', async () => {
+    const services = Array.from({ length: 200 }, (_, index) => `service-${'x'.repeat(20)}-${index}`);
+    const lines = [[1, 'said']] as const;
+    const { engine } = stack(Object.fromEntries(services.map((name) => [`gpuaas-stack-1.${name}`, lines])));
+    const read = (cursor?: string) =>
+      Array.fromAsync(readStackLog(engine, 'stack-1', services, { cursor, tail: undefined, follow: false, signal }));
+
+    const last = cursorOf((await read()).at(-1)) ?? '';
+    const again = await read(last);
+
+    expect(last.length).toBeLessThanOrEqual(maxCursor);
+    const placed = last.split(';').map((place) => place.split('@')[0]);
+    expect(again.map((item) => 'service' in item && item.service)).toEqual(
+      services.filter((name) => !placed.includes(name)),
+    );
+  });
+
   it('is that of its services in the order of the times, each entry with its service', async () => {
     const { engine } = stack({
       [web]: [
