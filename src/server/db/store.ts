@@ -81,6 +81,8 @@ export type Tx = { readonly [N in CollectionName]: Writable<N> } & {
 export interface Commit {
   /** Collections that the commit touched, but for what was put quietly. */
   readonly changed: ReadonlySet<CollectionName>;
+  /** Ids of what it touched there, and of the jobs that have it. */
+  readonly about: ReadonlySet<string>;
   /** Highest event number that it added; undefined if it added none. */
   readonly lastEvent: number | undefined;
 }

@@ -18,7 +18,7 @@ import type { Clock } from '../../kit/clock.ts';
 import { Bell } from '../db/bell.ts';
 import type { CollectionName } from '../db/collections.ts';
 import type { Job, JobAttempt, JobNews } from '../db/entities/job.ts';
-import type { Store } from '../db/store.ts';
+import type { Commit, Store } from '../db/store.ts';
 import type { LogPart } from '../hub/log-relay.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
@@ -134,7 +134,8 @@ class Follower {
     this.#request = request;
     this.#signal = signal;
     this.#places = places;
-    this.#bell = new Bell(parts.store, parts.clock, ({ changed }) => watched.some((name) => changed.has(name)));
+    const isIts = ({ changed, about }: Commit) => about.has(request.jobId) && watched.some((name) => changed.has(name));
+    this.#bell = new Bell(parts.store, parts.clock, isIts);
   }
 
   async *parts(): AsyncGenerator<LogPart, void, void> {

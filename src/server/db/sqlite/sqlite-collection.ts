@@ -10,7 +10,13 @@ import type { Connection } from './connection.ts';
 export interface Scope {
   /** Throws once the transaction is over. */
   connection(): Connection;
-  changed(name: CollectionName): void;
+  changed(name: CollectionName, entity: Changed): void;
+}
+
+/** `job_id`: of what belongs to a job. */
+export interface Changed {
+  readonly id: string;
+  readonly job_id?: string;
 }
 
 /** SQLite's codes for a value that is taken: of a unique index, of a primary key. */
@@ -53,19 +59,20 @@ export class ReadableCollection<N extends CollectionName> implements Readable<N>
 export class WritableCollection<N extends CollectionName> extends ReadableCollection<N> implements Writable<N> {
   async insert(entity: EntityOf<N>): Promise<void> {
     this.#write(entity, `INSERT INTO ${this.name} (body, id) VALUES (?, ?)`);
-    this.scope.changed(this.name);
+    this.scope.changed(this.name, entity);
   }
 
   async put(entity: EntityOf<N>, { quietly = false } = {}): Promise<void> {
     if (this.#write(entity, `UPDATE ${this.name} SET body = ? WHERE id = ?`) === 0) {
       throw new Error(`${this.name}: there is no ${entity.id} to replace`);
     }
-    if (!quietly) this.scope.changed(this.name);
+    if (!quietly) this.scope.changed(this.name, entity);
   }
 
   async delete(id: string): Promise<boolean> {
-    this.scope.changed(this.name);
-    return this.scope.connection().run(`DELETE FROM ${this.name} WHERE id = ?`, [id]) > 0;
+    const row = this.scope.connection().get(`DELETE FROM ${this.name} WHERE id = ? RETURNING body`, [id]);
+    this.scope.changed(this.name, row ? entityOf(row) : { id });
+    return row !== undefined;
   }
 
   #write(entity: EntityOf<N>, sql: string): number {

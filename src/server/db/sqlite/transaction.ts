@@ -2,7 +2,7 @@
 import { type CollectionName, collectionNames } from '../collections.ts';
 import type { ReadTx, Tx } from '../store.ts';
 import type { Connection } from './connection.ts';
-import { ReadableCollection, WritableCollection } from './sqlite-collection.ts';
+import { type Changed, ReadableCollection, WritableCollection } from './sqlite-collection.ts';
 import { ReadableEvents, WritableEvents } from './sqlite-events.ts';
 
 /** Lets work use the connection until `end`. */
@@ -48,6 +48,7 @@ export function readOf(connection: Connection): OpenRead {
 /** What one write did, as far as others have to know. */
 export interface Outcome {
   readonly changed: Set<CollectionName>;
+  readonly about: Set<string>;
   lastEvent: number | undefined;
   readonly wakes: (() => void)[];
 }
@@ -60,10 +61,14 @@ export interface OpenWrite {
 
 export function writeOf(connection: Connection): OpenWrite {
   const window = new Window(connection);
-  const outcome: Outcome = { changed: new Set(), lastEvent: undefined, wakes: [] };
+  const outcome: Outcome = { changed: new Set(), about: new Set(), lastEvent: undefined, wakes: [] };
   const scope = {
     connection: () => window.connection(),
-    changed: (name: CollectionName) => outcome.changed.add(name),
+    changed: (name: CollectionName, { id, job_id }: Changed) => {
+      outcome.changed.add(name);
+      outcome.about.add(id);
+      if (job_id !== undefined) outcome.about.add(job_id);
+    },
     appended: (seq: number) => {
       outcome.lastEvent = seq;
     },

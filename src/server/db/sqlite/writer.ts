@@ -109,9 +109,10 @@ export class Writer {
 
   #tell(done: readonly Done[]): void {
     const changed = new Set(done.flatMap(({ outcome }) => [...outcome.changed]));
+    const about = new Set(done.flatMap(({ outcome }) => [...outcome.about]));
     const lastEvent = done.findLast(({ outcome }) => outcome.lastEvent !== undefined)?.outcome.lastEvent;
     if (changed.size > 0 || lastEvent !== undefined) {
-      this.#committed({ changed, lastEvent });
+      this.#committed({ changed, about, lastEvent });
     }
     for (const wake of done.flatMap(({ outcome }) => outcome.wakes)) {
       queueMicrotask(wake);

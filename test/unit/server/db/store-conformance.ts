@@ -1,5 +1,6 @@
 /** What every implementation of the store must do. A new implementation runs it with a way to open an empty store. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { StoredOutput } from '../../../../src/server/db/entities/job-output.ts';
 import { type Commit, Duplicate, type Store } from '../../../../src/server/db/store.ts';
 import { anAllocation, anEvent, aProject } from '../../../support/store-samples.ts';
 
@@ -326,7 +327,34 @@ export function describeStore(name: string, openEmpty: () => Promise<Store>): vo
         stop();
         await store.write((tx) => tx.projects.delete('p1'));
 
-        expect(commits).toEqual([{ changed: new Set(['projects']), lastEvent: event.seq }]);
+        const { id } = aProject();
+        expect(commits).toEqual([{ changed: new Set(['projects']), about: new Set([id]), lastEvent: event.seq }]);
+      });
+
+      it('are told of which job it is, also where that goes', async () => {
+        const output: StoredOutput = {
+          ...{ id: 'output-1', job_id: 'job-1', project_id: 'p1', node_id: 'node-1', name: 'one.log', kind: 'log' },
+          ...{
+            sha256: '0'.repeat(64),
+            bytes: 1,
+            media_type: 'application/x-ndjson',
+            file_name: 'one.log',
+            state: 'pending',
+          },
+          ...{ reason: null, offered_at: '2026-11-26T10:00:00.000Z', stored_at: null },
+        };
+        const commits: Commit[] = [];
+        const stop = store.onCommit((commit) => commits.push(commit));
+
+        await store.write((tx) => tx.job_outputs.insert(output));
+        await store.write((tx) => tx.job_outputs.put({ ...output, bytes: 2 }));
+        const gone = await store.write((tx) => tx.job_outputs.delete(output.id));
+        const goneAgain = await store.write((tx) => tx.job_outputs.delete(output.id));
+        await store.read((tx) => tx.job_outputs.list());
+        stop();
+
+        expect([gone, goneAgain]).toEqual([true, false]);
+        expect(commits.slice(0, 3).map(({ about }) => about)).toEqual(Array(3).fill(new Set(['output-1', 'job-1'])));
       });
 
       it('are not told of what was put quietly', async () => {

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AgentError, type FailureCode } from '../../../../src/contract/failures.ts';
 import { stackCursor } from '../../../../src/contract/log-cursor.ts';
 import type { StreamedEntry } from '../../../../src/contract/session-messages.ts';
@@ -138,7 +138,7 @@ async function openJob() {
     attempts: job.attempts.map((attempt) => ({ ...attempt, state: 'succeeded' as const, ended_at: secondOf(21) })),
   };
   return {
-    ...{ job, ended, rows, clock, reports },
+    ...{ store, job, ended, rows, clock, reports },
     put,
     news: (of: Job, more: Partial<JobNews> = {}) => jobNews(of, reports, { outputs, ...more }),
     /** Ends the job as its host tells it, with what it kept. */
@@ -175,6 +175,21 @@ describe.each([
     expect(textOf(entriesOf(parts))).toEqual(whole);
     expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
   });
+});
+
+it('a follower looks again where something of its own job has changed, and of no other', async () => {
+  const { store, read, end } = await openJob();
+  const looks = vi.spyOn(store, 'read');
+  const reading = Array.fromAsync(read(new Host(async () => ({ kind: 'end', failure: gone }))));
+  await vi.waitFor(() => expect(looks).toHaveBeenCalledTimes(3));
+
+  const other = aJob({ id: 'job-2' });
+  await store.write((tx) => tx.jobs.insert(other));
+  for (const reason of ['one', 'two', 'three']) await store.write((tx) => tx.jobs.put({ ...other, reason }));
+
+  expect(looks).toHaveBeenCalledTimes(3);
+  await end();
+  expect(textOf(entriesOf(await reading))).toEqual(whole);
 });
 
 it('whoever comes back with the cursor of any part has what was behind it, of the host or of what was kept', async () => {
