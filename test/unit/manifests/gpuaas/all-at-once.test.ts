@@ -63,6 +63,6 @@ it('what is told of the meaning of a profile is told as well when its shape has 
         JSON.stringify(document),
       ).toEqual([]);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
