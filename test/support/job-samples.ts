@@ -1,6 +1,8 @@
 /** A job as the control plane has it, and a node that runs it. */
 import { createHash } from 'node:crypto';
+import type { JobReceipt } from '../../src/contract/job-receipt.ts';
 import type { StepReport } from '../../src/contract/job-report.ts';
+import { signReceipt } from '../../src/policy/job-receipts.ts';
 import type { Job, JobNews, JobStepFacts } from '../../src/server/db/entities/job.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { aNode } from './launch-samples.ts';
@@ -59,6 +61,20 @@ export function jobNews(job: Job, steps: readonly StepReport[], given: Partial<J
     report: { state, summary: job.reason, started_at, ended_at, steps: [...steps], failure },
     ...given,
   };
+}
+
+/** Signed by nobody. */
+export function aReceipt(given: Partial<JobReceipt> = {}): string {
+  const receipt: JobReceipt = {
+    ...{ version: 1, node_id: 'node-1', chain: 'c1', number: 1, previous: null, job_id: 'job-1', project_id: 'p1' },
+    ...{ allocation_id: 'al-1', task_id: 'task-1', attempt: 1, plan_sha256: '1'.repeat(64), images: [] },
+    ...{ document_sha256: '2'.repeat(64), inputs: [], steps: [], outputs: [], state: 'succeeded' },
+    ...{ started_at: null, ended_at: null, ...given },
+  };
+  return signReceipt(receipt, {
+    publicJwk: { kty: 'OKP', crv: 'Ed25519', x: 'x'.repeat(43) },
+    sign: () => 'c2lnbmVk',
+  });
 }
 
 /** Makes a node, and gives the bearer of its session. */

@@ -18,7 +18,8 @@ export async function lateRefusal(
   if (!attempt || (attempt.ended_at === null && !jobHasEnded(job.state))) return null;
   const news = await tx.job_news.get(job.id);
   const signed = news?.receipt ? readUnverified(news.receipt) : undefined;
-  const told = [signed?.outputs, news?.outputs].flatMap((outputs) => outputs ?? []).find((each) => each.name === name);
+  const its = signed?.job_id === job.id ? signed.outputs : undefined;
+  const told = [its, news?.outputs].flatMap((outputs) => outputs ?? []).find((each) => each.name === name);
   if (told) return told.sha256 === sha256 ? null : `The job has ended, and what it has of this name is ${told.sha256}.`;
   const isTold = news?.attempt === attempt.number && (news.receipt !== null || jobHasEnded(news.report.state));
   if (isTold) return 'The job has ended, and has nothing of this name.';

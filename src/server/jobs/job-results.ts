@@ -10,6 +10,7 @@ import type { JobTaskOutput } from '../../contract/job-output.ts';
 import { type JobState, jobHasEnded, stepHasEnded } from '../../contract/job-state.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
+import { readUnverified } from '../../policy/job-receipts.ts';
 import type { Job, JobAttempt, JobNews } from '../db/entities/job.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Tx } from '../db/store.ts';
@@ -71,7 +72,7 @@ async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now:
   if (!job || attempt?.node_id !== node.id || attempt.task_id !== body.task_id || jobHasEnded(job.state)) return;
   const { report, endpoints, outputs, receipt = null } = body;
   await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt });
-  const isSigned = report.state === 'succeeded' && receipt !== null && job.cancelled_at === null;
+  const isSigned = report.state === 'succeeded' && isReceiptOf(job, attempt, receipt) && job.cancelled_at === null;
   const to = isSigned ? report.state : laterOf(job.state, report.state);
   const begun = attempt.begun || report.started_at !== null;
   const time = new Date(now).toISOString();
@@ -83,6 +84,12 @@ async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now:
       started_at: job.started_at ?? (begun ? time : null),
     },
   });
+}
+
+/** One of another job, attempt or end proves nothing about this one. */
+function isReceiptOf({ id }: Job, { number, task_id }: JobAttempt, receipt: string | null): boolean {
+  const said = receipt === null ? undefined : readUnverified(receipt);
+  return said?.job_id === id && said.task_id === task_id && said.attempt === number && said.state === 'succeeded';
 }
 
 const order = ['queued', 'preparing', 'running'];

@@ -6,11 +6,10 @@ import { describe, expect, it } from 'vitest';
 import { type KeptOutput, maxOutputs } from '../../../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
 import { jobOutputsPath } from '../../../../src/contract/signing.ts';
-import { signReceipt } from '../../../../src/policy/job-receipts.ts';
 import { forgetOutputs } from '../../../../src/server/job-outputs/keep-outputs.ts';
 import { sweep } from '../../../../src/server/sweep.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { aJob, aJobStep, nodeWithSession } from '../../../support/job-samples.ts';
+import { aJob, aJobStep, aReceipt, nodeWithSession } from '../../../support/job-samples.ts';
 import { testServer } from '../../../support/test-server.ts';
 
 const limits = { each: 2 ** 20, project: 2 ** 20 };
@@ -268,20 +267,19 @@ describe('a node that lies', () => {
 
 describe('a host that has been taken over after the end of its job', () => {
   const signedFor = (job_id: string, outputs: readonly KeptOutput[]) =>
-    signReceipt(
-      {
-        ...{ version: 1, node_id: 'node-1', chain: 'c1', number: 1, previous: null, job_id, project_id: 'p1' },
-        ...{ allocation_id: 'al-1', task_id: 'task-1', attempt: 1, plan_sha256: '1'.repeat(64), images: [] },
-        ...{ document_sha256: '2'.repeat(64), inputs: [], steps: [], state: 'succeeded', started_at: null },
-        outputs: outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
-        ended_at: null,
-      },
-      { publicJwk: { kty: 'OKP', crv: 'Ed25519', x: 'x'.repeat(43) }, sign: () => 'c2lnbmVk' },
-    );
+    aReceipt({
+      job_id,
+      outputs: outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
+    });
 
   /** Ends with what is told; `signed` is what its receipt names. */
-  async function end(id: string, told: readonly KeptOutput[], signed: readonly KeptOutput[] | null): Promise<void> {
-    const receipt = signed && signedFor(id, signed);
+  async function end(
+    id: string,
+    told: readonly KeptOutput[],
+    signed: readonly KeptOutput[] | null,
+    signedOf = id,
+  ): Promise<void> {
+    const receipt = signed && signedFor(signedOf, signed);
     await store.write(async (tx) => {
       const job = aJob({ id, state: 'succeeded' });
       await tx.jobs.put({ ...job, attempts: job.attempts.map((each) => ({ ...each, ended_at: job.updated_at })) });
@@ -329,6 +327,15 @@ describe('a host that has been taken over after the end of its job', () => {
 
     expect((await offer(job, bad)).body.refused).toContain(good.sha256);
     await handOver(job, 'signed for');
+  });
+
+  it('is held to what it told where the receipt is of another job', async () => {
+    const job = await newJob();
+    const [good, bad] = [outputOf('of this job'), outputOf('of another job')];
+    await end(job, [good], [bad], 'another-job');
+
+    expect((await offer(job, bad)).body.refused).toContain(good.sha256);
+    await handOver(job, 'of this job');
   });
 
   it('is not rid of that by an offer from before the end', async () => {

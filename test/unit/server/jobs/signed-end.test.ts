@@ -1,21 +1,25 @@
 /** A host signs that a job has succeeded, and takes away what is left of it afterwards. */
 import { expect, it, vi } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
+import type { JobReceipt } from '../../../../src/contract/job-receipt.ts';
+import type { JobReport } from '../../../../src/contract/job-report.ts';
 import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
+import { aReceipt } from '../../../support/job-samples.ts';
 import { aStep, jobOutput, jobServer } from '../../../support/job-server.ts';
 
 const server = await jobServer();
 const { call, submit, hello, job, reaches } = server;
-const receipt = 'header.payload.signature';
 const { report: succeeded } = jobOutput();
 let host = await server.connect();
 
 /** Of a job that runs: it, and its launch. */
 let id: string;
 let task: TaskEnvelope;
+let receipt: string;
 const begin = async (more: object = {}) => {
   id = (await submit(hello(), more)).body.id;
   task = await host.agent.accept();
+  receipt = aReceipt({ job_id: id, task_id: task.task_id });
   host.report(task, {});
   await reaches(id, 'running');
 };
@@ -52,12 +56,18 @@ it('ends the job once, and the result closes its attempt', async () => {
   expect(await eventsOf()).toEqual(['job.submitted', 'job.dispatched', 'job.running', 'job.succeeded']);
 });
 
-it.each([
-  ['without a signature', { ...succeeded }, {}],
-  ['of a job that has failed', { ...succeeded, state: 'failed' as const }, { receipt }],
-])('is none %s: the result says how it ended', async (_, report, more) => {
+const failed = { ...succeeded, state: 'failed' as const };
+it.each<[string, Partial<JobReport>, (its: Partial<JobReceipt>) => { readonly receipt?: string }]>([
+  ['without a signature', { ...succeeded }, () => ({})],
+  ['of a job that has failed', failed, (its) => ({ receipt: aReceipt(its) })],
+  ['with what is no receipt', { ...succeeded }, () => ({ receipt: 'header.payload.signature' })],
+  ['with that of another job', { ...succeeded }, (its) => ({ receipt: aReceipt({ ...its, job_id: 'job-2' }) })],
+  ['with that of another task', { ...succeeded }, (its) => ({ receipt: aReceipt({ ...its, task_id: 'task-2' }) })],
+  ['with that of another attempt', { ...succeeded }, (its) => ({ receipt: aReceipt({ ...its, attempt: 2 }) })],
+  ['with one that says otherwise', { ...succeeded }, (its) => ({ receipt: aReceipt({ ...its, state: 'failed' }) })],
+])('is none %s: the result says how it ended', async (_, report, signed) => {
   await begin();
-  host.report(task, report, more);
+  host.report(task, report, signed({ job_id: id, task_id: task.task_id }));
   await isHeard();
   expect((await job(id)).state).toBe('running');
 
