@@ -4,7 +4,7 @@
  *
  *   wait ──▶ from its host ──▶ what was kept ──▶ the job has ended: end
  *    ▲ ▲            │                └── it is begun again: wait
- *    │ └────────────┘ another step, another container
+ *    │ └────────────┘ another step, another container: what it says comes beside that of those that go on
  *    └── what was kept is on its way
  *
  * What its host says is as much as a reader could get of it before its containers went, so what was kept always has the last word.
@@ -74,6 +74,8 @@ interface Present {
   readonly step: JobNews['report']['steps'][number] | undefined;
   /** Changes when its host may have more to say. */
   readonly version: string;
+  /** Changes with every step that is begun. */
+  readonly begun: string;
 }
 
 async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest): Promise<Present | undefined> {
@@ -90,8 +92,14 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
       isOver: jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false),
       step: report?.steps.find(({ id }) => id === step),
       version: JSON.stringify([attempt?.number, said]),
+      begun: begunOf(news),
     };
   });
+}
+
+function begunOf(news: JobNews | undefined): string {
+  const begun = news?.report.steps.filter(({ container_id }) => container_id !== null).map(({ id }) => id);
+  return JSON.stringify([news?.attempt, begun]);
 }
 
 /** What there is now. */
@@ -188,11 +196,34 @@ class Follower {
       return undefined;
     }
     this.#asked = now.version;
-    const said = yield* fromHost(this.#parts, this.#request, { ...now, places: this.#places }, this.#signal);
+    const said = yield* this.#fromHost(now);
     if (isStepOver(now) && (said === null || now.step?.started_at === null)) return said;
     // Where the attempt has ended meanwhile, what was kept is as good.
     this.#failure = said === undefined || isNothingYet(said) ? null : said;
     return undefined;
+  }
+
+  /** Of the steps that had begun when it was asked: with each that begins, its host is asked again for what all of them say. */
+  async *#fromHost(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([this.#signal, over.signal]);
+    const watching = this.#anotherBegins(now, signal).finally(() => over.abort());
+    watching.catch(() => undefined);
+    try {
+      return yield* fromHost(this.#parts, this.#request, { ...now, places: this.#places }, signal);
+    } finally {
+      over.abort();
+      await watching;
+    }
+  }
+
+  async #anotherBegins({ begun, job }: Begun, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#bell.rings(againMs, signal);
+      if (signal.aborted) return;
+      this.#bell.reset();
+      if (begunOf(await this.#parts.store.read((tx) => tx.job_news.get(job.id))) !== begun) return;
+    }
   }
 
   #wanted() {

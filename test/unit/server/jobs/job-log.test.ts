@@ -1,4 +1,5 @@
 /** A reader of the log of a job, whatever becomes of the job, of its containers and of his connection meanwhile. */
+import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -279,6 +280,43 @@ it('a follower waits for a job to be begun, and for the next step, without askin
 
   expect(textOf(entriesOf(await parts))).toEqual(whole);
   expect(host.asked).toHaveLength(3);
+});
+
+it('a follower hears at once of a step that begins beside one that goes on', async () => {
+  const { read, put, job, end, reports, news } = await openJob();
+  const [one = aStepReport('one')] = reports;
+  await put(job, jobNews(job, [one, aStepReport('two', { state: 'waiting', container_id: null })]));
+  const host = new Host();
+  const over = new AbortController();
+  const patient = {
+    asked: host.asked,
+    async *readLog(node: string, asked: LogRequest, signal: AbortSignal) {
+      const known = host.asked.length === 0 ? ['one'] : ids;
+      for await (const part of host.readLog(node, asked)) {
+        const entries =
+          part.kind === 'entries' ? part.entries.filter(({ service }) => known.includes(service ?? '')) : [];
+        if (part.kind === 'entries' && entries.length > 0) yield { ...part, entries };
+      }
+      // It goes on, and so does what it says.
+      const ending = AbortSignal.any([signal, over.signal]);
+      if (!ending.aborted) await once(ending, 'abort');
+    },
+  };
+
+  const parts: LogPart[] = [];
+  const reading = (async () => {
+    for await (const part of read(patient as unknown as Host)) parts.push(part);
+  })();
+  const heard = () => textOf(entriesOf(parts));
+  await expect.poll(heard).toEqual({ 'one stdout': whole['one stdout'], 'one stderr': whole['one stderr'] });
+  await put(job, news(job));
+  await expect.poll(heard).toEqual(whole);
+  await end();
+  over.abort();
+  await reading;
+
+  expect(heard()).toEqual(whole);
+  expect(host.asked).toHaveLength(2);
 });
 
 it('a job of which no step was begun has no log', async () => {
