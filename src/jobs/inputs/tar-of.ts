@@ -16,13 +16,16 @@ interface Entry {
   readonly size: number;
 }
 
-/** Of what is below the folder; not of the folder itself. An empty archive where there is nothing. */
+/**
+ * Of what is below the folder; not of the folder itself. An empty archive where there is nothing. It never begins with the name of
+ * a file: an engine takes what begins as `BZh` does for compressed.
+ */
 export function tarOf(folder: string): Readable {
   return Readable.from(blocksOf(folder), { objectMode: false });
 }
 
 async function* blocksOf(folder: string): AsyncGenerator<Buffer> {
-  yield* entriesOf(folder, '');
+  yield* entriesOf(folder, './');
   yield Buffer.alloc(2 * block);
 }
 

@@ -54,6 +54,12 @@ describe('the archive of a folder', () => {
     expect(['in', 'in/a.txt'].map((path) => statSync(join(out, path)).mode & 0o777)).toEqual([0o777, 0o666]);
   });
 
+  it('does not begin like one that is compressed, whatever its files are called', async () => {
+    const [head] = await Array.fromAsync(tarOf(folderWith('named', { BZh91AY: 'a' })));
+
+    expect((head as Buffer).toString('latin1', 0, 12)).toBe('./BZh91AY\0\0\0');
+  });
+
   it('says the size of a file that is too large for the old field', async () => {
     const folder = folderWith('large', { 'a.bin': '' });
     truncateSync(join(folder, 'a.bin'), 9 * 1024 ** 3);
