@@ -32,9 +32,9 @@ async function openVolume(id: string, target: string, gate: GateContext, signal:
   const path = `/containers/${id}/archive`;
   const seen = await gate.engine.stream({ method: 'GET', path, query: { path: target }, signal });
   // Not more of it is read: the rest is all that the volume holds.
-  const header = seen.statusCode === 200 ? await readStart(seen, block, signal) : undefined;
+  const start = seen.statusCode === 200 ? await readStart(seen, 3 * block, signal) : undefined;
   seen.destroy();
-  const opened = header && openedFolder(header);
+  const opened = start && openedFolder(start);
   if (!opened) return;
   const answer = await gate.engine.stream({
     ...{ method: 'PUT', path, query: { path: dirname(target), noOverwriteDirNonDir: '1' }, signal },
@@ -46,16 +46,23 @@ async function openVolume(id: string, target: string, gate: GateContext, signal:
   }
 }
 
-/** A tar that opens the folder whose header in a tar this is; undefined where it is none, or is not to be opened. */
-function openedFolder(header: Buffer): Buffer | undefined {
+/**
+ * A tar that opens the folder that this is the start of a tar of; undefined where it is none, or is not to be opened. A name of more
+ * than 100 characters stands in an extended header before that of the folder.
+ */
+function openedFolder(start: Buffer): Buffer | undefined {
+  const at = typeOf(start) === 'x' ? 2 * block : 0;
+  const header = start.subarray(at, at + block);
   const mode = Number.parseInt(header.toString('latin1', 100, 108), 8);
-  const isFolder = header.toString('latin1', 156, 157) === '5';
   const mayLook = (mode & 0o005) === 0o005;
-  if (!isFolder || !mayLook || (mode & 0o002) !== 0) return undefined;
-  const tar = Buffer.concat([header, Buffer.alloc(2 * block)]);
-  tar.write(`${(mode | 0o777).toString(8).padStart(7, '0')}\0`, 100, 'latin1');
-  tar.write(' '.repeat(8), 148, 'latin1');
-  const sum = tar.subarray(0, block).reduce((total, byte) => total + byte, 0);
-  tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  return tar;
+  if (typeOf(header) !== '5' || !mayLook || (mode & 0o002) !== 0) return undefined;
+  header.write(`${(mode | 0o777).toString(8).padStart(7, '0')}\0`, 100, 'latin1');
+  header.write(' '.repeat(8), 148, 'latin1');
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return Buffer.concat([start.subarray(0, at), header, Buffer.alloc(2 * block)]);
+}
+
+function typeOf(header: Buffer): string {
+  return header.toString('latin1', 156, 157);
 }

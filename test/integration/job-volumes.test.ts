@@ -67,3 +67,14 @@ it('keep what the image has at that place, and its owner', async () => {
   expect(ended.said('own')).toEqual(['of the image', '3000 777']);
   expect(ended.said('other')).toEqual(['3000 777', '0 644']);
 });
+
+it('can be written to however long its place is called', async () => {
+  const dest = `/${'long-'.repeat(30)}`;
+  const volumes = [{ name: 'data', dest }];
+  const ended = await ground.run(
+    definition([volumeOp('data'), op('one', `echo there > ${dest}/file; cat ${dest}/file`, { image: 'one', volumes })]),
+    { pins },
+  );
+
+  expect(ended.said('one')).toEqual(['there']);
+});
