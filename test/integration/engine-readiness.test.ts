@@ -8,6 +8,7 @@ import { freePort } from '../../bootstrap/dev/free-port.ts';
 import type { ReadinessCheck } from '../../src/contract/workload-oci-launch.ts';
 import { assertPortFree } from '../../src/runtime/ports.ts';
 import { type ReadinessAttempt, untilReady } from '../../src/runtime/probes/until-ready.ts';
+import { until } from '../support/daemon-ground.ts';
 import { endsForItsMemory, type LaunchParams, openTestHost, type TestHost } from '../support/test-host.ts';
 import { runWorkload, soon } from './engine-workload.ts';
 
@@ -219,7 +220,12 @@ describe('a container that ends while it is waited for', () => {
   });
 
   it('by a stop is container.exited, although its exit code is the same', async () => {
-    const { ready, name } = await launch('trap "" TERM; while :; do sleep 0.1; done', [http('/')]);
+    const { ready, name } = await launch('trap "" TERM; touch /tmp/deaf; while :; do sleep 0.1; done', [http('/')]);
+    // Before, a SIGTERM would end it.
+    await until(
+      async () => (await host.engine.exec(name, ['test', '-e', '/tmp/deaf'], { signal: soon() })).exitCode === 0,
+      'it to be deaf',
+    );
     const outcome = expect(ready).rejects.toMatchObject({ code: 'container.exited', detail: { exit_code: 137 } });
 
     await host.engine.stop(name, 0, soon());

@@ -185,7 +185,7 @@ describe('the CLI', () => {
     expect(stderr).toMatch(
       /^error: The command was interrupted; what was asked for goes on\. \[command\.interrupted\]$/m,
     );
-    expect(stderr).toContain('gpuaas apps instances decommission');
+    expect(stderr).toMatch(/`gpuaas apps instances describe ID`.*`decommission`.* end it/);
     await wire.reaches(/instance: (\S+)/.exec(stderr)?.[1] ?? '', 'running');
   });
 
