@@ -82,7 +82,7 @@ export const journalSchema: Schema = {
     SELECT job_id, 'step', step.key, json_remove(step.value, '$.results') FROM jobs, json_each(record, '$.steps') AS step;
   INSERT INTO job_parts
     SELECT job_id, 'results', step.key, step.value -> '$.results' FROM jobs, json_each(record, '$.steps') AS step;
-  DELETE FROM jobs;
+  DELETE FROM jobs WHERE job_id IS NOT NULL;  -- of all without a condition it would write where there is none, and a disk may be full
 
   -- The chain of receipts: each is signed over the hash of the one before.
   CREATE TABLE IF NOT EXISTS receipts (
