@@ -243,7 +243,8 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
         if (code !== 0) throw new Error(`${args.join(' ')}: ${stdout}${stderr}`);
         return stdout;
       };
-      const amounts = ['--cpus', '0.4', '--memory', '0.5'];
+      // What the workloads before it have left.
+      const amounts = ['--cpus', '0.1', '--memory', '0.5'];
       const submitted = await cli('jobs', 'submit', document, '--project', project.id, ...amounts, '--wait', '--json');
       const { id, node_id, steps } = JSON.parse(submitted) as JobView;
       const [all, keys, receipt] = ['all.tar', 'keys.json', 'receipt.jws'].map((name) => join(folder, name));
