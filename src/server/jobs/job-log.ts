@@ -74,7 +74,7 @@ interface Present {
   readonly step: JobNews['report']['steps'][number] | undefined;
   /** Changes when its host may have more to say. */
   readonly version: string;
-  /** Changes with every step that is begun. */
+  /** Changes with every step that is begun; empty before the first. */
   readonly begun: string;
 }
 
@@ -98,8 +98,8 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
 }
 
 function begunOf(news: JobNews | undefined): string {
-  const begun = news?.report.steps.filter(({ container_id }) => container_id !== null).map(({ id }) => id);
-  return JSON.stringify([news?.attempt, begun]);
+  const begun = news?.report.steps.filter(({ container_id }) => container_id !== null) ?? [];
+  return begun.map(({ id }) => `${news?.attempt}/${id}`).join(' ');
 }
 
 /** What there is now. */
@@ -207,8 +207,9 @@ class Follower {
   async *#fromHost(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
     const over = new AbortController();
     const signal = AbortSignal.any([this.#signal, over.signal]);
-    const watching = this.#anotherBegins(now, signal).finally(() => over.abort());
-    watching.catch(() => undefined);
+    // Where nothing has begun it has nothing to say, and says so.
+    const watching = now.begun === '' ? undefined : this.#anotherBegins(now, signal).finally(() => over.abort());
+    watching?.catch(() => undefined);
     try {
       return yield* fromHost(this.#parts, this.#request, { ...now, places: this.#places }, signal);
     } finally {
