@@ -31,7 +31,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           isolate: false,
           // By itself it would leave a core idle; and some wait.
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {
@@ -45,7 +45,7 @@ export default defineConfig({
             testTimeout: 120_000,
             hookTimeout: 120_000,
           },
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {

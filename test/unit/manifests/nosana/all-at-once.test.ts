@@ -147,6 +147,6 @@ it('what is told of the meaning of a definition is told as well when its shape h
         JSON.stringify(definition),
       ).toEqual([]);
     }),
-    { numRuns: 800 },
+    { numRuns: 400 },
   );
 });
