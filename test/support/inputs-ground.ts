@@ -73,11 +73,23 @@ export function filesBelow(folder: string): string[] {
 export function partsIn(dir: string): number[] {
   const folder = join(dir, 'cache/partial');
   const counts = readdirSync(folder).filter((name) => name.endsWith('.counts'));
-  return counts.map((name) => {
-    const bytes = readFileSync(join(folder, name)).subarray(readBootId().length);
+  return counts.flatMap((name) => {
+    const file = contentIfThere(join(folder, name));
+    // What came meanwhile is no part any more.
+    if (file === undefined) return [];
+    const bytes = file.subarray(readBootId().length);
     const pieces = Array.from({ length: Math.floor(bytes.length / 8) }, (_, piece) => piece);
     return pieces.reduce((sum, piece) => sum + Number(bytes.readBigUInt64BE(piece * 8)), 0);
   });
+}
+
+function contentIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** What was refused or failed, as `code: reason`. */
