@@ -72,12 +72,14 @@ async function* joined(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerato
   yield* { [Symbol.asyncIterator]: () => rest };
 }
 
+/** Every mark of a compression begins with `BZh`, or has a byte among its first four that no name of our tars has there. */
+const unmarked = /^(?!BZh)[\x20-\x7e][\x20-\x7e\0]{3}/;
+
 /** That of an entry whose name no engine takes for the mark of a compression, or the end of an empty tar. */
 function isTarBlock(head: Buffer): boolean {
   if (head.length < block) return false;
   if (head.every((byte) => byte === 0)) return true;
-  const [first = 0] = head;
-  return head.toString('latin1', 257, 262) === 'ustar' && first > 0x1f && first < 0x7f;
+  return head.toString('latin1', 257, 262) === 'ustar' && unmarked.test(head.toString('latin1', 0, 4));
 }
 
 function archiveOf(id: string): string {
