@@ -39,7 +39,7 @@ function ended(job: JobFacts, refused: string): Omit<Conclusion, 'state'> {
   const summary = `${verdict(job)}${left}${late}${refused}`;
   if (failure) return { summary, failure, next: jobAdvice(failure, job) };
   const next = stuck
-    ? `Look at what the clean-up says above, then \`gpuaas jobs remove ${kept.job_id}\` tries it again.`
+    ? 'Look at what the clean-up says above. The agent tries containers and networks again; take away what is still there.'
     : waiting.length > 0
       ? 'Wait: the agent goes on handing it over. `node-agent status` tells whether the control plane is there.'
       : `Nothing: it is done. \`gpuaas jobs artifacts ${kept.job_id}\` has what was kept of it.`;

@@ -208,13 +208,17 @@ export class Supervisor {
 
   #isKnown(id: string): boolean {
     const { journal } = this.#options;
-    return this.#busy.has(id) || journal.workload(id) !== undefined || journal.jobs.outline(id) !== undefined;
+    return this.#busy.has(id) || journal.workload(id) !== undefined || this.#isWantedJob(id);
   }
 
   /** A job is whoever carries it out's own; what nobody carries out, and nobody wants kept, is what an earlier one has left. */
-  async #meetJob(id: string, containers: readonly ContainerSummary[], signal: AbortSignal): Promise<void> {
+  #isWantedJob(id: string): boolean {
     const job = this.#options.journal.jobs.outline(id);
-    if (job && (job.plan.keep || !jobHasEnded(job.record.state))) return;
+    return job !== undefined && (job.plan.keep || !jobHasEnded(job.record.state));
+  }
+
+  async #meetJob(id: string, containers: readonly ContainerSummary[], signal: AbortSignal): Promise<void> {
+    if (this.#isWantedJob(id)) return;
     const names = containers.map(({ name }) => name);
     await this.#reaper.takeJob(id, names, signal);
   }

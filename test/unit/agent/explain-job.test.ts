@@ -180,7 +180,7 @@ describe('an explanation of a job that has ended', () => {
     expect(stuck.text).toMatch(
       /! Not all that the job had made could be taken away\.\n +volume gpuaas-job-1\.data: it is in use/,
     );
-    expect(stuck.explanation.next).toContain('`gpuaas jobs remove job-1` tries it again');
+    expect(stuck.explanation.next).toContain('The agent tries containers and networks again');
     expect(late.explanation.summary).toBe(
       'The job has succeeded: 1 of 1 steps. The control plane does not have yet: model.',
     );

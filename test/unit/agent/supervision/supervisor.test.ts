@@ -486,6 +486,20 @@ describe('containers that the journal does not know', () => {
   });
 
   it.each([
+    ['has ended', keptJob('failed', 'failed', { job_id: id }), []],
+    ['is to be kept', keptJob('failed', 'failed', { job_id: id, plan: plan({ keep: true }) }), [name]],
+    ['is at work', keptJob('running', 'running', { job_id: id }), [name]],
+  ])('and a network alone is taken away of a job that %s, or left', async (_what, job, left) => {
+    const world = await supervise([], []);
+    world.journal.jobs.begin(job);
+    world.networks.add(name);
+
+    await world.clock.advance(61_000);
+
+    expect([...world.networks]).toEqual(left);
+  });
+
+  it.each([
     ['the removal is older than they are', endedTask({ fencing: 3 })],
     ['a newer task failed on them', endedTask({ type: 'workload.oci_control', fencing: 9 }, { status: 'failed' })],
     ['a removal was refused', endedTask({ fencing: 9 }, { status: 'rejected' })],
