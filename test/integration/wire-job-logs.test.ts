@@ -1,24 +1,17 @@
 /** Many short jobs, each followed from its submission: every line of every step comes once and in order, whatever ends the job. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ensureEngine } from '../../bootstrap/dev/engine.ts';
-import { ensureImage } from '../../bootstrap/dev/images.ts';
-import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import { parseEvents } from '../../src/cli/gpuaas/event-lines.ts';
 import type { StreamedEntry } from '../../src/contract/session-messages.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { until } from '../support/daemon-ground.ts';
+import { taggedImage } from '../support/tagged-image.ts';
 import { ok, openWire, type Wire } from '../support/wire-ground.ts';
 
 let wire: Wire;
 let image: string;
 
 beforeAll(async () => {
-  const { socketPath } = await ensureEngine();
-  const { host } = await ensureRegistry();
-  const { reference } = await ensureImage({ socketPath, host }, 'tiny');
-  const [name = ''] = reference.split('@');
-  const listed = await fetch(`http://${name.replace('/', '/v2/')}/tags/list`);
-  image = `${name}:${((await listed.json()) as { tags: string[] }).tags.at(-1)}`;
+  image = await taggedImage();
   wire = await openWire({ withoutApp: true });
 }, 180_000);
 afterAll(() => wire?.close());

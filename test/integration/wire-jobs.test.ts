@@ -2,15 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ensureEngine } from '../../bootstrap/dev/engine.ts';
-import { ensureImage } from '../../bootstrap/dev/images.ts';
-import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { until } from '../support/daemon-ground.ts';
 import { faultsOf } from '../support/flow-format.ts';
 import { contentOf } from '../support/loopback-source.ts';
 import { linkTo, s3Server } from '../support/s3-server.ts';
 import { contentsBelow, secretsIn } from '../support/secrets.ts';
+import { taggedImage } from '../support/tagged-image.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { openWire, type Wire } from '../support/wire-ground.ts';
 
@@ -20,13 +18,7 @@ let image: string;
 const key = { id: 'AKIDEXAMPLE', secret: 'the-secret-of-the-key', region: 'eu-central-1' };
 
 beforeAll(async () => {
-  const { socketPath } = await ensureEngine();
-  const { host } = await ensureRegistry();
-  const { reference } = await ensureImage({ socketPath, host }, 'tiny');
-  const [name = ''] = reference.split('@');
-  const listed = await fetch(`http://${name.replace('/', '/v2/')}/tags/list`);
-  // By a tag, as authors write it.
-  image = `${name}:${((await listed.json()) as { tags: string[] }).tags.at(-1)}`;
+  image = await taggedImage();
   wire = await openWire({ withoutApp: true });
 }, 180_000);
 afterAll(() => wire?.close());
