@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { ubuntuIsAtHand } from '../bootstrap/dev/images/ubuntu-host.ts';
 import { hostImages } from '../bootstrap/dev/images.ts';
 import { memoryFolder } from './support/memory-folder.ts';
@@ -29,6 +30,8 @@ const [inMemory = '', temporary = ''] = [memoryFolder(), tmpdir()].map((place) =
 // As the temporary folder of a machine is: some tests run programs as other users.
 for (const folder of [inMemory, temporary]) chmodSync(folder, 0o1777);
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+/** Of failed stages and tests, told once more at the end: what is far up in a long log is often cut away. */
+const failures: string[] = [];
 
 try {
   for (const [name, argv] of Object.entries({
@@ -56,6 +59,7 @@ try {
   for (const folder of [reports, inMemory, temporary]) rmSync(folder, { recursive: true, force: true });
 }
 
+if (failures.length > 0) console.log(`\n== failed\n${failures.join('\n')}\n`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 
@@ -82,7 +86,7 @@ async function suite(name: string, projects: string): Promise<Counts> {
 function nothingLeft(): Counts {
   const left = [inMemory, temporary].flatMap((folder) => readdirSync(folder));
   if (left.length === 0) return { passed: 1, failed: 0, skipped: 0 };
-  console.log(`\n== left in the temporary folder: FAILED\n${left.join('\n')}`);
+  failures.push(`left in the temporary folder: ${left.join(' ')}`);
   return { passed: 0, failed: 1, skipped: 0 };
 }
 
@@ -90,18 +94,49 @@ function nothingLeft(): Counts {
 function countsOf(report: string, ok: boolean): Counts {
   let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
     counts = { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
+    failures.push(...failuresOf(testResults));
   } catch (error) {
     console.error(`no report of this stage: ${String(error)}`);
   }
   return ok || counts.failed > 0 ? counts : { ...counts, failed: 1 };
 }
 
+/** A part of vitest's JSON report. */
+interface FileReport {
+  readonly name: string;
+  /** Why the file could not be run, else empty. */
+  readonly message: string;
+  readonly assertionResults: readonly {
+    readonly status: string;
+    readonly fullName: string;
+    readonly failureMessages: readonly string[];
+  }[];
+}
+
+function failuresOf(files: readonly FileReport[]): string[] {
+  return files.flatMap(({ name, message, assertionResults }) => [
+    ...(message === '' ? [] : [toldShort(name, message)]),
+    ...assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName, failureMessages }) => toldShort(`${name} ${fullName}`, failureMessages.join('\n'))),
+  ]);
+}
+
+function toldShort(title: string, message: string): string {
+  const lines = stripVTControlCharacters(message).split('\n');
+  const shown = [...lines.slice(0, 20), ...(lines.length > 20 ? ['…'] : [])];
+  return [title, ...shown.map((line) => `  ${line.slice(0, 300)}`)].join('\n');
+}
+
 async function stage(name: string, work: readonly string[] | Begun, env = process.env): Promise<boolean> {
   console.log(`\n== ${name}`);
   const { ok, seconds } = await ('ended' in work ? endOf(work) : run(work, 'inherit', env));
   console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} in ${seconds.toFixed(1)} s`);
+  if (!ok) failures.push(`stage "${name}"`);
   return ok;
 }
 
