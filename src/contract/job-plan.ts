@@ -1,5 +1,5 @@
 /**
- * One job as a host carries it out: inputs → services → checks → init → steps → outputs.
+ * One job as a host carries it out: inputs → preflight → services → checks → init → steps → outputs.
  *
  * Every dialect of jobs is translated to this and to nothing else. Images are pinned by digest, values that are known only
  * later are typed references, and what a container may do is judged by the same policy as that of any workload.
@@ -100,10 +100,44 @@ const container = {
   resources: Resources,
 };
 
+const Label = Type.String({
+  minLength: 1,
+  maxLength: 128,
+  pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+  description: 'What its author calls it. Shown, never used as a name on the host.',
+});
+
 const RunOnce = Type.Object(
-  { id: StepId, ...container, timeout_seconds: seconds('Most seconds from its start to its end.') },
+  {
+    id: StepId,
+    label: Type.Optional(Label),
+    ...container,
+    timeout_seconds: seconds('Most seconds from its start to its end.'),
+  },
   { ...closed, description: 'A container that has to end with 0.' },
 );
+
+const Preflight = Type.Object(
+  {
+    type: Type.Enum(['executable', 'file'], {
+      description:
+        '`executable`: a program, looked for along PATH where its name has no slash. `file`: anything but a folder.',
+    }),
+    name: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+      description: 'As its author names it: absolute, or relative to `work_dir`.',
+    }),
+    image: Type.String({
+      pattern: identifierPattern,
+      description: 'Id of the image of this plan that has to have it.',
+    }),
+    work_dir: Type.String({ maxLength: 512, pattern: absolutePath, description: 'Folder that names are relative to.' }),
+  },
+  { ...closed, description: 'Something that an image has to have. Looked for without a container that runs.' },
+);
+export type Preflight = Static<typeof Preflight>;
 
 const httpCheck = Type.Object(
   {
@@ -218,6 +252,26 @@ const JobService = Type.Object(
       maxItems: 64,
       description: 'What it publishes, and how it is asked whether it is well.',
     }),
+    healthcheck: Type.Optional(
+      Type.Object(
+        {
+          command: Type.Array(Type.String({ maxLength: 32_768, pattern: '^[^\\u0000]*$', description: 'A word.' }), {
+            minItems: 1,
+            maxItems: 1024,
+            description: 'Argument vector, run in the container of the service; no shell.',
+          }),
+        },
+        {
+          ...closed,
+          description: 'It is well where this ends with 0; asked until then, and again while the job runs.',
+        },
+      ),
+    ),
+    scope: Type.Optional(
+      Type.Enum(['job', 'project'], {
+        description: '`job`, also if absent: it ends with the job. `project`: it is shared by jobs of one revision.',
+      }),
+    ),
     restart: RestartPolicy,
     ready_seconds: seconds('Most seconds from its start until it is ready.'),
   },
@@ -255,8 +309,11 @@ export const JobPlan = Type.Object(
     images: Type.Array(JobImage, { minItems: 1, maxItems: maxSteps, description: 'Images by id.' }),
     volumes: Type.Array(JobVolume, { maxItems: 64, description: 'Volumes of the job.' }),
     inputs: Type.Array(JobInput, { maxItems: 64, description: 'Data that is fetched.' }),
+    preflight: Type.Optional(
+      Type.Array(Preflight, { maxItems: 128, description: 'Looked for before any container runs.' }),
+    ),
     services: Type.Array(JobService, { maxItems: maxTogether - 1, description: 'What runs beside the steps.' }),
-    checks: Type.Array(RunOnce, { maxItems: 32, description: 'Run one after another before anything else does.' }),
+    checks: Type.Array(RunOnce, { maxItems: 32, description: 'Run one after another before `init` and steps.' }),
     init: Type.Array(RunOnce, { maxItems: 32, description: 'Run one after another after the checks.' }),
     steps: Type.Array(JobStep, { minItems: 1, maxItems: maxSteps, description: 'The job proper.' }),
     outputs: Type.Array(JobOutput, { maxItems: 64, description: 'What is kept.' }),

@@ -1,5 +1,6 @@
 /** Holds a plan against itself and against what the operator allows, before anything is done. */
 import type { JobPlan } from '../contract/job-plan.ts';
+import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { readAllowedImage } from '../policy/image-reference.ts';
@@ -7,17 +8,29 @@ import { type Finding, refuse } from '../policy/refusal.ts';
 import { checkSandbox } from '../policy/render-container.ts';
 
 /**
- * `task.invalid`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`; paths in
+ * `task.invalid`, `task.unsupported`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`; paths in
  * the plan.
  */
 export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
   refuse([
     ...findingsOfPlan(plan),
+    { failure: 'task.unsupported', errors: notYet(plan) },
     ...plan.images.map((image, index) =>
       judgeImage(image.source.reference, `/images/${index}/source/reference`, policy),
     ),
     { failure: 'sandbox.unavailable', errors: checkSandbox(plan, policy) },
   ]);
+}
+
+/** What a plan can say and no host does yet. */
+function notYet({ preflight = [], services }: JobPlan): PathError[] {
+  const message = 'is not done by this host yet';
+  return [
+    ...preflight.map((_, index) => ({ path: `/preflight/${index}`, code: 'unsupported', message })),
+    ...services.flatMap(({ healthcheck }, index) =>
+      healthcheck ? [{ path: `/services/${index}/healthcheck`, code: 'unsupported', message }] : [],
+    ),
+  ];
 }
 
 function judgeImage(reference: string, path: string, policy: HostPolicy): Finding {

@@ -3,6 +3,7 @@
  * that is to carry it out, so that none is accepted which is refused there for what it is. Pure, and everything that is wrong
  * is reported at once. What a container may do is judged again where it is made.
  */
+import { posix } from 'node:path';
 import { RE2JS } from 're2js';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
 import type { ListValue, Reference, TextValue } from '../contract/job-values.ts';
@@ -33,6 +34,8 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
       errors: [
         ...[...checkNames(plan, parts), ...checkOrder(plan), ...checkSize(plan, parts)],
         ...parts.flatMap(checkProgram),
+        ...checkPreflight(plan, parts),
+        ...plan.services.flatMap(checkService),
       ],
     },
     { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
@@ -73,6 +76,43 @@ function checkProgram({ path, part: { entrypoint, work_dir: workDir, resources }
   ];
 }
 
+/** Of images alone: what is in a volume is not seen before a container runs. */
+function checkPreflight({ preflight = [], images }: JobPlan, parts: readonly Part[]): PathError[] {
+  return preflight.flatMap(({ type, name, image, work_dir: workDir }, index): PathError[] => {
+    const path = `/preflight/${index}`;
+    const folder = describeBadWorkDir(workDir);
+    const place = posix.resolve(workDir, name);
+    const isPath = type === 'file' || name.includes('/');
+    const mounts = parts.flatMap(({ part }) => (part.image === image && isPath ? part.mounts : []));
+    const isInVolume = mounts.some((mount) => place === mount.path || place.startsWith(`${mount.path}/`));
+    return [
+      ...(images.some(({ id }) => id === image) ? [] : [unknown(`${path}/image`, 'image')]),
+      ...(folder === undefined ? [] : [{ path: `${path}/work_dir`, code: 'folder', message: folder }]),
+      ...(isInVolume
+        ? [{ path: `${path}/name`, code: 'in_volume', message: 'is in a volume: only a command can look there' }]
+        : []),
+    ];
+  });
+}
+
+function checkService({ healthcheck, scope }: JobPlan['services'][number], index: number): PathError[] {
+  const path = `/services/${index}`;
+  return [
+    ...(healthcheck?.command[0] === ''
+      ? [{ path: `${path}/healthcheck/command/0`, code: 'empty', message: 'must name a program' }]
+      : []),
+    ...(scope === 'project'
+      ? [
+          {
+            path: `${path}/scope`,
+            code: 'unsupported',
+            message: 'must be job: no host keeps services between jobs yet',
+          },
+        ]
+      : []),
+  ];
+}
+
 /** Values may be known only later; those are judged with the container. */
 function namesOnly(values: Readonly<Record<string, TextValue>>): Record<string, string> {
   return Object.fromEntries(
@@ -91,8 +131,7 @@ function checkNames(plan: JobPlan, parts: readonly Part[]): PathError[] {
     input: new Set(plan.inputs.map(({ id }) => id)),
     step: new Map(plan.steps.map((step) => [step.id, step])),
   };
-  const missing = (isThere: boolean, path: string, what: string): PathError[] =>
-    isThere ? [] : [{ path, code: 'unknown', message: `names no ${what} of the plan` }];
+  const missing = (isThere: boolean, path: string, what: string): PathError[] => (isThere ? [] : [unknown(path, what)]);
   return [
     ...[ids('images'), ids('inputs'), names('volumes'), names('outputs')].flatMap(repeated),
     ...repeated(parts.map(({ path, part }) => ({ path: `${path}/id`, name: part.id }))),
@@ -116,6 +155,10 @@ function checkNames(plan: JobPlan, parts: readonly Part[]): PathError[] {
       step.needs.flatMap((input, at) => missing(has.input.has(input), `/steps/${index}/needs/${at}`, 'input')),
     ),
   ];
+}
+
+function unknown(path: string, what: string): PathError {
+  return { path, code: 'unknown', message: `names no ${what} of the plan` };
 }
 
 function repeated(named: readonly { readonly path: string; readonly name: string }[]): PathError[] {

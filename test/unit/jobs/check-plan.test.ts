@@ -1,13 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
-import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import type { JobPlan, Preflight } from '../../../src/contract/job-plan.ts';
 import { checkPlan } from '../../../src/jobs/check-plan.ts';
-import { plan, step, words } from '../../support/job-plans.ts';
+import { plan, service, step, words } from '../../support/job-plans.ts';
 import { hostPolicy } from '../../support/task-bench.ts';
 
 describe('a plan', () => {
   it('that holds together is taken', () => {
     expect(refusalOf({})).toBeUndefined();
+  });
+
+  it('with what no host does yet is refused by its path', () => {
+    const preflight = [look('executable', 'v'), look('file', 'v'), look('file', '/w/v/a')];
+    const services = [{ ...service('web'), healthcheck: { command: ['true'] }, scope: 'job' as const }];
+    const paths = ['/preflight/0', '/preflight/1', '/preflight/2', '/services/0/healthcheck'];
+
+    expect(refusalOf({ ...inVolume, preflight, services })).toMatchObject({
+      ...{ code: 'task.unsupported', detail: { errors: paths.map((path) => ({ path })) } },
+    });
   });
 
   it.each<[string, Partial<JobPlan>, string]>([
@@ -79,6 +89,20 @@ describe('a plan', () => {
       { steps: [step('one', { resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 2 } })] },
       '/steps/0/resources/memory_gib',
     ],
+    ['a look into no image of it', { preflight: [look('file', 'a', { image: 'other' })] }, '/preflight/0/image'],
+    [
+      'a look in a folder of the kernel',
+      { preflight: [look('file', 'a', { work_dir: '/proc' })] },
+      '/preflight/0/work_dir',
+    ],
+    ['a file in a volume', { ...inVolume, preflight: [look('file', '../v/./a')] }, '/preflight/0/name'],
+    ['a program in a volume', { ...inVolume, preflight: [look('executable', '/v/bin/a')] }, '/preflight/0/name'],
+    [
+      'a health check without a program',
+      { services: [{ ...service('web'), healthcheck: { command: [''] } }] },
+      '/services/0/healthcheck/command/0',
+    ],
+    ['a service that is to outlive it', { services: [{ ...service('web'), scope: 'project' }] }, '/services/0/scope'],
     ['a port without a network', { network: 'none', steps: [step('one', { expose: [port(80)] })] }, '/steps/0/expose'],
   ])('with %s is refused by its path', (_, over, path) => {
     expect(refusalOf(over)).toMatchObject({
@@ -132,9 +156,14 @@ const runOnce = (id: string, over: Partial<JobPlan['checks'][number]> = {}): Job
   const { image, command = words(), env, mounts, resources } = step(id);
   return { id, image, command, env, mounts, resources, timeout_seconds: 10, ...over };
 };
+const look = (type: 'executable' | 'file', name: string, over: Partial<Preflight> = {}): Preflight => ({
+  ...{ type, name, image: 'main', work_dir: '/w', ...over },
+});
 const mount = (volume: string, path: string) => ({ volume, path, read_only: false });
 const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });
 const port = (number: number) => ({ kind: 'port' as const, port: number, protocol: 'http' as const, checks: [] });
+
+const inVolume = { volumes: [{ name: 'v' }], steps: [step('one', { mounts: [mount('v', '/v')] })] };
 
 function refusalOf(over: Partial<JobPlan>): AgentError | undefined {
   try {
