@@ -15,6 +15,9 @@ const Files = Type.Array(
   },
 );
 
+/** Bytes of a file that is in a plan. */
+export const maxInlineBytes = 256 * 1024;
+
 const InputSource = taggedUnion(
   'kind',
   [
@@ -55,6 +58,17 @@ const InputSource = taggedUnion(
         model: { ...TextValue, description: '`name:tag`, with or without a registry.' },
       },
       { ...closed, description: 'A model as Ollama keeps it.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('inline', { description: 'A small file that is in the plan itself.' }),
+        file_name: Type.String({
+          pattern: '^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$',
+          description: 'Name of the file in the volume.',
+        }),
+        text: Type.String({ maxLength: maxInlineBytes, description: 'What is in it: at most 256 KiB as UTF-8.' }),
+      },
+      { ...closed, description: 'A file that nothing is asked for.' },
     ),
   ],
   'Where the data comes from.',

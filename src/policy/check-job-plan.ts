@@ -5,6 +5,7 @@
  */
 import { posix } from 'node:path';
 import { RE2JS } from 're2js';
+import { maxInlineBytes } from '../contract/job-inputs.ts';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
 import type { ListValue, Reference, TextValue } from '../contract/job-values.ts';
 import { pointerToken } from '../contract/pointer.ts';
@@ -36,6 +37,7 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...parts.flatMap(checkProgram),
         ...checkPreflight(plan, parts),
         ...plan.services.flatMap(checkService),
+        ...plan.inputs.flatMap(checkInput),
       ],
     },
     { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
@@ -111,6 +113,12 @@ function checkService({ healthcheck, scope }: JobPlan['services'][number], index
         ]
       : []),
   ];
+}
+
+function checkInput({ source }: JobPlan['inputs'][number], index: number): PathError[] {
+  const isLarge = source.kind === 'inline' && Buffer.byteLength(source.text) > maxInlineBytes;
+  const message = `must not be larger than ${maxInlineBytes} bytes`;
+  return isLarge ? [{ path: `/inputs/${index}/source/text`, code: 'maxLength', message }] : [];
 }
 
 /** Values may be known only later; those are judged with the container. */

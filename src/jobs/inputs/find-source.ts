@@ -1,4 +1,5 @@
 /** What the source of an input holds now, by its kind. */
+import { anonymous } from './client.ts';
 import type { ResolvedSource } from './job-inputs.ts';
 import type { RemoteSource } from './remote-file.ts';
 import { findOnWeb } from './sources/http.ts';
@@ -7,15 +8,24 @@ import type { SourceMeans } from './sources/means.ts';
 import { findInRegistry } from './sources/ollama.ts';
 import { findInBucket } from './sources/s3.ts';
 
-export function findSource(source: ResolvedSource, means: SourceMeans): Promise<RemoteSource> {
+export async function findSource(source: ResolvedSource, means: SourceMeans): Promise<RemoteSource> {
   switch (source.kind) {
     case 'huggingface':
-      return findInHub(source, means);
+      return await findInHub(source, means);
     case 's3':
-      return findInBucket(source, means);
+      return await findInBucket(source, means);
     case 'http':
-      return findOnWeb(source, means);
+      return await findOnWeb(source, means);
     case 'ollama':
-      return findInRegistry(source, means);
+      return await findInRegistry(source, means);
+    case 'inline':
+      return readInline(source);
   }
+}
+
+/** Of no version: what is in a plan is its job's alone, however often it says the same. */
+function readInline({ file_name: path, text }: Extract<ResolvedSource, { kind: 'inline' }>): RemoteSource {
+  const content = Buffer.from(text);
+  const file = { path, url: new URL(`inline:${path}`), version: undefined, size: content.length, content };
+  return { files: [file], authorize: anonymous };
 }

@@ -52,7 +52,8 @@ export type ResolvedSource =
   | (Source<'huggingface'> & { readonly repo: string; readonly revision: string; readonly files: readonly string[] })
   | (Source<'s3'> & { readonly url: string; readonly region: string; readonly files: readonly string[] })
   | (Source<'http'> & { readonly url: string })
-  | (Source<'ollama'> & { readonly model: string });
+  | (Source<'ollama'> & { readonly model: string })
+  | Source<'inline'>;
 
 export type ResolvedInput = Pick<JobInput, 'id' | 'volume' | 'cache_seconds'> & { readonly source: ResolvedSource };
 
@@ -77,5 +78,7 @@ export function resolveInput({ id, volume, cache_seconds, source }: JobInput, al
       return { ...resolved, source: { ...source, url: text(source.url) } };
     case 'ollama':
       return { ...resolved, source: { ...source, model: text(source.model) } };
+    case 'inline':
+      return { ...resolved, source };
   }
 }

@@ -8,6 +8,7 @@ import { hostPolicy } from '../../support/task-bench.ts';
 describe('a plan', () => {
   it('that holds together is taken', () => {
     expect(refusalOf({})).toBeUndefined();
+    expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_072))] })).toBeUndefined();
   });
 
   it('with what no host does yet is refused by its path', () => {
@@ -103,6 +104,7 @@ describe('a plan', () => {
       '/services/0/healthcheck/command/0',
     ],
     ['a service that is to outlive it', { services: [{ ...service('web'), scope: 'project' }] }, '/services/0/scope'],
+    ['a file of too many bytes in it', { volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_073))] }, textPath],
     ['a port without a network', { network: 'none', steps: [step('one', { expose: [port(80)] })] }, '/steps/0/expose'],
   ])('with %s is refused by its path', (_, over, path) => {
     expect(refusalOf(over)).toMatchObject({
@@ -161,6 +163,11 @@ const look = (type: 'executable' | 'file', name: string, over: Partial<Preflight
 });
 const mount = (volume: string, path: string) => ({ volume, path, read_only: false });
 const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });
+const inline = (text: string) => ({
+  ...{ id: 'payload', source: { kind: 'inline' as const, file_name: 'payload.json', text } },
+  ...{ volume: 'v', required: true, cache_seconds: 0 },
+});
+const textPath = '/inputs/0/source/text';
 const port = (number: number) => ({ kind: 'port' as const, port: number, protocol: 'http' as const, checks: [] });
 
 const inVolume = { volumes: [{ name: 'v' }], steps: [step('one', { mounts: [mount('v', '/v')] })] };

@@ -29,6 +29,10 @@ const sources: [JobInput['source'], object][] = [
     { kind: 'ollama', model },
     { kind: 'ollama', model: 'acme/tiny' },
   ],
+  [
+    { kind: 'inline', file_name: 'payload.json', text: '{"ref":"job","name":"id"}' },
+    { kind: 'inline', file_name: 'payload.json', text: '{"ref":"job","name":"id"}' },
+  ],
 ];
 
 describe('an input of a plan', () => {

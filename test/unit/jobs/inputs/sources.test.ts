@@ -319,3 +319,43 @@ describe('an Ollama registry', () => {
     expect(await reasonOf(provide({ kind: 'ollama', model: '127.0.0.1:1/acme/tiny:q4' }))).toMatch(/not public/);
   });
 });
+
+describe('a file that is in the plan', () => {
+  const payload = { kind: 'inline', file_name: 'payload.json', text: '{"größe": "1 µm"}' } as const;
+
+  it('is laid as it is, for everyone to read, and nothing is asked for', async () => {
+    const { dir, provide, paths, text } = inputsGround({ policy: { allow: [] } });
+
+    const before = process.umask(0o077);
+    const provided = await provide(payload).finally(() => process.umask(before));
+
+    const bytes = Buffer.byteLength(payload.text);
+    expect(provided).toMatchObject({ files: 1, bytes, from_cache: false });
+    expect([paths(), text('payload.json')]).toEqual([['payload.json'], payload.text]);
+    expect(statSync(join(dir, 'jobs/job-1/models/payload.json')).mode & 0o777).toBe(0o444);
+  });
+
+  it('may be empty', async () => {
+    const { provide, text } = inputsGround();
+
+    expect(await provide({ ...payload, text: '' })).toMatchObject({ files: 1, bytes: 0 });
+    expect(text('payload.json')).toBe('');
+  });
+
+  it('is of its job alone: another with the same text does not learn that it was there', async () => {
+    const { provide, text } = inputsGround();
+    await provide(payload, { input: { cache_seconds: 3600 } });
+
+    const again = await provide(payload, { job: 'job-2', input: { cache_seconds: 3600 } });
+
+    expect([again.from_cache, text('payload.json', 'job-2')]).toEqual([false, payload.text]);
+  });
+
+  it('stays as it was where it is asked for again', async () => {
+    const { provide, text } = inputsGround();
+    const first = await provide(payload);
+
+    expect(await provide(payload)).toEqual(first);
+    expect(text('payload.json')).toBe(payload.text);
+  });
+});
