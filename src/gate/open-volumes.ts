@@ -7,42 +7,111 @@
  *
  * Safe to repeat: what is open is left alone.
  */
+import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
-import { jobKind, labels } from '../contract/names.ts';
+import { containerName, jobKind, labels } from '../contract/names.ts';
 import { block } from './archives.ts';
 import type { GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { readStart } from './upstream.ts';
+import type { NamedVolume } from './verify-mounts.ts';
 import { namedVolumes } from './volumes.ts';
 
-/**
- * Those of a container that never ran. The engine takes a file mode only for what lies in the folder that a tar goes to, never for
- * that folder: so it goes beside the volume, and one with a read-only root is left as it is.
- */
-export async function openVolumes(object: ContainerObject, gate: GateContext, signal: AbortSignal): Promise<void> {
-  const { Config, HostConfig } = object;
-  if (Config.Labels?.[labels.kind] !== jobKind || HostConfig['ReadonlyRootfs'] === true) return;
-  for (const { target, readOnly } of namedVolumes(HostConfig.Mounts ?? [])) {
-    if (!readOnly) await openVolume(object.Id, target, gate, signal);
-  }
+/** A volume, and a tar that opens it. */
+interface Closed {
+  readonly volume: NamedVolume;
+  readonly opened: Buffer;
 }
 
-async function openVolume(id: string, target: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+/** Those of a container that never ran. */
+export async function openVolumes(object: ContainerObject, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const { Config, HostConfig } = object;
+  if (Config.Labels?.[labels.kind] !== jobKind) return;
+  const closed: Closed[] = [];
+  for (const volume of namedVolumes(HostConfig.Mounts ?? []).filter(({ readOnly }) => !readOnly)) {
+    const opened = await tarThatOpens(object.Id, volume.target, gate, signal);
+    if (opened) closed.push({ volume, opened });
+  }
+  if (closed.length === 0) return;
+  if (HostConfig['ReadonlyRootfs'] === true) await openBeside(object, closed, gate, signal);
+  else await openIn(object.Id, closed, gate, signal);
+}
+
+/** Undefined for what is open, and for what is to stay closed. */
+async function tarThatOpens(
+  id: string,
+  target: string,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
   const path = `/containers/${id}/archive`;
   const seen = await gate.engine.stream({ method: 'GET', path, query: { path: target }, signal });
   // Not more of it is read: the rest is all that the volume holds.
   const start = seen.statusCode === 200 ? await readStart(seen, 3 * block, signal) : undefined;
   seen.destroy();
-  const opened = start && openedFolder(start);
-  if (!opened) return;
-  const answer = await gate.engine.stream({
-    ...{ method: 'PUT', path, query: { path: dirname(target), noOverwriteDirNonDir: '1' }, signal },
-    ...{ stream: Readable.from([opened]), headers: { 'content-type': 'application/x-tar' } },
-  });
-  answer.resume();
-  if (answer.statusCode !== 200) {
-    gate.log.warn({ container_id: id, path: target, status: answer.statusCode }, 'a volume is not open to all users');
+  return start && openedFolder(start);
+}
+
+/**
+ * The engine takes a file mode only for what lies in the folder that a tar goes to, never for that folder: so it goes beside the
+ * volume.
+ */
+async function openIn(id: string, closed: readonly Closed[], gate: GateContext, signal: AbortSignal): Promise<void> {
+  for (const { volume, opened } of closed) {
+    const answer = await gate.engine.stream({
+      ...{ method: 'PUT', path: `/containers/${id}/archive`, signal },
+      query: { path: dirname(volume.target), noOverwriteDirNonDir: '1' },
+      ...{ stream: Readable.from([opened]), headers: { 'content-type': 'application/x-tar' } },
+    });
+    answer.resume();
+    if (answer.statusCode === 200) continue;
+    const facts = { container_id: id, path: volume.target, status: answer.statusCode };
+    gate.log.warn(facts, 'a volume is not open to all users');
+  }
+}
+
+/**
+ * Nothing goes beside a volume where the root is read-only. Another container has the same volumes for a moment and a root that
+ * can be written to; it is never started, has no program of the image, and is sealed as of the job: where the gate is killed
+ * meanwhile, it goes with the job.
+ */
+async function openBeside(
+  { Config, HostConfig }: ContainerObject,
+  closed: readonly Closed[],
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const targets = new Set(closed.map(({ volume }) => volume.target));
+  const service = `open-${randomBytes(6).toString('hex')}`;
+  const name = containerName(Config.Labels?.[labels.instance] ?? '', service);
+  const request = {
+    ...{ Image: Config.Image ?? '', User: Config.User ?? '', Entrypoint: ['/none'], Cmd: [] },
+    HostConfig: {
+      ...{
+        ...HostConfig,
+        ReadonlyRootfs: false,
+        NetworkMode: 'none',
+        PortBindings: {},
+        Devices: [],
+        DeviceRequests: [],
+      },
+      Mounts: (HostConfig.Mounts ?? []).filter(({ Target = '' }) => targets.has(Target)),
+    },
+  };
+  const { [labels.gpus]: _cards, ...own } = Config.Labels ?? {};
+  const Labels = gate.seals.sealContainer(name, request, { ...own, [labels.service]: service });
+  const body = { ...request, Labels };
+  const made = await gate.engine.ask({ method: 'POST', path: '/containers/create', query: { name }, body, signal });
+  if (made.status !== 201) {
+    gate.log.warn({ container: name, status: made.status }, 'volumes are not open to all users');
+    return;
+  }
+  const { Id: id } = JSON.parse(made.body.toString()) as { Id: string };
+  try {
+    await openIn(id, closed, gate, signal);
+  } finally {
+    await gate.engine.ask({ method: 'DELETE', path: `/containers/${id}`, query: { v: '1', force: '1' }, signal });
   }
 }
 

@@ -185,6 +185,25 @@ describe('a container of a job', () => {
 
     expect((await ran(name)).said).toEqual(['lo', 'closed', 'open']);
   });
+
+  it('whose root is closed has its volumes opened by another one of its job, which an engine that goes away leaves to it', async () => {
+    const job = newInstance();
+    const name = await made(job, 'stat -c %a /data', {}, { read_only_root: true });
+    const its = async () =>
+      (await engine.list(never())).filter((each) => each.labels[labels.instance] === job).map((each) => each.name);
+    ground.recorder.before(/^PUT \S+archive/, () => ground.recorder.cut(true));
+    await expect(engine.start(name, never())).rejects.toMatchObject({ code: 'engine.unavailable' });
+    ground.recorder.cut(false);
+    const [left, ...others] = (await its()).filter((each) => each !== name);
+    expect([left, others]).toEqual([expect.stringMatching(new RegExp(`^gpuaas-${job}.open-[0-9a-f]{12}$`)), []]);
+
+    const { said } = await ran(name);
+
+    expect(said).toEqual(['777']);
+    expect((await its()).toSorted()).toEqual([name, left].toSorted());
+    await engine.remove(left ?? '', never());
+    expect(await its()).toEqual([name]);
+  });
 });
 
 describe('a volume of a job', () => {
