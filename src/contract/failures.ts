@@ -509,6 +509,24 @@ export const failures = {
     hint: 'The detail says of which steps. What is on its way can be read later; the rest is lost.',
     retryable: true,
   },
+  'push.damaged': {
+    kind: 'invalid',
+    message: 'What was pushed is not what was announced.',
+    hint: 'Push again: the tarball may have changed while it was sent.',
+    retryable: false,
+  },
+  'push.refused': {
+    kind: 'invalid',
+    message: 'The tarball cannot become a revision; nothing of it was kept.',
+    hint: 'Correct what is listed and push again.',
+    retryable: false,
+  },
+  'revision.in_use': {
+    kind: 'conflict',
+    message: 'The revision is needed by jobs that are not over.',
+    hint: 'Wait until they are over, or cancel them, and remove it then.',
+    retryable: false,
+  },
   'job.invalid': {
     kind: 'invalid',
     message: 'The job cannot be accepted.',

@@ -12,6 +12,7 @@ import type { OutputLimits } from './job-outputs/keep-outputs.ts';
 import type { OutputFiles } from './job-outputs/output-files.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import type { ReleaseFiles } from './releases/release-files.ts';
+import type { RevisionFiles } from './revisions/revision-files.ts';
 
 export interface ServerContext {
   readonly store: Store;
@@ -27,6 +28,8 @@ export interface ServerContext {
   /** What is kept of jobs. */
   readonly outputs: OutputFiles;
   readonly outputLimits: OutputLimits;
+  /** Files of authors that jobs are made of. */
+  readonly revisions: RevisionFiles;
   /** The last samples of what runs. */
   readonly samples: MetricsBoard;
 }

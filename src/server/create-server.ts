@@ -25,6 +25,7 @@ import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
 import { recordSignOff } from './launch/sign-off.ts';
 import { followingUpdates, keepRolling } from './releases/keep-rolling.ts';
 import { ReleaseFiles } from './releases/release-files.ts';
+import { RevisionFiles } from './revisions/revision-files.ts';
 import { routesOf } from './routes.ts';
 import { keepSweeping } from './sweep.ts';
 
@@ -39,6 +40,8 @@ export interface ServerParts {
   readonly releases: string;
   /** Folder for what is kept of jobs. */
   readonly outputs: string;
+  /** Folder for the files that jobs are made of. */
+  readonly revisions: string;
   /** Gets what nodes report instead of the reconciler; for tests that look at the reports themselves. */
   readonly sink?: RecordSink;
   /** Loads what `/` shows; undefined where there is no console. */
@@ -61,6 +64,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   const samples = new MetricsBoard();
   const reports = { environment: environmentOf(settings), clock, metrics: samples, queue: () => queue };
   const outputs = new OutputFiles(parts.outputs, store);
+  const revisions = new RevisionFiles(parts.revisions, store);
   const updates = followingUpdates(parts.sink ?? reconciler(reports), () => queue, clock);
   const sink = followingJobs(updates, { queue: () => queue, outputs, clock });
   const queue: TaskQueue = new TaskQueue(sink, clock);
@@ -90,7 +94,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     limits,
     files,
     samples,
-    ...{ outputs, outputLimits },
+    ...{ outputs, outputLimits, revisions },
   };
   exposeHub(metrics.registry, { hub, queue });
   exposeSamples(metrics.registry, samples, () => clock.wallMs());
@@ -109,7 +113,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       await hub.start(http.server, (socket) => http.door.letIn(socket));
       await recordSignOff(store, settings, version, clock.wallMs());
       await warnIfNobodyLaunches(store, settings.launchEnabled, log);
-      void keepSweeping({ store, outputs, clock, log }, stopped.signal);
+      void keepSweeping({ store, files: [outputs, revisions], clock, log }, stopped.signal);
       const isConnected = (nodeId: string) => hub.isConnected(nodeId);
       void keepDispatching({ store, queue, vault: keys.vault, clock, log, isConnected }, stopped.signal);
       void keepRolling({ store, queue, clock, log, isConnected }, stopped.signal);

@@ -1,4 +1,4 @@
-/** The folder of a control plane: `control-plane.db`, `keys/`, `releases/`, `job-outputs/`, and a lock that one process holds. */
+/** The folder of a control plane: `control-plane.db`, `keys/`, `releases/`, `job-outputs/`, `revisions/`, and a lock that one process holds. */
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IdentityKey } from '../contract/enrolment.ts';

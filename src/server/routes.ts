@@ -42,6 +42,7 @@ import { serviceAccountRoutes } from './resources/service-accounts.ts';
 import { sessionRoutes } from './resources/session.ts';
 import { systemRoutes } from './resources/system.ts';
 import { taskKeyRoutes } from './resources/task-keys.ts';
+import { nodeRevisionRoutes } from './revisions/node-revision-routes.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
   const { store, keys, hub, queue, samples, settings, clock } = context;
@@ -88,6 +89,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...rolloutRoutes(releases),
     ...servingRoutes(context),
     ...nodeOutputRoutes(context),
+    ...nodeRevisionRoutes(context),
     ...outputRoutes(context),
     ...bootstrapRoutes({ store, keys, ...settings }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),

@@ -24,21 +24,23 @@ const batch = 500;
 interface Parts {
   readonly store: Store;
   /** Bytes beside the store. */
-  readonly outputs: { dropOrphans(now: number): Promise<void> };
+  readonly files: readonly { dropOrphans(now: number): Promise<void> }[];
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Sweeps now and then until it is stopped. What goes wrong is told and tried again. */
-export async function keepSweeping({ store, outputs, clock, log }: Parts, signal: AbortSignal): Promise<void> {
+export async function keepSweeping({ store, files, clock, log }: Parts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await sweep(store, clock.wallMs()).catch((err) => {
       // A store that was closed under it is no trouble of the store.
       if (!signal.aborted) log.error({ err }, 'could not sweep the store');
     });
-    await outputs.dropOrphans(Date.now()).catch((err) => {
-      if (!signal.aborted) log.error({ err }, 'could not take away what no job has any more');
-    });
+    for (const each of files) {
+      await each.dropOrphans(Date.now()).catch((err) => {
+        if (!signal.aborted) log.error({ err }, 'could not take away what nobody has any more');
+      });
+    }
     await clock.pause(everyMs, signal).catch(() => undefined);
   }
 }

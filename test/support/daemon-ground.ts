@@ -179,6 +179,7 @@ async function startServer(
     ...{ store, keys, sink, clock: systemClock, log: createLog({ level: 'silent' }), version: '0.0.0-test' },
     releases: join(host.folder, 'releases'),
     outputs: join(host.folder, 'job-outputs'),
+    revisions: join(host.folder, 'revisions'),
     settings: {
       ...{ publicUrl: `http://127.0.0.1:${proxy.port}`, ca: '', launchEnabled: true },
       ...{ registries: [host.registryHost], tokenRegistries: [], upstream: {} },

@@ -26,6 +26,8 @@ export interface TestServer {
   readonly context: ServerContext;
   readonly store: Store;
   readonly url: string;
+  /** Where the files of revisions are. */
+  readonly revisionFolder: string;
   /** `admin`, `operator`, and `member` and `viewer` of the projects `p1` and `p2`. */
   readonly tokens: Readonly<Record<string, string>>;
   /** Moves the clock of the server. */
@@ -72,6 +74,7 @@ export async function testServer(
     },
     releases: join(folder, 'releases'),
     outputs: join(folder, 'job-outputs'),
+    revisions: join(folder, 'revisions'),
     settings: { ...defaults, ...settings },
     ...(more.console ? { console: more.console } : {}),
     ...(more.log ? { log: more.log } : {}),
@@ -84,7 +87,7 @@ export async function testServer(
   });
 
   return {
-    ...{ context: server.context, store, url, tokens },
+    ...{ context: server.context, store, url, tokens, revisionFolder: join(folder, 'revisions') },
     advance: (milliseconds) => {
       time += milliseconds;
     },

@@ -37,6 +37,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
       ...{ store: data.store, keys: data.keys, log, clock: systemClock, settings, version },
       releases: join(resolve(options.dataDir), 'releases'),
       outputs: join(resolve(options.dataDir), 'job-outputs'),
+      revisions: join(resolve(options.dataDir), 'revisions'),
       ...(console ? { console } : {}),
       ...(listening.tls ? { tls: listening.tls } : {}),
     });

@@ -67,6 +67,7 @@ const byCode: { readonly [C in FailureCode]?: number } = {
   'artifact.unreachable': 502,
   'job.invalid': 422,
   'job.unfit': 422,
+  'push.refused': 422,
 };
 
 export function statusOf(code: FailureCode): number {

@@ -220,7 +220,10 @@ it('goes on sweeping after it could not', async () => {
     },
   } as unknown as Store;
   const outputs = { dropOrphans: () => Promise.reject(new Error('disk I/O error')) };
-  const ended = keepSweeping({ store: broken, outputs, clock, log: createLog({ level: 'silent' }) }, stop.signal);
+  const ended = keepSweeping(
+    { store: broken, files: [outputs], clock, log: createLog({ level: 'silent' }) },
+    stop.signal,
+  );
 
   await until(() => clock.waiting().length > 0);
   await clock.advance(20 * 60 * 1000);

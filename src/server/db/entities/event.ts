@@ -18,6 +18,8 @@ export const subjectKinds = [
   'release',
   'rollout',
   'job',
+  'push',
+  'revision',
 ] as const;
 
 /** In place of a project: what everybody may see happens where everybody hears of it. No project has this id. */

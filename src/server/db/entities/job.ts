@@ -5,6 +5,7 @@
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
 import { jobProgress } from '../../../contract/job-output.ts';
+import { Sha256 } from '../../../contract/job-outputs.ts';
 import { JobIdentity } from '../../../contract/job-plan.ts';
 import { maxReceiptLength } from '../../../contract/job-receipt.ts';
 import { JobReport } from '../../../contract/job-report.ts';
@@ -135,6 +136,10 @@ export const Job = Type.Object(
     name: JobIdentity.properties.display_name,
     dialect: JobIdentity.properties.dialect,
     document_sha256: JobIdentity.properties.document_sha256,
+    revision_sha256: Type.Optional({
+      ...Sha256,
+      description: 'Revision whose files it is made of; absent for others.',
+    }),
     options: Type.Object(
       {
         sandbox: Sandbox,
