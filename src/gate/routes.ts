@@ -18,6 +18,7 @@ import { createNetwork, inspectNetwork, listNetworks, removeNetwork } from './ne
 import { queryShapes, type RoutePattern } from './routing.ts';
 import { putSecrets } from './secrets.ts';
 import { startContainer } from './start-container.ts';
+import { statPath } from './stat-path.ts';
 import { listVolumes, removeVolume } from './volumes.ts';
 import { removeData, wipeData } from './workload-data.ts';
 
@@ -75,6 +76,7 @@ export const routes: readonly Route[] = [
 
   { method: 'PUT', path: '/gpuaas/v1/secrets/{member}', query: {}, body: 32 * MiB, handle: putSecrets },
   { method: 'PUT', path: '/gpuaas/v1/jobs/{instance}/inputs/{input}', query: {}, body: 'ignored', handle: ensureInputs },
+  { method: 'GET', path: '/gpuaas/v1/containers/{container}/stat', query: { path: text }, body: 'none', handle: statPath },
   { method: 'DELETE', path: '/gpuaas/v1/workloads/{instance}/data', query: { data: flag }, body: 'none', handle: removeData },
   { method: 'DELETE', path: '/gpuaas/v1/data', query: {}, body: 'none', handle: wipeData },
 ];

@@ -180,6 +180,13 @@ export interface DataRemoval {
   readonly kept: readonly string[];
 }
 
+/** What is at a path of a container, links followed. */
+export interface PathFacts {
+  readonly kind: 'file' | 'folder' | 'other';
+  /** True if somebody may execute it. */
+  readonly executable: boolean;
+}
+
 export interface ContainerEngine {
   facts(signal: AbortSignal): Promise<EngineFacts>;
   /** Pulls by digest, one pull per digest at a time, and verifies by inspection what the engine then holds. */
@@ -227,6 +234,11 @@ export interface ContainerEngine {
    * where nothing is there. The stream fails where the engine or the connection goes away.
    */
   getArchive(name: string, path: string, signal: AbortSignal): Promise<Readable | undefined>;
+  /**
+   * What is at an absolute path of a container of a job that was created without volumes and never started; undefined where
+   * nothing is. Links lead nowhere but in the container.
+   */
+  statPath(name: string, path: string, signal: AbortSignal): Promise<PathFacts | undefined>;
   /** Our sealed volumes only. */
   volumes(signal: AbortSignal): Promise<VolumeSummary[]>;
   /** False if there was none; `engine.failed` while a container has it, running or not. */

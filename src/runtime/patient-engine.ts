@@ -65,6 +65,7 @@ export function patientEngine(
     networks: (signal) => retry(signal, () => engine.networks(signal)),
     removeNetwork: (name, signal) => retry(signal, () => engine.removeNetwork(name, signal)),
     getArchive: (name, path, signal) => retry(signal, () => engine.getArchive(name, path, signal)),
+    statPath: (name, path, signal) => retry(signal, () => engine.statPath(name, path, signal)),
     volumes: (signal) => retry(signal, () => engine.volumes(signal)),
     removeVolume: (name, signal) => retry(signal, () => engine.removeVolume(name, signal)),
     ensureInputs: (job, volume, signal) => retry(signal, () => engine.ensureInputs(job, volume, signal)),

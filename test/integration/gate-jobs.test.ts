@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { publishRoot } from '../../bootstrap/dev/publish.ts';
 import { labels } from '../../src/contract/names.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import type { JobContainerRequest } from '../../src/policy/job-request.ts';
@@ -82,6 +83,16 @@ async function ran(name: string): Promise<{ said: string[]; code: number }> {
   const said: string[] = [];
   for await (const { data } of engine.logs(name, { signal: never(), follow: false })) said.push(data.toString());
   return { said, code };
+}
+
+/** An image that nobody has but this test, with what is put into its root; by its digest. */
+async function imageWith(fill: (root: string) => void): Promise<string> {
+  const root = join(ground.folder, newInstance());
+  mkdirSync(root);
+  fill(root);
+  const [registry = ''] = ground.images.tiny.split('/');
+  const target = { socketPath: ground.engineSocket, host: registry, repository: `gpuaas-dev/${newInstance()}` };
+  return (await publishRoot({ ...target, tag: 'test' }, root, [])).reference;
 }
 
 /** A tar with these files. */
@@ -255,6 +266,56 @@ describe('a volume of a job', () => {
     const answer = await go('POST', `/containers/create?name=${name}`, { ...body, HostConfig: stolen });
 
     expect(answer).toMatchObject({ status: 403, json: { errors: [{ path: '/HostConfig/Mounts/0/Source' }] } });
+  });
+});
+
+describe('a look into a container', () => {
+  const bare = { mounts: [] };
+  const refused = (path: string) => ({
+    ...{ code: 'policy.refused', detail: { errors: [expect.objectContaining({ path })] } },
+  });
+  const file = { kind: 'file', executable: false };
+  const program = { kind: 'file', executable: true };
+
+  it.concurrent('tells what the image has, follows links within it and no link out of it (C-18, C-19)', async () => {
+    const reference = await imageWith((root) => {
+      for (const name of ['bin', 'etc']) mkdirSync(join(root, name));
+      writeFileSync(join(root, 'bin/prog'), '#!/bin/none\n', { mode: 0o755 });
+      writeFileSync(join(root, 'etc/text'), 'text');
+      const links = { near: 'bin/prog', far: '/etc/text', folder: 'etc', gone: 'nowhere', a: 'b', b: 'a' };
+      for (const [name, target] of Object.entries(links)) symlinkSync(target, join(root, name));
+      symlinkSync(outside, join(root, 'out'));
+      symlinkSync(`../../../../../../${outside}/treasure`, join(root, 'climbs'));
+      // Longer than anybody needs, and it does lead somewhere.
+      symlinkSync('etc/text', join(root, 'l0'));
+      for (let at = 1; at <= 20; at += 1) symlinkSync(`l${at - 1}`, join(root, `l${at}`));
+    });
+    const name = await made(newInstance(), 'true', bare, { reference });
+    const look = async (path: string) => (await engine.statPath(name, path, never())) ?? null;
+    const seen: Record<string, unknown> = {};
+    const expected = {
+      ...{ '/': { kind: 'folder', executable: true }, '/bin/prog': program, '/etc/text': file, '/near': program },
+      ...{ '/far': file, '/folder': { kind: 'folder', executable: true }, '/folder/text': file, '/l20': file },
+      ...{ '/none': null, '/none/at/all': null, '/gone': null, '/a': null, '/etc/text/below': null, '/out': null },
+      ...{ '/out/treasure': null, '/climbs': null, [join(outside, 'treasure')]: null, '/../etc/text': file },
+    };
+
+    for (const path of Object.keys(expected)) seen[path] = await look(path);
+
+    expect(seen).toEqual(expected);
+  });
+
+  it.concurrent('is into one of a job that has no volume and never ran, and by a whole path', async () => {
+    const withVolume = await made(newInstance(), 'true');
+    const name = await made(newInstance(), 'true', bare);
+    const workload = `gpuaas-${await ground.makeInstance()}`;
+
+    await expect(engine.statPath(withVolume, '/bin/sh', never())).rejects.toMatchObject(refused(''));
+    await expect(engine.statPath(workload, '/bin/sh', never())).rejects.toMatchObject(refused(''));
+    await expect(engine.statPath(name, 'bin/sh', never())).rejects.toMatchObject(refused('?path'));
+    expect(await engine.statPath(name, '/bin/sh', never())).toEqual(program);
+    await ran(name);
+    await expect(engine.statPath(name, '/bin/sh', never())).rejects.toMatchObject(refused(''));
   });
 });
 

@@ -11,7 +11,7 @@ import { AgentError } from '../../src/contract/failures.ts';
 import { labels } from '../../src/contract/names.ts';
 import type { ImageFacts } from '../../src/policy/container-request.ts';
 import type { AnyContainerRequest } from '../../src/policy/job-request.ts';
-import type { ContainerEngine, ContainerFacts } from '../../src/runtime/engine.ts';
+import type { ContainerEngine, ContainerFacts, PathFacts } from '../../src/runtime/engine.ts';
 
 export interface RecordingEngine {
   readonly engine: ContainerEngine;
@@ -34,6 +34,8 @@ export interface RecordingEngine {
   readonly volumes: Map<string, Buffer[]>;
   /** Tars that containers give out, by `<container>:<path>`. */
   readonly archives: Map<string, Buffer>;
+  /** What is at a path, in any container. */
+  readonly paths: Map<string, PathFacts>;
 }
 
 const sampleDigest = `sha256:${'d'.repeat(64)}`;
@@ -91,6 +93,7 @@ export function recordingEngine(overrides: Partial<ContainerEngine> = {}): Recor
     images: new Map<string, ImageFacts>(),
     volumes: new Map<string, Buffer[]>(),
     archives: new Map<string, Buffer>(),
+    paths: new Map<string, PathFacts>(),
   };
   const defaults = engineOf(world);
   const chosen = { ...defaults, ...overrides };
@@ -143,6 +146,7 @@ const words: { readonly [M in Method]?: (...args: Parameters<ContainerEngine[M]>
   networks: () => [],
   putArchive: (name, path) => [name, path],
   getArchive: (name, path) => [name, path],
+  statPath: (name, path) => [name, path],
   volumes: () => [],
   removeVolume: (name) => [name],
   ensureInputs: (job, volume) => [job, volume],
@@ -154,7 +158,7 @@ const words: { readonly [M in Method]?: (...args: Parameters<ContainerEngine[M]>
 type World = Omit<RecordingEngine, 'engine' | 'defaults'>;
 
 function engineOf(world: World): ContainerEngine {
-  const { containers, networks, data, secrets, images, volumes, archives } = world;
+  const { containers, networks, data, secrets, images, volumes, archives, paths } = world;
   /** Volumes by `<container>:<path>`. */
   const mountedAt = new Map<string, string>();
   const known = (name: string): ContainerFacts => {
@@ -277,6 +281,11 @@ function engineOf(world: World): ContainerEngine {
       known(name);
       const tar = archives.get(`${name}:${path}`);
       return tar && Readable.from([tar]);
+    },
+    statPath: async (name, path, signal) => {
+      signal.throwIfAborted();
+      known(name);
+      return paths.get(path);
     },
     volumes: async (signal) => {
       signal.throwIfAborted();

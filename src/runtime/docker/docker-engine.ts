@@ -14,7 +14,7 @@ import {
 import { readEvents } from './events.ts';
 import { runExec } from './exec.ts';
 import { readFacts } from './facts.ts';
-import { ensureInputs, putSecrets, removeData, wipe } from './gate-routes.ts';
+import { ensureInputs, putSecrets, removeData, statPath, wipe } from './gate-routes.ts';
 import { inspectImage } from './images.ts';
 import { readLogs } from './logs.ts';
 import { ensureNetwork, listNetworks, removeNetwork } from './networks.ts';
@@ -57,6 +57,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
 
     putArchive: (name, path, tar, signal) => putArchive(calls, { container: name, path }, tar, signal),
     getArchive: (name, path, signal) => getArchive(calls, { container: name, path }, signal),
+    statPath: (name, path, signal) => statPath(calls, name, path, signal),
     volumes: (signal) => listVolumes(calls, signal),
     removeVolume: (name, signal) => removeVolume(calls, name, signal),
     ensureInputs: (job, volume, signal) => ensureInputs(calls, job, volume, signal),

@@ -1,5 +1,8 @@
-/** What only the gate offers, beside the engine's own API: secret files in memory, data of a workload, inputs of a job. */
-import type { DataRemoval } from '../engine.ts';
+/**
+ * What only the gate offers, beside the engine's own API: secret files in memory, data of a workload, inputs of a job, a look into
+ * a container that never ran.
+ */
+import type { DataRemoval, PathFacts } from '../engine.ts';
 import type { Calls } from './calls.ts';
 
 export async function putSecrets(
@@ -22,6 +25,24 @@ export async function ensureInputs(calls: Calls, job: string, volume: string, si
   return await calls.run(options, async (_docker, abort) => {
     const call = { method: 'PUT', path: `/gpuaas/v1/jobs/${job}/inputs/${volume}`, signal: abort } as const;
     return ((await calls.transport.json(call)) as { readonly path: string }).path;
+  });
+}
+
+export async function statPath(
+  calls: Calls,
+  container: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<PathFacts | undefined> {
+  const options = { call: 'stat', timeoutMs: calls.timeouts.lookMs, signal, container };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = {
+      method: 'GET',
+      path: `/gpuaas/v1/containers/${container}/stat`,
+      query: { path },
+      signal: abort,
+    } as const;
+    return ((await calls.transport.json(call)) as PathFacts | null) ?? undefined;
   });
 }
 

@@ -34,6 +34,7 @@ describe('the route table', () => {
     ['PUT', '/gpuaas/v1/secrets/x.web', '/gpuaas/v1/secrets/{member}'],
     ['DELETE', '/gpuaas/v1/workloads/x/data?data=1', '/gpuaas/v1/workloads/{instance}/data'],
     ['DELETE', '/gpuaas/v1/data', '/gpuaas/v1/data'],
+    ['GET', '/gpuaas/v1/containers/gpuaas-x.look-0/stat?path=/a', '/gpuaas/v1/containers/{container}/stat'],
   ])('offers %s %s', (method, url, route) => {
     expect(routeOf(method, url)).toBe(route);
   });
