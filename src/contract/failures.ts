@@ -455,6 +455,12 @@ export const failures = {
     hint: 'The detail names the input and what is wrong with it: the source, its credential, or what this host allows.',
     retryable: false,
   },
+  'preflight.failed': {
+    kind: 'invalid',
+    message: 'A check before the job did not pass.',
+    hint: 'The detail names the check, and `gpuaas jobs describe JOB` has all of them. Correct the project, push it and submit the job again.',
+    retryable: false,
+  },
   'step.failed': {
     kind: 'invalid',
     message: 'A step of the job failed.',

@@ -38,12 +38,39 @@ export const StepReport = Type.Object(
 );
 export type StepReport = Static<typeof StepReport>;
 
+export const CheckReport = Type.Object(
+  {
+    kind: Type.Enum(['executable', 'file', 'command'], {
+      description: 'What was looked for, or that it is a command.',
+    }),
+    id: Type.String({ maxLength: 512, description: 'Name of the program or file; of a command, its id in the plan.' }),
+    label: Type.Union([Type.String({ maxLength: 128 }), Type.Null()], {
+      description: 'What its author calls it; null where it has no other name.',
+    }),
+    state: Type.Enum(['pending', 'running', 'passed', 'failed', 'skipped'], {
+      description: '`skipped`: one before it had failed, or the job ended before.',
+    }),
+    reason: Type.Union([Type.String({ maxLength: 8192 }), Type.Null()], {
+      description: 'Why it did not pass; null where it did, or is not done.',
+    }),
+    duration_ms: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], { description: 'How long it took.' }),
+    output: Type.Union([Type.String({ maxLength: 8192 }), Type.Null()], {
+      description: 'End of what a command has written. What the job itself writes is never here.',
+    }),
+  },
+  { ...closed, description: 'One check before the services, or before the steps.' },
+);
+export type CheckReport = Static<typeof CheckReport>;
+
 export const JobReport = Type.Object(
   {
     state: JobState,
     summary: Type.String({ maxLength: bounds.message * 2, description: 'One sentence for a person.' }),
     started_at: time('RFC 3339 time at which its preparation began; null before.'),
     ended_at: time('RFC 3339 time of its end; null before.'),
+    checks: Type.Optional(
+      Type.Array(CheckReport, { maxItems: 160, description: 'Every check, in the order in which they are done.' }),
+    ),
     steps: Type.Array(StepReport, { maxItems: 128, description: 'Every step, in the order of the plan.' }),
     failure: Type.Union([Failure, Type.Null()], {
       description: 'Why it did not succeed; null if it did, or is not done.',

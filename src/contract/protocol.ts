@@ -26,5 +26,7 @@
  * 1  2026-11-26  `receipt` of a `job.report`: the end of a job that has succeeded, as soon as it is signed
  * 1  2026-11-26  `credential` of an input may be `{query}`: what a signed link has behind its `?`; `document_sha256` of a job and of
  *                a receipt is of the document without its secrets
+ * 1  2026-11-27  `checks` of the report of a job: what was looked for before it, with its outcome; `preflight`, `healthcheck` and
+ *                `scope` in a plan, `label` of a check
  */
 export const protocolVersion = 1;

@@ -23,10 +23,9 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
 }
 
 /** What a plan can say and no host does yet. */
-function notYet({ preflight = [], services }: JobPlan): PathError[] {
+function notYet({ services }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
   return [
-    ...preflight.map((_, index) => ({ path: `/preflight/${index}`, code: 'unsupported', message })),
     ...services.flatMap(({ healthcheck }, index) =>
       healthcheck ? [{ path: `/services/${index}/healthcheck`, code: 'unsupported', message }] : [],
     ),

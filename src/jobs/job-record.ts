@@ -4,8 +4,8 @@ import type { Failure } from '../contract/failures.ts';
 import { type JobEndpoint, maxEndpoints } from '../contract/job-output.ts';
 import type { KeptOutput } from '../contract/job-outputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
-import type { JobReport, StepReport } from '../contract/job-report.ts';
-import type { JobState } from '../contract/job-state.ts';
+import type { CheckReport, JobReport, StepReport } from '../contract/job-report.ts';
+import { type JobState, jobHasEnded } from '../contract/job-state.ts';
 import type { RecordBody } from '../contract/records.ts';
 import type { ProvidedInput } from './inputs/job-inputs.ts';
 
@@ -31,6 +31,19 @@ export interface StepRecord extends StepReport {
   readonly run_started_at: string | null;
   /** True from the decision to start it until that is known to have happened. */
   readonly starting: boolean;
+  /** Of a check that has ended: the end of what it has said. */
+  readonly said?: string;
+}
+
+/** Something that an image has to have, once it was looked for. */
+export interface LookedFor {
+  /** In `preflight` of the plan. */
+  readonly index: number;
+  /** Why it is not there; null where it is. */
+  readonly reason: string | null;
+  /** RFC 3339 time of the end of the look. */
+  readonly at: string;
+  readonly duration_ms: number;
 }
 
 export interface JobRecord {
@@ -53,6 +66,8 @@ export interface JobRecord {
   readonly outputs: readonly KeptOutput[];
   /** Volumes that inputs were put into for containers that may write there. */
   readonly filled: readonly string[];
+  /** Absent until it was looked for. */
+  readonly preflight?: readonly LookedFor[];
   /** Compact JWS, once it has ended and those who wait for it are to know that. */
   readonly receipt: string | null;
 }
@@ -99,8 +114,10 @@ export function jobReport(job: KeptJob): JobReportBody {
 /** The report of a record, in the order of the plan. */
 function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport {
   const { state, started_at, ended_at, failure, steps } = record;
+  const checks = checkReports(plan, record);
   return {
     ...{ state, summary: summaryOf(plan, record), started_at, ended_at, failure },
+    ...(checks.length > 0 && { checks }),
     steps: plan.steps.flatMap(({ id }) => {
       const step = steps[id];
       return step ? [stepReport(step)] : [];
@@ -114,6 +131,38 @@ function stepReport(step: StepRecord): StepReport {
   return { id, state, started_at, ended_at, attempts, container_id, exit_code, signal, oom_killed, results, failure };
 }
 
+/** Of every check, in the order in which they are done. */
+function checkReports(
+  { preflight = [], checks }: JobPlan,
+  { state, steps, preflight: looked = [] }: JobRecord,
+): CheckReport[] {
+  const isOver = jobHasEnded(state);
+  const untold = isOver ? ('skipped' as const) : ('pending' as const);
+  return [
+    ...preflight.map(({ type: kind, name: id }, index): CheckReport => {
+      const found = looked.find((each) => each.index === index);
+      const { reason = null, duration_ms = null } = found ?? {};
+      const stands = found ? (reason === null ? 'passed' : 'failed') : untold;
+      return { kind, id, label: null, state: stands, reason, duration_ms, output: null };
+    }),
+    ...checks.map(({ id, label = null }): CheckReport => {
+      const step = steps[id];
+      const stands = step && checkStates[step.state];
+      const took = step?.started_at && step.ended_at ? Date.parse(step.ended_at) - Date.parse(step.started_at) : null;
+      return {
+        ...{ kind: 'command', id, label, state: stands === undefined || stands === 'pending' ? untold : stands },
+        ...{ reason: step?.failure?.message ?? null, duration_ms: took === null ? null : Math.max(0, took) },
+        output: step?.said ?? null,
+      };
+    }),
+  ];
+}
+
+const checkStates: { readonly [S in StepReport['state']]: CheckReport['state'] } = {
+  ...{ pending: 'pending', waiting: 'pending', running: 'running', succeeded: 'passed', failed: 'failed' },
+  ...{ timed_out: 'failed', skipped: 'skipped', cancelled: 'skipped' },
+};
+
 /** Bytes of a report that travels in one message with other things. */
 export const mostReportBytes = 384 * 1024;
 
@@ -122,7 +171,11 @@ export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport 
   const report = reportOf(job);
   const fits = (each: JobReport) => Buffer.byteLength(JSON.stringify(each)) <= mostReportBytes;
   if (fits(report)) return report;
-  const short = { ...report, steps: report.steps.map((step) => ({ ...step, results: {} })) };
+  const short = {
+    ...report,
+    ...(report.checks && { checks: report.checks.map((check) => ({ ...check, output: null })) }),
+    steps: report.steps.map((step) => ({ ...step, results: {} })),
+  };
   if (fits(short)) return short;
   const plain = (failure: Failure | null) => failure && { ...failure, detail: {} };
   return {

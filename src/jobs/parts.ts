@@ -3,6 +3,8 @@ import type { JobPlan, JobStep } from '../contract/job-plan.ts';
 
 export interface Part extends Omit<JobStep, 'group' | 'depends_on' | 'stops_with'> {
   readonly kind: 'service' | 'check' | 'init' | 'step';
+  /** For a check: what its author calls it. */
+  readonly label?: string;
   /** For a service: most seconds until it is ready. */
   readonly ready_seconds?: number;
 }

@@ -4,9 +4,8 @@ import type { JobInput } from '../contract/job-inputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import { judge } from '../contract/validate.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
-import { noCards } from '../policy/given-cards.ts';
-import { renderJobContainer } from '../policy/render-job-container.ts';
 import { PullCredential, type PullProgress } from '../runtime/engine.ts';
+import { createBare, partId } from './bare-container.ts';
 import { type InputProgress, resolveInput } from './inputs/job-inputs.ts';
 import { tarOf } from './inputs/tar-of.ts';
 import type { RunningJob } from './running-job.ts';
@@ -114,36 +113,16 @@ export async function fillVolume(job: RunningJob, volume: string, signal: AbortS
   const isFetched = plan.inputs.some((input) => input.volume === volume && job.record.inputs[input.id]);
   if (!isMounted || !isFetched || job.sourceOf(volume) === 'inputs' || job.record.filled.includes(volume)) return;
   const image = plan.images.find(({ id }) => job.images.has(id));
-  const facts = image && job.images.get(image.id);
   const { inputs } = ground.jobs;
-  if (!image || !facts || !inputs) throw new Error('nothing to fill a volume with');
+  if (!image || !inputs) throw new Error('nothing to fill a volume with');
   const path = '/volume';
-  const resources = { gpu_count: 0, cpu_cores: 0.1, memory_gib: 0.0625 };
-  const { name, request } = renderJobContainer({
-    ...{ identity: plan.identity, sandbox: plan.sandbox, network: 'none', log_limits: plan.log_limits },
-    ...{ read_only_root: false, policy: ground.policy, reference: image.source.reference, image: facts },
-    ...{ cards: noCards, taskId: ground.taskId, fencing: ground.fencing },
-    part: {
-      ...{ id: fillerId(job), env: {}, resources, aliases: [], ports: [], command: ['true'] },
-      restart: { policy: 'no', max_retries: 0 },
-      mounts: [{ volume, path, read_only: false, from: 'volume' }],
-    },
-  });
+  const mounts = [{ volume, path, read_only: false, from: 'volume' as const }];
   // One that an earlier life of the agent left may be half full: the same files again make it whole.
-  await ground.engine.remove(name, toItsEnd());
-  await ground.engine.create(name, request, toItsEnd());
+  const name = await createBare(job, image, { id: partId(job, 'fill'), mounts });
   try {
     await ground.engine.putArchive(name, path, tarOf(inputs.folderOf(job.id, volume)), signal);
   } finally {
     await ground.engine.remove(name, toItsEnd());
   }
   job.update({ filled: [...job.record.filled, volume] });
-}
-
-/** A name that no part of the plan has. */
-function fillerId({ parts }: RunningJob): string {
-  for (let number = 0; ; number += 1) {
-    const id = `fill-${number}`;
-    if (!parts.some((part) => part.id === id)) return id;
-  }
 }

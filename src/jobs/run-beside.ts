@@ -1,5 +1,5 @@
 /** What runs before and beside the steps: services, which are ready before anything else, then checks and init. */
-import { AgentError } from '../contract/failures.ts';
+import { AgentError, type Failure } from '../contract/failures.ts';
 import { stepHasEnded } from '../contract/job-state.ts';
 import { pause } from '../kit/backoff.ts';
 import type { Part } from './parts.ts';
@@ -79,7 +79,7 @@ export class Services {
 /** Runs checks, then init, one after another. Throws the failure of the first that does not end with 0. */
 export async function runBefore(job: RunningJob, signal: AbortSignal): Promise<void> {
   for (const part of job.parts.filter(({ kind }) => kind === 'check' || kind === 'init')) {
-    const { id, kind } = part;
+    const { id } = part;
     signal.throwIfAborted();
     if (!stepHasEnded(job.step(id).state)) {
       if (job.step(id).state === 'pending') job.updateStep(id, { state: 'waiting' });
@@ -88,11 +88,24 @@ export async function runBefore(job: RunningJob, signal: AbortSignal): Promise<v
       await runStep(job, part).finally(() => signal.removeEventListener('abort', leave));
     }
     signal.throwIfAborted();
-    const { state, failure } = job.step(id);
-    if (state !== 'succeeded') {
-      const { code = 'step.failed', detail = {} } = failure ?? {};
-      const what = kind === 'check' ? 'check before the steps' : 'preparation before the steps';
-      throw new AgentError(code, { ...(detail as object), phase: kind, reason: `The ${what} ${id} did not succeed.` });
-    }
+    if (job.step(id).state !== 'succeeded') throw failureBefore(part, job.step(id).failure);
   }
 }
+
+/** What went wrong with the host, and not with a check, keeps its code. */
+function failureBefore({ id, kind, label = id }: Part, failure: Failure | null): AgentError {
+  const { code = 'step.failed', detail = {}, message = '' } = failure ?? {};
+  const facts = { ...(detail as object), phase: kind };
+  if (kind === 'init') return new AgentError(code, { ...facts, reason: `The preparation ${id} did not succeed.` });
+  const reason = `It is ${label}. ${message}`.trimEnd();
+  const isItsOwn = ownEnds.has(code);
+  return new AgentError(isItsOwn ? 'preflight.failed' : code, {
+    ...facts,
+    check: label,
+    kind: 'command',
+    code,
+    reason,
+  });
+}
+
+const ownEnds: ReadonlySet<string> = new Set(['step.failed', 'step.timed_out', 'container.oom_killed']);

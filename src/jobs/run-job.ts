@@ -1,7 +1,7 @@
 /**
  * Carries a plan out to its end.
  *
- *   images, data ─▶ services ─▶ checks ─▶ init ─▶ steps ─▶ outputs ─▶ end (on disk) ─▶ receipt ─▶ clean-up
+ *   images, data ─▶ preflight ─▶ services ─▶ checks ─▶ init ─▶ steps ─▶ outputs ─▶ end (on disk) ─▶ receipt ─▶ clean-up
  *
  * Everything that is done is written down before and after, so a killed agent runs this again and each part goes on where it
  * was. A job ends in one of four ways and says why; what it has made is taken away in each of them, unless it is to be kept.
@@ -18,6 +18,7 @@ import { cleanUp, keepOutputs, signReceipt, watchCheckpoints } from './job-end.t
 import type { JobGround } from './job-ground.ts';
 import type { KeptJob, StepRecord } from './job-record.ts';
 import { partsOf } from './parts.ts';
+import { lookForFiles } from './preflight.ts';
 import { prepareJob } from './prepare-job.ts';
 import { runBefore, Services } from './run-beside.ts';
 import { runSteps, skipSteps } from './run-steps.ts';
@@ -128,6 +129,7 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     const signal = AbortSignal.any([stop.signal, services.failed]);
     watchCheckpoints(job, over.signal);
     trouble ??= await attempt(async () => {
+      await lookForFiles(job, signal);
       await services.start(signal);
       await runBefore(job, signal);
       await runSteps(job, signal);

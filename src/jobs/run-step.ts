@@ -222,7 +222,8 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
   const { state, failure } = endOf(part, { ...step, ending: job.step(part.id).ending }, excerpt);
   const results = job.results.get(part.id)?.all() ?? {};
   const ended_at = endTime(step, ended?.finishedAt ?? new Date().toISOString());
-  job.updateStep(part.id, { ...exit, state, failure, results, ended_at, ready: false });
+  const said = part.kind === 'check' ? { said: excerpt } : {};
+  job.updateStep(part.id, { ...exit, state, failure, results, ended_at, ready: false, ...said });
   tellEnd(job, part.id);
   return false;
 }

@@ -29,7 +29,7 @@ export interface StepEnd {
 
 /** `excerpt`: the end of what it has said. */
 export function endOf(part: Part, { ending, exit_code, signal, oom_killed }: StepRecord, excerpt: string): StepEnd {
-  const facts = { step: part.id, exit_code, signal, excerpt };
+  const facts = { step: part.id, phase: part.kind, exit_code, signal, excerpt };
   const failed = (error: AgentError, state: StepState = 'failed') => ({ state, failure: error.toFailure() });
   switch (ending) {
     case 'cancelled':

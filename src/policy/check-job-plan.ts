@@ -3,7 +3,6 @@
  * that is to carry it out, so that none is accepted which is refused there for what it is. Pure, and everything that is wrong
  * is reported at once. What a container may do is judged again where it is made.
  */
-import { posix } from 'node:path';
 import { RE2JS } from 're2js';
 import { maxInlineBytes } from '../contract/job-inputs.ts';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
@@ -12,7 +11,7 @@ import { pointerToken } from '../contract/pointer.ts';
 import { maxRegexSize, regexSize } from '../contract/regex-size.ts';
 import { judge, type PathError } from '../contract/validate.ts';
 import { checkEnvironment } from './environment.ts';
-import { checkTargets, describeBadWorkDir } from './mounts.ts';
+import { checkTargets, describeBadWorkDir, isWithin, placeOf } from './mounts.ts';
 import type { Finding } from './refusal.ts';
 import { checkSharedMemory } from './shared-memory.ts';
 
@@ -83,10 +82,10 @@ function checkPreflight({ preflight = [], images }: JobPlan, parts: readonly Par
   return preflight.flatMap(({ type, name, image, work_dir: workDir }, index): PathError[] => {
     const path = `/preflight/${index}`;
     const folder = describeBadWorkDir(workDir);
-    const place = posix.resolve(workDir, name);
+    const place = placeOf(workDir, name);
     const isPath = type === 'file' || name.includes('/');
     const mounts = parts.flatMap(({ part }) => (part.image === image && isPath ? part.mounts : []));
-    const isInVolume = mounts.some((mount) => place === mount.path || place.startsWith(`${mount.path}/`));
+    const isInVolume = mounts.some((mount) => isWithin(place, mount.path));
     return [
       ...(images.some(({ id }) => id === image) ? [] : [unknown(`${path}/image`, 'image')]),
       ...(folder === undefined ? [] : [{ path: `${path}/work_dir`, code: 'folder', message: folder }]),

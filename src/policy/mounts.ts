@@ -148,6 +148,11 @@ export function describeBadWorkDir(workDir: string): string | undefined {
     : 'must be an absolute path';
 }
 
+/** Absolute path of what is named from a folder of a container. */
+export function placeOf(workDir: string, name: string): string {
+  return normalise(name.startsWith('/') ? name : `${workDir}/${name}`);
+}
+
 /** Folder on the host of a mount; `mount.refused` where the allocation offers no such storage. */
 export function mountSource(policy: HostPolicy, identity: Identity, { name, mode }: Mount): string {
   if (!identifier.test(name)) {
@@ -212,7 +217,7 @@ function judgeOverlap(
 }
 
 /** True if `path` is `folder` or lies below it. Both are normalised. */
-function isWithin(path: string, folder: string): boolean {
+export function isWithin(path: string, folder: string): boolean {
   return path === folder || path.startsWith(`${folder}/`);
 }
 

@@ -7,7 +7,7 @@ import { visit } from '../support/browser.ts';
 import { signIn } from '../support/console-ground.ts';
 import { failedJob, runningJob, unsignedReceipt } from '../support/console-jobs.ts';
 import { type JobGround, openJobGround } from '../support/job-ground.ts';
-import { aJob, aStepReport, nodeWithSession, secondOf } from '../support/job-samples.ts';
+import { aJob, aStepReport, checksOfAll, nodeWithSession, secondOf } from '../support/job-samples.ts';
 import { hasFocus, pressOn, tabTo } from '../support/keyboard.ts';
 import { accessibilityFaults, beyondTheEdge } from '../support/page-faults.ts';
 
@@ -93,6 +93,25 @@ describe('the page of a job', () => {
       expect(await hasFocus(page.getByRole('link', { name: /^Step clean:/ }))).toBe(true);
       expect(await panel(page).innerText()).toContain('18,204');
       expect(page.url()).toContain('step=clean');
+    });
+  });
+
+  it('has every check before it with its outcome, and what a failing one has written (C-21, X-19)', async () => {
+    const { job, news } = failedJob({ id: 'checked' });
+    await ground.addJob(job, { ...news, report: { ...news.report, checks: checksOfAll } });
+
+    await visit(ground.url, async (page) => {
+      await open(page, '/checked');
+      const section = page.getByRole('list', { name: 'Checks' });
+      const checks = section.getByRole('listitem');
+      await checks.first().waitFor();
+
+      expect((await checks.allInnerTexts()).map((text) => text.replaceAll(/\s+/g, ' ').trim())).toEqual([
+        'passed python program, 0.01 s',
+        'failed job.py file, 0.01 s is not there: nothing is at /workspace/job.py',
+        'failed numpy import command, 0.01 s It ended with 1. no numpy',
+      ]);
+      expect(await accessibilityFaults(page)).toEqual([]);
     });
   });
 

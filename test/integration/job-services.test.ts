@@ -127,15 +127,55 @@ describe.concurrent('what runs before the steps', () => {
   });
 
   it.each([
-    ['check', { checks: [once('bad', 'exit 7')], init: [once('after', 'exit 0')] }],
-    ['init', { init: [once('bad', 'exit 7'), once('after', 'exit 0')] }],
-  ])('that fails (%s) fails the job by its name, and nothing runs after it', async (phase, over) => {
+    ['check', 'preflight.failed', { checks: [once('bad', 'exit 7')], init: [once('after', 'exit 0')] }],
+    ['init', 'step.failed', { init: [once('bad', 'exit 7'), once('after', 'exit 0')] }],
+  ])('that fails (%s) fails the job by its name, and nothing runs after it', async (phase, code, over) => {
     const { output, failure } = await run(`pre-${phase}`, { ...over, steps: [does('one', 'true')] });
 
-    expect(failure).toMatchObject({ code: 'step.failed', detail: { phase, exit_code: 7 } });
+    expect(failure).toMatchObject({ code, detail: { phase, exit_code: 7 } });
     expect(failure?.message).toContain('bad');
     expect(output.report).toMatchObject({ state: 'failed', steps: [{ state: 'skipped', container_id: null }] });
     expect(typesOf(output, 'after')).toEqual([]);
+  });
+});
+
+describe.concurrent('what an image has to have', () => {
+  const look = (type: 'executable' | 'file', name: string, work_dir = '/') => ({ type, name, image: 'main', work_dir });
+
+  it('is looked for without a start and without a shell, and the job runs where it is there (C-18, C-19, C-21)', async () => {
+    const preflight = [look('executable', 'sh'), look('executable', '/bin/busybox'), look('file', 'sh', '/bin')];
+    const { output } = await run('look-fine', { preflight, steps: [does('one', 'true')] });
+
+    expect(output.report).toMatchObject({ state: 'succeeded', checks: preflight.map(() => ({ state: 'passed' })) });
+    expect(output.events.filter(({ type }) => type === 'preflight.passed')).toHaveLength(1);
+  });
+
+  it('is named where it is lacking, and nothing of the job is started (C-17, X-19)', async () => {
+    const preflight = [look('executable', 'python'), look('file', 'job.py', '/workspace'), look('executable', 'sh')];
+    const services = [serves('db', 'exec sleep 600')];
+    const { output, failure } = await run('look-lacks', { preflight, services, steps: [does('one', 'true')] });
+
+    expect(failure).toMatchObject({ code: 'preflight.failed', detail: { phase: 'check', check: 'python' } });
+    expect(failure?.message).toMatch(/python.*\/workspace\/job\.py/);
+    expect(output.report).toMatchObject({
+      ...{ state: 'failed', checks: [{ state: 'failed' }, { state: 'failed' }, { state: 'passed' }] },
+      steps: [{ state: 'skipped', container_id: null }],
+    });
+    expect(typesOf(output, 'db')).toEqual([]);
+  });
+
+  it('and a command that has to end with 0 are told apart from what the steps say (C-20, X-19)', async () => {
+    const checks = [
+      { ...once('good', 'echo fine'), label: 'a shell' },
+      { ...once('bad', 'echo no numpy here; exit 3'), label: 'numpy import' },
+    ];
+    const { output, failure } = await run('look-command', { checks, steps: [does('one', 'echo mine')] });
+
+    expect(failure).toMatchObject({ code: 'preflight.failed', detail: { phase: 'check', check: 'numpy import' } });
+    expect(output.report?.checks).toMatchObject([
+      { kind: 'command', label: 'a shell', state: 'passed', output: 'fine' },
+      { kind: 'command', label: 'numpy import', state: 'failed', output: 'no numpy here' },
+    ]);
   });
 });
 

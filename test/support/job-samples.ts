@@ -1,7 +1,7 @@
 /** A job as the control plane has it, and a node that runs it. */
 import { createHash } from 'node:crypto';
 import type { JobReceipt } from '../../src/contract/job-receipt.ts';
-import type { StepReport } from '../../src/contract/job-report.ts';
+import type { CheckReport, StepReport } from '../../src/contract/job-report.ts';
 import { signReceipt } from '../../src/policy/job-receipts.ts';
 import type { Job, JobNews, JobStepFacts } from '../../src/server/db/entities/job.ts';
 import type { Store } from '../../src/server/db/store.ts';
@@ -52,6 +52,25 @@ export function aStepReport(id: string, given: Partial<StepReport> = {}): StepRe
     ...given,
   };
 }
+
+export function aCheckReport(id: string, given: Partial<CheckReport> = {}): CheckReport {
+  return {
+    ...{ kind: 'command', id, label: null, state: 'passed', reason: null, duration_ms: 12, output: null },
+    ...given,
+  };
+}
+
+/** Three checks, the last of which has failed and said so, with what would steer a terminal. */
+export const checksOfAll: CheckReport[] = [
+  aCheckReport('python', { kind: 'executable' }),
+  aCheckReport('job.py', { kind: 'file', state: 'failed', reason: 'is not there: nothing is at /workspace/job.py' }),
+  aCheckReport('check-1', {
+    label: 'numpy import',
+    state: 'failed',
+    reason: 'It ended with 1.',
+    output: 'no \u001b[31mnumpy',
+  }),
+];
 
 /** What its node says of a job and of these steps. */
 export function jobNews(job: Job, steps: readonly StepReport[], given: Partial<JobNews> = {}): JobNews {

@@ -7,9 +7,14 @@ import { endSentence, type JobFacts, type JobPart, partName } from './job-facts.
 import { failureDetails } from './task-entries.ts';
 
 export function jobEntries(job: JobFacts): TimelineEntry[] {
-  return [...acceptance(job), ...preparation(job), ...job.parts.flatMap(partEntries), ...end(job), ...cleanUp(job)].map(
-    (entry) => ({ source: 'agent', task_id: job.kept.task_id, duration_ms: null, ...entry }),
-  );
+  return [
+    ...acceptance(job),
+    ...preparation(job),
+    ...preflight(job),
+    ...job.parts.flatMap(partEntries),
+    ...end(job),
+    ...cleanUp(job),
+  ].map((entry) => ({ source: 'agent', task_id: job.kept.task_id, duration_ms: null, ...entry }));
 }
 
 type Entry = Pick<TimelineEntry, 'time' | 'level' | 'title' | 'details'> & Partial<TimelineEntry>;
@@ -43,6 +48,22 @@ function preparation({ kept: { plan, record }, parts, launch }: JobFacts): Entry
         ...[...images, ...inputs, ...(state === 'preparing' ? progressOf(launch?.log ?? []) : [])],
         ...(isStuck ? ['it did not get beyond this'] : []),
       ],
+    },
+  ];
+}
+
+/** What was looked for in the images, before any container of it ran. */
+function preflight({ kept: { plan, record } }: JobFacts): Entry[] {
+  const { preflight: looked = [] } = record;
+  const last = looked.at(-1);
+  if (!last) return [];
+  const lacking = looked.filter(({ reason }) => reason !== null);
+  const duration_ms = looked.reduce((sum, each) => sum + each.duration_ms, 0);
+  return [
+    {
+      ...{ time: last.at, level: lacking.length === 0 ? 'info' : 'error', duration_ms },
+      title: `Of ${looked.length} things that its images have to have, ${looked.length - lacking.length} are there.`,
+      details: lacking.map(({ index, reason }) => `${plan.preflight?.[index]?.name ?? ''} ${reason}`),
     },
   ];
 }

@@ -74,9 +74,12 @@ export function endSentence(part: JobPart): string {
 
 /** The part that has made the job fail; undefined where it is none of them. */
 export function culpritOf({ kept, parts }: JobFacts): JobPart | undefined {
-  const { code, detail } = kept.record.failure ?? {};
+  const { failure } = kept.record;
+  const { detail } = failure ?? {};
   const id = detail?.['service'] ?? detail?.['step'];
-  return parts.find(({ plan, record }) => plan.id === id && record.failure?.code === code);
+  // A check has failed by its own code, and the job by that of its preflight.
+  const code = failure?.code === 'preflight.failed' ? detail?.['code'] : failure?.code;
+  return parts.find(({ plan, record }) => plan.id === id && record.failure && record.failure.code === code);
 }
 
 /** Names of outputs that the control plane does not have yet; logs of steps among them. */

@@ -1,7 +1,7 @@
 /** `gpuaas jobs describe`: one page that answers how it is, what came out, and what to do. */
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { failureLines, table } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { oneLine, printable } from '../printable.ts';
 import { ago, counted, lengthOf } from '../words.ts';
 
 /** As text, `now` in milliseconds since 1970. */
@@ -27,6 +27,13 @@ export function describeJob(job: JobView, now: number): string {
   ];
   return [
     table(facts.map(([name = '', value = '']) => [name, oneLine(value)])),
+    ...section(
+      'Checks',
+      job.checks.length === 0 ? [] : [table([['CHECK', 'KIND', 'STATE', 'TOOK', 'WHY'], ...job.checks.map(checkRow)])],
+    ),
+    ...job.checks.flatMap(({ id, label, state, output }) =>
+      state === 'failed' && output ? section(`Output of the check ${oneLine(label ?? id)}`, [printable(output)]) : [],
+    ),
     ...section('Steps', [
       table([['STEP', 'GROUP', 'STATE', 'EXIT', 'TOOK', 'IMAGE'], ...job.steps.map((step) => stepRow(step, now))]),
     ]),
@@ -58,6 +65,11 @@ export function describeJob(job: JobView, now: number): string {
     ),
     ...(failure ? section('Why', failureLines(failure)) : []),
   ].join('\n');
+}
+
+function checkRow({ id, label, kind, state, duration_ms, reason }: JobView['checks'][number]): string[] {
+  const name = label === null || label === id ? id : `${label} (${id})`;
+  return [name, kind, state, duration_ms === null ? '-' : lengthOf(duration_ms), reason ?? ''].map(oneLine);
 }
 
 function stepRow(

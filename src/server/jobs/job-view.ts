@@ -1,7 +1,7 @@
 /** What the interface shows of a job. Its document has a route of its own, and secrets have none. */
 import { type Static, Type } from 'typebox';
 import { RecommendedAction, recommendedAction } from '../../contract/failures.ts';
-import { StepReport } from '../../contract/job-report.ts';
+import { CheckReport, StepReport } from '../../contract/job-report.ts';
 import { jobHasEnded } from '../../contract/job-state.ts';
 import { readImageName } from '../../manifests/image-name.ts';
 import { Job, JobNews, type JobStepFacts } from '../db/entities/job.ts';
@@ -64,6 +64,9 @@ export const JobView = Type.Object(
       description:
         'Attempt that steps, endpoints, outputs and receipt are of: the last one that a step of has begun. Null before that.',
     }),
+    checks: Type.Array(CheckReport, {
+      description: 'Every check before it, in the order in which they are done; none before its node has told of them.',
+    }),
     steps: Type.Array(StepView, { description: 'Every step, in the order of the plan.' }),
     ...{ endpoints, outputs, receipt },
   },
@@ -93,6 +96,7 @@ export async function viewOf(tx: ReadTx, job: Job): Promise<JobView> {
     ...(await commonOf(tx, job)),
     recommended_action: job.failure && recommendedAction(job.failure),
     shown_attempt: news?.attempt ?? null,
+    checks: news?.report.checks ?? [],
     steps: steps.map((step) => stepOf(step, job, news)),
     ...{ endpoints: news?.endpoints ?? [], outputs: await outputsOf(tx, job.id), receipt: news?.receipt ?? null },
   };

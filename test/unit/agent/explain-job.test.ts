@@ -48,8 +48,10 @@ const other = (type: 'control' | 'remove', second: number, traceId = 'trace-2') 
   accepted_at: at(second),
 });
 
-const failed = (code: 'step.failed' | 'step.timed_out' | 'step.unhealthy' | 'step.unresolved', detail = {}) =>
-  new AgentError(code, { step: 'train', ...detail }).toFailure();
+const failed = (
+  code: `step.${'failed' | 'timed_out' | 'unhealthy' | 'unresolved'}` | 'preflight.failed',
+  detail = {},
+) => new AgentError(code, { step: 'train', ...detail }).toFailure();
 const endedBy = (failure: ReturnType<typeof failed>) => ({ ended_at: at(20), failure });
 
 describe('an explanation of a job that has ended', () => {
@@ -247,6 +249,48 @@ describe('an explanation of a job at work', () => {
 
     expect(text).toMatch(/Images are being fetched\.\n +image main is not here yet\n +main: 2 of 5 layers\n/);
     expect(text).not.toContain('1 of 5 layers');
+  });
+
+  it('of what its images lack tells what was looked for, and that nothing of it ran', async () => {
+    const preflight = [
+      { type: 'executable' as const, name: 'uv', image: 'main', work_dir: '/w' },
+      { type: 'file' as const, name: 'job.py', image: 'main', work_dir: '/w' },
+    ];
+    const looked = [
+      { index: 0, reason: 'is not there: it is in no folder of PATH, /bin', at: at(2), duration_ms: 4 },
+      { index: 1, reason: null, at: at(2), duration_ms: 3 },
+    ];
+    const failure = failed('preflight.failed', { phase: 'check', check: 'uv', reason: 'the program uv is not there.' });
+    const steps = Object.fromEntries(plan.steps.map(({ id }) => [id, { state: 'skipped' as const }]));
+    const over = { failure, ended_at: at(3), preflight: looked };
+    const { text, explanation } = await explained('job-1', {
+      ...{ tasks: [task({ result: {} })], job: job('failed', steps, over, { ...plan, preflight }) },
+    });
+
+    expect(text).toMatch(
+      /Of 2 things that its images have to have, 1 are there\..*\n +uv is not there: it is in no folder of PATH, \/bin\n/,
+    );
+    expect(explanation.summary).toContain('the program uv is not there.');
+  });
+
+  it('by a check before it names the check', async () => {
+    const checks = [{ ...(plan.steps[0] as JobPlan['steps'][number]), id: 'look', timeout_seconds: 5 }];
+    const own = failed('step.failed', { step: 'look', exit_code: 3 });
+    const failure = failed('preflight.failed', { phase: 'check', step: 'look', code: 'step.failed' });
+    const ended = {
+      state: 'failed' as const,
+      failure: own,
+      exit_code: 3,
+      attempts: 1,
+      started_at: at(2),
+      ended_at: at(3),
+    };
+    const { explanation } = await explained('job-1', {
+      ...{ tasks: [task({ result: {} })] },
+      job: job('failed', { look: ended }, { failure, ended_at: at(4) }, { ...plan, checks }),
+    });
+
+    expect(explanation.summary).toContain('the check look ended with exit code 3');
   });
 
   it('that waits for its turn has no record yet', async () => {

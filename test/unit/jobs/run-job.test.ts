@@ -3,9 +3,11 @@ import { AgentError } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
+import { boundedReport } from '../../../src/jobs/job-record.ts';
 import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { redact } from '../../../src/kit/log.ts';
+import type { PathFacts } from '../../../src/runtime/engine.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
 import { jobIdentity, plan, service, step, words } from '../../support/job-plans.ts';
 import { taskContext } from '../../support/task-bench.ts';
@@ -252,7 +254,92 @@ describe('what runs before the steps', () => {
     const { report, job } = await run({ checks: [runOnce('look')] }, { look: [{ exit: 1 }] });
 
     expect(report).toEqual({ job: 'failed', one: 'skipped' });
-    expect(job.record.failure).toMatchObject({ code: 'step.failed', detail: { phase: 'check', step: 'look' } });
+    expect(job.record.failure).toMatchObject({ code: 'preflight.failed', detail: { phase: 'check', step: 'look' } });
+  });
+
+  it('tells what every check has come to, apart from what a step says (C-21, X-19)', async () => {
+    const checks = [runOnce('fine'), { ...runOnce('bad'), label: 'numpy import' }, runOnce('later')];
+    const { job } = await run(
+      { checks },
+      { fine: [{ exit: 0, says: ['ok'] }], bad: [{ exit: 1, says: ['no numpy'] }] },
+    );
+
+    const { checks: told } = boundedReport(job);
+    expect(told).toMatchObject([
+      { kind: 'command', id: 'fine', label: null, state: 'passed', reason: null, output: 'ok' },
+      { kind: 'command', id: 'bad', label: 'numpy import', state: 'failed', output: 'no numpy' },
+      { kind: 'command', id: 'later', state: 'skipped', duration_ms: null, output: null },
+    ]);
+    expect(told?.[1]).toMatchObject({ reason: expect.stringContaining('1'), duration_ms: expect.any(Number) });
+    expect(job.record.failure?.message).toContain('numpy import');
+  });
+
+  it('says in which phase a step has failed (X-19)', async () => {
+    const { job } = await run({}, { one: [{ exit: 1 }] });
+
+    expect(job.record.failure).toMatchObject({ code: 'step.failed', detail: { phase: 'step' } });
+  });
+
+  const look = (type: 'executable' | 'file', name: string) => ({ type, name, image: 'main', work_dir: '/w' });
+  const file = { kind: 'file', executable: false } as const;
+  const program = { kind: 'file', executable: true } as const;
+  const folder = { kind: 'folder', executable: true } as const;
+
+  it.each<[string, ReturnType<typeof look>, Record<string, PathFacts>, string | null]>([
+    ['a program on PATH', look('executable', 'python'), { '/usr/bin/python': program }, null],
+    ['a program by its path', look('executable', 'bin/run'), { '/w/bin/run': program }, null],
+    [
+      'a program that only PATH has, by a path',
+      look('executable', './python'),
+      { '/usr/bin/python': program },
+      '/w/python',
+    ],
+    ['a program that nobody may execute', look('executable', 'python'), { '/usr/bin/python': file }, 'executed'],
+    [
+      'one that may be executed, behind one that may not',
+      look('executable', 'python'),
+      { '/opt/venv/bin/python': file, '/usr/bin/python': program },
+      null,
+    ],
+    ['a program that is a folder', look('executable', '/usr/bin/x'), { '/usr/bin/x': folder }, 'folder'],
+    ['no program', look('executable', 'python'), {}, 'PATH, /opt/venv/bin:/usr/bin'],
+    ['a file', look('file', 'job.py'), { '/w/job.py': file }, null],
+    ['a file above', look('file', '../a'), { '/a': file }, null],
+    ['no file', look('file', 'job.py'), {}, '/w/job.py'],
+    ['a folder that was to be a file', look('file', 'job.py'), { '/w/job.py': folder }, 'folder'],
+  ])('looks for %s (C-18, C-19)', async (_what, item, there, reason) => {
+    const { engine, paths, calls } = jobEngine({});
+    for (const [path, facts] of Object.entries(there)) paths.set(path, facts);
+    const { context } = taskContext(engine);
+
+    const { job } = await runJob(plan({ preflight: [item] }), context);
+
+    const [told] = boundedReport(job).checks ?? [];
+    const { name: id, type: kind } = item;
+    const state = reason === null ? 'passed' : 'failed';
+    expect(told).toMatchObject({ kind, id, state, output: null, duration_ms: expect.any(Number) });
+    expect(told?.reason ?? '').toContain(reason ?? '');
+    expect(told?.reason === null).toBe(reason === null);
+    expect(calls).toContain('remove gpuaas-job-1.look-0');
+    expect(calls).not.toContain('start gpuaas-job-1.look-0');
+    expect(calls.includes('start gpuaas-job-1.one')).toBe(reason === null);
+  });
+
+  it('names all that an image lacks, and starts nothing: no service either (C-17)', async () => {
+    const preflight = [look('executable', 'uv'), look('file', 'there'), look('file', 'job.py')];
+    const { engine, paths, calls } = jobEngine({ db: [{}] });
+    paths.set('/w/there', file);
+    const { context, events } = taskContext(engine);
+
+    const { job } = await runJob(plan({ preflight, services: [service('db')] }), context);
+
+    const { code, detail, message } = job.record.failure ?? {};
+    expect(code).toBe('preflight.failed');
+    expect(detail).toMatchObject({ phase: 'check', check: 'uv', kind: 'executable' });
+    expect(message).toMatch(/the program uv .*; the file job\.py /);
+    expect(calls.filter((call) => call.startsWith('start'))).toEqual([]);
+    expect(boundedReport(job).checks?.map(({ state }) => state)).toEqual(['failed', 'passed', 'failed']);
+    expect(events.map(({ type }) => type)).toContain('preflight.failed');
   });
 
   it('services are ready before, and stopped after', async () => {

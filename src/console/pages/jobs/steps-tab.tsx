@@ -1,7 +1,8 @@
-/** The steps of a job as a drawing, and all that is known of the one that was chosen in it. */
+/** The checks and steps of a job, these as a drawing, and all that is known of the one that was chosen in it. */
 import type { JobView } from '../../../server/jobs/job-view.ts';
 import { useResource } from '../../lib/use-resource.ts';
 import { useNow } from '../../parts/timestamp.tsx';
+import { ChecksSection } from './checks-section.tsx';
 import { StepGraph } from './step-graph.tsx';
 import { StepPanel } from './step-panel.tsx';
 import { detailWords, mostTelling, stepSigns } from './step-words.ts';
@@ -26,31 +27,34 @@ export function StepsTab({ job, base, asked }: StepsTabProps) {
   const chosen = asked !== undefined && byId.has(asked) ? asked : mostTelling(job.steps);
   const step = chosen === undefined ? undefined : byId.get(chosen);
   return (
-    <div class="graph-and-step">
-      <section class="section" aria-label="Steps of the job">
-        <StepGraph
-          steps={job.steps}
-          chosen={chosen}
-          lookOf={(id) => {
-            const each = byId.get(id);
-            return (
-              each && {
-                ...{ state: each.state, sign: stepSigns[each.state], detail: detailWords(each, now) },
-                to: `${base}/steps?step=${encodeURIComponent(id)}`,
-              }
-            );
-          }}
-        />
-      </section>
-      {step && (
-        <StepPanel
-          step={step}
-          base={base}
-          names={new Map(job.steps.map(({ id, name }) => [id, name]))}
-          endpoints={isAnswering ? job.endpoints.filter((each) => each.step === step.id) : []}
-          ssh={data?.ssh ?? null}
-        />
-      )}
-    </div>
+    <>
+      <ChecksSection checks={job.checks} />
+      <div class="graph-and-step">
+        <section class="section" aria-label="Steps of the job">
+          <StepGraph
+            steps={job.steps}
+            chosen={chosen}
+            lookOf={(id) => {
+              const each = byId.get(id);
+              return (
+                each && {
+                  ...{ state: each.state, sign: stepSigns[each.state], detail: detailWords(each, now) },
+                  to: `${base}/steps?step=${encodeURIComponent(id)}`,
+                }
+              );
+            }}
+          />
+        </section>
+        {step && (
+          <StepPanel
+            step={step}
+            base={base}
+            names={new Map(job.steps.map(({ id, name }) => [id, name]))}
+            endpoints={isAnswering ? job.endpoints.filter((each) => each.step === step.id) : []}
+            ssh={data?.ssh ?? null}
+          />
+        )}
+      </div>
+    </>
   );
 }

@@ -13,7 +13,7 @@ import { jobOutputsPath } from '../../../../src/contract/signing.ts';
 import { documentHash } from '../../../../src/manifests/job-secrets.ts';
 import { planHash, receiptHash, signReceipt } from '../../../../src/policy/job-receipts.ts';
 import { atFileEnd } from '../../../support/file-end.ts';
-import { aJob, aJobStep, nodeWithSession } from '../../../support/job-samples.ts';
+import { aJob, aJobStep, checksOfAll, jobNews, nodeWithSession } from '../../../support/job-samples.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { anAllocation } from '../../../support/store-samples.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -36,6 +36,10 @@ await server.store.write(async (tx) => {
   if (node) await tx.nodes.put({ ...node, identity_key: key.publicJwk, allocation_id: allocation.id });
   await tx.jobs.insert(aJob({ steps: [aJobStep('serve-1', { name: 'Serve_1' })], images }));
   await tx.jobs.insert(aJob({ id: 'job-2' }));
+  const checked = aJob({ id: 'job-3' });
+  const news = jobNews(checked, []);
+  await tx.jobs.insert(checked);
+  await tx.job_news.insert({ ...news, report: { ...news.report, checks: checksOfAll } });
 });
 
 const content = 'the weights of a model';
@@ -136,6 +140,18 @@ describe('gpuaas jobs describe', () => {
 
     expect(out).toMatch(/^needs +0 GPUs, 1 core, 1 GiB of memory, 0 GiB of disk$/m);
     expect(out).toMatch(/^ {2}model {2}artifact {2}stored {2}22 bytes {2}sha256 [0-9a-f]{64}$/m);
+  });
+});
+
+describe('gpuaas jobs describe of a job with checks', () => {
+  it('has every check with its outcome, and what a failing command has written apart from all steps (C-21, X-19)', async () => {
+    const { out } = await run('jobs', 'describe', 'job-3');
+
+    expect(out).toMatch(/^ {2}python +executable +passed +12 ms$/m);
+    expect(out).toMatch(/^ {2}job\.py +file +failed +12 ms +is not there: nothing is at \/workspace\/job\.py$/m);
+    expect(out).toMatch(/^ {2}numpy import \(check-1\) +command +failed +12 ms +It ended with 1\.$/m);
+    expect(out).toMatch(/^Output of the check numpy import\n {2}no \\x1b\[31mnumpy$/m);
+    expect((await run('jobs', 'describe', 'job-2')).out).not.toContain('Checks');
   });
 });
 
