@@ -1,0 +1,54 @@
+/** Entries as a tree of folders, so that links are followed in as many steps as they have segments. */
+import type { TarEntry } from './tarball.ts';
+
+export interface Node {
+  readonly parent: Node | undefined;
+  /** Undefined for the root, and for what is not there. */
+  entry: TarEntry | undefined;
+  /** Folders only. */
+  readonly children: Map<string, Node>;
+}
+
+/** Together more than any author's links have, and few enough for as many links as there may be. */
+const maxSteps = 512;
+const maxHops = 40;
+
+export function newNode(parent: Node | undefined, entry: TarEntry | undefined): Node {
+  return { parent, entry, children: new Map() };
+}
+
+export function nodeAt(root: Node, path: string): Node | undefined {
+  let node: Node | undefined = root;
+  for (const segment of path.split('/')) node = node?.children.get(segment);
+  return node;
+}
+
+/**
+ * Goes a path from a folder as the kernel does, with `top` as the highest that can be reached; what is not there is gone through as
+ * if it were a folder. Gives where it ends, or why it cannot be gone.
+ */
+export function follow(top: Node, from: Node, path: string): Node | 'outside' | 'loop' {
+  let at = from;
+  const ahead = path.split('/').reverse();
+  if (path.startsWith('/')) return 'outside';
+  for (let steps = 0, hops = 0; ahead.length > 0; steps += 1) {
+    if (steps > maxSteps) return 'loop';
+    const segment = ahead.pop() as string;
+    if (segment === '' || segment === '.') continue;
+    if (segment === '..') {
+      if (at === top || at.parent === undefined) return 'outside';
+      at = at.parent;
+      continue;
+    }
+    const next = at.children.get(segment) ?? newNode(at, undefined);
+    if (next.entry?.type !== 'symlink') {
+      at = next;
+      continue;
+    }
+    hops += 1;
+    if (hops > maxHops) return 'loop';
+    if (next.entry.target.startsWith('/')) return 'outside';
+    ahead.push(...next.entry.target.split('/').reverse());
+  }
+  return at;
+}
