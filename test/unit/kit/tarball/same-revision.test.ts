@@ -9,10 +9,11 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { measureFile } from '../../../../src/kit/measure-file.ts';
 import { openFolder } from '../../../../src/kit/tarball/open-folder.ts';
 import { openTarball } from '../../../../src/kit/tarball/open-tarball.ts';
 import type { Tarball } from '../../../../src/kit/tarball/tarball.ts';
-import { canonicalTar, contextOf } from '../../../../src/kit/tarball/write-tar.ts';
+import { canonicalTar, contentOf, contextOf, writePacked } from '../../../../src/kit/tarball/write-tar.ts';
 import { pax, tarOf } from './tar-bytes.ts';
 
 let place: string;
@@ -174,6 +175,33 @@ describe('a context', () => {
     expect(execFileSync('tar', ['-tf', tar], { encoding: 'utf8' })).toBe('Dockerfile\nlib/\nlib/x.py\ny.py\n');
     expect(execFileSync('tar', ['-xOf', tar, 'Dockerfile', 'lib/x.py'], { encoding: 'utf8' })).toBe('FROM b\nx');
     expect((await buffer(context.stream())).length).toBe(context.bytes);
+  });
+});
+
+describe('what is in a tarball', () => {
+  it('is given as it is, through links, and written as it is measured', async () => {
+    const folder = join(place, 'p');
+    put(folder, 'lib/x.py', 'x'.repeat(300_000));
+    symlinkSync('lib', join(folder, 'to'));
+    const tar = join(place, 'kept.tar');
+    const written = await writePacked(canonicalTar(await openFolder(folder)), tar);
+    const tarball = await read(tar);
+
+    expect(written).toEqual(await measureFile(tar));
+    expect((await buffer(contentOf(tarball, 'to/x.py').stream())).toString()).toBe('x'.repeat(300_000));
+    expect(tarball.find('./to/../lib/x.py')).toMatchObject({ path: 'lib/x.py', size: 300_000 });
+    expect([tarball.find('.'), tarball.find('../x'), tarball.find('no')]).toEqual(['root', undefined, undefined]);
+    expect(() => contentOf(tarball, 'to')).toThrow('to is no file of the tarball.');
+    expect(() => contextOf(tarball, 'lib/x.py')).toThrow('lib/x.py is no folder of the tarball.');
+  });
+
+  it('is refused where it has changed since it was listed', async () => {
+    const folder = join(place, 'p');
+    put(folder, 'a', '1');
+    const tarball = await openFolder(folder);
+    put(folder, 'a', '22');
+
+    await expect(revisionOf(tarball)).rejects.toThrow('a has changed while it was read.');
   });
 });
 
