@@ -81,9 +81,35 @@ const JobVolume = Type.Object(
   { ...closed, description: 'An engine volume of this job alone. It goes with the job.' },
 );
 
+const JobCache = Type.Object(
+  {
+    name: { ...VolumeName, description: 'Name of the cache within the plan. No volume has the same.' },
+    revision_sha256: Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: 'Revision of the project that it belongs to: its next job on the host finds what this one left.',
+    }),
+    class: Type.Enum(['pip', 'cargo', 'model', 'data'], { description: 'What its author keeps there. Shown.' }),
+    max_bytes: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'Where it holds more on the disk, it is emptied before a job uses it again.',
+      }),
+    ),
+    seed_from_image: Type.Boolean({
+      description: 'True if it begins with what the image of the first container with it has at its place.',
+    }),
+  },
+  {
+    ...closed,
+    description: 'Something a host keeps from one job of a revision for the next. Hides what the image has there.',
+  },
+);
+export type JobCache = Static<typeof JobCache>;
+
 const JobMount = Type.Object(
   {
-    volume: VolumeName,
+    volume: { ...VolumeName, description: 'Name of a volume or of a cache of the plan.' },
     path: Type.String({ maxLength: 512, pattern: absolutePath, description: 'Absolute path inside the container.' }),
     read_only: Type.Boolean({ description: 'True if the container may not write there.' }),
   },
@@ -308,6 +334,9 @@ export const JobPlan = Type.Object(
     ),
     images: Type.Array(JobImage, { minItems: 1, maxItems: maxSteps, description: 'Images by id.' }),
     volumes: Type.Array(JobVolume, { maxItems: 64, description: 'Volumes of the job.' }),
+    caches: Type.Optional(
+      Type.Array(JobCache, { maxItems: 32, description: 'What is kept on the host beyond the job.' }),
+    ),
     inputs: Type.Array(JobInput, { maxItems: 64, description: 'Data that is fetched.' }),
     preflight: Type.Optional(
       Type.Array(Preflight, { maxItems: 128, description: 'Looked for before any container runs.' }),

@@ -23,12 +23,13 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
 }
 
 /** What a plan can say and no host does yet. */
-function notYet({ services }: JobPlan): PathError[] {
+function notYet({ services, caches = [] }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
   return [
     ...services.flatMap(({ healthcheck }, index) =>
       healthcheck ? [{ path: `/services/${index}/healthcheck`, code: 'unsupported', message }] : [],
     ),
+    ...caches.map((_, index) => ({ path: `/caches/${index}`, code: 'unsupported', message })),
   ];
 }
 

@@ -36,6 +36,7 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...parts.flatMap(checkProgram),
         ...checkPreflight(plan, parts),
         ...plan.services.flatMap(checkService),
+        ...checkCaches(plan, parts),
         ...plan.inputs.flatMap(checkInput),
       ],
     },
@@ -96,6 +97,25 @@ function checkPreflight({ preflight = [], images }: JobPlan, parts: readonly Par
   });
 }
 
+/** All are of one revision, which is what their containers are labelled with; whoever has one may write to it. */
+function checkCaches({ caches = [] }: JobPlan, parts: readonly Part[]): PathError[] {
+  const names = new Set(caches.map(({ name }) => name));
+  return [
+    ...caches.flatMap(({ revision_sha256: revision }, index) =>
+      revision === caches[0]?.revision_sha256
+        ? []
+        : [{ path: `/caches/${index}/revision_sha256`, code: 'revision', message: 'must be that of the first cache' }],
+    ),
+    ...parts.flatMap(({ path, part }) =>
+      part.mounts.flatMap(({ volume, read_only: readOnly }, index) =>
+        readOnly && names.has(volume)
+          ? [{ path: `${path}/mounts/${index}/read_only`, code: 'cache', message: 'must be false for a cache' }]
+          : [],
+      ),
+    ),
+  ];
+}
+
 function checkService({ healthcheck, scope }: JobPlan['services'][number], index: number): PathError[] {
   const path = `/services/${index}`;
   return [
@@ -130,22 +150,23 @@ function namesOnly(values: Readonly<Record<string, TextValue>>): Record<string, 
 function checkNames(plan: JobPlan, parts: readonly Part[]): PathError[] {
   const ids = (list: 'images' | 'inputs') =>
     plan[list].map(({ id }, index) => ({ path: `/${list}/${index}/id`, name: id }));
-  const names = (list: 'volumes' | 'outputs') =>
-    plan[list].map(({ name }, index) => ({ path: `/${list}/${index}/name`, name }));
+  const names = (list: 'volumes' | 'caches' | 'outputs') =>
+    (plan[list] ?? []).map(({ name }, index) => ({ path: `/${list}/${index}/name`, name }));
   const has = {
     image: new Set(plan.images.map(({ id }) => id)),
     volume: new Set(plan.volumes.map(({ name }) => name)),
+    cache: new Set(plan.caches?.map(({ name }) => name)),
     input: new Set(plan.inputs.map(({ id }) => id)),
     step: new Map(plan.steps.map((step) => [step.id, step])),
   };
   const missing = (isThere: boolean, path: string, what: string): PathError[] => (isThere ? [] : [unknown(path, what)]);
   return [
-    ...[ids('images'), ids('inputs'), names('volumes'), names('outputs')].flatMap(repeated),
+    ...[ids('images'), ids('inputs'), [...names('volumes'), ...names('caches')], names('outputs')].flatMap(repeated),
     ...repeated(parts.map(({ path, part }) => ({ path: `${path}/id`, name: part.id }))),
     ...parts.flatMap(({ path, part }) => [
       ...missing(has.image.has(part.image), `${path}/image`, 'image'),
       ...part.mounts.flatMap(({ volume }, index) =>
-        missing(has.volume.has(volume), `${path}/mounts/${index}/volume`, 'volume'),
+        missing(has.volume.has(volume) || has.cache.has(volume), `${path}/mounts/${index}/volume`, 'volume or cache'),
       ),
       ...repeated(
         (part.expose ?? []).flatMap((expose, index) =>

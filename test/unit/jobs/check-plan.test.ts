@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
-import type { JobPlan, Preflight } from '../../../src/contract/job-plan.ts';
+import type { JobCache, JobPlan, Preflight } from '../../../src/contract/job-plan.ts';
 import { checkPlan } from '../../../src/jobs/check-plan.ts';
 import { plan, service, step, words } from '../../support/job-plans.ts';
 import { hostPolicy } from '../../support/task-bench.ts';
@@ -18,8 +18,8 @@ describe('a plan', () => {
   it('with what no host does yet is refused by its path', () => {
     const services = [{ ...service('web'), healthcheck: { command: ['true'] } }];
 
-    expect(refusalOf({ services })).toMatchObject({
-      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/services/0/healthcheck' }] } },
+    expect(refusalOf({ services, caches: [cache('pip')] })).toMatchObject({
+      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/services/0/healthcheck' }, { path: '/caches/0' }] } },
     });
   });
 
@@ -107,6 +107,16 @@ describe('a plan', () => {
     ],
     ['a service that is to outlive it', { services: [{ ...service('web'), scope: 'project' }] }, '/services/0/scope'],
     ['a file of too many bytes in it', { volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_073))] }, textPath],
+    ['a cache called as a volume is', { volumes: [{ name: 'v' }], caches: [cache('v')] }, '/caches/0/name'],
+    ['two caches of one name', { caches: [cache('v'), cache('v')] }, '/caches/1/name'],
+    [
+      'caches of two revisions',
+      { caches: [cache('v'), { ...cache('w'), revision_sha256: 'b'.repeat(64) }] },
+      '/caches/1/revision_sha256',
+    ],
+    ['a cache that is only read', readOnlyCache, '/steps/0/mounts/0/read_only'],
+    ['data that is fetched into a cache', { caches: [cache('v')], inputs: [inline('')] }, '/inputs/0/volume'],
+    ['an output of a cache', { caches: [cache('v')], outputs: [output('v')] }, '/outputs/0/volume'],
     ['a port without a network', { network: 'none', steps: [step('one', { expose: [port(80)] })] }, '/steps/0/expose'],
   ])('with %s is refused by its path', (_, over, path) => {
     expect(refusalOf(over)).toMatchObject({
@@ -164,6 +174,13 @@ const look = (type: 'executable' | 'file', name: string, over: Partial<Preflight
   ...{ type, name, image: 'main', work_dir: '/w', ...over },
 });
 const mount = (volume: string, path: string) => ({ volume, path, read_only: false });
+const cache = (name: string): JobCache => ({
+  ...{ name, revision_sha256: 'a'.repeat(64), class: 'pip', seed_from_image: false },
+});
+const readOnlyCache = {
+  caches: [cache('v')],
+  steps: [step('one', { mounts: [{ ...mount('v', '/v'), read_only: true }] })],
+};
 const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });
 const inline = (text: string) => ({
   ...{ id: 'payload', source: { kind: 'inline' as const, file_name: 'payload.json', text } },
