@@ -57,8 +57,8 @@ export function judgeTarget(path: string, bytes: Uint8Array): { readonly target:
   return { target };
 }
 
-/** For people: nothing in it moves a cursor, and it has an end. */
+/** For people: nothing in it moves a cursor, and it has an end. What fills a field up is no part of it. */
 export function printed(bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes.subarray(0, 200));
+  const text = new TextDecoder().decode(bytes.subarray(0, 200)).replace(/\0+$/, '');
   return text.replaceAll(new RegExp(control, 'gu'), '\u{fffd}') + (bytes.length > 200 ? '…' : '');
 }

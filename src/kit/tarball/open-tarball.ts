@@ -160,7 +160,7 @@ class Listing {
     } catch (error) {
       if (!(error instanceof HeaderTrouble)) throw error;
       if (at === 0) this.#damaged('', 'is no tar');
-      return this.#damaged(printed(block.subarray(0, 100)).replace(/\0.*$/s, ''), error.message);
+      return this.#damaged(printed(block.subarray(0, 100)), error.message);
     }
   }
 
