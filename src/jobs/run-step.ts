@@ -19,6 +19,7 @@ import { isEngineAway } from '../runtime/engine-away.ts';
 import { createStep } from './create-step.ts';
 import { followResults } from './follow-results.ts';
 import type { Part } from './parts.ts';
+import { readOnlyHint } from './read-only-hint.ts';
 import { type ExposedPort, resolvePart } from './resolve-part.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
@@ -219,7 +220,8 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
     if (job.step(part.id).ending === null) return true;
   }
   const excerpt = ended ? await readExcerpt(job.ground.engine, name, toItsEnd(), ended).catch(() => '') : '';
-  const { state, failure } = endOf(part, { ...step, ending: job.step(part.id).ending }, excerpt);
+  const told = { excerpt, advice: readOnlyHint(job.plan, part, excerpt) };
+  const { state, failure } = endOf(part, { ...step, ending: job.step(part.id).ending }, told);
   const results = job.results.get(part.id)?.all() ?? {};
   const ended_at = endTime(step, ended?.finishedAt ?? new Date().toISOString());
   const said = part.kind === 'check' ? { said: excerpt } : {};

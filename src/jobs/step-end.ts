@@ -27,8 +27,12 @@ export interface StepEnd {
   readonly failure: Failure | null;
 }
 
-/** `excerpt`: the end of what it has said. */
-export function endOf(part: Part, { ending, exit_code, signal, oom_killed }: StepRecord, excerpt: string): StepEnd {
+/** `excerpt`: the end of what it has said. `advice`: what that tells of what is to be done. */
+export function endOf(
+  part: Part,
+  { ending, exit_code, signal, oom_killed }: StepRecord,
+  { excerpt, advice }: { readonly excerpt: string; readonly advice: string | undefined },
+): StepEnd {
   const facts = { step: part.id, phase: part.kind, exit_code, signal, excerpt };
   const failed = (error: AgentError, state: StepState = 'failed') => ({ state, failure: error.toFailure() });
   switch (ending) {
@@ -52,7 +56,8 @@ export function endOf(part: Part, { ending, exit_code, signal, oom_killed }: Ste
     return failed(new AgentError('container.oom_killed', { ...facts, reason: `It is the step ${part.id}.` }));
   if (exit_code === 0) return { state: 'succeeded', failure: null };
   const how = signal === null ? `ended with ${exit_code}` : `was ended by ${signal}`;
-  return failed(new AgentError('step.failed', { ...facts, reason: `${part.id} ${how}.` }));
+  const reason = [`${part.id} ${how}.`, ...(advice === undefined ? [] : [advice])].join(' ');
+  return failed(new AgentError('step.failed', { ...facts, reason, ...(advice !== undefined && { advice }) }));
 }
 
 /** An engine notes a start a moment after it: what is over at once would have ended before it began. */

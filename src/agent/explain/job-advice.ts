@@ -48,6 +48,8 @@ function ownAdvice({ code, detail }: Failure, plan: JobPlan): string | undefined
 function afterExit(job: JobFacts, part: JobPart): string {
   const { id } = part.plan;
   const { exit_code: code, failure } = part.record;
+  const { advice } = failure?.detail ?? {};
+  if (typeof advice === 'string') return `${advice} Correct the job and submit it again.`;
   if (code === 127 || code === 126) {
     return `Correct the command of ${id}: what it names is not in its image or cannot be executed.`;
   }

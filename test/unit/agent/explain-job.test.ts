@@ -70,6 +70,13 @@ describe('an explanation of a job that has ended', () => {
       'was ended by SIGSEGV.',
       'gpuaas jobs logs job-1 --step train',
     ],
+    [
+      'advice',
+      { exit_code: 1 },
+      failed('step.failed', { advice: 'It can write only to /data.' }),
+      'ended with exit code 1',
+      'It can write only to /data. Correct the job',
+    ],
     ['check', { exit_code: 0 }, failed('step.unhealthy'), 'a check of it did not pass', 'why the check did not pass'],
     [
       'value',

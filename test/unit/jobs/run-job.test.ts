@@ -36,6 +36,13 @@ describe('a job of one step', () => {
       code: 'step.failed',
       detail: { step: 'one', exit_code: 3, excerpt: 'no such file' },
     });
+    expect(job.record.failure?.detail).not.toHaveProperty('advice');
+  });
+
+  it('says where it can write, where a write to its read-only root was refused (C-81)', async () => {
+    const { job } = await run({ read_only_root: true }, { one: [{ exit: 1, says: ['x: Read-only file system'] }] });
+
+    expect(job.record.failure).toMatchObject({ detail: { advice: expect.stringMatching(/one can write nowhere\.$/) } });
   });
 
   it.each([
