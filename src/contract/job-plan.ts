@@ -6,6 +6,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { identifierPattern } from './identifiers.ts';
+import { BuildImage } from './job-build.ts';
 import { JobInput } from './job-inputs.ts';
 import { EnvValue, ListValue, Reference, StepId, TextValue } from './job-values.ts';
 import { taggedUnion } from './tagged-union.ts';
@@ -64,10 +65,12 @@ export const JobIdentity = Type.Object(
   { ...closed, description: 'Which job it is and whom it belongs to.' },
 );
 
+export const JobImageSource = taggedUnion('kind', [RegistryImage, BuildImage], 'Where it comes from.');
+
 const JobImage = Type.Object(
   {
     id: Type.String({ pattern: identifierPattern, description: 'Name of the image within the plan.' }),
-    source: RegistryImage,
+    source: JobImageSource,
     credential: Type.Optional({
       ...SealedValue,
       description: 'Registry credential `{username, password}` as a compact JWE for this node. For the pull only.',
@@ -365,3 +368,8 @@ export const JobPlan = Type.Object(
   { ...closed, description: 'A job, ready to be carried out.' },
 );
 export type JobPlan = Static<typeof JobPlan>;
+
+/** A plan whose images all come from registries. */
+export type PullingPlan = Omit<JobPlan, 'images'> & {
+  images: (Omit<JobPlan['images'][number], 'source'> & { source: RegistryImage })[];
+};

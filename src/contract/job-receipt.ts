@@ -40,6 +40,18 @@ export const ReceiptFacts = Type.Object(
         {
           id: id('Name of the image within the plan.'),
           reference: Type.String({ maxLength: 512, description: 'What was asked for, by digest.' }),
+          provenance: Type.Optional(
+            Type.Object(
+              {
+                revision_sha256: { ...Sha256, description: 'sha256 of the tar of the revision it was built from.' },
+                bases: Type.Array(Type.String({ maxLength: 512 }), {
+                  maxItems: 64,
+                  description: 'Images that it was built on, by digest.',
+                }),
+              },
+              { ...closed, description: 'What it was made of; for an image that its host has built.' },
+            ),
+          ),
           image_id: Type.Union([Type.String({ maxLength: 128 }), Type.Null()], {
             description: "The engine's id of what it ran; null where the job ended before it was there.",
           }),

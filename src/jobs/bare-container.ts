@@ -3,6 +3,7 @@ import type { JobPlan } from '../contract/job-plan.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { noCards } from '../policy/given-cards.ts';
 import { type JobPartMount, renderJobContainer } from '../policy/render-job-container.ts';
+import { imageAtHand } from './image-at-hand.ts';
 import type { RunningJob } from './running-job.ts';
 
 interface Bare {
@@ -17,11 +18,10 @@ export async function createBare(
   { id, mounts }: Bare,
 ): Promise<string> {
   const { ground, plan } = job;
-  const facts = job.images.get(image.id);
-  if (!facts) throw new Error(`the image ${image.id} is not there`);
+  const { reference, facts } = imageAtHand(job, image.id);
   const { name, request } = renderJobContainer({
     ...{ identity: plan.identity, sandbox: plan.sandbox, network: 'none', log_limits: plan.log_limits },
-    ...{ read_only_root: false, policy: ground.policy, reference: image.source.reference, image: facts },
+    ...{ read_only_root: false, policy: ground.policy, reference, image: facts },
     ...{ cards: noCards, taskId: ground.taskId, fencing: ground.fencing },
     part: {
       ...{ id, env: {}, mounts, aliases: [], ports: [], command: ['true'] },

@@ -15,17 +15,20 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
   refuse([
     ...findingsOfPlan(plan),
     { failure: 'task.unsupported', errors: notYet(plan) },
-    ...plan.images.map((image, index) =>
-      judgeImage(image.source.reference, `/images/${index}/source/reference`, policy),
+    ...plan.images.flatMap(({ source }, index) =>
+      source.kind === 'registry' ? [judgeImage(source.reference, `/images/${index}/source/reference`, policy)] : [],
     ),
     { failure: 'sandbox.unavailable', errors: checkSandbox(plan, policy) },
   ]);
 }
 
 /** What a plan can say and no host does yet. */
-function notYet({ services, caches = [] }: JobPlan): PathError[] {
+function notYet({ images, services, caches = [] }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
   return [
+    ...images.flatMap(({ source }, index) =>
+      source.kind === 'build' ? [{ path: `/images/${index}/source/kind`, code: 'unsupported', message }] : [],
+    ),
     ...services.flatMap(({ healthcheck }, index) =>
       healthcheck ? [{ path: `/services/${index}/healthcheck`, code: 'unsupported', message }] : [],
     ),

@@ -5,6 +5,7 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import { renderJobContainer } from '../policy/render-job-container.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import { freePorts } from './host-ports.ts';
+import { imageAtHand } from './image-at-hand.ts';
 import type { PublishedPort } from './job-record.ts';
 import type { Part } from './parts.ts';
 import type { ResolvedPart } from './resolve-part.ts';
@@ -41,9 +42,7 @@ export async function createStep(
 
 async function create(job: RunningJob, part: Part, resolved: ResolvedPart): Promise<void> {
   const { ground, plan } = job;
-  const image = job.images.get(part.image);
-  const reference = plan.images.find(({ id }) => id === part.image)?.source.reference;
-  if (!image || reference === undefined) throw new Error(`the image ${part.image} is not there`);
+  const { reference, facts: image } = imageAtHand(job, part.image);
   // Written down before they are used, so that whoever takes the job up knows where the step answers.
   job.updateStep(part.id, { ports: await publish(resolved) });
   const { name, request } = renderJobContainer({

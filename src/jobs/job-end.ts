@@ -1,5 +1,7 @@
 /** The end of a job: what is kept of it, what it leaves, and what is signed about it. */
+
 import { AgentError, type Failure } from '../contract/failures.ts';
+import { revisionReference } from '../contract/job-build.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { systemClock } from '../kit/clock.ts';
@@ -106,7 +108,13 @@ export function signReceipt(job: RunningJob): string | null {
     document_sha256: plan.identity.document_sha256,
     plan_sha256: planHash(plan),
     images: plan.images.map(({ id, source }) => ({
-      ...{ id, reference: source.reference, image_id: record.images[id] ?? null },
+      ...{ id, image_id: record.images[id] ?? null },
+      ...(source.kind === 'registry'
+        ? { reference: source.reference }
+        : {
+            reference: revisionReference(source),
+            provenance: { revision_sha256: source.revision_sha256, bases: Object.values(source.bases) },
+          }),
     })),
     inputs: plan.inputs.map(({ id }) => ({ id, sha256: record.inputs[id]?.sha256 ?? null })),
     steps: plan.steps.map(({ id }) => {

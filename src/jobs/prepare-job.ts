@@ -30,7 +30,9 @@ async function allOf(work: readonly Promise<void>[]): Promise<void> {
 
 async function obtainImage(job: RunningJob, image: JobPlan['images'][number], signal: AbortSignal): Promise<void> {
   const { ground } = job;
-  const facts = await ground.engine.pull(image.source, {
+  const { source } = image;
+  if (source.kind === 'build') throw new AgentError('task.unsupported', { reason: 'This host builds no images.' });
+  const facts = await ground.engine.pull(source, {
     signal,
     credential: async (wanted) =>
       image.credential === undefined

@@ -149,7 +149,7 @@ function plan(id: string, over: Partial<JobPlan>): JobPlan {
   return {
     ...base,
     identity: { ...base.identity, job_id: id, allocation_id: host.policy.allocation.id },
-    images: [{ ...image, source: { ...image.source, reference: tiny } }],
+    images: [{ ...image, source: { ...image.source, reference: tiny } as typeof image.source }],
     resources: { gpu_count: 0, cpu_cores: 0.2, memory_gib: 0.125 },
     stop_grace_seconds: 5,
     ...(over.steps ? {} : { steps: [small2('one', 'true')] }),

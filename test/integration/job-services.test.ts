@@ -191,7 +191,7 @@ async function run(id: string, over: Partial<JobPlan>) {
   const plan: JobPlan = {
     ...base,
     identity: { ...base.identity, job_id, allocation_id: host.policy.allocation.id },
-    images: [{ ...image, source: { ...image.source, reference: tiny } }],
+    images: [{ ...image, source: { ...image.source, reference: tiny } as typeof image.source }],
     resources: { gpu_count: 0, cpu_cores: 0.2, memory_gib: 0.125 },
     stop_grace_seconds: 1,
   };

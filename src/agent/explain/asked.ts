@@ -1,4 +1,5 @@
 /** What a task asks for, in a few lines for people. Never a value of an environment variable or of a file. */
+import { revisionReference } from '../../contract/job-build.ts';
 import type { JobPlan } from '../../contract/job-plan.ts';
 import type { WorkloadComposeLaunchParams } from '../../contract/workload-compose-launch.ts';
 import type { WorkloadOciControlParams } from '../../contract/workload-oci-control.ts';
@@ -70,7 +71,10 @@ function job({ identity, images, steps, inputs, outputs, resources, deadline_sec
   const { gpu_count, cpu_cores, memory_gib } = resources;
   return [
     `job ${identity.display_name} (${identity.dialect}), for project ${identity.project_id}`,
-    ...images.map(({ id, source }) => `image ${id}: ${source.reference}`),
+    ...images.map(
+      ({ id, source }) =>
+        `image ${id}: ${source.kind === 'build' ? `built from ${revisionReference(source)}` : source.reference}`,
+    ),
     `${cpu_cores} cores, ${memory_gib} GiB of memory, ${gpu_count} GPUs, ${deadline_seconds} s at most`,
     ...listed(
       'steps',

@@ -1,17 +1,17 @@
 /** The images of a plan: each name once for each account that pulls it. */
-import type { JobPlan } from '../../contract/job-plan.ts';
+import type { PullingPlan } from '../../contract/job-plan.ts';
 import { readImageName, wholeName } from '../image-name.ts';
 import type { RunArgs } from './definition.ts';
 import type { JobSecret } from './inputs-of.ts';
 
-type Source = JobPlan['images'][number]['source'];
+type Source = PullingPlan['images'][number]['source'];
 /** What names have been resolved to, by their whole name. */
 export type Pins = Readonly<Record<string, Pick<Source, 'reference' | 'media_type'>>>;
 
 const defaultMediaType = 'application/vnd.oci.image.manifest.v1+json';
 
 export class PlanImages {
-  readonly images: JobPlan['images'] = [];
+  readonly images: PullingPlan['images'] = [];
   readonly unresolved: { path: string; reference: string }[] = [];
   readonly secrets: JobSecret[] = [];
   /** Where the definition names each, by id. */

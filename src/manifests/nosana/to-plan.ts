@@ -3,7 +3,7 @@
  * (docs/dialects/nosana.md has the table). Pure: images keep their tags and are listed, secrets are handed out apart.
  */
 import type { JobInput } from '../../contract/job-inputs.ts';
-import type { JobPlan, JobStep } from '../../contract/job-plan.ts';
+import type { JobPlan, JobStep, PullingPlan } from '../../contract/job-plan.ts';
 import type { ListValue } from '../../contract/job-values.ts';
 import { cardMemoryMib } from './card-memory.ts';
 import { aliasesOf } from './check-definition.ts';
@@ -30,7 +30,7 @@ export interface PlanWish {
 }
 
 export interface PlannedJob {
-  readonly plan: JobPlan;
+  readonly plan: PullingPlan;
   /** Images without a digest: `path` is where the definition names them, `reference` their whole name. */
   readonly unresolved: readonly { readonly path: string; readonly reference: string }[];
   /** Credentials of the definition, for whoever seals them to the node: they are nowhere in the plan. */
@@ -92,7 +92,7 @@ export function planOf(definition: JobDefinition, wish: PlanWish): PlannedJob {
   });
   const resources = totalOf(definition, wish);
   const cardMemory = cardMemoryMib(definition);
-  const plan: JobPlan = {
+  const plan: PullingPlan = {
     ...{ identity: wish.identity, sandbox: wish.sandbox, resources },
     ...(resources.gpu_count > 0 && cardMemory > 0 && { gpu_memory_mib: cardMemory }),
     ...{ images: images.images, volumes: volumes.all().map((name) => ({ name })) },

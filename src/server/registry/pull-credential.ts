@@ -7,6 +7,7 @@ import { Type } from 'typebox';
 import { ComposeDocument } from '../../contract/compose-document.ts';
 import type { RegistryCredentialAnswer } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
+import { JobImageSource } from '../../contract/job-plan.ts';
 import { judge, judgeKnown } from '../../contract/validate.ts';
 import { RegistryImage } from '../../contract/workload-oci-launch.ts';
 import { parseImageReference } from '../../policy/image-reference.ts';
@@ -56,13 +57,16 @@ export async function pullCredential(
 }
 
 /** Those of a job that bring no account of their own. */
-const OwnImages = Type.Array(Type.Object({ source: RegistryImage, credential: Type.Optional(Type.String()) }));
+const OwnImages = Type.Array(Type.Object({ source: JobImageSource, credential: Type.Optional(Type.String()) }));
 
 /** References of what the task pulls: of its image, of each service of its stack, or of each image of its job. */
 function imagesOf(params: unknown): string[] {
   const own = judgeKnown(OwnImages, (params as { images?: unknown } | undefined)?.images);
   if (own.ok)
-    return own.value.flatMap(({ source, credential }) => (credential === undefined ? [source.reference] : []));
+    return own.value.flatMap(({ source, credential }) => {
+      if (credential !== undefined) return [];
+      return source.kind === 'build' ? Object.values(source.bases) : [source.reference];
+    });
   const image = judge(RegistryImage, (params as { image?: unknown } | undefined)?.image);
   const document = judge(ComposeDocument, (params as { document?: unknown } | undefined)?.document);
   if (document.ok) {

@@ -153,6 +153,18 @@ describe('a plan', () => {
     expect(refusalOf({ images: [{ id: 'main', source }] })).toMatchObject({ code: 'image.registry_denied' });
   });
 
+  it('with an image to be built is refused by a host that builds none', () => {
+    const source: JobPlan['images'][number]['source'] = {
+      ...{ kind: 'build', revision_sha256: 'a'.repeat(64), revision_bytes: 1024, dockerfile: 'Dockerfile' },
+      ...{ context: '.', args: {}, bases: {}, init: [], work_dir: '/work', network: 'none', timeout_seconds: 60 },
+    };
+
+    expect(refusalOf({ images: [{ id: 'main', source }] })).toMatchObject({
+      code: 'task.unsupported',
+      detail: { errors: [{ path: '/images/0/source/kind' }] },
+    });
+  });
+
   it('with a sandbox that the host does not offer is refused', () => {
     expect(refusalOf({ sandbox: 'gvisor' })).toMatchObject({ code: 'sandbox.unavailable' });
   });

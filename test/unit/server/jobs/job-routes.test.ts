@@ -26,7 +26,7 @@ describe('a job that is submitted', () => {
     const task = await host.agent.accept();
     expect(task).toMatchObject({ type: 'workload.job_launch', workload_id: body.id, node_id: 'node-1' });
     const plan = task.params as JobPlan;
-    expect(plan.images[0]?.source.reference).toBe(`${whole}@${imageDigest}`);
+    expect(plan.images[0]?.source).toMatchObject({ reference: `${whole}@${imageDigest}` });
     expect(plan.resources).toEqual({ gpu_count: 0, cpu_cores: 2, memory_gib: 2 });
 
     host.report(task, {});
