@@ -113,7 +113,12 @@ export function assembleAgent(ground: Ground) {
     limits: { ...outputLimits, reserve: policy.reserves.disk_gib * 2 ** 30 },
   });
   const jobs = openHostJobs({
-    ...{ journal, outputs, receipts: receiptsOf(ground), fetching: { policy, log, clock } },
+    ...{
+      journal,
+      outputs,
+      receipts: receiptsOf(ground),
+      fetching: { policy, log, clock, revisions: uplink.revisions },
+    },
   });
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },

@@ -38,6 +38,7 @@ function inputsWhenNeeded(options: HostInputsOptions & { readonly policy: HostPo
   return {
     folderOf: (job, volume) => join(jobInputsRoot(options.policy, job), volume),
     provide: async (...given) => await (await open()).provide(...given),
+    withRevision: async (...given) => await (await open()).withRevision(...given),
     release: async (job) => await (await open()).release(job),
     prune: async () => {
       if (opened || (await isAnyKept(options.policy))) await (await open()).prune();

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { AgentError } from '../contract/failures.ts';
 import type { TaskEnvelope } from '../contract/task-envelope.ts';
+import type { RevisionSource } from '../jobs/inputs/job-inputs.ts';
 import type { OutputDestination } from '../jobs/outputs/hand-over.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
@@ -11,6 +12,7 @@ import type { PullCredential } from '../runtime/engine.ts';
 import type { AgentConfig } from './config.ts';
 import { outputDestination } from './control-plane/hand-over.ts';
 import { type ControlPlaneOrigin, controlPlaneOrigin } from './control-plane/origin.ts';
+import { revisionSource } from './control-plane/revision-source.ts';
 import { epochFile } from './identity/epoch-file.ts';
 import { careForKeys } from './identity/key-care.ts';
 import type { NodeRecord } from './identity/node-record.ts';
@@ -57,6 +59,8 @@ export interface Uplink {
   readonly releases: ReleaseSource | undefined;
   /** Where outputs of jobs are handed over; undefined on a host that is no node. */
   readonly outputs: OutputDestination | undefined;
+  /** Where revisions are fetched; undefined on a host that is no node. */
+  readonly revisions: RevisionSource | undefined;
   close(): Promise<void>;
 }
 
@@ -115,6 +119,7 @@ export function openUplink({ config, node, journal, version, clock, log }: Uplin
     },
     releases: { origin, bearer: () => session?.bearer(), serverNow: () => session?.serverNow() },
     outputs: outputDestination(origin, () => session?.bearer()),
+    revisions: revisionSource(origin, () => session?.bearer()),
     close: async () => {
       closing.abort();
       await session?.close();
@@ -159,6 +164,7 @@ function unconfigured(clock: Clock): Uplink {
     },
     releases: undefined,
     outputs: undefined,
+    revisions: undefined,
     close: async () => undefined,
   };
 }

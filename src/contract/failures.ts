@@ -449,6 +449,12 @@ export const failures = {
     hint: 'Look whether its source answers, and submit the job again. The detail names the input and the last error.',
     retryable: true,
   },
+  'revision.failed': {
+    kind: 'unavailable',
+    message: 'The files of the revision could not be fetched from the control plane.',
+    hint: 'Look whether the control plane answers this host, and submit the job again. The detail names the revision and the last error.',
+    retryable: true,
+  },
   'input.refused': {
     kind: 'denied',
     message: 'An input of the job cannot be had as it was asked for.',

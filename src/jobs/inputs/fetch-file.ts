@@ -15,7 +15,7 @@ import type { RemoteFile } from './remote-file.ts';
 import { describeTrouble, patiently, plainUrl, refused } from './trouble.ts';
 
 export interface FetchOptions {
-  readonly client: SourceClient;
+  readonly client: Pick<SourceClient, 'ask'>;
   readonly authorize: Authorize;
   readonly clock: Clock;
   readonly signal: AbortSignal;

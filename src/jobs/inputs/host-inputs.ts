@@ -3,6 +3,7 @@
  *
  *   <dir>/cache/…                        what was fetched (see `cache.ts`)
  *   <dir>/cache/provided/<job>/<input>   what a job was provided with, as JSON: it is not asked for again while the job lives
+ *   <dir>/cache/objects/<key>            as well: the tar of a revision that jobs are built from
  *   <dir>/jobs/<job>/<volume>/<path>     hard links of what was fetched, which a job gets to see read-only
  *
  * The gate makes the folders, down to that of the volume; what is in them is ours.
@@ -24,11 +25,18 @@ import { Slots } from '../../kit/slots.ts';
 import { type HostPolicy, jobInputsRoot } from '../../policy/host-policy.ts';
 import { AllowedPlaces } from './allowed-places.ts';
 import { type About, FileCache } from './cache.ts';
-import { SourceClient } from './client.ts';
+import { anonymous, SourceClient } from './client.ts';
 import { fetchFile, type OnBytes } from './fetch-file.ts';
 import { findSource } from './find-source.ts';
 import { InputMeter } from './input-meter.ts';
-import type { JobInputs, ProvidedInput, ProvideOptions, ResolvedInput } from './job-inputs.ts';
+import type {
+  JobInputs,
+  ProvidedInput,
+  ProvideOptions,
+  ResolvedInput,
+  RevisionSource,
+  WantedRevision,
+} from './job-inputs.ts';
 import { layFiles, type ObtainedFile } from './lay-files.ts';
 import { judgePaths, type RemoteFile, type RemoteSource } from './remote-file.ts';
 import { Room } from './room.ts';
@@ -42,6 +50,8 @@ export interface HostInputsOptions {
   readonly idleMs?: number | undefined;
   readonly lookup?: typeof lookup | undefined;
   readonly readFree?: ((folder: string) => Promise<number>) | undefined;
+  /** Undefined where there is no control plane to fetch revisions from. */
+  readonly revisions?: RevisionSource | undefined;
 }
 
 /** Connections at once, and files that are open for them, over all jobs. */
@@ -109,6 +119,36 @@ export class HostInputs implements JobInputs {
     }
   }
 
+  async withRevision<T>(
+    { project_id, sha256, bytes }: WantedRevision,
+    { signal, onProgress }: Pick<ProvideOptions, 'signal' | 'onProgress'>,
+    use: (file: string) => Promise<T>,
+  ): Promise<T> {
+    const { revisions, policy } = this.#options;
+    if (!revisions) throw new AgentError('task.unsupported', { reason: 'This process fetches no revisions.' });
+    const key = sha256Of(JSON.stringify(['revision', project_id, sha256]));
+    const file: RemoteFile = {
+      ...{ path: sha256, url: revisions.urlOf(sha256), version: sha256, size: bytes },
+      checksum: { algorithm: 'sha256', hex: sha256 },
+    };
+    await this.#cache.open();
+    return await this.#cache.pinned([key], async () => {
+      const about = await this.#cache.find(key);
+      if (!about) {
+        const meter = new InputMeter([file], this.#clock, onProgress);
+        const source = { files: [file], authorize: anonymous, client: revisions };
+        const cacheSeconds = policy.inputs.max_age_hours * 3600;
+        await this.#obtain([{ file, key, about }], source, { signal, meter, cacheSeconds }).catch((error: unknown) => {
+          signal.throwIfAborted();
+          throw revisionFailure(sha256, error);
+        });
+        meter.end();
+        await this.#tidy();
+      }
+      return await use(this.#cache.object(key));
+    });
+  }
+
   async release(job: string): Promise<void> {
     await rm(this.#records(job), { recursive: true, force: true });
     const folder = jobInputsRoot(this.#options.policy, job);
@@ -168,7 +208,7 @@ export class HostInputs implements JobInputs {
 
   async #obtain(
     wanted: readonly Wanted[],
-    { authorize }: RemoteSource,
+    { authorize, client = this.#client }: RemoteSource,
     { signal, meter, cacheSeconds }: { signal: AbortSignal; meter: InputMeter; cacheSeconds: number },
   ): Promise<readonly ObtainedFile[]> {
     const room = await this.#room.take(await this.#missing(wanted));
@@ -183,7 +223,7 @@ export class HostInputs implements JobInputs {
       const fetch = async (members: ReadonlySet<OnBytes>, shared: AbortSignal): Promise<About> => {
         const onBytes: OnBytes = (...of) => members.forEach((tell) => void tell(...of));
         const room = async (bytes: number) => (await this.#room.take(bytes)).giveBack();
-        const means = { client: this.#client, authorize, clock: this.#clock, signal: shared, slots: this.#slots, room };
+        const means = { client, authorize, clock: this.#clock, signal: shared, slots: this.#slots, room };
         const part = this.#cache.partial(key);
         // Whoever gave it up a moment ago may still have it open.
         return await this.#turns.run(part, async () => {
@@ -265,6 +305,12 @@ export class HostInputs implements JobInputs {
       this.#options.log.warn({ err }, 'the cache of inputs could not be tidied up');
     }
   }
+}
+
+function revisionFailure(sha256: string, error: unknown): unknown {
+  if (!(error instanceof AgentError) || error.code === 'disk.full') return error;
+  const { reason = error.message, ...detail } = error.detail;
+  return new AgentError('revision.failed', { ...detail, reason, revision: sha256 }, { cause: error });
 }
 
 function summaryOf(id: string, files: readonly ObtainedFile[]): Omit<ProvidedInput, 'from_cache'> {

@@ -1,6 +1,8 @@
 /** What the executor asks of the part that fetches inputs, and an input whose values are known. */
+import type { IncomingMessage } from 'node:http';
 import type { JobInput } from '../../contract/job-inputs.ts';
 import { type KnownValues, rationed, resolveText } from '../resolve-values.ts';
+import type { Question } from './client.ts';
 
 /** What fetches inputs. */
 export interface JobInputs {
@@ -10,6 +12,11 @@ export interface JobInputs {
    * not deliver, `input.refused` where trying again cannot help, `disk.full`.
    */
   provide(job: string, input: ResolvedInput, options: ProvideOptions): Promise<ProvidedInput>;
+  /**
+   * Fetches the tar of a revision from the control plane, or takes it from the cache of the host; it stays where it is while
+   * `use` works with it. `revision.failed`, `disk.full`.
+   */
+  withRevision<T>(revision: WantedRevision, options: FetchOptions, use: (file: string) => Promise<T>): Promise<T>;
   /** Folder of the host with all inputs of one volume; there is nothing of it before one was provided. */
   folderOf(job: string, volume: string): string;
   /** Removes what was laid for a job. Safe to repeat. */
@@ -18,10 +25,28 @@ export interface JobInputs {
   prune(): Promise<void>;
 }
 
-export interface ProvideOptions {
+export interface WantedRevision {
+  /** Whose it is: another's of the same content is another one. */
+  readonly project_id: string;
+  /** In hex, of the tar. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** Where revisions are fetched from. */
+export interface RevisionSource {
+  urlOf(sha256: string): URL;
+  /** Like that of a source of inputs; `control_plane.unavailable` for what passes. */
+  ask(question: Question): Promise<IncomingMessage>;
+}
+
+interface FetchOptions {
   readonly signal: AbortSignal;
   /** At most a few times a second, and at the end. */
   readonly onProgress: (progress: InputProgress) => void;
+}
+
+export interface ProvideOptions extends FetchOptions {
   /** Opened: `{access_token}`, `{access_key_id, secret_access_key}` or `{query}`. Only ever sent to the source itself. */
   readonly credential?: Readonly<Record<string, string>> | undefined;
 }

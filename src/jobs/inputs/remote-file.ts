@@ -1,6 +1,6 @@
 /** What a source turned out to hold: files whose content is known by a version before any of it is fetched. */
 
-import type { Authorize } from './client.ts';
+import type { Authorize, SourceClient } from './client.ts';
 import { refused } from './trouble.ts';
 
 export interface RemoteFile {
@@ -27,6 +27,8 @@ export interface Checksum {
 export interface RemoteSource {
   readonly files: readonly RemoteFile[];
   readonly authorize: Authorize;
+  /** Who is asked, where that is not a place that a job may name. */
+  readonly client?: Pick<SourceClient, 'ask'>;
 }
 
 /** Of one input. */

@@ -5,6 +5,7 @@ import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import type { Clock } from '../../kit/clock.ts';
 
 const backoff: Backoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
+const passing: readonly string[] = ['input.failed', 'control_plane.unavailable'];
 /** Attempts in a row that bring nothing before a source counts as away. */
 const mostIdle = 8;
 /** No source makes a job wait longer than that by one answer. */
@@ -69,7 +70,7 @@ export async function patiently<T>(
       signal.throwIfAborted();
       idle = have() > most ? 1 : idle + 1;
       most = Math.max(most, have());
-      if (!(error instanceof AgentError) || error.code !== 'input.failed' || idle > mostIdle) throw error;
+      if (!(error instanceof AgentError) || !passing.includes(error.code) || idle > mostIdle) throw error;
       const asked = Number(error.detail['retry_after_seconds'] ?? 0) * 1000;
       await clock.pause(Math.max(asked, backoffDelay(backoff, idle)), signal);
     }
