@@ -12,6 +12,7 @@ import type { OutputLimits } from './job-outputs/keep-outputs.ts';
 import type { OutputFiles } from './job-outputs/output-files.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import type { ReleaseFiles } from './releases/release-files.ts';
+import type { RevisionLimits } from './revisions/keep-pushes.ts';
 import type { RevisionFiles } from './revisions/revision-files.ts';
 
 export interface ServerContext {
@@ -30,6 +31,7 @@ export interface ServerContext {
   readonly outputLimits: OutputLimits;
   /** Files of authors that jobs are made of. */
   readonly revisions: RevisionFiles;
+  readonly revisionLimits: RevisionLimits;
   /** The last samples of what runs. */
   readonly samples: MetricsBoard;
 }
@@ -63,6 +65,8 @@ export interface ServerSettings {
   readonly rates?: RateSizes;
   /** How much is kept of jobs; the usual where it is undefined. */
   readonly outputs?: OutputLimits;
+  /** How much is kept of what jobs are made of; the usual where it is undefined. */
+  readonly revisions?: RevisionLimits;
   /** What the fleet runs, for example `linux/amd64`. */
   readonly platform: string;
 }

@@ -19,12 +19,15 @@ import { defaultOutputLimits } from './job-outputs/keep-outputs.ts';
 import { OutputFiles } from './job-outputs/output-files.ts';
 import { keepDispatching } from './jobs/dispatcher.ts';
 import { followingJobs } from './jobs/job-results.ts';
+import { resolvingOf } from './jobs/resolve-images.ts';
 import type { ServerKeys } from './keys/server-keys.ts';
 import { environmentOf } from './launch/environment.ts';
 import { warnIfNobodyLaunches } from './launch/nobody-launches.ts';
 import { recordSignOff } from './launch/sign-off.ts';
 import { followingUpdates, keepRolling } from './releases/keep-rolling.ts';
 import { ReleaseFiles } from './releases/release-files.ts';
+import { keepJudging } from './revisions/keep-judging.ts';
+import { defaultRevisionLimits } from './revisions/keep-pushes.ts';
 import { RevisionFiles } from './revisions/revision-files.ts';
 import { routesOf } from './routes.ts';
 import { keepSweeping } from './sweep.ts';
@@ -94,7 +97,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
     limits,
     files,
     samples,
-    ...{ outputs, outputLimits, revisions },
+    ...{ outputs, outputLimits, revisions, revisionLimits: settings.revisions ?? defaultRevisionLimits },
   };
   exposeHub(metrics.registry, { hub, queue });
   exposeSamples(metrics.registry, samples, () => clock.wallMs());
@@ -116,6 +119,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       void keepSweeping({ store, files: [outputs, revisions], clock, log }, stopped.signal);
       const isConnected = (nodeId: string) => hub.isConnected(nodeId);
       void keepDispatching({ store, queue, vault: keys.vault, clock, log, isConnected }, stopped.signal);
+      void keepJudging({ store, revisions, resolving: resolvingOf(context), clock, log }, stopped.signal);
       void keepRolling({ store, queue, clock, log, isConnected }, stopped.signal);
       return http.listen(host, port);
     },

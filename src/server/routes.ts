@@ -21,6 +21,7 @@ import { nodeOutputRoutes } from './job-outputs/node-output-routes.ts';
 import { outputRoutes } from './job-outputs/output-routes.ts';
 import { jobObservationRoutes } from './jobs/job-observation.ts';
 import { jobRoutes } from './jobs/job-routes.ts';
+import { resolvingOf } from './jobs/resolve-images.ts';
 import { environmentOf } from './launch/environment.ts';
 import { registryRoutes } from './registry/registry-routes.ts';
 import { nodeUpdateRoutes } from './releases/node-update-routes.ts';
@@ -43,6 +44,7 @@ import { sessionRoutes } from './resources/session.ts';
 import { systemRoutes } from './resources/system.ts';
 import { taskKeyRoutes } from './resources/task-keys.ts';
 import { nodeRevisionRoutes } from './revisions/node-revision-routes.ts';
+import { revisionRoutes } from './revisions/revision-routes.ts';
 
 export function routesOf(context: ServerContext, metrics: ServerMetrics, version: string): Route[] {
   const { store, keys, hub, queue, samples, settings, clock } = context;
@@ -75,10 +77,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...observationRoutes({ store, logs: hub, answers, metrics: samples, clock }),
     ...jobRoutes({
       ...{ store, vault: keys.vault, queue, outputs: context.outputs, isConnected },
-      resolving: {
-        ...{ registries: settings.registries, platform: settings.platform },
-        ownLogin: pullAuthorization(context),
-      },
+      resolving: resolvingOf(context),
     }),
     ...jobObservationRoutes({ store, logs: hub, answers, outputs: context.outputs, clock }),
     ...enrolmentRoutes({
@@ -90,6 +89,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...servingRoutes(context),
     ...nodeOutputRoutes(context),
     ...nodeRevisionRoutes(context),
+    ...revisionRoutes(context),
     ...outputRoutes(context),
     ...bootstrapRoutes({ store, keys, ...settings }),
     ...registryRoutes({ key: keys.registry, tokenRegistries: settings.tokenRegistries, upstream: settings.upstream }),

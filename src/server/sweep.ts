@@ -1,6 +1,6 @@
 /**
  * Forgets what nobody will ask for again: answers that can no longer be repeated, old events, tokens that work no more, sessions
- * that nobody uses, tasks and rollouts
+ * that nobody uses, tasks, pushes and rollouts
  * that ended. Everything else in the store is as much as people have made.
  */
 import type { Clock } from '../kit/clock.ts';
@@ -8,6 +8,7 @@ import type { Log } from '../kit/log.ts';
 import type { Store, Tx } from './db/store.ts';
 import { idleMs } from './http/callers.ts';
 import { standingRollouts } from './releases/current-release.ts';
+import { abandonedMs } from './revisions/keep-pushes.ts';
 
 const everyMs = 10 * 60 * 1000;
 /** Longer than events: somebody may ask next year who did that. */
@@ -55,6 +56,7 @@ export async function sweep(store: Store, now: number): Promise<void> {
   await sweepOf(store, (tx, limit) => revokedTokens(tx, timeOf(now - tokensKeptMs), limit));
   await sweepOf(store, (tx, limit) => idleSessions(tx, timeOf(now - idleMs), limit));
   await sweepOf(store, (tx, limit) => endedTasks(tx, timeOf(now - tasksKeptMs), limit));
+  await sweepOf(store, (tx, limit) => pushesOver(tx, timeOf(now - tasksKeptMs), timeOf(now - abandonedMs), limit));
   await sweepOf(store, (tx, limit) => endedRollouts(tx, timeOf(now - eventsKeptMs), limit));
 }
 
@@ -106,6 +108,15 @@ async function endedTasks(tx: Tx, before: string, limit: number): Promise<number
     if (isGone && (await tx.tasks.find({ workload_id })) === undefined) await tx.workload_fencing.delete(workload_id);
   }
   return old.length;
+}
+
+/** Those that ended before `before`, and those of which nobody has sent the rest since `abandoned`. Bytes go as orphans. */
+async function pushesOver(tx: Tx, before: string, abandoned: string, limit: number): Promise<number> {
+  const old = await tx.pushes.list({ below: { ended_at: before }, limit });
+  const open = await tx.pushes.list({ where: { state: 'receiving' } });
+  const all = [...old, ...open.filter(({ created_at }) => created_at < abandoned)].slice(0, limit);
+  for (const { id } of all) await tx.pushes.delete(id);
+  return all.length;
 }
 
 /** Each with its nodes, of which there may be many; those that the present release of a channel goes by stay. */

@@ -16,7 +16,7 @@ import { JobOutputUse, StoredOutput } from './entities/job-output.ts';
 import { JoinToken, Node, RecordCursor } from './entities/node.ts';
 import { ApiToken, Project } from './entities/project.ts';
 import { StoredRelease } from './entities/release.ts';
-import { Push, Revision, RevisionManifest, RevisionUse } from './entities/revision.ts';
+import { Push, Revision, RevisionManifest } from './entities/revision.ts';
 import { Rollout, RolloutNode } from './entities/rollout.ts';
 import { Session } from './entities/session.ts';
 import { SignOff } from './entities/sign-off.ts';
@@ -65,7 +65,6 @@ export const collections = {
   pushes: collection(Push, { indexes: [['project_id', 'state'], ['state'], ['ended_at']] }),
   revisions: collection(Revision, { unique: [['project_id', 'sha256']] }),
   revision_manifests: collection(RevisionManifest),
-  revision_use: collection(RevisionUse),
   jobs: collection(Job, {
     indexes: [['project_id', 'state'], ['state'], ['ended_at'], ['revision_sha256', 'project_id']],
   }),

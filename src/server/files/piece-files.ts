@@ -60,6 +60,17 @@ export class PieceFiles {
     });
   }
 
+  /**
+   * Gives its name to a file that was written beside, whose bytes are on the disk already, and waits until `known` has said so: nobody
+   * removes it in between.
+   */
+  async adopt(from: string, { group, name }: Pick<AnnouncedFile, 'group' | 'name'>, known: () => Promise<void>) {
+    await this.#alone(group, name, async () => {
+      moveDurable(from, this.#pathOf(group, name));
+      await known();
+    });
+  }
+
   /** The file, open for reading; undefined where it is not whole. */
   async open(file: Pick<AnnouncedFile, 'group' | 'name' | 'size'>): Promise<FileHandle | undefined> {
     return this.isWhole(file) ? await open(this.#pathOf(file.group, file.name)) : undefined;

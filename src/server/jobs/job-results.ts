@@ -19,6 +19,7 @@ import type { TaskQueue } from '../hub/task-queue.ts';
 import { factsOf, shortMessage } from '../instances/instance-reports.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
+import { notePrepared } from '../revisions/note-prepared.ts';
 import { jobRemoved, type Removing, removeJob } from './job-actions.ts';
 import { changeJob } from './job-changes.ts';
 import { isBegunAgain } from './job-retries.ts';
@@ -72,6 +73,7 @@ async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now:
   if (!job || attempt?.node_id !== node.id || attempt.task_id !== body.task_id || jobHasEnded(job.state)) return;
   const { report, endpoints, outputs, receipt = null } = body;
   await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt });
+  await notePrepared(tx, job, attempt, report, now);
   const isSigned = report.state === 'succeeded' && isReceiptOf(job, attempt, receipt) && job.cancelled_at === null;
   const to = isSigned ? report.state : laterOf(job.state, report.state);
   const begun = attempt.begun || report.started_at !== null;
@@ -122,6 +124,7 @@ async function carriedOut(tx: Tx, job: Job, attempt: JobAttempt, task: EndedTask
   if (output?.report) {
     const { report, endpoints, outputs, receipt } = output;
     await keepNews(tx, { id: job.id, attempt: attempt.number, report, endpoints, outputs, receipt });
+    await notePrepared(tx, job, attempt, report, now);
   }
   const failure = result.status === 'succeeded' ? null : (result.failure ?? output?.failure ?? null);
   const begun = attempt.begun || result.status !== 'rejected';

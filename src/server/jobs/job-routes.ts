@@ -10,7 +10,7 @@ import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
 import { cancelJob, type Removing, removeJob } from './job-actions.ts';
 import { JobListed, JobView, listedOf, viewOf } from './job-view.ts';
-import type { Resolving } from './resolve-images.ts';
+import { ownRepositories, type Resolving } from './resolve-images.ts';
 import { JobRequest, keepJob, prepareJob, type Taking } from './submit-job.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -51,10 +51,8 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
       ...{ allow: members, body: JobRequest, bodyLimit, answer: JobView, status: 201 },
       prepare: async ({ body, who, signal }) => {
         projectAsked(who, body.project_id);
-        const known = await store.read((tx) => tx.artifacts.list());
-        const own = new Set(known.map(({ repository }) => repository));
-        // The login of the platform is for what it has registered: a job gets nothing else of a registry by it.
-        return prepareJob(body, { ...resolving, isOwn: (repository) => own.has(repository) }, signal);
+        const isOwn = await store.read(ownRepositories);
+        return prepareJob(body, { ...resolving, isOwn }, signal);
       },
       change: async ({ body, who, correlationId, now }, tx, prepared) => {
         const job = await keepJob(

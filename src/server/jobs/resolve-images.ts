@@ -7,11 +7,14 @@ import type { PathError } from '../../contract/validate.ts';
 import { readImageName, wholeName } from '../../manifests/image-name.ts';
 import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
 import { isImageManifest } from '../artifacts/media-types.ts';
+import { pullAuthorization } from '../artifacts/pull-authorization.ts';
 import type { PullAuthorization } from '../artifacts/registry-client.ts';
 import { registryReader } from '../artifacts/registry-client.ts';
 import { registryLogin } from '../artifacts/registry-login.ts';
 import { faultOfImage, imageFor } from '../artifacts/verify-artifact.ts';
+import type { ServerContext } from '../context.ts';
 import type { JobImage } from '../db/entities/job.ts';
+import type { ReadTx } from '../db/store.ts';
 
 export interface Resolving {
   /** Registry hosts that images may come from. */
@@ -21,6 +24,18 @@ export interface Resolving {
   /** The login that the platform has at its registries, for repositories of its artifacts alone. */
   readonly ownLogin: PullAuthorization;
   readonly isOwn: (repository: string) => boolean;
+}
+
+/** As this control plane asks registries; `isOwn` depends on what was published by then. */
+export function resolvingOf(context: ServerContext): Omit<Resolving, 'isOwn'> {
+  const { registries, platform } = context.settings;
+  return { registries, platform, ownLogin: pullAuthorization(context) };
+}
+
+/** The login of the platform is for what it has registered: a job gets nothing else of a registry by it. */
+export async function ownRepositories(tx: ReadTx): Promise<Resolving['isOwn']> {
+  const own = new Set((await tx.artifacts.list()).map(({ repository }) => repository));
+  return (repository) => own.has(repository);
 }
 
 /** Images that are asked for at a time. */
@@ -40,7 +55,7 @@ export async function resolveImages(
       const account = secrets.find((secret) => secret.for === 'image' && secret.id === id)?.value;
       const path = imagePaths[id] ?? '';
       try {
-        images.push(await resolve(source.reference, account, resolving, signal));
+        images.push(await resolveImage(source.reference, account, resolving, signal));
       } catch (error) {
         const { code, message } =
           error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error });
@@ -54,7 +69,8 @@ export async function resolveImages(
   return { images: [...byName.values()], errors };
 }
 
-async function resolve(
+/** What one name is now: `image.*` where that cannot be found out, or is nothing that runs here. */
+export async function resolveImage(
   name: string,
   account: Readonly<Record<string, string>> | undefined,
   { registries, platform, ownLogin, isOwn }: Resolving,

@@ -6,7 +6,6 @@ import { type FileHandle, mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
-import { moveDurable } from '../../kit/durable.ts';
 import type { Push, Revision } from '../db/entities/revision.ts';
 import type { Store } from '../db/store.ts';
 import { type AnnouncedFile, PieceFiles } from '../files/piece-files.ts';
@@ -62,9 +61,14 @@ export class RevisionFiles {
       await rm(join(this.#files.folder, project_id, `.${id}.${kind}`), { force: true });
   }
 
-  /** A tar that was written, and is on the disk, is that of the revision from now on. */
-  keep(tar: string, { project_id, sha256 }: Pick<Content, 'project_id' | 'sha256'>): void {
-    moveDurable(tar, join(this.#files.folder, project_id, sha256));
+  /** A tar that was written, and is on the disk, is that of the revision, which `known` puts into the store. */
+  async keep(tar: string, { project_id, sha256 }: Pick<Content, 'project_id' | 'sha256'>, known: () => Promise<void>) {
+    await this.#files.adopt(tar, { group: project_id, name: sha256 }, known);
+  }
+
+  /** Whether its tar is there. */
+  has({ project_id, sha256, bytes }: Content): boolean {
+    return this.#files.isWhole({ group: project_id, name: sha256, size: bytes });
   }
 
   /** Undefined where it is not there whole. */

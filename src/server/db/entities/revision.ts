@@ -93,11 +93,3 @@ export const RevisionManifest = Type.Object(
   { ...closed, description: 'What a revision says of itself; apart, as lists do not need it.' },
 );
 export type RevisionManifest = Static<typeof RevisionManifest>;
-
-export const RevisionUse = Type.Object(
-  {
-    id: id('The project.'),
-    bytes: Type.Integer({ minimum: 0, description: 'Bytes of its revisions, and of pushes that are not over.' }),
-  },
-  { ...closed, description: 'How much a project keeps of revisions.' },
-);

@@ -1,0 +1,100 @@
+/**
+ * Judges what was pushed: the tarball itself, what it says of itself, and what it is built on. All that is wrong is told at once; of
+ * what is refused nothing stays. Nothing of it is written by a name of its author's, and none of it is held in memory.
+ */
+import { buffer } from 'node:stream/consumers';
+import { AgentError, type Failure } from '../../contract/failures.ts';
+import type { PathError } from '../../contract/validate.ts';
+import { openTarball } from '../../kit/tarball/open-tarball.ts';
+import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
+import { canonicalTar, contentOf, writePacked } from '../../kit/tarball/write-tar.ts';
+import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
+import type { Push } from '../db/entities/revision.ts';
+import type { Resolving } from '../jobs/resolve-images.ts';
+import type { AcceptedFiles, ListedFault } from './keep-pushes.ts';
+import { readProject } from './read-project.ts';
+import type { RevisionFiles } from './revision-files.ts';
+
+/** At the root of a tarball, beside Dockerfile and code. */
+const manifestName = 'computalot.project.json';
+
+export type Judged =
+  | { readonly is: 'accepted'; readonly files: AcceptedFiles; readonly tar: string }
+  | { readonly is: 'refused'; readonly failure: Failure; readonly errors: readonly ListedFault[] };
+
+/** The caller takes away what lies beside the upload afterwards. */
+export async function judgePush(
+  push: Push,
+  revisions: RevisionFiles,
+  resolving: Resolving,
+  signal: AbortSignal,
+): Promise<Judged> {
+  const work = await revisions.workOf(push);
+  try {
+    await revisions.assertRoom();
+    const tarball = await openTarball({ file: work.upload, spool: work.spool });
+    const project = await readProject(tarball, await manifestOf(tarball), resolving, signal);
+    if (!project.ok) return refused(project.errors.map(inManifest));
+    const { manifest, warnings, bases } = project;
+    const { size, sha256 } = await writePacked(canonicalTar(tarball), work.tar);
+    const files = tarball.entries.filter(({ type }) => type === 'file').length;
+    const content = { sha256, bytes: size, files, bases, manifest, warnings, left_out: tarball.leftOut.some };
+    return { is: 'accepted', files: content, tar: work.tar };
+  } catch (error) {
+    if (error instanceof TarballRefused) return refused(inTarball(error));
+    if (error instanceof Refused) return refused(error.errors);
+    throw error;
+  }
+}
+
+/** The value, or what keeps it from being read. */
+async function manifestOf(tarball: Tarball): Promise<unknown> {
+  const found = tarball.find(manifestName);
+  if (found === undefined || found === 'root' || found.type !== 'file') throw missing(tarball);
+  if (found.size > maxManifestBytes)
+    throw faults([{ code: 'too_large', message: `is larger than ${maxManifestBytes} bytes` }]);
+  const text = await buffer(contentOf(tarball, manifestName).stream());
+  const read = readDocument(text.toString('utf8'));
+  if (!read.ok) throw faults(read.errors);
+  return read.value;
+}
+
+/** Where the author has put it into a folder that was packed with its name, that is said. */
+function missing(tarball: Tarball): Refused {
+  const elsewhere = tarball.entries.filter(({ path, type }) => type === 'file' && path.endsWith(`/${manifestName}`));
+  const [first] = elsewhere;
+  const where = first
+    ? `: it is in a sub-folder, as ${first.path}. Pack what is in that folder, not the folder itself`
+    : '';
+  return faults([{ code: 'missing', message: `is missing: the root of the tarball has no ${manifestName}${where}` }]);
+}
+
+/** What is wrong with a project, thrown where nothing more can be found out. */
+class Refused extends Error {
+  readonly errors: readonly ListedFault[];
+
+  constructor(errors: readonly ListedFault[]) {
+    super(errors.map(({ path, message }) => `${path} ${message}`).join('; '));
+    this.errors = errors;
+  }
+}
+
+function faults(errors: readonly (Omit<PathError, 'path'> & { readonly path?: string })[]): Refused {
+  return new Refused(errors.map((error) => inManifest({ path: '', ...error })));
+}
+
+/** `path` is a JSON pointer into the manifest. */
+function inManifest(error: PathError): ListedFault {
+  return { ...error, hint: `Correct this place of ${manifestName} and push again.` };
+}
+
+function inTarball({ troubles, count }: TarballRefused): ListedFault[] {
+  const listed = troubles.map((trouble) => ({ ...trouble, hint: 'Take it out of the tarball, or pack it anew.' }));
+  if (count <= listed.length) return listed;
+  const message = `${count - listed.length} more entries are not taken`;
+  return [...listed, { path: '', code: 'more', message, hint: 'Correct those that are listed first.' }];
+}
+
+function refused(errors: readonly ListedFault[]): Judged {
+  return { is: 'refused', failure: new AgentError('push.refused').toFailure(), errors };
+}

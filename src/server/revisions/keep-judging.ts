@@ -1,0 +1,88 @@
+/**
+ * Judges what was pushed, for as long as the control plane runs. What waits for it is in the store, and its bytes are beside it, so a
+ * push outlives a control plane that is killed: the next one judges it again.
+ */
+import { AgentError } from '../../contract/failures.ts';
+import { type Clock, steadyTime } from '../../kit/clock.ts';
+import type { Log } from '../../kit/log.ts';
+import { mapAtMost } from '../../kit/map-at-most.ts';
+import type { Push } from '../db/entities/revision.ts';
+import type { Store } from '../db/store.ts';
+import { ownRepositories, type Resolving } from '../jobs/resolve-images.ts';
+import { judgePush } from './judge-push.ts';
+import { accept, refuse } from './keep-pushes.ts';
+import type { RevisionFiles } from './revision-files.ts';
+
+export interface JudgingParts {
+  readonly store: Store;
+  readonly revisions: RevisionFiles;
+  readonly resolving: Omit<Resolving, 'isOwn'>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** At a time: each reads its tarball from one end to the other. */
+const together = 2;
+/** Registries that say nothing hold up the others for no longer. */
+const patienceMs = 10 * 60 * 1000;
+/** After a store that could not be read or written. */
+const againMs = 10_000;
+
+/** Goes on until it is stopped. */
+export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Promise<void> {
+  const { store, clock, log } = parts;
+  let changed = new AbortController();
+  const stopListening = store.onCommit(({ changed: collections }) => {
+    if (collections.has('pushes')) changed.abort();
+  });
+  signal.addEventListener('abort', stopListening, { once: true });
+  while (!signal.aborted) {
+    changed = new AbortController();
+    const isDone = await judgeAll(parts, signal).catch((err: unknown) => {
+      if (!signal.aborted) log.error({ err }, 'pushes could not be judged, trying again');
+      return false;
+    });
+    const wake = AbortSignal.any([signal, changed.signal]);
+    await (isDone ? aborted(wake) : clock.pause(againMs, signal).catch(() => undefined));
+  }
+}
+
+async function judgeAll(parts: JudgingParts, signal: AbortSignal): Promise<true> {
+  const waiting = await parts.store.read((tx) => tx.pushes.list({ where: { state: 'judging' } }));
+  await mapAtMost(together, waiting, async (push) => {
+    if (!signal.aborted) await judgeOne(parts, push, signal);
+  });
+  return true;
+}
+
+async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): Promise<void> {
+  const { store, revisions, clock, log } = parts;
+  const now = steadyTime(clock);
+  try {
+    const resolving = { ...parts.resolving, isOwn: await store.read(ownRepositories) };
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(patienceMs)]);
+    const judged = await judgePush(push, revisions, resolving, signal);
+    if (judged.is === 'refused') {
+      await store.write((tx) => refuse(tx, push, judged, now()));
+    } else {
+      const content = { project_id: push.project_id, sha256: judged.files.sha256 };
+      await revisions.keep(judged.tar, content, () => store.write((tx) => accept(tx, push, judged.files, now())));
+    }
+  } catch (error) {
+    // It is judged by the next one.
+    if (stopped.aborted) return;
+    log.error({ err: error, trace_id: push.trace_id }, 'a push could not be judged');
+    const failure = error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error });
+    await store.write((tx) => refuse(tx, push, { failure: failure.toFailure(), errors: [] }, now()));
+  } finally {
+    if (!stopped.aborted) {
+      await revisions.dropWork(push).catch(() => undefined);
+      await revisions.dropUpload(push).catch(() => undefined);
+    }
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
