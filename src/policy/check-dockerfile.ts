@@ -1,0 +1,82 @@
+/**
+ * The second function for builds: what the gate asks of a Dockerfile. It takes the form of `renderDockerfile` and nothing
+ * else, so that no two programs can read it in different ways, and trusts nobody who has written it.
+ */
+import type { PathError } from '../contract/validate.ts';
+import type { AllowedRegistry } from './host-policy.ts';
+import { readAllowedImage } from './image-reference.ts';
+
+export interface CheckedDockerfile {
+  /** Images it names, by digest, each once. */
+  readonly bases: readonly string[];
+  /** Paths are `/dockerfile/LINE`, counted from 1. */
+  readonly errors: readonly PathError[];
+}
+
+const keywords =
+  'ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR';
+const form = new RegExp(`^(${keywords}) (\\S(?:.*\\S)?)$`);
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const control = /[\u0000-\u0008\u000a-\u001f\u007f\u0085\u2028\u2029\ufeff\ufffd]/;
+const heredoc = /(?:^|\s)\d*<<-?\s*['"]?[A-Za-z_]/;
+
+export function checkDockerfile(text: string, registries: readonly AllowedRegistry[]): CheckedDockerfile {
+  const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : [];
+  const bases = new Set<string>();
+  const errors: PathError[] = [];
+  let stages = 0;
+  lines.forEach((line, index) => {
+    const path = `/dockerfile/${index + 1}`;
+    const judged = judgeLine(line, stages);
+    if (/^FROM /.test(line)) stages += 1;
+    if (judged.wrong) errors.push({ path, code: judged.wrong[0], message: judged.wrong[1] });
+    if (judged.image === undefined) return;
+    const read = readAllowedImage(judged.image, registries);
+    if (read.ok) bases.add(judged.image);
+    else errors.push({ path, code: read.code, message: `names an image that is refused: ${read.reason}` });
+  });
+  if (stages === 0)
+    errors.push({ path: '/dockerfile', code: 'form', message: 'is no Dockerfile in the form of a host' });
+  return { bases: [...bases], errors };
+}
+
+interface Judged {
+  /** Code and message. */
+  readonly wrong?: readonly [string, string];
+  /** An image that the line names. */
+  readonly image?: string;
+}
+
+/** `stages`: how many have begun before this line. */
+function judgeLine(line: string, stages: number): Judged {
+  const [, keyword, rest = ''] = form.exec(line) ?? [];
+  if (keyword === undefined || control.test(line) || rest.endsWith('\\')) {
+    return { wrong: ['form', 'is no instruction on a line of its own'] };
+  }
+  if (keyword === 'FROM') return judgeFrom(rest, stages);
+  if (stages === 0) return { wrong: ['order', 'stands before the first FROM'] };
+  if ((keyword === 'RUN' || keyword === 'COPY') && heredoc.test(rest))
+    return { wrong: ['heredoc', 'has a here-document'] };
+  if (keyword === 'RUN' && rest.startsWith('--')) return { wrong: ['flag', 'has a flag'] };
+  return keyword === 'COPY' ? judgeCopy(rest, stages - 1) : {};
+}
+
+function judgeFrom(rest: string, stages: number): Judged {
+  const [, base = '', own] = /^(\S+) AS stage(\d+)$/.exec(rest) ?? [];
+  if (own !== String(stages)) return { wrong: ['from', 'does not name the stages in their order'] };
+  return base === 'scratch' ? {} : judgeOrigin(base, stages);
+}
+
+function judgeCopy(rest: string, stages: number): Judged {
+  const [, from, flags = ''] = /^(?:--from=(\S+) )?((?:--\S+ +)*)/.exec(rest) ?? [];
+  if (!/^(?:--chown=\S+ +)?$/.test(flags)) return { wrong: ['flag', 'has a flag that is not offered'] };
+  return from === undefined ? {} : judgeOrigin(from, stages);
+}
+
+/** One of the first `stages` stages, or an image. */
+function judgeOrigin(name: string, stages: number): Judged {
+  const index = /^stage(\d+)$/.exec(name)?.[1];
+  if (index === undefined) return { image: name };
+  const isBefore = String(Number(index)) === index && Number(index) < stages;
+  return isBefore ? {} : { wrong: ['from', 'names a stage that is not before it'] };
+}

@@ -1,0 +1,77 @@
+/**
+ * A Dockerfile as its instructions, one a line: comments and continuations are gone. What two versions of a builder read in
+ * different ways is refused.
+ */
+
+export interface DockerfileError {
+  /** Counted from 1. */
+  readonly line: number;
+  readonly code: string;
+  /** A clause about the line. */
+  readonly message: string;
+}
+
+export interface Instruction {
+  readonly line: number;
+  /** Upper case. */
+  readonly keyword: string;
+  /** All behind the keyword, without spaces at its ends. */
+  readonly text: string;
+}
+
+export const maxDockerfileBytes = 1024 * 1024;
+
+const directive = /^#\s*(syntax|escape|check)\s*=/i;
+const continued = /\\[ \t]*$/;
+/** One builder takes the last of them as a continuation, the other does not. */
+const ambiguous = /\\\\[ \t]*$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const control = /[\u0000-\u0008\u000a-\u001f\u007f\ufeff\ufffd]/;
+/** A word that begins a here-document, where a builder knows those. */
+const heredoc = /(?:^|\s)\d*<<-?\s*['"]?[A-Za-z_]/;
+
+export function readInstructions(text: string): { instructions: Instruction[]; errors: DockerfileError[] } {
+  const instructions: Instruction[] = [];
+  const errors: DockerfileError[] = [];
+  if (Buffer.byteLength(text) > maxDockerfileBytes) {
+    return { instructions, errors: [{ line: 1, code: 'too_large', message: 'is of a file of more than 1 MiB' }] };
+  }
+  const lines = text.replace(/\r\n/g, '\n').split('\n');
+  let open: { line: number; text: string } | undefined;
+  const end = () => {
+    if (open) instructions.push(...split(open, errors));
+    open = undefined;
+  };
+  lines.forEach((raw, index) => {
+    const line = index + 1;
+    if (control.test(raw)) errors.push({ line, code: 'character', message: 'has a character that no text has' });
+    const trimmed = raw.trim();
+    if (trimmed.startsWith('#')) {
+      const [, name] = directive.exec(trimmed) ?? [];
+      if (name !== undefined && instructions.length === 0 && !open) {
+        errors.push({ line, code: 'directive', message: `says how it is to be read, with ${name}: leave it out` });
+      }
+      return;
+    }
+    if (trimmed === '') return;
+    if (ambiguous.test(raw)) {
+      errors.push({ line, code: 'escape', message: 'ends with two backslashes, which builders read differently' });
+    }
+    open ??= { line, text: '' };
+    open.text += raw.replace(continued, '');
+    if (!continued.test(raw)) end();
+  });
+  end();
+  return { instructions, errors };
+}
+
+function split({ line, text }: { line: number; text: string }, errors: DockerfileError[]): Instruction[] {
+  const [, word = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(text.trim()) ?? [];
+  if (word === '') return [];
+  const keyword = word.toUpperCase();
+  if (rest === '') errors.push({ line, code: 'empty', message: `has nothing behind ${keyword}` });
+  if (['RUN', 'COPY', 'ADD'].includes(keyword) && heredoc.test(rest)) {
+    errors.push({ line, code: 'heredoc', message: 'has a here-document: put it into a file of the context' });
+  }
+  return [{ line, keyword, text: rest.trim() }];
+}

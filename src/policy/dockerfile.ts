@@ -1,0 +1,290 @@
+/**
+ * The Dockerfile of an author: read strictly, and written anew in the one form that the gate takes.
+ *
+ *   author's text ─▶ readDockerfile ─▶ bases, to be resolved at push ─▶ renderDockerfile ─▶ the gate: checkDockerfile
+ *
+ * Read here are continuations, comments, stages and values of ARGs in `FROM`; what is left to the builder is kept as it was
+ * written. Stages that nothing needs are left out. Of what only newer builders know, nothing is taken.
+ */
+import { posix } from 'node:path';
+import type { BuildImage } from '../contract/job-build.ts';
+import { type DockerfileError, type Instruction, readInstructions } from './dockerfile-lines.ts';
+import { expand, quoted, splitWords } from './dockerfile-words.ts';
+
+/** Where a stage begins, or files are copied from. */
+type Origin =
+  | { readonly kind: 'scratch' }
+  | { readonly kind: 'stage'; readonly index: number }
+  | { readonly kind: 'image'; readonly name: string };
+
+interface StageLine {
+  readonly keyword: string;
+  readonly text: string;
+  /** Of COPY alone. */
+  readonly from?: Origin;
+}
+
+interface Stage {
+  readonly base: Origin;
+  readonly lines: StageLine[];
+  readonly names: string[];
+}
+
+export interface Dockerfile {
+  readonly stages: readonly Stage[];
+  /** Images it names, after the values of ARGs were put in, each once. */
+  readonly bases: readonly string[];
+  /** Names that an ENV of it sets. */
+  readonly env: ReadonlySet<string>;
+}
+
+export type ReadDockerfile =
+  | { readonly ok: true; readonly dockerfile: Dockerfile }
+  | { readonly ok: false; readonly errors: readonly DockerfileError[] };
+
+export interface DockerfileWish {
+  readonly args?: Readonly<Record<string, string>>;
+  /** Name or number of the stage to build; the last if absent. */
+  readonly target?: string | undefined;
+}
+
+/** Everything that is wrong is told at once. */
+export function readDockerfile(text: string, { args = {}, target }: DockerfileWish = {}): ReadDockerfile {
+  const { instructions, errors } = readInstructions(text);
+  const reader = new Reader(new Map(Object.entries(args)), errors);
+  for (const instruction of instructions) reader.read(instruction);
+  const stages = reader.stages;
+  if (stages.length === 0) errors.push({ line: 1, code: 'no_stage', message: 'is of a file without FROM' });
+  const last = target === undefined ? stages.length - 1 : stageNamed(target, stages);
+  if (target !== undefined && last === undefined) {
+    errors.push({ line: 1, code: 'target', message: `is of a file without a stage ${target}` });
+  }
+  if (errors.length > 0) return { ok: false, errors: errors.toSorted((one, other) => one.line - other.line) };
+  return { ok: true, dockerfile: only(stages, last ?? 0) };
+}
+
+const kept = ['RUN', 'CMD', 'LABEL', 'MAINTAINER', 'EXPOSE', 'ENTRYPOINT', 'VOLUME', 'USER', 'WORKDIR', 'STOPSIGNAL'];
+const keptAsWell = ['HEALTHCHECK', 'SHELL', 'ENV'];
+/** What hosts of this platform are, in the words of a Dockerfile. */
+const ownPlatform = /^\$(?:BUILDPLATFORM|TARGETPLATFORM|\{BUILDPLATFORM\}|\{TARGETPLATFORM\})$/;
+const archive = /\.(?:tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst)$/i;
+
+class Reader {
+  readonly stages: Stage[] = [];
+  readonly #args: ReadonlyMap<string, string>;
+  readonly #errors: DockerfileError[];
+  /** Those before the first FROM. */
+  readonly #globals = new Map<string, string>();
+
+  constructor(args: ReadonlyMap<string, string>, errors: DockerfileError[]) {
+    this.#args = args;
+    this.#errors = errors;
+  }
+
+  read(instruction: Instruction): void {
+    const { keyword, text } = instruction;
+    if (keyword === 'FROM') this.#from(instruction);
+    else if (keyword === 'ARG') this.#arg(instruction);
+    else if (keyword === 'COPY' || keyword === 'ADD') this.#copy(instruction);
+    else if (keyword === 'ONBUILD') this.#refuse(instruction, 'onbuild', 'is for builds of others: leave it out');
+    else if (![...kept, ...keptAsWell].includes(keyword)) {
+      this.#refuse(instruction, 'unknown', `is no instruction: ${keyword.slice(0, 40)}`);
+    } else if (keyword === 'RUN' && text.startsWith('--')) {
+      this.#refuse(instruction, 'flag', `has ${word(text)}, which is not offered here`);
+    } else this.#keep(instruction, { keyword, text });
+  }
+
+  #from(instruction: Instruction): void {
+    const parts = /^(?:--platform=(\S+)\s+)?([^\s-]\S*)(?:\s+AS\s+(\S+))?$/i.exec(instruction.text);
+    const [, platform, written = '', alias] = parts ?? [];
+    if (!parts) {
+      this.#refuse(instruction, 'from', 'is no FROM IMAGE [AS NAME]');
+      this.stages.push({ base: { kind: 'scratch' }, lines: [], names: [] });
+      return;
+    }
+    if (platform !== undefined && !ownPlatform.test(platform)) {
+      this.#refuse(instruction, 'platform', 'names a platform: hosts build for their own');
+    }
+    const name = alias?.toLowerCase();
+    if (name !== undefined && !/^[a-z][a-z0-9_.-]*$/.test(name)) {
+      this.#refuse(instruction, 'name', 'names a stage by what is no name');
+    }
+    if (name !== undefined && stageNamed(name, this.stages) !== undefined) {
+      this.#refuse(instruction, 'name', `names a second stage ${name}`);
+    }
+    const image = expand(written, this.#globals);
+    if (image === undefined) this.#refuse(instruction, 'value', 'has a value in a form that is not understood');
+    else if (!/^[a-zA-Z0-9][\w./:@-]{0,511}$/.test(image)) {
+      this.#refuse(instruction, 'image', 'names no image once the values of ARGs are put in');
+    }
+    this.stages.push({ base: this.#origin(image ?? ''), lines: [], names: name === undefined ? [] : [name] });
+  }
+
+  #origin(name: string): Origin {
+    const index = /^\d+$/.test(name) ? undefined : stageNamed(name, this.stages);
+    if (index !== undefined) return { kind: 'stage', index };
+    return name === 'scratch' ? { kind: 'scratch' } : { kind: 'image', name };
+  }
+
+  #arg(instruction: Instruction): void {
+    for (const each of splitWords(instruction.text) ?? ['']) {
+      const [, name = '', value] = /^([A-Za-z_]\w*)(?:=(.*))?$/.exec(each) ?? [];
+      if (name === '' || name === '__proto__') this.#refuse(instruction, 'arg', 'is no ARG NAME or ARG NAME=VALUE');
+      else if (this.stages.length === 0) this.#globalArg(instruction, name, value);
+      else this.#keep(instruction, { keyword: 'ARG', text: this.#ownArg(name, value) });
+    }
+  }
+
+  #globalArg(instruction: Instruction, name: string, value: string | undefined): void {
+    const usual = value === undefined ? undefined : expand(value, this.#globals);
+    if (value !== undefined && usual === undefined) {
+      this.#refuse(instruction, 'value', 'has a value in a form that is not understood');
+    }
+    const known = this.#args.get(name) ?? usual;
+    if (known !== undefined) this.#globals.set(name, known);
+  }
+
+  /** Of a stage: what is given wins over what is written there, that over the same name before the first FROM. */
+  #ownArg(name: string, value: string | undefined): string {
+    const given = this.#args.get(name) ?? (value === undefined ? this.#globals.get(name) : undefined);
+    if (given !== undefined) return `${name}=${quoted(given)}`;
+    return value === undefined ? name : `${name}=${value}`;
+  }
+
+  #copy(instruction: Instruction): void {
+    const [, flags = '', rest = ''] = /^((?:--\S+\s+)*)(.*)$/.exec(instruction.text) ?? [];
+    let from: Origin | undefined;
+    const own: string[] = [];
+    for (const flag of flags.trim().split(/\s+/).filter(Boolean)) {
+      const [, name, value = ''] = /^--([a-z-]+)=(\S+)$/.exec(flag) ?? [];
+      if (name === 'chown') own.push(flag);
+      else if (name === 'from' && instruction.keyword === 'COPY' && !from) from = this.#source(instruction, value);
+      else this.#refuse(instruction, 'flag', `has ${flag.slice(0, 40)}, which is not offered here`);
+    }
+    if (instruction.keyword === 'ADD') this.#judgeSources(instruction, rest);
+    this.#keep(instruction, { keyword: 'COPY', text: [...own, rest].join(' '), ...(from && { from }) });
+  }
+
+  #source(instruction: Instruction, value: string): Origin | undefined {
+    if (!/^[a-zA-Z0-9][\w./:@-]{0,511}$/.test(value)) {
+      this.#refuse(instruction, 'from', 'copies from what is neither a stage nor an image');
+      return undefined;
+    }
+    const index = stageNamed(value, this.stages.slice(0, -1));
+    if (index !== undefined) return { kind: 'stage', index };
+    if (/^\d+$/.test(value)) this.#refuse(instruction, 'from', `copies from stage ${value}, which is not before it`);
+    return { kind: 'image', name: value };
+  }
+
+  /** What is left is the same as COPY. */
+  #judgeSources(instruction: Instruction, rest: string): void {
+    for (const source of sourcesOf(rest)) {
+      if (/:\/\/|^[^/]*@[^/]*:|\$/.test(source)) {
+        this.#refuse(
+          instruction,
+          'add',
+          'adds what may come from elsewhere: a build has the files of its project only',
+        );
+      } else if (archive.test(source)) {
+        this.#refuse(
+          instruction,
+          'add',
+          `unpacks ${source.slice(0, 100)}: use COPY, and RUN a program that unpacks it`,
+        );
+      }
+    }
+  }
+
+  #keep(instruction: Instruction, line: StageLine): void {
+    const stage = this.stages.at(-1);
+    if (stage) stage.lines.push(line);
+    else this.#refuse(instruction, 'order', 'stands before the first FROM');
+  }
+
+  #refuse({ line }: Instruction, code: string, message: string): void {
+    this.#errors.push({ line, code, message });
+  }
+}
+
+function word(text: string): string {
+  return (text.split(/\s/)[0] ?? '').slice(0, 40);
+}
+
+function sourcesOf(text: string): string[] {
+  if (text.startsWith('[')) {
+    try {
+      const list: unknown = JSON.parse(text);
+      if (Array.isArray(list)) return list.map(String).slice(0, -1);
+    } catch {
+      // The builder takes it as words as well.
+    }
+  }
+  return text.split(/\s+/).slice(0, -1);
+}
+
+function stageNamed(name: string, stages: readonly Stage[]): number | undefined {
+  const index = /^\d+$/.test(name) ? Number(name) : stages.findIndex(({ names }) => names.includes(name.toLowerCase()));
+  return stages[index] && index;
+}
+
+/** That stage and those that it needs, in their order. */
+function only(stages: readonly Stage[], last: number): Dockerfile {
+  const needed = new Set<number>();
+  const need = (origin: Origin | undefined) => {
+    if (origin?.kind !== 'stage' || needed.has(origin.index)) return;
+    needed.add(origin.index);
+    const stage = stages[origin.index];
+    need(stage?.base);
+    for (const { from } of stage?.lines ?? []) need(from);
+  };
+  need({ kind: 'stage', index: last });
+  const places = [...needed].toSorted((one, other) => one - other);
+  const moved = (origin: Origin): Origin =>
+    origin.kind === 'stage' ? { kind: 'stage', index: places.indexOf(origin.index) } : origin;
+  const own = places.map((index) => stages[index] as Stage);
+  const origins = own.flatMap(({ base, lines }) => [base, ...lines.flatMap(({ from }) => from ?? [])]);
+  return {
+    stages: own.map(({ base, lines, names }) => ({
+      ...{ names, base: moved(base) },
+      lines: lines.map((line) => (line.from ? { ...line, from: moved(line.from) } : line)),
+    })),
+    bases: [...new Set(origins.flatMap((origin) => (origin.kind === 'image' ? [origin.name] : [])))],
+    env: new Set(own.flatMap(({ lines }) => lines.flatMap(envOf))),
+  };
+}
+
+function envOf({ keyword, text }: StageLine): string[] {
+  if (keyword !== 'ENV') return [];
+  const [first = ''] = text.split(/[\s=]/, 1);
+  const isOld = !text.slice(first.length).startsWith('=');
+  return isOld ? [first] : (splitWords(text) ?? []).map((each) => each.split('=', 1)[0] ?? '');
+}
+
+export interface Pinning {
+  /** Each of `bases` by digest. */
+  readonly bases: Readonly<Record<string, string>>;
+  readonly init?: BuildImage['init'];
+  readonly workDir?: string;
+}
+
+/** In the form that the gate takes. Throws where a base has no digest: it is the caller's to have told. */
+export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], workDir = '/' }: Pinning): string {
+  const nameOf = (origin: Origin) => {
+    if (origin.kind === 'scratch') return 'scratch';
+    if (origin.kind === 'stage') return `stage${origin.index}`;
+    const pinned = Object.hasOwn(bases, origin.name) ? bases[origin.name] : undefined;
+    if (pinned === undefined) throw new Error(`the image ${origin.name} has no digest`);
+    return pinned;
+  };
+  const own = stages.flatMap(({ base, lines }, index) => [
+    `FROM ${nameOf(base)} AS stage${index}`,
+    ...lines.map(({ keyword, text, from }) => `${keyword} ${from ? `--from=${nameOf(from)} ` : ''}${text}`),
+  ]);
+  const after = init.flatMap(({ command, cwd, env }, index) => [
+    `FROM stage${stages.length + index - 1} AS stage${stages.length + index}`,
+    ...Object.entries(env).map(([name, value]) => `ARG ${name}=${quoted(value)}`),
+    `WORKDIR ${quoted(posix.join(workDir, cwd))}`,
+    `RUN ${JSON.stringify(command)}`,
+  ]);
+  return `${[...own, ...after].join('\n')}\n`;
+}

@@ -1,0 +1,198 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { checkDockerfile } from '../../../src/policy/check-dockerfile.ts';
+import { type DockerfileWish, readDockerfile, renderDockerfile } from '../../../src/policy/dockerfile.ts';
+
+const pin = (name: string) => `registry.example/${name}@sha256:${'a'.repeat(64)}`;
+const registries = [{ host: 'registry.example', prefixes: [''] }];
+
+function read(text: string, wish: DockerfileWish = {}) {
+  const judged = readDockerfile(text, wish);
+  if (!judged.ok) throw new Error(JSON.stringify(judged.errors));
+  return judged.dockerfile;
+}
+
+function render(text: string, wish: DockerfileWish = {}, more: Partial<Parameters<typeof renderDockerfile>[1]> = {}) {
+  const dockerfile = read(text, wish);
+  const bases = Object.fromEntries(dockerfile.bases.map((name) => [name, pin(name.replace(/\W/g, '-'))]));
+  return renderDockerfile(dockerfile, { bases, ...more });
+}
+
+function errorsOf(text: string, wish: DockerfileWish = {}) {
+  const judged = readDockerfile(text, wish);
+  return judged.ok ? [] : judged.errors.map(({ line, code }) => `${line} ${code}`);
+}
+
+const python = `# A usual one.
+ARG PYTHON_VERSION=3.11
+FROM python:\${PYTHON_VERSION}-slim AS base
+ENV PIP_NO_CACHE_DIR=1 \\
+    # between
+    PYTHONUNBUFFERED=1
+
+FROM base AS deps
+ARG PYTHON_VERSION
+WORKDIR /workspace
+COPY requirements.txt .
+RUN pip install \\
+      -r requirements.txt
+
+FROM busybox AS never
+RUN exit 1
+
+FROM base
+COPY --from=deps --chown=1000:1000 /workspace /workspace
+COPY --from=ghcr.io/astral-sh/uv:0.4 /uv /bin/uv
+HEALTHCHECK CMD ["true"]
+SHELL ["/bin/bash", "-c"]
+USER 1000
+add . /workspace
+`;
+
+describe('a Dockerfile', () => {
+  it('is written anew with images by digest, stages by number and one instruction a line (C-14)', () => {
+    const text = render(python, { args: { PYTHON_VERSION: '3.12' } });
+
+    expect(read(python).bases).toEqual(['python:3.11-slim', 'ghcr.io/astral-sh/uv:0.4']);
+    expect(text.split('\n')).toEqual([
+      `FROM ${pin('python-3-12-slim')} AS stage0`,
+      'ENV PIP_NO_CACHE_DIR=1     PYTHONUNBUFFERED=1',
+      'FROM stage0 AS stage1',
+      'ARG PYTHON_VERSION="3.12"',
+      'WORKDIR /workspace',
+      'COPY requirements.txt .',
+      'RUN pip install       -r requirements.txt',
+      'FROM stage0 AS stage2',
+      'COPY --from=stage1 --chown=1000:1000 /workspace /workspace',
+      `COPY --from=${pin('ghcr-io-astral-sh-uv-0-4')} /uv /bin/uv`,
+      'HEALTHCHECK CMD ["true"]',
+      'SHELL ["/bin/bash", "-c"]',
+      'USER 1000',
+      'COPY . /workspace',
+      '',
+    ]);
+  });
+
+  it('is cut at its target (C-13)', () => {
+    const text = render(python, { target: 'Deps' });
+
+    expect(text).not.toContain('stage2');
+    expect(text).toContain('pip install');
+    expect(errorsOf(python, { target: 'none' })).toEqual(['1 target']);
+  });
+
+  it('has init commands as stages of their own, in order, each with its environment (C-23, C-25, C-26)', () => {
+    const init = [
+      { label: 'one', command: ['uv', 'sync', '"$X"'], cwd: '.', env: { UV_LINK_MODE: 'a "$b" \\' } },
+      { label: 'two', command: ['true'], cwd: 'sub', env: {} },
+    ];
+
+    expect(render('FROM x', {}, { init, workDir: '/workspace' })).toBe(
+      [
+        `FROM ${pin('x')} AS stage0`,
+        'FROM stage0 AS stage1',
+        'ARG UV_LINK_MODE="a \\"\\$b\\" \\\\"',
+        'WORKDIR "/workspace"',
+        'RUN ["uv","sync","\\"$X\\""]',
+        'FROM stage1 AS stage2',
+        'WORKDIR "/workspace/sub"',
+        'RUN ["true"]',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it.each([
+    ['$X', { X: 'v' }, 'v'],
+    ['a$X', {}, 'a'],
+    [`\${X:-d}`, {}, 'd'],
+    [`\${X:-d}`, { X: '' }, 'd'],
+    [`a\${X-d}`, { X: '' }, 'a'],
+    [`a\${X:+e}`, { X: 'v' }, 'ae'],
+    [`a\${X:+e}`, {}, 'a'],
+  ])('has %s with %o in FROM as %s', (written, args, name) => {
+    expect(read(`ARG X\nFROM ${written}`, { args }).bases).toEqual([name]);
+  });
+
+  it.each([
+    ['a directive', '# syntax=docker/dockerfile:1\nFROM x', '1 directive'],
+    ['an escape of its own', '# escape=`\nFROM x', '1 directive'],
+    ['a here-document', 'FROM x\nRUN <<EOF\nEOF', '2 heredoc'],
+    ['two backslashes at the end', 'FROM x\nRUN a \\\\\nRUN b', '2 escape'],
+    ['a mount of a newer builder', 'FROM x\nRUN --mount=type=secret,id=a true', '2 flag'],
+    ['a flag of a newer builder', 'FROM x\nCOPY --link a b', '2 flag'],
+    ['ONBUILD', 'FROM x\nONBUILD RUN true', '2 onbuild'],
+    ['an address to add', 'FROM x\nADD https://example.com/a /a', '2 add'],
+    ['an address to add, as a list', 'FROM x\nADD ["http://example.com/a", "/a"]', '2 add'],
+    ['a repository to add', 'FROM x\nADD git@github.com:a/b /a', '2 add'],
+    ['a variable to add', 'FROM x\nADD $A /a', '2 add'],
+    ['an archive to add', 'FROM x\nADD a.tar.xz /a', '2 add'],
+    ['another platform', 'FROM --platform=linux/riscv64 x', '1 platform'],
+    ['no image left', `FROM \${X}`, '1 image'],
+    ['a value in an unknown form', `FROM \${X%y}`, '1 value'],
+    ['an instruction before FROM', 'RUN a\nFROM x', '1 order'],
+    ['a stage that is not there', 'FROM x\nCOPY --from=3 a b', '2 from'],
+    ['a second stage of a name', 'FROM x AS a\nFROM x AS A', '2 name'],
+    ['no instruction', 'FROM x\nRUNN a', '2 unknown'],
+    ['no stage', '# nothing', '1 no_stage'],
+    ['a NUL', 'FROM x\nRUN a\0b', '2 character'],
+  ])('with %s is refused with its line', (_, text, error) => {
+    expect(errorsOf(text)).toContain(error);
+  });
+
+  it('is told all that is wrong with it at once', () => {
+    expect(errorsOf('FROM x\nONBUILD RUN a\nADD a.tar /\nFOO')).toEqual(['2 onbuild', '3 add', '4 empty', '4 unknown']);
+  });
+
+  it('in its new form is taken by the gate, and read again is the same, whatever it was', () => {
+    const piece = fc.constantFrom(
+      ...['FROM a:1', 'FROM a:1 AS one', 'FROM one', 'RUN a \\\n # c\n b', 'COPY --from=0 a b', 'COPY --from=one a b'],
+      ...['ARG X=1', 'ARG X', 'ENV A=b', 'ADD . /x', 'FROM $X', 'USER 1', '# c', '', 'RUN ["a", "b\\\\"]', 'CMD a\\'],
+    );
+    let taken = 0;
+
+    fc.assert(
+      fc.property(fc.array(piece, { minLength: 1, maxLength: 10 }), (lines) => {
+        const judged = readDockerfile(['FROM a:1', ...lines].join('\n'));
+        if (!judged.ok) return;
+        taken += 1;
+        const bases = Object.fromEntries(judged.dockerfile.bases.map((name) => [name, pin(name.replace(/\W/g, '-'))]));
+        const text = renderDockerfile(judged.dockerfile, { bases });
+        expect(checkDockerfile(text, registries).errors).toEqual([]);
+        const again = read(text);
+        expect(renderDockerfile(again, { bases: Object.fromEntries(again.bases.map((name) => [name, name])) })).toBe(
+          text,
+        );
+      }),
+    );
+    expect(taken).toBeGreaterThan(0);
+  });
+});
+
+describe('the gate takes no Dockerfile', () => {
+  const from = `FROM ${pin('x')} AS stage0\n`;
+
+  it.each([
+    ['by tag', 'FROM registry.example/x:1 AS stage0\n'],
+    ['of another registry', `FROM evil.example/x@sha256:${'a'.repeat(64)} AS stage0\n`],
+    ['without a stage', '\n'],
+    ['without an end', from.trimEnd()],
+    ['with a comment', `# c\n${from}`],
+    ['with a continuation', `${from}RUN a \\\nFROM evil\n`],
+    ['with a carriage return', `${from}RUN a\r\n`],
+    ['in lower case', `${from}run a\n`],
+    ['with a space before', `${from} RUN a\n`],
+    ['with a mount', `${from}RUN --mount=type=bind,target=/x a\n`],
+    ['with ADD', `${from}ADD https://example.com/x /x\n`],
+    ['with ONBUILD', `${from}ONBUILD RUN a\n`],
+    ['with a here-document', `${from}RUN <<EOF\n`],
+    ['with files of an image by tag', `${from}COPY --from=busybox a b\n`],
+    ['with files of a later stage', `${from}COPY --from=stage0 a b\n`],
+    ['with a platform', `FROM --platform=linux/arm64 ${pin('x')} AS stage0\n`],
+    ['with stages out of order', `FROM ${pin('x')} AS stage1\n`],
+    ['with --from behind another flag', `${from}COPY --chown=1 --from=busybox a b\n`],
+    ['with a stage written otherwise', `${from}FROM stage00 AS stage1\n`],
+  ])('%s', (_, text) => {
+    expect(checkDockerfile(text, registries).errors).not.toEqual([]);
+  });
+});
