@@ -31,6 +31,8 @@ export interface StepRecord extends StepReport {
   readonly run_started_at: string | null;
   /** True from the decision to start it until that is known to have happened. */
   readonly starting: boolean;
+  /** Of a service: restarts by its policy in a row, since it was last well for a while. */
+  readonly retries?: number;
   /** Of a check that has ended: the end of what it has said. */
   readonly said?: string;
 }

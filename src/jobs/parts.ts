@@ -5,8 +5,9 @@ export interface Part extends Omit<JobStep, 'group' | 'depends_on' | 'stops_with
   readonly kind: 'service' | 'check' | 'init' | 'step';
   /** For a check: what its author calls it. */
   readonly label?: string;
-  /** For a service: most seconds until it is ready. */
+  /** For a service: most seconds until it is ready, and how it is asked whether it is. */
   readonly ready_seconds?: number;
+  readonly healthcheck?: { readonly command: readonly string[] };
 }
 
 const plain = {

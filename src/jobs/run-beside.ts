@@ -56,20 +56,30 @@ export class Services {
 
   #fail(id: string): void {
     if (this.#isOver || this.#hasServed(id)) return;
-    const { failure, exit_code } = this.#job.step(id);
+    const { failure, exit_code, state } = this.#job.step(id);
+    if (state === 'succeeded' && this.#mayEnd(id)) return;
     const reason = `The service ${id} has ended while the job runs.`;
     const { code = 'step.failed', detail = {} } = failure ?? {};
-    this.#failed.abort(new AgentError(code, { ...(detail as object), reason, service: id, exit_code }));
+    const facts = { ...(detail as object), phase: 'service', service: id, exit_code };
+    this.#failed.abort(new AgentError(code, { ...facts, reason }));
+  }
+
+  /** One that has ended with 0 has done its work, unless it is to be there always. */
+  #mayEnd(id: string): boolean {
+    return this.#job.parts.some((part) => part.id === id && part.restart.policy !== 'always');
   }
 
   async #untilReady({ id, ready_seconds: seconds = 60 }: Part, signal: AbortSignal): Promise<void> {
     const late = new AbortController();
     const limit = pause(seconds * 1000, AbortSignal.any([signal, late.signal])).then(() => {
-      throw new AgentError('readiness.timed_out', { reason: `It is the service ${id}.`, service: id });
+      const answer = this.#job.answers.get(id) ?? null;
+      const reason = `It is the service ${id}, which had ${seconds} s${answer === null ? '' : `: ${answer}`}.`;
+      throw new AgentError('readiness.timed_out', { reason, service: id, phase: 'service', answer });
     });
     limit.catch(() => undefined);
     try {
-      while (!this.#job.step(id).ready) await Promise.race([this.#job.changed(), limit]);
+      while (!this.#job.step(id).ready && this.#job.step(id).state !== 'succeeded')
+        await Promise.race([this.#job.changed(), limit]);
     } finally {
       late.abort();
     }

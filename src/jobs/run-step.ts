@@ -23,7 +23,8 @@ import { readOnlyHint } from './read-only-hint.ts';
 import { type ExposedPort, resolvePart } from './resolve-part.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
-import { endOf, endTime, exitOf, mayRestart } from './step-end.ts';
+import { endOf, endTime, exitOf, mayRestart, restartsSoFar } from './step-end.ts';
+import { watchByCommand } from './step-health.ts';
 import { watchReadiness } from './step-ready.ts';
 import { StepResults } from './step-results.ts';
 
@@ -73,6 +74,7 @@ async function runOnce(job: RunningJob, part: Part): Promise<ContainerFacts | un
       watchTime(job, part, { isNew: !isResumed && attempts === 1 }, isOver.signal),
     ],
     ...[watchHealth(job, part, ports, isOver.signal), readResults(job, part, name, isOver.signal)],
+    watchReturn(job, part, isOver.signal),
   ].map((work) =>
     work.catch((error: unknown) => {
       if (!isOver.signal.aborted) log.warn({ service: part.id, err: error }, 'a step is not watched any more');
@@ -178,12 +180,15 @@ async function watchHealth(
   const isReady = (ready: boolean) => {
     if (!signal.aborted && job.step(part.id).ready !== ready) job.updateStep(part.id, { ready });
   };
-  await watchReadiness(ports, {
-    ...{ signal, hostPortOf: (port) => published.get(port) ?? port },
-    onReady: () => {
-      isReady(true);
-      if (ports.length > 0) job.emit('step.ready', `${part.id} is ready.`, { step: part.id });
-    },
+  let open = part.healthcheck ? 2 : 1;
+  const onReady = () => {
+    open -= 1;
+    if (open > 0) return;
+    isReady(true);
+    if (ports.length > 0 || part.healthcheck) job.emit('step.ready', `${part.id} is ready.`, { step: part.id });
+  };
+  const byPorts = watchReadiness(ports, {
+    ...{ signal, onReady, hostPortOf: (port) => published.get(port) ?? port },
     onChange: (unhealthy) => {
       isReady(unhealthy === undefined);
       if (!unhealthy) return;
@@ -192,6 +197,34 @@ async function watchHealth(
       if (check.type === 'http' && check.restart_on_failure) job.stop(part.id, 'unhealthy');
     },
   });
+  await Promise.all([byPorts, ...(part.healthcheck ? [askService(job, part, part.healthcheck, onReady, signal)] : [])]);
+}
+
+/** A service whose command does not pass any more is stopped; its policy says whether it begins again. */
+async function askService(
+  job: RunningJob,
+  { id }: Part,
+  { command }: NonNullable<Part['healthcheck']>,
+  onReady: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  await watchByCommand({
+    ...{ engine: job.ground.engine, container: containerName(job.id, id), command, signal, onReady },
+    wasReady: job.step(id).ready,
+    onWait: (answer) => job.answers.set(id, answer),
+    onUnhealthy: (answer) => {
+      if (signal.aborted) return;
+      job.emit('check.failed', `The health check of ${id} does not pass any more.`, { step: id, answer });
+      job.stop(id, 'unhealthy');
+    },
+  });
+}
+
+/** A service that was begun again has as long to be ready as at first. */
+async function watchReturn(job: RunningJob, { id, ready_seconds: seconds }: Part, signal: AbortSignal): Promise<void> {
+  if (seconds === undefined || job.step(id).attempts < 2) return;
+  await longPause(seconds * 1000, signal);
+  if (!job.step(id).ready) job.stop(id, 'unhealthy');
 }
 
 async function readResults(job: RunningJob, part: Part, name: string, isOver: AbortSignal): Promise<void> {
@@ -211,12 +244,14 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
   const name = containerName(job.id, part.id);
   const exit = ended ? exitOf(ended) : { exit_code: null, signal: null, oom_killed: false };
   const step = { ...job.step(part.id), ...exit };
-  if (isUnhealthyAgain(part, step) || mayRestart(part, step)) {
+  const restarts = restartsSoFar(part, step, ended);
+  if (isUnhealthyAgain(part, step) || mayRestart(part, step, restarts)) {
     const unhealthy = step.unhealthy + (step.ending === 'unhealthy' ? 1 : 0);
     job.resumeStep(part.id);
-    job.updateStep(part.id, { ...exit, state: 'waiting', ready: false, ending: null, unhealthy });
+    const retries = part.kind === 'service' ? { retries: restarts + 1 } : {};
+    job.updateStep(part.id, { ...exit, state: 'waiting', ready: false, ending: null, unhealthy, ...retries });
     job.emit('step.restarted', `${part.id} has ended and is started again.`, { step: part.id, ...exit });
-    await pause(backoffDelay(restartBackoff, step.attempts), job.stopOf(part.id)).catch(() => undefined);
+    await pause(backoffDelay(restartBackoff, restarts + 1), job.stopOf(part.id)).catch(() => undefined);
     if (job.step(part.id).ending === null) return true;
   }
   const excerpt = ended ? await readExcerpt(job.ground.engine, name, toItsEnd(), ended).catch(() => '') : '';

@@ -27,6 +27,8 @@ export class RunningJob {
   readonly images = new Map<string, ImageFacts>();
   /** Cards of the job, sorted. */
   cards: readonly string[] = [];
+  /** What a service that is not ready has last answered, by its id. */
+  readonly answers = new Map<string, string>();
   /** Of steps that run. */
   readonly results = new Map<string, StepResults>();
   readonly #stopped = new Map<string, AbortController>();

@@ -30,7 +30,7 @@ export interface StepEnd {
 /** `excerpt`: the end of what it has said. `advice`: what that tells of what is to be done. */
 export function endOf(
   part: Part,
-  { ending, exit_code, signal, oom_killed }: StepRecord,
+  { ending, exit_code, signal, oom_killed, ready }: StepRecord,
   { excerpt, advice }: { readonly excerpt: string; readonly advice: string | undefined },
 ): StepEnd {
   const facts = { step: part.id, phase: part.kind, exit_code, signal, excerpt };
@@ -54,6 +54,9 @@ export function endOf(
   }
   if (oom_killed)
     return failed(new AgentError('container.oom_killed', { ...facts, reason: `It is the step ${part.id}.` }));
+  if (exit_code === 0 && part.kind === 'service' && !ready && isAsked(part)) {
+    return failed(new AgentError('step.failed', { ...facts, reason: `${part.id} ended with 0 before it was ready.` }));
+  }
   if (exit_code === 0) return { state: 'succeeded', failure: null };
   const how = signal === null ? `ended with ${exit_code}` : `was ended by ${signal}`;
   const reason = [`${part.id} ${how}.`, ...(advice === undefined ? [] : [advice])].join(' ');
@@ -66,8 +69,32 @@ export function endTime({ started_at }: Pick<StepRecord, 'started_at'>, finished
   return started_at !== null && start !== undefined && end !== undefined && start > end ? started_at : finishedAt;
 }
 
-/** True where it is to be started once more. */
-export function mayRestart({ restart }: Part, { ending, attempts, exit_code }: StepRecord): boolean {
-  if (ending !== null || attempts > restart.max_retries) return false;
-  return restart.policy === 'always' || (restart.policy === 'on_failure' && exit_code !== 0);
+/** True where something is asked of it before it counts as ready. */
+function isAsked({ healthcheck, expose }: Part): boolean {
+  return healthcheck !== undefined || expose.length > 0;
+}
+
+/** A service that was well for so long begins to count its restarts anew. */
+const wellMs = 60_000;
+
+/** Restarts by its policy so far: of a service those in a row. `ended` is what its container is like now. */
+export function restartsSoFar(
+  { kind }: Part,
+  { attempts, retries = 0, ready, run_started_at }: StepRecord,
+  ended: Pick<ContainerFacts, 'finishedAt'> | undefined,
+): number {
+  if (kind !== 'service') return attempts - 1;
+  const ran = Date.parse(ended?.finishedAt ?? '') - Date.parse(run_started_at ?? '');
+  return ready && ran >= wellMs ? 0 : retries;
+}
+
+/** True where it is to be started once more. A health check that does not pass any more is a failed end. */
+export function mayRestart(
+  { restart, healthcheck, kind }: Part,
+  { ending, exit_code }: StepRecord,
+  restarts: number,
+): boolean {
+  const isUnhealthy = kind === 'service' && healthcheck !== undefined && ending === 'unhealthy';
+  if ((ending !== null && !isUnhealthy) || restarts >= restart.max_retries) return false;
+  return restart.policy === 'always' || (restart.policy === 'on_failure' && (exit_code !== 0 || isUnhealthy));
 }

@@ -6,8 +6,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import { engineCall } from '../support/engine-call.ts';
+import { plan, service, step, words } from '../support/job-plans.ts';
 import { containerOf, inspectRaw } from '../support/looking.ts';
+import { leftOf } from '../support/nosana-ground.ts';
 import { openTestHost, readyAtOnce, type TestHost } from '../support/test-host.ts';
 import { expectWholeJobs } from '../support/whole-job.ts';
 import { call, openGateGround, until } from './gate-ground.ts';
@@ -95,6 +98,47 @@ it('a folder that is swapped between check and start gets the sandbox killed', a
 
 it('a job that asks for gVisor runs on its kernel, and ends as it should', async () => {
   await expectWholeJobs(host, image, 'gvisor');
+});
+
+it('what a job needs is looked for before it, and its services are ready before its step, under gVisor too (C-17, C-35)', async () => {
+  const sh = (line: string) => words('/bin/sh', '-c', line);
+  const mounts = [{ volume: 'data', path: '/data', read_only: false }];
+  const small = { resources: { gpu_count: 0, cpu_cores: 0.2, memory_gib: 0.125 }, mounts };
+  const results = [{ name: 'said', regex: '(.+)', channels: ['stdout' as const] }];
+  const { command: _command, ...bare } = step('check-1');
+  const { image: of, env } = bare;
+  const base = plan({
+    volumes: [{ name: 'data' }],
+    preflight: [{ type: 'executable', name: 'sh', image: 'main', work_dir: '/' }],
+    checks: [{ ...small, id: 'check-1', image: of, env, command: sh('uname -r'), timeout_seconds: 60 }],
+    services: [
+      {
+        ...service('model'),
+        ...small,
+        command: sh('sleep 1; touch /tmp/up; cp /tmp/up /data; exec sleep 600'),
+        healthcheck: { command: ['/bin/sh', '-c', 'test -e /tmp/up'] },
+      },
+    ],
+    steps: [step('task', { ...small, results, command: sh('ls /data; cat /etc/resolv.conf | grep -c nameserver') })],
+  });
+  const params = {
+    ...base,
+    ...{ sandbox: 'gvisor' as const, resources: { gpu_count: 0, cpu_cores: 0.4, memory_gib: 0.25 } },
+    identity: { ...base.identity, job_id: 'gvisor-services', allocation_id: host.policy.allocation.id },
+    images: base.images.map((each) => ({ ...each, source: { ...each.source, reference: image } })),
+  };
+
+  const { failure, output } = await host.run('workload.job_launch', params);
+
+  expect(failure).toBeNull();
+  expect((output as JobTaskOutput).report).toMatchObject({
+    checks: [
+      { id: 'sh', state: 'passed' },
+      { id: 'check-1', state: 'passed', output: '4.4.0' },
+    ],
+    steps: [{ state: 'succeeded', results: { said: ['up', '1'] } }],
+  });
+  expect(await leftOf(host, 'gvisor-services')).toEqual([]);
 });
 
 async function inside(params: { identity: { app_instance_id: string } }, script: string) {

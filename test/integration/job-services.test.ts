@@ -113,6 +113,112 @@ describe.concurrent('a service', () => {
   });
 });
 
+describe.concurrent('a service that ends', () => {
+  const after = `${untilThere('/data/ended')}; sleep 1`;
+  const ends = (code: number) => `touch /data/ended; exit ${code}`;
+
+  // With two restarts it is begun three times.
+  it.each([
+    ['no', 0, 'succeeded', 1],
+    ['no', 1, 'failed', 1],
+    ['on_failure', 0, 'succeeded', 1],
+    ['on_failure', 1, 'failed', 3],
+    ['always', 0, 'failed', 3],
+    ['always', 1, 'failed', 3],
+  ] as const)(
+    'under the policy %s, with exit %i: the job has %s after %i starts (C-31)',
+    async (policy, code, state, starts) => {
+      const restart = { policy, max_retries: policy === 'no' ? 0 : 2 };
+      const { output, failure } = await run(`svc-end-${policy.replace('_', '-')}-${code}`, {
+        services: [serves('db', ends(code), { restart })],
+        steps: [does('work', state === 'succeeded' ? after : 'exec sleep 600')],
+      });
+
+      expect(output.report?.state).toBe(state);
+      expect(typesOf(output, 'db').filter((type) => type === 'step.started')).toHaveLength(starts);
+      expect(typesOf(output, 'db').at(-1)).toBe('step.ended');
+      const facts = { phase: 'service', service: 'db', exit_code: code };
+      if (state === 'failed') expect(failure).toMatchObject({ code: 'step.failed', detail: facts });
+      else expect(failure).toBeNull();
+      expect(failure?.message ?? 'db').toContain('db');
+    },
+  );
+});
+
+describe.concurrent('a service with a health check', () => {
+  const byFile = (file: string) => ({ healthcheck: { command: ['/bin/sh', '-c', `test -e ${file}`] } });
+  const asked = (line: string, over: Partial<Service>) => serves('model', line, over);
+
+  it('is ready when its command has ended with 0, with its own folder and variables: no step starts before (C-32, C-33, C-35)', async () => {
+    const late = 'sleep 1; echo "$PWD $MODE" > /tmp/ready; cp /tmp/ready /data; exec sleep 600';
+    const env = { values: { MODE: 'small' }, merge: [] };
+    const { output } = await run('svc-health', {
+      services: [asked(late, { ...byFile('/tmp/ready'), env, work_dir: '/srv' })],
+      steps: [does('ask', 'cat /data/ready')],
+    });
+
+    expect(output.report).toMatchObject({ state: 'succeeded', steps: [{ results: { said: ['/srv small'] } }] });
+    expect(typesOf(output, 'model')).toEqual(['step.started', 'step.ready', 'step.ended']);
+  });
+
+  it('that is never ready fails the job, with its name and what the command said (C-34)', async () => {
+    const { output, failure } = await run('svc-health-never', {
+      services: [asked('exec sleep 600', { healthcheck: { command: ['/bin/sh', '-c', 'exit 9'] }, ready_seconds: 2 })],
+      steps: [does('one', 'true')],
+    });
+
+    expect(failure).toMatchObject({
+      ...{ code: 'readiness.timed_out' },
+      detail: { phase: 'service', service: 'model', answer: 'exit code 9' },
+    });
+    expect(output.report).toMatchObject({ state: 'failed', steps: [{ state: 'skipped', container_id: null }] });
+  });
+
+  it('whose command hangs fails the job after its time, and so does one whose command is not there', async () => {
+    const [hangs, lacks] = await Promise.all(
+      [['/bin/sleep', '600'], ['/bin/no-such-program']].map((command, index) =>
+        run(`svc-health-odd-${index}`, {
+          services: [asked('exec sleep 600', { healthcheck: { command }, ready_seconds: 2 })],
+          steps: [does('one', 'true')],
+        }),
+      ),
+    );
+
+    expect(hangs?.failure).toMatchObject({ code: 'readiness.timed_out', detail: { service: 'model' } });
+    expect(lacks?.failure).toMatchObject({ code: 'readiness.timed_out', detail: { answer: expect.any(String) } });
+  });
+
+  it('that ends with 0 before it was ready fails the job', async () => {
+    const { failure } = await run('svc-health-early', {
+      services: [asked('exit 0', byFile('/none'))],
+      steps: [does('one', 'true')],
+    });
+
+    expect(failure).toMatchObject({ code: 'step.failed', detail: { service: 'model', exit_code: 0 } });
+  });
+
+  it('that does not pass any more is begun again by its policy, and fails the job where that says no', async () => {
+    const line = 'echo run >> /data/runs; touch /data/well; exec sleep 600';
+    const sick = `${untilThere('/data/runs')}; rm -f /data/well`;
+    const of = (policy: 'no' | 'on_failure') => ({
+      services: [
+        asked(line, {
+          ...byFile('/data/well'),
+          restart: { policy, max_retries: 1 },
+        }),
+      ],
+      steps: [does('work', `${sick}; until [ "$(wc -l < /data/runs)" -ge 2 ]; do sleep 0.2; done; cat /data/runs`)],
+    });
+    const [again, ended] = await Promise.all([run('svc-sick-again', of('on_failure')), run('svc-sick-no', of('no'))]);
+
+    expect(again.output.report).toMatchObject({ state: 'succeeded', steps: [{ results: { said: ['run', 'run'] } }] });
+    expect(typesOf(again.output, 'model').slice(0, 5)).toEqual([
+      ...['step.started', 'step.ready', 'check.failed', 'step.restarted', 'step.started'],
+    ]);
+    expect(ended.failure).toMatchObject({ code: 'step.unhealthy', detail: { phase: 'service', service: 'model' } });
+  });
+});
+
 describe.concurrent('what runs before the steps', () => {
   it('is done one after another: checks, then init in their order, then steps', async () => {
     const { output } = await run('pre-order', {

@@ -116,7 +116,8 @@ function runs(part: JobPart): string {
   const name = `the ${partName(part)}`;
   if (record.starting || record.run_started_at === null) return `${name} is being started`;
   const ending = record.ending === null ? '' : ', and is being stopped';
-  const unready = plan.expose.length > 0 && !record.ready && record.ending === null ? ', and is not ready yet' : '';
+  const isAsked = plan.expose.length > 0 || plan.healthcheck !== undefined;
+  const unready = isAsked && !record.ready && record.ending === null ? ', and is not ready yet' : '';
   return `${name} runs since ${clock(record.run_started_at)}${ending}${unready}`;
 }
 

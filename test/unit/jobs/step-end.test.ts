@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import { partsOf } from '../../../src/jobs/parts.ts';
 import { readOnlyHint } from '../../../src/jobs/read-only-hint.ts';
-import { endOf, endTime } from '../../../src/jobs/step-end.ts';
-import { plan, step, stepRecord } from '../../support/job-plans.ts';
+import { endOf, endTime, mayRestart, restartsSoFar } from '../../../src/jobs/step-end.ts';
+import { plan, service, step, stepRecord } from '../../support/job-plans.ts';
 
 it.each([
   ['its end', '2026-11-26T22:50:36.31Z', '2026-11-26T22:50:36.314482663Z', '2026-11-26T22:50:36.314482663Z'],
@@ -58,5 +58,41 @@ describe('a step whose root is read-only', () => {
 
     expect(failure).toMatchObject({ code: 'step.failed', detail: { advice: 'Write elsewhere.' } });
     expect(failure?.message).toMatch(/train ended with 1\. Write elsewhere\.$/);
+  });
+});
+
+describe('a restart', () => {
+  const at = (second: number) => new Date(Date.UTC(2026, 10, 27, 1, 0, second)).toISOString();
+  const [db, one] = partsOf(
+    plan({ services: [{ ...service('db'), healthcheck: { command: ['true'] } }], steps: [step('one')] }),
+  );
+  if (!db || !one) throw new Error('a plan without parts');
+  const ran = (ready: boolean) =>
+    stepRecord('db', 'running', { ready, attempts: 9, retries: 4, run_started_at: at(0) });
+
+  it.each([
+    ['short and well', db, true, 59, 4],
+    ['long and well', db, true, 60, 0],
+    ['long and not well', db, false, 600, 4],
+    ['long, of a step', one, true, 600, 8],
+  ])('is counted in a row, and anew after a run of a service that was %s', (_what, part, ready, seconds, count) => {
+    expect(restartsSoFar(part, ran(ready), { finishedAt: at(seconds) })).toBe(count);
+  });
+
+  it.each([
+    ['no', 1, null, false],
+    ['on_failure', 0, null, false],
+    ['on_failure', 1, null, true],
+    ['always', 0, null, true],
+    ['always', 143, 'served', false],
+    ['no', 143, 'unhealthy', false],
+    ['on_failure', 0, 'unhealthy', true],
+    ['always', 143, 'unhealthy', true],
+  ] as const)('under %s after exit %i, ended as %s: %s', (policy, exit_code, ending, expected) => {
+    const part = { ...db, restart: { policy, max_retries: 5 } };
+    const record = stepRecord('db', 'running', { exit_code, ending });
+
+    expect(mayRestart(part, record, 4)).toBe(expected);
+    expect(mayRestart(part, record, 5)).toBe(false);
   });
 });
