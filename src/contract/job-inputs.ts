@@ -1,6 +1,7 @@
 /** What a job fetches before it runs, and where that goes. */
 import { type Static, Type } from 'typebox';
 import { identifierPattern } from './identifiers.ts';
+import { KeptOutput } from './job-outputs.ts';
 import { TextValue } from './job-values.ts';
 import { taggedUnion } from './tagged-union.ts';
 import { SealedValue } from './workload-oci-launch.ts';
@@ -69,6 +70,24 @@ const InputSource = taggedUnion(
         text: Type.String({ maxLength: maxInlineBytes, description: 'What is in it: at most 256 KiB as UTF-8.' }),
       },
       { ...closed, description: 'A file that nothing is asked for.' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('output', { description: 'What was kept of a job, as the control plane has it.' }),
+        job_id: Type.String({ pattern: identifierPattern, description: 'Job that it was kept of.' }),
+        name: KeptOutput.properties.name,
+        sha256: KeptOutput.properties.sha256,
+        bytes: KeptOutput.properties.bytes,
+        path: Type.String({
+          maxLength: 512,
+          pattern: '^[^/\\u0000][^\\u0000]*$',
+          description: 'Where it goes in the volume: the path that it was taken from.',
+        }),
+        media_type: Type.Enum(['application/octet-stream', 'application/x-tar'], {
+          description: 'A file, or a folder as one archive.',
+        }),
+      },
+      { ...closed, description: 'An output of a job.' },
     ),
   ],
   'Where the data comes from.',

@@ -23,11 +23,14 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
 }
 
 /** What a plan can say and no host does yet. */
-function notYet({ images, caches = [] }: JobPlan): PathError[] {
+function notYet({ images, inputs, caches = [] }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
   return [
     ...images.flatMap(({ source }, index) =>
       source.kind === 'build' ? [{ path: `/images/${index}/source/kind`, code: 'unsupported', message }] : [],
+    ),
+    ...inputs.flatMap(({ source }, index) =>
+      source.kind === 'output' ? [{ path: `/inputs/${index}/source/kind`, code: 'unsupported', message }] : [],
     ),
     ...caches.map((_, index) => ({ path: `/caches/${index}`, code: 'unsupported', message })),
   ];

@@ -3,6 +3,7 @@
  * that is to carry it out, so that none is accepted which is refused there for what it is. Pure, and everything that is wrong
  * is reported at once. What a container may do is judged again where it is made.
  */
+import { posix } from 'node:path';
 import { RE2JS } from 're2js';
 import { maxInlineBytes } from '../contract/job-inputs.ts';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
@@ -137,7 +138,16 @@ function checkService({ healthcheck, scope }: JobPlan['services'][number], index
 function checkInput({ source }: JobPlan['inputs'][number], index: number): PathError[] {
   const isLarge = source.kind === 'inline' && Buffer.byteLength(source.text) > maxInlineBytes;
   const message = `must not be larger than ${maxInlineBytes} bytes`;
-  return isLarge ? [{ path: `/inputs/${index}/source/text`, code: 'maxLength', message }] : [];
+  if (isLarge) return [{ path: `/inputs/${index}/source/text`, code: 'maxLength', message }];
+  if (source.kind !== 'output' || isBelow(source)) return [];
+  return [{ path: `/inputs/${index}/source/path`, code: 'path', message: 'must stay within the volume' }];
+}
+
+/** A folder may be all that a volume has. */
+function isBelow({ path, media_type }: { readonly path: string; readonly media_type: string }): boolean {
+  const plain = posix.normalize(path).replace(/\/$/, '');
+  if (plain === '.') return media_type === 'application/x-tar';
+  return plain !== '..' && !plain.startsWith('../');
 }
 
 /** Values may be known only later; those are judged with the container. */

@@ -7,6 +7,7 @@ import { findInHub } from './sources/hugging-face.ts';
 import type { SourceMeans } from './sources/means.ts';
 import { findInRegistry } from './sources/ollama.ts';
 import { findInBucket } from './sources/s3.ts';
+import { refused } from './trouble.ts';
 
 export async function findSource(source: ResolvedSource, means: SourceMeans): Promise<RemoteSource> {
   switch (source.kind) {
@@ -20,6 +21,8 @@ export async function findSource(source: ResolvedSource, means: SourceMeans): Pr
       return await findInRegistry(source, means);
     case 'inline':
       return readInline(source);
+    case 'output':
+      throw refused('This host fetches no outputs of jobs yet.');
   }
 }
 

@@ -78,7 +78,8 @@ export type ResolvedSource =
   | (Source<'s3'> & { readonly url: string; readonly region: string; readonly files: readonly string[] })
   | (Source<'http'> & { readonly url: string })
   | (Source<'ollama'> & { readonly model: string })
-  | Source<'inline'>;
+  | Source<'inline'>
+  | Source<'output'>;
 
 export type ResolvedInput = Pick<JobInput, 'id' | 'volume' | 'cache_seconds'> & { readonly source: ResolvedSource };
 
@@ -104,6 +105,7 @@ export function resolveInput({ id, volume, cache_seconds, source }: JobInput, al
     case 'ollama':
       return { ...resolved, source: { ...source, model: text(source.model) } };
     case 'inline':
+    case 'output':
       return { ...resolved, source };
   }
 }

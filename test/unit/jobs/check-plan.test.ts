@@ -19,6 +19,9 @@ describe('a plan', () => {
     expect(refusalOf({ caches: [cache('pip')] })).toMatchObject({
       ...{ code: 'task.unsupported', detail: { errors: [{ path: '/caches/0' }] } },
     });
+    expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [checkpoint('ckpt/latest.pt')] })).toMatchObject({
+      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/inputs/0/source/kind' }] } },
+    });
   });
 
   it.each<[string, Partial<JobPlan>, string]>([
@@ -115,6 +118,8 @@ describe('a plan', () => {
     ['a cache that is only read', readOnlyCache, '/steps/0/mounts/0/read_only'],
     ['data that is fetched into a cache', { caches: [cache('v')], inputs: [inline('')] }, '/inputs/0/volume'],
     ['an output of a cache', { caches: [cache('v')], outputs: [output('v')] }, '/outputs/0/volume'],
+    ['an output that leads out of it', { volumes: [{ name: 'v' }], inputs: [checkpoint('a/../../b')] }, outputPath],
+    ['a file in the place of a volume', { volumes: [{ name: 'v' }], inputs: [checkpoint('a/..')] }, outputPath],
     ['a port without a network', { network: 'none', steps: [step('one', { expose: [port(80)] })] }, '/steps/0/expose'],
   ])('with %s is refused by its path', (_, over, path) => {
     expect(refusalOf(over)).toMatchObject({
@@ -197,6 +202,14 @@ const inline = (text: string) => ({
   ...{ volume: 'v', required: true, cache_seconds: 0 },
 });
 const textPath = '/inputs/0/source/text';
+const checkpoint = (path: string) => ({
+  ...{ id: 'resume', volume: 'v', required: true, cache_seconds: 0 },
+  source: {
+    ...{ kind: 'output' as const, job_id: 'j', name: 'c', sha256: '0'.repeat(64), bytes: 1, path },
+    media_type: 'application/octet-stream' as const,
+  },
+});
+const outputPath = '/inputs/0/source/path';
 const port = (number: number) => ({ kind: 'port' as const, port: number, protocol: 'http' as const, checks: [] });
 
 const inVolume = { volumes: [{ name: 'v' }], steps: [step('one', { mounts: [mount('v', '/v')] })] };
