@@ -3,6 +3,8 @@
  * line here.
  */
 import type { PathError } from '../contract/validate.ts';
+import { manifestSchemaText } from './computalot/manifest-schema.ts';
+import { readManifest } from './computalot/read-manifest.ts';
 import { profileSchemaText } from './gpuaas/profile-schema.ts';
 import { readProfile } from './gpuaas/read-profile.ts';
 import { definitionSchemaText } from './nosana/definition-schema.ts';
@@ -10,8 +12,8 @@ import { readDefinition } from './nosana/read-definition.ts';
 import { readDocument } from './read-document.ts';
 
 interface Kind {
-  /** A key that no document of another kind has at its top. */
-  readonly knownBy: string;
+  /** Keys that no document of another kind has at its top; one of them is enough. */
+  readonly knownBy: readonly [string, ...string[]];
   readonly read: (document: unknown) => Verdict;
   /** Its JSON Schema, as text. */
   readonly schema: () => string;
@@ -22,8 +24,13 @@ type Verdict =
   | { readonly ok: false; readonly errors: readonly PathError[] };
 
 const kinds = {
-  gpuaas: { knownBy: 'profile', read: readProfile, schema: profileSchemaText },
-  nosana: { knownBy: 'ops', read: readDefinition, schema: definitionSchemaText },
+  gpuaas: { knownBy: ['profile'], read: readProfile, schema: profileSchemaText },
+  nosana: { knownBy: ['ops'], read: readDefinition, schema: definitionSchemaText },
+  computalot: {
+    knownBy: ['entrypoint', 'runtime'],
+    read: (document) => readManifest(document),
+    schema: manifestSchemaText,
+  },
 } as const satisfies Record<string, Kind>;
 
 export type Dialect = keyof typeof kinds;
@@ -50,16 +57,16 @@ export function judgeManifest(text: string, named?: Dialect): ManifestVerdict {
     : { dialect, valid: false, errors: read.errors, warnings: [] };
 }
 
-/** By the key that no other kind has; null where it has none of them. */
+/** By a key that no other kind has; null where it has none of them. */
 export function dialectOf(document: unknown): Dialect | null {
   const has = (key: string) => typeof document === 'object' && document !== null && Object.hasOwn(document, key);
-  return dialects.find((dialect) => has(kinds[dialect].knownBy)) ?? null;
+  return dialects.find((dialect) => kinds[dialect].knownBy.some(has)) ?? null;
 }
 
 export const foreign: PathError = {
   path: '',
   code: 'unknown_dialect',
-  message: `is of no kind that is known here: ${dialects.map((name) => `${name} has the key \`${kinds[name].knownBy}\``).join(', ')}`,
+  message: `is of no kind that is known here: ${dialects.map((name) => `${name} has the key \`${kinds[name].knownBy[0]}\``).join(', ')}`,
 };
 
 /** The JSON Schema of a kind, for editors and for other people's programs. */

@@ -116,6 +116,9 @@ async function render(file: string, options: { values?: string; pin?: Record<str
     if (document.ok && job) printJson(renderJob(document.value, job, pin));
     return job ? exitCodes.ok : exitCodes.failed;
   }
+  if (verdict.dialect === 'computalot') {
+    throw new AgentError('command.invalid', { reason: 'A project manifest cannot be rendered yet; validate it.' });
+  }
   const read = readProfileText(text);
   if (!read.ok) return exitCodes.failed;
   const bare = Object.entries(pin).find(([, reference]) => !reference.includes('@'));

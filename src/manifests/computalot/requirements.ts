@@ -1,0 +1,82 @@
+/**
+ * What a project, and a job of it, asks of its host. All of it are minimums: a host that has more is as good. A value of the
+ * job stands in place of that of its project, and one that it does not give is that of its project.
+ */
+import { type Static, Type } from 'typebox';
+import type { PathError } from '../../contract/validate.ts';
+import { sure } from '../sure-parts.ts';
+
+export const Requirements = Type.Object(
+  {
+    profile: Type.Optional(
+      Type.Enum(['gpu', 'cpu'], { description: 'Kind of host; `gpu` asks for one card where nothing says how many.' }),
+    ),
+    gpu_count: Type.Optional(Type.Integer({ minimum: 0, maximum: 64, description: 'Cards for the task alone.' })),
+    gpu_memory_mb: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 2 ** 24, description: 'Memory of each card, in units of 2^20 bytes.' }),
+    ),
+    cpu: Type.Optional(Type.Number({ minimum: 0.1, maximum: 4096, description: 'Free cores.' })),
+    memory_mb: Type.Optional(
+      Type.Integer({ minimum: 64, maximum: 65_536 * 1024, description: 'Free memory, in units of 2^20 bytes.' }),
+    ),
+    storage_gb: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 2 ** 20,
+        description:
+          'Free disk, in units of 2^30 bytes: image, sandbox copy, caches, temporary files, checkpoints and downloads.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'What a host has to have, at least.' },
+);
+export type Requirements = Static<typeof Requirements>;
+
+/** The same in the units of placement; 0 where nothing is asked for. */
+export interface Needs {
+  readonly gpu_count: number;
+  readonly gpu_memory_mib: number;
+  readonly cpu_cores: number;
+  readonly memory_gib: number;
+  readonly storage_gib: number;
+}
+
+export function mergeRequirements(project: Requirements = {}, job: Requirements = {}): Requirements {
+  return { ...project, ...job };
+}
+
+/** What contradicts itself, also where each half is of another document. */
+export function checkRequirements(requirements: Requirements, path: string): readonly PathError[] {
+  const at = (key: string, message: string) => [{ path: `${path}/${key}`, code: 'contradiction', message }];
+  return [
+    ...sure(() =>
+      requirements.profile === 'cpu' && (requirements.gpu_count ?? 0) > 0
+        ? at('gpu_count', 'asks for cards, and the profile is cpu')
+        : [],
+    ),
+    ...sure(() =>
+      requirements.profile === 'cpu' && requirements.gpu_memory_mb !== undefined
+        ? at('gpu_memory_mb', 'asks for memory of a card, and the profile is cpu')
+        : [],
+    ),
+    ...sure(() =>
+      requirements.profile === 'gpu' && requirements.gpu_count === 0
+        ? at('gpu_count', 'must not be 0 with the profile gpu')
+        : [],
+    ),
+  ];
+}
+
+/** Who asks for the memory of a card asks for a card. */
+export function needsOf(requirements: Requirements): Needs {
+  const { profile, gpu_memory_mb, cpu = 0, memory_mb = 0, storage_gb = 0 } = requirements;
+  const usual = profile !== 'cpu' && (profile === 'gpu' || gpu_memory_mb !== undefined) ? 1 : 0;
+  const gpu_count = requirements.gpu_count ?? usual;
+  return {
+    gpu_count,
+    gpu_memory_mib: gpu_count === 0 ? 0 : (gpu_memory_mb ?? 0),
+    cpu_cores: cpu,
+    memory_gib: memory_mb / 1024,
+    storage_gib: storage_gb,
+  };
+}

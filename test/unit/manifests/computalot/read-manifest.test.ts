@@ -1,0 +1,281 @@
+/** What is refused in a project manifest, in which words, and where it is said. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { manifestSchemaName, manifestSchemaText } from '../../../../src/manifests/computalot/manifest-schema.ts';
+import { readManifest, readManifestText } from '../../../../src/manifests/computalot/read-manifest.ts';
+import { judgeManifest } from '../../../../src/manifests/dialects.ts';
+import { changed, smallest, whole } from '../../../support/project-manifests.ts';
+
+const root = resolve(import.meta.dirname, '../../../..');
+const errorsOf = (document: unknown) => {
+  const read = readManifest(document);
+  return read.ok ? [] : read.errors.map(({ path, code, message }) => ({ path, code, message }));
+};
+const placesOf = (document: unknown) => errorsOf(document).map(({ path, code }) => `${path} ${code}`);
+const cache = (more: object) => ({ name: 'one', scope: 'project_digest', path: '/cache/one', ...more });
+const data = (more: object) => ({ name: 'w', source: 'huggingface', uri: 'hf://org/m', path: '/models/w', ...more });
+const service = (more: object) => ({ name: 'one', command: ['x'], ...more });
+
+describe('a project manifest', () => {
+  it('is as small as the reference shows it (C-3)', () => {
+    expect(readManifest(smallest)).toMatchObject({ ok: true });
+  });
+
+  it('is one with every field, and one without any of those that may be left out (C-10)', () => {
+    expect(readManifest(whole)).toMatchObject({ ok: true, warnings: [] });
+    for (const key of Object.keys(whole).filter((name) => !Object.hasOwn(smallest, name))) {
+      // Without its cache mounts the data source would name one that is not there.
+      const less = key === 'cache_mounts' ? changed(whole, '/data_sources/0/cache', undefined) : whole;
+      expect(placesOf(changed(less, `/${key}`, undefined)), key).toEqual([]);
+    }
+  });
+
+  it('goes without a sandbox only where that is allowed (C-8)', () => {
+    const bare = changed(smallest, '/runtime/sandbox', undefined);
+
+    expect(placesOf(bare)).toEqual(['/runtime/sandbox required']);
+    expect(readManifest(bare, { needsSandbox: false })).toMatchObject({ ok: true });
+  });
+
+  it('is read as JSON and as YAML, and told from other kinds', () => {
+    expect(
+      readManifestText('version: 1\nruntime: {kind: oci, sandbox: gvisor, workdir: /w}\nentrypoint: {command: [x]}'),
+    ).toMatchObject({ ok: true });
+    expect(judgeManifest(JSON.stringify(smallest))).toMatchObject({ dialect: 'computalot', valid: true });
+    expect(judgeManifest('{"version": 1, "runtime": {}}')).toMatchObject({ dialect: 'computalot', valid: false });
+  });
+
+  it('has a published schema, byte for byte: `gpuaas manifest schema computalot` renews it', () => {
+    expect(readFileSync(join(root, 'docs/schemas', manifestSchemaName), 'utf8')).toBe(manifestSchemaText());
+  });
+});
+
+describe('in the words of its documentation it says', () => {
+  it.each<[string, string, string, readonly unknown[]]>([
+    ['C-89', 'version must be a positive integer', '/version', [0, -1, 1.5, '1', undefined]],
+    ['C-90', 'runtime.kind must be tarball or oci', '/runtime/kind', ['docker', 1, undefined]],
+    ['C-91', 'runtime.workdir must be an absolute path', '/runtime/workdir', ['workspace', '', 1, undefined]],
+    [
+      ...(['C-92', 'entrypoint.command must be a non-empty string array', '/entrypoint/command'] as const),
+      [[], 'python job.py', ['python', 1], undefined],
+    ],
+  ])('%s: %s', (_row, message, path, values) => {
+    for (const value of values) {
+      const errors = errorsOf(changed(smallest, path, value));
+      expect(errors.map((error) => [error.path, error.message])).toEqual([[path, message]]);
+    }
+  });
+
+  it('the same of what has no runtime and no entrypoint at all', () => {
+    expect(errorsOf({}).map(({ message }) => message)).toEqual([
+      'version must be a positive integer',
+      'runtime.kind must be tarball or oci',
+      'runtime.workdir must be an absolute path',
+      'entrypoint.command must be a non-empty string array',
+    ]);
+  });
+});
+
+describe('it is refused, with a path, where', () => {
+  it.each<[string, object, string]>([
+    ['C-5 its version is a later one', changed(smallest, '/version', 2), '/version unsupported'],
+    ['C-90 its kind is tarball', changed(smallest, '/runtime/kind', 'tarball'), '/runtime/kind unsupported'],
+    ['C-8 its sandbox is another one', changed(smallest, '/runtime/sandbox', 'runc'), '/runtime/sandbox const'],
+    ['a key is unknown', { ...smallest, more: 1 }, '/more unknown_key'],
+    ['C-9 the program has no name', changed(smallest, '/entrypoint/command', ['']), '/entrypoint/command/0 empty'],
+    ['C-11 the Dockerfile is absolute', changed(whole, '/build/dockerfile', '/Dockerfile'), '/build/dockerfile path'],
+    ['C-12 the context climbs', changed(whole, '/build/context', '../app'), '/build/context path'],
+    ['C-87 a path has a backslash', changed(whole, '/build/context', 'a\\b'), '/build/context path'],
+    ['C-87 a path has a NUL', changed(whole, '/build/dockerfile', 'a\0b'), '/build/dockerfile path'],
+    ['C-14 an argument is no text', changed(whole, '/build/args', { A: 1 }), '/build/args/A type'],
+    ['C-14 an argument has no name', changed(whole, '/build/args', { '1A': '1' }), '/build/args/1A malformed_name'],
+    ['C-82 the workdir climbs', changed(smallest, '/runtime/workdir', '/a/../b'), '/runtime/workdir path'],
+    [
+      'the workdir is the platform’s',
+      changed(smallest, '/runtime/workdir', '/computalot/x'),
+      '/runtime/workdir system_path',
+    ],
+    ['the workdir is the kernel’s', changed(smallest, '/runtime/workdir', '/proc/1'), '/runtime/workdir path'],
+    [
+      'C-24 a cwd is absolute',
+      changed(whole, '/runtime/init/commands/0/cwd', '/x'),
+      '/runtime/init/commands/0/cwd path',
+    ],
+    [
+      'C-25 a variable is the loader’s',
+      changed(whole, '/runtime/init/commands/0/env', { LD_PRELOAD: 'x' }),
+      '/runtime/init/commands/0/env/LD_PRELOAD forbidden_variable',
+    ],
+    [
+      'a variable is the platform’s',
+      changed(whole, '/runtime/services/0/env', { COMPUTALOT_X: 'x' }),
+      '/runtime/services/0/env/COMPUTALOT_X reserved_variable',
+    ],
+    [
+      'C-28 a service has no fine name',
+      changed(whole, '/runtime/services/0/name', 'a b'),
+      '/runtime/services/0/name pattern',
+    ],
+    [
+      'C-28 a service is called as the task',
+      changed(whole, '/runtime/services/0/name', 'Task'),
+      '/runtime/services/0/name reserved_name',
+    ],
+    [
+      'C-28 two services have one name',
+      changed(whole, '/runtime/services', [service({}), service({})]),
+      '/runtime/services/1/name duplicate_name',
+    ],
+    [
+      'C-37 two services have one variable',
+      changed(whole, '/runtime/services', [service({ name: 'a-b' }), service({ name: 'A_b' })]),
+      '/runtime/services/1/name colliding_name',
+    ],
+    [
+      'C-29 a command of a service is a text',
+      changed(whole, '/runtime/services/0/command', 'x'),
+      '/runtime/services/0/command type',
+    ],
+    ['C-30 a scope is unknown', changed(whole, '/runtime/services/0/scope', 'host'), '/runtime/services/0/scope enum'],
+    [
+      'C-31 a restart is unknown',
+      changed(whole, '/runtime/services/0/restart', 'yes'),
+      '/runtime/services/0/restart enum',
+    ],
+    [
+      'C-32 a cwd of a service climbs',
+      changed(whole, '/runtime/services/0/cwd', 'a/../..'),
+      '/runtime/services/0/cwd path',
+    ],
+    [
+      'C-39 cards are asked for with the profile cpu',
+      changed(whole, '/requirements', { profile: 'cpu', gpu_count: 1 }),
+      '/requirements/gpu_count contradiction',
+    ],
+    [
+      'C-47 two caches have one name',
+      changed(smallest, '/cache_mounts', [cache({}), cache({ path: '/cache/two' })]),
+      '/cache_mounts/1/name duplicate_name',
+    ],
+    [
+      'C-56 two caches have one variable',
+      changed(smallest, '/cache_mounts', [cache({}), cache({ name: 'ONE', path: '/cache/two' })]),
+      '/cache_mounts/1/name colliding_name',
+    ],
+    [
+      'C-48 a scope of a cache is unknown',
+      changed(smallest, '/cache_mounts', [cache({ scope: 'worker' })]),
+      '/cache_mounts/0/scope const',
+    ],
+    [
+      'C-49 a path of a cache is relative',
+      changed(smallest, '/cache_mounts', [cache({ path: 'cache' })]),
+      '/cache_mounts/0/path not_absolute',
+    ],
+    [
+      'C-51 a class is unknown',
+      changed(smallest, '/cache_mounts', [cache({ class: 'npm' })]),
+      '/cache_mounts/0/class enum',
+    ],
+    [
+      'C-52 a seed is no truth value',
+      changed(smallest, '/cache_mounts', [cache({ seed_from_image: 'yes' })]),
+      '/cache_mounts/0/seed_from_image type',
+    ],
+    [
+      'a cache lies over the system',
+      changed(smallest, '/cache_mounts', [cache({ path: '/etc/x' })]),
+      '/cache_mounts/0/path system_path',
+    ],
+    [
+      'a cache is the whole root',
+      changed(smallest, '/cache_mounts', [cache({ path: '/' })]),
+      '/cache_mounts/0/path system_path',
+    ],
+    [
+      'a cache lies over the platform',
+      changed(smallest, '/cache_mounts', [cache({ path: '/computalot' })]),
+      '/cache_mounts/0/path system_path',
+    ],
+    [
+      'a cache lies in another',
+      changed(smallest, '/cache_mounts', [cache({}), cache({ name: 'two', path: '/cache/one/two' })]),
+      '/cache_mounts/1/path overlap',
+    ],
+    [
+      'data lies in a cache',
+      { ...smallest, cache_mounts: [cache({})], data_sources: [data({ path: '/cache/one/m/' })] },
+      '/data_sources/0/path overlap',
+    ],
+    [
+      'C-60 two data sources have one name',
+      changed(smallest, '/data_sources', [data({}), data({ path: '/models/v' })]),
+      '/data_sources/1/name duplicate_name',
+    ],
+    [
+      'C-61 a source is unknown',
+      changed(smallest, '/data_sources', [data({ source: 's3' })]),
+      '/data_sources/0/source const',
+    ],
+    [
+      'C-62 a scheme is wrong',
+      changed(smallest, '/data_sources', [data({ uri: 'https://org/m' })]),
+      '/data_sources/0/uri pattern',
+    ],
+    [
+      'C-63 a delivery is unknown',
+      changed(smallest, '/data_sources', [data({ delivery: 'copy' })]),
+      '/data_sources/0/delivery const',
+    ],
+    [
+      'C-64 a path of data is relative',
+      changed(smallest, '/data_sources', [data({ path: 'm' })]),
+      '/data_sources/0/path not_absolute',
+    ],
+    [
+      'C-65, C-86 a cache is unknown',
+      changed(smallest, '/data_sources', [data({ cache: 'two' })]),
+      '/data_sources/0/cache unknown_cache',
+    ],
+    ['C-77 an artifact climbs', changed(whole, '/artifacts/upload/0/path', '../x'), '/artifacts/upload/0/path path'],
+    [
+      'two artifacts have one name',
+      changed(whole, '/artifacts/outputs/0/name', 'report'),
+      '/artifacts/outputs/0/name duplicate_name',
+    ],
+    ['C-76 a type is unknown', changed(whole, '/artifacts/outputs/0/type', 'x'), '/artifacts/outputs/0/type const'],
+  ])('%s', (_what, document, place) => {
+    expect(placesOf(document)).toEqual([place]);
+  });
+
+  it('three things are wrong: all three are told, also behind a fault of the schema (C-88)', () => {
+    const document = changed(
+      changed(changed(whole, '/version', 0), '/data_sources/0/cache', 'no'),
+      '/build/context',
+      '/app',
+    );
+
+    expect(placesOf(document).sort()).toEqual([
+      '/build/context path',
+      '/data_sources/0/cache unknown_cache',
+      '/version minimum',
+    ]);
+  });
+
+  it('and nothing is told of caches that may be what is wrong', () => {
+    expect(placesOf(changed(whole, '/cache_mounts/0/name', 7))).toEqual(['/cache_mounts/0/name type']);
+  });
+});
+
+it('warns of services that outlive their task, of a cache that hides the workdir, and where nothing is kept', () => {
+  const read = readManifest({
+    ...smallest,
+    runtime: { ...smallest.runtime, services: [service({ scope: 'project' })] },
+    cache_mounts: [cache({ path: '/workspace' })],
+  });
+
+  expect(read.ok && read.warnings.map(({ path, code }) => `${path} ${code}`)).toEqual([
+    ...['/runtime/services/0/scope unsupported', '/cache_mounts/0/path hides_workdir', ' no_artifacts'],
+  ]);
+});
