@@ -74,6 +74,15 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
       ],
       { description: 'Facts about the engine; null when it does not answer.' },
     ),
+    offers: Type.Optional(
+      Type.Object(
+        {
+          sandboxes: Type.Array(Type.String(), { description: 'Sandboxes of host policy that the engine has.' }),
+          builds: Type.Boolean({ description: 'True if host policy lets images be built here.' }),
+        },
+        { additionalProperties: false, description: 'What jobs may ask for; absent from agents before this was said.' },
+      ),
+    ),
     gpus: Type.Array(Gpu, { maxItems: 128, description: 'Cards of the host; empty without a driver.' }),
     resources: Type.Object(
       {

@@ -72,9 +72,17 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     runtimes,
     compose_version: compose.version,
     engine: engine === null ? null : { ...describeEngine(engine), ...(await describeWay(engine, cards.gpus, sources)) },
+    ...(engine === null ? {} : { offers: offersOf(policy, engine.runtimes) }),
     gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
+}
+
+function offersOf(policy: HostPolicy, runtimes: readonly string[]): NonNullable<Output['offers']> {
+  const sandboxes = Object.entries(policy.sandboxes).filter(([, runtime]) => runtimes.includes(runtime));
+  // Nothing can be built before host policy has a word for it.
+  const { builds } = policy as { readonly builds?: unknown };
+  return { sandboxes: sandboxes.map(([name]) => name), builds: builds !== undefined };
 }
 
 /** The version, or why there is none: a host without Compose runs single containers. */

@@ -14,6 +14,7 @@ import { describeJob } from './job-page.ts';
 import { jobPath, jobsPath } from './job-path.ts';
 import { printLogs } from './logs.ts';
 import { amount, atLeastOne, given, json, projectOption, whole } from './options.ts';
+import { addRevisionCommands } from './revision-commands.ts';
 import { type Column, field, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
 import { manifestText } from './version-commands.ts';
@@ -93,6 +94,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
       }),
     );
   addJobOutputCommands(jobs, plain);
+  addRevisionCommands(jobs, carry);
 }
 
 interface SubmitOptions {

@@ -1,5 +1,6 @@
 /** The places of a project as its jobs see them: what there is in all, what is free, and whether something can be begun now. */
 import type { Shape } from '../db/entities/allocation.ts';
+import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
 import type { HostCards } from '../launch/card-fit.ts';
 import { loadPlaces, type Place } from '../launch/load-facts.ts';
@@ -47,7 +48,14 @@ function hostOf(
     },
     cards: cardsOf(host, neighbours, shape),
     ...{ cardLimit: shape.gpu_count, cardsPromised: used.gpu_count },
+    offers: offersOf(node),
   };
+}
+
+/** An agent that does not say it cannot build, and knows nothing of it. */
+function offersOf(node: Node): JobHost['offers'] {
+  const said = node.runtime ?? node.inventory?.runtime;
+  return said && (said.offers ?? { sandboxes: [], builds: false });
 }
 
 function whyNotNow(nodeId: string, isKnown: boolean, isConnected: (nodeId: string) => boolean): string | undefined {

@@ -26,12 +26,16 @@ export interface JobHost {
   /** Most cards that its allocation may use at a time, and how many of those are promised. */
   readonly cardLimit: number;
   readonly cardsPromised: number;
+  /** What it lets jobs ask for; undefined where it has said nothing yet. */
+  readonly offers: { readonly sandboxes: readonly string[]; readonly builds: boolean } | undefined;
 }
 
 export interface Missing {
   readonly name: string;
   readonly wanted: number;
   readonly have: number;
+  /** The whole of it, where no amount says it. */
+  readonly words?: string;
 }
 
 type Granted = Pick<Resources, 'gpu_count' | 'cpu_cores' | 'memory_gib'>;
@@ -44,6 +48,8 @@ export type Fit =
 
 export function fitOf(needs: JobNeeds, host: JobHost): Fit {
   const granted = shareOf(needs, host);
+  const refused = notOffered(needs, host);
+  if (refused) return { is: 'never', missing: [refused] };
   const able = host.cards.filter(({ memoryMib }) => memoryMib >= needs.gpu_memory_mib);
   const never = lacking(needs, granted, host.total, Math.min(able.length, host.cardLimit));
   // Without a card of its own, it still wants to be where such a card is.
@@ -52,6 +58,14 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
   const freeCards = Math.min(able.filter(({ isFree }) => isFree).length, host.cardLimit - host.cardsPromised);
   const later = lacking(needs, granted, host.free, Math.max(0, freeCards));
   return later.length > 0 ? { is: 'later', missing: later } : { is: 'now', granted };
+}
+
+/** Of a host that has said nothing yet it is believed that it does: it is asked before anything is begun. */
+function notOffered({ sandbox, builds }: JobNeeds, { offers }: JobHost): Missing | undefined {
+  if (offers === undefined) return undefined;
+  const lacks = (words: string) => ({ name: 'hosts', wanted: 1, have: 0, words });
+  if (sandbox !== undefined && !offers.sandboxes.includes(sandbox)) return lacks(`a host that offers ${sandbox}`);
+  return builds && !offers.builds ? lacks('a host whose operator lets images be built on it') : undefined;
 }
 
 /** Where nobody says how much: of a host with cards what goes with them, of one without a quarter. Never less than a core. */
@@ -72,9 +86,15 @@ function lacking(needs: JobNeeds, granted: Granted, have: Amounts, cards: number
     { name: cardWords, wanted: needs.gpu_count, have: cards },
     { name: 'cores', wanted: granted.cpu_cores, have: have.cpu_cores },
     { name: 'GiB of memory', wanted: granted.memory_gib, have: have.memory_gib },
-    { name: 'GiB of disk', wanted: needs.disk_gib, have: have.disk_gib },
+    { name: diskWords(needs), wanted: needs.disk_gib, have: have.disk_gib },
   ];
   return all.filter((each) => each.wanted > each.have);
+}
+
+/** With what most of it is for. */
+function diskWords({ disk_parts = [] }: JobNeeds): string {
+  const [most] = disk_parts.toSorted((a, b) => b.gib - a.gib);
+  return most === undefined ? 'GiB of disk' : `GiB of disk (most of it, ${round(most.gib)}, for ${most.part})`;
 }
 
 const cardWords = 'GPUs';
@@ -94,14 +114,15 @@ export function largest(missing: readonly Missing[]): Missing | undefined {
   return [...missing].sort((a, b) => b.wanted / Math.max(b.have, 0.001) - a.wanted / Math.max(a.have, 0.001))[0];
 }
 
-export function inWords({ name, wanted, have }: Missing): string {
+export function inWords({ name, wanted, have, words }: Missing): string {
+  if (words !== undefined) return words;
   const amount = round(wanted);
   return `${amount} ${amount === 1 ? name.replace(/^(core|GPU)s$/, '$1') : name}, of ${round(have)}`;
 }
 
 /** Of hosts that will never have it. */
 export function inWordsOfNever(missing: Missing): string {
-  return `${inWords(missing)} on the host that comes nearest`;
+  return missing.words ?? `${inWords(missing)} on the host that comes nearest`;
 }
 
 function round(amount: number): number {

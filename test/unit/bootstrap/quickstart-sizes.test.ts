@@ -15,7 +15,14 @@ it.each([
   const free = { cores: allocation.cores - notebook.cores, gib: allocation.gib - notebook.gib };
   const host = {
     ...{ allocationId: 'a', nodeId: 'n', name: 'h', projects: ['p'], unfit: undefined },
-    ...{ total: amounts(allocation), free: amounts(free), cards: [], cardLimit: 0, cardsPromised: 0 },
+    ...{
+      total: amounts(allocation),
+      free: amounts(free),
+      cards: [],
+      cardLimit: 0,
+      cardsPromised: 0,
+      offers: undefined,
+    },
   };
 
   expect(allocation.cores).toBeLessThanOrEqual(cores);

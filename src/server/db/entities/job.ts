@@ -29,6 +29,20 @@ export const JobNeeds = Type.Object(
         'Least that share may be: the shared memory of its containers that run side by side is a part of it.',
     }),
     disk_gib,
+    disk_parts: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            part: text(64, 'What it is for.'),
+            gib: Type.Number({ minimum: 0, description: 'How much of it, in GiB.' }),
+          },
+          { ...closed, description: 'A part of the disk.' },
+        ),
+        { maxItems: 16, description: 'What the disk is for, where that is known.' },
+      ),
+    ),
+    sandbox: Type.Optional({ ...Sandbox, description: 'Sandbox that its host has to offer; any host if absent.' }),
+    builds: Type.Optional(Type.Boolean({ description: 'True if its host has to build its image.' })),
   },
   { ...closed, description: 'What a host must have free for it.' },
 );
@@ -184,6 +198,9 @@ export const JobDocument = Type.Object(
   {
     id: id('The job.'),
     document: Type.Unknown({ description: 'The document, with its secrets replaced.' }),
+    payload: Type.Optional(
+      Type.Unknown({ description: 'What the job of a revision is given, as its author wrote it.' }),
+    ),
     sealed_secrets: nullable(
       text(524_288, 'Sealed.'),
       'Its secrets, sealed under a key that is not in the store; null where there are none, and after the end of the job.',

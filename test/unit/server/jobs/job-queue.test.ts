@@ -13,7 +13,7 @@ function host(id: string, given: Partial<JobHost> = {}): JobHost {
   const amounts = { cpu_cores: 4, memory_gib: 64, disk_gib: 100 };
   return {
     ...{ allocationId: `al-${id}`, nodeId: id, name: id, projects: ['p1', 'p2', 'p3'], unfit: undefined },
-    ...{ total: amounts, free: amounts, cards: [], cardLimit: 0, cardsPromised: 0 },
+    ...{ total: amounts, free: amounts, cards: [], cardLimit: 0, cardsPromised: 0, offers: undefined },
     ...given,
   };
 }

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { JobNeeds } from '../../../../src/server/db/entities/job.ts';
-import { fitOf, inWords, type JobHost, largest, taking } from '../../../../src/server/jobs/placement.ts';
+import { neverOf } from '../../../../src/server/jobs/job-queue.ts';
+import {
+  fitOf,
+  inWords,
+  inWordsOfNever,
+  type JobHost,
+  largest,
+  taking,
+} from '../../../../src/server/jobs/placement.ts';
 
 const needs = (given: Partial<JobNeeds> = {}): JobNeeds => ({
   ...{ gpu_count: 0, gpu_memory_mib: 0, cpu_cores: null, memory_gib: null, disk_gib: 1 },
@@ -19,7 +27,12 @@ function host(given: Partial<JobHost> = {}): JobHost {
       total: amounts,
       free: amounts,
     },
-    ...{ cards: [card(24_564), card(24_564), card(16_384), card(16_384)], cardLimit: 4, cardsPromised: 0 },
+    ...{
+      cards: [card(24_564), card(24_564), card(16_384), card(16_384)],
+      cardLimit: 4,
+      cardsPromised: 0,
+      offers: undefined,
+    },
     ...given,
   };
 }
@@ -74,5 +87,38 @@ describe('a job and a host', () => {
     expect(left.free).toEqual({ cpu_cores: 12, memory_gib: 56, disk_gib: 90 });
     expect(left.cards.map(({ isFree }) => isFree)).toEqual([false, false, true, true]);
     expect(fitOf(needs({ gpu_count: 1, gpu_memory_mib: 20_000 }), left).is).toBe('later');
+  });
+
+  it.each([
+    ['a sandbox', { sandbox: 'gvisor' }, { sandboxes: ['runc'], builds: true }, 'a host that offers gvisor'],
+    ['builds', { builds: true }, { sandboxes: [], builds: false }, 'a host whose operator lets images be built on it'],
+  ] as const)(
+    'never fit where %s is asked for that the host does not offer, however large it is',
+    (_, asked, offers, words) => {
+      const fit = fitOf(needs(asked), host({ offers }));
+
+      expect(fit.is === 'never' && inWordsOfNever(neverOf([fit]))).toBe(words);
+      expect(fitOf(needs(asked), host({ offers: { sandboxes: ['gvisor'], builds: true } })).is).toBe('now');
+      // It is asked before anything is begun.
+      expect(fitOf(needs(asked), host({ offers: undefined })).is).toBe('now');
+    },
+  );
+
+  it('are compared by the disk that is free, and told what most of it is for (C-44, C-45, C-46)', () => {
+    const disk = needs({
+      disk_gib: 40,
+      disk_parts: [
+        { part: 'caches', gib: 10 },
+        { part: 'its image', gib: 30 },
+      ],
+    });
+    const amounts = { cpu_cores: 16, memory_gib: 64 };
+    const fit = fitOf(disk, host({ total: { ...amounts, disk_gib: 100 }, free: { ...amounts, disk_gib: 39 } }));
+
+    expect(fit.is === 'later' && inWords(largest(fit.missing) as never)).toBe(
+      '40 GiB of disk (most of it, 30, for its image), of 39',
+    );
+    expect(fitOf(disk, host({ free: { ...amounts, disk_gib: 40 } })).is).toBe('now');
+    expect(fitOf(disk, host({ free: { ...amounts, disk_gib: 4000 } })).is).toBe('now');
   });
 });
