@@ -30,7 +30,9 @@ function notYet({ images, inputs, caches = [] }: JobPlan): PathError[] {
       source.kind === 'build' ? [{ path: `/images/${index}/source/kind`, code: 'unsupported', message }] : [],
     ),
     ...inputs.flatMap(({ source }, index) =>
-      source.kind === 'output' ? [{ path: `/inputs/${index}/source/kind`, code: 'unsupported', message }] : [],
+      source.kind === 'output' && source.media_type === 'application/x-tar'
+        ? [{ path: `/inputs/${index}/source/media_type`, code: 'unsupported', message }]
+        : [],
     ),
     ...caches.map((_, index) => ({ path: `/caches/${index}`, code: 'unsupported', message })),
   ];

@@ -2,7 +2,7 @@
 import { request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { AgentError } from '../../contract/failures.ts';
-import { revisionsPath } from '../../contract/signing.ts';
+import { jobOutputsPath, revisionsPath } from '../../contract/signing.ts';
 import type { RevisionSource } from '../../jobs/inputs/job-inputs.ts';
 import { answerOf } from '../../kit/answer-of.ts';
 import { describeFailure, refusal } from './client.ts';
@@ -18,6 +18,7 @@ export function revisionSource(
   stallMs = usualStallMs,
 ): RevisionSource {
   return {
+    urlOfOutput: ({ job_id, sha256 }) => new URL(`${origin.audience}${jobOutputsPath}/${job_id}/${sha256}`),
     urlOf: (sha256) => new URL(`${origin.audience}${revisionsPath}/${sha256}`),
     ask: async ({ url, signal, headers = {}, also = [] }) => {
       const bearer = bearerNow();

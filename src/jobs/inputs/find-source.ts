@@ -6,8 +6,8 @@ import { findOnWeb } from './sources/http.ts';
 import { findInHub } from './sources/hugging-face.ts';
 import type { SourceMeans } from './sources/means.ts';
 import { findInRegistry } from './sources/ollama.ts';
+import { findOutput } from './sources/output.ts';
 import { findInBucket } from './sources/s3.ts';
-import { refused } from './trouble.ts';
 
 export async function findSource(source: ResolvedSource, means: SourceMeans): Promise<RemoteSource> {
   switch (source.kind) {
@@ -22,7 +22,7 @@ export async function findSource(source: ResolvedSource, means: SourceMeans): Pr
     case 'inline':
       return readInline(source);
     case 'output':
-      throw refused('This host fetches no outputs of jobs yet.');
+      return findOutput(source, means.controlPlane);
   }
 }
 

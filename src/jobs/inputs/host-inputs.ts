@@ -50,7 +50,7 @@ export interface HostInputsOptions {
   readonly idleMs?: number | undefined;
   readonly lookup?: typeof lookup | undefined;
   readonly readFree?: ((folder: string) => Promise<number>) | undefined;
-  /** Undefined where there is no control plane to fetch revisions from. */
+  /** Undefined where there is no control plane to fetch revisions and outputs of jobs from. */
   readonly revisions?: RevisionSource | undefined;
 }
 
@@ -183,7 +183,9 @@ export class HostInputs implements JobInputs {
     const { endpoints } = this.#options.policy.inputs;
     await this.#cache.open();
     const source = await patiently({ clock: this.#clock, signal }, () =>
-      findSource(input.source, { client: this.#client, signal, credential, endpoints }),
+      findSource(input.source, {
+        ...{ client: this.#client, controlPlane: this.#options.revisions, signal, credential, endpoints },
+      }),
     );
     judgePaths(source.files.map(({ path }) => path));
     const keys = source.files.map((file) => this.#keyOf(file, job, input, credential));

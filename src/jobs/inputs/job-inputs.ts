@@ -33,9 +33,10 @@ export interface WantedRevision {
   readonly bytes: number;
 }
 
-/** Where revisions are fetched from. */
+/** Where revisions and outputs of jobs are fetched from. */
 export interface RevisionSource {
   urlOf(sha256: string): URL;
+  urlOfOutput(output: { readonly job_id: string; readonly sha256: string }): URL;
   /** Like that of a source of inputs; `control_plane.unavailable` for what passes. */
   ask(question: Question): Promise<IncomingMessage>;
 }

@@ -12,6 +12,7 @@ describe('a plan', () => {
 
     expect(refusalOf({})).toBeUndefined();
     expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_072))] })).toBeUndefined();
+    expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [checkpoint('ckpt/latest.pt')] })).toBeUndefined();
     expect(refusalOf({ ...inVolume, preflight, services })).toBeUndefined();
   });
 
@@ -19,8 +20,9 @@ describe('a plan', () => {
     expect(refusalOf({ caches: [cache('pip')] })).toMatchObject({
       ...{ code: 'task.unsupported', detail: { errors: [{ path: '/caches/0' }] } },
     });
-    expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [checkpoint('ckpt/latest.pt')] })).toMatchObject({
-      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/inputs/0/source/kind' }] } },
+    const folder = checkpoint('ckpt', 'application/x-tar');
+    expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [folder] })).toMatchObject({
+      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/inputs/0/source/media_type' }] } },
     });
   });
 
@@ -202,13 +204,14 @@ const inline = (text: string) => ({
   ...{ volume: 'v', required: true, cache_seconds: 0 },
 });
 const textPath = '/inputs/0/source/text';
-const checkpoint = (path: string) => ({
+const checkpoint = (path: string, media_type: 'application/octet-stream' | 'application/x-tar' = octets) => ({
   ...{ id: 'resume', volume: 'v', required: true, cache_seconds: 0 },
   source: {
     ...{ kind: 'output' as const, job_id: 'j', name: 'c', sha256: '0'.repeat(64), bytes: 1, path },
-    media_type: 'application/octet-stream' as const,
+    media_type,
   },
 });
+const octets = 'application/octet-stream';
 const outputPath = '/inputs/0/source/path';
 const port = (number: number) => ({ kind: 'port' as const, port: number, protocol: 'http' as const, checks: [] });
 
