@@ -140,6 +140,10 @@ describe.each([13, 12] as const)('on Debian %s', (debian) => {
     await host.waitFor(async () => (await fed()) !== first, 'the next sign');
 
     expect(await host.unit(units.agent, 'NRestarts')).toBe('1');
+    // As it is shipped, for what comes after: a machine that is busy with others may take longer to give an agent its turn.
+    await host.sh(
+      `rm /run/systemd/system/${units.agent}.d/impatient.conf; systemctl daemon-reload; systemctl restart ${units.agent}`,
+    );
   });
 
   if (debian === 12) return;
