@@ -5,11 +5,12 @@ import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
 import { memoryRecords } from '../jobs/memory-records.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
+import { KeyedMutex } from '../kit/mutex.ts';
 import { namesIn } from '../kit/names-in.ts';
 import { type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
-export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts'>> {
+export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts' | 'builder'>> {
   /** Without one, nothing of a job is remembered after this process. */
   readonly journal?: Pick<Journal, 'jobs'> | undefined;
   /** Without it, no inputs are fetched. */
@@ -21,10 +22,11 @@ export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }):
   return join(state_dir, 'jobs');
 }
 
-export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsOptions = {}): JobMeans {
+export function openHostJobs({ journal, fetching, outputs, receipts, builder }: HostJobsOptions = {}): JobMeans {
   return {
     ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },
-    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
+    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, builder },
+    builds: new KeyedMutex(),
   };
 }
 

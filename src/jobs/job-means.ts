@@ -1,4 +1,6 @@
 /** What carrying out a job needs beyond containers. */
+import type { KeyedMutex } from '../kit/mutex.ts';
+import type { ImageBuilder } from '../runtime/image-builder.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
@@ -11,6 +13,10 @@ export interface JobMeans {
   readonly inputs: JobInputs | undefined;
   /** Undefined where this process keeps nothing: plans with outputs are refused, and logs go with their containers. */
   readonly outputs: JobOutputs | undefined;
+  /** Undefined where this process builds no images: plans with such are refused. */
+  readonly builder: ImageBuilder | undefined;
+  /** One build of a revision at a time. */
+  readonly builds: KeyedMutex;
   /** Undefined where nothing is signed. */
   readonly receipts: JobReceipts | undefined;
 }

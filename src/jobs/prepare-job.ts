@@ -4,8 +4,10 @@ import type { JobInput } from '../contract/job-inputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import { judge } from '../contract/validate.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
+import type { ImageFacts } from '../policy/container-request.ts';
 import { PullCredential, type PullProgress } from '../runtime/engine.ts';
 import { createBare, partId } from './bare-container.ts';
+import { obtainBuilt } from './build-image.ts';
 import { type InputProgress, resolveInput } from './inputs/job-inputs.ts';
 import { tarOf } from './inputs/tar-of.ts';
 import type { RunningJob } from './running-job.ts';
@@ -29,22 +31,35 @@ async function allOf(work: readonly Promise<void>[]): Promise<void> {
 }
 
 async function obtainImage(job: RunningJob, image: JobPlan['images'][number], signal: AbortSignal): Promise<void> {
+  const { id, source } = image;
+  const pull = async (reference: string) => void (await pullImage(job, image, reference, signal));
+  const facts =
+    source.kind === 'build'
+      ? await obtainBuilt(job, { id, source, pull }, signal)
+      : await pullImage(job, image, source.reference, signal);
+  job.images.set(id, facts);
+  if (job.record.images[id] !== facts.id) job.update({ images: { ...job.record.images, [id]: facts.id } });
+}
+
+async function pullImage(
+  job: RunningJob,
+  { id, credential }: JobPlan['images'][number],
+  reference: string,
+  signal: AbortSignal,
+): Promise<ImageFacts> {
   const { ground } = job;
-  const { source } = image;
-  if (source.kind === 'build') throw new AgentError('task.unsupported', { reason: 'This host builds no images.' });
-  const facts = await ground.engine.pull(source, {
-    signal,
-    credential: async (wanted) =>
-      image.credential === undefined
-        ? await ground.pullCredential(wanted)
-        : asCredential(await ground.unseal(image.credential)),
-    diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30,
-    onProgress: (progress) => tellPull(job, image.id, progress),
-    onRetry: ({ attempt, delayMs, error }) =>
-      ground.log.warn({ attempt, delay_ms: delayMs, err: error }, 'pull failed, will retry'),
-  });
-  job.images.set(image.id, facts);
-  if (job.record.images[image.id] !== facts.id) job.update({ images: { ...job.record.images, [image.id]: facts.id } });
+  return await ground.engine.pull(
+    { reference },
+    {
+      signal,
+      credential: async (wanted) =>
+        credential === undefined ? await ground.pullCredential(wanted) : asCredential(await ground.unseal(credential)),
+      diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30,
+      onProgress: (progress) => tellPull(job, id, progress),
+      onRetry: ({ attempt, delayMs, error }) =>
+        ground.log.warn({ attempt, delay_ms: delayMs, err: error }, 'pull failed, will retry'),
+    },
+  );
 }
 
 function asCredential(opened: Buffer): PullCredential {

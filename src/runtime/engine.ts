@@ -190,7 +190,7 @@ export interface PathFacts {
 export interface ContainerEngine {
   facts(signal: AbortSignal): Promise<EngineFacts>;
   /** Pulls by digest, one pull per digest at a time, and verifies by inspection what the engine then holds. */
-  pull(image: RegistryImage, options: PullOptions): Promise<ImageFacts>;
+  pull(image: Pick<RegistryImage, 'reference'>, options: PullOptions): Promise<ImageFacts>;
   /** Undefined if the engine does not have it. `reference` is a digest reference or an image id. */
   image(reference: string, signal: AbortSignal): Promise<ImageFacts | undefined>;
 

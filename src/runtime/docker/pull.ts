@@ -51,7 +51,7 @@ export class Puller {
     this.#settings = settings;
   }
 
-  async pull({ reference }: RegistryImage, options: PullOptions): Promise<ImageFacts> {
+  async pull({ reference }: Pick<RegistryImage, 'reference'>, options: PullOptions): Promise<ImageFacts> {
     const ref = parseImageReference(reference);
     const held = await this.#held(reference, ref, options.signal);
     return (

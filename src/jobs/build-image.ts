@@ -1,0 +1,73 @@
+/**
+ * An image of a job that its host builds: once for each revision, whoever asks for it.
+ *
+ *   is it there? ─▶ yes: no fetch, no build
+ *        └─ no ─▶ bases by digest ─▶ files of the revision ─▶ build
+ *
+ * Safe to repeat: what was fetched is kept, what was begun is built anew.
+ */
+import { createReadStream } from 'node:fs';
+import { bounds, cutText } from '../contract/bounds.ts';
+import { AgentError } from '../contract/failures.ts';
+import type { BuildImage } from '../contract/job-build.ts';
+import type { ImageFacts } from '../policy/container-request.ts';
+import type { BuildRequest, ImageBuilder } from '../runtime/image-builder.ts';
+import type { InputProgress, JobInputs } from './inputs/job-inputs.ts';
+import type { RunningJob } from './running-job.ts';
+
+export interface WantedBuild {
+  /** Id of the image in the plan. */
+  readonly id: string;
+  readonly source: BuildImage;
+  /** Pulls a base with the credentials of the job. */
+  readonly pull: (reference: string) => Promise<void>;
+}
+
+interface BuildMeans {
+  readonly builder: ImageBuilder;
+  readonly inputs: JobInputs;
+  readonly request: BuildRequest;
+  readonly signal: AbortSignal;
+}
+
+/** `task.unsupported` where this process builds nothing; else as a pull, a fetch or a build fails. */
+export async function obtainBuilt(job: RunningJob, wanted: WantedBuild, signal: AbortSignal): Promise<ImageFacts> {
+  const { builder, builds, inputs } = job.ground.jobs;
+  if (!builder || !inputs) throw new AgentError('task.unsupported', { reason: 'This process builds no images.' });
+  const { project_id: projectId } = job.plan.identity;
+  const request = { projectId, source: wanted.source };
+  const known = await builder.builtImage(request, signal);
+  if (known) return known;
+  // Another job of the same revision may be building it.
+  const key = `${projectId} ${wanted.source.revision_sha256}`;
+  const work = async () => {
+    signal.throwIfAborted();
+    return (
+      (await builder.builtImage(request, signal)) ?? (await build(job, wanted, { builder, inputs, request, signal }))
+    );
+  };
+  return await builds.run(key, work, signal);
+}
+
+async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: BuildMeans): Promise<ImageFacts> {
+  const { builder, inputs, request, signal } = means;
+  const { ground } = job;
+  const { revision_sha256: sha256, revision_bytes: bytes } = source;
+  for (const base of new Set(Object.values(source.bases))) await pull(base);
+  const onFetch = ({ bytes: done }: InputProgress) =>
+    job.emit('image.progress', `${id}: ${done} of ${bytes} bytes of its files`, {
+      ...{ image: id, bytes: done, bytes_total: bytes },
+    });
+  const revision = { project_id: request.projectId, sha256, bytes };
+  return await inputs.withRevision(revision, { signal, onProgress: onFetch }, async (file) => {
+    let at = {};
+    return await builder.build(request, () => createReadStream(file), {
+      ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30 },
+      onProgress: ({ step, steps, text }) => {
+        at = { step, steps };
+        job.emit('image.progress', `${id}: step ${step} of ${steps}, ${text}`, { image: id, step, steps });
+      },
+      onLog: (line) => ground.log.info({ image: id, ...at, text: cutText(line, bounds.line) }, 'build'),
+    });
+  });
+}

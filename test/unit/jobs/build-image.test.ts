@@ -1,0 +1,162 @@
+/** Images that a host builds for its jobs: once for each revision, of its own files. */
+import { buffer } from 'node:stream/consumers';
+import { describe, expect, it } from 'vitest';
+import { controlPlaneOrigin } from '../../../src/agent/control-plane/origin.ts';
+import { revisionSource } from '../../../src/agent/control-plane/revision-source.ts';
+import { openHostJobs } from '../../../src/agent/host-jobs.ts';
+import { AgentError } from '../../../src/contract/failures.ts';
+import type { BuildImage } from '../../../src/contract/job-build.ts';
+import { revisionsPath } from '../../../src/contract/signing.ts';
+import { prepareJob } from '../../../src/jobs/prepare-job.ts';
+import { RunningJob } from '../../../src/jobs/running-job.ts';
+import type { ImageFacts } from '../../../src/policy/container-request.ts';
+import type { ContainerEngine } from '../../../src/runtime/engine.ts';
+import type { BuildOptions, BuildRequest, ImageBuilder } from '../../../src/runtime/image-builder.ts';
+import { inputsGround } from '../../support/inputs-ground.ts';
+import { jobIdentity, keptJob, plan } from '../../support/job-plans.ts';
+import { contentOf, loopbackSource, sendContent } from '../../support/loopback-source.ts';
+import { imageFacts, recordingEngine } from '../../support/recording-engine.ts';
+import { imageReference, taskContext } from '../../support/task-bench.ts';
+
+const tar = contentOf('the tar of a revision');
+const builtId = `sha256:${'b'.repeat(64)}`;
+const other = imageReference.replace(/@.*/, `@sha256:${'c'.repeat(64)}`);
+const source: BuildImage = {
+  ...{ kind: 'build', revision_sha256: tar.sha256, revision_bytes: tar.size, dockerfile: 'Dockerfile', context: '.' },
+  ...{ args: {}, bases: { 'python:3.11': imageReference, 'python:latest': imageReference, debian: other }, init: [] },
+  ...{ work_dir: '/app', network: 'none', timeout_seconds: 600 },
+};
+
+/** A builder that remembers for whom it has built what, and hosts that share it. */
+async function buildingHost({ build, engine: over }: { build?: Build; engine?: Partial<ContainerEngine> } = {}) {
+  const server = await loopbackSource((request, response) => sendContent(request, response, tar));
+  const { inputs } = inputsGround({
+    revisions: revisionSource(controlPlaneOrigin(server.origin), () => 'bearer'),
+    policy: { allow: [] },
+  });
+  const { engine, calls } = recordingEngine(over);
+  const built = new Map<string, ImageFacts>();
+  const given: string[] = [];
+  const builder: ImageBuilder = {
+    builtImage: async ({ projectId }) => built.get(projectId),
+    build: async (request, read, options) => {
+      given.push(`${request.projectId}: ${await buffer(read())}, ${await buffer(read())}`);
+      await build?.(request, options);
+      const facts = imageFacts(builtId);
+      built.set(request.projectId, facts);
+      return facts;
+    },
+  };
+  const jobs = { ...openHostJobs({ builder }), inputs };
+  const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000)) => {
+    const recorded = taskContext(engine, { jobs });
+    const images = [{ id: 'main', source }];
+    const of = plan({ images, identity: { ...jobIdentity, project_id: project }, network: 'none' });
+    const job = new RunningJob(keptJob('preparing', 'pending', { plan: of }), recorded.context);
+    await prepareJob(job, signal);
+    return { ...recorded, job };
+  };
+  const pulls = () => calls.filter((call) => call.startsWith('pull'));
+  return { ...{ prepare, given, pulls, built }, asked: server.asked };
+}
+
+type Build = (request: BuildRequest, options: BuildOptions) => Promise<void>;
+
+describe('an image that a host builds', () => {
+  it('is built of the files of its revision on bases by digest, and pinned by its id', async () => {
+    const { prepare, given, pulls, asked } = await buildingHost();
+
+    const { job } = await prepare();
+
+    expect(given).toEqual(['project-7: the tar of a revision, the tar of a revision']);
+    expect(pulls()).toEqual([`pull ${imageReference}`, `pull ${other}`]);
+    expect(asked.map(({ url }) => url)).toEqual([`${revisionsPath}/${tar.sha256}`]);
+    expect([job.record.images, job.images.get('main')?.id]).toEqual([{ main: builtId }, builtId]);
+  });
+
+  it('tells how far it is, and has what the build said in its log, by the step', async () => {
+    const { prepare } = await buildingHost({
+      build: async (_request, { onLog, onProgress }) => {
+        onProgress({ step: 2, steps: 3, text: 'RUN make' });
+        onLog('made it');
+      },
+    });
+
+    const { events, logLines } = await prepare();
+
+    const values = { image: 'main', step: 2, steps: 3 };
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: 'image.progress', message: 'main: step 2 of 3, RUN make', values }),
+    );
+    const line = logLines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'build');
+    expect(line).toMatchObject({ ...values, text: 'made it' });
+  });
+
+  it('is there for the next job of its project: nothing is pulled, fetched or built', async () => {
+    const { prepare, given, pulls, asked } = await buildingHost();
+    await prepare();
+
+    const { job } = await prepare();
+
+    expect([job.record.images, given.length, pulls().length, asked.length]).toEqual([{ main: builtId }, 1, 2, 1]);
+  });
+
+  it('is built once for two jobs that want it at the same time, and again for another project', async () => {
+    const { prepare, given } = await buildingHost();
+
+    await Promise.all([prepare(), prepare(), prepare('project-8')]);
+
+    expect(given.toSorted().map((each) => each.slice(0, 9))).toEqual(['project-7', 'project-8']);
+  });
+
+  it('does not hold a job that is to end while another builds', async () => {
+    const begun = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    const { prepare } = await buildingHost({
+      build: async () => {
+        begun.resolve();
+        await go.promise;
+      },
+    });
+    const first = prepare();
+    await begun.promise;
+
+    await expect(prepare('project-7', AbortSignal.abort(new Error('cancelled')))).rejects.toThrow('cancelled');
+
+    go.resolve();
+    await first;
+  });
+
+  it('is not begun where a base cannot be had', async () => {
+    const { prepare, given, asked } = await buildingHost({
+      engine: { pull: () => Promise.reject(new AgentError('image.not_found')) },
+    });
+
+    await expect(prepare()).rejects.toMatchObject({ code: 'image.not_found' });
+
+    expect([given, asked]).toEqual([[], []]);
+  });
+
+  it('is built anew after a build that has failed', async () => {
+    let fails = true;
+    const { prepare, given, asked } = await buildingHost({
+      build: async () => {
+        if (fails) throw new AgentError('disk.full');
+      },
+    });
+    await expect(prepare()).rejects.toMatchObject({ code: 'disk.full' });
+    fails = false;
+
+    const { job } = await prepare();
+
+    expect([job.record.images, given.length, asked.length]).toEqual([{ main: builtId }, 2, 1]);
+  });
+
+  it('is refused where nothing builds', async () => {
+    const { context } = taskContext(recordingEngine().engine);
+    const of = plan({ images: [{ id: 'main', source }], network: 'none' });
+    const job = new RunningJob(keptJob('preparing', 'pending', { plan: of }), context);
+
+    await expect(prepareJob(job, AbortSignal.timeout(60_000))).rejects.toMatchObject({ code: 'task.unsupported' });
+  });
+});
