@@ -6,13 +6,14 @@ import { StreamedEntry } from '../../contract/session-messages.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { readJob } from '../../manifests/job-dialects.ts';
 import type { Job, JobNews } from '../db/entities/job.ts';
-import type { Store } from '../db/store.ts';
+import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, found } from '../http/access.ts';
 import { pathOf } from '../http/lists.ts';
 import { type Route, route } from '../http/route.ts';
 import { Seats, seated } from '../http/seats.ts';
 import { type LogAnswers, logStart } from '../instances/log-answers.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
+import { outputsOf } from '../job-outputs/keep-outputs.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
 import { stepNamed } from '../job-outputs/step-names.ts';
 import { readJobLog } from './job-log.ts';
@@ -42,7 +43,7 @@ const LogsQuery = Type.Object(
       Type.String({
         ...{ minLength: 1, maxLength: 128 },
         description:
-          'Only of this step, by its id or by what its author calls it; that of all, with their names, if absent.',
+          'Only of this step, by its id or by what its author calls it, or of a service or check whose log was kept, by its id; that of all, with their names, if absent.',
       }),
     ),
     ...logStart,
@@ -62,8 +63,10 @@ export function jobObservationRoutes(options: JobObservationOptions): Route[] {
       summary: 'Log entries as server-sent events: `entries`, `gap` where some are missing, `end`. The id is a cursor.',
       answer: Type.Array(StreamedEntry),
       stream: async ({ who, params: { job_id: jobId }, query, headers, signal: over }) => {
-        const job = await store.read((tx) => visibleJob(tx, who, jobId));
-        const step = query.step && found('step of the job', query.step, stepNamed(job, query.step)).id;
+        const step = await store.read(async (tx) => {
+          const job = await visibleJob(tx, who, jobId);
+          return query.step && found('step of the job', query.step, await partNamed(tx, job, query.step));
+        });
         return answers.answer({ who, query, headers, signal: over }, (start, signal) =>
           readJobLog(options, { ...start, jobId, step }, signal),
         );
@@ -102,4 +105,12 @@ function reportOf({ state, reason, failure, started_at, ended_at, steps }: Job, 
     ...{ state, summary: reason, failure, started_at, ended_at },
     steps: news?.report.steps ?? steps.map(({ id }) => ({ ...untoldStep(state), id })),
   };
+}
+
+/** Id of a step; services, checks and init are known here by the logs that were kept of them. */
+async function partNamed(tx: ReadTx, job: Job, name: string): Promise<string | undefined> {
+  const step = stepNamed(job, name);
+  if (step) return step.id;
+  const kept = await outputsOf(tx, job.id);
+  return kept.some((output) => output.kind === 'log' && output.name === `${name}.log`) ? name : undefined;
 }

@@ -164,6 +164,37 @@ describe('the job', () => {
   });
 });
 
+describe('what the images have to have', () => {
+  const planned = {
+    preflight: [{ type: 'file' as const, name: 'job.py', image: 'main', work_dir: '/w' }],
+    steps: [step('one')],
+  };
+  const waiting = { steps: { one: stepRecord('one', 'pending') } };
+  const found = (reason: string | null) => [{ index: 0, reason, at: started, duration_ms: 1 }];
+
+  it('was found before: it is not looked for again', async () => {
+    const of = { ...waiting, preflight: found(null) };
+    const { report, calls } = await resume(of, undefined, { one: [{ exit: 0 }] }, planned);
+
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+    expect(calls.filter((call) => call.includes('look-0'))).toEqual([]);
+  });
+
+  it('was lacking before: the job fails by that', async () => {
+    const { record, done } = await resume({ ...waiting, preflight: found('is not there') }, undefined, {}, planned);
+
+    expect(record).toMatchObject({ state: 'failed', failure: { code: 'preflight.failed' } });
+    expect(done).toEqual([]);
+  });
+
+  it('was not looked for to the end: it is from the beginning, in a new container', async () => {
+    const { record, done } = await resume(waiting, undefined, {}, planned);
+
+    expect(record.failure).toMatchObject({ code: 'preflight.failed', detail: { check: 'job.py' } });
+    expect(done).toEqual(['create gpuaas-job-1.look-0']);
+  });
+});
+
 function bench(
   of: Partial<JobRecord>,
   container: Partial<ContainerFacts> | undefined,

@@ -69,6 +69,8 @@ describe('what a node hands over of its job', () => {
     const line = `${JSON.stringify({ time: '2026-11-26T10:00:00Z', channel: 'stdout', text: 'it serves' })}\n`;
     await handOver(job, line, { name: 'serve-1.log', kind: 'log', media_type: 'application/x-ndjson' });
     await handOver(job, 'other', { name: 'other' });
+    const beside = line.replace('it serves', 'beside it');
+    await handOver(job, beside, { name: 'db.log', kind: 'log', media_type: 'application/x-ndjson' });
     await store.write(async (tx) => {
       const row = await tx.jobs.get(job);
       const attempts = row?.attempts.map((attempt) => ({ ...attempt, ended_at: row.created_at })) ?? [];
@@ -81,6 +83,8 @@ describe('what a node hands over of its job', () => {
     expect((await get(job, `${wanted}.log`)).status).toBe(200);
     expect(await list(job, 'viewer', `?name=${wanted}.log`)).toMatchObject([{ name: 'serve-1.log', state: 'stored' }]);
     expect(await (await readLog(wanted)).text()).toContain('it serves');
+    // A service, of which the control plane knows nothing else.
+    expect(await (await readLog('db')).text()).toContain('beside it');
     expect([(await get(job, 'Serve.log')).status, (await readLog('Serve')).status]).toEqual([404, 404]);
     expect(await list(job, 'viewer', '?name=Serve.log')).toEqual([]);
   });
