@@ -91,7 +91,7 @@ export async function arrived(
     }
     await tx.job_outputs.put({ ...row, state: 'stored', stored_at });
     for (const older of await tx.job_outputs.list({ where: { job_id: row.job_id, name: row.name } })) {
-      if (older.id !== row.id) await forget(tx, older, outputs);
+      if (older.id !== row.id && !isWanted(job, older)) await forget(tx, older, outputs);
     }
     if (row.kind === 'log') continue;
     await appendEvent(
@@ -104,6 +104,14 @@ export async function arrived(
       },
     );
   }
+}
+
+/** An attempt goes on from it, and may not have it yet. */
+function isWanted({ state, attempts }: Job, { name, sha256 }: StoredOutput): boolean {
+  const from = attempts.at(-1)?.resumed_from ?? [];
+  return (
+    (state === 'queued' || state === 'preparing') && from.some((each) => each.name === name && each.sha256 === sha256)
+  );
 }
 
 /** For a job that is removed: its outputs go with it. */
@@ -156,7 +164,7 @@ async function refusalOf(
 
 /** What was kept of a job: what is here, or on its way, and what its node has said of and not offered yet. Newest of each name. */
 export async function outputsOf(tx: ReadTx, jobId: string): Promise<ShownOutput[]> {
-  const rows = await tx.job_outputs.list({ where: { job_id: jobId } });
+  const rows = (await tx.job_outputs.list({ where: { job_id: jobId } })).toSorted(byAge);
   const told = (await tx.job_news.get(jobId))?.outputs ?? [];
   const named = new Map<string, ShownOutput>(
     told.map((output) => [output.name, { ...output, state: 'pending', reason: null }]),
@@ -174,8 +182,18 @@ export async function outputsOf(tx: ReadTx, jobId: string): Promise<ShownOutput[
 /** The output of that name that can be had; undefined where there is none. */
 export async function storedOutput(tx: ReadTx, jobId: string, name: string): Promise<StoredOutput | undefined> {
   const rows = await tx.job_outputs.list({ where: { job_id: jobId, name } });
-  return rows.find(({ state }) => state === 'stored');
+  return newestOf(rows);
 }
+
+/** Of rows of one name, the one that came last of those that are here. */
+export function newestOf(rows: readonly StoredOutput[]): StoredOutput | undefined {
+  return rows
+    .filter(({ state }) => state === 'stored')
+    .toSorted(byAge)
+    .at(-1);
+}
+
+const byAge = (a: StoredOutput, b: StoredOutput) => ((a.stored_at ?? '') < (b.stored_at ?? '') ? -1 : 1);
 
 function gibibytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(2)} GiB`;

@@ -5,11 +5,13 @@ import { OutputOffer, OutputReceived, Sha256 } from '../../contract/job-outputs.
 import { jobOutputsPath } from '../../contract/signing.ts';
 import { closed } from '../db/entities/fields.ts';
 import type { Store } from '../db/store.ts';
+import { sendFile } from '../files/send-file.ts';
 import { found } from '../http/access.ts';
 import { openRoute, type Route } from '../http/route.ts';
 import { Seats } from '../http/seats.ts';
 import { nodeAsking } from '../hub/admission.ts';
-import { arrived, jobOfNode, type OutputParts, offer } from './keep-outputs.ts';
+import { presentAttempt } from '../jobs/jobs-at-work.ts';
+import { arrived, jobOfNode, newestOf, type OutputParts, offer } from './keep-outputs.ts';
 import { lateRefusal } from './late-outputs.ts';
 
 /** Each holds a file open. A node sends two at a time. */
@@ -18,7 +20,32 @@ const seatLimits = { what: 'uploads', all: 256, each: 4 };
 export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store }): Route[] {
   const { store, outputs } = parts;
   const seats = new Seats(seatLimits);
+  const readers = new Seats({ ...seatLimits, what: 'downloads' });
   return [
+    openRoute({
+      ...{ method: 'GET', path: `${jobOutputsPath}/{job_id}/{sha256}`, tag: 'agent' },
+      ...{ produces: 'application/octet-stream', answer: Type.String({ description: 'Its bytes.' }) },
+      summary: 'Gives a node what was kept of a job that it has now. `Range` gives a part of it.',
+      params: Type.Object(
+        { job_id: Type.String({ pattern: identifierPattern, description: 'The job.' }), sha256: Sha256 },
+        closed,
+      ),
+      stream: async ({ headers, params: { job_id, sha256 } }) => {
+        const { node, output } = await store.read(async (tx) => {
+          const asking = await nodeAsking(tx, headers.authorization);
+          const job = await jobOfNode(tx, asking, job_id);
+          const rows = presentAttempt(job) ? await tx.job_outputs.list({ where: { job_id, sha256 } }) : [];
+          return { node: asking, output: found('output', sha256, newestOf(rows)) };
+        });
+        const read = async (start: number, end: number) => {
+          const handle = found('output', sha256, await outputs.open(output));
+          return handle.createReadStream({ start, end });
+        };
+        const source = { size: output.bytes, etag: `"${sha256}"`, read };
+        const seat = () => readers.take({ projectId: null, tokenId: node.id });
+        return await sendFile(source, { headers, more: { 'cache-control': 'private, no-cache' }, seat });
+      },
+    }),
     openRoute({
       ...{ method: 'POST', path: jobOutputsPath, tag: 'agent', body: OutputOffer, answer: OutputReceived },
       summary: 'A node says that it has an output of its job, and learns how much of that is here.',

@@ -21,6 +21,7 @@ import { nextTurn, type Placed, type Turn } from './job-queue.ts';
 import { notBefore } from './job-retries.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
 import { planned } from './plan-job.ts';
+import { nothingToResume, type Resumption, resumptionOf } from './resume-inputs.ts';
 
 /** Hosts that came back, waits that are over. What changes in the store is looked at at once. */
 const everyMs = 10_000;
@@ -121,19 +122,32 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
     job: await tx.jobs.get(placed.job.id),
     document: await tx.job_documents.get(placed.job.id),
     node: await tx.nodes.get(placed.host.nodeId),
+    kept: await tx.job_outputs.list({ where: { job_id: placed.job.id } }),
   }));
-  const { job, document, node } = found;
+  const { job, document, node, kept } = found;
   if (!job || !document || !node) return;
   const secrets =
     document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
-  const plan = await sealedPlan(job, putSecrets(document.document, secrets), placed, node);
+  const fresh = await sealedPlan(job, putSecrets(document.document, secrets), placed, node);
+  const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
+  const resumption = isResumed ? resumptionOf(fresh, kept) : nothingToResume;
+  const plan = { ...fresh, inputs: [...fresh.inputs, ...resumption.inputs] };
   await store.write(async (tx) => {
     const present = await tx.jobs.get(job.id);
     const keeps = (await tx.nodes.get(node.id))?.wrapping_key.x === node.wrapping_key.x;
-    if (present?.state === 'queued' && !presentAttempt(present) && keeps) {
-      await handOver(tx, queue, present, placed, plan, now);
+    if (present?.state === 'queued' && !presentAttempt(present) && keeps && (await isHere(tx, job, resumption))) {
+      await handOver(tx, queue, present, placed, { plan, resumption }, now);
     }
   });
+}
+
+/** One that a newer one has replaced meanwhile is not asked for. */
+async function isHere(tx: Tx, { id }: Job, { from }: Resumption): Promise<boolean> {
+  for (const { name, sha256 } of from) {
+    const row = await tx.job_outputs.find({ job_id: id, name, sha256 });
+    if (row?.state !== 'stored') return false;
+  }
+  return true;
 }
 
 /** It would fail as well the next time, and hold up what waits behind it. */
@@ -184,7 +198,7 @@ async function handOver(
   queue: TaskQueue,
   job: Job,
   { host, granted }: Placed,
-  plan: JobPlan,
+  { plan, resumption: { from, told } }: { readonly plan: JobPlan; readonly resumption: Resumption },
   now: number,
 ): Promise<void> {
   const task = await queue.enqueue(tx, {
@@ -195,14 +209,21 @@ async function handOver(
   const attempt = {
     ...{ number: nextAttempt(job), allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
     ...{ resources: granted, state: 'queued' as const, failure: null, begun: false },
+    ...(from.length > 0 ? { resumed_from: [...from] } : {}),
     ...{ dispatched_at: new Date(now).toISOString(), ended_at: null },
   };
-  const reason = `Given to ${host.name}.`;
+  const reason = `Given to ${host.name}.${told}`;
   const set = { attempts: [...job.attempts, attempt] };
   await changeJob(tx, job, { to: 'queued', reason, actor: 'system', at: now, set });
   await tx.events.append({
     ...{ time: attempt.dispatched_at, type: 'job.dispatched', project_id: job.project_id, actor: 'system' },
     ...{ subject: { kind: 'job', id: job.id }, correlation_id: job.trace_id, message: reason },
-    data: { attempt: attempt.number, node_id: host.nodeId, allocation_id: host.allocationId, ...granted },
+    data: {
+      attempt: attempt.number,
+      node_id: host.nodeId,
+      allocation_id: host.allocationId,
+      ...granted,
+      resumed_from: from,
+    },
   });
 }

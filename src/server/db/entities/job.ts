@@ -61,6 +61,16 @@ const retries = Type.Integer({
 const onFailure = Type.Enum(['stop', 'continue'], {
   description: 'Whether later groups run after a step that failed.',
 });
+const checkpointing = Type.Optional(
+  Type.Object(
+    {
+      resume_from_latest: Type.Boolean({
+        description: 'True if an attempt that follows another goes on from the newest checkpoints that are here.',
+      }),
+    },
+    { ...closed, description: 'What becomes of its checkpoints.' },
+  ),
+);
 const keep = Type.Boolean({ description: 'True if containers and volumes stay on the host until the job is removed.' });
 
 /** As somebody gives them; what is left out has a default. */
@@ -83,6 +93,7 @@ export const JobOptions = Type.Object(
     deadline_seconds: Type.Optional(deadline),
     keep: Type.Optional(keep),
     retries: Type.Optional(retries),
+    checkpointing,
     allocation_id: Type.Optional(id('The only allocation that it may run on; any of the project if absent.')),
   },
   { ...closed, description: 'How it is to be carried out.' },
@@ -133,6 +144,15 @@ const JobAttempt = Type.Object(
       'Why it did not succeed, or what went wrong on its host after it had; null where nothing did, or it is not over.',
     ),
     begun: Type.Boolean({ description: 'True once its host has begun with it; one that was not is no retry.' }),
+    resumed_from: Type.Optional(
+      Type.Array(
+        Type.Object({ name: text(64, 'Its name.'), sha256: Sha256 }, { ...closed, description: 'A checkpoint.' }),
+        {
+          maxItems: 64,
+          description: 'Checkpoints of the attempts before that it goes on from.',
+        },
+      ),
+    ),
     dispatched_at: time('When it was given to its host.'),
     ended_at: nullable(
       time('When.'),
@@ -159,7 +179,7 @@ export const Job = Type.Object(
         sandbox: Sandbox,
         gpu_count: { ...gpu_count, description: 'Cards of each step that asks for one.' },
         shm_gib,
-        ...{ on_failure: onFailure, deadline_seconds: deadline, keep, retries },
+        ...{ on_failure: onFailure, deadline_seconds: deadline, keep, retries, checkpointing },
         allocation_id: nullable(id('The allocation.'), 'The only one that it may run on; null for any of the project.'),
       },
       { ...closed, description: 'How it is carried out, defaults filled in.' },

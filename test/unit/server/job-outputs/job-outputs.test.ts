@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type KeptOutput, maxOutputs } from '../../../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
+import type { JobState } from '../../../../src/contract/job-state.ts';
 import { jobOutputsPath } from '../../../../src/contract/signing.ts';
+import type { Job } from '../../../../src/server/db/entities/job.ts';
 import { forgetOutputs } from '../../../../src/server/job-outputs/keep-outputs.ts';
 import { sweep } from '../../../../src/server/sweep.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -24,6 +26,15 @@ async function newJob(given: Parameters<typeof aJob>[0] = {}): Promise<string> {
   const id = randomUUID();
   await store.write((tx) => tx.jobs.insert(aJob({ id, ...given })));
   return id;
+}
+
+const over = (attempt: Job['attempts'][number]) => ({ ...attempt, ended_at: attempt.dispatched_at });
+
+async function change(id: string, attempts: (job: Job) => Job['attempts'] | undefined, state: JobState = 'running') {
+  await store.write(async (tx) => {
+    const job = await tx.jobs.get(id);
+    if (job) await tx.jobs.put({ ...job, state, attempts: attempts(job) ?? [] });
+  });
 }
 
 function outputOf(bytes: Buffer | string, given: Partial<KeptOutput> = {}): KeptOutput {
@@ -62,6 +73,49 @@ const filesOf = (project: string) => {
   return readdirSync(folder, { withFileTypes: true }).map(({ name }) => name);
 };
 const usedBy = async (project: string) => (await store.read((tx) => tx.job_output_use.get(project)))?.bytes ?? 0;
+
+describe('what a node gets back of its job', () => {
+  const read = (job: string, sha256: string, bearer = bearers.own, headers: Record<string, string> = {}) =>
+    fetch(`${server.url}${jobOutputsPath}/${job}/${sha256}`, {
+      headers: { authorization: `Bearer ${bearer}`, ...headers },
+    });
+
+  it('is given to the node that has the job now, whichever had it before, and to no other', async () => {
+    const job = await newJob();
+    const { sha256 } = await handOver(job, 'step 41', { name: 'ckpt', kind: 'checkpoint' });
+    const pending = outputOf('step 42', { name: 'ckpt', kind: 'checkpoint' });
+    await offer(job, pending);
+    const [own, part] = [await read(job, sha256), await read(job, sha256, bearers.own, { range: 'bytes=5-' })];
+    expect([own.status, await own.text(), part.status, await part.text()]).toEqual([200, 'step 41', 206, '41']);
+    const refused = [
+      await read(job, sha256, bearers.other),
+      await read(job, sha256, 'x'),
+      await read(job, pending.sha256),
+    ];
+    expect(refused.map(({ status }) => status)).toEqual([404, 401, 404]);
+
+    await change(job, ({ attempts: [first] }) => first && [over(first), { ...first, number: 2, node_id: 'node-2' }]);
+    expect([(await read(job, sha256)).status, (await read(job, sha256, bearers.other)).status]).toEqual([404, 200]);
+
+    await change(job, ({ attempts }) => attempts.map(over));
+    expect((await read(job, sha256, bearers.other)).status).toBe(404);
+  });
+
+  it('stays while an attempt is to go on from it, also where a newer one comes, and goes after that', async () => {
+    const job = await newJob();
+    const first = await handOver(job, 'kept 1', { name: 'ckpt', kind: 'checkpoint' });
+    const from = [{ name: 'ckpt', sha256: first.sha256 }];
+    await change(job, ({ attempts }) => attempts.map((attempt) => ({ ...attempt, resumed_from: from })), 'preparing');
+    const second = await handOver(job, 'kept 2', { name: 'ckpt', kind: 'checkpoint' });
+
+    expect([(await read(job, first.sha256)).status, (await get(job, 'ckpt')).body]).toEqual([200, 'kept 2']);
+
+    await change(job, ({ attempts }) => attempts, 'running');
+    await handOver(job, 'kept 3', { name: 'ckpt', kind: 'checkpoint' });
+    const statuses = [await read(job, first.sha256), await read(job, second.sha256)].map(({ status }) => status);
+    expect([statuses, (await get(job, 'ckpt')).body]).toEqual([[404, 404], 'kept 3']);
+  });
+});
 
 describe('what a node hands over of its job', () => {
   it('is found by what the author of the job calls its step, too', async () => {

@@ -324,6 +324,23 @@ describe('a job that fails', () => {
     expect(await reaches(body.id, 'failed')).toMatchObject({ attempt: 2, recommended_action: 'try_later' });
   }, 30_000);
 
+  it('that is to go on from checkpoints begins anew where there is none, and says so (C-70)', async () => {
+    const options = { retries: 1, checkpointing: { resume_from_latest: true } };
+    const { body } = await submit(hello(), { options });
+    expect((await job(body.id)).options).toMatchObject({ checkpointing: { resume_from_latest: true } });
+    host.end(await host.agent.accept(), { status: 'failed', failure: lost, output: failedOutput({ state: 'failed' }) });
+    await vi.waitFor(async () => expect((await job(body.id)).reason).toContain('begun again'));
+
+    server.advance(10_000);
+    const second = await host.agent.accept();
+
+    const { items } = (await call('GET', `/api/v1/jobs/${body.id}/events`)).body;
+    const given = items.filter(({ type }: { type: string }) => type === 'job.dispatched');
+    expect(given.map(({ message }: { message: string }) => message.includes('begins anew'))).toEqual([false, true]);
+    host.end(second, { status: 'failed', failure: lost, output: failedOutput({ state: 'failed' }) });
+    await reaches(body.id, 'failed');
+  }, 30_000);
+
   it('by its own fault has failed, retries or not', async () => {
     const { body } = await submit(hello(), { options: { retries: 3 } });
     const failure = new AgentError('step.failed', { step: 'hello', exit_code: 3 }).toFailure();

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import type { StoredOutput } from '../../../../src/server/db/entities/job-output.ts';
+import { resumptionOf } from '../../../../src/server/jobs/resume-inputs.ts';
+
+const outputs = [
+  { name: 'ckpt', volume: 'artifacts', path: 'ckpt/latest.pt', type: 'checkpoint' as const, required: false },
+  { name: 'model', volume: 'artifacts', path: 'model.pt', type: 'artifact' as const, required: true },
+];
+
+const row = (sha: string, over: Partial<StoredOutput> = {}): StoredOutput => ({
+  ...{ id: sha, job_id: 'job-1', project_id: 'p1', node_id: 'node-1', name: 'ckpt', kind: 'checkpoint' },
+  ...{ sha256: sha.repeat(64), bytes: 7, media_type: 'application/octet-stream', file_name: 'latest.pt' },
+  ...{ state: 'stored', reason: null, offered_at: '2026-11-27T10:00:00Z', stored_at: '2026-11-27T10:00:01Z' },
+  ...over,
+});
+
+describe('an attempt that follows another', () => {
+  it('goes on from the newest checkpoint that is here, and never from one that is only announced', () => {
+    const newer = row('b', { stored_at: '2026-11-27T10:05:00Z' });
+    const announced = row('c', { state: 'pending', stored_at: null });
+    const artifact = row('d', { name: 'model', kind: 'artifact' });
+
+    const { inputs, from, told } = resumptionOf({ outputs }, [newer, row('a'), announced, artifact]);
+
+    expect(from).toEqual([{ name: 'ckpt', sha256: 'b'.repeat(64) }]);
+    expect(inputs).toMatchObject([
+      {
+        ...{ volume: 'artifacts', required: true },
+        source: { kind: 'output', job_id: 'job-1', sha256: 'b'.repeat(64), bytes: 7, path: 'ckpt/latest.pt' },
+      },
+    ]);
+    expect(told).toContain('goes on from ckpt');
+  });
+
+  it.each([
+    ['none was here', [row('c', { state: 'pending', stored_at: null })], 'no checkpoint'],
+    ['it is a folder', [row('a', { media_type: 'application/x-tar' })], 'a folder'],
+  ])('begins anew where %s, and says so', (_, rows, reason) => {
+    const { inputs, from, told } = resumptionOf({ outputs }, rows);
+
+    expect([inputs, from]).toEqual([[], []]);
+    expect(told).toMatch(new RegExp(`begins anew: .*${reason}`));
+  });
+});
