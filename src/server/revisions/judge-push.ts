@@ -16,7 +16,7 @@ import { readProject } from './read-project.ts';
 import type { RevisionFiles } from './revision-files.ts';
 
 /** At the root of a tarball, beside Dockerfile and code. */
-const manifestName = 'computalot.project.json';
+const manifestFile = 'computalot.project.json';
 
 export type Judged =
   | { readonly is: 'accepted'; readonly files: AcceptedFiles; readonly tar: string }
@@ -49,11 +49,11 @@ export async function judgePush(
 
 /** The value, or what keeps it from being read. */
 async function manifestOf(tarball: Tarball): Promise<unknown> {
-  const found = tarball.find(manifestName);
+  const found = tarball.find(manifestFile);
   if (found === undefined || found === 'root' || found.type !== 'file') throw missing(tarball);
   if (found.size > maxManifestBytes)
     throw faults([{ code: 'too_large', message: `is larger than ${maxManifestBytes} bytes` }]);
-  const text = await buffer(contentOf(tarball, manifestName).stream());
+  const text = await buffer(contentOf(tarball, manifestFile).stream());
   const read = readDocument(text.toString('utf8'));
   if (!read.ok) throw faults(read.errors);
   return read.value;
@@ -61,12 +61,12 @@ async function manifestOf(tarball: Tarball): Promise<unknown> {
 
 /** Where the author has put it into a folder that was packed with its name, that is said. */
 function missing(tarball: Tarball): Refused {
-  const elsewhere = tarball.entries.filter(({ path, type }) => type === 'file' && path.endsWith(`/${manifestName}`));
+  const elsewhere = tarball.entries.filter(({ path, type }) => type === 'file' && path.endsWith(`/${manifestFile}`));
   const [first] = elsewhere;
   const where = first
     ? `: it is in a sub-folder, as ${first.path}. Pack what is in that folder, not the folder itself`
     : '';
-  return faults([{ code: 'missing', message: `is missing: the root of the tarball has no ${manifestName}${where}` }]);
+  return faults([{ code: 'missing', message: `is missing: the root of the tarball has no ${manifestFile}${where}` }]);
 }
 
 /** What is wrong with a project, thrown where nothing more can be found out. */
@@ -85,7 +85,7 @@ function faults(errors: readonly (Omit<PathError, 'path'> & { readonly path?: st
 
 /** `path` is a JSON pointer into the manifest. */
 function inManifest(error: PathError): ListedFault {
-  return { ...error, hint: `Correct this place of ${manifestName} and push again.` };
+  return { ...error, hint: `Correct this place of ${manifestFile} and push again.` };
 }
 
 function inTarball({ troubles, count }: TarballRefused): ListedFault[] {

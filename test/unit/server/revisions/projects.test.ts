@@ -1,0 +1,111 @@
+/** What a project has to be to become a revision: its manifest, its files, and what it is built on. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../../../support/eventually.ts';
+import { jobServer } from '../../../support/job-server.ts';
+import { tarOf } from '../../kit/tarball/tar-bytes.ts';
+
+const server = await jobServer();
+const { call } = server;
+const base = `${server.registry.host}/team/hello:1`;
+const manifest = {
+  version: 1,
+  runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+  entrypoint: { command: ['python', 'job.py'] },
+};
+const dockerfile = `FROM ${base}\nCOPY job.py /workspace/job.py\n`;
+
+function packed(given: object = {}, files: Readonly<Record<string, string>> = {}) {
+  const all = { 'job.py': 'print(1)', Dockerfile: dockerfile, ...files };
+  const document = JSON.stringify({ ...manifest, ...given });
+  const parts = [['computalot.project.json', document], ...Object.entries(all)];
+  return tarOf(...parts.map(([name = '', content = '']) => ({ name, content })));
+}
+
+async function push(tarball: Uint8Array) {
+  const pushes = '/api/v1/projects/p1/pushes';
+  const { body } = await call('POST', pushes, { as: 'member', body: { bytes: tarball.length } });
+  await fetch(`${server.url}${pushes}/${body.id}?offset=0`, {
+    ...{ method: 'PUT', body: new Uint8Array(tarball) },
+    headers: { authorization: `Bearer ${server.tokens['member']}`, 'content-type': 'application/octet-stream' },
+  });
+  return await eventually(async () => {
+    const { body: now } = await call('GET', `${pushes}/${body.id}`, { as: 'viewer' });
+    expect(['accepted', 'refused']).toContain(now.state);
+    return now;
+  });
+}
+
+const faults = async (tarball: Uint8Array): Promise<[string, string][]> => {
+  const { state, errors } = await push(tarball);
+  expect(state).toBe('refused');
+  return errors.map(({ path, message }: { path: string; message: string }) => [path, message]);
+};
+
+describe('a project', () => {
+  it('becomes a revision, the same whoever packs it, with its bases by digest (C-1, X-14)', async () => {
+    const accepted = await push(packed());
+    const again = await push(gzipSync(packed()));
+
+    expect(accepted).toMatchObject({ state: 'accepted', failure: null, errors: [] });
+    expect(again.revision_sha256).toBe(accepted.revision_sha256);
+    const sha256 = accepted.revision_sha256;
+    const { body } = await call('GET', `/api/v1/projects/p1/revisions/${sha256}`, { as: 'viewer' });
+    expect(body).toMatchObject({ sha256, files: 3, accepting_jobs: true, prepared_on: [] });
+    expect(body.bases).toMatchObject([{ from: base, reference: expect.stringContaining(server.imageDigest) }]);
+    const kept = readFileSync(join(server.revisionFolder, 'p1', sha256));
+    expect([createHash('sha256').update(kept).digest('hex'), kept.length]).toEqual([sha256, body.bytes]);
+    const shown = await call('GET', `/api/v1/projects/p1/revisions/${sha256}/manifest`, { as: 'viewer' });
+    expect(shown.body.manifest).toEqual(manifest);
+  });
+
+  it('has all that is wrong with its manifest told at once (C-88, C-89, C-90, C-91, C-92)', async () => {
+    const wrong = { version: 0, runtime: { kind: 'vm', workdir: 'workspace' }, entrypoint: { command: [] } };
+
+    expect(await faults(packed(wrong))).toEqual(
+      expect.arrayContaining([
+        ['/version', 'version must be a positive integer'],
+        ['/runtime/kind', 'runtime.kind must be tarball or oci'],
+        ['/runtime/workdir', 'runtime.workdir must be an absolute path'],
+        ['/entrypoint/command', 'entrypoint.command must be a non-empty string array'],
+      ]),
+    );
+  });
+
+  it('needs the files and folders that it names, its caches too (C-84, C-85, C-86, C-93, C-94)', async () => {
+    const build = { dockerfile: 'docker/Dockerfile', context: 'src' };
+    const missing = await faults(packed({ build, validation: { files: ['absent.py'] } }));
+    const source = { name: 'w', source: 'huggingface', uri: 'hf://a/b', delivery: 'mount', path: '/workspace/m' };
+    const caches = await faults(packed({ data_sources: [{ ...source, cache: 'nobody' }] }));
+
+    expect(missing).toEqual(
+      expect.arrayContaining([
+        ['/build/dockerfile', 'build.dockerfile does not exist in the tarball'],
+        ['/build/context', 'build.context does not resolve to a directory'],
+        ['/validation/files/0', 'is no file of the tarball'],
+      ]),
+    );
+    expect(caches.map(([path]) => path)).toEqual(['/data_sources/0/cache']);
+  });
+
+  it.each([['a/../../b'], ['a\\b'], ['a\0b']])('has no path as %j (C-87)', async (dockerfilePath) => {
+    expect((await faults(packed({ build: { dockerfile: dockerfilePath } }))).map(([path]) => path)).toContain(
+      '/build/dockerfile',
+    );
+  });
+
+  it('is built on images of registries that are taken, and that are there', async () => {
+    const foreign = await faults(packed({}, { Dockerfile: 'FROM evil.example.com/team/x:1\n' }));
+    const absent = await faults(packed({}, { Dockerfile: `FROM ${server.registry.host}/team/none:2\n` }));
+    const strange = await faults(packed({}, { Dockerfile: `FROM ${base}\nADD https://example.com/x /x\n` }));
+
+    expect(foreign).toMatchObject([
+      ['/build/dockerfile', expect.stringContaining('names evil.example.com/team/x:1: ')],
+    ]);
+    expect(absent).toMatchObject([['/build/dockerfile', expect.stringContaining('/team/none:2')]]);
+    expect(strange).toMatchObject([['/build/dockerfile', expect.stringContaining('line 2 of Dockerfile ')]]);
+  });
+});
