@@ -2,10 +2,11 @@
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { JobReport } from '../contract/job-report.ts';
 import type { PathError } from '../contract/validate.ts';
+import { readComputalotJob } from './computalot/read-job.ts';
 import { dialectOf } from './dialects.ts';
 import type { StepLog } from './nosana/flow-state.ts';
 import { readNosanaJob } from './nosana/read-job.ts';
-import type { PlannedJob, PlanWish } from './nosana/to-plan.ts';
+import type { PlannedJob, PlanWish } from './planned-job.ts';
 
 export type ReadJob =
   | { readonly ok: false; readonly errors: readonly PathError[] }
@@ -16,6 +17,8 @@ export type ReadJob =
       readonly gpuMemoryMib: number;
       /** What nobody may keep in the clear, by JSON pointers that each lead to a text, and what is shown in its place. */
       readonly hidden: Readonly<Record<string, string>>;
+      /** True for a project: a job is of a revision of it, and not of its manifest alone. */
+      readonly needsRevision?: boolean;
       plan(wish: PlanWish): PlannedJob;
       /** What its author calls a step of the plan. */
       nameOf(step: string): string;
@@ -27,7 +30,10 @@ export type ReadJob =
 export type AcceptedJob = Extract<ReadJob, { ok: true }>;
 export type JobDialect = JobPlan['identity']['dialect'];
 
-const readers: Record<JobDialect, (document: unknown) => ReadJob> = { nosana: readNosanaJob };
+const readers: Record<JobDialect, (document: unknown) => ReadJob> = {
+  nosana: readNosanaJob,
+  computalot: readComputalotJob,
+};
 export const jobDialects = Object.keys(readers) as JobDialect[];
 
 export function isJobDialect(dialect: string): dialect is JobDialect {

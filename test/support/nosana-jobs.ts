@@ -4,7 +4,8 @@ import { CompactEncrypt, importJWK } from 'jose';
 import type { JobPlan } from '../../src/contract/job-plan.ts';
 import type { JobDefinition } from '../../src/manifests/nosana/definition.ts';
 import { readDefinition } from '../../src/manifests/nosana/read-definition.ts';
-import { type PlanWish, planOf } from '../../src/manifests/nosana/to-plan.ts';
+import { planOf } from '../../src/manifests/nosana/to-plan.ts';
+import type { PlanWish } from '../../src/manifests/planned-job.ts';
 import type { TestHost } from './test-host.ts';
 
 type Op = JobDefinition['ops'][number];

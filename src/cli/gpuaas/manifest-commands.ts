@@ -6,7 +6,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import { type Dialect, dialects, judgeManifest, type ManifestVerdict, schemaTextOf } from '../../manifests/dialects.ts';
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
-import { jobOf } from '../../manifests/job-dialects.ts';
+import { isJobDialect, jobOf } from '../../manifests/job-dialects.ts';
 import { locator } from '../../manifests/locate.ts';
 import { readDocument as readManifest } from '../../manifests/read-document.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -107,17 +107,16 @@ async function render(file: string, options: { values?: string; pin?: Record<str
     sayVerdict(placed(file, text, verdict));
     return exitCodes.failed;
   }
-  if (verdict.dialect === 'nosana') {
+  if (verdict.dialect !== null && isJobDialect(verdict.dialect)) {
     if (options.values !== undefined) {
-      throw new AgentError('command.invalid', { reason: '--values: a job definition has no values to be filled in.' });
+      throw new AgentError('command.invalid', {
+        reason: '--values: what becomes a job has no values to be filled in.',
+      });
     }
     const document = readManifest(text);
     const job = document.ok ? jobOf(document.value) : undefined;
-    if (document.ok && job) printJson(renderJob(document.value, job, pin));
+    if (document.ok && job) printJson(renderJob(document.value, verdict.dialect, job, pin));
     return job ? exitCodes.ok : exitCodes.failed;
-  }
-  if (verdict.dialect === 'computalot') {
-    throw new AgentError('command.invalid', { reason: 'A project manifest cannot be rendered yet; validate it.' });
   }
   const read = readProfileText(text);
   if (!read.ok) return exitCodes.failed;

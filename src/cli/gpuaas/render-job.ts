@@ -2,9 +2,9 @@
 import { AgentError } from '../../contract/failures.ts';
 import type { JobPlan } from '../../contract/job-plan.ts';
 import { readImageName, wholeName } from '../../manifests/image-name.ts';
-import type { AcceptedJob } from '../../manifests/job-dialects.ts';
+import type { AcceptedJob, JobDialect } from '../../manifests/job-dialects.ts';
 import { documentHash } from '../../manifests/job-secrets.ts';
-import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
+import type { PlannedJob } from '../../manifests/planned-job.ts';
 import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
 
 const { gpu_count, retries: _retries, ...usual } = usualJob;
@@ -16,10 +16,15 @@ export interface RenderedJob extends Pick<PlannedJob, 'plan' | 'unresolved'> {
 }
 
 /** `pins` are digests, or whole references, by the name of an image as the definition has it. */
-export function renderJob(document: unknown, read: AcceptedJob, pins: Readonly<Record<string, string>>): RenderedJob {
+export function renderJob(
+  document: unknown,
+  dialect: JobDialect,
+  read: AcceptedJob,
+  pins: Readonly<Record<string, string>>,
+): RenderedJob {
   const identity = {
     ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
-    ...{ dialect: 'nosana' as const, document_sha256: documentHash(document, read.hidden) },
+    ...{ dialect, document_sha256: documentHash(document, read.hidden) },
   };
   const media_type = 'application/vnd.oci.image.manifest.v1+json';
   const resolved = Object.fromEntries(
@@ -40,9 +45,10 @@ export function renderJob(document: unknown, read: AcceptedJob, pins: Readonly<R
   return { plan, unresolved, decided_later: decidedLater(plan) };
 }
 
-function decidedLater({ steps }: JobPlan): RenderedJob['decided_later'] {
+function decidedLater({ services, checks, steps }: JobPlan): RenderedJob['decided_later'] {
   const reason = 'Unless --cpus and --memory say how much, a job gets a share of the host that it is given.';
-  const places = ['', ...steps.map((_step, index) => `/steps/${index}`)];
+  const parts = Object.entries({ services, checks, steps });
+  const places = ['', ...parts.flatMap(([list, all]) => all.map((_part, index) => `/${list}/${index}`))];
   return places.flatMap((place) =>
     Object.keys(sketchedShare).map((name) => ({ path: `/plan${place}/resources/${name}`, reason })),
   );

@@ -1,19 +1,12 @@
 /** Data that an op asks for, as inputs of the plan. */
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobStep } from '../../contract/job-plan.ts';
+import type { JobSecret } from '../planned-job.ts';
 import { splitAddress } from './address.ts';
 import type { RunOp } from './definition.ts';
 import { type Resource, resourcesOf, targetOf } from './resources.ts';
 import { type Names, textOf } from './values.ts';
 import type { VolumeNames } from './volume-names.ts';
-
-/** A credential, and what it is for. */
-export interface JobSecret {
-  readonly for: 'image' | 'input';
-  /** Id of that image or input in the plan. */
-  readonly id: string;
-  readonly value: Readonly<Record<string, string>>;
-}
 
 const dayInSeconds = 86_400;
 const usualRegion = 'us-east-1';

@@ -1,12 +1,8 @@
 /** The images of a plan: each name once for each account that pulls it. */
 import type { PullingPlan } from '../../contract/job-plan.ts';
 import { readImageName, wholeName } from '../image-name.ts';
+import type { JobSecret, Pins } from '../planned-job.ts';
 import type { RunArgs } from './definition.ts';
-import type { JobSecret } from './inputs-of.ts';
-
-type Source = PullingPlan['images'][number]['source'];
-/** What names have been resolved to, by their whole name. */
-export type Pins = Readonly<Record<string, Pick<Source, 'reference' | 'media_type'>>>;
 
 const defaultMediaType = 'application/vnd.oci.image.manifest.v1+json';
 

@@ -5,45 +5,30 @@
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobPlan, JobStep, PullingPlan } from '../../contract/job-plan.ts';
 import type { ListValue } from '../../contract/job-values.ts';
+import type { JobSecret, PlannedJob, PlanWish } from '../planned-job.ts';
 import { cardMemoryMib } from './card-memory.ts';
 import { aliasesOf } from './check-definition.ts';
 import type { JobDefinition, RunArgs, RunOp } from './definition.ts';
 import type { HealthCheck } from './expose.ts';
-import { inputsOf, type JobSecret } from './inputs-of.ts';
+import { inputsOf } from './inputs-of.ts';
 import { groupNameOf, orderOf } from './op-order.ts';
 import { mountPath } from './paths.ts';
-import { type Pins, PlanImages } from './plan-images.ts';
+import { PlanImages } from './plan-images.ts';
 import { exposedBy } from './ports.ts';
 import { stepIds } from './step-ids.ts';
 import { envOf, listOf, type Names, textOf } from './values.ts';
 import { VolumeNames } from './volume-names.ts';
 
-export interface PlanWish {
-  readonly identity: JobPlan['identity'];
-  readonly sandbox: JobPlan['sandbox'];
-  /** What the containers of one group get together. `gpu_count`: cards of each op that asks for one. */
-  readonly resources: JobPlan['resources'];
-  readonly on_failure: JobPlan['on_failure'];
-  readonly deadline_seconds: number;
-  readonly keep: boolean;
-  readonly pins: Pins;
-}
-
-export interface PlannedJob {
+/** All images of it come from registries. */
+interface PlannedDefinition extends Omit<PlannedJob, 'plan'> {
   readonly plan: PullingPlan;
-  /** Images without a digest: `path` is where the definition names them, `reference` their whole name. */
-  readonly unresolved: readonly { readonly path: string; readonly reference: string }[];
-  /** Credentials of the definition, for whoever seals them to the node: they are nowhere in the plan. */
-  readonly secrets: readonly JobSecret[];
-  /** Where the definition names each image, by its id in the plan. */
-  readonly imagePaths: Readonly<Record<string, string>>;
 }
 
 const manyTries = 100;
 const logLimits = { max_size_mib: 64, max_files: 2 };
 
 /** Only for a definition that `readDefinition` has accepted. */
-export function planOf(definition: JobDefinition, wish: PlanWish): PlannedJob {
+export function planOf(definition: JobDefinition, wish: PlanWish): PlannedDefinition {
   const runs = definition.ops.flatMap((op, index) => (op.type === 'container/run' ? [{ op, index }] : []));
   const ids = stepIds(runs.map(({ op }) => op.id));
   const names: Names = {

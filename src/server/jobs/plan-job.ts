@@ -1,7 +1,7 @@
 /** The plan of a job for one place. */
 import type { JobPlan } from '../../contract/job-plan.ts';
 import type { AcceptedJob } from '../../manifests/job-dialects.ts';
-import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
+import type { PlannedJob } from '../../manifests/planned-job.ts';
 import type { Job } from '../db/entities/job.ts';
 
 type Sketch = Pick<Job, 'id' | 'project_id' | 'name' | 'dialect' | 'document_sha256'> & {

@@ -5,7 +5,7 @@
 import { AgentError, type FailureCode } from '../../contract/failures.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { readImageName, wholeName } from '../../manifests/image-name.ts';
-import type { PlannedJob } from '../../manifests/nosana/to-plan.ts';
+import type { PlannedJob } from '../../manifests/planned-job.ts';
 import { isImageManifest } from '../artifacts/media-types.ts';
 import { pullAuthorization } from '../artifacts/pull-authorization.ts';
 import type { PullAuthorization } from '../artifacts/registry-client.ts';
@@ -49,7 +49,7 @@ export async function resolveImages(
 ): Promise<{ readonly images: readonly JobImage[]; readonly errors: readonly PathError[] }> {
   const images: JobImage[] = [];
   const errors: PathError[] = [];
-  const open = [...plan.images];
+  const open = plan.images.flatMap(({ id, source }) => (source.kind === 'registry' ? [{ id, source }] : []));
   while (open.length > 0) {
     const some = open.splice(0, together).map(async ({ id, source }) => {
       const account = secrets.find((secret) => secret.for === 'image' && secret.id === id)?.value;

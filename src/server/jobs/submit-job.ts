@@ -87,7 +87,10 @@ export async function prepareJob(
   if (unfit.length > 0) throw invalid(unfit.map((error) => ({ ...error, path: '', message: inPlan(error) })));
 
   const { document: bare, secrets } = takeSecrets(document, read.hidden);
-  const imageOf = (wanted: string) => before.plan.images.find((image) => image.id === wanted)?.source.reference ?? '';
+  const imageOf = (wanted: string) => {
+    const source = before.plan.images.find((image) => image.id === wanted)?.source;
+    return source?.kind === 'registry' ? source.reference : '';
+  };
   const steps = plan.steps.map(({ id: step, group, depends_on, image }) => ({
     ...{ id: step, name: read.nameOf(step), group, depends_on, image: imageOf(image) },
   }));
@@ -110,6 +113,10 @@ function understand(text: string, named: JobRequest['dialect']) {
   }
   const read = readJob(dialect, document.value);
   if (!read.ok) throw invalid(read.errors);
+  if (read.needsRevision) {
+    const message = 'is the manifest of a project: its files are pushed, and a job is of the revision that they become';
+    throw invalid([{ path: '', code: 'no_revision', message }]);
+  }
   return { dialect, document: document.value, read: read as AcceptedJob };
 }
 

@@ -7,7 +7,8 @@ import { JobPlan } from '../../../../src/contract/job-plan.ts';
 import { judge } from '../../../../src/contract/validate.ts';
 import { checkPlan } from '../../../../src/jobs/check-plan.ts';
 import { readDefinition } from '../../../../src/manifests/nosana/read-definition.ts';
-import { type PlanWish, planOf } from '../../../../src/manifests/nosana/to-plan.ts';
+import { planOf } from '../../../../src/manifests/nosana/to-plan.ts';
+import type { PlanWish } from '../../../../src/manifests/planned-job.ts';
 import { jobIdentity } from '../../../support/job-plans.ts';
 import { hostPolicy, imageReference } from '../../../support/task-bench.ts';
 

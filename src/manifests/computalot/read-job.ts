@@ -1,0 +1,16 @@
+/** A project manifest as whoever takes jobs in wants it. */
+import type { ReadJob } from '../job-dialects.ts';
+import { readManifest } from './read-manifest.ts';
+import { planOf } from './to-plan.ts';
+
+export function readComputalotJob(document: unknown): ReadJob {
+  const read = readManifest(document);
+  if (!read.ok) return read;
+  const { manifest, warnings } = read;
+  return {
+    ...{ ok: true, warnings, needsRevision: true, hidden: {} },
+    gpuMemoryMib: manifest.requirements?.gpu_memory_mb ?? 0,
+    plan: (wish) => planOf(manifest, wish),
+    nameOf: (step) => step,
+  };
+}

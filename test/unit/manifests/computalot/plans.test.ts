@@ -1,0 +1,96 @@
+/** Project manifests as their authors write them, and the plans that they become: `fixtures/manifests/computalot/NAME.{in,out}.json`. */
+import { globSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readComputalotJob } from '../../../../src/manifests/computalot/read-job.ts';
+import { readManifestText } from '../../../../src/manifests/computalot/read-manifest.ts';
+import { planOf } from '../../../../src/manifests/computalot/to-plan.ts';
+import type { PlanWish } from '../../../../src/manifests/planned-job.ts';
+import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
+import { changed, smallest, whole } from '../../../support/project-manifests.ts';
+
+const folder = join(resolve(import.meta.dirname, '../../../..'), 'fixtures/manifests/computalot');
+const names = globSync('*.in.json', { cwd: folder }).map((file) => file.replace('.in.json', ''));
+const kept = {
+  ...{ job_id: 'job-before', name: 'checkpoint', sha256: 'c'.repeat(64), bytes: 7, path: 'ckpt/latest.pt' },
+  media_type: 'application/octet-stream' as const,
+};
+const wish: PlanWish = {
+  identity: {
+    ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'a job' },
+    ...{ dialect: 'computalot', document_sha256: '0'.repeat(64) },
+  },
+  sandbox: 'gvisor',
+  resources: { gpu_count: 1, cpu_cores: 4, memory_gib: 8 },
+  ...{ on_failure: 'stop', deadline_seconds: 3600, keep: false, pins: {} },
+  build: {
+    ...{ revision_sha256: 'ab'.repeat(32), revision_bytes: 10_240, payload: { epochs: 3 } },
+    bases: { 'python:3.11': `docker.io/library/python@sha256:${'cd'.repeat(32)}` },
+  },
+};
+const planned = (document: object, more: Partial<PlanWish> = {}) => {
+  const read = readComputalotJob(document);
+  if (!read.ok) throw new Error(JSON.stringify(read.errors));
+  return read.plan({ ...wish, ...more });
+};
+
+describe('the plan of a manifest', () => {
+  it.each(names)('%s', async (name) => {
+    const read = readManifestText(readFileSync(join(folder, `${name}.in.json`), 'utf8'));
+    if (!read.ok) throw new Error(JSON.stringify(read.errors));
+    const { plan, unresolved } = planOf(read.manifest, wish);
+
+    const written = { warnings: read.warnings.map(({ path, code }) => `${path} ${code}`), unresolved, plan };
+    await expect(`${JSON.stringify(written, null, 2)}\n`).toMatchFileSnapshot(join(folder, `${name}.out.json`));
+    expect(errorsOfPlan(plan)).toEqual([]);
+  });
+
+  it('is one with every field as well, and one that a host takes', () => {
+    expect(errorsOfPlan(planned(whole).plan)).toEqual([]);
+  });
+
+  it('says what is unresolved where there is no revision', () => {
+    const { unresolved } = planned(smallest, { build: undefined as never });
+
+    expect(unresolved).toEqual([{ path: '', reference: 'the revision that the files of the project become' }]);
+  });
+
+  it('runs under gVisor with a root that nobody writes to, whatever is wished (C-78)', () => {
+    expect(planned(smallest, { sandbox: 'runc' }).plan).toMatchObject({ sandbox: 'gvisor', read_only_root: true });
+  });
+
+  it('keeps the names of caches that are called as the platform calls its volumes', () => {
+    const cache = (name: string, path: string) => ({ name, scope: 'project_digest', path });
+    const data = { name: 'scratch', source: 'huggingface', uri: 'hf://org/m@v1', path: '/m' };
+    const document = {
+      ...smallest,
+      cache_mounts: [cache('scratch', '/c/1'), cache('data-scratch', '/c/2'), cache('payload', '/c/3')],
+      data_sources: [data],
+    };
+
+    const { plan } = planned(document);
+
+    expect(errorsOfPlan(plan)).toEqual([]);
+    expect(plan.caches?.map(({ name }) => name)).toEqual(['scratch', 'data-scratch', 'payload']);
+    expect(plan.steps[0]?.env.values['COMPUTALOT_CACHE_DATA_SCRATCH_DIR']).toBe('/c/2');
+  });
+
+  it('begins with what an attempt before has kept, where it was kept (C-70)', () => {
+    const build = { ...(wish.build as NonNullable<PlanWish['build']>), resume: [kept] };
+
+    const { plan } = planned(whole, { build });
+
+    expect(errorsOfPlan(plan)).toEqual([]);
+    expect(plan.inputs.at(-1)).toMatchObject({ source: { kind: 'output', ...kept }, volume: 'artifacts' });
+    expect(plan.outputs.find(({ type }) => type === 'checkpoint')).toMatchObject({
+      volume: 'artifacts',
+      path: kept.path,
+    });
+  });
+
+  it('is refused by hosts where a service is to outlive its job (C-30)', () => {
+    const { plan } = planned(changed(whole, '/runtime/services/0/scope', 'project'));
+
+    expect(errorsOfPlan(plan)).toMatchObject([{ path: '/services/0/scope', code: 'unsupported' }]);
+  });
+});
