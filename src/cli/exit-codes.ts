@@ -20,11 +20,18 @@ export const exitCodes = {
 
 /** What the control plane answers to a request that it refuses, and a host that has no such thing. */
 const refusals =
-  /^(request|resource|idempotency|launch|instance|artifact)\.|^(job\.(invalid|unfit|running)|container\.not_found|logs\.not_found|explain\.unknown)$/;
+  /^(request|resource|idempotency|launch|instance|artifact|push|revision)\.|^(job\.(invalid|unfit|running)|container\.not_found|logs\.not_found|explain\.unknown)$/;
+
+const busy: ReadonlySet<string> = new Set([
+  'agent.busy',
+  'command.timed_out',
+  'command.interrupted',
+  'push.interrupted',
+]);
 
 /** The status of a command that ended with a failure. */
 export function exitCodeOf({ code, kind }: Failure): number {
-  if (code === 'agent.busy' || code === 'command.timed_out' || code === 'command.interrupted') {
+  if (busy.has(code)) {
     return exitCodes.busy;
   }
   if (code === 'server.unreachable') {

@@ -527,6 +527,12 @@ export const failures = {
     hint: 'Push again: the tarball may have changed while it was sent.',
     retryable: false,
   },
+  'push.interrupted': {
+    kind: 'cancelled',
+    message: 'The push was interrupted.',
+    hint: 'Push the same again: it goes on where it was.',
+    retryable: false,
+  },
   'push.refused': {
     kind: 'invalid',
     message: 'The tarball cannot become a revision; nothing of it was kept.',

@@ -14,6 +14,7 @@ import { describeJob } from './job-page.ts';
 import { jobPath, jobsPath } from './job-path.ts';
 import { printLogs } from './logs.ts';
 import { amount, atLeastOne, given, json, projectOption, whole } from './options.ts';
+import type { PushedProject, PushOptions } from './push-project.ts';
 import { addRevisionCommands } from './revision-commands.ts';
 import { type Column, field, printList } from './things.ts';
 import { refuseUnknownCommands } from './unknown-command.ts';
@@ -48,6 +49,19 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
       ),
     );
   addSubmit(jobs, carry);
+  jobs
+    .command('push <path>')
+    .description('make a revision of a project for jobs: of its folder, or of a tar of it, plain or in gzip')
+    .addOption(projectOption())
+    .option(...json)
+    .action((path: string, options: PushOptions) =>
+      carry(async (client) => {
+        const { pushProject } = await import('./push-project.ts');
+        const { revision, isNew } = await pushProject(client, path, options);
+        if (options.json) printJson({ ...revision, is_new: isNew });
+        else printLine(revisionLine(revision, isNew));
+      }),
+    );
   jobs
     .command('describe <id>')
     .description('how a job and each of its steps is, what came out, and what to do')
@@ -168,6 +182,11 @@ function requestOf(document: string, options: SubmitOptions): Json {
       on_failure: continueOnFailure ? 'continue' : undefined,
     }),
   });
+}
+
+function revisionLine({ sha256, accepting_jobs }: PushedProject['revision'], isNew: boolean): string {
+  const been = isNew ? '' : ' was there already and nothing was sent; it';
+  return `${sha256}${been} ${accepting_jobs ? 'takes jobs' : 'takes no jobs: its files are gone'}`;
 }
 
 function say(job: JobView, isJson: boolean): void {

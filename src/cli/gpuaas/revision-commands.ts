@@ -70,7 +70,7 @@ function hostsOf(prepared: RevisionView['prepared_on']): string {
   return prepared.length === 0 ? 'no host yet' : prepared.map(({ node_name }) => node_name).join(', ');
 }
 
-function revisionsPath(project: string): string {
+export function revisionsPath(project: string): string {
   return `/api/v1/projects/${encodeURIComponent(project)}/revisions`;
 }
 
@@ -79,7 +79,7 @@ function revisionPath(project: string, sha256: string): string {
 }
 
 /** The one that was named, or else the only one that this token sees. */
-async function projectOf(client: ControlPlaneClient, named: string | undefined): Promise<string> {
+export async function projectOf(client: ControlPlaneClient, named: string | undefined): Promise<string> {
   if (named !== undefined) return named;
   const [first, second] = await Array.fromAsync(client.list<{ readonly id: string }>('/api/v1/projects'));
   if (first !== undefined && second === undefined) return first.id;

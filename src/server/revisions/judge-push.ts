@@ -48,7 +48,7 @@ export async function judgePush(
 }
 
 /** The value, or what keeps it from being read. */
-async function manifestOf(tarball: Tarball): Promise<unknown> {
+export async function manifestOf(tarball: Tarball): Promise<unknown> {
   const found = tarball.find(manifestFile);
   if (found === undefined || found === 'root' || found.type !== 'file') throw missing(tarball);
   if (found.size > maxManifestBytes)
@@ -70,7 +70,7 @@ function missing(tarball: Tarball): Refused {
 }
 
 /** What is wrong with a project, thrown where nothing more can be found out. */
-class Refused extends Error {
+export class Refused extends Error {
   readonly errors: readonly ListedFault[];
 
   constructor(errors: readonly ListedFault[]) {
@@ -84,11 +84,11 @@ function faults(errors: readonly (Omit<PathError, 'path'> & { readonly path?: st
 }
 
 /** `path` is a JSON pointer into the manifest. */
-function inManifest(error: PathError): ListedFault {
+export function inManifest(error: PathError): ListedFault {
   return { ...error, hint: `Correct this place of ${manifestFile} and push again.` };
 }
 
-function inTarball({ troubles, count }: TarballRefused): ListedFault[] {
+export function inTarball({ troubles, count }: TarballRefused): ListedFault[] {
   const listed = troubles.map((trouble) => ({ ...trouble, hint: 'Take it out of the tarball, or pack it anew.' }));
   if (count <= listed.length) return listed;
   const message = `${count - listed.length} more entries are not taken`;
