@@ -269,6 +269,12 @@ export const failures = {
     hint: 'The detail names each refused path. The policy is host configuration and cannot be changed by a task.',
     retryable: false,
   },
+  'cache.in_use': {
+    kind: 'conflict',
+    message: 'A container has this cache.',
+    hint: 'Wait until the jobs of its revision have ended, or remove those that are kept.',
+    retryable: true,
+  },
   'mount.refused': {
     kind: 'denied',
     message: 'A mount is not where this workload may have one.',

@@ -66,6 +66,10 @@ export const labels = {
   kind: 'gpuaas.kind',
   /** Names beside its service by which the others of a job reach a container, comma-separated; empty for none. */
   aliases: 'gpuaas.aliases',
+  /** Revision of the project whose caches it has; absent without any. */
+  revision: 'gpuaas.revision',
+  /** Caches as `name:class`, with `:seed` behind those that begin with what the image has; comma-separated. */
+  caches: 'gpuaas.caches',
   /** Random per create: no two containers ever have the same seal. Set by the gate. */
   generation: 'gpuaas.generation',
   /** HMAC of the gate over name, spec, fencing, generation, ports, mounts, GPUs and limits. Set by the gate. */

@@ -17,6 +17,7 @@ import { type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
 import type { AnyContainerRequest } from '../policy/job-request.ts';
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer } from './answers.ts';
+import { withCaches } from './caches.ts';
 import { withCards } from './cards.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ImageObject, Labels } from './engine-objects.ts';
@@ -39,7 +40,10 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
 
   const answer = await gate.locks.run(instanceLock(instanceOf(request)), () => {
     call.signal.throwIfAborted();
-    return withCards(name, request, gate, call.signal, () => create(name, asUser(request, image), gate));
+    return withCards(name, request, gate, call.signal, () =>
+      // Not the client's signal: it may go away, but a container that was begun is finished and checked.
+      withCaches(asUser(request, image), gate, AbortSignal.timeout(ownDeadlineMs), (sent) => create(name, sent, gate)),
+    );
   });
   sendAnswer(call.response, answer);
 }

@@ -13,6 +13,7 @@ import { backoffDelay, pause } from '../kit/backoff.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
+import { CacheRecords } from './cache-records.ts';
 import type { GateContext } from './context.ts';
 import { KnownExecs } from './execs.ts';
 import { PendingStarts } from './pending-starts.ts';
@@ -69,6 +70,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     clientGroup: options.socketGroup,
     containers: new SealedContainers(engine, seals),
     execs: new KnownExecs(),
+    caches: lookOnly ? new CacheRecords() : await CacheRecords.open(stateDir),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
     locks: new KeyedMutex(),
     settleSoon: () => {

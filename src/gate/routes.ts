@@ -6,6 +6,7 @@
  * well); a number is the largest JSON body in bytes that the handler gets; `stream` leaves it to the handler, however long it is.
  */
 import { getArchive, putArchive } from './archives.ts';
+import { listCaches, removeCache } from './caches.ts';
 import { inspectContainer, listContainers, passThrough, removeContainer } from './containers.ts';
 import type { Handler, UpgradeHandler } from './context.ts';
 import { createContainer } from './create-container.ts';
@@ -77,6 +78,8 @@ export const routes: readonly Route[] = [
   { method: 'PUT', path: '/gpuaas/v1/secrets/{member}', query: {}, body: 32 * MiB, handle: putSecrets },
   { method: 'PUT', path: '/gpuaas/v1/jobs/{instance}/inputs/{input}', query: {}, body: 'ignored', handle: ensureInputs },
   { method: 'GET', path: '/gpuaas/v1/containers/{container}/stat', query: { path: text }, body: 'none', handle: statPath },
+  { method: 'GET', path: '/gpuaas/v1/caches', query: { measure: flag }, body: 'none', handle: listCaches },
+  { method: 'DELETE', path: '/gpuaas/v1/caches/{cache}', query: { empty: flag }, body: 'none', handle: removeCache },
   { method: 'DELETE', path: '/gpuaas/v1/workloads/{instance}/data', query: { data: flag }, body: 'none', handle: removeData },
   { method: 'DELETE', path: '/gpuaas/v1/data', query: {}, body: 'none', handle: wipeData },
 ];

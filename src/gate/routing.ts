@@ -7,6 +7,7 @@
 import { serviceNamePattern } from '../contract/compose-document.ts';
 import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
+import { cacheVolumePattern } from '../policy/caches.ts';
 
 const instance = '[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}';
 /** An instance, or a service of its stack. */
@@ -22,6 +23,7 @@ const segmentPatterns = {
   member,
   /** Of a job, by its name on the engine. */
   volume: `gpuaas-${instance}\\.${instance}`,
+  cache: cacheVolumePattern,
   /** Of a job, by its name in the plan. */
   input: instance,
   image: '(?:[a-z0-9][a-z0-9.:_-]*(?:/[a-z0-9][a-z0-9._-]*)*@)?sha256:[0-9a-f]{64}',

@@ -18,9 +18,11 @@ import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
+import { cachesOf } from '../policy/caches.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { sendAnswer } from './answers.ts';
 import { isFresh } from './archives.ts';
+import { noteUse } from './caches.ts';
 import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
@@ -52,7 +54,8 @@ export async function startContainer(call: GateCall, gate: GateContext): Promise
     return withMounts(object, gate, async (checked) => {
       await network;
       if (isFresh(object)) await openVolumes(object, gate, signal);
-      return await startAndVerify(container.id, checked, gate, signal);
+      const caches = cachesOf(object.Config.Labels ?? {}) ?? [];
+      return await startAndVerify({ id: container.id, caches }, checked, gate, signal);
     });
   });
   sendAnswer(call.response, answer);
@@ -80,7 +83,7 @@ async function withMounts<T>(
 }
 
 async function startAndVerify(
-  id: string,
+  { id, caches }: { readonly id: string; readonly caches: readonly { readonly volume: string }[] },
   checked: Checked,
   gate: GateContext,
   signal: AbortSignal,
@@ -90,6 +93,7 @@ async function startAndVerify(
   try {
     const answer = await gate.engine.ask({ method: 'POST', path: `/containers/${id}/start`, signal });
     // 304: it ran before this call, and was looked at when it was started, unless an earlier gate never came to that.
+    if (answer.status < 300) noteUse(caches, gate);
     if (answer.status < 300 || (answer.status === 304 && wasPending)) await verifyOrKill(id, checked, gate, signal);
     await gate.pendingStarts.settle(id);
     return answer;

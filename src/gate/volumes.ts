@@ -4,6 +4,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { jobKind, labels } from '../contract/names.ts';
+import { cachesOf } from '../policy/caches.ts';
 import { sendAnswer, sendJson } from './answers.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { Labels, MountObject, VolumeObject } from './engine-objects.ts';
@@ -24,23 +25,23 @@ export async function removeVolume(call: GateCall, gate: GateContext): Promise<v
   const job = /^gpuaas-([^.]+)\./.exec(name)?.[1] ?? '';
   const answer = await gate.locks.run(instanceLock(job), async () => {
     await requireVolume(name, gate, call.signal);
-    return await remove(name, gate);
+    return await removeFromEngine(name, gate);
   });
   sendAnswer(call.response, answer);
 }
 
-/** All of ours; their names. `engine.failed` at the first that the engine keeps. */
+/** All of ours, caches as well; their names. `engine.failed` at the first that the engine keeps. */
 export async function removeVolumes(gate: GateContext, signal: AbortSignal): Promise<string[]> {
   const volumes = await ourVolumes(gate, signal);
   for (const { Name } of volumes) {
-    const answer = await remove(Name, gate);
+    const answer = await removeFromEngine(Name, gate);
     if (answer.status !== 204 && answer.status !== 404) throw engineFailure(answer);
   }
   return volumes.map(({ Name }) => Name);
 }
 
 /** Ours only, with whatever the client looks for. */
-async function ourVolumes(gate: GateContext, signal: AbortSignal, filters?: string): Promise<VolumeObject[]> {
+export async function ourVolumes(gate: GateContext, signal: AbortSignal, filters?: string): Promise<VolumeObject[]> {
   const query = { filters: volumeFilters(filters) };
   const answer = await gate.engine.ask({ method: 'GET', path: '/volumes', query, signal });
   if (answer.status !== 200) throw engineFailure(answer);
@@ -48,7 +49,7 @@ async function ourVolumes(gate: GateContext, signal: AbortSignal, filters?: stri
   return (Volumes ?? []).filter((volume) => gate.seals.holdsForVolume(volume));
 }
 
-/** The volumes that a create request names; nothing where it is not that of a job. */
+/** The volumes of a job that a create request names; its caches are there. */
 export async function ensureVolumes(
   {
     HostConfig: { Mounts },
@@ -57,8 +58,13 @@ export async function ensureVolumes(
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<void> {
+  const caches = (cachesOf(Labels) ?? []).map(({ volume }) => volume);
   const names = new Set(namedVolumes(Mounts).map(({ name }) => name));
-  await Promise.all([...names].map((name) => ensureVolume(name, Labels, gate, signal)));
+  const belongs = [labels.instance, labels.project, labels.allocation].map((label) => [label, Labels[label] ?? '']);
+  const owner: Labels = { ...Object.fromEntries(belongs), [labels.kind]: jobKind };
+  await Promise.all(
+    [...names].filter((name) => !caches.includes(name)).map((name) => ensureVolume(name, owner, gate, signal)),
+  );
 }
 
 /** Volumes among the mounts of a container. */
@@ -68,10 +74,13 @@ export function namedVolumes(mounts: readonly MountObject[]): NamedVolume[] {
     .map(({ Source = '', Target = '', ReadOnly = false }) => ({ name: Source, target: Target, readOnly: ReadOnly }));
 }
 
-/** By one call: where one of that name is there, the engine answers with it as it is, and it has to be ours and this job's. */
-async function ensureVolume(name: string, owner: Labels, gate: GateContext, signal: AbortSignal): Promise<void> {
-  const belongs = [labels.instance, labels.project, labels.allocation].map((label) => [label, owner[label] ?? '']);
-  const wanted: Labels = { ...Object.fromEntries(belongs), [labels.kind]: jobKind };
+/** By one call: where one of that name is there, the engine answers with it as it is, and it has to be ours and this owner's. */
+export async function ensureVolume(
+  name: string,
+  wanted: Labels,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<void> {
   const body = { Name: name, Driver: 'local', DriverOpts: {}, Labels: gate.seals.sealVolume(name, wanted) };
   const answer = await gate.engine.ask({ method: 'POST', path: '/volumes/create', body, signal });
   if (answer.status !== 201) throw engineFailure(answer);
@@ -91,11 +100,11 @@ async function requireVolume(name: string, gate: GateContext, signal: AbortSigna
   }
 }
 
-async function remove(name: string, gate: GateContext): Promise<EngineAnswer> {
+export async function removeFromEngine(name: string, gate: GateContext): Promise<EngineAnswer> {
   const signal = AbortSignal.timeout(ownDeadlineMs);
   return await gate.engine.ask({ method: 'DELETE', path: `/volumes/${name}`, signal });
 }
 
-function engineFailure(answer: EngineAnswer): AgentError {
+export function engineFailure(answer: EngineAnswer): AgentError {
   return new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
 }

@@ -35,7 +35,7 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
 }
 
 /**
- * All secrets, volumes, inputs and data of the allocation, while it has no container. What the operator has mounted there is a file system
+ * All secrets, volumes, caches, inputs and data of the allocation, while it has no container. What the operator has mounted there is a file system
  * of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off, and answers only
  * when all of it is on the disk. `mount.refused`, after the rest is gone, where something is mounted further down.
  */
@@ -45,6 +45,7 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
   await refuseWhileUsed([], gate, signal);
   const mounted = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')).map(({ mountPoint }) => mountPoint);
   const removed = await removeVolumes(gate, signal);
+  gate.caches.clear();
   const kept: string[] = [];
   const refused: AgentError[] = [];
   const isRemoved = async (path: string) =>

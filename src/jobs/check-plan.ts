@@ -23,7 +23,7 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
 }
 
 /** What a plan can say and no host does yet. */
-function notYet({ images, inputs, caches = [] }: JobPlan): PathError[] {
+function notYet({ images, inputs }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
   return [
     ...images.flatMap(({ source }, index) =>
@@ -34,7 +34,6 @@ function notYet({ images, inputs, caches = [] }: JobPlan): PathError[] {
         ? [{ path: `/inputs/${index}/source/media_type`, code: 'unsupported', message }]
         : [],
     ),
-    ...caches.map((_, index) => ({ path: `/caches/${index}`, code: 'unsupported', message })),
   ];
 }
 

@@ -47,6 +47,7 @@ async function create(job: RunningJob, part: Part, resolved: ResolvedPart): Prom
   job.updateStep(part.id, { ports: await publish(resolved) });
   const { name, request } = renderJobContainer({
     ...{ identity: plan.identity, sandbox: plan.sandbox, network: plan.network, log_limits: plan.log_limits },
+    ...(plan.caches && { caches: plan.caches }),
     ...{ read_only_root: plan.read_only_root, policy: ground.policy, reference, image },
     ...{ cards: await cardsOf(job, part), taskId: ground.taskId, fencing: ground.fencing },
     part: {

@@ -8,6 +8,7 @@ import { systemClock } from '../kit/clock.ts';
 import { repeat } from '../kit/repeat.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { planHash } from '../policy/job-receipts.ts';
+import { measureCaches } from './caches.ts';
 import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
@@ -161,9 +162,10 @@ async function freeHost(job: RunningJob, signal: AbortSignal): Promise<Cleanup> 
 }
 
 async function takeRest(job: RunningJob, cleanup: Cleanup, signal: AbortSignal): Promise<Cleanup> {
-  const { engine, jobs } = job.ground;
+  const { engine, jobs, log } = job.ground;
   const { keep, inputs } = job.plan;
   const whole = await takeOthers(job.id, engine, signal, { keep, cleanup });
+  await measureCaches(job).catch((err: unknown) => log.warn({ err }, 'caches could not be measured'));
   if (inputs.length > 0 && !keep) await jobs.inputs?.release(job.id);
   return whole;
 }

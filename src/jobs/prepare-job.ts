@@ -8,6 +8,7 @@ import type { ImageFacts } from '../policy/container-request.ts';
 import { PullCredential, type PullProgress } from '../runtime/engine.ts';
 import { createBare, partId } from './bare-container.ts';
 import { obtainBuilt } from './build-image.ts';
+import { limitCaches } from './caches.ts';
 import { type InputProgress, resolveInput } from './inputs/job-inputs.ts';
 import { tarOf } from './inputs/tar-of.ts';
 import type { RunningJob } from './running-job.ts';
@@ -21,6 +22,7 @@ export async function prepareJob(job: RunningJob, signal: AbortSignal): Promise<
     ...plan.images.map((image) => obtainImage(job, image, signal)),
     ...plan.inputs.filter((input) => !refersToSteps(input)).map((input) => provideInput(job, input, signal)),
   ]);
+  await limitCaches(job, signal);
   for (const { name } of plan.volumes) await fillVolume(job, name, signal);
 }
 

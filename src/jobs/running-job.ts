@@ -135,7 +135,8 @@ export class RunningJob {
   }
 
   /** Where a volume is in a container: what was fetched is mounted as it lies on the host, unless somebody may write to it. */
-  sourceOf(volume: string): 'volume' | 'inputs' {
+  sourceOf(volume: string): 'volume' | 'cache' | 'inputs' {
+    if (this.plan.caches?.some(({ name }) => name === volume)) return 'cache';
     const mounts = this.parts.flatMap((part) => part.mounts).filter((mount) => mount.volume === volume);
     const isFetched = this.plan.inputs.some((input) => input.volume === volume);
     return isFetched && mounts.every(({ read_only }) => read_only) ? 'inputs' : 'volume';

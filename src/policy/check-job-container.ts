@@ -7,6 +7,7 @@
 import { serviceNamePattern } from '../contract/compose-document.ts';
 import { containerName, jobKind, labels, networkName, volumeName } from '../contract/names.ts';
 import { judge, type PathError } from '../contract/validate.ts';
+import { cachesOf } from './caches.ts';
 import { checkCards } from './check-cards.ts';
 import {
   checkEndpoints,
@@ -66,6 +67,7 @@ function checkJobLabels(context: JobContext): PathError[] {
   return checkLabels(context, [
     [labels.service, (value) => service.test(value), 'must name a step'],
     [labels.kind, (value) => value === jobKind, `must be ${jobKind}`],
+    [labels.caches, () => cachesOf(context.request.Labels) !== undefined, 'must be caches of the labelled revision'],
     [labels.aliases, (value) => areAliases(value), `must be at most ${maxAliases} host names, none twice`],
   ]);
 }
@@ -86,17 +88,19 @@ function checkFolders({ request, image }: JobContext): PathError[] {
   ];
 }
 
-/** Volumes of this job by name; of the host nothing but the inputs of this job, to be read. */
+/** Volumes of this job by name, and caches of its project and revision; of the host nothing but the inputs of this job, to be read. */
 function checkMounts(context: JobContext): PathError[] {
   const { HostConfig } = context.request;
   const job = label(context, labels.instance);
+  const caches = (cachesOf(context.request.Labels) ?? []).map(({ volume }) => volume);
   const at = (index: number, key: string) => `/HostConfig/Mounts/${index}/${key}`;
   return [
     ...HostConfig.Mounts.flatMap((mount, index) => {
       const root = mount.Type === 'volume' ? volumeName(job, '') : `${jobInputsRoot(context.policy, job)}/`;
-      const isOwn = mount.Source.startsWith(root) && isIdentifier(mount.Source.slice(root.length));
+      const isCache = mount.Type === 'volume' && caches.includes(mount.Source);
+      const isOwn = isCache || (mount.Source.startsWith(root) && isIdentifier(mount.Source.slice(root.length)));
       return [
-        ...unless(isOwn, at(index, 'Source'), 'source', 'is neither a volume nor the inputs of this job'),
+        ...unless(isOwn, at(index, 'Source'), 'source', 'is neither a volume nor a cache nor the inputs of this job'),
         ...unless(
           mount.Type === 'volume' || mount.ReadOnly,
           at(index, 'ReadOnly'),

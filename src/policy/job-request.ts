@@ -5,17 +5,20 @@
  */
 import { type Static, Type } from 'typebox';
 import { taggedUnion } from '../contract/tagged-union.ts';
+import { cacheVolumePattern } from './caches.ts';
 import { type ContainerRequest, requestParts } from './container-request.ts';
 
 const closed = { additionalProperties: false } as const;
 const { top, host, BindMount, Text } = requestParts;
 const maxPath = 4096;
 
-/** An engine volume of the job. Made by the gate: an engine that makes a missing one by itself makes it without a seal. */
+/** An engine volume of the job, or a cache. Made by the gate: an engine that makes a missing one by itself makes it without a seal. */
 const VolumeMount = Type.Object(
   {
     Type: Type.Literal('volume'),
-    Source: Type.String({ pattern: '^gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}\\.[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$' }),
+    Source: Type.String({
+      pattern: `^(gpuaas-[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}\\.[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}|${cacheVolumePattern})$`,
+    }),
     Target: Type.String({ maxLength: maxPath, pattern: '^/[^\\u0000]*$' }),
     ReadOnly: Type.Boolean(),
   },
@@ -34,7 +37,7 @@ export const JobContainerRequest = Type.Object(
     Labels: Type.Record(
       Type.String({
         pattern:
-          '^gpuaas\\.(instance|project|allocation|task|service|gpus|spec|fencing|endpoints|restart|kind|aliases)$',
+          '^gpuaas\\.(instance|project|allocation|task|service|gpus|spec|fencing|endpoints|restart|kind|aliases|revision|caches)$',
       }),
       Text,
       closed,

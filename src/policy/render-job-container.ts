@@ -10,6 +10,7 @@ import type { JobPlan } from '../contract/job-plan.ts';
 import { containerName, jobKind, labels, networkName, volumeName } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import type { Port, Resources, RestartPolicy } from '../contract/workload-oci-launch.ts';
+import { cachesLabel, cacheVolume } from './caches.ts';
 import type { ImageFacts } from './container-request.ts';
 import { jobContainerSpec } from './container-spec.ts';
 import { checkPorts, endpointsLabel } from './endpoints.ts';
@@ -29,8 +30,8 @@ export interface JobPartMount {
   readonly volume: string;
   readonly path: string;
   readonly read_only: boolean;
-  /** `volume`: an engine volume. `inputs`: what was fetched into that volume, as it lies on the host; never to be written. */
-  readonly from: 'volume' | 'inputs';
+  /** `volume`: an engine volume. `cache`: one that is kept for the next job. `inputs`: what was fetched into that volume, as it lies on the host; never to be written. */
+  readonly from: 'volume' | 'cache' | 'inputs';
 }
 
 /** A step, a service, a check or an init of a plan, as it is to run now. */
@@ -51,7 +52,7 @@ export interface JobPart {
 }
 
 export interface JobContainerInput
-  extends Pick<JobPlan, 'identity' | 'sandbox' | 'network' | 'read_only_root' | 'log_limits'> {
+  extends Pick<JobPlan, 'identity' | 'sandbox' | 'network' | 'read_only_root' | 'log_limits' | 'caches'> {
   readonly part: JobPart;
   readonly policy: HostPolicy;
   /** As the plan names it, by digest. */
@@ -137,7 +138,15 @@ function renderEnv({ env }: JobPart): string[] {
     .sort();
 }
 
-function renderLabels({ identity, part, cards, taskId, fencing }: JobContainerInput): Record<string, string> {
+function renderLabels({
+  identity,
+  part,
+  caches = [],
+  cards,
+  taskId,
+  fencing,
+}: JobContainerInput): Record<string, string> {
+  const its = caches.filter(({ name }) => part.mounts.some(({ volume, from }) => from === 'cache' && volume === name));
   return {
     [labels.kind]: jobKind,
     [labels.instance]: identity.job_id,
@@ -146,6 +155,7 @@ function renderLabels({ identity, part, cards, taskId, fencing }: JobContainerIn
     [labels.task]: taskId,
     [labels.service]: part.id,
     ...(cards.uuids.length > 0 && { [labels.gpus]: cardsLabel(cards) }),
+    ...(its.length > 0 && { [labels.revision]: its[0]?.revision_sha256 ?? '', [labels.caches]: cachesLabel(its) }),
     [labels.fencing]: String(fencing),
     [labels.endpoints]: endpointsLabel(part.ports),
     [labels.restart]: `${part.restart.policy}:${part.restart.max_retries}`,
@@ -155,8 +165,13 @@ function renderLabels({ identity, part, cards, taskId, fencing }: JobContainerIn
 
 function renderMount(
   { volume, path, read_only: readOnly, from }: JobPartMount,
-  { identity, policy }: JobContainerInput,
+  { identity, policy, caches = [] }: JobContainerInput,
 ): JobContainerRequest['HostConfig']['Mounts'][number] {
+  if (from === 'cache') {
+    const revision = caches.find(({ name }) => name === volume)?.revision_sha256 ?? '';
+    const owner = { allocation: identity.allocation_id, project: identity.project_id, revision };
+    return { Type: 'volume', Source: cacheVolume(owner, volume), Target: path, ReadOnly: readOnly };
+  }
   return from === 'volume'
     ? { Type: 'volume', Source: volumeName(identity.job_id, volume), Target: path, ReadOnly: readOnly }
     : {

@@ -6,6 +6,7 @@
  */
 import type { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
+import type { JobCache } from '../contract/job-plan.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import type { AnyContainerRequest } from '../policy/job-request.ts';
@@ -87,6 +88,22 @@ export interface NetworkSummary {
 export interface VolumeSummary {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A cache of a revision of a project. */
+export interface CacheSummary {
+  /** Name of its volume. */
+  readonly volume: string;
+  readonly name: string;
+  readonly class: JobCache['class'];
+  readonly project_id: string;
+  readonly revision_sha256: string;
+  /** RFC 3339: when a container with it was last made or started; null where nobody remembers. */
+  readonly used_at: string | null;
+  /** What it held when it was measured; null where that was before its last use. */
+  readonly bytes: number | null;
+  /** True while a container has it, whether it runs or not. */
+  readonly in_use: boolean;
 }
 
 export interface CreatedContainer {
@@ -243,6 +260,10 @@ export interface ContainerEngine {
   volumes(signal: AbortSignal): Promise<VolumeSummary[]>;
   /** False if there was none; `engine.failed` while a container has it, running or not. */
   removeVolume(name: string, signal: AbortSignal): Promise<boolean>;
+  /** All that are kept. With `measure` the engine looks at every file of them before, which takes it a while. */
+  caches(options: { readonly measure: boolean; readonly signal: AbortSignal }): Promise<CacheSummary[]>;
+  /** With `empty` it stays, without what it held, and is not filled from an image again. `cache.in_use`; false if there was none. */
+  removeCache(volume: string, options: { readonly empty: boolean; readonly signal: AbortSignal }): Promise<boolean>;
   /**
    * Makes the folder on the host that the inputs of a job for this volume are put into, and that its containers may have mounted;
    * returns its path. The caller may write in it, not move it. It goes with `removeData`.

@@ -68,6 +68,8 @@ export function patientEngine(
     statPath: (name, path, signal) => retry(signal, () => engine.statPath(name, path, signal)),
     volumes: (signal) => retry(signal, () => engine.volumes(signal)),
     removeVolume: (name, signal) => retry(signal, () => engine.removeVolume(name, signal)),
+    caches: (options) => retry(options.signal, () => engine.caches(options)),
+    removeCache: (volume, options) => retry(options.signal, () => engine.removeCache(volume, options)),
     ensureInputs: (job, volume, signal) => retry(signal, () => engine.ensureInputs(job, volume, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
     removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),

@@ -297,6 +297,14 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return volumes.delete(name);
     },
+    caches: async ({ signal }) => {
+      signal.throwIfAborted();
+      return [];
+    },
+    removeCache: async (volume, { signal }) => {
+      signal.throwIfAborted();
+      return volumes.delete(volume);
+    },
     ensureInputs: async (job, volume, signal) => {
       signal.throwIfAborted();
       return `/var/lib/gpuaas-inputs/jobs/${job}/${volume}`;

@@ -1,4 +1,5 @@
 /** A program: the gate's wipe of a host on which nothing runs, `HOME SECRETS INPUTS`, with its answer on stdout. */
+import { CacheRecords } from '../../src/gate/cache-records.ts';
 import type { GateCall, GateContext } from '../../src/gate/context.ts';
 import { wipeData } from '../../src/gate/workload-data.ts';
 
@@ -9,7 +10,7 @@ export async function wipeOnce(home: string, secrets_dir: string, dir: string): 
   const call = { params: {}, query: {}, response, signal: new AbortController().signal };
   const engine = { ask: async () => ({ status: 200, body: Buffer.from('{"Volumes":null}') }) };
   const policy = { secrets_dir, allocation: { home }, inputs: { dir } };
-  const gate = { policy, engine, containers: { list: async () => [] } };
+  const gate = { policy, engine, caches: new CacheRecords(), containers: { list: async () => [] } };
   await wipeData(call as unknown as GateCall, gate as unknown as GateContext);
   return JSON.parse(Buffer.concat(body).toString('utf8'));
 }

@@ -1,6 +1,7 @@
 /** The container engine behind the gate, as the Docker Engine API knows it. Opening it touches nothing yet. */
 import type { ContainerEngine } from '../engine.ts';
 import { getArchive, putArchive } from './archives.ts';
+import { listCaches, removeCache } from './caches.ts';
 import { Calls, type EngineTimeouts } from './calls.ts';
 import {
   createContainer,
@@ -60,6 +61,8 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     statPath: (name, path, signal) => statPath(calls, name, path, signal),
     volumes: (signal) => listVolumes(calls, signal),
     removeVolume: (name, signal) => removeVolume(calls, name, signal),
+    caches: (options) => listCaches(calls, options),
+    removeCache: (volume, options) => removeCache(calls, volume, options),
     ensureInputs: (job, volume, signal) => ensureInputs(calls, job, volume, signal),
 
     putSecrets: (instance, files, signal) => putSecrets(calls, instance, files, signal),

@@ -17,9 +17,6 @@ describe('a plan', () => {
   });
 
   it('with what no host does yet is refused by its path', () => {
-    expect(refusalOf({ caches: [cache('pip')] })).toMatchObject({
-      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/caches/0' }] } },
-    });
     const folder = checkpoint('ckpt', 'application/x-tar');
     expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [folder] })).toMatchObject({
       ...{ code: 'task.unsupported', detail: { errors: [{ path: '/inputs/0/source/media_type' }] } },

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cacheVolume } from '../../../src/policy/caches.ts';
 import { checkContainerRequest } from '../../../src/policy/check-container.ts';
 import type { ContainerRequest } from '../../../src/policy/container-request.ts';
 import type { JobContainerRequest } from '../../../src/policy/job-request.ts';
@@ -9,6 +10,7 @@ import { acceptedJobRequest } from './job-samples.ts';
 import { acceptedRequest, policy, image as sampleImage } from './samples.ts';
 
 const accepted = acceptedJobRequest();
+const someCache = cacheVolume({ allocation: 'alloc-1', project: 'project-7', revision: 'a'.repeat(64) }, 'pip');
 const image = { ...sampleImage, volumes: ['/var/cache'] };
 const pathsOf = (request: unknown, over: object = {}) =>
   checkContainerRequest({ name: accepted.name, policy, image, ...over, request }).map(({ path }) => path);
@@ -111,6 +113,8 @@ describe('a request of a job', () => {
     ['cards that it did not ask for', '/Labels/gpuaas.gpus', label('gpus', 'GPU-1')],
     ['a loader variable', '/Env/5', ({ Env }) => Env.push('LD_AUDIT=/x')],
     ['all cards', '/Env/5', ({ Env }) => Env.push('NVIDIA_VISIBLE_DEVICES=all')],
+    ['a cache without a revision', '/Labels/gpuaas.caches', label('caches', 'pip:pip')],
+    ['a cache that is not in its labels', '/HostConfig/Mounts/0/Source', mount({ Source: someCache })],
     ['a volume of another job', '/HostConfig/Mounts/0/Source', mount({ Source: 'gpuaas-job-2.data' })],
     [
       'a volume of a job whose name begins like its own',

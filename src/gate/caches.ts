@@ -1,0 +1,150 @@
+/**
+ * Caches of jobs: volumes that belong to a revision of a project in this allocation, and go with none of its jobs.
+ *
+ *   none ──(create)──▶ there, filled by the engine with what the image has, where that is wanted
+ *   there ──(create)──▶ there, as it was left
+ *   there ──(emptied)──▶ there, empty: the image is not asked again
+ *   there ──(removed, wiped)──▶ none
+ *
+ * An engine fills an empty volume whenever a container is made with it, unless it is told not to. So it is told, but for the very
+ * first container. Whether there was one is on the disk before the client has its answer, and nothing starts before that.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { labels } from '../contract/names.ts';
+import { cacheKind, cachesOf, readCaches } from '../policy/caches.ts';
+import { sendJson } from './answers.ts';
+import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import type { Labels, MountObject, VolumeObject } from './engine-objects.ts';
+import { engineMessage } from './sealed-containers.ts';
+import type { EngineAnswer } from './upstream.ts';
+import { engineFailure, ensureVolume, namedVolumes, ourVolumes, removeFromEngine } from './volumes.ts';
+
+interface WithCaches {
+  readonly Labels: Labels;
+  readonly HostConfig: { readonly Mounts: readonly MountObject[] };
+}
+
+/** Makes a container whose caches are there; `make` gets the request with each of them told whether to be filled. */
+export async function withCaches<R extends WithCaches>(
+  request: R,
+  gate: GateContext,
+  signal: AbortSignal,
+  make: (request: R) => Promise<EngineAnswer>,
+): Promise<EngineAnswer> {
+  const has = new Set(namedVolumes(request.HostConfig.Mounts).map(({ name }) => name));
+  const caches = (cachesOf(request.Labels) ?? []).filter(({ volume }) => has.has(volume));
+  if (caches.length === 0) return await make(request);
+  return await gate.locks.run(cachesLock, async () => {
+    for (const { volume, name, class: kind } of caches) {
+      if (!gate.caches.of(volume)) {
+        const had = (await findVolume(volume, gate, signal)) !== undefined;
+        gate.caches.put({ [volume]: { had, used_at: now(), bytes: null } });
+      }
+      const belongs = [labels.project, labels.allocation, labels.revision].map((of) => [of, request.Labels[of] ?? '']);
+      const owner = { ...Object.fromEntries(belongs), [labels.kind]: cacheKind, [labels.caches]: `${name}:${kind}` };
+      await ensureVolume(volume, owner, gate, signal);
+    }
+    const filled = caches.filter(({ volume, seed_from_image: seed }) => seed && !gate.caches.of(volume)?.had);
+    const asIs = new Set(caches.filter((cache) => !filled.includes(cache)).map(({ volume }) => volume));
+    const Mounts = request.HostConfig.Mounts.map((mount) =>
+      asIs.has(mount.Source ?? '') ? { ...mount, VolumeOptions: { NoCopy: true } } : mount,
+    );
+    const answer = await make({ ...request, HostConfig: { ...request.HostConfig, Mounts } });
+    if (answer.status === 201) noteUse(caches, gate);
+    return answer;
+  });
+}
+
+/** One at a time makes and removes them: what is removed is not being filled. */
+const cachesLock = 'caches';
+
+/** To be called when a container that has them was made or started. */
+export function noteUse(caches: readonly { readonly volume: string }[], gate: GateContext): void {
+  if (caches.length === 0) return;
+  const used = { had: true, used_at: now(), bytes: null };
+  gate.caches.put(Object.fromEntries(caches.map(({ volume }) => [volume, used])));
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
+
+/** With `measure`, their sizes are asked of the engine, which looks at every file: nothing that somebody waits for should. */
+export async function listCaches(call: GateCall, gate: GateContext): Promise<void> {
+  const { signal } = call;
+  if (call.query['measure'] !== undefined) await measure(gate, signal);
+  const query = { all: '1', filters: JSON.stringify({ label: [labels.caches] }) };
+  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query, signal });
+  if (answer.status !== 200) throw engineFailure(answer);
+  const containers = JSON.parse(answer.body.toString()) as { Mounts?: { Name?: string }[] | null }[];
+  const used = new Set(containers.flatMap(({ Mounts }) => (Mounts ?? []).map(({ Name }) => Name)));
+  const caches = (await cacheVolumes(gate, signal)).map(({ Name, Labels: of }) => {
+    const [cache] = readCaches(of?.[labels.caches]) ?? [];
+    const { used_at = null, bytes = null } = gate.caches.of(Name) ?? {};
+    return {
+      ...{
+        volume: Name,
+        name: cache?.name ?? '',
+        class: cache?.class ?? 'data',
+        project_id: of?.[labels.project] ?? '',
+      },
+      ...{ revision_sha256: of?.[labels.revision] ?? '', used_at, bytes, in_use: used.has(Name) },
+    };
+  });
+  sendJson(call.response, 200, { caches });
+}
+
+async function cacheVolumes(gate: GateContext, signal: AbortSignal): Promise<VolumeObject[]> {
+  const wanted = JSON.stringify({ label: [`${labels.kind}=${cacheKind}`] });
+  return await ourVolumes(gate, signal, wanted);
+}
+
+interface DiskUse {
+  readonly Volumes?:
+    | readonly { readonly Name: string; readonly UsageData?: { readonly Size?: number } | null }[]
+    | null;
+}
+
+async function measure(gate: GateContext, signal: AbortSignal): Promise<void> {
+  const answer = await gate.engine.ask({ method: 'GET', path: '/system/df', query: { type: 'volume' }, signal });
+  if (answer.status !== 200) throw engineFailure(answer);
+  const { Volumes } = JSON.parse(answer.body.toString()) as DiskUse;
+  const sized = (Volumes ?? []).flatMap(({ Name, UsageData }) => {
+    const record = gate.caches.of(Name);
+    const bytes = UsageData?.Size ?? -1;
+    return record && bytes >= 0 ? [[Name, { ...record, bytes }] as const] : [];
+  });
+  if (sized.length > 0) gate.caches.put(Object.fromEntries(sized));
+}
+
+/** The engine refuses one that a container has, whether it runs or not: `engine.failed`. With `empty` it is there again, empty. */
+export async function removeCache(call: GateCall, gate: GateContext): Promise<void> {
+  const name = call.params['cache'] ?? '';
+  const signal = AbortSignal.timeout(ownDeadlineMs);
+  const answer = await gate.locks.run(cachesLock, async () => {
+    call.signal.throwIfAborted();
+    const volume = await findVolume(name, gate, signal);
+    if (volume === undefined || !gate.seals.holdsForVolume(volume)) {
+      throw new AgentError('container.not_found', { volume: name, reason: `There is no cache ${name}.` });
+    }
+    const removed = await removeFromEngine(name, gate);
+    if (removed.status !== 204) return removed;
+    if (call.query['empty'] === undefined) gate.caches.drop(name);
+    else {
+      gate.caches.put({ [name]: { had: true, used_at: gate.caches.of(name)?.used_at ?? now(), bytes: 0 } });
+      const { [labels.seal]: _seal, [labels.generation]: _generation, ...owner } = volume.Labels ?? {};
+      await ensureVolume(name, owner, gate, signal);
+    }
+    return removed;
+  });
+  if (answer.status === 409) throw new AgentError('cache.in_use', { cache: name, reason: engineMessage(answer) });
+  if (answer.status !== 204) throw engineFailure(answer);
+  sendJson(call.response, 200, {});
+}
+
+async function findVolume(name: string, gate: GateContext, signal: AbortSignal): Promise<VolumeObject | undefined> {
+  const answer = await gate.engine.ask({ method: 'GET', path: `/volumes/${name}`, signal });
+  if (answer.status === 404) return undefined;
+  if (answer.status !== 200) throw engineFailure(answer);
+  return JSON.parse(answer.body.toString()) as VolumeObject;
+}
