@@ -257,6 +257,30 @@ export const failures = {
     hint: 'Treat the registry as compromised until the cause is known.',
     retryable: false,
   },
+  'build.denied': {
+    kind: 'denied',
+    message: 'This host builds no such images.',
+    hint: 'Have the operator allow `builds` in the configuration of the host; a build never has a network.',
+    retryable: false,
+  },
+  'build.failed': {
+    kind: 'invalid',
+    message: 'The image could not be built.',
+    hint: 'The detail has the instruction that failed and the last lines of what it wrote; a build has no network.',
+    retryable: false,
+  },
+  'build.timed_out': {
+    kind: 'timed_out',
+    message: 'The image was not built in time.',
+    hint: 'The detail has the instruction that was at work; allow more time, or do less in it.',
+    retryable: false,
+  },
+  'build.unsupported': {
+    kind: 'unavailable',
+    message: 'The engine of this host has no builder that is used here.',
+    hint: "Jobs with a Dockerfile need an engine with the classic builder; look at the engine's own words in the detail.",
+    retryable: false,
+  },
   'image.pull_failed': {
     kind: 'unavailable',
     message: 'The image could not be pulled.',

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '../kit/log.ts';
 import type { KeyedMutex } from '../kit/mutex.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
+import type { BuiltImages } from './built-images.ts';
 import type { CacheRecords } from './cache-records.ts';
 import type { KnownExecs } from './execs.ts';
 import type { PendingStarts } from './pending-starts.ts';
@@ -18,6 +19,7 @@ export interface GateContext {
   readonly containers: SealedContainers;
   readonly execs: KnownExecs;
   readonly caches: CacheRecords;
+  readonly builtImages: BuiltImages;
   readonly pendingStarts: PendingStarts;
   /** Work on one name, or on the network pool, that must not run twice at once. */
   readonly locks: KeyedMutex;

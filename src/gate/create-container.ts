@@ -122,9 +122,19 @@ function checkHostSize({ HostConfig }: AnyContainerRequest, { reserves }: HostPo
 
 /** Stands for the image in the first check: an image of exactly that reference, with nothing in it to object to. */
 function assumedFacts(request: unknown): ImageFacts {
-  const image = (request as { Image?: unknown } | null | undefined)?.Image;
+  const { Image: image, Labels } = (request ?? {}) as { Image?: unknown; Labels?: Labels | null };
+  const project = Labels?.[labels.project];
   const reference = typeof image === 'string' ? image : '';
-  return { id: reference, repoDigests: [reference], env: [], volumes: [], workingDir: '', hasHealthcheck: false };
+  const builtFor = project === undefined ? [] : [project];
+  return {
+    id: reference,
+    builtFor,
+    repoDigests: [reference],
+    env: [],
+    volumes: [],
+    workingDir: '',
+    hasHealthcheck: false,
+  };
 }
 
 async function imageFacts(reference: string, gate: GateContext, signal: AbortSignal): Promise<FactsOfImage> {
@@ -139,6 +149,7 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
   const test = Config?.Healthcheck?.Test ?? [];
   return {
     id: Id,
+    builtFor: gate.builtImages.projectsOf(Id),
     user: Config?.User ?? '',
     repoDigests: RepoDigests ?? [],
     env: Config?.Env ?? [],

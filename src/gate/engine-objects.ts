@@ -75,7 +75,9 @@ export interface VolumeObject {
 export interface ImageObject {
   readonly Id: string;
   readonly RepoDigests?: readonly string[] | null;
+  readonly Size?: number;
   readonly Config?: {
+    readonly OnBuild?: readonly string[] | null;
     readonly Env?: readonly string[] | null;
     readonly User?: string | null;
     readonly Labels?: Labels | null;

@@ -13,6 +13,7 @@ import { backoffDelay, pause } from '../kit/backoff.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
+import { BuiltImages } from './built-images.ts';
 import { CacheRecords } from './cache-records.ts';
 import type { GateContext } from './context.ts';
 import { KnownExecs } from './execs.ts';
@@ -71,6 +72,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     containers: new SealedContainers(engine, seals),
     execs: new KnownExecs(),
     caches: lookOnly ? new CacheRecords() : await CacheRecords.open(stateDir),
+    builtImages: lookOnly ? new BuiltImages() : await BuiltImages.open(stateDir),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
     locks: new KeyedMutex(),
     settleSoon: () => {

@@ -43,8 +43,8 @@ export async function inspectImage(call: GateCall, gate: GateContext): Promise<v
   sendAnswer(call.response, answer);
 }
 
-function mayRun({ Id, RepoDigests }: ImageObject, { policy }: GateContext): boolean {
-  if (recordedImage(policy, Id) !== undefined) return true;
+function mayRun({ Id, RepoDigests }: ImageObject, { policy, builtImages }: GateContext): boolean {
+  if (recordedImage(policy, Id) !== undefined || builtImages.projectsOf(Id).length > 0) return true;
   // The engine leaves out its default registry and that one's default folder.
   const spellings = (RepoDigests ?? []).flatMap((digest) => [
     digest,

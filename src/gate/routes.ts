@@ -6,6 +6,7 @@
  * well); a number is the largest JSON body in bytes that the handler gets; `stream` leaves it to the handler, however long it is.
  */
 import { getArchive, putArchive } from './archives.ts';
+import { buildImage, findBuild } from './build-image.ts';
 import { listCaches, removeCache } from './caches.ts';
 import { inspectContainer, listContainers, passThrough, removeContainer } from './containers.ts';
 import type { Handler, UpgradeHandler } from './context.ts';
@@ -34,7 +35,7 @@ export interface Route extends RoutePattern {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const { flag, seconds, time, lines, text, containerName } = queryShapes;
+const { flag, seconds, time, lines, text, containerName, identifier, sha256 } = queryShapes;
 const signal = /^(?:SIG)?(?:TERM|INT|QUIT|HUP|USR1|USR2|KILL)$/;
 const condition = /^(?:not-running|next-exit|removed)$/;
 const logQuery = { stdout: flag, stderr: flag, since: time, until: time, timestamps: flag, tail: lines, follow: flag };
@@ -49,6 +50,9 @@ export const routes: readonly Route[] = [
 
   { method: 'POST', path: '/images/create', query: { fromImage: text, tag: text }, body: 'ignored', handle: pullImage },
   { method: 'GET', path: '/images/{image}/json', query: {}, body: 'none', handle: inspectImage },
+
+  { method: 'POST', path: '/build', query: { project: identifier, key: sha256, revision: sha256 }, body: 'stream', handle: buildImage, isStream: true },
+  { method: 'GET', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: findBuild },
 
   { method: 'GET', path: '/containers/json', query: { all: flag, filters: text }, body: 'none', handle: listContainers },
   { method: 'POST', path: '/containers/create', query: { name: containerName }, body: 4 * MiB, handle: createContainer },

@@ -26,6 +26,8 @@ const segmentPatterns = {
   cache: cacheVolumePattern,
   /** Of a job, by its name in the plan. */
   input: instance,
+  /** What the client calls a build. */
+  build: '[0-9a-f]{64}',
   image: '(?:[a-z0-9][a-z0-9.:_-]*(?:/[a-z0-9][a-z0-9._-]*)*@)?sha256:[0-9a-f]{64}',
 } as const;
 
@@ -36,6 +38,8 @@ export const queryShapes = {
   time: /^[0-9][0-9T:.Z+-]{0,39}$/,
   lines: /^(?:all|\d{1,9})$/,
   text: /^[^\p{Cc}]{1,4096}$/u,
+  identifier: new RegExp(`^${instance}$`),
+  sha256: /^[0-9a-f]{64}$/,
   containerName: new RegExp(`^gpuaas-${member}$`),
 } as const;
 

@@ -1,8 +1,8 @@
 /**
  * The gate's client of the engine: the only code of the project that writes to the engine's socket.
  *
- * Everything sent is built here from parsed parts; no byte of a client passes through but a tar for a volume of a job, which
- * is all of a body, in chunks of our own making. The gate speaks one version of the API,
+ * Everything sent is built here from parsed parts; no byte of a client passes through but a tar for a volume of a job or for
+ * a build, which is all of a body, in chunks of our own making. The gate speaks one version of the API,
  * whatever version its clients name.
  */
 import {
@@ -126,7 +126,7 @@ export class Upstream {
       headers: {
         host: 'engine',
         ...(json === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(call.method === 'POST' ? { 'content-length': json?.length ?? 0 } : {}),
+        ...(call.method === 'POST' && call.stream === undefined ? { 'content-length': json?.length ?? 0 } : {}),
         ...call.headers,
       },
       signal: call.signal,

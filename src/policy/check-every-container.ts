@@ -1,6 +1,6 @@
 /** What the second safety function asks of every container, whatever it belongs to. */
 import { identifierPattern } from '../contract/identifiers.ts';
-import { labels } from '../contract/names.ts';
+import { jobKind, labels } from '../contract/names.ts';
 import { pointerToken } from '../contract/pointer.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkCardVariable } from './check-cards.ts';
@@ -46,10 +46,14 @@ export function checkLabels(context: AnyContext, others: readonly LabelRule[]): 
 }
 
 /** A verified digest of an allowed repository, or an image id that the operator listed. */
-export function checkImage({ request, policy, image }: AnyContext): PathError[] {
+export function checkImage(context: AnyContext): PathError[] {
+  const { request, policy, image } = context;
   if (request.Image.startsWith('sha256:')) {
-    const fine = request.Image === image.id && recordedImage(policy, image.id) !== undefined;
-    return unless(fine, '/Image', 'local_image', 'is not among `local_images` of this host');
+    const isBuilt =
+      request.Labels[labels.kind] === jobKind && (image.builtFor ?? []).includes(label(context, labels.project));
+    const fine = request.Image === image.id && (isBuilt || recordedImage(policy, image.id) !== undefined);
+    const message = 'is neither among `local_images` of this host nor built here for the project';
+    return unless(fine, '/Image', 'local_image', message);
   }
   const read = readAllowedImage(request.Image, policy.registries);
   if (!read.ok) {

@@ -3,7 +3,6 @@
  * that is to carry it out, so that none is accepted which is refused there for what it is. Pure, and everything that is wrong
  * is reported at once. What a container may do is judged again where it is made.
  */
-import { posix } from 'node:path';
 import { RE2JS } from 're2js';
 import { maxInlineBytes } from '../contract/job-inputs.ts';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
@@ -145,9 +144,12 @@ function checkInput({ source }: JobPlan['inputs'][number], index: number): PathE
 
 /** A folder may be all that a volume has. */
 function isBelow({ path, media_type }: { readonly path: string; readonly media_type: string }): boolean {
-  const plain = posix.normalize(path).replace(/\/$/, '');
-  if (plain === '.') return media_type === 'application/x-tar';
-  return plain !== '..' && !plain.startsWith('../');
+  let depth = 0;
+  for (const segment of path.split('/')) {
+    if (segment !== '' && segment !== '.') depth += segment === '..' ? -1 : 1;
+    if (depth < 0) return false;
+  }
+  return depth > 0 || media_type === 'application/x-tar';
 }
 
 /** Values may be known only later; those are judged with the container. */

@@ -197,4 +197,6 @@ export interface ImageFacts {
   /** Folder the image's program starts in; empty for the root. The engine makes it, as root, where it is missing. */
   readonly workingDir: string;
   readonly hasHealthcheck: boolean;
+  /** Projects that this host has built it for, and no other may run it. */
+  readonly builtFor?: readonly string[];
 }

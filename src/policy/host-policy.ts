@@ -54,6 +54,28 @@ export const HostPolicy = Type.Object(
     local_images: Type.Array(RecordedImage, {
       description: 'Images of this host that may run although they came from no registry.',
     }),
+    builds: Type.Optional(
+      Type.Object(
+        {
+          cpu_cores: Type.Number({ minimum: 0.1, maximum: 4096, description: 'Cores that a build gets, at most.' }),
+          memory_gib: Type.Number({
+            minimum: 0.0625,
+            maximum: 65536,
+            description: 'GiB of memory that each of its commands gets.',
+          }),
+          context_gib: Type.Number({
+            minimum: 0.001,
+            maximum: 1024,
+            description: 'GiB of files that a build may be of.',
+          }),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'That images of jobs may be built here from Dockerfiles, without a network, by the runtime of the engine. Absent: they may not.',
+        },
+      ),
+    ),
     project_storage: Type.Boolean({ description: 'True if this allocation offers project storage.' }),
     network_pool: Type.String({
       pattern: privateRangePattern,

@@ -55,7 +55,7 @@ export interface JobContainerInput
   extends Pick<JobPlan, 'identity' | 'sandbox' | 'network' | 'read_only_root' | 'log_limits' | 'caches'> {
   readonly part: JobPart;
   readonly policy: HostPolicy;
-  /** As the plan names it, by digest. */
+  /** As the plan names it, by digest; the id of an image that this host has built for the project. */
   readonly reference: string;
   /** What the engine holds under that name. */
   readonly image: ImageFacts;
@@ -80,7 +80,8 @@ export interface RenderedJobContainer {
 export function renderJobContainer(input: JobContainerInput): RenderedJobContainer {
   const { part, policy, image, identity } = input;
   refuse([{ failure: 'task.untrusted', errors: checkAllocation(input, policy) }]);
-  const read = readAllowedImage(input.reference, policy.registries);
+  const isBuilt = input.reference === image.id && (image.builtFor ?? []).includes(identity.project_id);
+  const read = isBuilt ? ({ ok: true } as const) : readAllowedImage(input.reference, policy.registries);
   refuse([
     { failure: 'policy.refused', errors: [...checkEnvironment(part.env, '/env'), ...checkImage(input)] },
     {
@@ -95,10 +96,7 @@ export function renderJobContainer(input: JobContainerInput): RenderedJobContain
     { failure: 'task.invalid', errors: checkPart(input) },
     { failure: 'sandbox.unavailable', errors: checkSandbox({ ...input, resources: part.resources }, policy) },
   ]);
-  const wanted = assertAllowedImage(input.reference, policy.registries);
-  if (!image.repoDigests.some((digest) => isRepoDigestOf(digest, wanted))) {
-    throw new AgentError('image.digest_mismatch', { expected: input.reference, actual: image.repoDigests });
-  }
+  if (!isBuilt) assertHeld(input.reference, image, policy);
   if (input.cards.uuids.length !== part.resources.gpu_count) {
     throw new AgentError('internal', { reason: 'A container was given another number of cards than it asks for.' });
   }
@@ -106,6 +104,12 @@ export function renderJobContainer(input: JobContainerInput): RenderedJobContain
   const spec = jobContainerSpec(rendered);
   const request = { ...rendered, Labels: { ...rendered.Labels, [labels.spec]: spec } };
   return { name: containerName(identity.job_id, part.id), request, spec };
+}
+
+function assertHeld(reference: string, image: ImageFacts, policy: HostPolicy): void {
+  const wanted = assertAllowedImage(reference, policy.registries);
+  if (image.repoDigests.some((digest) => isRepoDigestOf(digest, wanted))) return;
+  throw new AgentError('image.digest_mismatch', { expected: reference, actual: image.repoDigests });
 }
 
 function renderRequest(input: JobContainerInput): JobContainerRequest {

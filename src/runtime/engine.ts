@@ -6,6 +6,7 @@
  */
 import type { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
+import type { BuildImage } from '../contract/job-build.ts';
 import type { JobCache } from '../contract/job-plan.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
@@ -41,6 +42,21 @@ export interface PullOptions {
   /** Before each wait for another attempt. */
   readonly onRetry?: ((retry: { attempt: number; delayMs: number; error: unknown }) => void) | undefined;
   /** Bytes that must stay free on the engine's disk (host reserve). */
+  readonly diskReserveBytes: number;
+}
+
+export interface BuildRequest {
+  readonly projectId: string;
+  readonly source: BuildImage;
+}
+
+export interface BuildOptions {
+  readonly signal: AbortSignal;
+  /** What the engine and the commands write, as it comes. */
+  readonly onLog?: ((text: string) => void) | undefined;
+  /** With each instruction that begins, counted from 1. */
+  readonly onProgress?: ((progress: { step: number; steps: number; text: string }) => void) | undefined;
+  /** Bytes that must stay free on the engine's disk, also while it builds. */
   readonly diskReserveBytes: number;
 }
 
@@ -210,6 +226,14 @@ export interface ContainerEngine {
   pull(image: Pick<RegistryImage, 'reference'>, options: PullOptions): Promise<ImageFacts>;
   /** Undefined if the engine does not have it. `reference` is a digest reference or an image id. */
   image(reference: string, signal: AbortSignal): Promise<ImageFacts | undefined>;
+
+  /** What `build` made of the same source for the same project, if the engine has it. */
+  builtImage(request: BuildRequest, signal: AbortSignal): Promise<ImageFacts | undefined>;
+  /**
+   * `context` is a plain tar whose first entry, `.gpuaas.Dockerfile`, is what `renderDockerfile` has written; its bases were pulled
+   * before. `build.failed`, `build.timed_out`, `build.denied`, `build.unsupported`, `disk.full`, and what the gate refuses.
+   */
+  build(request: BuildRequest, context: Readable, options: BuildOptions): Promise<ImageFacts>;
 
   /** Our sealed containers only. */
   list(signal: AbortSignal): Promise<ContainerSummary[]>;

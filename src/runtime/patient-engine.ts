@@ -31,10 +31,11 @@ export function patientEngine(
   return {
     ...{ logs: engine.logs.bind(engine), events: engine.events.bind(engine), close: engine.close.bind(engine) },
     // What was read of the stream is gone.
-    putArchive: engine.putArchive.bind(engine),
+    ...{ putArchive: engine.putArchive.bind(engine), build: engine.build.bind(engine) },
     facts: (signal) => retry(signal, () => engine.facts(signal)),
     pull: (image, options) => retry(options.signal, () => engine.pull(image, options)),
     image: (reference, signal) => retry(signal, () => engine.image(reference, signal)),
+    builtImage: (request, signal) => retry(signal, () => engine.builtImage(request, signal)),
     list: (signal) => retry(signal, () => engine.list(signal)),
     inspect: (name, signal) => retry(signal, () => engine.inspect(name, signal)),
     create: async (name, request, signal) => {

@@ -195,6 +195,13 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return images.get(reference);
     },
+    builtImage: async (_request, signal) => {
+      signal.throwIfAborted();
+      return undefined;
+    },
+    build: async () => {
+      throw new AgentError('build.denied');
+    },
     list: async (signal) => {
       signal.throwIfAborted();
       return [...containers.values()].map(({ id, name, labels, status, cpuCores, memoryBytes }) => {

@@ -91,13 +91,14 @@ interface Placed {
 }
 
 function packed(tarball: Tarball, placed: readonly Placed[], first?: FirstEntry): PackedTar {
-  const before = first ? firstOf(first) : Buffer.alloc(0);
+  const before = first ? fileEntry(first.name, first.content) : Buffer.alloc(0);
   const sizes = placed.map(({ entry, path }) => headOf(entry, path).length + padded(entry.size));
   const bytes = sizes.reduce((sum, size) => sum + size, before.length + end);
   return { bytes, stream: () => asStream(write(tarball, placed, before)) };
 }
 
-function firstOf({ name, content }: FirstEntry): Buffer {
+/** A file as it stands in a tar. */
+export function fileEntry(name: string, content: Uint8Array): Buffer {
   const entry: TarEntry = { path: name, type: 'file', mode: 0o644, size: content.length, offset: 0, target: '' };
   return Buffer.concat([headOf(entry, name), content, padding(content.length)]);
 }

@@ -1,6 +1,7 @@
 /** The container engine behind the gate, as the Docker Engine API knows it. Opening it touches nothing yet. */
 import type { ContainerEngine } from '../engine.ts';
 import { getArchive, putArchive } from './archives.ts';
+import { build, builtImage } from './build.ts';
 import { listCaches, removeCache } from './caches.ts';
 import { Calls, type EngineTimeouts } from './calls.ts';
 import {
@@ -38,6 +39,8 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     facts: (signal) => readFacts(calls, signal),
     pull: (image, options) => puller.pull(image, options),
     image: (reference, signal) => inspectImage(calls, reference, signal),
+    builtImage: (request, signal) => builtImage(calls, request, signal),
+    build: (request, context, options) => build(calls, request, context, options),
 
     list: (signal) => listContainers(calls, signal),
     inspect: (name, signal) => inspectContainer(calls, name, signal),

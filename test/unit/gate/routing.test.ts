@@ -86,7 +86,6 @@ describe('the route table', () => {
     ['DELETE', '/containers/json'],
     ['GET', `/images/a/b:latest/json`],
     ['GET', `/images/A@${digest}/json`],
-    ['POST', '/build'],
     ['GET', '/v1.41/v1.41/info'],
     ['GET', '/__proto__'],
     ['GET', '/constructor'],

@@ -51,7 +51,8 @@ describe.each(docs)('%s', (file) => {
     const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
     const cards = ['gpu.vanished', 'gpu.recovered', 'gpu.xid'];
     const events = ['image.progress', 'readiness.waiting', 'node.events_dropped', 'node.changes_held', ...cards];
-    const known = new Set<string>([...failureCodes, ...taskTypes, ...events, ...checks, 'output.cleanup']);
+    const fields = ['output.cleanup', 'build.dockerfile', 'build.context'];
+    const known = new Set<string>([...failureCodes, ...taskTypes, ...events, ...checks, ...fields]);
 
     expect(
       named

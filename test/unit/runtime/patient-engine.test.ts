@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AgentError, type FailureCode } from '../../../src/contract/failures.ts';
+import type { BuildImage } from '../../../src/contract/job-build.ts';
 import { labels } from '../../../src/contract/names.ts';
 import type { ContainerRequest } from '../../../src/policy/container-request.ts';
 import type { ContainerEngine } from '../../../src/runtime/engine.ts';
@@ -11,6 +12,10 @@ vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
 
 const never = new AbortController().signal;
 const name = 'gpuaas-notebook-1';
+const buildImage: BuildImage = {
+  ...{ kind: 'build', revision_sha256: '0'.repeat(64), revision_bytes: 1, dockerfile: 'Dockerfile', context: '.' },
+  ...{ args: {}, bases: {}, init: [], work_dir: '/app', network: 'none', timeout_seconds: 600 },
+};
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -126,6 +131,7 @@ describe('every call but the streams', () => {
     facts: (engine) => engine.facts(never),
     pull: (engine) => engine.pull(image, { signal: never, diskReserveBytes: 0 }),
     image: (engine) => engine.image(image.reference, never),
+    builtImage: (engine) => engine.builtImage({ projectId: 'project-1', source: buildImage }, never),
     list: (engine) => engine.list(never),
     inspect: (engine) => engine.inspect(name, never),
     create: (engine) => engine.create(name, request, never),
@@ -162,7 +168,7 @@ describe('every call but the streams', () => {
   });
 
   it('is one of these: nothing was forgotten', () => {
-    const streams = ['close', 'events', 'logs', 'putArchive'];
+    const streams = ['build', 'close', 'events', 'logs', 'putArchive'];
 
     expect([...calls.map(([method]) => method), ...streams].sort()).toEqual(
       Object.keys(recordingEngine().engine).sort(),

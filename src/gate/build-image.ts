@@ -1,0 +1,165 @@
+/**
+ * `POST /build`: an image from a Dockerfile in the form of `renderDockerfile`, by the engine's own builder.
+ *
+ * What is judged here does not depend on who asks: every line of the Dockerfile, each base as the engine has it, the tar. The
+ * builder gets no network, no secret and no more than the operator's share of memory and processors, and pulls nothing. What
+ * comes out is noted with what it was made of; only so it may run, and only for its project.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { AgentError } from '../contract/failures.ts';
+import type { PathError } from '../contract/validate.ts';
+import { checkDockerfile } from '../policy/check-dockerfile.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
+import { isRepoDigestOf, parseImageReference } from '../policy/image-reference.ts';
+import { refuse } from '../policy/refusal.ts';
+import { sendAnswer, sendJson } from './answers.ts';
+import { BuildContext } from './build-context.ts';
+import type { GateCall, GateContext } from './context.ts';
+import type { ImageObject } from './engine-objects.ts';
+import { engineMessage } from './sealed-containers.ts';
+import { readAnswer } from './upstream.ts';
+
+const GiB = 2 ** 30;
+const cpuPeriod = 100_000;
+const maxLineBytes = 1024 * 1024;
+
+export async function buildImage(call: GateCall, gate: GateContext): Promise<void> {
+  const { query, request, response, signal } = call;
+  const { project = '', key = '', revision = '' } = query;
+  const { builds } = gate.policy;
+  if (!builds) throw new AgentError('build.denied');
+  const isNamed = [project, key, revision].every((value) => value !== '');
+  refuse([{ failure: 'policy.refused', errors: isNamed ? [] : [wrong('names no project, key and revision')] }]);
+  if (request.headers.expect !== undefined) response.writeContinue();
+  const body = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
+  const context = new BuildContext(body, builds.context_gib * GiB);
+  const dockerfile = await context.dockerfile();
+  const { bases, errors } = checkDockerfile(dockerfile, gate.policy.registries);
+  refuse([{ failure: 'policy.refused', errors }]);
+  for (const base of bases) await assertBase(base, gate, signal);
+
+  const name = `.gpuaas-${randomBytes(16).toString('hex')}`;
+  const stream = Readable.from(context.tar(name, dockerfile), { objectMode: false });
+  let broken: unknown;
+  stream.once('error', (error) => {
+    broken = error;
+  });
+  const incoming = await gate.engine
+    .stream({
+      ...{ method: 'POST', path: '/build', query: queryOf(name, builds), stream, signal },
+      headers: { 'content-type': 'application/x-tar' },
+    })
+    .catch((error: unknown) => {
+      throw broken ?? error;
+    });
+  if (!request.complete) response.setHeader('connection', 'close');
+  if (incoming.statusCode !== 200) {
+    sendAnswer(response, await readAnswer(incoming, signal));
+    return;
+  }
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.flushHeaders();
+  const seen = new BuildWords();
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    seen.add(chunk);
+    if (!response.write(chunk)) await once(response, 'drain', { signal });
+  }
+  if (seen.image !== undefined) await note(seen.image, { project, key, revision, bases }, gate, signal);
+  response.end();
+}
+
+/** What was built under a key, as long as the engine has it. */
+export async function findBuild(call: GateCall, gate: GateContext): Promise<void> {
+  const { instance: project = '', build: key = '' } = call.params;
+  const record = gate.builtImages.find({ project, key });
+  const object = record && (await inspect(record.image, gate, call.signal));
+  if (record && !object) await gate.builtImages.forget({ project, key });
+  if (!record || !object) throw new AgentError('image.not_found', { build: key });
+  sendJson(call.response, 200, record);
+}
+
+function queryOf(dockerfile: string, { cpu_cores, memory_gib }: NonNullable<HostPolicy['builds']>) {
+  const memory = String(Math.floor(memory_gib * GiB));
+  return {
+    ...{ dockerfile, version: '1', rm: '1', forcerm: '1', networkmode: 'none', memory, memswap: memory },
+    ...{ cpuperiod: String(cpuPeriod), cpuquota: String(Math.floor(cpu_cores * cpuPeriod)) },
+  };
+}
+
+/** It is there, it is what its digest says, and it brings no instructions of its own. */
+async function assertBase(base: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const object = await inspect(base, gate, signal);
+  if (!object) throw new AgentError('image.not_found', { image: base });
+  const wanted = parseImageReference(base);
+  if (!(object.RepoDigests ?? []).some((digest) => isRepoDigestOf(digest, wanted))) {
+    throw new AgentError('image.digest_mismatch', { expected: base, actual: [...(object.RepoDigests ?? [])] });
+  }
+  const { OnBuild } = object.Config ?? {};
+  if ((OnBuild ?? []).length === 0) return;
+  const message = `${base} has instructions for those who build on it (ONBUILD)`;
+  throw new AgentError('policy.refused', { errors: [{ path: '/dockerfile', code: 'onbuild', message }] });
+}
+
+async function inspect(ref: string, gate: GateContext, signal: AbortSignal): Promise<ImageObject | undefined> {
+  const answer = await gate.engine.ask({ method: 'GET', path: `/images/${encodeURIComponent(ref)}/json`, signal });
+  if (answer.status === 404) return undefined;
+  if (answer.status === 200) return JSON.parse(answer.body.toString()) as ImageObject;
+  throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+}
+
+interface Made {
+  readonly project: string;
+  readonly key: string;
+  readonly revision: string;
+  readonly bases: readonly string[];
+}
+
+async function note(image: string, made: Made, gate: GateContext, signal: AbortSignal): Promise<void> {
+  const object = await inspect(image, gate, signal);
+  if (!object)
+    throw new AgentError('engine.failed', { reason: 'The engine says that it has built it, and has it not.' });
+  const version = await gate.engine.ask({ method: 'GET', path: '/version', signal });
+  const engine = String((JSON.parse(version.body.toString()) as { Version?: unknown }).Version ?? '').slice(0, 128);
+  await gate.builtImages.note({
+    ...{ ...made, bases: [...made.bases], image: object.Id, engine, bytes: object.Size ?? 0 },
+    built_at: new Date().toISOString(),
+  });
+  gate.log.info({ image: object.Id }, 'image built');
+}
+
+/** The id in the last `aux` of the engine's words; none once they tell of an error. */
+class BuildWords {
+  #line: Buffer = Buffer.alloc(0);
+  #id: string | undefined;
+  #failed = false;
+
+  get image(): string | undefined {
+    return this.#failed ? undefined : this.#id;
+  }
+
+  add(chunk: Buffer): void {
+    this.#line = Buffer.concat([this.#line, chunk]);
+    for (let end = this.#line.indexOf(10); end !== -1; end = this.#line.indexOf(10)) {
+      this.#judge(this.#line.subarray(0, end).toString());
+      this.#line = this.#line.subarray(end + 1);
+    }
+    if (this.#line.length > maxLineBytes) throw new AgentError('engine.failed', { reason: 'A line of it has no end.' });
+  }
+
+  #judge(text: string): void {
+    if (text.trim() === '') return;
+    const { aux, error, errorDetail } = JSON.parse(text) as {
+      aux?: { ID?: unknown };
+      error?: unknown;
+      errorDetail?: unknown;
+    };
+    if (error !== undefined || errorDetail !== undefined) this.#failed = true;
+    if (typeof aux?.ID === 'string') this.#id = aux.ID;
+  }
+}
+
+function wrong(message: string): PathError {
+  return { path: '', code: 'query', message };
+}

@@ -1,0 +1,99 @@
+/** What this gate has built: a file each in its state, so that an image without a registry runs for its own project only. */
+import { createHash, randomBytes } from 'node:crypto';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import { identifierPattern } from '../contract/identifiers.ts';
+import { judge } from '../contract/validate.ts';
+import { ensurePrivateFolder } from './seal-key.ts';
+
+const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+const BuiltImage = Type.Object(
+  {
+    project: Type.String({ pattern: identifierPattern }),
+    /** What its client calls it: the same key stands for the same build. */
+    key: sha256,
+    revision: sha256,
+    image: Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }),
+    bases: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 64 }),
+    engine: Type.String({ maxLength: 128 }),
+    bytes: Type.Integer({ minimum: 0 }),
+    /** RFC 3339. */
+    built_at: Type.String({ maxLength: 40 }),
+  },
+  { additionalProperties: false },
+);
+export type BuiltImage = Static<typeof BuiltImage>;
+type Which = Pick<BuiltImage, 'project' | 'key'>;
+
+export class BuiltImages {
+  readonly #folder: string | undefined;
+  readonly #images = new Map<string, BuiltImage>();
+
+  /** Without a folder they are forgotten with this process. */
+  constructor(folder?: string) {
+    this.#folder = folder;
+  }
+
+  /** With those of earlier gates. A record that cannot be read counts as none: then it is built again. */
+  static async open(stateDir: string): Promise<BuiltImages> {
+    const folder = join(stateDir, 'builds');
+    await ensurePrivateFolder(folder);
+    const built = new BuiltImages(folder);
+    for (const name of await readdir(folder)) {
+      const record = await readRecord(join(folder, name));
+      if (record && `${placeOf(record)}.json` === name) built.#images.set(placeOf(record), record);
+      else await rm(join(folder, name), { force: true });
+    }
+    return built;
+  }
+
+  find(which: Which): BuiltImage | undefined {
+    return this.#images.get(placeOf(which));
+  }
+
+  /** Projects that an image was built for. */
+  projectsOf(image: string): string[] {
+    return [...this.#images.values()].filter((built) => built.image === image).map(({ project }) => project);
+  }
+
+  /** On the disk when this resolves. */
+  async note(record: BuiltImage): Promise<void> {
+    const place = placeOf(record);
+    if (this.#folder !== undefined) await writeRecord(this.#folder, `${place}.json`, JSON.stringify(record));
+    this.#images.set(place, record);
+  }
+
+  async forget(which: Which): Promise<void> {
+    const place = placeOf(which);
+    this.#images.delete(place);
+    if (this.#folder !== undefined) await rm(join(this.#folder, `${place}.json`), { force: true });
+  }
+}
+
+function placeOf({ project, key }: Which): string {
+  return createHash('sha256').update(`${project}\n${key}`).digest('hex');
+}
+
+async function readRecord(path: string): Promise<BuiltImage | undefined> {
+  try {
+    const judged = judge(BuiltImage, JSON.parse(await readFile(path, 'utf8')));
+    return judged.ok ? judged.value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+async function writeRecord(folder: string, name: string, text: string): Promise<void> {
+  const draft = join(folder, `${name}.${randomBytes(6).toString('hex')}`);
+  const file = await open(draft, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(draft, join(folder, name));
+}

@@ -1,0 +1,158 @@
+/**
+ * Builds images by the engine's builder, behind the gate.
+ *
+ * Under one key, the same build is made once: the gate notes what came of it, and whoever asks again gets that. A build that
+ * was begun twice costs little: the engine knows the steps that it has done.
+ */
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { AgentError } from '../../contract/failures.ts';
+import type { BuildImage } from '../../contract/job-build.ts';
+import { readDisk } from '../../host/resources.ts';
+import { readLines } from '../../kit/lines.ts';
+import type { ImageFacts } from '../../policy/container-request.ts';
+import type { BuildOptions, BuildRequest } from '../engine.ts';
+import { orUndefined, parseAnswer } from './call-errors.ts';
+import type { Calls } from './calls.ts';
+import { readTrouble } from './engine-words.ts';
+import { readFacts } from './facts.ts';
+import { inspectImage } from './images.ts';
+
+const maxLineBytes = 1024 * 1024;
+const tailLength = 8 * 1024;
+const diskMs = 1000;
+
+/** Undefined where nothing was built under that key, or the engine has it no more. */
+export async function builtImage(
+  calls: Calls,
+  { projectId, source }: BuildRequest,
+  signal: AbortSignal,
+): Promise<ImageFacts | undefined> {
+  const path = `/gpuaas/v1/projects/${projectId}/builds/${keyOf(source)}`;
+  const options = { call: 'image', timeoutMs: calls.timeouts.lookMs, signal };
+  const record = await calls.run(options, async (_docker, abort) => {
+    return await orUndefined(calls.transport.json({ method: 'GET', path, signal: abort }));
+  });
+  const image =
+    record === undefined ? undefined : await inspectImage(calls, (record as { image: string }).image, signal);
+  return image && { ...image, builtFor: [projectId] };
+}
+
+/** `context` is read to its end or destroyed. */
+export async function build(
+  calls: Calls,
+  request: BuildRequest,
+  context: Readable,
+  options: BuildOptions,
+): Promise<ImageFacts> {
+  const { projectId, source } = request;
+  const words = new BuildWords(options);
+  const ending = new AbortController();
+  const end = (error: unknown) => ending.abort(error);
+  const late = setTimeout(
+    () => end(new AgentError('build.timed_out', { timeout_seconds: source.timeout_seconds, ...words.detail() })),
+    source.timeout_seconds * 1000,
+  );
+  const signal = AbortSignal.any([options.signal, ending.signal]);
+  let looking: NodeJS.Timeout | undefined;
+  try {
+    const { rootDir } = await readFacts(calls, signal);
+    await assertRoom(rootDir, options.diskReserveBytes);
+    looking = setInterval(() => void assertRoom(rootDir, options.diskReserveBytes).catch(end), diskMs);
+    const query = { project: projectId, key: keyOf(source), revision: source.revision_sha256 };
+    const stream = await calls.open(
+      { call: 'build', timeoutMs: Number.POSITIVE_INFINITY, signal },
+      (_docker, abort) => {
+        const headers = { 'content-type': 'application/x-tar' };
+        return calls.transport.stream({
+          method: 'POST',
+          path: '/build',
+          query,
+          stream: context,
+          headers,
+          signal: abort,
+        });
+      },
+    );
+    for await (const line of readLines(stream.chunks(), maxLineBytes)) words.add(line);
+    const built = await builtImage(calls, request, signal);
+    if (!built) throw new AgentError('engine.failed', { call: 'build', reason: 'It has built nothing.' });
+    return built;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : asUnsupported(error);
+  } finally {
+    clearTimeout(late);
+    clearInterval(looking);
+    context.destroy();
+  }
+}
+
+/** What decides the image: all of the source but how long it may take. */
+function keyOf({ timeout_seconds: _, ...source }: BuildImage): string {
+  return createHash('sha256').update(sorted(source)).digest('hex');
+}
+
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_key, each: unknown) =>
+    each !== null && typeof each === 'object' && !Array.isArray(each)
+      ? Object.fromEntries(Object.entries(each).toSorted(([one], [other]) => (one < other ? -1 : 1)))
+      : each,
+  );
+}
+
+async function assertRoom(path: string, reserveBytes: number): Promise<void> {
+  const { freeBytes } = await readDisk(path);
+  if (freeBytes >= reserveBytes) return;
+  throw new AgentError('disk.full', { path, free_bytes: freeBytes, needed_bytes: reserveBytes });
+}
+
+/** An engine without its own builder says so before it reads anything. */
+function asUnsupported(error: unknown): unknown {
+  const isMissing =
+    error instanceof AgentError && error.code === 'engine.failed' && /buildkit|builder/i.test(error.message);
+  return isMissing ? new AgentError('build.unsupported', error.detail, { cause: error }) : error;
+}
+
+interface BuildLine {
+  readonly stream?: string;
+  readonly error?: string;
+  readonly errorDetail?: { readonly message?: string };
+}
+
+/** The engine's words: which step it is at, what that writes, and how it failed. */
+class BuildWords {
+  readonly #options: BuildOptions;
+  #step: { step: number; steps: number; text: string } | undefined;
+  #tail = '';
+
+  constructor(options: BuildOptions) {
+    this.#options = options;
+  }
+
+  detail() {
+    const { step = 0, steps = 0, text = '' } = this.#step ?? {};
+    return { step, steps, instruction: text.slice(0, 1000), tail: this.#tail };
+  }
+
+  /** Throws what the engine says has failed. */
+  add(text: string): void {
+    if (text.trim() === '') return;
+    const { stream, error, errorDetail } = parseAnswer<BuildLine>(text, 'build');
+    const failed = errorDetail?.message ?? error;
+    if (failed !== undefined) {
+      const trouble = readTrouble(failed);
+      if (trouble) throw new AgentError(trouble.code, trouble.detail);
+      throw new AgentError('build.failed', { ...this.detail(), reason: failed.slice(0, 2000) });
+    }
+    if (stream === undefined || stream === '\n') return;
+    const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/s.exec(stream) ?? [];
+    if (step !== undefined) {
+      this.#step = { step: Number(step), steps: Number(steps), text: instruction };
+      this.#tail = '';
+      this.#options.onProgress?.(this.#step);
+    } else {
+      this.#tail = (this.#tail + stream).slice(-tailLength);
+    }
+    this.#options.onLog?.(stream);
+  }
+}

@@ -1,0 +1,303 @@
+/** Builds through the gate, on the real engine: what comes of them, what they cannot reach, and what a taken-over agent gets. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { publishRoot } from '../../bootstrap/dev/publish.ts';
+import type { BuildImage } from '../../src/contract/job-build.ts';
+import { dockerfileEntry } from '../../src/gate/build-context.ts';
+import { fileEntry } from '../../src/kit/tarball/write-tar.ts';
+import { readDockerfile, renderDockerfile } from '../../src/policy/dockerfile.ts';
+import { noCards } from '../../src/policy/given-cards.ts';
+import { renderJobContainer } from '../../src/policy/render-job-container.ts';
+import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
+import type { BuildOptions, ContainerEngine } from '../../src/runtime/engine.ts';
+import { engineCall } from '../support/engine-call.ts';
+import { type GateGround, newInstance, openGateGround } from './gate-ground.ts';
+
+let ground: GateGround;
+let engine: ContainerEngine;
+const images = new Set<string>();
+beforeAll(async () => {
+  ground = await openGateGround({ builds: { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 } });
+  engine = openDockerEngine({ socketPath: ground.gate.socketPath });
+});
+afterAll(async () => {
+  engine?.close();
+  for (const image of images) await engineCall(ground.engineSocket, 'DELETE', `/images/${image}?force=1`);
+  await ground?.close();
+});
+
+const never = () => AbortSignal.timeout(60_000);
+const end = Buffer.alloc(1024);
+
+/** Of a revision that no other test has. */
+function sourceOf(over: Partial<BuildImage> = {}): BuildImage {
+  return {
+    ...{ kind: 'build', revision_sha256: createHash('sha256').update(randomBytes(8)).digest('hex'), revision_bytes: 1 },
+    ...{ dockerfile: 'Dockerfile', context: '.', args: {}, bases: { tiny: ground.images.tiny }, init: [] },
+    ...{ work_dir: '/workspace', network: 'none', timeout_seconds: 60, ...over },
+  };
+}
+
+function canonical(text: string, source: BuildImage): string {
+  const read = readDockerfile(text, { args: source.args, target: source.target });
+  if (!read.ok) throw new Error(JSON.stringify(read.errors));
+  return renderDockerfile(read.dockerfile, { bases: source.bases, init: source.init, workDir: source.work_dir });
+}
+
+function contextOf(dockerfile: string, files: Record<string, string> = {}): Readable {
+  const entries = Object.entries({ [dockerfileEntry]: dockerfile, ...files });
+  return Readable.from([...entries.map(([name, content]) => fileEntry(name, Buffer.from(content))), end]);
+}
+
+async function build(
+  text: string,
+  {
+    project = 'project-1',
+    files = {},
+    source = sourceOf(),
+    ...options
+  }: Partial<BuildOptions> & { project?: string; files?: Record<string, string>; source?: BuildImage } = {},
+) {
+  const request = { projectId: project, source };
+  const made = await engine.build(request, contextOf(canonical(text, source), files), {
+    ...{ signal: never(), diskReserveBytes: 0, ...options },
+  });
+  images.add(made.id);
+  return { made, request };
+}
+
+/** What a program of the image prints. */
+async function printed(image: { id: string }, script: string): Promise<string> {
+  const body = { Image: image.id, Entrypoint: ['/bin/sh', '-c', script], HostConfig: { NetworkMode: 'none' } };
+  const { body: created } = await engineCall<{ Id: string }>(ground.engineSocket, 'POST', '/containers/create', body);
+  const { Id } = created;
+  try {
+    await engineCall(ground.engineSocket, 'POST', `/containers/${Id}/start`);
+    await engineCall(ground.engineSocket, 'POST', `/containers/${Id}/wait`);
+    const logs = `/containers/${Id}/logs?stdout=1`;
+    const { body: text } = await engineCall<string>(ground.engineSocket, 'GET', logs);
+    return text.replaceAll(/\p{Cc}\0{3}.{4}/gsu, '').trim();
+  } finally {
+    await engineCall(ground.engineSocket, 'DELETE', `/containers/${Id}?force=1`);
+  }
+}
+
+describe('a build', () => {
+  it('makes an image of the files of its context, with its args, its target and no more (C-12, C-13, C-14)', async () => {
+    const logs: string[] = [];
+    const steps: string[] = [];
+    const source = sourceOf({ args: { WHAT: 'a "b" $c' }, target: 'run' });
+    const text = 'FROM tiny AS run\nARG WHAT\nCOPY . /ctx\nRUN echo "$WHAT" > /said && ls -A /ctx > /list\nFROM tiny\n';
+
+    const { made } = await build(text, {
+      ...{ source, files: { kept: 'x' }, onLog: (line) => logs.push(line) },
+      onProgress: ({ step, steps: all }) => steps.push(`${step}/${all}`),
+    });
+
+    expect(await printed(made, 'cat /said /list')).toBe('a "b" $c\nkept');
+    expect(steps).toEqual(['1/4', '2/4', '3/4', '4/4']);
+    expect(logs.join('')).toContain('Step 3/4 : COPY . /ctx');
+  });
+
+  it('runs init commands in order, each with its own environment, and no network (C-23, C-24, C-25, C-26)', async () => {
+    const shell = (script: string) => ['/bin/sh', '-c', script];
+    const init = [
+      { label: 'one', command: shell('echo "$PWD $A" >> /said'), cwd: '.', env: { A: '1' } },
+      { label: 'two', command: shell('echo "$PWD [$A]" >> /said; ls /sys/class/net >> /said'), cwd: 'sub', env: {} },
+    ];
+
+    const { made } = await build('FROM tiny', { source: sourceOf({ init }) });
+
+    expect(await printed(made, 'cat /said')).toBe('/workspace 1\n/workspace/sub []\nlo');
+  });
+
+  it('is found again by its source, also by the next gate, and by no other project', async () => {
+    const { made, request } = await build('FROM tiny\nRUN echo again > /x');
+
+    expect(await engine.builtImage(request, never())).toEqual(made);
+    await ground.restartGate();
+    expect(await engine.builtImage(request, never())).toEqual(made);
+    expect(await engine.builtImage({ ...request, projectId: 'project-2' }, never())).toBeUndefined();
+    expect(await engine.builtImage({ ...request, source: sourceOf() }, never())).toBeUndefined();
+  });
+
+  it('whose image is gone is not found', async () => {
+    const { made, request } = await build('FROM tiny\nRUN echo gone > /x');
+
+    await engineCall(ground.engineSocket, 'DELETE', `/images/${made.id}?force=1`);
+
+    expect(await engine.builtImage(request, never())).toBeUndefined();
+  });
+
+  it('that fails tells the instruction, its number and what it has written (C-26)', async () => {
+    const init = [{ label: 'one', command: ['/bin/sh', '-c', 'echo lost; exit 3'], cwd: '.', env: {} }];
+    const source = sourceOf({ init });
+
+    await expect(build('FROM tiny', { source })).rejects.toMatchObject({
+      code: 'build.failed',
+      detail: { step: 4, steps: 4, instruction: expect.stringMatching(/^RUN /), tail: expect.stringContaining('lost') },
+    });
+    expect(await engine.builtImage({ projectId: 'project-1', source }, never())).toBeUndefined();
+  });
+
+  it('that takes too long, or that is given up, is ended, with its container', async () => {
+    const giveUp = new AbortController();
+    const marks = [randomBytes(4).toString('hex'), randomBytes(4).toString('hex')];
+    const late = build(`FROM tiny\nRUN echo ${marks[0]} && sleep 600`, { source: sourceOf({ timeout_seconds: 2 }) });
+    const left = build(`FROM tiny\nRUN echo ${marks[1]} && sleep 600`, {
+      signal: giveUp.signal,
+      onLog: (text) => text.includes(`${marks[1]}\n`) && !text.startsWith('Step') && giveUp.abort(new Error('no more')),
+    });
+
+    await expect(left).rejects.toThrow('no more');
+    await expect(late).rejects.toMatchObject({ code: 'build.timed_out', detail: { step: 2 } });
+    await expect
+      .poll(
+        async () => {
+          const { body } = await engineCall(ground.engineSocket, 'GET', '/containers/json?all=1');
+          return marks.filter((mark) => JSON.stringify(body).includes(mark));
+        },
+        { timeout: 30_000 },
+      )
+      .toEqual([]);
+  });
+
+  it('that would take what the host keeps free is refused', async () => {
+    await expect(build('FROM tiny', { diskReserveBytes: Number.MAX_SAFE_INTEGER })).rejects.toMatchObject({
+      code: 'disk.full',
+    });
+  });
+});
+
+describe('an image that was built', () => {
+  const container = (project: string, image: Awaited<ReturnType<typeof build>>['made']) =>
+    renderJobContainer({
+      identity: {
+        ...{ project_id: project, job_id: newInstance(), allocation_id: ground.policy.allocation.id },
+        ...{ display_name: 'A job', dialect: 'nosana', document_sha256: 'c'.repeat(64) },
+      },
+      part: {
+        ...{ id: 'step', command: ['true'], env: {}, mounts: [], aliases: [], ports: [] },
+        restart: { policy: 'no', max_retries: 0 },
+        resources: { gpu_count: 0, cpu_cores: 0.2, memory_gib: 0.0625, shm_gib: 0.0625 },
+      },
+      ...{ sandbox: 'runc', network: 'none', read_only_root: true, log_limits: { max_size_mib: 1, max_files: 2 } },
+      ...{ policy: ground.policy, reference: image.id, image, cards: noCards, taskId: 'task-1', fencing: 1 },
+    });
+
+  it('runs for its project, and for no other', async () => {
+    const { made } = await build('FROM tiny\nRUN echo mine > /x');
+    const own = container('project-1', made);
+    const other = container('project-2', { ...made, builtFor: ['project-2'] });
+
+    await expect(engine.create(own.name, own.request, never())).resolves.toMatchObject({ id: expect.any(String) });
+    await expect(engine.create(other.name, other.request, never())).rejects.toMatchObject({ code: 'policy.refused' });
+    expect(() => container('project-2', made)).toThrow(/not pinned/);
+  });
+
+  it('without a record does not run', async () => {
+    const tiny = await engine.image(ground.images.tiny, never());
+    if (!tiny) throw new Error('no image');
+    const { name, request } = container('project-1', { ...tiny, builtFor: ['project-1'] });
+
+    await expect(engine.create(name, request, never())).rejects.toMatchObject({ code: 'policy.refused' });
+  });
+});
+
+describe('the gate builds nothing', () => {
+  const query = `project=p&key=${'a'.repeat(64)}&revision=${'b'.repeat(64)}`;
+  const stage = () => `FROM ${ground.images.tiny} AS stage0\n`;
+  const file = (text: string) => fileEntry(dockerfileEntry, Buffer.from(text));
+  const retyped = (type: string) => {
+    const entry = fileEntry('x', Buffer.alloc(0));
+    entry.write(type, 156);
+    const sum = entry.fill(' ', 148, 156).reduce((all, byte) => all + byte, 0);
+    entry.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return entry;
+  };
+
+  async function answer(parts: readonly Buffer[], search = query) {
+    ground.recorder.forget();
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const path = `/build?${search}`;
+    const sent = httpRequest({ socketPath: ground.gate.socketPath, method: 'POST', path, agent: false }, resolve);
+    sent.on('error', reject).end(Buffer.concat(parts));
+    const response = await promise;
+    return { status: response.statusCode ?? 0, text: await readText(response) };
+  }
+
+  it.each([
+    ['with a first entry of another name', () => [fileEntry('Dockerfile', Buffer.from(stage())), end]],
+    ['with an unknown image', () => [file(`FROM evil.example/x@sha256:${'a'.repeat(64)} AS stage0\n`), end]],
+    ['by tag', () => [file('FROM busybox AS stage0\n'), end]],
+    ['with a mount', () => [file(`${stage()}RUN --mount=type=bind,source=/,target=/x true\n`), end]],
+    ['with a continuation', () => [file(`${stage()}RUN a \\\nFROM evil\n`), end]],
+    ['with an address', () => [file(`${stage()}ADD http://169.254.169.254/ /x\n`), end]],
+    ['of something that is no tar', () => [Buffer.from('x'.repeat(2048))]],
+    ['that ends in the middle', () => [file(stage()).subarray(0, 600)]],
+    ['with a device', () => [file(stage()), retyped('3'), end]],
+    ['with a hard link', () => [file(stage()), retyped('1'), end]],
+    ['with more files than are allowed', () => [file(stage()), fileEntry('x', Buffer.alloc(11 * 2 ** 20)), end]],
+  ])('%s', async (_, parts) => {
+    expect(await answer(parts())).toMatchObject({ status: 403, text: expect.stringContaining('policy.refused') });
+  });
+
+  it.each([
+    ['without a key', 'project=p'],
+    ['with a network', `${query}&networkmode=host`],
+    ['with an address to build from', `${query}&remote=https://example.com`],
+    ['with hosts of its own', `${query}&extrahosts=a:1.2.3.4`],
+    ['with a cgroup', `${query}&cgroupparent=/`],
+    ['by the other builder', `${query}&version=2`],
+    ['with a pull', `${query}&pull=1`],
+  ])('%s', async (_, search) => {
+    expect((await answer([file(stage()), end], search)).status).toBe(403);
+    expect(ground.recorder.requests().some((line) => line.includes('/build'))).toBe(false);
+  });
+
+  it('in whose context something stands in the place of the Dockerfile', async () => {
+    const { made } = await build('FROM tiny\nCOPY . /ctx\nRUN ls -A /ctx > /list', {
+      files: { Dockerfile: 'FROM evil', '.dockerignore': '*' },
+    });
+
+    expect(await printed(made, 'cat /list')).toBe('Dockerfile');
+  });
+
+  it('on an image that has instructions for those who build on it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'onbuild-'));
+    const host = ground.policy.registries[0]?.host ?? '';
+    const place = { socketPath: ground.engineSocket, host, repository: 'gpuaas-dev/onbuild', tag: newInstance() };
+    try {
+      const { reference, image_id } = await publishRoot(place, folder, ['ONBUILD RUN true']);
+      images.add(image_id);
+
+      expect(await answer([file(`FROM ${reference} AS stage0\n`), end])).toMatchObject({
+        status: 403,
+        text: expect.stringContaining('ONBUILD'),
+      });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('where the operator does not allow it', async () => {
+    const other = await openGateGround();
+    try {
+      const closed = openDockerEngine({ socketPath: other.gate.socketPath });
+      const source = sourceOf();
+      const options = { signal: never(), diskReserveBytes: 0 };
+      await expect(
+        closed.build({ projectId: 'p', source }, contextOf(canonical('FROM tiny', source)), options),
+      ).rejects.toMatchObject({ code: 'build.denied' });
+      closed.close();
+    } finally {
+      await other.close();
+    }
+  });
+});
