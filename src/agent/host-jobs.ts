@@ -10,7 +10,7 @@ import { namesIn } from '../kit/names-in.ts';
 import { type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
-export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts' | 'builder'>> {
+export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts'>> {
   /** Without one, nothing of a job is remembered after this process. */
   readonly journal?: Pick<Journal, 'jobs'> | undefined;
   /** Without it, no inputs are fetched. */
@@ -22,10 +22,10 @@ export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }):
   return join(state_dir, 'jobs');
 }
 
-export function openHostJobs({ journal, fetching, outputs, receipts, builder }: HostJobsOptions = {}): JobMeans {
+export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsOptions = {}): JobMeans {
   return {
     ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },
-    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, builder },
+    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
     builds: new KeyedMutex(),
   };
 }

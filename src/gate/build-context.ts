@@ -8,10 +8,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { blockBytes, HeaderTrouble, isZero, readHeader, readPax } from '../kit/tarball/read-header.ts';
 import { fileEntry } from '../kit/tarball/write-tar.ts';
-import { maxDockerfileBytes } from '../policy/dockerfile-lines.ts';
-
-/** The name of the first entry. */
-export const dockerfileEntry = '.gpuaas.Dockerfile';
+import { dockerfileEntry, maxDockerfileBytes } from '../policy/dockerfile-lines.ts';
 
 const maxPaxBytes = 64 * 1024;
 const types = ['0', '2', '5'];

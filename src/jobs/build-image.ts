@@ -6,12 +6,12 @@
  *
  * Safe to repeat: what was fetched is kept, what was begun is built anew.
  */
-import { createReadStream } from 'node:fs';
 import { bounds, cutText } from '../contract/bounds.ts';
 import { AgentError } from '../contract/failures.ts';
 import type { BuildImage } from '../contract/job-build.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
-import type { BuildRequest, ImageBuilder } from '../runtime/image-builder.ts';
+import type { BuildRequest } from '../runtime/engine.ts';
+import { buildContext } from './build-context.ts';
 import type { InputProgress, JobInputs } from './inputs/job-inputs.ts';
 import type { RunningJob } from './running-job.ts';
 
@@ -24,33 +24,31 @@ export interface WantedBuild {
 }
 
 interface BuildMeans {
-  readonly builder: ImageBuilder;
   readonly inputs: JobInputs;
   readonly request: BuildRequest;
   readonly signal: AbortSignal;
 }
 
-/** `task.unsupported` where this process builds nothing; else as a pull, a fetch or a build fails. */
+/** `task.unsupported` where this process fetches nothing; else as a pull, a fetch or a build fails. */
 export async function obtainBuilt(job: RunningJob, wanted: WantedBuild, signal: AbortSignal): Promise<ImageFacts> {
-  const { builder, builds, inputs } = job.ground.jobs;
-  if (!builder || !inputs) throw new AgentError('task.unsupported', { reason: 'This process builds no images.' });
+  const { engine } = job.ground;
+  const { builds, inputs } = job.ground.jobs;
+  if (!inputs) throw new AgentError('task.unsupported', { reason: 'This process builds no images.' });
   const { project_id: projectId } = job.plan.identity;
   const request = { projectId, source: wanted.source };
-  const known = await builder.builtImage(request, signal);
+  const known = await engine.builtImage(request, signal);
   if (known) return known;
   // Another job of the same revision may be building it.
   const key = `${projectId} ${wanted.source.revision_sha256}`;
   const work = async () => {
     signal.throwIfAborted();
-    return (
-      (await builder.builtImage(request, signal)) ?? (await build(job, wanted, { builder, inputs, request, signal }))
-    );
+    return (await engine.builtImage(request, signal)) ?? (await build(job, wanted, { inputs, request, signal }));
   };
   return await builds.run(key, work, signal);
 }
 
 async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: BuildMeans): Promise<ImageFacts> {
-  const { builder, inputs, request, signal } = means;
+  const { inputs, request, signal } = means;
   const { ground } = job;
   const { revision_sha256: sha256, revision_bytes: bytes } = source;
   for (const base of new Set(Object.values(source.bases))) await pull(base);
@@ -61,13 +59,13 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
   const revision = { project_id: request.projectId, sha256, bytes };
   return await inputs.withRevision(revision, { signal, onProgress: onFetch }, async (file) => {
     let at = {};
-    return await builder.build(request, () => createReadStream(file), {
+    return await ground.engine.build(request, await buildContext(file, source), {
       ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30 },
       onProgress: ({ step, steps, text }) => {
         at = { step, steps };
         job.emit('image.progress', `${id}: step ${step} of ${steps}, ${text}`, { image: id, step, steps });
       },
-      onLog: (line) => ground.log.info({ image: id, ...at, text: cutText(line, bounds.line) }, 'build'),
+      onLog: (text) => ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build'),
     });
   });
 }

@@ -1,4 +1,5 @@
 /** Holds a plan against itself and against what the operator allows, before anything is done. */
+import type { BuildImage } from '../contract/job-build.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
@@ -8,16 +9,19 @@ import { type Finding, refuse } from '../policy/refusal.ts';
 import { checkSandbox } from '../policy/render-container.ts';
 
 /**
- * `task.invalid`, `task.unsupported`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`; paths in
+ * `task.invalid`, `task.unsupported`, `build.denied`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`; paths in
  * the plan.
  */
 export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
   refuse([
     ...findingsOfPlan(plan),
     { failure: 'task.unsupported', errors: notYet(plan) },
-    ...plan.images.flatMap(({ source }, index) =>
-      source.kind === 'registry' ? [judgeImage(source.reference, `/images/${index}/source/reference`, policy)] : [],
-    ),
+    ...plan.images.flatMap(({ source }, index) => {
+      const path = `/images/${index}/source`;
+      return source.kind === 'registry'
+        ? [judgeImage(source.reference, `${path}/reference`, policy)]
+        : judgeBuild(source, path, policy);
+    }),
     { failure: 'sandbox.unavailable', errors: checkSandbox(plan, policy) },
   ]);
 }
@@ -27,12 +31,24 @@ function notYet({ images, inputs }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
   return [
     ...images.flatMap(({ source }, index) =>
-      source.kind === 'build' ? [{ path: `/images/${index}/source/kind`, code: 'unsupported', message }] : [],
+      source.kind === 'build' && source.network !== 'none'
+        ? [{ path: `/images/${index}/source/network`, code: 'unsupported', message }]
+        : [],
     ),
     ...inputs.flatMap(({ source }, index) =>
       source.kind === 'output' && source.media_type === 'application/x-tar'
         ? [{ path: `/inputs/${index}/source/media_type`, code: 'unsupported', message }]
         : [],
+    ),
+  ];
+}
+
+function judgeBuild({ bases }: BuildImage, path: string, policy: HostPolicy): Finding[] {
+  const denied = [{ path: `${path}/kind`, code: 'denied', message: 'is not allowed on this host' }];
+  return [
+    { failure: 'build.denied', errors: policy.builds ? [] : denied },
+    ...Object.entries(bases).map(([name, reference]) =>
+      judgeImage(reference, `${path}/bases/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, policy),
     ),
   ];
 }

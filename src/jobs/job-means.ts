@@ -1,6 +1,5 @@
 /** What carrying out a job needs beyond containers. */
 import type { KeyedMutex } from '../kit/mutex.ts';
-import type { ImageBuilder } from '../runtime/image-builder.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
@@ -13,8 +12,6 @@ export interface JobMeans {
   readonly inputs: JobInputs | undefined;
   /** Undefined where this process keeps nothing: plans with outputs are refused, and logs go with their containers. */
   readonly outputs: JobOutputs | undefined;
-  /** Undefined where this process builds no images: plans with such are refused. */
-  readonly builder: ImageBuilder | undefined;
   /** One build of a revision at a time. */
   readonly builds: KeyedMutex;
   /** Undefined where nothing is signed. */

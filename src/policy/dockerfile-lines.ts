@@ -19,6 +19,9 @@ export interface Instruction {
   readonly text: string;
 }
 
+/** What a Dockerfile is called in the tar that a build is given. */
+export const dockerfileEntry = '.gpuaas.Dockerfile';
+
 export const maxDockerfileBytes = 1024 * 1024;
 
 const directive = /^#\s*(syntax|escape|check)\s*=/i;

@@ -21,6 +21,10 @@ import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../src/contract/tasks.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
+import type { RevisionSource } from '../../src/jobs/inputs/job-inputs.ts';
+import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
+import { openOutputs } from '../../src/jobs/outputs/keep-outputs.ts';
+import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
 import { openStacks } from '../../src/runtime/compose/open-stacks.ts';
@@ -86,6 +90,10 @@ export interface TestHostOptions {
   readonly inputs?: Partial<HostPolicy['inputs']>;
   /** Where jobs are written down; else in memory. */
   readonly journal?: Pick<Journal, 'jobs'>;
+  /** Where what is kept of jobs goes. */
+  readonly outputs?: OutputDestination;
+  /** Where the files of revisions come from. */
+  readonly revisions?: RevisionSource;
   readonly onJobReport?: (body: RecordBody<'job.report'>) => void;
 }
 
@@ -111,7 +119,13 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       policy,
       gpus: openGpuLedger({ engine }),
       jobs: openHostJobs({
-        fetching: { policy, log: createLog({ level: 'error' }) },
+        fetching: { policy, log: createLog({ level: 'error' }), revisions: options.revisions },
+        outputs:
+          options.outputs &&
+          openOutputs({
+            ...{ engine, destination: options.outputs, folder: join(folder, 'state/jobs'), clock: systemClock },
+            ...{ log: createLog({ level: 'error' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
+          }),
         journal: options.journal,
         ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
       }),

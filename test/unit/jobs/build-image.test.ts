@@ -10,15 +10,16 @@ import { revisionsPath } from '../../../src/contract/signing.ts';
 import { prepareJob } from '../../../src/jobs/prepare-job.ts';
 import { RunningJob } from '../../../src/jobs/running-job.ts';
 import type { ImageFacts } from '../../../src/policy/container-request.ts';
-import type { ContainerEngine } from '../../../src/runtime/engine.ts';
-import type { BuildOptions, BuildRequest, ImageBuilder } from '../../../src/runtime/image-builder.ts';
+import type { BuildOptions, BuildRequest, ContainerEngine } from '../../../src/runtime/engine.ts';
 import { inputsGround } from '../../support/inputs-ground.ts';
 import { jobIdentity, keptJob, plan } from '../../support/job-plans.ts';
 import { contentOf, loopbackSource, sendContent } from '../../support/loopback-source.ts';
 import { imageFacts, recordingEngine } from '../../support/recording-engine.ts';
 import { imageReference, taskContext } from '../../support/task-bench.ts';
+import { tarOf } from '../kit/tarball/tar-bytes.ts';
 
-const tar = contentOf('the tar of a revision');
+const dockerfile = '# mine\nFROM python:3.11\nCOPY . /app\n';
+const tar = contentOf(tarOf({ name: 'Dockerfile', content: dockerfile }, { name: 'job.py', content: 'print(1)\n' }));
 const builtId = `sha256:${'b'.repeat(64)}`;
 const other = imageReference.replace(/@.*/, `@sha256:${'c'.repeat(64)}`);
 const source: BuildImage = {
@@ -27,27 +28,28 @@ const source: BuildImage = {
   ...{ work_dir: '/app', network: 'none', timeout_seconds: 600 },
 };
 
-/** A builder that remembers for whom it has built what, and hosts that share it. */
+/** An engine that remembers for whom it has built what, and hosts that share it. */
 async function buildingHost({ build, engine: over }: { build?: Build; engine?: Partial<ContainerEngine> } = {}) {
   const server = await loopbackSource((request, response) => sendContent(request, response, tar));
   const { inputs } = inputsGround({
     revisions: revisionSource(controlPlaneOrigin(server.origin), () => 'bearer'),
     policy: { allow: [] },
   });
-  const { engine, calls } = recordingEngine(over);
   const built = new Map<string, ImageFacts>();
   const given: string[] = [];
-  const builder: ImageBuilder = {
+  const { engine, calls } = recordingEngine({
     builtImage: async ({ projectId }) => built.get(projectId),
-    build: async (request, read, options) => {
-      given.push(`${request.projectId}: ${await buffer(read())}, ${await buffer(read())}`);
+    build: async (request, context, options) => {
+      const text = String(await buffer(context));
+      given.push([request.projectId, ...(text.match(/FROM .*|COPY .*|print.*/g) ?? [])].join('\n'));
       await build?.(request, options);
       const facts = imageFacts(builtId);
       built.set(request.projectId, facts);
       return facts;
     },
-  };
-  const jobs = { ...openHostJobs({ builder }), inputs };
+    ...over,
+  });
+  const jobs = { ...openHostJobs(), inputs };
   const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000)) => {
     const recorded = taskContext(engine, { jobs });
     const images = [{ id: 'main', source }];
@@ -68,7 +70,12 @@ describe('an image that a host builds', () => {
 
     const { job } = await prepare();
 
-    expect(given).toEqual(['project-7: the tar of a revision, the tar of a revision']);
+    // The author's own Dockerfile is a file as any other.
+    expect(given).toEqual([
+      ['project-7', `FROM ${imageReference} AS stage0`, 'COPY . /app']
+        .concat(['FROM python:3.11', 'COPY . /app', 'print(1)'])
+        .join('\n'),
+    ]);
     expect(pulls()).toEqual([`pull ${imageReference}`, `pull ${other}`]);
     expect(asked.map(({ url }) => url)).toEqual([`${revisionsPath}/${tar.sha256}`]);
     expect([job.record.images, job.images.get('main')?.id]).toEqual([{ main: builtId }, builtId]);
@@ -77,8 +84,8 @@ describe('an image that a host builds', () => {
   it('tells how far it is, and has what the build said in its log, by the step', async () => {
     const { prepare } = await buildingHost({
       build: async (_request, { onLog, onProgress }) => {
-        onProgress({ step: 2, steps: 3, text: 'RUN make' });
-        onLog('made it');
+        onProgress?.({ step: 2, steps: 3, text: 'RUN make' });
+        onLog?.('made it\n');
       },
     });
 
@@ -152,7 +159,7 @@ describe('an image that a host builds', () => {
     expect([job.record.images, given.length, asked.length]).toEqual([{ main: builtId }, 2, 1]);
   });
 
-  it('is refused where nothing builds', async () => {
+  it('is refused where nothing is fetched', async () => {
     const { context } = taskContext(recordingEngine().engine);
     const of = plan({ images: [{ id: 'main', source }], network: 'none' });
     const job = new RunningJob(keptJob('preparing', 'pending', { plan: of }), context);

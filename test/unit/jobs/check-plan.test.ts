@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
+import type { BuildImage } from '../../../src/contract/job-build.ts';
 import type { JobCache, JobPlan, Preflight } from '../../../src/contract/job-plan.ts';
 import { checkPlan } from '../../../src/jobs/check-plan.ts';
+import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 import { plan, service, step, words } from '../../support/job-plans.ts';
 import { hostPolicy } from '../../support/task-bench.ts';
 
@@ -155,15 +157,32 @@ describe('a plan', () => {
     expect(refusalOf({ images: [{ id: 'main', source }] })).toMatchObject({ code: 'image.registry_denied' });
   });
 
-  it('with an image to be built is refused by a host that builds none', () => {
-    const source: JobPlan['images'][number]['source'] = {
+  describe('with an image to be built', () => {
+    const source: BuildImage = {
       ...{ kind: 'build', revision_sha256: 'a'.repeat(64), revision_bytes: 1024, dockerfile: 'Dockerfile' },
       ...{ context: '.', args: {}, bases: {}, init: [], work_dir: '/work', network: 'none', timeout_seconds: 60 },
     };
+    const refused = (over: Partial<BuildImage>, policy: Partial<HostPolicy> = builds) =>
+      refusalOf({ images: [{ id: 'main', source: { ...source, ...over } }] }, policy);
+    const builds = { builds: { cpu_cores: 1, memory_gib: 1, context_gib: 1 } };
 
-    expect(refusalOf({ images: [{ id: 'main', source }] })).toMatchObject({
-      code: 'task.unsupported',
-      detail: { errors: [{ path: '/images/0/source/kind' }] },
+    it('is refused by a host that builds none', () => {
+      expect(refused({}, {})).toMatchObject({
+        code: 'build.denied',
+        detail: { errors: [{ path: '/images/0/source/kind' }] },
+      });
+      expect(refused({})).toBeUndefined();
+    });
+
+    it.each([
+      ['on a network', { network: 'bridge' }, 'task.unsupported', '/images/0/source/network'],
+      [
+        'on a base of another registry',
+        { bases: { 'a/b:1': `evil.example/x@sha256:${'d'.repeat(64)}` } },
+        ...['image.registry_denied', '/images/0/source/bases/a~1b:1'],
+      ],
+    ] as [string, Partial<BuildImage>, string, string][])('%s is refused', (_, over, code, path) => {
+      expect(refused(over)).toMatchObject({ code, detail: { errors: [{ path }] } });
     });
   });
 
@@ -214,9 +233,9 @@ const port = (number: number) => ({ kind: 'port' as const, port: number, protoco
 
 const inVolume = { volumes: [{ name: 'v' }], steps: [step('one', { mounts: [mount('v', '/v')] })] };
 
-function refusalOf(over: Partial<JobPlan>): AgentError | undefined {
+function refusalOf(over: Partial<JobPlan>, policy: Partial<HostPolicy> = {}): AgentError | undefined {
   try {
-    checkPlan(plan(over), hostPolicy);
+    checkPlan(plan(over), { ...hostPolicy, ...policy });
     return undefined;
   } catch (error) {
     if (error instanceof AgentError) return error;

@@ -1,0 +1,164 @@
+/** A project from its files to its output: built by a host, run under gVisor, and not built again. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
+import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
+import { revisionSource } from '../../src/agent/control-plane/revision-source.ts';
+import type { JobTaskOutput } from '../../src/contract/job-output.ts';
+import type { JobPlan } from '../../src/contract/job-plan.ts';
+import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
+import { openFolder } from '../../src/kit/tarball/open-folder.ts';
+import { canonicalTar, writePacked } from '../../src/kit/tarball/write-tar.ts';
+import { readJob } from '../../src/manifests/job-dialects.ts';
+import { contentOf, type LoopbackSource, loopbackSource, sendContent } from '../support/loopback-source.ts';
+import { leftOf } from '../support/nosana-ground.ts';
+import { openTestHost, type TestHost } from '../support/test-host.ts';
+
+const manifest = {
+  version: 1,
+  build: { args: { WHAT: 'squares' } },
+  runtime: {
+    ...{ kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+    init: { commands: [{ command: ['python', 'prepare.py'], env: { UPTO: '10' } }] },
+  },
+  validation: { executables: ['python'], files: ['job.py', 'table.json'] },
+  entrypoint: { command: ['python', 'job.py'] },
+  artifacts: { upload: [{ name: 'sum', path: 'sum.json', required: true }] },
+};
+
+const files = {
+  'computalot.project.json': JSON.stringify(manifest),
+  Dockerfile: `# syntax comes last
+FROM python:3.13
+ARG WHAT
+ENV TABLE_OF=$WHAT
+USER 0
+COPY . /workspace
+`,
+  'prepare.py': `import json, os
+json.dump([n * n for n in range(int(os.environ["UPTO"]))], open("table.json", "w"))
+`,
+  'job.py': `import json, os, platform
+def writes(folder):
+    try:
+        open(os.path.join(folder, "new"), "w").close()
+        return True
+    except OSError:
+        return False
+e = os.environ
+payload = json.load(open(e["COMPUTALOT_TASK_PAYLOAD"]))
+said = {
+    "kernel": platform.release(), "table": e["TABLE_OF"], "init": "UPTO" in e, "cwd": os.getcwd(),
+    "sum": sum(json.load(open("table.json"))) * payload["times"],
+    "writes": [writes(f) for f in ("/", ".", e["TMPDIR"], e["COMPUTALOT_TASK_SCRATCH_DIR"], e["COMPUTALOT_ARTIFACT_DIR"])],
+    "services": e["COMPUTALOT_RUNTIME_SERVICES_JSON"],
+}
+json.dump(said, open(os.path.join(e["COMPUTALOT_ARTIFACT_DIR"], "sum.json"), "w"))
+`,
+};
+
+/** What was handed over, by its sha256. */
+const handed = new Map<string, Buffer>();
+const destination: OutputDestination = {
+  offer: async () => ({ received: 0, complete: false, refused: null }),
+  send: async ({ sha256, bytes, offset }) => {
+    handed.set(sha256, Buffer.concat([handed.get(sha256) ?? Buffer.alloc(0), bytes]));
+    return { received: offset + bytes.length, complete: true, refused: null };
+  },
+};
+
+let dir: string;
+let engine: PrivateEngine;
+let server: LoopbackSource;
+let host: TestHost;
+let tar: Buffer;
+let base: string;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'project-run-'));
+  const folder = join(dir, 'project');
+  mkdirSync(folder);
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  await writePacked(canonicalTar(await openFolder(folder)), join(dir, 'revision.tar'));
+  tar = readFileSync(join(dir, 'revision.tar'));
+  server = await loopbackSource((request, response) => sendContent(request, response, contentOf(tar)));
+  engine = await startPrivateEngine(dir, { flags: [await gvisorFlag(dir)] });
+  host = await openTestHost({
+    ...{ engineSocket: engine.socketPath, outputs: destination },
+    revisions: revisionSource(controlPlaneOrigin(server.origin), () => 'bearer'),
+    policy: {
+      sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
+      builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
+    },
+  });
+  base = await host.image('python');
+});
+afterAll(async () => {
+  await host?.close();
+  await engine?.stop();
+  server?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function planOf(jobId: string): JobPlan {
+  const read = readJob('computalot', manifest);
+  if (!read.ok) throw new Error(JSON.stringify(read.errors));
+  const { plan } = read.plan({
+    identity: {
+      ...{ project_id: 'project-1', job_id: jobId, allocation_id: host.policy.allocation.id, display_name: 'sums' },
+      ...{ dialect: 'computalot', document_sha256: '0'.repeat(64) },
+    },
+    ...{ sandbox: 'gvisor', resources: { gpu_count: 0, cpu_cores: 0.5, memory_gib: 0.25 }, on_failure: 'stop' },
+    ...{ deadline_seconds: 300, keep: false, pins: {} },
+    build: {
+      ...{ revision_sha256: createHash('sha256').update(tar).digest('hex'), revision_bytes: tar.length },
+      ...{ bases: { 'python:3.13': base }, payload: { times: 2 } },
+    },
+  });
+  return plan;
+}
+
+async function run(jobId: string) {
+  const events: string[] = [];
+  const plan = planOf(jobId);
+  const result = await host.run('workload.job_launch', plan, {
+    onEvent: ({ type, message }) => void events.push(`${type} ${message}`),
+  });
+  const { report, outputs: kept = [] } = (result.output ?? {}) as Partial<JobTaskOutput>;
+  const at = (word: string) => events.filter((event) => event.includes(word)).length;
+  return {
+    failure: result.failure,
+    report,
+    kept,
+    asked: server.asked.length,
+    steps: at(': step '),
+    pulls: at(' layers'),
+  };
+}
+
+it('a project is built once, runs under gVisor with a read-only root, and what it made is kept (C-1, C-20, C-24)', async () => {
+  const first = await run('project-first');
+
+  expect(first.failure).toBeNull();
+  expect(first.report).toMatchObject({
+    checks: [{ state: 'passed' }, { state: 'passed' }, { state: 'passed' }],
+    steps: [{ id: 'task', state: 'succeeded' }],
+  });
+  expect(first.kept).toMatchObject([{ name: 'sum', file_name: 'sum.json' }, { name: 'task.log' }]);
+  const said = JSON.parse(String(handed.get(first.kept[0]?.sha256 ?? '')));
+  expect(said).toEqual({
+    ...{ kernel: '4.4.0', table: 'squares', init: false, cwd: '/workspace', sum: 570, services: '[]' },
+    writes: [false, false, true, true, true],
+  });
+  expect(first.steps).toBeGreaterThan(0);
+
+  const second = await run('project-second');
+
+  expect(second.failure).toBeNull();
+  expect([second.asked, second.steps, second.pulls]).toEqual([first.asked, 0, 0]);
+  expect([await leftOf(host, 'project-first'), await leftOf(host, 'project-second')]).toEqual([[], []]);
+}, 240_000);
