@@ -140,7 +140,7 @@ async function run(jobId: string) {
   };
 }
 
-it('a project is built once, runs under gVisor with a read-only root, and what it made is kept (C-1, C-20, C-24)', async () => {
+it('a project is built once, runs under gVisor with a read-only root, and what it made is kept (C-4, C-25, C-72, C-78 to C-80)', async () => {
   const first = await run('project-first');
 
   expect(first.failure).toBeNull();
