@@ -6,7 +6,7 @@
  * context itself, by a `.dockerignore` of ours that names both.
  */
 import { AgentError } from '../contract/failures.ts';
-import { blockBytes, HeaderTrouble, isZero, readHeader, readPax } from '../kit/tarball/read-header.ts';
+import { blockBytes, type Header, HeaderTrouble, isZero, readHeader, readPax } from '../kit/tarball/read-header.ts';
 import { fileEntry } from '../kit/tarball/write-tar.ts';
 import { dockerfileEntry, maxDockerfileBytes } from '../policy/dockerfile-lines.ts';
 
@@ -40,30 +40,39 @@ export class BuildContext {
   /** The context as the engine gets it. `name`: of the Dockerfile in it. */
   async *tar(name: string, dockerfile: string): AsyncGenerator<Buffer> {
     let override: number | undefined;
+    let isExtended = false;
     for (;;) {
       const block = await this.#take(blockBytes);
-      if (isZero(block)) break;
+      if (isZero(block)) {
+        if (isExtended) throw refusal('it ends behind an extended header');
+        break;
+      }
       const header = readOf(block);
       yield block;
       if (header?.type === 'x') {
         if (header.size > maxPaxBytes) throw refusal('a header of it is too large');
         const body = await this.#take(padded(header.size));
         override = paxOf(body.subarray(0, header.size)).size;
+        isExtended = true;
         yield body;
         continue;
       }
-      if (!header || !types.includes(header.type)) throw refusal('only files, folders and symbolic links are taken');
-      for (let left = padded(override ?? header.size); left > 0; ) {
+      for (let left = padded(contentOf(block, header, override)); left > 0; ) {
         const part = await this.#some(left);
         left -= part.length;
         yield part;
       }
       override = undefined;
+      isExtended = false;
     }
     yield fileEntry('.dockerignore', Buffer.from(`.dockerignore\n${name}\n`));
     yield fileEntry(name, Buffer.from(dockerfile));
     yield Buffer.alloc(2 * blockBytes);
-    for (;;) if ((await this.#chunks.next()).done) return;
+    for (;;) {
+      const { done, value } = await this.#chunks.next();
+      if (done) return;
+      this.#count(value);
+    }
   }
 
   async #take(length: number): Promise<Buffer> {
@@ -81,14 +90,27 @@ export class BuildContext {
     while (this.#rest.length === 0) {
       const { done, value } = await this.#chunks.next();
       if (done) throw refusal('it ends in the middle');
-      this.#read += value.length;
-      if (this.#read > this.#maxBytes) throw refusal(`it is larger than ${this.#maxBytes} bytes`);
+      this.#count(value);
       this.#rest = value;
     }
     const part = this.#rest.subarray(0, most);
     this.#rest = this.#rest.subarray(part.length);
     return part;
   }
+
+  #count({ length }: Buffer): void {
+    this.#read += length;
+    if (this.#read > this.#maxBytes) throw refusal(`it is larger than ${this.#maxBytes} bytes`);
+  }
+}
+
+/** Bytes of the entry. Where the engine sees none, it would take them for further entries. */
+function contentOf(block: Buffer, header: Header | undefined, override: number | undefined): number {
+  const type = block.toString('latin1', 156, 157);
+  if (!header || !types.includes(type)) throw refusal('only files, folders and symbolic links are taken');
+  const size = override ?? header.size;
+  if (type !== '0' && size > 0) throw refusal('only files have a content');
+  return size;
 }
 
 function readOf(block: Buffer) {

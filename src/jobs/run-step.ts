@@ -220,11 +220,17 @@ async function askService(
   });
 }
 
-/** A service that was begun again has as long to be ready as at first. */
-async function watchReturn(job: RunningJob, { id, ready_seconds: seconds }: Part, signal: AbortSignal): Promise<void> {
-  if (seconds === undefined || job.step(id).attempts < 2) return;
-  await longPause(seconds * 1000, signal);
-  if (!job.step(id).ready) job.stop(id, 'unhealthy');
+/** A service with a health check that was begun again has as long to be ready as at first. */
+async function watchReturn(job: RunningJob, part: Part, signal: AbortSignal): Promise<void> {
+  const { id, ready_seconds: seconds, healthcheck } = part;
+  if (seconds === undefined || !healthcheck || job.step(id).attempts < 2) return;
+  const late = longPause(seconds * 1000, signal).then(() => 'late');
+  late.catch(() => undefined);
+  while (!job.step(id).ready) {
+    if ((await Promise.race([job.changed(), late])) !== 'late') continue;
+    job.stop(id, 'unhealthy');
+    return;
+  }
 }
 
 async function readResults(job: RunningJob, part: Part, name: string, isOver: AbortSignal): Promise<void> {

@@ -28,10 +28,11 @@ const directive = /^#\s*(syntax|escape|check)\s*=/i;
 const continued = /\\[ \t]*$/;
 /** One builder takes the last of them as a continuation, the other does not. */
 const ambiguous = /\\\\[ \t]*$/;
+/** Also those that some programs take for the end of a line. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const control = /[\u0000-\u0008\u000a-\u001f\u007f\ufeff\ufffd]/;
+export const controlCharacter = /[\u0000-\u0008\u000a-\u001f\u007f\u0085\u2028\u2029\ufeff\ufffd]/;
 /** A word that begins a here-document, where a builder knows those. */
-const heredoc = /(?:^|\s)\d*<<-?\s*['"]?[A-Za-z_]/;
+export const hereDocument = /(?:^|\s)\d*<<-?[^<\s]/;
 
 export function readInstructions(text: string): { instructions: Instruction[]; errors: DockerfileError[] } {
   const instructions: Instruction[] = [];
@@ -47,7 +48,8 @@ export function readInstructions(text: string): { instructions: Instruction[]; e
   };
   lines.forEach((raw, index) => {
     const line = index + 1;
-    if (control.test(raw)) errors.push({ line, code: 'character', message: 'has a character that no text has' });
+    if (controlCharacter.test(raw))
+      errors.push({ line, code: 'character', message: 'has a character that no text has' });
     const trimmed = raw.trim();
     if (trimmed.startsWith('#')) {
       const [, name] = directive.exec(trimmed) ?? [];
@@ -73,7 +75,7 @@ function split({ line, text }: { line: number; text: string }, errors: Dockerfil
   if (word === '') return [];
   const keyword = word.toUpperCase();
   if (rest === '') errors.push({ line, code: 'empty', message: `has nothing behind ${keyword}` });
-  if (['RUN', 'COPY', 'ADD'].includes(keyword) && heredoc.test(rest)) {
+  if (['RUN', 'COPY', 'ADD'].includes(keyword) && hereDocument.test(rest)) {
     errors.push({ line, code: 'heredoc', message: 'has a here-document: put it into a file of the context' });
   }
   return [{ line, keyword, text: rest.trim() }];

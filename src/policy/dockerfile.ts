@@ -157,7 +157,7 @@ class Reader {
     const own: string[] = [];
     for (const flag of flags.trim().split(/\s+/).filter(Boolean)) {
       const [, name, value = ''] = /^--([a-z-]+)=(\S+)$/.exec(flag) ?? [];
-      if (name === 'chown') own.push(flag);
+      if (name === 'chown' && /^[\w.:-]+$/.test(value)) own.push(flag);
       else if (name === 'from' && instruction.keyword === 'COPY' && !from) from = this.#source(instruction, value);
       else this.#refuse(instruction, 'flag', `has ${flag.slice(0, 40)}, which is not offered here`);
     }

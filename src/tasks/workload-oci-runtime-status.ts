@@ -80,9 +80,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
 
 function offersOf(policy: HostPolicy, runtimes: readonly string[]): NonNullable<Output['offers']> {
   const sandboxes = Object.entries(policy.sandboxes).filter(([, runtime]) => runtimes.includes(runtime));
-  // Nothing can be built before host policy has a word for it.
-  const { builds } = policy as { readonly builds?: unknown };
-  return { sandboxes: sandboxes.map(([name]) => name), builds: builds !== undefined };
+  return { sandboxes: sandboxes.map(([name]) => name), builds: policy.builds !== undefined };
 }
 
 /** The version, or why there is none: a host without Compose runs single containers. */

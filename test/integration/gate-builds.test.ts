@@ -149,14 +149,15 @@ describe('a build', () => {
   it('that takes too long, or that is given up, is ended, with its container', async () => {
     const giveUp = new AbortController();
     const marks = [randomBytes(4).toString('hex'), randomBytes(4).toString('hex')];
-    const late = build(`FROM tiny\nRUN echo ${marks[0]} && sleep 600`, { source: sourceOf({ timeout_seconds: 2 }) });
+    const late = build(`FROM tiny\nRUN echo ${marks[0]} && sleep 600`, { source: sourceOf({ timeout_seconds: 20 }) });
+    const ended = expect(late).rejects.toMatchObject({ code: 'build.timed_out', detail: { step: 2 } });
     const left = build(`FROM tiny\nRUN echo ${marks[1]} && sleep 600`, {
       signal: giveUp.signal,
       onLog: (text) => text.includes(`${marks[1]}\n`) && !text.startsWith('Step') && giveUp.abort(new Error('no more')),
     });
 
     await expect(left).rejects.toThrow('no more');
-    await expect(late).rejects.toMatchObject({ code: 'build.timed_out', detail: { step: 2 } });
+    await ended;
     await expect
       .poll(
         async () => {

@@ -66,7 +66,7 @@ describe.concurrent('a service', () => {
 
   it('that is never ready fails the job, by its name, and no step starts', async () => {
     const { output, failure } = await run('svc-never', {
-      services: [serves('web', `mkdir /w; ${serving}`, { expose: [port([answers('/none')])], ready_seconds: 2 })],
+      services: [serves('web', `mkdir /w; ${serving}`, { expose: [port([answers('/none')])], ready_seconds: 15 })],
       steps: [does('one', 'true')],
     });
 
@@ -163,7 +163,7 @@ describe.concurrent('a service with a health check', () => {
 
   it('that is never ready fails the job, with its name and what the command said (C-34)', async () => {
     const { output, failure } = await run('svc-health-never', {
-      services: [asked('exec sleep 600', { healthcheck: { command: ['/bin/sh', '-c', 'exit 9'] }, ready_seconds: 2 })],
+      services: [asked('exec sleep 600', { healthcheck: { command: ['/bin/sh', '-c', 'exit 9'] }, ready_seconds: 15 })],
       steps: [does('one', 'true')],
     });
 
@@ -178,7 +178,7 @@ describe.concurrent('a service with a health check', () => {
     const [hangs, lacks] = await Promise.all(
       [['/bin/sleep', '600'], ['/bin/no-such-program']].map((command, index) =>
         run(`svc-health-odd-${index}`, {
-          services: [asked('exec sleep 600', { healthcheck: { command }, ready_seconds: 2 })],
+          services: [asked('exec sleep 600', { healthcheck: { command }, ready_seconds: 15 })],
           steps: [does('one', 'true')],
         }),
       ),

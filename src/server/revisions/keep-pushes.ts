@@ -30,13 +30,13 @@ export interface Announced {
   readonly sha256?: string;
 }
 
-/** The push to send bytes for; one that is accepted already where the project has that very tar as a revision. */
+/** The push to send bytes for; one that is accepted already where the project has that very tar as a revision, and it is here. */
 export async function announce(
   tx: Tx,
   asked: Cause & { readonly who: { readonly tokenId: string } },
   projectId: string,
   { bytes, sha256 }: Announced,
-  limits: RevisionLimits,
+  { limits, revisions }: { readonly limits: RevisionLimits; readonly revisions: Pick<RevisionFiles, 'has'> },
 ): Promise<Push> {
   found('project', projectId, await tx.projects.get(projectId));
   const open = await tx.pushes.list({ where: { project_id: projectId, state: ['receiving', 'judging'] } });
@@ -49,7 +49,7 @@ export async function announce(
     ...{ revision_sha256: null, failure: null, errors: [], warnings: [], left_out: [] },
     ...{ created_at: at, created_by: asked.who.tokenId, ended_at: null, trace_id: asked.correlationId },
   };
-  if (known?.bytes === bytes) {
+  if (known?.bytes === bytes && revisions.has(known)) {
     const { warnings } = known;
     const accepted: Push = { ...push, state: 'accepted', revision_sha256: known.sha256, warnings, ended_at: at };
     await tx.pushes.insert(accepted);

@@ -98,13 +98,10 @@ export function revisionRoutes(parts: RevisionParts): Route[] {
       summary: 'Announces a tarball with a Computalot project. Use an `Idempotency-Key`, or name its sha256.',
       ...{ body: NewPush, answer: PushView },
       change: async (asked, tx) => {
-        const push = await announce(
-          tx,
-          asked,
-          ownProject(asked.who, asked.params.project_id),
-          asked.body,
-          revisionLimits,
-        );
+        const push = await announce(tx, asked, ownProject(asked.who, asked.params.project_id), asked.body, {
+          limits: revisionLimits,
+          revisions,
+        });
         return { body: pushView(push, revisions) };
       },
     }),

@@ -121,6 +121,8 @@ describe('a Dockerfile', () => {
     ['two backslashes at the end', 'FROM x\nRUN a \\\\\nRUN b', '2 escape'],
     ['a mount of a newer builder', 'FROM x\nRUN --mount=type=secret,id=a true', '2 flag'],
     ['a flag of a newer builder', 'FROM x\nCOPY --link a b', '2 flag'],
+    ['an owner that a builder may read otherwise', 'FROM x\nCOPY --chown="0" a b', '2 flag'],
+    ['a character that may end a line', 'FROM x\nRUN a\u0085b', '2 character'],
     ['ONBUILD', 'FROM x\nONBUILD RUN true', '2 onbuild'],
     ['an address to add', 'FROM x\nADD https://example.com/a /a', '2 add'],
     ['an address to add, as a list', 'FROM x\nADD ["http://example.com/a", "/a"]', '2 add'],
@@ -191,6 +193,14 @@ describe('the gate takes no Dockerfile', () => {
     ['with a platform', `FROM --platform=linux/arm64 ${pin('x')} AS stage0\n`],
     ['with stages out of order', `FROM ${pin('x')} AS stage1\n`],
     ['with --from behind another flag', `${from}COPY --chown=1 --from=busybox a b\n`],
+    ['with --from behind quotes', `${from}COPY --chown="\${N:+a b}0" --from=evil.example/x:1 /s /t\n`],
+    ['with --from behind quoted words', `${from}COPY --chown="0: 0" --from=evil.example/x:1 /s /t\n`],
+    ['with --from behind a byte that a builder takes for a space', `${from}COPY --chown=0\u00e0--from=evil:1 /s /t\n`],
+    ['with --from that ends with a tab', `${from}COPY --from=evil:1\t/ /x\n`],
+    ['with --from that ends with another space', `${from}COPY --from=evil:1\u00a0/ /x\n`],
+    ['with a here-document whose word is a number', `${from}RUN cat <<1\n`],
+    ['with a here-document whose word is escaped', `${from}RUN cat <<\\A\n`],
+    ['with a character that may end a line', `${from}RUN a\u2028FROM evil\n`],
     ['with a stage written otherwise', `${from}FROM stage00 AS stage1\n`],
   ])('%s', (_, text) => {
     expect(checkDockerfile(text, registries).errors).not.toEqual([]);

@@ -1,6 +1,6 @@
 /** How tarballs come here, and what becomes of them, over real HTTP. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
@@ -133,6 +133,14 @@ describe('a push', () => {
     expect((await announce(tar)).body).toMatchObject({ state: 'accepted', revision_sha256: sha256 });
   });
 
+  it('of a revision whose bytes are gone is taken again', async () => {
+    const tar = randomBytes(1000);
+    const { sha256 } = await haveRevision(server, tar);
+    rmSync(join(server.revisionFolder, 'p1', sha256));
+
+    expect((await announce(tar)).body).toMatchObject({ state: 'receiving', revision_sha256: null });
+  });
+
   it('that nobody goes on with is forgotten, with its bytes', async () => {
     const { body } = await announce(randomBytes(1000));
     await put(body.id, 0, randomBytes(500));
@@ -179,7 +187,7 @@ describe('a tarball', () => {
     ['climbs', tarOf(file('../evil', 'x'))],
     ['has a device', tarOf({ name: 'disk', type: '4' })],
     ['has a link out', tarOf({ name: 'link', type: '2', link: '../../etc/passwd' })],
-    ['is a bomb', gzipSync(Buffer.concat([tarOf(file('zeros', '\0'.repeat(2 ** 28))), zeros]))],
+    ['is a bomb', gzipSync(Buffer.concat([tarOf(file('zeros', '\0'.repeat(80 * 2 ** 20))), zeros]))],
     ['is no tar', randomBytes(5000)],
     ['is cut', gzipSync(tarOf(file('a', 'b'.repeat(5000)))).subarray(0, 60)],
   ])('that %s is refused with what is wrong, and nothing of it stays', async (_what, tarball) => {
@@ -200,6 +208,7 @@ describe('a tarball', () => {
   it('whose bytes were here when the control plane died is judged by the next one', async () => {
     const tarball = tarOf(file('job.py', 'print(1)'));
     const id = randomUUID();
+    mkdirSync(join(server.revisionFolder, 'p1'), { recursive: true });
     writeFileSync(join(server.revisionFolder, 'p1', id), tarball);
     const at = '2026-11-25T10:00:00.000Z';
     await store.write((tx) =>
