@@ -113,9 +113,21 @@ export async function leftOf({ engineSocket }: Pick<TestHost, 'engineSocket'>, j
     get<{ Name: string }[]>(`/networks?filters=${filters}`),
     get<{ Volumes: { Name: string }[] | null }>(`/volumes?filters=${filters}`),
   ]);
+  // The engine filters by what is in a name: also in that of a job whose id begins with this one.
+  const isOf = (each: string) => each === name || each.startsWith(`${name}.`);
+  const named = (kind: string, names: readonly string[]) => names.filter(isOf).map((each) => `${kind} ${each}`);
   return [
-    ...containers.map(({ Names }) => `container ${Names.join()}`),
-    ...networks.map(({ Name }) => `network ${Name}`),
-    ...(Volumes ?? []).map(({ Name }) => `volume ${Name}`),
+    ...named(
+      'container',
+      containers.map(({ Names: [first = ''] }) => first.slice(1)),
+    ),
+    ...named(
+      'network',
+      networks.map(({ Name }) => Name),
+    ),
+    ...named(
+      'volume',
+      (Volumes ?? []).map(({ Name }) => Name),
+    ),
   ];
 }
