@@ -8,6 +8,7 @@
 import { type FileHandle, lstat, readdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
+import { KeyedMutex } from '../kit/mutex.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { MountObject } from './engine-objects.ts';
 import { openInputs } from './job-inputs.ts';
@@ -162,6 +163,9 @@ async function openPresent(path: string, otherwise: string): Promise<FileHandle>
   }
 }
 
+/** Who finds a folder that another is about to give away would put something into it, and so make it look replaced. */
+const making = new KeyedMutex();
+
 async function ensureChild(
   parent: FileHandle,
   name: string,
@@ -170,12 +174,14 @@ async function ensureChild(
   policy: HostPolicy,
   created: string[],
 ): Promise<FileHandle> {
-  try {
-    return await openChild(parent, name, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  return await makeChild(parent, name, path, mode, policy, created);
+  return await making.run(path, async () => {
+    try {
+      return await openChild(parent, name, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    return await makeChild(parent, name, path, mode, policy, created);
+  });
 }
 
 /**

@@ -63,6 +63,19 @@ describe('prepareMounts', () => {
     expect(created).toEqual(['', 'a', 'b'].map((name) => join(home, 'gpuaas/workloads/i', name)));
   });
 
+  it('makes the folders above many workloads once where all of them are the first', async () => {
+    const afterAWhile = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 2));
+    for (let round = 0; round < 200; round += 1) {
+      rmSync(join(home, 'gpuaas'), { recursive: true, force: true });
+      const first = ['a', 'b', 'c', 'd'].map(async (name) => {
+        await afterAWhile();
+        return await prepareMounts([{ ...scratch(), Source: join(home, `gpuaas/workloads/${name}/ws`) }], policy);
+      });
+
+      expect((await Promise.all(first)).map(({ created }) => created.length)).toEqual([2, 2, 2, 2]);
+    }
+  });
+
   it('leaves folders that are there as they are', async () => {
     await prepareMounts([scratch()], policy);
     chmodSync(scratch().Source, 0o755);
