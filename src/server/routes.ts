@@ -76,7 +76,7 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
     ...instanceRoutes({ store, vault: keys.vault, queue, environment: environmentOf(settings) }),
     ...observationRoutes({ store, logs: hub, answers, metrics: samples, clock }),
     ...jobRoutes({
-      ...{ store, vault: keys.vault, queue, outputs: context.outputs, isConnected },
+      ...{ store, vault: keys.vault, queue, outputs: context.outputs, revisions: context.revisions, isConnected },
       resolving: resolvingOf(context),
     }),
     ...jobObservationRoutes({ store, logs: hub, answers, outputs: context.outputs, clock }),

@@ -1,8 +1,9 @@
 /** `gpuaas jobs`: what is done once, from a document of its author. */
 import { buffer } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
-import type { Json } from '../../contract/failures.ts';
+import { AgentError, type Json } from '../../contract/failures.ts';
 import { jobStates } from '../../contract/job-state.ts';
+import { readPlacedJson } from '../../contract/strict-json.ts';
 import { jobDialects } from '../../manifests/job-dialects.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -112,6 +113,10 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
 }
 
 interface SubmitOptions {
+  readonly revision?: string;
+  readonly payload?: string;
+  readonly requirements?: string;
+  readonly resumeFromLatest: boolean;
   readonly dialect?: string;
   readonly project?: string;
   readonly name?: string;
@@ -133,8 +138,12 @@ interface SubmitOptions {
 
 function addSubmit(jobs: Command, carry: Carry): void {
   jobs
-    .command('submit <file>')
-    .description('submit a job from a document in JSON or YAML; - is standard input')
+    .command('submit [file]')
+    .description('submit a job from a document in JSON or YAML, where - is standard input, or a job of a revision')
+    .option('--revision <sha256>', 'run this revision of a project that was pushed, in place of a document')
+    .option('--payload <file>', 'JSON that the task of a revision is given; - is standard input')
+    .option('--requirements <json>', 'what its host has to have, in place of what the revision says')
+    .option('--resume-from-latest', 'an attempt that follows another goes on from the newest checkpoints', false)
     .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(jobDialects))
     .addOption(projectOption())
     .option('--name <name>', 'name for people')
@@ -152,10 +161,9 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--wait', 'wait until it is over; exit status 0 only if it has succeeded', false)
     .option('--follow', 'the same, and print what its steps write; how it stands goes to stderr', false)
     .option(...json)
-    .action((file: string, options: SubmitOptions) =>
+    .action((file: string | undefined, options: SubmitOptions) =>
       carry(async (client) => {
-        const document = file === '-' ? (await buffer(process.stdin)).toString('utf8') : await manifestText(file);
-        const job = await client.change<JobView>('POST', jobsPath, requestOf(document, options));
+        const job = await client.change<JobView>('POST', jobsPath, await requestOf(file, options));
         if (!options.wait && !options.follow) {
           say(job, options.json);
           return exitCodes.ok;
@@ -170,16 +178,34 @@ function addSubmit(jobs: Command, carry: Carry): void {
     );
 }
 
-function requestOf(document: string, options: SubmitOptions): Json {
-  const { gpus, cpus, memory, shm, disk, continueOnFailure, keep } = options;
+async function textOf(file: string): Promise<string> {
+  return file === '-' ? (await buffer(process.stdin)).toString('utf8') : await manifestText(file);
+}
+
+function readJson(text: string): Json {
+  const read = readPlacedJson(Buffer.from(text));
+  if (read.ok) return read.value as Json;
+  throw new AgentError('command.invalid', { reason: `That is no JSON: ${read.errors[0]?.message}.` });
+}
+
+async function requestOf(file: string | undefined, options: SubmitOptions): Promise<Json> {
+  const { gpus, cpus, memory, shm, disk, continueOnFailure, keep, revision } = options;
+  if ((file === undefined) === (revision === undefined)) {
+    throw new AgentError('command.invalid', { reason: 'Name the file of a document, or a revision by --revision.' });
+  }
+  const document = file === undefined ? undefined : await textOf(file);
+  const payload = options.payload === undefined ? undefined : readJson(await textOf(options.payload));
+  const requirements = options.requirements === undefined ? undefined : readJson(options.requirements);
   const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
   const resources = given(amounts);
   return given({
-    ...{ document, dialect: options.dialect, project_id: options.project, name: options.name },
+    ...{ document, revision, payload, requirements },
+    ...{ dialect: options.dialect, project_id: options.project, name: options.name },
     options: given({
       ...{ resources, sandbox: options.sandbox, deadline_seconds: options.deadline, retries: options.retries },
       ...{ keep: keep || undefined, allocation_id: options.allocation },
       on_failure: continueOnFailure ? 'continue' : undefined,
+      checkpointing: options.resumeFromLatest ? { resume_from_latest: true } : undefined,
     }),
   });
 }

@@ -9,9 +9,11 @@ import { type Clock, steadyTime } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { readJob } from '../../manifests/job-dialects.ts';
 import { putSecrets, type Secrets } from '../../manifests/job-secrets.ts';
+import type { RevisionWish } from '../../manifests/planned-job.ts';
 import type { CollectionName } from '../db/collections.ts';
 import type { Job } from '../db/entities/job.ts';
 import type { Node } from '../db/entities/node.ts';
+import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { Vault } from '../keys/vault.ts';
@@ -20,7 +22,7 @@ import { hostsOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
 import { notBefore } from './job-retries.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
-import { planned } from './plan-job.ts';
+import { planned, revisionWish } from './plan-job.ts';
 import { nothingToResume, type Resumption, resumptionOf } from './resume-inputs.ts';
 
 /** Hosts that came back, waits that are over. What changes in the store is looked at at once. */
@@ -118,17 +120,22 @@ async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, 
 /** The plan is made and sealed outside of the transaction that hands it over; what has changed since is left for the next turn. */
 async function begin(parts: DispatchParts, placed: Placed, now: number): Promise<void> {
   const { store, queue } = parts;
-  const found = await store.read(async (tx) => ({
-    job: await tx.jobs.get(placed.job.id),
-    document: await tx.job_documents.get(placed.job.id),
-    node: await tx.nodes.get(placed.host.nodeId),
-    kept: await tx.job_outputs.list({ where: { job_id: placed.job.id } }),
-  }));
-  const { job, document, node, kept } = found;
+  const found = await store.read(async (tx) => {
+    const asked = await tx.jobs.get(placed.job.id);
+    return {
+      job: asked,
+      document: await tx.job_documents.get(placed.job.id),
+      node: await tx.nodes.get(placed.host.nodeId),
+      kept: await tx.job_outputs.list({ where: { job_id: placed.job.id } }),
+      revision: asked && (await revisionOf(tx, asked)),
+    };
+  });
+  const { job, document, node, kept, revision } = found;
   if (!job || !document || !node) return;
   const secrets =
     document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
-  const fresh = await sealedPlan(job, putSecrets(document.document, secrets), placed, node);
+  const build = revision && revisionWish(revision, document.payload);
+  const fresh = await sealedPlan({ ...job, build }, putSecrets(document.document, secrets), placed, node);
   const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
   const resumption = isResumed ? resumptionOf(fresh, kept) : nothingToResume;
   const plan = { ...fresh, inputs: [...fresh.inputs, ...resumption.inputs] };
@@ -166,7 +173,17 @@ async function giveUp(
   });
 }
 
-async function sealedPlan(job: Job, document: unknown, { host, granted }: Placed, node: Node): Promise<JobPlan> {
+/** The revision that a job is of, which cannot be removed before the end of the job. */
+async function revisionOf(tx: ReadTx, { project_id, revision_sha256: sha256 }: Job): Promise<Revision | undefined> {
+  return sha256 === undefined ? undefined : await tx.revisions.find({ project_id, sha256 });
+}
+
+async function sealedPlan(
+  job: Job & { readonly build: RevisionWish | undefined },
+  document: unknown,
+  { host, granted }: Placed,
+  node: Node,
+): Promise<JobPlan> {
   const read = readJob(job.dialect, document);
   if (!read.ok) throw new Error(`the document of job ${job.id} was accepted and is not any more`);
   const place = { allocationId: host.allocationId, resources: granted, attempt: nextAttempt(job) };

@@ -1,5 +1,6 @@
 /** `/api/v1/jobs`: submitting jobs, looking at them, and the actions on them. */
 import { Type } from 'typebox';
+import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { maxManifestBytes } from '../../manifests/read-document.ts';
 import { Event } from '../db/entities/event.ts';
@@ -8,10 +9,11 @@ import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, found, members, projectAsked, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
+import type { RevisionFiles } from '../revisions/revision-files.ts';
 import { cancelJob, type Removing, removeJob } from './job-actions.ts';
 import { JobListed, JobView, listedOf, viewOf } from './job-view.ts';
 import { ownRepositories, type Resolving } from './resolve-images.ts';
-import { JobRequest, keepJob, prepareJob, type Taking } from './submit-job.ts';
+import { JobRequest, keepJob, type ProjectFiles, prepareJob, type Taking } from './submit-job.ts';
 
 const closed = { additionalProperties: false } as const;
 const base = '/api/v1/jobs';
@@ -37,6 +39,7 @@ const Removed = Type.Object(
 
 export interface JobRoutesOptions extends Taking, Removing {
   readonly store: Store;
+  readonly revisions: Pick<RevisionFiles, 'has'>;
   readonly resolving: Omit<Resolving, 'isOwn'>;
 }
 
@@ -44,15 +47,18 @@ export interface JobRoutesOptions extends Taking, Removing {
 const bodyLimit = 2 * maxManifestBytes;
 
 export function jobRoutes(options: JobRoutesOptions): Route[] {
-  const { store, vault, isConnected, queue, outputs, resolving } = options;
+  const { store, vault, isConnected, queue, outputs, revisions, resolving } = options;
   return [
     route({
       ...{ method: 'POST', path: base, tag: 'jobs', summary: 'Submits a job. Use an `Idempotency-Key`.' },
       ...{ allow: members, body: JobRequest, bodyLimit, answer: JobView, status: 201 },
       prepare: async ({ body, who, signal }) => {
-        projectAsked(who, body.project_id);
-        const isOwn = await store.read(ownRepositories);
-        return prepareJob(body, { ...resolving, isOwn }, signal);
+        const projectId = projectAsked(who, body.project_id);
+        const { isOwn, files } = await store.read(async (tx) => ({
+          isOwn: await ownRepositories(tx),
+          files: await filesAsked(tx, revisions, projectId, body),
+        }));
+        return prepareJob(body, files, { ...resolving, isOwn }, signal);
       },
       change: async ({ body, who, correlationId, now }, tx, prepared) => {
         const job = await keepJob(
@@ -135,4 +141,38 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
 
 export async function visibleJob(tx: ReadTx, who: Who, id: string): Promise<Job> {
   return visible(who, 'job', id, await tx.jobs.get(id));
+}
+
+/** Of a job of a revision; undefined for one of a document. */
+async function filesAsked(
+  tx: ReadTx,
+  revisions: Pick<RevisionFiles, 'has'>,
+  projectId: string,
+  body: JobRequest,
+): Promise<ProjectFiles | undefined> {
+  const { revision: sha256, document, dialect, payload, requirements } = body;
+  const wrong = (key: string, message: string) => ({ path: `/${key}`, code: 'contradiction', message });
+  const isThere = (value: unknown) => value !== undefined;
+  const errors =
+    sha256 === undefined
+      ? [
+          ...(isThere(document)
+            ? []
+            : [wrong('document', 'is missing, and so is `revision`: it has to be one of them')]),
+          ...(isThere(payload) ? [wrong('payload', 'is only for a job of a revision')] : []),
+          ...(isThere(requirements) ? [wrong('requirements', 'is only for a job of a revision')] : []),
+        ]
+      : [
+          ...(isThere(document) ? [wrong('document', 'must not be there beside `revision`')] : []),
+          ...(isThere(dialect) ? [wrong('dialect', 'must not be there beside `revision`')] : []),
+        ];
+  if (errors.length > 0) throw new AgentError('request.invalid', { errors });
+  if (sha256 === undefined) return undefined;
+  const revision = found('revision', sha256, await tx.revisions.find({ project_id: projectId, sha256 }));
+  if (!revisions.has(revision)) {
+    const message = 'has lost its files: push them again';
+    throw new AgentError('request.invalid', { errors: [wrong('revision', message)] });
+  }
+  const { manifest } = found('manifest of revision', sha256, await tx.revision_manifests.get(revision.id));
+  return { revision, manifest };
 }

@@ -1,12 +1,15 @@
 /** The plan of a job for one place. */
 import type { JobPlan } from '../../contract/job-plan.ts';
 import type { AcceptedJob } from '../../manifests/job-dialects.ts';
-import type { PlannedJob } from '../../manifests/planned-job.ts';
+import type { PlannedJob, RevisionWish } from '../../manifests/planned-job.ts';
 import type { Job } from '../db/entities/job.ts';
+import type { Revision } from '../db/entities/revision.ts';
 
 type Sketch = Pick<Job, 'id' | 'project_id' | 'name' | 'dialect' | 'document_sha256'> & {
   readonly images: readonly Job['images'][number][];
   readonly options: Omit<Job['options'], 'allocation_id'>;
+  /** Of a job of a revision. */
+  readonly build?: RevisionWish | undefined;
 };
 
 export interface JobPlace {
@@ -19,7 +22,7 @@ export interface JobPlace {
 
 export function planned(
   read: AcceptedJob,
-  { id, project_id, name, dialect, document_sha256, images, options }: Sketch,
+  { id, project_id, name, dialect, document_sha256, images, options, build }: Sketch,
   { allocationId, resources, attempt = 1 }: JobPlace,
 ): PlannedJob {
   const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib } = options;
@@ -30,9 +33,18 @@ export function planned(
       attempt,
     },
     ...{ sandbox, on_failure, deadline_seconds, keep },
+    ...(build && { build }),
     resources: { gpu_count, cpu_cores, memory_gib, ...(shm_gib === undefined ? {} : { shm_gib }) },
     pins: Object.fromEntries(
       images.map(({ name: whole, reference, media_type }) => [whole, { reference, media_type }]),
     ),
   });
+}
+
+/** What a job of that revision is built of, and given. */
+export function revisionWish({ sha256, bytes, bases }: Revision, payload: unknown): RevisionWish {
+  return {
+    ...{ revision_sha256: sha256, revision_bytes: bytes, payload },
+    bases: Object.fromEntries(bases.map(({ from, reference }) => [from, reference])),
+  };
 }

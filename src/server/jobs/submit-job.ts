@@ -4,16 +4,27 @@
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
+import { revisionReference } from '../../contract/job-build.ts';
+import { Sha256 } from '../../contract/job-outputs.ts';
 import { JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
 import type { PathError } from '../../contract/validate.ts';
+import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
+import {
+  checkRequirements,
+  needsOf as leastOf,
+  mergeRequirements,
+  Requirements,
+} from '../../manifests/computalot/requirements.ts';
 import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { type AcceptedJob, isJobDialect, type JobDialect, jobDialects, readJob } from '../../manifests/job-dialects.ts';
 import { documentHash, type Secrets, takeSecrets } from '../../manifests/job-secrets.ts';
+import type { RevisionWish } from '../../manifests/planned-job.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
 import { usualJob } from '../../manifests/usual-job.ts';
 import { errorsOfPlan } from '../../policy/check-job-plan.ts';
 import { id } from '../db/entities/fields.ts';
 import { type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
+import type { Revision } from '../db/entities/revision.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { Tx } from '../db/store.ts';
@@ -23,7 +34,7 @@ import { hostsOf } from './job-hosts.ts';
 import { isFor, neverOf } from './job-queue.ts';
 import { openStates } from './jobs-at-work.ts';
 import { fitOf, inWordsOfNever } from './placement.ts';
-import { planned } from './plan-job.ts';
+import { planned, revisionWish } from './plan-job.ts';
 import { type Resolving, resolveImages } from './resolve-images.ts';
 
 /** Jobs of one project that are not over. */
@@ -32,13 +43,23 @@ const usualDiskGib = 1;
 
 export const JobRequest = Type.Object(
   {
-    document: Type.Union(
-      [
-        Type.String({ maxLength: maxManifestBytes, description: 'As text, JSON or YAML.' }),
-        Type.Record(Type.String(), Type.Unknown(), { description: 'As an object.' }),
-      ],
-      { description: 'What is to be done, in any dialect of jobs.' },
+    document: Type.Optional(
+      Type.Union(
+        [
+          Type.String({ maxLength: maxManifestBytes, description: 'As text, JSON or YAML.' }),
+          Type.Record(Type.String(), Type.Unknown(), { description: 'As an object.' }),
+        ],
+        { description: 'What is to be done, in any dialect of jobs. This or `revision`.' },
+      ),
     ),
+    revision: Type.Optional({ ...Sha256, description: 'Revision of the project, by its sha256, that is to be run.' }),
+    payload: Type.Optional(
+      Type.Unknown({ description: 'Any JSON, which the task finds in a file. Only with `revision`.' }),
+    ),
+    requirements: Type.Optional({
+      ...Requirements,
+      description: 'What its host has to have, each in the place of what the revision says. Only with `revision`.',
+    }),
     dialect: Type.Optional(
       Type.Enum(jobDialects, { description: 'Kind of the document; by default the one that it is of.' }),
     ),
@@ -53,6 +74,12 @@ export const JobRequest = Type.Object(
 );
 export type JobRequest = Static<typeof JobRequest>;
 
+/** A revision as its project has it, and what it says of itself. */
+export interface ProjectFiles {
+  readonly revision: Revision;
+  readonly manifest: unknown;
+}
+
 export interface PreparedJob {
   readonly name: string;
   readonly dialect: JobDialect;
@@ -65,20 +92,24 @@ export interface PreparedJob {
   readonly needs: JobNeeds;
   readonly images: Job['images'];
   readonly steps: Job['steps'];
+  /** Of a job of a revision. */
+  readonly build: RevisionWish | undefined;
 }
 
 /** All that needs no transaction; the registries are asked. `job.invalid` with every error. */
 export async function prepareJob(
-  request: Pick<JobRequest, 'document' | 'dialect' | 'name' | 'options'>,
+  request: Omit<JobRequest, 'project_id' | 'revision'>,
+  files: ProjectFiles | undefined,
   resolving: Resolving,
   signal: AbortSignal,
 ): Promise<PreparedJob> {
-  const text = typeof request.document === 'string' ? request.document : JSON.stringify(request.document);
-  const { dialect, document, read } = understand(text, request.dialect);
-  const options = optionsOf(request.options);
+  const { dialect, document, read } = files ? understandProject(files, request) : understand(request);
+  const asked = files ? withRequirements(request.options, document as ProjectManifest) : request.options;
+  const options = optionsOf(asked);
   const sha256 = documentHash(document, read.hidden);
-  const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256 };
-  const place = { allocationId: 'allocation', resources: sketchOf(request.options) };
+  const build = files && revisionWish(files.revision, request.payload);
+  const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256, build };
+  const place = { allocationId: 'allocation', resources: sketchOf(asked) };
   const before = planned(read, { ...sketch, options, images: [] }, place);
   const { images, errors } = await resolveImages(before, resolving, signal);
   if (errors.length > 0) throw invalid(errors);
@@ -89,7 +120,7 @@ export async function prepareJob(
   const { document: bare, secrets } = takeSecrets(document, read.hidden);
   const imageOf = (wanted: string) => {
     const source = before.plan.images.find((image) => image.id === wanted)?.source;
-    return source?.kind === 'registry' ? source.reference : '';
+    return source?.kind === 'build' ? revisionReference(source) : (source?.reference ?? '');
   };
   const steps = plan.steps.map(({ id: step, group, depends_on, image }) => ({
     ...{ id: step, name: read.nameOf(step), group, depends_on, image: imageOf(image) },
@@ -97,12 +128,36 @@ export async function prepareJob(
   return {
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
     ...{ dialect, sha256, document: bare, secrets, warnings: read.warnings, options, images: [...images], steps },
-    needs: needsOf(request.options, plan, read.gpuMemoryMib),
+    ...{ build, needs: needsOf(asked, plan, read.gpuMemoryMib) },
   };
 }
 
-function understand(text: string, named: JobRequest['dialect']) {
-  const document = readDocument(text);
+/** The manifest that a revision came with; its requirements are those of this job. */
+function understandProject({ manifest }: ProjectFiles, { requirements }: Pick<JobRequest, 'requirements'>) {
+  const project = manifest as ProjectManifest;
+  const merged = mergeRequirements(project.requirements, requirements);
+  const errors = checkRequirements(merged, '/requirements');
+  if (errors.length > 0) throw invalid(errors);
+  const document: ProjectManifest = { ...project, requirements: merged };
+  const read = readJob('computalot', document);
+  if (!read.ok) throw invalid(read.errors);
+  return { dialect: 'computalot' as const, document, read };
+}
+
+/** What the requirements ask for, where the options do not say it themselves. */
+function withRequirements(options: JobOptions = {}, { requirements = {} }: ProjectManifest): JobOptions {
+  const { gpu_count, cpu_cores, memory_gib, storage_gib } = leastOf(requirements);
+  const least = {
+    gpu_count,
+    ...(cpu_cores > 0 && { cpu_cores }),
+    ...(memory_gib > 0 && { memory_gib }),
+    disk_gib: Math.max(storage_gib, usualDiskGib),
+  };
+  return { ...options, sandbox: 'gvisor', resources: { ...least, ...options.resources } };
+}
+
+function understand({ document: given, dialect: named }: Pick<JobRequest, 'document' | 'dialect'>) {
+  const document = readDocument(typeof given === 'string' ? given : JSON.stringify(given));
   if (!document.ok) throw invalid(document.errors);
   const dialect = named ?? dialectOf(document.value);
   if (dialect === null) throw invalid([foreign]);
@@ -134,7 +189,12 @@ function needsOf({ resources = {} }: JobOptions = {}, plan: JobPlan, gpu_memory_
   const { cpu_cores = null, memory_gib = null, shm_gib, disk_gib = usualDiskGib } = resources;
   const { gpu_count } = plan.resources;
   const least = memory_gib === null && shm_gib !== undefined ? { least_memory_gib: memoryFor(plan, shm_gib) } : {};
-  return { gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib };
+  const builds = plan.images.some(({ source }) => source.kind === 'build');
+  return {
+    ...{ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib },
+    ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
+    ...(builds && { builds }),
+  };
 }
 
 /** The steps of a group share the memory evenly, each in sixteenths of a GiB, and each has that much of /dev/shm. */
@@ -170,7 +230,8 @@ export async function keepJob(
   await assertRoom(tx, projectId);
   await assertAllocation(tx, projectId, allocationId);
   await assertFits(tx, { projectId, allocationId: allocationId ?? null }, prepared.needs, isConnected);
-  const { name, dialect, sha256, document, secrets, warnings, options, needs, images, steps } = prepared;
+  const { name, dialect, sha256, document, secrets, warnings, options, needs, images, steps, build } = prepared;
+  if (build) await assertRevision(tx, projectId, build);
   const at = new Date(cause.now).toISOString();
   const job: Job = {
     ...{ id: newId(cause.now), project_id: projectId, name, dialect, document_sha256: sha256 },
@@ -178,10 +239,12 @@ export async function keepJob(
     ...{ state: 'queued', state_since: at, reason: 'It waits for its turn.', failure: null, steps_ended: 0 },
     ...{ attempts: [], cancelled_at: null, removal_task_id: null, created_at: at, created_by: tokenId },
     ...{ queued_at: at, started_at: null, ended_at: null, updated_at: at, trace_id: cause.correlationId },
+    ...(build && { revision_sha256: build.revision_sha256 }),
   };
   await tx.jobs.insert(job);
   const sealed = Object.keys(secrets).length === 0 ? null : vault.seal(JSON.stringify(secrets), job.id);
-  await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed });
+  const payload = build?.payload === undefined ? {} : { payload: build.payload };
+  await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed, ...payload });
   await appendEvent(tx, cause, {
     ...{ type: 'job.submitted', project_id: projectId, subject: { kind: 'job', id: job.id } },
     message: `${name} was submitted: ${steps.length === 1 ? 'one step' : `${steps.length} steps`}.`,
@@ -193,6 +256,11 @@ export async function keepJob(
 async function assertRoom(tx: Tx, projectId: string): Promise<void> {
   if ((await tx.jobs.count({ project_id: projectId, state: openStates })) < maxOpen) return;
   throw new AgentError('resource.too_many', { reason: `The project has ${maxOpen} jobs that are not over.` });
+}
+
+/** It may have been removed since the job was looked at. */
+async function assertRevision(tx: Tx, projectId: string, { revision_sha256: sha256 }: RevisionWish): Promise<void> {
+  found('revision', sha256, await tx.revisions.find({ project_id: projectId, sha256 }));
 }
 
 async function assertAllocation(tx: Tx, projectId: string, allocationId: string | undefined): Promise<void> {

@@ -14,6 +14,7 @@ import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
 import type { JobView } from '../../../../src/server/jobs/job-view.ts';
 import { atFileEnd } from '../../../support/file-end.ts';
 import { aStep, jobOutput, jobServer } from '../../../support/job-server.ts';
+import { haveRevision } from '../../../support/revision-samples.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -91,6 +92,39 @@ function fails(task: TaskEnvelope, outputs: KeptOutput[]): void {
 }
 
 describe('gpuaas jobs submit', () => {
+  it('of a revision gives what its task and its host are to have, and is one thing or the other', async () => {
+    const manifest = {
+      version: 1,
+      runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+      entrypoint: { command: ['python', 'job.py'] },
+    };
+    const { sha256 } = await haveRevision(server, Buffer.from('a project'), {}, manifest);
+    await server.store.write(async (tx) => {
+      const node = await tx.nodes.get('node-1');
+      const offers = { sandboxes: ['runc' as const, 'gvisor' as const], builds: true };
+      if (node?.runtime) await tx.nodes.put({ ...node, runtime: { ...node.runtime, offers } });
+    });
+    const payload = fileOf('payload.json', { rounds: 3 });
+    const requirements = JSON.stringify({ memory_mb: 512 });
+    const given = ['--payload', payload, '--requirements', requirements, '--resume-from-latest'];
+
+    const { status, out } = await run('submit', '--revision', sha256, ...given, '--json');
+
+    expect(status).toBe(0);
+    const job: JobView = JSON.parse(out);
+    expect(job).toMatchObject({ dialect: 'computalot', options: { checkpointing: { resume_from_latest: true } } });
+    const task = await host.agent.accept();
+    expect(task).toMatchObject({ workload_id: job.id, params: { resources: { memory_gib: 0.5 } } });
+    expect(JSON.stringify(task.params)).toContain('rounds');
+    succeeds(task, []);
+    await server.reaches(job.id, 'succeeded');
+    for (const words of [['submit'], ['submit', hello, '--revision', sha256]]) {
+      const refused = await run(...words);
+      expect([refused.status, refused.err]).toEqual([2, expect.stringContaining('or a revision by --revision')]);
+    }
+    expect((await run('submit', '--revision', sha256, '--requirements', '{')).err).toContain('That is no JSON');
+  });
+
   it('says which job it has become, and does not wait; what was asked for is in the plan of its host', async () => {
     const amounts = ['--cpus', '0.5', '--memory', '1', '--shm', '0.25', '--deadline', '60'];
     const { status, out } = await run(

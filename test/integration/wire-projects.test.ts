@@ -1,0 +1,96 @@
+/** A project from its folder to its output, by the CLI, with a real control plane, agent, gate and engine, under gVisor. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
+import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import type { JobView } from '../../src/server/jobs/job-view.ts';
+import { taggedImage } from '../support/tagged-image.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { openWire, type Wire } from '../support/wire-ground.ts';
+
+const folder = temporaryFolder('wire-projects');
+let engine: PrivateEngine;
+let wire: Wire;
+let image: string;
+
+beforeAll(async () => {
+  image = await taggedImage();
+  engine = await startPrivateEngine(folder, { flags: [await gvisorFlag(folder)] });
+  wire = await openWire({
+    ...{ engineSocket: engine.socketPath, withoutApp: true },
+    agentConfig: {
+      sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
+      builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
+    },
+  });
+}, 240_000);
+afterAll(async () => {
+  await wire?.close();
+  await engine?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const manifest = {
+  version: 1,
+  runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+  entrypoint: { command: ['/bin/sh', 'job.sh'] },
+  requirements: { cpu: 0.5, memory_mb: 128 },
+  artifacts: { upload: [{ name: 'result', path: 'result.txt', required: true }] },
+};
+const script = `cat "$COMPUTALOT_TASK_PAYLOAD" fixed.txt > "$COMPUTALOT_ARTIFACT_DIR/result.txt"; echo done`;
+
+function project(name: string, files: Readonly<Record<string, string>>): string {
+  const at = join(folder, name);
+  mkdirSync(at);
+  for (const [file, content] of Object.entries(files)) writeFileSync(join(at, file), content);
+  return at;
+}
+
+async function run(...args: readonly string[]) {
+  const { code, stdout, stderr } = await wire.member.cli('jobs', ...args).ended;
+  return { code, stdout, stderr, last: stdout.trim().split('\n').at(-1) ?? '' };
+}
+
+it('is pushed, built by its host, run with what the job gives it, and kept; the host that built it is known (C-4, X-14, X-15)', async () => {
+  const at = project('sound', {
+    'computalot.project.json': JSON.stringify(manifest),
+    Dockerfile: `FROM ${image}\nCOPY job.sh fixed.txt /workspace/\n`,
+    'job.sh': script,
+    'fixed.txt': ' and fixed',
+  });
+  const pushed = await run('push', at, '--json');
+  expect(pushed).toMatchObject({ code: 0 });
+  const { sha256, accepting_jobs, prepared_on } = JSON.parse(pushed.last);
+  expect([accepting_jobs, prepared_on]).toEqual([true, []]);
+  const payload = join(folder, 'payload.json');
+  writeFileSync(payload, '{"rounds": 3}');
+
+  const submit = ['submit', '--revision', sha256, '--payload', payload, '--wait', '--json'];
+  const { code, last, stderr } = await run(...submit);
+
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const job = JSON.parse(last) as JobView;
+  expect(job).toMatchObject({ state: 'succeeded', dialect: 'computalot', steps: [{ id: 'task', exit_code: 0 }] });
+  const got = join(folder, 'result.txt');
+  expect(await run('artifacts', job.id, 'result', '--output', got)).toMatchObject({ code: 0 });
+  expect(readFileSync(got, 'utf8')).toBe('{"rounds":3} and fixed');
+  expect((await run('logs', job.id)).stdout).toBe('task | done\n');
+  expect((await run('revisions', 'describe', sha256)).stdout).toContain(wire.nodeId);
+
+  const again = await run(...submit);
+  expect(again).toMatchObject({ code: 0 });
+});
+
+it('that cannot be a revision is told all that is wrong before anything is sent', async () => {
+  const at = project('unsound', {
+    'computalot.project.json': JSON.stringify({ ...manifest, validation: { files: ['none.txt'] } }),
+    'job.sh': script,
+  });
+
+  const { code, stderr } = await run('push', at);
+
+  expect(code).toBe(3);
+  expect(stderr).toContain('build.dockerfile does not exist in the tarball');
+  expect(stderr).toContain('/validation/files/0: is no file of the tarball');
+});

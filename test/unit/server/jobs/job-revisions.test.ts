@@ -1,0 +1,95 @@
+/** Jobs of a revision: its manifest, its files and what the job alone says become the plan of a host that may build it. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { JobPlan } from '../../../../src/contract/job-plan.ts';
+import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
+import { jobServer } from '../../../support/job-server.ts';
+import { haveRevision } from '../../../support/revision-samples.ts';
+
+const server = await jobServer();
+const { call, store, registry, imageDigest } = server;
+const host = await server.connect();
+const reference = `${registry.host}/team/hello@${imageDigest}`;
+const bases = [{ from: 'python:3.11', reference, media_type: 'application/vnd.oci.image.manifest.v1+json' as const }];
+const manifest = {
+  version: 1,
+  runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+  entrypoint: { command: ['python', 'job.py'] },
+  requirements: { cpu: 1, memory_mb: 512, storage_gb: 2 },
+  artifacts: { outputs: [{ name: 'checkpoint', path: 'ckpt/latest.pt', type: 'checkpoint' }] },
+};
+const submit = (body: object) => call('POST', '/api/v1/jobs', { as: 'member', body });
+const wrongOf = ({ body }: { body: { error: { errors: { path: string; message: string }[] } } }) =>
+  body.error.errors.map(({ path }) => path);
+
+/** What its host says that it can do. */
+async function offer(offers: { sandboxes: ('runc' | 'gvisor')[]; builds: boolean }): Promise<void> {
+  await store.write(async (tx) => {
+    const node = await tx.nodes.get('node-1');
+    const runtime = node?.runtime ?? node?.inventory?.runtime;
+    if (!node || !runtime) throw new Error('the host has said nothing');
+    await tx.nodes.put({ ...node, runtime: { ...runtime, offers } });
+  });
+}
+
+describe('a job of a revision', () => {
+  it('goes to a host that offers gVisor and builds, and to no other (C-4, C-8)', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('files'), { bases }, manifest);
+    await offer({ sandboxes: ['runc', 'gvisor'], builds: false });
+    const refused = await submit({ revision: sha256 });
+    expect(refused.body.error).toMatchObject({
+      code: 'job.unfit',
+      message: expect.stringContaining('images be built'),
+    });
+    await offer({ sandboxes: ['runc'], builds: true });
+    expect((await submit({ revision: sha256 })).body.error.message).toContain('offers gvisor');
+
+    await offer({ sandboxes: ['runc', 'gvisor'], builds: true });
+    const { status, body } = await submit({
+      ...{ revision: sha256, name: 'Train', payload: { epochs: 3 }, requirements: { memory_mb: 1024 } },
+      options: { checkpointing: { resume_from_latest: true } },
+    });
+
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ name: 'Train', dialect: 'computalot', steps: [{ id: 'task', state: 'pending' }] });
+    const plan = (await host.agent.accept()).params as JobPlan;
+    expect(errorsOfPlan(plan)).toEqual([]);
+    expect(plan).toMatchObject({ sandbox: 'gvisor', resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 } });
+    expect(plan.images[0]?.source).toMatchObject({
+      ...{ kind: 'build', revision_sha256: sha256, revision_bytes: 5, bases: { 'python:3.11': reference } },
+    });
+    expect(plan.inputs[0]?.source).toMatchObject({ kind: 'inline', text: '{"epochs":3}' });
+    const kept = await call('GET', `/api/v1/jobs/${body.id}/document`, { as: 'viewer' });
+    // What the job says stands in the place of what its project says, and the rest is inherited (C-38).
+    expect(kept.body.document.requirements).toEqual({ cpu: 1, memory_mb: 1024, storage_gb: 2 });
+    const there = await store.read((tx) => tx.jobs.get(body.id));
+    expect(there).toMatchObject({ revision_sha256: sha256, needs: { disk_gib: 2, builds: true, sandbox: 'gvisor' } });
+    const removed = await call('DELETE', `/api/v1/projects/p1/revisions/${sha256}`, { as: 'member' });
+    expect(removed.body.error.code).toBe('revision.in_use');
+  });
+
+  it('is one thing or the other, and says what goes with which', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('either'), {}, manifest);
+
+    expect(wrongOf(await submit({ payload: {}, requirements: {} }))).toEqual([
+      '/document',
+      '/payload',
+      '/requirements',
+    ]);
+    expect(wrongOf(await submit({ revision: sha256, document: '{}', dialect: 'nosana' }))).toEqual([
+      ...['/document', '/dialect'],
+    ]);
+    const odd = await submit({ revision: sha256, requirements: { profile: 'cpu', gpu_count: 1 } });
+    expect([odd.status, ...wrongOf(odd)]).toEqual([422, '/requirements/gpu_count']);
+  });
+
+  it('is not taken where its project has no such revision, or its files are gone', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('gone'), {}, manifest);
+    expect((await submit({ revision: 'f'.repeat(64) })).status).toBe(404);
+
+    rmSync(join(server.revisionFolder, 'p1', sha256));
+
+    expect(wrongOf(await submit({ revision: sha256 }))).toEqual(['/revision']);
+  });
+});
