@@ -1,10 +1,11 @@
 /** What this gate has built: a file each in its state, so that an image without a registry runs for its own project only. */
-import { createHash, randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { identifierPattern } from '../contract/identifiers.ts';
 import { judge } from '../contract/validate.ts';
+import { writeDurable } from '../kit/durable.ts';
 import { ensurePrivateFolder } from './seal-key.ts';
 
 const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
@@ -61,7 +62,7 @@ export class BuiltImages {
   /** On the disk when this resolves. */
   async note(record: BuiltImage): Promise<void> {
     const place = placeOf(record);
-    if (this.#folder !== undefined) await writeRecord(this.#folder, `${place}.json`, JSON.stringify(record));
+    if (this.#folder !== undefined) writeDurable(join(this.#folder, `${place}.json`), JSON.stringify(record), 0o600);
     this.#images.set(place, record);
   }
 
@@ -84,16 +85,4 @@ async function readRecord(path: string): Promise<BuiltImage | undefined> {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-async function writeRecord(folder: string, name: string, text: string): Promise<void> {
-  const draft = join(folder, `${name}.${randomBytes(6).toString('hex')}`);
-  const file = await open(draft, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(draft, join(folder, name));
 }

@@ -84,13 +84,14 @@ it('is pushed, built by its host, run with what the job gives it, and kept; the 
 
 it('that cannot be a revision is told all that is wrong before anything is sent', async () => {
   const at = project('unsound', {
-    'computalot.project.json': JSON.stringify({ ...manifest, validation: { files: ['none.txt'] } }),
+    'computalot.project.json': JSON.stringify({ ...manifest, version: 0, validation: { files: ['none.txt'] } }),
     'job.sh': script,
   });
 
   const { code, stderr } = await run('push', at);
 
   expect(code).toBe(3);
+  expect(stderr).toContain('version must be a positive integer');
   expect(stderr).toContain('build.dockerfile does not exist in the tarball');
   expect(stderr).toContain('/validation/files/0: is no file of the tarball');
 });

@@ -10,9 +10,8 @@ import { AgentError } from '../../contract/failures.ts';
 import { openFolder } from '../../kit/tarball/open-folder.ts';
 import { openTarball } from '../../kit/tarball/open-tarball.ts';
 import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
-import { canonicalTar, contextOf as tarOfContext, writePacked } from '../../kit/tarball/write-tar.ts';
-import { checkAgainstFiles, contextOf } from '../../manifests/computalot/check-against-files.ts';
-import { readManifest } from '../../manifests/computalot/read-manifest.ts';
+import { canonicalTar, writePacked } from '../../kit/tarball/write-tar.ts';
+import { judgeFiles } from '../../server/revisions/judge-files.ts';
 import { inManifest, inTarball, manifestOf, Refused } from '../../server/revisions/judge-push.ts';
 import type { PushView, RevisionView } from '../../server/revisions/revision-routes.ts';
 import { untilInterrupted } from '../interruption.ts';
@@ -49,7 +48,7 @@ export async function pushProject(
   const work = mkdtempSync(join(tmpdir(), 'gpuaas-push-'));
   try {
     const tarball = await readGiven(path, join(work, 'unpacked.tar'));
-    await judgeFiles(tarball);
+    await assertSound(tarball);
     signal.throwIfAborted();
     const file = join(work, 'canonical.tar');
     const { size, sha256 } = await writePacked(canonicalTar(tarball), file);
@@ -83,11 +82,9 @@ async function readGiven(path: string, spool: string): Promise<Tarball> {
 }
 
 /** As far as it can be judged without a control plane, which asks registries as well. */
-async function judgeFiles(tarball: Tarball): Promise<void> {
-  const read = readManifest(await manifestOf(tarball));
-  const errors = read.ok ? checkAgainstFiles(read.manifest, tarball) : read.errors;
-  if (errors.length > 0 || !read.ok) throw new Refused(errors.map(inManifest));
-  tarOfContext(tarball, contextOf(read.manifest));
+async function assertSound(tarball: Tarball): Promise<void> {
+  const { errors } = await judgeFiles(tarball, await manifestOf(tarball));
+  if (errors.length > 0) throw new Refused(errors.map(inManifest));
 }
 
 async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {

@@ -13,14 +13,22 @@ export type ReadManifest =
   | { readonly ok: false; readonly errors: readonly PathError[] };
 
 /** Reads JSON or YAML. */
-export function readManifestText(text: string, strictness?: Strictness): ReadManifest {
+export function readManifestText(text: string): ReadManifest {
   const read = readDocument(text);
-  return read.ok ? readManifest(read.value, strictness) : read;
+  return read.ok ? readManifest(read.value) : read;
+}
+
+interface Reading extends Partial<Strictness> {
+  /** What else is asked of it, also of the parts that are right of one that is wrong. */
+  readonly also?: (manifest: ProjectManifest) => readonly PathError[];
 }
 
 /** Nothing is filled in or changed: what is kept of a project is what was pushed. */
-export function readManifest(document: unknown, strictness: Strictness = { needsSandbox: true }): ReadManifest {
-  const judged = judgeWhole(ProjectManifest, document, (manifest) => checkManifest(manifest, strictness));
+export function readManifest(document: unknown, { needsSandbox = true, also }: Reading = {}): ReadManifest {
+  const judged = judgeWhole(ProjectManifest, document, (manifest) => [
+    ...checkManifest(manifest, { needsSandbox }),
+    ...(also?.(manifest) ?? []),
+  ]);
   return judged.ok
     ? { ok: true, manifest: judged.value, warnings: warnAbout(judged.value) }
     : { ok: false, errors: inItsWords(judged.errors) };

@@ -43,7 +43,11 @@ export function planOf(manifest: ProjectManifest, wish: PlanWish): PlannedJob {
   const inputs: JobInput[] = [
     {
       id: names.payload,
-      source: { kind: 'inline', file_name: 'payload.json', text: JSON.stringify(build.payload ?? {}) },
+      source: {
+        kind: 'inline',
+        file_name: 'payload.json',
+        text: JSON.stringify(build.payload === undefined ? {} : build.payload),
+      },
       ...{ volume: names.payload, required: true, cache_seconds: 0 },
     },
     ...sources.map((source) => inputOf(source, names.dataOf(source))),

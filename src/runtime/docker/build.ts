@@ -11,6 +11,7 @@ import type { BuildImage } from '../../contract/job-build.ts';
 import { readDisk } from '../../host/resources.ts';
 import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
+import { canonicalJson } from '../../policy/container-spec.ts';
 import type { BuildOptions, BuildRequest } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
@@ -89,15 +90,7 @@ export async function build(
 
 /** What decides the image: all of the source but how long it may take. */
 function keyOf({ timeout_seconds: _, ...source }: BuildImage): string {
-  return createHash('sha256').update(sorted(source)).digest('hex');
-}
-
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_key, each: unknown) =>
-    each !== null && typeof each === 'object' && !Array.isArray(each)
-      ? Object.fromEntries(Object.entries(each).toSorted(([one], [other]) => (one < other ? -1 : 1)))
-      : each,
-  );
+  return createHash('sha256').update(canonicalJson(source)).digest('hex');
 }
 
 async function assertRoom(path: string, reserveBytes: number): Promise<void> {

@@ -6,7 +6,7 @@
  */
 
 import { createWriteStream, type Stats, statSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rm, stat, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -26,6 +26,9 @@ export interface AnnouncedFile {
   /** What is thrown where more comes than was announced. */
   tooLong(): AgentError;
 }
+
+/** Or a twentieth of a small disk: files never take it from the store. */
+const reserveBytes = 2 ** 30;
 
 export class PieceFiles {
   readonly folder: string;
@@ -69,6 +72,13 @@ export class PieceFiles {
       moveDurable(from, this.#pathOf(group, name));
       await known();
     });
+  }
+
+  /** `disk.full` with `reason` where what else is on this disk would not keep its room. */
+  async assertRoom(reason: string): Promise<void> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    const { bavail, blocks, bsize } = await statfs(this.folder);
+    if (bavail * bsize < Math.min(reserveBytes, (blocks * bsize) / 20)) throw new AgentError('disk.full', { reason });
   }
 
   /** The file, open for reading; undefined where it is not whole. */

@@ -193,7 +193,9 @@ export function newestOf(rows: readonly StoredOutput[]): StoredOutput | undefine
     .at(-1);
 }
 
-const byAge = (a: StoredOutput, b: StoredOutput) => ((a.stored_at ?? '') < (b.stored_at ?? '') ? -1 : 1);
+/** Ids of one moment are in the order in which they were made. */
+const ageOf = ({ stored_at, id }: StoredOutput) => `${stored_at ?? ''} ${id}`;
+const byAge = (a: StoredOutput, b: StoredOutput) => (ageOf(a) < ageOf(b) ? -1 : 1);
 
 function gibibytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(2)} GiB`;

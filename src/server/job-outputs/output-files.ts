@@ -2,7 +2,7 @@
  * The bytes of what is kept of jobs: `<data_dir>/job-outputs/<project>/<sha256>`. What two jobs of a project have in common is
  * there once; what two projects have is there twice, so that nobody finds out what others have.
  */
-import { type FileHandle, mkdir, statfs } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import type { StoredOutput } from '../db/entities/job-output.ts';
@@ -13,9 +13,6 @@ export type Content = Pick<StoredOutput, 'project_id' | 'sha256' | 'bytes'>;
 
 /** Longer than anybody is between announcing a file and sending a piece of it. */
 const orphanMs = 60 * 60 * 1000;
-
-/** Or a twentieth of a small disk: what is kept of jobs never takes it from the store. */
-const reserveBytes = 2 ** 30;
 
 export class OutputFiles {
   readonly #files: PieceFiles;
@@ -41,15 +38,8 @@ export class OutputFiles {
 
   /** As `PieceFiles.take`, and `output.damaged` for other bytes than were announced. The store keeps its room. */
   async take(content: Content, offset: number, piece: Readable): Promise<boolean> {
-    await this.#assertRoom();
+    await this.#files.assertRoom('The disk of the control plane has no room for outputs of jobs.');
     return await this.#files.take(announced(content), offset, piece);
-  }
-
-  async #assertRoom(): Promise<void> {
-    await mkdir(this.#files.folder, { recursive: true, mode: 0o700 });
-    const { bavail, blocks, bsize } = await statfs(this.#files.folder);
-    if (bavail * bsize >= Math.min(reserveBytes, (blocks * bsize) / 20)) return;
-    throw new AgentError('disk.full', { reason: 'The disk of the control plane has no room for outputs of jobs.' });
   }
 
   /** Undefined where it is not whole. */

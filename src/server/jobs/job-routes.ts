@@ -150,7 +150,7 @@ async function filesAsked(
   projectId: string,
   body: JobRequest,
 ): Promise<ProjectFiles | undefined> {
-  const { revision: sha256, document, dialect, payload, requirements } = body;
+  const { revision: sha256, document, dialect, payload, requirements, options } = body;
   const wrong = (key: string, message: string) => ({ path: `/${key}`, code: 'contradiction', message });
   const isThere = (value: unknown) => value !== undefined;
   const errors =
@@ -165,6 +165,7 @@ async function filesAsked(
       : [
           ...(isThere(document) ? [wrong('document', 'must not be there beside `revision`')] : []),
           ...(isThere(dialect) ? [wrong('dialect', 'must not be there beside `revision`')] : []),
+          ...(options?.sandbox === 'runc' ? [wrong('options/sandbox', 'must be gvisor for a job of a revision')] : []),
         ];
   if (errors.length > 0) throw new AgentError('request.invalid', { errors });
   if (sha256 === undefined) return undefined;

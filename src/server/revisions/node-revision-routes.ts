@@ -46,7 +46,9 @@ export function nodeRevisionRoutes(parts: { readonly store: Store; readonly revi
 /** `resource.not_found` where no job of it is with this node now, also where there is such a revision. */
 async function revisionOfJobs(tx: ReadTx, node: Node, sha256: string): Promise<Revision> {
   const jobs = await tx.jobs.list({ where: { revision_sha256: sha256 } });
-  const own = jobs.find((job) => presentAttempt(job)?.node_id === node.id);
-  const { project_id } = found('revision', sha256, own);
-  return found('revision', sha256, await tx.revisions.find({ project_id, sha256 }));
+  let revision: Revision | undefined;
+  for (const { project_id } of jobs.filter((job) => presentAttempt(job)?.node_id === node.id)) {
+    revision ??= await tx.revisions.find({ project_id, sha256 });
+  }
+  return found('revision', sha256, revision);
 }

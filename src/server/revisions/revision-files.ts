@@ -2,7 +2,7 @@
  * The bytes of pushes and of revisions: `<data_dir>/revisions/<project>/<id of the push, or sha256 of the revision>`. What two
  * projects have is there twice, so that nobody finds out what others have.
  */
-import { type FileHandle, mkdir, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
@@ -15,8 +15,6 @@ export type Content = Pick<Revision, 'project_id' | 'sha256' | 'bytes'>;
 
 /** Longer than anything takes between announcing bytes and the next of them. */
 const orphanMs = 60 * 60 * 1000;
-/** Or a twentieth of a small disk: revisions never take it from the store. */
-const reserveBytes = 2 ** 30;
 
 export class RevisionFiles {
   readonly #files: PieceFiles;
@@ -43,10 +41,7 @@ export class RevisionFiles {
   }
 
   async assertRoom(): Promise<void> {
-    await mkdir(this.#files.folder, { recursive: true, mode: 0o700 });
-    const { bavail, blocks, bsize } = await statfs(this.#files.folder);
-    if (bavail * bsize >= Math.min(reserveBytes, (blocks * bsize) / 20)) return;
-    throw new AgentError('disk.full', { reason: 'The disk of the control plane has no room for revisions.' });
+    await this.#files.assertRoom('The disk of the control plane has no room for revisions.');
   }
 
   /** What was sent, and where what is made of it may be put meanwhile: that goes with `dropWork`. */

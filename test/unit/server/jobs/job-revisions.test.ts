@@ -80,6 +80,7 @@ describe('a job of a revision', () => {
     expect(wrongOf(await submit({ revision: sha256, document: '{}', dialect: 'nosana' }))).toEqual([
       ...['/document', '/dialect'],
     ]);
+    expect(wrongOf(await submit({ revision: sha256, options: { sandbox: 'runc' } }))).toEqual(['/options/sandbox']);
     const odd = await submit({ revision: sha256, requirements: { profile: 'cpu', gpu_count: 1 } });
     expect([odd.status, ...wrongOf(odd)]).toEqual([422, '/requirements/gpu_count']);
   });

@@ -46,6 +46,23 @@ const faults = async (tarball: Uint8Array): Promise<[string, string][]> => {
 };
 
 describe('a project', () => {
+  it('that is wrong in itself and in its files is told both at once (C-88, C-89, C-93)', async () => {
+    const wrong = { version: 0, build: { dockerfile: 'Other' }, validation: { files: ['none.txt', 7] } };
+
+    const told = await faults(packed(wrong));
+
+    expect(told.slice(0, 1)).toEqual([['/version', 'version must be a positive integer']]);
+    expect(told).toContainEqual(['/build/dockerfile', 'build.dockerfile does not exist in the tarball']);
+    expect(told).toContainEqual(['/validation/files/0', 'is no file of the tarball']);
+    expect(told.map(([path]) => path)).toContain('/validation/files/1');
+  });
+
+  it('with a .dockerignore for its build is refused, as no host obeys one', async () => {
+    expect(await faults(packed({}, { '.dockerignore': 'data' }))).toEqual([
+      ['/build/context', expect.stringContaining('has a .dockerignore')],
+    ]);
+  });
+
   it('becomes a revision, the same whoever packs it, with its bases by digest (C-1, X-14)', async () => {
     const accepted = await push(packed());
     const again = await push(gzipSync(packed()));

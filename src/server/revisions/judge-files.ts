@@ -1,0 +1,85 @@
+/** What can be told of a project without asking anybody: its manifest, its files and its Dockerfile. */
+import { posix } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import type { PathError } from '../../contract/validate.ts';
+import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
+import { contentOf, contextOf as tarOfContext } from '../../kit/tarball/write-tar.ts';
+import { checkAgainstFiles, contextOf, dockerfileOf } from '../../manifests/computalot/check-against-files.ts';
+import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
+import { readManifest } from '../../manifests/computalot/read-manifest.ts';
+import { readDockerfile } from '../../policy/dockerfile.ts';
+import { maxDockerfileBytes } from '../../policy/dockerfile-lines.ts';
+
+export interface JudgedFiles {
+  /** By JSON pointers into the manifest; those of the Dockerfile are those of the field that names it. */
+  readonly errors: readonly PathError[];
+  readonly warnings: readonly PathError[];
+  /** Images that the Dockerfile is built on, as it names them, as far as it can be read. */
+  readonly bases: readonly string[];
+}
+
+/** Every error at once; but what the Dockerfile says, and the folder of the build, once the manifest is right. */
+export async function judgeFiles(tarball: Tarball, document: unknown): Promise<JudgedFiles> {
+  const read = readManifest(document);
+  if (!read.ok) return { errors: errorsOf(document, tarball), warnings: [], bases: [] };
+  const { manifest, warnings } = read;
+  const dockerfile = await dockerfileIn(tarball, manifest);
+  const errors = [
+    ...checkAgainstFiles(manifest, tarball),
+    ...linksOutOf(tarball, contextOf(manifest)),
+    ...ignoredIn(tarball, contextOf(manifest)),
+    ...dockerfile.errors,
+  ];
+  return { errors, warnings, bases: dockerfile.bases };
+}
+
+/** Of a manifest that is wrong, with what can be told of its files all the same. */
+function errorsOf(document: unknown, tarball: Tarball): readonly PathError[] {
+  const read = readManifest(document, { also: (manifest) => checkAgainstFiles(manifest, tarball) });
+  return read.ok ? [] : read.errors;
+}
+
+/** Links that lead out of the folder that a build sees: no builder takes them. */
+function linksOutOf(tarball: Tarball, context: string): PathError[] {
+  const folder = tarball.find(context);
+  if (folder !== 'root' && folder?.type !== 'directory') return [];
+  try {
+    tarOfContext(tarball, context);
+    return [];
+  } catch (error) {
+    if (!(error instanceof TarballRefused)) throw error;
+    return error.troubles.map(({ code, path, message }) => ({
+      path: '/build/context',
+      code,
+      message: `${path} ${message}`,
+    }));
+  }
+}
+
+function ignoredIn(tarball: Tarball, context: string): PathError[] {
+  if (tarball.find(posix.join(context, '.dockerignore')) === undefined) return [];
+  const message =
+    'has a .dockerignore, which no host obeys yet: leave out of the project what its build is not to have';
+  return [{ path: '/build/context', code: 'unsupported', message }];
+}
+
+async function dockerfileIn(tarball: Tarball, manifest: ProjectManifest) {
+  const at = '/build/dockerfile';
+  const path = dockerfileOf(manifest);
+  const found = tarball.find(path);
+  // What is not there is told by whoever looks for files.
+  if (typeof found !== 'object' || found.type !== 'file') return { bases: [], errors: [] };
+  if (found.size > maxDockerfileBytes) {
+    return {
+      bases: [],
+      errors: [{ path: at, code: 'too_large', message: `is larger than ${maxDockerfileBytes} bytes` }],
+    };
+  }
+  const text = (await buffer(contentOf(tarball, path).stream())).toString('utf8');
+  const read = readDockerfile(text, { args: manifest.build?.args ?? {}, target: manifest.build?.target });
+  if (read.ok) return { bases: read.dockerfile.bases, errors: [] };
+  const errors = read.errors.map(({ line, code, message }) => ({
+    ...{ path: at, code, message: `line ${line} of ${path} ${message}` },
+  }));
+  return { bases: [], errors };
+}
