@@ -9,7 +9,7 @@ import { type FileHandle, lstat, readdir, readFile, rmdir } from 'node:fs/promis
 import { dirname } from 'node:path';
 import { AgentError } from '../contract/failures.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
-import type { HostPolicy } from '../policy/host-policy.ts';
+import { dataRoots, type HostPolicy } from '../policy/host-policy.ts';
 import type { MountObject } from './engine-objects.ts';
 import { openInputs } from './job-inputs.ts';
 import { makeFolder } from './make-folder.ts';
@@ -82,15 +82,15 @@ export async function prepareMounts(
  * and moves it back leaves another time behind, on itself and on the folder above: the kernel sets it, and no user can.
  * The two in which all workloads have theirs change with each neighbour that comes or goes, so they count without a time.
  */
-export async function stateAbove(mounts: readonly PreparedMount[], { allocation: { home } }: HostPolicy) {
+export async function stateAbove(mounts: readonly PreparedMount[], policy: HostPolicy) {
+  const { home } = policy.allocation;
   const above = new Set<string>();
   for (const { source } of mounts) {
     for (let path = dirname(source); path.startsWith(`${home}/`); path = dirname(path)) above.add(path);
   }
   const states = [...above].map(async (path) => {
     const { dev, ino, ctimeNs } = await lstat(path, { bigint: true });
-    const isShared = path === `${home}/gpuaas/workloads` || path === `${home}/gpuaas/projects`;
-    return `${path} ${dev} ${ino} ${isShared ? '' : ctimeNs}`;
+    return `${path} ${dev} ${ino} ${dataRoots(policy).includes(path) ? '' : ctimeNs}`;
   });
   return (await Promise.all(states)).join('\n');
 }
@@ -135,6 +135,7 @@ async function openMountFolder(source: string, policy: HostPolicy, created: stri
       const next = await ensureChild(folder, name, path, isMount ? mountMode : parentMode, policy, created);
       await folder.close();
       folder = next;
+      if (path === `${home}/gpuaas`) await ensureShared(folder, source, policy);
       // The mounted folder itself must be the user's own: what root keeps in a home with
       // rights for its group must not come into reach by being moved here.
       assertOwner(await folder.stat(), path, isMount ? [uid] : [0, uid]);
@@ -160,6 +161,17 @@ async function openPresent(path: string, otherwise: string): Promise<FileHandle>
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw refuseFolder(path, otherwise, error);
+  }
+}
+
+/**
+ * Makes what workloads share beside that which `source` lies in: the time of the folder above counts, and must not change by a
+ * neighbour who is the first with the other.
+ */
+async function ensureShared(folder: FileHandle, source: string, policy: HostPolicy): Promise<void> {
+  for (const path of dataRoots(policy).filter((root) => !source.startsWith(`${root}/`))) {
+    const child = await ensureChild(folder, path.slice(path.lastIndexOf('/') + 1), path, parentMode, policy, []);
+    await child.close();
   }
 }
 

@@ -271,6 +271,13 @@ describe('stateAbove', () => {
     });
   }
 
+  it('stays the same for the first with folders of its own while a neighbour is the first with storage of a project', async () => {
+    const before = await state();
+    await prepareMounts([{ Type: 'bind', Source: join(home, 'gpuaas/projects/p'), Target: '/storage' }], policy);
+
+    expect(await state()).toBe(before);
+  });
+
   it('stays the same while neighbours come and go, and while the workload writes', async () => {
     const before = await state();
 
