@@ -30,6 +30,7 @@ import { HostPressure } from './host-pressure.ts';
 import { openIdentityKey } from './identity/identity-key.ts';
 import { unsealWithKeyOf } from './identity/wrapping-key.ts';
 import type { Journal } from './journal/journal.ts';
+import { KeptForLater } from './kept-for-later.ts';
 import { admitUnlessDraining, lifecycleOf } from './lifecycle.ts';
 import type { AgentStatus } from './local-api/agent-status.ts';
 import { LogStreams } from './logs/log-streams.ts';
@@ -88,7 +89,11 @@ export function assembleAgent(ground: Ground) {
     },
   });
   const engineData = { path: undefined as string | undefined };
-  const pressure = pressureOf(ground, engineData);
+  const kept = new KeptForLater({
+    ...{ engine, jobs: journal.jobs, maxAgeHours: policy.caches?.max_age_hours, clock, log },
+    report: (event) => journal.append('event', event),
+  });
+  const pressure = pressureOf(ground, engineData, kept);
 
   const health: GpuHealth = new GpuHealth({
     ...healthSources(ground),
@@ -206,7 +211,7 @@ export function assembleAgent(ground: Ground) {
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health, updater, updates, doctor, jobs, outputs },
+    ...{ gpus, health, updater, updates, doctor, jobs, outputs, kept },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),
@@ -225,11 +230,13 @@ function receiptsOf({ policy, loaded: { config }, journal, uplink }: Ground) {
 const factsTimeoutMs = 15_000;
 
 function pressureOf(
-  { policy: { reserves }, engine, journal, clock }: Ground,
+  { policy: { reserves }, engine, journal, clock, log }: Ground,
   engineData: { path: string | undefined },
+  kept: KeptForLater,
 ): HostPressure {
   return new HostPressure({
-    ...{ clock, diskReserveBytes: reserves.disk_gib * 2 ** 30 },
+    ...{ clock, log, diskReserveBytes: reserves.disk_gib * 2 ** 30 },
+    makeRoom: (isEnough) => kept.makeRoom(isEnough),
     disk: async () => {
       engineData.path ??= (await engine.facts(AbortSignal.timeout(factsTimeoutMs))).rootDir;
       return await readDisk(engineData.path);

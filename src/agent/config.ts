@@ -120,6 +120,7 @@ export const AgentConfig = Type.Object(
     registries: withDefault(policy.registries, []),
     local_images: withDefault(policy.local_images, []),
     builds: policy.builds,
+    caches: policy.caches,
     project_storage: withDefault(policy.project_storage, false),
     network_pool: withDefault(policy.network_pool, '10.213.0.0/20'),
     approved_engines: withDefault(policy.approved_engines, ['docker']),
@@ -226,12 +227,13 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
 /** The part of the configuration that decides what may run, with the user looked up. Shared by agent and gate. */
 export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<HostPolicy> {
   const user = await userOf(config, sources);
-  const { node_id, registries, local_images, builds, project_storage, network_pool, approved_engines } = config;
+  const { node_id, registries, local_images, builds, caches, project_storage, network_pool, approved_engines } = config;
   const { sandboxes, reserves, limits, secrets_dir, inputs } = config;
   const judged = judge(HostPolicy, {
     ...{ node_id, registries, local_images, project_storage, network_pool, approved_engines },
     ...{ sandboxes, reserves, limits, secrets_dir, inputs },
     ...(builds && { builds }),
+    ...(caches && { caches }),
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
   });
   if (!judged.ok) {

@@ -93,7 +93,13 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
     agent.supervisor.run(ending.signal),
     agent.health.run(ending.signal),
     keepUp({
-      ...{ pressure: agent.pressure, inputs: agent.jobs.inputs, journal, serverNow: () => uplink.serverNow() },
+      ...{
+        pressure: agent.pressure,
+        inputs: agent.jobs.inputs,
+        kept: agent.kept,
+        journal,
+        serverNow: () => uplink.serverNow(),
+      },
       ...{ clock, log, signal: ending.signal },
     }),
   ];

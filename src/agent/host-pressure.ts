@@ -1,7 +1,7 @@
 /**
  * Watches what a host runs short of, and has new work refused before it hurts what runs: the engine's disk.
  *
- *   free ──(below the reserve)──▶ short ──(above the reserve and a quarter more)──▶ free
+ *   free ──(below the reserve)──▶ what may go goes ──(still below)──▶ short ──(above the reserve and a quarter more)──▶ free
  *
  * The two marks lie apart, so that a disk that hovers around one of them gives no storm of events.
  */
@@ -10,6 +10,7 @@ import type { RecordBody } from '../contract/records.ts';
 import { isLaunch } from '../contract/tasks.ts';
 import type { DiskSpace } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
 import type { Candidate } from './dispatch.ts';
 
 export interface PressureOptions {
@@ -17,7 +18,10 @@ export interface PressureOptions {
   readonly diskReserveBytes: number;
   /** Undefined while nobody knows where the engine keeps its data. */
   readonly disk: () => Promise<DiskSpace | undefined>;
+  /** Takes away what is kept for later, until `isEnough`. */
+  readonly makeRoom: (isEnough: () => Promise<boolean>) => Promise<void>;
   readonly clock: Clock;
+  readonly log: Log;
   readonly report: (event: RecordBody<'event'>) => void;
 }
 
@@ -48,19 +52,34 @@ export class HostPressure {
   }
 
   async look(): Promise<void> {
-    const disk = await this.#options.disk();
-    if (disk === undefined) {
-      return;
-    }
-    this.#freeBytes = disk.freeBytes;
     const { diskReserveBytes } = this.#options;
-    const short = disk.freeBytes < diskReserveBytes * (this.#diskShort ? relief : 1);
+    const mark = diskReserveBytes * (this.#diskShort ? relief : 1);
+    if ((await this.#free()) < mark) await this.#makeRoom();
+    const freeBytes = await this.#free();
+    if (!Number.isFinite(freeBytes)) return;
+    this.#freeBytes = freeBytes;
+    const short = freeBytes < mark;
     if (short !== this.#diskShort) {
       this.#diskShort = short;
       const [type, message] = short
         ? (['disk.short', 'The disk of the engine is nearly full; no new workloads are launched.'] as const)
         : (['disk.relieved', 'The disk of the engine has room again.'] as const);
-      this.#tell(type, message, { free_bytes: disk.freeBytes, needed_bytes: diskReserveBytes });
+      this.#tell(type, message, { free_bytes: freeBytes, needed_bytes: diskReserveBytes });
+    }
+  }
+
+  /** Bytes; infinite while nobody knows. */
+  async #free(): Promise<number> {
+    return (await this.#options.disk())?.freeBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** With a quarter more than the reserve: else it would be short again with the next thing that is written. */
+  async #makeRoom(): Promise<void> {
+    const { makeRoom, diskReserveBytes, log } = this.#options;
+    try {
+      await makeRoom(async () => (await this.#free()) >= diskReserveBytes * relief);
+    } catch (err) {
+      log.warn({ err }, 'no room could be made on the disk of the engine');
     }
   }
 

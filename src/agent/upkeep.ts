@@ -5,6 +5,7 @@ import type { Log } from '../kit/log.ts';
 import { repeat } from '../kit/repeat.ts';
 import type { HostPressure } from './host-pressure.ts';
 import type { Journal } from './journal/journal.ts';
+import type { KeptForLater } from './kept-for-later.ts';
 
 export interface UpkeepOptions {
   readonly pressure: Pick<HostPressure, 'look'>;
@@ -13,6 +14,7 @@ export interface UpkeepOptions {
   readonly serverNow: () => number;
   /** Undefined where nothing is fetched. */
   readonly inputs: Pick<JobInputs, 'prune'> | undefined;
+  readonly kept: Pick<KeptForLater, 'prune'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -21,7 +23,15 @@ export interface UpkeepOptions {
 const minuteMs = 60_000;
 
 /** Each begins at once. Resolves when the signal is aborted and the work is over; never rejects. */
-export async function keepUp({ pressure, journal, serverNow, inputs, log, ...rest }: UpkeepOptions): Promise<void> {
+export async function keepUp({
+  pressure,
+  journal,
+  serverNow,
+  inputs,
+  kept,
+  log,
+  ...rest
+}: UpkeepOptions): Promise<void> {
   await Promise.all([
     repeat(() => pressure.look(), {
       ...{ ...rest, everyMs: minuteMs },
@@ -34,6 +44,10 @@ export async function keepUp({ pressure, journal, serverNow, inputs, log, ...res
     repeat(() => inputs?.prune(), {
       ...{ ...rest, everyMs: 60 * minuteMs },
       onError: (err) => log.warn({ err }, 'the cache of inputs could not be tidied up'),
+    }),
+    repeat(() => kept.prune(), {
+      ...{ ...rest, everyMs: 60 * minuteMs },
+      onError: (err) => log.warn({ err }, 'what is kept of projects could not be tidied up'),
     }),
   ]);
 }

@@ -293,6 +293,12 @@ export const failures = {
     hint: 'The detail names each refused path. The policy is host configuration and cannot be changed by a task.',
     retryable: false,
   },
+  'image.in_use': {
+    kind: 'conflict',
+    message: 'A container or another image is made of this image.',
+    hint: 'Wait until the jobs of its revision have ended, or remove those that are kept.',
+    retryable: true,
+  },
   'cache.in_use': {
     kind: 'conflict',
     message: 'A container has this cache.',

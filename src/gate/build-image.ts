@@ -16,7 +16,7 @@ import { isRepoDigestOf, parseImageReference } from '../policy/image-reference.t
 import { refuse } from '../policy/refusal.ts';
 import { sendAnswer, sendJson } from './answers.ts';
 import { BuildContext } from './build-context.ts';
-import type { GateCall, GateContext } from './context.ts';
+import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ImageObject } from './engine-objects.ts';
 import { engineMessage } from './sealed-containers.ts';
 import { readAnswer } from './upstream.ts';
@@ -77,7 +77,58 @@ export async function findBuild(call: GateCall, gate: GateContext): Promise<void
   const object = record && (await inspect(record.image, gate, call.signal));
   if (record && !object) await gate.builtImages.forget({ project, key });
   if (!record || !object) throw new AgentError('image.not_found', { build: key });
+  await gate.builtImages.note({ ...record, used_at: new Date().toISOString() });
   sendJson(call.response, 200, record);
+}
+
+/** All that was built here, also what the engine has no more. */
+export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
+  const used = await imagesInUse(gate, call.signal);
+  const builds = gate.builtImages
+    .all()
+    .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
+      ...{
+        project_id: project,
+        key,
+        revision_sha256: revision,
+        image_id: image,
+        bytes,
+        used_at,
+        in_use: used.has(image),
+      },
+    }));
+  sendJson(call.response, 200, { builds });
+}
+
+/** What else has the image, as another project, a tag or a registry's digest, keeps it: then its record goes alone. */
+export async function removeBuild(call: GateCall, gate: GateContext): Promise<void> {
+  const { instance: project = '', build: key = '' } = call.params;
+  const record = gate.builtImages.find({ project, key });
+  if (!record) throw new AgentError('image.not_found', { build: key });
+  const { image } = record;
+  const signal = AbortSignal.timeout(ownDeadlineMs);
+  if ((await imagesInUse(gate, signal)).has(image)) throw new AgentError('image.in_use', { image });
+  const object = await inspect(image, gate, signal);
+  const isElsewhere = [...(object?.RepoTags ?? []), ...(object?.RepoDigests ?? [])].length > 0;
+  if (object && !isElsewhere && gate.builtImages.all().filter((each) => each.image === image).length === 1) {
+    const answer = await gate.engine.ask({ method: 'DELETE', path: `/images/${image}`, signal });
+    if (answer.status === 409) throw new AgentError('image.in_use', { image, reason: engineMessage(answer) });
+    if (answer.status !== 200 && answer.status !== 404) {
+      throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+    }
+  }
+  await gate.builtImages.forget({ project, key });
+  sendJson(call.response, 200, {});
+}
+
+/** Of every container of the engine, ours or not. */
+async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query: { all: '1' }, signal });
+  if (answer.status !== 200) {
+    throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+  }
+  const containers = JSON.parse(answer.body.toString()) as readonly { readonly ImageID: string }[];
+  return new Set(containers.map(({ ImageID }) => ImageID));
 }
 
 function queryOf(dockerfile: string, { cpu_cores, memory_gib }: NonNullable<HostPolicy['builds']>) {

@@ -22,6 +22,8 @@ const BuiltImage = Type.Object(
     bytes: Type.Integer({ minimum: 0 }),
     /** RFC 3339. */
     built_at: Type.String({ maxLength: 40 }),
+    /** RFC 3339: when a job last asked for it; absent where none has since it was built. */
+    used_at: Type.Optional(Type.String({ maxLength: 40 })),
   },
   { additionalProperties: false },
 );
@@ -52,6 +54,10 @@ export class BuiltImages {
 
   find(which: Which): BuiltImage | undefined {
     return this.#images.get(placeOf(which));
+  }
+
+  all(): readonly BuiltImage[] {
+    return [...this.#images.values()];
   }
 
   /** Projects that an image was built for. */

@@ -13,6 +13,8 @@ export interface CacheRecord {
   readonly used_at: string;
   /** On the disk, after its last use; null while that is not known. */
   readonly bytes: number | null;
+  /** What its last container was allowed to leave in it; absent where it may hold whatever it likes. */
+  readonly max_bytes?: number;
 }
 
 export class CacheRecords {
@@ -33,6 +35,10 @@ export class CacheRecords {
 
   of(volume: string): CacheRecord | undefined {
     return Object.hasOwn(this.#records, volume) ? this.#records[volume] : undefined;
+  }
+
+  all(): Readonly<Record<string, CacheRecord>> {
+    return this.#records;
   }
 
   put(changes: Readonly<Record<string, CacheRecord>>): void {

@@ -13,6 +13,7 @@ import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
 import { cacheKind, cachesOf, readCaches } from '../policy/caches.ts';
 import { sendJson } from './answers.ts';
+import type { CacheRecord } from './cache-records.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { Labels, MountObject, VolumeObject } from './engine-objects.ts';
 import { engineMessage } from './sealed-containers.ts';
@@ -28,13 +29,15 @@ interface WithCaches {
 export async function withCaches<R extends WithCaches>(
   request: R,
   gate: GateContext,
-  signal: AbortSignal,
   make: (request: R) => Promise<EngineAnswer>,
 ): Promise<EngineAnswer> {
   const has = new Set(namedVolumes(request.HostConfig.Mounts).map(({ name }) => name));
   const caches = (cachesOf(request.Labels) ?? []).filter(({ volume }) => has.has(volume));
   if (caches.length === 0) return await make(request);
-  return await gate.locks.run(cachesLock, async () => {
+  const locks = caches.map(({ volume }) => cacheLock(volume));
+  return await inTurn(locks.sort(), gate, async () => {
+    // Not the client's signal: it may go away, but a container that was begun is finished and checked. Nor is time lost in the queue.
+    const signal = AbortSignal.timeout(ownDeadlineMs);
     for (const { volume, name, class: kind } of caches) {
       if (!gate.caches.of(volume)) {
         const had = (await findVolume(volume, gate, signal)) !== undefined;
@@ -55,14 +58,28 @@ export async function withCaches<R extends WithCaches>(
   });
 }
 
-/** One at a time makes and removes them: what is removed is not being filled. */
-const cachesLock = 'caches';
+/** One at a time makes and removes a cache: what is removed is not being filled. */
+function cacheLock(volume: string): string {
+  return `cache ${volume}`;
+}
+
+/** Holds all of them; sorted, so that no two wait for each other. */
+async function inTurn<T>(locks: readonly string[], gate: GateContext, work: () => Promise<T>): Promise<T> {
+  const [first, ...rest] = locks;
+  return first === undefined ? await work() : await gate.locks.run(first, () => inTurn(rest, gate, work));
+}
+
+export type UsedCache = Pick<CacheRecord, 'max_bytes'> & { readonly volume: string };
 
 /** To be called when a container that has them was made or started. */
-export function noteUse(caches: readonly { readonly volume: string }[], gate: GateContext): void {
+export function noteUse(caches: readonly UsedCache[], gate: GateContext): void {
   if (caches.length === 0) return;
   const used = { had: true, used_at: now(), bytes: null };
-  gate.caches.put(Object.fromEntries(caches.map(({ volume }) => [volume, used])));
+  const noted = caches.map(({ volume, max_bytes: most }) => [
+    volume,
+    { ...used, ...(most !== undefined && { max_bytes: most }) },
+  ]);
+  gate.caches.put(Object.fromEntries(noted));
 }
 
 function now(): string {
@@ -72,26 +89,37 @@ function now(): string {
 /** With `measure`, their sizes are asked of the engine, which looks at every file: nothing that somebody waits for should. */
 export async function listCaches(call: GateCall, gate: GateContext): Promise<void> {
   const { signal } = call;
-  if (call.query['measure'] !== undefined) await measure(gate, signal);
-  const query = { all: '1', filters: JSON.stringify({ label: [labels.caches] }) };
-  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query, signal });
-  if (answer.status !== 200) throw engineFailure(answer);
-  const containers = JSON.parse(answer.body.toString()) as { Mounts?: { Name?: string }[] | null }[];
-  const used = new Set(containers.flatMap(({ Mounts }) => (Mounts ?? []).map(({ Name }) => Name)));
+  const measured = call.query['measure'] === undefined ? undefined : await measure(gate, signal);
+  const { all } = await volumesInUse(gate, signal);
   const caches = (await cacheVolumes(gate, signal)).map(({ Name, Labels: of }) => {
     const [cache] = readCaches(of?.[labels.caches]) ?? [];
-    const { used_at = null, bytes = null } = gate.caches.of(Name) ?? {};
+    const { used_at = null, bytes = null, max_bytes = null } = gate.caches.of(Name) ?? {};
     return {
-      ...{
-        volume: Name,
-        name: cache?.name ?? '',
-        class: cache?.class ?? 'data',
-        project_id: of?.[labels.project] ?? '',
-      },
-      ...{ revision_sha256: of?.[labels.revision] ?? '', used_at, bytes, in_use: used.has(Name) },
+      ...{ volume: Name, name: cache?.name ?? '', class: cache?.class ?? 'data' },
+      ...{ project_id: of?.[labels.project] ?? '', revision_sha256: of?.[labels.revision] ?? '' },
+      ...{ used_at, bytes: measured?.get(Name) ?? bytes, max_bytes, in_use: all.has(Name) },
     };
   });
   sendJson(call.response, 200, { caches });
+}
+
+/** Names of volumes that a container with caches has, and of those that one has which may be at work. */
+async function volumesInUse(gate: GateContext, signal: AbortSignal) {
+  const query = { all: '1', filters: JSON.stringify({ label: [labels.caches] }) };
+  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query, signal });
+  if (answer.status !== 200) throw engineFailure(answer);
+  const containers = JSON.parse(answer.body.toString()) as readonly ListedContainer[];
+  const namesOf = (some: readonly ListedContainer[]) =>
+    new Set(some.flatMap(({ Mounts }) => (Mounts ?? []).map(({ Name }) => Name)));
+  return {
+    all: namesOf(containers),
+    atWork: namesOf(containers.filter(({ State }) => !['created', 'exited', 'dead'].includes(State))),
+  };
+}
+
+interface ListedContainer {
+  readonly State: string;
+  readonly Mounts?: readonly { readonly Name?: string }[] | null;
 }
 
 async function cacheVolumes(gate: GateContext, signal: AbortSignal): Promise<VolumeObject[]> {
@@ -105,24 +133,33 @@ interface DiskUse {
     | null;
 }
 
-async function measure(gate: GateContext, signal: AbortSignal): Promise<void> {
+/** What each holds now. It is noted for those that nobody had at work meanwhile. */
+async function measure(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+  const { atWork } = await volumesInUse(gate, signal);
+  const before = gate.caches.all();
   const answer = await gate.engine.ask({ method: 'GET', path: '/system/df', query: { type: 'volume' }, signal });
   if (answer.status !== 200) throw engineFailure(answer);
   const { Volumes } = JSON.parse(answer.body.toString()) as DiskUse;
-  const sized = (Volumes ?? []).flatMap(({ Name, UsageData }) => {
-    const record = gate.caches.of(Name);
-    const bytes = UsageData?.Size ?? -1;
-    return record && bytes >= 0 ? [[Name, { ...record, bytes }] as const] : [];
+  const sizes = new Map(
+    (Volumes ?? []).flatMap(({ Name, UsageData }) => {
+      const bytes = UsageData?.Size ?? -1;
+      return before[Name] && bytes >= 0 ? [[Name, bytes] as const] : [];
+    }),
+  );
+  const rested = [...sizes].flatMap(([name, bytes]) => {
+    const record = gate.caches.of(name);
+    return record && record === before[name] && !atWork.has(name) ? [[name, { ...record, bytes }] as const] : [];
   });
-  if (sized.length > 0) gate.caches.put(Object.fromEntries(sized));
+  if (rested.length > 0) gate.caches.put(Object.fromEntries(rested));
+  return sizes;
 }
 
 /** The engine refuses one that a container has, whether it runs or not: `engine.failed`. With `empty` it is there again, empty. */
 export async function removeCache(call: GateCall, gate: GateContext): Promise<void> {
   const name = call.params['cache'] ?? '';
-  const signal = AbortSignal.timeout(ownDeadlineMs);
-  const answer = await gate.locks.run(cachesLock, async () => {
+  const answer = await gate.locks.run(cacheLock(name), async () => {
     call.signal.throwIfAborted();
+    const signal = AbortSignal.timeout(ownDeadlineMs);
     const volume = await findVolume(name, gate, signal);
     if (volume === undefined || !gate.seals.holdsForVolume(volume)) {
       throw new AgentError('container.not_found', { volume: name, reason: `There is no cache ${name}.` });
@@ -131,7 +168,7 @@ export async function removeCache(call: GateCall, gate: GateContext): Promise<vo
     if (removed.status !== 204) return removed;
     if (call.query['empty'] === undefined) gate.caches.drop(name);
     else {
-      gate.caches.put({ [name]: { had: true, used_at: gate.caches.of(name)?.used_at ?? now(), bytes: 0 } });
+      gate.caches.put({ [name]: { used_at: now(), ...gate.caches.of(name), had: true, bytes: 0 } });
       const { [labels.seal]: _seal, [labels.generation]: _generation, ...owner } = volume.Labels ?? {};
       await ensureVolume(name, owner, gate, signal);
     }

@@ -41,8 +41,7 @@ export async function createContainer(call: GateCall, gate: GateContext): Promis
   const answer = await gate.locks.run(instanceLock(instanceOf(request)), () => {
     call.signal.throwIfAborted();
     return withCards(name, request, gate, call.signal, () =>
-      // Not the client's signal: it may go away, but a container that was begun is finished and checked.
-      withCaches(asUser(request, image), gate, AbortSignal.timeout(ownDeadlineMs), (sent) => create(name, sent, gate)),
+      withCaches(asUser(request, image), gate, (sent) => create(name, sent, gate)),
     );
   });
   sendAnswer(call.response, answer);

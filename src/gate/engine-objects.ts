@@ -74,6 +74,7 @@ export interface VolumeObject {
 
 export interface ImageObject {
   readonly Id: string;
+  readonly RepoTags?: readonly string[] | null;
   readonly RepoDigests?: readonly string[] | null;
   readonly Size?: number;
   readonly Config?: {

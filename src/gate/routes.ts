@@ -6,7 +6,7 @@
  * well); a number is the largest JSON body in bytes that the handler gets; `stream` leaves it to the handler, however long it is.
  */
 import { getArchive, putArchive } from './archives.ts';
-import { buildImage, findBuild } from './build-image.ts';
+import { buildImage, findBuild, listBuilds, removeBuild } from './build-image.ts';
 import { listCaches, removeCache } from './caches.ts';
 import { inspectContainer, listContainers, passThrough, removeContainer } from './containers.ts';
 import type { Handler, UpgradeHandler } from './context.ts';
@@ -53,6 +53,8 @@ export const routes: readonly Route[] = [
 
   { method: 'POST', path: '/build', query: { project: identifier, key: sha256, revision: sha256 }, body: 'stream', handle: buildImage, isStream: true },
   { method: 'GET', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: findBuild },
+  { method: 'DELETE', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: removeBuild },
+  { method: 'GET', path: '/gpuaas/v1/builds', query: {}, body: 'none', handle: listBuilds },
 
   { method: 'GET', path: '/containers/json', query: { all: flag, filters: text }, body: 'none', handle: listContainers },
   { method: 'POST', path: '/containers/create', query: { name: containerName }, body: 4 * MiB, handle: createContainer },

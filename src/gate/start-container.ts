@@ -22,7 +22,7 @@ import { cachesOf } from '../policy/caches.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { sendAnswer } from './answers.ts';
 import { isFresh } from './archives.ts';
-import { noteUse } from './caches.ts';
+import { noteUse, type UsedCache } from './caches.ts';
 import { folderSeenAt, mountTablesOf } from './container-processes.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
@@ -83,7 +83,7 @@ async function withMounts<T>(
 }
 
 async function startAndVerify(
-  { id, caches }: { readonly id: string; readonly caches: readonly { readonly volume: string }[] },
+  { id, caches }: { readonly id: string; readonly caches: readonly UsedCache[] },
   checked: Checked,
   gate: GateContext,
   signal: AbortSignal,

@@ -13,7 +13,7 @@ import { labels } from '../contract/names.ts';
 /** Value of the label `kind` on a cache. */
 export const cacheKind = 'cache';
 
-export type MountedCache = Pick<JobCache, 'name' | 'class' | 'seed_from_image'>;
+export type MountedCache = Pick<JobCache, 'name' | 'class' | 'seed_from_image' | 'max_bytes'>;
 
 export interface CacheOwner {
   readonly allocation: string;
@@ -24,7 +24,7 @@ export interface CacheOwner {
 const identifier = identifierPattern.slice(1, -1);
 /** No volume of a job has such a name: those have one dot. */
 export const cacheVolumePattern = `gpuaas-cache\\.[0-9a-f]{24}\\.${identifier}`;
-const mounted = new RegExp(`^(${identifier}):(pip|cargo|model|data)(:seed)?$`);
+const mounted = new RegExp(`^(${identifier}):(pip|cargo|model|data)(:seed)?(?::(\\d{1,16}))?$`);
 const revisionPattern = /^[0-9a-f]{64}$/;
 
 export function cacheVolume({ allocation, project, revision }: CacheOwner, name: string): string {
@@ -34,9 +34,13 @@ export function cacheVolume({ allocation, project, revision }: CacheOwner, name:
   return `gpuaas-cache.${owner.slice(0, 24)}.${name}`;
 }
 
-/** `name:class`, with `:seed` behind it where it begins with what the image has; comma-separated. */
+/** `name:class`, with `:seed` behind it where it begins with what the image has, and the bytes it may hold; comma-separated. */
 export function cachesLabel(caches: readonly MountedCache[]): string {
-  return caches.map((cache) => `${cache.name}:${cache.class}${cache.seed_from_image ? ':seed' : ''}`).join(',');
+  return caches
+    .map(({ name, class: kind, seed_from_image: seed, max_bytes: most }) =>
+      [name, kind, ...(seed ? ['seed'] : []), ...(most === undefined ? [] : [most])].join(':'),
+    )
+    .join(',');
 }
 
 /** Undefined for what is no such label. Empty where there is none. */
@@ -45,10 +49,10 @@ export function readCaches(label: string | undefined): MountedCache[] | undefine
     .split(',')
     .filter((text) => text !== '')
     .map((text): MountedCache | undefined => {
-      const [, name, kind, seed] = mounted.exec(text) ?? [];
-      return name === undefined
-        ? undefined
-        : { name, class: kind as JobCache['class'], seed_from_image: seed !== undefined };
+      const [, name, kind, seed, most] = mounted.exec(text) ?? [];
+      if (name === undefined) return undefined;
+      const max = most === undefined ? {} : { max_bytes: Number(most) };
+      return { name, class: kind as JobCache['class'], seed_from_image: seed !== undefined, ...max };
     });
   const caches = found.filter((cache) => cache !== undefined);
   const isFine = caches.length === found.length && new Set(caches.map(({ name }) => name)).size === caches.length;

@@ -76,6 +76,21 @@ export const HostPolicy = Type.Object(
         },
       ),
     ),
+    caches: Type.Optional(
+      Type.Object(
+        {
+          max_age_hours: Type.Integer({
+            minimum: 0,
+            description: 'Hours after its last use that a cache of a project, or an image built for it, is kept.',
+          }),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'For how long a host keeps what jobs of projects may use again. Absent: until the disk of the engine is short.',
+        },
+      ),
+    ),
     project_storage: Type.Boolean({ description: 'True if this allocation offers project storage.' }),
     network_pool: Type.String({
       pattern: privateRangePattern,

@@ -118,7 +118,24 @@ export interface CacheSummary {
   readonly used_at: string | null;
   /** What it held when it was measured; null where that was before its last use. */
   readonly bytes: number | null;
+  /** What it may hold before it is emptied; null where that is whatever it likes. */
+  readonly max_bytes: number | null;
   /** True while a container has it, whether it runs or not. */
+  readonly in_use: boolean;
+}
+
+/** An image that was built on this host for a revision of a project. */
+export interface BuiltSummary {
+  readonly project_id: string;
+  /** What `removeBuilt` calls it, within its project. */
+  readonly key: string;
+  readonly revision_sha256: string;
+  readonly image_id: string;
+  /** Of all its layers, those of its bases as well. */
+  readonly bytes: number;
+  /** RFC 3339: when a job last asked for it, or when it was built. */
+  readonly used_at: string;
+  /** True while a container is made of it, whether it runs or not. */
   readonly in_use: boolean;
 }
 
@@ -234,6 +251,9 @@ export interface ContainerEngine {
    * before. `build.failed`, `build.timed_out`, `build.denied`, `build.unsupported`, `disk.full`, and what the gate refuses.
    */
   build(request: BuildRequest, context: Readable, options: BuildOptions): Promise<ImageFacts>;
+  builtImages(signal: AbortSignal): Promise<BuiltSummary[]>;
+  /** `image.in_use`; false if there was none. An image that the engine has for others as well stays, and is no longer this build's. */
+  removeBuilt(built: Pick<BuiltSummary, 'project_id' | 'key'>, signal: AbortSignal): Promise<boolean>;
 
   /** Our sealed containers only. */
   list(signal: AbortSignal): Promise<ContainerSummary[]>;

@@ -36,6 +36,8 @@ export function patientEngine(
     pull: (image, options) => retry(options.signal, () => engine.pull(image, options)),
     image: (reference, signal) => retry(signal, () => engine.image(reference, signal)),
     builtImage: (request, signal) => retry(signal, () => engine.builtImage(request, signal)),
+    builtImages: (signal) => retry(signal, () => engine.builtImages(signal)),
+    removeBuilt: (built, signal) => retry(signal, () => engine.removeBuilt(built, signal)),
     list: (signal) => retry(signal, () => engine.list(signal)),
     inspect: (name, signal) => retry(signal, () => engine.inspect(name, signal)),
     create: async (name, request, signal) => {

@@ -135,6 +135,41 @@ describe('a build', () => {
     expect(await engine.builtImage(request, never())).toBeUndefined();
   });
 
+  it('is taken away where nobody uses it, and never one in use, nor what the engine has for others as well', async () => {
+    const { made, request } = await build('FROM tiny\nRUN echo old > /x');
+    const listed = async ({ source: { revision_sha256: of } }: typeof request) =>
+      (await engine.builtImages(never())).filter(({ revision_sha256 }) => revision_sha256 === of);
+    const isThere = async (image: string) =>
+      (await engineCall(ground.engineSocket, 'GET', `/images/${image}/json`)).status === 200;
+    const [old = { project_id: '', key: '' }] = await listed(request);
+    const body = { Image: made.id, HostConfig: { NetworkMode: 'none' } };
+    const { body: container } = await engineCall<{ Id: string }>(
+      ...[ground.engineSocket, 'POST', '/containers/create', body],
+    );
+
+    try {
+      expect(await listed(request)).toMatchObject([{ project_id: 'project-1', image_id: made.id, in_use: true }]);
+      await expect(engine.removeBuilt(old, never())).rejects.toMatchObject({ code: 'image.in_use' });
+    } finally {
+      await engineCall(ground.engineSocket, 'DELETE', `/containers/${container.Id}?force=1`);
+    }
+    expect(await listed(request)).toMatchObject([{ in_use: false }]);
+    await engineCall(
+      ground.engineSocket,
+      'POST',
+      `/images/${made.id}/tag?repo=caches-test&tag=${old.key.slice(0, 12)}`,
+    );
+    expect(await engine.removeBuilt(old, never())).toBe(true);
+    expect([await listed(request), await isThere(made.id)]).toEqual([[], true]);
+
+    const { made: other, request: of } = await build('FROM tiny\nRUN echo other > /x');
+    const [built = old] = await listed(of);
+    expect(await engine.removeBuilt(built, never())).toBe(true);
+    expect([await isThere(other.id), await engine.builtImage(of, never())]).toEqual([false, undefined]);
+    expect(await engine.removeBuilt(built, never())).toBe(false);
+    expect(await isThere(ground.images.tiny)).toBe(true);
+  });
+
   it('that fails tells the instruction, its number and what it has written (C-26)', async () => {
     const init = [{ label: 'one', command: ['/bin/sh', '-c', 'echo lost; exit 3'], cwd: '.', env: {} }];
     const source = sourceOf({ init });

@@ -7,9 +7,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { unpackPackage } from '../../bootstrap/dev/packages.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import { KeptForLater } from '../../src/agent/kept-for-later.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobCache, JobPlan } from '../../src/contract/job-plan.ts';
 import { labels } from '../../src/contract/names.ts';
+import type { RecordBody } from '../../src/contract/records.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createLog } from '../../src/kit/log.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import { type JobContainerInput, renderJobContainer } from '../../src/policy/render-job-container.ts';
 import { plan as planOf, step, words } from '../support/job-plans.ts';
@@ -224,6 +228,30 @@ function rendered() {
   };
   return renderJobContainer(input);
 }
+
+it('the cache that was not used for the longest goes where the disk is short, and never one that a container has', async () => {
+  const revisions = { had: newRevision(), old: newRevision(), fresh: newRevision() };
+  const { job } = await ran(revisions.had, 'echo x > file-$(id -u)', { keep: true });
+  await ran(revisions.old, 'head -c 150 /dev/zero > large-$(id -u)');
+  await ran(revisions.fresh, 'echo x > file-$(id -u)');
+  const told: RecordBody<'event'>[] = [];
+  const keeper = new KeptForLater({
+    ...{ engine: host.engine, maxAgeHours: undefined, clock: systemClock, log: createLog({ level: 'silent' }) },
+    ...{ jobs: { all: () => [] }, report: (event) => void told.push(event) },
+  });
+
+  await keeper.makeRoom(async () => (await kept(revisions.old)).length === 0);
+
+  expect(await kept(revisions.had)).toMatchObject([{ in_use: true }]);
+  expect(await kept(revisions.fresh)).toMatchObject([{ in_use: false, bytes: 4 }]);
+  expect(told.at(-1)?.event).toMatchObject({
+    ...{ type: 'cache.removed', message: expect.stringContaining('hf-cache') },
+    values: { revision_sha256: revisions.old, bytes: 300, reason: 'disk_short' },
+  });
+  await host.run('workload.job_remove', {
+    ...{ identity: { project_id: 'project-7', job_id: job, allocation_id: host.policy.allocation.id } },
+  });
+});
 
 it('caches go when the host is wiped', async () => {
   const revision = newRevision();

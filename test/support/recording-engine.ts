@@ -199,6 +199,14 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return undefined;
     },
+    builtImages: async (signal) => {
+      signal.throwIfAborted();
+      return [];
+    },
+    removeBuilt: async (_built, signal) => {
+      signal.throwIfAborted();
+      return false;
+    },
     build: async () => {
       throw new AgentError('build.denied');
     },

@@ -12,7 +12,7 @@ import { readDisk } from '../../host/resources.ts';
 import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
-import type { BuildOptions, BuildRequest } from '../engine.ts';
+import type { BuildOptions, BuildRequest, BuiltSummary } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
 import { readTrouble } from './engine-words.ts';
@@ -37,6 +37,27 @@ export async function builtImage(
   const image =
     record === undefined ? undefined : await inspectImage(calls, (record as { image: string }).image, signal);
   return image && { ...image, builtFor: [projectId] };
+}
+
+export async function builtImages(calls: Calls, signal: AbortSignal): Promise<BuiltSummary[]> {
+  const options = { call: 'image', timeoutMs: calls.timeouts.lookMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'GET', path: '/gpuaas/v1/builds', signal: abort } as const;
+    return ((await calls.transport.json(call)) as { readonly builds: BuiltSummary[] }).builds;
+  });
+}
+
+/** False if there was none. */
+export async function removeBuilt(
+  calls: Calls,
+  { project_id, key }: Pick<BuiltSummary, 'project_id' | 'key'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const options = { call: 'image', timeoutMs: calls.timeouts.changeMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'DELETE', path: `/gpuaas/v1/projects/${project_id}/builds/${key}`, signal: abort } as const;
+    return (await orUndefined(calls.transport.json(call).then(() => true))) ?? false;
+  });
 }
 
 /** `context` is read to its end or destroyed. */

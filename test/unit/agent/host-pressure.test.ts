@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Candidate } from '../../../src/agent/dispatch.ts';
 import { HostPressure } from '../../../src/agent/host-pressure.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
+import { createLog } from '../../../src/kit/log.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { identity, launchParams } from '../../support/task-bench.ts';
 
@@ -9,10 +10,18 @@ const gib = 2 ** 30;
 
 function host() {
   const events: RecordBody<'event'>[] = [];
-  const world = { freeBytes: 100 * gib };
+  const world = { freeBytes: 100 * gib, kept: [] as number[] };
   const pressure = new HostPressure({
     ...{ diskReserveBytes: 10 * gib, clock: manualClock(), report: (event) => void events.push(event) },
     disk: async () => ({ totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 }),
+    log: createLog({ level: 'silent' }),
+    makeRoom: async (isEnough) => {
+      for (const bytes of world.kept.splice(0)) {
+        if (bytes < 0) throw new Error('the engine is gone');
+        world.freeBytes += bytes;
+        if (await isEnough()) return;
+      }
+    },
   });
   return { world, pressure, types: () => events.map(({ event }) => event.type) };
 }
@@ -35,6 +44,29 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
 
     expect(() => pressure.admit(launch())).toThrow(expect.objectContaining({ code: 'disk.full' }));
     expect(() => pressure.admit(remove)).not.toThrow();
+  });
+
+  it('takes away what is kept for later before it refuses anything', async () => {
+    const { world, pressure, types } = host();
+    world.freeBytes = 9 * gib;
+    world.kept = [2 * gib, 2 * gib, 50 * gib];
+
+    await pressure.look();
+
+    expect(world.freeBytes).toBe(13 * gib);
+    expect(types()).toEqual([]);
+    expect(() => pressure.admit(launch())).not.toThrow();
+  });
+
+  it.each([[[]], [[0.5 * gib]], [[-1]]])('refuses launches where that is too little: %j', async (kept) => {
+    const { world, pressure, types } = host();
+    world.freeBytes = 9 * gib;
+    world.kept = kept;
+
+    await pressure.look();
+
+    expect(types()).toEqual(['disk.short']);
+    expect(() => pressure.admit(launch())).toThrow(expect.objectContaining({ code: 'disk.full' }));
   });
 
   it('recovers by itself, and gives no storm of events where it hovers around the mark', async () => {

@@ -50,7 +50,15 @@ describe.each(docs)('%s', (file) => {
     const families = new Set(failureCodes.map((code) => code.split('.')[0]));
     const named = [...text(file).matchAll(/`([a-z]+)\.([a-z_]+)`/g)].filter(([, family = '']) => families.has(family));
     const cards = ['gpu.vanished', 'gpu.recovered', 'gpu.xid'];
-    const events = ['image.progress', 'readiness.waiting', 'node.events_dropped', 'node.changes_held', ...cards];
+    const events = [
+      'image.progress',
+      'readiness.waiting',
+      'node.events_dropped',
+      'node.changes_held',
+      'cache.removed',
+      'image.removed',
+      ...cards,
+    ];
     const fields = ['output.cleanup', 'build.dockerfile', 'build.context'];
     const known = new Set<string>([...failureCodes, ...taskTypes, ...events, ...checks, ...fields]);
 

@@ -1,0 +1,133 @@
+/**
+ * What this host keeps of projects for their next jobs: caches, and images that it has built. What nobody has used for the longest
+ * goes first, where the engine's disk gets short, and what is older than the operator wants.
+ *
+ * Never what a container has, nor what belongs to a revision that a job of this host is of: between two of its containers
+ * nothing else would hold it.
+ */
+import { AgentError } from '../contract/failures.ts';
+import { jobHasEnded } from '../contract/job-state.ts';
+import type { RecordBody } from '../contract/records.ts';
+import type { KeptJob } from '../jobs/job-record.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
+
+export type KeptThing = ({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary);
+
+/** What may go, that of the longest ago first. `needed`: revisions of jobs that have not ended. */
+export function leastRecentlyUsed(kept: readonly KeptThing[], needed: ReadonlySet<string>): KeptThing[] {
+  return kept
+    .filter((each) => !each.in_use && !needed.has(each.revision_sha256))
+    .sort((one, other) => usedMs(one) - usedMs(other));
+}
+
+/** Milliseconds since 1970; of what nobody remembers, 0. */
+export function usedMs({ used_at }: Pick<KeptThing, 'used_at'>): number {
+  return used_at === null ? 0 : Date.parse(used_at);
+}
+
+export interface KeptForLaterOptions {
+  readonly engine: Pick<ContainerEngine, 'caches' | 'removeCache' | 'builtImages' | 'removeBuilt'>;
+  readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
+  /** After its last use; undefined: however long. */
+  readonly maxAgeHours: number | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly report: (event: RecordBody<'event'>) => void;
+}
+
+type Reason = 'disk_short' | 'too_old' | 'operator';
+
+const hourMs = 3_600_000;
+const patienceMs = 300_000;
+
+export class KeptForLater {
+  readonly #options: KeptForLaterOptions;
+
+  constructor(options: KeptForLaterOptions) {
+    this.#options = options;
+  }
+
+  /** Takes away one after the other until `isEnough`, or nothing is left that may go. */
+  async makeRoom(isEnough: () => Promise<boolean>): Promise<void> {
+    const { jobs } = this.#options;
+    // Their sizes are asked for, to be told of: with what is about to be written, nobody minds.
+    for (const each of leastRecentlyUsed(await this.all({ measure: true }), revisionsOf(jobs.all()))) {
+      if (await this.#remove(each, 'disk_short')) if (await isEnough()) return;
+    }
+  }
+
+  /** Takes away what nobody has used for too long. */
+  async prune(): Promise<void> {
+    const { jobs, clock, maxAgeHours } = this.#options;
+    if (maxAgeHours === undefined) return;
+    const oldest = clock.wallMs() - maxAgeHours * hourMs;
+    const old = (await this.all({ measure: false })).filter((each) => usedMs(each) < oldest);
+    for (const each of leastRecentlyUsed(old, revisionsOf(jobs.all()))) await this.#remove(each, 'too_old');
+  }
+
+  async all({ measure }: { readonly measure: boolean }): Promise<KeptThing[]> {
+    const { engine } = this.#options;
+    const signal = AbortSignal.timeout(patienceMs);
+    const [caches, images] = await Promise.all([engine.caches({ measure, signal }), engine.builtImages(signal)]);
+    return [
+      ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),
+      ...images.map((image) => ({ kind: 'image' as const, ...image })),
+    ];
+  }
+
+  async #remove(each: KeptThing, reason: Reason): Promise<boolean> {
+    const { engine, log, report, clock } = this.#options;
+    const signal = AbortSignal.timeout(patienceMs);
+    try {
+      const done =
+        each.kind === 'cache'
+          ? await engine.removeCache(each.volume, { empty: false, signal })
+          : await engine.removeBuilt(each, signal);
+      if (!done) return false;
+    } catch (error) {
+      if (!(error instanceof AgentError) || !/^(cache|image)\.in_use$/.test(error.code)) throw error;
+      log.info({ reason: error.message }, 'what a container has stays');
+      return false;
+    }
+    const { project_id, revision_sha256, bytes, used_at } = each;
+    const values = { project_id, revision_sha256, bytes, used_at, reason };
+    const time = new Date(clock.wallMs()).toISOString();
+    report({
+      ...{ workload_id: null, source: 'host', state: null, failure: null },
+      event: {
+        ...{
+          time,
+          type: `${each.kind}.removed`,
+          phase: null,
+          message: `${nameOf(each)} was taken away: ${why[reason]}.`,
+        },
+        values: each.kind === 'cache' ? { ...values, cache: each.name } : { ...values, image_id: each.image_id },
+      },
+    });
+    return true;
+  }
+}
+
+const why = {
+  disk_short: 'the disk of the engine is nearly full, and nothing else was unused for longer',
+  too_old: 'nobody has used it for as long as the operator keeps such',
+  operator: 'an operator asked for it on the host',
+} as const satisfies Record<Reason, string>;
+
+function nameOf(each: KeptThing): string {
+  const revision = each.revision_sha256.slice(0, 12);
+  return each.kind === 'cache' ? `The cache ${each.name} of revision ${revision}` : `The image of revision ${revision}`;
+}
+
+/** Of the jobs that have not ended. */
+function revisionsOf(jobs: readonly Pick<KeptJob, 'plan' | 'record'>[]): Set<string> {
+  const live = jobs.filter(({ record }) => !jobHasEnded(record.state));
+  return new Set(
+    live.flatMap(({ plan }) => [
+      ...(plan.caches ?? []).map(({ revision_sha256 }) => revision_sha256),
+      ...plan.images.flatMap(({ source }) => (source.kind === 'build' ? [source.revision_sha256] : [])),
+    ]),
+  );
+}

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import { KeptForLater, type KeptThing, leastRecentlyUsed } from '../../../src/agent/kept-for-later.ts';
+import { AgentError } from '../../../src/contract/failures.ts';
+import type { RecordBody } from '../../../src/contract/records.ts';
+import { createLog } from '../../../src/kit/log.ts';
+import type { BuiltSummary, CacheSummary } from '../../../src/runtime/engine.ts';
+import { plan } from '../../support/job-plans.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+
+const revision = (name: string) => name.repeat(64).slice(0, 64);
+const at = (hour: number) => `2026-11-25T${String(hour).padStart(2, '0')}:00:00Z`;
+
+function cache(name: string, used_at: string | null, over: Partial<CacheSummary> = {}): CacheSummary {
+  return {
+    ...{ volume: `gpuaas-cache.${'0'.repeat(24)}.${name}`, name, class: 'model', project_id: 'project-1' },
+    ...{ revision_sha256: revision(name), used_at, bytes: 5, max_bytes: null, in_use: false, ...over },
+  };
+}
+
+function image(name: string, used_at: string, over: Partial<BuiltSummary> = {}): BuiltSummary {
+  return {
+    ...{ project_id: 'project-1', key: revision(name), revision_sha256: revision(name) },
+    ...{ image_id: `sha256:${revision(name)}`, bytes: 7, used_at, in_use: false, ...over },
+  };
+}
+
+const nameOf = (each: KeptThing) => (each.kind === 'cache' ? each.name : `image ${each.revision_sha256[0]}`);
+
+describe('what may go of what is kept of projects', () => {
+  const kept = [
+    { kind: 'cache' as const, ...cache('c', at(3)) },
+    { kind: 'image' as const, ...image('b', at(2)) },
+    { kind: 'cache' as const, ...cache('a', at(1)) },
+    { kind: 'cache' as const, ...cache('f', null) },
+  ];
+  const order = (things: readonly KeptThing[], needed: readonly string[] = []) =>
+    leastRecentlyUsed(things, new Set(needed.map(revision))).map(nameOf);
+
+  it('is caches and images alike, what was not used for the longest first, and what nobody remembers before all', () => {
+    expect(order(kept)).toEqual(['f', 'a', 'image b', 'c']);
+  });
+
+  it('is nothing that a container has, and nothing of a revision that a job is of', () => {
+    expect(order(kept.map((each) => ({ ...each, in_use: each.used_at === at(1) })))).toEqual(['f', 'image b', 'c']);
+    expect(order(kept, ['b', 'f'])).toEqual(['a', 'c']);
+    expect(order(kept, ['a', 'b', 'c', 'f'])).toEqual([]);
+  });
+});
+
+function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonly string[] } = {}) {
+  const caches = [cache('c', at(3)), cache('a', at(1))];
+  const images = [image('b', at(2))];
+  const held = new Set<string>();
+  const events: RecordBody<'event'>[] = [];
+  const take = (list: { readonly used_at: string | null }[], found: number, code: 'cache.in_use' | 'image.in_use') => {
+    const [each] = list.slice(found, found + 1);
+    if (each && held.has(each.used_at ?? '')) throw new AgentError(code);
+    return list.splice(found, 1).length > 0;
+  };
+  const keeper = new KeptForLater({
+    engine: {
+      caches: async () => [...caches],
+      builtImages: async () => [...images],
+      removeCache: async (volume) =>
+        take(
+          caches,
+          caches.findIndex((each) => each.volume === volume),
+          'cache.in_use',
+        ),
+      removeBuilt: async ({ key }) =>
+        take(
+          images,
+          images.findIndex((each) => each.key === key),
+          'image.in_use',
+        ),
+    },
+    jobs: { all: () => live.map((name) => jobOf(name)) as never },
+    ...{ maxAgeHours, clock: manualClock(Date.parse(at(4))), log: createLog({ level: 'silent' }) },
+    report: (event) => void events.push(event),
+  });
+  const left = () => [...caches.map(({ name }) => name), ...images.map(({ key }) => `image ${key[0]}`)];
+  return { keeper, left, held, told: () => events.map(({ event }) => [event.type, event.values['reason']]), events };
+}
+
+function jobOf(name: string) {
+  const caches = [{ name, revision_sha256: revision(name), class: 'pip' as const, seed_from_image: false }];
+  return { plan: { ...plan(), caches }, record: { state: 'running' } };
+}
+
+const enoughAfter = (times: number) => {
+  let asked = 0;
+  return async () => {
+    asked += 1;
+    return asked >= times;
+  };
+};
+
+describe('making room', () => {
+  it('takes what is oldest until there is enough, and says what went and why', async () => {
+    const { keeper, left, events } = host();
+
+    await keeper.makeRoom(enoughAfter(2));
+
+    expect(left()).toEqual(['c']);
+    expect(events.map(({ event: { type, values } }) => ({ type, values }))).toEqual([
+      {
+        type: 'cache.removed',
+        values: {
+          ...{ project_id: 'project-1', revision_sha256: revision('a'), bytes: 5, used_at: at(1) },
+          ...{ reason: 'disk_short', cache: 'a' },
+        },
+      },
+      {
+        type: 'image.removed',
+        values: {
+          ...{ project_id: 'project-1', revision_sha256: revision('b'), bytes: 7, used_at: at(2) },
+          ...{ reason: 'disk_short', image_id: `sha256:${revision('b')}` },
+        },
+      },
+    ]);
+  });
+
+  it('leaves what a job of this host is of, also while it has no container, and goes on behind what is just taken', async () => {
+    const { keeper, left, held } = host({ live: ['a'] });
+    held.add(at(2));
+
+    await keeper.makeRoom(enoughAfter(9));
+
+    expect(left()).toEqual(['a', 'image b']);
+  });
+});
+
+describe('what nobody has used for too long', () => {
+  it('goes where the operator says for how long it is kept', async () => {
+    const { keeper, left, told } = host({ maxAgeHours: 2 });
+
+    await keeper.prune();
+
+    expect(left()).toEqual(['c', 'image b']);
+    expect(told()).toEqual([['cache.removed', 'too_old']]);
+  });
+
+  it('stays where nobody says so', async () => {
+    const { keeper, left } = host();
+
+    await keeper.prune();
+
+    expect(left()).toEqual(['c', 'a', 'image b']);
+  });
+});
