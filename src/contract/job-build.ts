@@ -10,6 +10,9 @@ const segment = '(?!\\.{1,2}(?:/|$))[^/\\u0000-\\u001f\\u007f]+';
 const relativeFile = `^${segment}(?:/${segment})*$`;
 const relativeFolder = `^(?:\\.|${segment}(?:/${segment})*)$`;
 
+/** Most images that one Dockerfile is built on. */
+export const maxBases = 64;
+
 const InitCommand = Type.Object(
   {
     label: Type.String({ minLength: 1, maxLength: 128, pattern: plainText, description: 'What its author calls it.' }),
@@ -53,7 +56,7 @@ export const BuildImage = Type.Object(
       Type.String({ pattern: '^\\S{1,512}$' }),
       Type.String({ maxLength: 512, pattern: '@sha256:[0-9a-f]{64}$' }),
       {
-        maxProperties: 64,
+        maxProperties: maxBases,
         additionalProperties: false,
         description: 'What each image that the Dockerfile names is, by digest. Named as it is after ARGs are put in.',
       },

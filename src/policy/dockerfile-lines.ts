@@ -23,6 +23,9 @@ export interface Instruction {
 export const dockerfileEntry = '.gpuaas.Dockerfile';
 
 export const maxDockerfileBytes = 1024 * 1024;
+/** More than any builder makes layers of. A stage is looked up among all before it, so their number bounds what reading costs. */
+const maxInstructions = 1000;
+export const maxErrors = 1000;
 
 const directive = /^#\s*(syntax|escape|check)\s*=/i;
 const continued = /\\[ \t]*$/;
@@ -46,8 +49,13 @@ export function readInstructions(text: string): { instructions: Instruction[]; e
     if (open) instructions.push(...split(open, errors));
     open = undefined;
   };
-  lines.forEach((raw, index) => {
+  for (const [index, raw] of lines.entries()) {
     const line = index + 1;
+    if (instructions.length > maxInstructions || errors.length > maxErrors) {
+      const message = `is where reading ends: there are more than ${maxInstructions} instructions, or faults, before it`;
+      errors.push({ line, code: 'too_many', message });
+      return { instructions, errors };
+    }
     if (controlCharacter.test(raw))
       errors.push({ line, code: 'character', message: 'has a character that no text has' });
     const trimmed = raw.trim();
@@ -56,16 +64,16 @@ export function readInstructions(text: string): { instructions: Instruction[]; e
       if (name !== undefined && instructions.length === 0 && !open) {
         errors.push({ line, code: 'directive', message: `says how it is to be read, with ${name}: leave it out` });
       }
-      return;
+      continue;
     }
-    if (trimmed === '') return;
+    if (trimmed === '') continue;
     if (ambiguous.test(raw)) {
       errors.push({ line, code: 'escape', message: 'ends with two backslashes, which builders read differently' });
     }
     open ??= { line, text: '' };
     open.text += raw.replace(continued, '');
     if (!continued.test(raw)) end();
-  });
+  }
   end();
   return { instructions, errors };
 }

@@ -17,8 +17,16 @@ export function splitWords(text: string): string[] | undefined {
 
 type Values = ReadonlyMap<string, string>;
 
-/** A word with its quotes taken away and the values put in; undefined where it says something that is not understood here. */
+/** Of a word, before values are put in and after: each may hold the one before it as often as its author likes. */
+export const maxValueLength = 4096;
+
+/** A word with its quotes taken away and the values put in; undefined where it is too long or is not understood here. */
 export function expand(word: string, values: Values): string | undefined {
+  const whole = word.length > maxValueLength ? undefined : expanded(word, values);
+  return whole !== undefined && whole.length <= maxValueLength ? whole : undefined;
+}
+
+function expanded(word: string, values: Values): string | undefined {
   let out = '';
   let quote = '';
   for (let at = 0; at < word.length; ) {

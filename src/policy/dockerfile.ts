@@ -7,9 +7,9 @@
  * written. Stages that nothing needs are left out. Of what only newer builders know, nothing is taken.
  */
 import { posix } from 'node:path';
-import type { BuildImage } from '../contract/job-build.ts';
-import { type DockerfileError, type Instruction, readInstructions } from './dockerfile-lines.ts';
-import { expand, quoted, splitWords } from './dockerfile-words.ts';
+import { type BuildImage, maxBases } from '../contract/job-build.ts';
+import { type DockerfileError, type Instruction, maxErrors, readInstructions } from './dockerfile-lines.ts';
+import { expand, maxValueLength, quoted, splitWords } from './dockerfile-words.ts';
 
 /** Where a stage begins, or files are copied from. */
 type Origin =
@@ -60,13 +60,17 @@ export function readDockerfile(text: string, { args = {}, target }: DockerfileWi
     errors.push({ line: 1, code: 'target', message: `is of a file without a stage ${target}` });
   }
   if (errors.length > 0) return { ok: false, errors: errors.toSorted((one, other) => one.line - other.line) };
-  return { ok: true, dockerfile: only(stages, last ?? 0) };
+  const dockerfile = only(stages, last ?? 0);
+  if (dockerfile.bases.length <= maxBases) return { ok: true, dockerfile };
+  const message = `is of a file that needs ${dockerfile.bases.length} images, more than ${maxBases}`;
+  return { ok: false, errors: [{ line: 1, code: 'too_many', message }] };
 }
 
 const kept = ['RUN', 'CMD', 'LABEL', 'MAINTAINER', 'EXPOSE', 'ENTRYPOINT', 'VOLUME', 'USER', 'WORKDIR', 'STOPSIGNAL'];
 const keptAsWell = ['HEALTHCHECK', 'SHELL', 'ENV'];
 /** What hosts of this platform are, in the words of a Dockerfile. */
 const ownPlatform = /^\$(?:BUILDPLATFORM|TARGETPLATFORM|\{BUILDPLATFORM\}|\{TARGETPLATFORM\})$/;
+const notUnderstood = `has a value in a form that is not understood, or of more than ${maxValueLength} characters`;
 const archive = /\.(?:tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst)$/i;
 
 class Reader {
@@ -113,7 +117,7 @@ class Reader {
       this.#refuse(instruction, 'name', `names a second stage ${name}`);
     }
     const image = expand(written, this.#globals);
-    if (image === undefined) this.#refuse(instruction, 'value', 'has a value in a form that is not understood');
+    if (image === undefined) this.#refuse(instruction, 'value', notUnderstood);
     else if (!/^[a-zA-Z0-9][\w./:@-]{0,511}$/.test(image)) {
       this.#refuse(instruction, 'image', 'names no image once the values of ARGs are put in');
     }
@@ -138,7 +142,7 @@ class Reader {
   #globalArg(instruction: Instruction, name: string, value: string | undefined): void {
     const usual = value === undefined ? undefined : expand(value, this.#globals);
     if (value !== undefined && usual === undefined) {
-      this.#refuse(instruction, 'value', 'has a value in a form that is not understood');
+      this.#refuse(instruction, 'value', notUnderstood);
     }
     const known = this.#args.get(name) ?? usual;
     if (known !== undefined) this.#globals.set(name, known);
@@ -202,7 +206,7 @@ class Reader {
   }
 
   #refuse({ line }: Instruction, code: string, message: string): void {
-    this.#errors.push({ line, code, message });
+    if (this.#errors.length <= maxErrors) this.#errors.push({ line, code, message });
   }
 }
 

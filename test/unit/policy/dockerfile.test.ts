@@ -23,6 +23,12 @@ function errorsOf(text: string, wish: DockerfileWish = {}) {
   return judged.ok ? [] : judged.errors.map(({ line, code }) => `${line} ${code}`);
 }
 
+function stagesInARow(count: number): string {
+  return ['FROM scratch AS a0', ...Array.from({ length: count }, (_, index) => `FROM a${index} AS a${index + 1}`)].join(
+    '\n',
+  );
+}
+
 const python = `# A usual one.
 ARG PYTHON_VERSION=3.11
 FROM python:\${PYTHON_VERSION}-slim AS base
@@ -144,6 +150,23 @@ describe('a Dockerfile', () => {
 
   it('is told all that is wrong with it at once', () => {
     expect(errorsOf('FROM x\nONBUILD RUN a\nADD a.tar /\nFOO')).toEqual(['2 onbuild', '3 add', '4 empty', '4 unknown']);
+  });
+
+  it.each([
+    ['instructions', 'FROM scratch\n'.repeat(1001), 'too_many'],
+    ['stages, each made of the one before', stagesInARow(20_000), 'too_many'],
+    ['faults', 'FROM scratch\n\0\n'.repeat(2000), 'too_many'],
+    [
+      'images',
+      `FROM a\n${Array.from({ length: 64 }, (_, index) => `COPY --from=b${index} / /\n`).join('')}`,
+      'too_many',
+    ],
+    ['in a value', `ARG A=a\n${'ARG A=$A$A\n'.repeat(40)}FROM $A\n`, 'value'],
+  ])('with more %s than anybody writes is refused, and costs no more to be read (FAULTS 35)', (_, text, code) => {
+    const judged = readDockerfile(text);
+
+    expect(judged.ok ? [] : judged.errors.map((error) => error.code)).toContain(code);
+    expect(judged.ok ? 0 : judged.errors.length).toBeLessThan(1010);
   });
 
   it('in its new form is taken by the gate, and read again is the same, whatever it was', () => {

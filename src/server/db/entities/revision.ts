@@ -7,6 +7,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
+import { maxBases } from '../../../contract/job-build.ts';
 import { Sha256 } from '../../../contract/job-outputs.ts';
 import { RegistryImage } from '../../../contract/workload-oci-launch.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
@@ -71,7 +72,7 @@ export const Revision = Type.Object(
         },
         { ...closed, description: 'An image that it is built on.' },
       ),
-      { maxItems: 64, description: 'Images that it is built on, as they were resolved.' },
+      { maxItems: maxBases, description: 'Images that it is built on, as they were resolved.' },
     ),
     warnings,
     pushed_at: time('When it was first accepted.'),
