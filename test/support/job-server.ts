@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { KeptOutput } from '../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../src/contract/job-report.ts';
@@ -12,6 +12,7 @@ import { jobOutputsPath } from '../../src/contract/signing.ts';
 import type { TaskEnvelope, TaskResult } from '../../src/contract/task-envelope.ts';
 import { taskTypes } from '../../src/contract/tasks.ts';
 import type { Node } from '../../src/server/db/entities/node.ts';
+import { eventually } from './eventually.ts';
 import { atFileEnd } from './file-end.ts';
 import { aNode, runtimeStatus } from './launch-samples.ts';
 import { makeAgentKeys, ScriptedAgent } from './scripted-agent.ts';
@@ -92,7 +93,7 @@ export async function jobServer() {
     submit: (document: unknown, more: object = {}, as = 'member', headers: Record<string, string> = {}) =>
       call('POST', '/api/v1/jobs', { as, body: { document, ...more }, headers }),
     reaches: async (id: string, ...states: string[]) => {
-      await vi.waitFor(async () => expect(states).toContain((await job(id)).state), { timeout: 10_000 });
+      await eventually(async () => expect(states).toContain((await job(id)).state));
       return await job(id);
     },
     connect: (epoch = 0) => connect(server.url, keys, epoch),

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { RunOptions } from '../../../src/agent/dispatch.ts';
 import type { Journal } from '../../../src/agent/journal/journal.ts';
 import { openJournal } from '../../../src/agent/journal/open-journal.ts';
@@ -418,7 +418,7 @@ describe('a hold', () => {
     const update = { task_id: 'u', type: 'agent.self_update', workload_id: 'host', params: { version: '0.2.0' } };
     loop.take(envelope());
     loop.take(envelope(update));
-    await vi.waitFor(() => expect(runs).toHaveLength(2));
+    await expect.poll(() => runs.length).toBe(2);
 
     let over = false;
     void loop.othersEnd(120_000).then(() => {
@@ -428,7 +428,7 @@ describe('a hold', () => {
     expect(over).toBe(false);
     runs.find((run) => run.envelope.task_id === 'task-1')?.end();
 
-    await vi.waitFor(() => expect(over).toBe(true));
+    await expect.poll(() => over).toBe(true);
     expect(loop.size).toBe(1);
     for (const run of runs) run.end();
   });

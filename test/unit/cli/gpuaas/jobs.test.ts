@@ -218,7 +218,8 @@ describe('gpuaas jobs submit', () => {
     host.report(first, {});
     await server.reaches(large.id, 'running');
     const waiting = run('submit', hello, '--cpus', '8', '--follow');
-    const id = (await vi.waitUntil(async () => (await queued())[0])) ?? '';
+    await expect.poll(queued).toHaveLength(1);
+    const [id = ''] = await queued();
     await server.call('POST', `/api/v1/jobs/${id}/cancel`, { headers: { 'idempotency-key': 'c1' } });
     const { status, out, err } = await waiting;
 
@@ -324,11 +325,11 @@ describe('gpuaas jobs submit', () => {
     const { stream } = await host.agent.next('logs_open');
     host.agent.send({ type: 'logs_chunk', stream, cursor: 'c1', block: entriesOf(['one']) });
     await server.reaches(task.workload_id, 'running');
-    await vi.waitUntil(() => way.passed.join('').includes('"one"'));
+    await expect.poll(() => way.passed.join('')).toContain('"one"');
     way.away();
     succeeds(task, await keepLog(task, ['one', 'two']));
     await server.reaches(task.workload_id, 'succeeded');
-    await vi.waitUntil(() => way.refused.some((path) => path.includes('/logs?')), { timeout: 10_000 });
+    await expect.poll(() => way.refused.join('\n')).toContain('/logs?');
     way.back();
     const { status, out, err } = await following;
 

@@ -125,7 +125,7 @@ it('ends on Ctrl-C with what that means', async () => {
   streamed = 0;
   const waiting = watched();
   const refusal = expect(waiting).rejects.toMatchObject({ code: 'command.interrupted', detail: { instance: 'i-1' } });
-  await vi.waitUntil(() => process.listenerCount('SIGINT') > 0);
+  await expect.poll(() => process.listenerCount('SIGINT')).toBeGreaterThan(0);
 
   process.emit('SIGINT');
 
@@ -143,7 +143,7 @@ it.each([
   const waiting = watched(false, 5);
   const refusal = expect(waiting).rejects.toMatchObject({ code: 'command.interrupted' });
 
-  await vi.waitUntil(() => said.length >= 4);
+  await expect.poll(() => said.length).toBeGreaterThanOrEqual(4);
   process.emit('SIGINT');
   await refusal;
 

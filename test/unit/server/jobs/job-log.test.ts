@@ -182,7 +182,7 @@ it('a follower looks again where something of its own job has changed, and of no
   const { store, read, end } = await openJob();
   const looks = vi.spyOn(store, 'read');
   const reading = Array.fromAsync(read(new Host(async () => ({ kind: 'end', failure: gone }))));
-  await vi.waitFor(() => expect(looks).toHaveBeenCalledTimes(3));
+  await expect.poll(() => looks.mock.calls.length).toBe(3);
 
   const other = aJob({ id: 'job-2' });
   await store.write((tx) => tx.jobs.insert(other));

@@ -1,5 +1,5 @@
 import { compactDecrypt } from 'jose';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
 import { documentHash } from '../../../../src/manifests/job-secrets.ts';
@@ -241,9 +241,9 @@ describe('a job and the hosts of its project', () => {
     const first = (await submit(hello(), large)).body;
     const task = await host.agent.accept();
     const second = (await submit(hello(), large)).body;
-    await vi.waitFor(async () =>
-      expect((await job(second.id)).reason).toBe('It waits until it can have 8 cores, of 0 that are free.'),
-    );
+    await expect
+      .poll(async () => (await job(second.id)).reason)
+      .toBe('It waits until it can have 8 cores, of 0 that are free.');
 
     host.end(task, {});
     await reaches(first.id, 'succeeded');
@@ -259,7 +259,7 @@ describe('a job that is cancelled', () => {
     const elsewhere = anAllocation({ id: '0190a000-0000-7000-8000-00000000000f', name: 'no host yet' });
     await store.write((tx) => tx.allocations.insert(elsewhere));
     const { body } = await submit(hello(), { options: { allocation_id: elsewhere.id } });
-    await vi.waitFor(async () => expect((await job(body.id)).reason).toContain('its project has none now'));
+    await expect.poll(async () => (await job(body.id)).reason).toContain('its project has none now');
 
     const cancelled = await call('POST', `/api/v1/jobs/${body.id}/cancel`, { as: 'member' });
     expect([cancelled.status, cancelled.body.state]).toEqual([202, 'cancelled']);
@@ -270,9 +270,7 @@ describe('a job that is cancelled', () => {
   it('while it runs is asked to end by its host, once', async () => {
     const { body } = await submit(hello());
     const task = await host.agent.accept();
-    await vi.waitFor(async () =>
-      expect((await store.read((tx) => tx.tasks.get(task.task_id)))?.state).toBe('accepted'),
-    );
+    await expect.poll(async () => (await store.read((tx) => tx.tasks.get(task.task_id)))?.state).toBe('accepted');
     host.report(task, {});
     await reaches(body.id, 'running');
     for (const _ of [1, 2]) await call('POST', `/api/v1/jobs/${body.id}/cancel`, { as: 'member' });
@@ -305,7 +303,7 @@ describe('a job that fails', () => {
       failure: lost,
       output: failedOutput({ state: 'failed', results: { seen: ['first'] } }),
     });
-    await vi.waitFor(async () => expect((await job(body.id)).reason).toContain('begun again'));
+    await expect.poll(async () => (await job(body.id)).reason).toContain('begun again');
     const between = await job(body.id);
     expect(between).toMatchObject({ state: 'queued', shown_attempt: 1 });
     expect(between.steps[0].results).toEqual({ seen: ['first'] });
@@ -329,7 +327,7 @@ describe('a job that fails', () => {
     const { body } = await submit(hello(), { options });
     expect((await job(body.id)).options).toMatchObject({ checkpointing: { resume_from_latest: true } });
     host.end(await host.agent.accept(), { status: 'failed', failure: lost, output: failedOutput({ state: 'failed' }) });
-    await vi.waitFor(async () => expect((await job(body.id)).reason).toContain('begun again'));
+    await expect.poll(async () => (await job(body.id)).reason).toContain('begun again');
 
     server.advance(10_000);
     const second = await host.agent.accept();

@@ -1,5 +1,5 @@
 /** A host signs that a job has succeeded, and takes away what is left of it afterwards. */
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { JobReceipt } from '../../../../src/contract/job-receipt.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
@@ -25,7 +25,7 @@ const begin = async (more: object = {}) => {
 };
 const signs = () => host.report(task, succeeded ?? {}, { receipt });
 const attempt = async () => (await job(id)).attempts.at(-1);
-const isClosed = () => vi.waitFor(async () => expect((await attempt()).ended_at).not.toBeNull(), { timeout: 10_000 });
+const isClosed = () => expect.poll(async () => (await attempt()).ended_at).not.toBeNull();
 const eventsOf = async () => {
   const { items } = (await call('GET', `/api/v1/jobs/${id}/events`)).body;
   return items.map(({ type }: { type: string }) => type).filter((type: string) => type !== 'job.reported');
@@ -126,7 +126,7 @@ it.each([[false], [true]])('lets the job be removed when its host is through wit
     expect(removal).toMatchObject({ type: 'workload.job_remove', workload_id: id });
     host.end(removal, {});
   }
-  await vi.waitFor(async () => expect((await call('GET', `/api/v1/jobs/${id}`)).status).toBe(404));
+  await expect.poll(async () => (await call('GET', `/api/v1/jobs/${id}`)).status).toBe(404);
 });
 
 it('of a job whose host has forgotten it is the end: it is not begun again', async () => {
