@@ -1,10 +1,10 @@
 /** What a build is given: the files of a revision, behind its Dockerfile in the form that the gate takes. */
-import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { AgentError } from '../contract/failures.ts';
 import type { BuildImage } from '../contract/job-build.ts';
 import type { PathError } from '../contract/validate.ts';
+import { ignoredIn } from '../kit/tarball/ignored.ts';
 import { openTarball } from '../kit/tarball/open-tarball.ts';
 import { type Tarball, TarballRefused } from '../kit/tarball/tarball.ts';
 import { contentOf, contextOf } from '../kit/tarball/write-tar.ts';
@@ -17,11 +17,11 @@ export async function buildContext(file: string, source: BuildImage): Promise<Re
   try {
     // What names a revision is a plain tar: nothing is unpacked.
     const tarball = await openTarball({ file, spool: `${file}.tar` });
-    refuseAll(findIgnored(tarball, context));
+    const leftOut = await ignoredIn(tarball, context, source.dockerfile);
     const dockerfile = await dockerfileOf(tarball, source);
     refuseAll([...missingBases(dockerfile, source), ...takenNames(dockerfile, source)]);
     const content = Buffer.from(renderDockerfile(dockerfile, { bases, init, workDir }));
-    return contextOf(tarball, context, { name: dockerfileEntry, content }).stream();
+    return contextOf(tarball, context, leftOut, { name: dockerfileEntry, content }).stream();
   } catch (error) {
     if (!(error instanceof TarballRefused)) throw error;
     throw invalid(
@@ -39,13 +39,6 @@ async function dockerfileOf(tarball: Tarball, { dockerfile: path, args, target }
   const read = readDockerfile((await buffer(packed.stream())).toString('utf8'), { args, target });
   if (read.ok) return read.dockerfile;
   throw invalid(read.errors.map(({ line, code, message }) => ({ path: `${path}:${line}`, code, message })));
-}
-
-/** The engine would leave out of the context what such a file names; here it would be all in it. */
-function findIgnored(tarball: Tarball, context: string): PathError[] {
-  const path = posix.join(context, '.dockerignore');
-  const message = 'is not obeyed by this host yet: leave out of the project what the build is not to have';
-  return tarball.find(path) === undefined ? [] : [{ path, code: 'unsupported', message }];
 }
 
 function missingBases({ bases }: Dockerfile, source: BuildImage): PathError[] {

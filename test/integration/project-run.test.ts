@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
@@ -39,6 +39,10 @@ ENV TABLE_OF=$WHAT
 USER 0
 COPY . /workspace
 `,
+  '.dockerignore': '*.secret\n**/notes\n!deep/notes/kept\n',
+  'own.secret': 'nobody sees it',
+  'deep/notes/kept': 'seen',
+  'deep/notes/other': 'not seen',
   'prepare.py': `import json, os
 json.dump([n * n for n in range(int(os.environ["UPTO"]))], open("table.json", "w"))
 `,
@@ -55,6 +59,7 @@ said = {
     "kernel": platform.release(), "table": e["TABLE_OF"], "init": "UPTO" in e, "cwd": os.getcwd(),
     "sum": sum(json.load(open("table.json"))) * payload["times"],
     "writes": [writes(f) for f in ("/", ".", e["TMPDIR"], e["COMPUTALOT_TASK_SCRATCH_DIR"], e["COMPUTALOT_ARTIFACT_DIR"])],
+    "files": sorted(os.path.join(at, f)[2:] for at, _, there in os.walk(".") for f in there),
     "services": e["COMPUTALOT_RUNTIME_SERVICES_JSON"],
 }
 json.dump(said, open(os.path.join(e["COMPUTALOT_ARTIFACT_DIR"], "sum.json"), "w"))
@@ -82,7 +87,10 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'project-run-'));
   const folder = join(dir, 'project');
   mkdirSync(folder);
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
   await writePacked(canonicalTar(await openFolder(folder)), join(dir, 'revision.tar'));
   tar = readFileSync(join(dir, 'revision.tar'));
   server = await loopbackSource((request, response) => sendContent(request, response, contentOf(tar)));
@@ -153,6 +161,7 @@ it('a project is built once, runs under gVisor with a read-only root, and what i
   expect(said).toEqual({
     ...{ kernel: '4.4.0', table: 'squares', init: false, cwd: '/workspace', sum: 570, services: '[]' },
     writes: [false, false, true, true, true],
+    files: ['Dockerfile', 'computalot.project.json', 'deep/notes/kept', 'job.py', 'prepare.py', 'table.json'],
   });
   expect(first.steps).toBeGreaterThan(0);
 

@@ -37,23 +37,39 @@ export function canonicalTar(tarball: Tarball): PackedTar {
 }
 
 /**
- * A plain tar of what is below a folder, by paths relative to it; `.` is the whole. Throws `TarballRefused` where it is no folder, or
- * has links that lead out of it, which no builder would take. Links on the way to the folder are followed.
+ * A plain tar of what is below a folder, by paths relative to it; `.` is the whole. `leftOut`: paths in the tarball that it does not
+ * have. Throws `TarballRefused` where it is no folder, or has links that lead out of it, which no builder would take. Links on the way
+ * to the folder are followed.
  */
-export function contextOf(tarball: Tarball, folder: string, first?: FirstEntry): PackedTar {
+export function contextOf(
+  tarball: Tarball,
+  folder: string,
+  leftOut: ReadonlySet<string> = new Set(),
+  first?: FirstEntry,
+): PackedTar {
+  const inside = entriesBelow(tarball, folder).filter(({ entry }) => !leftOut.has(entry.path));
+  const seen = new Set(inside.map(({ entry }) => entry.path));
+  const troubles = tarball.linksOutOf(pathOf(tarball, folder)).filter(({ path }) => seen.has(path));
+  if (troubles.length > 0) throw new TarballRefused(troubles);
+  const taken = inside.filter(({ path }) => path !== first?.name && !(first && path.startsWith(`${first.name}/`)));
+  return packed(tarball, taken, first);
+}
+
+/** What is below a folder, with its paths there. Throws `TarballRefused` where it is no folder. */
+export function entriesBelow(tarball: Tarball, folder: string): readonly Placed[] {
+  const base = pathOf(tarball, folder);
+  const start = base === '' ? '' : `${base}/`;
+  return tarball.entries
+    .filter(({ path }) => path.startsWith(start))
+    .map((entry) => ({ entry, path: entry.path.slice(start.length) }));
+}
+
+function pathOf(tarball: Tarball, folder: string): string {
   const found = tarball.find(folder);
   if (found === undefined || (found !== 'root' && found.type !== 'directory')) {
     throw new TarballRefused([{ path: folder, code: 'path.taken', message: 'is no folder of the tarball' }]);
   }
-  const base = found === 'root' ? '' : found.path;
-  const troubles = tarball.linksOutOf(base);
-  if (troubles.length > 0) throw new TarballRefused(troubles);
-  const start = base === '' ? '' : `${base}/`;
-  const inside = tarball.entries
-    .filter(({ path }) => path.startsWith(start))
-    .map((entry) => ({ entry, path: entry.path.slice(start.length) }))
-    .filter(({ path }) => path !== first?.name && !(first && path.startsWith(`${first.name}/`)));
-  return packed(tarball, inside, first);
+  return found === 'root' ? '' : found.path;
 }
 
 /** The content of a file of it. Throws `TarballRefused` for what is no file; links are followed. */

@@ -1,7 +1,7 @@
 /** What can be told of a project without asking anybody: its manifest, its files and its Dockerfile. */
-import { posix } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { PathError } from '../../contract/validate.ts';
+import { ignoredIn } from '../../kit/tarball/ignored.ts';
 import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
 import { contentOf, contextOf as tarOfContext } from '../../kit/tarball/write-tar.ts';
 import { checkAgainstFiles, contextOf, dockerfileOf } from '../../manifests/computalot/check-against-files.ts';
@@ -26,8 +26,7 @@ export async function judgeFiles(tarball: Tarball, document: unknown): Promise<J
   const dockerfile = await dockerfileIn(tarball, manifest);
   const errors = [
     ...checkAgainstFiles(manifest, tarball),
-    ...linksOutOf(tarball, contextOf(manifest)),
-    ...ignoredIn(tarball, contextOf(manifest)),
+    ...(await contextErrors(tarball, manifest)),
     ...dockerfile.errors,
   ];
   return { errors, warnings, bases: dockerfile.bases };
@@ -39,12 +38,14 @@ function errorsOf(document: unknown, tarball: Tarball): readonly PathError[] {
   return read.ok ? [] : read.errors;
 }
 
-/** Links that lead out of the folder that a build sees: no builder takes them. */
-function linksOutOf(tarball: Tarball, context: string): PathError[] {
+/** What keeps the folder that a build sees from being packed: links that lead out of it, and a `.dockerignore` that cannot be read. */
+async function contextErrors(tarball: Tarball, manifest: ProjectManifest): Promise<PathError[]> {
+  const context = contextOf(manifest);
   const folder = tarball.find(context);
+  // What is not there is told by whoever looks for files.
   if (folder !== 'root' && folder?.type !== 'directory') return [];
   try {
-    tarOfContext(tarball, context);
+    tarOfContext(tarball, context, await ignoredIn(tarball, context, dockerfileOf(manifest)));
     return [];
   } catch (error) {
     if (!(error instanceof TarballRefused)) throw error;
@@ -54,13 +55,6 @@ function linksOutOf(tarball: Tarball, context: string): PathError[] {
       message: `${path} ${message}`,
     }));
   }
-}
-
-function ignoredIn(tarball: Tarball, context: string): PathError[] {
-  if (tarball.find(posix.join(context, '.dockerignore')) === undefined) return [];
-  const message =
-    'has a .dockerignore, which no host obeys yet: leave out of the project what its build is not to have';
-  return [{ path: '/build/context', code: 'unsupported', message }];
 }
 
 async function dockerfileIn(tarball: Tarball, manifest: ProjectManifest) {

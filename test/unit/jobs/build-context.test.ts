@@ -46,6 +46,35 @@ it('begins with its Dockerfile by digest, init commands behind, and has the file
   ]);
 });
 
+it.each<[string, Record<string, string>, string[]]>([
+  [
+    'in its folder',
+    { 'app/.dockerignore': 'data\n!data/keep/x\n' },
+    ['.dockerignore', 'data', 'data/keep', 'data/keep/x'],
+  ],
+  [
+    'at the root, which is not that of its folder',
+    { '.dockerignore': '*\n' },
+    ['data', 'data/keep', 'data/keep/x', 'data/y'],
+  ],
+  [
+    'of its Dockerfile, which goes before the other',
+    {
+      ...{ 'app/.dockerignore': '', 'docker/Dockerfile.dockerignore': '.dockerignore\ndata/keep\n' },
+    },
+    ['data', 'data/y'],
+  ],
+])('a .dockerignore %s says what is left out', async (_, files, rest) => {
+  const file = join(folder, 'context.tar');
+  writeFileSync(file, await contextOf({ 'app/data/y': 'y', 'app/data/keep/x': 'x', ...files }));
+
+  const { entries } = await openTarball({ file, spool: `${file}.tar` });
+
+  expect(entries.map(({ path }) => path).filter((path) => !['.gpuaas.Dockerfile', 'job.py'].includes(path))).toEqual(
+    rest,
+  );
+});
+
 it.each<[string, Record<string, string>, Partial<BuildImage>, string]>([
   [
     'whose Dockerfile is wrong',
@@ -57,7 +86,7 @@ it.each<[string, Record<string, string>, Partial<BuildImage>, string]>([
   ['without its folder', {}, { context: 'src' }, 'src'],
   ['on a base that the plan does not have', {}, { bases: {} }, 'docker/Dockerfile'],
   ['with an init command whose variable the image has', {}, { init: [{ ...init, env: { MODE: 'slow' } }] }, 'MODE'],
-  ['that would leave files out of it', { 'app/.dockerignore': 'data\n' }, {}, 'app/.dockerignore'],
+  ['with a .dockerignore that cannot be read', { 'app/.dockerignore': '[\n' }, {}, 'app/.dockerignore'],
 ])('a project %s is refused', async (_, files, over, path) => {
   await expect(contextOf(files, over)).rejects.toMatchObject({ code: 'task.invalid', detail: { errors: [{ path }] } });
 });

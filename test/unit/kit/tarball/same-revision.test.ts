@@ -166,7 +166,7 @@ describe('a context', () => {
     symlinkSync('app', join(folder, 'here'));
     symlinkSync('lib/x.py', join(folder, 'app/y.py'));
 
-    const context = contextOf(await openFolder(folder), './here/', {
+    const context = contextOf(await openFolder(folder), './here/', undefined, {
       name: 'Dockerfile',
       content: Buffer.from('FROM b\n'),
     });

@@ -57,9 +57,11 @@ describe('a project', () => {
     expect(told.map(([path]) => path)).toContain('/validation/files/1');
   });
 
-  it('with a .dockerignore for its build is refused, as no host obeys one', async () => {
-    expect(await faults(packed({}, { '.dockerignore': 'data' }))).toEqual([
-      ['/build/context', expect.stringContaining('has a .dockerignore')],
+  it('may have a .dockerignore, which is told by its line where it cannot be read', async () => {
+    expect(await push(packed({}, { '.dockerignore': 'data\n' }))).toMatchObject({ state: 'accepted' });
+    expect(await faults(packed({}, { '.dockerignore': 'data\n!\n[z-a]\n' }))).toEqual([
+      ['/build/context', '.dockerignore line 2 has an exception from nothing'],
+      ['/build/context', '.dockerignore line 3 has a range in a [ that ends before it begins'],
     ]);
   });
 
