@@ -7,7 +7,8 @@ import { memoryRecords } from '../jobs/memory-records.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { namesIn } from '../kit/names-in.ts';
-import { type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
+import { Slots } from '../kit/slots.ts';
+import { buildLimits, type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
 export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts'>> {
@@ -23,10 +24,11 @@ export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }):
 }
 
 export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsOptions = {}): JobMeans {
+  const builds = fetching?.policy.builds;
   return {
     ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },
     ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
-    builds: new KeyedMutex(),
+    builds: { same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },
   };
 }
 

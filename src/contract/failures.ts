@@ -260,13 +260,13 @@ export const failures = {
   'build.denied': {
     kind: 'denied',
     message: 'This host builds no such images.',
-    hint: 'Have the operator allow `builds` in the configuration of the host; a build never has a network.',
+    hint: 'Have the operator allow `builds` in the configuration of the host, with `network: bridge` for a build that asks for one.',
     retryable: false,
   },
   'build.failed': {
     kind: 'invalid',
     message: 'The image could not be built.',
-    hint: 'The detail has the instruction that failed and the last lines of what it wrote; a build has no network.',
+    hint: 'The detail has the instruction that failed and the last lines of what it wrote; a build has no network unless the host and the plan allow it.',
     retryable: false,
   },
   'build.timed_out': {

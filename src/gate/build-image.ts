@@ -2,22 +2,24 @@
  * `POST /build`: an image from a Dockerfile in the form of `renderDockerfile`, by the engine's own builder.
  *
  * What is judged here does not depend on who asks: every line of the Dockerfile, each base as the engine has it, the tar. The
- * builder gets no network, no secret and no more than the operator's share of memory and processors, and pulls nothing. What
- * comes out is noted with what it was made of; only so it may run, and only for its project.
+ * builder gets no secret and no more than the operator's share of memory, processors and time, and pulls nothing; no network
+ * either, or that of its job where the operator allows it. Builds beyond those that may be at work wait, unread. What comes out is noted with what it was made of; only so it may run, and only for its project.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
+import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkDockerfile } from '../policy/check-dockerfile.ts';
-import type { HostPolicy } from '../policy/host-policy.ts';
+import { buildLimits } from '../policy/host-policy.ts';
 import { isRepoDigestOf, parseImageReference } from '../policy/image-reference.ts';
 import { refuse } from '../policy/refusal.ts';
-import { sendAnswer, sendJson } from './answers.ts';
+import { describeFailure, sendAnswer, sendJson } from './answers.ts';
 import { BuildContext } from './build-context.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { ImageObject } from './engine-objects.ts';
+import { requireNetwork } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
 import { readAnswer } from './upstream.ts';
 
@@ -25,16 +27,45 @@ const GiB = 2 ** 30;
 const cpuPeriod = 100_000;
 const maxLineBytes = 1024 * 1024;
 
+type Limits = ReturnType<typeof buildLimits>;
+
 export async function buildImage(call: GateCall, gate: GateContext): Promise<void> {
-  const { query, request, response, signal } = call;
-  const { project = '', key = '', revision = '' } = query;
+  const { project = '', key = '', revision = '' } = call.query;
   const { builds } = gate.policy;
   if (!builds) throw new AgentError('build.denied');
   const isNamed = [project, key, revision].every((value) => value !== '');
   refuse([{ failure: 'policy.refused', errors: isNamed ? [] : [wrong('names no project, key and revision')] }]);
+  const limits = buildLimits(builds);
+  await gate.builds.run(call.signal, async () => {
+    call.signal.throwIfAborted();
+    const late = new AbortController();
+    const { timeout_seconds } = limits;
+    const timer = setTimeout(
+      () => late.abort(new AgentError('build.timed_out', { timeout_seconds })),
+      timeout_seconds * 1000,
+    );
+    try {
+      const signal = AbortSignal.any([call.signal, late.signal]);
+      await buildNow({ ...call, signal }, gate, limits).catch((error: unknown) => {
+        throw late.signal.aborted ? late.signal.reason : error;
+      });
+    } catch (error) {
+      // Its client has had the headers of an answer, and reads on: the last line of it says why.
+      if (!call.response.headersSent || call.signal.aborted) throw error;
+      call.response.end(`${JSON.stringify(describeFailure(error).body)}\n`);
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+}
+
+async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Promise<void> {
+  const { query, request, response, signal } = call;
+  const { project = '', key = '', revision = '' } = query;
+  const networkmode = await networkOf(call, gate, limits);
   if (request.headers.expect !== undefined) response.writeContinue();
   const body = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
-  const context = new BuildContext(body, builds.context_gib * GiB);
+  const context = new BuildContext(body, limits.context_gib * GiB);
   const dockerfile = await context.dockerfile();
   const { bases, errors } = checkDockerfile(dockerfile, gate.policy.registries);
   refuse([{ failure: 'policy.refused', errors }]);
@@ -48,7 +79,7 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
   });
   const incoming = await gate.engine
     .stream({
-      ...{ method: 'POST', path: '/build', query: queryOf(name, builds), stream, signal },
+      ...{ method: 'POST', path: '/build', query: { ...queryOf(name, limits), networkmode }, stream, signal },
       headers: { 'content-type': 'application/x-tar' },
     })
     .catch((error: unknown) => {
@@ -68,6 +99,21 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
   }
   if (seen.image !== undefined) await note(seen.image, { project, key, revision, bases }, gate, signal);
   response.end();
+}
+
+/** `none`, or the id of the network of a job of the same project: what its commands can reach is what the job itself can. */
+async function networkOf(
+  { query, signal }: GateCall,
+  gate: GateContext,
+  { network: allowed }: Limits,
+): Promise<string> {
+  const { network: name, project = '' } = query;
+  if (name === undefined) return 'none';
+  if (allowed !== 'bridge') throw new AgentError('build.denied', { reason: 'Builds have no network on this host.' });
+  const { Id, Labels } = await requireNetwork(name, gate, signal);
+  const isOfProject = Labels?.[labels.project] === project;
+  refuse([{ failure: 'policy.refused', errors: isOfProject ? [] : [wrong('names a network of another project')] }]);
+  return Id;
 }
 
 /** What was built under a key, as long as the engine has it. */
@@ -131,10 +177,10 @@ async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<Read
   return new Set(containers.map(({ ImageID }) => ImageID));
 }
 
-function queryOf(dockerfile: string, { cpu_cores, memory_gib }: NonNullable<HostPolicy['builds']>) {
+function queryOf(dockerfile: string, { cpu_cores, memory_gib }: Limits) {
   const memory = String(Math.floor(memory_gib * GiB));
   return {
-    ...{ dockerfile, version: '1', rm: '1', forcerm: '1', networkmode: 'none', memory, memswap: memory },
+    ...{ dockerfile, version: '1', rm: '1', forcerm: '1', memory, memswap: memory },
     ...{ cpuperiod: String(cpuPeriod), cpuquota: String(Math.floor(cpu_cores * cpuPeriod)) },
   };
 }
@@ -201,11 +247,18 @@ class BuildWords {
 
   #judge(text: string): void {
     if (text.trim() === '') return;
-    const { aux, error, errorDetail } = JSON.parse(text) as {
+    const { id, aux, error, errorDetail } = JSON.parse(text) as {
+      id?: unknown;
       aux?: { ID?: unknown };
       error?: unknown;
       errorDetail?: unknown;
     };
+    // Words of BuildKit: it bounds its commands in other ways, so that nothing asked for would hold.
+    if (typeof id === 'string' && id.startsWith('moby.')) {
+      throw new AgentError('build.unsupported', {
+        reason: 'The engine has built by another builder than it was asked for.',
+      });
+    }
     if (error !== undefined || errorDetail !== undefined) this.#failed = true;
     if (typeof aux?.ID === 'string') this.#id = aux.ID;
   }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '../kit/log.ts';
 import type { KeyedMutex } from '../kit/mutex.ts';
+import type { Slots } from '../kit/slots.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { BuiltImages } from './built-images.ts';
 import type { CacheRecords } from './cache-records.ts';
@@ -20,6 +21,8 @@ export interface GateContext {
   readonly execs: KnownExecs;
   readonly caches: CacheRecords;
   readonly builtImages: BuiltImages;
+  /** Places for builds at once. */
+  readonly builds: Slots;
   readonly pendingStarts: PendingStarts;
   /** Work on one name, or on the network pool, that must not run twice at once. */
   readonly locks: KeyedMutex;

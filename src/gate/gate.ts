@@ -12,7 +12,8 @@
 import { backoffDelay, pause } from '../kit/backoff.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
-import type { HostPolicy } from '../policy/host-policy.ts';
+import { Slots } from '../kit/slots.ts';
+import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
 import { BuiltImages } from './built-images.ts';
 import { CacheRecords } from './cache-records.ts';
 import type { GateContext } from './context.ts';
@@ -73,6 +74,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     execs: new KnownExecs(),
     caches: lookOnly ? new CacheRecords() : await CacheRecords.open(stateDir),
     builtImages: lookOnly ? new BuiltImages() : await BuiltImages.open(stateDir),
+    builds: new Slots(policy.builds ? buildLimits(policy.builds).at_once : 1),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
     locks: new KeyedMutex(),
     settleSoon: () => {

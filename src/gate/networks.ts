@@ -55,10 +55,10 @@ export async function removeNetwork(call: GateCall, gate: GateContext): Promise<
 }
 
 /**
- * Refuses the network of a container unless it is there and ours alone: `name.conflict` beside another's, as the engine
+ * Refuses the network of a container, or of a build, unless it is there and ours alone: `name.conflict` beside another's, as the engine
  * would choose between them.
  */
-async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject> {
+export async function requireNetwork(name: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject> {
   const [ours, ...others] = findAlone(name, await list(gate, signal, { name: [name] }), gate);
   await removeSpare(others, gate, signal);
   if (ours !== undefined) return ours;

@@ -35,7 +35,7 @@ export interface Route extends RoutePattern {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const { flag, seconds, time, lines, text, containerName, identifier, sha256 } = queryShapes;
+const { flag, seconds, time, lines, text, containerName, networkName, identifier, sha256 } = queryShapes;
 const signal = /^(?:SIG)?(?:TERM|INT|QUIT|HUP|USR1|USR2|KILL)$/;
 const condition = /^(?:not-running|next-exit|removed)$/;
 const logQuery = { stdout: flag, stderr: flag, since: time, until: time, timestamps: flag, tail: lines, follow: flag };
@@ -51,7 +51,7 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/images/create', query: { fromImage: text, tag: text }, body: 'ignored', handle: pullImage },
   { method: 'GET', path: '/images/{image}/json', query: {}, body: 'none', handle: inspectImage },
 
-  { method: 'POST', path: '/build', query: { project: identifier, key: sha256, revision: sha256 }, body: 'stream', handle: buildImage, isStream: true },
+  { method: 'POST', path: '/build', query: { project: identifier, key: sha256, revision: sha256, network: networkName }, body: 'stream', handle: buildImage, isStream: true },
   { method: 'GET', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: findBuild },
   { method: 'DELETE', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: removeBuild },
   { method: 'GET', path: '/gpuaas/v1/builds', query: {}, body: 'none', handle: listBuilds },

@@ -40,6 +40,7 @@ export const queryShapes = {
   text: /^[^\p{Cc}]{1,4096}$/u,
   identifier: new RegExp(`^${instance}$`),
   sha256: /^[0-9a-f]{64}$/,
+  networkName: new RegExp(`^gpuaas-${instance}$`),
   containerName: new RegExp(`^gpuaas-${member}$`),
 } as const;
 

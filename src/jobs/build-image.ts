@@ -9,6 +9,7 @@
 import { bounds, cutText } from '../contract/bounds.ts';
 import { AgentError } from '../contract/failures.ts';
 import type { BuildImage } from '../contract/job-build.ts';
+import { networkName } from '../contract/names.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import type { BuildRequest } from '../runtime/engine.ts';
 import { buildContext } from './build-context.ts';
@@ -35,16 +36,27 @@ export async function obtainBuilt(job: RunningJob, wanted: WantedBuild, signal: 
   const { builds, inputs } = job.ground.jobs;
   if (!inputs) throw new AgentError('task.unsupported', { reason: 'This process builds no images.' });
   const { project_id: projectId } = job.plan.identity;
-  const request = { projectId, source: wanted.source };
+  const { id, source } = wanted;
+  const isOnline = source.network === 'bridge';
+  const request = { projectId, source, network: isOnline ? networkName(job.id) : undefined };
   const known = await engine.builtImage(request, signal);
   if (known) return known;
   // Another job of the same revision may be building it.
-  const key = `${projectId} ${wanted.source.revision_sha256}`;
+  const key = `${projectId} ${source.revision_sha256}`;
   const work = async () => {
     signal.throwIfAborted();
-    return (await engine.builtImage(request, signal)) ?? (await build(job, wanted, { inputs, request, signal }));
+    const made = await engine.builtImage(request, signal);
+    if (made) return made;
+    if (builds.places.isFull) {
+      job.emit('image.progress', `${id}: waits until another build of this host is over`, { image: id, waiting: true });
+    }
+    return await builds.places.run(signal, async () => {
+      signal.throwIfAborted();
+      if (isOnline) await job.ensureNetwork();
+      return await build(job, wanted, { inputs, request, signal });
+    });
   };
-  return await builds.run(key, work, signal);
+  return await builds.same.run(key, work, signal);
 }
 
 async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: BuildMeans): Promise<ImageFacts> {
@@ -61,9 +73,10 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
     let at = {};
     return await ground.engine.build(request, await buildContext(file, source), {
       ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30 },
-      onProgress: ({ step, steps, text }) => {
-        at = { step, steps };
-        job.emit('image.progress', `${id}: step ${step} of ${steps}, ${text}`, { image: id, step, steps });
+      onProgress: ({ step, steps, text, label }) => {
+        at = { step, steps, ...(label !== undefined && { label }) };
+        const named = label === undefined ? text : `init command ${label}: ${text}`;
+        job.emit('image.progress', `${id}: step ${step} of ${steps}, ${named}`, { image: id, ...at });
       },
       onLog: (text) => ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build'),
     });

@@ -3,7 +3,7 @@ import type { BuildImage } from '../contract/job-build.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
-import type { HostPolicy } from '../policy/host-policy.ts';
+import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
 import { readAllowedImage } from '../policy/image-reference.ts';
 import { type Finding, refuse } from '../policy/refusal.ts';
 import { checkSandbox } from '../policy/render-container.ts';
@@ -20,33 +20,34 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
       const path = `/images/${index}/source`;
       return source.kind === 'registry'
         ? [judgeImage(source.reference, `${path}/reference`, policy)]
-        : judgeBuild(source, path, policy);
+        : judgeBuild(source, path, plan, policy);
     }),
     { failure: 'sandbox.unavailable', errors: checkSandbox(plan, policy) },
   ]);
 }
 
 /** What a plan can say and no host does yet. */
-function notYet({ images, inputs }: JobPlan): PathError[] {
+function notYet({ inputs }: JobPlan): PathError[] {
   const message = 'is not done by this host yet';
-  return [
-    ...images.flatMap(({ source }, index) =>
-      source.kind === 'build' && source.network !== 'none'
-        ? [{ path: `/images/${index}/source/network`, code: 'unsupported', message }]
-        : [],
-    ),
-    ...inputs.flatMap(({ source }, index) =>
-      source.kind === 'output' && source.media_type === 'application/x-tar'
-        ? [{ path: `/inputs/${index}/source/media_type`, code: 'unsupported', message }]
-        : [],
-    ),
-  ];
+  return inputs.flatMap(({ source }, index) =>
+    source.kind === 'output' && source.media_type === 'application/x-tar'
+      ? [{ path: `/inputs/${index}/source/media_type`, code: 'unsupported', message }]
+      : [],
+  );
 }
 
-function judgeBuild({ bases }: BuildImage, path: string, policy: HostPolicy): Finding[] {
-  const denied = [{ path: `${path}/kind`, code: 'denied', message: 'is not allowed on this host' }];
+function judgeBuild({ bases, network }: BuildImage, path: string, plan: JobPlan, policy: HostPolicy): Finding[] {
+  const { builds } = policy;
+  const denied = (key: string) => [{ path: `${path}/${key}`, code: 'denied', message: 'is not allowed on this host' }];
+  const isOnline = network === 'bridge';
+  const alone = [{ path: `${path}/network`, code: 'network', message: 'is that of the job, which has none' }];
   return [
-    { failure: 'build.denied', errors: policy.builds ? [] : denied },
+    { failure: 'build.denied', errors: builds ? [] : denied('kind') },
+    {
+      failure: 'build.denied',
+      errors: builds && isOnline && buildLimits(builds).network === 'none' ? denied('network') : [],
+    },
+    { failure: 'task.invalid', errors: isOnline && plan.network === 'none' ? alone : [] },
     ...Object.entries(bases).map(([name, reference]) =>
       judgeImage(reference, `${path}/bases/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, policy),
     ),

@@ -1,5 +1,6 @@
 /** What carrying out a job needs beyond containers. */
 import type { KeyedMutex } from '../kit/mutex.ts';
+import type { Slots } from '../kit/slots.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
@@ -12,8 +13,12 @@ export interface JobMeans {
   readonly inputs: JobInputs | undefined;
   /** Undefined where this process keeps nothing: plans with outputs are refused, and logs go with their containers. */
   readonly outputs: JobOutputs | undefined;
-  /** One build of a revision at a time. */
-  readonly builds: KeyedMutex;
+  readonly builds: {
+    /** One build of a revision at a time. */
+    readonly same: KeyedMutex;
+    /** As many as the gate builds at once. */
+    readonly places: Slots;
+  };
   /** Undefined where nothing is signed. */
   readonly receipts: JobReceipts | undefined;
 }

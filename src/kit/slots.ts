@@ -7,6 +7,11 @@ export class Slots {
     this.#free = count;
   }
 
+  /** True if work that is asked for now has to wait. */
+  get isFull(): boolean {
+    return this.#free === 0;
+  }
+
   /** Runs the work as soon as there is a place. Where the signal is aborted first it runs at once, to say so itself. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const release = await this.#take(signal);

@@ -271,6 +271,16 @@ export interface Pinning {
   readonly workDir?: string;
 }
 
+/** Which init command an instruction is of, by how many of the Dockerfile as it is rendered come behind it. */
+export function initLabel(init: BuildImage['init'], behind: number): string | undefined {
+  let left = behind;
+  return init.findLast(({ env }) => {
+    // FROM, WORKDIR, RUN and each ARG.
+    left -= 3 + Object.keys(env).length;
+    return left < 0;
+  })?.label;
+}
+
 /** In the form that the gate takes. Throws where a base has no digest: it is the caller's to have told. */
 export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], workDir = '/' }: Pinning): string {
   const nameOf = (origin: Origin) => {

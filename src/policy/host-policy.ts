@@ -68,11 +68,30 @@ export const HostPolicy = Type.Object(
             maximum: 1024,
             description: 'GiB of files that a build may be of.',
           }),
+          at_once: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 64,
+              description: 'Builds at the same time, 1 if absent; others wait.',
+            }),
+          ),
+          timeout_seconds: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 86_400,
+              description: 'Most seconds that a build gets, whatever a plan says; 3600 if absent.',
+            }),
+          ),
+          network: Type.Optional(
+            Type.Enum(['none', 'bridge'], {
+              description: 'With `bridge`, a build that asks for it has the network of its job; `none` if absent.',
+            }),
+          ),
         },
         {
           additionalProperties: false,
           description:
-            'That images of jobs may be built here from Dockerfiles, without a network, by the runtime of the engine. Absent: they may not.',
+            'That images of jobs may be built here from Dockerfiles, by the runtime of the engine. Absent: they may not.',
         },
       ),
     ),
@@ -161,6 +180,16 @@ export const HostPolicy = Type.Object(
   { additionalProperties: false, description: 'What the operator allows on this host.' },
 );
 export type HostPolicy = Static<typeof HostPolicy>;
+
+/** What bounds the builds of a host, with what its operator has left unsaid. */
+export function buildLimits({
+  at_once = 1,
+  timeout_seconds = 3600,
+  network = 'none',
+  ...rest
+}: NonNullable<HostPolicy['builds']>) {
+  return { ...rest, at_once, timeout_seconds, network };
+}
 
 /** Root of the data of one workload; each scratch mount is one folder below it. */
 export function workloadRoot(policy: HostPolicy, appInstanceId: string): string {

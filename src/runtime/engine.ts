@@ -48,14 +48,16 @@ export interface PullOptions {
 export interface BuildRequest {
   readonly projectId: string;
   readonly source: BuildImage;
+  /** Name of the network that its commands have; none if absent. */
+  readonly network?: string | undefined;
 }
 
 export interface BuildOptions {
   readonly signal: AbortSignal;
   /** What the engine and the commands write, as it comes. */
   readonly onLog?: ((text: string) => void) | undefined;
-  /** With each instruction that begins, counted from 1. */
-  readonly onProgress?: ((progress: { step: number; steps: number; text: string }) => void) | undefined;
+  /** With each instruction that begins, counted from 1; `label` is that of the init command that it is of. */
+  readonly onProgress?: ((progress: { step: number; steps: number; text: string; label?: string }) => void) | undefined;
   /** Bytes that must stay free on the engine's disk, also while it builds. */
   readonly diskReserveBytes: number;
 }

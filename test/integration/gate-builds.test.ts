@@ -1,7 +1,8 @@
 /** Builds through the gate, on the real engine: what comes of them, what they cannot reach, and what a taken-over agent gets. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type AddressInfo, createServer as listenRaw } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -9,15 +10,18 @@ import { text as readText } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { publishRoot } from '../../bootstrap/dev/publish.ts';
 import type { BuildImage } from '../../src/contract/job-build.ts';
+import { labels } from '../../src/contract/names.ts';
+import type { NetworkObject } from '../../src/gate/engine-objects.ts';
 import { fileEntry } from '../../src/kit/tarball/write-tar.ts';
 import { readDockerfile, renderDockerfile } from '../../src/policy/dockerfile.ts';
 import { dockerfileEntry } from '../../src/policy/dockerfile-lines.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
+import type { HostPolicy } from '../../src/policy/host-policy.ts';
 import { renderJobContainer } from '../../src/policy/render-job-container.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import type { BuildOptions, ContainerEngine } from '../../src/runtime/engine.ts';
 import { engineCall } from '../support/engine-call.ts';
-import { type GateGround, newInstance, openGateGround } from './gate-ground.ts';
+import { call, type GateGround, newInstance, openGateGround } from './gate-ground.ts';
 
 let ground: GateGround;
 let engine: ContainerEngine;
@@ -176,7 +180,13 @@ describe('a build', () => {
 
     await expect(build('FROM tiny', { source })).rejects.toMatchObject({
       code: 'build.failed',
-      detail: { step: 4, steps: 4, instruction: expect.stringMatching(/^RUN /), tail: expect.stringContaining('lost') },
+      detail: {
+        label: 'one',
+        step: 4,
+        steps: 4,
+        instruction: expect.stringMatching(/^RUN /),
+        tail: expect.stringContaining('lost'),
+      },
     });
     expect(await engine.builtImage({ projectId: 'project-1', source }, never())).toBeUndefined();
   });
@@ -208,6 +218,130 @@ describe('a build', () => {
     await expect(build('FROM tiny', { diskReserveBytes: Number.MAX_SAFE_INTEGER })).rejects.toMatchObject({
       code: 'disk.full',
     });
+  });
+});
+
+describe('where the operator has set more', () => {
+  const limits = { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 };
+
+  async function onGate(builds: NonNullable<HostPolicy['builds']>, work: () => Promise<void>): Promise<void> {
+    const before = { ground, engine };
+    ground = await openGateGround({ builds });
+    engine = openDockerEngine({ socketPath: ground.gate.socketPath });
+    const opened = { ground, engine };
+    try {
+      await work();
+    } finally {
+      ({ ground, engine } = before);
+      opened.engine.close();
+      await opened.ground.close();
+    }
+  }
+
+  it('a build has the network of a job of its project, and no other', async () => {
+    const server = listenRaw((socket) => socket.end('from outside'));
+    await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+    const { port } = server.address() as AddressInfo;
+    const instance = newInstance();
+    const network = `gpuaas-${instance}`;
+    const ask = async (project: string) => {
+      const { body } = await engineCall<NetworkObject>(ground.engineSocket, 'GET', `/networks/${network}`);
+      const [base = ''] = body.IPAM?.Config?.[0]?.Subnet?.split('/') ?? [];
+      const gateway = base.replace(/\d+$/, (last) => String(Number(last) + 1));
+      const source = sourceOf({ network: 'bridge' });
+      const text = `FROM tiny\nRUN nc -w 5 ${gateway} ${port} < /dev/null > /got`;
+      return await engine.build({ projectId: project, source, network }, contextOf(canonical(text, source)), {
+        ...{ signal: never(), diskReserveBytes: 0 },
+      });
+    };
+    const makeNetwork = async () =>
+      expect((await call(ground.gate, 'POST', '/networks/create', ground.networkRequest(instance))).status).toBe(201);
+    try {
+      await onGate({ ...limits, network: 'bridge' }, async () => {
+        await makeNetwork();
+        const owner = String((ground.networkRequest(instance)['Labels'] as Record<string, string>)[labels.project]);
+        const made = await ask(owner);
+        images.add(made.id);
+
+        expect(await printed(made, 'cat /got')).toBe('from outside');
+        await expect(ask('another')).rejects.toMatchObject({ code: 'policy.refused' });
+      });
+      await makeNetwork();
+      await expect(ask('project-1')).rejects.toMatchObject({ code: 'build.denied' });
+    } finally {
+      server.close();
+    }
+  });
+
+  it('a build waits for its turn, and is ended after the time of the host', async () => {
+    await onGate({ ...limits, at_once: 1, timeout_seconds: 15 }, async () => {
+      const order: string[] = [];
+      const begun = Promise.withResolvers<void>();
+      const mark = randomBytes(4).toString('hex');
+      const first = build(`FROM tiny\nRUN echo ${mark} && sleep 600`, {
+        onLog: (text) => text === `${mark}\n` && begun.resolve(),
+      }).catch((error: unknown) => {
+        order.push('first is over');
+        throw error;
+      });
+      const late = expect(first).rejects.toMatchObject({
+        code: 'build.timed_out',
+        detail: { step: 2, timeout_seconds: 15 },
+      });
+      await begun.promise;
+      const giveUp = new AbortController();
+      const left = build('FROM tiny\nRUN true', { signal: giveUp.signal });
+      const second = build('FROM tiny\nRUN echo two > /x', { onProgress: ({ step }) => order.push(`second, ${step}`) });
+      giveUp.abort(new Error('no more'));
+
+      await expect(left).rejects.toThrow('no more');
+      await late;
+      await second;
+      expect(order).toEqual(['first is over', 'second, 1', 'second, 2']);
+    });
+  });
+});
+
+describe('an engine without the builder that is asked for', () => {
+  // As engines with another builder, or with none, say it.
+  it.each([
+    ['that does not know its version', 400, { message: 'invalid version 1: classic builder is not supported' }],
+    ['that has no such call any more', 404, { message: 'page not found' }],
+    ['that builds by BuildKit whatever it is asked', 200, { id: 'moby.buildkit.trace', aux: 'Cm8KR3NoYTI1Ng==' }],
+    ['that names an image of BuildKit', 200, { id: 'moby.image.id', aux: { ID: `sha256:${'a'.repeat(64)}` } }],
+  ])('%s is told of, and nothing is noted', async (_, status, words) => {
+    const folder = mkdtempSync(join(tmpdir(), 'builder-'));
+    const socketPath = join(folder, 'engine.sock');
+    const front = createServer((request, response) => {
+      if (request.url?.includes('/build?')) {
+        request.resume().once('end', () => {
+          response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(words)}\n`);
+        });
+        return;
+      }
+      const { method, url: path, headers } = request;
+      const passed = httpRequest({ socketPath: ground.engineSocket, method, path, headers }, (answer) => {
+        answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers));
+      });
+      request.pipe(passed);
+    });
+    await new Promise<void>((resolve) => front.listen(socketPath, resolve));
+    const other = await openGateGround({ builds: { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 } }, socketPath);
+    const asked = openDockerEngine({ socketPath: other.gate.socketPath });
+    const source = sourceOf();
+    try {
+      await expect(
+        asked.build({ projectId: 'p', source }, contextOf(canonical('FROM tiny', source)), {
+          ...{ signal: never(), diskReserveBytes: 0 },
+        }),
+      ).rejects.toMatchObject({ code: 'build.unsupported' });
+      expect(await asked.builtImage({ projectId: 'p', source }, never())).toBeUndefined();
+    } finally {
+      asked.close();
+      await other.close();
+      front.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
 

@@ -6,12 +6,13 @@
  */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { AgentError } from '../../contract/failures.ts';
+import { AgentError, type FailureCode, type FailureDetail, failures } from '../../contract/failures.ts';
 import type { BuildImage } from '../../contract/job-build.ts';
 import { readDisk } from '../../host/resources.ts';
 import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
+import { initLabel } from '../../policy/dockerfile.ts';
 import type { BuildOptions, BuildRequest, BuiltSummary } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
@@ -68,7 +69,7 @@ export async function build(
   options: BuildOptions,
 ): Promise<ImageFacts> {
   const { projectId, source } = request;
-  const words = new BuildWords(options);
+  const words = new BuildWords(options, source.init);
   const ending = new AbortController();
   const end = (error: unknown) => ending.abort(error);
   const late = setTimeout(
@@ -81,7 +82,10 @@ export async function build(
     const { rootDir } = await readFacts(calls, signal);
     await assertRoom(rootDir, options.diskReserveBytes);
     looking = setInterval(() => void assertRoom(rootDir, options.diskReserveBytes).catch(end), diskMs);
-    const query = { project: projectId, key: keyOf(source), revision: source.revision_sha256 };
+    const query = {
+      ...{ project: projectId, key: keyOf(source), revision: source.revision_sha256 },
+      ...(request.network !== undefined && { network: request.network }),
+    };
     const stream = await calls.open(
       { call: 'build', timeoutMs: Number.POSITIVE_INFINITY, signal },
       (_docker, abort) => {
@@ -120,10 +124,15 @@ async function assertRoom(path: string, reserveBytes: number): Promise<void> {
   throw new AgentError('disk.full', { path, free_bytes: freeBytes, needed_bytes: reserveBytes });
 }
 
-/** An engine without its own builder says so before it reads anything. */
+/**
+ * An engine without the builder that is asked for says so in the place of an answer: as a version of it that it does not know,
+ * or, where there is no such call any more, as `page not found`.
+ */
 function asUnsupported(error: unknown): unknown {
   const isMissing =
-    error instanceof AgentError && error.code === 'engine.failed' && /buildkit|builder/i.test(error.message);
+    error instanceof AgentError &&
+    error.code === 'engine.failed' &&
+    /buildkit|builder|page not found|not implemented/i.test(String(error.detail['reason'] ?? ''));
   return isMissing ? new AgentError('build.unsupported', error.detail, { cause: error }) : error;
 }
 
@@ -131,27 +140,34 @@ interface BuildLine {
   readonly stream?: string;
   readonly error?: string;
   readonly errorDetail?: { readonly message?: string };
+  /** Of the gate, which has ended it. */
+  readonly code?: string;
+  readonly detail?: FailureDetail;
 }
 
 /** The engine's words: which step it is at, what that writes, and how it failed. */
 class BuildWords {
   readonly #options: BuildOptions;
-  #step: { step: number; steps: number; text: string } | undefined;
+  readonly #init: BuildImage['init'];
+  #step: { step: number; steps: number; text: string; label?: string } | undefined;
   #tail = '';
 
-  constructor(options: BuildOptions) {
+  constructor(options: BuildOptions, init: BuildImage['init']) {
     this.#options = options;
+    this.#init = init;
   }
 
   detail() {
-    const { step = 0, steps = 0, text = '' } = this.#step ?? {};
-    return { step, steps, instruction: text.slice(0, 1000), tail: this.#tail };
+    const { step = 0, steps = 0, text = '', label } = this.#step ?? {};
+    const named = label === undefined ? {} : { label };
+    return { step, steps, instruction: text.slice(0, 1000), ...named, tail: this.#tail };
   }
 
   /** Throws what the engine says has failed. */
   add(text: string): void {
     if (text.trim() === '') return;
-    const { stream, error, errorDetail } = parseAnswer<BuildLine>(text, 'build');
+    const { stream, error, errorDetail, code = '', detail = {} } = parseAnswer<BuildLine>(text, 'build');
+    if (Object.hasOwn(failures, code)) throw new AgentError(code as FailureCode, { ...this.detail(), ...detail });
     const failed = errorDetail?.message ?? error;
     if (failed !== undefined) {
       const trouble = readTrouble(failed);
@@ -161,7 +177,13 @@ class BuildWords {
     if (stream === undefined || stream === '\n') return;
     const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/s.exec(stream) ?? [];
     if (step !== undefined) {
-      this.#step = { step: Number(step), steps: Number(steps), text: instruction };
+      const label = initLabel(this.#init, Number(steps) - Number(step));
+      this.#step = {
+        step: Number(step),
+        steps: Number(steps),
+        text: instruction,
+        ...(label !== undefined && { label }),
+      };
       this.#tail = '';
       this.#options.onProgress?.(this.#step);
     } else {

@@ -6,6 +6,7 @@ import { revisionSource } from '../../../src/agent/control-plane/revision-source
 import { openHostJobs } from '../../../src/agent/host-jobs.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { BuildImage } from '../../../src/contract/job-build.ts';
+import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import { revisionsPath } from '../../../src/contract/signing.ts';
 import { prepareJob } from '../../../src/jobs/prepare-job.ts';
 import { RunningJob } from '../../../src/jobs/running-job.ts';
@@ -50,16 +51,16 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
     ...over,
   });
   const jobs = { ...openHostJobs(), inputs };
-  const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000)) => {
+  const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000), over: Partial<JobPlan> = {}) => {
     const recorded = taskContext(engine, { jobs });
     const images = [{ id: 'main', source }];
-    const of = plan({ images, identity: { ...jobIdentity, project_id: project }, network: 'none' });
+    const of = plan({ images, identity: { ...jobIdentity, project_id: project }, network: 'none', ...over });
     const job = new RunningJob(keptJob('preparing', 'pending', { plan: of }), recorded.context);
     await prepareJob(job, signal);
     return { ...recorded, job };
   };
   const pulls = () => calls.filter((call) => call.startsWith('pull'));
-  return { ...{ prepare, given, pulls, built }, asked: server.asked };
+  return { ...{ prepare, given, pulls, built, calls }, asked: server.asked };
 }
 
 type Build = (request: BuildRequest, options: BuildOptions) => Promise<void>;
@@ -85,6 +86,8 @@ describe('an image that a host builds', () => {
     const { prepare } = await buildingHost({
       build: async (_request, { onLog, onProgress }) => {
         onProgress?.({ step: 2, steps: 3, text: 'RUN make' });
+        onProgress?.({ step: 3, steps: 3, text: 'RUN ["true"]', label: 'warm' });
+        onProgress?.({ step: 2, steps: 3, text: 'RUN make' });
         onLog?.('made it\n');
       },
     });
@@ -94,6 +97,12 @@ describe('an image that a host builds', () => {
     const values = { image: 'main', step: 2, steps: 3 };
     expect(events).toContainEqual(
       expect.objectContaining({ type: 'image.progress', message: 'main: step 2 of 3, RUN make', values }),
+    );
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        message: 'main: step 3 of 3, init command warm: RUN ["true"]',
+        values: { image: 'main', step: 3, steps: 3, label: 'warm' },
+      }),
     );
     const line = logLines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'build');
     expect(line).toMatchObject({ ...values, text: 'made it' });
@@ -114,6 +123,37 @@ describe('an image that a host builds', () => {
     await Promise.all([prepare(), prepare(), prepare('project-8')]);
 
     expect(given.toSorted().map((each) => each.slice(0, 9))).toEqual(['project-7', 'project-8']);
+  });
+
+  it('waits for another that is at work, and says so', async () => {
+    const atWork: string[] = [];
+    const { prepare } = await buildingHost({
+      build: async ({ projectId }) => {
+        atWork.push(projectId);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(atWork).toEqual([projectId]);
+        atWork.pop();
+      },
+    });
+
+    const both = await Promise.all([prepare(), prepare('project-8')]);
+
+    const waits = both.map(({ events }) => events.filter(({ values }) => values?.['waiting'] === true).length);
+    expect(waits.toSorted()).toEqual([0, 1]);
+  });
+
+  it('has the network of its job where it is to have one', async () => {
+    const asked: (string | undefined)[] = [];
+    const build = async ({ network }: BuildRequest) => void asked.push(network);
+    const { prepare, calls } = await buildingHost({ build });
+
+    const { job } = await prepare('project-7', AbortSignal.timeout(60_000), {
+      network: 'bridge',
+      images: [{ id: 'main', source: { ...source, network: 'bridge' } }],
+    });
+
+    expect(asked).toEqual([`gpuaas-${job.id}`]);
+    expect(calls).toContain(`ensureNetwork gpuaas-${job.id}`);
   });
 
   it('does not hold a job that is to end while another builds', async () => {

@@ -175,7 +175,7 @@ describe('a plan', () => {
     });
 
     it.each([
-      ['on a network', { network: 'bridge' }, 'task.unsupported', '/images/0/source/network'],
+      ['on a network', { network: 'bridge' }, 'build.denied', '/images/0/source/network'],
       [
         'on a base of another registry',
         { bases: { 'a/b:1': `evil.example/x@sha256:${'d'.repeat(64)}` } },
@@ -183,6 +183,23 @@ describe('a plan', () => {
       ],
     ] as [string, Partial<BuildImage>, string, string][])('%s is refused', (_, over, code, path) => {
       expect(refused(over)).toMatchObject({ code, detail: { errors: [{ path }] } });
+    });
+  });
+
+  it('is built on the network of its job alone, where the operator allows that', () => {
+    const source: BuildImage = {
+      ...{ kind: 'build', revision_sha256: 'a'.repeat(64), revision_bytes: 1024, dockerfile: 'Dockerfile' },
+      ...{ context: '.', args: {}, bases: {}, init: [], work_dir: '/work', network: 'bridge', timeout_seconds: 60 },
+    };
+    const policy: Partial<HostPolicy> = {
+      builds: { cpu_cores: 1, memory_gib: 1, context_gib: 1, network: 'bridge' },
+    };
+    const refused = (network: 'none' | 'bridge') => refusalOf({ network, images: [{ id: 'main', source }] }, policy);
+
+    expect(refused('bridge')).toBeUndefined();
+    expect(refused('none')).toMatchObject({
+      code: 'task.invalid',
+      detail: { errors: [{ path: '/images/0/source/network' }] },
     });
   });
 
