@@ -92,6 +92,7 @@ export function assembleAgent(ground: Ground) {
   const kept = new KeptForLater({
     ...{ engine, jobs: journal.jobs, maxAgeHours: policy.caches?.max_age_hours, clock, log },
     report: (event) => journal.append('event', event),
+    onChange: () => tell('hostChanged'),
   });
   const pressure = pressureOf(ground, engineData, kept);
 
@@ -202,7 +203,7 @@ export function assembleAgent(ground: Ground) {
   const places = { taskLogs: taskLogFolder(config), outputs: jobOutputsFolder(config) };
   const facts = explainSources({ engine, journal, ...places });
   const host: HostAgent = new HostAgent({
-    ...{ loaded, policy, journal, doctor, engine, loop, drain, logs, status, gpus, health, diagnose },
+    ...{ loaded, policy, journal, doctor, engine, loop, drain, logs, status, gpus, health, diagnose, kept },
     ...{ version: ground.version, updates, updater },
     onDrain: () => tell('hostChanged'),
     rotateKeys: () => uplink.rotateKeys(),

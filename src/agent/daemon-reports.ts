@@ -18,6 +18,7 @@ import type { DrainState } from './drain-state.ts';
 import type { GpuHealth } from './gpus/gpu-health.ts';
 import type { HostDoctor } from './host-doctor.ts';
 import type { Journal } from './journal/journal.ts';
+import type { KeptForLater } from './kept-for-later.ts';
 import type { AgentStatus } from './local-api/agent-status.ts';
 import type { LogStreams } from './logs/log-streams.ts';
 import { graceMs } from './supervision/engine-watch.ts';
@@ -40,6 +41,7 @@ export interface ReportParts {
   readonly health: Pick<GpuHealth, 'cards'>;
   readonly doctor: Pick<HostDoctor, 'glance'>;
   readonly journal: Journal;
+  readonly kept: Pick<KeptForLater, 'items'>;
   readonly supervisor: Supervisor;
   readonly drain: DrainState;
   readonly streams: LogStreams;
@@ -89,6 +91,7 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
       return runtimeStatus(asked, sources);
     },
     health: (signal) => parts.doctor.glance(signal),
+    kept: () => parts.kept.items({ measure: false }),
     record: (body) => journal.append('inventory', body),
   });
   const endpoint =

@@ -14,6 +14,7 @@ import type { DrainState } from './drain-state.ts';
 import type { GpuHealth } from './gpus/gpu-health.ts';
 import type { HostDoctor } from './host-doctor.ts';
 import type { Journal } from './journal/journal.ts';
+import type { KeptForLater } from './kept-for-later.ts';
 import type { AgentStatus, HostCards } from './local-api/agent-status.ts';
 import type { LocalAgent, LocalRun } from './local-api/local-agent.ts';
 import { summaryOf } from './local-api/task-summary.ts';
@@ -37,6 +38,7 @@ export interface HostAgentParts {
   readonly explain: LocalAgent['explain'];
   readonly gpus: Pick<GpuLedger, 'describe'>;
   readonly health: Pick<GpuHealth, 'cards' | 'clear' | 'hearsKernel'>;
+  readonly kept: Pick<KeptForLater, 'items' | 'removeAsked'>;
   readonly version: string;
   readonly updates: UpdatePlaces;
   readonly updater: Pick<Updater, 'available'>;
@@ -99,6 +101,14 @@ export class HostAgent implements LocalAgent {
 
   clearCard(uuid: string): boolean {
     return this.#parts.health.clear(uuid);
+  }
+
+  async kept() {
+    return await this.#parts.kept.items({ measure: true });
+  }
+
+  async removeKept(id: string | undefined): Promise<boolean> {
+    return await this.#parts.kept.removeAsked(id);
   }
 
   cancel(taskId: string): boolean {

@@ -5,8 +5,10 @@
  * Never what a container has, nor what belongs to a revision that a job of this host is of: between two of its containers
  * nothing else would hold it.
  */
+import { createHash } from 'node:crypto';
 import { AgentError } from '../contract/failures.ts';
 import { jobHasEnded } from '../contract/job-state.ts';
+import type { KeptItem } from '../contract/kept-items.ts';
 import type { RecordBody } from '../contract/records.ts';
 import type { KeptJob } from '../jobs/job-record.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -23,7 +25,7 @@ export function leastRecentlyUsed(kept: readonly KeptThing[], needed: ReadonlySe
 }
 
 /** Milliseconds since 1970; of what nobody remembers, 0. */
-export function usedMs({ used_at }: Pick<KeptThing, 'used_at'>): number {
+function usedMs({ used_at }: Pick<KeptThing, 'used_at'>): number {
   return used_at === null ? 0 : Date.parse(used_at);
 }
 
@@ -35,6 +37,8 @@ export interface KeptForLaterOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (event: RecordBody<'event'>) => void;
+  /** Called after something was taken away. */
+  readonly onChange: () => void;
 }
 
 type Reason = 'disk_short' | 'too_old' | 'operator';
@@ -53,7 +57,7 @@ export class KeptForLater {
   async makeRoom(isEnough: () => Promise<boolean>): Promise<void> {
     const { jobs } = this.#options;
     // Their sizes are asked for, to be told of: with what is about to be written, nobody minds.
-    for (const each of leastRecentlyUsed(await this.all({ measure: true }), revisionsOf(jobs.all()))) {
+    for (const each of leastRecentlyUsed(await this.#all({ measure: true }), revisionsOf(jobs.all()))) {
       if (await this.#remove(each, 'disk_short')) if (await isEnough()) return;
     }
   }
@@ -63,11 +67,33 @@ export class KeptForLater {
     const { jobs, clock, maxAgeHours } = this.#options;
     if (maxAgeHours === undefined) return;
     const oldest = clock.wallMs() - maxAgeHours * hourMs;
-    const old = (await this.all({ measure: false })).filter((each) => usedMs(each) < oldest);
+    const old = (await this.#all({ measure: false })).filter((each) => usedMs(each) < oldest);
     for (const each of leastRecentlyUsed(old, revisionsOf(jobs.all()))) await this.#remove(each, 'too_old');
   }
 
-  async all({ measure }: { readonly measure: boolean }): Promise<KeptThing[]> {
+  /** As they are shown, those first that were not used for the longest. */
+  async items(how: { readonly measure: boolean }): Promise<KeptItem[]> {
+    const needed = revisionsOf(this.#options.jobs.all());
+    const all = (await this.#all(how)).sort((one, other) => usedMs(one) - usedMs(other));
+    return all.map((each) => itemOf(each, needed));
+  }
+
+  /** That one, or without an id all that nobody uses. False where there is none of that id; `cache.in_use`, `image.in_use`. */
+  async removeAsked(id: string | undefined): Promise<boolean> {
+    const needed = revisionsOf(this.#options.jobs.all());
+    const all = await this.#all({ measure: false });
+    if (id === undefined) {
+      for (const each of leastRecentlyUsed(all, needed)) await this.#remove(each, 'operator');
+      return true;
+    }
+    const [found] = all.filter((each) => idOf(each) === id);
+    if (!found) return false;
+    const isFree = leastRecentlyUsed([found], needed).length > 0;
+    if (isFree && (await this.#remove(found, 'operator'))) return true;
+    throw new AgentError(`${found.kind}.in_use`, { reason: `${nameOf(found)} is wanted by a job of this host.` });
+  }
+
+  async #all({ measure }: { readonly measure: boolean }): Promise<KeptThing[]> {
     const { engine } = this.#options;
     const signal = AbortSignal.timeout(patienceMs);
     const [caches, images] = await Promise.all([engine.caches({ measure, signal }), engine.builtImages(signal)]);
@@ -78,7 +104,7 @@ export class KeptForLater {
   }
 
   async #remove(each: KeptThing, reason: Reason): Promise<boolean> {
-    const { engine, log, report, clock } = this.#options;
+    const { engine, log, report, clock, onChange } = this.#options;
     const signal = AbortSignal.timeout(patienceMs);
     try {
       const done =
@@ -106,6 +132,7 @@ export class KeptForLater {
         values: each.kind === 'cache' ? { ...values, cache: each.name } : { ...values, image_id: each.image_id },
       },
     });
+    onChange();
     return true;
   }
 }
@@ -119,6 +146,21 @@ const why = {
 function nameOf(each: KeptThing): string {
   const revision = each.revision_sha256.slice(0, 12);
   return each.kind === 'cache' ? `The cache ${each.name} of revision ${revision}` : `The image of revision ${revision}`;
+}
+
+function idOf(each: KeptThing): string {
+  const name = each.kind === 'cache' ? each.volume : `${each.project_id}\n${each.key}`;
+  return createHash('sha256').update(name).digest('hex').slice(0, 24);
+}
+
+function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
+  const { kind, project_id, revision_sha256, bytes, used_at } = each;
+  const own =
+    each.kind === 'cache'
+      ? { name: each.name, class: each.class, max_bytes: each.max_bytes }
+      : { name: null, class: null, max_bytes: null };
+  const in_use = each.in_use || needed.has(revision_sha256);
+  return { id: idOf(each), kind, project_id, revision_sha256, ...own, bytes, used_at, in_use };
 }
 
 /** Of the jobs that have not ended. */

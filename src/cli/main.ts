@@ -178,6 +178,21 @@ function addHostCommands(program: Command, carry: Carry): void {
     });
 
   program
+    .command('caches')
+    .description(
+      'caches and built images that this host keeps for later jobs of projects; `remove ID`, `remove --all`: takes away what nobody uses',
+    )
+    .addArgument(new Argument('[action]', 'remove: take it away').choices(['remove']))
+    .argument('[id]', 'what to remove')
+    .option(...config)
+    .option('--all', 'remove all that nobody uses', false)
+    .option(...json)
+    .action(async (action, id, options) => {
+      const { listCaches, removeCaches } = await import('./commands/caches.ts');
+      await carry(() => (action === 'remove' ? removeCaches(id, options) : listCaches(options)));
+    });
+
+  program
     .command('config')
     .description('print the effective configuration and where each value came from; changes nothing')
     .option(...config)

@@ -28,5 +28,6 @@
  *                a receipt is of the document without its secrets
  * 1  2026-11-27  `checks` of the report of a job: what was looked for before it, with its outcome; `preflight`, `healthcheck` and
  *                `scope` in a plan, `label` of a check
+ * 1  2026-11-27  `kept` of an inventory: caches and built images of projects
  */
 export const protocolVersion = 1;

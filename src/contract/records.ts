@@ -11,6 +11,7 @@ import { identifierPattern } from './identifiers.ts';
 import { jobProgress } from './job-output.ts';
 import { maxReceiptLength } from './job-receipt.ts';
 import { JobReport } from './job-report.ts';
+import { KeptItem, maxKeptItems } from './kept-items.ts';
 import { TaskResult } from './task-envelope.ts';
 import { WorkloadOciRuntimeStatusOutput } from './workload-oci-runtime-status.ts';
 import { Endpoint, WorkloadEvent } from './workload-output.ts';
@@ -171,6 +172,13 @@ export const InventoryBody = Type.Object(
     draining: Type.Boolean({ description: 'True if the agent takes no new work.' }),
     runtime: WorkloadOciRuntimeStatusOutput,
     health: Type.Optional(HostHealth),
+    kept: Type.Optional(
+      Type.Array(KeptItem, {
+        maxItems: maxKeptItems,
+        description:
+          'What is kept for later jobs, the most recently used first; absent where the engine could not say.',
+      }),
+    ),
   },
   { ...closed, description: 'What the host is and has; sent when it changes.' },
 );

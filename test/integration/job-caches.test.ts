@@ -237,7 +237,7 @@ it('the cache that was not used for the longest goes where the disk is short, an
   const told: RecordBody<'event'>[] = [];
   const keeper = new KeptForLater({
     ...{ engine: host.engine, maxAgeHours: undefined, clock: systemClock, log: createLog({ level: 'silent' }) },
-    ...{ jobs: { all: () => [] }, report: (event) => void told.push(event) },
+    ...{ jobs: { all: () => [] }, report: (event) => void told.push(event), onChange: () => undefined },
   });
 
   await keeper.makeRoom(async () => (await kept(revisions.old)).length === 0);

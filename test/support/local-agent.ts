@@ -74,6 +74,11 @@ export function localAgent(over: Partial<LocalAgent> = {}): { agent: LocalAgent;
         asked.push(`clear ${uuid}`);
         return uuid === 'GPU-1';
       },
+      kept: async () => [],
+      removeKept: async (id) => {
+        asked.push(`remove ${id}`);
+        return id !== '9'.repeat(24);
+      },
       cancel: (taskId) => {
         asked.push(`cancel ${taskId}`);
         return true;

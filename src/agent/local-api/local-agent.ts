@@ -3,6 +3,7 @@ import type {
   AgentCollectDiagnosticsOutput,
   AgentCollectDiagnosticsParams,
 } from '../../contract/agent-collect-diagnostics.ts';
+import type { KeptItem } from '../../contract/kept-items.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
 import type { WorkloadEvent } from '../../contract/workload-output.ts';
 import type { CheckResult } from '../../host/doctor/check.ts';
@@ -35,6 +36,10 @@ export interface LocalAgent {
   cards(): HostCards;
   /** An operator has seen to a card: it is no longer quarantined, or given up where it is gone. False where nobody knows it. */
   clearCard(uuid: string): boolean;
+  /** Caches and built images, those first that were not used for the longest. */
+  kept(): Promise<readonly KeptItem[]>;
+  /** Takes that one away, or all that nobody uses; `cache.in_use`, `image.in_use`. False where there is none of that id. */
+  removeKept(id: string | undefined): Promise<boolean>;
   /** Gives a task up; one that has ended already is left alone, false then. */
   cancel(taskId: string): boolean;
   /**

@@ -27,6 +27,8 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/status': ({ agent }) => agent.status(),
   'GET /v1/tasks': ({ agent }) => ({ tasks: agent.tasks() }),
   'GET /v1/gpus': ({ agent }) => agent.cards(),
+  'GET /v1/caches': async ({ agent }) => ({ kept: await agent.kept() }),
+  'POST /v1/caches/remove': removeKept,
   'GET /v1/config': ({ agent }) => agent.config(),
   'GET /v1/update': ({ agent }) => agent.update(),
   'GET /v1/update/available': ({ agent, signal }) => agent.availableUpdate(signal),
@@ -49,6 +51,7 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
 const Drain = Type.Object({ on: Type.Boolean() }, { additionalProperties: false });
 const Cancel = Type.Object({ task_id: Type.String() }, { additionalProperties: false });
 const Card = Type.Object({ uuid: GpuUuid }, { additionalProperties: false });
+const Kept = Type.Object({ id: Type.Optional(Type.String()) }, { additionalProperties: false });
 const Tail = Type.Integer({ minimum: 0 });
 const Run = Type.Object(
   { task: Type.Unknown(), credential: Type.Optional(PullCredential) },
@@ -74,6 +77,16 @@ async function clearCard({ agent, body }: ApiCall) {
     });
   }
   return agent.cards();
+}
+
+async function removeKept({ agent, body }: ApiCall) {
+  const { id } = judged(Kept, await body());
+  if (!(await agent.removeKept(id))) {
+    throw new AgentError('command.invalid', {
+      reason: `Nothing that this host keeps is ${id}; \`node-agent caches\` lists it.`,
+    });
+  }
+  return { kept: await agent.kept() };
 }
 
 function readLogs({ agent, query, signal }: ApiCall): AsyncGenerator<LogLine> {

@@ -1,6 +1,7 @@
 /** Reports what the host is and has, when that has changed. */
 import { arch, hostname, release } from 'node:os';
 import type { HostHealth } from '../../contract/host-health.ts';
+import { type KeptItem, maxKeptItems } from '../../contract/kept-items.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import { osName } from '../../host/os-name.ts';
@@ -23,6 +24,8 @@ export interface InventoryOptions {
   readonly probe: (signal: AbortSignal, isPatient: boolean) => Promise<WorkloadOciRuntimeStatusOutput>;
   /** What the checks of the doctor that cost nothing say. */
   readonly health: (signal: AbortSignal) => Promise<HostHealth>;
+  /** What is kept for later jobs, those first that were not used for the longest. */
+  readonly kept: () => Promise<readonly KeptItem[]>;
   readonly record: (body: InventoryBody) => void;
   /** Time between two looks that nobody asked for, in milliseconds: cards come and go without a word. */
   readonly everyMs?: number;
@@ -62,8 +65,11 @@ export class InventoryReporter {
   }
 
   async #take(signal: AbortSignal, isPatient: boolean): Promise<void> {
-    const { clock, agentVersion, sshUser, draining, probe, health: look, record } = this.#options;
+    const { clock, agentVersion, sshUser, draining, probe, health: look, kept, log, record } = this.#options;
     const [os, runtime, health] = await Promise.all([osName(), probe(signal, isPatient), look(signal)]);
+    const items = await kept().catch(
+      (err: unknown) => void log.warn({ err }, 'what is kept for later jobs is not known'),
+    );
     const body: InventoryBody = {
       at: new Date(clock.wallMs()).toISOString(),
       agent_version: agentVersion,
@@ -76,6 +82,7 @@ export class InventoryReporter {
       draining: draining(),
       runtime,
       health,
+      ...(items && { kept: items.slice(-maxKeptItems).reverse() }),
     };
     const text = JSON.stringify(lasting(body));
     if (text !== this.#reported) {

@@ -62,6 +62,7 @@ function bench(run: (envelope: TaskEnvelope, cancel: AbortSignal | undefined) =>
     gpus: { describe: (gpus) => gpus.map((gpu) => ({ ...gpu, held_by: 'notebook-1' })) },
     health: { cards: () => [sampleGpu()], clear: (uuid) => uuid === 'GPU-1', hearsKernel: true },
     ...{ version: '0.1.0', updates: rootPlaces(stateDir), updater: { available: agent.availableUpdate } },
+    kept: { items: async () => [], removeAsked: agent.removeKept },
     loaded,
   });
   return { host, journal, drains };

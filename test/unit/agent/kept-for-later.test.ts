@@ -77,6 +77,7 @@ function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonl
     jobs: { all: () => live.map((name) => jobOf(name)) as never },
     ...{ maxAgeHours, clock: manualClock(Date.parse(at(4))), log: createLog({ level: 'silent' }) },
     report: (event) => void events.push(event),
+    onChange: () => undefined,
   });
   const left = () => [...caches.map(({ name }) => name), ...images.map(({ key }) => `image ${key[0]}`)];
   return { keeper, left, held, told: () => events.map(({ event }) => [event.type, event.values['reason']]), events };
@@ -146,5 +147,34 @@ describe('what nobody has used for too long', () => {
     await keeper.prune();
 
     expect(left()).toEqual(['c', 'a', 'image b']);
+  });
+});
+
+describe('what an operator sees and takes away', () => {
+  it('is every cache and image, in use where a job may want it', async () => {
+    const { keeper } = host({ live: ['b'] });
+
+    expect(await keeper.items({ measure: false })).toMatchObject([
+      { kind: 'cache', name: 'a', class: 'model', bytes: 5, max_bytes: null, used_at: at(1), in_use: false },
+      { kind: 'image', name: null, class: null, revision_sha256: revision('b'), bytes: 7, in_use: true },
+      { kind: 'cache', name: 'c', in_use: false },
+    ]);
+  });
+
+  it('is the one that is named, or all that nobody uses', async () => {
+    const { keeper, left, told } = host({ live: ['b'] });
+    const [oldest, image] = await keeper.items({ measure: false });
+
+    expect(await keeper.removeAsked('0'.repeat(24))).toBe(false);
+    await expect(keeper.removeAsked(image?.id)).rejects.toMatchObject({ code: 'image.in_use' });
+    expect(await keeper.removeAsked(oldest?.id)).toBe(true);
+    expect(left()).toEqual(['c', 'image b']);
+    await keeper.removeAsked(undefined);
+
+    expect(left()).toEqual(['image b']);
+    expect(told()).toEqual([
+      ['cache.removed', 'operator'],
+      ['cache.removed', 'operator'],
+    ]);
   });
 });

@@ -231,6 +231,29 @@ describe('node-agent, with a daemon', () => {
     expect(stderr).toContain(words);
   });
 
+  it('lists what it keeps for later jobs, and takes away what is asked for', async () => {
+    const cache = {
+      ...{ id: '1'.repeat(24), kind: 'cache' as const, project_id: 'project-7', revision_sha256: 'ab'.repeat(32) },
+      ...{ name: 'hf-cache', class: 'model' as const, bytes: 3 * 2 ** 20, max_bytes: 2 ** 30, in_use: true },
+      used_at: new Date(Date.now() - 3_600_000).toISOString(),
+    };
+    const image = { ...cache, id: '2'.repeat(24), kind: 'image' as const, name: null, class: null, max_bytes: null };
+    const asked = await daemon({ kept: async () => [cache, { ...image, bytes: null, used_at: null, in_use: false }] });
+
+    const { stdout } = await nodeAgent('caches');
+    expect(stdout).toMatch(/^1{24} {2}project-7 {2}abababababab {2}hf-cache +model +3\.0 MiB +1024\.0 MiB .* in use$/m);
+    expect(stdout).toMatch(/^2{24} .* \(image\) +- +not measured +- +- +free$/m);
+    expect(JSON.parse((await nodeAgent('caches', '--json')).stdout)).toMatchObject({
+      kept: [cache, { kind: 'image' }],
+    });
+    expect((await nodeAgent('caches', 'remove', cache.id)).code).toBe(0);
+    expect((await nodeAgent('caches', 'remove', '--all')).code).toBe(0);
+    expect(asked).toEqual([`remove ${cache.id}`, 'remove undefined']);
+    for (const args of [['remove'], ['remove', cache.id, '--all'], ['remove', '9'.repeat(24)]]) {
+      expect((await nodeAgent('caches', ...args)).code).toBe(2);
+    }
+  });
+
   it('says what it is told, in the words of the failure table', async () => {
     await daemon();
 

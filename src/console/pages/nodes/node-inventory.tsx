@@ -1,9 +1,10 @@
 /** What a host has: amounts, cards, and container runtimes. */
-import { counted, words } from '../../lib/format.ts';
+import { bytes, counted, words } from '../../lib/format.ts';
 import { Link } from '../../lib/router.tsx';
 import { Badge } from '../../parts/badge.tsx';
 import { Meter } from '../../parts/meter.tsx';
 import { Facts, Section } from '../../parts/page.tsx';
+import { Timestamp } from '../../parts/timestamp.tsx';
 import { cardKinds, type Node } from './node.ts';
 
 interface Shown {
@@ -73,6 +74,30 @@ export function Cards({ node }: Shown) {
           ))}
         </ul>
       )}
+    </Section>
+  );
+}
+
+/** Caches and built images of projects, for their next jobs. */
+export function Kept({ node }: Shown) {
+  const kept = node.inventory?.kept ?? [];
+  if (kept.length === 0) return null;
+  return (
+    <Section title="Kept for later jobs">
+      <ul class="cards">
+        {kept.map(({ id, name, revision_sha256, bytes: size, max_bytes: most, used_at, in_use }) => (
+          <li key={id} class="gpu">
+            <div>
+              <strong>{name ?? 'image'}</strong> <code>{revision_sha256.slice(0, 12)}</code>
+              <div class="muted">
+                {size === null ? 'not measured' : bytes(size)}
+                {most !== null && ` of ${bytes(most)}`} {used_at && <Timestamp at={used_at} />}
+              </div>
+            </div>
+            {in_use && <Badge state="in use" tone="neutral" />}
+          </li>
+        ))}
+      </ul>
     </Section>
   );
 }

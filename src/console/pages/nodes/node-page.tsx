@@ -10,7 +10,7 @@ import { Timestamp } from '../../parts/timestamp.tsx';
 import type { Node } from './node.ts';
 import { NodeActions } from './node-actions.tsx';
 import { Connected, Readiness, Standing } from './node-badges.tsx';
-import { Cards, Resources, Runtimes } from './node-inventory.tsx';
+import { Cards, Kept, Resources, Runtimes } from './node-inventory.tsx';
 import { Workloads } from './node-workloads.tsx';
 import { refreshMs } from './nodes-page.tsx';
 import './nodes.css';
@@ -53,6 +53,7 @@ function Parts({ node: shown }: { readonly node: Node }) {
         <div class="stack">
           <Resources node={shown} />
           <Cards node={shown} />
+          <Kept node={shown} />
         </div>
       </div>
       <Workloads node={shown} />

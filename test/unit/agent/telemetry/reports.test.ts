@@ -83,6 +83,10 @@ describe('the inventory', () => {
     },
   };
 
+  const keptItem = {
+    ...{ kind: 'cache' as const, project_id: 'project-1', revision_sha256: 'a'.repeat(64), name: 'pip' },
+    ...{ class: 'pip' as const, bytes: null, max_bytes: 5, used_at: '2026-11-25T10:00:00Z', in_use: false },
+  };
   const sound: HostHealth = { ok: 3, warn: 0, fail: 0, skipped: 1, findings: [] };
 
   function bench() {
@@ -94,6 +98,7 @@ describe('the inventory', () => {
       probes: 0,
       meanwhile: () => undefined as unknown,
       health: sound,
+      kept: ['1', '2'].map((digit) => digit.repeat(24)),
     };
     const records: RecordBody<'inventory'>[] = [];
     const reporter = new InventoryReporter({
@@ -108,6 +113,7 @@ describe('the inventory', () => {
         return { ...host.runtime, probed_at: new Date(clock.wallMs()).toISOString() };
       },
       health: async () => host.health,
+      kept: async () => host.kept.map((id) => ({ ...keptItem, id })),
       record: (body) => void records.push(body),
       everyMs: 3_600_000,
     });
@@ -119,6 +125,7 @@ describe('the inventory', () => {
     const { reporter, records, host } = bench();
     await reporter.look(signal);
     expect(judge(InventoryBody, records[0]).ok).toBe(true);
+    expect(records[0]?.kept?.map(({ id }) => id[0])).toEqual(['2', '1']);
 
     host.runtime = {
       ...runtime,
