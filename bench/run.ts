@@ -26,6 +26,7 @@ import { logReadBack } from './logs.ts';
 import type { Measurement } from './measurement.ts';
 import { requestCost } from './request.ts';
 import { samplingCost } from './sampling.ts';
+import { uploadCost } from './upload.ts';
 
 const chosen = process.argv.slice(2);
 const wants = (...topics: string[]) => chosen.length === 0 || topics.some((topic) => chosen.includes(topic));
@@ -47,7 +48,7 @@ try {
   if (wants('console')) {
     measurements.push(...(await consoleCost()));
   }
-  if (wants('request', 'job', 'daemon', 'binary')) {
+  if (wants('request', 'job', 'upload', 'daemon', 'binary')) {
     await measureWire();
   }
 } finally {
@@ -98,6 +99,9 @@ async function measureWire(): Promise<void> {
     if (wants('job')) {
       const { socketPath: engineSocket } = engine;
       measurements.push(...(await jobCost(wire, { image: images.tiny?.reference ?? '', engineSocket })));
+    }
+    if (wants('upload')) {
+      measurements.push(...(await uploadCost(wire, images.tiny?.reference ?? '')));
     }
     if (wants('daemon')) {
       measurements.push(...(await daemonCost(wire, program)));

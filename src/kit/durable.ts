@@ -1,5 +1,6 @@
 /** Files and links that are there whole or not at all, and on the disk when a call returns. */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 export function writeDurable(file: string, text: string | Uint8Array, mode = 0o644): void {
@@ -33,6 +34,16 @@ export function syncPath(path: string): void {
     fsyncSync(handle);
   } finally {
     closeSync(handle);
+  }
+}
+
+/** `syncPath` of a file that may be large: others go on meanwhile. */
+export async function syncFile(file: string): Promise<void> {
+  const handle = await open(file);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

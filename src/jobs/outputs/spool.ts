@@ -11,7 +11,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { KeptOutput } from '../../contract/job-outputs.ts';
 import { judge } from '../../contract/validate.ts';
-import { syncPath, writeDurable } from '../../kit/durable.ts';
+import { syncFile, syncPath, writeDurable } from '../../kit/durable.ts';
 import { namesIn } from '../../kit/names-in.ts';
 import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
 import { gibibytes, type Room, type RoomLimits, SpoolRoom } from './spool-room.ts';
@@ -100,9 +100,10 @@ export class Spool {
     try {
       const { facts, sha256, bytes } = await this.#written(part, room, fill);
       const output: KeptOutput = { ...facts, sha256, bytes };
+      const same = this.find(job, output.name);
+      if (same?.output.sha256 === sha256) return { spooled: same, isNew: false };
+      await syncFile(part);
       const before = this.find(job, output.name);
-      if (before?.output.sha256 === sha256) return { spooled: before, isNew: false };
-      syncPath(part);
       renameSync(part, join(folder, sha256));
       syncPath(folder);
       this.#put(job, { output, state: 'waiting' });

@@ -1,11 +1,13 @@
 /**
  * Files that come in one piece or in several, each behind what is there: `<folder>/<group>/<name>`. A file has its name only once
- * it was the very one that was announced, by what lies on the disk; until then it is `.<name>.part`.
+ * it was the very one that was announced; until then it is `.<name>.part`. It is hashed as it comes, and read once more at its
+ * end only where that was interrupted.
  *
  * A piece that is cut, or for which there is no room, leaves what was there before it.
  */
 
-import { createWriteStream, type Stats, statSync } from 'node:fs';
+import { createHash, type Hash } from 'node:crypto';
+import { type BigIntStats, createWriteStream, type Stats, statSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -27,12 +29,20 @@ export interface AnnouncedFile {
   tooLong(): AgentError;
 }
 
+/** What was hashed of a file as it came, and how the file was left then. */
+interface Hashed {
+  readonly hash: Hash;
+  readonly stamp: string;
+}
+
 /** Or a twentieth of a small disk: files never take it from the store. */
 const reserveBytes = 2 ** 30;
 
 export class PieceFiles {
   readonly folder: string;
   readonly #atWork = new KeyedMutex();
+  /** Of parts, by their path: one that is not here, or was touched since, is read once more at its end. */
+  readonly #hashed = new Map<string, Hashed>();
 
   /** `folder` is made when the first file comes. */
   constructor(folder: string) {
@@ -92,11 +102,15 @@ export class PieceFiles {
       if (await isWanted()) return;
       await rm(this.#pathOf(group, name), { force: true });
       await rm(this.#partOf(group, name), { force: true });
+      this.#hashed.delete(this.#partOf(group, name));
     });
   }
 
   async removeGroup(group: string): Promise<void> {
     await rm(join(this.folder, group), { recursive: true, force: true });
+    for (const part of this.#hashed.keys()) {
+      if (part.startsWith(`${join(this.folder, group)}/`)) this.#hashed.delete(part);
+    }
   }
 
   /** Everything that lies there, whole or not, and when it was last written, in milliseconds since 1970. */
@@ -121,24 +135,40 @@ export class PieceFiles {
       throw new AgentError('resource.conflict', { reason: `${name} goes on at ${there}, not at ${offset}.` });
     }
     await mkdir(join(this.folder, group), { recursive: true, mode: 0o700 });
+    const hash = this.#hashUpTo(part, offset);
     try {
-      if (offset > 0) await truncate(part, offset);
+      if (offset > 0 && statsOf(part)?.size !== offset) await truncate(part, offset);
       const target = createWriteStream(part, { flags: offset === 0 ? 'w' : 'a', mode: 0o600, flush: true });
       // The request outlives what is wrong with it: its answer is on the same connection.
-      await pipeline(piece.iterator({ destroyOnReturn: false }), atMost(file, size - offset), target);
+      await pipeline(piece.iterator({ destroyOnReturn: false }), atMost(file, size - offset, hash), target);
     } catch (error) {
       if (offset === 0) await rm(part, { force: true });
       else await truncate(part, offset).catch(() => rm(part, { force: true }));
       throw asFailure(error, name);
     }
-    if ((statsOf(part)?.size ?? 0) < size) return false;
-    await this.#accept(file, part);
+    const now = statsOf(part)?.size ?? 0;
+    if (now < size) {
+      if (hash) this.#hashed.set(part, { hash, stamp: stampOf(part) });
+      return false;
+    }
+    await this.#accept(file, part, hash && { size: now, sha256: hash.digest('hex') });
     return true;
   }
 
-  /** By what lies on the disk, whoever wrote it and when. */
-  async #accept(file: AnnouncedFile, part: string): Promise<void> {
-    const measured = await measureFile(part);
+  /**
+   * Goes on with what was hashed of a part. Undefined where that is not all of it: it was begun in another life, or written to by
+   * somebody else, or a piece of it was cut.
+   */
+  #hashUpTo(part: string, offset: number): Hash | undefined {
+    const known = this.#hashed.get(part);
+    this.#hashed.delete(part);
+    if (offset === 0) return createHash('sha256');
+    return known && statsOf(part)?.size === offset && stampOf(part) === known.stamp ? known.hash : undefined;
+  }
+
+  /** By what was hashed as it came, if that is all of it, and else by what lies on the disk, whoever wrote it and when. */
+  async #accept(file: AnnouncedFile, part: string, hashed: { size: number; sha256: string } | undefined) {
+    const measured = hashed ?? (await measureFile(part));
     try {
       file.judge(measured);
     } catch (error) {
@@ -164,13 +194,20 @@ function statsOf(path: string): Stats | undefined {
   return stats?.isFile() ? stats : undefined;
 }
 
-/** Passes chunks on, up to so many bytes. */
-function atMost(file: AnnouncedFile, most: number) {
+/** Changes with every write to a file, and is another one for another file. */
+function stampOf(path: string): string {
+  const stats: BigIntStats | undefined = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats ? `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}` : '';
+}
+
+/** Passes chunks on, up to so many bytes, into the hash as well. */
+function atMost(file: AnnouncedFile, most: number, hash: Hash | undefined) {
   return async function* (chunks: AsyncIterable<Buffer>) {
     let left = most;
     for await (const chunk of chunks) {
       left -= chunk.length;
       if (left < 0) throw file.tooLong();
+      hash?.update(chunk);
       yield chunk;
     }
   };

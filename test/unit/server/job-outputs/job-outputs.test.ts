@@ -198,6 +198,19 @@ describe('what a node hands over of its job', () => {
     expect((await get(job, 'model')).body).toBe('0123456789');
   });
 
+  it('is judged by what lies on the disk where that was written to between two pieces', async () => {
+    const job = await newJob();
+    const { project_id: project = '' } = (await store.read((tx) => tx.jobs.get(job))) ?? {};
+    const output = outputOf('one two three');
+    await offer(job, output);
+    expect((await put(job, output.sha256, 0, 'one ')).body).toMatchObject({ received: 4 });
+    expect((await put(job, output.sha256, 4, 'two ')).body).toMatchObject({ received: 8 });
+    writeFileSync(join(context.outputs.folder, project, `.${output.sha256}.part`), 'One two ');
+
+    expect((await put(job, output.sha256, 8, 'three')).body.error).toMatchObject({ code: 'output.damaged' });
+    expect((await put(job, output.sha256, 0, 'one two three')).body).toMatchObject({ complete: true });
+  });
+
   it('is there once for a project, and never sent twice', async () => {
     const [one, two] = [await newJob(), await newJob()];
     const used = await usedBy('p1');
