@@ -119,7 +119,8 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
       void keepSweeping({ store, files: [outputs, revisions], clock, log }, stopped.signal);
       const isConnected = (nodeId: string) => hub.isConnected(nodeId);
       void keepDispatching({ store, queue, vault: keys.vault, clock, log, isConnected }, stopped.signal);
-      void keepJudging({ store, revisions, resolving: resolvingOf(context), clock, log }, stopped.signal);
+      const judging = { store, revisions, limits: context.revisionLimits, resolving: resolvingOf(context), clock, log };
+      void keepJudging(judging, stopped.signal);
       void keepRolling({ store, queue, clock, log, isConnected }, stopped.signal);
       return http.listen(host, port);
     },

@@ -10,12 +10,13 @@ import type { Push } from '../db/entities/revision.ts';
 import type { Store } from '../db/store.ts';
 import { ownRepositories, type Resolving } from '../jobs/resolve-images.ts';
 import { judgePush } from './judge-push.ts';
-import { accept, refuse } from './keep-pushes.ts';
+import { accept, type RevisionLimits, refuse } from './keep-pushes.ts';
 import type { RevisionFiles } from './revision-files.ts';
 
 export interface JudgingParts {
   readonly store: Store;
   readonly revisions: RevisionFiles;
+  readonly limits: RevisionLimits;
   readonly resolving: Omit<Resolving, 'isOwn'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -66,13 +67,19 @@ async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): 
       await store.write((tx) => refuse(tx, push, judged, now()));
     } else {
       const content = { project_id: push.project_id, sha256: judged.files.sha256 };
-      await revisions.keep(judged.tar, content, () => store.write((tx) => accept(tx, push, judged.files, now())));
+      const known = () => store.write((tx) => accept(tx, push, judged.files, { now: now(), limits: parts.limits }));
+      try {
+        await revisions.keep(judged.tar, content, known);
+      } catch (error) {
+        await revisions.drop(content).catch(() => undefined);
+        throw error;
+      }
     }
   } catch (error) {
     // It is judged by the next one.
     if (stopped.aborted) return;
     log.error({ err: error, trace_id: push.trace_id }, 'a push could not be judged');
-    const failure = error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error });
+    const failure = asFailure(error);
     await store.write((tx) => refuse(tx, push, { failure: failure.toFailure(), errors: [] }, now()));
   } finally {
     if (!stopped.aborted) {
@@ -80,6 +87,14 @@ async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): 
       await revisions.dropUpload(push).catch(() => undefined);
     }
   }
+}
+
+function asFailure(error: unknown): AgentError {
+  if (error instanceof AgentError) return error;
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (!['ENOSPC', 'EDQUOT'].includes(code)) return new AgentError('internal', {}, { cause: error });
+  const reason = 'The disk of the control plane has no room for what the tarball unpacks to.';
+  return new AgentError('disk.full', { reason }, { cause: error });
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -65,13 +65,8 @@ async function assertRoom(
   projectId: string,
   bytes: number,
   open: readonly Push[],
-  { each, project }: RevisionLimits,
+  limits: RevisionLimits,
 ): Promise<void> {
-  if (bytes > each) {
-    throw new AgentError('request.too_large', {
-      reason: `It has ${gibibytes(bytes)}, and one may have ${gibibytes(each)}.`,
-    });
-  }
   if (open.length >= maxPushes) {
     throw new AgentError('resource.too_many', { reason: `The project has ${maxPushes} pushes that are not over.` });
   }
@@ -79,7 +74,20 @@ async function assertRoom(
   if (revisions.length >= maxRevisions) {
     throw new AgentError('resource.too_many', { reason: `The project has ${maxRevisions} revisions.` });
   }
-  const used = [...open, ...revisions].reduce((sum, each) => sum + each.bytes, 0);
+  assertFits(bytes, [...open, ...revisions], limits);
+}
+
+function assertFits(
+  bytes: number,
+  kept: readonly { readonly bytes: number }[],
+  { each, project }: RevisionLimits,
+): void {
+  if (bytes > each) {
+    throw new AgentError('request.too_large', {
+      reason: `It has ${gibibytes(bytes)}, and one may have ${gibibytes(each)}.`,
+    });
+  }
+  const used = kept.reduce((sum, one) => sum + one.bytes, 0);
   if (used + bytes <= project) return;
   const reason = `The project keeps ${gibibytes(used)} of revisions, and with ${gibibytes(bytes)} more it would be above ${gibibytes(project)}.`;
   throw new AgentError('resource.too_many', { reason });
@@ -103,19 +111,28 @@ export interface AcceptedFiles extends Pick<Revision, 'sha256' | 'bytes' | 'file
   readonly left_out: readonly string[];
 }
 
-/** Its tar is in its place. A revision that is there already stays as it was, but for what its bases are now. */
-export async function accept(tx: Tx, { id }: Push, accepted: AcceptedFiles, now: number): Promise<void> {
+/**
+ * Its tar is in its place. A revision that is there already keeps the images that it was accepted with. Throws where the tar, which
+ * may be much larger than what was sent, is more than may be kept: then nothing has become of it.
+ */
+export async function accept(
+  tx: Tx,
+  { id }: Push,
+  accepted: AcceptedFiles,
+  { now, limits }: { readonly now: number; readonly limits: RevisionLimits },
+): Promise<void> {
   const push = await tx.pushes.get(id);
   if (push?.state !== 'judging') return;
   const { project_id, created_by: pushed_by } = push;
   const { sha256, bytes, files, bases, manifest, left_out } = accepted;
-  const warnings = [...accepted.warnings];
   const at = new Date(now).toISOString();
   const before = await tx.revisions.find({ project_id, sha256 });
-  const content = { project_id, sha256, bytes, files, bases, warnings };
-  if (before) {
-    await tx.revisions.put({ ...before, ...content });
-  } else {
+  const warnings = [...accepted.warnings, ...movedBases(before?.bases ?? bases, bases)];
+  if (!before) {
+    const open = await tx.pushes.list({ where: { project_id, state: ['receiving', 'judging'] } });
+    const revisions = await tx.revisions.list({ where: { project_id } });
+    assertFits(bytes, [...open.filter((other) => other.id !== id), ...revisions], limits);
+    const content = { project_id, sha256, bytes, files, bases, warnings };
     const revision = { id: newId(now), ...content, pushed_at: at, pushed_by, prepared_on: [] };
     await tx.revisions.insert(revision);
     await tx.revision_manifests.insert({ id: revision.id, manifest });
@@ -127,6 +144,16 @@ export async function accept(tx: Tx, { id }: Push, accepted: AcceptedFiles, now:
     ...{ type: 'push.accepted', project_id, subject: { kind: 'push', id } },
     message: `What was pushed is revision ${sha256}.`,
     data: { sha256, bytes, files, is_new: before === undefined },
+  });
+}
+
+/** A tag that names another image now than when the revision was accepted. */
+function movedBases(kept: Revision['bases'], now: Revision['bases']): PathError[] {
+  return now.flatMap(({ from, reference }) => {
+    const before = kept.find((base) => base.from === from)?.reference;
+    if (before === undefined || before === reference) return [];
+    const message = `names ${from}, which is another image by now: the revision keeps ${before}`;
+    return [{ path: '/build/dockerfile', code: 'base_moved', message }];
   });
 }
 

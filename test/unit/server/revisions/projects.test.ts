@@ -81,6 +81,26 @@ describe('a project', () => {
     expect(shown.body.manifest).toEqual(manifest);
   });
 
+  it('that is pushed again keeps the images that it was accepted with, and that is said', async () => {
+    const tar = packed({}, { 'job.py': 'print(2)' });
+    const first = await push(tar);
+    const old = `${base.replace(/:1$/, '')}@sha256:${'0'.repeat(64)}`;
+    await server.store.write(async (tx) => {
+      const revision = await tx.revisions.find({ project_id: 'p1', sha256: first.revision_sha256 });
+      if (!revision) throw new Error('there is a revision');
+      await tx.revisions.put({ ...revision, bases: revision.bases.map((each) => ({ ...each, reference: old })) });
+    });
+
+    const again = await push(tar);
+
+    expect(again.warnings).toMatchObject([
+      ...first.warnings,
+      { path: '/build/dockerfile', message: `names ${base}, which is another image by now: the revision keeps ${old}` },
+    ]);
+    const { body } = await call('GET', `/api/v1/projects/p1/revisions/${first.revision_sha256}`, { as: 'viewer' });
+    expect(body.bases).toMatchObject([{ from: base, reference: old }]);
+  });
+
   it('has all that is wrong with its manifest told at once (C-88, C-89, C-90, C-91, C-92)', async () => {
     const wrong = { version: 0, runtime: { kind: 'vm', workdir: 'workspace' }, entrypoint: { command: [] } };
 

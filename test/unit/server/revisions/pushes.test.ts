@@ -45,6 +45,11 @@ async function push(tarball: Uint8Array) {
   });
 }
 
+const smallest = {
+  version: 1,
+  runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+  entrypoint: { command: ['python', 'job.py'] },
+};
 const file = (path: string, content: string) => ({ name: path, content });
 
 describe('a push', () => {
@@ -124,6 +129,24 @@ describe('a push', () => {
     expect(fits.status).toBe(201);
     // What is on its way counts as well.
     expect(more.body.error).toMatchObject({ code: 'resource.too_many' });
+  });
+
+  it('is refused where it unpacks to more than may be kept, and nothing of it stays', async () => {
+    const tar = tarOf(
+      file('computalot.project.json', JSON.stringify(smallest)),
+      file('Dockerfile', 'FROM scratch\n'),
+      file('zeros', '\0'.repeat(limits.each)),
+    );
+
+    const refused = await push(gzipSync(tar));
+
+    expect(refused).toMatchObject({
+      ...{ state: 'refused', revision_sha256: null },
+      failure: { code: 'request.too_large', message: expect.stringContaining('one may have') },
+    });
+    await eventually(() =>
+      expect(filesOf('p1').filter((name) => /^[0-9a-f]{64}$/.test(name) || name.includes(refused.id))).toEqual([]),
+    );
   });
 
   it('of a tar that is a revision already needs no bytes', async () => {
