@@ -5,6 +5,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AgentError } from '../../contract/failures.ts';
 
+/** A name with its port, and nothing that a reader of addresses takes for a user, a path or a fragment. */
+const authority = /^[^\s@/\\?#]+$/;
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
 
 /**
@@ -12,7 +14,7 @@ const loopback = ['localhost', '127.0.0.1', '[::1]'];
  * everybody may be come to from anywhere, as by a link in a mail.
  */
 export function checkOrigin(headers: IncomingHttpHeaders, names: readonly string[], isPage: boolean): void {
-  const host = hostOf(`http://${headers.host ?? ''}`);
+  const host = authority.test(headers.host ?? '') ? hostOf(`http://${headers.host}`) : undefined;
   if (host === undefined || ![...loopback, ...names].includes(host.hostname)) {
     throw new AgentError('request.foreign_origin', { reason: 'Its Host header names another host.' });
   }

@@ -13,6 +13,7 @@ import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { Allocation, Shape, SshAccess } from '../db/entities/allocation.ts';
+import { given } from '../db/entities/fields.ts';
 import { appendEvent } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { ReadTx } from '../db/store.ts';
@@ -63,7 +64,7 @@ export type AllocationDetail = Static<typeof AllocationDetail>;
 
 const NewAllocation = Type.Object(
   {
-    ...{ project_id, name, shape: Shape },
+    ...{ project_id, name: given(name), shape: Shape },
     ssh: Type.Optional(SshAccess),
     project_storage: Type.Optional(project_storage),
     data_policy: Type.Optional(data_policy),
@@ -73,7 +74,7 @@ const NewAllocation = Type.Object(
 
 const AllocationChange = Type.Object(
   {
-    name: Type.Optional(name),
+    name: Type.Optional(given(name)),
     shape: Type.Optional(Shape),
     ssh: Type.Optional(SshAccess),
     project_storage: Type.Optional(project_storage),

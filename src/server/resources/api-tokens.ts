@@ -6,6 +6,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
+import { given } from '../db/entities/fields.ts';
 import { ApiToken } from '../db/entities/project.ts';
 import { appendEvent } from '../db/events.ts';
 import type { ReadTx } from '../db/store.ts';
@@ -42,7 +43,7 @@ const RevokedToken = Type.Object(
 
 const NewToken = Type.Object(
   {
-    name: ApiToken.properties.name,
+    name: given(ApiToken.properties.name),
     role: ApiToken.properties.role,
     project_id: Type.Optional({
       ...Type.String(),

@@ -1,6 +1,7 @@
 /** `/api/v1/projects`: who owns and pays. */
 import { Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
+import { given } from '../db/entities/fields.ts';
 import { Project } from '../db/entities/project.ts';
 import { appendEvent } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
@@ -12,7 +13,7 @@ import { type Route, route } from '../http/route.ts';
 const NewProject = Type.Object(
   {
     name: Project.properties.name,
-    display_name: Type.Optional(Project.properties.display_name),
+    display_name: Type.Optional(given(Project.properties.display_name)),
   },
   { additionalProperties: false, description: 'A project to make.' },
 );

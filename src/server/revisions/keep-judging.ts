@@ -5,7 +5,6 @@
 import { AgentError } from '../../contract/failures.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import { mapAtMost } from '../../kit/map-at-most.ts';
 import type { Push } from '../db/entities/revision.ts';
 import type { Store } from '../db/store.ts';
 import { ownRepositories, type Resolving } from '../jobs/resolve-images.ts';
@@ -22,38 +21,46 @@ export interface JudgingParts {
   readonly log: Log;
 }
 
-/** At a time: each reads its tarball from one end to the other. */
-const together = 2;
-/** Registries that say nothing hold up the others for no longer. */
+/** Projects at a time: each reads its tarball from one end to the other. */
+const together = 4;
+/** Registries that say nothing hold up nothing for longer. */
 const patienceMs = 10 * 60 * 1000;
 /** After a store that could not be read or written. */
 const againMs = 10_000;
 
-/** Goes on until it is stopped. */
+/** Goes on until it is stopped. One push of a project at a time, so that a project with many, or slow ones, holds up its own alone. */
 export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Promise<void> {
   const { store, clock, log } = parts;
   let changed = new AbortController();
+  const look = () => changed.abort();
   const stopListening = store.onCommit(({ changed: collections }) => {
-    if (collections.has('pushes')) changed.abort();
+    if (collections.has('pushes')) look();
   });
   signal.addEventListener('abort', stopListening, { once: true });
+  const atWork = new Set<string>();
+  const troubled = async (err: unknown) => {
+    if (signal.aborted) return;
+    log.error({ err }, 'pushes could not be judged, trying again');
+    await clock.pause(againMs, signal).catch(() => undefined);
+  };
+  const begin = async (push: Push) => {
+    atWork.add(push.project_id);
+    await judgeOne(parts, push, signal).catch(troubled);
+    atWork.delete(push.project_id);
+    look();
+  };
   while (!signal.aborted) {
     changed = new AbortController();
-    const isDone = await judgeAll(parts, signal).catch((err: unknown) => {
-      if (!signal.aborted) log.error({ err }, 'pushes could not be judged, trying again');
-      return false;
-    });
-    const wake = AbortSignal.any([signal, changed.signal]);
-    await (isDone ? aborted(wake) : clock.pause(againMs, signal).catch(() => undefined));
+    try {
+      const waiting = await store.read((tx) => tx.pushes.list({ where: { state: 'judging' } }));
+      for (const push of waiting) {
+        if (atWork.size < together && !atWork.has(push.project_id)) void begin(push);
+      }
+      await aborted(AbortSignal.any([signal, changed.signal]));
+    } catch (error) {
+      await troubled(error);
+    }
   }
-}
-
-async function judgeAll(parts: JudgingParts, signal: AbortSignal): Promise<true> {
-  const waiting = await parts.store.read((tx) => tx.pushes.list({ where: { state: 'judging' } }));
-  await mapAtMost(together, waiting, async (push) => {
-    if (!signal.aborted) await judgeOne(parts, push, signal);
-  });
-  return true;
 }
 
 async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): Promise<void> {

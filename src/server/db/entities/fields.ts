@@ -1,6 +1,7 @@
 /** Fields that many entities share. */
-import { type TSchema, Type } from 'typebox';
+import { type TSchema, type TString, Type } from 'typebox';
 import { identifierPattern } from '../../../contract/identifiers.ts';
+import { namePattern } from '../../../contract/name-pattern.ts';
 
 export const closed = { additionalProperties: false } as const;
 
@@ -17,6 +18,11 @@ export function time(description: string) {
 
 export function text(maxLength: number, description: string) {
   return Type.String({ maxLength, description });
+}
+
+/** A name for people as somebody gives it now; the store may have others of before. */
+export function given(name: TString) {
+  return Type.String({ ...name, pattern: namePattern });
 }
 
 /** sha256 of a secret, base64url. The secret itself is nowhere. */

@@ -176,6 +176,8 @@ describe('a browser', () => {
   it.each([
     ['a rebound host name', { host: 'evil.example.com' }, 403],
     ['a rebound host name with our port', { host: `evil.example.com:${host.split(':')[1]}` }, 403],
+    ['a host name behind which ours stands', { host: 'evil.example.com@127.0.0.1' }, 403],
+    ['a host name that ours stands before', { host: '127.0.0.1#.evil.example.com' }, 403],
     ['another origin', { origin: 'https://evil.example.com' }, 403],
     ['an opaque origin', { origin: 'null' }, 403],
     ['another port of this machine', { origin: 'http://127.0.0.1:1' }, 403],

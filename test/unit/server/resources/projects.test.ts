@@ -41,3 +41,22 @@ describe('/api/v1/projects', () => {
     expect(plain(other)).toEqual(plain(none));
   });
 });
+
+it.each([
+  ['project', '/api/v1/projects', { name: 'three' }, 'display_name'],
+  [
+    'allocation',
+    '/api/v1/allocations',
+    { project_id: 'p1', shape: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 } },
+    'name',
+  ],
+  ['token', '/api/v1/tokens', { project_id: 'p1', role: 'viewer' }, 'name'],
+])(
+  'the name of a %s holds nothing that steers a terminal or turns what stands around it',
+  async (_, path, body, field) => {
+    for (const name of ['\u001b]0;x\u0007', 'a\nb', 'a\u0000', 'a\u202eb', '\u2066a\u2069', '\u009b31m']) {
+      const { status, body: answer } = await server.call('POST', path, { body: { ...body, [field]: name } });
+      expect([status, answer.error?.errors[0]?.path]).toEqual([400, `/${field}`]);
+    }
+  },
+);
