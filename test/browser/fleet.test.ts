@@ -60,6 +60,7 @@ it('shows of each node whether it can take work, and when it was last asked (G-1
     expect(known).toMatch(/Unknown.*disconnected.* ago$/);
     expect(drained).toMatch(/Not ready.*draining.* ago$/);
     await page.getByRole('main').getByText('It is draining.').waitFor();
+    await page.getByText('None was found on it.').waitFor();
   });
 });
 

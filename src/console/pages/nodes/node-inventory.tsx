@@ -108,6 +108,7 @@ export function Runtimes({ node }: Shown) {
   const { runtimes, engine, compose_version } = runtime;
   return (
     <Section title="Container runtimes">
+      {runtimes.length === 0 && <p class="muted">None was found on it.</p>}
       <ul class="cards">
         {runtimes.map(({ name, state, version, approved, reason }) => (
           <li key={name} class="gpu">
