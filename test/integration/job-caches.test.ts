@@ -98,7 +98,7 @@ async function ran(revision: string, script: string, { sandbox = 'runc', project
 }
 
 describe.each(['runc', 'gvisor'] as const)('under %s, a cache', (sandbox) => {
-  it('stays for the next job of its revision, writable for every user, and for nobody else', async () => {
+  it('stays for the next job of its revision, writable for every user, and for nobody else (C-53, C-54, C-57)', async () => {
     const revision = newRevision();
 
     const first = await ran(revision, 'ls; echo by $(id -u) > by-$(id -u)', { sandbox });
@@ -117,7 +117,7 @@ describe.each(['runc', 'gvisor'] as const)('under %s, a cache', (sandbox) => {
     ]);
   });
 
-  it('begins with what the image has where that is wanted, once, however empty it is later', async () => {
+  it('begins with what the image has where that is wanted, once, however empty it is later (C-52, C-55)', async () => {
     const cache = { seed_from_image: true };
     const revision = newRevision();
 
@@ -131,7 +131,7 @@ describe.each(['runc', 'gvisor'] as const)('under %s, a cache', (sandbox) => {
   });
 });
 
-it('a cache that holds more than it may is emptied before its next use, and is not filled again', async () => {
+it('a cache that holds more than it may is emptied before its next use, and is not filled again (C-50)', async () => {
   const cache = { max_bytes: 100, seed_from_image: true };
   const revision = newRevision();
 
