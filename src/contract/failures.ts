@@ -545,6 +545,12 @@ export const failures = {
     hint: 'The detail names the output and why. Only files and folders within the limits of the host are kept.',
     retryable: false,
   },
+  'output.unsettled': {
+    kind: 'conflict',
+    message: 'A checkpoint was being written when it was looked at.',
+    hint: 'It is not kept, so that no attempt goes on from half of one. Write it under another name and rename it, at least three seconds before the next.',
+    retryable: true,
+  },
   'output.damaged': {
     kind: 'invalid',
     message: 'An output of a job is not what was announced.',

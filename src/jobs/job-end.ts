@@ -17,22 +17,36 @@ import { takeContainers, takeOthers } from './take-away.ts';
 /** At most, before who waits for the job hears of its end: what was kept can be had then, where the control plane is there. */
 const handOverMs = 20_000;
 
+/** Between two that are kept of one name. */
 const checkpointMs = 30_000;
+/** Between two looks at what is not there, or is being written. */
+const lookMs = 2000;
 
-/** Keeps checkpoints that have changed while the job runs, until the signal is aborted. */
+/** Keeps checkpoints that have changed while the job runs, the first as soon as it is there, until the signal is aborted. */
 export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
   const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
   if (wanted.length === 0 || !job.ground.jobs.outputs) return;
+  const nextLook = new Map<string, number>();
   const look = async () => {
     for (const output of wanted) {
-      await take(job, output, signal).catch((error: unknown) => {
-        if (!signal.aborted) note(job, output, error);
-      });
+      if (performance.now() < (nextLook.get(output.name) ?? 0)) continue;
+      if (await isLookedAt(job, output, signal)) nextLook.set(output.name, performance.now() + checkpointMs);
     }
     if (!signal.aborted) noteOutputs(job);
   };
   const onError = (error: unknown) => job.ground.log.warn({ err: error }, 'checkpoints could not be looked at');
-  void repeat(look, { everyMs: checkpointMs, clock: systemClock, signal, onError });
+  void repeat(look, { everyMs: lookMs, clock: systemClock, signal, onError });
+}
+
+/** False where it is to be looked at again soon: it is not there, or is being written. */
+async function isLookedAt(job: RunningJob, output: PlannedOutput, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await take(job, output, signal, Date.now())) !== undefined;
+  } catch (error) {
+    const isUnsettled = error instanceof AgentError && error.code === 'output.unsettled';
+    if (!signal.aborted && !isUnsettled) note(job, output, error);
+    return !isUnsettled;
+  }
 }
 
 /** Keeps the logs of all that ran, and every output. Returns why the job has failed if a required one is not there. */
@@ -43,7 +57,7 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
   let missing: Failure | undefined;
   for (const output of job.plan.outputs) {
     try {
-      const kept = await take(job, output, toItsEnd());
+      const kept = await take(job, output, toItsEnd(), output.type === 'checkpoint' ? cutAt(job) : undefined);
       if (kept) continue;
       const { name, path, volume, required } = output;
       const facts = { output: name, path };
@@ -61,6 +75,13 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
   return missing;
 }
 
+/** When the last of its programs ended that did not end well: it may have been writing. Undefined where all did. */
+function cutAt(job: RunningJob): number | undefined {
+  const cut = job.plan.steps.map(({ id }) => job.step(id)).filter(({ exit_code }) => exit_code !== 0);
+  const ends = cut.flatMap(({ ended_at, container_id }) => (container_id && ended_at ? [Date.parse(ended_at)] : []));
+  return ends.length > 0 ? Math.max(...ends) : undefined;
+}
+
 async function keepLog(job: RunningJob, id: string): Promise<void> {
   const { engine, log, jobs } = job.ground;
   const signal = toItsEnd();
@@ -73,9 +94,9 @@ async function keepLog(job: RunningJob, id: string): Promise<void> {
 }
 
 /** Undefined also where no container that was made has its volume. */
-async function take(job: RunningJob, output: PlannedOutput, signal: AbortSignal) {
+async function take(job: RunningJob, output: PlannedOutput, signal: AbortSignal, writtenUntil: number | undefined) {
   const place = whereIs(job, output);
-  return place && (await job.ground.jobs.outputs?.take(output, place, signal));
+  return place && (await job.ground.jobs.outputs?.take(output, { ...place, written_until: writtenUntil }, signal));
 }
 
 function whereIs(job: RunningJob, { volume }: PlannedOutput): Whereabouts | undefined {

@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { ensureCompose } from '../../bootstrap/dev/compose.ts';
 import type { AgentConfig } from '../../src/agent/config.ts';
 import { until } from './daemon-ground.ts';
@@ -62,7 +63,7 @@ export async function openHost({ undo, made, agentConfig, environment, ...option
   undo.defer(() => removeEverything(engineSocket, allocationId));
   const secrets = `/dev/shm/gpuaas-wire-${randomBytes(5).toString('hex')}`;
   undo.defer(() => rmSync(secrets, { recursive: true, force: true }));
-  undo.defer(() => rmSync(`${folder}-inputs`, { recursive: true, force: true }));
+  undo.defer(() => rmSync(inputsOf(folder), { recursive: true, force: true }));
   const compose = await ensureCompose();
   const about = { allocationId, engineSocket: gateway, registryHost, secrets, compose };
   const configFile = writeConfig(folder, about, agentConfig);
@@ -147,6 +148,11 @@ interface HostConfig {
   readonly compose: string;
 }
 
+/** Beside all folders of a wire: those are the user's, and data of jobs lies only below folders of root. */
+function inputsOf(folder: string): string {
+  return join(tmpdir(), `${relative(tmpdir(), folder).replaceAll('/', '-')}-inputs`);
+}
+
 function writeConfig(
   folder: string,
   { allocationId, engineSocket, registryHost, secrets, compose }: HostConfig,
@@ -168,7 +174,7 @@ function writeConfig(
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     ...{ secrets_dir: secrets, telemetry: { port: 0 }, stacks: { plugin_folders: [compose] } },
     reserves: { cpu_cores: 0, memory_gib: 0.5, disk_gib: 0.5 },
-    inputs: { dir: `${folder}-inputs`, allow: ['127.0.0.0/8'] },
+    inputs: { dir: inputsOf(folder), allow: ['127.0.0.0/8'] },
     ...over,
   };
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });

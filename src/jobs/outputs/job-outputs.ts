@@ -19,13 +19,19 @@ export interface Whereabouts {
   readonly container: string;
   /** Where the volume is in that container. */
   readonly target: string;
+  /**
+   * When its program may have been at work on it last, in milliseconds since 1970: now, while it runs, or when it was cut short.
+   * Undefined where it has ended by itself, and left what it wanted to.
+   */
+  readonly written_until?: number | undefined;
 }
 
 export interface JobOutputs {
   /**
    * Keeps a file, or a folder as one archive, and begins to hand it over. Undefined where there is nothing at that path, which
    * the caller judges. What is as it was the last time is not kept twice. `output.refused` for what is neither file nor folder or
-   * is too large, `disk.full`.
+   * is too large, `output.unsettled` for what was written to in the two seconds before `written_until` or while it was read,
+   * `disk.full`.
    */
   take(output: PlannedOutput, where: Whereabouts, signal: AbortSignal): Promise<KeptOutput | undefined>;
   /** The same for everything that a step has said. An output of a job may come again: the newest counts. */

@@ -1,5 +1,6 @@
 /** Keeps what comes out of jobs, and hands it over to the control plane in the background. */
 import { posix } from 'node:path';
+import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import type { KeptOutput } from '../../contract/job-outputs.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -9,7 +10,7 @@ import type { ContainerEngine, LogEntry } from '../../runtime/engine.ts';
 import { handOver, type OutputDestination } from './hand-over.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
 import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
-import { takeTar } from './take-tar.ts';
+import { type Look, lookAt, takeTar } from './take-tar.ts';
 
 export interface OutputsOptions {
   readonly engine: Pick<ContainerEngine, 'getArchive'>;
@@ -33,6 +34,8 @@ export interface KeptOutputs extends JobOutputs {
 const parallel = 2;
 const maxEntries = 200_000;
 const maxNames = 64 * 2 ** 20;
+/** Engines tell times to the second: what is written to later than that has another one. */
+const settlingMs = 2000;
 
 /** Goes on at once with what an earlier life has left. */
 export function openOutputs({ engine, folder, limits, free, destination, clock, log }: OutputsOptions): KeptOutputs {
@@ -45,12 +48,17 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
 
   return {
     take: async (output, where, signal) => {
-      const archive = await engine.getArchive(where.container, posix.join(where.target, output.path), signal);
+      const read = () => engine.getArchive(where.container, posix.join(where.target, output.path), signal);
+      const archive = await read();
       if (!archive) return undefined;
       const most = { bytes: limits.each, entries: maxEntries, names: maxNames };
-      return await keep(where.job, async (write) =>
-        filled(output, where, await named(output, takeTar(archive, write, most))),
-      );
+      return await keep(where.job, async (write) => {
+        const taken = await named(output, takeTar(archive, write, most));
+        if (where.written_until !== undefined && !(await isSettled(taken.look, where.written_until, read))) {
+          throw new AgentError('output.unsettled', { output: output.name, path: output.path });
+        }
+        return filled(output, where, taken);
+      });
     },
     takeLog: async (job, step, entries, signal) =>
       await keep(job, async (write) => {
@@ -143,6 +151,17 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     for (const { stop: stopping } of chosen) stopping.abort();
     await Promise.all(chosen.map(({ end }) => end));
   }
+}
+
+/** True where nobody was at work on it shortly before `until`, and nobody has been since it was read. */
+async function isSettled(
+  { print, newest }: Look,
+  until: number,
+  read: () => Promise<Readable | undefined>,
+): Promise<boolean> {
+  if (newest > until - settlingMs) return false;
+  const again = await read();
+  return again !== undefined && (await lookAt(again)).print === print;
 }
 
 function keyOf({ job, output }: Pick<Spooled, 'job' | 'output'>): string {

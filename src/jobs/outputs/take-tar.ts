@@ -5,6 +5,7 @@
  * Nothing is ever written by a name of the stranger's. Links stay if they lead to something within the folder, without a way
  * around; devices and the like are left out. What is larger than allowed is refused by what its header says, before it comes.
  */
+import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Extract, extract, type Header, type Pack, pack } from 'tar-stream';
@@ -21,6 +22,15 @@ export interface TakenTar {
   readonly kind: 'file' | 'folder';
   /** Names that were left out, a few of them, and how many there were. */
   readonly leftOut: { readonly some: readonly string[]; readonly count: number };
+  readonly look: Look;
+}
+
+/** What an archive is like from outside: whoever writes to one of its files changes it. */
+export interface Look {
+  /** Sizes and times of all names. */
+  readonly print: string;
+  /** When something of it was last written to, in milliseconds since 1970, to the second. */
+  readonly newest: number;
 }
 
 /** Takes the next bytes; the chunk is the caller's again when it resolves. */
@@ -31,6 +41,53 @@ type Kept = Partial<Header> & Pick<Header, 'name'>;
 
 /** `output.refused` for what is neither file nor folder, is too large, or is no sound tar. Fails as `from` and `write` do. */
 export async function takeTar(from: Readable, write: Write, limits: TarLimits): Promise<TakenTar> {
+  return await reading(from, async (first, entries) => {
+    const { type, name, size } = first.header;
+    const seen = new Seen();
+    seen.add(first.header);
+    if (type === 'file') {
+      if (size > limits.bytes) throw tooLarge(limits.bytes);
+      for await (const chunk of first) await write(chunk as Uint8Array);
+      return { kind: 'file', leftOut: new LeftOut(), look: seen.look() };
+    }
+    if (type !== 'directory') throw refused(`It is a ${type}, and no file and no folder.`);
+    first.resume();
+    const leftOut = await folder({ base: plain(name), entries, limits, seen }, write);
+    return { kind: 'folder', leftOut, look: seen.look() };
+  });
+}
+
+/** The same look as that of what was taken, where nothing has changed. Of a file no content is read. */
+export async function lookAt(from: Readable): Promise<Look> {
+  return await reading(from, async (first, entries) => {
+    const seen = new Seen();
+    seen.add(first.header);
+    if (first.header.type === 'file') return seen.look();
+    first.resume();
+    for (let entry = await next(entries); entry; entry = await next(entries)) {
+      seen.add(entry.header);
+      entry.resume();
+    }
+    return seen.look();
+  });
+}
+
+class Seen {
+  readonly #hash = createHash('sha256');
+  #newest = 0;
+
+  add({ name, type, size, mtime }: Header): void {
+    const time = mtime?.getTime() ?? 0;
+    this.#newest = Math.max(this.#newest, time);
+    this.#hash.update(JSON.stringify([name, type, size, time]));
+  }
+
+  look(): Look {
+    return { print: this.#hash.digest('hex'), newest: this.#newest };
+  }
+}
+
+async function reading<T>(from: Readable, use: (first: Entry, rest: AsyncIterator<Entry>) => Promise<T>): Promise<T> {
   const tar = extract();
   from.once('error', (error) => tar.destroy(error));
   from.pipe(tar as unknown as NodeJS.WritableStream);
@@ -38,15 +95,7 @@ export async function takeTar(from: Readable, write: Write, limits: TarLimits): 
     const entries = tar[Symbol.asyncIterator]();
     const first = await next(entries);
     if (!first) throw refused('The engine gave an empty archive.');
-    const { type, name, size } = first.header;
-    if (type === 'file') {
-      if (size > limits.bytes) throw tooLarge(limits.bytes);
-      for await (const chunk of first) await write(chunk as Uint8Array);
-      return { kind: 'file', leftOut: new LeftOut() };
-    }
-    if (type !== 'directory') throw refused(`It is a ${type}, and no file and no folder.`);
-    first.resume();
-    return await folder(plain(name), entries, write, limits);
+    return await use(first, entries);
   } catch (error) {
     throw reasonOf(error, from);
   } finally {
@@ -67,15 +116,15 @@ async function next(entries: AsyncIterator<Entry>): Promise<Entry | undefined> {
   return done ? undefined : value;
 }
 
-async function folder(base: string, entries: AsyncIterator<Entry>, write: Write, limits: TarLimits): Promise<TakenTar> {
+async function folder(archive: Omit<Repacking, 'ours' | 'leftOut'>, write: Write): Promise<LeftOut> {
   const ours = pack();
   const leftOut = new LeftOut();
   const writing = async () => {
     for await (const chunk of ours) await write(chunk as Uint8Array);
   };
   try {
-    await Promise.all([repack({ base, entries, ours, limits, leftOut }), writing()]);
-    return { kind: 'folder', leftOut };
+    await Promise.all([repack({ ...archive, ours, leftOut }), writing()]);
+    return leftOut;
   } finally {
     ours.destroy();
   }
@@ -86,10 +135,11 @@ interface Repacking {
   readonly entries: AsyncIterator<Entry>;
   readonly ours: Pack;
   readonly limits: TarLimits;
+  readonly seen: Seen;
   readonly leftOut: LeftOut;
 }
 
-async function repack({ base, entries, ours, limits, leftOut }: Repacking): Promise<void> {
+async function repack({ base, entries, ours, limits, seen, leftOut }: Repacking): Promise<void> {
   const names = new Names();
   let bytes = 0;
   let length = 0;
@@ -98,6 +148,7 @@ async function repack({ base, entries, ours, limits, leftOut }: Repacking): Prom
     if (!entry) break;
     if (count > limits.entries) throw refused(`It has more than ${limits.entries} files.`);
     const { header } = entry;
+    seen.add(header);
     bytes += header.size + 512;
     if (bytes > limits.bytes) throw tooLarge(limits.bytes);
     const name = within(base, header.name);

@@ -4,6 +4,11 @@ import type { Job } from '../db/entities/job.ts';
 
 /** Failures that are none of the job's own, though the same task would fail again. */
 const misfortunes: ReadonlySet<FailureCode> = new Set(['step.lost', 'task.expired', 'task.stale']);
+/**
+ * A step that was ended by one of these, without having used more memory than it may, or having been told to end, was ended from
+ * outside: its host goes down, somebody or the kernel has killed it. The exit status of a program that kills itself reads the same.
+ */
+const kills: readonly unknown[] = ['SIGKILL', 'SIGTERM'];
 /** Times that hosts may refuse it before anybody has begun. */
 const maxAttempts = 20;
 
@@ -13,8 +18,12 @@ export function isBegunAgain(
   failure: Failure | null,
 ): boolean {
   if (failure === null || cancelled_at !== null || attempts.length >= maxAttempts) return false;
-  if (!failure.retryable && !misfortunes.has(failure.code)) return false;
+  if (!failure.retryable && !misfortunes.has(failure.code) && !isKill(failure)) return false;
   return attempts.at(-1)?.begun !== true || attempts.filter(({ begun }) => begun).length <= options.retries;
+}
+
+function isKill({ code, detail }: Failure): boolean {
+  return code === 'step.failed' && kills.includes(detail['signal']);
 }
 
 /** Milliseconds since 1970 before which it is not begun anew: 2 seconds behind the first attempt, at most five minutes. */

@@ -121,7 +121,7 @@ describe('an output', () => {
     [false, 'succeeded'],
     [true, 'failed'],
   ])(
-    'that is not there is told of by name and path, which no log takes out (required: %s)',
+    'that is not there is told of by name and path, which no log takes out (C-75, required: %s)',
     async (required, state) => {
       const output = { name: 'model', volume: 'data', path: 'out/model.bin', type: 'artifact' as const, required };
       const steps = [step('one', { mounts: [{ volume: 'data', path: '/data', read_only: false }] })];

@@ -48,12 +48,12 @@ function host(
   } = {},
 ) {
   const { destination, folder = join(root, randomUUID()), limits = {}, clock = hasty, free } = given;
-  const world = { content: 'weights' as string | undefined, asked: [] as string[] };
+  const world = { content: 'weights' as string | undefined, asked: [] as string[], writtenAt: [] as Date[] };
   const outputs: KeptOutputs = openOutputs({
     engine: {
       getArchive: async (name, path) => {
         world.asked.push(`${name} ${path}`);
-        return world.content === undefined ? undefined : archiveOf(world.content);
+        return world.content === undefined ? undefined : archiveOf(world.content, world.writtenAt.shift());
       },
     },
     ...{ folder, destination, clock, log: createLog({ level: 'silent' }), ...(free && { free }) },
@@ -155,6 +155,26 @@ describe('an output', () => {
 
     expect(plane.offered.map((each) => each.sha256)).toEqual([sha256('weights'), sha256('better weights')]);
     expect(outputs.of(where.job)).toEqual([second]);
+  });
+
+  it.each([
+    ['was written to a moment before', [1_000_000_000_000 - 1000], 'output.unsettled'],
+    ['is written to while it is read', [0, 1_000_000_000_000], 'output.unsettled'],
+    ['was left alone, before and since', [1_000_000_000_000 - 2000, 1_000_000_000_000 - 2000], undefined],
+  ])('that %s is kept or not, where its program may still be at it (C-71)', async (_, times, code) => {
+    const { outputs, world, where, folder } = host();
+    world.writtenAt = times.map((time) => new Date(time));
+
+    const taking = outputs.take(planned(), { ...where, written_until: 1_000_000_000_000 }, signal);
+
+    expect(
+      await taking.then(
+        () => undefined,
+        (error: AgentError) => error.code,
+      ),
+    ).toBe(code);
+    expect(outputs.of(where.job)).toHaveLength(code === undefined ? 1 : 0);
+    expect(readdirSync(join(folder, where.job))).toHaveLength(code === undefined ? 2 : 0);
   });
 
   it('is refused by name where it is too large, and nothing of it stays', async () => {
@@ -405,9 +425,9 @@ describe('the log of a step', () => {
   });
 });
 
-function archiveOf(content: string): Readable {
+function archiveOf(content: string, mtime = new Date(0)): Readable {
   const tar = pack();
-  tar.entry({ name: 'model.bin' }, content);
+  tar.entry({ name: 'model.bin', mtime }, content);
   tar.finalize();
   return Readable.from(tar as unknown as AsyncIterable<Uint8Array>, { objectMode: false });
 }

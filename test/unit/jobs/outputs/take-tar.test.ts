@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { extract, type Header, pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
-import { takeTar } from '../../../../src/jobs/outputs/take-tar.ts';
+import { lookAt, takeTar } from '../../../../src/jobs/outputs/take-tar.ts';
 
 type Part = Partial<Header> & { readonly name: string; readonly content?: string };
 
@@ -60,6 +60,16 @@ describe('a folder', () => {
       { name: 'a/x', type: 'file', mode: 0o644, content: 'one' },
       { name: 'run.sh', type: 'file', mode: 0o755, content: 'two' },
     ]);
+  });
+
+  it('looks the same again, and another way where a file of it was written to', async () => {
+    const at = (ms: number) => [directory('m', { mtime: new Date(1e12) }), file('m/x', 'one', { mtime: new Date(ms) })];
+
+    const { taken } = await take(at(2e12));
+
+    expect(await lookAt(Readable.from([await bytesOf(at(2e12))]))).toEqual(taken.look);
+    expect((await lookAt(Readable.from([await bytesOf(at(3e12))]))).print).not.toBe(taken.look.print);
+    expect(taken.look.newest).toBe(2e12);
   });
 
   it('keeps links that stay within it, and leaves out all others and what is no file', async () => {

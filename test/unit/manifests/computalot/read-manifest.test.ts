@@ -54,8 +54,8 @@ describe('a project manifest', () => {
 describe('in the words of its documentation it says', () => {
   it.each<[string, string, string, readonly unknown[]]>([
     ['C-89', 'version must be a positive integer', '/version', [0, -1, 1.5, '1', undefined]],
-    ['C-90', 'runtime.kind must be tarball or oci', '/runtime/kind', ['docker', 1, undefined]],
-    ['C-91', 'runtime.workdir must be an absolute path', '/runtime/workdir', ['workspace', '', 1, undefined]],
+    ['C-6, C-90', 'runtime.kind must be tarball or oci', '/runtime/kind', ['docker', 1, undefined]],
+    ['C-7, C-91', 'runtime.workdir must be an absolute path', '/runtime/workdir', ['workspace', '', 1, undefined]],
     [
       ...(['C-92', 'entrypoint.command must be a non-empty string array', '/entrypoint/command'] as const),
       [[], 'python job.py', ['python', 1], undefined],
