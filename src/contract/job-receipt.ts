@@ -48,6 +48,15 @@ export const ReceiptFacts = Type.Object(
                   maxItems: 64,
                   description: 'Images that it was built on, by digest.',
                 }),
+                builder: Type.Optional(
+                  Type.Literal('docker-classic', { description: "What has built it: the engine's own first builder." }),
+                ),
+                engine: Type.Optional(
+                  Type.Union([Type.String({ maxLength: 128 }), Type.Null()], {
+                    description:
+                      'Version of the engine that has built it; null where the job ended before it was there.',
+                  }),
+                ),
               },
               { ...closed, description: 'What it was made of; for an image that its host has built.' },
             ),

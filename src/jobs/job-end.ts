@@ -135,7 +135,10 @@ export function signReceipt(job: RunningJob): string | null {
         ? { reference: source.reference }
         : {
             reference: revisionReference(source),
-            provenance: { revision_sha256: source.revision_sha256, bases: Object.values(source.bases) },
+            provenance: {
+              ...{ revision_sha256: source.revision_sha256, bases: Object.values(source.bases) },
+              ...{ builder: 'docker-classic', engine: record.builders?.[id] ?? null },
+            },
           }),
     })),
     inputs: plan.inputs.map(({ id }) => ({ id, sha256: record.inputs[id]?.sha256 ?? null })),

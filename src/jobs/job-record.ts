@@ -63,6 +63,8 @@ export interface JobRecord {
   readonly steps: Readonly<Record<string, StepRecord>>;
   /** Engine's id of each image that was pulled, by its id in the plan. */
   readonly images: Readonly<Record<string, string>>;
+  /** Version of the engine that has built an image, by its id in the plan. */
+  readonly builders?: Readonly<Record<string, string>>;
   /** By id. */
   readonly inputs: Readonly<Record<string, ProvidedInput>>;
   readonly outputs: readonly KeptOutput[];

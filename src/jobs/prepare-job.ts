@@ -40,7 +40,10 @@ async function obtainImage(job: RunningJob, image: JobPlan['images'][number], si
       ? await obtainBuilt(job, { id, source, pull }, signal)
       : await pullImage(job, image, source.reference, signal);
   job.images.set(id, facts);
-  if (job.record.images[id] !== facts.id) job.update({ images: { ...job.record.images, [id]: facts.id } });
+  if (job.record.images[id] === facts.id) return;
+  const { images, builders = {} } = job.record;
+  const built = facts.builtBy === undefined ? {} : { builders: { ...builders, [id]: facts.builtBy } };
+  job.update({ images: { ...images, [id]: facts.id }, ...built });
 }
 
 async function pullImage(

@@ -199,4 +199,6 @@ export interface ImageFacts {
   readonly hasHealthcheck: boolean;
   /** Projects that this host has built it for, and no other may run it. */
   readonly builtFor?: readonly string[];
+  /** Version of the engine that has built it. */
+  readonly builtBy?: string;
 }

@@ -35,9 +35,10 @@ export async function builtImage(
   const record = await calls.run(options, async (_docker, abort) => {
     return await orUndefined(calls.transport.json({ method: 'GET', path, signal: abort }));
   });
-  const image =
-    record === undefined ? undefined : await inspectImage(calls, (record as { image: string }).image, signal);
-  return image && { ...image, builtFor: [projectId] };
+  if (record === undefined) return undefined;
+  const { image: id, engine } = record as { image: string; engine: string };
+  const image = await inspectImage(calls, id, signal);
+  return image && { ...image, builtFor: [projectId], builtBy: engine };
 }
 
 export async function builtImages(calls: Calls, signal: AbortSignal): Promise<BuiltSummary[]> {

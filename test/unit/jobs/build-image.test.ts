@@ -7,7 +7,9 @@ import { openHostJobs } from '../../../src/agent/host-jobs.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { BuildImage } from '../../../src/contract/job-build.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import { revisionsPath } from '../../../src/contract/signing.ts';
+import { signReceipt } from '../../../src/jobs/job-end.ts';
 import { prepareJob } from '../../../src/jobs/prepare-job.ts';
 import { RunningJob } from '../../../src/jobs/running-job.ts';
 import type { ImageFacts } from '../../../src/policy/container-request.ts';
@@ -44,13 +46,18 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
       const text = String(await buffer(context));
       given.push([request.projectId, ...(text.match(/FROM .*|COPY .*|print.*/g) ?? [])].join('\n'));
       await build?.(request, options);
-      const facts = imageFacts(builtId);
+      const facts = { ...imageFacts(builtId), builtBy: '20.10.24' };
       built.set(request.projectId, facts);
       return facts;
     },
     ...over,
   });
-  const jobs = { ...openHostJobs(), inputs };
+  const signed: ReceiptFacts[] = [];
+  const sign = (facts: ReceiptFacts) => {
+    signed.push(facts);
+    return null;
+  };
+  const jobs = { ...openHostJobs({ receipts: { sign } }), inputs };
   const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000), over: Partial<JobPlan> = {}) => {
     const recorded = taskContext(engine, { jobs });
     const images = [{ id: 'main', source }];
@@ -60,14 +67,14 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
     return { ...recorded, job };
   };
   const pulls = () => calls.filter((call) => call.startsWith('pull'));
-  return { ...{ prepare, given, pulls, built, calls }, asked: server.asked };
+  return { ...{ prepare, given, pulls, built, calls, signed }, asked: server.asked };
 }
 
 type Build = (request: BuildRequest, options: BuildOptions) => Promise<void>;
 
 describe('an image that a host builds', () => {
   it('is built of the files of its revision on bases by digest, and pinned by its id', async () => {
-    const { prepare, given, pulls, asked } = await buildingHost();
+    const { prepare, given, pulls, asked, signed } = await buildingHost();
 
     const { job } = await prepare();
 
@@ -80,6 +87,11 @@ describe('an image that a host builds', () => {
     expect(pulls()).toEqual([`pull ${imageReference}`, `pull ${other}`]);
     expect(asked.map(({ url }) => url)).toEqual([`${revisionsPath}/${tar.sha256}`]);
     expect([job.record.images, job.images.get('main')?.id]).toEqual([{ main: builtId }, builtId]);
+    signReceipt(job);
+    expect(signed[0]?.images[0]?.provenance).toEqual({
+      ...{ revision_sha256: tar.sha256, bases: Object.values(source.bases) },
+      ...{ builder: 'docker-classic', engine: '20.10.24' },
+    });
   });
 
   it('tells how far it is, and has what the build said in its log, by the step', async () => {
