@@ -2,7 +2,7 @@
  * What waits on this host for the control plane: `<state_dir>/jobs/<job>/<sha256>`, and beside it `<name>.json`, which says what it
  * is. The bytes are there before the note is, and go once they were handed over; the note stays with the job.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { open, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -139,18 +139,20 @@ export class Spool {
     const file = await open(part, 'wx', 0o600);
     const hash = createHash('sha256');
     let bytes = 0;
+    const pieces = new Pieces(hash, (piece) => room.write(piece.length, () => file.appendFile(piece)));
     const write: Write = async (chunk) => {
       bytes += chunk.length;
       if (bytes > this.#limits.each) {
         throw new AgentError('output.refused', { reason: `It is larger than ${gibibytes(this.#limits.each)}.` });
       }
-      hash.update(chunk);
-      await room.write(chunk.length, () => file.appendFile(chunk));
+      await pieces.add(chunk);
     };
     try {
       const facts = await fill(write);
+      await pieces.end();
       return { facts, sha256: hash.digest('hex'), bytes };
     } finally {
+      await pieces.settled();
       await file.close();
     }
   }
@@ -189,6 +191,56 @@ export class Spool {
       if (!wanted.has(entry) && !entry.endsWith(note)) rmSync(join(folder, entry), { force: true });
     }
     this.#jobs.set(job, notes);
+  }
+}
+
+const pieceBytes = 512 * 1024;
+
+/** Engines give archives in small chunks: they are hashed and written in large pieces, and one is written while the next comes. */
+class Pieces {
+  readonly #hash: Hash;
+  readonly #write: (piece: Uint8Array) => Promise<void>;
+  #filling = Buffer.allocUnsafeSlow(pieceBytes);
+  #spare = Buffer.allocUnsafeSlow(pieceBytes);
+  #length = 0;
+  #writing = Promise.resolve();
+
+  constructor(hash: Hash, write: (piece: Uint8Array) => Promise<void>) {
+    this.#hash = hash;
+    this.#write = write;
+  }
+
+  /** Fails where a piece before could not be written. The chunk is the caller's again when it resolves. */
+  async add(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + pieceBytes - this.#length);
+      this.#filling.set(part, this.#length);
+      this.#length += part.length;
+      at += part.length;
+      if (this.#length === pieceBytes) await this.#begin();
+    }
+  }
+
+  /** Resolves when all of it is written. */
+  async end(): Promise<void> {
+    if (this.#length > 0) await this.#begin();
+    await this.#writing;
+  }
+
+  /** Resolves when nothing is written any more, whatever became of it. */
+  async settled(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+  }
+
+  async #begin(): Promise<void> {
+    const piece = this.#filling.subarray(0, this.#length);
+    this.#hash.update(piece);
+    await this.#writing;
+    this.#writing = this.#write(piece);
+    // Told with the next piece.
+    this.#writing.catch(() => undefined);
+    [this.#filling, this.#spare] = [this.#spare, this.#filling];
+    this.#length = 0;
   }
 }
 
