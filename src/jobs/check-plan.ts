@@ -1,7 +1,6 @@
 /** Holds a plan against itself and against what the operator allows, before anything is done. */
 import type { BuildImage } from '../contract/job-build.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
-import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
 import { readAllowedImage } from '../policy/image-reference.ts';
@@ -15,7 +14,6 @@ import { checkSandbox } from '../policy/render-container.ts';
 export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
   refuse([
     ...findingsOfPlan(plan),
-    { failure: 'task.unsupported', errors: notYet(plan) },
     ...plan.images.flatMap(({ source }, index) => {
       const path = `/images/${index}/source`;
       return source.kind === 'registry'
@@ -24,16 +22,6 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
     }),
     { failure: 'sandbox.unavailable', errors: checkSandbox(plan, policy) },
   ]);
-}
-
-/** What a plan can say and no host does yet. */
-function notYet({ inputs }: JobPlan): PathError[] {
-  const message = 'is not done by this host yet';
-  return inputs.flatMap(({ source }, index) =>
-    source.kind === 'output' && source.media_type === 'application/x-tar'
-      ? [{ path: `/inputs/${index}/source/media_type`, code: 'unsupported', message }]
-      : [],
-  );
 }
 
 function judgeBuild({ bases, network }: BuildImage, path: string, plan: JobPlan, policy: HostPolicy): Finding[] {

@@ -3,7 +3,8 @@
  *
  *   <dir>/cache/…                        what was fetched (see `cache.ts`)
  *   <dir>/cache/provided/<job>/<input>   what a job was provided with, as JSON: it is not asked for again while the job lives
- *   <dir>/cache/objects/<key>            as well: the tar of a revision that jobs are built from
+ *   <dir>/cache/objects/<key>            as well: the tar of a revision that jobs are built from, or of a folder that was kept of one
+ *   <dir>/cache/unpacked/<job>/<input>   what is in such a tar of a folder, until it is laid
  *   <dir>/jobs/<job>/<volume>/<path>     hard links of what was fetched, which a job gets to see read-only
  *
  * The gate makes the folders, down to that of the volume; what is in them is ours.
@@ -41,6 +42,7 @@ import { layFiles, type ObtainedFile } from './lay-files.ts';
 import { judgePaths, type RemoteFile, type RemoteSource } from './remote-file.ts';
 import { Room } from './room.ts';
 import { patiently } from './trouble.ts';
+import { type Unpacked, unpackFolder } from './unpack-folder.ts';
 
 export interface HostInputsOptions {
   readonly policy: Pick<HostPolicy, 'inputs' | 'reserves'>;
@@ -151,6 +153,7 @@ export class HostInputs implements JobInputs {
 
   async release(job: string): Promise<void> {
     await rm(this.#records(job), { recursive: true, force: true });
+    await rm(this.#unpackedOf(job), { recursive: true, force: true });
     const folder = jobInputsRoot(this.#options.policy, job);
     for (const name of await namesIn(folder)) {
       for (const inner of await namesIn(join(folder, name))) {
@@ -187,7 +190,7 @@ export class HostInputs implements JobInputs {
         ...{ client: this.#client, controlPlane: this.#options.revisions, signal, credential, endpoints },
       }),
     );
-    judgePaths(source.files.map(({ path }) => path));
+    judgePaths(source.files.map(({ path, unpackTo = '.' }) => (unpackTo === '.' ? path : unpackTo)));
     const keys = source.files.map((file) => this.#keyOf(file, job, input, credential));
     const provided = await this.#cache.pinned(keys, async () => {
       const wanted = await mapAtMost(most.files, source.files, async (file, index): Promise<Wanted> => {
@@ -195,13 +198,19 @@ export class HostInputs implements JobInputs {
         return { file, key, about: await this.#cache.find(key) };
       });
       const meter = new InputMeter(source.files, this.#clock, onProgress);
-      const files = await this.#obtain(wanted, source, { signal, meter, cacheSeconds: input.cache_seconds });
-      await turn;
-      signal.throwIfAborted();
-      await layFiles(this.folderOf(job, input.volume), files);
-      meter.end();
-      const fromCache = wanted.every(({ about }) => about !== undefined);
-      return { ...summaryOf(input.id, files), from_cache: fromCache };
+      const obtained = await this.#obtain(wanted, source, { signal, meter, cacheSeconds: input.cache_seconds });
+      const unpacked = this.#unpacked(job, input);
+      try {
+        const { files, ...beside } = await this.#unpack(source, obtained, unpacked, signal);
+        await turn;
+        signal.throwIfAborted();
+        await layFiles(this.folderOf(job, input.volume), files, beside);
+        meter.end();
+        const fromCache = wanted.every(({ about }) => about !== undefined);
+        return { ...summaryOf(input.id, files), from_cache: fromCache };
+      } finally {
+        await rm(unpacked, { recursive: true, force: true });
+      }
     });
     await writeFile(this.#record(job, input), JSON.stringify({ provided, boot: this.#boot }));
     if (!provided.from_cache) await this.#tidy();
@@ -253,6 +262,19 @@ export class HostInputs implements JobInputs {
     }
   }
 
+  /** The files of a source; of one that is a folder in a tar, those that are in there. */
+  async #unpack(
+    { files: [first] }: RemoteSource,
+    obtained: readonly ObtainedFile[],
+    to: string,
+    signal: AbortSignal,
+  ): Promise<Unpacked> {
+    const [tar] = obtained;
+    if (first?.unpackTo === undefined || !tar) return { files: obtained, folders: [], links: [] };
+    const room = (bytes: number) => this.#room.take(bytes);
+    return await unpackFolder(tar.object, { to, at: first.unpackTo, room, signal });
+  }
+
   /** Bytes that are still to be fetched. */
   async #missing(wanted: readonly Wanted[]): Promise<number> {
     const missing = await mapAtMost(most.files, wanted, async ({ file, key, about }) => {
@@ -293,6 +315,14 @@ export class HostInputs implements JobInputs {
 
   #record(job: string, { id }: ResolvedInput): string {
     return join(this.#records(job), id);
+  }
+
+  #unpacked(job: string, { id }: ResolvedInput): string {
+    return join(this.#unpackedOf(job), id);
+  }
+
+  #unpackedOf(job: string): string {
+    return join(this.#options.policy.inputs.dir, 'cache', 'unpacked', job);
   }
 
   #records(job: string): string {

@@ -1,5 +1,8 @@
-/** Lays files into the folder of a volume, as hard links. Safe to repeat; a file of that path that is there is replaced. */
-import { chmod, link, lstat, mkdir, rename, rm } from 'node:fs/promises';
+/**
+ * Lays files into the folder of a volume, as hard links. Safe to repeat; a file of that path that is there is replaced. Nothing is
+ * laid through a link, whoever has laid that.
+ */
+import { chmod, link, lstat, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused } from './trouble.ts';
 
@@ -12,24 +15,47 @@ export interface ObtainedFile {
   readonly sha256: string;
 }
 
+/** What a folder has beside files; paths are judged as those are. */
+export interface Beside {
+  readonly folders: readonly string[];
+  readonly links: readonly { readonly path: string; readonly target: string }[];
+}
+
 const seenByAll = 0o755;
 
-export async function layFiles(folder: string, files: readonly ObtainedFile[]): Promise<void> {
+export async function layFiles(
+  folder: string,
+  files: readonly ObtainedFile[],
+  { folders, links }: Beside = { folders: [], links: [] },
+): Promise<void> {
   // Where it is there already it is the gate's, and as it has to be.
   if ((await mkdir(folder, { recursive: true })) !== undefined) await chmod(folder, seenByAll);
   const made = new Set([folder]);
+  for (const path of folders) await unhindered(path, () => makeFolders(folder, path, made));
   for (const { path, object } of files) {
-    try {
+    await unhindered(path, async () => {
       await makeFolders(folder, dirname(path), made);
       await layFile(join(folder, path), object);
-    } catch (error) {
-      if (!['EEXIST', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-      throw refused(
-        'Another input has a folder where this one has a file, or a file where it has a folder.',
-        { path },
-        error,
-      );
-    }
+    });
+  }
+  for (const { path, target } of links) {
+    await unhindered(path, async () => {
+      await makeFolders(folder, dirname(path), made);
+      await replace(join(folder, path), (place) => symlink(target, place));
+    });
+  }
+}
+
+async function unhindered(path: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!['EEXIST', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    throw refused(
+      'Another input has a folder where this one has a file, or a file where it has a folder.',
+      { path },
+      error,
+    );
   }
 }
 
@@ -45,7 +71,12 @@ async function makeFolders(root: string, path: string, made: Set<string>): Promi
 /** Whatever the umask says: whoever runs in a container has to be able to read it. */
 async function makeFolder(folder: string, made: Set<string>): Promise<void> {
   if (made.has(folder)) return;
-  await mkdir(folder, { recursive: true });
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST' && (await lstat(folder)).isDirectory();
+    if (!isThere) throw error;
+  }
   await chmod(folder, seenByAll);
   made.add(folder);
 }
@@ -56,13 +87,16 @@ async function layFile(target: string, object: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const [there, wanted] = await Promise.all([lstat(target), lstat(object)]);
-    if (there.ino === wanted.ino) return;
-    const beside = `${target}.gpuaas-new`;
-    await rm(beside, { force: true });
-    await link(object, beside);
-    await rename(beside, target).catch(async (trouble: unknown) => {
-      await rm(beside, { force: true });
-      throw trouble;
-    });
+    if (there.ino !== wanted.ino) await replace(target, (place) => link(object, place));
   }
+}
+
+async function replace(target: string, make: (place: string) => Promise<void>): Promise<void> {
+  const beside = `${target}.gpuaas-new`;
+  await rm(beside, { force: true });
+  await make(beside);
+  await rename(beside, target).catch(async (trouble: unknown) => {
+    await rm(beside, { force: true });
+    throw trouble;
+  });
 }

@@ -14,6 +14,8 @@ export interface RemoteFile {
   readonly checksum?: Checksum | undefined;
   /** Asked for with each piece, so that all of them are of one content. */
   readonly etag?: string | undefined;
+  /** Of a tar whose contents are laid and not the tar itself: the folder in the volume, `.` for all of that. */
+  readonly unpackTo?: string;
   /** Where all of it is known already. */
   readonly content?: Buffer;
 }

@@ -1,10 +1,10 @@
 /**
  * A folder as a tar archive (POSIX, with extended headers where a name or a size does not fit): for mounts that may be written to,
- * whose files are copied into a volume. Owned by root and open to whoever runs in the container.
+ * whose files are copied into a volume. Owned by root and open to whoever runs in the container. Links are in it that stay in it.
  */
 import { createReadStream } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, readdir, readlink } from 'node:fs/promises';
+import { join, posix } from 'node:path';
 import { Readable } from 'node:stream';
 
 const block = 512;
@@ -12,8 +12,11 @@ const largestInOctal = 0o77777777777;
 
 interface Entry {
   readonly name: string;
-  readonly isFolder: boolean;
+  readonly type: '0' | '2' | '5';
+  readonly mode: number;
   readonly size: number;
+  /** Where a link leads. */
+  readonly target: string;
 }
 
 /**
@@ -35,30 +38,50 @@ async function* entriesOf(folder: string, prefix: string): AsyncGenerator<Buffer
     const path = join(folder, name);
     const found = await lstat(path);
     if (found.isDirectory()) {
-      yield headerOf({ name: `${prefix}${name}/`, isFolder: true, size: 0 });
+      yield headerOf({ name: `${prefix}${name}/`, type: '5', mode: 0o777, size: 0, target: '' });
       yield* entriesOf(path, `${prefix}${name}/`);
     } else if (found.isFile()) {
-      yield headerOf({ name: `${prefix}${name}`, isFolder: false, size: found.size });
+      const mode = (found.mode & 0o100) === 0 ? 0o666 : 0o777;
+      yield headerOf({ name: `${prefix}${name}`, type: '0', mode, size: found.size, target: '' });
       yield* createReadStream(path) as AsyncIterable<Buffer>;
       yield padding(found.size);
+    } else if (found.isSymbolicLink()) {
+      const target = await readlink(path);
+      if (leadsOut(prefix, target)) continue;
+      yield headerOf({ name: `${prefix}${name}`, type: '2', mode: 0o777, size: 0, target });
     }
   }
 }
 
-function headerOf({ name, isFolder, size }: Entry): Buffer {
-  const isLong = Buffer.byteLength(name) > 100 || /[^\x20-\x7e]/.test(name);
+/** By how it is written, from the folder that the link lies in. */
+function leadsOut(folder: string, target: string): boolean {
+  const inside = posix.join(folder, target);
+  return target.startsWith('/') || inside === '..' || inside.startsWith('../');
+}
+
+function headerOf({ name, type, mode, size, target }: Entry): Buffer {
+  const isLong = !fits(name);
+  const isFar = !fits(target);
   const isLarge = size > largestInOctal;
-  const records = [...(isLong ? [record('path', name)] : []), ...(isLarge ? [record('size', String(size))] : [])];
-  const mode = isFolder ? 0o777 : 0o666;
-  const header = plainHeader(isLong ? 'long' : name, isFolder ? '5' : '0', mode, isLarge ? 0 : size);
+  const records = [
+    ...(isLong ? [record('path', name)] : []),
+    ...(isFar ? [record('linkpath', target)] : []),
+    ...(isLarge ? [record('size', String(size))] : []),
+  ];
+  const header = plainHeader(isLong ? 'long' : name, type, mode, isLarge ? 0 : size, isFar ? 'far' : target);
   if (records.length === 0) return header;
   const extended = Buffer.from(records.join(''));
   return Buffer.concat([
-    plainHeader('extended', 'x', 0o644, extended.length),
+    plainHeader('extended', 'x', 0o644, extended.length, ''),
     extended,
     padding(extended.length),
     header,
   ]);
+}
+
+/** Whether the old field holds it. */
+function fits(text: string): boolean {
+  return Buffer.byteLength(text) <= 100 && !/[^\x20-\x7e]/.test(text);
 }
 
 /** `<length of all of it> <key>=<value>\n`. */
@@ -69,7 +92,7 @@ function record(key: string, value: string): string {
   return `${length}${rest}`;
 }
 
-function plainHeader(name: string, type: string, mode: number, size: number): Buffer {
+function plainHeader(name: string, type: string, mode: number, size: number, target: string): Buffer {
   const header = Buffer.alloc(block);
   const octal = (value: number, digits: number) => `${value.toString(8).padStart(digits, '0')}\0`;
   header.write(name, 0);
@@ -80,6 +103,7 @@ function plainHeader(name: string, type: string, mode: number, size: number): Bu
   header.write(octal(0, 11), 136);
   header.write(' '.repeat(8), 148);
   header.write(type, 156);
+  header.write(target, 157);
   header.write('ustar\u000000', 257);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);

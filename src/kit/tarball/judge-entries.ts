@@ -28,6 +28,7 @@ const maxTold = 50;
 
 export class EntryJudge {
   readonly #limits: TarballLimits;
+  readonly #leftOutNames: ReadonlySet<string>;
   readonly #root = newNode(undefined, undefined);
   readonly #entries: TarEntry[] = [];
   readonly #told: TarTrouble[] = [];
@@ -38,8 +39,9 @@ export class EntryJudge {
   #bytes = 0;
   #names = 0;
 
-  constructor(limits: TarballLimits) {
+  constructor(limits: TarballLimits, leaveOut: ReadonlySet<string> = leftOutNames) {
     this.#limits = limits;
+    this.#leftOutNames = leaveOut;
   }
 
   refuse(trouble: TarTrouble): void {
@@ -66,7 +68,7 @@ export class EntryJudge {
       return true;
     }
     const segments = path.split('/');
-    if (segments.some((segment) => leftOutNames.has(segment))) {
+    if (segments.some((segment) => this.#leftOutNames.has(segment))) {
       this.#leaveOut(path);
       return false;
     }

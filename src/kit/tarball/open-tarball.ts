@@ -38,18 +38,20 @@ export interface TarballFile {
   /** Where the tar is put that comes out of gzip; nothing is there yet. Its removal is the caller's. */
   readonly spool: string;
   readonly limits?: TarballLimits;
+  /** Names of what is not taken, with what is below it; `leftOutNames` unless it is said. */
+  readonly leaveOut?: ReadonlySet<string> | undefined;
 }
 
 /**
  * Throws `TarballRefused` for everything that a stranger's tarball must not be, with all that is wrong as far as it can be read;
  * nothing was written then. Reads through handles that are closed when this resolves.
  */
-export async function openTarball({ file, spool, limits = tarballLimits }: TarballFile): Promise<Tarball> {
+export async function openTarball({ file, spool, limits = tarballLimits, leaveOut }: TarballFile): Promise<Tarball> {
   const isPacked = await isGzip(file);
   if (isPacked) await unpack(file, spool, limits);
   const tar = isPacked ? spool : file;
   try {
-    return await readList(tar, limits);
+    return await readList(tar, limits, leaveOut);
   } catch (error) {
     if (isPacked) await rm(spool, { force: true });
     throw error;
@@ -67,8 +69,10 @@ const magics = [
 async function isGzip(file: string): Promise<boolean> {
   const handle = await open(file);
   try {
-    const begin = Buffer.alloc(6);
-    await handle.read(begin, 0, 6, 0);
+    const begin = Buffer.alloc(262);
+    await handle.read(begin, 0, begin.length, 0);
+    // The first bytes of a tar are a name.
+    if (begin.toString('latin1', 257) === 'ustar') return false;
     const other = magics.find(([, magic]) => begin.subarray(0, magic.length).equals(magic));
     if (other)
       throw refusedWhole('archive.compressed', `is packed by ${other[0]}: only a plain tar and gzip are taken`);
@@ -117,11 +121,15 @@ function asRefusal(error: unknown): unknown {
   return code.startsWith('Z_') ? refusedWhole('archive.damaged', 'is no sound gzip') : error;
 }
 
-async function readList(file: string, limits: TarballLimits): Promise<Tarball> {
+async function readList(
+  file: string,
+  limits: TarballLimits,
+  leaveOut: ReadonlySet<string> | undefined,
+): Promise<Tarball> {
   const handle = await open(file);
   try {
     const reader = new Blocks(handle, (await handle.stat()).size);
-    const judge = new EntryJudge(limits);
+    const judge = new EntryJudge(limits, leaveOut);
     await new Listing(reader, judge).read();
     return judge.finish(() => openContents(file));
   } finally {

@@ -16,21 +16,20 @@ export const nothingToResume: Resumption = { inputs: [], from: [], told: '' };
 /** `rows`: all that is known of outputs of the job. One that is only announced does not count. */
 export function resumptionOf({ outputs }: Pick<JobPlan, 'outputs'>, rows: readonly StoredOutput[]): Resumption {
   const checkpoints = outputs.filter(({ type }) => type === 'checkpoint');
-  const found = checkpoints.flatMap(({ name, volume }) => {
+  const found = checkpoints.flatMap(({ name, volume, path }) => {
     const row = newestOf(rows.filter((each) => each.name === name && each.kind === 'checkpoint'));
-    return row ? [{ volume, row }] : [];
+    return row ? [{ volume, path, row }] : [];
   });
-  const files = found.filter(({ row }) => row.media_type === 'application/octet-stream');
-  const from = files.map(({ row: { name, sha256 } }) => ({ name, sha256 }));
-  const inputs = files.map(({ volume, row: { job_id, name, sha256, bytes } }, index): JobInput => {
-    const path = checkpoints.find((each) => each.name === name)?.path ?? name;
+  const from = found.map(({ row: { name, sha256 } }) => ({ name, sha256 }));
+  const inputs = found.map(({ volume, path, row }, index): JobInput => {
+    const { job_id, name, sha256, bytes } = row;
+    const media_type = row.media_type === 'application/x-tar' ? row.media_type : 'application/octet-stream';
     return {
       ...{ id: `resume-${index + 1}`, volume, required: true, cache_seconds: 3600 },
-      source: { kind: 'output', job_id, name, sha256, bytes, path, media_type: 'application/octet-stream' },
+      source: { kind: 'output', job_id, name, sha256, bytes, path, media_type },
     };
   });
   const names = from.map(({ name }) => name).join(', ');
-  const folders = found.length > files.length ? 'what is here is a folder, which no host takes up yet' : undefined;
-  const told = names ? ` It goes on from ${names}.` : ` It begins anew: ${folders ?? 'no checkpoint of it is here'}.`;
+  const told = names ? ` It goes on from ${names}.` : ' It begins anew: no checkpoint of it is here.';
   return { inputs, from, told };
 }

@@ -18,11 +18,8 @@ describe('a plan', () => {
     expect(refusalOf({ ...inVolume, preflight, services })).toBeUndefined();
   });
 
-  it('with what no host does yet is refused by its path', () => {
-    const folder = checkpoint('ckpt', 'application/x-tar');
-    expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [folder] })).toMatchObject({
-      ...{ code: 'task.unsupported', detail: { errors: [{ path: '/inputs/0/source/media_type' }] } },
-    });
+  it.each(['ckpt', '.'])('may go on with a folder that was kept at %s', (path) => {
+    expect(refusalOf({ ...inVolume, inputs: [checkpoint(path, 'application/x-tar')] })).toBeUndefined();
   });
 
   it.each<[string, Partial<JobPlan>, string]>([

@@ -1,4 +1,4 @@
-/** An output of a job, from the control plane: one file, at the path of its volume that it was taken from. */
+/** An output of a job, from the control plane: a file or a folder, at the path of its volume that it was taken from. */
 import { posix } from 'node:path';
 import { anonymous } from '../client.ts';
 import type { ResolvedSource, RevisionSource } from '../job-inputs.ts';
@@ -10,9 +10,10 @@ export function findOutput(
   controlPlane: RevisionSource | undefined,
 ): RemoteSource {
   if (!controlPlane) throw refused('This process has no control plane to fetch an output of a job from.');
-  if (media_type !== 'application/octet-stream') throw refused('This host fetches no folders that were kept of a job.');
+  const isFolder = media_type === 'application/x-tar';
+  const place = posix.normalize(path);
   const file = {
-    path: posix.normalize(path),
+    ...(isFolder ? { path: sha256, unpackTo: place.replace(/\/$/, '') } : { path: place }),
     url: controlPlane.urlOfOutput({ job_id, sha256 }),
     // Of the job as well: what another one has of the same content is no business of this one.
     version: `${job_id} ${sha256}`,

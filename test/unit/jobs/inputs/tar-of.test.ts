@@ -1,9 +1,11 @@
 /** A folder as an archive, taken apart by the system's own tar. */
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   createWriteStream,
   mkdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -74,10 +76,29 @@ describe('the archive of a folder', () => {
     expect(head.slice(1024 + 124, 1024 + 135)).toBe('00000000000');
   });
 
-  it('holds no links, and nothing where there is nothing', async () => {
-    const folder = folderWith('links', {});
-    symlinkSync('/etc/passwd', join(folder, 'link'));
+  it('holds links that stay in it, whatever they are called, and no others', async () => {
+    const folder = folderWith('links', { 'in/a.txt': 'a' });
+    const far = `../${'x'.repeat(120)}/ü`;
+    for (const [path, target] of Object.entries({
+      ...{ 'in/up': '../in/a.txt', 'in/far': far, absolute: '/etc/passwd', out: '../out', 'in/out': '../in/../../x' },
+    })) {
+      symlinkSync(target, join(folder, path));
+    }
 
-    expect(filesBelow(await unpacked(folder))).toEqual([]);
+    const out = await unpacked(folder);
+
+    expect(filesBelow(out)).toEqual(['in/a.txt', 'in/far', 'in/up']);
+    expect(['in/up', 'in/far'].map((path) => readlinkSync(join(out, path)))).toEqual(['../in/a.txt', far]);
+  });
+
+  it('is empty where there is nothing', async () => {
+    expect(filesBelow(await unpacked(folderWith('nothing', {})))).toEqual([]);
+  });
+
+  it('lets be executed what may be', async () => {
+    const folder = folderWith('programs', { 'run.sh': '' });
+    chmodSync(join(folder, 'run.sh'), 0o555);
+
+    expect(statSync(join(await unpacked(folder), 'run.sh')).mode & 0o777).toBe(0o777);
   });
 });
