@@ -43,7 +43,7 @@ const serving = 'exec httpd -f -p 8080 -h /w';
 const untilThere = (file: string) => `until [ -e ${file} ]; do sleep 0.05; done`;
 
 describe.concurrent('a service', () => {
-  it('is ready when its check passes: no step starts before, and each finds it by its name', async () => {
+  it('is ready when its check passes: no step starts before, and each finds it by its name (C-27)', async () => {
     // It listens at once; what is asked for comes when its init has been through, a second later.
     const late = `mkdir /w; (sleep 1; echo ready > /data/ready; echo hello > /w/late) & ${serving}`;
     const { output } = await run('svc-check', {

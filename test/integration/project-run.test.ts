@@ -14,8 +14,10 @@ import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
 import { openFolder } from '../../src/kit/tarball/open-folder.ts';
 import { canonicalTar, writePacked } from '../../src/kit/tarball/write-tar.ts';
 import { readJob } from '../../src/manifests/job-dialects.ts';
+import { hubServer } from '../support/hub-server.ts';
 import { contentOf, type LoopbackSource, loopbackSource, sendContent } from '../support/loopback-source.ts';
 import { leftOf } from '../support/nosana-ground.ts';
+import { contentsBelow } from '../support/secrets.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
 
 const manifest = {
@@ -29,6 +31,34 @@ const manifest = {
   entrypoint: { command: ['python', 'job.py'] },
   artifacts: { upload: [{ name: 'sum', path: 'sum.json', required: true }] },
 };
+
+/** The same project with data of a hub; its task looks at them, and fetches something itself. */
+const ownDownload = 'what the task has fetched itself';
+const look = `import json, os
+def text(file):
+    try:
+        return open(file).read()
+    except OSError:
+        return None
+def write(file, said):
+    try:
+        open(file, "w").write(said)
+        return True
+    except OSError:
+        return False
+own = os.environ["TMPDIR"] + "/own.bin"
+said = {"before": text(own), "weights": text("/models/tiny/model.bin"), "config": text("/models/tiny/config.json")}
+said["writes"] = [write("/models/tiny/new", "x"), write("/models/tiny/config.json", "x"), write(own, ${JSON.stringify(ownDownload)})]
+json.dump(said, open(os.environ["COMPUTALOT_ARTIFACT_DIR"] + "/sum.json", "w"))
+`;
+const withData = (required: boolean) => ({
+  ...manifest,
+  entrypoint: { command: ['python', '-c', look] },
+  data_sources: [
+    { name: 'tiny', source: 'huggingface', uri: 'hf://acme/tiny', delivery: 'mount', path: '/models/tiny' },
+    { name: 'none', source: 'huggingface', uri: 'hf://acme/none', path: '/models/none', required },
+  ],
+});
 
 const files = {
   'computalot.project.json': JSON.stringify(manifest),
@@ -71,7 +101,7 @@ const handed = new Map<string, Buffer>();
 const destination: OutputDestination = {
   offer: async () => ({ received: 0, complete: false, refused: null }),
   send: async ({ sha256, bytes, offset }) => {
-    handed.set(sha256, Buffer.concat([handed.get(sha256) ?? Buffer.alloc(0), bytes]));
+    handed.set(sha256, Buffer.concat([handed.get(sha256)?.subarray(0, offset) ?? Buffer.alloc(0), bytes]));
     return { received: offset + bytes.length, complete: true, refused: null };
   },
 };
@@ -94,9 +124,19 @@ beforeAll(async () => {
   await writePacked(canonicalTar(await openFolder(folder)), join(dir, 'revision.tar'));
   tar = readFileSync(join(dir, 'revision.tar'));
   server = await loopbackSource((request, response) => sendContent(request, response, contentOf(tar)));
+  const hub = await hubServer([
+    {
+      ...{ repo: 'acme/tiny', commit: 'c'.repeat(40) },
+      ...{ large: { 'model.bin': contentOf('weights of the hub') }, small: { 'config.json': '{}' } },
+    },
+  ]);
   engine = await startPrivateEngine(dir, { flags: [await gvisorFlag(dir)] });
   host = await openTestHost({
     ...{ engineSocket: engine.socketPath, outputs: destination },
+    inputs: {
+      allow: [hub, hub.network].map(({ origin }) => new URL(origin).host),
+      endpoints: { huggingface: hub.origin },
+    },
     revisions: revisionSource(controlPlaneOrigin(server.origin), () => 'bearer'),
     policy: {
       sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
@@ -112,8 +152,8 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function planOf(jobId: string): JobPlan {
-  const read = readJob('computalot', manifest);
+function planOf(jobId: string, document: object): JobPlan {
+  const read = readJob('computalot', document);
   if (!read.ok) throw new Error(JSON.stringify(read.errors));
   const { plan } = read.plan({
     identity: {
@@ -130,9 +170,9 @@ function planOf(jobId: string): JobPlan {
   return plan;
 }
 
-async function run(jobId: string) {
+async function run(jobId: string, document: object = manifest) {
   const events: string[] = [];
-  const plan = planOf(jobId);
+  const plan = planOf(jobId, document);
   const result = await host.run('workload.job_launch', plan, {
     onEvent: ({ type, message }) => void events.push(`${type} ${message}`),
   });
@@ -142,6 +182,7 @@ async function run(jobId: string) {
     failure: result.failure,
     report,
     kept,
+    events,
     asked: server.asked.length,
     steps: at(': step '),
     pulls: at(' layers'),
@@ -170,4 +211,25 @@ it('a project is built once, runs under gVisor with a read-only root, and what i
   expect(second.failure).toBeNull();
   expect([second.asked, second.steps, second.pulls]).toEqual([first.asked, 0, 0]);
   expect([await leftOf(host, 'project-first'), await leftOf(host, 'project-second')]).toEqual([[], []]);
+}, 240_000);
+
+it('its data are there before its task, read-only, out of the folder of the host; what a task fetches itself is gone with it (C-59, C-63, C-66 to C-69, C-73)', async () => {
+  for (const id of ['data-first', 'data-second']) {
+    const { failure, kept, events } = await run(id, withData(false));
+
+    expect(failure).toBeNull();
+    expect(JSON.parse(String(handed.get(kept[0]?.sha256 ?? '')))).toEqual({
+      ...{ before: null, weights: 'weights of the hub', config: '{}' },
+      writes: [false, false, true],
+    });
+    expect(events.filter((event) => event.startsWith('input.left_out'))).toHaveLength(1);
+  }
+  const onHost = [...contentsBelow(host.policy.inputs.dir)].map(([, content]) => String(content));
+  expect(onHost.filter((content) => content.includes('weights of the hub'))).not.toEqual([]);
+  expect(onHost.filter((content) => content.includes(ownDownload))).toEqual([]);
+
+  const lacking = await run('data-required', withData(true));
+
+  expect(lacking.failure?.code).toBe('input.refused');
+  expect(lacking.report?.steps).toMatchObject([{ id: 'task', started_at: null }]);
 }, 240_000);

@@ -6,18 +6,20 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** What there is of each series that is begun: from, to. An id of another series, or of another number, is none here. */
 const series: Readonly<Record<string, readonly (readonly [from: number, to: number])[]>> = {
+  C: [[1, 94]],
   G: [[1, 249]],
   N: [[1, 51]],
-  X: [
-    [1, 13],
-    [18, 23],
-  ],
+  X: [[1, 23]],
 };
 
 /** Decided in words rather than built: where the record of the decision is. */
 export const decided: Readonly<Record<string, string>> = {
+  'C-58': 'advice to authors, said under [long jobs](dialects/computalot.md#long-jobs)',
+  'C-74': 'advice to authors, said under [long jobs](dialects/computalot.md#long-jobs)',
   'G-176': 'images are not seeded; [G-248](decisions.md) says how the three are released',
   'X-13': 'no proxy is built; [G-244](decisions.md) says what one would need, an origin for each instance first of all',
+  'X-16': 'a job is one task; the other types are [not built](dialects/computalot.md#jobs-of-other-types)',
+  'X-17': 'the read model of jobs is our own; [which field is where](dialects/computalot.md#jobs-of-other-types)',
 };
 
 export interface Shown {
@@ -69,7 +71,7 @@ function rowAt(text: string, at: number): string | null {
   const line = text.slice(text.lastIndexOf('\n', at) + 1, text.indexOf('\n', at));
   const [id = ''] = /^[A-Z]-\d+/.exec(text.slice(at)) ?? [];
   const literals = [...line.matchAll(/(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)].map((match) => match[2] ?? '');
-  return literals.find((each) => each.includes(id) && each.includes(' ')) ?? null;
+  return literals.find((each) => each.includes(id) && /[a-z]{2}/.test(each)) ?? null;
 }
 
 function quotesOf(text: string) {
@@ -112,6 +114,6 @@ function howShown(id: string, tests: readonly Shown[] | undefined): string {
 
 /** Without the ids themselves, and harmless in a table. */
 function cell(title: string): string {
-  const sentence = title.replace(/\s*\((?:[A-Z]-\d+(?:,? (?:to|and) |, | ?… ?)?)+\)/g, '');
+  const sentence = title.replace(/^(?:[A-Z]-\d+[,:]? )+|\s*\((?:[A-Z]-\d+(?:,? (?:to|and) |, | ?… ?)?)+\)/g, '');
   return sentence.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('*', '\\*').replaceAll('_', '\\_');
 }

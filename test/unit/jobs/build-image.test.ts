@@ -94,7 +94,7 @@ describe('an image that a host builds', () => {
     });
   });
 
-  it('tells how far it is, and has what the build said in its log, by the step', async () => {
+  it('tells how far it is by the labels of init commands, and has what the build said in its log (C-22)', async () => {
     const { prepare } = await buildingHost({
       build: async (_request, { onLog, onProgress }) => {
         onProgress?.({ step: 2, steps: 3, text: 'RUN make' });

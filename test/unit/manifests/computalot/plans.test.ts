@@ -59,7 +59,7 @@ describe('the plan of a manifest', () => {
     expect(planned(smallest, { sandbox: 'runc' }).plan).toMatchObject({ sandbox: 'gvisor', read_only_root: true });
   });
 
-  it('keeps the names of caches that are called as the platform calls its volumes', () => {
+  it('keeps the names of caches that are called as the platform calls its volumes, and tells its task where they are (C-56)', () => {
     const cache = (name: string, path: string) => ({ name, scope: 'project_digest', path });
     const data = { name: 'scratch', source: 'huggingface', uri: 'hf://org/m@v1', path: '/m' };
     const document = {
@@ -73,6 +73,23 @@ describe('the plan of a manifest', () => {
     expect(errorsOfPlan(plan)).toEqual([]);
     expect(plan.caches?.map(({ name }) => name)).toEqual(['scratch', 'data-scratch', 'payload']);
     expect(plan.steps[0]?.env.values['COMPUTALOT_CACHE_DATA_SCRATCH_DIR']).toBe('/c/2');
+  });
+
+  it('tells its task of every service, as a list and each by its own variables, and no service of another (C-36, C-37)', () => {
+    const { plan } = planned(changed(whole, '/runtime/services/1', { name: 'side-car', command: ['x'] }));
+
+    const values = plan.steps[0]?.env.values;
+    const rest = { scope: 'task', state: 'ready' };
+    expect(JSON.parse(String(values?.['COMPUTALOT_RUNTIME_SERVICES_JSON']))).toEqual([
+      { name: 'Embed_der', host: 'embed-der', restart: 'on_failure', ...rest },
+      { name: 'side-car', host: 'side-car', restart: 'never', ...rest },
+    ]);
+    expect(values).toMatchObject({
+      ...{ COMPUTALOT_SERVICE_EMBED_DER_HOST: 'embed-der', COMPUTALOT_SERVICE_SIDE_CAR_HOST: 'side-car' },
+      ...{ COMPUTALOT_SERVICE_SIDE_CAR_NAME: 'side-car', COMPUTALOT_SERVICE_SIDE_CAR_STATE: 'ready' },
+    });
+    const names = plan.services.flatMap(({ env }) => Object.keys(env.values));
+    expect(names.filter((name) => /SERVICE/.test(name))).toEqual([]);
   });
 
   it('begins with what an attempt before has kept, where it was kept (C-70)', () => {

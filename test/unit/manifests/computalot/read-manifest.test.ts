@@ -84,8 +84,12 @@ describe('it is refused, with a path, where', () => {
     ['C-8 its sandbox is another one', changed(smallest, '/runtime/sandbox', 'runc'), '/runtime/sandbox const'],
     ['a key is unknown', { ...smallest, more: 1 }, '/more unknown_key'],
     ['C-9 the program has no name', changed(smallest, '/entrypoint/command', ['']), '/entrypoint/command/0 empty'],
-    ['C-11 the Dockerfile is absolute', changed(whole, '/build/dockerfile', '/Dockerfile'), '/build/dockerfile path'],
-    ['C-12 the context climbs', changed(whole, '/build/context', '../app'), '/build/context path'],
+    [
+      'C-11, C-83 the Dockerfile is absolute',
+      changed(whole, '/build/dockerfile', '/Dockerfile'),
+      '/build/dockerfile path',
+    ],
+    ['C-12, C-83 the context climbs', changed(whole, '/build/context', '../app'), '/build/context path'],
     ['C-87 a path has a backslash', changed(whole, '/build/context', 'a\\b'), '/build/context path'],
     ['C-87 a path has a NUL', changed(whole, '/build/dockerfile', 'a\0b'), '/build/dockerfile path'],
     ['C-14 an argument is no text', changed(whole, '/build/args', { A: 1 }), '/build/args/A type'],
@@ -98,7 +102,7 @@ describe('it is refused, with a path, where', () => {
     ],
     ['the workdir is the kernel’s', changed(smallest, '/runtime/workdir', '/proc/1'), '/runtime/workdir path'],
     [
-      'C-24 a cwd is absolute',
+      'C-24, C-83 a cwd is absolute',
       changed(whole, '/runtime/init/commands/0/cwd', '/x'),
       '/runtime/init/commands/0/cwd path',
     ],
