@@ -126,6 +126,14 @@ export function assembleAgent(ground: Ground) {
       fetching: { policy, log, clock, revisions: uplink.revisions },
     },
   });
+  const endIdle = async () => {
+    const idleSeconds = drain.current ? 0 : policy.service_idle_seconds;
+    await jobs.groups.endIdle({ engine, idleSeconds });
+  };
+  const onDrain = () => {
+    tell('hostChanged');
+    endIdle().catch((err: unknown) => log.warn({ err }, 'shared services could not be ended'));
+  };
   const dispatcher: Dispatcher = new Dispatcher({
     ...{ engine, stacks, policy, gpus, unseal, parallel: config.tasks.parallel },
     jobs,
@@ -138,7 +146,7 @@ export function assembleAgent(ground: Ground) {
     stackParams: (id) => journal.workload(id)?.stack?.params ?? undefined,
     lifecycle: (task) =>
       lifecycleOf({
-        ...{ drain, journal, clock, tasks: () => loop.size, onDrain: () => tell('hostChanged') },
+        ...{ drain, journal, clock, tasks: () => loop.size, onDrain },
         by: isOfHost(task) ? 'host' : 'control_plane',
         update: (wish, how) => updater.update({ ...wish, byHost: isOfHost(task) }, how),
         diagnose,
@@ -205,14 +213,14 @@ export function assembleAgent(ground: Ground) {
   const host: HostAgent = new HostAgent({
     ...{ loaded, policy, journal, doctor, engine, loop, drain, logs, status, gpus, health, diagnose, kept },
     ...{ version: ground.version, updates, updater },
-    onDrain: () => tell('hostChanged'),
+    onDrain,
     rotateKeys: () => uplink.rotateKeys(),
     explain: (id, signal) => explain(id, facts, signal),
   });
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health, updater, updates, doctor, jobs, outputs, kept },
+    ...{ gpus, health, updater, updates, doctor, jobs, outputs, kept, endIdle },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),

@@ -121,6 +121,7 @@ export const AgentConfig = Type.Object(
     local_images: withDefault(policy.local_images, []),
     builds: policy.builds,
     caches: policy.caches,
+    service_idle_seconds: policy.service_idle_seconds,
     project_storage: withDefault(policy.project_storage, false),
     network_pool: withDefault(policy.network_pool, '10.213.0.0/20'),
     approved_engines: withDefault(policy.approved_engines, ['docker']),
@@ -234,6 +235,7 @@ export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<H
     ...{ sandboxes, reserves, limits, secrets_dir, inputs },
     ...(builds && { builds }),
     ...(caches && { caches }),
+    ...(config.service_idle_seconds !== undefined && { service_idle_seconds: config.service_idle_seconds }),
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
   });
   if (!judged.ok) {

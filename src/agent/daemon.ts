@@ -100,6 +100,7 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
         journal,
         serverNow: () => uplink.serverNow(),
       },
+      endIdle: agent.endIdle,
       ...{ clock, log, signal: ending.signal },
     }),
   ];

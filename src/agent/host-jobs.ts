@@ -5,6 +5,7 @@ import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
 import { memoryRecords } from '../jobs/memory-records.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
+import { ServiceGroups } from '../jobs/service-groups.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { namesIn } from '../kit/names-in.ts';
 import { Slots } from '../kit/slots.ts';
@@ -25,8 +26,9 @@ export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }):
 
 export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsOptions = {}): JobMeans {
   const builds = fetching?.policy.builds;
+  const [records, running] = [journal?.jobs ?? memoryRecords(), new RunningJobs()];
   return {
-    ...{ records: journal?.jobs ?? memoryRecords(), running: new RunningJobs() },
+    ...{ records, running, groups: new ServiceGroups(running, records) },
     ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
     builds: { same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },
   };

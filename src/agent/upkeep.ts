@@ -15,6 +15,8 @@ export interface UpkeepOptions {
   /** Undefined where nothing is fetched. */
   readonly inputs: Pick<JobInputs, 'prune'> | undefined;
   readonly kept: Pick<KeptForLater, 'prune'>;
+  /** Ends services that no job shares any more. */
+  readonly endIdle: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -29,6 +31,7 @@ export async function keepUp({
   serverNow,
   inputs,
   kept,
+  endIdle,
   log,
   ...rest
 }: UpkeepOptions): Promise<void> {
@@ -36,6 +39,10 @@ export async function keepUp({
     repeat(() => pressure.look(), {
       ...{ ...rest, everyMs: minuteMs },
       onError: (err) => log.warn({ err }, 'host could not be looked at'),
+    }),
+    repeat(endIdle, {
+      ...{ ...rest, everyMs: minuteMs },
+      onError: (err) => log.warn({ err }, 'shared services could not be tidied up'),
     }),
     repeat(() => journal.prune(serverNow()), {
       ...{ ...rest, everyMs: 10 * minuteMs },

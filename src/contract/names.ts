@@ -66,7 +66,7 @@ export const labels = {
   kind: 'gpuaas.kind',
   /** Names beside its service by which the others of a job reach a container, comma-separated; empty for none. */
   aliases: 'gpuaas.aliases',
-  /** Revision of the project whose caches it has; absent without any. */
+  /** Revision of the project whose caches or shared services it has; absent without any. */
   revision: 'gpuaas.revision',
   /** Caches as `name:class`, with `:seed` behind those that begin with what the image has; comma-separated. */
   caches: 'gpuaas.caches',

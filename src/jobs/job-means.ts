@@ -5,10 +5,13 @@ import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
 import type { RunningJobs } from './running-jobs.ts';
+import type { ServiceGroups } from './service-groups.ts';
 
 export interface JobMeans {
   readonly records: JobRecords;
   readonly running: RunningJobs;
+  /** Services that jobs of one revision share. */
+  readonly groups: ServiceGroups;
   /** Undefined where this process fetches nothing: plans with inputs are refused. */
   readonly inputs: JobInputs | undefined;
   /** Undefined where this process keeps nothing: plans with outputs are refused, and logs go with their containers. */

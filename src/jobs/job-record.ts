@@ -37,6 +37,15 @@ export interface StepRecord extends StepReport {
   readonly said?: string;
 }
 
+/** Of a part that nobody has begun. */
+export function freshStep(id: string): StepRecord {
+  return {
+    ...{ id, state: 'pending', started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null },
+    ...{ signal: null, oom_killed: false, results: {}, failure: null, ports: [], ready: false, unhealthy: 0 },
+    ...{ ending: null, run_started_at: null, starting: false },
+  };
+}
+
 /** Something that an image has to have, once it was looked for. */
 export interface LookedFor {
   /** In `preflight` of the plan. */

@@ -15,9 +15,12 @@ const plain = {
   restart: { policy: 'no', max_retries: 0 },
 } satisfies Partial<Part>;
 
+/** Without those that the job shares: they are parts of their group. */
 export function partsOf({ services, checks, init, steps }: JobPlan): Part[] {
   return [
-    ...services.map((part) => ({ ...plain, ...part, kind: 'service' as const })),
+    ...services
+      .filter(({ scope }) => scope !== 'project')
+      .map((part) => ({ ...plain, ...part, kind: 'service' as const })),
     ...checks.map((part) => ({ ...plain, ...part, kind: 'check' as const })),
     ...init.map((part) => ({ ...plain, ...part, kind: 'init' as const })),
     ...steps.map((part) => ({ ...part, kind: 'step' as const })),

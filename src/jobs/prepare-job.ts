@@ -17,7 +17,7 @@ import type { RunningJob } from './running-job.ts';
 export async function prepareJob(job: RunningJob, signal: AbortSignal): Promise<void> {
   const { plan } = job;
   // Takes an engine longer than all else before a start; whoever needs it is told what went wrong.
-  job.ensureNetwork().catch(() => undefined);
+  if (!job.group) job.ensureNetwork().catch(() => undefined);
   await allOf([
     ...plan.images.map((image) => obtainImage(job, image, signal)),
     ...plan.inputs.filter((input) => !refersToSteps(input)).map((input) => provideInput(job, input, signal)),

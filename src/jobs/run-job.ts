@@ -16,7 +16,7 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ContainerSummary } from '../runtime/engine.ts';
 import { cleanUp, keepOutputs, signReceipt, watchCheckpoints } from './job-end.ts';
 import type { JobGround } from './job-ground.ts';
-import type { KeptJob, StepRecord } from './job-record.ts';
+import { freshStep, type KeptJob } from './job-record.ts';
 import { partsOf } from './parts.ts';
 import { lookForFiles } from './preflight.ts';
 import { prepareJob } from './prepare-job.ts';
@@ -62,11 +62,12 @@ interface TakenRoom {
 }
 
 /** Cards, cores and memory, for as long as the job lasts: its containers come and go. */
-async function takeRoom({ identity, resources, gpu_memory_mib }: JobPlan, ground: JobGround): Promise<TakenRoom> {
-  const { admission, gpus, engine, signal } = ground;
+async function takeRoom(plan: JobPlan, ground: JobGround): Promise<TakenRoom> {
+  const { gpus, signal } = ground;
+  const { identity, resources, gpu_memory_mib } = plan;
   const { job_id: id } = identity;
   try {
-    const release = await admission.reserve(id, resources, signal, engine);
+    const release = await ground.jobs.groups.reserve(plan, ground);
     try {
       const ask = { service: null, count: resources.gpu_count, memoryMib: gpu_memory_mib };
       const leased = await gpus.lease(id, [ask], signal);
@@ -110,14 +111,6 @@ function fresh(plan: JobPlan, { taskId, fencing }: JobGround): KeptJob {
   };
 }
 
-function freshStep(id: string): StepRecord {
-  return {
-    ...{ id, state: 'pending', started_at: null, ended_at: null, attempts: 0, container_id: null, exit_code: null },
-    ...{ signal: null, oom_killed: false, results: {}, failure: null, ports: [], ready: false, unhealthy: 0 },
-    ...{ ending: null, run_started_at: null, starting: false },
-  };
-}
-
 /** Up to its end, which is on disk when this resolves. */
 async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown): Promise<void> {
   const stop = stopOf(job, wanted);
@@ -126,19 +119,23 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     let trouble = lacking === undefined ? undefined : failureOf(lacking);
     trouble ??= await attempt(() => begin(job, stop.signal));
     const services = new Services(job);
-    const signal = AbortSignal.any([stop.signal, services.failed]);
+    const shared = job.ground.jobs.groups.useOf(job);
+    const signal = AbortSignal.any([stop.signal, services.failed, shared.failed]);
     watchCheckpoints(job, over.signal);
     trouble ??= await attempt(async () => {
       await lookForFiles(job, signal);
+      await shared.join(signal);
       await services.start(signal);
       await runBefore(job, signal);
       await runSteps(job, signal);
       services.failed.throwIfAborted();
+      shared.failed.throwIfAborted();
     });
     if (!stop.signal.aborted) skipSteps(job);
     // Also what an earlier life of the agent had begun, where this one did not get as far.
     await runSteps(job, AbortSignal.abort());
     await services.stop(stop.signal.aborted ? 'cancelled' : 'served');
+    await shared.leave();
     over.abort();
     const missing = await keepOutputs(job);
     const { state, failure } = verdictOf(job, stop.signal, trouble ?? missing);

@@ -9,6 +9,7 @@ import { type JobState, moveJob, moveStep, stepHasEnded } from '../contract/job-
 import { labels, networkName } from '../contract/names.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
+import { groupOfPlan, type ServiceGroup } from '../policy/service-group.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
 import type { JobGround } from './job-ground.ts';
 import type { JobRecord, KeptJob, StepRecord } from './job-record.ts';
@@ -24,6 +25,8 @@ export class RunningJob {
   readonly ground: JobGround;
   readonly plan: JobPlan;
   readonly parts: readonly Part[];
+  /** The shared services in whose network it runs. */
+  readonly group: ServiceGroup | undefined;
   readonly images = new Map<string, ImageFacts>();
   /** Cards of the job, sorted. */
   cards: readonly string[] = [];
@@ -41,6 +44,7 @@ export class RunningJob {
     this.ground = ground;
     this.plan = kept.plan;
     this.parts = partsOf(kept.plan);
+    this.group = groupOfPlan(kept.plan);
   }
 
   get id(): string {
@@ -112,14 +116,15 @@ export class RunningJob {
   }
 
   /**
-   * The network of the job, made unless it is there. It is asked for again after nothing of the job ran for a while: an engine's
+   * The network of the job or of its group, made unless it is there. It is asked for again after nothing of the job ran for a while: an engine's
    * `network prune` takes what no running container holds.
    */
   async ensureNetwork(): Promise<void> {
     if (this.plan.network === 'none') return;
     const { project_id, allocation_id } = this.plan.identity;
-    const owner = { [labels.instance]: this.id, [labels.project]: project_id, [labels.allocation]: allocation_id };
-    this.#network ??= this.ground.engine.ensureNetwork(networkName(this.id), owner, toItsEnd());
+    const id = this.group?.id ?? this.id;
+    const owner = { [labels.instance]: id, [labels.project]: project_id, [labels.allocation]: allocation_id };
+    this.#network ??= this.ground.engine.ensureNetwork(networkName(id), owner, toItsEnd());
     const network = this.#network;
     try {
       await network;

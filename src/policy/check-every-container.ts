@@ -9,6 +9,7 @@ import { recordedImage } from './host-policy.ts';
 import { isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import type { AnyContainerRequest } from './job-request.ts';
 import { type AnyContext, label, unless, wrong } from './request-check.ts';
+import { groupOfLabels, isServiceGroup } from './service-group.ts';
 
 export type LabelRule = readonly [label: string, fine: (value: string) => boolean, message: string];
 
@@ -28,6 +29,11 @@ export function isIdentifier(text: string): boolean {
 export function checkLabels(context: AnyContext, others: readonly LabelRule[]): PathError[] {
   const rules: readonly LabelRule[] = [
     [labels.instance, isIdentifier, 'must be an identifier'],
+    [
+      labels.instance,
+      (value) => !isServiceGroup(value) || value === groupOfLabels(context.request.Labels),
+      'must be the services of the labelled revision',
+    ],
     [labels.project, isIdentifier, 'must be an identifier'],
     [labels.task, isIdentifier, 'must be an identifier'],
     [labels.allocation, (value) => value === context.policy.allocation.id, 'must be the allocation of this host'],

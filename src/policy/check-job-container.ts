@@ -23,6 +23,7 @@ import { jobInputsRoot } from './host-policy.ts';
 import { JobContainerRequest } from './job-request.ts';
 import { checkTargets, describeBadJobFolder, describeBadVolumes } from './mounts.ts';
 import { type JobContext, label, type RequestToCheck, serviceOf, unless, wrong } from './request-check.ts';
+import { groupOfLabels } from './service-group.ts';
 
 /** Every path at which the request is not one of a job that this host runs; empty if it may be created. */
 export function checkJobRequest({ name, request, policy, image }: RequestToCheck): PathError[] {
@@ -117,7 +118,7 @@ function checkMounts(context: JobContext): PathError[] {
   ];
 }
 
-/** Its own network, or none: then there is nothing to publish, and nobody to be found by. */
+/** Its own network, or that of the services of its revision, or none: then there is nothing to publish, and nobody to be found by. */
 function checkNetwork(context: JobContext): PathError[] {
   const { NetworkMode: network, PortBindings } = context.request.HostConfig;
   const path = '/HostConfig/NetworkMode';
@@ -125,6 +126,7 @@ function checkNetwork(context: JobContext): PathError[] {
     const isAlone = Object.keys(PortBindings).length === 0 && label(context, labels.aliases) === '';
     return unless(isAlone, path, 'network', 'must be that of the job for a container with ports or aliases');
   }
-  const own = networkName(label(context, labels.instance));
-  return unless(network === own, path, 'network', 'must be the network of the labelled job, or none');
+  const group = groupOfLabels(context.request.Labels);
+  const own = [label(context, labels.instance), ...(group === undefined ? [] : [group])].map(networkName);
+  return unless(own.includes(network), path, 'network', 'must be the network of the labelled job or revision, or none');
 }

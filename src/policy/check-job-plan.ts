@@ -13,6 +13,7 @@ import { judge, type PathError } from '../contract/validate.ts';
 import { checkEnvironment } from './environment.ts';
 import { checkTargets, describeBadWorkDir, isWithin, placeOf } from './mounts.ts';
 import type { Finding } from './refusal.ts';
+import { isServiceGroup } from './service-group.ts';
 import { checkSharedMemory } from './shared-memory.ts';
 
 /** Where a container of a plan is written, and what all kinds of them have. */
@@ -36,6 +37,7 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...parts.flatMap(checkProgram),
         ...checkPreflight(plan, parts),
         ...plan.services.flatMap(checkService),
+        ...checkShared(plan),
         ...checkCaches(plan, parts),
         ...plan.inputs.flatMap(checkInput),
       ],
@@ -116,21 +118,49 @@ function checkCaches({ caches = [] }: JobPlan, parts: readonly Part[]): PathErro
   ];
 }
 
-function checkService({ healthcheck, scope }: JobPlan['services'][number], index: number): PathError[] {
+function checkService({ healthcheck }: JobPlan['services'][number], index: number): PathError[] {
   const path = `/services/${index}`;
   return [
     ...(healthcheck?.command[0] === ''
       ? [{ path: `${path}/healthcheck/command/0`, code: 'empty', message: 'must name a program' }]
       : []),
-    ...(scope === 'project'
-      ? [
-          {
-            path: `${path}/scope`,
-            code: 'unsupported',
-            message: 'must be job: no host keeps services between jobs yet',
-          },
-        ]
-      : []),
+  ];
+}
+
+/** What outlives a job and is in a network with others has less than its own services. */
+function checkShared(plan: JobPlan): PathError[] {
+  const { identity, images, caches = [], services, steps, network, inputs, outputs } = plan;
+  const id = '/identity/job_id';
+  const taken = isServiceGroup(identity.job_id) ? [{ path: id, code: 'name', message: 'is that of a group' }] : [];
+  const revisions = new Set([
+    ...images.flatMap(({ source }) => (source.kind === 'build' ? source.revision_sha256 : [])),
+    ...caches.map(({ revision_sha256 }) => revision_sha256),
+  ]);
+  const ofJob = new Set([...inputs, ...outputs].map(({ volume }) => volume));
+  const isMixed = services.some(({ scope }) => scope !== 'project') || steps.length > 1;
+  const rules = [
+    [revisions.size !== 1, 'must be job for a plan that is not of one revision'],
+    [network === 'none', 'must be job for a plan without a network'],
+    [isMixed, 'must be that of every service, in a plan of one step'],
+  ] as const;
+  return [
+    ...taken,
+    ...services.flatMap(({ scope, mounts, expose, resources }, index) =>
+      scope === 'project'
+        ? [
+            ...rules.map(([isWrong, message]) => ({ isWrong, at: 'scope', message })),
+            { isWrong: expose.length > 0, at: 'expose', message: 'must be empty for scope project' },
+            { isWrong: resources.gpu_count > 0, at: 'resources/gpu_count', message: 'must be 0 for scope project' },
+            ...mounts.map(({ volume }, mount) => ({
+              isWrong: ofJob.has(volume),
+              at: `mounts/${mount}/volume`,
+              message: 'is of the job: one of scope project has volumes of its own, and caches',
+            })),
+          ].flatMap(({ isWrong, at, message }) =>
+            isWrong ? [{ path: `/services/${index}/${at}`, code: 'unsupported', message }] : [],
+          )
+        : [],
+    ),
   ];
 }
 

@@ -110,6 +110,13 @@ export const HostPolicy = Type.Object(
         },
       ),
     ),
+    service_idle_seconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 604_800,
+        description: 'Seconds that services stay which no job shares any more; 600 if absent.',
+      }),
+    ),
     project_storage: Type.Boolean({ description: 'True if this allocation offers project storage.' }),
     network_pool: Type.String({
       pattern: privateRangePattern,

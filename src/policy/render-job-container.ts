@@ -23,6 +23,7 @@ import { checkTargets, describeBadJobFolder, describeBadVolumes, describeBadWork
 import { refuse } from './refusal.ts';
 import { checkAllocation, checkSandbox } from './render-container.ts';
 import { portKey, renderBounds } from './render-request.ts';
+import type { ServiceGroup } from './service-group.ts';
 import { checkSharedMemory } from './shared-memory.ts';
 
 /** A volume of the job in a container. */
@@ -63,6 +64,8 @@ export interface JobContainerInput
   readonly cards: GivenCards;
   readonly taskId: string;
   readonly fencing: number;
+  /** The services that it shares: it is in their network. */
+  readonly group?: ServiceGroup | undefined;
 }
 
 export interface RenderedJobContainer {
@@ -113,7 +116,7 @@ function assertHeld(reference: string, image: ImageFacts, policy: HostPolicy): v
 }
 
 function renderRequest(input: JobContainerInput): JobContainerRequest {
-  const { part, policy, image, cards, reference, network, identity, read_only_root: readOnlyRoot } = input;
+  const { part, policy, image, cards, reference, network, identity, group, read_only_root: readOnlyRoot } = input;
   const { command = [], entrypoint = [], ports, work_dir: workDir } = part;
   return {
     Image: reference,
@@ -129,7 +132,7 @@ function renderRequest(input: JobContainerInput): JobContainerRequest {
       ...renderBounds({ ...input, ...part, ports: [...ports] }, policy),
       ...cardRequest(cards),
       Mounts: part.mounts.map((mount) => renderMount(mount, input)),
-      NetworkMode: network === 'none' ? 'none' : networkName(identity.job_id),
+      NetworkMode: network === 'none' ? 'none' : networkName(group?.id ?? identity.job_id),
       CapDrop: [...jobCapDrop],
       ...(readOnlyRoot && { ReadonlyRootfs: true }),
     },
@@ -149,6 +152,7 @@ function renderLabels({
   cards,
   taskId,
   fencing,
+  group,
 }: JobContainerInput): Record<string, string> {
   const its = caches.filter(({ name }) => part.mounts.some(({ volume, from }) => from === 'cache' && volume === name));
   return {
@@ -159,6 +163,7 @@ function renderLabels({
     [labels.task]: taskId,
     [labels.service]: part.id,
     ...(cards.uuids.length > 0 && { [labels.gpus]: cardsLabel(cards) }),
+    ...(group && { [labels.revision]: group.revision }),
     ...(its.length > 0 && { [labels.revision]: its[0]?.revision_sha256 ?? '', [labels.caches]: cachesLabel(its) }),
     [labels.fencing]: String(fencing),
     [labels.endpoints]: endpointsLabel(part.ports),

@@ -15,6 +15,7 @@ const mostNamed = 1000;
 
 export const wipeAgent: TaskHandler<'agent.wipe'> = async (_params, context) => {
   const { engine, signal, log, gpus } = context;
+  await context.jobs.groups.endIdle({ engine, idleSeconds: 0 });
   let containers = 0;
   for (const { name, labels: carried } of await engine.list(signal)) {
     if (await engine.remove(name, signal)) containers += 1;

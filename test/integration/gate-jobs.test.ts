@@ -13,6 +13,7 @@ import { labels } from '../../src/contract/names.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import type { JobContainerRequest } from '../../src/policy/job-request.ts';
 import { type JobContainerInput, type JobPart, renderJobContainer } from '../../src/policy/render-job-container.ts';
+import { groupOfLabels } from '../../src/policy/service-group.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
 import { engineCall } from '../support/engine-call.ts';
@@ -188,6 +189,33 @@ describe('a container of a job', () => {
     const client = await made(job, ['server', 'web', 'api.local'].map(get).join('\n'), { id: 'client' }, over);
 
     expect((await ran(client)).said).toEqual(['served', 'served', 'served']);
+  });
+
+  it.concurrent('gets into no network of services that another project shares, whatever it calls itself', async () => {
+    const revision = 'd'.repeat(64);
+    const allocation = { [labels.allocation]: ground.policy.allocation.id, [labels.revision]: revision };
+    const id = groupOfLabels({ ...allocation, [labels.project]: 'project-2' }) ?? '';
+    const group = { id, revision };
+    await engine.ensureNetwork(
+      `gpuaas-${id}`,
+      { [labels.instance]: id, [labels.allocation]: ground.policy.allocation.id, [labels.project]: 'project-2' },
+      never(),
+    );
+    const { name, request: body } = rendered(newInstance(), 'true', {}, { network: 'bridge', group });
+    const service = rendered(id, 'true', {}, { network: 'bridge', group });
+
+    const refused = { code: 'policy.refused' };
+    await expect(engine.create(name, body, never())).rejects.toMatchObject(refused);
+    await expect(engine.create(service.name, service.request, never())).rejects.toMatchObject(refused);
+    expect((await go('POST', `/networks/gpuaas-${id}/connect`, { Container: name })).status).toBe(403);
+
+    expect([await statusOf(name), await statusOf(service.name)]).toEqual([404, 404]);
+    const own = { ...body, Labels: { ...body.Labels, [labels.project]: 'project-2' } };
+    await engine.create(name, own, never());
+    expect((await engineSays<object>('GET', `/containers/${name}/json`)).body).toMatchObject({
+      Config: { Labels: { [labels.project]: 'project-2', [labels.revision]: revision } },
+      HostConfig: { NetworkMode: `gpuaas-${id}` },
+    });
   });
 
   it.concurrent('has no network but the loopback where its job has none, and no root to write to where that is closed', async () => {

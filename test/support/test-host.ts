@@ -22,6 +22,7 @@ import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../src/contract/tasks.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
 import type { RevisionSource } from '../../src/jobs/inputs/job-inputs.ts';
+import type { JobMeans } from '../../src/jobs/job-means.ts';
 import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
 import { openOutputs } from '../../src/jobs/outputs/keep-outputs.ts';
 import { systemClock } from '../../src/kit/clock.ts';
@@ -61,6 +62,7 @@ export interface TestHost {
   readonly engine: ContainerEngine;
   readonly key: WrappingKey;
   readonly gate: Gate;
+  readonly jobs: JobMeans;
   /** What the gate logged. */
   readonly gateLog: string[];
   /** Path of the configuration that makes `node-agent run-task` this very host. */
@@ -112,23 +114,24 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   const composeFolder = await ensureCompose();
   const stacks = openStacks({ socketPath: gate.socketPath, stateDir: join(folder, 'state'), folders: [composeFolder] });
   const key = await openWrappingKey(join(folder, 'state'));
+  const jobs = openHostJobs({
+    fetching: { policy, log: createLog({ level: 'error' }), revisions: options.revisions },
+    outputs:
+      options.outputs &&
+      openOutputs({
+        ...{ engine, destination: options.outputs, folder: join(folder, 'state/jobs'), clock: systemClock },
+        ...{ log: createLog({ level: 'error' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
+      }),
+    journal: options.journal,
+    ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
+  });
   const dispatcher = new Dispatcher({
     ...{
       engine,
       stacks,
       policy,
       gpus: openGpuLedger({ engine }),
-      jobs: openHostJobs({
-        fetching: { policy, log: createLog({ level: 'error' }), revisions: options.revisions },
-        outputs:
-          options.outputs &&
-          openOutputs({
-            ...{ engine, destination: options.outputs, folder: join(folder, 'state/jobs'), clock: systemClock },
-            ...{ log: createLog({ level: 'error' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
-          }),
-        journal: options.journal,
-        ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
-      }),
+      jobs,
       unseal: key.unseal,
       now: Date.now,
     },
@@ -137,7 +140,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   let fencing = 0;
 
   return {
-    ...{ folder, policy, engineSocket, registryHost: ground.registry.host, engine, key, gateLog },
+    ...{ folder, policy, engineSocket, registryHost: ground.registry.host, engine, key, gateLog, jobs },
     get gate() {
       return gate;
     },

@@ -16,6 +16,7 @@ import { jobHasEnded } from '../../contract/job-state.ts';
 import { jobKind, labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
+import { isServiceGroup } from '../../policy/service-group.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
 import type { StackRunner } from '../../runtime/stacks.ts';
 import type { Journal, KeptWorkload, SickCard } from '../journal/journal.ts';
@@ -213,6 +214,8 @@ export class Supervisor {
 
   /** A job is whoever carries it out's own; what nobody carries out, and nobody wants kept, is what an earlier one has left. */
   #isWantedJob(id: string): boolean {
+    // Services that jobs share are ended by whoever knows which jobs those are.
+    if (isServiceGroup(id)) return true;
     const job = this.#options.journal.jobs.outline(id);
     return job !== undefined && (job.plan.keep || !jobHasEnded(job.record.state));
   }

@@ -36,6 +36,7 @@ export function planOf(manifest: ProjectManifest, wish: PlanWish): PlannedJob {
     ...cacheMounts,
     ...dataMounts,
   ];
+  const isKept = (volume: string) => volume === names.scratch || caches.some(({ name }) => name === volume);
   const container = {
     ...{ image, mounts, work_dir: folderPath(runtime.workdir) },
     ...{ env: { values: environmentOf(manifest), merge: [] } },
@@ -67,7 +68,10 @@ export function planOf(manifest: ProjectManifest, wish: PlanWish): PlannedJob {
     ...(caches.length > 0 && { caches: caches.map((cache) => cacheOf(cache, build)) }),
     inputs,
     preflight: preflightOf(manifest),
-    services: services.map((service) => ({ ...container, ...serviceOf(service, container), resources: share.service })),
+    services: services.map((service) => ({
+      ...{ ...container, ...serviceOf(service, container), resources: share.service },
+      ...(service.scope === 'project' && { mounts: mounts.filter(({ volume }) => isKept(volume)) }),
+    })),
     checks: (manifest.validation?.commands ?? []).map(({ label, command }, index) => ({
       ...{ id: `check-${index + 1}`, ...labelled(label), ...container, ...argv(command) },
       ...{ resources: share.step, timeout_seconds: 600 },
@@ -177,8 +181,12 @@ function serviceOf(
 ): Omit<JobPlan['services'][number], 'image' | 'mounts' | 'resources'> {
   const { name, command, scope, restart = 'never', cwd = '.', ready_timeout_s: ready = 60, healthcheck } = service;
   const folder = relativePath(cwd);
-  // It is told of no other service: none of them is ready for sure when it starts.
-  const values = Object.entries(env.values).filter(([key]) => !/^COMPUTALOT_(SERVICE|RUNTIME_SERVICES)_/.test(key));
+  // It is told of no other service: none of them is ready for sure when it starts. One that outlives the task has nothing of it.
+  const untold =
+    scope === 'project'
+      ? /^COMPUTALOT_(SERVICE|RUNTIME_SERVICES|TASK_PAYLOAD|ARTIFACT)/
+      : /^COMPUTALOT_(SERVICE|RUNTIME_SERVICES)_/;
+  const values = Object.entries(env.values).filter(([key]) => !untold.test(key));
   return {
     ...{ id: hostOf(name), ...argv(command), expose: [], ready_seconds: ready },
     work_dir: folder === '.' ? workDir : `${workDir === '/' ? '' : workDir}/${folder}`,

@@ -11,14 +11,15 @@ export function warnAbout({
 }: ProjectManifest): PathError[] {
   const workdir = `${folderPath(runtime.workdir)}/`;
   const { upload = [], outputs = [] } = artifacts;
+  const { services = [] } = runtime;
   return [
-    ...(runtime.services ?? []).flatMap(({ scope }, index) =>
-      scope === 'project'
+    ...services.flatMap(({ scope }, index) =>
+      scope === 'project' && services.some((other) => other.scope !== 'project')
         ? [
             {
               path: `/runtime/services/${index}/scope`,
               code: 'unsupported',
-              message: 'is refused when a job is submitted: no host keeps services between tasks yet',
+              message: 'is refused when a job is submitted: it has to be that of every service',
             },
           ]
         : [],

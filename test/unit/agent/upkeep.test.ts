@@ -20,7 +20,7 @@ describe('what the agent does again and again', () => {
     await clock.advance(60 * minuteMs);
     await stop();
 
-    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2 });
+    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, groups: 61 });
   });
 
   it('goes on where it did not work once', async () => {
@@ -29,7 +29,7 @@ describe('what the agent does again and again', () => {
     await clock.advance(60 * minuteMs);
     await stop();
 
-    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2 });
+    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, groups: 61 });
   });
 });
 
@@ -60,7 +60,7 @@ describe('tidying up the cache of inputs', () => {
 function upkeep({ fails = false } = {}) {
   const clock = manualClock();
   const ending = new AbortController();
-  const done = { look: 0, journal: 0, inputs: 0, kept: 0 };
+  const done = { look: 0, journal: 0, inputs: 0, kept: 0, groups: 0 };
   const count = (what: keyof typeof done) => {
     done[what] += 1;
     if (fails) throw new Error('the disk is gone');
@@ -71,6 +71,7 @@ function upkeep({ fails = false } = {}) {
     journal: { prune: () => count('journal') },
     inputs: { prune: async () => count('inputs') },
     kept: { prune: async () => count('kept') },
+    endIdle: async () => count('groups'),
   };
   const ended = keepUp(options);
   const stop = async () => {

@@ -104,7 +104,11 @@ describe('a plan', () => {
       { services: [{ ...service('web'), healthcheck: { command: [''] } }] },
       '/services/0/healthcheck/command/0',
     ],
-    ['a service that is to outlive it', { services: [{ ...service('web'), scope: 'project' }] }, '/services/0/scope'],
+    [
+      'a service that is to outlive it and is of no revision',
+      { services: [{ ...service('web'), scope: 'project' }] },
+      '/services/0/scope',
+    ],
     ['a file of too many bytes in it', { volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_073))] }, textPath],
     ['a cache called as a volume is', { volumes: [{ name: 'v' }], caches: [cache('v')] }, '/caches/0/name'],
     ['two caches of one name', { caches: [cache('v'), cache('v')] }, '/caches/1/name'],

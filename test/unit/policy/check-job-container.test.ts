@@ -1,12 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { labels, networkName } from '../../../src/contract/names.ts';
 import { cacheVolume } from '../../../src/policy/caches.ts';
 import { checkContainerRequest } from '../../../src/policy/check-container.ts';
 import type { ContainerRequest } from '../../../src/policy/container-request.ts';
 import type { JobContainerRequest } from '../../../src/policy/job-request.ts';
+import { renderJobContainer } from '../../../src/policy/render-job-container.ts';
+import { groupOfLabels } from '../../../src/policy/service-group.ts';
 import { injected, lookUp, names, objectsIn, token } from './accepted-request.ts';
 import { dangerous } from './dangerous-options.ts';
-import { acceptedJobRequest } from './job-samples.ts';
+import { acceptedJobRequest, jobInput } from './job-samples.ts';
 import { acceptedRequest, policy, image as sampleImage } from './samples.ts';
 
 const accepted = acceptedJobRequest();
@@ -195,6 +198,33 @@ describe('a request of a job', () => {
     expect(pathsOf(accepted.request, { image: { ...image, workingDir: '/sys' } })).toEqual(['/Image']);
     expect(pathsOf(accepted.request, { image: { ...image, volumes: ['/run'] } })).toEqual(['/Image']);
     expect(pathsOf(accepted.request, { image: { ...image, volumes: ['/data/x'] } })).toEqual(['/Image']);
+  });
+
+  it.each([
+    ['its own project', {}, []],
+    ['another project', { [labels.project]: 'project-2' }, ['/HostConfig/NetworkMode']],
+    ['another revision', { [labels.revision]: 'b'.repeat(64) }, ['/HostConfig/NetworkMode']],
+    ['another allocation', { [labels.allocation]: 'alloc-2' }, ['/HostConfig/NetworkMode']],
+  ])('in the network of services that jobs of %s share is refused at %j', (_whose, others, refused) => {
+    const request = structuredClone(accepted.request);
+    Object.assign(request.Labels, { [labels.revision]: 'a'.repeat(64) });
+    request.HostConfig.NetworkMode = networkName(groupOfLabels({ ...request.Labels, ...others }) ?? '');
+
+    expect(pathsOf(request)).toEqual(refused);
+  });
+
+  it('is a shared service only of the revision in its labels', () => {
+    const revision = 'a'.repeat(64);
+    const id = groupOfLabels({ ...accepted.request.Labels, [labels.revision]: revision }) ?? '';
+    const { identity } = jobInput();
+    const { name, request } = renderJobContainer(
+      jobInput({}, { identity: { ...identity, job_id: id }, group: { id, revision } }),
+    );
+    const paths = (labelled: object) => pathsOf({ ...request, Labels: { ...request.Labels, ...labelled } }, { name });
+
+    expect(paths({})).toEqual([]);
+    expect(paths({ [labels.project]: 'project-2' })).toContain('/Labels/gpuaas.instance');
+    expect(paths({ [labels.revision]: '' })).toContain('/Labels/gpuaas.instance');
   });
 
   it('may be without a network and with a root that nobody writes to', () => {

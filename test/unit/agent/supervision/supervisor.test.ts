@@ -499,6 +499,19 @@ describe('containers that the journal does not know', () => {
     expect([...world.networks]).toEqual(left);
   });
 
+  it('of services that jobs share are left, and so is their network', async () => {
+    const world = await supervise([], []);
+    const [group, other] = ['ab', 'cd'].map((each) => `svc-${each.repeat(12)}`);
+    const shared = { ...stranger(4).labels, [labels.kind]: jobKind, [labels.instance]: group ?? '' };
+    world.containers.set(`gpuaas-${group}.db`, containerFacts({ name: `gpuaas-${group}.db`, labels: shared }));
+    world.networks.add(`gpuaas-${other}`);
+
+    await world.clock.advance(61_000);
+
+    expect([...world.containers.keys(), ...world.networks]).toEqual([`gpuaas-${group}.db`, `gpuaas-${other}`]);
+    expect(world.said()).toEqual([]);
+  });
+
   it.each([
     ['the removal is older than they are', endedTask({ fencing: 3 })],
     ['a newer task failed on them', endedTask({ type: 'workload.oci_control', fencing: 9 }, { status: 'failed' })],

@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { variableOf } from '../../../../src/manifests/computalot/names.ts';
 import { readComputalotJob } from '../../../../src/manifests/computalot/read-job.ts';
 import { readManifestText } from '../../../../src/manifests/computalot/read-manifest.ts';
 import { planOf } from '../../../../src/manifests/computalot/to-plan.ts';
@@ -105,9 +106,17 @@ describe('the plan of a manifest', () => {
     });
   });
 
-  it('is refused by hosts where a service is to outlive its job (C-30)', () => {
-    const { plan } = planned(changed(whole, '/runtime/services/0/scope', 'project'));
+  it('gives a service that outlives it scratch space and caches alone (C-30)', () => {
+    const [first] = whole.runtime.services;
+    const { plan } = planned(changed(whole, '/runtime/services', [{ ...first, scope: 'project' }]));
 
-    expect(errorsOfPlan(plan)).toMatchObject([{ path: '/services/0/scope', code: 'unsupported' }]);
+    expect(errorsOfPlan(plan)).toEqual([]);
+    expect(plan.services).toMatchObject([{ scope: 'project' }]);
+    const caches = plan.caches?.map(({ name }) => name) ?? [];
+    expect(plan.services[0]?.mounts.map(({ volume }) => volume)).toEqual(['scratch', ...caches]);
+    expect(Object.keys(plan.services[0]?.env.values ?? {})).not.toContain('COMPUTALOT_TASK_PAYLOAD');
+    expect(plan.steps[0]?.env.values).toMatchObject({
+      [`COMPUTALOT_SERVICE_${variableOf(first?.name ?? '')}_SCOPE`]: 'project',
+    });
   });
 });

@@ -272,10 +272,10 @@ describe('it is refused, with a path, where', () => {
   });
 });
 
-it('warns of services that outlive their task, of a cache that hides the workdir, and where nothing is kept', () => {
+it('warns of services of both scopes, of a cache that hides the workdir, and where nothing is kept', () => {
   const read = readManifest({
     ...smallest,
-    runtime: { ...smallest.runtime, services: [service({ scope: 'project' })] },
+    runtime: { ...smallest.runtime, services: [service({ scope: 'project' }), service({ name: 'own' })] },
     cache_mounts: [cache({ path: '/workspace' })],
   });
 

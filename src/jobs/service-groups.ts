@@ -1,0 +1,261 @@
+/**
+ * Services that the jobs of one revision share on this host: one group for each allocation, project and revision.
+ *
+ *   first job ─▶ begun, or found on the engine ─▶ ready ◀─ later jobs
+ *                                                   │ the last one has left, for a while
+ *                                                   ▼
+ *                              stopped ─▶ containers, volumes and network taken away
+ *
+ * What is on the engine is all that is remembered of a group: an agent that was killed finds it there when one of its jobs goes
+ * on. Each group begins, ends and changes its jobs under a lock of its own, so there are never two of one.
+ */
+import { AgentError } from '../contract/failures.ts';
+import type { JobPlan } from '../contract/job-plan.ts';
+import { jobHasEnded, stepHasEnded } from '../contract/job-state.ts';
+import { containerName, labels } from '../contract/names.ts';
+import type { Cleanup } from '../contract/workload-output.ts';
+import { KeyedMutex } from '../kit/mutex.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
+import { unlessAborted } from '../kit/unless-aborted.ts';
+import { groupOfPlan, isServiceGroup, type ServiceGroup } from '../policy/service-group.ts';
+import type { ContainerEngine, ContainerFacts } from '../runtime/engine.ts';
+import type { JobGround } from './job-ground.ts';
+import { freshStep, type JobRecords, type StepRecord } from './job-record.ts';
+import { memoryRecords } from './memory-records.ts';
+import { Services } from './run-beside.ts';
+import { RunningJob } from './running-job.ts';
+import type { RunningJobs } from './running-jobs.ts';
+import { takeAway, takeContainers } from './take-away.ts';
+
+/** Containers that a network of a group has addresses for. */
+const mostTogether = 13;
+const usualIdleSeconds = 600;
+
+interface Group {
+  readonly job: RunningJob;
+  readonly services: Services;
+  readonly failed: AbortController;
+  readonly ready: Promise<void>;
+  readonly users: Set<RunningJob>;
+  /** Milliseconds since 1970. */
+  idleSince: number;
+}
+
+/** The part of one job in its group; nothing at all for a job that shares no services. */
+export interface SharedUse {
+  /** Aborts, with why, when the services that it has joined fail. */
+  readonly failed: AbortSignal;
+  /** Resolves when all of them are ready. */
+  join(signal: AbortSignal): Promise<void>;
+  leave(): Promise<void>;
+}
+
+export interface IdleWish {
+  readonly engine: ContainerEngine;
+  /** Of the policy of the host; 600 if absent. */
+  readonly idleSeconds?: number | undefined;
+  /** A group that stays. */
+  readonly except?: string | undefined;
+}
+
+export class ServiceGroups {
+  readonly #running: RunningJobs;
+  readonly #records: Pick<JobRecords, 'all'>;
+  readonly #groups = new Map<string, Group>();
+  readonly #turns = new KeyedMutex();
+  /** When what is on the engine of a group that no job here has joined was first seen. */
+  readonly #strays = new Map<string, number>();
+  #mayHaveStrays = true;
+
+  constructor(running: RunningJobs, records: Pick<JobRecords, 'all'>) {
+    this.#running = running;
+    this.#records = records;
+  }
+
+  useOf(job: RunningJob): SharedUse {
+    const { group } = job;
+    const failed = new AbortController();
+    if (!group) return { failed: failed.signal, join: async () => undefined, leave: async () => undefined };
+    return {
+      failed: failed.signal,
+      join: async (signal) => {
+        // Nothing of it is to run any more.
+        if (job.plan.steps.every(({ id }) => stepHasEnded(job.step(id).state))) return;
+        const joined = await this.#turns.run(group.id, async () => await this.#join(job, group, signal));
+        const fail = () => failed.abort(joined.failed.signal.reason);
+        joined.failed.signal.addEventListener('abort', fail, { once: true });
+        if (joined.failed.signal.aborted) fail();
+        await unlessAborted(joined.ready, signal);
+        job.emit('services.shared', `The job shares the services of ${group.id}.`, { group: group.id });
+      },
+      leave: async () => await this.#turns.run(group.id, async () => this.#leave(job, group)),
+    };
+  }
+
+  /**
+   * Keeps room for a job and for the services that it shares, each in its own name: all jobs of a group keep the latter together.
+   * Groups that nobody uses go before a job finds no room.
+   */
+  async reserve(plan: JobPlan, { admission, signal, engine }: JobGround): Promise<() => void> {
+    const { identity, resources, services } = plan;
+    const group = groupOfPlan(plan);
+    const its = group ? services.map((service) => service.resources) : [];
+    const shared = {
+      cpu_cores: its.reduce((sum, { cpu_cores }) => sum + cpu_cores, 0),
+      memory_gib: its.reduce((sum, { memory_gib }) => sum + memory_gib, 0),
+    };
+    const own = {
+      cpu_cores: Math.max(0, resources.cpu_cores - shared.cpu_cores),
+      memory_gib: Math.max(0, resources.memory_gib - shared.memory_gib),
+    };
+    const reserve = async () => {
+      const release = await admission.reserve(identity.job_id, own, signal, engine);
+      if (!group) return release;
+      try {
+        const releaseShared = await admission.reserve(group.id, shared, signal, engine);
+        return () => {
+          release();
+          releaseShared();
+        };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    };
+    try {
+      return await reserve();
+    } catch (error) {
+      if (!(error instanceof AgentError && error.code === 'resources.exceeded')) throw error;
+      await this.endIdle({ engine, idleSeconds: 0, except: group?.id });
+      return await reserve();
+    }
+  }
+
+  /** Ends those that no job has used for so long, and what an earlier life of the agent has left of some. */
+  async endIdle({ engine, idleSeconds = usualIdleSeconds, except }: IdleWish): Promise<void> {
+    const strays = this.#mayHaveStrays ? await this.#findStrays(engine) : [];
+    for (const id of new Set([...this.#groups.keys(), ...strays])) {
+      if (id !== except) await this.#turns.run(id, async () => await this.#endIfIdle(id, engine, idleSeconds));
+    }
+  }
+
+  async #findStrays(engine: ContainerEngine): Promise<string[]> {
+    const signal = toItsEnd();
+    const there = await Promise.all([engine.list(signal), engine.networks(signal), engine.volumes(signal)]);
+    const instances = there.flat().map(({ labels: of }) => of[labels.instance] ?? '');
+    const strays = instances.filter((id) => isServiceGroup(id) && !this.#groups.has(id));
+    this.#mayHaveStrays = strays.length > 0;
+    return strays;
+  }
+
+  async #endIfIdle(id: string, engine: ContainerEngine, idleSeconds: number): Promise<void> {
+    this.#running.assertHeld();
+    const group = this.#groups.get(id);
+    if (group ? group.users.size > 0 : this.#isWanted(id)) return;
+    const since = group?.idleSince ?? this.#strays.get(id) ?? Date.now();
+    if (!group) this.#strays.set(id, since);
+    if (Date.now() - since >= idleSeconds * 1000) await this.#end(id, engine);
+  }
+
+  /** By a job that this process has yet to take up. */
+  #isWanted(id: string): boolean {
+    return this.#records.all().some(({ plan, record }) => !jobHasEnded(record.state) && groupOfPlan(plan)?.id === id);
+  }
+
+  async #join(job: RunningJob, { id }: ServiceGroup, signal: AbortSignal): Promise<Group> {
+    signal.throwIfAborted();
+    const known = this.#groups.get(id);
+    // Those that use it are told, and leave by themselves; whoever comes now has new ones.
+    if (known?.failed.signal.aborted) {
+      await known.services.stop('served');
+      this.#groups.delete(id);
+      assertGone(await takeContainers(id, job.ground.engine, toItsEnd()));
+    }
+    const group = this.#groups.get(id) ?? (await this.#begin(job, id));
+    if (group.users.size + group.job.parts.length >= mostTogether) {
+      const reason = `${group.users.size} jobs share the services of ${id}, and their network has no room for more.`;
+      throw new AgentError('resources.exceeded', { reason });
+    }
+    group.users.add(job);
+    return group;
+  }
+
+  #leave(job: RunningJob, { id }: ServiceGroup): void {
+    const group = this.#groups.get(id);
+    if (group?.users.delete(job) && group.users.size === 0) group.idleSince = Date.now();
+  }
+
+  async #begin(first: RunningJob, id: string): Promise<Group> {
+    const users = new Set<RunningJob>();
+    const job = groupJob(first, id, { users, steps: await this.#stepsOf(first, id) });
+    for (const [image, facts] of first.images) job.images.set(image, facts);
+    await job.ensureNetwork();
+    const services = new Services(job);
+    const failed = new AbortController();
+    services.failed.addEventListener('abort', () => failed.abort(services.failed.reason), { once: true });
+    const ready = services.start(toItsEnd());
+    ready.catch((error: unknown) => failed.abort(error));
+    const group = { job, services, failed, ready, users, idleSince: Date.now() };
+    this.#strays.delete(id);
+    this.#groups.set(id, group);
+    return group;
+  }
+
+  /** As they stand on the engine. A job that has yet to begin has new ones where not all of them run. */
+  async #stepsOf({ plan, record, ground: { engine } }: RunningJob, id: string): Promise<StepRecord[]> {
+    const names = plan.services.map((service) => service.id);
+    const find = async (name: string) => await engine.inspect(containerName(id, name), toItsEnd());
+    const found = await Promise.all(names.map(find));
+    const goesOn = Object.values(record.steps).some(({ attempts }) => attempts > 0);
+    const isWhole = found.every((facts) => facts?.status === 'running');
+    if (isWhole || goesOn) return names.map((name, index) => stepOf(name, found[index]));
+    assertGone(await takeAway(id, engine, toItsEnd()));
+    return names.map(freshStep);
+  }
+
+  async #end(id: string, engine: ContainerEngine): Promise<void> {
+    await this.#groups.get(id)?.services.stop('served');
+    this.#groups.delete(id);
+    // Until it is known to be gone.
+    this.#mayHaveStrays = true;
+    assertGone(await takeAway(id, engine, toItsEnd()));
+    this.#strays.delete(id);
+  }
+}
+
+interface GroupParts {
+  readonly users: ReadonlySet<RunningJob>;
+  readonly steps: readonly StepRecord[];
+}
+
+/** A job of nothing but the services, as the first one that shares them has them in its plan. Its users hear what happens. */
+function groupJob({ plan, record, ground }: RunningJob, id: string, { users, steps }: GroupParts): RunningJob {
+  const services = plan.services.map(({ scope: _, ...service }) => service);
+  const nothing = { checks: [], init: [], steps: [], inputs: [], outputs: [], preflight: [] };
+  const kept = {
+    ...{ job_id: id, task_id: id, fencing: 1 },
+    plan: { ...plan, ...nothing, identity: { ...plan.identity, job_id: id }, services, keep: false },
+    record: { ...record, steps: Object.fromEntries(steps.map((step) => [step.id, step])) },
+  };
+  return new RunningJob(kept, {
+    ...{ ...ground, taskId: id, fencing: 1, signal: toItsEnd(), enter: () => undefined },
+    jobs: { ...ground.jobs, records: memoryRecords(), outputs: undefined },
+    emit: (...event) => {
+      for (const user of users) user.emit(...event);
+    },
+  });
+}
+
+function stepOf(id: string, facts: ContainerFacts | undefined): StepRecord {
+  if (!facts) return freshStep(id);
+  const { id: container_id, startedAt, status } = facts;
+  return {
+    ...freshStep(id),
+    ...{ state: 'running', attempts: 1, container_id, started_at: startedAt, run_started_at: startedAt },
+    starting: status === 'created',
+  };
+}
+
+function assertGone({ failed: [reason] }: Cleanup): void {
+  if (reason !== undefined) throw new AgentError('name.conflict', { reason });
+}
