@@ -26,13 +26,14 @@ import { logReadBack } from './logs.ts';
 import type { Measurement } from './measurement.ts';
 import { requestCost } from './request.ts';
 import { samplingCost } from './sampling.ts';
+import { sandboxCost } from './sandbox.ts';
 import { uploadCost } from './upload.ts';
 
 const chosen = process.argv.slice(2);
 const wants = (...topics: string[]) => chosen.length === 0 || topics.some((topic) => chosen.includes(topic));
 
 const loadBefore = loadavg()[0];
-const { engine, images } = await ensureGround(['tiny', 'web']);
+const { engine, images } = await ensureGround(['tiny', 'web', 'python']);
 const folder = mkdtempSync(join(tmpdir(), 'gpuaas-bench-'));
 const measurements: Measurement[] = [];
 try {
@@ -47,6 +48,9 @@ try {
   }
   if (wants('console')) {
     measurements.push(...(await consoleCost()));
+  }
+  if (wants('sandbox')) {
+    measurements.push(...(await sandboxCost(images.python?.reference ?? '')));
   }
   if (wants('request', 'job', 'upload', 'daemon', 'binary')) {
     await measureWire();
@@ -83,18 +87,18 @@ async function measureTasks(): Promise<void> {
 async function measureWire(): Promise<void> {
   const program = await buildAgent(join(folder, 'dist'));
   const fronts: EngineFront[] = [];
-  const before = async (engineSocket: string, at: string) => {
-    const front = await startEngineFront(join(at, 'engine.sock'), engineSocket);
-    fronts.push(front);
-    return front.socketPath;
+  const front = async (engineSocket: string, at: string) => {
+    const opened = await startEngineFront(join(at, 'engine.sock'), engineSocket);
+    fronts.push(opened);
+    return opened.socketPath;
   };
-  const wire = await openWire({ program, before });
+  const wire = await openWire({ program, ...(wants('request') && { before: front }) });
   try {
-    const [front] = fronts;
-    if (wants('request') && front) {
+    const [opened] = fronts;
+    if (opened) {
       const { socketPath: engineSocket } = engine;
       const image = images.tiny?.reference ?? '';
-      measurements.push(...(await requestCost(wire, front, { image, engineSocket })));
+      measurements.push(...(await requestCost(wire, opened, { image, engineSocket })));
     }
     if (wants('job')) {
       const { socketPath: engineSocket } = engine;

@@ -56,9 +56,12 @@ export class KeptForLater {
   /** Takes away one after the other until `isEnough`, or nothing is left that may go. */
   async makeRoom(isEnough: () => Promise<boolean>): Promise<void> {
     const { jobs } = this.#options;
-    // Their sizes are asked for, to be told of: with what is about to be written, nobody minds.
-    for (const each of leastRecentlyUsed(await this.#all({ measure: true }), revisionsOf(jobs.all()))) {
-      if (await this.#remove(each, 'disk_short')) if (await isEnough()) return;
+    const free = async (measure: boolean) => leastRecentlyUsed(await this.#all({ measure }), revisionsOf(jobs.all()));
+    const unmeasured = await free(false);
+    if (unmeasured.length === 0) return;
+    // Sizes are only told of: where measuring takes too long, nothing waits for it.
+    for (const each of await free(true).catch(() => unmeasured)) {
+      if ((await this.#tryRemove(each, 'disk_short')) && (await isEnough())) return;
     }
   }
 
@@ -68,7 +71,7 @@ export class KeptForLater {
     if (maxAgeHours === undefined) return;
     const oldest = clock.wallMs() - maxAgeHours * hourMs;
     const old = (await this.#all({ measure: false })).filter((each) => usedMs(each) < oldest);
-    for (const each of leastRecentlyUsed(old, revisionsOf(jobs.all()))) await this.#remove(each, 'too_old');
+    for (const each of leastRecentlyUsed(old, revisionsOf(jobs.all()))) await this.#tryRemove(each, 'too_old');
   }
 
   /** As they are shown, those first that were not used for the longest. */
@@ -83,7 +86,7 @@ export class KeptForLater {
     const needed = revisionsOf(this.#options.jobs.all());
     const all = await this.#all({ measure: false });
     if (id === undefined) {
-      for (const each of leastRecentlyUsed(all, needed)) await this.#remove(each, 'operator');
+      for (const each of leastRecentlyUsed(all, needed)) await this.#tryRemove(each, 'operator');
       return true;
     }
     const [found] = all.filter((each) => idOf(each) === id);
@@ -103,8 +106,20 @@ export class KeptForLater {
     ];
   }
 
+  /** One that cannot be removed keeps none of the others. */
+  async #tryRemove(each: KeptThing, reason: Reason): Promise<boolean> {
+    try {
+      return await this.#remove(each, reason);
+    } catch (err) {
+      this.#options.log.warn({ err, reason: nameOf(each) }, 'what is kept for later jobs could not be taken away');
+      return false;
+    }
+  }
+
   async #remove(each: KeptThing, reason: Reason): Promise<boolean> {
-    const { engine, log, report, clock, onChange } = this.#options;
+    const { engine, jobs, log, report, clock, onChange } = this.#options;
+    // A job may have begun since these were listed.
+    if (revisionsOf(jobs.all()).has(each.revision_sha256)) return false;
     const signal = AbortSignal.timeout(patienceMs);
     try {
       const done =

@@ -77,7 +77,9 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
 
 /** When the last of its programs ended that did not end well: it may have been writing. Undefined where all did. */
 function cutAt(job: RunningJob): number | undefined {
-  const cut = job.plan.steps.map(({ id }) => job.step(id)).filter(({ exit_code }) => exit_code !== 0);
+  const cut = job.plan.steps
+    .map(({ id }) => job.step(id))
+    .filter(({ exit_code, state }) => exit_code !== 0 && state !== 'succeeded');
   const ends = cut.flatMap(({ ended_at, container_id }) => (container_id && ended_at ? [Date.parse(ended_at)] : []));
   return ends.length > 0 ? Math.max(...ends) : undefined;
 }

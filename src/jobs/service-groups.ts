@@ -17,7 +17,8 @@ import type { Cleanup } from '../contract/workload-output.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { unlessAborted } from '../kit/unless-aborted.ts';
-import { groupOfPlan, isServiceGroup, type ServiceGroup } from '../policy/service-group.ts';
+import { groupOfPlan, type ServiceGroup } from '../policy/service-group.ts';
+import { isServiceGroup } from '../policy/service-group-id.ts';
 import type { ContainerEngine, ContainerFacts } from '../runtime/engine.ts';
 import type { JobGround } from './job-ground.ts';
 import { freshStep, type JobRecords, type StepRecord } from './job-record.ts';
@@ -126,17 +127,29 @@ export class ServiceGroups {
       return await reserve();
     } catch (error) {
       if (!(error instanceof AgentError && error.code === 'resources.exceeded')) throw error;
-      await this.endIdle({ engine, idleSeconds: 0, except: group?.id });
+      // What cannot be ended is no matter of this job: it has the room that there is.
+      await this.endIdle({ engine, idleSeconds: 0, except: group?.id }).catch(unlessLetGo);
       return await reserve();
     }
   }
 
-  /** Ends those that no job has used for so long, and what an earlier life of the agent has left of some. */
+  /**
+   * Ends those that no job has used for so long, and what an earlier life of the agent has left of some. One that cannot be ended
+   * keeps none of the others; it is told when they are.
+   */
   async endIdle({ engine, idleSeconds = usualIdleSeconds, except }: IdleWish): Promise<void> {
     const strays = this.#mayHaveStrays ? await this.#findStrays(engine) : [];
+    const troubles: unknown[] = [];
     for (const id of new Set([...this.#groups.keys(), ...strays])) {
-      if (id !== except) await this.#turns.run(id, async () => await this.#endIfIdle(id, engine, idleSeconds));
+      if (id === except) continue;
+      try {
+        await this.#turns.run(id, async () => await this.#endIfIdle(id, engine, idleSeconds));
+      } catch (error) {
+        unlessLetGo(error);
+        troubles.push(error);
+      }
     }
+    if (troubles.length > 0) throw troubles[0];
   }
 
   async #findStrays(engine: ContainerEngine): Promise<string[]> {
@@ -165,8 +178,11 @@ export class ServiceGroups {
   async #join(job: RunningJob, { id }: ServiceGroup, signal: AbortSignal): Promise<Group> {
     signal.throwIfAborted();
     const known = this.#groups.get(id);
-    // Those that use it are told, and leave by themselves; whoever comes now has new ones.
-    if (known?.failed.signal.aborted) {
+    // Those that use it are told, and leave by themselves; whoever comes now has new ones. So has the first after those whose service
+    // has done its work and is there no more.
+    const isOver =
+      known?.users.size === 0 && known.job.plan.services.some((each) => stepHasEnded(known.job.step(each.id).state));
+    if (known && (isOver || known.failed.signal.aborted)) {
       await known.services.stop('served');
       this.#groups.delete(id);
       assertGone(await takeContainers(id, job.ground.engine, toItsEnd()));
@@ -209,7 +225,8 @@ export class ServiceGroups {
     const goesOn = Object.values(record.steps).some(({ attempts }) => attempts > 0);
     const isWhole = found.every((facts) => facts?.status === 'running');
     if (isWhole || goesOn) return names.map((name, index) => stepOf(name, found[index]));
-    assertGone(await takeAway(id, engine, toItsEnd()));
+    // Nothing but the containers: jobs that used those before may still be leaving the network.
+    assertGone(await takeContainers(id, engine, toItsEnd()));
     return names.map(freshStep);
   }
 
@@ -254,6 +271,11 @@ function stepOf(id: string, facts: ContainerFacts | undefined): StepRecord {
     ...{ state: 'running', attempts: 1, container_id, started_at: startedAt, run_started_at: startedAt },
     starting: status === 'created',
   };
+}
+
+/** Throws where nothing is to be done for these jobs any more. */
+function unlessLetGo(error: unknown): void {
+  if (!(error instanceof AgentError)) throw error;
 }
 
 function assertGone({ failed: [reason] }: Cleanup): void {

@@ -33,7 +33,10 @@ export class Slots {
     const { promise, resolve } = Promise.withResolvers<() => void>();
     const enter = () => resolve(() => this.#release());
     const leave = () => {
-      this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+      const at = this.#waiting.indexOf(enter);
+      // It has its place already.
+      if (at < 0) return;
+      this.#waiting.splice(at, 1);
       resolve(() => undefined);
     };
     this.#waiting.push(enter);

@@ -9,7 +9,8 @@ import { recordedImage } from './host-policy.ts';
 import { isRepoDigestOf, readAllowedImage } from './image-reference.ts';
 import type { AnyContainerRequest } from './job-request.ts';
 import { type AnyContext, label, unless, wrong } from './request-check.ts';
-import { groupOfLabels, isServiceGroup } from './service-group.ts';
+import { groupOfLabels } from './service-group.ts';
+import { isServiceGroup } from './service-group-id.ts';
 
 export type LabelRule = readonly [label: string, fine: (value: string) => boolean, message: string];
 

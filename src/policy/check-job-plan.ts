@@ -13,7 +13,7 @@ import { judge, type PathError } from '../contract/validate.ts';
 import { checkEnvironment } from './environment.ts';
 import { checkTargets, describeBadWorkDir, isWithin, placeOf } from './mounts.ts';
 import type { Finding } from './refusal.ts';
-import { isServiceGroup } from './service-group.ts';
+import { isServiceGroup } from './service-group-id.ts';
 import { checkSharedMemory } from './shared-memory.ts';
 
 /** Where a container of a plan is written, and what all kinds of them have. */

@@ -6,19 +6,14 @@
 import { createHash } from 'node:crypto';
 import type { JobPlan } from '../contract/job-plan.ts';
 import { labels } from '../contract/names.ts';
+import { isServiceGroup } from './service-group-id.ts';
 
-const groupPattern = /^svc-[0-9a-f]{24}$/;
 const revisionPattern = /^[0-9a-f]{64}$/;
 
 export interface ServiceGroup {
   /** What its containers, its volumes and its network have in the place of a job's id. */
   readonly id: string;
   readonly revision: string;
-}
-
-/** True for what the id of no job may be. */
-export function isServiceGroup(id: string): boolean {
-  return groupPattern.test(id);
 }
 
 /** Undefined for what is labelled as no part of a revision. */

@@ -15,7 +15,11 @@ const mostNamed = 1000;
 
 export const wipeAgent: TaskHandler<'agent.wipe'> = async (_params, context) => {
   const { engine, signal, log, gpus } = context;
-  await context.jobs.groups.endIdle({ engine, idleSeconds: 0 });
+  // What is left of them goes below with everything else.
+  await context.jobs.groups.endIdle({ engine, idleSeconds: 0 }).catch((error: unknown) => {
+    if (!(error instanceof AgentError)) throw error;
+    log.warn({ err: error }, 'shared services could not be ended');
+  });
   let containers = 0;
   for (const { name, labels: carried } of await engine.list(signal)) {
     if (await engine.remove(name, signal)) containers += 1;

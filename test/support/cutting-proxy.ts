@@ -33,7 +33,13 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     socket.pause();
     slowed.set(
       socket,
-      setTimeout(() => socket.resume(), (bytes / rate) * 1000),
+      setTimeout(
+        () => {
+          slowed.delete(socket);
+          socket.resume();
+        },
+        (bytes / rate) * 1000,
+      ),
     );
   };
   const isCutOff = (socket: Socket) => cutOff !== undefined && isOf(cutOff, socket.remotePort ?? 0);
@@ -48,7 +54,11 @@ export async function startCuttingProxy(target: number): Promise<CuttingProxy> {
     socket.on('data', (chunk) => slowDown(socket, chunk.length));
     socket.once('data', (chunk) => askedFor.set(socket, chunk.toString('latin1').split(' ')[1]));
     for (const [from, to] of [pair, [behind, socket] as const]) {
-      from.on('data', (chunk) => state === 'open' && !deaf.has(to) && to.write(chunk));
+      from.on('data', (chunk) => {
+        if (state !== 'open' || deaf.has(to) || to.write(chunk)) return;
+        from.pause();
+        to.once('drain', () => slowed.has(from) || from.resume());
+      });
       from.on('error', () => to.destroy());
       from.on('close', () => {
         pairs.delete(pair);

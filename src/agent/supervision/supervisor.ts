@@ -16,7 +16,7 @@ import { jobHasEnded } from '../../contract/job-state.ts';
 import { jobKind, labels } from '../../contract/names.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadState } from '../../contract/workload-state.ts';
-import { isServiceGroup } from '../../policy/service-group.ts';
+import { isServiceGroup } from '../../policy/service-group-id.ts';
 import type { ContainerSummary, EngineEvent } from '../../runtime/engine.ts';
 import type { StackRunner } from '../../runtime/stacks.ts';
 import type { Journal, KeptWorkload, SickCard } from '../journal/journal.ts';

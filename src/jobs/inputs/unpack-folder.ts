@@ -36,8 +36,9 @@ export async function unpackFolder(tar: string, { to, at, room, signal }: Unpack
   await mkdir(to, { recursive: true, mode: 0o700 });
   const { entries, open: openContents } = await judged(tar, join(to, 'tar'));
   const taken = await room(entries.reduce((sum, { size }) => sum + size, 0));
-  const contents = await openContents();
+  let contents: Awaited<ReturnType<typeof openContents>> | undefined;
   try {
+    contents = await openContents();
     const files: ObtainedFile[] = [];
     for (const entry of entries.filter(({ type }) => type === 'file')) {
       signal.throwIfAborted();
@@ -58,7 +59,7 @@ export async function unpackFolder(tar: string, { to, at, room, signal }: Unpack
     if (!['ENOSPC', 'EDQUOT'].includes(code)) throw error;
     throw new AgentError('disk.full', { reason: message }, { cause: error });
   } finally {
-    await contents.close();
+    await contents?.close();
     taken.giveBack();
   }
 }

@@ -9,13 +9,16 @@ export interface Files {
   find(path: string): { readonly type: string } | 'root' | undefined;
 }
 
+/** Of a manifest, what says how its image is built. */
+export type Built = Pick<ProjectManifest, 'build'>;
+
 /** Its Dockerfile, from the root of the tarball. */
-export function dockerfileOf({ build }: ProjectManifest): string {
+export function dockerfileOf({ build }: Built): string {
   return build?.dockerfile ?? 'Dockerfile';
 }
 
 /** The folder that its build sees, from the root of the tarball. */
-export function contextOf({ build }: ProjectManifest): string {
+export function contextOf({ build }: Built): string {
   return build?.context ?? '.';
 }
 

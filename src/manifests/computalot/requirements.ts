@@ -38,7 +38,6 @@ export interface Needs {
   readonly gpu_memory_mib: number;
   readonly cpu_cores: number;
   readonly memory_gib: number;
-  readonly storage_gib: number;
 }
 
 export function mergeRequirements(project: Requirements = {}, job: Requirements = {}): Requirements {
@@ -67,9 +66,35 @@ export function checkRequirements(requirements: Requirements, path: string): rea
   ];
 }
 
+/** What the disk of a job is for. */
+export interface Storage {
+  readonly gib: number;
+  readonly parts: readonly { readonly part: string; readonly gib: number }[];
+}
+
+/**
+ * The disk that a job has to find: what its author asks for, and never less than its image, of which at least the packed size is
+ * known. Nothing is copied for its sandbox: the root is read-only and shared. Of what is left, caches have as much as they may
+ * grow to, and everything else the rest.
+ */
+export function storageOf(
+  { storage_gb = 0 }: Requirements,
+  { image, caches }: { readonly image: number; readonly caches: number },
+): Storage {
+  const inGib = (size: number) => size / 2 ** 30;
+  const left = Math.max(0, storage_gb - inGib(image));
+  const cached = Math.min(left, inGib(caches));
+  const parts = [
+    { part: 'its image', gib: inGib(image) },
+    { part: 'its caches', gib: cached },
+    { part: 'temporary files, checkpoints and downloads', gib: left - cached },
+  ];
+  return { gib: Math.max(storage_gb, inGib(image)), parts: parts.filter(({ gib }) => gib > 0) };
+}
+
 /** Who asks for the memory of a card asks for a card. */
 export function needsOf(requirements: Requirements): Needs {
-  const { profile, gpu_memory_mb, cpu = 0, memory_mb = 0, storage_gb = 0 } = requirements;
+  const { profile, gpu_memory_mb, cpu = 0, memory_mb = 0 } = requirements;
   const usual = profile !== 'cpu' && (profile === 'gpu' || gpu_memory_mb !== undefined) ? 1 : 0;
   const gpu_count = requirements.gpu_count ?? usual;
   return {
@@ -77,6 +102,5 @@ export function needsOf(requirements: Requirements): Needs {
     gpu_memory_mib: gpu_count === 0 ? 0 : (gpu_memory_mb ?? 0),
     cpu_cores: cpu,
     memory_gib: memory_mb / 1024,
-    storage_gib: storage_gb,
   };
 }

@@ -89,20 +89,25 @@ async function judgedImage({ digest, text }: Fetched, platform: string, registry
   if (fault !== undefined) {
     return failed(fault);
   }
-  const size = layers.reduce((sum, layer) => sum + layer.size, config.size);
+  const size = sizeOf({ config, layers });
   const message = `The registry has it, for ${platform}: ${layers.length} layers, ${size} bytes.`;
   return { trust: 'verified', message, platform_digest: digest, size_bytes: size };
 }
 
-/** What is wrong with an image for that platform; undefined for nothing. */
-export async function faultOfImage(
+/** What is wrong with an image for that platform, in a sentence; or how many bytes it has, packed as the registry keeps it. */
+export async function judgeImage(
   { text }: Fetched,
   platform: string,
   registry: RegistryReader,
-): Promise<string | undefined> {
+): Promise<string | { readonly bytes: number }> {
   const image = parse(ImageManifest, text);
   if (!image) return 'The manifest is not one of an image.';
-  return platformFault(await registry.blob(image.config.digest), image.config.digest, platform);
+  const { digest } = image.config;
+  return platformFault(await registry.blob(digest), digest, platform) ?? { bytes: sizeOf(image) };
+}
+
+function sizeOf({ config, layers }: Static<typeof ImageManifest>): number {
+  return layers.reduce((sum, layer) => sum + layer.size, config.size);
 }
 
 /** A host that pulls an image of another platform finds out when its program does not start. */

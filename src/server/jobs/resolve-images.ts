@@ -11,7 +11,7 @@ import { pullAuthorization } from '../artifacts/pull-authorization.ts';
 import type { PullAuthorization } from '../artifacts/registry-client.ts';
 import { registryReader } from '../artifacts/registry-client.ts';
 import { registryLogin } from '../artifacts/registry-login.ts';
-import { faultOfImage, imageFor } from '../artifacts/verify-artifact.ts';
+import { imageFor, judgeImage } from '../artifacts/verify-artifact.ts';
 import type { ServerContext } from '../context.ts';
 import type { JobImage } from '../db/entities/job.ts';
 import type { ReadTx } from '../db/store.ts';
@@ -55,7 +55,7 @@ export async function resolveImages(
       const account = secrets.find((secret) => secret.for === 'image' && secret.id === id)?.value;
       const path = imagePaths[id] ?? '';
       try {
-        images.push(await resolveImage(source.reference, account, resolving, signal));
+        images.push((await resolveImage(source.reference, account, resolving, signal)).image);
       } catch (error) {
         const { code, message } =
           error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error });
@@ -69,13 +69,13 @@ export async function resolveImages(
   return { images: [...byName.values()], errors };
 }
 
-/** What one name is now: `image.*` where that cannot be found out, or is nothing that runs here. */
+/** What one name is now, and how large, packed: `image.*` where that cannot be found out, or is nothing that runs here. */
 export async function resolveImage(
   name: string,
   account: Readonly<Record<string, string>> | undefined,
   { registries, platform, ownLogin, isOwn }: Resolving,
   signal: AbortSignal,
-): Promise<JobImage> {
+): Promise<{ readonly image: JobImage; readonly bytes: number }> {
   const image = readImageName(name);
   if (!image) throw new AgentError('image.not_pinned', { reason: 'Its name is known only while the job runs.' });
   const { host, repository, tag, digest } = image;
@@ -93,14 +93,13 @@ export async function resolveImage(
   const mine = await inWordsOfImages(() => imageFor(found, platform, reader));
   if (typeof mine === 'string') throw new AgentError('image.not_found', { reason: mine });
   const { mediaType: media_type } = mine;
-  const fault = isImageManifest(media_type)
-    ? await inWordsOfImages(() => faultOfImage(mine, platform, reader))
-    : `The registry says it is ${media_type.slice(0, 200)}.`;
-  if (fault !== undefined || !isImageManifest(media_type)) {
-    throw new AgentError('image.not_found', { reason: fault ?? '' });
+  if (!isImageManifest(media_type)) {
+    throw new AgentError('image.not_found', { reason: `The registry says it is ${media_type.slice(0, 200)}.` });
   }
+  const judged = await inWordsOfImages(() => judgeImage(mine, platform, reader));
+  if (typeof judged === 'string') throw new AgentError('image.not_found', { reason: judged });
   const reference = wholeName({ host, repository, tag: undefined, digest: mine.digest });
-  return { name: wholeName(image), reference, media_type };
+  return { image: { name: wholeName(image), reference, media_type }, bytes: judged.bytes };
 }
 
 const asImages: Partial<Record<FailureCode, FailureCode>> = {

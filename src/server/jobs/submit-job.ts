@@ -14,6 +14,8 @@ import {
   needsOf as leastOf,
   mergeRequirements,
   Requirements,
+  type Storage,
+  storageOf,
 } from '../../manifests/computalot/requirements.ts';
 import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { type AcceptedJob, isJobDialect, type JobDialect, jobDialects, readJob } from '../../manifests/job-dialects.ts';
@@ -104,7 +106,8 @@ export async function prepareJob(
   signal: AbortSignal,
 ): Promise<PreparedJob> {
   const { dialect, document, read } = files ? understandProject(files, request) : understand(request);
-  const asked = files ? withRequirements(request.options, document as ProjectManifest) : request.options;
+  const storage = files && storageFor(files.revision, document as ProjectManifest);
+  const asked = storage ? withRequirements(request.options, document as ProjectManifest, storage.gib) : request.options;
   const options = optionsOf(asked);
   const sha256 = documentHash(document, read.hidden);
   const build = files && revisionWish(files.revision, request.payload);
@@ -128,7 +131,7 @@ export async function prepareJob(
   return {
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
     ...{ dialect, sha256, document: bare, secrets, warnings: read.warnings, options, images: [...images], steps },
-    ...{ build, needs: needsOf(asked, plan, read.gpuMemoryMib) },
+    ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib), ...partsOf(request.options, storage) } },
   };
 }
 
@@ -144,14 +147,31 @@ function understandProject({ manifest }: ProjectFiles, { requirements }: Pick<Jo
   return { dialect: 'computalot' as const, document, read };
 }
 
+function storageFor({ bytes, bases }: Revision, { requirements = {}, cache_mounts = [] }: ProjectManifest): Storage {
+  const image = bases.reduce((sum, base) => sum + (base.bytes ?? 0), bytes);
+  return storageOf(requirements, {
+    image,
+    caches: cache_mounts.reduce((sum, { max_bytes = 0 }) => sum + max_bytes, 0),
+  });
+}
+
+/** Where the options say how much disk, nobody knows what that is for. */
+function partsOf({ resources = {} }: JobOptions = {}, storage: Storage | undefined): Pick<JobNeeds, 'disk_parts'> {
+  return storage && resources.disk_gib === undefined ? { disk_parts: [...storage.parts] } : {};
+}
+
 /** What the requirements ask for, where the options do not say it themselves. */
-function withRequirements(options: JobOptions = {}, { requirements = {} }: ProjectManifest): JobOptions {
-  const { gpu_count, cpu_cores, memory_gib, storage_gib } = leastOf(requirements);
+function withRequirements(
+  options: JobOptions = {},
+  { requirements = {} }: ProjectManifest,
+  diskGib: number,
+): JobOptions {
+  const { gpu_count, cpu_cores, memory_gib } = leastOf(requirements);
   const least = {
     gpu_count,
     ...(cpu_cores > 0 && { cpu_cores }),
     ...(memory_gib > 0 && { memory_gib }),
-    disk_gib: Math.max(storage_gib, usualDiskGib),
+    disk_gib: Math.max(diskGib, usualDiskGib),
   };
   return { ...options, sandbox: 'gvisor', resources: { ...least, ...options.resources } };
 }

@@ -4,8 +4,12 @@ import type { PathError } from '../../contract/validate.ts';
 import { ignoredIn } from '../../kit/tarball/ignored.ts';
 import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
 import { contentOf, contextOf as tarOfContext } from '../../kit/tarball/write-tar.ts';
-import { checkAgainstFiles, contextOf, dockerfileOf } from '../../manifests/computalot/check-against-files.ts';
-import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
+import {
+  type Built,
+  checkAgainstFiles,
+  contextOf,
+  dockerfileOf,
+} from '../../manifests/computalot/check-against-files.ts';
 import { readManifest } from '../../manifests/computalot/read-manifest.ts';
 import { readDockerfile } from '../../policy/dockerfile.ts';
 import { maxDockerfileBytes } from '../../policy/dockerfile-lines.ts';
@@ -18,28 +22,25 @@ export interface JudgedFiles {
   readonly bases: readonly string[];
 }
 
-/** Every error at once; but what the Dockerfile says, and the folder of the build, once the manifest is right. */
+/** Every error at once; but what the Dockerfile says, and the folder of the build, once the manifest says rightly which they are. */
 export async function judgeFiles(tarball: Tarball, document: unknown): Promise<JudgedFiles> {
-  const read = readManifest(document);
-  if (!read.ok) return { errors: errorsOf(document, tarball), warnings: [], bases: [] };
-  const { manifest, warnings } = read;
-  const dockerfile = await dockerfileIn(tarball, manifest);
-  const errors = [
-    ...checkAgainstFiles(manifest, tarball),
-    ...(await contextErrors(tarball, manifest)),
-    ...dockerfile.errors,
-  ];
-  return { errors, warnings, bases: dockerfile.bases };
-}
-
-/** Of a manifest that is wrong, with what can be told of its files all the same. */
-function errorsOf(document: unknown, tarball: Tarball): readonly PathError[] {
   const read = readManifest(document, { also: (manifest) => checkAgainstFiles(manifest, tarball) });
-  return read.ok ? [] : read.errors;
+  const errors = read.ok ? [] : read.errors;
+  const warnings = read.ok ? read.warnings : [];
+  // What is not there is told already, and looked for again below.
+  const isUnsure = ({ path, code }: PathError) =>
+    path === '' || (`${path}/`.startsWith('/build/') && !code.startsWith('missing_'));
+  if (errors.some(isUnsure)) return { errors, warnings, bases: [] };
+  const built = document as Built;
+  const dockerfile = await dockerfileIn(tarball, built);
+  return {
+    errors: [...errors, ...(await contextErrors(tarball, built)), ...dockerfile.errors],
+    ...{ warnings, bases: dockerfile.bases },
+  };
 }
 
 /** What keeps the folder that a build sees from being packed: links that lead out of it, and a `.dockerignore` that cannot be read. */
-async function contextErrors(tarball: Tarball, manifest: ProjectManifest): Promise<PathError[]> {
+async function contextErrors(tarball: Tarball, manifest: Built): Promise<PathError[]> {
   const context = contextOf(manifest);
   const folder = tarball.find(context);
   // What is not there is told by whoever looks for files.
@@ -57,7 +58,7 @@ async function contextErrors(tarball: Tarball, manifest: ProjectManifest): Promi
   }
 }
 
-async function dockerfileIn(tarball: Tarball, manifest: ProjectManifest) {
+async function dockerfileIn(tarball: Tarball, manifest: Built) {
   const at = '/build/dockerfile';
   const path = dockerfileOf(manifest);
   const found = tarball.find(path);

@@ -18,6 +18,8 @@ export type ReadProject =
 
 /** Images that are asked for at a time. */
 const together = 4;
+/** More than any disk has: what is larger is as large. */
+const maxBytes = 2 ** 40;
 const dockerfilePath = '/build/dockerfile';
 
 /** Every error at once; the registries are asked. */
@@ -38,8 +40,8 @@ async function resolveBases(names: readonly string[], resolving: Resolving, sign
   const errors: PathError[] = [];
   await mapAtMost(together, names, async (from) => {
     try {
-      const { reference, media_type } = await resolveImage(from, undefined, resolving, signal);
-      bases.push({ from, reference, media_type });
+      const { image, bytes } = await resolveImage(from, undefined, resolving, signal);
+      bases.push({ from, reference: image.reference, media_type: image.media_type, bytes: Math.min(bytes, maxBytes) });
     } catch (error) {
       signal.throwIfAborted();
       const { code, message } = error instanceof AgentError ? error : new AgentError('internal', {}, { cause: error });

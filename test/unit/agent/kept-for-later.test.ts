@@ -51,15 +51,21 @@ function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonl
   const caches = [cache('c', at(3)), cache('a', at(1))];
   const images = [image('b', at(2))];
   const held = new Set<string>();
+  const broken = new Set<string>();
+  const now = [...live];
   const events: RecordBody<'event'>[] = [];
   const take = (list: { readonly used_at: string | null }[], found: number, code: 'cache.in_use' | 'image.in_use') => {
     const [each] = list.slice(found, found + 1);
     if (each && held.has(each.used_at ?? '')) throw new AgentError(code);
+    if (each && broken.has(each.used_at ?? '')) throw new AgentError('engine.failed');
     return list.splice(found, 1).length > 0;
   };
   const keeper = new KeptForLater({
     engine: {
-      caches: async () => [...caches],
+      caches: async ({ measure }) => {
+        if (measure && broken.has('measuring')) throw new AgentError('engine.timed_out');
+        return [...caches];
+      },
       builtImages: async () => [...images],
       removeCache: async (volume) =>
         take(
@@ -74,13 +80,21 @@ function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonl
           'image.in_use',
         ),
     },
-    jobs: { all: () => live.map((name) => jobOf(name)) as never },
+    jobs: { all: () => now.map((name) => jobOf(name)) as never },
     ...{ maxAgeHours, clock: manualClock(Date.parse(at(4))), log: createLog({ level: 'silent' }) },
     report: (event) => void events.push(event),
     onChange: () => undefined,
   });
   const left = () => [...caches.map(({ name }) => name), ...images.map(({ key }) => `image ${key[0]}`)];
-  return { keeper, left, held, told: () => events.map(({ event }) => [event.type, event.values['reason']]), events };
+  return {
+    keeper,
+    left,
+    held,
+    broken,
+    now,
+    told: () => events.map(({ event }) => [event.type, event.values['reason']]),
+    events,
+  };
 }
 
 function jobOf(name: string) {
@@ -128,6 +142,25 @@ describe('making room', () => {
     await keeper.makeRoom(enoughAfter(9));
 
     expect(left()).toEqual(['a', 'image b']);
+  });
+});
+
+describe('making room all the same', () => {
+  it('goes on where sizes cannot be told, and behind what cannot be removed', async () => {
+    const { keeper, left, broken } = host();
+    broken.add('measuring').add(at(1));
+
+    await keeper.makeRoom(enoughAfter(9));
+
+    expect(left()).toEqual(['a']);
+  });
+
+  it('leaves what a job is of that has begun meanwhile', async () => {
+    const { keeper, left, now } = host();
+
+    await keeper.makeRoom(async () => now.push('c') > 9);
+
+    expect(left()).toEqual(['c']);
   });
 });
 

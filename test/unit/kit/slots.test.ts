@@ -40,6 +40,23 @@ describe('slots', () => {
     expect(await slots.run(never, async () => 'next')).toBe('next');
   });
 
+  it('keep those who wait where one is given up that has just got its place', async () => {
+    const slots = new Slots(1);
+    const log: string[] = [];
+    const first = work(log, 'first');
+    const running = slots.run(never, first.run);
+    const abort = new AbortController();
+    const second = slots.run(abort.signal, async () => log.push('second'));
+    const third = slots.run(never, async () => log.push('third'));
+
+    first.end();
+    void running.then(() => abort.abort());
+    await Promise.resolve().then(() => abort.abort());
+    await Promise.all([running, second, third]);
+
+    expect(log).toEqual(['first', 'second', 'third']);
+  });
+
   it('let work that is given up say so at once, without a place', async () => {
     const slots = new Slots(1);
     const log: string[] = [];

@@ -69,6 +69,9 @@ export const Revision = Type.Object(
           from: text(600, 'As the Dockerfile names it, once its arguments are put in.'),
           reference: text(600, 'What that was at the push, by digest: this is what is built on.'),
           media_type: RegistryImage.properties.media_type,
+          bytes: Type.Optional(
+            bytes('How large it is, packed as its registry keeps it; absent of one that was accepted before.'),
+          ),
         },
         { ...closed, description: 'An image that it is built on.' },
       ),

@@ -1,9 +1,14 @@
 /** What a project and a job of it ask of their host, together (C-38 to C-46). */
 import { describe, expect, it } from 'vitest';
-import { checkRequirements, mergeRequirements, needsOf } from '../../../../src/manifests/computalot/requirements.ts';
+import {
+  checkRequirements,
+  mergeRequirements,
+  needsOf,
+  storageOf,
+} from '../../../../src/manifests/computalot/requirements.ts';
 import { whole } from '../../../support/project-manifests.ts';
 
-const nothing = { gpu_count: 0, gpu_memory_mib: 0, cpu_cores: 0, memory_gib: 0, storage_gib: 0 };
+const nothing = { gpu_count: 0, gpu_memory_mib: 0, cpu_cores: 0, memory_gib: 0 };
 
 describe('requirements', () => {
   it('of a job stand in place of those of its project, and what it does not say is that of the project (C-38)', () => {
@@ -30,9 +35,28 @@ describe('requirements', () => {
     ['no card for the profile cpu', { profile: 'cpu' }, nothing],
     [
       ...(['all of it in the units of placement', whole.requirements] as const),
-      { gpu_count: 1, gpu_memory_mib: 24_576, cpu_cores: 8, memory_gib: 16, storage_gib: 40 },
+      { gpu_count: 1, gpu_memory_mib: 24_576, cpu_cores: 8, memory_gib: 16 },
     ],
   ])('mean %s', (_what, requirements, needs) => {
     expect(needsOf(requirements as never)).toEqual(needs);
+  });
+});
+
+const gib = 2 ** 30;
+const image = 'its image';
+const caches = 'its caches';
+const rest = 'temporary files, checkpoints and downloads';
+
+describe('the disk of a job', () => {
+  it.each([
+    ['what its author asks for, in its parts', 40, 12, 20, 40, { [image]: 12, [caches]: 20, [rest]: 8 }],
+    ['caches for no more than is left of it', 40, 12, 100, 40, { [image]: 12, [caches]: 28 }],
+    ['its image at least, however little is asked for', 2, 12, 20, 12, { [image]: 12 }],
+    ['nothing of which nothing is known', 0, 0, 5, 0, {}],
+  ])('is %s (C-44, C-45)', (_what, storage_gb, images, cached, whole, parts) => {
+    const storage = storageOf({ storage_gb }, { image: images * gib, caches: cached * gib });
+
+    expect(storage.gib).toBe(whole);
+    expect(Object.fromEntries(storage.parts.map(({ part, gib: size }) => [part, size]))).toEqual(parts);
   });
 });

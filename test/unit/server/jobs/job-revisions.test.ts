@@ -69,6 +69,20 @@ describe('a job of a revision', () => {
     expect(removed.body.error.code).toBe('revision.in_use');
   });
 
+  it('that fits on no disk is told what most of it is for (C-45)', async () => {
+    await offer({ sandboxes: ['gvisor'], builds: true });
+    const large = bases.map((base) => ({ ...base, bytes: 2 ** 40 }));
+    const { sha256 } = await haveRevision(server, Buffer.from('large'), { bases: large }, manifest);
+    const refused = await submit({ revision: sha256 });
+    expect(refused.body.error.code).toBe('job.unfit');
+    expect(refused.body.error.message).toContain('1024 GiB of disk (most of it, 1024, for its image)');
+
+    const cached = { name: 'models', scope: 'project_digest', path: '/cache', max_bytes: 5 * 2 ** 40 };
+    const small = await haveRevision(server, Buffer.from('small'), { bases }, { ...manifest, cache_mounts: [cached] });
+    const asked = await submit({ revision: small.sha256, requirements: { storage_gb: 8192 } });
+    expect(asked.body.error.message).toContain('8192 GiB of disk (most of it, 5120, for its caches)');
+  });
+
   it('is one thing or the other, and says what goes with which', async () => {
     const { sha256 } = await haveRevision(server, Buffer.from('either'), {}, manifest);
 

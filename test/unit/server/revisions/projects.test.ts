@@ -57,6 +57,24 @@ describe('a project', () => {
     expect(told.map(([path]) => path)).toContain('/validation/files/1');
   });
 
+  it('has its manifest, its Dockerfile and the images of that judged at once (C-88)', async () => {
+    const Dockerfile = `FROM ${base}\nADD https://example.com/x /x\n`;
+    const told = await faults(packed({ version: 0 }, { Dockerfile, '.dockerignore': '!\n' }));
+    const absent = await faults(packed({ version: 0 }, { Dockerfile: `FROM ${server.registry.host}/team/none:2\n` }));
+
+    expect(told).toEqual([
+      ['/version', 'version must be a positive integer'],
+      ['/build/context', '.dockerignore line 1 has an exception from nothing'],
+      ['/build/dockerfile', expect.stringContaining('line 2 of Dockerfile ')],
+    ]);
+    expect(absent.map(([path]) => path)).toEqual(['/version', '/build/dockerfile']);
+    // Nobody knows which file it is.
+    expect((await faults(packed({ version: 0, build: 7 }, { Dockerfile }))).map(([path]) => path)).toEqual([
+      '/version',
+      '/build',
+    ]);
+  });
+
   it('may have a .dockerignore, which is told by its line where it cannot be read', async () => {
     expect(await push(packed({}, { '.dockerignore': 'data\n' }))).toMatchObject({ state: 'accepted' });
     expect(await faults(packed({}, { '.dockerignore': 'data\n!\n[z-a]\n' }))).toEqual([
