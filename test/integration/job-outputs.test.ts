@@ -40,7 +40,7 @@ const plane = () => outputDestination(controlPlaneOrigin(server.url ?? ''), () =
 const gpuaas = (...words: string[]) => runGpuaas({ url: server.url ?? '', token }, words);
 
 it('an output goes on where it was when its control plane was killed in the middle and its agent begun anew, and is fetched whole', async () => {
-  const content = randomBytes(24 * 2 ** 20);
+  const content = randomBytes(48 * 2 ** 20);
   const offsets: number[] = [];
   const open = (onPiece: () => void) => {
     const destination: OutputDestination = {
@@ -77,9 +77,10 @@ it('an output goes on where it was when its control plane was killed in the midd
   const fetched = await gpuaas('jobs', 'artifacts', 'job-1', 'model', '-o', join(folder, 'model'), '--json');
 
   expect(isHandedOver).toBe(true);
-  // Three pieces were acknowledged; what was on its way when it was killed may be there or not.
-  expect(offsets.slice(0, 4)).toEqual([0, 1, 2, 3].map((piece) => piece * 4 * 2 ** 20));
-  expect(offsets[4]).toBeGreaterThanOrEqual(12 * 2 ** 20);
+  // Three pieces were acknowledged, larger ones on a quick line; what was on its way when it was killed may be there or not.
+  expect(offsets.slice(0, 2)).toEqual([0, 4 * 2 ** 20]);
+  expect(offsets[2]).toBeGreaterThan(offsets[1] ?? Number.NaN);
+  expect(offsets[4]).toBeGreaterThanOrEqual(offsets[3] ?? Number.NaN);
   expect(fetched.status).toBe(0);
   expect(JSON.parse(fetched.out)).toMatchObject({ sha256: kept?.sha256, bytes: content.length });
   expect(readFileSync(join(folder, 'model')).equals(content)).toBe(true);
