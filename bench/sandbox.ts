@@ -51,7 +51,7 @@ export async function sandboxCost(image: string): Promise<Measurement[]> {
   const docker = async (...args: string[]) =>
     (await run('docker', ['-H', `unix://${engine.socketPath}`, ...args])).stdout;
   const python = async (runtime: string, script: string) => {
-    const limits = ['--network', 'none', '--read-only', '--tmpfs', '/tmp', '-v', 'data:/data'];
+    const limits = ['--user', '0', '--network', 'none', '--read-only', '-v', 'data:/data'];
     return await docker('run', '--rm', '--runtime', runtime, ...limits, image, 'python', '-c', script);
   };
   try {
