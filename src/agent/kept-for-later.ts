@@ -13,6 +13,7 @@ import type { RecordBody } from '../contract/records.ts';
 import type { KeptJob } from '../jobs/job-record.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import { revisionsOf } from '../policy/plan-revisions.ts';
 import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
 
 export type KeptThing = ({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary);
@@ -56,7 +57,7 @@ export class KeptForLater {
   /** Takes away one after the other until `isEnough`, or nothing is left that may go. */
   async makeRoom(isEnough: () => Promise<boolean>): Promise<void> {
     const { jobs } = this.#options;
-    const free = async (measure: boolean) => leastRecentlyUsed(await this.#all({ measure }), revisionsOf(jobs.all()));
+    const free = async (measure: boolean) => leastRecentlyUsed(await this.#all({ measure }), neededBy(jobs.all()));
     const unmeasured = await free(false);
     if (unmeasured.length === 0) return;
     // Sizes are only told of: where measuring takes too long, nothing waits for it.
@@ -71,19 +72,19 @@ export class KeptForLater {
     if (maxAgeHours === undefined) return;
     const oldest = clock.wallMs() - maxAgeHours * hourMs;
     const old = (await this.#all({ measure: false })).filter((each) => usedMs(each) < oldest);
-    for (const each of leastRecentlyUsed(old, revisionsOf(jobs.all()))) await this.#tryRemove(each, 'too_old');
+    for (const each of leastRecentlyUsed(old, neededBy(jobs.all()))) await this.#tryRemove(each, 'too_old');
   }
 
   /** As they are shown, those first that were not used for the longest. */
   async items(how: { readonly measure: boolean }): Promise<KeptItem[]> {
-    const needed = revisionsOf(this.#options.jobs.all());
+    const needed = neededBy(this.#options.jobs.all());
     const all = (await this.#all(how)).sort((one, other) => usedMs(one) - usedMs(other));
     return all.map((each) => itemOf(each, needed));
   }
 
   /** That one, or without an id all that nobody uses. False where there is none of that id; `cache.in_use`, `image.in_use`. */
   async removeAsked(id: string | undefined): Promise<boolean> {
-    const needed = revisionsOf(this.#options.jobs.all());
+    const needed = neededBy(this.#options.jobs.all());
     const all = await this.#all({ measure: false });
     if (id === undefined) {
       for (const each of leastRecentlyUsed(all, needed)) await this.#tryRemove(each, 'operator');
@@ -119,7 +120,7 @@ export class KeptForLater {
   async #remove(each: KeptThing, reason: Reason): Promise<boolean> {
     const { engine, jobs, log, report, clock, onChange } = this.#options;
     // A job may have begun since these were listed.
-    if (revisionsOf(jobs.all()).has(each.revision_sha256)) return false;
+    if (neededBy(jobs.all()).has(each.revision_sha256)) return false;
     const signal = AbortSignal.timeout(patienceMs);
     try {
       const done =
@@ -179,12 +180,6 @@ function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
 }
 
 /** Of the jobs that have not ended. */
-function revisionsOf(jobs: readonly Pick<KeptJob, 'plan' | 'record'>[]): Set<string> {
-  const live = jobs.filter(({ record }) => !jobHasEnded(record.state));
-  return new Set(
-    live.flatMap(({ plan }) => [
-      ...(plan.caches ?? []).map(({ revision_sha256 }) => revision_sha256),
-      ...plan.images.flatMap(({ source }) => (source.kind === 'build' ? [source.revision_sha256] : [])),
-    ]),
-  );
+function neededBy(jobs: readonly Pick<KeptJob, 'plan' | 'record'>[]): ReadonlySet<string> {
+  return new Set(jobs.filter(({ record }) => !jobHasEnded(record.state)).flatMap(({ plan }) => [...revisionsOf(plan)]));
 }

@@ -1,8 +1,8 @@
 /** What it means when the system refuses a file or folder of ours: whoever set this host up has something to correct. */
 import { AgentError } from '../contract/failures.ts';
+import { isDiskFull } from '../kit/disk-full.ts';
 
 const notForUs = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'EISDIR']);
-const noRoom = new Set(['ENOSPC', 'EDQUOT']);
 
 /** `config.invalid` or `disk.full` with the path; undefined for an error that is of another kind. */
 export function readSystemTrouble(error: unknown): AgentError | undefined {
@@ -13,7 +13,7 @@ export function readSystemTrouble(error: unknown): AgentError | undefined {
   if (path !== undefined && notForUs.has(code)) {
     return notUsable(path, code, error);
   }
-  return noRoom.has(code)
+  return isDiskFull(error)
     ? new AgentError('disk.full', { reason: 'Nothing more can be written.', ...(path && { path }) }, { cause: error })
     : undefined;
 }

@@ -123,6 +123,9 @@ export async function findBuild(call: GateCall, gate: GateContext): Promise<void
   const object = record && (await inspect(record.image, gate, call.signal));
   if (record && !object) await gate.builtImages.forget({ project, key });
   if (!record || !object) throw new AgentError('image.not_found', { build: key });
+  // Another one may have been built meanwhile, or this one taken away.
+  const isStill = gate.builtImages.find({ project, key })?.image === record.image;
+  if (!isStill) throw new AgentError('image.not_found', { build: key });
   await gate.builtImages.note({ ...record, used_at: new Date().toISOString() });
   sendJson(call.response, 200, record);
 }

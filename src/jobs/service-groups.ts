@@ -76,20 +76,24 @@ export class ServiceGroups {
   useOf(job: RunningJob): SharedUse {
     const { group } = job;
     const failed = new AbortController();
+    const left = new AbortController();
     if (!group) return { failed: failed.signal, join: async () => undefined, leave: async () => undefined };
     return {
       failed: failed.signal,
       join: async (signal) => {
         // Nothing of it is to run any more.
         if (job.plan.steps.every(({ id }) => stepHasEnded(job.step(id).state))) return;
-        const joined = await this.#turns.run(group.id, async () => await this.#join(job, group, signal));
+        const joined = await this.#turns.run(group.id, async () => await this.#join(job, group, signal), signal);
         const fail = () => failed.abort(joined.failed.signal.reason);
-        joined.failed.signal.addEventListener('abort', fail, { once: true });
+        joined.failed.signal.addEventListener('abort', fail, { once: true, signal: left.signal });
         if (joined.failed.signal.aborted) fail();
         await unlessAborted(joined.ready, signal);
         job.emit('services.shared', `The job shares the services of ${group.id}.`, { group: group.id });
       },
-      leave: async () => await this.#turns.run(group.id, async () => this.#leave(job, group)),
+      leave: async () => {
+        left.abort();
+        await this.#turns.run(group.id, async () => this.#leave(job, group));
+      },
     };
   }
 
@@ -185,6 +189,7 @@ export class ServiceGroups {
     if (known && (isOver || known.failed.signal.aborted)) {
       await known.services.stop('served');
       this.#groups.delete(id);
+      this.#mayHaveStrays = true;
       assertGone(await takeContainers(id, job.ground.engine, toItsEnd()));
     }
     const group = this.#groups.get(id) ?? (await this.#begin(job, id));
@@ -205,6 +210,8 @@ export class ServiceGroups {
     const users = new Set<RunningJob>();
     const job = groupJob(first, id, { users, steps: await this.#stepsOf(first, id) });
     for (const [image, facts] of first.images) job.images.set(image, facts);
+    // Until the group is there, what has been made of it is nobody's.
+    this.#mayHaveStrays = true;
     await job.ensureNetwork();
     const services = new Services(job);
     const failed = new AbortController();

@@ -12,6 +12,7 @@ import { maxRegexSize, regexSize } from '../contract/regex-size.ts';
 import { judge, type PathError } from '../contract/validate.ts';
 import { checkEnvironment } from './environment.ts';
 import { checkTargets, describeBadWorkDir, isWithin, placeOf } from './mounts.ts';
+import { revisionsOf } from './plan-revisions.ts';
 import type { Finding } from './refusal.ts';
 import { isServiceGroup } from './service-group-id.ts';
 import { checkSharedMemory } from './shared-memory.ts';
@@ -129,18 +130,19 @@ function checkService({ healthcheck }: JobPlan['services'][number], index: numbe
 
 /** What outlives a job and is in a network with others has less than its own services. */
 function checkShared(plan: JobPlan): PathError[] {
-  const { identity, images, caches = [], services, steps, network, inputs, outputs } = plan;
+  const { identity, images, services, steps, network, inputs, outputs } = plan;
   const id = '/identity/job_id';
   const taken = isServiceGroup(identity.job_id) ? [{ path: id, code: 'name', message: 'is that of a group' }] : [];
-  const revisions = new Set([
-    ...images.flatMap(({ source }) => (source.kind === 'build' ? source.revision_sha256 : [])),
-    ...caches.map(({ revision_sha256 }) => revision_sha256),
-  ]);
   const ofJob = new Set([...inputs, ...outputs].map(({ volume }) => volume));
   const isMixed = services.some(({ scope }) => scope !== 'project') || steps.length > 1;
   const rules = [
-    [revisions.size !== 1, 'must be job for a plan that is not of one revision'],
+    [revisionsOf(plan).size !== 1, 'must be job for a plan that is not of one revision'],
     [network === 'none', 'must be job for a plan without a network'],
+    // A build has the network of its job, and this one is in that of the group.
+    [
+      images.some(({ source }) => source.kind === 'build' && source.network !== 'none'),
+      'must be job for a plan that builds on a network',
+    ],
     [isMixed, 'must be that of every service, in a plan of one step'],
   ] as const;
   return [

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { JobPlan } from '../contract/job-plan.ts';
 import { labels } from '../contract/names.ts';
+import { revisionsOf } from './plan-revisions.ts';
 import { isServiceGroup } from './service-group-id.ts';
 
 const revisionPattern = /^[0-9a-f]{64}$/;
@@ -27,9 +28,9 @@ export function groupOfLabels(of: Readonly<Record<string, string>>): string | un
 }
 
 /** The group that the job of this plan uses, or is; undefined for a job that shares nothing. */
-export function groupOfPlan({ identity, images, caches = [], services }: JobPlan): ServiceGroup | undefined {
-  const revision = images.flatMap(({ source }) => (source.kind === 'build' ? source.revision_sha256 : [])).at(0);
-  const its = revision ?? caches[0]?.revision_sha256 ?? '';
+export function groupOfPlan(plan: JobPlan): ServiceGroup | undefined {
+  const { identity, services } = plan;
+  const [its = ''] = revisionsOf(plan);
   if (!isServiceGroup(identity.job_id) && services.every(({ scope }) => scope !== 'project')) return undefined;
   const { allocation_id, project_id } = identity;
   const id = groupOfLabels({

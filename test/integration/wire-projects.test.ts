@@ -1,35 +1,24 @@
 /** A project from its folder to its output, by the CLI, with a real control plane, agent, gate and engine, under gVisor. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
-import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
+import { openProjectWire, type ProjectWire } from '../support/project-wire.ts';
 import { taggedImage } from '../support/tagged-image.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { openWire, type Wire } from '../support/wire-ground.ts';
+import type { Wire } from '../support/wire-ground.ts';
 
 const folder = temporaryFolder('wire-projects');
-let engine: PrivateEngine;
+let ground: ProjectWire;
 let wire: Wire;
 let image: string;
 
 beforeAll(async () => {
   image = await taggedImage();
-  engine = await startPrivateEngine(folder, { flags: [await gvisorFlag(folder)] });
-  wire = await openWire({
-    ...{ engineSocket: engine.socketPath, withoutApp: true },
-    agentConfig: {
-      sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
-      builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
-    },
-  });
+  ground = await openProjectWire(folder);
+  wire = ground.wire;
 }, 240_000);
-afterAll(async () => {
-  await wire?.close();
-  await engine?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => ground?.close());
 
 const manifest = {
   version: 1,

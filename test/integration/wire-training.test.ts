@@ -2,19 +2,18 @@
  * A training loop of a project that is killed in every way there is, on two hosts under gVisor, and comes to the result of one that
  * nobody has disturbed (C-70 to C-72, C-76).
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
-import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { containerName } from '../../src/contract/names.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
 import { until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
+import { openProjectWire, type ProjectWire } from '../support/project-wire.ts';
 import { taggedImage } from '../support/tagged-image.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { ok, openWire, type Wire } from '../support/wire-ground.ts';
+import { ok, type Wire } from '../support/wire-ground.ts';
 import type { WireHost } from '../support/wire-host.ts';
 
 /** Of one run; the same moments come again with this in the environment. */
@@ -81,27 +80,17 @@ with open(os.path.join(folder, "latest.json"), "w") as latest:
 `;
 
 const folder = temporaryFolder('wire-training');
-let engine: PrivateEngine;
+let ground: ProjectWire;
 let wire: Wire;
 let second: WireHost;
 let image: string;
 
 beforeAll(async () => {
   image = await taggedImage('python');
-  engine = await startPrivateEngine(folder, { flags: [await gvisorFlag(folder)] });
-  wire = await openWire({
-    ...{ engineSocket: engine.socketPath, withoutApp: true },
-    agentConfig: {
-      sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
-      builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
-    },
-  });
+  ground = await openProjectWire(folder);
+  wire = ground.wire;
 }, 240_000);
-afterAll(async () => {
-  await wire?.close();
-  await engine?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => ground?.close());
 
 /** Numbers from 0 to 1, the same ones for the same seed. */
 function numbersOf(from: number): () => number {
@@ -173,7 +162,7 @@ async function runsAttempt(id: string, attempt: number): Promise<void> {
 
 async function killContainer(id: string): Promise<void> {
   const path = `/containers/${containerName(id, 'task')}/kill`;
-  expect((await engineCall(engine.socketPath, 'POST', path)).status).toBe(204);
+  expect((await engineCall(ground.engine.socketPath, 'POST', path)).status).toBe(204);
 }
 
 it(`a training loop that is killed at random, with its agent, and begun again elsewhere ends as if nothing had been (seed ${seed})`, async () => {

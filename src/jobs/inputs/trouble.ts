@@ -3,6 +3,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
 import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { isDiskFull } from '../../kit/disk-full.ts';
 
 const backoff: Backoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
 const passing: readonly string[] = ['input.failed', 'control_plane.unavailable'];
@@ -42,8 +43,8 @@ export function badAnswer(url: URL, status: number, retryAfter: string | undefin
 /** Any failure of a request or of a file as one of ours. */
 export function describeTrouble(url: URL, error: unknown): unknown {
   if (error instanceof AgentError) return error;
-  const { code = '', message } = error as NodeJS.ErrnoException;
-  if (['ENOSPC', 'EDQUOT'].includes(code)) return new AgentError('disk.full', { reason: message }, { cause: error });
+  const { message } = error as Error;
+  if (isDiskFull(error)) return new AgentError('disk.full', { reason: message }, { cause: error });
   if (isCertificateTrouble(error)) {
     return refused('The source cannot prove who it is.', { url: plainUrl(url) }, error);
   }

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
+import { isDiskFull } from '../../kit/disk-full.ts';
 import { openTarball } from '../../kit/tarball/open-tarball.ts';
 import { type Contents, type Tarball, TarballRefused, type TarEntry } from '../../kit/tarball/tarball.ts';
 import type { Beside, ObtainedFile } from './lay-files.ts';
@@ -55,9 +56,8 @@ export async function unpackFolder(tar: string, { to, at, room, signal }: Unpack
       links: links.map((entry) => ({ path: place(entry), target: entry.target })),
     };
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    if (!['ENOSPC', 'EDQUOT'].includes(code)) throw error;
-    throw new AgentError('disk.full', { reason: message }, { cause: error });
+    if (!isDiskFull(error)) throw error;
+    throw new AgentError('disk.full', { reason: (error as Error).message }, { cause: error });
   } finally {
     await contents?.close();
     taken.giveBack();

@@ -51,10 +51,13 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       const read = () => engine.getArchive(where.container, posix.join(where.target, output.path), signal);
       const archive = await read();
       if (!archive) return undefined;
-      const most = { bytes: limits.each, entries: maxEntries, names: maxNames };
+      const { written_until: until } = where;
+      // What is being written is not read: its first header says so.
+      const newest = until === undefined ? undefined : until - settlingMs;
+      const most = { bytes: limits.each, entries: maxEntries, names: maxNames, newest };
       return await keep(where.job, async (write) => {
         const taken = await named(output, takeTar(archive, write, most));
-        if (where.written_until !== undefined && !(await isSettled(taken.look, where.written_until, read))) {
+        if (until !== undefined && !(await isAsTaken(taken.look, read))) {
           throw new AgentError('output.unsettled', { output: output.name, path: output.path });
         }
         return filled(output, where, taken);
@@ -153,13 +156,8 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
   }
 }
 
-/** True where nobody was at work on it shortly before `until`, and nobody has been since it was read. */
-async function isSettled(
-  { print, newest }: Look,
-  until: number,
-  read: () => Promise<Readable | undefined>,
-): Promise<boolean> {
-  if (newest > until - settlingMs) return false;
+/** True where nobody has been at work on it since it was read. */
+async function isAsTaken({ print }: Look, read: () => Promise<Readable | undefined>): Promise<boolean> {
   const again = await read();
   return again !== undefined && (await lookAt(again)).print === print;
 }
@@ -173,8 +171,8 @@ async function named<T>({ name, path }: PlannedOutput, taking: Promise<T>): Prom
   try {
     return await taking;
   } catch (error) {
-    if (!(error instanceof AgentError) || error.code !== 'output.refused') throw error;
-    throw new AgentError('output.refused', { ...error.detail, output: name, path }, { cause: error });
+    if (!(error instanceof AgentError) || !/^output\.(refused|unsettled)$/.test(error.code)) throw error;
+    throw new AgentError(error.code, { ...error.detail, output: name, path }, { cause: error });
   }
 }
 

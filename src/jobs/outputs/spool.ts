@@ -11,6 +11,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { KeptOutput } from '../../contract/job-outputs.ts';
 import { judge } from '../../contract/validate.ts';
+import { isDiskFull } from '../../kit/disk-full.ts';
 import { syncFile, syncPath, writeDurable } from '../../kit/durable.ts';
 import { namesIn } from '../../kit/names-in.ts';
 import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
@@ -110,8 +111,7 @@ export class Spool {
       if (before) this.#dropBytes(job, before.output.sha256);
       return { spooled: { job, output, state: 'waiting' }, isNew: true };
     } catch (error) {
-      const { code = '' } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+      if (!isDiskFull(error)) throw error;
       throw new AgentError(
         'disk.full',
         { reason: 'There is no room for what is to be kept of the job.' },

@@ -16,6 +16,8 @@ export interface TarLimits {
   readonly entries: number;
   /** Characters of all names together: they are held until the end. */
   readonly names: number;
+  /** When each of its files was last written to at the latest, in milliseconds since 1970; any time if absent. */
+  readonly newest?: number | undefined;
 }
 
 export interface TakenTar {
@@ -29,8 +31,6 @@ export interface TakenTar {
 export interface Look {
   /** Sizes and times of all names. */
   readonly print: string;
-  /** When something of it was last written to, in milliseconds since 1970, to the second. */
-  readonly newest: number;
 }
 
 /** Takes the next bytes; the chunk is the caller's again when it resolves. */
@@ -39,11 +39,14 @@ export type Write = (chunk: Uint8Array) => Promise<void>;
 type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 type Kept = Partial<Header> & Pick<Header, 'name'>;
 
-/** `output.refused` for what is neither file nor folder, is too large, or is no sound tar. Fails as `from` and `write` do. */
+/**
+ * `output.refused` for what is neither file nor folder, is too large, or is no sound tar, `output.unsettled` for what was written to
+ * too late, as the first header says that shows it. Fails as `from` and `write` do.
+ */
 export async function takeTar(from: Readable, write: Write, limits: TarLimits): Promise<TakenTar> {
   return await reading(from, async (first, entries) => {
     const { type, name, size } = first.header;
-    const seen = new Seen();
+    const seen = new Seen(limits.newest);
     seen.add(first.header);
     if (type === 'file') {
       if (size > limits.bytes) throw tooLarge(limits.bytes);
@@ -74,16 +77,20 @@ export async function lookAt(from: Readable): Promise<Look> {
 
 class Seen {
   readonly #hash = createHash('sha256');
-  #newest = 0;
+  readonly #newest: number;
+
+  constructor(newest = Number.POSITIVE_INFINITY) {
+    this.#newest = newest;
+  }
 
   add({ name, type, size, mtime }: Header): void {
     const time = mtime?.getTime() ?? 0;
-    this.#newest = Math.max(this.#newest, time);
+    if (time > this.#newest) throw new AgentError('output.unsettled');
     this.#hash.update(JSON.stringify([name, type, size, time]));
   }
 
   look(): Look {
-    return { print: this.#hash.digest('hex'), newest: this.#newest };
+    return { print: this.#hash.digest('hex') };
   }
 }
 

@@ -17,6 +17,8 @@ export type ReadPatterns =
 
 /** A second or two of work. */
 const maxSteps = 100_000_000;
+/** Of one path, whose work nothing can come in between. */
+const maxStepsOfPath = 5_000_000;
 const stepsToBegin = 16;
 
 /** It would take too long. */
@@ -79,15 +81,19 @@ class Unreadable extends Error {}
 
 export class IgnorePatterns {
   readonly #patterns: readonly Pattern[];
-  #stepsLeft: number;
+  /** Steps so far. */
+  spent = 0;
+  readonly #most: number;
+  #mostOfPath = 0;
 
   constructor(patterns: readonly Pattern[], steps = maxSteps) {
     this.#patterns = patterns;
-    this.#stepsLeft = steps;
+    this.#most = steps;
   }
 
   /** Whether this path is left out. Throws `TooManySteps` once it and those before it took too long. */
   has(path: string): boolean {
+    this.#mostOfPath = Math.min(this.#most, this.spent + maxStepsOfPath);
     return this.#patterns.findLast((pattern) => this.#holds(pattern, path))?.isException === false;
   }
 
@@ -124,8 +130,8 @@ export class IgnorePatterns {
   }
 
   #spend(steps: number): void {
-    this.#stepsLeft -= steps;
-    if (this.#stepsLeft < 0) throw new TooManySteps();
+    this.spent += steps;
+    if (this.spent > this.#mostOfPath) throw new TooManySteps();
   }
 }
 

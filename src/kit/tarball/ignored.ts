@@ -8,8 +8,8 @@ import { contentOf, entriesBelow } from './write-tar.ts';
 
 const maxBytes = 64 * 1024;
 
-/** Paths that are judged before others get their turn. */
-const atATime = 200;
+/** Steps before others get their turn. */
+const atATime = 1_000_000;
 
 /**
  * Paths in the tarball that are in the context and are ignored: by `<Dockerfile>.dockerignore` beside the Dockerfile, or else by
@@ -43,8 +43,12 @@ export async function ignoredIn(tarball: Tarball, context: string, dockerfile: s
 async function leftOutBy(patterns: IgnorePatterns, tarball: Tarball, context: string): Promise<ReadonlySet<string>> {
   const needed = new Set<string>();
   const entries = entriesBelow(tarball, context);
-  for (const [index, { path }] of entries.entries()) {
-    if (index % atATime === 0) await setImmediate();
+  let turn = 0;
+  for (const { path } of entries) {
+    if (patterns.spent > turn) {
+      await setImmediate();
+      turn = patterns.spent + atATime;
+    }
     if (patterns.has(path)) continue;
     for (let at = path; at !== '.' && !needed.has(at); at = posix.dirname(at)) needed.add(at);
   }

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AgentError } from '../../contract/failures.ts';
+import { isDiskFull } from '../../kit/disk-full.ts';
 import { moveDurable } from '../../kit/durable.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
@@ -219,6 +220,6 @@ function asFailure(error: unknown, file: string): unknown {
     const errors = [{ path: '', code: 'cut', message: `ends before it is whole: ${file} was cut on its way` }];
     return new AgentError('request.invalid', { errors }, { cause: error });
   }
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  if (!isDiskFull(error)) return error;
   return new AgentError('disk.full', { reason: `There is no room for ${file}.`, file }, { cause: error });
 }

@@ -4,6 +4,7 @@
  */
 import { AgentError } from '../../contract/failures.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
+import { isDiskFull } from '../../kit/disk-full.ts';
 import type { Log } from '../../kit/log.ts';
 import type { Push } from '../db/entities/revision.ts';
 import type { Store } from '../db/store.ts';
@@ -28,7 +29,7 @@ const patienceMs = 10 * 60 * 1000;
 /** After a store that could not be read or written. */
 const againMs = 10_000;
 
-/** Goes on until it is stopped. One push of a project at a time, so that a project with many, or slow ones, holds up its own alone. */
+/** Goes on until it is stopped, and resolves when nothing is judged any more. One push of a project at a time, so that a project with many, or slow ones, holds up its own alone. */
 export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Promise<void> {
   const { store, clock, log } = parts;
   let changed = new AbortController();
@@ -37,14 +38,14 @@ export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Pro
     if (collections.has('pushes')) look();
   });
   signal.addEventListener('abort', stopListening, { once: true });
-  const atWork = new Set<string>();
+  /** By project. */
+  const atWork = new Map<string, Promise<void>>();
   const troubled = async (err: unknown) => {
     if (signal.aborted) return;
     log.error({ err }, 'pushes could not be judged, trying again');
     await clock.pause(againMs, signal).catch(() => undefined);
   };
   const begin = async (push: Push) => {
-    atWork.add(push.project_id);
     await judgeOne(parts, push, signal).catch(troubled);
     atWork.delete(push.project_id);
     look();
@@ -54,13 +55,14 @@ export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Pro
     try {
       const waiting = await store.read((tx) => tx.pushes.list({ where: { state: 'judging' } }));
       for (const push of waiting) {
-        if (atWork.size < together && !atWork.has(push.project_id)) void begin(push);
+        if (atWork.size < together && !atWork.has(push.project_id)) atWork.set(push.project_id, begin(push));
       }
       await aborted(AbortSignal.any([signal, changed.signal]));
     } catch (error) {
       await troubled(error);
     }
   }
+  await Promise.all(atWork.values());
 }
 
 async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): Promise<void> {
@@ -98,8 +100,7 @@ async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): 
 
 function asFailure(error: unknown): AgentError {
   if (error instanceof AgentError) return error;
-  const { code = '' } = error as NodeJS.ErrnoException;
-  if (!['ENOSPC', 'EDQUOT'].includes(code)) return new AgentError('internal', {}, { cause: error });
+  if (!isDiskFull(error)) return new AgentError('internal', {}, { cause: error });
   const reason = 'The disk of the control plane has no room for what the tarball unpacks to.';
   return new AgentError('disk.full', { reason }, { cause: error });
 }

@@ -198,6 +198,11 @@ describe('a plan', () => {
     const refused = (network: 'none' | 'bridge') => refusalOf({ network, images: [{ id: 'main', source }] }, policy);
 
     expect(refused('bridge')).toBeUndefined();
+    const services = [{ ...service('web'), scope: 'project' as const }];
+    // The network of a group is that of other jobs as well.
+    expect(refusalOf({ network: 'bridge', images: [{ id: 'main', source }], services }, policy)).toMatchObject({
+      detail: { errors: [{ path: '/services/0/scope', message: 'must be job for a plan that builds on a network' }] },
+    });
     expect(refused('none')).toMatchObject({
       code: 'task.invalid',
       detail: { errors: [{ path: '/images/0/source/network' }] },

@@ -205,6 +205,13 @@ describe('patterns of a stranger', () => {
     expect(patternsOf('*a'.repeat(100)).has(long)).toBe(true);
   });
 
+  it('end where one path alone takes too long, which nothing can come in between', () => {
+    const patterns = patternsOf(...Array.from({ length: 20 }, (_, index) => `${'*a'.repeat(1000)}${index}`));
+
+    expect(() => patterns.has('a'.repeat(4000))).toThrow(TooManySteps);
+    expect(patterns.spent).toBeLessThan(6_000_000);
+  });
+
   it('end where they take too long', () => {
     const patterns = patternsOf(`${'**a*'.repeat(10_000)}b`);
 
