@@ -1,18 +1,22 @@
 /**
  * Judges what was pushed: the tarball itself, what it says of itself, and what it is built on. All that is wrong is told at once; of
- * what is refused nothing stays. Nothing of it is written by a name of its author's, and none of it is held in memory.
+ * what is refused nothing stays. Nothing of it is written by a name of its author's, and none of it is held in memory, nor its list
+ * while registries are asked.
  */
+import { rm } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { PathError } from '../../contract/validate.ts';
+import type { Slots } from '../../kit/slots.ts';
 import { openTarball } from '../../kit/tarball/open-tarball.ts';
 import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
 import { canonicalTar, contentOf, writePacked } from '../../kit/tarball/write-tar.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
 import type { Push } from '../db/entities/revision.ts';
 import type { Resolving } from '../jobs/resolve-images.ts';
+import { judgeFiles } from './judge-files.ts';
 import type { AcceptedFiles, ListedFault } from './keep-pushes.ts';
-import { readProject } from './read-project.ts';
+import { resolveBases } from './resolve-bases.ts';
 import type { RevisionFiles } from './revision-files.ts';
 
 /** At the root of a tarball, beside Dockerfile and code. */
@@ -22,29 +26,53 @@ export type Judged =
   | { readonly is: 'accepted'; readonly files: AcceptedFiles; readonly tar: string }
   | { readonly is: 'refused'; readonly failure: Failure; readonly errors: readonly ListedFault[] };
 
+export interface JudgingGround {
+  readonly revisions: RevisionFiles;
+  readonly resolving: Resolving;
+  /** Places for those that read and write, and for those that wait for what others say: nobody has one of each. */
+  readonly places: { readonly disk: Slots; readonly registries: Slots };
+}
+
+/** All registries of one push together: then those that have said nothing are told to its author. */
+const patienceMs = 60_000;
+
 /** The caller takes away what lies beside the upload afterwards. */
 export async function judgePush(
   push: Push,
-  revisions: RevisionFiles,
-  resolving: Resolving,
+  { revisions, resolving, places }: JudgingGround,
   signal: AbortSignal,
 ): Promise<Judged> {
-  const work = await revisions.workOf(push);
   try {
-    await revisions.assertRoom();
-    const tarball = await openTarball({ file: work.upload, spool: work.spool });
-    const project = await readProject(tarball, await manifestOf(tarball), resolving, signal);
-    if (!project.ok) return refused(project.errors.map(inManifest));
-    const { manifest, warnings, bases } = project;
-    const { size, sha256 } = await writePacked(canonicalTar(tarball), work.tar);
-    const files = tarball.entries.filter(({ type }) => type === 'file').length;
-    const content = { sha256, bytes: size, files, bases, manifest, warnings, left_out: tarball.leftOut.some };
-    return { is: 'accepted', files: content, tar: work.tar };
+    const { errors: offline, from, packed } = await places.disk.run(signal, () => pack(push, revisions, signal));
+    const ask = () => resolveBases(from, resolving, { signal, patience: AbortSignal.timeout(patienceMs) });
+    const { bases, errors: unknown } = from.length > 0 ? await places.registries.run(signal, ask) : nothingAsked;
+    const errors = [...offline, ...unknown];
+    if (!packed || errors.length > 0) return refused(errors.map(inManifest));
+    const { tar, ...files } = packed;
+    return { is: 'accepted', files: { ...files, bases }, tar };
   } catch (error) {
     if (error instanceof TarballRefused) return refused(inTarball(error));
     if (error instanceof Refused) return refused(error.errors);
     throw error;
   }
+}
+
+const nothingAsked = { bases: [], errors: [] };
+
+/** What can be told of it on this disk, and its tar where nothing of that is wrong. */
+async function pack(push: Push, revisions: RevisionFiles, signal: AbortSignal) {
+  signal.throwIfAborted();
+  const work = await revisions.workOf(push);
+  await revisions.assertRoom();
+  const tarball = await openTarball({ file: work.upload, spool: work.spool });
+  const manifest = await manifestOf(tarball);
+  const { errors, warnings, bases: from } = await judgeFiles(tarball, manifest);
+  if (errors.length > 0) return { errors, from, packed: undefined };
+  const { size: bytes, sha256 } = await writePacked(canonicalTar(tarball), work.tar);
+  await rm(work.spool, { force: true });
+  const files = tarball.entries.filter(({ type }) => type === 'file').length;
+  const left_out = tarball.leftOut.some;
+  return { errors, from, packed: { sha256, bytes, files, manifest, warnings, left_out, tar: work.tar } };
 }
 
 /** The value, or what keeps it from being read. */
@@ -85,8 +113,11 @@ function faults(errors: readonly (Omit<PathError, 'path'> & { readonly path?: st
 
 /** `path` is a JSON pointer into the manifest. */
 export function inManifest(error: PathError): ListedFault {
-  return { ...error, hint: `Correct this place of ${manifestFile} and push again.` };
+  const isSilent = error.code === 'image.pull_failed';
+  return { ...error, hint: isSilent ? 'Push again once its registry answers.' : correctIt };
 }
+
+const correctIt = `Correct this place of ${manifestFile} and push again.`;
 
 export function inTarball({ troubles, count }: TarballRefused): ListedFault[] {
   const listed = troubles.map((trouble) => ({ ...trouble, hint: 'Take it out of the tarball, or pack it anew.' }));

@@ -6,10 +6,11 @@ import { AgentError } from '../../contract/failures.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
 import { isDiskFull } from '../../kit/disk-full.ts';
 import type { Log } from '../../kit/log.ts';
+import { Slots } from '../../kit/slots.ts';
 import type { Push } from '../db/entities/revision.ts';
 import type { Store } from '../db/store.ts';
 import { ownRepositories, type Resolving } from '../jobs/resolve-images.ts';
-import { judgePush } from './judge-push.ts';
+import { type JudgingGround, judgePush } from './judge-push.ts';
 import { accept, type RevisionLimits, refuse } from './keep-pushes.ts';
 import type { RevisionFiles } from './revision-files.ts';
 
@@ -22,14 +23,17 @@ export interface JudgingParts {
   readonly log: Log;
 }
 
-/** Projects at a time: each reads its tarball from one end to the other. */
-const together = 4;
-/** Registries that say nothing hold up nothing for longer. */
-const patienceMs = 10 * 60 * 1000;
+/** Each reads its tarball from one end to the other. */
+const atDisk = 4;
+/** Each waits for registries, of which some may never answer. */
+const atRegistries = 32;
 /** After a store that could not be read or written. */
 const againMs = 10_000;
 
-/** Goes on until it is stopped, and resolves when nothing is judged any more. One push of a project at a time, so that a project with many, or slow ones, holds up its own alone. */
+/**
+ * Goes on until it is stopped, and resolves when nothing is judged any more. One push of a project at a time, its oldest, and projects take
+ * places in the order they come for them: one with many pushes, or slow ones, holds up its own alone.
+ */
 export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Promise<void> {
   const { store, clock, log } = parts;
   let changed = new AbortController();
@@ -40,13 +44,14 @@ export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Pro
   signal.addEventListener('abort', stopListening, { once: true });
   /** By project. */
   const atWork = new Map<string, Promise<void>>();
+  const places = { disk: new Slots(atDisk), registries: new Slots(atRegistries) };
   const troubled = async (err: unknown) => {
     if (signal.aborted) return;
     log.error({ err }, 'pushes could not be judged, trying again');
     await clock.pause(againMs, signal).catch(() => undefined);
   };
   const begin = async (push: Push) => {
-    await judgeOne(parts, push, signal).catch(troubled);
+    await judgeOne(parts, push, places, signal).catch(troubled);
     atWork.delete(push.project_id);
     look();
   };
@@ -55,7 +60,7 @@ export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Pro
     try {
       const waiting = await store.read((tx) => tx.pushes.list({ where: { state: 'judging' } }));
       for (const push of waiting) {
-        if (atWork.size < together && !atWork.has(push.project_id)) atWork.set(push.project_id, begin(push));
+        if (!atWork.has(push.project_id)) atWork.set(push.project_id, begin(push));
       }
       await aborted(AbortSignal.any([signal, changed.signal]));
     } catch (error) {
@@ -65,13 +70,17 @@ export async function keepJudging(parts: JudgingParts, signal: AbortSignal): Pro
   await Promise.all(atWork.values());
 }
 
-async function judgeOne(parts: JudgingParts, push: Push, stopped: AbortSignal): Promise<void> {
+async function judgeOne(
+  parts: JudgingParts,
+  push: Push,
+  places: JudgingGround['places'],
+  stopped: AbortSignal,
+): Promise<void> {
   const { store, revisions, clock, log } = parts;
   const now = steadyTime(clock);
   try {
     const resolving = { ...parts.resolving, isOwn: await store.read(ownRepositories) };
-    const signal = AbortSignal.any([stopped, AbortSignal.timeout(patienceMs)]);
-    const judged = await judgePush(push, revisions, resolving, signal);
+    const judged = await judgePush(push, { revisions, resolving, places }, stopped);
     if (judged.is === 'refused') {
       await store.write((tx) => refuse(tx, push, judged, now()));
     } else {
