@@ -29,5 +29,6 @@
  * 1  2026-11-27  `checks` of the report of a job: what was looked for before it, with its outcome; `preflight`, `healthcheck` and
  *                `scope` in a plan, `label` of a check
  * 1  2026-11-27  `kept` of an inventory: caches and built images of projects
+ * 1  2026-11-27  `offers.plans` of a runtime status: parts of plans that not all agents carry out; only who says them is given such
  */
 export const protocolVersion = 1;

@@ -1,6 +1,8 @@
 /** Params and output of `workload.oci_runtime_status`: a probe that changes nothing. */
+
 import { type Static, Type } from 'typebox';
 import { Gpu } from './gpus.ts';
+import { planParts } from './plan-parts.ts';
 
 export const WorkloadOciRuntimeStatusParams = Type.Object(
   {},
@@ -79,6 +81,12 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
         {
           sandboxes: Type.Array(Type.String(), { description: 'Sandboxes of host policy that the engine has.' }),
           builds: Type.Boolean({ description: 'True if host policy lets images be built here.' }),
+          plans: Type.Optional(
+            Type.Array(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'One of them.' }), {
+              maxItems: 64,
+              description: `Parts of a plan that agents did not always carry out, and this one does, of ${planParts.join(', ')} and what is added later; absent from agents before this was said, which refuse them.`,
+            }),
+          ),
         },
         { additionalProperties: false, description: 'What jobs may ask for; absent from agents before this was said.' },
       ),

@@ -4,7 +4,9 @@
  * Changes nothing, on the file system or the engine. A host that is not ready is an answer and not a failure: the
  * output says why. Every source has a deadline, so that one that hangs costs seconds and hides none of the others.
  */
+
 import { AgentError } from '../contract/failures.ts';
+import { planParts } from '../contract/plan-parts.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
 import { nvidiaWay } from '../host/card-ways.ts';
 import { findProgram, searchFolders } from '../host/programs.ts';
@@ -80,7 +82,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
 
 function offersOf(policy: HostPolicy, runtimes: readonly string[]): NonNullable<Output['offers']> {
   const sandboxes = Object.entries(policy.sandboxes).filter(([, runtime]) => runtimes.includes(runtime));
-  return { sandboxes: sandboxes.map(([name]) => name), builds: policy.builds !== undefined };
+  return { sandboxes: sandboxes.map(([name]) => name), builds: policy.builds !== undefined, plans: [...planParts] };
 }
 
 /** The version, or why there is none: a host without Compose runs single containers. */

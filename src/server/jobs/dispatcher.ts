@@ -18,7 +18,7 @@ import type { ReadTx, Store, Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { Vault } from '../keys/vault.ts';
 import { changeJob } from './job-changes.ts';
-import { hostsOf } from './job-hosts.ts';
+import { hostsOf, offersOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
 import { notBefore } from './job-retries.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
@@ -137,7 +137,7 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
   const build = revision && revisionWish(revision, document.payload);
   const fresh = await sealedPlan({ ...job, build }, putSecrets(document.document, secrets), placed, node);
   const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
-  const resumption = isResumed ? resumptionOf(fresh, kept) : nothingToResume;
+  const resumption = isResumed ? resumptionOf(fresh, kept, offersOf(node)?.plans ?? []) : nothingToResume;
   const plan = { ...fresh, inputs: [...fresh.inputs, ...resumption.inputs] };
   await store.write(async (tx) => {
     const present = await tx.jobs.get(job.id);

@@ -52,10 +52,10 @@ function hostOf(
   };
 }
 
-/** An agent that does not say it cannot build, and knows nothing of it. */
-function offersOf(node: Node): JobHost['offers'] {
+/** What an agent does not say it cannot do, and knows nothing of. Undefined where it has said nothing yet. */
+export function offersOf(node: Node): JobHost['offers'] {
   const said = node.runtime ?? node.inventory?.runtime;
-  return said && (said.offers ?? { sandboxes: [], builds: false });
+  return said && { sandboxes: [], builds: false, plans: [], ...said.offers };
 }
 
 function whyNotNow(nodeId: string, isKnown: boolean, isConnected: (nodeId: string) => boolean): string | undefined {

@@ -1,5 +1,6 @@
 /** Where a job fits: what each host has in all, what of it is free, and what is missing. Pure. */
 
+import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
 
@@ -27,7 +28,9 @@ export interface JobHost {
   readonly cardLimit: number;
   readonly cardsPromised: number;
   /** What it lets jobs ask for; undefined where it has said nothing yet. */
-  readonly offers: { readonly sandboxes: readonly string[]; readonly builds: boolean } | undefined;
+  readonly offers:
+    | { readonly sandboxes: readonly string[]; readonly builds: boolean; readonly plans: readonly string[] }
+    | undefined;
 }
 
 export interface Missing {
@@ -61,10 +64,12 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
 }
 
 /** Of a host that has said nothing yet it is believed that it does: it is asked before anything is begun. */
-function notOffered({ sandbox, builds }: JobNeeds, { offers }: JobHost): Missing | undefined {
+function notOffered({ sandbox, builds, shared_services }: JobNeeds, { offers }: JobHost): Missing | undefined {
   if (offers === undefined) return undefined;
   const lacks = (words: string) => ({ name: 'hosts', wanted: 1, have: 0, words });
   if (sandbox !== undefined && !offers.sandboxes.includes(sandbox)) return lacks(`a host that offers ${sandbox}`);
+  if (shared_services && !offers.plans.includes('shared_services' satisfies PlanPart))
+    return lacks('a host whose agent lets jobs share services; update it');
   return builds && !offers.builds ? lacks('a host whose operator lets images be built on it') : undefined;
 }
 

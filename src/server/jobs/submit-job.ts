@@ -214,6 +214,7 @@ function needsOf({ resources = {} }: JobOptions = {}, plan: JobPlan, gpu_memory_
     ...{ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib },
     ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
     ...(builds && { builds }),
+    ...(plan.services.some(({ scope }) => scope === 'project') && { shared_services: true }),
   };
 }
 

@@ -43,6 +43,9 @@ export const JobNeeds = Type.Object(
     ),
     sandbox: Type.Optional({ ...Sandbox, description: 'Sandbox that its host has to offer; any host if absent.' }),
     builds: Type.Optional(Type.Boolean({ description: 'True if its host has to build its image.' })),
+    shared_services: Type.Optional(
+      Type.Boolean({ description: 'True if it shares services with other jobs of its revision there.' }),
+    ),
   },
   { ...closed, description: 'What a host must have free for it.' },
 );

@@ -24,7 +24,7 @@ const wrongOf = ({ body }: { body: { error: { errors: { path: string; message: s
   body.error.errors.map(({ path }) => path);
 
 /** What its host says that it can do. */
-async function offer(offers: { sandboxes: ('runc' | 'gvisor')[]; builds: boolean }): Promise<void> {
+async function offer(offers: { sandboxes: ('runc' | 'gvisor')[]; builds: boolean; plans?: string[] }): Promise<void> {
   await store.write(async (tx) => {
     const node = await tx.nodes.get('node-1');
     const runtime = node?.runtime ?? node?.inventory?.runtime;
@@ -67,6 +67,20 @@ describe('a job of a revision', () => {
     expect(there).toMatchObject({ revision_sha256: sha256, needs: { disk_gib: 2, builds: true, sandbox: 'gvisor' } });
     const removed = await call('DELETE', `/api/v1/projects/p1/revisions/${sha256}`, { as: 'member' });
     expect(removed.body.error.code).toBe('revision.in_use');
+  });
+
+  it('that shares services goes to no agent of before they could be shared', async () => {
+    const services = [{ name: 'counter', command: ['python', 'counter.py'], scope: 'project' }];
+    const sharing = { ...manifest, runtime: { ...manifest.runtime, services } };
+    const { sha256 } = await haveRevision(server, Buffer.from('shared'), { bases }, sharing);
+    await offer({ sandboxes: ['gvisor'], builds: true });
+    const refused = await submit({ revision: sha256 });
+    await offer({ sandboxes: ['gvisor'], builds: true, plans: ['shared_services'] });
+    const taken = await submit({ revision: sha256 });
+
+    expect(refused.body.error.message).toContain('lets jobs share services; update it');
+    expect(taken.status).toBe(201);
+    expect((await host.agent.accept()).params).toMatchObject({ services: [{ scope: 'project' }] });
   });
 
   it('that fits on no disk is told what most of it is for (C-45)', async () => {

@@ -37,6 +37,8 @@ function host(given: Partial<JobHost> = {}): JobHost {
   };
 }
 
+const all = { sandboxes: ['gvisor'], builds: true, plans: ['shared_services'] };
+
 describe('a job and a host', () => {
   it('fit with a quarter of it where nobody says how much, and with the share of its cards (N-51)', () => {
     expect(fitOf(needs(), host())).toEqual({ is: 'now', granted: { gpu_count: 0, cpu_cores: 4, memory_gib: 16 } });
@@ -90,15 +92,19 @@ describe('a job and a host', () => {
   });
 
   it.each([
-    ['a sandbox', { sandbox: 'gvisor' }, { sandboxes: ['runc'], builds: true }, 'a host that offers gvisor'],
-    ['builds', { builds: true }, { sandboxes: [], builds: false }, 'a host whose operator lets images be built on it'],
+    ['a sandbox', { sandbox: 'gvisor' }, { sandboxes: ['runc'] }, 'a host that offers gvisor'],
+    ['builds', { builds: true }, { builds: false }, 'a host whose operator lets images be built on it'],
+    [
+      ...['shared services', { shared_services: true }, { plans: ['folder_inputs'] }],
+      'a host whose agent lets jobs share services; update it',
+    ],
   ] as const)(
     'never fit where %s is asked for that the host does not offer, however large it is',
     (_, asked, offers, words) => {
-      const fit = fitOf(needs(asked), host({ offers }));
+      const fit = fitOf(needs(asked), host({ offers: { ...all, ...offers } }));
 
       expect(fit.is === 'never' && inWordsOfNever(neverOf([fit]))).toBe(words);
-      expect(fitOf(needs(asked), host({ offers: { sandboxes: ['gvisor'], builds: true } })).is).toBe('now');
+      expect(fitOf(needs(asked), host({ offers: all })).is).toBe('now');
       // It is asked before anything is begun.
       expect(fitOf(needs(asked), host({ offers: undefined })).is).toBe('now');
     },

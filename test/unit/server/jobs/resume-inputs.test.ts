@@ -7,6 +7,8 @@ const outputs = [
   { name: 'model', volume: 'artifacts', path: 'model.pt', type: 'artifact' as const, required: true },
 ];
 
+const known = ['folder_inputs'];
+
 const row = (sha: string, over: Partial<StoredOutput> = {}): StoredOutput => ({
   ...{ id: sha, job_id: 'job-1', project_id: 'p1', node_id: 'node-1', name: 'ckpt', kind: 'checkpoint' },
   ...{ sha256: sha.repeat(64), bytes: 7, media_type: 'application/octet-stream', file_name: 'latest.pt' },
@@ -20,7 +22,7 @@ describe('an attempt that follows another', () => {
     const announced = row('c', { state: 'pending', stored_at: null });
     const artifact = row('d', { name: 'model', kind: 'artifact' });
 
-    const { inputs, from, told } = resumptionOf({ outputs }, [newer, row('a'), announced, artifact]);
+    const { inputs, from, told } = resumptionOf({ outputs }, [newer, row('a'), announced, artifact], known);
 
     expect(from).toEqual([{ name: 'ckpt', sha256: 'b'.repeat(64) }]);
     expect(inputs).toMatchObject([
@@ -33,14 +35,26 @@ describe('an attempt that follows another', () => {
   });
 
   it('goes on from one that is a folder as one', () => {
-    const { inputs, told } = resumptionOf({ outputs }, [row('a', { media_type: 'application/x-tar' })]);
+    const { inputs, told } = resumptionOf({ outputs }, [row('a', { media_type: 'application/x-tar' })], known);
 
     expect(inputs).toMatchObject([{ source: { path: 'ckpt/latest.pt', media_type: 'application/x-tar' } }]);
     expect(told).toContain('goes on from ckpt');
   });
 
+  it('begins anew where the agent refuses folders, and goes on from its files all the same', () => {
+    const folder = row('a', { media_type: 'application/x-tar' });
+    const two = [...outputs, { ...outputs[0], name: 'other' } as (typeof outputs)[number]];
+
+    const { inputs, told } = resumptionOf({ outputs }, [folder], []);
+    const some = resumptionOf({ outputs: two }, [folder, row('b', { name: 'other' })], ['shared_services']);
+
+    expect(inputs).toEqual([]);
+    expect(told).toMatch(/begins anew: .*takes no folder, as ckpt is one/);
+    expect(some.from.map(({ name }) => name)).toEqual(['other']);
+  });
+
   it('begins anew where none was here, and says so', () => {
-    const { inputs, from, told } = resumptionOf({ outputs }, [row('c', { state: 'pending', stored_at: null })]);
+    const { inputs, from, told } = resumptionOf({ outputs }, [row('c', { state: 'pending', stored_at: null })], known);
 
     expect([inputs, from]).toEqual([[], []]);
     expect(told).toMatch(/begins anew: .*no checkpoint/);

@@ -1,0 +1,6 @@
+/**
+ * Parts of a plan that came after the first agents that carry out plans. An agent says which it knows, and one that does not is given no
+ * plan with it: it would refuse all of it. A folder as an input; services that jobs of a revision share.
+ */
+export const planParts = ['folder_inputs', 'shared_services'] as const;
+export type PlanPart = (typeof planParts)[number];
