@@ -21,7 +21,8 @@ export async function buildContext(file: string, source: BuildImage): Promise<Re
     const dockerfile = await dockerfileOf(tarball, source);
     refuseAll([...missingBases(dockerfile, source), ...takenNames(dockerfile, source)]);
     const content = Buffer.from(renderDockerfile(dockerfile, { bases, init, workDir }));
-    return contextOf(tarball, context, leftOut, { name: dockerfileEntry, content }).stream();
+    const packed = await contextOf(tarball, context, leftOut, { name: dockerfileEntry, content });
+    return packed.stream();
   } catch (error) {
     if (!(error instanceof TarballRefused)) throw error;
     throw invalid(

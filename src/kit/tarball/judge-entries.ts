@@ -10,7 +10,7 @@ import {
   type TarEntry,
   type TarTrouble,
 } from './tarball.ts';
-import { follow, type Node, newNode, nodeAt } from './tree.ts';
+import { follow, linksOf, type Node, newNode, nodeAt } from './tree.ts';
 import { packedSize } from './write-tar.ts';
 
 /** As a reader finds it, judged by nobody. `link` is a hard link: another name of what came before. */
@@ -78,10 +78,8 @@ export class EntryJudge {
   }
 
   /** All of it; throws what was wrong. */
-  finish(open: () => Promise<Contents>): Tarball {
-    for (const entry of this.#entries) {
-      if (entry.type === 'symlink') this.#judgeLink(entry);
-    }
+  async finish(open: () => Promise<Contents>): Promise<Tarball> {
+    for await (const link of linksOf(this.#entries)) this.#judgeLink(link);
     if (this.#troubles > 0) throw this.#refused();
     const keyed = this.#entries.map((entry) => ({ entry, key: Buffer.from(entry.path) }));
     const sorted = keyed.sort((a, b) => Buffer.compare(a.key, b.key)).map(({ entry }) => entry);

@@ -30,7 +30,7 @@ export async function openFolder(folder: string, limits: TarballLimits = tarball
     }
   };
   await walk(none);
-  return judge.finish(async () => contentsOf(folder));
+  return await judge.finish(async () => contentsOf(folder));
 }
 
 async function addOne(judge: EntryJudge, path: Buffer, at: Buffer): Promise<boolean> {

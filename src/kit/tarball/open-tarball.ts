@@ -29,7 +29,11 @@ import {
 
 const chunkBytes = 128 * 1024;
 /** Of one header before another: names and what programs keep beside them. */
-const mostOverrides = 1024 * 1024;
+const mostOverrides = 256 * 1024;
+/** Of all of them, for each byte that names may have: what is in them is gone through, and kept by nobody. */
+const overridesToNames = 8;
+/** Of all headers, for each entry that there may be: those before others, and those of what is left out. */
+const headersToEntries = 10;
 const eightGiB = 8 * 1024 ** 3;
 
 export interface TarballFile {
@@ -130,8 +134,8 @@ async function readList(
   try {
     const reader = new Blocks(handle, (await handle.stat()).size);
     const judge = new EntryJudge(limits, leaveOut);
-    await new Listing(reader, judge).read();
-    return judge.finish(() => openContents(file));
+    await new Listing(reader, judge, limits).read();
+    return await judge.finish(() => openContents(file));
   } finally {
     await handle.close();
   }
@@ -141,18 +145,23 @@ async function readList(
 class Listing {
   readonly #blocks: Blocks;
   readonly #judge: EntryJudge;
+  readonly #limits: TarballLimits;
   /** For the next entry, from the headers before it. */
   #overrides: Overrides | undefined;
+  #overrideBytes = 0;
 
-  constructor(blocks: Blocks, judge: EntryJudge) {
+  constructor(blocks: Blocks, judge: EntryJudge, limits: TarballLimits) {
     this.#blocks = blocks;
     this.#judge = judge;
+    this.#limits = limits;
   }
 
   async read(): Promise<void> {
-    for (;;) {
+    const most = headersToEntries * this.#limits.entries;
+    for (let count = 1; ; count += 1) {
       const header = await this.#header();
       if (!header) break;
+      if (count > most) this.#tooMuch(`has more than ${most} headers, those of what is left out among them`);
       await this.#take(header);
     }
     if (this.#overrides) this.#damaged('', 'ends behind a header of a file that does not come');
@@ -189,6 +198,9 @@ class Listing {
   async #override(header: Header): Promise<void> {
     const { type, size } = header;
     if (size > mostOverrides) this.#damaged('', `has a header of more than ${mostOverrides} bytes`);
+    const most = overridesToNames * this.#limits.names;
+    this.#overrideBytes += size;
+    if (this.#overrideBytes > most) this.#tooMuch(`has headers before others of more than ${most} bytes together`);
     const body = await this.#blocks.take(size);
     if (!body || !this.#blocks.pass(padOf(size))) this.#truncated('');
     try {
@@ -239,6 +251,10 @@ class Listing {
 
   #damaged(path: string, message: string): never {
     this.#judge.stop({ path, code: path === '' ? 'archive.damaged' : 'entry.header', message });
+  }
+
+  #tooMuch(message: string): never {
+    this.#judge.stop({ path: '', code: 'archive.too_many', message });
   }
 
   #truncated(path: string): never {

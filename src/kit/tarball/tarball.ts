@@ -5,7 +5,7 @@
  * The list depends on paths, contents, links and on who may execute only: the same files give the same list whichever program has
  * packed them. Every folder is in it, also one that the tar does not name.
  */
-import { follow, type Node, nodeAt } from './tree.ts';
+import { follow, linksOf, type Node, nodeAt } from './tree.ts';
 
 export interface TarEntry {
   /** Relative, a `/` between its segments, none at its end. Never empty, never with `.` or `..` as a segment. */
@@ -138,17 +138,19 @@ export class Tarball {
   }
 
   /** Links of a folder that lead out of it, or in circles, though not out of the tarball; `''` is the whole. */
-  linksOutOf(folder: string): TarTrouble[] {
+  async linksOutOf(folder: string): Promise<TarTrouble[]> {
     const top = folder === '' ? this.#root : nodeAt(this.#root, folder);
     if (top === undefined) return [];
-    return this.entries.flatMap((entry) => {
-      const node = entry.type === 'symlink' ? nodeAt(this.#root, entry.path) : undefined;
+    const troubles: TarTrouble[] = [];
+    for await (const entry of linksOf(this.entries)) {
+      const node = nodeAt(this.#root, entry.path);
       const isWithin = folder === '' || entry.path.startsWith(`${folder}/`);
-      if (!node?.parent || !isWithin) return [];
+      if (!node?.parent || !isWithin) continue;
       const found = follow(top, node.parent, entry.target);
       const where = folder === '' ? 'the tarball' : folder;
-      return typeof found === 'string' ? [linkTrouble(entry, found, where)] : [];
-    });
+      if (typeof found === 'string') troubles.push(linkTrouble(entry, found, where));
+    }
+    return troubles;
   }
 }
 

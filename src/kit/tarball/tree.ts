@@ -1,4 +1,5 @@
 /** Entries as a tree of folders, so that links are followed in as many steps as they have segments. */
+import { setImmediate } from 'node:timers/promises';
 import type { TarEntry } from './tarball.ts';
 
 export interface Node {
@@ -9,9 +10,11 @@ export interface Node {
   readonly children: Map<string, Node>;
 }
 
-/** Together more than any author's links have, and few enough for as many links as there may be. */
-const maxSteps = 512;
+/** Segments, of all links on a way: more than any author's have, and few enough for as many links as there may be. */
+const maxSegments = 512;
 const maxHops = 40;
+/** Links before others get their turn. */
+const atATime = 32;
 
 export function newNode(parent: Node | undefined, entry: TarEntry | undefined): Node {
   return { parent, entry, children: new Map() };
@@ -31,8 +34,7 @@ export function follow(top: Node, from: Node, path: string): Node | 'outside' | 
   let at = from;
   const ahead = path.split('/').reverse();
   if (path.startsWith('/')) return 'outside';
-  for (let steps = 0, hops = 0; ahead.length > 0; steps += 1) {
-    if (steps > maxSteps) return 'loop';
+  for (let segments = ahead.length, hops = 0; ahead.length > 0; ) {
     const segment = ahead.pop() as string;
     if (segment === '' || segment === '.') continue;
     if (segment === '..') {
@@ -48,7 +50,21 @@ export function follow(top: Node, from: Node, path: string): Node | 'outside' | 
     hops += 1;
     if (hops > maxHops) return 'loop';
     if (next.entry.target.startsWith('/')) return 'outside';
-    ahead.push(...next.entry.target.split('/').reverse());
+    const further = next.entry.target.split('/').reverse();
+    segments += further.length;
+    if (segments > maxSegments) return 'loop';
+    ahead.push(...further);
   }
   return at;
+}
+
+/** Those that are links. All of a stranger's may lead far: whoever follows them leaves others their turn in between. */
+export async function* linksOf(entries: readonly TarEntry[]): AsyncGenerator<TarEntry> {
+  let count = 0;
+  for (const entry of entries) {
+    if (entry.type !== 'symlink') continue;
+    yield entry;
+    count += 1;
+    if (count % atATime === 0) await setImmediate();
+  }
 }

@@ -41,15 +41,15 @@ export function canonicalTar(tarball: Tarball): PackedTar {
  * have. Throws `TarballRefused` where it is no folder, or has links that lead out of it, which no builder would take. Links on the way
  * to the folder are followed.
  */
-export function contextOf(
+export async function contextOf(
   tarball: Tarball,
   folder: string,
   leftOut: ReadonlySet<string> = new Set(),
   first?: FirstEntry,
-): PackedTar {
+): Promise<PackedTar> {
   const inside = entriesBelow(tarball, folder).filter(({ entry }) => !leftOut.has(entry.path));
   const seen = new Set(inside.map(({ entry }) => entry.path));
-  const troubles = tarball.linksOutOf(pathOf(tarball, folder)).filter(({ path }) => seen.has(path));
+  const troubles = (await tarball.linksOutOf(pathOf(tarball, folder))).filter(({ path }) => seen.has(path));
   if (troubles.length > 0) throw new TarballRefused(troubles);
   const taken = inside.filter(({ path }) => path !== first?.name && !(first && path.startsWith(`${first.name}/`)));
   return packed(tarball, taken, first);

@@ -46,7 +46,7 @@ async function contextErrors(tarball: Tarball, manifest: Built): Promise<PathErr
   // What is not there is told by whoever looks for files.
   if (folder !== 'root' && folder?.type !== 'directory') return [];
   try {
-    tarOfContext(tarball, context, await ignoredIn(tarball, context, dockerfileOf(manifest)));
+    await tarOfContext(tarball, context, await ignoredIn(tarball, context, dockerfileOf(manifest)));
     return [];
   } catch (error) {
     if (!(error instanceof TarballRefused)) throw error;

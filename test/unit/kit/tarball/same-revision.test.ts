@@ -166,7 +166,7 @@ describe('a context', () => {
     symlinkSync('app', join(folder, 'here'));
     symlinkSync('lib/x.py', join(folder, 'app/y.py'));
 
-    const context = contextOf(await openFolder(folder), './here/', undefined, {
+    const context = await contextOf(await openFolder(folder), './here/', undefined, {
       name: 'Dockerfile',
       content: Buffer.from('FROM b\n'),
     });
@@ -192,7 +192,7 @@ describe('what is in a tarball', () => {
     expect(tarball.find('./to/../lib/x.py')).toMatchObject({ path: 'lib/x.py', size: 300_000 });
     expect([tarball.find('.'), tarball.find('../x'), tarball.find('no')]).toEqual(['root', undefined, undefined]);
     expect(() => contentOf(tarball, 'to')).toThrow('to is no file of the tarball.');
-    expect(() => contextOf(tarball, 'lib/x.py')).toThrow('lib/x.py is no folder of the tarball.');
+    await expect(contextOf(tarball, 'lib/x.py')).rejects.toThrow('lib/x.py is no folder of the tarball.');
   });
 
   it('is refused where it has changed since it was listed', async () => {
