@@ -68,6 +68,10 @@ export const labels = {
   aliases: 'gpuaas.aliases',
   /** Revision of the project whose caches or shared services it has; absent without any. */
   revision: 'gpuaas.revision',
+  /** sha256 of what the services are made of that a container of a job shares, or is one of; absent for one that shares none. */
+  shared: 'gpuaas.shared',
+  /** Services of its own that a job which shares others finds by their names, comma-separated; absent for one that shares none. */
+  peers: 'gpuaas.peers',
   /** Caches as `name:class`, with `:seed` behind those that begin with what the image has; comma-separated. */
   caches: 'gpuaas.caches',
   /** Random per create: no two containers ever have the same seal. Set by the gate. */

@@ -5,8 +5,8 @@
  * use is seen in the engine's list; what the engine still objects to is skipped.
  */
 import { AgentError } from '../contract/failures.ts';
-import { labels } from '../contract/names.ts';
-import { readAliases } from '../policy/check-job-container.ts';
+import { containerName, labels } from '../contract/names.ts';
+import { readNames } from '../policy/check-job-container.ts';
 import {
   checkNetworkRequest,
   type NetworkRequest,
@@ -87,12 +87,26 @@ export async function attach(
   }
 }
 
-/** By which names the others of a stack or a job find a part of it in their network; undefined for a single container. */
+interface Endpoint {
+  readonly Aliases: readonly string[];
+  readonly Links?: readonly string[];
+}
+
+/**
+ * By which names the others of a stack or a job find a part of it in their network; undefined for a single container. In the network
+ * of a group parts of other jobs are called the same: there it has no name, and finds those of its own job by links, which
+ * are names for it alone.
+ */
 export function endpointOf({
+  [labels.instance]: job = '',
   [labels.service]: service,
   [labels.aliases]: aliases,
-}: Labels): { Aliases: string[] } | undefined {
-  return service === undefined ? undefined : { Aliases: [service, ...readAliases(aliases)] };
+  [labels.peers]: peers,
+}: Labels): Endpoint | undefined {
+  if (service === undefined) return undefined;
+  return peers === undefined
+    ? { Aliases: [service, ...readNames(aliases)] }
+    : { Aliases: [], Links: readNames(peers).map((peer) => `${containerName(job, peer)}:${peer}`) };
 }
 
 /** True if the engine knows a network of ours by this full id and this name. */

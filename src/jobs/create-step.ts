@@ -48,7 +48,8 @@ async function create(job: RunningJob, part: Part, resolved: ResolvedPart): Prom
   const { name, request } = renderJobContainer({
     ...{ identity: plan.identity, sandbox: plan.sandbox, network: plan.network, log_limits: plan.log_limits },
     ...(plan.caches && { caches: plan.caches }),
-    ...{ read_only_root: plan.read_only_root, policy: ground.policy, reference, image, group: job.group },
+    ...{ read_only_root: plan.read_only_root, policy: ground.policy, reference, image },
+    ...{ group: job.group, peers: job.parts.flatMap(({ kind, id }) => (kind === 'service' ? [id] : [])) },
     ...{ cards: await cardsOf(job, part), taskId: ground.taskId, fencing: ground.fencing },
     part: {
       ...{ ...resolved, id: part.id, resources: part.resources, aliases: part.aliases, restart: part.restart },

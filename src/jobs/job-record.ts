@@ -81,6 +81,8 @@ export interface JobRecord {
   readonly filled: readonly string[];
   /** Absent until it was looked for. */
   readonly preflight?: readonly LookedFor[];
+  /** True while it has its addresses in the network of services that it shares. */
+  readonly has_place?: boolean;
   /** Compact JWS, once it has ended and those who wait for it are to know that. */
   readonly receipt: string | null;
 }

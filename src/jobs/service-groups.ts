@@ -1,5 +1,6 @@
 /**
- * Services that the jobs of one revision share on this host: one group for each allocation, project and revision.
+ * Services that the jobs of one revision share on this host: one group for each allocation, project and revision, and for what the
+ * services are made of. A job that would have begun other ones has others.
  *
  *   first job ─▶ begun, or found on the engine ─▶ ready ◀─ later jobs
  *                                                   │ the last one has left, for a while
@@ -7,29 +8,28 @@
  *                              stopped ─▶ containers, volumes and network taken away
  *
  * What is on the engine is all that is remembered of a group: an agent that was killed finds it there when one of its jobs goes
- * on. Each group begins, ends and changes its jobs under a lock of its own, so there are never two of one.
+ * on. Which jobs have a place in its network is in their records, so one that goes on has it before any that is new. Each group
+ * begins, ends and changes its jobs under a lock of its own, so there are never two of one.
  */
 import { AgentError } from '../contract/failures.ts';
-import type { JobPlan } from '../contract/job-plan.ts';
+import { type JobPlan, maxTogether } from '../contract/job-plan.ts';
 import { jobHasEnded, stepHasEnded } from '../contract/job-state.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { unlessAborted } from '../kit/unless-aborted.ts';
-import { groupOfPlan, type ServiceGroup } from '../policy/service-group.ts';
+import { groupOfPlan, type ServiceGroup, sharedServices } from '../policy/service-group.ts';
 import { isServiceGroup } from '../policy/service-group-id.ts';
 import type { ContainerEngine, ContainerFacts } from '../runtime/engine.ts';
 import type { JobGround } from './job-ground.ts';
-import { freshStep, type JobRecords, type StepRecord } from './job-record.ts';
+import { freshStep, type JobRecords, type KeptJob, type StepRecord } from './job-record.ts';
 import { memoryRecords } from './memory-records.ts';
 import { Services } from './run-beside.ts';
 import { RunningJob } from './running-job.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { takeAway, takeContainers } from './take-away.ts';
 
-/** Containers that a network of a group has addresses for. */
-const mostTogether = 13;
 const usualIdleSeconds = 600;
 
 interface Group {
@@ -102,9 +102,9 @@ export class ServiceGroups {
    * Groups that nobody uses go before a job finds no room.
    */
   async reserve(plan: JobPlan, { admission, signal, engine }: JobGround): Promise<() => void> {
-    const { identity, resources, services } = plan;
+    const { identity, resources } = plan;
     const group = groupOfPlan(plan);
-    const its = group ? services.map((service) => service.resources) : [];
+    const its = group ? sharedServices(plan).map((service) => service.resources) : [];
     const shared = {
       cpu_cores: its.reduce((sum, { cpu_cores }) => sum + cpu_cores, 0),
       memory_gib: its.reduce((sum, { memory_gib }) => sum + memory_gib, 0),
@@ -168,19 +168,34 @@ export class ServiceGroups {
   async #endIfIdle(id: string, engine: ContainerEngine, idleSeconds: number): Promise<void> {
     this.#running.assertHeld();
     const group = this.#groups.get(id);
-    if (group ? group.users.size > 0 : this.#isWanted(id)) return;
+    if (this.#placesOf(id).length > 0) return;
     const since = group?.idleSince ?? this.#strays.get(id) ?? Date.now();
     if (!group) this.#strays.set(id, since);
     if (Date.now() - since >= idleSeconds * 1000) await this.#end(id, engine);
   }
 
-  /** By a job that this process has yet to take up. */
-  #isWanted(id: string): boolean {
-    return this.#records.all().some(({ plan, record }) => !jobHasEnded(record.state) && groupOfPlan(plan)?.id === id);
+  /** Jobs with a place in its network, also those that this process has yet to take up. */
+  #placesOf(id: string): KeptJob[] {
+    const isIn = ({ plan, record }: KeptJob) =>
+      record.has_place === true && !jobHasEnded(record.state) && groupOfPlan(plan)?.id === id;
+    return this.#records.all().filter(isIn);
+  }
+
+  /** On the disk before anything of the job is in the network. */
+  #takePlace(job: RunningJob, id: string): void {
+    if (job.record.has_place) return;
+    const its = this.#placesOf(id);
+    const taken = its.reduce((sum, { plan }) => sum + addressesOf(plan), sharedServices(job.plan).length);
+    if (taken + addressesOf(job.plan) > maxTogether) {
+      const reason = `${its.length} jobs share the services of ${id}, and their network has no room for more.`;
+      throw new AgentError('resources.exceeded', { reason });
+    }
+    job.update({ has_place: true });
   }
 
   async #join(job: RunningJob, { id }: ServiceGroup, signal: AbortSignal): Promise<Group> {
     signal.throwIfAborted();
+    this.#takePlace(job, id);
     const known = this.#groups.get(id);
     // Those that use it are told, and leave by themselves; whoever comes now has new ones. So has the first after those whose service
     // has done its work and is there no more.
@@ -193,15 +208,12 @@ export class ServiceGroups {
       assertGone(await takeContainers(id, job.ground.engine, toItsEnd()));
     }
     const group = this.#groups.get(id) ?? (await this.#begin(job, id));
-    if (group.users.size + group.job.parts.length >= mostTogether) {
-      const reason = `${group.users.size} jobs share the services of ${id}, and their network has no room for more.`;
-      throw new AgentError('resources.exceeded', { reason });
-    }
     group.users.add(job);
     return group;
   }
 
   #leave(job: RunningJob, { id }: ServiceGroup): void {
+    if (job.record.has_place) job.update({ has_place: false });
     const group = this.#groups.get(id);
     if (group?.users.delete(job) && group.users.size === 0) group.idleSince = Date.now();
   }
@@ -226,7 +238,7 @@ export class ServiceGroups {
 
   /** As they stand on the engine. A job that has yet to begin has new ones where not all of them run. */
   async #stepsOf({ plan, record, ground: { engine } }: RunningJob, id: string): Promise<StepRecord[]> {
-    const names = plan.services.map((service) => service.id);
+    const names = sharedServices(plan).map((service) => service.id);
     const find = async (name: string) => await engine.inspect(containerName(id, name), toItsEnd());
     const found = await Promise.all(names.map(find));
     const goesOn = Object.values(record.steps).some(({ attempts }) => attempts > 0);
@@ -254,7 +266,7 @@ interface GroupParts {
 
 /** A job of nothing but the services, as the first one that shares them has them in its plan. Its users hear what happens. */
 function groupJob({ plan, record, ground }: RunningJob, id: string, { users, steps }: GroupParts): RunningJob {
-  const services = plan.services.map(({ scope: _, ...service }) => service);
+  const services = sharedServices(plan).map(({ scope: _, ...service }) => service);
   const nothing = { checks: [], init: [], steps: [], inputs: [], outputs: [], preflight: [] };
   const kept = {
     ...{ job_id: id, task_id: id, fencing: 1 },
@@ -268,6 +280,11 @@ function groupJob({ plan, record, ground }: RunningJob, id: string, { users, ste
       for (const user of users) user.emit(...event);
     },
   });
+}
+
+/** What a job has of the network while it runs: its own services, and one more container at a time. */
+function addressesOf({ services }: JobPlan): number {
+  return services.filter(({ scope }) => scope !== 'project').length + 1;
 }
 
 function stepOf(id: string, facts: ContainerFacts | undefined): StepRecord {

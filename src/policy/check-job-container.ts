@@ -5,6 +5,7 @@
  * allocation's user, no secret file, no volume but those of their own job, and inputs only to be read.
  */
 import { serviceNamePattern } from '../contract/compose-document.ts';
+import { maxTogether } from '../contract/job-plan.ts';
 import { containerName, jobKind, labels, networkName, volumeName } from '../contract/names.ts';
 import { judge, type PathError } from '../contract/validate.ts';
 import { cachesOf } from './caches.ts';
@@ -54,8 +55,8 @@ const service = new RegExp(serviceNamePattern);
 const alias = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/;
 const maxAliases = 16;
 
-/** Aliases in the label of a container of a job. */
-export function readAliases(text: string | undefined): string[] {
+/** Names in a label of a container of a job: its aliases, or its peers. */
+export function readNames(text: string | undefined): string[] {
   return (text ?? '').split(',').filter((name) => name !== '');
 }
 
@@ -70,7 +71,15 @@ function checkJobLabels(context: JobContext): PathError[] {
     [labels.kind, (value) => value === jobKind, `must be ${jobKind}`],
     [labels.caches, () => cachesOf(context.request.Labels) !== undefined, 'must be caches of the labelled revision'],
     [labels.aliases, (value) => areAliases(value), `must be at most ${maxAliases} host names, none twice`],
+    [labels.peers, arePeers, `must be at most ${maxTogether} services, none twice`],
   ]);
+}
+
+function arePeers(text: string): boolean {
+  const names = readNames(text);
+  return (
+    names.length <= maxTogether && new Set(names).size === names.length && names.every((name) => service.test(name))
+  );
 }
 
 function areAliases(text: string): boolean {
@@ -118,7 +127,10 @@ function checkMounts(context: JobContext): PathError[] {
   ];
 }
 
-/** Its own network, or that of the services of its revision, or none: then there is nothing to publish, and nobody to be found by. */
+/**
+ * Its own network, or that of the services that it shares or is one of, or none: then there is nothing to publish, and nobody to be
+ * found by. Where other jobs are it is found by its own alone, which is what peers are for.
+ */
 function checkNetwork(context: JobContext): PathError[] {
   const { NetworkMode: network, PortBindings } = context.request.HostConfig;
   const path = '/HostConfig/NetworkMode';
@@ -126,7 +138,17 @@ function checkNetwork(context: JobContext): PathError[] {
     const isAlone = Object.keys(PortBindings).length === 0 && label(context, labels.aliases) === '';
     return unless(isAlone, path, 'network', 'must be that of the job for a container with ports or aliases');
   }
-  const group = groupOfLabels(context.request.Labels);
-  const own = [label(context, labels.instance), ...(group === undefined ? [] : [group])].map(networkName);
-  return unless(own.includes(network), path, 'network', 'must be the network of the labelled job or revision, or none');
+  const [job, group] = [label(context, labels.instance), groupOfLabels(context.request.Labels)];
+  const own = [job, ...(group === undefined ? [] : [group])].map(networkName);
+  const hasPeers = context.request.Labels[labels.peers] !== undefined;
+  const isFine = network === networkName(job) ? !hasPeers : hasPeers && label(context, labels.aliases) === '';
+  return [
+    ...unless(own.includes(network), path, 'network', 'must be the network of the labelled job or group, or none'),
+    ...unless(
+      isFine,
+      `/Labels/${labels.peers}`,
+      'label',
+      'must be there in the network of a group, and without aliases',
+    ),
+  ];
 }

@@ -134,7 +134,8 @@ function checkShared(plan: JobPlan): PathError[] {
   const id = '/identity/job_id';
   const taken = isServiceGroup(identity.job_id) ? [{ path: id, code: 'name', message: 'is that of a group' }] : [];
   const ofJob = new Set([...inputs, ...outputs].map(({ volume }) => volume));
-  const isMixed = services.some(({ scope }) => scope !== 'project') || steps.length > 1;
+  // In a network with other jobs a part has no names of its own.
+  const isNamed = steps.length > 1 || steps.some(({ aliases }) => aliases.length > 0);
   const rules = [
     [revisionsOf(plan).size !== 1, 'must be job for a plan that is not of one revision'],
     [network === 'none', 'must be job for a plan without a network'],
@@ -143,7 +144,7 @@ function checkShared(plan: JobPlan): PathError[] {
       images.some(({ source }) => source.kind === 'build' && source.network !== 'none'),
       'must be job for a plan that builds on a network',
     ],
-    [isMixed, 'must be that of every service, in a plan of one step'],
+    [isNamed, 'must be job for a plan of several steps, or of one with aliases'],
   ] as const;
   return [
     ...taken,

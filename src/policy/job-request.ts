@@ -37,7 +37,7 @@ export const JobContainerRequest = Type.Object(
     Labels: Type.Record(
       Type.String({
         pattern:
-          '^gpuaas\\.(instance|project|allocation|task|service|gpus|spec|fencing|endpoints|restart|kind|aliases|revision|caches)$',
+          '^gpuaas\\.(instance|project|allocation|task|service|gpus|spec|fencing|endpoints|restart|kind|aliases|revision|shared|peers|caches)$',
       }),
       Text,
       closed,

@@ -64,8 +64,10 @@ export interface JobContainerInput
   readonly cards: GivenCards;
   readonly taskId: string;
   readonly fencing: number;
-  /** The services that it shares: it is in their network. */
+  /** The services that it shares, or is one of: it is in their network. */
   readonly group?: ServiceGroup | undefined;
+  /** Services of its job alone, which it finds there by their names. */
+  readonly peers?: readonly string[];
 }
 
 export interface RenderedJobContainer {
@@ -153,6 +155,7 @@ function renderLabels({
   taskId,
   fencing,
   group,
+  peers = [],
 }: JobContainerInput): Record<string, string> {
   const its = caches.filter(({ name }) => part.mounts.some(({ volume, from }) => from === 'cache' && volume === name));
   return {
@@ -163,7 +166,8 @@ function renderLabels({
     [labels.task]: taskId,
     [labels.service]: part.id,
     ...(cards.uuids.length > 0 && { [labels.gpus]: cardsLabel(cards) }),
-    ...(group && { [labels.revision]: group.revision }),
+    ...(group && { [labels.revision]: group.revision, [labels.shared]: group.made_of }),
+    ...(group && group.id !== identity.job_id && { [labels.peers]: peers.join(',') }),
     ...(its.length > 0 && { [labels.revision]: its[0]?.revision_sha256 ?? '', [labels.caches]: cachesLabel(its) }),
     [labels.fencing]: String(fencing),
     [labels.endpoints]: endpointsLabel(part.ports),

@@ -1,5 +1,6 @@
 /** Containers of jobs through the gate: what they are, what goes into them and out of them, and what a taken-over agent gets. */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -13,7 +14,7 @@ import { labels } from '../../src/contract/names.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import type { JobContainerRequest } from '../../src/policy/job-request.ts';
 import { type JobContainerInput, type JobPart, renderJobContainer } from '../../src/policy/render-job-container.ts';
-import { groupOfLabels } from '../../src/policy/service-group.ts';
+import { groupOfLabels, type ServiceGroup } from '../../src/policy/service-group.ts';
 import { openDockerEngine } from '../../src/runtime/docker/docker-engine.ts';
 import type { ContainerEngine } from '../../src/runtime/engine.ts';
 import { engineCall } from '../support/engine-call.ts';
@@ -61,6 +62,15 @@ function rendered(job: string, script: string, changes: Partial<JobPart> = {}, o
     ...{ policy, reference, cards: noCards, taskId: 'task-1', fencing: 1 },
     ...over,
   });
+}
+
+/** Services that jobs of a project share, with a network of theirs. */
+async function madeGroup(project: string): Promise<ServiceGroup> {
+  const [revision, made_of] = [randomBytes(32).toString('hex'), 'e'.repeat(64)];
+  const owner = { [labels.allocation]: ground.policy.allocation.id, [labels.project]: project };
+  const id = groupOfLabels({ ...owner, [labels.revision]: revision, [labels.shared]: made_of }) ?? '';
+  await engine.ensureNetwork(`gpuaas-${id}`, { ...owner, [labels.instance]: id }, never());
+  return { id, revision, made_of };
 }
 
 /** Created and not started; answers with its name. */
@@ -192,15 +202,8 @@ describe('a container of a job', () => {
   });
 
   it.concurrent('gets into no network of services that another project shares, whatever it calls itself', async () => {
-    const revision = 'd'.repeat(64);
-    const allocation = { [labels.allocation]: ground.policy.allocation.id, [labels.revision]: revision };
-    const id = groupOfLabels({ ...allocation, [labels.project]: 'project-2' }) ?? '';
-    const group = { id, revision };
-    await engine.ensureNetwork(
-      `gpuaas-${id}`,
-      { [labels.instance]: id, [labels.allocation]: ground.policy.allocation.id, [labels.project]: 'project-2' },
-      never(),
-    );
+    const group = await madeGroup('project-2');
+    const { id, revision } = group;
     const { name, request: body } = rendered(newInstance(), 'true', {}, { network: 'bridge', group });
     const service = rendered(id, 'true', {}, { network: 'bridge', group });
 
@@ -216,6 +219,28 @@ describe('a container of a job', () => {
       Config: { Labels: { [labels.project]: 'project-2', [labels.revision]: revision } },
       HostConfig: { NetworkMode: `gpuaas-${id}` },
     });
+  });
+
+  it.concurrent('finds the services of its job by their names, and none of another job, in a network that both are in', async () => {
+    const group = await madeGroup('project-1');
+    const over = { network: 'bridge', group } as const;
+    const jobs = [newInstance(), newInstance()];
+    const serve = (said: string) => `while :; do echo -e "HTTP/1.0 200 OK\\n\\n${said}" | nc -l -p 80; done`;
+    const get = (host: string) => `until wget -q -O - http://${host}/ 2>/dev/null; do sleep 0.1; done`;
+    for (const job of jobs) await engine.start(await made(job, serve(job), { id: 'embed' }, over), never());
+    const shared = rendered(group.id, serve('all'), { id: 'model' }, over);
+    await engine.create(shared.name, shared.request, never());
+    await engine.start(shared.name, never());
+
+    const ask = `${get('embed')}; ${get('embed')}; ${get('model')}`;
+    const said = await Promise.all(
+      jobs.map(async (job) => (await ran(await made(job, ask, {}, { ...over, peers: ['embed'] }))).said),
+    );
+
+    expect(said).toEqual(jobs.map((job) => [job, job, 'all']));
+    // Nobody is called so there.
+    const alone = await ran(await made(newInstance(), 'wget -T 2 -qO- http://embed/ || echo nobody', {}, over));
+    expect(alone.said).toContain('nobody');
   });
 
   it.concurrent('has no network but the loopback where its job has none, and no root to write to where that is closed', async () => {

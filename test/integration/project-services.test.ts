@@ -80,6 +80,38 @@ describe('a service of scope project', () => {
     expect(await leftOf(host, groupOf(revision))).toEqual([]);
   });
 
+  it('is there beside services of a task alone, which finds its own by their names, whatever runs beside it (C-30)', async () => {
+    const revision = newRevision();
+    const line = `${ask} > /dev/null; ${untilAsked(2)}; wget -qO- http://helper:8080/said`;
+
+    const both = await Promise.all(['one', 'two'].map(async (helper) => await run(revision, line, { helper })));
+
+    expect(both).toMatchObject([
+      { failure: null, said: ['one'] },
+      { failure: null, said: ['two'] },
+    ]);
+    expect(both[0]?.told.filter((type) => type === 'services.shared')).toHaveLength(1);
+    // Those that are not shared have gone with their tasks.
+    expect((await counterOf(revision)).State.Status).toBe('running');
+    await endIdle();
+    expect(await leftOf(host, groupOf(revision))).toEqual([]);
+  });
+
+  it('is another one for a task whose requirements give it another size', async () => {
+    const revision = newRevision();
+
+    const all = [await run(revision, ask), await run(revision, ask, { memoryGib: 0.125 }), await run(revision, ask)];
+
+    expect(all.map(({ failure, said }) => [failure, said])).toEqual([
+      [null, ['1']],
+      [null, ['1']],
+      [null, ['2']],
+    ]);
+    expect((await counterOf(revision)).HostConfig.Memory).toBe(2 ** 26);
+    await endIdle();
+    expect(await leftOf(host, groupOf(revision))).toEqual([]);
+  });
+
   it('is not ended while a task has it', async () => {
     const revision = newRevision();
     const going = run(revision, `${ask}; ${untilAsked(2)}`);

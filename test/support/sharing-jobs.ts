@@ -4,7 +4,6 @@ import type { JobPlan } from '../../src/contract/job-plan.ts';
 import { plan as planOf, service, step, words } from './job-plans.ts';
 
 type Restart = JobPlan['services'][number]['restart'];
-const resources = { gpu_count: 0, cpu_cores: 0.1, memory_gib: 0.0625 };
 /** Those who ask at the same moment have turns. */
 const next = `#!/bin/sh
 until mkdir /w/turn 2>/dev/null; do :; done
@@ -35,6 +34,10 @@ export interface SharedGround {
 export interface Over {
   readonly project?: string;
   readonly restart?: Restart;
+  /** Of each container; 0.0625 if absent. */
+  readonly memoryGib?: number;
+  /** What a service of the job alone says to whoever asks for `http://helper:8080/said`; without one, there is none. */
+  readonly helper?: string;
 }
 
 /** A job of the revision whose task does this, and tells what it says. */
@@ -42,16 +45,21 @@ export function sharingJob(
   { allocation, tiny }: SharedGround,
   revision: string,
   line: string,
-  { project = 'project-7', restart }: Over = {},
+  { project = 'project-7', restart, memoryGib = 0.0625, helper }: Over = {},
 ): JobPlan {
   const base = planOf();
+  const resources = { gpu_count: 0, cpu_cores: 0.1, memory_gib: memoryGib };
+  const asked = (path: string) => ({
+    healthcheck: { command: ['wget', '-qO', '/dev/null', `http://127.0.0.1:8080/${path}`] },
+  });
+  const helps = `mkdir /w; echo ${helper} > /w/said; exec httpd -f -p 8080 -h /w`;
   const media_type = 'application/vnd.docker.distribution.manifest.v2+json';
   return {
     ...{
       ...base,
       images: [{ id: 'main', source: { kind: 'registry', reference: tiny, media_type } }],
       stop_grace_seconds: 0,
-      resources: { ...resources, cpu_cores: 0.2, memory_gib: 0.125 },
+      resources: { ...resources, cpu_cores: 0.3, memory_gib: 3 * memoryGib },
     },
     identity: {
       ...{ ...base.identity, job_id: `test-${randomBytes(5).toString('hex')}`, project_id: project },
@@ -62,8 +70,11 @@ export function sharingJob(
       {
         ...{ ...service('counter'), command: words('/bin/sh', '-c', counter), resources, scope: 'project' },
         ...(restart && { restart }),
-        healthcheck: { command: ['wget', '-qO', '/dev/null', 'http://127.0.0.1:8080/ok'] },
+        ...asked('ok'),
       },
+      ...(helper === undefined
+        ? []
+        : [{ ...service('helper'), command: words('/bin/sh', '-c', helps), resources, ...asked('said') }]),
     ],
     steps: [
       step('task', {

@@ -11,19 +11,7 @@ export function warnAbout({
 }: ProjectManifest): PathError[] {
   const workdir = `${folderPath(runtime.workdir)}/`;
   const { upload = [], outputs = [] } = artifacts;
-  const { services = [] } = runtime;
   return [
-    ...services.flatMap(({ scope }, index) =>
-      scope === 'project' && services.some((other) => other.scope !== 'project')
-        ? [
-            {
-              path: `/runtime/services/${index}/scope`,
-              code: 'unsupported',
-              message: 'is refused when a job is submitted: it has to be that of every service',
-            },
-          ]
-        : [],
-    ),
     ...cache_mounts.flatMap(({ path, seed_from_image: isSeeded = false }, index) =>
       !isSeeded && workdir.startsWith(`${folderPath(path)}/`)
         ? [

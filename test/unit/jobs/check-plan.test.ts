@@ -109,6 +109,12 @@ describe('a plan', () => {
       { services: [{ ...service('web'), scope: 'project' }] },
       '/services/0/scope',
     ],
+    ['services that outlive it, and several steps', { ...shared, steps: [step('a'), step('b')] }, '/services/0/scope'],
+    [
+      'services that outlive it, and a step of other names',
+      { ...shared, steps: [step('a', { aliases: ['x'] })] },
+      '/services/0/scope',
+    ],
     ['a file of too many bytes in it', { volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_073))] }, textPath],
     ['a cache called as a volume is', { volumes: [{ name: 'v' }], caches: [cache('v')] }, '/caches/0/name'],
     ['two caches of one name', { caches: [cache('v'), cache('v')] }, '/caches/1/name'],
@@ -213,6 +219,10 @@ describe('a plan', () => {
     expect(refusalOf({ sandbox: 'gvisor' })).toMatchObject({ code: 'sandbox.unavailable' });
   });
 
+  it('may have services that outlive it beside those that do not', () => {
+    expect(refusalOf(shared)).toBeUndefined();
+  });
+
   it('is told everything that is wrong at once', () => {
     const errors = refusalOf({ steps: [step('one', { image: 'a', needs: ['b'] })], sandbox: 'gvisor' })?.detail[
       'errors'
@@ -233,6 +243,10 @@ const mount = (volume: string, path: string) => ({ volume, path, read_only: fals
 const cache = (name: string): JobCache => ({
   ...{ name, revision_sha256: 'a'.repeat(64), class: 'pip', seed_from_image: false },
 });
+const shared = {
+  caches: [cache('v')],
+  services: [{ ...service('web'), scope: 'project' as const }, service('own')],
+};
 const readOnlyCache = {
   caches: [cache('v')],
   steps: [step('one', { mounts: [{ ...mount('v', '/v'), read_only: true }] })],

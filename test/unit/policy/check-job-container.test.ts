@@ -205,26 +205,46 @@ describe('a request of a job', () => {
     ['another project', { [labels.project]: 'project-2' }, ['/HostConfig/NetworkMode']],
     ['another revision', { [labels.revision]: 'b'.repeat(64) }, ['/HostConfig/NetworkMode']],
     ['another allocation', { [labels.allocation]: 'alloc-2' }, ['/HostConfig/NetworkMode']],
+    ['services made of something else', { [labels.shared]: 'e'.repeat(64) }, ['/HostConfig/NetworkMode']],
   ])('in the network of services that jobs of %s share is refused at %j', (_whose, others, refused) => {
     const request = structuredClone(accepted.request);
-    Object.assign(request.Labels, { [labels.revision]: 'a'.repeat(64) });
+    Object.assign(request.Labels, { [labels.aliases]: '', [labels.peers]: 'embedder,db' });
+    Object.assign(request.Labels, { [labels.revision]: 'a'.repeat(64), [labels.shared]: 'd'.repeat(64) });
     request.HostConfig.NetworkMode = networkName(groupOfLabels({ ...request.Labels, ...others }) ?? '');
 
     expect(pathsOf(request)).toEqual(refused);
   });
 
+  it('where other jobs are is found by no name, and finds its own services alone', () => {
+    const request = structuredClone(accepted.request);
+    Object.assign(request.Labels, { [labels.revision]: 'a'.repeat(64), [labels.shared]: 'd'.repeat(64) });
+    request.HostConfig.NetworkMode = networkName(groupOfLabels(request.Labels) ?? '');
+    const paths = (labelled: object) => pathsOf({ ...request, Labels: { ...request.Labels, ...labelled } });
+    const at = '/Labels/gpuaas.peers';
+
+    expect(paths({ [labels.aliases]: '', [labels.peers]: '' })).toEqual([]);
+    expect(paths({ [labels.aliases]: '' })).toEqual([at]);
+    expect(paths({ [labels.aliases]: 'model', [labels.peers]: '' })).toEqual([at]);
+    for (const peers of ['a,a', 'a b', '../x', [...Array(14).keys()].map((n) => `a${n}`).join(',')]) {
+      expect(paths({ [labels.aliases]: '', [labels.peers]: peers })).toEqual([at]);
+    }
+    expect(pathsOf({ ...accepted.request, Labels: { ...accepted.request.Labels, [labels.peers]: 'a' } })).toEqual([at]);
+  });
+
   it('is a shared service only of the revision in its labels', () => {
-    const revision = 'a'.repeat(64);
-    const id = groupOfLabels({ ...accepted.request.Labels, [labels.revision]: revision }) ?? '';
+    const [revision, made_of] = ['a'.repeat(64), 'd'.repeat(64)];
+    const of = { [labels.revision]: revision, [labels.shared]: made_of };
+    const id = groupOfLabels({ ...accepted.request.Labels, ...of }) ?? '';
     const { identity } = jobInput();
     const { name, request } = renderJobContainer(
-      jobInput({}, { identity: { ...identity, job_id: id }, group: { id, revision } }),
+      jobInput({}, { identity: { ...identity, job_id: id }, group: { id, revision, made_of } }),
     );
     const paths = (labelled: object) => pathsOf({ ...request, Labels: { ...request.Labels, ...labelled } }, { name });
 
     expect(paths({})).toEqual([]);
     expect(paths({ [labels.project]: 'project-2' })).toContain('/Labels/gpuaas.instance');
     expect(paths({ [labels.revision]: '' })).toContain('/Labels/gpuaas.instance');
+    expect(paths({ [labels.shared]: 'e'.repeat(64) })).toContain('/Labels/gpuaas.instance');
   });
 
   it('may be without a network and with a root that nobody writes to', () => {

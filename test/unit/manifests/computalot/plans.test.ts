@@ -119,4 +119,20 @@ describe('the plan of a manifest', () => {
       [`COMPUTALOT_SERVICE_${variableOf(first?.name ?? '')}_SCOPE`]: 'project',
     });
   });
+
+  it('has services of both scopes in one project, each with what is its (C-30)', () => {
+    const [first] = whole.runtime.services;
+    const services = [
+      { ...first, scope: 'project' },
+      { name: 'helper', command: ['x'] },
+    ];
+    const { plan } = planned(changed(whole, '/runtime/services', services));
+
+    expect(errorsOfPlan(plan)).toEqual([]);
+    expect(plan.services.map(({ scope = 'job' }) => scope)).toEqual(['project', 'job']);
+    expect(plan.services[1]?.mounts).toEqual(plan.steps[0]?.mounts);
+    expect(plan.steps[0]?.env.values).toMatchObject({
+      ...{ COMPUTALOT_SERVICE_EMBED_DER_SCOPE: 'project', COMPUTALOT_SERVICE_HELPER_SCOPE: 'task' },
+    });
+  });
 });

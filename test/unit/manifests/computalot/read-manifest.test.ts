@@ -272,14 +272,13 @@ describe('it is refused, with a path, where', () => {
   });
 });
 
-it('warns of services of both scopes, of a cache that hides the workdir, and where nothing is kept', () => {
+it('warns of a cache that hides the workdir, and where nothing is kept', () => {
   const read = readManifest({
     ...smallest,
-    runtime: { ...smallest.runtime, services: [service({ scope: 'project' }), service({ name: 'own' })] },
     cache_mounts: [cache({ path: '/workspace' })],
   });
 
   expect(read.ok && read.warnings.map(({ path, code }) => `${path} ${code}`)).toEqual([
-    ...['/runtime/services/0/scope unsupported', '/cache_mounts/0/path hides_workdir', ' no_artifacts'],
+    ...['/cache_mounts/0/path hides_workdir', ' no_artifacts'],
   ]);
 });
