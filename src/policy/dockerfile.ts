@@ -36,6 +36,8 @@ export interface Dockerfile {
   readonly bases: readonly string[];
   /** Names that an ENV of it sets. */
   readonly env: ReadonlySet<string>;
+  /** Names of its ARGs, those of stages that nothing needs among them. */
+  readonly args: ReadonlySet<string>;
 }
 
 export type ReadDockerfile =
@@ -57,10 +59,10 @@ export function readDockerfile(text: string, { args = {}, target }: DockerfileWi
   if (stages.length === 0) errors.push({ line: 1, code: 'no_stage', message: 'is of a file without FROM' });
   const last = target === undefined ? stages.length - 1 : stageNamed(target, stages);
   if (target !== undefined && last === undefined) {
-    errors.push({ line: 1, code: 'target', message: `is of a file without a stage ${target}` });
+    errors.push({ line: 1, code: 'unknown_stage', message: `is of a file without a stage ${target}` });
   }
   if (errors.length > 0) return { ok: false, errors: errors.toSorted((one, other) => one.line - other.line) };
-  const dockerfile = only(stages, last ?? 0);
+  const dockerfile = { ...only(stages, last ?? 0), args: reader.declared };
   if (dockerfile.bases.length <= maxBases) return { ok: true, dockerfile };
   const message = `is of a file that needs ${dockerfile.bases.length} images, more than ${maxBases}`;
   return { ok: false, errors: [{ line: 1, code: 'too_many', message }] };
@@ -75,6 +77,8 @@ const archive = /\.(?:tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst)$/i;
 
 class Reader {
   readonly stages: Stage[] = [];
+  /** Names of ARGs. */
+  readonly declared = new Set<string>();
   readonly #args: ReadonlyMap<string, string>;
   readonly #errors: DockerfileError[];
   /** Those before the first FROM. */
@@ -133,6 +137,7 @@ class Reader {
   #arg(instruction: Instruction): void {
     for (const each of splitWords(instruction.text) ?? ['']) {
       const [, name = '', value] = /^([A-Za-z_]\w*)(?:=(.*))?$/.exec(each) ?? [];
+      this.declared.add(name);
       if (name === '' || name === '__proto__') this.#refuse(instruction, 'arg', 'is no ARG NAME or ARG NAME=VALUE');
       else if (this.stages.length === 0) this.#globalArg(instruction, name, value);
       else this.#keep(instruction, { keyword: 'ARG', text: this.#ownArg(name, value) });
@@ -232,7 +237,7 @@ function stageNamed(name: string, stages: readonly Stage[]): number | undefined 
 }
 
 /** That stage and those that it needs, in their order. */
-function only(stages: readonly Stage[], last: number): Dockerfile {
+function only(stages: readonly Stage[], last: number): Omit<Dockerfile, 'args'> {
   const needed = new Set<number>();
   const need = (origin: Origin | undefined) => {
     if (origin?.kind !== 'stage' || needed.has(origin.index)) return;

@@ -8,6 +8,7 @@ import { jobDialects } from '../../manifests/job-dialects.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell, tellFailure } from '../output.ts';
+import { oneLine } from '../printable.ts';
 import type { Carry as PlainCarry } from '../run-program.ts';
 import { type Carry, withControlPlane } from './carry.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
@@ -59,8 +60,9 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
       carry(async (client) => {
         const { pushProject } = await import('./push-project.ts');
         const { revision, isNew } = await pushProject(client, path, options);
-        if (options.json) printJson({ ...revision, is_new: isNew });
-        else printLine(revisionLine(revision, isNew));
+        if (options.json) return printJson({ ...revision, is_new: isNew });
+        for (const { path: at, message } of revision.warnings) tell(oneLine(`warning: ${at || '/'} ${message}`));
+        printLine(revisionLine(revision, isNew));
       }),
     );
   jobs

@@ -9,14 +9,9 @@ import { hostOf, variableOf } from './names.ts';
 import { describeBadPath, describeBadRelative, folderPath, platformFolder, touches } from './paths.ts';
 import { checkRequirements } from './requirements.ts';
 
-export interface Strictness {
-  /** False where an operator lets projects go without a sandbox. */
-  readonly needsSandbox: boolean;
-}
-
-export function checkManifest(manifest: ProjectManifest, { needsSandbox }: Strictness): readonly PathError[] {
+export function checkManifest(manifest: ProjectManifest): readonly PathError[] {
   return [
-    ...sure(() => checkRuntime(manifest.runtime, needsSandbox)),
+    ...sure(() => checkRuntime(manifest.runtime)),
     ...sure(() => checkProgram(manifest.entrypoint.command, '/entrypoint/command')),
     ...sure(() => checkBuild(manifest.build ?? {})),
     ...sure(() => checkValidation(manifest.validation ?? {})),
@@ -30,7 +25,7 @@ export function checkManifest(manifest: ProjectManifest, { needsSandbox }: Stric
   ];
 }
 
-function checkRuntime(runtime: ProjectManifest['runtime'], needsSandbox: boolean): readonly PathError[] {
+function checkRuntime(runtime: ProjectManifest['runtime']): readonly PathError[] {
   return [
     ...sure(() =>
       runtime.kind === 'tarball'
@@ -44,7 +39,7 @@ function checkRuntime(runtime: ProjectManifest['runtime'], needsSandbox: boolean
         : [],
     ),
     ...sure(() =>
-      needsSandbox && runtime.sandbox === undefined
+      runtime.sandbox === undefined
         ? [{ path: '/runtime/sandbox', code: 'required', message: 'is missing: it must be gvisor' }]
         : [],
     ),

@@ -98,7 +98,7 @@ const Runtime = Type.Object(
     }),
     sandbox: Type.Optional(
       Type.Literal('gvisor', {
-        description: 'Sandbox of every container of the project. Required, but where an operator allows to go without.',
+        description: 'Sandbox of every container of the project. Required: nobody can go without.',
       }),
     ),
     workdir: Path('Absolute path in the container that commands begin in.'),

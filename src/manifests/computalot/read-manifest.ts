@@ -2,7 +2,8 @@
 import type { PathError } from '../../contract/validate.ts';
 import { judgeWhole } from '../judge-whole.ts';
 import { readDocument } from '../read-document.ts';
-import { checkManifest, type Strictness } from './check-manifest.ts';
+import { checkAsPlan } from './check-as-plan.ts';
+import { checkManifest } from './check-manifest.ts';
 import { ProjectManifest } from './manifest.ts';
 import { warnAbout } from './warn-about.ts';
 
@@ -18,26 +19,29 @@ export function readManifestText(text: string): ReadManifest {
   return read.ok ? readManifest(read.value) : read;
 }
 
-interface Reading extends Partial<Strictness> {
+interface Reading {
   /** What else is asked of it, also of the parts that are right of one that is wrong. */
   readonly also?: (manifest: ProjectManifest) => readonly PathError[];
 }
 
 /** Nothing is filled in or changed: what is kept of a project is what was pushed. */
-export function readManifest(document: unknown, { needsSandbox = true, also }: Reading = {}): ReadManifest {
+export function readManifest(document: unknown, { also }: Reading = {}): ReadManifest {
   const judged = judgeWhole(ProjectManifest, document, (manifest) => [
-    ...checkManifest(manifest, { needsSandbox }),
+    ...checkManifest(manifest),
     ...(also?.(manifest) ?? []),
   ]);
-  return judged.ok
-    ? { ok: true, manifest: judged.value, warnings: warnAbout(judged.value) }
-    : { ok: false, errors: inItsWords(judged.errors) };
+  if (!judged.ok) return { ok: false, errors: inItsWords(judged.errors) };
+  const errors = checkAsPlan(judged.value);
+  return errors.length > 0
+    ? { ok: false, errors }
+    : { ok: true, manifest: judged.value, warnings: warnAbout(judged.value) };
 }
 
 /** Sentences that its documentation promises, by what they are about; the place is that of the field as a whole. */
 const documented: readonly { readonly about: RegExp; readonly message: string; readonly at: string }[] = [
   { about: /^\/version$/, message: 'version must be a positive integer', at: '/version' },
   { about: /^\/runtime(\/kind)?$/, message: 'runtime.kind must be tarball or oci', at: '/runtime/kind' },
+  { about: /^\/runtime$/, message: 'is missing: it must be gvisor', at: '/runtime/sandbox' },
   { about: /^\/runtime(\/workdir)?$/, message: 'runtime.workdir must be an absolute path', at: '/runtime/workdir' },
   {
     about: /^\/entrypoint(\/command(\/\d+)?)?$/,

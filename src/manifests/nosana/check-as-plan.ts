@@ -4,23 +4,15 @@
  */
 import type { PathError } from '../../contract/validate.ts';
 import { errorsOfPlan } from '../../policy/check-job-plan.ts';
+import { sketchWish } from '../sketch-wish.ts';
 import type { JobDefinition } from './definition.ts';
 import { planOf } from './to-plan.ts';
 
 const digest = `@sha256:${'0'.repeat(64)}`;
-/** What a submission decides: enough of everything. */
-const wish = {
-  identity: {
-    ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
-    ...{ dialect: 'nosana' as const, document_sha256: '0'.repeat(64) },
-  },
-  ...{ sandbox: 'runc' as const, resources: { gpu_count: 1, cpu_cores: 4096, memory_gib: 65_536 } },
-  ...{ on_failure: 'stop' as const, deadline_seconds: 3600, keep: false, pins: {} },
-};
 
 /** Only for a definition without contradictions. */
 export function checkAsPlan(definition: JobDefinition): readonly PathError[] {
-  const { plan } = planOf(definition, wish);
+  const { plan } = planOf(definition, sketchWish('nosana'));
   const images = plan.images.map(({ id, source }) => ({
     id,
     source: { ...source, reference: source.reference.replace(/(:[\w.-]+)?(@.*)?$/, digest) },

@@ -5,6 +5,7 @@
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { revisionReference } from '../../contract/job-build.ts';
+import { maxInlineBytes } from '../../contract/job-inputs.ts';
 import { Sha256 } from '../../contract/job-outputs.ts';
 import { JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
 import type { PathError } from '../../contract/validate.ts';
@@ -22,7 +23,7 @@ import { type AcceptedJob, isJobDialect, type JobDialect, jobDialects, readJob }
 import { documentHash, type Secrets, takeSecrets } from '../../manifests/job-secrets.ts';
 import type { RevisionWish } from '../../manifests/planned-job.ts';
 import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
-import { usualJob } from '../../manifests/usual-job.ts';
+import { usualJob, usualRetries } from '../../manifests/usual-job.ts';
 import { errorsOfPlan } from '../../policy/check-job-plan.ts';
 import { id } from '../db/entities/fields.ts';
 import { type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
@@ -111,6 +112,10 @@ export async function prepareJob(
   const options = optionsOf(asked);
   const sha256 = documentHash(document, read.hidden);
   const build = files && revisionWish(files.revision, request.payload);
+  if (Buffer.byteLength(JSON.stringify(build?.payload) ?? '') > maxInlineBytes) {
+    const message = `must not be larger than ${maxInlineBytes} bytes as JSON: what is larger is data of the project, or a data source`;
+    throw invalid([{ path: '/payload', code: 'too_large', message }]);
+  }
   const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256, build };
   const place = { allocationId: 'allocation', resources: sketchOf(asked) };
   const before = planned(read, { ...sketch, options, images: [] }, place);
@@ -197,7 +202,8 @@ function understand({ document: given, dialect: named }: Pick<JobRequest, 'docum
 
 function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
   const { resources: { shm_gib, gpu_count = usualJob.gpu_count } = {}, allocation_id: _allocation, ...options } = given;
-  return { ...usualJob, ...options, gpu_count, ...(shm_gib === undefined ? {} : { shm_gib }) };
+  const retries = usualRetries(options.checkpointing);
+  return { ...usualJob, retries, ...options, gpu_count, ...(shm_gib === undefined ? {} : { shm_gib }) };
 }
 
 /** For a plan that is only looked at: nobody knows yet which host it gets, and so what is not said is no reason to refuse it. */

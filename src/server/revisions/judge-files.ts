@@ -1,5 +1,6 @@
 /** What can be told of a project without asking anybody: its manifest, its files and its Dockerfile. */
 import { buffer } from 'node:stream/consumers';
+import { pointerToken } from '../../contract/pointer.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { ignoredIn } from '../../kit/tarball/ignored.ts';
 import { type Tarball, TarballRefused } from '../../kit/tarball/tarball.ts';
@@ -35,7 +36,7 @@ export async function judgeFiles(tarball: Tarball, document: unknown): Promise<J
   const dockerfile = await dockerfileIn(tarball, built);
   return {
     errors: [...errors, ...(await contextErrors(tarball, built)), ...dockerfile.errors],
-    ...{ warnings, bases: dockerfile.bases },
+    ...{ warnings: [...warnings, ...dockerfile.warnings], bases: dockerfile.bases },
   };
 }
 
@@ -58,23 +59,34 @@ async function contextErrors(tarball: Tarball, manifest: Built): Promise<PathErr
   }
 }
 
-async function dockerfileIn(tarball: Tarball, manifest: Built) {
+const nothing: JudgedFiles = { bases: [], errors: [], warnings: [] };
+
+async function dockerfileIn(tarball: Tarball, manifest: Built): Promise<JudgedFiles> {
   const at = '/build/dockerfile';
   const path = dockerfileOf(manifest);
   const found = tarball.find(path);
   // What is not there is told by whoever looks for files.
-  if (typeof found !== 'object' || found.type !== 'file') return { bases: [], errors: [] };
+  if (typeof found !== 'object' || found.type !== 'file') return nothing;
   if (found.size > maxDockerfileBytes) {
     return {
-      bases: [],
+      ...nothing,
       errors: [{ path: at, code: 'too_large', message: `is larger than ${maxDockerfileBytes} bytes` }],
     };
   }
   const text = (await buffer(contentOf(tarball, path).stream())).toString('utf8');
-  const read = readDockerfile(text, { args: manifest.build?.args ?? {}, target: manifest.build?.target });
-  if (read.ok) return { bases: read.dockerfile.bases, errors: [] };
-  const errors = read.errors.map(({ line, code, message }) => ({
-    ...{ path: at, code, message: `line ${line} of ${path} ${message}` },
-  }));
-  return { bases: [], errors };
+  const { args = {}, target } = manifest.build ?? {};
+  const read = readDockerfile(text, { args, target });
+  if (read.ok) {
+    const { bases, args: known } = read.dockerfile;
+    const unknown = Object.keys(args).filter((name) => !known.has(name));
+    const message = `has no effect: no ARG of ${path} has that name`;
+    const warnings = unknown.map((name) => ({ path: `/build/args/${pointerToken(name)}`, code: 'ignored', message }));
+    return { bases, errors: [], warnings };
+  }
+  const errors = read.errors.map(({ line, code, message }) =>
+    code === 'unknown_stage'
+      ? { path: '/build/target', code, message: `is no stage of ${path}` }
+      : { path: at, code, message: `line ${line} of ${path} ${message}` },
+  );
+  return { ...nothing, errors };
 }

@@ -84,7 +84,7 @@ describe('a Dockerfile', () => {
 
     expect(text).not.toContain('stage2');
     expect(text).toContain('pip install');
-    expect(errorsOf(python, { target: 'none' })).toEqual(['1 target']);
+    expect(errorsOf(python, { target: 'none' })).toEqual(['1 unknown_stage']);
   });
 
   it('has init commands as stages of their own, in order, each with its environment (C-23, C-25, C-26)', () => {

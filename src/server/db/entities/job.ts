@@ -59,7 +59,8 @@ const deadline = Type.Integer({
 const retries = Type.Integer({
   minimum: 0,
   maximum: 10,
-  description: 'How often it is begun anew where the failure is none of its own.',
+  description:
+    'How often it is begun anew where the failure is none of its own: by default 3 with `resume_from_latest`, 0 without.',
 });
 const onFailure = Type.Enum(['stop', 'continue'], {
   description: 'Whether later groups run after a step that failed.',

@@ -56,6 +56,15 @@ describe('gpuaas jobs push', () => {
     expect((await pushes()).filter((push) => push.sha256 === sha256)).toEqual([]);
   });
 
+  it('tells what is accepted and worth a look', async () => {
+    const folder = project('warned');
+    const warnings = [{ path: '', code: 'no_artifacts', message: 'declares no artifacts' }];
+    await haveRevision(server, (await tarOfFolder(folder)).tar, { warnings });
+
+    expect((await run(folder)).err).toMatch(/\nwarning: \/ declares no artifacts\n$/);
+    expect((await run(folder, '--json')).err).not.toContain('warning: ');
+  });
+
   it('sends all of it otherwise, and tells what only the control plane finds', async () => {
     const folder = project('nowhere', { Dockerfile: 'FROM nowhere.invalid/x:1\n' });
     const { sha256 } = await tarOfFolder(folder);

@@ -31,11 +31,10 @@ describe('a project manifest', () => {
     }
   });
 
-  it('goes without a sandbox only where that is allowed (C-8)', () => {
+  it('never goes without a sandbox (C-8)', () => {
     const bare = changed(smallest, '/runtime/sandbox', undefined);
 
     expect(placesOf(bare)).toEqual(['/runtime/sandbox required']);
-    expect(readManifest(bare, { needsSandbox: false })).toMatchObject({ ok: true });
   });
 
   it('is read as JSON and as YAML, and told from other kinds', () => {
@@ -71,6 +70,7 @@ describe('in the words of its documentation it says', () => {
     expect(errorsOf({}).map(({ message }) => message)).toEqual([
       'version must be a positive integer',
       'runtime.kind must be tarball or oci',
+      'is missing: it must be gvisor',
       'runtime.workdir must be an absolute path',
       'entrypoint.command must be a non-empty string array',
     ]);
@@ -270,6 +270,50 @@ describe('it is refused, with a path, where', () => {
   it('and nothing is told of caches that may be what is wrong', () => {
     expect(placesOf(changed(whole, '/cache_mounts/0/name', 7))).toEqual(['/cache_mounts/0/name type']);
   });
+});
+
+it.each([
+  ['a file that is looked for in a cache', '/validation/files', ['/cache/pip/x'], '/validation/files/0 in_volume'],
+  [
+    'a program that is looked for in data',
+    '/validation/executables',
+    ['python', '/workspace/models/model-name/x'],
+    '/validation/executables/1 in_volume',
+  ],
+])('refuses %s, as every host would', (_what, at, value, place) => {
+  const { data_sources: [source] = [], ...rest } = whole;
+  const document = { ...rest, data_sources: [{ ...source, cache: undefined }] };
+
+  expect(placesOf(changed(JSON.parse(JSON.stringify(document)), at, value))).toContain(place);
+});
+
+it('refuses more places than a container can have, as every host would', () => {
+  const sixteen = Array.from({ length: 16 }, (_, index) => index);
+
+  expect(
+    placesOf({
+      ...smallest,
+      cache_mounts: sixteen.map((index) => cache({ name: `c${index}`, path: `/c/${index}` })),
+      data_sources: sixteen.map((index) => data({ name: `d${index}`, path: `/d/${index}` })),
+    }),
+  ).toEqual([' maxItems']);
+});
+
+it('warns of data that hides the workdir, and of what is kept twice', () => {
+  const read = readManifest({
+    ...changed(changed(whole, '/data_sources/0/path', '/workspace'), '/validation', undefined),
+    artifacts: {
+      upload: [],
+      outputs: [
+        { name: 'a', path: 'x' },
+        { name: 'b', path: 'x' },
+      ],
+    },
+  });
+
+  expect(read.ok && read.warnings.map(({ path, code }) => `${path} ${code}`)).toEqual([
+    ...['/data_sources/0/path hides_workdir', '/artifacts/outputs/1/path repeated'],
+  ]);
 });
 
 it('warns of a cache that hides the workdir, and where nothing is kept', () => {

@@ -113,6 +113,26 @@ describe('a job of a revision', () => {
     expect([odd.status, ...wrongOf(odd)]).toEqual([422, '/requirements/gpu_count']);
   });
 
+  it('has a payload of at most 256 KiB', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('payload'), {}, manifest);
+
+    const refused = await submit({ revision: sha256, payload: 'x'.repeat(256 * 1024) });
+
+    expect([refused.status, ...wrongOf(refused)]).toEqual([422, '/payload']);
+  });
+
+  it('that goes on from checkpoints has retries, unless it says how many (C-70)', async () => {
+    await offer({ sandboxes: ['gvisor'], builds: true });
+    const { sha256 } = await haveRevision(server, Buffer.from('retries'), { bases }, manifest);
+    const retriesWith = async (options: object) =>
+      (await submit({ revision: sha256, options })).body.options.retries as number;
+    const checkpointing = { resume_from_latest: true };
+
+    expect(await retriesWith({ checkpointing })).toBe(3);
+    expect(await retriesWith({ checkpointing, retries: 0 })).toBe(0);
+    expect(await retriesWith({ checkpointing: { resume_from_latest: false } })).toBe(0);
+  });
+
   it('is not taken where its project has no such revision, or its files are gone', async () => {
     const { sha256 } = await haveRevision(server, Buffer.from('gone'), {}, manifest);
     expect((await submit({ revision: 'f'.repeat(64) })).status).toBe(404);

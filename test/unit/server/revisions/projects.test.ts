@@ -75,6 +75,19 @@ describe('a project', () => {
     ]);
   });
 
+  it('is told of a target that is no stage, and of values that no ARG takes (C-13, C-14)', async () => {
+    const build = { target: 'none', args: { USED: '1', LOST: '2' } };
+    const Dockerfile = `FROM ${base} AS run\nARG USED\n`;
+
+    expect(await faults(packed({ build }, { Dockerfile }))).toEqual([['/build/target', 'is no stage of Dockerfile']]);
+    const { warnings } = await push(packed({ build: { ...build, target: 'run' } }, { Dockerfile }));
+    expect(warnings).toContainEqual({
+      ...{ path: '/build/args/LOST', code: 'ignored' },
+      message: 'has no effect: no ARG of Dockerfile has that name',
+    });
+    expect(warnings.map(({ path }: { path: string }) => path)).not.toContain('/build/args/USED');
+  });
+
   it('may have a .dockerignore, which is told by its line where it cannot be read', async () => {
     expect(await push(packed({}, { '.dockerignore': 'data\n' }))).toMatchObject({ state: 'accepted' });
     expect(await faults(packed({}, { '.dockerignore': 'data\n!\n[z-a]\n' }))).toEqual([
