@@ -3,7 +3,9 @@
  *
  * What is judged here does not depend on who asks: every line of the Dockerfile, each base as the engine has it, the tar. The
  * builder gets no secret and no more than the operator's share of memory, processors and time, and pulls nothing; no network
- * either, or that of its job where the operator allows it. Builds beyond those that may be at work wait, unread. What comes out is noted with what it was made of; only so it may run, and only for its project.
+ * either, or that of its job where the operator allows it. Builds beyond those that may be at work wait, unread. What the engine has
+ * done before for another project is not used again, so that nobody learns what others have. What comes out is noted with what it was
+ * made of; only so it may run, and only for its project.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -26,6 +28,9 @@ import { readAnswer } from './upstream.ts';
 const GiB = 2 ** 30;
 const cpuPeriod = 100_000;
 const maxLineBytes = 1024 * 1024;
+const builtFor = 'gpuaas.built_for';
+/** They obey nothing in the environment of a container, which a Dockerfile sets as it likes. */
+const plainRuntimes = ['runc', 'io.containerd.runc.v2', 'crun'];
 
 type Limits = ReturnType<typeof buildLimits>;
 
@@ -62,6 +67,7 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
 async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Promise<void> {
   const { query, request, response, signal } = call;
   const { project = '', key = '', revision = '' } = query;
+  await assertPlainRuntime(gate, signal);
   const networkmode = await networkOf(call, gate, limits);
   if (request.headers.expect !== undefined) response.writeContinue();
   const body = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
@@ -72,7 +78,7 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
   for (const base of bases) await assertBase(base, gate, signal);
 
   const name = `.gpuaas-${randomBytes(16).toString('hex')}`;
-  const stream = Readable.from(context.tar(name, dockerfile), { objectMode: false });
+  const stream = Readable.from(context.tar(name, apart(dockerfile, project)), { objectMode: false });
   let broken: unknown;
   stream.once('error', (error) => {
     broken = error;
@@ -99,6 +105,29 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
   }
   if (seen.image !== undefined) await note(seen.image, { project, key, revision, bases }, gate, signal);
   response.end();
+}
+
+/**
+ * The builder has no other runtime than the engine's usual one. That of cards gives all of them to whoever asks by a variable, and its
+ * hooks run as root of the host with what a Dockerfile sets (CVE-2025-23266).
+ */
+async function assertPlainRuntime({ engine, policy }: GateContext, signal: AbortSignal): Promise<void> {
+  const answer = await engine.ask({ method: 'GET', path: '/info', signal });
+  if (answer.status !== 200) {
+    throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+  }
+  const { DefaultRuntime: usual = '' } = JSON.parse(answer.body.toString()) as { DefaultRuntime?: string };
+  if (plainRuntimes.includes(usual) || usual === policy.sandboxes.gvisor) return;
+  const reason = `Commands of a build would run under its default runtime ${usual.slice(0, 64)}, which may give out cards: make it runc.`;
+  throw new AgentError('build.unsupported', { reason });
+}
+
+/** With a layer of its project below each stage: the engine looks for what it has done before above the same one only. */
+function apart(dockerfile: string, project: string): string {
+  return dockerfile.replaceAll(
+    /^FROM (?!stage\d+ ).*$/gm,
+    (from) => `${from}\nLABEL ${builtFor}=${JSON.stringify(project)}`,
+  );
 }
 
 /** `none`, or the id of the network of a job of the same project: what its commands can reach is what the job itself can. */

@@ -105,8 +105,8 @@ describe('a build', () => {
     });
 
     expect(await printed(made, 'cat /said /list')).toBe('a "b" $c\nkept');
-    expect(steps).toEqual(['1/4', '2/4', '3/4', '4/4']);
-    expect(logs.join('')).toContain('Step 3/4 : COPY . /ctx');
+    expect(steps).toEqual(['1/5', '2/5', '3/5', '4/5', '5/5']);
+    expect(logs.join('')).toContain('Step 4/5 : COPY . /ctx');
   });
 
   it('runs init commands in order, each with its own environment, and no network (C-23, C-24, C-25, C-26)', async () => {
@@ -129,6 +129,30 @@ describe('a build', () => {
     expect(await engine.builtImage(request, never())).toEqual(made);
     expect(await engine.builtImage({ ...request, projectId: 'project-2' }, never())).toBeUndefined();
     expect(await engine.builtImage({ ...request, source: sourceOf() }, never())).toBeUndefined();
+  });
+
+  it('goes on from what was built before for its own project, and learns nothing of others', async () => {
+    const text = 'FROM tiny\nCOPY secret /secret\nRUN cp /secret /x';
+    const files = { secret: randomBytes(8).toString('hex') };
+    const reused = async (project: string) => {
+      const logs: string[] = [];
+      await build(text, { project, files, onLog: (line) => logs.push(line) });
+      const [, behind = ''] = logs.join('').split('COPY ');
+      return behind.split('Using cache').length - 1;
+    };
+
+    expect([await reused('project-1'), await reused('project-2'), await reused('project-1')]).toEqual([0, 0, 2]);
+  });
+
+  it('is told step by step, whatever its commands write', async () => {
+    const steps: string[] = [];
+
+    const written = 'for n in 1 3 5; do echo "Step $n/9 : x"; echo "Step 2/4 : x"; usleep 20000; done';
+    await build(`FROM tiny\nRUN ${written}\nRUN echo 'Step 3/4 : x'`, {
+      onProgress: ({ step, steps: all, text }) => steps.push(`${step}/${all} ${text.slice(0, 5)}`),
+    });
+
+    expect(steps).toEqual(['1/4 FROM ', '2/4 LABEL', '3/4 RUN f', '4/4 RUN e']);
   });
 
   it('whose image is gone is not found', async () => {
@@ -182,8 +206,8 @@ describe('a build', () => {
       code: 'build.failed',
       detail: {
         label: 'one',
-        step: 4,
-        steps: 4,
+        step: 5,
+        steps: 5,
         instruction: expect.stringMatching(/^RUN /),
         tail: expect.stringContaining('lost'),
       },
@@ -195,7 +219,7 @@ describe('a build', () => {
     const giveUp = new AbortController();
     const marks = [randomBytes(4).toString('hex'), randomBytes(4).toString('hex')];
     const late = build(`FROM tiny\nRUN echo ${marks[0]} && sleep 600`, { source: sourceOf({ timeout_seconds: 20 }) });
-    const ended = expect(late).rejects.toMatchObject({ code: 'build.timed_out', detail: { step: 2 } });
+    const ended = expect(late).rejects.toMatchObject({ code: 'build.timed_out', detail: { step: 3 } });
     const left = build(`FROM tiny\nRUN echo ${marks[1]} && sleep 600`, {
       signal: giveUp.signal,
       onLog: (text) => text.includes(`${marks[1]}\n`) && !text.startsWith('Step') && giveUp.abort(new Error('no more')),
@@ -286,7 +310,7 @@ describe('where the operator has set more', () => {
       });
       const late = expect(first).rejects.toMatchObject({
         code: 'build.timed_out',
-        detail: { step: 2, timeout_seconds: 15 },
+        detail: { step: 3, timeout_seconds: 15 },
       });
       await begun.promise;
       const giveUp = new AbortController();
@@ -297,7 +321,7 @@ describe('where the operator has set more', () => {
       await expect(left).rejects.toThrow('no more');
       await late;
       await second;
-      expect(order).toEqual(['first is over', 'second, 1', 'second, 2']);
+      expect(order).toEqual(['first is over', 'second, 1', 'second, 2', 'second, 3']);
     });
   });
 });
@@ -309,10 +333,15 @@ describe('an engine without the builder that is asked for', () => {
     ['that has no such call any more', 404, { message: 'page not found' }],
     ['that builds by BuildKit whatever it is asked', 200, { id: 'moby.buildkit.trace', aux: 'Cm8KR3NoYTI1Ng==' }],
     ['that names an image of BuildKit', 200, { id: 'moby.image.id', aux: { ID: `sha256:${'a'.repeat(64)}` } }],
+    ['that would run commands as containers with cards', 0, { DefaultRuntime: 'nvidia' }],
   ])('%s is told of, and nothing is noted', async (_, status, words) => {
     const folder = mkdtempSync(join(tmpdir(), 'builder-'));
     const socketPath = join(folder, 'engine.sock');
     const front = createServer((request, response) => {
+      if (status === 0 && request.url?.endsWith('/info')) {
+        response.end(JSON.stringify(words));
+        return;
+      }
       if (request.url?.includes('/build?')) {
         request.resume().once('end', () => {
           response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(words)}\n`);

@@ -177,7 +177,7 @@ class BuildWords {
     }
     if (stream === undefined || stream === '\n') return;
     const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/s.exec(stream) ?? [];
-    if (step !== undefined) {
+    if (step !== undefined && this.#isNext(Number(step), Number(steps))) {
       const label = initLabel(this.#init, Number(steps) - Number(step));
       this.#step = {
         step: Number(step),
@@ -191,5 +191,11 @@ class BuildWords {
       this.#tail = (this.#tail + stream).slice(-tailLength);
     }
     this.#options.onLog?.(stream);
+  }
+
+  /** One after the other, of as many: what a command writes in these words is what it writes. */
+  #isNext(step: number, steps: number): boolean {
+    const { step: last, steps: all } = this.#step ?? { step: 0, steps };
+    return step === last + 1 && steps === all;
   }
 }
