@@ -3,7 +3,8 @@
  *
  * In only into a volume, and only before the container ever ran: what a task may do to a running one is what its program does.
  * Out of volumes at any time. The engine, as root, resolves the path below the container's root and works in a root of its own
- * there, so that links which a container makes, even meanwhile, lead to nothing but its own files.
+ * there, so that links which a container makes, even meanwhile, lead to nothing but its own files. One that is there on the way
+ * is refused all the same: whoever asks for what is in a volume gets nothing else.
  * In only plain: engines before 29.5.1 unpack a compressed one, as root of the host, with a program of the container (CVE-2026-41567).
  */
 import type { IncomingMessage } from 'node:http';
@@ -13,6 +14,7 @@ import { jobKind, labels } from '../contract/names.ts';
 import { sendStream } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
+import { askStat, isLink } from './engine-stat.ts';
 import { namedVolumes } from './volumes.ts';
 
 /** Bytes of a block of a tar. */
@@ -45,8 +47,13 @@ export async function getArchive(call: GateCall, gate: GateContext): Promise<voi
   const { query, response, signal } = call;
   const { path = '' } = query;
   const { container, object } = await gate.containers.require(call.params['container'] ?? '', signal);
-  const isInside = volumesOf(object).some(({ target }) => path === target || path.startsWith(`${target}/`));
-  if (!isInside || !isPlain(path)) throw refusal('?path', 'path', 'must be in a volume of the container');
+  const volume = volumesOf(object).find(({ target }) => path === target || path.startsWith(`${target}/`));
+  if (!volume || !isPlain(path)) throw refusal('?path', 'path', 'must be in a volume of the container');
+  for (let end = path.lastIndexOf('/'); end > volume.target.length; end = path.lastIndexOf('/', end - 1)) {
+    const folder = path.slice(0, end);
+    const { stat } = await askStat(container.id, folder, gate, signal);
+    if (stat && isLink(stat)) throw new AgentError('output.refused', { reason: `${folder} is a link.` });
+  }
   const incoming = await gate.engine.stream({ method: 'GET', path: archiveOf(container.id), query: { path }, signal });
   await sendStream(response, incoming);
 }

@@ -10,6 +10,7 @@ import { jobKind, labels } from '../contract/names.ts';
 import { sendJson } from './answers.ts';
 import { isFresh } from './archives.ts';
 import type { GateCall, GateContext } from './context.ts';
+import { askStat, type EngineStat, isLink } from './engine-stat.ts';
 
 /** Answer of the call; null where nothing is there. */
 export interface PathFacts {
@@ -19,15 +20,7 @@ export interface PathFacts {
   readonly executable: boolean;
 }
 
-/** As engines send it, base64 of JSON. `mode` is Go's. */
-interface EngineStat {
-  readonly mode: number;
-  /** What a link leads to in the container, all links on the way followed. */
-  readonly linkTarget?: string;
-}
-
 const isFolder = 2 ** 31;
-const isLink = 2 ** 27;
 /** Pipes, sockets, devices and what has no name. */
 const isSpecial = (2 ** 26) | (2 ** 25) | (2 ** 24) | (2 ** 21) | (2 ** 19);
 const anyExecute = 0o111;
@@ -56,7 +49,7 @@ async function follow(id: string, path: string, gate: GateContext, signal: Abort
     const stat = await statOf(id, at, gate, signal);
     if (stat === null) return null;
     const { mode, linkTarget = '' } = stat;
-    if ((mode & isLink) === 0) return { kind: kindOf(mode), executable: (mode & anyExecute) !== 0 };
+    if (!isLink(stat)) return { kind: kindOf(mode), executable: (mode & anyExecute) !== 0 };
     if (!linkTarget.startsWith('/')) return null;
     at = linkTarget;
   }
@@ -70,23 +63,12 @@ function kindOf(mode: number): PathFacts['kind'] {
 
 /** A file on the way, or links without end, are an error of the engine's own to it: then its root tells whether it is well. */
 async function statOf(id: string, path: string, gate: GateContext, signal: AbortSignal): Promise<EngineStat | null> {
-  const { status, stat } = await ask(id, path, gate, signal);
+  const { status, stat } = await askStat(id, path, gate, signal);
   if (stat) return stat;
   if (status === 404) return null;
-  const root = path === '/' ? undefined : await ask(id, '/', gate, signal);
+  const root = path === '/' ? undefined : await askStat(id, '/', gate, signal);
   if (!root?.stat) throw new AgentError('engine.failed', { status, reason: 'It does not say what is in a container.' });
   return null;
-}
-
-async function ask(id: string, path: string, gate: GateContext, signal: AbortSignal) {
-  const incoming = await gate.engine.stream({
-    ...{ method: 'HEAD', path: `/containers/${id}/archive`, query: { path }, signal },
-  });
-  incoming.resume();
-  const status = incoming.statusCode ?? 0;
-  const header = incoming.headers['x-docker-container-path-stat'];
-  if (status !== 200 || typeof header !== 'string') return { status, stat: undefined };
-  return { status, stat: JSON.parse(Buffer.from(header, 'base64').toString()) as EngineStat };
 }
 
 function refusal(path: string, code: string, message: string): AgentError {

@@ -125,6 +125,28 @@ const engineSays = <T>(method: string, path: string, body?: unknown) =>
 const statusOf = async (name: string) => (await engineSays(`GET`, `/containers/${name}/json`)).status;
 
 describe('a container of a job', () => {
+  it('gives what is in its volumes, and nothing that is behind a link on the way', async () => {
+    const script = [
+      'cd /data; mkdir -p a/b; echo own > a/b/file; ln -s a/b near; ln -s /etc a/etc; ln -s /other far',
+      'echo other > /other/file; ln -s /etc/passwd last',
+    ].join('\n');
+    const mounts = [volume('data', '/data'), volume('other', '/other')];
+    const name = await made(newInstance(), script, { mounts });
+    expect(await ran(name)).toEqual({ said: [], code: 0 });
+
+    for (const path of ['near/file', 'a/etc/passwd', 'a/etc/ssl/none', 'far/file']) {
+      const asked = engine.getArchive(name, `/data/${path}`, never());
+      await expect(asked).rejects.toMatchObject({
+        code: 'output.refused',
+        detail: { reason: /^\/data\/.* is a link\.$/ },
+      });
+    }
+
+    expect(await filesIn(await engine.getArchive(name, '/data/a/b/file', never()))).toBe('own\n');
+    expect(await filesIn(await engine.getArchive(name, '/data/last', never()))).toBe('');
+    expect(await engine.getArchive(name, '/data/a/none/file', never())).toBeUndefined();
+  });
+
   it('is written to before it runs, runs as root with less than root has, is read from, and goes with its volumes', async () => {
     const job = newInstance();
     const folder = await engine.ensureInputs(job, 'model', never());
@@ -427,7 +449,7 @@ describe('an archive', () => {
     }
   });
 
-  it.concurrent('of a link leads to nothing but files of the container, also while it runs', async () => {
+  it.concurrent('of a link that a container makes while the gate looks leads to nothing but files of the container', async () => {
     const script = `ln -s ${outside} /data/out; ln -s / /data/root; mkdir /tmp/own; echo own > /tmp/own/file; echo ready; sleep 60`;
     const name = await made(newInstance(), script);
     await engine.start(name, never());
@@ -435,9 +457,14 @@ describe('an archive', () => {
       if (data.toString() === 'ready') break;
     }
 
-    expect(await engine.getArchive(name, '/data/out/treasure', never())).toBeUndefined();
-    expect(await engine.getArchive(name, `/data/root${outside}/treasure`, never())).toBeUndefined();
-    expect(await filesIn(await engine.getArchive(name, '/data/root/tmp/own/file', never()))).toContain('own');
+    // As the engine is asked then.
+    const archive = (path: string) => engineSays<string>('GET', `/containers/${name}/archive?path=${path}`);
+    expect((await archive('/data/out/treasure')).status).toBe(404);
+    expect((await archive(`/data/root${outside}/treasure`)).status).toBe(404);
+    expect((await archive('/data/root/tmp/own/file')).body).toContain('own');
+    await expect(engine.getArchive(name, '/data/root/tmp/own/file', never())).rejects.toMatchObject({
+      code: 'output.refused',
+    });
     await engine.remove(name, never());
   });
 

@@ -236,9 +236,16 @@ async function copy(ours: Pack, header: Kept, entry: Entry): Promise<void> {
 
 async function drained(sink: ReturnType<Pack['entry']>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onClose = () => reject(new Error('What is to be kept could not be written'));
   sink.once('drain', resolve);
-  sink.once('close', () => reject(new Error('What is to be kept could not be written')));
-  await promise;
+  sink.once('close', onClose);
+  try {
+    await promise;
+  } finally {
+    // A file waits as often as it has pieces.
+    sink.off('drain', resolve);
+    sink.off('close', onClose);
+  }
 }
 
 /** As it is written without a slash at its end, and without detours. */

@@ -1,5 +1,6 @@
 /** Archives as an engine gives them, filled by strangers, and what becomes of them. */
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { extract, type Header, pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { lookAt, takeTar } from '../../../../src/jobs/outputs/take-tar.ts';
@@ -122,6 +123,23 @@ describe('a folder', () => {
       detail: { reason: 'The names of its files are too long together.' },
     });
     expect((await take(much)).error).toMatchObject({ detail: { reason: expect.stringContaining('larger than') } });
+  });
+
+  it('is waited for piece by piece, and nothing stays of that', async () => {
+    const told: Error[] = [];
+    const listen = (warning: Error) => told.push(warning);
+    process.on('warning', listen);
+    const bytes = await bytesOf([directory('m'), file('m/large', 'x'.repeat(2_000_000))]);
+    const pieces = Array.from({ length: Math.ceil(bytes.length / 16_384) }, (_, at) =>
+      bytes.subarray(at * 16_384, (at + 1) * 16_384),
+    );
+
+    await takeTar(Readable.from(pieces), async () => undefined, { ...limits, bytes: 10_000_000 });
+
+    // Warnings come with the next turn.
+    await setImmediate();
+    process.off('warning', listen);
+    expect(told).toEqual([]);
   });
 
   it('may be empty', async () => {
