@@ -171,7 +171,7 @@ property() {
 defaults() {
   MODE=install JSON='' BEGUN='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
   ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
-  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' GVISOR_NETWORK='' home=''
+  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' GVISOR_STARTS='' home=''
 }
 
 arguments() {
@@ -515,9 +515,8 @@ merge_engine_config() {
   ! grep -qs '"LocalAddr":"[^"]' /var/lib/docker/swarm/docker-state.json || set -- "$@" --no-live-restore
   ! has nvidia-container-runtime || set -- "$@" --nvidia "$(command -v nvidia-container-runtime)"
   if [ -n "$GVISOR" ] && has runsc && ! grep -qs '"runsc"' "$DAEMON_JSON"; then
-    learn_gvisor_network
+    try_gvisor
     set -- "$@" --gvisor "$(command -v runsc)"
-    [ "$GVISOR_NETWORK" != host ] || set -- "$@" --gvisor-host-network
   fi
   cat "$DAEMON_JSON" >"$WORK/own/daemon.json.now" 2>/dev/null || : >"$WORK/own/daemon.json.now"
   "$PROVEN" host engine-config "$WORK/own/daemon.json.now" "$@" >"$WORK/own/daemon.json" 2>"$WORK/otherwise" || die "$FAILED" "$(cat "$WORK/otherwise")" "Correct $DAEMON_JSON; nothing of it was changed."
@@ -716,24 +715,18 @@ hosts_of() { tr -s ' \t' '\n' | sed -n 's#^[a-z+]*://\([^/@]*@\)\{0,1\}\([^/:]*\
 check_gvisor() { check_asked "$GVISOR" runsc runsc; }
 do_gvisor() { apt_install runsc; }
 
-# Which network gVisor starts with on this kernel: its own, or the kernel's, in which a container has its own namespace as ever.
-learn_gvisor_network() {
-  [ -z "$GVISOR_NETWORK" ] && [ "$MODE" = install ] || return 0
-  if gvisor_starts sandbox; then
-    GVISOR_NETWORK=sandbox
-  elif gvisor_starts host; then
-    GVISOR_NETWORK=host
-    warn "gVisor's own network does not start on kernel $(uname -r): its containers use the network of the kernel, each in a namespace of its own."
-  else
-    die "$FAILED" "What is installed as $(command -v runsc) starts no sandbox on this host." "Install a newer one and run again, or leave --gvisor out; $LOG has what it said."
-  fi
+# With the network that the engine is told to give it. Some are too old for the kernel.
+try_gvisor() {
+  [ -z "$GVISOR_STARTS" ] && [ "$MODE" = install ] || return 0
+  gvisor_starts || die "$FAILED" "What is installed as $(command -v runsc) starts no sandbox on this host." "Install a newer one and run again, or leave --gvisor out; $LOG has what it said."
+  GVISOR_STARTS=yes
 }
 
-# gvisor_starts NETWORK: tried with a program of the host, on which the sandbox looks read-only.
+# Tried with a program of the host, on which the sandbox looks read-only.
 gvisor_starts() {
   rm -rf "$WORK/own/gvisor"
   mkdir "$WORK/own/gvisor"
-  (cd "$WORK/own/gvisor" && runsc spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 runsc --root "$PWD/state" "--network=$1" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
+  (cd "$WORK/own/gvisor" && runsc spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 runsc --root "$PWD/state" --network=host --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
 }
 
 check_squashfs() { check_asked "$SQUASHFS" mksquashfs squashfs-tools; }

@@ -265,7 +265,6 @@ function addBootstrapCommands(program: Command, carry: Carry): void {
     .description("print the engine's daemon.json with what is missing in it; on stderr what is set otherwise")
     .option('--nvidia <path>', "NVIDIA's container runtime, to be added")
     .option('--gvisor <path>', 'runsc, to be added')
-    .option('--gvisor-host-network', 'where its own network does not start on this kernel', false)
     .option('--no-live-restore', 'leave out what an engine in a swarm cannot have')
     .action(async (file, options) => {
       const { printEngineConfig } = await load();

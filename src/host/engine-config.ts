@@ -11,8 +11,8 @@ import { readStrictJson } from '../contract/strict-json.ts';
 export interface EngineWishes {
   /** NVIDIA's container runtime, where the host has cards of theirs. */
   readonly nvidiaRuntime?: string;
-  /** gVisor's `runsc`, where it was asked for. With `hostNetwork` it leaves the network to the kernel, each container in its own namespace. */
-  readonly gvisorRuntime?: { readonly path: string; readonly hostNetwork: boolean };
+  /** gVisor's `runsc`, where it was asked for. */
+  readonly gvisorRuntime?: string;
   /** False where the engine is part of a swarm, which cannot have it. */
   readonly liveRestore: boolean;
 }
@@ -80,16 +80,24 @@ function isBounded(options: unknown): boolean {
   return typeof options === 'object' && options !== null && Object.hasOwn(options, 'max-size');
 }
 
-function runtimeOf({ path, hostNetwork }: NonNullable<EngineWishes['gvisorRuntime']>): Json {
-  return hostNetwork ? { path, runtimeArgs: ['--network=host'] } : { path };
-}
+/**
+ * The engine tells the names of a network on the loopback of each container's namespace, where gVisor's own network cannot ask:
+ * with that no name is found, neither of a neighbour nor of the world. With the kernel's a container is in its namespace as ever.
+ */
+const kernelNetwork = '--network=host';
 
 function runtimes(config: Json, { nvidiaRuntime, gvisorRuntime }: EngineWishes, otherwise: string[]): Json {
   const known = (config['runtimes'] ?? {}) as Json;
   const wanted: Json = {
     ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
-    ...(gvisorRuntime === undefined ? {} : { runsc: runtimeOf(gvisorRuntime) }),
+    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: [kernelNetwork] } }),
   };
+  const { runsc } = known as { readonly runsc?: { readonly runtimeArgs?: readonly string[] } };
+  if (runsc && !runsc.runtimeArgs?.includes(kernelNetwork)) {
+    otherwise.push(
+      `Runtime runsc is without \`${kernelNetwork}\`: its containers find no names, neither of their network nor of the world.`,
+    );
+  }
   const missing = Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name));
   for (const [name, value] of Object.entries(wanted)) {
     const there = (known[name] as { path?: unknown } | undefined)?.path;

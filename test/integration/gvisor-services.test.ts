@@ -1,5 +1,4 @@
 /** Services under gVisor, for real: policies, readiness and health as under runc, and those that the jobs of a revision share. */
-import { execFileSync } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import { run } from '../../bootstrap/dev/processes.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobPlan } from '../../src/contract/job-plan.ts';
 import { containerName } from '../../src/contract/names.ts';
@@ -24,10 +24,11 @@ let dir: string;
 let engine: PrivateEngine;
 let host: TestHost;
 let image: string;
+let isOpen = false;
 // Nobody else's: an engine of a test's own has no firewall rules, and those of the machine's engine let no stranger's packets pass.
 const network_pool = `10.214.${randomInt(256)}.0/24`;
-const firewall = (change: '-I' | '-D') =>
-  execFileSync('iptables', ['-w', change, 'DOCKER-USER', '-s', network_pool, '-d', network_pool, '-j', 'ACCEPT']);
+const firewall = async (change: '-I' | '-D') =>
+  await run('iptables', ['-w', change, 'DOCKER-USER', '-s', network_pool, '-d', network_pool, '-j', 'ACCEPT']);
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'gvisor-'));
@@ -35,10 +36,11 @@ beforeAll(async () => {
   const sandboxes = { runc: 'runc', gvisor: GVISOR_RUNTIME };
   host = await openTestHost({ engineSocket: engine.socketPath, policy: { sandboxes, network_pool } });
   ({ reference: image } = await ensureImage({ socketPath: engine.socketPath, host: host.registryHost }, 'tiny'));
-  firewall('-I');
+  await firewall('-I');
+  isOpen = true;
 });
 afterAll(async () => {
-  if (image !== undefined) firewall('-D');
+  if (isOpen) await firewall('-D');
   await host?.close();
   await engine?.stop();
   rmSync(dir, { recursive: true, force: true });
@@ -56,7 +58,7 @@ const forever = 'exec sleep 600';
 type Restart = JobPlan['services'][number]['restart']['policy'];
 
 /** A job of a service and a step: how it went, and how often the service was begun. */
-async function run(
+async function serve(
   serves: string,
   does: string,
   {
@@ -107,7 +109,7 @@ describe.concurrent('a service under gVisor', () => {
     async (policy, code, state, starts) => {
       const isFine = state === 'succeeded';
       const work = isFine ? 'until [ -e /data/ended ]; do sleep 0.1; done; sleep 1' : forever;
-      const ended = await run(`touch /data/ended; exit ${code}`, work, {
+      const ended = await serve(`touch /data/ended; exit ${code}`, work, {
         policy,
         max_retries: policy === 'no' ? 0 : 1,
       });
@@ -123,7 +125,7 @@ describe.concurrent('a service under gVisor', () => {
     const serves = `echo run >> /data/runs; [ $(wc -l < /data/runs) -ge 2 ] && ${forever}; exit 3`;
     const does = 'until [ "$(wc -l < /data/runs)" -ge 2 ]; do sleep 0.1; done 2>/dev/null; cat /data/runs';
 
-    const { failure, said, told } = await run(serves, does, { policy: 'on_failure', max_retries: 3 });
+    const { failure, said, told } = await serve(serves, does, { policy: 'on_failure', max_retries: 3 });
 
     expect([failure, said]).toEqual([null, ['run', 'run']]);
     expect(told.slice(0, 3)).toEqual(['step.started', 'step.restarted', 'step.started']);
@@ -131,7 +133,7 @@ describe.concurrent('a service under gVisor', () => {
 
   it('that is never ready fails the job after its time, and no step begins (C-34)', async () => {
     const healthcheck = { command: ['/bin/sh', '-c', 'exit 9'] };
-    const { failure, said } = await run(forever, 'echo begun', { healthcheck, ready_seconds: 20 });
+    const { failure, said } = await serve(forever, 'echo begun', { healthcheck, ready_seconds: 20 });
 
     const detail = { phase: 'service', service: 'model', answer: 'exit code 9' };
     expect([failure, said]).toEqual([
@@ -144,8 +146,8 @@ describe.concurrent('a service under gVisor', () => {
     const serves = `echo run >> /data/runs; touch /data/well; ${forever}`;
     const does = 'rm -f /data/well; until [ "$(wc -l < /data/runs)" -ge 2 ]; do sleep 0.2; done; cat /data/runs';
     const [again, ended] = await Promise.all([
-      run(serves, does, { ...byFile('/data/well'), policy: 'always', max_retries: 1 }),
-      run(serves, does, byFile('/data/well')),
+      serve(serves, does, { ...byFile('/data/well'), policy: 'always', max_retries: 1 }),
+      serve(serves, does, byFile('/data/well')),
     ]);
 
     expect([again.failure, again.said]).toEqual([null, ['run', 'run']]);

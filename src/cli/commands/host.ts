@@ -26,17 +26,16 @@ interface WithConfig {
 export interface EngineConfigOptions {
   readonly nvidia?: string;
   readonly gvisor?: string;
-  readonly gvisorHostNetwork: boolean;
   readonly liveRestore: boolean;
 }
 
 /** Prints `daemon.json` with what is missing in it, and on stderr what the operator has set otherwise. */
 export function printEngineConfig(file: string, options: EngineConfigOptions): number {
-  const { nvidia, gvisor, gvisorHostNetwork, liveRestore } = options;
+  const { nvidia, gvisor, liveRestore } = options;
   const merged = mergeEngineConfig(textOf(file), {
     liveRestore,
     ...(nvidia === undefined ? {} : { nvidiaRuntime: nvidia }),
-    ...(gvisor === undefined ? {} : { gvisorRuntime: { path: gvisor, hostNetwork: gvisorHostNetwork } }),
+    ...(gvisor === undefined ? {} : { gvisorRuntime: gvisor }),
   });
   process.stdout.write(merged.text);
   for (const sentence of merged.otherwise) tell(sentence);

@@ -22,20 +22,15 @@ describe('the configuration of an engine', () => {
     };
 
     const { config, otherwise } = merged(JSON.stringify(before), {
-      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: { path: '/usr/bin/runsc', hostNetwork: false } },
+      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: '/usr/bin/runsc' },
     });
 
-    const added = { nvidia: { path: nvidia, runtimeArgs: [] }, runsc: { path: '/usr/bin/runsc' } };
+    const added = {
+      nvidia: { path: nvidia, runtimeArgs: [] },
+      runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--network=host'] },
+    };
     expect(config).toEqual({ ...before, 'live-restore': true, runtimes: { ...before.runtimes, ...added } });
     expect(otherwise).toEqual([]);
-  });
-
-  it("has gVisor use the kernel's network where its own does not start", () => {
-    const wishes = { liveRestore: true, gvisorRuntime: { path: '/usr/bin/runsc', hostNetwork: true } };
-
-    expect(merged('{}', wishes).config['runtimes']).toEqual({
-      runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--network=host'] },
-    });
   });
 
   it('never sets the default runtime, and says so where somebody did', () => {
@@ -49,6 +44,7 @@ describe('the configuration of an engine', () => {
     ['live restore', { 'live-restore': false }, '`live-restore` is off'],
     ['logs without a bound', { 'log-driver': 'json-file' }, '`log-opts` has no `max-size`'],
     ['another NVIDIA runtime', { runtimes: { nvidia: { path: '/opt/mine' } } }, 'Runtime nvidia is /opt/mine'],
+    ['a gVisor that finds no names', { runtimes: { runsc: { path: '/usr/bin/runsc' } } }, 'without `--network=host`'],
     ['no forwarding', { iptables: false }, '`iptables` is false'],
   ])('leaves to its operator what he has set otherwise, and names it: %s', (_what, set, sentence) => {
     const { config, otherwise } = merged(JSON.stringify(set), { liveRestore: true, nvidiaRuntime: nvidia });
