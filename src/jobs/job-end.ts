@@ -27,10 +27,15 @@ export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
   const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
   if (wanted.length === 0 || !job.ground.jobs.outputs) return;
   const nextLook = new Map<string, number>();
+  const toldUnsettled = new Set<string>();
   const look = async () => {
     for (const output of wanted) {
       if (performance.now() < (nextLook.get(output.name) ?? 0)) continue;
-      if (await isLookedAt(job, output, signal)) nextLook.set(output.name, performance.now() + checkpointMs);
+      const found = await lookAt(job, output, signal);
+      if (found === 'known') nextLook.set(output.name, performance.now() + checkpointMs);
+      if (found !== 'unsettled' || toldUnsettled.has(output.name)) continue;
+      toldUnsettled.add(output.name);
+      tellUnsettled(job, output);
     }
     if (!signal.aborted) noteOutputs(job);
   };
@@ -38,15 +43,25 @@ export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
   void repeat(look, { everyMs: lookMs, clock: systemClock, signal, onError });
 }
 
-/** False where it is to be looked at again soon: it is not there, or is being written. */
-async function isLookedAt(job: RunningJob, output: PlannedOutput, signal: AbortSignal): Promise<boolean> {
+/** What is absent or unsettled is to be looked at again soon. */
+async function lookAt(
+  job: RunningJob,
+  output: PlannedOutput,
+  signal: AbortSignal,
+): Promise<'known' | 'absent' | 'unsettled'> {
   try {
-    return (await take(job, output, signal, Date.now())) !== undefined;
+    return (await take(job, output, signal, Date.now())) === undefined ? 'absent' : 'known';
   } catch (error) {
-    const isUnsettled = error instanceof AgentError && error.code === 'output.unsettled';
-    if (!signal.aborted && !isUnsettled) note(job, output, error);
-    return !isUnsettled;
+    if (error instanceof AgentError && error.code === 'output.unsettled') return 'unsettled';
+    if (!signal.aborted) note(job, output, error);
+    return 'known';
   }
+}
+
+/** Once of each: it is usual with one look, and where it never ends nothing else says so while the job runs. */
+function tellUnsettled(job: RunningJob, { name, path }: PlannedOutput): void {
+  const message = `${name} is being written and is not kept before nothing of it was written for two seconds.`;
+  job.emit('output.unsettled', message, { output: name, path });
 }
 
 /** Keeps the logs of all that ran, and every output. Returns why the job has failed if a required one is not there. */
@@ -57,7 +72,7 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
   let missing: Failure | undefined;
   for (const output of job.plan.outputs) {
     try {
-      const kept = await take(job, output, toItsEnd(), output.type === 'checkpoint' ? cutAt(job) : undefined);
+      const kept = await take(job, output, toItsEnd(), output.type === 'checkpoint' ? cutAt(job, output) : undefined);
       if (kept) continue;
       const { name, path, volume, required } = output;
       const facts = { output: name, path };
@@ -75,13 +90,18 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
   return missing;
 }
 
-/** When the last of its programs ended that did not end well: it may have been writing. Undefined where all did. */
-function cutAt(job: RunningJob): number | undefined {
-  const cut = job.plan.steps
+/**
+ * When the last program that has its volume was cut short: by a signal, for its memory, or in a way that nobody saw. It may have been
+ * writing. Undefined where it ended by itself, whatever its status and whoever asked for it: then it has written what it wanted to.
+ */
+function cutAt(job: RunningJob, { volume }: PlannedOutput): number | undefined {
+  const [last] = job.plan.steps
+    .filter(({ mounts }) => mounts.some((mount) => mount.volume === volume))
     .map(({ id }) => job.step(id))
-    .filter(({ exit_code, state }) => exit_code !== 0 && state !== 'succeeded');
-  const ends = cut.flatMap(({ ended_at, container_id }) => (container_id && ended_at ? [Date.parse(ended_at)] : []));
-  return ends.length > 0 ? Math.max(...ends) : undefined;
+    .flatMap((step) => (step.container_id && step.ended_at ? [{ ...step, endedMs: Date.parse(step.ended_at) }] : []))
+    .toSorted((one, other) => other.endedMs - one.endedMs);
+  if (!last || last.state === 'succeeded') return undefined;
+  return last.exit_code === null || last.oom_killed ? last.endedMs : undefined;
 }
 
 async function keepLog(job: RunningJob, id: string): Promise<void> {
