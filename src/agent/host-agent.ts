@@ -103,8 +103,8 @@ export class HostAgent implements LocalAgent {
     return this.#parts.health.clear(uuid);
   }
 
-  async kept() {
-    return await this.#parts.kept.items({ measure: true });
+  async kept(how: { readonly measure: boolean }) {
+    return await this.#parts.kept.items(how);
   }
 
   async removeKept(id: string | undefined): Promise<boolean> {

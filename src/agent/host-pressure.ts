@@ -3,7 +3,8 @@
  *
  *   free ──(below the reserve)──▶ what may go goes ──(still below)──▶ short ──(above the reserve and a quarter more)──▶ free
  *
- * The two marks lie apart, so that a disk that hovers around one of them gives no storm of events.
+ * The two marks lie apart, so that a disk that hovers around one of them gives no storm of events. To make room may take minutes: below
+ * half of the reserve nothing is launched meanwhile.
  */
 import { AgentError } from '../contract/failures.ts';
 import type { RecordBody } from '../contract/records.ts';
@@ -26,11 +27,13 @@ export interface PressureOptions {
 }
 
 const relief = 1.25;
+const farBelow = 0.5;
 const gib = 2 ** 30;
 
 export class HostPressure {
   readonly #options: PressureOptions;
   #diskShort = false;
+  #isFarBelow = false;
   #freeBytes = 0;
 
   constructor(options: PressureOptions) {
@@ -42,7 +45,7 @@ export class HostPressure {
     if (!isLaunch(type)) {
       return;
     }
-    if (this.#diskShort) {
+    if (this.#diskShort || this.#isFarBelow) {
       throw new AgentError('disk.full', {
         reason: `The engine's disk has ${toGib(this.#freeBytes)} GiB left, and ${toGib(this.#options.diskReserveBytes)} are kept free.`,
         free_bytes: this.#freeBytes,
@@ -57,7 +60,6 @@ export class HostPressure {
     if ((await this.#free()) < mark) await this.#makeRoom();
     const freeBytes = await this.#free();
     if (!Number.isFinite(freeBytes)) return;
-    this.#freeBytes = freeBytes;
     const short = freeBytes < mark;
     if (short !== this.#diskShort) {
       this.#diskShort = short;
@@ -70,7 +72,10 @@ export class HostPressure {
 
   /** Bytes; infinite while nobody knows. */
   async #free(): Promise<number> {
-    return (await this.#options.disk())?.freeBytes ?? Number.POSITIVE_INFINITY;
+    const { disk, diskReserveBytes } = this.#options;
+    this.#freeBytes = (await disk())?.freeBytes ?? Number.POSITIVE_INFINITY;
+    this.#isFarBelow = this.#freeBytes < diskReserveBytes * farBelow;
+    return this.#freeBytes;
   }
 
   /** With a quarter more than the reserve: else it would be short again with the next thing that is written. */

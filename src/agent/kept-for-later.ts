@@ -82,18 +82,25 @@ export class KeptForLater {
     return all.map((each) => itemOf(each, needed));
   }
 
-  /** That one, or without an id all that nobody uses. False where there is none of that id; `cache.in_use`, `image.in_use`. */
+  /**
+   * That one, or without an id all that nobody uses. False where there is none of that id; `cache.in_use`, `image.in_use`, and of all
+   * what kept the first that could not be removed, once the others are.
+   */
   async removeAsked(id: string | undefined): Promise<boolean> {
     const needed = neededBy(this.#options.jobs.all());
     const all = await this.#all({ measure: false });
     if (id === undefined) {
-      for (const each of leastRecentlyUsed(all, needed)) await this.#tryRemove(each, 'operator');
+      const troubles: unknown[] = [];
+      for (const each of leastRecentlyUsed(all, needed)) {
+        await this.#remove(each, 'operator').catch((error: unknown) => troubles.push(error));
+      }
+      if (troubles.length > 0) throw troubles[0];
       return true;
     }
     const [found] = all.filter((each) => idOf(each) === id);
     if (!found) return false;
     const isFree = leastRecentlyUsed([found], needed).length > 0;
-    if (isFree && (await this.#remove(found, 'operator'))) return true;
+    if (isFree && (await this.#remove(found, 'operator')) !== 'in_use') return true;
     throw new AgentError(`${found.kind}.in_use`, { reason: `${nameOf(found)} is wanted by a job of this host.` });
   }
 
@@ -110,28 +117,28 @@ export class KeptForLater {
   /** One that cannot be removed keeps none of the others. */
   async #tryRemove(each: KeptThing, reason: Reason): Promise<boolean> {
     try {
-      return await this.#remove(each, reason);
+      return (await this.#remove(each, reason)) === 'removed';
     } catch (err) {
       this.#options.log.warn({ err, reason: nameOf(each) }, 'what is kept for later jobs could not be taken away');
       return false;
     }
   }
 
-  async #remove(each: KeptThing, reason: Reason): Promise<boolean> {
+  async #remove(each: KeptThing, reason: Reason): Promise<'removed' | 'gone' | 'in_use'> {
     const { engine, jobs, log, report, clock, onChange } = this.#options;
     // A job may have begun since these were listed.
-    if (neededBy(jobs.all()).has(each.revision_sha256)) return false;
+    if (neededBy(jobs.all()).has(each.revision_sha256)) return 'in_use';
     const signal = AbortSignal.timeout(patienceMs);
     try {
       const done =
         each.kind === 'cache'
           ? await engine.removeCache(each.volume, { empty: false, signal })
           : await engine.removeBuilt(each, signal);
-      if (!done) return false;
+      if (!done) return 'gone';
     } catch (error) {
       if (!(error instanceof AgentError) || !/^(cache|image)\.in_use$/.test(error.code)) throw error;
       log.info({ reason: error.message }, 'what a container has stays');
-      return false;
+      return 'in_use';
     }
     const { project_id, revision_sha256, bytes, used_at } = each;
     const values = { project_id, revision_sha256, bytes, used_at, reason };
@@ -149,7 +156,7 @@ export class KeptForLater {
       },
     });
     onChange();
-    return true;
+    return 'removed';
   }
 }
 

@@ -36,8 +36,8 @@ export interface LocalAgent {
   cards(): HostCards;
   /** An operator has seen to a card: it is no longer quarantined, or given up where it is gone. False where nobody knows it. */
   clearCard(uuid: string): boolean;
-  /** Caches and built images, those first that were not used for the longest. */
-  kept(): Promise<readonly KeptItem[]>;
+  /** Caches and built images, those first that were not used for the longest; without `measure` with the sizes that are known. */
+  kept(how: { readonly measure: boolean }): Promise<readonly KeptItem[]>;
   /** Takes that one away, or all that nobody uses; `cache.in_use`, `image.in_use`. False where there is none of that id. */
   removeKept(id: string | undefined): Promise<boolean>;
   /** Gives a task up; one that has ended already is left alone, false then. */

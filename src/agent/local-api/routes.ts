@@ -27,7 +27,7 @@ export const routes: Readonly<Record<string, Route | undefined>> = {
   'GET /v1/status': ({ agent }) => agent.status(),
   'GET /v1/tasks': ({ agent }) => ({ tasks: agent.tasks() }),
   'GET /v1/gpus': ({ agent }) => agent.cards(),
-  'GET /v1/caches': async ({ agent }) => ({ kept: await agent.kept() }),
+  'GET /v1/caches': async ({ agent }) => ({ kept: await agent.kept({ measure: true }) }),
   'POST /v1/caches/remove': removeKept,
   'GET /v1/config': ({ agent }) => agent.config(),
   'GET /v1/update': ({ agent }) => agent.update(),
@@ -86,7 +86,8 @@ async function removeKept({ agent, body }: ApiCall) {
       reason: `Nothing that this host keeps is ${id}; \`node-agent caches\` lists it.`,
     });
   }
-  return { kept: await agent.kept() };
+  // To measure what is left may take longer than to remove what was asked for.
+  return { kept: await agent.kept({ measure: false }) };
 }
 
 function readLogs({ agent, query, signal }: ApiCall): AsyncGenerator<LogLine> {

@@ -10,13 +10,14 @@ const gib = 2 ** 30;
 
 function host() {
   const events: RecordBody<'event'>[] = [];
-  const world = { freeBytes: 100 * gib, kept: [] as number[] };
+  const world = { freeBytes: 100 * gib, kept: [] as number[], onRemove: () => undefined as unknown };
   const pressure = new HostPressure({
     ...{ diskReserveBytes: 10 * gib, clock: manualClock(), report: (event) => void events.push(event) },
     disk: async () => ({ totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 }),
     log: createLog({ level: 'silent' }),
     makeRoom: async (isEnough) => {
       for (const bytes of world.kept.splice(0)) {
+        world.onRemove();
         if (bytes < 0) throw new Error('the engine is gone');
         world.freeBytes += bytes;
         if (await isEnough()) return;
@@ -25,6 +26,15 @@ function host() {
   });
   return { world, pressure, types: () => events.map(({ event }) => event.type) };
 }
+
+const codeOf = (work: () => void): unknown => {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return (error as { code?: string }).code;
+  }
+};
 
 const launch = (gpu_count = 0): Candidate => ({
   type: 'workload.oci_launch',
@@ -56,6 +66,20 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
     expect(world.freeBytes).toBe(13 * gib);
     expect(types()).toEqual([]);
     expect(() => pressure.admit(launch())).not.toThrow();
+  });
+
+  it('refuses launches while that is done where it is far below the reserve', async () => {
+    const { world, pressure, types } = host();
+    const told: unknown[] = [];
+    world.onRemove = () => told.push(codeOf(() => pressure.admit(launch())));
+    world.freeBytes = 4 * gib;
+    world.kept = [2 * gib, 5 * gib, 5 * gib];
+
+    await pressure.look();
+
+    expect(told).toEqual(['disk.full', undefined, undefined]);
+    expect(codeOf(() => pressure.admit(launch()))).toBeUndefined();
+    expect(types()).toEqual([]);
   });
 
   it.each([[[]], [[0.5 * gib]], [[-1]]])('refuses launches where that is too little: %j', async (kept) => {

@@ -89,6 +89,7 @@ function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonl
   return {
     keeper,
     left,
+    caches,
     held,
     broken,
     now,
@@ -192,6 +193,19 @@ describe('what an operator sees and takes away', () => {
       { kind: 'image', name: null, class: null, revision_sha256: revision('b'), bytes: 7, in_use: true },
       { kind: 'cache', name: 'c', in_use: false },
     ]);
+  });
+
+  it('says what could not be taken away once all others are, and nothing of what is gone already', async () => {
+    const { keeper, left, broken, caches } = host();
+    broken.add(at(1));
+    await expect(keeper.removeAsked(undefined)).rejects.toMatchObject({ code: 'engine.failed' });
+    const [last] = await keeper.items({ measure: false });
+
+    expect(left()).toEqual(['a']);
+    broken.clear();
+    const removing = keeper.removeAsked(last?.id);
+    caches.splice(0);
+    expect(await removing).toBe(true);
   });
 
   it('is the one that is named, or all that nobody uses', async () => {

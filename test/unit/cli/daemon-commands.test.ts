@@ -238,7 +238,13 @@ describe('node-agent, with a daemon', () => {
       used_at: new Date(Date.now() - 3_600_000).toISOString(),
     };
     const image = { ...cache, id: '2'.repeat(24), kind: 'image' as const, name: null, class: null, max_bytes: null };
-    const asked = await daemon({ kept: async () => [cache, { ...image, bytes: null, used_at: null, in_use: false }] });
+    const measured: boolean[] = [];
+    const asked = await daemon({
+      kept: async ({ measure }) => {
+        measured.push(measure);
+        return [cache, { ...image, bytes: null, used_at: null, in_use: false }];
+      },
+    });
 
     const { stdout } = await nodeAgent('caches');
     expect(stdout).toMatch(/^1{24} {2}project-7 {2}abababababab {2}hf-cache +model +3\.0 MiB +1024\.0 MiB .* in use$/m);
@@ -249,6 +255,8 @@ describe('node-agent, with a daemon', () => {
     expect((await nodeAgent('caches', 'remove', cache.id)).code).toBe(0);
     expect((await nodeAgent('caches', 'remove', '--all')).code).toBe(0);
     expect(asked).toEqual([`remove ${cache.id}`, 'remove undefined']);
+    // The engine looks at every file for it: who asks for a list waits for that, who has something removed does not.
+    expect(measured).toEqual([true, true, false, false]);
     for (const args of [['remove'], ['remove', cache.id, '--all'], ['remove', '9'.repeat(24)]]) {
       expect((await nodeAgent('caches', ...args)).code).toBe(2);
     }
