@@ -4,6 +4,7 @@ import type { HostInputs, HostInputsOptions } from '../jobs/inputs/host-inputs.t
 import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
 import { memoryRecords } from '../jobs/memory-records.ts';
+import { FoundInImages } from '../jobs/preflight.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
 import { ServiceGroups } from '../jobs/service-groups.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
@@ -30,6 +31,7 @@ export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsO
   return {
     ...{ records, running, groups: new ServiceGroups(running, records) },
     ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
+    foundInImages: new FoundInImages(),
     builds: { same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },
   };
 }

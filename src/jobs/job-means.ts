@@ -4,6 +4,7 @@ import type { Slots } from '../kit/slots.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
+import type { FoundInImages } from './preflight.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { ServiceGroups } from './service-groups.ts';
 
@@ -22,6 +23,8 @@ export interface JobMeans {
     /** As many as the gate builds at once. */
     readonly places: Slots;
   };
+  /** Of this process alone. */
+  readonly foundInImages: FoundInImages;
   /** Undefined where nothing is signed. */
   readonly receipts: JobReceipts | undefined;
 }

@@ -20,6 +20,27 @@ const mostPathShown = 512;
 /** Things that one failure names. */
 const mostNamed = 16;
 
+/** Things of images that are remembered. */
+const mostRemembered = 4096;
+
+/** What was found in images: they never change, so in a later job nobody has to look for it again. What was lacking is not kept. */
+export class FoundInImages {
+  readonly #found = new Set<string>();
+
+  has(image: ImageFacts, item: Preflight): boolean {
+    return this.#found.has(keyOf(image, item));
+  }
+
+  add(image: ImageFacts, item: Preflight): void {
+    this.#found.add(keyOf(image, item));
+    if (this.#found.size > mostRemembered) this.#found.delete(this.#found.values().next().value ?? '');
+  }
+}
+
+function keyOf({ id }: ImageFacts, { type, name, work_dir }: Preflight): string {
+  return JSON.stringify([id, type, name, work_dir]);
+}
+
 type Look = (path: string) => Promise<{ readonly kind: string; readonly executable: boolean } | undefined>;
 
 /** Throws `preflight.failed`, naming all that is lacking. What was found by an earlier life of the agent is not looked for again. */
@@ -80,16 +101,23 @@ async function lookInto(
   const { engine } = job.ground;
   const facts = job.images.get(image.id);
   if (!facts) throw new Error(`the image ${image.id} is not there`);
+  const { foundInImages: known } = job.ground.jobs;
+  const indexOf = (item: Preflight) => (job.plan.preflight ?? []).indexOf(item);
+  const isKnown = (item: Preflight) => known.has(facts, item);
+  const there = wanted.filter(isKnown).map((item): LookedFor => {
+    return { index: indexOf(item), reason: null, at: new Date().toISOString(), duration_ms: 0 };
+  });
+  if (there.length === wanted.length) return there;
   const name = await createBare(job, image, { id: partId(job, 'look'), mounts: [] });
   const look: Look = async (path) => await engine.statPath(name, path, signal);
   try {
-    const found: LookedFor[] = [];
-    for (const item of wanted) {
+    const found = [...there];
+    for (const item of wanted.filter((each) => !isKnown(each))) {
       const began = performance.now();
       const reason = (await (item.type === 'file' ? whyNoFile(item, look) : whyNoProgram(item, facts, look))) ?? null;
-      const index = (job.plan.preflight ?? []).indexOf(item);
       const duration_ms = Math.round(performance.now() - began);
-      found.push({ index, reason, at: new Date().toISOString(), duration_ms });
+      if (reason === null) known.add(facts, item);
+      found.push({ index: indexOf(item), reason, at: new Date().toISOString(), duration_ms });
     }
     return found;
   } finally {

@@ -12,6 +12,10 @@ import { makeRelease, makeSigners } from '../support/releases.ts';
 import { anAllocation, anEvent, aRollout } from '../support/store-samples.ts';
 import { type TestServer, testServer } from '../support/test-server.ts';
 
+const keptCache = {
+  ...{ id: '0'.repeat(24), kind: 'cache' as const, project_id: 'p1', revision_sha256: 'ab'.repeat(32), name: 'weights' },
+  ...{ class: 'model' as const, bytes: 3 * 2 ** 30, max_bytes: 8 * 2 ** 30, used_at: null, in_use: true },
+};
 const ending = '0190a000-0000-7000-8000-00000000e4d1';
 let ground: SeededConsole;
 beforeAll(async () => {
@@ -19,7 +23,11 @@ beforeAll(async () => {
     const node = await tx.nodes.get('node-1');
     if (!node) throw new Error('the fleet has no node-1');
     const workloads = ['instance-1', 'nobody-knows'].map((workload_id) => workload(workload_id, node.allocation_id));
-    await tx.nodes.put({ ...node, topology: { at: '2026-11-25T12:00:00.000Z', workloads } });
+    await tx.nodes.put({
+      ...node,
+      topology: { at: '2026-11-25T12:00:00.000Z', workloads },
+      inventory: node.inventory && { ...node.inventory, kept: [keptCache] },
+    });
     await tx.allocations.insert(
       anAllocation({
         ...{ id: ending, name: 'ending', state: 'releasing', node_id: 'node-2', data_policy: 'wipe' },
@@ -61,6 +69,16 @@ it('shows of each node whether it can take work, and when it was last asked (G-1
     expect(drained).toMatch(/Not ready.*draining.* ago$/);
     await page.getByRole('main').getByText('It is draining.').waitFor();
     await page.getByText('None was found on it.').waitFor();
+  });
+});
+
+it('shows what a node keeps for later jobs, with its class, project and size (C-51)', async () => {
+  await visit(ground.url, async (page) => {
+    await signIn(page, ground.fleet.tokens.viewer);
+    await openPage(page, ground.url, ['/nodes/node-1', 'gpu-1']);
+
+    const kept = page.getByRole('listitem').filter({ hasText: 'weights' });
+    expect(await kept.textContent()).toMatch(/weights model abababababab of p1.*3.2 GB of 8.6 GB.*in use/);
   });
 });
 

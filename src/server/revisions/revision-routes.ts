@@ -3,7 +3,9 @@ import { type Static, Type } from 'typebox';
 import { RecommendedAction, recommendedAction } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { Sha256 } from '../../contract/job-outputs.ts';
+import { maxKeptItems } from '../../contract/kept-items.ts';
 import { closed } from '../db/entities/fields.ts';
+import type { Node } from '../db/entities/node.ts';
 import { Push, Revision, RevisionManifest } from '../db/entities/revision.ts';
 import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, found, maySee, members } from '../http/access.ts';
@@ -203,7 +205,22 @@ async function revisionView(tx: ReadTx, revision: Revision, revisions: RevisionF
   for (const { node_id, at } of prepared_on) {
     const node = await tx.nodes.get(node_id);
     // What a host has had that is gone helps nobody.
-    if (node && node.status !== 'revoked') prepared.push({ node_id, node_name: node.name, at });
+    if (node && node.status !== 'revoked' && mayHave(node, revision, at))
+      prepared.push({ node_id, node_name: node.name, at });
   }
   return { ...shown, accepting_jobs: revisions.has(revision), prepared_on: prepared };
+}
+
+/** False once its host, which had it at that time, has said that it has not. Clocks are known to a second. */
+function mayHave(
+  { inventory, clock_offset_seconds: ahead = 0 }: Node,
+  { project_id, sha256 }: Revision,
+  at: string,
+): boolean {
+  const { kept } = inventory ?? {};
+  if (!inventory || !kept || kept.length >= maxKeptItems) return true;
+  if (Date.parse(inventory.at) - 1000 * (ahead + 2) < Date.parse(at)) return true;
+  return kept.some(
+    (item) => item.kind === 'image' && item.project_id === project_id && item.revision_sha256 === sha256,
+  );
 }

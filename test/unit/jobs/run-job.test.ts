@@ -332,6 +332,30 @@ describe('what runs before the steps', () => {
     expect(calls.includes('start gpuaas-job-1.one')).toBe(reason === null);
   });
 
+  it('looks into an image once for what is there, and each time for what is not', async () => {
+    const { engine, paths, calls } = jobEngine({});
+    paths.set('/w/job.py', file);
+    const { context } = taskContext(engine);
+    const checksOf = async (id: string, ...names: string[]) => {
+      const preflight = names.map((name) => look('file', name));
+      const { job } = await runJob(plan({ identity: { ...plan().identity, job_id: id }, preflight }), context);
+      return boundedReport(job).checks?.map((check) => `${check.id} ${check.state}`);
+    };
+
+    expect(await checksOf('job-1', 'job.py', 'later')).toEqual(['job.py passed', 'later failed']);
+    expect(await checksOf('job-2', 'job.py')).toEqual(['job.py passed']);
+    paths.set('/w/later', file);
+    expect(await checksOf('job-3', 'later', 'job.py')).toEqual(['later passed', 'job.py passed']);
+
+    expect(calls.filter((call) => /^(create|statPath) .*look/.test(call))).toEqual([
+      'create gpuaas-job-1.look-0',
+      'statPath gpuaas-job-1.look-0 /w/job.py',
+      'statPath gpuaas-job-1.look-0 /w/later',
+      'create gpuaas-job-3.look-0',
+      'statPath gpuaas-job-3.look-0 /w/later',
+    ]);
+  });
+
   it('names all that an image lacks, and starts nothing: no service either (C-17)', async () => {
     const preflight = [look('executable', 'uv'), look('file', 'there'), look('file', 'job.py')];
     const { engine, paths, calls } = jobEngine({ db: [{}] });

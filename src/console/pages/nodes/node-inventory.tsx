@@ -85,18 +85,32 @@ export function Kept({ node }: Shown) {
   return (
     <Section title="Kept for later jobs">
       <ul class="cards">
-        {kept.map(({ id, name, revision_sha256, bytes: size, max_bytes: most, used_at, in_use }) => (
-          <li key={id} class="gpu">
-            <div>
-              <strong>{name ?? 'image'}</strong> <code>{revision_sha256.slice(0, 12)}</code>
-              <div class="muted">
-                {size === null ? 'not measured' : bytes(size)}
-                {most !== null && ` of ${bytes(most)}`} {used_at && <Timestamp at={used_at} />}
+        {kept.map(
+          ({
+            id,
+            kind,
+            class: what,
+            name,
+            project_id,
+            revision_sha256,
+            bytes: size,
+            max_bytes: most,
+            used_at,
+            in_use,
+          }) => (
+            <li key={id} class="gpu">
+              <div>
+                <strong>{name ?? kind}</strong> {what && <span class="muted">{what}</span>}{' '}
+                <code>{revision_sha256.slice(0, 12)}</code> <span class="muted">of {project_id}</span>
+                <div class="muted">
+                  {size === null ? 'not measured' : bytes(size)}
+                  {most !== null && ` of ${bytes(most)}`} {used_at && <Timestamp at={used_at} />}
+                </div>
               </div>
-            </div>
-            {in_use && <Badge state="in use" tone="neutral" />}
-          </li>
-        ))}
+              {in_use && <Badge state="in use" tone="neutral" />}
+            </li>
+          ),
+        )}
       </ul>
     </Section>
   );

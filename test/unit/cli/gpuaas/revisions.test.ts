@@ -1,7 +1,8 @@
 /** `gpuaas jobs revisions`, against a control plane of its own. */
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { aNode } from '../../../support/launch-samples.ts';
+import type { KeptItem } from '../../../../src/contract/kept-items.ts';
+import { aNode, inventory } from '../../../support/launch-samples.ts';
 import { haveRevision } from '../../../support/revision-samples.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { testServer } from '../../../support/test-server.ts';
@@ -30,6 +31,30 @@ it('shows revisions, where they are prepared, and removes one (X-14)', async () 
   expect(JSON.parse(manifest.out)).toEqual({ version: 1, note: 'mine' });
   expect(removed.out).toBe(`${fresh.sha256} is gone.\n`);
   expect([gone.status, gone.err]).toEqual([expect.any(Number), expect.stringContaining('No revision')]);
+});
+
+it('names no host that says since that it has the image no more', async () => {
+  const { sha256 } = await haveRevision(server, randomBytes(10), {
+    prepared_on: [{ node_id: 'n2', at: '2026-11-25T10:00:00.000Z' }],
+  });
+  const { project_id } = await server.store.read(
+    async (tx) => (await tx.revisions.find({ project_id: 'p1', sha256 })) ?? { project_id: '' },
+  );
+  const image = {
+    ...{ id: '0'.repeat(24), kind: 'image' as const, project_id, revision_sha256: sha256, name: null },
+    ...{ class: null, bytes: 1, max_bytes: null, used_at: null, in_use: false },
+  };
+  const shownWith = async (at: string, kept: KeptItem[]) => {
+    await server.store.write((tx) =>
+      tx.nodes.put(aNode({ id: 'n2', name: 'host-two', inventory: inventory({ at, kept }) })),
+    );
+    return (await run('member', 'describe', sha256)).out.includes('host-two');
+  };
+  await server.store.write((tx) => tx.nodes.insert(aNode({ id: 'n2', name: 'host-two' })));
+
+  expect(await shownWith('2026-11-25T10:00:00.000Z', [])).toBe(true);
+  expect(await shownWith('2026-11-25T10:01:00.000Z', [image])).toBe(true);
+  expect(await shownWith('2026-11-25T10:01:00.000Z', [])).toBe(false);
 });
 
 it('needs a project only where a token sees several', async () => {
