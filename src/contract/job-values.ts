@@ -49,6 +49,16 @@ export const Reference = taggedUnion(
     ),
     Type.Object(
       {
+        ref: Type.Literal('service_state', {
+          description:
+            '`ready`; `ended` for one that has done its work; `starting` for one that is begun again just then.',
+        }),
+        service: StepId,
+      },
+      { ...closed, description: 'How a service of the plan stands when the container that is told of it is made.' },
+    ),
+    Type.Object(
+      {
         ref: Type.Literal('job', { description: 'Something about the job itself.' }),
         name: Type.Enum(['id', 'host', 'project'], {
           description: 'Id of the job, id of the node that runs it, id of its project.',

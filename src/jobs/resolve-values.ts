@@ -9,6 +9,8 @@ export interface KnownValues {
   readonly host: (step: string) => string | undefined;
   /** Address of a published port, `127.0.0.1:41234`; undefined where it is not published. */
   readonly endpoint: (step: string, port: number) => string | undefined;
+  /** How a service stands; undefined for none of the plan. */
+  readonly service: (id: string) => 'starting' | 'ready' | 'ended' | undefined;
   readonly job: { readonly id: string; readonly host: string; readonly project: string };
 }
 
@@ -76,7 +78,7 @@ function wordsOf(reference: Reference, known: KnownValues): string[] {
     .map(asText);
 }
 
-function referred(reference: Reference, { result, host, endpoint, job }: KnownValues): unknown {
+function referred(reference: Reference, { result, host, endpoint, service, job }: KnownValues): unknown {
   switch (reference.ref) {
     case 'job':
       return job[reference.name];
@@ -84,6 +86,8 @@ function referred(reference: Reference, { result, host, endpoint, job }: KnownVa
       return host(reference.step) ?? unresolved(reference);
     case 'step_endpoint':
       return endpoint(reference.step, reference.port) ?? unresolved(reference);
+    case 'service_state':
+      return service(reference.service) ?? unresolved(reference);
     case 'step_result': {
       const found = result(reference.step, reference.name) ?? unresolved(reference);
       const whole = found.length === 1 ? found[0] : found;
@@ -163,6 +167,8 @@ function nameOf(reference: Reference): string {
       return `steps.${reference.step}.host`;
     case 'step_endpoint':
       return `steps.${reference.step}.endpoint.${reference.port}`;
+    case 'service_state':
+      return `services.${reference.service}.state`;
     case 'step_result':
       return ['steps', reference.step, 'results', reference.name, ...(reference.path ?? [])].join('.');
   }

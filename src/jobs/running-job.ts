@@ -28,6 +28,8 @@ export class RunningJob {
   /** The shared services in whose network it runs. */
   readonly group: ServiceGroup | undefined;
   readonly images = new Map<string, ImageFacts>();
+  /** What its shared services run in, once it has joined them. */
+  shared: RunningJob | undefined;
   /** Cards of the job, sorted. */
   cards: readonly string[] = [];
   /** What a service that is not ready has last answered, by its id. */
@@ -160,6 +162,10 @@ export class RunningJob {
       endpoint: (step, port) => {
         const published = steps[step]?.ports.find(({ container_port }) => container_port === port);
         return published && `127.0.0.1:${published.host_port}`;
+      },
+      service: (id) => {
+        const service = steps[id] ?? this.shared?.record.steps[id];
+        return service && (service.state === 'succeeded' ? 'ended' : service.ready ? 'ready' : 'starting');
       },
       job: { id: this.id, host: policy.node_id, project: this.plan.identity.project_id },
     };

@@ -209,6 +209,7 @@ export class ServiceGroups {
     }
     const group = this.#groups.get(id) ?? (await this.#begin(job, id));
     group.users.add(job);
+    job.shared = group.job;
     return group;
   }
 

@@ -203,6 +203,7 @@ function checkNames(plan: JobPlan, parts: readonly Part[]): PathError[] {
     cache: new Set(plan.caches?.map(({ name }) => name)),
     input: new Set(plan.inputs.map(({ id }) => id)),
     step: new Map(plan.steps.map((step) => [step.id, step])),
+    service: new Set(plan.services.map(({ id }) => id)),
   };
   const missing = (isThere: boolean, path: string, what: string): PathError[] => (isThere ? [] : [unknown(path, what)]);
   return [
@@ -218,7 +219,7 @@ function checkNames(plan: JobPlan, parts: readonly Part[]): PathError[] {
           expose.kind === 'port' ? [{ path: `${path}/expose/${index}/port`, name: String(expose.port) }] : [],
         ),
       ),
-      ...referencesOf(part).flatMap(({ at, reference }) => checkReference(reference, `${path}${at}`, has.step)),
+      ...referencesOf(part).flatMap(({ at, reference }) => checkReference(reference, `${path}${at}`, has)),
     ]),
     ...plan.inputs.flatMap(({ volume }, index) => missing(has.volume.has(volume), `/inputs/${index}/volume`, 'volume')),
     ...plan.outputs.flatMap(({ volume }, index) =>
@@ -240,9 +241,15 @@ function repeated(named: readonly { readonly path: string; readonly name: string
     .map(({ path }) => ({ path, code: 'repeated', message: 'is there more than once' }));
 }
 
-function checkReference(reference: Reference, path: string, steps: ReadonlyMap<string, JobStep>): PathError[] {
+interface Named {
+  readonly step: ReadonlyMap<string, JobStep>;
+  readonly service: ReadonlySet<string>;
+}
+
+function checkReference(reference: Reference, path: string, has: Named): PathError[] {
   if (reference.ref === 'job') return [];
-  const step = steps.get(reference.step);
+  if (reference.ref === 'service_state') return has.service.has(reference.service) ? [] : [unknown(path, 'service')];
+  const step = has.step.get(reference.step);
   if (!step) return [{ path, code: 'unknown', message: 'refers to no step of the plan' }];
   return reference.ref === 'step_result' && !step.results.some(({ name }) => name === reference.name)
     ? [{ path, code: 'unknown', message: `refers to no result of the step ${reference.step}` }]

@@ -138,11 +138,16 @@ function imageOf(
   };
 }
 
-/** What tasks and checks find out by their environment. */
-function environmentOf({ runtime, cache_mounts: caches = [] }: ProjectManifest): Record<string, string> {
-  const services = (runtime.services ?? []).map(({ name, scope = 'task', restart = 'never' }) => ({
-    ...{ name, host: hostOf(name), scope, restart, state: 'ready' },
-  }));
+/** What tasks and checks find out by their environment. How services stand is known when the container is made. */
+function environmentOf({ runtime, cache_mounts: caches = [] }: ProjectManifest): JobStep['env']['values'] {
+  const services = (runtime.services ?? []).map(({ name, scope = 'task', restart = 'never' }) => {
+    const host = hostOf(name);
+    return { name, host, scope, restart, state: { ref: 'service_state' as const, service: host } };
+  });
+  const listed = services.flatMap(({ state, ...each }, index) => [
+    `${index === 0 ? '[' : '"},'}${JSON.stringify(each).slice(0, -1)},"state":"`,
+    state,
+  ]);
   return {
     COMPUTALOT_TASK_SCRATCH_DIR: `${platformFolder}/scratch`,
     TMPDIR: `${platformFolder}/scratch`,
@@ -151,10 +156,10 @@ function environmentOf({ runtime, cache_mounts: caches = [] }: ProjectManifest):
     ...Object.fromEntries(
       caches.map(({ name, path }) => [`COMPUTALOT_CACHE_${variableOf(name)}_DIR`, folderPath(path)]),
     ),
-    COMPUTALOT_RUNTIME_SERVICES_JSON: JSON.stringify(services),
+    COMPUTALOT_RUNTIME_SERVICES_JSON: listed.length === 0 ? '[]' : { join: [...listed, '"}]'] },
     ...Object.fromEntries(
       services.flatMap(({ name, host, scope, state }) =>
-        Object.entries({ NAME: name, HOST: host, SCOPE: scope, STATE: state }).map(([key, value]) => [
+        Object.entries({ NAME: name, HOST: host, SCOPE: scope, STATE: { join: [state] } }).map(([key, value]) => [
           `COMPUTALOT_SERVICE_${variableOf(name)}_${key}`,
           value,
         ]),

@@ -63,13 +63,21 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
   return later.length > 0 ? { is: 'later', missing: later } : { is: 'now', granted };
 }
 
+const partsInWords = {
+  shared_services: 'lets jobs share services',
+  service_states: 'tells tasks how their services stand',
+} as const satisfies Partial<Record<PlanPart, string>>;
+
 /** Of a host that has said nothing yet it is believed that it does: it is asked before anything is begun. */
-function notOffered({ sandbox, builds, shared_services }: JobNeeds, { offers }: JobHost): Missing | undefined {
+function notOffered(needs: JobNeeds, { offers }: JobHost): Missing | undefined {
+  const { sandbox, builds } = needs;
   if (offers === undefined) return undefined;
   const lacks = (words: string) => ({ name: 'hosts', wanted: 1, have: 0, words });
   if (sandbox !== undefined && !offers.sandboxes.includes(sandbox)) return lacks(`a host that offers ${sandbox}`);
-  if (shared_services && !offers.plans.includes('shared_services' satisfies PlanPart))
-    return lacks('a host whose agent lets jobs share services; update it');
+  for (const [part, words] of Object.entries(partsInWords)) {
+    const isLacking = needs[part as keyof typeof partsInWords] && !offers.plans.includes(part);
+    if (isLacking) return lacks(`a host whose agent ${words}; update it`);
+  }
   return builds && !offers.builds ? lacks('a host whose operator lets images be built on it') : undefined;
 }
 

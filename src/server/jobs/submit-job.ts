@@ -221,6 +221,7 @@ function needsOf({ resources = {} }: JobOptions = {}, plan: JobPlan, gpu_memory_
     ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
     ...(builds && { builds }),
     ...(plan.services.some(({ scope }) => scope === 'project') && { shared_services: true }),
+    ...(plan.services.length > 0 && { service_states: true }),
   };
 }
 

@@ -72,6 +72,17 @@ describe('a plan', () => {
       '/steps/1/env/values/A',
     ],
     [
+      'the state of a service that it has not',
+      {
+        steps: [
+          step('one', {
+            env: { values: { A: { join: [{ ref: 'service_state', service: 'x' }] } }, merge: [] },
+          }),
+        ],
+      },
+      '/steps/0/env/values/A',
+    ],
+    [
       'an expression that cannot be read',
       { steps: [step('one', { results: [{ name: 'x', regex: '(', channels: ['stdout'] }] })] },
       '/steps/0/results/0/regex',

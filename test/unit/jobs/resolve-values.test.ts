@@ -17,6 +17,7 @@ const known: KnownValues = {
   result: (step, name) => (step === 'one' ? results[name] : undefined),
   host: (step) => (step === 'one' ? 'one' : undefined),
   endpoint: (step, port) => (step === 'one' && port === 80 ? '127.0.0.1:40080' : undefined),
+  service: (id) => (id === 'model' ? 'ready' : undefined),
   job: { id: 'job-1', host: 'node-1', project: 'project-1' },
 };
 const result = (name: string, path?: string[]): Reference => ({
@@ -41,6 +42,7 @@ describe('a text', () => {
       'job-1/node-1/project-1',
       { join: [{ ref: 'job', name: 'id' }, '/', { ref: 'job', name: 'host' }, '/', { ref: 'job', name: 'project' }] },
     ],
+    ['"ready"', { join: ['"', { ref: 'service_state', service: 'model' }, '"'] }],
   ])('becomes %j', (expected, value) => {
     expect(resolveText(value, known)).toBe(expected);
   });

@@ -4,6 +4,7 @@ import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
 import { boundedReport } from '../../../src/jobs/job-record.ts';
+import { memoryRecords } from '../../../src/jobs/memory-records.ts';
 import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { redact } from '../../../src/kit/log.ts';
@@ -382,6 +383,31 @@ describe('what runs before the steps', () => {
       'start gpuaas-job-1.one',
       'stop gpuaas-job-1.db 5',
     ]);
+  });
+
+  it('a step is told how services stand when it is made: those that it shares, and one that has done its work', async () => {
+    const [over, records] = [Promise.withResolvers<void>(), memoryRecords()];
+    const state = (id: string) => ({ join: [{ ref: 'service_state' as const, service: id }] });
+    const env = { values: { DB: state('db'), MODEL: state('model') }, merge: [] };
+    const { report, requests } = await run(
+      {
+        caches: [{ name: 'kept', revision_sha256: 'a'.repeat(64), class: 'data', seed_from_image: false }],
+        services: [service('db'), { ...service('model'), scope: 'project' }],
+        init: [runOnce('a')],
+        steps: [step('one', { env })],
+      },
+      { db: [{}], model: [{}], a: [{ exit: 0, after: over.promise }] },
+      (engine) => {
+        if (engine.containers.has('gpuaas-job-1.one')) return;
+        engine.end('gpuaas-job-1.db', 0);
+        const stateOf = () => records.get('job-1')?.record.steps['db']?.state;
+        expect.poll(stateOf).toBe('succeeded').then(over.resolve, over.reject);
+      },
+      { records },
+    );
+
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+    expect(requests.at(-1)?.Env).toEqual(expect.arrayContaining(['DB=ended', 'MODEL=ready']));
   });
 
   it('a service that ends while the job runs fails it', async () => {

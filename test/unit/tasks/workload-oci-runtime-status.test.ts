@@ -51,7 +51,7 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
     ],
     engine: { version: '20.10.24+dfsg1', api_version: '1.41', storage_driver: 'overlay2', root_dir: '/' },
     gpus: [{ uuid: 'GPU-1a', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 }],
-    offers: { sandboxes: ['runc'], builds: false, plans: ['folder_inputs', 'shared_services'] },
+    offers: { sandboxes: ['runc'], builds: false, plans: ['folder_inputs', 'shared_services', 'service_states'] },
   });
   expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');
 });

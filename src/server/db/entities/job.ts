@@ -46,6 +46,9 @@ export const JobNeeds = Type.Object(
     shared_services: Type.Optional(
       Type.Boolean({ description: 'True if it shares services with other jobs of its revision there.' }),
     ),
+    service_states: Type.Optional(
+      Type.Boolean({ description: 'True if its containers are told how its services stand.' }),
+    ),
   },
   { ...closed, description: 'What a host must have free for it.' },
 );

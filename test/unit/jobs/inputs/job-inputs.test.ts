@@ -7,6 +7,7 @@ const known = {
   result: (step: string, name: string) => (step === 'pick' && name === 'model' ? ['acme/tiny'] : undefined),
   host: () => undefined,
   endpoint: () => undefined,
+  service: () => undefined,
   job: { id: 'job-1', host: 'host-1', project: 'project-1' },
 };
 const model = { join: [{ ref: 'step_result', step: 'pick', name: 'model' } as const] };

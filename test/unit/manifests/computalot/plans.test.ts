@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { resolveEnv } from '../../../../src/jobs/resolve-values.ts';
 import { variableOf } from '../../../../src/manifests/computalot/names.ts';
 import { readComputalotJob } from '../../../../src/manifests/computalot/read-job.ts';
 import { readManifestText } from '../../../../src/manifests/computalot/read-manifest.ts';
@@ -79,15 +80,18 @@ describe('the plan of a manifest', () => {
   it('tells its task of every service, as a list and each by its own variables, and no service of another (C-36, C-37)', () => {
     const { plan } = planned(changed(whole, '/runtime/services/1', { name: 'side-car', command: ['x'] }));
 
-    const values = plan.steps[0]?.env.values;
+    const { env = { values: {}, merge: [] } } = plan.steps[0] ?? {};
+    const job = { id: 'job', host: 'node', project: 'project' };
+    const nothing = { result: () => undefined, host: () => undefined, endpoint: () => undefined, job };
+    const values = resolveEnv(env, { ...nothing, service: (id) => (id === 'side-car' ? 'ended' : 'ready') });
     const rest = { scope: 'task', state: 'ready' };
-    expect(JSON.parse(String(values?.['COMPUTALOT_RUNTIME_SERVICES_JSON']))).toEqual([
+    expect(JSON.parse(values['COMPUTALOT_RUNTIME_SERVICES_JSON'] ?? '')).toEqual([
       { name: 'Embed_der', host: 'embed-der', restart: 'on_failure', ...rest },
-      { name: 'side-car', host: 'side-car', restart: 'never', ...rest },
+      { name: 'side-car', host: 'side-car', restart: 'never', ...rest, state: 'ended' },
     ]);
     expect(values).toMatchObject({
       ...{ COMPUTALOT_SERVICE_EMBED_DER_HOST: 'embed-der', COMPUTALOT_SERVICE_SIDE_CAR_HOST: 'side-car' },
-      ...{ COMPUTALOT_SERVICE_SIDE_CAR_NAME: 'side-car', COMPUTALOT_SERVICE_SIDE_CAR_STATE: 'ready' },
+      ...{ COMPUTALOT_SERVICE_SIDE_CAR_NAME: 'side-car', COMPUTALOT_SERVICE_SIDE_CAR_STATE: 'ended' },
     });
     const names = plan.services.flatMap(({ env }) => Object.keys(env.values));
     expect(names.filter((name) => /SERVICE/.test(name))).toEqual([]);

@@ -75,7 +75,7 @@ describe('a job of a revision', () => {
     const { sha256 } = await haveRevision(server, Buffer.from('shared'), { bases }, sharing);
     await offer({ sandboxes: ['gvisor'], builds: true });
     const refused = await submit({ revision: sha256 });
-    await offer({ sandboxes: ['gvisor'], builds: true, plans: ['shared_services'] });
+    await offer({ sandboxes: ['gvisor'], builds: true, plans: ['shared_services', 'service_states'] });
     const taken = await submit({ revision: sha256 });
 
     expect(refused.body.error.message).toContain('lets jobs share services; update it');

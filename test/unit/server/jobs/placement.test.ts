@@ -37,7 +37,7 @@ function host(given: Partial<JobHost> = {}): JobHost {
   };
 }
 
-const all = { sandboxes: ['gvisor'], builds: true, plans: ['shared_services'] };
+const all = { sandboxes: ['gvisor'], builds: true, plans: ['shared_services', 'service_states'] };
 
 describe('a job and a host', () => {
   it('fit with a quarter of it where nobody says how much, and with the share of its cards (N-51)', () => {
@@ -97,6 +97,10 @@ describe('a job and a host', () => {
     [
       ...['shared services', { shared_services: true }, { plans: ['folder_inputs'] }],
       'a host whose agent lets jobs share services; update it',
+    ],
+    [
+      ...['how services stand', { service_states: true }, { plans: ['shared_services'] }],
+      'a host whose agent tells tasks how their services stand; update it',
     ],
   ] as const)(
     'never fit where %s is asked for that the host does not offer, however large it is',
