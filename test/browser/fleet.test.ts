@@ -13,8 +13,15 @@ import { anAllocation, anEvent, aRollout } from '../support/store-samples.ts';
 import { type TestServer, testServer } from '../support/test-server.ts';
 
 const keptCache = {
-  ...{ id: '0'.repeat(24), kind: 'cache' as const, project_id: 'p1', revision_sha256: 'ab'.repeat(32), name: 'weights' },
-  ...{ class: 'model' as const, bytes: 3 * 2 ** 30, max_bytes: 8 * 2 ** 30, used_at: null, in_use: true },
+  ...{ id: '0'.repeat(24), kind: 'cache' as const, project_id: 'p1', revision_sha256: 'ab'.repeat(32) },
+  ...{
+    name: 'weights',
+    class: 'model' as const,
+    bytes: 3 * 2 ** 30,
+    max_bytes: 8 * 2 ** 30,
+    used_at: null,
+    in_use: true,
+  },
 };
 const ending = '0190a000-0000-7000-8000-00000000e4d1';
 let ground: SeededConsole;
