@@ -49,13 +49,32 @@ export async function getArchive(call: GateCall, gate: GateContext): Promise<voi
   const { container, object } = await gate.containers.require(call.params['container'] ?? '', signal);
   const volume = volumesOf(object).find(({ target }) => path === target || path.startsWith(`${target}/`));
   if (!volume || !isPlain(path)) throw refusal('?path', 'path', 'must be in a volume of the container');
-  for (let end = path.lastIndexOf('/'); end > volume.target.length; end = path.lastIndexOf('/', end - 1)) {
-    const folder = path.slice(0, end);
-    const { stat } = await askStat(container.id, folder, gate, signal);
-    if (stat && isLink(stat)) throw new AgentError('output.refused', { reason: `${folder} is a link.` });
-  }
+  await assertNoLinks(container.id, { path, target: volume.target }, gate, signal);
   const incoming = await gate.engine.stream({ method: 'GET', path: archiveOf(container.id), query: { path }, signal });
   await sendStream(response, incoming);
+}
+
+const mostFolders = 64;
+
+/** Of the folders on the way from where the volume is; as deep as they are there. */
+async function assertNoLinks(
+  id: string,
+  { path, target }: { readonly path: string; readonly target: string },
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const names = path
+    .slice(target.length + 1)
+    .split('/')
+    .slice(0, -1);
+  const refuse = (reason: string) => new AgentError('output.refused', { reason });
+  if (names.length > mostFolders) throw refuse(`${target} is more than ${mostFolders} folders above it.`);
+  for (const index of names.keys()) {
+    const folder = `${target}/${names.slice(0, index + 1).join('/')}`;
+    const { stat } = await askStat(id, folder, gate, signal);
+    if (!stat) return;
+    if (isLink(stat)) throw refuse(`${folder} is a link.`);
+  }
 }
 
 /** All of the body, once its first block is seen to be of a tar. */

@@ -13,7 +13,7 @@ import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
 import { labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
-import { checkDockerfile } from '../policy/check-dockerfile.ts';
+import { checkDockerfile, checkValues } from '../policy/check-dockerfile.ts';
 import { buildLimits } from '../policy/host-policy.ts';
 import { isRepoDigestOf, parseImageReference } from '../policy/image-reference.ts';
 import { refuse } from '../policy/refusal.ts';
@@ -75,7 +75,9 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
   const dockerfile = await context.dockerfile();
   const { bases, errors } = checkDockerfile(dockerfile, gate.policy.registries);
   refuse([{ failure: 'policy.refused', errors }]);
-  for (const base of bases) await assertBase(base, gate, signal);
+  const env: string[] = [];
+  for (const base of bases) env.push(...(await assertBase(base, gate, signal)));
+  refuse([{ failure: 'policy.refused', errors: checkValues(dockerfile, env) }]);
 
   const name = `.gpuaas-${randomBytes(16).toString('hex')}`;
   const stream = Readable.from(context.tar(name, apart(dockerfile, project)), { objectMode: false });
@@ -217,16 +219,16 @@ function queryOf(dockerfile: string, { cpu_cores, memory_gib }: Limits) {
   };
 }
 
-/** It is there, it is what its digest says, and it brings no instructions of its own. */
-async function assertBase(base: string, gate: GateContext, signal: AbortSignal): Promise<void> {
+/** It is there, it is what its digest says, and it brings no instructions of its own. Answers with the variables that it sets. */
+async function assertBase(base: string, gate: GateContext, signal: AbortSignal): Promise<readonly string[]> {
   const object = await inspect(base, gate, signal);
   if (!object) throw new AgentError('image.not_found', { image: base });
   const wanted = parseImageReference(base);
   if (!(object.RepoDigests ?? []).some((digest) => isRepoDigestOf(digest, wanted))) {
     throw new AgentError('image.digest_mismatch', { expected: base, actual: [...(object.RepoDigests ?? [])] });
   }
-  const { OnBuild } = object.Config ?? {};
-  if ((OnBuild ?? []).length === 0) return;
+  const { OnBuild, Env } = object.Config ?? {};
+  if ((OnBuild ?? []).length === 0) return Env ?? [];
   const message = `${base} has instructions for those who build on it (ONBUILD)`;
   throw new AgentError('policy.refused', { errors: [{ path: '/dockerfile', code: 'onbuild', message }] });
 }

@@ -4,6 +4,7 @@
  */
 import type { PathError } from '../contract/validate.ts';
 import { controlCharacter, hereDocument } from './dockerfile-lines.ts';
+import { ValueLengths } from './dockerfile-values.ts';
 import type { AllowedRegistry } from './host-policy.ts';
 import { readAllowedImage } from './image-reference.ts';
 
@@ -38,6 +39,20 @@ export function checkDockerfile(text: string, registries: readonly AllowedRegist
   if (stages === 0)
     errors.push({ path: '/dockerfile', code: 'form', message: 'is no Dockerfile in the form of a host' });
   return { bases: [...bases], errors };
+}
+
+/** Values that may become too long on images that set these variables, as `NAME=value`. */
+export function checkValues(text: string, env: readonly string[]): PathError[] {
+  const lengths = new ValueLengths(env);
+  return text.split('\n').flatMap((line, index) => {
+    const message = lengths.add(...splitKeyword(line));
+    return message === undefined ? [] : [{ path: `/dockerfile/${index + 1}`, code: 'value', message }];
+  });
+}
+
+function splitKeyword(line: string): [keyword: string, rest: string] {
+  const end = line.indexOf(' ');
+  return [line.slice(0, end), line.slice(end + 1)];
 }
 
 interface Judged {

@@ -34,6 +34,11 @@ const ambiguous = /\\\\[ \t]*$/;
 /** Also those that some programs take for the end of a line. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 export const controlCharacter = /[\u0000-\u0008\u000a-\u001f\u007f\u0085\u2028\u2029\ufeff\ufffd]/;
+/** True for what can stand in a Dockerfile, quoted. */
+export function isOneLine(text: string): boolean {
+  return !controlCharacter.test(text) && text.isWellFormed();
+}
+
 /** A word that begins a here-document, where a builder knows those. */
 export const hereDocument = /(?:^|\s)\d*<<-?[^<\s]/;
 

@@ -8,7 +8,15 @@
  */
 import { posix } from 'node:path';
 import { type BuildImage, maxBases } from '../contract/job-build.ts';
-import { type DockerfileError, type Instruction, maxErrors, readInstructions } from './dockerfile-lines.ts';
+import {
+  controlCharacter,
+  type DockerfileError,
+  type Instruction,
+  isOneLine,
+  maxErrors,
+  readInstructions,
+} from './dockerfile-lines.ts';
+import { ValueLengths } from './dockerfile-values.ts';
 import { expand, maxValueLength, quoted, splitWords } from './dockerfile-words.ts';
 
 /** Where a stage begins, or files are copied from. */
@@ -53,6 +61,10 @@ export interface DockerfileWish {
 /** Everything that is wrong is told at once. */
 export function readDockerfile(text: string, { args = {}, target }: DockerfileWish = {}): ReadDockerfile {
   const { instructions, errors } = readInstructions(text);
+  for (const [name, value] of Object.entries(args)) {
+    if (isOneLine(value)) continue;
+    errors.push({ line: 1, code: 'character', message: `is of a file whose ARG ${name} gets what is no line of text` });
+  }
   const reader = new Reader(new Map(Object.entries(args)), errors);
   for (const instruction of instructions) reader.read(instruction);
   const stages = reader.stages;
@@ -83,6 +95,7 @@ class Reader {
   readonly #errors: DockerfileError[];
   /** Those before the first FROM. */
   readonly #globals = new Map<string, string>();
+  readonly #lengths = new ValueLengths();
 
   constructor(args: ReadonlyMap<string, string>, errors: DockerfileError[]) {
     this.#args = args;
@@ -206,6 +219,8 @@ class Reader {
 
   #keep(instruction: Instruction, line: StageLine): void {
     const stage = this.stages.at(-1);
+    const tooLong = this.#lengths.add(line.keyword, line.text);
+    if (tooLong !== undefined) this.#refuse(instruction, 'value', tooLong);
     if (stage) stage.lines.push(line);
     else this.#refuse(instruction, 'order', 'stands before the first FROM');
   }
@@ -286,6 +301,12 @@ export function initLabel(init: BuildImage['init'], behind: number): string | un
   })?.label;
 }
 
+/** JSON without the characters that no line of a Dockerfile has: a builder reads it as JSON as well. */
+function inOneLine(json: string): string {
+  const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return json.replaceAll(new RegExp(controlCharacter, 'g'), escaped);
+}
+
 /** In the form that the gate takes. Throws where a base has no digest: it is the caller's to have told. */
 export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], workDir = '/' }: Pinning): string {
   const nameOf = (origin: Origin) => {
@@ -303,7 +324,7 @@ export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], wor
     `FROM stage${stages.length + index - 1} AS stage${stages.length + index}`,
     ...Object.entries(env).map(([name, value]) => `ARG ${name}=${quoted(value)}`),
     `WORKDIR ${quoted(posix.join(workDir, cwd))}`,
-    `RUN ${JSON.stringify(command)}`,
+    `RUN ${inOneLine(JSON.stringify(command))}`,
   ]);
   return `${[...own, ...after].join('\n')}\n`;
 }

@@ -438,6 +438,7 @@ describe('the gate builds nothing', () => {
     ['with a mount', () => [file(`${stage()}RUN --mount=type=bind,source=/,target=/x true\n`), end]],
     ['with a continuation', () => [file(`${stage()}RUN a \\\nFROM evil\n`), end]],
     ['with an address', () => [file(`${stage()}ADD http://169.254.169.254/ /x\n`), end]],
+    ['with a value that grows', () => [file(`${stage()}ENV A=${'a'.repeat(3000)}\nENV A=$A$A$A$A$A$A\n`), end]],
     ['of something that is no tar', () => [Buffer.from('x'.repeat(2048))]],
     ['that ends in the middle', () => [file(stage()).subarray(0, 600)]],
     ['with a device', () => [file(stage()), retyped('3'), end]],

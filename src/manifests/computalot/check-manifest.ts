@@ -1,6 +1,7 @@
 /** Every contradiction in a manifest that its schema accepts, or in what is sure of one that it refuses. */
 import { pointerToken } from '../../contract/pointer.ts';
 import type { PathError } from '../../contract/validate.ts';
+import { isOneLine } from '../../policy/dockerfile-lines.ts';
 import { checkEnvironment } from '../../policy/environment.ts';
 import { checkTargets, describeBadWorkDir } from '../../policy/mounts.ts';
 import { each, ifSure, sure } from '../sure-parts.ts';
@@ -111,7 +112,10 @@ function checkValidation(validation: NonNullable<ProjectManifest['validation']>)
 }
 
 function checkInit({ runtime }: ProjectManifest): readonly PathError[] {
-  return each(runtime.init?.commands ?? [], (entry, index) => checkCommand(entry, `/runtime/init/commands/${index}`));
+  return each(runtime.init?.commands ?? [], (entry, index) => {
+    const path = `/runtime/init/commands/${index}`;
+    return [...checkCommand(entry, path), ...sure(() => checkLines(entry.env ?? {}, `${path}/env`))];
+  });
 }
 
 function checkCommand(
@@ -134,6 +138,15 @@ function checkEnv(env: Readonly<Record<string, string>>, path: string): readonly
     name.startsWith('COMPUTALOT_')
       ? [{ path: `${path}/${pointerToken(name)}`, code: 'reserved_variable', message: 'is for the platform to set' }]
       : checkEnvironment({ [name]: env[name] as string }, path),
+  );
+}
+
+/** Each becomes a line of a Dockerfile. */
+function checkLines(env: Readonly<Record<string, string>>, path: string): readonly PathError[] {
+  return each(Object.keys(env), (name) =>
+    isOneLine(env[name] as string)
+      ? []
+      : [{ path: `${path}/${pointerToken(name)}`, code: 'malformed_value', message: 'must be one line of text' }],
   );
 }
 

@@ -1,5 +1,7 @@
 /** Paths of a manifest. None may mean something else to a tool that reads it otherwise: no climbing, no backslash, no control. */
 
+import { isOneLine } from '../../policy/dockerfile-lines.ts';
+
 /** Everything of the platform's own in a container is below it. */
 export const platformFolder = '/computalot';
 
@@ -11,8 +13,7 @@ export function describeBadRelative(path: string): string | undefined {
 
 /** What is wrong with a path of either kind; undefined if nothing is. */
 export function describeBadPath(path: string): string | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  if (/[\u0000-\u001f\u007f\\]/.test(path)) return 'must have neither a backslash nor control characters';
+  if (/[\t\\]/.test(path) || !isOneLine(path)) return 'must have neither a backslash nor control characters';
   return path.split('/').includes('..') ? 'must not climb by `..`' : undefined;
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkDockerfile } from '../../../src/policy/check-dockerfile.ts';
+import { checkDockerfile, checkValues } from '../../../src/policy/check-dockerfile.ts';
 import { type DockerfileWish, readDockerfile, renderDockerfile } from '../../../src/policy/dockerfile.ts';
 
 const pin = (name: string) => `registry.example/${name}@sha256:${'a'.repeat(64)}`;
@@ -27,6 +27,12 @@ function stagesInARow(count: number): string {
   return ['FROM scratch AS a0', ...Array.from({ length: count }, (_, index) => `FROM a${index} AS a${index + 1}`)].join(
     '\n',
   );
+}
+
+const growing = `ENV A=0123456789abcdef\n${'ENV A=$A$A\n'.repeat(20)}`;
+
+function longValues(count: number): string {
+  return Array.from({ length: count }, (_, index) => `ENV V${index}=${'v'.repeat(16_000)}`).join('\n');
 }
 
 const python = `# A usual one.
@@ -144,6 +150,12 @@ describe('a Dockerfile', () => {
     ['no instruction', 'FROM x\nRUNN a', '2 unknown'],
     ['no stage', '# nothing', '1 no_stage'],
     ['a NUL', 'FROM x\nRUN a\0b', '2 character'],
+    ['a value that holds the one before it again and again', `FROM x\n${growing}`, '14 value'],
+    ['values that hold each other', `FROM x\nARG A=aaaa\n${'ENV B=$A$A$A\nENV A=$B$B$B\n'.repeat(4)}`, '9 value'],
+    ['a long value in many places', `FROM x\nENV A=${'a'.repeat(2000)}\nLABEL a="${'$A'.repeat(9)}"`, '3 value'],
+    ['a value under a name that is made of values', `FROM x\nENV A=B\n${'ENV $A=$B$B$B$B\n'.repeat(4)}`, '5 value'],
+    ['values of an image too often', `FROM x\nENV A=${'$PATH'.repeat(16)}`, '2 value'],
+    ['many long values', `FROM x\n${'ENV A=1\n'.repeat(2)}${longValues(9)}`, '12 value'],
   ])('with %s is refused with its line', (_, text, error) => {
     expect(errorsOf(text)).toContain(error);
   });
@@ -167,6 +179,28 @@ describe('a Dockerfile', () => {
 
     expect(judged.ok ? [] : judged.errors.map((error) => error.code)).toContain(code);
     expect(judged.ok ? 0 : judged.errors.length).toBeLessThan(1010);
+  });
+
+  it('may add to its values as authors do', () => {
+    const idioms = [
+      `ENV PATH=/x:$PATH`,
+      `ENV LD=/y\${LD:+:$LD}`,
+      `ENV P="\${P:-/usr}/z"`,
+      'ENV HOME /h',
+      'LABEL a=$HOME',
+    ];
+
+    expect(errorsOf(`FROM x\n${`${idioms.join('\n')}\n`.repeat(20)}`)).toEqual([]);
+  });
+
+  it('has init commands with any characters in one line, and no value that is none', () => {
+    const strange = ['a\u2028b', '\u0085', '\ufeff', '\x7f', '\ufffd', 'ä'];
+    const text = render('FROM x', {}, { init: [{ label: 'l', command: strange, cwd: '.', env: {} }] });
+
+    expect(checkDockerfile(text, registries).errors).toEqual([]);
+    expect(JSON.parse(text.trimEnd().split('\nRUN ')[1] ?? '')).toEqual(strange);
+    expect(errorsOf('FROM x', { args: { A: 'a\u2028b' } })).toEqual(['1 character']);
+    expect(errorsOf('FROM x', { args: { A: '\ud800' } })).toEqual(['1 character']);
   });
 
   it('in its new form is taken by the gate, and read again is the same, whatever it was', () => {
@@ -227,5 +261,13 @@ describe('the gate takes no Dockerfile', () => {
     ['with a stage written otherwise', `${from}FROM stage00 AS stage1\n`],
   ])('%s', (_, text) => {
     expect(checkDockerfile(text, registries).errors).not.toEqual([]);
+  });
+
+  it('whose values may become very long on its images', () => {
+    const line = `LABEL a="${'$BIG'.repeat(5)}"\n`;
+
+    expect(checkValues(`${from}${line}`, [`BIG=${'b'.repeat(4000)}`])).toMatchObject([{ path: '/dockerfile/2' }]);
+    expect(checkValues(`${from}${line}`, ['BIG=b'])).toEqual([]);
+    expect(checkValues(`${from}${growing}`, [])).not.toEqual([]);
   });
 });

@@ -90,6 +90,13 @@ describe('it is refused, with a path, where', () => {
       '/build/dockerfile path',
     ],
     ['C-12, C-83 the context climbs', changed(whole, '/build/context', '../app'), '/build/context path'],
+    ['a path has what may end a line', changed(whole, '/build/context', 'a\u2028b'), '/build/context path'],
+    ['the workdir is no text', changed(smallest, '/runtime/workdir', '/a\ud800'), '/runtime/workdir path'],
+    [
+      'a variable of an init command is no line of text',
+      changed(smallest, '/runtime/init', { commands: [{ command: ['x'], env: { A: 'a\u0085b' } }] }),
+      '/runtime/init/commands/0/env/A malformed_value',
+    ],
     ['C-87 a path has a backslash', changed(whole, '/build/context', 'a\\b'), '/build/context path'],
     ['C-87 a path has a NUL', changed(whole, '/build/dockerfile', 'a\0b'), '/build/dockerfile path'],
     ['C-14 an argument is no text', changed(whole, '/build/args', { A: 1 }), '/build/args/A type'],
