@@ -10,9 +10,11 @@ import { bounds, cutText } from '../contract/bounds.ts';
 import { AgentError } from '../contract/failures.ts';
 import type { BuildImage } from '../contract/job-build.ts';
 import { networkName } from '../contract/names.ts';
+import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
-import type { BuildRequest } from '../runtime/engine.ts';
+import type { BuildOptions, BuildRequest } from '../runtime/engine.ts';
 import { buildContext } from './build-context.ts';
+import { BuildLog } from './build-log.ts';
 import type { InputProgress, JobInputs } from './inputs/job-inputs.ts';
 import type { RunningJob } from './running-job.ts';
 
@@ -71,14 +73,24 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
   const revision = { project_id: request.projectId, sha256, bytes };
   return await inputs.withRevision(revision, { signal, onProgress: onFetch }, async (file) => {
     let at = {};
-    return await ground.engine.build(request, await buildContext(file, source), {
+    const said = new BuildLog();
+    const options: BuildOptions = {
       ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30 },
       onProgress: ({ step, steps, text, label }) => {
         at = { step, steps, ...(label !== undefined && { label }) };
         const named = label === undefined ? text : `init command ${label}: ${text}`;
         job.emit('image.progress', `${id}: step ${step} of ${steps}, ${named}`, { image: id, ...at });
+        said.push(`Step ${step} of ${steps}: ${named}\n`);
       },
-      onLog: (text) => ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build'),
-    });
+      onLog: (text) => {
+        ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build');
+        said.push(text);
+      },
+    };
+    try {
+      return await ground.engine.build(request, await buildContext(file, source), options);
+    } finally {
+      await said.keep(job, toItsEnd());
+    }
   });
 }

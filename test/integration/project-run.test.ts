@@ -197,8 +197,15 @@ it('a project is built once, runs under gVisor with a read-only root, and what i
     checks: [{ state: 'passed' }, { state: 'passed' }, { state: 'passed' }],
     steps: [{ id: 'task', state: 'succeeded' }],
   });
-  expect(first.kept).toMatchObject([{ name: 'sum', file_name: 'sum.json' }, { name: 'task.log' }]);
-  const said = JSON.parse(String(handed.get(first.kept[0]?.sha256 ?? '')));
+  expect(first.kept.map(({ name, file_name }) => [name, file_name])).toEqual([
+    ...[
+      ['build.log', 'build.log.ndjson'],
+      ['sum', 'sum.json'],
+      ['task.log', 'task.log.ndjson'],
+    ],
+  ]);
+  const bytesOf = (output: string) => handed.get(first.kept.find(({ name }) => name === output)?.sha256 ?? '');
+  const said = JSON.parse(String(bytesOf('sum')));
   expect(said).toEqual({
     ...{ kernel: '4.4.0', table: 'squares', init: false, cwd: '/workspace', sum: 570, services: '[]' },
     writes: [false, false, true, true, true],

@@ -60,15 +60,19 @@ it('is pushed, built by its host, run with what the job gives it, and kept; the 
 
   expect({ code, stderr }).toMatchObject({ code: 0 });
   const job = JSON.parse(last) as JobView;
+  expect(job.outputs.map(({ name }) => name)).toContain('build.log');
   expect(job).toMatchObject({ state: 'succeeded', dialect: 'computalot', steps: [{ id: 'task', exit_code: 0 }] });
   const got = join(folder, 'result.txt');
   expect(await run('artifacts', job.id, 'result', '--output', got)).toMatchObject({ code: 0 });
   expect(readFileSync(got, 'utf8')).toBe('{"rounds":3} and fixed');
   expect((await run('logs', job.id)).stdout).toBe('task | done\n');
+  expect((await run('logs', job.id, '--step', 'build')).stdout).toMatch(/^Step 1 of \d+: FROM /);
   expect((await run('revisions', 'describe', sha256)).stdout).toContain(wire.nodeId);
 
   const again = await run(...submit);
   expect(again).toMatchObject({ code: 0 });
+  const second = JSON.parse(again.last) as JobView;
+  expect(second.outputs.map(({ name }) => name)).not.toContain('build.log');
 });
 
 it('that cannot be a revision is told all that is wrong before anything is sent', async () => {

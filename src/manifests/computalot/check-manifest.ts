@@ -161,9 +161,15 @@ function checkServices({ runtime }: ProjectManifest): readonly PathError[] {
           : checkProgram(service.healthcheck.command, `${path}/healthcheck/command`),
       ),
       ...sure(() =>
-        // Each would be the name of another container of the job.
-        /^(task|check-\d+)$/.test(hostOf(service.name))
-          ? [{ path: `${path}/name`, code: 'reserved_name', message: 'is the name of a container of the platform' }]
+        // Each is the name of another container of the job, or of its log.
+        /^(task|build|check-\d+)$/.test(hostOf(service.name))
+          ? [
+              {
+                path: `${path}/name`,
+                code: 'reserved_name',
+                message: 'is a name that the platform has for a container or a log of its own',
+              },
+            ]
           : [],
       ),
     ];

@@ -40,7 +40,9 @@ export async function keptLog(
   const rows = (await tx.job_outputs.list({ where: { job_id: job.id } })).filter(({ kind }) => kind === 'log');
   const end = endOf(job, await tx.job_news.get(job.id));
   const names = [...rows, ...end.outputs].map(({ name }) => name.replace(/\.log$/, ''));
-  const wanted = step === undefined ? new Set([...job.steps.map(({ id }) => id), ...names]) : [step];
+  // What its build has said comes before all of them, and is read by its name.
+  const of = names.filter((name) => name !== 'build');
+  const wanted = step === undefined ? new Set([...job.steps.map(({ id }) => id), ...of]) : [step];
   const logs: { step: string; output: StoredOutput }[] = [];
   const lacking: Lacking[] = [];
   for (const id of wanted) {

@@ -10,6 +10,7 @@ import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { ReceiptFacts } from '../../../src/contract/job-receipt.ts';
 import { revisionsPath } from '../../../src/contract/signing.ts';
 import { signReceipt } from '../../../src/jobs/job-end.ts';
+import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { prepareJob } from '../../../src/jobs/prepare-job.ts';
 import { RunningJob } from '../../../src/jobs/running-job.ts';
 import type { ImageFacts } from '../../../src/policy/container-request.ts';
@@ -57,7 +58,15 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
     signed.push(facts);
     return null;
   };
-  const jobs = { ...openHostJobs({ receipts: { sign } }), inputs };
+  const kept: Record<string, string> = {};
+  const takeLog: JobOutputs['takeLog'] = async (job, step, entries) => {
+    let text = '';
+    for await (const { data } of entries) text += data;
+    kept[`${job} ${step}`] = text;
+    return await Promise.reject(new Error('no room'));
+  };
+  const outputs = { takeLog } as unknown as JobOutputs;
+  const jobs = { ...openHostJobs({ receipts: { sign }, outputs }), inputs };
   const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000), over: Partial<JobPlan> = {}) => {
     const recorded = taskContext(engine, { jobs });
     const images = [{ id: 'main', source }];
@@ -67,7 +76,7 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
     return { ...recorded, job };
   };
   const pulls = () => calls.filter((call) => call.startsWith('pull'));
-  return { ...{ prepare, given, pulls, built, calls, signed }, asked: server.asked };
+  return { ...{ prepare, given, pulls, built, calls, signed, kept }, asked: server.asked };
 }
 
 type Build = (request: BuildRequest, options: BuildOptions) => Promise<void>;
@@ -95,12 +104,13 @@ describe('an image that a host builds', () => {
   });
 
   it('tells how far it is by the labels of init commands, and has what the build said in its log (C-22)', async () => {
-    const { prepare } = await buildingHost({
+    const { prepare, kept } = await buildingHost({
       build: async (_request, { onLog, onProgress }) => {
         onProgress?.({ step: 2, steps: 3, text: 'RUN make' });
         onProgress?.({ step: 3, steps: 3, text: 'RUN ["true"]', label: 'warm' });
         onProgress?.({ step: 2, steps: 3, text: 'RUN make' });
-        onLog?.('made it\n');
+        onLog?.('made ');
+        onLog?.('it\nand it\n');
       },
     });
 
@@ -117,7 +127,28 @@ describe('an image that a host builds', () => {
       }),
     );
     const line = logLines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'build');
-    expect(line).toMatchObject({ ...values, text: 'made it' });
+    expect(line).toMatchObject({ ...values, text: 'made' });
+    const [first, second] = ['Step 2 of 3: RUN make\n', 'Step 3 of 3: init command warm: RUN ["true"]\n'];
+    // Its image is as good where the log could not be kept, and that is said.
+    expect(kept).toEqual({ 'job-1 build': `${first}${second}${first}made it\nand it\n` });
+    expect(events.map(({ type }) => type)).toContain('log.lost');
+  });
+
+  it('keeps the end of what a build has said where that is long', async () => {
+    const { prepare, kept } = await buildingHost({
+      build: async (_request, { onLog }) => {
+        onLog?.('first\n');
+        for (let count = 0; count < 100; count += 1) onLog?.('x'.repeat(65_536));
+        onLog?.('\nlast\n');
+      },
+    });
+
+    await prepare();
+
+    const [text = ''] = Object.values(kept);
+    expect(text.length).toBeGreaterThan(2 ** 20);
+    expect(text.length).toBeLessThan(4 * 2 ** 20);
+    expect([text.startsWith('first'), text.endsWith('\nlast\n')]).toEqual([false, true]);
   });
 
   it('is there for the next job of its project: nothing is pulled, fetched or built', async () => {
