@@ -20,6 +20,7 @@ import { refuse } from '../policy/refusal.ts';
 import { describeFailure, sendAnswer, sendJson } from './answers.ts';
 import { BuildContext } from './build-context.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import { checkImageBounds } from './create-container.ts';
 import type { ImageObject } from './engine-objects.ts';
 import { requireNetwork } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
@@ -227,6 +228,7 @@ async function assertBase(base: string, gate: GateContext, signal: AbortSignal):
   if (!(object.RepoDigests ?? []).some((digest) => isRepoDigestOf(digest, wanted))) {
     throw new AgentError('image.digest_mismatch', { expected: base, actual: [...(object.RepoDigests ?? [])] });
   }
+  refuse([{ failure: 'policy.refused', errors: checkImageBounds(object.Config) }]);
   const { OnBuild, Env } = object.Config ?? {};
   if ((OnBuild ?? []).length === 0) return Env ?? [];
   const message = `${base} has instructions for those who build on it (ONBUILD)`;

@@ -13,6 +13,7 @@ import type { PathError } from '../contract/validate.ts';
 import { checkContainerRequest } from '../policy/check-container.ts';
 import { readClientRequest } from '../policy/client-request.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
+import { maxVolumes } from '../policy/dockerfile-values.ts';
 import { type HostPolicy, workloadRoot } from '../policy/host-policy.ts';
 import type { AnyContainerRequest } from '../policy/job-request.ts';
 import { refuse } from '../policy/refusal.ts';
@@ -144,7 +145,7 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
     throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
   }
   const { Id, RepoDigests, Config } = JSON.parse(answer.body.toString()) as ImageObject;
-  refuse([{ failure: 'policy.refused', errors: checkImageLabels(Config?.Labels ?? {}) }]);
+  refuse([{ failure: 'policy.refused', errors: checkImageBounds(Config) }]);
   const test = Config?.Healthcheck?.Test ?? [];
   return {
     id: Id,
@@ -160,11 +161,23 @@ async function imageFacts(reference: string, gate: GateContext, signal: AbortSig
 
 const maxLabelBytes = 64 * 1024;
 
-/** The engine writes them on each container of the image, into every list and every event: large ones would end both for all. */
-function checkImageLabels(labelsOfImage: Labels): PathError[] {
-  const tooLarge = Buffer.byteLength(JSON.stringify(labelsOfImage)) > maxLabelBytes;
-  const message = `the labels of the image are larger than ${maxLabelBytes} bytes`;
-  return tooLarge ? [{ path: '/Image', code: 'image_refused', message }] : [];
+const maxPorts = 1024;
+
+/**
+ * What the engine writes on each container of the image: labels into every list and every event, where large ones would end both for
+ * all, and each volume and port, of which an image may have a hundred thousand, with every step of a build as well.
+ */
+export function checkImageBounds(config: ImageObject['Config']): PathError[] {
+  const { Labels, Volumes, ExposedPorts } = config ?? {};
+  const count = (things: object | null | undefined) => Object.keys(things ?? {}).length;
+  const wrong = [
+    ...(Buffer.byteLength(JSON.stringify(Labels ?? {})) > maxLabelBytes
+      ? [`the labels of the image are larger than ${maxLabelBytes} bytes`]
+      : []),
+    ...(count(Volumes) > maxVolumes ? [`the image declares more than ${maxVolumes} volumes`] : []),
+    ...(count(ExposedPorts) > maxPorts ? [`the image exposes more than ${maxPorts} ports`] : []),
+  ];
+  return wrong.map((message) => ({ path: '/Image', code: 'image_refused', message }));
 }
 
 async function refuseForeignName(name: string, gate: GateContext, signal: AbortSignal): Promise<void> {

@@ -83,6 +83,7 @@ export interface ImageObject {
     readonly User?: string | null;
     readonly Labels?: Labels | null;
     readonly Volumes?: Readonly<Record<string, unknown>> | null;
+    readonly ExposedPorts?: Readonly<Record<string, unknown>> | null;
     readonly WorkingDir?: string | null;
     readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
   } | null;

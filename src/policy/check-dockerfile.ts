@@ -16,7 +16,7 @@ export interface CheckedDockerfile {
 }
 
 const keywords =
-  'ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR';
+  'ARG|CMD|COPY|ENTRYPOINT|ENV|FROM|HEALTHCHECK|LABEL|MAINTAINER|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR';
 const form = new RegExp(`^(${keywords}) (\\S(?:.*\\S)?)$`);
 /** A builder ends a word at each byte that is a space in Latin-1 and knows quotes: so flags have characters for which that is the same. */
 const copy = /^(?:--from=([a-zA-Z0-9][\w./:@-]*) )?(?:--chown=[\w.:-]+ )?(?!-)\S/;

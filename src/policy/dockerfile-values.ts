@@ -1,5 +1,5 @@
 /**
- * How long the values of a Dockerfile may become. A builder puts them together in the engine itself, which nothing bounds, in a time
+ * How long the values of a Dockerfile may become, and how many volumes. A builder puts them together in the engine itself, which nothing bounds, in a time
  * that grows with the square of their length; and each may hold the one before it as often as its author likes.
  */
 import { splitWords } from './dockerfile-words.ts';
@@ -11,20 +11,11 @@ const maxTogether = 128 * 1024;
 /** Of one that an image sets, as far as nobody has looked. */
 const usualLength = 1024;
 
+/** Of a file: each container of it has all of them. */
+export const maxVolumes = 64;
+
 /** Those in whose words a builder looks for values. */
-const expanding = new Set([
-  'ADD',
-  'ARG',
-  'COPY',
-  'ENV',
-  'EXPOSE',
-  'FROM',
-  'LABEL',
-  'STOPSIGNAL',
-  'USER',
-  'VOLUME',
-  'WORKDIR',
-]);
+const expanding = new Set(['ADD', 'ARG', 'COPY', 'ENV', 'FROM', 'LABEL', 'STOPSIGNAL', 'USER', 'VOLUME', 'WORKDIR']);
 
 /** Lengths at most: a value counts for as long as it ever was, in whatever stage. */
 export class ValueLengths {
@@ -33,6 +24,7 @@ export class ValueLengths {
   #together = 0;
   /** Of a variable whose name is made of values. */
   #any = 0;
+  #volumes = 0;
 
   /** `env`: what the images set, as `NAME=value`, where that is known. */
   constructor(env?: readonly string[]) {
@@ -46,6 +38,8 @@ export class ValueLengths {
     if (text.includes('$') && this.#lengthOf(text) > maxExpanded) {
       return `may become longer than ${maxExpanded} characters once its values are put in`;
     }
+    if (keyword === 'VOLUME') this.#volumes += text.split(/[\s,]+/).length;
+    if (this.#volumes > maxVolumes) return `declares more than ${maxVolumes} volumes`;
     if (keyword !== 'ENV' && keyword !== 'ARG') return undefined;
     for (const [name, value] of assigned(text)) this.#put(name, this.#lengthOf(value));
     return this.#together > maxTogether

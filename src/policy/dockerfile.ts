@@ -80,7 +80,7 @@ export function readDockerfile(text: string, { args = {}, target }: DockerfileWi
   return { ok: false, errors: [{ line: 1, code: 'too_many', message }] };
 }
 
-const kept = ['RUN', 'CMD', 'LABEL', 'MAINTAINER', 'EXPOSE', 'ENTRYPOINT', 'VOLUME', 'USER', 'WORKDIR', 'STOPSIGNAL'];
+const kept = ['RUN', 'CMD', 'LABEL', 'MAINTAINER', 'ENTRYPOINT', 'VOLUME', 'USER', 'WORKDIR', 'STOPSIGNAL'];
 const keptAsWell = ['HEALTHCHECK', 'SHELL', 'ENV'];
 /** What hosts of this platform are, in the words of a Dockerfile. */
 const ownPlatform = /^\$(?:BUILDPLATFORM|TARGETPLATFORM|\{BUILDPLATFORM\}|\{TARGETPLATFORM\})$/;
@@ -108,6 +108,8 @@ class Reader {
     else if (keyword === 'ARG') this.#arg(instruction);
     else if (keyword === 'COPY' || keyword === 'ADD') this.#copy(instruction);
     else if (keyword === 'ONBUILD') this.#refuse(instruction, 'onbuild', 'is for builds of others: leave it out');
+    // What is published is the plan's to say, and an engine writes each port of a range.
+    else if (keyword === 'EXPOSE' && this.stages.length > 0) return;
     else if (![...kept, ...keptAsWell].includes(keyword)) {
       this.#refuse(instruction, 'unknown', `is no instruction: ${keyword.slice(0, 40)}`);
     } else if (keyword === 'RUN' && text.startsWith('--')) {

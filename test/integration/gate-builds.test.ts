@@ -486,6 +486,27 @@ describe('the gate builds nothing', () => {
     }
   });
 
+  it.each([
+    ['volumes', `VOLUME [${Array.from({ length: 65 }, (_, index) => `"/v${index}"`).join(', ')}]`],
+    ['ports', 'EXPOSE 1-1025'],
+  ])('on an image that has too many %s, which no job runs either', async (_, change) => {
+    const folder = mkdtempSync(join(tmpdir(), 'bounds-'));
+    const host = ground.policy.registries[0]?.host ?? '';
+    const place = { socketPath: ground.engineSocket, host, repository: 'gpuaas-dev/bounds', tag: newInstance() };
+    try {
+      const { reference, image_id } = await publishRoot(place, folder, [change]);
+      images.add(image_id);
+      const refused = { status: 403, text: expect.stringContaining('image_refused') };
+
+      expect(await answer([file(`FROM ${reference} AS stage0\n`), end])).toMatchObject(refused);
+      const body = ground.containerRequest(newInstance(), { top: { Image: reference } });
+      const name = `gpuaas-${(body['Labels'] as Record<string, string>)[labels.instance]}`;
+      expect(await call(ground.gate, 'POST', `/containers/create?name=${name}`, body)).toMatchObject(refused);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   it('where the operator does not allow it', async () => {
     const other = await openGateGround();
     try {

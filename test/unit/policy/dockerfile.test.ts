@@ -155,6 +155,11 @@ describe('a Dockerfile', () => {
     ['a long value in many places', `FROM x\nENV A=${'a'.repeat(2000)}\nLABEL a="${'$A'.repeat(9)}"`, '3 value'],
     ['a value under a name that is made of values', `FROM x\nENV A=B\n${'ENV $A=$B$B$B$B\n'.repeat(4)}`, '5 value'],
     ['values of an image too often', `FROM x\nENV A=${'$PATH'.repeat(16)}`, '2 value'],
+    [
+      'many volumes',
+      `FROM x\nVOLUME /a\nVOLUME ["${Array.from({ length: 64 }, (_, n) => n).join('", "')}"]`,
+      '3 value',
+    ],
     ['many long values', `FROM x\n${'ENV A=1\n'.repeat(2)}${longValues(9)}`, '12 value'],
   ])('with %s is refused with its line', (_, text, error) => {
     expect(errorsOf(text)).toContain(error);
@@ -179,6 +184,10 @@ describe('a Dockerfile', () => {
 
     expect(judged.ok ? [] : judged.errors.map((error) => error.code)).toContain(code);
     expect(judged.ok ? 0 : judged.errors.length).toBeLessThan(1010);
+  });
+
+  it('exposes nothing: what is published is for the plan to say', () => {
+    expect(render('FROM x\nEXPOSE $PORT 1-65535\nUSER 1')).toBe(`FROM ${pin('x')} AS stage0\nUSER 1\n`);
   });
 
   it('may add to its values as authors do', () => {
@@ -244,6 +253,7 @@ describe('the gate takes no Dockerfile', () => {
     ['with a mount', `${from}RUN --mount=type=bind,target=/x a\n`],
     ['with ADD', `${from}ADD https://example.com/x /x\n`],
     ['with ONBUILD', `${from}ONBUILD RUN a\n`],
+    ['with ports, which may be a range', `${from}EXPOSE 1-65535\n`],
     ['with a here-document', `${from}RUN <<EOF\n`],
     ['with files of an image by tag', `${from}COPY --from=busybox a b\n`],
     ['with files of a later stage', `${from}COPY --from=stage0 a b\n`],
@@ -269,5 +279,6 @@ describe('the gate takes no Dockerfile', () => {
     expect(checkValues(`${from}${line}`, [`BIG=${'b'.repeat(4000)}`])).toMatchObject([{ path: '/dockerfile/2' }]);
     expect(checkValues(`${from}${line}`, ['BIG=b'])).toEqual([]);
     expect(checkValues(`${from}${growing}`, [])).not.toEqual([]);
+    expect(checkValues(`${from}${'VOLUME /a /b\n'.repeat(33)}`, [])).toMatchObject([{ path: '/dockerfile/34' }]);
   });
 });
