@@ -1,5 +1,5 @@
 /** Services under gVisor, for real: policies, readiness and health as under runc, and those that the jobs of a revision share. */
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
-import { run } from '../../bootstrap/dev/processes.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobPlan } from '../../src/contract/job-plan.ts';
 import { containerName } from '../../src/contract/names.ts';
@@ -16,6 +15,7 @@ import { groupOfPlan } from '../../src/policy/service-group.ts';
 import { plan as planOf, service, step, words } from '../support/job-plans.ts';
 import { inspectRaw } from '../support/looking.ts';
 import { leftOf } from '../support/nosana-ground.ts';
+import { openPool, ownPool } from '../support/open-pool.ts';
 import { smallest } from '../support/project-manifests.ts';
 import { newRevision } from '../support/sharing-jobs.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
@@ -24,11 +24,8 @@ let dir: string;
 let engine: PrivateEngine;
 let host: TestHost;
 let image: string;
-let isOpen = false;
-// Nobody else's: an engine of a test's own has no firewall rules, and those of the machine's engine let no stranger's packets pass.
-const network_pool = `10.214.${randomInt(256)}.0/24`;
-const firewall = async (change: '-I' | '-D') =>
-  await run('iptables', ['-w', change, 'DOCKER-USER', '-s', network_pool, '-d', network_pool, '-j', 'ACCEPT']);
+let closePool: (() => Promise<void>) | undefined;
+const network_pool = ownPool();
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'gvisor-'));
@@ -36,11 +33,10 @@ beforeAll(async () => {
   const sandboxes = { runc: 'runc', gvisor: GVISOR_RUNTIME };
   host = await openTestHost({ engineSocket: engine.socketPath, policy: { sandboxes, network_pool } });
   ({ reference: image } = await ensureImage({ socketPath: engine.socketPath, host: host.registryHost }, 'tiny'));
-  await firewall('-I');
-  isOpen = true;
+  closePool = await openPool(network_pool);
 });
 afterAll(async () => {
-  if (isOpen) await firewall('-D');
+  await closePool?.();
   await host?.close();
   await engine?.stop();
   rmSync(dir, { recursive: true, force: true });

@@ -10,19 +10,26 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { newerEngineEnv } from '../../bootstrap/dev/newer-engine.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import { containerOf, succeeded } from '../support/looking.ts';
+import { openPool, ownPool } from '../support/open-pool.ts';
+import { ask, newRevision, sharingJob } from '../support/sharing-jobs.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
 import { expectWholeJobs } from '../support/whole-job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gpn-'));
 let engine: PrivateEngine;
 let host: TestHost;
+let closePool: (() => Promise<void>) | undefined;
 
 beforeAll(async () => {
   engine = await startPrivateEngine(join(folder, 'e'), { env: await newerEngineEnv() });
-  host = await openTestHost({ engineSocket: engine.socketPath });
+  const network_pool = ownPool();
+  host = await openTestHost({ engineSocket: engine.socketPath, policy: { network_pool } });
+  closePool = await openPool(network_pool);
 });
 afterAll(async () => {
+  await closePool?.();
   await host?.close();
   await engine?.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -56,6 +63,22 @@ it('runs, starts again and takes away a workload with folders, a secret and a po
 
 it('runs jobs to their ends', async () => {
   await expectWholeJobs(host, await host.image('tiny'), 'runc');
+});
+
+it('has jobs share services, while each finds its own by its name', async () => {
+  const revision = newRevision();
+  const ground = { allocation: host.policy.allocation.id, tiny: await host.image('tiny') };
+  const line = `${ask}; wget -qO- http://helper:8080/said`;
+
+  const both = ['one', 'two'].map(async (helper) => {
+    const { output } = await host.run('workload.job_launch', sharingJob(ground, revision, line, { helper }));
+    return (output as JobTaskOutput).report?.steps[0]?.results['said'];
+  });
+
+  const [first, second] = await Promise.all(both);
+  expect([first?.[1], second?.[1]]).toEqual(['one', 'two']);
+  expect([first?.[0], second?.[0]].sort()).toEqual(['1', '2']);
+  await host.jobs.groups.endIdle({ engine: host.engine, idleSeconds: 0 });
 });
 
 async function sealed(text: string): Promise<string> {
