@@ -6,27 +6,29 @@ import type { RunningJob } from './running-job.ts';
 const logName = 'build';
 /** Of memory. */
 const mostBytes = 4 * 2 ** 20;
-const entryBytes = 256;
+const textBytes = 256;
 /** A line of any length, in pieces. */
 const pieces = /[^\n]{0,4096}\n|[^\n]{1,4096}/g;
 
 export class BuildLog {
-  readonly #entries: LogEntry[] = [];
+  #said: { readonly time: string; readonly text: string }[] = [];
+  /** Of those, from the first on, that are kept no more. */
+  #dropped = 0;
   #bytes = 0;
 
+  /** Cheap, however short the lines are: commands write as fast as they can. */
   push(text: string): void {
-    const time = new Date().toISOString();
-    for (const [piece] of text.matchAll(pieces)) {
-      const data = Buffer.from(piece);
-      this.#entries.push({ cursor: '', time, channel: 'stdout', data, partial: !piece.endsWith('\n') });
-      this.#bytes += data.length + entryBytes;
-    }
-    while (this.#bytes > mostBytes) this.#bytes -= (this.#entries.shift()?.data.length ?? 0) + entryBytes;
+    this.#said.push({ time: new Date().toISOString(), text });
+    this.#bytes += sizeOf(text);
+    for (; this.#bytes > mostBytes; this.#dropped += 1) this.#bytes -= sizeOf(this.#said[this.#dropped]?.text ?? '');
+    if (this.#dropped <= this.#said.length / 2) return;
+    this.#said = this.#said.slice(this.#dropped);
+    this.#dropped = 0;
   }
 
   /** Nothing where nothing was said. A build is no worse for a log that could not be kept. */
   async keep(job: RunningJob, signal: AbortSignal): Promise<void> {
-    if (this.#entries.length === 0) return;
+    if (this.#said.length === 0) return;
     try {
       await job.ground.jobs.outputs?.takeLog(job.id, logName, this.#all(), signal);
     } catch (error) {
@@ -36,6 +38,14 @@ export class BuildLog {
   }
 
   async *#all(): AsyncGenerator<LogEntry> {
-    yield* this.#entries;
+    for (const { time, text } of this.#said.slice(this.#dropped)) {
+      for (const [piece] of text.matchAll(pieces)) {
+        yield { cursor: '', time, channel: 'stdout', data: Buffer.from(piece), partial: !piece.endsWith('\n') };
+      }
+    }
   }
+}
+
+function sizeOf(text: string): number {
+  return Buffer.byteLength(text) + textBytes;
 }

@@ -134,6 +134,22 @@ describe('an image that a host builds', () => {
     expect(events.map(({ type }) => type)).toContain('log.lost');
   });
 
+  it('keeps as much of what it has said in short lines', async () => {
+    const lines = 'a line.\n'.repeat(4096);
+    const { prepare, kept } = await buildingHost({
+      build: async (_request, { onLog }) => {
+        for (let count = 0; count < 160; count += 1) onLog?.(lines);
+        onLog?.('last\n');
+      },
+    });
+
+    await prepare();
+
+    const [text = ''] = Object.values(kept);
+    expect(text.length).toBeGreaterThan(3 * 2 ** 20);
+    expect(text.endsWith('a line.\nlast\n')).toBe(true);
+  });
+
   it('keeps the end of what a build has said where that is long', async () => {
     const { prepare, kept } = await buildingHost({
       build: async (_request, { onLog }) => {
