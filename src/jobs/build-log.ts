@@ -4,9 +4,11 @@ import type { RunningJob } from './running-job.ts';
 
 /** Its name among the logs of the job. */
 const logName = 'build';
-/** Of memory. */
+/** Of memory, and about as many where they are kept. */
 const mostBytes = 4 * 2 ** 20;
 const textBytes = 256;
+/** That each line has beside what it says, where it is kept. */
+const lineBytes = 64;
 /** A line of any length, in pieces. */
 const pieces = /[^\n]{0,4096}\n|[^\n]{1,4096}/g;
 
@@ -47,5 +49,7 @@ export class BuildLog {
 }
 
 function sizeOf(text: string): number {
-  return Buffer.byteLength(text) + textBytes;
+  let lines = 0;
+  for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', end + 1)) lines += 1;
+  return Buffer.byteLength(text) + textBytes + lines * lineBytes;
 }

@@ -134,7 +134,7 @@ describe('an image that a host builds', () => {
     expect(events.map(({ type }) => type)).toContain('log.lost');
   });
 
-  it('keeps as much of what it has said in short lines', async () => {
+  it('keeps about as much of what it has said in short lines', async () => {
     const lines = 'a line.\n'.repeat(4096);
     const { prepare, kept } = await buildingHost({
       build: async (_request, { onLog }) => {
@@ -146,7 +146,8 @@ describe('an image that a host builds', () => {
     await prepare();
 
     const [text = ''] = Object.values(kept);
-    expect(text.length).toBeGreaterThan(3 * 2 ** 20);
+    expect(text.length).toBeGreaterThan(2 ** 18);
+    expect(text.length).toBeLessThan(2 ** 19);
     expect(text.endsWith('a line.\nlast\n')).toBe(true);
   });
 
