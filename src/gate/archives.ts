@@ -1,6 +1,7 @@
 /**
  * Tars into and out of containers of jobs.
  *
+ * Neither while the container is started: engines before 25 mount its volumes once more for it, where the look after the start sees them.
  * In only into a volume, and only before the container ever ran: what a task may do to a running one is what its program does.
  * Out of volumes at any time. The engine, as root, resolves the path below the container's root and works in a root of its own
  * there, so that links which a container makes, even meanwhile, lead to nothing but its own files. One that is there on the way
@@ -49,9 +50,12 @@ export async function getArchive(call: GateCall, gate: GateContext): Promise<voi
   const { container, object } = await gate.containers.require(call.params['container'] ?? '', signal);
   const volume = volumesOf(object).find(({ target }) => path === target || path.startsWith(`${target}/`));
   if (!volume || !isPlain(path)) throw refusal('?path', 'path', 'must be in a volume of the container');
-  await assertNoLinks(container.id, { path, target: volume.target }, gate, signal);
-  const incoming = await gate.engine.stream({ method: 'GET', path: archiveOf(container.id), query: { path }, signal });
-  await sendStream(response, incoming);
+  await gate.locks.run(`start ${container.id}`, async () => {
+    signal.throwIfAborted();
+    await assertNoLinks(container.id, { path, target: volume.target }, gate, signal);
+    const archive = { method: 'GET', path: archiveOf(container.id), query: { path }, signal } as const;
+    await sendStream(response, await gate.engine.stream(archive));
+  });
 }
 
 const mostFolders = 64;

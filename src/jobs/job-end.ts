@@ -132,9 +132,9 @@ function whereIs(job: RunningJob, { volume }: PlannedOutput): Whereabouts | unde
 }
 
 function note(job: RunningJob, { name }: PlannedOutput, error: unknown): void {
-  const code = error instanceof AgentError ? error.code : 'internal';
+  const { code, message } = failureOf(error);
   job.ground.log.warn({ err: error }, 'output could not be kept');
-  job.emit('output.failed', `${name} could not be kept.`, { output: name, code });
+  job.emit('output.failed', `${name} could not be kept. ${message}`, { output: name, code });
 }
 
 function noteOutputs(job: RunningJob): void {

@@ -41,6 +41,7 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...checkShared(plan),
         ...checkCaches(plan, parts),
         ...plan.inputs.flatMap(checkInput),
+        ...plan.outputs.flatMap(checkOutput),
       ],
     },
     { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
@@ -175,14 +176,25 @@ function checkInput({ source }: JobPlan['inputs'][number], index: number): PathE
   return [{ path: `/inputs/${index}/source/path`, code: 'path', message: 'must stay within the volume' }];
 }
 
+function checkOutput({ path }: JobPlan['outputs'][number], index: number): PathError[] {
+  return depthOf(path) >= 0
+    ? []
+    : [{ path: `/outputs/${index}/path`, code: 'path', message: 'must stay within the volume' }];
+}
+
 /** A folder may be all that a volume has. */
 function isBelow({ path, media_type }: { readonly path: string; readonly media_type: string }): boolean {
+  return depthOf(path) >= (media_type === 'application/x-tar' ? 0 : 1);
+}
+
+/** How far below a volume; less than 0 where it leads out of it, on the way as well. */
+function depthOf(path: string): number {
   let depth = 0;
   for (const segment of path.split('/')) {
     if (segment !== '' && segment !== '.') depth += segment === '..' ? -1 : 1;
-    if (depth < 0) return false;
+    if (depth < 0) return depth;
   }
-  return depth > 0 || media_type === 'application/x-tar';
+  return depth;
 }
 
 /** Values may be known only later; those are judged with the container. */

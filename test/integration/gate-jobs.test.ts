@@ -468,6 +468,25 @@ describe('an archive', () => {
     await engine.remove(name, never());
   });
 
+  it.concurrent('that is read while its container is started is no mount that should not be there', async () => {
+    const name = await made(newInstance(), 'sleep 60');
+    let outcome: unknown;
+    const starting = engine.start(name, never()).then(
+      () => {
+        outcome = 'started';
+      },
+      (error: unknown) => {
+        outcome = error;
+      },
+    );
+
+    while (outcome === undefined) await filesIn(await engine.getArchive(name, '/data', never()));
+    await starting;
+
+    expect(outcome).toBe('started');
+    await engine.remove(name, never());
+  });
+
   it.concurrent('that is cut off on the way leaves the container as it may be filled again', async () => {
     const name = await made(newInstance(), 'cat /data/a');
     const part = tarWith({ a: 'x'.repeat(2 ** 19) }).subarray(0, 2 ** 18);

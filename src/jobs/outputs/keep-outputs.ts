@@ -49,7 +49,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
   return {
     take: async (output, where, signal) => {
       const read = () => engine.getArchive(where.container, posix.join(where.target, output.path), signal);
-      const archive = await read();
+      const archive = await named(output, read());
       if (!archive) return undefined;
       const { written_until: until } = where;
       // What is being written is not read: its first header says so.
@@ -57,7 +57,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       const most = { bytes: limits.each, entries: maxEntries, names: maxNames, newest };
       return await keep(where.job, async (write) => {
         const taken = await named(output, takeTar(archive, write, most));
-        if (until !== undefined && !(await isAsTaken(taken.look, read))) {
+        if (until !== undefined && !(await named(output, isAsTaken(taken.look, read)))) {
           throw new AgentError('output.unsettled', { output: output.name, path: output.path });
         }
         return filled(output, where, taken);
@@ -166,13 +166,17 @@ function keyOf({ job, output }: Pick<Spooled, 'job' | 'output'>): string {
   return `${job}/${output.name}`;
 }
 
-/** Says which output it was that could not be kept. */
+/** Says which output it was that could not be kept, and nothing of the host. */
 async function named<T>({ name, path }: PlannedOutput, taking: Promise<T>): Promise<T> {
   try {
     return await taking;
   } catch (error) {
-    if (!(error instanceof AgentError) || !/^output\.(refused|unsettled)$/.test(error.code)) throw error;
-    throw new AgentError(error.code, { ...error.detail, output: name, path }, { cause: error });
+    if (!(error instanceof AgentError) || !/^(output\.(refused|unsettled)|engine\.failed)$/.test(error.code))
+      throw error;
+    // An engine names folders of the host, as with links in a circle.
+    const own =
+      error.code === 'engine.failed' ? { reason: 'It cannot read what is at the path of the output.' } : error.detail;
+    throw new AgentError(error.code, { ...own, output: name, path }, { cause: error });
   }
 }
 

@@ -101,7 +101,7 @@ async function reading<T>(from: Readable, use: (first: Entry, rest: AsyncIterato
   try {
     const entries = tar[Symbol.asyncIterator]();
     const first = await next(entries);
-    if (!first) throw refused('The engine gave an empty archive.');
+    if (!first) throw refused('It is a socket, or went just then: the engine gave nothing of it.');
     return await use(first, entries);
   } catch (error) {
     throw reasonOf(error, from);

@@ -33,6 +33,11 @@ describe('a plan', () => {
     ],
     ['an input that is not there', { steps: [step('one', { needs: ['model'] })] }, '/steps/0/needs/0'],
     ['a volume of an output that is not there', { outputs: [output('v')] }, '/outputs/0/volume'],
+    ...['../etc', 'a/../../etc'].map((path): [string, Partial<JobPlan>, string] => [
+      `an output at ${path}`,
+      { ...inVolume, outputs: [{ ...output('v'), path }] },
+      '/outputs/0/path',
+    ]),
     ['a folder of the kernel to start in', { steps: [step('one', { work_dir: '/proc/self' })] }, '/steps/0/work_dir'],
     ['a program without a name', { init: [runOnce('one', { entrypoint: words('') })] }, '/init/0/entrypoint/items/0'],
     [

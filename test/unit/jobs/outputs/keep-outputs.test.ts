@@ -48,11 +48,17 @@ function host(
   } = {},
 ) {
   const { destination, folder = join(root, randomUUID()), limits = {}, clock = hasty, free } = given;
-  const world = { content: 'weights' as string | undefined, asked: [] as string[], writtenAt: [] as Date[] };
+  const world = {
+    content: 'weights' as string | undefined,
+    asked: [] as string[],
+    writtenAt: [] as Date[],
+    broken: undefined as AgentError | undefined,
+  };
   const outputs: KeptOutputs = openOutputs({
     engine: {
       getArchive: async (name, path) => {
         world.asked.push(`${name} ${path}`);
+        if (world.broken) throw world.broken;
         return world.content === undefined ? undefined : archiveOf(world.content, world.writtenAt.shift());
       },
     },
@@ -139,6 +145,18 @@ describe('an output', () => {
 
     expect(await take()).toBeUndefined();
     expect(outputs.of('job-1')).toEqual([]);
+  });
+
+  it('that an engine cannot read is told without the folders of the host that it names', async () => {
+    const { world, take } = host();
+    world.broken = new AgentError('engine.failed', {
+      reason: 'too many links in /var/lib/docker/overlay2/1/merged/out',
+    });
+
+    await expect(take()).rejects.toMatchObject({
+      ...{ code: 'engine.failed', message: expect.not.stringContaining('/var/lib') },
+      detail: { output: 'model', path: 'out/model.bin', reason: 'It cannot read what is at the path of the output.' },
+    });
   });
 
   it('that has not changed is not kept twice, and one that has takes its place', async () => {
