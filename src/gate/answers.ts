@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { AgentError, type FailureCode, type FailureDetail, type FailureKind, failures } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
+import type { PlainAnswer } from '../kit/plain-answer.ts';
 import type { EngineAnswer } from './upstream.ts';
 
 /** Body of every answer with a status of 400 or more that does not come from the engine itself. */
@@ -60,7 +61,22 @@ export async function sendStream(response: ServerResponse, incoming: IncomingMes
   await pipeline(incoming, response);
 }
 
-function headersOf({ headers }: IncomingMessage): Record<string, string> {
+/** The same for a large one: its bytes go on as they stand on the line, chunks and all, and the connection ends with it. */
+export async function sendPlain(response: ServerResponse, answer: PlainAnswer): Promise<void> {
+  response.writeHead(answer.status, { ...headersOf(answer), 'transfer-encoding': 'chunked', connection: 'close' });
+  response.flushHeaders();
+  const { socket } = response;
+  for await (const bytes of answer) {
+    await new Promise<void>((resolve, reject) => {
+      const gone = new Error('The client is gone');
+      if (socket === null) reject(gone);
+      else socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  socket?.end();
+}
+
+function headersOf({ headers }: Pick<IncomingMessage, 'headers'>): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name of passedHeaders) {
     const value = headers[name];

@@ -12,7 +12,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
 import { jobKind, labels } from '../contract/names.ts';
-import { sendStream } from './answers.ts';
+import { sendPlain, sendStream } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { askStat, isLink } from './engine-stat.ts';
@@ -53,8 +53,10 @@ export async function getArchive(call: GateCall, gate: GateContext): Promise<voi
   await gate.locks.run(`start ${container.id}`, async () => {
     signal.throwIfAborted();
     await assertNoLinks(container.id, { path, target: volume.target }, gate, signal);
-    const archive = { method: 'GET', path: archiveOf(container.id), query: { path }, signal } as const;
-    await sendStream(response, await gate.engine.stream(archive));
+    const archive = { path: archiveOf(container.id), query: { path }, signal };
+    const plain = await gate.engine.plain(archive);
+    if (plain) await sendPlain(response, plain);
+    else await sendStream(response, await gate.engine.stream({ ...archive, method: 'GET' }));
   });
 }
 

@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
+import { askPlainly, type PlainAnswer } from '../kit/plain-answer.ts';
 import { assertUsable, type VersionAnswer } from './engine-kind.ts';
 
 /** The version whose fields the policy knows. A newer engine that dropped it is spoken to in its oldest version. */
@@ -79,6 +80,23 @@ export class Upstream {
     return await answer;
   }
 
+  /**
+   * A body that may be large, as it stands on the line. Undefined where there is none that comes in chunks: whatever that is, `stream`
+   * tells it.
+   */
+  async plain({
+    path,
+    query,
+    signal,
+  }: Pick<EngineCall, 'path' | 'query' | 'signal'>): Promise<PlainAnswer | undefined> {
+    const url = urlOf(await this.version(), { path, query });
+    const answer = await askPlainly({ socketPath: this.#socketPath, path: url, signal }).catch(() => undefined);
+    signal.throwIfAborted();
+    if (answer?.isChunked) return answer;
+    answer?.destroy();
+    return undefined;
+  }
+
   /** Like `stream`, and reads the answer whole. */
   async ask(call: EngineCall): Promise<EngineAnswer> {
     const incoming = await this.stream(call);
@@ -116,13 +134,12 @@ export class Upstream {
 
   /** Listens for answer and error in the same breath: an error that nobody listens for would end the process. */
   #open(prefix: string, call: EngineCall, extra: RequestOptions): SentCall {
-    const query = new URLSearchParams(call.query).toString();
     const json = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
     const sent = httpRequest({
       ...extra,
       socketPath: this.#socketPath,
       method: call.method,
-      path: `${prefix}${call.path}${query === '' ? '' : `?${query}`}`,
+      path: urlOf(prefix, call),
       headers: {
         host: 'engine',
         ...(json === undefined ? {} : { 'content-type': 'application/json' }),
@@ -163,6 +180,14 @@ export class Upstream {
       });
     });
   }
+}
+
+function urlOf(
+  prefix: string,
+  { path, query }: { readonly path: string; readonly query?: EngineCall['query'] | undefined },
+): string {
+  const text = new URLSearchParams(query).toString();
+  return `${prefix}${path}${text === '' ? '' : `?${text}`}`;
 }
 
 /** Until the end of it, or the answer: an engine that has answered wants no more. */

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
-import { openWire, type Wire } from './wire-ground.ts';
+import { openWire, type Wire, type WireOptions } from './wire-ground.ts';
 
 export interface ProjectWire {
   readonly engine: PrivateEngine;
@@ -11,13 +11,16 @@ export interface ProjectWire {
   close(): Promise<void>;
 }
 
-export async function openProjectWire(folder: string): Promise<ProjectWire> {
+export async function openProjectWire(
+  folder: string,
+  options: Pick<WireOptions, 'program' | 'withoutProxy'> = {},
+): Promise<ProjectWire> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
   const engine = await startPrivateEngine(folder, { flags: [await gvisorFlag(folder)] });
   undo.defer(() => engine.stop());
   const wire = await openWire({
-    ...{ engineSocket: engine.socketPath, withoutApp: true },
+    ...{ ...options, engineSocket: engine.socketPath, withoutApp: true },
     agentConfig: {
       sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
       builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },

@@ -99,6 +99,8 @@ export interface WireOptions {
   readonly project?: string;
   /** What the allocation of each host says otherwise. */
   readonly allocation?: HostOptions['allocation'];
+  /** Nothing is between the control plane and those who call it: for what is measured. `proxy` does nothing then. */
+  readonly withoutProxy?: boolean;
 }
 
 export async function openWire(options: WireOptions = {}): Promise<Wire> {
@@ -111,10 +113,14 @@ export async function openWire(options: WireOptions = {}): Promise<Wire> {
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
   const proxy = await startCuttingProxy(0);
   undo.defer(() => proxy.close());
-  const url = `${tls ? 'https' : 'http'}://127.0.0.1:${proxy.port}`;
+  const address = `127.0.0.1:${options.withoutProxy === true ? await freePort() : proxy.port}`;
+  const url = `${tls ? 'https' : 'http'}://${address}`;
   const logs: (() => string)[] = [];
 
-  const args = ['--public-url', url, '--registry', registryHost, ...(tls ? tlsOptions(tls) : []), ...serve];
+  const args = [
+    ...['--public-url', url, '--registry', registryHost, ...(tls ? tlsOptions(tls) : []), ...serve],
+    ...(options.withoutProxy === true ? ['--listen', address] : []),
+  ];
   const server = serverOf(folder, proxy, args, { ...enabled, ...environment.server }, logs);
   undo.defer(() => server.stop('SIGKILL'));
   const adminToken = await server.init();

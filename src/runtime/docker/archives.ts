@@ -38,6 +38,8 @@ export async function getArchive(calls: Calls, place: Place, signal: AbortSignal
   try {
     const stream = await calls.open(options, async (_docker, abort) => {
       const call = { method: 'GET', path: pathOf(container), query: { path }, signal: abort } as const;
+      const large = await calls.transport.large(call);
+      if (large) return large;
       return await calls.transport.stream(call).catch((error: unknown) => {
         // The gate's own word is that there is no such container; the engine's, that there is nothing at the path.
         isAbsent = error instanceof AnswerError && error.status === 404 && error.body.code === undefined;

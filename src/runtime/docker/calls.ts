@@ -10,12 +10,11 @@
  *
  * The signal wins over everything: a call that was given up never reports the engine's view of that.
  */
-import type { IncomingMessage } from 'node:http';
 import type Dockerode from 'dockerode';
 import { AgentError } from '../../contract/failures.ts';
 import { parseAnswer, toAgentError } from './call-errors.ts';
 import { loadDockerode } from './load-dockerode.ts';
-import { Transport } from './transport.ts';
+import { type Body, Transport } from './transport.ts';
 
 /** Milliseconds. */
 export interface EngineTimeouts {
@@ -81,7 +80,7 @@ export class Calls {
     const watch = watchCall(options);
     try {
       watch.signal.throwIfAborted();
-      const answer = (await work(await this.docker(), watch.signal)) as IncomingMessage;
+      const answer = (await work(await this.docker(), watch.signal)) as Body;
       watch.stopClock();
       return new EngineStream(answer, watch, options, this.transport.socketPath);
     } catch (error) {
@@ -100,12 +99,12 @@ export class Calls {
 
 /** The body of an answer, read at the pace of its reader. Leaving the loop early closes the connection. */
 export class EngineStream {
-  readonly #answer: IncomingMessage;
+  readonly #answer: Body;
   readonly #watch: CallWatch;
   readonly #options: CallOptions;
   readonly #socketPath: string;
 
-  constructor(answer: IncomingMessage, watch: CallWatch, options: CallOptions, socketPath: string) {
+  constructor(answer: Body, watch: CallWatch, options: CallOptions, socketPath: string) {
     this.#answer = answer;
     this.#watch = watch;
     this.#options = options;
@@ -114,7 +113,7 @@ export class EngineStream {
 
   /** Throws like any call. With `stallMs`, also `engine.timed_out` when nothing comes for that long. */
   async *chunks(stallMs?: number): AsyncGenerator<Buffer, void, undefined> {
-    const parts = (this.#answer as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    const parts = this.#answer[Symbol.asyncIterator]();
     try {
       for (;;) {
         // Only the wait is measured: a slow reader is no stall.

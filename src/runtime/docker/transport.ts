@@ -15,6 +15,8 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import type { Readable } from 'node:stream';
+import { inPieces } from '../../kit/in-pieces.ts';
+import { askPlainly, unchunked } from '../../kit/plain-answer.ts';
 
 /** An answer that says no. What the gate refuses has a code and details; what the engine refuses has a message only. */
 export class AnswerError extends Error {
@@ -50,6 +52,11 @@ export interface TransportCall {
   readonly signal: AbortSignal;
 }
 
+/** A body that is read at the pace of its reader; that of an `IncomingMessage`, too. */
+export interface Body extends AsyncIterable<Buffer> {
+  destroy(): unknown;
+}
+
 /** What dockerode hands to `dial`, as far as our calls use it. */
 export interface DialOptions {
   readonly method: TransportCall['method'];
@@ -73,6 +80,8 @@ type DialCallback = (error: unknown, answer: unknown) => void;
 const maxAnswerBytes = 64 * 1024 * 1024;
 const maxErrorBytes = 256 * 1024;
 const maxIdleConnections = 4;
+/** Of a large body. */
+const pieceBytes = 512 * 1024;
 
 export class Transport {
   readonly socketPath: string;
@@ -115,6 +124,21 @@ export class Transport {
     }
     const text = await readAll(answer, maxErrorBytes, call.signal);
     throw new AnswerError(status, readErrorBody(status, text));
+  }
+
+  /** A body that may be large, in large pieces. Undefined where there is none: whatever that is, `stream` tells it. */
+  async large({ path, query, signal }: Pick<TransportCall, 'path' | 'query' | 'signal'>): Promise<Body | undefined> {
+    const asked = { socketPath: this.socketPath, path: withQuery(path, query), signal };
+    const answer = await askPlainly(asked).catch(() => undefined);
+    signal.throwIfAborted();
+    if (answer?.isChunked) {
+      return {
+        [Symbol.asyncIterator]: () => inPieces(unchunked(answer), () => Buffer.allocUnsafeSlow(pieceBytes)),
+        destroy: () => answer.destroy(),
+      };
+    }
+    answer?.destroy();
+    return undefined;
   }
 
   /** The JSON of the answer; its text where it is of another type, undefined where it has no body. */

@@ -7,14 +7,14 @@
  */
 
 import { createHash, type Hash } from 'node:crypto';
-import { type BigIntStats, createWriteStream, type Stats, statSync } from 'node:fs';
+import { type BigIntStats, type Stats, statSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { AgentError } from '../../contract/failures.ts';
 import { isDiskFull } from '../../kit/disk-full.ts';
 import { moveDurable } from '../../kit/durable.ts';
+import { inPieces } from '../../kit/in-pieces.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
 import { namesIn } from '../../kit/names-in.ts';
@@ -38,6 +38,7 @@ interface Hashed {
 
 /** Or a twentieth of a small disk: files never take it from the store. */
 const reserveBytes = 2 ** 30;
+const writtenAtOnce = 512 * 1024;
 
 export class PieceFiles {
   readonly folder: string;
@@ -61,8 +62,8 @@ export class PieceFiles {
   }
 
   /**
-   * Takes a piece that begins at `offset`, which is what `received` says, or 0 to begin anew. True if the file is whole with it.
-   * `resource.conflict` for another offset, `disk.full`, and what the file itself throws; one that is whole stays as it is.
+   * Takes a piece that begins at `offset`, which is what `received` says, or 0 to begin anew; its chunks are nobody else's. True if the
+   * file is whole with it. `resource.conflict` for another offset, `disk.full`, and what the file itself throws; one that is whole stays as it is.
    */
   async take(file: AnnouncedFile, offset: number, piece: Readable): Promise<boolean> {
     return await this.#alone(file.group, file.name, async () => {
@@ -139,9 +140,7 @@ export class PieceFiles {
     const hash = this.#hashUpTo(part, offset);
     try {
       if (offset > 0 && statsOf(part)?.size !== offset) await truncate(part, offset);
-      const target = createWriteStream(part, { flags: offset === 0 ? 'w' : 'a', mode: 0o600, flush: true });
-      // The request outlives what is wrong with it: its answer is on the same connection.
-      await pipeline(piece.iterator({ destroyOnReturn: false }), atMost(file, size - offset, hash), target);
+      await write(piece, { file, part, offset, hash });
     } catch (error) {
       if (offset === 0) await rm(part, { force: true });
       else await truncate(part, offset).catch(() => rm(part, { force: true }));
@@ -201,17 +200,53 @@ function stampOf(path: string): string {
   return stats ? `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}` : '';
 }
 
-/** Passes chunks on, up to so many bytes, into the hash as well. */
-function atMost(file: AnnouncedFile, most: number, hash: Hash | undefined) {
-  return async function* (chunks: AsyncIterable<Buffer>) {
-    let left = most;
-    for await (const chunk of chunks) {
-      left -= chunk.length;
-      if (left < 0) throw file.tooLong();
-      hash?.update(chunk);
-      yield chunk;
-    }
+interface Writing {
+  readonly file: AnnouncedFile;
+  readonly part: string;
+  readonly offset: number;
+  readonly hash: Hash | undefined;
+}
+
+/** Resolves when all of the piece is on the disk, and in the hash. What comes next is taken while what came before is written. */
+async function write(piece: Readable, { file, part, offset, hash }: Writing): Promise<void> {
+  const target = await open(part, offset === 0 ? 'w' : 'a', 0o600);
+  // One is written while the other is filled.
+  const buffers = [Buffer.allocUnsafeSlow(writtenAtOnce), Buffer.allocUnsafeSlow(writtenAtOnce)] as const;
+  let turn = 0;
+  const next = () => {
+    turn = 1 - turn;
+    return buffers[turn] as Buffer;
   };
+  let writing = Promise.resolve();
+  try {
+    let left = file.size - offset;
+    // The request outlives what is wrong with it: its answer is on the same connection.
+    for await (const bytes of inPieces(givenBack(piece.iterator({ destroyOnReturn: false })), next)) {
+      left -= bytes.length;
+      if (left < 0) throw file.tooLong();
+      hash?.update(bytes);
+      await writing;
+      writing = target.appendFile(bytes);
+      // Told with the next.
+      writing.catch(() => undefined);
+    }
+    await writing;
+    await target.sync();
+  } finally {
+    await writing.catch(() => undefined);
+    await target.close();
+  }
+}
+
+/**
+ * Gives the memory of each chunk back as the next is asked for: there are so many that to collect them costs more than to hash them. One
+ * that shares its memory is left alone.
+ */
+async function* givenBack(chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    if (chunk.byteLength === chunk.buffer.byteLength) chunk.buffer.transfer(0);
+  }
 }
 
 function asFailure(error: unknown, file: string): unknown {
