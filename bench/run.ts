@@ -52,8 +52,11 @@ try {
   if (wants('sandbox')) {
     measurements.push(...(await sandboxCost(images.python?.reference ?? '')));
   }
-  if (wants('request', 'job', 'upload', 'daemon', 'binary')) {
+  if (wants('request', 'job', 'daemon', 'binary')) {
     await measureWire();
+  }
+  if (wants('upload')) {
+    measurements.push(...(await uploadCost(await buildAgent(join(folder, 'upload')))));
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -103,9 +106,6 @@ async function measureWire(): Promise<void> {
     if (wants('job')) {
       const { socketPath: engineSocket } = engine;
       measurements.push(...(await jobCost(wire, { image: images.tiny?.reference ?? '', engineSocket })));
-    }
-    if (wants('upload')) {
-      measurements.push(...(await uploadCost(wire, images.tiny?.reference ?? '')));
     }
     if (wants('daemon')) {
       measurements.push(...(await daemonCost(wire, program)));
