@@ -53,8 +53,13 @@ export async function stopEngine(): Promise<boolean> {
 
 /** Whether the engine that runs now was started by {@link ensureEngine}. */
 export async function isOurEngine(): Promise<boolean> {
+  return (await engineProcess()) !== undefined;
+}
+
+/** Process of the engine that runs now, if {@link ensureEngine} has started it. */
+export async function engineProcess(): Promise<ProcessId | undefined> {
   const ours = await readRecord<ProcessId>(recordPath());
-  return ours !== undefined && (await isAlive(ours));
+  return ours !== undefined && (await isAlive(ours)) ? ours : undefined;
 }
 
 async function runningEngine(): Promise<DevEngine> {

@@ -23,6 +23,8 @@ export const place = {
   configFile: join(folder, 'agent.json'),
   /** A job to try. */
   jobFile: join(folder, 'job.json'),
+  /** A project to try. */
+  projectDir: join(folder, 'regression'),
   /** Of the control plane. */
   serverDir: join(folder, 'server'),
   /** Of the agent. */

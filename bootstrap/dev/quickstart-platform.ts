@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { probeGpus } from '../../src/host/gpus.ts';
 import { callEngine } from './engine-api.ts';
+import { GVISOR_RUNTIME } from './gvisor.ts';
 import { until } from './processes.ts';
 import type { PublishedImage } from './publish.ts';
 import { ensureDaemon, portOf, stopDaemon } from './quickstart-daemons.ts';
@@ -22,6 +23,7 @@ import { sizesOf } from './quickstart-sizes.ts';
 const usualPort = 8080;
 const usualTelemetryPort = 9464;
 const connectSeconds = 60;
+const wipeSeconds = 180;
 
 /** Makes sure that the control plane runs and that we have a token for it. */
 export async function ensureControlPlane(registryHost: string): Promise<Login> {
@@ -90,6 +92,17 @@ export async function ensureTenancy(login: Login): Promise<Tenancy> {
   return { projectId: project.id, allocationId: allocation.id };
 }
 
+/** Ends the allocation, and resolves when its host has nothing of it any more. */
+export async function endAllocation(login: Login, id: string): Promise<void> {
+  const isEnded = async () => (await gpuaas<{ state: string }>(login, ['allocations', 'show', id])).state === 'ended';
+  if (await isEnded()) return;
+  await gpuaas(login, ['allocations', 'end', id]);
+  if (await until(isEnded, wipeSeconds, 250)) return;
+  throw new Error(
+    `The host does not say that it has wiped its allocation; its log is ${join(place.logs, 'agent.log')}.`,
+  );
+}
+
 /** Its cards, and what it has beside the notebook: whoever tries out more finds room for it. */
 async function sizeOfHost(): Promise<string[]> {
   const { gpus } = await probeGpus({ path: process.env['PATH'], signal: new AbortController().signal });
@@ -127,6 +140,7 @@ interface HostWith {
   readonly engineSocket: string;
   readonly registryHost: string;
   readonly allocationId: string;
+  readonly hasGvisor: boolean;
 }
 
 /** Makes sure that this host serves the allocation and is connected: enrolment, gate, agent. Gives the node's id. */
@@ -183,7 +197,8 @@ function makeInputs(folder: string, { gid }: { readonly gid: number }): void {
 }
 
 /** The configuration as text. */
-function writeConfig(login: Login, { engineSocket, registryHost, allocationId }: HostWith, port: number): string {
+function writeConfig(login: Login, host: HostWith, port: number): string {
+  const { engineSocket, registryHost, allocationId, hasGvisor } = host;
   const { user } = place;
   mkdirSync(user.home, { recursive: true, mode: 0o755 });
   chownSync(user.home, user.uid, user.gid);
@@ -197,6 +212,8 @@ function writeConfig(login: Login, { engineSocket, registryHost, allocationId }:
       ...{ state_dir: place.gateDir, engine_socket: engineSocket },
     },
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
+    sandboxes: { runc: 'runc', ...(hasGvisor && { gvisor: GVISOR_RUNTIME }) },
+    builds: { cpu_cores: 1, memory_gib: 1, context_gib: 1 },
     secrets_dir: place.secretsDir,
     inputs: { dir: place.inputsDir },
     stacks: { plugin_folders: [pluginFolder] },

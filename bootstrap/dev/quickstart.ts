@@ -6,23 +6,27 @@
  * Can be run again at any time: what is there is used, what is missing is made, what runs from other sources is replaced.
  * Only the gate runs as root, as on a host of a platform; agent and control plane have users of their own.
  */
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { forgetGvisor, offerGvisor } from './engine-gvisor.ts';
 import { ensureGround, tearDown } from './ground.ts';
-import { say } from './progress.ts';
+import { say, step } from './progress.ts';
 import { daemonNames, stopDaemon } from './quickstart-daemons.ts';
 import { jobOf } from './quickstart-job.ts';
-import { decommission, ensureNotebook, notebooksOf, type RunningNotebook } from './quickstart-notebook.ts';
+import { ensureNotebook, type RunningNotebook } from './quickstart-notebook.ts';
 import { ensureAppVersion } from './quickstart-packages.ts';
 import { type Login, openTheWay, place } from './quickstart-place.ts';
-import { ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
+import { endAllocation, ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
 import { ensureComposePlugin, ensurePrograms } from './quickstart-programs.ts';
+import { writeProject } from './quickstart-project.ts';
 
 const usage = `Usage: npm run quickstart [-- OPTION…]
 
 Brings up a container engine, a registry, the curated image, a control plane and this host as its node, and launches
 JupyterLab there. As root, as which of its daemons only the engine gate runs then.
 
+  --gvisor  tell an engine that was here before of gVisor, under which projects run: in /etc/docker/daemon.json,
+            without a restart, until --down. An engine that quickstart has brought along is told anyway
   --down    take everything away again
   --purge   with --down: also the system packages that it had installed
   --help    this text`;
@@ -43,7 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   process.umask(0o022);
   try {
-    await (options.down ? down(options.purge) : up());
+    await (options.down ? down(options.purge) : up(options.gvisor));
     return 0;
   } catch (error) {
     const again = options.down ? `${place.command} -- --down` : place.command;
@@ -53,6 +57,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 interface Options {
+  readonly gvisor: boolean;
   readonly down: boolean;
   readonly purge: boolean;
   readonly help: boolean;
@@ -64,19 +69,24 @@ function readOptions(args: readonly string[]): Options | string {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { down: flag, purge: flag, help: { ...flag, short: 'h' } },
+      options: { gvisor: flag, down: flag, purge: flag, help: { ...flag, short: 'h' } },
     });
-    return values.purge && !values.down ? '--purge goes with --down only.' : values;
+    if (values.purge && !values.down) return '--purge goes with --down only.';
+    return values.gvisor && values.down ? '--gvisor does not go with --down.' : values;
   } catch (error) {
     if (error instanceof TypeError) return error.message;
     throw error;
   }
 }
 
-async function up(): Promise<void> {
+async function up(isGvisorAsked: boolean): Promise<void> {
   openTheWay();
   part('1/5  engine, registry and the curated image (some minutes the first time)');
-  const [{ engine, registry, images }] = await Promise.all([ensureGround(['runtime-cpu']), ensureComposePlugin()]);
+  const [{ engine, registry, images }, , gvisor] = await Promise.all([
+    ensureGround(['runtime-cpu']),
+    ensureComposePlugin(),
+    offerGvisor(isGvisorAsked),
+  ]);
 
   part('2/5  control plane, with a project, an allocation and the image as a promoted artifact');
   await ensurePrograms();
@@ -84,9 +94,10 @@ async function up(): Promise<void> {
   const tenancy = await ensureTenancy(login);
   const artifactId = await ensureArtifact(login, images['runtime-cpu']);
   writeFileSync(place.jobFile, `${JSON.stringify(jobOf(images['runtime-cpu'].reference), null, 2)}\n`);
+  writeProject(place.projectDir, images['runtime-cpu'].reference);
 
   part('3/5  this host becomes the node of the allocation');
-  const host = { engineSocket: engine.socketPath, registryHost: registry.host };
+  const host = { engineSocket: engine.socketPath, registryHost: registry.host, hasGvisor: gvisor === undefined };
   await ensureNode(login, { allocationId: tenancy.allocationId, ...host });
 
   part('4/5  JupyterLab, through the API');
@@ -96,10 +107,11 @@ async function up(): Promise<void> {
   part('5/5  asking JupyterLab itself');
   const status = await fetch(`http://127.0.0.1:${notebook.port}/api/status?token=${notebook.token}`);
   if (!status.ok) throw new Error(`JupyterLab answers ${status.status} to its own token.`);
-  tellWhere(notebook, login);
+  tellWhere(notebook, login, gvisor);
 }
 
-function tellWhere({ id, port, token, tunnel }: RunningNotebook, login: Login): void {
+/** `noGvisor`: why there is none. */
+function tellWhere({ id, port, token, tunnel }: RunningNotebook, login: Login, noGvisor: string | undefined): void {
   const { GPUAAS_URL: url, GPUAAS_TOKEN } = login;
   const ports = [port, new URL(url).port].map((each) => `-L ${each}:127.0.0.1:${each}`).join(' ');
   console.log(`
@@ -117,20 +129,28 @@ Log in there, in a shell:   . ${place.loginFile}
   how JupyterLab is:        npx gpuaas apps instances describe ${id}
   what it writes:           npx gpuaas apps instances logs -f ${id}
   a job, to try one:        npx gpuaas jobs submit ${place.jobFile} --follow
+  ${projectLine(noGvisor)}
 How the host is:            npx node-agent status --config ${place.configFile}
   what happened there:      npx node-agent explain ${id} --config ${place.configFile}
 Logs of the daemons:        ${place.logs}
 Stop and remove it all:     ${place.command} -- --down`);
 }
 
+/** A project never runs under anything but gVisor. */
+function projectLine(noGvisor: string | undefined): string {
+  if (noGvisor === undefined) return `a project, to try one:    npx gpuaas jobs submit ${place.projectDir} --follow`;
+  return `no project can run:       there is no gVisor, as ${noGvisor}`;
+}
+
 async function down(purge: boolean): Promise<void> {
   if (existsSync(place.configFile)) {
-    part('removing JupyterLab, through the API');
-    await removeNotebooks();
+    part('ending the allocation, and with it what it has on this host');
+    await clearHost();
   }
   part('ending agent, gate and control plane; removing registry, images, engine and folders');
   for (const name of daemonNames) await stopDaemon(name);
   rmSync(place.memory, { recursive: true, force: true });
+  await forgetGvisor();
   const { kept } = await tearDown({ purge });
   for (const line of kept) {
     console.log(`kept: ${line}`);
@@ -138,17 +158,20 @@ async function down(purge: boolean): Promise<void> {
   console.log('All of quickstart is gone.');
 }
 
-/** Wakes what is needed for it: daemons that died have left their workloads behind. */
-async function removeNotebooks(): Promise<void> {
+/** Wakes what is needed for it: daemons that died have left behind what they ran, built and kept. */
+async function clearHost(): Promise<void> {
   openTheWay();
+  const { allocation, sandboxes }: { allocation: { id: string }; sandboxes: object } = JSON.parse(
+    readFileSync(place.configFile, 'utf8'),
+  );
   const { engine, registry } = await ensureGround([]);
   await ensurePrograms();
   const login = await ensureControlPlane(registry.host);
-  const { allocationId } = await ensureTenancy(login);
-  const notebooks = await notebooksOf(login, allocationId);
-  if (notebooks.length === 0) return;
-  await ensureNode(login, { allocationId, engineSocket: engine.socketPath, registryHost: registry.host });
-  for (const { id } of notebooks) await decommission(login, id);
+  const host = { engineSocket: engine.socketPath, registryHost: registry.host, hasGvisor: 'gvisor' in sandboxes };
+  await ensureNode(login, { allocationId: allocation.id, ...host });
+  await step('taking away JupyterLab, jobs, and what is kept for later ones', () =>
+    endAllocation(login, allocation.id),
+  );
 }
 
 function sentenceOf(error: unknown): string {

@@ -24,6 +24,7 @@ import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureCompose } from '../../bootstrap/dev/compose.ts';
+import { offerGvisor } from '../../bootstrap/dev/engine-gvisor.ts';
 import { freePort } from '../../bootstrap/dev/free-port.ts';
 import { ensureGround, type GroundWith } from '../../bootstrap/dev/ground.ts';
 import { identify, type UserId } from '../../bootstrap/dev/processes.ts';
@@ -48,6 +49,7 @@ let screen: string;
 
 beforeAll(async () => {
   [ground] = await Promise.all([ensureGround(['runtime-cpu']), ensureCompose()]);
+  expect(await offerGvisor(false)).toBeUndefined();
   cpSync(join(cacheDir(), 'images/runtime-cpu.json'), join(state, 'cache/images/runtime-cpu.json'));
   cpSync(join(cacheDir(), 'unpacked/docker-compose'), join(state, 'cache/unpacked/docker-compose'), {
     recursive: true,
@@ -192,6 +194,17 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(screen).toContain(`npx gpuaas jobs submit ${join(state, 'quickstart/job.json')} --follow`);
   });
 
+  it('builds a project and runs it under gVisor, by the very line on its screen', async () => {
+    const [, typed = ''] = /npx (gpuaas jobs submit \S+\/regression --follow)$/m.exec(screen) ?? [];
+
+    const { code, stdout, stderr } = await shell(`. ${ownNames().loginFile} && ${typed.replace('gpuaas', gpuaas)}`);
+
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toMatch(/^task \| 5000 points, made now$/m);
+    expect(stdout).toMatch(/^task \| the result is in result\.json$/m);
+    expect(await volumes()).not.toEqual([]);
+  });
+
   it('replaces daemons whose sources are others by now, and the notebook has run on', async () => {
     const before = await notebookStart();
     makeCheckout(later, '9.9.9');
@@ -316,6 +329,7 @@ describe('quickstart', { timeout: 300_000 }, () => {
     const { memory } = ownNames();
     const container = await notebookName();
     const daemons = daemonNames.map(pidOf);
+    const filter = ofAllocation();
 
     const { code, stdout } = await quickstart('--down');
 
@@ -323,6 +337,7 @@ describe('quickstart', { timeout: 300_000 }, () => {
     expect(stdout).toContain('kept: the container engine, which was not started from here');
     expect(await statusOf(`/containers/${container}/json`)).toBe(404);
     expect(await statusOf(`/networks/${container}`)).toBe(404);
+    expect(await volumes(filter)).toEqual([]);
     expect((await Promise.all(daemons.map(identify))).filter((one) => one !== undefined)).toEqual([]);
     expect(existsSync(state)).toBe(false);
     expect(existsSync(memory)).toBe(false);
@@ -342,10 +357,10 @@ describe('the options of quickstart', () => {
     });
   });
 
-  it.each([['--nope'], ['--purge'], ['stray']])(
+  it.each([['--nope'], ['--purge'], ['--gvisor --down'], ['stray']])(
     'end it with 2 and the usage where they are none: %s',
-    async (option) => {
-      const { code, stdout, stderr } = await quickstart(option);
+    async (options) => {
+      const { code, stdout, stderr } = await quickstart(...options.split(' '));
 
       expect([code, stdout]).toEqual([2, '']);
       expect(stderr).toContain('Usage: npm run quickstart');
@@ -361,11 +376,20 @@ function ownNames(): { readonly memory: string; readonly loginFile: string } {
   return { memory, loginFile: join(memory, 'login') };
 }
 
-/** The one container of the allocation that quickstart made. */
-async function notebook(): Promise<{ readonly Id: string; readonly Names: readonly string[] }> {
+/** What is of the allocation that quickstart made, as a filter of the engine. */
+function ofAllocation(): string {
   const { allocation } = JSON.parse(readFileSync(join(state, 'quickstart/agent.json'), 'utf8'));
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${labels.allocation}=${allocation.id}`] }));
-  const path = `/containers/json?filters=${filters}`;
+  return encodeURIComponent(JSON.stringify({ label: [`${labels.allocation}=${allocation.id}`] }));
+}
+
+async function volumes(filter = ofAllocation()): Promise<readonly object[]> {
+  const path = `/volumes?filters=${filter}`;
+  return (await engineCall<{ Volumes: object[] }>(ground.engine.socketPath, 'GET', path)).body.Volumes;
+}
+
+/** The one container of the allocation. */
+async function notebook(): Promise<{ readonly Id: string; readonly Names: readonly string[] }> {
+  const path = `/containers/json?filters=${ofAllocation()}`;
   const { body } = await engineCall<{ Id: string; Names: string[] }[]>(ground.engine.socketPath, 'GET', path);
   expect(body).toHaveLength(1);
   return body[0] ?? { Id: '', Names: [] };
@@ -429,7 +453,7 @@ async function occupy(port: number): Promise<void> {
 }
 
 function makeCheckout(folder: string, version: string): void {
-  for (const part of ['src', 'bootstrap', 'tsconfig.json']) {
+  for (const part of ['src', 'bootstrap', 'examples', 'tsconfig.json']) {
     cpSync(join(root, part), join(folder, part), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));

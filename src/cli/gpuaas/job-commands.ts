@@ -1,4 +1,6 @@
 /** `gpuaas jobs`: what is done once, from a document of its author. */
+import { statSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
 import { AgentError, type Json } from '../../contract/failures.ts';
@@ -11,6 +13,7 @@ import { printJson, printLine, tell, tellFailure } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry as PlainCarry } from '../run-program.ts';
 import { type Carry, withControlPlane } from './carry.ts';
+import type { ControlPlaneClient } from './client.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
 import { describeJob } from './job-page.ts';
 import { jobPath, jobsPath } from './job-path.ts';
@@ -141,7 +144,9 @@ interface SubmitOptions {
 function addSubmit(jobs: Command, carry: Carry): void {
   jobs
     .command('submit [file]')
-    .description('submit a job from a document in JSON or YAML, where - is standard input, or a job of a revision')
+    .description(
+      'submit a job: from a document in JSON or YAML, where - is standard input, of a project in a folder, which is pushed first, or of a revision',
+    )
     .option('--revision <sha256>', 'run this revision of a project that was pushed, in place of a document')
     .option('--payload <file>', 'JSON that the task of a revision is given; - is standard input')
     .option('--requirements <json>', 'what its host has to have, in place of what the revision says')
@@ -165,7 +170,7 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option(...json)
     .action((file: string | undefined, options: SubmitOptions) =>
       carry(async (client) => {
-        const job = await client.change<JobView>('POST', jobsPath, await requestOf(file, options));
+        const job = await client.change<JobView>('POST', jobsPath, await requestOf(client, file, options));
         if (!options.wait && !options.follow) {
           say(job, options.json);
           return exitCodes.ok;
@@ -190,19 +195,36 @@ function readJson(text: string): Json {
   throw new AgentError('command.invalid', { reason: `That is no JSON: ${read.errors[0]?.message}.` });
 }
 
-async function requestOf(file: string | undefined, options: SubmitOptions): Promise<Json> {
-  const { gpus, cpus, memory, shm, disk, continueOnFailure, keep, revision } = options;
+interface Source {
+  readonly document?: string;
+  readonly revision?: string | undefined;
+  /** Of the job, where nobody gives it one. */
+  readonly name?: string;
+}
+
+/** What the job is of. The files of a folder are pushed; while they are the same, so is the revision. */
+async function sourceOf(client: ControlPlaneClient, file: string | undefined, options: SubmitOptions): Promise<Source> {
+  const { revision } = options;
   if ((file === undefined) === (revision === undefined)) {
-    throw new AgentError('command.invalid', { reason: 'Name the file of a document, or a revision by --revision.' });
+    const reason = 'Name the file of a document, the folder of a project, or a revision by --revision.';
+    throw new AgentError('command.invalid', { reason });
   }
-  const document = file === undefined ? undefined : await textOf(file);
+  if (file === undefined) return { revision };
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() !== true) return { document: await textOf(file) };
+  const { pushProject } = await import('./push-project.ts');
+  return { revision: (await pushProject(client, file, options)).revision.sha256, name: basename(resolve(file)) };
+}
+
+async function requestOf(client: ControlPlaneClient, file: string | undefined, options: SubmitOptions): Promise<Json> {
+  const { gpus, cpus, memory, shm, disk, continueOnFailure, keep } = options;
   const payload = options.payload === undefined ? undefined : readJson(await textOf(options.payload));
   const requirements = options.requirements === undefined ? undefined : readJson(options.requirements);
   const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
   const resources = given(amounts);
+  const { document, revision, name } = await sourceOf(client, file, options);
   return given({
     ...{ document, revision, payload, requirements },
-    ...{ dialect: options.dialect, project_id: options.project, name: options.name },
+    ...{ dialect: options.dialect, project_id: options.project, name: options.name ?? name },
     options: given({
       ...{ resources, sandbox: options.sandbox, deadline_seconds: options.deadline, retries: options.retries },
       ...{ keep: keep || undefined, allocation_id: options.allocation },

@@ -84,14 +84,21 @@ async function judgeGvisor(input: RuntimeChecks, signal: AbortSignal): Promise<F
     return skipped('Host policy offers no gvisor; a launch that asks for it is refused.');
   }
   const file = await input.findProgram('runsc');
+  if (file === null) {
+    // The engine may know it by a path of its own; whether it knows it at all is the business of `engine.sandboxes`.
+    return warn(
+      'Host policy offers gvisor, and there is no runsc along PATH that could be asked for its version and drivers.',
+      'If launches in gvisor fail, install runsc (bootstrap.sh --gvisor), or take `gvisor` out of `sandboxes` in the configuration.',
+    );
+  }
   const ask = async (...args: string[]) => {
-    const asked = file && (await runProgram(file, args, { timeoutMs: 5000, signal }));
-    return asked && asked.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout : undefined;
+    const asked = await runProgram(file, args, { timeoutMs: 5000, signal });
+    return asked.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout : undefined;
   };
   const version = /version (\S+)/.exec((await ask('--version')) ?? '')?.[1];
   if (version === undefined) {
     return fail(
-      `Host policy offers gvisor, and ${file ?? 'runsc'} ${file === null ? 'is not there' : 'does not tell its version'}.`,
+      `Host policy offers gvisor, and ${file} does not tell its version.`,
       'Install runsc (bootstrap.sh --gvisor), or take `gvisor` out of `sandboxes` in the configuration.',
     );
   }

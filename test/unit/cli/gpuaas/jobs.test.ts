@@ -1,5 +1,5 @@
 /** `gpuaas jobs`, against a control plane in this process; its host is an agent of which the tests say every word. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ import type { KeptOutput } from '../../../../src/contract/job-outputs.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
 import type { StreamedEntry } from '../../../../src/contract/session-messages.ts';
 import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
+import { openFolder } from '../../../../src/kit/tarball/open-folder.ts';
+import { canonicalTar } from '../../../../src/kit/tarball/write-tar.ts';
 import type { JobView } from '../../../../src/server/jobs/job-view.ts';
 import { atFileEnd } from '../../../support/file-end.ts';
 import { aStep, jobOutput, jobServer } from '../../../support/job-server.ts';
@@ -123,6 +125,37 @@ describe('gpuaas jobs submit', () => {
       expect([refused.status, refused.err]).toEqual([2, expect.stringContaining('or a revision by --revision')]);
     }
     expect((await run('submit', '--revision', sha256, '--requirements', '{')).err).toContain('That is no JSON');
+  });
+
+  it('of the folder of a project is of the revision that its files are, and has its name if it gets none', async () => {
+    const project = join(folder, 'sums');
+    mkdirSync(project);
+    const manifest = {
+      version: 1,
+      runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
+      entrypoint: { command: ['python', 'job.py'] },
+    };
+    writeFileSync(join(project, 'computalot.project.json'), JSON.stringify(manifest));
+    writeFileSync(join(project, 'Dockerfile'), 'FROM scratch\n');
+    const tar = await buffer(canonicalTar(await openFolder(project)).stream());
+    const { sha256 } = await haveRevision(server, tar, {}, manifest);
+
+    const named = await run('submit', project, '--name', 'mine', '--json');
+    const { status, out, err } = await run('submit', project, '--json');
+
+    expect([status, err]).toEqual([0, expect.stringContaining(sha256)]);
+    expect([JSON.parse(named.out).name, JSON.parse(out).name]).toEqual(['mine', 'sums']);
+    for (const said of [named.out, out]) {
+      const task = await host.agent.accept();
+      expect(task).toMatchObject({
+        workload_id: JSON.parse(said).id,
+        params: { images: [{ source: { revision_sha256: sha256 } }] },
+      });
+      succeeds(task, []);
+      await server.reaches(task.workload_id, 'succeeded');
+    }
+    expect((await run('submit', project, '--revision', sha256)).status).toBe(2);
+    expect((await run('submit', folder)).err).toContain('computalot.project.json');
   });
 
   it('says which job it has become, and does not wait; what was asked for is in the plan of its host', async () => {
