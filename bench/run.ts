@@ -24,6 +24,7 @@ import { judgingCost } from './judging.ts';
 import { launchCost } from './launch.ts';
 import { logReadBack } from './logs.ts';
 import type { Measurement } from './measurement.ts';
+import { preparedCost } from './prepared.ts';
 import { requestCost } from './request.ts';
 import { samplingCost } from './sampling.ts';
 import { sandboxCost } from './sandbox.ts';
@@ -54,6 +55,9 @@ try {
   }
   if (wants('request', 'job', 'daemon', 'binary')) {
     await measureWire();
+  }
+  if (wants('prepared')) {
+    measurements.push(await preparedCost(await buildAgent(join(folder, 'prepared'))));
   }
   if (wants('upload')) {
     measurements.push(...(await uploadCost(await buildAgent(join(folder, 'upload')))));
