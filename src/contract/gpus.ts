@@ -52,3 +52,11 @@ export const Gpu = Type.Object(
   { ...closed, description: 'A card of the host, or a part of one that is leased like a card.' },
 );
 export type Gpu = Static<typeof Gpu>;
+
+/**
+ * True for a card of that size as it is sold. A driver keeps some of it for itself: of 24576 MiB it reports 24564, or 24268. Up to a
+ * fiftieth less counts as the whole.
+ */
+export function isCardOf(wantedMib: number, reportedMib: number): boolean {
+  return reportedMib >= wantedMib * 0.98;
+}

@@ -1,6 +1,6 @@
 /** Which cards a launch gets of those that are there, or why it gets none. Pure. */
 import { AgentError } from '../contract/failures.ts';
-import type { Gpu } from '../contract/gpus.ts';
+import { type Gpu, isCardOf } from '../contract/gpus.ts';
 import { type CardLinks, chooseCards } from '../policy/choose-cards.ts';
 
 export interface Lease {
@@ -14,7 +14,7 @@ export interface Lease {
 export interface CardAsk {
   readonly service: string | null;
   readonly count: number;
-  /** Least memory of each card; any if absent. */
+  /** Least memory of each card, as `isCardOf` compares it; any if absent. */
   readonly memoryMib?: number | undefined;
 }
 
@@ -75,7 +75,7 @@ function isWell({ health }: Gpu): boolean {
 }
 
 function isLargeEnough({ memory_mib }: Gpu, { memoryMib = 0 }: Pick<CardAsk, 'memoryMib'>): boolean {
-  return memory_mib >= memoryMib;
+  return isCardOf(memoryMib, memory_mib);
 }
 
 function refusal(wanted: readonly CardAsk[], situation: LeaseSituation): AgentError {

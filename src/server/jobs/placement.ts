@@ -1,5 +1,6 @@
 /** Where a job fits: what each host has in all, what of it is free, and what is missing. Pure. */
 
+import { isCardOf } from '../../contract/gpus.ts';
 import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
@@ -53,7 +54,7 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
   const granted = shareOf(needs, host);
   const refused = notOffered(needs, host);
   if (refused) return { is: 'never', missing: [refused] };
-  const able = host.cards.filter(({ memoryMib }) => memoryMib >= needs.gpu_memory_mib);
+  const able = host.cards.filter((card) => isAble(card, needs));
   const never = lacking(needs, granted, host.total, Math.min(able.length, host.cardLimit));
   // Without a card of its own, it still wants to be where such a card is.
   if (needs.gpu_memory_mib > 0 && needs.gpu_count === 0 && able.length === 0) never.push(cardMemory(needs, host));
@@ -92,6 +93,10 @@ function shareOf(needs: JobNeeds, { total, cards }: JobHost): Granted {
     cpu_cores: cpu_cores ?? part(total.cpu_cores, 1, 10),
     memory_gib: memory_gib ?? Math.max(part(total.memory_gib, 1, 16), least_memory_gib),
   };
+}
+
+function isAble({ memoryMib }: JobHost['cards'][number], needs: JobNeeds): boolean {
+  return isCardOf(needs.gpu_memory_mib, memoryMib);
 }
 
 function lacking(needs: JobNeeds, granted: Granted, have: Amounts, cards: number): Missing[] {
@@ -147,7 +152,7 @@ export function taking(host: JobHost, { gpu_count, cpu_cores, memory_gib }: Gran
   const { free, cardsPromised } = host;
   let left = gpu_count;
   const cards = host.cards.map((card) => {
-    if (left === 0 || !card.isFree || card.memoryMib < needs.gpu_memory_mib) return card;
+    if (left === 0 || !card.isFree || !isAble(card, needs)) return card;
     left -= 1;
     return { ...card, isFree: false };
   });

@@ -66,6 +66,16 @@ describe('a job and a host', () => {
     expect(fitOf(needs({ gpu_memory_mib: 17_166 }), small).is).toBe('never');
   });
 
+  it('fit a card of the size that is asked for, of which its driver keeps some: up to a fiftieth (C-40)', () => {
+    const asked = needs({ gpu_count: 1, gpu_memory_mib: 24_576 });
+    const isWith = (memoryMib: number) => fitOf(asked, host({ cards: [card(memoryMib)] })).is;
+
+    expect([24_576, 24_564, 24_268, 24_085].map(isWith)).toEqual(['now', 'now', 'now', 'now']);
+    expect([24_084, 23_034].map(isWith)).toEqual(['never', 'never']);
+    const left = taking(host(), { gpu_count: 1, cpu_cores: 4, memory_gib: 8 }, asked);
+    expect(left.cards.map(({ isFree }) => isFree)).toEqual([false, true, true, true]);
+  });
+
   it('fit later where somebody has what they need now', () => {
     expect(fitOf(needs({ cpu_cores: 8 }), host({ free: { cpu_cores: 4, memory_gib: 64, disk_gib: 100 } }))).toEqual({
       ...{ is: 'later', missing: [{ name: 'cores', wanted: 8, have: 4 }] },
