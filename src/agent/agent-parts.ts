@@ -105,7 +105,7 @@ export function assembleAgent(ground: Ground) {
     },
   });
   const gpus = openGpuLedger({
-    engine,
+    ...{ engine, policy },
     inventory: (signal) => health.inventory(signal),
     store: { all: () => journal.leases(), replace: (instance, leases) => journal.keepLeases(instance, leases) },
     onConflict: (conflict) => journal.append('event', conflictEvent(conflict, clock)),

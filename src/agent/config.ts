@@ -126,6 +126,7 @@ export const AgentConfig = Type.Object(
     network_pool: withDefault(policy.network_pool, '10.213.0.0/20'),
     approved_engines: withDefault(policy.approved_engines, ['docker']),
     sandboxes: withDefault(policy.sandboxes, { runc: 'runc' }),
+    gvisor_cards: policy.gvisor_cards,
     reserves: withDefault(policy.reserves, { cpu_cores: 0, memory_gib: 1, disk_gib: 2 }),
     limits: withDefault(policy.limits, { pids: 4096, open_files: 16384 }),
     secrets_dir: withDefault(policy.secrets_dir, '/run/gpuaas-node-agent-gate/secrets'),
@@ -235,6 +236,7 @@ export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<H
     ...{ sandboxes, reserves, limits, secrets_dir, inputs },
     ...(builds && { builds }),
     ...(caches && { caches }),
+    ...(config.gvisor_cards !== undefined && { gvisor_cards: config.gvisor_cards }),
     ...(config.service_idle_seconds !== undefined && { service_idle_seconds: config.service_idle_seconds }),
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
   });

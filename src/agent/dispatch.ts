@@ -276,7 +276,7 @@ const refusals: ReadonlySet<FailureKind> = new Set(['invalid', 'denied', 'confli
 
 /** True for an answer to the task itself, as opposed to trouble on the way. */
 function isRefusal({ code, kind }: Failure): boolean {
-  return refusals.has(kind) || code === 'sandbox.unavailable';
+  return refusals.has(kind) || code === 'sandbox.unavailable' || code === 'sandbox.no_cards';
 }
 
 function failedOutcome(error: unknown, circumstances: Circumstances): Outcome {

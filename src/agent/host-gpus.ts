@@ -5,8 +5,11 @@ import { deviceNode, readCdiNames } from '../host/card-ways.ts';
 import { type DriverProbe, isInTrouble } from '../host/driver-probe.ts';
 import { probeGpuLinks } from '../host/gpu-topology.ts';
 import { probeGpus } from '../host/gpus.ts';
+import { whyNoneInGvisor } from '../host/gvisor-cards.ts';
+import { findProgram, searchFolders } from '../host/programs.ts';
 import type { Clock } from '../kit/clock.ts';
 import { type CardWays, computeDevice } from '../policy/given-cards.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
 import {
   type CardConflict,
@@ -22,13 +25,20 @@ import type { SupervisorOptions } from './supervision/supervisor.ts';
 export interface HostGpusOptions
   extends Partial<Pick<GpuLedgerOptions, 'store' | 'inventory' | 'onConflict' | 'onChange'>> {
   readonly engine: Pick<ContainerEngine, 'list' | 'facts'>;
+  readonly policy: Pick<HostPolicy, 'sandboxes' | 'gvisor_cards'>;
 }
 
 /** Without a store leases end with this process; what containers hold is read from their labels in any case. */
-export function openGpuLedger({ engine, ...options }: HostGpusOptions): GpuLedger {
+export function openGpuLedger({ engine, policy, ...options }: HostGpusOptions): GpuLedger {
   return new GpuLedger({
     ...{ engine, store: leasesInMemory(), inventory: lookAtCards, ...options },
     ways: (inventory, signal) => waysOf(inventory, engine, signal),
+    whyNoneInGvisor: async (gpus, signal) => {
+      if (policy.gvisor_cards !== true) return 'Host policy gives it none: `gvisor_cards` is not set.';
+      const { runtimePrograms: programs } = await engine.facts(signal);
+      const find = (program: string) => findProgram(program, searchFolders(process.env['PATH']));
+      return await whyNoneInGvisor({ name: policy.sandboxes.gvisor, programs, gpus, find }, signal);
+    },
   });
 }
 

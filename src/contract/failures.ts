@@ -479,6 +479,12 @@ export const failures = {
     hint: 'Install its runtime and add it to the engine; the agent never falls back to a weaker one.',
     retryable: false,
   },
+  'sandbox.no_cards': {
+    kind: 'unavailable',
+    message: 'This host gives no cards to gVisor.',
+    hint: 'Ask for no card, or for another host. Its operator sets `gvisor_cards` and registers gVisor with `--nvproxy`; the detail says what is missing.',
+    retryable: false,
+  },
   'input.failed': {
     kind: 'unavailable',
     message: 'An input of the job could not be fetched.',

@@ -53,6 +53,11 @@ export const Gpu = Type.Object(
 );
 export type Gpu = Static<typeof Gpu>;
 
+/** True for a card that gVisor can hand on: its nvproxy knows whole cards of NVIDIA, and no parts. */
+export function isForGvisor({ vendor, mig }: Pick<Gpu, 'vendor' | 'mig'>): boolean {
+  return vendor === 'nvidia' && mig === null;
+}
+
 /**
  * True for a card of that size as it is sold. A driver keeps some of it for itself: of 24576 MiB it reports 24564, or 24268. Up to a
  * fiftieth less counts as the whole.

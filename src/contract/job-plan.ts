@@ -333,7 +333,11 @@ export const JobPlan = Type.Object(
       description: 'What its containers get together, at most, at any time. Each has its own share in `resources`.',
     },
     gpu_memory_mib: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 2 ** 24, description: 'Least memory of each card, of which it may report a fiftieth less; any if absent.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 2 ** 24,
+        description: 'Least memory of each card, of which it may report a fiftieth less; any if absent.',
+      }),
     ),
     images: Type.Array(JobImage, { minItems: 1, maxItems: maxSteps, description: 'Images by id.' }),
     volumes: Type.Array(JobVolume, { maxItems: 64, description: 'Volumes of the job.' }),

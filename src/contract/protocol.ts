@@ -31,5 +31,6 @@
  * 1  2026-11-27  `kept` of an inventory: caches and built images of projects
  * 1  2026-11-27  `offers.plans` of a runtime status: parts of plans that not all agents carry out; only who says them is given such
  * 1  2026-11-27  `service_state` among the values of a job that are known while it runs
+ * 1  2026-11-27  `offers.gvisor_cards` of a runtime status: that containers under gVisor get NVIDIA cards
  */
 export const protocolVersion = 1;

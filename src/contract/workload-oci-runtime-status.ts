@@ -81,6 +81,12 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
         {
           sandboxes: Type.Array(Type.String(), { description: 'Sandboxes of host policy that the engine has.' }),
           builds: Type.Boolean({ description: 'True if host policy lets images be built here.' }),
+          gvisor_cards: Type.Optional(
+            Type.Boolean({
+              description:
+                'True if containers under gVisor get NVIDIA cards here. Absent from agents that give them none.',
+            }),
+          ),
           plans: Type.Optional(
             Type.Array(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'One of them.' }), {
               maxItems: 64,

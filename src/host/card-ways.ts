@@ -33,7 +33,7 @@ async function readSpec(file: string): Promise<string[]> {
 }
 
 /** The engine asks for it by its name when it starts; without it, it knows no NVIDIA cards but those of CDI specs. */
-const hook = 'nvidia-container-runtime-hook';
+export const engineHook = 'nvidia-container-runtime-hook';
 
 export interface NvidiaWay {
   /** Null where nothing hands these cards out. */
@@ -55,7 +55,7 @@ export async function nvidiaWay(
   if (unnamed.length === 0) {
     return { by: 'cdi', hook: null, unnamed };
   }
-  const path = await find(hook);
+  const path = await find(engineHook);
   return { by: path === null ? null : 'nvidia_ids', hook: path, unnamed: names.size > 0 ? unnamed : [] };
 }
 

@@ -5,11 +5,11 @@ import { findingsOfPlan } from '../policy/check-job-plan.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
 import { readAllowedImage } from '../policy/image-reference.ts';
 import { type Finding, refuse } from '../policy/refusal.ts';
-import { checkSandbox } from '../policy/render-container.ts';
+import { judgeSandbox } from '../policy/render-container.ts';
 
 /**
- * `task.invalid`, `task.unsupported`, `build.denied`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`; paths in
- * the plan.
+ * `task.invalid`, `task.unsupported`, `build.denied`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`,
+ * `sandbox.no_cards`; paths in the plan.
  */
 export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
   refuse([
@@ -20,7 +20,7 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
         ? [judgeImage(source.reference, `${path}/reference`, policy)]
         : judgeBuild(source, path, plan, policy);
     }),
-    { failure: 'sandbox.unavailable', errors: checkSandbox(plan, policy) },
+    ...judgeSandbox(plan, policy),
   ]);
 }
 

@@ -82,5 +82,5 @@ async function cardsOf(job: RunningJob, part: Part) {
     ),
   );
   const first = before.reduce((sum, { resources }) => sum + resources.gpu_count, 0);
-  return await ground.gpus.give(cards.slice(first, first + count), toItsEnd());
+  return await ground.gpus.give(cards.slice(first, first + count), plan.sandbox, toItsEnd());
 }

@@ -1,5 +1,5 @@
 /** What carrying out a job builds on. A task's context is one; nothing here knows of tasks. */
-import type { Resources } from '../contract/workload-oci-launch.ts';
+import type { Resources, Sandbox } from '../contract/workload-oci-launch.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
 import type { Log } from '../kit/log.ts';
 import type { GivenCards } from '../policy/given-cards.ts';
@@ -27,10 +27,10 @@ export interface JobGround {
   readonly gpus: {
     lease(
       instance: string,
-      asks: readonly { readonly service: null; readonly count: number }[],
+      asks: readonly { readonly service: null; readonly count: number; readonly sandbox: Sandbox }[],
       signal: AbortSignal,
     ): Promise<ReadonlyMap<string | null, GivenCards>>;
-    give(uuids: readonly string[], signal: AbortSignal): Promise<GivenCards>;
+    give(uuids: readonly string[], sandbox: Sandbox, signal: AbortSignal): Promise<GivenCards>;
     settle(instance: string, containers: readonly { readonly labels: Readonly<Record<string, string>> }[]): void;
   };
   enter(phase: WorkloadState): void;

@@ -69,7 +69,7 @@ async function takeRoom(plan: JobPlan, ground: JobGround): Promise<TakenRoom> {
   try {
     const release = await ground.jobs.groups.reserve(plan, ground);
     try {
-      const ask = { service: null, count: resources.gpu_count, memoryMib: gpu_memory_mib };
+      const ask = { service: null, count: resources.gpu_count, memoryMib: gpu_memory_mib, sandbox: plan.sandbox };
       const leased = await gpus.lease(id, [ask], signal);
       return { cards: leased.get(null)?.uuids ?? [], failure: undefined, release };
     } catch (error) {

@@ -65,11 +65,28 @@ export function checkCards(context: AnyContext): PathError[] {
       unless(PathOnHost === PathInContainer, `/HostConfig/Devices/${index}`, 'cards', 'must be at its own place'),
     ),
     ...unless(isAmd || GroupAdd.length === 0, '/HostConfig/GroupAdd', 'cards', 'is for the devices of cards only'),
+    ...(uuids.length + Devices.length > 0 && Runtime === context.policy.sandboxes.gvisor
+      ? underGvisor(context, uuids)
+      : []),
+  ];
+}
+
+/** Its nvproxy knows whole cards of NVIDIA, which the engine gives by their ids. */
+function underGvisor({ request, policy }: AnyContext, uuids: readonly string[]): PathError[] {
+  const { DeviceRequests = [], Devices = [] } = request.HostConfig;
+  return [
     ...unless(
-      uuids.length === 0 || Runtime !== context.policy.sandboxes.gvisor,
+      policy.gvisor_cards === true,
       '/HostConfig/Runtime',
       'runtime',
-      'must be that of runc for a workload with cards',
+      'has no cards here: gvisor_cards is not set',
+    ),
+    ...unless(Devices.length === 0, '/HostConfig/Devices', 'cards', 'are not for gVisor'),
+    ...unless(
+      DeviceRequests.every(({ Driver }) => Driver === 'nvidia') && uuids.every((uuid) => uuid.startsWith('GPU-')),
+      '/HostConfig/DeviceRequests',
+      'cards',
+      'must be whole cards of NVIDIA by their ids under gVisor',
     ),
   ];
 }

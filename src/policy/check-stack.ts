@@ -8,7 +8,7 @@ import type { WorkloadComposeLaunchParams } from '../contract/workload-compose-l
 import { checkBearers, checkReadiness } from './endpoints.ts';
 import type { HostPolicy } from './host-policy.ts';
 import { type Finding, refuse } from './refusal.ts';
-import { checkAllocation, checkSandbox, judgeContainer } from './render-container.ts';
+import { checkAllocation, judgeContainer, judgeSandbox } from './render-container.ts';
 import { cardsOf, containerParams, inDocument, ownOf, pathOf, portsOf, servicesOf } from './stack-service.ts';
 
 /**
@@ -35,14 +35,14 @@ export function checkStackParams(params: WorkloadComposeLaunchParams, policy: Ho
       ],
     },
     { failure: 'task.invalid', errors: [...checkPorts(params), ...checkStackReadiness(params)] },
-    { failure: 'sandbox.unavailable', errors: checkStackSandbox(params, policy) },
+    ...judgeStackSandbox(params, policy),
   ]);
 }
 
 /** Services share the sandbox, and so what it cannot do for one of them. */
-function checkStackSandbox(params: WorkloadComposeLaunchParams, policy: HostPolicy): PathError[] {
+function judgeStackSandbox(params: WorkloadComposeLaunchParams, policy: HostPolicy): Finding[] {
   const cards = servicesOf(params).reduce((sum, [, service]) => sum + cardsOf(service), 0);
-  return checkSandbox({ sandbox: params.sandbox, resources: { gpu_count: cards } }, policy);
+  return judgeSandbox({ sandbox: params.sandbox, resources: { gpu_count: cards } }, policy);
 }
 
 /** The rules for a single container, for each service; findings of one kind stay together. */

@@ -8,6 +8,7 @@
  * Always by UUID, never by a number: an engine's `Count: 1` is the first card, whoever has it already.
  */
 import type { Gpu } from '../contract/gpus.ts';
+import type { Sandbox } from '../contract/workload-oci-launch.ts';
 import type { ContainerRequest } from './container-request.ts';
 
 export interface GivenCards {
@@ -42,14 +43,22 @@ export function cdiName(uuid: string): string {
   return `nvidia.com/gpu=${uuid}`;
 }
 
-/** Undefined where the host has no way to give these cards: an AMD card whose render node is not to be found. */
-export function giveCards(cards: readonly Pick<Gpu, 'uuid' | 'vendor'>[], ways: CardWays): GivenCards | undefined {
+/**
+ * Undefined where the host has no way to give these cards: an AMD card whose render node is not to be found. To gVisor they are given
+ * by their ids, since it does what the toolkit's hook would do itself, and knows nothing of what a CDI spec asks for.
+ */
+export function giveCards(
+  cards: readonly Pick<Gpu, 'uuid' | 'vendor'>[],
+  ways: CardWays,
+  sandbox: Sandbox,
+): GivenCards | undefined {
   const uuids = cards.map(({ uuid }) => uuid).sort();
   if (uuids.length === 0) {
     return noCards;
   }
   if (cards.every(({ vendor }) => vendor === 'nvidia')) {
-    const by = uuids.every((uuid) => ways.cdiNames.has(cdiName(uuid))) ? 'cdi' : 'nvidia_ids';
+    const isNamed = uuids.every((uuid) => ways.cdiNames.has(cdiName(uuid)));
+    const by = isNamed && sandbox !== 'gvisor' ? 'cdi' : 'nvidia_ids';
     return { uuids, by, devices: [], groups: [] };
   }
   const nodes = uuids.flatMap((uuid) => ways.renderNodes.get(uuid) ?? []);

@@ -136,6 +136,11 @@ export const HostPolicy = Type.Object(
           'Engine runtime that stands for a sandbox name: `{"runc": "runc", "gvisor": "runsc"}`. Absent: not offered.',
       },
     ),
+    gvisor_cards: Type.Optional(
+      Type.Boolean({
+        description: 'True if containers under gVisor may have NVIDIA cards, by its nvproxy; false if absent.',
+      }),
+    ),
     reserves: Type.Object(
       {
         cpu_cores: Type.Number({ minimum: 0, description: 'Cores kept for the system.' }),

@@ -35,11 +35,12 @@ export interface RenderedContainer {
 /**
  * Throws with every refused path in `detail.errors`: `task.untrusted` (and nothing else) for another allocation, else
  * the first that applies of `policy.refused`, `mount.refused`, `image.not_pinned`, `image.registry_denied`,
- * `packages.invalid`, `task.invalid` (fields that contradict each other), `sandbox.unavailable`.
+ * `packages.invalid`, `task.invalid` (fields that contradict each other), `sandbox.unavailable`,
+ * `sandbox.no_cards`.
  */
 export function checkParams(params: WorkloadOciLaunchParams, policy: HostPolicy): void {
   refuse([{ failure: 'task.untrusted', errors: checkAllocation(params, policy) }]);
-  refuse([...judgeContainer(params, policy), { failure: 'sandbox.unavailable', errors: checkSandbox(params, policy) }]);
+  refuse([...judgeContainer(params, policy), ...judgeSandbox(params, policy)]);
 }
 
 /** What is wrong with the container itself; a service of a stack is one as well. */
@@ -165,16 +166,23 @@ function checkProgram({ command, entrypoint }: WorkloadOciLaunchParams): PathErr
   return errors;
 }
 
-export function checkSandbox(
+export function judgeSandbox(
   { sandbox, resources }: { readonly sandbox: Sandbox; readonly resources: Pick<Resources, 'gpu_count'> },
-  { sandboxes }: HostPolicy,
-): PathError[] {
-  if (sandboxes[sandbox] === undefined) {
-    return [{ path: '/sandbox', code: 'unavailable', message: `${sandbox} is not offered by this host` }];
-  }
-  return sandbox === 'gvisor' && resources.gpu_count > 0
-    ? [{ path: '/sandbox', code: 'no_cards', message: 'must be runc for a workload with cards' }]
-    : [];
+  { sandboxes, gvisor_cards: hasCards = false }: HostPolicy,
+): Finding[] {
+  const isThere = sandboxes[sandbox] !== undefined;
+  const lacksCards = sandbox === 'gvisor' && resources.gpu_count > 0 && !hasCards;
+  const wrong = (code: string, message: string) => [{ path: '/sandbox', code, message }];
+  return [
+    {
+      failure: 'sandbox.unavailable',
+      errors: isThere ? [] : wrong('unavailable', `${sandbox} is not offered by this host`),
+    },
+    {
+      failure: 'sandbox.no_cards',
+      errors: lacksCards ? wrong('no_cards', 'has no cards here: `gvisor_cards` of this host is not set') : [],
+    },
+  ];
 }
 
 /** Returns the name to create from, once it is sure that this is the image the task means. */

@@ -21,7 +21,7 @@ import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-re
 import { type JobContainerRequest, jobCapDrop } from './job-request.ts';
 import { checkTargets, describeBadJobFolder, describeBadVolumes, describeBadWorkDir } from './mounts.ts';
 import { refuse } from './refusal.ts';
-import { checkAllocation, checkSandbox } from './render-container.ts';
+import { checkAllocation, judgeSandbox } from './render-container.ts';
 import { portKey, renderBounds } from './render-request.ts';
 import type { ServiceGroup } from './service-group.ts';
 import { checkSharedMemory } from './shared-memory.ts';
@@ -80,7 +80,7 @@ export interface RenderedJobContainer {
 /**
  * Throws with every refused path in `detail.errors`: `task.untrusted` (and nothing else) for another allocation, else the first
  * that applies of `policy.refused`, `mount.refused`, `image.not_pinned`, `image.registry_denied`, `task.invalid`,
- * `sandbox.unavailable`; `image.digest_mismatch` if the engine holds another image than the plan names.
+ * `sandbox.unavailable`, `sandbox.no_cards`; `image.digest_mismatch` if the engine holds another image than the plan names.
  */
 export function renderJobContainer(input: JobContainerInput): RenderedJobContainer {
   const { part, policy, image, identity } = input;
@@ -99,7 +99,7 @@ export function renderJobContainer(input: JobContainerInput): RenderedJobContain
     },
     ...(read.ok ? [] : [{ failure: read.code, errors: at('/image', read.code, `is refused: ${read.reason}`) }]),
     { failure: 'task.invalid', errors: checkPart(input) },
-    { failure: 'sandbox.unavailable', errors: checkSandbox({ ...input, resources: part.resources }, policy) },
+    ...judgeSandbox({ ...input, resources: part.resources }, policy),
   ]);
   if (!isBuilt) assertHeld(input.reference, image, policy);
   if (input.cards.uuids.length !== part.resources.gpu_count) {

@@ -211,6 +211,8 @@ export interface EngineFacts {
   readonly version: string;
   readonly apiVersion: string;
   readonly runtimes: readonly string[];
+  /** What the engine runs for each of them that is a program, and with which arguments. */
+  readonly runtimePrograms: ReadonlyMap<string, { readonly path: string; readonly args: readonly string[] }>;
   readonly storageDriver: string;
   readonly cgroupDriver: string;
   readonly cgroupVersion: string;

@@ -13,6 +13,7 @@
 import { AgentError } from '../contract/failures.ts';
 import type { Gpu } from '../contract/gpus.ts';
 import { jobKind, labels } from '../contract/names.ts';
+import type { Sandbox } from '../contract/workload-oci-launch.ts';
 import type { CardLinks } from '../policy/choose-cards.ts';
 import { type CardWays, type GivenCards, giveCards, noCards, readCardsLabel } from '../policy/given-cards.ts';
 import type { ContainerEngine } from '../runtime/engine.ts';
@@ -42,6 +43,8 @@ export interface GpuLedgerOptions {
   readonly inventory: (signal: AbortSignal) => Promise<CardInventory>;
   /** How this host and its engine hand out cards. */
   readonly ways: (inventory: CardInventory, signal: AbortSignal) => Promise<CardWays>;
+  /** Why containers under gVisor get none of these cards, one sentence; undefined where they do. */
+  readonly whyNoneInGvisor: (gpus: readonly Gpu[], signal: AbortSignal) => Promise<string | undefined>;
   /** Told once when two containers hold one card, and once when that is over. */
   readonly onConflict?: (conflict: CardConflict) => void;
   /** Told after a card was leased or freed; {@link GpuLedger.describe} says it by then. */
@@ -78,7 +81,7 @@ export class GpuLedger {
 
   /**
    * Leases cards for the containers of an instance, by service; on the disk when it resolves. `gpu.none_free` or
-   * `gpu.unhealthy` where there are not enough, and then nothing is changed.
+   * `gpu.unhealthy` where there are not enough, `sandbox.no_cards` where gVisor gets none, and then nothing is changed.
    *
    * Cards that an older container of the instance still holds stay leased until {@link GpuLedger.settle}. Nothing is asked
    * of the host where no card is asked for.
@@ -94,6 +97,8 @@ export class GpuLedger {
       return none;
     }
     const inventory = await this.#options.inventory(signal);
+    const { sandbox } = wanted[0] as CardAsk;
+    if (sandbox === 'gvisor') await this.#assertForGvisor(inventory, signal);
     await this.#look(signal);
     // From here to the end of `replace` nothing else happens: no two launches choose at once.
     const situation = { instance, cards: this.describe(inventory.gpus), leases: this.#leases() };
@@ -104,15 +109,22 @@ export class GpuLedger {
     this.#replace(instance, [...leases, ...kept]);
 
     const ways = await this.#options.ways(inventory, signal);
-    return new Map([...none, ...[...chosen].map(([service, cards]) => [service, give(cards, ways)] as const)]);
+    return new Map([...none, ...[...chosen].map(([service, cards]) => [service, give(cards, ways, sandbox)] as const)]);
   }
 
   /** Cards that are leased already, as they are given to one container. */
-  async give(uuids: readonly string[], signal: AbortSignal): Promise<GivenCards> {
+  async give(uuids: readonly string[], sandbox: Sandbox, signal: AbortSignal): Promise<GivenCards> {
     if (uuids.length === 0) return noCards;
     const inventory = await this.#options.inventory(signal);
+    if (sandbox === 'gvisor') await this.#assertForGvisor(inventory, signal);
     const cards = inventory.gpus.filter(({ uuid }) => uuids.includes(uuid));
-    return give(cards, await this.#options.ways(inventory, signal));
+    return give(cards, await this.#options.ways(inventory, signal), sandbox);
+  }
+
+  /** Why containers under gVisor get none of the cards of this host, one sentence; undefined where they do. */
+  async whyNoneInGvisor(signal: AbortSignal): Promise<string | undefined> {
+    const { gpus } = await this.#options.inventory(signal);
+    return await this.#options.whyNoneInGvisor(gpus, signal);
   }
 
   /**
@@ -181,6 +193,11 @@ export class GpuLedger {
         );
       }
     }
+  }
+
+  async #assertForGvisor({ gpus }: CardInventory, signal: AbortSignal): Promise<void> {
+    const reason = await this.#options.whyNoneInGvisor(gpus, signal);
+    if (reason !== undefined) throw new AgentError('sandbox.no_cards', { reason });
   }
 
   #leases(): readonly Lease[] {
@@ -289,8 +306,8 @@ function conflictReason(instances: readonly string[]): string {
   return `It is held by several containers, of ${instances.join(' and ')}; it is free again when all but one are removed.`;
 }
 
-function give(cards: readonly Gpu[], ways: CardWays): GivenCards {
-  const given = giveCards(cards, ways);
+function give(cards: readonly Gpu[], ways: CardWays, sandbox: Sandbox): GivenCards {
+  const given = giveCards(cards, ways, sandbox);
   if (given === undefined) {
     const uuids = cards.map(({ uuid }) => uuid).join(', ');
     throw new AgentError('gpu.unhealthy', { reason: `The devices of ${uuids} are not to be found on this host.` });

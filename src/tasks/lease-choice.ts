@@ -1,6 +1,7 @@
 /** Which cards a launch gets of those that are there, or why it gets none. Pure. */
 import { AgentError } from '../contract/failures.ts';
-import { type Gpu, isCardOf } from '../contract/gpus.ts';
+import { type Gpu, isCardOf, isForGvisor } from '../contract/gpus.ts';
+import type { Sandbox } from '../contract/workload-oci-launch.ts';
 import { type CardLinks, chooseCards } from '../policy/choose-cards.ts';
 
 export interface Lease {
@@ -16,6 +17,8 @@ export interface CardAsk {
   readonly count: number;
   /** Least memory of each card, as `isCardOf` compares it; any if absent. */
   readonly memoryMib?: number | undefined;
+  /** Under gVisor a container has whole cards of NVIDIA alone. */
+  readonly sandbox: Sandbox;
 }
 
 export interface LeaseSituation {
@@ -46,14 +49,14 @@ export function chooseLeases(asks: readonly CardAsk[], situation: LeaseSituation
   for (const ask of wanted) {
     const { service, count } = ask;
     const before = cards.filter(({ uuid, held_by }) => held_by === instance && serviceOf.get(uuid) === service);
-    if (before.length === count && before.every((card) => available.includes(card) && isLargeEnough(card, ask))) {
+    if (before.length === count && before.every((card) => available.includes(card) && suits(card, ask))) {
       take(service, before);
     }
   }
   for (const ask of wanted.filter(({ service }) => !chosen.has(service))) {
     const { service, count } = ask;
-    const large = available.filter((card) => isLargeEnough(card, ask));
-    const best = chooseCards(large, links, count);
+    const able = available.filter((card) => suits(card, ask));
+    const best = chooseCards(able, links, count);
     if (best === undefined) {
       throw refusal(wanted, situation);
     }
@@ -74,14 +77,18 @@ function isWell({ health }: Gpu): boolean {
   return health === 'healthy';
 }
 
-function isLargeEnough({ memory_mib }: Gpu, { memoryMib = 0 }: Pick<CardAsk, 'memoryMib'>): boolean {
-  return isCardOf(memoryMib, memory_mib);
+function suits(
+  { vendor, mig, memory_mib }: Gpu,
+  { memoryMib = 0, sandbox }: Pick<CardAsk, 'memoryMib' | 'sandbox'>,
+): boolean {
+  return isCardOf(memoryMib, memory_mib) && (sandbox !== 'gvisor' || isForGvisor({ vendor, mig }));
 }
 
 function refusal(wanted: readonly CardAsk[], situation: LeaseSituation): AgentError {
   const { instance, cards, leases, trouble } = situation;
   const memoryMib = Math.max(0, ...wanted.map((ask) => ask.memoryMib ?? 0));
-  const open = openCards(situation).filter((card) => isLargeEnough(card, { memoryMib }));
+  const sandbox = wanted[0]?.sandbox ?? 'runc';
+  const open = openCards(situation).filter((card) => suits(card, { memoryMib, sandbox }));
   const asked = wanted.reduce((total, { count }) => total + count, 0);
   const free = open.filter(isWell).length;
   const sick = open.filter((card) => !isWell(card));
@@ -92,9 +99,10 @@ function refusal(wanted: readonly CardAsk[], situation: LeaseSituation): AgentEr
     return new AgentError('gpu.unhealthy', { reason, ...detail });
   }
   const size = memoryMib > 0 ? ` of at least ${memoryMib} MiB` : '';
+  const kind = sandbox === 'gvisor' ? ' that gVisor can have' : '';
   const whose = holders.length > 0 ? ` Others are with ${holders.join(', ')}.` : '';
   return new AgentError('gpu.none_free', {
-    reason: `Asked for ${asked}${size}, ${free} of ${cards.length} are free.${whose}`,
+    reason: `Asked for ${asked}${size}${kind}, ${free} of ${cards.length} are free.${whose}`,
     ...detail,
   });
 }

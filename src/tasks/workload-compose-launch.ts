@@ -135,7 +135,9 @@ async function leaseCards(
   params: WorkloadComposeLaunchParams,
   { gpus, signal }: TaskContext,
 ): Promise<StackInput['cards']> {
-  const asks = servicesOf(params).map(([service, declared]) => ({ service, count: cardsOf(declared) }));
+  const asks = servicesOf(params).map(([service, declared]) => ({
+    ...{ service, count: cardsOf(declared), sandbox: params.sandbox },
+  }));
   return await gpus.lease(params.identity.app_instance_id, asks, signal);
 }
 

@@ -125,10 +125,11 @@ interface Findings {
 }
 
 async function leaseCards(
-  { identity, resources }: WorkloadOciLaunchParams,
+  { identity, resources, sandbox }: WorkloadOciLaunchParams,
   { gpus, signal }: TaskContext,
 ): Promise<GivenCards> {
-  const leased = await gpus.lease(identity.app_instance_id, [{ service: null, count: resources.gpu_count }], signal);
+  const ask = { service: null, count: resources.gpu_count, sandbox };
+  const leased = await gpus.lease(identity.app_instance_id, [ask], signal);
   return leased.get(null) ?? noCards;
 }
 

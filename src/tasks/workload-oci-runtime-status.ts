@@ -74,15 +74,22 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     runtimes,
     compose_version: compose.version,
     engine: engine === null ? null : { ...describeEngine(engine), ...(await describeWay(engine, cards.gpus, sources)) },
-    ...(engine === null ? {} : { offers: offersOf(policy, engine.runtimes) }),
+    ...(engine === null ? {} : { offers: await offersOf(context, engine.runtimes) }),
     gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
 }
 
-function offersOf(policy: HostPolicy, runtimes: readonly string[]): NonNullable<Output['offers']> {
+async function offersOf(
+  { policy, gpus, signal }: StatusContext,
+  runtimes: readonly string[],
+): Promise<NonNullable<Output['offers']>> {
   const sandboxes = Object.entries(policy.sandboxes).filter(([, runtime]) => runtimes.includes(runtime));
-  return { sandboxes: sandboxes.map(([name]) => name), builds: policy.builds !== undefined, plans: [...planParts] };
+  const names = sandboxes.map(([name]) => name);
+  const asked = policy.gvisor_cards === true && names.includes('gvisor');
+  // An engine that goes away meanwhile gives none.
+  const gvisorCards = asked && (await unlessAway(gpus.whyNoneInGvisor(signal))) === undefined;
+  return { sandboxes: names, builds: policy.builds !== undefined, gvisor_cards: gvisorCards, plans: [...planParts] };
 }
 
 /** The version, or why there is none: a host without Compose runs single containers. */

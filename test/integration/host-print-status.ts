@@ -21,7 +21,7 @@ interface Question {
 const { gateSocket, policy, sources, uid } = JSON.parse(process.argv[2] ?? '') as Question;
 const engine = openDockerEngine({ socketPath: gateSocket });
 const context = {
-  ...{ engine, policy, admission: new Admission({ engine, policy }), gpus: openGpuLedger({ engine }) },
+  ...{ engine, policy, admission: new Admission({ engine, policy }), gpus: openGpuLedger({ engine, policy }) },
   stacks: openStacks({ socketPath: gateSocket, stateDir: '/nonexistent' }),
   ...{ log: createLog({ level: 'silent' }), signal: AbortSignal.timeout(100_000) },
 };

@@ -45,7 +45,13 @@ export interface CardBench {
 export function cardLedger(
   engine: Pick<ContainerEngine, 'list'>,
   cards: readonly Gpu[] = [],
-  { links = new Map(), ways = plainWays, store = leasesInMemory(), reason = null }: Partial<CardBenchOptions> = {},
+  {
+    links = new Map(),
+    ways = plainWays,
+    store = leasesInMemory(),
+    reason = null,
+    whyNoneInGvisor,
+  }: Partial<CardBenchOptions> = {},
 ): CardBench {
   const bench = {
     store,
@@ -55,6 +61,7 @@ export function cardLedger(
   };
   const ledger: GpuLedger = new GpuLedger({
     ...{ store, engine, ways: async () => ways },
+    whyNoneInGvisor: async () => whyNoneInGvisor,
     inventory: async () => ({ gpus: bench.cards, links, renderNodes: new Map(), reason }),
     onConflict: (conflict) => void bench.conflicts.push(conflict),
     onChange: () => void bench.told.push(ledger.holders()),
@@ -67,4 +74,6 @@ export interface CardBenchOptions {
   readonly ways: CardWays;
   readonly store: LeaseStore;
   readonly reason: string | null;
+  /** Why gVisor gets none of them; it does where nothing is said. */
+  readonly whyNoneInGvisor: string | undefined;
 }

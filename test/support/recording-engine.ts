@@ -178,6 +178,7 @@ function engineOf(world: World): ContainerEngine {
           cgroupDriver: 'cgroupfs',
           cgroupVersion: '1',
           rootDir: '/var/lib/docker',
+          runtimePrograms: new Map(),
           defaultRuntime: 'runc',
           limits: { memory: true, cpu: true, pids: true },
           liveRestore: false,

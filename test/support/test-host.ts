@@ -130,7 +130,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       engine,
       stacks,
       policy,
-      gpus: openGpuLedger({ engine }),
+      gpus: openGpuLedger({ engine, policy }),
       jobs,
       unseal: key.unseal,
       now: Date.now,

@@ -121,7 +121,7 @@ function openDispatcher(
 ): Dispatcher {
   const stacks = openStacks({ socketPath, stateDir: config.state_dir, folders: config.stacks.plugin_folders });
   return new Dispatcher({
-    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine }), jobs },
+    ...{ engine, stacks, policy, gpus: openGpuLedger({ engine, policy }), jobs },
     unseal: (jwe) => unsealWithKeyOf(config.state_dir, jwe),
     pullCredential: async () => credential,
     now: Date.now,

@@ -1,6 +1,7 @@
 /** Checks of the engine behind the gate. All of them share one question to it. */
 import { join } from 'node:path';
 import { AgentError, failures } from '../../contract/failures.ts';
+import type { RuntimeProgram } from '../gvisor-cards.ts';
 import { cgroupControllers, judgeCgroups } from './cgroup-check.ts';
 import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { exists } from './if-there.ts';
@@ -10,6 +11,8 @@ export interface EngineReport {
   readonly version: string;
   readonly apiVersion: string;
   readonly runtimes: readonly string[];
+  /** What the engine runs for each of them that is a program, and with which arguments. */
+  readonly runtimePrograms: ReadonlyMap<string, RuntimeProgram>;
   readonly storageDriver: string;
   readonly cgroupDriver: string;
   readonly cgroupVersion: string;

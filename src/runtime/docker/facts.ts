@@ -3,7 +3,7 @@ import type { EngineFacts } from '../engine.ts';
 import type { Calls } from './calls.ts';
 
 interface InfoAnswer {
-  readonly Runtimes?: Readonly<Record<string, unknown>> | null;
+  readonly Runtimes?: Readonly<Record<string, { path?: string; runtimeArgs?: string[] | null }>> | null;
   readonly Driver?: string;
   readonly CgroupDriver?: string;
   readonly CgroupVersion?: string;
@@ -28,6 +28,7 @@ export async function readFacts(calls: Calls, signal: AbortSignal): Promise<Engi
       version: version['Version'] ?? '',
       apiVersion: version['ApiVersion'] ?? '',
       runtimes: Object.keys(info.Runtimes ?? {}),
+      runtimePrograms: programsOf(info.Runtimes ?? {}),
       storageDriver: info.Driver ?? '',
       cgroupDriver: info.CgroupDriver ?? '',
       cgroupVersion: info.CgroupVersion ?? '1',
@@ -42,6 +43,15 @@ export async function readFacts(calls: Calls, signal: AbortSignal): Promise<Engi
       cdiFolders: knowsCdi(version['ApiVersion']) ? (info.CDISpecDirs ?? []) : [],
     };
   });
+}
+
+/** One that a shim of containerd stands for has no program that is known. */
+function programsOf(runtimes: NonNullable<InfoAnswer['Runtimes']>): EngineFacts['runtimePrograms'] {
+  return new Map(
+    Object.entries(runtimes).flatMap(([name, { path = '', runtimeArgs }]) =>
+      path === '' ? [] : [[name, { path, args: runtimeArgs ?? [] }] as const],
+    ),
+  );
 }
 
 /** Engines before API 1.44 may name the folders without resolving a name. */

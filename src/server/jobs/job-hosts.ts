@@ -1,4 +1,5 @@
 /** The places of a project as its jobs see them: what there is in all, what is free, and whether something can be begun now. */
+import { isForGvisor } from '../../contract/gpus.ts';
 import type { Shape } from '../db/entities/allocation.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { ReadTx } from '../db/store.ts';
@@ -55,7 +56,7 @@ function hostOf(
 /** What an agent does not say it cannot do, and knows nothing of. Undefined where it has said nothing yet. */
 export function offersOf(node: Node): JobHost['offers'] {
   const said = node.runtime ?? node.inventory?.runtime;
-  return said && { sandboxes: [], builds: false, plans: [], ...said.offers };
+  return said && { sandboxes: [], builds: false, gvisor_cards: false, plans: [], ...said.offers };
 }
 
 function whyNotNow(nodeId: string, isKnown: boolean, isConnected: (nodeId: string) => boolean): string | undefined {
@@ -69,12 +70,17 @@ function whyNotNow(nodeId: string, isKnown: boolean, isConnected: (nodeId: strin
  */
 function cardsOf(host: HostCards | undefined, neighbours: Place['neighbours'], shape: Shape): JobHost['cards'] {
   if (!host)
-    return Array.from({ length: shape.gpu_count }, () => ({ memoryMib: Number.MAX_SAFE_INTEGER, isFree: true }));
+    return Array.from({ length: shape.gpu_count }, () => ({
+      ...{ memoryMib: Number.MAX_SAFE_INTEGER, isForGvisor: true, isFree: true },
+    }));
   const holders = neighbours.filter(holdsCards);
   const isHeld = (by: string) => holders.some(({ id }) => id === by) || host.strangers.has(by);
   const cards = host.cards
     .filter(({ health }) => health === 'healthy')
-    .map(({ memory_mib: memoryMib, held_by: by }) => ({ memoryMib, isFree: by === null || !isHeld(by) }))
+    .map((card) => ({
+      ...{ memoryMib: card.memory_mib, isForGvisor: isForGvisor(card) },
+      isFree: card.held_by === null || !isHeld(card.held_by),
+    }))
     .sort((a, b) => b.memoryMib - a.memoryMib);
   const held = (id: string) => host.cards.filter(({ held_by }) => held_by === id).length;
   let pending = holders.reduce((sum, { id, resources }) => sum + Math.max(0, resources.gpu_count - held(id)), 0);

@@ -24,13 +24,22 @@ export interface JobHost {
   readonly total: Amounts;
   readonly free: Amounts;
   /** Cards of it that are well; `isFree` where nobody has them. */
-  readonly cards: readonly { readonly memoryMib: number; readonly isFree: boolean }[];
+  readonly cards: readonly {
+    readonly memoryMib: number;
+    readonly isForGvisor: boolean;
+    readonly isFree: boolean;
+  }[];
   /** Most cards that its allocation may use at a time, and how many of those are promised. */
   readonly cardLimit: number;
   readonly cardsPromised: number;
   /** What it lets jobs ask for; undefined where it has said nothing yet. */
   readonly offers:
-    | { readonly sandboxes: readonly string[]; readonly builds: boolean; readonly plans: readonly string[] }
+    | {
+        readonly sandboxes: readonly string[];
+        readonly builds: boolean;
+        readonly gvisor_cards: boolean;
+        readonly plans: readonly string[];
+      }
     | undefined;
 }
 
@@ -54,11 +63,12 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
   const granted = shareOf(needs, host);
   const refused = notOffered(needs, host);
   if (refused) return { is: 'never', missing: [refused] };
-  const able = host.cards.filter((card) => isAble(card, needs));
+  const its = { ...host, cards: host.cards.filter((card) => isInReach(card, needs)) };
+  const able = its.cards.filter((card) => isAble(card, needs));
   const never = lacking(needs, granted, host.total, Math.min(able.length, host.cardLimit));
   // Without a card of its own, it still wants to be where such a card is.
-  if (needs.gpu_memory_mib > 0 && needs.gpu_count === 0 && able.length === 0) never.push(cardMemory(needs, host));
-  if (never.length > 0) return { is: 'never', missing: never.map((each) => inCards(each, needs, host)) };
+  if (needs.gpu_memory_mib > 0 && needs.gpu_count === 0 && able.length === 0) never.push(cardMemory(needs, its));
+  if (never.length > 0) return { is: 'never', missing: never.map((each) => inCards(each, needs, its)) };
   const freeCards = Math.min(able.filter(({ isFree }) => isFree).length, host.cardLimit - host.cardsPromised);
   const later = lacking(needs, granted, host.free, Math.max(0, freeCards));
   return later.length > 0 ? { is: 'later', missing: later } : { is: 'now', granted };
@@ -75,6 +85,8 @@ function notOffered(needs: JobNeeds, { offers }: JobHost): Missing | undefined {
   if (offers === undefined) return undefined;
   const lacks = (words: string) => ({ name: 'hosts', wanted: 1, have: 0, words });
   if (sandbox !== undefined && !offers.sandboxes.includes(sandbox)) return lacks(`a host that offers ${sandbox}`);
+  if (sandbox === 'gvisor' && needs.gpu_count > 0 && !offers.gvisor_cards)
+    return lacks('a host that gives NVIDIA cards to gVisor, which its operator switches on there (`gvisor_cards`)');
   for (const [part, words] of Object.entries(partsInWords)) {
     const isLacking = needs[part as keyof typeof partsInWords] && !offers.plans.includes(part);
     if (isLacking) return lacks(`a host whose agent ${words}; update it`);
@@ -95,8 +107,14 @@ function shareOf(needs: JobNeeds, { total, cards }: JobHost): Granted {
   };
 }
 
-function isAble({ memoryMib }: JobHost['cards'][number], needs: JobNeeds): boolean {
-  return isCardOf(needs.gpu_memory_mib, memoryMib);
+type Card = JobHost['cards'][number];
+
+function isInReach({ isForGvisor }: Card, { sandbox }: JobNeeds): boolean {
+  return isForGvisor || sandbox !== 'gvisor';
+}
+
+function isAble(card: Card, needs: JobNeeds): boolean {
+  return isInReach(card, needs) && isCardOf(needs.gpu_memory_mib, card.memoryMib);
 }
 
 function lacking(needs: JobNeeds, granted: Granted, have: Amounts, cards: number): Missing[] {

@@ -4,7 +4,7 @@ import type { ContainerRequest } from '../../../src/policy/container-request.ts'
 import { type GivenCards, noCards } from '../../../src/policy/given-cards.ts';
 import { renderContainer } from '../../../src/policy/render-container.ts';
 import { check, pathsOf } from './accepted-request.ts';
-import { params, renderInput } from './samples.ts';
+import { params, policy, renderInput } from './samples.ts';
 
 const given: Readonly<Record<'nvidia_ids' | 'cdi' | 'amd', GivenCards>> = {
   nvidia_ids: { ...noCards, uuids: ['GPU-1a', 'MIG-2b'], by: 'nvidia_ids' },
@@ -27,7 +27,7 @@ const withHost = (way: Way, changes: object): ContainerRequest => {
   const request = requestWith(way);
   return { ...request, HostConfig: { ...request.HostConfig, ...changes } };
 };
-const withIds = (...uuids: readonly string[]) => withHost('nvidia_ids', { DeviceRequests: ids(...uuids) });
+const withIds = (...uuids: string[]) => withHost('nvidia_ids', { DeviceRequests: ids(...uuids) });
 const withRequest = (changes: object) =>
   withHost('nvidia_ids', { DeviceRequests: [{ ...ids('GPU-1a')[0], ...changes }] });
 const withCdi = (...names: readonly string[]) => withHost('cdi', { DeviceRequests: cdi(...names) });
@@ -41,7 +41,11 @@ const withEnv = (way: Way, change: (env: readonly string[]) => string[]): Contai
   return { ...request, Env: change(request.Env) };
 };
 
-const ids = (...DeviceIDs: readonly string[]) => [
+function requestUnderGvisor(way: Way, DeviceRequests = requestWith(way).HostConfig.DeviceRequests): ContainerRequest {
+  return withHost(way, { DeviceRequests, Runtime: 'runsc' });
+}
+
+const ids = (...DeviceIDs: string[]) => [
   { Driver: 'nvidia', DeviceIDs, Capabilities: [['gpu', 'compute', 'utility']] },
 ];
 const cdi = (...names: readonly string[]) => [
@@ -77,6 +81,44 @@ describe('a request with cards', () => {
 
     expect(new Set(specs).size).toBe(1);
     expect(specs).not.toContain(other);
+  });
+});
+
+describe('a request with cards under gVisor', () => {
+  const whole = (way: Way) => {
+    const asked = { nvidia_ids: { DeviceRequests: ids('GPU-1a') }, cdi: { DeviceRequests: cdi('GPU-1a') } };
+    const request = withHost(way, { ...(way !== 'amd' && asked[way]), Runtime: 'runsc' });
+    return way === 'amd' ? request : { ...request, Labels: { ...request.Labels, 'gpuaas.gpus': 'GPU-1a' } };
+  };
+  const allowing = { policy: { ...policy, gvisor_cards: true } };
+
+  it('is accepted where the operator lets it have cards: whole ones of NVIDIA, by their ids', () => {
+    expect(check(whole('nvidia_ids'), allowing)).toEqual([]);
+  });
+
+  it('is refused where he has not said so', () => {
+    expect(pathsOf(whole('nvidia_ids'))).toEqual(['/HostConfig/Runtime']);
+    expect(pathsOf(whole('nvidia_ids'), { policy: { ...policy, gvisor_cards: false } })).toEqual([
+      '/HostConfig/Runtime',
+    ]);
+  });
+
+  it.each([
+    ['a MIG instance', requestUnderGvisor('nvidia_ids'), '/HostConfig/DeviceRequests'],
+    ['cards by CDI', whole('cdi'), '/HostConfig/DeviceRequests'],
+    ['cards of AMD', whole('amd'), '/HostConfig/Devices'],
+    [
+      'devices of AMD without a label',
+      { ...requestUnderGvisor('amd'), Labels: withLabel('amd', '').Labels },
+      '/HostConfig/Devices',
+    ],
+    [
+      'more cards than its label says',
+      requestUnderGvisor('nvidia_ids', ids('GPU-1a', 'GPU-3c')),
+      '/Labels/gpuaas.gpus',
+    ],
+  ])('is refused with %s, also where he has', (_what, request, path) => {
+    expect(pathsOf(request, allowing)).toContain(path);
   });
 });
 
@@ -129,7 +171,7 @@ it.each<[what: string, path: string, request: ContainerRequest]>([
   ['AMD: a label that is no UUID', cards, withLabel('amd', 'GPU-00AA,GPU-00bb')],
   ['AMD and NVIDIA', cards, withHost('amd', { DeviceRequests: ids('GPU-1a') })],
   ['groups without devices', '/HostConfig/GroupAdd', withHost('nvidia_ids', { GroupAdd: ['44'] })],
-  ['a sandbox that cannot have cards', '/HostConfig/Runtime', withHost('nvidia_ids', { Runtime: 'runsc' })],
+  ['a sandbox that has no cards here', '/HostConfig/Runtime', withHost('nvidia_ids', { Runtime: 'runsc' })],
   ['the word for none beside cards by id', '/Env', withEnv('nvidia_ids', (env) => [...env, noDevices])],
   ['other cards by a variable', '/Env', withEnv('nvidia_ids', (env) => [...env, 'NVIDIA_VISIBLE_DEVICES=GPU-9'])],
   [

@@ -94,8 +94,8 @@ describe('checkParams', () => {
     ],
     ['an entrypoint without a program', 'task.invalid', '/entrypoint/0', { entrypoint: [''] }],
     [
-      'cards in a sandbox that cannot have them',
-      'sandbox.unavailable',
+      'cards in a sandbox that has none here',
+      'sandbox.no_cards',
       '/sandbox',
       { sandbox: 'gvisor', resources: { ...resources, gpu_count: 1 } },
     ],
@@ -125,6 +125,21 @@ describe('checkParams', () => {
     );
 
     expect(refused).toMatchObject({ code: 'sandbox.unavailable', paths: ['/sandbox'] });
+  });
+
+  it('lets gVisor have cards where the operator says so, and tells what he would have to set where not', () => {
+    const asked = { ...params, sandbox: 'gvisor' as const, resources: { ...params.resources, gpu_count: 1 } };
+
+    expect(() => checkParams(asked, { ...policy, gvisor_cards: true })).not.toThrow();
+    for (const gvisor_cards of [undefined, false]) {
+      const refused = refusalOf(() =>
+        checkParams(asked, { ...policy, ...(gvisor_cards === false && { gvisor_cards }) }),
+      );
+
+      expect(refused).toMatchObject({ code: 'sandbox.no_cards', paths: ['/sandbox'] });
+      expect(refused.message).toContain('gives no cards to gVisor');
+      expect(refused.message).toContain('`gvisor_cards`');
+    }
   });
 
   it('refuses project storage that the allocation does not have (G-139)', () => {

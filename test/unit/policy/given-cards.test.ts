@@ -26,7 +26,7 @@ const amdWays: CardWays = {
 describe('how cards are given', () => {
   it('names NVIDIA cards by UUID, never by a count: exactly the one that was leased (G-177)', () => {
     const [one] = nvidia;
-    const given = giveCards(one ? [one] : [], plainWays) ?? noCards;
+    const given = giveCards(one ? [one] : [], plainWays, 'runc') ?? noCards;
 
     expect(cardRequest(given)).toEqual({
       DeviceRequests: [{ Driver: 'nvidia', DeviceIDs: ['GPU-b'], Capabilities: [['gpu', 'compute', 'utility']] }],
@@ -49,16 +49,22 @@ describe('how cards are given', () => {
     };
     const one = { ...plainWays, cdiNames: new Set(['nvidia.com/gpu=GPU-a', 'nvidia.com/gpu=all']) };
 
-    expect(cardRequest(giveCards(nvidia, both) ?? noCards)).toEqual({
+    expect(cardRequest(giveCards(nvidia, both, 'runc') ?? noCards)).toEqual({
       DeviceRequests: [
         { Driver: 'cdi', DeviceIDs: ['nvidia.com/gpu=GPU-a', 'nvidia.com/gpu=GPU-b'], Capabilities: [['gpu']] },
       ],
     });
-    expect(giveCards(nvidia, one)).toMatchObject({ by: 'nvidia_ids', uuids: ['GPU-a', 'GPU-b'] });
+    expect(giveCards(nvidia, one, 'runc')).toMatchObject({ by: 'nvidia_ids', uuids: ['GPU-a', 'GPU-b'] });
+  });
+
+  it('gives them to gVisor by their ids, also where a CDI spec names them', () => {
+    const named = { ...plainWays, cdiNames: new Set(['nvidia.com/gpu=GPU-a', 'nvidia.com/gpu=GPU-b']) };
+
+    expect(giveCards(nvidia, named, 'gvisor')).toMatchObject({ by: 'nvidia_ids', uuids: ['GPU-a', 'GPU-b'] });
   });
 
   it('gives AMD cards as the compute device, their render nodes and the groups that own them (G-201)', () => {
-    const given = giveCards(amd, amdWays) ?? noCards;
+    const given = giveCards(amd, amdWays, 'runc') ?? noCards;
 
     expect(cardRequest(given)).toEqual({
       Devices: ['/dev/kfd', '/dev/dri/renderD128', '/dev/dri/renderD129'].map((path) => ({
@@ -84,21 +90,21 @@ describe('how cards are given', () => {
     };
 
     expect(
-      cardRequest(giveCards([sampleGpu({ uuid: 'GPU-8', vendor: 'amd' })], rootOwned) ?? noCards),
+      cardRequest(giveCards([sampleGpu({ uuid: 'GPU-8', vendor: 'amd' })], rootOwned, 'runc') ?? noCards),
     ).not.toHaveProperty('GroupAdd');
-    expect(giveCards(amd, rootOwned)).toBeUndefined();
-    expect(giveCards(amd, { ...amdWays, computeGroup: undefined })).toBeUndefined();
+    expect(giveCards(amd, rootOwned, 'runc')).toBeUndefined();
+    expect(giveCards(amd, { ...amdWays, computeGroup: undefined }, 'runc')).toBeUndefined();
   });
 
   it('asks for nothing without cards', () => {
     expect(cardRequest(noCards)).toEqual({});
     expect(composeCards(noCards)).toEqual({});
-    expect(giveCards([], plainWays)).toEqual(noCards);
+    expect(giveCards([], plainWays, 'runc')).toEqual(noCards);
   });
 
   it.each([nvidia, amd])('writes what the allow-list of the gate takes', (...cards) => {
     const { request } = acceptedRequest();
-    const given = giveCards(cards, amdWays) ?? noCards;
+    const given = giveCards(cards, amdWays, 'runc') ?? noCards;
     const asked = { ...request, HostConfig: { ...request.HostConfig, ...cardRequest(given) } };
 
     expect(judge(ContainerRequest, asked)).toMatchObject({ ok: true });

@@ -191,7 +191,7 @@ describe('what of a stack is refused, with its path', () => {
     ['an endpoint', '/readiness/0/endpoint', 'x', 'task.invalid', '/readiness/0/endpoint'],
     ['another protocol', `${vllm}/ports/0/app_protocol`, 'tcp', 'task.invalid', '/readiness/0/type'],
     ['a bearer of nobody', '/readiness/1/bearer_env', 'OTHER', 'task.invalid', '/readiness/1/bearer_env'],
-    ['cards in gVisor', '/sandbox', 'gvisor', 'sandbox.unavailable', '/sandbox'],
+    ['cards in gVisor', '/sandbox', 'gvisor', 'sandbox.no_cards', '/sandbox'],
   ])('%s', (_what, path, value, code, at) => {
     const found = refused(changed(params, path, value));
 

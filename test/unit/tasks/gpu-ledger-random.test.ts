@@ -118,7 +118,11 @@ class Host {
 
   async #lease(instance: string, asks: Asks) {
     try {
-      return await this.ledger.lease(instance, asks, signal);
+      return await this.ledger.lease(
+        instance,
+        asks.map((ask) => ({ ...ask, sandbox: 'runc' })),
+        signal,
+      );
     } catch (error) {
       if (error instanceof AgentError && error.code === 'gpu.none_free') {
         return undefined;

@@ -3,7 +3,7 @@ import { labels } from '../../../src/contract/names.ts';
 import type { ContainerSummary } from '../../../src/runtime/engine.ts';
 import { leasesInMemory } from '../../../src/tasks/gpu-ledger.ts';
 import type { Lease } from '../../../src/tasks/lease-choice.ts';
-import { cardLedger, sampleGpu } from '../../support/gpus.ts';
+import { cardLedger, plainWays, sampleGpu } from '../../support/gpus.ts';
 
 const signal = new AbortController().signal;
 const cards = (...uuids: readonly string[]) => uuids.map((uuid) => sampleGpu({ uuid }));
@@ -28,7 +28,7 @@ function bench(uuids: readonly string[], more: Parameters<typeof cardLedger>[2] 
   const containers: ContainerSummary[] = [];
   const made = cardLedger({ list: async () => [...containers] }, cards(...uuids), more);
   const lease = async (instance: string, count: number, service: string | null = null) =>
-    (await made.ledger.lease(instance, [{ service, count }], signal)).get(service)?.uuids;
+    (await made.ledger.lease(instance, [{ service, count, sandbox: 'runc' }], signal)).get(service)?.uuids;
   return { ...made, containers, lease };
 }
 
@@ -58,7 +58,7 @@ describe('a lease', () => {
     const given = await Promise.allSettled(
       names.map(async (name, at) => {
         const cancel = new AbortController();
-        const leasing = ledger.lease(name, [{ service: null, count: 1 }], cancel.signal);
+        const leasing = ledger.lease(name, [{ service: null, count: 1, sandbox: 'runc' }], cancel.signal);
         if (at % 3 === 0) cancel.abort();
         const uuids = (await leasing).get(null)?.uuids;
         if (at % 2 === 0) ledger.release(name);
@@ -85,11 +85,11 @@ describe('a lease', () => {
 
   it('changes nothing where it is refused', async () => {
     const { ledger, store } = bench(['GPU-a', 'GPU-b', 'GPU-c']);
-    const asks = [{ service: 'web', count: 2 }];
+    const asks = [{ service: 'web', count: 2, sandbox: 'runc' as const }];
     await ledger.lease('one', asks, signal);
     const before = store.all();
 
-    await expect(ledger.lease('one', [{ service: 'web', count: 4 }], signal)).rejects.toMatchObject({
+    await expect(ledger.lease('one', [{ service: 'web', count: 4, sandbox: 'runc' }], signal)).rejects.toMatchObject({
       code: 'gpu.none_free',
       detail: { asked: 4, free: 3 },
     });
@@ -102,9 +102,9 @@ describe('a lease', () => {
     const given = await ledger.lease(
       'stack',
       [
-        { service: 'web', count: 0 },
-        { service: 'embed', count: 1 },
-        { service: 'llm', count: 2 },
+        { service: 'web', count: 0, sandbox: 'runc' },
+        { service: 'embed', count: 1, sandbox: 'runc' },
+        { service: 'llm', count: 2, sandbox: 'runc' },
       ],
       signal,
     );
@@ -119,9 +119,37 @@ describe('a lease', () => {
     const never = new Promise<never>(() => undefined);
     const { ledger } = cardLedger({ list: () => never });
 
-    expect(await ledger.lease('one', [{ service: null, count: 0 }], signal)).toEqual(
+    expect(await ledger.lease('one', [{ service: null, count: 0, sandbox: 'runc' }], signal)).toEqual(
       new Map([[null, expect.objectContaining({ by: 'nothing' })]]),
     );
+  });
+
+  it('is of whole cards of NVIDIA under gVisor, and of none where that cannot have them', async () => {
+    const ask = (count: number) => [{ service: null, count, sandbox: 'gvisor' as const }];
+    const host = [
+      sampleGpu({ uuid: 'GPU-amd', vendor: 'amd' }),
+      sampleGpu({ uuid: 'GPU-b' }),
+      sampleGpu({ uuid: 'MIG-c', mig: { parent: 'GPU-c', profile: '1g.10gb' } }),
+    ];
+    const named = { ...plainWays, cdiNames: new Set(['nvidia.com/gpu=GPU-b']) };
+    const { ledger } = cardLedger({ list: async () => [] }, host, { ways: named });
+
+    const given = await ledger.lease('one', ask(1), signal);
+
+    expect(given.get(null)).toMatchObject({ uuids: ['GPU-b'], by: 'nvidia_ids' });
+    expect(await ledger.give(['GPU-b'], 'gvisor', signal)).toMatchObject({ uuids: ['GPU-b'], by: 'nvidia_ids' });
+    expect(await ledger.give(['GPU-b'], 'runc', signal)).toMatchObject({ by: 'cdi' });
+    await expect(ledger.lease('two', ask(1), signal)).rejects.toMatchObject({
+      code: 'gpu.none_free',
+      detail: { reason: expect.stringContaining('Asked for 1 that gVisor can have, 0 of 3 are free') },
+    });
+
+    const whyNoneInGvisor = 'The runtime runsc of the engine is registered without --nvproxy.';
+    const { ledger: closed, store } = cardLedger({ list: async () => [] }, host, { whyNoneInGvisor });
+    const refused = { code: 'sandbox.no_cards', detail: { reason: whyNoneInGvisor } };
+    await expect(closed.lease('one', ask(1), signal)).rejects.toMatchObject(refused);
+    await expect(closed.give(['GPU-b'], 'gvisor', signal)).rejects.toMatchObject(refused);
+    expect(store.all()).toEqual([]);
   });
 
   it('fails clearly where the driver does not answer', async () => {
@@ -216,7 +244,9 @@ describe('what containers hold', () => {
       { store: storeWith({ uuid: 'GPU-a', instance: 'gone', service: null }) },
     );
 
-    expect((await ledger.lease('one', [{ service: null, count: 1 }], signal)).get(null)?.uuids).toEqual(['GPU-a']);
+    expect(
+      (await ledger.lease('one', [{ service: null, count: 1, sandbox: 'runc' }], signal)).get(null)?.uuids,
+    ).toEqual(['GPU-a']);
     expect(looks).toBe(2);
   });
 

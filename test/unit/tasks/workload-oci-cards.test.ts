@@ -64,7 +64,7 @@ describe('a launch with cards', () => {
   });
 
   it('is refused before anything is pulled where too few are free, and leaves no lease', async () => {
-    await cards.ledger.lease('other', [{ service: null, count: 2 }], new AbortController().signal);
+    await cards.ledger.lease('other', [{ service: null, count: 2, sandbox: 'runc' }], new AbortController().signal);
 
     await expect(launch(withCards(2))).rejects.toMatchObject({
       cause: { code: 'gpu.none_free', detail: { asked: 2, free: 1, held_by: ['other'] } },
@@ -105,7 +105,7 @@ describe('a launch with cards', () => {
     first.catch(() => undefined);
     await killed;
     open();
-    await cards.ledger.lease('other', [{ service: null, count: 1 }], new AbortController().signal);
+    await cards.ledger.lease('other', [{ service: null, count: 1, sandbox: 'runc' }], new AbortController().signal);
 
     const { adapter } = await launch(withCards(1));
 

@@ -24,6 +24,7 @@ const facts: EngineFacts = {
     cgroupDriver: 'cgroupfs',
     cgroupVersion: '1',
     rootDir: '/',
+    runtimePrograms: new Map(),
     defaultRuntime: 'runc',
     limits: { memory: true, cpu: true, pids: true },
     liveRestore: false,
@@ -51,9 +52,31 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
     ],
     engine: { version: '20.10.24+dfsg1', api_version: '1.41', storage_driver: 'overlay2', root_dir: '/' },
     gpus: [{ uuid: 'GPU-1a', name: 'NVIDIA H100 80GB HBM3', memory_mib: 81559 }],
-    offers: { sandboxes: ['runc'], builds: false, plans: ['folder_inputs', 'shared_services', 'service_states'] },
+    offers: {
+      sandboxes: ['runc'],
+      builds: false,
+      gvisor_cards: false,
+      plans: ['folder_inputs', 'shared_services', 'service_states'],
+    },
   });
   expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');
+});
+
+it('says whether gVisor gets cards: where its operator lets it, the engine has it, and nothing stands against it', async () => {
+  const gvisor = { runc: 'runc', gvisor: 'runsc' };
+  const engine = { facts: async () => ({ ...facts, runtimes: ['runc', 'runsc'] }), list: async () => [] };
+  const said = async (options: ProbeOptions) => (await probe({ engine, ...options })).output.offers;
+  const given = { sandboxes: gvisor, gvisor_cards: true };
+
+  expect(await said({ policy: given })).toMatchObject({ sandboxes: ['runc', 'gvisor'], gvisor_cards: true });
+  expect(await said({ policy: { sandboxes: gvisor } })).toMatchObject({ gvisor_cards: false });
+  expect(await said({ policy: { ...given, gvisor_cards: false } })).toMatchObject({ gvisor_cards: false });
+  expect(await said({ policy: { gvisor_cards: true, sandboxes: { runc: 'runc' } } })).toMatchObject({
+    gvisor_cards: false,
+  });
+  expect(await said({ policy: given, whyNoneInGvisor: 'It knows no such driver.' })).toMatchObject({
+    ...{ sandboxes: ['runc', 'gvisor'], gvisor_cards: false },
+  });
 });
 
 it.each([
@@ -208,6 +231,7 @@ interface ProbeOptions extends Partial<StatusSources> {
   readonly containers?: { instance: string; status: string; cpuCores: number; memoryBytes: number }[];
   readonly cards?: Gpu[];
   readonly driverTrouble?: string;
+  readonly whyNoneInGvisor?: string;
   readonly engine?: Pick<ContainerEngine, 'facts' | 'list'>;
   readonly policy?: Partial<HostPolicy>;
   readonly stacks?: StackRunner;
@@ -215,7 +239,7 @@ interface ProbeOptions extends Partial<StatusSources> {
 }
 
 async function probe({ containers = [], engine, stacks, policy: over, signal = patience, ...rest }: ProbeOptions) {
-  const { cards, driverTrouble: reason = null, ...sources } = rest;
+  const { cards, driverTrouble: reason = null, whyNoneInGvisor, ...sources } = rest;
   const known = containers.map(({ instance, ...facts }) => ({
     ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },
     ...facts,
@@ -232,7 +256,7 @@ async function probe({ containers = [], engine, stacks, policy: over, signal = p
         ...{ engine: used, policy: effective },
         totals: () => Promise.resolve({ cpuCores: 8, memoryBytes: 32 * gib }),
       }),
-      gpus: cardLedger(used, cards, { reason }).ledger,
+      gpus: cardLedger(used, cards, { reason, whyNoneInGvisor }).ledger,
       log: createLog({ destination: { write: (line) => void logged.push(line) } }),
       signal,
     },

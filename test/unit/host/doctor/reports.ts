@@ -8,6 +8,7 @@ export function report(changes: Partial<EngineReport> = {}): EngineReport {
     version: '28.2.2',
     apiVersion: '1.50',
     runtimes: ['io.containerd.runc.v2', 'runc'],
+    runtimePrograms: new Map(),
     storageDriver: 'overlay2',
     cgroupDriver: 'systemd',
     cgroupVersion: '2',

@@ -1,9 +1,12 @@
 /** Jobs of a revision: its manifest, its files and what the job alone says become the plan of a host that may build it. */
+
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Gpu } from '../../../../src/contract/gpus.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
 import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
+import { sampleGpu } from '../../../support/gpus.ts';
 import { jobServer } from '../../../support/job-server.ts';
 import { haveRevision } from '../../../support/revision-samples.ts';
 
@@ -24,12 +27,15 @@ const wrongOf = ({ body }: { body: { error: { errors: { path: string; message: s
   body.error.errors.map(({ path }) => path);
 
 /** What its host says that it can do. */
-async function offer(offers: { sandboxes: ('runc' | 'gvisor')[]; builds: boolean; plans?: string[] }): Promise<void> {
+async function offer(
+  offers: { sandboxes: ('runc' | 'gvisor')[]; builds: boolean; gvisor_cards?: boolean; plans?: string[] },
+  gpus?: Gpu[],
+): Promise<void> {
   await store.write(async (tx) => {
     const node = await tx.nodes.get('node-1');
     const runtime = node?.runtime ?? node?.inventory?.runtime;
     if (!node || !runtime) throw new Error('the host has said nothing');
-    await tx.nodes.put({ ...node, runtime: { ...runtime, offers } });
+    await tx.nodes.put({ ...node, runtime: { ...runtime, offers, ...(gpus && { gpus }) } });
   });
 }
 
@@ -81,6 +87,32 @@ describe('a job of a revision', () => {
     expect(refused.body.error.message).toContain('lets jobs share services; update it');
     expect(taken.status).toBe(201);
     expect((await host.agent.accept()).params).toMatchObject({ services: [{ scope: 'project' }] });
+  });
+
+  it('that asks for a card goes to a host that gives gVisor cards, of the size that they are sold as (C-39, C-40, C-41)', async () => {
+    const requirements = { profile: 'gpu', gpu_count: 1, gpu_memory_mb: 24_576, cpu: 1, memory_mb: 1024 };
+    const asking = { ...manifest, requirements };
+    const { sha256 } = await haveRevision(server, Buffer.from('card'), { bases }, asking);
+    const sold = [sampleGpu({ memory_mib: 24_564 })];
+    await offer({ sandboxes: ['runc', 'gvisor'], builds: true }, sold);
+    const before = await submit({ revision: sha256 });
+    await offer({ sandboxes: ['runc', 'gvisor'], builds: true, gvisor_cards: false }, sold);
+    const closed = await submit({ revision: sha256 });
+    await offer({ sandboxes: ['gvisor'], builds: true, gvisor_cards: true }, [sampleGpu({ vendor: 'amd' })]);
+    const strange = await submit({ revision: sha256 });
+    await offer({ sandboxes: ['gvisor'], builds: true, gvisor_cards: true }, sold);
+    const taken = await submit({ revision: sha256 });
+
+    for (const { body } of [before, closed]) {
+      expect(body.error).toMatchObject({
+        ...{ code: 'job.unfit', message: expect.stringContaining('a host that gives NVIDIA cards to gVisor') },
+      });
+      expect(body.error.message).toContain('which its operator switches on there (`gvisor_cards`)');
+    }
+    expect(strange.body.error.message).toContain('1 GPU, of 0');
+    expect(taken.status).toBe(201);
+    const plan = (await host.agent.accept()).params as JobPlan;
+    expect(plan).toMatchObject({ sandbox: 'gvisor', gpu_memory_mib: 24_576, resources: { gpu_count: 1 } });
   });
 
   it('that fits on no disk is told what most of it is for (C-45)', async () => {

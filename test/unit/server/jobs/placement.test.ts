@@ -14,7 +14,7 @@ const needs = (given: Partial<JobNeeds> = {}): JobNeeds => ({
   ...{ gpu_count: 0, gpu_memory_mib: 0, cpu_cores: null, memory_gib: null, disk_gib: 1 },
   ...given,
 });
-const card = (memoryMib: number, isFree = true) => ({ memoryMib, isFree });
+const card = (memoryMib: number, isFree = true) => ({ memoryMib, isForGvisor: true, isFree });
 function host(given: Partial<JobHost> = {}): JobHost {
   const amounts = { cpu_cores: 16, memory_gib: 64, disk_gib: 100 };
   return {
@@ -37,7 +37,7 @@ function host(given: Partial<JobHost> = {}): JobHost {
   };
 }
 
-const all = { sandboxes: ['gvisor'], builds: true, plans: ['shared_services', 'service_states'] };
+const all = { sandboxes: ['gvisor'], builds: true, gvisor_cards: true, plans: ['shared_services', 'service_states'] };
 
 describe('a job and a host', () => {
   it('fit with a quarter of it where nobody says how much, and with the share of its cards (N-51)', () => {
@@ -76,6 +76,15 @@ describe('a job and a host', () => {
     expect(left.cards.map(({ isFree }) => isFree)).toEqual([false, true, true, true]);
   });
 
+  it('never fit under gVisor where the cards are none that it can hand on: of AMD, or parts', () => {
+    const strange = host({ cards: [{ ...card(24_576), isForGvisor: false }], offers: all });
+    const asked = needs({ gpu_count: 1, sandbox: 'gvisor' });
+
+    expect(fitOf(asked, strange)).toMatchObject({ is: 'never', missing: [{ name: 'GPUs', wanted: 1, have: 0 }] });
+    expect(fitOf(needs({ gpu_count: 1 }), strange).is).toBe('now');
+    expect(fitOf(asked, host({ cards: [...strange.cards, card(16_384)], offers: all })).is).toBe('now');
+  });
+
   it('fit later where somebody has what they need now', () => {
     expect(fitOf(needs({ cpu_cores: 8 }), host({ free: { cpu_cores: 4, memory_gib: 64, disk_gib: 100 } }))).toEqual({
       ...{ is: 'later', missing: [{ name: 'cores', wanted: 8, have: 4 }] },
@@ -103,6 +112,10 @@ describe('a job and a host', () => {
 
   it.each([
     ['a sandbox', { sandbox: 'gvisor' }, { sandboxes: ['runc'] }, 'a host that offers gvisor'],
+    [
+      ...['cards under gVisor', { sandbox: 'gvisor', gpu_count: 1 }, { gvisor_cards: false }],
+      'a host that gives NVIDIA cards to gVisor, which its operator switches on there (`gvisor_cards`)',
+    ],
     ['builds', { builds: true }, { builds: false }, 'a host whose operator lets images be built on it'],
     [
       ...['shared services', { shared_services: true }, { plans: ['folder_inputs'] }],
