@@ -91,8 +91,9 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
 }
 
 /**
- * When the last program that has its volume was cut short: by a signal, for its memory, or in a way that nobody saw. It may have been
- * writing. Undefined where it ended by itself, whatever its status and whoever asked for it: then it has written what it wanted to.
+ * When the last program that has its volume was cut short: by a signal, for its memory, in a way that nobody saw, or by a failure of its
+ * own. It may have been writing. Undefined where it has succeeded, or was asked to end and then ended by itself, whatever its status:
+ * then it has written what it wanted to.
  */
 function cutAt(job: RunningJob, { volume }: PlannedOutput): number | undefined {
   const [last] = job.plan.steps
@@ -101,7 +102,8 @@ function cutAt(job: RunningJob, { volume }: PlannedOutput): number | undefined {
     .flatMap((step) => (step.container_id && step.ended_at ? [{ ...step, endedMs: Date.parse(step.ended_at) }] : []))
     .toSorted((one, other) => other.endedMs - one.endedMs);
   if (!last || last.state === 'succeeded') return undefined;
-  return last.exit_code === null || last.oom_killed ? last.endedMs : undefined;
+  const hasObeyed = last.ending !== null && last.exit_code !== null && !last.oom_killed;
+  return hasObeyed ? undefined : last.endedMs;
 }
 
 async function keepLog(job: RunningJob, id: string): Promise<void> {
