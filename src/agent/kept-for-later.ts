@@ -1,6 +1,7 @@
 /**
  * What this host keeps of projects for their next jobs: caches, and images that it has built. What nobody has used for the longest
- * goes first, where the engine's disk gets short, and what is older than the operator wants.
+ * goes first, where the engine's disk gets short, and what is older than the operator wants. Before all of it go layers of builds that
+ * no image is made of: they make the next build quicker, and no more.
  *
  * Never what a container has, nor what belongs to a revision that a job of this host is of: between two of its containers
  * nothing else would hold it.
@@ -31,7 +32,7 @@ function usedMs({ used_at }: Pick<KeptThing, 'used_at'>): number {
 }
 
 export interface KeptForLaterOptions {
-  readonly engine: Pick<ContainerEngine, 'caches' | 'removeCache' | 'builtImages' | 'removeBuilt'>;
+  readonly engine: Pick<ContainerEngine, 'caches' | 'removeCache' | 'builtImages' | 'removeBuilt' | 'removeLayers'>;
   readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
   /** After its last use; undefined: however long. */
   readonly maxAgeHours: number | undefined;
@@ -57,6 +58,7 @@ export class KeptForLater {
   /** Takes away one after the other until `isEnough`, or nothing is left that may go. */
   async makeRoom(isEnough: () => Promise<boolean>): Promise<void> {
     const { jobs } = this.#options;
+    if ((await this.#tryRemoveLayers('disk_short')) && (await isEnough())) return;
     const free = async (measure: boolean) => leastRecentlyUsed(await this.#all({ measure }), neededBy(jobs.all()));
     const unmeasured = await free(false);
     if (unmeasured.length === 0) return;
@@ -71,6 +73,7 @@ export class KeptForLater {
     const { jobs, clock, maxAgeHours } = this.#options;
     if (maxAgeHours === undefined) return;
     const oldest = clock.wallMs() - maxAgeHours * hourMs;
+    await this.#tryRemoveLayers('too_old', oldest);
     const old = (await this.#all({ measure: false })).filter((each) => usedMs(each) < oldest);
     for (const each of leastRecentlyUsed(old, neededBy(jobs.all()))) await this.#tryRemove(each, 'too_old');
   }
@@ -94,6 +97,7 @@ export class KeptForLater {
       for (const each of leastRecentlyUsed(all, needed)) {
         await this.#remove(each, 'operator').catch((error: unknown) => troubles.push(error));
       }
+      await this.#tryRemoveLayers('operator');
       if (troubles.length > 0) throw troubles[0];
       return true;
     }
@@ -124,8 +128,24 @@ export class KeptForLater {
     }
   }
 
+  /** True if any is gone. */
+  async #tryRemoveLayers(reason: Reason, untilMs?: number): Promise<boolean> {
+    const { engine, log } = this.#options;
+    try {
+      const { layers, bytes } = await engine.removeLayers({ untilMs, signal: AbortSignal.timeout(patienceMs) });
+      if (layers === 0) return false;
+      this.#tell('layers.removed', `Layers of builds that no image is made of were taken away: ${why[reason]}.`, {
+        ...{ count: layers, bytes, reason },
+      });
+      return true;
+    } catch (err) {
+      log.warn({ err }, 'layers of builds could not be taken away');
+      return false;
+    }
+  }
+
   async #remove(each: KeptThing, reason: Reason): Promise<'removed' | 'gone' | 'in_use'> {
-    const { engine, jobs, log, report, clock, onChange } = this.#options;
+    const { engine, jobs, log, onChange } = this.#options;
     // A job may have begun since these were listed.
     if (neededBy(jobs.all()).has(each.revision_sha256)) return 'in_use';
     const signal = AbortSignal.timeout(patienceMs);
@@ -142,21 +162,21 @@ export class KeptForLater {
     }
     const { project_id, revision_sha256, bytes, used_at } = each;
     const values = { project_id, revision_sha256, bytes, used_at, reason };
-    const time = new Date(clock.wallMs()).toISOString();
-    report({
-      ...{ workload_id: null, source: 'host', state: null, failure: null },
-      event: {
-        ...{
-          time,
-          type: `${each.kind}.removed`,
-          phase: null,
-          message: `${nameOf(each)} was taken away: ${why[reason]}.`,
-        },
-        values: each.kind === 'cache' ? { ...values, cache: each.name } : { ...values, image_id: each.image_id },
-      },
+    this.#tell(`${each.kind}.removed`, `${nameOf(each)} was taken away: ${why[reason]}.`, {
+      ...values,
+      ...(each.kind === 'cache' ? { cache: each.name } : { image_id: each.image_id }),
     });
     onChange();
     return 'removed';
+  }
+
+  #tell(type: string, message: string, values: Record<string, unknown>): void {
+    const { clock, report } = this.#options;
+    const time = new Date(clock.wallMs()).toISOString();
+    report({
+      ...{ workload_id: null, source: 'host', state: null, failure: null },
+      event: { time, type, phase: null, message, values },
+    });
   }
 }
 

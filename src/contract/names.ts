@@ -79,3 +79,12 @@ export const labels = {
   /** HMAC of the gate over name, spec, fencing, generation, ports, mounts, GPUs and limits. Set by the gate. */
   seal: 'gpuaas.seal',
 } as const;
+
+/**
+ * Labels on every layer that a build makes, and on its containers: what is left of one that came to nothing is found by them. Images
+ * made of those layers have them too, and so have their containers. They prove nothing.
+ */
+export const buildLabels = {
+  allocation: 'gpuaas.build.allocation',
+  project: 'gpuaas.build.project',
+} as const;

@@ -11,17 +11,19 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
-import { labels } from '../contract/names.ts';
+import { buildLabels, labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
 import { checkDockerfile, checkValues } from '../policy/check-dockerfile.ts';
+import { labelled } from '../policy/dockerfile.ts';
 import { buildLimits } from '../policy/host-policy.ts';
 import { isRepoDigestOf, parseImageReference } from '../policy/image-reference.ts';
 import { refuse } from '../policy/refusal.ts';
-import { describeFailure, sendAnswer, sendJson } from './answers.ts';
+import { isServiceGroup } from '../policy/service-group-id.ts';
+import { describeFailure, sendAnswer } from './answers.ts';
 import { BuildContext } from './build-context.ts';
-import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import type { GateCall, GateContext } from './context.ts';
 import { checkImageBounds } from './create-container.ts';
-import type { ImageObject } from './engine-objects.ts';
+import { lookAtImage } from './images.ts';
 import { requireNetwork } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
 import { readAnswer } from './upstream.ts';
@@ -29,7 +31,6 @@ import { readAnswer } from './upstream.ts';
 const GiB = 2 ** 30;
 const cpuPeriod = 100_000;
 const maxLineBytes = 1024 * 1024;
-const builtFor = 'gpuaas.built_for';
 /** They obey nothing in the environment of a container, which a Dockerfile sets as it likes. */
 const plainRuntimes = ['runc', 'io.containerd.runc.v2', 'crun'];
 
@@ -42,7 +43,7 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
   const isNamed = [project, key, revision].every((value) => value !== '');
   refuse([{ failure: 'policy.refused', errors: isNamed ? [] : [wrong('names no project, key and revision')] }]);
   const limits = buildLimits(builds);
-  await gate.builds.run(call.signal, async () => {
+  await gate.builds.run(project, call.signal, async () => {
     call.signal.throwIfAborted();
     const late = new AbortController();
     const { timeout_seconds } = limits;
@@ -81,7 +82,9 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
   refuse([{ failure: 'policy.refused', errors: checkValues(dockerfile, env) }]);
 
   const name = `.gpuaas-${randomBytes(16).toString('hex')}`;
-  const stream = Readable.from(context.tar(name, apart(dockerfile, project)), { objectMode: false });
+  // The engine looks for what it has done before above the same labels only: that of no other project is used again.
+  const owner = { [buildLabels.allocation]: gate.policy.allocation.id, [buildLabels.project]: project };
+  const stream = Readable.from(context.tar(name, labelled(dockerfile, owner)), { objectMode: false });
   let broken: unknown;
   stream.once('error', (error) => {
     broken = error;
@@ -125,15 +128,10 @@ async function assertPlainRuntime({ engine, policy }: GateContext, signal: Abort
   throw new AgentError('build.unsupported', { reason });
 }
 
-/** With a layer of its project below each stage: the engine looks for what it has done before above the same one only. */
-function apart(dockerfile: string, project: string): string {
-  return dockerfile.replaceAll(
-    /^FROM (?!stage\d+ ).*$/gm,
-    (from) => `${from}\nLABEL ${builtFor}=${JSON.stringify(project)}`,
-  );
-}
-
-/** `none`, or the id of the network of a job of the same project: what its commands can reach is what the job itself can. */
+/**
+ * `none`, or the id of the network of a job of the same project: what its commands can reach is what the job itself can. Services that
+ * jobs share have a network of theirs, which is no job's.
+ */
 async function networkOf(
   { query, signal }: GateCall,
   gate: GateContext,
@@ -143,73 +141,10 @@ async function networkOf(
   if (name === undefined) return 'none';
   if (allowed !== 'bridge') throw new AgentError('build.denied', { reason: 'Builds have no network on this host.' });
   const { Id, Labels } = await requireNetwork(name, gate, signal);
-  const isOfProject = Labels?.[labels.project] === project;
-  refuse([{ failure: 'policy.refused', errors: isOfProject ? [] : [wrong('names a network of another project')] }]);
+  const { [labels.project]: owner, [labels.instance]: instance = '' } = Labels ?? {};
+  const isOfJob = owner === project && !isServiceGroup(instance);
+  refuse([{ failure: 'policy.refused', errors: isOfJob ? [] : [wrong('names no network of a job of its project')] }]);
   return Id;
-}
-
-/** What was built under a key, as long as the engine has it. */
-export async function findBuild(call: GateCall, gate: GateContext): Promise<void> {
-  const { instance: project = '', build: key = '' } = call.params;
-  const record = gate.builtImages.find({ project, key });
-  const object = record && (await inspect(record.image, gate, call.signal));
-  if (record && !object) await gate.builtImages.forget({ project, key });
-  if (!record || !object) throw new AgentError('image.not_found', { build: key });
-  // Another one may have been built meanwhile, or this one taken away.
-  const isStill = gate.builtImages.find({ project, key })?.image === record.image;
-  if (!isStill) throw new AgentError('image.not_found', { build: key });
-  await gate.builtImages.note({ ...record, used_at: new Date().toISOString() });
-  sendJson(call.response, 200, record);
-}
-
-/** All that was built here, also what the engine has no more. */
-export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
-  const used = await imagesInUse(gate, call.signal);
-  const builds = gate.builtImages
-    .all()
-    .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
-      ...{
-        project_id: project,
-        key,
-        revision_sha256: revision,
-        image_id: image,
-        bytes,
-        used_at,
-        in_use: used.has(image),
-      },
-    }));
-  sendJson(call.response, 200, { builds });
-}
-
-/** What else has the image, as another project, a tag or a registry's digest, keeps it: then its record goes alone. */
-export async function removeBuild(call: GateCall, gate: GateContext): Promise<void> {
-  const { instance: project = '', build: key = '' } = call.params;
-  const record = gate.builtImages.find({ project, key });
-  if (!record) throw new AgentError('image.not_found', { build: key });
-  const { image } = record;
-  const signal = AbortSignal.timeout(ownDeadlineMs);
-  if ((await imagesInUse(gate, signal)).has(image)) throw new AgentError('image.in_use', { image });
-  const object = await inspect(image, gate, signal);
-  const isElsewhere = [...(object?.RepoTags ?? []), ...(object?.RepoDigests ?? [])].length > 0;
-  if (object && !isElsewhere && gate.builtImages.all().filter((each) => each.image === image).length === 1) {
-    const answer = await gate.engine.ask({ method: 'DELETE', path: `/images/${image}`, signal });
-    if (answer.status === 409) throw new AgentError('image.in_use', { image, reason: engineMessage(answer) });
-    if (answer.status !== 200 && answer.status !== 404) {
-      throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
-    }
-  }
-  await gate.builtImages.forget({ project, key });
-  sendJson(call.response, 200, {});
-}
-
-/** Of every container of the engine, ours or not. */
-async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
-  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query: { all: '1' }, signal });
-  if (answer.status !== 200) {
-    throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
-  }
-  const containers = JSON.parse(answer.body.toString()) as readonly { readonly ImageID: string }[];
-  return new Set(containers.map(({ ImageID }) => ImageID));
 }
 
 function queryOf(dockerfile: string, { cpu_cores, memory_gib }: Limits) {
@@ -222,7 +157,7 @@ function queryOf(dockerfile: string, { cpu_cores, memory_gib }: Limits) {
 
 /** It is there, it is what its digest says, and it brings no instructions of its own. Answers with the variables that it sets. */
 async function assertBase(base: string, gate: GateContext, signal: AbortSignal): Promise<readonly string[]> {
-  const object = await inspect(base, gate, signal);
+  const object = await lookAtImage(base, gate, signal);
   if (!object) throw new AgentError('image.not_found', { image: base });
   const wanted = parseImageReference(base);
   if (!(object.RepoDigests ?? []).some((digest) => isRepoDigestOf(digest, wanted))) {
@@ -235,13 +170,6 @@ async function assertBase(base: string, gate: GateContext, signal: AbortSignal):
   throw new AgentError('policy.refused', { errors: [{ path: '/dockerfile', code: 'onbuild', message }] });
 }
 
-async function inspect(ref: string, gate: GateContext, signal: AbortSignal): Promise<ImageObject | undefined> {
-  const answer = await gate.engine.ask({ method: 'GET', path: `/images/${encodeURIComponent(ref)}/json`, signal });
-  if (answer.status === 404) return undefined;
-  if (answer.status === 200) return JSON.parse(answer.body.toString()) as ImageObject;
-  throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
-}
-
 interface Made {
   readonly project: string;
   readonly key: string;
@@ -250,12 +178,12 @@ interface Made {
 }
 
 async function note(image: string, made: Made, gate: GateContext, signal: AbortSignal): Promise<void> {
-  const object = await inspect(image, gate, signal);
+  const object = await lookAtImage(image, gate, signal);
   if (!object)
     throw new AgentError('engine.failed', { reason: 'The engine says that it has built it, and has it not.' });
   const version = await gate.engine.ask({ method: 'GET', path: '/version', signal });
   const engine = String((JSON.parse(version.body.toString()) as { Version?: unknown }).Version ?? '').slice(0, 128);
-  await gate.builtImages.note({
+  gate.builtImages.note({
     ...{ ...made, bases: [...made.bases], image: object.Id, engine, bytes: object.Size ?? 0 },
     built_at: new Date().toISOString(),
   });

@@ -1,5 +1,6 @@
 /** What this gate has built: a file each in its state, so that an image without a registry runs for its own project only. */
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
@@ -65,17 +66,27 @@ export class BuiltImages {
     return [...this.#images.values()].filter((built) => built.image === image).map(({ project }) => project);
   }
 
-  /** On the disk when this resolves. */
-  async note(record: BuiltImage): Promise<void> {
+  /** On the disk when this returns. Like all that changes a record it is done before anything else happens here. */
+  note(record: BuiltImage): void {
     const place = placeOf(record);
     if (this.#folder !== undefined) writeDurable(join(this.#folder, `${place}.json`), JSON.stringify(record), 0o600);
     this.#images.set(place, record);
   }
 
-  async forget(which: Which): Promise<void> {
-    const place = placeOf(which);
+  /** A job has asked for it now. False where it is gone, or another one is in its place. */
+  touch(record: BuiltImage): boolean {
+    const known = this.find(record);
+    if (known?.image !== record.image) return false;
+    this.note({ ...known, used_at: new Date().toISOString() });
+    return true;
+  }
+
+  /** Nothing happens where another one is in its place. */
+  forget(record: BuiltImage): void {
+    const place = placeOf(record);
+    if (this.#images.get(place)?.image !== record.image) return;
     this.#images.delete(place);
-    if (this.#folder !== undefined) await rm(join(this.#folder, `${place}.json`), { force: true });
+    if (this.#folder !== undefined) rmSync(join(this.#folder, `${place}.json`), { force: true });
   }
 }
 

@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Log } from '../kit/log.ts';
 import type { KeyedMutex } from '../kit/mutex.ts';
-import type { Slots } from '../kit/slots.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
+import type { BuildTurns } from './build-turns.ts';
 import type { BuiltImages } from './built-images.ts';
 import type { CacheRecords } from './cache-records.ts';
 import type { KnownExecs } from './execs.ts';
@@ -21,8 +21,8 @@ export interface GateContext {
   readonly execs: KnownExecs;
   readonly caches: CacheRecords;
   readonly builtImages: BuiltImages;
-  /** Places for builds at once. */
-  readonly builds: Slots;
+  /** Builds at once, and what is not done beside them. */
+  readonly builds: BuildTurns;
   readonly pendingStarts: PendingStarts;
   /** Work on one name, or on the network pool, that must not run twice at once. */
   readonly locks: KeyedMutex;

@@ -12,8 +12,8 @@
 import { backoffDelay, pause } from '../kit/backoff.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
-import { Slots } from '../kit/slots.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
+import { BuildTurns } from './build-turns.ts';
 import { BuiltImages } from './built-images.ts';
 import { CacheRecords } from './cache-records.ts';
 import type { GateContext } from './context.ts';
@@ -74,7 +74,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     execs: new KnownExecs(),
     caches: lookOnly ? new CacheRecords() : await CacheRecords.open(stateDir),
     builtImages: lookOnly ? new BuiltImages() : await BuiltImages.open(stateDir),
-    builds: new Slots(policy.builds ? buildLimits(policy.builds).at_once : 1),
+    builds: new BuildTurns(policy.builds ? buildLimits(policy.builds).at_once : 1),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
     locks: new KeyedMutex(),
     settleSoon: () => {

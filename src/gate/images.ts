@@ -43,6 +43,18 @@ export async function inspectImage(call: GateCall, gate: GateContext): Promise<v
   sendAnswer(call.response, answer);
 }
 
+/** Whatever the engine has under this name; undefined where it has nothing. */
+export async function lookAtImage(
+  ref: string,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<ImageObject | undefined> {
+  const answer = await gate.engine.ask({ method: 'GET', path: `/images/${encodeURIComponent(ref)}/json`, signal });
+  if (answer.status === 404) return undefined;
+  if (answer.status === 200) return JSON.parse(answer.body.toString()) as ImageObject;
+  throw new AgentError('engine.failed', { status: answer.status, reason: engineMessage(answer) });
+}
+
 function mayRun({ Id, RepoDigests }: ImageObject, { policy, builtImages }: GateContext): boolean {
   if (recordedImage(policy, Id) !== undefined || builtImages.projectsOf(Id).length > 0) return true;
   // The engine leaves out its default registry and that one's default folder.

@@ -6,7 +6,7 @@
  * well); a number is the largest JSON body in bytes that the handler gets; `stream` leaves it to the handler, however long it is.
  */
 import { getArchive, putArchive } from './archives.ts';
-import { buildImage, findBuild, listBuilds, removeBuild } from './build-image.ts';
+import { buildImage } from './build-image.ts';
 import { listCaches, removeCache } from './caches.ts';
 import { inspectContainer, listContainers, passThrough, removeContainer } from './containers.ts';
 import type { Handler, UpgradeHandler } from './context.ts';
@@ -16,6 +16,7 @@ import { streamEvents } from './events.ts';
 import { createExec, inspectExec, startExec, startExecUpgraded } from './execs.ts';
 import { inspectImage, pullImage } from './images.ts';
 import { ensureInputs } from './job-inputs.ts';
+import { findBuild, listBuilds, removeBuild, removeLayers } from './kept-builds.ts';
 import { createNetwork, inspectNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { queryShapes, type RoutePattern } from './routing.ts';
 import { putSecrets } from './secrets.ts';
@@ -35,7 +36,7 @@ export interface Route extends RoutePattern {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const { flag, seconds, time, lines, text, containerName, networkName, identifier, sha256 } = queryShapes;
+const { flag, seconds, time, unixTime, lines, text, containerName, networkName, identifier, sha256 } = queryShapes;
 const signal = /^(?:SIG)?(?:TERM|INT|QUIT|HUP|USR1|USR2|KILL)$/;
 const condition = /^(?:not-running|next-exit|removed)$/;
 const logQuery = { stdout: flag, stderr: flag, since: time, until: time, timestamps: flag, tail: lines, follow: flag };
@@ -55,6 +56,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: findBuild },
   { method: 'DELETE', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: removeBuild },
   { method: 'GET', path: '/gpuaas/v1/builds', query: {}, body: 'none', handle: listBuilds },
+  { method: 'DELETE', path: '/gpuaas/v1/builds/layers', query: { until: unixTime }, body: 'none', handle: removeLayers },
 
   { method: 'GET', path: '/containers/json', query: { all: flag, filters: text }, body: 'none', handle: listContainers },
   { method: 'POST', path: '/containers/create', query: { name: containerName }, body: 4 * MiB, handle: createContainer },

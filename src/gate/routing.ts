@@ -36,6 +36,8 @@ export const queryShapes = {
   flag: /^(?:0|1|true|false)$/i,
   seconds: /^\d{1,5}$/,
   time: /^[0-9][0-9T:.Z+-]{0,39}$/,
+  /** Seconds since 1970. */
+  unixTime: /^\d{1,12}$/,
   lines: /^(?:all|\d{1,9})$/,
   text: /^[^\p{Cc}]{1,4096}$/u,
   identifier: new RegExp(`^${instance}$`),

@@ -10,6 +10,7 @@ import { labels } from '../contract/names.ts';
 import { dataRoots, type HostPolicy, jobInputsRoot, workloadRoot } from '../policy/host-policy.ts';
 import { sendJson } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
+import { wipeBuilds } from './kept-builds.ts';
 import { instanceLock } from './locks.ts';
 import { parseMountTable } from './mount-table.ts';
 import { removeTree } from './remove-tree.ts';
@@ -35,8 +36,8 @@ export async function removeData(call: GateCall, gate: GateContext): Promise<voi
 }
 
 /**
- * All secrets, volumes, caches, inputs and data of the allocation, while it has no container. What the operator has mounted there is a file system
- * of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off, and answers only
+ * All secrets, volumes, caches, images that were built, inputs and data of the allocation, while it has no container. What the operator has
+ * mounted there is a file system of its own, which others may use as well: it is kept, and said. Goes on where an earlier call was cut off, and answers only
  * when all of it is on the disk. `mount.refused`, after the rest is gone, where something is mounted further down.
  */
 export async function wipeData(call: GateCall, gate: GateContext): Promise<void> {
@@ -46,7 +47,9 @@ export async function wipeData(call: GateCall, gate: GateContext): Promise<void>
   const mounted = parseMountTable(await readFile('/proc/self/mountinfo', 'utf8')).map(({ mountPoint }) => mountPoint);
   const removed = await removeVolumes(gate, signal);
   gate.caches.clear();
-  const kept: string[] = [];
+  const images = await wipeBuilds(gate, signal);
+  removed.push(...images.removed);
+  const kept = [...images.kept];
   const refused: AgentError[] = [];
   const isRemoved = async (path: string) =>
     await removeTree(path, { signal }).catch((error) => {

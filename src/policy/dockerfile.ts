@@ -330,3 +330,12 @@ export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], wor
   ]);
   return `${[...own, ...after].join('\n')}\n`;
 }
+
+/**
+ * The same Dockerfile, of that form, whose layers all have these labels: those of a stage that begins with another have them by it.
+ * Values are identifiers.
+ */
+export function labelled(dockerfile: string, labels: Readonly<Record<string, string>>): string {
+  const words = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
+  return dockerfile.replaceAll(/^FROM (?!stage\d+ AS ).*$/gm, (line) => `${line}\nLABEL ${words.join(' ')}`);
+}

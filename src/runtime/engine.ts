@@ -141,6 +141,17 @@ export interface BuiltSummary {
   readonly in_use: boolean;
 }
 
+export interface RemoveLayersOptions {
+  /** Made by then, in milliseconds since 1970; whenever, if undefined. */
+  readonly untilMs: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface RemovedLayers {
+  readonly layers: number;
+  readonly bytes: number;
+}
+
 export interface CreatedContainer {
   readonly id: string;
   /** True if the gate had to make the scratch root: nothing of an earlier launch is in it. */
@@ -258,6 +269,8 @@ export interface ContainerEngine {
   builtImages(signal: AbortSignal): Promise<BuiltSummary[]>;
   /** `image.in_use`; false if there was none. An image that the engine has for others as well stays, and is no longer this build's. */
   removeBuilt(built: Pick<BuiltSummary, 'project_id' | 'key'>, signal: AbortSignal): Promise<boolean>;
+  /** Layers that builds have left and no image is made of; none of a project that has one at work. */
+  removeLayers(options: RemoveLayersOptions): Promise<RemovedLayers>;
 
   /** Our sealed containers only. */
   list(signal: AbortSignal): Promise<ContainerSummary[]>;

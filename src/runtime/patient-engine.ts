@@ -38,6 +38,7 @@ export function patientEngine(
     builtImage: (request, signal) => retry(signal, () => engine.builtImage(request, signal)),
     builtImages: (signal) => retry(signal, () => engine.builtImages(signal)),
     removeBuilt: (built, signal) => retry(signal, () => engine.removeBuilt(built, signal)),
+    removeLayers: (options) => retry(options.signal, () => engine.removeLayers(options)),
     list: (signal) => retry(signal, () => engine.list(signal)),
     inspect: (name, signal) => retry(signal, () => engine.inspect(name, signal)),
     create: async (name, request, signal) => {

@@ -9,8 +9,9 @@ import { Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { publishRoot } from '../../bootstrap/dev/publish.ts';
+import type { AgentError } from '../../src/contract/failures.ts';
 import type { BuildImage } from '../../src/contract/job-build.ts';
-import { labels } from '../../src/contract/names.ts';
+import { buildLabels, labels } from '../../src/contract/names.ts';
 import type { NetworkObject } from '../../src/gate/engine-objects.ts';
 import { fileEntry } from '../../src/kit/tarball/write-tar.ts';
 import { readDockerfile, renderDockerfile } from '../../src/policy/dockerfile.ts';
@@ -25,14 +26,12 @@ import { call, type GateGround, newInstance, openGateGround } from './gate-groun
 
 let ground: GateGround;
 let engine: ContainerEngine;
-const images = new Set<string>();
 beforeAll(async () => {
   ground = await openGateGround({ builds: { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 } });
   engine = openDockerEngine({ socketPath: ground.gate.socketPath });
 });
 afterAll(async () => {
   engine?.close();
-  for (const image of images) await engineCall(ground.engineSocket, 'DELETE', `/images/${image}?force=1`);
   await ground?.close();
 });
 
@@ -72,9 +71,24 @@ async function build(
   const made = await engine.build(request, contextOf(canonical(text, source), files), {
     ...{ signal: never(), diskReserveBytes: 0, ...options },
   });
-  images.add(made.id);
   return { made, request };
 }
+
+/** Ids of what builds have left on the engine for this host, images and layers alike. */
+async function layers(project?: string): Promise<string[]> {
+  const own = [`${buildLabels.allocation}=${ground.policy.allocation.id}`];
+  const label = project === undefined ? own : [...own, `${buildLabels.project}=${project}`];
+  const path = `/images/json?all=1&filters=${encodeURIComponent(JSON.stringify({ label }))}`;
+  const { body } = await engineCall<{ Id: string }[]>(ground.engineSocket, 'GET', path);
+  return body.map(({ Id }) => Id).sort();
+}
+
+const removeLayers = () => engine.removeLayers({ untilMs: undefined, signal: never() });
+const recordOf = async (image: string) => {
+  const record = (await engine.builtImages(never())).find(({ image_id }) => image_id === image);
+  if (!record) throw new Error('no record');
+  return record;
+};
 
 /** What a program of the image prints. */
 async function printed(image: { id: string }, script: string): Promise<string> {
@@ -189,6 +203,7 @@ describe('a build', () => {
     );
     expect(await engine.removeBuilt(old, never())).toBe(true);
     expect([await listed(request), await isThere(made.id)]).toEqual([[], true]);
+    await engineCall(ground.engineSocket, 'DELETE', `/images/caches-test:${old.key.slice(0, 12)}`);
 
     const { made: other, request: of } = await build('FROM tiny\nRUN echo other > /x');
     const [built = old] = await listed(of);
@@ -245,6 +260,74 @@ describe('a build', () => {
   });
 });
 
+describe('what builds leave on the engine', () => {
+  const failing = (mark: string) => `FROM tiny\nRUN echo ${mark} > /x\nRUN exit 3`;
+
+  it('is found by its labels and taken away, and what an image that is kept stands on stays', async () => {
+    const project = 'project-5';
+    const { made } = await build(
+      'FROM tiny AS one\nRUN echo one > /one\nFROM tiny\nCOPY --from=one /one /two\nRUN true',
+      {
+        project,
+      },
+    );
+    await expect(build(failing('lost'), { project })).rejects.toMatchObject({ code: 'build.failed' });
+    await expect(build('FROM tiny\nRUN ["/none"]', { project })).rejects.toMatchObject({ code: 'build.failed' });
+    const left = await layers(project);
+
+    await removeLayers();
+
+    // Of the labels, COPY and RUN of the image; the RUN of its other stage and that of the build that failed are gone.
+    expect([left.length, (await layers(project)).length]).toEqual([5, 3]);
+    expect(await printed(made, 'cat /two')).toBe('one');
+    expect(await engine.removeBuilt(await recordOf(made.id), never())).toBe(true);
+    expect(await layers(project)).toEqual([]);
+  });
+
+  it('stays beside a build of its project, and goes beside one of another', async () => {
+    const { made } = await build('FROM tiny\nRUN echo kept > /x', { project: 'project-3' });
+    await expect(build(failing('three'), { project: 'project-3' })).rejects.toThrow();
+    await expect(build(failing('four'), { project: 'project-4' })).rejects.toThrow();
+    const begun = Promise.withResolvers<void>();
+    const giveUp = new AbortController();
+    const mark = randomBytes(4).toString('hex');
+    const atWork = build(`FROM tiny\nRUN echo ${mark} && sleep 600`, {
+      ...{ project: 'project-3', signal: giveUp.signal },
+      onLog: (text) => text === `${mark}\n` && begun.resolve(),
+    });
+    const ended = expect(atWork).rejects.toThrow('no more');
+    await begun.promise;
+    const [three, record] = [await layers('project-3'), await recordOf(made.id)];
+
+    await expect(engine.removeBuilt(record, never())).rejects.toMatchObject({ code: 'image.in_use' });
+    await expect(engine.wipe(never())).rejects.toMatchObject({ code: 'image.in_use' });
+    await removeLayers();
+
+    expect([await layers('project-3'), await layers('project-4')]).toEqual([three, []]);
+    giveUp.abort(new Error('no more'));
+    await ended;
+    // The gate hears a moment later that nobody waits for the build any more, and the engine another one.
+    const removed = () => engine.removeBuilt(record, never()).catch(({ code }: AgentError) => code);
+    await expect.poll(removed, { timeout: 30_000 }).toBe(true);
+    const afterwards = async () => {
+      await removeLayers();
+      return await layers('project-3');
+    };
+    await expect.poll(afterwards, { timeout: 30_000 }).toEqual([]);
+  });
+
+  it('goes with a wipe, as the images do', async () => {
+    const { made, request } = await build('FROM tiny\nRUN echo wiped > /x');
+    await expect(build(failing('wiped'))).rejects.toThrow();
+
+    const { removed } = await engine.wipe(never());
+
+    expect(removed).toContain(made.id);
+    expect([await layers(), await engine.builtImages(never())]).toEqual([[], []]);
+    expect(await engine.builtImage(request, never())).toBeUndefined();
+  });
+});
+
 describe('where the operator has set more', () => {
   const limits = { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 };
 
@@ -267,8 +350,9 @@ describe('where the operator has set more', () => {
     await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
     const { port } = server.address() as AddressInfo;
     const instance = newInstance();
-    const network = `gpuaas-${instance}`;
-    const ask = async (project: string) => {
+    const group = `svc-${randomBytes(12).toString('hex')}`;
+    const ask = async (project: string, of = instance) => {
+      const network = `gpuaas-${of}`;
       const { body } = await engineCall<NetworkObject>(ground.engineSocket, 'GET', `/networks/${network}`);
       const [base = ''] = body.IPAM?.Config?.[0]?.Subnet?.split('/') ?? [];
       const gateway = base.replace(/\d+$/, (last) => String(Number(last) + 1));
@@ -278,17 +362,18 @@ describe('where the operator has set more', () => {
         ...{ signal: never(), diskReserveBytes: 0 },
       });
     };
-    const makeNetwork = async () =>
-      expect((await call(ground.gate, 'POST', '/networks/create', ground.networkRequest(instance))).status).toBe(201);
+    const makeNetwork = async (of = instance) =>
+      expect((await call(ground.gate, 'POST', '/networks/create', ground.networkRequest(of))).status).toBe(201);
     try {
       await onGate({ ...limits, network: 'bridge' }, async () => {
         await makeNetwork();
         const owner = String((ground.networkRequest(instance)['Labels'] as Record<string, string>)[labels.project]);
         const made = await ask(owner);
-        images.add(made.id);
 
         expect(await printed(made, 'cat /got')).toBe('from outside');
         await expect(ask('another')).rejects.toMatchObject({ code: 'policy.refused' });
+        await makeNetwork(group);
+        await expect(ask(owner, group)).rejects.toMatchObject({ code: 'policy.refused' });
       });
       await makeNetwork();
       await expect(ask('project-1')).rejects.toMatchObject({ code: 'build.denied' });
@@ -475,12 +560,10 @@ describe('the gate builds nothing', () => {
     const place = { socketPath: ground.engineSocket, host, repository: 'gpuaas-dev/onbuild', tag: newInstance() };
     try {
       const { reference, image_id } = await publishRoot(place, folder, ['ONBUILD RUN true']);
-      images.add(image_id);
+      const refused = await answer([file(`FROM ${reference} AS stage0\n`), end]);
+      await engineCall(ground.engineSocket, 'DELETE', `/images/${image_id}?force=1`);
 
-      expect(await answer([file(`FROM ${reference} AS stage0\n`), end])).toMatchObject({
-        status: 403,
-        text: expect.stringContaining('ONBUILD'),
-      });
+      expect(refused).toMatchObject({ status: 403, text: expect.stringContaining('ONBUILD') });
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -493,9 +576,8 @@ describe('the gate builds nothing', () => {
     const folder = mkdtempSync(join(tmpdir(), 'bounds-'));
     const host = ground.policy.registries[0]?.host ?? '';
     const place = { socketPath: ground.engineSocket, host, repository: 'gpuaas-dev/bounds', tag: newInstance() };
+    const { reference, image_id } = await publishRoot(place, folder, [change]);
     try {
-      const { reference, image_id } = await publishRoot(place, folder, [change]);
-      images.add(image_id);
       const refused = { status: 403, text: expect.stringContaining('image_refused') };
 
       expect(await answer([file(`FROM ${reference} AS stage0\n`), end])).toMatchObject(refused);
@@ -503,6 +585,7 @@ describe('the gate builds nothing', () => {
       const name = `gpuaas-${(body['Labels'] as Record<string, string>)[labels.instance]}`;
       expect(await call(ground.gate, 'POST', `/containers/create?name=${name}`, body)).toMatchObject(refused);
     } finally {
+      await engineCall(ground.engineSocket, 'DELETE', `/images/${image_id}?force=1`);
       rmSync(folder, { recursive: true, force: true });
     }
   });

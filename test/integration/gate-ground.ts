@@ -18,7 +18,7 @@ import { labels } from '../../src/contract/names.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
 import { createLog } from '../../src/kit/log.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
-import { engineCall } from '../support/engine-call.ts';
+import { removeEverything } from '../support/test-host.ts';
 
 export interface GateGround {
   readonly folder: string;
@@ -94,7 +94,7 @@ export async function openGateGround(over: Partial<HostPolicy> = {}, engineSocke
     },
     close: async () => {
       await gate.close();
-      await removeAll(engine.socketPath, policy.allocation.id);
+      await removeEverything(engine.socketPath, policy.allocation.id);
       await recorder.close();
       rmSync(policy.secrets_dir, { recursive: true, force: true });
       rmSync(folder, { recursive: true, force: true });
@@ -356,22 +356,4 @@ function containerRequest(instance: string, policy: HostPolicy, image: string, c
     },
     ...changes.top,
   };
-}
-
-async function removeAll(engineSocket: string, allocation: string): Promise<void> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${labels.allocation}=${allocation}`] }));
-  const containers = await engineCall<{ Id: string }[]>(
-    engineSocket,
-    'GET',
-    `/containers/json?all=1&filters=${filters}`,
-  );
-  for (const { Id } of containers.body) await engineCall(engineSocket, 'DELETE', `/containers/${Id}?force=1&v=1`);
-  const networks = await engineCall<{ Id: string }[]>(engineSocket, 'GET', `/networks?filters=${filters}`);
-  for (const { Id } of networks.body) await engineCall(engineSocket, 'DELETE', `/networks/${Id}`);
-  const volumes = await engineCall<{ Volumes: { Name: string }[] | null }>(
-    engineSocket,
-    'GET',
-    `/volumes?filters=${filters}`,
-  );
-  for (const { Name } of volumes.body.Volumes ?? []) await engineCall(engineSocket, 'DELETE', `/volumes/${Name}`);
 }

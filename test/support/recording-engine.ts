@@ -208,6 +208,10 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return false;
     },
+    removeLayers: async ({ signal }) => {
+      signal.throwIfAborted();
+      return { layers: 0, bytes: 0 };
+    },
     build: async () => {
       throw new AgentError('build.denied');
     },

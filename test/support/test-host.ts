@@ -16,7 +16,7 @@ import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { openHostJobs } from '../../src/agent/host-jobs.ts';
 import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
 import type { Journal } from '../../src/agent/journal/journal.ts';
-import { labels } from '../../src/contract/names.ts';
+import { buildLabels, labels } from '../../src/contract/names.ts';
 import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../src/contract/tasks.ts';
@@ -259,4 +259,6 @@ export async function removeEverything(engineSocket: string, allocation: string)
   for (const { Name } of volumes.body.Volumes ?? []) {
     await engineCall(engineSocket, 'DELETE', `/volumes/${Name}`);
   }
+  const built = JSON.stringify({ dangling: ['true'], label: [`${buildLabels.allocation}=${allocation}`] });
+  await engineCall(engineSocket, 'POST', `/images/prune?filters=${encodeURIComponent(built)}`);
 }

@@ -13,7 +13,7 @@ import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
 import { initLabel } from '../../policy/dockerfile.ts';
-import type { BuildOptions, BuildRequest, BuiltSummary } from '../engine.ts';
+import type { BuildOptions, BuildRequest, BuiltSummary, RemovedLayers, RemoveLayersOptions } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
 import { readTrouble } from './engine-words.ts';
@@ -59,6 +59,15 @@ export async function removeBuilt(
   return await calls.run(options, async (_docker, abort) => {
     const call = { method: 'DELETE', path: `/gpuaas/v1/projects/${project_id}/builds/${key}`, signal: abort } as const;
     return (await orUndefined(calls.transport.json(call).then(() => true))) ?? false;
+  });
+}
+
+export async function removeLayers(calls: Calls, { untilMs, signal }: RemoveLayersOptions): Promise<RemovedLayers> {
+  const options = { call: 'image', timeoutMs: calls.timeouts.changeMs, signal };
+  const query = untilMs === undefined ? {} : { until: Math.floor(untilMs / 1000) };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'DELETE', path: '/gpuaas/v1/builds/layers', query, signal: abort } as const;
+    return (await calls.transport.json(call)) as RemovedLayers;
   });
 }
 

@@ -1,7 +1,7 @@
 /** The container engine behind the gate, as the Docker Engine API knows it. Opening it touches nothing yet. */
 import type { ContainerEngine } from '../engine.ts';
 import { getArchive, putArchive } from './archives.ts';
-import { build, builtImage, builtImages, removeBuilt } from './build.ts';
+import { build, builtImage, builtImages, removeBuilt, removeLayers } from './build.ts';
 import { listCaches, removeCache } from './caches.ts';
 import { Calls, type EngineTimeouts } from './calls.ts';
 import {
@@ -42,6 +42,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     builtImage: (request, signal) => builtImage(calls, request, signal),
     builtImages: (signal) => builtImages(calls, signal),
     removeBuilt: (built, signal) => removeBuilt(calls, built, signal),
+    removeLayers: (options) => removeLayers(calls, options),
     build: (request, context, options) => build(calls, request, context, options),
 
     list: (signal) => listContainers(calls, signal),

@@ -47,9 +47,17 @@ describe('what may go of what is kept of projects', () => {
   });
 });
 
-function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonly string[] } = {}) {
+interface HostOptions {
+  readonly maxAgeHours?: number;
+  readonly live?: readonly string[];
+  /** When layers were made that no image needs. */
+  readonly layers?: readonly string[];
+}
+
+function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
   const caches = [cache('c', at(3)), cache('a', at(1))];
   const images = [image('b', at(2))];
+  let layers = [...made];
   const held = new Set<string>();
   const broken = new Set<string>();
   const now = [...live];
@@ -79,13 +87,23 @@ function host({ maxAgeHours, live = [] }: { maxAgeHours?: number; live?: readonl
           images.findIndex((each) => each.key === key),
           'image.in_use',
         ),
+      removeLayers: async ({ untilMs = Number.POSITIVE_INFINITY }) => {
+        if (broken.has('layers')) throw new AgentError('engine.failed');
+        const before = layers.length;
+        layers = layers.filter((each) => Date.parse(each) > untilMs);
+        return { layers: before - layers.length, bytes: 3 * (before - layers.length) };
+      },
     },
     jobs: { all: () => now.map((name) => jobOf(name)) as never },
     ...{ maxAgeHours, clock: manualClock(Date.parse(at(4))), log: createLog({ level: 'silent' }) },
     report: (event) => void events.push(event),
     onChange: () => undefined,
   });
-  const left = () => [...caches.map(({ name }) => name), ...images.map(({ key }) => `image ${key[0]}`)];
+  const left = () => [
+    ...caches.map(({ name }) => name),
+    ...images.map(({ key }) => `image ${key[0]}`),
+    ...layers.map((each) => `layer ${each}`),
+  ];
   return {
     keeper,
     left,
@@ -136,6 +154,17 @@ describe('making room', () => {
     ]);
   });
 
+  it('takes layers that no image needs before all that a job could want', async () => {
+    const { keeper, left, events } = host({ layers: [at(1), at(3)] });
+
+    await keeper.makeRoom(enoughAfter(1));
+
+    expect(left()).toEqual(['c', 'a', 'image b']);
+    expect(events.map(({ event: { type, values } }) => ({ type, values }))).toEqual([
+      { type: 'layers.removed', values: { count: 2, bytes: 6, reason: 'disk_short' } },
+    ]);
+  });
+
   it('leaves what a job of this host is of, also while it has no container, and goes on behind what is just taken', async () => {
     const { keeper, left, held } = host({ live: ['a'] });
     held.add(at(2));
@@ -149,7 +178,7 @@ describe('making room', () => {
 describe('making room all the same', () => {
   it('goes on where sizes cannot be told, and behind what cannot be removed', async () => {
     const { keeper, left, broken } = host();
-    broken.add('measuring').add(at(1));
+    broken.add('measuring').add('layers').add(at(1));
 
     await keeper.makeRoom(enoughAfter(9));
 
@@ -167,12 +196,15 @@ describe('making room all the same', () => {
 
 describe('what nobody has used for too long', () => {
   it('goes where the operator says for how long it is kept', async () => {
-    const { keeper, left, told } = host({ maxAgeHours: 2 });
+    const { keeper, left, told } = host({ maxAgeHours: 2, layers: [at(1), at(3)] });
 
     await keeper.prune();
 
-    expect(left()).toEqual(['c', 'image b']);
-    expect(told()).toEqual([['cache.removed', 'too_old']]);
+    expect(left()).toEqual(['c', 'image b', `layer ${at(3)}`]);
+    expect(told()).toEqual([
+      ['layers.removed', 'too_old'],
+      ['cache.removed', 'too_old'],
+    ]);
   });
 
   it('stays where nobody says so', async () => {
@@ -209,19 +241,20 @@ describe('what an operator sees and takes away', () => {
   });
 
   it('is the one that is named, or all that nobody uses', async () => {
-    const { keeper, left, told } = host({ live: ['b'] });
+    const { keeper, left, told } = host({ live: ['b'], layers: [at(1)] });
     const [oldest, image] = await keeper.items({ measure: false });
 
     expect(await keeper.removeAsked('0'.repeat(24))).toBe(false);
     await expect(keeper.removeAsked(image?.id)).rejects.toMatchObject({ code: 'image.in_use' });
     expect(await keeper.removeAsked(oldest?.id)).toBe(true);
-    expect(left()).toEqual(['c', 'image b']);
+    expect(left()).toEqual(['c', 'image b', `layer ${at(1)}`]);
     await keeper.removeAsked(undefined);
 
     expect(left()).toEqual(['image b']);
     expect(told()).toEqual([
       ['cache.removed', 'operator'],
       ['cache.removed', 'operator'],
+      ['layers.removed', 'operator'],
     ]);
   });
 });

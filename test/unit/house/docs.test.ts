@@ -57,6 +57,7 @@ describe.each(docs)('%s', (file) => {
       'node.changes_held',
       'cache.removed',
       'image.removed',
+      'layers.removed',
       ...cards,
     ];
     const fields = ['output.cleanup', 'build.dockerfile', 'build.context'];

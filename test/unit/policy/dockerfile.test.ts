@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkDockerfile, checkValues } from '../../../src/policy/check-dockerfile.ts';
-import { type DockerfileWish, readDockerfile, renderDockerfile } from '../../../src/policy/dockerfile.ts';
+import { type DockerfileWish, labelled, readDockerfile, renderDockerfile } from '../../../src/policy/dockerfile.ts';
 
 const pin = (name: string) => `registry.example/${name}@sha256:${'a'.repeat(64)}`;
 const registries = [{ host: 'registry.example', prefixes: [''] }];
@@ -280,5 +280,23 @@ describe('the gate takes no Dockerfile', () => {
     expect(checkValues(`${from}${line}`, ['BIG=b'])).toEqual([]);
     expect(checkValues(`${from}${growing}`, [])).not.toEqual([]);
     expect(checkValues(`${from}${'VOLUME /a /b\n'.repeat(33)}`, [])).toMatchObject([{ path: '/dockerfile/34' }]);
+  });
+});
+
+describe('labels of all layers', () => {
+  it('stand in each stage that begins with an image or with nothing, and are of the form that is taken', () => {
+    const text = render(
+      'FROM x AS a\nRUN one\nFROM a\nCOPY --from=a /f /g\nFROM scratch\nCOPY --from=1 /g /\nLABEL a=FROM',
+      {},
+    );
+
+    const made = labelled(text, { one: '1', two: '2' });
+
+    expect(made.split('\n')).toEqual([
+      ...[`FROM ${pin('x')} AS stage0`, 'LABEL one=1 two=2', 'RUN one', 'FROM stage0 AS stage1'],
+      ...['COPY --from=stage0 /f /g', 'FROM scratch AS stage2', 'LABEL one=1 two=2', 'COPY --from=stage1 /g /'],
+      ...['LABEL a=FROM', ''],
+    ]);
+    expect(checkDockerfile(made, registries).errors).toEqual([]);
   });
 });

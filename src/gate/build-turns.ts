@@ -1,0 +1,47 @@
+/**
+ * When images are built and when they are taken away.
+ *
+ * A build takes up layers of earlier ones of its project, whoever made them, and nobody can say which: so nothing that was built for a
+ * project is taken away beside one. No two projects share a layer that was made here.
+ */
+import { KeyedMutex } from '../kit/mutex.ts';
+import { Slots } from '../kit/slots.ts';
+
+const removals = 'removals';
+
+export class BuildTurns {
+  readonly #places: Slots;
+  readonly #removals = new KeyedMutex();
+  /** How many are at work, by project. */
+  readonly #atWork = new Map<string, number>();
+
+  /** `most`: builds at once. */
+  constructor(most: number) {
+    this.#places = new Slots(most);
+  }
+
+  /** Builds as soon as there is a place and nothing is being taken away; at once, to say so itself, where the signal is aborted. */
+  async run(project: string, signal: AbortSignal, build: () => Promise<void>): Promise<void> {
+    await this.#places.run(signal, async () => {
+      await this.#removals.run(removals, async () => this.#count(project, 1), signal);
+      try {
+        await build();
+      } finally {
+        this.#count(project, -1);
+      }
+    });
+  }
+
+  /** Takes away while no build begins. `isBuilding`: one of that project, or of any, is at work, so nothing of it may go. */
+  async remove<T>(work: (isBuilding: (project?: string) => boolean) => Promise<T>): Promise<T> {
+    const isBuilding = (project?: string) =>
+      project === undefined ? this.#atWork.size > 0 : this.#atWork.has(project);
+    return await this.#removals.run(removals, () => work(isBuilding));
+  }
+
+  #count(project: string, by: number): void {
+    const builds = (this.#atWork.get(project) ?? 0) + by;
+    if (builds > 0) this.#atWork.set(project, builds);
+    else this.#atWork.delete(project);
+  }
+}

@@ -1,0 +1,117 @@
+/** Images that were built here, for as long as they are kept. */
+import { AgentError } from '../contract/failures.ts';
+import { pause } from '../kit/backoff.ts';
+import { sendJson } from './answers.ts';
+import { type RemovedLayers, removeUnused } from './build-layers.ts';
+import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import { lookAtImage } from './images.ts';
+import { engineFailure } from './volumes.ts';
+
+/** An engine takes a moment to end what nobody waits for any more. */
+const mostLooks = 20;
+const betweenLooksMs = 500;
+
+/** What was built under a key, as long as the engine has it. */
+export async function findBuild(call: GateCall, gate: GateContext): Promise<void> {
+  const { instance: project = '', build: key = '' } = call.params;
+  const record = gate.builtImages.find({ project, key });
+  const object = record && (await lookAtImage(record.image, gate, call.signal));
+  if (record && !object) gate.builtImages.forget(record);
+  // Another one may have been built meanwhile, or this one be on its way out.
+  if (!record || !object || !gate.builtImages.touch(record)) throw new AgentError('image.not_found', { build: key });
+  sendJson(call.response, 200, record);
+}
+
+/** All that was built here, also what the engine has no more. */
+export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
+  const used = await imagesInUse(gate, call.signal);
+  const builds = gate.builtImages
+    .all()
+    .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
+      ...{
+        project_id: project,
+        key,
+        revision_sha256: revision,
+        image_id: image,
+        bytes,
+        used_at,
+        in_use: used.has(image),
+      },
+    }));
+  sendJson(call.response, 200, { builds });
+}
+
+/** With all layers of its project that nothing stands on any more. What else has the image keeps it: then its record goes alone. */
+export async function removeBuild(call: GateCall, gate: GateContext): Promise<void> {
+  const { instance: project = '', build: key = '' } = call.params;
+  await gate.builds.remove(async (isBuilding) => {
+    call.signal.throwIfAborted();
+    const record = gate.builtImages.find({ project, key });
+    if (!record) throw new AgentError('image.not_found', { build: key });
+    if (isBuilding(project)) throw new AgentError('image.in_use', { reason: 'A build of its project may use it.' });
+    const signal = AbortSignal.timeout(ownDeadlineMs);
+    const { image } = record;
+    const assertFree = async () => {
+      if ((await imagesInUse(gate, signal)).has(image)) throw new AgentError('image.in_use', { image });
+    };
+    await assertFree();
+    // Before the image, so that no job is told of one that is on its way out.
+    gate.builtImages.forget(record);
+    try {
+      await removeUnused({ of: (name) => name === project }, gate, signal);
+      await assertFree();
+    } catch (error) {
+      gate.builtImages.note(record);
+      throw error;
+    }
+  });
+  sendJson(call.response, 200, {});
+}
+
+/** What stands in the way of nothing: layers that no image which is kept is made of, of all projects that nothing is being built for. */
+export async function removeLayers(call: GateCall, gate: GateContext): Promise<void> {
+  const { until } = call.query;
+  const { layers, bytes } = await gate.builds.remove(async (isBuilding) => {
+    call.signal.throwIfAborted();
+    const unused = {
+      of: (project: string) => !isBuilding(project),
+      until: until === undefined ? until : Number(until),
+    };
+    return await removeUnused(unused, gate, AbortSignal.timeout(ownDeadlineMs));
+  });
+  sendJson(call.response, 200, { layers, bytes });
+}
+
+/**
+ * Ids of images that are gone, and of those that somebody else has given a name or made a container of: they are nobody's here now.
+ * Waits a while for a build that was given up a moment ago.
+ */
+export async function wipeBuilds(gate: GateContext, signal: AbortSignal) {
+  return await gate.builds.remove(async (isBuilding) => {
+    if (isBuilding()) throw new AgentError('image.in_use', { reason: 'An image is being built.' });
+    const built = gate.builtImages.all();
+    for (const record of built) gate.builtImages.forget(record);
+    const { held } = await removeAll(gate, signal);
+    const [removed, kept]: [string[], string[]] = [[], []];
+    for (const image of new Set([...built.map((record) => record.image), ...held])) {
+      ((await lookAtImage(image, gate, signal)) ? kept : removed).push(image);
+    }
+    return { removed, kept };
+  });
+}
+
+async function removeAll(gate: GateContext, signal: AbortSignal): Promise<RemovedLayers> {
+  for (let attempt = 1; ; attempt += 1) {
+    const removed = await removeUnused({ of: () => true }, gate, signal);
+    if (removed.held.length === 0 || attempt === mostLooks) return removed;
+    await pause(betweenLooksMs, signal);
+  }
+}
+
+/** Of every container of the engine, ours or not. */
+async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query: { all: '1' }, signal });
+  if (answer.status !== 200) throw engineFailure(answer);
+  const containers = JSON.parse(answer.body.toString()) as readonly { readonly ImageID: string }[];
+  return new Set(containers.map(({ ImageID }) => ImageID));
+}
