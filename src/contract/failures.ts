@@ -601,8 +601,8 @@ export const failures = {
   },
   'job.unfit': {
     kind: 'exhausted',
-    message: 'No host of the project will ever be large enough for the job.',
-    hint: 'Ask for less, or have an operator give the project an allocation on a larger host.',
+    message: 'No host of the project can ever carry out the job.',
+    hint: 'Ask for less, or have an operator give the project a larger host, switch on what is missing there, or update its agent.',
     retryable: false,
   },
   'job.cancelled': {

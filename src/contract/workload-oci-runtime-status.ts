@@ -88,7 +88,7 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
             }),
           ),
           plans: Type.Optional(
-            Type.Array(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'One of them.' }), {
+            Type.Array(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'Name of a part.' }), {
               maxItems: 64,
               description: `Parts of a plan that agents did not always carry out, and this one does, of ${planParts.join(', ')} and what is added later; absent from agents before this was said, which refuse them.`,
             }),

@@ -1,5 +1,5 @@
 /** `gpuaas jobs`: what is done once, from a document of its author. */
-import { statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
@@ -64,7 +64,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
         const { pushProject } = await import('./push-project.ts');
         const { revision, isNew } = await pushProject(client, path, options);
         if (options.json) return printJson({ ...revision, is_new: isNew });
-        for (const { path: at, message } of revision.warnings) tell(oneLine(`warning: ${at || '/'} ${message}`));
+        tellWarnings(revision);
         printLine(revisionLine(revision, isNew));
       }),
     );
@@ -162,7 +162,11 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--disk <gib>', 'free disk that its host must have, in GiB', whole)
     .option('--continue-on-failure', 'later groups run after a step that failed', false)
     .option('--deadline <seconds>', 'most seconds that it may take on its host', atLeastOne)
-    .option('--retries <count>', 'how often it is begun anew where the failure is none of its own', whole)
+    .option(
+      '--retries <count>',
+      'how often it is begun anew where the failure is none of its own; 3 with --resume-from-latest, else 0',
+      whole,
+    )
     .option('--keep', 'containers and volumes stay on the host until it is removed', false)
     .option('--allocation <id>', 'the only allocation that it may run on')
     .option('--wait', 'wait until it is over; exit status 0 only if it has succeeded', false)
@@ -198,8 +202,14 @@ function readJson(text: string): Json {
 interface Source {
   readonly document?: string;
   readonly revision?: string | undefined;
+  /** That it was pushed to. */
+  readonly project_id?: string;
   /** Of the job, where nobody gives it one. */
-  readonly name?: string;
+  readonly name?: string | undefined;
+}
+
+function tellWarnings({ warnings }: PushedProject['revision']): void {
+  for (const { path, message } of warnings) tell(oneLine(`warning: ${path || '/'} ${message}`));
 }
 
 /** What the job is of. The files of a folder are pushed; while they are the same, so is the revision. */
@@ -210,9 +220,28 @@ async function sourceOf(client: ControlPlaneClient, file: string | undefined, op
     throw new AgentError('command.invalid', { reason });
   }
   if (file === undefined) return { revision };
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() !== true) return { document: await textOf(file) };
+  if (file === '-' || !(await isFolder(file))) return { document: await textOf(file) };
+  if (options.dialect !== undefined || options.sandbox === 'runc') {
+    const reason = 'A folder is a Computalot project, whose sandbox is gvisor: leave --dialect and --sandbox out.';
+    throw new AgentError('command.invalid', { reason });
+  }
   const { pushProject } = await import('./push-project.ts');
-  return { revision: (await pushProject(client, file, options)).revision.sha256, name: basename(resolve(file)) };
+  const { revision: pushed } = await pushProject(client, file, options);
+  if (!options.json) tellWarnings(pushed);
+  return { revision: pushed.sha256, project_id: pushed.project_id, name: nameOf(file) };
+}
+
+/** What cannot be looked at is no folder: whoever reads it says why. */
+async function isFolder(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined))?.isDirectory() === true;
+}
+
+/** Of a job, as its folder is called; undefined where that is no name. */
+function nameOf(folder: string): string | undefined {
+  const name = oneLine(basename(resolve(folder)))
+    .slice(0, 128)
+    .trim();
+  return name === '' ? undefined : name;
 }
 
 async function requestOf(client: ControlPlaneClient, file: string | undefined, options: SubmitOptions): Promise<Json> {
@@ -221,10 +250,10 @@ async function requestOf(client: ControlPlaneClient, file: string | undefined, o
   const requirements = options.requirements === undefined ? undefined : readJson(options.requirements);
   const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
   const resources = given(amounts);
-  const { document, revision, name } = await sourceOf(client, file, options);
+  const { document, revision, project_id, name } = await sourceOf(client, file, options);
   return given({
     ...{ document, revision, payload, requirements },
-    ...{ dialect: options.dialect, project_id: options.project, name: options.name ?? name },
+    ...{ dialect: options.dialect, project_id: options.project ?? project_id, name: options.name ?? name },
     options: given({
       ...{ resources, sandbox: options.sandbox, deadline_seconds: options.deadline, retries: options.retries },
       ...{ keep: keep || undefined, allocation_id: options.allocation },

@@ -120,7 +120,7 @@ function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap
     const isKept = able.every(({ nodeId }) => (keptFor.get(nodeId) ?? job.id) !== job.id);
     return isKept ? 'It waits: its host is kept for a job that has waited longer.' : 'It waits for its turn.';
   }
-  return `No host of its project that is there now is large enough: it needs ${inWordsOfNever(neverOf(fits))}.`;
+  return `No host of its project that is there now can carry it out: it needs ${inWordsOfNever(neverOf(fits))}.`;
 }
 
 /** What is missing where least is, of hosts that are all too small. */

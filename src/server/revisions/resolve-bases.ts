@@ -29,20 +29,27 @@ export async function resolveBases(
   const errors: PathError[] = [];
   const either = AbortSignal.any([signal, patience]);
   await mapAtMost(together, names, async (from) => {
+    const wasAsked = !patience.aborted;
     try {
       const { image, bytes } = await resolveImage(from, undefined, resolving, either);
       bases.push({ from, reference: image.reference, media_type: image.media_type, bytes: Math.min(bytes, maxBytes) });
     } catch (error) {
       signal.throwIfAborted();
-      const { code, message } = patience.aborted ? silent(from, error) : asFailure(error);
+      const { code, message } = patience.aborted ? outOfTime(from, error, wasAsked) : asFailure(error);
       errors.push({ path: dockerfilePath, code, message: `names ${from}: ${message}` });
     }
   });
   return { bases: bases.toSorted((a, b) => (a.from < b.from ? -1 : 1)), errors };
 }
 
-function silent(from: string, cause: unknown): AgentError {
-  const reason = `The registry ${readImageName(from)?.host} does not answer, or not in time.`;
+/** What is wrong with a name of which no registry was to be asked is told as ever. */
+function outOfTime(from: string, cause: unknown, wasAsked: boolean): AgentError {
+  const host = readImageName(from)?.host;
+  const isOwn = cause instanceof AgentError && cause.code !== 'image.pull_failed';
+  if (host === undefined || isOwn) return asFailure(cause);
+  const reason = wasAsked
+    ? `The registry ${host} does not answer, or not in time.`
+    : `The registry ${host} was not asked: others had not answered before.`;
   return new AgentError('image.pull_failed', { reason }, { cause });
 }
 

@@ -167,7 +167,8 @@ describe.each(aboutJobs)('$name, with ids that another project has', ({ method, 
     expect(await kept()).toEqual(before);
   });
 
-  it.runIf(method === 'get')('shows them to their owner', async () => {
+  if (method !== 'get') return;
+  it('shows them to their owner', async () => {
     expect((await ask('stranger')).status).toBe(200);
   });
 });

@@ -138,23 +138,25 @@ describe('gpuaas jobs submit', () => {
     writeFileSync(join(project, 'computalot.project.json'), JSON.stringify(manifest));
     writeFileSync(join(project, 'Dockerfile'), 'FROM scratch\n');
     const tar = await buffer(canonicalTar(await openFolder(project)).stream());
-    const { sha256 } = await haveRevision(server, tar, {}, manifest);
+    const warnings = [{ path: '', code: 'no_artifacts', message: 'declares no artifacts' }];
+    const { sha256 } = await haveRevision(server, tar, { warnings }, manifest);
 
     const named = await run('submit', project, '--name', 'mine', '--json');
     const { status, out, err } = await run('submit', project, '--json');
+    const plain = await run('submit', project);
 
     expect([status, err]).toEqual([0, expect.stringContaining(sha256)]);
     expect([JSON.parse(named.out).name, JSON.parse(out).name]).toEqual(['mine', 'sums']);
-    for (const said of [named.out, out]) {
+    expect([plain.status, plain.err]).toEqual([0, expect.stringContaining('warning: / declares no artifacts\n')]);
+    for (const said of [named.out, out, undefined]) {
       const task = await host.agent.accept();
-      expect(task).toMatchObject({
-        workload_id: JSON.parse(said).id,
-        params: { images: [{ source: { revision_sha256: sha256 } }] },
-      });
+      expect(task).toMatchObject({ params: { images: [{ source: { revision_sha256: sha256 } }] } });
+      if (said !== undefined) expect(task.workload_id).toBe(JSON.parse(said).id);
       succeeds(task, []);
       await server.reaches(task.workload_id, 'succeeded');
     }
     expect((await run('submit', project, '--revision', sha256)).status).toBe(2);
+    expect((await run('submit', project, '--sandbox', 'runc')).err).toContain('A folder is a Computalot project');
     expect((await run('submit', folder)).err).toContain('computalot.project.json');
   });
 

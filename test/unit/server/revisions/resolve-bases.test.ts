@@ -19,7 +19,8 @@ it('names the registry that says nothing', async () => {
     ownLogin: async () => undefined,
   };
 
-  const names = [`${host}/one:1`, `${host}/two:1`, 'elsewhere.example/three:1'];
+  const silent = ['one', 'two', 'three', 'four', 'five'].map((name) => `${host}/${name}:1`);
+  const names = [...silent, 'elsewhere.example/six:1'];
   const asking = { signal: new AbortController().signal, patience: patience.signal };
   const { bases, errors } = await resolveBases(names, resolving, asking);
 
@@ -27,5 +28,7 @@ it('names the registry that says nothing', async () => {
   const pull = { path: '/build/dockerfile', code: 'image.pull_failed' };
   expect(errors).toContainEqual({ ...pull, message: expect.stringContaining(`names ${host}/one:1: `) });
   expect(errors).toContainEqual({ ...pull, message: expect.stringContaining(`The registry ${host} does not answer`) });
+  // Four are asked for at a time, and nobody is told of a registry that was never asked that it is silent.
+  expect(errors).toContainEqual({ ...pull, message: expect.stringContaining(`The registry ${host} was not asked`) });
   expect(errors).toContainEqual(expect.objectContaining({ code: 'image.registry_denied' }));
 });
