@@ -9,11 +9,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
 import { buildLabels, labels } from '../contract/names.ts';
 import type { PathError } from '../contract/validate.ts';
-import { checkDockerfile, checkValues } from '../policy/check-dockerfile.ts';
+import { unlessAborted } from '../kit/unless-aborted.ts';
+import { checkDockerfile, checkLabels, checkValues } from '../policy/check-dockerfile.ts';
 import { labelled } from '../policy/dockerfile.ts';
 import { buildLimits } from '../policy/host-policy.ts';
 import { isRepoDigestOf, parseImageReference } from '../policy/image-reference.ts';
@@ -21,15 +23,17 @@ import { refuse } from '../policy/refusal.ts';
 import { isServiceGroup } from '../policy/service-group-id.ts';
 import { describeFailure, sendAnswer } from './answers.ts';
 import { BuildContext } from './build-context.ts';
-import type { GateCall, GateContext } from './context.ts';
+import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import { checkImageBounds } from './create-container.ts';
+import type { ImageObject } from './engine-objects.ts';
 import { lookAtImage } from './images.ts';
 import { requireNetwork } from './networks.ts';
 import { engineMessage } from './sealed-containers.ts';
 import { readAnswer } from './upstream.ts';
 
 const GiB = 2 ** 30;
-const cpuPeriod = 100_000;
+/** Of the limit of each command, in microseconds. */
+export const cpuPeriod = 100_000;
 const maxLineBytes = 1024 * 1024;
 /** They obey nothing in the environment of a container, which a Dockerfile sets as it likes. */
 const plainRuntimes = ['runc', 'io.containerd.runc.v2', 'crun'];
@@ -43,7 +47,7 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
   const isNamed = [project, key, revision].every((value) => value !== '');
   refuse([{ failure: 'policy.refused', errors: isNamed ? [] : [wrong('names no project, key and revision')] }]);
   const limits = buildLimits(builds);
-  await gate.builds.run(project, call.signal, async () => {
+  await gate.builds.run(project, call.signal, async (giveUp) => {
     call.signal.throwIfAborted();
     const late = new AbortController();
     const { timeout_seconds } = limits;
@@ -53,7 +57,7 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
     );
     try {
       const signal = AbortSignal.any([call.signal, late.signal]);
-      await buildNow({ ...call, signal }, gate, limits).catch((error: unknown) => {
+      await buildNow({ ...call, signal }, gate, limits, giveUp).catch((error: unknown) => {
         throw late.signal.aborted ? late.signal.reason : error;
       });
     } catch (error) {
@@ -66,7 +70,7 @@ export async function buildImage(call: GateCall, gate: GateContext): Promise<voi
   });
 }
 
-async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Promise<void> {
+async function buildNow(call: GateCall, gate: GateContext, limits: Limits, giveUp: () => void): Promise<void> {
   const { query, request, response, signal } = call;
   const { project = '', key = '', revision = '' } = query;
   await assertPlainRuntime(gate, signal);
@@ -78,8 +82,14 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
   const { bases, errors } = checkDockerfile(dockerfile, gate.policy.registries);
   refuse([{ failure: 'policy.refused', errors }]);
   const env: string[] = [];
-  for (const base of bases) env.push(...(await assertBase(base, gate, signal)));
-  refuse([{ failure: 'policy.refused', errors: checkValues(dockerfile, env) }]);
+  let inherited = 0;
+  for (const base of bases) {
+    const { Env, Labels } = await assertBase(base, gate, signal);
+    env.push(...(Env ?? []));
+    inherited = Math.max(inherited, Buffer.byteLength(JSON.stringify(Labels ?? {})));
+  }
+  const wrongLabels = checkLabels(dockerfile, env, inherited);
+  refuse([{ failure: 'policy.refused', errors: [...checkValues(dockerfile, env), ...wrongLabels] }]);
 
   const name = `.gpuaas-${randomBytes(16).toString('hex')}`;
   // The engine looks for what it has done before above the same labels only: that of no other project is used again.
@@ -89,9 +99,15 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
   stream.once('error', (error) => {
     broken = error;
   });
+  // Until the engine has begun it is given up with its connection; later on the engine is waited for.
+  const beginning = new AbortController();
+  const leave = () => beginning.abort(signal.reason);
+  signal.addEventListener('abort', leave);
+  if (signal.aborted) leave();
+  const asked = { ...queryOf(name, limits), networkmode };
   const incoming = await gate.engine
     .stream({
-      ...{ method: 'POST', path: '/build', query: { ...queryOf(name, limits), networkmode }, stream, signal },
+      ...{ method: 'POST', path: '/build', query: asked, stream, signal: beginning.signal },
       headers: { 'content-type': 'application/x-tar' },
     })
     .catch((error: unknown) => {
@@ -102,15 +118,41 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits): Prom
     sendAnswer(response, await readAnswer(incoming, signal));
     return;
   }
+  signal.removeEventListener('abort', leave);
   response.writeHead(200, { 'content-type': 'application/json' });
   response.flushHeaders();
   const seen = new BuildWords();
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    seen.add(chunk);
-    if (!response.write(chunk)) await once(response, 'drain', { signal });
+  const chunks = incoming.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { value, done } = await unlessAborted(chunks.next(), signal);
+      if (done) break;
+      seen.add(value);
+      if (!response.write(value)) await once(response, 'drain', { signal });
+    }
+  } catch (error) {
+    giveUp();
+    await endAtEngine(incoming, chunks);
+    throw error;
   }
   if (seen.image !== undefined) await note(seen.image, { project, key, revision, bases }, gate, signal);
   response.end();
+}
+
+/**
+ * Nobody waits for the build any more. An engine takes the half of a connection that is closed for that, and shows by the other when it is
+ * done: as long as it copies, it goes on, and adds what it has copied.
+ */
+async function endAtEngine(incoming: IncomingMessage, chunks: AsyncIterator<Buffer>): Promise<void> {
+  const rest = async () => {
+    while (!(await chunks.next()).done);
+  };
+  if (!incoming.complete) {
+    incoming.socket.end();
+    await unlessAborted(rest(), AbortSignal.timeout(ownDeadlineMs)).catch(() => undefined);
+  }
+  incoming.destroy();
 }
 
 /**
@@ -155,8 +197,12 @@ function queryOf(dockerfile: string, { cpu_cores, memory_gib }: Limits) {
   };
 }
 
-/** It is there, it is what its digest says, and it brings no instructions of its own. Answers with the variables that it sets. */
-async function assertBase(base: string, gate: GateContext, signal: AbortSignal): Promise<readonly string[]> {
+/** It is there, it is what its digest says, and it brings no instructions of its own. Answers with what it sets. */
+async function assertBase(
+  base: string,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<NonNullable<ImageObject['Config']>> {
   const object = await lookAtImage(base, gate, signal);
   if (!object) throw new AgentError('image.not_found', { image: base });
   const wanted = parseImageReference(base);
@@ -164,8 +210,8 @@ async function assertBase(base: string, gate: GateContext, signal: AbortSignal):
     throw new AgentError('image.digest_mismatch', { expected: base, actual: [...(object.RepoDigests ?? [])] });
   }
   refuse([{ failure: 'policy.refused', errors: checkImageBounds(object.Config) }]);
-  const { OnBuild, Env } = object.Config ?? {};
-  if ((OnBuild ?? []).length === 0) return Env ?? [];
+  const config = object.Config ?? {};
+  if ((config.OnBuild ?? []).length === 0) return config;
   const message = `${base} has instructions for those who build on it (ONBUILD)`;
   throw new AgentError('policy.refused', { errors: [{ path: '/dockerfile', code: 'onbuild', message }] });
 }

@@ -2,12 +2,15 @@
  * What builds leave on the engine beside the images they were for: layers of those that failed, were given up or ran out of time, stages
  * that no image is made of, and containers of an engine that was killed.
  *
- * All of it has our labels, or stands on what has them. A layer goes when nothing else stands on it: no image that is kept, nothing that
- * somebody has named, no container.
+ * All of it has our labels, or stands on what has them; images of gates that wrote none are known by their records. A layer goes when
+ * nothing else stands on it: no image that is kept, nothing that somebody has named, no container.
  */
-import { buildLabels, labels } from '../contract/names.ts';
+import { buildLabels } from '../contract/names.ts';
+import { cpuPeriod } from './build-image.ts';
+import type { BuiltImage } from './built-images.ts';
 import type { GateContext } from './context.ts';
-import type { Labels } from './engine-objects.ts';
+import type { ContainerObject, Labels } from './engine-objects.ts';
+import { readAnswer, readList } from './upstream.ts';
 import { engineFailure } from './volumes.ts';
 
 interface ListedImage {
@@ -21,10 +24,17 @@ interface ListedImage {
   readonly Size: number;
 }
 
+interface Layer extends Pick<ListedImage, 'Id' | 'Created' | 'Size'> {
+  /** Empty for what is made of nothing, and for what came from elsewhere. */
+  readonly ParentId: string;
+  readonly isNamed: boolean;
+  /** Project that it was built for, as its labels say. */
+  readonly labelled: string | undefined;
+}
+
 interface ListedContainer {
   readonly Id: string;
   readonly ImageID: string;
-  readonly State: string;
   readonly Labels?: Labels | null;
 }
 
@@ -41,88 +51,143 @@ export interface UnusedLayers {
   readonly of: (project: string) => boolean;
   /** Made by then, in seconds since 1970; whenever, if absent. */
   readonly until?: number | undefined;
+  /** Records that are given up: their images go, also without a label, and keep nothing. */
+  readonly given?: readonly BuiltImage[];
 }
 
 /** What the engine still has a use for stays. */
 export async function removeUnused(
-  { of: isWanted, until = Number.POSITIVE_INFINITY }: UnusedLayers,
+  { of: isWanted, until = Number.POSITIVE_INFINITY, given = [] }: UnusedLayers,
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<RemovedLayers> {
-  await removeStopped(isWanted, gate, signal);
-  const images = await list<ListedImage>('/images/json', {}, gate, signal);
-  const byId = new Map(images.map((image) => [image.Id, image]));
+  const layers = await listLayers(gate, signal);
+  const ownerOf = ownersOf(layers);
+  const recorded = recordedOf(given, layers, ownerOf);
+  await removeStopped(isWanted, (id) => ownerOf(layers.get(id)), gate, signal);
   const standing = new Map<string, number>();
   const stands = (id: string, by: number) => standing.set(id, (standing.get(id) ?? 0) + by);
-  for (const { ParentId = '' } of images) stands(ParentId, 1);
-  const containers = await list<ListedContainer>('/containers/json', {}, gate, signal);
+  for (const { ParentId } of layers.values()) stands(ParentId, 1);
+  const containers = await listContainers({}, gate, signal);
   for (const { ImageID } of containers) stands(ImageID, 1);
-  for (const { image } of gate.builtImages.all()) stands(image, 1);
+  const isGiven = ({ project, key }: BuiltImage) => given.some((one) => one.project === project && one.key === key);
+  for (const record of gate.builtImages.all()) if (!isGiven(record)) stands(record.image, 1);
 
-  const projectOf = ownersOf(byId, gate.policy.allocation.id);
-  const isMeant = (image: ListedImage) => {
-    if (image.Created > until || isNamed(image)) return false;
-    const project = projectOf(image);
-    return project !== undefined && isWanted(project);
+  const isMeant = (layer: Layer) => {
+    if (layer.Created > until || layer.isNamed) return false;
+    const project = ownerOf(layer);
+    return project === undefined ? recorded.has(layer.Id) : isWanted(project);
   };
-  const isFree = (image: ListedImage) => (standing.get(image.Id) ?? 0) === 0 && isMeant(image);
-  let [layers, bytes] = [0, 0];
-  for (const leaf of images.filter(isFree)) {
+  const isFree = (layer: Layer) => (standing.get(layer.Id) ?? 0) === 0 && isMeant(layer);
+  let [count, bytes] = [0, 0];
+  for (const leaf of [...layers.values()].filter(isFree)) {
     // Downwards, as far as nothing else stands on it.
-    for (let image: ListedImage | undefined = leaf; image && isFree(image); ) {
-      if (!(await remove(`/images/${image.Id}`, gate, signal))) break;
-      const below = byId.get(image.ParentId ?? '');
-      layers += 1;
-      bytes += Math.max(0, image.Size - (below?.Size ?? 0));
-      stands(image.ParentId ?? '', -1);
-      image = below;
+    for (let layer: Layer | undefined = leaf; layer && isFree(layer); ) {
+      if (!(await remove(`/images/${layer.Id}`, gate, signal))) break;
+      const below = layers.get(layer.ParentId);
+      count += 1;
+      bytes += Math.max(0, layer.Size - (below?.Size ?? 0));
+      stands(layer.ParentId, -1);
+      layer = below;
     }
   }
-  const held = images.filter((image) => containers.some(({ ImageID }) => ImageID === image.Id) && isMeant(image));
-  return { layers, bytes, held: held.map(({ Id }) => Id) };
+  const held = [...new Set(containers.map(({ ImageID }) => ImageID))].filter((id) => {
+    const layer = layers.get(id);
+    return layer && isMeant(layer);
+  });
+  return { layers: count, bytes, held };
 }
 
-/** Of builds whose engine has ended before it could: of jobs and their like we have the instance, and others are not ours. */
+/**
+ * Containers of builds whose engine has ended before it could take them away. An engine gives each container the labels of its image, and
+ * those are its author's: so they are known by what only the builder makes when it is asked by us.
+ */
 async function removeStopped(
   isWanted: (project: string) => boolean,
+  ownerOf: (image: string) => string | undefined,
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const label = [`${buildLabels.allocation}=${gate.policy.allocation.id}`];
-  const filters = { filters: JSON.stringify({ label, status: ['created', 'exited', 'dead'] }) };
-  for (const { Id, Labels = {} } of await list<ListedContainer>('/containers/json', filters, gate, signal)) {
-    const { [labels.instance]: instance, [buildLabels.project]: project = '' } = Labels ?? {};
-    if (instance === undefined && isWanted(project)) await remove(`/containers/${Id}`, gate, signal);
+  const filters = JSON.stringify({ status: ['created', 'exited', 'dead'] });
+  for (const { Id, ImageID, Labels } of await listContainers({ filters }, gate, signal)) {
+    // That of the first step has its labels before there is a layer.
+    const project = ownerOf(ImageID) ?? projectIn(Labels, gate);
+    if (project === undefined || !isWanted(project)) continue;
+    const answer = await gate.engine.ask({ method: 'GET', path: `/containers/${Id}/json`, signal });
+    if (answer.status === 404) continue;
+    if (answer.status !== 200) throw engineFailure(answer);
+    if (!isOfBuild(JSON.parse(answer.body.toString()) as ContainerObject)) continue;
+    await remove(`/containers/${Id}`, gate, signal);
   }
 }
 
-/** By image, the project that it was built for: by its first layer that says so, as what comes behind is the author's. */
-function ownersOf(byId: ReadonlyMap<string, ListedImage>, allocation: string) {
+/** Nothing that it writes is kept, it has limits as we ask for, and nobody has named it: an engine calls it by two words or its id. */
+function isOfBuild({ Name, HostConfig }: ContainerObject): boolean {
+  const { LogConfig, Memory = 0, CpuPeriod, CpuQuota = 0 } = HostConfig;
+  const isBounded = Memory > 0 && CpuPeriod === cpuPeriod && CpuQuota > 0;
+  return LogConfig?.Type === 'none' && isBounded && /^\/(?:[a-z]+_[a-z]+\d?|[0-9a-f]{12})$/.test(Name);
+}
+
+/**
+ * By layer, the project that it was built for: by its first layer that says so, as what comes behind is the author's. What has a name
+ * may be from elsewhere, so its labels say nothing.
+ */
+function ownersOf(layers: ReadonlyMap<string, Layer>) {
   const known = new Map<string, string | undefined>();
-  const ownerOf = (image: ListedImage): string | undefined => {
-    if (!known.has(image.Id)) {
-      const below = byId.get(image.ParentId ?? '');
-      const { [buildLabels.allocation]: of, [buildLabels.project]: project } = image.Labels ?? {};
-      known.set(image.Id, (below && ownerOf(below)) ?? (of === allocation ? project : undefined));
+  const ownerOf = (layer: Layer | undefined): string | undefined => {
+    const unknown: Layer[] = [];
+    for (let at = layer; at && !known.has(at.Id); at = layers.get(at.ParentId)) unknown.push(at);
+    for (const { Id, ParentId, isNamed, labelled } of unknown.reverse()) {
+      known.set(Id, known.get(ParentId) ?? (isNamed ? undefined : labelled));
     }
-    return known.get(image.Id);
+    return layer && known.get(layer.Id);
   };
   return ownerOf;
 }
 
-function isNamed({ RepoTags, RepoDigests }: ListedImage): boolean {
-  return [...(RepoTags ?? []), ...(RepoDigests ?? [])].some((name) => !name.startsWith('<none>'));
+/** Images of these records that have no label, with what they were made of one by one: what came from elsewhere has nothing below it. */
+function recordedOf(
+  records: readonly BuiltImage[],
+  layers: ReadonlyMap<string, Layer>,
+  ownerOf: (layer: Layer) => string | undefined,
+): ReadonlySet<string> {
+  const recorded = new Set<string>();
+  for (const { image } of records) {
+    for (let layer = layers.get(image); layer && !layer.isNamed; layer = layers.get(layer.ParentId)) {
+      const isMadeHere = layer.Id === image || layer.ParentId !== '';
+      if (isMadeHere && ownerOf(layer) === undefined) recorded.add(layer.Id);
+    }
+  }
+  return recorded;
 }
 
-async function list<T>(
-  path: string,
+function projectIn(carried: Labels | null | undefined, { policy }: GateContext): string | undefined {
+  const { [buildLabels.allocation]: allocation, [buildLabels.project]: project } = carried ?? {};
+  return allocation === policy.allocation.id ? project : undefined;
+}
+
+/** All that the engine has. Each has all labels of its image, so that together they may be large: they are read one by one. */
+async function listLayers(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, Layer>> {
+  const incoming = await gate.engine.stream({ method: 'GET', path: '/images/json', query: { all: '1' }, signal });
+  if (incoming.statusCode !== 200) throw engineFailure(await readAnswer(incoming, signal));
+  const layers = new Map<string, Layer>();
+  for await (const listed of readList(incoming, signal)) {
+    const { Id, ParentId = '', RepoTags, RepoDigests, Labels, Created, Size } = listed as ListedImage;
+    const isNamed = [...(RepoTags ?? []), ...(RepoDigests ?? [])].some((name) => !name.startsWith('<none>'));
+    layers.set(Id, { Id, ParentId, isNamed, labelled: projectIn(Labels, gate), Created, Size });
+  }
+  return layers;
+}
+
+async function listContainers(
   query: Readonly<Record<string, string>>,
   gate: GateContext,
   signal: AbortSignal,
-): Promise<T[]> {
+): Promise<ListedContainer[]> {
+  const path = '/containers/json';
   const answer = await gate.engine.ask({ method: 'GET', path, query: { all: '1', ...query }, signal });
   if (answer.status !== 200) throw engineFailure(answer);
-  return JSON.parse(answer.body.toString()) as T[];
+  return JSON.parse(answer.body.toString()) as ListedContainer[];
 }
 
 /** False where the engine keeps it. Of an image what it stands on stays: the engine does not know what is kept. */

@@ -6,6 +6,7 @@
  */
 import { KeyedMutex } from '../kit/mutex.ts';
 import { Slots } from '../kit/slots.ts';
+import { unlessAborted } from '../kit/unless-aborted.ts';
 
 const removals = 'removals';
 
@@ -14,20 +15,28 @@ export class BuildTurns {
   readonly #removals = new KeyedMutex();
   /** How many are at work, by project. */
   readonly #atWork = new Map<string, number>();
+  /** Resolve when builds that nobody waits for any more are over. */
+  readonly #givenUp = new Set<Promise<void>>();
 
   /** `most`: builds at once. */
   constructor(most: number) {
     this.#places = new Slots(most);
   }
 
-  /** Builds as soon as there is a place and nothing is being taken away; at once, to say so itself, where the signal is aborted. */
-  async run(project: string, signal: AbortSignal, build: () => Promise<void>): Promise<void> {
+  /**
+   * Builds as soon as there is a place and nothing is being taken away; at once, to say so itself, where the signal is aborted. `giveUp`:
+   * told when nobody waits for it any more and the engine has still to end it.
+   */
+  async run(project: string, signal: AbortSignal, build: (giveUp: () => void) => Promise<void>): Promise<void> {
     await this.#places.run(signal, async () => {
       await this.#removals.run(removals, async () => this.#count(project, 1), signal);
+      const over = Promise.withResolvers<void>();
       try {
-        await build();
+        await build(() => void this.#givenUp.add(over.promise));
       } finally {
         this.#count(project, -1);
+        this.#givenUp.delete(over.promise);
+        over.resolve();
       }
     });
   }
@@ -37,6 +46,11 @@ export class BuildTurns {
     const isBuilding = (project?: string) =>
       project === undefined ? this.#atWork.size > 0 : this.#atWork.has(project);
     return await this.#removals.run(removals, () => work(isBuilding));
+  }
+
+  /** Resolves when those that are given up now are over. */
+  async givenUp(signal: AbortSignal): Promise<void> {
+    await unlessAborted(Promise.all(this.#givenUp), signal);
   }
 
   #count(project: string, by: number): void {

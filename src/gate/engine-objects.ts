@@ -11,6 +11,10 @@ export interface HostConfigObject {
   readonly Runtime?: string;
   readonly Devices?: readonly { readonly PathOnHost: string }[] | null;
   readonly DeviceRequests?: readonly DeviceRequestObject[] | null;
+  readonly LogConfig?: { readonly Type?: string };
+  readonly Memory?: number;
+  readonly CpuPeriod?: number;
+  readonly CpuQuota?: number;
   readonly [key: string]: unknown;
 }
 

@@ -3,6 +3,7 @@ import { AgentError } from '../contract/failures.ts';
 import { pause } from '../kit/backoff.ts';
 import { sendJson } from './answers.ts';
 import { type RemovedLayers, removeUnused } from './build-layers.ts';
+import type { BuiltImage } from './built-images.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import { lookAtImage } from './images.ts';
 import { engineFailure } from './volumes.ts';
@@ -58,7 +59,7 @@ export async function removeBuild(call: GateCall, gate: GateContext): Promise<vo
     // Before the image, so that no job is told of one that is on its way out.
     gate.builtImages.forget(record);
     try {
-      await removeUnused({ of: (name) => name === project }, gate, signal);
+      await removeUnused({ of: (name) => name === project, given: [record] }, gate, signal);
       await assertFree();
     } catch (error) {
       gate.builtImages.note(record);
@@ -83,26 +84,28 @@ export async function removeLayers(call: GateCall, gate: GateContext): Promise<v
 }
 
 /**
- * Ids of images that are gone, and of those that somebody else has given a name or made a container of: they are nobody's here now.
- * Waits a while for a build that was given up a moment ago.
+ * Ids of images that are gone, and of those that somebody else has given a name or made a container of: their records stay, so that the
+ * next wipe tells them again. Waits for builds that were given up, until their engine has ended them.
  */
 export async function wipeBuilds(gate: GateContext, signal: AbortSignal) {
   return await gate.builds.remove(async (isBuilding) => {
+    await gate.builds.givenUp(signal);
     if (isBuilding()) throw new AgentError('image.in_use', { reason: 'An image is being built.' });
     const built = gate.builtImages.all();
-    for (const record of built) gate.builtImages.forget(record);
-    const { held } = await removeAll(gate, signal);
+    const { held } = await removeAll(built, gate, signal);
     const [removed, kept]: [string[], string[]] = [[], []];
     for (const image of new Set([...built.map((record) => record.image), ...held])) {
       ((await lookAtImage(image, gate, signal)) ? kept : removed).push(image);
     }
+    for (const record of built) if (removed.includes(record.image)) gate.builtImages.forget(record);
     return { removed, kept };
   });
 }
 
-async function removeAll(gate: GateContext, signal: AbortSignal): Promise<RemovedLayers> {
+/** A build of an earlier gate may be ending as well. */
+async function removeAll(given: readonly BuiltImage[], gate: GateContext, signal: AbortSignal): Promise<RemovedLayers> {
   for (let attempt = 1; ; attempt += 1) {
-    const removed = await removeUnused({ of: () => true }, gate, signal);
+    const removed = await removeUnused({ of: () => true, given }, gate, signal);
     if (removed.held.length === 0 || attempt === mostLooks) return removed;
     await pause(betweenLooksMs, signal);
   }

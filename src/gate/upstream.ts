@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
+import { readObjects } from '../kit/json-objects.ts';
 import { askPlainly, type PlainAnswer } from '../kit/plain-answer.ts';
 import { assertUsable, type VersionAnswer } from './engine-kind.ts';
 
@@ -218,6 +219,16 @@ export async function readAnswer(incoming: IncomingMessage, signal: AbortSignal)
     contentType: incoming.headers['content-type'],
     body: Buffer.concat(chunks),
   };
+}
+
+/** The objects of a list, one by one: it may be larger than what is read whole. Throws like `readAnswer`. */
+export async function* readList(incoming: Readable, signal: AbortSignal): AsyncGenerator<unknown> {
+  try {
+    yield* readObjects(incoming as AsyncIterable<Buffer>, maxAnswerBytes);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw unavailable(error);
+  }
 }
 
 /** So many bytes of an answer, undefined where it has fewer; its rest is not to be had any more. Throws like `readAnswer`. */

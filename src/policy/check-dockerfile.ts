@@ -3,6 +3,7 @@
  * else, so that no two programs can read it in different ways, and trusts nobody who has written it.
  */
 import type { PathError } from '../contract/validate.ts';
+import { LabelLengths } from './dockerfile-labels.ts';
 import { controlCharacter, hereDocument } from './dockerfile-lines.ts';
 import { ValueLengths } from './dockerfile-values.ts';
 import type { AllowedRegistry } from './host-policy.ts';
@@ -48,6 +49,21 @@ export function checkValues(text: string, env: readonly string[]): PathError[] {
     const message = lengths.add(...splitKeyword(line));
     return message === undefined ? [] : [{ path: `/dockerfile/${index + 1}`, code: 'value', message }];
   });
+}
+
+/** Labels that are too many or too long. `inherited`: bytes of those that an image of it has, at most. */
+export function checkLabels(text: string, env: readonly string[], inherited: number): PathError[] {
+  const lengths = new ValueLengths(env);
+  const labels = new LabelLengths();
+  const lines = text.trimEnd().split('\n').map(splitKeyword);
+  const errors = lines.flatMap(([keyword, rest], index) => {
+    // What it holds has been judged.
+    lengths.add(keyword, rest);
+    const message = keyword === 'LABEL' ? labels.add(rest, lengths.lengthOf(rest)) : undefined;
+    return message === undefined ? [] : [{ path: `/dockerfile/${index + 1}`, code: 'label', message }];
+  });
+  const message = labels.onLayers(lines.length, inherited);
+  return message === undefined ? errors : [...errors, { path: '/dockerfile', code: 'label', message }];
 }
 
 function splitKeyword(line: string): [keyword: string, rest: string] {

@@ -35,13 +35,13 @@ export class ValueLengths {
   /** What is wrong with an instruction, as a clause; instructions have to come in their order. */
   add(keyword: string, text: string): string | undefined {
     if (!expanding.has(keyword)) return undefined;
-    if (text.includes('$') && this.#lengthOf(text) > maxExpanded) {
+    if (text.includes('$') && this.lengthOf(text) > maxExpanded) {
       return `may become longer than ${maxExpanded} characters once its values are put in`;
     }
     if (keyword === 'VOLUME') this.#volumes += text.split(/[\s,]+/).length;
     if (this.#volumes > maxVolumes) return `declares more than ${maxVolumes} volumes`;
     if (keyword !== 'ENV' && keyword !== 'ARG') return undefined;
-    for (const [name, value] of assigned(text)) this.#put(name, this.#lengthOf(value));
+    for (const [name, value] of assigned(text)) this.#put(name, this.lengthOf(value));
     return this.#together > maxTogether
       ? `makes all variables together longer than ${maxTogether} characters`
       : undefined;
@@ -54,7 +54,8 @@ export class ValueLengths {
     if (name.includes('$')) this.#any = Math.max(this.#any, length);
   }
 
-  #lengthOf(text: string): number {
+  /** Characters of a text with all values put in, at most. */
+  lengthOf(text: string): number {
     let length = text.length;
     for (const [, name = '', sign] of text.matchAll(/\$\{?([A-Za-z_]\w*)(:?\+|\/)?/g)) {
       // What is asked for only whether it is there, has no place of its own.

@@ -8,6 +8,7 @@
  */
 import { posix } from 'node:path';
 import { type BuildImage, maxBases } from '../contract/job-build.ts';
+import { LabelLengths } from './dockerfile-labels.ts';
 import {
   controlCharacter,
   type DockerfileError,
@@ -96,6 +97,7 @@ class Reader {
   /** Those before the first FROM. */
   readonly #globals = new Map<string, string>();
   readonly #lengths = new ValueLengths();
+  readonly #labels = new LabelLengths();
 
   constructor(args: ReadonlyMap<string, string>, errors: DockerfileError[]) {
     this.#args = args;
@@ -223,6 +225,9 @@ class Reader {
     const stage = this.stages.at(-1);
     const tooLong = this.#lengths.add(line.keyword, line.text);
     if (tooLong !== undefined) this.#refuse(instruction, 'value', tooLong);
+    const isLabel = line.keyword === 'LABEL';
+    const wrongLabel = isLabel ? this.#labels.add(line.text, this.#lengths.lengthOf(line.text)) : undefined;
+    if (wrongLabel !== undefined) this.#refuse(instruction, 'label', wrongLabel);
     if (stage) stage.lines.push(line);
     else this.#refuse(instruction, 'order', 'stands before the first FROM');
   }

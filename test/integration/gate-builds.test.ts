@@ -1,7 +1,7 @@
 /** Builds through the gate, on the real engine: what comes of them, what they cannot reach, and what a taken-over agent gets. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as listenRaw } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { publishRoot } from '../../bootstrap/dev/publish.ts';
 import type { AgentError } from '../../src/contract/failures.ts';
 import type { BuildImage } from '../../src/contract/job-build.ts';
 import { buildLabels, labels } from '../../src/contract/names.ts';
-import type { NetworkObject } from '../../src/gate/engine-objects.ts';
+import type { ContainerObject, NetworkObject } from '../../src/gate/engine-objects.ts';
 import { fileEntry } from '../../src/kit/tarball/write-tar.ts';
 import { readDockerfile, renderDockerfile } from '../../src/policy/dockerfile.ts';
 import { dockerfileEntry } from '../../src/policy/dockerfile-lines.ts';
@@ -72,6 +72,36 @@ async function build(
     ...{ signal: never(), diskReserveBytes: 0, ...options },
   });
   return { made, request };
+}
+
+/** A gate on an engine of which something is answered by the test, where `answers` is true. */
+async function withFront(
+  answers: (request: IncomingMessage, response: ServerResponse) => boolean,
+  work: (engine: ContainerEngine) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'builder-'));
+  const socketPath = join(folder, 'engine.sock');
+  const front = createServer((request, response) => {
+    if (answers(request, response)) return;
+    const { method, url: path, headers } = request;
+    const passed = httpRequest({ socketPath: ground.engineSocket, method, path, headers }, (answer) => {
+      answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers));
+    });
+    request.pipe(passed);
+  });
+  // As engines have it: who closes one half still has an answer.
+  Object.assign(front, { httpAllowHalfOpen: true });
+  await new Promise<void>((resolve) => front.listen(socketPath, resolve));
+  const other = await openGateGround({ builds: { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 } }, socketPath);
+  const asked = openDockerEngine({ socketPath: other.gate.socketPath });
+  try {
+    await work(asked);
+  } finally {
+    asked.close();
+    await other.close();
+    front.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Ids of what builds have left on the engine for this host, images and layers alike. */
@@ -261,6 +291,7 @@ describe('a build', () => {
 });
 
 describe('what builds leave on the engine', () => {
+  const asBuilt = { LogConfig: { Type: 'none' }, Memory: 2 ** 28, CpuPeriod: 100_000, CpuQuota: 100_000 };
   const failing = (mark: string) => `FROM tiny\nRUN echo ${mark} > /x\nRUN exit 3`;
 
   it('is found by its labels and taken away, and what an image that is kept stands on stays', async () => {
@@ -297,6 +328,13 @@ describe('what builds leave on the engine', () => {
     });
     const ended = expect(atWork).rejects.toThrow('no more');
     await begun.promise;
+    // What its containers are known by once an engine has left them.
+    const { body: running } = await engineCall<{ Id: string; Command: string }[]>(
+      ...[ground.engineSocket, 'GET', '/containers/json'],
+    );
+    const { Id = '' } = running.find(({ Command }) => Command.includes(mark)) ?? {};
+    const { body: of } = await engineCall<ContainerObject>(ground.engineSocket, 'GET', `/containers/${Id}/json`);
+    expect(of).toMatchObject({ Name: expect.stringMatching(/^\/[a-z]+_[a-z]+\d?$/), HostConfig: asBuilt });
     const [three, record] = [await layers('project-3'), await recordOf(made.id)];
 
     await expect(engine.removeBuilt(record, never())).rejects.toMatchObject({ code: 'image.in_use' });
@@ -314,6 +352,94 @@ describe('what builds leave on the engine', () => {
       return await layers('project-3');
     };
     await expect.poll(afterwards, { timeout: 30_000 }).toEqual([]);
+  });
+
+  it('is a stopped container that the builder has made, and none that somebody else has', async () => {
+    const { made } = await build('FROM tiny\nRUN echo stopped > /x', { project: 'project-6' });
+    const create = async (HostConfig: object, name = '') => {
+      const body = { Image: made.id, HostConfig };
+      const path = `/containers/create${name}`;
+      return (await engineCall<{ Id: string }>(ground.engineSocket, 'POST', path, body)).body.Id;
+    };
+    const [left, other] = [await create(asBuilt), await create({})];
+    const named = await create(asBuilt, `?name=test-${randomBytes(4).toString('hex')}`);
+    const isThere = async (id: string) =>
+      (await engineCall(ground.engineSocket, 'GET', `/containers/${id}/json`)).status === 200;
+    try {
+      await removeLayers();
+      expect([await isThere(left), await isThere(other), await isThere(named)]).toEqual([false, true, true]);
+    } finally {
+      for (const id of [left, other, named])
+        await engineCall(ground.engineSocket, 'DELETE', `/containers/${id}?force=1`);
+    }
+  });
+
+  it('is an image of a gate that wrote no labels, as long as there is its record', async () => {
+    const noted = async (project: string) => {
+      const body = { Image: ground.images.tiny, Cmd: [randomBytes(8).toString('hex')] };
+      const { body: container } = await engineCall<{ Id: string }>(
+        ...[ground.engineSocket, 'POST', '/containers/create', body],
+      );
+      const { body: image } = await engineCall<{ Id: string }>(
+        ...[ground.engineSocket, 'POST', `/commit?container=${container.Id}`],
+      );
+      await engineCall(ground.engineSocket, 'DELETE', `/containers/${container.Id}`);
+      const key = randomBytes(32).toString('hex');
+      const record = { project, key, revision: key, image: image.Id, bases: [], engine: '', bytes: 1, built_at: '' };
+      const name = createHash('sha256').update(`${project}\n${key}`).digest('hex');
+      writeFileSync(join(ground.folder, 'state/builds', `${name}.json`), JSON.stringify(record));
+      return image.Id;
+    };
+    const [one, two] = [await noted('project-7'), await noted('project-8')];
+    await ground.restartGate();
+    const isThere = async (image: string) =>
+      (await engineCall(ground.engineSocket, 'GET', `/images/${image}/json`)).status === 200;
+
+    expect(await engine.removeBuilt(await recordOf(one), never())).toBe(true);
+    expect([await isThere(one), await isThere(two)]).toEqual([false, true]);
+    expect((await engine.wipe(never())).removed).toContain(two);
+    expect([await isThere(two), await isThere(ground.images.tiny)]).toEqual([false, true]);
+  });
+
+  it('goes with a wipe only when the engine has ended a build that was given up', async () => {
+    const giveUp = new AbortController();
+    const begun = Promise.withResolvers<void>();
+    const half = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    const wiping = Promise.withResolvers<void>();
+    const order: string[] = [];
+    await withFront(
+      (request, response) => {
+        if (/\/images\/json/.test(request.url ?? '')) order.push('listed');
+        if (/\/volumes(?:$|\?)/.test(request.url ?? '')) wiping.resolve();
+        if (!request.url?.includes('/build?')) return false;
+        request.socket.once('end', half.resolve);
+        request.resume();
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.write(`${JSON.stringify({ stream: 'begun\n' })}\n`);
+        void over.promise.then(() => response.end());
+        return true;
+      },
+      async (asked) => {
+        const source = sourceOf();
+        const built = asked.build({ projectId: 'p', source }, contextOf(canonical('FROM tiny', source)), {
+          ...{ signal: giveUp.signal, diskReserveBytes: 0, onLog: () => begun.resolve() },
+        });
+        const ended = expect(built).rejects.toThrow('no more');
+        await begun.promise;
+        giveUp.abort(new Error('no more'));
+        await ended;
+        await half.promise;
+        const wiped = asked.wipe(never()).then(() => order.push('wiped'));
+        await wiping.promise;
+        await expect(asked.builtImages(never())).resolves.toEqual([]);
+        order.push('ended');
+        over.resolve();
+        await wiped;
+
+        expect(order).toEqual(['ended', 'listed', 'wiped']);
+      },
+    );
   });
 
   it('goes with a wipe, as the images do', async () => {
@@ -420,42 +546,28 @@ describe('an engine without the builder that is asked for', () => {
     ['that names an image of BuildKit', 200, { id: 'moby.image.id', aux: { ID: `sha256:${'a'.repeat(64)}` } }],
     ['that would run commands as containers with cards', 0, { DefaultRuntime: 'nvidia' }],
   ])('%s is told of, and nothing is noted', async (_, status, words) => {
-    const folder = mkdtempSync(join(tmpdir(), 'builder-'));
-    const socketPath = join(folder, 'engine.sock');
-    const front = createServer((request, response) => {
-      if (status === 0 && request.url?.endsWith('/info')) {
-        response.end(JSON.stringify(words));
-        return;
-      }
-      if (request.url?.includes('/build?')) {
+    const source = sourceOf();
+    await withFront(
+      (request, response) => {
+        if (status === 0 && request.url?.endsWith('/info')) {
+          response.end(JSON.stringify(words));
+          return true;
+        }
+        if (!request.url?.includes('/build?')) return false;
         request.resume().once('end', () => {
           response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(words)}\n`);
         });
-        return;
-      }
-      const { method, url: path, headers } = request;
-      const passed = httpRequest({ socketPath: ground.engineSocket, method, path, headers }, (answer) => {
-        answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers));
-      });
-      request.pipe(passed);
-    });
-    await new Promise<void>((resolve) => front.listen(socketPath, resolve));
-    const other = await openGateGround({ builds: { cpu_cores: 1, memory_gib: 0.25, context_gib: 0.01 } }, socketPath);
-    const asked = openDockerEngine({ socketPath: other.gate.socketPath });
-    const source = sourceOf();
-    try {
-      await expect(
-        asked.build({ projectId: 'p', source }, contextOf(canonical('FROM tiny', source)), {
-          ...{ signal: never(), diskReserveBytes: 0 },
-        }),
-      ).rejects.toMatchObject({ code: 'build.unsupported' });
-      expect(await asked.builtImage({ projectId: 'p', source }, never())).toBeUndefined();
-    } finally {
-      asked.close();
-      await other.close();
-      front.close();
-      rmSync(folder, { recursive: true, force: true });
-    }
+        return true;
+      },
+      async (asked) => {
+        await expect(
+          asked.build({ projectId: 'p', source }, contextOf(canonical('FROM tiny', source)), {
+            ...{ signal: never(), diskReserveBytes: 0 },
+          }),
+        ).rejects.toMatchObject({ code: 'build.unsupported' });
+        expect(await asked.builtImage({ projectId: 'p', source }, never())).toBeUndefined();
+      },
+    );
   });
 });
 
@@ -523,6 +635,7 @@ describe('the gate builds nothing', () => {
     ['with a mount', () => [file(`${stage()}RUN --mount=type=bind,source=/,target=/x true\n`), end]],
     ['with a continuation', () => [file(`${stage()}RUN a \\\nFROM evil\n`), end]],
     ['with an address', () => [file(`${stage()}ADD http://169.254.169.254/ /x\n`), end]],
+    ['with a label of hosts', () => [file(`${stage()}LABEL gpuaas.instance=x\n`), end]],
     ['with a value that grows', () => [file(`${stage()}ENV A=${'a'.repeat(3000)}\nENV A=$A$A$A$A$A$A\n`), end]],
     ['of something that is no tar', () => [Buffer.from('x'.repeat(2048))]],
     ['that ends in the middle', () => [file(stage()).subarray(0, 600)]],

@@ -1,4 +1,5 @@
 /** A program: the gate's wipe of a host on which nothing runs, `HOME SECRETS INPUTS`, with its answer on stdout. */
+import { Readable } from 'node:stream';
 import { BuildTurns } from '../../src/gate/build-turns.ts';
 import { BuiltImages } from '../../src/gate/built-images.ts';
 import { CacheRecords } from '../../src/gate/cache-records.ts';
@@ -13,9 +14,10 @@ export async function wipeOnce(home: string, secrets_dir: string, dir: string): 
   const ask = async ({ path }: { path: string }) => ({
     ...{ status: 200, body: Buffer.from(path === '/volumes' ? '{"Volumes":null}' : '[]') },
   });
+  const stream = async () => Object.assign(Readable.from([Buffer.from('[]')]), { statusCode: 200 });
   const policy = { secrets_dir, allocation: { home }, inputs: { dir } };
   const gate = {
-    ...{ policy, engine: { ask }, caches: new CacheRecords(), containers: { list: async () => [] } },
+    ...{ policy, engine: { ask, stream }, caches: new CacheRecords(), containers: { list: async () => [] } },
     ...{ builds: new BuildTurns(1), builtImages: new BuiltImages() },
   };
   await wipeData(call as unknown as GateCall, gate as unknown as GateContext);

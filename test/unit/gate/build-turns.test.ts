@@ -42,4 +42,31 @@ describe('turns of builds', () => {
     await still;
     expect(await turns.remove(async (isBuilding) => isBuilding('project-1'))).toBe(false);
   });
+
+  it('are not over where a build is given up that the engine has still to end', async () => {
+    const turns = new BuildTurns(2);
+    const ended = Promise.withResolvers<void>();
+    const log: string[] = [];
+    const built = turns.run('project-1', never, async (giveUp) => {
+      giveUp();
+      await ended.promise;
+      log.push('ended');
+    });
+    const other = Promise.withResolvers<void>();
+    const atWork = turns.run('project-2', never, () => other.promise);
+    await expect.poll(() => turns.remove(async (isBuilding) => isBuilding('project-2'))).toBe(true);
+
+    const removed = turns.remove(async (isBuilding) => {
+      log.push(`before: ${isBuilding('project-1')}`);
+      await turns.givenUp(never);
+      log.push(`afterwards: ${isBuilding('project-1')}, ${isBuilding('project-2')}`);
+    });
+    await expect.poll(() => log).toEqual(['before: true']);
+    ended.resolve();
+    await Promise.all([built, removed]);
+
+    expect(log).toEqual(['before: true', 'ended', 'afterwards: false, true']);
+    other.resolve();
+    await atWork;
+  });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkDockerfile, checkValues } from '../../../src/policy/check-dockerfile.ts';
+import { checkDockerfile, checkLabels, checkValues } from '../../../src/policy/check-dockerfile.ts';
 import { type DockerfileWish, labelled, readDockerfile, renderDockerfile } from '../../../src/policy/dockerfile.ts';
 
 const pin = (name: string) => `registry.example/${name}@sha256:${'a'.repeat(64)}`;
@@ -280,6 +280,44 @@ describe('the gate takes no Dockerfile', () => {
     expect(checkValues(`${from}${line}`, ['BIG=b'])).toEqual([]);
     expect(checkValues(`${from}${growing}`, [])).not.toEqual([]);
     expect(checkValues(`${from}${'VOLUME /a /b\n'.repeat(33)}`, [])).toMatchObject([{ path: '/dockerfile/34' }]);
+  });
+});
+
+describe('labels of a Dockerfile', () => {
+  const judge = (text: string) => [
+    errorsOf(`FROM x\n${text}`),
+    checkLabels(`FROM x\n${text}\n`, [], 0).map(({ path, code }) => `${path.split('/')[2] ?? ''} ${code}`),
+  ];
+
+  it.each([
+    ['LABEL a=b "c.d/e-f"="g h" i=\'j k\' l=m\\ n o=""'],
+    ['LABEL a text of the old form, with = and "'],
+    [`ARG VERSION=1\nLABEL version=$VERSION plain="\${VERSION}"`],
+    [`${'LABEL a=b\n'.repeat(128)}`.trim()],
+  ])('%s is taken', (text) => {
+    expect(judge(text)).toEqual([[], []]);
+  });
+
+  it.each([
+    ['too many', `${'LABEL a=b\n'.repeat(129)}`, 130],
+    ['too long together', `${`LABEL a=${'b'.repeat(2000)}\n`.repeat(9)}`, 10],
+    ['too long with their values', `ARG A=${'b'.repeat(2000)}\n${'LABEL a=$A$A$A$A\n'.repeat(3)}`, 5],
+    ['named as those of hosts', 'LABEL a=b gpuaas.instance=x', 2],
+    ['named so in quotes', 'LABEL "gpuaas.build.allocation"=x', 2],
+    ['named so in the old form', 'LABEL Gpuaas.instance x', 2],
+    ['named by values', 'LABEL a$B=x', 2],
+    ['quoted in part', 'LABEL gpu"aas.instance"=x', 2],
+    ['ended by builders in different places', String.raw`LABEL a='\' b=' gpuaas.instance=x c='d'`, 2],
+  ])('are refused, at push and at the gate: %s', (_, text, line) => {
+    const refused = [expect.arrayContaining([`${line} label`])];
+    expect(judge(text)).toEqual([...refused, ...refused]);
+  });
+
+  it('have an end on all layers, with those of its image', () => {
+    const text = `FROM x\n${'RUN true\n'.repeat(399)}`;
+
+    expect(checkLabels(text, [], 2 ** 15)).toEqual([]);
+    expect(checkLabels(text, [], 2 ** 16)).toMatchObject([{ path: '/dockerfile', code: 'label' }]);
   });
 });
 
