@@ -42,7 +42,7 @@ export function checkDockerfile(text: string, registries: readonly AllowedRegist
   return { bases: [...bases], errors };
 }
 
-/** Values that may become too long on images that set these variables, as `NAME=value`. */
+/** Values that may become too long on images that set these variables, as `NAME=value`, or that a builder may read otherwise. */
 export function checkValues(text: string, env: readonly string[]): PathError[] {
   const lengths = new ValueLengths(env);
   return text.split('\n').flatMap((line, index) => {

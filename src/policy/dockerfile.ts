@@ -17,7 +17,7 @@ import {
   maxErrors,
   readInstructions,
 } from './dockerfile-lines.ts';
-import { ValueLengths } from './dockerfile-values.ts';
+import { assigned, ValueLengths } from './dockerfile-values.ts';
 import { expand, maxValueLength, quoted, splitWords } from './dockerfile-words.ts';
 
 /** Where a stage begins, or files are copied from. */
@@ -223,8 +223,8 @@ class Reader {
 
   #keep(instruction: Instruction, line: StageLine): void {
     const stage = this.stages.at(-1);
-    const tooLong = this.#lengths.add(line.keyword, line.text);
-    if (tooLong !== undefined) this.#refuse(instruction, 'value', tooLong);
+    const wrong = this.#lengths.add(line.keyword, line.text);
+    if (wrong !== undefined) this.#refuse(instruction, 'value', wrong);
     const isLabel = line.keyword === 'LABEL';
     const wrongLabel = isLabel ? this.#labels.add(line.text, this.#lengths.lengthOf(line.text)) : undefined;
     if (wrongLabel !== undefined) this.#refuse(instruction, 'label', wrongLabel);
@@ -280,15 +280,12 @@ function only(stages: readonly Stage[], last: number): Omit<Dockerfile, 'args'> 
       lines: lines.map((line) => (line.from ? { ...line, from: moved(line.from) } : line)),
     })),
     bases: [...new Set(origins.flatMap((origin) => (origin.kind === 'image' ? [origin.name] : [])))],
-    env: new Set(own.flatMap(({ lines }) => lines.flatMap(envOf))),
+    env: new Set(own.flatMap(({ lines }) => lines.flatMap(namesOfEnv))),
   };
 }
 
-function envOf({ keyword, text }: StageLine): string[] {
-  if (keyword !== 'ENV') return [];
-  const [first = ''] = text.split(/[\s=]/, 1);
-  const isOld = !text.slice(first.length).startsWith('=');
-  return isOld ? [first] : (splitWords(text) ?? []).map((each) => each.split('=', 1)[0] ?? '');
+function namesOfEnv({ keyword, text }: StageLine): string[] {
+  return keyword === 'ENV' ? (assigned(keyword, text) ?? []).map(([name]) => name) : [];
 }
 
 export interface Pinning {

@@ -191,7 +191,8 @@ describe('a build', () => {
   it('is told step by step, whatever its commands write', async () => {
     const steps: string[] = [];
 
-    const written = 'for n in 1 3 5; do echo "Step $n/9 : x"; echo "Step 2/4 : x"; usleep 20000; done';
+    const written =
+      'for n in 1 3 5; do echo "Step $n/9 : x"; echo "Step 2/4 : x"; usleep 20000; echo "Step 4/4 : x"; usleep 20000; done';
     await build(`FROM tiny\nRUN ${written}\nRUN echo 'Step 3/4 : x'`, {
       onProgress: ({ step, steps: all, text }) => steps.push(`${step}/${all} ${text.slice(0, 5)}`),
     });
@@ -637,6 +638,7 @@ describe('the gate builds nothing', () => {
     ['with an address', () => [file(`${stage()}ADD http://169.254.169.254/ /x\n`), end]],
     ['with a label of hosts', () => [file(`${stage()}LABEL gpuaas.instance=x\n`), end]],
     ['with a value that grows', () => [file(`${stage()}ENV A=${'a'.repeat(3000)}\nENV A=$A$A$A$A$A$A\n`), end]],
+    ['with a value in a form that only some builders know', () => [file(`${stage()}ENV A=\${B//b/$C}\n`), end]],
     ['of something that is no tar', () => [Buffer.from('x'.repeat(2048))]],
     ['that ends in the middle', () => [file(stage()).subarray(0, 600)]],
     ['with a device', () => [file(stage()), retyped('3'), end]],

@@ -185,7 +185,7 @@ class BuildWords {
       throw new AgentError('build.failed', { ...this.detail(), reason: failed.slice(0, 2000) });
     }
     if (stream === undefined || stream === '\n') return;
-    const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/s.exec(stream) ?? [];
+    const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/.exec(stream) ?? [];
     if (step !== undefined && this.#isNext(Number(step), Number(steps))) {
       const label = initLabel(this.#init, Number(steps) - Number(step));
       this.#step = {
@@ -202,7 +202,10 @@ class BuildWords {
     this.#options.onLog?.(stream);
   }
 
-  /** One after the other, of as many: what a command writes in these words is what it writes. */
+  /**
+   * One after the other, of as many. What a command writes in these words is what it writes, unless it leaves out the end of the line,
+   * as the engine does, and knows the number: then its author is told of a step that was not.
+   */
   #isNext(step: number, steps: number): boolean {
     const { step: last, steps: all } = this.#step ?? { step: 0, steps };
     return step === last + 1 && steps === all;

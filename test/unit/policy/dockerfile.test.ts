@@ -160,9 +160,60 @@ describe('a Dockerfile', () => {
       `FROM x\nVOLUME /a\nVOLUME ["${Array.from({ length: 64 }, (_, n) => n).join('", "')}"]`,
       '3 value',
     ],
+    ['long values within each other', `FROM x\nENV A=b\nLABEL a=${`\${A:-`.repeat(65)}${'}'.repeat(65)}`, '3 value'],
     ['many long values', `FROM x\n${'ENV A=1\n'.repeat(2)}${longValues(9)}`, '12 value'],
   ])('with %s is refused with its line', (_, text, error) => {
     expect(errorsOf(text)).toContain(error);
+  });
+
+  it.each([
+    ...['ENV A=$1', 'ENV A $@', 'LABEL a="$#"', 'WORKDIR /$$', 'USER $-', 'COPY $! /', 'VOLUME $*', 'STOPSIGNAL $?'],
+    ...['ENV A=$é', 'ENV A=$Bé', 'ENV A=$B\u0301', `ARG A=\${é}`, `ARG A=\${Bé}`, `ENV A=\${1}`, "ENV A='$1'"],
+    ...[`ENV A=\${B//a/$C}`, `ENV A=\${B/a/$C}`, `ENV A=\${B#a}`, `ENV A=\${B%%a}`, `ENV A=\${B:=a}`, `ENV A=\${`],
+    ...['ENV A=\\\\$1', 'COPY ["\\u0024A", "/x"]', 'VOLUME ["/$A\\u0041"]', `COPY ["\${A\\/a/b}", "/x"]`],
+  ])('has no value in a form that some builder may know, and is told the way out: %s', (line) => {
+    expect(errorsOf(`FROM x\n${line}`)).toEqual(['2 value']);
+    expect(checkValues(`FROM x\n${line}\n`, [])).toMatchObject([
+      { path: '/dockerfile/2', code: 'value', message: expect.stringMatching(/: write /) },
+    ]);
+  });
+
+  it.each([
+    ...[
+      'ENV "A"=b',
+      "ENV 'A'=b",
+      'ENV A""=b',
+      'ENV A\\B=c',
+      'ENV A\\ B=c',
+      'ENV "A" b',
+      'ENV $A=b',
+      'ENV 1=a',
+      'ENV é=a',
+    ],
+    ...['ENV A\u00a0=b c', 'ENV a=b "B"=c', "ENV A=it's"],
+  ])('sets nothing under a name that is not plain: %s', (line) => {
+    expect(errorsOf(`FROM x\n${line}`)).toEqual(['2 value']);
+    expect(checkValues(`FROM x\n${line}\n`, [])).toMatchObject([{ path: '/dockerfile/2', code: 'value' }]);
+  });
+
+  it.each([
+    ...[`RUN echo $1 $@ $$ \${x//a/b} $(id) "$é"`, `CMD echo $1 \${x%y}`, 'ENTRYPOINT ["sh", "-c", "\\u0024@"]'],
+    ...[
+      'HEALTHCHECK CMD test $# = 0',
+      `ENV A="\\$1" B=\\$@ C=\\\${x//a/b}`,
+      'ENV A=^a$ B="$"',
+      "ENV A='^a$'",
+      'LABEL a="$(pwd)"',
+    ],
+    ...[
+      'LABEL "com.example.a"="b c" org.example/d-e=f',
+      'ENV discovery.type=single-node',
+      `ENV A \${B:-c} \${D:?e}`,
+      'ARG A=$B',
+    ],
+  ])('keeps what no builder takes for a value, and those that are known: %s', (line) => {
+    expect(errorsOf(`FROM x\n${line}`)).toEqual([]);
+    expect(checkValues(`FROM x\n${line}\n`, [])).toEqual([]);
   });
 
   it('is told all that is wrong with it at once', () => {
@@ -280,6 +331,18 @@ describe('the gate takes no Dockerfile', () => {
     expect(checkValues(`${from}${line}`, ['BIG=b'])).toEqual([]);
     expect(checkValues(`${from}${growing}`, [])).not.toEqual([]);
     expect(checkValues(`${from}${'VOLUME /a /b\n'.repeat(33)}`, [])).toMatchObject([{ path: '/dockerfile/34' }]);
+  });
+
+  it.each([
+    ['under a number', `ENV 1=aaaaaaaa\n${'ENV 1=$1$1$1$1$1$1$1$1\n'.repeat(10)}`],
+    ['under a name in quotes', `ENV "A"=aaaaaaaa\n${'ENV "A"=$A$A$A$A$A$A$A$A\n'.repeat(10)}`],
+    ['in the place of each of its parts', `ENV A=aaaaaaaa B=bbbbbbbb\n${`ENV B=\${A//a/$B}\n`.repeat(10)}`],
+    ['behind another of its line', `ARG X B=aaaaaaaa\n${'ARG X B=$B$B$B$B$B$B$B$B\n'.repeat(10)}`],
+    ['as a list of numbers of characters', `ENV A=${'a'.repeat(9000)}\nCOPY ["\\u0024A\\u0024A", "/x"]\n`],
+    ['that the engine sets', `ENV A=${'$PATH'.repeat(200)}\n`],
+    ['that is none', `WORKDIR /${'a'.repeat(200_000)}\n`],
+  ])('with a value that grows %s', (_, lines) => {
+    expect(checkValues(`${from}${lines}`, [])).not.toEqual([]);
   });
 });
 
