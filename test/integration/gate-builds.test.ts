@@ -331,7 +331,7 @@ describe('what builds leave on the engine', () => {
     await begun.promise;
     // What its containers are known by once an engine has left them.
     const { body: running } = await engineCall<{ Id: string; Command: string }[]>(
-      ...[ground.engineSocket, 'GET', '/containers/json'],
+      ...[ground.engineSocket, 'GET', '/containers/json?all=1'],
     );
     const { Id = '' } = running.find(({ Command }) => Command.includes(mark)) ?? {};
     const { body: of } = await engineCall<ContainerObject>(ground.engineSocket, 'GET', `/containers/${Id}/json`);
