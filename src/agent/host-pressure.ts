@@ -70,12 +70,14 @@ export class HostPressure {
     }
   }
 
-  /** Bytes; infinite while nobody knows. */
+  /** Bytes; infinite while nobody knows: what was known before holds on then. */
   async #free(): Promise<number> {
     const { disk, diskReserveBytes } = this.#options;
-    this.#freeBytes = (await disk())?.freeBytes ?? Number.POSITIVE_INFINITY;
-    this.#isFarBelow = this.#freeBytes < diskReserveBytes * farBelow;
-    return this.#freeBytes;
+    const found = await disk();
+    if (!found) return Number.POSITIVE_INFINITY;
+    this.#freeBytes = found.freeBytes;
+    this.#isFarBelow = found.freeBytes < diskReserveBytes * farBelow;
+    return found.freeBytes;
   }
 
   /** With a quarter more than the reserve: else it would be short again with the next thing that is written. */

@@ -5,6 +5,7 @@
  * needs to raise the same failure again.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { AgentError, type FailureCode, type FailureDetail, type FailureKind, failures } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
@@ -61,19 +62,33 @@ export async function sendStream(response: ServerResponse, incoming: IncomingMes
   await pipeline(incoming, response);
 }
 
-/** The same for a large one: its bytes go on as they stand on the line, chunks and all, and the connection ends with it. */
-export async function sendPlain(response: ServerResponse, answer: PlainAnswer): Promise<void> {
+/**
+ * The same for a large one: its bytes go on as they stand on the line, chunks and all, and the connection ends with it. A client
+ * that leaves ends it, and so does the signal, also where the client does not read.
+ */
+export async function sendPlain(response: ServerResponse, answer: PlainAnswer, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
   response.writeHead(answer.status, { ...headersOf(answer), 'transfer-encoding': 'chunked', connection: 'close' });
   response.flushHeaders();
   const { socket } = response;
-  for await (const bytes of answer) {
-    await new Promise<void>((resolve, reject) => {
-      const gone = new Error('The client is gone');
-      if (socket === null) reject(gone);
-      else socket.write(bytes, (error) => (error ? reject(error) : resolve()));
-    });
+  const leave = () => response.destroy();
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    for await (const bytes of answer) {
+      if (socket && (await isWritten(socket, bytes))) continue;
+      response.destroy();
+      return;
+    }
+    // Not by the response, which would write an end of its own.
+    socket?.end(() => socket.destroy());
+  } finally {
+    signal.removeEventListener('abort', leave);
   }
-  socket?.end();
+}
+
+/** False where nobody is there any more. */
+function isWritten(socket: Socket, bytes: Buffer): Promise<boolean> {
+  return new Promise((resolve) => socket.write(bytes, (error) => resolve(!error)));
 }
 
 function headersOf({ headers }: Pick<IncomingMessage, 'headers'>): Record<string, string> {

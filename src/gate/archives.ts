@@ -2,17 +2,19 @@
  * Tars into and out of containers of jobs.
  *
  * Neither while the container is started: engines before 25 mount its volumes once more for it, where the look after the start sees them.
+ * A start ends what is read (archive-reads.ts).
  * In only into a volume, and only before the container ever ran: what a task may do to a running one is what its program does.
- * Out of volumes at any time. The engine, as root, resolves the path below the container's root and works in a root of its own
+ * Out of volumes at any other time. The engine, as root, resolves the path below the container's root and works in a root of its own
  * there, so that links which a container makes, even meanwhile, lead to nothing but its own files. One that is there on the way
- * is refused all the same: whoever asks for what is in a volume gets nothing else.
+ * when the gate looks is refused all the same: of a container that does not run, whoever asks for what is in a volume gets nothing
+ * else. A program that puts a link there between that look and the engine's has another file of its own container read.
  * In only plain: engines before 29.5.1 unpack a compressed one, as root of the host, with a program of the container (CVE-2026-41567).
  */
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { AgentError } from '../contract/failures.ts';
 import { jobKind, labels } from '../contract/names.ts';
-import { sendPlain, sendStream } from './answers.ts';
+import { sendAnswer, sendPlain, sendStream } from './answers.ts';
 import type { GateCall, GateContext } from './context.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import { askStat, isLink } from './engine-stat.ts';
@@ -45,18 +47,21 @@ export async function putArchive(call: GateCall, gate: GateContext): Promise<voi
 }
 
 export async function getArchive(call: GateCall, gate: GateContext): Promise<void> {
-  const { query, response, signal } = call;
+  const { query, response } = call;
   const { path = '' } = query;
-  const { container, object } = await gate.containers.require(call.params['container'] ?? '', signal);
+  const { container, object } = await gate.containers.require(call.params['container'] ?? '', call.signal);
   const volume = volumesOf(object).find(({ target }) => path === target || path.startsWith(`${target}/`));
   if (!volume || !isPlain(path)) throw refusal('?path', 'path', 'must be in a volume of the container');
-  await gate.locks.run(`start ${container.id}`, async () => {
-    signal.throwIfAborted();
-    await assertNoLinks(container.id, { path, target: volume.target }, gate, signal);
-    const archive = { path: archiveOf(container.id), query: { path }, signal };
-    const plain = await gate.engine.plain(archive);
-    if (plain) await sendPlain(response, plain);
-    else await sendStream(response, await gate.engine.stream({ ...archive, method: 'GET' }));
+  await gate.archiveReads.run(call.params['container'] ?? '', call.signal, async (signal) => {
+    await gate.locks.run(`start ${container.id}`, async () => {
+      signal.throwIfAborted();
+      await assertNoLinks(container.id, { path, target: volume.target }, gate, signal);
+      const archive = { path: archiveOf(container.id), query: { path }, signal };
+      const answer = await gate.engine.plain(archive);
+      if (!answer) await sendStream(response, await gate.engine.stream({ ...archive, method: 'GET' }));
+      else if ('body' in answer) sendAnswer(response, answer);
+      else await sendPlain(response, answer, signal);
+    });
   });
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '../kit/log.ts';
 import type { KeyedMutex } from '../kit/mutex.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
+import type { ArchiveReads } from './archive-reads.ts';
 import type { BuildTurns } from './build-turns.ts';
 import type { BuiltImages } from './built-images.ts';
 import type { CacheRecords } from './cache-records.ts';
@@ -24,6 +25,7 @@ export interface GateContext {
   /** Builds at once, and what is not done beside them. */
   readonly builds: BuildTurns;
   readonly pendingStarts: PendingStarts;
+  readonly archiveReads: ArchiveReads;
   /** Work on one name, or on the network pool, that must not run twice at once. */
   readonly locks: KeyedMutex;
   readonly log: Log;

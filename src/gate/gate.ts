@@ -13,6 +13,7 @@ import { backoffDelay, pause } from '../kit/backoff.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
+import { ArchiveReads } from './archive-reads.ts';
 import { BuildTurns } from './build-turns.ts';
 import { BuiltImages } from './built-images.ts';
 import { CacheRecords } from './cache-records.ts';
@@ -76,6 +77,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     builtImages: lookOnly ? new BuiltImages() : await BuiltImages.open(stateDir),
     builds: new BuildTurns(policy.builds ? buildLimits(policy.builds).at_once : 1),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
+    archiveReads: new ArchiveReads(),
     locks: new KeyedMutex(),
     settleSoon: () => {
       settling ??= settlePending(gate, closing.signal).finally(() => {

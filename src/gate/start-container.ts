@@ -42,6 +42,8 @@ const verifyMs = 5_000;
 
 export async function startContainer(call: GateCall, gate: GateContext): Promise<void> {
   const ref = call.params['container'] ?? '';
+  // First: an engine says nothing of a container while one is read.
+  gate.archiveReads.end(ref);
   // Of what it shows, the start uses what stays as it is for this id: its mounts and its network.
   const { container, object } = await gate.containers.require(ref, call.signal);
   // Not the client's signal from here on: whatever was started is looked at, also when nobody waits for it any more.

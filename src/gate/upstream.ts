@@ -24,6 +24,9 @@ const spokenVersion = [1, 41] as const;
 /** Answers that are read whole are small: an inspect, a list, an error. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 
+/** Those that are read in the place of a large one. */
+const maxSmallBytes = 256 * 1024;
+
 const negotiationTimeoutMs = 10_000;
 
 export interface EngineCall {
@@ -82,20 +85,21 @@ export class Upstream {
   }
 
   /**
-   * A body that may be large, as it stands on the line. Undefined where there is none that comes in chunks: whatever that is, `stream`
-   * tells it.
+   * A body that may be large, as it stands on the line, or a small answer, as one that says no, whole. Undefined where it is neither:
+   * whatever that is, `stream` tells it.
    */
   async plain({
     path,
     query,
     signal,
-  }: Pick<EngineCall, 'path' | 'query' | 'signal'>): Promise<PlainAnswer | undefined> {
+  }: Pick<EngineCall, 'path' | 'query' | 'signal'>): Promise<PlainAnswer | EngineAnswer | undefined> {
     const url = urlOf(await this.version(), { path, query });
     const answer = await askPlainly({ socketPath: this.#socketPath, path: url, signal }).catch(() => undefined);
-    signal.throwIfAborted();
     if (answer?.isChunked) return answer;
+    const body = answer?.status ? await answer.readWhole(maxSmallBytes).catch(() => undefined) : undefined;
     answer?.destroy();
-    return undefined;
+    signal.throwIfAborted();
+    return answer && body && { status: answer.status, contentType: answer.headers['content-type'], body };
   }
 
   /** Like `stream`, and reads the answer whole. */

@@ -14,7 +14,7 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import type { BuildOptions, BuildRequest } from '../runtime/engine.ts';
 import { buildContext } from './build-context.ts';
-import { BuildLog } from './build-log.ts';
+import { BuildLog, buildLogName } from './build-log.ts';
 import type { InputProgress, JobInputs } from './inputs/job-inputs.ts';
 import type { RunningJob } from './running-job.ts';
 
@@ -73,19 +73,20 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
   const revision = { project_id: request.projectId, sha256, bytes };
   return await inputs.withRevision(revision, { signal, onProgress: onFetch }, async (file) => {
     let at = {};
-    const said = new BuildLog();
+    const said = new BuildLog(buildLogName(job.plan, id));
+    const say = (text: string) => {
+      ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build');
+      said.push(text);
+    };
     const options: BuildOptions = {
       ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30 },
       onProgress: ({ step, steps, text, label }) => {
         at = { step, steps, ...(label !== undefined && { label }) };
         const named = label === undefined ? text : `init command ${label}: ${text}`;
         job.emit('image.progress', `${id}: step ${step} of ${steps}, ${named}`, { image: id, ...at });
-        said.push(`Step ${step} of ${steps}: ${named}\n`);
+        say(`Step ${step} of ${steps}: ${named}\n`);
       },
-      onLog: (text) => {
-        ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build');
-        said.push(text);
-      },
+      onLog: say,
     };
     try {
       return await ground.engine.build(request, await buildContext(file, source), options);

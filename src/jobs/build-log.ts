@@ -1,9 +1,8 @@
 /** What a build has said, for the author of its job: kept as a log of the job, the end of it where it is long. */
+import type { JobPlan } from '../contract/job-plan.ts';
 import type { LogEntry } from '../runtime/engine.ts';
 import type { RunningJob } from './running-job.ts';
 
-/** Its name among the logs of the job. */
-const logName = 'build';
 /** Of memory, and about as many where they are kept. */
 const mostBytes = 4 * 2 ** 20;
 const textBytes = 256;
@@ -12,11 +11,22 @@ const lineBytes = 64;
 /** A line of any length, in pieces. */
 const pieces = /[^\n]{0,4096}\n|[^\n]{1,4096}/g;
 
+/** Of an image that is built, among the logs of its job; no part of a plan has it for its id (check-plan.ts). */
+export function buildLogName({ images }: Pick<JobPlan, 'images'>, id: string): string {
+  const place = images.filter(({ source }) => source.kind === 'build').findIndex((image) => image.id === id);
+  return place > 0 ? `build-${place + 1}` : 'build';
+}
+
 export class BuildLog {
+  readonly #name: string;
   #said: { readonly time: string; readonly text: string }[] = [];
   /** Of those, from the first on, that are kept no more. */
   #dropped = 0;
   #bytes = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
 
   /** Cheap, however short the lines are: commands write as fast as they can. */
   push(text: string): void {
@@ -32,10 +42,10 @@ export class BuildLog {
   async keep(job: RunningJob, signal: AbortSignal): Promise<void> {
     if (this.#said.length === 0) return;
     try {
-      await job.ground.jobs.outputs?.takeLog(job.id, logName, this.#all(), signal);
+      await job.ground.jobs.outputs?.takeLog(job.id, this.#name, this.#all(), signal);
     } catch (error) {
       job.ground.log.warn({ err: error }, 'log of a build could not be kept');
-      job.emit('log.lost', 'The log of the build could not be kept.', { step: logName });
+      job.emit('log.lost', 'The log of the build could not be kept.', { step: this.#name });
     }
   }
 

@@ -1,11 +1,13 @@
 /** Holds a plan against itself and against what the operator allows, before anything is done. */
 import type { BuildImage } from '../contract/job-build.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
+import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
 import { readAllowedImage } from '../policy/image-reference.ts';
 import { type Finding, refuse } from '../policy/refusal.ts';
 import { judgeSandbox } from '../policy/render-container.ts';
+import { buildLogName } from './build-log.ts';
 
 /**
  * `task.invalid`, `task.unsupported`, `build.denied`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`,
@@ -20,8 +22,20 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
         ? [judgeImage(source.reference, `${path}/reference`, policy)]
         : judgeBuild(source, path, plan, policy);
     }),
+    { failure: 'task.invalid', errors: checkLogs(plan) },
     ...judgeSandbox(plan, policy),
   ]);
+}
+
+/** What a part says and what a build says are kept by their names. */
+function checkLogs(plan: JobPlan): PathError[] {
+  const { images, services, checks, init, steps } = plan;
+  const taken = new Set(images.flatMap(({ id, source }) => (source.kind === 'build' ? [buildLogName(plan, id)] : [])));
+  return Object.entries({ services, checks, init, steps }).flatMap(([list, parts]) =>
+    parts.flatMap(({ id }, index) =>
+      taken.has(id) ? [{ path: `/${list}/${index}/id`, code: 'name', message: 'is that of what a build says' }] : [],
+    ),
+  );
 }
 
 function judgeBuild({ bases, network }: BuildImage, path: string, plan: JobPlan, policy: HostPolicy): Finding[] {

@@ -8,6 +8,7 @@ import { systemClock } from '../kit/clock.ts';
 import { repeat } from '../kit/repeat.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { planHash } from '../policy/job-receipts.ts';
+import { isEngineAway } from '../runtime/engine-away.ts';
 import { measureCaches } from './caches.ts';
 import type { PlannedOutput, Whereabouts } from './outputs/job-outputs.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
@@ -53,6 +54,8 @@ async function lookAt(
     return (await take(job, output, signal, Date.now())) === undefined ? 'absent' : 'known';
   } catch (error) {
     if (error instanceof AgentError && error.code === 'output.unsettled') return 'unsettled';
+    // As it is where the container is started meanwhile: that says nothing of the output.
+    if (isEngineAway(error)) return 'absent';
     if (!signal.aborted) note(job, output, error);
     return 'known';
   }

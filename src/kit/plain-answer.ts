@@ -91,6 +91,24 @@ export class PlainAnswer {
     }
   }
 
+  /** All of a body that says how long it is, undefined for another one and for one that is longer than `most`. Rejects where it is cut. */
+  async readWhole(most: number): Promise<Buffer | undefined> {
+    const said = this.headers['content-length'] ?? '';
+    const length = /^\d{1,9}$/.test(said) ? Number(said) : Number.POSITIVE_INFINITY;
+    if (length > most) return undefined;
+    try {
+      let body = this.#head;
+      while (body.length < length) {
+        const bytes = await this.#next();
+        if (!bytes) throw cut();
+        body = Buffer.concat([body, bytes]);
+      }
+      return body.subarray(0, length);
+    } finally {
+      this.destroy();
+    }
+  }
+
   /** All bytes of the body as they stand on the line, until the other side ends. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     try {

@@ -54,7 +54,7 @@ export interface BuildRequest {
 
 export interface BuildOptions {
   readonly signal: AbortSignal;
-  /** What the engine and the commands write, as it comes. */
+  /** What the engine and the commands write, as it comes, but for what `onProgress` tells. */
   readonly onLog?: ((text: string) => void) | undefined;
   /** With each instruction that begins, counted from 1; `label` is that of the init command that it is of. */
   readonly onProgress?: ((progress: { step: number; steps: number; text: string; label?: string }) => void) | undefined;

@@ -111,7 +111,8 @@ function tarWith(files: Readonly<Record<string, string>>): Buffer {
   const folder = join(ground.folder, newInstance());
   mkdirSync(folder);
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
-  return execFileSync('tar', ['-C', folder, '--owner=0', '--group=0', '-cf', '-', ...Object.keys(files)]);
+  const tar = ['-C', folder, '--owner=0', '--group=0', '-cf', '-', ...Object.keys(files)];
+  return execFileSync('tar', tar, { maxBuffer: 2 ** 26 });
 }
 
 /** Names and content of the files in a tar. */
@@ -177,6 +178,7 @@ describe('a container of a job', () => {
     expect(code).toBe(0);
     expect(await filesIn(await engine.getArchive(name, '/data/out', never()))).toContain('result');
     expect(await engine.getArchive(name, '/data/none', never())).toBeUndefined();
+    expect(ground.recorder.requests().filter((line) => line.includes('=%2Fdata%2Fnone'))).toHaveLength(1);
     const names = (await engine.volumes(never())).map((each) => each.name);
     expect(names).toEqual(expect.arrayContaining([`gpuaas-${job}.data`, `gpuaas-${job}.kept`]));
     await expect(engine.removeVolume(`gpuaas-${job}.data`, never())).rejects.toMatchObject({ code: 'engine.failed' });
@@ -480,10 +482,30 @@ describe('an archive', () => {
       },
     );
 
-    while (outcome === undefined) await filesIn(await engine.getArchive(name, '/data', never()));
+    while (outcome === undefined) {
+      // What was begun before the start has ended with it.
+      await engine
+        .getArchive(name, '/data', never())
+        .then(filesIn)
+        .catch((error: unknown) => expect(error).toMatchObject({ code: 'engine.unavailable' }));
+    }
     await starting;
 
     expect(outcome).toBe('started');
+    await engine.remove(name, never());
+  });
+
+  it.concurrent('that nobody reads on holds up no start of its container: it is cut off, and can be asked for again', async () => {
+    const name = await made(newInstance(), 'sleep 60');
+    await put(name, '/data', tarWith({ large: 'x'.repeat(2 ** 24) }));
+    const ask = async () => (await engine.getArchive(name, '/data/large', never())) ?? Readable.from([]);
+    const tar = await ask();
+    await once(tar, 'readable');
+
+    await engine.start(name, never());
+
+    await expect(buffer(tar)).rejects.toMatchObject({ code: 'engine.unavailable' });
+    expect((await buffer(await ask())).length).toBeGreaterThan(2 ** 24);
     await engine.remove(name, never());
   });
 

@@ -66,7 +66,9 @@ it('is pushed, built by its host, run with what the job gives it, and kept; the 
   expect(await run('artifacts', job.id, 'result', '--output', got)).toMatchObject({ code: 0 });
   expect(readFileSync(got, 'utf8')).toBe('{"rounds":3} and fixed');
   expect((await run('logs', job.id)).stdout).toBe('task | done\n');
-  expect((await run('logs', job.id, '--step', 'build')).stdout).toMatch(/^Step 1 of \d+: FROM /);
+  const said = (await run('logs', job.id, '--step', 'build')).stdout;
+  expect(said).toMatch(/^Step 1 of \d+: FROM /);
+  expect(said.split('COPY job.sh')).toHaveLength(2);
   expect((await run('revisions', 'describe', sha256)).stdout).toContain(wire.nodeId);
 
   const again = await run(...submit);

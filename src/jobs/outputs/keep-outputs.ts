@@ -55,13 +55,18 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       // What is being written is not read: its first header says so.
       const newest = until === undefined ? undefined : until - settlingMs;
       const most = { bytes: limits.each, entries: maxEntries, names: maxNames, newest };
-      return await keep(where.job, async (write) => {
-        const taken = await named(output, takeTar(archive, write, most));
-        if (until !== undefined && !(await named(output, isAsTaken(taken.look, read)))) {
-          throw new AgentError('output.unsettled', { output: output.name, path: output.path });
-        }
-        return filled(output, where, taken);
-      });
+      try {
+        return await keep(where.job, async (write) => {
+          const taken = await named(output, takeTar(archive, write, most));
+          if (until !== undefined && !(await named(output, isAsTaken(taken.look, read)))) {
+            throw new AgentError('output.unsettled', { output: output.name, path: output.path });
+          }
+          return filled(output, where, taken);
+        });
+      } finally {
+        // Where there is no room for it, nobody has begun to read.
+        archive.destroy();
+      }
     },
     takeLog: async (job, step, entries, signal) =>
       await keep(job, async (write) => {

@@ -38,15 +38,18 @@ export async function getArchive(calls: Calls, place: Place, signal: AbortSignal
   try {
     const stream = await calls.open(options, async (_docker, abort) => {
       const call = { method: 'GET', path: pathOf(container), query: { path }, signal: abort } as const;
-      const large = await calls.transport.large(call);
-      if (large) return large;
-      return await calls.transport.stream(call).catch((error: unknown) => {
+      try {
+        return (await calls.transport.large(call)) ?? (await calls.transport.stream(call));
+      } catch (error) {
         // The gate's own word is that there is no such container; the engine's, that there is nothing at the path.
         isAbsent = error instanceof AnswerError && error.status === 404 && error.body.code === undefined;
         throw error;
-      });
+      }
     });
-    return Readable.from(stream.chunks(calls.timeouts.stallMs), { objectMode: false });
+    const archive = Readable.from(stream.chunks(calls.timeouts.stallMs), { objectMode: false });
+    // One that nobody has begun to read ends nothing by itself.
+    archive.once('close', () => stream.close());
+    return archive;
   } catch (error) {
     if (isAbsent) {
       return undefined;

@@ -196,9 +196,9 @@ class BuildWords {
       };
       this.#tail = '';
       this.#options.onProgress?.(this.#step);
-    } else {
-      this.#tail = (this.#tail + stream).slice(-tailLength);
+      return;
     }
+    this.#tail = (this.#tail + stream).slice(-tailLength);
     this.#options.onLog?.(stream);
   }
 

@@ -126,18 +126,21 @@ export class Transport {
     throw new AnswerError(status, readErrorBody(status, text));
   }
 
-  /** A body that may be large, in large pieces. Undefined where there is none: whatever that is, `stream` tells it. */
+  /** A body that may be large, in large pieces; fails like `stream`. Undefined for what is neither: whatever that is, `stream` tells it. */
   async large({ path, query, signal }: Pick<TransportCall, 'path' | 'query' | 'signal'>): Promise<Body | undefined> {
     const asked = { socketPath: this.socketPath, path: withQuery(path, query), signal };
     const answer = await askPlainly(asked).catch(() => undefined);
-    signal.throwIfAborted();
     if (answer?.isChunked) {
       return {
         [Symbol.asyncIterator]: () => inPieces(unchunked(answer), () => Buffer.allocUnsafeSlow(pieceBytes)),
         destroy: () => answer.destroy(),
       };
     }
+    const refusal =
+      answer && answer.status >= 300 ? await answer.readWhole(maxErrorBytes).catch(() => undefined) : undefined;
     answer?.destroy();
+    signal.throwIfAborted();
+    if (answer && refusal) throw new AnswerError(answer.status, readErrorBody(answer.status, refusal.toString()));
     return undefined;
   }
 

@@ -10,10 +10,14 @@ const gib = 2 ** 30;
 
 function host() {
   const events: RecordBody<'event'>[] = [];
-  const world = { freeBytes: 100 * gib, kept: [] as number[], onRemove: () => undefined as unknown };
+  const world = {
+    ...{ freeBytes: 100 * gib, isKnown: true },
+    ...{ kept: [] as number[], onRemove: () => undefined as unknown },
+  };
   const pressure = new HostPressure({
     ...{ diskReserveBytes: 10 * gib, clock: manualClock(), report: (event) => void events.push(event) },
-    disk: async () => ({ totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 }),
+    disk: async () =>
+      world.isKnown ? { totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 } : undefined,
     log: createLog({ level: 'silent' }),
     makeRoom: async (isEnough) => {
       for (const bytes of world.kept.splice(0)) {
@@ -91,6 +95,23 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
 
     expect(types()).toEqual(['disk.short']);
     expect(() => pressure.admit(launch())).toThrow(expect.objectContaining({ code: 'disk.full' }));
+  });
+
+  it('is what it was while nobody knows more', async () => {
+    const { world, pressure, types } = host();
+    world.freeBytes = 4 * gib;
+    await pressure.look();
+    world.isKnown = false;
+
+    await pressure.look();
+
+    expect(() => pressure.admit(launch())).toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining('4 GiB'),
+        detail: expect.objectContaining({ free_bytes: 4 * gib }),
+      }),
+    );
+    expect(types()).toEqual(['disk.short']);
   });
 
   it('recovers by itself, and gives no storm of events where it hovers around the mark', async () => {

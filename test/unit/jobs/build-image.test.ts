@@ -126,12 +126,27 @@ describe('an image that a host builds', () => {
         values: { image: 'main', step: 3, steps: 3, label: 'warm' },
       }),
     );
-    const line = logLines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'build');
-    expect(line).toMatchObject({ ...values, text: 'made' });
+    const lines = logLines.map((text) => JSON.parse(text)).filter(({ msg }) => msg === 'build');
+    expect(lines).toContainEqual(expect.objectContaining({ ...values, text: 'made' }));
     const [first, second] = ['Step 2 of 3: RUN make\n', 'Step 3 of 3: init command warm: RUN ["true"]\n'];
     // Its image is as good where the log could not be kept, and that is said.
     expect(kept).toEqual({ 'job-1 build': `${first}${second}${first}made it\nand it\n` });
     expect(events.map(({ type }) => type)).toContain('log.lost');
+  });
+
+  it('has a log of its own beside that of another image', async () => {
+    const { prepare, kept } = await buildingHost({
+      build: async ({ source: of }, { onLog }) => onLog?.(`in ${of.work_dir}\n`),
+      engine: { builtImage: async () => undefined },
+    });
+    const images = [
+      { id: 'main', source },
+      { id: 'second', source: { ...source, work_dir: '/other' } },
+    ];
+
+    await prepare('project-7', AbortSignal.timeout(60_000), { images });
+
+    expect(kept).toEqual({ 'job-1 build': 'in /app\n', 'job-1 build-2': 'in /other\n' });
   });
 
   it('keeps about as much of what it has said in short lines', async () => {

@@ -197,6 +197,17 @@ describe('a plan', () => {
       expect(refused({})).toBeUndefined();
     });
 
+    it('is refused where a part has the name of what its build says', () => {
+      const images = ['main', 'more'].map((id) => ({ id, source }));
+      const over = { images, services: [service('build')], steps: [step('build-3'), step('build-2')] };
+
+      expect(refusalOf(over, builds)).toMatchObject({
+        code: 'task.invalid',
+        detail: { errors: [{ path: '/services/0/id' }, { path: '/steps/1/id' }] },
+      });
+      expect(refusalOf({ services: [service('build')] })).toBeUndefined();
+    });
+
     it.each([
       ['on a network', { network: 'bridge' }, 'build.denied', '/images/0/source/network'],
       [

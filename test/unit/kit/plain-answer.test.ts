@@ -95,6 +95,29 @@ it('another answer is told by its status', async () => {
   expect(answer).toMatchObject({ status: 404, isChunked: false });
 });
 
+it.each([
+  ['of a length that is said is read whole', 'Content-Length: 5', 'hello, and more', 'hello'],
+  ['of none is read whole', 'Content-Length: 0', '', ''],
+  ['that is longer than wanted is not', 'Content-Length: 9', 'hello you', undefined],
+  ['without a length is not', 'Connection: close', 'hello', undefined],
+])('a small body %s', async (_what, header, sent, body) => {
+  const path = await serving((socket) => {
+    socket.write(`HTTP/1.1 404 Not Found\r\n${header}\r\n\r\n${sent.slice(0, 2)}`);
+    socket.end(sent.slice(2));
+  });
+  const answer = await askPlainly({ socketPath: path, path: '/x', signal: new AbortController().signal });
+
+  expect((await answer.readWhole(8))?.toString()).toBe(body);
+  answer.destroy();
+});
+
+it('a small body that is cut is none', async () => {
+  const path = await serving((socket) => socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhel'));
+  const answer = await askPlainly({ socketPath: path, path: '/x', signal: new AbortController().signal });
+
+  await expect(answer.readWhole(8)).rejects.toThrow('cut');
+});
+
 it('whoever gives up gets the reason, before the headers and behind them', async () => {
   for (const text of ['', `${head}5\r\nhel`]) {
     const asked = Promise.withResolvers<void>();

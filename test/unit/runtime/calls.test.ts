@@ -171,6 +171,45 @@ describe('a connection', () => {
   });
 });
 
+describe('an archive', () => {
+  const refuse =
+    (status: number, value: object): Script =>
+    (_request, response) => {
+      const body = JSON.stringify(value);
+      response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
+    };
+
+  it('of what is not there is nothing, and asked for once', async () => {
+    const { engine, seen } = await open(refuse(404, { message: 'Could not find the file /data/x' }));
+
+    expect(await engine.getArchive(name, '/data/x', soon())).toBeUndefined();
+    expect(seen).toHaveLength(1);
+  });
+
+  it.each([
+    [403, 'policy.refused'],
+    [404, 'container.not_found'],
+  ])('that the gate refuses with %i is asked for once, and says why', async (status, code) => {
+    const { engine, seen } = await open(refuse(status, { message: 'no', code, detail: { path: 'x' } }));
+
+    await expect(engine.getArchive(name, '/data/x', soon())).rejects.toMatchObject({ code, detail: { path: 'x' } });
+    expect(seen).toHaveLength(1);
+  });
+
+  it('that nobody begins to read is let go of', async () => {
+    const closed = Promise.withResolvers<void>();
+    const { engine } = await open((_request, response) => {
+      response.once('close', closed.resolve);
+      response.writeHead(200, { 'content-type': 'application/x-tar' }).write('some');
+    });
+
+    const archive = await engine.getArchive(name, '/data', soon());
+    archive?.destroy();
+
+    await closed.promise;
+  });
+});
+
 describe('a deadline', () => {
   it('ends a call without an answer, and names it', async () => {
     const { engine } = await open(() => undefined, { lookMs: 50 });

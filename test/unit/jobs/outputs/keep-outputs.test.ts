@@ -53,13 +53,17 @@ function host(
     asked: [] as string[],
     writtenAt: [] as Date[],
     broken: undefined as AgentError | undefined,
+    given: [] as Readable[],
   };
   const outputs: KeptOutputs = openOutputs({
     engine: {
       getArchive: async (name, path) => {
         world.asked.push(`${name} ${path}`);
         if (world.broken) throw world.broken;
-        return world.content === undefined ? undefined : archiveOf(world.content, world.writtenAt.shift());
+        if (world.content === undefined) return undefined;
+        const archive = archiveOf(world.content, world.writtenAt.shift());
+        world.given.push(archive);
+        return archive;
       },
     },
     ...{ folder, destination, clock, log: createLog({ level: 'silent' }), ...(free && { free }) },
@@ -157,6 +161,15 @@ describe('an output', () => {
       ...{ code: 'engine.failed', message: expect.not.stringContaining('/var/lib') },
       detail: { output: 'model', path: 'out/model.bin', reason: 'It cannot read what is at the path of the output.' },
     });
+  });
+
+  it('that there is no place for is let go of', async () => {
+    const { world, take, folder } = host();
+    writeFileSync(join(folder, 'job-1'), 'no folder');
+
+    await expect(take()).rejects.toMatchObject({ code: 'EEXIST' });
+
+    expect(world.given.map(({ destroyed }) => destroyed)).toEqual([true]);
   });
 
   it('that has not changed is not kept twice, and one that has takes its place', async () => {
