@@ -12,7 +12,7 @@ import { forgetNotebookToken, type Login, readNotebookToken, writeNotebookToken 
 import { gpuaas, itemsOf, type Tenancy } from './quickstart-platform.ts';
 import { sizesOf } from './quickstart-sizes.ts';
 
-export interface Notebook {
+interface Notebook {
   readonly id: string;
   readonly display_name: string;
   readonly state: string;
@@ -32,7 +32,7 @@ export interface RunningNotebook {
   readonly tunnel: string | null;
 }
 
-export interface Wanted extends Tenancy {
+interface Wanted extends Tenancy {
   readonly artifactId: string;
   /** Of the app; of a notebook that is adopted it may be another. */
   readonly version: string;
@@ -58,13 +58,13 @@ function isOwn({ id, display_name }: Notebook): boolean {
   return display_name === ownName || readNotebookToken(id) !== undefined;
 }
 
-export async function decommission(login: Login, id: string): Promise<void> {
+async function decommission(login: Login, id: string): Promise<void> {
   await instances(login, 'decommission', id);
   forgetNotebookToken(id);
 }
 
 /** Those that are not gone, newest first. */
-export async function notebooksOf(login: Login, allocationId: string): Promise<Notebook[]> {
+async function notebooksOf(login: Login, allocationId: string): Promise<Notebook[]> {
   const all = await itemsOf<Notebook & { allocation_id: string }>(login, 'apps', 'instances');
   return all.filter(({ allocation_id }) => allocation_id === allocationId).reverse();
 }

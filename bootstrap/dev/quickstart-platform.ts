@@ -145,9 +145,13 @@ interface HostWith {
 
 /** Makes sure that this host serves the allocation and is connected: enrolment, gate, agent. Gives the node's id. */
 export async function ensureNode(login: Login, wanted: HostWith): Promise<string> {
+  const served = servedAllocation();
+  if (served !== undefined && served !== wanted.allocationId) {
+    throw new Error(`This host serves ${served}, which is gone: ${place.command} -- --down`);
+  }
   const port = await portOf('agent', usualTelemetryPort);
   const config = writeConfig(login, wanted, port);
-  await enrol(login, wanted.allocationId);
+  if (served === undefined) await enrol(login, wanted.allocationId);
   await ensureGate(config);
   const nodeId = readNode()?.node_id ?? '';
   const isConnected = async () => (await showNode(login, nodeId)).connected;
@@ -163,6 +167,11 @@ export async function ensureNode(login: Login, wanted: HostWith): Promise<string
   return nodeId;
 }
 
+/** The allocation that this host is a node of; undefined where it is none yet. */
+export function servedAllocation(): string | undefined {
+  return readNode()?.allocation_id;
+}
+
 function readNode(): { readonly node_id: string; readonly allocation_id: string } | undefined {
   const file = join(place.stateDir, 'identity/node.json');
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
@@ -175,11 +184,7 @@ async function ensureGate(config: string): Promise<void> {
   });
 }
 
-/** A host that belongs to this allocation already is left as it is. */
 async function enrol(login: Login, allocationId: string): Promise<void> {
-  const node = readNode();
-  if (node?.allocation_id === allocationId) return;
-  if (node) throw new Error(`This host serves ${node.allocation_id}, which is gone: ${place.command} -- --down`);
   const { token } = await gpuaas<{ token: string }>(login, ['nodes', 'join-token', allocationId]);
   const args = ['enroll', '--url', login.GPUAAS_URL, '--token-file', '-', '--config', place.configFile];
   const user = place.users.agent;

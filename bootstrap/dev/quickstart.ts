@@ -16,7 +16,14 @@ import { jobOf } from './quickstart-job.ts';
 import { ensureNotebook, type RunningNotebook } from './quickstart-notebook.ts';
 import { ensureAppVersion } from './quickstart-packages.ts';
 import { type Login, openTheWay, place } from './quickstart-place.ts';
-import { endAllocation, ensureArtifact, ensureControlPlane, ensureNode, ensureTenancy } from './quickstart-platform.ts';
+import {
+  endAllocation,
+  ensureArtifact,
+  ensureControlPlane,
+  ensureNode,
+  ensureTenancy,
+  servedAllocation,
+} from './quickstart-platform.ts';
 import { ensureComposePlugin, ensurePrograms } from './quickstart-programs.ts';
 import { writeProject } from './quickstart-project.ts';
 
@@ -82,11 +89,8 @@ function readOptions(args: readonly string[]): Options | string {
 async function up(isGvisorAsked: boolean): Promise<void> {
   openTheWay();
   part('1/5  engine, registry and the curated image (some minutes the first time)');
-  const [{ engine, registry, images }, , gvisor] = await Promise.all([
-    ensureGround(['runtime-cpu']),
-    ensureComposePlugin(),
-    offerGvisor(isGvisorAsked),
-  ]);
+  const [{ engine, registry, images }] = await Promise.all([ensureGround(['runtime-cpu']), ensureComposePlugin()]);
+  const gvisor = await offerGvisor(isGvisorAsked);
 
   part('2/5  control plane, with a project, an allocation and the image as a promoted artifact');
   await ensurePrograms();
@@ -129,7 +133,7 @@ Log in there, in a shell:   . ${place.loginFile}
   how JupyterLab is:        npx gpuaas apps instances describe ${id}
   what it writes:           npx gpuaas apps instances logs -f ${id}
   a job, to try one:        npx gpuaas jobs submit ${place.jobFile} --follow
-  ${projectLine(noGvisor)}
+${projectLines(noGvisor)}
 How the host is:            npx node-agent status --config ${place.configFile}
   what happened there:      npx node-agent explain ${id} --config ${place.configFile}
 Logs of the daemons:        ${place.logs}
@@ -137,9 +141,10 @@ Stop and remove it all:     ${place.command} -- --down`);
 }
 
 /** A project never runs under anything but gVisor. */
-function projectLine(noGvisor: string | undefined): string {
-  if (noGvisor === undefined) return `a project, to try one:    npx gpuaas jobs submit ${place.projectDir} --follow`;
-  return `no project can run:       there is no gVisor, as ${noGvisor}`;
+function projectLines(noGvisor: string | undefined): string {
+  if (noGvisor !== undefined) return `  no project can run:       there is no gVisor, as ${noGvisor}`;
+  return `  a project, to try one:    npx gpuaas jobs submit ${place.projectDir} --follow
+  a copy, to change it:     cp -rT ${place.projectDir} ~/regression    # each quickstart writes its own anew`;
 }
 
 async function down(purge: boolean): Promise<void> {
@@ -161,17 +166,18 @@ async function down(purge: boolean): Promise<void> {
 /** Wakes what is needed for it: daemons that died have left behind what they ran, built and kept. */
 async function clearHost(): Promise<void> {
   openTheWay();
-  const { allocation, sandboxes }: { allocation: { id: string }; sandboxes: object } = JSON.parse(
+  // Releases before gVisor wrote no sandboxes.
+  const { allocation, sandboxes = {} }: { allocation: { id: string }; sandboxes?: object } = JSON.parse(
     readFileSync(place.configFile, 'utf8'),
   );
+  // A configuration may name an allocation that this host never came to serve.
+  const allocationId = servedAllocation() ?? allocation.id;
   const { engine, registry } = await ensureGround([]);
   await ensurePrograms();
   const login = await ensureControlPlane(registry.host);
   const host = { engineSocket: engine.socketPath, registryHost: registry.host, hasGvisor: 'gvisor' in sandboxes };
-  await ensureNode(login, { allocationId: allocation.id, ...host });
-  await step('taking away JupyterLab, jobs, and what is kept for later ones', () =>
-    endAllocation(login, allocation.id),
-  );
+  await ensureNode(login, { allocationId, ...host });
+  await step('taking away JupyterLab, jobs, and what is kept for later ones', () => endAllocation(login, allocationId));
 }
 
 function sentenceOf(error: unknown): string {

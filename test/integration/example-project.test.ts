@@ -1,5 +1,5 @@
 /** The example project by the very commands of docs/projects.md, with a real control plane, agent, gate and engine, under gVisor. */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -20,13 +20,15 @@ const folder = temporaryFolder('example-project');
 const home = join(folder, 'home');
 const project = join(folder, 'project');
 let ground: ProjectWire;
+let image: string;
 
 beforeAll(async () => {
   ground = await openProjectWire(folder);
   const { socketPath } = ground.engine;
-  const { reference } = await ensureImage({ socketPath, host: (await ensureRegistry()).host }, 'python');
-  writeProject(project, reference);
+  ({ reference: image } = await ensureImage({ socketPath, host: (await ensureRegistry()).host }, 'python'));
+  writeProject(project, image);
   mkdirSync(home);
+  for (const line of blocks[0] ?? []) await typed(line);
 }, 240_000);
 afterAll(() => ground?.close());
 
@@ -62,7 +64,9 @@ const resultOf = () => JSON.parse(readFileSync(join(home, 'result.json'), 'utf8'
 
 it('is pushed, built, run under gVisor and kept, by the commands of the page; the second time its cache has what it made (C-4, C-78 to C-80, X-15)', async () => {
   const [take = [], run = [], look = [], again = []] = blocks;
+  // As somebody who goes through the page once more.
   for (const line of take) await typed(line);
+  expect(readdirSync(join(home, 'regression'))).not.toContain('regression');
 
   const [valid, pushed, followed] = [await typed(run[0] ?? ''), await typed(run[1] ?? ''), await typed(run[2] ?? '')];
 
@@ -96,8 +100,27 @@ it('goes on from its checkpoint when it was killed (C-71, C-76)', async () => {
   await typed(artifacts, id);
   await typed(logs, id);
   expect(await typed(describe, id)).toMatch(/^state +succeeded/m);
-  rmSync(join(home, 'result.json'));
+  rmSync(join(home, 'result.json'), { force: true });
   await typed('gpuaas jobs artifacts JOB result --output ~/result.json', id);
   expect(resultOf()).toMatchObject({ passes: 6000, was_cached: true });
   expect(resultOf().begun_at).toBeGreaterThan(0);
 }, 300_000);
+
+it('keeps its points also where another task, whose process has the same number, does so in between', async () => {
+  const twice = `
+import os, points
+replace = os.replace
+def after_another(draft, path):
+    os.replace = replace
+    points.load(8)
+    replace(draft, path)
+os.replace = after_another
+points.load(8)
+print(points.load(8)[1], os.listdir("/cache"), oct(os.stat("/cache/8.bin").st_mode))`;
+
+  const said = await typed(
+    `docker run --rm --network none --tmpfs /cache -e COMPUTALOT_CACHE_POINTS_DIR=/cache -v ${project}:/code:ro -w /code ${image} python -c '${twice}'`,
+  );
+
+  expect(said).toBe("True ['8.bin'] 0o100644");
+});
