@@ -44,7 +44,8 @@ afterAll(async () => {
 
 const sh = (line: string) => words('/bin/sh', '-c', line);
 const small = {
-  resources: { gpu_count: 0, cpu_cores: 0.2, memory_gib: 0.125 },
+  // Six of these jobs at once fit on two cores.
+  resources: { gpu_count: 0, cpu_cores: 0.15, memory_gib: 0.125 },
   mounts: [{ volume: 'data', path: '/data', read_only: false }],
 };
 const results = [{ name: 'said', regex: '(.+)', channels: ['stdout' as const] }];
@@ -68,7 +69,7 @@ async function serve(
     services: [{ ...service('model'), ...small, command: sh(serves), restart: { policy, max_retries }, ...over }],
     steps: [step('task', { ...small, results, command: sh(does) })],
   });
-  return await carryOut({ ...base, resources: { gpu_count: 0, cpu_cores: 0.4, memory_gib: 0.25 } });
+  return await carryOut({ ...base, resources: { gpu_count: 0, cpu_cores: 0.3, memory_gib: 0.25 } });
 }
 
 async function carryOut(base: JobPlan) {
