@@ -22,6 +22,7 @@ import { nvidiaChecks } from './doctor/nvidia-checks.ts';
 import { privilegeChecks } from './doctor/privilege-checks.ts';
 import { runtimeChecks } from './doctor/runtime-checks.ts';
 import { cardsOnBus, probeGpus } from './gpus.ts';
+import { whyNoneInGvisor } from './gvisor-cards.ts';
 import { KernelLog } from './kernel-log.ts';
 import { findProgram, searchFolders } from './programs.ts';
 import { probeRuntimes, type RuntimeName } from './runtimes.ts';
@@ -31,6 +32,7 @@ export interface DoctorPolicy {
   readonly allocation: { readonly uid: number; readonly home: string };
   readonly approved_engines: readonly RuntimeName[];
   readonly sandboxes: Readonly<Record<string, string>>;
+  readonly gvisor_cards?: boolean | undefined;
   readonly registries: readonly { readonly host: string }[];
   readonly reserves: { readonly cpu_cores: number; readonly memory_gib: number; readonly disk_gib: number };
   readonly network_pool: string;
@@ -75,6 +77,11 @@ export function hostChecks(input: DoctorInput): Check[] {
   const probe = once((signal) => probeGpus({ path, root, signal }));
   const nvidia = async (signal: AbortSignal) => (await probe(signal)).gpus.filter(({ vendor }) => vendor === 'nvidia');
   const find = (name: string) => findProgram(name, searchFolders(path));
+  const whyNoCards = async (signal: AbortSignal) => {
+    const { runtimePrograms: programs } = await askEngine(signal);
+    const { gpus } = await probe(signal);
+    return await whyNoneInGvisor({ name: policy.sandboxes.gvisor, programs, gpus, find }, signal);
+  };
   const pool = policy.network_pool;
   return [
     ...engineChecks({ askEngine, sandboxes: policy.sandboxes, root, hasFirewall: () => hasFirewall(root, pool) }),
@@ -83,6 +90,7 @@ export function hostChecks(input: DoctorInput): Check[] {
       ...{ sandboxes: policy.sandboxes, findProgram: find },
       probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine, signal }),
       probeCompose: (signal) => probeCompose({ folders: input.pluginFolders, signal }),
+      whyNoneInGvisor: policy.gvisor_cards === true ? whyNoCards : undefined,
       nvidiaDrivers: async (signal) => [...new Set((await nvidia(signal)).flatMap(({ driver }) => driver ?? []))],
     }),
     ...gpuChecks({

@@ -11,6 +11,8 @@ export interface RuntimeChecks {
   readonly findProgram: (name: string) => Promise<string | null>;
   /** Versions of the drivers of NVIDIA's cards; none without a card. */
   readonly nvidiaDrivers: (signal: AbortSignal) => Promise<readonly string[]>;
+  /** Why gVisor gets no cards, one sentence or nothing; undefined where host policy gives it none. */
+  readonly whyNoneInGvisor: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
   readonly probeCompose: (signal: AbortSignal) => Promise<Pick<ComposeProbe, 'version' | 'reason'>>;
 }
 
@@ -82,6 +84,13 @@ async function judgeRunc({ findProgram }: RuntimeChecks, signal: AbortSignal): P
 async function judgeGvisor(input: RuntimeChecks, signal: AbortSignal): Promise<Finding> {
   if (!Object.hasOwn(input.sandboxes, 'gvisor')) {
     return skipped('Host policy offers no gvisor; a launch that asks for it is refused.');
+  }
+  const noCards = await input.whyNoneInGvisor?.(signal);
+  if (noCards !== undefined) {
+    return fail(
+      `Host policy gives cards to gVisor, which can have none. ${noCards}`,
+      'Give the runtime `--nvproxy` in `runtimeArgs` of daemon.json and a driver that `runsc nvproxy list-supported-drivers` lists, or take `gvisor_cards` out of the configuration.',
+    );
   }
   const file = await input.findProgram('runsc');
   if (file === null) {

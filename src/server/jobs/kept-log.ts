@@ -15,6 +15,9 @@ const together = { entries: 500, characters: 128 * 1024 };
 const held = 512 * 1024;
 const mostShare = 64 * 1024;
 
+/** As hosts call the logs of what they build. */
+const logOfBuild = /^build(-\d+)?$/;
+
 export interface KeptLog {
   readonly outputs: OutputFiles;
   readonly logs: readonly { readonly step: string; readonly output: StoredOutput }[];
@@ -41,7 +44,7 @@ export async function keptLog(
   const end = endOf(job, await tx.job_news.get(job.id));
   const names = [...rows, ...end.outputs].map(({ name }) => name.replace(/\.log$/, ''));
   // What its build has said comes before all of them, and is read by its name.
-  const of = names.filter((name) => name !== 'build');
+  const of = names.filter((name) => !logOfBuild.test(name));
   const wanted = step === undefined ? new Set([...job.steps.map(({ id }) => id), ...of]) : [step];
   const logs: { step: string; output: StoredOutput }[] = [];
   const lacking: Lacking[] = [];

@@ -80,6 +80,19 @@ it('asks gvisor where it is offered: whether it is there, and whether it knows t
   });
 });
 
+it('fails where host policy gives cards to gvisor, which can have none, and says why', async () => {
+  const sandboxes = { runc: 'runc', gvisor: 'runsc' };
+  const runsc = standIn(testFolder(), 'runsc', 'echo "runsc version release-20260101.0"');
+  const at = async (why: string | undefined) =>
+    (await diagnose({ sandboxes, findProgram: async () => runsc, whyNoneInGvisor: async () => why }))['runtime.gvisor'];
+
+  expect(await at('The runtime runsc of the engine is registered without --nvproxy.')).toMatchObject({
+    status: 'fail',
+    found: expect.stringMatching(/^Host policy gives cards to gVisor, .* registered without --nvproxy\.$/),
+  });
+  expect(await at(undefined)).toMatchObject({ status: 'ok' });
+});
+
 function runtime(changes: Partial<RuntimeProbe>): RuntimeProbe {
   return {
     ...{ name: 'docker', state: 'ready', found: '/usr/bin/docker', searched: ['/usr/bin'], version: '28.2.2' },
@@ -93,6 +106,7 @@ async function diagnose(sources: Partial<RuntimeChecks>) {
     probeRuntimes: () => Promise.resolve([runtime({})]),
     probeCompose: () => Promise.resolve({ version: '2.26.1', reason: null }),
     ...{ sandboxes: { runc: 'runc' }, findProgram: async () => null, nvidiaDrivers: async () => [] },
+    whyNoneInGvisor: undefined,
     ...sources,
   });
   return Object.fromEntries((await runChecks(checks, { signal: patience })).map((result) => [result.name, result]));
