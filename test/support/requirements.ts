@@ -58,11 +58,12 @@ function keep(shown: Map<string, Shown[]>, id: string, one: Shown): void {
   if (!isKnown) shown.set(id, [...known, one]);
 }
 
-function titlesOf(text: string) {
+/** The sentences of a file of tests, each with what it begins with: `it(`, `it.each(…)(`, `describe.concurrent(`. */
+export function titlesOf(text: string) {
   const pattern = /\b(?:it|test|describe)(?:\.\w+(?:\((?:[^()]|\([^()]*\))*\))?)*\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
   return [...text.matchAll(pattern)].map((match) => ({
     ...{ from: match.index, to: match.index + match[0].length },
-    title: (match[2] ?? '').replaceAll("\\'", "'"),
+    ...{ head: match[0].slice(0, match[0].indexOf(match[1] ?? '')), title: (match[2] ?? '').replaceAll("\\'", "'") },
   }));
 }
 
