@@ -15,9 +15,9 @@
  * did is done. Only mounts that the gate itself pins and hands to the engine would close the window.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
+import { backoffDelay, pause } from '../kit/backoff.ts';
 import { cachesOf } from '../policy/caches.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { sendAnswer } from './answers.ts';
@@ -35,8 +35,8 @@ import type { EngineAnswer } from './upstream.ts';
 import { compareMounts } from './verify-mounts.ts';
 import { namedVolumes } from './volumes.ts';
 
-/** Looks at a process that may be ending just then. */
-const attempts = 5;
+/** Between looks at a process that may be ending just then: a busy engine hears of an end late. */
+const lookAgain = { firstMs: 20, maxMs: 500, factor: 2 };
 /** A container that runs longer than this without having been looked at is killed. */
 const verifyMs = 5_000;
 
@@ -129,12 +129,13 @@ async function verifyLate(id: string, object: ContainerObject, gate: GateContext
 /** Returns if the mounts of the running container are right or it has ended by itself; else kills it and throws. */
 async function verifyOrKill(id: string, checked: Checked, gate: GateContext, signal: AbortSignal) {
   const inTime = AbortSignal.timeout(verifyMs);
+  const seen = { cause: `not looked at within ${verifyMs} ms` };
   try {
-    const errors = await findWrongMounts(id, checked, gate, AbortSignal.any([signal, inTime]));
+    const errors = await findWrongMounts(id, checked, gate, AbortSignal.any([signal, inTime]), seen);
     if (errors.length > 0) throw wrongMounts(errors);
   } catch (thrown) {
     const isLate = inTime.aborted && !signal.aborted && thrown === inTime.reason;
-    const error = isLate ? wrongMounts([unreadable(`not looked at within ${verifyMs} ms`)]) : thrown;
+    const error = isLate ? wrongMounts([unreadable(seen.cause)]) : thrown;
     if (isMountRefusal(error)) await kill(id, error, gate, signal);
     throw error;
   }
@@ -161,27 +162,29 @@ function wrongMounts(errors: readonly PathError[]): AgentError {
   return new AgentError('mount.refused', { path, reason, errors: errors.map((error) => ({ ...error })) });
 }
 
-/** A process that cannot be looked at is wrong, unless the engine says that it has ended. */
+/**
+ * Of a process that cannot be looked at the engine says at some time that it has ended, or it is wrong when its time is over.
+ * `seen.cause` is why it could not be looked at.
+ */
 async function findWrongMounts(
   id: string,
   checked: Checked,
   gate: GateContext,
   signal: AbortSignal,
+  seen: { cause: string },
 ): Promise<PathError[]> {
-  let cause = '';
-  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     const { object } = await gate.containers.require(id, signal);
     const { Running, Pid } = object.State;
     if (!Running || !Pid) return await judgeEnded(object, checked, gate);
     try {
       return await judgeProcess(Pid, object, checked.mounts, gate.policy);
     } catch (error) {
-      // Ends while it is read (ENOENT, ESRCH, EINVAL): then the engine will say so in a moment.
-      cause = error instanceof Error ? error.message : String(error);
-      await sleep(20 * attempt, undefined, { signal });
+      // Ends while it is read: ENOENT, ESRCH, EINVAL.
+      seen.cause = error instanceof Error ? error.message : String(error);
     }
+    await pause(backoffDelay(lookAgain, attempt), signal);
   }
-  return [unreadable(cause)];
 }
 
 function unreadable(cause: string): PathError {

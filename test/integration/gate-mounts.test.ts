@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -53,6 +54,16 @@ function swapFor(path: string, target: string): void {
 /** Holds up everything here until the engine says so: the gate must find the container ended. */
 function waitUntilEnded(instance: string): void {
   execFileSync('docker', ['-H', `unix://${ground.engineSocket}`, 'wait', `gpuaas-${instance}`]);
+}
+
+/** Its process is gone, and the engine hears nothing of that until `ms` later: as on a machine that is very busy. */
+function endUnheard(instance: string, ms: number): void {
+  const argv = ['-H', `unix://${ground.engineSocket}`, 'inspect', '-f', '{{.State.Pid}}', `gpuaas-${instance}`];
+  const pid = Number(execFileSync('docker', argv));
+  const shim = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  process.kill(shim, 'SIGSTOP');
+  setTimeout(() => process.kill(shim, 'SIGCONT'), ms);
+  process.kill(pid, 'SIGKILL');
 }
 
 const onStart = /^POST \S+\/start HTTP/;
@@ -262,6 +273,14 @@ it('passes on the start of a container that ends at once', async () => {
 
   expect((await startOf(instance)).status).toBe(204);
   await until('it has ended', async () => (await stateOf(instance)).ExitCode === 3);
+});
+
+it('passes on the start of a container whose end the engine hears of late', async () => {
+  const instance = await ground.makeInstance();
+  ground.recorder.beforeAnswer(onStart, () => endUnheard(instance, 1500));
+
+  expect((await startOf(instance)).status).toBe(204);
+  await until('it has ended', async () => (await stateOf(instance)).ExitCode === 137);
 });
 
 it('lets a workload write its folder as its own user', async () => {
