@@ -2,11 +2,16 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { buildLabels, labels } from '../../src/contract/names.ts';
 import type { JobView } from '../../src/server/jobs/job-view.ts';
+import { until } from '../support/daemon-ground.ts';
+import { engineCall } from '../support/engine-call.ts';
+import { leftOf } from '../support/nosana-ground.ts';
 import { openProjectWire, type ProjectWire } from '../support/project-wire.ts';
+import { startNodeAgent } from '../support/run-task-process.ts';
 import { taggedImage } from '../support/tagged-image.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import type { Wire } from '../support/wire-ground.ts';
+import { ok, type Wire } from '../support/wire-ground.ts';
 
 const folder = temporaryFolder('wire-projects');
 let ground: ProjectWire;
@@ -89,4 +94,64 @@ it('that cannot be a revision is told all that is wrong before anything is sent'
   expect(stderr).toContain('version must be a positive integer');
   expect(stderr).toContain('build.dockerfile does not exist in the tarball');
   expect(stderr).toContain('/validation/files/0: is no file of the tarball');
+});
+
+const engineGet = async <T>(path: string) => (await engineCall<T>(ground.engine.socketPath, 'GET', path)).body;
+
+/** Containers of builds, of which the engine has no other. */
+async function building(): Promise<{ readonly Id: string; readonly State: string }[]> {
+  const all =
+    await engineGet<{ Id: string; State: string; Labels: Record<string, string> }[]>('/containers/json?all=1');
+  return all.filter(({ Labels }) => Labels[labels.instance] === undefined);
+}
+
+/** All of them as soon as one runs that was not there before. */
+async function nextBuild(...before: readonly string[]): Promise<string[]> {
+  let found: Awaited<ReturnType<typeof building>> = [];
+  await until(async () => {
+    found = await building();
+    return found.some(({ Id, State }) => State === 'running' && !before.includes(Id));
+  }, 'a build to be at work');
+  return found.map(({ Id }) => Id);
+}
+
+/** What builds have left for which there is no image. */
+async function layers(): Promise<unknown[]> {
+  const filters = { label: [`${buildLabels.allocation}=${wire.allocationId}`], dangling: ['true'] };
+  return await engineGet(`/images/json?all=1&filters=${encodeURIComponent(JSON.stringify(filters))}`);
+}
+
+it('a build ends with a job that is cancelled; the next job of the revision builds and runs, also where its agent is killed meanwhile', async () => {
+  const at = project('waits', {
+    'computalot.project.json': JSON.stringify({ ...manifest, artifacts: {} }),
+    Dockerfile: `FROM ${image}\nCOPY job.sh /workspace/\nRUN trap "exit 0" USR1; while :; do sleep 0.05; done\n`,
+    'job.sh': 'echo done',
+  });
+  const { sha256 } = JSON.parse((await run('push', at, '--json')).last);
+  const submit = async () => JSON.parse((await run('submit', '--revision', sha256, '--json')).last) as JobView;
+  const jobOf = async (id: string) => ok(await wire.member.call('GET', `/api/v1/jobs/${id}`)) as JobView;
+  const left = async (id: string) => await leftOf({ engineSocket: ground.engine.socketPath }, id);
+
+  const given = await submit();
+  const first = await nextBuild();
+  expect((await run('cancel', given.id)).stdout).toContain('is cancelled');
+  await until(async () => (await building()).length === 0, 'the build to be over');
+  expect([await left(given.id), (await layers()).length > 0]).toEqual([[], true]);
+  const removed = await startNodeAgent(['caches', 'remove', '--all', '--config', wire.configFile]).ended;
+  expect([removed.code, await layers()]).toEqual([0, []]);
+
+  const { id } = await submit();
+  const second = await nextBuild(...first);
+  await wire.agent.stop('SIGKILL');
+  await wire.agent.start();
+  const third = await nextBuild(...second);
+  // One at a time, and never what was begun before.
+  expect(new Set([...first, ...second, ...third]).size).toBe(3);
+  await until(async () => {
+    await engineCall(ground.engine.socketPath, 'POST', `/containers/${third[0]}/kill?signal=USR1`);
+    return (await building()).length === 0;
+  }, 'the build to end');
+  await until(async () => (await jobOf(id)).state === 'succeeded', 'the job to end');
+  expect((await run('logs', id)).stdout).toBe('task | done\n');
+  await until(async () => (await left(id)).length === 0, 'its host to have taken it away');
 });
