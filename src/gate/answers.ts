@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { AgentError, type FailureCode, type FailureDetail, type FailureKind, failures } from '../contract/failures.ts';
 import type { PathError } from '../contract/validate.ts';
+import { isDiskFull } from '../kit/disk-full.ts';
 import type { PlainAnswer } from '../kit/plain-answer.ts';
 import type { EngineAnswer } from './upstream.ts';
 
@@ -121,6 +122,8 @@ export function describeFailure(error: unknown): { status: number; body: GateFai
 function asAgentError(error: unknown): AgentError {
   if (error instanceof AgentError) return error;
   if (error instanceof DOMException && error.name === 'TimeoutError') return new AgentError('engine.timed_out');
+  if (isDiskFull(error))
+    return new AgentError('disk.full', { reason: 'The gate can write nothing more.' }, { cause: error });
   return new AgentError('internal', {}, { cause: error });
 }
 

@@ -18,12 +18,13 @@ import type { ContainerFacts } from '../runtime/engine.ts';
 import { isEngineAway } from '../runtime/engine-away.ts';
 import { createStep } from './create-step.ts';
 import { followResults } from './follow-results.ts';
+import { fullDiskHint } from './full-disk-hint.ts';
 import type { Part } from './parts.ts';
 import { readOnlyHint } from './read-only-hint.ts';
 import { type ExposedPort, resolvePart } from './resolve-part.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
-import { endOf, endTime, exitOf, mayRestart, restartsSoFar } from './step-end.ts';
+import { type Exit, endOf, endTime, exitOf, mayRestart, restartsSoFar } from './step-end.ts';
 import { watchByCommand } from './step-health.ts';
 import { watchReadiness } from './step-ready.ts';
 import { StepResults } from './step-results.ts';
@@ -261,7 +262,7 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
     if (job.step(part.id).ending === null) return true;
   }
   const excerpt = ended ? await readExcerpt(job.ground.engine, name, toItsEnd(), ended).catch(() => '') : '';
-  const told = { excerpt, advice: readOnlyHint(job.plan, part, excerpt) };
+  const told = { excerpt, advice: readOnlyHint(job.plan, part, excerpt) ?? (await adviceOnDisk(job, exit)) };
   const { state, failure } = endOf(part, { ...step, ending: job.step(part.id).ending }, told);
   const results = job.results.get(part.id)?.all() ?? {};
   const ended_at = endTime(step, ended?.finishedAt ?? new Date().toISOString());
@@ -269,6 +270,10 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
   job.updateStep(part.id, { ...exit, state, failure, results, ended_at, ready: false, ...said });
   tellEnd(job, part.id);
   return false;
+}
+
+async function adviceOnDisk({ ground }: RunningJob, { exit_code }: Exit): Promise<string | undefined> {
+  return exit_code === null || exit_code === 0 ? undefined : await fullDiskHint(ground.engine, toItsEnd());
 }
 
 /** A check has had it stopped, and allows another try. */

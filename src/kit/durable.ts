@@ -6,7 +6,13 @@ import { dirname, join } from 'node:path';
 export function writeDurable(file: string, text: string | Uint8Array, mode = 0o644): void {
   const temporary = `${file}.new`;
   rmSync(temporary, { force: true });
-  writeFileSync(temporary, text, { mode, flush: true, flag: 'wx' });
+  try {
+    writeFileSync(temporary, text, { mode, flush: true, flag: 'wx' });
+  } catch (error) {
+    // On a full disk what came of it takes the last of the room.
+    rmSync(temporary, { force: true });
+    throw error;
+  }
   renameSync(temporary, file);
   syncPath(dirname(file));
 }

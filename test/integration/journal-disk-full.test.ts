@@ -1,10 +1,14 @@
-/** The journal on a disk that is really full: a small file system in memory. */
+/** What the agent keeps, on a disk that is really full: a small file system in memory. */
 import { execFileSync } from 'node:child_process';
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Journal } from '../../src/agent/journal/journal.ts';
 import { openJournal } from '../../src/agent/journal/open-journal.ts';
+import { openOutputs } from '../../src/jobs/outputs/keep-outputs.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createLog } from '../../src/kit/log.ts';
+import type { LogEntry } from '../../src/runtime/engine.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { exitEvent, fenced, launchTask, now, progress, succeeded } from '../unit/agent/journal/samples.ts';
 
@@ -69,6 +73,36 @@ it('opens on a full disk, with all that was in it', () => {
   expect(journal.waiting(0, 10)).toMatchObject([{ kind: 'task.result' }]);
 });
 
+it('keeps of an output all or nothing, and takes it when there is room again', async () => {
+  const folder = join(disk, `state-${count}`, 'jobs');
+  const outputs = openOutputs({
+    ...{ engine: { getArchive: () => Promise.reject(new Error('not asked for')) }, folder, destination: undefined },
+    ...{ clock: systemClock, log: createLog({ level: 'silent' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
+  });
+  const take = (job: string, lines: number) => outputs.takeLog(job, 'train', logOf(lines), AbortSignal.timeout(60_000));
+  const left = (job: string) => readdirSync(join(folder, job));
+
+  await expect(take('too-large', 200)).rejects.toMatchObject({ code: 'disk.full' });
+  const { sha256, bytes } = await take('fits', 4);
+  const before = left('fits');
+  // Room for the bytes, and for no note of them.
+  fillDisk(Math.ceil(bytes / 4096) * 4096);
+  await expect(take('no-note', 4)).rejects.toMatchObject({ code: 'disk.full' });
+  expect([left('too-large'), left('no-note')]).toEqual([[], []]);
+  rmSync(filler);
+  await take('no-note', 4);
+
+  expect([left('fits'), left('no-note')]).toEqual([before, before]);
+  expect(before).toContain(sha256);
+});
+
+async function* logOf(lines: number): AsyncGenerator<LogEntry> {
+  const time = '2026-11-27T00:00:00.000Z';
+  for (let number = 0; number < lines; number += 1) {
+    yield { cursor: '', time, channel: 'stdout', data: Buffer.alloc(65_536, 'x'), partial: false };
+  }
+}
+
 function acceptUntilFull(): number {
   for (let number = 0; ; number += 1) {
     try {
@@ -81,7 +115,8 @@ function acceptUntilFull(): number {
   }
 }
 
-function fillDisk(): void {
+/** `but`: bytes that stay free. */
+function fillDisk(but = 0): void {
   const { bavail, bsize } = statfsSync(disk);
-  writeFileSync(filler, Buffer.alloc(bavail * bsize));
+  writeFileSync(filler, Buffer.alloc(bavail * bsize - but));
 }

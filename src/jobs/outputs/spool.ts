@@ -107,7 +107,7 @@ export class Spool {
       const before = this.find(job, output.name);
       renameSync(part, join(folder, sha256));
       syncPath(folder);
-      this.#put(job, { output, state: 'waiting' });
+      this.#note(job, { output, state: 'waiting' });
       if (before) this.#dropBytes(job, before.output.sha256);
       return { spooled: { job, output, state: 'waiting' }, isNew: true };
     } catch (error) {
@@ -154,6 +154,16 @@ export class Spool {
     } finally {
       await pieces.settled();
       await file.close();
+    }
+  }
+
+  /** Bytes without a note would be nobody's. */
+  #note(job: string, kept: Note): void {
+    try {
+      this.#put(job, kept);
+    } catch (error) {
+      this.#dropBytes(job, kept.output.sha256);
+      throw error;
     }
   }
 

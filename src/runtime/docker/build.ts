@@ -88,8 +88,9 @@ export async function build(
   );
   const signal = AbortSignal.any([options.signal, ending.signal]);
   let looking: NodeJS.Timeout | undefined;
+  let rootDir = '';
   try {
-    const { rootDir } = await readFacts(calls, signal);
+    ({ rootDir } = await readFacts(calls, signal));
     await assertRoom(rootDir, options.diskReserveBytes);
     looking = setInterval(() => void assertRoom(rootDir, options.diskReserveBytes).catch(end), diskMs);
     const query = {
@@ -115,7 +116,7 @@ export async function build(
     if (!built) throw new AgentError('engine.failed', { call: 'build', reason: 'It has built nothing.' });
     return built;
   } catch (error) {
-    throw signal.aborted ? signal.reason : asUnsupported(error);
+    throw signal.aborted ? signal.reason : asDiskFull(asUnsupported(error), rootDir);
   } finally {
     clearTimeout(late);
     clearInterval(looking);
@@ -131,7 +132,31 @@ function keyOf({ timeout_seconds: _, ...source }: BuildImage): string {
 async function assertRoom(path: string, reserveBytes: number): Promise<void> {
   const { freeBytes } = await readDisk(path);
   if (freeBytes >= reserveBytes) return;
-  throw new AgentError('disk.full', { path, free_bytes: freeBytes, needed_bytes: reserveBytes });
+  const reason = `The engine's disk has ${toGib(freeBytes)} GiB left, and ${toGib(reserveBytes)} are kept free.`;
+  throw new AgentError('disk.full', { reason, path, free_bytes: freeBytes, needed_bytes: reserveBytes });
+}
+
+function toGib(bytes: number): number {
+  return Math.round((bytes / 2 ** 30) * 100) / 100;
+}
+
+/**
+ * Of a command that finds no room there is nothing but what it has written: its container is gone, and with it what has filled the disk,
+ * before the engine says that it has failed. A disk that fills quickly is not seen to be full either.
+ */
+function asDiskFull(error: unknown, path: string): unknown {
+  if (!(error instanceof AgentError)) return error;
+  const { code, detail } = error;
+  if (code === 'disk.full') return new AgentError('disk.full', { path, ...detail }, { cause: error });
+  const isFull = code === 'build.failed' && readTrouble(String(detail['tail'] ?? ''))?.code === 'disk.full';
+  if (!isFull) return error;
+  const { label, step, instruction } = detail;
+  const named = label === undefined ? `Step ${step}, ${instruction},` : `The init command ${label}`;
+  return new AgentError(
+    'disk.full',
+    { ...detail, path, reason: `${named} has found no room on the engine's disk.` },
+    { cause: error },
+  );
 }
 
 /**

@@ -1,10 +1,11 @@
 /** Answers as they go to a client on a real socket. */
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { sendPlain } from '../../../src/gate/answers.ts';
+import { describeFailure, sendPlain } from '../../../src/gate/answers.ts';
 import type { PlainAnswer } from '../../../src/kit/plain-answer.ts';
 import { atFileEnd } from '../../support/file-end.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -77,4 +78,17 @@ it('a large answer that is over ends the connection, also where its client stays
   const all: Buffer[] = await client.toArray();
   expect(Buffer.concat(all).toString().split('\r\n\r\n')[1]).toBe('2\r\nok\r\n0');
   client.destroy();
+});
+
+it.each([
+  ['where the gate can write nothing more', () => writeFileSync('/dev/full', 'x'), 507, 'disk.full'],
+  ['of an error that is none of ours', () => writeFileSync(folder, 'x'), 500, 'internal'],
+])('a failure is told by its code %s', (_, work, status, code) => {
+  expect(() => {
+    try {
+      work();
+    } catch (error) {
+      throw describeFailure(error);
+    }
+  }).toThrow(expect.objectContaining({ status, body: expect.objectContaining({ code }) }));
 });

@@ -15,6 +15,15 @@ const source: BuildImage = {
 let scripted: ScriptedEngine | undefined;
 afterEach(() => scripted?.close());
 
+async function engineThatWrites(lines: readonly object[]) {
+  scripted = await startScriptedEngine(({ line }, response) => {
+    if (line.startsWith('POST /build')) response.end(lines.map((each) => `${JSON.stringify(each)}\r\n`).join(''));
+    else if (line.startsWith('GET /gpuaas/')) sendJson(response, 200, { image: 'sha256:1', engine: '20.10.24' });
+    else sendJson(response, 200, { DockerRootDir: disk, Version: '1', Id: 'sha256:1' });
+  });
+  return openDockerEngine({ socketPath: scripted.socketPath });
+}
+
 it('each step of a build is told once, and what is written otherwise as it comes', async () => {
   const written = [
     'Step 1/2 : FROM x',
@@ -26,13 +35,7 @@ it('each step of a build is told once, and what is written otherwise as it comes
     'it\n',
     'Step 2/2 : x\n',
   ];
-  scripted = await startScriptedEngine(({ line }, response) => {
-    if (line.startsWith('POST /build'))
-      response.end(written.map((stream) => `${JSON.stringify({ stream })}\r\n`).join(''));
-    else if (line.startsWith('GET /gpuaas/')) sendJson(response, 200, { image: 'sha256:1', engine: '20.10.24' });
-    else sendJson(response, 200, { DockerRootDir: disk, Version: '1', Id: 'sha256:1' });
-  });
-  const engine = openDockerEngine({ socketPath: scripted.socketPath });
+  const engine = await engineThatWrites(written.map((stream) => ({ stream })));
   const told: string[] = [];
 
   await engine.build({ projectId: 'project-1', source }, Readable.from([]), {
@@ -46,4 +49,31 @@ it('each step of a build is told once, and what is written otherwise as it comes
     // Of a command.
     'Step 2/2 : x\n',
   ]);
+});
+
+it.each([
+  [
+    'a command found no room',
+    'dd: No space left on device\n',
+    'returned a non-zero code: 1',
+    'disk.full',
+    /^Step 2, RUN make, has/,
+  ],
+  ['the engine found no room', '', 'write /x: no space left on device', 'disk.full', /^write \/x: no space/],
+  ['a command failed otherwise', 'no compiler\n', 'returned a non-zero code: 1', 'build.failed', /non-zero code/],
+])('where %s it says so', async (_, said, message, code, reason) => {
+  const step = { stream: 'Step 2/2 : RUN make' };
+  const engine = await engineThatWrites([
+    { stream: 'Step 1/2 : FROM x' },
+    step,
+    { stream: said },
+    { error: message, errorDetail: { message } },
+  ]);
+
+  const built = engine.build({ projectId: 'project-1', source }, Readable.from([]), {
+    ...{ signal: AbortSignal.timeout(25_000), diskReserveBytes: 0 },
+  });
+
+  const path = code === 'disk.full' ? { path: disk } : {};
+  await expect(built).rejects.toMatchObject({ code, detail: { ...path, reason: expect.stringMatching(reason) } });
 });
