@@ -252,6 +252,12 @@ export interface PathFacts {
   readonly executable: boolean;
 }
 
+/** A tar, read once: each chunk is there until the next is asked for. */
+export interface Archive extends AsyncIterable<Buffer> {
+  /** Ends it at any time, also where nobody has begun to read. */
+  destroy(): void;
+}
+
 export interface ContainerEngine {
   facts(signal: AbortSignal): Promise<EngineFacts>;
   /** Pulls by digest, one pull per digest at a time, and verifies by inspection what the engine then holds. */
@@ -309,9 +315,9 @@ export interface ContainerEngine {
   putArchive(name: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>;
   /**
    * A file or folder of a container of a job as a tar, at the pace of the reader; `path` is in one of its volumes. Undefined
-   * where nothing is there. The stream fails where the engine or the connection goes away.
+   * where nothing is there. To read it fails where the engine or the connection goes away.
    */
-  getArchive(name: string, path: string, signal: AbortSignal): Promise<Readable | undefined>;
+  getArchive(name: string, path: string, signal: AbortSignal): Promise<Archive | undefined>;
   /**
    * What is at an absolute path of a container of a job that was created without volumes and never started; undefined where
    * nothing is. Links lead nowhere but in the container.

@@ -1,12 +1,10 @@
 /** Containers of jobs through the gate: what they are, what goes into them and out of them, and what a taken-over agent gets. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { publishRoot } from '../../bootstrap/dev/publish.ts';
@@ -116,8 +114,12 @@ function tarWith(files: Readonly<Record<string, string>>): Buffer {
 }
 
 /** Names and content of the files in a tar. */
-async function filesIn(tar: Readable | undefined): Promise<string> {
-  const input = await buffer(tar ?? Readable.from([]));
+async function bytesOf(tar: AsyncIterable<Buffer>): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(tar, (chunk) => Buffer.from(chunk)));
+}
+
+async function filesIn(tar: AsyncIterable<Buffer> = Readable.from([])): Promise<string> {
+  const input = await bytesOf(tar);
   return execFileSync('tar', ['-xOvf', '-'], { input, stdio: ['pipe', 'pipe', 'pipe'] }).toString();
 }
 
@@ -499,13 +501,14 @@ describe('an archive', () => {
     const name = await made(newInstance(), 'sleep 60');
     await put(name, '/data', tarWith({ large: 'x'.repeat(2 ** 24) }));
     const ask = async () => (await engine.getArchive(name, '/data/large', never())) ?? Readable.from([]);
-    const tar = await ask();
-    await once(tar, 'readable');
+    const chunks = (await ask())[Symbol.asyncIterator]();
+    await chunks.next();
 
     await engine.start(name, never());
 
-    await expect(buffer(tar)).rejects.toMatchObject({ code: 'engine.unavailable' });
-    expect((await buffer(await ask())).length).toBeGreaterThan(2 ** 24);
+    const rest = { [Symbol.asyncIterator]: () => chunks };
+    await expect(bytesOf(rest)).rejects.toMatchObject({ code: 'engine.unavailable' });
+    expect((await bytesOf(await ask())).length).toBeGreaterThan(2 ** 24);
     await engine.remove(name, never());
   });
 
@@ -571,7 +574,7 @@ describe('an archive', () => {
     await ran(name);
     const tar = await engine.getArchive(name, '/data/large', never());
     if (tar === undefined) throw new Error('nothing came');
-    await once(tar, 'readable');
+    await tar[Symbol.asyncIterator]().next();
     tar.destroy();
 
     expect(await engine.remove(name, never())).toBe(true);

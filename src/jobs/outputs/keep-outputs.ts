@@ -1,12 +1,11 @@
 /** Keeps what comes out of jobs, and hands it over to the control plane in the background. */
 import { posix } from 'node:path';
-import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import type { KeptOutput } from '../../contract/job-outputs.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { Slots } from '../../kit/slots.ts';
-import type { ContainerEngine, LogEntry } from '../../runtime/engine.ts';
+import type { Archive, ContainerEngine, LogEntry } from '../../runtime/engine.ts';
 import { handOver, type OutputDestination } from './hand-over.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
 import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
@@ -162,7 +161,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
 }
 
 /** True where nobody has been at work on it since it was read. */
-async function isAsTaken({ print }: Look, read: () => Promise<Readable | undefined>): Promise<boolean> {
+async function isAsTaken({ print }: Look, read: () => Promise<Archive | undefined>): Promise<boolean> {
   const again = await read();
   return again !== undefined && (await lookAt(again)).print === print;
 }

@@ -7,9 +7,12 @@
  */
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { type Extract, extract, type Header, type Pack, pack } from 'tar-stream';
 import { AgentError } from '../../contract/failures.ts';
+import { inPieces } from '../../kit/in-pieces.ts';
+import { blockBytes, HeaderTrouble, readHeader, readTime } from '../../kit/tarball/read-header.ts';
+import type { Archive } from '../../runtime/engine.ts';
 
 export interface TarLimits {
   readonly bytes: number;
@@ -36,37 +39,48 @@ export interface Look {
 /** Takes the next bytes; the chunk is the caller's again when it resolves. */
 export type Write = (chunk: Uint8Array) => Promise<void>;
 
+/** Of an archive that has to be unpacked. */
+const pieceBytes = 512 * 1024;
+
 type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 type Kept = Partial<Header> & Pick<Header, 'name'>;
+type Told = Pick<Header, 'name' | 'size' | 'mtime'> & { readonly type: Header['type'] };
+
+/** What an archive begins with. */
+interface First {
+  readonly header: Told;
+  /** Each chunk is there until the next is asked for. Of what is no file it is nobody's. */
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+type Use<T> = (first: First, rest: AsyncIterator<Entry>) => Promise<T>;
 
 /**
  * `output.refused` for what is neither file nor folder, is too large, or is no sound tar, `output.unsettled` for what was written to
  * too late, as the first header says that shows it. Fails as `from` and `write` do.
  */
-export async function takeTar(from: Readable, write: Write, limits: TarLimits): Promise<TakenTar> {
-  return await reading(from, async (first, entries) => {
-    const { type, name, size } = first.header;
+export async function takeTar(from: Archive, write: Write, limits: TarLimits): Promise<TakenTar> {
+  return await reading(from, async ({ header, content }, entries) => {
+    const { type, name, size } = header;
     const seen = new Seen(limits.newest);
-    seen.add(first.header);
+    seen.add(header);
     if (type === 'file') {
       if (size > limits.bytes) throw tooLarge(limits.bytes);
-      for await (const chunk of first) await write(chunk as Uint8Array);
+      for await (const chunk of content) await write(chunk);
       return { kind: 'file', leftOut: new LeftOut(), look: seen.look() };
     }
     if (type !== 'directory') throw refused(`It is a ${type}, and no file and no folder.`);
-    first.resume();
     const leftOut = await folder({ base: plain(name), entries, limits, seen }, write);
     return { kind: 'folder', leftOut, look: seen.look() };
   });
 }
 
 /** The same look as that of what was taken, where nothing has changed. Of a file no content is read. */
-export async function lookAt(from: Readable): Promise<Look> {
-  return await reading(from, async (first, entries) => {
+export async function lookAt(from: Archive): Promise<Look> {
+  return await reading(from, async ({ header }, entries) => {
     const seen = new Seen();
-    seen.add(first.header);
-    if (first.header.type === 'file') return seen.look();
-    first.resume();
+    seen.add(header);
+    if (header.type === 'file') return seen.look();
     for (let entry = await next(entries); entry; entry = await next(entries)) {
       seen.add(entry.header);
       entry.resume();
@@ -83,7 +97,7 @@ class Seen {
     this.#newest = newest;
   }
 
-  add({ name, type, size, mtime }: Header): void {
+  add({ name, type, size, mtime }: Told): void {
     const time = mtime?.getTime() ?? 0;
     if (time > this.#newest) throw new AgentError('output.unsettled');
     this.#hash.update(JSON.stringify([name, type, size, time]));
@@ -94,7 +108,67 @@ class Seen {
   }
 }
 
-async function reading<T>(from: Readable, use: (first: Entry, rest: AsyncIterator<Entry>) => Promise<T>): Promise<T> {
+async function reading<T>(from: Archive, use: Use<T>): Promise<T> {
+  const bytes = from[Symbol.asyncIterator]();
+  try {
+    const head = await headOf(bytes);
+    const file = plainFile(head);
+    if (file) return await use({ header: file, content: contentOf(file, head, bytes) }, nothing);
+    return await unpacking(
+      inPieces(joined(head, bytes), () => Buffer.allocUnsafeSlow(pieceBytes)),
+      use,
+    );
+  } finally {
+    from.destroy();
+  }
+}
+
+/** A block, and what has come with it; less where there is no more. */
+async function headOf(bytes: AsyncIterator<Buffer>): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  while (head.length < blockBytes) {
+    const { done, value } = await bytes.next();
+    if (done) break;
+    head = Buffer.concat([head, value]);
+  }
+  return head;
+}
+
+/** The header of a file of which nothing is said before; undefined for everything else, which is nothing to hurry with. */
+function plainFile(head: Buffer): Told | undefined {
+  const block = head.subarray(0, blockBytes);
+  try {
+    const header = block.length < blockBytes ? undefined : readHeader(block);
+    if (header?.type !== '0') return undefined;
+    return { name: String(header.path), type: 'file', size: header.size, mtime: new Date(readTime(block) * 1000) };
+  } catch (error) {
+    if (error instanceof HeaderTrouble) return undefined;
+    throw error;
+  }
+}
+
+async function* contentOf({ size }: Told, head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void> {
+  let left = size;
+  for (let chunk = head.subarray(blockBytes); ; ) {
+    const part = chunk.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) yield part;
+    if (left === 0) return;
+    const { done, value } = await rest.next();
+    if (done) throw damaged();
+    chunk = value;
+  }
+}
+
+async function* joined(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void> {
+  yield head;
+  yield* { [Symbol.asyncIterator]: () => rest };
+}
+
+const nothing: AsyncIterator<Entry> = { next: async () => ({ done: true, value: undefined }) };
+
+async function unpacking<T>(bytes: AsyncIterable<Uint8Array>, use: Use<T>): Promise<T> {
+  const from = Readable.from(bytes, { objectMode: false });
   const tar = extract();
   from.once('error', (error) => tar.destroy(error));
   from.pipe(tar as unknown as NodeJS.WritableStream);
@@ -102,7 +176,8 @@ async function reading<T>(from: Readable, use: (first: Entry, rest: AsyncIterato
     const entries = tar[Symbol.asyncIterator]();
     const first = await next(entries);
     if (!first) throw refused('It is a socket, or went just then: the engine gave nothing of it.');
-    return await use(first, entries);
+    if (first.header.type !== 'file') first.resume();
+    return await use({ header: first.header, content: first as AsyncIterable<Uint8Array> }, entries);
   } catch (error) {
     throw reasonOf(error, from);
   } finally {
@@ -115,7 +190,7 @@ async function reading<T>(from: Readable, use: (first: Entry, rest: AsyncIterato
 function reasonOf(error: unknown, from: Readable): unknown {
   if (from.errored) return from.errored;
   const { code } = error as NodeJS.ErrnoException;
-  return code === undefined || code === 'STREAM_DESTROYED' ? refused('The archive is damaged.', error) : error;
+  return code === undefined || code === 'STREAM_DESTROYED' ? damaged(error) : error;
 }
 
 async function next(entries: AsyncIterator<Entry>): Promise<Entry | undefined> {
@@ -269,6 +344,10 @@ function climbs(path: string): boolean {
 
 function tooLarge(bytes: number): AgentError {
   return refused(`It is larger than ${(bytes / 2 ** 30).toFixed(2)} GiB.`);
+}
+
+function damaged(cause?: unknown): AgentError {
+  return refused('The archive is damaged.', cause);
 }
 
 function refused(reason: string, cause?: unknown): AgentError {

@@ -39,6 +39,11 @@ export function readHeader(block: Buffer): Header | undefined {
   };
 }
 
+/** When what a header is of was written to, in seconds since 1970. Throws `HeaderTrouble`. */
+export function readTime(block: Buffer): number {
+  return number(block, 136, 12);
+}
+
 export function isZero(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0);
 }

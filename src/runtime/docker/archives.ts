@@ -1,5 +1,6 @@
 /** Tars into and out of the volumes of a container of a job. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import type { Archive } from '../engine.ts';
 import type { Calls } from './calls.ts';
 import { AnswerError } from './transport.ts';
 
@@ -31,7 +32,7 @@ export async function putArchive(calls: Calls, place: Place, tar: Readable, sign
 }
 
 /** Undefined where nothing is at the path. */
-export async function getArchive(calls: Calls, place: Place, signal: AbortSignal): Promise<Readable | undefined> {
+export async function getArchive(calls: Calls, place: Place, signal: AbortSignal): Promise<Archive | undefined> {
   const { container, path } = place;
   const options = { call: 'archive', timeoutMs: calls.timeouts.lookMs, signal, container };
   let isAbsent = false;
@@ -46,10 +47,10 @@ export async function getArchive(calls: Calls, place: Place, signal: AbortSignal
         throw error;
       }
     });
-    const archive = Readable.from(stream.chunks(calls.timeouts.stallMs), { objectMode: false });
-    // One that nobody has begun to read ends nothing by itself.
-    archive.once('close', () => stream.close());
-    return archive;
+    return {
+      [Symbol.asyncIterator]: () => stream.chunks(calls.timeouts.stallMs),
+      destroy: () => stream.close(),
+    };
   } catch (error) {
     if (isAbsent) {
       return undefined;

@@ -111,7 +111,7 @@ export class EngineStream {
     this.#socketPath = socketPath;
   }
 
-  /** Throws like any call. With `stallMs`, also `engine.timed_out` when no piece comes for that long: of a large body one is 512 KiB. */
+  /** Throws like any call. With `stallMs`, also `engine.timed_out` when no piece comes for that long. */
   async *chunks(stallMs?: number): AsyncGenerator<Buffer, void, undefined> {
     const parts = this.#answer[Symbol.asyncIterator]();
     try {

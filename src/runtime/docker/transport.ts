@@ -15,7 +15,6 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import type { Readable } from 'node:stream';
-import { inPieces } from '../../kit/in-pieces.ts';
 import { askPlainly, unchunked } from '../../kit/plain-answer.ts';
 
 /** An answer that says no. What the gate refuses has a code and details; what the engine refuses has a message only. */
@@ -80,8 +79,6 @@ type DialCallback = (error: unknown, answer: unknown) => void;
 const maxAnswerBytes = 64 * 1024 * 1024;
 const maxErrorBytes = 256 * 1024;
 const maxIdleConnections = 4;
-/** Of a large body. */
-const pieceBytes = 512 * 1024;
 
 export class Transport {
   readonly socketPath: string;
@@ -126,15 +123,12 @@ export class Transport {
     throw new AnswerError(status, readErrorBody(status, text));
   }
 
-  /** A body that may be large, in large pieces; fails like `stream`. Undefined for what is neither: whatever that is, `stream` tells it. */
+  /** A body that may be large, each piece of it there until the next is asked for; fails like `stream`. Undefined for what is neither: whatever that is, `stream` tells it. */
   async large({ path, query, signal }: Pick<TransportCall, 'path' | 'query' | 'signal'>): Promise<Body | undefined> {
     const asked = { socketPath: this.socketPath, path: withQuery(path, query), signal };
     const answer = await askPlainly(asked).catch(() => undefined);
     if (answer?.isChunked) {
-      return {
-        [Symbol.asyncIterator]: () => inPieces(unchunked(answer), () => Buffer.allocUnsafeSlow(pieceBytes)),
-        destroy: () => answer.destroy(),
-      };
+      return { [Symbol.asyncIterator]: () => unchunked(answer), destroy: () => answer.destroy() };
     }
     const refusal =
       answer && answer.status >= 300 ? await answer.readWhole(maxErrorBytes).catch(() => undefined) : undefined;

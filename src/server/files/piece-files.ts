@@ -3,7 +3,8 @@
  * it was the very one that was announced; until then it is `.<name>.part`. It is hashed as it comes, and read once more at its
  * end only where that was interrupted.
  *
- * A piece that is cut, or for which there is no room, leaves what was there before it.
+ * A piece that is cut, or for which there is no room, leaves what was there before it. Each is brought to the disk while the next
+ * one comes: where a power cut takes some of a part, its hash at the end is another one, and it comes again.
  */
 
 import { createHash, type Hash } from 'node:crypto';
@@ -13,7 +14,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
 import { isDiskFull } from '../../kit/disk-full.ts';
-import { moveDurable } from '../../kit/durable.ts';
+import { moveDurable, syncFile } from '../../kit/durable.ts';
 import { inPieces } from '../../kit/in-pieces.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
@@ -30,10 +31,14 @@ export interface AnnouncedFile {
   tooLong(): AgentError;
 }
 
-/** What was hashed of a file as it came, and how the file was left then. */
-interface Hashed {
-  readonly hash: Hash;
+/** Of a part whose last piece came in this life. */
+interface Known {
+  /** Of all of it, as it came. */
+  readonly hash: Hash | undefined;
+  /** How it was left. */
   readonly stamp: string;
+  /** Rejects where it cannot be brought to the disk. */
+  readonly synced: Promise<void>;
 }
 
 /** Or a twentieth of a small disk: files never take it from the store. */
@@ -43,8 +48,8 @@ const writtenAtOnce = 512 * 1024;
 export class PieceFiles {
   readonly folder: string;
   readonly #atWork = new KeyedMutex();
-  /** Of parts, by their path: one that is not here, or was touched since, is read once more at its end. */
-  readonly #hashed = new Map<string, Hashed>();
+  /** By the path: a part that is not here, or was touched since, is read once more at its end. */
+  readonly #known = new Map<string, Known>();
 
   /** `folder` is made when the first file comes. */
   constructor(folder: string) {
@@ -104,14 +109,14 @@ export class PieceFiles {
       if (await isWanted()) return;
       await rm(this.#pathOf(group, name), { force: true });
       await rm(this.#partOf(group, name), { force: true });
-      this.#hashed.delete(this.#partOf(group, name));
+      this.#known.delete(this.#partOf(group, name));
     });
   }
 
   async removeGroup(group: string): Promise<void> {
     await rm(join(this.folder, group), { recursive: true, force: true });
-    for (const part of this.#hashed.keys()) {
-      if (part.startsWith(`${join(this.folder, group)}/`)) this.#hashed.delete(part);
+    for (const part of this.#known.keys()) {
+      if (part.startsWith(`${join(this.folder, group)}/`)) this.#known.delete(part);
     }
   }
 
@@ -137,18 +142,24 @@ export class PieceFiles {
       throw new AgentError('resource.conflict', { reason: `${name} goes on at ${there}, not at ${offset}.` });
     }
     await mkdir(join(this.folder, group), { recursive: true, mode: 0o700 });
-    const hash = this.#hashUpTo(part, offset);
+    const { hash, synced } = this.#goOn(part, offset);
     try {
       if (offset > 0 && statsOf(part)?.size !== offset) await truncate(part, offset);
       await write(piece, { file, part, offset, hash });
+      await synced;
+      if (statsOf(part)?.size === size) await syncFile(part);
     } catch (error) {
-      if (offset === 0) await rm(part, { force: true });
+      const isThere = await synced.then(
+        () => true,
+        () => false,
+      );
+      if (offset === 0 || !isThere) await rm(part, { force: true });
       else await truncate(part, offset).catch(() => rm(part, { force: true }));
       throw asFailure(error, name);
     }
     const now = statsOf(part)?.size ?? 0;
     if (now < size) {
-      if (hash) this.#hashed.set(part, { hash, stamp: stampOf(part) });
+      this.#known.set(part, { hash, stamp: stampOf(part), synced: begun(syncFile(part)) });
       return false;
     }
     await this.#accept(file, part, hash && { size: now, sha256: hash.digest('hex') });
@@ -156,14 +167,16 @@ export class PieceFiles {
   }
 
   /**
-   * Goes on with what was hashed of a part. Undefined where that is not all of it: it was begun in another life, or written to by
+   * What a piece goes on with. The hash is undefined where it is not that of all before: it was begun in another life, or written to by
    * somebody else, or a piece of it was cut.
    */
-  #hashUpTo(part: string, offset: number): Hash | undefined {
-    const known = this.#hashed.get(part);
-    this.#hashed.delete(part);
-    if (offset === 0) return createHash('sha256');
-    return known && statsOf(part)?.size === offset && stampOf(part) === known.stamp ? known.hash : undefined;
+  #goOn(part: string, offset: number): Pick<Known, 'hash' | 'synced'> {
+    const known = this.#known.get(part);
+    this.#known.delete(part);
+    if (offset === 0 || !known)
+      return { hash: offset === 0 ? createHash('sha256') : undefined, synced: Promise.resolve() };
+    const isAsLeft = statsOf(part)?.size === offset && stampOf(part) === known.stamp;
+    return { hash: isAsLeft ? known.hash : undefined, synced: known.synced };
   }
 
   /** By what was hashed as it came, if that is all of it, and else by what lies on the disk, whoever wrote it and when. */
@@ -194,6 +207,12 @@ function statsOf(path: string): Stats | undefined {
   return stats?.isFile() ? stats : undefined;
 }
 
+/** What is waited for later. */
+function begun(work: Promise<void>): Promise<void> {
+  work.catch(() => undefined);
+  return work;
+}
+
 /** Changes with every write to a file, and is another one for another file. */
 function stampOf(path: string): string {
   const stats: BigIntStats | undefined = statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -207,7 +226,7 @@ interface Writing {
   readonly hash: Hash | undefined;
 }
 
-/** Resolves when all of the piece is on the disk, and in the hash. What comes next is taken while what came before is written. */
+/** Resolves when all of the piece is in the file, and in the hash. What comes next is taken while what came before is written. */
 async function write(piece: Readable, { file, part, offset, hash }: Writing): Promise<void> {
   const target = await open(part, offset === 0 ? 'w' : 'a', 0o600);
   // One is written while the other is filled.
@@ -231,7 +250,6 @@ async function write(piece: Readable, { file, part, offset, hash }: Writing): Pr
       writing.catch(() => undefined);
     }
     await writing;
-    await target.sync();
   } finally {
     await writing.catch(() => undefined);
     await target.close();

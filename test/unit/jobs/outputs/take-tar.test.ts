@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { extract, type Header, pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { lookAt, takeTar } from '../../../../src/jobs/outputs/take-tar.ts';
+import type { Archive } from '../../../../src/runtime/engine.ts';
 
 type Part = Partial<Header> & { readonly name: string; readonly content?: string };
 
@@ -17,6 +18,24 @@ describe('a file', () => {
 
     expect(kept.toString()).toBe('hello');
     expect(taken).toMatchObject({ kind: 'file', leftOut: { count: 0 } });
+  });
+
+  it.each([
+    ['plainly', 'x'],
+    ['with a name that has a header of its own', 'n'.repeat(150)],
+  ])('is the same %s, wherever its archive is cut, out of one buffer that is used again', async (_how, name) => {
+    const content = 'abcdefg'.repeat(300);
+    const archive = await bytesOf([file(name, content, { mtime: new Date(1e12) }), file('behind', 'it')]);
+
+    for (const size of [1, 100, 511, 512, 513, 2048, archive.length]) {
+      const { kept, taken } = await take([], oneBuffer(archive, size));
+
+      expect(kept.toString()).toBe(content);
+      expect(await lookAt(oneBuffer(archive, size))).toEqual(taken.look);
+    }
+    const later = await bytesOf([file(name, content, { mtime: new Date(1e12 + 1000) })]);
+    const { taken } = await take([], oneBuffer(archive, 512));
+    expect((await lookAt(oneBuffer(later, 512))).print).not.toBe(taken.look.print);
   });
 
   it('is refused by its header where it is too large, before any of it has come', async () => {
@@ -156,6 +175,10 @@ describe('what is no sound archive', () => {
     };
 
     expect((await take([], Readable.from([Buffer.alloc(512, 'x')]))).error).toMatchObject({ code: 'output.refused' });
+    const half = (await bytesOf([file('x', 'y'.repeat(3000))])).subarray(0, 2000);
+    expect((await take([], Readable.from([half]))).error).toMatchObject({
+      ...{ code: 'output.refused', detail: { reason: 'The archive is damaged.' } },
+    });
     expect((await take([], Readable.from([]))).error).toMatchObject({ code: 'output.refused' });
     expect((await take([], Readable.from([whole.subarray(0, 2000)]))).error).toMatchObject({ code: 'output.refused' });
     expect((await take([], Readable.from(broken(), { objectMode: false }))).error).toMatchObject({
@@ -181,7 +204,7 @@ interface Taken {
   readonly written: number;
 }
 
-async function take(parts: readonly Part[], source?: Readable, newest?: number): Promise<Taken> {
+async function take(parts: readonly Part[], source?: Archive, newest?: number): Promise<Taken> {
   const chunks: Uint8Array[] = [];
   const from = source ?? Readable.from([await bytesOf(parts)]);
   const write = async (chunk: Uint8Array) => void chunks.push(Uint8Array.from(chunk));
@@ -206,6 +229,15 @@ function headerOf(header: Part): AsyncIterable<Uint8Array> {
   const tar = pack();
   tar.entry(header);
   return tar as unknown as AsyncIterable<Uint8Array>;
+}
+
+/** As it comes off a connection. */
+function oneBuffer(bytes: Buffer, size: number): Archive {
+  const buffer = Buffer.alloc(size);
+  const chunks = async function* () {
+    for (let at = 0; at < bytes.length; at += size) yield buffer.subarray(0, bytes.copy(buffer, 0, at, at + size));
+  };
+  return { [Symbol.asyncIterator]: chunks, destroy: () => undefined };
 }
 
 async function unpacked(bytes: Buffer) {
