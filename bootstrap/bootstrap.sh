@@ -53,7 +53,7 @@ NVIDIA_FINGERPRINT=C95B321B61E88C1809C4F759DDCAE044F796ECB0
 NVIDIA_FLOOR=1.17.8
 
 FACTS="root systemd processor libc distribution kernel cgroups disk engine_version persistence fabric"
-STEPS="packages release engine compose nvidia gvisor squashfs users folders binary engine_config registries units config firewall enrolment services ready"
+STEPS="packages release engine compose nvidia gvisor squashfs users folders binary gvisor_cards engine_config registries units config firewall enrolment services ready"
 
 # Exit status.
 FAILED=1 UNUSABLE=2 CHANGES=3 REFUSED=4 BUSY=75
@@ -76,6 +76,8 @@ Without a mode it installs what is missing. Run again, it changes only what is n
   --network-pool RANGE      private range for the networks of workloads (10.213.0.0/20)
   --engine-package NAME     engine to install where there is none (docker.io); none: leave the engine to me
   --gvisor, --squashfs      install these as well
+  --gvisor-cards            install gVisor, and let workloads under it have NVIDIA cards, by its nvproxy
+  --no-gvisor-cards         take that back; gVisor stays
   --nvidia-repository URL, --nvidia-key URL|FILE, --nvidia-fingerprint HEX, --nvidia-floor VERSION
                             a mirror of NVIDIA's repository
   --untested-distribution   go on on a distribution that this was not tested on
@@ -170,8 +172,8 @@ property() {
 
 defaults() {
   MODE=install JSON='' BEGUN='' SEPARATOR='' URL='' TOKEN_FILE='' TOKEN='' OFFLINE='' RELEASE_ROOT='' CHANNEL=stable
-  ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
-  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' GVISOR_STARTS='' home=''
+  ALLOCATION_USER='' ENGINE_PACKAGE=docker.io GVISOR='' GVISOR_CARDS='' SQUASHFS='' UNTESTED='' YES='' PURGE='' KEEP=''
+  REGISTRIES='' REGISTRY_CAS='' POOL='' APT_FRESH='' WORK='' DATE='' REL='' SOURCE='' CA='' INVITED='' ENROLLED='' PROVEN='' GVISOR_STARTS='' CARDS_START='' home=''
 }
 
 arguments() {
@@ -191,6 +193,8 @@ arguments() {
       --keep-workloads) KEEP=1 ;;
       --json) JSON=1 ;;
       --gvisor) GVISOR=1 ;;
+      --gvisor-cards) GVISOR=1 GVISOR_CARDS=on ;;
+      --no-gvisor-cards) GVISOR_CARDS=off ;;
       --squashfs) SQUASHFS=1 ;;
       --untested-distribution) UNTESTED=1 ;;
       --yes) YES=1 ;;
@@ -493,13 +497,13 @@ check_engine_config() {
   fi
   if ! agent_program; then
     FACT="$([ -e "$DAEMON_JSON" ] && echo "$DAEMON_JSON" || echo 'none')"
-    WOULD='add what is missing: live restore, bounds of logs, runtimes'
+    WOULD=$(engine_wishes)
     return 0
   fi
   merge_engine_config
   FACT="$DAEMON_JSON$(tr '\n' ' ' <"$WORK/otherwise" | sed 's/^\(.\)/; left as it is: \1/')"
   if ! cmp -s "$WORK/own/daemon.json" "$WORK/own/daemon.json.now"; then
-    WOULD='add what is missing: live restore, bounds of logs, runtimes'
+    WOULD=$(engine_wishes)
   elif [ -e "$ENGINE_DUE" ]; then
     if [ "$(running)" -eq 0 ]; then
       WOULD='restart the engine, which nothing needs now'
@@ -507,6 +511,14 @@ check_engine_config() {
       FACT="$FACT; bounds of logs count from the next restart of the engine, which waits while containers run"
     fi
   fi
+}
+
+engine_wishes() {
+  printf 'add what is missing: live restore, bounds of logs, runtimes'
+  case $GVISOR_CARDS in
+    on) printf ', --nvproxy of runsc' ;;
+    off) printf '; take --nvproxy from runsc' ;;
+  esac
 }
 
 merge_engine_config() {
@@ -518,6 +530,10 @@ merge_engine_config() {
     try_gvisor
     set -- "$@" --gvisor "$(command -v runsc)"
   fi
+  case $GVISOR_CARDS in
+    on) set -- "$@" --gvisor-cards ;;
+    off) set -- "$@" --no-gvisor-cards ;;
+  esac
   cat "$DAEMON_JSON" >"$WORK/own/daemon.json.now" 2>/dev/null || : >"$WORK/own/daemon.json.now"
   "$PROVEN" host engine-config "$WORK/own/daemon.json.now" "$@" >"$WORK/own/daemon.json" 2>"$WORK/otherwise" || die "$FAILED" "$(cat "$WORK/otherwise")" "Correct $DAEMON_JSON; nothing of it was changed."
 }
@@ -718,15 +734,49 @@ do_gvisor() { apt_install runsc; }
 # With the network that the engine is told to give it. Some are too old for the kernel.
 try_gvisor() {
   [ -z "$GVISOR_STARTS" ] && [ "$MODE" = install ] || return 0
-  gvisor_starts || die "$FAILED" "What is installed as $(command -v runsc) starts no sandbox on this host." "Install a newer one and run again, or leave --gvisor out; $LOG has what it said."
+  gvisor_starts runsc || die "$FAILED" "What is installed as $(command -v runsc) starts no sandbox on this host." "Install a newer one and run again, or leave --gvisor out; $LOG has what it said."
   GVISOR_STARTS=yes
 }
 
-# Tried with a program of the host, on which the sandbox looks read-only.
+# Where the driver does not answer it starts nothing so, also no container without a card.
+try_gvisor_cards() {
+  [ -z "$CARDS_START" ] && [ "$MODE" = install ] || return 0
+  gvisor_starts "$1" --nvproxy || die "$FAILED" "$1 starts no sandbox with --nvproxy on this host." "Is the driver loaded? nvidia-smi. Correct that and run again, or leave --gvisor-cards out; $LOG has what it said."
+  CARDS_START=yes
+}
+
+# gvisor_starts RUNSC [FLAG]: tried with a program of the host, on which the sandbox looks read-only.
 gvisor_starts() {
+  runsc=$1
+  shift
   rm -rf "$WORK/own/gvisor"
   mkdir "$WORK/own/gvisor"
-  (cd "$WORK/own/gvisor" && runsc spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 runsc --root "$PWD/state" --network=host --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
+  (cd "$WORK/own/gvisor" && "$runsc" spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 "$runsc" --root "$PWD/state" --network=host "$@" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
+}
+
+# Both the engine and host policy have to give them. Whether the engine can is asked before either is told.
+check_gvisor_cards() {
+  FACT=$(grep -qs '"gvisor_cards": *true' "$CONFIG" && echo 'workloads may have them' || echo 'workloads have none')
+  if [ -z "$GVISOR_CARDS" ] || ! agent_program; then return 0; fi
+  if [ "$GVISOR_CARDS" = on ] && [ "$ENGINE_PACKAGE" != none ] && has runsc; then
+    merge_engine_config
+    runsc=$("$PROVEN" host check-gvisor-cards "$WORK/own/daemon.json" 2>"$WORK/config.err" </dev/null) || die "$FAILED" "gVisor would give no cards on this host: $(cat "$WORK/config.err")" 'It gives whole cards of NVIDIA, of a driver that runsc nvproxy list-supported-drivers lists: install such a driver, or a runsc that lists this one, and run again; or leave --gvisor-cards out.'
+    cmp -s "$WORK/own/daemon.json" "$WORK/own/daemon.json.now" || try_gvisor_cards "$runsc"
+  fi
+  # That of a new host is written with it.
+  [ -e "$CONFIG" ] || return 0
+  set -- "$CONFIG"
+  [ "$GVISOR_CARDS" = on ] || set -- "$@" --off
+  "$PROVEN" host gvisor-cards "$@" >"$WORK/own/agent.json" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" "Correct $CONFIG, or leave --gvisor-cards out; nothing of it was changed."
+  cmp -s "$WORK/own/agent.json" "$CONFIG" || WOULD="$([ "$GVISOR_CARDS" = on ] && echo 'allow' || echo 'forbid') them in $CONFIG"
+}
+
+# Whoever owns it and may read it stays, and so does a link to it.
+do_gvisor_cards() {
+  place=$(readlink -f "$CONFIG")
+  run cp -p "$place" "$place.gpuaas-new"
+  run cp "$WORK/own/agent.json" "$place.gpuaas-new"
+  run mv -f "$place.gpuaas-new" "$place"
 }
 
 check_squashfs() { check_asked "$SQUASHFS" mksquashfs squashfs-tools; }
@@ -1169,6 +1219,7 @@ first_config() {
     shift
   done
   [ -z "$GVISOR" ] || set -- "$@" --gvisor
+  [ "$GVISOR_CARDS" != on ] || set -- "$@" --gvisor-cards
   [ -z "$POOL" ] || set -- "$@" --network-pool "$POOL"
   gid=$(getent group "$AGENT_USER" | cut -d: -f3)
   "$PROVEN" host first-config "$WORK/invitation" --user "$(tenant)" --socket-gid "${gid:-65534}" "$@" >"$WORK/agent.json" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" ''
@@ -1253,11 +1304,11 @@ forget_token() {
   fi
 }
 
-# Services that do not run as they should: off, not started, or from before their unit, a drop-in or their program was written.
+# Services that do not run as they should: off, not started, or from before their unit, a drop-in, their program or its configuration was written.
 stale_services() {
   for unit in $SERVICES; do
     set -- "$UNITS/$unit" "$UNITS/$unit.d"
-    [ "$unit" = "${unit%.service}" ] || set -- "$@" "$AGENT"
+    [ "$unit" = "${unit%.service}" ] || set -- "$@" "$AGENT" "$CONFIG"
     changed=$(stat -L -c %Y "$@" 2>/dev/null | sort -n | tail -n 1)
     if ! systemctl is-enabled --quiet "$unit" || ! systemctl is-active --quiet "$unit"; then
       printf ' %s' "$unit"

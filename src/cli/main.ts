@@ -265,6 +265,8 @@ function addBootstrapCommands(program: Command, carry: Carry): void {
     .description("print the engine's daemon.json with what is missing in it; on stderr what is set otherwise")
     .option('--nvidia <path>', "NVIDIA's container runtime, to be added")
     .option('--gvisor <path>', 'runsc, to be added')
+    .option('--gvisor-cards', 'have runsc hand on NVIDIA cards (--nvproxy)')
+    .option('--no-gvisor-cards', 'have runsc hand on none')
     .option('--no-live-restore', 'leave out what an engine in a swarm cannot have')
     .action(async (file, options) => {
       const { printEngineConfig } = await load();
@@ -278,10 +280,28 @@ function addBootstrapCommands(program: Command, carry: Carry): void {
     .requiredOption('--socket-gid <gid>', 'group that may connect to the gate', wholeNumber)
     .option('--registry <host/prefix>', 'where images may come from; repeatable', repeated, [])
     .option('--gvisor', 'offer the sandbox gvisor', false)
+    .option('--gvisor-cards', 'offer it with NVIDIA cards', false)
     .option('--network-pool <range>', 'private range that workload networks are cut from')
     .action(async (invitation, options) => {
       const { printFirstConfig } = await load();
       await carry(async () => printFirstConfig(invitation, options));
+    });
+
+  host
+    .command('gvisor-cards <config>')
+    .description('print an agent.json in which containers under gVisor may have NVIDIA cards')
+    .option('--off', 'in which they may not', false)
+    .action(async (file, options) => {
+      const { printGvisorCards } = await load();
+      await carry(async () => printGvisorCards(file, options));
+    });
+
+  host
+    .command('check-gvisor-cards <engine-config>')
+    .description('print the gVisor of this daemon.json, or say why that could hand on no card of this host')
+    .action(async (file) => {
+      const { checkGvisorCards } = await load();
+      await carry(() => checkGvisorCards(file));
     });
 
   host

@@ -482,7 +482,7 @@ export const failures = {
   'sandbox.no_cards': {
     kind: 'unavailable',
     message: 'This host gives no cards to gVisor.',
-    hint: 'Ask for no card, or for another host. Its operator sets `gvisor_cards` and registers gVisor with `--nvproxy`; the detail says what is missing.',
+    hint: 'Ask for no card, or for another host. Its operator lets gVisor have them with `bootstrap.sh --gvisor-cards`; the detail says what is missing.',
     retryable: false,
   },
   'input.failed': {

@@ -2,17 +2,20 @@
  * What the host's engine has to be told, merged into what its operator has told it. Pure.
  *
  * Nothing that is there is changed or dropped, keys that nobody here knows included: a wish that contradicts the file is left
- * to the operator and named. The default runtime is never set: with NVIDIA's in its place, a container without a card could
- * have all of them.
+ * to the operator and named. Only gVisor's `--nvproxy` is set and taken away, where he has asked for that. The default runtime is
+ * never set: with NVIDIA's in its place, a container without a card could have all of them.
  */
 import { AgentError } from '../contract/failures.ts';
 import { readStrictJson } from '../contract/strict-json.ts';
+import { type RuntimeProgram, withNvproxy } from './gvisor-cards.ts';
 
 export interface EngineWishes {
   /** NVIDIA's container runtime, where the host has cards of theirs. */
   readonly nvidiaRuntime?: string;
   /** gVisor's `runsc`, where it was asked for. */
   readonly gvisorRuntime?: string;
+  /** Whether gVisor hands on NVIDIA cards; as it is where nobody has said. */
+  readonly gvisorCards?: boolean;
   /** False where the engine is part of a swarm, which cannot have it. */
   readonly liveRestore: boolean;
 }
@@ -86,7 +89,8 @@ function isBounded(options: unknown): boolean {
  */
 const kernelNetwork = '--network=host';
 
-function runtimes(config: Json, { nvidiaRuntime, gvisorRuntime }: EngineWishes, otherwise: string[]): Json {
+function runtimes(config: Json, wishes: EngineWishes, otherwise: string[]): Json {
+  const { nvidiaRuntime, gvisorRuntime, gvisorCards } = wishes;
   const known = (config['runtimes'] ?? {}) as Json;
   const wanted: Json = {
     ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
@@ -98,7 +102,7 @@ function runtimes(config: Json, { nvidiaRuntime, gvisorRuntime }: EngineWishes, 
       `Runtime runsc is without \`${kernelNetwork}\`: its containers find no names, neither of their network nor of the world.`,
     );
   }
-  const missing = Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name));
+  const missing = Object.fromEntries(Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name)));
   for (const [name, value] of Object.entries(wanted)) {
     const there = (known[name] as { path?: unknown } | undefined)?.path;
     const path = (value as { path: string }).path;
@@ -106,5 +110,27 @@ function runtimes(config: Json, { nvidiaRuntime, gvisorRuntime }: EngineWishes, 
       otherwise.push(`Runtime ${name} is ${String(there)}, and not ${path}.`);
     }
   }
-  return missing.length === 0 ? {} : { runtimes: { ...known, ...Object.fromEntries(missing) } };
+  const added = { ...missing, ...cards({ ...known, ...missing }, gvisorCards) };
+  return Object.keys(added).length === 0 ? {} : { runtimes: { ...known, ...added } };
+}
+
+/** gVisor's runtime as it should be; nothing where it is so, or is no program. */
+function cards({ runsc }: Json, isOn: boolean | undefined): Json {
+  const { path, runtimeArgs: args = [] } = (runsc ?? {}) as {
+    readonly path?: unknown;
+    readonly runtimeArgs?: string[];
+  };
+  if (isOn === undefined || path === undefined) return {};
+  const runtimeArgs = withNvproxy(args, isOn);
+  return runtimeArgs === args ? {} : { runsc: { ...(runsc as Json), runtimeArgs } };
+}
+
+/** The runtimes that are programs, by their names in this `daemon.json`. */
+export function runtimePrograms(text: string): ReadonlyMap<string, RuntimeProgram> {
+  const known = Object.entries((objectIn(text)['runtimes'] ?? {}) as Readonly<Record<string, Json>>);
+  return new Map(
+    known.flatMap(([name, { path, runtimeArgs = [] }]) =>
+      typeof path === 'string' ? [[name, { path, args: runtimeArgs as readonly string[] }] as const] : [],
+    ),
+  );
 }

@@ -43,9 +43,18 @@ export async function whyNoneInGvisor(
 }
 
 /** Flags of Go: one dash or two, and the last one counts. */
+const nvproxyFlag = /^--?nvproxy(=|$)/;
+
 function hasNvproxy(args: readonly string[]): boolean {
-  const last = args.findLast((arg) => /^--?nvproxy(=|$)/.test(arg));
+  const last = args.findLast((arg) => nvproxyFlag.test(arg));
   return last !== undefined && /nvproxy(=(1|t|T|true|TRUE|True))?$/.test(last);
+}
+
+/** Arguments of gVisor with its nvproxy on or off; those very ones where it is so. */
+export function withNvproxy(args: readonly string[], isOn: boolean): readonly string[] {
+  if (hasNvproxy(args) === isOn) return args;
+  const others = args.filter((arg) => !nvproxyFlag.test(arg));
+  return isOn ? [...others, '--nvproxy'] : others;
 }
 
 async function knownDrivers(runsc: string, signal: AbortSignal): Promise<string[] | undefined> {

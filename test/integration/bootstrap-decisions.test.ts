@@ -114,15 +114,16 @@ describe('what lies on a host', () => {
     const path = programs('started', { systemctl });
     const stale = () =>
       dash(
-        `UNITS=${units}; AGENT=${folder}/program; SERVICES="${gate} gpuaas-node-agent-update.path"; stale_services`,
+        `UNITS=${units}; AGENT=${folder}/program; CONFIG=${folder}/agent.json; SERVICES="${gate} gpuaas-node-agent-update.path"; stale_services`,
         path,
       );
-    for (const each of [join(units, gate), join(folder, 'program')]) place(each, 23);
+    const files = [join(units, gate), join(folder, 'program'), join(folder, 'agent.json')];
+    for (const each of files) place(each, 23);
     mkdirSync(join(units, `${gate}.d`));
     place(join(units, `${gate}.d`), 23);
     expect(stale()).toEqual({ status: 0, stdout: '', stderr: '' });
 
-    for (const each of [join(units, gate), join(units, `${gate}.d`), join(folder, 'program')]) {
+    for (const each of [...files, join(units, `${gate}.d`)]) {
       place(each, 25);
       expect(stale().stdout).toBe(` ${gate}`);
       place(each, 23);

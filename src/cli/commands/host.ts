@@ -4,19 +4,22 @@
  */
 import { readFileSync } from 'node:fs';
 import { loadConfig } from '../../agent/config.ts';
-import { firstConfig } from '../../agent/first-config.ts';
+import { firstConfig, withGvisorCards } from '../../agent/first-config.ts';
 import { leave } from '../../agent/identity/leave.ts';
 import { readNode } from '../../agent/identity/node-record.ts';
 import { lockState } from '../../agent/journal/state-lock.ts';
 import type { AgentStatus } from '../../agent/local-api/agent-status.ts';
 import { originOf } from '../../agent/uplink.ts';
 import { AgentError } from '../../contract/failures.ts';
-import { mergeEngineConfig } from '../../host/engine-config.ts';
+import { mergeEngineConfig, runtimePrograms } from '../../host/engine-config.ts';
+import { probeGpus } from '../../host/gpus.ts';
+import { whyNoneInGvisor } from '../../host/gvisor-cards.ts';
 import { poolFirewall } from '../../host/pool-firewall.ts';
+import { findProgram, searchFolders } from '../../host/programs.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { askAgent } from '../local-agent.ts';
-import { tell } from '../output.ts';
+import { printLine, tell } from '../output.ts';
 import { runByDaemon } from '../run-by-daemon.ts';
 
 interface WithConfig {
@@ -26,16 +29,18 @@ interface WithConfig {
 export interface EngineConfigOptions {
   readonly nvidia?: string;
   readonly gvisor?: string;
+  readonly gvisorCards?: boolean;
   readonly liveRestore: boolean;
 }
 
 /** Prints `daemon.json` with what is missing in it, and on stderr what the operator has set otherwise. */
 export function printEngineConfig(file: string, options: EngineConfigOptions): number {
-  const { nvidia, gvisor, liveRestore } = options;
+  const { nvidia, gvisor, gvisorCards, liveRestore } = options;
   const merged = mergeEngineConfig(textOf(file), {
     liveRestore,
     ...(nvidia === undefined ? {} : { nvidiaRuntime: nvidia }),
     ...(gvisor === undefined ? {} : { gvisorRuntime: gvisor }),
+    ...(gvisorCards === undefined ? {} : { gvisorCards }),
   });
   process.stdout.write(merged.text);
   for (const sentence of merged.otherwise) tell(sentence);
@@ -47,6 +52,7 @@ export interface FirstConfigOptions {
   readonly socketGid: number;
   readonly registry: readonly string[];
   readonly gvisor: boolean;
+  readonly gvisorCards: boolean;
   readonly networkPool?: string;
 }
 
@@ -54,6 +60,25 @@ export interface FirstConfigOptions {
 export function printFirstConfig(invitation: string, { registry, ...options }: FirstConfigOptions): number {
   process.stdout.write(firstConfig(parsed(textOf(invitation)), { ...options, registries: registry }));
   return exitCodes.ok;
+}
+
+/** Prints an `agent.json` in which containers under gVisor may have cards, or may not. */
+export function printGvisorCards(file: string, { off }: { readonly off: boolean }): number {
+  process.stdout.write(withGvisorCards(textOf(file), !off));
+  return exitCodes.ok;
+}
+
+/** Prints the gVisor of this `daemon.json`, or says why that could hand on no card of this host. */
+export async function checkGvisorCards(file: string): Promise<number> {
+  const path = process.env['PATH'];
+  const { signal } = new AbortController();
+  const { gpus } = await probeGpus({ path, signal });
+  const find = (program: string) => findProgram(program, searchFolders(path));
+  const programs = runtimePrograms(textOf(file));
+  const why = await whyNoneInGvisor({ name: 'runsc', programs, gpus, find }, signal);
+  if (why === undefined) printLine(programs.get('runsc')?.path ?? '');
+  else tell(why);
+  return why === undefined ? exitCodes.ok : exitCodes.failed;
 }
 
 /** Prints the firewall of the configured pool. */

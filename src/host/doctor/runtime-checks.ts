@@ -89,7 +89,7 @@ async function judgeGvisor(input: RuntimeChecks, signal: AbortSignal): Promise<F
   if (noCards !== undefined) {
     return fail(
       `Host policy gives cards to gVisor, which can have none. ${noCards}`,
-      'Give the runtime `--nvproxy` in `runtimeArgs` of daemon.json and a driver that `runsc nvproxy list-supported-drivers` lists, or take `gvisor_cards` out of the configuration.',
+      'Run bootstrap.sh --gvisor-cards, with a driver that `runsc nvproxy list-supported-drivers` lists, or take `gvisor_cards` out of the configuration.',
     );
   }
   const file = await input.findProgram('runsc');

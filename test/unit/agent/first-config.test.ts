@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { firstConfig } from '../../../src/agent/first-config.ts';
+import { firstConfig, withGvisorCards } from '../../../src/agent/first-config.ts';
 
 const invitation = {
   allocation_id: 'alloc-1',
   registries: ['registry.example.com'],
   expires_at: '2026-11-26T12:00:00Z',
 };
-const choices = { user: 'tenant', socketGid: 990, registries: [], gvisor: false };
+const choices = { user: 'tenant', socketGid: 990, registries: [], gvisor: false, gvisorCards: false };
 
 describe('the first configuration of a host', () => {
   it('serves the allocation of the invitation, for the registries of its control plane', () => {
@@ -33,7 +33,53 @@ describe('the first configuration of a host', () => {
     });
   });
 
+  it('offers gVisor with cards as one choice', () => {
+    expect(JSON.parse(firstConfig(invitation, { ...choices, gvisorCards: true }))).toMatchObject({
+      ...{ sandboxes: { runc: 'runc', gvisor: 'runsc' }, gvisor_cards: true },
+    });
+  });
+
   it.each([undefined, null, {}, { ...invitation, allocation_id: '../x' }])('is not made of %j', (wrong) => {
     expect(() => firstConfig(wrong, choices)).toThrow('cannot be used');
+  });
+});
+
+describe('cards under gVisor', () => {
+  const without = '{"allocation": {"id": "a"},\n "registries": []}';
+  const changed = (text: string, isOn: boolean) => JSON.parse(withGvisorCards(text, isOn));
+
+  it('are allowed with gVisor itself, and all that the operator has set stays', () => {
+    expect(changed(without, true)).toEqual({
+      ...{ allocation: { id: 'a' }, registries: [] },
+      ...{ sandboxes: { runc: 'runc', gvisor: 'runsc' }, gvisor_cards: true },
+    });
+    expect(changed('{"sandboxes": {"runc": "crun"}, "gvisor_cards": false}', true)).toEqual({
+      ...{ sandboxes: { runc: 'crun', gvisor: 'runsc' }, gvisor_cards: true },
+    });
+  });
+
+  it('are taken back, and gVisor stays', () => {
+    expect(changed(withGvisorCards(without, true), false)).toEqual({
+      ...{ allocation: { id: 'a' }, registries: [], sandboxes: { runc: 'runc', gvisor: 'runsc' } },
+    });
+  });
+
+  it.each([
+    ['off', false, without],
+    ['off', false, '{ "gvisor_cards":false }'],
+    ['on', true, '{ "gvisor_cards":true, "sandboxes":{"gvisor":"runsc"} }'],
+  ])('leave a text as it is in which they are %s', (_state, isOn, text) => {
+    expect(withGvisorCards(text, isOn)).toBe(text);
+  });
+
+  it('are left to an operator who has given gVisor a runtime of his own, and can be forbidden there too', () => {
+    const own = '{"sandboxes": {"gvisor": "runsc-kvm"}, "gvisor_cards": true}';
+
+    expect(() => withGvisorCards(own, true)).toThrow('`sandboxes.gvisor` is runsc-kvm, which its operator');
+    expect(changed(own, false)).toEqual({ sandboxes: { gvisor: 'runsc-kvm' } });
+  });
+
+  it('are not set in what is no JSON', () => {
+    expect(() => withGvisorCards('{', true)).toThrow('cannot be used');
   });
 });

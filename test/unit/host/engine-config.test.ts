@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mergeEngineConfig } from '../../../src/host/engine-config.ts';
+import { mergeEngineConfig, runtimePrograms } from '../../../src/host/engine-config.ts';
 
 const nvidia = '/usr/bin/nvidia-container-runtime';
 const merged = (text: string, wishes: Parameters<typeof mergeEngineConfig>[1] = { liveRestore: true }) => {
@@ -60,6 +60,38 @@ describe('the configuration of an engine', () => {
     const { config, otherwise } = merged(JSON.stringify(set), { liveRestore: true, nvidiaRuntime: nvidia });
 
     expect([config.runtimes, otherwise]).toEqual([set.runtimes, []]);
+  });
+
+  it('has gVisor hand on cards where that was asked for, and none where it was taken back', () => {
+    const registered = { runsc: { path: '/opt/runsc', runtimeArgs: ['--network=host', '-nvproxy=false', '--debug'] } };
+    const kata = { path: '/opt/kata' };
+    const asked = (runtimes: object | undefined, gvisorCards: boolean | undefined) =>
+      merged(JSON.stringify({ runtimes }), {
+        ...{ liveRestore: true, gvisorRuntime: '/usr/bin/runsc' },
+        ...(gvisorCards !== undefined && { gvisorCards }),
+      }).config.runtimes;
+    const args = ['--network=host', '--debug', '--nvproxy'];
+
+    expect(asked(undefined, true).runsc.runtimeArgs).toEqual(['--network=host', '--nvproxy']);
+    const on = { kata, runsc: { path: '/opt/runsc', runtimeArgs: args } };
+    expect(asked({ kata, ...registered }, true)).toEqual(on);
+    expect(asked(on, true)).toEqual(on);
+    expect(asked(on, undefined)).toEqual(on);
+    expect(asked(on, false)).toEqual({ kata, runsc: { path: '/opt/runsc', runtimeArgs: args.slice(0, 2) } });
+    expect(asked(registered, false)).toEqual(registered);
+    expect(asked({ runsc: { runtimeType: 'io.containerd.runsc.v1' } }, true)).toEqual({
+      ...{ runsc: { runtimeType: 'io.containerd.runsc.v1' } },
+    });
+  });
+
+  it('names the programs of its runtimes', () => {
+    const runtimes = { runsc: { path: '/opt/runsc', runtimeArgs: ['-x'] }, plain: { path: 'crun' }, shim: {} };
+
+    expect([...runtimePrograms(JSON.stringify({ runtimes }))]).toEqual([
+      ['runsc', { path: '/opt/runsc', args: ['-x'] }],
+      ['plain', { path: 'crun', args: [] }],
+    ]);
+    expect(runtimePrograms('{}').size).toBe(0);
   });
 
   it('is the very same text once nothing is missing, and has no live restore in a swarm', () => {
