@@ -3,7 +3,7 @@
  *
  * It shares nothing with another engine but the kernel: own data, runtime folder, socket, containerd namespace and
  * bridge (with an address of the benchmark range, 198.18.0.0/15), and no firewall rules. Published ports work, through
- * the engine's own proxy.
+ * the engine's own proxy. It ends with the process that has started it, however that ends.
  *
  * Never give such an engine `--bridge=none` or `--default-address-pool`: with either it deletes the host's `docker0`,
  * which belongs to the other engine.
@@ -15,7 +15,16 @@ import { type DaemonHome, killNaming, startDaemonOfEngine } from './dockerd.ts';
 import { answersPing, askEngine } from './engine-api.ts';
 import { deleteLink, ensureBridge } from './links.ts';
 import { ensurePackages } from './packages.ts';
-import { freezeProcess, isAlive, type ProcessId, run as runProgram, signal, stopProcess } from './processes.ts';
+import {
+  freezeProcess,
+  identify,
+  type ProcessId,
+  processesNaming,
+  run as runProgram,
+  runWhenGone,
+  signal,
+  stopProcess,
+} from './processes.ts';
 
 /** An engine of a test. */
 export interface PrivateEngine {
@@ -56,7 +65,9 @@ export async function startPrivateEngine(dir: string, options: PrivateEngineOpti
   }
   await ensurePackages(['docker.io', 'iptables']);
   await mkdir(dir, { recursive: true });
-  const { socketPath, logPath, data, run } = homeOf(dir);
+  const { socketPath, logPath } = homeOf(dir);
+  const end = [process.execPath, join(import.meta.dirname, 'end-private-engine.ts'), dir];
+  const release = runWhenGone(end);
   let engine = await start(dir, options);
 
   return {
@@ -72,16 +83,27 @@ export async function startPrivateEngine(dir: string, options: PrivateEngineOpti
     freeze: async () => await freezeProcess(engine),
     thaw: () => signal(engine.pid, 'SIGCONT'),
     stop: async () => {
-      if (await isAlive(engine)) signal(engine.pid, 'SIGCONT');
-      if (await answersPing(socketPath, THAW_SECONDS)) await emptyEngine(socketPath);
-      await stopProcess(engine);
-      // After a kill containerd, its shims and their containers may live on: all of them descend from what names `dir`.
-      await killNaming(`${dir}/`);
-      await deleteLink(networkOf(dir).bridge);
-      await unmountBelow(dir);
-      for (const folder of [data, run]) await rm(folder, { recursive: true, force: true });
+      await endPrivateEngine(dir);
+      release();
     },
   };
+}
+
+/** Ends the engine of this folder, in whatever state it is, and takes away what it has made. Its log stays. */
+export async function endPrivateEngine(dir: string): Promise<void> {
+  const { socketPath, data, run } = homeOf(dir);
+  const alive = await processesNaming(`--data-root=${data}`);
+  for (const pid of alive) signal(pid, 'SIGCONT');
+  if (await answersPing(socketPath, THAW_SECONDS)) await emptyEngine(socketPath);
+  // The file of one that was killed names what may be somebody else by now.
+  const pid = Number(await readFile(join(run, 'engine.pid'), 'utf8').catch(() => 0));
+  const engine = alive.includes(pid) ? await identify(pid) : undefined;
+  if (engine !== undefined) await stopProcess(engine);
+  // After a kill containerd, its shims and their containers may live on: all of them descend from what names `dir`.
+  await killNaming(`${dir}/`);
+  await deleteLink(networkOf(dir).bridge);
+  await unmountBelow(dir);
+  for (const folder of [data, run]) await rm(folder, { recursive: true, force: true });
 }
 
 async function start(dir: string, options: PrivateEngineOptions): Promise<ProcessId> {

@@ -6,6 +6,7 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, stat, truncate } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -83,6 +84,18 @@ export async function startDaemon(
   } finally {
     closeSync(output);
   }
+}
+
+/** Runs a program when this process has ended, however that was, unless it was released before. */
+export function runWhenGone(command: readonly string[]): () => void {
+  // Its input ends with this process. In a session of its own, signals for this one's group do not reach it.
+  const child = spawn('/bin/sh', ['-c', 'read -r released || exec "$@"', 'sh', ...command], {
+    ...{ detached: true, cwd: '/', env: SYSTEM_ENV, stdio: ['pipe', 'ignore', 'ignore'] },
+  });
+  child.unref();
+  const input = child.stdin as Socket;
+  input.unref();
+  return () => void input.end('released\n');
 }
 
 /** Keeps one older log. The daemon appends, so it goes on writing to the emptied file. */

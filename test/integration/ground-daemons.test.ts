@@ -1,5 +1,7 @@
 /** The daemons of the development ground that belong to one test alone, and how a checkout gets its Node. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -97,6 +99,42 @@ describe('private engine', () => {
     await rm(dir, { recursive: true, force: true });
   });
 });
+
+describe('the engine of a process that is killed', () => {
+  it('ends with it, and so do its containers, its bridge and its folder', async () => {
+    const dir = join(tmpdir(), `${prefix}-gone`);
+    const owner = spawn(process.execPath, ['--input-type=module', '-e', ownerOf(dir)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [said] = await once(owner.stdout, 'data');
+    const bridge = String(said).trim();
+    const before = await linkNames();
+
+    owner.kill('SIGKILL');
+    const isGone = () => until(async () => !existsSync(dir) && (await processesNaming(`${dir}/`)).length === 0, 60);
+
+    expect(await isGone()).toBe(true);
+    expect([before.includes(bridge), (await linkNames()).includes(bridge)]).toEqual([true, false]);
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(dir);
+  });
+});
+
+/** A process that starts an engine in this folder, with a container, says which link the engine has, and lives on. */
+function ownerOf(dir: string): string {
+  const at = (module: string) => JSON.stringify(join(root, 'bootstrap/dev', module));
+  const sleeper = { Cmd: ['sleep', '3000'], HostConfig: { NetworkMode: 'bridge', Init: true } };
+  return `
+    import { startContainer } from ${at('containers.ts')};
+    import { askEngine } from ${at('engine-api.ts')};
+    import { ensureImage } from ${at('images.ts')};
+    import { startPrivateEngine } from ${at('private-engine.ts')};
+    const { socketPath } = await startPrivateEngine(${JSON.stringify(dir)});
+    const { reference } = await ensureImage({ socketPath, host: ${JSON.stringify(ground.registry.host)} }, 'tiny');
+    await startContainer(socketPath, 'sleeper', { ...${JSON.stringify(sleeper)}, Image: reference });
+    const { Options } = await askEngine({ socketPath, method: 'GET', path: '/networks/bridge' });
+    console.log(Options['com.docker.network.bridge.name']);
+    setInterval(() => undefined, 1000);`;
+}
 
 describe('private registry', () => {
   it('takes an image with its credentials and refuses everybody else', async () => {
