@@ -81,6 +81,12 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
         {
           sandboxes: Type.Array(Type.String(), { description: 'Sandboxes of host policy that the engine has.' }),
           builds: Type.Boolean({ description: 'True if host policy lets images be built here.' }),
+          build_network: Type.Optional(
+            Type.Boolean({
+              description:
+                'True if a build that asks for it has the network of its job. Absent from agents that give none.',
+            }),
+          ),
           gvisor_cards: Type.Optional(
             Type.Boolean({
               description:

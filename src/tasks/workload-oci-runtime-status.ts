@@ -89,7 +89,10 @@ async function offersOf(
   const asked = policy.gvisor_cards === true && names.includes('gvisor');
   // An engine that goes away meanwhile gives none.
   const gvisorCards = asked && (await unlessAway(gpus.whyNoneInGvisor(signal))) === undefined;
-  return { sandboxes: names, builds: policy.builds !== undefined, gvisor_cards: gvisorCards, plans: [...planParts] };
+  return {
+    ...{ sandboxes: names, builds: policy.builds !== undefined, build_network: policy.builds?.network === 'bridge' },
+    ...{ gvisor_cards: gvisorCards, plans: [...planParts] },
+  };
 }
 
 /** The version, or why there is none: a host without Compose runs single containers. */

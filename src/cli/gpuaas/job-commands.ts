@@ -120,6 +120,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
 interface SubmitOptions {
   readonly revision?: string;
   readonly payload?: string;
+  readonly buildNetwork?: 'none' | 'bridge';
   readonly requirements?: string;
   readonly resumeFromLatest: boolean;
   readonly dialect?: string;
@@ -150,6 +151,11 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--revision <sha256>', 'run this revision of a project that was pushed, in place of a document')
     .option('--payload <file>', 'JSON that the task of a revision is given; - is standard input')
     .option('--requirements <json>', 'what its host has to have, in place of what the revision says')
+    .addOption(
+      new Option('--build-network <network>', 'what the build of a revision may reach; none, by default').choices([
+        ...['none', 'bridge'],
+      ]),
+    )
     .option('--resume-from-latest', 'an attempt that follows another goes on from the newest checkpoints', false)
     .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(jobDialects))
     .addOption(projectOption())
@@ -259,6 +265,7 @@ async function requestOf(client: ControlPlaneClient, file: string | undefined, o
       ...{ keep: keep || undefined, allocation_id: options.allocation },
       on_failure: continueOnFailure ? 'continue' : undefined,
       checkpointing: options.resumeFromLatest ? { resume_from_latest: true } : undefined,
+      build_network: options.buildNetwork,
     }),
   });
 }

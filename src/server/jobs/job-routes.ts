@@ -161,6 +161,9 @@ async function filesAsked(
             : [wrong('document', 'is missing, and so is `revision`: it has to be one of them')]),
           ...(isThere(payload) ? [wrong('payload', 'is only for a job of a revision')] : []),
           ...(isThere(requirements) ? [wrong('requirements', 'is only for a job of a revision')] : []),
+          ...(options?.build_network === 'bridge'
+            ? [wrong('options/build_network', 'is only for a job of a revision: nothing else is built')]
+            : []),
         ]
       : [
           ...(isThere(document) ? [wrong('document', 'must not be there beside `revision`')] : []),

@@ -37,6 +37,7 @@ export interface JobHost {
     | {
         readonly sandboxes: readonly string[];
         readonly builds: boolean;
+        readonly build_network: boolean;
         readonly gvisor_cards: boolean;
         readonly plans: readonly string[];
       }
@@ -91,7 +92,11 @@ function notOffered(needs: JobNeeds, { offers }: JobHost): Missing | undefined {
     const isLacking = needs[part as keyof typeof partsInWords] && !offers.plans.includes(part);
     if (isLacking) return lacks(`a host whose agent ${words}; update it`);
   }
-  return builds && !offers.builds ? lacks('a host whose operator lets images be built on it') : undefined;
+  if (builds && !offers.builds) return lacks('a host whose operator lets images be built on it');
+  const isShut = needs.build_network && !offers.build_network;
+  return isShut
+    ? lacks('a host that gives builds a network, which its operator says there (`builds.network`)')
+    : undefined;
 }
 
 /** Where nobody says how much: of a host with cards what goes with them, of one without a quarter. Never less than a core. */

@@ -25,7 +25,7 @@ export function planned(
   { id, project_id, name, dialect, document_sha256, images, options, build }: Sketch,
   { allocationId, resources, attempt = 1 }: JobPlace,
 ): PlannedJob {
-  const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib } = options;
+  const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib, build_network = 'none' } = options;
   const { cpu_cores, memory_gib } = resources;
   return read.plan({
     identity: {
@@ -33,7 +33,7 @@ export function planned(
       attempt,
     },
     ...{ sandbox, on_failure, deadline_seconds, keep },
-    ...(build && { build }),
+    ...(build && { build: { ...build, network: build_network } }),
     resources: { gpu_count, cpu_cores, memory_gib, ...(shm_gib === undefined ? {} : { shm_gib }) },
     pins: Object.fromEntries(
       images.map(({ name: whole, reference, media_type }) => [whole, { reference, media_type }]),

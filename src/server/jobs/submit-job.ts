@@ -211,7 +211,8 @@ function sketchOf({ resources: { cpu_cores = 4096, memory_gib = 65_536 } = {} }:
   return { cpu_cores, memory_gib };
 }
 
-function needsOf({ resources = {} }: JobOptions = {}, plan: JobPlan, gpu_memory_mib: number): JobNeeds {
+function needsOf(options: JobOptions = {}, plan: JobPlan, gpu_memory_mib: number): JobNeeds {
+  const { resources = {} } = options;
   const { cpu_cores = null, memory_gib = null, shm_gib, disk_gib = usualDiskGib } = resources;
   const { gpu_count } = plan.resources;
   const least = memory_gib === null && shm_gib !== undefined ? { least_memory_gib: memoryFor(plan, shm_gib) } : {};
@@ -220,6 +221,7 @@ function needsOf({ resources = {} }: JobOptions = {}, plan: JobPlan, gpu_memory_
     ...{ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib },
     ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
     ...(builds && { builds }),
+    ...(options.build_network === 'bridge' && { build_network: true }),
     ...(plan.services.some(({ scope }) => scope === 'project') && { shared_services: true }),
     ...(plan.services.length > 0 && { service_states: true }),
   };

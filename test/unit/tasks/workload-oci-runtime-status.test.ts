@@ -55,11 +55,20 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
     offers: {
       sandboxes: ['runc'],
       builds: false,
+      build_network: false,
       gvisor_cards: false,
       plans: ['folder_inputs', 'shared_services', 'service_states'],
     },
   });
   expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');
+});
+
+it('says whether images are built, and whether a build may have a network', async () => {
+  const builds = { cpu_cores: 1, memory_gib: 1, context_gib: 1 };
+  const said = async (builds: NonNullable<HostPolicy['builds']>) => (await probe({ policy: { builds } })).output.offers;
+
+  expect(await said(builds)).toMatchObject({ builds: true, build_network: false });
+  expect(await said({ ...builds, network: 'bridge' })).toMatchObject({ builds: true, build_network: true });
 });
 
 it('says whether gVisor gets cards: where its operator lets it, the engine has it, and nothing stands against it', async () => {

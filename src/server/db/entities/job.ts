@@ -43,6 +43,7 @@ export const JobNeeds = Type.Object(
     ),
     sandbox: Type.Optional({ ...Sandbox, description: 'Sandbox that its host has to offer; any host if absent.' }),
     builds: Type.Optional(Type.Boolean({ description: 'True if its host has to build its image.' })),
+    build_network: Type.Optional(Type.Boolean({ description: 'True if that build has the network of the job.' })),
     shared_services: Type.Optional(
       Type.Boolean({ description: 'True if it shares services with other jobs of its revision there.' }),
     ),
@@ -78,6 +79,12 @@ const checkpointing = Type.Optional(
     { ...closed, description: 'What becomes of its checkpoints.' },
   ),
 );
+const buildNetwork = Type.Optional(
+  Type.Enum(['none', 'bridge'], {
+    description:
+      'Of a job of a revision, what the build of its image may reach: nothing, or with `bridge` what the job itself can; `none` if absent.',
+  }),
+);
 const keep = Type.Boolean({ description: 'True if containers and volumes stay on the host until the job is removed.' });
 
 /** As somebody gives them; what is left out has a default. */
@@ -101,6 +108,7 @@ export const JobOptions = Type.Object(
     keep: Type.Optional(keep),
     retries: Type.Optional(retries),
     checkpointing,
+    build_network: buildNetwork,
     allocation_id: Type.Optional(id('The only allocation that it may run on; any of the project if absent.')),
   },
   { ...closed, description: 'How it is to be carried out.' },
@@ -187,6 +195,7 @@ export const Job = Type.Object(
         gpu_count: { ...gpu_count, description: 'Cards of each step that asks for one.' },
         shm_gib,
         ...{ on_failure: onFailure, deadline_seconds: deadline, keep, retries, checkpointing },
+        build_network: buildNetwork,
         allocation_id: nullable(id('The allocation.'), 'The only one that it may run on; null for any of the project.'),
       },
       { ...closed, description: 'How it is carried out, defaults filled in.' },

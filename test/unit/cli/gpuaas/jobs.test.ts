@@ -103,18 +103,22 @@ describe('gpuaas jobs submit', () => {
     const { sha256 } = await haveRevision(server, Buffer.from('a project'), {}, manifest);
     await server.store.write(async (tx) => {
       const node = await tx.nodes.get('node-1');
-      const offers = { sandboxes: ['runc' as const, 'gvisor' as const], builds: true };
+      const offers = { sandboxes: ['runc' as const, 'gvisor' as const], builds: true, build_network: true };
       if (node?.runtime) await tx.nodes.put({ ...node, runtime: { ...node.runtime, offers } });
     });
     const payload = fileOf('payload.json', { rounds: 3 });
     const requirements = JSON.stringify({ memory_mb: 512 });
     const given = ['--payload', payload, '--requirements', requirements, '--resume-from-latest'];
+    given.push('--build-network', 'bridge');
 
     const { status, out } = await run('submit', '--revision', sha256, ...given, '--json');
 
     expect(status).toBe(0);
     const job: JobView = JSON.parse(out);
-    expect(job).toMatchObject({ dialect: 'computalot', options: { checkpointing: { resume_from_latest: true } } });
+    expect(job).toMatchObject({
+      dialect: 'computalot',
+      options: { build_network: 'bridge', checkpointing: { resume_from_latest: true } },
+    });
     const task = await host.agent.accept();
     expect(task).toMatchObject({ workload_id: job.id, params: { resources: { memory_gib: 0.5 } } });
     expect(JSON.stringify(task.params)).toContain('rounds');

@@ -28,7 +28,13 @@ const wrongOf = ({ body }: { body: { error: { errors: { path: string; message: s
 
 /** What its host says that it can do. */
 async function offer(
-  offers: { sandboxes: ('runc' | 'gvisor')[]; builds: boolean; gvisor_cards?: boolean; plans?: string[] },
+  offers: {
+    sandboxes: ('runc' | 'gvisor')[];
+    builds: boolean;
+    build_network?: boolean;
+    gvisor_cards?: boolean;
+    plans?: string[];
+  },
   gpus?: Gpu[],
 ): Promise<void> {
   await store.write(async (tx) => {
@@ -115,6 +121,25 @@ describe('a job of a revision', () => {
     expect(plan).toMatchObject({ sandbox: 'gvisor', gpu_memory_mib: 24_576, resources: { gpu_count: 1 } });
   });
 
+  it('whose build is to have a network goes to a host that gives it one, and to no other', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('online'), { bases }, manifest);
+    const asking = (build_network: string) => submit({ revision: sha256, options: { build_network } });
+    const networkOf = async () => {
+      const { images } = (await host.agent.accept()).params as JobPlan;
+      return images.map(({ source }) => source.kind === 'build' && source.network);
+    };
+    await offer({ sandboxes: ['gvisor'], builds: true });
+    const before = await asking('bridge');
+    await offer({ sandboxes: ['gvisor'], builds: true, build_network: false });
+    const closed = await asking('bridge');
+
+    for (const { body } of [before, closed]) expect(body.error.message).toContain('a host that gives builds a network');
+    expect([(await asking('none')).status, await networkOf()]).toEqual([201, ['none']]);
+    await offer({ sandboxes: ['gvisor'], builds: true, build_network: true });
+    expect([(await submit({ revision: sha256 })).status, await networkOf()]).toEqual([201, ['none']]);
+    expect([(await asking('bridge')).status, await networkOf()]).toEqual([201, ['bridge']]);
+  });
+
   it('that fits on no disk is told what most of it is for (C-45)', async () => {
     await offer({ sandboxes: ['gvisor'], builds: true });
     const large = bases.map((base) => ({ ...base, bytes: 2 ** 40 }));
@@ -132,10 +157,9 @@ describe('a job of a revision', () => {
   it('is one thing or the other, and says what goes with which', async () => {
     const { sha256 } = await haveRevision(server, Buffer.from('either'), {}, manifest);
 
-    expect(wrongOf(await submit({ payload: {}, requirements: {} }))).toEqual([
-      '/document',
-      '/payload',
-      '/requirements',
+    const options = { build_network: 'bridge' };
+    expect(wrongOf(await submit({ payload: {}, requirements: {}, options }))).toEqual([
+      ...['/document', '/payload', '/requirements', '/options/build_network'],
     ]);
     expect(wrongOf(await submit({ revision: sha256, document: '{}', dialect: 'nosana' }))).toEqual([
       ...['/document', '/dialect'],

@@ -37,7 +37,10 @@ function host(given: Partial<JobHost> = {}): JobHost {
   };
 }
 
-const all = { sandboxes: ['gvisor'], builds: true, gvisor_cards: true, plans: ['shared_services', 'service_states'] };
+const all = {
+  ...{ sandboxes: ['gvisor'], builds: true, build_network: true, gvisor_cards: true },
+  plans: ['shared_services', 'service_states'],
+};
 
 describe('a job and a host', () => {
   it('fit with a quarter of it where nobody says how much, and with the share of its cards (N-51)', () => {
@@ -117,6 +120,10 @@ describe('a job and a host', () => {
       'a host that gives NVIDIA cards to gVisor, which its operator switches on there (`gvisor_cards`)',
     ],
     ['builds', { builds: true }, { builds: false }, 'a host whose operator lets images be built on it'],
+    [
+      ...['a network for its build', { builds: true, build_network: true }, { build_network: false }],
+      'a host that gives builds a network, which its operator says there (`builds.network`)',
+    ],
     [
       ...['shared services', { shared_services: true }, { plans: ['folder_inputs'] }],
       'a host whose agent lets jobs share services; update it',
