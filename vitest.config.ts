@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 import { memoryFolder } from './test/support/memory-folder.ts';
 
 /** A mocked module of Node outlasts its file, so these files do not share a process with others. */
@@ -22,6 +23,7 @@ const inMemory = process.env['TMPDIR'] === undefined ? { TMPDIR: memoryFolder() 
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         // One process for many files: the modules of this project are still new in each of them.
