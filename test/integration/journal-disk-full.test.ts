@@ -2,9 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../../src/agent/journal/journal.ts';
 import { openJournal } from '../../src/agent/journal/open-journal.ts';
+import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
 import { openOutputs } from '../../src/jobs/outputs/keep-outputs.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
@@ -73,27 +74,49 @@ it('opens on a full disk, with all that was in it', () => {
   expect(journal.waiting(0, 10)).toMatchObject([{ kind: 'task.result' }]);
 });
 
-it('keeps of an output all or nothing, and takes it when there is room again', async () => {
-  const folder = join(disk, `state-${count}`, 'jobs');
-  const outputs = openOutputs({
-    ...{ engine: { getArchive: () => Promise.reject(new Error('not asked for')) }, folder, destination: undefined },
-    ...{ clock: systemClock, log: createLog({ level: 'silent' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
+describe('what is kept of jobs', () => {
+  const folder = () => join(disk, `state-${count}`, 'jobs');
+  const left = (job: string) => readdirSync(join(folder(), job));
+  const signal = () => AbortSignal.timeout(60_000);
+  const open = (destination?: OutputDestination) =>
+    openOutputs({
+      ...{ engine: { getArchive: () => Promise.reject(new Error('not asked for')) }, folder: folder(), destination },
+      ...{ clock: systemClock, log: createLog({ level: 'silent' }) },
+      limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 },
+    });
+
+  it('is kept as a whole or not at all, and taken when there is room again', async () => {
+    const outputs = open();
+    const take = (job: string, lines: number) => outputs.takeLog(job, 'train', logOf(lines), signal());
+
+    await expect(take('too-large', 200)).rejects.toMatchObject({ code: 'disk.full' });
+    const { sha256, bytes } = await take('fits', 4);
+    const before = left('fits');
+    // Room for the bytes, and for no note of them.
+    fillDisk(Math.ceil(bytes / 4096) * 4096);
+    await expect(take('no-note', 4)).rejects.toMatchObject({ code: 'disk.full' });
+    expect([left('too-large'), left('no-note')]).toEqual([[], []]);
+    rmSync(filler);
+    await take('no-note', 4);
+
+    expect([left('fits'), left('no-note')]).toEqual([before, before]);
+    expect(before).toContain(sha256);
   });
-  const take = (job: string, lines: number) => outputs.takeLog(job, 'train', logOf(lines), AbortSignal.timeout(60_000));
-  const left = (job: string) => readdirSync(join(folder, job));
 
-  await expect(take('too-large', 200)).rejects.toMatchObject({ code: 'disk.full' });
-  const { sha256, bytes } = await take('fits', 4);
-  const before = left('fits');
-  // Room for the bytes, and for no note of them.
-  fillDisk(Math.ceil(bytes / 4096) * 4096);
-  await expect(take('no-note', 4)).rejects.toMatchObject({ code: 'disk.full' });
-  expect([left('too-large'), left('no-note')]).toEqual([[], []]);
-  rmSync(filler);
-  await take('no-note', 4);
+  it('gives its room back when it was handed over, also where that could not be noted before', async () => {
+    const full = async () => {
+      fillDisk();
+      return { received: 0, complete: true, refused: null };
+    };
+    const outputs = open({ offer: full, send: full });
 
-  expect([left('fits'), left('no-note')]).toEqual([before, before]);
-  expect(before).toContain(sha256);
+    await outputs.takeLog('job-1', 'train', logOf(4), signal());
+
+    expect(await outputs.handedOver('job-1', 60_000, signal())).toBe(true);
+    expect(left('job-1')).toEqual(['train.log.json']);
+    rmSync(filler);
+    expect(open().of('job-1')).toMatchObject([{ name: 'train.log' }]);
+  });
 });
 
 async function* logOf(lines: number): AsyncGenerator<LogEntry> {

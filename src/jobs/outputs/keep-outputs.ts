@@ -132,21 +132,19 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     const file = spool.fileOf(spooled);
     const end = slots
       .run(signal, () => handOver(spooled, { destination, file, clock, signal }))
-      .then(
-        (handed) => {
-          if (handed.state === 'refused') {
-            const { job: instance, output } = spooled;
-            log.warn(
-              { instance, output: output.name, reason: handed.reason },
-              'the control plane does not keep an output',
-            );
-          }
-          spool.end(spooled, handed.state);
-        },
-        (err) => {
-          if (!signal.aborted) log.error({ err, instance: spooled.job }, 'an output cannot be handed over');
-        },
-      )
+      .then((handed) => {
+        if (handed.state === 'refused') {
+          const { job: instance, output } = spooled;
+          log.warn(
+            { instance, output: output.name, reason: handed.reason },
+            'the control plane does not keep an output',
+          );
+        }
+        spool.end(spooled, handed.state);
+      })
+      .catch((err) => {
+        if (!signal.aborted) log.error({ err, instance: spooled.job }, 'an output cannot be handed over');
+      })
       .finally(() => {
         if (underWay.get(key)?.stop === stopping) underWay.delete(key);
       });

@@ -126,7 +126,16 @@ export class Spool {
   /** Nothing, where it is another one by now. */
   end({ job, output }: Pick<Spooled, 'job' | 'output'>, state: 'handed_over' | 'refused'): void {
     if (this.find(job, output.name)?.output.sha256 !== output.sha256) return;
-    this.#put(job, { output, state });
+    const ended = { output, state };
+    try {
+      this.#put(job, ended);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      // Its bytes are the room that its note needs.
+      this.#remember(job, ended);
+      this.#dropBytes(job, output.sha256);
+      this.#put(job, ended);
+    }
     this.#dropBytes(job, output.sha256);
   }
 
@@ -169,6 +178,10 @@ export class Spool {
 
   #put(job: string, kept: Note): void {
     writeDurable(join(this.#folder, job, `${kept.output.name}${note}`), JSON.stringify(kept), 0o600);
+    this.#remember(job, kept);
+  }
+
+  #remember(job: string, kept: Note): void {
     const notes = this.#jobs.get(job) ?? new Map<string, Note>();
     this.#jobs.set(job, notes.set(kept.output.name, kept));
   }
