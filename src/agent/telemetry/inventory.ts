@@ -5,6 +5,7 @@ import { type KeptItem, maxKeptItems } from '../../contract/kept-items.ts';
 import type { RecordBody } from '../../contract/records.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../../contract/workload-oci-runtime-status.ts';
 import { osName } from '../../host/os-name.ts';
+import { type Backoff, backoffDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 
@@ -31,11 +32,17 @@ export interface InventoryOptions {
   readonly everyMs?: number;
 }
 
+/** Until the next look where the engine gave no answer: it may just have been slow, and the host is given nothing meanwhile. */
+const unanswered: Backoff = { firstMs: 5000, maxMs: 300_000, factor: 2 };
+
 export class InventoryReporter {
   readonly #options: InventoryOptions;
   #looks: Promise<void> = Promise.resolve();
   #waiting: Promise<void> | undefined;
   #reported = '';
+  /** Looks in a row that the engine did not answer. */
+  #unanswered = 0;
+  #isAskedAgain = false;
 
   constructor(options: InventoryOptions) {
     this.#options = options;
@@ -89,6 +96,17 @@ export class InventoryReporter {
       record(body);
       this.#reported = text;
     }
+    this.#unanswered = runtime.engine === null ? this.#unanswered + 1 : 0;
+    if (this.#unanswered > 0 && !this.#isAskedAgain) void this.#askAgain(signal);
+  }
+
+  async #askAgain(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    this.#isAskedAgain = true;
+    await clock.pause(backoffDelay(unanswered, this.#unanswered), signal).catch(() => undefined);
+    this.#isAskedAgain = false;
+    if (signal.aborted || this.#unanswered === 0) return;
+    await this.look(signal).catch((err: unknown) => log.warn({ err }, 'inventory could not be taken'));
   }
 }
 

@@ -73,7 +73,10 @@ describe('the inventory', () => {
       probed_at: '2026-11-25T12:00:00Z',
       runtimes: [],
       compose_version: null,
-      engine: null,
+      engine: {
+        ...{ version: '26.1.5', api_version: '1.45', runtimes: ['runc'], storage_driver: 'overlay2' },
+        ...{ cgroup_driver: 'systemd', cgroup_version: '2', root_dir: '/var/lib/docker' },
+      },
     },
     gpus: [],
     resources: {
@@ -199,6 +202,30 @@ describe('the inventory', () => {
 
     stop.abort();
     await running;
+    expect(clock.waiting()).toEqual([]);
+  });
+
+  it('is taken again soon, and then less often, until an engine answers that gave no answer', async () => {
+    const { reporter, records, host, clock } = bench();
+    host.runtime = {
+      ...runtime,
+      engine: null,
+      ready: false,
+      reasons: ['The container engine did not answer in time.'],
+    };
+    await reporter.look(signal);
+
+    for (const [index, most] of [5000, 10_000, 20_000].entries()) {
+      await eventually(() => expect([host.probes, clock.waiting()]).toEqual([index + 1, [expect.any(Number)]]));
+      const [wait = 0] = clock.waiting();
+      expect(wait).toBeLessThanOrEqual(most);
+      expect(wait).toBeGreaterThanOrEqual(most / 2);
+      if (most === 20_000) host.runtime = runtime;
+      await clock.advance(wait);
+    }
+    await eventually(() => expect(records.map(({ runtime: { ready } }) => ready)).toEqual([false, true]));
+
+    expect(host.probes).toBe(4);
     expect(clock.waiting()).toEqual([]);
   });
 });
