@@ -86,7 +86,7 @@ async function tried(sandbox: JobPlan['sandbox'], script: string): Promise<(read
 }
 
 it.each(['runc', 'gvisor'] as const)(
-  'under %s, every user can write to the volumes of its job alone',
+  'under %s, every user can write to the volumes of its job alone (C-78 to C-80)',
   async (sandbox) => {
     const script = [
       'id -u',

@@ -220,7 +220,7 @@ it('a project is built once, runs under gVisor with a read-only root, and what i
   expect([await leftOf(host, 'project-first'), await leftOf(host, 'project-second')]).toEqual([[], []]);
 }, 240_000);
 
-it('its data are there before its task, read-only, out of the folder of the host; what a task fetches itself is gone with it (C-59, C-63, C-66 to C-69, C-73)', async () => {
+it('its data are there before its task, read-only, out of the folder of the host; what a task fetches itself is gone with it (C-59, C-63, C-66 to C-69, C-73, C-79)', async () => {
   for (const id of ['data-first', 'data-second']) {
     const { failure, kept, events } = await run(id, withData(false));
 
@@ -239,4 +239,15 @@ it('its data are there before its task, read-only, out of the folder of the host
 
   expect(lacking.failure?.code).toBe('input.refused');
   expect(lacking.report?.steps).toMatchObject([{ id: 'task', started_at: null }]);
+}, 240_000);
+
+it('a task that saves beside its code has failed, and is told where it can write (C-81)', async () => {
+  const entrypoint = { command: ['python', '-c', 'import os; os.makedirs("checkpoints")'] };
+
+  const { failure } = await run('project-beside', { ...manifest, entrypoint });
+
+  expect(failure).toMatchObject({
+    code: 'step.failed',
+    detail: { exit_code: 1, advice: expect.stringContaining('/computalot/artifacts ($COMPUTALOT_ARTIFACT_DIR)') },
+  });
 }, 240_000);
