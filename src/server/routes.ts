@@ -101,11 +101,14 @@ export function routesOf(context: ServerContext, metrics: ServerMetrics, version
 }
 
 function describing(routes: readonly Route[], version: string): Route {
-  const document = JSON.stringify(openApiOf(routes, version));
+  let document: string | undefined;
   return openRoute({
     ...{ method: 'GET', path: '/openapi.json', tag: 'system', summary: 'This interface, as OpenAPI 3.1.' },
     answer: Type.Unknown({ description: 'OpenAPI document.' }),
     produces: 'application/json',
-    stream: async () => ({ contentType: 'application/json; charset=utf-8', body: Readable.from([document]) }),
+    stream: async () => {
+      document ??= JSON.stringify(openApiOf(routes, version));
+      return { contentType: 'application/json; charset=utf-8', body: Readable.from([document]) };
+    },
   });
 }

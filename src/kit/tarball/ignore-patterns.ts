@@ -15,7 +15,6 @@ export type ReadPatterns =
   | { readonly ok: true; readonly patterns: IgnorePatterns }
   | { readonly ok: false; readonly troubles: readonly PatternTrouble[] };
 
-/** A second or two of work. */
 const maxSteps = 100_000_000;
 /** Of one path, whose work nothing can come in between. */
 const maxStepsOfPath = 5_000_000;
@@ -51,7 +50,8 @@ interface Reached {
 
 const slash = codeOf('/');
 
-export function readIgnorePatterns(text: string): ReadPatterns {
+/** All of them together take at most so many steps, which is a second or two of work. */
+export function readIgnorePatterns(text: string, steps = maxSteps): ReadPatterns {
   const patterns: Pattern[] = [];
   const troubles: PatternTrouble[] = [];
   for (const [index, raw] of text
@@ -74,7 +74,7 @@ export function readIgnorePatterns(text: string): ReadPatterns {
       troubles.push({ line: index + 1, message: error.message });
     }
   }
-  return troubles.length > 0 ? { ok: false, troubles } : { ok: true, patterns: new IgnorePatterns(patterns) };
+  return troubles.length > 0 ? { ok: false, troubles } : { ok: true, patterns: new IgnorePatterns(patterns, steps) };
 }
 
 class Unreadable extends Error {}
@@ -86,7 +86,7 @@ export class IgnorePatterns {
   readonly #most: number;
   #mostOfPath = 0;
 
-  constructor(patterns: readonly Pattern[], steps = maxSteps) {
+  constructor(patterns: readonly Pattern[], steps: number) {
     this.#patterns = patterns;
     this.#most = steps;
   }

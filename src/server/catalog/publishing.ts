@@ -116,6 +116,8 @@ export function isWithdrawn({ version }: AppVersion): AgentError {
   return new AgentError('resource.conflict', { reason });
 }
 
+const ListQuery = listQuery({ app_slug: Type.Optional(slug) });
+
 function entitlementRoutes(): Route[] {
   return [
     route({
@@ -143,7 +145,7 @@ function entitlementRoutes(): Route[] {
     }),
     route({
       ...{ method: 'GET', path: '/api/v1/entitlements', tag: 'entitlements', summary: 'Lists entitlements.' },
-      ...{ allow: platform, answer: listOf(Entitlement), query: listQuery({ app_slug: Type.Optional(slug) }) },
+      ...{ allow: platform, answer: listOf(Entitlement), query: ListQuery },
       read: async ({ query }, tx) => {
         const where = query.app_slug === undefined ? {} : { app_slug: query.app_slug };
         return page(await tx.entitlements.list({ where, ...pageOptions(query) }), query, (entitlement) => entitlement);

@@ -16,7 +16,14 @@ export function listQuery<P extends TProperties>(filters: P) {
   );
 }
 
+const lists = new WeakMap<TSchema, ReturnType<typeof newListOf>>();
+
+/** A page of these. The same for the same item: a schema is compiled once as long as it is the same. */
 export function listOf<S extends TSchema>(item: S) {
+  return lists.getOrInsertComputed(item, () => newListOf(item)) as ReturnType<typeof newListOf<S>>;
+}
+
+function newListOf<S extends TSchema>(item: S) {
   return Type.Object(
     {
       items: Type.Array(item, { description: 'Newest first.' }),

@@ -34,6 +34,12 @@ const Action = Type.Object(
   { ...closed, description: 'An action on an instance.' },
 );
 
+const ListQuery = listQuery({
+  project_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this project.' })),
+  allocation_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only on this allocation.' })),
+  state: Type.Optional(AppInstance.properties.state),
+});
+
 export function instanceRoutes({ store, vault, queue, environment }: InstanceRoutesOptions): Route[] {
   const launching = { queue, environment };
   return [
@@ -55,13 +61,7 @@ export function instanceRoutes({ store, vault, queue, environment }: InstanceRou
     }),
     route({
       ...{ method: 'GET', path: base, tag: 'app-instances', summary: 'Lists instances.', allow: everybody },
-      query: listQuery({
-        project_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this project.' })),
-        allocation_id: Type.Optional(
-          Type.String({ pattern: identifierPattern, description: 'Only on this allocation.' }),
-        ),
-        state: Type.Optional(AppInstance.properties.state),
-      }),
+      query: ListQuery,
       answer: listOf(InstanceView),
       read: async ({ who, query }, tx) => {
         const { state, allocation_id } = query;

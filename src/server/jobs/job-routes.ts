@@ -46,6 +46,11 @@ export interface JobRoutesOptions extends Taking, Removing {
 /** A document is text in JSON, where each of its characters may take several. */
 const bodyLimit = 2 * maxManifestBytes;
 
+const ListQuery = listQuery({
+  project_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this project.' })),
+  state: Type.Optional(Job.properties.state),
+});
+
 export function jobRoutes(options: JobRoutesOptions): Route[] {
   const { store, vault, isConnected, queue, outputs, revisions, resolving } = options;
   return [
@@ -75,10 +80,7 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
     }),
     route({
       ...{ method: 'GET', path: base, tag: 'jobs', summary: 'Lists jobs.', allow: everybody },
-      query: listQuery({
-        project_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only of this project.' })),
-        state: Type.Optional(Job.properties.state),
-      }),
+      query: ListQuery,
       answer: listOf(JobListed),
       read: async ({ who, query }, tx) => {
         const { state } = query;

@@ -65,13 +65,15 @@ const ofFile = Type.Object({ version: ReleaseVersion, name: ReleaseArtifact.prop
 
 const path = '/api/v1/releases';
 
+const ListQuery = listQuery({});
+
 export function releaseRoutes(parts: ReleaseParts): Route[] {
   const { keys, files, store } = parts;
   const view = (release: StoredRelease) => viewOf(release, files);
   return [
     route({
       ...{ method: 'GET', path, tag: 'releases', summary: 'Lists releases of the agent.' },
-      ...{ allow: everybody, query: listQuery({}), answer: listOf(ReleaseView) },
+      ...{ allow: everybody, query: ListQuery, answer: listOf(ReleaseView) },
       read: async ({ query }, tx) => page(await tx.releases.list(pageOptions(query)), query, view),
     }),
     route({

@@ -91,15 +91,17 @@ const Why = Type.Object(
 const path = '/api/v1/rollouts';
 const one = { params: pathOf('rollout_id', 'The rollout.'), answer: RolloutView, allow: platform } as const;
 
+const ListQuery = listQuery({
+  channel: Type.Optional(Rollout.properties.channel),
+  state: Type.Optional(Type.Enum([...rolloutStates], { description: 'Only those in this state.' })),
+});
+
 export function rolloutRoutes(parts: ReleaseParts): Route[] {
   const { queue } = parts;
   return [
     route({
       ...{ method: 'GET', path, tag: 'releases', summary: 'Lists rollouts.', allow: platform },
-      query: listQuery({
-        channel: Type.Optional(Rollout.properties.channel),
-        state: Type.Optional(Type.Enum([...rolloutStates], { description: 'Only those in this state.' })),
-      }),
+      query: ListQuery,
       answer: listOf(RolloutView),
       read: async ({ query }, tx) => {
         const { limit: _limit, after: _after, ...where } = query;

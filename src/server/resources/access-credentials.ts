@@ -36,6 +36,10 @@ const one = { path: `${path}/{credential_id}`, tag: 'access-credentials' } as co
 const named = { params: pathOf('credential_id', 'The credential.'), answer: CredentialView } as const;
 const mostOfProject = 200;
 
+const ListQuery = listQuery({
+  project_id: Type.Optional({ ...shown.project_id, description: 'Only of this project.' }),
+});
+
 export function accessCredentialRoutes(vault: Vault): Route[] {
   return [
     route({
@@ -63,7 +67,7 @@ export function accessCredentialRoutes(vault: Vault): Route[] {
     route({
       ...{ method: 'GET', path, tag: 'access-credentials', allow: everybody, answer: listOf(CredentialView) },
       summary: 'Lists credentials, without their values.',
-      query: listQuery({ project_id: Type.Optional({ ...shown.project_id, description: 'Only of this project.' }) }),
+      query: ListQuery,
       read: async ({ who, query }, tx) => {
         const where = projectFilter(who, query.project_id);
         return page(await tx.access_credentials.list({ where, ...pageOptions(query) }), query, viewOf);

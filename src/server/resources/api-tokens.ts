@@ -66,6 +66,8 @@ const mostOfMaker = 1000;
 /** Tokens of a project that are kept, also those that stopped working within the last week. */
 const mostOfProject = 5000;
 
+const ListQuery = listQuery({ project_id: Type.Optional(Type.String({ description: 'Only of this project.' })) });
+
 export function tokenRoutes(): Route[] {
   return [
     route({
@@ -98,7 +100,7 @@ export function tokenRoutes(): Route[] {
     route({
       ...{ method: 'GET', path: '/api/v1/tokens', tag: 'tokens', summary: 'Lists tokens, without their secrets.' },
       allow: members,
-      query: listQuery({ project_id: Type.Optional(Type.String({ description: 'Only of this project.' })) }),
+      query: ListQuery,
       answer: listOf(TokenView),
       read: async ({ who, query }, tx) => {
         const where = projectFilter(who, query.project_id);

@@ -41,6 +41,10 @@ const NewJoinToken = Type.Object(
   { ...closed, description: 'A join token to make.' },
 );
 
+const ListQuery = listQuery({
+  allocation_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'Only for this allocation.' })),
+});
+
 export function joinTokenRoutes({ keys, settings }: ServerContext): Route[] {
   return [
     route({
@@ -72,11 +76,7 @@ export function joinTokenRoutes({ keys, settings }: ServerContext): Route[] {
     route({
       ...{ method: 'GET', path: '/api/v1/nodes/join-tokens', tag: 'nodes', summary: 'Lists join tokens of late.' },
       ...{ allow: platform, answer: listOf(JoinTokenView) },
-      query: listQuery({
-        allocation_id: Type.Optional(
-          Type.String({ pattern: identifierPattern, description: 'Only for this allocation.' }),
-        ),
-      }),
+      query: ListQuery,
       read: async ({ query }, tx) => {
         const where = query.allocation_id === undefined ? {} : { allocation_id: query.allocation_id };
         return page(await tx.join_tokens.list({ where, ...pageOptions(query) }), query, viewOf);

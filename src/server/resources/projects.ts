@@ -18,6 +18,8 @@ const NewProject = Type.Object(
   { additionalProperties: false, description: 'A project to make.' },
 );
 
+const ListQuery = listQuery({});
+
 export function projectRoutes(): Route[] {
   return [
     route({
@@ -43,7 +45,7 @@ export function projectRoutes(): Route[] {
     route({
       ...{ method: 'GET', path: '/api/v1/projects', tag: 'projects', summary: 'Lists the projects this token sees.' },
       allow: everybody,
-      query: listQuery({}),
+      query: ListQuery,
       answer: listOf(Project),
       read: async ({ who, query }, tx) => {
         const own = who.projectId === null ? undefined : await tx.projects.get(who.projectId);

@@ -36,6 +36,8 @@ const one = { path: `${path}/{account_id}`, tag: 'service-accounts' } as const;
 const params = pathOf('account_id', 'The account.');
 const mostOfProject = 200;
 
+const ListQuery = listQuery({ project_id: Type.Optional({ ...project, description: 'Only of this project.' }) });
+
 export function serviceAccountRoutes(): Route[] {
   return [
     route({
@@ -59,7 +61,7 @@ export function serviceAccountRoutes(): Route[] {
     route({
       ...{ method: 'GET', path, tag: 'service-accounts', allow: everybody, answer: listOf(ServiceAccount) },
       summary: 'Lists service accounts.',
-      query: listQuery({ project_id: Type.Optional({ ...project, description: 'Only of this project.' }) }),
+      query: ListQuery,
       read: async ({ who, query }, tx) => {
         const where = projectFilter(who, query.project_id);
         return page(await tx.service_accounts.list({ where, ...pageOptions(query) }), query, (account) => account);

@@ -92,6 +92,8 @@ const Removed = Type.Object(
   { ...closed, description: 'It is gone.' },
 );
 
+const ListQuery = listQuery({});
+
 export function revisionRoutes(parts: RevisionParts): Route[] {
   const { revisions, revisionLimits } = parts;
   return [
@@ -115,7 +117,7 @@ export function revisionRoutes(parts: RevisionParts): Route[] {
     }),
     route({
       ...{ method: 'GET', path: revisionsPath, tag, allow: everybody, params: inProject },
-      ...{ summary: 'Lists the revisions of a project.', query: listQuery({}), answer: listOf(RevisionView) },
+      ...{ summary: 'Lists the revisions of a project.', query: ListQuery, answer: listOf(RevisionView) },
       read: async ({ who, params, query }, tx) => {
         const where = { project_id: ownProject(who, params.project_id) };
         const { items, next } = page(await tx.revisions.list({ where, ...pageOptions(query) }), query, (each) => each);

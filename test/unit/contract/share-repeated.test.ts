@@ -50,7 +50,7 @@ describe('a schema whose repeated parts are shared', () => {
           expect(faults(shared, copy)).toEqual(expected);
         },
       ),
-      { numRuns: 600 },
+      { numRuns: 300 },
     );
     for (const plan of plans) expect(faults(shared, plan)).toEqual([]);
     expect(damaged).toBeGreaterThan(100);

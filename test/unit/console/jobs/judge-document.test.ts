@@ -83,7 +83,7 @@ describe('the verdict of the page', () => {
           expect(verdictOf(changed)).toEqual(verdictOfCommand(changed));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 

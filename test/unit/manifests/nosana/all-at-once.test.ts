@@ -127,7 +127,7 @@ it('faults of shape and of meaning, however many and in whatever order, are all 
 
       expect(told(definition).sort()).toEqual(expected.sort());
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
 
@@ -147,6 +147,6 @@ it('what is told of the meaning of a definition is told as well when its shape h
         JSON.stringify(definition),
       ).toEqual([]);
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   );
 });

@@ -106,7 +106,7 @@ it('and with any change in it both say the same, but for what a difference cover
         expect(unexplained, JSON.stringify(definition)).toEqual([]);
       }
     }),
-    { numRuns: 800 },
+    { numRuns: 400 },
   );
 });
 

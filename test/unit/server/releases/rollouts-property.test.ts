@@ -96,7 +96,7 @@ it('keeps its promises in any order of events, and comes to an end', async () =>
         await ground.store.close();
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 15 },
   );
 }, 120_000);
 
