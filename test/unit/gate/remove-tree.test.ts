@@ -87,7 +87,7 @@ describe('removeTree', () => {
     const turns = new Int32Array(new SharedArrayBuffer(4));
     const racer = new Worker(racerCode, { eval: true, workerData: { root, outside, turns } });
 
-    while (Atomics.load(turns, 0) < 500) {
+    while (Atomics.load(turns, 0) < 200) {
       await removeTree(root, { maxMs: 50 }).catch((error: { code?: string }) => {
         if (error.code !== 'mount.refused') throw error;
       });

@@ -1,11 +1,10 @@
 /** Runs what the docs show: configuration examples, commands, links, codes. */
-import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AgentConfig, configVariables, loadConfig } from '../../../src/agent/config.ts';
 import { exitCodes } from '../../../src/cli/exit-codes.ts';
+import { main } from '../../../src/cli/main.ts';
 import { failureCodes } from '../../../src/contract/failures.ts';
 import { taskTypes } from '../../../src/contract/tasks.ts';
 import { hostChecks } from '../../../src/host/doctor.ts';
@@ -14,7 +13,6 @@ import { hostPolicy } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const run = promisify(execFile);
 const docs = [
   'README.md',
   'ARCHITECTURE.md',
@@ -135,9 +133,17 @@ describe('docs/tasks.md', () => {
   it.each(schemas)('shows a command that works: %s', async (command) => {
     const [, , ...args] = command.split(/\s+/);
 
-    const { stdout } = await run(process.execPath, [join(root, 'src/cli/node-agent.ts'), ...args]);
+    let said = '';
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      said += String(text);
+      return true;
+    });
 
-    expect(stdout.length).toBeGreaterThan(100);
+    const code = await main(args);
+    vi.restoreAllMocks();
+
+    expect(code).toBe(0);
+    expect(said.length).toBeGreaterThan(100);
   });
 
   it('shows some', () => {

@@ -169,7 +169,7 @@ describe('one verdict', () => {
         expect(serverTakes(profile, launchRequest(profile, '1', answers))).toBe(said);
         if (said) expect(schemaTakes(profile.parameters.schema, { ...values })).toBe(true);
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
     expectBoth();
   });
