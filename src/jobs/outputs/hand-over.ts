@@ -2,7 +2,7 @@
  * Hands one spooled output over to the control plane, piece by piece, however long that takes: over lost connections, its
  * restarts and ours. How much is there already is its own word each time.
  */
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { AgentError } from '../../contract/failures.ts';
 import type { OutputOffer, OutputReceived } from '../../contract/job-outputs.ts';
 import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
@@ -75,27 +75,68 @@ async function attempt(
   let answer = await destination.offer({ job_id: job, output }, signal);
   if (answer.complete || answer.refused !== null) return answer;
   const handle = await open(file);
-  // Used again for each piece: nobody holds more than one.
-  let buffer = new Uint8Array(Math.min(firstPieceBytes, output.bytes));
+  const pieces = new Pieces(handle, output.bytes);
   try {
     while (!answer.complete && answer.refused === null) {
       const offset = answer.received;
-      const bytes = buffer.subarray(0, output.bytes - offset);
-      const { bytesRead } = await handle.read(bytes, 0, bytes.length, offset);
-      if (bytesRead < bytes.length) return { received: 0, complete: false, refused: 'It is not whole on the host.' };
+      const bytes = await pieces.at(offset);
+      if (!bytes) return { received: 0, complete: false, refused: 'It is not whole on the host.' };
       const timeoutMs =
         30_000 + (offset + bytes.length === output.bytes ? Math.ceil(output.bytes / readBytesPerMs) : 0);
       const sentAt = clock.monotonicMs();
       answer = await destination.send({ job, sha256: output.sha256, offset, bytes, timeoutMs }, signal);
-      const isQuick = bytes.length === buffer.length && clock.monotonicMs() - sentAt < quickMs;
-      if (isQuick && buffer.length < mostPieceBytes)
-        buffer = new Uint8Array(Math.min(buffer.length * 2, mostPieceBytes));
+      const isQuick = bytes.length === pieces.size && clock.monotonicMs() - sentAt < quickMs;
+      if (isQuick) pieces.size = Math.min(pieces.size * 2, mostPieceBytes);
       if (answer.received > offset) onProgress();
       else if (!answer.complete && answer.refused === null) return answer;
     }
     return answer;
   } finally {
     await handle.close();
+  }
+}
+
+interface Piece {
+  readonly offset: number;
+  /** Undefined where the file is shorter. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** Of a file that has so many bytes: the next one is read while one is on its way. */
+class Pieces {
+  /** Most bytes of those that are not read yet. */
+  size = firstPieceBytes;
+  readonly #file: FileHandle;
+  readonly #total: number;
+  #buffer = new Uint8Array();
+  #other = new Uint8Array();
+  #ahead: Promise<Piece> | undefined;
+
+  constructor(file: FileHandle, total: number) {
+    this.#file = file;
+    this.#total = total;
+  }
+
+  /** It is there until the next is asked for. */
+  async at(offset: number): Promise<Uint8Array | undefined> {
+    const ahead = await this.#ahead;
+    const { bytes } = ahead?.offset === offset ? ahead : await this.#read(offset);
+    if (bytes) {
+      this.#ahead = this.#read(offset + bytes.length);
+      // Told with the next.
+      this.#ahead.catch(() => undefined);
+    }
+    return bytes;
+  }
+
+  async #read(offset: number): Promise<Piece> {
+    const length = Math.min(this.size, this.#total - offset);
+    if (length < 0) return { offset, bytes: undefined };
+    [this.#buffer, this.#other] = [this.#other, this.#buffer];
+    if (this.#buffer.length < length) this.#buffer = new Uint8Array(length);
+    const bytes = this.#buffer.subarray(0, length);
+    const { bytesRead } = await this.#file.read(bytes, 0, length, offset);
+    return { offset, bytes: bytesRead < length ? undefined : bytes };
   }
 }
 

@@ -1,5 +1,5 @@
 /** What is kept of jobs on a host, and how it gets to a control plane that comes and goes. */
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
   existsSync,
   readdirSync,
@@ -10,6 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
@@ -254,6 +255,30 @@ describe('handing over', () => {
     expect(isHandedOver).toBe(true);
     expect(plane.received.get(sha256(content))?.length).toBe(content.length);
     expect(plane.times.send).toBe(4);
+  });
+
+  it('sends what it says, though it reads on meanwhile, and goes on within a piece that was not taken whole', async () => {
+    const plane = destinationOf();
+    const offsets: number[] = [];
+    const { outputs, world, take, where, folder } = host({
+      destination: {
+        ...plane.destination,
+        send: async (piece, stop) => {
+          offsets.push(piece.offset);
+          // Longer than it takes to read a piece.
+          await readFile(join(folder, where.job, piece.sha256));
+          const bytes = offsets.length === 3 ? piece.bytes.subarray(0, 2 ** 20) : piece.bytes;
+          return await plane.destination.send({ ...piece, bytes }, stop);
+        },
+      },
+      limits: { each: 2 ** 25 },
+    });
+    world.content = randomBytes(10 * 2 ** 20).toString('hex');
+    await take();
+
+    expect(await outputs.handedOver(where.job, 6_000_000, signal)).toBe(true);
+    expect(plane.received.get(sha256(world.content))?.equals(Buffer.from(world.content))).toBe(true);
+    expect(offsets.slice(2, 4)).toEqual([8 * 2 ** 20, 9 * 2 ** 20]);
   });
 
   it('keeps nobody waiting for longer than they want', async () => {
