@@ -593,6 +593,12 @@ export const failures = {
     hint: 'Wait until they are over, or cancel them, and remove it then.',
     retryable: false,
   },
+  'revision.outdated': {
+    kind: 'invalid',
+    message: 'The control plane was updated and does not take the manifest of the revision any more.',
+    hint: 'Correct what is listed in computalot.project.json, push the project again, and submit a job of the revision that it becomes.',
+    retryable: false,
+  },
   'job.invalid': {
     kind: 'invalid',
     message: 'The job cannot be accepted.',

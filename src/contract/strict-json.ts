@@ -19,15 +19,23 @@ type Read =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly text: string; readonly fault: Fault };
 
+export interface Reading {
+  /**
+   * The value is for `JSON.stringify` alone, which writes each number as the text has it. As a double `1e999` and whole numbers
+   * beyond 2^53 would become others, and `1.0` would be written as `1`.
+   */
+  readonly exact?: boolean;
+}
+
 /** The value, or what is wrong as one error whose message continues a sentence: "the body …", "the file …". */
-export function readStrictJson(bytes: Uint8Array): Judged<unknown> {
-  const json = read(bytes);
+export function readStrictJson(bytes: Uint8Array, reading?: Reading): Judged<unknown> {
+  const json = read(bytes, reading);
   return json.ok ? json : { ok: false, errors: [faultOf(json.fault.code, json.fault.message)] };
 }
 
 /** As `readStrictJson`, for people: with the line and the column, and what is missing there. */
-export function readPlacedJson(bytes: Uint8Array): Judged<unknown> {
-  const json = read(bytes);
+export function readPlacedJson(bytes: Uint8Array, reading?: Reading): Judged<unknown> {
+  const json = read(bytes, reading);
   if (json.ok) return json;
   const { text, fault } = json;
   const gap = fault.code === 'json' ? findGap(text) : undefined;
@@ -36,17 +44,29 @@ export function readPlacedJson(bytes: Uint8Array): Judged<unknown> {
   return { ok: false, errors: [faultOf(fault.code, at === undefined ? message : `${placeOf(text, at)}: ${message}`)] };
 }
 
-function read(bytes: Uint8Array): Read {
+function read(bytes: Uint8Array, { exact = false }: Reading = {}): Read {
   const text = decode(bytes);
   if (text === undefined) return { ok: false, text: '', fault: faultOf('json', 'is not UTF-8') };
   const fault = findFault(text);
   if (fault) return { ok: false, text, fault };
   try {
-    return { ok: true, value: JSON.parse(text) };
+    return { ok: true, value: exact ? exactly.parse(text, asWritten) : JSON.parse(text) };
   } catch (error) {
     if (error instanceof SyntaxError) return { ok: false, text, fault: notJson };
     throw error;
   }
+}
+
+/** What engines have, and the types of the language not yet. */
+interface ExactJson {
+  parse(text: string, reviver: (key: string, value: unknown, from: { readonly source?: string }) => unknown): unknown;
+  /** Of a text that is one number, one string or one word of JSON. */
+  rawJSON(text: string): unknown;
+}
+const exactly = JSON as unknown as ExactJson;
+
+function asWritten(_key: string, value: unknown, { source }: { readonly source?: string }): unknown {
+  return typeof value === 'number' && source !== undefined ? exactly.rawJSON(source) : value;
 }
 
 const notJson = faultOf('json', 'is not JSON');

@@ -16,6 +16,8 @@ export interface PlanWish {
   readonly deadline_seconds: number;
   readonly keep: boolean;
   readonly pins: Pins;
+  /** Of contract/plan-parts.ts, those that the agent carries out which the plan is for; all if absent. */
+  readonly parts?: readonly string[];
   /** Only for projects, which have no images of their own but are built. */
   readonly build?: RevisionWish;
 }
@@ -24,8 +26,8 @@ export interface PlanWish {
 export interface RevisionWish extends Pick<BuildImage, 'revision_sha256' | 'revision_bytes' | 'bases'> {
   /** Whether what the build runs has a way out; `none` if absent. */
   readonly network?: BuildImage['network'];
-  /** Any value of JSON; an empty object if absent. */
-  readonly payload?: unknown;
+  /** JSON, which the task finds as it stands here; an empty object if absent. */
+  readonly payload?: string;
   /** What an attempt before has kept and this one begins with. */
   readonly resume?: readonly Omit<Extract<JobInput['source'], { kind: 'output' }>, 'kind'>[];
 }

@@ -164,7 +164,7 @@ function planOf(jobId: string, document: object): JobPlan {
     ...{ deadline_seconds: 300, keep: false, pins: {} },
     build: {
       ...{ revision_sha256: createHash('sha256').update(tar).digest('hex'), revision_bytes: tar.length },
-      ...{ bases: { 'python:3.13': base }, payload: { times: 2 } },
+      ...{ bases: { 'python:3.13': base }, payload: '{"times":2}' },
     },
   });
   return plan;

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
 import { AgentError, type Json } from '../../contract/failures.ts';
 import { jobStates } from '../../contract/job-state.ts';
-import { readPlacedJson } from '../../contract/strict-json.ts';
+import { type Reading, readPlacedJson } from '../../contract/strict-json.ts';
 import { jobDialects } from '../../manifests/job-dialects.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -199,8 +199,8 @@ async function textOf(file: string): Promise<string> {
   return file === '-' ? (await buffer(process.stdin)).toString('utf8') : await manifestText(file);
 }
 
-function readJson(text: string): Json {
-  const read = readPlacedJson(Buffer.from(text));
+function readJson(text: string, reading?: Reading): Json {
+  const read = readPlacedJson(Buffer.from(text), reading);
   if (read.ok) return read.value as Json;
   throw new AgentError('command.invalid', { reason: `That is no JSON: ${read.errors[0]?.message}.` });
 }
@@ -252,7 +252,7 @@ function nameOf(folder: string): string | undefined {
 
 async function requestOf(client: ControlPlaneClient, file: string | undefined, options: SubmitOptions): Promise<Json> {
   const { gpus, cpus, memory, shm, disk, continueOnFailure, keep } = options;
-  const payload = options.payload === undefined ? undefined : readJson(await textOf(options.payload));
+  const payload = options.payload === undefined ? undefined : readJson(await textOf(options.payload), { exact: true });
   const requirements = options.requirements === undefined ? undefined : readJson(options.requirements);
   const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
   const resources = given(amounts);

@@ -5,6 +5,8 @@
 import type { BuildImage } from '../../contract/job-build.ts';
 import type { JobInput } from '../../contract/job-inputs.ts';
 import type { JobPlan, JobStep } from '../../contract/job-plan.ts';
+import type { Reference } from '../../contract/job-values.ts';
+import { type PlanPart, planParts } from '../../contract/plan-parts.ts';
 import type { PlannedJob, PlanWish, RevisionWish } from '../planned-job.ts';
 import { contextOf, dockerfileOf } from './check-against-files.ts';
 import type { CacheMount, DataSource, ProjectManifest, Service } from './manifest.ts';
@@ -39,16 +41,12 @@ export function planOf(manifest: ProjectManifest, wish: PlanWish): PlannedJob {
   const isKept = (volume: string) => volume === names.scratch || caches.some(({ name }) => name === volume);
   const container = {
     ...{ image, mounts, work_dir: folderPath(runtime.workdir) },
-    ...{ env: { values: environmentOf(manifest), merge: [] } },
+    ...{ env: { values: environmentOf(manifest, wish.parts ?? planParts), merge: [] } },
   };
   const inputs: JobInput[] = [
     {
       id: names.payload,
-      source: {
-        kind: 'inline',
-        file_name: 'payload.json',
-        text: JSON.stringify(build.payload === undefined ? {} : build.payload),
-      },
+      source: { kind: 'inline', file_name: 'payload.json', text: build.payload ?? '{}' },
       ...{ volume: names.payload, required: true, cache_seconds: 0 },
     },
     ...sources.map((source) => inputOf(source, names.dataOf(source))),
@@ -138,11 +136,19 @@ function imageOf(
   };
 }
 
-/** What tasks and checks find out by their environment. How services stand is known when the container is made. */
-function environmentOf({ runtime, cache_mounts: caches = [] }: ProjectManifest): JobStep['env']['values'] {
+/**
+ * What tasks and checks find out by their environment. How services stand is known when the container is made; an agent that
+ * cannot say it writes what it is sure of: none of them is begun before they are ready.
+ */
+function environmentOf(
+  { runtime, cache_mounts: caches = [] }: ProjectManifest,
+  parts: readonly string[],
+): JobStep['env']['values'] {
+  const isTold = parts.includes('service_states' satisfies PlanPart);
   const services = (runtime.services ?? []).map(({ name, scope = 'task', restart = 'never' }) => {
     const host = hostOf(name);
-    return { name, host, scope, restart, state: { ref: 'service_state' as const, service: host } };
+    const state = isTold ? { ref: 'service_state' as const, service: host } : 'ready';
+    return { name, host, scope, restart, state };
   });
   const listed = services.flatMap(({ state, ...each }, index) => [
     `${index === 0 ? '[' : '"},'}${JSON.stringify(each).slice(0, -1)},"state":"`,
@@ -156,16 +162,21 @@ function environmentOf({ runtime, cache_mounts: caches = [] }: ProjectManifest):
     ...Object.fromEntries(
       caches.map(({ name, path }) => [`COMPUTALOT_CACHE_${variableOf(name)}_DIR`, folderPath(path)]),
     ),
-    COMPUTALOT_RUNTIME_SERVICES_JSON: listed.length === 0 ? '[]' : { join: [...listed, '"}]'] },
+    COMPUTALOT_RUNTIME_SERVICES_JSON: listed.length === 0 ? '[]' : joined(...listed, '"}]'),
     ...Object.fromEntries(
       services.flatMap(({ name, host, scope, state }) =>
-        Object.entries({ NAME: name, HOST: host, SCOPE: scope, STATE: { join: [state] } }).map(([key, value]) => [
+        Object.entries({ NAME: name, HOST: host, SCOPE: scope, STATE: joined(state) }).map(([key, value]) => [
           `COMPUTALOT_SERVICE_${variableOf(name)}_${key}`,
           value,
         ]),
       ),
     ),
   };
+}
+
+/** Text, where nothing of it has to be found out. */
+function joined(...parts: readonly (string | Reference)[]): JobStep['env']['values'][string] {
+  return parts.every((part) => typeof part === 'string') ? parts.join('') : { join: [...parts] };
 }
 
 /** The command stands alone: what the image has as its entrypoint is no part of it. */

@@ -66,6 +66,7 @@ const byCode: { readonly [C in FailureCode]?: number } = {
   'disk.full': 507,
   'artifact.unreachable': 502,
   'job.invalid': 422,
+  'revision.outdated': 422,
   'job.unfit': 422,
   'push.refused': 422,
 };

@@ -30,6 +30,8 @@ export interface Asked<P, Q, B, W> {
   readonly params: P;
   readonly query: Q;
   readonly body: B;
+  /** The same as it came, for what a value of this language cannot hold. */
+  readonly sent?: Buffer;
   readonly who: W;
   readonly headers: IncomingHttpHeaders;
   /** Follows the request through events, tasks and logs; also in the answer's header. */

@@ -69,7 +69,9 @@ async function carryOut(
   const asked: AnyAsked = {
     params: readParams(route.params, raw.params),
     query: readQuery(route.query, raw.query),
-    ...(raw.body instanceof Readable ? { body: {}, file: raw.body } : { body: readBody(route.body, raw.body) }),
+    ...(raw.body instanceof Readable
+      ? { body: {}, file: raw.body }
+      : { body: readBody(route.body, raw.body), sent: raw.body }),
     ...{ who: caller?.who, now, headers: raw.headers, correlationId: raw.correlationId, signal: raw.signal },
   };
   if (route.stream) {

@@ -24,6 +24,7 @@ import { notBefore } from './job-retries.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
 import { planned, revisionWish } from './plan-job.ts';
 import { nothingToResume, type Resumption, resumptionOf } from './resume-inputs.ts';
+import { invalid, outdated } from './submit-job.ts';
 
 /** Hosts that came back, waits that are over. What changes in the store is looked at at once. */
 const everyMs = 10_000;
@@ -134,7 +135,7 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
   if (!job || !document || !node) return;
   const secrets =
     document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
-  const build = revision && revisionWish(revision, document.payload);
+  const build = revision && revisionWish(revision, document.payload_json ?? JSON.stringify(document.payload));
   const fresh = await sealedPlan({ ...job, build }, putSecrets(document.document, secrets), placed, node);
   const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
   const resumption = isResumed ? resumptionOf(fresh, kept, offersOf(node)?.plans ?? []) : nothingToResume;
@@ -185,8 +186,10 @@ async function sealedPlan(
   node: Node,
 ): Promise<JobPlan> {
   const read = readJob(job.dialect, document);
-  if (!read.ok) throw new Error(`the document of job ${job.id} was accepted and is not any more`);
-  const place = { allocationId: host.allocationId, resources: granted, attempt: nextAttempt(job) };
+  // It was accepted, and by a version of before this one.
+  if (!read.ok) throw job.build ? outdated(read.errors) : invalid(read.errors);
+  const parts = offersOf(node)?.plans ?? [];
+  const place = { allocationId: host.allocationId, resources: granted, attempt: nextAttempt(job), parts };
   const { plan, secrets } = planned(read, job, place);
   const key = await importJWK(node.wrapping_key, 'ECDH-ES');
   const sealed = new Map<string, string>();

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
+import { readStrictJson } from '../../contract/strict-json.ts';
 import { maxManifestBytes } from '../../manifests/read-document.ts';
 import { Event } from '../db/entities/event.ts';
 import { Job, JobDocument } from '../db/entities/job.ts';
@@ -57,13 +58,13 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
     route({
       ...{ method: 'POST', path: base, tag: 'jobs', summary: 'Submits a job. Use an `Idempotency-Key`.' },
       ...{ allow: members, body: JobRequest, bodyLimit, answer: JobView, status: 201 },
-      prepare: async ({ body, who, signal }) => {
+      prepare: async ({ body, sent, who, signal }) => {
         const projectId = projectAsked(who, body.project_id);
         const { isOwn, files } = await store.read(async (tx) => ({
           isOwn: await ownRepositories(tx),
           files: await filesAsked(tx, revisions, projectId, body),
         }));
-        return prepareJob(body, files, { ...resolving, isOwn }, signal);
+        return prepareJob({ ...body, payload: payloadIn(sent) }, files, { ...resolving, isOwn }, signal);
       },
       change: async ({ body, who, correlationId, now }, tx, prepared) => {
         const job = await keepJob(
@@ -143,6 +144,12 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
 
 export async function visibleJob(tx: ReadTx, who: Who, id: string): Promise<Job> {
   return visible(who, 'job', id, await tx.jobs.get(id));
+}
+
+/** As JSON on one line, its numbers as they were written; undefined where there is none. */
+function payloadIn(body: Buffer | undefined): string | undefined {
+  const read = body && readStrictJson(body, { exact: true });
+  return read?.ok ? JSON.stringify((read.value as { readonly payload?: unknown }).payload) : undefined;
 }
 
 /** Of a job of a revision; undefined for one of a document. */

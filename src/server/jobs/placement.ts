@@ -77,7 +77,7 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
 
 const partsInWords = {
   shared_services: 'lets jobs share services',
-  service_states: 'tells tasks how their services stand',
+  service_states: 'lets a job share some of its services and have others for itself',
 } as const satisfies Partial<Record<PlanPart, string>>;
 
 /** Of a host that has said nothing yet it is believed that it does: it is asked before anything is begun. */

@@ -18,12 +18,14 @@ export interface JobPlace {
   readonly resources: Pick<JobPlan['resources'], 'cpu_cores' | 'memory_gib'>;
   /** Which attempt of the job it is for; the first if left out. */
   readonly attempt?: number;
+  /** Parts of plans that its agent carries out; all if left out. */
+  readonly parts?: readonly string[];
 }
 
 export function planned(
   read: AcceptedJob,
   { id, project_id, name, dialect, document_sha256, images, options, build }: Sketch,
-  { allocationId, resources, attempt = 1 }: JobPlace,
+  { allocationId, resources, attempt = 1, parts }: JobPlace,
 ): PlannedJob {
   const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib, build_network = 'none' } = options;
   const { cpu_cores, memory_gib } = resources;
@@ -34,6 +36,7 @@ export function planned(
     },
     ...{ sandbox, on_failure, deadline_seconds, keep },
     ...(build && { build: { ...build, network: build_network } }),
+    ...(parts && { parts }),
     resources: { gpu_count, cpu_cores, memory_gib, ...(shm_gib === undefined ? {} : { shm_gib }) },
     pins: Object.fromEntries(
       images.map(({ name: whole, reference, media_type }) => [whole, { reference, media_type }]),
@@ -42,9 +45,9 @@ export function planned(
 }
 
 /** What a job of that revision is built of, and given. */
-export function revisionWish({ sha256, bytes, bases }: Revision, payload: unknown): RevisionWish {
+export function revisionWish({ sha256, bytes, bases }: Revision, payload: string | undefined): RevisionWish {
   return {
-    ...{ revision_sha256: sha256, revision_bytes: bytes, payload },
+    ...{ revision_sha256: sha256, revision_bytes: bytes, ...(payload !== undefined && { payload }) },
     bases: Object.fromEntries(bases.map(({ from, reference }) => [from, reference])),
   };
 }

@@ -101,7 +101,7 @@ export interface PreparedJob {
 
 /** All that needs no transaction; the registries are asked. `job.invalid` with every error. */
 export async function prepareJob(
-  request: Omit<JobRequest, 'project_id' | 'revision'>,
+  request: Omit<JobRequest, 'project_id' | 'revision' | 'payload'> & { readonly payload: string | undefined },
   files: ProjectFiles | undefined,
   resolving: Resolving,
   signal: AbortSignal,
@@ -112,7 +112,7 @@ export async function prepareJob(
   const options = optionsOf(asked);
   const sha256 = documentHash(document, read.hidden);
   const build = files && revisionWish(files.revision, request.payload);
-  if (Buffer.byteLength(JSON.stringify(build?.payload) ?? '') > maxInlineBytes) {
+  if (Buffer.byteLength(build?.payload ?? '') > maxInlineBytes) {
     const message = `must not be larger than ${maxInlineBytes} bytes as JSON: what is larger is data of the project, or a data source`;
     throw invalid([{ path: '/payload', code: 'too_large', message }]);
   }
@@ -148,7 +148,7 @@ function understandProject({ manifest }: ProjectFiles, { requirements }: Pick<Jo
   if (errors.length > 0) throw invalid(errors);
   const document: ProjectManifest = { ...project, requirements: merged };
   const read = readJob('computalot', document);
-  if (!read.ok) throw invalid(read.errors);
+  if (!read.ok) throw outdated(read.errors);
   return { dialect: 'computalot' as const, document, read };
 }
 
@@ -216,14 +216,16 @@ function needsOf(options: JobOptions = {}, plan: JobPlan, gpu_memory_mib: number
   const { cpu_cores = null, memory_gib = null, shm_gib, disk_gib = usualDiskGib } = resources;
   const { gpu_count } = plan.resources;
   const least = memory_gib === null && shm_gib !== undefined ? { least_memory_gib: memoryFor(plan, shm_gib) } : {};
+  const shared = plan.services.filter(({ scope }) => scope === 'project').length;
   const builds = plan.images.some(({ source }) => source.kind === 'build');
   return {
     ...{ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib },
     ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
     ...(builds && { builds }),
     ...(options.build_network === 'bridge' && { build_network: true }),
-    ...(plan.services.some(({ scope }) => scope === 'project') && { shared_services: true }),
-    ...(plan.services.length > 0 && { service_states: true }),
+    ...(shared > 0 && { shared_services: true }),
+    // Agents that know no states share either all services of a job or none.
+    ...(shared > 0 && shared < plan.services.length && { service_states: true }),
   };
 }
 
@@ -273,7 +275,7 @@ export async function keepJob(
   };
   await tx.jobs.insert(job);
   const sealed = Object.keys(secrets).length === 0 ? null : vault.seal(JSON.stringify(secrets), job.id);
-  const payload = build?.payload === undefined ? {} : { payload: build.payload };
+  const payload = build?.payload === undefined ? {} : { payload_json: build.payload };
   await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed, ...payload });
   await appendEvent(tx, cause, {
     ...{ type: 'job.submitted', project_id: projectId, subject: { kind: 'job', id: job.id } },
@@ -316,7 +318,13 @@ async function assertFits(
   }
 }
 
-function invalid(errors: readonly PathError[]): AgentError {
+/** `revision.outdated`: the manifest was accepted with its revision, and is not any more. */
+export function outdated(errors: readonly PathError[]): AgentError {
+  const hint = 'Correct this place of computalot.project.json and push again.';
+  return new AgentError('revision.outdated', { errors: errors.map((error) => ({ ...error, hint })) });
+}
+
+export function invalid(errors: readonly PathError[]): AgentError {
   const hint = 'Correct this place of the document.';
   return new AgentError('job.invalid', { errors: errors.map((error) => ({ ...error, hint })) });
 }

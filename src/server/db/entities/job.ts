@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
+import { maxInlineBytes } from '../../../contract/job-inputs.ts';
 import { jobProgress } from '../../../contract/job-output.ts';
 import { Sha256 } from '../../../contract/job-outputs.ts';
 import { JobIdentity } from '../../../contract/job-plan.ts';
@@ -48,7 +49,9 @@ export const JobNeeds = Type.Object(
       Type.Boolean({ description: 'True if it shares services with other jobs of its revision there.' }),
     ),
     service_states: Type.Optional(
-      Type.Boolean({ description: 'True if its containers are told how its services stand.' }),
+      Type.Boolean({
+        description: 'True if its agent has to know how services stand: it shares some of them, and not all.',
+      }),
     ),
   },
   { ...closed, description: 'What a host must have free for it.' },
@@ -234,8 +237,11 @@ export const JobDocument = Type.Object(
   {
     id: id('The job.'),
     document: Type.Unknown({ description: 'The document, with its secrets replaced.' }),
+    payload_json: Type.Optional(
+      text(maxInlineBytes, 'What the job of a revision is given: JSON, its numbers as its author wrote them.'),
+    ),
     payload: Type.Optional(
-      Type.Unknown({ description: 'What the job of a revision is given, as its author wrote it.' }),
+      Type.Unknown({ description: 'The same as a value, of a job of before it was kept as text.' }),
     ),
     sealed_secrets: nullable(
       text(524_288, 'Sealed.'),

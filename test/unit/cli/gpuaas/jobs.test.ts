@@ -8,6 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { KeptOutput } from '../../../../src/contract/job-outputs.ts';
+import type { JobPlan } from '../../../../src/contract/job-plan.ts';
 import type { JobReport } from '../../../../src/contract/job-report.ts';
 import type { StreamedEntry } from '../../../../src/contract/session-messages.ts';
 import type { TaskEnvelope } from '../../../../src/contract/task-envelope.ts';
@@ -106,7 +107,8 @@ describe('gpuaas jobs submit', () => {
       const offers = { sandboxes: ['runc' as const, 'gvisor' as const], builds: true, build_network: true };
       if (node?.runtime) await tx.nodes.put({ ...node, runtime: { ...node.runtime, offers } });
     });
-    const payload = fileOf('payload.json', { rounds: 3 });
+    const payload = join(folder, 'payload.json');
+    writeFileSync(payload, '{ "rounds": 3.0, "seed": 9007199254740993, "far": 1e999 }\n');
     const requirements = JSON.stringify({ memory_mb: 512 });
     const given = ['--payload', payload, '--requirements', requirements, '--resume-from-latest'];
     given.push('--build-network', 'bridge');
@@ -121,7 +123,9 @@ describe('gpuaas jobs submit', () => {
     });
     const task = await host.agent.accept();
     expect(task).toMatchObject({ workload_id: job.id, params: { resources: { memory_gib: 0.5 } } });
-    expect(JSON.stringify(task.params)).toContain('rounds');
+    expect((task.params as JobPlan).inputs[0]?.source).toMatchObject({
+      text: '{"rounds":3.0,"seed":9007199254740993,"far":1e999}',
+    });
     succeeds(task, []);
     await server.reaches(job.id, 'succeeded');
     for (const words of [['submit'], ['submit', hello, '--revision', sha256]]) {

@@ -26,7 +26,7 @@ const wish: PlanWish = {
   resources: { gpu_count: 1, cpu_cores: 4, memory_gib: 8 },
   ...{ on_failure: 'stop', deadline_seconds: 3600, keep: false, pins: {} },
   build: {
-    ...{ revision_sha256: 'ab'.repeat(32), revision_bytes: 10_240, payload: { epochs: 3 } },
+    ...{ revision_sha256: 'ab'.repeat(32), revision_bytes: 10_240, payload: '{"epochs":3}' },
     bases: { 'python:3.11': `docker.io/library/python@sha256:${'cd'.repeat(32)}` },
   },
 };

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { Gpu } from '../../../../src/contract/gpus.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
 import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
+import type { JobDocument } from '../../../../src/server/db/entities/job.ts';
 import { sampleGpu } from '../../../support/gpus.ts';
 import { jobServer } from '../../../support/job-server.ts';
 import { haveRevision } from '../../../support/revision-samples.ts';
@@ -175,6 +176,74 @@ describe('a job of a revision', () => {
     const refused = await submit({ revision: sha256, payload: 'x'.repeat(256 * 1024) });
 
     expect([refused.status, ...wrongOf(refused)]).toEqual([422, '/payload']);
+  });
+
+  it('has its payload as it was written, also numbers that are none of this language', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('exact'), {}, manifest);
+    const payload = '{"seed": 9007199254740993, "far": [1e999, -0, 1.0], "text": "1e999"}';
+    const answer = await fetch(`${server.url}/api/v1/jobs`, {
+      ...{ method: 'POST', body: `{"revision": "${sha256}", "payload": ${payload}}` },
+      headers: { authorization: `Bearer ${server.tokens['member']}`, 'content-type': 'application/json' },
+    });
+
+    expect(answer.status).toBe(201);
+    const { inputs } = (await host.agent.accept()).params as JobPlan;
+    expect(inputs[0]?.source).toMatchObject({
+      text: '{"seed":9007199254740993,"far":[1e999,-0,1.0],"text":"1e999"}',
+    });
+  });
+
+  /** One that waits as there is not that much free, and what it was made of changed before it is given out. */
+  async function waiting(sha256: string, change: (document: JobDocument) => JobDocument): Promise<string> {
+    const { body } = await submit({ revision: sha256, payload: { epochs: 3 }, requirements: { cpu: 8 } });
+    await store.write(async (tx) => {
+      const [job, document] = [await tx.jobs.get(body.id), await tx.job_documents.get(body.id)];
+      if (!job || !document) throw new Error('the job is there');
+      await tx.job_documents.put(change(document));
+      await tx.jobs.put({ ...job, needs: { ...job.needs, cpu_cores: 0.1 } });
+    });
+    return body.id;
+  }
+
+  it('of before payloads were kept as text has its payload as well', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('before'), {}, manifest);
+    await waiting(sha256, ({ payload_json, ...rest }) => ({ ...rest, payload: JSON.parse(payload_json ?? '') }));
+
+    const { inputs } = (await host.agent.accept()).params as JobPlan;
+    expect(inputs[0]?.source).toMatchObject({ text: '{"epochs":3}' });
+  });
+
+  it('whose manifest is not taken any more is refused, or ends if it waits, with what is wrong and what to do', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('taken'), {}, manifest);
+    const old = await haveRevision(server, Buffer.from('outdated'), {}, { ...manifest, later: 1 });
+    const expected = [expect.objectContaining({ path: '/later', code: 'unknown_key' })];
+
+    const refused = await submit({ revision: old.sha256 });
+    const id = await waiting(sha256, (rest) => ({ ...rest, document: { ...manifest, later: 1 } }));
+
+    expect([refused.status, refused.body.error]).toMatchObject([422, { code: 'revision.outdated', errors: expected }]);
+    expect(refused.body.error.hint).toContain('push the project again');
+    await server.reaches(id, 'failed');
+    const { body } = await call('GET', `/api/v1/jobs/${id}`, { as: 'viewer' });
+    expect(body.failure).toMatchObject({ code: 'revision.outdated', detail: { errors: expected } });
+  });
+
+  it('with services of its own goes to an agent that cannot say how they stand, with what is sure', async () => {
+    const service = (name: string, scope: string) => ({ name, command: ['x'], scope });
+    const withServices = (...services: object[]) => ({ ...manifest, runtime: { ...manifest.runtime, services } });
+    const own = await haveRevision(server, Buffer.from('own'), {}, withServices(service('db', 'task')));
+    const both = withServices(service('db', 'task'), service('model', 'project'));
+    const mixed = await haveRevision(server, Buffer.from('mixed'), {}, both);
+    await offer({ sandboxes: ['gvisor'], builds: true, plans: ['shared_services'] });
+
+    expect((await submit({ revision: own.sha256, requirements: { cpu: 0.1 } })).status).toBe(201);
+    const { steps } = (await host.agent.accept()).params as JobPlan;
+    expect(steps[0]?.env.values).toMatchObject({
+      COMPUTALOT_SERVICE_DB_STATE: 'ready',
+      COMPUTALOT_RUNTIME_SERVICES_JSON: '[{"name":"db","host":"db","scope":"task","restart":"never","state":"ready"}]',
+    });
+    const refused = await submit({ revision: mixed.sha256 });
+    expect(refused.body.error.message).toContain('share some of its services and have others for itself; update it');
   });
 
   it('that goes on from checkpoints has retries, unless it says how many (C-70)', async () => {

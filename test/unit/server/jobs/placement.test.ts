@@ -129,8 +129,8 @@ describe('a job and a host', () => {
       'a host whose agent lets jobs share services; update it',
     ],
     [
-      ...['how services stand', { service_states: true }, { plans: ['shared_services'] }],
-      'a host whose agent tells tasks how their services stand; update it',
+      ...['services of both scopes', { service_states: true }, { plans: ['shared_services'] }],
+      'a host whose agent lets a job share some of its services and have others for itself; update it',
     ],
   ] as const)(
     'never fit where %s is asked for that the host does not offer, however large it is',
