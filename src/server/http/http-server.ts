@@ -281,7 +281,8 @@ function answerFailure(
 
 function headersFor({ detail }: AgentError, status: number): Record<string, string> {
   if (status === 401) return { 'www-authenticate': 'Bearer' };
-  return status === 429 ? { 'retry-after': String(detail['retry_after_seconds']) } : {};
+  const seconds = detail['retry_after_seconds'];
+  return seconds === undefined ? {} : { 'retry-after': String(seconds) };
 }
 
 /** Who proved nothing so often that it looks like trying is told that instead. */

@@ -30,7 +30,7 @@ export async function seated(seat: Seat, open: () => Promise<Readable>): Promise
     const body = await open();
     if (seat.lost.aborted) {
       body.destroy();
-      throw new AgentError('server.busy', { reason: 'Somebody else was to have the place.' });
+      throw givenAway();
     }
     seat.lost.addEventListener('abort', () => void body.destroy(), { once: true });
     return body.once('close', () => seat.leave());
@@ -38,6 +38,22 @@ export async function seated(seat: Seat, open: () => Promise<Readable>): Promise
     seat.leave();
     throw error;
   }
+}
+
+/** What is taken of a client, who is cut off where its seat goes to somebody else; the seat is given back with it. */
+export async function whileSeated<T>(seat: Seat, sent: Readable, take: () => Promise<T>): Promise<T> {
+  const cutOff = () => void sent.destroy(givenAway());
+  seat.lost.addEventListener('abort', cutOff, { once: true });
+  try {
+    return await take();
+  } finally {
+    seat.lost.removeEventListener('abort', cutOff);
+    seat.leave();
+  }
+}
+
+function givenAway(): AgentError {
+  return new AgentError('server.busy', { reason: 'Somebody else was to have the place.' });
 }
 
 export class Seats {

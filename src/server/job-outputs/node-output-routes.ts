@@ -8,7 +8,7 @@ import type { Store } from '../db/store.ts';
 import { sendFile } from '../files/send-file.ts';
 import { found } from '../http/access.ts';
 import { openRoute, type Route } from '../http/route.ts';
-import { Seats } from '../http/seats.ts';
+import { Seats, whileSeated } from '../http/seats.ts';
 import { nodeAsking } from '../hub/admission.ts';
 import { presentAttempt } from '../jobs/jobs-at-work.ts';
 import { arrived, jobOfNode, newestOf, type OutputParts, offer } from './keep-outputs.ts';
@@ -81,12 +81,8 @@ export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store })
           const late = own && own.state !== 'stored' ? await lateRefusal(tx, job, own) : null;
           return { node: asking, output: found('output', sha256, late === null ? own : undefined) };
         });
-        const seat = seats.take({ projectId: null, tokenId: node.id });
-        try {
-          if (file) await outputs.take(output, offset, file);
-        } finally {
-          seat.leave();
-        }
+        const seat = () => seats.take({ projectId: null, tokenId: node.id });
+        if (file) await whileSeated(seat(), file, () => outputs.take(output, offset, file));
         return output;
       },
       change: async ({ now, correlationId }, tx, output) => {

@@ -22,6 +22,8 @@ export const defaultRevisionLimits: RevisionLimits = { each: 2 * 2 ** 30, projec
 const maxPushes = 16;
 /** Of a project. */
 const maxRevisions = 1000;
+/** Pushes that are here and not judged yet, each with up to three tars: of a project, of all that have more than one, and of all. */
+const mostWaiting = { project: 8, usual: 64, all: 256, bytes: 64 * 2 ** 30 };
 /** Nobody sends the rest of it any more. */
 export const abandonedMs = 24 * 60 * 60 * 1000;
 
@@ -95,6 +97,21 @@ function assertFits(
 
 function gibibytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
+
+/**
+ * `server.busy` where so many pushes wait to be judged that this one would wait long, and its tar lie here meanwhile. Some wait for
+ * registries that never answer; so none takes the places of all others, and whoever has none waiting finds one.
+ */
+export async function assertJudgedSoon(tx: ReadTx, { project_id: projectId, bytes }: Push): Promise<void> {
+  const waiting = await tx.pushes.list({ where: { state: 'judging' } });
+  const own = waiting.filter((push) => push.project_id === projectId).length;
+  const together = waiting.reduce((sum, push) => sum + push.bytes, bytes);
+  const isCrowded = waiting.length >= mostWaiting.usual || together > mostWaiting.bytes;
+  if (own < mostWaiting.project && waiting.length < mostWaiting.all && !(own > 0 && isCrowded)) return;
+  const whose = own >= mostWaiting.project ? `${own} pushes of the project` : `${waiting.length} pushes`;
+  const reason = `${whose} wait to be judged; what was sent of this one stays, and goes on in a moment.`;
+  throw new AgentError('server.busy', { reason, retry_after_seconds: 15 });
 }
 
 /** All bytes are here. */

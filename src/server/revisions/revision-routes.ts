@@ -11,8 +11,8 @@ import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, found, maySee, members } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
 import { type Route, route, type Who } from '../http/route.ts';
-import { Seats } from '../http/seats.ts';
-import { announce, arrived, type RevisionLimits, removeRevision } from './keep-pushes.ts';
+import { Seats, whileSeated } from '../http/seats.ts';
+import { announce, arrived, assertJudgedSoon, type RevisionLimits, removeRevision } from './keep-pushes.ts';
 import type { RevisionFiles } from './revision-files.ts';
 
 export interface RevisionParts {
@@ -166,14 +166,13 @@ function pieceRoute({ store, revisions }: RevisionParts): Route {
     ),
     answer: PushView,
     prepare: async ({ who, params, query: { offset }, file }) => {
-      const push = await store.read((tx) => visiblePush(tx, who, params));
-      if (push.state !== 'receiving') return;
-      const seat = seats.take(who);
-      try {
-        if (file) await revisions.take(push, offset, file);
-      } finally {
-        seat.leave();
-      }
+      const push = await store.read(async (tx) => {
+        const asked = await visiblePush(tx, who, params);
+        if (asked.state === 'receiving') await assertJudgedSoon(tx, asked);
+        return asked;
+      });
+      if (push.state !== 'receiving' || !file) return;
+      await whileSeated(seats.take(who), file, () => revisions.take(push, offset, file));
     },
     change: async ({ who, params }, tx) => {
       const push = await visiblePush(tx, who, params);

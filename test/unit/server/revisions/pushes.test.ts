@@ -1,9 +1,11 @@
 /** How tarballs come here, and what becomes of them, over real HTTP. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { makeToken } from '../../../../src/server/http/tokens.ts';
 import { abandonedMs } from '../../../../src/server/revisions/keep-pushes.ts';
 import { sweep } from '../../../../src/server/sweep.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -24,14 +26,31 @@ async function announce(bytes: Uint8Array, { as = 'member', project = 'p1', name
   return await call('POST', pushes(project), { as, body });
 }
 
-async function put(push: string, offset: number, bytes: Uint8Array, as = 'member') {
+async function put(push: string, offset: number, bytes: Uint8Array, token = server.tokens['member']) {
   const response = await fetch(`${server.url}${pushes()}/${push}?offset=${offset}`, {
     method: 'PUT',
-    headers: { authorization: `Bearer ${server.tokens[as]}`, 'content-type': 'application/octet-stream' },
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' },
     body: new Uint8Array(bytes),
   });
   // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape.
   return { status: response.status, body: (await response.json()) as any };
+}
+
+/** One whose first byte is here; `over` is the status of its answer, or undefined where its connection ended before. */
+async function sending(tarball: Uint8Array) {
+  const { body } = await announce(tarball, { named: false });
+  const asked = request(`${server.url}${pushes()}/${body.id}?offset=0`, {
+    method: 'PUT',
+    headers: {
+      authorization: `Bearer ${server.tokens['member']}`,
+      ...{ 'content-type': 'application/octet-stream', 'content-length': tarball.length },
+    },
+  });
+  const { promise: over, resolve } = Promise.withResolvers<number | undefined>();
+  asked.once('response', (answer) => resolve(answer.resume().statusCode)).once('error', () => resolve(undefined));
+  asked.write(tarball.subarray(0, 1));
+  await eventually(() => expect(filesOf('p1')).toContain(`.${body.id}.part`));
+  return { id: body.id as string, over, finish: () => void asked.end(tarball.subarray(1)) };
 }
 
 /** The push once it is over. */
@@ -100,7 +119,7 @@ describe('a push', () => {
     expect((await announce(tarball, { as: 'viewer' })).status).toBe(403);
     expect((await announce(tarball, { as: 'stranger' })).status).toBe(404);
     expect((await announce(tarball, { as: 'admin', project: 'p9' })).status).toBe(404);
-    expect((await put(body.id, 0, tarball, 'stranger')).status).toBe(404);
+    expect((await put(body.id, 0, tarball, server.tokens['stranger'])).status).toBe(404);
     expect((await call('GET', `${pushes()}/${body.id}`, { as: 'stranger' })).status).toBe(404);
     expect((await call('GET', `${pushes('p2')}/${body.id}`, { as: 'stranger' })).status).toBe(404);
   });
@@ -162,6 +181,32 @@ describe('a push', () => {
     rmSync(join(server.revisionFolder, 'p1', sha256));
 
     expect((await announce(tar)).body).toMatchObject({ state: 'receiving', revision_sha256: null });
+  });
+
+  it('is cut off where its place goes to another token of its project, and goes on when it is asked for again', async () => {
+    const tarball = randomBytes(1000);
+    const { id, secret_hash, token } = makeToken();
+    await store.write(async (tx) => {
+      const [known] = (await tx.api_tokens.list({})).filter(({ name }) => name === 'member');
+      if (known) await tx.api_tokens.insert({ ...known, id, secret_hash, name: 'other' });
+    });
+    const begun: { readonly id: string; readonly over: Promise<number | undefined>; finish(): void }[] = [];
+    for (let count = 0; count < 8; count += 1) begun.push(await sending(tarball));
+
+    const { body } = await announce(tarball, { named: false });
+    const other = await put(body.id, 0, tarball, token);
+
+    expect(other.body).toMatchObject({ id: body.id, received: 1000 });
+    const [eldest, ...others] = begun;
+    expect(await eldest?.over).toBeUndefined();
+    for (const each of others) each.finish();
+    expect(await Promise.all(others.map(({ over }) => over))).toEqual(Array(7).fill(200));
+    const { body: left } = await call('GET', `${pushes()}/${eldest?.id}`, { as: 'viewer' });
+    expect(left).toMatchObject({ state: 'receiving', received: 0 });
+    const judging = () => store.read((tx) => tx.pushes.count({ state: 'judging' }));
+    await eventually(async () => expect(await judging()).toBe(0));
+    expect((await put(eldest?.id ?? '', 0, tarball)).status).toBe(200);
+    await eventually(async () => expect(await judging()).toBe(0));
   });
 
   it('that nobody goes on with is forgotten, with its bytes', async () => {
