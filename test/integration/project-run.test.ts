@@ -1,10 +1,10 @@
-/** A project from its files to its output: built by a host, run under gVisor, and not built again. */
+/** A project from its files to its output: built by a host, run under gVisor, with a card as well, and not built again. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { GVISOR_RUNTIME } from '../../bootstrap/dev/gvisor.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
 import { revisionSource } from '../../src/agent/control-plane/revision-source.ts';
@@ -13,7 +13,9 @@ import type { JobPlan } from '../../src/contract/job-plan.ts';
 import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
 import { openFolder } from '../../src/kit/tarball/open-folder.ts';
 import { canonicalTar, writePacked } from '../../src/kit/tarball/write-tar.ts';
+import { needsOf } from '../../src/manifests/computalot/requirements.ts';
 import { readJob } from '../../src/manifests/job-dialects.ts';
+import { type GvisorWithCards, gvisorWithCards } from '../support/gvisor-with-cards.ts';
 import { hubServer } from '../support/hub-server.ts';
 import { contentOf, type LoopbackSource, loopbackSource, sendContent } from '../support/loopback-source.ts';
 import { leftOf } from '../support/nosana-ground.ts';
@@ -106,7 +108,9 @@ const destination: OutputDestination = {
   },
 };
 
+const cards = ['GPU-0a', 'GPU-1b'];
 let dir: string;
+let gvisor: GvisorWithCards;
 let engine: PrivateEngine;
 let server: LoopbackSource;
 let host: TestHost;
@@ -130,7 +134,9 @@ beforeAll(async () => {
       ...{ large: { 'model.bin': contentOf('weights of the hub') }, small: { 'config.json': '{}' } },
     },
   ]);
-  engine = await startPrivateEngine(dir, { flags: [await gvisorFlag(dir)] });
+  gvisor = await gvisorWithCards(dir, cards);
+  vi.stubEnv('PATH', `${gvisor.path}:${process.env['PATH']}`);
+  engine = await startPrivateEngine(dir, gvisor.engine);
   host = await openTestHost({
     ...{ engineSocket: engine.socketPath, outputs: destination },
     inputs: {
@@ -139,28 +145,35 @@ beforeAll(async () => {
     },
     revisions: revisionSource(controlPlaneOrigin(server.origin), () => 'bearer'),
     policy: {
-      sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME },
+      ...{ sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME }, gvisor_cards: true },
       builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
     },
   });
   base = await host.image('python');
 });
 afterAll(async () => {
+  vi.unstubAllEnvs();
   await host?.close();
   await engine?.stop();
   server?.close();
   rmSync(dir, { recursive: true, force: true });
 });
 
-function planOf(jobId: string, document: object): JobPlan {
+interface Document {
+  readonly [field: string]: unknown;
+  readonly requirements?: { readonly gpu_count: number };
+}
+
+function planOf(jobId: string, document: Document): JobPlan {
   const read = readJob('computalot', document);
   if (!read.ok) throw new Error(JSON.stringify(read.errors));
+  const { gpu_count } = needsOf(document.requirements ?? {});
   const { plan } = read.plan({
     identity: {
       ...{ project_id: 'project-1', job_id: jobId, allocation_id: host.policy.allocation.id, display_name: 'sums' },
       ...{ dialect: 'computalot', document_sha256: '0'.repeat(64) },
     },
-    ...{ sandbox: 'gvisor', resources: { gpu_count: 0, cpu_cores: 0.5, memory_gib: 0.25 }, on_failure: 'stop' },
+    ...{ sandbox: 'gvisor', resources: { gpu_count, cpu_cores: 0.5, memory_gib: 0.25 }, on_failure: 'stop' },
     ...{ deadline_seconds: 300, keep: false, pins: {} },
     build: {
       ...{ revision_sha256: createHash('sha256').update(tar).digest('hex'), revision_bytes: tar.length },
@@ -170,7 +183,7 @@ function planOf(jobId: string, document: object): JobPlan {
   return plan;
 }
 
-async function run(jobId: string, document: object = manifest) {
+async function run(jobId: string, document: Document = manifest) {
   const events: string[] = [];
   const plan = planOf(jobId, document);
   const result = await host.run('workload.job_launch', plan, {
@@ -218,6 +231,23 @@ it('a project is built once, runs under gVisor with a read-only root, and what i
   expect(second.failure).toBeNull();
   expect([second.asked, second.steps, second.pulls]).toEqual([first.asked, 0, 0]);
   expect([await leftOf(host, 'project-first'), await leftOf(host, 'project-second')]).toEqual([[], []]);
+}, 240_000);
+
+it('its task has the card that it asks for, by its id, of an engine that starts gVisor with nvproxy for it (C-40)', async () => {
+  const before = gvisor.created();
+
+  const { failure, report, steps } = await run('project-card', { ...manifest, requirements: { gpu_count: 1 } });
+
+  expect([failure, report?.steps, steps]).toMatchObject([null, [{ id: 'task', state: 'succeeded' }], 0]);
+  const earlier = new Set(before.map(({ id }) => id));
+  expect(gvisor.created().filter(({ id }) => !earlier.has(id))).toEqual([
+    {
+      ...{ id: expect.anything(), args: expect.arrayContaining(['--network=host', '--nvproxy', 'create']) },
+      env: expect.arrayContaining([`NVIDIA_VISIBLE_DEVICES=${cards[0]}`, 'NVIDIA_DRIVER_CAPABILITIES=compute,utility']),
+      prestart: expect.arrayContaining([`${gvisor.path}/nvidia-container-runtime-hook`]),
+    },
+  ]);
+  expect(before.flatMap(({ env }) => env.filter((entry) => entry.includes('GPU-')))).toEqual([]);
 }, 240_000);
 
 it('its data are there before its task, read-only, out of the folder of the host; what a task fetches itself is gone with it (C-59, C-63, C-66 to C-69, C-73, C-79)', async () => {

@@ -11,6 +11,7 @@ export interface SmiCard {
   readonly name?: string;
   /** As the tool writes it, or what it writes instead, such as `[GPU requires reset]`. */
   readonly memory?: string;
+  readonly driver?: string;
   readonly bus?: string;
   /** Set for a card in MIG mode. */
   readonly parts?: readonly { readonly uuid: string; readonly profile: string }[];
@@ -87,9 +88,9 @@ const nameOf = ({ name = 'NVIDIA H100 80GB HBM3' }: SmiCard) => name;
 const lines = (rows: readonly string[]) => rows.map((text) => `${text}\n`).join('');
 
 function row(card: SmiCard, at: number): string {
-  const { uuid, memory = '81559', parts } = card;
+  const { uuid, memory = '81559', driver = '570.86.15', parts } = card;
   const bus = card.bus ?? `00000000:${(0x17 + at).toString(16).toUpperCase()}:00.0`;
-  return [uuid, nameOf(card), memory, '570.86.15', bus, parts ? 'Enabled' : 'Disabled'].join(', ');
+  return [uuid, nameOf(card), memory, driver, bus, parts ? 'Enabled' : 'Disabled'].join(', ');
 }
 
 function useOf({ uuid, parts, use: columns }: SmiCard): string {
