@@ -124,12 +124,12 @@ beforeAll(async () => {
   const image = await taggedImage('python');
   ground = await openProjectWire(folder);
   wire = ground.wire;
-  second = await wire.addHost('second');
-  revision = await pushed({
+  const files = {
     'computalot.project.json': JSON.stringify(manifest),
     Dockerfile: `FROM ${image}\nUSER 0\nCOPY . /workspace\n`,
     'train.py': train,
-  });
+  };
+  [second, revision] = await Promise.all([wire.addHost('second'), pushed(files)]);
 });
 afterAll(() => ground?.close());
 
