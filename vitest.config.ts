@@ -9,6 +9,9 @@ const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname })
   readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
 );
 
+/** Pages with containers behind them. Whatever comes or goes on the engine changes the network, also under another file's browser. */
+const withContainers = ['notebook', 'vllm'].map((name) => `test/browser/${name}.test.ts`);
+
 /** Bounds of what waits for a condition: they only tell what hangs from what does not. */
 const expectations = { poll: { timeout: 60_000, interval: 20 } };
 const setupFiles = ['test/support/set-up.ts'];
@@ -76,13 +79,25 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          exclude: withContainers,
           expect: expectations,
           setupFiles,
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          // What one file runs on the engine would change the network under the browser of another.
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'browser-containers',
+          include: withContainers,
+          expect: expectations,
+          setupFiles,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -96,7 +111,7 @@ export default defineConfig({
           hookTimeout: 300_000,
           // A host with an engine and an agent that measures itself is much, but it mostly waits: for a trial to end, for an engine to start.
           maxWorkers: 2,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
