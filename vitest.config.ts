@@ -68,6 +68,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           expect: expectations,
           setupFiles,
+          globalSetup: 'test/support/programs.ts',
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // One more than a small machine has cores: many of them wait for bounds of the product to run out.

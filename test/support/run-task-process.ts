@@ -2,13 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { killable } from './killable.ts';
+import { programOf } from './programs.ts';
 import type { TestHost } from './test-host.ts';
-
-const cli = resolve(import.meta.dirname, '../../src/cli');
 
 export interface Ended {
   readonly code: number | null;
@@ -42,20 +41,20 @@ export interface AgentProcessOptions {
   readonly gid?: number;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** What runs, if not the sources: a bundle, or the executable of a release. */
+  /** What runs, if not what the sources are: a bundle of its own, or the executable of a release. */
   readonly program?: string;
 }
 
 export function startNodeAgent(
   args: readonly string[],
-  { program = join(cli, 'node-agent.ts'), ...options }: AgentProcessOptions = {},
+  { program = programOf('node-agent'), ...options }: AgentProcessOptions = {},
 ): RunningTask {
   return startProgram(program, args, options);
 }
 
 /** `gpuaas` with the control plane and the token of somebody in its environment. */
 export function startGpuaas(args: readonly string[], env: Readonly<Record<string, string>>): RunningTask {
-  return startProgram(join(cli, 'gpuaas.ts'), args, { env: { ...process.env, ...env } });
+  return startProgram(programOf('gpuaas'), args, { env: { ...process.env, ...env } });
 }
 
 function startProgram(

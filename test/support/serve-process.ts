@@ -4,8 +4,7 @@ import { once } from 'node:events';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { killable } from './killable.ts';
-
-const entry = resolve(import.meta.dirname, '../../src/cli/gpuaas.ts');
+import { programOf } from './programs.ts';
 
 export interface ServeProcess {
   readonly process: ChildProcess;
@@ -26,7 +25,7 @@ export async function serveProcess(
   args: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
 ): Promise<ServeProcess> {
-  const all = [entry, 'serve', '--json', '--data-dir', dataDir, '--listen', '127.0.0.1:0', ...args];
+  const all = [programOf('gpuaas'), 'serve', '--json', '--data-dir', dataDir, '--listen', '127.0.0.1:0', ...args];
   // A core that it leaves goes with its data.
   const cwd = dirname(resolve(dataDir));
   const child = spawn(process.execPath, all, {
