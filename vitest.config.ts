@@ -71,8 +71,8 @@ export default defineConfig({
           globalSetup: 'test/support/programs.ts',
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          // One more than a small machine has cores: many of them wait for bounds of the product to run out.
-          maxWorkers: 3,
+          // Two more than a small machine has cores: of a second of a file about half is computed, the rest is waited for.
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },
@@ -111,7 +111,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // A host with an engine and an agent that measures itself is much, but it mostly waits: for a trial to end, for an engine to start.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 4 },
         },
       },
