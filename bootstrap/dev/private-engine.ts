@@ -91,6 +91,8 @@ export async function startPrivateEngine(dir: string, options: PrivateEngineOpti
 
 /** Ends the engine of this folder, in whatever state it is, and takes away what it has made. Its log stays. */
 export async function endPrivateEngine(dir: string): Promise<void> {
+  // Every process that names it is killed.
+  if (!/^\/[^/]+\/[^/]/.test(dir)) throw new Error(`${dir} is no folder of an engine's own.`);
   const { socketPath, data, run } = homeOf(dir);
   const alive = await processesNaming(`--data-root=${data}`);
   for (const pid of alive) signal(pid, 'SIGCONT');

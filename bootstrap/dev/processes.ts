@@ -95,6 +95,8 @@ export function runWhenGone(command: readonly string[]): () => void {
   child.unref();
   const input = child.stdin as Socket;
   input.unref();
+  // It may have been killed.
+  for (const each of [child, input]) each.on('error', () => undefined);
   return () => void input.end('released\n');
 }
 

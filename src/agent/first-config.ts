@@ -40,7 +40,9 @@ export function firstConfig(invitation: unknown, choices: Choices): string {
  */
 export function withGvisorCards(text: string, isOn: boolean): string {
   const read = readStrictJson(Buffer.from(text));
-  if (!read.ok) throw new AgentError('config.invalid', { reason: 'The configuration of the agent is no JSON.' });
+  if (!read.ok || typeof read.value !== 'object' || read.value === null) {
+    throw new AgentError('config.invalid', { reason: 'The configuration of the agent is no object of JSON.' });
+  }
   const { gvisor_cards: before = false, ...others } = read.value as ForCards;
   const gvisor = others.sandboxes?.gvisor;
   if (isOn && gvisor !== undefined && gvisor !== sandboxes.gvisor) {

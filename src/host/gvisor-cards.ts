@@ -57,7 +57,10 @@ export function withNvproxy(args: readonly string[], isOn: boolean): readonly st
   return isOn ? [...others, '--nvproxy'] : others;
 }
 
+/** A machine that has just started may be busy, and a no stands for an hour. */
+const listMs = 30_000;
+
 async function knownDrivers(runsc: string, signal: AbortSignal): Promise<string[] | undefined> {
-  const asked = await runProgram(runsc, ['nvproxy', 'list-supported-drivers'], { timeoutMs: 5000, signal });
+  const asked = await runProgram(runsc, ['nvproxy', 'list-supported-drivers'], { timeoutMs: listMs, signal });
   return asked.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout.split(/\s+/) : undefined;
 }

@@ -182,7 +182,8 @@ describe('a bare host', () => {
 
   it('keeps what its operator has set, and shows where that is otherwise', async () => {
     await host.sh(`cd /etc && sed -i 's/^{/{ "log_level": "debug",/' gpuaas-node-agent/agent.json
-      sed -i 's/^{/{ "max-concurrent-downloads": 2,/; s/10m/50m/' docker/daemon.json`);
+      sed -i 's/^{/{ "max-concurrent-downloads": 2,/; s/10m/50m/' docker/daemon.json
+      systemctl restart gpuaas-node-agent-gate gpuaas-node-agent`);
     const before = await bootstrap.traces();
 
     const { code } = await bootstrap.run([]);

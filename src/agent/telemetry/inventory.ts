@@ -91,13 +91,13 @@ export class InventoryReporter {
       health,
       ...(items && { kept: items.slice(-maxKeptItems).reverse() }),
     };
+    this.#unanswered = runtime.engine === null ? this.#unanswered + 1 : 0;
+    if (this.#unanswered > 0 && !this.#isAskedAgain) void this.#askAgain(signal);
     const text = JSON.stringify(lasting(body));
     if (text !== this.#reported) {
       record(body);
       this.#reported = text;
     }
-    this.#unanswered = runtime.engine === null ? this.#unanswered + 1 : 0;
-    if (this.#unanswered > 0 && !this.#isAskedAgain) void this.#askAgain(signal);
   }
 
   async #askAgain(signal: AbortSignal): Promise<void> {

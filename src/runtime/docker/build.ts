@@ -16,7 +16,7 @@ import { initLabel } from '../../policy/dockerfile.ts';
 import type { BuildOptions, BuildRequest, BuiltSummary, RemovedLayers, RemoveLayersOptions } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
-import { readTrouble } from './engine-words.ts';
+import { noSpace, readTrouble } from './engine-words.ts';
 import { readFacts } from './facts.ts';
 import { inspectImage } from './images.ts';
 
@@ -116,7 +116,7 @@ export async function build(
     if (!built) throw new AgentError('engine.failed', { call: 'build', reason: 'It has built nothing.' });
     return built;
   } catch (error) {
-    throw signal.aborted ? signal.reason : asDiskFull(asUnsupported(error), rootDir);
+    throw asDiskFull(signal.aborted ? signal.reason : asUnsupported(error), words, rootDir);
   } finally {
     clearTimeout(late);
     clearInterval(looking);
@@ -141,22 +141,19 @@ function toGib(bytes: number): number {
 }
 
 /**
- * Of a command that finds no room there is nothing but what it has written: its container is gone, and with it what has filled the disk,
- * before the engine says that it has failed. A disk that fills quickly is not seen to be full either.
+ * A disk that ran full, with the step that it was at. Of a command that finds no room there is nothing but what it has written: its
+ * container is gone, and with it what has filled the disk, before the engine says that it has failed.
  */
-function asDiskFull(error: unknown, path: string): unknown {
+function asDiskFull(error: unknown, words: BuildWords, path: string): unknown {
   if (!(error instanceof AgentError)) return error;
-  const { code, detail } = error;
-  if (code === 'disk.full') return new AgentError('disk.full', { path, ...detail }, { cause: error });
-  const isFull = code === 'build.failed' && readTrouble(String(detail['tail'] ?? ''))?.code === 'disk.full';
-  if (!isFull) return error;
-  const { label, step, instruction } = detail;
-  const named = label === undefined ? `Step ${step}, ${instruction},` : `The init command ${label}`;
-  return new AgentError(
-    'disk.full',
-    { ...detail, path, reason: `${named} has found no room on the engine's disk.` },
-    { cause: error },
-  );
+  const { tail, ...step } = words.detail();
+  if (error.code === 'disk.full') {
+    return new AgentError('disk.full', { ...step, tail, path, ...error.detail }, { cause: error });
+  }
+  if (error.code !== 'build.failed' || !noSpace.test(tail)) return error;
+  const named = 'label' in step ? `The init command ${step.label}` : `Step ${step.step}, ${step.instruction},`;
+  const reason = `${named} says that it has found no room: on the engine's disk, or in its own /dev/shm.`;
+  return new AgentError('disk.full', { ...error.detail, path, reason }, { cause: error });
 }
 
 /**

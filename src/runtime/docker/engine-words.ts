@@ -50,7 +50,7 @@ export function hasActiveEndpoints(message: string): boolean {
 const takenPort = /port is already allocated|address already in use/i;
 const portInSentence =
   /(?:Bind for|listen (?:tcp|udp)[46]?|bind host port(?: for)?) (?:\[[^\]\s]*\]|[^\s:[\]]*):(\d{1,5})/i;
-const noSpace = /no space left on device|disk quota exceeded/i;
+export const noSpace = /no space left on device|disk quota exceeded/i;
 /** 20: `Unknown runtime specified runsc`; newer: `unknown or invalid runtime name: runsc`. */
 const unknownRuntime = /unknown runtime specified|unknown or invalid runtime name/i;
 

@@ -4,7 +4,8 @@
  * end only where that was interrupted.
  *
  * A piece that is cut, or for which there is no room, leaves what was there before it. Each is brought to the disk while the next
- * one comes: where a power cut takes some of a part, its hash at the end is another one, and it comes again.
+ * one comes: where a power cut takes some of a part, its hash at the end is another one, and it comes again. A file of which no hash
+ * was announced is brought there before each answer.
  */
 
 import { createHash, type Hash } from 'node:crypto';
@@ -25,6 +26,8 @@ export interface AnnouncedFile {
   readonly group: string;
   readonly name: string;
   readonly size: number;
+  /** True if `judge` knows its hash. */
+  readonly isHashed: boolean;
   /** Throws if what came is another one. */
   judge(measured: { readonly size: number; readonly sha256: string }): void;
   /** What is thrown where more comes than was announced. */
@@ -142,6 +145,8 @@ export class PieceFiles {
       throw new AgentError('resource.conflict', { reason: `${name} goes on at ${there}, not at ${offset}.` });
     }
     await mkdir(join(this.folder, group), { recursive: true, mode: 0o700 });
+    // Cut while it waited: what is there stays.
+    if (piece.destroyed) throw new AgentError('server.busy', { reason: 'The connection of the piece is gone.' });
     const { hash, synced } = this.#goOn(part, offset);
     try {
       if (offset > 0 && statsOf(part)?.size !== offset) await truncate(part, offset);
@@ -159,7 +164,9 @@ export class PieceFiles {
     }
     const now = statsOf(part)?.size ?? 0;
     if (now < size) {
-      this.#known.set(part, { hash, stamp: stampOf(part), synced: begun(syncFile(part)) });
+      if (!file.isHashed) await syncFile(part);
+      const synced = file.isHashed ? begun(syncFile(part)) : Promise.resolve();
+      this.#known.set(part, { hash, stamp: stampOf(part), synced });
       return false;
     }
     await this.#accept(file, part, hash && { size: now, sha256: hash.digest('hex') });

@@ -43,6 +43,8 @@ export async function seated(seat: Seat, open: () => Promise<Readable>): Promise
 /** What is taken of a client, who is cut off where its seat goes to somebody else; the seat is given back with it. */
 export async function whileSeated<T>(seat: Seat, sent: Readable, take: () => Promise<T>): Promise<T> {
   const cutOff = () => void sent.destroy(givenAway());
+  // Whoever reads it hears of that as well, and nobody may have begun.
+  sent.on('error', () => undefined);
   seat.lost.addEventListener('abort', cutOff, { once: true });
   try {
     return await take();

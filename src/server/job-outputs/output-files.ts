@@ -65,7 +65,7 @@ export class OutputFiles {
 function announced({ project_id, sha256, bytes }: Content): AnnouncedFile {
   const damaged = (reason: string) => new AgentError('output.damaged', { reason, sha256 });
   return {
-    ...{ group: project_id, name: sha256, size: bytes },
+    ...{ group: project_id, name: sha256, size: bytes, isHashed: true },
     judge: (measured) => {
       if (measured.size !== bytes) throw damaged(`It has ${measured.size} bytes, and ${bytes} were announced.`);
       if (measured.sha256 !== sha256) throw damaged('Its bytes are others than were announced.');

@@ -95,7 +95,9 @@ function notOffered(needs: JobNeeds, { offers }: JobHost): Missing | undefined {
   if (builds && !offers.builds) return lacks('a host whose operator lets images be built on it');
   const isShut = needs.build_network && !offers.build_network;
   return isShut
-    ? lacks('a host that gives builds a network, which its operator says there (`builds.network`)')
+    ? lacks(
+        'a host that gives builds a network, which its operator says there (`builds.network`), and whose agent knows it',
+      )
     : undefined;
 }
 

@@ -55,7 +55,7 @@ export class ReleaseFiles {
 function announced({ version, artifact }: FileOf): AnnouncedFile {
   const { name, size } = artifact;
   return {
-    ...{ group: version, name, size },
+    ...{ group: version, name, size, isHashed: true },
     judge: (measured) => judgeArtifact(artifact, 'packed', measured),
     tooLong: () => new AgentError('update.damaged', { file: name, reason: `It is longer than ${size} bytes.` }),
   };

@@ -102,7 +102,7 @@ export class RevisionFiles {
 function announced({ project_id, id, sha256, bytes }: Upload): AnnouncedFile {
   const damaged = (reason: string) => new AgentError('push.damaged', { reason });
   return {
-    ...{ group: project_id, name: id, size: bytes },
+    ...{ group: project_id, name: id, size: bytes, isHashed: sha256 !== null },
     judge: (measured) => {
       if (measured.size !== bytes) throw damaged(`It has ${measured.size} bytes, and ${bytes} were announced.`);
       if (sha256 !== null && measured.sha256 !== sha256) throw damaged('Its bytes are others than were announced.');

@@ -57,7 +57,14 @@ it.each([
     'dd: No space left on device\n',
     'returned a non-zero code: 1',
     'disk.full',
-    /^Step 2, RUN make, has/,
+    /^Step 2, RUN make, says/,
+  ],
+  [
+    'a command found no room, and a port taken',
+    'address already in use\ndd: No space left on device\n',
+    'returned a non-zero code: 1',
+    'disk.full',
+    /^Step 2, RUN make, says/,
   ],
   ['the engine found no room', '', 'write /x: no space left on device', 'disk.full', /^write \/x: no space/],
   ['a command failed otherwise', 'no compiler\n', 'returned a non-zero code: 1', 'build.failed', /non-zero code/],
@@ -75,5 +82,6 @@ it.each([
   });
 
   const path = code === 'disk.full' ? { path: disk } : {};
-  await expect(built).rejects.toMatchObject({ code, detail: { ...path, reason: expect.stringMatching(reason) } });
+  const place = { ...path, step: 2, instruction: 'RUN make' };
+  await expect(built).rejects.toMatchObject({ code, detail: { ...place, reason: expect.stringMatching(reason) } });
 });

@@ -1,5 +1,6 @@
+import { Readable } from 'node:stream';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Seats } from '../../../../src/server/http/seats.ts';
+import { Seats, whileSeated } from '../../../../src/server/http/seats.ts';
 
 const one = { projectId: 'p1', tokenId: 't1' };
 const two = { projectId: 'p2', tokenId: 't2' };
@@ -72,4 +73,17 @@ describe('seats', () => {
 
     expect(() => [operator, two, one].map((who) => seats.take(who))).not.toThrow();
   });
+});
+
+it('an upload without a body that nobody has begun to read is cut off when its seat goes to another', async () => {
+  const few = new Seats({ what: 'uploads', all: 9, each: 2 });
+  const { promise: waits, reject } = Promise.withResolvers<void>();
+  const uploads = [1, 2].map(() => whileSeated(few.take(one), Readable.from([]), () => waits));
+
+  few.take({ ...one, tokenId: 't9' });
+
+  // What a stream tells without a listener ends the process a moment later.
+  await new Promise((resolve) => setImmediate(resolve));
+  reject(new Error('cut off'));
+  await expect(Promise.allSettled(uploads)).resolves.toHaveLength(2);
 });

@@ -122,7 +122,7 @@ describe('a job and a host', () => {
     ['builds', { builds: true }, { builds: false }, 'a host whose operator lets images be built on it'],
     [
       ...['a network for its build', { builds: true, build_network: true }, { build_network: false }],
-      'a host that gives builds a network, which its operator says there (`builds.network`)',
+      'a host that gives builds a network, which its operator says there (`builds.network`), and whose agent knows it',
     ],
     [
       ...['shared services', { shared_services: true }, { plans: ['folder_inputs'] }],
