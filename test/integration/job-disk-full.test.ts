@@ -157,7 +157,7 @@ it.each([
     const full = await run(job);
 
     expect(full).toMatchObject({
-      failure: { code: 'disk.full', detail: { path: join(dir, 'data'), step: 3, reason: expect.any(String) } },
+      failure: { code: 'disk.full', detail: { path: join(dir, 'data'), step: 4, reason: expect.any(String) } },
       ...{ state: 'failed', left: [] },
     });
     // An engine takes a moment to end what nobody waits for any more.
