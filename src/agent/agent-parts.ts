@@ -80,14 +80,6 @@ export function assembleAgent(ground: Ground) {
   const unseal = (jwe: string) => unsealWithKeyOf(config.state_dir, jwe);
   const drain = new DrainState(config.state_dir);
   const counts = new TaskCounts();
-  const logs = openLogSources({
-    ...{ engine, taskLogs: taskLogFolder(config) },
-    servicesOf: (id) => {
-      const row = journal.workload(id);
-      if (row) return (row.stack?.services ?? []).map(({ service }) => service);
-      return startedParts(journal.jobs.outline(id));
-    },
-  });
   const engineData = { path: undefined as string | undefined };
   const kept = new KeptForLater({
     ...{ engine, jobs: journal.jobs, maxAgeHours: policy.caches?.max_age_hours, clock, log },
@@ -124,6 +116,14 @@ export function assembleAgent(ground: Ground) {
       outputs,
       receipts: receiptsOf(ground),
       fetching: { policy, log, clock, revisions: uplink.revisions },
+    },
+  });
+  const logs = openLogSources({
+    ...{ engine, taskLogs: taskLogFolder(config), builds: jobs.builds.logs },
+    servicesOf: (id) => {
+      const row = journal.workload(id);
+      if (row) return (row.stack?.services ?? []).map(({ service }) => service);
+      return startedParts(journal.jobs.outline(id));
     },
   });
   const endIdle = async () => {

@@ -1,5 +1,6 @@
 /** What jobs need of this host, for whoever carries them out: the daemon, or a single task without one. */
 import { join } from 'node:path';
+import { BuildLogs } from '../jobs/build-log.ts';
 import type { HostInputs, HostInputsOptions } from '../jobs/inputs/host-inputs.ts';
 import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../jobs/job-means.ts';
@@ -32,7 +33,10 @@ export function openHostJobs({ journal, fetching, outputs, receipts }: HostJobsO
     ...{ records, running, groups: new ServiceGroups(running, records) },
     ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts },
     foundInImages: new FoundInImages(),
-    builds: { same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },
+    builds: {
+      ...{ same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },
+      logs: new BuildLogs(),
+    },
   };
 }
 

@@ -32,6 +32,7 @@
  * 1  2026-11-27  `offers.plans` of a runtime status: parts of plans that not all agents carry out; only who says them is given such
  * 1  2026-11-27  `service_state` among the values of a job that are known while it runs
  * 1  2026-11-27  `offers.build_network` of a runtime status: that a build has the network of its job where it asks for it
+ * 1  2026-11-27  a source `service` of a log names a build that is at work (`build`) as well; of an agent of before it is not found
  * 1  2026-11-27  `offers.gvisor_cards` of a runtime status: that containers under gVisor get NVIDIA cards
  */
 export const protocolVersion = 1;

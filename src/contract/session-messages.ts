@@ -211,7 +211,11 @@ export const LogSource = taggedUnion(
         id: id('The app_instance_id.'),
         service: ServiceName,
       },
-      { ...closed, description: 'Output of the container of one service.' },
+      {
+        ...closed,
+        description:
+          'Output of the container of one service; of a job that builds its image, `build` is what the build says.',
+      },
     ),
     Type.Object(
       { kind: Type.Literal('task', { description: 'Structured log of a task.' }), id: id('The task_id.') },

@@ -14,8 +14,9 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import type { BuildOptions, BuildRequest } from '../runtime/engine.ts';
 import { buildContext } from './build-context.ts';
-import { BuildLog, buildLogName } from './build-log.ts';
+import { type BuildLog, buildLogName } from './build-log.ts';
 import type { InputProgress, JobInputs } from './inputs/job-inputs.ts';
+import { noteOutputs } from './job-end.ts';
 import type { RunningJob } from './running-job.ts';
 
 export interface WantedBuild {
@@ -29,6 +30,7 @@ export interface WantedBuild {
 interface BuildMeans {
   readonly inputs: JobInputs;
   readonly request: BuildRequest;
+  readonly said: BuildLog;
   readonly signal: AbortSignal;
 }
 
@@ -41,6 +43,8 @@ export async function obtainBuilt(job: RunningJob, wanted: WantedBuild, signal: 
   const { id, source } = wanted;
   const isOnline = source.network === 'bridge';
   const request = { projectId, source, network: isOnline ? networkName(job.id) : undefined };
+  // Before anything is waited for: who follows it asks as soon as the job is being prepared.
+  using said = builds.logs.open(job.id, buildLogName(job.plan, id));
   const known = await engine.builtImage(request, signal);
   if (known) return known;
   // Another job of the same revision may be building it.
@@ -55,14 +59,14 @@ export async function obtainBuilt(job: RunningJob, wanted: WantedBuild, signal: 
     return await builds.places.run(signal, async () => {
       signal.throwIfAborted();
       if (isOnline) await job.ensureNetwork();
-      return await build(job, wanted, { inputs, request, signal });
+      return await build(job, wanted, { inputs, request, said, signal });
     });
   };
   return await builds.same.run(key, work, signal);
 }
 
 async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: BuildMeans): Promise<ImageFacts> {
-  const { inputs, request, signal } = means;
+  const { inputs, request, said, signal } = means;
   const { ground } = job;
   const { revision_sha256: sha256, revision_bytes: bytes } = source;
   for (const base of new Set(Object.values(source.bases))) await pull(base);
@@ -73,7 +77,6 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
   const revision = { project_id: request.projectId, sha256, bytes };
   return await inputs.withRevision(revision, { signal, onProgress: onFetch }, async (file) => {
     let at = {};
-    const said = new BuildLog(buildLogName(job.plan, id));
     const say = (text: string) => {
       ground.log.info({ image: id, ...at, text: cutText(text.trimEnd(), bounds.line) }, 'build');
       said.push(text);
@@ -92,6 +95,8 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
       return await ground.engine.build(request, await buildContext(file, source), options);
     } finally {
       await said.keep(job, toItsEnd());
+      // Told before the job runs: who looks for it then knows that it is kept.
+      noteOutputs(job);
     }
   });
 }

@@ -142,7 +142,8 @@ function note(job: RunningJob, { name }: PlannedOutput, error: unknown): void {
   job.emit('output.failed', `${name} could not be kept. ${message}`, { output: name, code });
 }
 
-function noteOutputs(job: RunningJob): void {
+/** What is kept by now, for whoever the job is reported to. */
+export function noteOutputs(job: RunningJob): void {
   const outputs = job.ground.jobs.outputs?.of(job.id) ?? [];
   if (JSON.stringify(outputs) !== JSON.stringify(job.record.outputs)) job.update({ outputs: [...outputs] });
 }

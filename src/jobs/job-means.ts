@@ -1,6 +1,7 @@
 /** What carrying out a job needs beyond containers. */
 import type { KeyedMutex } from '../kit/mutex.ts';
 import type { Slots } from '../kit/slots.ts';
+import type { BuildLogs } from './build-log.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
@@ -22,6 +23,7 @@ export interface JobMeans {
     readonly same: KeyedMutex;
     /** As many as the gate builds at once. */
     readonly places: Slots;
+    readonly logs: BuildLogs;
   };
   /** Of this process alone. */
   readonly foundInImages: FoundInImages;

@@ -229,7 +229,7 @@ describe('the page of a job', () => {
 
   it('has what its steps write, live, of all or of one', async () => {
     const { job, news } = runningJob({ id: 'writing' });
-    await ground.addJob(job, news);
+    await ground.addJob({ ...job, needs: { ...job.needs, builds: true } }, news);
     ground.log.clear();
     ground.log.write(['first', hostile]);
 
@@ -243,6 +243,10 @@ describe('the page of a job', () => {
       await page.getByLabel('Which log').selectOption('Step vector-store');
       await page.waitForURL('**/logs?step=store');
       await panel(page).getByText('written meanwhile').waitFor();
+      await page.getByLabel('Which log').selectOption('Build of its image');
+      await page.waitForURL('**/logs?step=build');
+      await panel(page).getByText('There is no log of a build').waitFor();
+      await page.getByLabel('Which log').selectOption('Step vector-store');
       await page.getByRole('tab', { name: 'Steps' }).click();
       await panel(page).getByRole('heading', { name: 'Step vector-store' }).waitFor();
     });

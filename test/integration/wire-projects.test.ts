@@ -8,7 +8,7 @@ import { until } from '../support/daemon-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { leftOf } from '../support/nosana-ground.ts';
 import { openProjectWire, type ProjectWire } from '../support/project-wire.ts';
-import { startNodeAgent } from '../support/run-task-process.ts';
+import { type RunningTask, startNodeAgent } from '../support/run-task-process.ts';
 import { taggedImage } from '../support/tagged-image.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { ok, type Wire } from '../support/wire-ground.ts';
@@ -115,6 +115,18 @@ async function nextBuild(...before: readonly string[]): Promise<string[]> {
   return found.map(({ Id }) => Id);
 }
 
+/** Resolves once it has printed that, while it runs. */
+async function printed({ child, ended }: RunningTask, wanted: RegExp): Promise<void> {
+  let text = '';
+  const found = Promise.withResolvers<void>();
+  child.stdout?.on('data', (more: Buffer) => {
+    text += more;
+    if (wanted.test(text)) found.resolve();
+  });
+  const early = ended.then(({ stderr }) => Promise.reject(new Error(`it ended before: ${stderr}`)));
+  await Promise.race([found.promise, early]);
+}
+
 /** What builds have left for which there is no image. */
 async function layers(): Promise<unknown[]> {
   const filters = { label: [`${buildLabels.allocation}=${wire.allocationId}`], dangling: ['true'] };
@@ -124,7 +136,7 @@ async function layers(): Promise<unknown[]> {
 it('a build ends with a job that is cancelled; the next job of the revision builds and runs, also where its agent is killed meanwhile', async () => {
   const at = project('waits', {
     'computalot.project.json': JSON.stringify({ ...manifest, artifacts: {} }),
-    Dockerfile: `FROM ${image}\nCOPY job.sh /workspace/\nRUN trap "exit 0" USR1; while :; do sleep 0.05; done\n`,
+    Dockerfile: `FROM ${image}\nCOPY job.sh /workspace/\nRUN echo waits; trap "exit 0" USR1; while :; do sleep 0.05; done\n`,
     'job.sh': 'echo done',
   });
   const { sha256 } = JSON.parse((await run('push', at, '--json')).last);
@@ -133,9 +145,17 @@ it('a build ends with a job that is cancelled; the next job of the revision buil
   const left = async (id: string) => await leftOf({ engineSocket: ground.engine.socketPath }, id);
 
   const given = await submit();
+  const said = wire.member.cli('jobs', 'logs', given.id, '--step', 'build', '--follow');
   const first = await nextBuild();
+  // It waits for what only this test does: whatever is read of it now is read before it is over.
+  await printed(said, /^waits$/m);
+  const onHost = await startNodeAgent(['logs', given.id, '--config', wire.configFile]).ended;
+  expect(onHost.stdout).toMatch(/^build \| Step 1 of \d+: FROM [\s\S]*^build \| waits$/m);
+  expect((await run('logs', given.id)).stdout).toBe(onHost.stdout);
   expect((await run('cancel', given.id)).stdout).toContain('is cancelled');
   await until(async () => (await building()).length === 0, 'the build to be over');
+  const { stdout: followed } = await said.ended;
+  expect((await run('logs', given.id, '--step', 'build')).stdout).toBe(followed);
   expect([await left(given.id), (await layers()).length > 0]).toEqual([[], true]);
   const removed = await startNodeAgent(['caches', 'remove', '--all', '--config', wire.configFile]).ended;
   expect([removed.code, await layers()]).toEqual([0, []]);

@@ -1,6 +1,10 @@
-/** The logs of this host: of each instance and service through the engine, of each task from its file. */
+/**
+ * The logs of this host: of each instance and service through the engine, of each build from the process that waits for it, of each
+ * task from its file.
+ */
 import { AgentError } from '../../contract/failures.ts';
 import { containerName, labels } from '../../contract/names.ts';
+import type { BuildLogs } from '../../jobs/build-log.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { readContainerLog } from './container-log.ts';
 import { readKeptOutput } from './kept-output.ts';
@@ -14,6 +18,8 @@ export interface LogPlaces {
   readonly taskLogs: string;
   /** Services of a workload that the agent looks after, none for a single container; undefined for one that it does not know. */
   readonly servicesOf?: (instance: string) => readonly string[] | undefined;
+  /** Builds are read as if each were a service of its job; none where this process builds nothing. */
+  readonly builds?: Pick<BuildLogs, 'inPlaceOf' | 'namesOf'>;
   /** Shared by all who read here; none for a reader who is alone. */
   readonly serviceLogs?: ServiceLogs;
 }
@@ -38,10 +44,26 @@ class ServiceLogs {
 }
 
 export function openLogSources(places: LogPlaces): LogSources {
-  const shared = { ...places, serviceLogs: new ServiceLogs() };
+  const shared = { ...withBuilds(places), serviceLogs: new ServiceLogs() };
   return {
     read: (source, options) =>
       source.kind === 'task' ? readTaskLog(places.taskLogs, source.id, options) : readOutput(shared, source, options),
+  };
+}
+
+function withBuilds(places: LogPlaces): LogPlaces {
+  const { engine, servicesOf, builds } = places;
+  if (!builds) return places;
+  return {
+    ...places,
+    engine: {
+      ...engine,
+      logs: (container, options) => builds.inPlaceOf(container)?.read(options) ?? engine.logs(container, options),
+    },
+    servicesOf: (instance) => {
+      const [known, building] = [servicesOf?.(instance), builds.namesOf(instance)];
+      return building.length === 0 ? known : [...building, ...(known ?? [])];
+    },
   };
 }
 

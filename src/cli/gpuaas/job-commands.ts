@@ -85,7 +85,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
     .command('logs <id>')
     .description('what its steps have written, each line behind the name of its step')
     .option('-f, --follow', 'wait for what comes, until the job is over', false)
-    .option('--step <id>', 'only of this step')
+    .option('--step <id>', 'only of this step; `build` is what the build of its image says')
     .option('--tail <lines>', 'last lines, of each step', whole)
     .option(...json)
     .action((id: string, { follow, step, tail, json: isJson }) =>

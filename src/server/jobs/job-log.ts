@@ -1,6 +1,6 @@
 /**
  * The log of a job as its readers want it: from its host while it is at work, and from what was kept of it after that; of the last
- * attempt, unless only an earlier one has left something (X-18).
+ * attempt, unless only an earlier one has left something (X-18). What a build says is read the same way, and is over before the job is.
  *
  *   wait ──▶ from its host ──▶ what was kept ──▶ the job has ended: end
  *    ▲ ▲            │                └── it is begun again: wait
@@ -22,7 +22,7 @@ import type { Commit, Store } from '../db/store.ts';
 import type { LogPart } from '../hub/log-relay.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
-import { fromKept, type KeptLog, keptLog, type Lacking } from './kept-log.ts';
+import { fromKept, isLogOfBuild, type KeptLog, keptLog, type Lacking } from './kept-log.ts';
 import { cursorOf, hostCursors, type LogPlaces, LogReading, readPlaces } from './log-places.ts';
 
 export interface JobLogRequest {
@@ -66,8 +66,10 @@ interface Present {
   readonly steps: readonly string[];
   /** The last one. */
   readonly attempt: JobAttempt | undefined;
-  /** The attempt has ended, as far as its steps are concerned. */
+  /** The attempt has ended, as far as its steps are concerned, or the build has that is asked for: its host says no more of it. */
   readonly isOver: boolean;
+  /** What a build says is asked for. */
+  readonly isBuild: boolean;
   readonly kept: KeptLog;
   readonly lacking: readonly Lacking[];
   /** Of the one that is asked for. */
@@ -84,14 +86,19 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
     if (!job) return undefined;
     const news = await tx.job_news.get(jobId);
     const attempt = job.attempts.at(-1);
-    const report = news?.attempt === attempt?.number ? news?.report : undefined;
+    const its = news?.attempt === attempt?.number ? news : undefined;
+    const { report } = its ?? {};
     const said = report?.steps.map(({ id, state, attempts, container_id }) => [id, state, attempts, container_id]);
     const { lacking, ...kept } = await keptLog(tx, outputs, job, step);
+    const isBuild = step !== undefined && isLogOfBuild(job, step);
+    const isTold = its?.outputs.some(({ name }) => name === `${step}.log`) === true;
+    const hasEnded =
+      jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false);
     return {
-      ...{ job, attempt, kept, lacking, steps: job.steps.map(({ id }) => id) },
-      isOver: jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false),
+      ...{ job, attempt, kept, lacking, isBuild, steps: job.steps.map(({ id }) => id) },
+      isOver: hasEnded || (isBuild && (isTold || report?.state === 'running')),
       step: report?.steps.find(({ id }) => id === step),
-      version: JSON.stringify([attempt?.number, said]),
+      version: JSON.stringify([attempt?.number, report?.state, said]),
       begun: begunOf(news),
     };
   });
@@ -114,7 +121,8 @@ async function* present(
   const places = placesIn(from, attempt);
   if (attempt.ended_at === null && !(now.isOver && now.lacking.length === 0)) {
     const said = yield* fromHost(parts, request, { ...now, attempt, places }, signal);
-    if (!now.isOver) return said === undefined ? undefined : yield endWith(said);
+    if (!now.isOver)
+      return said === undefined ? undefined : yield endWith(now.isBuild && isUnknown(said) ? unsaidBuild : said);
   }
   yield endWith(yield* fromWhatWasKept(now, { places, tail: request.tail }, signal));
 }
@@ -163,7 +171,7 @@ class Follower {
 
   /** Returns how it ends, and undefined where it goes on. */
   async *#next(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
-    const { attempt, isOver, job } = now;
+    const { attempt, isBuild, isOver, job } = now;
     const { attempt: before, steps } = this.#places;
     // What was kept of the attempt before is there until this one has left something.
     if (before === attempt.number - 1 && steps.size > 0 && this.#read?.attempt !== before && !isOver) {
@@ -171,7 +179,7 @@ class Follower {
     }
     this.#places = placesIn(this.#places, attempt);
     if (this.#read?.attempt === attempt.number) {
-      return jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
+      return isBuild || jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
     }
     return isOver ? yield* this.#kept(now) : yield* this.#said(now);
   }
@@ -280,8 +288,19 @@ function isOfNothing(failure: Failure | null): boolean {
 
 /** There is no container yet, or none any more. */
 function isNothingYet(failure: Failure | null): boolean {
-  return failure === null || failure.code === 'container.not_found' || failure.code === 'service.not_found';
+  return failure === null || isUnknown(failure);
 }
+
+function isUnknown(failure: Failure | null): boolean {
+  return failure?.code === 'container.not_found' || failure?.code === 'service.not_found';
+}
+
+/** Its host has not begun with it, or its agent is one of before: that hands over all that a build has said at its end. */
+const unsaidBuild = new AgentError('log.incomplete', {
+  reason:
+    'build: Its host says nothing of it yet; where its agent is an older one, the log is here when the build is over.',
+  steps: ['build'],
+}).toFailure();
 
 function isStepOver({ step }: Pick<Present, 'step'>): boolean {
   return step !== undefined && stepHasEnded(step.state);
@@ -289,7 +308,7 @@ function isStepOver({ step }: Pick<Present, 'step'>): boolean {
 
 /** What was kept behind the places, and what is to be said where it is not all. */
 async function* fromWhatWasKept(
-  { kept, lacking, steps }: Present,
+  { kept, lacking, steps, isBuild }: Present,
   { places, tail }: { readonly places: LogPlaces; readonly tail: number | null },
   signal: AbortSignal,
 ): AsyncGenerator<LogPart, Failure | null, void> {
@@ -303,8 +322,12 @@ async function* fromWhatWasKept(
       .slice(0, 1000);
     return new AgentError('log.incomplete', { reason, steps: all.map(({ step }) => step) }).toFailure();
   }
-  return isEmpty ? new AgentError('container.not_found', { reason: 'No step of it was begun.' }).toFailure() : null;
+  const reason = isBuild ? noBuild : 'No step of it was begun.';
+  return isEmpty ? new AgentError('container.not_found', { reason }).toFailure() : null;
 }
+
+const noBuild =
+  'There is no log of a build: its image was there already, or its host could not keep the log or has not handed it over yet.';
 
 /** Undefined where nothing more will come. */
 function arrivingBytes(lacking: readonly Lacking[]): number | undefined {

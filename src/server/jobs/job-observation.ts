@@ -19,6 +19,7 @@ import { stepNamed } from '../job-outputs/step-names.ts';
 import { readJobLog } from './job-log.ts';
 import { visibleJob } from './job-routes.ts';
 import { untoldStep } from './job-view.ts';
+import { isLogOfBuild } from './kept-log.ts';
 import { stepLogs } from './step-logs.ts';
 
 export interface JobObservationOptions {
@@ -43,7 +44,7 @@ const LogsQuery = Type.Object(
       Type.String({
         ...{ minLength: 1, maxLength: 128 },
         description:
-          'Only of this step, by its id or by what its author calls it, or of a service or check whose log was kept, by its id; that of all, with their names, if absent.',
+          'Only of this step, by its id or by what its author calls it, or of a service or check whose log was kept, by its id; `build` for what the build of its image says; that of all, with their names, if absent.',
       }),
     ),
     ...logStart,
@@ -107,10 +108,11 @@ function reportOf({ state, reason, failure, started_at, ended_at, steps }: Job, 
   };
 }
 
-/** Id of a step; services, checks and init are known here by the logs that were kept of them. */
+/** Id of a step; services, checks and init are known here by the logs that were kept of them, what its host builds by its name. */
 async function partNamed(tx: ReadTx, job: Job, name: string): Promise<string | undefined> {
   const step = stepNamed(job, name);
   if (step) return step.id;
+  if (isLogOfBuild(job, name)) return name;
   const kept = await outputsOf(tx, job.id);
   return kept.some((output) => output.kind === 'log' && output.name === `${name}.log`) ? name : undefined;
 }

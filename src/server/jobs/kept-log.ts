@@ -15,8 +15,12 @@ const together = { entries: 500, characters: 128 * 1024 };
 const held = 512 * 1024;
 const mostShare = 64 * 1024;
 
-/** As hosts call the logs of what they build. */
+/** As hosts call the logs of what they build; no part of a plan that builds has such a name. */
 const logOfBuild = /^build(-\d+)?$/;
+
+export function isLogOfBuild({ needs }: Pick<Job, 'needs'>, name: string): boolean {
+  return needs.builds === true && logOfBuild.test(name);
+}
 
 export interface KeptLog {
   readonly outputs: OutputFiles;
@@ -44,12 +48,14 @@ export async function keptLog(
   const end = endOf(job, await tx.job_news.get(job.id));
   const names = [...rows, ...end.outputs].map(({ name }) => name.replace(/\.log$/, ''));
   // What its build has said comes before all of them, and is read by its name.
-  const of = names.filter((name) => !logOfBuild.test(name));
+  const of = names.filter((name) => !isLogOfBuild(job, name));
   const wanted = step === undefined ? new Set([...job.steps.map(({ id }) => id), ...of]) : [step];
   const logs: { step: string; output: StoredOutput }[] = [];
   const lacking: Lacking[] = [];
   for (const id of wanted) {
-    const found = findLog(id, rows, end, outputs);
+    // Without a container, it is told of while the job goes on; that of an attempt before counts where nothing was built again.
+    const its = isLogOfBuild(job, id) ? { ...end, isTold: true, begun: new Set<string>() } : end;
+    const found = findLog(id, rows, its, outputs);
     if (found && 'step' in found) lacking.push(found);
     else if (found) logs.push({ step: id, output: found });
   }

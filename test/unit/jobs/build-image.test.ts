@@ -61,11 +61,12 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
   const kept: Record<string, string> = {};
   const takeLog: JobOutputs['takeLog'] = async (job, step, entries) => {
     let text = '';
-    for await (const { data } of entries) text += data;
+    for await (const { data, partial } of entries) text += `${data}${partial ? '' : '\n'}`;
     kept[`${job} ${step}`] = text;
     return await Promise.reject(new Error('no room'));
   };
-  const outputs = { takeLog } as unknown as JobOutputs;
+  const of = () => Object.keys(kept).map((key) => ({ name: `${key.split(' ')[1]}.log` }));
+  const outputs = { takeLog, of } as unknown as JobOutputs;
   const jobs = { ...openHostJobs({ receipts: { sign }, outputs }), inputs };
   const prepare = async (project = 'project-7', signal = AbortSignal.timeout(60_000), over: Partial<JobPlan> = {}) => {
     const recorded = taskContext(engine, { jobs });
@@ -76,7 +77,8 @@ async function buildingHost({ build, engine: over }: { build?: Build; engine?: P
     return { ...recorded, job };
   };
   const pulls = () => calls.filter((call) => call.startsWith('pull'));
-  return { ...{ prepare, given, pulls, built, calls, signed, kept }, asked: server.asked };
+  const { logs } = jobs.builds;
+  return { ...{ prepare, given, pulls, built, calls, signed, kept, logs }, asked: server.asked };
 }
 
 type Build = (request: BuildRequest, options: BuildOptions) => Promise<void>;
@@ -134,6 +136,36 @@ describe('an image that a host builds', () => {
     expect(events.map(({ type }) => type)).toContain('log.lost');
   });
 
+  it('says what it says while it is built, to whoever reads it then, and that it is kept before its job goes on', async () => {
+    const go = Promise.withResolvers<void>();
+    const { prepare, logs } = await buildingHost({
+      build: async (_request, { onLog, onProgress }) => {
+        onProgress?.({ step: 1, steps: 2, text: 'RUN make' });
+        onLog?.('waits\n');
+        await go.promise;
+        onLog?.('goes on\n');
+      },
+    });
+    const { signal } = new AbortController();
+    const read = () => logs.inPlaceOf('gpuaas-job-1.build')?.read({ follow: true, signal });
+
+    const preparing = prepare();
+    const reading = read();
+    const before = [await reading?.next(), await reading?.next()].map((each) => String(each?.value?.data));
+    const alsoThen = String((await read()?.next())?.value?.data);
+    go.resolve();
+    const after = (await Array.fromAsync(reading ?? [])).map(({ data }) => String(data));
+    const { job } = await preparing;
+
+    expect([before, alsoThen, after]).toEqual([
+      ['Step 1 of 2: RUN make', 'waits'],
+      'Step 1 of 2: RUN make',
+      ['goes on'],
+    ]);
+    expect(job.record.outputs).toMatchObject([{ name: 'build.log' }]);
+    expect(logs.namesOf('job-1')).toEqual([]);
+  });
+
   it('has a log of its own beside that of another image', async () => {
     const { prepare, kept } = await buildingHost({
       build: async ({ source: of }, { onLog }) => onLog?.(`in ${of.work_dir}\n`),
@@ -184,12 +216,13 @@ describe('an image that a host builds', () => {
   });
 
   it('is there for the next job of its project: nothing is pulled, fetched or built', async () => {
-    const { prepare, given, pulls, asked } = await buildingHost();
+    const { prepare, given, pulls, asked, logs } = await buildingHost();
     await prepare();
 
     const { job } = await prepare();
 
     expect([job.record.images, given.length, pulls().length, asked.length]).toEqual([{ main: builtId }, 1, 2, 1]);
+    expect(logs.namesOf('job-1')).toEqual([]);
   });
 
   it('is built once for two jobs that want it at the same time, and again for another project', async () => {

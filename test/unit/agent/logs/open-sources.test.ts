@@ -1,5 +1,9 @@
+import { once } from 'node:events';
 import { expect, it } from 'vitest';
+import type { LogItem } from '../../../../src/agent/logs/log-source.ts';
 import { type LogPlaces, openLogSources } from '../../../../src/agent/logs/open-sources.ts';
+import { AgentError } from '../../../../src/contract/failures.ts';
+import { BuildLogs } from '../../../../src/jobs/build-log.ts';
 import type { LogEntry } from '../../../../src/runtime/engine.ts';
 
 const services = Array.from({ length: 16 }, (_, index) => `s${index}`);
@@ -43,4 +47,58 @@ it('readers of stacks leave streams of the gate to whatever else is done on the 
   for (const reader of [...readers, later]) reader.stop();
   await Promise.all([...opened, end]);
   await expect.poll(() => counted.open).toBe(0);
+});
+
+/** A job that has no container yet, whose image is built. */
+function building() {
+  const builds = new BuildLogs();
+  const logs: LogPlaces['engine']['logs'] = async function* (container) {
+    yield* [];
+    throw new AgentError('container.not_found', { container });
+  };
+  const events: LogPlaces['engine']['events'] = async function* ({ signal }) {
+    yield* [];
+    await once(signal, 'abort');
+  };
+  const engine: LogPlaces['engine'] = { logs, events, list: async () => [] };
+  const sources = openLogSources({ engine, taskLogs: '/nowhere', servicesOf: () => [], builds });
+  const { signal } = new AbortController();
+  const read = (service: string | undefined, follow = false, cursor?: string) => {
+    const source =
+      service === undefined
+        ? ({ kind: 'instance', id: 'a' } as const)
+        : ({ kind: 'service', id: 'a', service } as const);
+    return sources.read(source, { follow, cursor, signal });
+  };
+  return { log: builds.open('a', 'build'), read };
+}
+
+const words = (items: readonly LogItem[]) =>
+  items.map((item) => ('gap' in item ? 'gap' : [item.service, item.data.toString()]));
+
+it('what a build says is read as that of a service of its job, while it is at work and no longer', async () => {
+  const { log, read } = building();
+  log.push('one\n');
+  log.push('two\n');
+  const following = [read('build', true), read(undefined, true)];
+  const first = await Promise.all(following.map((each) => each.next()));
+  const { cursor } = { cursor: '', ...first[1]?.value };
+
+  expect(words(await Array.fromAsync(read('build')))).toEqual([
+    [undefined, 'one'],
+    [undefined, 'two'],
+  ]);
+  expect(words(await Array.fromAsync(read(undefined, false, cursor)))).toEqual([['build', 'two']]);
+  log.push('three\n');
+  log[Symbol.dispose]();
+  const rest = await Promise.all(following.map((each) => Array.fromAsync(each)));
+
+  expect(rest.map(words)).toEqual(
+    [undefined, 'build'].map((service) => [
+      [service, 'two'],
+      [service, 'three'],
+    ]),
+  );
+  await expect(read('build').next()).rejects.toMatchObject({ code: 'service.not_found' });
+  await expect(read(undefined).next()).rejects.toMatchObject({ code: 'container.not_found' });
 });

@@ -49,6 +49,7 @@ const all: readonly Said[] = [
   said('one', 'stderr', 35, 'whole'),
 ];
 const ids = ['one', 'two'];
+const ofBuild = [said('build', 'stdout', 1, 'Step 1 of 2'), said('build', 'stdout', 2, 'Step 2 of 2')];
 const gone = new AgentError('container.not_found').toFailure();
 const failureOf = (code: FailureCode) => new AgentError(code).toFailure();
 
@@ -96,10 +97,11 @@ class Host {
 }
 
 /** A job of two steps that runs, with a store, and the logs of it as an agent keeps them. */
-async function openJob() {
+async function openJob({ builds = false } = {}) {
   const folder = temporaryFolder('job-log');
   const store = openSqliteStore(join(folder, 'control-plane.db'));
-  const job = aJob({ steps: ids.map((id) => aJobStep(id)) });
+  const { needs } = aJob();
+  const job = aJob({ steps: ids.map((id) => aJobStep(id)), needs: { ...needs, builds } });
   await store.write((tx) => tx.jobs.insert(job));
   const agent = openOutputs({
     ...{
@@ -112,8 +114,8 @@ async function openJob() {
   });
   const outputs: JobNews['outputs'][number][] = [];
   const rows: StoredOutput[] = [];
-  for (const id of ids) {
-    const its = Readable.from(all.filter(({ step }) => step === id)) as AsyncIterable<LogEntry>;
+  for (const id of builds ? ['build', ...ids] : ids) {
+    const its = Readable.from([...ofBuild, ...all].filter(({ step }) => step === id)) as AsyncIterable<LogEntry>;
     const output = await agent.takeLog(job.id, id, its, AbortSignal.timeout(10_000));
     outputs.push(output);
     rows.push({
@@ -139,7 +141,7 @@ async function openJob() {
     attempts: job.attempts.map((attempt) => ({ ...attempt, state: 'succeeded' as const, ended_at: secondOf(21) })),
   };
   return {
-    ...{ store, job, ended, rows, clock, reports },
+    ...{ store, job, ended, rows, outputs, clock, reports },
     put,
     news: (of: Job, more: Partial<JobNews> = {}) => jobNews(of, reports, { outputs, ...more }),
     /** Ends the job as its host tells it, with what it kept. */
@@ -361,4 +363,109 @@ it('the log of a step ends with the step, while its job goes on', async () => {
 
   expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
   expect(host.asked).toMatchObject([{ source: { kind: 'service', service: 'one' }, follow: false }]);
+});
+
+describe('what a build says', () => {
+  const unbegun = ids.map((id) =>
+    aStepReport(id, { state: 'pending', started_at: null, ended_at: null, container_id: null }),
+  );
+  const textsOf = (parts: readonly LogPart[]) => entriesOf(parts).map(({ text }) => text);
+  const texts = ofBuild.map(({ data }) => data.toString());
+  const unknown = { kind: 'end', failure: failureOf('service.not_found') } as const;
+
+  /** A job whose image is being built, by a host that says so many lines of it and then waits, or that knows of no such log. */
+  async function openBuild(lines: number | undefined) {
+    const opened = await openJob({ builds: true });
+    const { job, put, outputs, rows } = opened;
+    const over = new AbortController();
+    const asked: LogRequest[] = [];
+    const host = {
+      asked,
+      async *readLog(_node: string, request: LogRequest): AsyncGenerator<LogPart, void, void> {
+        asked.push(request);
+        if (lines === undefined) return yield unknown;
+        for (const { channel, time, data } of ofBuild.slice(0, lines)) {
+          const service = request.source.kind === 'instance' ? { service: 'build' } : {};
+          const entry = { time, channel, text: data.toString(), encoding: 'utf8' as const, partial: false, ...service };
+          yield { kind: 'entries', cursor: 'c', entries: [entry] };
+        }
+        if (request.follow && !over.signal.aborted) await once(over.signal, 'abort');
+        yield { kind: 'end', failure: null };
+      },
+    } as unknown as Host;
+    const preparing: Job = { ...job, state: 'preparing' };
+    await put(preparing, jobNews(preparing, unbegun));
+    const kept = outputs.filter(({ name }) => name === 'build.log');
+    const runs = (told = kept, stored = rows.slice(0, 1)) => put(job, jobNews(job, unbegun, { outputs: told }), stored);
+    return { ...opened, host, over, runs };
+  }
+
+  it('is read of its host while it is at work, then of what was kept, each line once; it ends while the job goes on', async () => {
+    const { read, host, over, runs } = await openBuild(1);
+    const parts: LogPart[] = [];
+    const reading = (async () => {
+      for await (const part of read(host, { step: 'build' })) parts.push(part);
+    })();
+    await expect.poll(() => textsOf(parts)).toEqual(texts.slice(0, 1));
+
+    await runs();
+    over.abort();
+    await reading;
+
+    expect(textsOf(parts)).toEqual(texts);
+    expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+    expect(host.asked).toMatchObject([{ source: { kind: 'service', service: 'build' }, follow: true }]);
+    expect(textsOf(await Array.fromAsync(read(host, { step: 'build', follow: false })))).toEqual(texts);
+  });
+
+  it('is waited for where it is kept and on its way', async () => {
+    const { read, host, runs, rows, put, job } = await openBuild(0);
+    await runs(undefined, []);
+    const reading = Array.fromAsync(read(host, { step: 'build' }));
+
+    await put(job, undefined, rows.slice(0, 1));
+
+    expect(textsOf(await reading)).toEqual(texts);
+    expect(host.asked).toEqual([]);
+  });
+
+  it('is there when it is over where its agent is an older one, and who asks before that is told so', async () => {
+    const { read, host, runs } = await openBuild(undefined);
+    const early = await Array.fromAsync(read(host, { step: 'build', follow: false }));
+    const reading = Array.fromAsync(read(host, { step: 'build' }));
+    await expect.poll(() => host.asked.length).toBe(2);
+
+    await runs([]);
+    const parts = await reading;
+
+    const reason = expect.stringContaining('where its agent is an older one');
+    expect(early).toMatchObject([{ kind: 'end', failure: { code: 'log.incomplete', detail: { reason } } }]);
+    expect(textsOf(parts)).toEqual(texts);
+    expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+  });
+
+  it('is nothing where its image was there, which is said as soon as the job runs', async () => {
+    const { read, host, runs } = await openBuild(undefined);
+    await runs([], []);
+
+    const parts = await Array.fromAsync(read(host, { step: 'build' }));
+
+    const reason = expect.stringContaining('its image was there already');
+    expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'container.not_found', detail: { reason } } }]);
+  });
+
+  it('comes before the steps for who follows the job, and is left out of what was kept of all of them', async () => {
+    const { read, host, over, put, ended, reports, outputs, rows } = await openBuild(2);
+    const parts: LogPart[] = [];
+    const reading = (async () => {
+      for await (const part of read(host)) parts.push(part);
+    })();
+    await expect.poll(() => textsOf(parts)).toEqual(texts);
+    await put(ended, jobNews(ended, reports, { outputs }), rows);
+    over.abort();
+    await reading;
+
+    expect(textOf(entriesOf(parts))).toEqual({ 'build stdout': texts.map((text) => `${text}\n`).join(''), ...whole });
+    expect(textOf(entriesOf(await Array.fromAsync(read(host, { follow: false }))))).toEqual(whole);
+  });
 });

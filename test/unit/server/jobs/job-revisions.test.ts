@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { AgentError } from '../../../../src/contract/failures.ts';
 import type { Gpu } from '../../../../src/contract/gpus.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
 import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
@@ -68,6 +69,12 @@ describe('a job of a revision', () => {
     expect(body).toMatchObject({ name: 'Train', dialect: 'computalot', steps: [{ id: 'task', state: 'pending' }] });
     const plan = (await host.agent.accept()).params as JobPlan;
     expect(errorsOfPlan(plan)).toEqual([]);
+    const reading = call('GET', `/api/v1/jobs/${body.id}/logs?step=build`, { as: 'viewer' });
+    const { stream, source } = await host.agent.next('logs_open');
+    expect(source).toEqual({ kind: 'service', id: body.id, service: 'build' });
+    // As an agent of before does, for which a build has no log.
+    host.agent.send({ type: 'logs_end', stream, failure: new AgentError('service.not_found').toFailure() });
+    expect((await reading).body).toContain('where its agent is an older one, the log is here when the build is over');
     expect(plan).toMatchObject({ sandbox: 'gvisor', resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 } });
     expect(plan.images[0]?.source).toMatchObject({
       ...{ kind: 'build', revision_sha256: sha256, revision_bytes: 5, bases: { 'python:3.11': reference } },
