@@ -751,7 +751,7 @@ gvisor_starts() {
   shift
   rm -rf "$WORK/own/gvisor"
   mkdir "$WORK/own/gvisor"
-  (cd "$WORK/own/gvisor" && "$runsc" spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 "$runsc" --root "$PWD/state" --network=host "$@" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
+  (cd "$WORK/own/gvisor" && "$runsc" spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 "$runsc" --root "$PWD/state" --network=host --directfs=false "$@" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
 }
 
 # Both the engine and host policy have to give them. Whether the engine can is asked before either is told.

@@ -24,10 +24,10 @@ export async function gvisorFlag(dir: string): Promise<string> {
 /** Makes sure that there is a program which engines can have as a runtime, and gives its path. An error where it starts nothing here. */
 export async function ensureGvisor(): Promise<string> {
   const program = join(cacheDir(), 'gvisor', GVISOR_RUNTIME);
-  if (existsSync(program)) return program;
+  if (await isAsWritten(program)) return program;
   return await withLock('gvisor', async () => {
     const runsc = await fetched();
-    if (existsSync(program)) return program;
+    if (await isAsWritten(program)) return program;
     await mkdir(join(program, '..'), { recursive: true });
     await writeProgram(`${program}.new`, runsc);
     await step('trying gVisor on this kernel', () => tryOut(`${program}.new`));
@@ -41,9 +41,18 @@ async function fetched(): Promise<string> {
   return join(root, 'usr/bin/runsc');
 }
 
-/** It uses the network of its container as it is: in gVisor's own one nothing starts on recent kernels. */
+/**
+ * As the bootstrap has it. It uses the network of its container as it is: in gVisor's own one nothing starts on recent kernels.
+ */
+const flags = '--network=host --directfs=false';
+
 async function writeProgram(program: string, runsc: string): Promise<void> {
-  await writeFile(program, `#!/bin/sh\nexec ${runsc} --network=host "$@"\n`, { mode: 0o755 });
+  await writeFile(program, `#!/bin/sh\nexec ${runsc} ${flags} "$@"\n`, { mode: 0o755 });
+}
+
+/** One of an older checkout may have other flags. */
+async function isAsWritten(program: string): Promise<boolean> {
+  return existsSync(program) && (await readFile(program, 'utf8')).includes(` ${flags} `);
 }
 
 /** With a program of this machine, on which the sandbox looks read-only. */

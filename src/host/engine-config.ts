@@ -84,23 +84,27 @@ function isBounded(options: unknown): boolean {
 }
 
 /**
- * The engine tells the names of a network on the loopback of each container's namespace, where gVisor's own network cannot ask:
- * with that no name is found, neither of a neighbour nor of the world. With the kernel's a container is in its namespace as ever.
+ * What gVisor is started with, and what is so without it.
+ *
+ * The engine tells the names of a network on the loopback of each container's namespace, where gVisor's own network cannot ask. With
+ * the kernel's a container is in its namespace as ever. And a sandbox that opens files of its host by itself empties one of a mount
+ * that is read-only, when its root opens that to be written anew, before it refuses to: the process that else opens them does not.
  */
-const kernelNetwork = '--network=host';
+const gvisorArgs = {
+  '--network=host': 'its containers find no names, neither of their network nor of the world',
+  '--directfs=false': 'its containers can empty files of what they have mounted read-only',
+};
 
 function runtimes(config: Json, wishes: EngineWishes, otherwise: string[]): Json {
   const { nvidiaRuntime, gvisorRuntime, gvisorCards } = wishes;
   const known = (config['runtimes'] ?? {}) as Json;
   const wanted: Json = {
     ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
-    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: [kernelNetwork] } }),
+    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: Object.keys(gvisorArgs) } }),
   };
   const { runsc } = known as { readonly runsc?: { readonly runtimeArgs?: readonly string[] } };
-  if (runsc && !runsc.runtimeArgs?.includes(kernelNetwork)) {
-    otherwise.push(
-      `Runtime runsc is without \`${kernelNetwork}\`: its containers find no names, neither of their network nor of the world.`,
-    );
+  for (const [arg, what] of Object.entries(runsc ? gvisorArgs : {})) {
+    if (!runsc?.runtimeArgs?.includes(arg)) otherwise.push(`Runtime runsc is without \`${arg}\`: ${what}.`);
   }
   const missing = Object.fromEntries(Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name)));
   for (const [name, value] of Object.entries(wanted)) {

@@ -208,7 +208,10 @@ describe('cards under gVisor', () => {
     ]);
 
     expect([code, stderr]).toEqual([0, '']);
-    expect(await runsc()).toEqual({ path: '/usr/bin/runsc', runtimeArgs: ['--network=host', '--nvproxy'] });
+    expect(await runsc()).toEqual({
+      path: '/usr/bin/runsc',
+      runtimeArgs: ['--network=host', '--directfs=false', '--nvproxy'],
+    });
     expect(await hostPolicy()).toMatchObject({ sandboxes: { runc: 'runc', gvisor: 'runsc' }, gvisor_cards: true });
     expect(await host.sh(`docker run --rm --runtime runsc ${tiny} uname -r`)).toBe('4.4.0');
     expect(await areOffered()).toBe(true);
@@ -226,7 +229,7 @@ describe('cards under gVisor', () => {
     const taken = await bootstrap.run([...pinned(), '--no-gvisor-cards']);
 
     expect(taken).toMatchObject({ code: 0, stdout: expect.stringMatching(/^change +gvisor_cards .*forbid them in/m) });
-    expect(await runsc()).toEqual({ path: '/usr/bin/runsc', runtimeArgs: ['--network=host'] });
+    expect(await runsc()).toEqual({ path: '/usr/bin/runsc', runtimeArgs: ['--network=host', '--directfs=false'] });
     expect(await hostPolicy()).toEqual({ ...others, reserves: own.reserves });
     expect(await areOffered()).toBe(false);
 

@@ -49,7 +49,9 @@ export async function gvisorWithCards(dir: string, uuids: readonly string[]): Pr
     path: tools,
     engine: {
       env: { ...SYSTEM_ENV, PATH: `${tools}:${SYSTEM_ENV['PATH']}` },
-      config: { runtimes: { [GVISOR_RUNTIME]: { path, runtimeArgs: ['--network=host', '--nvproxy'] } } },
+      config: {
+        runtimes: { [GVISOR_RUNTIME]: { path, runtimeArgs: ['--network=host', '--directfs=false', '--nvproxy'] } },
+      },
     },
     created: () => readdirSync(kept).map((id) => createdIn(kept, id)),
   };

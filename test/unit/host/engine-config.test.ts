@@ -27,7 +27,7 @@ describe('the configuration of an engine', () => {
 
     const added = {
       nvidia: { path: nvidia, runtimeArgs: [] },
-      runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--network=host'] },
+      runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--network=host', '--directfs=false'] },
     };
     expect(config).toEqual({ ...before, 'live-restore': true, runtimes: { ...before.runtimes, ...added } });
     expect(otherwise).toEqual([]);
@@ -44,7 +44,16 @@ describe('the configuration of an engine', () => {
     ['live restore', { 'live-restore': false }, '`live-restore` is off'],
     ['logs without a bound', { 'log-driver': 'json-file' }, '`log-opts` has no `max-size`'],
     ['another NVIDIA runtime', { runtimes: { nvidia: { path: '/opt/mine' } } }, 'Runtime nvidia is /opt/mine'],
-    ['a gVisor that finds no names', { runtimes: { runsc: { path: '/usr/bin/runsc' } } }, 'without `--network=host`'],
+    [
+      'a gVisor that finds no names',
+      { runtimes: { runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--directfs=false'] } } },
+      'without `--network=host`',
+    ],
+    [
+      'a gVisor that empties what is read-only',
+      { runtimes: { runsc: { path: '/usr/bin/runsc', runtimeArgs: ['--network=host'] } } },
+      'without `--directfs=false`',
+    ],
     ['no forwarding', { iptables: false }, '`iptables` is false'],
   ])('leaves to its operator what he has set otherwise, and names it: %s', (_what, set, sentence) => {
     const { config, otherwise } = merged(JSON.stringify(set), { liveRestore: true, nvidiaRuntime: nvidia });
@@ -72,7 +81,7 @@ describe('the configuration of an engine', () => {
       }).config.runtimes;
     const args = ['--network=host', '--debug', '--nvproxy'];
 
-    expect(asked(undefined, true).runsc.runtimeArgs).toEqual(['--network=host', '--nvproxy']);
+    expect(asked(undefined, true).runsc.runtimeArgs).toEqual(['--network=host', '--directfs=false', '--nvproxy']);
     const on = { kata, runsc: { path: '/opt/runsc', runtimeArgs: args } };
     expect(asked({ kata, ...registered }, true)).toEqual(on);
     expect(asked(on, true)).toEqual(on);
