@@ -1,11 +1,12 @@
 /** A project from its files to its output: built by a host, run under gVisor, with a card as well, and not built again. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { GVISOR_RUNTIME } from '../../bootstrap/dev/gvisor.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
+import { buildWheel } from '../../bootstrap/dev/python-index.ts';
 import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
 import { revisionSource } from '../../src/agent/control-plane/revision-source.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
@@ -15,11 +16,12 @@ import { openFolder } from '../../src/kit/tarball/open-folder.ts';
 import { canonicalTar, writePacked } from '../../src/kit/tarball/write-tar.ts';
 import { needsOf } from '../../src/manifests/computalot/requirements.ts';
 import { readJob } from '../../src/manifests/job-dialects.ts';
+import { engineCall } from '../support/engine-call.ts';
 import { type GvisorWithCards, gvisorWithCards } from '../support/gvisor-with-cards.ts';
-import { hubServer } from '../support/hub-server.ts';
-import { contentOf, type LoopbackSource, loopbackSource, sendContent } from '../support/loopback-source.ts';
+import { type Hub, hubServer } from '../support/hub-server.ts';
+import { bytesAsked, contentOf, type LoopbackSource, loopbackSource, sendContent } from '../support/loopback-source.ts';
 import { leftOf } from '../support/nosana-ground.ts';
-import { contentsBelow } from '../support/secrets.ts';
+import { contentsBelow, privatePart, secretsIn } from '../support/secrets.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
 
 const manifest = {
@@ -62,6 +64,14 @@ const withData = (required: boolean) => ({
   ],
 });
 
+/** What `docs/projects.md` says that installs wheels in a build. */
+const install = /RUN python -m pip install [^`]+/.exec(
+  readFileSync(resolve(import.meta.dirname, '../../docs/projects.md'), 'utf8'),
+)?.[0];
+const wheel = buildWheel('squares', '1.4', {
+  modules: { 'squares.py': 'def below(end):\n    return [n * n for n in range(end)]\n' },
+});
+
 const files = {
   'computalot.project.json': JSON.stringify(manifest),
   Dockerfile: `# syntax comes last
@@ -70,15 +80,20 @@ ARG WHAT
 ENV TABLE_OF=$WHAT
 USER 0
 COPY . /workspace
+${install}
+RUN mkdir -p /caches/seeded /caches/hidden && echo baked | tee /caches/seeded/baked > /caches/hidden/baked
 `,
+  'requirements.txt': 'squares==1.4\n',
+  [`wheels/${wheel.filename}`]: wheel.content,
   '.dockerignore': '*.secret\n**/notes\n!deep/notes/kept\n',
   'own.secret': 'nobody sees it',
   'deep/notes/kept': 'seen',
   'deep/notes/other': 'not seen',
-  'prepare.py': `import json, os
-json.dump([n * n for n in range(int(os.environ["UPTO"]))], open("table.json", "w"))
+  'prepare.py': `import json, os, squares
+json.dump(squares.below(int(os.environ["UPTO"])), open("table.json", "w"))
 `,
   'job.py': `import json, os, platform
+from importlib.metadata import version
 def writes(folder):
     try:
         open(os.path.join(folder, "new"), "w").close()
@@ -89,7 +104,7 @@ e = os.environ
 payload = json.load(open(e["COMPUTALOT_TASK_PAYLOAD"]))
 said = {
     "kernel": platform.release(), "table": e["TABLE_OF"], "init": "UPTO" in e, "cwd": os.getcwd(),
-    "sum": sum(json.load(open("table.json"))) * payload["times"],
+    "squares": version("squares"), "sum": sum(json.load(open("table.json"))) * payload["times"],
     "writes": [writes(f) for f in ("/", ".", e["TMPDIR"], e["COMPUTALOT_TASK_SCRATCH_DIR"], e["COMPUTALOT_ARTIFACT_DIR"])],
     "files": sorted(os.path.join(at, f)[2:] for at, _, there in os.walk(".") for f in there),
     "services": e["COMPUTALOT_RUNTIME_SERVICES_JSON"],
@@ -109,7 +124,12 @@ const destination: OutputDestination = {
 };
 
 const cards = ['GPU-0a', 'GPU-1b'];
+const secret = () => randomBytes(24).toString('hex');
+/** What agent, gate and engine have beside what a build is given. */
+const known = { bearer: secret(), login: secret(), environment: secret() };
+const weights = contentOf('weights of the hub');
 let dir: string;
+let hub: Hub;
 let gvisor: GvisorWithCards;
 let engine: PrivateEngine;
 let server: LoopbackSource;
@@ -128,22 +148,27 @@ beforeAll(async () => {
   await writePacked(canonicalTar(await openFolder(folder)), join(dir, 'revision.tar'));
   tar = readFileSync(join(dir, 'revision.tar'));
   server = await loopbackSource((request, response) => sendContent(request, response, contentOf(tar)));
-  const hub = await hubServer([
+  hub = await hubServer([
     {
       ...{ repo: 'acme/tiny', commit: 'c'.repeat(40) },
-      ...{ large: { 'model.bin': contentOf('weights of the hub') }, small: { 'config.json': '{}' } },
+      ...{ large: { 'model.bin': weights }, small: { 'config.json': '{}' } },
     },
   ]);
   gvisor = await gvisorWithCards(dir, cards);
   vi.stubEnv('PATH', `${gvisor.path}:${process.env['PATH']}`);
-  engine = await startPrivateEngine(dir, gvisor.engine);
+  vi.stubEnv('SECRET_OF_THE_HOST', known.environment);
+  engine = await startPrivateEngine(dir, {
+    ...gvisor.engine,
+    env: { ...gvisor.engine.env, SECRET_OF_THE_HOST: known.environment },
+  });
   host = await openTestHost({
     ...{ engineSocket: engine.socketPath, outputs: destination },
     inputs: {
       allow: [hub, hub.network].map(({ origin }) => new URL(origin).host),
       endpoints: { huggingface: hub.origin },
     },
-    revisions: revisionSource(controlPlaneOrigin(server.origin), () => 'bearer'),
+    revisions: revisionSource(controlPlaneOrigin(server.origin), () => known.bearer),
+    pullCredential: async () => ({ username: 'puller', password: known.login }),
     policy: {
       ...{ sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME }, gvisor_cards: true },
       builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
@@ -190,11 +215,13 @@ async function run(jobId: string, document: Document = manifest) {
     onEvent: ({ type, message }) => void events.push(`${type} ${message}`),
   });
   const { report, outputs: kept = [] } = (result.output ?? {}) as Partial<JobTaskOutput>;
+  const said = () => JSON.parse(String(handed.get(kept.find(({ name }) => name === 'sum')?.sha256 ?? '')));
   const at = (word: string) => events.filter((event) => event.includes(word)).length;
   return {
     failure: result.failure,
     report,
     kept,
+    said,
     events,
     asked: server.asked.length,
     steps: at(': step '),
@@ -217,12 +244,13 @@ it('a project is built once, runs under gVisor with a read-only root, and what i
       ['task.log', 'task.log.ndjson'],
     ],
   ]);
-  const bytesOf = (output: string) => handed.get(first.kept.find(({ name }) => name === output)?.sha256 ?? '');
-  const said = JSON.parse(String(bytesOf('sum')));
-  expect(said).toEqual({
-    ...{ kernel: '4.4.0', table: 'squares', init: false, cwd: '/workspace', sum: 570, services: '[]' },
+  expect(first.said()).toEqual({
+    ...{ kernel: '4.4.0', table: 'squares', init: false, cwd: '/workspace', squares: '1.4', sum: 570, services: '[]' },
     writes: [false, false, true, true, true],
-    files: ['Dockerfile', 'computalot.project.json', 'deep/notes/kept', 'job.py', 'prepare.py', 'table.json'],
+    files: [
+      ...['Dockerfile', 'computalot.project.json', 'deep/notes/kept', 'job.py', 'prepare.py', 'requirements.txt'],
+      ...['table.json', `wheels/${wheel.filename}`],
+    ],
   });
   expect(first.steps).toBeGreaterThan(0);
 
@@ -251,11 +279,11 @@ it('its task has the card that it asks for, by its id, of an engine that starts 
 }, 240_000);
 
 it('its data are there before its task, read-only, out of the folder of the host; what a task fetches itself is gone with it (C-59, C-63, C-66 to C-69, C-73, C-79)', async () => {
-  for (const id of ['data-first', 'data-second']) {
-    const { failure, kept, events } = await run(id, withData(false));
+  const atOnce = ['data-first', 'data-second'].map((id) => run(id, withData(false)));
 
+  for (const { failure, said, events } of await Promise.all(atOnce)) {
     expect(failure).toBeNull();
-    expect(JSON.parse(String(handed.get(kept[0]?.sha256 ?? '')))).toEqual({
+    expect(said()).toEqual({
       ...{ before: null, weights: 'weights of the hub', config: '{}' },
       writes: [false, false, true],
     });
@@ -264,11 +292,102 @@ it('its data are there before its task, read-only, out of the folder of the host
   const onHost = [...contentsBelow(host.policy.inputs.dir)].map(([, content]) => String(content));
   expect(onHost.filter((content) => content.includes('weights of the hub'))).not.toEqual([]);
   expect(onHost.filter((content) => content.includes(ownDownload))).toEqual([]);
+  // Both have opened it to write it anew.
+  expect(onHost).toContain('{}');
 
   const lacking = await run('data-required', withData(true));
 
   expect(lacking.failure?.code).toBe('input.refused');
   expect(lacking.report?.steps).toMatchObject([{ id: 'task', started_at: null }]);
+  // Once for all of them.
+  expect(bytesAsked(hub.network.asked, weights.size)).toBe(weights.size);
+}, 240_000);
+
+/** Says what its caches have, and leaves a file in each in the place of that. */
+const fill = `import json, os
+folders = {name: os.environ[f"COMPUTALOT_CACHE_{name.upper()}_DIR"] for name in ("seeded", "hidden", "small")}
+json.dump({name: os.listdir(at) for name, at in folders.items()}, open(os.environ["COMPUTALOT_ARTIFACT_DIR"] + "/sum.json", "w"))
+for at in folders.values():
+    for name in os.listdir(at):
+        os.remove(os.path.join(at, name))
+    open(os.path.join(at, "own"), "w").write("x" * 200)
+`;
+
+it('its caches hide what the image has, but for one that begins with it, once; one that held too much begins empty (C-50, C-52, C-54 to C-57)', async () => {
+  const cache = (name: string, over: object) => ({ name, scope: 'project_digest', path: `/caches/${name}`, ...over });
+  const document = {
+    ...manifest,
+    entrypoint: { command: ['python', '-c', fill] },
+    cache_mounts: [cache('seeded', { seed_from_image: true }), cache('hidden', {}), cache('small', { max_bytes: 100 })],
+  };
+  const ofCaches = ({ events }: { events: readonly string[] }) =>
+    events.flatMap((event) => event.match(/^cache\.\w+ \w+/) ?? []);
+
+  const first = await run('caches-first', document);
+  const second = await run('caches-second', document);
+
+  expect([first.failure, second.failure]).toEqual([null, null]);
+  expect([first.said(), ofCaches(first)]).toEqual([
+    { seeded: ['baked'], hidden: [], small: [] },
+    ['cache.over_limit small'],
+  ]);
+  expect([second.said(), ofCaches(second)]).toEqual([
+    { seeded: ['own'], hidden: ['own'], small: [] },
+    ['cache.emptied small', 'cache.over_limit small'],
+  ]);
+}, 240_000);
+
+it('its task has failed, with its name, where it has ended well without what is required of it; the rest is kept (C-75)', async () => {
+  const upload = [
+    { name: 'lacking', path: 'deep/lacking.json', required: true },
+    { name: 'optional', path: 'optional.json' },
+    { name: 'sum', path: 'sum.json', required: true },
+  ];
+  const command = [
+    'python',
+    '-c',
+    'import os; open(os.environ["COMPUTALOT_ARTIFACT_DIR"] + "/sum.json", "w").write("{}")',
+  ];
+
+  const { failure, report, kept, events } = await run('outputs-lacking', {
+    ...{ ...manifest, artifacts: { upload }, entrypoint: { command } },
+  });
+
+  expect(failure).toMatchObject({
+    ...{ code: 'output.missing', message: expect.stringContaining('lacking') },
+    detail: { output: 'lacking', path: 'deep/lacking.json' },
+  });
+  expect(report).toMatchObject({ state: 'failed', steps: [{ id: 'task', state: 'succeeded', exit_code: 0 }] });
+  expect(kept.map(({ name }) => name)).toEqual(['sum', 'task.log']);
+  expect(events.filter((event) => event.startsWith('output.missing'))).toEqual([
+    'output.missing optional does not exist, and is not required.',
+  ]);
+}, 240_000);
+
+interface ImageTold {
+  readonly GraphDriver: { readonly Data: { readonly UpperDir?: string; readonly LowerDir?: string } };
+}
+
+it('its image has nothing that the host knows and did not give it: in its layers, its configuration and its history', async () => {
+  const secrets = { ...known, 'key of the node': privatePart(join(host.folder, 'state/identity')) };
+  const [{ image_id: built } = { image_id: '' }] = await host.engine.builtImages(AbortSignal.timeout(60_000));
+  const tell = async (image: string, what: string) =>
+    (await engineCall<ImageTold>(engine.socketPath, 'GET', `/images/${image}/${what}`)).body;
+  const layersOf = async (image: string) => {
+    const { UpperDir = '', LowerDir = '' } = (await tell(image, 'json')).GraphDriver.Data;
+    return [UpperDir, ...LowerDir.split(':')];
+  };
+
+  const told = JSON.stringify([await tell(built, 'json'), await tell(built, 'history')]);
+  const ofBase = await layersOf(base);
+  const layers = (await layersOf(built)).filter((layer) => !ofBase.includes(layer));
+  const files = layers.flatMap((layer) => [...contentsBelow(layer)]);
+
+  expect(server.asked.map(({ authorization }) => authorization)).toEqual([`Bearer ${known.bearer}`]);
+  expect(told).toContain('pip install --no-index');
+  expect(secretsIn(told, secrets)).toEqual([]);
+  expect(files.map(([file, content]) => [basename(file), String(content)])).toContainEqual(['baked', 'baked\n']);
+  expect(files.filter(([, content]) => secretsIn(content, secrets).length > 0).map(([file]) => file)).toEqual([]);
 }, 240_000);
 
 it('a task that saves beside its code has failed, and is told where it can write (C-81)', async () => {

@@ -1,10 +1,15 @@
 /** The store on a disk that is really full: a small file system in memory. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { outputDestination } from '../../src/agent/control-plane/hand-over.ts';
+import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
+import type { KeptOutput } from '../../src/contract/job-outputs.ts';
+import { handOver } from '../../src/jobs/outputs/hand-over.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
@@ -13,9 +18,11 @@ import { keepJudging } from '../../src/server/revisions/keep-judging.ts';
 import { defaultRevisionLimits } from '../../src/server/revisions/keep-pushes.ts';
 import { RevisionFiles } from '../../src/server/revisions/revision-files.ts';
 import { eventually } from '../support/eventually.ts';
+import { aJob, nodeWithSession } from '../support/job-samples.ts';
 import { makeRelease, makeSigners } from '../support/releases.ts';
 import { aProject } from '../support/store-samples.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { type TestServer, testServer } from '../support/test-server.ts';
 import { tarOf } from '../unit/kit/tarball/tar-bytes.ts';
 
 const disk = temporaryFolder('server-disk-full');
@@ -23,7 +30,18 @@ const elsewhere = temporaryFolder('server-disk-elsewhere');
 const filler = join(disk, 'filler');
 
 beforeAll(() => execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0700', 'gpuaas-test', disk]));
-afterAll(() => execFileSync('umount', [disk]));
+// The control plane below has its store on it until the file is over.
+afterAll(() => execFileSync('umount', ['--lazy', disk]));
+
+const mebibyte = 1024 * 1024;
+const smallest = {
+  ...{ version: 1, runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' } },
+  entrypoint: { command: ['python', 'job.py'] },
+};
+const projectFiles = [
+  { name: 'computalot.project.json', content: JSON.stringify(smallest) },
+  { name: 'Dockerfile', content: 'FROM scratch\n' },
+];
 
 it('a store without room says so, can be read, and goes on when there is room again', async () => {
   const store = openSqliteStore(join(disk, 'data/control-plane.db'));
@@ -70,17 +88,7 @@ it('a push that unpacks to more than there is room for says so, leaves nothing, 
   const store = openSqliteStore(join(elsewhere, 'control-plane.db'));
   const folder = join(disk, 'revisions');
   const revisions = new RevisionFiles(folder, store);
-  const smallest = {
-    ...{ version: 1, runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' } },
-    entrypoint: { command: ['python', 'job.py'] },
-  };
-  const entries = { 'computalot.project.json': JSON.stringify(smallest), Dockerfile: 'FROM scratch\n' };
-  const upload = gzipSync(
-    tarOf(...Object.entries(entries).map(([name, content]) => ({ name, content })), {
-      name: 'zeros',
-      content: Buffer.alloc(8 * 1024 * 1024),
-    }),
-  );
+  const upload = gzipSync(tarOf(...projectFiles, { name: 'zeros', content: Buffer.alloc(8 * mebibyte) }));
   const judged = async (push: string) => {
     await store.write((tx) =>
       tx.pushes.insert({
@@ -129,4 +137,87 @@ it('a push that unpacks to more than there is room for says so, leaves nothing, 
   stopped.abort();
   await working;
   await store.close();
+});
+
+describe('a control plane on a disk that is full', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    execFileSync('mount', ['-o', 'remount,size=64m', disk]);
+    vi.stubEnv('TMPDIR', disk);
+    server = await testServer();
+    vi.unstubAllEnvs();
+  });
+
+  const fillBut = (bytes: number) => {
+    const { bavail, bsize } = statfsSync(disk);
+    writeFileSync(filler, Buffer.alloc(bavail * bsize - bytes));
+  };
+
+  it('refuses a piece of a push with 507, keeps what was there, and takes the rest once there is room (X-14)', async () => {
+    const tar = tarOf(...projectFiles, { name: 'data.bin', content: randomBytes(8 * mebibyte) });
+    const pushes = '/api/v1/projects/p1/pushes';
+    const { body: push } = await server.call('POST', pushes, { as: 'member', body: { bytes: tar.length } });
+    const now = async () => (await server.call('GET', `${pushes}/${push.id}`, { as: 'viewer' })).body;
+    const put = async (offset: number, end?: number) => {
+      const response = await fetch(`${server.url}${pushes}/${push.id}?offset=${offset}`, {
+        ...{ method: 'PUT', body: new Uint8Array(tar.subarray(offset, end)) },
+        headers: { authorization: `Bearer ${server.tokens['member']}`, 'content-type': 'application/octet-stream' },
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    const putWith = async (free: number) => {
+      fillBut(free);
+      const refused = await put(2 * mebibyte);
+      rmSync(filler);
+      return { ...refused, kept: (await now()).received };
+    };
+    await put(0, 2 * mebibyte);
+
+    const reserved = await putWith(mebibyte);
+    const cut = await putWith(5 * mebibyte);
+    const rest = await put(2 * mebibyte);
+
+    const saying = (message: string) => ({
+      ...{ status: 507, kept: 2 * mebibyte },
+      body: { error: { code: 'disk.full', message: expect.stringContaining(message) } },
+    });
+    expect(reserved).toMatchObject(saying('The disk of the control plane has no room for revisions.'));
+    expect(cut).toMatchObject(saying(`There is no room for ${push.id}.`));
+    expect(rest).toMatchObject({ status: 200, body: { received: tar.length } });
+    // What was sent goes once it is judged.
+    await eventually(async () => {
+      const { state, revision_sha256 } = await now();
+      expect([state, readdirSync(join(server.revisionFolder, 'p1'))]).toEqual(['accepted', [revision_sha256]]);
+    });
+  });
+
+  it('has a part of an artifact, and is given the rest once there is room (C-72)', async () => {
+    const bearer = await nodeWithSession(server.store, 'node-1');
+    await server.store.write((tx) => tx.jobs.insert(aJob()));
+    const file = join(elsewhere, 'model.bin');
+    const content = randomBytes(12 * mebibyte);
+    writeFileSync(file, content);
+    const output: KeptOutput = {
+      ...{ name: 'model', kind: 'artifact', media_type: 'application/octet-stream', file_name: 'model.bin' },
+      ...{ bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') },
+    };
+    const stored = () => server.call('GET', '/api/v1/jobs/job-1/artifacts', { as: 'viewer' });
+    const states: unknown[] = [];
+    const whenRefused = async () => {
+      states.push((await stored()).body.items[0].state);
+      rmSync(filler, { force: true });
+    };
+    fillBut(9 * mebibyte);
+
+    const handed = await handOver(
+      { job: 'job-1', output },
+      {
+        ...{ destination: outputDestination(controlPlaneOrigin(server.url), () => bearer), file },
+        ...{ clock: { ...systemClock, pause: whenRefused }, signal: new AbortController().signal },
+      },
+    );
+
+    expect([handed, states]).toEqual([{ state: 'handed_over' }, ['pending']]);
+    expect((await stored()).body.items).toMatchObject([{ name: 'model', state: 'stored', sha256: output.sha256 }]);
+  });
 });

@@ -11,7 +11,7 @@ import { ensureCompose } from '../../bootstrap/dev/compose.ts';
 import { ensureEngine } from '../../bootstrap/dev/engine.ts';
 import { ensureImage } from '../../bootstrap/dev/images.ts';
 import { ensureRegistry } from '../../bootstrap/dev/registry.ts';
-import { Dispatcher, type RunOptions } from '../../src/agent/dispatch.ts';
+import { Dispatcher, type DispatcherOptions, type RunOptions } from '../../src/agent/dispatch.ts';
 import { openGpuLedger } from '../../src/agent/host-gpus.ts';
 import { openHostJobs } from '../../src/agent/host-jobs.ts';
 import { openWrappingKey, type WrappingKey } from '../../src/agent/identity/wrapping-key.ts';
@@ -96,6 +96,8 @@ export interface TestHostOptions {
   readonly outputs?: OutputDestination;
   /** Where the files of revisions come from. */
   readonly revisions?: RevisionSource;
+  /** What registries are asked with. */
+  readonly pullCredential?: DispatcherOptions['pullCredential'];
   readonly onJobReport?: (body: RecordBody<'job.report'>) => void;
 }
 
@@ -135,6 +137,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
       unseal: key.unseal,
       now: Date.now,
     },
+    ...(options.pullCredential && { pullCredential: options.pullCredential }),
     taskLogs: { folder: join(folder, 'state/task-logs'), level: 'info', maxBytes: 2 ** 20, maxTasks: 100 },
   });
   let fencing = 0;

@@ -45,8 +45,10 @@ const readBytesPerMs = 20_000;
 /** What comes out other than it went in so often is no accident. */
 const maxDamaged = 3;
 
+type HandedOn = Pick<Spooled, 'job' | 'output'>;
+
 /** Rejects only with the signal's reason, or where the spool cannot be read. */
-export async function handOver({ job, output }: Spooled, options: HandOverOptions): Promise<HandedOver> {
+export async function handOver({ job, output }: HandedOn, options: HandOverOptions): Promise<HandedOver> {
   const { clock, signal, backoff = usualBackoff } = options;
   let damaged = 0;
   for (let failed = 0; ; ) {
@@ -68,7 +70,7 @@ export async function handOver({ job, output }: Spooled, options: HandOverOption
 }
 
 async function attempt(
-  { job, output }: Pick<Spooled, 'job' | 'output'>,
+  { job, output }: HandedOn,
   { destination, file, clock, signal }: HandOverOptions,
   onProgress: () => void,
 ): Promise<OutputReceived> {

@@ -9,8 +9,11 @@ import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { redact } from '../../../src/kit/log.ts';
 import type { PathFacts } from '../../../src/runtime/engine.ts';
+import { hubServer } from '../../support/hub-server.ts';
+import { inputsGround } from '../../support/inputs-ground.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
 import { jobIdentity, plan, service, step, words } from '../../support/job-plans.ts';
+import { type Fault, status } from '../../support/loopback-source.ts';
 import { taskContext } from '../../support/task-bench.ts';
 import { toldRecords } from '../../support/told-records.ts';
 
@@ -140,6 +143,41 @@ describe('an output', () => {
       const told = required ? job.record.failure?.detail : events.find(({ type }) => type === 'output.missing')?.values;
       expect(redact(told ?? {})).toMatchObject(facts);
       expect(JSON.stringify(redact(told ?? {}))).not.toContain('[redacted]');
+    },
+  );
+});
+
+describe('data of a hub that is away', () => {
+  it.each([true, false])(
+    'are asked for again and again, and then told of by their name, with why (C-66, required: %s)',
+    async (required) => {
+      const hub = await hubServer([{ repo: 'acme/tiny', commit: 'c'.repeat(40), large: {}, small: { a: 'a' } }]);
+      hub.faults.push(...Array<Fault>(100).fill(status(503)));
+      const { inputs, pauses } = inputsGround({ policy: { endpoints: { huggingface: hub.origin } } });
+      const source = { kind: 'huggingface' as const, repo: 'acme/tiny', revision: 'main', files: [] };
+      const mounts = [{ volume: 'data', path: '/data', read_only: true }];
+
+      const { job, report, events, calls } = await run(
+        {
+          ...{ volumes: [{ name: 'data' }], steps: [step('one', { mounts })] },
+          inputs: [{ id: 'weights', source, volume: 'data', required, cache_seconds: 60 }],
+        },
+        {},
+        undefined,
+        { inputs },
+      );
+
+      expect(pauses.length).toBeGreaterThan(3);
+      const facts = { input: 'weights', code: 'input.failed' };
+      const leftOut = events.filter(({ type }) => type === 'input.left_out').map(({ values }) => values);
+      const starts = calls.filter((call) => call.startsWith('start'));
+      if (required) {
+        expect([report, starts, leftOut]).toEqual([{ job: 'failed', one: 'skipped' }, [], []]);
+        const detail = { input: 'weights', status: 503, reason: 'The source answered with status 503.' };
+        expect(job.record.failure).toMatchObject({ code: 'input.failed', detail });
+      } else {
+        expect([report.job, starts, leftOut]).toEqual(['succeeded', ['start gpuaas-job-1.one'], [facts]]);
+      }
     },
   );
 });
