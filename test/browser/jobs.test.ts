@@ -205,7 +205,11 @@ describe('the page of a job', () => {
       },
     };
     const late = { ...output, name: 'late', sha256: '1'.repeat(64), file_name: 'late.bin' };
-    const receipt = unsignedReceipt({ number: 12, node_id: 'node-of-outputs' });
+    const image_id = `sha256:${'d'.repeat(64)}`;
+    const base = `registry.test/python@sha256:${'e'.repeat(64)}`;
+    const provenance = { bases: [base], builder: 'docker-classic', engine: '20.10.24' };
+    const images = [{ id: 'project', image_id, reference: 'revision@sha256:1', provenance }];
+    const receipt = unsignedReceipt({ number: 12, node_id: 'node-of-outputs', images });
     await ground.addJob({ ...job, attempts }, { ...news, outputs: [output, late], receipt });
     const headers = { authorization: `Bearer ${bearer}` };
     await ground.server.call('POST', jobOutputsPath, { as: null, headers, body: { job_id: 'kept', output } });
@@ -223,6 +227,8 @@ describe('the page of a job', () => {
 
       expect(await savedBy(page, 'Download the receipt')).toEqual({ name: 'kept.receipt', text: `${receipt}\n` });
       expect(await panel(page).innerText()).toContain('12 in the chain of its node');
+      for (const name of [image_id, base]) await panel(page).getByTitle(name, { exact: true }).waitFor();
+      await panel(page).getByText('built by docker-classic of engine 20.10.24').waitFor();
       await panel(page).getByText('gpuaas jobs verify kept.receipt --key node-keys.json').waitFor();
     });
   });
@@ -252,13 +258,17 @@ describe('the page of a job', () => {
     });
   });
 
-  it('has the job as the tools of its network read it', async () => {
+  it('has what it asks for itself, and the job as the tools of its network read it', async () => {
     const ops = [{ id: 'fetch', type: 'container/run', args: { image: 'debian' } }];
     const { job, news } = runningJob({ id: 'flowing' });
-    await ground.addJob(job, news, { version: '0.1', type: 'container', ops });
+    const document = { version: '0.1', type: 'container', ops };
+    await ground.addJob(job, news, document);
+    const asking = { id: 'flowing', document, sealed_secrets: null, requirements: { memory_mb: 4096 } };
+    await ground.server.store.write((tx) => tx.job_documents.put(asking));
 
     await visit(ground.url, async (page) => {
       await open(page, '/flowing/document');
+      await panel(page).getByText('"memory_mb": 4096').waitFor();
       await page.getByRole('button', { name: 'Flow state' }).click();
       const text = await page.getByRole('dialog').locator('pre').innerText();
 

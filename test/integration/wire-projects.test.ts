@@ -41,12 +41,14 @@ function project(name: string, files: Readonly<Record<string, string>>): string 
   return at;
 }
 
+const engineGet = async <T>(path: string) => (await engineCall<T>(ground.engine.socketPath, 'GET', path)).body;
+
 async function run(...args: readonly string[]) {
   const { code, stdout, stderr } = await wire.member.cli('jobs', ...args).ended;
   return { code, stdout, stderr, last: stdout.trim().split('\n').at(-1) ?? '' };
 }
 
-it('is pushed, built by its host, run with what the job gives it, and kept; the host that built it is known (C-4, X-14, X-15)', async () => {
+it('is pushed, built by its host, run with what the job gives it, and kept; the host that built it is known, and signs what it has run (C-4, X-14, X-15)', async () => {
   const at = project('sound', {
     'computalot.project.json': JSON.stringify(manifest),
     Dockerfile: `FROM ${image}\nCOPY job.sh fixed.txt /workspace/\n`,
@@ -55,12 +57,13 @@ it('is pushed, built by its host, run with what the job gives it, and kept; the 
   });
   const pushed = await run('push', at, '--json');
   expect(pushed).toMatchObject({ code: 0 });
-  const { sha256, accepting_jobs, prepared_on } = JSON.parse(pushed.last);
+  const { sha256, accepting_jobs, prepared_on, bases } = JSON.parse(pushed.last);
   expect([accepting_jobs, prepared_on]).toEqual([true, []]);
   const payload = join(folder, 'payload.json');
   writeFileSync(payload, '{"rounds": 3}');
 
-  const submit = ['submit', '--revision', sha256, '--payload', payload, '--wait', '--json'];
+  const asked = ['--payload', payload, '--requirements', '{"memory_mb": 192}'];
+  const submit = ['submit', '--revision', sha256, ...asked, '--wait', '--json'];
   const { code, last, stderr } = await run(...submit);
 
   expect({ code, stderr }).toMatchObject({ code: 0 });
@@ -75,6 +78,24 @@ it('is pushed, built by its host, run with what the job gives it, and kept; the 
   expect(said).toMatch(/^Step 1 of \d+: FROM /);
   expect(said.split('COPY job.sh')).toHaveLength(2);
   expect((await run('revisions', 'describe', sha256)).stdout).toContain(wire.nodeId);
+
+  const [receipt, keys] = [join(folder, 'receipt.jws'), join(folder, 'keys.json')];
+  const signed = JSON.parse((await run('receipt', job.id, '--output', receipt, '--json')).last);
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${buildLabels.project}=${job.project_id}`] }));
+  const [built] = await engineGet<{ Id: string }[]>(`/images/json?filters=${filters}`);
+  const { Version: engine } = await engineGet<{ Version: string }>('/version');
+  expect(signed.said.images).toEqual([
+    {
+      ...{ id: 'project', image_id: built?.Id, reference: `revision@sha256:${sha256}` },
+      provenance: { revision_sha256: sha256, bases: [bases[0].reference], builder: 'docker-classic', engine },
+    },
+  ]);
+  expect(await wire.admin.cli('nodes', 'keys', wire.nodeId, '-o', keys).ended).toMatchObject({ code: 0 });
+  const verified = await run('verify', receipt, '--key', keys, '--document', join(at, 'computalot.project.json'));
+  expect([verified.code, verified.stdout]).toEqual([
+    0,
+    expect.stringContaining(`image project: ${built?.Id}, revision`),
+  ]);
 
   const again = await run(...submit);
   expect(again).toMatchObject({ code: 0 });
@@ -95,8 +116,6 @@ it('that cannot be a revision is told all that is wrong before anything is sent'
   expect(stderr).toContain('build.dockerfile does not exist in the tarball');
   expect(stderr).toContain('/validation/files/0: is no file of the tarball');
 });
-
-const engineGet = async <T>(path: string) => (await engineCall<T>(ground.engine.socketPath, 'GET', path)).body;
 
 /** Containers of builds, of which the engine has no other. */
 async function building(): Promise<{ readonly Id: string; readonly State: string }[]> {

@@ -70,15 +70,17 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
     );
   jobs
     .command('describe <id>')
-    .description('how a job and each of its steps is, what came out, and what to do')
+    .description('how a job and each of its steps is, what ran and what came out, and what to do')
     .option('--flow-state', 'in JSON, as tools of the network read it that its document was written for', false)
     .option(...json)
     .action((id: string, options: { flowState: boolean; json: boolean }) =>
       carry(async (client) => {
         if (options.flowState) return printJson(await client.get<Json>(`${jobPath(id)}/flow-state`));
         const job = await client.get<JobView>(jobPath(id));
-        if (options.json) printJson(job);
-        else printLine(describeJob(job, Date.now()));
+        const { readUnverified } = await import('../../policy/job-receipts.ts');
+        const said = readUnverified(job.receipt ?? '') ?? null;
+        if (options.json) printJson({ ...job, said });
+        else printLine(describeJob(job, said, Date.now()));
       }),
     );
   jobs

@@ -1,11 +1,13 @@
 /** `gpuaas jobs describe`: one page that answers how it is, what came out, and what to do. */
+import type { JobReceipt } from '../../contract/job-receipt.ts';
 import type { JobView } from '../../server/jobs/job-view.ts';
 import { failureLines, table } from '../output.ts';
 import { oneLine, printable } from '../printable.ts';
 import { ago, counted, lengthOf } from '../words.ts';
+import { imageLines } from './receipt-images.ts';
 
-/** As text, `now` in milliseconds since 1970. */
-export function describeJob(job: JobView, now: number): string {
+/** As text, `now` in milliseconds since 1970; `said` is what its receipt says. */
+export function describeJob(job: JobView, said: JobReceipt | null, now: number): string {
   const { needs, images, warnings, endpoints, outputs, failure, attempts } = job;
   const facts = [
     ['job', job.id],
@@ -41,6 +43,7 @@ export function describeJob(job: JobView, now: number): string {
       'Images',
       images.map(({ name, reference }) => oneLine(name === reference ? name : `${name} = ${reference}`)),
     ),
+    ...section('Images by its receipt', imageLines(said?.images ?? []).map(oneLine)),
     ...section(
       'Endpoints',
       endpoints.map(({ step, name, url, host, port }) => oneLine(`${step}  ${name}  ${url ?? `${host}:${port}`}`)),

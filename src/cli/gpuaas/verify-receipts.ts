@@ -12,6 +12,7 @@ import { judgeReceipts, planHash } from '../../policy/job-receipts.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine } from '../output.ts';
 import { oneLine } from '../printable.ts';
+import { imageLines } from './receipt-images.ts';
 
 export interface VerifyOptions {
   /** Files of `gpuaas nodes keys`. */
@@ -38,7 +39,11 @@ export async function verifyReceipts(files: readonly string[], options: VerifyOp
   if (options.json) {
     printJson({ valid: isSound, receipts: verdicts, differences });
   } else {
-    for (const { file, receipt, refusal } of verdicts) printLine(oneLine(`${file}: ${wordsOf(receipt, refusal)}`));
+    for (const { file, receipt, refusal } of verdicts) {
+      printLine(oneLine(`${file}: ${wordsOf(receipt, refusal)}`));
+      const images = refusal === null && receipt ? receipt.images : [];
+      for (const line of imageLines(images)) printLine(oneLine(`  ${line}`));
+    }
     for (const difference of differences) printLine(oneLine(difference));
   }
   return isSound ? exitCodes.ok : exitCodes.failed;

@@ -40,8 +40,12 @@ export interface Needs {
   readonly memory_gib: number;
 }
 
-export function mergeRequirements(project: Requirements = {}, job: Requirements = {}): Requirements {
-  return { ...project, ...job };
+/** The manifest of a project as a job of it is carried out: what the job asks for stands in the place of what the project does. */
+export function manifestOf<Manifest extends { readonly requirements?: Requirements }>(
+  project: Manifest,
+  job: Requirements | undefined,
+): Manifest {
+  return job ? { ...project, requirements: { ...project.requirements, ...job } } : project;
 }
 
 /** What contradicts itself, also where each half is of another document. */

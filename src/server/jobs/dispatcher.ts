@@ -7,6 +7,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { JobPlan } from '../../contract/job-plan.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
+import { manifestOf } from '../../manifests/computalot/requirements.ts';
 import { readJob } from '../../manifests/job-dialects.ts';
 import { putSecrets, type Secrets } from '../../manifests/job-secrets.ts';
 import type { RevisionWish } from '../../manifests/planned-job.ts';
@@ -136,7 +137,8 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
   const secrets =
     document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
   const build = revision && revisionWish(revision, document.payload_json ?? JSON.stringify(document.payload));
-  const fresh = await sealedPlan({ ...job, build }, putSecrets(document.document, secrets), placed, node);
+  const whole = manifestOf(putSecrets(document.document, secrets) as object, document.requirements);
+  const fresh = await sealedPlan({ ...job, build }, whole, placed, node);
   const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
   const resumption = isResumed ? resumptionOf(fresh, kept, offersOf(node)?.plans ?? []) : nothingToResume;
   const plan = { ...fresh, inputs: [...fresh.inputs, ...resumption.inputs] };

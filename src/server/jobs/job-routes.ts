@@ -24,7 +24,7 @@ const DocumentView = Type.Object(
   {
     dialect: Job.properties.dialect,
     sha256: Job.properties.document_sha256,
-    document: JobDocument.properties.document,
+    ...{ document: JobDocument.properties.document, requirements: JobDocument.properties.requirements },
   },
   { ...closed, description: 'The document of a job, with its secrets replaced.' },
 );
@@ -119,8 +119,8 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
       summary: 'Shows the document that a job was submitted with, without its secrets.',
       read: async ({ who, params: { job_id: id } }, tx) => {
         const { dialect, document_sha256: sha256 } = await visibleJob(tx, who, id);
-        const { document } = found('document of job', id, await tx.job_documents.get(id));
-        return { dialect, sha256, document };
+        const { document, requirements } = found('document of job', id, await tx.job_documents.get(id));
+        return { dialect, sha256, document, ...(requirements && { requirements }) };
       },
     }),
     route({

@@ -13,7 +13,7 @@ import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import {
   checkRequirements,
   needsOf as leastOf,
-  mergeRequirements,
+  manifestOf,
   Requirements,
   type Storage,
   storageOf,
@@ -87,8 +87,10 @@ export interface PreparedJob {
   readonly name: string;
   readonly dialect: JobDialect;
   readonly sha256: string;
-  /** Without secrets. */
+  /** Without secrets; of a job of a revision the manifest that was pushed. */
   readonly document: unknown;
+  /** What the job alone asks for, in the place of what its manifest does. */
+  readonly requirements: Requirements | undefined;
   readonly secrets: Secrets;
   readonly warnings: readonly PathError[];
   readonly options: Omit<Job['options'], 'allocation_id'>;
@@ -106,9 +108,9 @@ export async function prepareJob(
   resolving: Resolving,
   signal: AbortSignal,
 ): Promise<PreparedJob> {
-  const { dialect, document, read } = files ? understandProject(files, request) : understand(request);
-  const storage = files && storageFor(files.revision, document as ProjectManifest);
-  const asked = storage ? withRequirements(request.options, document as ProjectManifest, storage.gib) : request.options;
+  const { dialect, document, read, manifest } = files ? understandProject(files, request) : understand(request);
+  const storage = files && manifest && storageFor(files.revision, manifest);
+  const asked = storage ? withRequirements(request.options, manifest, storage.gib) : request.options;
   const options = optionsOf(asked);
   const sha256 = documentHash(document, read.hidden);
   const build = files && revisionWish(files.revision, request.payload);
@@ -135,21 +137,20 @@ export async function prepareJob(
   }));
   return {
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
-    ...{ dialect, sha256, document: bare, secrets, warnings: read.warnings, options, images: [...images], steps },
+    ...{ dialect, sha256, document: bare, requirements: request.requirements, secrets, warnings: read.warnings },
+    ...{ options, images: [...images], steps },
     ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib), ...partsOf(request.options, storage) } },
   };
 }
 
-/** The manifest that a revision came with; its requirements are those of this job. */
-function understandProject({ manifest }: ProjectFiles, { requirements }: Pick<JobRequest, 'requirements'>) {
-  const project = manifest as ProjectManifest;
-  const merged = mergeRequirements(project.requirements, requirements);
-  const errors = checkRequirements(merged, '/requirements');
+/** `document` is the manifest that a revision came with, `manifest` the same with the requirements of this job. */
+function understandProject({ manifest: document }: ProjectFiles, { requirements }: Pick<JobRequest, 'requirements'>) {
+  const manifest = manifestOf(document as ProjectManifest, requirements);
+  const errors = checkRequirements(manifest.requirements ?? {}, '/requirements');
   if (errors.length > 0) throw invalid(errors);
-  const document: ProjectManifest = { ...project, requirements: merged };
-  const read = readJob('computalot', document);
+  const read = readJob('computalot', manifest);
   if (!read.ok) throw outdated(read.errors);
-  return { dialect: 'computalot' as const, document, read };
+  return { dialect: 'computalot' as const, document, read, manifest };
 }
 
 function storageFor({ bytes, bases }: Revision, { requirements = {}, cache_mounts = [] }: ProjectManifest): Storage {
@@ -197,7 +198,7 @@ function understand({ document: given, dialect: named }: Pick<JobRequest, 'docum
     const message = 'is the manifest of a project: its files are pushed, and a job is of the revision that they become';
     throw invalid([{ path: '', code: 'no_revision', message }]);
   }
-  return { dialect, document: document.value, read: read as AcceptedJob };
+  return { dialect, document: document.value, read: read as AcceptedJob, manifest: undefined };
 }
 
 function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
@@ -262,7 +263,8 @@ export async function keepJob(
   await assertRoom(tx, projectId);
   await assertAllocation(tx, projectId, allocationId);
   await assertFits(tx, { projectId, allocationId: allocationId ?? null }, prepared.needs, isConnected);
-  const { name, dialect, sha256, document, secrets, warnings, options, needs, images, steps, build } = prepared;
+  const { name, dialect, sha256, document, requirements, secrets, warnings, options } = prepared;
+  const { needs, images, steps, build } = prepared;
   if (build) await assertRevision(tx, projectId, build);
   const at = new Date(cause.now).toISOString();
   const job: Job = {
@@ -275,8 +277,11 @@ export async function keepJob(
   };
   await tx.jobs.insert(job);
   const sealed = Object.keys(secrets).length === 0 ? null : vault.seal(JSON.stringify(secrets), job.id);
-  const payload = build?.payload === undefined ? {} : { payload_json: build.payload };
-  await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed, ...payload });
+  const own = {
+    ...(build?.payload !== undefined && { payload_json: build.payload }),
+    ...(requirements && { requirements }),
+  };
+  await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed, ...own });
   await appendEvent(tx, cause, {
     ...{ type: 'job.submitted', project_id: projectId, subject: { kind: 'job', id: job.id } },
     message: `${name} was submitted: ${steps.length === 1 ? 'one step' : `${steps.length} steps`}.`,

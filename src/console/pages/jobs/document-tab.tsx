@@ -15,7 +15,7 @@ export interface DocumentTabProps {
 }
 
 export function DocumentTab({ job, path }: DocumentTabProps) {
-  const document = useResource<{ readonly document: unknown }>(`${path}/document`);
+  const document = useResource<{ readonly document: unknown; readonly requirements?: object }>(`${path}/document`);
   const [isFlow, setFlow] = useState(false);
   return (
     <div class="stack">
@@ -36,7 +36,17 @@ export function DocumentTab({ job, path }: DocumentTabProps) {
       >
         <p class="muted">Its secrets are left out.</p>
         <Shown of={document} title="The document cannot be shown.">
-          {(shown) => <Json value={shown.document} file={`${job.id}.json`} what="the document" />}
+          {({ document: shown, requirements }) => (
+            <>
+              <Json value={shown} file={`${job.id}.json`} what="the document" />
+              {requirements && (
+                <>
+                  <h3>What it asks for in the place of that</h3>
+                  <Json value={requirements} file={`${job.id}.requirements.json`} what="the requirements" />
+                </>
+              )}
+            </>
+          )}
         </Shown>
       </Section>
       {isFlow && <FlowState path={path} id={job.id} onClose={() => setFlow(false)} />}

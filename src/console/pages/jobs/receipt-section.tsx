@@ -6,7 +6,7 @@ import { Facts, Section } from '../../parts/page.tsx';
 import { announce } from '../../parts/status-region.tsx';
 import { cleanLine } from '../instance/clean-text.ts';
 import { saveFile } from '../instance/log-download.tsx';
-import { readReceipt, verifyCommands } from './receipt.ts';
+import { imagesOf, type RanImage, readReceipt, verifyCommands } from './receipt.ts';
 
 export function ReceiptSection({ job }: { readonly job: JobView }) {
   const { receipt } = job;
@@ -44,6 +44,9 @@ export function ReceiptSection({ job }: { readonly job: JobView }) {
                 'Document',
                 <Hash key="document" text={String(said.document_sha256)} what="the sha256 of the document" />,
               ],
+              ...imagesOf(said).map(
+                (image) => [`Image ${cleanLine(image.id)}`, <Ran key="image" {...image} />] as const,
+              ),
             ]}
           />
         )}
@@ -59,6 +62,24 @@ export function ReceiptSection({ job }: { readonly job: JobView }) {
       </div>
     </Section>
   );
+}
+
+function Ran({ names, builder }: RanImage) {
+  return (
+    <>
+      {names.map((name) => (
+        <div key={name}>
+          <CopyText text={name} shown={shortened(name)} what={`the name ${shortened(name)}`} />
+        </div>
+      ))}
+      {builder && <div class="muted">built by {cleanLine(builder)}</div>}
+    </>
+  );
+}
+
+/** Of digests the beginning. */
+function shortened(name: string): string {
+  return cleanLine(name).replace(/([0-9a-f]{12})[0-9a-f]{52}$/, '$1…');
 }
 
 function Hash({ text, what }: { readonly text: string; readonly what: string }) {

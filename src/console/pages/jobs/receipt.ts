@@ -15,6 +15,31 @@ export function readReceipt(jws: string): JobReceipt | undefined {
   }
 }
 
+export interface RanImage {
+  readonly id: string;
+  /** What it is called and made of: the engine's id first, then what was asked for, then what it was built on. */
+  readonly names: readonly string[];
+  /** Empty where its host has not built it. */
+  readonly builder: string;
+}
+
+/** What ran, and of what its host has built it. A node can write anything: what is no list or text is none here. */
+export function imagesOf({ images }: JobReceipt): RanImage[] {
+  return listOf<Partial<JobReceipt['images'][number]> | null>(images).map((image) => {
+    const { builder, engine } = image?.provenance ?? {};
+    const names: unknown[] = [image?.image_id, image?.reference, ...listOf(image?.provenance?.bases)];
+    return {
+      id: String(image?.id),
+      names: names.filter((name) => typeof name === 'string'),
+      builder: builder === undefined ? '' : `${builder}${engine ? ` of engine ${engine}` : ''}`,
+    };
+  });
+}
+
+function listOf<T>(said: readonly T[] | undefined): readonly T[] {
+  return Array.isArray(said) ? said : [];
+}
+
 /** What verifies it, offline. */
 export function verifyCommands(job: { readonly id: string; readonly node_id: string | null }): string[] {
   return [

@@ -13,6 +13,7 @@ import { JobReport } from '../../../contract/job-report.ts';
 import { JobState } from '../../../contract/job-state.ts';
 import { StepId } from '../../../contract/job-values.ts';
 import { RegistryImage, Resources, Sandbox } from '../../../contract/workload-oci-launch.ts';
+import { Requirements } from '../../../manifests/computalot/requirements.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
 
 const { gpu_count, cpu_cores, memory_gib, shm_gib } = Resources.properties;
@@ -236,7 +237,13 @@ export type Job = Static<typeof Job>;
 export const JobDocument = Type.Object(
   {
     id: id('The job.'),
-    document: Type.Unknown({ description: 'The document, with its secrets replaced.' }),
+    document: Type.Unknown({
+      description: 'The document, with its secrets replaced; of a job of a revision its manifest, as it was pushed.',
+    }),
+    requirements: Type.Optional({
+      ...Requirements,
+      description: 'What the job asks for in the place of what its manifest does, where it does.',
+    }),
     payload_json: Type.Optional(
       text(maxInlineBytes, 'What the job of a revision is given: JSON, its numbers as its author wrote them.'),
     ),

@@ -43,6 +43,22 @@ await server.store.write(async (tx) => {
 });
 
 const content = 'the weights of a model';
+/** What receipts say of the images of their jobs. */
+const ran: JobReceipt['images'] = [
+  {
+    ...{ id: 'project', image_id: `sha256:${'b'.repeat(64)}`, reference: `revision@sha256:${'c'.repeat(64)}` },
+    provenance: {
+      ...{ revision_sha256: 'c'.repeat(64), bases: [pinned], builder: 'docker-classic', engine: '20.10.24' },
+    },
+  },
+  { id: 'other', image_id: null, reference: pinned },
+];
+const ranLines = [
+  `image project: sha256:${'b'.repeat(64)}, revision@sha256:${'c'.repeat(64)}`,
+  `  on ${pinned}`,
+  '  built by docker-classic of engine 20.10.24',
+  `image other: never there, ${pinned}`,
+];
 const resource = { type: 'HF', repo: 'a/b', target: '/data', accessToken: 'secret' };
 /** What a control plane keeps of `inYaml`. */
 const kept = {
@@ -140,6 +156,24 @@ describe('gpuaas jobs describe', () => {
 
     expect(out).toMatch(/^needs +0 GPUs, 1 core, 1 GiB of memory, 0 GiB of disk$/m);
     expect(out).toMatch(/^ {2}model {2}artifact {2}stored {2}22 bytes {2}sha256 [0-9a-f]{64}$/m);
+  });
+});
+
+describe('gpuaas jobs describe of a job with a receipt', () => {
+  it('has what ran, and of what its host has built it', async () => {
+    const job = aJob({ id: 'job-4' });
+    const receipt = chain(1)[0] ?? null;
+    await server.store.write(async (tx) => {
+      await tx.jobs.insert(job);
+      await tx.job_news.insert(jobNews(job, [], { receipt }));
+    });
+
+    const { out } = await run('jobs', 'describe', 'job-4');
+    const json = JSON.parse((await run('jobs', 'describe', 'job-4', '--json')).out);
+
+    expect(out).toContain(['Images by its receipt', ...ranLines.map((line) => `  ${line}`)].join('\n'));
+    expect([json.id, json.said.images]).toEqual(['job-4', ran]);
+    expect(JSON.parse((await run('jobs', 'describe', 'job-2', '--json')).out).said).toBeNull();
   });
 });
 
@@ -253,6 +287,7 @@ describe('gpuaas jobs receipt and verify', () => {
       status: 0,
       out: expect.stringContaining('number 1 of node node-1: job job-1 succeeded'),
     });
+    expect(linesOf(one.out)).toEqual(ranLines.map((line) => `  ${line}`));
     expect(documents.map(({ status }) => status)).toEqual([0, 0]);
     expect(all.status).toBe(0);
     expect(JSON.parse(all.out)).toMatchObject({
@@ -260,9 +295,11 @@ describe('gpuaas jobs receipt and verify', () => {
       receipts: [{ file: at('r1') }, { file: at('r2') }, { file: at('r3') }],
     });
     expect(missing).toMatchObject({ status: 1, out: expect.stringContaining('Of the chain, number 2 is missing') });
+    // Nothing is told of one that is not to be believed.
+    expect(linesOf(missing.out)).toHaveLength(ranLines.length + 1);
     expect(sparse.status).toBe(0);
     expect(others.status).toBe(1);
-    expect(others.out.trim().split('\n').slice(1)).toEqual([
+    expect(linesOf(others.out).slice(ranLines.length)).toEqual([
       `${at('keys.json')} is not the plan that was carried out.`,
       `${at('plan')} is not the document that was submitted.`,
       `${at('document')} is not the output model of the job.`,
@@ -288,6 +325,11 @@ describe('gpuaas jobs receipt and verify', () => {
   });
 });
 
+/** Behind the first. */
+function linesOf(out: string): string[] {
+  return out.trimEnd().split('\n').slice(1);
+}
+
 function chain(length: number): string[] {
   const links: string[] = [];
   for (let number = 1; number <= length; number += 1) {
@@ -296,7 +338,7 @@ function chain(length: number): string[] {
       ...{ version: 1, node_id: 'node-1', chain: 'c1', number, previous: before ? receiptHash(before) : null },
       ...{ job_id: `job-${number}`, project_id: 'p1', allocation_id: 'al-1', task_id: `t${number}`, attempt: 1 },
       ...{ plan_sha256: planHash({ a: 2, b: 1 }), document_sha256: documentHash(kept, {}), state: 'succeeded' },
-      ...{ images: [], inputs: [], steps: [], started_at: null, ended_at: '2026-01-01T00:00:00Z' },
+      ...{ images: ran, inputs: [], steps: [], started_at: null, ended_at: '2026-01-01T00:00:00Z' },
       outputs: [{ name: 'model', kind: 'artifact', sha256: sha256(content), bytes: content.length }],
     };
     links.push(signReceipt(receipt, key));

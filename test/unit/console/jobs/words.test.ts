@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { needsWords } from '../../../../src/console/pages/jobs/needs-words.ts';
-import { readReceipt, verifyCommands } from '../../../../src/console/pages/jobs/receipt.ts';
+import { imagesOf, readReceipt, verifyCommands } from '../../../../src/console/pages/jobs/receipt.ts';
 import { detailWords, endWords, mostTelling, type StepView } from '../../../../src/console/pages/jobs/step-words.ts';
 import { tunnelCommand } from '../../../../src/console/pages/jobs/tunnel.ts';
 import { aStepReport, secondOf } from '../../../support/job-samples.ts';
@@ -57,6 +57,21 @@ describe('a receipt', () => {
 
   it.each(['', 'a.b.c', '..', `a.${Buffer.from('7').toString('base64url')}.c`])('is none where it reads %j', (text) => {
     expect(readReceipt(text)).toBeUndefined();
+  });
+
+  it('has what ran, and of what its host has built it; of a node that writes something else nothing', () => {
+    const provenance = { bases: ['python@sha256:1', 7], builder: 'docker-classic', engine: '20.10.24' };
+    const images = [{ id: 'a', image_id: 'sha256:2', reference: 'revision@sha256:3', provenance }, { id: 'b' }, null];
+
+    expect(imagesOf({ images } as never)).toEqual([
+      {
+        ...{ id: 'a', names: ['sha256:2', 'revision@sha256:3', 'python@sha256:1'] },
+        builder: 'docker-classic of engine 20.10.24',
+      },
+      { id: 'b', names: [], builder: '' },
+      { id: 'undefined', names: [], builder: '' },
+    ]);
+    expect(imagesOf({ images: 'none' } as never)).toEqual([]);
   });
 
   it('is verified by commands that name the job and its node', () => {

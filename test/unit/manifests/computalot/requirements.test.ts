@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   checkRequirements,
-  mergeRequirements,
+  manifestOf,
   needsOf,
+  type Requirements,
   storageOf,
 } from '../../../../src/manifests/computalot/requirements.ts';
 import { whole } from '../../../support/project-manifests.ts';
@@ -12,14 +13,17 @@ const nothing = { gpu_count: 0, gpu_memory_mib: 0, cpu_cores: 0, memory_gib: 0 }
 
 describe('requirements', () => {
   it('of a job stand in place of those of its project, and what it does not say is that of the project (C-38)', () => {
-    expect(mergeRequirements({ cpu: 8, memory_mb: 1024 }, { cpu: 2 })).toEqual({ cpu: 2, memory_mb: 1024 });
-    expect(mergeRequirements(undefined, undefined)).toEqual({});
+    const project = { version: 1, requirements: { cpu: 8, memory_mb: 1024 } };
+
+    expect(manifestOf(project, { cpu: 2 })).toEqual({ version: 1, requirements: { cpu: 2, memory_mb: 1024 } });
+    expect(manifestOf(project, undefined)).toBe(project);
   });
 
   it('contradict each other where each half is of another document', () => {
-    const merged = mergeRequirements({ gpu_count: 1, gpu_memory_mb: 1024 }, { profile: 'cpu' });
+    const project = { requirements: { gpu_count: 1, gpu_memory_mb: 1024 } };
+    const { requirements } = manifestOf<{ requirements: Requirements }>(project, { profile: 'cpu' });
 
-    expect(checkRequirements(merged, '/requirements').map(({ path }) => path)).toEqual([
+    expect(checkRequirements(requirements, '/requirements').map(({ path }) => path)).toEqual([
       '/requirements/gpu_count',
       '/requirements/gpu_memory_mb',
     ]);

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { Gpu } from '../../../../src/contract/gpus.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
+import { documentHash } from '../../../../src/manifests/job-secrets.ts';
 import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
 import type { JobDocument } from '../../../../src/server/db/entities/job.ts';
 import { sampleGpu } from '../../../support/gpus.ts';
@@ -81,12 +82,28 @@ describe('a job of a revision', () => {
     });
     expect(plan.inputs[0]?.source).toMatchObject({ kind: 'inline', text: '{"epochs":3}' });
     const kept = await call('GET', `/api/v1/jobs/${body.id}/document`, { as: 'viewer' });
-    // What the job says stands in the place of what its project says, and the rest is inherited (C-38).
-    expect(kept.body.document.requirements).toEqual({ cpu: 1, memory_mb: 1024, storage_gb: 2 });
+    expect(kept.body).toMatchObject({ document: manifest, requirements: { memory_mb: 1024 } });
     const there = await store.read((tx) => tx.jobs.get(body.id));
     expect(there).toMatchObject({ revision_sha256: sha256, needs: { disk_gib: 2, builds: true, sandbox: 'gvisor' } });
     const removed = await call('DELETE', `/api/v1/projects/p1/revisions/${sha256}`, { as: 'member' });
     expect(removed.body.error.code).toBe('revision.in_use');
+  });
+
+  it('is of the manifest as it was pushed, whatever it asks for itself: that file has the hash which its receipt names', async () => {
+    const { requirements: _none, ...bare } = manifest;
+    const { sha256 } = await haveRevision(server, Buffer.from('bare'), { bases }, bare);
+    await offer({ sandboxes: ['gvisor'], builds: true });
+    // More than is free: it waits.
+    const options = { resources: { cpu_cores: 8 } };
+
+    for (const own of [{}, { requirements: { memory_mb: 128 } }]) {
+      const { body: job } = await submit({ revision: sha256, options, ...own });
+      const kept = await call('GET', `/api/v1/jobs/${job.id}/document`, { as: 'viewer' });
+      await call('POST', `/api/v1/jobs/${job.id}/cancel`, { as: 'member' });
+
+      expect(job.document_sha256).toBe(documentHash(bare, {}));
+      expect(kept.body).toEqual({ dialect: 'computalot', sha256: job.document_sha256, document: bare, ...own });
+    }
   });
 
   it('that shares services goes to no agent of before they could be shared', async () => {
@@ -105,8 +122,7 @@ describe('a job of a revision', () => {
 
   it('that asks for a card goes to a host that gives gVisor cards, of the size that they are sold as (C-39, C-40, C-41)', async () => {
     const requirements = { profile: 'gpu', gpu_count: 1, gpu_memory_mb: 24_576, cpu: 1, memory_mb: 1024 };
-    const asking = { ...manifest, requirements };
-    const { sha256 } = await haveRevision(server, Buffer.from('card'), { bases }, asking);
+    const { sha256 } = await haveRevision(server, Buffer.from('card'), { bases }, { ...manifest, requirements });
     const sold = [sampleGpu({ memory_mib: 24_564 })];
     await offer({ sandboxes: ['runc', 'gvisor'], builds: true }, sold);
     const before = await submit({ revision: sha256 });
@@ -115,7 +131,7 @@ describe('a job of a revision', () => {
     await offer({ sandboxes: ['gvisor'], builds: true, gvisor_cards: true }, [sampleGpu({ vendor: 'amd' })]);
     const strange = await submit({ revision: sha256 });
     await offer({ sandboxes: ['gvisor'], builds: true, gvisor_cards: true }, sold);
-    const taken = await submit({ revision: sha256 });
+    const taken = await submit({ revision: sha256, requirements: { gpu_memory_mb: 24_570 } });
 
     for (const { body } of [before, closed]) {
       expect(body.error).toMatchObject({
@@ -126,7 +142,8 @@ describe('a job of a revision', () => {
     expect(strange.body.error.message).toContain('1 GPU, of 0');
     expect(taken.status).toBe(201);
     const plan = (await host.agent.accept()).params as JobPlan;
-    expect(plan).toMatchObject({ sandbox: 'gvisor', gpu_memory_mib: 24_576, resources: { gpu_count: 1 } });
+    // What the job says stands in the place of what its project says, and the rest is inherited (C-38).
+    expect(plan).toMatchObject({ sandbox: 'gvisor', gpu_memory_mib: 24_570, resources: { gpu_count: 1 } });
   });
 
   it('whose build is to have a network goes to a host that gives it one, and to no other', async () => {
