@@ -183,6 +183,9 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .action((file: string | undefined, options: SubmitOptions) =>
       carry(async (client) => {
         const job = await client.change<JobView>('POST', jobsPath, await requestOf(client, file, options));
+        // Those of its document are told where it is judged.
+        const warnings = job.warnings.filter(({ path }) => path.startsWith('/options/'));
+        if (!options.json) tellWarnings({ warnings });
         if (!options.wait && !options.follow) {
           say(job, options.json);
           return exitCodes.ok;
@@ -216,7 +219,7 @@ interface Source {
   readonly name?: string | undefined;
 }
 
-function tellWarnings({ warnings }: PushedProject['revision']): void {
+function tellWarnings({ warnings }: Pick<PushedProject['revision'], 'warnings'>): void {
   for (const { path, message } of warnings) tell(oneLine(`warning: ${path || '/'} ${message}`));
 }
 

@@ -137,8 +137,8 @@ export async function prepareJob(
   }));
   return {
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
-    ...{ dialect, sha256, document: bare, requirements: request.requirements, secrets, warnings: read.warnings },
-    ...{ options, images: [...images], steps },
+    ...{ dialect, sha256, document: bare, requirements: request.requirements, secrets },
+    ...{ warnings: [...read.warnings, ...warningsOf(options, plan)], options, images: [...images], steps },
     ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib), ...partsOf(request.options, storage) } },
   };
 }
@@ -205,6 +205,13 @@ function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
   const { resources: { shm_gib, gpu_count = usualJob.gpu_count } = {}, allocation_id: _allocation, ...options } = given;
   const retries = usualRetries(options.checkpointing);
   return { ...usualJob, retries, ...options, gpu_count, ...(shm_gib === undefined ? {} : { shm_gib }) };
+}
+
+/** Nothing but a checkpoint is handed on to another attempt. */
+function warningsOf({ checkpointing }: PreparedJob['options'], { outputs }: JobPlan): PathError[] {
+  if (checkpointing?.resume_from_latest !== true || outputs.some(({ type }) => type === 'checkpoint')) return [];
+  const message = 'has nothing to go on from: no output of the job is of type checkpoint, so each attempt begins anew';
+  return [{ path: '/options/checkpointing', code: 'no_checkpoint', message }];
 }
 
 /** For a plan that is only looked at: nobody knows yet which host it gets, and so what is not said is no reason to refuse it. */

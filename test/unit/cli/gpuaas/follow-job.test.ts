@@ -35,7 +35,7 @@ const server = createServer((request, response) => {
     const said = logEnd === null ? `event: entries\ndata: ${JSON.stringify([line])}\n\n` : '';
     response.end(`${said}event: end\ndata: ${JSON.stringify({ failure: logEnd })}\n\n`);
   } else {
-    const now = method === 'POST' ? standings[0] : standings.shift();
+    const now = method === 'POST' ? { ...standings[0], warnings: [] } : standings.shift();
     endWhereOver();
     response.end(JSON.stringify(now ?? ended));
   }

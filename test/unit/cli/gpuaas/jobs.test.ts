@@ -151,11 +151,14 @@ describe('gpuaas jobs submit', () => {
 
     const named = await run('submit', project, '--name', 'mine', '--json');
     const { status, out, err } = await run('submit', project, '--json');
-    const plain = await run('submit', project);
+    const plain = await run('submit', project, '--resume-from-latest');
 
     expect([status, err]).toEqual([0, expect.stringContaining(sha256)]);
     expect([JSON.parse(named.out).name, JSON.parse(out).name]).toEqual(['mine', 'sums']);
     expect([plain.status, plain.err]).toEqual([0, expect.stringContaining('warning: / declares no artifacts\n')]);
+    expect(plain.err.split('\n').filter((line) => line.startsWith('warning: /options/'))).toEqual([
+      expect.stringContaining('/options/checkpointing has nothing to go on from'),
+    ]);
     for (const said of [named.out, out, undefined]) {
       const task = await host.agent.accept();
       expect(task).toMatchObject({ params: { images: [{ source: { revision_sha256: sha256 } }] } });

@@ -282,6 +282,19 @@ describe('a job of a revision', () => {
     expect(await retriesWith({ checkpointing: { resume_from_latest: false } })).toBe(0);
   });
 
+  it('that is to go on from checkpoints and keeps none is told that it begins anew each time', async () => {
+    const { sha256 } = await haveRevision(server, Buffer.from('none kept'), { bases }, { ...manifest, artifacts: {} });
+    const keeping = await haveRevision(server, Buffer.from('kept'), { bases }, manifest);
+    const warnedOf = async (revision: string, resume_from_latest: boolean) =>
+      (await submit({ revision, options: { checkpointing: { resume_from_latest } } })).body.warnings.map(
+        ({ path, code }: { path: string; code: string }) => `${path} ${code}`,
+      );
+
+    expect(await warnedOf(sha256, true)).toEqual([' no_artifacts', '/options/checkpointing no_checkpoint']);
+    expect(await warnedOf(sha256, false)).toEqual([' no_artifacts']);
+    expect(await warnedOf(keeping.sha256, true)).toEqual([]);
+  });
+
   it('is not taken where its project has no such revision, or its files are gone', async () => {
     const { sha256 } = await haveRevision(server, Buffer.from('gone'), {}, manifest);
     expect((await submit({ revision: 'f'.repeat(64) })).status).toBe(404);
