@@ -248,8 +248,11 @@ function outputsOf(
   ];
 }
 
-/** The task has the cards. Services run beside it: each has an equal part of processor and memory. */
-function shareOf(resources: JobPlan['resources'], services: number) {
+/**
+ * Requirements are what the host has to have, for the job as a whole. The task has the cards. Services run beside it: each has an
+ * equal part of processor and memory.
+ */
+export function shareOf(resources: JobPlan['resources'], services: number) {
   const parts = services + 1;
   const step = {
     ...resources,

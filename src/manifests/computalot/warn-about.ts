@@ -2,6 +2,8 @@
 import type { PathError } from '../../contract/validate.ts';
 import type { ProjectManifest } from './manifest.ts';
 import { folderPath } from './paths.ts';
+import { needsOf } from './requirements.ts';
+import { shareOf } from './to-plan.ts';
 
 const hidden = { code: 'hides_workdir', message: 'hides what the image has in runtime.workdir' };
 
@@ -14,6 +16,7 @@ export function warnAbout({
 }: ProjectManifest): PathError[] {
   const workdir = `${folderPath(runtime.workdir)}/`;
   const { upload = [], outputs = [] } = artifacts;
+  const beside = runtime.services?.length ?? 0;
   const hidesWorkdir = (path: string) => workdir.startsWith(`${folderPath(path)}/`);
   return [
     ...cache_mounts.flatMap(({ path, seed_from_image: isSeeded = false }, index) =>
@@ -34,8 +37,20 @@ export function warnAbout({
     ...(requirements.gpu_memory_mb !== undefined && requirements.gpu_count === 0
       ? [{ path: '/requirements/gpu_memory_mb', code: 'ignored', message: 'has no effect: no card is asked for' }]
       : []),
+    ...(beside > 0 && requirements.memory_mb !== undefined
+      ? [{ path: '/requirements/memory_mb', code: 'shared', message: inParts(requirements.memory_mb, beside) }]
+      : []),
+    ...(beside > 0 && needsOf(requirements).gpu_count > 0
+      ? [{ path: '/requirements', code: 'no_cards', message: 'asks for cards, which its task has: services have none' }]
+      : []),
     ...(upload.length + outputs.length === 0
       ? [{ path: '', code: 'no_artifacts', message: 'declares no artifacts: nothing of a task is kept but its log' }]
       : []),
   ];
+}
+
+function inParts(memoryMb: number, services: number): string {
+  const { step } = shareOf({ gpu_count: 0, cpu_cores: 1, memory_gib: memoryMb / 1024 }, services);
+  const others = services === 1 ? 'its service' : `its ${services} services`;
+  return `is for the task and ${others} together, in equal parts: ${step.memory_gib * 1024} for each`;
 }

@@ -23,7 +23,8 @@ describe('a project manifest', () => {
   });
 
   it('is one with every field, and one without any of those that may be left out (C-10)', () => {
-    expect(readManifest(whole)).toMatchObject({ ok: true, warnings: [] });
+    expect(readManifest(whole)).toMatchObject({ ok: true, warnings: [{ code: 'shared' }, { code: 'no_cards' }] });
+    expect(readManifest(changed(whole, '/runtime/services', undefined))).toMatchObject({ ok: true, warnings: [] });
     for (const key of Object.keys(whole).filter((name) => !Object.hasOwn(smallest, name))) {
       // Without its cache mounts the data source would name one that is not there.
       const less = key === 'cache_mounts' ? changed(whole, '/data_sources/0/cache', undefined) : whole;
@@ -292,6 +293,7 @@ it('refuses more places than a container can have, as every host would', () => {
 it('warns of data that hides the workdir, and of what is kept twice', () => {
   const read = readManifest({
     ...changed(changed(whole, '/data_sources/0/path', '/workspace'), '/validation', undefined),
+    requirements: {},
     artifacts: {
       upload: [],
       outputs: [
@@ -304,6 +306,29 @@ it('warns of data that hides the workdir, and of what is kept twice', () => {
   expect(read.ok && read.warnings.map(({ path, code }) => `${path} ${code}`)).toEqual([
     ...['/data_sources/0/path hides_workdir', '/artifacts/outputs/1/path repeated'],
   ]);
+});
+
+it('warns of memory that the task shares with its services, how much each gets of it, and of cards, which services never get', () => {
+  const withServices = (count: number, requirements: object) =>
+    readManifest({
+      ...{ ...smallest, requirements, artifacts: { upload: [{ name: 'a', path: 'x' }] } },
+      runtime: {
+        ...smallest.runtime,
+        services: Array.from({ length: count }, (_, at) => service({ name: `s-${at}` })),
+      },
+    });
+  const warningsOf = (read: ReturnType<typeof readManifest>) =>
+    read.ok && read.warnings.map(({ path, message }) => `${path} ${message}`);
+
+  expect(warningsOf(withServices(1, { memory_mb: 16_384, cpu: 8 }))).toEqual([
+    '/requirements/memory_mb is for the task and its service together, in equal parts: 8192 for each',
+  ]);
+  expect(warningsOf(withServices(2, { memory_mb: 16_384, profile: 'gpu' }))).toEqual([
+    '/requirements/memory_mb is for the task and its 2 services together, in equal parts: 5440 for each',
+    '/requirements asks for cards, which its task has: services have none',
+  ]);
+  expect(warningsOf(withServices(0, { memory_mb: 16_384, profile: 'gpu' }))).toEqual([]);
+  expect(warningsOf(withServices(1, { cpu: 8 }))).toEqual([]);
 });
 
 it('warns of a cache that hides the workdir, and where nothing is kept', () => {
