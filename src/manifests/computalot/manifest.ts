@@ -41,7 +41,10 @@ const InitCommand = Type.Object(
     command: Command('Run once while the revision is prepared on a host.'),
     cwd: Cwd,
     env: Type.Optional(
-      texts({ maxLength: 32_768, pattern: plain }, 'Variables that this command alone gets. Not for secrets.'),
+      texts(
+        { maxLength: 32_768, pattern: plain },
+        'Variables that this command alone gets. Never for secrets: images keep them.',
+      ),
     ),
   },
   {
@@ -98,7 +101,8 @@ const Runtime = Type.Object(
     }),
     sandbox: Type.Optional(
       Type.Literal('gvisor', {
-        description: 'Sandbox of every container of the project. Required: nobody can go without.',
+        description:
+          'Sandbox of every container of a job; not of its build and `init`. Required: nobody can go without.',
       }),
     ),
     workdir: Path('Absolute path in the container that commands begin in.'),
@@ -193,14 +197,15 @@ const DataSource = Type.Object(
     uri: Type.String({
       maxLength: 512,
       pattern: '^hf://[a-zA-Z0-9][\\w.-]*/[a-zA-Z0-9][\\w.-]*(@[a-zA-Z0-9][\\w.-]*)?$',
-      description: '`hf://org/model-name`, or `hf://org/model-name@revision`; `main` if no revision is named.',
+      description:
+        '`hf://org/model-name`, or `hf://org/model-name@revision`; `main` if no revision is named. Of public models only.',
     }),
     delivery: Type.Optional(
       Type.Literal('mount', { description: 'Mounted read-only from the folder that the host manages; so if absent.' }),
     ),
     path: Path('Absolute path in the container.'),
     cache: Type.Optional(
-      Name('Name of a cache mount: the host then keeps the data for 30 days after its last use, instead of one.'),
+      Name('Name of a cache mount: the host then keeps what it fetched for at most 30 days, instead of one.'),
     ),
     required: Type.Optional(
       Type.Boolean({ description: 'True, also if absent: the task fails without it. False: a warning says so.' }),
