@@ -19,6 +19,7 @@ it('has it in lines, of which each has a place of its own, however quickly they 
 
   const texts = ['one', 'two', 'ha…', 'lf', '', `${'ä'.repeat(4096)}…`, 'ä'.repeat(904)];
   expect(entries.map(textOf)).toEqual(texts);
+  expect(new Set(entries.map(({ time }) => time)).size).toBe(5);
   for (const [index, { cursor }] of entries.entries()) {
     expect(await read(log, { cursor })).toEqual(texts.slice(index + 1));
   }
