@@ -19,6 +19,7 @@ import type { LoadedConfig } from './config.ts';
 import { collect } from './diagnostics/collect.ts';
 import { Dispatcher } from './dispatch.ts';
 import { DrainState } from './drain-state.ts';
+import { openEngineRoom } from './engine-room.ts';
 import { explain } from './explain/explain.ts';
 import { explainSources } from './explain/sources.ts';
 import { GpuHealth } from './gpus/gpu-health.ts';
@@ -86,7 +87,17 @@ export function assembleAgent(ground: Ground) {
     report: (event) => journal.append('event', event),
     onChange: () => tell('hostChanged'),
   });
-  const pressure = pressureOf(ground, engineData, kept);
+  const disk = async () => {
+    engineData.path ??= (await engine.facts(AbortSignal.timeout(factsTimeoutMs))).rootDir;
+    return await readDisk(engineData.path);
+  };
+  const diskReserveBytes = policy.reserves.disk_gib * 2 ** 30;
+  const pressure = new HostPressure({
+    ...{ clock, log, diskReserveBytes, disk },
+    makeRoom: (isEnough) => kept.makeRoom(isEnough),
+    report: (event) => journal.append('event', event),
+    onChange: () => tell('hostChanged'),
+  });
 
   const health: GpuHealth = new GpuHealth({
     ...healthSources(ground),
@@ -108,13 +119,14 @@ export function assembleAgent(ground: Ground) {
   });
   const outputs = openOutputs({
     ...{ engine, folder: jobOutputsFolder(config), destination: uplink.outputs, clock, log },
-    limits: { ...outputLimits, reserve: policy.reserves.disk_gib * 2 ** 30 },
+    limits: { ...outputLimits, reserve: diskReserveBytes },
   });
   const jobs = openHostJobs({
     ...{
       journal,
       outputs,
       receipts: receiptsOf(ground),
+      room: openEngineRoom({ diskReserveBytes, disk, kept, log }),
       fetching: { policy, log, clock, revisions: uplink.revisions },
     },
   });
@@ -237,22 +249,6 @@ function receiptsOf({ policy, loaded: { config }, journal, uplink }: Ground) {
 }
 
 const factsTimeoutMs = 15_000;
-
-function pressureOf(
-  { policy: { reserves }, engine, journal, clock, log }: Ground,
-  engineData: { path: string | undefined },
-  kept: KeptForLater,
-): HostPressure {
-  return new HostPressure({
-    ...{ clock, log, diskReserveBytes: reserves.disk_gib * 2 ** 30 },
-    makeRoom: (isEnough) => kept.makeRoom(isEnough),
-    disk: async () => {
-      engineData.path ??= (await engine.facts(AbortSignal.timeout(factsTimeoutMs))).rootDir;
-      return await readDisk(engineData.path);
-    },
-    report: (event) => journal.append('event', event),
-  });
-}
 
 function healthSources({ loaded: { config }, journal, clock, log, kernelLog }: Ground) {
   const { kernel_log } = config.gpus;

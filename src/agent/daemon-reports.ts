@@ -4,6 +4,7 @@ import { containerName } from '../contract/names.ts';
 import type { WorkloadState } from '../contract/workload-state.ts';
 import { GpuUseReader } from '../host/gpu-use.ts';
 import { readHostUse } from '../host/use.ts';
+import type { JobMeans } from '../jobs/job-means.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
@@ -42,6 +43,7 @@ export interface ReportParts {
   readonly doctor: Pick<HostDoctor, 'glance'>;
   readonly journal: Journal;
   readonly kept: Pick<KeptForLater, 'items'>;
+  readonly jobs: Pick<JobMeans, 'room'>;
   readonly supervisor: Supervisor;
   readonly drain: DrainState;
   readonly streams: LogStreams;
@@ -67,7 +69,7 @@ export interface Reports {
 }
 
 export async function startReports(parts: ReportParts): Promise<Reports> {
-  const { config, policy, engine, stacks, journal, supervisor, clock, log } = parts;
+  const { config, policy, engine, stacks, jobs, journal, supervisor, clock, log } = parts;
   const stop = new AbortController();
   const cardUse = new GpuUseReader(hostPath());
   const sampler = new Sampler({
@@ -87,7 +89,7 @@ export async function startReports(parts: ReportParts): Promise<Reports> {
     draining: () => parts.drain.current !== null,
     probe: (signal, isPatient) => {
       const sources = { ...hostPath(), ...(isPatient ? { patience } : {}) };
-      const asked = { engine, stacks, policy, admission: parts.admission, gpus: parts.gpus, log, signal };
+      const asked = { engine, stacks, policy, jobs, admission: parts.admission, gpus: parts.gpus, log, signal };
       return runtimeStatus(asked, sources);
     },
     health: (signal) => parts.doctor.glance(signal),

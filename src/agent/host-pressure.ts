@@ -24,10 +24,14 @@ export interface PressureOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (event: RecordBody<'event'>) => void;
+  /** Called where the disk has clearly more or less than when that was last told. */
+  readonly onChange: () => void;
 }
 
 const relief = 1.25;
 const farBelow = 0.5;
+/** Part of the disk that is told of. */
+const worthTelling = 0.01;
 const gib = 2 ** 30;
 
 export class HostPressure {
@@ -35,6 +39,8 @@ export class HostPressure {
   #diskShort = false;
   #isFarBelow = false;
   #freeBytes = 0;
+  #totalBytes = 0;
+  #toldBytes: number | undefined;
 
   constructor(options: PressureOptions) {
     this.#options = options;
@@ -60,6 +66,7 @@ export class HostPressure {
     if ((await this.#free()) < mark) await this.#makeRoom();
     const freeBytes = await this.#free();
     if (!Number.isFinite(freeBytes)) return;
+    this.#tellChange(freeBytes);
     const short = freeBytes < mark;
     if (short !== this.#diskShort) {
       this.#diskShort = short;
@@ -70,12 +77,21 @@ export class HostPressure {
     }
   }
 
+  /** Who places jobs goes by what was last told. */
+  #tellChange(freeBytes: number): void {
+    const before = this.#toldBytes;
+    if (before !== undefined && Math.abs(freeBytes - before) < Math.max(gib, this.#totalBytes * worthTelling)) return;
+    this.#toldBytes = freeBytes;
+    if (before !== undefined) this.#options.onChange();
+  }
+
   /** Bytes; infinite while nobody knows: what was known before holds on then. */
   async #free(): Promise<number> {
     const { disk, diskReserveBytes } = this.#options;
     const found = await disk();
     if (!found) return Number.POSITIVE_INFINITY;
     this.#freeBytes = found.freeBytes;
+    this.#totalBytes = found.totalBytes;
     this.#isFarBelow = found.freeBytes < diskReserveBytes * farBelow;
     return found.freeBytes;
   }

@@ -14,6 +14,7 @@ import type { RecordBody } from '../contract/records.ts';
 import type { KeptJob } from '../jobs/job-record.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import { KeyedMutex } from '../kit/mutex.ts';
 import { revisionsOf } from '../policy/plan-revisions.ts';
 import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
 
@@ -50,22 +51,56 @@ const patienceMs = 300_000;
 
 export class KeptForLater {
   readonly #options: KeptForLaterOptions;
+  readonly #turns = new KeyedMutex();
 
   constructor(options: KeptForLaterOptions) {
     this.#options = options;
   }
 
-  /** Takes away one after the other until `isEnough`, or nothing is left that may go. */
-  async makeRoom(isEnough: () => Promise<boolean>): Promise<void> {
+  /**
+   * Takes away one after the other until `isEnough`, or nothing is left that may go. `own`: revisions of whoever asks, which stay. One at
+   * a time: who comes meanwhile may find that enough is gone.
+   */
+  async makeRoom(isEnough: () => Promise<boolean>, own: ReadonlySet<string> = new Set()): Promise<void> {
+    await this.#turns.run('room', async () => {
+      if (!(await isEnough())) await this.#makeRoom(isEnough, own);
+    });
+  }
+
+  async #makeRoom(isEnough: () => Promise<boolean>, own: ReadonlySet<string>): Promise<void> {
     const { jobs } = this.#options;
     if ((await this.#tryRemoveLayers('disk_short')) && (await isEnough())) return;
-    const free = async (measure: boolean) => leastRecentlyUsed(await this.#all({ measure }), neededBy(jobs.all()));
+    const free = async (measure: boolean) =>
+      leastRecentlyUsed(await this.#all({ measure }), own.union(neededBy(jobs.all())));
     const unmeasured = await free(false);
     if (unmeasured.length === 0) return;
     // Sizes are only told of: where measuring takes too long, nothing waits for it.
     for (const each of await free(true).catch(() => unmeasured)) {
       if ((await this.#tryRemove(each, 'disk_short')) && (await isEnough())) return;
     }
+  }
+
+  /** Bytes on the disk of what a job of these revisions finds there: its caches, as far as they were measured, and its image. */
+  async bytesOf(revisions: ReadonlySet<string>): Promise<number> {
+    const own = (await this.#all({ measure: false })).filter((each) => revisions.has(each.revision_sha256));
+    const of = (kind: KeptThing['kind']) => own.flatMap((each) => (each.kind === kind ? (each.bytes ?? 0) : []));
+    return of('cache').reduce((sum, bytes) => sum + bytes, 0) + Math.max(0, ...of('image'));
+  }
+
+  /** Bytes that would go if all went that may: of caches as far as they were measured, of images what nothing else has of them. */
+  async evictable(signal: AbortSignal): Promise<number> {
+    const all = leastRecentlyUsed(await this.#all({ measure: false, signal }), neededBy(this.#options.jobs.all()));
+    return all.reduce((sum, each) => sum + ((each.kind === 'cache' ? each.bytes : each.own_bytes) ?? 0), 0);
+  }
+
+  /** Measures caches that were used since they last were: what nobody knows to be there, nobody can count on. */
+  async measure(): Promise<void> {
+    const { engine, onChange } = this.#options;
+    const signal = AbortSignal.timeout(patienceMs);
+    const caches = await engine.caches({ measure: false, signal });
+    if (!caches.some(({ bytes, in_use }) => bytes === null && !in_use)) return;
+    await engine.caches({ measure: true, signal });
+    onChange();
   }
 
   /** Takes away what nobody has used for too long. */
@@ -108,9 +143,9 @@ export class KeptForLater {
     throw new AgentError(`${found.kind}.in_use`, { reason: `${nameOf(found)} is wanted by a job of this host.` });
   }
 
-  async #all({ measure }: { readonly measure: boolean }): Promise<KeptThing[]> {
+  async #all({ measure, signal: ended }: { measure: boolean; signal?: AbortSignal }): Promise<KeptThing[]> {
     const { engine } = this.#options;
-    const signal = AbortSignal.timeout(patienceMs);
+    const signal = ended ?? AbortSignal.timeout(patienceMs);
     const [caches, images] = await Promise.all([engine.caches({ measure, signal }), engine.builtImages(signal)]);
     return [
       ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),

@@ -14,7 +14,7 @@ export interface UpkeepOptions {
   readonly serverNow: () => number;
   /** Undefined where nothing is fetched. */
   readonly inputs: Pick<JobInputs, 'prune'> | undefined;
-  readonly kept: Pick<KeptForLater, 'prune'>;
+  readonly kept: Pick<KeptForLater, 'prune' | 'measure'>;
   /** Ends services that no job shares any more. */
   readonly endIdle: () => Promise<void>;
   readonly clock: Clock;
@@ -55,6 +55,10 @@ export async function keepUp({
     repeat(() => kept.prune(), {
       ...{ ...rest, everyMs: 60 * minuteMs },
       onError: (err) => log.warn({ err }, 'what is kept of projects could not be tidied up'),
+    }),
+    repeat(() => kept.measure(), {
+      ...{ ...rest, everyMs: 60 * minuteMs },
+      onError: (err) => log.warn({ err }, 'caches could not be measured'),
     }),
   ]);
 }

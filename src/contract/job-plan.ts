@@ -339,6 +339,14 @@ export const JobPlan = Type.Object(
         description: 'Least memory of each card, of which it may report a fiftieth less; any if absent.',
       }),
     ),
+    disk_gib: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1_048_576,
+        description:
+          'Free disk in GiB that it is to find where the engine keeps its data: its host makes room of caches and built images that nothing uses, and refuses it where that is too little. What is kept of its own revision counts. Absent: whatever there is.',
+      }),
+    ),
     images: Type.Array(JobImage, { minItems: 1, maxItems: maxSteps, description: 'Images by id.' }),
     volumes: Type.Array(JobVolume, { maxItems: 64, description: 'Volumes of the job.' }),
     caches: Type.Optional(

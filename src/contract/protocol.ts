@@ -34,5 +34,7 @@
  * 1  2026-11-27  `offers.build_network` of a runtime status: that a build has the network of its job where it asks for it
  * 1  2026-11-27  a source `service` of a log names a build that is at work (`build`) as well; of an agent of before it is not found
  * 1  2026-11-27  `offers.gvisor_cards` of a runtime status: that containers under gVisor get NVIDIA cards
+ * 1  2026-11-27  `resources.disk_gib.evictable` of a runtime status: what would make room for a job; `disk_gib` of a plan, for agents that
+ *                name `disk` among `offers.plans`
  */
 export const protocolVersion = 1;

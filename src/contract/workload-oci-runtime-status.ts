@@ -31,16 +31,14 @@ export const RuntimeProbe = Type.Object(
 );
 export type RuntimeProbe = Static<typeof RuntimeProbe>;
 
+const amountParts = (used: string) => ({
+  total: Type.Number({ description: 'What the host has.' }),
+  reserved: Type.Number({ description: 'What host policy keeps for the system.' }),
+  used: Type.Number({ description: used }),
+  free: Type.Number({ description: 'What a launch may still ask for.' }),
+});
 const amount = (description: string, used: string) =>
-  Type.Object(
-    {
-      total: Type.Number({ description: 'What the host has.' }),
-      reserved: Type.Number({ description: 'What host policy keeps for the system.' }),
-      used: Type.Number({ description: used }),
-      free: Type.Number({ description: 'What a launch may still ask for.' }),
-    },
-    { additionalProperties: false, description },
-  );
+  Type.Object(amountParts(used), { additionalProperties: false, description });
 const promised = 'What workloads of ours are promised.';
 
 export const WorkloadOciRuntimeStatusOutput = Type.Object(
@@ -108,7 +106,18 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
       {
         cpu_cores: amount('Processors, in cores.', promised),
         memory_gib: amount('Memory, in GiB (2^30 bytes).', promised),
-        disk_gib: amount("The engine's disk, in GiB (2^30 bytes).", 'What is written there now, by anybody.'),
+        disk_gib: Type.Object(
+          {
+            ...amountParts('What is written there now, by anybody.'),
+            evictable: Type.Optional(
+              Type.Number({
+                description:
+                  'What a job may have beyond what is free: caches and built images that nothing uses make room for it. Absent from agents that make none.',
+              }),
+            ),
+          },
+          { additionalProperties: false, description: "The engine's disk, in GiB (2^30 bytes)." },
+        ),
       },
       { additionalProperties: false, description: 'What the host has and what is left of it.' },
     ),

@@ -55,6 +55,35 @@ export interface UnusedLayers {
   readonly given?: readonly BuiltImage[];
 }
 
+/** Of each image that was built here, the bytes on the disk of what nothing else stands on: at least so much goes with it. */
+export async function ownBytes(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+  const layers = await listLayers(gate, signal);
+  const images = gate.builtImages.all().map(({ image }) => image);
+  const standing = standingOn(layers, images);
+  const bytesOf = (image: string) => {
+    let bytes = 0;
+    for (let at = layers.get(image); at && !at.isNamed && standing.get(at.Id) === 1; at = layers.get(at.ParentId)) {
+      bytes += sizeOn(at, layers.get(at.ParentId));
+    }
+    return bytes;
+  };
+  return new Map(images.map((image) => [image, bytesOf(image)]));
+}
+
+/** How many layers stand on each, and how many of `images` are it. */
+function standingOn(layers: ReadonlyMap<string, Layer>, images: readonly string[]): Map<string, number> {
+  const standing = new Map<string, number>();
+  for (const id of [...[...layers.values()].map(({ ParentId }) => ParentId), ...images]) {
+    standing.set(id, (standing.get(id) ?? 0) + 1);
+  }
+  return standing;
+}
+
+/** Bytes that it has beyond the one that it stands on. */
+function sizeOn({ Size }: Layer, below: Layer | undefined): number {
+  return Math.max(0, Size - (below?.Size ?? 0));
+}
+
 /** What the engine still has a use for stays. */
 export async function removeUnused(
   { of: isWanted, until = Number.POSITIVE_INFINITY, given = [] }: UnusedLayers,
@@ -65,13 +94,10 @@ export async function removeUnused(
   const ownerOf = ownersOf(layers);
   const recorded = recordedOf(given, layers, ownerOf);
   await removeStopped(isWanted, (id) => ownerOf(layers.get(id)), gate, signal);
-  const standing = new Map<string, number>();
-  const stands = (id: string, by: number) => standing.set(id, (standing.get(id) ?? 0) + by);
-  for (const { ParentId } of layers.values()) stands(ParentId, 1);
   const containers = await listContainers({}, gate, signal);
-  for (const { ImageID } of containers) stands(ImageID, 1);
   const isGiven = ({ project, key }: BuiltImage) => given.some((one) => one.project === project && one.key === key);
-  for (const record of gate.builtImages.all()) if (!isGiven(record)) stands(record.image, 1);
+  const kept = gate.builtImages.all().filter((record) => !isGiven(record));
+  const standing = standingOn(layers, [...containers.map(({ ImageID }) => ImageID), ...kept.map(({ image }) => image)]);
 
   const isMeant = (layer: Layer) => {
     if (layer.Created > until || layer.isNamed) return false;
@@ -86,8 +112,8 @@ export async function removeUnused(
       if (!(await remove(`/images/${layer.Id}`, gate, signal))) break;
       const below = layers.get(layer.ParentId);
       count += 1;
-      bytes += Math.max(0, layer.Size - (below?.Size ?? 0));
-      stands(layer.ParentId, -1);
+      bytes += sizeOn(layer, below);
+      standing.set(layer.ParentId, (standing.get(layer.ParentId) ?? 0) - 1);
       layer = below;
     }
   }

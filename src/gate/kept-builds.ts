@@ -2,7 +2,7 @@
 import { AgentError } from '../contract/failures.ts';
 import { pause } from '../kit/backoff.ts';
 import { sendJson } from './answers.ts';
-import { type RemovedLayers, removeUnused } from './build-layers.ts';
+import { ownBytes, type RemovedLayers, removeUnused } from './build-layers.ts';
 import type { BuiltImage } from './built-images.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import { lookAtImage } from './images.ts';
@@ -25,7 +25,7 @@ export async function findBuild(call: GateCall, gate: GateContext): Promise<void
 
 /** All that was built here, also what the engine has no more. */
 export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
-  const used = await imagesInUse(gate, call.signal);
+  const [used, own] = await Promise.all([imagesInUse(gate, call.signal), ownBytes(gate, call.signal)]);
   const builds = gate.builtImages
     .all()
     .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
@@ -35,6 +35,7 @@ export async function listBuilds(call: GateCall, gate: GateContext): Promise<voi
         revision_sha256: revision,
         image_id: image,
         bytes,
+        own_bytes: own.get(image) ?? 0,
         used_at,
         in_use: used.has(image),
       },

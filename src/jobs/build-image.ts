@@ -82,7 +82,7 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
       said.push(text);
     };
     const options: BuildOptions = {
-      ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30 },
+      ...{ signal, diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30, makeRoom: ground.jobs.room?.make },
       onProgress: ({ step, steps, text, label }) => {
         at = { step, steps, ...(label !== undefined && { label }) };
         const named = label === undefined ? text : `init command ${label}: ${text}`;

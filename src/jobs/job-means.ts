@@ -2,6 +2,7 @@
 import type { KeyedMutex } from '../kit/mutex.ts';
 import type { Slots } from '../kit/slots.ts';
 import type { BuildLogs } from './build-log.ts';
+import type { EngineRoom } from './engine-room.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
@@ -27,6 +28,8 @@ export interface JobMeans {
   };
   /** Of this process alone. */
   readonly foundInImages: FoundInImages;
+  /** Undefined where this process takes nothing away for others. */
+  readonly room: EngineRoom | undefined;
   /** Undefined where nothing is signed. */
   readonly receipts: JobReceipts | undefined;
 }

@@ -60,6 +60,7 @@ async function pullImage(
       credential: async (wanted) =>
         credential === undefined ? await ground.pullCredential(wanted) : asCredential(await ground.unseal(credential)),
       diskReserveBytes: ground.policy.reserves.disk_gib * 2 ** 30,
+      makeRoom: ground.jobs.room?.make,
       onProgress: (progress) => tellPull(job, id, progress),
       onRetry: ({ attempt, delayMs, error }) =>
         ground.log.warn({ attempt, delay_ms: delayMs, err: error }, 'pull failed, will retry'),

@@ -39,7 +39,10 @@ export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob
     const known = jobs.records.get(id);
     const isResumed = known?.task_id === taskId;
     if (isResumed && jobHasEnded(known.record.state)) return await finish(new RunningJob(known, ground));
-    if (!isResumed) await clear(plan, known, ground);
+    if (!isResumed) {
+      await clear(plan, known, ground);
+      await jobs.room?.makeFor(plan);
+    }
     const room = await takeRoom(plan, ground);
     // What was begun is ended, also where it does not fit any more.
     if (room.failure && !isResumed) throw room.failure.cause;

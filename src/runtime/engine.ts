@@ -43,7 +43,11 @@ export interface PullOptions {
   readonly onRetry?: ((retry: { attempt: number; delayMs: number; error: unknown }) => void) | undefined;
   /** Bytes that must stay free on the engine's disk (host reserve). */
   readonly diskReserveBytes: number;
+  readonly makeRoom?: MakeRoom | undefined;
 }
+
+/** Tries to have so many bytes free on the engine's disk: asked before something fails for want of them. */
+export type MakeRoom = (bytes: number) => Promise<void>;
 
 export interface BuildRequest {
   readonly projectId: string;
@@ -60,6 +64,7 @@ export interface BuildOptions {
   readonly onProgress?: ((progress: { step: number; steps: number; text: string; label?: string }) => void) | undefined;
   /** Bytes that must stay free on the engine's disk, also while it builds. */
   readonly diskReserveBytes: number;
+  readonly makeRoom?: MakeRoom | undefined;
 }
 
 export interface ContainerFacts {
@@ -135,6 +140,8 @@ export interface BuiltSummary {
   readonly image_id: string;
   /** Of all its layers, those of its bases as well. */
   readonly bytes: number;
+  /** Of those that nothing else stands on: at least so much goes with it. Absent from gates before this was said. */
+  readonly own_bytes?: number;
   /** RFC 3339: when a job last asked for it, or when it was built. */
   readonly used_at: string;
   /** True while a container is made of it, whether it runs or not. */

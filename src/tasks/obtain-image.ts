@@ -29,6 +29,7 @@ export async function pullImage(
     signal,
     credential: (wanted) => context.pullCredential(wanted),
     diskReserveBytes: policy.reserves.disk_gib * 2 ** 30,
+    makeRoom: context.jobs.room?.make,
     onProgress: (progress) =>
       context.emit('image.progress', describeProgress(progress), { ...facts, ...progressValues(progress) }),
     onRetry: ({ attempt, delayMs, error }) =>

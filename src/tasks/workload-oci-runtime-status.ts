@@ -20,7 +20,9 @@ import type { TaskContext, TaskHandler } from './task-context.ts';
 
 type Output = WorkloadOciRuntimeStatusOutput;
 type Amount = Output['resources']['cpu_cores'];
-type StatusContext = Pick<TaskContext, 'engine' | 'stacks' | 'policy' | 'admission' | 'gpus' | 'log' | 'signal'>;
+type StatusContext = Pick<TaskContext, 'engine' | 'stacks' | 'policy' | 'admission' | 'gpus' | 'log' | 'signal'> & {
+  readonly jobs: Pick<TaskContext['jobs'], 'room'>;
+};
 
 /** Where the host is looked at; a test points it elsewhere. */
 export interface StatusSources extends Partial<Pick<RuntimeSources, 'places' | 'sockets' | 'socketTable'>> {
@@ -54,14 +56,20 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     return await ask((limit) => context.admission.read(limit));
   };
 
-  const [engine, amounts, runtimes, compose, cards] = await Promise.all([
+  const evictableOf = async () => {
+    await facts;
+    return await ask(async (limit) => await context.jobs.room?.evictable(limit));
+  };
+
+  const [engine, amounts, evictable, runtimes, compose, cards] = await Promise.all([
     unlessAway(facts),
     unlessAway(amountsOf()),
+    unlessAway(evictableOf()),
     probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
     askCompose(context),
     context.gpus.cards(signal),
   ]);
-  const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib);
+  const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib, evictable);
 
   const reasons = whyNotReady({ runtimes, engine, disk, policy });
   for (const reason of [...reasons, compose.reason, cards.reason].filter((text) => text !== null)) {
@@ -118,7 +126,7 @@ function whyNotReady({ runtimes, engine, disk, policy }: Findings): string[] {
     ...(docker === undefined || docker.reason === null ? [] : [docker.reason]),
     ...(docker?.approved === true ? [] : ['Host policy does not approve docker, the engine behind the gate.']),
     ...(engine === null || usable ? [] : ['The engine has none of the runtimes that host policy names as sandboxes.']),
-    ...(disk.free > 0
+    ...(disk.free + (disk.evictable ?? 0) > 0
       ? []
       : [`The engine's disk is down to what host policy keeps free (${disk.reserved} GiB): nothing can be pulled.`]),
   ];
@@ -127,7 +135,7 @@ function whyNotReady({ runtimes, engine, disk, policy }: Findings): string[] {
 interface Findings {
   readonly runtimes: Output['runtimes'];
   readonly engine: EngineFacts | null;
-  readonly disk: Amount;
+  readonly disk: Output['resources']['disk_gib'];
   readonly policy: HostPolicy;
 }
 
@@ -195,11 +203,18 @@ function describeResources({ cpu, memory }: HostResources): Pick<Output['resourc
   return { cpu_cores: inUnits(cpu, 1), memory_gib: inUnits(memory, 2 ** 30) };
 }
 
-/** Disk is promised to nobody: used is what is written there now, by anybody. */
-async function diskAmount(path: string, reserved: number): Promise<Amount> {
+/** Used is what is written there now, by anybody. `evictable`: bytes that would make room; nothing is said where none is made. */
+async function diskAmount(
+  path: string,
+  reserved: number,
+  evictable: number | null | undefined,
+): Promise<Output['resources']['disk_gib']> {
   const { totalBytes, freeBytes } = await readDisk(path);
   const gib = (bytes: number) => roundDown(bytes / 2 ** 30);
+  // Below the reserve it fills that first.
+  const beyond = (bytes: number) => Math.max(0, bytes - Math.max(0, reserved * 2 ** 30 - freeBytes));
   return {
+    ...(typeof evictable === 'number' && { evictable: gib(beyond(evictable)) }),
     total: gib(totalBytes),
     reserved,
     used: gib(totalBytes - freeBytes),

@@ -22,7 +22,7 @@ const { gateSocket, policy, sources, uid } = JSON.parse(process.argv[2] ?? '') a
 const engine = openDockerEngine({ socketPath: gateSocket });
 const context = {
   ...{ engine, policy, admission: new Admission({ engine, policy }), gpus: openGpuLedger({ engine, policy }) },
-  stacks: openStacks({ socketPath: gateSocket, stateDir: '/nonexistent' }),
+  ...{ stacks: openStacks({ socketPath: gateSocket, stateDir: '/nonexistent' }), jobs: { room: undefined } },
   ...{ log: createLog({ level: 'silent' }), signal: AbortSignal.timeout(100_000) },
 };
 

@@ -215,7 +215,7 @@ async function withGate<T>(socket: string, work: (host: GateHost) => Promise<T>)
         runtimeStatus(
           {
             ...{ engine, stacks, policy, admission: new Admission({ engine, policy }) },
-            ...{ gpus: openGpuLedger({ engine, policy }), log, signal },
+            ...{ gpus: openGpuLedger({ engine, policy }), jobs: { room: undefined }, log, signal },
           },
           sources,
         ),

@@ -12,6 +12,7 @@ import { unpackPackage } from '../../bootstrap/dev/packages.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
 import { revisionSource } from '../../src/agent/control-plane/revision-source.ts';
+import { openEngineRoom } from '../../src/agent/engine-room.ts';
 import { HostPressure } from '../../src/agent/host-pressure.ts';
 import { KeptForLater } from '../../src/agent/kept-for-later.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
@@ -49,6 +50,7 @@ beforeAll(async () => {
   engine = await startPrivateEngine(dir);
   host = await openTestHost({
     engineSocket: engine.socketPath,
+    room: (of) => openEngineRoom({ ...{ diskReserveBytes: reserve, disk, log }, kept: keeper(of) }),
     outputs: {
       offer: async () => ({ received: 0, complete: true, refused: null }),
       send: async ({ offset, bytes }) => ({ received: offset + bytes.length, complete: true, refused: null }),
@@ -75,6 +77,8 @@ afterAll(async () => {
 
 afterEach(makeRoom);
 
+const log = createLog({ level: 'silent' });
+const disk = () => readDisk(join(dir, 'data'));
 const never = () => AbortSignal.timeout(60_000);
 const get = async <T>(path: string) => (await engineCall<T>(engine.socketPath, 'GET', path)).body;
 const freeNow = () => {
@@ -128,9 +132,9 @@ function says(script: string, over: Parameters<typeof step>[1] = {}) {
   return step('main', { command: words('/bin/sh', '-c', script), results, ...over });
 }
 
-const keeper = () =>
+const keeper = (of = host.engine) =>
   new KeptForLater({
-    ...{ engine: host.engine, maxAgeHours: undefined, clock: systemClock, log: createLog({ level: 'silent' }) },
+    ...{ engine: of, maxAgeHours: undefined, clock: systemClock, log },
     ...{ jobs: { all: () => [] }, report: () => undefined, onChange: () => undefined },
   });
 
@@ -181,14 +185,32 @@ function cached(revision_sha256: string, script: string, max_bytes?: number): Pa
   };
 }
 
+it('a build goes through where a cache that nothing uses makes room for it, as does a job that asks for disk', async () => {
+  const caches = async () => (await host.engine.caches({ measure: false, signal: never() })).length;
+  await run(cached(randomBytes(32).toString('hex'), 'head -c 60m /dev/zero > zeros'));
+  leaveFree(66 * mebibyte);
+
+  const made = await run(built(`FROM base\nRUN head -c 50m /dev/zero > /big; ${waitsForRoom}\n`));
+
+  expect(made).toMatchObject({ failure: null, said: ['it runs'], left: [] });
+  expect(await caches()).toBe(0);
+  const job = cached(randomBytes(32).toString('hex'), 'echo it runs');
+  const most = (freeNow() - reserve) / 2 ** 30;
+  expect(await run({ ...job, disk_gib: most + 0.04 })).toMatchObject({ failure: null, said: ['it runs'] });
+  expect(await host.engine.builtImages(never())).toEqual([]);
+  expect(await run({ ...job, disk_gib: most + 0.3 })).toMatchObject({ failure: { code: 'disk.full' }, left: [] });
+  expect(await caches()).toBe(1);
+  await keeper().makeRoom(async () => false);
+});
+
 it('a task whose cache fills the disk fails with why; what was unused for longest goes, others keep theirs, and it runs then', async () => {
   const [old = '', other = '', full = ''] = Array.from({ length: 3 }, () => randomBytes(32).toString('hex'));
   const caches = async () =>
     (await host.engine.caches({ measure: false, signal: never() })).map((each) => each.revision_sha256);
   const told: RecordBody<'event'>[] = [];
   const pressure = new HostPressure({
-    ...{ diskReserveBytes: reserve, disk: () => readDisk(join(dir, 'data')), clock: systemClock },
-    ...{ log: createLog({ level: 'silent' }), report: (event) => void told.push(event) },
+    ...{ diskReserveBytes: reserve, disk, clock: systemClock, log, onChange: () => undefined },
+    report: (event) => void told.push(event),
     makeRoom: (isEnough) => keeper().makeRoom(isEnough),
   });
   await run(cached(old, 'head -c 60m /dev/zero > zeros'));

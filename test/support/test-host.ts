@@ -21,6 +21,7 @@ import type { RecordBody } from '../../src/contract/records.ts';
 import type { TaskResult } from '../../src/contract/task-envelope.ts';
 import { type TaskParams, type TaskType, taskSchemas, workloadOf } from '../../src/contract/tasks.ts';
 import { type Gate, startGate } from '../../src/gate/gate.ts';
+import type { EngineRoom } from '../../src/jobs/engine-room.ts';
 import type { RevisionSource } from '../../src/jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../../src/jobs/job-means.ts';
 import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
@@ -98,6 +99,8 @@ export interface TestHostOptions {
   readonly revisions?: RevisionSource;
   /** What registries are asked with. */
   readonly pullCredential?: DispatcherOptions['pullCredential'];
+  /** Makes room on the disk of the engine. */
+  readonly room?: (engine: ContainerEngine) => EngineRoom;
   readonly onJobReport?: (body: RecordBody<'job.report'>) => void;
 }
 
@@ -125,6 +128,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
         ...{ log: createLog({ level: 'error' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
       }),
     journal: options.journal,
+    room: options.room?.(engine),
     ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
   });
   const dispatcher = new Dispatcher({

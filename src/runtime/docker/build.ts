@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { AgentError, type FailureCode, type FailureDetail, failures } from '../../contract/failures.ts';
 import type { BuildImage } from '../../contract/job-build.ts';
-import { readDisk } from '../../host/resources.ts';
+import { pause } from '../../kit/backoff.ts';
 import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
@@ -16,6 +16,7 @@ import { initLabel } from '../../policy/dockerfile.ts';
 import type { BuildOptions, BuildRequest, BuiltSummary, RemovedLayers, RemoveLayersOptions } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
+import { freeOf } from './disk-room.ts';
 import { noSpace, readTrouble } from './engine-words.ts';
 import { readFacts } from './facts.ts';
 import { inspectImage } from './images.ts';
@@ -87,12 +88,12 @@ export async function build(
     source.timeout_seconds * 1000,
   );
   const signal = AbortSignal.any([options.signal, ending.signal]);
-  let looking: NodeJS.Timeout | undefined;
+  const over = new AbortController();
   let rootDir = '';
   try {
     ({ rootDir } = await readFacts(calls, signal));
-    await assertRoom(rootDir, options.diskReserveBytes);
-    looking = setInterval(() => void assertRoom(rootDir, options.diskReserveBytes).catch(end), diskMs);
+    await assertRoom(rootDir, options);
+    watchRoom(rootDir, options, over.signal).catch(end);
     const query = {
       ...{ project: projectId, key: keyOf(source), revision: source.revision_sha256 },
       ...(request.network !== undefined && { network: request.network }),
@@ -119,7 +120,7 @@ export async function build(
     throw asDiskFull(signal.aborted ? signal.reason : asUnsupported(error), words, rootDir);
   } finally {
     clearTimeout(late);
-    clearInterval(looking);
+    over.abort();
     context.destroy();
   }
 }
@@ -129,8 +130,17 @@ function keyOf({ timeout_seconds: _, ...source }: BuildImage): string {
   return createHash('sha256').update(canonicalJson(source)).digest('hex');
 }
 
-async function assertRoom(path: string, reserveBytes: number): Promise<void> {
-  const { freeBytes } = await readDisk(path);
+/** Rejects where there is no room, and when the signal is aborted. */
+async function watchRoom(path: string, options: BuildOptions, signal: AbortSignal): Promise<never> {
+  for (;;) {
+    await pause(diskMs, signal);
+    await assertRoom(path, options);
+  }
+}
+
+async function assertRoom(path: string, options: BuildOptions): Promise<void> {
+  const { diskReserveBytes: reserveBytes, makeRoom } = options;
+  const freeBytes = await freeOf(path, reserveBytes, makeRoom);
   if (freeBytes >= reserveBytes) return;
   const reason = `The engine's disk has ${toGib(freeBytes)} GiB left, and ${toGib(reserveBytes)} are kept free.`;
   throw new AgentError('disk.full', { reason, path, free_bytes: freeBytes, needed_bytes: reserveBytes });

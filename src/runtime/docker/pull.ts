@@ -11,13 +11,13 @@
  */
 import { AgentError } from '../../contract/failures.ts';
 import type { RegistryImage } from '../../contract/workload-oci-launch.ts';
-import { readDisk } from '../../host/resources.ts';
 import { type Backoff, backoffDelay, pause } from '../../kit/backoff.ts';
 import { SharedWork } from '../../kit/shared-work.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { type ImageRef, isRepoDigestOf, parseImageReference } from '../../policy/image-reference.ts';
-import type { PullOptions, PullProgress } from '../engine.ts';
+import type { MakeRoom, PullOptions, PullProgress } from '../engine.ts';
 import type { Calls } from './calls.ts';
+import { freeOf } from './disk-room.ts';
 import { readFacts } from './facts.ts';
 import { inspectImage } from './images.ts';
 import { PullCredentials } from './pull-credentials.ts';
@@ -87,7 +87,7 @@ export class Puller {
     signal: AbortSignal,
   ): Promise<ImageFacts> {
     const { rootDir } = await readFacts(this.#calls, signal);
-    const assertRoom = (bytes: number) => assertDiskRoom(rootDir, bytes + reserveOf(waiting));
+    const assertRoom = (bytes: number) => assertDiskRoom(rootDir, bytes + reserveOf(waiting), makeRoomOf(waiting));
     await assertRoom(0);
     const credential = await credentials.next(signal);
     signal.throwIfAborted();
@@ -137,8 +137,12 @@ function reserveOf(waiting: Waiting): number {
   return Math.max(0, ...[...waiting].map(({ diskReserveBytes }) => diskReserveBytes));
 }
 
-async function assertDiskRoom(path: string, neededBytes: number): Promise<void> {
-  const { freeBytes } = await readDisk(path);
+function makeRoomOf(waiting: Waiting): MakeRoom | undefined {
+  return [...waiting].find(({ makeRoom }) => makeRoom)?.makeRoom;
+}
+
+async function assertDiskRoom(path: string, neededBytes: number, makeRoom: MakeRoom | undefined): Promise<void> {
+  const freeBytes = await freeOf(path, neededBytes, makeRoom);
   if (freeBytes < neededBytes) {
     throw new AgentError('disk.full', { path, free_bytes: freeBytes, needed_bytes: neededBytes });
   }

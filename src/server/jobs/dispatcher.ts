@@ -5,6 +5,7 @@
 import { CompactEncrypt, importJWK } from 'jose';
 import { AgentError } from '../../contract/failures.ts';
 import type { JobPlan } from '../../contract/job-plan.ts';
+import type { PlanPart } from '../../contract/plan-parts.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { manifestOf } from '../../manifests/computalot/requirements.ts';
@@ -208,6 +209,7 @@ async function sealedPlan(
   };
   return {
     ...plan,
+    ...(parts.includes('disk' satisfies PlanPart) && { disk_gib: job.needs.disk_gib }),
     images: plan.images.map((image) => withCredential('image', image)),
     inputs: plan.inputs.map((input) => withCredential('input', input)),
   };

@@ -45,7 +45,7 @@ function hostOf(
     free: {
       cpu_cores: Math.min(free.cpu_cores, has.cpu_cores - used.cpu_cores),
       memory_gib: Math.min(free.memory_gib, has.memory_gib - used.memory_gib),
-      disk_gib: disk?.free ?? 0,
+      disk_gib: disk ? disk.free + (disk.evictable ?? 0) : 0,
     },
     cards: cardsOf(host, neighbours, shape),
     ...{ cardLimit: shape.gpu_count, cardsPromised: used.gpu_count },

@@ -76,7 +76,7 @@ function runtimeDrift(runtime: NonNullable<Node['runtime']>): (Drift | undefined
   const { runtimes, compose_version: compose, engine, gpus, resources } = runtime;
   const isUsable = runtimes.some(({ approved, state }) => approved && state === 'ready');
   const hasNvidia = gpus.some(({ vendor }) => vendor === 'nvidia');
-  const { free, reserved, total, used } = resources.disk_gib;
+  const { free, reserved, total, used, evictable = 0 } = resources.disk_gib;
   return [
     runtimes.length === 0 || isUsable
       ? undefined
@@ -94,7 +94,7 @@ function runtimeDrift(runtime: NonNullable<Node['runtime']>): (Drift | undefined
           ...{ what: 'NVIDIA toolkit', expected: 'one that hands the cards of NVIDIA to containers' },
           ...{ found: 'missing, and no CDI spec names the cards', remedy: rebootstrap },
         },
-    free > 0
+    free + evictable > 0
       ? undefined
       : {
           ...{ what: 'disk', expected: `more than ${reserved} GiB free` },

@@ -10,6 +10,7 @@ const gib = 2 ** 30;
 
 function host() {
   const events: RecordBody<'event'>[] = [];
+  const changes: number[] = [];
   const world = {
     ...{ freeBytes: 100 * gib, isKnown: true },
     ...{ kept: [] as number[], onRemove: () => undefined as unknown },
@@ -19,6 +20,7 @@ function host() {
     disk: async () =>
       world.isKnown ? { totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 } : undefined,
     log: createLog({ level: 'silent' }),
+    onChange: () => void changes.push(world.freeBytes / gib),
     makeRoom: async (isEnough) => {
       for (const bytes of world.kept.splice(0)) {
         world.onRemove();
@@ -28,7 +30,7 @@ function host() {
       }
     },
   });
-  return { world, pressure, types: () => events.map(({ event }) => event.type) };
+  return { world, pressure, changes, types: () => events.map(({ event }) => event.type) };
 }
 
 const codeOf = (work: () => void): unknown => {
@@ -112,6 +114,16 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
       }),
     );
     expect(types()).toEqual(['disk.short']);
+  });
+
+  it('is told of where it has clearly more or less than before, of which it has 200 GiB', async () => {
+    const { world, pressure, changes } = host();
+    for (const free of [100, 99, 98.5, 97.9, 97, 99.5, 100.1]) {
+      world.freeBytes = free * gib;
+      await pressure.look();
+    }
+
+    expect(changes).toEqual([97.9, 100.1]);
   });
 
   it('recovers by itself, and gives no storm of events where it hovers around the mark', async () => {

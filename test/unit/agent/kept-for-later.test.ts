@@ -58,6 +58,7 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
   const caches = [cache('c', at(3)), cache('a', at(1))];
   const images = [image('b', at(2))];
   let layers = [...made];
+  let measured = 0;
   const held = new Set<string>();
   const broken = new Set<string>();
   const now = [...live];
@@ -72,6 +73,7 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
     engine: {
       caches: async ({ measure }) => {
         if (measure && broken.has('measuring')) throw new AgentError('engine.timed_out');
+        if (measure) measured += 1;
         return [...caches];
       },
       builtImages: async () => [...images],
@@ -108,6 +110,8 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
     keeper,
     left,
     caches,
+    images,
+    measured: () => measured,
     held,
     broken,
     now,
@@ -123,9 +127,10 @@ function jobOf(name: string) {
 
 const enoughAfter = (times: number) => {
   let asked = 0;
+  // Asked once before as well.
   return async () => {
     asked += 1;
-    return asked >= times;
+    return asked > times;
   };
 };
 
@@ -175,6 +180,49 @@ describe('making room', () => {
   });
 });
 
+describe('making room for somebody', () => {
+  it('leaves what is theirs, and takes nothing where there is enough by then', async () => {
+    const { keeper, left } = host();
+
+    await Promise.all([keeper.makeRoom(enoughAfter(0)), keeper.makeRoom(enoughAfter(9), new Set([revision('a')]))]);
+
+    expect(left()).toEqual(['a']);
+  });
+});
+
+describe('what is kept', () => {
+  it('counts as room where it may go: of a cache as far as it was measured, of an image what is its own', async () => {
+    const { keeper, caches, images, now } = host();
+    caches.push(cache('d', at(3), { bytes: null }), cache('e', at(3), { in_use: true }));
+    images.push(image('f', at(3), { own_bytes: 4 }), image('g', at(3), { own_bytes: 3 }));
+
+    expect(await keeper.evictable(AbortSignal.timeout(1000))).toBe(5 + 5 + 4 + 3);
+    now.push('a', 'g');
+    expect(await keeper.evictable(AbortSignal.timeout(1000))).toBe(5 + 4);
+  });
+
+  it('counts for a job of its revision: caches, and one image with its bases', async () => {
+    const { keeper, images } = host();
+    images.push(image('a', at(3)), image('a', at(3), { bytes: 20, key: revision('k') }));
+
+    expect(await keeper.bytesOf(new Set([revision('a')]))).toBe(5 + 20);
+    expect(await keeper.bytesOf(new Set([revision('x')]))).toBe(0);
+  });
+
+  it('is measured where nobody has since it was used, and where nothing uses it', async () => {
+    const { keeper, caches, measured } = host();
+    await keeper.measure();
+    caches.push(cache('d', at(3), { bytes: null, in_use: true }));
+    await keeper.measure();
+    expect(measured()).toBe(0);
+
+    caches.push(cache('e', at(3), { bytes: null }));
+    await keeper.measure();
+
+    expect(measured()).toBe(1);
+  });
+});
+
 describe('making room all the same', () => {
   it('goes on where sizes cannot be told, and behind what cannot be removed', async () => {
     const { keeper, left, broken } = host();
@@ -188,7 +236,12 @@ describe('making room all the same', () => {
   it('leaves what a job is of that has begun meanwhile', async () => {
     const { keeper, left, now } = host();
 
-    await keeper.makeRoom(async () => now.push('c') > 9);
+    let isAsked = false;
+    await keeper.makeRoom(async () => {
+      if (isAsked) now.push('c');
+      isAsked = true;
+      return false;
+    });
 
     expect(left()).toEqual(['c']);
   });

@@ -14,13 +14,13 @@ const minuteMs = 60_000;
 const log = createLog({ level: 'silent' });
 
 describe('what the agent does again and again', () => {
-  it('is to look at the disk, and to take away what is old of the journal, of the cache of inputs and of what is kept of projects', async () => {
+  it('is to look at the disk, to take away what is old of the journal, of the cache of inputs and of what is kept of projects, and to measure that', async () => {
     const { done, clock, stop } = upkeep();
 
     await clock.advance(60 * minuteMs);
     await stop();
 
-    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, groups: 61 });
+    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, measured: 2, groups: 61 });
   });
 
   it('goes on where it did not work once', async () => {
@@ -29,7 +29,7 @@ describe('what the agent does again and again', () => {
     await clock.advance(60 * minuteMs);
     await stop();
 
-    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, groups: 61 });
+    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, measured: 2, groups: 61 });
   });
 });
 
@@ -60,7 +60,7 @@ describe('tidying up the cache of inputs', () => {
 function upkeep({ fails = false } = {}) {
   const clock = manualClock();
   const ending = new AbortController();
-  const done = { look: 0, journal: 0, inputs: 0, kept: 0, groups: 0 };
+  const done = { look: 0, journal: 0, inputs: 0, kept: 0, measured: 0, groups: 0 };
   const count = (what: keyof typeof done) => {
     done[what] += 1;
     if (fails) throw new Error('the disk is gone');
@@ -70,7 +70,7 @@ function upkeep({ fails = false } = {}) {
     pressure: { look: async () => count('look') },
     journal: { prune: () => count('journal') },
     inputs: { prune: async () => count('inputs') },
-    kept: { prune: async () => count('kept') },
+    kept: { prune: async () => count('kept'), measure: async () => count('measured') },
     endIdle: async () => count('groups'),
   };
   const ended = keepUp(options);

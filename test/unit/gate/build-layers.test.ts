@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { buildLabels, labels } from '../../../src/contract/names.ts';
-import { removeUnused } from '../../../src/gate/build-layers.ts';
+import { ownBytes, removeUnused } from '../../../src/gate/build-layers.ts';
 import { BuildTurns } from '../../../src/gate/build-turns.ts';
 import { type BuiltImage, BuiltImages } from '../../../src/gate/built-images.ts';
 import type { GateContext } from '../../../src/gate/context.ts';
@@ -15,6 +15,7 @@ interface Image {
   readonly parent?: string;
   readonly tags?: readonly string[];
   readonly labels?: Record<string, string>;
+  readonly size?: number;
 }
 interface Container {
   readonly image: string;
@@ -34,9 +35,9 @@ function engineOf(images: Record<string, Image>, containers: Record<string, Cont
   const present = { ...containers };
   const answer = (status: number, body: unknown = {}) => ({ status, body: Buffer.from(JSON.stringify(body)) });
   const listed = () =>
-    Object.entries(left).map(([name, { parent, tags = [], labels: carried = {} }]) => ({
+    Object.entries(left).map(([name, { parent, tags = [], labels: carried = {}, size = 10 }]) => ({
       ...{ Id: id(name), ParentId: parent === undefined ? '' : id(parent), RepoTags: tags, Labels: carried },
-      ...{ Created: 1, Size: 10 },
+      ...{ Created: 1, Size: size },
     }));
   const nameOf = (path: string) =>
     Object.keys(images).find((name) => decodeURIComponent(path).includes(id(name))) ?? '';
@@ -91,6 +92,24 @@ describe('what builds leave', () => {
     expect(images()).toEqual(['ba5e', 'b']);
     await removeUnused({ of: (project) => project === 'p1' }, gate, never);
     expect(images()).toEqual(['ba5e']);
+  });
+});
+
+it('an image has for itself what nothing else stands on, down to what came from elsewhere', async () => {
+  const { gate, builtImages } = engineOf({
+    ba5e: { tags: ['base:1'], size: 100 },
+    a: { parent: 'ba5e', size: 150 },
+    b: { parent: 'a', size: 160 },
+    c: { parent: 'b', size: 163 },
+    d: { parent: 'a', size: 155 },
+    e: { parent: 'ba5e', size: 170 },
+  });
+  for (const each of [record('c'), record('d', 'd'), record('e', 'e'), record('f', 'f')]) builtImages.note(each);
+
+  // Two stand on `a`; the engine has no `f` any more.
+  const [c, d, e, f] = [13, 5, 70, 0];
+  expect(Object.fromEntries(await ownBytes(gate, never))).toEqual({
+    ...{ [id('c')]: c, [id('d')]: d, [id('e')]: e, [id('f')]: f },
   });
 });
 

@@ -51,6 +51,21 @@ it('each step of a build is told once, and what is written otherwise as it comes
   ]);
 });
 
+it('room is asked for before a build fails for want of it', async () => {
+  const engine = await engineThatWrites([{ stream: 'Step 1/1 : FROM x' }]);
+  const asked: number[] = [];
+  const build = (diskReserveBytes: number) =>
+    engine.build({ projectId: 'project-1', source }, Readable.from([]), {
+      ...{ signal: AbortSignal.timeout(25_000), diskReserveBytes },
+      makeRoom: async (bytes) => void asked.push(bytes),
+    });
+
+  await build(0);
+  expect(asked).toEqual([]);
+  await expect(build(2 ** 60)).rejects.toMatchObject({ code: 'disk.full', detail: { path: disk } });
+  expect(asked).toEqual([2 ** 60]);
+});
+
 it.each([
   [
     'a command found no room',

@@ -117,6 +117,20 @@ describe('a pull', () => {
     await expect(pull()).rejects.toMatchObject({ code: 'image.rate_limited', detail: { retry_after_seconds: 1 } });
   });
 
+  it('asks for room before it fails for want of it', async () => {
+    const { pull, retries } = await open({ words: [undefined] });
+    const asked: number[] = [];
+    const makeRoom = async (bytes: number) => void asked.push(bytes);
+
+    const failed = pull({ diskReserveBytes: 2 ** 60, makeRoom });
+
+    await expect(failed).rejects.toMatchObject({ code: 'disk.full', detail: { needed_bytes: 2 ** 60 } });
+    expect([asked, retries]).toEqual([[2 ** 60], []]);
+    asked.splice(0);
+    await pull({ makeRoom });
+    expect(asked).toEqual([]);
+  });
+
   it('takes a new credential once, which does not count as an attempt', async () => {
     const { pull, auth, retries } = await open({ words: ['unauthorized', 'EOF', 'EOF', undefined] });
     const bearers = ['old', 'new', 'newer', 'newest'];

@@ -107,6 +107,18 @@ describe('a plan that can be carried out', () => {
     expect(context.jobs.records.all()).toEqual([]);
   });
 
+  it('is refused where there is too little disk for it, and goes on with what was begun whatever there is', async () => {
+    const full = async () => Promise.reject(new AgentError('disk.full'));
+    const room = { make: async () => undefined, makeFor: full, evictable: async () => 0 };
+    const { context } = taskContext(jobEngine({}).engine, { jobs: openHostJobs({ room }) });
+
+    await expect(launchJob(plan(), context)).rejects.toMatchObject({ code: 'disk.full' });
+    expect(context.jobs.records.all()).toEqual([]);
+    const begun = keptJob('preparing', 'pending', { task_id: 'task-1' });
+    context.jobs.records.begin({ ...begun, record: { ...begun.record, deadline_at: Date.now() + 3_600_000 } });
+    expect(await launchJob(plan(), context)).toMatchObject({ state: 'succeeded' });
+  });
+
   it('under an id that is at work already is refused', async () => {
     const { context } = taskContext(jobEngine({}).engine);
     context.jobs.records.begin(keptJob('running', 'running'));

@@ -57,7 +57,7 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
       builds: false,
       build_network: false,
       gvisor_cards: false,
-      plans: ['folder_inputs', 'shared_services', 'service_states'],
+      plans: ['folder_inputs', 'shared_services', 'service_states', 'disk'],
     },
   });
   expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');
@@ -198,6 +198,30 @@ it('lists what stands against a launch: an engine that is not approved, a runtim
   expect(output.resources.disk_gib.free).toBe(0);
 });
 
+it('says how much would make room for a job, and is ready where that is all there is', async () => {
+  const said = async (evictableGib: number, disk_gib = 0) => {
+    const reserves = { ...policy.reserves, disk_gib };
+    return (await probe({ evictable: async () => evictableGib * gib, policy: { reserves } })).output;
+  };
+  const { free, ...disk } = (await said(3)).resources.disk_gib;
+  expect(disk).toMatchObject({ evictable: 3 });
+  expect(free).toBeGreaterThan(0);
+
+  // What is missing of the reserve comes first.
+  const short = await said(1e9 + 5, 1e9);
+  expect(short).toMatchObject({ ready: true, resources: { disk_gib: { free: 0 } } });
+  expect(short.resources.disk_gib.evictable).toBeGreaterThan(5);
+  expect(short.resources.disk_gib.evictable).toBeLessThan(1e9);
+  expect((await said(5, 1e9)).resources.disk_gib).toMatchObject({ free: 0, evictable: 0 });
+});
+
+it('says nothing of that where no room is made, or nobody knows', async () => {
+  const away = async () => Promise.reject(new AgentError('engine.unavailable'));
+
+  expect((await probe({})).output.resources.disk_gib).not.toHaveProperty('evictable');
+  expect((await probe({ evictable: away })).output.resources.disk_gib).not.toHaveProperty('evictable');
+});
+
 it('logs why cards or Compose are missing, and still reports the host ready', async () => {
   const reason = 'The docker client has no Compose plugin.';
   const version = () => Promise.reject(new AgentError('compose.unavailable', { reason }));
@@ -244,11 +268,14 @@ interface ProbeOptions extends Partial<StatusSources> {
   readonly engine?: Pick<ContainerEngine, 'facts' | 'list'>;
   readonly policy?: Partial<HostPolicy>;
   readonly stacks?: StackRunner;
+  readonly evictable?: () => Promise<number>;
   readonly signal?: AbortSignal;
 }
 
 async function probe({ containers = [], engine, stacks, policy: over, signal = patience, ...rest }: ProbeOptions) {
-  const { cards, driverTrouble: reason = null, whyNoneInGvisor, ...sources } = rest;
+  const { evictable, ...looked } = rest;
+  const room = evictable && { evictable, make: async () => undefined, makeFor: async () => undefined };
+  const { cards, driverTrouble: reason = null, whyNoneInGvisor, ...sources } = looked;
   const known = containers.map(({ instance, ...facts }) => ({
     ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },
     ...facts,
@@ -260,6 +287,7 @@ async function probe({ containers = [], engine, stacks, policy: over, signal = p
     {
       engine: used as ContainerEngine,
       stacks: stacks ?? recordingStacks().stacks,
+      jobs: { room },
       policy: effective,
       admission: new Admission({
         ...{ engine: used, policy: effective },
