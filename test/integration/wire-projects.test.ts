@@ -134,7 +134,7 @@ async function nextBuild(...before: readonly string[]): Promise<string[]> {
   return found.map(({ Id }) => Id);
 }
 
-/** Resolves once it has printed that, while it runs. */
+/** Resolves once it has printed that, while it runs. To be called at once: what came before is not seen. */
 async function printed({ child, ended }: RunningTask, wanted: RegExp): Promise<void> {
   let text = '';
   const found = Promise.withResolvers<void>();
@@ -165,9 +165,10 @@ it('a build ends with a job that is cancelled; the next job of the revision buil
 
   const given = await submit();
   const said = wire.member.cli('jobs', 'logs', given.id, '--step', 'build', '--follow');
+  const seen = printed(said, /^waits$/m);
   const first = await nextBuild();
   // It waits for what only this test does: whatever is read of it now is read before it is over.
-  await printed(said, /^waits$/m);
+  await seen;
   const onHost = await startNodeAgent(['logs', given.id, '--config', wire.configFile]).ended;
   expect(onHost.stdout).toMatch(/^build \| Step 1 of \d+: FROM [\s\S]*^build \| waits$/m);
   expect((await run('logs', given.id)).stdout).toBe(onHost.stdout);
