@@ -32,8 +32,8 @@ it('brings any page in less than 57 kB, compressed, all that comes with it inclu
   expect(Math.max(...pages)).toBeLessThan(57_000);
 });
 
-it('brings all of its pages together in less than 92 kB, compressed', () => {
-  expect(sumOf([...first, ...pagesLater])).toBeLessThan(92_000);
+it('brings all of its pages together in less than 93 kB, compressed', () => {
+  expect(sumOf([...first, ...pagesLater])).toBeLessThan(93_000);
 });
 
 it('brings what judges documents in less than 200 kB, compressed, and with no page', () => {
