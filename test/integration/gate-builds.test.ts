@@ -442,7 +442,8 @@ describe('what builds leave on the engine', () => {
         over.resolve();
         await wiped;
 
-        expect(order).toEqual(['ended', 'listed', 'wiped']);
+        // First for who has asked what was built.
+        expect(order).toEqual(['listed', 'ended', 'listed', 'wiped']);
       },
     );
   });
