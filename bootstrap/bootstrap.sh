@@ -530,6 +530,7 @@ merge_engine_config() {
     try_gvisor
     set -- "$@" --gvisor "$(command -v runsc)"
   fi
+  if has runsc && [ -n "$(gvisor_directfs runsc)" ]; then set -- "$@" --gvisor-directfs; fi
   case $GVISOR_CARDS in
     on) set -- "$@" --gvisor-cards ;;
     off) set -- "$@" --no-gvisor-cards ;;
@@ -745,13 +746,19 @@ try_gvisor_cards() {
   CARDS_START=yes
 }
 
+# gvisor_directfs RUNSC: the flag by which it leaves the files of the host to a process of its own; nothing for one that always does.
+gvisor_directfs() {
+  if "$1" flags 2>&1 | grep -q -e '-directfs'; then echo --directfs=false; fi
+}
+
 # gvisor_starts RUNSC [FLAG]: tried with a program of the host, on which the sandbox looks read-only.
 gvisor_starts() {
   runsc=$1
   shift
+  directfs=$(gvisor_directfs "$runsc")
   rm -rf "$WORK/own/gvisor"
   mkdir "$WORK/own/gvisor"
-  (cd "$WORK/own/gvisor" && "$runsc" spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 "$runsc" --root "$PWD/state" --network=host --directfs=false "$@" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
+  (cd "$WORK/own/gvisor" && "$runsc" spec -cwd / -- /bin/true && sed -i 's#"path": "rootfs"#"path": "/"#' config.json && timeout 30 "$runsc" --root "$PWD/state" --network=host ${directfs:+"$directfs"} "$@" --ignore-cgroups run gpuaas-try) >>"$LOG" 2>&1 </dev/null 9>&-
 }
 
 # Both the engine and host policy have to give them. Whether the engine can is asked before either is told.

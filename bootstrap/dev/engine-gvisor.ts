@@ -8,7 +8,7 @@ import { chmod, chown, mkdir, readFile, realpath, rename, rm, stat, writeFile } 
 import { dirname, join } from 'node:path';
 import { ENGINE_SOCKET, engineProcess } from './engine.ts';
 import { answersPing, askEngine } from './engine-api.ts';
-import { ensureGvisor, GVISOR_RUNTIME } from './gvisor.ts';
+import { ensureGvisor, GVISOR_RUNTIME, gvisorProgram } from './gvisor.ts';
 import { installedByUs } from './packages.ts';
 import { signal, until } from './processes.ts';
 import { say, step } from './progress.ts';
@@ -53,7 +53,11 @@ const reloadSeconds = 30;
  */
 export async function offerGvisor(isAsked: boolean, engine = usual): Promise<string | undefined> {
   try {
-    if (await knows(engine)) return undefined;
+    if (await knows(engine)) {
+      // Of an older checkout, it may have other flags. Who has told it of another one answers for that.
+      if (await isTold(engine)) await ensureGvisor();
+      return undefined;
+    }
     if (!isAsked && !(await isOurs()))
       return `the engine was here before, and is told of it only by: ${place.command} -- --gvisor`;
     const program = await ensureGvisor();
@@ -91,12 +95,21 @@ async function isOurs(): Promise<boolean> {
   return (await engineProcess()) !== undefined || (await installedByUs()).includes('docker.io');
 }
 
-async function knows({ socketPath }: Engine): Promise<boolean> {
+async function knows(engine: Engine): Promise<boolean> {
+  const runtime = await runtimeOf(engine);
+  return runtime !== undefined && !(runtime.path?.startsWith('/') && !existsSync(runtime.path));
+}
+
+/** True where it is the program that is made here. */
+async function isTold(engine: Engine): Promise<boolean> {
+  return (await runtimeOf(engine))?.path === gvisorProgram();
+}
+
+async function runtimeOf({ socketPath }: Engine): Promise<Runtime | undefined> {
   const { Runtimes } = await askEngine<{ Runtimes: Readonly<Record<string, Runtime>> }>({
     ...{ socketPath, method: 'GET', path: '/info' },
   });
-  const runtime = Runtimes[GVISOR_RUNTIME];
-  return runtime !== undefined && !(runtime.path?.startsWith('/') && !existsSync(runtime.path));
+  return Runtimes[GVISOR_RUNTIME];
 }
 
 async function tell(engine: Engine, program: string): Promise<void> {

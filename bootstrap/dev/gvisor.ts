@@ -21,9 +21,12 @@ export async function gvisorFlag(dir: string): Promise<string> {
   return `--add-runtime=${GVISOR_RUNTIME}=${program}`;
 }
 
+/** Where the program is that `ensureGvisor` makes. */
+export const gvisorProgram = () => join(cacheDir(), 'gvisor', GVISOR_RUNTIME);
+
 /** Makes sure that there is a program which engines can have as a runtime, and gives its path. An error where it starts nothing here. */
 export async function ensureGvisor(): Promise<string> {
-  const program = join(cacheDir(), 'gvisor', GVISOR_RUNTIME);
+  const program = gvisorProgram();
   if (await isAsWritten(program)) return program;
   return await withLock('gvisor', async () => {
     const runsc = await fetched();

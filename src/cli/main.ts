@@ -265,6 +265,7 @@ function addBootstrapCommands(program: Command, carry: Carry): void {
     .description("print the engine's daemon.json with what is missing in it; on stderr what is set otherwise")
     .option('--nvidia <path>', "NVIDIA's container runtime, to be added")
     .option('--gvisor <path>', 'runsc, to be added')
+    .option('--gvisor-directfs', 'runsc knows --directfs, and is to be told not to', false)
     .option('--gvisor-cards', 'have runsc hand on NVIDIA cards (--nvproxy)')
     .option('--no-gvisor-cards', 'have runsc hand on none')
     .option('--no-live-restore', 'leave out what an engine in a swarm cannot have')

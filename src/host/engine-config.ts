@@ -14,6 +14,8 @@ export interface EngineWishes {
   readonly nvidiaRuntime?: string;
   /** gVisor's `runsc`, where it was asked for. */
   readonly gvisorRuntime?: string;
+  /** Whether the gVisor of this host can open files by itself, which is switched off then. */
+  readonly gvisorDirectfs?: boolean;
   /** Whether gVisor hands on NVIDIA cards; as it is where nobody has said. */
   readonly gvisorCards?: boolean;
   /** False where the engine is part of a swarm, which cannot have it. */
@@ -84,26 +86,27 @@ function isBounded(options: unknown): boolean {
 }
 
 /**
- * What gVisor is started with, and what is so without it.
+ * What gVisor is started with, and what is so without it; the latter where it opens files by itself (`gvisorDirectfs`).
  *
  * The engine tells the names of a network on the loopback of each container's namespace, where gVisor's own network cannot ask. With
  * the kernel's a container is in its namespace as ever. And a sandbox that opens files of its host by itself empties one of a mount
  * that is read-only, when its root opens that to be written anew, before it refuses to: the process that else opens them does not.
  */
-const gvisorArgs = {
+const gvisorArgs = ({ gvisorDirectfs }: EngineWishes): Readonly<Record<string, string>> => ({
   '--network=host': 'its containers find no names, neither of their network nor of the world',
-  '--directfs=false': 'its containers can empty files of what they have mounted read-only',
-};
+  ...(gvisorDirectfs && { '--directfs=false': 'its containers can empty files of what they have mounted read-only' }),
+});
 
 function runtimes(config: Json, wishes: EngineWishes, otherwise: string[]): Json {
   const { nvidiaRuntime, gvisorRuntime, gvisorCards } = wishes;
   const known = (config['runtimes'] ?? {}) as Json;
+  const args = gvisorArgs(wishes);
   const wanted: Json = {
     ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
-    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: Object.keys(gvisorArgs) } }),
+    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: Object.keys(args) } }),
   };
   const { runsc } = known as { readonly runsc?: { readonly runtimeArgs?: readonly string[] } };
-  for (const [arg, what] of Object.entries(runsc ? gvisorArgs : {})) {
+  for (const [arg, what] of Object.entries(runsc ? args : {})) {
     if (!runsc?.runtimeArgs?.includes(arg)) otherwise.push(`Runtime runsc is without \`${arg}\`: ${what}.`);
   }
   const missing = Object.fromEntries(Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name)));

@@ -32,6 +32,20 @@ describe('podman in the place of the engine', () => {
   });
 });
 
+describe('a gVisor', () => {
+  const told = (flags: string) => {
+    const path = withPrograms(join(folder, 'gvisor'), { runsc: `[ "$*" = flags ] && printf '${flags}' >&2` });
+    return dash('gvisor_directfs runsc', path);
+  };
+
+  it('is told to leave files to a process of its own where it knows how to do otherwise, and not with an unknown flag', () => {
+    expect(told('  -debug\\n  -directfs\\n\\tdirectly access the container filesystems')).toMatchObject({
+      ...{ status: 0, stdout: '--directfs=false\n' },
+    });
+    expect(told('  -debug\\n  -overlay\\n')).toMatchObject({ status: 0, stdout: '' });
+  });
+});
+
 describe('an engine', () => {
   const engine = (name: string, answer: string | undefined, state: string) => {
     const file = join(folder, `${name}-answer`);

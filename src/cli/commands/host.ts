@@ -29,15 +29,16 @@ interface WithConfig {
 export interface EngineConfigOptions {
   readonly nvidia?: string;
   readonly gvisor?: string;
+  readonly gvisorDirectfs: boolean;
   readonly gvisorCards?: boolean;
   readonly liveRestore: boolean;
 }
 
 /** Prints `daemon.json` with what is missing in it, and on stderr what the operator has set otherwise. */
 export function printEngineConfig(file: string, options: EngineConfigOptions): number {
-  const { nvidia, gvisor, gvisorCards, liveRestore } = options;
+  const { nvidia, gvisor, gvisorDirectfs, gvisorCards, liveRestore } = options;
   const merged = mergeEngineConfig(textOf(file), {
-    liveRestore,
+    ...{ liveRestore, gvisorDirectfs },
     ...(nvidia === undefined ? {} : { nvidiaRuntime: nvidia }),
     ...(gvisor === undefined ? {} : { gvisorRuntime: gvisor }),
     ...(gvisorCards === undefined ? {} : { gvisorCards }),

@@ -22,7 +22,7 @@ describe('the configuration of an engine', () => {
     };
 
     const { config, otherwise } = merged(JSON.stringify(before), {
-      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: '/usr/bin/runsc' },
+      ...{ liveRestore: true, nvidiaRuntime: nvidia, gvisorRuntime: '/usr/bin/runsc', gvisorDirectfs: true },
     });
 
     const added = {
@@ -56,11 +56,20 @@ describe('the configuration of an engine', () => {
     ],
     ['no forwarding', { iptables: false }, '`iptables` is false'],
   ])('leaves to its operator what he has set otherwise, and names it: %s', (_what, set, sentence) => {
-    const { config, otherwise } = merged(JSON.stringify(set), { liveRestore: true, nvidiaRuntime: nvidia });
+    const wishes = { liveRestore: true, nvidiaRuntime: nvidia, gvisorDirectfs: true };
+    const { config, otherwise } = merged(JSON.stringify(set), wishes);
 
     expect(config).toMatchObject(set);
     expect(otherwise).toHaveLength(1);
     expect(otherwise[0]).toContain(sentence);
+  });
+
+  it('gives a gVisor that knows no directfs no flag for it, and misses none', () => {
+    const wishes = { liveRestore: true, gvisorRuntime: '/usr/bin/runsc', gvisorDirectfs: false };
+    const { config } = merged('{}', wishes);
+
+    expect(config.runtimes.runsc.runtimeArgs).toEqual(['--network=host']);
+    expect(merged(JSON.stringify(config), wishes).otherwise).toEqual([]);
   });
 
   it('takes a runtime by its bare name, as other tools write it, for the same', () => {
@@ -76,7 +85,7 @@ describe('the configuration of an engine', () => {
     const kata = { path: '/opt/kata' };
     const asked = (runtimes: object | undefined, gvisorCards: boolean | undefined) =>
       merged(JSON.stringify({ runtimes }), {
-        ...{ liveRestore: true, gvisorRuntime: '/usr/bin/runsc' },
+        ...{ liveRestore: true, gvisorRuntime: '/usr/bin/runsc', gvisorDirectfs: true },
         ...(gvisorCards !== undefined && { gvisorCards }),
       }).config.runtimes;
     const args = ['--network=host', '--debug', '--nvproxy'];
