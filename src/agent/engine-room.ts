@@ -39,7 +39,10 @@ export function openEngineRoom({ diskReserveBytes, disk, kept, log }: EngineRoom
   const makeFor = async ({ disk_gib, ...plan }: JobPlan) => {
     if (disk_gib === undefined || (await free()) >= disk_gib * gib + diskReserveBytes) return;
     const own = revisionsOf(plan);
-    const wanted = Math.max(0, disk_gib * gib - (await unlessAway(kept.bytesOf(own), 0)));
+    const there = await unlessAway(kept.bytesOf(own), undefined);
+    // Nobody can say then how much it needs beside that.
+    if (there === undefined) return;
+    const wanted = Math.max(0, disk_gib * gib - there);
     if ((await free()) < wanted + diskReserveBytes) await make(wanted + diskReserveBytes, own);
     const freeBytes = await free();
     if (freeBytes >= wanted + diskReserveBytes) return;

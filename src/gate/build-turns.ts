@@ -43,9 +43,12 @@ export class BuildTurns {
 
   /** Takes away while no build begins. `isBuilding`: one of that project, or of any, is at work, so nothing of it may go. */
   async remove<T>(work: (isBuilding: (project?: string) => boolean) => Promise<T>): Promise<T> {
-    const isBuilding = (project?: string) =>
-      project === undefined ? this.#atWork.size > 0 : this.#atWork.has(project);
-    return await this.#removals.run(removals, () => work(isBuilding));
+    return await this.#removals.run(removals, () => work((project) => this.isBuilding(project)));
+  }
+
+  /** True if one of that project, or of any, is at work now. */
+  isBuilding(project?: string): boolean {
+    return project === undefined ? this.#atWork.size > 0 : this.#atWork.has(project);
   }
 
   /** Resolves when those that are given up now are over. */

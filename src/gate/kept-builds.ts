@@ -25,7 +25,10 @@ export async function findBuild(call: GateCall, gate: GateContext): Promise<void
 
 /** All that was built here, also what the engine has no more. */
 export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
-  const [used, own] = await Promise.all([imagesInUse(gate, call.signal), ownBytes(gate, call.signal)]);
+  // What is built here is told of also where the engine's list of images takes too long.
+  const own = ownBytes(gate, call.signal).catch(() => new Map<string, number>());
+  const used = await imagesInUse(gate, call.signal);
+  const ownOf = await own;
   const builds = gate.builtImages
     .all()
     .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
@@ -35,9 +38,10 @@ export async function listBuilds(call: GateCall, gate: GateContext): Promise<voi
         revision_sha256: revision,
         image_id: image,
         bytes,
-        own_bytes: own.get(image) ?? 0,
+        own_bytes: ownOf.get(image) ?? 0,
         used_at,
-        in_use: used.has(image),
+        // Nothing of a project may go beside a build of it.
+        in_use: used.has(image) || gate.builds.isBuilding(project),
       },
     }));
   sendJson(call.response, 200, { builds });

@@ -39,17 +39,17 @@ export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob
     const known = jobs.records.get(id);
     const isResumed = known?.task_id === taskId;
     if (isResumed && jobHasEnded(known.record.state)) return await finish(new RunningJob(known, ground));
-    if (!isResumed) {
-      await clear(plan, known, ground);
-      await jobs.room?.makeFor(plan);
-    }
+    if (!isResumed) await clear(plan, known, ground);
     const room = await takeRoom(plan, ground);
     // What was begun is ended, also where it does not fit any more.
     if (room.failure && !isResumed) throw room.failure.cause;
-    const job = new RunningJob(isResumed ? known : fresh(plan, ground), ground);
-    job.cards = room.cards;
-    if (!isResumed) jobs.records.begin(job.kept);
+    let job: RunningJob;
     try {
+      // Nothing goes for one that does not fit.
+      if (!isResumed) await jobs.room?.makeFor(plan);
+      job = new RunningJob(isResumed ? known : fresh(plan, ground), ground);
+      job.cards = room.cards;
+      if (!isResumed) jobs.records.begin(job.kept);
       await carryOut(job, wanted, room.failure?.cause);
     } finally {
       room.release();

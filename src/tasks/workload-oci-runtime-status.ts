@@ -213,8 +213,10 @@ async function diskAmount(
   const gib = (bytes: number) => roundDown(bytes / 2 ** 30);
   // Below the reserve it fills that first.
   const beyond = (bytes: number) => Math.max(0, bytes - Math.max(0, reserved * 2 ** 30 - freeBytes));
+  // Sizes of files with holes are more than they take.
+  const there = typeof evictable === 'number' ? Math.min(evictable, totalBytes - freeBytes) : undefined;
   return {
-    ...(typeof evictable === 'number' && { evictable: gib(beyond(evictable)) }),
+    ...(there !== undefined && { evictable: gib(beyond(there)) }),
     total: gib(totalBytes),
     reserved,
     used: gib(totalBytes - freeBytes),

@@ -190,13 +190,13 @@ it('a build goes through where a cache that nothing uses makes room for it, as d
   await run(cached(randomBytes(32).toString('hex'), 'head -c 60m /dev/zero > zeros'));
   leaveFree(66 * mebibyte);
 
-  const made = await run(built(`FROM base\nRUN head -c 50m /dev/zero > /big; ${waitsForRoom}\n`));
+  const made = await run(built(`FROM base\nRUN head -c 40m /dev/zero > /big; ${waitsForRoom}\n`));
 
   expect(made).toMatchObject({ failure: null, said: ['it runs'], left: [] });
   expect(await caches()).toBe(0);
   const job = cached(randomBytes(32).toString('hex'), 'echo it runs');
   const most = (freeNow() - reserve) / 2 ** 30;
-  expect(await run({ ...job, disk_gib: most + 0.04 })).toMatchObject({ failure: null, said: ['it runs'] });
+  expect(await run({ ...job, disk_gib: most + 0.03 })).toMatchObject({ failure: null, said: ['it runs'] });
   expect(await host.engine.builtImages(never())).toEqual([]);
   expect(await run({ ...job, disk_gib: most + 0.3 })).toMatchObject({ failure: { code: 'disk.full' }, left: [] });
   expect(await caches()).toBe(1);

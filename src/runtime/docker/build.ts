@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { AgentError, type FailureCode, type FailureDetail, failures } from '../../contract/failures.ts';
 import type { BuildImage } from '../../contract/job-build.ts';
+import { readDisk } from '../../host/resources.ts';
 import { pause } from '../../kit/backoff.ts';
 import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
@@ -24,6 +25,8 @@ import { inspectImage } from './images.ts';
 const maxLineBytes = 1024 * 1024;
 const tailLength = 8 * 1024;
 const diskMs = 1000;
+/** Of the reserve: with just that a build that goes on writing would be short again in a moment. */
+const relief = 1.25;
 
 /** Undefined where nothing was built under that key, or the engine has it no more. */
 export async function builtImage(
@@ -130,20 +133,37 @@ function keyOf({ timeout_seconds: _, ...source }: BuildImage): string {
   return createHash('sha256').update(canonicalJson(source)).digest('hex');
 }
 
-/** Rejects where there is no room, and when the signal is aborted. */
+/**
+ * Rejects where there is no room, and when the signal is aborted. To make some may take minutes, in which a build goes on writing: it is
+ * looked at meanwhile as well, and below half of the reserve waits for nothing.
+ */
 async function watchRoom(path: string, options: BuildOptions, signal: AbortSignal): Promise<never> {
+  const { diskReserveBytes: reserveBytes, makeRoom } = options;
+  let making: 'not yet' | 'at work' | 'done' = makeRoom === undefined ? 'done' : 'not yet';
   for (;;) {
     await pause(diskMs, signal);
-    await assertRoom(path, options);
+    const { freeBytes } = await readDisk(path);
+    if (freeBytes >= reserveBytes) {
+      if (making === 'done' && makeRoom !== undefined) making = 'not yet';
+      continue;
+    }
+    if (making === 'done' || freeBytes < reserveBytes / 2) throw noRoom(path, freeBytes, reserveBytes);
+    if (making === 'at work') continue;
+    making = 'at work';
+    void makeRoom?.(reserveBytes * relief).then(() => {
+      making = 'done';
+    });
   }
 }
 
-async function assertRoom(path: string, options: BuildOptions): Promise<void> {
-  const { diskReserveBytes: reserveBytes, makeRoom } = options;
+async function assertRoom(path: string, { diskReserveBytes: reserveBytes, makeRoom }: BuildOptions): Promise<void> {
   const freeBytes = await freeOf(path, reserveBytes, makeRoom);
-  if (freeBytes >= reserveBytes) return;
+  if (freeBytes < reserveBytes) throw noRoom(path, freeBytes, reserveBytes);
+}
+
+function noRoom(path: string, freeBytes: number, reserveBytes: number): AgentError {
   const reason = `The engine's disk has ${toGib(freeBytes)} GiB left, and ${toGib(reserveBytes)} are kept free.`;
-  throw new AgentError('disk.full', { reason, path, free_bytes: freeBytes, needed_bytes: reserveBytes });
+  return new AgentError('disk.full', { reason, path, free_bytes: freeBytes, needed_bytes: reserveBytes });
 }
 
 function toGib(bytes: number): number {
