@@ -56,14 +56,14 @@ function waitUntilEnded(instance: string): void {
   execFileSync('docker', ['-H', `unix://${ground.engineSocket}`, 'wait', `gpuaas-${instance}`]);
 }
 
-/** Its process is gone, and the engine hears nothing of that until `ms` later: as on a machine that is very busy. */
-function endUnheard(instance: string, ms: number): void {
+/** Its process is gone, and the engine hears nothing of that until what this returns is called: as on a machine that is very busy. */
+function endUnheard(instance: string): () => void {
   const argv = ['-H', `unix://${ground.engineSocket}`, 'inspect', '-f', '{{.State.Pid}}', `gpuaas-${instance}`];
   const pid = Number(execFileSync('docker', argv));
   const shim = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
   process.kill(shim, 'SIGSTOP');
-  setTimeout(() => process.kill(shim, 'SIGCONT'), ms);
   process.kill(pid, 'SIGKILL');
+  return () => void process.kill(shim, 'SIGCONT');
 }
 
 const onStart = /^POST \S+\/start HTTP/;
@@ -277,9 +277,21 @@ it('passes on the start of a container that ends at once', async () => {
 
 it('passes on the start of a container whose end the engine hears of late', async () => {
   const instance = await ground.makeInstance();
-  ground.recorder.beforeAnswer(onStart, () => endUnheard(instance, 1500));
+  let tell: (() => void) | undefined;
+  ground.recorder.beforeAnswer(onStart, () => {
+    tell = endUnheard(instance);
+    ground.recorder.forget();
+  });
+  const looks = () => ground.recorder.requests().filter((line) => /^GET \S+\/json$/.test(line)).length;
 
-  expect((await startOf(instance)).status).toBe(204);
+  const started = startOf(instance);
+  try {
+    await until('it was looked at again and again', () => tell !== undefined && looks() > 6);
+  } finally {
+    tell?.();
+  }
+
+  expect((await started).status).toBe(204);
   await until('it has ended', async () => (await stateOf(instance)).ExitCode === 137);
 });
 

@@ -183,8 +183,10 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .action((file: string | undefined, options: SubmitOptions) =>
       carry(async (client) => {
         const job = await client.change<JobView>('POST', jobsPath, await requestOf(client, file, options));
-        // Those of its document are told where it is judged.
-        const warnings = job.warnings.filter(({ path }) => path.startsWith('/options/'));
+        // Those of its document are told where it is judged, and those of its own requirements nowhere else.
+        const isOwn = (path: string) =>
+          path.startsWith('/options/') || (options.requirements !== undefined && path.startsWith('/requirements'));
+        const warnings = job.warnings.filter(({ path }) => isOwn(path));
         if (!options.json) tellWarnings({ warnings });
         if (!options.wait && !options.follow) {
           say(job, options.json);

@@ -6,7 +6,7 @@ import { Facts, Section } from '../../parts/page.tsx';
 import { announce } from '../../parts/status-region.tsx';
 import { cleanLine } from '../instance/clean-text.ts';
 import { saveFile } from '../instance/log-download.tsx';
-import { imagesOf, type RanImage, readReceipt, verifyCommands } from './receipt.ts';
+import { imagesOf, type RanImage, readReceipt, textOf, verifyCommands } from './receipt.ts';
 
 export function ReceiptSection({ job }: { readonly job: JobView }) {
   const { receipt } = job;
@@ -37,12 +37,12 @@ export function ReceiptSection({ job }: { readonly job: JobView }) {
         {said && (
           <Facts
             facts={[
-              ['Number', `${said.number} in the chain of its node`],
-              ['Node', cleanLine(String(said.node_id))],
-              ['Plan', <Hash key="plan" text={String(said.plan_sha256)} what="the sha256 of the plan" />],
+              ['Number', `${textOf(said.number)} in the chain of its node`],
+              ['Node', cleanLine(textOf(said.node_id))],
+              ['Plan', <Hash key="plan" text={textOf(said.plan_sha256)} what="the sha256 of the plan" />],
               [
                 'Document',
-                <Hash key="document" text={String(said.document_sha256)} what="the sha256 of the document" />,
+                <Hash key="document" text={textOf(said.document_sha256)} what="the sha256 of the document" />,
               ],
               ...imagesOf(said).map(
                 (image) => [`Image ${cleanLine(image.id)}`, <Ran key="image" {...image} />] as const,

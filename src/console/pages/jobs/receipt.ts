@@ -29,11 +29,16 @@ export function imagesOf({ images }: JobReceipt): RanImage[] {
     const { builder, engine } = image?.provenance ?? {};
     const names: unknown[] = [image?.image_id, image?.reference, ...listOf(image?.provenance?.bases)];
     return {
-      id: String(image?.id),
+      id: textOf(image?.id),
       names: names.filter((name) => typeof name === 'string'),
-      builder: builder === undefined ? '' : `${builder}${engine ? ` of engine ${engine}` : ''}`,
+      builder: textOf(builder) + (textOf(engine) && ` of engine ${textOf(engine)}`),
     };
   });
+}
+
+/** What is no text cannot be made one without harm: an object may have a `toString` that is no function. */
+export function textOf(said: unknown): string {
+  return typeof said === 'string' || typeof said === 'number' ? String(said) : '';
 }
 
 function listOf<T>(said: readonly T[] | undefined): readonly T[] {

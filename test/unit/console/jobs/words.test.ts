@@ -61,7 +61,13 @@ describe('a receipt', () => {
 
   it('has what ran, and of what its host has built it; of a node that writes something else nothing', () => {
     const provenance = { bases: ['python@sha256:1', 7], builder: 'docker-classic', engine: '20.10.24' };
-    const images = [{ id: 'a', image_id: 'sha256:2', reference: 'revision@sha256:3', provenance }, { id: 'b' }, null];
+    const odd = { id: { toString: 1 }, provenance: { builder: { toString: 1 }, engine: [] } };
+    const images = [
+      { id: 'a', image_id: 'sha256:2', reference: 'revision@sha256:3', provenance },
+      { id: 'b' },
+      null,
+      odd,
+    ];
 
     expect(imagesOf({ images } as never)).toEqual([
       {
@@ -69,7 +75,8 @@ describe('a receipt', () => {
         builder: 'docker-classic of engine 20.10.24',
       },
       { id: 'b', names: [], builder: '' },
-      { id: 'undefined', names: [], builder: '' },
+      { id: '', names: [], builder: '' },
+      { id: '', names: [], builder: '' },
     ]);
     expect(imagesOf({ images: 'none' } as never)).toEqual([]);
   });
