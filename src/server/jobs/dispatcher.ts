@@ -20,7 +20,7 @@ import type { ReadTx, Store, Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { Vault } from '../keys/vault.ts';
 import { changeJob } from './job-changes.ts';
-import { hostsOf, offersOf } from './job-hosts.ts';
+import { diskToGive, hostsOf, offersOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
 import { notBefore } from './job-retries.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
@@ -147,7 +147,7 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
     const present = await tx.jobs.get(job.id);
     const keeps = (await tx.nodes.get(node.id))?.wrapping_key.x === node.wrapping_key.x;
     if (present?.state === 'queued' && !presentAttempt(present) && keeps && (await isHere(tx, job, resumption))) {
-      await handOver(tx, queue, present, placed, { plan, resumption }, now);
+      await handOver(tx, queue, present, placed, { plan, resumption, diskFound: diskToGive(node) }, now);
     }
   });
 }
@@ -217,12 +217,18 @@ async function sealedPlan(
 
 const nextAttempt = ({ attempts }: Job) => attempts.length + 1;
 
+interface Made {
+  readonly plan: JobPlan;
+  readonly resumption: Resumption;
+  readonly diskFound: number | undefined;
+}
+
 async function handOver(
   tx: Tx,
   queue: TaskQueue,
   job: Job,
   { host, granted }: Placed,
-  { plan, resumption: { from, told } }: { readonly plan: JobPlan; readonly resumption: Resumption },
+  { plan, resumption: { from, told }, diskFound }: Made,
   now: number,
 ): Promise<void> {
   const task = await queue.enqueue(tx, {
@@ -233,6 +239,7 @@ async function handOver(
   const attempt = {
     ...{ number: nextAttempt(job), allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
     ...{ resources: granted, state: 'queued' as const, failure: null, begun: false },
+    ...(diskFound === undefined ? {} : { disk_found_gib: diskFound }),
     ...(from.length > 0 ? { resumed_from: [...from] } : {}),
     ...{ dispatched_at: new Date(now).toISOString(), ended_at: null },
   };

@@ -7,6 +7,7 @@ import type { HostCards } from '../launch/card-fit.ts';
 import { loadPlaces, type Place } from '../launch/load-facts.ts';
 import { whyUnfit } from '../launch/preflight.ts';
 import { holdsCards, left, promised } from '../launch/resource-fit.ts';
+import { diskLeft } from './held-disk.ts';
 import type { JobHost } from './placement.ts';
 
 /** What an agent must be able to carry out. */
@@ -45,12 +46,21 @@ function hostOf(
     free: {
       cpu_cores: Math.min(free.cpu_cores, has.cpu_cores - used.cpu_cores),
       memory_gib: Math.min(free.memory_gib, has.memory_gib - used.memory_gib),
-      disk_gib: disk ? disk.free + (disk.evictable ?? 0) : 0,
+      disk_gib: diskLeft(
+        diskToGive(node) ?? 0,
+        neighbours.flatMap(({ disk: claim }) => claim ?? []),
+      ),
     },
     cards: cardsOf(host, neighbours, shape),
     ...{ cardLimit: shape.gpu_count, cardsPromised: used.gpu_count },
     offers: offersOf(node),
   };
+}
+
+/** GiB on the disk of its engine, with what makes room for jobs; undefined where it has said nothing yet. */
+export function diskToGive({ runtime, inventory }: Node): number | undefined {
+  const disk = (runtime ?? inventory?.runtime)?.resources.disk_gib;
+  return disk && disk.free + (disk.evictable ?? 0);
 }
 
 /** What an agent does not say it cannot do, and knows nothing of. Undefined where it has said nothing yet. */

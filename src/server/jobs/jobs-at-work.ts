@@ -2,6 +2,7 @@
 import type { Job, JobAttempt } from '../db/entities/job.ts';
 import type { ReadTx } from '../db/store.ts';
 import type { Neighbour } from '../launch/resource-fit.ts';
+import type { DiskClaim } from './held-disk.ts';
 
 export const openStates = ['queued', 'preparing', 'running'] as const;
 
@@ -11,20 +12,27 @@ export function presentAttempt({ attempts }: Job): JobAttempt | undefined {
   return last?.ended_at === null ? last : undefined;
 }
 
-/** By allocation: what each job has been given. */
+/** By allocation: what each job has been given, that first which has it for the longest. */
 export async function jobsAtWork(tx: ReadTx, projectId: string): Promise<Map<string, Neighbour[]>> {
   const open = await tx.jobs.list({ where: { project_id: projectId, state: openStates } });
   const at = open.flatMap((job) => {
     const attempt = presentAttempt(job);
-    return attempt ? [{ allocation: attempt.allocation_id, neighbour: asNeighbour(job, attempt) }] : [];
+    return attempt ? [{ attempt, neighbour: asNeighbour(job, attempt) }] : [];
   });
-  const grouped = Map.groupBy(at, ({ allocation }) => allocation);
+  at.sort((a, b) => Date.parse(a.attempt.dispatched_at) - Date.parse(b.attempt.dispatched_at));
+  const grouped = Map.groupBy(at, ({ attempt }) => attempt.allocation_id);
   return new Map([...grouped].map(([allocation, jobs]) => [allocation, jobs.map(({ neighbour }) => neighbour)]));
 }
 
-function asNeighbour({ id, name }: Job, { resources }: JobAttempt): Neighbour {
+function asNeighbour(job: Job, attempt: JobAttempt): Neighbour {
   return {
-    ...{ id, display_name: name, resources, host_ports: {} },
-    ...{ state: 'running', desired: 'running', failure: null, history: [] },
+    ...{ id: job.id, display_name: job.name, resources: attempt.resources, host_ports: {} },
+    ...{ state: 'running', desired: 'running', failure: null, history: [], disk: claimOf(job, attempt) },
   };
+}
+
+function claimOf({ needs, revision_sha256 }: Job, { disk_found_gib: found }: JobAttempt): DiskClaim {
+  const { disk_gib, disk_parts = [] } = needs;
+  const shared = disk_parts.reduce((sum, part) => sum + (part.shared === true ? part.gib : 0), 0);
+  return { own: Math.max(0, disk_gib - shared), shared, revision: revision_sha256, found };
 }

@@ -4,12 +4,16 @@ import type { Shape } from '../db/entities/allocation.ts';
 import type { AppInstance } from '../db/entities/app-instance.ts';
 import type { Node } from '../db/entities/node.ts';
 import { hasNothingLeft } from '../instances/nothing-left.ts';
+import type { DiskClaim } from '../jobs/held-disk.ts';
 
 /** What else has something of an allocation: instances, and jobs that are at work. */
 export type Neighbour = Pick<
   AppInstance,
   'id' | 'display_name' | 'resources' | 'host_ports' | 'state' | 'desired' | 'failure' | 'history'
->;
+> & {
+  /** Of a job. */
+  readonly disk?: DiskClaim;
+};
 
 /** In these states nothing runs and nothing is about to: cores and memory are free again. */
 const idle: ReadonlySet<InstanceState> = new Set(['stopped', 'failed', 'decommissioned']);

@@ -1,9 +1,10 @@
-/** The disk of jobs: what would make room for them counts. */
+/** The disk of jobs: what would make room for them counts, and what they ask for is held for them. */
 import { expect, it } from 'vitest';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { jobServer } from '../../../support/job-server.ts';
 
-const { hello, submit, store, connect } = await jobServer();
+const { hello, submit, store, connect, job } = await jobServer();
 const host = await connect();
 
 /** What the host says of its disk in GiB, and of the plans that it carries out. */
@@ -34,10 +35,17 @@ it('a job goes where caches and images would make room for it, and its host is t
   expect([task.workload_id, (task.params as JobPlan).disk_gib]).toEqual([id, 40]);
 });
 
-it('an agent of before room was made is not told', async () => {
+it('an agent of before room was made is not told, and what a job asks for is held until it is over', async () => {
   await disk(190, undefined);
-  const id = await submitted(100);
-
+  const first = await submitted(100);
   const task = await host.agent.accept();
-  expect([task.workload_id, (task.params as JobPlan).disk_gib]).toEqual([id, undefined]);
+  expect([task.workload_id, (task.params as JobPlan).disk_gib]).toEqual([first, undefined]);
+
+  const second = await submitted(100);
+  await eventually(async () => expect((await job(second)).reason).toContain('100 GiB of disk, of 50 that are free'));
+  // It has written 90 of its 100 meanwhile.
+  await disk(100, undefined);
+  const third = await submitted(45);
+  expect((await host.agent.accept()).workload_id).toBe(third);
+  expect((await job(second)).state).toBe('queued');
 });

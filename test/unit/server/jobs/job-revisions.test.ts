@@ -44,7 +44,9 @@ async function offer(
     const node = await tx.nodes.get('node-1');
     const runtime = node?.runtime ?? node?.inventory?.runtime;
     if (!node || !runtime) throw new Error('the host has said nothing');
-    await tx.nodes.put({ ...node, runtime: { ...runtime, offers, ...(gpus && { gpus }) } });
+    // Room for all of these jobs: none of them ends.
+    const resources = { ...runtime.resources, disk_gib: { total: 1000, reserved: 0, used: 0, free: 1000 } };
+    await tx.nodes.put({ ...node, runtime: { ...runtime, resources, offers, ...(gpus && { gpus }) } });
   });
 }
 
