@@ -19,9 +19,14 @@ export async function lateRefusal(
   const news = await tx.job_news.get(job.id);
   const signed = news?.receipt ? readUnverified(news.receipt) : undefined;
   const its = signed?.job_id === job.id ? signed.outputs : undefined;
-  const told = [its, news?.outputs].flatMap((outputs) => outputs ?? []).find((each) => each.name === name);
+  // The rest may be of an attempt before, of which what is not made anew stays.
+  const ahead = news?.ahead?.attempt === attempt.number ? news.ahead : undefined;
+  const told = [ahead?.outputs, its, news?.outputs]
+    .flatMap((outputs) => outputs ?? [])
+    .find((each) => each.name === name);
   if (told) return told.sha256 === sha256 ? null : `The job has ended, and what it has of this name is ${told.sha256}.`;
-  const isTold = news?.attempt === attempt.number && (news.receipt !== null || jobHasEnded(news.report.state));
+  const isOver = news?.attempt === attempt.number && (news.receipt !== null || jobHasEnded(news.report.state));
+  const isTold = isOver || (ahead !== undefined && jobHasEnded(ahead.state));
   if (isTold) return 'The job has ended, and has nothing of this name.';
   // Nobody has heard of its end from its host: what that has is new, and takes nothing's place.
   const rows = await tx.job_outputs.list({ where: { job_id: job.id, name, state: 'stored' } });

@@ -87,18 +87,20 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
     const news = await tx.job_news.get(jobId);
     const attempt = job.attempts.at(-1);
     const its = news?.attempt === attempt?.number ? news : undefined;
+    const ahead = news?.ahead?.attempt === attempt?.number ? news?.ahead : undefined;
     const { report } = its ?? {};
+    const state = report?.state ?? ahead?.state;
     const said = report?.steps.map(({ id, state, attempts, container_id }) => [id, state, attempts, container_id]);
     const { lacking, ...kept } = await keptLog(tx, outputs, job, step);
     const isBuild = step !== undefined && isLogOfBuild(job, step);
-    const isTold = its?.outputs.some(({ name }) => name === `${step}.log`) === true;
+    const isTold = (its ?? ahead)?.outputs.some(({ name }) => name === `${step}.log`) === true;
     const hasEnded =
       jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false);
     return {
       ...{ job, attempt, kept, lacking, isBuild, steps: job.steps.map(({ id }) => id) },
-      isOver: hasEnded || (isBuild && (isTold || report?.state === 'running')),
+      isOver: hasEnded || (isBuild && (isTold || state === 'running')),
       step: report?.steps.find(({ id }) => id === step),
-      version: JSON.stringify([attempt?.number, report?.state, said]),
+      version: JSON.stringify([attempt?.number, state, said]),
       begun: begunOf(news),
     };
   });

@@ -179,13 +179,16 @@ async function removalEnded(tx: Tx, outputs: OutputFiles, task: EndedTask, now: 
 
 /**
  * X-18: while a job is begun anew, what was last reported of it stays readable until a step of the new attempt has begun, and what
- * was kept of it until something else is.
+ * was kept of it until something else is. What its host says until then is noted beside that.
  */
 async function keepNews(tx: Tx, news: JobNews): Promise<void> {
   const before = await tx.job_news.get(news.id);
   if (before === undefined) return await tx.job_news.insert(news);
   const isBegun = news.report.steps.some(({ started_at }) => started_at !== null);
-  if (before.attempt < news.attempt && !isBegun) return;
+  if (before.attempt < news.attempt && !isBegun) {
+    const { attempt, report, outputs } = news;
+    return await tx.job_news.put({ ...before, ahead: { attempt, state: report.state, outputs } });
+  }
   const kept = news.outputs.length === 0 && before.attempt < news.attempt ? before.outputs : news.outputs;
   await tx.job_news.put({ ...news, outputs: kept });
 }

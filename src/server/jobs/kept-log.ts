@@ -77,13 +77,18 @@ function endOf({ attempts }: Job, news: JobNews | undefined): End {
   const attempt = attempts.at(-1);
   const isThere = attempt?.ended_at === null;
   if (news === undefined || news.attempt !== attempt?.number) {
-    return { isTold: false, isThere, begun: new Set(), outputs: [] };
+    const ahead = news?.ahead?.attempt === attempt?.number ? news?.ahead : undefined;
+    return { isTold: false, isThere, begun: new Set(), outputs: logsOf(ahead?.outputs ?? []) };
   }
   const { report, outputs } = news;
   return {
-    ...{ isTold: jobHasEnded(report.state), isThere, outputs: outputs.filter(({ kind }) => kind === 'log') },
+    ...{ isTold: jobHasEnded(report.state), isThere, outputs: logsOf(outputs) },
     begun: new Set(report.steps.flatMap(({ id, container_id }) => (container_id === null ? [] : [id]))),
   };
+}
+
+function logsOf(outputs: JobNews['outputs']): JobNews['outputs'] {
+  return outputs.filter(({ kind }) => kind === 'log');
 }
 
 /** Undefined where there was none, as far as anybody knows. */

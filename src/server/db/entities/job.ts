@@ -265,6 +265,15 @@ export const JobDocument = Type.Object(
 );
 export type JobDocument = Static<typeof JobDocument>;
 
+const NewsAhead = Type.Object(
+  {
+    attempt: Type.Integer({ minimum: 2, description: 'Attempt that it is of.' }),
+    state: JobState,
+    outputs: jobProgress.outputs,
+  },
+  { ...closed, description: 'What the host last said of an attempt of which no step has begun.' },
+);
+
 export const JobNews = Type.Object(
   {
     id: id('The job.'),
@@ -275,6 +284,10 @@ export const JobNews = Type.Object(
       text(maxReceiptLength, 'Compact JWS.'),
       'Receipt of its host, as a compact JWS; null until its end.',
     ),
+    ahead: Type.Optional({
+      ...NewsAhead,
+      description: 'Of the last attempt, while the rest is of one before it as no step has begun since; else absent.',
+    }),
   },
   { ...closed, description: 'What the host last said of it.' },
 );

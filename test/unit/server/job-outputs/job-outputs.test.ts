@@ -440,6 +440,28 @@ describe('a host that has been taken over after the end of its job', () => {
     expect((await get(helper, 'model')).body).toBe('of its helper');
   });
 
+  it('is held to what it told of the last attempt, also where no step of that has begun', async () => {
+    const job = await newJob();
+    const [first, last] = [await handOver(job, 'of the first'), outputOf('of the last')];
+    await end(job, [first], [first]);
+    await store.write(async (tx) => {
+      const [now, news] = [await tx.jobs.get(job), await tx.job_news.get(job)];
+      if (!now || !news) throw new Error('the job is there');
+      const [attempt] = now.attempts as [(typeof now.attempts)[number]];
+      await tx.jobs.put({ ...now, attempts: [attempt, { ...attempt, number: 2 }] });
+      await tx.job_news.put({ ...news, ahead: { attempt: 2, state: 'failed', outputs: [last] } });
+    });
+
+    const other = await offer(job, outputOf('of neither'));
+    const added = await offer(job, outputOf('more of it', { name: 'more' }));
+    await handOver(job, 'of the last');
+
+    expect([other.body.refused, added.body.refused]).toEqual([
+      ...[expect.stringContaining(last.sha256), 'The job has ended, and has nothing of this name.'],
+    ]);
+    expect((await get(job, 'model')).body).toBe('of the last');
+  });
+
   it('replaces nothing where the end was never heard of from it', async () => {
     const job = await newJob();
     const kept = await handOver(job, 'before it was lost');

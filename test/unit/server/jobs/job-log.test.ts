@@ -454,6 +454,73 @@ describe('what a build says', () => {
     expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'container.not_found', detail: { reason } } }]);
   });
 
+  describe('again, in a second attempt', () => {
+    const sha256 = 'e'.repeat(64);
+
+    /** The first has left all its logs and the second is being prepared; its host has told as much. */
+    async function openSecond(lines: number | undefined) {
+      const opened = await openBuild(lines);
+      const { put, job, outputs, rows, reports } = opened;
+      const [first] = job.attempts as [Job['attempts'][number]];
+      const attempts = [
+        { ...first, state: 'failed' as const, ended_at: secondOf(30) },
+        { ...first, number: 2 },
+      ];
+      const second: Job = { ...job, state: 'preparing', attempts };
+      const [build, ...others] = outputs as [(typeof outputs)[number], ...typeof outputs];
+      const before = jobNews(second, reports, { outputs: [{ ...build, sha256 }, ...others] });
+      const its = (state: Job['state'], told = [build]) =>
+        put(second, { ...before, ahead: { attempt: 2, state, outputs: told } });
+      const [row, ...rest] = rows as [StoredOutput, ...StoredOutput[]];
+      await put(second, before, [{ ...row, id: 'before', sha256 }, ...rest]);
+      await its('preparing', []);
+      /** What the second has said is here, and that of the first no more. */
+      const arrives = () =>
+        opened.store.write(async (tx) => {
+          await tx.job_outputs.delete('before');
+          await tx.job_outputs.put({ ...row, id: 'pending' });
+        });
+      const offered = () => put(second, undefined, [{ ...row, id: 'pending', state: 'pending', stored_at: null }]);
+      return { ...opened, its, offered, arrives };
+    }
+
+    it('ends for its followers with the build, also before a step has begun', async () => {
+      const { read, host, over, its, offered, arrives } = await openSecond(1);
+      const parts: LogPart[] = [];
+      const reading = (async () => {
+        for await (const part of read(host, { step: 'build' })) parts.push(part);
+      })();
+      await expect.poll(() => textsOf(parts)).toEqual(texts.slice(0, 1));
+
+      await offered();
+      await arrives();
+      await its('preparing');
+      over.abort();
+      await reading;
+
+      expect(textsOf(parts)).toEqual(texts);
+      expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+      expect(textsOf(await Array.fromAsync(read(host, { step: 'build', follow: false })))).toEqual(texts);
+      expect(host.asked).toHaveLength(1);
+    });
+
+    it('is waited for while it is on its way, and is not that of the attempt before', async () => {
+      const { read, host, its, offered, arrives, store, clock } = await openSecond(0);
+      await offered();
+      await its('failed');
+      const early = await Array.fromAsync(read(host, { step: 'build', follow: false }));
+      const reading = Array.fromAsync(read(host, { step: 'build' }));
+      await expect.poll(() => clock.waiting().length).toBe(1);
+
+      await arrives();
+      await store.write(async (tx) => tx.jobs.put((await tx.jobs.get('job-1')) as Job));
+
+      expect(textsOf(await reading)).toEqual(texts);
+      const reason = expect.stringContaining('has not handed it over yet');
+      expect(early).toMatchObject([{ kind: 'end', failure: { code: 'log.incomplete', detail: { reason } } }]);
+    });
+  });
+
   it('comes before the steps for who follows the job, and is left out of what was kept of all of them', async () => {
     const { read, host, over, put, ended, reports, outputs, rows } = await openBuild(2);
     const parts: LogPart[] = [];

@@ -315,9 +315,13 @@ describe('a job that fails', () => {
     expect([first, second].map(({ params }) => (params as JobPlan).identity.attempt)).toEqual([1, 2]);
     host.report(second, { state: 'preparing', steps: [{ ...aStep, state: 'pending', started_at: null }] });
     expect((await reaches(body.id, 'preparing')).steps[0].results).toEqual({ seen: ['first'] });
+    expect(await store.read((tx) => tx.job_news.get(body.id))).toMatchObject({
+      ...{ attempt: 1, ahead: { attempt: 2, state: 'preparing', outputs: [] } },
+    });
     host.report(second, { steps: [{ ...aStep, results: { seen: ['second'] } }] });
     const running = await reaches(body.id, 'running');
     expect([running.shown_attempt, running.steps[0].results]).toEqual([2, { seen: ['second'] }]);
+    expect(await store.read((tx) => tx.job_news.get(body.id))).not.toHaveProperty('ahead');
     host.end(second, { status: 'failed', failure: lost, output: failedOutput({ state: 'failed' }) });
     expect(await reaches(body.id, 'failed')).toMatchObject({ attempt: 2, recommended_action: 'try_later' });
   }, 30_000);
