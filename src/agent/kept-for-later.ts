@@ -236,7 +236,12 @@ function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
   const own =
     each.kind === 'cache'
       ? { name: each.name, class: each.class, max_bytes: each.max_bytes }
-      : { name: null, class: null, max_bytes: null };
+      : {
+          name: null,
+          class: null,
+          max_bytes: null,
+          ...(each.own_bytes !== undefined && { own_bytes: each.own_bytes }),
+        };
   const in_use = each.in_use || needed.has(revision_sha256);
   return { id: idOf(each), kind, project_id, revision_sha256, ...own, bytes, used_at, in_use };
 }

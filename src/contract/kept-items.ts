@@ -18,6 +18,9 @@ export const KeptItem = Type.Object(
       description: 'What is in it; null for an image.',
     }),
     bytes: amount('On the disk, of an image with its bases; null where it was used since it was last measured.'),
+    own_bytes: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'On the disk, what only this image has and would go with it.' }),
+    ),
     max_bytes: amount('What it may hold before it is emptied; null where that is whatever it likes.'),
     used_at: Type.Union([Type.String({ maxLength: 40 }), Type.Null()], {
       description: 'When a job last had it. RFC 3339 in UTC; null where nobody remembers.',

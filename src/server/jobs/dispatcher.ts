@@ -19,8 +19,9 @@ import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { Vault } from '../keys/vault.ts';
+import { foundOn } from './held-disk.ts';
 import { changeJob } from './job-changes.ts';
-import { diskToGive, hostsOf, offersOf } from './job-hosts.ts';
+import { hostsOf, offersOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
 import { notBefore } from './job-retries.ts';
 import { openStates, presentAttempt } from './jobs-at-work.ts';
@@ -107,7 +108,7 @@ async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, 
   for (const id of projects) hosts.push(...(await hostsOf(tx, id, isConnected)));
   const asked = waiting.map((job) => ({
     ...{ id: job.id, projectId: job.project_id, queuedAt: Date.parse(job.queued_at), notBefore: notBefore(job) },
-    ...{ allocationId: job.options.allocation_id, needs: job.needs },
+    ...{ allocationId: job.options.allocation_id, needs: job.needs, revision: job.revision_sha256 },
   }));
   const turn = nextTurn(asked, hosts, atWork, now);
   const told = new Map(waiting.map(({ id, reason }) => [id, reason]));
@@ -147,7 +148,7 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
     const present = await tx.jobs.get(job.id);
     const keeps = (await tx.nodes.get(node.id))?.wrapping_key.x === node.wrapping_key.x;
     if (present?.state === 'queued' && !presentAttempt(present) && keeps && (await isHere(tx, job, resumption))) {
-      await handOver(tx, queue, present, placed, { plan, resumption, diskFound: diskToGive(node) }, now);
+      await handOver(tx, queue, present, placed, { plan, resumption }, now);
     }
   });
 }
@@ -220,7 +221,6 @@ const nextAttempt = ({ attempts }: Job) => attempts.length + 1;
 interface Made {
   readonly plan: JobPlan;
   readonly resumption: Resumption;
-  readonly diskFound: number | undefined;
 }
 
 async function handOver(
@@ -228,7 +228,7 @@ async function handOver(
   queue: TaskQueue,
   job: Job,
   { host, granted }: Placed,
-  { plan, resumption: { from, told }, diskFound }: Made,
+  { plan, resumption: { from, told } }: Made,
   now: number,
 ): Promise<void> {
   const task = await queue.enqueue(tx, {
@@ -239,7 +239,7 @@ async function handOver(
   const attempt = {
     ...{ number: nextAttempt(job), allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
     ...{ resources: granted, state: 'queued' as const, failure: null, begun: false },
-    ...(diskFound === undefined ? {} : { disk_found_gib: diskFound }),
+    disk_found_gib: foundOn(host.disk, job.revision_sha256),
     ...(from.length > 0 ? { resumed_from: [...from] } : {}),
     ...{ dispatched_at: new Date(now).toISOString(), ended_at: null },
   };

@@ -7,7 +7,7 @@ import type { HostCards } from '../launch/card-fit.ts';
 import { loadPlaces, type Place } from '../launch/load-facts.ts';
 import { whyUnfit } from '../launch/preflight.ts';
 import { holdsCards, left, promised } from '../launch/resource-fit.ts';
-import { diskLeft } from './held-disk.ts';
+import { type HostDisk, keptByRevision } from './held-disk.ts';
 import type { JobHost } from './placement.ts';
 
 /** What an agent must be able to carry out. */
@@ -46,10 +46,10 @@ function hostOf(
     free: {
       cpu_cores: Math.min(free.cpu_cores, has.cpu_cores - used.cpu_cores),
       memory_gib: Math.min(free.memory_gib, has.memory_gib - used.memory_gib),
-      disk_gib: diskLeft(
-        diskToGive(node) ?? 0,
-        neighbours.flatMap(({ disk: claim }) => claim ?? []),
-      ),
+    },
+    disk: {
+      ...diskOf(node, projectId),
+      claims: neighbours.flatMap(({ disk: claim }) => claim ?? []),
     },
     cards: cardsOf(host, neighbours, shape),
     ...{ cardLimit: shape.gpu_count, cardsPromised: used.gpu_count },
@@ -57,10 +57,13 @@ function hostOf(
   };
 }
 
-/** GiB on the disk of its engine, with what makes room for jobs; undefined where it has said nothing yet. */
-export function diskToGive({ runtime, inventory }: Node): number | undefined {
+/** On the disk of its engine. Of a host that has said nothing yet there is none. */
+function diskOf({ runtime, inventory }: Node, projectId: string): Omit<HostDisk, 'claims'> {
   const disk = (runtime ?? inventory?.runtime)?.resources.disk_gib;
-  return disk && disk.free + (disk.evictable ?? 0);
+  return {
+    now: disk ? disk.free + (disk.evictable ?? 0) : 0,
+    kept: keptByRevision(inventory?.kept ?? [], projectId),
+  };
 }
 
 /** What an agent does not say it cannot do, and knows nothing of. Undefined where it has said nothing yet. */

@@ -6,7 +6,17 @@
  * that has waited for `patienceMs` gets a host kept for itself, where nothing else is begun until it fits.
  */
 import type { JobNeeds } from '../db/entities/job.ts';
-import { type Fit, fitOf, inWords, inWordsOfNever, type JobHost, largest, type Missing, taking } from './placement.ts';
+import {
+  type Fit,
+  fitOf,
+  inWords,
+  inWordsOfNever,
+  type JobHost,
+  largest,
+  type Missing,
+  taking,
+  waitsInVain,
+} from './placement.ts';
 
 export const patienceMs = 10 * 60 * 1000;
 
@@ -20,6 +30,8 @@ export interface WaitingJob {
   /** The only one that it may run on; null for any. */
   readonly allocationId: string | null;
   readonly needs: JobNeeds;
+  /** Revision that it is of, if any. */
+  readonly revision?: string | undefined;
 }
 
 export interface Placed {
@@ -53,7 +65,7 @@ export function nextTurn(
     if (placed === undefined) break;
     begin.push(placed);
     open.splice(open.indexOf(placed.job), 1);
-    places.set(placed.host.nodeId, taking(placed.host, placed.granted, placed.job.needs));
+    places.set(placed.host.nodeId, taking(placed.host, placed.granted, placed.job.needs, placed.job.revision));
     running.set(placed.job.projectId, (running.get(placed.job.projectId) ?? 0) + 1);
   }
   const begun = new Set(begin.map(({ job }) => job));
@@ -81,7 +93,7 @@ function firstThatFits(
     for (const host of hosts.filter((each) => isFor(job, each))) {
       const owner = keptFor.get(host.nodeId);
       if (host.unfit !== undefined || (owner !== undefined && owner !== job.id)) continue;
-      const fit = fitOf(job.needs, host);
+      const fit = fitOf(job.needs, host, job.revision);
       if (fit.is === 'now') return { job, host, granted: fit.granted };
     }
   }
@@ -97,13 +109,17 @@ function reservations(waiting: readonly WaitingJob[], hosts: readonly JobHost[],
   const kept = new Map<string, string>();
   for (const job of [...waiting].sort(byAge)) {
     if (now - job.queuedAt < patienceMs) break;
-    const able = hosts.filter(
-      (host) => isFor(job, host) && host.unfit === undefined && fitOf(job.needs, host).is !== 'never',
-    );
+    const able = hosts.filter((host) => isFor(job, host) && host.unfit === undefined && mayFit(job, host));
     const free = able.find(({ nodeId }) => !kept.has(nodeId));
     if (free) kept.set(free.nodeId, job.id);
   }
   return kept;
+}
+
+/** Once that host is empty enough. */
+function mayFit({ needs, revision }: WaitingJob, host: JobHost): boolean {
+  const fit = fitOf(needs, host, revision);
+  return fit.is !== 'never' && !waitsInVain(fit, host);
 }
 
 function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap<string, string>, now: number): string {
@@ -112,7 +128,7 @@ function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap
   if (mine.length === 0) return 'It waits for a host: its project has none now.';
   const able = mine.filter((host) => host.unfit === undefined);
   if (able.length === 0) return `It waits for its host. ${mine.map(({ name, unfit }) => `${name}: ${unfit}`)[0]}`;
-  const fits = able.map((host) => fitOf(job.needs, host));
+  const fits = able.map((host) => fitOf(job.needs, host, job.revision));
   const later = fits.flatMap((fit) => (fit.is === 'later' ? [fit.missing] : [])).sort((a, b) => a.length - b.length);
   const missing = later[0] && largest(later[0]);
   if (missing) return `It waits until it can have ${inWords(missing)} that are free.`;

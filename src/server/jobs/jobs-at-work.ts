@@ -2,7 +2,7 @@
 import type { Job, JobAttempt } from '../db/entities/job.ts';
 import type { ReadTx } from '../db/store.ts';
 import type { Neighbour } from '../launch/resource-fit.ts';
-import type { DiskClaim } from './held-disk.ts';
+import { claimOf } from './held-disk.ts';
 
 export const openStates = ['queued', 'preparing', 'running'] as const;
 
@@ -24,15 +24,10 @@ export async function jobsAtWork(tx: ReadTx, projectId: string): Promise<Map<str
   return new Map([...grouped].map(([allocation, jobs]) => [allocation, jobs.map(({ neighbour }) => neighbour)]));
 }
 
-function asNeighbour(job: Job, attempt: JobAttempt): Neighbour {
+function asNeighbour({ id, name, needs, revision_sha256 }: Job, { resources, disk_found_gib }: JobAttempt): Neighbour {
   return {
-    ...{ id: job.id, display_name: job.name, resources: attempt.resources, host_ports: {} },
-    ...{ state: 'running', desired: 'running', failure: null, history: [], disk: claimOf(job, attempt) },
+    ...{ id, display_name: name, resources, host_ports: {} },
+    ...{ state: 'running', desired: 'running', failure: null, history: [] },
+    disk: claimOf(needs, revision_sha256, disk_found_gib),
   };
-}
-
-function claimOf({ needs, revision_sha256 }: Job, { disk_found_gib: found }: JobAttempt): DiskClaim {
-  const { disk_gib, disk_parts = [] } = needs;
-  const shared = disk_parts.reduce((sum, part) => sum + (part.shared === true ? part.gib : 0), 0);
-  return { own: Math.max(0, disk_gib - shared), shared, revision: revision_sha256, found };
 }

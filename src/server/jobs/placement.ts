@@ -4,6 +4,7 @@ import { isCardOf } from '../../contract/gpus.ts';
 import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
+import { claiming, diskFor, type HostDisk } from './held-disk.ts';
 
 interface Amounts {
   readonly cpu_cores: number;
@@ -22,7 +23,8 @@ export interface JobHost {
   readonly unfit: string | undefined;
   /** What there is in all for jobs, whatever runs. */
   readonly total: Amounts;
-  readonly free: Amounts;
+  readonly free: Omit<Amounts, 'disk_gib'>;
+  readonly disk: HostDisk;
   /** Cards of it that are well; `isFree` where nobody has them. */
   readonly cards: readonly {
     readonly memoryMib: number;
@@ -60,7 +62,8 @@ export type Fit =
   | { readonly is: 'later'; readonly missing: readonly Missing[] }
   | { readonly is: 'now'; readonly granted: Granted };
 
-export function fitOf(needs: JobNeeds, host: JobHost): Fit {
+/** `revision`: that the job is of, if any. */
+export function fitOf(needs: JobNeeds, host: JobHost, revision?: string): Fit {
   const granted = shareOf(needs, host);
   const refused = notOffered(needs, host);
   if (refused) return { is: 'never', missing: [refused] };
@@ -71,7 +74,12 @@ export function fitOf(needs: JobNeeds, host: JobHost): Fit {
   if (needs.gpu_memory_mib > 0 && needs.gpu_count === 0 && able.length === 0) never.push(cardMemory(needs, its));
   if (never.length > 0) return { is: 'never', missing: never.map((each) => inCards(each, needs, its)) };
   const freeCards = Math.min(able.filter(({ isFree }) => isFree).length, host.cardLimit - host.cardsPromised);
-  const later = lacking(needs, granted, host.free, Math.max(0, freeCards));
+  const later = lacking(
+    needs,
+    granted,
+    { ...host.free, disk_gib: diskFor(host.disk, revision) },
+    Math.max(0, freeCards),
+  );
   return later.length > 0 ? { is: 'later', missing: later } : { is: 'now', granted };
 }
 
@@ -137,10 +145,11 @@ function lacking(needs: JobNeeds, granted: Granted, have: Amounts, cards: number
 /** With what most of it is for. */
 function diskWords({ disk_parts = [] }: JobNeeds): string {
   const [most] = disk_parts.toSorted((a, b) => b.gib - a.gib);
-  return most === undefined ? 'GiB of disk' : `GiB of disk (most of it, ${round(most.gib)}, for ${most.part})`;
+  return most === undefined ? diskName : `${diskName} (most of it, ${round(most.gib)}, for ${most.part})`;
 }
 
 const cardWords = 'GPUs';
+const diskName = 'GiB of disk';
 
 /** Where there are cards enough and only their memory is too small, that is what is missing. */
 function inCards(missing: Missing, needs: JobNeeds, host: JobHost): Missing {
@@ -172,9 +181,15 @@ function round(amount: number): number {
   return Math.round(amount * 100) / 100;
 }
 
+/** True where it waits for disk alone, and nothing is at work there whose end would give it some. */
+export function waitsInVain(fit: Fit, { disk }: JobHost): boolean {
+  return fit.is === 'later' && disk.claims.length === 0 && fit.missing.every(({ name }) => name.startsWith(diskName));
+}
+
 /** The host once it has that job. */
-export function taking(host: JobHost, { gpu_count, cpu_cores, memory_gib }: Granted, needs: JobNeeds): JobHost {
-  const { free, cardsPromised } = host;
+export function taking(host: JobHost, granted: Granted, needs: JobNeeds, revision?: string): JobHost {
+  const { gpu_count, cpu_cores, memory_gib } = granted;
+  const { free, disk, cardsPromised } = host;
   let left = gpu_count;
   const cards = host.cards.map((card) => {
     if (left === 0 || !card.isFree || !isAble(card, needs)) return card;
@@ -183,9 +198,7 @@ export function taking(host: JobHost, { gpu_count, cpu_cores, memory_gib }: Gran
   });
   return {
     ...{ ...host, cards, cardsPromised: cardsPromised + gpu_count },
-    free: {
-      ...{ cpu_cores: free.cpu_cores - cpu_cores, memory_gib: free.memory_gib - memory_gib },
-      disk_gib: free.disk_gib - needs.disk_gib,
-    },
+    free: { cpu_cores: free.cpu_cores - cpu_cores, memory_gib: free.memory_gib - memory_gib },
+    disk: claiming(disk, needs, revision),
   };
 }

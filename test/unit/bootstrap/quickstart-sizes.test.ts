@@ -22,6 +22,7 @@ it.each([
       cardLimit: 0,
       cardsPromised: 0,
       offers: undefined,
+      disk: { now: 100, claims: [], kept: new Map() },
     },
   };
 

@@ -161,7 +161,11 @@ const JobAttempt = Type.Object(
     task_id: id('The task.'),
     resources: { ...Resources, description: 'What it was given.' },
     disk_found_gib: Type.Optional(
-      Type.Number({ minimum: 0, description: 'Disk in GiB that its host could give when it was given the job.' }),
+      Type.Number({
+        minimum: 0,
+        description:
+          'Disk in GiB that its host could give when it was given the job, with what was there of its revision.',
+      }),
     ),
     state: JobState,
     failure: nullable(

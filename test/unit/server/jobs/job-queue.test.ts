@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { claimOf } from '../../../../src/server/jobs/held-disk.ts';
 import { nextTurn, patienceMs, type WaitingJob } from '../../../../src/server/jobs/job-queue.ts';
 import { fitOf, type JobHost, taking } from '../../../../src/server/jobs/placement.ts';
 
@@ -14,6 +15,7 @@ function host(id: string, given: Partial<JobHost> = {}): JobHost {
   return {
     ...{ allocationId: `al-${id}`, nodeId: id, name: id, projects: ['p1', 'p2', 'p3'], unfit: undefined },
     ...{ total: amounts, free: amounts, cards: [], cardLimit: 0, cardsPromised: 0, offers: undefined },
+    disk: { now: 100, claims: [], kept: new Map() },
     ...given,
   };
 }
@@ -41,7 +43,7 @@ describe('the queue of jobs', () => {
   });
 
   it('lets a small job pass a large one that has to wait, and says what that waits for', () => {
-    const busy = host('h', { free: { cpu_cores: 2, memory_gib: 64, disk_gib: 100 } });
+    const busy = host('h', { free: { cpu_cores: 2, memory_gib: 64 } });
     const turn = nextTurn([job('large', { needs: cores(4) }), job('small', { queuedAt: 1 })], [busy], none, 10);
 
     expect(begun(turn)).toEqual(['small on h']);
@@ -49,19 +51,29 @@ describe('the queue of jobs', () => {
   });
 
   it('says of a single core that it is one', () => {
-    const full = host('h', { free: { cpu_cores: 0, memory_gib: 64, disk_gib: 100 } });
+    const full = host('h', { free: { cpu_cores: 0, memory_gib: 64 } });
     const turn = nextTurn([job('one', { needs: cores(1) })], [full], none, 10);
 
     expect(turn.reasons.get('one')).toBe('It waits until it can have 1 core, of 0 that are free.');
   });
 
   it('keeps a host for a job that has waited long enough', () => {
-    const busy = host('h', { free: { cpu_cores: 2, memory_gib: 64, disk_gib: 100 } });
+    const busy = host('h', { free: { cpu_cores: 2, memory_gib: 64 } });
     const waiting = [job('large', { needs: cores(4) }), job('small', { projectId: 'p2', queuedAt: 1 })];
     const turn = nextTurn(waiting, [busy], none, patienceMs);
 
     expect(begun(turn)).toEqual([]);
     expect(turn.reasons.get('small')).toBe('It waits: its host is kept for a job that has waited longer.');
+  });
+
+  it('keeps none for a job that waits for disk which nobody is about to give back', () => {
+    const full = host('h', { disk: { now: 10, claims: [], kept: new Map() } });
+    const busy = host('h', { disk: { now: 10, claims: [claimOf(nothing, undefined, 10)], kept: new Map() } });
+    const large = job('large', { needs: { ...nothing, disk_gib: 50 } });
+    const waiting = [large, job('small', { projectId: 'p2', queuedAt: 1 })];
+
+    expect(begun(nextTurn(waiting, [full], none, patienceMs))).toEqual(['small on h']);
+    expect(begun(nextTurn(waiting, [busy], none, patienceMs))).toEqual([]);
   });
 
   it('begins nothing where a host cannot, on hosts of others, elsewhere than asked for, or too early', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JobNeeds } from '../../../../src/server/db/entities/job.ts';
+import type { HostDisk } from '../../../../src/server/jobs/held-disk.ts';
 import { neverOf } from '../../../../src/server/jobs/job-queue.ts';
 import {
   fitOf,
@@ -15,6 +16,7 @@ const needs = (given: Partial<JobNeeds> = {}): JobNeeds => ({
   ...given,
 });
 const card = (memoryMib: number, isFree = true) => ({ memoryMib, isForGvisor: true, isFree });
+const disk = (now: number): HostDisk => ({ now, claims: [], kept: new Map() });
 function host(given: Partial<JobHost> = {}): JobHost {
   const amounts = { cpu_cores: 16, memory_gib: 64, disk_gib: 100 };
   return {
@@ -32,6 +34,7 @@ function host(given: Partial<JobHost> = {}): JobHost {
       cardLimit: 4,
       cardsPromised: 0,
       offers: undefined,
+      disk: disk(100),
     },
     ...given,
   };
@@ -89,7 +92,7 @@ describe('a job and a host', () => {
   });
 
   it('fit later where somebody has what they need now', () => {
-    expect(fitOf(needs({ cpu_cores: 8 }), host({ free: { cpu_cores: 4, memory_gib: 64, disk_gib: 100 } }))).toEqual({
+    expect(fitOf(needs({ cpu_cores: 8 }), host({ free: { cpu_cores: 4, memory_gib: 64 } }))).toEqual({
       ...{ is: 'later', missing: [{ name: 'cores', wanted: 8, have: 4 }] },
     });
     const held = host({ cards: [card(24_564, false), card(16_384)] });
@@ -108,7 +111,8 @@ describe('a job and a host', () => {
     const wanted = needs({ gpu_count: 2, gpu_memory_mib: 20_000, cpu_cores: 4, memory_gib: 8, disk_gib: 10 });
     const left = taking(host(), { gpu_count: 2, cpu_cores: 4, memory_gib: 8 }, wanted);
 
-    expect(left.free).toEqual({ cpu_cores: 12, memory_gib: 56, disk_gib: 90 });
+    expect(left.free).toEqual({ cpu_cores: 12, memory_gib: 56 });
+    expect(left.disk.claims).toEqual([{ own: 10, shared: 0, revision: undefined, found: 100 }]);
     expect(left.cards.map(({ isFree }) => isFree)).toEqual([false, false, true, true]);
     expect(fitOf(needs({ gpu_count: 1, gpu_memory_mib: 20_000 }), left).is).toBe('later');
   });
@@ -145,7 +149,7 @@ describe('a job and a host', () => {
   );
 
   it('are compared by the disk that is free, and told what most of it is for (C-44, C-45, C-46)', () => {
-    const disk = needs({
+    const asked = needs({
       disk_gib: 40,
       disk_parts: [
         { part: 'caches', gib: 10 },
@@ -153,12 +157,19 @@ describe('a job and a host', () => {
       ],
     });
     const amounts = { cpu_cores: 16, memory_gib: 64 };
-    const fit = fitOf(disk, host({ total: { ...amounts, disk_gib: 100 }, free: { ...amounts, disk_gib: 39 } }));
+    const fit = fitOf(asked, host({ total: { ...amounts, disk_gib: 100 }, disk: disk(39) }));
 
     expect(fit.is === 'later' && inWords(largest(fit.missing) as never)).toBe(
       '40 GiB of disk (most of it, 30, for its image), of 39',
     );
-    expect(fitOf(disk, host({ free: { ...amounts, disk_gib: 40 } })).is).toBe('now');
-    expect(fitOf(disk, host({ free: { ...amounts, disk_gib: 4000 } })).is).toBe('now');
+    expect(fitOf(asked, host({ disk: disk(40) })).is).toBe('now');
+    expect(fitOf(asked, host({ disk: disk(4000) })).is).toBe('now');
+  });
+
+  it('need less disk where their revision is there already, also a second attempt (C-44)', () => {
+    const asked = needs({ disk_gib: 60 });
+    const prepared = host({ disk: { ...disk(54), kept: new Map([['a', { there: 46, evictable: 0 }]]) } });
+
+    expect([fitOf(asked, prepared, 'a').is, fitOf(asked, prepared, 'b').is]).toEqual(['now', 'later']);
   });
 });
