@@ -271,12 +271,14 @@ describe('what nobody has used for too long', () => {
 
 describe('what an operator sees and takes away', () => {
   it('is every cache and image, in use where a job may want it', async () => {
-    const { keeper } = host({ live: ['b'] });
+    const { keeper, images } = host({ live: ['b'] });
+    images.push(image('f', at(9), { own_bytes: 4 }));
 
     expect(await keeper.items({ measure: false })).toMatchObject([
       { kind: 'cache', name: 'a', class: 'model', bytes: 5, max_bytes: null, used_at: at(1), in_use: false },
       { kind: 'image', name: null, class: null, revision_sha256: revision('b'), bytes: 7, in_use: true },
       { kind: 'cache', name: 'c', in_use: false },
+      { kind: 'image', revision_sha256: revision('f'), own_bytes: 4 },
     ]);
   });
 
