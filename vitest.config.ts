@@ -1,13 +1,7 @@
-import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 import { memoryFolder } from './test/support/memory-folder.ts';
-
-/** A mocked module of Node outlasts its file, so these files do not share a process with others. */
-const mocking = globSync('test/unit/**/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
-  readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
-);
 
 /** Pages with containers behind them. Whatever comes or goes on the engine changes the network, also under another file's browser. */
 const withContainers = ['notebook', 'vllm'].map((name) => `test/browser/${name}.test.ts`);
@@ -33,10 +27,10 @@ export default defineConfig({
     projects: [
       {
         // One process for many files, which share what they load: modules as Node itself loads them, without a bundler.
+        // So `vi.mock` is not there: what a test replaces is handed in, or is `test/support/replace-builtin.ts`.
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          exclude: mocking,
           setupFiles,
           env: inMemory,
           expect: expectations,
@@ -47,20 +41,6 @@ export default defineConfig({
           // Much is made and thrown away, by more processes than there are cores: it is looked through less often, by one thread.
           execArgv: ['--max-semi-space-size=32', '--single-threaded-gc'],
           // By itself it would leave a core idle; and some wait.
-          maxWorkers: 4,
-        },
-      },
-      {
-        test: {
-          ...{
-            name: 'unit-mocking',
-            include: mocking,
-            setupFiles,
-            env: inMemory,
-            expect: expectations,
-            testTimeout: 120_000,
-            hookTimeout: 120_000,
-          },
           maxWorkers: 4,
         },
       },

@@ -42,15 +42,15 @@ try {
   })) {
     add(await check(name, argv));
   }
-  add(await suite('unit', 'unit*'));
+  add(await suite('unit'));
   if (await stage('engine, registry, images and browser', ground('--no-hosts'))) {
     const ubuntu = (await ubuntuIsAtHand()) ? ['host-ubuntu-24.04'] : [];
     const hosts = begin(ground(...hostImages, ...ubuntu));
-    add(await suite('integration', 'integration'));
+    add(await suite('integration'));
     // Before pages are looked at: the network would change under the browser.
     const ready = await stage('images of hosts with systemd', hosts);
     add(await suite('browser', 'browser*'));
-    add(ready ? await suite('host', 'host') : { passed: 0, failed: 1, skipped: 0 });
+    add(ready ? await suite('host') : { passed: 0, failed: 1, skipped: 0 });
   } else {
     add({ passed: 0, failed: 3, skipped: 0 });
   }
@@ -69,7 +69,7 @@ async function check(name: string, argv: readonly string[]): Promise<Counts> {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
 }
 
-async function suite(name: string, projects: string): Promise<Counts> {
+async function suite(name: string, projects = name): Promise<Counts> {
   const report = join(reports, `${name}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const argv = [join(bin, 'vitest'), 'run', '--project', projects, ...reporters];

@@ -25,13 +25,16 @@ export interface Questions {
   choose<T>(label: string, choices: readonly Choice<T>[], initial?: T): Promise<T>;
 }
 
+type Prompts = Pick<typeof import('@inquirer/prompts'), 'input' | 'password' | 'select'>;
+
 /** True where somebody sits who can answer. */
 export function isTerminal(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }
 
-export async function terminalQuestions(): Promise<Questions> {
-  const { input, password, select } = await import('@inquirer/prompts');
+/** Asked by `prompts`; those of `@inquirer/prompts`, which are loaded only here, if left out. */
+export async function terminalQuestions(prompts?: Prompts): Promise<Questions> {
+  const { input, password, select } = prompts ?? (await import('@inquirer/prompts'));
   const context = { output: process.stderr };
   const judged = (wrongWith: (text: string) => string | undefined) => (text: string) => {
     const wrong = wrongWith(text);

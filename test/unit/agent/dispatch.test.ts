@@ -10,6 +10,7 @@ import { judge } from '../../../src/contract/validate.ts';
 import type { WorkloadEvent, WorkloadOutput } from '../../../src/contract/workload-output.ts';
 import type { ContainerEngine } from '../../../src/runtime/engine.ts';
 import { FailedTask } from '../../../src/tasks/failed-task.ts';
+import { taskHandlers } from '../../../src/tasks/index.ts';
 import type { TaskContext } from '../../../src/tasks/task-context.ts';
 import { workloadOutput } from '../../../src/tasks/workload-report.ts';
 import { cardLedger } from '../../support/gpus.ts';
@@ -20,17 +21,10 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 type AnyHandler = (params: unknown, context: TaskContext) => Promise<unknown>;
 
-/** Handlers of one test, in place of the real ones. */
-const injected = vi.hoisted(() => new Map<string, unknown>());
-vi.mock('../../../src/tasks/index.ts', async (original) => {
-  const { taskHandlers } = await original<typeof import('../../../src/tasks/index.ts')>();
-  return {
-    taskHandlers: new Proxy(taskHandlers, {
-      get: (real, type) => injected.get(String(type)) ?? Reflect.get(real, type),
-    }),
-  };
-});
-afterEach(() => injected.clear());
+/** A handler of one test, in place of the real one. */
+const inject = (type: TaskType, handler: AnyHandler) =>
+  void vi.spyOn(taskHandlers, type).mockImplementation(handler as never);
+afterEach(() => void vi.restoreAllMocks());
 
 const folder = temporaryFolder('dispatch');
 const now = Date.parse('2026-11-23T10:30:00Z');
@@ -75,7 +69,7 @@ describe('rejected, with no handler called and the engine untouched', () => {
 
   it.each(cases)('%s', async (_name, task, code, path) => {
     const handler = vi.fn<AnyHandler>(async () => null);
-    injected.set('workload.oci_launch', handler);
+    inject('workload.oci_launch', handler);
     const { dispatcher, calls, logFolder } = host();
 
     const result = await dispatcher.run(task);
@@ -119,7 +113,7 @@ describe('rejected, with no handler called and the engine untouched', () => {
   });
 
   it('takes a task until the very millisecond in which it expires', async () => {
-    injected.set('workload.oci_launch', async () => ({}));
+    inject('workload.oci_launch', async () => ({}));
     const { dispatcher } = host();
 
     expect((await dispatcher.run(launch({ not_after: '2026-11-23T10:30:00.000Z' }))).status).toBe('succeeded');
@@ -212,7 +206,7 @@ describe('a task that is carried out', () => {
 
 describe('the events of a result', () => {
   it('are bounded, the newest ones', async () => {
-    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       for (let index = 0; index < 1000; index += 1) {
         context.emit('container.exited', `number ${index}`, { count: index });
       }
@@ -248,7 +242,7 @@ describe('the events of a result', () => {
   });
 
   it('hold the newest word only of what is waited for', async () => {
-    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       for (let minutes = 0; minutes < 300; minutes += 1) {
         context.emit('readiness.waiting', `Not ready yet after ${minutes} min.`, { seen: ['web: HTTP 503'] });
       }
@@ -262,7 +256,7 @@ describe('the events of a result', () => {
   });
 
   it('hold no value under a key that nobody declared, and no credential in a text', async () => {
-    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       context.emit('x', 'GET https://user:c4nary@host/', { password: 'c4nary', errors: [{ token: 'c4nary' }] });
       return context.events();
     });
@@ -306,7 +300,7 @@ describe('a task that fails', () => {
   });
 
   it('is internal where the error is none of ours, with the cause in the log', async () => {
-    injected.set('workload.oci_control', async () => {
+    inject('workload.oci_control', async () => {
       throw new TypeError('undefined is not a function', { cause: new Error('the root of it') });
     });
     const { dispatcher, logOf } = host();
@@ -331,7 +325,7 @@ describe('a task that fails', () => {
   it.each([undefined, null, 'a text', 42, { code: 'port.conflict' }])(
     'is internal where %j was thrown',
     async (thrown) => {
-      injected.set('workload.oci_control', () => Promise.reject(thrown));
+      inject('workload.oci_control', () => Promise.reject(thrown));
 
       const result = await host().dispatcher.run(control('stop'));
 
@@ -342,7 +336,7 @@ describe('a task that fails', () => {
   it('is rejected where it was refused before anything was done, and failed from the first phase on', async () => {
     const refused = await host().dispatcher.run(control('stop'));
     const denied = await host().dispatcher.run(launch({ params: { ...launchParams(), env: { LD_PRELOAD: '/x' } } }));
-    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       context.enter('stopping');
       throw new AgentError('policy.refused');
     });
@@ -357,7 +351,7 @@ describe('a task that fails', () => {
   });
 
   it('G-200: fails for a transition that no workload can make', async () => {
-    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       context.enter('removing');
       context.enter('running');
     });
@@ -412,12 +406,12 @@ describe('the limit of tasks at work', () => {
   it('holds for those that change something, and for no others', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const begun: string[] = [];
-    injected.set('workload.oci_remove', async (_params: unknown, { taskId }: TaskContext) => {
+    inject('workload.oci_remove', async (_params: unknown, { taskId }: TaskContext) => {
       begun.push(taskId);
       await promise;
       return null;
     });
-    injected.set('workload.oci_runtime_status', async () => begun.push('status'));
+    inject('workload.oci_runtime_status', async () => begun.push('status'));
     const { dispatcher } = host({ parallel: 2 });
     const remove = (id: string) => {
       const params = { identity: { ...identity, app_instance_id: id }, keep_data: false, grace_seconds: 0 };
@@ -481,7 +475,7 @@ describe('a task that is cancelled', () => {
   it('has its result at once while it waits for another one of its workload, which goes on', async () => {
     const gate = Promise.withResolvers<void>();
     const begun: string[] = [];
-    injected.set('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
       begun.push(taskId);
       await gate.promise;
     });
@@ -502,7 +496,7 @@ describe('a task that is cancelled', () => {
 
   it('is cancelled also where the engine dresses that up as an error of its own', async () => {
     const cancel = new AbortController();
-    injected.set('workload.oci_control', async (_params: unknown, { signal }: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, { signal }: TaskContext) => {
       cancel.abort(new Error('cancelled'));
       throw new AgentError('engine.timed_out', {}, { cause: signal.reason });
     });
@@ -514,7 +508,7 @@ describe('a task that is cancelled', () => {
 
   it('is not cancelled where it failed for a reason of its own in the same moment', async () => {
     const cancel = new AbortController();
-    injected.set('workload.oci_control', async () => {
+    inject('workload.oci_control', async () => {
       cancel.abort(new Error('cancelled'));
       throw new AgentError('engine.failed');
     });
@@ -526,7 +520,7 @@ describe('a task that is cancelled', () => {
 
   it('is cancelled with the output of a failure', async () => {
     const cancel = new AbortController();
-    injected.set('workload.oci_control', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, context: TaskContext) => {
       cancel.abort(new Error('cancelled'));
       throw new FailedTask(context.signal.reason, (failure) =>
         workloadOutput(identity, { state: 'failed', summary: 'undone', container: undefined, failure }, context),
@@ -545,7 +539,7 @@ describe('a task that is cancelled', () => {
 describe('tasks at the same time', () => {
   it('run one after another for one workload, in the order in which they came, whatever becomes of them', async () => {
     const seen: string[] = [];
-    injected.set('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
       seen.push(`${taskId} begins`);
       await new Promise((resolve) => setImmediate(resolve));
       seen.push(`${taskId} ends`);
@@ -562,7 +556,7 @@ describe('tasks at the same time', () => {
 
   it('run side by side for different workloads', async () => {
     const gate = Promise.withResolvers<void>();
-    injected.set('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
+    inject('workload.oci_control', async (_params: unknown, { taskId }: TaskContext) => {
       if (taskId === 'waits') {
         await gate.promise;
       } else {
@@ -582,8 +576,8 @@ describe('tasks at the same time', () => {
 
   it('wait for nobody where they change nothing', async () => {
     const gate = Promise.withResolvers<void>();
-    injected.set('workload.oci_control', () => gate.promise);
-    injected.set('workload.oci_runtime_status', async () => 'looked');
+    inject('workload.oci_control', () => gate.promise);
+    inject('workload.oci_runtime_status', async () => 'looked');
     const { dispatcher } = host();
     const long = dispatcher.run(control('stop', { workload_id: 'notebook-1' }));
 
@@ -597,7 +591,7 @@ describe('tasks at the same time', () => {
   it('count the time they wait', async () => {
     const gate = Promise.withResolvers<void>();
     const handler = vi.fn<AnyHandler>(() => gate.promise);
-    injected.set('workload.oci_control', handler);
+    inject('workload.oci_control', handler);
     const { dispatcher } = host();
     const long = dispatcher.run(control('stop', { task_id: 'long' }));
 
@@ -690,7 +684,7 @@ describe('G-160: a secret that a task opens', () => {
 
   it('is not half in what is cut to its bounds', async () => {
     const { dispatcher } = host({ unseal: async () => Buffer.from(canary) });
-    injected.set('workload.oci_launch', async (_params: unknown, context: TaskContext) => {
+    inject('workload.oci_launch', async (_params: unknown, context: TaskContext) => {
       await context.unseal(sealed);
       context.emit('said', `${'x'.repeat(2030)}${canary} and on and on and on`, {
         reason: `${'x'.repeat(8170)}${canary} and on and on and on`,

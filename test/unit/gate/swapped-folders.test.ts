@@ -14,29 +14,32 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { prepareMounts } from '../../../src/gate/mount-folders.ts';
+import { removeTree } from '../../../src/gate/remove-tree.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
+import { replaceBuiltin } from '../../support/replace-builtin.ts';
 
 /** Runs after each call of `node:fs/promises` that a test can act behind. */
-const { behind } = vi.hoisted(() => ({ behind: { act: (_call: string, _path: string) => undefined as unknown } }));
-vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>();
-  const watched = ['mkdir', 'open', 'opendir'] as const;
-  const wrap =
-    (name: (typeof watched)[number]) =>
-    async (path: string, ...rest: never[]) => {
-      const result = await (real[name] as (...all: unknown[]) => Promise<unknown>)(path, ...rest);
-      behind.act(name, path);
-      return result;
-    };
-  return { ...real, mkdir: wrap('mkdir'), open: wrap('open'), opendir: wrap('opendir') };
-});
-// Another file of the same process may have loaded them with the real calls.
-vi.resetModules();
-const { prepareMounts } = await import('../../../src/gate/mount-folders.ts');
-const { removeTree } = await import('../../../src/gate/remove-tree.ts');
+const behind = { act: (_call: string, _path: string) => undefined as unknown };
+const watched = ['mkdir', 'open', 'opendir'] as const;
+replaceBuiltin(
+  promises,
+  Object.fromEntries(
+    watched.map((name) => {
+      const real = promises[name] as (path: string, ...rest: unknown[]) => Promise<unknown>;
+      const watching = async (path: string, ...rest: unknown[]) => {
+        const result = await real(path, ...rest);
+        behind.act(name, path);
+        return result;
+      };
+      return [name, watching];
+    }),
+  ),
+);
 
 const uid = 61_777;
 let folder: string;

@@ -4,8 +4,9 @@ import { runJob } from '../../../src/jobs/run-job.ts';
 import { jobEngine, type Script } from '../../support/job-engine.ts';
 import { plan, service } from '../../support/job-plans.ts';
 import { taskContext } from '../../support/task-bench.ts';
+import { waitOnGlobalTimers } from '../../support/waits.ts';
 
-vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
+waitOnGlobalTimers();
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { watchByCommand } from '../../../src/jobs/step-health.ts';
 import type { ExecOptions } from '../../../src/runtime/engine.ts';
+import { waitOnGlobalTimers } from '../../support/waits.ts';
 
-vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
+waitOnGlobalTimers();
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 

@@ -6,9 +6,10 @@ import type { ContainerRequest } from '../../../src/policy/container-request.ts'
 import type { ContainerEngine } from '../../../src/runtime/engine.ts';
 import { patientEngine } from '../../../src/runtime/patient-engine.ts';
 import { containerFacts, type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
+import { waitOnGlobalTimers } from '../../support/waits.ts';
 
 // The clock of these tests is not the machine's: a minute of patience passes at once.
-vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
+waitOnGlobalTimers();
 
 const never = new AbortController().signal;
 const name = 'gpuaas-notebook-1';

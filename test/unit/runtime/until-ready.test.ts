@@ -7,8 +7,9 @@ import { AgentError } from '../../../src/contract/failures.ts';
 import type { ReadinessCheck } from '../../../src/contract/workload-oci-launch.ts';
 import type { ContainerFacts, LogEntry } from '../../../src/runtime/engine.ts';
 import { type ReadinessOptions, untilReady } from '../../../src/runtime/probes/until-ready.ts';
+import { waitOnGlobalTimers } from '../../support/waits.ts';
 
-vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
+waitOnGlobalTimers();
 
 const running = { status: 'running', exitCode: null, oomKilled: false, error: '', health: 'healthy' } as ContainerFacts;
 const exited = { ...running, status: 'exited', exitCode: 0 } as ContainerFacts;

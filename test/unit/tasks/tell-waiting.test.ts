@@ -9,8 +9,9 @@ import { manualClock } from '../../support/manual-clock.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
 import { aService, serviceContainer, stackBench, stackIdentity, stackParams } from '../../support/stack-bench.ts';
 import { identity, launchedContainer, launchParams, taskContext } from '../../support/task-bench.ts';
+import { waitOnGlobalTimers } from '../../support/waits.ts';
 
-vi.mock('node:timers/promises', () => import('../../support/global-timers.ts'));
+waitOnGlobalTimers();
 
 const health: ReadinessCheck = { type: 'http', endpoint: 'api', path: '/health?key=s3cr3t', timeout_seconds: 1800 };
 const alive: ReadinessCheck = { type: 'container_health', timeout_seconds: 3600 };

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
@@ -14,11 +14,10 @@ import {
   stackIdentity,
   stackParams,
 } from '../../support/stack-bench.ts';
+import { waitForNothing } from '../../support/waits.ts';
 
 // A stack without checks must run for a second before it counts: that second need not pass here.
-vi.mock('node:timers/promises', () => ({
-  setTimeout: (_ms: number, value: unknown) => new Promise((resolve) => setImmediate(resolve, value)),
-}));
+waitForNothing();
 
 const params = (action: 'stop' | 'start' | 'restart') => ({ identity: stackIdentity, action, grace_seconds: 7 });
 const stopped = { status: 'exited', exitCode: 143, pid: 0 };

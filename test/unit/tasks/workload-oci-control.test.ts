@@ -9,11 +9,10 @@ import type { ContainerFacts } from '../../../src/runtime/engine.ts';
 import { controlOci } from '../../../src/tasks/workload-oci-control.ts';
 import { containerFacts, type RecordingEngine, recordingEngine } from '../../support/recording-engine.ts';
 import { identity, launchParams, taskContext } from '../../support/task-bench.ts';
+import { waitForNothing } from '../../support/waits.ts';
 
 // A started workload must run for a second before it counts: that second need not pass here.
-vi.mock('node:timers/promises', () => ({
-  setTimeout: (_ms: number, value: unknown) => new Promise((resolve) => setImmediate(resolve, value)),
-}));
+waitForNothing();
 
 const name = 'gpuaas-notebook-1';
 const stopped = { status: 'exited', pid: 0, exitCode: 143, finishedAt: '2026-11-23T11:00:00Z' };

@@ -14,8 +14,9 @@ import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { lockState } from '../../../../src/agent/journal/state-lock.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { waitOnGlobalTimers } from '../../../support/waits.ts';
 
-vi.mock('node:timers/promises', () => import('../../../support/global-timers.ts'));
+waitOnGlobalTimers();
 
 const folder = temporaryFolder('lock');
 const module = resolve(import.meta.dirname, '../../../../src/agent/journal/state-lock.ts');

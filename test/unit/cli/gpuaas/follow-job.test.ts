@@ -2,16 +2,14 @@ import { writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { AgentError, type Failure } from '../../../../src/contract/failures.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { waitForNothing } from '../../../support/waits.ts';
 
 // Nobody waits between two looks.
-vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
-  ...(await original()),
-  pause: async (_ms, signal) => signal?.throwIfAborted(),
-}));
+waitForNothing();
 
 const file = join(temporaryFolder('follow-job'), 'job.json');
 writeFileSync(file, '{}');

@@ -1,15 +1,13 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { terminalQuestions } from '../../../../src/cli/gpuaas/questions.ts';
 
-const asked = vi.hoisted((): { message: string; validate?: (text: string) => unknown }[] => []);
-vi.mock('@inquirer/prompts', () => {
-  const ask = async (question: (typeof asked)[number]) => void asked.push(question);
-  return { input: ask, password: ask, select: ask };
-});
+const asked: { message: string; validate?: (text: string) => unknown }[] = [];
+const ask = async (question: (typeof asked)[number]) => void asked.push(question);
+const prompts = { input: ask, password: ask, select: ask } as never;
 
 it('writes no label and no complaint to the terminal that would steer it, whoever wrote the manifest', async () => {
   const hostile = 'Name\u001b]0;owned\u0007\u202e\nlaunch it';
-  const questions = await terminalQuestions();
+  const questions = await terminalQuestions(prompts);
 
   await questions.text(hostile, '', () => hostile);
   await questions.secret(hostile, () => hostile);
@@ -22,7 +20,7 @@ it('writes no label and no complaint to the terminal that would steer it, whoeve
 });
 
 it('accepts what nothing is wrong with', async () => {
-  await (await terminalQuestions()).text('Name', '', () => undefined);
+  await (await terminalQuestions(prompts)).text('Name', '', () => undefined);
 
   expect(asked.at(-1)?.validate?.('x')).toBe(true);
 });

@@ -5,12 +5,10 @@ import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import type { Instance } from '../../../../src/cli/gpuaas/instance.ts';
 import { untilSettled } from '../../../../src/cli/gpuaas/watch.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
+import { waitForNothing } from '../../../support/waits.ts';
 
 // Nobody waits between two attempts.
-vi.mock(import('../../../../src/kit/backoff.ts'), async (original) => ({
-  ...(await original()),
-  pause: async (_ms, signal) => signal?.throwIfAborted(),
-}));
+waitForNothing();
 
 const asked = {
   id: 'i-1',
