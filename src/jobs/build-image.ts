@@ -12,7 +12,7 @@ import type { BuildImage } from '../contract/job-build.ts';
 import { networkName } from '../contract/names.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
-import type { BuildOptions, BuildRequest } from '../runtime/engine.ts';
+import type { BuildOptions, BuildRequest, ContainerEngine } from '../runtime/engine.ts';
 import { buildContext } from './build-context.ts';
 import { type BuildLog, buildLogName } from './build-log.ts';
 import type { InputProgress, JobInputs } from './inputs/job-inputs.ts';
@@ -92,11 +92,19 @@ async function build(job: RunningJob, { id, source, pull }: WantedBuild, means: 
       onLog: say,
     };
     try {
-      return await ground.engine.build(request, await buildContext(file, source), options);
+      const { stream, labelOf } = await buildContext(file, source, (base) => envOf(base, ground.engine, signal));
+      return await ground.engine.build(request, stream, { ...options, labelOf });
     } finally {
       await said.keep(job, toItsEnd());
       // Told before the job runs: who looks for it then knows that it is kept.
       noteOutputs(job);
     }
   });
+}
+
+/** Of a base that was pulled. */
+async function envOf(base: string, engine: ContainerEngine, signal: AbortSignal): Promise<readonly string[]> {
+  const facts = await engine.image(base, signal);
+  if (!facts) throw new AgentError('image.not_found', { image: base });
+  return facts.env;
 }

@@ -43,7 +43,9 @@ export interface Dockerfile {
   readonly stages: readonly Stage[];
   /** Images it names, after the values of ARGs were put in, each once. */
   readonly bases: readonly string[];
-  /** Names that an ENV of it sets. */
+  /** The one that its last stage stands on, also by others; undefined for `scratch`. */
+  readonly root: string | undefined;
+  /** Names that an ENV sets in its last stage, or in one that this begins with. */
   readonly env: ReadonlySet<string>;
   /** Names of its ARGs, those of stages that nothing needs among them. */
   readonly args: ReadonlySet<string>;
@@ -274,14 +276,23 @@ function only(stages: readonly Stage[], last: number): Omit<Dockerfile, 'args'> 
     origin.kind === 'stage' ? { kind: 'stage', index: places.indexOf(origin.index) } : origin;
   const own = places.map((index) => stages[index] as Stage);
   const origins = own.flatMap(({ base, lines }) => [base, ...lines.flatMap(({ from }) => from ?? [])]);
+  const line = lineOf(stages, last);
+  const root = line.at(-1)?.base;
   return {
     stages: own.map(({ base, lines, names }) => ({
       ...{ names, base: moved(base) },
       lines: lines.map((line) => (line.from ? { ...line, from: moved(line.from) } : line)),
     })),
     bases: [...new Set(origins.flatMap((origin) => (origin.kind === 'image' ? [origin.name] : [])))],
-    env: new Set(own.flatMap(({ lines }) => lines.flatMap(namesOfEnv))),
+    root: root?.kind === 'image' ? root.name : undefined,
+    env: new Set(line.flatMap(({ lines }) => lines.flatMap(namesOfEnv))),
   };
+}
+
+/** That stage, the one that it begins with, and so on. */
+function lineOf(stages: readonly Stage[], index: number): Stage[] {
+  const stage = stages[index] as Stage;
+  return stage.base.kind === 'stage' ? [stage, ...lineOf(stages, stage.base.index)] : [stage];
 }
 
 function namesOfEnv({ keyword, text }: StageLine): string[] {
@@ -293,14 +304,39 @@ export interface Pinning {
   readonly bases: Readonly<Record<string, string>>;
   readonly init?: BuildImage['init'];
   readonly workDir?: string;
+  /** What `root` sets, as `NAME=value`. */
+  readonly env?: readonly string[];
+}
+
+/** An engine gives it to an image that has none. */
+const usualPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Instructions of each init command. What the image sets wins over an ARG: so it is set for the command, and set back behind it. */
+function initLines(init: BuildImage['init'], workDir: string, image: readonly string[]): string[][] {
+  const values = new Map([['PATH', usualPath], ...image.map(splitEntry)]);
+  return init.map(({ command, cwd, env }) => [
+    ...Object.entries(env).map(([name, value]) => `${values.has(name) ? 'ENV' : 'ARG'} ${name}=${quoted(value)}`),
+    `WORKDIR ${quoted(posix.join(workDir, cwd))}`,
+    `RUN ${inOneLine(JSON.stringify(command))}`,
+    ...Object.keys(env).flatMap((name) => {
+      const before = values.get(name);
+      return before === undefined ? [] : [`ENV ${name}=${quoted(before)}`];
+    }),
+  ]);
+}
+
+/** Of `NAME=value`. */
+export function splitEntry(entry: string): [name: string, value: string] {
+  const [name = ''] = entry.split('=', 1);
+  return [name, entry.slice(name.length + 1)];
 }
 
 /** Which init command an instruction is of, by how many of the Dockerfile as it is rendered come behind it. */
-export function initLabel(init: BuildImage['init'], behind: number): string | undefined {
+export function initLabel({ init = [], env = [] }: Pick<Pinning, 'init' | 'env'>, behind: number): string | undefined {
   let left = behind;
-  return init.findLast(({ env }) => {
-    // FROM, WORKDIR, RUN and each ARG.
-    left -= 3 + Object.keys(env).length;
+  const lines = initLines(init, '/', env);
+  return init.findLast((_, index) => {
+    left -= 1 + (lines[index]?.length ?? 0);
     return left < 0;
   })?.label;
 }
@@ -312,7 +348,10 @@ function inOneLine(json: string): string {
 }
 
 /** In the form that the gate takes. Throws where a base has no digest: it is the caller's to have told. */
-export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], workDir = '/' }: Pinning): string {
+export function renderDockerfile(
+  { stages }: Dockerfile,
+  { bases, init = [], workDir = '/', env = [] }: Pinning,
+): string {
   const nameOf = (origin: Origin) => {
     if (origin.kind === 'scratch') return 'scratch';
     if (origin.kind === 'stage') return `stage${origin.index}`;
@@ -324,12 +363,10 @@ export function renderDockerfile({ stages }: Dockerfile, { bases, init = [], wor
     `FROM ${nameOf(base)} AS stage${index}`,
     ...lines.map(({ keyword, text, from }) => `${keyword} ${from ? `--from=${nameOf(from)} ` : ''}${text}`),
   ]);
-  const after = init.flatMap(({ command, cwd, env }, index) => [
-    `FROM stage${stages.length + index - 1} AS stage${stages.length + index}`,
-    ...Object.entries(env).map(([name, value]) => `ARG ${name}=${quoted(value)}`),
-    `WORKDIR ${quoted(posix.join(workDir, cwd))}`,
-    `RUN ${inOneLine(JSON.stringify(command))}`,
-  ]);
+  const after = initLines(init, workDir, env).flatMap((lines, index) => {
+    const number = stages.length + index;
+    return [`FROM stage${number - 1} AS stage${number}`, ...lines];
+  });
   return `${[...own, ...after].join('\n')}\n`;
 }
 

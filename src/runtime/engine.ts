@@ -60,8 +60,10 @@ export interface BuildOptions {
   readonly signal: AbortSignal;
   /** What the engine and the commands write, as it comes, but for what `onProgress` tells. */
   readonly onLog?: ((text: string) => void) | undefined;
-  /** With each instruction that begins, counted from 1; `label` is that of the init command that it is of. */
+  /** With each instruction that begins, counted from 1; `label` is what `labelOf` says. */
   readonly onProgress?: ((progress: { step: number; steps: number; text: string; label?: string }) => void) | undefined;
+  /** What people call the command that an instruction is of, by how many instructions come behind it. */
+  readonly labelOf?: ((behind: number) => string | undefined) | undefined;
   /** Bytes that must stay free on the engine's disk, also while it builds. */
   readonly diskReserveBytes: number;
   readonly makeRoom?: MakeRoom | undefined;

@@ -14,7 +14,7 @@ import type { BuildImage } from '../../src/contract/job-build.ts';
 import { buildLabels, labels } from '../../src/contract/names.ts';
 import type { ContainerObject, NetworkObject } from '../../src/gate/engine-objects.ts';
 import { fileEntry } from '../../src/kit/tarball/write-tar.ts';
-import { readDockerfile, renderDockerfile } from '../../src/policy/dockerfile.ts';
+import { initLabel, readDockerfile, renderDockerfile } from '../../src/policy/dockerfile.ts';
 import { dockerfileEntry } from '../../src/policy/dockerfile-lines.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import type { HostPolicy } from '../../src/policy/host-policy.ts';
@@ -47,10 +47,11 @@ function sourceOf(over: Partial<BuildImage> = {}): BuildImage {
   };
 }
 
-function canonical(text: string, source: BuildImage): string {
+function canonical(text: string, source: BuildImage, env: readonly string[] = []): string {
   const read = readDockerfile(text, { args: source.args, target: source.target });
   if (!read.ok) throw new Error(JSON.stringify(read.errors));
-  return renderDockerfile(read.dockerfile, { bases: source.bases, init: source.init, workDir: source.work_dir });
+  const { bases, init, work_dir: workDir } = source;
+  return renderDockerfile(read.dockerfile, { bases, init, workDir, env });
 }
 
 function contextOf(dockerfile: string, files: Record<string, string> = {}): Readable {
@@ -68,8 +69,11 @@ async function build(
   }: Partial<BuildOptions> & { project?: string; files?: Record<string, string>; source?: BuildImage } = {},
 ) {
   const request = { projectId: project, source };
-  const made = await engine.build(request, contextOf(canonical(text, source), files), {
+  const [base] = Object.values(source.bases);
+  const { env = [] } = (base === undefined ? undefined : await engine.image(base, never())) ?? {};
+  const made = await engine.build(request, contextOf(canonical(text, source, env), files), {
     ...{ signal: never(), diskReserveBytes: 0, ...options },
+    labelOf: (behind) => initLabel({ init: source.init, env }, behind),
   });
   return { made, request };
 }
@@ -166,6 +170,20 @@ describe('a build', () => {
     const { made } = await build('FROM tiny', { source: sourceOf({ init }) });
 
     expect(await printed(made, 'cat /said')).toBe('/workspace 1\n/workspace/sub []\nlo');
+  });
+
+  it('has an init command find its own value of what the image sets, which then is as it was (C-25)', async () => {
+    const command = ['/bin/sh', '-c', 'echo "$PATH" >> /said'];
+    const init = [
+      { label: 'own', command, cwd: '.', env: { PATH: '/own:/bin:/usr/bin' } },
+      { label: 'usual', command, cwd: '.', env: {} },
+    ];
+    const { env = [] } = (await engine.image(ground.images.tiny, never())) ?? {};
+
+    const { made } = await build('FROM tiny', { source: sourceOf({ init }) });
+
+    expect(await printed(made, 'cat /said')).toBe('/own:/bin:/usr/bin\n/bin:/usr/bin');
+    expect([made.env, env]).toEqual([env, ['PATH=/bin:/usr/bin']]);
   });
 
   it('is found again by its source, also by the next gate, and by no other project', async () => {

@@ -13,7 +13,6 @@ import { pause } from '../../kit/backoff.ts';
 import { readLines } from '../../kit/lines.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
-import { initLabel } from '../../policy/dockerfile.ts';
 import type { BuildOptions, BuildRequest, BuiltSummary, RemovedLayers, RemoveLayersOptions } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
@@ -83,7 +82,7 @@ export async function build(
   options: BuildOptions,
 ): Promise<ImageFacts> {
   const { projectId, source } = request;
-  const words = new BuildWords(options, source.init);
+  const words = new BuildWords(options);
   const ending = new AbortController();
   const end = (error: unknown) => ending.abort(error);
   const late = setTimeout(
@@ -210,13 +209,11 @@ interface BuildLine {
 /** The engine's words: which step it is at, what that writes, and how it failed. */
 class BuildWords {
   readonly #options: BuildOptions;
-  readonly #init: BuildImage['init'];
   #step: { step: number; steps: number; text: string; label?: string } | undefined;
   #tail = '';
 
-  constructor(options: BuildOptions, init: BuildImage['init']) {
+  constructor(options: BuildOptions) {
     this.#options = options;
-    this.#init = init;
   }
 
   detail() {
@@ -239,7 +236,7 @@ class BuildWords {
     if (stream === undefined || stream === '\n') return;
     const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/.exec(stream) ?? [];
     if (step !== undefined && this.#isNext(Number(step), Number(steps))) {
-      const label = initLabel(this.#init, Number(steps) - Number(step));
+      const label = this.#options.labelOf?.(Number(steps) - Number(step));
       this.#step = {
         step: Number(step),
         steps: Number(steps),

@@ -11,7 +11,9 @@ import {
   contextOf,
   dockerfileOf,
 } from '../../manifests/computalot/check-against-files.ts';
+import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import { readManifest } from '../../manifests/computalot/read-manifest.ts';
+import { each, sure } from '../../manifests/sure-parts.ts';
 import { readDockerfile } from '../../policy/dockerfile.ts';
 import { maxDockerfileBytes } from '../../policy/dockerfile-lines.ts';
 
@@ -25,7 +27,13 @@ export interface JudgedFiles {
 
 /** Every error at once; but what the Dockerfile says, and the folder of the build, once the manifest says rightly which they are. */
 export async function judgeFiles(tarball: Tarball, document: unknown): Promise<JudgedFiles> {
-  const read = readManifest(document, { also: (manifest) => checkAgainstFiles(manifest, tarball) });
+  // Its document, or what is sure of one that is wrong.
+  let known: ProjectManifest | undefined;
+  const also = (manifest: ProjectManifest) => {
+    known = manifest;
+    return checkAgainstFiles(manifest, tarball);
+  };
+  const read = readManifest(document, { also });
   const errors = read.ok ? [] : read.errors;
   const warnings = read.ok ? read.warnings : [];
   // What is not there is told already, and looked for again below.
@@ -34,8 +42,9 @@ export async function judgeFiles(tarball: Tarball, document: unknown): Promise<J
   if (errors.some(isUnsure)) return { errors, warnings, bases: [] };
   const built = document as Built;
   const dockerfile = await dockerfileIn(tarball, built);
+  const taken = sure(() => takenNames(known, dockerfileOf(built), dockerfile.env));
   return {
-    errors: [...errors, ...(await contextErrors(tarball, built)), ...dockerfile.errors],
+    errors: [...errors, ...(await contextErrors(tarball, built)), ...dockerfile.errors, ...taken],
     ...{ warnings: [...warnings, ...dockerfile.warnings], bases: dockerfile.bases },
   };
 }
@@ -59,9 +68,27 @@ async function contextErrors(tarball: Tarball, manifest: Built): Promise<PathErr
   }
 }
 
-const nothing: JudgedFiles = { bases: [], errors: [], warnings: [] };
+/** A command of init has no variable that the Dockerfile sets: nobody knows what it would have to be set back to. */
+function takenNames(manifest: ProjectManifest | undefined, path: string, env: ReadonlySet<string>) {
+  const message = `is set by an ENV of ${path}, and init commands cannot have it otherwise: leave it out there or here`;
+  return each(manifest?.runtime.init?.commands ?? [], ({ env: wanted = {} }, index) =>
+    Object.keys(wanted)
+      .filter((name) => env.has(name))
+      .map((name) => ({
+        path: `/runtime/init/commands/${index}/env/${pointerToken(name)}`,
+        ...{ code: 'taken', message },
+      })),
+  );
+}
 
-async function dockerfileIn(tarball: Tarball, manifest: Built): Promise<JudgedFiles> {
+interface JudgedDockerfile extends JudgedFiles {
+  /** Names that it sets for the image that it makes. */
+  readonly env: ReadonlySet<string>;
+}
+
+const nothing: JudgedDockerfile = { bases: [], env: new Set(), errors: [], warnings: [] };
+
+async function dockerfileIn(tarball: Tarball, manifest: Built): Promise<JudgedDockerfile> {
   const at = '/build/dockerfile';
   const path = dockerfileOf(manifest);
   const found = tarball.find(path);
@@ -77,11 +104,11 @@ async function dockerfileIn(tarball: Tarball, manifest: Built): Promise<JudgedFi
   const { args = {}, target } = manifest.build ?? {};
   const read = readDockerfile(text, { args, target });
   if (read.ok) {
-    const { bases, args: known } = read.dockerfile;
+    const { bases, args: known, env } = read.dockerfile;
     const unknown = Object.keys(args).filter((name) => !known.has(name));
     const message = `has no effect: no ARG of ${path} has that name`;
     const warnings = unknown.map((name) => ({ path: `/build/args/${pointerToken(name)}`, code: 'ignored', message }));
-    return { bases, errors: [], warnings };
+    return { bases, env, errors: [], warnings };
   }
   const errors = read.errors.map(({ line, code, message }) =>
     code === 'unknown_stage'

@@ -19,14 +19,21 @@ const source: BuildImage = {
 };
 const dockerfile = 'FROM python:3.11\nENV MODE=fast\nCOPY . /app\n';
 
-async function contextOf(files: Record<string, string>, over: Partial<BuildImage> = {}) {
+async function contextOf(files: Record<string, string>, over: Partial<BuildImage> = {}, env: readonly string[] = []) {
   const file = join(folder, 'revision.tar');
   const all = { 'app/job.py': 'print(1)', 'docker/Dockerfile': dockerfile, ...files };
   writeFileSync(file, tarOf(...Object.entries(all).map(([name, content]) => ({ name, content }))));
-  return await buffer(await buildContext(file, { ...source, ...over }));
+  const { stream } = await buildContext(file, { ...source, ...over }, async (of) => (of === base ? env : []));
+  return await buffer(stream);
 }
 
 const init = { label: 'one', command: ['make', 'x'], cwd: 'sub', env: { UPTO: '1' } };
+
+it('has what its base sets for an init command alone (C-25)', async () => {
+  const context = await contextOf({}, { init: [init] }, ['UPTO=9']);
+
+  expect(String(context)).toContain('\nENV UPTO="1"\nWORKDIR "/app/sub"\nRUN ["make","x"]\nENV UPTO="9"\n');
+});
 
 it('begins with its Dockerfile by digest, init commands behind, and has the files of its folder alone', async () => {
   const context = await contextOf({ '.gpuaas.Dockerfile': 'x' }, { init: [init] });
@@ -86,7 +93,11 @@ it.each<[string, Record<string, string>, Partial<BuildImage>, string]>([
   ['without its folder', {}, { context: 'src' }, 'src'],
   ['on a base that the plan does not have', {}, { bases: {} }, 'docker/Dockerfile'],
   ['with an init command whose variable the image has', {}, { init: [{ ...init, env: { MODE: 'slow' } }] }, 'MODE'],
+  ['with one that its base has on two lines', {}, { init: [{ ...init, env: { LINES: '1' } }] }, 'LINES'],
   ['with a .dockerignore that cannot be read', { 'app/.dockerignore': '[\n' }, {}, 'app/.dockerignore'],
 ])('a project %s is refused', async (_, files, over, path) => {
-  await expect(contextOf(files, over)).rejects.toMatchObject({ code: 'task.invalid', detail: { errors: [{ path }] } });
+  await expect(contextOf(files, over, ['LINES=a\nb'])).rejects.toMatchObject({
+    code: 'task.invalid',
+    detail: { errors: [{ path }] },
+  });
 });

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkDockerfile, checkLabels, checkValues } from '../../../src/policy/check-dockerfile.ts';
-import { type DockerfileWish, labelled, readDockerfile, renderDockerfile } from '../../../src/policy/dockerfile.ts';
+import {
+  type DockerfileWish,
+  initLabel,
+  labelled,
+  readDockerfile,
+  renderDockerfile,
+} from '../../../src/policy/dockerfile.ts';
 
 const pin = (name: string) => `registry.example/${name}@sha256:${'a'.repeat(64)}`;
 const registries = [{ host: 'registry.example', prefixes: [''] }];
@@ -112,6 +118,34 @@ describe('a Dockerfile', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  it('has what its image sets for an init command alone, and set back behind it (C-25)', () => {
+    const env = { PATH: '/opt/bin:/bin', MODE: 'slow', OWN: '1' };
+    const init = [
+      { label: 'one', command: ['make'], cwd: '.', env },
+      { label: 'two', command: ['true'], cwd: '.', env: {} },
+    ];
+    const lines = (image: readonly string[]) => render('FROM x', {}, { init, env: image }).split('\n').slice(2, -4);
+
+    const told = lines(['MODE=a "$b" \\=', 'OTHER=1']);
+
+    expect(told).toEqual([
+      ...['ENV PATH="/opt/bin:/bin"', 'ENV MODE="slow"', 'ARG OWN="1"', 'WORKDIR "/"', 'RUN ["make"]'],
+      ...['ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"', 'ENV MODE="a \\"\\$b\\" \\\\="'],
+    ]);
+    expect(lines(['PATH=/x'])).toContain('ENV PATH="/x"');
+    const labels = Array.from({ length: 13 }, (_, behind) => initLabel({ init, env: ['MODE='] }, behind));
+    expect(labels).toEqual([...Array(3).fill('two'), ...Array(8).fill('one'), undefined, undefined]);
+  });
+
+  it('sets by ENV what its last stage has, and stands on the image of that', () => {
+    const { env, root } = read(
+      'FROM a AS one\nENV A=1\nFROM b AS two\nENV B=1\nFROM one\nCOPY --from=two x x\nENV C 1',
+    );
+
+    expect([[...env].toSorted(), root]).toEqual([['A', 'C'], 'a']);
+    expect(read('FROM scratch').root).toBeUndefined();
   });
 
   it.each([

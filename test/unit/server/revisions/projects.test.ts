@@ -88,6 +88,17 @@ describe('a project', () => {
     expect(warnings.map(({ path }: { path: string }) => path)).not.toContain('/build/args/USED');
   });
 
+  it('is told of variables of init commands that its Dockerfile sets, beside what else is wrong (C-25, C-88)', async () => {
+    const command = { command: ['true'], env: { UV_LINK_MODE: 'copy', OWN: '1' } };
+    const runtime = { ...manifest.runtime, init: { commands: [{ command: [] }, command] } };
+    const Dockerfile = `FROM ${base} AS other\nENV OWN=2\nFROM ${base}\nENV UV_LINK_MODE=copy\n`;
+
+    expect((await faults(packed({ runtime }, { Dockerfile }))).map(([path]) => path)).toEqual([
+      '/runtime/init/commands/0/command',
+      '/runtime/init/commands/1/env/UV_LINK_MODE',
+    ]);
+  });
+
   it('may have a .dockerignore, which is told by its line where it cannot be read', async () => {
     expect(await push(packed({}, { '.dockerignore': 'data\n' }))).toMatchObject({ state: 'accepted' });
     expect(await faults(packed({}, { '.dockerignore': 'data\n!\n[z-a]\n' }))).toEqual([
