@@ -13,8 +13,8 @@ export type ReadJob =
   | {
       readonly ok: true;
       readonly warnings: readonly PathError[];
-      /** Least memory of a card; 0 for any. */
-      readonly gpuMemoryMib: number;
+      /** Least memory of a card that its host has, also where the job asks for none; what the plan says if absent. */
+      readonly gpuMemoryMib?: number;
       /** What nobody may keep in the clear, by JSON pointers that each lead to a text, and what is shown in its place. */
       readonly hidden: Readonly<Record<string, string>>;
       /** True for a project: a job is of a revision of it, and not of its manifest alone. */

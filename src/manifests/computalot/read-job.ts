@@ -9,7 +9,6 @@ export function readComputalotJob(document: unknown): ReadJob {
   const { manifest, warnings } = read;
   return {
     ...{ ok: true, warnings, needsRevision: true, hidden: {} },
-    gpuMemoryMib: manifest.requirements?.gpu_memory_mb ?? 0,
     plan: (wish) => planOf(manifest, wish),
     nameOf: (step) => step,
   };

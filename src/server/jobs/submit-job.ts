@@ -139,7 +139,7 @@ export async function prepareJob(
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
     ...{ dialect, sha256, document: bare, requirements: request.requirements, secrets },
     ...{ warnings: [...read.warnings, ...warningsOf(options, plan)], options, images: [...images], steps },
-    ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib), ...partsOf(request.options, storage) } },
+    ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib ?? plan.gpu_memory_mib ?? 0), ...partsOf(request.options, storage) } },
   };
 }
 

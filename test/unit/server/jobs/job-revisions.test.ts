@@ -148,6 +148,18 @@ describe('a job of a revision', () => {
     expect(plan).toMatchObject({ sandbox: 'gvisor', gpu_memory_mib: 24_570, resources: { gpu_count: 1 } });
   });
 
+  it('that asks for no card goes to a host without any, whatever memory of one its project says (C-38, C-41)', async () => {
+    const requirements = { gpu_memory_mb: 8192, cpu: 0.1, memory_mb: 64 };
+    const { sha256 } = await haveRevision(server, Buffer.from('no card'), { bases }, { ...manifest, requirements });
+    await offer({ sandboxes: ['gvisor'], builds: true }, []);
+
+    const taken = await submit({ revision: sha256, requirements: { gpu_count: 0 } });
+
+    expect([taken.status, taken.body.needs]).toMatchObject([201, { gpu_count: 0, gpu_memory_mib: 0 }]);
+    const { gpu_memory_mib, resources } = (await host.agent.accept()).params as JobPlan;
+    expect([gpu_memory_mib, resources.gpu_count]).toEqual([undefined, 0]);
+  });
+
   it('whose build is to have a network goes to a host that gives it one, and to no other', async () => {
     const { sha256 } = await haveRevision(server, Buffer.from('online'), { bases }, manifest);
     const asking = (build_network: string) => submit({ revision: sha256, options: { build_network } });
