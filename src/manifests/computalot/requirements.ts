@@ -40,12 +40,18 @@ export interface Needs {
   readonly memory_gib: number;
 }
 
-/** The manifest of a project as a job of it is carried out: what the job asks for stands in the place of what the project does. */
+/**
+ * The manifest of a project as a job of it is carried out: what the job asks for stands in the place of what the project does. One that
+ * asks for no card has nothing of what its project says of cards.
+ */
 export function manifestOf<Manifest extends { readonly requirements?: Requirements }>(
   project: Manifest,
   job: Requirements | undefined,
 ): Manifest {
-  return job ? { ...project, requirements: { ...project.requirements, ...job } } : project;
+  if (!job) return project;
+  const { requirements: { profile, gpu_count, gpu_memory_mb, ...others } = {} } = project;
+  const isBare = job.profile === 'cpu' || job.gpu_count === 0;
+  return { ...project, requirements: { ...(isBare ? others : project.requirements), ...job } };
 }
 
 /** What contradicts itself, also where each half is of another document. */

@@ -139,7 +139,7 @@ export async function prepareJob(
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
     ...{ dialect, sha256, document: bare, requirements: request.requirements, secrets },
     ...{ warnings: [...read.warnings, ...warningsOf(options, plan)], options, images: [...images], steps },
-    ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib ?? plan.gpu_memory_mib ?? 0), ...partsOf(request.options, storage) } },
+    ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib), ...partsOf(request.options, storage) } },
   };
 }
 
@@ -219,7 +219,7 @@ function sketchOf({ resources: { cpu_cores = 4096, memory_gib = 65_536 } = {} }:
   return { cpu_cores, memory_gib };
 }
 
-function needsOf(options: JobOptions = {}, plan: JobPlan, gpu_memory_mib: number): JobNeeds {
+function needsOf(options: JobOptions = {}, plan: JobPlan, gpu_memory_mib = plan.gpu_memory_mib ?? 0): JobNeeds {
   const { resources = {} } = options;
   const { cpu_cores = null, memory_gib = null, shm_gib, disk_gib = usualDiskGib } = resources;
   const { gpu_count } = plan.resources;

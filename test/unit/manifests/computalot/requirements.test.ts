@@ -19,9 +19,22 @@ describe('requirements', () => {
     expect(manifestOf(project, undefined)).toBe(project);
   });
 
+  it.each<[string, Requirements, Requirements]>([
+    ['profile cpu', { profile: 'cpu' }, { cpu: 8, profile: 'cpu' }],
+    ['no cards', { gpu_count: 0 }, { cpu: 8, gpu_count: 0 }],
+    ['both', { profile: 'cpu', gpu_count: 0 }, { cpu: 8, profile: 'cpu', gpu_count: 0 }],
+    ['cards', { gpu_count: 2 }, { profile: 'gpu', gpu_count: 2, gpu_memory_mb: 1024, cpu: 8 }],
+  ])('of a job with %s have nothing of the cards of its project where it has none (C-38)', (_what, job, whole) => {
+    const project = { requirements: { profile: 'gpu' as const, gpu_count: 1, gpu_memory_mb: 1024, cpu: 8 } };
+    const { requirements } = manifestOf<{ requirements: Requirements }>(project, job);
+
+    expect(requirements).toEqual(whole);
+    expect(checkRequirements(requirements, '/requirements')).toEqual([]);
+  });
+
   it('contradict each other where each half is of another document', () => {
-    const project = { requirements: { gpu_count: 1, gpu_memory_mb: 1024 } };
-    const { requirements } = manifestOf<{ requirements: Requirements }>(project, { profile: 'cpu' });
+    const project: { requirements: Requirements } = { requirements: { profile: 'cpu' } };
+    const { requirements } = manifestOf(project, { gpu_count: 1, gpu_memory_mb: 1024 });
 
     expect(checkRequirements(requirements, '/requirements').map(({ path }) => path)).toEqual([
       '/requirements/gpu_count',
