@@ -1,6 +1,5 @@
 /** What a document of any dialect becomes, and what whoever submits it decides. */
 import type { BuildImage } from '../contract/job-build.ts';
-import type { JobInput } from '../contract/job-inputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 
@@ -28,8 +27,6 @@ export interface RevisionWish extends Pick<BuildImage, 'revision_sha256' | 'revi
   readonly network?: BuildImage['network'];
   /** JSON, which the task finds as it stands here; an empty object if absent. */
   readonly payload?: string;
-  /** What an attempt before has kept and this one begins with. */
-  readonly resume?: readonly Omit<Extract<JobInput['source'], { kind: 'output' }>, 'kind'>[];
 }
 
 /** A credential, and what it is for. */

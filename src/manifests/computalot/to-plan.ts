@@ -50,12 +50,6 @@ export function planOf(manifest: ProjectManifest, wish: PlanWish): PlannedJob {
       ...{ volume: names.payload, required: true, cache_seconds: 0 },
     },
     ...sources.map((source) => inputOf(source, names.dataOf(source))),
-    ...(build.resume ?? []).map(
-      (source, index): JobInput => ({
-        ...{ id: `${names.artifacts}-${index + 1}`, source: { kind: 'output', ...source } },
-        ...{ volume: names.artifacts, required: true, cache_seconds: 0 },
-      }),
-    ),
   ];
   const cardMemory = manifest.requirements?.gpu_memory_mb;
   const plan: JobPlan = {

@@ -13,10 +13,6 @@ import { changed, smallest, whole } from '../../../support/project-manifests.ts'
 
 const folder = join(resolve(import.meta.dirname, '../../../..'), 'fixtures/manifests/computalot');
 const names = globSync('*.in.json', { cwd: folder }).map((file) => file.replace('.in.json', ''));
-const kept = {
-  ...{ job_id: 'job-before', name: 'checkpoint', sha256: 'c'.repeat(64), bytes: 7, path: 'ckpt/latest.pt' },
-  media_type: 'application/octet-stream' as const,
-};
 const wish: PlanWish = {
   identity: {
     ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'a job' },
@@ -95,19 +91,6 @@ describe('the plan of a manifest', () => {
     });
     const names = plan.services.flatMap(({ env }) => Object.keys(env.values));
     expect(names.filter((name) => /SERVICE/.test(name))).toEqual([]);
-  });
-
-  it('begins with what an attempt before has kept, where it was kept (C-70)', () => {
-    const build = { ...(wish.build as NonNullable<PlanWish['build']>), resume: [kept] };
-
-    const { plan } = planned(whole, { build });
-
-    expect(errorsOfPlan(plan)).toEqual([]);
-    expect(plan.inputs.at(-1)).toMatchObject({ source: { kind: 'output', ...kept }, volume: 'artifacts' });
-    expect(plan.outputs.find(({ type }) => type === 'checkpoint')).toMatchObject({
-      volume: 'artifacts',
-      path: kept.path,
-    });
   });
 
   it('gives a service that outlives it scratch space and caches alone (C-30)', () => {

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { readComputalotJob } from '../../../../src/manifests/computalot/read-job.ts';
+import { sketchWish } from '../../../../src/manifests/sketch-wish.ts';
+import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
 import type { StoredOutput } from '../../../../src/server/db/entities/job-output.ts';
 import { resumptionOf } from '../../../../src/server/jobs/resume-inputs.ts';
+import { whole } from '../../../support/project-manifests.ts';
 
 const outputs = [
   { name: 'ckpt', volume: 'artifacts', path: 'ckpt/latest.pt', type: 'checkpoint' as const, required: false },
@@ -32,6 +36,18 @@ describe('an attempt that follows another', () => {
       },
     ]);
     expect(told).toContain('goes on from ckpt');
+  });
+
+  it('of a project has a plan that a host takes, with each checkpoint where its task has left it (C-70)', () => {
+    const read = readComputalotJob(whole);
+    if (!read.ok) throw new Error(JSON.stringify(read.errors));
+    const { plan } = read.plan(sketchWish('computalot'));
+
+    const { inputs } = resumptionOf(plan, [row('a', { name: 'checkpoint' })], known);
+
+    expect(errorsOfPlan({ ...plan, inputs: [...plan.inputs, ...inputs] })).toEqual([]);
+    expect(inputs).toMatchObject([{ volume: 'artifacts', source: { name: 'checkpoint', path: 'ckpt/latest.pt' } }]);
+    expect(plan.steps[0]?.mounts).toContainEqual(expect.objectContaining({ volume: 'artifacts', read_only: false }));
   });
 
   it('goes on from one that is a folder as one', () => {
