@@ -19,7 +19,7 @@ import type { LoadedConfig } from './config.ts';
 import { collect } from './diagnostics/collect.ts';
 import { Dispatcher } from './dispatch.ts';
 import { DrainState } from './drain-state.ts';
-import { openEngineRoom } from './engine-room.ts';
+import { HostRoom } from './engine-room.ts';
 import { explain } from './explain/explain.ts';
 import { explainSources } from './explain/sources.ts';
 import { GpuHealth } from './gpus/gpu-health.ts';
@@ -94,7 +94,7 @@ export function assembleAgent(ground: Ground) {
   const diskReserveBytes = policy.reserves.disk_gib * 2 ** 30;
   const pressure = new HostPressure({
     ...{ clock, log, diskReserveBytes, disk },
-    makeRoom: (isEnough) => kept.makeRoom(isEnough),
+    makeRoom: (missing) => kept.makeRoom({ missing, reason: 'disk_short' }),
     report: (event) => journal.append('event', event),
     onChange: () => tell('hostChanged'),
   });
@@ -121,12 +121,16 @@ export function assembleAgent(ground: Ground) {
     ...{ engine, folder: jobOutputsFolder(config), destination: uplink.outputs, clock, log },
     limits: { ...outputLimits, reserve: diskReserveBytes },
   });
+  const room = new HostRoom({
+    ...{ diskReserveBytes, disk, kept, jobs: journal.jobs, log },
+    onChange: () => tell('hostChanged'),
+  });
   const jobs = openHostJobs({
     ...{
       journal,
       outputs,
       receipts: receiptsOf(ground),
-      room: openEngineRoom({ diskReserveBytes, disk, kept, log }),
+      room,
       fetching: { policy, log, clock, revisions: uplink.revisions },
     },
   });
@@ -232,7 +236,7 @@ export function assembleAgent(ground: Ground) {
 
   return {
     ...{ dispatcher, supervisor, loop, pressure, host, drain, counts, status, admission: dispatcher.admission },
-    ...{ gpus, health, updater, updates, doctor, jobs, outputs, kept, endIdle },
+    ...{ gpus, health, updater, updates, doctor, jobs, outputs, kept, room, endIdle },
     streams: new LogStreams({ sources: logs }),
     engineData: () => engineData.path ?? policy.allocation.home,
     onChange: (listener: ChangeListener) => void listeners.push(listener),

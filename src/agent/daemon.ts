@@ -97,6 +97,7 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
         pressure: agent.pressure,
         inputs: agent.jobs.inputs,
         kept: agent.kept,
+        room: agent.room,
         journal,
         serverNow: () => uplink.serverNow(),
       },

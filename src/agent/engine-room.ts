@@ -1,60 +1,153 @@
 /**
- * Makes room on the engine's disk of what is kept for later jobs, before something that is wanted now finds none.
+ * Makes room on the engine's disk of what is kept for later jobs, before something that is wanted now finds none, and holds what jobs at
+ * work were promised.
  *
  *   a build, a pull ──(less than it needs)──▶ what may go goes ──▶ goes on, or `disk.full`
  *   a job ──(less than it asks for)──▶ what may go goes, but for its own ──▶ begins, or is refused: `disk.full`
+ *
+ * What was promised is in the records of the jobs: an agent that was killed holds it as before. Jobs begin one after the other, so that no
+ * two are promised the same; those that find too little are refused and wait for nobody.
  */
 import { AgentError } from '../contract/failures.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { DiskSpace } from '../host/resources.ts';
 import type { EngineRoom } from '../jobs/engine-room.ts';
+import type { KeptJob } from '../jobs/job-record.ts';
 import type { Log } from '../kit/log.ts';
-import { revisionsOf } from '../policy/plan-revisions.ts';
-import type { KeptForLater } from './kept-for-later.ts';
+import { KeyedMutex } from '../kit/mutex.ts';
+import { toGib } from '../kit/to-gib.ts';
+import { unlessAborted } from '../kit/unless-aborted.ts';
+import { type KeptForLater, leastRecentlyUsed, roomOf } from './kept-for-later.ts';
+import { bytesAsked, bytesFor, type DiskLook, heldBy, keysOf, neededBy, promisedBy, sumOf } from './promised-disk.ts';
 
 export interface EngineRoomOptions {
   /** Bytes that must stay free where the engine keeps its data. */
   readonly diskReserveBytes: number;
   /** Undefined while nobody knows where the engine keeps its data. */
   readonly disk: () => Promise<DiskSpace | undefined>;
-  readonly kept: Pick<KeptForLater, 'makeRoom' | 'bytesOf' | 'evictable'>;
+  readonly kept: Pick<KeptForLater, 'makeRoom' | 'look' | 'measure' | 'evictable'>;
+  readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
   readonly log: Log;
+  /** Called where a job found less than it was sent for, and where what is held has become less. */
+  readonly onChange: () => void;
 }
 
 const gib = 2 ** 30;
 
-export function openEngineRoom({ diskReserveBytes, disk, kept, log }: EngineRoomOptions): EngineRoom {
-  // An engine that is away fails nothing here: what follows waits for it.
-  const unlessAway = async <T>(asked: Promise<T>, otherwise: T): Promise<T> =>
-    await asked.catch((err: unknown) => {
-      log.warn({ err }, 'no room could be made on the disk of the engine');
+export class HostRoom implements EngineRoom {
+  readonly #options: EngineRoomOptions;
+  readonly #turns = new KeyedMutex();
+  /** When it was last measured; of each job. */
+  #held: ReadonlyMap<string, number> = new Map();
+  /** Bytes that were free then. */
+  #freeThen = Number.NaN;
+
+  constructor(options: EngineRoomOptions) {
+    this.#options = options;
+  }
+
+  readonly make: EngineRoom['make'] = async (bytes, signal) => {
+    const missing = async () => bytes - (await this.#free());
+    await this.#makeRoom({ missing, reason: 'wanted', signal });
+  };
+
+  readonly begin: EngineRoom['begin'] = async (plan, signal, begin) => {
+    if (plan.disk_gib === undefined) return begin();
+    return await this.#turns.run(
+      'begin',
+      async () => {
+        try {
+          await unlessAborted(this.#assertRoom(plan, signal), signal);
+        } catch (error) {
+          if (!signal.aborted) throw error;
+        }
+        return begin();
+      },
+      signal,
+    );
+  };
+
+  readonly evictable: EngineRoom['evictable'] = (signal) => this.#options.kept.evictable(signal);
+
+  readonly held: EngineRoom['held'] = () => {
+    const promised = [...promisedBy(this.#options.jobs.all())];
+    return new Map(promised.map(([id, asked]) => [id, Math.min(asked, this.#held.get(id) ?? asked)]));
+  };
+
+  /** Measures what has rested unmeasured, and what jobs at work have written where the disk says that they have written a lot. */
+  async measure(): Promise<void> {
+    const { kept, jobs, onChange } = this.#options;
+    const look = await kept.measure();
+    if (look) return this.#note(look, await this.#free());
+    if (promisedBy(jobs.all()).size === 0) return;
+    const free = await this.#free();
+    if (Math.abs(free - this.#freeThen) < gib) return;
+    this.#note(await kept.look({ measure: true }), free);
+    onChange();
+  }
+
+  #note(look: DiskLook, free: number): void {
+    this.#held = heldBy(this.#options.jobs.all(), look);
+    this.#freeThen = free;
+  }
+
+  async #assertRoom(plan: JobPlan, signal: AbortSignal): Promise<void> {
+    const { diskReserveBytes, kept, jobs, onChange } = this.#options;
+    const { job_id: id } = plan.identity;
+    const others = jobs.all().filter((job) => job.plan.identity.job_id !== id);
+    const promised = promisedBy(others);
+    if ((await this.#free()) >= bytesAsked(plan) + sumOf(promised.values()) + diskReserveBytes) return;
+    const rough = await this.#unlessAway(kept.look({ measure: false, signal }), undefined);
+    // Nobody can say then how much it needs beside what is there.
+    if (rough === undefined) return;
+    const needs = (look: DiskLook) => Math.max(0, bytesAsked(plan) - bytesFor(plan, look.kept));
+    const holds = (look: DiskLook) => sumOf(heldBy(others, look).values());
+    let look = rough;
+    let needed = needs(look) + holds(look) + diskReserveBytes;
+    const isExact = promised.size === 0 && rough.kept.every(({ bytes }) => bytes !== null);
+    if ((await this.#free()) < needed && !isExact) {
+      look = await this.#unlessAway(kept.look({ measure: true, signal }), rough);
+      if (look !== rough) this.#note(look, await this.#free());
+      needed = needs(look) + holds(look) + diskReserveBytes;
+    }
+    const missing = async () => needed - (await this.#free());
+    const own = keysOf(plan);
+    await this.#makeRoom({ missing, reason: 'wanted', own, isAllOrNothing: true, signal });
+    const freeBytes = await this.#free();
+    if (freeBytes >= needed || signal.aborted) return;
+    onChange();
+    const has = Math.max(0, freeBytes - diskReserveBytes - holds(look));
+    const more = sumOf(leastRecentlyUsed(look.kept, own.union(neededBy(others))).map(roomOf));
+    const reason = [
+      `The engine's disk has ${toGib(has)} GiB for it, and the job needs ${toGib(needs(look))}.`,
+      ...(holds(look) > 0 ? [`${toGib(holds(look))} GiB are held for jobs at work.`] : []),
+      ...(more > 0 && more < needed - freeBytes
+        ? [`What may go, ${toGib(more)} GiB, would be too little: it stays.`]
+        : []),
+    ];
+    throw new AgentError('disk.full', {
+      reason: reason.join(' '),
+      ...{ free_bytes: freeBytes, needed_bytes: needed, held_bytes: holds(look) },
+    });
+  }
+
+  async #makeRoom(wanted: Parameters<KeptForLater['makeRoom']>[0]): Promise<void> {
+    const { signal } = wanted;
+    const work = this.#options.kept.makeRoom(wanted);
+    await this.#unlessAway(signal ? unlessAborted(work, signal) : work, undefined, signal);
+  }
+
+  async #free(): Promise<number> {
+    const space = await this.#unlessAway(this.#options.disk(), undefined);
+    return space?.freeBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** An engine that is away fails nothing here: what follows waits for it. */
+  async #unlessAway<T>(asked: Promise<T>, otherwise: T, signal?: AbortSignal): Promise<T> {
+    return await asked.catch((err: unknown) => {
+      if (!signal?.aborted)
+        this.#options.log.warn({ err }, 'the disk of the engine could not be looked at or made room on');
       return otherwise;
     });
-  const free = async () => (await unlessAway(disk(), undefined))?.freeBytes ?? Number.POSITIVE_INFINITY;
-  const make = async (bytes: number, own?: ReadonlySet<string>) =>
-    await unlessAway(
-      kept.makeRoom(async () => (await free()) >= bytes, own),
-      undefined,
-    );
-  const makeFor = async ({ disk_gib, ...plan }: JobPlan) => {
-    if (disk_gib === undefined || (await free()) >= disk_gib * gib + diskReserveBytes) return;
-    const own = revisionsOf(plan);
-    const there = await unlessAway(kept.bytesOf(own), undefined);
-    // Nobody can say then how much it needs beside that.
-    if (there === undefined) return;
-    const wanted = Math.max(0, disk_gib * gib - there);
-    if ((await free()) < wanted + diskReserveBytes) await make(wanted + diskReserveBytes, own);
-    const freeBytes = await free();
-    if (freeBytes >= wanted + diskReserveBytes) return;
-    const left = Math.max(0, freeBytes - diskReserveBytes);
-    throw new AgentError('disk.full', {
-      reason: `The engine's disk has ${toGib(left)} GiB for it, and the job needs ${toGib(wanted)}.`,
-      ...{ free_bytes: freeBytes, needed_bytes: wanted + diskReserveBytes },
-    });
-  };
-  return { make: (bytes) => make(bytes), makeFor, evictable: (signal) => kept.evictable(signal) };
-}
-
-function toGib(bytes: number): number {
-  return Math.round((bytes / gib) * 100) / 100;
+  }
 }

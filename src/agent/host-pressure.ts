@@ -12,6 +12,7 @@ import { isLaunch } from '../contract/tasks.ts';
 import type { DiskSpace } from '../host/resources.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import { toGib } from '../kit/to-gib.ts';
 import type { Candidate } from './dispatch.ts';
 
 export interface PressureOptions {
@@ -19,8 +20,8 @@ export interface PressureOptions {
   readonly diskReserveBytes: number;
   /** Undefined while nobody knows where the engine keeps its data. */
   readonly disk: () => Promise<DiskSpace | undefined>;
-  /** Takes away what is kept for later, until `isEnough`. */
-  readonly makeRoom: (isEnough: () => Promise<boolean>) => Promise<void>;
+  /** Takes away what is kept for later, until no byte is missing. */
+  readonly makeRoom: (missing: () => Promise<number>) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (event: RecordBody<'event'>) => void;
@@ -100,7 +101,7 @@ export class HostPressure {
   async #makeRoom(): Promise<void> {
     const { makeRoom, diskReserveBytes, log } = this.#options;
     try {
-      await makeRoom(async () => (await this.#free()) >= diskReserveBytes * relief);
+      await makeRoom(async () => diskReserveBytes * relief - (await this.#free()));
     } catch (err) {
       log.warn({ err }, 'no room could be made on the disk of the engine');
     }
@@ -113,8 +114,4 @@ export class HostPressure {
       event: { time, type, phase: null, message, values },
     });
   }
-}
-
-function toGib(bytes: number): number {
-  return Math.round((bytes / gib) * 10) / 10;
 }

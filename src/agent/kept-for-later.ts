@@ -8,23 +8,27 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../contract/failures.ts';
-import { jobHasEnded } from '../contract/job-state.ts';
 import type { KeptItem } from '../contract/kept-items.ts';
 import type { RecordBody } from '../contract/records.ts';
 import type { KeptJob } from '../jobs/job-record.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
-import { revisionsOf } from '../policy/plan-revisions.ts';
 import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
+import { type DiskLook, keyOfThing, neededBy, sumOf } from './promised-disk.ts';
 
 export type KeptThing = ({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary);
 
-/** What may go, that of the longest ago first. `needed`: revisions of jobs that have not ended. */
+/** What may go, that of the longest ago first. `needed`: revisions of projects that stay. */
 export function leastRecentlyUsed(kept: readonly KeptThing[], needed: ReadonlySet<string>): KeptThing[] {
   return kept
-    .filter((each) => !each.in_use && !needed.has(each.revision_sha256))
+    .filter((each) => !each.in_use && !needed.has(keyOfThing(each)))
     .sort((one, other) => usedMs(one) - usedMs(other));
+}
+
+/** Bytes that would go with it: of a cache as far as it was measured, of an image what nothing else has of it. */
+export function roomOf(each: KeptThing): number {
+  return (each.kind === 'cache' ? each.bytes : each.own_bytes) ?? 0;
 }
 
 /** Milliseconds since 1970; of what nobody remembers, 0. */
@@ -33,74 +37,113 @@ function usedMs({ used_at }: Pick<KeptThing, 'used_at'>): number {
 }
 
 export interface KeptForLaterOptions {
-  readonly engine: Pick<ContainerEngine, 'caches' | 'removeCache' | 'builtImages' | 'removeBuilt' | 'removeLayers'>;
+  readonly engine: Pick<
+    ContainerEngine,
+    'caches' | 'measureDisk' | 'removeCache' | 'builtImages' | 'removeBuilt' | 'removeLayers'
+  >;
   readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
   /** After its last use; undefined: however long. */
   readonly maxAgeHours: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (event: RecordBody<'event'>) => void;
-  /** Called after something was taken away. */
+  /** Called after something was taken away, or a size became known. */
   readonly onChange: () => void;
 }
 
-type Reason = 'disk_short' | 'too_old' | 'operator';
+export interface RoomWanted {
+  /** Bytes that are missing; 0 and less: there is enough. */
+  readonly missing: () => Promise<number>;
+  readonly reason: 'disk_short' | 'wanted';
+  /** Revisions of whoever asks, which stay. */
+  readonly own?: ReadonlySet<string>;
+  /** True where nothing is to go as soon as all that may would be too little. */
+  readonly isAllOrNothing?: boolean;
+  /** Once it is aborted, nothing more goes. */
+  readonly signal?: AbortSignal;
+}
+
+type Reason = RoomWanted['reason'] | 'too_old' | 'operator';
 
 const hourMs = 3_600_000;
 const patienceMs = 300_000;
+const settleMs = 1000;
 
 export class KeptForLater {
   readonly #options: KeptForLaterOptions;
   readonly #turns = new KeyedMutex();
+  /** Caches whose size the engine does not know. */
+  #sizeless: ReadonlySet<string> = new Set();
 
   constructor(options: KeptForLaterOptions) {
     this.#options = options;
   }
 
   /**
-   * Takes away one after the other until `isEnough`, or nothing is left that may go. `own`: revisions of whoever asks, which stay. One at
-   * a time: who comes meanwhile may find that enough is gone.
+   * Takes away one after the other until nothing is missing, or nothing is left that may go. One at a time: who comes meanwhile may
+   * find that enough is gone.
    */
-  async makeRoom(isEnough: () => Promise<boolean>, own: ReadonlySet<string> = new Set()): Promise<void> {
-    await this.#turns.run('room', async () => {
-      if (!(await isEnough())) await this.#makeRoom(isEnough, own);
-    });
+  async makeRoom(wanted: RoomWanted): Promise<void> {
+    const { missing, signal } = wanted;
+    const isOver = async () => signal?.aborted || (await missing()) <= 0;
+    await this.#turns.run(
+      'room',
+      async () => {
+        if (!(await isOver())) await this.#makeRoom(wanted, isOver);
+      },
+      signal,
+    );
   }
 
-  async #makeRoom(isEnough: () => Promise<boolean>, own: ReadonlySet<string>): Promise<void> {
-    const { jobs } = this.#options;
-    if ((await this.#tryRemoveLayers('disk_short')) && (await isEnough())) return;
-    const free = async (measure: boolean) =>
-      leastRecentlyUsed(await this.#all({ measure }), own.union(neededBy(jobs.all())));
-    const unmeasured = await free(false);
-    if (unmeasured.length === 0) return;
-    // Sizes are only told of: where measuring takes too long, nothing waits for it.
-    for (const each of await free(true).catch(() => unmeasured)) {
-      if ((await this.#tryRemove(each, 'disk_short')) && (await isEnough())) return;
+  async #makeRoom(wanted: RoomWanted, isOver: () => Promise<boolean>): Promise<void> {
+    const { clock } = this.#options;
+    const { missing, reason, own = new Set(), isAllOrNothing = false, signal } = wanted;
+    if ((await this.#tryRemoveLayers(reason)) && (await isOver())) return;
+    const free = async (measure: boolean) => {
+      const needed = own.union(neededBy(this.#options.jobs.all()));
+      return leastRecentlyUsed(await this.#all({ measure, signal }), needed);
+    };
+    let left = await free(false);
+    // Where measuring takes too long, nothing waits for it.
+    if (left.some((each) => each.bytes === null)) left = await free(true).catch(() => left);
+    for (const [at, each] of left.entries()) {
+      const before = await missing();
+      if (isAllOrNothing && sumOf(left.slice(at).map(roomOf)) < before) return;
+      if (!(await this.#tryRemove(each, reason))) continue;
+      // Some file systems give room back a moment later: without waiting for it, more would go than has to.
+      if (before - (await missing()) < roomOf(each) / 2) await clock.pause(settleMs, signal).catch(() => undefined);
+      if (await isOver()) return;
     }
   }
 
-  /** Bytes on the disk of what a job of these revisions finds there: its caches, as far as they were measured, and its image. */
-  async bytesOf(revisions: ReadonlySet<string>): Promise<number> {
-    const own = (await this.#all({ measure: false })).filter((each) => revisions.has(each.revision_sha256));
-    const of = (kind: KeptThing['kind']) => own.flatMap((each) => (each.kind === kind ? (each.bytes ?? 0) : []));
-    return of('cache').reduce((sum, bytes) => sum + bytes, 0) + Math.max(0, ...of('image'));
+  /** With `measure` as it is now; without, caches by what they were last found to hold, and nothing of jobs. */
+  async look({ measure, signal }: { readonly measure: boolean; readonly signal?: AbortSignal }): Promise<DiskLook> {
+    const given = signal ?? AbortSignal.timeout(patienceMs);
+    if (!measure) return { kept: await this.#all({ measure, signal: given }), jobs: {} };
+    const { engine } = this.#options;
+    const [{ caches, jobs }, images] = await Promise.all([engine.measureDisk(given), engine.builtImages(given)]);
+    return { kept: together(caches, images), jobs };
   }
 
-  /** Bytes that would go if all went that may: of caches as far as they were measured, of images what nothing else has of them. */
+  /** Bytes that would go if all went that may. */
   async evictable(signal: AbortSignal): Promise<number> {
-    const all = leastRecentlyUsed(await this.#all({ measure: false, signal }), neededBy(this.#options.jobs.all()));
-    return all.reduce((sum, each) => sum + ((each.kind === 'cache' ? each.bytes : each.own_bytes) ?? 0), 0);
+    const { kept } = await this.look({ measure: false, signal });
+    return sumOf(leastRecentlyUsed(kept, neededBy(this.#options.jobs.all())).map(roomOf));
   }
 
-  /** Measures caches that were used since they last were: what nobody knows to be there, nobody can count on. */
-  async measure(): Promise<void> {
+  /** Measures all where something was used since it last was and nothing uses it now: what nobody knows to be there, nobody can count on. */
+  async measure(): Promise<DiskLook | undefined> {
     const { engine, onChange } = this.#options;
-    const signal = AbortSignal.timeout(patienceMs);
-    const caches = await engine.caches({ measure: false, signal });
-    if (!caches.some(({ bytes, in_use }) => bytes === null && !in_use)) return;
-    await engine.caches({ measure: true, signal });
-    onChange();
+    const isNew = ({ volume, bytes, in_use }: CacheSummary) => bytes === null && !in_use && !this.#sizeless.has(volume);
+    const before = (await engine.caches({ measure: false, signal: AbortSignal.timeout(patienceMs) })).filter(isNew);
+    if (before.length === 0) return undefined;
+    const look = await this.look({ measure: true });
+    const unknown = look.kept.flatMap((each) => (each.kind === 'cache' && each.bytes === null ? [each.volume] : []));
+    const isKnown = before.some(({ volume }) => !unknown.includes(volume));
+    // What the engine does not tell of one it would not tell the next time.
+    this.#sizeless = new Set(unknown);
+    if (isKnown) onChange();
+    return look;
   }
 
   /** Takes away what nobody has used for too long. */
@@ -143,14 +186,11 @@ export class KeptForLater {
     throw new AgentError(`${found.kind}.in_use`, { reason: `${nameOf(found)} is wanted by a job of this host.` });
   }
 
-  async #all({ measure, signal: ended }: { measure: boolean; signal?: AbortSignal }): Promise<KeptThing[]> {
+  async #all({ measure, signal: ended }: { measure: boolean; signal?: AbortSignal | undefined }): Promise<KeptThing[]> {
     const { engine } = this.#options;
     const signal = ended ?? AbortSignal.timeout(patienceMs);
     const [caches, images] = await Promise.all([engine.caches({ measure, signal }), engine.builtImages(signal)]);
-    return [
-      ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),
-      ...images.map((image) => ({ kind: 'image' as const, ...image })),
-    ];
+    return together(caches, images);
   }
 
   /** One that cannot be removed keeps none of the others. */
@@ -182,7 +222,7 @@ export class KeptForLater {
   async #remove(each: KeptThing, reason: Reason): Promise<'removed' | 'gone' | 'in_use'> {
     const { engine, jobs, log, onChange } = this.#options;
     // A job may have begun since these were listed.
-    if (neededBy(jobs.all()).has(each.revision_sha256)) return 'in_use';
+    if (neededBy(jobs.all()).has(keyOfThing(each))) return 'in_use';
     const signal = AbortSignal.timeout(patienceMs);
     try {
       const done =
@@ -192,7 +232,7 @@ export class KeptForLater {
       if (!done) return 'gone';
     } catch (error) {
       if (!(error instanceof AgentError) || !/^(cache|image)\.in_use$/.test(error.code)) throw error;
-      log.info({ reason: error.message }, 'what a container has stays');
+      log.info({ reason: error.message }, 'what is in use stays');
       return 'in_use';
     }
     const { project_id, revision_sha256, bytes, used_at } = each;
@@ -217,6 +257,7 @@ export class KeptForLater {
 
 const why = {
   disk_short: 'the disk of the engine is nearly full, and nothing else was unused for longer',
+  wanted: 'a job, a build or a pull needs the room, and nothing else that may go was unused for longer',
   too_old: 'nobody has used it for as long as the operator keeps such',
   operator: 'an operator asked for it on the host',
 } as const satisfies Record<Reason, string>;
@@ -242,11 +283,13 @@ function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
           max_bytes: null,
           ...(each.own_bytes !== undefined && { own_bytes: each.own_bytes }),
         };
-  const in_use = each.in_use || needed.has(revision_sha256);
+  const in_use = each.in_use || needed.has(keyOfThing(each));
   return { id: idOf(each), kind, project_id, revision_sha256, ...own, bytes, used_at, in_use };
 }
 
-/** Of the jobs that have not ended. */
-function neededBy(jobs: readonly Pick<KeptJob, 'plan' | 'record'>[]): ReadonlySet<string> {
-  return new Set(jobs.filter(({ record }) => !jobHasEnded(record.state)).flatMap(({ plan }) => [...revisionsOf(plan)]));
+function together(caches: readonly CacheSummary[], images: readonly BuiltSummary[]): KeptThing[] {
+  return [
+    ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),
+    ...images.map((image) => ({ kind: 'image' as const, ...image })),
+  ];
 }

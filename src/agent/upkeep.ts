@@ -3,6 +3,7 @@ import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { repeat } from '../kit/repeat.ts';
+import type { HostRoom } from './engine-room.ts';
 import type { HostPressure } from './host-pressure.ts';
 import type { Journal } from './journal/journal.ts';
 import type { KeptForLater } from './kept-for-later.ts';
@@ -14,7 +15,8 @@ export interface UpkeepOptions {
   readonly serverNow: () => number;
   /** Undefined where nothing is fetched. */
   readonly inputs: Pick<JobInputs, 'prune'> | undefined;
-  readonly kept: Pick<KeptForLater, 'prune' | 'measure'>;
+  readonly kept: Pick<KeptForLater, 'prune'>;
+  readonly room: Pick<HostRoom, 'measure'>;
   /** Ends services that no job shares any more. */
   readonly endIdle: () => Promise<void>;
   readonly clock: Clock;
@@ -31,6 +33,7 @@ export async function keepUp({
   serverNow,
   inputs,
   kept,
+  room,
   endIdle,
   log,
   ...rest
@@ -56,9 +59,9 @@ export async function keepUp({
       ...{ ...rest, everyMs: 60 * minuteMs },
       onError: (err) => log.warn({ err }, 'what is kept of projects could not be tidied up'),
     }),
-    repeat(() => kept.measure(), {
-      ...{ ...rest, everyMs: 60 * minuteMs },
-      onError: (err) => log.warn({ err }, 'caches could not be measured'),
+    repeat(() => room.measure(), {
+      ...{ ...rest, everyMs: 5 * minuteMs },
+      onError: (err) => log.warn({ err }, 'what caches and jobs hold could not be measured'),
     }),
   ]);
 }

@@ -36,5 +36,6 @@
  * 1  2026-11-27  `offers.gvisor_cards` of a runtime status: that containers under gVisor get NVIDIA cards
  * 1  2026-11-27  `resources.disk_gib.evictable` of a runtime status: what would make room for a job; `disk_gib` of a plan, for agents that
  *                name `disk` among `offers.plans`
+ * 1  2026-11-27  `resources.disk_gib.held` of a runtime status: what jobs at work were promised and have not written yet
  */
 export const protocolVersion = 1;

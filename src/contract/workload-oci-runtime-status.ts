@@ -2,6 +2,7 @@
 
 import { type Static, Type } from 'typebox';
 import { Gpu } from './gpus.ts';
+import { Identifier } from './identifiers.ts';
 import { planParts } from './plan-parts.ts';
 
 export const WorkloadOciRuntimeStatusParams = Type.Object(
@@ -114,6 +115,16 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
                 description:
                   'What a job may have beyond what is free: caches and built images that nothing uses make room for it. Absent from agents that make none.',
               }),
+            ),
+            held: Type.Optional(
+              Type.Record(
+                Identifier,
+                Type.Number({ minimum: 0, description: 'What it asked for, without what it has there already.' }),
+                {
+                  description:
+                    'What each job at work that asked for disk may write yet, of what is free. Absent from agents that hold none.',
+                },
+              ),
             ),
           },
           { additionalProperties: false, description: "The engine's disk, in GiB (2^30 bytes)." },

@@ -10,7 +10,7 @@
  * first container. Whether there was one is on the disk before the client has its answer, and nothing starts before that.
  */
 import { AgentError } from '../contract/failures.ts';
-import { labels } from '../contract/names.ts';
+import { jobKind, labels } from '../contract/names.ts';
 import { cacheKind, cachesOf, readCaches } from '../policy/caches.ts';
 import { sendJson } from './answers.ts';
 import type { CacheRecord } from './cache-records.ts';
@@ -89,7 +89,10 @@ function now(): string {
 /** With `measure`, their sizes are asked of the engine, which looks at every file: nothing that somebody waits for should. */
 export async function listCaches(call: GateCall, gate: GateContext): Promise<void> {
   const { signal } = call;
-  const measured = call.query['measure'] === undefined ? undefined : await measure(gate, signal);
+  const isAsked = call.query['measure'] !== undefined;
+  const measured = isAsked
+    ? await gate.locks.run('measure', async () => await measure(gate, signal), signal)
+    : undefined;
   const { all } = await volumesInUse(gate, signal);
   const caches = (await cacheVolumes(gate, signal)).map(({ Name, Labels: of }) => {
     const [cache] = readCaches(of?.[labels.caches]) ?? [];
@@ -97,10 +100,10 @@ export async function listCaches(call: GateCall, gate: GateContext): Promise<voi
     return {
       ...{ volume: Name, name: cache?.name ?? '', class: cache?.class ?? 'data' },
       ...{ project_id: of?.[labels.project] ?? '', revision_sha256: of?.[labels.revision] ?? '' },
-      ...{ used_at, bytes: measured?.get(Name) ?? bytes, max_bytes, in_use: all.has(Name) },
+      ...{ used_at, bytes: measured?.caches.get(Name) ?? bytes, max_bytes, in_use: all.has(Name) },
     };
   });
-  sendJson(call.response, 200, { caches });
+  sendJson(call.response, 200, { caches, ...(measured && { jobs: Object.fromEntries(measured.jobs) }) });
 }
 
 /** Names of volumes that a container with caches has, and of those that one has which may be at work. */
@@ -128,30 +131,66 @@ async function cacheVolumes(gate: GateContext, signal: AbortSignal): Promise<Vol
 }
 
 interface DiskUse {
-  readonly Volumes?:
-    | readonly { readonly Name: string; readonly UsageData?: { readonly Size?: number } | null }[]
-    | null;
+  readonly Volumes?: readonly (VolumeObject & { readonly UsageData?: { readonly Size?: number } | null })[] | null;
 }
 
-/** What each holds now. It is noted for those that nobody had at work meanwhile. */
-async function measure(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+interface Measured {
+  /** Bytes of each cache now, by its volume. */
+  readonly caches: ReadonlyMap<string, number>;
+  /** Bytes that each job has in volumes of its own and has written in its containers, by its id. */
+  readonly jobs: ReadonlyMap<string, number>;
+}
+
+/** One at a time: engines refuse a second question of this kind. What a cache holds is noted where nobody had it at work meanwhile. */
+async function measure(gate: GateContext, signal: AbortSignal): Promise<Measured> {
+  signal.throwIfAborted();
   const { atWork } = await volumesInUse(gate, signal);
   const before = gate.caches.all();
   const answer = await gate.engine.ask({ method: 'GET', path: '/system/df', query: { type: 'volume' }, signal });
   if (answer.status !== 200) throw engineFailure(answer);
-  const { Volumes } = JSON.parse(answer.body.toString()) as DiskUse;
-  const sizes = new Map(
-    (Volumes ?? []).flatMap(({ Name, UsageData }) => {
-      const bytes = UsageData?.Size ?? -1;
-      return before[Name] && bytes >= 0 ? [[Name, bytes] as const] : [];
-    }),
-  );
+  const volumes = (JSON.parse(answer.body.toString()) as DiskUse).Volumes ?? [];
+  const sized = volumes.flatMap((volume) => {
+    const bytes = volume.UsageData?.Size ?? -1;
+    return bytes >= 0 ? [{ volume, bytes }] : [];
+  });
+  const sizes = new Map(sized.flatMap(({ volume: { Name }, bytes }) => (before[Name] ? [[Name, bytes] as const] : [])));
   const rested = [...sizes].flatMap(([name, bytes]) => {
     const record = gate.caches.of(name);
     return record && record === before[name] && !atWork.has(name) ? [[name, { ...record, bytes }] as const] : [];
   });
   if (rested.length > 0) gate.caches.put(Object.fromEntries(rested));
-  return sizes;
+  return { caches: sizes, jobs: await writtenByJobs(sized, gate, signal) };
+}
+
+async function writtenByJobs(
+  sized: readonly { readonly volume: VolumeObject; readonly bytes: number }[],
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<Measured['jobs']> {
+  const jobs = new Map<string, number>();
+  const add = (job: string | undefined, bytes: number) => {
+    if (job !== undefined) jobs.set(job, (jobs.get(job) ?? 0) + bytes);
+  };
+  for (const { volume, bytes } of sized) {
+    const isOfJob = volume.Labels?.[labels.kind] === jobKind && gate.seals.holdsForVolume(volume);
+    if (isOfJob) add(volume.Labels?.[labels.instance], bytes);
+  }
+  for (const { Labels, SizeRw = 0 } of await jobContainers(gate, signal)) add(Labels?.[labels.instance], SizeRw);
+  return jobs;
+}
+
+interface WrittenContainer {
+  readonly Labels?: Labels | null;
+  /** Bytes beyond those of its image; absent where it has written none. */
+  readonly SizeRw?: number;
+}
+
+async function jobContainers(gate: GateContext, signal: AbortSignal): Promise<readonly WrittenContainer[]> {
+  const filters = JSON.stringify({ label: [labels.seal, `${labels.kind}=${jobKind}`] });
+  const query = { all: '1', size: '1', filters };
+  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query, signal });
+  if (answer.status !== 200) throw engineFailure(answer);
+  return JSON.parse(answer.body.toString()) as readonly WrittenContainer[];
 }
 
 /** The engine refuses one that a container has, whether it runs or not: `engine.failed`. With `empty` it is there again, empty. */

@@ -1,11 +1,18 @@
 /** Room on the engine's disk, for who needs it. Who makes it knows what is kept there for later jobs; nothing here does. */
 import type { JobPlan } from '../contract/job-plan.ts';
+import type { MakeRoom } from '../runtime/engine.ts';
 
 export interface EngineRoom {
-  /** Takes away what nothing uses, until so many bytes are free or none of it is left. Never rejects. */
-  readonly make: (bytes: number) => Promise<void>;
-  /** As much as the plan asks for, beside the reserve: what is kept of its own revisions stays, and counts. `disk.full` */
-  readonly makeFor: (plan: JobPlan) => Promise<void>;
+  /** Takes away what nothing uses, until so many bytes are free or none of it is left, or the signal is aborted. Never rejects. */
+  readonly make: MakeRoom;
+  /**
+   * Begins a job once it has what its plan asks for, beside the reserve and what other jobs were promised and have not written yet. What is
+   * kept of its own revisions stays, and counts. `begin` writes it down, and what is written down is held. `disk.full`; a job whose
+   * signal is aborted begins at once: it ends as such.
+   */
+  readonly begin: <T>(plan: JobPlan, signal: AbortSignal, begin: () => T) => Promise<T>;
   /** Bytes that would go, as far as is known: never more. */
   readonly evictable: (signal: AbortSignal) => Promise<number>;
+  /** Bytes that each job which asked for disk may write yet, as far as is known: never less than when that was last measured. */
+  readonly held: () => ReadonlyMap<string, number>;
 }

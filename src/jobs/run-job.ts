@@ -45,17 +45,25 @@ export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob
     if (room.failure && !isResumed) throw room.failure.cause;
     let job: RunningJob;
     try {
-      // Nothing goes for one that does not fit.
-      if (!isResumed) await jobs.room?.makeFor(plan);
-      job = new RunningJob(isResumed ? known : fresh(plan, ground), ground);
+      job = isResumed ? new RunningJob(known, ground) : await beginNew(plan, ground, wanted);
       job.cards = room.cards;
-      if (!isResumed) jobs.records.begin(job.kept);
       await carryOut(job, wanted, room.failure?.cause);
     } finally {
       room.release();
     }
     return await finish(job);
   });
+}
+
+/** Nothing is taken away for one that is refused its cards, cores or memory: it has them by now. */
+async function beginNew(plan: JobPlan, ground: JobGround, wanted: AbortSignal): Promise<RunningJob> {
+  const { room, records } = ground.jobs;
+  const begin = () => {
+    const job = new RunningJob(fresh(plan, ground), ground);
+    records.begin(job.kept);
+    return job;
+  };
+  return room ? await room.begin(plan, AbortSignal.any([wanted, ground.signal]), begin) : begin();
 }
 
 interface TakenRoom {

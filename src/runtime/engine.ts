@@ -46,8 +46,8 @@ export interface PullOptions {
   readonly makeRoom?: MakeRoom | undefined;
 }
 
-/** Tries to have so many bytes free on the engine's disk: asked before something fails for want of them. */
-export type MakeRoom = (bytes: number) => Promise<void>;
+/** Tries to have so many bytes free on the engine's disk: asked before something fails for want of them. Given up with the signal. */
+export type MakeRoom = (bytes: number, signal: AbortSignal) => Promise<void>;
 
 export interface BuildRequest {
   readonly projectId: string;
@@ -131,6 +131,12 @@ export interface CacheSummary {
   readonly max_bytes: number | null;
   /** True while a container has it, whether it runs or not. */
   readonly in_use: boolean;
+}
+
+export interface MeasuredDisk {
+  readonly caches: readonly CacheSummary[];
+  /** Bytes in volumes of its own and written in its containers, by job. */
+  readonly jobs: Readonly<Record<string, number>>;
 }
 
 /** An image that was built on this host for a revision of a project. */
@@ -338,6 +344,8 @@ export interface ContainerEngine {
   removeVolume(name: string, signal: AbortSignal): Promise<boolean>;
   /** All that are kept. With `measure` the engine looks at every file of them before, which takes it a while. */
   caches(options: { readonly measure: boolean; readonly signal: AbortSignal }): Promise<CacheSummary[]>;
+  /** The sizes of all of them as they are now, and of what jobs have there. The engine looks at every file. */
+  measureDisk(signal: AbortSignal): Promise<MeasuredDisk>;
   /** With `empty` it stays, without what it held, and is not filled from an image again. `cache.in_use`; false if there was none. */
   removeCache(volume: string, options: { readonly empty: boolean; readonly signal: AbortSignal }): Promise<boolean>;
   /**

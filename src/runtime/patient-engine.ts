@@ -73,6 +73,7 @@ export function patientEngine(
     volumes: (signal) => retry(signal, () => engine.volumes(signal)),
     removeVolume: (name, signal) => retry(signal, () => engine.removeVolume(name, signal)),
     caches: (options) => retry(options.signal, () => engine.caches(options)),
+    measureDisk: (signal) => retry(signal, () => engine.measureDisk(signal)),
     removeCache: (volume, options) => retry(options.signal, () => engine.removeCache(volume, options)),
     ensureInputs: (job, volume, signal) => retry(signal, () => engine.ensureInputs(job, volume, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),

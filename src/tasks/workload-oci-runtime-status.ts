@@ -69,7 +69,9 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     askCompose(context),
     context.gpus.cards(signal),
   ]);
-  const disk = await diskAmount(engine?.rootDir ?? policy.allocation.home, policy.reserves.disk_gib, evictable);
+  const held = context.jobs.room?.held();
+  const path = engine?.rootDir ?? policy.allocation.home;
+  const disk = await diskAmount(path, policy.reserves.disk_gib, { evictable, held });
 
   const reasons = whyNotReady({ runtimes, engine, disk, policy });
   for (const reason of [...reasons, compose.reason, cards.reason].filter((text) => text !== null)) {
@@ -203,11 +205,18 @@ function describeResources({ cpu, memory }: HostResources): Pick<Output['resourc
   return { cpu_cores: inUnits(cpu, 1), memory_gib: inUnits(memory, 2 ** 30) };
 }
 
-/** Used is what is written there now, by anybody. `evictable`: bytes that would make room; nothing is said where none is made. */
+interface DiskClaims {
+  /** Bytes that would make room; nothing is said where none is made. */
+  readonly evictable: number | null | undefined;
+  /** Bytes by job; nothing is said where none are held. */
+  readonly held: ReadonlyMap<string, number> | undefined;
+}
+
+/** Used is what is written there now, by anybody. */
 async function diskAmount(
   path: string,
   reserved: number,
-  evictable: number | null | undefined,
+  { evictable, held }: DiskClaims,
 ): Promise<Output['resources']['disk_gib']> {
   const { totalBytes, freeBytes } = await readDisk(path);
   const gib = (bytes: number) => roundDown(bytes / 2 ** 30);
@@ -217,6 +226,7 @@ async function diskAmount(
   const there = typeof evictable === 'number' ? Math.min(evictable, totalBytes - freeBytes) : undefined;
   return {
     ...(there !== undefined && { evictable: gib(beyond(there)) }),
+    ...(held && { held: Object.fromEntries([...held].map(([job, bytes]) => [job, gib(bytes)])) }),
     total: gib(totalBytes),
     reserved,
     used: gib(totalBytes - freeBytes),

@@ -240,7 +240,8 @@ it('the cache that was not used for the longest goes where the disk is short, an
     ...{ jobs: { all: () => [] }, report: (event) => void told.push(event), onChange: () => undefined },
   });
 
-  await keeper.makeRoom(async () => (await kept(revisions.old)).length === 0);
+  const missing = async () => ((await kept(revisions.old)).length === 0 ? 0 : 300);
+  await keeper.makeRoom({ missing, reason: 'disk_short' });
 
   expect(await kept(revisions.had)).toMatchObject([{ in_use: true }]);
   expect(await kept(revisions.fresh)).toMatchObject([{ in_use: false, bytes: 4 }]);

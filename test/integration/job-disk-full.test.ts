@@ -12,7 +12,7 @@ import { unpackPackage } from '../../bootstrap/dev/packages.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import { controlPlaneOrigin } from '../../src/agent/control-plane/origin.ts';
 import { revisionSource } from '../../src/agent/control-plane/revision-source.ts';
-import { openEngineRoom } from '../../src/agent/engine-room.ts';
+import { HostRoom } from '../../src/agent/engine-room.ts';
 import { HostPressure } from '../../src/agent/host-pressure.ts';
 import { KeptForLater } from '../../src/agent/kept-for-later.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
@@ -50,7 +50,8 @@ beforeAll(async () => {
   engine = await startPrivateEngine(dir);
   host = await openTestHost({
     engineSocket: engine.socketPath,
-    room: (of) => openEngineRoom({ ...{ diskReserveBytes: reserve, disk, log }, kept: keeper(of) }),
+    room: (of, jobs) =>
+      new HostRoom({ ...{ diskReserveBytes: reserve, disk, log, jobs, kept: keeper(of) }, onChange: () => undefined }),
     outputs: {
       offer: async () => ({ received: 0, complete: true, refused: null }),
       send: async ({ offset, bytes }) => ({ received: offset + bytes.length, complete: true, refused: null }),
@@ -95,11 +96,11 @@ function makeRoom(): void {
   rmSync(join(dir, 'filler'), { force: true });
 }
 
-async function run(over: Partial<JobPlan>) {
+async function run(over: Partial<JobPlan>, job_id = `test-${randomBytes(5).toString('hex')}`) {
   const plan = planOf({ network: 'none', read_only_root: true, ...over });
   const identity = {
     ...plan.identity,
-    ...{ job_id: `test-${randomBytes(5).toString('hex')}`, allocation_id: host.policy.allocation.id },
+    ...{ job_id, allocation_id: host.policy.allocation.id },
   };
   const told: string[] = [];
   const { failure, output } = await host.run(
@@ -138,9 +139,11 @@ const keeper = (of = host.engine) =>
     ...{ jobs: { all: () => [] }, report: () => undefined, onChange: () => undefined },
   });
 
+const emptied = () => keeper().makeRoom({ missing: async () => 2 ** 40, reason: 'disk_short' });
+
 /** Nothing goes of a project beside a build of it. */
 async function imagesWithoutLeftovers(): Promise<unknown> {
-  await keeper().makeRoom(async () => false);
+  await emptied();
   return await get('/images/json?all=1');
 }
 
@@ -174,9 +177,10 @@ it.each([
   },
 );
 
+const media_type = 'application/vnd.docker.distribution.manifest.v2+json' as const;
+
 /** A job of that revision whose step has its cache at `/data`. */
 function cached(revision_sha256: string, script: string, max_bytes?: number): Partial<JobPlan> {
-  const media_type = 'application/vnd.docker.distribution.manifest.v2+json';
   const cache = { name: 'data', revision_sha256, class: 'data' as const, seed_from_image: false };
   return {
     images: [{ id: 'main', source: { kind: 'registry', reference: base, media_type } }],
@@ -200,7 +204,30 @@ it('a build goes through where a cache that nothing uses makes room for it, as d
   expect(await host.engine.builtImages(never())).toEqual([]);
   expect(await run({ ...job, disk_gib: most + 0.3 })).toMatchObject({ failure: { code: 'disk.full' }, left: [] });
   expect(await caches()).toBe(1);
-  await keeper().makeRoom(async () => false);
+  await emptied();
+});
+
+it('what a job was promised is held while it runs, but for what it has written in its volumes', async () => {
+  const registry = { kind: 'registry' as const, reference: base, media_type };
+  const asking = (mib: number, script: string): Partial<JobPlan> => ({
+    ...{ images: [{ id: 'main', source: registry }], volumes: [{ name: 'data' }], disk_gib: mib / 1024 },
+    steps: [says(script, { mounts: [{ volume: 'data', path: '/data', read_only: false }] })],
+  });
+  const freeMib = () => (freeNow() - reserve) / mebibyte;
+  const before = freeMib();
+  const id = 'test-promised';
+  const script = 'head -c 50m /dev/zero > /data/zeros; while [ ! -e /data/over ]; do sleep 0.2; done';
+  const first = run(asking(before - 40, script), id);
+  await expect.poll(freeMib, { timeout: 30_000 }).toBeLessThan(before - 45);
+
+  expect(await run(asking(60, 'echo it runs'))).toMatchObject({ failure: { code: 'disk.full' }, left: [] });
+  expect(await run(asking(25, 'echo it runs'))).toMatchObject({ failure: null, said: ['it runs'] });
+  await host.run('workload.job_control', {
+    ...{ identity: { project_id: 'project-7', job_id: id, allocation_id: host.policy.allocation.id } },
+    action: 'cancel',
+  });
+  expect(await first).toMatchObject({ state: 'cancelled' });
+  expect(await run(asking(60, 'echo it runs'))).toMatchObject({ failure: null, said: ['it runs'] });
 });
 
 it('a task whose cache fills the disk fails with why; what was unused for longest goes, others keep theirs, and it runs then', async () => {
@@ -211,7 +238,7 @@ it('a task whose cache fills the disk fails with why; what was unused for longes
   const pressure = new HostPressure({
     ...{ diskReserveBytes: reserve, disk, clock: systemClock, log, onChange: () => undefined },
     report: (event) => void told.push(event),
-    makeRoom: (isEnough) => keeper().makeRoom(isEnough),
+    makeRoom: (missing) => keeper().makeRoom({ missing, reason: 'disk_short' }),
   });
   await run(cached(old, 'head -c 60m /dev/zero > zeros'));
   const before = await run(cached(other, 'head -c 1m /dev/urandom > random; sha256sum random'));

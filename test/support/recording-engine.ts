@@ -321,6 +321,10 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return [];
     },
+    measureDisk: async (signal) => {
+      signal.throwIfAborted();
+      return { caches: [], jobs: {} };
+    },
     removeCache: async (volume, { signal }) => {
       signal.throwIfAborted();
       return volumes.delete(volume);

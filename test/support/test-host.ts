@@ -24,6 +24,8 @@ import { type Gate, startGate } from '../../src/gate/gate.ts';
 import type { EngineRoom } from '../../src/jobs/engine-room.ts';
 import type { RevisionSource } from '../../src/jobs/inputs/job-inputs.ts';
 import type { JobMeans } from '../../src/jobs/job-means.ts';
+import type { JobRecords } from '../../src/jobs/job-record.ts';
+import { memoryRecords } from '../../src/jobs/memory-records.ts';
 import type { OutputDestination } from '../../src/jobs/outputs/hand-over.ts';
 import { openOutputs } from '../../src/jobs/outputs/keep-outputs.ts';
 import { systemClock } from '../../src/kit/clock.ts';
@@ -100,7 +102,7 @@ export interface TestHostOptions {
   /** What registries are asked with. */
   readonly pullCredential?: DispatcherOptions['pullCredential'];
   /** Makes room on the disk of the engine. */
-  readonly room?: (engine: ContainerEngine) => EngineRoom;
+  readonly room?: (engine: ContainerEngine, jobs: JobRecords) => EngineRoom;
   readonly onJobReport?: (body: RecordBody<'job.report'>) => void;
 }
 
@@ -119,6 +121,8 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   const composeFolder = await ensureCompose();
   const stacks = openStacks({ socketPath: gate.socketPath, stateDir: join(folder, 'state'), folders: [composeFolder] });
   const key = await openWrappingKey(join(folder, 'state'));
+  const told = options.onJobReport && toldRecords(options.onJobReport);
+  const records = told ?? options.journal?.jobs ?? memoryRecords();
   const jobs = openHostJobs({
     fetching: { policy, log: createLog({ level: 'error' }), revisions: options.revisions },
     outputs:
@@ -127,9 +131,8 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
         ...{ engine, destination: options.outputs, folder: join(folder, 'state/jobs'), clock: systemClock },
         ...{ log: createLog({ level: 'error' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
       }),
-    journal: options.journal,
-    room: options.room?.(engine),
-    ...(options.onJobReport && { journal: { jobs: toldRecords(options.onJobReport) } }),
+    journal: { jobs: records },
+    room: options.room?.(engine, records),
   });
   const dispatcher = new Dispatcher({
     ...{

@@ -115,10 +115,11 @@ function lasting({ at: _at, runtime, health, ...host }: InventoryBody): unknown 
   const findings = health?.findings.map(({ name, status }) => [name, status]);
   const { probed_at: _probed, resources, ...rest } = runtime;
   const { disk_gib: disk } = resources;
-  const { evictable = null } = disk;
+  const { evictable = null, held = {} } = disk;
   const whole = {
     ...{ ...disk, used: Math.round(disk.used), free: Math.round(disk.free) },
     evictable: evictable && Math.round(evictable),
+    held: Object.entries(held).map(([job, gib]) => [job, Math.round(gib)]),
   };
   return { ...host, findings, runtime: { ...rest, resources: { ...resources, disk_gib: whole } } };
 }

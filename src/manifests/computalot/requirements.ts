@@ -79,8 +79,7 @@ export function checkRequirements(requirements: Requirements, path: string): rea
 /** What the disk of a job is for. */
 export interface Storage {
   readonly gib: number;
-  /** `shared`: all jobs of a revision on a host have it together. */
-  readonly parts: readonly { readonly part: string; readonly gib: number; readonly shared?: true }[];
+  readonly parts: readonly { readonly part: string; readonly gib: number }[];
 }
 
 /**
@@ -96,8 +95,8 @@ export function storageOf(
   const left = Math.max(0, storage_gb - inGib(image));
   const cached = Math.min(left, inGib(caches));
   const parts = [
-    { part: 'its image', gib: inGib(image), shared: true as const },
-    { part: 'its caches', gib: cached, shared: true as const },
+    { part: 'its image', gib: inGib(image) },
+    { part: 'its caches', gib: cached },
     { part: 'temporary files, checkpoints and downloads', gib: left - cached },
   ];
   return { gib: Math.max(storage_gb, inGib(image)), parts: parts.filter(({ gib }) => gib > 0) };

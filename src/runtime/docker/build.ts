@@ -11,6 +11,7 @@ import type { BuildImage } from '../../contract/job-build.ts';
 import { readDisk } from '../../host/resources.ts';
 import { pause } from '../../kit/backoff.ts';
 import { readLines } from '../../kit/lines.ts';
+import { toGib } from '../../kit/to-gib.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
 import type { BuildOptions, BuildRequest, BuiltSummary, RemovedLayers, RemoveLayersOptions } from '../engine.ts';
@@ -94,7 +95,7 @@ export async function build(
   let rootDir = '';
   try {
     ({ rootDir } = await readFacts(calls, signal));
-    await assertRoom(rootDir, options);
+    await assertRoom(rootDir, { ...options, signal });
     watchRoom(rootDir, options, over.signal).catch(end);
     const query = {
       ...{ project: projectId, key: keyOf(source), revision: source.revision_sha256 },
@@ -149,24 +150,21 @@ async function watchRoom(path: string, options: BuildOptions, signal: AbortSigna
     if (making === 'done' || freeBytes < reserveBytes / 2) throw noRoom(path, freeBytes, reserveBytes);
     if (making === 'at work') continue;
     making = 'at work';
-    void makeRoom?.(reserveBytes * relief).then(() => {
+    void makeRoom?.(reserveBytes * relief, signal).then(() => {
       making = 'done';
     });
   }
 }
 
-async function assertRoom(path: string, { diskReserveBytes: reserveBytes, makeRoom }: BuildOptions): Promise<void> {
-  const freeBytes = await freeOf(path, reserveBytes, makeRoom);
+async function assertRoom(path: string, options: BuildOptions): Promise<void> {
+  const { diskReserveBytes: reserveBytes } = options;
+  const freeBytes = await freeOf(path, reserveBytes, options);
   if (freeBytes < reserveBytes) throw noRoom(path, freeBytes, reserveBytes);
 }
 
 function noRoom(path: string, freeBytes: number, reserveBytes: number): AgentError {
   const reason = `The engine's disk has ${toGib(freeBytes)} GiB left, and ${toGib(reserveBytes)} are kept free.`;
   return new AgentError('disk.full', { reason, path, free_bytes: freeBytes, needed_bytes: reserveBytes });
-}
-
-function toGib(bytes: number): number {
-  return Math.round((bytes / 2 ** 30) * 100) / 100;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The caches of jobs. They come to be with the first container that has them. */
-import type { CacheSummary } from '../engine.ts';
+import type { CacheSummary, MeasuredDisk } from '../engine.ts';
 import { orUndefined } from './call-errors.ts';
 import type { Calls } from './calls.ts';
 
@@ -7,11 +7,20 @@ export async function listCaches(
   calls: Calls,
   { measure, signal }: { readonly measure: boolean; readonly signal: AbortSignal },
 ): Promise<CacheSummary[]> {
-  const timeoutMs = measure ? calls.timeouts.changeMs : calls.timeouts.lookMs;
+  if (measure) return [...(await measureDisk(calls, signal)).caches];
+  const timeoutMs = calls.timeouts.lookMs;
   return await calls.run({ call: 'caches', timeoutMs, signal }, async (_docker, abort) => {
-    const query: Record<string, number> = measure ? { measure: 1 } : {};
-    const call = { method: 'GET', path: '/gpuaas/v1/caches', query, signal: abort } as const;
+    const call = { method: 'GET', path: '/gpuaas/v1/caches', signal: abort } as const;
     return ((await calls.transport.json(call)) as { readonly caches: CacheSummary[] }).caches;
+  });
+}
+
+export async function measureDisk(calls: Calls, signal: AbortSignal): Promise<MeasuredDisk> {
+  const options = { call: 'caches', timeoutMs: calls.timeouts.changeMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'GET', path: '/gpuaas/v1/caches', query: { measure: 1 }, signal: abort } as const;
+    const { caches, jobs = {} } = (await calls.transport.json(call)) as Partial<MeasuredDisk>;
+    return { caches: caches ?? [], jobs };
   });
 }
 

@@ -2,7 +2,7 @@
 import type { ContainerEngine } from '../engine.ts';
 import { getArchive, putArchive } from './archives.ts';
 import { build, builtImage, builtImages, removeBuilt, removeLayers } from './build.ts';
-import { listCaches, removeCache } from './caches.ts';
+import { listCaches, measureDisk, removeCache } from './caches.ts';
 import { Calls, type EngineTimeouts } from './calls.ts';
 import {
   createContainer,
@@ -68,6 +68,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     volumes: (signal) => listVolumes(calls, signal),
     removeVolume: (name, signal) => removeVolume(calls, name, signal),
     caches: (options) => listCaches(calls, options),
+    measureDisk: (signal) => measureDisk(calls, signal),
     removeCache: (volume, options) => removeCache(calls, volume, options),
     ensureInputs: (job, volume, signal) => ensureInputs(calls, job, volume, signal),
 

@@ -17,7 +17,7 @@ import type { ImageFacts } from '../../policy/container-request.ts';
 import { type ImageRef, isRepoDigestOf, parseImageReference } from '../../policy/image-reference.ts';
 import type { MakeRoom, PullOptions, PullProgress } from '../engine.ts';
 import type { Calls } from './calls.ts';
-import { freeOf } from './disk-room.ts';
+import { freeOf, type RoomMeans } from './disk-room.ts';
 import { readFacts } from './facts.ts';
 import { inspectImage } from './images.ts';
 import { PullCredentials } from './pull-credentials.ts';
@@ -87,7 +87,8 @@ export class Puller {
     signal: AbortSignal,
   ): Promise<ImageFacts> {
     const { rootDir } = await readFacts(this.#calls, signal);
-    const assertRoom = (bytes: number) => assertDiskRoom(rootDir, bytes + reserveOf(waiting), makeRoomOf(waiting));
+    const assertRoom = (bytes: number) =>
+      assertDiskRoom(rootDir, bytes + reserveOf(waiting), { makeRoom: makeRoomOf(waiting), signal });
     await assertRoom(0);
     const credential = await credentials.next(signal);
     signal.throwIfAborted();
@@ -141,8 +142,8 @@ function makeRoomOf(waiting: Waiting): MakeRoom | undefined {
   return [...waiting].find(({ makeRoom }) => makeRoom)?.makeRoom;
 }
 
-async function assertDiskRoom(path: string, neededBytes: number, makeRoom: MakeRoom | undefined): Promise<void> {
-  const freeBytes = await freeOf(path, neededBytes, makeRoom);
+async function assertDiskRoom(path: string, neededBytes: number, room: RoomMeans): Promise<void> {
+  const freeBytes = await freeOf(path, neededBytes, room);
   if (freeBytes < neededBytes) {
     throw new AgentError('disk.full', { path, free_bytes: freeBytes, needed_bytes: neededBytes });
   }

@@ -19,7 +19,6 @@ import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { Vault } from '../keys/vault.ts';
-import { foundOn } from './held-disk.ts';
 import { changeJob } from './job-changes.ts';
 import { hostsOf, offersOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
@@ -109,6 +108,7 @@ async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, 
   const asked = waiting.map((job) => ({
     ...{ id: job.id, projectId: job.project_id, queuedAt: Date.parse(job.queued_at), notBefore: notBefore(job) },
     ...{ allocationId: job.options.allocation_id, needs: job.needs, revision: job.revision_sha256 },
+    failed: job.attempts.at(-1)?.failure?.message,
   }));
   const turn = nextTurn(asked, hosts, atWork, now);
   const told = new Map(waiting.map(({ id, reason }) => [id, reason]));
@@ -218,17 +218,12 @@ async function sealedPlan(
 
 const nextAttempt = ({ attempts }: Job) => attempts.length + 1;
 
-interface Made {
-  readonly plan: JobPlan;
-  readonly resumption: Resumption;
-}
-
 async function handOver(
   tx: Tx,
   queue: TaskQueue,
   job: Job,
   { host, granted }: Placed,
-  { plan, resumption: { from, told } }: Made,
+  { plan, resumption: { from, told } }: { readonly plan: JobPlan; readonly resumption: Resumption },
   now: number,
 ): Promise<void> {
   const task = await queue.enqueue(tx, {
@@ -239,7 +234,6 @@ async function handOver(
   const attempt = {
     ...{ number: nextAttempt(job), allocation_id: host.allocationId, node_id: host.nodeId, task_id: task.id },
     ...{ resources: granted, state: 'queued' as const, failure: null, begun: false },
-    disk_found_gib: foundOn(host.disk, job.revision_sha256),
     ...(from.length > 0 ? { resumed_from: [...from] } : {}),
     ...{ dispatched_at: new Date(now).toISOString(), ended_at: null },
   };

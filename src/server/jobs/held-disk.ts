@@ -1,35 +1,13 @@
 /** What a host has of its disk for a job: what jobs at work leave, and what is there of its revision. Pure. */
 import type { KeptItem } from '../../contract/kept-items.ts';
-import type { JobNeeds } from '../db/entities/job.ts';
 
-/** The disk that a job at work asks for, in GiB. */
+/** The disk that a job at work asks for. */
 export interface DiskClaim {
-  readonly own: number;
-  /** Once for all jobs of its revision there. */
-  readonly shared: number;
+  /** Undefined of one that is being given to the host. */
+  readonly job: string | undefined;
+  readonly gib: number;
   /** Its revision; undefined where it is of none. */
   readonly revision: string | undefined;
-  /** What its host could give when it was given the job, with what it found there; undefined where nobody has noted that. */
-  readonly found: number | undefined;
-}
-
-/**
- * Of what a host can give now. All that a job asks for is held until it is over, also while it has written none of it. What it has written
- * counts once: a job and those that were begun after it have to fit into the most that their host could give since then. `claims`: oldest first.
- */
-export function diskLeft(now: number, claims: readonly DiskClaim[]): number {
-  const shared = new Map<string, number>();
-  let held = 0;
-  let most = now;
-  let left = now;
-  for (const { own, shared: together, revision = '', found = now } of claims.toReversed()) {
-    const known = shared.get(revision) ?? 0;
-    shared.set(revision, Math.max(known, together));
-    held += own + Math.max(0, together - known);
-    most = Math.max(most, found);
-    left = Math.min(left, most - held);
-  }
-  return Math.max(0, left);
 }
 
 /** What a host has of a revision, in GiB. */
@@ -43,7 +21,9 @@ interface OfRevision {
 export interface HostDisk {
   /** GiB that it can give now: what is free, and what would make room. */
   readonly now: number;
-  /** Of jobs at work, oldest first. */
+  /** GiB that each job may write yet which the host had when it told of that. */
+  readonly held: Readonly<Record<string, number>>;
+  /** Of jobs at work. */
   readonly claims: readonly DiskClaim[];
   /** By revision. */
   readonly kept: ReadonlyMap<string, OfRevision>;
@@ -51,34 +31,22 @@ export interface HostDisk {
 
 const nothing: OfRevision = { there: 0, evictable: 0 };
 
-/**
- * GiB that a job of that revision can ask for there. What the host has of it counts, as the host will count it; before that is there, what
- * jobs of it that are at work ask for it.
- */
+/** GiB that a job of that revision can ask for there: what the host has of it counts, as the host will count it. */
 export function diskFor(disk: HostDisk, revision: string | undefined): number {
   const { there, evictable } = keptOf(disk, revision);
-  const own = disk.claims.filter((claim) => revision !== undefined && claim.revision === revision);
-  return diskLeft(disk.now - evictable, disk.claims) + Math.max(there, ...own.map(({ shared }) => shared));
+  return Math.max(0, disk.now - evictable - heldOn(disk)) + there;
 }
 
-/** What such a job has to find there in all, once it is given to the host. */
-export function foundOn(disk: HostDisk, revision: string | undefined): number {
-  const { there, evictable } = keptOf(disk, revision);
-  return disk.now - evictable + there;
-}
-
-/** The disk once it has that job. */
-export function claiming(disk: HostDisk, needs: JobNeeds, revision: string | undefined): HostDisk {
-  return { ...disk, claims: [...disk.claims, claimOf(needs, revision, foundOn(disk, revision))] };
-}
-
-export function claimOf(
-  { disk_gib, disk_parts = [] }: JobNeeds,
-  revision: string | undefined,
-  found: number | undefined,
-): DiskClaim {
-  const shared = disk_parts.reduce((sum, part) => sum + (part.shared === true ? part.gib : 0), 0);
-  return { own: Math.max(0, disk_gib - shared), shared, revision, found };
+/**
+ * GiB. Of a job that the host has told of, what it may write yet; of one that was given to it since, and of all jobs of a host that tells of
+ * none, what it asks for without what is there of its revision: also where it has written it.
+ */
+function heldOn(disk: HostDisk): number {
+  return sum(
+    disk.claims.map(
+      ({ job, gib, revision }) => disk.held[job ?? ''] ?? Math.max(0, gib - keptOf(disk, revision).there),
+    ),
+  );
 }
 
 function keptOf({ kept }: HostDisk, revision: string | undefined): OfRevision {

@@ -62,6 +62,7 @@ function diskOf({ runtime, inventory }: Node, projectId: string): Omit<HostDisk,
   const disk = (runtime ?? inventory?.runtime)?.resources.disk_gib;
   return {
     now: disk ? disk.free + (disk.evictable ?? 0) : 0,
+    held: disk?.held ?? {},
     kept: keptByRevision(inventory?.kept ?? [], projectId),
   };
 }

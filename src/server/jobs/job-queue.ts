@@ -27,6 +27,8 @@ export interface WaitingJob {
   readonly queuedAt: number;
   /** It is not begun before. */
   readonly notBefore: number;
+  /** Why its last attempt has failed. */
+  readonly failed?: string | undefined;
   /** The only one that it may run on; null for any. */
   readonly allocationId: string | null;
   readonly needs: JobNeeds;
@@ -123,7 +125,10 @@ function mayFit({ needs, revision }: WaitingJob, host: JobHost): boolean {
 }
 
 function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap<string, string>, now: number): string {
-  if (job.notBefore > now) return `It is begun again at ${new Date(job.notBefore).toISOString()}.`;
+  if (job.notBefore > now) {
+    const at = `It is begun again at ${new Date(job.notBefore).toISOString()}`;
+    return job.failed === undefined ? `${at}.` : `${at}: ${job.failed}`;
+  }
   const mine = hosts.filter((host) => isFor(job, host));
   if (mine.length === 0) return 'It waits for a host: its project has none now.';
   const able = mine.filter((host) => host.unfit === undefined);

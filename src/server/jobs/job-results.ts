@@ -139,7 +139,8 @@ async function carriedOut(tx: Tx, job: Job, attempt: JobAttempt, task: EndedTask
     reason: reasonOf(again, output, failure, ended),
     set: {
       attempts: after.attempts,
-      ...{ steps_ended: again ? 0 : steps_ended, queued_at: again ? time : job.queued_at },
+      // One that no host has begun keeps its place.
+      ...{ steps_ended: again ? 0 : steps_ended, queued_at: again && begun ? time : job.queued_at },
       started_at: job.started_at ?? (begun ? time : null),
     },
   });

@@ -9,7 +9,10 @@ const misfortunes: ReadonlySet<FailureCode> = new Set(['step.lost', 'task.expire
  * outside: its host goes down, somebody or the kernel has killed it. The exit status of a program that kills itself reads the same.
  */
 const kills: readonly unknown[] = ['SIGKILL', 'SIGTERM'];
-/** Times that hosts may refuse it before anybody has begun. */
+/**
+ * In all, also of those that hosts have refused before anything of the job had begun. A host that refuses one for what it lacks tells
+ * of that, and is given no other then: so many refusals come of hosts whose words and deeds are not the same.
+ */
 const maxAttempts = 20;
 
 /** `job` with the attempt that has just failed. Where its host never began, that is no retry of those it may have. */

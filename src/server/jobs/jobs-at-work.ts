@@ -2,7 +2,6 @@
 import type { Job, JobAttempt } from '../db/entities/job.ts';
 import type { ReadTx } from '../db/store.ts';
 import type { Neighbour } from '../launch/resource-fit.ts';
-import { claimOf } from './held-disk.ts';
 
 export const openStates = ['queued', 'preparing', 'running'] as const;
 
@@ -12,22 +11,21 @@ export function presentAttempt({ attempts }: Job): JobAttempt | undefined {
   return last?.ended_at === null ? last : undefined;
 }
 
-/** By allocation: what each job has been given, that first which has it for the longest. */
+/** By allocation: what each job has been given. */
 export async function jobsAtWork(tx: ReadTx, projectId: string): Promise<Map<string, Neighbour[]>> {
   const open = await tx.jobs.list({ where: { project_id: projectId, state: openStates } });
   const at = open.flatMap((job) => {
     const attempt = presentAttempt(job);
-    return attempt ? [{ attempt, neighbour: asNeighbour(job, attempt) }] : [];
+    return attempt ? [{ allocation: attempt.allocation_id, neighbour: asNeighbour(job, attempt) }] : [];
   });
-  at.sort((a, b) => Date.parse(a.attempt.dispatched_at) - Date.parse(b.attempt.dispatched_at));
-  const grouped = Map.groupBy(at, ({ attempt }) => attempt.allocation_id);
+  const grouped = Map.groupBy(at, ({ allocation }) => allocation);
   return new Map([...grouped].map(([allocation, jobs]) => [allocation, jobs.map(({ neighbour }) => neighbour)]));
 }
 
-function asNeighbour({ id, name, needs, revision_sha256 }: Job, { resources, disk_found_gib }: JobAttempt): Neighbour {
+function asNeighbour({ id, name, needs, revision_sha256 }: Job, { resources }: JobAttempt): Neighbour {
   return {
     ...{ id, display_name: name, resources, host_ports: {} },
     ...{ state: 'running', desired: 'running', failure: null, history: [] },
-    disk: claimOf(needs, revision_sha256, disk_found_gib),
+    disk: { job: id, gib: needs.disk_gib, revision: revision_sha256 },
   };
 }

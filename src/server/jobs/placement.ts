@@ -4,7 +4,7 @@ import { isCardOf } from '../../contract/gpus.ts';
 import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
-import { claiming, diskFor, type HostDisk } from './held-disk.ts';
+import { diskFor, type HostDisk } from './held-disk.ts';
 
 interface Amounts {
   readonly cpu_cores: number;
@@ -199,6 +199,6 @@ export function taking(host: JobHost, granted: Granted, needs: JobNeeds, revisio
   return {
     ...{ ...host, cards, cardsPromised: cardsPromised + gpu_count },
     free: { cpu_cores: free.cpu_cores - cpu_cores, memory_gib: free.memory_gib - memory_gib },
-    disk: claiming(disk, needs, revision),
+    disk: { ...disk, claims: [...disk.claims, { job: undefined, gib: needs.disk_gib, revision }] },
   };
 }

@@ -1,46 +1,86 @@
 import { describe, expect, it } from 'vitest';
-import { openEngineRoom } from '../../../src/agent/engine-room.ts';
+import { HostRoom } from '../../../src/agent/engine-room.ts';
+import type { KeptThing, RoomWanted } from '../../../src/agent/kept-for-later.ts';
+import { keyOfThing, neededBy } from '../../../src/agent/promised-disk.ts';
+import type { JobPlan } from '../../../src/contract/job-plan.ts';
+import type { JobState } from '../../../src/contract/job-state.ts';
+import type { KeptJob } from '../../../src/jobs/job-record.ts';
 import { createLog } from '../../../src/kit/log.ts';
 import { plan } from '../../support/job-plans.ts';
 
 const gib = 2 ** 30;
 const revision = (name: string) => name.repeat(64);
+const never = AbortSignal.timeout(60_000);
 
-/** A host that keeps 2 GiB free, and of each of these revisions so many GiB; `a` is that of the job. */
-function host(freeGib: number, kept: Record<string, number>) {
-  const world = { free: freeGib * gib, kept: { ...kept }, isAway: false };
+/** A host that keeps 2 GiB free, and of each of these revisions so many GiB; jobs are of `a`. */
+function host(freeGib: number, kept: Record<string, number> = {}) {
+  const world = {
+    ...{ free: freeGib * gib, kept: { ...kept }, isAway: false, measured: 0, changes: 0 },
+    ...{ jobs: [] as Pick<KeptJob, 'plan' | 'record'>[], written: {} as Record<string, number> },
+  };
   const unlessAway = () => {
     if (world.isAway) throw new Error('the engine is away');
   };
-  const room = openEngineRoom({
-    diskReserveBytes: 2 * gib,
-    disk: async () => {
-      unlessAway();
-      return { totalBytes: 200 * gib, freeBytes: world.free, freeEntries: 1 };
-    },
-    kept: {
-      makeRoom: async (isEnough, own = new Set()) => {
+  const things = () =>
+    Object.entries(world.kept).map(([name, size]): KeptThing => {
+      const cache = { name, volume: name, class: 'data' as const, max_bytes: null, in_use: false, used_at: null };
+      const of = { project_id: plan().identity.project_id, revision_sha256: revision(name) };
+      return { kind: 'cache', ...cache, ...of, bytes: size * gib };
+    });
+  const makeRoom = async ({ missing, own = new Set(), isAllOrNothing = false }: RoomWanted) => {
+    unlessAway();
+    const stays = own.union(neededBy(world.jobs));
+    const free = things().filter((each) => !stays.has(keyOfThing(each)));
+    const all = free.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+    if (isAllOrNothing && all < (await missing())) return;
+    for (const { kind, bytes, ...each } of free) {
+      if ((await missing()) <= 0) return;
+      if ('name' in each) delete world.kept[each.name];
+      world.free += bytes ?? 0;
+    }
+  };
+  const look = async ({ measure }: { readonly measure: boolean }) => {
+    unlessAway();
+    if (measure) world.measured += 1;
+    return { kept: things(), jobs: measure ? world.written : {} };
+  };
+  const open = () =>
+    new HostRoom({
+      diskReserveBytes: 2 * gib,
+      disk: async () => {
         unlessAway();
-        for (const [name, size] of Object.entries(world.kept)) {
-          if (own.has(revision(name))) continue;
-          delete world.kept[name];
-          world.free += size * gib;
-          if (await isEnough()) return;
-        }
+        return { totalBytes: 200 * gib, freeBytes: world.free, freeEntries: 1 };
       },
-      bytesOf: async (own) => {
-        const sizes = Object.entries(world.kept).filter(([name]) => own.has(revision(name)));
-        return sizes.reduce((sum, [, size]) => sum + size * gib, 0);
+      kept: { makeRoom, look, measure: async () => undefined, evictable: async () => 0 },
+      jobs: { all: () => world.jobs },
+      log: createLog({ level: 'silent' }),
+      onChange: () => {
+        world.changes += 1;
       },
-      evictable: async () => 0,
-    },
-    log: createLog({ level: 'silent' }),
-  });
+    });
+  const room = open();
   const cache = { name: 'data', revision_sha256: revision('a'), class: 'data' as const, seed_from_image: false };
-  const begin = (disk_gib?: number) =>
-    room.makeFor({ ...plan(), caches: [cache], ...(disk_gib !== undefined && { disk_gib }) });
-  return { world, room, begin, left: () => Object.keys(world.kept).join('') };
+  const begin = async (disk_gib?: number, job_id = 'job-1', { signal = never, isOf = 'a' } = {}) => {
+    const identity = { ...plan().identity, job_id };
+    const caches = [{ ...cache, revision_sha256: revision(isOf) }];
+    const its: JobPlan = { ...plan(), identity, caches, ...(disk_gib !== undefined && { disk_gib }) };
+    await room.begin(its, signal, () => void world.jobs.push({ plan: its, record: recordIn('running') }));
+  };
+  /** So much of it in its own volumes. */
+  const write = (job: string, size: number) => {
+    world.written[job] = (world.written[job] ?? 0) + size * gib;
+    world.free -= size * gib;
+  };
+  const end = (job: string) => {
+    world.jobs = world.jobs.map((each) =>
+      each.plan.identity.job_id === job ? { ...each, record: recordIn('succeeded') } : each,
+    );
+  };
+  const held = (of = room) => Object.fromEntries([...of.held()].map(([job, bytes]) => [job, bytes / gib]));
+  return { world, room, open, begin, write, end, held, left: () => Object.keys(world.kept).join('') };
 }
+
+const recordIn = (state: JobState) => ({ state }) as KeptJob['record'];
 
 describe('the disk that a job is to have', () => {
   it.each([
@@ -50,22 +90,24 @@ describe('the disk that a job is to have', () => {
     ['is made of what is not its own', 8, { a: 30, b: 10 }, 40, 'a'],
     ['is whatever there is where it does not say', 0, { b: 10 }, undefined, 'b'],
   ])('%s', async (_what, free, kept, asked, left) => {
-    const { begin, left: leftOf } = host(free, kept);
+    const { begin, left: leftOf, world } = host(free, kept);
 
     await begin(asked);
 
-    expect(leftOf()).toBe(left);
+    expect([leftOf(), world.jobs.length, world.changes]).toEqual([left, 1, 0]);
   });
 
-  it('is refused where all that may go is too little, and its own stays', async () => {
-    const { begin, left } = host(7, { a: 10, b: 10 });
+  it('is refused where all that may go is too little: it stays, and the host is looked at anew', async () => {
+    const { begin, left, world } = host(7, { a: 10, b: 10 });
 
     await expect(begin(40)).rejects.toMatchObject({
       code: 'disk.full',
-      message: expect.stringContaining('has 15 GiB for it, and the job needs 30.'),
-      detail: { free_bytes: 17 * gib, needed_bytes: 32 * gib },
+      message: expect.stringContaining(
+        'has 5 GiB for it, and the job needs 30. What may go, 10 GiB, would be too little',
+      ),
+      detail: { free_bytes: 7 * gib, needed_bytes: 32 * gib, held_bytes: 0 },
     });
-    expect(left()).toBe('a');
+    expect([left(), world.jobs.length, world.changes]).toEqual(['ab', 0, 1]);
   });
 
   it('is not asked for of an engine that is away: what comes next waits for it', async () => {
@@ -74,12 +116,80 @@ describe('the disk that a job is to have', () => {
 
     await begin(40);
   });
+
+  it('is not waited for by a job that is cancelled, for which nothing goes', async () => {
+    const { begin, left, world } = host(7, { b: 40 });
+
+    await begin(40, 'job-1', { signal: AbortSignal.abort() });
+
+    expect([left(), world.jobs.length]).toEqual(['b', 1]);
+  });
+});
+
+describe('the disk that a job was promised', () => {
+  it('is held from its begin on, also where another one begins at the same time', async () => {
+    const { begin, held } = host(152);
+
+    const begun = await Promise.allSettled([begin(100, 'one'), begin(100, 'two'), begin(50, 'three')]);
+
+    expect(begun.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(held()).toEqual({ one: 100, three: 50 });
+  });
+
+  it('is less by what it has written, and by what is there of its revision', async () => {
+    const { begin, write, world } = host(152);
+    await begin(100, 'one', { isOf: 'b' });
+    write('one', 60);
+    world.kept['b'] = 20;
+    world.free -= 20 * gib;
+
+    const refused = begin(60, 'two');
+    await expect(refused).rejects.toMatchObject({
+      message: expect.stringContaining('has 50 GiB for it, and the job needs 60. 20 GiB are held'),
+    });
+    await begin(50, 'three');
+
+    expect(world.measured).toBe(2);
+  });
+
+  it('is made room for of what may go, and never of what it is of', async () => {
+    const { begin, left, world } = host(62);
+    await begin(60, 'one', { isOf: 'b' });
+    world.kept = { b: 5, c: 20 };
+
+    await begin(20, 'two');
+
+    expect([left(), world.free / gib]).toEqual(['b', 82]);
+  });
+
+  it('is free once it has ended', async () => {
+    const { begin, end, held } = host(102);
+    await begin(100, 'one');
+    end('one');
+
+    await begin(100, 'two');
+
+    expect(held()).toEqual({ two: 100 });
+  });
+
+  it('is told by what was last measured, which is done where the disk has clearly less; another life of the agent begins with all of it', async () => {
+    const { begin, write, held, room, open, world } = host(102);
+    await begin(100, 'one');
+    await room.measure();
+    await room.measure();
+    expect([held(), world.measured, world.changes]).toEqual([{ one: 100 }, 1, 1]);
+    write('one', 30);
+    await room.measure();
+
+    expect([held(), world.measured, world.changes]).toEqual([{ one: 70 }, 2, 2]);
+    expect(held(open())).toEqual({ one: 100 });
+  });
 });
 
 it('room for a build or a pull is made until that is enough', async () => {
   const { room, left } = host(1, { b: 1, c: 1, d: 1 });
 
-  await room.make(3 * gib);
+  await room.make(3 * gib, never);
 
   expect(left()).toBe('d');
 });

@@ -21,12 +21,12 @@ function host() {
       world.isKnown ? { totalBytes: 200 * gib, freeBytes: world.freeBytes, freeEntries: 1 } : undefined,
     log: createLog({ level: 'silent' }),
     onChange: () => void changes.push(world.freeBytes / gib),
-    makeRoom: async (isEnough) => {
+    makeRoom: async (missing) => {
       for (const bytes of world.kept.splice(0)) {
         world.onRemove();
         if (bytes < 0) throw new Error('the engine is gone');
         world.freeBytes += bytes;
-        if (await isEnough()) return;
+        if ((await missing()) <= 0) return;
       }
     },
   });

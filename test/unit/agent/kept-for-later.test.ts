@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { KeptForLater, type KeptThing, leastRecentlyUsed } from '../../../src/agent/kept-for-later.ts';
+import { KeptForLater, type KeptThing, leastRecentlyUsed, type RoomWanted } from '../../../src/agent/kept-for-later.ts';
+import { bytesFor, revisionKey } from '../../../src/agent/promised-disk.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
 import { createLog } from '../../../src/kit/log.ts';
@@ -34,7 +35,7 @@ describe('what may go of what is kept of projects', () => {
     { kind: 'cache' as const, ...cache('f', null) },
   ];
   const order = (things: readonly KeptThing[], needed: readonly string[] = []) =>
-    leastRecentlyUsed(things, new Set(needed.map(revision))).map(nameOf);
+    leastRecentlyUsed(things, new Set(needed.map((name) => revisionKey('project-1', revision(name))))).map(nameOf);
 
   it('is caches and images alike, what was not used for the longest first, and what nobody remembers before all', () => {
     expect(order(kept)).toEqual(['f', 'a', 'image b', 'c']);
@@ -59,22 +60,39 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
   const images = [image('b', at(2))];
   let layers = [...made];
   let measured = 0;
+  /** What measuring finds of those that are not known. */
+  const sizes = new Map<string, number>();
+  let changes = 0;
   const held = new Set<string>();
   const broken = new Set<string>();
   const now = [...live];
   const events: RecordBody<'event'>[] = [];
-  const take = (list: { readonly used_at: string | null }[], found: number, code: 'cache.in_use' | 'image.in_use') => {
+  let freed = 0;
+  const take = (
+    list: { readonly used_at: string | null; readonly bytes: number | null }[],
+    found: number,
+    code: 'cache.in_use' | 'image.in_use',
+  ) => {
     const [each] = list.slice(found, found + 1);
     if (each && held.has(each.used_at ?? '')) throw new AgentError(code);
     if (each && broken.has(each.used_at ?? '')) throw new AgentError('engine.failed');
+    freed += each?.bytes ?? 0;
     return list.splice(found, 1).length > 0;
   };
+  const clock = manualClock(Date.parse(at(4)));
   const keeper = new KeptForLater({
     engine: {
       caches: async ({ measure }) => {
         if (measure && broken.has('measuring')) throw new AgentError('engine.timed_out');
         if (measure) measured += 1;
         return [...caches];
+      },
+      measureDisk: async () => {
+        measured += 1;
+        return {
+          caches: caches.map((each) => ({ ...each, bytes: each.bytes ?? sizes.get(each.name) ?? null })),
+          jobs: {},
+        };
       },
       builtImages: async () => [...images],
       removeCache: async (volume) =>
@@ -93,13 +111,16 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
         if (broken.has('layers')) throw new AgentError('engine.failed');
         const before = layers.length;
         layers = layers.filter((each) => Date.parse(each) > untilMs);
+        freed += 3 * (before - layers.length);
         return { layers: before - layers.length, bytes: 3 * (before - layers.length) };
       },
     },
     jobs: { all: () => now.map((name) => jobOf(name)) as never },
-    ...{ maxAgeHours, clock: manualClock(Date.parse(at(4))), log: createLog({ level: 'silent' }) },
+    ...{ maxAgeHours, clock, log: createLog({ level: 'silent' }) },
     report: (event) => void events.push(event),
-    onChange: () => undefined,
+    onChange: () => {
+      changes += 1;
+    },
   });
   const left = () => [
     ...caches.map(({ name }) => name),
@@ -108,6 +129,12 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
   ];
   return {
     keeper,
+    /** Until so many bytes are gone. */
+    makeRoom: async (bytes: number, over: Partial<RoomWanted> = {}) =>
+      await keeper.makeRoom({ missing: async () => bytes - freed, reason: 'disk_short', ...over }),
+    clock,
+    sizes,
+    changes: () => changes,
     left,
     caches,
     images,
@@ -122,23 +149,18 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
 
 function jobOf(name: string) {
   const caches = [{ name, revision_sha256: revision(name), class: 'pip' as const, seed_from_image: false }];
-  return { plan: { ...plan(), caches }, record: { state: 'running' } };
-}
-
-const enoughAfter = (times: number) => {
-  let asked = 0;
-  // Asked once before as well.
-  return async () => {
-    asked += 1;
-    return asked > times;
+  const { identity, ...rest } = plan();
+  return {
+    plan: { ...rest, identity: { ...identity, project_id: 'project-1' }, caches },
+    record: { state: 'running' },
   };
-};
+}
 
 describe('making room', () => {
   it('takes what is oldest until there is enough, and says what went and why', async () => {
-    const { keeper, left, events } = host();
+    const { makeRoom, left, events } = host();
 
-    await keeper.makeRoom(enoughAfter(2));
+    await makeRoom(6);
 
     expect(left()).toEqual(['c']);
     expect(events.map(({ event: { type, values } }) => ({ type, values }))).toEqual([
@@ -160,9 +182,9 @@ describe('making room', () => {
   });
 
   it('takes layers that no image needs before all that a job could want', async () => {
-    const { keeper, left, events } = host({ layers: [at(1), at(3)] });
+    const { makeRoom, left, events } = host({ layers: [at(1), at(3)] });
 
-    await keeper.makeRoom(enoughAfter(1));
+    await makeRoom(6);
 
     expect(left()).toEqual(['c', 'a', 'image b']);
     expect(events.map(({ event: { type, values } }) => ({ type, values }))).toEqual([
@@ -171,10 +193,10 @@ describe('making room', () => {
   });
 
   it('leaves what a job of this host is of, also while it has no container, and goes on behind what is just taken', async () => {
-    const { keeper, left, held } = host({ live: ['a'] });
+    const { makeRoom, left, held } = host({ live: ['a'] });
     held.add(at(2));
 
-    await keeper.makeRoom(enoughAfter(9));
+    await makeRoom(100);
 
     expect(left()).toEqual(['a', 'image b']);
   });
@@ -182,11 +204,48 @@ describe('making room', () => {
 
 describe('making room for somebody', () => {
   it('leaves what is theirs, and takes nothing where there is enough by then', async () => {
-    const { keeper, left } = host();
+    const { makeRoom, left } = host();
 
-    await Promise.all([keeper.makeRoom(enoughAfter(0)), keeper.makeRoom(enoughAfter(9), new Set([revision('a')]))]);
+    await Promise.all([makeRoom(0), makeRoom(100, { own: new Set([revisionKey('project-1', revision('a'))]) })]);
 
     expect(left()).toEqual(['a']);
+  });
+
+  it('takes nothing where all that may go would be too little, nor for somebody who has gone', async () => {
+    const { makeRoom, left, told } = host({ live: ['c'] });
+    await makeRoom(13, { isAllOrNothing: true });
+    await makeRoom(100, { signal: AbortSignal.abort() });
+    expect(left()).toEqual(['c', 'a', 'image b']);
+
+    await makeRoom(4, { isAllOrNothing: true, reason: 'wanted' });
+
+    expect(left()).toEqual(['c', 'image b']);
+    expect(told()).toEqual([['cache.removed', 'wanted']]);
+  });
+
+  it('goes on with nothing more once they have gone', async () => {
+    const { keeper, left } = host();
+    const gone = new AbortController();
+    const missing = async () => {
+      if (left().length < 3) gone.abort();
+      return 100;
+    };
+
+    await keeper.makeRoom({ missing, reason: 'wanted', signal: gone.signal });
+
+    expect(left()).toEqual(['c', 'image b']);
+  });
+
+  it('stops where a cache gives back less than it was told to hold, and what is left would be too little', async () => {
+    const { keeper, left, clock } = host();
+    const gives: Record<number, number> = { 3: 10, 2: 9 };
+    const missing = async () => gives[left().length] ?? 100;
+
+    const making = keeper.makeRoom({ missing, reason: 'wanted', isAllOrNothing: true });
+    await clock.advance(1000);
+    await making;
+
+    expect(left()).toEqual(['c', 'image b']);
   });
 });
 
@@ -202,33 +261,40 @@ describe('what is kept', () => {
   });
 
   it('counts for a job of its revision: caches, and one image with its bases', async () => {
-    const { keeper, images } = host();
+    const { keeper, caches, images } = host();
     images.push(image('a', at(3)), image('a', at(3), { bytes: 20, key: revision('k') }));
+    caches.push(cache('a', at(3), { project_id: 'project-2' }));
+    const { kept } = await keeper.look({ measure: false });
 
-    expect(await keeper.bytesOf(new Set([revision('a')]))).toBe(5 + 20);
-    expect(await keeper.bytesOf(new Set([revision('x')]))).toBe(0);
+    expect(bytesFor(jobOf('a').plan, kept)).toBe(5 + 20);
+    expect(bytesFor(jobOf('x').plan, kept)).toBe(0);
   });
 
   it('is measured where nobody has since it was used, and where nothing uses it', async () => {
-    const { keeper, caches, measured } = host();
+    const { keeper, caches, measured, sizes, changes } = host();
     await keeper.measure();
     caches.push(cache('d', at(3), { bytes: null, in_use: true }));
     await keeper.measure();
     expect(measured()).toBe(0);
 
     caches.push(cache('e', at(3), { bytes: null }));
+    // The engine says nothing of it: it is not asked again, and nobody is told of that.
+    for (let times = 0; times < 2; times += 1) await keeper.measure();
+    expect([measured(), changes()]).toEqual([1, 0]);
+    caches.push(cache('f', at(3), { bytes: null }));
+    sizes.set('f', 3);
     await keeper.measure();
 
-    expect(measured()).toBe(1);
+    expect([measured(), changes()]).toEqual([2, 1]);
   });
 });
 
 describe('making room all the same', () => {
   it('goes on where sizes cannot be told, and behind what cannot be removed', async () => {
-    const { keeper, left, broken } = host();
+    const { makeRoom, left, broken } = host();
     broken.add('measuring').add('layers').add(at(1));
 
-    await keeper.makeRoom(enoughAfter(9));
+    await makeRoom(100);
 
     expect(left()).toEqual(['a']);
   });
@@ -236,12 +302,11 @@ describe('making room all the same', () => {
   it('leaves what a job is of that has begun meanwhile', async () => {
     const { keeper, left, now } = host();
 
-    let isAsked = false;
-    await keeper.makeRoom(async () => {
-      if (isAsked) now.push('c');
-      isAsked = true;
-      return false;
-    });
+    const missing = async () => {
+      if (left().length === 2) now.push('c');
+      return 100 - 10 * (3 - left().length);
+    };
+    await keeper.makeRoom({ missing, reason: 'disk_short' });
 
     expect(left()).toEqual(['c']);
   });

@@ -20,7 +20,7 @@ describe('what the agent does again and again', () => {
     await clock.advance(60 * minuteMs);
     await stop();
 
-    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, measured: 2, groups: 61 });
+    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, measured: 13, groups: 61 });
   });
 
   it('goes on where it did not work once', async () => {
@@ -29,7 +29,7 @@ describe('what the agent does again and again', () => {
     await clock.advance(60 * minuteMs);
     await stop();
 
-    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, measured: 2, groups: 61 });
+    expect(done).toEqual({ look: 61, journal: 7, inputs: 2, kept: 2, measured: 13, groups: 61 });
   });
 });
 
@@ -70,7 +70,8 @@ function upkeep({ fails = false } = {}) {
     pressure: { look: async () => count('look') },
     journal: { prune: () => count('journal') },
     inputs: { prune: async () => count('inputs') },
-    kept: { prune: async () => count('kept'), measure: async () => count('measured') },
+    kept: { prune: async () => count('kept') },
+    room: { measure: async () => count('measured') },
     endIdle: async () => count('groups'),
   };
   const ended = keepUp(options);

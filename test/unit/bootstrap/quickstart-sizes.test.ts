@@ -22,7 +22,7 @@ it.each([
       cardLimit: 0,
       cardsPromised: 0,
       offers: undefined,
-      disk: { now: 100, claims: [], kept: new Map() },
+      disk: { now: 100, held: {}, claims: [], kept: new Map() },
     },
   };
 

@@ -1,13 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { labels } from '../../../src/contract/names.ts';
+import { jobKind, labels } from '../../../src/contract/names.ts';
 import { CacheRecords } from '../../../src/gate/cache-records.ts';
 import { listCaches, noteUse, withCaches } from '../../../src/gate/caches.ts';
 import type { GateContext } from '../../../src/gate/context.ts';
+import { ensureVolume } from '../../../src/gate/volumes.ts';
 import { KeyedMutex } from '../../../src/kit/mutex.ts';
 import { cachesOf } from '../../../src/policy/caches.ts';
 
+const nothing = (): void => undefined;
+
 /** A gate before an engine that has every volume it is asked for; `atDiskUse` runs while the engine looks at their files. */
-function gateWith({ atDiskUse = () => undefined, containers = [] as object[] } = {}) {
+function gateWith({ atDiskUse = nothing, afterDiskUse = nothing, containers = [] as object[] } = {}) {
   const volumes = new Map<string, object>();
   const caches = new CacheRecords();
   const answer = (status: number, body: object) => ({ status, body: Buffer.from(JSON.stringify(body)) });
@@ -20,7 +23,9 @@ function gateWith({ atDiskUse = () => undefined, containers = [] as object[] } =
     if (path === '/volumes') return answer(200, { Volumes: [...volumes.values()] });
     if (path === '/system/df') {
       atDiskUse();
-      return answer(200, { Volumes: [...volumes.keys()].map((Name) => ({ Name, UsageData: { Size: 7 } })) });
+      await Promise.resolve();
+      afterDiskUse();
+      return answer(200, { Volumes: [...volumes.values()].map((each) => ({ ...each, UsageData: { Size: 7 } })) });
     }
     return answer(method === 'GET' ? 404 : 500, {});
   };
@@ -65,12 +70,55 @@ describe('containers with caches that are made at once', () => {
 });
 
 describe('the size of a cache', () => {
-  const measured = async (gate: GateContext) => {
+  const told = async (gate: GateContext, query = { measure: '1' }) => {
     const sent: string[] = [];
     const response = { writeHead: () => response, end: (text: string) => sent.push(String(text)) };
-    await listCaches({ query: { measure: '1' }, signal: AbortSignal.timeout(5000), response } as never, gate);
-    return (JSON.parse(sent.join('')) as { caches: { bytes: number | null; in_use: boolean }[] }).caches;
+    await listCaches({ query, signal: AbortSignal.timeout(5000), response } as never, gate);
+    return JSON.parse(sent.join('')) as {
+      caches: { bytes: number | null; in_use: boolean }[];
+      jobs?: Record<string, number>;
+    };
   };
+  const measured = async (gate: GateContext) => (await told(gate)).caches;
+
+  it('is told beside what each job has in its volumes and has written in its containers', async () => {
+    const of = (instance: string) => ({ [labels.kind]: jobKind, [labels.instance]: instance });
+    const containers = [
+      { State: 'exited', Labels: of('job-1'), SizeRw: 30 },
+      { State: 'created', Labels: of('job-2') },
+    ];
+    const gate = gateWith({ containers });
+    const signal = AbortSignal.timeout(5000);
+    for (const [name, job] of [
+      ['gpuaas-job-1.a', 'job-1'],
+      ['gpuaas-job-1.b', 'job-1'],
+      ['gpuaas-job-3.a', 'job-3'],
+    ] as const) {
+      await ensureVolume(name, of(job), gate, signal);
+    }
+    await withCaches(requestOf('one').request, gate, created);
+
+    expect((await told(gate)).jobs).toEqual({ 'job-1': 2 * 7 + 30, 'job-2': 0, 'job-3': 7 });
+    expect(await told(gate, {} as never)).not.toHaveProperty('jobs');
+  });
+
+  it('is asked of the engine by one at a time, which refuses a second question meanwhile', async () => {
+    let atOnce = 0;
+    let most = 0;
+    const gate = gateWith({
+      atDiskUse: () => {
+        atOnce += 1;
+        most = Math.max(most, atOnce);
+      },
+      afterDiskUse: () => {
+        atOnce -= 1;
+      },
+    });
+
+    await Promise.all([measured(gate), measured(gate), measured(gate)]);
+
+    expect(most).toBe(1);
+  });
 
   it('is told, and noted where nobody has it', async () => {
     const gate = gateWith();

@@ -153,6 +153,7 @@ describe('every call but the streams', () => {
     removeBuilt: (engine) => engine.removeBuilt({ project_id: 'project-1', key: '1'.repeat(64) }, never),
     removeLayers: (engine) => engine.removeLayers({ untilMs: 0, signal: never }),
     caches: (engine) => engine.caches({ measure: false, signal: never }),
+    measureDisk: (engine) => engine.measureDisk(never),
     removeCache: (engine) => engine.removeCache('gpuaas-cache.a.b', { empty: false, signal: never }),
     ensureInputs: (engine) => engine.ensureInputs('job-1', 'data', never),
     putSecrets: (engine) => engine.putSecrets('notebook-1', {}, never),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { Gpu } from '../../../src/contract/gpus.ts';
+import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { judge } from '../../../src/contract/validate.ts';
 import { WorkloadOciRuntimeStatusOutput } from '../../../src/contract/workload-oci-runtime-status.ts';
@@ -217,6 +218,13 @@ it('says how much would make room for a job, and is ready where that is all ther
   expect((await said(1, free + 3)).resources.disk_gib).toMatchObject({ free: 0, evictable: 0 });
 });
 
+it('says what jobs at work may write yet of what is free', async () => {
+  const { output } = await probe({ evictable: async () => 0, held: new Map([['job-1', 3 * gib]]) });
+
+  expect(output.resources.disk_gib).toMatchObject({ held: { 'job-1': 3 } });
+  expect(judge(WorkloadOciRuntimeStatusOutput, output).ok).toBe(true);
+});
+
 it('says nothing of that where no room is made, or nobody knows', async () => {
   const away = async () => Promise.reject(new AgentError('engine.unavailable'));
 
@@ -271,12 +279,14 @@ interface ProbeOptions extends Partial<StatusSources> {
   readonly policy?: Partial<HostPolicy>;
   readonly stacks?: StackRunner;
   readonly evictable?: () => Promise<number>;
+  readonly held?: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
 }
 
 async function probe({ containers = [], engine, stacks, policy: over, signal = patience, ...rest }: ProbeOptions) {
-  const { evictable, ...looked } = rest;
-  const room = evictable && { evictable, make: async () => undefined, makeFor: async () => undefined };
+  const { evictable, held = new Map(), ...looked } = rest;
+  const begin = async <T>(_plan: JobPlan, _signal: AbortSignal, start: () => T) => start();
+  const room = evictable && { evictable, held: () => held, begin, make: async () => undefined };
   const { cards, driverTrouble: reason = null, whyNoneInGvisor, ...sources } = looked;
   const known = containers.map(({ instance, ...facts }) => ({
     ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },

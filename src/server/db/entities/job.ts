@@ -37,9 +37,6 @@ export const JobNeeds = Type.Object(
           {
             part: text(64, 'What it is for.'),
             gib: Type.Number({ minimum: 0, description: 'How much of it, in GiB.' }),
-            shared: Type.Optional(
-              Type.Boolean({ description: 'True where all jobs of its revision on a host have it together.' }),
-            ),
           },
           { ...closed, description: 'A part of the disk.' },
         ),
@@ -160,13 +157,6 @@ const JobAttempt = Type.Object(
     node_id: id('Node that it was given to.'),
     task_id: id('The task.'),
     resources: { ...Resources, description: 'What it was given.' },
-    disk_found_gib: Type.Optional(
-      Type.Number({
-        minimum: 0,
-        description:
-          'Disk in GiB that its host could give when it was given the job, with what was there of its revision.',
-      }),
-    ),
     state: JobState,
     failure: nullable(
       Failure,

@@ -1,45 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import type { KeptItem } from '../../../../src/contract/kept-items.ts';
-import {
-  claiming,
-  type DiskClaim,
-  diskFor,
-  diskLeft,
-  type HostDisk,
-  keptByRevision,
-} from '../../../../src/server/jobs/held-disk.ts';
+import { type DiskClaim, diskFor, type HostDisk, keptByRevision } from '../../../../src/server/jobs/held-disk.ts';
 
-const claim = (own: number, found?: number, of: Partial<DiskClaim> = {}): DiskClaim => ({
-  ...{ own, found, shared: 0, revision: undefined },
-  ...of,
+const claim = (job: string, gib: number, revision?: string): DiskClaim => ({ job, gib, revision });
+const disk = (now: number, claims: DiskClaim[], held: Record<string, number> = {}): HostDisk => ({
+  ...{ now, claims, held, kept: new Map() },
 });
 
 describe('the disk that jobs at work leave', () => {
-  it.each<[string, number, DiskClaim[], number]>([
-    ['is all of it where there are none', 150, [], 150],
-    ['is what a job that has written nothing does not ask for', 150, [claim(100, 150)], 50],
-    ['is the same once it has written some of that', 90, [claim(100, 150)], 50],
-    ['is no more than is free, whatever others have written', 30, [claim(100, 150)], 30],
-    ['has what was freed since', 140, [claim(20, 50)], 120],
-    ['is less by each that has begun, from the first on', 100, [claim(50, 150), claim(40, 120)], 60],
-    ['is what the last of them leaves, where others had begun with more', 40, [claim(10, 200), claim(60, 80)], 20],
-    [
-      'has what was freed since the first of them, also once another has written',
-      100,
-      [claim(40, 40), claim(100, 190)],
-      50,
-    ],
-    ['counts all of a job twice of which nobody has noted what it found', 90, [claim(40)], 50],
-    ['is never less than nothing', 10, [claim(100)], 0],
-  ])('%s', (_what, now, claims, left) => {
-    expect(diskLeft(now, claims)).toBe(left);
-  });
-
-  it('has what jobs of one revision share taken off once', () => {
-    const of = (revision: string) => claim(10, 500, { shared: 30, revision });
-
-    expect(diskLeft(500, [of('a'), of('a'), of('a')])).toBe(440);
-    expect(diskLeft(500, [of('a'), of('b')])).toBe(420);
+  it.each<[string, HostDisk, number]>([
+    ['is all of it where there are none', disk(150, []), 150],
+    ['is what a job does not ask for of which its host has not told yet', disk(150, [claim('a', 100)]), 50],
+    ['is the same once it has written some of that', disk(90, [claim('a', 100)], { a: 40 }), 50],
+    ['is all that is free once it has written all of its own', disk(40, [claim('a', 100)], { a: 0 }), 40],
+    ['is less by each', disk(100, [claim('a', 50), claim('b', 40)], { a: 10 }), 50],
+    ['is what a job held that is over by now', disk(100, [], { gone: 60 }), 100],
+    ['is never less than nothing', disk(10, [claim('a', 100)]), 0],
+  ])('%s', (_what, host, left) => {
+    expect(diskFor(host, undefined)).toBe(left);
   });
 });
 
@@ -50,16 +28,9 @@ describe('the disk for a job of a revision', () => {
     ...{ bytes: null, max_bytes: null, in_use: false },
     ...of,
   });
-  const needs = {
-    ...{ gpu_count: 0, gpu_memory_mib: 0, cpu_cores: 1, memory_gib: 1, disk_gib: 60 },
-    disk_parts: [
-      { part: 'its image', gib: 46, shared: true },
-      { part: 'the rest', gib: 14 },
-    ],
-  };
   /** 100 GiB, on which an image of 46 was built of which 45 are its base. */
   const prepared: HostDisk = {
-    ...{ now: 55, claims: [] },
+    ...disk(55, []),
     kept: keptByRevision([item('image', { bytes: 46 * gib, own_bytes: gib })], 'p'),
   };
 
@@ -69,12 +40,15 @@ describe('the disk for a job of a revision', () => {
     expect(diskFor(prepared, undefined)).toBe(55);
   });
 
-  it('is as much for a second job beside the first, before and after its image is built', () => {
-    const built = claiming(prepared, needs, 'a');
-    const unbuilt = claiming({ now: 100, claims: [], kept: new Map() }, needs, 'a');
+  it('is as much for a second job beside the first as the first has left, once what they share is there', () => {
+    const claims = [claim('one', 60, 'a')];
+    const inUse = { ...prepared, now: 54, kept: new Map([['a', { there: 46, evictable: 0 }]]) };
 
-    expect([diskFor(built, 'a'), diskFor(built, 'b')]).toEqual([86, 40]);
-    expect([diskFor(unbuilt, 'a'), diskFor(unbuilt, 'b')]).toEqual([86, 40]);
+    expect([diskFor({ ...inUse, claims }, 'a'), diskFor({ ...inUse, claims }, 'b')]).toEqual([86, 40]);
+    const told = { ...inUse, claims, held: { one: 4 } };
+    expect([diskFor(told, 'a'), diskFor(told, 'b')]).toEqual([96, 50]);
+    // Before that, either may be the one that fetches it.
+    expect([diskFor(disk(100, claims), 'a'), diskFor(disk(100, claims), 'b')]).toEqual([40, 40]);
   });
 
   it('has all caches and the largest image of its own project, and of caches what was measured', () => {

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { claimOf } from '../../../../src/server/jobs/held-disk.ts';
 import { nextTurn, patienceMs, type WaitingJob } from '../../../../src/server/jobs/job-queue.ts';
 import { fitOf, type JobHost, taking } from '../../../../src/server/jobs/placement.ts';
 
@@ -15,7 +14,7 @@ function host(id: string, given: Partial<JobHost> = {}): JobHost {
   return {
     ...{ allocationId: `al-${id}`, nodeId: id, name: id, projects: ['p1', 'p2', 'p3'], unfit: undefined },
     ...{ total: amounts, free: amounts, cards: [], cardLimit: 0, cardsPromised: 0, offers: undefined },
-    disk: { now: 100, claims: [], kept: new Map() },
+    disk: { now: 100, held: {}, claims: [], kept: new Map() },
     ...given,
   };
 }
@@ -67,8 +66,10 @@ describe('the queue of jobs', () => {
   });
 
   it('keeps none for a job that waits for disk which nobody is about to give back', () => {
-    const full = host('h', { disk: { now: 10, claims: [], kept: new Map() } });
-    const busy = host('h', { disk: { now: 10, claims: [claimOf(nothing, undefined, 10)], kept: new Map() } });
+    const full = host('h', { disk: { now: 10, held: {}, claims: [], kept: new Map() } });
+    const busy = host('h', {
+      disk: { now: 10, held: {}, claims: [{ job: 'a', gib: 0, revision: undefined }], kept: new Map() },
+    });
     const large = job('large', { needs: { ...nothing, disk_gib: 50 } });
     const waiting = [large, job('small', { projectId: 'p2', queuedAt: 1 })];
 
@@ -81,7 +82,7 @@ describe('the queue of jobs', () => {
     const theirs = host('theirs', { projects: ['p2'] });
     const waiting = [
       ...[job('a', { allocationId: 'al-away' }), job('b', { allocationId: 'al-none' })],
-      job('c', { notBefore: 11 }),
+      ...[job('c', { notBefore: 11 }), job('d', { notBefore: 11, failed: 'The disk is full.' })],
     ];
     const turn = nextTurn(waiting, [away, theirs], none, 10);
 
@@ -90,6 +91,7 @@ describe('the queue of jobs', () => {
       a: 'It waits for its host. away: It is not connected.',
       b: 'It waits for a host: its project has none now.',
       c: 'It is begun again at 1970-01-01T00:00:00.011Z.',
+      d: 'It is begun again at 1970-01-01T00:00:00.011Z: The disk is full.',
     });
   });
 });

@@ -16,7 +16,7 @@ const needs = (given: Partial<JobNeeds> = {}): JobNeeds => ({
   ...given,
 });
 const card = (memoryMib: number, isFree = true) => ({ memoryMib, isForGvisor: true, isFree });
-const disk = (now: number): HostDisk => ({ now, claims: [], kept: new Map() });
+const disk = (now: number): HostDisk => ({ now, held: {}, claims: [], kept: new Map() });
 function host(given: Partial<JobHost> = {}): JobHost {
   const amounts = { cpu_cores: 16, memory_gib: 64, disk_gib: 100 };
   return {
@@ -112,7 +112,7 @@ describe('a job and a host', () => {
     const left = taking(host(), { gpu_count: 2, cpu_cores: 4, memory_gib: 8 }, wanted);
 
     expect(left.free).toEqual({ cpu_cores: 12, memory_gib: 56 });
-    expect(left.disk.claims).toEqual([{ own: 10, shared: 0, revision: undefined, found: 100 }]);
+    expect(left.disk.claims).toEqual([{ job: undefined, gib: 10, revision: undefined }]);
     expect(left.cards.map(({ isFree }) => isFree)).toEqual([false, false, true, true]);
     expect(fitOf(needs({ gpu_count: 1, gpu_memory_mib: 20_000 }), left).is).toBe('later');
   });

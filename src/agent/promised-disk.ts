@@ -1,0 +1,72 @@
+/** What jobs of a host were promised of its disk, and what of that they have there already. Pure. */
+import type { JobPlan } from '../contract/job-plan.ts';
+import { jobHasEnded } from '../contract/job-state.ts';
+import type { KeptJob } from '../jobs/job-record.ts';
+import { revisionsOf } from '../policy/plan-revisions.ts';
+import type { KeptThing } from './kept-for-later.ts';
+
+type HostJob = Pick<KeptJob, 'plan' | 'record'>;
+
+/** The disk as it was looked at. */
+export interface DiskLook {
+  readonly kept: readonly KeptThing[];
+  /** Bytes in volumes of its own and written in its containers, by job. */
+  readonly jobs: Readonly<Record<string, number>>;
+}
+
+/** A revision of a project, as it is told from others. */
+export function revisionKey(project: string, revision: string): string {
+  return `${project} ${revision}`;
+}
+
+export function keyOfThing({ project_id, revision_sha256 }: Pick<KeptThing, 'project_id' | 'revision_sha256'>): string {
+  return revisionKey(project_id, revision_sha256);
+}
+
+/** What a plan is of. */
+export function keysOf(plan: JobPlan): ReadonlySet<string> {
+  return new Set([...revisionsOf(plan)].map((revision) => revisionKey(plan.identity.project_id, revision)));
+}
+
+/** What a job that has not ended is of: between two of its containers nothing else would hold it. */
+export function neededBy(jobs: readonly HostJob[]): ReadonlySet<string> {
+  return new Set(jobs.filter(isOpen).flatMap(({ plan }) => [...keysOf(plan)]));
+}
+
+/** Bytes of what a job finds there: its caches, as far as they were measured, and one image with its bases. */
+export function bytesFor(plan: JobPlan, kept: readonly KeptThing[]): number {
+  const keys = keysOf(plan);
+  const own = kept.filter((each) => keys.has(keyOfThing(each)));
+  const of = (kind: KeptThing['kind']) => own.flatMap((each) => (each.kind === kind ? (each.bytes ?? 0) : []));
+  return of('cache').reduce((sum, bytes) => sum + bytes, 0) + Math.max(0, ...of('image'));
+}
+
+/** Bytes that each job which has not ended asked for. */
+export function promisedBy(jobs: readonly HostJob[]): ReadonlyMap<string, number> {
+  const asking = jobs.filter(isOpen).filter(({ plan }) => plan.disk_gib !== undefined);
+  return new Map(asking.map(({ plan }) => [plan.identity.job_id, bytesAsked(plan)]));
+}
+
+/** Bytes that each of them may write yet. */
+export function heldBy(jobs: readonly HostJob[], { kept, jobs: written }: DiskLook): ReadonlyMap<string, number> {
+  const promised = promisedBy(jobs);
+  const held = jobs.flatMap(({ plan }) => {
+    const { job_id: id } = plan.identity;
+    const asked = promised.get(id);
+    if (asked === undefined) return [];
+    return [[id, Math.max(0, asked - (written[id] ?? 0) - bytesFor(plan, kept))] as const];
+  });
+  return new Map(held);
+}
+
+export function bytesAsked({ disk_gib = 0 }: JobPlan): number {
+  return disk_gib * 2 ** 30;
+}
+
+export function sumOf(amounts: Iterable<number>): number {
+  return [...amounts].reduce((sum, amount) => sum + amount, 0);
+}
+
+function isOpen({ record }: HostJob): boolean {
+  return !jobHasEnded(record.state);
+}
