@@ -189,6 +189,9 @@ export interface LoadedConfig {
   readonly sources: Sources;
 }
 
+/** Runtimes that engines and their toolkits register under names of their own. */
+const otherRuntimes: ReadonlySet<string> = new Set(['runc', 'crun', 'youki', 'nvidia', 'nvidia-cdi', 'nvidia-legacy']);
+
 /** Reads file and environment; `config.invalid` with every wrong path at once. */
 export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEnv): Promise<LoadedConfig> {
   const named = file ?? env['GPUAAS_AGENT_CONFIG'];
@@ -218,6 +221,11 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
     const errors = plainErrors(judged.errors, config);
     const isFirstContact = content === undefined && !Object.hasOwn(config, 'allocation');
     throw isFirstContact ? missing(errors, sources, chosen) : invalid(errors, sources, chosen);
+  }
+  const { runc, gvisor } = judged.value.sandboxes;
+  if (gvisor !== undefined && (gvisor === runc || otherRuntimes.has(gvisor))) {
+    const message = `is the runtime ${gvisor}, which is not gVisor`;
+    throw invalid([{ path: '/sandboxes/gvisor', code: 'other_runtime', message }], sources, chosen);
   }
   if (!isPool(judged.value.network_pool)) {
     const error = { path: '/network_pool', code: 'range', message: 'must begin at its own first address' };

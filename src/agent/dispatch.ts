@@ -23,6 +23,7 @@ import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
 import { patientEngine, patientStacks } from '../runtime/patient-engine.ts';
 import type { StackRunner } from '../runtime/stacks.ts';
 import { Admission } from '../tasks/admission.ts';
+import { assertGvisor } from '../tasks/assert-gvisor.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
 import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { taskHandlers } from '../tasks/index.ts';
@@ -147,6 +148,7 @@ export class Dispatcher {
     let outcome: Outcome;
     try {
       signal.throwIfAborted();
+      await assertGvisor(params, context);
       const handler = taskHandlers[type] as TaskHandler<TaskType>;
       outcome = { status: 'succeeded', output: await handler(params, context), failure: null };
     } catch (error) {

@@ -87,7 +87,7 @@ export function hostChecks(input: DoctorInput): Check[] {
     ...engineChecks({ askEngine, sandboxes: policy.sandboxes, root, hasFirewall: () => hasFirewall(root, pool) }),
     ...engineFileChecks({ root, registries: policy.registries.map(({ host }) => host) }),
     ...runtimeChecks({
-      ...{ sandboxes: policy.sandboxes, findProgram: find },
+      ...{ askEngine, sandboxes: policy.sandboxes, findProgram: find },
       probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine, signal }),
       probeCompose: (signal) => probeCompose({ folders: input.pluginFolders, signal }),
       whyNoneInGvisor: policy.gvisor_cards === true ? whyNoCards : undefined,

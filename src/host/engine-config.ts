@@ -7,7 +7,8 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { readStrictJson } from '../contract/strict-json.ts';
-import { type RuntimeProgram, withNvproxy } from './gvisor-cards.ts';
+import { withNvproxy } from './gvisor-cards.ts';
+import type { RuntimeProgram } from './gvisor-program.ts';
 
 export interface EngineWishes {
   /** NVIDIA's container runtime, where the host has cards of theirs. */

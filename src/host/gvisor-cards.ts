@@ -5,13 +5,8 @@
 import type { Gpu } from '../contract/gpus.ts';
 import { isForGvisor } from '../contract/gpus.ts';
 import { engineHook } from './card-ways.ts';
+import type { RuntimeProgram } from './gvisor-program.ts';
 import { runProgram } from './run-program.ts';
-
-/** A runtime as the engine starts it. */
-export interface RuntimeProgram {
-  readonly path: string;
-  readonly args: readonly string[];
-}
 
 export interface GvisorHost {
   /** Name of gVisor among the runtimes of the engine; undefined where host policy does not offer it. */
@@ -60,7 +55,8 @@ export function withNvproxy(args: readonly string[], isOn: boolean): readonly st
 /** A machine that has just started may be busy, and a no stands for an hour. */
 const listMs = 30_000;
 
-async function knownDrivers(runsc: string, signal: AbortSignal): Promise<string[] | undefined> {
+/** Undefined where it does not tell. */
+export async function knownDrivers(runsc: string, signal: AbortSignal): Promise<string[] | undefined> {
   const asked = await runProgram(runsc, ['nvproxy', 'list-supported-drivers'], { timeoutMs: listMs, signal });
   return asked.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout.split(/\s+/) : undefined;
 }

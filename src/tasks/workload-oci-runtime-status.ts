@@ -9,6 +9,7 @@ import { AgentError } from '../contract/failures.ts';
 import { planParts } from '../contract/plan-parts.ts';
 import type { WorkloadOciRuntimeStatusOutput } from '../contract/workload-oci-runtime-status.ts';
 import { nvidiaWay } from '../host/card-ways.ts';
+import { askGvisor } from '../host/gvisor-program.ts';
 import { findProgram, searchFolders } from '../host/programs.ts';
 import { readDisk, readTotals } from '../host/resources.ts';
 import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
@@ -73,8 +74,10 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
   const path = engine?.rootDir ?? policy.allocation.home;
   const disk = await diskAmount(path, policy.reserves.disk_gib, { evictable, held });
 
-  const reasons = whyNotReady({ runtimes, engine, disk, policy });
-  for (const reason of [...reasons, compose.reason, cards.reason].filter((text) => text !== null)) {
+  const sandboxes = engine === null ? undefined : await sandboxesOf(engine, policy, signal);
+  const reasons = whyNotReady({ runtimes, sandboxes, disk });
+  const missing = [...reasons, sandboxes?.noGvisor ?? null, compose.reason, cards.reason];
+  for (const reason of missing.filter((text) => text !== null)) {
     log.warn({ reason }, 'host probe found something missing');
   }
   return {
@@ -84,23 +87,46 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     runtimes,
     compose_version: compose.version,
     engine: engine === null ? null : { ...describeEngine(engine), ...(await describeWay(engine, cards.gpus, sources)) },
-    ...(engine === null ? {} : { offers: await offersOf(context, engine.runtimes) }),
+    ...(sandboxes === undefined ? {} : { offers: await offersOf(context, sandboxes.names) }),
     gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
 }
 
+/** Sandboxes of host policy that the engine has. */
+interface Sandboxes {
+  readonly names: readonly string[];
+  /** Why gVisor is none of them, though the engine has a runtime of its name. */
+  readonly noGvisor: string | null;
+}
+
+async function sandboxesOf(
+  { runtimes, runtimePrograms }: EngineFacts,
+  { sandboxes }: HostPolicy,
+  signal: AbortSignal,
+): Promise<Sandboxes> {
+  const known = Object.entries(sandboxes).filter(([, runtime]) => runtimes.includes(runtime));
+  const names = known.map(([name]) => name);
+  const { gvisor } = Object.fromEntries(known);
+  const answer = gvisor === undefined ? undefined : await askGvisor(gvisor, runtimePrograms, signal);
+  return answer !== undefined && 'why' in answer
+    ? { names: names.filter((name) => name !== 'gvisor'), noGvisor: answer.why }
+    : { names, noGvisor: null };
+}
+
 async function offersOf(
   { policy, gpus, signal }: StatusContext,
-  runtimes: readonly string[],
+  names: readonly string[],
 ): Promise<NonNullable<Output['offers']>> {
-  const sandboxes = Object.entries(policy.sandboxes).filter(([, runtime]) => runtimes.includes(runtime));
-  const names = sandboxes.map(([name]) => name);
   const asked = policy.gvisor_cards === true && names.includes('gvisor');
   // An engine that goes away meanwhile gives none.
   const gvisorCards = asked && (await unlessAway(gpus.whyNoneInGvisor(signal))) === undefined;
   return {
-    ...{ sandboxes: names, builds: policy.builds !== undefined, build_network: policy.builds?.network === 'bridge' },
+    ...{
+      sandboxes: [...names],
+      builds: policy.builds !== undefined,
+      build_network: policy.builds?.network === 'bridge',
+    },
     ...{ gvisor_cards: gvisorCards, plans: [...planParts] },
   };
 }
@@ -121,13 +147,14 @@ async function askCompose({
 }
 
 /** What stands against any launch. Full CPU and memory do not: a launch may replace what holds them. */
-function whyNotReady({ runtimes, engine, disk, policy }: Findings): string[] {
+function whyNotReady({ runtimes, sandboxes, disk }: Findings): string[] {
   const docker = runtimes.find(({ name }) => name === 'docker');
-  const usable = Object.values(policy.sandboxes).some((runtime) => engine?.runtimes.includes(runtime));
   return [
     ...(docker === undefined || docker.reason === null ? [] : [docker.reason]),
     ...(docker?.approved === true ? [] : ['Host policy does not approve docker, the engine behind the gate.']),
-    ...(engine === null || usable ? [] : ['The engine has none of the runtimes that host policy names as sandboxes.']),
+    ...(sandboxes?.names.length !== 0
+      ? []
+      : ['The engine has none of the runtimes that host policy names as sandboxes.']),
     ...(disk.free + (disk.evictable ?? 0) > 0
       ? []
       : [`The engine's disk is down to what host policy keeps free (${disk.reserved} GiB): nothing can be pulled.`]),
@@ -136,9 +163,9 @@ function whyNotReady({ runtimes, engine, disk, policy }: Findings): string[] {
 
 interface Findings {
   readonly runtimes: Output['runtimes'];
-  readonly engine: EngineFacts | null;
+  /** Undefined while the engine is away. */
+  readonly sandboxes: Sandboxes | undefined;
   readonly disk: Output['resources']['disk_gib'];
-  readonly policy: HostPolicy;
 }
 
 /** Asks with a deadline of its own, so that a hung engine does not use up the time of the whole task. */

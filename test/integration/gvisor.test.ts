@@ -25,7 +25,7 @@ let image: string;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'gvisor-'));
-  engine = await startPrivateEngine(dir, { flags: [await gvisorFlag(dir)] });
+  engine = await startPrivateEngine(dir, { flags: [await gvisorFlag(dir), '--add-runtime=plain=runc'] });
   host = await openTestHost({ engineSocket: engine.socketPath, policy: { sandboxes } });
   ({ reference: image } = await ensureImage({ socketPath: engine.socketPath, host: host.registryHost }, 'tiny'));
 });
@@ -64,6 +64,24 @@ it('a launch that asks for gVisor runs on its kernel, with its own folders and n
 
   const removal = { identity: params.identity, keep_data: false, grace_seconds: 0 };
   expect((await host.run('workload.oci_remove', removal)).status).toBe('succeeded');
+});
+
+it('another runtime that stands for gVisor starts nothing, and is not offered', async () => {
+  const other = await openTestHost({ engineSocket: engine.socketPath, policy: { sandboxes: { gvisor: 'plain' } } });
+  try {
+    const params = other.launchParams(image, { sandbox: 'gvisor', resources, readiness: readyAtOnce });
+
+    const result = await other.run('workload.oci_launch', params);
+    const status = await other.run('workload.oci_runtime_status', {});
+
+    expect(result).toMatchObject({ status: 'rejected', failure: { code: 'sandbox.unavailable' } });
+    expect(result.failure?.detail).toMatchObject({
+      reason: expect.stringContaining('does not say that it is a runsc'),
+    });
+    expect(status.output).toMatchObject({ ready: false, offers: { sandboxes: [] } });
+  } finally {
+    await other.close();
+  }
 });
 
 it('a folder that is swapped between check and start gets the sandbox killed', async () => {

@@ -1,7 +1,7 @@
 /** Checks of the engine behind the gate. All of them share one question to it. */
 import { join } from 'node:path';
 import { AgentError, failures } from '../../contract/failures.ts';
-import type { RuntimeProgram } from '../gvisor-cards.ts';
+import type { RuntimeProgram } from '../gvisor-program.ts';
 import { cgroupControllers, judgeCgroups } from './cgroup-check.ts';
 import { type Check, check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { exists } from './if-there.ts';

@@ -1,10 +1,14 @@
 /** Checks of the programs on this host: approved engine and Compose. */
 import type { RuntimeProbe } from '../../contract/workload-oci-runtime-status.ts';
 import type { ComposeProbe } from '../compose.ts';
+import { knownDrivers } from '../gvisor-cards.ts';
+import { askGvisor } from '../gvisor-program.ts';
 import { runProgram } from '../run-program.ts';
 import { type Check, check, type Finding, fail, isAtLeast, ok, skipped, warn } from './check.ts';
+import { type AskEngine, type EngineReport, withEngine } from './engine-checks.ts';
 
 export interface RuntimeChecks {
+  readonly askEngine: AskEngine;
   readonly probeRuntimes: (signal: AbortSignal) => Promise<RuntimeProbe[]>;
   /** Engine runtime behind each sandbox name. */
   readonly sandboxes: Readonly<Record<string, string>>;
@@ -80,10 +84,28 @@ async function judgeRunc({ findProgram }: RuntimeChecks, signal: AbortSignal): P
     : warn(`${file} is ${version}, which nobody mends any more.`, 'Update the engine and its runc.');
 }
 
-/** Asks the program itself, the cards' drivers it knows, and nothing that it would have to be trusted with. */
 async function judgeGvisor(input: RuntimeChecks, signal: AbortSignal): Promise<Finding> {
-  if (!Object.hasOwn(input.sandboxes, 'gvisor')) {
+  const { gvisor } = input.sandboxes;
+  if (gvisor === undefined) {
     return skipped('Host policy offers no gvisor; a launch that asks for it is refused.');
+  }
+  const judge = (engine: EngineReport) => judgeOffered(input, gvisor, engine, signal);
+  return await withEngine(input.askEngine, judge)(signal);
+}
+
+/** Asks the program itself, the cards' drivers it knows, and nothing that it would have to be trusted with. */
+async function judgeOffered(
+  input: RuntimeChecks,
+  name: string,
+  { runtimePrograms }: EngineReport,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const answer = await askGvisor(name, runtimePrograms, signal);
+  if ('why' in answer) {
+    return fail(
+      `Host policy offers gvisor, and no launch in it is taken. ${answer.why}`,
+      'Install runsc (bootstrap.sh --gvisor), register its path with the engine, or take `gvisor` out of `sandboxes` in the configuration.',
+    );
   }
   const noCards = await input.whyNoneInGvisor?.(signal);
   if (noCards !== undefined) {
@@ -92,32 +114,14 @@ async function judgeGvisor(input: RuntimeChecks, signal: AbortSignal): Promise<F
       'Run bootstrap.sh --gvisor-cards, with a driver that `runsc nvproxy list-supported-drivers` lists, or take `gvisor_cards` out of the configuration.',
     );
   }
-  const file = await input.findProgram('runsc');
-  if (file === null) {
-    // The engine may know it by a path of its own; whether it knows it at all is the business of `engine.sandboxes`.
-    return warn(
-      'Host policy offers gvisor, and there is no runsc along PATH that could be asked for its version and drivers.',
-      'If launches in gvisor fail, install runsc (bootstrap.sh --gvisor), or take `gvisor` out of `sandboxes` in the configuration.',
-    );
-  }
-  const ask = async (...args: string[]) => {
-    const asked = await runProgram(file, args, { timeoutMs: 5000, signal });
-    return asked.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout : undefined;
-  };
-  const version = /version (\S+)/.exec((await ask('--version')) ?? '')?.[1];
-  if (version === undefined) {
-    return fail(
-      `Host policy offers gvisor, and ${file} does not tell its version.`,
-      'Install runsc (bootstrap.sh --gvisor), or take `gvisor` out of `sandboxes` in the configuration.',
-    );
-  }
+  const { path, version } = answer;
   const drivers = await input.nvidiaDrivers(signal);
-  const known = drivers.length === 0 ? '' : ((await ask('nvproxy', 'list-supported-drivers')) ?? '');
-  const strange = drivers.filter((driver) => !known.split(/\s+/).includes(driver));
+  const known = drivers.length === 0 ? [] : ((await knownDrivers(path, signal)) ?? []);
+  const strange = drivers.filter((driver) => !known.includes(driver));
   return strange.length > 0
     ? warn(
-        `${file} ${version} does not know the driver ${strange.join(', ')}: no card can be had in gvisor.`,
+        `${path} ${version} does not know the driver ${strange.join(', ')}: no card can be had in gvisor.`,
         'Install a driver that `runsc nvproxy list-supported-drivers` lists, or a newer runsc.',
       )
-    : ok(`${file} is ${version}${drivers.length > 0 ? ', and knows the driver of the cards' : ''}.`);
+    : ok(`${path} is ${version}${drivers.length > 0 ? ', and knows the driver of the cards' : ''}.`);
 }

@@ -18,6 +18,7 @@ import { type RecordingEngine, recordingEngine } from '../../support/recording-e
 import { recordingStacks } from '../../support/recording-stacks.ts';
 import { hostPolicy, identity, launchParams } from '../../support/task-bench.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { standIn, testFolder } from '../host/stand-ins.ts';
 
 type AnyHandler = (params: unknown, context: TaskContext) => Promise<unknown>;
 
@@ -110,6 +111,31 @@ describe('rejected, with no handler called and the engine untouched', () => {
 
     expect(result).toMatchObject({ status: 'rejected', output: null, failure: { code: 'sandbox.unavailable' } });
     expect(calls).toEqual([]);
+  });
+
+  it.each([
+    ['says that it is a runsc', 'echo "runsc version 1"', 'succeeded'],
+    ['says that it is a runc', 'echo "runc version 1.2"', 'rejected'],
+    ['says nothing', 'exit 1', 'rejected'],
+  ])('begins a launch in gVisor only with a program that is one: this %s', async (_what, script, status) => {
+    inject('workload.oci_launch', async () => ({}));
+    const program = { path: standIn(testFolder(), 'runsc', script), args: [] };
+    const { dispatcher } = host({ policy: { ...hostPolicy, sandboxes: { gvisor: 'runsc' } } }, (defaults) => ({
+      facts: async (signal) => ({
+        ...(await defaults().facts(signal)),
+        runtimePrograms: new Map([['runsc', program]]),
+      }),
+    }));
+
+    const result = await dispatcher.run(launch({ params: { ...launchParams(), sandbox: 'gvisor' } }));
+
+    expect(result.status).toBe(status);
+    if (status === 'rejected') {
+      expect(result.failure).toMatchObject({
+        code: 'sandbox.unavailable',
+        detail: { reason: expect.stringContaining('does not say that it is a runsc') },
+      });
+    }
   });
 
   it('takes a task until the very millisecond in which it expires', async () => {

@@ -74,7 +74,7 @@ it('says whether images are built, and whether a build may have a network', asyn
 
 it('says whether gVisor gets cards: where its operator lets it, the engine has it, and nothing stands against it', async () => {
   const gvisor = { runc: 'runc', gvisor: 'runsc' };
-  const engine = { facts: async () => ({ ...facts, runtimes: ['runc', 'runsc'] }), list: async () => [] };
+  const engine = engineWith('echo "runsc version 1"');
   const said = async (options: ProbeOptions) => (await probe({ engine, ...options })).output.offers;
   const given = { sandboxes: gvisor, gvisor_cards: true };
 
@@ -86,6 +86,25 @@ it('says whether gVisor gets cards: where its operator lets it, the engine has i
   });
   expect(await said({ policy: given, whyNoneInGvisor: 'It knows no such driver.' })).toMatchObject({
     ...{ sandboxes: ['runc', 'gvisor'], gvisor_cards: false },
+  });
+});
+
+it('offers gVisor only where the program behind its name says that it is one', async () => {
+  const sandboxes = { runc: 'runc', gvisor: 'runsc' };
+  const said = async (script: string, over: Partial<HostPolicy> = {}) => {
+    const { output, logged } = await probe({ engine: engineWith(script), policy: { sandboxes, ...over } });
+    return { ...output, logged: logged.join() };
+  };
+
+  expect((await said('echo "runsc version release-20240729.0"; echo "spec: 1.1.0"')).offers?.sandboxes).toContain(
+    'gvisor',
+  );
+  const other = await said('echo "runc version 1.2.3"');
+  expect(other).toMatchObject({ ready: true, offers: { sandboxes: ['runc'] } });
+  expect(other.logged).toContain('does not say that it is a runsc');
+  expect((await said('exit 1')).offers?.sandboxes).toEqual(['runc']);
+  expect(await said('exit 1', { sandboxes: { gvisor: 'runsc' } })).toMatchObject({
+    ...{ ready: false, reasons: [expect.stringContaining('none of the runtimes')] },
   });
 });
 
@@ -269,6 +288,15 @@ const policy: HostPolicy = {
   reserves: { cpu_cores: 1, memory_gib: 4, disk_gib: 0 },
   limits: { pids: 512, open_files: 4096 },
 };
+
+/** An engine whose runtime `runsc` is this script. */
+function engineWith(script: string): Pick<ContainerEngine, 'facts' | 'list'> {
+  const runtimePrograms = new Map([['runsc', { path: standIn(testFolder(), 'runsc', script), args: [] }]]);
+  return {
+    facts: async () => ({ ...facts, runtimes: ['runc', 'runsc'], runtimePrograms }),
+    list: async () => [],
+  };
+}
 
 interface ProbeOptions extends Partial<StatusSources> {
   readonly containers?: { instance: string; status: string; cpuCores: number; memoryBytes: number }[];

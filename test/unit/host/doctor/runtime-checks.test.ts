@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
+import { AgentError } from '../../../../src/contract/failures.ts';
 import type { RuntimeProbe } from '../../../../src/contract/workload-oci-runtime-status.ts';
 import { runChecks } from '../../../../src/host/doctor/check.ts';
 import { type RuntimeChecks, runtimeChecks } from '../../../../src/host/doctor/runtime-checks.ts';
 import { patience, standIn, testFolder } from '../stand-ins.ts';
+import { report } from './reports.ts';
 
 it('passes a host that has what is needed', async () => {
   const results = await diagnose({});
@@ -54,37 +56,45 @@ it('tells which runc there is, and warns of one that nobody mends', async () => 
   expect(await at('1.0.0-rc92')).toMatchObject({ status: 'warn' });
 });
 
-it('asks gvisor where it is offered: whether it is there, and whether it knows the driver', async () => {
-  const offered = { sandboxes: { runc: 'runc', gvisor: 'runsc' } };
-  const runsc = standIn(
-    testFolder(),
-    'runsc',
-    'case "$*" in --version) echo "runsc version release-20260101.0" ;; "nvproxy list-supported-drivers") printf "550.54.15\n570.86.10\n" ;; *) exit 2 ;; esac',
-  );
-  const findProgram = async () => runsc;
-  const at = async (sources: Partial<RuntimeChecks>) => (await diagnose({ ...offered, ...sources }))['runtime.gvisor'];
+it('asks gvisor where it is offered: whether it is one, and whether it knows the driver', async () => {
+  const runsc =
+    'case "$*" in --version) echo "runsc version release-20260101.0" ;; "nvproxy list-supported-drivers") printf "550.54.15\n570.86.10\n" ;; *) exit 2 ;; esac';
+  const at = async (script: string, drivers: string[] = []) =>
+    (await diagnose({ ...offering(script), nvidiaDrivers: async () => drivers }))['runtime.gvisor'];
 
-  expect(await at({})).toMatchObject({ status: 'warn', found: expect.stringContaining('no runsc along PATH') });
-  expect(await at({ findProgram })).toMatchObject({ status: 'ok' });
-  expect(await at({ findProgram, nvidiaDrivers: async () => ['570.86.10'] })).toMatchObject({
+  expect(await at(runsc)).toMatchObject({ status: 'ok' });
+  expect(await at(runsc, ['570.86.10'])).toMatchObject({
     status: 'ok',
     found: expect.stringContaining('knows the driver'),
   });
-  expect(await at({ findProgram, nvidiaDrivers: async () => ['570.86.15'] })).toMatchObject({
+  expect(await at(runsc, ['570.86.15'])).toMatchObject({
     status: 'warn',
     found: expect.stringContaining('does not know the driver 570.86.15'),
   });
-  expect(await at({ findProgram: async () => standIn(testFolder(), 'runsc', 'exit 1') })).toMatchObject({
+});
+
+it.each([
+  ['another runtime', 'echo "runc version 1.2.3"', 'does not say that it is a runsc'],
+  ['a program that says nothing', 'exit 1', 'does not say that it is a runsc'],
+  ['one that the engine does not name', undefined, 'does not tell which program its runtime runsc is'],
+])('fails where %s stands for gvisor', async (_what, script, found) => {
+  expect((await diagnose(offering(script)))['runtime.gvisor']).toMatchObject({
     status: 'fail',
-    found: expect.stringContaining('does not tell its version'),
+    found: expect.stringContaining(found),
   });
 });
 
+it('cannot tell of gvisor while the engine is away', async () => {
+  const askEngine = () => Promise.reject(new AgentError('engine.unavailable'));
+
+  expect((await diagnose({ ...offering('exit 1'), askEngine }))['runtime.gvisor']?.status).toBe('skipped');
+});
+
 it('fails where host policy gives cards to gvisor, which can have none, and says why', async () => {
-  const sandboxes = { runc: 'runc', gvisor: 'runsc' };
-  const runsc = standIn(testFolder(), 'runsc', 'echo "runsc version release-20260101.0"');
   const at = async (why: string | undefined) =>
-    (await diagnose({ sandboxes, findProgram: async () => runsc, whyNoneInGvisor: async () => why }))['runtime.gvisor'];
+    (await diagnose({ ...offering('echo "runsc version release-1"'), whyNoneInGvisor: async () => why }))[
+      'runtime.gvisor'
+    ];
 
   expect(await at('The runtime runsc of the engine is registered without --nvproxy.')).toMatchObject({
     status: 'fail',
@@ -92,6 +102,16 @@ it('fails where host policy gives cards to gvisor, which can have none, and says
   });
   expect(await at(undefined)).toMatchObject({ status: 'ok' });
 });
+
+/** Host policy with gVisor, and an engine whose `runsc` is this script, or no program that it tells. */
+function offering(script: string | undefined): Partial<RuntimeChecks> {
+  const path = script === undefined ? undefined : standIn(testFolder(), 'runsc', script);
+  const runtimePrograms = new Map(path === undefined ? [] : [['runsc', { path, args: [] }] as const]);
+  return {
+    sandboxes: { runc: 'runc', gvisor: 'runsc' },
+    askEngine: async () => report({ runtimePrograms }),
+  };
+}
 
 function runtime(changes: Partial<RuntimeProbe>): RuntimeProbe {
   return {
@@ -105,6 +125,7 @@ async function diagnose(sources: Partial<RuntimeChecks>) {
   const checks = runtimeChecks({
     probeRuntimes: () => Promise.resolve([runtime({})]),
     probeCompose: () => Promise.resolve({ version: '2.26.1', reason: null }),
+    askEngine: async () => report(),
     ...{ sandboxes: { runc: 'runc' }, findProgram: async () => null, nvidiaDrivers: async () => [] },
     whyNoneInGvisor: undefined,
     ...sources,
