@@ -5,12 +5,24 @@ import type { Part } from './parts.ts';
 /** As the kernel, most runtimes and Python name it. */
 const refusedWrite = /\bEROFS\b|\[Errno 30\]|Read-only file system/i;
 
-/** Undefined where the end of its log does not say that such a write was refused. It names where the step can write. */
-export function readOnlyHint({ read_only_root: isReadOnly }: JobPlan, part: Part, excerpt: string): string | undefined {
-  if (!isReadOnly || !refusedWrite.test(excerpt)) return undefined;
+/** gVisor asks first who may write to a folder: users other than root hear this of the same write, where the folder is not theirs. */
+const denied = /\bEACCES\b|\[Errno 13\]|Permission denied/i;
+
+/** Undefined where the end of its log does not say that such a write was, or may have been, refused. It names where the step can write. */
+export function readOnlyHint(
+  { read_only_root: isReadOnly, sandbox }: JobPlan,
+  part: Part,
+  excerpt: string,
+): string | undefined {
+  const isRefused = refusedWrite.test(excerpt);
+  const isDenied = sandbox === 'gvisor' && denied.test(excerpt);
+  if (!isReadOnly || !(isRefused || isDenied)) return undefined;
   const places = part.mounts.filter(({ read_only: readOnly }) => !readOnly).map(({ path }) => placeOf(path, part));
   const where = places.length === 0 ? 'nowhere' : `only to ${places.join(', ')}`;
-  return `Its log says that a write to a read-only file system was refused: ${part.id} can write ${where}.`;
+  const said = isRefused
+    ? 'that a write to a read-only file system was refused'
+    : 'that something was denied, which may be a write to its read-only root';
+  return `Its log says ${said}: ${part.id} can write ${where}.`;
 }
 
 /** With the variables that the step finds it by. */

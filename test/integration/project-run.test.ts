@@ -390,13 +390,20 @@ it('its image has nothing that the host knows and did not give it: in its layers
   expect(files.filter(([, content]) => secretsIn(content, secrets).length > 0).map(([file]) => file)).toEqual([]);
 }, 240_000);
 
-it('a task that saves beside its code has failed, and is told where it can write (C-81)', async () => {
-  const entrypoint = { command: ['python', '-c', 'import os; os.makedirs("checkpoints")'] };
+it.each([
+  ['root', 'import os'],
+  ['somebody else', 'import os; os.setuid(1000)'],
+])(
+  'a task that saves beside its code as %s has failed, and is told where it can write (C-81)',
+  async (user, first) => {
+    const entrypoint = { command: ['python', '-c', `${first}; os.makedirs("checkpoints")`] };
 
-  const { failure } = await run('project-beside', { ...manifest, entrypoint });
+    const { failure } = await run(`project-beside-${user.length}`, { ...manifest, entrypoint });
 
-  expect(failure).toMatchObject({
-    code: 'step.failed',
-    detail: { exit_code: 1, advice: expect.stringContaining('/computalot/artifacts ($COMPUTALOT_ARTIFACT_DIR)') },
-  });
-}, 240_000);
+    expect(failure).toMatchObject({
+      code: 'step.failed',
+      detail: { exit_code: 1, advice: expect.stringContaining('/computalot/artifacts ($COMPUTALOT_ARTIFACT_DIR)') },
+    });
+  },
+  240_000,
+);

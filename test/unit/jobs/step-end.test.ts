@@ -42,6 +42,18 @@ describe('a step whose root is read-only', () => {
     );
   });
 
+  it.each([
+    "PermissionError: [Errno 13] Permission denied: 'checkpoints'",
+    "mkdir: can't create directory 'checkpoints': Permission denied",
+    "Error: EACCES: permission denied, mkdir 'checkpoints'",
+  ])('is told under gVisor that it may be that after %j (C-81)', (line) => {
+    expect(told(line, { sandbox: 'gvisor' })).toBe(
+      'Its log says that something was denied, which may be a write to its read-only root: train can write only to /a, /s ($TMPDIR, $SCRATCH_DIR).',
+    );
+    expect(told(line, { sandbox: 'gvisor', read_only_root: false })).toBeUndefined();
+    expect(told(line)).toBeUndefined();
+  });
+
   it('can have no such place', () => {
     expect(told('EROFS', {}, { ...part, mounts: [] })).toMatch(/train can write nowhere\.$/);
   });
