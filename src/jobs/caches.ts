@@ -3,7 +3,8 @@
  *
  *   job ends ──▶ measured ──(more than `max_bytes`)──▶ event ──▶ next job of the revision ──▶ emptied, event
  *
- * Never while a container has it: another job of the revision may be at work. What nobody has measured since its last use, as where
+ * Never while a container has it: another job of the revision may be at work. Services that jobs share have all of them for as long as they
+ * live: they are ended with the last job that leaves such a cache behind. What nobody has measured since its last use, as where
  * the agent was killed meanwhile, is measured before the next.
  */
 import { AgentError } from '../contract/failures.ts';
@@ -36,9 +37,12 @@ export async function limitCaches(job: RunningJob, signal: AbortSignal): Promise
 /** After its last container. */
 export async function measureCaches(job: RunningJob): Promise<void> {
   if (limited(job).length === 0) return;
+  const { engine, jobs } = job.ground;
   const signal = toItsEnd();
-  for (const { cache, summary, most } of ofPlan(job, await job.ground.engine.caches({ measure: true, signal }))) {
-    if (summary.bytes === null || summary.bytes <= most) continue;
+  const over = ofPlan(job, await engine.caches({ measure: true, signal })).filter(
+    ({ summary: { bytes }, most }) => bytes !== null && bytes > most,
+  );
+  for (const { cache, summary, most } of over) {
     const values = { cache: cache.name, bytes: summary.bytes, max_bytes: most };
     job.emit(
       'cache.over_limit',
@@ -46,6 +50,7 @@ export async function measureCaches(job: RunningJob): Promise<void> {
       values,
     );
   }
+  if (over.length > 0 && job.group) await jobs.groups.endUnused(job.group.id, engine);
 }
 
 /** Those of the plan that may not hold whatever they like. */

@@ -156,6 +156,11 @@ export class ServiceGroups {
     if (troubles.length > 0) throw troubles[0];
   }
 
+  /** Ends this one now, unless a job has it. */
+  async endUnused(id: string, engine: ContainerEngine): Promise<void> {
+    await this.#turns.run(id, async () => await this.#endIfIdle(id, engine, 0));
+  }
+
   async #findStrays(engine: ContainerEngine): Promise<string[]> {
     const signal = toItsEnd();
     const there = await Promise.all([engine.list(signal), engine.networks(signal), engine.volumes(signal)]);

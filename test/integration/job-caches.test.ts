@@ -1,4 +1,7 @@
-/** Caches of jobs on a real engine: what stays from one job of a revision to the next, and what never does. */
+/**
+ * Caches of jobs on a real engine: what stays from one job of a revision to the next, and what never does. Who may write to one
+ * differs between the sandboxes, so that is tried in both; what measures, empties and removes it is engine and gate, while no container has it.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

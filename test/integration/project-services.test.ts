@@ -1,4 +1,7 @@
-/** Services that the jobs of one revision share, on a real engine: begun once, joined, failing, ended, and nothing left of them. */
+/**
+ * Services that the jobs of one revision share, on a real engine: begun once, joined, failing, ended, and nothing left of them. Who begins and
+ * ends them does not know the sandbox: that their policies and names hold under gVisor too is shown by `gvisor-services.test.ts`.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobPlan } from '../../src/contract/job-plan.ts';
@@ -110,6 +113,23 @@ describe('a service of scope project', () => {
     expect((await counterOf(revision)).HostConfig.Memory).toBe(2 ** 26);
     await endIdle();
     expect(await leftOf(host, groupOf(revision))).toEqual([]);
+  });
+
+  it('that has a cache with more than it may is ended with the last task, and begins again with it empty (C-50)', async () => {
+    const revision = newRevision();
+    const over = { maxBytes: 50_000 };
+
+    const first = await run(revision, `${ask}; head -c 100000 /dev/zero > /kept/much`, over);
+    const second = await run(revision, `${ask}; ls /kept; echo little > /kept/few`, over);
+    const third = await run(revision, `${ask}; ls /kept`, over);
+
+    expect([first, second, third]).toMatchObject([
+      { failure: null, said: ['1'], told: expect.arrayContaining(['cache.over_limit']) },
+      { failure: null, said: ['1'], told: expect.arrayContaining(['cache.emptied']) },
+      { failure: null, said: ['2', 'few'] },
+    ]);
+    expect(third.told).not.toContain('cache.emptied');
+    await endIdle();
   });
 
   it('is not ended while a task has it', async () => {

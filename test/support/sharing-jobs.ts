@@ -38,6 +38,8 @@ export interface Over {
   readonly memoryGib?: number;
   /** What a service of the job alone says to whoever asks for `http://helper:8080/said`; without one, there is none. */
   readonly helper?: string;
+  /** Of the cache that task and shared service have at `/kept`. */
+  readonly maxBytes?: number;
 }
 
 /** A job of the revision whose task does this, and tells what it says. */
@@ -45,13 +47,14 @@ export function sharingJob(
   { allocation, tiny }: SharedGround,
   revision: string,
   line: string,
-  { project = 'project-7', restart, memoryGib = 0.0625, helper }: Over = {},
+  { project = 'project-7', restart, memoryGib = 0.0625, helper, maxBytes }: Over = {},
 ): JobPlan {
   const base = planOf();
   const resources = { gpu_count: 0, cpu_cores: 0.1, memory_gib: memoryGib };
   const asked = (path: string) => ({
     healthcheck: { command: ['wget', '-qO', '/dev/null', `http://127.0.0.1:8080/${path}`] },
   });
+  const mounts = [{ volume: 'kept', path: '/kept', read_only: false }];
   const helps = `mkdir /w; echo ${helper} > /w/said; exec httpd -f -p 8080 -h /w`;
   const media_type = 'application/vnd.docker.distribution.manifest.v2+json';
   return {
@@ -65,10 +68,15 @@ export function sharingJob(
       ...{ ...base.identity, job_id: `test-${randomBytes(5).toString('hex')}`, project_id: project },
       allocation_id: allocation,
     },
-    caches: [{ name: 'kept', revision_sha256: revision, class: 'data', seed_from_image: false }],
+    caches: [
+      {
+        ...{ name: 'kept', revision_sha256: revision, class: 'data', seed_from_image: false },
+        ...(maxBytes !== undefined && { max_bytes: maxBytes }),
+      },
+    ],
     services: [
       {
-        ...{ ...service('counter'), command: words('/bin/sh', '-c', counter), resources, scope: 'project' },
+        ...{ ...service('counter'), command: words('/bin/sh', '-c', counter), resources, mounts, scope: 'project' },
         ...(restart && { restart }),
         ...asked('ok'),
       },
@@ -78,7 +86,7 @@ export function sharingJob(
     ],
     steps: [
       step('task', {
-        ...{ command: words('/bin/sh', '-c', line), resources },
+        ...{ command: words('/bin/sh', '-c', line), resources, mounts },
         results: [{ name: 'said', regex: '(.+)', channels: ['stdout'] }],
       }),
     ],
