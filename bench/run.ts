@@ -57,7 +57,7 @@ try {
     await measureWire();
   }
   if (wants('prepared')) {
-    measurements.push(await preparedCost(await buildAgent(join(folder, 'prepared'))));
+    measurements.push(...(await preparedCost(await buildAgent(join(folder, 'prepared')))));
   }
   if (wants('upload')) {
     measurements.push(...(await uploadCost(await buildAgent(join(folder, 'upload')))));

@@ -13,7 +13,7 @@ export interface ProjectWire {
 
 export async function openProjectWire(
   folder: string,
-  options: Pick<WireOptions, 'program' | 'withoutProxy'> = {},
+  options: Pick<WireOptions, 'program' | 'withoutProxy' | 'environment'> = {},
 ): Promise<ProjectWire> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
