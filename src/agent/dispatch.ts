@@ -23,7 +23,7 @@ import type { ContainerEngine, PullCredential } from '../runtime/engine.ts';
 import { patientEngine, patientStacks } from '../runtime/patient-engine.ts';
 import type { StackRunner } from '../runtime/stacks.ts';
 import { Admission } from '../tasks/admission.ts';
-import { assertGvisor } from '../tasks/assert-gvisor.ts';
+import { assertGvisor, wantsGvisor } from '../tasks/assert-gvisor.ts';
 import { FailedTask } from '../tasks/failed-task.ts';
 import type { GpuLedger } from '../tasks/gpu-ledger.ts';
 import { taskHandlers } from '../tasks/index.ts';
@@ -76,11 +76,16 @@ const takesNoPlace: ReadonlySet<TaskType> = new Set([
   ...(['agent.self_update', 'workload.job_launch', 'workload.job_control'] as const),
 ]);
 
+/** It takes longer to ask than much of what a job that is prepared needs before its container. */
+const believedMs = 60_000;
+
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #admission: Admission;
   readonly #workloads = new KeyedMutex();
   readonly #slots: Slots;
+  /** What stands for gVisor has said that it is one, and is not asked again until then; of the monotonic clock. */
+  #gvisorUntil = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -148,7 +153,7 @@ export class Dispatcher {
     let outcome: Outcome;
     try {
       signal.throwIfAborted();
-      await assertGvisor(params, context);
+      await this.#assertGvisor(params, context);
       const handler = taskHandlers[type] as TaskHandler<TaskType>;
       outcome = { status: 'succeeded', output: await handler(params, context), failure: null };
     } catch (error) {
@@ -160,6 +165,12 @@ export class Dispatcher {
     // Its failure has been cleaned where it was made.
     const output = cleanOutput(taskSchemas[type].output, outcome.output, (value) => taskLog.clean(value));
     return { ...outcome, output };
+  }
+
+  async #assertGvisor(params: TaskParams<TaskType>, context: TaskContext): Promise<void> {
+    if (!wantsGvisor(params, context.policy) || performance.now() < this.#gvisorUntil) return;
+    await assertGvisor(context);
+    this.#gvisorUntil = performance.now() + believedMs;
   }
 
   #contextFor(

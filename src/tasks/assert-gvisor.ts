@@ -2,17 +2,21 @@
 import { AgentError } from '../contract/failures.ts';
 import type { TaskParams, TaskType } from '../contract/tasks.ts';
 import { askGvisor } from '../host/gvisor-program.ts';
+import type { HostPolicy } from '../policy/host-policy.ts';
 import type { TaskContext } from './task-context.ts';
 
-/** `sandbox.unavailable` where these params want gVisor, and what the engine would start as such is something else, or cannot be asked. */
-export async function assertGvisor(
-  params: TaskParams<TaskType>,
-  { engine, policy, signal }: Pick<TaskContext, 'engine' | 'policy' | 'signal'>,
-): Promise<void> {
-  const runtime = policy.sandboxes.gvisor;
-  // Without one the handler refuses, and says what else is wrong.
-  if (!('sandbox' in params) || params.sandbox !== 'gvisor' || runtime === undefined) return;
+/** Where host policy has none, the handler refuses, and says what else is wrong. */
+export function wantsGvisor(params: TaskParams<TaskType>, { sandboxes }: HostPolicy): boolean {
+  return 'sandbox' in params && params.sandbox === 'gvisor' && sandboxes.gvisor !== undefined;
+}
+
+/** `sandbox.unavailable` where what the engine would start as gVisor is something else, or cannot be asked. */
+export async function assertGvisor({
+  engine,
+  policy,
+  signal,
+}: Pick<TaskContext, 'engine' | 'policy' | 'signal'>): Promise<void> {
   const { runtimePrograms } = await engine.facts(signal);
-  const answer = await askGvisor(runtime, runtimePrograms, signal);
+  const answer = await askGvisor(policy.sandboxes.gvisor ?? '', runtimePrograms, signal);
   if ('why' in answer) throw new AgentError('sandbox.unavailable', { sandbox: 'gvisor', reason: answer.why });
 }

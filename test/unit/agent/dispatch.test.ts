@@ -120,7 +120,7 @@ describe('rejected, with no handler called and the engine untouched', () => {
   ])('begins a launch in gVisor only with a program that is one: this %s', async (_what, script, status) => {
     inject('workload.oci_launch', async () => ({}));
     const program = { path: standIn(testFolder(), 'runsc', script), args: [] };
-    const { dispatcher } = host({ policy: { ...hostPolicy, sandboxes: { gvisor: 'runsc' } } }, (defaults) => ({
+    const { dispatcher, calls } = host({ policy: { ...hostPolicy, sandboxes: { gvisor: 'runsc' } } }, (defaults) => ({
       facts: async (signal) => ({
         ...(await defaults().facts(signal)),
         runtimePrograms: new Map([['runsc', program]]),
@@ -128,8 +128,11 @@ describe('rejected, with no handler called and the engine untouched', () => {
     }));
 
     const result = await dispatcher.run(launch({ params: { ...launchParams(), sandbox: 'gvisor' } }));
+    await dispatcher.run(launch({ params: { ...launchParams(), sandbox: 'gvisor' } }));
 
     expect(result.status).toBe(status);
+    // One that is gVisor is not asked again at once.
+    expect(calls).toEqual(status === 'succeeded' ? ['facts'] : ['facts', 'facts']);
     if (status === 'rejected') {
       expect(result.failure).toMatchObject({
         code: 'sandbox.unavailable',
