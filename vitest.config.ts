@@ -2,9 +2,7 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 import { memoryFolder } from './test/support/memory-folder.ts';
-
-/** Pages with containers behind them. Whatever comes or goes on the engine changes the network, also under another file's browser. */
-const withContainers = ['notebook', 'vllm'].map((name) => `test/browser/${name}.test.ts`);
+import { withContainers } from './test/support/named-files.ts';
 
 /** Bounds of what waits for a condition: they only tell what hangs from what does not. */
 const expectations = { poll: { timeout: 60_000, interval: 20 } };
@@ -14,6 +12,9 @@ const setupFiles = ['test/support/set-up.ts'];
 for (const name of Object.keys(process.env)) {
   if (/^GPUAAS_(?!DEV_|TEST_)/.test(name)) delete process.env[name];
 }
+
+// Of a run that is over: this one makes its own, see `test/support/programs.ts`.
+delete process.env['GPUAAS_TEST_PROGRAMS'];
 
 // A third of what the tests compute is programs of this checkout that start, from sources that are not built.
 process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, 'node_modules/.cache/compiled');

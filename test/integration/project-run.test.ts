@@ -136,6 +136,8 @@ let server: LoopbackSource;
 let host: TestHost;
 let tar: Buffer;
 let base: string;
+/** How often the login for a registry was asked for. */
+let handedOut = 0;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'project-run-'));
@@ -168,7 +170,10 @@ beforeAll(async () => {
       endpoints: { huggingface: hub.origin },
     },
     revisions: revisionSource(controlPlaneOrigin(server.origin), () => known.bearer),
-    pullCredential: async () => ({ username: 'puller', password: known.login }),
+    pullCredential: async () => {
+      handedOut += 1;
+      return { username: 'puller', password: known.login };
+    },
     policy: {
       ...{ sandboxes: { runc: 'runc', gvisor: GVISOR_RUNTIME }, gvisor_cards: true },
       builds: { cpu_cores: 1, memory_gib: 1, context_gib: 0.1 },
@@ -368,6 +373,7 @@ interface ImageTold {
   readonly GraphDriver: { readonly Data: { readonly UpperDir?: string; readonly LowerDir?: string } };
 }
 
+// Of the image that the first of these tests has built.
 it('its image has nothing that the host knows and did not give it: in its layers, its configuration and its history', async () => {
   const secrets = { ...known, 'key of the node': privatePart(join(host.folder, 'state/identity')) };
   const [{ image_id: built } = { image_id: '' }] = await host.engine.builtImages(AbortSignal.timeout(60_000));
@@ -384,6 +390,7 @@ it('its image has nothing that the host knows and did not give it: in its layers
   const files = layers.flatMap((layer) => [...contentsBelow(layer)]);
 
   expect(server.asked.map(({ authorization }) => authorization)).toEqual([`Bearer ${known.bearer}`]);
+  expect(handedOut).toBeGreaterThan(0);
   expect(told).toContain('pip install --no-index');
   expect(secretsIn(told, secrets)).toEqual([]);
   expect(files.map(([file, content]) => [basename(file), String(content)])).toContainEqual(['baked', 'baked\n']);

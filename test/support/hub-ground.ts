@@ -7,7 +7,7 @@ import { openSqliteStore } from '../../src/server/db/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/server/db/store.ts';
 import { bootstrapRoutes } from '../../src/server/enrolment/bootstrap-routes.ts';
 import { enrolmentRoutes } from '../../src/server/enrolment/enrolment-routes.ts';
-import { createHttpServer } from '../../src/server/http/http-server.ts';
+import { createHttpServer, type HttpOptions } from '../../src/server/http/http-server.ts';
 import { createMetrics } from '../../src/server/http/metrics.ts';
 import { Hub, type HubOptions } from '../../src/server/hub/hub.ts';
 import { releaseNode, revokeNode } from '../../src/server/hub/node-status.ts';
@@ -25,6 +25,7 @@ export type HubSettings = Pick<
   'clock' | 'heartbeatSeconds' | 'leaseSeconds' | 'awaySeconds' | 'logWindowBytes'
 > & {
   readonly sink?: RecordingSink;
+  readonly patience?: HttpOptions['patience'];
   readonly port?: number;
   /** Origin that nodes dial where something stands in between. */
   readonly audience?: string;
@@ -86,7 +87,7 @@ export async function openHubGround(folder: string, settings: HubSettings = {}):
   const audience = () => settings.audience ?? origin;
   const http = createHttpServer({
     ...{ store, log, metrics: createMetrics(), hostNames: [], checkAnswers: true },
-    ...{ now: () => clock.wallMs(), limits: unlimited() },
+    ...{ now: () => clock.wallMs(), limits: unlimited(), ...(settings.patience && { patience: settings.patience }) },
     routes: [
       ...enrolmentRoutes({
         ...{ store, keys: serverKeys, audience, ca: '' },

@@ -5,19 +5,23 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { TestProject } from 'vitest/node';
 import { runWhenGone } from '../../bootstrap/dev/processes.ts';
 
 const sources = resolve(import.meta.dirname, '../../src/cli');
 
 /** Before all files of a project that has this in its `globalSetup`; what it gives is called after them. */
-export async function setup(): Promise<() => void> {
+export async function setup(project: TestProject): Promise<() => void> {
   // Only here: whoever just starts them needs nothing that makes them.
   const { buildAgent, buildGpuaas } = await import('../../bootstrap/dev/build.ts');
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-programs-'));
   // Some of them run as another user.
   chmodSync(folder, 0o755);
   const release = runWhenGone(['rm', '-rf', '--', folder]);
-  await Promise.all([buildAgent(folder), buildGpuaas(folder)]);
+  const make = async () => void (await Promise.all([buildAgent(folder), buildGpuaas(folder)]));
+  await make();
+  // Of the sources as they are now: somebody watches and has changed them.
+  project.onTestsRerun(make);
   process.env['GPUAAS_TEST_PROGRAMS'] = folder;
   return () => {
     rmSync(folder, { recursive: true, force: true });

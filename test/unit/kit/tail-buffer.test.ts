@@ -53,7 +53,7 @@ describe('TailBuffer', () => {
       buffer.push(line);
     }
 
-    expect((await heldBytes()) - before).toBeLessThan((100_000 * line.length) / 4);
+    expect((await heldBytes()) - before).toBeLessThan((100_000 * line.length) / 2);
     expect(buffer.toString()).toHaveLength(1025);
   });
 });
