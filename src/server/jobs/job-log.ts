@@ -68,6 +68,8 @@ interface Present {
   readonly attempt: JobAttempt | undefined;
   /** The attempt has ended, as far as its steps are concerned, or the build has that is asked for: its host says no more of it. */
   readonly isOver: boolean;
+  /** A step of the attempt has begun. */
+  readonly isBegun: boolean;
   /** What a build says is asked for. */
   readonly isBuild: boolean;
   readonly kept: KeptLog;
@@ -97,7 +99,7 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
     const hasEnded =
       jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false);
     return {
-      ...{ job, attempt, kept, lacking, isBuild, steps: job.steps.map(({ id }) => id) },
+      ...{ job, attempt, kept, lacking, isBuild, isBegun: its !== undefined, steps: job.steps.map(({ id }) => id) },
       isOver: hasEnded || (isBuild && (isTold || state === 'running')),
       step: report?.steps.find(({ id }) => id === step),
       version: JSON.stringify([attempt?.number, state, said]),
@@ -123,8 +125,12 @@ async function* present(
   const places = placesIn(from, attempt);
   if (attempt.ended_at === null && !(now.isOver && now.lacking.length === 0)) {
     const said = yield* fromHost(parts, request, { ...now, attempt, places }, signal);
-    if (!now.isOver)
-      return said === undefined ? undefined : yield endWith(now.isBuild && isUnknown(said) ? unsaidBuild : said);
+    if (!now.isOver) {
+      if (said === undefined) return;
+      // of an attempt that has not begun, what those before it have left is what there is.
+      const isOfBefore = isUnknown(said) && !now.isBegun && !now.isBuild && now.kept.logs.length > 0;
+      if (!isOfBefore) return yield endWith(now.isBuild && isUnknown(said) ? unsaidBuild : said);
+    }
   }
   yield endWith(yield* fromWhatWasKept(now, { places, tail: request.tail }, signal));
 }

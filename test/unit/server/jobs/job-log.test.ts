@@ -260,6 +260,29 @@ it('says so at once where its host could not keep a log', async () => {
   expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'log.incomplete', detail: { steps: ids } } }]);
 });
 
+it('what an attempt that failed has said is there until the next one says something of its own (X-18)', async () => {
+  const { read, put, job, news, rows } = await openJob();
+  const [first] = job.attempts as [Job['attempts'][number]];
+  const failed = { ...first, state: 'failed' as const, ended_at: secondOf(30) };
+  const waiting: Job = { ...job, state: 'queued', attempts: [failed] };
+  const isOf = async (host: Host) => textOf(entriesOf(await Array.fromAsync(read(host, { follow: false }))));
+  const silent = new Host(() => ({ kind: 'end', failure: gone }));
+
+  await put(waiting, news({ ...job, state: 'failed' }), rows);
+  expect(await isOf(silent)).toEqual(whole);
+  expect(silent.asked).toEqual([]);
+
+  const second: Job = { ...job, state: 'preparing', attempts: [failed, { ...first, number: 2 }] };
+  await put(second, { ...news({ ...job, state: 'failed' }), ahead: { attempt: 2, state: 'preparing', outputs: [] } });
+  expect(await isOf(silent)).toEqual(whole);
+
+  await put({ ...second, state: 'running' }, news(second, { attempt: 2, outputs: [] }));
+  expect(await isOf(silent)).toEqual({});
+  expect(await isOf(new Host((count) => (count > 0 ? { kind: 'end', failure: null } : undefined)))).toEqual({
+    'one stdout': '1\n',
+  });
+});
+
 it('a follower waits for a job to be begun, and for the next step, without asking its host meanwhile', async () => {
   const { read, put, job, news, end, clock, reports } = await openJob();
   await put({ ...job, attempts: [], state: 'queued' }, undefined);
