@@ -24,6 +24,8 @@ const closed = { additionalProperties: false } as const;
 /** Most containers of a job that can be there at once: its network, a /28, has no more addresses. */
 export const maxTogether = 13;
 const maxSteps = 128;
+/** Volumes and caches in one container. */
+export const maxMounts = 32;
 
 const VolumeName = Type.String({ pattern: identifierPattern, description: 'Name of a volume within the job.' });
 const seconds = (description: string) => Type.Integer({ minimum: 1, maximum: 2_592_000, description });
@@ -125,7 +127,7 @@ const container = {
   command: Type.Optional({ ...ListValue, description: "Replaces the image's CMD. Argument vector; no shell." }),
   env: EnvValue,
   work_dir: Type.Optional({ ...TextValue, description: 'Absolute path to begin in; that of the image if absent.' }),
-  mounts: Type.Array(JobMount, { maxItems: 32, description: 'Volumes in the container.' }),
+  mounts: Type.Array(JobMount, { maxItems: maxMounts, description: 'Volumes in the container.' }),
   resources: Resources,
 };
 

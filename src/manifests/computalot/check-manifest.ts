@@ -1,13 +1,14 @@
 /** Every contradiction in a manifest that its schema accepts, or in what is sure of one that it refuses. */
+import { maxMounts } from '../../contract/job-plan.ts';
 import { pointerToken } from '../../contract/pointer.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { isOneLine } from '../../policy/dockerfile-lines.ts';
 import { checkEnvironment } from '../../policy/environment.ts';
-import { checkTargets, describeBadWorkDir } from '../../policy/mounts.ts';
+import { checkTargets, describeBadWorkDir, isWithin, placeOf } from '../../policy/mounts.ts';
 import { each, ifSure, sure } from '../sure-parts.ts';
 import type { ProjectManifest } from './manifest.ts';
 import { hostOf, variableOf } from './names.ts';
-import { describeBadPath, describeBadRelative, folderPath, platformFolder, touches } from './paths.ts';
+import { describeBadPath, describeBadRelative, folderPath, platformFolder, platformMounts, touches } from './paths.ts';
 import { checkRequirements } from './requirements.ts';
 
 export function checkManifest(manifest: ProjectManifest): readonly PathError[] {
@@ -195,7 +196,36 @@ function checkPlaces(manifest: ProjectManifest): readonly PathError[] {
     sure(() => each(read(), ({ path }, index) => place(path, `${list}/${index}/path`))),
   );
   const targets = placed.map(({ target }) => target);
-  return [...wrong, ...checkTargets(targets, (index) => placed[index]?.at ?? '', { ofJob: true })];
+  return [
+    ...wrong,
+    ...checkTargets(targets, (index) => placed[index]?.at ?? '', { ofJob: true }),
+    ...checkLookedFor(manifest, targets),
+    ...sure(() => checkCount(manifest)),
+  ];
+}
+
+/** Programs and files that are looked for in the image, where it is hidden: before a container runs, nothing else is there. */
+function checkLookedFor({ validation = {}, runtime }: ProjectManifest, targets: readonly string[]) {
+  return (['executables', 'files'] as const).flatMap((list) =>
+    sure(() =>
+      each(validation[list] ?? [], (name, index) => {
+        // A program without a slash is looked for along PATH, where nothing is mounted.
+        if (list === 'executables' && !name.includes('/')) return [];
+        const place = name.startsWith('/') ? placeOf('/', name) : placeOf(runtime.workdir, name);
+        const message = 'is in a cache or in data, and so not in the image: only a command can look there';
+        return targets.some((target) => isWithin(place, target))
+          ? [{ path: `/validation/${list}/${index}`, code: 'in_volume', message }]
+          : [];
+      }),
+    ),
+  );
+}
+
+function checkCount({ cache_mounts: caches = [], data_sources: sources = [] }: ProjectManifest): readonly PathError[] {
+  const most = maxMounts - platformMounts;
+  if (caches.length + sources.length <= most) return [];
+  const message = `makes more than ${most} caches and data sources together, which no container can have`;
+  return [{ path: '/data_sources', code: 'maxItems', message }];
 }
 
 /** Names that are the same, or become the same variable or host. */

@@ -4,6 +4,8 @@ import { isOneLine } from '../../policy/dockerfile-lines.ts';
 
 /** Everything of the platform's own in a container is below it. */
 export const platformFolder = '/computalot';
+/** Scratch space, artifacts and payload. */
+export const platformMounts = 3;
 
 /** What is wrong with a path that has to be relative; undefined if nothing is. */
 export function describeBadRelative(path: string): string | undefined {

@@ -271,6 +271,7 @@ it.each([
     ['python', '/workspace/models/model-name/x'],
     '/validation/executables/1 in_volume',
   ],
+  ['a file that is looked for in data', '/validation/files', ['models/model-name/x'], '/validation/files/0 in_volume'],
 ])('refuses %s, as every host would', (_what, at, value, place) => {
   const { data_sources: [source] = [], ...rest } = whole;
   const document = { ...rest, data_sources: [{ ...source, cache: undefined }] };
@@ -287,7 +288,26 @@ it('refuses more places than a container can have, as every host would', () => {
       cache_mounts: sixteen.map((index) => cache({ name: `c${index}`, path: `/c/${index}` })),
       data_sources: sixteen.map((index) => data({ name: `d${index}`, path: `/d/${index}` })),
     }),
-  ).toEqual([' maxItems']);
+  ).toEqual(['/data_sources maxItems']);
+});
+
+it('tells what hosts would refuse beside what is wrong otherwise (C-87, C-88)', () => {
+  const sixteen = Array.from({ length: 16 }, (_, index) => index);
+
+  expect(
+    placesOf({
+      ...{ ...smallest, version: 0 },
+      validation: { executables: ['python', './c/0/run'], files: ['job.py', '/c/1/../1/x', '/c', 7] },
+      cache_mounts: sixteen.map((index) => cache({ name: `c${index}`, path: `/workspace/c/${index}` })),
+      data_sources: sixteen.map((index) => data({ name: `d${index}`, path: `/d/${index}` })),
+    }).sort(),
+  ).toEqual([
+    '/data_sources maxItems',
+    '/validation/executables/1 in_volume',
+    '/validation/files/1 path',
+    '/validation/files/3 type',
+    '/version minimum',
+  ]);
 });
 
 it('warns of data that hides the workdir, and of what is kept twice', () => {
