@@ -9,7 +9,7 @@ import { each, ifSure, sure } from '../sure-parts.ts';
 import type { ProjectManifest } from './manifest.ts';
 import { hostOf, variableOf } from './names.ts';
 import { describeBadPath, describeBadRelative, folderPath, platformFolder, platformMounts, touches } from './paths.ts';
-import { checkRequirements } from './requirements.ts';
+import { checkRequirements, checkShares } from './requirements.ts';
 
 export function checkManifest(manifest: ProjectManifest): readonly PathError[] {
   return [
@@ -20,6 +20,7 @@ export function checkManifest(manifest: ProjectManifest): readonly PathError[] {
     ...sure(() => checkInit(manifest)),
     ...sure(() => checkServices(manifest)),
     ...sure(() => checkRequirements(manifest.requirements ?? {}, '/requirements')),
+    ...sure(() => checkShares(manifest)),
     ...checkPlaces(manifest),
     ...checkNames(manifest),
     ...sure(() => checkCacheNames(manifest)),
@@ -162,13 +163,13 @@ function checkServices({ runtime }: ProjectManifest): readonly PathError[] {
           : checkProgram(service.healthcheck.command, `${path}/healthcheck/command`),
       ),
       ...sure(() =>
-        // Each is the name of another container of the job, or of its log.
-        /^(task|build|check-\d+)$/.test(hostOf(service.name))
+        // Each is the name of another container of the job, of its log, or of the container that asks.
+        /^(task|build|check-\d+|localhost|ip6-\w+)$/.test(hostOf(service.name))
           ? [
               {
                 path: `${path}/name`,
                 code: 'reserved_name',
-                message: 'is a name that the platform has for a container or a log of its own',
+                message: 'is a name that the platform or the container itself has for something else',
               },
             ]
           : [],

@@ -5,6 +5,10 @@
 import { type Static, Type } from 'typebox';
 import type { PathError } from '../../contract/validate.ts';
 import { sure } from '../sure-parts.ts';
+import type { ProjectManifest } from './manifest.ts';
+
+/** The least that a part of a job runs with. */
+export const leastShare = { cpu_cores: 0.1, memory_mb: 64 } as const;
 
 export const Requirements = Type.Object(
   {
@@ -15,9 +19,13 @@ export const Requirements = Type.Object(
     gpu_memory_mb: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 2 ** 24, description: 'Memory of each card, in units of 2^20 bytes.' }),
     ),
-    cpu: Type.Optional(Type.Number({ minimum: 0.1, maximum: 4096, description: 'Free cores.' })),
+    cpu: Type.Optional(Type.Number({ minimum: leastShare.cpu_cores, maximum: 4096, description: 'Free cores.' })),
     memory_mb: Type.Optional(
-      Type.Integer({ minimum: 64, maximum: 65_536 * 1024, description: 'Free memory, in units of 2^20 bytes.' }),
+      Type.Integer({
+        minimum: leastShare.memory_mb,
+        maximum: 65_536 * 1024,
+        description: 'Free memory, in units of 2^20 bytes.',
+      }),
     ),
     storage_gb: Type.Optional(
       Type.Number({
@@ -73,6 +81,22 @@ export function checkRequirements(requirements: Requirements, path: string): rea
         ? at('gpu_count', 'must not be 0 with the profile gpu')
         : [],
     ),
+  ];
+}
+
+/** What is too little for a task and so many services, which have it in equal parts. */
+export function checkShares({ requirements = {}, runtime }: ProjectManifest): readonly PathError[] {
+  const { cpu, memory_mb } = requirements;
+  const parts = (runtime.services?.length ?? 0) + 1;
+  const told = (key: string, least: number) => ({
+    ...{ path: `/requirements/${key}`, code: 'minimum' },
+    message: `must be at least ${least}: the task and its services are ${parts}, and have it in equal parts`,
+  });
+  const leastCpu = Math.round(leastShare.cpu_cores * parts * 10) / 10;
+  const leastMemory = leastShare.memory_mb * parts;
+  return [
+    ...(cpu !== undefined && cpu < leastCpu ? [told('cpu', leastCpu)] : []),
+    ...(memory_mb !== undefined && memory_mb < leastMemory ? [told('memory_mb', leastMemory)] : []),
   ];
 }
 

@@ -12,6 +12,7 @@ import { contextOf, dockerfileOf } from './check-against-files.ts';
 import type { CacheMount, DataSource, ProjectManifest, Service } from './manifest.ts';
 import { hostOf, variableOf } from './names.ts';
 import { folderPath, platformFolder } from './paths.ts';
+import { leastShare } from './requirements.ts';
 
 /** Stands for the revision where a manifest is only looked at. */
 const noRevision: RevisionWish = { revision_sha256: '0'.repeat(64), revision_bytes: 1, bases: {} };
@@ -250,8 +251,8 @@ export function shareOf(resources: JobPlan['resources'], services: number) {
   const parts = services + 1;
   const step = {
     ...resources,
-    cpu_cores: Math.max(0.1, Math.floor((resources.cpu_cores / parts) * 100) / 100),
-    memory_gib: Math.max(0.0625, Math.floor((resources.memory_gib / parts) * 16) / 16),
+    cpu_cores: Math.max(leastShare.cpu_cores, Math.floor((resources.cpu_cores / parts) * 100) / 100),
+    memory_gib: Math.max(leastShare.memory_mb / 1024, Math.floor((resources.memory_gib / parts) * 16) / 16),
   };
   return { step, service: { ...step, gpu_count: 0 } };
 }

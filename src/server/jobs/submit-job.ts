@@ -12,6 +12,7 @@ import type { PathError } from '../../contract/validate.ts';
 import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import {
   checkRequirements,
+  checkShares,
   needsOf as leastOf,
   manifestOf,
   Requirements,
@@ -124,6 +125,9 @@ export async function prepareJob(
   const { images, errors } = await resolveImages(before, resolving, signal);
   if (errors.length > 0) throw invalid(errors);
   const { plan } = planned(read, { ...sketch, options, images }, place);
+  if (options.build_network === 'bridge' && plan.services.some(({ scope }) => scope === 'project')) {
+    throw invalid([sharedOffline]);
+  }
   const unfit = errorsOfPlan(plan);
   if (unfit.length > 0) throw invalid(unfit.map((error) => ({ ...error, path: '', message: inPlan(error) })));
 
@@ -146,7 +150,7 @@ export async function prepareJob(
 /** `document` is the manifest that a revision came with, `manifest` the same with the requirements of this job. */
 function understandProject({ manifest: document }: ProjectFiles, { requirements }: Pick<JobRequest, 'requirements'>) {
   const manifest = manifestOf(document as ProjectManifest, requirements);
-  const errors = checkRequirements(manifest.requirements ?? {}, '/requirements');
+  const errors = [...checkRequirements(manifest.requirements ?? {}, '/requirements'), ...checkShares(manifest)];
   if (errors.length > 0) throw invalid(errors);
   const read = readJob('computalot', manifest);
   if (!read.ok) throw outdated(read.errors);
@@ -213,6 +217,12 @@ function warningsOf({ checkpointing }: PreparedJob['options'], { outputs }: JobP
   const message = 'has nothing to go on from: no output of the job is of type checkpoint, so each attempt begins anew';
   return [{ path: '/options/checkpointing', code: 'no_checkpoint', message }];
 }
+
+const sharedOffline: PathError = {
+  ...{ path: '/options/build_network', code: 'contradiction' },
+  message:
+    'must be none for a project with services of scope project: such a job is in the network of these, and a build has that of its job alone',
+};
 
 /** For a plan that is only looked at: nobody knows yet which host it gets, and so what is not said is no reason to refuse it. */
 function sketchOf({ resources: { cpu_cores = 4096, memory_gib = 65_536 } = {} }: JobOptions = {}) {

@@ -113,6 +113,21 @@ describe('it is refused, with a path, where', () => {
       '/runtime/services/0/name pattern',
     ],
     [
+      'C-28 a service is called as each container calls itself',
+      changed(whole, '/runtime/services/0/name', 'LocalHost'),
+      '/runtime/services/0/name reserved_name',
+    ],
+    [
+      'C-38 its parts would have less memory than any runs with',
+      changed(whole, '/requirements/memory_mb', 127),
+      '/requirements/memory_mb minimum',
+    ],
+    [
+      'C-38 its parts would have less of a core than any runs with',
+      changed(whole, '/requirements/cpu', 0.19),
+      '/requirements/cpu minimum',
+    ],
+    [
       'C-28 a service is called as the task',
       changed(whole, '/runtime/services/0/name', 'Task'),
       '/runtime/services/0/name reserved_name',
@@ -326,6 +341,14 @@ it('warns of data that hides the workdir, and of what is kept twice', () => {
   expect(read.ok && read.warnings.map(({ path, code }) => `${path} ${code}`)).toEqual([
     ...['/data_sources/0/path hides_workdir', '/artifacts/outputs/1/path repeated'],
   ]);
+});
+
+it('takes as little as its parts run with, whatever their number (C-38)', () => {
+  for (const count of [0, 1, 2, 6, 11, 12]) {
+    const services = Array.from({ length: count }, (_, index) => service({ name: `s-${index}` }));
+    const requirements = { cpu: (count + 1) / 10, memory_mb: 64 * (count + 1) };
+    expect(placesOf({ ...smallest, runtime: { ...smallest.runtime, services }, requirements }), `${count}`).toEqual([]);
+  }
 });
 
 it('warns of memory that the task shares with its services, how much each gets of it, and of cards, which services never get', () => {

@@ -206,6 +206,12 @@ describe('a job of a revision', () => {
     expect(wrongOf(await submit({ revision: sha256, options: { sandbox: 'runc' } }))).toEqual(['/options/sandbox']);
     const odd = await submit({ revision: sha256, requirements: { profile: 'cpu', gpu_count: 1 } });
     expect([odd.status, ...wrongOf(odd)]).toEqual([422, '/requirements/gpu_count']);
+    const services = [{ name: 'model', command: ['x'], scope: 'project' }];
+    const runtime = { ...manifest.runtime, services };
+    const shared = (await haveRevision(server, Buffer.from('one model'), {}, { ...manifest, runtime })).sha256;
+    expect(wrongOf(await submit({ revision: shared, options }))).toEqual(['/options/build_network']);
+    const small = await submit({ revision: shared, requirements: { cpu: 0.1, memory_mb: 64 } });
+    expect([small.status, ...wrongOf(small)]).toEqual([422, '/requirements/cpu', '/requirements/memory_mb']);
   });
 
   it('has a payload of at most 256 KiB', async () => {
@@ -274,7 +280,7 @@ describe('a job of a revision', () => {
     const mixed = await haveRevision(server, Buffer.from('mixed'), {}, both);
     await offer({ sandboxes: ['gvisor'], builds: true, plans: ['shared_services'] });
 
-    expect((await submit({ revision: own.sha256, requirements: { cpu: 0.1 } })).status).toBe(201);
+    expect((await submit({ revision: own.sha256, requirements: { cpu: 0.2 } })).status).toBe(201);
     const { steps } = (await host.agent.accept()).params as JobPlan;
     expect(steps[0]?.env.values).toMatchObject({
       COMPUTALOT_SERVICE_DB_STATE: 'ready',
