@@ -267,19 +267,22 @@ describe('a build', () => {
   });
 
   it('that fails tells the instruction, its number and what it has written (C-26)', async () => {
-    const init = [{ label: 'one', command: ['/bin/sh', '-c', 'echo lost; exit 3'], cwd: '.', env: {} }];
-    const source = sourceOf({ init });
+    const shell = (label: string, script: string) => ({ label, command: ['/bin/sh', '-c', script], cwd: '.', env: {} });
+    const source = sourceOf({ init: [shell('one', 'echo lost; exit 3'), shell('two', 'echo never')] });
+    const begun: string[] = [];
+    const onProgress: BuildOptions['onProgress'] = ({ text }) => begun.push(text);
 
-    await expect(build('FROM tiny', { source })).rejects.toMatchObject({
+    await expect(build('FROM tiny', { source, onProgress })).rejects.toMatchObject({
       code: 'build.failed',
       detail: {
         label: 'one',
         step: 5,
-        steps: 5,
+        steps: 8,
         instruction: expect.stringMatching(/^RUN /),
         tail: expect.stringContaining('lost'),
       },
     });
+    expect(begun.at(-1)).toContain('lost');
     expect(await engine.builtImage({ projectId: 'project-1', source }, never())).toBeUndefined();
   });
 

@@ -16,6 +16,7 @@ import { openFolder } from '../../src/kit/tarball/open-folder.ts';
 import { canonicalTar, writePacked } from '../../src/kit/tarball/write-tar.ts';
 import { needsOf } from '../../src/manifests/computalot/requirements.ts';
 import { readJob } from '../../src/manifests/job-dialects.ts';
+import { judgeFiles } from '../../src/server/revisions/judge-files.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { type GvisorWithCards, gvisorWithCards } from '../support/gvisor-with-cards.ts';
 import { type Hub, hubServer } from '../support/hub-server.ts';
@@ -31,7 +32,7 @@ const manifest = {
     ...{ kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' },
     init: { commands: [{ command: ['python', 'prepare.py'], env: { UPTO: '10' } }] },
   },
-  validation: { executables: ['python'], files: ['job.py', 'table.json'] },
+  validation: { executables: ['python'], files: ['job.py', '/workspace/table.json'] },
   entrypoint: { command: ['python', 'job.py'] },
   artifacts: { upload: [{ name: 'sum', path: 'sum.json', required: true }] },
 };
@@ -233,6 +234,13 @@ async function run(jobId: string, document: Document = manifest) {
     pulls: at(' layers'),
   };
 }
+
+it('a project is one that a push takes', async () => {
+  const tarball = await openFolder(join(dir, 'project'));
+
+  expect(await judgeFiles(tarball, manifest)).toMatchObject({ errors: [], bases: ['python:3.13'] });
+  expect((await judgeFiles(tarball, withData(true))).errors).toEqual([]);
+});
 
 it('a project is built once, runs under gVisor with a read-only root, and what it made is kept (C-4, C-25, C-72, C-78 to C-80)', async () => {
   const first = await run('project-first');
