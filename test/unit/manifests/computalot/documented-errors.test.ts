@@ -177,7 +177,7 @@ const outcomes: readonly (readonly [what: string, file: string, title: string])[
   ],
   [
     ...(['such a write that the task fails by', 'integration/project-run'] as const),
-    'a task that saves beside its code has failed, and is told where it can write',
+    'a task that saves beside its code as %s has failed, and is told where it can write',
   ],
   [
     ...(['a task that is killed before its end', 'integration/example-project'] as const),
