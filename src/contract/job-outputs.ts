@@ -49,7 +49,30 @@ export const OutputOffer = Type.Object(
 );
 export type OutputOffer = Static<typeof OutputOffer>;
 
-/** Answer to an offer, and to each piece: PUT `<jobOutputsPath>/<job_id>/<sha256>?offset=<received>`. */
+export const EarlyUpload = Type.String({ pattern: '^[0-9a-f]{32}$', description: 'Chosen by the node, by chance.' });
+
+/**
+ * POST `earlyOutputsPath`: a node begins to send an output that it still reads, so that nobody knows its sha256 yet. Safe to repeat. A
+ * control plane that does not know the path answers 404, and is sent everything once its sha256 is known.
+ *
+ * Pieces are PUT to `<earlyOutputsPath>/<upload>?offset=<received>`, all but the last byte: that one comes with the sha256, as a piece
+ * of the output that was offered then, with `early=<upload>` for what is before it. DELETE of `<earlyOutputsPath>/<upload>` drops it.
+ */
+export const EarlyOutput = Type.Object(
+  {
+    job_id: OutputOffer.properties.job_id,
+    upload: EarlyUpload,
+    name: KeptOutput.properties.name,
+    bytes: KeptOutput.properties.bytes,
+  },
+  { ...closed, description: 'An output that a node still reads.' },
+);
+export type EarlyOutput = Static<typeof EarlyOutput>;
+
+/**
+ * Answer to an offer, to an early output, and to each piece: PUT `<jobOutputsPath>/<job_id>/<sha256>?offset=<received>`, or that of an
+ * early one.
+ */
 export const OutputReceived = Type.Object(
   {
     received: Type.Integer({ minimum: 0, description: 'Bytes that are here: the next piece begins behind them.' }),

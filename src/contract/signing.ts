@@ -20,6 +20,8 @@ export const releasesPath = '/agent/v1/releases';
 export const bootstrapPath = '/agent/v1/bootstrap';
 /** Behind it `/<job_id>/<sha256>`, where a node puts what is kept of a job, by the bearer of its session. */
 export const jobOutputsPath = '/agent/v1/job-outputs';
+/** Behind it `/<upload>`, where a node puts an output that it still reads, by the bearer of its session. */
+export const earlyOutputsPath = '/agent/v1/early-outputs';
 /** Behind it `/<sha256>`, where a node gets the tar of a revision that it has a job of, by the bearer of its session. */
 export const revisionsPath = '/agent/v1/revisions';
 export const goodbyePath = '/agent/v1/goodbye';

@@ -66,7 +66,7 @@ export function createControlPlane(parts: ServerParts): ControlPlane {
   const { store, keys, log, clock, settings, version, tls, checkAnswers = false } = parts;
   const samples = new MetricsBoard();
   const reports = { environment: environmentOf(settings), clock, metrics: samples, queue: () => queue };
-  const outputs = new OutputFiles(parts.outputs, store);
+  const outputs = new OutputFiles(parts.outputs, store, () => clock.monotonicMs());
   const revisions = new RevisionFiles(parts.revisions, store);
   const updates = followingUpdates(parts.sink ?? reconciler(reports), () => queue, clock);
   const sink = followingJobs(updates, { queue: () => queue, outputs, clock });

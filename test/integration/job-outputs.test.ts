@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
 import { expect, it } from 'vitest';
 import { outputDestination } from '../../src/agent/control-plane/hand-over.ts';
@@ -30,7 +31,10 @@ const token = server.adminToken ?? '';
 await server.stop();
 const store = openSqliteStore(join(dataDir, 'control-plane.db'));
 const bearer = await nodeWithSession(store, 'node-1');
-await store.write((tx) => tx.jobs.insert(aJob(ended)));
+await store.write(async (tx) => {
+  await tx.jobs.insert(aJob(ended));
+  await tx.jobs.insert(aJob({ id: 'job-2' }));
+});
 await store.close();
 server = await serveProcess(dataDir);
 atFileEnd(() => server.stop());
@@ -87,6 +91,64 @@ it('an output goes on where it was when its control plane was killed in the midd
   expect(readdirSync(join(folder, 'jobs', 'job-1'))).toEqual(['model.json']);
 });
 
+it('an output that is sent while it is read is whole, though its control plane is killed meanwhile (X-20)', async () => {
+  const content = randomBytes(40 * 2 ** 20);
+  const early: number[] = [];
+  const restarted = Promise.withResolvers<void>();
+  let halfway: () => Promise<unknown> = () => restarted.promise;
+  const restart = async () => {
+    await server.stop('SIGKILL');
+    server = await serveProcess(dataDir);
+    restarted.resolve();
+  };
+  const sending = (): NonNullable<OutputDestination['early']> => {
+    const its = plane().early;
+    if (!its) throw new Error('It takes nothing early');
+    return its;
+  };
+  const destination: OutputDestination = {
+    offer: (offer, stop) => plane().offer(offer, stop),
+    send: (piece, stop) => plane().send(piece, stop),
+    early: {
+      begin: (output, stop) => sending().begin(output, stop),
+      drop: (upload, stop) => sending().drop(upload, stop),
+      send: async (piece, stop) => {
+        early.push(piece.offset);
+        const [answer] = await Promise.all([sending().send(piece, stop), early.length === 2 && restart()]);
+        return answer;
+      },
+    },
+  };
+  const outputs = openOutputs({
+    ...{ destination, folder: join(folder, 'early'), clock: systemClock, log: createLog({ level: 'silent' }) },
+    ...{
+      limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 },
+      engine: { getArchive: async () => archiveOf(content, () => halfway()) },
+    },
+  });
+  const take = (name: string) => {
+    const output = { name, volume: 'data', path: 'model.bin', type: 'artifact', required: true } as const;
+    return outputs.take(output, { job: 'job-2', container: 'c', target: '/data' }, signal);
+  };
+
+  const kept = await take('model');
+  const isHandedOver = await outputs.handedOver('job-2', 60_000, signal);
+  early.length = 0;
+  halfway = () => eventually(() => expect(early).toContain(4 * 2 ** 20));
+  content.writeUInt8(content.readUInt8(0) ^ 1, 0);
+  const second = await take('second');
+  await outputs.handedOver('job-2', 60_000, signal);
+  const fetched = await gpuaas('jobs', 'artifacts', 'job-2', 'second', '-o', join(folder, 'second'), '--json');
+
+  expect(isHandedOver).toBe(true);
+  expect(JSON.parse(fetched.out)).toMatchObject({ sha256: second?.sha256, bytes: content.length });
+  expect(readFileSync(join(folder, 'second')).equals(content)).toBe(true);
+  const names = readdirSync(join(dataDir, 'job-outputs', 'p1'));
+  expect(names).toEqual(expect.arrayContaining([kept?.sha256, second?.sha256]));
+  expect(names.filter((name) => name.includes('early'))).toEqual([]);
+  await outputs.close();
+});
+
 it('an output goes on behind its second GiB (X-20)', async () => {
   const bytes = 2 ** 32;
   const output: KeptOutput = {
@@ -107,9 +169,17 @@ it('an output goes on behind its second GiB (X-20)', async () => {
   expect(more).toEqual({ received: 2 ** 31 + 6, complete: false, refused: null });
 });
 
-function archiveOf(content: Buffer): Readable {
+/** What is behind its middle comes once `halfway` has. */
+function archiveOf(content: Buffer, halfway: () => Promise<unknown> = async () => undefined): Readable {
   const tar = pack();
   tar.entry({ name: 'model.bin' }, content);
   tar.finalize();
-  return Readable.from(tar as unknown as AsyncIterable<Uint8Array>, { objectMode: false });
+  const halves = async function* () {
+    const whole = await buffer(tar as unknown as Readable);
+    const middle = Math.floor(whole.length / 2);
+    yield whole.subarray(0, middle);
+    await halfway();
+    yield whole.subarray(middle);
+  };
+  return Readable.from(halves(), { objectMode: false });
 }

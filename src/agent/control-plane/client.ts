@@ -57,10 +57,19 @@ export async function put<S extends TSchema>(
   return await answered(origin, path, { ...options, method: 'PUT', type: 'application/octet-stream', body });
 }
 
+/** The same for what is to go. */
+export async function remove<S extends TSchema>(
+  origin: ControlPlaneOrigin,
+  path: string,
+  options: CallOptions<S>,
+): Promise<Static<S>> {
+  return await answered(origin, path, { ...options, method: 'DELETE' });
+}
+
 interface Sent<S extends TSchema> extends CallOptions<S> {
-  readonly method: 'POST' | 'PUT';
-  readonly type: string;
-  readonly body: Uint8Array;
+  readonly method: 'POST' | 'PUT' | 'DELETE';
+  readonly type?: string;
+  readonly body?: Uint8Array;
 }
 
 async function answered<S extends TSchema>(
@@ -97,8 +106,8 @@ async function exchange(
   const request: RequestOptions = {
     method,
     headers: {
-      'content-type': type,
-      'content-length': body.length,
+      ...(type !== undefined && { 'content-type': type }),
+      'content-length': body?.length ?? 0,
       ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
     },
     signal: signal ? AbortSignal.any([timeout, signal]) : timeout,

@@ -2,17 +2,22 @@
  * Hands one spooled output over to the control plane, piece by piece, however long that takes: over lost connections, its
  * restarts and ours. How much is there already is its own word each time.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { AgentError } from '../../contract/failures.ts';
 import type { OutputOffer, OutputReceived } from '../../contract/job-outputs.ts';
 import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { FilePieces } from './file-pieces.ts';
+import { isFinal } from './final-refusal.ts';
+import type { EarlyDestination, SentEarly } from './hand-over-early.ts';
 import type { Spooled } from './spool.ts';
 
 /** The control plane, as the node reaches it; both throw `control_plane.*`. */
 export interface OutputDestination {
   offer(offer: OutputOffer, signal: AbortSignal): Promise<OutputReceived>;
   send(piece: OutputPiece, signal: AbortSignal): Promise<OutputReceived>;
+  /** Undefined for one that takes only what is offered. */
+  readonly early?: EarlyDestination;
 }
 
 export interface OutputPiece {
@@ -20,6 +25,8 @@ export interface OutputPiece {
   readonly sha256: string;
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** What is before it was sent as this, if it is not there yet. */
+  readonly early?: string;
   /** How long the answer may take: with the last piece, all of it is read once more there. */
   readonly timeoutMs: number;
 }
@@ -30,15 +37,12 @@ export interface HandOverOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly backoff?: Backoff;
+  /** What was sent before the output was whole. */
+  readonly early?: SentEarly | undefined;
 }
 
 export type HandedOver = { readonly state: 'handed_over' } | { readonly state: 'refused'; readonly reason: string };
 
-/** Gets through within the time that a request has, also over a slow line. */
-const firstPieceBytes = 4 * 2 ** 20;
-/** For a line on which one of half of that was through in no time. */
-const mostPieceBytes = 16 * 2 ** 20;
-const quickMs = 2000;
 const usualBackoff: Backoff = { firstMs: 500, maxMs: 60_000, factor: 2 };
 /** Bytes in a millisecond that a control plane reads at least, to see that it has what was announced. */
 const readBytesPerMs = 20_000;
@@ -51,9 +55,10 @@ type HandedOn = Pick<Spooled, 'job' | 'output'>;
 export async function handOver({ job, output }: HandedOn, options: HandOverOptions): Promise<HandedOver> {
   const { clock, signal, backoff = usualBackoff } = options;
   let damaged = 0;
+  let { early } = options;
   for (let failed = 0; ; ) {
     try {
-      const answer = await attempt({ job, output }, options, () => {
+      const answer = await attempt({ job, output }, { ...options, early }, () => {
         failed = 0;
       });
       if (answer.refused !== null) return { state: 'refused', reason: answer.refused };
@@ -62,7 +67,8 @@ export async function handOver({ job, output }: HandedOn, options: HandOverOptio
       signal.throwIfAborted();
       if (!(error instanceof AgentError)) throw error;
       damaged += error.detail['refused_as'] === 'output.damaged' ? 1 : 0;
-      if (isFinal(error) || damaged >= maxDamaged) return { state: 'refused', reason: error.message };
+      if ((isFinal(error) && !early) || damaged >= maxDamaged) return { state: 'refused', reason: error.message };
+      early = stillThere(error, early);
     }
     failed += 1;
     await clock.pause(fullJitterDelay(backoff, failed), signal);
@@ -71,80 +77,37 @@ export async function handOver({ job, output }: HandedOn, options: HandOverOptio
 
 async function attempt(
   { job, output }: HandedOn,
-  { destination, file, clock, signal }: HandOverOptions,
+  { destination, file, clock, signal, early }: HandOverOptions,
   onProgress: () => void,
 ): Promise<OutputReceived> {
   let answer = await destination.offer({ job_id: job, output }, signal);
   if (answer.complete || answer.refused !== null) return answer;
+  let before = early && early.bytes > answer.received ? early : undefined;
   const handle = await open(file);
-  const pieces = new Pieces(handle, output.bytes);
+  const pieces = new FilePieces(handle, output.bytes);
   try {
     while (!answer.complete && answer.refused === null) {
-      const offset = answer.received;
+      const offset = before?.bytes ?? answer.received;
       const bytes = await pieces.at(offset);
       if (!bytes) return { received: 0, complete: false, refused: 'It is not whole on the host.' };
       const timeoutMs =
         30_000 + (offset + bytes.length === output.bytes ? Math.ceil(output.bytes / readBytesPerMs) : 0);
+      const piece = { job, sha256: output.sha256, offset, bytes, timeoutMs };
       const sentAt = clock.monotonicMs();
-      answer = await destination.send({ job, sha256: output.sha256, offset, bytes, timeoutMs }, signal);
-      const isQuick = bytes.length === pieces.size && clock.monotonicMs() - sentAt < quickMs;
-      if (isQuick) pieces.size = Math.min(pieces.size * 2, mostPieceBytes);
+      answer = await destination.send({ ...piece, ...(before && { early: before.upload }) }, signal);
+      before = undefined;
+      pieces.sent(bytes.length, clock.monotonicMs() - sentAt);
       if (answer.received > offset) onProgress();
       else if (!answer.complete && answer.refused === null) return answer;
     }
     return answer;
   } finally {
+    await pieces.settled();
     await handle.close();
   }
 }
 
-interface Piece {
-  readonly offset: number;
-  /** Undefined where the file is shorter. */
-  readonly bytes: Uint8Array | undefined;
-}
-
-/** Of a file that has so many bytes: the next one is read while one is on its way. */
-class Pieces {
-  /** Most bytes of those that are not read yet. */
-  size = firstPieceBytes;
-  readonly #file: FileHandle;
-  readonly #total: number;
-  #buffer = new Uint8Array();
-  #other = new Uint8Array();
-  #ahead: Promise<Piece> | undefined;
-
-  constructor(file: FileHandle, total: number) {
-    this.#file = file;
-    this.#total = total;
-  }
-
-  /** It is there until the next is asked for. */
-  async at(offset: number): Promise<Uint8Array | undefined> {
-    const ahead = await this.#ahead;
-    const { bytes } = ahead?.offset === offset ? ahead : await this.#read(offset);
-    if (bytes) {
-      this.#ahead = this.#read(offset + bytes.length);
-      // Told with the next.
-      this.#ahead.catch(() => undefined);
-    }
-    return bytes;
-  }
-
-  async #read(offset: number): Promise<Piece> {
-    const length = Math.min(this.size, this.#total - offset);
-    if (length < 0) return { offset, bytes: undefined };
-    [this.#buffer, this.#other] = [this.#other, this.#buffer];
-    if (this.#buffer.length < length) this.#buffer = new Uint8Array(length);
-    const bytes = this.#buffer.subarray(0, length);
-    const { bytesRead } = await this.#file.read(bytes, 0, length, offset);
-    return { offset, bytes: bytesRead < length ? undefined : bytes };
-  }
-}
-
-const passingRefusals: readonly unknown[] = ['node.untrusted', 'resource.conflict', 'disk.full', 'output.damaged'];
-
-/** A no that stays one. Another session, another sender and a full disk pass. */
-function isFinal({ code, detail }: AgentError): boolean {
-  return code === 'control_plane.refused' && !passingRefusals.includes(detail['refused_as']);
+/** Whatever was said no to with an early part: that may be gone, or wrong, and all of it is sent then. */
+function stillThere({ code }: AgentError, early: SentEarly | undefined): SentEarly | undefined {
+  return code === 'control_plane.refused' ? undefined : early;
 }

@@ -6,10 +6,11 @@ import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { Slots } from '../../kit/slots.ts';
 import type { Archive, ContainerEngine, LogEntry } from '../../runtime/engine.ts';
+import { EarlyHandOver } from './early-hand-over.ts';
 import { handOver, type OutputDestination } from './hand-over.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
 import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
-import { type Look, lookAt, takeTar } from './take-tar.ts';
+import { type FileFacts, type Look, lookAt, takeTar } from './take-tar.ts';
 
 export interface OutputsOptions {
   readonly engine: Pick<ContainerEngine, 'getArchive'>;
@@ -43,6 +44,8 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
   const slots = new Slots(parallel);
   /** What is handed over or waits for that, by job and name. */
   const underWay = new Map<string, { readonly stop: AbortController; readonly end: Promise<void> }>();
+  /** By job and name. */
+  const lastTaken = new Map<string, FileFacts>();
   for (const spooled of spool.waiting()) begin(spooled);
 
   return {
@@ -54,14 +57,24 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       // What is being written is not read: its first header says so.
       const newest = until === undefined ? undefined : until - settlingMs;
       const most = { bytes: limits.each, entries: maxEntries, names: maxNames, newest };
+      const key = `${where.job}/${output.name}`;
+      const early = earlyOf(where.job, output.name);
+      let facts: FileFacts | undefined;
+      const fill: Fill = async (write, file) => {
+        const onFile = (its: FileFacts) => {
+          facts = its;
+          if (isNews(where.job, output.name, its)) early?.begin(its.size, file);
+        };
+        const taken = await named(output, takeTar(archive, write, most, onFile));
+        if (until !== undefined && !(await named(output, isAsTaken(taken.look, read)))) {
+          throw new AgentError('output.unsettled', { output: output.name, path: output.path });
+        }
+        return filled(output, where, taken);
+      };
       try {
-        return await keep(where.job, async (write) => {
-          const taken = await named(output, takeTar(archive, write, most));
-          if (until !== undefined && !(await named(output, isAsTaken(taken.look, read)))) {
-            throw new AgentError('output.unsettled', { output: output.name, path: output.path });
-          }
-          return filled(output, where, taken);
-        });
+        const kept = await keep(where.job, fill, early);
+        if (facts) lastTaken.set(key, facts);
+        return kept;
       } finally {
         // Where there is no room for it, nobody has begun to read.
         archive.destroy();
@@ -91,6 +104,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     },
     forget: async (job) => {
       await stop((key) => key.startsWith(`${job}/`));
+      for (const key of lastTaken.keys()) if (key.startsWith(`${job}/`)) lastTaken.delete(key);
       spool.forget(job);
     },
     close: async () => {
@@ -116,13 +130,38 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     };
   }
 
-  async function keep(job: string, fill: Fill): Promise<KeptOutput> {
-    const { spooled, isNew } = await spool.keep(job, fill);
-    if (isNew) begin(spooled);
-    return spooled.output;
+  async function keep(job: string, fill: Fill, early?: EarlyHandOver): Promise<KeptOutput> {
+    let isSent = false;
+    try {
+      const { spooled, isNew } = await spool.keep(job, fill);
+      if (isNew) begin(spooled, early);
+      isSent = isNew;
+      return spooled.output;
+    } finally {
+      if (!isSent) void early?.drop();
+    }
   }
 
-  function begin(spooled: Spooled): void {
+  /** Undefined where none can be sent before it is whole. */
+  function earlyOf(job: string, name: string): EarlyHandOver | undefined {
+    if (!destination?.early) return undefined;
+    const parts = { destination: destination.early, slots, clock, log, closing: closing.signal };
+    return new EarlyHandOver({ job_id: job, name }, parts);
+  }
+
+  /**
+   * True where there is reason to think that a file is another one than was kept, and nothing of it is handed over: a checkpoint is
+   * read again and again, and is seldom another one.
+   */
+  function isNews(job: string, name: string, { size, writtenAt }: FileFacts): boolean {
+    const key = `${job}/${name}`;
+    if (underWay.has(key)) return false;
+    const last = lastTaken.get(key);
+    if (last) return last.size !== size || last.writtenAt !== writtenAt;
+    return spool.find(job, name)?.output.bytes !== size;
+  }
+
+  function begin(spooled: Spooled, early?: EarlyHandOver): void {
     if (!destination || closing.signal.aborted) return;
     const key = keyOf(spooled);
     const before = underWay.get(key);
@@ -130,8 +169,12 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     const stopping = new AbortController();
     const signal = AbortSignal.any([stopping.signal, closing.signal]);
     const file = spool.fileOf(spooled);
-    const end = slots
-      .run(signal, () => handOver(spooled, { destination, file, clock, signal }))
+    const run = async () => {
+      // That has a place of its own until then.
+      const sent = await early?.sent();
+      return await slots.run(signal, () => handOver(spooled, { destination, file, clock, signal, early: sent }));
+    };
+    const end = run()
       .then((handed) => {
         if (handed.state === 'refused') {
           const { job: instance, output } = spooled;
@@ -146,6 +189,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
         if (!signal.aborted) log.error({ err, instance: spooled.job }, 'an output cannot be handed over');
       })
       .finally(() => {
+        void early?.drop();
         if (underWay.get(key)?.stop === stopping) underWay.delete(key);
       });
     underWay.set(key, { stop: stopping, end });

@@ -15,6 +15,7 @@ import { isDiskFull } from '../../kit/disk-full.ts';
 import { syncFile, syncPath, writeDurable } from '../../kit/durable.ts';
 import { namesIn } from '../../kit/names-in.ts';
 import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
+import { GrowingFile } from './growing-file.ts';
 import { gibibytes, type Room, type RoomLimits, SpoolRoom } from './spool-room.ts';
 import type { Write } from './take-tar.ts';
 
@@ -33,8 +34,8 @@ export interface Spooled extends Note {
   readonly job: string;
 }
 
-/** Writes an output, and says what it is. */
-export type Fill = (write: Write) => Promise<Omit<KeptOutput, 'sha256' | 'bytes'>>;
+/** Writes an output, which can be read meanwhile, and says what it is. */
+export type Fill = (write: Write, file: GrowingFile) => Promise<Omit<KeptOutput, 'sha256' | 'bytes'>>;
 
 export interface SpoolLimits extends RoomLimits {
   /** Most bytes of one output. */
@@ -148,7 +149,12 @@ export class Spool {
     const file = await open(part, 'wx', 0o600);
     const hash = createHash('sha256');
     let bytes = 0;
-    const pieces = new Pieces(hash, (piece) => room.write(piece.length, () => file.appendFile(piece)));
+    const growing = new GrowingFile(part);
+    const append = async (piece: Uint8Array) => {
+      await file.appendFile(piece);
+      growing.grow(piece.length);
+    };
+    const pieces = new Pieces(hash, (piece) => room.write(piece.length, () => append(piece)));
     const write: Write = async (chunk) => {
       bytes += chunk.length;
       if (bytes > this.#limits.each) {
@@ -157,11 +163,12 @@ export class Spool {
       await pieces.add(chunk);
     };
     try {
-      const facts = await fill(write);
+      const facts = await fill(write, growing);
       await pieces.end();
       return { facts, sha256: hash.digest('hex'), bytes };
     } finally {
       await pieces.settled();
+      growing.end();
       await file.close();
     }
   }

@@ -36,6 +36,13 @@ export interface Look {
   readonly print: string;
 }
 
+/** Of a file that is taken as it is. */
+export interface FileFacts {
+  readonly size: number;
+  /** When it was last written to, in milliseconds since 1970. */
+  readonly writtenAt: number;
+}
+
 /** Takes the next bytes; the chunk is the caller's again when it resolves. */
 export type Write = (chunk: Uint8Array) => Promise<void>;
 
@@ -56,16 +63,22 @@ interface First {
 type Use<T> = (first: First, rest: AsyncIterator<Entry>) => Promise<T>;
 
 /**
- * `output.refused` for what is neither file nor folder, is too large, or is no sound tar, `output.unsettled` for what was written to
+ * `onFile` hears of a file before its bytes come. `output.refused` for what is neither file nor folder, is too large, or is no sound tar, `output.unsettled` for what was written to
  * too late, as the first header says that shows it. Fails as `from` and `write` do.
  */
-export async function takeTar(from: Archive, write: Write, limits: TarLimits): Promise<TakenTar> {
+export async function takeTar(
+  from: Archive,
+  write: Write,
+  limits: TarLimits,
+  onFile?: (file: FileFacts) => void,
+): Promise<TakenTar> {
   return await reading(from, async ({ header, content }, entries) => {
     const { type, name, size } = header;
     const seen = new Seen(limits.newest);
     seen.add(header);
     if (type === 'file') {
       if (size > limits.bytes) throw tooLarge(limits.bytes);
+      onFile?.({ size, writtenAt: header.mtime?.getTime() ?? 0 });
       for await (const chunk of content) await write(chunk);
       return { kind: 'file', leftOut: new LeftOut(), look: seen.look() };
     }

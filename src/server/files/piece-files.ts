@@ -10,7 +10,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, type Stats, statSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
@@ -92,6 +92,24 @@ export class PieceFiles {
       moveDurable(from, this.#pathOf(group, name));
       await known();
     });
+  }
+
+  /**
+   * What is there of a file is there of another one from now on, unless that has as much: for one that is known by another name by now.
+   * Nobody waits for the first with the second in hand.
+   */
+  async becomes(from: Pick<AnnouncedFile, 'group' | 'name'>, to: Pick<AnnouncedFile, 'group' | 'name' | 'size'>) {
+    const [part, target] = [this.#partOf(from.group, from.name), this.#partOf(to.group, to.name)];
+    const sizeOf = (path: string) => statsOf(path)?.size ?? 0;
+    const move = async () => {
+      const known = this.#known.get(part);
+      this.#known.delete(part);
+      if (this.isWhole(to) || sizeOf(part) <= sizeOf(target)) return await rm(part, { force: true });
+      const hash = known?.stamp === stampOf(part) ? known.hash : undefined;
+      await rename(part, target);
+      this.#known.set(target, { hash, stamp: stampOf(target), synced: known?.synced ?? Promise.resolve() });
+    };
+    await this.#alone(to.group, to.name, async () => await this.#alone(from.group, from.name, move));
   }
 
   /** `disk.full` with `reason` where what else is on this disk would not keep its room. */

@@ -6,7 +6,13 @@
  * Of a name, the newest counts: once it is here, those before it go.
  */
 import { type Static, Type } from 'typebox';
-import { KeptOutput, maxOutputs, type OutputOffer, type OutputReceived } from '../../contract/job-outputs.ts';
+import {
+  type EarlyOutput,
+  KeptOutput,
+  maxOutputs,
+  type OutputOffer,
+  type OutputReceived,
+} from '../../contract/job-outputs.ts';
 import { closed } from '../db/entities/fields.ts';
 import type { Job } from '../db/entities/job.ts';
 import { StoredOutput } from '../db/entities/job-output.ts';
@@ -15,6 +21,7 @@ import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
 import type { ReadTx, Tx } from '../db/store.ts';
 import { found } from '../http/access.ts';
+import { presentAttempt } from '../jobs/jobs-at-work.ts';
 import { lateRefusal } from './late-outputs.ts';
 import type { OutputFiles } from './output-files.ts';
 
@@ -71,8 +78,30 @@ export async function offer(
   if (before === undefined) await tx.job_outputs.insert(row);
   else if (before.state !== 'stored') await tx.job_outputs.put(row);
   if (reason !== null) return { received: 0, complete: false, refused: reason };
+  const early = parts.outputLimits.project - (await usedBy(tx, project_id));
+  tx.afterCommit(() => parts.outputs.early.giveWay(project_id, early, row));
   if (before?.state !== 'stored' && parts.outputs.isWhole(content)) await arrived(tx, cause, content, parts);
   return { received: parts.outputs.received(content), complete: parts.outputs.isWhole(content), refused: null };
+}
+
+/** Begins to take an output of which nobody knows the sha256 yet, for the attempt that its node is at. */
+export async function offerEarly(
+  tx: ReadTx,
+  node: Node,
+  output: EarlyOutput,
+  { outputs, outputLimits }: OutputParts,
+): Promise<OutputReceived> {
+  const { project_id, attempt } = await earlyOwner(tx, node, output.job_id);
+  const left = outputLimits.project - (await usedBy(tx, project_id)) - outputs.early.bytesOf(project_id);
+  const room = Math.min(outputLimits.each, left);
+  return outputs.early.begin({ node_id: node.id, project_id, attempt }, output, room);
+}
+
+/** What is sent early is of an attempt that is at work; `resource.not_found` where there is none of this node. */
+export async function earlyOwner(tx: ReadTx, node: Node, jobId: string) {
+  const job = await jobOfNode(tx, node, jobId);
+  const { number } = found('job', jobId, presentAttempt(job));
+  return { project_id: job.project_id, attempt: number };
 }
 
 /** The bytes are here: whoever waits for them has them, but for a job that has ended meanwhile with others. */
@@ -117,6 +146,7 @@ function isWanted({ state, attempts }: Job, { name, sha256 }: StoredOutput): boo
 /** For a job that is removed: its outputs go with it. */
 export async function forgetOutputs(tx: Tx, jobId: string, outputs: OutputFiles): Promise<void> {
   for (const row of await tx.job_outputs.list({ where: { job_id: jobId } })) await forget(tx, row, outputs);
+  tx.afterCommit(() => outputs.early.dropOfJob(jobId));
 }
 
 async function forget(tx: Tx, row: StoredOutput, outputs: OutputFiles): Promise<void> {
@@ -133,6 +163,10 @@ async function use(tx: Tx, { project_id, sha256 }: Pick<StoredOutput, 'project_i
   const after = { id: project_id, bytes: Math.max(0, (before?.bytes ?? 0) + bytes) };
   if (before) await tx.job_output_use.put(after);
   else await tx.job_output_use.insert(after);
+}
+
+async function usedBy(tx: ReadTx, projectId: string): Promise<number> {
+  return (await tx.job_output_use.get(projectId))?.bytes ?? 0;
 }
 
 /** Why an offer cannot be, whoever makes it: nothing is kept of it, as a node could make as many as it likes. */
@@ -157,7 +191,7 @@ async function refusalOf(
 ): Promise<string | null> {
   if (bytes > each) return `It has ${gibibytes(bytes)}, and one output may have ${gibibytes(each)}.`;
   if ((await tx.job_outputs.count({ project_id, sha256, state: ['pending', 'stored'] })) > 0) return null;
-  const used = (await tx.job_output_use.get(project_id))?.bytes ?? 0;
+  const used = await usedBy(tx, project_id);
   if (used + bytes <= project) return null;
   return `The project keeps ${gibibytes(used)} of its jobs, and with ${gibibytes(bytes)} more it would be above ${gibibytes(project)}.`;
 }

@@ -1,8 +1,8 @@
 /** How nodes hand over what is kept of their jobs: they say what they have, and send it piece by piece. */
 import { Type } from 'typebox';
 import { identifierPattern } from '../../contract/identifiers.ts';
-import { OutputOffer, OutputReceived, Sha256 } from '../../contract/job-outputs.ts';
-import { jobOutputsPath } from '../../contract/signing.ts';
+import { EarlyOutput, EarlyUpload, OutputOffer, OutputReceived, Sha256 } from '../../contract/job-outputs.ts';
+import { earlyOutputsPath, jobOutputsPath } from '../../contract/signing.ts';
 import { closed } from '../db/entities/fields.ts';
 import type { Store } from '../db/store.ts';
 import { sendFile } from '../files/send-file.ts';
@@ -11,11 +11,17 @@ import { openRoute, type Route } from '../http/route.ts';
 import { Seats, whileSeated } from '../http/seats.ts';
 import { nodeAsking } from '../hub/admission.ts';
 import { presentAttempt } from '../jobs/jobs-at-work.ts';
-import { arrived, jobOfNode, newestOf, type OutputParts, offer } from './keep-outputs.ts';
+import { arrived, earlyOwner, jobOfNode, newestOf, type OutputParts, offer, offerEarly } from './keep-outputs.ts';
 import { lateRefusal } from './late-outputs.ts';
 
 /** Each holds a file open. A node sends two at a time. */
 const seatLimits = { what: 'uploads', all: 256, each: 4 };
+
+const offset = Type.Integer({
+  ...{ minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+  description: 'Where this piece begins: what was said to be received.',
+});
+const ofUpload = Type.Object({ upload: EarlyUpload }, closed);
 
 export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store }): Route[] {
   const { store, outputs } = parts;
@@ -63,15 +69,13 @@ export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store })
       ),
       query: Type.Object(
         {
-          offset: Type.Integer({
-            ...{ minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-            description: 'Where this piece begins: what was said to be received.',
-          }),
+          offset,
+          early: Type.Optional({ ...EarlyUpload, description: 'What is before it was sent as this.' }),
         },
         closed,
       ),
       answer: OutputReceived,
-      prepare: async ({ headers, params: { job_id, sha256 }, query: { offset }, file }) => {
+      prepare: async ({ headers, params: { job_id, sha256 }, query: { offset, early }, file }) => {
         const { node, output } = await store.read(async (tx) => {
           const asking = await nodeAsking(tx, headers.authorization);
           const job = await jobOfNode(tx, asking, job_id);
@@ -81,6 +85,7 @@ export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store })
           const late = own && own.state !== 'stored' ? await lateRefusal(tx, job, own) : null;
           return { node: asking, output: found('output', sha256, late === null ? own : undefined) };
         });
+        if (early !== undefined) await outputs.early.becomes(node.id, early, output);
         const seat = () => seats.take({ projectId: null, tokenId: node.id });
         if (file) await whileSeated(seat(), file, () => outputs.take(output, offset, file));
         return output;
@@ -94,6 +99,40 @@ export function nodeOutputRoutes(parts: OutputParts & { readonly store: Store })
           return { body: { received: 0, complete: false, refused: 'Its job is not there any more, or without it.' } };
         }
         return { body: { received: outputs.received(output), complete, refused: null } };
+      },
+    }),
+    openRoute({
+      ...{ method: 'POST', path: earlyOutputsPath, tag: 'agent', body: EarlyOutput, answer: OutputReceived },
+      summary: 'A node begins to send an output that it still reads, and learns how much of that is here.',
+      change: async ({ headers, body }, tx) => {
+        const node = await nodeAsking(tx, headers.authorization);
+        return { body: await offerEarly(tx, node, body, parts) };
+      },
+    }),
+    openRoute({
+      ...{ method: 'PUT', path: `${earlyOutputsPath}/{upload}`, tag: 'agent', file: true },
+      summary: 'Takes a piece of an output that its node still reads, but not the last byte.',
+      ...{ params: ofUpload, query: Type.Object({ offset }, closed), answer: OutputReceived },
+      prepare: async ({ headers, params: { upload }, query, file }) => {
+        const { node, early } = await store.read(async (tx) => {
+          const asking = await nodeAsking(tx, headers.authorization);
+          const its = outputs.early.get(asking.id, upload);
+          const { attempt } = await earlyOwner(tx, asking, its.job_id);
+          return { node: asking, early: found('early output', upload, its.attempt === attempt ? its : undefined) };
+        });
+        const seat = () => seats.take({ projectId: null, tokenId: node.id });
+        const piece = found('piece', upload, file);
+        return await whileSeated(seat(), piece, () => outputs.early.take(early, query.offset, piece));
+      },
+      change: async (_, __, received) => ({ body: received }),
+    }),
+    openRoute({
+      ...{ method: 'DELETE', path: `${earlyOutputsPath}/{upload}`, tag: 'agent', params: ofUpload },
+      ...{ summary: 'Drops what a node has sent of an output that it does not offer.', answer: OutputReceived },
+      change: async ({ headers, params: { upload } }, tx) => {
+        const node = await nodeAsking(tx, headers.authorization);
+        outputs.early.drop(node.id, upload);
+        return { body: { received: 0, complete: false, refused: null } };
       },
     }),
   ];

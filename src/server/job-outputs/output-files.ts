@@ -8,6 +8,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { StoredOutput } from '../db/entities/job-output.ts';
 import type { Store } from '../db/store.ts';
 import { type AnnouncedFile, PieceFiles } from '../files/piece-files.ts';
+import { EarlyOutputs } from './early-outputs.ts';
 
 export type Content = Pick<StoredOutput, 'project_id' | 'sha256' | 'bytes'>;
 
@@ -15,11 +16,14 @@ export type Content = Pick<StoredOutput, 'project_id' | 'sha256' | 'bytes'>;
 const orphanMs = 60 * 60 * 1000;
 
 export class OutputFiles {
+  /** Parts of what nobody knows the sha256 of yet. */
+  readonly early: EarlyOutputs;
   readonly #files: PieceFiles;
   readonly #store: Store;
 
-  constructor(folder: string, store: Store) {
+  constructor(folder: string, store: Store, monotonicMs: () => number) {
     this.#files = new PieceFiles(folder);
+    this.early = new EarlyOutputs(this.#files, monotonicMs);
     this.#store = store;
   }
 
@@ -56,7 +60,9 @@ export class OutputFiles {
 
   /** Takes away what a killed process has left. `now` in milliseconds since 1970, by the clock of the file system. */
   async dropOrphans(now: number): Promise<void> {
+    this.early.dropOld();
     for await (const { group, name, writtenAt } of this.#files.all()) {
+      if (await this.early.dropOrphan(group, name)) continue;
       if (writtenAt < now - orphanMs) await this.drop({ project_id: group, sha256: name });
     }
   }

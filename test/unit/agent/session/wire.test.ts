@@ -134,7 +134,7 @@ describe('a host that was let in', () => {
 
   it('tells once how a job stands that has changed a thousand times while the control plane was away', async () => {
     const { sink, queue } = ground;
-    const outputs = new OutputFiles(join(folder, 'outputs'), ground.store);
+    const outputs = new OutputFiles(join(folder, 'outputs'), ground.store, systemClock.monotonicMs);
     const reports: unknown[] = [];
     const jobs = followingJobs(recordingSink(), { queue: () => queue, clock: systemClock, outputs });
     sink.recorded = async (tx, node, record) => {
