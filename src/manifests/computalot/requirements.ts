@@ -106,24 +106,38 @@ export interface Storage {
   readonly parts: readonly { readonly part: string; readonly gib: number }[];
 }
 
+/** What is known of the disk of jobs of a project before one of them runs. */
+export interface StorageFacts {
+  readonly image: {
+    readonly bytes: number;
+    /** True where no host has said yet how large it is once it is built: then it takes more. */
+    readonly isPacked: boolean;
+  };
+  /** Bytes that its caches may grow to, as far as they are bounded. */
+  readonly caches: number;
+  /** True where its tasks leave checkpoints. */
+  readonly hasCheckpoints: boolean;
+}
+
 /**
- * The disk that a job has to find: what its author asks for, and never less than its image, of which at least the packed size is
- * known. Nothing is copied for its sandbox: the root is read-only and shared. Of what is left, caches have as much as they may
- * grow to, and everything else the rest.
+ * The disk that a job has to find: what its author asks for, and never less than its image. Nothing is copied for its sandbox: the root is
+ * read-only and shared. Of what is left, caches have as much as they may grow to, and everything else the rest: how that is divided only the
+ * task knows.
  */
-export function storageOf(
-  { storage_gb = 0 }: Requirements,
-  { image, caches }: { readonly image: number; readonly caches: number },
-): Storage {
-  const inGib = (size: number) => size / 2 ** 30;
-  const left = Math.max(0, storage_gb - inGib(image));
-  const cached = Math.min(left, inGib(caches));
+export function storageOf({ storage_gb = 0 }: Requirements, { image, caches, hasCheckpoints }: StorageFacts): Storage {
+  const imageGib = image.bytes / 2 ** 30;
+  const left = Math.max(0, storage_gb - imageGib);
+  const cached = Math.min(left, caches / 2 ** 30);
   const parts = [
-    { part: 'its image', gib: inGib(image) },
+    { part: image.isPacked ? 'its image as it is packed' : 'its image', gib: imageGib },
+    { part: 'a copy of it for its sandbox', gib: 0 },
     { part: 'its caches', gib: cached },
-    { part: 'temporary files, checkpoints and downloads', gib: left - cached },
+    {
+      part: hasCheckpoints ? 'temporary files, checkpoints and downloads' : 'temporary files and downloads',
+      gib: left - cached,
+    },
   ];
-  return { gib: Math.max(storage_gb, inGib(image)), parts: parts.filter(({ gib }) => gib > 0) };
+  return { gib: Math.max(storage_gb, imageGib), parts };
 }
 
 /** Who asks for the memory of a card asks for a card. */

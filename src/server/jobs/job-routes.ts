@@ -6,6 +6,7 @@ import { readStrictJson } from '../../contract/strict-json.ts';
 import { maxManifestBytes } from '../../manifests/read-document.ts';
 import { Event } from '../db/entities/event.ts';
 import { Job, JobDocument } from '../db/entities/job.ts';
+import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, found, members, projectAsked, projectFilter, visible } from '../http/access.ts';
 import { listOf, listQuery, page, pageOptions, pathOf } from '../http/lists.ts';
@@ -187,5 +188,15 @@ async function filesAsked(
     throw new AgentError('request.invalid', { errors: [wrong('revision', message)] });
   }
   const { manifest } = found('manifest of revision', sha256, await tx.revision_manifests.get(revision.id));
-  return { revision, manifest };
+  return { revision, manifest, imageBytes: await builtBytes(tx, revision) };
+}
+
+/** The largest that hosts tell of: which of them gets the job nobody knows yet. */
+async function builtBytes(tx: ReadTx, { project_id, sha256, prepared_on }: Revision): Promise<number | undefined> {
+  const nodes = await Promise.all(prepared_on.map(({ node_id }) => tx.nodes.get(node_id)));
+  const images = nodes
+    .flatMap((node) => node?.inventory?.kept ?? [])
+    .filter((item) => item.kind === 'image' && item.project_id === project_id && item.revision_sha256 === sha256);
+  const sizes = images.flatMap(({ bytes }) => bytes ?? []);
+  return sizes.length > 0 ? Math.max(...sizes) : undefined;
 }

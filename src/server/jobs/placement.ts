@@ -145,7 +145,8 @@ function lacking(needs: JobNeeds, granted: Granted, have: Amounts, cards: number
 /** With what most of it is for. */
 function diskWords({ disk_parts = [] }: JobNeeds): string {
   const [most] = disk_parts.toSorted((a, b) => b.gib - a.gib);
-  return most === undefined ? diskName : `${diskName} (most of it, ${round(most.gib)}, for ${most.part})`;
+  if (most === undefined || most.gib === 0) return diskName;
+  return `${diskName} (most of it, ${round(most.gib)}, for ${most.part})`;
 }
 
 const cardWords = 'GPUs';

@@ -82,6 +82,8 @@ export type JobRequest = Static<typeof JobRequest>;
 export interface ProjectFiles {
   readonly revision: Revision;
   readonly manifest: unknown;
+  /** How large its image is on a host that has built it; undefined where none has said. */
+  readonly imageBytes: number | undefined;
 }
 
 export interface PreparedJob {
@@ -110,7 +112,7 @@ export async function prepareJob(
   signal: AbortSignal,
 ): Promise<PreparedJob> {
   const { dialect, document, read, manifest } = files ? understandProject(files, request) : understand(request);
-  const storage = files && manifest && storageFor(files.revision, manifest);
+  const storage = files && manifest && storageFor(files, manifest);
   const asked = storage ? withRequirements(request.options, manifest, storage.gib) : request.options;
   const options = optionsOf(asked);
   const sha256 = documentHash(document, read.hidden);
@@ -157,11 +159,16 @@ function understandProject({ manifest: document }: ProjectFiles, { requirements 
   return { dialect: 'computalot' as const, document, read, manifest };
 }
 
-function storageFor({ bytes, bases }: Revision, { requirements = {}, cache_mounts = [] }: ProjectManifest): Storage {
-  const image = bases.reduce((sum, base) => sum + (base.bytes ?? 0), bytes);
+function storageFor(
+  { revision: { bytes, bases }, imageBytes }: ProjectFiles,
+  { requirements = {}, cache_mounts = [], artifacts = {} }: ProjectManifest,
+): Storage {
+  const packed = bases.reduce((sum, base) => sum + (base.bytes ?? 0), bytes);
+  const { outputs = [] } = artifacts;
   return storageOf(requirements, {
-    image,
+    image: { bytes: imageBytes ?? packed, isPacked: imageBytes === undefined },
     caches: cache_mounts.reduce((sum, { max_bytes = 0 }) => sum + max_bytes, 0),
+    hasCheckpoints: outputs.some(({ type }) => type === 'checkpoint'),
   });
 }
 

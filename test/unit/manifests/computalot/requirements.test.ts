@@ -62,18 +62,35 @@ describe('requirements', () => {
 const gib = 2 ** 30;
 const image = 'its image';
 const caches = 'its caches';
+const copy = 'a copy of it for its sandbox';
 const rest = 'temporary files, checkpoints and downloads';
 
 describe('the disk of a job', () => {
   it.each([
-    ['what its author asks for, in its parts', 40, 12, 20, 40, { [image]: 12, [caches]: 20, [rest]: 8 }],
-    ['caches for no more than is left of it', 40, 12, 100, 40, { [image]: 12, [caches]: 28 }],
-    ['its image at least, however little is asked for', 2, 12, 20, 12, { [image]: 12 }],
-    ['nothing of which nothing is known', 0, 0, 5, 0, {}],
+    ['what its author asks for, in its parts', 40, 12, 20, 40, { [image]: 12, [copy]: 0, [caches]: 20, [rest]: 8 }],
+    ['caches for no more than is left of it', 40, 12, 100, 40, { [image]: 12, [copy]: 0, [caches]: 28, [rest]: 0 }],
+    [
+      'its image at least, however little is asked for',
+      2,
+      12,
+      20,
+      12,
+      { [image]: 12, [copy]: 0, [caches]: 0, [rest]: 0 },
+    ],
+    ['nothing of which nothing is known', 0, 0, 5, 0, { [image]: 0, [copy]: 0, [caches]: 0, [rest]: 0 }],
   ])('is %s (C-44, C-45)', (_what, storage_gb, images, cached, whole, parts) => {
-    const storage = storageOf({ storage_gb }, { image: images * gib, caches: cached * gib });
+    const facts = { image: { bytes: images * gib, isPacked: false }, caches: cached * gib, hasCheckpoints: true };
+    const storage = storageOf({ storage_gb }, facts);
 
     expect(storage.gib).toBe(whole);
     expect(Object.fromEntries(storage.parts.map(({ part, gib: size }) => [part, size]))).toEqual(parts);
+  });
+
+  it('says of an image that no host has built how it is known, and nothing of checkpoints where there are none', () => {
+    const { parts } = storageOf({}, { image: { bytes: gib, isPacked: true }, caches: 0, hasCheckpoints: false });
+
+    expect(parts.map(({ part }) => part)).toEqual([
+      ...['its image as it is packed', copy, caches, 'temporary files and downloads'],
+    ]);
   });
 });

@@ -11,6 +11,7 @@ import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
 import type { JobDocument } from '../../../../src/server/db/entities/job.ts';
 import { sampleGpu } from '../../../support/gpus.ts';
 import { jobServer } from '../../../support/job-server.ts';
+import { inventory } from '../../../support/launch-samples.ts';
 import { haveRevision } from '../../../support/revision-samples.ts';
 
 const server = await jobServer();
@@ -185,7 +186,21 @@ describe('a job of a revision', () => {
     const { sha256 } = await haveRevision(server, Buffer.from('large'), { bases: large }, manifest);
     const refused = await submit({ revision: sha256 });
     expect(refused.body.error.code).toBe('job.unfit');
-    expect(refused.body.error.message).toContain('1024 GiB of disk (most of it, 1024, for its image)');
+    expect(refused.body.error.message).toContain('1024 GiB of disk (most of it, 1024, for its image as it is packed)');
+
+    // A host that has built it knows better.
+    await store.write(async (tx) => {
+      const node = await tx.nodes.get('node-1');
+      const revision = await tx.revisions.find({ project_id: 'p1', sha256 });
+      if (!node || !revision) throw new Error('they are gone');
+      const { id: node_id, runtime } = node;
+      const image = { kind: 'image' as const, project_id: 'p1', revision_sha256: sha256, bytes: 3 * 2 ** 40 };
+      const about = { id: '0'.repeat(24), name: null, class: null, max_bytes: null, used_at: null, in_use: false };
+      if (!runtime) throw new Error('the host has said nothing');
+      await tx.nodes.put({ ...node, inventory: { ...inventory({ runtime }), kept: [{ ...image, ...about }] } });
+      await tx.revisions.put({ ...revision, prepared_on: [{ node_id, at: '2026-11-27T10:00:00.000Z' }] });
+    });
+    expect((await submit({ revision: sha256 })).body.error.message).toContain('(most of it, 3072, for its image)');
 
     const cached = { name: 'models', scope: 'project_digest', path: '/cache', max_bytes: 5 * 2 ** 40 };
     const small = await haveRevision(server, Buffer.from('small'), { bases }, { ...manifest, cache_mounts: [cached] });
