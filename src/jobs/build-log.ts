@@ -24,15 +24,24 @@ export function buildLogName({ images }: Pick<JobPlan, 'images'>, id: string): s
   return place > 0 ? `build-${place + 1}` : 'build';
 }
 
+/** How long the rest of one that is over is there for whoever had begun to read it and is slow: what is kept of a job leaves it out. */
+const restMs = 60_000;
+
 /** Logs of the builds that jobs of this process wait for. */
 export class BuildLogs {
   /** By what a container of that name would be called. */
   readonly #open = new Map<string, BuildLog>();
 
-  /** One that can be read from now on, until it is disposed of. */
+  /** One that can be read from now on, until it is disposed of, and a minute more by those who had begun by then. */
   open(job: string, name: string): BuildLog {
     const container = containerName(job, name);
-    const log = new BuildLog(job, name, () => this.#open.delete(container));
+    const forget = () => {
+      if (this.#open.get(container) === log) this.#open.delete(container);
+    };
+    const log = new BuildLog(job, name, ({ isFollowed }) => {
+      if (isFollowed) setTimeout(forget, restMs).unref();
+      else forget();
+    });
     this.#open.set(container, log);
     return log;
   }
@@ -55,7 +64,9 @@ interface Said {
 export class BuildLog {
   readonly job: string;
   readonly name: string;
-  readonly #onEnd: () => void;
+  readonly #onEnd: (log: BuildLog) => void;
+  /** Somebody has begun to follow it. */
+  isFollowed = false;
   #said: Said[] = [];
   /** Of those, from the first on, that are kept no more. */
   #dropped = 0;
@@ -67,7 +78,7 @@ export class BuildLog {
   /** Of those who wait for more. */
   #more: PromiseWithResolvers<void> | undefined;
 
-  constructor(job: string, name: string, onEnd: () => void) {
+  constructor(job: string, name: string, onEnd: (log: BuildLog) => void) {
     this.job = job;
     this.name = name;
     this.#onEnd = onEnd;
@@ -90,6 +101,7 @@ export class BuildLog {
 
   /** As an engine gives the log of a container; one who follows and is slower than the build is told of a gap. */
   async *read({ cursor, tail, follow, signal }: LogOptions): AsyncGenerator<LogEntry, void, undefined> {
+    this.isFollowed ||= follow;
     const places = new LogReader(cursor);
     let skipped = cursor === undefined && tail !== undefined ? this.#count() - tail : 0;
     let at = this.#gone + this.#dropped;
@@ -134,7 +146,7 @@ export class BuildLog {
   /** Who follows it has all of it, and then its end. */
   [Symbol.dispose](): void {
     this.#isOver = true;
-    this.#onEnd();
+    this.#onEnd(this);
     this.#wake();
   }
 

@@ -129,7 +129,7 @@ async function* present(
       if (said === undefined) return;
       // X-18: of an attempt that has not begun, what those before it have left is what there is.
       const isOfBefore = isUnknown(said) && !now.isBegun && !now.isBuild && now.kept.logs.length > 0;
-      if (!isOfBefore) return yield endWith(now.isBuild && isUnknown(said) ? unsaidBuild : said);
+      if (!isOfBefore) return yield endWith(now.isBuild && isUnknown(said) ? unsaid(request) : said);
     }
   }
   yield endWith(yield* fromWhatWasKept(now, { places, tail: request.tail }, signal));
@@ -304,11 +304,10 @@ function isUnknown(failure: Failure | null): boolean {
 }
 
 /** Its host has not begun with it, or its agent is one of before: that hands over all that a build has said at its end. */
-const unsaidBuild = new AgentError('log.incomplete', {
-  reason:
-    'build: Its host says nothing of it yet; where its agent is an older one, the log is here when the build is over.',
-  steps: ['build'],
-}).toFailure();
+function unsaid({ step: build = '' }: JobLogRequest): Failure {
+  const reason = `${build}: Its host says nothing of it yet; where its agent is an older one, the log is here when the build is over.`;
+  return new AgentError('log.incomplete', { reason, steps: [build] }).toFailure();
+}
 
 function isStepOver({ step }: Pick<Present, 'step'>): boolean {
   return step !== undefined && stepHasEnded(step.state);

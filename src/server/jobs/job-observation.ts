@@ -19,7 +19,6 @@ import { stepNamed } from '../job-outputs/step-names.ts';
 import { readJobLog } from './job-log.ts';
 import { visibleJob } from './job-routes.ts';
 import { untoldStep } from './job-view.ts';
-import { isLogOfBuild } from './kept-log.ts';
 import { stepLogs } from './step-logs.ts';
 
 export interface JobObservationOptions {
@@ -112,7 +111,7 @@ function reportOf({ state, reason, failure, started_at, ended_at, steps }: Job, 
 async function partNamed(tx: ReadTx, job: Job, name: string): Promise<string | undefined> {
   const step = stepNamed(job, name);
   if (step) return step.id;
-  if (isLogOfBuild(job, name)) return name;
+  if (name === 'build' && job.needs.builds === true) return name;
   const kept = await outputsOf(tx, job.id);
   return kept.some((output) => output.kind === 'log' && output.name === `${name}.log`) ? name : undefined;
 }

@@ -163,7 +163,6 @@ describe('an image that a host builds', () => {
       ['goes on'],
     ]);
     expect(job.record.outputs).toMatchObject([{ name: 'build.log' }]);
-    expect(logs.namesOf('job-1')).toEqual([]);
   });
 
   it('has a log of its own beside that of another image', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { LogItem } from '../../../../src/agent/logs/log-source.ts';
 import { type LogPlaces, openLogSources } from '../../../../src/agent/logs/open-sources.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
@@ -76,7 +76,7 @@ function building() {
 const words = (items: readonly LogItem[]) =>
   items.map((item) => ('gap' in item ? 'gap' : [item.service, item.data.toString()]));
 
-it('what a build says is read as that of a service of its job, while it is at work and no longer', async () => {
+it('what a build says is read as that of a service of its job, while it is at work and for who is slow a minute more', async () => {
   const { log, read } = building();
   log.push('one\n');
   log.push('two\n');
@@ -90,6 +90,7 @@ it('what a build says is read as that of a service of its job, while it is at wo
   ]);
   expect(words(await Array.fromAsync(read(undefined, false, cursor)))).toEqual([['build', 'two']]);
   log.push('three\n');
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
   log[Symbol.dispose]();
   const rest = await Promise.all(following.map((each) => Array.fromAsync(each)));
 
@@ -99,6 +100,11 @@ it('what a build says is read as that of a service of its job, while it is at wo
       [service, 'three'],
     ]),
   );
+  expect(words(await Array.fromAsync(read(undefined, true, cursor)))).toEqual(
+    ['two', 'three'].map((each) => ['build', each]),
+  );
+  vi.advanceTimersByTime(60_000);
+  vi.useRealTimers();
   await expect(read('build').next()).rejects.toMatchObject({ code: 'service.not_found' });
   await expect(read(undefined).next()).rejects.toMatchObject({ code: 'container.not_found' });
 });

@@ -79,6 +79,7 @@ describe('a job of a revision', () => {
     // As an agent of before does, for which a build has no log.
     host.agent.send({ type: 'logs_end', stream, failure: new AgentError('service.not_found').toFailure() });
     expect((await reading).body).toContain('where its agent is an older one, the log is here when the build is over');
+    expect((await call('GET', `/api/v1/jobs/${body.id}/logs?step=build-7`, { as: 'viewer' })).status).toBe(404);
     expect(plan).toMatchObject({ sandbox: 'gvisor', resources: { gpu_count: 0, cpu_cores: 1, memory_gib: 1 } });
     expect(plan.images[0]?.source).toMatchObject({
       ...{ kind: 'build', revision_sha256: sha256, revision_bytes: 5, bases: { 'python:3.11': reference } },
