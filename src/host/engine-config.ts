@@ -7,7 +7,7 @@
  */
 import { AgentError } from '../contract/failures.ts';
 import { readStrictJson } from '../contract/strict-json.ts';
-import { withNvproxy } from './gvisor-cards.ts';
+import { flagOf, withNvproxy } from './gvisor-args.ts';
 import type { RuntimeProgram } from './gvisor-program.ts';
 
 export interface EngineWishes {
@@ -93,7 +93,7 @@ function isBounded(options: unknown): boolean {
  * the kernel's a container is in its namespace as ever. And a sandbox that opens files of its host by itself empties one of a mount
  * that is read-only, when its root opens that to be written anew, before it refuses to: the process that else opens them does not.
  */
-const gvisorArgs = ({ gvisorDirectfs }: EngineWishes): Readonly<Record<string, string>> => ({
+const harmWithout = ({ gvisorDirectfs }: EngineWishes): Readonly<Record<string, string>> => ({
   '--network=host': 'its containers find no names, neither of their network nor of the world',
   ...(gvisorDirectfs && { '--directfs=false': 'its containers can empty files of what they have mounted read-only' }),
 });
@@ -101,14 +101,16 @@ const gvisorArgs = ({ gvisorDirectfs }: EngineWishes): Readonly<Record<string, s
 function runtimes(config: Json, wishes: EngineWishes, otherwise: string[]): Json {
   const { nvidiaRuntime, gvisorRuntime, gvisorCards } = wishes;
   const known = (config['runtimes'] ?? {}) as Json;
-  const args = gvisorArgs(wishes);
+  const harm = harmWithout(wishes);
   const wanted: Json = {
     ...(nvidiaRuntime === undefined ? {} : { nvidia: { path: nvidiaRuntime, runtimeArgs: [] } }),
-    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: Object.keys(args) } }),
+    ...(gvisorRuntime === undefined ? {} : { runsc: { path: gvisorRuntime, runtimeArgs: Object.keys(harm) } }),
   };
   const { runsc } = known as { readonly runsc?: { readonly runtimeArgs?: readonly string[] } };
-  for (const [arg, what] of Object.entries(runsc ? args : {})) {
-    if (!runsc?.runtimeArgs?.includes(arg)) otherwise.push(`Runtime runsc is without \`${arg}\`: ${what}.`);
+  for (const [arg, what] of Object.entries(runsc ? harm : {})) {
+    const [name = '', value] = arg.slice(2).split('=');
+    if (flagOf(runsc?.runtimeArgs ?? [], name) === value) continue;
+    otherwise.push(`Runtime runsc is without \`${arg}\`: ${what}.`);
   }
   const missing = Object.fromEntries(Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name)));
   for (const [name, value] of Object.entries(wanted)) {

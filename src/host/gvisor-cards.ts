@@ -5,6 +5,7 @@
 import type { Gpu } from '../contract/gpus.ts';
 import { isForGvisor } from '../contract/gpus.ts';
 import { engineHook } from './card-ways.ts';
+import { flagOf } from './gvisor-args.ts';
 import type { RuntimeProgram } from './gvisor-program.ts';
 import { runProgram } from './run-program.ts';
 
@@ -26,7 +27,8 @@ export async function whyNoneInGvisor(
   if (cards.length === 0) return 'The host has no whole card of NVIDIA, and gVisor knows no others.';
   const runtime = programs.get(name);
   if (runtime === undefined) return `The engine does not tell which program its runtime ${name} is.`;
-  if (!hasNvproxy(runtime.args)) return `The runtime ${name} of the engine is registered without --nvproxy.`;
+  if (flagOf(runtime.args, 'nvproxy') !== 'true')
+    return `The runtime ${name} of the engine is registered without --nvproxy.`;
   if ((await find(engineHook)) === null)
     return `The engine cannot give cards by their ids: ${engineHook} is not there.`;
   const known = await knownDrivers(runtime.path, signal);
@@ -37,26 +39,11 @@ export async function whyNoneInGvisor(
   return strange.size === 0 ? undefined : `${runtime.path} does not know the driver ${[...strange].join(', ')}.`;
 }
 
-/** Flags of Go: one dash or two, and the last one counts. */
-const nvproxyFlag = /^--?nvproxy(=|$)/;
-
-function hasNvproxy(args: readonly string[]): boolean {
-  const last = args.findLast((arg) => nvproxyFlag.test(arg));
-  return last !== undefined && /nvproxy(=(1|t|T|true|TRUE|True))?$/.test(last);
-}
-
-/** Arguments of gVisor with its nvproxy on or off; those very ones where it is so. */
-export function withNvproxy(args: readonly string[], isOn: boolean): readonly string[] {
-  if (hasNvproxy(args) === isOn) return args;
-  const others = args.filter((arg) => !nvproxyFlag.test(arg));
-  return isOn ? [...others, '--nvproxy'] : others;
-}
-
 /** A machine that has just started may be busy, and a no stands for an hour. */
-const listMs = 30_000;
+const listTimeoutMs = 30_000;
 
 /** Undefined where it does not tell. */
 export async function knownDrivers(runsc: string, signal: AbortSignal): Promise<string[] | undefined> {
-  const asked = await runProgram(runsc, ['nvproxy', 'list-supported-drivers'], { timeoutMs: listMs, signal });
+  const asked = await runProgram(runsc, ['nvproxy', 'list-supported-drivers'], { timeoutMs: listTimeoutMs, signal });
   return asked.outcome === 'exited' && asked.exitCode === 0 ? asked.stdout.split(/\s+/) : undefined;
 }

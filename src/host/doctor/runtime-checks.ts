@@ -1,8 +1,10 @@
 /** Checks of the programs on this host: approved engine and Compose. */
+import { readFile } from 'node:fs/promises';
 import type { RuntimeProbe } from '../../contract/workload-oci-runtime-status.ts';
 import type { ComposeProbe } from '../compose.ts';
+import { flagOf } from '../gvisor-args.ts';
 import { knownDrivers } from '../gvisor-cards.ts';
-import { askGvisor } from '../gvisor-program.ts';
+import { askGvisor, type RuntimeProgram } from '../gvisor-program.ts';
 import { runProgram } from '../run-program.ts';
 import { type Check, check, type Finding, fail, isAtLeast, ok, skipped, warn } from './check.ts';
 import { type AskEngine, type EngineReport, withEngine } from './engine-checks.ts';
@@ -114,6 +116,12 @@ async function judgeOffered(
       'Run bootstrap.sh --gvisor-cards, with a driver that `runsc nvproxy list-supported-drivers` lists, or take `gvisor_cards` out of the configuration.',
     );
   }
+  if (await emptiesFiles(runtimePrograms.get(name), signal)) {
+    return warn(
+      `The runtime ${name} of the engine is without --directfs=false: a task that is root can empty files that it has mounted read-only.`,
+      'Add it to `runtimeArgs` of that runtime in daemon.json, then `systemctl reload docker`. It counts for what is started after that.',
+    );
+  }
   const { path, version } = answer;
   const drivers = await input.nvidiaDrivers(signal);
   const known = drivers.length === 0 ? [] : ((await knownDrivers(path, signal)) ?? []);
@@ -124,4 +132,14 @@ async function judgeOffered(
         'Install a driver that `runsc nvproxy list-supported-drivers` lists, or a newer runsc.',
       )
     : ok(`${path} is ${version}${drivers.length > 0 ? ', and knows the driver of the cards' : ''}.`);
+}
+
+/** True for a gVisor that opens files of the host by itself: it can do otherwise since 2023, and has to be told to. */
+async function emptiesFiles(program: RuntimeProgram | undefined, signal: AbortSignal): Promise<boolean> {
+  if (program === undefined || flagOf(program.args, 'directfs') === 'false') return false;
+  // A script may give it what it is registered without.
+  const text = await readFile(program.path, 'latin1').catch(() => '');
+  if (text.startsWith('#!') && flagOf(text.split(/\s+/), 'directfs') === 'false') return false;
+  const asked = await runProgram(program.path, ['flags'], { timeoutMs: 5000, signal });
+  return asked.outcome === 'exited' && /^\s*-directfs$/m.test(`${asked.stdout}\n${asked.stderr}`);
 }

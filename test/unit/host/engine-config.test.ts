@@ -72,6 +72,17 @@ describe('the configuration of an engine', () => {
     expect(merged(JSON.stringify(config), wishes).otherwise).toEqual([]);
   });
 
+  it('reads what gVisor is given as gVisor does', () => {
+    const wishes = { liveRestore: true, gvisorDirectfs: true };
+    const missed = (...runtimeArgs: string[]) =>
+      merged(JSON.stringify({ runtimes: { runsc: { path: '/usr/bin/runsc', runtimeArgs } } }), wishes).otherwise.length;
+
+    expect(missed('-network=host', '--directfs=0')).toBe(0);
+    expect(missed('--network=sandbox', '--network=host', '-directfs=f')).toBe(0);
+    expect(missed('--network=host', '--directfs=false', '--directfs')).toBe(1);
+    expect(missed('--network=host', '--network=sandbox', '--directfs-x=false')).toBe(2);
+  });
+
   it('takes a runtime by its bare name, as other tools write it, for the same', () => {
     const set = { runtimes: { nvidia: { path: 'nvidia-container-runtime', args: [] } } };
 

@@ -103,10 +103,29 @@ it('fails where host policy gives cards to gvisor, which can have none, and says
   expect(await at(undefined)).toMatchObject({ status: 'ok' });
 });
 
+it('warns of a gvisor that is registered without the flag that keeps files read-only, where it knows it', async () => {
+  const version = 'test "$*" = --version && echo "runsc version release-20260101.0"';
+  const program = (script: string) => `${version}\n${script}`;
+  const now = program('test "$*" != flags || printf "  -debug\\n  -directfs\\n\\tdirectly access the files\\n" >&2');
+  const of2022 = program('test "$*" != flags || printf "  -debug\\n  -directfs-of-another\\n" >&2');
+  const at = async (script: string, ...args: string[]) => (await diagnose(offering(script, args)))['runtime.gvisor'];
+
+  for (const args of [[], ['--network=host'], ['--directfs'], ['-directfs=0', '--directfs=1']]) {
+    expect(await at(now, ...args)).toMatchObject({
+      ...{ status: 'warn', found: expect.stringContaining('runsc of the engine is without --directfs=false') },
+      fix: expect.stringContaining('systemctl reload docker'),
+    });
+  }
+  for (const arg of ['--directfs=false', '-directfs=0']) expect(await at(now, arg)).toMatchObject({ status: 'ok' });
+  expect(await at(of2022)).toMatchObject({ status: 'ok' });
+  // As a script that starts the program with it.
+  expect(await at(`set -- --directfs=false "$@"; shift\n${now}`)).toMatchObject({ status: 'ok' });
+});
+
 /** Host policy with gVisor, and an engine whose `runsc` is this script, or no program that it tells. */
-function offering(script: string | undefined): Partial<RuntimeChecks> {
+function offering(script: string | undefined, args: readonly string[] = []): Partial<RuntimeChecks> {
   const path = script === undefined ? undefined : standIn(testFolder(), 'runsc', script);
-  const runtimePrograms = new Map(path === undefined ? [] : [['runsc', { path, args: [] }] as const]);
+  const runtimePrograms = new Map(path === undefined ? [] : [['runsc', { path, args }] as const]);
   return {
     sandboxes: { runc: 'runc', gvisor: 'runsc' },
     askEngine: async () => report({ runtimePrograms }),
