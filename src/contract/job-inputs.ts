@@ -19,6 +19,9 @@ const Files = Type.Array(
 /** Bytes of a file that is in a plan. */
 export const maxInlineBytes = 256 * 1024;
 
+/** What a revision of a repository was when it was fetched. */
+export const InputCommit = Type.String({ pattern: '^[0-9a-f]{40}$', description: 'Commit of a repository, in hex.' });
+
 const InputSource = taggedUnion(
   'kind',
   [

@@ -7,6 +7,7 @@
 import { type Static, Type } from 'typebox';
 import { IdentityKey } from './enrolment.ts';
 import { identifierPattern } from './identifiers.ts';
+import { InputCommit } from './job-inputs.ts';
 import { KeptOutput, maxOutputs, Sha256 } from './job-outputs.ts';
 import { StepReport } from './job-report.ts';
 import { JobState } from './job-state.ts';
@@ -76,6 +77,10 @@ export const ReceiptFacts = Type.Object(
           sha256: Type.Union([Sha256, Type.Null()], {
             description:
               'sha256 of the list of its files and their hashes; null where the job ended before it was there.',
+          }),
+          commit: Type.Optional({
+            ...InputCommit,
+            description: 'Commit that its revision was; absent for what comes of no repository.',
           }),
         },
         { ...closed, description: 'An input.' },

@@ -2,6 +2,9 @@
 import { type Static, Type } from 'typebox';
 import { bounds } from './bounds.ts';
 import { Failure } from './failures.ts';
+import { identifierPattern } from './identifiers.ts';
+import { InputCommit } from './job-inputs.ts';
+import { Sha256 } from './job-outputs.ts';
 import { JobState, StepState } from './job-state.ts';
 import { StepId } from './job-values.ts';
 
@@ -62,6 +65,17 @@ export const CheckReport = Type.Object(
 );
 export type CheckReport = Static<typeof CheckReport>;
 
+export const InputReport = Type.Object(
+  {
+    id: Type.String({ pattern: identifierPattern, description: 'Name of the input within the plan.' }),
+    sha256: { ...Sha256, description: 'sha256 of the list of its files and their hashes.' },
+    commit: Type.Union([InputCommit, Type.Null()], {
+      description: 'Commit that its revision was; null for what comes of no repository.',
+    }),
+  },
+  { ...closed, description: 'Data that is there.' },
+);
+
 export const JobReport = Type.Object(
   {
     state: JobState,
@@ -70,6 +84,9 @@ export const JobReport = Type.Object(
     ended_at: time('RFC 3339 time of its end; null before.'),
     checks: Type.Optional(
       Type.Array(CheckReport, { maxItems: 160, description: 'Every check, in the order in which they are done.' }),
+    ),
+    inputs: Type.Optional(
+      Type.Array(InputReport, { maxItems: 64, description: 'Inputs that were fetched, in the order of the plan.' }),
     ),
     steps: Type.Array(StepReport, { maxItems: 128, description: 'Every step, in the order of the plan.' }),
     failure: Type.Union([Failure, Type.Null()], {

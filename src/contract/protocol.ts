@@ -37,5 +37,6 @@
  * 1  2026-11-27  `resources.disk_gib.evictable` of a runtime status: what would make room for a job; `disk_gib` of a plan, for agents that
  *                name `disk` among `offers.plans`
  * 1  2026-11-27  `resources.disk_gib.held` of a runtime status: what jobs at work were promised and have not written yet
+ * 1  2026-11-27  `inputs` of the report of a job, and `commit` of an input in its receipt: what the revision of a repository was
  */
 export const protocolVersion = 1;

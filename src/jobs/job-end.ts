@@ -169,7 +169,10 @@ export function signReceipt(job: RunningJob): string | null {
             },
           }),
     })),
-    inputs: plan.inputs.map(({ id }) => ({ id, sha256: record.inputs[id]?.sha256 ?? null })),
+    inputs: plan.inputs.map(({ id }) => {
+      const { sha256 = null, commit } = record.inputs[id] ?? {};
+      return { id, sha256, ...(commit !== undefined && { commit }) };
+    }),
     steps: plan.steps.map(({ id }) => {
       const { state, exit_code, signal, oom_killed, started_at, ended_at } = job.step(id);
       return { id, state, exit_code, signal, oom_killed, started_at, ended_at };

@@ -130,9 +130,14 @@ export function jobReport(job: KeptJob): JobReportBody {
 function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport {
   const { state, started_at, ended_at, failure, steps } = record;
   const checks = checkReports(plan, record);
+  const inputs = plan.inputs.flatMap(({ id }) => {
+    const provided = record.inputs[id];
+    return provided ? [{ id, sha256: provided.sha256, commit: provided.commit ?? null }] : [];
+  });
   return {
     ...{ state, summary: summaryOf(plan, record), started_at, ended_at, failure },
     ...(checks.length > 0 && { checks }),
+    ...(inputs.length > 0 && { inputs }),
     steps: plan.steps.flatMap(({ id }) => {
       const step = steps[id];
       return step ? [stepReport(step)] : [];

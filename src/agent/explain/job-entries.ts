@@ -36,8 +36,9 @@ function preparation({ kept: { plan, record }, parts, launch }: JobFacts): Entry
   const inputs = plan.inputs.map(({ id }) => {
     const provided = record.inputs[id];
     if (!provided) return `input ${id} ${lacks}`;
-    const { files, bytes, from_cache } = provided;
-    return `input ${id} is here: ${files} files, ${bytes} bytes${from_cache ? ', which this host had' : ''}`;
+    const { files, bytes, commit, from_cache } = provided;
+    const of = commit === undefined ? '' : ` of commit ${commit}`;
+    return `input ${id} is here: ${files} files${of}, ${bytes} bytes${from_cache ? ', which this host had' : ''}`;
   });
   const words = isStuck ? 'were to be' : state === 'preparing' ? 'are being' : 'were';
   return [

@@ -45,6 +45,10 @@ export function describeJob(job: JobView, said: JobReceipt | null, now: number):
     ),
     ...section('Images by its receipt', imageLines(said?.images ?? []).map(oneLine)),
     ...section(
+      'Inputs',
+      Object.entries(job.input_commits ?? {}).map(([id, commit]) => oneLine(`${id}  commit ${commit}`)),
+    ),
+    ...section(
       'Endpoints',
       endpoints.map(({ step, name, url, host, port }) => oneLine(`${step}  ${name}  ${url ?? `${host}:${port}`}`)),
     ),

@@ -207,7 +207,8 @@ export class HostInputs implements JobInputs {
         await layFiles(this.folderOf(job, input.volume), files, beside);
         meter.end();
         const fromCache = wanted.every(({ about }) => about !== undefined);
-        return { ...summaryOf(input.id, files), from_cache: fromCache };
+        const { commit } = source;
+        return { ...summaryOf(input.id, files), ...(commit !== undefined && { commit }), from_cache: fromCache };
       } finally {
         await rm(unpacked, { recursive: true, force: true });
       }

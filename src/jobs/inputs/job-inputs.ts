@@ -66,6 +66,8 @@ export interface ProvidedInput {
   readonly bytes: number;
   /** In hex, of the lines `<sha256 of the file>  <path>\n`, sorted by path: what `sha256sum` prints. */
   readonly sha256: string;
+  /** Of a repository, in hex: what its revision was. */
+  readonly commit?: string;
   /** True if nothing had to be fetched. */
   readonly from_cache: boolean;
 }

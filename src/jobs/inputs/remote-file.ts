@@ -29,6 +29,8 @@ export interface Checksum {
 export interface RemoteSource {
   readonly files: readonly RemoteFile[];
   readonly authorize: Authorize;
+  /** Of a repository, in hex: what its revision is now. */
+  readonly commit?: string;
   /** Who is asked, where that is not a place that a job may name. */
   readonly client?: Pick<SourceClient, 'ask'>;
 }

@@ -19,6 +19,7 @@ import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
 import type { TaskQueue } from '../hub/task-queue.ts';
 import type { Vault } from '../keys/vault.ts';
+import { ofSameCommit } from './input-commits.ts';
 import { changeJob } from './job-changes.ts';
 import { hostsOf, offersOf } from './job-hosts.ts';
 import { nextTurn, type Placed, type Turn } from './job-queue.ts';
@@ -212,7 +213,7 @@ async function sealedPlan(
     ...plan,
     ...(parts.includes('disk' satisfies PlanPart) && { disk_gib: job.needs.disk_gib }),
     images: plan.images.map((image) => withCredential('image', image)),
-    inputs: plan.inputs.map((input) => withCredential('input', input)),
+    inputs: plan.inputs.map((input) => withCredential('input', ofSameCommit(job, input))),
   };
 }
 

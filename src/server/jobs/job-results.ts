@@ -20,6 +20,7 @@ import { factsOf, shortMessage } from '../instances/instance-reports.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
 import { endIfEmpty } from '../resources/release-allocation.ts';
 import { notePrepared } from '../revisions/note-prepared.ts';
+import { commitsOf } from './input-commits.ts';
 import { jobRemoved, type Removing, removeJob } from './job-actions.ts';
 import { changeJob } from './job-changes.ts';
 import { isBegunAgain } from './job-retries.ts';
@@ -82,6 +83,7 @@ async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now:
     ...{ to, reason: job.cancelled_at === null ? report.summary : job.reason, actor: `node:${node.id}`, at: now },
     set: {
       attempts: withLast(job, { ...attempt, state: to, begun }),
+      ...commitsOf(job, report),
       steps_ended: endedSteps(report),
       started_at: job.started_at ?? (begun ? time : null),
     },
@@ -139,6 +141,7 @@ async function carriedOut(tx: Tx, job: Job, attempt: JobAttempt, task: EndedTask
     reason: reasonOf(again, output, failure, ended),
     set: {
       attempts: after.attempts,
+      ...(output?.report && commitsOf(job, output.report)),
       // One that no host has begun keeps its place.
       ...{ steps_ended: again ? 0 : steps_ended, queued_at: again && begun ? time : job.queued_at },
       started_at: job.started_at ?? (begun ? time : null),

@@ -45,7 +45,7 @@ it('the report of an end fits a frame, however much there is to say and to sign'
       ...{ job_id: long('j'), project_id: long('p'), allocation_id: long('a'), attempt: 1_000_000, state: 'succeeded' },
       ...{ plan_sha256: 'a'.repeat(64), document_sha256: 'a'.repeat(64), started_at: time, ended_at: time },
       images: parts.map((id) => ({ id, reference: 'r'.repeat(512), image_id: 'i'.repeat(128) })),
-      inputs: parts.slice(0, 64).map((id) => ({ id, sha256: 'a'.repeat(64) })),
+      inputs: parts.slice(0, 64).map((id) => ({ id, sha256: 'a'.repeat(64), commit: 'c'.repeat(40) })),
       steps: parts.map((id) => ({ id, state: 'succeeded', ...facts })),
       outputs: outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
     },

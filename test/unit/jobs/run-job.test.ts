@@ -66,6 +66,35 @@ describe('a job of one step', () => {
     expect((await Promise.all(attempts)).map(({ signed }) => signed.map(({ attempt }) => attempt))).toEqual([[1], [3]]);
   });
 
+  it('tells of what commit of a repository it had, while it runs and in its receipt', async () => {
+    const commit = 'c'.repeat(40);
+    const hub = await hubServer([{ repo: 'acme/tiny', commit, large: {}, small: { a: 'a' } }]);
+    const { inputs } = inputsGround({ policy: { endpoints: { huggingface: hub.origin } } });
+    const source = { kind: 'huggingface' as const, repo: 'acme/tiny', revision: 'main', files: [] };
+    const beside = { kind: 'inline' as const, file_name: 'b', text: 'b' };
+    const input = { volume: 'data', required: true, cache_seconds: 60 };
+
+    const { reports, signed, job } = await run(
+      {
+        volumes: [{ name: 'data' }],
+        inputs: [
+          { ...input, id: 'weights', source },
+          { ...input, id: 'payload', source: beside },
+        ],
+      },
+      {},
+      undefined,
+      { inputs },
+    );
+
+    const [weights, payload] = ['weights', 'payload'].map((id) => ({ id, sha256: job.record.inputs[id]?.sha256 }));
+    expect(reports.at(-1)?.report.inputs).toEqual([
+      { ...weights, commit },
+      { ...payload, commit: null },
+    ]);
+    expect(signed.map(({ inputs: of }) => of)).toEqual([[{ ...weights, commit }, payload]]);
+  });
+
   it('has its receipt told once its containers are gone and what was kept is handed over, and its network goes on', async () => {
     const order: string[] = [];
     const told = Promise.withResolvers<void>();

@@ -131,7 +131,7 @@ function Attempts({ attempts }: { readonly attempts: JobView['attempts'] }) {
 }
 
 function MoreDetails({ job }: { readonly job: JobView }) {
-  const { id, dialect, document_sha256, options, created_by, created_at } = job;
+  const { id, dialect, document_sha256, input_commits = {}, options, created_by, created_at } = job;
   return (
     <details class="more">
       <summary>Options and ids</summary>
@@ -159,6 +159,18 @@ function MoreDetails({ job }: { readonly job: JobView }) {
                 what="the sha256 of the document"
               />,
             ],
+            ...Object.entries(input_commits).map(
+              ([input, commit]) =>
+                [
+                  `Input ${input}`,
+                  <CopyText
+                    key={input}
+                    text={commit}
+                    shown={`commit ${commit.slice(0, 12)}…`}
+                    what={`the commit of ${input}`}
+                  />,
+                ] as const,
+            ),
             ['Submitted', <Timestamp key="at" at={created_at} exact />],
             ['By token', cleanLine(created_by)],
           ]}

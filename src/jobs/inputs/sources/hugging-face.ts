@@ -35,7 +35,7 @@ export async function findInHub(
     // Of the content, not of the commit: what has not changed is not fetched again.
     found.push({ path, url, size: lfs?.size ?? size, checksum, version: `${hubUrl}/${repo} ${path} ${checksum.hex}` });
   }
-  return { files: chosenOf(found, files), authorize };
+  return { files: chosenOf(found, files), authorize, commit: sha };
 }
 
 function checksumOf(lfs: string | undefined, git: string | undefined): NonNullable<RemoteFile['checksum']> {

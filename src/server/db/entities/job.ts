@@ -4,7 +4,8 @@
  */
 import { type Static, Type } from 'typebox';
 import { Failure } from '../../../contract/failures.ts';
-import { maxInlineBytes } from '../../../contract/job-inputs.ts';
+import { identifierPattern } from '../../../contract/identifiers.ts';
+import { InputCommit, maxInlineBytes } from '../../../contract/job-inputs.ts';
 import { jobProgress } from '../../../contract/job-output.ts';
 import { Sha256 } from '../../../contract/job-outputs.ts';
 import { JobIdentity } from '../../../contract/job-plan.ts';
@@ -182,6 +183,9 @@ const JobAttempt = Type.Object(
 );
 export type JobAttempt = Static<typeof JobAttempt>;
 
+/** Of a plan. */
+export const mostInputs = 64;
+
 export const Job = Type.Object(
   {
     id: id('The job.'),
@@ -216,6 +220,14 @@ export const Job = Type.Object(
     reason: text(1000, 'Why it is in this state, or what it waits for, in one sentence.'),
     failure: nullable(Failure, 'Why it did not succeed; null if it did, or may yet.'),
     steps_ended: Type.Integer({ minimum: 0, description: 'How many of its steps are over.' }),
+    input_commits: Type.Optional(
+      Type.Record(Type.String({ pattern: identifierPattern }), InputCommit, {
+        maxProperties: mostInputs,
+        additionalProperties: false,
+        description:
+          'Inputs of a repository, by id, as the first attempt that had them has found them: all that follow have the same.',
+      }),
+    ),
     attempts: Type.Array(JobAttempt, { maxItems: 32, description: 'Times that it was begun, oldest first.' }),
     cancelled_at: nullable(time('When.'), 'When somebody asked to end it; null if nobody has.'),
     removal_task_id: nullable(

@@ -161,7 +161,7 @@ describe('gpuaas jobs describe', () => {
 
 describe('gpuaas jobs describe of a job with a receipt', () => {
   it('has what ran, and of what its host has built it', async () => {
-    const job = aJob({ id: 'job-4' });
+    const job = aJob({ id: 'job-4', input_commits: { 'data-weights': 'c'.repeat(40) } });
     const receipt = chain(1)[0] ?? null;
     await server.store.write(async (tx) => {
       await tx.jobs.insert(job);
@@ -172,6 +172,7 @@ describe('gpuaas jobs describe of a job with a receipt', () => {
     const json = JSON.parse((await run('jobs', 'describe', 'job-4', '--json')).out);
 
     expect(out).toContain(['Images by its receipt', ...ranLines.map((line) => `  ${line}`)].join('\n'));
+    expect(out).toContain(`Inputs\n  data-weights  commit ${'c'.repeat(40)}\n`);
     expect([json.id, json.said.images]).toEqual(['job-4', ran]);
     expect(JSON.parse((await run('jobs', 'describe', 'job-2', '--json')).out).said).toBeNull();
   });

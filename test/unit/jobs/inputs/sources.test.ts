@@ -31,7 +31,8 @@ describe('a Hugging Face hub (N-41, N-42)', () => {
     expect([text('onnx/notes with spaces.txt'), text('model.safetensors')]).toEqual(['hello', 'w'.repeat(5000)]);
     const manifest = all.map((path) => `${createHash('sha256').update(text(path)).digest('hex')}  ${path}\n`).join('');
     const sha256 = createHash('sha256').update(manifest).digest('hex');
-    expect(provided).toEqual({ id: 'data', files: 5, bytes: 10_018, sha256, from_cache: false });
+    const { commit } = model;
+    expect(provided).toEqual({ id: 'data', files: 5, bytes: 10_018, sha256, commit, from_cache: false });
     expect(progress.at(-1)).toEqual({ bytes: 10_018, bytes_total: 10_018, files: 5, files_total: 5 });
   });
 

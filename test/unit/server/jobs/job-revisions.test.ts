@@ -306,6 +306,41 @@ describe('a job of a revision', () => {
     expect(refused.body.error.message).toContain('share some of its services and have others for itself; update it');
   });
 
+  it('is handed by each attempt what a branch was for the first that had it, and says which commit that is', async () => {
+    await offer({ sandboxes: ['gvisor'], builds: true });
+    const data_sources = ['weights', 'words'].map((name) => ({
+      ...{ name, source: 'huggingface', uri: `hf://acme/${name}`, delivery: 'mount', path: `/data/${name}` },
+    }));
+    const { sha256 } = await haveRevision(server, Buffer.from('hub'), { bases }, { ...manifest, data_sources });
+    const { body } = await submit({ revision: sha256, requirements: { cpu: 0.1 }, options: { retries: 2 } });
+    const ended = [];
+    const lost = new AgentError('engine.unavailable').toFailure();
+    const commit = (digit: string) => digit.repeat(40);
+
+    for (const found of [[commit('a'), null], [commit('b'), commit('c')], []]) {
+      const task = await host.agent.accept();
+      const { inputs } = task.params as JobPlan;
+      ended.push(inputs.flatMap(({ source }) => (source.kind === 'huggingface' ? [source.revision] : [])));
+      const ids = inputs.flatMap(({ id, source }) => (source.kind === 'huggingface' ? [id] : []));
+      const told = found.map((each, index) => ({ id: ids[index] ?? '', sha256: 'd'.repeat(64), commit: each }));
+      host.report(task, { state: 'preparing', steps: [], inputs: told });
+      host.end(task, { status: 'failed', failure: lost, output: null });
+      await expect.poll(async () => (await server.job(body.id)).attempts.at(-1).ended_at).not.toBeNull();
+      server.advance(600_000);
+      await store.write(async (tx) => tx.allocations.put(server.allocation));
+    }
+
+    expect(ended).toEqual([
+      ['main', 'main'],
+      [commit('a'), 'main'],
+      [commit('a'), commit('c')],
+    ]);
+    expect((await server.job(body.id)).input_commits).toEqual({
+      'data-weights': commit('a'),
+      'data-words': commit('c'),
+    });
+  }, 30_000);
+
   it('that goes on from checkpoints has retries, unless it says how many (C-70)', async () => {
     await offer({ sandboxes: ['gvisor'], builds: true });
     const { sha256 } = await haveRevision(server, Buffer.from('retries'), { bases }, manifest);
