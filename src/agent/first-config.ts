@@ -40,7 +40,7 @@ export function firstConfig(invitation: unknown, choices: Choices): string {
  */
 export function withGvisorCards(text: string, isOn: boolean): string {
   const read = readStrictJson(Buffer.from(text));
-  if (!read.ok || typeof read.value !== 'object' || read.value === null) {
+  if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value)) {
     throw new AgentError('config.invalid', { reason: 'The configuration of the agent is no object of JSON.' });
   }
   const { gvisor_cards: before = false, ...others } = read.value as ForCards;

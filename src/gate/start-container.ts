@@ -9,9 +9,9 @@
  * The checked folders are held open across the start, and what the container shows must be those very folders: neither
  * a link's target nor another real folder moved to the place passes.
  *
- * What remains: between the engine's mount and the kill, up to five seconds where it cannot be looked at, a process runs on the wrong folder, as the allocation's own
- * user and with nothing else of the container loosened. One that ends within that window cannot be looked at any more;
- * it is logged, and refused if anything at or above the places was moved meanwhile, even if it was moved back; what it
+ * What remains: between the engine's mount and the kill, up to five seconds where it cannot be looked at, a process runs
+ * on the wrong folder, as the allocation's own user and with nothing else of the container loosened. One that ends within
+ * that window cannot be looked at any more; it is logged, and refused if anything at or above the places was moved meanwhile, even if it was moved back; what it
  * did is done. Only mounts that the gate itself pins and hands to the engine would close the window.
  */
 import type { FileHandle } from 'node:fs/promises';

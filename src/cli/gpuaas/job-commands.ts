@@ -26,6 +26,8 @@ import { refuseUnknownCommands } from './unknown-command.ts';
 import { manifestText } from './version-commands.ts';
 import { standingOf, untilJobEnded } from './watch-job.ts';
 
+const buildNetworks = ['none', 'bridge'] as const;
+
 const columns: Column[] = [
   ['ID', field('id')],
   ['NAME', field('name')],
@@ -154,9 +156,9 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--payload <file>', 'JSON that the task of a revision is given; - is standard input')
     .option('--requirements <json>', 'what its host has to have, in place of what the revision says')
     .addOption(
-      new Option('--build-network <network>', 'what the build of a revision may reach; none, by default').choices([
-        ...['none', 'bridge'],
-      ]),
+      new Option('--build-network <network>', 'what the build of a revision may reach; none, by default').choices(
+        buildNetworks,
+      ),
     )
     .option('--resume-from-latest', 'an attempt that follows another goes on from the newest checkpoints', false)
     .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(jobDialects))

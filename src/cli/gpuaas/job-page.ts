@@ -43,7 +43,7 @@ export function describeJob(job: JobView, said: JobReceipt | null, now: number):
       'Images',
       images.map(({ name, reference }) => oneLine(name === reference ? name : `${name} = ${reference}`)),
     ),
-    ...section('Images by its receipt', imageLines(said?.images ?? []).map(oneLine)),
+    ...section('What ran, as its receipt says (not verified)', imageLines(said?.images ?? []).map(oneLine)),
     ...section(
       'Inputs',
       Object.entries(job.input_commits ?? {}).map(([id, commit]) => oneLine(`${id}  commit ${commit}`)),

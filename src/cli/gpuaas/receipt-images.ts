@@ -4,7 +4,7 @@ import type { JobReceipt } from '../../contract/job-receipt.ts';
 /** One line of each image, and further in where it comes from. */
 export function imageLines(images: JobReceipt['images']): string[] {
   return images.flatMap(({ id, image_id, reference, provenance }) => [
-    `image ${id}: ${image_id ?? 'never there'}, ${reference}`,
+    `image ${id}: ${image_id ?? 'not there when the job ended'}, ${reference}`,
     ...(provenance?.bases ?? []).map((base) => `  on ${base}`),
     ...(provenance?.builder ? [`  built by ${builderOf(provenance)}`] : []),
   ]);

@@ -80,6 +80,6 @@ describe('cards under gVisor', () => {
   });
 
   it('are not set in what is no JSON', () => {
-    for (const text of ['{', 'null', '1']) expect(() => withGvisorCards(text, true)).toThrow('cannot be used');
+    for (const text of ['{', 'null', '1', '[]']) expect(() => withGvisorCards(text, true)).toThrow('cannot be used');
   });
 });

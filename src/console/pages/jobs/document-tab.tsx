@@ -39,7 +39,7 @@ export function DocumentTab({ job, path }: DocumentTabProps) {
           {({ document: shown, requirements }) => (
             <>
               <Json value={shown} file={`${job.id}.json`} what="the document" />
-              {requirements && (
+              {requirements && Object.keys(requirements).length > 0 && (
                 <>
                   <h3>What it asks for in the place of that</h3>
                   <Json value={requirements} file={`${job.id}.requirements.json`} what="the requirements" />

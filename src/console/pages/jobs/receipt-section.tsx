@@ -67,8 +67,8 @@ export function ReceiptSection({ job }: { readonly job: JobView }) {
 function Ran({ names, builder }: RanImage) {
   return (
     <>
-      {names.map((name) => (
-        <div key={name}>
+      {names.map(cleanLine).map((name, index) => (
+        <div key={index}>
           <CopyText text={name} shown={shortened(name)} what={`the name ${shortened(name)}`} />
         </div>
       ))}
@@ -79,7 +79,7 @@ function Ran({ names, builder }: RanImage) {
 
 /** Of digests the beginning. */
 function shortened(name: string): string {
-  return cleanLine(name).replace(/([0-9a-f]{12})[0-9a-f]{52}$/, '$1…');
+  return name.replace(/([0-9a-f]{12})[0-9a-f]{52}$/, '$1…');
 }
 
 function Hash({ text, what }: { readonly text: string; readonly what: string }) {

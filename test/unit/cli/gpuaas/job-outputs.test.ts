@@ -57,7 +57,7 @@ const ranLines = [
   `image project: sha256:${'b'.repeat(64)}, revision@sha256:${'c'.repeat(64)}`,
   `  on ${pinned}`,
   '  built by docker-classic of engine 20.10.24',
-  `image other: never there, ${pinned}`,
+  `image other: not there when the job ended, ${pinned}`,
 ];
 const resource = { type: 'HF', repo: 'a/b', target: '/data', accessToken: 'secret' };
 /** What a control plane keeps of `inYaml`. */
@@ -171,7 +171,9 @@ describe('gpuaas jobs describe of a job with a receipt', () => {
     const { out } = await run('jobs', 'describe', 'job-4');
     const json = JSON.parse((await run('jobs', 'describe', 'job-4', '--json')).out);
 
-    expect(out).toContain(['Images by its receipt', ...ranLines.map((line) => `  ${line}`)].join('\n'));
+    expect(out).toContain(
+      ['What ran, as its receipt says (not verified)', ...ranLines.map((line) => `  ${line}`)].join('\n'),
+    );
     expect(out).toContain(`Inputs\n  data-weights  commit ${'c'.repeat(40)}\n`);
     expect([json.id, json.said.images]).toEqual(['job-4', ran]);
     expect(JSON.parse((await run('jobs', 'describe', 'job-2', '--json')).out).said).toBeNull();
