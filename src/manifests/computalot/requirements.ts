@@ -52,7 +52,7 @@ export interface Needs {
  * The manifest of a project as a job of it is carried out: what the job asks for stands in the place of what the project does. One that
  * asks for no card has nothing of what its project says of cards.
  */
-export function manifestOf<Manifest extends { readonly requirements?: Requirements }>(
+export function asAskedFor<Manifest extends { readonly requirements?: Requirements }>(
   project: Manifest,
   job: Requirements | undefined,
 ): Manifest {

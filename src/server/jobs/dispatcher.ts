@@ -8,7 +8,7 @@ import type { JobPlan } from '../../contract/job-plan.ts';
 import type { PlanPart } from '../../contract/plan-parts.ts';
 import { type Clock, steadyTime } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
-import { manifestOf } from '../../manifests/computalot/requirements.ts';
+import { asAskedFor } from '../../manifests/computalot/requirements.ts';
 import { readJob } from '../../manifests/job-dialects.ts';
 import { putSecrets, type Secrets } from '../../manifests/job-secrets.ts';
 import type { RevisionWish } from '../../manifests/planned-job.ts';
@@ -140,8 +140,8 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
   const secrets =
     document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
   const build = revision && revisionWish(revision, document.payload_json ?? JSON.stringify(document.payload));
-  const whole = manifestOf(putSecrets(document.document, secrets) as object, document.requirements);
-  const fresh = await sealedPlan({ ...job, build }, whole, placed, node);
+  const effective = asAskedFor(putSecrets(document.document, secrets) as object, document.requirements);
+  const fresh = await sealedPlan({ ...job, build }, effective, placed, node);
   const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
   const resumption = isResumed ? resumptionOf(fresh, kept, offersOf(node)?.plans ?? []) : nothingToResume;
   const plan = { ...fresh, inputs: [...fresh.inputs, ...resumption.inputs] };

@@ -11,10 +11,10 @@ import { JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
 import type { PathError } from '../../contract/validate.ts';
 import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import {
+  asAskedFor,
   checkRequirements,
   checkShares,
   needsOf as leastOf,
-  manifestOf,
   Requirements,
   type Storage,
   storageOf,
@@ -151,7 +151,7 @@ export async function prepareJob(
 
 /** `document` is the manifest that a revision came with, `manifest` the same with the requirements of this job. */
 function understandProject({ manifest: document }: ProjectFiles, { requirements }: Pick<JobRequest, 'requirements'>) {
-  const manifest = manifestOf(document as ProjectManifest, requirements);
+  const manifest = asAskedFor(document as ProjectManifest, requirements);
   const errors = [...checkRequirements(manifest.requirements ?? {}, '/requirements'), ...checkShares(manifest)];
   if (errors.length > 0) throw invalid(errors);
   const read = readJob('computalot', manifest);

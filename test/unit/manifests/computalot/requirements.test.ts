@@ -1,8 +1,8 @@
 /** What a project and a job of it ask of their host, together (C-38 to C-46). */
 import { describe, expect, it } from 'vitest';
 import {
+  asAskedFor,
   checkRequirements,
-  manifestOf,
   needsOf,
   type Requirements,
   storageOf,
@@ -15,8 +15,8 @@ describe('requirements', () => {
   it('of a job stand in place of those of its project, and what it does not say is that of the project (C-38)', () => {
     const project = { version: 1, requirements: { cpu: 8, memory_mb: 1024 } };
 
-    expect(manifestOf(project, { cpu: 2 })).toEqual({ version: 1, requirements: { cpu: 2, memory_mb: 1024 } });
-    expect(manifestOf(project, undefined)).toBe(project);
+    expect(asAskedFor(project, { cpu: 2 })).toEqual({ version: 1, requirements: { cpu: 2, memory_mb: 1024 } });
+    expect(asAskedFor(project, undefined)).toBe(project);
   });
 
   it.each<[string, Requirements, Requirements]>([
@@ -26,7 +26,7 @@ describe('requirements', () => {
     ['cards', { gpu_count: 2 }, { profile: 'gpu', gpu_count: 2, gpu_memory_mb: 1024, cpu: 8 }],
   ])('of a job with %s have nothing of the cards of its project where it has none (C-38)', (_what, job, whole) => {
     const project = { requirements: { profile: 'gpu' as const, gpu_count: 1, gpu_memory_mb: 1024, cpu: 8 } };
-    const { requirements } = manifestOf<{ requirements: Requirements }>(project, job);
+    const { requirements } = asAskedFor<{ requirements: Requirements }>(project, job);
 
     expect(requirements).toEqual(whole);
     expect(checkRequirements(requirements, '/requirements')).toEqual([]);
@@ -34,7 +34,7 @@ describe('requirements', () => {
 
   it('contradict each other where each half is of another document', () => {
     const project: { requirements: Requirements } = { requirements: { profile: 'cpu' } };
-    const { requirements } = manifestOf(project, { gpu_count: 1, gpu_memory_mb: 1024 });
+    const { requirements } = asAskedFor(project, { gpu_count: 1, gpu_memory_mb: 1024 });
 
     expect(checkRequirements(requirements, '/requirements').map(({ path }) => path)).toEqual([
       '/requirements/gpu_count',
