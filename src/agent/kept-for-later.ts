@@ -15,7 +15,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
-import { type DiskLook, keyOfThing, neededBy, sumOf } from './promised-disk.ts';
+import { type DiskLook, keyOfThing, lastBytes, neededBy, sumOf } from './promised-disk.ts';
 
 export type KeptThing = ({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary);
 
@@ -26,9 +26,9 @@ export function leastRecentlyUsed(kept: readonly KeptThing[], needed: ReadonlySe
     .sort((one, other) => usedMs(one) - usedMs(other));
 }
 
-/** Bytes that would go with it: of a cache as far as it was measured, of an image what nothing else has of it. */
+/** Bytes that would go with it: of a cache what it was last found to have, of an image what nothing else has of it. */
 export function roomOf(each: KeptThing): number {
-  return (each.kind === 'cache' ? each.bytes : each.own_bytes) ?? 0;
+  return (each.kind === 'cache' ? lastBytes(each) : each.own_bytes) ?? 0;
 }
 
 /** Milliseconds since 1970; of what nobody remembers, 0. */
@@ -273,7 +273,8 @@ function idOf(each: KeptThing): string {
 }
 
 function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
-  const { kind, project_id, revision_sha256, bytes, used_at } = each;
+  const { kind, project_id, revision_sha256, used_at } = each;
+  const bytes = lastBytes(each);
   const own =
     each.kind === 'cache'
       ? { name: each.name, class: each.class, max_bytes: each.max_bytes }

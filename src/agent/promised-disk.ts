@@ -33,11 +33,16 @@ export function neededBy(jobs: readonly HostJob[]): ReadonlySet<string> {
   return new Set(jobs.filter(isOpen).flatMap(({ plan }) => [...keysOf(plan)]));
 }
 
-/** Bytes of what a job finds there: its caches, as far as they were measured, and one image with its bases. */
+/** Bytes that it was last found to have, a cache in use as well; null where nobody has looked. */
+export function lastBytes(each: KeptThing): number | null {
+  return each.bytes ?? (each.kind === 'cache' ? (each.last_bytes ?? null) : null);
+}
+
+/** Bytes of what a job finds there: its caches, by what they were last found to have, and one image with its bases. */
 export function bytesFor(plan: JobPlan, kept: readonly KeptThing[]): number {
   const keys = keysOf(plan);
   const own = kept.filter((each) => keys.has(keyOfThing(each)));
-  const of = (kind: KeptThing['kind']) => own.flatMap((each) => (each.kind === kind ? (each.bytes ?? 0) : []));
+  const of = (kind: KeptThing['kind']) => own.flatMap((each) => (each.kind === kind ? (lastBytes(each) ?? 0) : []));
   return of('cache').reduce((sum, bytes) => sum + bytes, 0) + Math.max(0, ...of('image'));
 }
 

@@ -17,7 +17,9 @@ export const KeptItem = Type.Object(
     class: Type.Union([Type.Enum(['pip', 'cargo', 'model', 'data']), Type.Null()], {
       description: 'What is in it; null for an image.',
     }),
-    bytes: amount('On the disk, of an image with its bases; null where it was used since it was last measured.'),
+    bytes: amount(
+      'On the disk, of an image with its bases, of a cache when it was last measured; null where it never was.',
+    ),
     own_bytes: Type.Optional(
       Type.Integer({ minimum: 0, description: 'On the disk, what only this image has and would go with it.' }),
     ),

@@ -13,6 +13,8 @@ export interface CacheRecord {
   readonly used_at: string;
   /** On the disk, after its last use; null while that is not known. */
   readonly bytes: number | null;
+  /** On the disk, when it was last looked at in use, or before that use began; absent where it never was. */
+  readonly last_bytes?: number;
   /** What its last container was allowed to leave in it; absent where it may hold whatever it likes. */
   readonly max_bytes?: number;
 }

@@ -75,10 +75,12 @@ export type UsedCache = Pick<CacheRecord, 'max_bytes'> & { readonly volume: stri
 export function noteUse(caches: readonly UsedCache[], gate: GateContext): void {
   if (caches.length === 0) return;
   const used = { had: true, used_at: now(), bytes: null };
-  const noted = caches.map(({ volume, max_bytes: most }) => [
-    volume,
-    { ...used, ...(most !== undefined && { max_bytes: most }) },
-  ]);
+  const noted = caches.map(({ volume, max_bytes: most }) => {
+    const { bytes, last_bytes: before } = gate.caches.of(volume) ?? {};
+    const last = bytes ?? before;
+    const amounts = { ...(most !== undefined && { max_bytes: most }), ...(last !== undefined && { last_bytes: last }) };
+    return [volume, { ...used, ...amounts }];
+  });
   gate.caches.put(Object.fromEntries(noted));
 }
 
@@ -96,11 +98,17 @@ export async function listCaches(call: GateCall, gate: GateContext): Promise<voi
   const { all } = await volumesInUse(gate, signal);
   const caches = (await cacheVolumes(gate, signal)).map(({ Name, Labels: of }) => {
     const [cache] = readCaches(of?.[labels.caches]) ?? [];
-    const { used_at = null, bytes = null, max_bytes = null } = gate.caches.of(Name) ?? {};
+    const {
+      used_at = null,
+      bytes: rested = null,
+      last_bytes: last = null,
+      max_bytes = null,
+    } = gate.caches.of(Name) ?? {};
+    const bytes = measured?.caches.get(Name) ?? rested;
     return {
       ...{ volume: Name, name: cache?.name ?? '', class: cache?.class ?? 'data' },
       ...{ project_id: of?.[labels.project] ?? '', revision_sha256: of?.[labels.revision] ?? '' },
-      ...{ used_at, bytes: measured?.caches.get(Name) ?? bytes, max_bytes, in_use: all.has(Name) },
+      ...{ used_at, bytes, last_bytes: bytes ?? last, max_bytes, in_use: all.has(Name) },
     };
   });
   sendJson(call.response, 200, { caches, ...(measured && { jobs: Object.fromEntries(measured.jobs) }) });
@@ -141,7 +149,10 @@ interface Measured {
   readonly jobs: ReadonlyMap<string, number>;
 }
 
-/** One at a time: engines refuse a second question of this kind. What a cache holds is noted where nobody had it at work meanwhile. */
+/**
+ * One at a time: engines refuse a second question of this kind. What a cache holds is noted as what it has where nobody had it at work
+ * meanwhile, and else as what it was last found to have.
+ */
 async function measure(gate: GateContext, signal: AbortSignal): Promise<Measured> {
   signal.throwIfAborted();
   const { atWork } = await volumesInUse(gate, signal);
@@ -154,11 +165,13 @@ async function measure(gate: GateContext, signal: AbortSignal): Promise<Measured
     return bytes >= 0 ? [{ volume, bytes }] : [];
   });
   const sizes = new Map(sized.flatMap(({ volume: { Name }, bytes }) => (before[Name] ? [[Name, bytes] as const] : [])));
-  const rested = [...sizes].flatMap(([name, bytes]) => {
+  const noted = [...sizes].flatMap(([name, bytes]) => {
     const record = gate.caches.of(name);
-    return record && record === before[name] && !atWork.has(name) ? [[name, { ...record, bytes }] as const] : [];
+    if (!record) return [];
+    const hasRested = record === before[name] && !atWork.has(name);
+    return [[name, { ...record, ...(hasRested ? { bytes } : { last_bytes: bytes }) }] as const];
   });
-  if (rested.length > 0) gate.caches.put(Object.fromEntries(rested));
+  if (noted.length > 0) gate.caches.put(Object.fromEntries(noted));
   return { caches: sizes, jobs: await writtenByJobs(sized, gate, signal) };
 }
 

@@ -127,6 +127,8 @@ export interface CacheSummary {
   readonly used_at: string | null;
   /** What it held when it was measured; null where that was before its last use. */
   readonly bytes: number | null;
+  /** What it was last found to hold, also in use; null where it never was. Absent from gates before this was said. */
+  readonly last_bytes?: number | null;
   /** What it may hold before it is emptied; null where that is whatever it likes. */
   readonly max_bytes: number | null;
   /** True while a container has it, whether it runs or not. */

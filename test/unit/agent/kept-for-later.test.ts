@@ -270,6 +270,19 @@ describe('what is kept', () => {
     expect(bytesFor(jobOf('x').plan, kept)).toBe(0);
   });
 
+  it('counts for a job of its revision also while another one uses it, by what it was last found to have', async () => {
+    const { keeper, caches } = host();
+    caches.push(cache('d', at(3), { bytes: null, last_bytes: 9, in_use: true }), cache('e', at(3), { bytes: null }));
+    const { kept } = await keeper.look({ measure: false });
+
+    expect([bytesFor(jobOf('d').plan, kept), bytesFor(jobOf('e').plan, kept)]).toEqual([9, 0]);
+    const told = (await keeper.items({ measure: false })).filter(({ name }) => name === 'd' || name === 'e');
+    expect(told).toMatchObject([
+      { bytes: 9, in_use: true },
+      { bytes: null, in_use: false },
+    ]);
+  });
+
   it('is measured where nobody has since it was used, and where nothing uses it', async () => {
     const { keeper, caches, measured, sizes, changes } = host();
     await keeper.measure();

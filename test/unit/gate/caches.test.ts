@@ -75,11 +75,12 @@ describe('the size of a cache', () => {
     const response = { writeHead: () => response, end: (text: string) => sent.push(String(text)) };
     await listCaches({ query, signal: AbortSignal.timeout(5000), response } as never, gate);
     return JSON.parse(sent.join('')) as {
-      caches: { bytes: number | null; in_use: boolean }[];
+      caches: { bytes: number | null; last_bytes: number | null; in_use: boolean }[];
       jobs?: Record<string, number>;
     };
   };
   const measured = async (gate: GateContext) => (await told(gate)).caches;
+  const unmeasured = async (gate: GateContext) => (await told(gate, {} as never)).caches;
 
   it('is told beside what each job has in its volumes and has written in its containers', async () => {
     const of = (instance: string) => ({ [labels.kind]: jobKind, [labels.instance]: instance });
@@ -139,5 +140,21 @@ describe('the size of a cache', () => {
       expect(await measured(gate)).toMatchObject([{ bytes: 7 }]);
       expect(gate.caches.of(caches[0]?.volume ?? '')).toMatchObject({ had: true, bytes: null });
     }
+  });
+
+  it('is remembered as it was last found while somebody has it, and told beside that', async () => {
+    const { request, caches } = requestOf('one');
+    const containers: object[] = [];
+    const gate = gateWith({ containers });
+    await withCaches(request, gate, created);
+    expect(await unmeasured(gate)).toMatchObject([{ bytes: null, last_bytes: null }]);
+    containers.push({ State: 'running', Mounts: [{ Name: caches[0]?.volume }] });
+    await measured(gate);
+    expect(await unmeasured(gate)).toMatchObject([{ bytes: null, last_bytes: 7, in_use: true }]);
+    containers.pop();
+    await measured(gate);
+    noteUse(caches, gate);
+
+    expect(await unmeasured(gate)).toMatchObject([{ bytes: null, last_bytes: 7 }]);
   });
 });
