@@ -17,6 +17,7 @@ import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { toGib } from '../kit/to-gib.ts';
 import { unlessAborted } from '../kit/unless-aborted.ts';
+import { yetToWrite } from '../policy/disk-room.ts';
 import { type KeptForLater, leastRecentlyUsed, roomOf } from './kept-for-later.ts';
 import { bytesAsked, bytesFor, type DiskLook, heldBy, keysOf, neededBy, promisedBy, sumOf } from './promised-disk.ts';
 
@@ -25,7 +26,7 @@ export interface EngineRoomOptions {
   readonly diskReserveBytes: number;
   /** Undefined while nobody knows where the engine keeps its data. */
   readonly disk: () => Promise<DiskSpace | undefined>;
-  readonly kept: Pick<KeptForLater, 'makeRoom' | 'look' | 'measure' | 'evictable'>;
+  readonly kept: Pick<KeptForLater, 'makeRoom' | 'look' | 'measure'>;
   readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
   readonly log: Log;
   /** Called where a job found less than it was sent for, and where what is held has become less. */
@@ -37,8 +38,8 @@ const gib = 2 ** 30;
 export class HostRoom implements EngineRoom {
   readonly #options: EngineRoomOptions;
   readonly #turns = new KeyedMutex();
-  /** When it was last measured; of each job. */
-  #held: ReadonlyMap<string, number> = new Map();
+  /** Bytes that each job had written when that was last measured. */
+  #written: Readonly<Record<string, number>> = {};
   /** Bytes that were free then. */
   #freeThen = Number.NaN;
 
@@ -61,33 +62,40 @@ export class HostRoom implements EngineRoom {
         } catch (error) {
           if (!signal.aborted) throw error;
         }
+        // Whatever an earlier attempt of it had written is gone.
+        this.#written = without(this.#written, plan.identity.job_id);
         return begin();
       },
       signal,
     );
   };
 
-  readonly evictable: EngineRoom['evictable'] = (signal) => this.#options.kept.evictable(signal);
-
-  readonly held: EngineRoom['held'] = () => {
-    const promised = [...promisedBy(this.#options.jobs.all())];
-    return new Map(promised.map(([id, asked]) => [id, Math.min(asked, this.#held.get(id) ?? asked)]));
+  readonly look: EngineRoom['look'] = async (signal) => {
+    const { kept } = await this.#options.kept.look({ measure: false, signal });
+    const jobs = this.#options.jobs.all();
+    return {
+      evictable: sumOf(leastRecentlyUsed(kept, neededBy(jobs)).map(roomOf)),
+      held: heldBy(jobs, { kept, jobs: this.#written }),
+    };
   };
 
-  /** Measures what has rested unmeasured, and what jobs at work have written where the disk says that they have written a lot. */
+  /** Measures what has rested unmeasured, and what jobs at work have written: once of each, and where the disk says that it is a lot. */
   async measure(): Promise<void> {
     const { kept, jobs, onChange } = this.#options;
     const look = await kept.measure();
     if (look) return this.#note(look, await this.#free());
-    if (promisedBy(jobs.all()).size === 0) return;
+    const promised = [...promisedBy(jobs.all()).keys()];
+    if (promised.length === 0) return;
     const free = await this.#free();
-    if (Math.abs(free - this.#freeThen) < gib) return;
+    const isKnown = promised.every((id) => id in this.#written);
+    if (isKnown && Math.abs(free - this.#freeThen) < gib) return;
     this.#note(await kept.look({ measure: true }), free);
     onChange();
   }
 
   #note(look: DiskLook, free: number): void {
-    this.#held = heldBy(this.#options.jobs.all(), look);
+    const promised = [...promisedBy(this.#options.jobs.all()).keys()];
+    this.#written = Object.fromEntries(promised.map((id) => [id, look.jobs[id] ?? 0]));
     this.#freeThen = free;
   }
 
@@ -100,8 +108,10 @@ export class HostRoom implements EngineRoom {
     const rough = await this.#unlessAway(kept.look({ measure: false, signal }), undefined);
     // Nobody can say then how much it needs beside what is there.
     if (rough === undefined) return;
-    const needs = (look: DiskLook) => Math.max(0, bytesAsked(plan) - bytesFor(plan, look.kept));
+    const needs = (look: DiskLook) => yetToWrite(bytesAsked(plan), { there: bytesFor(plan, look.kept) });
     const holds = (look: DiskLook) => sumOf(heldBy(others, look).values());
+    // It is promised nothing, so that others are promised no less.
+    if (needs(rough) === 0) return;
     let look = rough;
     let needed = needs(look) + holds(look) + diskReserveBytes;
     const isExact = promised.size === 0 && rough.kept.every(({ bytes }) => bytes !== null);
@@ -150,4 +160,9 @@ export class HostRoom implements EngineRoom {
       return otherwise;
     });
   }
+}
+
+function without(written: Readonly<Record<string, number>>, job: string): Readonly<Record<string, number>> {
+  const { [job]: _gone, ...rest } = written;
+  return rest;
 }

@@ -125,12 +125,6 @@ export class KeptForLater {
     return { kept: together(caches, images), jobs };
   }
 
-  /** Bytes that would go if all went that may. */
-  async evictable(signal: AbortSignal): Promise<number> {
-    const { kept } = await this.look({ measure: false, signal });
-    return sumOf(leastRecentlyUsed(kept, neededBy(this.#options.jobs.all())).map(roomOf));
-  }
-
   /** Measures all where something was used since it last was and nothing uses it now: what nobody knows to be there, nobody can count on. */
   async measure(): Promise<DiskLook | undefined> {
     const { engine, onChange } = this.#options;

@@ -2,6 +2,7 @@
 import type { JobPlan } from '../contract/job-plan.ts';
 import { jobHasEnded } from '../contract/job-state.ts';
 import type { KeptJob } from '../jobs/job-record.ts';
+import { thereOf, yetToWrite } from '../policy/disk-room.ts';
 import { revisionsOf } from '../policy/plan-revisions.ts';
 import type { KeptThing } from './kept-for-later.ts';
 
@@ -42,8 +43,7 @@ export function lastBytes(each: KeptThing): number | null {
 export function bytesFor(plan: JobPlan, kept: readonly KeptThing[]): number {
   const keys = keysOf(plan);
   const own = kept.filter((each) => keys.has(keyOfThing(each)));
-  const of = (kind: KeptThing['kind']) => own.flatMap((each) => (each.kind === kind ? (lastBytes(each) ?? 0) : []));
-  return of('cache').reduce((sum, bytes) => sum + bytes, 0) + Math.max(0, ...of('image'));
+  return thereOf(own.map((each) => ({ kind: each.kind, size: lastBytes(each) ?? 0 })));
 }
 
 /** Bytes that each job which has not ended asked for. */
@@ -59,7 +59,7 @@ export function heldBy(jobs: readonly HostJob[], { kept, jobs: written }: DiskLo
     const { job_id: id } = plan.identity;
     const asked = promised.get(id);
     if (asked === undefined) return [];
-    return [[id, Math.max(0, asked - (written[id] ?? 0) - bytesFor(plan, kept))] as const];
+    return [[id, yetToWrite(asked, { there: bytesFor(plan, kept), written: written[id] ?? 0 })] as const];
   });
   return new Map(held);
 }

@@ -11,8 +11,13 @@ export interface EngineRoom {
    * signal is aborted begins at once: it ends as such.
    */
   readonly begin: <T>(plan: JobPlan, signal: AbortSignal, begin: () => T) => Promise<T>;
-  /** Bytes that would go, as far as is known: never more. */
-  readonly evictable: (signal: AbortSignal) => Promise<number>;
-  /** Bytes that each job which asked for disk may write yet, as far as is known: never less than when that was last measured. */
-  readonly held: () => ReadonlyMap<string, number>;
+  /** As far as is known. Rejects while the engine is away. */
+  readonly look: (signal: AbortSignal) => Promise<RoomLook>;
+}
+
+export interface RoomLook {
+  /** Bytes that would go: never more. */
+  readonly evictable: number;
+  /** Bytes that each job which asked for disk may write yet: never less than when that was last measured. */
+  readonly held: ReadonlyMap<string, number>;
 }

@@ -13,6 +13,8 @@ import { askGvisor } from '../host/gvisor-program.ts';
 import { findProgram, searchFolders } from '../host/programs.ts';
 import { readDisk, readTotals } from '../host/resources.ts';
 import { probeRuntimes, type RuntimeSources } from '../host/runtimes.ts';
+import type { RoomLook } from '../jobs/engine-room.ts';
+import { beyondReserve } from '../policy/disk-room.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import type { EngineFacts } from '../runtime/engine.ts';
 import { type Patience, patiently } from '../runtime/patient-engine.ts';
@@ -57,22 +59,21 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     return await ask((limit) => context.admission.read(limit));
   };
 
-  const evictableOf = async () => {
+  const roomOf = async () => {
     await facts;
-    return await ask(async (limit) => await context.jobs.room?.evictable(limit));
+    return await ask(async (limit) => await context.jobs.room?.look(limit));
   };
 
-  const [engine, amounts, evictable, runtimes, compose, cards] = await Promise.all([
+  const [engine, amounts, room, runtimes, compose, cards] = await Promise.all([
     unlessAway(facts),
     unlessAway(amountsOf()),
-    unlessAway(evictableOf()),
+    unlessAway(roomOf()),
     probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
     askCompose(context),
     context.gpus.cards(signal),
   ]);
-  const held = context.jobs.room?.held();
   const path = engine?.rootDir ?? policy.allocation.home;
-  const disk = await diskAmount(path, policy.reserves.disk_gib, { evictable, held });
+  const disk = await diskAmount(path, policy.reserves.disk_gib, room);
 
   const sandboxes = engine === null ? undefined : await sandboxesOf(engine, policy, signal);
   const reasons = whyNotReady({ runtimes, sandboxes, disk });
@@ -232,31 +233,25 @@ function describeResources({ cpu, memory }: HostResources): Pick<Output['resourc
   return { cpu_cores: inUnits(cpu, 1), memory_gib: inUnits(memory, 2 ** 30) };
 }
 
-interface DiskClaims {
-  /** Bytes that would make room; nothing is said where none is made. */
-  readonly evictable: number | null | undefined;
-  /** Bytes by job; nothing is said where none are held. */
-  readonly held: ReadonlyMap<string, number> | undefined;
-}
-
-/** Used is what is written there now, by anybody. */
+/** Used is what is written there now, by anybody. Without `room` nothing is said of what would make room, and of what is held. */
 async function diskAmount(
   path: string,
   reserved: number,
-  { evictable, held }: DiskClaims,
+  room: RoomLook | null | undefined,
 ): Promise<Output['resources']['disk_gib']> {
   const { totalBytes, freeBytes } = await readDisk(path);
   const gib = (bytes: number) => roundDown(bytes / 2 ** 30);
-  // Below the reserve it fills that first.
-  const beyond = (bytes: number) => Math.max(0, bytes - Math.max(0, reserved * 2 ** 30 - freeBytes));
   // Sizes of files with holes are more than they take.
-  const there = typeof evictable === 'number' ? Math.min(evictable, totalBytes - freeBytes) : undefined;
+  const there = Math.min(room?.evictable ?? 0, totalBytes - freeBytes);
+  const can = beyondReserve({ free: freeBytes, evictable: there, reserve: reserved * 2 ** 30 });
   return {
-    ...(there !== undefined && { evictable: gib(beyond(there)) }),
-    ...(held && { held: Object.fromEntries([...held].map(([job, bytes]) => [job, gib(bytes)])) }),
+    ...(room && {
+      evictable: gib(can.evictable),
+      held: Object.fromEntries([...room.held].map(([job, bytes]) => [job, gib(bytes)])),
+    }),
     total: gib(totalBytes),
     reserved,
     used: gib(totalBytes - freeBytes),
-    free: Math.max(0, gib(freeBytes - reserved * 2 ** 30)),
+    free: gib(can.free),
   };
 }

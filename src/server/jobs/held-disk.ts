@@ -1,5 +1,6 @@
 /** What a host has of its disk for a job: what jobs at work leave, and what is there of its revision. Pure. */
 import type { KeptItem } from '../../contract/kept-items.ts';
+import { mostFor, thereOf, yetToWrite } from '../../policy/disk-room.ts';
 
 /** The disk that a job at work asks for. */
 export interface DiskClaim {
@@ -34,7 +35,7 @@ const nothing: OfRevision = { there: 0, evictable: 0 };
 /** GiB that a job of that revision can ask for there: what the host has of it counts, as the host will count it. */
 export function diskFor(disk: HostDisk, revision: string | undefined): number {
   const { there, evictable } = keptOf(disk, revision);
-  return Math.max(0, disk.now - evictable - heldOn(disk)) + there;
+  return mostFor({ room: disk.now - evictable, held: heldOn(disk), there });
 }
 
 /**
@@ -43,9 +44,7 @@ export function diskFor(disk: HostDisk, revision: string | undefined): number {
  */
 function heldOn(disk: HostDisk): number {
   return sum(
-    disk.claims.map(
-      ({ job, gib, revision }) => disk.held[job ?? ''] ?? Math.max(0, gib - keptOf(disk, revision).there),
-    ),
+    disk.claims.map(({ job, gib, revision }) => disk.held[job ?? ''] ?? yetToWrite(gib, keptOf(disk, revision))),
   );
 }
 
@@ -61,12 +60,10 @@ export function keptByRevision(items: readonly KeptItem[], projectId: string): R
 }
 
 function inAll(items: readonly KeptItem[]): OfRevision {
-  const bytes = (of: readonly KeptItem[]) => of.map((item) => item.bytes ?? 0);
-  const caches = bytes(items.filter(({ kind }) => kind === 'cache'));
-  const images = bytes(items.filter(({ kind }) => kind === 'image'));
+  const there = thereOf(items.map(({ kind, bytes }) => ({ kind, size: bytes ?? 0 })));
   // What an agent of before says of an image is more than would go with it: then less counts as room.
   const idle = items.filter(({ in_use }) => !in_use).map(({ own_bytes, bytes: all }) => own_bytes ?? all ?? 0);
-  return { there: inGib(sum(caches) + Math.max(0, ...images)), evictable: inGib(sum(idle)) };
+  return { there: inGib(there), evictable: inGib(sum(idle)) };
 }
 
 const sum = (amounts: readonly number[]) => amounts.reduce((all, one) => all + one, 0);

@@ -58,7 +58,10 @@ function hostOf(
 }
 
 /** On the disk of its engine. Of a host that has said nothing yet there is none. */
-function diskOf({ runtime, inventory }: Node, projectId: string): Omit<HostDisk, 'claims'> {
+export function diskOf(
+  { runtime, inventory }: Pick<Node, 'runtime' | 'inventory'>,
+  projectId: string,
+): Omit<HostDisk, 'claims'> {
   const disk = (runtime ?? inventory?.runtime)?.resources.disk_gib;
   return {
     now: disk ? disk.free + (disk.evictable ?? 0) : 0,

@@ -51,7 +51,7 @@ function host(freeGib: number, kept: Record<string, number> = {}) {
         unlessAway();
         return { totalBytes: 200 * gib, freeBytes: world.free, freeEntries: 1 };
       },
-      kept: { makeRoom, look, measure: async () => undefined, evictable: async () => 0 },
+      kept: { makeRoom, look, measure: async () => undefined },
       jobs: { all: () => world.jobs },
       log: createLog({ level: 'silent' }),
       onChange: () => {
@@ -76,7 +76,8 @@ function host(freeGib: number, kept: Record<string, number> = {}) {
       each.plan.identity.job_id === job ? { ...each, record: recordIn('succeeded') } : each,
     );
   };
-  const held = (of = room) => Object.fromEntries([...of.held()].map(([job, bytes]) => [job, bytes / gib]));
+  const held = async (of = room) =>
+    Object.fromEntries([...(await of.look(never)).held].map(([job, bytes]) => [job, bytes / gib]));
   return { world, room, open, begin, write, end, held, left: () => Object.keys(world.kept).join('') };
 }
 
@@ -133,7 +134,7 @@ describe('the disk that a job was promised', () => {
     const begun = await Promise.allSettled([begin(100, 'one'), begin(100, 'two'), begin(50, 'three')]);
 
     expect(begun.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect(held()).toEqual({ one: 100, three: 50 });
+    expect(await held()).toEqual({ one: 100, three: 50 });
   });
 
   it('is less by what it has written, and by what is there of its revision', async () => {
@@ -162,6 +163,50 @@ describe('the disk that a job was promised', () => {
     expect([left(), world.free / gib]).toEqual(['b', 82]);
   });
 
+  it('is told without what is there of its revision, from its begin on and in another life of the agent', async () => {
+    const { begin, held, open } = host(78, { a: 120 });
+
+    await begin(130, 'one');
+
+    expect([await held(), await held(open())]).toEqual([{ one: 10 }, { one: 10 }]);
+  });
+
+  it('is measured once of each, also where the disk has moved no more', async () => {
+    const { begin, write, held, room, world } = host(200);
+    await begin(50, 'one');
+    await room.measure();
+    await begin(50, 'two');
+    write('two', 20);
+    world.free += 20 * gib;
+
+    for (let times = 0; times < 2; times += 1) await room.measure();
+
+    expect([await held(), world.measured]).toEqual([{ one: 50, two: 30 }, 2]);
+  });
+
+  it('is all of it for an attempt after the first: what that had written is gone', async () => {
+    const { begin, write, end, held, room } = host(200);
+    await begin(50, 'one');
+    write('one', 20);
+    await room.measure();
+    end('one');
+
+    await begin(60, 'one');
+
+    expect(await held()).toEqual({ one: 60 });
+  });
+
+  it('is nothing where all that it asks for is there: it begins also where others hold more than is free', async () => {
+    const { begin, held, world } = host(102, { a: 46 });
+    await begin(100, 'one', { isOf: 'b' });
+    world.free = 30 * gib;
+
+    await begin(46, 'two');
+
+    expect(await held()).toEqual({ one: 100, two: 0 });
+    await expect(begin(47, 'three')).rejects.toMatchObject({ code: 'disk.full' });
+  });
+
   it('is free once it has ended', async () => {
     const { begin, end, held } = host(102);
     await begin(100, 'one');
@@ -169,7 +214,7 @@ describe('the disk that a job was promised', () => {
 
     await begin(100, 'two');
 
-    expect(held()).toEqual({ two: 100 });
+    expect(await held()).toEqual({ two: 100 });
   });
 
   it('is told by what was last measured, which is done where the disk has clearly less; another life of the agent begins with all of it', async () => {
@@ -177,12 +222,12 @@ describe('the disk that a job was promised', () => {
     await begin(100, 'one');
     await room.measure();
     await room.measure();
-    expect([held(), world.measured, world.changes]).toEqual([{ one: 100 }, 1, 1]);
+    expect([await held(), world.measured, world.changes]).toEqual([{ one: 100 }, 1, 1]);
     write('one', 30);
     await room.measure();
 
-    expect([held(), world.measured, world.changes]).toEqual([{ one: 70 }, 2, 2]);
-    expect(held(open())).toEqual({ one: 100 });
+    expect([await held(), world.measured, world.changes]).toEqual([{ one: 70 }, 2, 2]);
+    expect(await held(open())).toEqual({ one: 100 });
   });
 });
 

@@ -314,7 +314,8 @@ interface ProbeOptions extends Partial<StatusSources> {
 async function probe({ containers = [], engine, stacks, policy: over, signal = patience, ...rest }: ProbeOptions) {
   const { evictable, held = new Map(), ...looked } = rest;
   const begin = async <T>(_plan: JobPlan, _signal: AbortSignal, start: () => T) => start();
-  const room = evictable && { evictable, held: () => held, begin, make: async () => undefined };
+  const look = evictable && (async () => ({ evictable: await evictable(), held }));
+  const room = look && { look, begin, make: async () => undefined };
   const { cards, driverTrouble: reason = null, whyNoneInGvisor, ...sources } = looked;
   const known = containers.map(({ instance, ...facts }) => ({
     ...{ id: instance, name: `gpuaas-${instance}`, labels: { [labels.instance]: instance } },
