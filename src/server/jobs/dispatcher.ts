@@ -110,6 +110,7 @@ async function lookAround(tx: ReadTx, isConnected: (nodeId: string) => boolean, 
     ...{ id: job.id, projectId: job.project_id, queuedAt: Date.parse(job.queued_at), notBefore: notBefore(job) },
     ...{ allocationId: job.options.allocation_id, needs: job.needs, revision: job.revision_sha256 },
     failed: job.attempts.at(-1)?.failure?.message,
+    refusedBy: job.attempts.flatMap(({ begun, node_id }) => (begun ? [] : [node_id])),
   }));
   const turn = nextTurn(asked, hosts, atWork, now);
   const told = new Map(waiting.map(({ id, reason }) => [id, reason]));

@@ -38,6 +38,14 @@ export function diskFor(disk: HostDisk, revision: string | undefined): number {
   return mostFor({ room: disk.now - evictable, held: heldOn(disk), there });
 }
 
+/** Most GiB that a job of that revision could ask for there once all that is at work has ended, as far as what that has written is known. */
+export function diskOnceIdle(disk: HostDisk, revision: string | undefined): number {
+  const back = disk.claims.map(
+    ({ job, gib, revision: its }) => Math.max(gib, keptOf(disk, its).there) - (disk.held[job ?? ''] ?? 0),
+  );
+  return diskFor({ ...disk, claims: [] }, revision) + sum(back);
+}
+
 /**
  * GiB. Of a job that the host has told of, what it may write yet; of one that was given to it since, and of all jobs of a host that tells of
  * none, what it asks for without what is there of its revision: also where it has written it.

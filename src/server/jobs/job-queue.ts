@@ -29,6 +29,8 @@ export interface WaitingJob {
   readonly notBefore: number;
   /** Why its last attempt has failed. */
   readonly failed?: string | undefined;
+  /** Nodes that have refused it, each as often as it did. */
+  readonly refusedBy?: readonly string[];
   /** The only one that it may run on; null for any. */
   readonly allocationId: string | null;
   readonly needs: JobNeeds;
@@ -92,7 +94,7 @@ function firstThatFits(
 ): Placed | undefined {
   for (const job of open) {
     if (job.projectId !== projectId) continue;
-    for (const host of hosts.filter((each) => isFor(job, each))) {
+    for (const host of inOrder(hosts, job).filter((each) => isFor(job, each))) {
       const owner = keptFor.get(host.nodeId);
       if (host.unfit !== undefined || (owner !== undefined && owner !== job.id)) continue;
       const fit = fitOf(job.needs, host, job.revision);
@@ -100,6 +102,12 @@ function firstThatFits(
     }
   }
   return undefined;
+}
+
+/** Those first that have refused it least: what a host lacks is not in all that it says. */
+function inOrder(hosts: readonly JobHost[], { refusedBy = [] }: WaitingJob): JobHost[] {
+  const refusals = ({ nodeId }: JobHost) => refusedBy.filter((id) => id === nodeId).length;
+  return hosts.toSorted((a, b) => refusals(a) - refusals(b));
 }
 
 export function isFor({ projectId, allocationId }: Pick<WaitingJob, 'projectId' | 'allocationId'>, host: JobHost) {
@@ -111,17 +119,19 @@ function reservations(waiting: readonly WaitingJob[], hosts: readonly JobHost[],
   const kept = new Map<string, string>();
   for (const job of [...waiting].sort(byAge)) {
     if (now - job.queuedAt < patienceMs) break;
-    const able = hosts.filter((host) => isFor(job, host) && host.unfit === undefined && mayFit(job, host));
+    const able = inOrder(hosts, job).filter(
+      (host) => isFor(job, host) && host.unfit === undefined && mayFit(job, host, now),
+    );
     const free = able.find(({ nodeId }) => !kept.has(nodeId));
     if (free) kept.set(free.nodeId, job.id);
   }
   return kept;
 }
 
-/** Once that host is empty enough. */
-function mayFit({ needs, revision }: WaitingJob, host: JobHost): boolean {
-  const fit = fitOf(needs, host, revision);
-  return fit.is !== 'never' && !waitsInVain(fit, host);
+/** Once that host is empty enough; one that it fits on now is kept for none that pauses. */
+function mayFit({ needs, revision, notBefore }: WaitingJob, host: JobHost, now: number): boolean {
+  const { is } = fitOf(needs, host, revision);
+  return is === 'later' ? !waitsInVain(needs, host, revision) : is === 'now' && notBefore <= now;
 }
 
 function whyNot(job: WaitingJob, hosts: readonly JobHost[], keptFor: ReadonlyMap<string, string>, now: number): string {

@@ -4,7 +4,7 @@ import { isCardOf } from '../../contract/gpus.ts';
 import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
-import { diskFor, type HostDisk } from './held-disk.ts';
+import { diskFor, diskOnceIdle, type HostDisk } from './held-disk.ts';
 
 interface Amounts {
   readonly cpu_cores: number;
@@ -182,9 +182,9 @@ function round(amount: number): number {
   return Math.round(amount * 100) / 100;
 }
 
-/** True where it waits for disk alone, and nothing is at work there whose end would give it some. */
-export function waitsInVain(fit: Fit, { disk }: JobHost): boolean {
-  return fit.is === 'later' && disk.claims.length === 0 && fit.missing.every(({ name }) => name.startsWith(diskName));
+/** True where it would find too little disk there also once all that is at work there has ended. */
+export function waitsInVain({ disk_gib }: JobNeeds, { disk }: JobHost, revision?: string): boolean {
+  return disk_gib > diskOnceIdle(disk, revision);
 }
 
 /** The host once it has that job. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { HostDisk } from '../../../../src/server/jobs/held-disk.ts';
 import { nextTurn, patienceMs, type WaitingJob } from '../../../../src/server/jobs/job-queue.ts';
 import { fitOf, type JobHost, taking } from '../../../../src/server/jobs/placement.ts';
 
@@ -19,6 +20,7 @@ function host(id: string, given: Partial<JobHost> = {}): JobHost {
   };
 }
 const begun = (turn: ReturnType<typeof nextTurn>) => turn.begin.map((each) => `${each.job.id} on ${each.host.nodeId}`);
+const claim = (gib: number, revision?: string) => ({ job: 'a', gib, revision });
 const none = new Map<string, number>();
 
 describe('the queue of jobs', () => {
@@ -65,16 +67,48 @@ describe('the queue of jobs', () => {
     expect(turn.reasons.get('small')).toBe('It waits: its host is kept for a job that has waited longer.');
   });
 
-  it('keeps none for a job that waits for disk which nobody is about to give back', () => {
-    const full = host('h', { disk: { now: 10, held: {}, claims: [], kept: new Map() } });
-    const busy = host('h', {
-      disk: { now: 10, held: {}, claims: [{ job: 'a', gib: 0, revision: undefined }], kept: new Map() },
-    });
-    const large = job('large', { needs: { ...nothing, disk_gib: 50 } });
-    const waiting = [large, job('small', { projectId: 'p2', queuedAt: 1 })];
+  it.each<[string, Partial<HostDisk>, string[]]>([
+    ['that is empty', {}, ['small on h']],
+    ['where a job asks for none', { claims: [claim(0)] }, ['small on h']],
+    ['where a job has written enough', { now: 30, claims: [claim(50)], held: { a: 20 } }, []],
+    ['where a job has written too little', { claims: [claim(50)], held: { a: 20 } }, ['small on h']],
+    ['where a job may have written enough, as nobody knows', { claims: [claim(50)] }, []],
+    [
+      'where what a job has of its revision goes with it',
+      { claims: [claim(1, 'r')], kept: new Map([['r', { there: 50, evictable: 0 }]]), held: { a: 0 } },
+      [],
+    ],
+  ])('keeps none for a job whose disk nobody could give back: a host %s', (_where, disk, small) => {
+    const { disk: all, free } = host('h');
+    for (const cpu_cores of [free.cpu_cores, 1]) {
+      const full = host('h', { free: { ...free, cpu_cores }, disk: { ...all, now: 10, ...disk } });
+      const large = job('large', { needs: { ...nothing, cpu_cores: 2, disk_gib: 50 } });
+      const waiting = [large, job('small', { projectId: 'p2', queuedAt: 1 })];
 
-    expect(begun(nextTurn(waiting, [full], none, patienceMs))).toEqual(['small on h']);
-    expect(begun(nextTurn(waiting, [busy], none, patienceMs))).toEqual([]);
+      expect(begun(nextTurn(waiting, [full], none, patienceMs))).toEqual(small);
+    }
+  });
+
+  it('keeps none that it fits on for a job that pauses between two attempts', () => {
+    const hosts = [host('h', { free: { cpu_cores: 2, memory_gib: 64 } })];
+    const pausing = (cpu_cores: number) => job('old', { notBefore: patienceMs + 1, needs: cores(cpu_cores) });
+    const small = job('small', { projectId: 'p2', queuedAt: 1 });
+
+    expect(begun(nextTurn([pausing(1), small], hosts, none, patienceMs))).toEqual(['small on h']);
+    expect(begun(nextTurn([pausing(4), small], hosts, none, patienceMs))).toEqual([]);
+  });
+
+  it('gives a job to the host that has refused it least, and keeps that for it', () => {
+    const hosts = ['a', 'b', 'c'].map((id) => host(id));
+    const refused = job('j', { refusedBy: ['a', 'b', 'a'] });
+    const busy = hosts.map((each) => ({ ...each, free: { cpu_cores: 2, memory_gib: 64 } }));
+    const large = { ...refused, needs: cores(4) };
+    const small = ['s', 't', 'u'].map((id) => job(id, { projectId: 'p2', queuedAt: 1, needs: cores(2) }));
+
+    expect(begun(nextTurn([refused], hosts, none, 0))).toEqual(['j on c']);
+    expect(begun(nextTurn([refused], hosts.slice(0, 2), none, 0))).toEqual(['j on b']);
+    expect(begun(nextTurn([refused], hosts.slice(0, 1), none, 0))).toEqual(['j on a']);
+    expect(begun(nextTurn([large, ...small], busy, none, patienceMs))).toEqual(['s on a', 't on b']);
   });
 
   it('begins nothing where a host cannot, on hosts of others, elsewhere than asked for, or too early', () => {
