@@ -123,6 +123,7 @@ export function assembleAgent(ground: Ground) {
   });
   const room = new HostRoom({
     ...{ diskReserveBytes, disk, kept, jobs: journal.jobs, log },
+    isShort: () => pressure.isShort,
     onChange: () => tell('hostChanged'),
   });
   const jobs = openHostJobs({

@@ -28,6 +28,8 @@ export interface EngineRoomOptions {
   readonly disk: () => Promise<DiskSpace | undefined>;
   readonly kept: Pick<KeptForLater, 'makeRoom' | 'look' | 'measure'>;
   readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
+  /** True while nothing is launched, whatever is free. */
+  readonly isShort: () => boolean;
   readonly log: Log;
   /** Called where a job found less than it was sent for, and where what is held has become less. */
   readonly onChange: () => void;
@@ -74,6 +76,7 @@ export class HostRoom implements EngineRoom {
     const { kept } = await this.#options.kept.look({ measure: false, signal });
     const jobs = this.#options.jobs.all();
     return {
+      isShort: this.#options.isShort(),
       evictable: sumOf(leastRecentlyUsed(kept, neededBy(jobs)).map(roomOf)),
       held: heldBy(jobs, { kept, jobs: this.#written }),
     };

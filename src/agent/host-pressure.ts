@@ -25,7 +25,7 @@ export interface PressureOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (event: RecordBody<'event'>) => void;
-  /** Called where the disk has clearly more or less than when that was last told. */
+  /** Called where the disk has clearly more or less than when that was last told, and where it is short from now on or no longer is. */
   readonly onChange: () => void;
 }
 
@@ -47,12 +47,17 @@ export class HostPressure {
     this.#options = options;
   }
 
+  /** True while nothing is launched. */
+  get isShort(): boolean {
+    return this.#diskShort || this.#isFarBelow;
+  }
+
   /** Throws `disk.full` for a launch that this host should not begin now. */
   admit({ type }: Candidate): void {
     if (!isLaunch(type)) {
       return;
     }
-    if (this.#diskShort || this.#isFarBelow) {
+    if (this.isShort) {
       throw new AgentError('disk.full', {
         reason: `The engine's disk has ${toGib(this.#freeBytes)} GiB left, and ${toGib(this.#options.diskReserveBytes)} are kept free.`,
         free_bytes: this.#freeBytes,
@@ -67,10 +72,11 @@ export class HostPressure {
     if ((await this.#free()) < mark) await this.#makeRoom();
     const freeBytes = await this.#free();
     if (!Number.isFinite(freeBytes)) return;
-    this.#tellChange(freeBytes);
     const short = freeBytes < mark;
-    if (short !== this.#diskShort) {
-      this.#diskShort = short;
+    const isTurn = short !== this.#diskShort;
+    this.#diskShort = short;
+    this.#tellChange(freeBytes, isTurn);
+    if (isTurn) {
       const [type, message] = short
         ? (['disk.short', 'The disk of the engine is nearly full; no new workloads are launched.'] as const)
         : (['disk.relieved', 'The disk of the engine has room again.'] as const);
@@ -79,11 +85,12 @@ export class HostPressure {
   }
 
   /** Who places jobs goes by what was last told. */
-  #tellChange(freeBytes: number): void {
-    const before = this.#toldBytes;
-    if (before !== undefined && Math.abs(freeBytes - before) < Math.max(gib, this.#totalBytes * worthTelling)) return;
+  #tellChange(freeBytes: number, isTurn: boolean): void {
+    const before = this.#toldBytes ?? freeBytes;
+    this.#toldBytes ??= freeBytes;
+    if (!isTurn && Math.abs(freeBytes - before) < Math.max(gib, this.#totalBytes * worthTelling)) return;
     this.#toldBytes = freeBytes;
-    if (before !== undefined) this.#options.onChange();
+    this.#options.onChange();
   }
 
   /** Bytes; infinite while nobody knows: what was known before holds on then. */

@@ -16,6 +16,8 @@ export interface EngineRoom {
 }
 
 export interface RoomLook {
+  /** True while nothing is launched, whatever is free. */
+  readonly isShort: boolean;
   /** Bytes that would go: never more. */
   readonly evictable: number;
   /** Bytes that each job which asked for disk may write yet: never less than when that was last measured. */

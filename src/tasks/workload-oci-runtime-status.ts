@@ -233,7 +233,7 @@ function describeResources({ cpu, memory }: HostResources): Pick<Output['resourc
   return { cpu_cores: inUnits(cpu, 1), memory_gib: inUnits(memory, 2 ** 30) };
 }
 
-/** Used is what is written there now, by anybody. Without `room` nothing is said of what would make room, and of what is held. */
+/** Used is what is written there now, by anybody; nothing is free while nothing is launched for want of it. Without `room` nothing is said of what would make room, and of what is held. */
 async function diskAmount(
   path: string,
   reserved: number,
@@ -243,7 +243,9 @@ async function diskAmount(
   const gib = (bytes: number) => roundDown(bytes / 2 ** 30);
   // Sizes of files with holes are more than they take.
   const there = Math.min(room?.evictable ?? 0, totalBytes - freeBytes);
-  const can = beyondReserve({ free: freeBytes, evictable: there, reserve: reserved * 2 ** 30 });
+  const can = room?.isShort
+    ? { free: 0, evictable: 0 }
+    : beyondReserve({ free: freeBytes, evictable: there, reserve: reserved * 2 ** 30 });
   return {
     ...(room && {
       evictable: gib(can.evictable),

@@ -51,7 +51,10 @@ beforeAll(async () => {
   host = await openTestHost({
     engineSocket: engine.socketPath,
     room: (of, jobs) =>
-      new HostRoom({ ...{ diskReserveBytes: reserve, disk, log, jobs, kept: keeper(of) }, onChange: () => undefined }),
+      new HostRoom({
+        ...{ diskReserveBytes: reserve, disk, log, jobs, kept: keeper(of) },
+        ...{ isShort: () => false, onChange: () => undefined },
+      }),
     outputs: {
       offer: async () => ({ received: 0, complete: true, refused: null }),
       send: async ({ offset, bytes }) => ({ received: offset + bytes.length, complete: true, refused: null }),

@@ -15,7 +15,7 @@ const never = AbortSignal.timeout(60_000);
 /** A host that keeps 2 GiB free, and of each of these revisions so many GiB; jobs are of `a`. */
 function host(freeGib: number, kept: Record<string, number> = {}) {
   const world = {
-    ...{ free: freeGib * gib, kept: { ...kept }, isAway: false, measured: 0, changes: 0 },
+    ...{ free: freeGib * gib, kept: { ...kept }, isAway: false, isShort: false, measured: 0, changes: 0 },
     ...{ jobs: [] as Pick<KeptJob, 'plan' | 'record'>[], written: {} as Record<string, number> },
   };
   const unlessAway = () => {
@@ -53,6 +53,7 @@ function host(freeGib: number, kept: Record<string, number> = {}) {
       },
       kept: { makeRoom, look, measure: async () => undefined },
       jobs: { all: () => world.jobs },
+      isShort: () => world.isShort,
       log: createLog({ level: 'silent' }),
       onChange: () => {
         world.changes += 1;
@@ -161,6 +162,14 @@ describe('the disk that a job was promised', () => {
     await begin(20, 'two');
 
     expect([left(), world.free / gib]).toEqual(['b', 82]);
+  });
+
+  it('is told beside whether the host launches anything', async () => {
+    const { room, world } = host(78);
+    expect(await room.look(never)).toMatchObject({ isShort: false });
+    world.isShort = true;
+
+    expect(await room.look(never)).toMatchObject({ isShort: true });
   });
 
   it('is told without what is there of its revision, from its begin on and in another life of the agent', async () => {

@@ -126,6 +126,17 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
     expect(changes).toEqual([97.9, 100.1]);
   });
 
+  it('is told of as well where launches are refused from now on, or no longer are', async () => {
+    const { world, pressure, changes } = host();
+    for (const free of [10.2, 9.9, 12.4, 12.6]) {
+      world.freeBytes = free * gib;
+      await pressure.look();
+      expect(pressure.isShort).toBe(free === 9.9 || free === 12.4);
+    }
+
+    expect(changes).toEqual([9.9, 12.4, 12.6]);
+  });
+
   it('recovers by itself, and gives no storm of events where it hovers around the mark', async () => {
     const { world, pressure, types } = host();
     for (const free of [9, 11, 9, 12, 9.9, 13, 20]) {

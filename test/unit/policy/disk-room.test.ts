@@ -116,7 +116,7 @@ function hostOf(world: World) {
   const room = new HostRoom({
     diskReserveBytes: world.reserve * gib,
     disk: async () => ({ totalBytes: 1000 * gib, freeBytes: disk.free, freeEntries: 1 }),
-    ...{ kept: keeper, jobs: all, log, onChange: nothing },
+    ...{ kept: keeper, jobs: all, isShort: () => false, log, onChange: nothing },
   });
   return { room, keeper };
 }

@@ -109,7 +109,11 @@ describe('a plan that can be carried out', () => {
 
   it('is refused where there is too little disk for it, and goes on with what was begun whatever there is', async () => {
     const full = async () => Promise.reject(new AgentError('disk.full'));
-    const room = { make: async () => undefined, begin: full, look: async () => ({ evictable: 0, held: new Map() }) };
+    const room = {
+      make: async () => undefined,
+      begin: full,
+      look: async () => ({ isShort: false, evictable: 0, held: new Map() }),
+    };
     const { context } = taskContext(jobEngine({}).engine, { jobs: openHostJobs({ room }) });
 
     await expect(launchJob(plan(), context)).rejects.toMatchObject({ code: 'disk.full' });

@@ -244,6 +244,12 @@ it('says what jobs at work may write yet of what is free', async () => {
   expect(judge(WorkloadOciRuntimeStatusOutput, output).ok).toBe(true);
 });
 
+it('has nothing free for anybody while it launches nothing, though more than the reserve is free again', async () => {
+  const { output } = await probe({ evictable: async () => gib, isShort: true });
+
+  expect(output).toMatchObject({ ready: false, resources: { disk_gib: { free: 0, evictable: 0 } } });
+});
+
 it('says nothing of that where no room is made, or nobody knows', async () => {
   const away = async () => Promise.reject(new AgentError('engine.unavailable'));
 
@@ -307,14 +313,15 @@ interface ProbeOptions extends Partial<StatusSources> {
   readonly policy?: Partial<HostPolicy>;
   readonly stacks?: StackRunner;
   readonly evictable?: () => Promise<number>;
+  readonly isShort?: boolean;
   readonly held?: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
 }
 
 async function probe({ containers = [], engine, stacks, policy: over, signal = patience, ...rest }: ProbeOptions) {
-  const { evictable, held = new Map(), ...looked } = rest;
+  const { evictable, isShort = false, held = new Map(), ...looked } = rest;
   const begin = async <T>(_plan: JobPlan, _signal: AbortSignal, start: () => T) => start();
-  const look = evictable && (async () => ({ evictable: await evictable(), held }));
+  const look = evictable && (async () => ({ evictable: await evictable(), isShort, held }));
   const room = look && { look, begin, make: async () => undefined };
   const { cards, driverTrouble: reason = null, whyNoneInGvisor, ...sources } = looked;
   const known = containers.map(({ instance, ...facts }) => ({
