@@ -23,7 +23,9 @@ export class EarlyHandOver {
   readonly #enough = new AbortController();
   readonly #dropped = new AbortController();
   #end: Promise<SentEarly | undefined> = Promise.resolve(undefined);
-  #isBegun = false;
+  /** It has a place from its first piece on, until it is handed over or dropped: who gave it up between both would be behind all others. */
+  #hasPlace = false;
+  readonly #left = Promise.withResolvers<void>();
 
   constructor(output: { readonly job_id: string; readonly name: string }, parts: Parts) {
     this.#output = output;
@@ -37,26 +39,46 @@ export class EarlyHandOver {
     const signal = AbortSignal.any([this.#dropped.signal, closing]);
     const enough = this.#enough.signal;
     const output = { ...this.#output, upload: this.#upload, bytes };
-    this.#isBegun = true;
-    this.#end = slots
-      .run(AbortSignal.any([signal, enough]), () => handOverEarly(output, { destination, file, clock, enough, signal }))
-      .catch((err) => {
-        if (!signal.aborted) this.#parts.log.error({ err, instance: output.job_id }, 'an output cannot be sent early');
-        return undefined;
-      });
+    const sent = Promise.withResolvers<SentEarly | undefined>();
+    this.#end = sent.promise;
+    void slots.run(AbortSignal.any([signal, enough]), async () => {
+      if (signal.aborted || enough.aborted) return sent.resolve(undefined);
+      this.#hasPlace = true;
+      const options = { destination, file, clock, enough, signal };
+      sent.resolve(
+        await handOverEarly(output, options).catch((err) => {
+          if (!signal.aborted)
+            this.#parts.log.error({ err, instance: output.job_id }, 'an output cannot be sent early');
+          return undefined;
+        }),
+      );
+      await this.#left.promise;
+    });
   }
 
-  /** What the control plane has of it, once the piece on its way is through; undefined where that is nothing. */
-  async sent(): Promise<SentEarly | undefined> {
+  /**
+   * Carries that out in its place, or in one that it waits for, once the piece on its way is through. `work` is told what the control plane
+   * has of it; undefined where that is nothing.
+   */
+  async handOver<T>(signal: AbortSignal, work: (sent: SentEarly | undefined) => Promise<T>): Promise<T> {
     this.#enough.abort();
-    return await this.#end;
+    const giveUp = () => this.#dropped.abort();
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      const sent = await this.#end;
+      return this.#hasPlace ? await work(sent) : await this.#parts.slots.run(signal, () => work(sent));
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      this.#left.resolve();
+    }
   }
 
   /** Has the control plane drop what it has of it and nobody has offered. Where it does not hear of that, it does so by itself. */
   async drop(): Promise<void> {
-    if (!this.#isBegun) return;
     this.#dropped.abort();
+    this.#left.resolve();
     await this.#end;
+    if (!this.#hasPlace) return;
     await this.#parts.destination.drop(this.#upload, this.#parts.closing).catch(() => undefined);
   }
 }

@@ -8,6 +8,7 @@ import { Slots } from '../../kit/slots.ts';
 import type { Archive, ContainerEngine, LogEntry } from '../../runtime/engine.ts';
 import { EarlyHandOver } from './early-hand-over.ts';
 import { handOver, type OutputDestination } from './hand-over.ts';
+import type { SentEarly } from './hand-over-early.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
 import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
 import { type FileFacts, type Look, lookAt, takeTar } from './take-tar.ts';
@@ -162,19 +163,15 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
   }
 
   function begin(spooled: Spooled, early?: EarlyHandOver): void {
-    if (!destination || closing.signal.aborted) return;
+    if (!destination || closing.signal.aborted) return void early?.drop();
     const key = keyOf(spooled);
     const before = underWay.get(key);
     before?.stop.abort();
     const stopping = new AbortController();
     const signal = AbortSignal.any([stopping.signal, closing.signal]);
     const file = spool.fileOf(spooled);
-    const run = async () => {
-      // That has a place of its own until then.
-      const sent = await early?.sent();
-      return await slots.run(signal, () => handOver(spooled, { destination, file, clock, signal, early: sent }));
-    };
-    const end = run()
+    const work = (sent?: SentEarly) => handOver(spooled, { destination, file, clock, signal, early: sent });
+    const end = (early ? early.handOver(signal, work) : slots.run(signal, work))
       .then((handed) => {
         if (handed.state === 'refused') {
           const { job: instance, output } = spooled;

@@ -5,7 +5,7 @@
  *
  * Nothing is kept by this: an output is offered, judged and taken as any other, and only finds most of its bytes here already. So what
  * is early has rights over nothing: it counts against what a project may keep, gives way to what is offered, is of the attempt that
- * its node is at, and goes after an hour. This process alone knows of it; what an earlier one has left is taken away.
+ * its node is at, and goes an hour after the last piece. This process alone knows of it; what an earlier one has left is taken away.
  */
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
@@ -22,11 +22,11 @@ export interface EarlyOwner {
 }
 
 export interface Early extends EarlyOutput, EarlyOwner {
-  /** By a clock that goes forward only, in milliseconds. */
-  readonly begun_at: number;
+  /** When it was begun, or the last piece of it came; by a clock that goes forward only, in milliseconds. */
+  heard_at: number;
 }
 
-/** A node sends two at a time. Beyond that its eldest is none that it is at. */
+/** A node sends two at a time, each until it is offered. Beyond that its eldest is none that it is at. */
 const mostOfNode = 4;
 const keptMs = 60 * 60 * 1000;
 const prefix = 'early-';
@@ -61,7 +61,7 @@ export class EarlyOutputs {
     if (bytes > room) return { received: 0, complete: false, refused: 'There is no room for it before it is offered.' };
     const [eldest, ...others] = [...this.#open.values()].filter(({ node_id }) => node_id === owner.node_id);
     if (eldest && others.length + 1 >= mostOfNode) this.#drop(eldest);
-    this.#open.set(key, { ...owner, ...output, begun_at: this.#monotonicMs() });
+    this.#open.set(key, { ...owner, ...output, heard_at: this.#monotonicMs() });
     return { received: 0, complete: false, refused: null };
   }
 
@@ -74,6 +74,7 @@ export class EarlyOutputs {
   async take(early: Early, offset: number, piece: Readable): Promise<OutputReceived> {
     await this.#files.assertRoom('The disk of the control plane has no room for outputs of jobs.');
     const file = fileOf(early);
+    early.heard_at = this.#monotonicMs();
     await this.#files.take(file, offset, piece);
     const isGone = this.#open.get(keyOf(early.node_id, early.upload)) !== early;
     if (isGone) await this.#remove(early);
@@ -124,7 +125,7 @@ export class EarlyOutputs {
 
   dropOld(): void {
     const now = this.#monotonicMs();
-    for (const each of [...this.#open.values()]) if (each.begun_at < now - keptMs) this.#drop(each);
+    for (const each of [...this.#open.values()]) if (each.heard_at < now - keptMs) this.#drop(each);
   }
 
   /** Eldest first. */

@@ -30,6 +30,8 @@ const cut = () => new AgentError('control_plane.unavailable', { reason: 'cut' })
 
 /** A control plane that has what it was sent, and what it was asked. */
 function plane(fails: Partial<Record<'begin' | 'early' | 'send', (times: number) => AgentError | undefined>> = {}) {
+  /** What is sent waits for it. */
+  const slow: { until: Promise<unknown> } = { until: Promise.resolve() };
   const asked: string[] = [];
   const early = new Map<string, Buffer>();
   const parts = new Map<string, Buffer>();
@@ -57,6 +59,7 @@ function plane(fails: Partial<Record<'begin' | 'early' | 'send', (times: number)
       },
       send: async ({ upload, offset, bytes }) => {
         asked.push('early');
+        await slow.until;
         if (!early.has(upload)) throw refused('resource.not_found');
         grown(early, upload, offset, bytes);
         fail('early');
@@ -87,7 +90,7 @@ function plane(fails: Partial<Record<'begin' | 'early' | 'send', (times: number)
       return received(has.length, isWhole);
     },
   };
-  return { destination, asked, early, parts, whole, times };
+  return { destination, asked, early, parts, whole, times, slow };
 }
 
 /** A host on which there is one file. */
@@ -99,17 +102,20 @@ function host({ destination }: { destination: OutputDestination }) {
     halfway: Promise.resolve(),
   };
   const folder = join(root, randomUUID());
+  const logged: string[] = [];
+  const write = (line: string) => void logged.push(line);
   const getArchive = async () => {
     const mtime = new Date(world.writtenAt.length > 1 ? (world.writtenAt.shift() ?? 0) : (world.writtenAt[0] ?? 0));
     return archiveOf(world.content, mtime, () => world.halfway);
   };
   const outputs = openOutputs({
-    ...{ engine: { getArchive }, folder, destination, clock: hasty, log: createLog({ level: 'silent' }) },
+    ...{ engine: { getArchive }, folder, destination, clock: hasty, log: createLog({ destination: { write } }) },
     limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 },
   });
   return {
-    ...{ world, outputs, files: () => readdirSync(join(folder, where.job)) },
-    take: (written_until?: number) => outputs.take(planned, { ...where, written_until }, signal),
+    ...{ world, outputs, logged, files: () => readdirSync(join(folder, where.job)) },
+    take: (written_until?: number, name = planned.name) =>
+      outputs.take({ ...planned, name }, { ...where, written_until }, signal),
     over: () => outputs.handedOver(where.job, 6_000_000, signal),
   };
 }
@@ -223,6 +229,27 @@ describe('an output that is sent while it is read', () => {
     expect(its.asked.filter((what) => what === 'send the rest')).toHaveLength(2);
     expect(its.whole).toEqual([kept]);
     expect(its.parts.get(kept?.sha256 ?? '')?.equals(world.content)).toBe(true);
+  });
+
+  it('has its place until it is handed over, and one that finds none meanwhile goes the usual way', async () => {
+    const its = plane();
+    const { take, over, logged, world } = host(its);
+    const { promise: until, resolve: go } = Promise.withResolvers<void>();
+    its.slow.until = until;
+    const first = [take(undefined, 'a'), take(undefined, 'b')];
+    await eventually(() => expect(its.asked.filter((what) => what === 'early')).toHaveLength(2));
+    // Another one, as the same bytes are offered once.
+    world.content = randomBytes(20 * mebibyte);
+
+    const third = await take(undefined, 'c');
+    await Promise.all(first);
+    expect(its.asked).not.toContain('offer');
+    go();
+    await over();
+
+    expect(its.asked.filter((what) => what === 'begin')).toHaveLength(2);
+    expect(its.parts.get(third?.sha256 ?? '')?.equals(world.content)).toBe(true);
+    expect(logged).toEqual([]);
   });
 
   it('is large', async () => {
