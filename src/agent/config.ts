@@ -222,8 +222,8 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
     const isFirstContact = content === undefined && !Object.hasOwn(config, 'allocation');
     throw isFirstContact ? missing(errors, sources, chosen) : invalid(errors, sources, chosen);
   }
-  const { runc, gvisor } = judged.value.sandboxes;
-  if (gvisor !== undefined && (gvisor === runc || otherRuntimes.has(gvisor))) {
+  const { gvisor } = judged.value.sandboxes;
+  if (gvisor !== undefined && otherRuntimes.has(gvisor)) {
     const message = `is the runtime ${gvisor}, which is not gVisor`;
     throw invalid([{ path: '/sandboxes/gvisor', code: 'other_runtime', message }], sources, chosen);
   }

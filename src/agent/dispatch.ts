@@ -153,7 +153,8 @@ export class Dispatcher {
     let outcome: Outcome;
     try {
       signal.throwIfAborted();
-      await this.#assertGvisor(params, context);
+      // What had begun is ended in order, whatever stands for gVisor by now.
+      if (!again) await this.#assertGvisor(params, context);
       const handler = taskHandlers[type] as TaskHandler<TaskType>;
       outcome = { status: 'succeeded', output: await handler(params, context), failure: null };
     } catch (error) {

@@ -13,7 +13,7 @@ export interface RuntimeProgram {
 export type GvisorAnswer = { readonly path: string; readonly version: string } | { readonly why: string };
 
 /** A machine that has just started may be busy, and a no keeps every launch away. */
-const answerMs = 30_000;
+const answerMs = 10_000;
 
 /** `why` it is not gVisor is one sentence. What cannot be asked is none: a runtime that is a shim of containerd has no program to ask. */
 export async function askGvisor(

@@ -63,7 +63,14 @@ async function beginNew(plan: JobPlan, ground: JobGround, wanted: AbortSignal): 
     records.begin(job.kept);
     return job;
   };
-  return room ? await room.begin(plan, AbortSignal.any([wanted, ground.signal]), begin) : begin();
+  if (!room) return begin();
+  try {
+    return await room.begin(plan, AbortSignal.any([wanted, ground.signal]), begin);
+  } catch (error) {
+    // Nothing of it is there that could hold its cards.
+    ground.gpus.settle(plan.identity.job_id, []);
+    throw error;
+  }
 }
 
 interface TakenRoom {

@@ -64,8 +64,9 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     return await ask(async (limit) => await context.jobs.room?.look(limit));
   };
 
-  const [engine, amounts, room, runtimes, compose, cards] = await Promise.all([
+  const [engine, sandboxes, amounts, room, runtimes, compose, cards] = await Promise.all([
     unlessAway(facts),
+    unlessAway(facts.then((known) => sandboxesOf(known, policy, signal))),
     unlessAway(amountsOf()),
     unlessAway(roomOf()),
     probeRuntimes({ ...program, approved: policy.approved_engines, askEngine: () => facts }),
@@ -75,10 +76,10 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
   const path = engine?.rootDir ?? policy.allocation.home;
   const disk = await diskAmount(path, policy.reserves.disk_gib, room);
 
-  const sandboxes = engine === null ? undefined : await sandboxesOf(engine, policy, signal);
   const reasons = whyNotReady({ runtimes, sandboxes, disk });
-  const missing = [...reasons, sandboxes?.noGvisor ?? null, compose.reason, cards.reason];
-  for (const reason of missing.filter((text) => text !== null)) {
+  const missing = new Set([...reasons, sandboxes?.noGvisor ?? null, compose.reason, cards.reason]);
+  for (const reason of missing) {
+    if (reason === null) continue;
     log.warn({ reason }, 'host probe found something missing');
   }
   return {
@@ -88,7 +89,7 @@ export async function runtimeStatus(context: StatusContext, sources: StatusSourc
     runtimes,
     compose_version: compose.version,
     engine: engine === null ? null : { ...describeEngine(engine), ...(await describeWay(engine, cards.gpus, sources)) },
-    ...(sandboxes === undefined ? {} : { offers: await offersOf(context, sandboxes.names) }),
+    ...(sandboxes === null ? {} : { offers: await offersOf(context, sandboxes.names) }),
     gpus: cards.gpus,
     resources: { ...describeResources(amounts ?? (await nothingFree(policy))), disk_gib: disk },
   };
@@ -155,7 +156,7 @@ function whyNotReady({ runtimes, sandboxes, disk }: Findings): string[] {
     ...(docker?.approved === true ? [] : ['Host policy does not approve docker, the engine behind the gate.']),
     ...(sandboxes?.names.length !== 0
       ? []
-      : ['The engine has none of the runtimes that host policy names as sandboxes.']),
+      : [sandboxes.noGvisor ?? 'The engine has none of the runtimes that host policy names as sandboxes.']),
     ...(disk.free + (disk.evictable ?? 0) > 0
       ? []
       : [`The engine's disk is down to what host policy keeps free (${disk.reserved} GiB): nothing can be pulled.`]),
@@ -165,7 +166,7 @@ function whyNotReady({ runtimes, sandboxes, disk }: Findings): string[] {
 interface Findings {
   readonly runtimes: Output['runtimes'];
   /** Undefined while the engine is away. */
-  readonly sandboxes: Sandboxes | undefined;
+  readonly sandboxes: Sandboxes | null;
   readonly disk: Output['resources']['disk_gib'];
 }
 

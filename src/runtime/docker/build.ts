@@ -142,13 +142,15 @@ async function watchRoom(path: string, options: BuildOptions, signal: AbortSigna
   let making: 'not yet' | 'at work' | 'done' = makeRoom === undefined ? 'done' : 'not yet';
   for (;;) {
     await pause(diskMs, signal);
+    // Of before the look: what was made meanwhile is seen at the next.
+    const wasDone = making === 'done';
     const { freeBytes } = await readDisk(path);
     if (freeBytes >= reserveBytes) {
       if (making === 'done' && makeRoom !== undefined) making = 'not yet';
       continue;
     }
-    if (making === 'done' || freeBytes < reserveBytes / 2) throw noRoom(path, freeBytes, reserveBytes);
-    if (making === 'at work') continue;
+    if (wasDone || freeBytes < reserveBytes / 2) throw noRoom(path, freeBytes, reserveBytes);
+    if (making !== 'not yet') continue;
     making = 'at work';
     void makeRoom?.(reserveBytes * relief, signal).then(() => {
       making = 'done';

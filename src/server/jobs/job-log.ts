@@ -122,7 +122,7 @@ async function* present(
 ): AsyncGenerator<LogPart, void, void> {
   const { attempt } = now ?? {};
   if (!now || !attempt) return yield endWith(nothing(now));
-  const places = placesIn(from, attempt);
+  const places = placesIn(from, attempt.number);
   if (attempt.ended_at === null && !(now.isOver && now.lacking.length === 0)) {
     const said = yield* fromHost(parts, request, { ...now, attempt, places }, signal);
     if (!now.isOver) {
@@ -130,6 +130,8 @@ async function* present(
       // of an attempt that has not begun, what those before it have left is what there is.
       const isOfBefore = isUnknown(said) && !now.isBegun && !now.isBuild && now.kept.logs.length > 0;
       if (!isOfBefore) return yield endWith(now.isBuild && isUnknown(said) ? unsaid(request) : said);
+      const before = placesIn(from, attempt.number - 1);
+      return yield endWith(yield* fromWhatWasKept(now, { places: before, tail: request.tail }, signal));
     }
   }
   yield endWith(yield* fromWhatWasKept(now, { places, tail: request.tail }, signal));
@@ -185,7 +187,7 @@ class Follower {
     if (before === attempt.number - 1 && steps.size > 0 && this.#read?.attempt !== before && !isOver) {
       yield* fromWhatWasKept(now, this.#wanted(), this.#signal);
     }
-    this.#places = placesIn(this.#places, attempt);
+    this.#places = placesIn(this.#places, attempt.number);
     if (this.#read?.attempt === attempt.number) {
       return isBuild || jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
     }
@@ -342,7 +344,7 @@ function arrivingBytes(lacking: readonly Lacking[]): number | undefined {
   return arriving.length === 0 ? undefined : arriving.reduce((sum, bytes) => sum + bytes, 0);
 }
 
-function placesIn(places: LogPlaces, { number }: JobAttempt): LogPlaces {
+function placesIn(places: LogPlaces, number: number): LogPlaces {
   return places.attempt === number ? places : { attempt: number, steps: new Map() };
 }
 

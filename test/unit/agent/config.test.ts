@@ -149,7 +149,6 @@ describe('refused with its path and where it came from', () => {
     ['a registry without prefixes', { ...least, registries: [{ host: 'r', prefixes: [] }] }, '/registries/0/prefixes'],
     ['a null', { ...least, sandboxes: { runc: null } }, '/sandboxes/runc'],
     ['a runtime for gVisor that is another', { ...least, sandboxes: { gvisor: 'nvidia' } }, '/sandboxes/gvisor'],
-    ['that of runc for gVisor', { ...least, sandboxes: { runc: 'oci', gvisor: 'oci' } }, '/sandboxes/gvisor'],
     ['a list for the whole', { ...least, limits: [] }, '/limits'],
   ])('%s', async (_name, document, path) => {
     const file = written(document);

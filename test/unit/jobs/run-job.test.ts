@@ -9,6 +9,7 @@ import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { redact } from '../../../src/kit/log.ts';
 import type { PathFacts } from '../../../src/runtime/engine.ts';
+import { cardLedger, sampleGpu } from '../../support/gpus.ts';
 import { hubServer } from '../../support/hub-server.ts';
 import { inputsGround } from '../../support/inputs-ground.ts';
 import { type JobEngine, jobEngine, type Script } from '../../support/job-engine.ts';
@@ -58,6 +59,23 @@ describe('a job of one step', () => {
 
     expect(job.record.failure).toMatchObject({ code });
     expect(job.record.steps['one']).toMatchObject(facts);
+  });
+
+  it('gives its cards back where its host has no room on the disk for it', async () => {
+    const engine = jobEngine({});
+    const gpus = cardLedger(engine.engine, [sampleGpu()]).ledger;
+    const { context } = taskContext(engine.engine, { gpus });
+    const begin = () => {
+      expect(gpus.holders().size).toBe(1);
+      return Promise.reject(new AgentError('disk.full', { reason: 'no room' }));
+    };
+    const room = { make: async () => undefined, evictable: async () => 0, held: () => new Map(), begin };
+    const asking = plan({ resources: { gpu_count: 1, cpu_cores: 1, memory_gib: 1 } });
+
+    const ended = runJob(asking, { ...context, jobs: { ...context.jobs, room } });
+
+    await expect(ended).rejects.toMatchObject({ code: 'disk.full' });
+    expect(gpus.holders().size).toBe(0);
   });
 
   it('has a receipt that says which attempt of it it was', async () => {

@@ -83,5 +83,6 @@ function shortened(name: string): string {
 }
 
 function Hash({ text, what }: { readonly text: string; readonly what: string }) {
-  return <CopyText text={text} shown={`${cleanLine(text).slice(0, 16)}…`} what={what} />;
+  const clean = cleanLine(text);
+  return <CopyText text={clean} shown={`${clean.slice(0, 16)}…`} what={what} />;
 }

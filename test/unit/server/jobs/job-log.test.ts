@@ -275,6 +275,9 @@ it('what an attempt that failed has said is there until the next one says someth
   const second: Job = { ...job, state: 'preparing', attempts: [failed, { ...first, number: 2 }] };
   await put(second, { ...news({ ...job, state: 'failed' }), ahead: { attempt: 2, state: 'preparing', outputs: [] } });
   expect(await isOf(silent)).toEqual(whole);
+  // It is of the first attempt: who comes back with it is given the second from its beginning.
+  const shown = await Array.fromAsync(read(silent, { follow: false }));
+  expect(shown.flatMap((part) => (part.kind === 'entries' ? [part.cursor?.slice(0, 2)] : [])).at(-1)).toBe('1.');
 
   await put({ ...second, state: 'running' }, news(second, { attempt: 2, outputs: [] }));
   expect(await isOf(silent)).toEqual({});
