@@ -84,7 +84,7 @@ export async function startPrivateEngine(dir: string, options: PrivateEngineOpti
     thaw: () => signal(engine.pid, 'SIGCONT'),
     stop: async () => {
       await endPrivateEngine(dir);
-      release();
+      await release();
     },
   };
 }

@@ -86,8 +86,8 @@ export async function startDaemon(
   }
 }
 
-/** Runs a program when this process has ended, however that was, unless it was released before. */
-export function runWhenGone(command: readonly string[]): () => void {
+/** Runs a program when this process has ended, however that was, unless it was released before. Of that nothing is left when it resolves. */
+export function runWhenGone(command: readonly string[]): () => Promise<void> {
   // Its input ends with this process. In a session of its own, signals for this one's group do not reach it.
   const child = spawn('/bin/sh', ['-c', 'read -r released || exec "$@"', 'sh', ...command], {
     ...{ detached: true, cwd: '/', env: SYSTEM_ENV, stdio: ['pipe', 'ignore', 'ignore'] },
@@ -97,7 +97,14 @@ export function runWhenGone(command: readonly string[]): () => void {
   input.unref();
   // It may have been killed.
   for (const each of [child, input]) each.on('error', () => undefined);
-  return () => void input.end('released\n');
+  const gone = Promise.withResolvers<void>();
+  child.once('close', () => gone.resolve());
+  child.once('error', () => gone.resolve());
+  return async () => {
+    child.ref();
+    input.end('released\n');
+    await gone.promise;
+  };
 }
 
 /** Keeps one older log. The daemon appends, so it goes on writing to the emptied file. */

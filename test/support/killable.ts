@@ -15,9 +15,9 @@ export function killable(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEn
     folder = temporaryFolder('killable');
     chmodSync(folder, 0o1777);
     const release = runWhenGone(['rm', '-rf', '--', folder]);
-    atFileEnd(() => {
+    atFileEnd(async () => {
       folder = undefined;
-      release();
+      await release();
     });
   }
   return { ...env, TMPDIR: folder };

@@ -11,7 +11,7 @@ import { runWhenGone } from '../../bootstrap/dev/processes.ts';
 const sources = resolve(import.meta.dirname, '../../src/cli');
 
 /** Before all files of a project that has this in its `globalSetup`; what it gives is called after them. */
-export async function setup(project: TestProject): Promise<() => void> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   // Only here: whoever just starts them needs nothing that makes them.
   const { buildAgent, buildGpuaas } = await import('../../bootstrap/dev/build.ts');
   const folder = mkdtempSync(join(tmpdir(), 'gpuaas-programs-'));
@@ -23,9 +23,9 @@ export async function setup(project: TestProject): Promise<() => void> {
   // Of the sources as they are now: somebody watches and has changed them.
   project.onTestsRerun(make);
   process.env['GPUAAS_TEST_PROGRAMS'] = folder;
-  return () => {
+  return async () => {
     rmSync(folder, { recursive: true, force: true });
-    release();
+    await release();
   };
 }
 

@@ -16,7 +16,7 @@ it('runs a program for a process that was killed, and for none that has released
     import { runWhenGone } from ${module};
     const [killed, released] = process.argv.slice(1);
     runWhenGone(['rmdir', killed]);
-    runWhenGone(['rmdir', released])();
+    await runWhenGone(['rmdir', released])();
     console.log('ready');
     setInterval(() => undefined, 1000);`;
   const owner = spawn(process.execPath, ['--input-type=module', '-e', script, killed, released], {
