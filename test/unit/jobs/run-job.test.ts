@@ -69,7 +69,8 @@ describe('a job of one step', () => {
       expect(gpus.holders().size).toBe(1);
       return Promise.reject(new AgentError('disk.full', { reason: 'no room' }));
     };
-    const room = { make: async () => undefined, evictable: async () => 0, held: () => new Map(), begin };
+    const look = async () => ({ isShort: false, evictable: 0, held: new Map() });
+    const room = { make: async () => undefined, look, begin };
     const asking = plan({ resources: { gpu_count: 1, cpu_cores: 1, memory_gib: 1 } });
 
     const ended = runJob(asking, { ...context, jobs: { ...context.jobs, room } });
