@@ -40,6 +40,7 @@ export class EarlyHandOver {
     const enough = this.#enough.signal;
     const output = { ...this.#output, upload: this.#upload, bytes };
     const sent = Promise.withResolvers<SentEarly | undefined>();
+    file.isWanted = true;
     this.#end = sent.promise;
     void slots.run(AbortSignal.any([signal, enough]), async () => {
       if (signal.aborted || enough.aborted) return sent.resolve(undefined);

@@ -1,6 +1,8 @@
 /** A file that is written and read at once: whoever reads it waits for what is not there yet. */
 export class GrowingFile {
   readonly path: string;
+  /** Somebody reads it because it is kept for sure, or nearly so: then it is on the disk soon after it is written. */
+  isWanted = false;
   #bytes = 0;
   #hasEnded = false;
   #grown = Promise.withResolvers<void>();

@@ -17,6 +17,7 @@ import { namesIn } from '../../kit/names-in.ts';
 import { UntrustedFolder } from '../../kit/untrusted-folder.ts';
 import { GrowingFile } from './growing-file.ts';
 import { gibibytes, type Room, type RoomLimits, SpoolRoom } from './spool-room.ts';
+import { SyncBehind } from './sync-behind.ts';
 import type { Write } from './take-tar.ts';
 
 const Note = Type.Object(
@@ -150,9 +151,11 @@ export class Spool {
     const hash = createHash('sha256');
     let bytes = 0;
     const growing = new GrowingFile(part);
+    const behind = new SyncBehind(file);
     const append = async (piece: Uint8Array) => {
       await file.appendFile(piece);
       growing.grow(piece.length);
+      if (growing.isWanted) behind.written(piece.length);
     };
     const pieces = new Pieces(hash, (piece) => room.write(piece.length, () => append(piece)));
     const write: Write = async (chunk) => {
@@ -165,9 +168,11 @@ export class Spool {
     try {
       const facts = await fill(write, growing);
       await pieces.end();
+      await behind.end();
       return { facts, sha256: hash.digest('hex'), bytes };
     } finally {
       await pieces.settled();
+      await behind.settled();
       growing.end();
       await file.close();
     }
