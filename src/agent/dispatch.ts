@@ -153,10 +153,12 @@ export class Dispatcher {
     let outcome: Outcome;
     try {
       signal.throwIfAborted();
-      // What had begun is ended in order, whatever stands for gVisor by now.
-      if (!again) await this.#assertGvisor(params, context);
+      const lacking = await this.#whyNoGvisor(params, context, again);
+      // What had begun is ended in order, by who knows what there is of it.
+      if (lacking && !again) throw lacking;
       const handler = taskHandlers[type] as TaskHandler<TaskType>;
-      outcome = { status: 'succeeded', output: await handler(params, context), failure: null };
+      const output = await handler(params, { ...context, lacking });
+      outcome = { status: 'succeeded', output, failure: null };
     } catch (error) {
       const clean = <Value>(value: Value) => taskLog.clean(value);
       outcome = failedOutcome(error, { deadline, cancel, phase: progress.phase, clean });
@@ -168,10 +170,21 @@ export class Dispatcher {
     return { ...outcome, output };
   }
 
-  async #assertGvisor(params: TaskParams<TaskType>, context: TaskContext): Promise<void> {
-    if (!wantsGvisor(params, context.policy) || performance.now() < this.#gvisorUntil) return;
-    await assertGvisor(context);
-    this.#gvisorUntil = performance.now() + believedMs;
+  /** Undefined also where nobody can say, for what had begun: its engine is waited for by whoever goes on with it. */
+  async #whyNoGvisor(
+    params: TaskParams<TaskType>,
+    context: TaskContext,
+    again: boolean,
+  ): Promise<AgentError | undefined> {
+    if (!wantsGvisor(params, context.policy) || performance.now() < this.#gvisorUntil) return undefined;
+    try {
+      await assertGvisor(context);
+      this.#gvisorUntil = performance.now() + believedMs;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      return again && error.code !== 'sandbox.unavailable' ? undefined : error;
+    }
   }
 
   #contextFor(

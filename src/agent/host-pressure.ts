@@ -39,6 +39,8 @@ export class HostPressure {
   readonly #options: PressureOptions;
   #diskShort = false;
   #isFarBelow = false;
+  /** It was since it was last told of: whoever asked meanwhile has heard that nothing is free. */
+  #wasFarBelow = false;
   #freeBytes = 0;
   #totalBytes = 0;
   #toldBytes: number | undefined;
@@ -75,7 +77,7 @@ export class HostPressure {
     const short = freeBytes < mark;
     const isTurn = short !== this.#diskShort;
     this.#diskShort = short;
-    this.#tellChange(freeBytes, isTurn);
+    this.#tellChange(freeBytes, isTurn || (this.#wasFarBelow && !this.isShort));
     if (isTurn) {
       const [type, message] = short
         ? (['disk.short', 'The disk of the engine is nearly full; no new workloads are launched.'] as const)
@@ -90,6 +92,7 @@ export class HostPressure {
     this.#toldBytes ??= freeBytes;
     if (!isTurn && Math.abs(freeBytes - before) < Math.max(gib, this.#totalBytes * worthTelling)) return;
     this.#toldBytes = freeBytes;
+    this.#wasFarBelow = this.#isFarBelow;
     this.#options.onChange();
   }
 
@@ -101,6 +104,7 @@ export class HostPressure {
     this.#freeBytes = found.freeBytes;
     this.#totalBytes = found.totalBytes;
     this.#isFarBelow = found.freeBytes < diskReserveBytes * farBelow;
+    this.#wasFarBelow ||= this.#isFarBelow;
     return found.freeBytes;
   }
 

@@ -16,6 +16,8 @@ export interface JobGround {
   /** Aborts when the task is cancelled, or its time is over. */
   readonly signal: AbortSignal;
   readonly jobs: JobMeans;
+  /** Why a job that was at work when the agent was started again cannot go on here: it is ended, in order. */
+  readonly lacking?: unknown;
   readonly admission: {
     reserve(
       instance: string,

@@ -47,7 +47,7 @@ export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob
     try {
       job = isResumed ? new RunningJob(known, ground) : await beginNew(plan, ground, wanted);
       job.cards = room.cards;
-      await carryOut(job, wanted, room.failure?.cause);
+      await carryOut(job, wanted, room.failure?.cause ?? (isResumed ? ground.lacking : undefined));
     } finally {
       room.release();
     }

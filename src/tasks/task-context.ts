@@ -28,6 +28,8 @@ export interface TaskContext {
   readonly engine: ContainerEngine;
   readonly stacks: StackRunner;
   readonly admission: Admission;
+  /** What stands against a task that goes on after a restart, and would have kept it from being begun; only jobs look at it. */
+  readonly lacking?: unknown;
   /** Cards of this host: leased before they are given to a container. */
   readonly gpus: GpuLedger;
   /** Goes to the task's own log file; values are redacted by allow-list. */

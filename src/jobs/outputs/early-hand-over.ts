@@ -23,7 +23,8 @@ export class EarlyHandOver {
   readonly #enough = new AbortController();
   readonly #dropped = new AbortController();
   #end: Promise<SentEarly | undefined> = Promise.resolve(undefined);
-  /** It has a place from its first piece on, until it is handed over or dropped: who gave it up between both would be behind all others. */
+  #isBegun = false;
+  /** Of what was sent, until it is handed over or dropped: who gave it up between both would be behind all others. */
   #hasPlace = false;
   readonly #left = Promise.withResolvers<void>();
 
@@ -44,16 +45,15 @@ export class EarlyHandOver {
     this.#end = sent.promise;
     void slots.run(AbortSignal.any([signal, enough]), async () => {
       if (signal.aborted || enough.aborted) return sent.resolve(undefined);
-      this.#hasPlace = true;
+      this.#isBegun = true;
       const options = { destination, file, clock, enough, signal };
-      sent.resolve(
-        await handOverEarly(output, options).catch((err) => {
-          if (!signal.aborted)
-            this.#parts.log.error({ err, instance: output.job_id }, 'an output cannot be sent early');
-          return undefined;
-        }),
-      );
-      await this.#left.promise;
+      const end = await handOverEarly(output, options).catch((err) => {
+        if (!signal.aborted) this.#parts.log.error({ err, instance: output.job_id }, 'an output cannot be sent early');
+        return undefined;
+      });
+      this.#hasPlace = end !== undefined && end.bytes > 0;
+      sent.resolve(end);
+      if (this.#hasPlace) await this.#left.promise;
     });
   }
 
@@ -79,7 +79,7 @@ export class EarlyHandOver {
     this.#dropped.abort();
     this.#left.resolve();
     await this.#end;
-    if (!this.#hasPlace) return;
+    if (!this.#isBegun) return;
     await this.#parts.destination.drop(this.#upload, this.#parts.closing).catch(() => undefined);
   }
 }

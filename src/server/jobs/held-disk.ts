@@ -32,18 +32,25 @@ export interface HostDisk {
 
 const nothing: OfRevision = { there: 0, evictable: 0 };
 
-/** GiB that a job of that revision can ask for there: what the host has of it counts, as the host will count it. */
+/**
+ * GiB that a job of that revision can ask for there: what the host has of it counts, as the host will count it. A host that can give none is
+ * below its reserve, and launches nothing whatever there is.
+ */
 export function diskFor(disk: HostDisk, revision: string | undefined): number {
+  if (disk.now <= 0) return 0;
   const { there, evictable } = keptOf(disk, revision);
   return mostFor({ room: disk.now - evictable, held: heldOn(disk), there });
 }
 
 /** Most GiB that a job of that revision could ask for there once all that is at work has ended, as far as what that has written is known. */
 export function diskOnceIdle(disk: HostDisk, revision: string | undefined): number {
-  const back = disk.claims.map(
-    ({ job, gib, revision: its }) => Math.max(gib, keptOf(disk, its).there) - (disk.held[job ?? ''] ?? 0),
+  const written = disk.claims.map(
+    ({ job, gib, revision: its }) => Math.max(0, gib - keptOf(disk, its).there) - (disk.held[job ?? ''] ?? 0),
   );
-  return diskFor({ ...disk, claims: [] }, revision) + sum(back);
+  const others = new Set(disk.claims.flatMap(({ revision: its }) => (its === revision ? [] : (its ?? []))));
+  const theirs = [...others].map((its) => keptOf(disk, its)).map(({ there, evictable }) => there - evictable);
+  const { there, evictable } = keptOf(disk, revision);
+  return Math.max(0, disk.now - evictable) + there + sum(written) + sum(theirs);
 }
 
 /**

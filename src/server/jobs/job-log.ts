@@ -70,6 +70,8 @@ interface Present {
   readonly isOver: boolean;
   /** A step of the attempt has begun. */
   readonly isBegun: boolean;
+  /** Attempt that what was kept is of: one of before, until this one leaves something. */
+  readonly keptOf: number;
   /** What a build says is asked for. */
   readonly isBuild: boolean;
   readonly kept: KeptLog;
@@ -100,12 +102,21 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
       jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false);
     return {
       ...{ job, attempt, kept, lacking, isBuild, isBegun: its !== undefined, steps: job.steps.map(({ id }) => id) },
+      keptOf: keptAttempt({ attempt, news, isOwn: (its ?? (isBuild ? ahead : undefined)) !== undefined }),
       isOver: hasEnded || (isBuild && (isTold || state === 'running')),
       step: report?.steps.find(({ id }) => id === step),
       version: JSON.stringify([attempt?.number, state, said]),
       begun: begunOf(news),
     };
   });
+}
+
+function keptAttempt({
+  attempt,
+  news,
+  isOwn,
+}: Pick<Present, 'attempt'> & { news: JobNews | undefined; isOwn: boolean }) {
+  return (isOwn ? attempt?.number : (news?.attempt ?? attempt?.number)) ?? 0;
 }
 
 function begunOf(news: JobNews | undefined): string {
@@ -130,11 +141,10 @@ async function* present(
       // of an attempt that has not begun, what those before it have left is what there is.
       const isOfBefore = isUnknown(said) && !now.isBegun && !now.isBuild && now.kept.logs.length > 0;
       if (!isOfBefore) return yield endWith(now.isBuild && isUnknown(said) ? unsaid(request) : said);
-      const before = placesIn(from, attempt.number - 1);
-      return yield endWith(yield* fromWhatWasKept(now, { places: before, tail: request.tail }, signal));
     }
   }
-  yield endWith(yield* fromWhatWasKept(now, { places, tail: request.tail }, signal));
+  const kept = placesIn(from, now.keptOf);
+  yield endWith(yield* fromWhatWasKept(now, { places: kept, tail: request.tail }, signal));
 }
 
 interface Begun extends Present {
@@ -181,13 +191,15 @@ class Follower {
 
   /** Returns how it ends, and undefined where it goes on. */
   async *#next(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
-    const { attempt, isBuild, isOver, job } = now;
+    const { attempt, isBuild, isOver, job, keptOf } = now;
     const { attempt: before, steps } = this.#places;
     // What was kept of the attempt before is there until this one has left something.
-    if (before === attempt.number - 1 && steps.size > 0 && this.#read?.attempt !== before && !isOver) {
+    const isOfBefore = keptOf !== attempt.number;
+    if (isOfBefore && before === keptOf && steps.size > 0 && this.#read?.attempt !== before && !isOver) {
       yield* fromWhatWasKept(now, this.#wanted(), this.#signal);
     }
-    this.#places = placesIn(this.#places, attempt.number);
+    // One that was refused before it began has left nothing.
+    this.#places = placesIn(this.#places, isOfBefore && isOver ? keptOf : attempt.number);
     if (this.#read?.attempt === attempt.number) {
       return isBuild || jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
     }

@@ -137,6 +137,19 @@ describe('a disk that is nearly full (FAULTS 18)', () => {
     expect(changes).toEqual([9.9, 12.4, 12.6]);
   });
 
+  it('is told of as well where it was far below while room was made, as whoever asked meanwhile has heard that none is free', async () => {
+    const { world, pressure, changes } = host();
+    await pressure.look();
+    world.freeBytes = 4 * gib;
+    world.kept = [96 * gib];
+    world.onRemove = () => expect(pressure.isShort).toBe(true);
+
+    await pressure.look();
+    await pressure.look();
+
+    expect(changes).toEqual([100]);
+  });
+
   it('recovers by itself, and gives no storm of events where it hovers around the mark', async () => {
     const { world, pressure, types } = host();
     for (const free of [9, 11, 9, 12, 9.9, 13, 20]) {

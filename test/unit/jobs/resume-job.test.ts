@@ -1,5 +1,7 @@
 /** A job that an earlier life of the agent had begun: each part goes on where it was, and nothing is done twice. */
+
 import { describe, expect, it } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import { labels } from '../../../src/contract/names.ts';
 import type { JobRecord, StepRecord } from '../../../src/jobs/job-record.ts';
@@ -61,6 +63,23 @@ describe('the step that was at work', () => {
 
     expect(done).toEqual([]);
     expect(record).toMatchObject({ state: 'failed', failure: { code: 'step.lost' } });
+  });
+
+  it('runs on a host that cannot go on with it any more: it is stopped, and the job has failed by that', async () => {
+    const {
+      context,
+      plan: wanted,
+      calls,
+    } = bench({ steps: { one: stepRecord('one', 'running', running) } }, { status: 'running' });
+    const lacking = new AgentError('sandbox.unavailable', { sandbox: 'gvisor', reason: 'It is a runc.' });
+
+    const { job } = await runJob(wanted, { ...context, lacking });
+
+    expect(job.record).toMatchObject({ state: 'failed', failure: { code: 'sandbox.unavailable' } });
+    expect(calls.filter((call) => /^(create|start|stop|remove) /.test(call))).toEqual([
+      'stop gpuaas-job-1.one 5',
+      'remove gpuaas-job-1.one',
+    ]);
   });
 
   it('is another task’s: it is left alone', async () => {

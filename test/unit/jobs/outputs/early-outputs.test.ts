@@ -252,6 +252,23 @@ describe('an output that is sent while it is read', () => {
     expect(logged).toEqual([]);
   });
 
+  it('has no place where the control plane has no room for it, so that others have', async () => {
+    const its = plane();
+    Object.assign(its.destination.early ?? {}, {
+      begin: async () => ({ received: 0, complete: false, refused: 'There is no room.' }),
+    });
+    const { world, outputs, take } = host(its);
+    const { promise: until, resolve: go } = Promise.withResolvers<void>();
+    world.halfway = until;
+    const large = [take(undefined, 'a'), take(undefined, 'b')];
+    const said = Readable.from([]) as AsyncIterable<never>;
+
+    await outputs.takeLog(where.job, 'one', said, signal);
+    await eventually(() => expect(its.asked).toEqual(['offer', 'send']));
+    go();
+    await Promise.all(large);
+  });
+
   it('is large', async () => {
     const its = plane();
     const { world, take, over } = host(its);

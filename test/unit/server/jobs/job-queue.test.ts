@@ -78,11 +78,16 @@ describe('the queue of jobs', () => {
       { claims: [claim(1, 'r')], kept: new Map([['r', { there: 50, evictable: 0 }]]), held: { a: 0 } },
       [],
     ],
+    [
+      'where what is there of its own revision stays',
+      { claims: [claim(20, 'own')], kept: new Map([['own', { there: 10, evictable: 0 }]]), held: { a: 0 } },
+      ['small on h'],
+    ],
   ])('keeps none for a job whose disk nobody could give back: a host %s', (_where, disk, small) => {
     const { disk: all, free } = host('h');
     for (const cpu_cores of [free.cpu_cores, 1]) {
       const full = host('h', { free: { ...free, cpu_cores }, disk: { ...all, now: 10, ...disk } });
-      const large = job('large', { needs: { ...nothing, cpu_cores: 2, disk_gib: 50 } });
+      const large = job('large', { needs: { ...nothing, cpu_cores: 2, disk_gib: 50 }, revision: 'own' });
       const waiting = [large, job('small', { projectId: 'p2', queuedAt: 1 })];
 
       expect(begun(nextTurn(waiting, [full], none, patienceMs))).toEqual(small);
