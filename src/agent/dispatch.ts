@@ -154,7 +154,7 @@ export class Dispatcher {
     try {
       signal.throwIfAborted();
       const lacking = await this.#whyNoGvisor(params, context, again);
-      // What had begun is ended in order, by who knows what there is of it.
+      // What had begun is for the handler to end or to leave alone: it knows what there is of it.
       if (lacking && !again) throw lacking;
       const handler = taskHandlers[type] as TaskHandler<TaskType>;
       const output = await handler(params, { ...context, lacking });

@@ -3,8 +3,8 @@ import type { JobInputs } from '../jobs/inputs/job-inputs.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { repeat } from '../kit/repeat.ts';
-import type { HostRoom } from './engine-room.ts';
 import type { HostPressure } from './host-pressure.ts';
+import type { HostRoom } from './host-room.ts';
 import type { Journal } from './journal/journal.ts';
 import type { KeptForLater } from './kept-for-later.ts';
 

@@ -39,6 +39,7 @@ export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob
     const known = jobs.records.get(id);
     const isResumed = known?.task_id === taskId;
     if (isResumed && jobHasEnded(known.record.state)) return await finish(new RunningJob(known, ground));
+    if (!isResumed && ground.lacking !== undefined) throw ground.lacking;
     if (!isResumed) await clear(plan, known, ground);
     const room = await takeRoom(plan, ground);
     // What was begun is ended, also where it does not fit any more.

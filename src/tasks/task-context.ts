@@ -28,7 +28,7 @@ export interface TaskContext {
   readonly engine: ContainerEngine;
   readonly stacks: StackRunner;
   readonly admission: Admission;
-  /** What stands against a task that goes on after a restart, and would have kept it from being begun; only jobs look at it. */
+  /** What stands against a task that goes on after a restart, and would have kept it from being begun: what is not there yet is not made. */
   readonly lacking?: unknown;
   /** Cards of this host: leased before they are given to a container. */
   readonly gpus: GpuLedger;

@@ -48,6 +48,7 @@ export const launchStack: TaskHandler<'workload.compose_launch'> = async (params
   let watch: StackWatch | undefined;
   try {
     // Early, so that nothing is pulled in vain. A stack that is there has its cards.
+    if (found.size === 0 && context.lacking !== undefined) throw context.lacking;
     const cards = found.size > 0 ? undefined : await leaseCards(params, context);
     context.enter('pulling');
     const images = await obtainStackImages(params, context);

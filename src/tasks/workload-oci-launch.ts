@@ -50,6 +50,7 @@ export const launchOci: TaskHandler<'workload.oci_launch'> = async (params, cont
   const made: Made = { anything: await isHalfMade(params, found, context), freshData: false, found };
   try {
     // Early, so that nothing is pulled in vain. A container that is there has its cards.
+    if (!found && context.lacking !== undefined) throw context.lacking;
     const cards = found ? undefined : await leaseCards(params, context);
     context.enter('pulling');
     const image = await obtainImage(params, context);

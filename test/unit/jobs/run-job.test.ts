@@ -61,6 +61,17 @@ describe('a job of one step', () => {
     expect(job.record.steps['one']).toMatchObject(facts);
   });
 
+  it('is not begun after a restart where it would be refused now', async () => {
+    const engine = jobEngine({});
+    const { context } = taskContext(engine.engine);
+    const lacking = new AgentError('sandbox.unavailable', { sandbox: 'gvisor', reason: 'It is a runc.' });
+
+    await expect(runJob(plan(), { ...context, lacking })).rejects.toBe(lacking);
+
+    expect(engine.calls).toEqual([]);
+    expect(context.jobs.records.all()).toEqual([]);
+  });
+
   it('gives its cards back where its host has no room on the disk for it', async () => {
     const engine = jobEngine({});
     const gpus = cardLedger(engine.engine, [sampleGpu()]).ledger;

@@ -1,7 +1,7 @@
 /** Both who begin jobs and who place them: a job is given to a host where that would begin it, and nowhere else. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { HostRoom } from '../../../src/agent/engine-room.ts';
+import { HostRoom } from '../../../src/agent/host-room.ts';
 import { KeptForLater } from '../../../src/agent/kept-for-later.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { KeptJob } from '../../../src/jobs/job-record.ts';

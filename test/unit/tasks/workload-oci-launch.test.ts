@@ -47,6 +47,16 @@ describe('a launch', () => {
     expect(judge(WorkloadOutput, output).ok).toBe(true);
   });
 
+  it('makes nothing after a restart that would be refused now', async () => {
+    const { engine, calls } = recordingEngine();
+    const { context } = taskContext(engine);
+    const lacking = new AgentError('sandbox.unavailable', { sandbox: 'gvisor', reason: 'It is a runc.' });
+
+    await expect(launchOci(launchParams(), { ...context, lacking })).rejects.toMatchObject({ cause: lacking });
+
+    expect(calls.filter((call) => /^(pull|create|start)/.test(call))).toEqual([]);
+  });
+
   it('makes the container while the engine makes the network, and starts it with both', async () => {
     const created = Promise.withResolvers<void>();
     const { engine, calls } = recordingEngine({ ensureNetwork: () => created.promise });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HostRoom } from '../../../src/agent/engine-room.ts';
+import { HostRoom } from '../../../src/agent/host-room.ts';
 import type { KeptThing, RoomWanted } from '../../../src/agent/kept-for-later.ts';
 import { keyOfThing, neededBy } from '../../../src/agent/promised-disk.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';

@@ -21,7 +21,7 @@ import { yetToWrite } from '../policy/disk-room.ts';
 import { type KeptForLater, leastRecentlyUsed, roomOf } from './kept-for-later.ts';
 import { bytesAsked, bytesFor, type DiskLook, heldBy, keysOf, neededBy, promisedBy, sumOf } from './promised-disk.ts';
 
-export interface EngineRoomOptions {
+export interface HostRoomOptions {
   /** Bytes that must stay free where the engine keeps its data. */
   readonly diskReserveBytes: number;
   /** Undefined while nobody knows where the engine keeps its data. */
@@ -38,14 +38,14 @@ export interface EngineRoomOptions {
 const gib = 2 ** 30;
 
 export class HostRoom implements EngineRoom {
-  readonly #options: EngineRoomOptions;
+  readonly #options: HostRoomOptions;
   readonly #turns = new KeyedMutex();
   /** Bytes that each job had written when that was last measured. */
   #written: Readonly<Record<string, number>> = {};
   /** Bytes that were free then. */
   #freeThen = Number.NaN;
 
-  constructor(options: EngineRoomOptions) {
+  constructor(options: HostRoomOptions) {
     this.#options = options;
   }
 
