@@ -3,7 +3,7 @@ import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import type { Slots } from '../../kit/slots.ts';
 import type { GrowingFile } from './growing-file.ts';
-import { type EarlyDestination, handOverEarly, newUpload, type SentEarly } from './hand-over-early.ts';
+import { type EarlyDestination, newUpload, type SentEarly, sendEarly } from './send-early.ts';
 
 /** Below that it is sent in no time, once it is there. */
 const leastBytes = 16 * 2 ** 20;
@@ -47,7 +47,7 @@ export class EarlyHandOver {
       if (signal.aborted || enough.aborted) return sent.resolve(undefined);
       this.#isBegun = true;
       const options = { destination, file, clock, enough, signal };
-      const end = await handOverEarly(output, options).catch((err) => {
+      const end = await sendEarly(output, options).catch((err) => {
         if (!signal.aborted) this.#parts.log.error({ err, instance: output.job_id }, 'an output cannot be sent early');
         return undefined;
       });

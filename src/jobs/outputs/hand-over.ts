@@ -9,7 +9,7 @@ import { type Backoff, fullJitterDelay } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { FilePieces } from './file-pieces.ts';
 import { isFinal } from './final-refusal.ts';
-import type { EarlyDestination, SentEarly } from './hand-over-early.ts';
+import type { EarlyDestination, SentEarly } from './send-early.ts';
 import type { Spooled } from './spool.ts';
 
 /** The control plane, as the node reaches it; both throw `control_plane.*`. */

@@ -8,8 +8,8 @@ import { Slots } from '../../kit/slots.ts';
 import type { Archive, ContainerEngine, LogEntry } from '../../runtime/engine.ts';
 import { EarlyHandOver } from './early-hand-over.ts';
 import { handOver, type OutputDestination } from './hand-over.ts';
-import type { SentEarly } from './hand-over-early.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
+import type { SentEarly } from './send-early.ts';
 import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
 import { type FileFacts, type Look, lookAt, takeTar } from './take-tar.ts';
 

@@ -32,7 +32,7 @@ export interface SentEarly {
   readonly bytes: number;
 }
 
-export interface HandOverEarlyOptions {
+export interface SendEarlyOptions {
   readonly destination: EarlyDestination;
   readonly file: GrowingFile;
   readonly clock: Clock;
@@ -52,7 +52,7 @@ export function newUpload(): string {
 }
 
 /** What the control plane has of it, by its own word; rejects only with the reason of `signal`, or where the file cannot be read. */
-export async function handOverEarly(output: EarlyOutput, options: HandOverEarlyOptions): Promise<SentEarly> {
+export async function sendEarly(output: EarlyOutput, options: SendEarlyOptions): Promise<SentEarly> {
   const { file, clock, enough, signal, backoff = usualBackoff } = options;
   const over = AbortSignal.any([signal, enough]);
   const handle = await open(file.path);
@@ -94,7 +94,7 @@ interface Sending {
 /** Returns where no more is to be sent. */
 async function attempt(
   { output, pieces }: Sending,
-  { destination, clock, enough, signal }: HandOverEarlyOptions,
+  { destination, clock, enough, signal }: SendEarlyOptions,
   onReceived: (bytes: number) => void,
 ): Promise<void> {
   let { received, refused } = await destination.begin(output, signal);
