@@ -90,6 +90,7 @@ async function measured(wire: Wire, folder: string): Promise<Measurement[]> {
     }
     const storedAt = Date.now();
     await succeeded;
+    if (failure !== undefined) throw failure;
     const { steps } = ok(await wire.member.call('GET', `/api/v1/jobs/${id}`));
     return {
       ms: storedAt - Date.parse(steps[0].ended_at),

@@ -26,7 +26,7 @@ export interface Early extends EarlyOutput, EarlyOwner {
   heard_at: number;
 }
 
-/** A node sends two at a time, each until it is offered. Beyond that its eldest is none that it is at. */
+/** A node sends two at a time, each until it is offered. Beyond that the one that was not heard of for the longest is none that it is at. */
 const mostOfNode = 4;
 const keptMs = 60 * 60 * 1000;
 const prefix = 'early-';
@@ -59,8 +59,9 @@ export class EarlyOutputs {
     const older = [...this.#open.values()].filter((each) => each.job_id === job_id && each.name === name);
     for (const each of older) this.#drop(each);
     if (bytes > room) return { received: 0, complete: false, refused: 'There is no room for it before it is offered.' };
-    const [eldest, ...others] = [...this.#open.values()].filter(({ node_id }) => node_id === owner.node_id);
-    if (eldest && others.length + 1 >= mostOfNode) this.#drop(eldest);
+    const own = [...this.#open.values()].filter(({ node_id }) => node_id === owner.node_id);
+    const [silent] = own.toSorted((one, other) => one.heard_at - other.heard_at);
+    if (silent && own.length >= mostOfNode) this.#drop(silent);
     this.#open.set(key, { ...owner, ...output, heard_at: this.#monotonicMs() });
     return { received: 0, complete: false, refused: null };
   }

@@ -195,16 +195,20 @@ describe('an output that is sent before its sha256 is known', () => {
     await drop(second);
   });
 
-  it('is one of four of its node at most: the eldest goes', async () => {
+  it('is one of four of its node at most: that goes which was not heard of for the longest', async () => {
     const job = await newJob();
     const uploads = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, upload: newUpload() }));
-    for (const { name, upload } of uploads) await begin(job, upload, 10, name);
+    for (const [index, { name, upload }] of uploads.entries()) {
+      await begin(job, upload, 10, name);
+      if (index === 1) await send(uploads[0]?.upload ?? '', 0, Buffer.alloc(1));
+    }
 
     const statuses: number[] = [];
-    for (const { upload } of uploads) statuses.push((await send(upload, 0, Buffer.alloc(1))).status);
+    for (const [index, { upload }] of uploads.entries())
+      statuses.push((await send(upload, index === 0 ? 1 : 0, Buffer.alloc(1))).status);
     for (const { upload } of uploads) await drop(upload);
 
-    expect(statuses).toEqual([404, 200, 200, 200, 200]);
+    expect(statuses).toEqual([200, 404, 200, 200, 200]);
   });
 
   it.each(['its node drops it', 'its node begins it anew', 'its job is removed'])('goes when %s', async (which) => {
@@ -232,7 +236,7 @@ describe('an output that is sent before its sha256 is known', () => {
     await drop(upload);
   });
 
-  it('that nobody ends goes after an hour', async () => {
+  it('that nobody ends goes an hour after its last piece', async () => {
     let time = 0;
     const files = new PieceFiles(temporaryFolder('early-outputs'));
     const early = new EarlyOutputs(files, () => time);
@@ -241,7 +245,14 @@ describe('an output that is sent before its sha256 is known', () => {
     early.begin(owner, { job_id: 'j', upload, name: 'model', bytes: 100 }, 100);
     await early.take(early.get('n', upload), 0, Readable.from([Buffer.alloc(50)]));
 
-    time = 60 * 60 * 1000 + 1;
+    const hour = 60 * 60 * 1000;
+    time = hour / 2;
+    await early.take(early.get('n', upload), 50, Readable.from([Buffer.alloc(1)]));
+    time = hour + 1;
+    early.dropOld();
+    expect(early.bytesOf('p')).toBe(100);
+
+    time = 1.5 * hour + 1;
     early.dropOld();
 
     await eventually(() => expect(readdirSync(join(files.folder, 'p'))).toEqual([]));
