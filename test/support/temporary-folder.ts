@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { atFileEnd } from './file-end.ts';
 
-export function temporaryFolder(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `gpuaas-unit-${name}-`));
+/** Beside those of all others, or at another place. */
+export function temporaryFolder(name: string, place = tmpdir()): string {
+  const folder = mkdtempSync(join(place, `gpuaas-unit-${name}-`));
   atFileEnd(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -14,6 +14,7 @@ import { type FileHandle, mkdir, open, rename, rm, stat, statfs, truncate } from
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../../contract/failures.ts';
+import { DirectFile, pageBuffer } from '../../kit/direct-file.ts';
 import { isDiskFull } from '../../kit/disk-full.ts';
 import { moveDurable, syncFile } from '../../kit/durable.ts';
 import { inPieces } from '../../kit/in-pieces.ts';
@@ -253,9 +254,9 @@ interface Writing {
 
 /** Resolves when all of the piece is in the file, and in the hash. What comes next is taken while what came before is written. */
 async function write(piece: Readable, { file, part, offset, hash }: Writing): Promise<void> {
-  const target = await open(part, offset === 0 ? 'w' : 'a', 0o600);
+  const target = await DirectFile.open(part, offset, file.size);
   // One is written while the other is filled.
-  const buffers = [Buffer.allocUnsafeSlow(writtenAtOnce), Buffer.allocUnsafeSlow(writtenAtOnce)] as const;
+  const buffers = [pageBuffer(writtenAtOnce), pageBuffer(writtenAtOnce)] as const;
   let turn = 0;
   const next = () => {
     turn = 1 - turn;
@@ -270,7 +271,7 @@ async function write(piece: Readable, { file, part, offset, hash }: Writing): Pr
       if (left < 0) throw file.tooLong();
       hash?.update(bytes);
       await writing;
-      writing = target.appendFile(bytes);
+      writing = target.append(bytes);
       // Told with the next.
       writing.catch(() => undefined);
     }
