@@ -83,6 +83,15 @@ describe('G-153: a launch', () => {
     const said = JSON.stringify([up?.document, output, bench.events, bench.logLines]);
     expect(said).not.toContain('s3cret-value');
   });
+
+  it('makes nothing after a restart that would be refused now', async () => {
+    const lacking = new AgentError('sandbox.unavailable', { sandbox: 'gvisor', reason: 'It is a runc.' });
+    const bench = stackBench({ context: { lacking } });
+
+    await expect(launchStack(stackParams(), bench.context)).rejects.toMatchObject({ cause: lacking });
+
+    expect(bench.calls.filter((call) => /^(up|ensureNetwork|pull)/.test(call))).toEqual([]);
+  });
 });
 
 describe('a second launch', () => {
