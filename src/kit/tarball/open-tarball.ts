@@ -6,6 +6,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { asItIs, type Passing } from '../passing.ts';
 import { EntryJudge, type Found, tooLarge } from './judge-entries.ts';
 import { printed } from './judge-path.ts';
 import {
@@ -42,6 +43,8 @@ export interface TarballFile {
   /** Where the tar is put that comes out of gzip; nothing is there yet. Its removal is the caller's. */
   readonly spool: string;
   readonly limits?: TarballLimits;
+  /** What its bytes go through before they are put there. */
+  readonly passing?: Passing | undefined;
   /** Names of what is not taken, with what is below it; `leftOutNames` unless it is said. */
   readonly leaveOut?: ReadonlySet<string> | undefined;
 }
@@ -50,9 +53,15 @@ export interface TarballFile {
  * Throws `TarballRefused` for everything that a stranger's tarball must not be, with all that is wrong as far as it can be read;
  * nothing was written then. Reads through handles that are closed when this resolves.
  */
-export async function openTarball({ file, spool, limits = tarballLimits, leaveOut }: TarballFile): Promise<Tarball> {
+export async function openTarball({
+  file,
+  spool,
+  limits = tarballLimits,
+  passing = asItIs,
+  leaveOut,
+}: TarballFile): Promise<Tarball> {
   const isPacked = await isGzip(file);
-  if (isPacked) await unpack(file, spool, limits);
+  if (isPacked) await unpack(file, spool, limits, passing);
   const tar = isPacked ? spool : file;
   try {
     return await readList(tar, limits, leaveOut);
@@ -89,7 +98,7 @@ async function isGzip(file: string): Promise<boolean> {
 /** So much is unpacked whatever the ratio: what is small packs well. */
 const freeBytes = 64 * 1024 ** 2;
 
-async function unpack(file: string, spool: string, { bytes, ratio }: TarballLimits): Promise<void> {
+async function unpack(file: string, spool: string, { bytes, ratio }: TarballLimits, passing: Passing): Promise<void> {
   const source = createReadStream(file);
   const gunzip = createGunzip();
   let total = 0;
@@ -110,7 +119,7 @@ async function unpack(file: string, spool: string, { bytes, ratio }: TarballLimi
     isOurs = true;
   });
   try {
-    await pipeline(source, gunzip, bounded, target);
+    await pipeline(source, gunzip, bounded, passing, target);
     if (gunzip.bytesWritten < source.bytesRead)
       throw refusedWhole('archive.damaged', 'goes on behind the end of its gzip');
   } catch (error) {

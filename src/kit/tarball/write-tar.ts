@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { asItIs, type Passing } from '../passing.ts';
 import { type Tarball, TarballRefused, type TarEntry } from './tarball.ts';
 
 const block = 512;
@@ -82,7 +83,11 @@ export function contentOf(tarball: Tarball, path: string): PackedTar {
 }
 
 /** Writes it into a new file, which is on the disk when this resolves, and gives what `measureFile` would say of that. */
-export async function writePacked(tar: PackedTar, file: string): Promise<{ size: number; sha256: string }> {
+export async function writePacked(
+  tar: PackedTar,
+  file: string,
+  passing: Passing = asItIs,
+): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256');
   let size = 0;
   const measured = async function* (chunks: AsyncIterable<Buffer>) {
@@ -92,7 +97,7 @@ export async function writePacked(tar: PackedTar, file: string): Promise<{ size:
       yield chunk;
     }
   };
-  await pipeline(tar.stream(), measured, createWriteStream(file, { flags: 'wx', mode: 0o600, flush: true }));
+  await pipeline(tar.stream(), measured, passing, createWriteStream(file, { flags: 'wx', mode: 0o600, flush: true }));
   return { size, sha256: hash.digest('hex') };
 }
 

@@ -21,6 +21,7 @@ import { inPieces } from '../../kit/in-pieces.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
 import { namesIn } from '../../kit/names-in.ts';
+import { checkEach } from '../../kit/passing.ts';
 
 /** A file that was announced. Group and name are no paths: whoever takes them from a stranger has judged them. */
 export interface AnnouncedFile {
@@ -48,16 +49,20 @@ interface Known {
 /** Or a twentieth of a small disk: files never take it from the store. */
 const reserveBytes = 2 ** 30;
 const writtenAtOnce = 512 * 1024;
+/** Written between two looks at what is left of the disk: by all that write at once, less than the reserve. */
+const lookBytes = 4 * 2 ** 20;
 
 export class PieceFiles {
   readonly folder: string;
+  readonly #what: string;
   readonly #atWork = new KeyedMutex();
   /** By the path: a part that is not here, or was touched since, is read once more at its end. */
   readonly #known = new Map<string, Known>();
 
-  /** `folder` is made when the first file comes. */
-  constructor(folder: string) {
+  /** `folder` is made when the first file comes; `what` is said of the files where there is no room for them. */
+  constructor(folder: string, what: string) {
     this.folder = folder;
+    this.#what = what;
   }
 
   isWhole({ group, name, size }: Pick<AnnouncedFile, 'group' | 'name' | 'size'>): boolean {
@@ -113,11 +118,17 @@ export class PieceFiles {
     await this.#alone(to.group, to.name, async () => await this.#alone(from.group, from.name, move));
   }
 
-  /** `disk.full` with `reason` where what else is on this disk would not keep its room. */
-  async assertRoom(reason: string): Promise<void> {
+  /** `disk.full` where what else is on this disk would not keep its room. */
+  async assertRoom(): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const { bavail, blocks, bsize } = await statfs(this.folder);
-    if (bavail * bsize < Math.min(reserveBytes, (blocks * bsize) / 20)) throw new AgentError('disk.full', { reason });
+    if (bavail * bsize >= Math.min(reserveBytes, (blocks * bsize) / 20)) return;
+    throw new AgentError('disk.full', { reason: `The disk of the control plane has no room for ${this.#what}.` });
+  }
+
+  /** As it comes, as long as there is room; fails like `assertRoom`. */
+  whileRoom(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+    return checkEach(lookBytes, () => this.assertRoom(), chunks);
   }
 
   /** The file, open for reading; undefined where it is not whole. */
@@ -163,13 +174,14 @@ export class PieceFiles {
     if (offset !== there && offset !== 0) {
       throw new AgentError('resource.conflict', { reason: `${name} goes on at ${there}, not at ${offset}.` });
     }
+    await this.assertRoom();
     await mkdir(join(this.folder, group), { recursive: true, mode: 0o700 });
     // Cut while it waited: what is there stays.
     if (piece.destroyed) throw new AgentError('server.busy', { reason: 'The connection of the piece is gone.' });
     const { hash, synced } = this.#goOn(part, offset);
     try {
       if (offset > 0 && statsOf(part)?.size !== offset) await truncate(part, offset);
-      await write(piece, { file, part, offset, hash });
+      await write(piece, { file, part, offset, hash, files: this });
       await synced;
       if (statsOf(part)?.size === size) await syncFile(part);
     } catch (error) {
@@ -250,10 +262,11 @@ interface Writing {
   readonly part: string;
   readonly offset: number;
   readonly hash: Hash | undefined;
+  readonly files: PieceFiles;
 }
 
 /** Resolves when all of the piece is in the file, and in the hash. What comes next is taken while what came before is written. */
-async function write(piece: Readable, { file, part, offset, hash }: Writing): Promise<void> {
+async function write(piece: Readable, { file, part, offset, hash, files }: Writing): Promise<void> {
   const target = await DirectFile.open(part, offset, file.size);
   // One is written while the other is filled.
   const buffers = [pageBuffer(writtenAtOnce), pageBuffer(writtenAtOnce)] as const;
@@ -266,7 +279,8 @@ async function write(piece: Readable, { file, part, offset, hash }: Writing): Pr
   try {
     let left = file.size - offset;
     // The request outlives what is wrong with it: its answer is on the same connection.
-    for await (const bytes of inPieces(givenBack(piece.iterator({ destroyOnReturn: false })), next)) {
+    const chunks = givenBack(piece.iterator({ destroyOnReturn: false }));
+    for await (const bytes of files.whileRoom(inPieces(chunks, next))) {
       left -= bytes.length;
       if (left < 0) throw file.tooLong();
       hash?.update(bytes);

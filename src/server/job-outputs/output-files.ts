@@ -22,7 +22,7 @@ export class OutputFiles {
   readonly #store: Store;
 
   constructor(folder: string, store: Store, monotonicMs: () => number) {
-    this.#files = new PieceFiles(folder);
+    this.#files = new PieceFiles(folder, 'outputs of jobs');
     this.early = new EarlyOutputs(this.#files, monotonicMs);
     this.#store = store;
   }
@@ -40,9 +40,8 @@ export class OutputFiles {
     return this.#files.received(announced(content));
   }
 
-  /** As `PieceFiles.take`, and `output.damaged` for other bytes than were announced. The store keeps its room. */
+  /** As `PieceFiles.take`, and `output.damaged` for other bytes than were announced. */
   async take(content: Content, offset: number, piece: Readable): Promise<boolean> {
-    await this.#files.assertRoom('The disk of the control plane has no room for outputs of jobs.');
     return await this.#files.take(announced(content), offset, piece);
   }
 

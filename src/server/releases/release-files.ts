@@ -17,7 +17,7 @@ export class ReleaseFiles {
 
   /** Versions and names were judged by their schemas, so none is a path. */
   constructor(folder: string) {
-    this.#files = new PieceFiles(folder);
+    this.#files = new PieceFiles(folder, 'releases');
   }
 
   get folder(): string {

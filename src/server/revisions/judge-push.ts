@@ -64,11 +64,12 @@ async function pack(push: Push, revisions: RevisionFiles, signal: AbortSignal) {
   signal.throwIfAborted();
   const work = await revisions.workOf(push);
   await revisions.assertRoom();
-  const tarball = await openTarball({ file: work.upload, spool: work.spool });
+  const passing = (chunks: AsyncIterable<Buffer>) => revisions.whileRoom(chunks);
+  const tarball = await openTarball({ file: work.upload, spool: work.spool, passing });
   const manifest = await manifestOf(tarball);
   const { errors, warnings, bases: from } = await judgeFiles(tarball, manifest);
   if (errors.length > 0) return { errors, from, packed: undefined };
-  const { size: bytes, sha256 } = await writePacked(canonicalTar(tarball), work.tar);
+  const { size: bytes, sha256 } = await writePacked(canonicalTar(tarball), work.tar, passing);
   await rm(work.spool, { force: true });
   const files = tarball.entries.filter(({ type }) => type === 'file').length;
   const left_out = tarball.leftOut.some;

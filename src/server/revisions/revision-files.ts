@@ -21,7 +21,7 @@ export class RevisionFiles {
   readonly #store: Store;
 
   constructor(folder: string, store: Store) {
-    this.#files = new PieceFiles(folder);
+    this.#files = new PieceFiles(folder, 'revisions');
     this.#store = store;
   }
 
@@ -34,14 +34,18 @@ export class RevisionFiles {
     return this.#files.received(announced(push));
   }
 
-  /** As `PieceFiles.take`, and `push.damaged` for other bytes than were announced. The store keeps its room. */
+  /** As `PieceFiles.take`, and `push.damaged` for other bytes than were announced. */
   async take(push: Upload, offset: number, piece: Readable): Promise<boolean> {
-    await this.assertRoom();
     return await this.#files.take(announced(push), offset, piece);
   }
 
   async assertRoom(): Promise<void> {
-    await this.#files.assertRoom('The disk of the control plane has no room for revisions.');
+    await this.#files.assertRoom();
+  }
+
+  /** As `PieceFiles.whileRoom`. */
+  whileRoom(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+    return this.#files.whileRoom(chunks);
   }
 
   /** What was sent, and where what is made of it may be put meanwhile: that goes with `dropWork`. */

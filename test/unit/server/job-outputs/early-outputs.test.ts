@@ -238,7 +238,7 @@ describe('an output that is sent before its sha256 is known', () => {
 
   it('that nobody ends goes an hour after its last piece', async () => {
     let time = 0;
-    const files = new PieceFiles(temporaryFolder('early-outputs'));
+    const files = new PieceFiles(temporaryFolder('early-outputs'), 'outputs of jobs');
     const early = new EarlyOutputs(files, () => time);
     const owner = { node_id: 'n', project_id: 'p', attempt: 1 };
     const upload = newUpload();
