@@ -95,8 +95,9 @@ function describeError({ name, message, stack, cause }: Error, depth: number): R
   };
 }
 
-// Text may come from a workload and be long: each expression is linear, whatever it is given.
-const urlCredential = /([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s/'"]+@/gi;
+// Text may come from a workload and be long: each expression is linear, whatever it is given. None begins with a class of
+// letters, which would be tried at each of them.
+const urlCredential = /(:\/\/)[^\s/'"]+@/g;
 const header = /((?<![a-z0-9])(?:authorization|cookie)["'\\]{0,2}\s{0,4}[:=]["'\\\s]{0,6})[^\r\n"']+/gi;
 const named =
   /((?<![a-z0-9])(?:bearer|basic|token|passw(?:or)?d|secret|(?:api|access|private)[-_]?key)[\s:="'\\]{1,8})[^\s"',&]{4,}/gi;

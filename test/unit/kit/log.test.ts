@@ -109,6 +109,9 @@ describe('redaction', () => {
     expect(redactText('see https://registry:5000/v2/ and mail ops@example.org')).toBe(
       'see https://registry:5000/v2/ and mail ops@example.org',
     );
+    expect(redactText('at //mirror:8080/a and 3://me:pass@h/, x-y+z.1://a:b@c@d/ and "://p@h"')).toBe(
+      'at //mirror:8080/a and 3://[redacted]@h/, x-y+z.1://[redacted]@d/ and "://[redacted]@h"',
+    );
   });
 
   it('describes errors with name, stack and cause, also where causes run in a circle', () => {
