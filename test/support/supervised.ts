@@ -34,7 +34,7 @@ export async function supervise(
   const reserved: unknown[] = [];
   const engineStates: string[] = [];
   const supervisor: Supervisor = new Supervisor({
-    ...{ engine: recorder.engine, stacks: stacks.stacks, journal: kept.journal, clock, random: () => 1 },
+    ...{ engine: recorder.engine, stacks: stacks.stacks, journal: kept.journal, clock, random: () => 1, settleMs: 10 },
     admission: {
       reserve: async (_instance, resources) => {
         reserved.push(resources);

@@ -29,6 +29,8 @@ export interface RestartMeans extends VoiceMeans {
   readonly unseal: (jwe: string) => Promise<Buffer>;
   /** Lots of the jitter between restarts: 0 to 1. */
   readonly random?: (() => number) | undefined;
+  /** How long what has no readiness checks must run until it is ready again; default as after a launch. */
+  readonly settleMs?: number | undefined;
 }
 
 /** `ready`; `running` for one that runs and is not ready; `ended` for one that did not last; `off` where nothing may be done. */
@@ -146,7 +148,7 @@ async function awaitReady(
  */
 export async function ready(
   { container, readiness = [], ports, sealed }: Part,
-  { engine, unseal }: Pick<RestartMeans, 'engine' | 'unseal'>,
+  { engine, unseal, settleMs }: Pick<RestartMeans, 'engine' | 'unseal' | 'settleMs'>,
   signal: AbortSignal,
   withinSeconds = Number.POSITIVE_INFINITY,
 ): Promise<void> {
@@ -154,7 +156,7 @@ export async function ready(
   const checks = readiness
     .filter((each) => each.type !== 'http' || each.bearer_env === undefined || sealedEnv !== undefined)
     .map((each) => ({ ...each, timeout_seconds: Math.min(each.timeout_seconds, withinSeconds) }));
-  await untilReady(checks, { engine, name: container, ports, signal, sealedEnv });
+  await untilReady(checks, { engine, name: container, ports, signal, sealedEnv, settleMs });
 }
 
 function failureOf(error: unknown, clean: Discretion['clean']): Failure {

@@ -27,6 +27,8 @@ export interface ReadinessOptions {
   readonly signal: AbortSignal;
   /** After each attempt of each check. */
   readonly onAttempt?: ((attempt: ReadinessAttempt) => void) | undefined;
+  /** How long a workload without checks must run; default a second. */
+  readonly settleMs?: number | undefined;
 }
 
 export interface ReadinessAttempt extends ProbeResult {
@@ -41,8 +43,7 @@ const backoff = { firstMs: 25, maxMs: 1000, factor: 1.15 };
 const attemptMs = 5000;
 /** What it gets although the time of the check is nearly over: an attempt of a millisecond finds out nothing. */
 const leastAttemptMs = 1000;
-/** How long a workload without checks must run. */
-const settleMs = 1000;
+const defaultSettleMs = 1000;
 
 /**
  * Resolves with what the container is like when every check has passed and it runs. Otherwise `container.exited` or `container.oom_killed`
@@ -52,7 +53,7 @@ export async function untilReady(
   checks: readonly ReadinessCheck[],
   options: ReadinessOptions,
 ): Promise<ContainerFacts> {
-  const { engine, name, signal } = options;
+  const { engine, name, signal, settleMs = defaultSettleMs } = options;
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   try {
