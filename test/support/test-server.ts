@@ -30,8 +30,10 @@ export interface TestServer {
   readonly revisionFolder: string;
   /** `admin`, `operator`, and `member` and `viewer` of the projects `p1` and `p2`. */
   readonly tokens: Readonly<Record<string, string>>;
-  /** Moves the clock of the server. */
+  /** Moves the wall clock of the server alone, as somebody does who sets it. */
   advance(milliseconds: number): void;
+  /** Time passes, on both its clocks. Pauses that wait are not ended by it: change something in the store. */
+  pass(milliseconds: number): void;
   call(method: string, path: string, options?: CallOptions): Promise<Answered>;
 }
 
@@ -64,9 +66,11 @@ export async function testServer(
   const folder = temporaryFolder('server');
   const store = openSqliteStore(join(folder, 'control-plane.db'));
   let time = Date.parse('2026-11-25T10:00:00.000Z');
+  let passed = 0;
+  const monotonicMs = () => systemClock.monotonicMs() + passed;
   const tokens = await seed(store);
   const server = createControlPlane({
-    ...{ store, clock: { ...systemClock, wallMs: () => time }, log: createLog({ level: 'silent' }) },
+    ...{ store, clock: { ...systemClock, monotonicMs, wallMs: () => time }, log: createLog({ level: 'silent' }) },
     ...{
       keys: await keysIn(join(folder, 'data'), more.releaseRoot),
       version: '0.0.0-test',
@@ -90,6 +94,10 @@ export async function testServer(
     ...{ context: server.context, store, url, tokens, revisionFolder: join(folder, 'revisions') },
     advance: (milliseconds) => {
       time += milliseconds;
+    },
+    pass: (milliseconds) => {
+      time += milliseconds;
+      passed += milliseconds;
     },
     call: async (method, path, { as = 'admin', body, headers = {} } = {}) => {
       const response = await fetch(`${url}${path}`, {

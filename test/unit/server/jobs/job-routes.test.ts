@@ -308,7 +308,7 @@ describe('a job that fails', () => {
     expect(between).toMatchObject({ state: 'queued', shown_attempt: 1 });
     expect(between.steps[0].results).toEqual({ seen: ['first'] });
 
-    server.advance(10_000);
+    server.pass(2000);
     // It is looked at what waits whenever something has changed.
     await store.write(async (tx) => tx.allocations.put(server.allocation));
     const second = await host.agent.accept();
@@ -333,7 +333,8 @@ describe('a job that fails', () => {
     host.end(await host.agent.accept(), { status: 'failed', failure: lost, output: failedOutput({ state: 'failed' }) });
     await expect.poll(async () => (await job(body.id)).reason).toContain('begun again');
 
-    server.advance(10_000);
+    server.pass(2000);
+    await store.write(async (tx) => tx.allocations.put(server.allocation));
     const second = await host.agent.accept();
 
     const { items } = (await call('GET', `/api/v1/jobs/${body.id}/events`)).body;
