@@ -5,8 +5,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AgentError, type FailureCode, type FailureDetail, failures, type Json } from '../../contract/failures.ts';
-import { pause } from '../../kit/backoff.ts';
 import { isCertificateTrouble } from '../../kit/certificate-trouble.ts';
+import { type Clock, systemClock } from '../../kit/clock.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -14,18 +14,23 @@ export interface ClientOptions {
   /** Origin of the control plane, for example `https://cp.example.com`. */
   readonly url: string;
   readonly token: string;
+  /** How often a request whose answer was lost is sent in all; default 4. */
+  readonly attempts?: number | undefined;
+  /** Waits between two of them. */
+  readonly pause?: Clock['pause'] | undefined;
 }
-
-/** How often a request whose answer was lost is sent in all. */
-const attempts = 4;
 
 export class ControlPlaneClient {
   readonly #origin: URL;
   readonly #token: string;
+  readonly #attempts: number;
+  readonly #pause: Clock['pause'];
 
-  constructor({ url, token }: ClientOptions) {
+  constructor({ url, token, attempts = 4, pause = systemClock.pause }: ClientOptions) {
     this.#origin = originOf(url);
     this.#token = token;
+    this.#attempts = attempts;
+    this.#pause = pause;
   }
 
   async get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
@@ -80,10 +85,10 @@ export class ControlPlaneClient {
         throw await failureOf(answer);
       } catch (error) {
         options.signal?.throwIfAborted();
-        if (!isPassing(error) || attempt === attempts) {
+        if (!isPassing(error) || attempt === this.#attempts) {
           throw error;
         }
-        await pause(waitMs(error, attempt), options.signal);
+        await this.#pause(waitMs(error, attempt), options.signal);
       }
     }
   }

@@ -38,7 +38,8 @@ function known(path: string, read: (item: Item) => Candidate | undefined): Kinds
 
 async function itemsOf(path: string, signal: AbortSignal): Promise<{ readonly items: readonly Item[] }> {
   const query = path === 'catalog/apps' ? {} : { limit: most };
-  return await connect().get(`/api/v1/${path}`, query, signal);
+  // Whoever presses a key waits for it: where it is not answered at once, it is not.
+  return await connect(process.env, { attempts: 1 }).get(`/api/v1/${path}`, query, signal);
 }
 
 function named(item: Item, name: string): Candidate {

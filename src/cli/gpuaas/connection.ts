@@ -2,12 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { AgentError } from '../../contract/failures.ts';
-import { ControlPlaneClient } from './client.ts';
+import { type ClientOptions, ControlPlaneClient } from './client.ts';
 
 export const defaultUrl = 'http://127.0.0.1:8080';
 
 /** The token is never an argument: arguments are seen by everybody on the machine. */
-export function connect(env: NodeJS.ProcessEnv = process.env): ControlPlaneClient {
+export function connect(
+  env: NodeJS.ProcessEnv = process.env,
+  more: Pick<ClientOptions, 'attempts'> = {},
+): ControlPlaneClient {
   const { GPUAAS_URL: url = defaultUrl, GPUAAS_TOKEN: token, GPUAAS_CA: caFile = '' } = env;
   if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
     throw new AgentError('command.invalid', {
@@ -15,7 +18,7 @@ export function connect(env: NodeJS.ProcessEnv = process.env): ControlPlaneClien
         'GPUAAS_TOKEN must hold a token of the control plane. `gpuaas tokens create` makes one for somebody; `gpuaas serve --init` prints the first.',
     });
   }
-  const client = new ControlPlaneClient({ url, token });
+  const client = new ControlPlaneClient({ url, token, ...more });
   if (url.startsWith('https:')) {
     setDefaultCACertificates(caFile === '' ? ofTheSystem() : [readCa(caFile)]);
   }

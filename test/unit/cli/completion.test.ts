@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -117,6 +119,22 @@ describe('what the scripts ask', () => {
     expect(await printed(gpuaas, 'complete', 'instances')).toEqual({ status: 0, text: '' });
     expect(await printed(gpuaas, 'complete', 'nonsense')).toEqual({ status: 0, text: '' });
     expect(await printed(gpuaas, 'complete', 'constructor')).toEqual({ status: 0, text: '' });
+  });
+
+  it('is asked once: whoever waits for it would rather go on', async () => {
+    let asked = 0;
+    const server = createServer((request) => {
+      asked += 1;
+      request.socket.destroy();
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    vi.stubEnv('GPUAAS_URL', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    vi.stubEnv('GPUAAS_TOKEN', 'secret');
+
+    expect(await printed(gpuaas, 'complete', 'instances')).toEqual({ status: 0, text: '' });
+
+    expect(asked).toBe(1);
+    server.close();
   });
 
   it('is answered by node-agent as well, which has a script of its own', async () => {

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
+import { type ClientOptions, ControlPlaneClient } from '../../../../src/cli/gpuaas/client.ts';
 import { followEvents } from '../../../../src/cli/gpuaas/event-lines.ts';
 
 const closers: (() => void)[] = [];
@@ -12,7 +12,7 @@ afterEach(() => {
 });
 
 /** A server on a free port that answers as told and remembers what it was asked. */
-async function serve(answer: RequestListener) {
+async function serve(answer: RequestListener, more: Pick<ClientOptions, 'pause'> = {}) {
   const asked: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     asked.push(request);
@@ -25,7 +25,7 @@ async function serve(answer: RequestListener) {
   });
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  return { url, client: new ControlPlaneClient({ url, token: 'secret' }), asked };
+  return { url, client: new ControlPlaneClient({ url, token: 'secret', ...more }), asked };
 }
 
 describe('a change', () => {
@@ -48,16 +48,18 @@ describe('a change', () => {
   it('that came too soon is sent again when the control plane says so', async () => {
     const error = { code: 'request.rate_limited', message: 'Too often.', hint: '', correlation_id: 'c-1', errors: [] };
     let times = 0;
-    const { client, asked } = await serve((_request, response) => {
+    const waits: number[] = [];
+    const answer: RequestListener = (_request, response) => {
       times += 1;
-      if (times === 1) response.writeHead(429, { 'retry-after': '1' }).end(JSON.stringify({ error }));
+      if (times === 1) response.writeHead(429, { 'retry-after': '7' }).end(JSON.stringify({ error }));
       else response.end('{"id":"i-1"}');
-    });
+    };
+    const { client, asked } = await serve(answer, { pause: async (ms) => void waits.push(ms) });
 
     expect(await client.change('POST', '/api/v1/app-instances', {})).toEqual({ id: 'i-1' });
 
     expect(new Set(asked.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
-    expect(asked).toHaveLength(2);
+    expect([asked.length, waits]).toEqual([2, [7000]]);
   });
 
   it('that is refused is not sent again, and fails with what the control plane says', async () => {
