@@ -22,7 +22,7 @@ import { unlimited } from './unlimited.ts';
 
 export type HubSettings = Pick<
   HubOptions,
-  'clock' | 'heartbeatSeconds' | 'leaseSeconds' | 'awaySeconds' | 'logWindowBytes'
+  'clock' | 'heartbeatSeconds' | 'leaseSeconds' | 'awaySeconds' | 'logWindowBytes' | 'reportBudget'
 > & {
   readonly sink?: RecordingSink;
   readonly patience?: HttpOptions['patience'];

@@ -53,6 +53,8 @@ export interface HubOptions {
   readonly awaySeconds?: number;
   /** Bytes of a log that may wait for its reader. */
   readonly logWindowBytes?: number;
+  /** What the events and progress reports of a node may cost; see `report-budget.ts`. */
+  readonly reportBudget?: number;
 }
 
 export class Hub {
@@ -76,7 +78,7 @@ export class Hub {
     this.#clock = clock;
     this.#heartbeatSeconds = heartbeatSeconds;
     this.#relay = new LogRelay({ clock, ...(logWindowBytes === undefined ? {} : { windowBytes: logWindowBytes }) });
-    this.#budget = new ReportBudget(clock);
+    this.#budget = new ReportBudget(clock, options.reportBudget);
     this.#presence = new Presence({ ...options, clock, awaySeconds });
     this.#parts = {
       ...{ ...options, clock, relay: this.#relay, budget: this.#budget, leaseSeconds },

@@ -25,7 +25,6 @@ export const refillPerMinute = 300;
 /** Changes by topology. 64 workloads that start again ten times each make 1280. */
 export const fullChanges = 2000;
 export const changesPerMinute = 60;
-const progressStopsAt = fullBudget / 2;
 const partBytes = 4096;
 
 /** Kinds of record that the budget of reports is for. Results and inventory replace what was there, and metrics are not stored. */
@@ -34,6 +33,7 @@ export const budgeted: ReadonlySet<RecordKind> = new Set(['event', 'task.progres
 /** What one transaction may keep. It counts for nothing until `settle`. */
 export class Allowance {
   readonly #left: number;
+  readonly #progressStopsAt: number;
   readonly #changes: number;
   readonly #isHeld: boolean;
   spent = 0;
@@ -41,8 +41,9 @@ export class Allowance {
   changed = 0;
   held = 0;
 
-  constructor({ left, changes, held }: Pick<Account, 'left' | 'changes' | 'held'>) {
+  constructor({ left, changes, held }: Pick<Account, 'left' | 'changes' | 'held'>, full: number) {
     this.#left = left;
+    this.#progressStopsAt = full / 2;
     this.#changes = changes;
     this.#isHeld = held > 0;
   }
@@ -58,7 +59,7 @@ export class Allowance {
   /** True if what this record says may be kept; otherwise it counts as dropped. */
   take({ kind, body }: RecordMessage): boolean {
     const cost = 1 + Math.floor(Buffer.byteLength(JSON.stringify(body ?? null)) / partBytes);
-    const least = kind === 'task.progress' ? progressStopsAt : 0;
+    const least = kind === 'task.progress' ? this.#progressStopsAt : 0;
     const fits = this.#left - this.spent - cost >= least;
     if (fits) this.spent += cost;
     else this.dropped += 1;
@@ -84,11 +85,14 @@ const fresh: Omit<Account, 'at'> = { left: fullBudget, changes: fullChanges, dro
 
 export class ReportBudget {
   readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #full: number;
   /** Of nodes that have said something lately; it outlives their sessions. */
   readonly #accounts = new Map<string, Account>();
 
-  constructor(clock: Pick<Clock, 'monotonicMs'>) {
+  /** `full`: what reports may cost. */
+  constructor(clock: Pick<Clock, 'monotonicMs'>, full = fullBudget) {
     this.#clock = clock;
+    this.#full = full;
   }
 
   /** Nodes that are remembered. */
@@ -97,7 +101,7 @@ export class ReportBudget {
   }
 
   allowance(nodeId: string): Allowance {
-    return new Allowance(this.#now(nodeId));
+    return new Allowance(this.#now(nodeId), this.#full);
   }
 
   /** For a transaction that is on disk: one that failed has cost nothing, and its records come again. */
@@ -142,7 +146,7 @@ export class ReportBudget {
     }
     for (const id of this.#accounts.keys()) {
       const { left, changes, dropped, held } = this.#now(id);
-      if (dropped + held === 0 && left === fullBudget && changes === fullChanges) this.#accounts.delete(id);
+      if (dropped + held === 0 && left === this.#full && changes === fullChanges) this.#accounts.delete(id);
     }
   }
 
@@ -155,9 +159,9 @@ export class ReportBudget {
 
   #now(nodeId: string): Account {
     const at = this.#clock.monotonicMs();
-    const account = this.#accounts.get(nodeId) ?? { ...fresh, at };
+    const account = this.#accounts.get(nodeId) ?? { ...fresh, left: this.#full, at };
     const minutes = (at - account.at) / 60_000;
-    const left = Math.min(fullBudget, account.left + minutes * refillPerMinute);
+    const left = Math.min(this.#full, account.left + minutes * refillPerMinute);
     return { ...account, at, left, changes: Math.min(fullChanges, account.changes + minutes * changesPerMinute) };
   }
 }
