@@ -223,12 +223,21 @@ function holdsMoreThan(limit: number, document: unknown): boolean {
     if (typeof value !== 'object' || value === null) {
       continue;
     }
+    if (Array.isArray(value)) {
+      seen += value.length;
+      if (seen > limit) {
+        return true;
+      }
+      open.push(...value.filter((each) => typeof each === 'object'));
+      continue;
+    }
     for (const key in value) {
       seen += 1;
       if (seen > limit) {
         return true;
       }
-      open.push((value as Record<string, unknown>)[key]);
+      const member = (value as Record<string, unknown>)[key];
+      if (typeof member === 'object') open.push(member);
     }
   }
   return false;

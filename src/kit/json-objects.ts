@@ -9,7 +9,7 @@ export async function* readObjects(chunks: AsyncIterable<Buffer>, maxBytes: numb
   let length = 0;
   for await (const chunk of chunks) {
     let begin = 0;
-    for (let at = 0; at < chunk.length; at += 1) {
+    for (let at = depth.behindString(chunk, 0); at < chunk.length; at = depth.behindString(chunk, at + 1)) {
       const by = depth.add(chunk[at] as number);
       if (by === 1 && depth.now === 2) begin = at;
       if (by !== -1 || depth.now !== 1) continue;
@@ -32,12 +32,8 @@ class Depth {
   #isInString = false;
   #isEscaped = false;
 
-  /** By how many a byte changes it. */
+  /** By how many a byte changes it that is in no string. */
   add(byte: number): number {
-    if (this.#isInString) {
-      this.#inString(byte);
-      return 0;
-    }
     this.#isInString = byte === quote;
     const by = byte === open || byte === openList ? 1 : byte === close || byte === closeList ? -1 : 0;
     this.now += by;
@@ -45,9 +41,24 @@ class Depth {
     return by;
   }
 
-  #inString(byte: number): void {
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (byte === backslash) this.#isEscaped = true;
-    else if (byte === quote) this.#isInString = false;
+  /** `at` itself where no string is open; else what follows its end, or the length of a chunk that has no end of it. */
+  behindString(chunk: Buffer, at: number): number {
+    let from = at;
+    while (this.#isInString && from < chunk.length) {
+      if (this.#isEscaped) {
+        this.#isEscaped = false;
+        from += 1;
+      }
+      const found = chunk.indexOf(quote, from);
+      const end = found === -1 ? chunk.length : found;
+      let escapes = end;
+      while (escapes > from && chunk[escapes - 1] === backslash) escapes -= 1;
+      this.#isEscaped = (end - escapes) % 2 === 1;
+      if (found === -1) return end;
+      if (this.#isEscaped) this.#isEscaped = false;
+      else this.#isInString = false;
+      from = end + 1;
+    }
+    return from;
   }
 }
