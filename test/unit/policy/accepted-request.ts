@@ -30,9 +30,20 @@ export function lookUp(root: unknown, pointer: string): Record<string, unknown> 
 
 /** The accepted request, or another, with one key set at one place, as it would come over the wire. */
 export function injected(pointer: string, key: string, value: unknown, into: unknown = accepted.request): unknown {
-  const request = structuredClone(into);
-  Object.defineProperty(lookUp(request, pointer), key, { value, enumerable: true, configurable: true, writable: true });
-  return request;
+  return changedAt(into, pointer.split('/').slice(1), (place) =>
+    Object.defineProperty(place, key, { value, enumerable: true, configurable: true, writable: true }),
+  );
+}
+
+/** A copy of what lies on the way; the rest is shared, since nothing that judges a request changes it. */
+function changedAt(value: unknown, [token, ...rest]: readonly string[], change: (place: object) => void): unknown {
+  const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as Record<string, unknown>;
+  if (token === undefined) change(copy);
+  else {
+    const key = token.replaceAll('~1', '/').replaceAll('~0', '~');
+    copy[key] = changedAt(copy[key], rest, change);
+  }
+  return copy;
 }
 
 export function names(paths: readonly string[], path: string): boolean {
