@@ -40,9 +40,9 @@ export default defineConfig({
           isolate: false,
           experimental: { viteModuleRunner: false, nodeLoader: false },
           // Much is made and thrown away, by more processes than there are cores: it is looked through less often, by one thread.
-          execArgv: ['--max-semi-space-size=32', '--single-threaded-gc'],
-          // By itself it would leave a core idle; and some wait.
-          maxWorkers: 4,
+          execArgv: ['--max-semi-space-size=64', '--single-threaded-gc'],
+          // By itself it would leave a core idle; and some wait. Each loads nearly everything, so not more.
+          maxWorkers: 3,
         },
       },
       {

@@ -1,16 +1,21 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { takeLong } from './named-files.ts';
+import { startPrograms, takeLong } from './named-files.ts';
 
-const takesLong = ({ moduleId }: TestSpecification) => takeLong.some((file) => moduleId.endsWith(file));
+const first = [...startPrograms, ...takeLong];
+/** -1 for most. */
+const rankOf = ({ moduleId }: TestSpecification) => first.findIndex((file) => moduleId.endsWith(file));
 
-/** Order of the files of a project: what takes long first, then by what they took the last time, else larger before smaller. */
+/**
+ * Order of the files of a project: what starts many programs and what takes long first, then by what they took the last time, else
+ * larger before smaller.
+ */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
     const ofProjects = Map.groupBy(sorted, ({ project }) => project.name);
     return [...ofProjects.values()].flatMap((ofOne) => [
-      ...ofOne.filter(takesLong),
-      ...ofOne.filter((file) => !takesLong(file)),
+      ...ofOne.filter((file) => rankOf(file) !== -1).sort((one, other) => rankOf(one) - rankOf(other)),
+      ...ofOne.filter((file) => rankOf(file) === -1),
     ]);
   }
 }
