@@ -24,7 +24,9 @@ export async function askGvisor(
   const program = programs.get(name);
   if (program === undefined) return { why: `The engine does not tell which program its runtime ${name} is.` };
   const asked = await runProgram(program.path, ['--version'], { timeoutMs: answerMs, signal });
-  const version = asked.outcome === 'exited' ? /^runsc version (\S+)/m.exec(asked.stdout)?.[1] : undefined;
+  const isAnswer = asked.outcome === 'exited' && asked.exitCode === 0;
+  // Its first line alone: a wrapper may print more, of another program.
+  const version = isAnswer ? /^runsc version (\S+)/.exec(asked.stdout)?.[1] : undefined;
   return version === undefined
     ? { why: `${program.path}, the runtime ${name} of the engine, does not say that it is a runsc.` }
     : { path: program.path, version };

@@ -103,6 +103,8 @@ it('offers gVisor only where the program behind its name says that it is one', a
   expect(other).toMatchObject({ ready: true, offers: { sandboxes: ['runc'] } });
   expect(other.logged).toContain('does not say that it is a runsc');
   expect((await said('exit 1')).offers?.sandboxes).toEqual(['runc']);
+  expect((await said('echo "runsc version 1"; exit 1')).offers?.sandboxes).toEqual(['runc']);
+  expect((await said('echo "runc version 1"; echo "runsc version 9"')).offers?.sandboxes).toEqual(['runc']);
   expect(await said('exit 1', { sandboxes: { gvisor: 'runsc' } })).toMatchObject({
     ...{ ready: false, reasons: [expect.stringContaining('does not say that it is a runsc')] },
   });
