@@ -1,6 +1,7 @@
 /** A list of JSON objects, read one by one as it comes: for lists that may be larger than what is held at once. */
 
-const [quote, backslash, openList, closeList, open, close] = [...'"\\[]{}'].map((char) => char.charCodeAt(0));
+const [quote, backslash] = [0x22, 0x5c];
+const [openList, closeList, open, close] = [...'[]{}'].map((char) => char.charCodeAt(0));
 
 /** Each is `maxBytes` at most. Throws where it is no such list, or ends before its end. */
 export async function* readObjects(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<unknown> {
