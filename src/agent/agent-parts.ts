@@ -82,8 +82,12 @@ export function assembleAgent(ground: Ground) {
   const drain = new DrainState(config.state_dir);
   const counts = new TaskCounts();
   const engineData = { path: undefined as string | undefined };
-  const kept = new KeptForLater({
+  const kept: KeptForLater = new KeptForLater({
     ...{ engine, jobs: journal.jobs, maxAgeHours: policy.caches?.max_age_hours, clock, log },
+    services: {
+      idleSince: (id) => jobs.groups.idleSince(id),
+      giveWay: async (id) => await jobs.groups.giveWay(id, engine),
+    },
     report: (event) => journal.append('event', event),
     onChange: () => tell('hostChanged'),
   });
@@ -121,7 +125,7 @@ export function assembleAgent(ground: Ground) {
     ...{ engine, folder: jobOutputsFolder(config), destination: uplink.outputs, clock, log },
     limits: { ...outputLimits, reserve: diskReserveBytes },
   });
-  const room = new HostRoom({
+  const room: HostRoom = new HostRoom({
     ...{ diskReserveBytes, disk, kept, jobs: journal.jobs, log },
     isShort: () => pressure.isShort,
     onChange: () => tell('hostChanged'),

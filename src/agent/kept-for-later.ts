@@ -4,7 +4,8 @@
  * no image is made of: they make the next build quicker, and no more.
  *
  * Never what a container has, nor what belongs to a revision that a job of this host is of: between two of its containers
- * nothing else would hold it.
+ * nothing else would hold it. Shared services that no job uses any more are no such container: they are ended for what they have, when that
+ * has its turn.
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../contract/failures.ts';
@@ -14,10 +15,21 @@ import type { KeptJob } from '../jobs/job-record.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
+import { unlessAborted } from '../kit/unless-aborted.ts';
 import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
 import { type DiskLook, keyOfThing, lastBytes, neededBy, sumOf } from './promised-disk.ts';
 
-export type KeptThing = ({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary);
+export type KeptThing = (({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary)) & {
+  /** Services that no job uses, and nothing else, have it: it is not in use. They are ended before it goes. */
+  readonly idle?: { readonly groups: readonly string[]; readonly sinceMs: number };
+};
+
+/** Groups of services that jobs share. */
+export interface SharedServices {
+  /** Milliseconds since 1970 at which the last job left it; undefined where it is to stay, and for what is no group. */
+  readonly idleSince: (id: string) => number | undefined;
+  readonly giveWay: (id: string) => Promise<'ended' | 'gone' | 'in_use'>;
+}
 
 /** What may go, that of the longest ago first. `needed`: revisions of projects that stay. */
 export function leastRecentlyUsed(kept: readonly KeptThing[], needed: ReadonlySet<string>): KeptThing[] {
@@ -31,9 +43,9 @@ export function roomOf(each: KeptThing): number {
   return (each.kind === 'cache' ? lastBytes(each) : each.own_bytes) ?? 0;
 }
 
-/** Milliseconds since 1970; of what nobody remembers, 0. */
-function usedMs({ used_at }: Pick<KeptThing, 'used_at'>): number {
-  return used_at === null ? 0 : Date.parse(used_at);
+/** Milliseconds since 1970; of what nobody remembers, 0. What idle services have was last used when a job last used them. */
+function usedMs({ used_at, idle }: Pick<KeptThing, 'used_at' | 'idle'>): number {
+  return Math.max(used_at === null ? 0 : Date.parse(used_at), idle?.sinceMs ?? 0);
 }
 
 export interface KeptForLaterOptions {
@@ -42,6 +54,7 @@ export interface KeptForLaterOptions {
     'caches' | 'measureDisk' | 'removeCache' | 'builtImages' | 'removeBuilt' | 'removeLayers'
   >;
   readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
+  readonly services: SharedServices;
   /** After its last use; undefined: however long. */
   readonly maxAgeHours: number | undefined;
   readonly clock: Clock;
@@ -74,6 +87,8 @@ export class KeptForLater {
   readonly #turns = new KeyedMutex();
   /** Caches whose size the engine does not know. */
   #sizeless: ReadonlySet<string> = new Set();
+  /** What idle services had when all was last measured, each as of when these became idle: they are at work with it, so it has never rested. */
+  #measured: ReadonlySet<string> = new Set();
 
   constructor(options: KeptForLaterOptions) {
     this.#options = options;
@@ -122,21 +137,24 @@ export class KeptForLater {
     if (!measure) return { kept: await this.#all({ measure, signal: given }), jobs: {} };
     const { engine } = this.#options;
     const [{ caches, jobs }, images] = await Promise.all([engine.measureDisk(given), engine.builtImages(given)]);
-    return { kept: together(caches, images), jobs };
+    return { kept: this.#together(caches, images), jobs };
   }
 
   /** Measures all where something was used since it last was and nothing uses it now: what nobody knows to be there, nobody can count on. */
   async measure(): Promise<DiskLook | undefined> {
-    const { engine, onChange } = this.#options;
-    const isNew = ({ volume, bytes, in_use }: CacheSummary) => bytes === null && !in_use && !this.#sizeless.has(volume);
-    const before = (await engine.caches({ measure: false, signal: AbortSignal.timeout(patienceMs) })).filter(isNew);
+    const isNew = (each: KeptThing) => {
+      if (each.idle) return !this.#measured.has(stateOf(each));
+      return each.kind === 'cache' && each.bytes === null && !each.in_use && !this.#sizeless.has(each.volume);
+    };
+    const before = (await this.#all({ measure: false })).filter(isNew);
     if (before.length === 0) return undefined;
     const look = await this.look({ measure: true });
+    this.#measured = new Set(look.kept.filter(({ idle }) => idle).map(stateOf));
     const unknown = look.kept.flatMap((each) => (each.kind === 'cache' && each.bytes === null ? [each.volume] : []));
-    const isKnown = before.some(({ volume }) => !unknown.includes(volume));
+    const isKnown = before.some((each) => each.kind === 'image' || !unknown.includes(each.volume));
     // What the engine does not tell of one it would not tell the next time.
     this.#sizeless = new Set(unknown);
-    if (isKnown) onChange();
+    if (isKnown) this.#options.onChange();
     return look;
   }
 
@@ -184,7 +202,26 @@ export class KeptForLater {
     const { engine } = this.#options;
     const signal = ended ?? AbortSignal.timeout(patienceMs);
     const [caches, images] = await Promise.all([engine.caches({ measure, signal }), engine.builtImages(signal)]);
-    return together(caches, images);
+    return this.#together(caches, images);
+  }
+
+  #together(caches: readonly CacheSummary[], images: readonly BuiltSummary[]): KeptThing[] {
+    const { idleSince } = this.#options.services;
+    const sinceOf = new Map<string, number | undefined>();
+    const ask = (id: string) => {
+      if (!sinceOf.has(id)) sinceOf.set(id, idleSince(id));
+      return sinceOf.get(id);
+    };
+    const all: KeptThing[] = [
+      ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),
+      ...images.map((image) => ({ kind: 'image' as const, ...image })),
+    ];
+    return all.map((each) => {
+      const { held_by: groups = [] } = each;
+      const since = groups.flatMap((id) => ask(id) ?? []);
+      const isIdle = each.in_use && groups.length > 0 && since.length === groups.length;
+      return isIdle ? { ...each, in_use: false, idle: { groups, sinceMs: Math.max(...since) } } : each;
+    });
   }
 
   /** One that cannot be removed keeps none of the others. */
@@ -216,7 +253,8 @@ export class KeptForLater {
   async #remove(each: KeptThing, reason: Reason): Promise<'removed' | 'gone' | 'in_use'> {
     const { engine, jobs, log, onChange } = this.#options;
     // A job may have begun since these were listed.
-    if (neededBy(jobs.all()).has(keyOfThing(each))) return 'in_use';
+    const isNeeded = () => neededBy(jobs.all()).has(keyOfThing(each));
+    if (isNeeded() || !(await this.#endIdle(each, reason)) || isNeeded()) return 'in_use';
     const signal = AbortSignal.timeout(patienceMs);
     try {
       const done =
@@ -237,6 +275,22 @@ export class KeptForLater {
     });
     onChange();
     return 'removed';
+  }
+
+  /** Ends the services that have it. False where one is to stay: a job has come, or it could not be ended for what else it has. */
+  async #endIdle({ idle, project_id, revision_sha256 }: KeptThing, reason: Reason): Promise<boolean> {
+    const { services, onChange } = this.#options;
+    for (const group of idle?.groups ?? []) {
+      if (services.idleSince(group) === undefined) return false;
+      const outcome = await unlessAborted(services.giveWay(group), AbortSignal.timeout(patienceMs));
+      if (outcome === 'in_use') return false;
+      if (outcome === 'gone') continue;
+      const revision = revision_sha256.slice(0, 12);
+      const message = `Services that jobs of revision ${revision} share, and none uses, were ended: ${why[reason]}.`;
+      this.#tell('services.ended', message, { group, project_id, revision_sha256, reason });
+      onChange();
+    }
+    return true;
   }
 
   #tell(type: string, message: string, values: Record<string, unknown>): void {
@@ -282,9 +336,7 @@ function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
   return { id: idOf(each), kind, project_id, revision_sha256, ...own, bytes, used_at, in_use };
 }
 
-function together(caches: readonly CacheSummary[], images: readonly BuiltSummary[]): KeptThing[] {
-  return [
-    ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),
-    ...images.map((image) => ({ kind: 'image' as const, ...image })),
-  ];
+/** What it is, and since when nobody uses it. */
+function stateOf(each: KeptThing): string {
+  return `${idOf(each)} ${usedMs(each)}`;
 }

@@ -27,7 +27,10 @@ export const KeptItem = Type.Object(
     used_at: Type.Union([Type.String({ maxLength: 40 }), Type.Null()], {
       description: 'When a job last had it. RFC 3339 in UTC; null where nobody remembers.',
     }),
-    in_use: Type.Boolean({ description: 'True while a container has it or a job that has not ended may want it.' }),
+    in_use: Type.Boolean({
+      description:
+        'True while a container has it, but for shared services that no job uses, or a job that has not ended may want it.',
+    }),
   },
   { ...closed, description: 'A cache of a revision of a project, or an image that was built for one.' },
 );

@@ -16,6 +16,7 @@ import { sendJson } from './answers.ts';
 import type { CacheRecord } from './cache-records.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
 import type { Labels, MountObject, VolumeObject } from './engine-objects.ts';
+import { holdersOf, useOf } from './holders.ts';
 import { engineMessage } from './sealed-containers.ts';
 import type { EngineAnswer } from './upstream.ts';
 import { engineFailure, ensureVolume, namedVolumes, ourVolumes, removeFromEngine } from './volumes.ts';
@@ -95,7 +96,7 @@ export async function listCaches(call: GateCall, gate: GateContext): Promise<voi
   const measured = isAsked
     ? await gate.locks.run('measure', async () => await measure(gate, signal), signal)
     : undefined;
-  const { all } = await volumesInUse(gate, signal);
+  const { holders } = await volumesInUse(gate, signal);
   const caches = (await cacheVolumes(gate, signal)).map(({ Name, Labels: of }) => {
     const [cache] = readCaches(of?.[labels.caches]) ?? [];
     const {
@@ -108,28 +109,26 @@ export async function listCaches(call: GateCall, gate: GateContext): Promise<voi
     return {
       ...{ volume: Name, name: cache?.name ?? '', class: cache?.class ?? 'data' },
       ...{ project_id: of?.[labels.project] ?? '', revision_sha256: of?.[labels.revision] ?? '' },
-      ...{ used_at, bytes, last_bytes: bytes ?? last, max_bytes, in_use: all.has(Name) },
+      ...{ used_at, bytes, last_bytes: bytes ?? last, max_bytes, ...useOf(Name, holders) },
     };
   });
   sendJson(call.response, 200, { caches, ...(measured && { jobs: Object.fromEntries(measured.jobs) }) });
 }
 
-/** Names of volumes that a container with caches has, and of those that one has which may be at work. */
+/** Who has each volume that a container with caches has, and the names of those that one has which may be at work. */
 async function volumesInUse(gate: GateContext, signal: AbortSignal) {
   const query = { all: '1', filters: JSON.stringify({ label: [labels.caches] }) };
   const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query, signal });
   if (answer.status !== 200) throw engineFailure(answer);
   const containers = JSON.parse(answer.body.toString()) as readonly ListedContainer[];
-  const namesOf = (some: readonly ListedContainer[]) =>
-    new Set(some.flatMap(({ Mounts }) => (Mounts ?? []).map(({ Name }) => Name)));
-  return {
-    all: namesOf(containers),
-    atWork: namesOf(containers.filter(({ State }) => !['created', 'exited', 'dead'].includes(State))),
-  };
+  const namesOf = ({ Mounts }: ListedContainer) => (Mounts ?? []).flatMap(({ Name }) => Name ?? []);
+  const atWork = containers.filter(({ State }) => !['created', 'exited', 'dead'].includes(State));
+  return { holders: holdersOf(containers, namesOf), atWork: new Set(atWork.flatMap(namesOf)) };
 }
 
 interface ListedContainer {
   readonly State: string;
+  readonly Labels?: Labels | null;
   readonly Mounts?: readonly { readonly Name?: string }[] | null;
 }
 

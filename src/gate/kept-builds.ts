@@ -5,6 +5,8 @@ import { sendJson } from './answers.ts';
 import { ownBytes, type RemovedLayers, removeUnused } from './build-layers.ts';
 import type { BuiltImage } from './built-images.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
+import type { Labels } from './engine-objects.ts';
+import { type Holders, holdersOf, useOf } from './holders.ts';
 import { lookAtImage } from './images.ts';
 import { engineFailure } from './volumes.ts';
 
@@ -27,7 +29,7 @@ export async function findBuild(call: GateCall, gate: GateContext): Promise<void
 export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
   // What is built here is told of also where the engine's list of images takes too long.
   const own = ownBytes(gate, call.signal).catch(() => new Map<string, number>());
-  const used = await imagesInUse(gate, call.signal);
+  const holders = await imagesInUse(gate, call.signal);
   const ownOf = await own;
   const builds = gate.builtImages
     .all()
@@ -41,7 +43,7 @@ export async function listBuilds(call: GateCall, gate: GateContext): Promise<voi
         own_bytes: ownOf.get(image) ?? 0,
         used_at,
         // Nothing of a project may go beside a build of it.
-        in_use: used.has(image) || gate.builds.isBuilding(project),
+        ...(gate.builds.isBuilding(project) ? { in_use: true } : useOf(image, holders)),
       },
     }));
   sendJson(call.response, 200, { builds });
@@ -116,10 +118,15 @@ async function removeAll(given: readonly BuiltImage[], gate: GateContext, signal
   }
 }
 
-/** Of every container of the engine, ours or not. */
-async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<ReadonlySet<string>> {
+/** By image of which there is a container, ours or not, who has it. */
+async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, Holders>> {
   const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query: { all: '1' }, signal });
   if (answer.status !== 200) throw engineFailure(answer);
-  const containers = JSON.parse(answer.body.toString()) as readonly { readonly ImageID: string }[];
-  return new Set(containers.map(({ ImageID }) => ImageID));
+  const containers = JSON.parse(answer.body.toString()) as readonly ListedContainer[];
+  return holdersOf(containers, ({ ImageID }) => [ImageID]);
+}
+
+interface ListedContainer {
+  readonly ImageID: string;
+  readonly Labels?: Labels | null;
 }

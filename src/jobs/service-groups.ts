@@ -7,6 +7,8 @@
  *                                                   ▼
  *                              stopped ─▶ containers, volumes and network taken away
  *
+ * One that no job has, nor is about to have, gives way before its time to whoever needs the room that it holds.
+ *
  * What is on the engine is all that is remembered of a group: an agent that was killed finds it there when one of its jobs goes
  * on. Which jobs have a place in its network is in their records, so one that goes on has it before any that is new. Each group
  * begins, ends and changes its jobs under a lock of its own, so there are never two of one.
@@ -67,6 +69,8 @@ export class ServiceGroups {
   /** When what is on the engine of a group that no job here has joined was first seen. */
   readonly #strays = new Map<string, number>();
   #mayHaveStrays = true;
+  /** Those that are being ended, or could not be: what they hold is not free yet. */
+  readonly #ending = new Set<string>();
 
   constructor(running: RunningJobs, records: Pick<JobRecords, 'all'>) {
     this.#running = running;
@@ -161,6 +165,30 @@ export class ServiceGroups {
     await this.#turns.run(id, async () => await this.#endIfIdle(id, engine, 0));
   }
 
+  /**
+   * Milliseconds since 1970 at which the last job left it, 0 where nobody remembers. Undefined while a job has it or is about to, where it is
+   * being ended or could not be, and for what is no group.
+   */
+  idleSince(id: string): number | undefined {
+    if (!isServiceGroup(id) || this.#ending.has(id) || this.#isWanted(id)) return undefined;
+    return this.#groups.get(id)?.idleSince ?? this.#strays.get(id) ?? 0;
+  }
+
+  /** Ends this one for whoever needs what it holds. A job that comes meanwhile waits, and begins it anew. */
+  async giveWay(id: string, engine: ContainerEngine): Promise<'ended' | 'gone' | 'in_use'> {
+    return await this.#turns.run(id, async () => {
+      this.#running.assertHeld();
+      if (this.#isWanted(id)) return 'in_use';
+      return (await this.#end(id, engine)) ? 'ended' : 'gone';
+    });
+  }
+
+  /** By a job that has begun and not ended, whether it has joined yet or not. */
+  #isWanted(id: string): boolean {
+    const wants = ({ plan, record }: KeptJob) => !jobHasEnded(record.state) && groupOfPlan(plan)?.id === id;
+    return (this.#groups.get(id)?.users.size ?? 0) > 0 || this.#records.all().some(wants);
+  }
+
   async #findStrays(engine: ContainerEngine): Promise<string[]> {
     const signal = toItsEnd();
     const there = await Promise.all([engine.list(signal), engine.networks(signal), engine.volumes(signal)]);
@@ -238,6 +266,7 @@ export class ServiceGroups {
     ready.catch((error: unknown) => failed.abort(error));
     const group = { job, services, failed, ready, users, idleSince: Date.now() };
     this.#strays.delete(id);
+    this.#ending.delete(id);
     this.#groups.set(id, group);
     return group;
   }
@@ -255,13 +284,21 @@ export class ServiceGroups {
     return names.map(freshStep);
   }
 
-  async #end(id: string, engine: ContainerEngine): Promise<void> {
-    await this.#groups.get(id)?.services.stop('served');
+  /** False if there was none of it. */
+  async #end(id: string, engine: ContainerEngine): Promise<boolean> {
+    const group = this.#groups.get(id);
+    this.#ending.add(id);
+    await group?.services.stop('served');
+    // What cannot be ended now has been idle for as long when that is tried again.
+    if (group) this.#strays.set(id, group.idleSince);
     this.#groups.delete(id);
     // Until it is known to be gone.
     this.#mayHaveStrays = true;
-    assertGone(await takeAway(id, engine, toItsEnd()));
+    const cleanup = await takeAway(id, engine, toItsEnd());
+    assertGone(cleanup);
     this.#strays.delete(id);
+    this.#ending.delete(id);
+    return cleanup.removed.length > 0;
   }
 }
 

@@ -131,6 +131,7 @@ export interface CacheSummary {
   readonly last_bytes?: number | null;
   /** What it may hold before it is emptied; null where that is whatever it likes. */
   readonly max_bytes: number | null;
+  readonly held_by?: HeldBy;
   /** True while a container has it, whether it runs or not. */
   readonly in_use: boolean;
 }
@@ -156,7 +157,11 @@ export interface BuiltSummary {
   readonly used_at: string;
   /** True while a container is made of it, whether it runs or not. */
   readonly in_use: boolean;
+  readonly held_by?: HeldBy;
 }
+
+/** Whose containers have it: ids of jobs and of groups of services. Absent where anything else has it, and from gates before this was said. */
+type HeldBy = readonly string[];
 
 export interface RemoveLayersOptions {
   /** Made by then, in milliseconds since 1970; whenever, if undefined. */

@@ -21,6 +21,7 @@ import { noCards } from '../../src/policy/given-cards.ts';
 import { type JobContainerInput, renderJobContainer } from '../../src/policy/render-job-container.ts';
 import { plan as planOf, step, words } from '../support/job-plans.ts';
 import { leftOf } from '../support/nosana-ground.ts';
+import { noServices } from '../support/shared-services.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
 import { pushFreshImage } from './engine-images.ts';
 
@@ -240,7 +241,12 @@ it('the cache that was not used for the longest goes where the disk is short, an
   const told: RecordBody<'event'>[] = [];
   const keeper = new KeptForLater({
     ...{ engine: host.engine, maxAgeHours: undefined, clock: systemClock, log: createLog({ level: 'silent' }) },
-    ...{ jobs: { all: () => [] }, report: (event) => void told.push(event), onChange: () => undefined },
+    ...{
+      jobs: { all: () => [] },
+      services: noServices,
+      report: (event) => void told.push(event),
+      onChange: () => undefined,
+    },
   });
 
   const missing = async () => ((await kept(revisions.old)).length === 0 ? 0 : 300);

@@ -22,7 +22,7 @@ import { readDisk } from '../../src/host/resources.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createLog } from '../../src/kit/log.ts';
 import { engineCall } from '../support/engine-call.ts';
-import { plan as planOf, step, words } from '../support/job-plans.ts';
+import { plan as planOf, service, step, words } from '../support/job-plans.ts';
 import { contentOf, type LoopbackSource, loopbackSource, sendContent } from '../support/loopback-source.ts';
 import { leftOf } from '../support/nosana-ground.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
@@ -138,6 +138,10 @@ function says(script: string, over: Parameters<typeof step>[1] = {}) {
 
 const keeper = (of = host.engine) =>
   new KeptForLater({
+    services: {
+      idleSince: (id) => host.jobs.groups.idleSince(id),
+      giveWay: async (id) => await host.jobs.groups.giveWay(id, of),
+    },
     ...{ engine: of, maxAgeHours: undefined, clock: systemClock, log },
     ...{ jobs: { all: () => [] }, report: () => undefined, onChange: () => undefined },
   });
@@ -210,13 +214,48 @@ it('a build goes through where a cache that nothing uses makes room for it, as d
   await emptied();
 });
 
+it('services that no job uses any more make room with what they have, and are begun anew for the next that shares them (C-30, C-44)', async () => {
+  const shared = (): Partial<JobPlan> => {
+    const of = cached(revision, 'until [ -e full ]; do sleep 0.1; done; echo it runs');
+    const mounts = [{ volume: 'data', path: '/data', read_only: false }];
+    const serves = 'cd /data; head -c 60m /dev/zero > zeros; : > full; while :; do sleep 0.2; done';
+    const model = { ...service('model'), command: words('/bin/sh', '-c', serves), mounts, scope: 'project' as const };
+    return { ...of, services: [model], network: 'bridge', stop_grace_seconds: 0 };
+  };
+  const revision = randomBytes(32).toString('hex');
+  const room = async () => (await host.jobs.room?.look(never()))?.evictable ?? 0;
+  const services = async () => (await host.engine.list(never())).map(({ name }) => name);
+  expect(await run(shared())).toMatchObject({ failure: null });
+  const [group = ''] = await services();
+  const items = async () => await keeper().items({ measure: false });
+  expect(await items()).toMatchObject([{ kind: 'cache', in_use: false }]);
+  await keeper().measure();
+  expect([group, await room()]).toEqual([expect.stringMatching(/^gpuaas-svc-.*model$/), 60 * mebibyte]);
+
+  const most = freeMib() / 1024;
+  const other = cached(randomBytes(32).toString('hex'), 'echo it runs');
+  expect(await run({ ...other, disk_gib: most + 0.1 })).toMatchObject({ failure: { code: 'disk.full' } });
+  expect(await services()).toEqual([group]);
+  expect(await run({ ...other, disk_gib: most + 0.05 })).toMatchObject({ failure: null, said: ['it runs'], left: [] });
+
+  expect([await services(), (await items()).map((each) => each.revision_sha256)]).toEqual([
+    [],
+    [other.caches?.[0]?.revision_sha256],
+  ]);
+  expect(await run(shared())).toMatchObject({ failure: null });
+  expect(await services()).toEqual([group]);
+  await emptied();
+  expect([await services(), await items()]).toEqual([[], []]);
+});
+
+const freeMib = () => (freeNow() - reserve) / mebibyte;
+
 it('what a job was promised is held while it runs, but for what it has written in its volumes', async () => {
   const registry = { kind: 'registry' as const, reference: base, media_type };
   const asking = (mib: number, script: string): Partial<JobPlan> => ({
     ...{ images: [{ id: 'main', source: registry }], volumes: [{ name: 'data' }], disk_gib: mib / 1024 },
     steps: [says(script, { mounts: [{ volume: 'data', path: '/data', read_only: false }] })],
   });
-  const freeMib = () => (freeNow() - reserve) / mebibyte;
   const before = freeMib();
   const id = 'test-promised';
   const script = 'head -c 50m /dev/zero > /data/zeros; while [ ! -e /data/over ]; do sleep 0.2; done';

@@ -70,19 +70,43 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
   const sizes = new Map<string, number>();
   let changes = 0;
   const held = new Set<string>();
+  /** Services by when the last job left them; what is ended has nothing any more. */
+  const groups = new Map<string, number>();
+  const busy = new Set<string>(['job-1']);
+  const ended: string[] = [];
+  const world = { atEnd: (): void => undefined };
+  const giveWay = async (id: string) => {
+    if (!groups.has(id)) return 'gone';
+    if (broken.has(id)) throw new AgentError('name.conflict');
+    groups.delete(id);
+    ended.push(id);
+    world.atEnd();
+    for (const list of [caches, images] as { in_use: boolean; held_by?: readonly string[] }[][]) {
+      for (const [index, each] of list.entries()) {
+        const holders = each.held_by?.filter((holder) => holder !== id) ?? [];
+        if (each.held_by) list[index] = { ...each, held_by: holders, in_use: holders.length > 0 };
+      }
+    }
+    return 'ended';
+  };
   const broken = new Set<string>();
   const now = [...live];
   const events: RecordBody<'event'>[] = [];
   let freed = 0;
   const take = (
-    list: { readonly used_at: string | null; readonly bytes: number | null }[],
+    list: {
+      readonly used_at: string | null;
+      readonly bytes: number | null;
+      last_bytes?: number | null;
+      readonly in_use: boolean;
+    }[],
     found: number,
     code: 'cache.in_use' | 'image.in_use',
   ) => {
     const [each] = list.slice(found, found + 1);
-    if (each && held.has(each.used_at ?? '')) throw new AgentError(code);
+    if (each && (each.in_use || held.has(each.used_at ?? ''))) throw new AgentError(code);
     if (each && broken.has(each.used_at ?? '')) throw new AgentError('engine.failed');
-    freed += each?.bytes ?? 0;
+    freed += each?.bytes ?? each?.last_bytes ?? 0;
     return list.splice(found, 1).length > 0;
   };
   const clock = manualClock(Date.parse(at(4)));
@@ -122,6 +146,7 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
       },
     },
     jobs: { all: () => now.map((name) => jobOf(name)) as never },
+    services: { idleSince: (id) => (busy.has(id) ? undefined : (groups.get(id) ?? 0)), giveWay },
     ...{ maxAgeHours, clock, log: createLog({ level: 'silent' }) },
     report: (event) => void events.push(event),
     onChange: () => {
@@ -146,6 +171,10 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
     images,
     measured: () => measured,
     held,
+    groups,
+    busy,
+    ended,
+    world,
     broken,
     now,
     told: () => events.map(({ event }) => [event.type, event.values['reason']]),
@@ -252,6 +281,129 @@ describe('making room for somebody', () => {
     await making;
 
     expect(left()).toEqual(['c', 'image b']);
+  });
+});
+
+describe('what services have that no job uses', () => {
+  const by = (...held_by: readonly string[]) => ({ in_use: true, held_by });
+  const busy = (bytes: number, ...groups: readonly string[]) => ({ ...by(...groups), bytes: null, last_bytes: bytes });
+  const withServices = (options: HostOptions = {}) => {
+    const of = host(options);
+    of.caches.splice(0, 2, cache('a', at(1), busy(5, 'svc-1')), cache('c', at(3)), cache('d', at(1), busy(5, 'svc-2')));
+    of.images.splice(
+      0,
+      1,
+      image('b', at(2), { ...by('svc-1'), own_bytes: 7 }),
+      image('e', at(1), { ...by('svc-1', 'svc-2'), own_bytes: 7 }),
+    );
+    of.groups.set('svc-1', Date.parse(at(5))).set('svc-2', Date.parse(at(4)));
+    return of;
+  };
+  const room = async ({ keeper }: ReturnType<typeof host>, needed: readonly string[] = []) => {
+    const keys = new Set(needed.map((name) => revisionKey('project-1', revision(name))));
+    const { kept } = await keeper.look({ measure: false });
+    return leastRecentlyUsed(kept, keys).map((each) => [nameOf(each), roomOf(each)]);
+  };
+
+  it('counts as room, as last used when the last job left them', async () => {
+    const of = withServices();
+
+    expect(await room(of)).toEqual([
+      ['c', 5],
+      ['d', 5],
+      ['a', 5],
+      ['image b', 7],
+      ['image e', 7],
+    ]);
+    expect(await room(of, ['a', 'b'])).toEqual([
+      ['c', 5],
+      ['d', 5],
+      ['image e', 7],
+    ]);
+    expect((await of.keeper.items({ measure: false })).map(({ in_use }) => in_use)).not.toContain(true);
+  });
+
+  it('is no room where a job uses one of them, or something else has it as well', async () => {
+    const of = withServices();
+    of.busy.add('svc-2');
+    of.caches.push(cache('f', at(1), { in_use: true }), cache('g', at(1), by('svc-1', 'job-1')));
+
+    expect((await room(of)).map(([name]) => name)).toEqual(['c', 'a', 'image b']);
+    const inUse = (await of.keeper.items({ measure: false })).filter(({ in_use }) => in_use);
+    expect(inUse.map(({ revision_sha256: [name] }) => name)).toEqual(['d', 'f', 'g', 'e']);
+  });
+
+  it('makes room: they are ended when it has its turn, those that were idle for the longest first, and no more than have to be', async () => {
+    const of = withServices();
+
+    await of.makeRoom(5);
+    expect([of.left(), of.ended]).toEqual([['a', 'd', 'image b', 'image e'], []]);
+    await of.makeRoom(10);
+    expect([of.left(), of.ended]).toEqual([['a', 'image b', 'image e'], ['svc-2']]);
+    await of.makeRoom(100);
+
+    expect([of.left(), of.ended]).toEqual([[], ['svc-2', 'svc-1']]);
+    expect(
+      of.events.map(({ event: { type, values } }) => [type, values['group'] ?? values['revision_sha256']]),
+    ).toEqual([
+      ['cache.removed', revision('c')],
+      ['services.ended', 'svc-2'],
+      ['cache.removed', revision('d')],
+      ['services.ended', 'svc-1'],
+      ['cache.removed', revision('a')],
+      ['image.removed', revision('b')],
+      ['image.removed', revision('e')],
+    ]);
+  });
+
+  it('stays, and they as well, where all that may go would be too little', async () => {
+    const of = withServices();
+
+    await of.makeRoom(30, { isAllOrNothing: true });
+    expect([of.left().length, of.ended]).toEqual([5, []]);
+    await of.makeRoom(22, { isAllOrNothing: true });
+
+    expect(of.ended).toEqual(['svc-2', 'svc-1']);
+  });
+
+  it('stays where they cannot be ended, and keeps nothing else', async () => {
+    const of = withServices();
+    of.broken.add('svc-1');
+
+    await of.makeRoom(100);
+
+    expect([of.left(), of.ended]).toEqual([['a', 'image b', 'image e'], ['svc-2']]);
+  });
+
+  it('stays where a job has begun that uses them while they were being ended, or before', async () => {
+    const of = withServices();
+    of.world.atEnd = () => {
+      of.now.push('d');
+      of.busy.add('svc-1');
+    };
+
+    await of.makeRoom(100);
+
+    expect([of.left(), of.ended]).toEqual([['a', 'd', 'image b', 'image e'], ['svc-2']]);
+  });
+
+  it('is measured once for each time that they became idle, and told then', async () => {
+    const of = withServices();
+    for (let times = 0; times < 2; times += 1) await of.keeper.measure();
+    expect([of.measured(), of.changes()]).toEqual([1, 1]);
+    of.groups.set('svc-1', Date.parse(at(6)));
+    for (let times = 0; times < 2; times += 1) await of.keeper.measure();
+
+    expect([of.measured(), of.changes()]).toEqual([2, 2]);
+  });
+
+  it('goes for an operator who asks for it', async () => {
+    const of = withServices();
+    const wanted = (await of.keeper.items({ measure: false })).find(({ name }) => name === 'a');
+
+    expect(await of.keeper.removeAsked(wanted?.id)).toBe(true);
+
+    expect([of.left(), of.ended]).toEqual([['c', 'd', 'image b', 'image e'], ['svc-1']]);
   });
 });
 

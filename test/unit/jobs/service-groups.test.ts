@@ -1,8 +1,13 @@
-/** Places in the network of services that jobs share: it has thirteen addresses, and who has one keeps it when the agent is begun anew. */
-import { expect, it } from 'vitest';
+/**
+ * Services that jobs share: places in their network, which has thirteen addresses, and who has one keeps it when the agent is begun anew; and
+ * when they give way to whoever needs their room.
+ */
+import { describe, expect, it } from 'vitest';
+import { AgentError } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import { labels } from '../../../src/contract/names.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
+import { ServiceGroups } from '../../../src/jobs/service-groups.ts';
 import { groupOfPlan } from '../../../src/policy/service-group.ts';
 import { jobEngine } from '../../support/job-engine.ts';
 import { jobIdentity, keptJob, plan, service, step, stepRecord } from '../../support/job-plans.ts';
@@ -30,7 +35,17 @@ const group = groupOfPlan(sharing('job-1'))?.id ?? '';
 /** An agent whose earlier life had these jobs at work. */
 function bench(...jobs: readonly string[]) {
   const scripts = Object.fromEntries(['model', ...own].map((id) => [id, [{}]]));
-  const engine = jobEngine({ ...scripts, one: [{ exit: 0 }] });
+  const world = { isStuck: false, atEnd: async () => undefined as unknown };
+  const engine = jobEngine(
+    { ...scripts, one: [{ exit: 0 }] },
+    {
+      removeNetwork: async (name) => {
+        if (name === `gpuaas-${group}`) await world.atEnd();
+        if (world.isStuck) throw new AgentError('engine.failed');
+        return engine.networks.delete(name);
+      },
+    },
+  );
   const { context } = taskContext(engine.engine);
   for (const job of jobs) {
     const names = ['one', ...own];
@@ -54,9 +69,16 @@ function bench(...jobs: readonly string[]) {
     const { job: ended } = await runJob(sharing(job), { ...context, taskId: `task-of-${job}` });
     return { state: ended.record.state, code: ended.record.failure?.code ?? null };
   };
-  const endIdle = async () => await context.jobs.groups.endIdle({ engine: engine.engine, idleSeconds: 0 });
-  return { run, endIdle, calls: engine.calls };
+  const { groups, records, running } = context.jobs;
+  const endIdle = async () => await groups.endIdle({ engine: engine.engine, idleSeconds: 0 });
+  const giveWay = async () => await groups.giveWay(group, engine.engine);
+  const idleSince = () => groups.idleSince(group);
+  return { run, endIdle, giveWay, idleSince, world, records, running, engine: engine.engine, calls: engine.calls };
 }
+
+const isThere = (calls: readonly string[]) =>
+  calls.filter((call) => call === `create gpuaas-${group}.model`).length >
+  calls.filter((call) => call === `remove gpuaas-${group}.model`).length;
 
 it('a job that goes on has its place before one that is new, whichever comes first', async () => {
   const { run, calls } = bench('job-1', 'job-2');
@@ -80,4 +102,75 @@ it('services are not ended while a job has its place that has yet to be taken up
   await run('job-1');
   await endIdle();
   expect(calls).toContain(`remove gpuaas-${group}.model`);
+});
+
+describe('services that no job uses', () => {
+  it('give way before their time, and are begun anew for the next job', async () => {
+    const { run, giveWay, idleSince, calls } = bench();
+    const before = Date.now();
+    await run('job-1');
+
+    expect(idleSince()).toBeGreaterThanOrEqual(before);
+    expect([await giveWay(), isThere(calls)]).toEqual(['ended', false]);
+    expect(await giveWay()).toBe('gone');
+    expect(await run('job-2')).toEqual({ state: 'succeeded', code: null });
+    expect(isThere(calls)).toBe(true);
+  });
+
+  it('do not give way to anybody while a job has begun that is yet to join them', async () => {
+    const { run, giveWay, idleSince, records, calls } = bench();
+    await run('job-1');
+    const next = keptJob('preparing', 'waiting', { job_id: 'job-2', task_id: 'task-2', plan: sharing('job-2') });
+    records.begin(next);
+
+    expect([idleSince(), await giveWay(), isThere(calls)]).toEqual([undefined, 'in_use', true]);
+    records.remove('job-2');
+    expect(await giveWay()).toBe('ended');
+  });
+
+  it('that an earlier life of the agent has left give way as well, and are taken to be idle for the longest', async () => {
+    const { run, records, running, engine, calls } = bench();
+    await run('job-1');
+    const next = new ServiceGroups(running, records);
+
+    expect([next.idleSince(group), await next.giveWay(group, engine)]).toEqual([0, 'ended']);
+    expect(isThere(calls)).toBe(false);
+  });
+
+  it('are there anew for a job that comes while they are being ended', async () => {
+    const { run, giveWay, idleSince, world, calls } = bench();
+    await run('job-1');
+    const [reached, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    world.atEnd = async () => {
+      reached.resolve();
+      await goOn.promise;
+    };
+    const ending = giveWay();
+    await reached.promise;
+    expect(idleSince()).toBeUndefined();
+
+    const next = run('job-2');
+    goOn.resolve();
+
+    expect([await ending, await next]).toEqual(['ended', { state: 'succeeded', code: null }]);
+    expect([isThere(calls), idleSince()]).toEqual([true, expect.any(Number)]);
+  });
+
+  it('that could not be ended are no room until they are', async () => {
+    const { run, endIdle, giveWay, idleSince, world } = bench();
+    await run('job-1');
+    world.isStuck = true;
+
+    await expect(giveWay()).rejects.toMatchObject({ code: 'name.conflict' });
+    expect(idleSince()).toBeUndefined();
+    world.isStuck = false;
+    await endIdle();
+    expect([idleSince(), await giveWay()]).toEqual([0, 'gone']);
+  });
+
+  it('are the only ones that give way: no job or workload does', async () => {
+    const { context } = taskContext(jobEngine({}).engine);
+
+    expect(context.jobs.groups.idleSince('job-1')).toBeUndefined();
+  });
 });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { HostRoom } from '../../../src/agent/host-room.ts';
-import { KeptForLater } from '../../../src/agent/kept-for-later.ts';
+import { KeptForLater, type SharedServices } from '../../../src/agent/kept-for-later.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { KeptJob } from '../../../src/jobs/job-record.ts';
 import { createLog } from '../../../src/kit/log.ts';
@@ -33,7 +33,8 @@ interface Kept {
   readonly size: number;
   /** Of an image, what only that has. */
   readonly own: number | null;
-  readonly in_use: boolean;
+  /** Services by themselves: no job uses them. */
+  readonly use: 'none' | 'job' | 'services';
 }
 
 interface World {
@@ -50,7 +51,8 @@ const jobs = fc
     maxLength: 3,
   })
   .map((all) => all.map((each, index): Job => ({ ...each, id: `job-${index}` })));
-const kept = fc.record({ of, size, own: fc.option(fc.integer({ min: 0, max: 10 })), in_use: fc.boolean() });
+const use = fc.constantFrom('none' as const, 'job' as const, 'services' as const);
+const kept = fc.record({ of, size, own: fc.option(fc.integer({ min: 0, max: 10 })), use });
 const worlds: fc.Arbitrary<World> = fc.record({
   ...{ free: fc.integer({ min: 0, max: 120 }), reserve: fc.integer({ min: 0, max: 20 }) },
   ...{ kept: fc.array(kept, { maxLength: 6 }), jobs },
@@ -71,12 +73,18 @@ function planOf({ id, asks, of: key }: Pick<Job, 'id' | 'asks' | 'of'>): JobPlan
 function engineOf({ free, kept: all, jobs: atWork }: World) {
   const disk = { free: free * gib };
   const left = new Set(all);
-  const about = ({ of: key, in_use }: Kept) => ({ ...partsOf(key), in_use, used_at: '2026-11-25T10:00:00Z' });
+  const ended = new Set<string>();
+  const groupOf = ({ of: key }: Kept) => `svc-${key}`;
+  const isInUse = (each: Kept) => each.use === 'job' || (each.use === 'services' && !ended.has(groupOf(each)));
+  const about = (each: Kept) => ({
+    ...{ ...partsOf(each.of), in_use: isInUse(each), used_at: '2026-11-25T10:00:00Z' },
+    ...(isInUse(each) && each.use === 'services' && { held_by: [groupOf(each)] }),
+  });
   const caches = (isMeasured: boolean) =>
     [...left].flatMap((each): CacheSummary[] => {
       if (each.own !== null) return [];
       const bytes = each.size * gib;
-      const size = { bytes: each.in_use && !isMeasured ? null : bytes, last_bytes: bytes, max_bytes: null };
+      const size = { bytes: isInUse(each) && !isMeasured ? null : bytes, last_bytes: bytes, max_bytes: null };
       return [{ ...about(each), ...size, volume: `v-${all.indexOf(each)}`, name: 'data', class: 'data' }];
     });
   const images = () =>
@@ -87,7 +95,7 @@ function engineOf({ free, kept: all, jobs: atWork }: World) {
     });
   const remove = (index: number) => {
     const each = all[index];
-    if (!each) return false;
+    if (!each || isInUse(each)) return false;
     disk.free += (each.own ?? each.size) * gib;
     return left.delete(each);
   };
@@ -102,16 +110,23 @@ function engineOf({ free, kept: all, jobs: atWork }: World) {
     removeBuilt: async ({ key }: { key: string }) => remove(Number(key)),
     removeLayers: async () => ({ layers: 0, bytes: 0 }),
   };
-  return { disk, engine };
+  const services: SharedServices = {
+    idleSince: (id) => (id.startsWith('svc-') ? 0 : undefined),
+    giveWay: async (id) => {
+      ended.add(id);
+      return 'ended';
+    },
+  };
+  return { disk, engine, services };
 }
 
 function hostOf(world: World) {
-  const { disk, engine } = engineOf(world);
+  const { disk, engine, services } = engineOf(world);
   const records = world.jobs.map((job) => ({ plan: planOf(job), record: { state: 'running' } as KeptJob['record'] }));
   const all = { all: () => records };
   const clock = { ...manualClock(0), pause: async () => undefined };
   const keeper = new KeptForLater({
-    ...{ engine, jobs: all, maxAgeHours: undefined, clock, log, report: nothing, onChange: nothing },
+    ...{ engine, services, jobs: all, maxAgeHours: undefined, clock, log, report: nothing, onChange: nothing },
   });
   const room = new HostRoom({
     diskReserveBytes: world.reserve * gib,
