@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readObjects } from '../../../src/kit/json-objects.ts';
 
@@ -14,6 +15,16 @@ describe('a list of objects', () => {
   it.each([1, 2, 7, 1000])('is read as it comes, in pieces of %i', async (size) => {
     expect(await read(JSON.stringify(objects, undefined, 1), size)).toEqual(objects);
     expect(await read(' [ ] ', size)).toEqual([]);
+  });
+
+  it('is read in pieces of any size, whatever strings are in it', async () => {
+    const text = fc.array(fc.constantFrom('"', '\\', '[', '}', 'x', 'ä')).map((chars) => chars.join(''));
+
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.dictionary(text, text)), fc.integer({ min: 1, max: 40 }), async (list, size) => {
+        expect(await read(JSON.stringify(list), size)).toEqual(list);
+      }),
+    );
   });
 
   it.each(['', 'null', '[{}', '[{"a":"b]"', '{"message":"no"'])('is refused where it has no end: %s', async (text) => {
