@@ -17,6 +17,8 @@ export type ReadJob =
       readonly gpuMemoryMib?: number;
       /** What nobody may keep in the clear, by JSON pointers that each lead to a text, and what is shown in its place. */
       readonly hidden: Readonly<Record<string, string>>;
+      /** What it asks for itself, 0 where it does not say; absent where its kind of documents says nothing of that. */
+      readonly asks?: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
       /** True for a project: a job is of a revision of it, and not of its manifest alone. */
       readonly needsRevision?: boolean;
       plan(wish: PlanWish): PlannedJob;

@@ -8,7 +8,6 @@ import type { PlannedJob } from '../../manifests/planned-job.ts';
 import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
 
 const { gpu_count, retries: _retries, ...usual } = usualJob;
-const offline = { ...usual, resources: { gpu_count, ...sketchedShare } };
 
 export interface RenderedJob extends Pick<PlannedJob, 'plan' | 'unresolved'> {
   /** What the plan of a submission may have otherwise: `path` is where it stands in this one. */
@@ -35,6 +34,9 @@ export function renderJob(
       return [wholeName(image), { reference, media_type }] as const;
     }),
   );
+  const asked = Object.entries(read.asks ?? {}).filter(([name, amount]) => name === 'gpu_count' || amount > 0);
+  const resources = { gpu_count, ...sketchedShare, ...Object.fromEntries(asked) };
+  const offline = { ...usual, ...(read.needsRevision && { sandbox: 'gvisor' as const }), resources };
   const { plan, unresolved } = read.plan({ ...offline, identity, pins: resolved });
   const used = new Set(read.plan({ ...offline, identity, pins: {} }).unresolved.map(({ reference }) => reference));
   const [stray] = Object.keys(resolved).filter((name) => !used.has(name));
@@ -42,14 +44,21 @@ export function renderJob(
     const all = [...used].join(', ') || 'no image without a digest';
     throw new AgentError('command.invalid', { reason: `--pin: the manifest has ${all}, and no ${stray}.` });
   }
-  return { plan, unresolved, decided_later: decidedLater(plan) };
+  return {
+    plan,
+    unresolved,
+    decided_later: decidedLater(
+      plan,
+      asked.map(([name]) => name),
+    ),
+  };
 }
 
-function decidedLater({ services, checks, steps }: JobPlan): RenderedJob['decided_later'] {
+/** But for the amounts that the document says itself. */
+function decidedLater({ services, checks, steps }: JobPlan, asked: readonly string[]): RenderedJob['decided_later'] {
   const reason = 'Unless --cpus and --memory say how much, a job gets a share of the host that it is given.';
   const parts = Object.entries({ services, checks, steps });
   const places = ['', ...parts.flatMap(([list, all]) => all.map((_part, index) => `/${list}/${index}`))];
-  return places.flatMap((place) =>
-    Object.keys(sketchedShare).map((name) => ({ path: `/plan${place}/resources/${name}`, reason })),
-  );
+  const without = Object.keys(sketchedShare).filter((name) => !asked.includes(name));
+  return places.flatMap((place) => without.map((name) => ({ path: `/plan${place}/resources/${name}`, reason })));
 }

@@ -1,6 +1,7 @@
 /** A project manifest as whoever takes jobs in wants it. */
 import type { ReadJob } from '../job-dialects.ts';
 import { readManifest } from './read-manifest.ts';
+import { needsOf } from './requirements.ts';
 import { planOf } from './to-plan.ts';
 
 export function readComputalotJob(document: unknown): ReadJob {
@@ -8,7 +9,7 @@ export function readComputalotJob(document: unknown): ReadJob {
   if (!read.ok) return read;
   const { manifest, warnings } = read;
   return {
-    ...{ ok: true, warnings, needsRevision: true, hidden: {} },
+    ...{ ok: true, warnings, needsRevision: true, hidden: {}, asks: needsOf(manifest.requirements ?? {}) },
     plan: (wish) => planOf(manifest, wish),
     nameOf: (step) => step,
   };

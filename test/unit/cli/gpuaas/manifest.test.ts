@@ -203,6 +203,34 @@ it('renders a job definition with what a submission takes where nobody says othe
   expect(decided_later).toHaveLength(2 * (1 + plan.steps.length));
 });
 
+it('renders a project with what it asks for itself, and says only of the rest that its host decides', async () => {
+  const file = join(temporaryFolder('render-project'), 'computalot.project.json');
+  const project = (requirements: object) => ({
+    ...{ version: 1, runtime: { kind: 'oci', sandbox: 'gvisor', workdir: '/workspace' } },
+    ...{ entrypoint: { command: ['python', 'job.py'] }, requirements },
+  });
+  const rendered = async (requirements: object) => {
+    writeFileSync(file, JSON.stringify(project(requirements)));
+    printed.length = 0;
+    expect(await gpuaas(['manifest', 'render', file])).toBe(0);
+    const { plan, decided_later } = JSON.parse(printed.join(''));
+    return {
+      resources: plan.resources,
+      sandbox: plan.sandbox,
+      later: decided_later.map(({ path }: { path: string }) => path),
+    };
+  };
+
+  const whole = await rendered({ cpu: 2, memory_mb: 512 });
+  const some = await rendered({ gpu_count: 1, cpu: 2 });
+
+  expect(whole).toEqual({
+    ...{ resources: { gpu_count: 0, cpu_cores: 2, memory_gib: 0.5 }, sandbox: 'gvisor', later: [] },
+  });
+  expect(some).toMatchObject({ resources: { gpu_count: 1, cpu_cores: 2, memory_gib: 1 } });
+  expect(some.later).toEqual(['/plan/resources/memory_gib', '/plan/steps/0/resources/memory_gib']);
+});
+
 it('prints no secret of a job definition', async () => {
   for (const name of ['hf-private', 's3-key', 'registry-account']) {
     expect(await gpuaas(['manifest', 'render', join(jobs, `${name}.in.json`)])).toBe(0);
