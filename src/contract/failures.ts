@@ -380,7 +380,7 @@ export const failures = {
   'container.oom_killed': {
     kind: 'exhausted',
     message: 'The container was killed because it used more memory than it may.',
-    hint: 'Launch it with more memory_gib.',
+    hint: 'Give it more memory: memory_gib, or requirements.memory_mb in the manifest of a project.',
     retryable: false,
   },
   'container.not_found': {
