@@ -18,7 +18,7 @@ import { KeyedMutex } from '../kit/mutex.ts';
 import { toGib } from '../kit/to-gib.ts';
 import { unlessAborted } from '../kit/unless-aborted.ts';
 import { yetToWrite } from '../policy/disk-room.ts';
-import { type KeptForLater, leastRecentlyUsed, roomOf } from './kept-for-later.ts';
+import { type KeptForLater, leastRecentlyUsed, roomIn, roomOf } from './kept-for-later.ts';
 import { bytesAsked, bytesFor, type DiskLook, heldBy, keysOf, neededBy, promisedBy, sumOf } from './promised-disk.ts';
 
 export interface HostRoomOptions {
@@ -73,12 +73,12 @@ export class HostRoom implements EngineRoom {
   };
 
   readonly look: EngineRoom['look'] = async (signal) => {
-    const { kept } = await this.#options.kept.look({ measure: false, signal });
+    const look = await this.#options.kept.look({ measure: false, signal });
     const jobs = this.#options.jobs.all();
     return {
       isShort: this.#options.isShort(),
-      evictable: sumOf(leastRecentlyUsed(kept, neededBy(jobs)).map(roomOf)),
-      held: heldBy(jobs, { kept, jobs: this.#written }),
+      evictable: roomIn(look, neededBy(jobs)),
+      held: heldBy(jobs, { ...look, jobs: this.#written }),
     };
   };
 

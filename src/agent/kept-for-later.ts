@@ -16,7 +16,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { unlessAborted } from '../kit/unless-aborted.ts';
-import type { BuiltSummary, CacheSummary, ContainerEngine } from '../runtime/engine.ts';
+import type { BuiltSummary, CacheSummary, ContainerEngine, HostBuilds } from '../runtime/engine.ts';
 import { type DiskLook, keyOfThing, lastBytes, neededBy, sumOf } from './promised-disk.ts';
 
 export type KeptThing = (({ readonly kind: 'cache' } & CacheSummary) | ({ readonly kind: 'image' } & BuiltSummary)) & {
@@ -38,6 +38,14 @@ export function leastRecentlyUsed(kept: readonly KeptThing[], needed: ReadonlySe
     .sort((one, other) => usedMs(one) - usedMs(other));
 }
 
+/** Bytes that would be free once all that may go is gone. */
+export function roomIn(
+  { kept, unusedBytes }: Pick<DiskLook, 'kept' | 'unusedBytes'>,
+  needed: ReadonlySet<string>,
+): number {
+  return unusedBytes + sumOf(leastRecentlyUsed(kept, needed).map(roomOf));
+}
+
 /** Bytes that would go with it: of a cache what it was last found to have, of an image what nothing else has of it. */
 export function roomOf(each: KeptThing): number {
   return (each.kind === 'cache' ? lastBytes(each) : each.own_bytes) ?? 0;
@@ -51,7 +59,7 @@ function usedMs({ used_at, idle }: Pick<KeptThing, 'used_at' | 'idle'>): number 
 export interface KeptForLaterOptions {
   readonly engine: Pick<
     ContainerEngine,
-    'caches' | 'measureDisk' | 'removeCache' | 'builtImages' | 'removeBuilt' | 'removeLayers'
+    'caches' | 'measureDisk' | 'removeCache' | 'builds' | 'removeBuilt' | 'removeLayers'
   >;
   readonly jobs: { all(): readonly Pick<KeptJob, 'plan' | 'record'>[] };
   readonly services: SharedServices;
@@ -89,6 +97,8 @@ export class KeptForLater {
   #sizeless: ReadonlySet<string> = new Set();
   /** What idle services had when all was last measured, each as of when these became idle: they are at work with it, so it has never rested. */
   #measured: ReadonlySet<string> = new Set();
+  /** Of layers that no image is made of, when that was last looked at. */
+  #unusedBytes = 0;
 
   constructor(options: KeptForLaterOptions) {
     this.#options = options;
@@ -113,7 +123,16 @@ export class KeptForLater {
   async #makeRoom(wanted: RoomWanted, isOver: () => Promise<boolean>): Promise<void> {
     const { clock } = this.#options;
     const { missing, reason, own = new Set(), isAllOrNothing = false, signal } = wanted;
-    if ((await this.#tryRemoveLayers(reason)) && (await isOver())) return;
+    // Some file systems give room back a moment later: without waiting for it, more would go than has to.
+    const settle = async (before: number, bytes: number) => {
+      if (before - (await missing()) < bytes / 2) await clock.pause(settleMs, signal).catch(() => undefined);
+    };
+    const atFirst = await missing();
+    const removed = await this.#tryRemoveLayers(reason);
+    if (removed) {
+      await settle(atFirst, removed.bytes);
+      if (await isOver()) return;
+    }
     const free = async (measure: boolean) => {
       const needed = own.union(neededBy(this.#options.jobs.all()));
       return leastRecentlyUsed(await this.#all({ measure, signal }), needed);
@@ -125,8 +144,7 @@ export class KeptForLater {
       const before = await missing();
       if (isAllOrNothing && sumOf(left.slice(at).map(roomOf)) < before) return;
       if (!(await this.#tryRemove(each, reason))) continue;
-      // Some file systems give room back a moment later: without waiting for it, more would go than has to.
-      if (before - (await missing()) < roomOf(each) / 2) await clock.pause(settleMs, signal).catch(() => undefined);
+      await settle(before, roomOf(each));
       if (await isOver()) return;
     }
   }
@@ -134,10 +152,12 @@ export class KeptForLater {
   /** With `measure` as it is now; without, caches by what they were last found to hold, and nothing of jobs. */
   async look({ measure, signal }: { readonly measure: boolean; readonly signal?: AbortSignal }): Promise<DiskLook> {
     const given = signal ?? AbortSignal.timeout(patienceMs);
-    if (!measure) return { kept: await this.#all({ measure, signal: given }), jobs: {} };
     const { engine } = this.#options;
-    const [{ caches, jobs }, images] = await Promise.all([engine.measureDisk(given), engine.builtImages(given)]);
-    return { kept: this.#together(caches, images), jobs };
+    const sizes = measure
+      ? engine.measureDisk(given)
+      : engine.caches({ measure, signal: given }).then((caches) => ({ caches, jobs: {} }));
+    const [{ caches, jobs }, builds] = await Promise.all([sizes, engine.builds(given)]);
+    return { ...this.#together(caches, builds), jobs };
   }
 
   /** Measures all where something was used since it last was and nothing uses it now: what nobody knows to be there, nobody can count on. */
@@ -146,15 +166,21 @@ export class KeptForLater {
       if (each.idle) return !this.#measured.has(stateOf(each));
       return each.kind === 'cache' && each.bytes === null && !each.in_use && !this.#sizeless.has(each.volume);
     };
-    const before = (await this.#all({ measure: false })).filter(isNew);
-    if (before.length === 0) return undefined;
+    const { kept, unusedBytes } = await this.look({ measure: false });
+    const isMoreUnused = unusedBytes > this.#unusedBytes;
+    this.#unusedBytes = unusedBytes;
+    const before = kept.filter(isNew);
+    if (before.length === 0) {
+      if (isMoreUnused) this.#options.onChange();
+      return undefined;
+    }
     const look = await this.look({ measure: true });
     this.#measured = new Set(look.kept.filter(({ idle }) => idle).map(stateOf));
     const unknown = look.kept.flatMap((each) => (each.kind === 'cache' && each.bytes === null ? [each.volume] : []));
     const isKnown = before.some((each) => each.kind === 'image' || !unknown.includes(each.volume));
     // What the engine does not tell of one it would not tell the next time.
     this.#sizeless = new Set(unknown);
-    if (isKnown) this.#options.onChange();
+    if (isKnown || isMoreUnused) this.#options.onChange();
     return look;
   }
 
@@ -201,11 +227,11 @@ export class KeptForLater {
   async #all({ measure, signal: ended }: { measure: boolean; signal?: AbortSignal | undefined }): Promise<KeptThing[]> {
     const { engine } = this.#options;
     const signal = ended ?? AbortSignal.timeout(patienceMs);
-    const [caches, images] = await Promise.all([engine.caches({ measure, signal }), engine.builtImages(signal)]);
-    return this.#together(caches, images);
+    const [caches, builds] = await Promise.all([engine.caches({ measure, signal }), engine.builds(signal)]);
+    return this.#together(caches, builds).kept;
   }
 
-  #together(caches: readonly CacheSummary[], images: readonly BuiltSummary[]): KeptThing[] {
+  #together(caches: readonly CacheSummary[], { images, unusedBytes }: HostBuilds) {
     const { idleSince } = this.#options.services;
     const sinceOf = new Map<string, number | undefined>();
     const ask = (id: string) => {
@@ -216,12 +242,13 @@ export class KeptForLater {
       ...caches.map((cache) => ({ kind: 'cache' as const, ...cache })),
       ...images.map((image) => ({ kind: 'image' as const, ...image })),
     ];
-    return all.map((each) => {
+    const kept = all.map((each) => {
       const { held_by: groups = [] } = each;
       const since = groups.flatMap((id) => ask(id) ?? []);
       const isIdle = each.in_use && groups.length > 0 && since.length === groups.length;
       return isIdle ? { ...each, in_use: false, idle: { groups, sinceMs: Math.max(...since) } } : each;
     });
+    return { kept, unusedBytes };
   }
 
   /** One that cannot be removed keeps none of the others. */
@@ -234,19 +261,20 @@ export class KeptForLater {
     }
   }
 
-  /** True if any is gone. */
-  async #tryRemoveLayers(reason: Reason, untilMs?: number): Promise<boolean> {
-    const { engine, log } = this.#options;
+  /** Undefined if none is gone. */
+  async #tryRemoveLayers(reason: Reason, untilMs?: number): Promise<{ readonly bytes: number } | undefined> {
+    const { engine, log, onChange } = this.#options;
     try {
       const { layers, bytes } = await engine.removeLayers({ untilMs, signal: AbortSignal.timeout(patienceMs) });
-      if (layers === 0) return false;
+      if (layers === 0) return undefined;
       this.#tell('layers.removed', `Layers of builds that no image is made of were taken away: ${why[reason]}.`, {
         ...{ count: layers, bytes, reason },
       });
-      return true;
+      onChange();
+      return { bytes };
     } catch (err) {
       log.warn({ err }, 'layers of builds could not be taken away');
-      return false;
+      return undefined;
     }
   }
 

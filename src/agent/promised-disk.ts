@@ -11,6 +11,8 @@ type HostJob = Pick<KeptJob, 'plan' | 'record'>;
 /** The disk as it was looked at. */
 export interface DiskLook {
   readonly kept: readonly KeptThing[];
+  /** Bytes of layers of builds that no image is made of. */
+  readonly unusedBytes: number;
   /** Bytes in volumes of its own and written in its containers, by job. */
   readonly jobs: Readonly<Record<string, number>>;
 }
@@ -53,7 +55,10 @@ export function promisedBy(jobs: readonly HostJob[]): ReadonlyMap<string, number
 }
 
 /** Bytes that each of them may write yet. */
-export function heldBy(jobs: readonly HostJob[], { kept, jobs: written }: DiskLook): ReadonlyMap<string, number> {
+export function heldBy(
+  jobs: readonly HostJob[],
+  { kept, jobs: written }: Pick<DiskLook, 'kept' | 'jobs'>,
+): ReadonlyMap<string, number> {
   const promised = promisedBy(jobs);
   const held = jobs.flatMap(({ plan }) => {
     const { job_id: id } = plan.identity;

@@ -32,7 +32,7 @@ interface Layer extends Pick<ListedImage, 'Id' | 'Created' | 'Size'> {
   readonly labelled: string | undefined;
 }
 
-interface ListedContainer {
+export interface ListedContainer {
   readonly Id: string;
   readonly ImageID: string;
   readonly Labels?: Labels | null;
@@ -55,9 +55,27 @@ export interface UnusedLayers {
   readonly given?: readonly BuiltImage[];
 }
 
-/** Of each image that was built here, the bytes on the disk of what nothing else stands on: at least so much goes with it. */
-export async function ownBytes(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+/** Bytes on the disk. */
+export interface LayersLook {
+  /** Of each image that was built here, of what nothing else stands on: at least so much goes with it. */
+  readonly own: ReadonlyMap<string, number>;
+  /** Of what `removeUnused` would take away now, of all projects that nothing is being built for: at least so much. */
+  readonly unused: number;
+}
+
+/** Containers are those of the engine, all of them. */
+export async function lookAtLayers(
+  containers: Promise<readonly ListedContainer[]>,
+  gate: GateContext,
+  signal: AbortSignal,
+): Promise<LayersLook> {
   const layers = await listLayers(gate, signal);
+  const wish = { of: (project: string) => !gate.builds.isBuilding(project) };
+  const { bytes } = await takeUnused(unusedOf(wish, layers, await containers, gate), layers, async () => true);
+  return { own: ownBytes(layers, gate), unused: bytes };
+}
+
+function ownBytes(layers: ReadonlyMap<string, Layer>, gate: GateContext): ReadonlyMap<string, number> {
   const images = gate.builtImages.all().map(({ image }) => image);
   const standing = standingOn(layers, images);
   const bytesOf = (image: string) => {
@@ -85,16 +103,35 @@ function sizeOn({ Size }: Layer, below: Layer | undefined): number {
 }
 
 /** What the engine still has a use for stays. */
-export async function removeUnused(
-  { of: isWanted, until = Number.POSITIVE_INFINITY, given = [] }: UnusedLayers,
-  gate: GateContext,
-  signal: AbortSignal,
-): Promise<RemovedLayers> {
+export async function removeUnused(wish: UnusedLayers, gate: GateContext, signal: AbortSignal): Promise<RemovedLayers> {
   const layers = await listLayers(gate, signal);
   const ownerOf = ownersOf(layers);
-  const recorded = recordedOf(given, layers, ownerOf);
-  await removeStopped(isWanted, (id) => ownerOf(layers.get(id)), gate, signal);
+  await removeStopped(wish.of, (id) => ownerOf(layers.get(id)), gate, signal);
   const containers = await listContainers({}, gate, signal);
+  const unused = unusedOf(wish, layers, containers, gate);
+  const taken = await takeUnused(unused, layers, async ({ Id }) => await remove(`/images/${Id}`, gate, signal));
+  const held = [...new Set(containers.map(({ ImageID }) => ImageID))].filter((id) => {
+    const layer = layers.get(id);
+    return layer && unused.isMeant(layer);
+  });
+  return { ...taken, held };
+}
+
+interface Unused {
+  /** How many stand on each. */
+  readonly standing: Map<string, number>;
+  /** Whether it may go where nothing stands on it. */
+  readonly isMeant: (layer: Layer) => boolean;
+}
+
+function unusedOf(
+  { of: isWanted, until = Number.POSITIVE_INFINITY, given = [] }: UnusedLayers,
+  layers: ReadonlyMap<string, Layer>,
+  containers: readonly ListedContainer[],
+  gate: GateContext,
+): Unused {
+  const ownerOf = ownersOf(layers);
+  const recorded = recordedOf(given, layers, ownerOf);
   const isGiven = ({ project, key }: BuiltImage) => given.some((one) => one.project === project && one.key === key);
   const kept = gate.builtImages.all().filter((record) => !isGiven(record));
   const standing = standingOn(layers, [...containers.map(({ ImageID }) => ImageID), ...kept.map(({ image }) => image)]);
@@ -104,12 +141,21 @@ export async function removeUnused(
     const project = ownerOf(layer);
     return project === undefined ? recorded.has(layer.Id) : isWanted(project);
   };
+  return { standing, isMeant };
+}
+
+/** Takes one after the other; what is not taken stays, and so does what it stands on. */
+async function takeUnused(
+  { standing, isMeant }: Unused,
+  layers: ReadonlyMap<string, Layer>,
+  take: (layer: Layer) => Promise<boolean>,
+): Promise<Omit<RemovedLayers, 'held'>> {
   const isFree = (layer: Layer) => (standing.get(layer.Id) ?? 0) === 0 && isMeant(layer);
   let [count, bytes] = [0, 0];
   for (const leaf of [...layers.values()].filter(isFree)) {
     // Downwards, as far as nothing else stands on it.
     for (let layer: Layer | undefined = leaf; layer && isFree(layer); ) {
-      if (!(await remove(`/images/${layer.Id}`, gate, signal))) break;
+      if (!(await take(layer))) break;
       const below = layers.get(layer.ParentId);
       count += 1;
       bytes += sizeOn(layer, below);
@@ -117,11 +163,7 @@ export async function removeUnused(
       layer = below;
     }
   }
-  const held = [...new Set(containers.map(({ ImageID }) => ImageID))].filter((id) => {
-    const layer = layers.get(id);
-    return layer && isMeant(layer);
-  });
-  return { layers: count, bytes, held };
+  return { layers: count, bytes };
 }
 
 /**
@@ -205,7 +247,7 @@ async function listLayers(gate: GateContext, signal: AbortSignal): Promise<Reado
   return layers;
 }
 
-async function listContainers(
+export async function listContainers(
   query: Readonly<Record<string, string>>,
   gate: GateContext,
   signal: AbortSignal,

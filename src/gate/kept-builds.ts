@@ -2,13 +2,11 @@
 import { AgentError } from '../contract/failures.ts';
 import { pause } from '../kit/backoff.ts';
 import { sendJson } from './answers.ts';
-import { ownBytes, type RemovedLayers, removeUnused } from './build-layers.ts';
+import { listContainers, lookAtLayers, type RemovedLayers, removeUnused } from './build-layers.ts';
 import type { BuiltImage } from './built-images.ts';
 import { type GateCall, type GateContext, ownDeadlineMs } from './context.ts';
-import type { Labels } from './engine-objects.ts';
-import { type Holders, holdersOf, useOf } from './holders.ts';
+import { holdersOf, useOf } from './holders.ts';
 import { lookAtImage } from './images.ts';
-import { engineFailure } from './volumes.ts';
 
 /** An engine takes a moment to end what nobody waits for any more. */
 const mostLooks = 20;
@@ -25,12 +23,16 @@ export async function findBuild(call: GateCall, gate: GateContext): Promise<void
   sendJson(call.response, 200, record);
 }
 
-/** All that was built here, also what the engine has no more. */
+/** All that was built here, also what the engine has no more, and how much of what builds have left nothing needs. */
 export async function listBuilds(call: GateCall, gate: GateContext): Promise<void> {
   // What is built here is told of also where the engine's list of images takes too long.
-  const own = ownBytes(gate, call.signal).catch(() => new Map<string, number>());
-  const holders = await imagesInUse(gate, call.signal);
-  const ownOf = await own;
+  const containers = listContainers({}, gate, call.signal);
+  const looked = lookAtLayers(containers, gate, call.signal).catch(() => ({
+    own: new Map<string, number>(),
+    unused: 0,
+  }));
+  const holders = holdersOf(await containers, ({ ImageID }) => [ImageID]);
+  const { own, unused } = await looked;
   const builds = gate.builtImages
     .all()
     .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
@@ -40,13 +42,13 @@ export async function listBuilds(call: GateCall, gate: GateContext): Promise<voi
         revision_sha256: revision,
         image_id: image,
         bytes,
-        own_bytes: ownOf.get(image) ?? 0,
+        own_bytes: own.get(image) ?? 0,
         used_at,
         // Nothing of a project may go beside a build of it.
         ...(gate.builds.isBuilding(project) ? { in_use: true } : useOf(image, holders)),
       },
     }));
-  sendJson(call.response, 200, { builds });
+  sendJson(call.response, 200, { builds, unused_bytes: unused });
 }
 
 /** With all layers of its project that nothing stands on any more. What else has the image keeps it: then its record goes alone. */
@@ -60,7 +62,8 @@ export async function removeBuild(call: GateCall, gate: GateContext): Promise<vo
     const signal = AbortSignal.timeout(ownDeadlineMs);
     const { image } = record;
     const assertFree = async () => {
-      if ((await imagesInUse(gate, signal)).has(image)) throw new AgentError('image.in_use', { image });
+      const all = await listContainers({}, gate, signal);
+      if (all.some(({ ImageID }) => ImageID === image)) throw new AgentError('image.in_use', { image });
     };
     await assertFree();
     // Before the image, so that no job is told of one that is on its way out.
@@ -116,17 +119,4 @@ async function removeAll(given: readonly BuiltImage[], gate: GateContext, signal
     if (removed.held.length === 0 || attempt === mostLooks) return removed;
     await pause(betweenLooksMs, signal);
   }
-}
-
-/** By image of which there is a container, ours or not, who has it. */
-async function imagesInUse(gate: GateContext, signal: AbortSignal): Promise<ReadonlyMap<string, Holders>> {
-  const answer = await gate.engine.ask({ method: 'GET', path: '/containers/json', query: { all: '1' }, signal });
-  if (answer.status !== 200) throw engineFailure(answer);
-  const containers = JSON.parse(answer.body.toString()) as readonly ListedContainer[];
-  return holdersOf(containers, ({ ImageID }) => [ImageID]);
-}
-
-interface ListedContainer {
-  readonly ImageID: string;
-  readonly Labels?: Labels | null;
 }

@@ -160,6 +160,13 @@ export interface BuiltSummary {
   readonly held_by?: HeldBy;
 }
 
+/** What builds have left on this host. */
+export interface HostBuilds {
+  readonly images: readonly BuiltSummary[];
+  /** Bytes of layers that `removeLayers` would take away: at least. */
+  readonly unusedBytes: number;
+}
+
 /** Whose containers have it: ids of jobs and of groups of services. Absent where anything else has it, and from gates before this was said. */
 type HeldBy = readonly string[];
 
@@ -294,7 +301,8 @@ export interface ContainerEngine {
    * before. `build.failed`, `build.timed_out`, `build.denied`, `build.unsupported`, `disk.full`, and what the gate refuses.
    */
   build(request: BuildRequest, context: Readable, options: BuildOptions): Promise<ImageFacts>;
-  builtImages(signal: AbortSignal): Promise<BuiltSummary[]>;
+  /** Looks at no more than the list of images and that of containers. */
+  builds(signal: AbortSignal): Promise<HostBuilds>;
   /** `image.in_use`; false if there was none. An image that the engine has for others as well stays, and is no longer this build's. */
   removeBuilt(built: Pick<BuiltSummary, 'project_id' | 'key'>, signal: AbortSignal): Promise<boolean>;
   /** Layers that builds have left and no image is made of; none of a project that has one at work. */

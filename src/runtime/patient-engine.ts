@@ -36,7 +36,7 @@ export function patientEngine(
     pull: (image, options) => retry(options.signal, () => engine.pull(image, options)),
     image: (reference, signal) => retry(signal, () => engine.image(reference, signal)),
     builtImage: (request, signal) => retry(signal, () => engine.builtImage(request, signal)),
-    builtImages: (signal) => retry(signal, () => engine.builtImages(signal)),
+    builds: (signal) => retry(signal, () => engine.builds(signal)),
     removeBuilt: (built, signal) => retry(signal, () => engine.removeBuilt(built, signal)),
     removeLayers: (options) => retry(options.signal, () => engine.removeLayers(options)),
     list: (signal) => retry(signal, () => engine.list(signal)),

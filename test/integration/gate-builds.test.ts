@@ -119,7 +119,7 @@ async function layers(project?: string): Promise<string[]> {
 
 const removeLayers = () => engine.removeLayers({ untilMs: undefined, signal: never() });
 const recordOf = async (image: string) => {
-  const record = (await engine.builtImages(never())).find(({ image_id }) => image_id === image);
+  const record = (await engine.builds(never())).images.find(({ image_id }) => image_id === image);
   if (!record) throw new Error('no record');
   return record;
 };
@@ -233,7 +233,7 @@ describe('a build', () => {
   it('is taken away where nobody uses it, and never one in use, nor what the engine has for others as well', async () => {
     const { made, request } = await build('FROM tiny\nRUN echo old > /x');
     const listed = async ({ source: { revision_sha256: of } }: typeof request) =>
-      (await engine.builtImages(never())).filter(({ revision_sha256 }) => revision_sha256 === of);
+      (await engine.builds(never())).images.filter(({ revision_sha256 }) => revision_sha256 === of);
     const isThere = async (image: string) =>
       (await engineCall(ground.engineSocket, 'GET', `/images/${image}/json`)).status === 200;
     const [old = { project_id: '', key: '' }] = await listed(request);
@@ -331,8 +331,10 @@ describe('what builds leave on the engine', () => {
     await expect(build(failing('lost'), { project })).rejects.toMatchObject({ code: 'build.failed' });
     await expect(build('FROM tiny\nRUN ["/none"]', { project })).rejects.toMatchObject({ code: 'build.failed' });
     const left = await layers(project);
+    const { unusedBytes } = await engine.builds(never());
 
-    await removeLayers();
+    const { bytes } = await removeLayers();
+    expect([bytes, (await engine.builds(never())).unusedBytes]).toEqual([unusedBytes, 0]);
 
     // Of the labels, COPY and RUN of the image; the RUN of its other stage and that of the build that failed are gone.
     expect([left.length, (await layers(project)).length]).toEqual([5, 3]);
@@ -458,7 +460,7 @@ describe('what builds leave on the engine', () => {
         await half.promise;
         const wiped = asked.wipe(never()).then(() => order.push('wiped'));
         await wiping.promise;
-        await expect(asked.builtImages(never())).resolves.toEqual([]);
+        await expect(asked.builds(never())).resolves.toEqual({ images: [], unusedBytes: 0 });
         order.push('ended');
         over.resolve();
         await wiped;
@@ -476,7 +478,7 @@ describe('what builds leave on the engine', () => {
     const { removed } = await engine.wipe(never());
 
     expect(removed).toContain(made.id);
-    expect([await layers(), await engine.builtImages(never())]).toEqual([[], []]);
+    expect([await layers(), await engine.builds(never())]).toEqual([[], { images: [], unusedBytes: 0 }]);
     expect(await engine.builtImage(request, never())).toBeUndefined();
   });
 });

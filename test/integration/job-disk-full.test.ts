@@ -176,7 +176,7 @@ it.each([
     });
     // An engine takes a moment to end what nobody waits for any more.
     await expect.poll(() => get('/containers/json?all=1'), { timeout: 30_000 }).toEqual([]);
-    expect(await host.engine.builtImages(never())).toEqual([]);
+    expect((await host.engine.builds(never())).images).toEqual([]);
     await expect.poll(imagesWithoutLeftovers, { timeout: 30_000 }).toEqual(before);
     makeRoom();
     expect(await run(job)).toMatchObject({ failure: null, said: ['it runs'], left: [] });
@@ -208,7 +208,7 @@ it('a build goes through where a cache that nothing uses makes room for it, as d
   const job = cached(randomBytes(32).toString('hex'), 'echo it runs');
   const most = (freeNow() - reserve) / 2 ** 30;
   expect(await run({ ...job, disk_gib: most + 0.03 })).toMatchObject({ failure: null, said: ['it runs'] });
-  expect(await host.engine.builtImages(never())).toEqual([]);
+  expect((await host.engine.builds(never())).images).toEqual([]);
   expect(await run({ ...job, disk_gib: most + 0.3 })).toMatchObject({ failure: { code: 'disk.full' }, left: [] });
   expect(await caches()).toBe(1);
   await emptied();

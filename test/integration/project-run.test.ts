@@ -384,7 +384,7 @@ interface ImageTold {
 // Of the image that the first of these tests has built.
 it('its image has nothing that the host knows and did not give it: in its layers, its configuration and its history', async () => {
   const secrets = { ...known, 'key of the node': privatePart(join(host.folder, 'state/identity')) };
-  const [{ image_id: built } = { image_id: '' }] = await host.engine.builtImages(AbortSignal.timeout(60_000));
+  const [{ image_id: built } = { image_id: '' }] = (await host.engine.builds(AbortSignal.timeout(60_000))).images;
   const tell = async (image: string, what: string) =>
     (await engineCall<ImageTold>(engine.socketPath, 'GET', `/images/${image}/${what}`)).body;
   const layersOf = async (image: string) => {

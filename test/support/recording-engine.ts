@@ -200,9 +200,9 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return undefined;
     },
-    builtImages: async (signal) => {
+    builds: async (signal) => {
       signal.throwIfAborted();
-      return [];
+      return { images: [], unusedBytes: 0 };
     },
     removeBuilt: async (_built, signal) => {
       signal.throwIfAborted();

@@ -14,7 +14,14 @@ import { readLines } from '../../kit/lines.ts';
 import { toGib } from '../../kit/to-gib.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
-import type { BuildOptions, BuildRequest, BuiltSummary, RemovedLayers, RemoveLayersOptions } from '../engine.ts';
+import type {
+  BuildOptions,
+  BuildRequest,
+  BuiltSummary,
+  HostBuilds,
+  RemovedLayers,
+  RemoveLayersOptions,
+} from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
 import { freeOf } from './disk-room.ts';
@@ -45,12 +52,19 @@ export async function builtImage(
   return image && { ...image, builtFor: [projectId], builtBy: engine };
 }
 
-export async function builtImages(calls: Calls, signal: AbortSignal): Promise<BuiltSummary[]> {
+export async function builds(calls: Calls, signal: AbortSignal): Promise<HostBuilds> {
   const options = { call: 'image', timeoutMs: calls.timeouts.lookMs, signal };
   return await calls.run(options, async (_docker, abort) => {
     const call = { method: 'GET', path: '/gpuaas/v1/builds', signal: abort } as const;
-    return ((await calls.transport.json(call)) as { readonly builds: BuiltSummary[] }).builds;
+    const { builds: images, unused_bytes: unusedBytes = 0 } = (await calls.transport.json(call)) as Listed;
+    return { images, unusedBytes };
   });
+}
+
+interface Listed {
+  readonly builds: BuiltSummary[];
+  /** Absent from gates before this was said. */
+  readonly unused_bytes?: number;
 }
 
 /** False if there was none. */

@@ -1,7 +1,7 @@
 /** The container engine behind the gate, as the Docker Engine API knows it. Opening it touches nothing yet. */
 import type { ContainerEngine } from '../engine.ts';
 import { getArchive, putArchive } from './archives.ts';
-import { build, builtImage, builtImages, removeBuilt, removeLayers } from './build.ts';
+import { build, builds, builtImage, removeBuilt, removeLayers } from './build.ts';
 import { listCaches, measureDisk, removeCache } from './caches.ts';
 import { Calls, type EngineTimeouts } from './calls.ts';
 import {
@@ -40,7 +40,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     pull: (image, options) => puller.pull(image, options),
     image: (reference, signal) => inspectImage(calls, reference, signal),
     builtImage: (request, signal) => builtImage(calls, request, signal),
-    builtImages: (signal) => builtImages(calls, signal),
+    builds: (signal) => builds(calls, signal),
     removeBuilt: (built, signal) => removeBuilt(calls, built, signal),
     removeLayers: (options) => removeLayers(calls, options),
     build: (request, context, options) => build(calls, request, context, options),

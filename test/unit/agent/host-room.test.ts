@@ -15,7 +15,7 @@ const never = AbortSignal.timeout(60_000);
 /** A host that keeps 2 GiB free, and of each of these revisions so many GiB; jobs are of `a`. */
 function host(freeGib: number, kept: Record<string, number> = {}) {
   const world = {
-    ...{ free: freeGib * gib, kept: { ...kept }, isAway: false, isShort: false, measured: 0, changes: 0 },
+    ...{ free: freeGib * gib, kept: { ...kept }, isAway: false, isShort: false, unused: 0, measured: 0, changes: 0 },
     ...{ jobs: [] as Pick<KeptJob, 'plan' | 'record'>[], written: {} as Record<string, number> },
   };
   const unlessAway = () => {
@@ -42,7 +42,7 @@ function host(freeGib: number, kept: Record<string, number> = {}) {
   const look = async ({ measure }: { readonly measure: boolean }) => {
     unlessAway();
     if (measure) world.measured += 1;
-    return { kept: things(), jobs: measure ? world.written : {} };
+    return { kept: things(), unusedBytes: world.unused * gib, jobs: measure ? world.written : {} };
   };
   const open = () =>
     new HostRoom({
@@ -170,6 +170,13 @@ describe('the disk that a job was promised', () => {
     world.isShort = true;
 
     expect(await room.look(never)).toMatchObject({ isShort: true });
+  });
+
+  it('is told beside what would make room: layers that nothing needs as well', async () => {
+    const { room, world } = host(78, { b: 5 });
+    world.unused = 3;
+
+    expect(await room.look(never)).toMatchObject({ evictable: 8 * gib });
   });
 
   it('is told without what is there of its revision, from its begin on and in another life of the agent', async () => {

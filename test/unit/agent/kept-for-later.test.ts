@@ -4,6 +4,7 @@ import {
   type KeptThing,
   leastRecentlyUsed,
   type RoomWanted,
+  roomIn,
   roomOf,
 } from '../../../src/agent/kept-for-later.ts';
 import { bytesFor, revisionKey } from '../../../src/agent/promised-disk.ts';
@@ -124,7 +125,7 @@ function host({ maxAgeHours, live = [], layers: made = [] }: HostOptions = {}) {
           jobs: {},
         };
       },
-      builtImages: async () => [...images],
+      builds: async () => ({ images: [...images], unusedBytes: 3 * layers.length }),
       removeCache: async (volume) =>
         take(
           caches,
@@ -234,6 +235,20 @@ describe('making room', () => {
     await makeRoom(100);
 
     expect(left()).toEqual(['a', 'image b']);
+  });
+});
+
+describe('layers that no image needs', () => {
+  it('count as room, and are told where there are more of them', async () => {
+    const { keeper, changes, makeRoom } = host({ layers: [at(1), at(3)] });
+    const room = async () => roomIn(await keeper.look({ measure: false }), new Set());
+
+    expect(await room()).toBe(6 + 2 * 5);
+    for (let times = 0; times < 2; times += 1) await keeper.measure();
+    expect(changes()).toBe(1);
+    await makeRoom(6);
+
+    expect([await room(), changes()]).toEqual([2 * 5, 2]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { buildLabels, labels } from '../../../src/contract/names.ts';
-import { ownBytes, removeUnused } from '../../../src/gate/build-layers.ts';
+import { lookAtLayers, removeUnused } from '../../../src/gate/build-layers.ts';
 import { BuildTurns } from '../../../src/gate/build-turns.ts';
 import { type BuiltImage, BuiltImages } from '../../../src/gate/built-images.ts';
 import type { GateContext } from '../../../src/gate/context.ts';
@@ -108,8 +108,40 @@ it('an image has for itself what nothing else stands on, down to what came from 
 
   // Two stand on `a`; the engine has no `f` any more.
   const [c, d, e, f] = [13, 5, 70, 0];
-  expect(Object.fromEntries(await ownBytes(gate, never))).toEqual({
+  const { own } = await lookAtLayers(Promise.resolve([]), gate, never);
+  expect(Object.fromEntries(own)).toEqual({
     ...{ [id('c')]: c, [id('d')]: d, [id('e')]: e, [id('f')]: f },
+  });
+});
+
+describe('how much of what builds leave nothing needs', () => {
+  const theirs = { ...ours, [buildLabels.project]: 'p2' };
+  const made = {
+    ba5e: { tags: ['base:1'], size: 100 },
+    a: { parent: 'ba5e', labels: ours, size: 150 },
+    b: { parent: 'a', labels: ours, size: 160 },
+    c: { parent: 'b', labels: ours, size: 163 },
+    d: { parent: 'a', labels: ours, size: 155 },
+    e: { parent: 'ba5e', labels: theirs, size: 170 },
+    f: { parent: 'ba5e', size: 900 },
+  };
+  const listed = (image: string) => ({ Id: 'one', ImageID: id(image) });
+
+  it('is what would go: no image that is kept, none of a container, none from elsewhere, and none beside a build of its project', async () => {
+    const { gate, builtImages } = engineOf(made);
+    const unused = async (...images: readonly string[]) =>
+      (await lookAtLayers(Promise.resolve(images.map(listed)), gate, never)).unused;
+
+    expect([await unused(), await unused('c'), await unused('b', 'e')]).toEqual([138, 75, 3 + 5]);
+    builtImages.note(record('d', 'd'));
+    expect([await unused(), (await removeUnused(all, gate, never)).bytes, await unused()]).toEqual([83, 83, 0]);
+  });
+
+  it('is less while an image is built for its project', async () => {
+    const { gate } = engineOf(made);
+    Object.assign(gate.builds, { isBuilding: (project?: string) => project === 'p2' });
+
+    expect((await lookAtLayers(Promise.resolve([]), gate, never)).unused).toBe(68);
   });
 });
 

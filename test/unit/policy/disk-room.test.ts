@@ -39,6 +39,8 @@ interface Kept {
 
 interface World {
   readonly free: number;
+  /** Layers that no image is made of. */
+  readonly unused: number;
   readonly reserve: number;
   readonly kept: readonly Kept[];
   readonly jobs: readonly Job[];
@@ -54,7 +56,11 @@ const jobs = fc
 const use = fc.constantFrom('none' as const, 'job' as const, 'services' as const);
 const kept = fc.record({ of, size, own: fc.option(fc.integer({ min: 0, max: 10 })), use });
 const worlds: fc.Arbitrary<World> = fc.record({
-  ...{ free: fc.integer({ min: 0, max: 120 }), reserve: fc.integer({ min: 0, max: 20 }) },
+  ...{
+    free: fc.integer({ min: 0, max: 120 }),
+    unused: fc.integer({ min: 0, max: 20 }),
+    reserve: fc.integer({ min: 0, max: 20 }),
+  },
   ...{ kept: fc.array(kept, { maxLength: 6 }), jobs },
 });
 
@@ -70,8 +76,8 @@ function planOf({ id, asks, of: key }: Pick<Job, 'id' | 'asks' | 'of'>): JobPlan
 }
 
 /** The engine of a host, whose disk has so much more as is taken away. */
-function engineOf({ free, kept: all, jobs: atWork }: World) {
-  const disk = { free: free * gib };
+function engineOf({ free, unused, kept: all, jobs: atWork }: World) {
+  const disk = { free: free * gib, unused: unused * gib };
   const left = new Set(all);
   const ended = new Set<string>();
   const groupOf = ({ of: key }: Kept) => `svc-${key}`;
@@ -101,14 +107,19 @@ function engineOf({ free, kept: all, jobs: atWork }: World) {
   };
   const engine = {
     caches: async ({ measure }: { measure: boolean }) => caches(measure),
-    builtImages: async () => images(),
+    builds: async () => ({ images: images(), unusedBytes: disk.unused }),
     measureDisk: async () => ({
       caches: caches(true),
       jobs: Object.fromEntries(atWork.map(({ id, written }) => [id, written * gib])),
     }),
     removeCache: async (volume: string) => remove(Number(volume.slice(2))),
     removeBuilt: async ({ key }: { key: string }) => remove(Number(key)),
-    removeLayers: async () => ({ layers: 0, bytes: 0 }),
+    removeLayers: async () => {
+      const bytes = disk.unused;
+      disk.free += bytes;
+      disk.unused = 0;
+      return { layers: bytes > 0 ? 1 : 0, bytes };
+    },
   };
   const services: SharedServices = {
     idleSince: (id) => (id.startsWith('svc-') ? 0 : undefined),
