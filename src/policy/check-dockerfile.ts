@@ -4,7 +4,7 @@
  */
 import type { PathError } from '../contract/validate.ts';
 import { LabelLengths } from './dockerfile-labels.ts';
-import { controlCharacter, hereDocument } from './dockerfile-lines.ts';
+import { controlCharacter, hasHereDocument, maxLineBytes } from './dockerfile-lines.ts';
 import { ValueLengths } from './dockerfile-values.ts';
 import type { AllowedRegistry } from './host-policy.ts';
 import { readAllowedImage } from './image-reference.ts';
@@ -42,8 +42,11 @@ export function checkDockerfile(text: string, registries: readonly AllowedRegist
   return { bases: [...bases], errors };
 }
 
-/** Values that may become too long on images that set these variables, as `NAME=value`, or that a builder may read otherwise. */
-export function checkValues(text: string, env: readonly string[]): PathError[] {
+/**
+ * Values that may become too long on images that set these variables, as `NAME=value`, or that a builder may read otherwise. Without
+ * `env`: on images that set what is usual.
+ */
+export function checkValues(text: string, env?: readonly string[]): PathError[] {
   const lengths = new ValueLengths(env);
   return text.split('\n').flatMap((line, index) => {
     const message = lengths.add(...splitKeyword(line));
@@ -52,7 +55,7 @@ export function checkValues(text: string, env: readonly string[]): PathError[] {
 }
 
 /** Labels that are too many or too long. `inherited`: bytes of those that an image of it has, at most. */
-export function checkLabels(text: string, env: readonly string[], inherited: number): PathError[] {
+export function checkLabels(text: string, env: readonly string[] | undefined, inherited: number): PathError[] {
   const lengths = new ValueLengths(env);
   const labels = new LabelLengths();
   const lines = text.trimEnd().split('\n').map(splitKeyword);
@@ -84,10 +87,12 @@ function judgeLine(line: string, stages: number): Judged {
   if (keyword === undefined || controlCharacter.test(line) || rest.endsWith('\\')) {
     return { wrong: ['form', 'is no instruction on a line of its own'] };
   }
+  if (Buffer.byteLength(line) > maxLineBytes) {
+    return { wrong: ['too_long', `becomes a line of more than ${maxLineBytes} bytes, which no builder reads`] };
+  }
   if (keyword === 'FROM') return judgeFrom(rest, stages);
   if (stages === 0) return { wrong: ['order', 'stands before the first FROM'] };
-  if ((keyword === 'RUN' || keyword === 'COPY') && hereDocument.test(rest))
-    return { wrong: ['heredoc', 'has a here-document'] };
+  if (hasHereDocument(keyword, rest)) return { wrong: ['heredoc', 'has a here-document'] };
   if (keyword === 'RUN' && rest.startsWith('--')) return { wrong: ['flag', 'has a flag'] };
   return keyword === 'COPY' ? judgeCopy(rest, stages - 1) : {};
 }

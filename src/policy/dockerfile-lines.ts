@@ -39,8 +39,30 @@ export function isOneLine(text: string): boolean {
   return !controlCharacter.test(text) && text.isWellFormed();
 }
 
+/** A builder reads no longer line. In bytes. */
+export const maxLineBytes = 65_535;
+
 /** A word that begins a here-document, where a builder knows those. */
-export const hereDocument = /(?:^|\s)\d*<<-?[^<\s]/;
+const hereDocument = /(?:^|\s)\d*<<-?[^<\s]/;
+
+/**
+ * True where a builder may take lines behind the instruction for a here-document. A RUN that is a list in JSON has none; what is no
+ * such list as a whole is for a shell, whatever it begins with.
+ */
+export function hasHereDocument(keyword: string, text: string): boolean {
+  if (!['RUN', 'COPY', 'ADD'].includes(keyword) || !hereDocument.test(text)) return false;
+  return keyword !== 'RUN' || !isWordList(text);
+}
+
+function isWordList(text: string): boolean {
+  if (!text.startsWith('[')) return false;
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) && list.every((word) => typeof word === 'string');
+  } catch {
+    return false;
+  }
+}
 
 export function readInstructions(text: string): { instructions: Instruction[]; errors: DockerfileError[] } {
   const instructions: Instruction[] = [];
@@ -88,8 +110,12 @@ function split({ line, text }: { line: number; text: string }, errors: Dockerfil
   if (word === '') return [];
   const keyword = word.toUpperCase();
   if (rest === '') errors.push({ line, code: 'empty', message: `has nothing behind ${keyword}` });
-  if (['RUN', 'COPY', 'ADD'].includes(keyword) && hereDocument.test(rest)) {
+  if (hasHereDocument(keyword, rest.trim())) {
     errors.push({ line, code: 'heredoc', message: 'has a here-document: put it into a file of the context' });
+  }
+  // A space that is none to a builder stands behind it.
+  if (rest.trim().endsWith('\\')) {
+    errors.push({ line, code: 'escape', message: 'ends with a backslash and a space that builders read differently' });
   }
   return [{ line, keyword, text: rest.trim() }];
 }

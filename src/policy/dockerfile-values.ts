@@ -14,6 +14,8 @@ export const maxExpanded = 16 * 1024;
 const maxTogether = 128 * 1024;
 /** Of one that an image sets, as far as nobody has looked. */
 const usualLength = 1024;
+/** Of all that images set together, as far as nobody has looked: it is left to them. */
+export const usualTogether = 16 * 1024;
 /** Each may stand in the one before it, and is put together anew for each that it stands in. */
 const maxChoices = 64;
 
@@ -39,14 +41,17 @@ const plainNames: Readonly<Record<string, RegExp>> = {
 export class ValueLengths {
   readonly #of = new Map<string, number>();
   readonly #usual: number;
+  readonly #most: number;
   #together = 0;
   #volumes = 0;
 
   /** `env`: what the images set, as `NAME=value`, where that is known. */
   constructor(env?: readonly string[]) {
     this.#usual = env ? 0 : usualLength;
+    this.#most = env ? maxTogether : maxTogether - usualTogether;
     // An engine gives one to an image that has none.
     if (env) this.#of.set('PATH', 128);
+    else this.#put('PATH', usualLength);
     for (const entry of env ?? []) this.#put(entry.split('=', 1)[0] ?? '', entry.length);
   }
 
@@ -55,14 +60,15 @@ export class ValueLengths {
     if (!expanding.has(keyword)) return undefined;
     const trouble = unknownForm(keyword, text);
     if (trouble !== undefined) return trouble;
-    const most = text.includes('$') ? maxExpanded : maxTogether;
+    const most = text.includes('$') ? maxExpanded : this.#most;
     if (this.lengthOf(text) > most) return `may become longer than ${most} characters once its values are put in`;
     if (keyword === 'VOLUME') this.#volumes += text.split(/[\s,]+/).length;
     if (this.#volumes > maxVolumes) return `declares more than ${maxVolumes} volumes`;
     if (keyword !== 'ENV' && keyword !== 'ARG') return undefined;
+    const before = this.#together;
     for (const [name, value] of assigned(keyword, text) ?? []) this.#put(name, this.lengthOf(value));
-    return this.#together > maxTogether
-      ? `makes all variables together longer than ${maxTogether} characters`
+    return this.#together > Math.max(this.#most, before)
+      ? `makes all variables together longer than ${this.#most} characters`
       : undefined;
   }
 

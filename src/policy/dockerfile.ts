@@ -8,6 +8,7 @@
  */
 import { posix } from 'node:path';
 import { type BuildImage, maxBases } from '../contract/job-build.ts';
+import { pointerToken } from '../contract/pointer.ts';
 import { LabelLengths } from './dockerfile-labels.ts';
 import {
   controlCharacter,
@@ -27,6 +28,8 @@ type Origin =
   | { readonly kind: 'image'; readonly name: string };
 
 interface StageLine {
+  /** As its author wrote it, counted from 1. */
+  readonly line: number;
   readonly keyword: string;
   readonly text: string;
   /** Of COPY alone. */
@@ -34,6 +37,8 @@ interface StageLine {
 }
 
 interface Stage {
+  /** Of its FROM. */
+  readonly line: number;
   readonly base: Origin;
   readonly lines: StageLine[];
   readonly names: string[];
@@ -50,6 +55,12 @@ export interface Dockerfile {
   /** Names of its ARGs, those of stages that nothing needs among them. */
   readonly args: ReadonlySet<string>;
 }
+
+/** What nothing is written in. */
+export const emptyDockerfile: Dockerfile = {
+  ...{ stages: [{ line: 1, base: { kind: 'scratch' }, lines: [], names: [] }], bases: [], root: undefined },
+  ...{ env: new Set(), args: new Set() },
+};
 
 export type ReadDockerfile =
   | { readonly ok: true; readonly dockerfile: Dockerfile }
@@ -118,7 +129,7 @@ class Reader {
       this.#refuse(instruction, 'unknown', `is no instruction: ${keyword.slice(0, 40)}`);
     } else if (keyword === 'RUN' && text.startsWith('--')) {
       this.#refuse(instruction, 'flag', `has ${word(text)}, which is not offered here`);
-    } else this.#keep(instruction, { keyword, text });
+    } else this.#keep(instruction, { line: instruction.line, keyword, text });
   }
 
   #from(instruction: Instruction): void {
@@ -126,7 +137,7 @@ class Reader {
     const [, platform, written = '', alias] = parts ?? [];
     if (!parts) {
       this.#refuse(instruction, 'from', 'is no FROM IMAGE [AS NAME]');
-      this.stages.push({ base: { kind: 'scratch' }, lines: [], names: [] });
+      this.stages.push({ line: instruction.line, base: { kind: 'scratch' }, lines: [], names: [] });
       return;
     }
     if (platform !== undefined && !ownPlatform.test(platform)) {
@@ -144,7 +155,8 @@ class Reader {
     else if (!/^[a-zA-Z0-9][\w./:@-]{0,511}$/.test(image)) {
       this.#refuse(instruction, 'image', 'names no image once the values of ARGs are put in');
     }
-    this.stages.push({ base: this.#origin(image ?? ''), lines: [], names: name === undefined ? [] : [name] });
+    const names = name === undefined ? [] : [name];
+    this.stages.push({ line: instruction.line, base: this.#origin(image ?? ''), lines: [], names });
   }
 
   #origin(name: string): Origin {
@@ -159,7 +171,7 @@ class Reader {
       this.declared.add(name);
       if (name === '' || name === '__proto__') this.#refuse(instruction, 'arg', 'is no ARG NAME or ARG NAME=VALUE');
       else if (this.stages.length === 0) this.#globalArg(instruction, name, value);
-      else this.#keep(instruction, { keyword: 'ARG', text: this.#ownArg(name, value) });
+      else this.#keep(instruction, { line: instruction.line, keyword: 'ARG', text: this.#ownArg(name, value) });
     }
   }
 
@@ -185,12 +197,17 @@ class Reader {
     const own: string[] = [];
     for (const flag of flags.trim().split(/\s+/).filter(Boolean)) {
       const [, name, value = ''] = /^--([a-z-]+)=(\S+)$/.exec(flag) ?? [];
-      if (name === 'chown' && /^[\w.:-]+$/.test(value)) own.push(flag);
+      if (name === 'chown' && own.length === 0 && /^[\w.:-]+$/.test(value)) own.push(flag);
       else if (name === 'from' && instruction.keyword === 'COPY' && !from) from = this.#source(instruction, value);
       else this.#refuse(instruction, 'flag', `has ${flag.slice(0, 40)}, which is not offered here`);
     }
+    if (rest.startsWith('-')) this.#refuse(instruction, 'flag', `has ${word(rest)} where files are to be named`);
+    else if (sourcesOf(rest).length === 0) {
+      this.#refuse(instruction, 'empty', 'does not name both what it copies and where to');
+    }
     if (instruction.keyword === 'ADD') this.#judgeSources(instruction, rest);
-    this.#keep(instruction, { keyword: 'COPY', text: [...own, rest].join(' '), ...(from && { from }) });
+    const { line } = instruction;
+    this.#keep(instruction, { line, keyword: 'COPY', text: [...own, rest].join(' '), ...(from && { from }) });
   }
 
   #source(instruction: Instruction, value: string): Origin | undefined {
@@ -279,8 +296,8 @@ function only(stages: readonly Stage[], last: number): Omit<Dockerfile, 'args'> 
   const line = lineOf(stages, last);
   const root = line.at(-1)?.base;
   return {
-    stages: own.map(({ base, lines, names }) => ({
-      ...{ names, base: moved(base) },
+    stages: own.map(({ line, base, lines, names }) => ({
+      ...{ line, names, base: moved(base) },
       lines: lines.map((line) => (line.from ? { ...line, from: moved(line.from) } : line)),
     })),
     bases: [...new Set(origins.flatMap((origin) => (origin.kind === 'image' ? [origin.name] : [])))],
@@ -311,18 +328,35 @@ export interface Pinning {
 /** An engine gives it to an image that has none. */
 const usualPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Where a line of a Dockerfile as it is rendered comes from. */
+export type LineOrigin =
+  /** One that its author wrote. */
+  | { readonly line: number }
+  /** An init command, counted from 0, or the part of it at that pointer. */
+  | { readonly init: number; readonly part: string };
+
+interface RenderedLine {
+  readonly text: string;
+  readonly from: LineOrigin;
+}
+
 /** Instructions of each init command. What the image sets wins over an ARG: so it is set for the command, and set back behind it. */
-function initLines(init: BuildImage['init'], workDir: string, image: readonly string[]): string[][] {
+function initLines(init: BuildImage['init'], workDir: string, image: readonly string[]): RenderedLine[][] {
   const values = new Map([['PATH', usualPath], ...image.map(splitEntry)]);
-  return init.map(({ command, cwd, env }) => [
-    ...Object.entries(env).map(([name, value]) => `${values.has(name) ? 'ENV' : 'ARG'} ${name}=${quoted(value)}`),
-    `WORKDIR ${quoted(posix.join(workDir, cwd))}`,
-    `RUN ${inOneLine(JSON.stringify(command))}`,
-    ...Object.keys(env).flatMap((name) => {
-      const before = values.get(name);
-      return before === undefined ? [] : [`ENV ${name}=${quoted(before)}`];
-    }),
-  ]);
+  return init.map(({ command, cwd, env }, index) => {
+    const made = (text: string, part: string): RenderedLine => ({ text, from: { init: index, part } });
+    const ofEnv = (keyword: string, name: string, value: string) =>
+      made(`${keyword} ${name}=${quoted(value)}`, `/env/${pointerToken(name)}`);
+    return [
+      ...Object.entries(env).map(([name, value]) => ofEnv(values.has(name) ? 'ENV' : 'ARG', name, value)),
+      made(`WORKDIR ${quoted(posix.join(workDir, cwd))}`, '/cwd'),
+      made(`RUN ${inOneLine(JSON.stringify(command))}`, '/command'),
+      ...Object.keys(env).flatMap((name) => {
+        const before = values.get(name);
+        return before === undefined ? [] : [ofEnv('ENV', name, before)];
+      }),
+    ];
+  });
 }
 
 /** Of `NAME=value`. */
@@ -348,10 +382,17 @@ function inOneLine(json: string): string {
 }
 
 /** In the form that the gate takes. Throws where a base has no digest: it is the caller's to have told. */
-export function renderDockerfile(
+export function renderDockerfile(dockerfile: Dockerfile, pinning: Pinning): string {
+  return `${renderLines(dockerfile, pinning)
+    .map(({ text }) => text)
+    .join('\n')}\n`;
+}
+
+/** The same, by its lines. */
+export function renderLines(
   { stages }: Dockerfile,
   { bases, init = [], workDir = '/', env = [] }: Pinning,
-): string {
+): RenderedLine[] {
   const nameOf = (origin: Origin) => {
     if (origin.kind === 'scratch') return 'scratch';
     if (origin.kind === 'stage') return `stage${origin.index}`;
@@ -359,15 +400,17 @@ export function renderDockerfile(
     if (pinned === undefined) throw new Error(`the image ${origin.name} has no digest`);
     return pinned;
   };
-  const own = stages.flatMap(({ base, lines }, index) => [
-    `FROM ${nameOf(base)} AS stage${index}`,
-    ...lines.map(({ keyword, text, from }) => `${keyword} ${from ? `--from=${nameOf(from)} ` : ''}${text}`),
+  const own = stages.flatMap(({ line, base, lines }, index) => [
+    { text: `FROM ${nameOf(base)} AS stage${index}`, from: { line } },
+    ...lines.map(({ line, keyword, text, from }) => ({
+      ...{ text: `${keyword} ${from ? `--from=${nameOf(from)} ` : ''}${text}`, from: { line } },
+    })),
   ]);
   const after = initLines(init, workDir, env).flatMap((lines, index) => {
     const number = stages.length + index;
-    return [`FROM stage${number - 1} AS stage${number}`, ...lines];
+    return [{ text: `FROM stage${number - 1} AS stage${number}`, from: { init: index, part: '' } }, ...lines];
   });
-  return `${[...own, ...after].join('\n')}\n`;
+  return [...own, ...after];
 }
 
 /**

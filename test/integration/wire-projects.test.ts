@@ -32,7 +32,7 @@ const manifest = {
   requirements: { cpu: 0.5, memory_mb: 128 },
   artifacts: { upload: [{ name: 'result', path: 'result.txt', required: true }] },
 };
-const script = `cat "$COMPUTALOT_TASK_PAYLOAD" fixed.txt > "$COMPUTALOT_ARTIFACT_DIR/result.txt"; echo done`;
+const script = `cat "$COMPUTALOT_TASK_PAYLOAD" fixed.txt noted.txt > "$COMPUTALOT_ARTIFACT_DIR/result.txt"; echo done`;
 
 function project(name: string, files: Readonly<Record<string, string>>): string {
   const at = join(folder, name);
@@ -48,9 +48,11 @@ async function run(...args: readonly string[]) {
   return { code, stdout, stderr, last: stdout.trim().split('\n').at(-1) ?? '' };
 }
 
-it('is pushed, built by its host, run with what the job gives it, and kept; the host that built it is known, and signs what it has run (C-4, X-14, X-15)', async () => {
+it('is pushed, built by its host, run with what the job gives it, and kept; the host that built it is known, and signs what it has run (C-4, C-23, X-14, X-15)', async () => {
+  // A shell of its own has a here-document where the builder has none.
+  const init = { commands: [{ command: ['/bin/sh', '-c', 'cat > noted.txt <<EOF\n and $((1<<4)) noted\nEOF'] }] };
   const at = project('sound', {
-    'computalot.project.json': JSON.stringify(manifest),
+    'computalot.project.json': JSON.stringify({ ...manifest, runtime: { ...manifest.runtime, init } }),
     Dockerfile: `FROM ${image}\nCOPY job.sh fixed.txt /workspace/\n`,
     'job.sh': script,
     'fixed.txt': ' and fixed',
@@ -72,7 +74,7 @@ it('is pushed, built by its host, run with what the job gives it, and kept; the 
   expect(job).toMatchObject({ state: 'succeeded', dialect: 'computalot', steps: [{ id: 'task', exit_code: 0 }] });
   const got = join(folder, 'result.txt');
   expect(await run('artifacts', job.id, 'result', '--output', got)).toMatchObject({ code: 0 });
-  expect(readFileSync(got, 'utf8')).toBe('{"rounds":3} and fixed');
+  expect(readFileSync(got, 'utf8')).toBe('{"rounds":3} and fixed and 16 noted\n');
   expect((await run('logs', job.id)).stdout).toBe('task | done\n');
   const said = (await run('logs', job.id, '--step', 'build')).stdout;
   expect(said).toMatch(/^Step 1 of \d+: FROM /);

@@ -118,7 +118,15 @@ function imageOf(
     ...{ dockerfile: relativePath(dockerfileOf(manifest)), context: relativePath(contextOf(manifest)) },
     ...(target !== undefined && { target }),
     args: { ...args },
-    init: (runtime.init?.commands ?? []).map(({ label, command, cwd = '.', env = {} }) => ({
+    ...initOf(runtime),
+    ...{ network: network ?? 'none', timeout_seconds: 3600 },
+  };
+}
+
+/** What is run behind its Dockerfile. */
+export function initOf({ init, workdir }: ProjectManifest['runtime']): Pick<BuildImage, 'init' | 'work_dir'> {
+  return {
+    init: (init?.commands ?? []).map(({ label, command, cwd = '.', env = {} }) => ({
       label:
         label ??
         command
@@ -127,7 +135,7 @@ function imageOf(
           .slice(0, 128),
       ...{ command, cwd: relativePath(cwd), env: { ...env } },
     })),
-    ...{ work_dir: folderPath(runtime.workdir), network: network ?? 'none', timeout_seconds: 3600 },
+    work_dir: folderPath(workdir),
   };
 }
 

@@ -13,8 +13,10 @@ import {
 } from '../../manifests/computalot/check-against-files.ts';
 import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import { readManifest } from '../../manifests/computalot/read-manifest.ts';
-import { each, sure } from '../../manifests/sure-parts.ts';
-import { readDockerfile } from '../../policy/dockerfile.ts';
+import { initOf } from '../../manifests/computalot/to-plan.ts';
+import { each, ifSure, sure } from '../../manifests/sure-parts.ts';
+import { checkBuild } from '../../policy/check-build.ts';
+import { type Dockerfile, emptyDockerfile, readDockerfile } from '../../policy/dockerfile.ts';
 import { maxDockerfileBytes } from '../../policy/dockerfile-lines.ts';
 
 export interface JudgedFiles {
@@ -43,8 +45,9 @@ export async function judgeFiles(tarball: Tarball, document: unknown): Promise<J
   const built = document as Built;
   const dockerfile = await dockerfileIn(tarball, built);
   const taken = sure(() => takenNames(known, dockerfileOf(built), dockerfile.env));
+  const refused = buildErrors(dockerfile.read, dockerfileOf(built), initIn(known, errors));
   return {
-    errors: [...errors, ...(await contextErrors(tarball, built)), ...dockerfile.errors, ...taken],
+    errors: [...errors, ...(await contextErrors(tarball, built)), ...dockerfile.errors, ...taken, ...refused],
     ...{ warnings: [...warnings, ...dockerfile.warnings], bases: dockerfile.bases },
   };
 }
@@ -81,7 +84,26 @@ function takenNames(manifest: ProjectManifest | undefined, path: string, env: Re
   );
 }
 
+type Init = ReturnType<typeof initOf>;
+const noInit: Init = { init: [], work_dir: '/' };
+
+/** None as long as something is wrong with it: that is told already. */
+function initIn(manifest: ProjectManifest | undefined, errors: readonly PathError[]): Init {
+  if (!manifest || errors.some(({ path }) => /^\/runtime(?:$|\/(?:init|workdir)(?:$|\/))/.test(path))) return noInit;
+  return ifSure(() => initOf(manifest.runtime)) ?? noInit;
+}
+
+/** What hosts will refuse of what is right in itself. Of a Dockerfile that cannot be read, its init commands are judged by themselves. */
+function buildErrors(dockerfile: Dockerfile | undefined, path: string, init: Init): PathError[] {
+  return checkBuild(dockerfile ?? emptyDockerfile, init).map(({ from, code, message }) => {
+    if (from && 'init' in from) return { path: `/runtime/init/commands/${from.init}${from.part}`, code, message };
+    return { path: '/build/dockerfile', code, message: `${from ? `line ${from.line} of ` : ''}${path} ${message}` };
+  });
+}
+
 interface JudgedDockerfile extends JudgedFiles {
+  /** Undefined where it cannot be read. */
+  readonly read?: Dockerfile;
   /** Names that it sets for the image that it makes. */
   readonly env: ReadonlySet<string>;
 }
@@ -108,7 +130,7 @@ async function dockerfileIn(tarball: Tarball, manifest: Built): Promise<JudgedDo
     const unknown = Object.keys(args).filter((name) => !known.has(name));
     const message = `has no effect: no ARG of ${path} has that name`;
     const warnings = unknown.map((name) => ({ path: `/build/args/${pointerToken(name)}`, code: 'ignored', message }));
-    return { bases, env, errors: [], warnings };
+    return { read: read.dockerfile, bases, env, errors: [], warnings };
   }
   const errors = read.errors.map(({ line, code, message }) =>
     code === 'unknown_stage'

@@ -164,6 +164,11 @@ describe('a Dockerfile', () => {
     ['a directive', '# syntax=docker/dockerfile:1\nFROM x', '1 directive'],
     ['an escape of its own', '# escape=`\nFROM x', '1 directive'],
     ['a here-document', 'FROM x\nRUN <<EOF\nEOF', '2 heredoc'],
+    ['a here-document behind a list', 'FROM x\nRUN ["a"] <<EOF\nEOF', '2 heredoc'],
+    ['a here-document in what is no list of words', 'FROM x\nRUN ["a", 1, " <<EOF"]\nEOF', '2 heredoc'],
+    ['no sources', 'FROM x AS a\nFROM a\nCOPY --from=a', '3 flag'],
+    ['no place for what it copies', 'FROM x\nCOPY a', '2 empty'],
+    ['a space that is none to a builder at its end', 'FROM x\nADD \\\u00a0', '2 escape'],
     ['two backslashes at the end', 'FROM x\nRUN a \\\\\nRUN b', '2 escape'],
     ['a mount of a newer builder', 'FROM x\nRUN --mount=type=secret,id=a true', '2 flag'],
     ['a flag of a newer builder', 'FROM x\nCOPY --link a b', '2 flag'],
@@ -248,6 +253,16 @@ describe('a Dockerfile', () => {
   ])('keeps what no builder takes for a value, and those that are known: %s', (line) => {
     expect(errorsOf(`FROM x\n${line}`)).toEqual([]);
     expect(checkValues(`FROM x\n${line}\n`, [])).toEqual([]);
+  });
+
+  it.each([
+    ['RUN ["python3","-c","x = 1<<20"]'],
+    ['RUN ["sh", "-c", "cat > f <<EOF\\nx\\nEOF"]'],
+    ['RUN [ "a", " <<-EOF" ]'],
+    ['RUN echo "$((1<<20))"'],
+  ])('has no here-document where a builder knows none: %s', (line) => {
+    expect(errorsOf(`FROM x\n${line}`)).toEqual([]);
+    expect(checkDockerfile(render(`FROM x\n${line}`), registries).errors).toEqual([]);
   });
 
   it('is told all that is wrong with it at once', () => {
@@ -352,6 +367,11 @@ describe('the gate takes no Dockerfile', () => {
     ['with --from that ends with another space', `${from}COPY --from=evil:1\u00a0/ /x\n`],
     ['with a here-document whose word is a number', `${from}RUN cat <<1\n`],
     ['with a here-document whose word is escaped', `${from}RUN cat <<\\A\n`],
+    ['with a here-document in a list that is not closed', `${from}RUN ["a", " <<EOF"\n`],
+    ['with a here-document behind a list', `${from}RUN ["a"] <<EOF\n`],
+    ['with a here-document behind a list in a list', `${from}RUN [["a"], " <<EOF"]\n`],
+    ['with a here-document in what only looks like a list', `${from}RUN ['a', ' <<EOF']\n`],
+    ['with a line that no builder reads', `${from}RUN ${'x'.repeat(65_536)}\n`],
     ['with a character that may end a line', `${from}RUN a\u2028FROM evil\n`],
     ['with a stage written otherwise', `${from}FROM stage00 AS stage1\n`],
   ])('%s', (_, text) => {
