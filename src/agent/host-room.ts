@@ -77,7 +77,7 @@ export class HostRoom implements EngineRoom {
     const jobs = this.#options.jobs.all();
     return {
       isShort: this.#options.isShort(),
-      evictable: roomIn(look, neededBy(jobs)),
+      evictable: Math.min(roomIn(look, neededBy(jobs)), await this.#used()),
       held: heldBy(jobs, { ...look, jobs: this.#written }),
     };
   };
@@ -125,12 +125,14 @@ export class HostRoom implements EngineRoom {
     }
     const missing = async () => needed - (await this.#free());
     const own = keysOf(plan);
-    await this.#makeRoom({ missing, reason: 'wanted', own, isAllOrNothing: true, signal });
+    const used = () => this.#used();
+    await this.#makeRoom({ missing, reason: 'wanted', own, isAllOrNothing: true, used, signal });
     const freeBytes = await this.#free();
     if (freeBytes >= needed || signal.aborted) return;
     onChange();
     const has = Math.max(0, freeBytes - diskReserveBytes - holds(look));
-    const more = sumOf(leastRecentlyUsed(look.kept, own.union(neededBy(others))).map(roomOf));
+    const said = sumOf(leastRecentlyUsed(look.kept, own.union(neededBy(others))).map(roomOf));
+    const more = Math.min(said, await this.#used());
     const reason = [
       `The engine's disk has ${toGib(has)} GiB for it, and the job needs ${toGib(needs(look))}.`,
       ...(holds(look) > 0 ? [`${toGib(holds(look))} GiB are held for jobs at work.`] : []),
@@ -153,6 +155,11 @@ export class HostRoom implements EngineRoom {
   async #free(): Promise<number> {
     const space = await this.#unlessAway(this.#options.disk(), undefined);
     return space?.freeBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  async #used(): Promise<number> {
+    const space = await this.#unlessAway(this.#options.disk(), undefined);
+    return space ? space.totalBytes - space.freeBytes : Number.POSITIVE_INFINITY;
   }
 
   /** An engine that is away fails nothing here: what follows waits for it. */

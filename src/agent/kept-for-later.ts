@@ -80,6 +80,8 @@ export interface RoomWanted {
   readonly own?: ReadonlySet<string>;
   /** True where nothing is to go as soon as all that may would be too little. */
   readonly isAllOrNothing?: boolean;
+  /** Bytes that anything has on the disk: all that may go has no more, whatever it is said to have. A file of holes is said to have its length. */
+  readonly used?: () => Promise<number>;
   /** Once it is aborted, nothing more goes. */
   readonly signal?: AbortSignal;
 }
@@ -123,6 +125,7 @@ export class KeptForLater {
   async #makeRoom(wanted: RoomWanted, isOver: () => Promise<boolean>): Promise<void> {
     const { clock } = this.#options;
     const { missing, reason, own = new Set(), isAllOrNothing = false, signal } = wanted;
+    const used = wanted.used ?? (async () => Number.POSITIVE_INFINITY);
     // Some file systems give room back a moment later: without waiting for it, more would go than has to.
     const settle = async (before: number, bytes: number) => {
       if (before - (await missing()) < bytes / 2) await clock.pause(settleMs, signal).catch(() => undefined);
@@ -140,9 +143,11 @@ export class KeptForLater {
     let left = await free(false);
     // Where measuring takes too long, nothing waits for it.
     if (left.some((each) => each.bytes === null)) left = await free(true).catch(() => left);
+    // The largest of those that together are said to have more than there is gives least of it: it goes first, and others not in vain.
+    if (sumOf(left.map(roomOf)) > (await used())) left = left.toSorted((one, other) => roomOf(other) - roomOf(one));
     for (const [at, each] of left.entries()) {
       const before = await missing();
-      if (isAllOrNothing && sumOf(left.slice(at).map(roomOf)) < before) return;
+      if (isAllOrNothing && Math.min(sumOf(left.slice(at).map(roomOf)), await used()) < before) return;
       if (!(await this.#tryRemove(each, reason))) continue;
       await settle(before, roomOf(each));
       if (await isOver()) return;

@@ -27,11 +27,12 @@ function host(freeGib: number, kept: Record<string, number> = {}) {
       const of = { project_id: plan().identity.project_id, revision_sha256: revision(name) };
       return { kind: 'cache', ...cache, ...of, bytes: size * gib };
     });
-  const makeRoom = async ({ missing, own = new Set(), isAllOrNothing = false }: RoomWanted) => {
+  const makeRoom = async ({ missing, own = new Set(), isAllOrNothing = false, used }: RoomWanted) => {
     unlessAway();
     const stays = own.union(neededBy(world.jobs));
     const free = things().filter((each) => !stays.has(keyOfThing(each)));
-    const all = free.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+    const said = free.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+    const all = Math.min(said, (await used?.()) ?? Number.POSITIVE_INFINITY);
     if (isAllOrNothing && all < (await missing())) return;
     for (const { kind, bytes, ...each } of free) {
       if ((await missing()) <= 0) return;
@@ -245,6 +246,17 @@ describe('the disk that a job was promised', () => {
     expect([await held(), world.measured, world.changes]).toEqual([{ one: 70 }, 2, 2]);
     expect(await held(open())).toEqual({ one: 100 });
   });
+});
+
+it('what may go is told as no more than the disk has: files of holes are shorter than they say', async () => {
+  const { room, begin, left } = host(150, { b: 30, c: 1000 });
+
+  const { evictable } = await room.look(never);
+  const trouble = await begin(300).catch((error: unknown) => error);
+
+  expect(evictable).toBe(50 * gib);
+  expect(trouble).toMatchObject({ code: 'disk.full' });
+  expect(left()).toBe('bc');
 });
 
 it('room for a build or a pull is made until that is enough', async () => {

@@ -297,6 +297,24 @@ describe('making room for somebody', () => {
 
     expect(left()).toEqual(['c', 'image b']);
   });
+
+  it('takes nothing for more than the disk has at all, and first what is said to be larger than that, which may be holes', async () => {
+    const { keeper, left, clock, caches } = host();
+    const hole = cache('h', at(4), { bytes: 1000 });
+    caches.push(hole);
+    const used = async () => 20;
+    // The hole gives nothing: what is left then is too little for the second, and enough for the third.
+    const making = async (bytes: number) => {
+      const work = keeper.makeRoom({ missing: async () => bytes, reason: 'wanted', isAllOrNothing: true, used });
+      await clock.advance(1000);
+      await work;
+    };
+
+    await making(21);
+    expect(left()).toEqual(['c', 'a', 'h', 'image b']);
+    await making(18);
+    expect(left()).toEqual(['c', 'a', 'image b']);
+  });
 });
 
 describe('what services have that no job uses', () => {
