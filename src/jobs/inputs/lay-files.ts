@@ -35,13 +35,13 @@ export async function layFiles(
   for (const { path, object } of files) {
     await unhindered(path, async () => {
       await makeFolders(folder, dirname(path), made);
-      await layFile(join(folder, path), object);
+      await layFile(folder, path, object);
     });
   }
   for (const { path, target } of links) {
     await unhindered(path, async () => {
       await makeFolders(folder, dirname(path), made);
-      await replace(join(folder, path), (place) => symlink(target, place));
+      await replace(folder, path, (place) => symlink(target, place));
     });
   }
 }
@@ -81,21 +81,26 @@ async function makeFolder(folder: string, made: Set<string>): Promise<void> {
   made.add(folder);
 }
 
-async function layFile(target: string, object: string): Promise<void> {
+async function layFile(folder: string, path: string, object: string): Promise<void> {
+  const target = join(folder, path);
   try {
     await link(object, target);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const [there, wanted] = await Promise.all([lstat(target), lstat(object)]);
-    if (there.ino !== wanted.ino) await replace(target, (place) => link(object, place));
+    if (there.ino !== wanted.ino) await replace(folder, path, (place) => link(object, place));
   }
 }
 
-async function replace(target: string, make: (place: string) => Promise<void>): Promise<void> {
-  const beside = `${target}.gpuaas-new`;
+/** Until it is in its place. No path that is judged has a control character, so nothing of an author is called so. */
+const beingLaid = '.gpuaas-new\u{7f}';
+
+/** At once, for whoever looks: one at a time in a folder. */
+async function replace(folder: string, path: string, make: (place: string) => Promise<void>): Promise<void> {
+  const beside = join(folder, beingLaid);
   await rm(beside, { force: true });
   await make(beside);
-  await rename(beside, target).catch(async (trouble: unknown) => {
+  await rename(beside, join(folder, path)).catch(async (trouble: unknown) => {
     await rm(beside, { force: true });
     throw trouble;
   });

@@ -9,6 +9,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { isDiskFull } from '../../kit/disk-full.ts';
 import { openTarball } from '../../kit/tarball/open-tarball.ts';
 import { type Contents, type Tarball, TarballRefused, type TarEntry } from '../../kit/tarball/tarball.ts';
+import { mostInFolder } from '../kept-folder.ts';
 import type { Beside, ObtainedFile } from './lay-files.ts';
 import type { Room } from './room.ts';
 import { refused } from './trouble.ts';
@@ -28,7 +29,7 @@ interface UnpackOptions {
 
 const gib = 1024 ** 3;
 /** What a control plane keeps of a job at most, and a little for what its headers need in a tar of another make. */
-const limits = { bytes: 65 * gib, entries: 200_001, names: 64 * 1024 ** 2, ratio: 1 };
+const limits = { ...mostInFolder, bytes: 65 * gib, ratio: 1 };
 const nothing: ReadonlySet<string> = new Set();
 
 /** `input.refused` for a tar that is none or that has what no folder may have, `disk.full`. */

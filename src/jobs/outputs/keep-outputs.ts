@@ -6,6 +6,7 @@ import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
 import { Slots } from '../../kit/slots.ts';
 import type { Archive, ContainerEngine, LogEntry } from '../../runtime/engine.ts';
+import { mostInFolder } from '../kept-folder.ts';
 import { EarlyHandOver } from './early-hand-over.ts';
 import { handOver, type OutputDestination } from './hand-over.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
@@ -33,8 +34,6 @@ export interface KeptOutputs extends JobOutputs {
 
 /** Outputs that are handed over at once. */
 const parallel = 2;
-const maxEntries = 200_000;
-const maxNames = 64 * 2 ** 20;
 /** Engines tell times to the second: what is written to later than that has another one. */
 const settlingMs = 2000;
 
@@ -57,7 +56,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       const { written_until: until } = where;
       // What is being written is not read: its first header says so.
       const newest = until === undefined ? undefined : until - settlingMs;
-      const most = { bytes: limits.each, entries: maxEntries, names: maxNames, newest };
+      const most = { ...mostInFolder, bytes: limits.each, newest };
       const key = `${where.job}/${output.name}`;
       const early = earlyOf(where.job, output.name);
       let facts: FileFacts | undefined;
@@ -118,10 +117,7 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     const { kind, leftOut } = taken;
     if (leftOut.count > 0) {
       const { count, some } = leftOut;
-      log.warn(
-        { instance: job, output: output.name, count, paths: some },
-        'links and devices of a folder are not kept',
-      );
+      log.warn({ instance: job, output: output.name, count, detail: some }, 'some of a folder is not kept');
     }
     const base = posix.basename(posix.normalize(output.path)).slice(0, 250);
     const isFile = kind === 'file';

@@ -2,8 +2,8 @@
  * Reads what an engine gives out of a container, a tar of one file or folder that a stranger has filled, and writes what is to be
  * kept: a file as it is, a folder as a tar of our own making that depends on nothing but names and contents.
  *
- * Nothing is ever written by a name of the stranger's. Links stay if they lead to something within the folder, without a way
- * around; devices and the like are left out. What is larger than allowed is refused by what its header says, before it comes.
+ * Nothing is ever written by a name of the stranger's. What could not be laid again is left out, as devices and the like are. What
+ * is larger than allowed is refused by what its header says, before it comes.
  */
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
@@ -13,11 +13,12 @@ import { AgentError } from '../../contract/failures.ts';
 import { inPieces } from '../../kit/in-pieces.ts';
 import { blockBytes, HeaderTrouble, readHeader, readTime } from '../../kit/tarball/read-header.ts';
 import type { Archive } from '../../runtime/engine.ts';
+import { FolderJudge, type Kept, type LeftOut } from './judge-folder.ts';
 
 export interface TarLimits {
   readonly bytes: number;
   readonly entries: number;
-  /** Characters of all names together: they are held until the end. */
+  /** Bytes of all paths and link targets together: they are held until the end. */
   readonly names: number;
   /** When each of its files was last written to at the latest, in milliseconds since 1970; any time if absent. */
   readonly newest?: number | undefined;
@@ -25,8 +26,7 @@ export interface TarLimits {
 
 export interface TakenTar {
   readonly kind: 'file' | 'folder';
-  /** Names that were left out, a few of them, and how many there were. */
-  readonly leftOut: { readonly some: readonly string[]; readonly count: number };
+  readonly leftOut: LeftOut;
   readonly look: Look;
 }
 
@@ -50,7 +50,6 @@ export type Write = (chunk: Uint8Array) => Promise<void>;
 const pieceBytes = 512 * 1024;
 
 type Entry = Extract extends AsyncIterable<infer E> ? E : never;
-type Kept = Partial<Header> & Pick<Header, 'name'>;
 type Told = Pick<Header, 'name' | 'size' | 'mtime'> & { readonly type: Header['type'] };
 
 /** What an archive begins with. */
@@ -80,7 +79,7 @@ export async function takeTar(
       if (size > limits.bytes) throw tooLarge(limits.bytes);
       onFile?.({ size, writtenAt: header.mtime?.getTime() ?? 0 });
       for await (const chunk of content) await write(chunk);
-      return { kind: 'file', leftOut: new LeftOut(), look: seen.look() };
+      return { kind: 'file', leftOut: { some: [], count: 0 }, look: seen.look() };
     }
     if (type !== 'directory') throw refused(`It is a ${type}, and no file and no folder.`);
     const leftOut = await folder({ base: plain(name), entries, limits, seen }, write);
@@ -211,14 +210,13 @@ async function next(entries: AsyncIterator<Entry>): Promise<Entry | undefined> {
   return done ? undefined : value;
 }
 
-async function folder(archive: Omit<Repacking, 'ours' | 'leftOut'>, write: Write): Promise<LeftOut> {
+async function folder(archive: Omit<Repacking, 'ours'>, write: Write): Promise<LeftOut> {
   const ours = pack();
-  const leftOut = new LeftOut();
   const writing = async () => {
     for await (const chunk of ours) await write(chunk as Uint8Array);
   };
   try {
-    await Promise.all([repack({ ...archive, ours, leftOut }), writing()]);
+    const [leftOut] = await Promise.all([repack({ ...archive, ours }), writing()]);
     return leftOut;
   } finally {
     ours.destroy();
@@ -231,13 +229,11 @@ interface Repacking {
   readonly ours: Pack;
   readonly limits: TarLimits;
   readonly seen: Seen;
-  readonly leftOut: LeftOut;
 }
 
-async function repack({ base, entries, ours, limits, seen, leftOut }: Repacking): Promise<void> {
-  const names = new Names();
+async function repack({ base, entries, ours, limits, seen }: Repacking): Promise<LeftOut> {
+  const judge = new FolderJudge();
   let bytes = 0;
-  let length = 0;
   for (let count = 1; ; count += 1) {
     const entry = await next(entries);
     if (!entry) break;
@@ -245,84 +241,52 @@ async function repack({ base, entries, ours, limits, seen, leftOut }: Repacking)
     const { header } = entry;
     seen.add(header);
     bytes += header.size + 512;
-    if (bytes > limits.bytes) throw tooLarge(limits.bytes);
-    const name = within(base, header.name);
-    length += name.length;
-    if (length > limits.names) throw refused('The names of its files are too long together.');
-    const kept = names.judge(name, header, base);
-    if (kept === undefined) {
-      leftOut.add(name);
-      entry.resume();
-    } else {
-      await copy(ours, kept, entry);
+    const kept = judge.add(placed(base, header));
+    if (kept === 'impossible') {
+      throw refused(`It has ${JSON.stringify(header.name.slice(0, 200))} where nothing can be, or twice.`);
     }
+    if (Math.max(bytes, judge.bytes) > limits.bytes) throw tooLarge(limits.bytes);
+    if (judge.names > limits.names) throw refused('The names of its files are too long together.');
+    if (kept) await copy(ours, kept, entry);
+    else entry.resume();
   }
+  for await (const link of judge.links()) await written(ours, link);
   ours.finalize();
+  return judge.leftOut;
 }
 
-/** What is in the archive so far: only below a folder of it something else can lie. */
-class Names {
-  readonly #folders = new Set(['.']);
-  readonly #files = new Set<string>();
-
-  /** The header to write; undefined for what is left out. */
-  judge(name: string, header: Header, base: string): Kept | undefined {
-    if (!this.#folders.has(posix.dirname(name)) || this.#folders.has(name) || this.#files.has(name)) {
-      throw refused(`It has ${JSON.stringify(name.slice(0, 200))} where nothing can be, or twice.`);
-    }
-    const common = { name, uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(0) };
-    const mode = (header.mode & 0o100) === 0 ? 0o644 : 0o755;
-    switch (header.type) {
-      case 'directory':
-        this.#folders.add(name);
-        return { ...common, name: `${name}/`, type: 'directory', mode: 0o755, size: 0 };
-      case 'file':
-        this.#files.add(name);
-        return { ...common, type: 'file', mode, size: header.size };
-      case 'link': {
-        const target = within(base, header.linkname);
-        if (!this.#files.has(target)) return undefined;
-        return { ...common, type: 'link', mode, size: 0, linkname: target };
-      }
-      case 'symlink': {
-        const target = header.linkname;
-        if (target === '' || target.startsWith('/') || climbs(posix.join(posix.dirname(name), target)))
-          return undefined;
-        return { ...common, type: 'symlink', mode: 0o777, size: 0, linkname: target };
-      }
-      default:
-        return undefined;
-    }
-  }
-}
-
-class LeftOut {
-  readonly some: string[] = [];
-  count = 0;
-
-  add(name: string): void {
-    this.count += 1;
-    if (this.some.length < 10) this.some.push(name.slice(0, 200));
-  }
+/** As its header says, by names below the folder. */
+function placed(base: string, header: Header): Header {
+  const { name, type, linkname } = header;
+  const target = type === 'link' ? within(base, linkname) : linkname;
+  return { ...header, name: within(base, name), linkname: target };
 }
 
 async function copy(ours: Pack, header: Kept, entry: Entry): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // Where it is not waited for any more, somebody has told already what is wrong.
-  promise.catch(() => undefined);
-  const sink = ours.entry(header, (error) => (error ? reject(error) : resolve()));
-  if (header.type === 'file') {
+  if (header.type !== 'file') {
+    entry.resume();
+    return await written(ours, header);
+  }
+  await written(ours, header, async (sink) => {
     for await (const chunk of entry) {
       if (!sink.write(chunk)) await drained(sink);
     }
     sink.end(null);
-  } else {
-    entry.resume();
-  }
+  });
+}
+
+type Sink = ReturnType<Pack['entry']>;
+
+async function written(ours: Pack, header: Kept, fill?: (sink: Sink) => Promise<void>): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // Where it is not waited for any more, somebody has told already what is wrong.
+  promise.catch(() => undefined);
+  const sink = ours.entry(header, (error) => (error ? reject(error) : resolve()));
+  await fill?.(sink);
   await promise;
 }
 
-async function drained(sink: ReturnType<Pack['entry']>): Promise<void> {
+async function drained(sink: Sink): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onClose = () => reject(new Error('What is to be kept could not be written'));
   sink.once('drain', resolve);

@@ -7,7 +7,8 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { asItIs, type Passing } from '../passing.ts';
-import { EntryJudge, type Found, tooLarge } from './judge-entries.ts';
+import type { Found } from './entry-tree.ts';
+import { EntryJudge, tooLarge } from './judge-entries.ts';
 import { printed } from './judge-path.ts';
 import {
   blockBytes,

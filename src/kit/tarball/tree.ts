@@ -6,7 +6,7 @@ export interface Node {
   readonly parent: Node | undefined;
   /** Undefined for the root, and for what is not there. */
   entry: TarEntry | undefined;
-  /** Folders only. */
+  /** None but in folders; of all others it is one, which is never added to. */
   readonly children: Map<string, Node>;
 }
 
@@ -16,8 +16,11 @@ const maxHops = 40;
 /** Links before others get their turn. */
 const atATime = 32;
 
+const none: Node['children'] = new Map();
+
 export function newNode(parent: Node | undefined, entry: TarEntry | undefined): Node {
-  return { parent, entry, children: new Map() };
+  const isFolder = parent === undefined || entry?.type === 'directory';
+  return { parent, entry, children: isFolder ? new Map() : none };
 }
 
 export function nodeAt(root: Node, path: string): Node | undefined {

@@ -101,9 +101,11 @@ export async function writePacked(
   return { size, sha256: hash.digest('hex') };
 }
 
-/** Bytes of an entry in a canonical tar. */
-export function packedSize(entry: TarEntry): number {
-  return headOf(entry, entry.path).length + padded(entry.size);
+/** Bytes of an entry in a tar that is made here, under its own path or another. */
+export function packedSize(entry: TarEntry, path: string = entry.path): number {
+  const records = recordsOf(entry, nameOf(entry, path));
+  const before = records === '' ? 0 : block + padded(Buffer.byteLength(records));
+  return before + block + padded(entry.size);
 }
 
 interface Placed {
@@ -113,7 +115,7 @@ interface Placed {
 
 function packed(tarball: Tarball, placed: readonly Placed[], first?: FirstEntry): PackedTar {
   const before = first ? fileEntry(first.name, first.content) : Buffer.alloc(0);
-  const sizes = placed.map(({ entry, path }) => headOf(entry, path).length + padded(entry.size));
+  const sizes = placed.map(({ entry, path }) => packedSize(entry, path));
   const bytes = sizes.reduce((sum, size) => sum + size, before.length + end);
   return { bytes, stream: () => asStream(write(tarball, placed, before)) };
 }
@@ -156,17 +158,27 @@ function asStream(chunks: AsyncGenerator<Uint8Array>): Readable {
 const typeFlags = { file: '0', symlink: '2', directory: '5' } as const;
 
 /** The header of an entry, behind a pax header for what has no place in it. */
-function headOf({ type, mode, size, target }: TarEntry, path: string): Buffer {
-  const name = type === 'directory' ? `${path}/` : path;
-  const records = [
-    fits(name) ? '' : record('path', name),
-    fits(target) ? '' : record('linkpath', target),
-    size > mostOctal ? record('size', String(size)) : '',
-  ].join('');
+function headOf(entry: TarEntry, path: string): Buffer {
+  const { type, mode, size, target } = entry;
+  const name = nameOf(entry, path);
+  const records = recordsOf(entry, name);
   const own = header(fits(name) ? name : 'PaxHeader', typeFlags[type], mode, size, fits(target) ? target : 'PaxHeader');
   if (records === '') return own;
   const text = Buffer.from(records);
   return Buffer.concat([header('PaxHeader', 'x', 0o644, text.length, ''), text, padding(text.length), own]);
+}
+
+function nameOf({ type }: TarEntry, path: string): string {
+  return type === 'directory' ? `${path}/` : path;
+}
+
+/** Of a pax header; empty where none is needed. */
+function recordsOf({ size, target }: TarEntry, name: string): string {
+  return [
+    fits(name) ? '' : record('path', name),
+    fits(target) ? '' : record('linkpath', target),
+    size > mostOctal ? record('size', String(size)) : '',
+  ].join('');
 }
 
 /** Whether it is the same in every program's eyes. */

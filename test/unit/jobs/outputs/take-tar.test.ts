@@ -116,8 +116,50 @@ describe('a folder', () => {
       { name: 'm/pipe', type: 'fifo' },
     ]);
 
-    expect((await unpacked(kept)).map(({ name }) => name)).toEqual(['blobs', 'blobs/1', 'inside', 'blobs/up', 'same']);
-    expect(taken.leftOut).toEqual({ some: ['absolute', 'climbs', 'later', 'device', 'pipe'], count: 5 });
+    expect((await unpacked(kept)).map(({ name }) => name)).toEqual(['blobs', 'blobs/1', 'same', 'inside', 'blobs/up']);
+    expect(taken.leftOut).toEqual({
+      count: 5,
+      some: [
+        'later is a hard link to no earlier file: "not-yet"',
+        'device is a character-device',
+        'pipe is a fifo',
+        'absolute is a link that leads outside the folder: "/etc/shadow"',
+        'climbs is a link that leads outside the folder: "../../etc/shadow"',
+      ],
+    });
+  });
+
+  it('tells ten of what it leaves out, so that no name moves a cursor, and how many there are', async () => {
+    const many = Array.from({ length: 12 }, (_, index) => file(`m/${index}\u001b[2J`, ''));
+
+    const { taken } = await take([directory('m'), ...many]);
+
+    expect(taken.leftOut.count).toBe(12);
+    expect(taken.leftOut.some).toHaveLength(10);
+    expect(taken.leftOut.some[0]).toBe('0\u{fffd}[2J has a control character in its path');
+  });
+
+  it('counts a hard link as the file that it is where it is laid', async () => {
+    const again = (name: string): Part => ({ name, type: 'link', linkname: 'm/x' });
+    const parts = [directory('m'), file('m/x', 'y'.repeat(5000)), again('m/a')];
+
+    expect((await take(parts)).error).toBeUndefined();
+    expect((await take([...parts, again('m/b')])).error).toMatchObject({
+      detail: { reason: expect.stringContaining('larger than') },
+    });
+  });
+
+  it('counts names by their bytes, those of link targets as well', async () => {
+    const link = (name: string, linkname: string): Part => ({ name, type: 'symlink', linkname });
+    const wide = [directory('m'), file(`m/${'ä'.repeat(120)}`, ''), file(`m/${'ö'.repeat(120)}`, '')];
+    const far = [directory('m'), ...Array.from({ length: 6 }, (_, index) => link(`m/${index}`, 'x'.repeat(90)))];
+
+    for (const parts of [[...wide, file(`m/${'ü'.repeat(20)}`, '')], far]) {
+      expect((await take(parts)).error).toMatchObject({
+        detail: { reason: 'The names of its files are too long together.' },
+      });
+    }
+    expect((await take(wide)).error).toBeUndefined();
   });
 
   it.each<[string, Part[]]>([
