@@ -17,7 +17,7 @@ import type { ControlPlaneClient } from './client.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
 import { describeJob } from './job-page.ts';
 import { jobPath, jobsPath } from './job-path.ts';
-import { printLogs } from './logs.ts';
+import { printJobLogs } from './logs.ts';
 import { amount, atLeastOne, given, json, projectOption, whole } from './options.ts';
 import type { PushedProject, PushOptions } from './push-project.ts';
 import { addRevisionCommands } from './revision-commands.ts';
@@ -93,7 +93,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
     .option('--tail <lines>', 'last lines, of each step', whole)
     .option(...json)
     .action((id: string, { follow, step, tail, json: isJson }) =>
-      carry((client) => printLogs(client, `${jobPath(id)}/logs`, { follow, step, tail }, isJson)),
+      carry((client) => printJobLogs(client, `${jobPath(id)}/logs`, { follow, step, tail }, isJson)),
     );
   jobs
     .command('cancel <id>')

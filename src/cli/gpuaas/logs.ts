@@ -2,7 +2,8 @@
 import { AgentError, type Failure } from '../../contract/failures.ts';
 import type { StreamedEntry } from '../../contract/session-messages.ts';
 import { untilInterrupted } from '../interruption.ts';
-import { printJson, printLine, tell } from '../output.ts';
+import { printJson, printLine, tell, tellJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
 import { ofService } from '../words.ts';
 import type { ControlPlaneClient, Query } from './client.ts';
 import { followEvents } from './event-lines.ts';
@@ -26,14 +27,19 @@ export async function printInstanceLogs(
   await printLogs(client, `${instancePath(id)}/logs`, { follow, tail, service, task_id: task }, json);
 }
 
-/** Prints a log that the control plane streams, to its end. */
-export async function printLogs(client: ControlPlaneClient, path: string, query: Query, json: boolean): Promise<void> {
+/** Prints a log that the control plane streams, to its end. Returns why there is nothing of it, where that is no failure. */
+export async function printLogs(
+  client: ControlPlaneClient,
+  path: string,
+  query: Query,
+  json: boolean,
+): Promise<string | undefined> {
   const { signal, stopListening } = untilInterrupted();
   try {
     for await (const { type, data } of followEvents(client, path, query, { signal, json })) {
       const value: unknown = JSON.parse(data);
       if (type === 'end') {
-        return endWith((value as { failure: Failure | null }).failure);
+        return endWith(value as LogEnd);
       }
       if (type === 'gap') {
         const { dropped } = value as { dropped: number | null };
@@ -50,6 +56,7 @@ export async function printLogs(client: ControlPlaneClient, path: string, query:
   } finally {
     stopListening();
   }
+  return undefined;
 }
 
 /** Bytes that are no text are shown with a replacement character for each; `--json` has them whole. */
@@ -57,9 +64,28 @@ function textOf({ text, encoding }: StreamedEntry): string {
   return encoding === 'utf8' ? text : Buffer.from(text, 'base64').toString('utf8');
 }
 
+interface LogEnd {
+  readonly failure: Failure | null;
+  readonly notice?: string;
+}
+
 /** The host's own words. */
-function endWith(failure: Failure | null): void {
+function endWith({ failure, notice }: LogEnd): string | undefined {
   if (failure) {
     throw new AgentError(failure.code, failure.detail as AgentError['detail']);
   }
+  return notice;
+}
+
+/** The same of a job, with the notice beside the log. */
+export async function printJobLogs(
+  client: ControlPlaneClient,
+  path: string,
+  query: Query,
+  json: boolean,
+): Promise<void> {
+  const notice = await printLogs(client, path, query, json);
+  if (notice === undefined) return;
+  if (json) tellJson({ type: 'log', message: notice });
+  else tell(oneLine(notice));
 }

@@ -31,8 +31,14 @@ export type LogPart =
   | { readonly kind: 'entries'; readonly cursor: string; readonly entries: readonly StreamedEntry[] }
   /** Something is missing here; null where nobody could count it. */
   | { readonly kind: 'gap'; readonly dropped: number | null }
-  /** Last part. The failure says why it ended early. */
-  | { readonly kind: 'end'; readonly failure: Failure | null };
+  | LogEnd;
+
+/** Last part. The failure says why it ended early; the notice, for people, why there is nothing of it. */
+export interface LogEnd {
+  readonly kind: 'end';
+  readonly failure: Failure | null;
+  readonly notice?: string;
+}
 
 /** The session of a node, as far as logs need it. */
 export interface LogSession {

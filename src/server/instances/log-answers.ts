@@ -67,7 +67,7 @@ async function* messagesOf(parts: AsyncGenerator<LogPart, void, void>): AsyncGen
         yield `event: gap\ndata: ${JSON.stringify({ dropped: part.dropped })}\n\n`;
         break;
       case 'end':
-        yield `event: end\ndata: ${JSON.stringify({ failure: part.failure })}\n\n`;
+        yield `event: end\ndata: ${JSON.stringify({ failure: part.failure, notice: part.notice })}\n\n`;
     }
   }
 }

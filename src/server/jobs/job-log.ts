@@ -19,7 +19,7 @@ import { Bell } from '../db/bell.ts';
 import type { CollectionName } from '../db/collections.ts';
 import type { Job, JobAttempt, JobNews } from '../db/entities/job.ts';
 import type { Commit, Store } from '../db/store.ts';
-import type { LogPart } from '../hub/log-relay.ts';
+import type { LogEnd, LogPart } from '../hub/log-relay.ts';
 import type { LogReader } from '../instances/observation-routes.ts';
 import type { OutputFiles } from '../job-outputs/output-files.ts';
 import { fromKept, isLogOfBuild, type KeptLog, keptLog, type Lacking } from './kept-log.ts';
@@ -102,7 +102,11 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
       jobHasEnded(job.state) || attempt?.ended_at != null || (report ? jobHasEnded(report.state) : false);
     return {
       ...{ job, attempt, kept, lacking, isBuild, isBegun: its !== undefined, steps: job.steps.map(({ id }) => id) },
-      keptOf: keptAttempt({ attempt, news, isOwn: (its ?? (isBuild ? ahead : undefined)) !== undefined }),
+      keptOf: keptAttempt({
+        attempt,
+        news,
+        isOwn: (its ?? (isBuild || kept.isOfBuild ? ahead : undefined)) !== undefined,
+      }),
       isOver: hasEnded || (isBuild && (isTold || state === 'running')),
       step: report?.steps.find(({ id }) => id === step),
       version: JSON.stringify([attempt?.number, state, said]),
@@ -132,7 +136,7 @@ async function* present(
   signal: AbortSignal,
 ): AsyncGenerator<LogPart, void, void> {
   const { attempt } = now ?? {};
-  if (!now || !attempt) return yield endWith(nothing(now));
+  if (!now || !attempt) return yield nothing(now, request);
   const places = placesIn(from, attempt.number);
   if (attempt.ended_at === null && !(now.isOver && now.lacking.length === 0)) {
     const said = yield* fromHost(parts, request, { ...now, attempt, places }, signal);
@@ -144,7 +148,7 @@ async function* present(
     }
   }
   const kept = placesIn(from, now.keptOf);
-  yield endWith(yield* fromWhatWasKept(now, { places: kept, tail: request.tail }, signal));
+  yield yield* fromWhatWasKept(now, { ...request, places: kept }, signal);
 }
 
 interface Begun extends Present {
@@ -162,7 +166,7 @@ class Follower {
   #asked: string | undefined;
   #failure: Failure | null = null;
   /** Attempt of which is read what was kept, and what that came to. */
-  #read: { readonly attempt: number; readonly verdict: Failure | null } | undefined;
+  #read: { readonly attempt: number; readonly verdict: LogEnd } | undefined;
   #arrived: { readonly bytes: number; readonly until: number } | undefined;
 
   constructor(parts: Parts, request: JobLogRequest, places: LogPlaces, signal: AbortSignal) {
@@ -180,9 +184,9 @@ class Follower {
         this.#bell.reset();
         const now = await lookAt(this.#parts, this.#request);
         const { attempt } = now ?? {};
-        if (!now || (!attempt && jobHasEnded(now.job.state))) return yield endWith(nothing(now));
+        if (!now || (!attempt && jobHasEnded(now.job.state))) return yield nothing(now, this.#request);
         const end = attempt ? yield* this.#next({ ...now, attempt }) : await this.#waits();
-        if (end !== undefined) return yield endWith(end);
+        if (end !== undefined) return yield end;
       }
     } finally {
       this.#bell.stop();
@@ -190,7 +194,7 @@ class Follower {
   }
 
   /** Returns how it ends, and undefined where it goes on. */
-  async *#next(now: Begun): AsyncGenerator<LogPart, Failure | null | undefined, void> {
+  async *#next(now: Begun): AsyncGenerator<LogPart, LogEnd | undefined, void> {
     const { attempt, isBuild, isOver, job, keptOf } = now;
     const { attempt: before, steps } = this.#places;
     // What was kept of the attempt before is there until this one has left something.
@@ -203,7 +207,9 @@ class Follower {
     if (this.#read?.attempt === attempt.number) {
       return isBuild || jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
     }
-    return isOver ? yield* this.#kept(now) : yield* this.#said(now);
+    if (isOver) return yield* this.#kept(now);
+    const said = yield* this.#said(now);
+    return said === undefined ? undefined : endWith(said);
   }
 
   async *#kept(now: Begun): AsyncGenerator<LogPart, undefined, void> {
@@ -258,7 +264,7 @@ class Follower {
   }
 
   #wanted() {
-    return { places: this.#places, tail: this.#request.tail };
+    return { ...this.#request, places: this.#places };
   }
 
   async #waits(): Promise<undefined> {
@@ -329,10 +335,10 @@ function isStepOver({ step }: Pick<Present, 'step'>): boolean {
 
 /** What was kept behind the places, and what is to be said where it is not all. */
 async function* fromWhatWasKept(
-  { kept, lacking, steps, isBuild }: Present,
-  { places, tail }: { readonly places: LogPlaces; readonly tail: number | null },
+  { kept, lacking, steps, job, isBuild }: Present,
+  { places, tail, step }: Pick<JobLogRequest, 'tail' | 'step'> & { readonly places: LogPlaces },
   signal: AbortSignal,
-): AsyncGenerator<LogPart, Failure | null, void> {
+): AsyncGenerator<LogPart, LogEnd, void> {
   const isEmpty = kept.logs.length === 0 && places.steps.size === 0;
   const lost = yield* fromKept(kept, { places, tail, steps }, signal);
   const all = [...lacking, ...lost.map((step) => ({ step, reason: 'Not all of it can be read.' }))];
@@ -341,10 +347,17 @@ async function* fromWhatWasKept(
       .map((each) => `${each.step}: ${each.reason}`)
       .join(' ')
       .slice(0, 1000);
-    return new AgentError('log.incomplete', { reason, steps: all.map(({ step }) => step) }).toFailure();
+    return endWith(new AgentError('log.incomplete', { reason, steps: all.map(({ step }) => step) }).toFailure());
   }
-  const reason = isBuild ? noBuild : 'No step of it was begun.';
-  return isEmpty ? new AgentError('container.not_found', { reason }).toFailure() : null;
+  if (!isEmpty) return endWith(null);
+  return step === undefined ? noLog(job) : notThere(isBuild ? noBuild : 'No step of it was begun.');
+}
+
+/** Of all steps where there is none: no trouble of the log, but what has become of the job. */
+function noLog({ id, needs, reason }: Job): LogEnd {
+  const parts = ['No step of the job was begun, so none has written anything.', ...(needs.builds ? [noBuild] : [])];
+  const notice = [...parts, reason, `\`gpuaas jobs describe ${id}\` says what became of it.`].join(' ');
+  return { kind: 'end', failure: null, notice };
 }
 
 const noBuild =
@@ -360,11 +373,15 @@ function placesIn(places: LogPlaces, number: number): LogPlaces {
   return places.attempt === number ? places : { attempt: number, steps: new Map() };
 }
 
-function endWith(failure: Failure | null): LogPart {
+function endWith(failure: Failure | null): LogEnd {
   return { kind: 'end', failure };
 }
 
-function nothing(now: Present | undefined): Failure {
-  const reason = now ? 'The job was not begun.' : 'The job was removed.';
-  return new AgentError('container.not_found', { reason }).toFailure();
+function nothing(now: Present | undefined, { step }: JobLogRequest): LogEnd {
+  if (now && step === undefined && jobHasEnded(now.job.state)) return noLog(now.job);
+  return notThere(now ? 'The job was not begun.' : 'The job was removed.');
+}
+
+function notThere(reason: string): LogEnd {
+  return endWith(new AgentError('container.not_found', { reason }).toFailure());
 }

@@ -27,6 +27,8 @@ export interface KeptLog {
   readonly logs: readonly { readonly step: string; readonly output: StoredOutput }[];
   /** True where entries shall say which step they are of. */
   readonly isMerged: boolean;
+  /** Nothing but what builds have said. */
+  readonly isOfBuild: boolean;
 }
 
 /** A log that is to be there, and is not. */
@@ -47,9 +49,23 @@ export async function keptLog(
   const rows = (await tx.job_outputs.list({ where: { job_id: job.id } })).filter(({ kind }) => kind === 'log');
   const end = endOf(job, await tx.job_news.get(job.id));
   const names = [...rows, ...end.outputs].map(({ name }) => name.replace(/\.log$/, ''));
-  // What its build has said comes before all of them, and is read by its name.
-  const of = names.filter((name) => !isLogOfBuild(job, name));
-  const wanted = step === undefined ? new Set([...job.steps.map(({ id }) => id), ...of]) : [step];
+  // What its build has said comes before all of them, and is read by its name; where there is nothing else, it is all that there is.
+  const builds = new Set(names.filter((name) => isLogOfBuild(job, name)));
+  const steps = new Set([...job.steps.map(({ id }) => id), ...names].filter((name) => !builds.has(name)));
+  const find = (wanted: Iterable<string>) => findLogs(wanted, { job, rows, end, outputs });
+  const found = find(step === undefined ? steps : [step]);
+  const isOfBuild = step === undefined && builds.size > 0 && found.logs.length === 0 && found.lacking.length === 0;
+  return { outputs, ...(isOfBuild ? find(builds) : found), isMerged: step === undefined, isOfBuild };
+}
+
+interface KeptParts {
+  readonly job: Job;
+  readonly rows: readonly StoredOutput[];
+  readonly end: End;
+  readonly outputs: OutputFiles;
+}
+
+function findLogs(wanted: Iterable<string>, { job, rows, end, outputs }: KeptParts) {
   const logs: { step: string; output: StoredOutput }[] = [];
   const lacking: Lacking[] = [];
   for (const id of wanted) {
@@ -59,7 +75,7 @@ export async function keptLog(
     if (found && 'step' in found) lacking.push(found);
     else if (found) logs.push({ step: id, output: found });
   }
-  return { outputs, logs, isMerged: step === undefined, lacking };
+  return { logs, lacking };
 }
 
 /** What its host has said of the end of the last attempt. */

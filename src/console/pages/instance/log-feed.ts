@@ -17,6 +17,8 @@ export class LogFeed {
   state: FeedState = 'connecting';
   /** Why there is no more; null at the end of the log. */
   failure: Pick<Failure | ApiError, 'code' | 'message' | 'hint'> | null = null;
+  /** Why there is nothing of it, where that is no failure. */
+  notice: string | undefined;
   /** Since it was paused: the last of them, as of the log itself. */
   #waiting = new LogBuffer();
   #isPaused = false;
@@ -77,7 +79,9 @@ export class LogFeed {
     if (event === 'entries') for (const entry of data as StreamedEntry[]) this.#add(lineOf(entry));
     else if (event === 'gap') this.#add(gapLine((data as { dropped: number | null }).dropped, this.#lastTime));
     else if (event === 'end') {
-      this.failure = (data as { failure: Failure | null }).failure;
+      const { failure, notice } = data as { failure: Failure | null; notice?: string };
+      this.failure = failure;
+      this.notice = notice;
       this.#become('ended');
     }
     this.#tell();

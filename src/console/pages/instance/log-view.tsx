@@ -55,7 +55,7 @@ function OneLog(props: OneLogProps) {
   const [isFollowing, setFollowing] = useState(true);
   const list = useRef<LogListHandle>(null);
   const found = useLogSearch(feed.buffer, query, version);
-  const { buffer, isPaused, held, state, failure } = feed;
+  const { buffer, isPaused, held, state, failure, notice } = feed;
 
   const go = (way: 'after' | 'before') => {
     const from = current ?? (list.current?.top() ?? 0) - (way === 'after' ? 1 : 0);
@@ -93,7 +93,7 @@ function OneLog(props: OneLogProps) {
       </div>
       {failure && <LogTrouble failure={failure} hasLines={buffer.size > 0} />}
       {buffer.size === 0 ? (
-        !failure && <NoLines state={state} silence={silence} />
+        !failure && <NoLines {...{ state, silence, notice }} />
       ) : (
         <div class="log-frame">
           <LogList
@@ -171,8 +171,13 @@ function LogTrouble({ failure, hasLines }: LogTroubleProps) {
   );
 }
 
-function NoLines({ state, silence }: { readonly state: LogFeed['state']; readonly silence: string }) {
+interface NoLinesProps extends Pick<LogFeed, 'state' | 'notice'> {
+  readonly silence: string;
+}
+
+function NoLines({ state, silence, notice }: NoLinesProps) {
   if (state === 'connecting' || state === 'lost') return <Empty title="Waiting for the first lines." />;
+  if (state === 'ended' && notice !== undefined) return <Empty title="There is no log.">{cleanLine(notice)}</Empty>;
   if (state === 'ended') return <Empty title="It wrote nothing." />;
   return <Empty title="Nothing was written yet.">{silence}</Empty>;
 }

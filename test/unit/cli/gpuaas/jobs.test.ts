@@ -431,6 +431,21 @@ describe('gpuaas jobs list, describe, logs, cancel and remove', () => {
     await server.reaches(id, 'succeeded');
   });
 
+  it('logs of one of which no step was begun: says beside the log why there is none, and is 0', async () => {
+    const { id } = JSON.parse((await run('submit', hello, '--json')).out);
+    const task = await host.agent.accept();
+    host.end(task, { status: 'failed', failure: new AgentError('image.not_found').toFailure(), output: null });
+    await server.reaches(id, 'failed');
+
+    const said = `gpuaas jobs describe ${id}`;
+    for (const follow of [[], ['--follow']]) {
+      expect(await run('logs', id, ...follow)).toEqual({ status: 0, out: '', err: expect.stringContaining(said) });
+    }
+    const json = await run('logs', id, '--json');
+    expect([json.status, json.out]).toEqual([0, '']);
+    expect(JSON.parse(json.err)).toEqual({ type: 'log', message: expect.stringContaining(said) });
+  });
+
   it('cancel waits until it is over; remove takes away what is over, and refuses what is not', async () => {
     const { id } = JSON.parse((await run('submit', hello, '--json')).out);
     const task = await host.agent.accept();

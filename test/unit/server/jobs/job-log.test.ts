@@ -353,13 +353,35 @@ it('a follower hears at once of a step that begins beside one that goes on', asy
   expect(host.asked).toHaveLength(2);
 });
 
-it('a job of which no step was begun has no log', async () => {
-  const { read, put, ended } = await openJob();
-  await put({ ...ended, state: 'cancelled' }, undefined);
+describe.each([true, false])('a job of which no step was begun (follow: %s)', (follow) => {
+  const failed = 'A check before the job did not pass.';
 
-  const parts = await Array.fromAsync(read(new Host()));
+  it.each([
+    ['that was begun', false, true],
+    ['that was never begun', false, false],
+    ['whose image was there already', true, true],
+  ])('%s has no log, and says why: no failure of the log', async (_, builds, isBegun) => {
+    const { read, put, ended } = await openJob({ builds });
+    await put({ ...ended, state: 'failed', reason: failed, attempts: isBegun ? ended.attempts : [] }, undefined);
 
-  expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'container.not_found' } }]);
+    const parts = await Array.fromAsync(read(new Host(), { follow }));
+
+    const notice = expect.stringMatching(
+      builds
+        ? `There is no log of a build: its image was there already.* ${failed} \`gpuaas jobs describe job-1\``
+        : `^No step of the job was begun, so none has written anything. ${failed} \`gpuaas jobs describe job-1\``,
+    );
+    expect(parts).toEqual([{ kind: 'end', failure: null, notice }]);
+  });
+
+  it('has no log of one step, which is a failure', async () => {
+    const { read, put, ended } = await openJob();
+    await put({ ...ended, state: 'failed' }, undefined);
+
+    const parts = await Array.fromAsync(read(new Host(), { follow, step: 'one' }));
+
+    expect(parts).toMatchObject([{ kind: 'end', failure: { code: 'container.not_found' } }]);
+  });
 });
 
 it('what is no cursor of a job log is its beginning', async () => {
@@ -551,6 +573,35 @@ describe('what a build says', () => {
       const reason = expect.stringContaining('has not handed it over yet');
       expect(early).toMatchObject([{ kind: 'end', failure: { code: 'log.incomplete', detail: { reason } } }]);
     });
+  });
+
+  it.each([true, false])('is the log of a job of which no step was begun (follow: %s)', async (follow) => {
+    const { read, host, put, ended, outputs, rows } = await openBuild(0);
+    const failed: Job = { ...ended, state: 'failed' };
+    await put(failed, jobNews(failed, unbegun, { outputs: outputs.slice(0, 1) }), rows.slice(0, 1));
+
+    const parts = await Array.fromAsync(read(host, { follow }));
+
+    expect(textOf(entriesOf(parts))).toEqual({ 'build stdout': texts.map((text) => `${text}\n`).join('') });
+    expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+    const { cursor = null } = parts.findLast((part) => part.kind === 'entries') ?? {};
+    expect(await Array.fromAsync(read(host, { follow, cursor }))).toEqual([{ kind: 'end', failure: null }]);
+  });
+
+  it('is said once to who followed it to its failure', async () => {
+    const { read, host, over, put, ended, outputs, rows } = await openBuild(1);
+    const parts: LogPart[] = [];
+    const reading = (async () => {
+      for await (const part of read(host)) parts.push(part);
+    })();
+    await expect.poll(() => textsOf(parts)).toEqual(texts.slice(0, 1));
+    const failed: Job = { ...ended, state: 'failed' };
+    await put(failed, jobNews(failed, unbegun, { outputs: outputs.slice(0, 1) }), rows.slice(0, 1));
+    over.abort();
+    await reading;
+
+    expect(textsOf(parts)).toEqual(texts);
+    expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
   });
 
   it('comes before the steps for who follows the job, and is left out of what was kept of all of them', async () => {

@@ -24,7 +24,7 @@ it.each([
   const file = join(folder, 'log');
   writeFileSync(file, content);
   const outputs = { open: () => open(file) } as unknown as OutputFiles;
-  const kept = { outputs, logs: [{ step: 'one', output: {} as StoredOutput }], isMerged: false };
+  const kept = { outputs, logs: [{ step: 'one', output: {} as StoredOutput }], isMerged: false, isOfBuild: false };
 
   const parts = await Array.fromAsync(fromKept(kept, beginning(null), AbortSignal.timeout(5000)));
 
@@ -35,7 +35,7 @@ it.each([
 function merged(files: readonly string[]) {
   const outputs = { open: ({ name }: StoredOutput) => open(name) } as unknown as OutputFiles;
   const logs = files.map((name, step) => ({ step: `s${step}`, output: { name } as StoredOutput }));
-  return { outputs, logs, isMerged: true };
+  return { outputs, logs, isMerged: true, isOfBuild: false };
 }
 
 function written(name: string, ...lines: readonly string[]): string {
