@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { AgentError, type FailureCode, type FailureDetail, failures } from '../../contract/failures.ts';
 import type { BuildImage } from '../../contract/job-build.ts';
 import { readDisk } from '../../host/resources.ts';
@@ -224,7 +225,10 @@ interface BuildLine {
 class BuildWords {
   readonly #options: BuildOptions;
   #step: { step: number; steps: number; text: string; label?: string } | undefined;
+  /** With its colours, which have to be whole to be taken out: twice of what is told. */
   #tail = '';
+  /** A CR that may be of the end of a line. */
+  #held = '';
 
   constructor(options: BuildOptions) {
     this.#options = options;
@@ -233,7 +237,8 @@ class BuildWords {
   detail() {
     const { step = 0, steps = 0, text = '', label } = this.#step ?? {};
     const named = label === undefined ? {} : { label };
-    return { step, steps, instruction: text.slice(0, 1000), ...named, tail: this.#tail };
+    const tail = stripVTControlCharacters(this.#tail).slice(-tailLength);
+    return { step, steps, instruction: text.slice(0, 1000), ...named, tail };
   }
 
   /** Throws what the engine says has failed. */
@@ -247,7 +252,7 @@ class BuildWords {
       if (trouble) throw new AgentError(trouble.code, trouble.detail);
       throw new AgentError('build.failed', { ...this.detail(), reason: failed.slice(0, 2000) });
     }
-    if (stream === undefined || stream === '\n') return;
+    if (stream === undefined || (stream === '\n' && this.#held === '')) return;
     const [, step, steps, instruction = ''] = /^Step (\d+)\/(\d+) : (.*)$/.exec(stream) ?? [];
     if (step !== undefined && this.#isNext(Number(step), Number(steps))) {
       const label = this.#options.labelOf?.(Number(steps) - Number(step));
@@ -258,11 +263,20 @@ class BuildWords {
         ...(label !== undefined && { label }),
       };
       this.#tail = '';
+      this.#held = '';
       this.#options.onProgress?.(this.#step);
       return;
     }
-    this.#tail = (this.#tail + stream).slice(-tailLength);
-    this.#options.onLog?.(stream);
+    const said = this.#withPlainEnds(stream);
+    this.#tail = (this.#tail + said).slice(-2 * tailLength);
+    if (said !== '') this.#options.onLog?.(said);
+  }
+
+  /** Ends of lines without their CR, also where that comes by itself. */
+  #withPlainEnds(stream: string): string {
+    const text = this.#held + stream;
+    this.#held = text.endsWith('\r') ? '\r' : '';
+    return text.slice(0, text.length - this.#held.length).replaceAll('\r\n', '\n');
   }
 
   /**

@@ -51,6 +51,24 @@ it('each step of a build is told once, and what is written otherwise as it comes
   ]);
 });
 
+it('lines of a build end without a CR, wherever the engine cuts them; what its failure ends with has no colours', async () => {
+  const message = 'returned a non-zero code: 1';
+  const written = ['Step 1/1 : RUN make', 'one\r\ntwo\r', '\n', '10%\r', '20%\r\n', '\u001b[3', '5mred\u001b[0m\r\n'];
+  const engine = await engineThatWrites([
+    ...written.map((stream) => ({ stream })),
+    { error: message, errorDetail: { message } },
+  ]);
+  const told: string[] = [];
+
+  const built = engine.build({ projectId: 'project-1', source }, Readable.from([]), {
+    ...{ signal: AbortSignal.timeout(25_000), diskReserveBytes: 0 },
+    onLog: (text) => told.push(text),
+  });
+
+  await expect(built).rejects.toMatchObject({ code: 'build.failed', detail: { tail: 'one\ntwo\n10%\r20%\nred\n' } });
+  expect(told.join('')).toBe('one\ntwo\n10%\r20%\n\u001b[35mred\u001b[0m\n');
+});
+
 it('room is asked for before a build fails for want of it', async () => {
   const engine = await engineThatWrites([{ stream: 'Step 1/1 : FROM x' }]);
   const asked: number[] = [];
