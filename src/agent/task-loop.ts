@@ -13,6 +13,7 @@ import { isTaskType, taskSchemas } from '../contract/tasks.ts';
 import type { WorkloadEvent } from '../contract/workload-output.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import { Paced } from '../kit/paced.ts';
 import { Cancellation } from './cancellation.ts';
 import type { Candidate, Dispatcher } from './dispatch.ts';
 import type { Journal, KeptTask } from './journal/journal.ts';
@@ -54,6 +55,8 @@ export class TaskLoop {
   readonly #atWork = new Map<string, Promise<unknown>>();
   /** Whoever on this host follows a task. */
   readonly #listeners = new Map<string, (event: WorkloadEvent) => void>();
+  /** How pulls and builds go, by task. */
+  readonly #pulls = new Map<string, Paced<WorkloadEvent>>();
   #closed = false;
   #held: string | undefined;
   /** True once the journal may be closed: what ends after that has no result. */
@@ -159,6 +162,7 @@ export class TaskLoop {
     this.#closed = true;
     await this.othersEnd(graceMs);
     this.#released = true;
+    for (const pulls of this.#pulls.values()) pulls.close();
     this.#options.onReleased?.();
   }
 
@@ -223,14 +227,21 @@ export class TaskLoop {
         ...{ cancel: cancel.signal, onEvent, again: again && task.phases.length > 0 },
         ...(again ? {} : { admit }),
       });
+      this.#stopTelling(envelope.task_id);
       if (this.#released) {
         return undefined;
       }
       this.#finish(envelope, result);
       return result;
     } finally {
+      this.#stopTelling(envelope.task_id);
       resume();
     }
+  }
+
+  #stopTelling(taskId: string): void {
+    this.#pulls.get(taskId)?.close();
+    this.#pulls.delete(taskId);
   }
 
   #finish(envelope: TaskEnvelope, result: TaskResult): void {
@@ -241,24 +252,24 @@ export class TaskLoop {
   }
 
   #reporter(envelope: TaskEnvelope): (event: WorkloadEvent) => void {
-    const { journal, supervisor, clock } = this.#options;
+    const { journal, supervisor, clock, log } = this.#options;
     const { task_id, workload_id, type } = envelope;
-    let pullReportedAt = Number.NEGATIVE_INFINITY;
+    const tell = (event: WorkloadEvent) => void journal.append('task.progress', { workload_id, task_id, event });
+    const onError = (error: unknown) => log.warn({ task_id, err: error }, 'how a pull goes could not be told');
+    const pulls = new Paced({ everyMs: pullReportMs, clock, tell, onError });
+    this.#pulls.set(task_id, pulls);
     return (event) => {
       this.#listeners.get(task_id)?.(event);
       if (event.type === 'image.progress') {
-        if (clock.monotonicMs() - pullReportedAt < pullReportMs) {
-          return;
-        }
-        pullReportedAt = clock.monotonicMs();
-      }
-      const progress = { workload_id, task_id, event };
-      if (event.type === 'phase.entered' && event.phase !== null) {
+        pulls.push(String(event.values['image'] ?? ''), event);
+      } else if (event.type === 'phase.entered' && event.phase !== null) {
+        // What was held back of the phase before is the past now.
+        pulls.drop();
         // A job is not among the workloads that are looked after: its own reports say how it is.
         if (!isAboutJob(type)) supervisor.notePhase(workload_id, event.phase);
-        journal.enter(task_id, event.phase, progress);
+        journal.enter(task_id, event.phase, { workload_id, task_id, event });
       } else {
-        journal.append('task.progress', progress);
+        tell(event);
       }
     };
   }

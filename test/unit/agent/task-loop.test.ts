@@ -4,6 +4,7 @@ import type { Journal } from '../../../src/agent/journal/journal.ts';
 import { openJournal } from '../../../src/agent/journal/open-journal.ts';
 import { TaskLoop } from '../../../src/agent/task-loop.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
+import type { RecordBody } from '../../../src/contract/records.ts';
 import type { TaskEnvelope, TaskResult } from '../../../src/contract/task-envelope.ts';
 import { createLog } from '../../../src/kit/log.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -205,8 +206,70 @@ describe('what happens during a task', () => {
       await clock.advance(100);
     }
 
-    expect(journal.waiting(0, 100)).toHaveLength(3);
+    expect(journal.waiting(0, 100)).toHaveLength(4);
   });
+
+  it('that lasts is told once the second is over, of each image as it is then, and nothing waits after that', async () => {
+    const { loop, runs, clock, told } = await pulling();
+    const event = runs[0]?.options.onEvent;
+    for (const message of ['main: step 1 of 6', 'main: step 5 of 6', 'main: step 6 of 6']) event?.(progress(message));
+    event?.(progress('base: 1 of 2 layers', 'base'));
+    const atOnce = told();
+
+    await clock.advance(1000);
+    const after = told();
+    await clock.advance(60_000);
+
+    expect(atOnce).toEqual(['main: step 1 of 6']);
+    expect(after).toEqual(['main: step 1 of 6', 'main: step 6 of 6']);
+    expect(told()).toEqual([...after, 'base: 1 of 2 layers']);
+    expect(clock.waiting()).toEqual([]);
+    expect(loop.size).toBe(1);
+  });
+
+  it.each(['the next phase', 'the end of the task', 'the end of the process'])(
+    'is not told after %s',
+    async (which) => {
+      const { loop, runs, clock, told } = await pulling();
+      const [run] = runs;
+      run?.options.onEvent?.(progress('main: step 1 of 6'));
+      run?.options.onEvent?.(progress('main: step 6 of 6'));
+
+      if (which === 'the next phase') {
+        const phase = { time: '', message: 'creating', values: {}, type: 'phase.entered', phase: 'creating' } as const;
+        run?.options.onEvent?.(phase);
+      } else if (which === 'the end of the task') {
+        run?.end();
+        await expect.poll(() => loop.size).toBe(0);
+      } else {
+        const closing = loop.close(10);
+        await clock.advance(10);
+        await closing;
+      }
+      const waits = clock.waiting();
+      await clock.advance(5000);
+
+      expect(told()).not.toContain('main: step 6 of 6');
+      expect(waits).toEqual(which === 'the next phase' ? [1000] : []);
+    },
+  );
+
+  async function pulling() {
+    const made = bench();
+    made.loop.take(envelope());
+    await expect.poll(() => made.runs.length).toBe(1);
+    const told = () =>
+      made.journal
+        .waiting(0, 100)
+        .filter(({ kind }) => kind === 'task.progress')
+        .map(({ body }) => (body as RecordBody<'task.progress'>).event)
+        .flatMap(({ type, message }) => (type === 'image.progress' ? [message] : []));
+    return { ...made, told };
+  }
+
+  function progress(message: string, image = 'main') {
+    return { time: '', message, values: { image }, type: 'image.progress', phase: 'pulling' } as const;
+  }
 });
 
 describe('credits (FAULTS 33)', () => {
