@@ -23,14 +23,18 @@ const checkpointMs = 30_000;
 /** Between two looks at what is not there, or is being written. */
 const lookMs = 2000;
 
-/** Keeps checkpoints that have changed while the job runs, the first as soon as it is there, until the signal is aborted. */
-export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
+/**
+ * Keeps checkpoints that have changed while the job runs, the first as soon as it is there, until the signal is aborted. Resolves when
+ * nothing of that is under way any more: what is being read is given up at once, and what was read whole is kept first.
+ */
+export async function watchCheckpoints(job: RunningJob, signal: AbortSignal): Promise<void> {
   const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
   if (wanted.length === 0 || !job.ground.jobs.outputs) return;
   const nextLook = new Map<string, number>();
   const toldUnsettled = new Set<string>();
   const look = async () => {
     for (const output of wanted) {
+      if (signal.aborted) return;
       if (performance.now() < (nextLook.get(output.name) ?? 0)) continue;
       const found = await lookAt(job, output, signal);
       if (found === 'known') nextLook.set(output.name, performance.now() + checkpointMs);
@@ -41,7 +45,7 @@ export function watchCheckpoints(job: RunningJob, signal: AbortSignal): void {
     if (!signal.aborted) noteOutputs(job);
   };
   const onError = (error: unknown) => job.ground.log.warn({ err: error }, 'checkpoints could not be looked at');
-  void repeat(look, { everyMs: lookMs, clock: systemClock, signal, onError });
+  await repeat(look, { everyMs: lookMs, clock: systemClock, signal, onError });
 }
 
 /** What is absent or unsettled is to be looked at again soon. */

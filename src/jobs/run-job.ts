@@ -134,13 +134,14 @@ function fresh(plan: JobPlan, { taskId, fencing }: JobGround): KeptJob {
 async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown): Promise<void> {
   const stop = stopOf(job, wanted);
   const over = new AbortController();
+  let watching: Promise<void> | undefined;
   try {
     let trouble = lacking === undefined ? undefined : failureOf(lacking);
     trouble ??= await attempt(() => begin(job, stop.signal));
     const services = new Services(job);
     const shared = job.ground.jobs.groups.useOf(job);
     const signal = AbortSignal.any([stop.signal, services.failed, shared.failed]);
-    watchCheckpoints(job, over.signal);
+    watching = watchCheckpoints(job, over.signal);
     trouble ??= await attempt(async () => {
       await lookForFiles(job, signal);
       await shared.join(signal);
@@ -156,6 +157,8 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     await services.stop(stop.signal.aborted ? 'cancelled' : 'served');
     await shared.leave();
     over.abort();
+    // What it has begun to keep is older than what is kept now.
+    await watching;
     const missing = await keepOutputs(job);
     const { state, failure } = verdictOf(job, stop.signal, trouble ?? missing);
     job.move(state, { failure, ended_at: new Date().toISOString() });
@@ -163,6 +166,7 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
   } finally {
     over.abort();
     stop.end();
+    await watching;
   }
 }
 

@@ -53,7 +53,9 @@ export class Spool {
   readonly #limits: SpoolLimits;
   readonly #jobs = new Map<string, Map<string, Note>>();
   readonly #room: SpoolRoom;
-  #parts = 0;
+  #turn = 0;
+  /** By job and name, of what is kept: in which turn it was begun. What an earlier life has kept is older than all. */
+  readonly #turns = new Map<string, number>();
 
   /** `now` in milliseconds since 1970. */
   constructor(folder: string, limits: SpoolLimits, now: number, free = freeOf) {
@@ -91,22 +93,27 @@ export class Spool {
   }
 
   /**
-   * Lets `fill` write an output, and keeps it under what it says it is. One that is as it was stays what it was. `disk.full` where
-   * it would leave too little room, `output.refused` where it is too large; nothing of it stays then.
+   * Lets `fill` write an output, and keeps it under what it says it is. One that is as it was stays what it was, and so does one that
+   * was begun later than this. `disk.full` where it would leave too little room, `output.refused` where it is too large; nothing of it
+   * stays then.
    */
   async keep(job: string, fill: Fill): Promise<{ readonly spooled: Spooled; readonly isNew: boolean }> {
     const folder = join(this.#folder, job);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    this.#parts += 1;
-    const part = join(folder, `.${this.#parts}.part`);
+    this.#turn += 1;
+    const turn = this.#turn;
+    const part = join(folder, `.${turn}.part`);
     const room = this.#room.enter();
     try {
       const { facts, sha256, bytes } = await this.#written(part, room, fill);
       const output: KeptOutput = { ...facts, sha256, bytes };
-      const same = this.find(job, output.name);
-      if (same?.output.sha256 === sha256) return { spooled: same, isNew: false };
-      await syncFile(part);
+      if (this.find(job, output.name)?.output.sha256 !== sha256) await syncFile(part);
+      // Nothing is waited for from here on: what is kept meanwhile is seen.
       const before = this.find(job, output.name);
+      const key = `${job}/${output.name}`;
+      if (before && turn < (this.#turns.get(key) ?? 0)) return { spooled: before, isNew: false };
+      this.#turns.set(key, turn);
+      if (before?.output.sha256 === sha256) return { spooled: before, isNew: false };
       renameSync(part, join(folder, sha256));
       syncPath(folder);
       this.#note(job, { output, state: 'waiting' });
@@ -143,6 +150,7 @@ export class Spool {
 
   forget(job: string): void {
     this.#jobs.delete(job);
+    for (const key of this.#turns.keys()) if (key.startsWith(`${job}/`)) this.#turns.delete(key);
     rmSync(join(this.#folder, job), { recursive: true, force: true });
   }
 

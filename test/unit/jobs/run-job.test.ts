@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
@@ -204,6 +206,36 @@ describe('an output', () => {
       expect(JSON.stringify(redact(told ?? {}))).not.toContain('[redacted]');
     },
   );
+});
+
+describe('a checkpoint', () => {
+  it('is taken at the end once the look that was under way is over (C-71)', async () => {
+    const order: string[] = [];
+    const looking = Promise.withResolvers<void>();
+    const take: JobOutputs['take'] = async (_output, { written_until }, signal) => {
+      if (written_until === undefined) {
+        order.push('final');
+        return undefined;
+      }
+      looking.resolve();
+      await once(signal, 'abort');
+      // As long as it takes to bring to the disk what was read.
+      await setTimeout(20);
+      order.push('look');
+      return undefined;
+    };
+    const output = { name: 'ckpt', volume: 'data', path: 'ckpt', type: 'checkpoint' as const, required: false };
+    const steps = [step('one', { mounts: [{ volume: 'data', path: '/data', read_only: false }] })];
+
+    await run(
+      { volumes: [{ name: 'data' }], steps, outputs: [output] },
+      { one: [{ exit: 0, after: looking.promise }] },
+      undefined,
+      { outputs: { ...noOutputs, take } },
+    );
+
+    expect(order).toEqual(['look', 'final']);
+  });
 });
 
 describe('data of a hub that is away', () => {
