@@ -4,7 +4,7 @@ import { AgentError, type Failure } from '../contract/failures.ts';
 import { revisionReference } from '../contract/job-build.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
-import { systemClock } from '../kit/clock.ts';
+import { type Clock, systemClock } from '../kit/clock.ts';
 import { repeat } from '../kit/repeat.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { planHash } from '../policy/job-receipts.ts';
@@ -22,42 +22,61 @@ const handOverMs = 20_000;
 const checkpointMs = 30_000;
 /** Between two looks at what is not there, or is being written. */
 const lookMs = 2000;
+/** Less is read in no time. */
+const costlyBytes = 2 ** 20;
 
 /**
  * Keeps checkpoints that have changed while the job runs, the first as soon as it is there, until the signal is aborted. Resolves when
  * nothing of that is under way any more: what is being read is given up at once, and what was read whole is kept first.
  */
-export async function watchCheckpoints(job: RunningJob, signal: AbortSignal): Promise<void> {
+export async function watchCheckpoints(
+  job: RunningJob,
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): Promise<void> {
   const wanted = job.plan.outputs.filter(({ type }) => type === 'checkpoint');
   if (wanted.length === 0 || !job.ground.jobs.outputs) return;
   const nextLook = new Map<string, number>();
+  /** How often, since something was kept. */
+  const inVain = new Map<string, number>();
   const toldUnsettled = new Set<string>();
+  const lookAgain = async (output: PlannedOutput) => {
+    const { name } = output;
+    const found = await lookAt(job, output, signal);
+    if (found === 'known') inVain.delete(name);
+    if (found === 'read_in_vain') inVain.set(name, (inVain.get(name) ?? 0) + 1);
+    nextLook.set(name, clock.monotonicMs() + pauseAfter(found, inVain.get(name)) - lookMs / 2);
+    if (found === 'known' || found === 'absent' || toldUnsettled.has(name)) return;
+    toldUnsettled.add(name);
+    tellUnsettled(job, output);
+  };
   const look = async () => {
     for (const output of wanted) {
       if (signal.aborted) return;
-      if (performance.now() < (nextLook.get(output.name) ?? 0)) continue;
-      const found = await lookAt(job, output, signal);
-      if (found === 'known') nextLook.set(output.name, performance.now() + checkpointMs);
-      if (found !== 'unsettled' || toldUnsettled.has(output.name)) continue;
-      toldUnsettled.add(output.name);
-      tellUnsettled(job, output);
+      if (clock.monotonicMs() >= (nextLook.get(output.name) ?? 0)) await lookAgain(output);
     }
     if (!signal.aborted) noteOutputs(job);
   };
   const onError = (error: unknown) => job.ground.log.warn({ err: error }, 'checkpoints could not be looked at');
-  await repeat(look, { everyMs: lookMs, clock: systemClock, signal, onError });
+  await repeat(look, { everyMs: lookMs, clock, signal, onError });
+}
+
+type Found = 'known' | 'absent' | 'unsettled' | 'read_in_vain';
+
+/** One that is never kept takes ever less of the host, where it is more than a look at when it was written to. */
+function pauseAfter(found: Found, timesInVain = 1): number {
+  if (found === 'known') return checkpointMs;
+  return found === 'read_in_vain' ? Math.min(lookMs * 2 ** (timesInVain - 1), checkpointMs) : lookMs;
 }
 
 /** What is absent or unsettled is to be looked at again soon. */
-async function lookAt(
-  job: RunningJob,
-  output: PlannedOutput,
-  signal: AbortSignal,
-): Promise<'known' | 'absent' | 'unsettled'> {
+async function lookAt(job: RunningJob, output: PlannedOutput, signal: AbortSignal): Promise<Found> {
   try {
     return (await take(job, output, signal, Date.now())) === undefined ? 'absent' : 'known';
   } catch (error) {
-    if (error instanceof AgentError && error.code === 'output.unsettled') return 'unsettled';
+    if (error instanceof AgentError && error.code === 'output.unsettled') {
+      return Number(error.detail['read_bytes'] ?? 0) < costlyBytes ? 'unsettled' : 'read_in_vain';
+    }
     // As it is where the container is started meanwhile: that says nothing of the output.
     if (isEngineAway(error)) return 'absent';
     if (!signal.aborted) note(job, output, error);

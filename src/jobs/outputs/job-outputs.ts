@@ -30,8 +30,8 @@ export interface JobOutputs {
   /**
    * Keeps a file, or a folder as one archive, and begins to hand it over. Undefined where there is nothing at that path, which
    * the caller judges. What is as it was the last time is not kept twice. `output.refused` for what is neither file nor folder or
-   * is too large, `output.unsettled` for what was written to in the two seconds before `written_until` or while it was read,
-   * `disk.full`.
+   * is too large, `output.unsettled` for what was written to in the two seconds before `written_until` or while it was read (its
+   * `read_bytes` are how much was read for nothing), `disk.full`.
    */
   take(output: PlannedOutput, where: Whereabouts, signal: AbortSignal): Promise<KeptOutput | undefined>;
   /** The same for everything that a step has said. An output of a job may come again: the newest counts. */

@@ -12,7 +12,7 @@ import { handOver, type OutputDestination } from './hand-over.ts';
 import type { JobOutputs, PlannedOutput, Whereabouts } from './job-outputs.ts';
 import type { SentEarly } from './send-early.ts';
 import { type Fill, Spool, type Spooled, type SpoolLimits } from './spool.ts';
-import { type FileFacts, type Look, lookAt, takeTar } from './take-tar.ts';
+import { type FileFacts, type Look, lookAt, takeTar, type Write } from './take-tar.ts';
 
 export interface OutputsOptions {
   readonly engine: Pick<ContainerEngine, 'getArchive'>;
@@ -46,6 +46,8 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
   const underWay = new Map<string, { readonly stop: AbortController; readonly end: Promise<void> }>();
   /** By job and name. */
   const lastTaken = new Map<string, FileFacts>();
+  /** By job and name, what was not kept when it was read last. */
+  const readInVain = new Set<string>();
   for (const spooled of spool.waiting()) begin(spooled);
 
   return {
@@ -60,12 +62,19 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       const key = `${where.job}/${output.name}`;
       const early = earlyOf(where.job, output.name);
       let facts: FileFacts | undefined;
+      let readBytes = 0;
       const fill: Fill = async (write, file) => {
+        // It may be so again, while its program may be at work on it.
+        const isInVain = until !== undefined && readInVain.has(key);
         const onFile = (its: FileFacts) => {
           facts = its;
-          if (isNews(where.job, output.name, its)) early?.begin(its.size, file);
+          if (!isInVain && isNews(where.job, output.name, its)) early?.begin(its.size, file);
         };
-        const taken = await named(output, takeTar(archive, write, most, onFile));
+        const counted: Write = (chunk) => {
+          readBytes += chunk.length;
+          return write(chunk);
+        };
+        const taken = await named(output, takeTar(archive, counted, most, onFile));
         if (until !== undefined && !(await named(output, isAsTaken(taken.look, read)))) {
           throw new AgentError('output.unsettled', { output: output.name, path: output.path });
         }
@@ -73,8 +82,13 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
       };
       try {
         const kept = await keep(where.job, fill, early);
+        readInVain.delete(key);
         if (facts) lastTaken.set(key, facts);
         return kept;
+      } catch (error) {
+        if (facts && !signal.aborted) readInVain.add(key);
+        if (!(error instanceof AgentError) || error.code !== 'output.unsettled') throw error;
+        throw new AgentError(error.code, { ...error.detail, read_bytes: readBytes }, { cause: error });
       } finally {
         // Where there is no room for it, nobody has begun to read.
         archive.destroy();
@@ -104,7 +118,9 @@ export function openOutputs({ engine, folder, limits, free, destination, clock, 
     },
     forget: async (job) => {
       await stop((key) => key.startsWith(`${job}/`));
-      for (const key of lastTaken.keys()) if (key.startsWith(`${job}/`)) lastTaken.delete(key);
+      for (const its of [lastTaken, readInVain]) {
+        for (const key of its.keys()) if (key.startsWith(`${job}/`)) its.delete(key);
+      }
       spool.forget(job);
     },
     close: async () => {

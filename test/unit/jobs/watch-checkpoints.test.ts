@@ -6,6 +6,7 @@ import { watchCheckpoints } from '../../../src/jobs/job-end.ts';
 import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { RunningJob } from '../../../src/jobs/running-job.ts';
 import { keptJob, plan, step, stepRecord } from '../../support/job-plans.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { recordingEngine } from '../../support/recording-engine.ts';
 import { taskContext } from '../../support/task-bench.ts';
 
@@ -57,6 +58,37 @@ it('ends with the look that is under way, and begins no other one', async () => 
 
   expect(order).toEqual(['look at a', 'read', 'over']);
 });
+
+it.each([
+  ['was read in vain, ever later, until it was kept once', 2 ** 25, [0, 2, 6, 14, 30, 60, 90, 120, 122, 126]],
+  ['cost next to nothing, every two seconds', 0, [0, 2, 4, 6, 8, 10, 12, 42, 44, 46]],
+])('an unsettled checkpoint is looked at again where the look %s (C-71)', async (_, read_bytes, times) => {
+  const over = new AbortController();
+  const clock = manualClock();
+  const looks: number[] = [];
+  const outputs: Partial<JobOutputs> = {
+    take: async () => {
+      looks.push(clock.monotonicMs() / 1000);
+      if (looks.length === 7) return { ...kept };
+      throw new AgentError('output.unsettled', { read_bytes });
+    },
+    of: () => [],
+  };
+  const { job, events } = jobWith(outputs, ['ckpt']);
+
+  const watching = watchCheckpoints(job, over.signal, clock);
+  await clock.advance((times.at(-1) ?? 0) * 1000 + 1);
+  over.abort();
+  await watching;
+
+  expect(looks).toEqual(times);
+  expect(events.map(({ type }) => type)).toEqual(['output.unsettled']);
+});
+
+const kept = {
+  ...({ name: 'ckpt', kind: 'checkpoint', media_type: 'application/octet-stream', file_name: 'ckpt' } as const),
+  ...{ sha256: '0'.repeat(64), bytes: 1 },
+};
 
 /** A job that runs, with checkpoints of these names. */
 function jobWith(outputs: Partial<JobOutputs>, names: readonly string[]) {

@@ -186,6 +186,44 @@ describe('an output that is sent while it is read', () => {
     expect([its.early.size, outputs.of(where.job), files()]).toEqual([0, [], []]);
   });
 
+  it('was not read in vain before, until it was kept once or its program has ended', async () => {
+    const its = plane();
+    const { world, take, over } = host(its);
+    const now = 1_000_000_000_000;
+    const begun = () => its.asked.filter((what) => what === 'begin').length;
+    const times: number[] = [];
+    let writtenAt = 0;
+    // Its program sets the times of its file: another one each time that it is asked for.
+    const setTimes = (count: number) => {
+      writtenAt += 1000 * count;
+      world.writtenAt = [writtenAt - 1000, writtenAt].slice(-count);
+    };
+    const lookInVain = async () => {
+      setTimes(2);
+      await expect(take(now)).rejects.toMatchObject({ code: 'output.unsettled' });
+      times.push(begun());
+    };
+    const keep = async (until?: number) => {
+      world.content = randomBytes(20 * mebibyte + times.length);
+      setTimes(1);
+      await take(until);
+      await over();
+      times.push(begun());
+    };
+
+    world.halfway = eventually(() => expect(begun()).toBe(1));
+    await lookInVain();
+    await lookInVain();
+    await keep(now);
+    world.halfway = eventually(() => expect(begun()).toBe(2));
+    await lookInVain();
+    await lookInVain();
+    world.halfway = eventually(() => expect(begun()).toBe(3));
+    await keep();
+
+    expect(times).toEqual([1, 1, 1, 2, 2, 3]);
+  });
+
   it('goes the usual way to a control plane that knows of no such thing', async () => {
     const its = plane({ begin: () => refused('resource.not_found') });
     const { world, take, over } = host(its);

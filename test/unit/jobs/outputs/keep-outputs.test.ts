@@ -190,10 +190,10 @@ describe('an output', () => {
   });
 
   it.each([
-    ['was written to a moment before', [1_000_000_000_000 - 1000], 'output.unsettled'],
-    ['is written to while it is read', [0, 1_000_000_000_000], 'output.unsettled'],
+    ['was written to a moment before', [1_000_000_000_000 - 1000], { code: 'output.unsettled', read_bytes: 0 }],
+    ['is written to while it is read', [0, 1_000_000_000_000], { code: 'output.unsettled', read_bytes: 7 }],
     ['was left alone, before and since', [1_000_000_000_000 - 2000, 1_000_000_000_000 - 2000], undefined],
-  ])('that %s is kept or not, where its program may still be at it (C-71)', async (_, times, code) => {
+  ])('that %s is kept or not, where its program may still be at it (C-71)', async (_, times, failure) => {
     const { outputs, world, where, folder } = host();
     world.writtenAt = times.map((time) => new Date(time));
 
@@ -202,11 +202,11 @@ describe('an output', () => {
     expect(
       await taking.then(
         () => undefined,
-        (error: AgentError) => error.code,
+        ({ code, detail }: AgentError) => ({ code, ...detail }),
       ),
-    ).toBe(code);
-    expect(outputs.of(where.job)).toHaveLength(code === undefined ? 1 : 0);
-    expect(readdirSync(join(folder, where.job))).toHaveLength(code === undefined ? 2 : 0);
+    ).toEqual(failure && { ...failure, output: 'model', path: 'out/model.bin' });
+    expect(outputs.of(where.job)).toHaveLength(failure ? 0 : 1);
+    expect(readdirSync(join(folder, where.job))).toHaveLength(failure ? 0 : 2);
   });
 
   it('is refused by name where it is too large, and nothing of it stays', async () => {
