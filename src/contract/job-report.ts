@@ -76,6 +76,19 @@ export const InputReport = Type.Object(
   { ...closed, description: 'Data that is there.' },
 );
 
+export const JobWarning = Type.Object(
+  {
+    kind: Type.Enum(['input', 'output', 'log'], { description: 'What it is about.' }),
+    name: Type.String({ maxLength: 128, description: 'Its name: of a log, that of the part whose it is.' }),
+    code: Type.String({ maxLength: 64, description: 'Code of the failure.' }),
+    message: Type.String({ maxLength: bounds.line, description: 'What went wrong, for a person.' }),
+  },
+  { ...closed, description: 'What could not be fetched or kept, and was not required, or may be yet.' },
+);
+export type JobWarning = Static<typeof JobWarning>;
+
+export const maxJobWarnings = 64;
+
 export const JobReport = Type.Object(
   {
     state: JobState,
@@ -87,6 +100,12 @@ export const JobReport = Type.Object(
     ),
     inputs: Type.Optional(
       Type.Array(InputReport, { maxItems: 64, description: 'Inputs that were fetched, in the order of the plan.' }),
+    ),
+    warnings: Type.Optional(
+      Type.Array(JobWarning, {
+        maxItems: maxJobWarnings,
+        description: 'What could not be fetched or kept and did not make it fail, in the order in which it was found.',
+      }),
     ),
     steps: Type.Array(StepReport, { maxItems: 128, description: 'Every step, in the order of the plan.' }),
     failure: Type.Union([Failure, Type.Null()], {

@@ -38,5 +38,6 @@
  *                name `disk` among `offers.plans`
  * 1  2026-11-27  `resources.disk_gib.held` of a runtime status: what jobs at work were promised and have not written yet
  * 1  2026-11-27  `inputs` of the report of a job, and `commit` of an input in its receipt: what the revision of a repository was
+ * 1  2026-11-27  `warnings` of the report of a job: what could not be fetched or kept, and was not required
  */
 export const protocolVersion = 1;

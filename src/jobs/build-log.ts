@@ -8,7 +8,7 @@ import { formatNanos } from '../kit/nano-time.ts';
 import { unlessAborted } from '../kit/unless-aborted.ts';
 import { LogReader } from '../runtime/docker/log-cursor.ts';
 import type { LogEntry, LogOptions } from '../runtime/engine.ts';
-import type { RunningJob } from './running-job.ts';
+import { failureOf, type RunningJob } from './running-job.ts';
 
 /** Of memory, and about as many where they are kept. */
 const mostBytes = 4 * 2 ** 20;
@@ -139,7 +139,9 @@ export class BuildLog {
       await running.ground.jobs.outputs?.takeLog(this.job, this.name, all, signal);
     } catch (error) {
       running.ground.log.warn({ err: error }, 'log of a build could not be kept');
-      running.emit('log.lost', 'The log of the build could not be kept.', { step: this.name });
+      const message = 'The log of the build could not be kept.';
+      running.warn({ kind: 'log', name: this.name, code: failureOf(error).code, message });
+      running.emit('log.lost', message, { step: this.name });
     }
   }
 

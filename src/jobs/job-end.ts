@@ -72,7 +72,9 @@ function pauseAfter(found: Found, timesInVain = 1): number {
 /** What is absent or unsettled is to be looked at again soon. */
 async function lookAt(job: RunningJob, output: PlannedOutput, signal: AbortSignal): Promise<Found> {
   try {
-    return (await take(job, output, signal, Date.now())) === undefined ? 'absent' : 'known';
+    if ((await take(job, output, signal, Date.now())) === undefined) return 'absent';
+    job.unwarn({ kind: 'output', name: output.name });
+    return 'known';
   } catch (error) {
     if (error instanceof AgentError && error.code === 'output.unsettled') {
       return Number(error.detail['read_bytes'] ?? 0) < costlyBytes ? 'unsettled' : 'read_in_vain';
@@ -99,6 +101,7 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
   for (const output of job.plan.outputs) {
     try {
       const kept = await take(job, output, toItsEnd(), output.type === 'checkpoint' ? cutAt(job, output) : undefined);
+      job.unwarn({ kind: 'output', name: output.name });
       if (kept) continue;
       const { name, path, volume, required } = output;
       const facts = { output: name, path };
@@ -108,7 +111,10 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
     } catch (error) {
       if (error instanceof JobLetGo) throw error;
       note(job, output, error);
-      if (output.required) missing ??= failureOf(error);
+      if (!output.required) continue;
+      // Of this one the job fails, which says the same.
+      if (missing === undefined) job.unwarn({ kind: 'output', name: output.name });
+      missing ??= failureOf(error);
     }
   }
   running.assertHeld();
@@ -139,7 +145,9 @@ async function keepLog(job: RunningJob, id: string): Promise<void> {
     await jobs.outputs?.takeLog(job.id, id, engine.logs(containerName(job.id, id), { signal, follow: false }), signal);
   } catch (error) {
     log.warn({ service: id, err: error }, 'log of a step could not be kept');
-    job.emit('log.lost', `The log of ${id} could not be kept.`, { step: id });
+    const message = `The log of ${id} could not be kept.`;
+    job.warn({ kind: 'log', name: id, code: failureOf(error).code, message });
+    job.emit('log.lost', message, { step: id });
   }
 }
 
@@ -162,7 +170,9 @@ function whereIs(job: RunningJob, { volume }: PlannedOutput): Whereabouts | unde
 function note(job: RunningJob, { name }: PlannedOutput, error: unknown): void {
   const { code, message } = failureOf(error);
   job.ground.log.warn({ err: error }, 'output could not be kept');
-  job.emit('output.failed', `${name} could not be kept. ${message}`, { output: name, code });
+  const said = `${name} could not be kept. ${message}`;
+  job.warn({ kind: 'output', name, code, message: said });
+  job.emit('output.failed', said, { output: name, code });
 }
 
 /** What is kept by now, for whoever the job is reported to. */

@@ -4,7 +4,7 @@ import type { Failure } from '../contract/failures.ts';
 import { type JobEndpoint, maxEndpoints } from '../contract/job-output.ts';
 import type { KeptOutput } from '../contract/job-outputs.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
-import type { CheckReport, JobReport, StepReport } from '../contract/job-report.ts';
+import type { CheckReport, JobReport, JobWarning, StepReport } from '../contract/job-report.ts';
 import { type JobState, jobHasEnded } from '../contract/job-state.ts';
 import type { RecordBody } from '../contract/records.ts';
 import type { ProvidedInput } from './inputs/job-inputs.ts';
@@ -77,6 +77,8 @@ export interface JobRecord {
   /** By id. */
   readonly inputs: Readonly<Record<string, ProvidedInput>>;
   readonly outputs: readonly KeptOutput[];
+  /** What could not be fetched or kept; absent where nothing was. */
+  readonly warnings?: readonly JobWarning[];
   /** Volumes that inputs were put into for containers that may write there. */
   readonly filled: readonly string[];
   /** Absent until it was looked for. */
@@ -128,7 +130,7 @@ export function jobReport(job: KeptJob): JobReportBody {
 
 /** The report of a record, in the order of the plan. */
 function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport {
-  const { state, started_at, ended_at, failure, steps } = record;
+  const { state, started_at, ended_at, failure, steps, warnings = [] } = record;
   const checks = checkReports(plan, record);
   const inputs = plan.inputs.flatMap(({ id }) => {
     const provided = record.inputs[id];
@@ -138,6 +140,7 @@ function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport
     ...{ state, summary: summaryOf(plan, record), started_at, ended_at, failure },
     ...(checks.length > 0 && { checks }),
     ...(inputs.length > 0 && { inputs }),
+    ...(warnings.length > 0 && { warnings: [...warnings] }),
     steps: plan.steps.flatMap(({ id }) => {
       const step = steps[id];
       return step ? [stepReport(step)] : [];
@@ -197,9 +200,10 @@ export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport 
     steps: report.steps.map((step) => ({ ...step, results: {} })),
   };
   if (fits(short)) return short;
+  const { warnings: _warnings, ...rest } = short;
   const plain = (failure: Failure | null) => failure && { ...failure, detail: {} };
   return {
-    ...{ ...short, failure: plain(short.failure) },
+    ...{ ...rest, failure: plain(short.failure) },
     steps: short.steps.map((step) => ({ ...step, failure: plain(step.failure) })),
   };
 }

@@ -11,7 +11,7 @@ import { obtainBuilt } from './build-image.ts';
 import { limitCaches } from './caches.ts';
 import { type InputProgress, resolveInput } from './inputs/job-inputs.ts';
 import { tarOf } from './inputs/tar-of.ts';
-import type { RunningJob } from './running-job.ts';
+import { failureOf, type RunningJob } from './running-job.ts';
 
 /** Fetches images side by side with data. Rejects with the signal's reason, or with the first thing that cannot be had. */
 export async function prepareJob(job: RunningJob, signal: AbortSignal): Promise<void> {
@@ -102,14 +102,17 @@ export async function provideInput(job: RunningJob, input: JobInput, signal: Abo
     const provided = await inputs.provide(job.id, resolveInput(input, job.values()), {
       ...{ signal, credential, onProgress: (progress) => tellInput(job, input.id, progress) },
     });
+    job.unwarn({ kind: 'input', name: input.id });
     job.update({ inputs: { ...job.record.inputs, [input.id]: provided } });
     const { files, bytes, from_cache } = provided;
     job.emit('input.provided', `${input.id} is there.`, { input: input.id, files, bytes, from_cache });
   } catch (error) {
     signal.throwIfAborted();
     if (input.required) throw error;
-    const code = error instanceof AgentError ? error.code : 'internal';
-    job.emit('input.left_out', `${input.id} could not be fetched and is not required.`, { input: input.id, code });
+    const { code, message: why } = failureOf(error);
+    const message = `${input.id} could not be fetched and is not required. ${why}`;
+    job.warn({ kind: 'input', name: input.id, code, message });
+    job.emit('input.left_out', message, { input: input.id, code });
   }
 }
 

@@ -5,8 +5,10 @@
 import { bounds, cutText } from '../contract/bounds.ts';
 import { AgentError, type Failure } from '../contract/failures.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
+import { type JobWarning, maxJobWarnings } from '../contract/job-report.ts';
 import { type JobState, moveJob, moveStep, stepHasEnded } from '../contract/job-state.ts';
 import { labels, networkName } from '../contract/names.ts';
+import { redactText } from '../kit/log.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import { groupOfPlan, type ServiceGroup } from '../policy/service-group.ts';
@@ -169,6 +171,28 @@ export class RunningJob {
       },
       job: { id: this.id, host: policy.node_id, project: this.plan.identity.project_id },
     };
+  }
+
+  /** Notes what could not be fetched or kept, until it can be: once of each. */
+  warn(warning: JobWarning): void {
+    const message = cutText(redactText(warning.message), bounds.line / 2);
+    if (
+      this.record.warnings?.some(
+        ({ kind, name, message: said }) => kind === warning.kind && name === warning.name && said === message,
+      )
+    )
+      return;
+    const others = this.#withoutWarning(warning);
+    this.update({ warnings: [...others, { ...warning, message }].slice(-maxJobWarnings) });
+  }
+
+  unwarn(about: Pick<JobWarning, 'kind' | 'name'>): void {
+    const others = this.#withoutWarning(about);
+    if (others.length < (this.record.warnings?.length ?? 0)) this.update({ warnings: others });
+  }
+
+  #withoutWarning({ kind, name }: Pick<JobWarning, 'kind' | 'name'>): JobWarning[] {
+    return (this.record.warnings ?? []).filter((each) => each.kind !== kind || each.name !== name);
   }
 
   emit(type: string, message: string, values: Record<string, unknown> = {}): void {

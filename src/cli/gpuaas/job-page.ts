@@ -8,7 +8,7 @@ import { imageLines } from './receipt-images.ts';
 
 /** As text, `now` in milliseconds since 1970; `said` is what its receipt says. */
 export function describeJob(job: JobView, said: JobReceipt | null, now: number): string {
-  const { needs, images, warnings, endpoints, outputs, failure, attempts } = job;
+  const { needs, images, warnings, run_warnings = [], endpoints, outputs, failure, attempts } = job;
   const facts = [
     ['job', job.id],
     ['name', job.name],
@@ -66,10 +66,10 @@ export function describeJob(job: JobView, said: JobReceipt | null, now: number):
             oneLine(`${each.number}  ${each.state}  on ${each.node_id}  ${each.failure?.message ?? ''}`),
           ),
     ),
-    ...section(
-      'Warnings',
-      warnings.map(({ path, message }) => oneLine(`${path} ${message}`)),
-    ),
+    ...section('Warnings', [
+      ...run_warnings.map(({ message }) => oneLine(message)),
+      ...warnings.map(({ path, message }) => oneLine(`${path} ${message}`)),
+    ]),
     ...(failure ? section('Why', failureLines(failure)) : []),
   ].join('\n');
 }

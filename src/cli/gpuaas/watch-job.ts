@@ -26,14 +26,18 @@ export async function untilJobEnded(
   { json, follow }: WatchOptions,
 ): Promise<JobView> {
   const { signal, stopListening } = untilInterrupted();
+  const tellWarnings = warningsOnce(json);
   try {
     const isOver = new AbortController();
     const [over, log] = await Promise.allSettled([
       watch(client, job, { json, isQuiet: follow, signal }).finally(() => isOver.abort()),
       follow ? printLogs(client, `${jobPath(job.id)}/logs`, { follow: true }, json) : undefined,
-      follow ? tellStanding(client, job, { json, signal: AbortSignal.any([signal, isOver.signal]) }) : undefined,
+      follow
+        ? tellStanding(client, job, { json, tellWarnings, signal: AbortSignal.any([signal, isOver.signal]) })
+        : undefined,
     ]);
     if (over.status === 'rejected') throw over.reason;
+    if (follow) tellWarnings(over.value);
     // How the job ended is what was asked for; its log can be read again. One of which no step was begun has none.
     if (log.status === 'rejected' && over.value.steps.some(({ started_at }) => started_at !== null)) {
       const message = `its log broke off: ${oneLine(String(log.reason?.message))}`;
@@ -49,13 +53,32 @@ export async function untilJobEnded(
   }
 }
 
+/** What its host could not fetch or keep: each told once, as it is then. Events say it to who reads those. */
+function warningsOnce(json: boolean): (job: JobView) => void {
+  const said = new Set<string>();
+  return ({ id, run_warnings: warnings = [] }) => {
+    for (const warning of warnings) {
+      if (said.has(warning.message)) continue;
+      said.add(warning.message);
+      if (json) tellJson({ type: 'warning', id, ...warning });
+      else tell(oneLine(`warning: ${warning.message}`));
+    }
+  };
+}
+
 const standingMs = 3000;
+
+interface StandingOptions {
+  readonly json: boolean;
+  readonly tellWarnings: (job: JobView) => void;
+  readonly signal: AbortSignal;
+}
 
 /** At once, and whenever it is another. Why a job waits is no event: it is asked for. */
 async function tellStanding(
   client: ControlPlaneClient,
   job: JobView,
-  { json, signal }: { readonly json: boolean; readonly signal: AbortSignal },
+  { json, tellWarnings, signal }: StandingOptions,
 ): Promise<void> {
   let said = '';
   for (let now = job; !jobHasEnded(now.state); now = await presentJob(client, job, signal)) {
@@ -63,6 +86,7 @@ async function tellStanding(
     if (sentence !== said && json) tellJson({ type: 'job', id: now.id, state: now.state, reason: now.reason });
     else if (sentence !== said) tell(sentence);
     said = sentence;
+    tellWarnings(now);
     await pause(standingMs, signal);
   }
 }

@@ -1,7 +1,7 @@
 /** What the interface shows of a job. Its document has a route of its own, and secrets have none. */
 import { type Static, Type } from 'typebox';
 import { RecommendedAction, recommendedAction } from '../../contract/failures.ts';
-import { CheckReport, StepReport } from '../../contract/job-report.ts';
+import { CheckReport, JobWarning, StepReport } from '../../contract/job-report.ts';
 import { jobHasEnded } from '../../contract/job-state.ts';
 import { readImageName } from '../../manifests/image-name.ts';
 import { Job, JobNews, type JobStepFacts } from '../db/entities/job.ts';
@@ -67,6 +67,10 @@ export const JobView = Type.Object(
     checks: Type.Array(CheckReport, {
       description: 'Every check before it, in the order in which they are done; none before its node has told of them.',
     }),
+    run_warnings: Type.Array(JobWarning, {
+      description:
+        'What its node could not fetch or keep, and what did not make it fail; those of its document are apart.',
+    }),
     steps: Type.Array(StepView, { description: 'Every step, in the order of the plan.' }),
     ...{ endpoints, outputs, receipt },
   },
@@ -97,6 +101,7 @@ export async function viewOf(tx: ReadTx, job: Job): Promise<JobView> {
     recommended_action: job.failure && recommendedAction(job.failure),
     shown_attempt: news?.attempt ?? null,
     checks: news?.report.checks ?? [],
+    run_warnings: news?.report.warnings ?? [],
     steps: steps.map((step) => stepOf(step, job, news)),
     ...{ endpoints: news?.endpoints ?? [], outputs: await outputsOf(tx, job.id), receipt: news?.receipt ?? null },
   };

@@ -268,6 +268,10 @@ describe('data of a hub that is away', () => {
         expect(job.record.failure).toMatchObject({ code: 'input.failed', detail });
       } else {
         expect([report.job, starts, leftOut]).toEqual(['succeeded', ['start gpuaas-job-1.one'], [facts]]);
+        const message = expect.stringMatching(/^weights could not be fetched and is not required\. .*status 503\.$/);
+        expect(boundedReport(job).warnings).toEqual([
+          { kind: 'input', name: 'weights', code: 'input.failed', message },
+        ]);
       }
     },
   );

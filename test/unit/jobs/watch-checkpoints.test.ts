@@ -31,6 +31,7 @@ it.each<[FailureCode, readonly string[]]>([
   await watching;
 
   expect(events.map(({ type }) => type)).toEqual(told);
+  expect((job.record.warnings ?? []).map((warning) => warning.name)).toEqual(told.map(() => 'ckpt'));
 });
 
 it('ends with the look that is under way, and begins no other one', async () => {

@@ -31,6 +31,21 @@ export function JobHead({ job, base }: JobPartProps) {
           </p>
         </div>
       )}
+      {job.run_warnings.length > 0 && (
+        <div class="notice notice-warning" role="note">
+          <Icon name="warning" />
+          <div>
+            <p>
+              <strong>Not all of it was fetched or kept.</strong>
+            </p>
+            <ul>
+              {job.run_warnings.map(({ kind, name, message }) => (
+                <li key={`${kind} ${name}`}>{cleanLine(message)}</li>
+              ))}
+            </ul>
+          </div>
+        </div>
+      )}
       {job.failure && <Trouble failure={job.failure} way={whatToDo(job.recommended_action)} />}
       <section class="section" aria-label="What it is">
         <div class="fact-grid">

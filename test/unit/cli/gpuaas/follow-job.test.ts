@@ -76,6 +76,25 @@ it('says beside the log which job it is, and why it waits, whenever that is anot
   ]);
 });
 
+it('says once what its host could not fetch or keep, also where it says so at the end', async () => {
+  const warning = (name: string) => ({ kind: 'output', name, code: 'output.refused', message: `${name} is a link.` });
+  const running = { ...standing('running', 'The job runs.'), run_warnings: [warning('one')] };
+  const told = async (...words: string[]) => {
+    standings = [standing('running', 'The job runs.'), standing('running', 'The job runs.'), running, running];
+    ended = { ...atTheEnd, run_warnings: [warning('one'), warning('two')] };
+    return (await follow(...words)).err.trimEnd().split('\n');
+  };
+
+  expect((await told()).filter((each) => each.startsWith('warning'))).toEqual([
+    'warning: one is a link.',
+    'warning: two is a link.',
+  ]);
+  const lines = (await told('--json')).map((each) => JSON.parse(each));
+  expect(lines.filter(({ type }) => type === 'warning')).toEqual(
+    ['one', 'two'].map((name) => ({ type: 'warning', id: 'j-1', ...warning(name) })),
+  );
+});
+
 it('says so as JSON where that was asked for, and then prints the job behind its log', async () => {
   const { status, out, err } = await follow('--json');
 

@@ -84,9 +84,9 @@ const failure = new AgentError('step.failed', {
 
 const reported = jobOutput().report as JobReport;
 
-function fails(task: TaskEnvelope, outputs: KeptOutput[]): void {
+function fails(task: TaskEnvelope, outputs: KeptOutput[], more: Partial<JobReport> = {}): void {
   const step = { ...aStep, state: 'failed' as const, exit_code: 3, ended_at: at, failure };
-  const report = { ...reported, state: 'failed' as const, steps: [step], failure };
+  const report = { ...reported, state: 'failed' as const, steps: [step], failure, ...more };
   host.end(task, {
     status: 'failed',
     failure,
@@ -389,7 +389,10 @@ describe('gpuaas jobs list, describe, logs, cancel and remove', () => {
   it('show a job that failed, from what it is to what to do', async () => {
     const { id } = JSON.parse((await run('submit', hello, '--json')).out);
     const task = await host.agent.accept();
-    fails(task, []);
+    const message = 'lnk could not be kept. It is a link.';
+    const warnings = [{ kind: 'output' as const, name: 'lnk', code: 'output.refused', message }];
+    host.report(task, { warnings });
+    fails(task, [], { warnings });
     await server.reaches(id, 'failed');
     const [list, failed, none] = [
       await run('list'),
@@ -408,7 +411,10 @@ describe('gpuaas jobs list, describe, logs, cancel and remove', () => {
     expect(page.out).toMatch(/^ {2}hello +op:hello +failed +3 /m);
     expect(page.out).toMatch(/^Why\n {2}A step of the job failed\..* \[step\.failed\]\n/m);
     expect(page.out.trimEnd().split('\n').at(-1)).toMatch(/^ {2}hint: /);
-    expect(JSON.parse(json.out)).toMatchObject({ id, state: 'failed', failure: { code: 'step.failed' } });
+    expect(page.out).toMatch(/^Warnings\n {2}lnk could not be kept\. It is a link\.\n/m);
+    expect(JSON.parse(json.out)).toMatchObject({
+      ...{ id, state: 'failed', failure: { code: 'step.failed' }, run_warnings: warnings },
+    });
   });
 
   it('logs: what it says, of one step, as JSON; and why there is none', async () => {
