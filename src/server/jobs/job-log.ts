@@ -105,7 +105,7 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
       keptOf: keptAttempt({
         attempt,
         news,
-        isOwn: (its ?? (isBuild || kept.isOfBuild ? ahead : undefined)) !== undefined,
+        isOwn: its !== undefined || ((isBuild || kept.isOfBuild) && hasBuildLog(job, ahead)),
       }),
       isOver: hasEnded || (isBuild && (isTold || state === 'running')),
       step: report?.steps.find(({ id }) => id === step),
@@ -113,6 +113,11 @@ async function lookAt({ store, outputs }: Parts, { jobId, step }: JobLogRequest)
       begun: begunOf(news),
     };
   });
+}
+
+/** Of an attempt that has not begun, its host may have told what its build has said. */
+function hasBuildLog(job: Job, ahead: JobNews['ahead']): boolean {
+  return ahead?.outputs.some(({ name }) => isLogOfBuild(job, name.replace(/\.log$/, ''))) === true;
 }
 
 function keptAttempt({
@@ -162,6 +167,8 @@ class Follower {
   readonly #signal: AbortSignal;
   readonly #bell: Bell;
   #places: LogPlaces;
+  /** Of attempts that were read before: what is kept of one is there again where the next was refused. */
+  readonly #left = new Map<number, LogPlaces>();
   /** As its host was asked last. */
   #asked: string | undefined;
   #failure: Failure | null = null;
@@ -203,13 +210,19 @@ class Follower {
       yield* fromWhatWasKept(now, this.#wanted(), this.#signal);
     }
     // One that was refused before it began has left nothing.
-    this.#places = placesIn(this.#places, isOfBefore && isOver ? keptOf : attempt.number);
+    this.#turnTo(isOfBefore && isOver ? keptOf : attempt.number);
     if (this.#read?.attempt === attempt.number) {
       return isBuild || jobHasEnded(job.state) ? this.#read.verdict : await this.#waits();
     }
     if (isOver) return yield* this.#kept(now);
     const said = yield* this.#said(now);
     return said === undefined ? undefined : endWith(said);
+  }
+
+  #turnTo(attempt: number): void {
+    if (this.#places.attempt === attempt) return;
+    this.#left.set(this.#places.attempt, this.#places);
+    this.#places = this.#left.get(attempt) ?? placesIn(this.#places, attempt);
   }
 
   async *#kept(now: Begun): AsyncGenerator<LogPart, undefined, void> {

@@ -292,6 +292,29 @@ it('what an attempt that failed has said is there until the next one says someth
   });
 });
 
+it('what a follower has read of an attempt is not said again where the next was refused', async () => {
+  const { read, put, job, news, rows } = await openJob();
+  const [first] = job.attempts as [Job['attempts'][number]];
+  const failed = { ...first, state: 'failed' as const, ended_at: secondOf(30) };
+  const of = { ...news({ ...job, state: 'failed' }) };
+  await put({ ...job, state: 'queued', attempts: [failed] }, of, rows);
+  const silent = new Host(() => ({ kind: 'end', failure: gone }));
+  const parts: LogPart[] = [];
+  const reading = (async () => {
+    for await (const part of read(silent)) parts.push(part);
+  })();
+  await expect.poll(() => textOf(entriesOf(parts))).toEqual(whole);
+
+  await put({ ...job, state: 'preparing', attempts: [failed, { ...first, number: 2 }] }, of);
+  await expect.poll(() => silent.asked.length).toBe(1);
+  const refused = { ...failed, number: 2, begun: false };
+  await put({ ...job, state: 'failed', attempts: [failed, refused] }, of);
+  await reading;
+
+  expect(textOf(entriesOf(parts))).toEqual(whole);
+  expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+});
+
 it('a follower waits for a job to be begun, and for the next step, without asking its host meanwhile', async () => {
   const { read, put, job, news, end, clock, reports } = await openJob();
   await put({ ...job, attempts: [], state: 'queued' }, undefined);
@@ -602,6 +625,28 @@ describe('what a build says', () => {
 
     expect(textsOf(parts)).toEqual(texts);
     expect(parts.at(-1)).toEqual({ kind: 'end', failure: null });
+  });
+
+  it('is not said again where the next attempt has ended before its build said anything', async () => {
+    const { read, put, job, outputs, rows } = await openBuild(0);
+    const [first] = job.attempts as [Job['attempts'][number]];
+    const failed = { ...first, state: 'failed' as const, ended_at: secondOf(30) };
+    const before = jobNews({ ...job, state: 'failed' }, unbegun, { outputs: outputs.slice(0, 1) });
+    const ahead = { ...before, ahead: { attempt: 2, state: 'preparing' as const, outputs: [] } };
+    await put({ ...job, state: 'queued', attempts: [failed] }, before, rows.slice(0, 1));
+    const silent = new Host(() => ({ kind: 'end', failure: gone }));
+    const parts: LogPart[] = [];
+    const reading = (async () => {
+      for await (const part of read(silent)) parts.push(part);
+    })();
+    await expect.poll(() => textsOf(parts)).toEqual(texts);
+
+    await put({ ...job, state: 'preparing', attempts: [failed, { ...first, number: 2 }] }, ahead);
+    await expect.poll(() => silent.asked.length).toBe(1);
+    await put({ ...job, state: 'failed', attempts: [failed, { ...failed, number: 2 }] }, ahead);
+    await reading;
+
+    expect(textsOf(parts)).toEqual(texts);
   });
 
   it('comes before the steps for who follows the job, and is left out of what was kept of all of them', async () => {
