@@ -77,7 +77,7 @@ export class HostRoom implements EngineRoom {
     const jobs = this.#options.jobs.all();
     return {
       isShort: this.#options.isShort(),
-      evictable: Math.min(roomIn(look, neededBy(jobs)), await this.#used()),
+      evictable: roomIn(look, neededBy(jobs)),
       held: heldBy(jobs, { ...look, jobs: this.#written }),
     };
   };

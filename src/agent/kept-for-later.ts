@@ -142,12 +142,15 @@ export class KeptForLater {
     };
     let left = await free(false);
     // Where measuring takes too long, nothing waits for it.
-    if (left.some((each) => each.bytes === null)) left = await free(true).catch(() => left);
+    if (left.some((each) => (each.idle ? lastBytes(each) : each.bytes) === null))
+      left = await free(true).catch(() => left);
     // The largest of those that together are said to have more than there is gives least of it: it goes first, and others not in vain.
     if (sumOf(left.map(roomOf)) > (await used())) left = left.toSorted((one, other) => roomOf(other) - roomOf(one));
     for (const [at, each] of left.entries()) {
       const before = await missing();
       if (isAllOrNothing && Math.min(sumOf(left.slice(at).map(roomOf)), await used()) < before) return;
+      // Nobody's services are ended for nothing.
+      if (each.idle && roomOf(each) === 0) continue;
       if (!(await this.#tryRemove(each, reason))) continue;
       await settle(before, roomOf(each));
       if (await isOver()) return;
@@ -173,13 +176,14 @@ export class KeptForLater {
     };
     const { kept, unusedBytes } = await this.look({ measure: false });
     const isMoreUnused = unusedBytes > this.#unusedBytes;
-    this.#unusedBytes = unusedBytes;
     const before = kept.filter(isNew);
     if (before.length === 0) {
+      this.#unusedBytes = unusedBytes;
       if (isMoreUnused) this.#options.onChange();
       return undefined;
     }
     const look = await this.look({ measure: true });
+    this.#unusedBytes = unusedBytes;
     this.#measured = new Set(look.kept.filter(({ idle }) => idle).map(stateOf));
     const unknown = look.kept.flatMap((each) => (each.kind === 'cache' && each.bytes === null ? [each.volume] : []));
     const isKnown = before.some((each) => each.kind === 'image' || !unknown.includes(each.volume));

@@ -27,7 +27,7 @@ const costlyBytes = 2 ** 20;
 
 /**
  * Keeps checkpoints that have changed while the job runs, the first as soon as it is there, until the signal is aborted. Resolves when
- * nothing of that is under way any more: what is being read is given up at once, and what was read whole is kept first.
+ * nothing of that is under way any more: what is being read is given up at once, and what is being kept is kept first.
  */
 export async function watchCheckpoints(
   job: RunningJob,
@@ -92,12 +92,18 @@ function tellUnsettled(job: RunningJob, { name, path }: PlannedOutput): void {
   job.emit('output.unsettled', message, { output: name, path });
 }
 
-/** Keeps the logs of all that ran, and every output. Returns why the job has failed if a required one is not there. */
-export async function keepOutputs(job: RunningJob): Promise<Failure | undefined> {
+/** A required output that is not there. */
+export interface LostOutput {
+  readonly name: string;
+  readonly failure: Failure;
+}
+
+/** Keeps the logs of all that ran, and every output. Returns the first required one that is not there. */
+export async function keepOutputs(job: RunningJob): Promise<LostOutput | undefined> {
   const { outputs, running } = job.ground.jobs;
   if (!outputs) return undefined;
   await Promise.all(job.parts.filter(({ id }) => job.step(id).container_id !== null).map(({ id }) => keepLog(job, id)));
-  let missing: Failure | undefined;
+  let lost: LostOutput | undefined;
   for (const output of job.plan.outputs) {
     try {
       const kept = await take(job, output, toItsEnd(), output.type === 'checkpoint' ? cutAt(job, output) : undefined);
@@ -106,20 +112,17 @@ export async function keepOutputs(job: RunningJob): Promise<Failure | undefined>
       const { name, path, volume, required } = output;
       const facts = { output: name, path };
       const reason = `It is ${name}, at ${path} of the volume ${volume}.`;
-      if (required) missing ??= failureOf(new AgentError('output.missing', { ...facts, reason }));
+      if (required) lost ??= { name, failure: failureOf(new AgentError('output.missing', { ...facts, reason })) };
       else job.emit('output.missing', `${name} does not exist, and is not required.`, facts);
     } catch (error) {
       if (error instanceof JobLetGo) throw error;
       note(job, output, error);
-      if (!output.required) continue;
-      // Of this one the job fails, which says the same.
-      if (missing === undefined) job.unwarn({ kind: 'output', name: output.name });
-      missing ??= failureOf(error);
+      if (output.required) lost ??= { name: output.name, failure: failureOf(error) };
     }
   }
   running.assertHeld();
   noteOutputs(job);
-  return missing;
+  return lost;
 }
 
 /**
@@ -143,6 +146,7 @@ async function keepLog(job: RunningJob, id: string): Promise<void> {
   const signal = toItsEnd();
   try {
     await jobs.outputs?.takeLog(job.id, id, engine.logs(containerName(job.id, id), { signal, follow: false }), signal);
+    job.unwarn({ kind: 'log', name: id });
   } catch (error) {
     log.warn({ service: id, err: error }, 'log of a step could not be kept');
     const message = `The log of ${id} could not be kept.`;

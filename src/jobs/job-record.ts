@@ -189,7 +189,7 @@ const checkStates: { readonly [S in StepReport['state']]: CheckReport['state'] }
 /** Bytes of a report that travels in one message with other things. */
 export const mostReportBytes = 384 * 1024;
 
-/** The same without the results, and where need be the details of failures, that a message has no room for. */
+/** The same without the results and outputs of checks, and where need be without warnings and details of failures, that a message has no room for. */
 export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport {
   const report = reportOf(job);
   const fits = (each: JobReport) => Buffer.byteLength(JSON.stringify(each)) <= mostReportBytes;

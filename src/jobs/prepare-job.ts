@@ -110,7 +110,9 @@ export async function provideInput(job: RunningJob, input: JobInput, signal: Abo
     signal.throwIfAborted();
     if (input.required) throw error;
     const { code, message: why } = failureOf(error);
-    const message = `${input.id} could not be fetched and is not required. ${why}`;
+    // What else went wrong is of the host, and names what is there.
+    const reason = error instanceof AgentError ? ` ${why}` : '';
+    const message = `${input.id} could not be fetched and is not required.${reason}`;
     job.warn({ kind: 'input', name: input.id, code, message });
     job.emit('input.left_out', message, { input: input.id, code });
   }

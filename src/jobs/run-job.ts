@@ -159,8 +159,10 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     over.abort();
     // What it has begun to keep is older than what is kept now.
     await watching;
-    const missing = await keepOutputs(job);
-    const { state, failure } = verdictOf(job, stop.signal, trouble ?? missing);
+    const lost = await keepOutputs(job);
+    const { state, failure } = verdictOf(job, stop.signal, trouble ?? lost?.failure);
+    // That says the same.
+    if (lost && failure === lost.failure) job.unwarn({ kind: 'output', name: lost.name });
     job.move(state, { failure, ended_at: new Date().toISOString() });
     job.emit('job.ended', failure?.message ?? 'The job has succeeded.', { to: state, code: failure?.code ?? null });
   } finally {

@@ -241,6 +241,8 @@ export class ServiceGroups {
       assertGone(await takeContainers(id, job.ground.engine, toItsEnd()));
     }
     const group = this.#groups.get(id) ?? (await this.#begin(job, id));
+    // One that could not be ended before is in use again.
+    this.#ending.delete(id);
     group.users.add(job);
     job.shared = group.job;
     return group;
@@ -266,7 +268,6 @@ export class ServiceGroups {
     ready.catch((error: unknown) => failed.abort(error));
     const group = { job, services, failed, ready, users, idleSince: Date.now() };
     this.#strays.delete(id);
-    this.#ending.delete(id);
     this.#groups.set(id, group);
     return group;
   }

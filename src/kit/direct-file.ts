@@ -10,6 +10,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 const { O_WRONLY, O_CREAT, O_TRUNC, O_DIRECT = 0 } = constants;
 /** Of every disk: those with smaller ones take these as well. */
 const blockBytes = 4096;
+/** Said by file systems that do not write so, or not from there. */
+const refusals = new Set(['EINVAL', 'EOPNOTSUPP', 'ENOTSUP']);
 /** A smaller file is soon read by somebody, and is in no one's way. */
 const leastBytes = 16 * 2 ** 20;
 
@@ -46,8 +48,11 @@ export class DirectFile {
   }
 
   async close(): Promise<void> {
-    await this.#direct?.close();
-    await this.#usual.close();
+    try {
+      await this.#direct?.close();
+    } finally {
+      await this.#usual.close();
+    }
   }
 
   async #write(bytes: Uint8Array): Promise<number> {
@@ -56,9 +61,10 @@ export class DirectFile {
       try {
         return (await this.#direct.write(bytes, 0, whole, this.#offset)).bytesWritten;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
-        await this.#direct.close();
+        if (!refusals.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        const refused = this.#direct;
         this.#direct = undefined;
+        await refused.close();
       }
     }
     return (await this.#usual.write(bytes, 0, bytes.length, this.#offset)).bytesWritten;

@@ -177,12 +177,9 @@ describe('a control plane on a disk that is full', () => {
     const cut = await putWith(5 * mebibyte);
     const rest = await put(2 * mebibyte);
 
-    const saying = (message: string) => ({
-      ...{ status: 507, kept: 2 * mebibyte },
-      body: { error: { code: 'disk.full', message: expect.stringContaining(message) } },
-    });
-    expect(reserved).toMatchObject(saying('The disk of the control plane has no room for revisions.'));
-    expect(cut).toMatchObject(saying(`There is no room for ${push.id}.`));
+    const message = expect.stringContaining('The disk of the control plane has no room for revisions.');
+    const full = { status: 507, kept: 2 * mebibyte, body: { error: { code: 'disk.full', message } } };
+    expect([reserved, cut]).toMatchObject([full, full]);
     expect(rest).toMatchObject({ status: 200, body: { received: tar.length } });
     // What was sent goes once it is judged.
     await eventually(async () => {

@@ -8,8 +8,9 @@ export function readComputalotJob(document: unknown): ReadJob {
   const read = readManifest(document);
   if (!read.ok) return read;
   const { manifest, warnings } = read;
+  const { gpu_memory_mib: _ofItsHost, ...asks } = needsOf(manifest.requirements ?? {});
   return {
-    ...{ ok: true, warnings, needsRevision: true, hidden: {}, asks: needsOf(manifest.requirements ?? {}) },
+    ...{ ok: true, warnings, needsRevision: true, hidden: {}, asks },
     plan: (wish) => planOf(manifest, wish),
     nameOf: (step) => step,
   };

@@ -119,16 +119,17 @@ export class PieceFiles {
   }
 
   /** `disk.full` where what else is on this disk would not keep its room. */
-  async assertRoom(): Promise<void> {
+  async assertRoom(file?: string): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const { bavail, blocks, bsize } = await statfs(this.folder);
     if (bavail * bsize >= Math.min(reserveBytes, (blocks * bsize) / 20)) return;
-    throw new AgentError('disk.full', { reason: `The disk of the control plane has no room for ${this.#what}.` });
+    const reason = `The disk of the control plane has no room for ${this.#what}.`;
+    throw new AgentError('disk.full', { reason, ...(file !== undefined && { file }) });
   }
 
   /** As it comes, as long as there is room; fails like `assertRoom`. */
-  whileRoom(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-    return checkEach(lookBytes, () => this.assertRoom(), chunks);
+  whileRoom(chunks: AsyncIterable<Buffer>, file?: string): AsyncIterable<Buffer> {
+    return checkEach(lookBytes, () => this.assertRoom(file), chunks);
   }
 
   /** The file, open for reading; undefined where it is not whole. */
@@ -174,7 +175,7 @@ export class PieceFiles {
     if (offset !== there && offset !== 0) {
       throw new AgentError('resource.conflict', { reason: `${name} goes on at ${there}, not at ${offset}.` });
     }
-    await this.assertRoom();
+    await this.assertRoom(name);
     await mkdir(join(this.folder, group), { recursive: true, mode: 0o700 });
     // Cut while it waited: what is there stays.
     if (piece.destroyed) throw new AgentError('server.busy', { reason: 'The connection of the piece is gone.' });
@@ -280,7 +281,7 @@ async function write(piece: Readable, { file, part, offset, hash, files }: Writi
     let left = file.size - offset;
     // The request outlives what is wrong with it: its answer is on the same connection.
     const chunks = givenBack(piece.iterator({ destroyOnReturn: false }));
-    for await (const bytes of files.whileRoom(inPieces(chunks, next))) {
+    for await (const bytes of files.whileRoom(inPieces(chunks, next), file.name)) {
       left -= bytes.length;
       if (left < 0) throw file.tooLong();
       hash?.update(bytes);

@@ -227,14 +227,9 @@ function mount(app: FastifyInstance, route: Route, options: HttpOptions & Mounte
         requests.note(request, { actor: tokenId });
       };
       if (route.allow === 'anyone') limits.count('address', `${addressOf(request.raw.socket)} ${route.path}`);
-      const answer = await runRoute(route, raw, {
-        store,
-        now: options.now(),
-        clock: options.now,
-        checkAnswers,
-        audit,
-        onKnown,
-      });
+      const ground = { store, now: options.now(), clock: options.now, checkAnswers, audit, onKnown };
+      // What nobody wants of a file any more stands before the next request on its connection.
+      const answer = await runRoute(route, raw, ground).finally(() => route.file && request.raw.resume());
       if ('contentType' in answer && answer.isKnown) door.letIn(request.raw.socket);
       return send(reply, answer);
     },

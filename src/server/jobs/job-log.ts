@@ -367,8 +367,9 @@ async function* fromWhatWasKept(
 }
 
 /** Of all steps where there is none: no trouble of the log, but what has become of the job. */
-function noLog({ id, needs, reason }: Job): LogEnd {
-  const parts = ['No step of the job was begun, so none has written anything.', ...(needs.builds ? [noBuild] : [])];
+function noLog({ id, needs, reason, attempts }: Job): LogEnd {
+  const builds = needs.builds === true && attempts.length > 0;
+  const parts = ['No step of the job was begun, as far as its host has said.', ...(builds ? [noBuild] : [])];
   const notice = [...parts, reason, `\`gpuaas jobs describe ${id}\` says what became of it.`].join(' ');
   return { kind: 'end', failure: null, notice };
 }

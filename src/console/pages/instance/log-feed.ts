@@ -109,6 +109,16 @@ export class LogFeed {
   }
 }
 
+interface LogEnding {
+  readonly failure: Failure | null;
+  readonly notice?: string;
+}
+
+/** Why there is no more of it, or nothing at all. */
+function reasonOf({ failure, notice }: LogEnding): string | undefined {
+  return failure?.message ?? notice;
+}
+
 /** Reads a log from its beginning to its present end; `tell` says how many lines there are so far. */
 export function wholeLog(path: string, signal: AbortSignal, tell: (lines: number) => void): Promise<LogLine[]> {
   const lines: LogLine[] = [];
@@ -123,8 +133,8 @@ export function wholeLog(path: string, signal: AbortSignal, tell: (lines: number
             lines.push(gapLine((data as { dropped: number | null }).dropped, lines.at(-1)?.time ?? ''));
           }
           if (event === 'end') {
-            const { failure } = data as { failure: Failure | null };
-            if (failure && lines.length === 0) failed(new Error(failure.message));
+            const reason = reasonOf(data as LogEnding);
+            if (reason !== undefined && lines.length === 0) failed(new Error(reason));
             else done(lines);
           }
           tell(lines.length);

@@ -222,12 +222,12 @@ it('renders a project with what it asks for itself, and says only of the rest th
   };
 
   const whole = await rendered({ cpu: 2, memory_mb: 512 });
-  const some = await rendered({ gpu_count: 1, cpu: 2 });
+  const some = await rendered({ gpu_count: 1, gpu_memory_mb: 24_576, cpu: 2 });
 
   expect(whole).toEqual({
     ...{ resources: { gpu_count: 0, cpu_cores: 2, memory_gib: 0.5 }, sandbox: 'gvisor', later: [] },
   });
-  expect(some).toMatchObject({ resources: { gpu_count: 1, cpu_cores: 2, memory_gib: 1 } });
+  expect(some.resources).toEqual({ gpu_count: 1, cpu_cores: 2, memory_gib: 1 });
   expect(some.later).toEqual(['/plan/resources/memory_gib', '/plan/steps/0/resources/memory_gib']);
 });
 

@@ -392,7 +392,7 @@ describe.each([true, false])('a job of which no step was begun (follow: %s)', (f
     const notice = expect.stringMatching(
       builds
         ? `There is no log of a build: its image was there already.* ${failed} \`gpuaas jobs describe job-1\``
-        : `^No step of the job was begun, so none has written anything. ${failed} \`gpuaas jobs describe job-1\``,
+        : `^No step of the job was begun, as far as its host has said. ${failed} \`gpuaas jobs describe job-1\``,
     );
     expect(parts).toEqual([{ kind: 'end', failure: null, notice }]);
   });
