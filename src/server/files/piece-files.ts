@@ -21,7 +21,7 @@ import { inPieces } from '../../kit/in-pieces.ts';
 import { measureFile } from '../../kit/measure-file.ts';
 import { KeyedMutex } from '../../kit/mutex.ts';
 import { namesIn } from '../../kit/names-in.ts';
-import { checkEach } from '../../kit/passing.ts';
+import { checkEach, type Passing } from '../../kit/passing.ts';
 
 /** A file that was announced. Group and name are no paths: whoever takes them from a stranger has judged them. */
 export interface AnnouncedFile {
@@ -49,7 +49,7 @@ interface Known {
 /** Or a twentieth of a small disk: files never take it from the store. */
 const reserveBytes = 2 ** 30;
 const writtenAtOnce = 512 * 1024;
-/** Written between two looks at what is left of the disk: by all that write at once, less than the reserve. */
+/** Written between two looks at what is left of the disk, by each that writes: little of the reserve. */
 const lookBytes = 4 * 2 ** 20;
 
 export class PieceFiles {
@@ -182,7 +182,8 @@ export class PieceFiles {
     const { hash, synced } = this.#goOn(part, offset);
     try {
       if (offset > 0 && statsOf(part)?.size !== offset) await truncate(part, offset);
-      await write(piece, { file, part, offset, hash, files: this });
+      const passing: Passing = (chunks) => this.whileRoom(chunks, name);
+      await write(piece, { file, part, offset, hash, passing });
       await synced;
       if (statsOf(part)?.size === size) await syncFile(part);
     } catch (error) {
@@ -263,11 +264,11 @@ interface Writing {
   readonly part: string;
   readonly offset: number;
   readonly hash: Hash | undefined;
-  readonly files: PieceFiles;
+  readonly passing: Passing;
 }
 
 /** Resolves when all of the piece is in the file, and in the hash. What comes next is taken while what came before is written. */
-async function write(piece: Readable, { file, part, offset, hash, files }: Writing): Promise<void> {
+async function write(piece: Readable, { file, part, offset, hash, passing }: Writing): Promise<void> {
   const target = await DirectFile.open(part, offset, file.size);
   // One is written while the other is filled.
   const buffers = [pageBuffer(writtenAtOnce), pageBuffer(writtenAtOnce)] as const;
@@ -281,7 +282,7 @@ async function write(piece: Readable, { file, part, offset, hash, files }: Writi
     let left = file.size - offset;
     // The request outlives what is wrong with it: its answer is on the same connection.
     const chunks = givenBack(piece.iterator({ destroyOnReturn: false }));
-    for await (const bytes of files.whileRoom(inPieces(chunks, next), file.name)) {
+    for await (const bytes of passing(inPieces(chunks, next))) {
       left -= bytes.length;
       if (left < 0) throw file.tooLong();
       hash?.update(bytes);
