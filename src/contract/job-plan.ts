@@ -5,10 +5,13 @@
  * later are typed references, and what a container may do is judged by the same policy as that of any workload.
  */
 import { type Static, Type } from 'typebox';
+import { ExeScript } from './exe-script.ts';
 import { identifierPattern } from './identifiers.ts';
-import { BuildImage } from './job-build.ts';
+import { BuildImage, revisionReference } from './job-build.ts';
+import { JobEgress } from './job-egress.ts';
 import { JobInput } from './job-inputs.ts';
 import { EnvValue, ListValue, Reference, StepId, TextValue } from './job-values.ts';
+import { PlanPayload, SignedManifest } from './payload-manifest.ts';
 import { taggedUnion } from './tagged-union.ts';
 import {
   absolutePath,
@@ -67,7 +70,31 @@ export const JobIdentity = Type.Object(
   { ...closed, description: 'Which job it is and whom it belongs to.' },
 );
 
-export const JobImageSource = taggedUnion('kind', [RegistryImage, BuildImage], 'Where it comes from.');
+const PayloadImage = Type.Object(
+  {
+    kind: Type.Literal('payload', { description: 'The host downloads it, or pulls it by digest, as a manifest says.' }),
+    payload: Type.Array(PlanPayload, {
+      minItems: 1,
+      maxItems: 64,
+      description: 'As the manifest has them; the host takes the first that is for its platform.',
+    }),
+  },
+  { ...closed, description: 'An image of a computation payload manifest.' },
+);
+export type PayloadImage = Static<typeof PayloadImage>;
+
+/** How a receipt and people name such an image: by the hashes that it may have. */
+function payloadReference({ payload }: PayloadImage): string {
+  return [...new Set(payload.map(({ hash }) => hash))].join(' or ').slice(0, 512);
+}
+
+export const JobImageSource = taggedUnion('kind', [RegistryImage, BuildImage, PayloadImage], 'Where it comes from.');
+
+/** How a receipt and people name it: a registry image by its reference, what is built or downloaded by what it is made of. */
+export function imageName(source: Static<typeof JobImageSource>): string {
+  if (source.kind === 'registry') return source.reference;
+  return source.kind === 'build' ? revisionReference(source) : payloadReference(source);
+}
 
 const JobImage = Type.Object(
   {
@@ -256,6 +283,11 @@ export const JobStep = Type.Object(
       description: 'Groups run one after another in order of first appearance, the steps of one side by side.',
     }),
     ...container,
+    script: Type.Optional({
+      ...ExeScript,
+      description:
+        'Commands that are run in its container, in place of `entrypoint` and `command`. Such a step is the only one of its plan.',
+    }),
     aliases: Type.Array(
       Type.String({ pattern: '^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$', description: 'A host name.' }),
       { maxItems: 16, description: 'Names beside its id by which the others of the job reach it.' },
@@ -364,8 +396,15 @@ export const JobPlan = Type.Object(
     steps: Type.Array(JobStep, { minItems: 1, maxItems: maxSteps, description: 'The job proper.' }),
     outputs: Type.Array(JobOutput, { maxItems: 64, description: 'What is kept.' }),
     read_only_root: Type.Boolean({ description: 'True if containers can write to their volumes only.' }),
-    network: Type.Enum(['none', 'bridge'], {
-      description: '`none`: no network at all. `bridge`: one of its own, with a way out and none in.',
+    network: Type.Enum(['none', 'bridge', 'allow_list'], {
+      description:
+        '`none`: no network at all. `bridge`: one of its own, with a way out and none in. `allow_list`: one of its own without any way out but a proxy that lets through what `egress` names.',
+    }),
+    egress: Type.Optional(JobEgress),
+    signed_manifest: Type.Optional({
+      ...SignedManifest,
+      description:
+        'What the job was promised to keep to. The host holds the plan against it, and decides whom it believes.',
     }),
     on_failure: Type.Enum(['stop', 'continue'], {
       description: 'Whether later groups run after a step that failed. The job has failed either way.',

@@ -1,6 +1,7 @@
 /** What a host says of a job: while it runs, at its end, and as the output of its tasks. */
 import { type Static, Type } from 'typebox';
 import { bounds } from './bounds.ts';
+import { CommandReport, maxCommands } from './exe-script.ts';
 import { Failure } from './failures.ts';
 import { identifierPattern } from './identifiers.ts';
 import { InputCommit } from './job-inputs.ts';
@@ -32,6 +33,12 @@ export const StepReport = Type.Object(
       Type.String({ pattern: '^(?!__proto__$)' }),
       Type.Array(Type.String({ maxLength: 65_536 }), { maxItems: 1000, description: 'Groups of all matches.' }),
       { maxProperties: 64, additionalProperties: false, description: 'What was read out of its log, by name.' },
+    ),
+    commands: Type.Optional(
+      Type.Array(CommandReport, {
+        maxItems: maxCommands,
+        description: 'Of a step with a script, each of its commands.',
+      }),
     ),
     failure: Type.Union([Failure, Type.Null()], {
       description: 'Why it did not succeed; null if it did, or is not done.',

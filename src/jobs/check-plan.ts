@@ -1,6 +1,7 @@
 /** Holds a plan against itself and against what the operator allows, before anything is done. */
 import type { BuildImage } from '../contract/job-build.ts';
-import type { JobPlan } from '../contract/job-plan.ts';
+import type { JobPlan, PayloadImage } from '../contract/job-plan.ts';
+import { ociReference } from '../contract/payload-manifest.ts';
 import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
@@ -18,13 +19,25 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
     ...findingsOfPlan(plan),
     ...plan.images.flatMap(({ source }, index) => {
       const path = `/images/${index}/source`;
-      return source.kind === 'registry'
-        ? [judgeImage(source.reference, `${path}/reference`, policy)]
-        : judgeBuild(source, path, plan, policy);
+      if (source.kind === 'registry') return [judgeImage(source.reference, `${path}/reference`, policy)];
+      return source.kind === 'build' ? judgeBuild(source, path, plan, policy) : judgePayload(source, path, policy);
     }),
     { failure: 'task.invalid', errors: checkLogs(plan) },
+    { failure: 'task.unsupported', errors: notYet(plan) },
     ...judgeSandbox(plan, policy),
   ]);
+}
+
+/** What a plan may say, and this agent does not carry out. Never done by halves: refused. */
+function notYet({ images, steps, network, signed_manifest: manifest }: JobPlan): PathError[] {
+  const message = 'is not carried out by this agent';
+  const refused = (isThere: boolean, path: string) => (isThere ? [{ path, code: 'unsupported', message }] : []);
+  return [
+    ...images.flatMap(({ source }, index) => refused(source.kind === 'payload', `/images/${index}/source/kind`)),
+    ...steps.flatMap(({ script }, index) => refused(script !== undefined, `/steps/${index}/script`)),
+    ...refused(network === 'allow_list', '/network'),
+    ...refused(manifest !== undefined, '/signed_manifest'),
+  ];
 }
 
 /** What a part says and what a build says are kept by their names. */
@@ -54,6 +67,13 @@ function judgeBuild({ bases, network }: BuildImage, path: string, plan: JobPlan,
       judgeImage(reference, `${path}/bases/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, policy),
     ),
   ];
+}
+
+function judgePayload({ payload }: PayloadImage, path: string, policy: HostPolicy): Finding[] {
+  return payload.flatMap((each, index) => {
+    const reference = ociReference(each);
+    return reference === undefined ? [] : [judgeImage(reference, `${path}/payload/${index}/urls/0`, policy)];
+  });
 }
 
 function judgeImage(reference: string, path: string, policy: HostPolicy): Finding {

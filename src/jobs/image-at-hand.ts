@@ -2,10 +2,10 @@
 import type { ImageFacts } from '../policy/container-request.ts';
 import type { RunningJob } from './running-job.ts';
 
-/** `reference`: as the plan pins it, or its id where this host has built it. */
+/** `reference`: as the plan pins it, or its id where this host has built or imported it. */
 export function imageAtHand({ plan, images }: RunningJob, id: string): { reference: string; facts: ImageFacts } {
   const source = plan.images.find((image) => image.id === id)?.source;
   const facts = images.get(id);
   if (!source || !facts) throw new Error(`the image ${id} is not there`);
-  return { reference: source.kind === 'build' ? facts.id : source.reference, facts };
+  return { reference: source.kind === 'registry' ? source.reference : facts.id, facts };
 }

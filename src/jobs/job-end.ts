@@ -1,7 +1,7 @@
 /** The end of a job: what is kept of it, what it leaves, and what is signed about it. */
 
 import { AgentError, type Failure } from '../contract/failures.ts';
-import { revisionReference } from '../contract/job-build.ts';
+import { imageName } from '../contract/job-plan.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
@@ -196,15 +196,13 @@ export function signReceipt(job: RunningJob): string | null {
     plan_sha256: planHash(plan),
     images: plan.images.map(({ id, source }) => ({
       ...{ id, image_id: record.images[id] ?? null },
-      ...(source.kind === 'registry'
-        ? { reference: source.reference }
-        : {
-            reference: revisionReference(source),
-            provenance: {
-              ...{ revision_sha256: source.revision_sha256, bases: Object.values(source.bases) },
-              ...{ builder: 'docker-classic', engine: record.builders?.[id] ?? null },
-            },
-          }),
+      reference: imageName(source),
+      ...(source.kind === 'build' && {
+        provenance: {
+          ...{ revision_sha256: source.revision_sha256, bases: Object.values(source.bases) },
+          ...{ builder: 'docker-classic' as const, engine: record.builders?.[id] ?? null },
+        },
+      }),
     })),
     inputs: plan.inputs.map(({ id }) => {
       const { sha256 = null, commit } = record.inputs[id] ?? {};

@@ -35,10 +35,12 @@ async function allOf(work: readonly Promise<void>[]): Promise<void> {
 async function obtainImage(job: RunningJob, image: JobPlan['images'][number], signal: AbortSignal): Promise<void> {
   const { id, source } = image;
   const pull = async (reference: string) => void (await pullImage(job, image, reference, signal));
-  const facts =
-    source.kind === 'build'
-      ? await obtainBuilt(job, { id, source, pull }, signal)
-      : await pullImage(job, image, source.reference, signal);
+  const obtain = async () => {
+    if (source.kind === 'registry') return await pullImage(job, image, source.reference, signal);
+    if (source.kind === 'build') return await obtainBuilt(job, { id, source, pull }, signal);
+    throw new AgentError('task.unsupported', { reason: 'This agent gets no images of computation payload manifests.' });
+  };
+  const facts = await obtain();
   job.images.set(id, facts);
   if (job.record.images[id] === facts.id) return;
   const { images, builders = {} } = job.record;

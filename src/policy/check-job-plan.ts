@@ -4,6 +4,7 @@
  * is reported at once. What a container may do is judged again where it is made.
  */
 import { RE2JS } from 're2js';
+import type { ExeCommand } from '../contract/exe-script.ts';
 import { maxInlineBytes } from '../contract/job-inputs.ts';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
 import type { ListValue, Reference, TextValue } from '../contract/job-values.ts';
@@ -42,6 +43,8 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...checkCaches(plan, parts),
         ...plan.inputs.flatMap(checkInput),
         ...plan.outputs.flatMap(checkOutput),
+        ...checkEgress(plan),
+        ...checkScripts(plan),
       ],
     },
     { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
@@ -332,6 +335,49 @@ function whyUnreadable(regex: string): string | undefined {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+function checkEgress({ network, egress }: JobPlan): PathError[] {
+  if ((network === 'allow_list') === (egress !== undefined)) return [];
+  const message = egress ? 'is only for the network allow_list' : 'must say what the network allow_list lets through';
+  return [{ path: '/egress', code: 'network', message }];
+}
+
+/** One step alone, whose container does nothing of its own; getting ready comes first, and the end last. */
+function checkScripts({ steps, services }: JobPlan): PathError[] {
+  return steps.flatMap(({ script, command, entrypoint, expose, restart, depends_on, stops_with, results }, index) => {
+    if (!script) return [];
+    const path = `/steps/${index}`;
+    const isAlone = steps.length === 1 && services.length === 0;
+    const others = { command, entrypoint, expose, depends_on, stops_with, results };
+    return [
+      ...(isAlone ? [] : [{ path: `${path}/script`, code: 'alone', message: 'must be of the only step of the plan' }]),
+      ...Object.entries(others).flatMap(([key, value]) =>
+        value === undefined || (Array.isArray(value) && value.length === 0)
+          ? []
+          : [{ path: `${path}/${key}`, code: 'script', message: 'must be left out of a step with a script' }],
+      ),
+      ...(restart.policy === 'no'
+        ? []
+        : [{ path: `${path}/restart/policy`, code: 'script', message: 'must be no for a step with a script' }]),
+      ...errorsOfOrder(script, `${path}/script`),
+    ];
+  });
+}
+
+/** `deploy` and `start` at most once and before what needs them, `terminate` at the end; paths below `path`. */
+export function errorsOfOrder(script: readonly ExeCommand[], path = ''): PathError[] {
+  const words = script.map((command) => Object.keys(command)[0] ?? '');
+  const wrong = (index: number, message: string) => ({ path: `${path}/${index}`, code: 'order', message });
+  return words.flatMap((word, index) => {
+    if (word === 'deploy' && index > 0) return [wrong(index, 'deploy must be the first command')];
+    if (word === 'terminate' && index < words.length - 1) return [wrong(index, 'terminate must be the last command')];
+    if (word !== 'start') return [];
+    const before = words.slice(0, index);
+    return before.includes('start') || before.includes('run')
+      ? [wrong(index, 'start must come once, before the first run')]
+      : [];
+  });
 }
 
 /** Its network has so many addresses; a container has its share of what the job gets. */

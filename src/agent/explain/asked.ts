@@ -1,6 +1,6 @@
 /** What a task asks for, in a few lines for people. Never a value of an environment variable or of a file. */
-import { revisionReference } from '../../contract/job-build.ts';
-import type { JobPlan } from '../../contract/job-plan.ts';
+
+import { imageName, type JobPlan } from '../../contract/job-plan.ts';
 import type { WorkloadComposeLaunchParams } from '../../contract/workload-compose-launch.ts';
 import type { WorkloadOciControlParams } from '../../contract/workload-oci-control.ts';
 import type { WorkloadOciLaunchParams } from '../../contract/workload-oci-launch.ts';
@@ -67,14 +67,13 @@ function launchStack({ identity, document, readiness, restart, sandbox }: Worklo
   ];
 }
 
+const howToGet = { registry: '', build: 'built from ', payload: 'downloaded by ' } as const;
+
 function job({ identity, images, steps, inputs, outputs, resources, deadline_seconds }: JobPlan): string[] {
   const { gpu_count, cpu_cores, memory_gib } = resources;
   return [
     `job ${identity.display_name} (${identity.dialect}), for project ${identity.project_id}`,
-    ...images.map(
-      ({ id, source }) =>
-        `image ${id}: ${source.kind === 'build' ? `built from ${revisionReference(source)}` : source.reference}`,
-    ),
+    ...images.map(({ id, source }) => `image ${id}: ${howToGet[source.kind]}${imageName(source)}`),
     `${cpu_cores} cores, ${memory_gib} GiB of memory, ${gpu_count} GPUs, ${deadline_seconds} s at most`,
     ...listed(
       'steps',

@@ -4,10 +4,9 @@
  */
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../contract/failures.ts';
-import { revisionReference } from '../../contract/job-build.ts';
 import { maxInlineBytes } from '../../contract/job-inputs.ts';
 import { Sha256 } from '../../contract/job-outputs.ts';
-import { JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
+import { imageName, JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
 import type { PathError } from '../../contract/validate.ts';
 import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import {
@@ -136,7 +135,7 @@ export async function prepareJob(
   const { document: bare, secrets } = takeSecrets(document, read.hidden);
   const imageOf = (wanted: string) => {
     const source = before.plan.images.find((image) => image.id === wanted)?.source;
-    return source?.kind === 'build' ? revisionReference(source) : (source?.reference ?? '');
+    return source ? imageName(source) : '';
   };
   const steps = plan.steps.map(({ id: step, group, depends_on, image }) => ({
     ...{ id: step, name: read.nameOf(step), group, depends_on, image: imageOf(image) },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ExeCommand } from '../../../src/contract/exe-script.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { BuildImage } from '../../../src/contract/job-build.ts';
 import type { JobCache, JobPlan, Preflight } from '../../../src/contract/job-plan.ts';
@@ -46,6 +47,18 @@ describe('a plan', () => {
       '/steps/0/resources/shm_gib',
     ],
     ['one port twice', { steps: [step('one', { expose: [port(80), port(80)] })] }, '/steps/0/expose/1/port'],
+    ['a list of addresses that no network has', { egress: nowhere }, '/egress'],
+    ['a network that lists nothing', { network: 'allow_list' }, '/egress'],
+    ['a script beside another step', { steps: [scripted(), step('two')] }, '/steps/0/script'],
+    ['a script and a command', { steps: [{ ...scripted(), command: words('a') }] }, '/steps/0/command'],
+    [
+      'a script that is begun again',
+      { steps: [{ ...scripted(), restart: { policy: 'always', max_retries: 0 } }] },
+      '/steps/0/restart/policy',
+    ],
+    ['a late deploy', { steps: [scripted({ start: {} }, { deploy: {} })] }, '/steps/0/script/1'],
+    ['a start after a run', { steps: [scripted(date, { start: {} })] }, '/steps/0/script/1'],
+    ['an end before the end', { steps: [scripted({ terminate: {} }, date)] }, '/steps/0/script/0'],
     [
       'a dependency in another group',
       { steps: [step('one'), step('two', { depends_on: ['one'] })] },
@@ -278,6 +291,12 @@ const readOnlyCache = {
   caches: [cache('v')],
   steps: [step('one', { mounts: [{ ...mount('v', '/v'), read_only: true }] })],
 };
+const nowhere = { rules: [], any_public: [] };
+const date = { run: { entry_point: '/bin/date' } };
+function scripted(...script: ExeCommand[]) {
+  const { command: _none, ...bare } = step('one');
+  return { ...bare, script: script.length === 0 ? [date] : script };
+}
 const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });
 const inline = (text: string) => ({
   ...{ id: 'payload', source: { kind: 'inline' as const, file_name: 'payload.json', text } },
