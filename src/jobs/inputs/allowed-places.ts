@@ -3,19 +3,7 @@
  * cloud's metadata among them: judged is the address that is connected to, not the name.
  */
 import { BlockList, isIP } from 'node:net';
-
-/** IPv4 ranges that are no public addresses (IANA's registry of special purposes, multicast and what is reserved). */
-const specialV4 = [
-  ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.0.0.0/24'],
-  ...['192.0.2.0/24', '192.88.99.0/24', '192.168.0.0/16', '198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24'],
-  ...['224.0.0.0/4', '240.0.0.0/4'],
-];
-/** Of IPv6 only this is handed out, and of it not what follows: tunnels that lead to IPv4, and examples. */
-const globalV6 = ['2000::/3'];
-const specialV6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
-
-const special = listOf([...specialV4, ...specialV6]);
-const handedOut = listOf(globalV6);
+import { isPublicAddress } from '../../policy/public-address.ts';
 
 export class AllowedPlaces {
   readonly #places: ReadonlySet<string>;
@@ -33,12 +21,10 @@ export class AllowedPlaces {
     const port = url.port || (url.protocol === 'http:' ? '80' : '443');
     if (this.#places.has(`${url.hostname}:${port}`) || contains(this.#ranges, address)) return;
     if (url.protocol !== 'https:') return 'Only https is spoken with places that this host does not list.';
-    return isPublic(address) ? undefined : 'It is at an address that is not public, which this host does not list.';
+    return isPublicAddress(address)
+      ? undefined
+      : 'It is at an address that is not public, which this host does not list.';
   }
-}
-
-function isPublic(address: string): boolean {
-  return !contains(special, address) && (isIP(address) === 4 || contains(handedOut, address));
 }
 
 function contains(list: BlockList, address: string): boolean {
