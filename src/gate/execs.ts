@@ -1,5 +1,4 @@
 /** Programs inside a container of ours: made, started with or without a stream, looked at. */
-import { pipeline } from 'node:stream/promises';
 import { AgentError } from '../contract/failures.ts';
 import { checkExecCreate, checkExecStart } from '../policy/exec-request.ts';
 import { refuse } from '../policy/refusal.ts';
@@ -7,7 +6,7 @@ import { sendAnswer, sendStream } from './answers.ts';
 import { onContainer } from './container-call.ts';
 import type { GateCall, GateContext, UpgradeCall } from './context.ts';
 import { engineMessage } from './sealed-containers.ts';
-import { joinStreams, rawStreamType } from './streams.ts';
+import { joinStreams, pourOrDrain, rawStreamType } from './streams.ts';
 import { type EngineAnswer, type EngineCall, readAnswer } from './upstream.ts';
 
 const maxKnown = 4096;
@@ -62,7 +61,7 @@ export async function startExec(call: GateCall, gate: GateContext): Promise<void
   call.response.writeHead(200, { 'content-type': rawStreamType });
   call.response.flushHeaders();
   call.response.write(answer.head);
-  await pipeline(answer.upgraded, call.response);
+  await pourOrDrain(answer.upgraded, call.response);
 }
 
 /** With a protocol switch, as the engine's own clients ask for it. */

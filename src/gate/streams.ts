@@ -6,7 +6,7 @@
  * must not end what the program still has to say; only the end of the program, or an error on either side, ends both.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
-import { type Duplex, finished, type Readable } from 'node:stream';
+import { type Duplex, finished, type Readable, type Writable } from 'node:stream';
 import type { UpgradedStream } from './upstream.ts';
 
 export const rawStreamType = 'application/vnd.docker.raw-stream';
@@ -23,6 +23,26 @@ export async function joinStreams(client: Duplex, answer: UpgradedStream | Incom
   }
   client.write(rawHead(answer.statusCode ?? 502, answer.headers['content-type'] ?? 'application/json'));
   await pour(answer, client);
+}
+
+/**
+ * Resolves when the client is gone or has all of it. What a program says that nobody listens to any more is read and dropped: an
+ * engine takes one whose words do not arrive for one that has ended, and its exit code is never known.
+ */
+export function pourOrDrain(engine: Readable, client: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    // A stream that broke off must not look like one that ended.
+    finished(engine, { writable: false }, (error) => {
+      if (error) client.destroy();
+      engine.destroy();
+    });
+    finished(client, { readable: false }, () => {
+      engine.unpipe(client);
+      engine.resume();
+      resolve();
+    });
+    engine.pipe(client);
+  });
 }
 
 /** A whole answer on a socket that has no response object, and the end of the connection. */

@@ -201,6 +201,15 @@ export interface ExecResult {
 export interface ExecOptions {
   readonly signal: AbortSignal;
   readonly onOutput?: ((channel: LogChannel, text: string) => void) | undefined;
+  /** Variables beside those of the container, or in their place. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Hears how the engine calls the exec before it is started: whoever writes that down can join it later. */
+  readonly onCreated?: ((exec: string) => void) | undefined;
+  /**
+   * Join the exec of that name, whether it has ended, runs, or was never started: it is started then. So nothing is ever run
+   * twice. `engine.failed` where the engine does not know it any more.
+   */
+  readonly join?: string | undefined;
   /** Join a still running exec with the same argument vector instead of starting a second one. */
   readonly adopt?: boolean | undefined;
 }

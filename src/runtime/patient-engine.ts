@@ -58,10 +58,20 @@ export function patientEngine(
     wait: (name, signal) => retry(signal, () => engine.wait(name, signal)),
     exec: (name, argv, options) => {
       let lost = false;
+      let { join } = options;
+      // Who writes down how the engine calls it joins that one alone.
+      const { onCreated } = options;
+      const noted = onCreated && {
+        adopt: false,
+        onCreated: (exec: string) => {
+          join = exec;
+          onCreated(exec);
+        },
+      };
       return retry(options.signal, () => {
-        const again = lost;
+        const again = lost && { adopt: true };
         lost = true;
-        return engine.exec(name, argv, again ? { ...options, adopt: true } : options);
+        return engine.exec(name, argv, { ...options, ...again, ...noted, join });
       });
     },
     stats: (name, signal) => retry(signal, () => engine.stats(name, signal)),

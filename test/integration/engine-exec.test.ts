@@ -57,6 +57,23 @@ describe('a command in a container', () => {
     expect(tail).toBe('a b||$HOME|"quoted"|it\'s|*|ä|');
   });
 
+  it('has the variables of the container, and those that it is given beside them', async () => {
+    const env = { MYVAR: '42', HOME: '/mine', ODD: 'a=b "c"' };
+
+    const { tail } = await host.engine.exec(name, sh('echo "$MYVAR $HOME $ODD $(test -n "$PATH" && echo path)"'), {
+      signal: soon(),
+      env,
+    });
+
+    expect(tail).toBe('42 /mine a=b "c" path\n');
+  });
+
+  it('is refused a variable that the loader obeys', async () => {
+    const refused = host.engine.exec(name, ['true'], { signal: soon(), env: { LD_PRELOAD: '/x' } });
+
+    await expect(refused).rejects.toMatchObject({ code: 'policy.refused', detail: { errors: [{ path: '/Env/0' }] } });
+  });
+
   it('keeps the end of a long output and no more', async () => {
     let bytes = 0;
 
@@ -129,6 +146,45 @@ describe('a command that is still running', () => {
     expect(await first).toEqual({ exitCode: 9, tail: '', adopted: false });
     expect(await joined).toEqual({ exitCode: 9, tail: '', adopted: true });
     expect(other).toEqual({ exitCode: 1, tail: '', adopted: false });
+  });
+
+  it('is joined by its name, whether it runs or has ended, with the code that it ends with though it went on to speak', async () => {
+    const known = Promise.withResolvers<string>();
+    const leave = new AbortController();
+    const script =
+      'touch /tmp/named; for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done; echo once >> /tmp/once; exit 5';
+    const first = host.engine.exec(name, sh(script), { signal: leave.signal, onCreated: known.resolve });
+    await begun(name, '/tmp/named');
+    leave.abort(new Error('gone'));
+    await expect(first).rejects.toThrow('gone');
+
+    const join = await known.promise;
+    const running = await host.engine.exec(name, sh(script), { signal: soon(), join });
+    const ended = await host.engine.exec(name, sh(script), { signal: soon(), join });
+    const { tail } = await host.engine.exec(name, ['cat', '/tmp/once'], { signal: soon() });
+
+    expect([running, ended]).toEqual([1, 2].map(() => ({ exitCode: 5, tail: '', adopted: true })));
+    expect(tail).toBe('once\n');
+  });
+
+  it('is started by who joins it where nobody had started it', async () => {
+    const left = new Error('left');
+    let join = '';
+    const noted = (exec: string) => {
+      join = exec;
+      throw left;
+    };
+    await expect(host.engine.exec(name, sh('echo me'), { signal: soon(), onCreated: noted })).rejects.toBe(left);
+
+    const joined = await host.engine.exec(name, sh('echo me'), { signal: soon(), join });
+
+    expect(joined).toEqual({ exitCode: 0, tail: 'me\n', adopted: false });
+  });
+
+  it('that the engine does not know is an error', async () => {
+    const lost = host.engine.exec(name, ['true'], { signal: soon(), join: 'f'.repeat(64) });
+
+    await expect(lost).rejects.toMatchObject({ code: 'engine.failed' });
   });
 
   it('is waited for when the gate restarts in the middle of its output', async () => {

@@ -31,13 +31,14 @@ export async function runExec(
   argv: readonly string[],
   options: ExecOptions,
 ): Promise<ExecResult> {
-  const { signal } = options;
-  const running = options.adopt ? await findRunning(calls, container, argv, signal) : undefined;
+  const { signal, join } = options;
+  const wasStarted = join !== undefined && (await isStarted(calls, container, join, signal));
+  const running = wasStarted ? join : options.adopt ? await findRunning(calls, container, argv, signal) : undefined;
   if (running !== undefined) {
     return { exitCode: await untilEnded(calls, container, running, signal), tail: '', adopted: true };
   }
   const tail = new TailBuffer(execTailLength);
-  const { id, stream } = await begin(calls, container, argv, signal);
+  const { id, stream } = await begin(calls, container, argv, options);
   const isWhole = await copyOutput(stream, signal, (channel, text) => {
     tail.push(text);
     options.onOutput?.(channel, text);
@@ -67,14 +68,25 @@ function isSameCommand({ ProcessConfig: process }: ExecObject, argv: readonly st
   return running.length === argv.length && running.every((argument, index) => argument === argv[index]);
 }
 
+/** An engine starts an exec once only, whoever asks for it again. */
+async function isStarted(calls: Calls, container: string, id: string, signal: AbortSignal): Promise<boolean> {
+  const exec = await inspectExec(calls, container, id, signal);
+  if (!exec) {
+    await assertContainerRuns(calls, container, signal);
+    throw new AgentError('engine.failed', { container, reason: 'It does not know any more what it ran.' });
+  }
+  return exec.Running || (exec.ExitCode ?? undefined) !== undefined;
+}
+
 async function begin(
   calls: Calls,
   container: string,
   argv: readonly string[],
-  signal: AbortSignal,
+  { signal, env = {}, join, onCreated }: ExecOptions,
 ): Promise<{ readonly id: string; readonly stream: EngineStream }> {
   try {
-    const id = await createExec(calls, container, argv, signal);
+    const id = join ?? (await createExec(calls, container, { argv, env }, signal));
+    if (join === undefined) onCreated?.(id);
     return { id, stream: await startExec(calls, container, id, signal) };
   } catch (error) {
     // Of a container that ends at that very moment engines tell in words of their own.
@@ -88,11 +100,15 @@ async function begin(
 async function createExec(
   calls: Calls,
   container: string,
-  argv: readonly string[],
+  { argv, env }: { readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> },
   signal: AbortSignal,
 ): Promise<string> {
   const options = { call: 'exec', timeoutMs: calls.timeouts.lookMs, signal, container };
-  const request = { AttachStdout: true, AttachStderr: true, Cmd: [...argv] };
+  const variables = Object.entries(env).map(([variable, value]) => `${variable}=${value}`);
+  const request = {
+    ...{ AttachStdout: true, AttachStderr: true, Cmd: [...argv] },
+    ...(variables.length > 0 && { Env: variables }),
+  };
   return await calls.run(options, async (docker, abortSignal) => {
     const exec = docker.getContainer(container).exec({ ...request, abortSignal });
     return (await unlessEnded(container, exec)).id;

@@ -4,16 +4,25 @@ import { checkExecCreate, checkExecStart } from '../../../src/policy/exec-reques
 const create = { Cmd: ['python', '-m', 'pip'], AttachStdout: true, AttachStderr: true };
 
 describe('checkExecCreate', () => {
-  it.each([create, { ...create, Tty: false, AttachStdin: false }, { Cmd: ['true'] }, { Cmd: ['a', ''] }])(
-    'accepts %j',
-    (body) => {
-      expect(checkExecCreate(body)).toEqual([]);
-    },
-  );
+  it.each([
+    create,
+    { ...create, Tty: false, AttachStdin: false },
+    { Cmd: ['true'] },
+    { Cmd: ['a', ''] },
+    { Cmd: ['true'], Env: [] },
+    { Cmd: ['true'], Env: ['MYVAR=42', 'EMPTY=', 'EQ=a=b'] },
+  ])('accepts %j', (body) => {
+    expect(checkExecCreate(body)).toEqual([]);
+  });
 
   it.each<[path: string, changes: object]>([
-    ['/Env', { Env: ['LD_PRELOAD=/x'] }],
-    ['/Env', { Env: [] }],
+    ['/Env/0', { Env: ['LD_PRELOAD=/x'] }],
+    ['/Env/1', { Env: ['A=1', 'NVIDIA_VISIBLE_DEVICES=all'] }],
+    ['/Env/0', { Env: ['PATH'] }],
+    ['/Env/0', { Env: ['=x'] }],
+    ['/Env/1', { Env: ['A=1', 'A=2'] }],
+    ['/Env/0', { Env: ['A=\0'] }],
+    ['/Env', { Env: 'A=1' }],
     ['/User', { User: '0' }],
     ['/User', { User: '' }],
     ['/Privileged', { Privileged: true }],
