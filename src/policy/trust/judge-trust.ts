@@ -1,0 +1,215 @@
+/**
+ * Whether the operator of a host lets a manifest be carried out, with each step that led there.
+ *
+ *   dates ─▶ does it want the network? ─▶ no: accepted
+ *                     └─▶ outbound ─▶ everyone, audited_payload, partner: one that accepts is enough
+ *
+ * Signatures are asked for only where the network is wanted. All three rules are judged, so that whoever is refused reads in one go
+ * what each of them lacked.
+ */
+import { Type } from 'typebox';
+import type { PayloadManifest, SignedManifest } from '../../contract/payload-manifest.ts';
+import { readStrictJson } from '../../contract/strict-json.ts';
+import { judge } from '../../contract/validate.ts';
+import { type Keystore, type Known, nameOf } from './certificates.ts';
+import { judgeDates } from './manifest-dates.ts';
+import type { TrustMode, TrustSettings } from './trust-settings.ts';
+import { type Proof, readBase64, verifyProof } from './verify-proof.ts';
+import { hostOf, whitelistHas } from './whitelist.ts';
+
+export interface TrustQuestion {
+  /** What `signed.manifest` says. */
+  readonly manifest: PayloadManifest;
+  readonly signed: SignedManifest;
+  /** The project of the job. */
+  readonly project: string;
+  readonly settings: TrustSettings;
+  readonly keystore: Keystore;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export interface TrustStep {
+  readonly what: 'dates' | 'network' | 'outbound' | 'everyone' | 'audited_payload' | 'partner';
+  readonly outcome: 'accepted' | 'refused' | 'passed';
+  /** A sentence. */
+  readonly why: string;
+}
+
+export interface TrustVerdict {
+  readonly accepted: boolean;
+  readonly steps: readonly TrustStep[];
+}
+
+/** Which project is a partner, and when. */
+const PartnerDocument = Type.Object(
+  {
+    projectId: Type.String({ minLength: 1, maxLength: 64, description: 'The project that is a partner.' }),
+    notBefore: Type.String({ maxLength: 64, description: 'RFC 3339 time from which on it is one.' }),
+    notAfter: Type.String({ maxLength: 64, description: 'RFC 3339 time until which it is one.' }),
+  },
+  { additionalProperties: false, description: 'What makes a project a partner, once it is signed.' },
+);
+
+export function judgeTrust(question: TrustQuestion): TrustVerdict {
+  const { manifest, settings } = question;
+  const dates = stepOfDates(question);
+  if (dates.outcome === 'refused') return { accepted: false, steps: [dates] };
+  const wish = wishOf(manifest);
+  const network: TrustStep = {
+    what: 'network',
+    outcome: wish.kind === 'none' ? 'accepted' : 'passed',
+    why: wishText(wish),
+  };
+  const steps = [dates, network];
+  if (wish.kind === 'none') return { accepted: true, steps };
+  if (!settings.outbound.enabled) {
+    const why = 'This host lets no job of a manifest have the network (`outbound.enabled`).';
+    return { accepted: false, steps: [...steps, { what: 'outbound', outcome: 'refused', why }] };
+  }
+  const outbound: TrustStep = { what: 'outbound', outcome: 'passed', why: 'This host lets jobs have the network.' };
+  const rules = [ofEveryone(question, wish), ofAuditedPayload(question, wish), ofPartner(question, wish)];
+  return { accepted: rules.some(({ outcome }) => outcome === 'accepted'), steps: [...steps, outbound, ...rules] };
+}
+
+function stepOfDates({ manifest, settings, now }: TrustQuestion): TrustStep {
+  const dates = judgeDates(manifest, now);
+  if (!dates.ok) return { what: 'dates', outcome: 'refused', why: dates.why };
+  if (dates.expiresMs !== undefined)
+    return { what: 'dates', outcome: 'passed', why: `It holds until ${manifest.expiresAt}.` };
+  return settings.undated === 'accept'
+    ? { what: 'dates', outcome: 'passed', why: 'It does not say until when it holds, and this host accepts that.' }
+    : {
+        what: 'dates',
+        outcome: 'refused',
+        why: 'It does not say until when it holds, and this host asks for that (`undated`).',
+      };
+}
+
+/** What a manifest wants of the network. */
+type Wish =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'hosts'; readonly hosts: readonly string[] }
+  | { readonly kind: 'any'; readonly why: string };
+
+/** What is no list of addresses that can be read is taken for a wish to reach all of them. */
+function wishOf({ compManifest }: PayloadManifest): Wish {
+  const inet = compManifest?.net?.inet;
+  if (inet === undefined) return { kind: 'none' };
+  const { urls, unrestricted } = inet.out ?? {};
+  if (unrestricted?.urls) return { kind: 'any', why: 'any public address' };
+  if (urls === undefined) return { kind: 'any', why: 'the network without a list of addresses' };
+  if (urls.length === 0) return { kind: 'none' };
+  const hosts = urls.map(hostOf);
+  const bad = hosts.indexOf(undefined);
+  if (bad !== -1) return { kind: 'any', why: `an address that cannot be read (${urls[bad]})` };
+  return { kind: 'hosts', hosts: [...new Set(hosts.filter((host) => host !== undefined))] };
+}
+
+function wishText(wish: Wish): string {
+  switch (wish.kind) {
+    case 'none':
+      return 'It asks for no network, and so needs no signature.';
+    case 'hosts':
+      return `It asks for ${listed(wish.hosts)}.`;
+    case 'any':
+      return `It asks for ${wish.why}.`;
+  }
+}
+
+type Rule = 'everyone' | 'audited_payload' | 'partner';
+
+function ofEveryone({ settings }: TrustQuestion, wish: Wish): TrustStep {
+  const { everyone } = settings.outbound;
+  return byMode('everyone', everyone, wish, settings, `The rule for everyone is \`${everyone}\``);
+}
+
+function ofAuditedPayload(question: TrustQuestion, wish: Wish): TrustStep {
+  const { manifest, proof } = question.signed;
+  if (!proof) return refuse('audited_payload', 'It is not signed.');
+  return bySigner('audited_payload', { text: manifest, proof }, question, wish);
+}
+
+function ofPartner(question: TrustQuestion, wish: Wish): TrustStep {
+  const { partner } = question.signed;
+  if (!partner) return refuse('partner', 'Nothing was sent that makes its project a partner.');
+  const { document, ...proof } = partner;
+  const why = whyNoPartner(document, question);
+  return why === undefined ? bySigner('partner', { text: document, proof }, question, wish) : refuse('partner', why);
+}
+
+function whyNoPartner(text: string, { project, now }: TrustQuestion): string | undefined {
+  const bytes = readBase64(text);
+  const read = bytes && readStrictJson(bytes);
+  const judged = read?.ok ? judge(PartnerDocument, read.value) : undefined;
+  if (!judged?.ok) return 'What was sent to make its project a partner is no such document.';
+  const { projectId, notBefore, notAfter } = judged.value;
+  if (projectId !== project) return `What was sent makes ${projectId} a partner, and its project is ${project}.`;
+  const [from, to] = [notBefore, notAfter].map(timeOf) as [number, number];
+  if (Number.isNaN(from) || Number.isNaN(to)) return 'What was sent does not say when its project is a partner.';
+  if (now < from) return `Its project is no partner before ${notBefore}.`;
+  return now > to ? `Its project was a partner until ${notAfter}.` : undefined;
+}
+
+/** Without a zone it would be another time on each host. */
+function timeOf(text: string): number {
+  return /^\d{4}-\d{2}-\d{2}T[\d:.]+(Z|[+-]\d{2}:\d{2})$/i.test(text) ? Date.parse(text) : Number.NaN;
+}
+
+function bySigner(
+  rule: Exclude<Rule, 'everyone'>,
+  { text, proof }: { readonly text: string; readonly proof: Proof },
+  { settings, keystore, now }: TrustQuestion,
+  wish: Wish,
+): TrustStep {
+  const proven = verifyProof(text, proof, keystore, now);
+  if (!proven.ok) return refuse(rule, proven.why);
+  const rules = settings.outbound[rule];
+  const signer = nameOf(proven.chain[0] as Known);
+  const decides = proven.chain.find(({ id }) => Object.hasOwn(rules, id));
+  const mode = decides && rules[decides.id];
+  if (!decides || mode === undefined) {
+    return refuse(rule, `It was signed by ${signer}, and no certificate of that chain has a rule.`);
+  }
+  return byMode(
+    rule,
+    mode,
+    wish,
+    settings,
+    `It was signed by ${signer}; the rule of ${nameOf(decides)} is \`${mode}\``,
+  );
+}
+
+/** `begun`: a sentence without its end. */
+function byMode(rule: Rule, mode: TrustMode, wish: Wish, settings: TrustSettings, begun: string): TrustStep {
+  switch (mode) {
+    case 'all':
+      return { what: rule, outcome: 'accepted', why: `${begun}.` };
+    case 'none':
+      return refuse(rule, `${begun}.`);
+    case 'whitelist': {
+      const lacking = lackingOf(wish, settings);
+      return lacking === undefined
+        ? { what: rule, outcome: 'accepted', why: `${begun}, and it has all of its hosts.` }
+        : refuse(rule, `${begun}, and it does not have ${lacking}.`);
+    }
+  }
+}
+
+/** What of it is not in the whitelist; undefined where all is. */
+function lackingOf(wish: Wish, { whitelist }: TrustSettings): string | undefined {
+  if (wish.kind === 'none') return undefined;
+  if (wish.kind === 'any') return wish.why;
+  const lacking = wish.hosts.filter((host) => !whitelistHas(whitelist, host));
+  return lacking.length > 0 ? listed(lacking) : undefined;
+}
+
+/** What people read is no longer than what they read it for. */
+function listed(hosts: readonly string[]): string {
+  const [most, rest] = [hosts.slice(0, 8), hosts.length - 8];
+  return `${most.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
+
+function refuse(what: TrustStep['what'], why: string): TrustStep {
+  return { what, outcome: 'refused', why };
+}
