@@ -623,6 +623,30 @@ export const failures = {
     hint: 'Allow more `deadline_seconds`; the report says which steps had ended by then.',
     retryable: false,
   },
+  'manifest.refused': {
+    kind: 'denied',
+    message: 'The operator of the host does not let this manifest be carried out.',
+    hint: 'The detail says step by step what is lacking: have its author sign it, or ask the operator; docs/golem-trust.md explains both.',
+    retryable: false,
+  },
+  'manifest.expired': {
+    kind: 'denied',
+    message: 'The manifest does not hold any more.',
+    hint: 'Have its author issue it again with a later `expiresAt`, and submit the job again.',
+    retryable: false,
+  },
+  'manifest.broken_promise': {
+    kind: 'denied',
+    message: 'The plan of the job is not what its manifest promises.',
+    hint: 'Submit the job again: whoever rendered the plan has not kept to the manifest that is listed.',
+    retryable: false,
+  },
+  'trust.unusable': {
+    kind: 'denied',
+    message: 'The host cannot read whose manifests it is to carry out, and so carries out none.',
+    hint: 'Its operator corrects what is named; `node-agent trust list` says whether that was all.',
+    retryable: false,
+  },
   'job.not_found': {
     kind: 'invalid',
     message: 'There is no such job on this host.',
