@@ -644,7 +644,7 @@ export const failures = {
   'trust.unusable': {
     kind: 'denied',
     message: 'The host cannot read whose manifests it is to carry out, and so carries out none.',
-    hint: 'Its operator corrects what is named; `node-agent trust list` says whether that was all.',
+    hint: 'Its operator corrects the file that is named, on that host.',
     retryable: false,
   },
   'job.not_found': {
