@@ -9,6 +9,7 @@
 import { join } from 'node:path';
 import type { Service } from '../host/systemd/service.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
+import { GiveBackWhenQuiet } from '../kit/give-back-memory.ts';
 import type { Log } from '../kit/log.ts';
 import type { HostPolicy } from '../policy/host-policy.ts';
 import { openStacks } from '../runtime/compose/open-stacks.ts';
@@ -53,6 +54,8 @@ const stopGraceMs = 2000;
 const serviceStopGraceMs = 25_000;
 /** An engine that has not said how it is by then does not keep the agent from being ready. */
 const enginePatienceMs = 5000;
+/** After that long without a change the memory is given back that start or work have needed. */
+const quietMs = 10_000;
 
 /**
  * Resolves when `stop` was aborted and everything is closed. `agent.busy`, `config.invalid` and the like where it cannot
@@ -120,7 +123,12 @@ export async function runDaemon(options: DaemonOptions, stop: AbortSignal): Prom
       socket: async (signal) => void (await localClient(ownSocket).ask('/v1/status', { signal })),
     },
   });
-  const changed = () => vital.changed(ending.signal);
+  const memory = new GiveBackWhenQuiet(quietMs);
+  life.defer(() => memory.close());
+  const changed = () => {
+    vital.changed(ending.signal);
+    memory.busy();
+  };
   agent.onChange({ workloadsChanged: changed, hostChanged: changed });
   uplink.start({
     onTask: (task) => agent.loop.take(task),

@@ -48,10 +48,12 @@ export class UntrustedFolder {
   #pass(name: string, maxBytes: number, take: (chunk: Buffer) => void): void {
     const file = open(`/proc/self/fd/${this.#handle}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, this.#refuse);
     try {
-      if (!fstatSync(file).isFile()) {
+      const found = fstatSync(file);
+      if (!found.isFile()) {
         throw this.#refuse(name, 'It is no plain file.');
       }
-      const chunk = Buffer.alloc(Math.min(chunkBytes, maxBytes + 1));
+      // One byte more than it has now. What it grows by meanwhile is seen by another turn.
+      const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, maxBytes + 1, found.size + 1));
       for (let total = 0; ; ) {
         const length = readSync(file, chunk);
         total += length;
