@@ -863,6 +863,12 @@ export const failures = {
     hint: 'Correct the listed paths, which are in the manifest; `docs/manifests.md` says what each may be.',
     retryable: false,
   },
+  'command.refused': {
+    kind: 'denied',
+    message: 'The manifest of the job does not allow a command.',
+    hint: 'The detail names each such command and the nearest rule. Submit what the manifest allows, or have its author allow more.',
+    retryable: false,
+  },
   'artifact.unreachable': {
     kind: 'unavailable',
     message: 'The registry of the artifact did not answer as one.',

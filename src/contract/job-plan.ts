@@ -406,6 +406,12 @@ export const JobPlan = Type.Object(
       description:
         'What the job was promised to keep to. The host holds the plan against it, and decides whom it believes.',
     }),
+    command_policy: Type.Optional(
+      Type.Enum(['strict', 'yagna'], {
+        description:
+          'How its commands are held against the rules of its manifest; `strict` if absent. `yagna`: as the programs of the Golem network do, where the operator of the host accepts that.',
+      }),
+    ),
     on_failure: Type.Enum(['stop', 'continue'], {
       description: 'Whether later groups run after a step that failed. The job has failed either way.',
     }),

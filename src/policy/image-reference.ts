@@ -64,7 +64,8 @@ export function isRepoDigestOf(repoDigest: string, { host, repository, digest }:
   return host === 'docker.io' && repoDigest === `${short}@${digest}`;
 }
 
-function readImageReference(text: string): ReadImage {
+/** The parts, of whichever registry. */
+export function readImageReference(text: string): ReadImage {
   const [name = '', digest, ...more] = text.split('@');
   if (digest === undefined) {
     return notPinned('it has no digest');
