@@ -65,7 +65,12 @@ async function happened(tx: Tx, node: Node, job: Job, { type, message, values, t
     message: shortMessage(message),
     data: factsOf(values, { type, time }),
   });
+  // Preparing may take an hour: its state says what of it is at work.
+  if (!progress.has(type) || job.state !== 'preparing' || job.cancelled_at !== null) return;
+  await tx.jobs.put({ ...job, reason: shortMessage(message) }, { quietly: true });
 }
+
+const progress: ReadonlySet<string> = new Set(['image.progress', 'input.progress']);
 
 async function reported(tx: Tx, node: Node, body: RecordBody<'job.report'>, now: number): Promise<void> {
   const job = await tx.jobs.get(body.workload_id);
