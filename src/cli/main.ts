@@ -214,6 +214,14 @@ function addHostCommands(program: Command, carry: Carry): void {
     });
 
   program
+    .command('egress', { hidden: true })
+    .description('the proxy of a job, in the container that the gate has made for it')
+    .action(async () => {
+      const { runProxy } = await import('./commands/egress.ts');
+      await carry(runProxy);
+    });
+
+  program
     .command('self-test')
     .description(
       'try whether this program works on this host, without engine, network or any change; exit status 0 or 1',

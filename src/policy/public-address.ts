@@ -32,6 +32,12 @@ export function addressOfHost(host: string): string | undefined {
   return readAddress(bare) ? bare : undefined;
 }
 
+/** True for an address that is in one of these ranges, `10.0.0.0/8` or a single one. A text that is no range throws. */
+export function isInRanges(text: string, ranges: readonly string[]): boolean {
+  const address = readAddress(text);
+  return address !== undefined && ranges.map(rangeOf).some((range) => holds(range, address));
+}
+
 interface Range extends Address {
   readonly prefix: number;
 }
@@ -39,8 +45,9 @@ interface Range extends Address {
 function rangeOf(text: string): Range {
   const [base = '', prefix] = text.split('/');
   const address = readAddress(base);
-  if (!address) throw new Error(`${text} is no range`);
-  return { ...address, prefix: Number(prefix) };
+  const length = Number(prefix ?? address?.bits);
+  if (!address || !(length <= address.bits)) throw new Error(`${text} is no range`);
+  return { ...address, prefix: length };
 }
 
 function holds({ bits, value, prefix }: Range, address: Address): boolean {

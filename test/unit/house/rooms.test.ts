@@ -12,14 +12,29 @@ const mayImport: Record<string, readonly string[]> = {
   policy: ['contract'],
   manifests: ['contract', 'policy'],
   host: ['contract', 'kit'],
+  egress: ['contract', 'kit', 'policy'],
   gate: ['contract', 'kit', 'policy'],
   runtime: ['contract', 'kit', 'policy', 'host'],
-  jobs: ['contract', 'kit', 'policy', 'host', 'runtime'],
+  // What the host transfers for a job goes by the same guard as what the job sends itself.
+  jobs: ['contract', 'kit', 'policy', 'egress', 'host', 'runtime'],
   tasks: ['contract', 'kit', 'policy', 'host', 'runtime', 'jobs'],
   agent: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'jobs', 'tasks'],
   server: ['contract', 'kit', 'policy', 'manifests'],
   console: ['contract'],
-  cli: ['contract', 'kit', 'policy', 'host', 'gate', 'runtime', 'jobs', 'tasks', 'agent', 'server', 'manifests'],
+  cli: [
+    'contract',
+    'kit',
+    'policy',
+    'egress',
+    'host',
+    'gate',
+    'runtime',
+    'jobs',
+    'tasks',
+    'agent',
+    'server',
+    'manifests',
+  ],
 };
 
 /** Packages that belong to certain folders only. */
