@@ -42,6 +42,7 @@ import { secretsOfAll } from './supervision/workload-secrets.ts';
 import { taskLogFolder } from './task-log.ts';
 import { TaskLoop } from './task-loop.ts';
 import { TaskCounts } from './telemetry/agent-metrics.ts';
+import { manifestTrust } from './trust/trust-files.ts';
 import { placesOf } from './update/places.ts';
 import { Updater } from './update/updater.ts';
 import type { Uplink } from './uplink.ts';
@@ -136,6 +137,7 @@ export function assembleAgent(ground: Ground) {
       outputs,
       receipts: receiptsOf(ground),
       room,
+      trust: manifestTrust(loaded.file),
       fetching: { policy, log, clock, revisions: uplink.revisions },
     },
   });

@@ -183,7 +183,14 @@ export type AgentConfig = Static<typeof AgentConfig>;
 
 export const defaultConfigFile = '/etc/gpuaas-node-agent/agent.json';
 
+/** The file that is read: the one that is named, by option or variable, or the usual one. */
+export function configFileOf(file: string | undefined, env: NodeJS.ProcessEnv): string {
+  return file ?? env['GPUAAS_AGENT_CONFIG'] ?? defaultConfigFile;
+}
+
 export interface LoadedConfig {
+  /** Where it was looked for; it need not be there. */
+  readonly file: string;
   readonly config: AgentConfig;
   /** JSON pointer of each leaf → `default`, `file /etc/…` or `env GPUAAS_AGENT_…`. */
   readonly sources: Sources;
@@ -195,7 +202,7 @@ const otherRuntimes: ReadonlySet<string> = new Set(['runc', 'crun', 'youki', 'nv
 /** Reads file and environment; `config.invalid` with every wrong path at once. */
 export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEnv): Promise<LoadedConfig> {
   const named = file ?? env['GPUAAS_AGENT_CONFIG'];
-  const chosen = named ?? defaultConfigFile;
+  const chosen = configFileOf(file, env);
   const sources: Record<string, string> = {};
   const config: JsonObject = {};
 
@@ -231,7 +238,7 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
     const error = { path: '/network_pool', code: 'range', message: 'must begin at its own first address' };
     throw invalid([error], sources, chosen);
   }
-  return { config: judged.value, sources };
+  return { file: chosen, config: judged.value, sources };
 }
 
 /** The part of the configuration that decides what may run, with the user looked up. Shared by agent and gate. */

@@ -160,7 +160,7 @@ export class HostAgent implements LocalAgent {
 
   async config() {
     const { loaded, policy } = this.#parts;
-    return { config: loaded.config, sources: loaded.sources, policy };
+    return { ...loaded, policy };
   }
 
   async #envelopeOf(document: unknown): Promise<TaskEnvelope> {

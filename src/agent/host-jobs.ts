@@ -14,7 +14,7 @@ import { Slots } from '../kit/slots.ts';
 import { buildLimits, type HostPolicy, jobInputsRoot } from '../policy/host-policy.ts';
 import type { Journal } from './journal/journal.ts';
 
-export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts' | 'room'>> {
+export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'receipts' | 'room' | 'trust'>> {
   /** Without one, nothing of a job is remembered after this process. */
   readonly journal?: Pick<Journal, 'jobs'> | undefined;
   /** Without it, no inputs are fetched. */
@@ -26,12 +26,12 @@ export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }):
   return join(state_dir, 'jobs');
 }
 
-export function openHostJobs({ journal, fetching, outputs, receipts, room }: HostJobsOptions = {}): JobMeans {
+export function openHostJobs({ journal, fetching, outputs, receipts, room, trust }: HostJobsOptions = {}): JobMeans {
   const builds = fetching?.policy.builds;
   const [records, running] = [journal?.jobs ?? memoryRecords(), new RunningJobs()];
   return {
     ...{ records, running, groups: new ServiceGroups(running, records) },
-    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, room },
+    ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, room, trust },
     foundInImages: new FoundInImages(),
     builds: {
       ...{ same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },

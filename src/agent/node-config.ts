@@ -19,7 +19,7 @@ export function configOfNode(loaded: LoadedConfig, node: NodeRecord | undefined)
   if (wrong.length > 0) {
     throw invalid(wrong, sources);
   }
-  return { config: { ...config, node_id: named }, sources: { ...sources, '/node_id': 'enrolment' } };
+  return { ...loaded, config: { ...config, node_id: named }, sources: { ...sources, '/node_id': 'enrolment' } };
 }
 
 function differs(path: string, what: string) {

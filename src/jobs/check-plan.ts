@@ -24,20 +24,26 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
     }),
     { failure: 'task.invalid', errors: checkLogs(plan) },
     { failure: 'task.unsupported', errors: notYet(plan) },
+    { failure: 'task.invalid', errors: checkPromised(plan) },
     ...judgeSandbox(plan, policy),
   ]);
 }
 
 /** What a plan may say, and this agent does not carry out. Never done by halves: refused. */
-function notYet({ images, steps, network, signed_manifest: manifest }: JobPlan): PathError[] {
+function notYet({ images, steps, network }: JobPlan): PathError[] {
   const message = 'is not carried out by this agent';
   const refused = (isThere: boolean, path: string) => (isThere ? [{ path, code: 'unsupported', message }] : []);
   return [
     ...images.flatMap(({ source }, index) => refused(source.kind === 'payload', `/images/${index}/source/kind`)),
     ...steps.flatMap(({ script }, index) => refused(script !== undefined, `/steps/${index}/script`)),
     ...refused(network === 'allow_list', '/network'),
-    ...refused(manifest !== undefined, '/signed_manifest'),
   ];
+}
+
+/** A document of Golem is a promise, which the host holds the plan against itself. */
+function checkPromised({ identity, signed_manifest: signed }: JobPlan): PathError[] {
+  const isPromised = (identity.dialect as string) === 'golem';
+  return isPromised && !signed ? [{ path: '/signed_manifest', code: 'required', message: 'is missing' }] : [];
 }
 
 /** What a part says and what a build says are kept by their names. */

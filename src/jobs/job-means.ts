@@ -5,6 +5,7 @@ import type { BuildLogs } from './build-log.ts';
 import type { EngineRoom } from './engine-room.ts';
 import type { JobInputs } from './inputs/job-inputs.ts';
 import type { JobRecords } from './job-record.ts';
+import type { ManifestTrust } from './judge-manifest.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
 import type { FoundInImages } from './preflight.ts';
 import type { RunningJobs } from './running-jobs.ts';
@@ -30,6 +31,8 @@ export interface JobMeans {
   readonly foundInImages: FoundInImages;
   /** Undefined where this process takes nothing away for others. */
   readonly room: EngineRoom | undefined;
+  /** Undefined where nobody is asked whose manifests may be carried out: plans that bring one are refused. */
+  readonly trust: ManifestTrust | undefined;
   /** Undefined where nothing is signed. */
   readonly receipts: JobReceipts | undefined;
 }

@@ -17,6 +17,7 @@ import type { ContainerSummary } from '../runtime/engine.ts';
 import { cleanUp, keepOutputs, signReceipt, watchCheckpoints } from './job-end.ts';
 import type { JobGround } from './job-ground.ts';
 import { freshStep, type KeptJob } from './job-record.ts';
+import { judgeManifest, manifestEnd } from './judge-manifest.ts';
 import { partsOf } from './parts.ts';
 import { lookForFiles } from './preflight.ts';
 import { prepareJob } from './prepare-job.ts';
@@ -40,7 +41,10 @@ export async function runJob(plan: JobPlan, ground: JobGround): Promise<EndedJob
     const isResumed = known?.task_id === taskId;
     if (isResumed && jobHasEnded(known.record.state)) return await finish(new RunningJob(known, ground));
     if (!isResumed && ground.lacking !== undefined) throw ground.lacking;
-    if (!isResumed) await clear(plan, known, ground);
+    if (!isResumed) {
+      await judgeManifest(plan, ground);
+      await clear(plan, known, ground);
+    }
     const room = await takeRoom(plan, ground);
     // What was begun is ended, also where it does not fit any more.
     if (room.failure && !isResumed) throw room.failure.cause;
@@ -202,7 +206,7 @@ async function attempt(work: () => Promise<void>): Promise<Failure | undefined> 
 }
 
 interface Stop {
-  /** Aborts when the job is to end, with why: `job.cancelled` or `job.expired`. */
+  /** Aborts when the job is to end, with why: `job.cancelled`, `job.expired` or `manifest.expired`. */
   readonly signal: AbortSignal;
   end(): void;
 }
@@ -227,7 +231,20 @@ function stopOf(job: RunningJob, wanted: AbortSignal): Stop {
   if (job.record.cancelled || wanted.aborted) cancel();
   else if (signal.aborted) (isTimeout(signal) ? expire : cancel)();
   longPause(job.record.deadline_at - Date.now(), over.signal).then(expire, () => undefined);
+  expireWithManifest(job, stop, over.signal);
   return { signal: stop.signal, end: () => over.abort() };
+}
+
+/** Nothing holds beyond what was promised: the job ends as at its deadline. */
+function expireWithManifest({ plan, ground }: RunningJob, stop: AbortController, over: AbortSignal): void {
+  const end = manifestEnd(plan);
+  const { now = Date.now } = ground.jobs.trust ?? {};
+  if (end === undefined) return;
+  const reason = `It held until ${new Date(end).toISOString()}, and the job had not ended by then.`;
+  longPause(end - now(), over).then(
+    () => stop.abort(new AgentError('manifest.expired', { reason })),
+    () => undefined,
+  );
 }
 
 function isTimeout({ reason }: AbortSignal): boolean {

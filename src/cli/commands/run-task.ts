@@ -16,6 +16,7 @@ import { openJournal } from '../../agent/journal/open-journal.ts';
 import { assertOwn, lockState } from '../../agent/journal/state-lock.ts';
 import { readDocument } from '../../agent/read-document.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
+import { manifestTrust } from '../../agent/trust/trust-files.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { labels } from '../../contract/names.ts';
 import type { TaskResult } from '../../contract/task-envelope.ts';
@@ -54,7 +55,7 @@ export async function runTask(file: string, options: RunTaskOptions): Promise<nu
   try {
     const result = await carryOut(
       document,
-      { ...options, config: loaded.config, policy, credential, voice },
+      { ...options, configFile: loaded.file, config: loaded.config, policy, credential, voice },
       interruption,
     );
     printJson(result);
@@ -68,6 +69,7 @@ export async function runTask(file: string, options: RunTaskOptions): Promise<nu
 }
 
 interface Run {
+  readonly configFile: string;
   readonly config: AgentConfig;
   readonly policy: HostPolicy;
   readonly credential: PullCredential | undefined;
@@ -96,7 +98,7 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
     try {
       const dispatcher = openDispatcher(
         config,
-        openHostJobs({ journal, fetching: { policy, log } }),
+        openHostJobs({ journal, fetching: { policy, log }, trust: manifestTrust(run.configFile) }),
         policy,
         access,
         credential,

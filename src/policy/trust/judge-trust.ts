@@ -11,11 +11,12 @@ import { Type } from 'typebox';
 import type { PayloadManifest, SignedManifest } from '../../contract/payload-manifest.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
+import { checkTime, timeOf } from '../promises/dates.ts';
+import { readNetworkRules } from '../promises/network-rules.ts';
 import { type Keystore, type Known, nameOf } from './certificates.ts';
-import { judgeDates } from './manifest-dates.ts';
 import type { TrustMode, TrustSettings } from './trust-settings.ts';
 import { type Proof, readBase64, verifyProof } from './verify-proof.ts';
-import { hostOf, whitelistHas } from './whitelist.ts';
+import { whitelistHas } from './whitelist.ts';
 
 export interface TrustQuestion {
   /** What `signed.manifest` says. */
@@ -73,17 +74,14 @@ export function judgeTrust(question: TrustQuestion): TrustVerdict {
 }
 
 function stepOfDates({ manifest, settings, now }: TrustQuestion): TrustStep {
-  const dates = judgeDates(manifest, now);
-  if (!dates.ok) return { what: 'dates', outcome: 'refused', why: dates.why };
-  if (dates.expiresMs !== undefined)
-    return { what: 'dates', outcome: 'passed', why: `It holds until ${manifest.expiresAt}.` };
+  const [error] = checkTime(manifest, now);
+  if (error) return refuse('dates', `Its ${error.path.slice(1)} ${error.message}.`);
+  const { expiresAt } = manifest;
+  if (expiresAt !== undefined) return { what: 'dates', outcome: 'passed', why: `It holds until ${expiresAt}.` };
+  const why = 'It does not say until when it holds';
   return settings.undated === 'accept'
-    ? { what: 'dates', outcome: 'passed', why: 'It does not say until when it holds, and this host accepts that.' }
-    : {
-        what: 'dates',
-        outcome: 'refused',
-        why: 'It does not say until when it holds, and this host asks for that (`undated`).',
-      };
+    ? { what: 'dates', outcome: 'passed', why: `${why}, and this host accepts that.` }
+    : refuse('dates', `${why}, and this host asks for that (\`undated\`).`);
 }
 
 /** What a manifest wants of the network. */
@@ -92,18 +90,14 @@ type Wish =
   | { readonly kind: 'hosts'; readonly hosts: readonly string[] }
   | { readonly kind: 'any'; readonly why: string };
 
-/** What is no list of addresses that can be read is taken for a wish to reach all of them. */
-function wishOf({ compManifest }: PayloadManifest): Wish {
-  const inet = compManifest?.net?.inet;
-  if (inet === undefined) return { kind: 'none' };
-  const { urls, unrestricted } = inet.out ?? {};
-  if (unrestricted?.urls) return { kind: 'any', why: 'any public address' };
-  if (urls === undefined) return { kind: 'any', why: 'the network without a list of addresses' };
-  if (urls.length === 0) return { kind: 'none' };
-  const hosts = urls.map(hostOf);
-  const bad = hosts.indexOf(undefined);
-  if (bad !== -1) return { kind: 'any', why: `an address that cannot be read (${urls[bad]})` };
-  return { kind: 'hosts', hosts: [...new Set(hosts.filter((host) => host !== undefined))] };
+/** What cannot be read is taken for a wish to reach anything. */
+function wishOf(manifest: PayloadManifest): Wish {
+  const read = readNetworkRules(manifest);
+  if (!read.ok) return { kind: 'any', why: `what cannot be read (${read.errors[0]?.path} ${read.errors[0]?.message})` };
+  if (read.egress === 'none') return { kind: 'none' };
+  const { rules, any_public } = read.egress;
+  if (any_public.length > 0) return { kind: 'any', why: 'any public address' };
+  return { kind: 'hosts', hosts: [...new Set(rules.map(({ host }) => host))] };
 }
 
 function wishText(wish: Wish): string {
@@ -145,15 +139,10 @@ function whyNoPartner(text: string, { project, now }: TrustQuestion): string | u
   if (!judged?.ok) return 'What was sent to make its project a partner is no such document.';
   const { projectId, notBefore, notAfter } = judged.value;
   if (projectId !== project) return `What was sent makes ${projectId} a partner, and its project is ${project}.`;
-  const [from, to] = [notBefore, notAfter].map(timeOf) as [number, number];
-  if (Number.isNaN(from) || Number.isNaN(to)) return 'What was sent does not say when its project is a partner.';
+  const [from, to] = [timeOf(notBefore), timeOf(notAfter)];
+  if (from === undefined || to === undefined) return 'What was sent does not say when its project is a partner.';
   if (now < from) return `Its project is no partner before ${notBefore}.`;
   return now > to ? `Its project was a partner until ${notAfter}.` : undefined;
-}
-
-/** Without a zone it would be another time on each host. */
-function timeOf(text: string): number {
-  return /^\d{4}-\d{2}-\d{2}T[\d:.]+(Z|[+-]\d{2}:\d{2})$/i.test(text) ? Date.parse(text) : Number.NaN;
 }
 
 function bySigner(

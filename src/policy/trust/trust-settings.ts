@@ -14,7 +14,7 @@ export const certificateIdPattern = '^[0-9a-f]{128}$';
 const rules = (description: string) =>
   Type.Record(Type.String({ pattern: certificateIdPattern }), Mode('How far what it vouches for is believed.'), {
     additionalProperties: false,
-    maxProperties: 1024,
+    maxProperties: 512,
     default: {},
     description,
   });
@@ -56,7 +56,7 @@ export const TrustSettings = Type.Object(
       { ...closed, default: {}, description: 'Manifests that want the network. One rule that accepts is enough.' },
     ),
     whitelist: Type.Array(WhitelistEntry, {
-      maxItems: 4096,
+      maxItems: 2048,
       default: [],
       description: 'Hosts that rules of the mode `whitelist` let through.',
     }),

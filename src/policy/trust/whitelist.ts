@@ -17,7 +17,7 @@ export function readWhitelistEntry(
     : { ok: false, why: 'is not the name of a host: give it without scheme, port and path' };
 }
 
-/** Whether an entry has the host; one that cannot be read has none. `host` as `hostOf` gives it. */
+/** Whether an entry has the host; one that cannot be read has none. `host` in lower case and ASCII. */
 export function whitelistHas(whitelist: readonly WhitelistEntry[], host: string): boolean {
   return whitelist.some((each) => {
     const read = readWhitelistEntry(each);
@@ -28,7 +28,7 @@ export function whitelistHas(whitelist: readonly WhitelistEntry[], host: string)
 }
 
 /** In lower case, of international names the form in ASCII, without a dot at the end; undefined for what is no URL with a host. */
-export function hostOf(url: string): string | undefined {
+function hostOf(url: string): string | undefined {
   try {
     return new URL(url).hostname.toLowerCase().replace(/\.$/, '') || undefined;
   } catch {
