@@ -58,7 +58,9 @@ export const JobIdentity = Type.Object(
       pattern: '^[^\\u0000-\\u001f\\u007f]*$',
       description: 'Name that people gave the job. Shown, never used as a name on the host.',
     }),
-    dialect: Type.Enum(['nosana', 'computalot'], { description: 'What the document of its author was written for.' }),
+    dialect: Type.Enum(['nosana', 'computalot', 'golem'], {
+      description: 'What the document of its author was written for.',
+    }),
     document_sha256: Type.String({
       pattern: '^[0-9a-f]{64}$',
       description: 'sha256, in hex, of the document without its secrets, as JSON with sorted keys and no space.',

@@ -5,6 +5,8 @@
 import type { PathError } from '../contract/validate.ts';
 import { manifestSchemaText } from './computalot/manifest-schema.ts';
 import { readManifest } from './computalot/read-manifest.ts';
+import { payloadManifestSchemaText } from './golem/manifest-schema.ts';
+import { readPayloadManifest } from './golem/read-manifest.ts';
 import { profileSchemaText } from './gpuaas/profile-schema.ts';
 import { readProfile } from './gpuaas/read-profile.ts';
 import { definitionSchemaText } from './nosana/definition-schema.ts';
@@ -14,7 +16,8 @@ import { readDocument } from './read-document.ts';
 interface Kind {
   /** Keys that no document of another kind has at its top; one of them is enough. */
   readonly knownBy: readonly [string, ...string[]];
-  readonly read: (document: unknown) => Verdict;
+  /** `now`: milliseconds since 1970, where it matters and is known. */
+  readonly read: (document: unknown, now?: number) => Verdict;
   /** Its JSON Schema, as text. */
   readonly schema: () => string;
 }
@@ -31,6 +34,11 @@ const kinds = {
     read: (document) => readManifest(document),
     schema: manifestSchemaText,
   },
+  golem: {
+    knownBy: ['payload', 'compManifest'],
+    read: (document, now) => readPayloadManifest(document, now === undefined ? {} : { now }),
+    schema: payloadManifestSchemaText,
+  },
 } as const satisfies Record<string, Kind>;
 
 export type Dialect = keyof typeof kinds;
@@ -45,13 +53,20 @@ export interface ManifestVerdict {
   readonly warnings: readonly PathError[];
 }
 
-/** Judges a manifest in JSON or YAML, by the kind that is named or else by the one that it is of. */
-export function judgeManifest(text: string, named?: Dialect): ManifestVerdict {
+interface Judging {
+  /** The kind of the manifest; the one that it is of if absent. */
+  readonly dialect?: Dialect | undefined;
+  /** Milliseconds since 1970. A manifest that has expired by then is not valid; not asked if absent. */
+  readonly now?: number;
+}
+
+/** Judges a manifest in JSON or YAML. */
+export function judgeManifest(text: string, { dialect: named, now }: Judging = {}): ManifestVerdict {
   const document = readDocument(text);
   if (!document.ok) return { dialect: named ?? null, valid: false, errors: document.errors, warnings: [] };
   const dialect = named ?? dialectOf(document.value);
   if (dialect === null) return { dialect, valid: false, errors: [foreign], warnings: [] };
-  const read = kinds[dialect].read(document.value);
+  const read = kinds[dialect].read(document.value, now);
   return read.ok
     ? { dialect, valid: true, errors: [], warnings: read.warnings }
     : { dialect, valid: false, errors: read.errors, warnings: [] };

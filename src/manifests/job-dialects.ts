@@ -1,9 +1,12 @@
 /** The kinds of documents that become jobs. A dialect is one line here, beside that in `dialects.ts`. */
+import type { ExeScript } from '../contract/exe-script.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
 import type { JobReport } from '../contract/job-report.ts';
+import type { PayloadManifest } from '../contract/payload-manifest.ts';
 import type { PathError } from '../contract/validate.ts';
 import { readComputalotJob } from './computalot/read-job.ts';
 import { dialectOf } from './dialects.ts';
+import { readGolemJob } from './golem/read-job.ts';
 import type { StepLog } from './nosana/flow-state.ts';
 import { readNosanaJob } from './nosana/read-job.ts';
 import type { PlannedJob, PlanWish } from './planned-job.ts';
@@ -21,6 +24,14 @@ export type ReadJob =
       readonly asks?: { readonly gpu_count: number; readonly cpu_cores: number; readonly memory_gib: number };
       /** True for a project: a job is of a revision of it, and not of its manifest alone. */
       readonly needsRevision?: boolean;
+      /** What holds where a submission does not say otherwise, in the place of what usually does. */
+      readonly usual?: { readonly sandbox: JobPlan['sandbox']; readonly gpu_count: number };
+      /** Of the hosts that can carry it out; any if absent. */
+      readonly architectures?: readonly string[];
+      /** What its author says of it, for people. */
+      readonly about?: NonNullable<PayloadManifest['metadata']>;
+      /** Only of what says what may be run, so that what is comes beside it: all that is wrong with that, by its path. */
+      checkScript?(script: ExeScript): readonly PathError[];
       plan(wish: PlanWish): PlannedJob;
       /** What its author calls a step of the plan. */
       nameOf(step: string): string;
@@ -32,9 +43,18 @@ export type ReadJob =
 export type AcceptedJob = Extract<ReadJob, { ok: true }>;
 export type JobDialect = JobPlan['identity']['dialect'];
 
-const readers: Record<JobDialect, (document: unknown) => ReadJob> = {
+/** What is known beside the document; each may be left out. */
+export interface JobReading {
+  /** As in plans. */
+  readonly command_policy?: NonNullable<JobPlan['command_policy']> | undefined;
+  /** Milliseconds since 1970; a document that holds for a time is refused outside of it. */
+  readonly now?: number | undefined;
+}
+
+const readers: Record<JobDialect, (document: unknown, reading: JobReading) => ReadJob> = {
   nosana: readNosanaJob,
   computalot: readComputalotJob,
+  golem: readGolemJob,
 };
 export const jobDialects = Object.keys(readers) as JobDialect[];
 
@@ -43,8 +63,8 @@ export function isJobDialect(dialect: string): dialect is JobDialect {
 }
 
 /** Judges a document of that dialect; every error at once. */
-export function readJob(dialect: JobDialect, document: unknown): ReadJob {
-  return readers[dialect](document);
+export function readJob(dialect: JobDialect, document: unknown, reading: JobReading = {}): ReadJob {
+  return readers[dialect](document, reading);
 }
 
 /** The job that a document is, whatever its dialect; undefined where it is none. */

@@ -1,6 +1,8 @@
 /** What a document of any dialect becomes, and what whoever submits it decides. */
+import type { ExeScript } from '../contract/exe-script.ts';
 import type { BuildImage } from '../contract/job-build.ts';
 import type { JobPlan } from '../contract/job-plan.ts';
+import type { SignedManifest } from '../contract/payload-manifest.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 
 /** What names of images have been resolved to, by their whole name. */
@@ -19,6 +21,16 @@ export interface PlanWish {
   readonly parts?: readonly string[];
   /** Only for projects, which have no images of their own but are built. */
   readonly build?: RevisionWish;
+  /** Only for manifests that say what may be run, and not what is. */
+  readonly batch?: BatchWish;
+}
+
+/** What is carried out, and the manifest as it was signed. */
+export interface BatchWish {
+  readonly script: ExeScript;
+  /** Made of the manifest, and not signed, if absent. */
+  readonly signed_manifest?: SignedManifest;
+  readonly command_policy?: NonNullable<JobPlan['command_policy']>;
 }
 
 /** The revision of a project that a job is of, and what that job alone has. */

@@ -16,11 +16,28 @@ const maxNodes = 8_192;
 /** Characters that the parser stops at. Its time grows faster than their number. */
 const maxMarks = 16_384;
 
-/** The value, or what is wrong with the text. A text that begins with `{` is JSON, and anything else YAML 1.2. */
-export function readDocument(text: string): Judged<unknown> {
+/** The value, or what is wrong with the text. A text that begins with `{` is JSON, also in base64, and anything else YAML 1.2. */
+export function readDocument(given: string): Judged<unknown> {
+  const text = jsonIn(given) ?? given;
   const bytes = new TextEncoder().encode(text);
   if (bytes.length > maxManifestBytes) return fault('too_large', `is larger than ${maxManifestBytes} bytes`);
   return /^\s*\{/.test(text) ? readPlacedJson(bytes) : readYaml(text);
+}
+
+/** What is signed travels as base64, in which no other document is: in YAML it would be one word. */
+export function jsonIn(text: string): string | undefined {
+  const base64 = text.trim();
+  // `{` and a quote, a space or a line break.
+  const isJson = base64.length % 4 === 0 && /^e[wy][A-Za-z0-9+/]+={0,2}$/.test(base64);
+  if (!isJson || base64.length > maxManifestBytes * 2) return undefined;
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  try {
+    const json = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return /^\{\s*"/.test(json) ? json : undefined;
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
 function readYaml(text: string): Judged<unknown> {

@@ -58,7 +58,7 @@ async function validate(files: readonly string[], options: { json: boolean; dial
       return undefined;
     });
     if (text === undefined) continue;
-    const verdict = placed(file, text, judgeManifest(text, options.dialect));
+    const verdict = placed(file, text, judgeManifest(text, { dialect: options.dialect, now: Date.now() }));
     isValid &&= verdict.valid;
     if (options.json) printJson(verdict);
     else sayVerdict(verdict);

@@ -208,6 +208,10 @@ function understand({ document: given, dialect: named }: Pick<JobRequest, 'docum
     const message = 'is the manifest of a project: its files are pushed, and a job is of the revision that they become';
     throw invalid([{ path: '', code: 'no_revision', message }]);
   }
+  if (read.checkScript) {
+    const message = 'says what may be run, and not what is: a batch of commands has to come with it';
+    throw invalid([{ path: '', code: 'no_script', message }]);
+  }
   return { dialect, document: document.value, read: read as AcceptedJob, manifest: undefined };
 }
 

@@ -39,7 +39,7 @@ function verdictOf(text: string) {
 }
 
 function verdictOfCommand(text: string) {
-  const { valid, errors, warnings } = judgeManifest(text, 'nosana');
+  const { valid, errors, warnings } = judgeManifest(text, { dialect: 'nosana' });
   return { valid, errors, warnings };
 }
 
