@@ -120,6 +120,7 @@ export const AgentConfig = Type.Object(
     registries: withDefault(policy.registries, []),
     local_images: withDefault(policy.local_images, []),
     builds: policy.builds,
+    payloads: policy.payloads,
     caches: policy.caches,
     service_idle_seconds: policy.service_idle_seconds,
     project_storage: withDefault(policy.project_storage, false),

@@ -51,6 +51,7 @@ function inputsWhenNeeded(options: HostInputsOptions & { readonly policy: HostPo
     folderOf: (job, volume) => join(jobInputsRoot(options.policy, job), volume),
     provide: async (...given) => await (await open()).provide(...given),
     withRevision: async (...given) => await (await open()).withRevision(...given),
+    withPayload: async (...given) => await (await open()).withPayload(...given),
     release: async (job) => await (await open()).release(job),
     prune: async () => {
       if (opened || (await isAnyKept(options.policy))) await (await open()).prune();

@@ -305,7 +305,15 @@ export class KeptForLater {
       return 'in_use';
     }
     const { project_id, revision_sha256, bytes, used_at } = each;
-    const values = { project_id, revision_sha256, bytes, used_at, reason };
+    const hash = payloadOf(each);
+    const values = {
+      project_id,
+      revision_sha256,
+      ...(hash !== undefined && { payload: hash }),
+      bytes,
+      used_at,
+      reason,
+    };
     this.#tell(`${each.kind}.removed`, `${nameOf(each)} was taken away: ${why[reason]}.`, {
       ...values,
       ...(each.kind === 'cache' ? { cache: each.name } : { image_id: each.image_id }),
@@ -347,7 +355,13 @@ const why = {
   operator: 'an operator asked for it on the host',
 } as const satisfies Record<Reason, string>;
 
+function payloadOf(each: KeptThing): string | undefined {
+  return each.kind === 'image' ? each.payload : undefined;
+}
+
 function nameOf(each: KeptThing): string {
+  const hash = payloadOf(each);
+  if (hash !== undefined) return `The downloaded image ${hash.slice(0, 17)}`;
   const revision = each.revision_sha256.slice(0, 12);
   return each.kind === 'cache' ? `The cache ${each.name} of revision ${revision}` : `The image of revision ${revision}`;
 }
@@ -368,6 +382,7 @@ function itemOf(each: KeptThing, needed: ReadonlySet<string>): KeptItem {
           class: null,
           max_bytes: null,
           ...(each.own_bytes !== undefined && { own_bytes: each.own_bytes }),
+          ...(each.payload !== undefined && { payload: each.payload }),
         };
   const in_use = each.in_use || needed.has(keyOfThing(each));
   return { id: idOf(each), kind, project_id, revision_sha256, ...own, bytes, used_at, in_use };

@@ -2,6 +2,7 @@
 import type { JobPlan } from '../contract/job-plan.ts';
 import { jobHasEnded } from '../contract/job-state.ts';
 import type { KeptJob } from '../jobs/job-record.ts';
+import { payloadKey } from '../policy/choose-payload.ts';
 import { thereOf, yetToWrite } from '../policy/disk-room.ts';
 import { revisionsOf } from '../policy/plan-revisions.ts';
 import type { KeptThing } from './kept-for-later.ts';
@@ -26,9 +27,11 @@ export function keyOfThing({ project_id, revision_sha256 }: Pick<KeptThing, 'pro
   return revisionKey(project_id, revision_sha256);
 }
 
-/** What a plan is of. */
+/** What a plan is of: revisions, and images that are downloaded. */
 export function keysOf(plan: JobPlan): ReadonlySet<string> {
-  return new Set([...revisionsOf(plan)].map((revision) => revisionKey(plan.identity.project_id, revision)));
+  const payloads = plan.images.flatMap(({ source }) => (source.kind === 'payload' ? source.payload : []));
+  const all = [...revisionsOf(plan), ...payloads.map(({ hash }) => payloadKey(hash))];
+  return new Set(all.map((revision) => revisionKey(plan.identity.project_id, revision)));
 }
 
 /** What a job that has not ended is of: between two of its containers nothing else would hold it. */

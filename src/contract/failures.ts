@@ -281,6 +281,36 @@ export const failures = {
     hint: "Jobs with a Dockerfile need an engine with the classic builder; look at the engine's own words in the detail.",
     retryable: false,
   },
+  'payload.denied': {
+    kind: 'denied',
+    message: 'This host downloads no images.',
+    hint: 'Have the operator allow `payloads` in the configuration of the host, or name an OCI image by its digest.',
+    retryable: false,
+  },
+  'payload.other_platform': {
+    kind: 'invalid',
+    message: 'None of the images is for the platform of this host.',
+    hint: 'Add a payload for it to the manifest, or choose a host of a platform that it names.',
+    retryable: false,
+  },
+  'payload.unavailable': {
+    kind: 'unavailable',
+    message: 'The image could not be downloaded from any of its addresses.',
+    hint: 'The detail has each address with what went wrong there; correct the addresses, or have the operator list a private one under `inputs.allow`.',
+    retryable: true,
+  },
+  'payload.hash_mismatch': {
+    kind: 'denied',
+    message: 'What came from the addresses of the image is not what its hash promises. It was not run.',
+    hint: 'The detail has the hash of what came. Correct the hash of the manifest, or treat the addresses as compromised.',
+    retryable: false,
+  },
+  'payload.unreadable': {
+    kind: 'invalid',
+    message: 'What was downloaded is no image that can be unpacked.',
+    hint: 'A payload is a GVMI image: squashfs, within the limits of the host (`payloads` in its configuration). Build it again with gvmkit-build.',
+    retryable: false,
+  },
   'image.pull_failed': {
     kind: 'unavailable',
     message: 'The image could not be pulled.',

@@ -8,9 +8,15 @@ const amount = (description: string) => Type.Union([Type.Integer({ minimum: 0 })
 export const KeptItem = Type.Object(
   {
     id: Type.String({ pattern: '^[0-9a-f]{24}$', description: 'What `node-agent caches remove` calls it.' }),
-    kind: Type.Enum(['cache', 'image'], { description: 'image: one that was built on this host.' }),
+    kind: Type.Enum(['cache', 'image'], { description: 'image: one that was built or imported on this host.' }),
     project_id: Type.String({ pattern: identifierPattern, description: 'The project.' }),
-    revision_sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'The revision of the project.' }),
+    revision_sha256: Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: 'The revision of the project; of an image that was downloaded, what stands for its hash.',
+    }),
+    payload: Type.Optional(
+      Type.String({ maxLength: 160, description: 'Hash of an image that was downloaded; it is of no revision.' }),
+    ),
     name: Type.Union([Type.String({ maxLength: 64 }), Type.Null()], {
       description: 'What its project calls it; null for an image.',
     }),
@@ -32,7 +38,10 @@ export const KeptItem = Type.Object(
         'True while a container has it, but for shared services that no job uses, or a job that has not ended may want it.',
     }),
   },
-  { ...closed, description: 'A cache of a revision of a project, or an image that was built for one.' },
+  {
+    ...closed,
+    description: 'A cache of a revision of a project, or an image that was built for one or downloaded for a project.',
+  },
 );
 export type KeptItem = Static<typeof KeptItem>;
 

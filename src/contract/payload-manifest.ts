@@ -64,9 +64,9 @@ export type PlanPayload = Static<typeof PlanPayload>;
 
 const ociScheme = 'docker://';
 
-/** The OCI image that a payload is, as it is pulled; undefined for one that is downloaded. */
-export function ociReference({ urls: [first = ''] }: PlanPayload): string | undefined {
-  return first.startsWith(ociScheme) ? first.slice(ociScheme.length) : undefined;
+/** The OCI image that a payload is, by each reference that it may be pulled by; none for one that is downloaded. */
+export function ociReferences({ urls }: PlanPayload): string[] {
+  return urls.flatMap((url) => (url.startsWith(ociScheme) ? url.slice(ociScheme.length) : []));
 }
 
 const Script = Type.Object(

@@ -89,7 +89,7 @@ async function assertNoLinks(
 }
 
 /** All of the body, once its first block is seen to be of a tar. */
-async function plainTar(body: IncomingMessage): Promise<Readable> {
+export async function plainTar(body: IncomingMessage): Promise<Readable> {
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false });
   let head = Buffer.alloc(0);
   while (head.length < block) {

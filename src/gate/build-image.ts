@@ -28,6 +28,7 @@ import { checkImageBounds } from './create-container.ts';
 import type { ImageObject } from './engine-objects.ts';
 import { lookAtImage } from './images.ts';
 import { requireNetwork } from './networks.ts';
+import { noteImage } from './note-image.ts';
 import { engineMessage } from './sealed-containers.ts';
 import { readAnswer } from './upstream.ts';
 
@@ -136,7 +137,7 @@ async function buildNow(call: GateCall, gate: GateContext, limits: Limits, giveU
     await endAtEngine(incoming, chunks);
     throw error;
   }
-  if (seen.image !== undefined) await note(seen.image, { project, key, revision, bases }, gate, signal);
+  if (seen.image !== undefined) await noteImage(seen.image, { project, key, revision, bases }, gate, signal);
   response.end();
 }
 
@@ -214,26 +215,6 @@ async function assertBase(
   if ((config.OnBuild ?? []).length === 0) return config;
   const message = `${base} has instructions for those who build on it (ONBUILD)`;
   throw new AgentError('policy.refused', { errors: [{ path: '/dockerfile', code: 'onbuild', message }] });
-}
-
-interface Made {
-  readonly project: string;
-  readonly key: string;
-  readonly revision: string;
-  readonly bases: readonly string[];
-}
-
-async function note(image: string, made: Made, gate: GateContext, signal: AbortSignal): Promise<void> {
-  const object = await lookAtImage(image, gate, signal);
-  if (!object)
-    throw new AgentError('engine.failed', { reason: 'The engine says that it has built it, and has it not.' });
-  const version = await gate.engine.ask({ method: 'GET', path: '/version', signal });
-  const engine = String((JSON.parse(version.body.toString()) as { Version?: unknown }).Version ?? '').slice(0, 128);
-  gate.builtImages.note({
-    ...{ ...made, bases: [...made.bases], image: object.Id, engine, bytes: object.Size ?? 0 },
-    built_at: new Date().toISOString(),
-  });
-  gate.log.info({ image: object.Id }, 'image built');
 }
 
 /** The id in the last `aux` of the engine's words; none once they tell of an error. */

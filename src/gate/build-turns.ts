@@ -28,17 +28,20 @@ export class BuildTurns {
    * told when nobody waits for it any more and the engine has still to end it.
    */
   async run(project: string, signal: AbortSignal, build: (giveUp: () => void) => Promise<void>): Promise<void> {
-    await this.#places.run(signal, async () => {
-      await this.#removals.run(removals, async () => this.#count(project, 1), signal);
-      const over = Promise.withResolvers<void>();
-      try {
-        await build(() => void this.#givenUp.add(over.promise));
-      } finally {
-        this.#count(project, -1);
-        this.#givenUp.delete(over.promise);
-        over.resolve();
-      }
-    });
+    await this.#places.run(signal, () => this.import(project, signal, build));
+  }
+
+  /** The same for an image that is imported: it takes no place, as nothing is run for it. */
+  async import(project: string, signal: AbortSignal, work: (giveUp: () => void) => Promise<void>): Promise<void> {
+    await this.#removals.run(removals, async () => this.#count(project, 1), signal);
+    const over = Promise.withResolvers<void>();
+    try {
+      await work(() => void this.#givenUp.add(over.promise));
+    } finally {
+      this.#count(project, -1);
+      this.#givenUp.delete(over.promise);
+      over.resolve();
+    }
   }
 
   /** Takes away while no build begins. `isBuilding`: one of that project, or of any, is at work, so nothing of it may go. */

@@ -1,4 +1,4 @@
-/** What this gate has built: a file each in its state, so that an image without a registry runs for its own project only. */
+/** What this gate has built or imported: a file each in its state, so that an image without a registry runs for its own project only. */
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
@@ -16,7 +16,10 @@ const BuiltImage = Type.Object(
     project: Type.String({ pattern: identifierPattern }),
     /** What its client calls it: the same key stands for the same build. */
     key: sha256,
+    /** Of what it is: the sha256 of the files that it was built of; of an import, its key. */
     revision: sha256,
+    /** Hash of what was imported; absent for what was built. */
+    payload: Type.Optional(Type.String({ maxLength: 160 })),
     image: Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }),
     bases: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 64 }),
     engine: Type.String({ maxLength: 128 }),

@@ -35,11 +35,12 @@ export async function listBuilds(call: GateCall, gate: GateContext): Promise<voi
   const { own, unused } = await looked;
   const builds = gate.builtImages
     .all()
-    .map(({ project, key, revision, image, bytes, built_at, used_at = built_at }) => ({
+    .map(({ project, key, revision, payload, image, bytes, built_at, used_at = built_at }) => ({
       ...{
         project_id: project,
         key,
         revision_sha256: revision,
+        ...(payload !== undefined && { payload }),
         image_id: image,
         bytes,
         own_bytes: own.get(image) ?? 0,

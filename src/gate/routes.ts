@@ -15,6 +15,7 @@ import { info, ping, version } from './engine-facts.ts';
 import { streamEvents } from './events.ts';
 import { createExec, inspectExec, startExec, startExecUpgraded } from './execs.ts';
 import { inspectImage, pullImage } from './images.ts';
+import { importImage } from './import-image.ts';
 import { ensureInputs } from './job-inputs.ts';
 import { findBuild, listBuilds, removeBuild, removeLayers } from './kept-builds.ts';
 import { createNetwork, inspectNetwork, listNetworks, removeNetwork } from './networks.ts';
@@ -36,7 +37,8 @@ export interface Route extends RoutePattern {
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const { flag, seconds, time, unixTime, lines, text, containerName, networkName, identifier, sha256 } = queryShapes;
+const { flag, seconds, time, unixTime, lines, text, containerName, networkName, identifier, sha256, payloadHash } =
+  queryShapes;
 const signal = /^(?:SIG)?(?:TERM|INT|QUIT|HUP|USR1|USR2|KILL)$/;
 const condition = /^(?:not-running|next-exit|removed)$/;
 const logQuery = { stdout: flag, stderr: flag, since: time, until: time, timestamps: flag, tail: lines, follow: flag };
@@ -53,6 +55,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/images/{image}/json', query: {}, body: 'none', handle: inspectImage },
 
   { method: 'POST', path: '/build', query: { project: identifier, key: sha256, revision: sha256, network: networkName }, body: 'stream', handle: buildImage, isStream: true },
+  { method: 'POST', path: '/gpuaas/v1/projects/{instance}/imports', query: { payload: payloadHash }, body: 'stream', handle: importImage, isStream: true },
   { method: 'GET', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: findBuild },
   { method: 'DELETE', path: '/gpuaas/v1/projects/{instance}/builds/{build}', query: {}, body: 'none', handle: removeBuild },
   { method: 'GET', path: '/gpuaas/v1/builds', query: {}, body: 'none', handle: listBuilds },

@@ -42,6 +42,7 @@ export const queryShapes = {
   text: /^[^\p{Cc}]{1,4096}$/u,
   identifier: new RegExp(`^${instance}$`),
   sha256: /^[0-9a-f]{64}$/,
+  payloadHash: /^sha3:(?:[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$/,
   networkName: new RegExp(`^gpuaas-${instance}$`),
   containerName: new RegExp(`^gpuaas-${member}$`),
 } as const;

@@ -1,8 +1,8 @@
 /**
  * The gate's client of the engine: the only code of the project that writes to the engine's socket.
  *
- * Everything sent is built here from parsed parts; no byte of a client passes through but a tar for a volume of a job or for
- * a build, which is all of a body, in chunks of our own making. The gate speaks one version of the API,
+ * Everything sent is built here from parsed parts; no byte of a client passes through but a tar for a volume of a job, for
+ * a build or an image, which is all of a body, in chunks of our own making. The gate speaks one version of the API,
  * whatever version its clients name.
  */
 import {
@@ -33,7 +33,8 @@ export interface EngineCall {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
   /** Path without a version. Whoever builds it escapes what is variable in it. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
+  /** A list is given as often as it has entries. */
+  readonly query?: Readonly<Record<string, string | readonly string[]>>;
   /** Sent as JSON. */
   readonly body?: unknown;
   /** Sent as it comes, in the place of a JSON body. Where it breaks, the call breaks: the engine sees no end of it. */
@@ -191,7 +192,8 @@ function urlOf(
   prefix: string,
   { path, query }: { readonly path: string; readonly query?: EngineCall['query'] | undefined },
 ): string {
-  const text = new URLSearchParams(query).toString();
+  const pairs = Object.entries(query ?? {}).flatMap(([key, value]) => [value].flat().map((one) => [key, one]));
+  const text = new URLSearchParams(pairs).toString();
   return `${prefix}${path}${text === '' ? '' : `?${text}`}`;
 }
 

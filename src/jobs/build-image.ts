@@ -24,7 +24,7 @@ export interface WantedBuild {
   readonly id: string;
   readonly source: BuildImage;
   /** Pulls a base with the credentials of the job. */
-  readonly pull: (reference: string) => Promise<void>;
+  readonly pull: (reference: string) => Promise<unknown>;
 }
 
 interface BuildMeans {

@@ -1,17 +1,19 @@
 /** Holds a plan against itself and against what the operator allows, before anything is done. */
 import type { BuildImage } from '../contract/job-build.ts';
 import type { JobPlan, PayloadImage } from '../contract/job-plan.ts';
-import { ociReference } from '../contract/payload-manifest.ts';
+import { ociReferences } from '../contract/payload-manifest.ts';
 import type { PathError } from '../contract/validate.ts';
 import { findingsOfPlan } from '../policy/check-job-plan.ts';
+import { choosePayload, whyNoPayload } from '../policy/choose-payload.ts';
 import { buildLimits, type HostPolicy } from '../policy/host-policy.ts';
 import { readAllowedImage } from '../policy/image-reference.ts';
+import { checkPayload } from '../policy/promises/payloads.ts';
 import { type Finding, refuse } from '../policy/refusal.ts';
 import { judgeSandbox } from '../policy/render-container.ts';
 import { buildLogName } from './build-log.ts';
 
 /**
- * `task.invalid`, `task.unsupported`, `build.denied`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`,
+ * `task.invalid`, `task.unsupported`, `build.denied`, `payload.denied`, `payload.other_platform`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`,
  * `sandbox.no_cards`; paths in the plan.
  */
 export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
@@ -30,11 +32,10 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
 }
 
 /** What a plan may say, and this agent does not carry out. Never done by halves: refused. */
-function notYet({ images, steps, network }: JobPlan): PathError[] {
+function notYet({ steps, network }: JobPlan): PathError[] {
   const message = 'is not carried out by this agent';
   const refused = (isThere: boolean, path: string) => (isThere ? [{ path, code: 'unsupported', message }] : []);
   return [
-    ...images.flatMap(({ source }, index) => refused(source.kind === 'payload', `/images/${index}/source/kind`)),
     ...steps.flatMap(({ script }, index) => refused(script !== undefined, `/steps/${index}/script`)),
     ...refused(network === 'allow_list', '/network'),
   ];
@@ -76,10 +77,21 @@ function judgeBuild({ bases, network }: BuildImage, path: string, plan: JobPlan,
 }
 
 function judgePayload({ payload }: PayloadImage, path: string, policy: HostPolicy): Finding[] {
-  return payload.flatMap((each, index) => {
-    const reference = ociReference(each);
-    return reference === undefined ? [] : [judgeImage(reference, `${path}/payload/${index}/urls/0`, policy)];
-  });
+  const errors = payload.flatMap((each, index) =>
+    checkPayload(each).map((error) => ({ ...error, path: `${path}/payload/${index}${error.path}` })),
+  );
+  if (errors.length > 0) return [{ failure: 'task.invalid', errors }];
+  const chosen = choosePayload(payload, process.arch);
+  if (!chosen) {
+    const message = whyNoPayload(payload, process.arch);
+    return [{ failure: 'payload.other_platform', errors: [{ path: `${path}/payload`, code: 'platform', message }] }];
+  }
+  const place = `${path}/payload/${payload.indexOf(chosen)}`;
+  const findings = ociReferences(chosen).map((reference, at) => judgeImage(reference, `${place}/urls/${at}`, policy));
+  // One that may be pulled is enough.
+  if (findings.length > 0) return findings.some((finding) => finding.errors.length === 0) ? [] : findings;
+  const denied = { path: place, code: 'denied', message: 'is not downloaded by this host' };
+  return [{ failure: 'payload.denied', errors: policy.payloads ? [] : [denied] }];
 }
 
 function judgeImage(reference: string, path: string, policy: HostPolicy): Finding {

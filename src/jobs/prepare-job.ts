@@ -11,6 +11,7 @@ import { obtainBuilt } from './build-image.ts';
 import { limitCaches } from './caches.ts';
 import { type InputProgress, resolveInput } from './inputs/job-inputs.ts';
 import { tarOf } from './inputs/tar-of.ts';
+import { obtainPayload } from './payload/obtain-payload.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 
 /** Fetches images side by side with data. Rejects with the signal's reason, or with the first thing that cannot be had. */
@@ -34,11 +35,11 @@ async function allOf(work: readonly Promise<void>[]): Promise<void> {
 
 async function obtainImage(job: RunningJob, image: JobPlan['images'][number], signal: AbortSignal): Promise<void> {
   const { id, source } = image;
-  const pull = async (reference: string) => void (await pullImage(job, image, reference, signal));
+  const pull = async (reference: string) => await pullImage(job, image, reference, signal);
   const obtain = async () => {
     if (source.kind === 'registry') return await pullImage(job, image, source.reference, signal);
     if (source.kind === 'build') return await obtainBuilt(job, { id, source, pull }, signal);
-    throw new AgentError('task.unsupported', { reason: 'This agent gets no images of computation payload manifests.' });
+    return await obtainPayload(job, { id, source, pull }, signal);
   };
   const facts = await obtain();
   job.images.set(id, facts);

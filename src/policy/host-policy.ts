@@ -95,6 +95,27 @@ export const HostPolicy = Type.Object(
         },
       ),
     ),
+    payloads: Type.Optional(
+      Type.Object(
+        {
+          max_gib: Type.Number({
+            minimum: 0.001,
+            maximum: 1024,
+            description: 'GiB that such an image may have as it is downloaded.',
+          }),
+          unpacked_gib: Type.Number({
+            minimum: 0.001,
+            maximum: 4096,
+            description: 'GiB that it may have unpacked.',
+          }),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'That images may run here which jobs name by their hash and which are downloaded from any public address (GVMI of a computation payload manifest). Absent: they may not.',
+        },
+      ),
+    ),
     caches: Type.Optional(
       Type.Object(
         {

@@ -10,6 +10,7 @@ import type { BuildImage } from '../contract/job-build.ts';
 import type { JobCache } from '../contract/job-plan.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
+import type { ImageConfig } from '../policy/image-config.ts';
 import type { AnyContainerRequest } from '../policy/job-request.ts';
 
 const secretText = Type.String({ minLength: 1, maxLength: 65536 });
@@ -65,6 +66,21 @@ export interface BuildOptions {
   /** What people call the command that an instruction is of, by how many instructions come behind it. */
   readonly labelOf?: ((behind: number) => string | undefined) | undefined;
   /** Bytes that must stay free on the engine's disk, also while it builds. */
+  readonly diskReserveBytes: number;
+  readonly makeRoom?: MakeRoom | undefined;
+}
+
+/** An image that is downloaded, by its hash. */
+export interface ImportRequest {
+  readonly projectId: string;
+  /** `sha3:…` */
+  readonly hash: string;
+}
+
+export interface ImportOptions {
+  readonly signal: AbortSignal;
+  readonly config: ImageConfig;
+  /** Bytes that must stay free on the engine's disk, also while it is imported. */
   readonly diskReserveBytes: number;
   readonly makeRoom?: MakeRoom | undefined;
 }
@@ -142,12 +158,15 @@ export interface MeasuredDisk {
   readonly jobs: Readonly<Record<string, number>>;
 }
 
-/** An image that was built on this host for a revision of a project. */
+/** An image that was built on this host for a revision of a project, or imported for a project. */
 export interface BuiltSummary {
   readonly project_id: string;
   /** What `removeBuilt` calls it, within its project. */
   readonly key: string;
+  /** Of an import its key. */
   readonly revision_sha256: string;
+  /** Hash of an image that was downloaded and imported. */
+  readonly payload?: string;
   readonly image_id: string;
   /** Of all its layers, those of its bases as well. */
   readonly bytes: number;
@@ -310,6 +329,13 @@ export interface ContainerEngine {
    * before. `build.failed`, `build.timed_out`, `build.denied`, `build.unsupported`, `disk.full`, and what the gate refuses.
    */
   build(request: BuildRequest, context: Readable, options: BuildOptions): Promise<ImageFacts>;
+  /** What `importImage` made of that hash for the same project, if the engine has it. */
+  importedImage(request: ImportRequest, signal: AbortSignal): Promise<ImageFacts | undefined>;
+  /**
+   * Makes an image of one layer of a plain tar of files, which is read to its end or destroyed; fails as that does where it breaks.
+   * `payload.denied`, `disk.full`, and what the gate refuses.
+   */
+  importImage(request: ImportRequest, tar: Readable, options: ImportOptions): Promise<ImageFacts>;
   /** Looks at no more than the list of images and that of containers. */
   builds(signal: AbortSignal): Promise<HostBuilds>;
   /** `image.in_use`; false if there was none. An image that the engine has for others as well stays, and is no longer this build's. */

@@ -32,10 +32,12 @@ export function patientEngine(
     ...{ logs: engine.logs.bind(engine), events: engine.events.bind(engine), close: engine.close.bind(engine) },
     // What was read of the stream is gone.
     ...{ putArchive: engine.putArchive.bind(engine), build: engine.build.bind(engine) },
+    importImage: engine.importImage.bind(engine),
     facts: (signal) => retry(signal, () => engine.facts(signal)),
     pull: (image, options) => retry(options.signal, () => engine.pull(image, options)),
     image: (reference, signal) => retry(signal, () => engine.image(reference, signal)),
     builtImage: (request, signal) => retry(signal, () => engine.builtImage(request, signal)),
+    importedImage: (request, signal) => retry(signal, () => engine.importedImage(request, signal)),
     builds: (signal) => retry(signal, () => engine.builds(signal)),
     removeBuilt: (built, signal) => retry(signal, () => engine.removeBuilt(built, signal)),
     removeLayers: (options) => retry(options.signal, () => engine.removeLayers(options)),

@@ -200,6 +200,13 @@ function engineOf(world: World): ContainerEngine {
       signal.throwIfAborted();
       return undefined;
     },
+    importedImage: async (_request, signal) => {
+      signal.throwIfAborted();
+      return undefined;
+    },
+    importImage: async () => {
+      throw new AgentError('payload.denied');
+    },
     builds: async (signal) => {
       signal.throwIfAborted();
       return { images: [], unusedBytes: 0 };

@@ -93,6 +93,8 @@ export interface TestHostOptions {
   readonly policy?: Partial<HostPolicy>;
   /** Where jobs of this host may fetch from. */
   readonly inputs?: Partial<HostPolicy['inputs']>;
+  /** How long no byte may come from there. */
+  readonly idleMs?: number;
   /** Where jobs are written down; else in memory. */
   readonly journal?: Pick<Journal, 'jobs'>;
   /** Where what is kept of jobs goes. */
@@ -124,7 +126,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
   const told = options.onJobReport && toldRecords(options.onJobReport);
   const records = told ?? options.journal?.jobs ?? memoryRecords();
   const jobs = openHostJobs({
-    fetching: { policy, log: createLog({ level: 'error' }), revisions: options.revisions },
+    fetching: { policy, log: createLog({ level: 'error' }), revisions: options.revisions, idleMs: options.idleMs },
     outputs:
       options.outputs &&
       openOutputs({

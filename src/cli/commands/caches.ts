@@ -40,7 +40,13 @@ function show({ kept }: Kept, json: boolean): void {
 export function describeKept(kept: readonly KeptItem[], now: number): string {
   if (kept.length === 0) return 'Nothing is kept for later jobs.';
   const rows = kept.map((each) => [
-    ...[each.id, each.project_id, each.revision_sha256.slice(0, 12), each.name ?? '(image)', each.class ?? '-'],
+    ...[
+      each.id,
+      each.project_id,
+      each.payload?.slice(0, 17) ?? each.revision_sha256.slice(0, 12),
+      each.name ?? '(image)',
+      each.class ?? '-',
+    ],
     ...[mebibytes(each.bytes) ?? 'not measured', mebibytes(each.max_bytes) ?? '-'],
     ...[each.used_at === null ? '-' : ago(each.used_at, now), each.in_use ? 'in use' : 'free'],
   ]);

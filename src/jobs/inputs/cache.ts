@@ -92,15 +92,27 @@ export class FileCache {
     return entry;
   }
 
-  /** Takes over what was fetched at `partial(key)`. */
-  async keep(key: string, about: Omit<About, 'boot'>): Promise<About> {
+  /** Takes over what was fetched at `partial(key)`, or at that of another name. */
+  async keep(key: string, about: Omit<About, 'boot'>, name = key): Promise<About> {
     const whole = { ...about, boot: this.#boot };
     await this.#write(key, whole);
     await this.#use(key);
-    await rename(this.partial(key), this.object(key));
+    await rename(this.partial(name), this.object(key));
     await chmod(this.object(key), readOnly);
-    await rm(countsOf(this.partial(key)), { force: true });
+    await rm(countsOf(this.partial(name)), { force: true });
     return whole;
+  }
+
+  /** Takes out what has turned out to be something else. */
+  async drop(key: string): Promise<void> {
+    await rm(this.object(key), { force: true });
+    await rm(this.#about(key), { force: true });
+  }
+
+  /** Forgets what was begun to be fetched. */
+  async dropPartial(name: string): Promise<void> {
+    await rm(this.partial(name), { force: true });
+    await rm(countsOf(this.partial(name)), { force: true });
   }
 
   /** What is over goes, then what was used least recently, until the limit holds and `room` more bytes are free. */

@@ -11,7 +11,7 @@ import { measureFile } from '../../kit/measure-file.ts';
 import type { Slots } from '../../kit/slots.ts';
 import type { Authorize, SourceClient } from './client.ts';
 import { PartFile, type Piece } from './part-file.ts';
-import type { RemoteFile } from './remote-file.ts';
+import type { Checksum, RemoteFile } from './remote-file.ts';
 import { describeTrouble, patiently, plainUrl, refused } from './trouble.ts';
 
 export interface FetchOptions {
@@ -19,6 +19,8 @@ export interface FetchOptions {
   readonly authorize: Authorize;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Attempts in a row that bring nothing before the source is given up. */
+  readonly mostIdle?: number | undefined;
   /** Of connections, shared with other files. */
   readonly slots: Slots;
   /** Where it is put together. */
@@ -184,7 +186,8 @@ async function compare({ url, checksum, size }: RemoteFile, path: string, bytes:
   if (found !== bytes || (size !== undefined && found !== size)) {
     throw new AgentError('input.failed', { reason: `${found} bytes came of ${size ?? bytes}.`, url: plainUrl(url) });
   }
-  const actual = checksum?.algorithm === 'git-sha1' ? await gitSha1(path, found) : sha256;
+  const actual =
+    checksum === undefined || checksum.algorithm === 'sha256' ? sha256 : await hashOf(path, checksum, found);
   if (checksum && actual !== checksum.hex) {
     const detail = { url: plainUrl(url), expected: checksum.hex, actual };
     throw refused(`The ${checksum.algorithm} of what came is another one.`, detail);
@@ -192,8 +195,9 @@ async function compare({ url, checksum, size }: RemoteFile, path: string, bytes:
   return { bytes: found, sha256 };
 }
 
-async function gitSha1(path: string, size: number): Promise<string> {
-  const hash = createHash('sha1').update(`blob ${size}\0`);
+/** In hex, of what lies there. */
+export async function hashOf(path: string, { algorithm }: Checksum, size: number): Promise<string> {
+  const hash = algorithm === 'git-sha1' ? createHash('sha1').update(`blob ${size}\0`) : createHash(algorithm);
   for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) hash.update(chunk);
   return hash.digest('hex');
 }

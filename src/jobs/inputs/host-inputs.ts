@@ -4,6 +4,7 @@
  *   <dir>/cache/…                        what was fetched (see `cache.ts`)
  *   <dir>/cache/provided/<job>/<input>   what a job was provided with, as JSON: it is not asked for again while the job lives
  *   <dir>/cache/objects/<key>            as well: the tar of a revision that jobs are built from, or of a folder that was kept of one
+ *   <dir>/cache/objects/<key>            and images that were downloaded, by their hash alone (see `payload-files.ts`)
  *   <dir>/cache/unpacked/<job>/<input>   what is in such a tar of a folder, until it is laid
  *   <dir>/jobs/<job>/<volume>/<path>     hard links of what was fetched, which a job gets to see read-only
  *
@@ -32,13 +33,16 @@ import { findSource } from './find-source.ts';
 import { InputMeter } from './input-meter.ts';
 import type {
   JobInputs,
+  PayloadOptions,
   ProvidedInput,
   ProvideOptions,
   ResolvedInput,
   RevisionSource,
+  WantedPayload,
   WantedRevision,
 } from './job-inputs.ts';
 import { layFiles, type ObtainedFile } from './lay-files.ts';
+import { PayloadFiles } from './payload-files.ts';
 import { judgePaths, type RemoteFile, type RemoteSource } from './remote-file.ts';
 import { Room } from './room.ts';
 import { patiently } from './trouble.ts';
@@ -84,6 +88,7 @@ export class HostInputs implements JobInputs {
   readonly #open = new Slots(most.files);
   readonly #turns = new KeyedMutex();
   readonly #fetches = new SharedWork<OnBytes, About>();
+  readonly #payloads: PayloadFiles;
 
   constructor(options: HostInputsOptions) {
     const { policy, clock = systemClock, idleMs, lookup, readFree } = options;
@@ -97,6 +102,10 @@ export class HostInputs implements JobInputs {
     });
     const makeRoom = (bytes: number) => this.#cache.prune(bytes);
     this.#room = new Room({ folder: dir, reserveBytes: policy.reserves.disk_gib * gib, makeRoom, readFree });
+    this.#payloads = new PayloadFiles({
+      ...{ client: this.#client, cache: this.#cache, room: this.#room, clock },
+      ...{ slots: this.#slots, open: this.#open, turns: this.#turns, keepSeconds: maxAgeHours * 3600 },
+    });
   }
 
   folderOf(job: string, volume: string): string {
@@ -149,6 +158,12 @@ export class HostInputs implements JobInputs {
       }
       return await use(this.#cache.object(key));
     });
+  }
+
+  async withPayload<T>(payload: WantedPayload, options: PayloadOptions, use: (file: string) => Promise<T>): Promise<T> {
+    const { fetched, result } = await this.#payloads.with(payload, options, use);
+    if (fetched) await this.#tidy();
+    return result;
   }
 
   async release(job: string): Promise<void> {

@@ -17,6 +17,11 @@ export interface JobInputs {
    * `use` works with it. `revision.failed`, `disk.full`.
    */
   withRevision<T>(revision: WantedRevision, options: FetchOptions, use: (file: string) => Promise<T>): Promise<T>;
+  /**
+   * Downloads an image from the first of its addresses that gives what its hash promises, or takes it from the cache of the host; it stays
+   * where it is while `use` works with it. `payload.unavailable`, `payload.hash_mismatch`, `disk.full`.
+   */
+  withPayload<T>(payload: WantedPayload, options: PayloadOptions, use: (file: string) => Promise<T>): Promise<T>;
   /** Folder of the host with all inputs of one volume; there is nothing of it before one was provided. */
   folderOf(job: string, volume: string): string;
   /** Removes what was laid for a job. Safe to repeat. */
@@ -31,6 +36,19 @@ export interface WantedRevision {
   /** In hex, of the tar. */
   readonly sha256: string;
   readonly bytes: number;
+}
+
+export interface WantedPayload {
+  /** `sha3:…` */
+  readonly hash: string;
+  readonly urls: readonly string[];
+  readonly maxBytes: number;
+}
+
+export interface PayloadOptions {
+  readonly signal: AbortSignal;
+  /** At most a few times a second, and with each address. `url`: without its query. */
+  readonly onProgress: (progress: { bytes: number; bytes_total: number | undefined; url: string }) => void;
 }
 
 /** Where revisions and outputs of jobs are fetched from. */

@@ -20,9 +20,11 @@ export interface RemoteFile {
   readonly content?: Buffer;
 }
 
+export type Sha3 = 'sha3-224' | 'sha3-256' | 'sha3-384' | 'sha3-512';
+
 export interface Checksum {
   /** `git-sha1`: of the content as git stores it. */
-  readonly algorithm: 'sha256' | 'git-sha1';
+  readonly algorithm: 'sha256' | 'git-sha1' | Sha3;
   readonly hex: string;
 }
 

@@ -8,7 +8,7 @@ import { isDiskFull } from '../../kit/disk-full.ts';
 const backoff: Backoff = { firstMs: 500, maxMs: 30_000, factor: 2 };
 const passing: readonly string[] = ['input.failed', 'control_plane.unavailable'];
 /** Attempts in a row that bring nothing before a source counts as away. */
-const mostIdle = 8;
+const usualIdle = 8;
 /** No source makes a job wait longer than that by one answer. */
 const mostPauseSeconds = 120;
 
@@ -55,11 +55,13 @@ export function describeTrouble(url: URL, error: unknown): unknown {
 interface Patience {
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Attempts in a row that bring nothing before it is given up; 8 if absent. */
+  readonly mostIdle?: number | undefined;
 }
 
 /** Does it until it is done, over what passes. An attempt after which `have` says more than ever before was not idle. */
 export async function patiently<T>(
-  { clock, signal }: Patience,
+  { clock, signal, mostIdle = usualIdle }: Patience,
   work: () => Promise<T>,
   have: () => number = () => 0,
 ): Promise<T> {

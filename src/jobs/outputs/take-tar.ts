@@ -8,12 +8,13 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import { type Extract, extract, type Header, type Pack, pack } from 'tar-stream';
+import { extract, type Header, type Pack, pack } from 'tar-stream';
 import { AgentError } from '../../contract/failures.ts';
 import { inPieces } from '../../kit/in-pieces.ts';
 import { blockBytes, HeaderTrouble, readHeader, readTime } from '../../kit/tarball/read-header.ts';
 import type { Archive } from '../../runtime/engine.ts';
-import { FolderJudge, type Kept, type LeftOut } from './judge-folder.ts';
+import { copyEntry, type Entry, nextEntry, writeEntry } from '../tar-entries.ts';
+import { FolderJudge, type LeftOut } from './judge-folder.ts';
 
 export interface TarLimits {
   readonly bytes: number;
@@ -49,7 +50,6 @@ export type Write = (chunk: Uint8Array) => Promise<void>;
 /** Of an archive that has to be unpacked. */
 const pieceBytes = 512 * 1024;
 
-type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 type Told = Pick<Header, 'name' | 'size' | 'mtime'> & { readonly type: Header['type'] };
 
 /** What an archive begins with. */
@@ -93,7 +93,7 @@ export async function lookAt(from: Archive): Promise<Look> {
     const seen = new Seen();
     seen.add(header);
     if (header.type === 'file') return seen.look();
-    for (let entry = await next(entries); entry; entry = await next(entries)) {
+    for (let entry = await nextEntry(entries); entry; entry = await nextEntry(entries)) {
       seen.add(entry.header);
       entry.resume();
     }
@@ -186,7 +186,7 @@ async function unpacking<T>(bytes: AsyncIterable<Uint8Array>, use: Use<T>): Prom
   from.pipe(tar as unknown as NodeJS.WritableStream);
   try {
     const entries = tar[Symbol.asyncIterator]();
-    const first = await next(entries);
+    const first = await nextEntry(entries);
     if (!first) throw refused('It is a socket, or went just then: the engine gave nothing of it.');
     if (first.header.type !== 'file') first.resume();
     return await use({ header: first.header, content: first as AsyncIterable<Uint8Array> }, entries);
@@ -203,11 +203,6 @@ function reasonOf(error: unknown, from: Readable): unknown {
   if (from.errored) return from.errored;
   const { code } = error as NodeJS.ErrnoException;
   return code === undefined || code === 'STREAM_DESTROYED' ? damaged(error) : error;
-}
-
-async function next(entries: AsyncIterator<Entry>): Promise<Entry | undefined> {
-  const { value, done } = await entries.next();
-  return done ? undefined : value;
 }
 
 async function folder(archive: Omit<Repacking, 'ours'>, write: Write): Promise<LeftOut> {
@@ -235,7 +230,7 @@ async function repack({ base, entries, ours, limits, seen }: Repacking): Promise
   const judge = new FolderJudge();
   let bytes = 0;
   for (let count = 1; ; count += 1) {
-    const entry = await next(entries);
+    const entry = await nextEntry(entries);
     if (!entry) break;
     if (count > limits.entries) throw refused(`It has more than ${limits.entries} files.`);
     const { header } = entry;
@@ -247,10 +242,10 @@ async function repack({ base, entries, ours, limits, seen }: Repacking): Promise
     }
     if (Math.max(bytes, judge.bytes) > limits.bytes) throw tooLarge(limits.bytes);
     if (judge.names > limits.names) throw refused('The names of its files are too long together.');
-    if (kept) await copy(ours, kept, entry);
+    if (kept) await copyEntry(ours, kept, entry);
     else entry.resume();
   }
-  for await (const link of judge.links()) await written(ours, link);
+  for await (const link of judge.links()) await writeEntry(ours, link);
   ours.finalize();
   return judge.leftOut;
 }
@@ -260,44 +255,6 @@ function placed(base: string, header: Header): Header {
   const { name, type, linkname } = header;
   const target = type === 'link' ? within(base, linkname) : linkname;
   return { ...header, name: within(base, name), linkname: target };
-}
-
-async function copy(ours: Pack, header: Kept, entry: Entry): Promise<void> {
-  if (header.type !== 'file') {
-    entry.resume();
-    return await written(ours, header);
-  }
-  await written(ours, header, async (sink) => {
-    for await (const chunk of entry) {
-      if (!sink.write(chunk)) await drained(sink);
-    }
-    sink.end(null);
-  });
-}
-
-type Sink = ReturnType<Pack['entry']>;
-
-async function written(ours: Pack, header: Kept, fill?: (sink: Sink) => Promise<void>): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // Where it is not waited for any more, somebody has told already what is wrong.
-  promise.catch(() => undefined);
-  const sink = ours.entry(header, (error) => (error ? reject(error) : resolve()));
-  await fill?.(sink);
-  await promise;
-}
-
-async function drained(sink: Sink): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onClose = () => reject(new Error('What is to be kept could not be written'));
-  sink.once('drain', resolve);
-  sink.once('close', onClose);
-  try {
-    await promise;
-  } finally {
-    // A file waits as often as it has pieces.
-    sink.off('drain', resolve);
-    sink.off('close', onClose);
-  }
 }
 
 /** As it is written without a slash at its end, and without detours. */

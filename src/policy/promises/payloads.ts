@@ -1,5 +1,5 @@
 /** The images of a manifest: each is downloaded and has a SHA-3, or is pulled by the digest that is its hash. */
-import { ociReference, type PayloadManifest, type PlanPayload } from '../../contract/payload-manifest.ts';
+import { ociReferences, type PayloadManifest, type PlanPayload } from '../../contract/payload-manifest.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { readImageReference } from '../image-reference.ts';
 import { readPlace } from './places.ts';
@@ -32,7 +32,7 @@ function whyNotDownloaded(url: string): string | undefined {
 }
 
 function whyNotPulled(url: string, hash: string): string | undefined {
-  const reference = ociReference({ urls: [url], hash });
+  const [reference] = ociReferences({ urls: [url], hash });
   if (reference === undefined) return 'must be docker://registry/repository@sha256:…, as its hash is `sha256:`';
   const read = readImageReference(reference);
   if (!read.ok) return `is no image by digest: ${read.reason}`;

@@ -9,10 +9,7 @@ import type { Readable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { AgentError, type FailureCode, type FailureDetail, failures } from '../../contract/failures.ts';
 import type { BuildImage } from '../../contract/job-build.ts';
-import { readDisk } from '../../host/resources.ts';
-import { pause } from '../../kit/backoff.ts';
 import { readLines } from '../../kit/lines.ts';
-import { toGib } from '../../kit/to-gib.ts';
 import type { ImageFacts } from '../../policy/container-request.ts';
 import { canonicalJson } from '../../policy/container-spec.ts';
 import type {
@@ -25,16 +22,13 @@ import type {
 } from '../engine.ts';
 import { orUndefined, parseAnswer } from './call-errors.ts';
 import type { Calls } from './calls.ts';
-import { freeOf } from './disk-room.ts';
+import { assertRoom, watchRoom } from './disk-room.ts';
 import { noSpace, readTrouble } from './engine-words.ts';
 import { readFacts } from './facts.ts';
 import { inspectImage } from './images.ts';
 
 const maxLineBytes = 1024 * 1024;
 const tailLength = 8 * 1024;
-const diskMs = 1000;
-/** Of the reserve: with just that a build that goes on writing would be short again in a moment. */
-const relief = 1.25;
 
 /** Undefined where nothing was built under that key, or the engine has it no more. */
 export async function builtImage(
@@ -42,7 +36,16 @@ export async function builtImage(
   { projectId, source }: BuildRequest,
   signal: AbortSignal,
 ): Promise<ImageFacts | undefined> {
-  const path = `/gpuaas/v1/projects/${projectId}/builds/${keyOf(source)}`;
+  return await keptImage(calls, { projectId, key: keyOf(source) }, signal);
+}
+
+/** What the gate has noted under that key. */
+export async function keptImage(
+  calls: Calls,
+  { projectId, key }: { readonly projectId: string; readonly key: string },
+  signal: AbortSignal,
+): Promise<ImageFacts | undefined> {
+  const path = `/gpuaas/v1/projects/${projectId}/builds/${key}`;
   const options = { call: 'image', timeoutMs: calls.timeouts.lookMs, signal };
   const record = await calls.run(options, async (_docker, abort) => {
     return await orUndefined(calls.transport.json({ method: 'GET', path, signal: abort }));
@@ -146,42 +149,6 @@ export async function build(
 /** What decides the image: all of the source but how long it may take. */
 function keyOf({ timeout_seconds: _, ...source }: BuildImage): string {
   return createHash('sha256').update(canonicalJson(source)).digest('hex');
-}
-
-/**
- * Rejects where there is no room, and when the signal is aborted. To make some may take minutes, in which a build goes on writing: it is
- * looked at meanwhile as well, and below half of the reserve waits for nothing.
- */
-async function watchRoom(path: string, options: BuildOptions, signal: AbortSignal): Promise<never> {
-  const { diskReserveBytes: reserveBytes, makeRoom } = options;
-  let making: 'not yet' | 'at work' | 'done' = makeRoom === undefined ? 'done' : 'not yet';
-  for (;;) {
-    await pause(diskMs, signal);
-    // Of before the look: what was made meanwhile is seen at the next.
-    const wasDone = making === 'done';
-    const { freeBytes } = await readDisk(path);
-    if (freeBytes >= reserveBytes) {
-      if (making === 'done' && makeRoom !== undefined) making = 'not yet';
-      continue;
-    }
-    if (wasDone || freeBytes < reserveBytes / 2) throw noRoom(path, freeBytes, reserveBytes);
-    if (making !== 'not yet') continue;
-    making = 'at work';
-    void makeRoom?.(reserveBytes * relief, signal).then(() => {
-      making = 'done';
-    });
-  }
-}
-
-async function assertRoom(path: string, options: BuildOptions): Promise<void> {
-  const { diskReserveBytes: reserveBytes } = options;
-  const freeBytes = await freeOf(path, reserveBytes, options);
-  if (freeBytes < reserveBytes) throw noRoom(path, freeBytes, reserveBytes);
-}
-
-function noRoom(path: string, freeBytes: number, reserveBytes: number): AgentError {
-  const reason = `The engine's disk has ${toGib(freeBytes)} GiB left, and ${toGib(reserveBytes)} are kept free.`;
-  return new AgentError('disk.full', { reason, path, free_bytes: freeBytes, needed_bytes: reserveBytes });
 }
 
 /**

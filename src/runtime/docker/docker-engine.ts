@@ -18,6 +18,7 @@ import { runExec } from './exec.ts';
 import { readFacts } from './facts.ts';
 import { ensureInputs, putSecrets, removeData, statPath, wipe } from './gate-routes.ts';
 import { inspectImage } from './images.ts';
+import { importedImage, importImage } from './import.ts';
 import { readLogs } from './logs.ts';
 import { ensureNetwork, listNetworks, removeNetwork } from './networks.ts';
 import { Puller, type PullSettings, usualPullSettings } from './pull.ts';
@@ -40,6 +41,8 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     pull: (image, options) => puller.pull(image, options),
     image: (reference, signal) => inspectImage(calls, reference, signal),
     builtImage: (request, signal) => builtImage(calls, request, signal),
+    importedImage: (request, signal) => importedImage(calls, request, signal),
+    importImage: (request, tar, options) => importImage(calls, request, tar, options),
     builds: (signal) => builds(calls, signal),
     removeBuilt: (built, signal) => removeBuilt(calls, built, signal),
     removeLayers: (options) => removeLayers(calls, options),

@@ -8,7 +8,7 @@ import { ComposeDocument } from '../../contract/compose-document.ts';
 import type { RegistryCredentialAnswer } from '../../contract/enrolment.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { JobImageSource } from '../../contract/job-plan.ts';
-import { ociReference } from '../../contract/payload-manifest.ts';
+import { ociReferences } from '../../contract/payload-manifest.ts';
 import { judge, judgeKnown } from '../../contract/validate.ts';
 import { RegistryImage } from '../../contract/workload-oci-launch.ts';
 import { parseImageReference } from '../../policy/image-reference.ts';
@@ -66,7 +66,7 @@ function imagesOf(params: unknown): string[] {
   if (own.ok)
     return own.value.flatMap(({ source, credential }) => {
       if (credential !== undefined) return [];
-      if (source.kind === 'payload') return source.payload.flatMap((payload) => ociReference(payload) ?? []);
+      if (source.kind === 'payload') return source.payload.flatMap(ociReferences);
       return source.kind === 'build' ? Object.values(source.bases) : [source.reference];
     });
   const image = judge(RegistryImage, (params as { image?: unknown } | undefined)?.image);

@@ -3,6 +3,7 @@ import type { ExeCommand } from '../../../src/contract/exe-script.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { BuildImage } from '../../../src/contract/job-build.ts';
 import type { JobCache, JobPlan, Preflight } from '../../../src/contract/job-plan.ts';
+import type { PlanPayload } from '../../../src/contract/payload-manifest.ts';
 import { checkPlan } from '../../../src/jobs/check-plan.ts';
 import type { HostPolicy } from '../../../src/policy/host-policy.ts';
 import { plan, service, step, words } from '../../support/job-plans.ts';
@@ -17,6 +18,46 @@ describe('a plan', () => {
     expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [inline('µ'.repeat(131_072))] })).toBeUndefined();
     expect(refusalOf({ volumes: [{ name: 'v' }], inputs: [checkpoint('ckpt/latest.pt')] })).toBeUndefined();
     expect(refusalOf({ ...inVolume, preflight, services })).toBeUndefined();
+  });
+
+  it('may name images by their hash, of which the host takes one (M-15)', () => {
+    const here = { arch: process.arch, os: 'linux' };
+    const oci = {
+      urls: [`docker://other.example/x@${digest}`, `docker://127.0.0.1:5000/curated/x@${digest}`],
+      hash: digest,
+    };
+
+    expect(refusalOf(ofPayloads(gvmi), { payloads })).toBeUndefined();
+    expect(refusalOf(ofPayloads({ ...gvmi, platform: elsewhere }, { ...oci, platform: here }))).toBeUndefined();
+  });
+
+  it.each<[string, PlanPayload[], string, string]>([
+    ['of no platform that this is', [{ ...gvmi, platform: elsewhere }], 'payload.other_platform', ''],
+    ['that is downloaded, which the operator does not allow', [gvmi], 'payload.denied', '/0'],
+    [
+      'of no registry that the operator allows',
+      [{ urls: [`docker://other.example/x@${digest}`], hash: digest }],
+      'image.registry_denied',
+      '/0/urls/0',
+    ],
+    ['with the hash of another kind', [{ ...gvmi, hash: digest }], 'task.invalid', '/0/urls/0'],
+    [
+      'with another digest',
+      [{ urls: [`docker://x.example/x@${digest}`], hash: `sha256:${'c'.repeat(64)}` }],
+      'task.invalid',
+      '/0/urls/0',
+    ],
+    [
+      'of a mixture',
+      [{ ...gvmi, urls: [...gvmi.urls, `docker://x.example/x@${digest}`] }],
+      'task.invalid',
+      '/0/urls/1',
+    ],
+  ])('names no image %s', (_name, payload, code, path) => {
+    const refusal = refusalOf(ofPayloads(...payload));
+
+    expect(refusal?.code).toBe(code);
+    expect(refusal?.detail['errors']).toMatchObject([{ path: `/images/0/source/payload${path}` }]);
   });
 
   it.each(['ckpt', '.'])('may go on with a folder that was kept at %s', (path) => {
@@ -297,6 +338,13 @@ function scripted(...script: ExeCommand[]) {
   const { command: _none, ...bare } = step('one');
   return { ...bare, script: script.length === 0 ? [date] : script };
 }
+const gvmi = { urls: ['https://example.com/a.gvmi'], hash: `sha3:${'a'.repeat(64)}` };
+const digest = `sha256:${'b'.repeat(64)}`;
+const ofPayloads = (...payload: PlanPayload[]): Partial<JobPlan> => ({
+  images: [{ id: 'main', source: { kind: 'payload', payload } }],
+});
+const elsewhere = { arch: 'riscv64', os: 'linux' };
+const payloads = { max_gib: 1, unpacked_gib: 1 };
 const output = (volume: string) => ({ name: 'o', volume, path: '.', type: 'artifact' as const, required: false });
 const inline = (text: string) => ({
   ...{ id: 'payload', source: { kind: 'inline' as const, file_name: 'payload.json', text } },
