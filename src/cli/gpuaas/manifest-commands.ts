@@ -1,4 +1,4 @@
-/** `gpuaas manifest validate` and `render`: manifests in files, without a control plane. */
+/** `gpuaas manifest validate`, `render`, `check` and `schema`: manifests in files, without a control plane. */
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { Type } from 'typebox';
 import { readDocument } from '../../agent/read-document.ts';
@@ -13,6 +13,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry } from '../run-program.ts';
+import { checkManifest } from './check-manifest.ts';
 import { json } from './options.ts';
 import { renderJob } from './render-job.ts';
 import { renderManifest } from './render-manifest.ts';
@@ -36,6 +37,18 @@ export function addManifestCommands(program: Command, carry: Carry): void {
     .option('--values <file>', 'JSON file with a launch request; its config and resource_overrides count')
     .option('--pin <name=reference>', 'image of an artifact or of a job, as registry/repository@sha256:…', collectPin)
     .action((file: string, options) => carry(() => render(file, options)));
+  manifest
+    .command('check <file>')
+    .description('say which commands of a batch the rules of a Golem manifest allow; exit status 0 all, 1 not all')
+    .requiredOption(
+      '--script <file>',
+      'JSON file with the batch: a list of commands such as {"run": {"entry_point": …}}',
+    )
+    .addOption(
+      new Option('--compat <network>', 'compare as the programs of that network do: docs/golem.md').choices(['yagna']),
+    )
+    .option(...json)
+    .action((file: string, options) => carry(() => checkManifest(file, options)));
   manifest
     .command('schema')
     .addArgument(new Argument('<dialect>', 'kind of manifest').choices(dialects))

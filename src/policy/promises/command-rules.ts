@@ -129,7 +129,7 @@ function regexRule({ text, word, env }: Begun, source: string): ReadRule {
   const differs = (command: RuledCommand) =>
     read.pattern.testExact(command.words.join(' '))
       ? describeEnv(command, env)
-      : 'is not matched as a whole by its expression';
+      : 'the expression does not match all of it';
   return { rule: { ...{ text, word, plain: `${word} ${source}`, size: read.size }, differs } };
 }
 

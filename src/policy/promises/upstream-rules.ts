@@ -42,6 +42,6 @@ function ruleOf(begun: { readonly text: string; readonly word: RuledWord }, want
   const read = readPattern(wanted);
   if (!read.ok) return {};
   const differs: CommandRule['differs'] = (command) =>
-    read.pattern.test(textOf(command)) ? undefined : 'its expression is found nowhere in it';
+    read.pattern.test(textOf(command)) ? undefined : 'the expression is found nowhere in it';
   return { rule: { ...begun, plain: wanted, size: read.size, differs } };
 }
